@@ -1,0 +1,105 @@
+"""What an application looks like to a server, and a request to an application.
+
+Types only: the framework column imports this room for type checking and for nothing else.
+
+    engine ──Exchange──▶ Gateway.prepare   cheap: which dispatch key, how much body
+                         Gateway.handle    runs the application
+           ◀──Answer───
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+from typing import Any, BinaryIO, Protocol, runtime_checkable
+
+from carboy.protocol.events import RequestHead
+
+# An answer is a plain tuple, so that the framework needs no import to make one:
+#   status   "200 OK"
+#   headers  names and values as text; the wire refuses control characters in them
+#   body     bytes: complete, its length is known; FileBody: sent by sendfile;
+#            other iterable: one write a chunk, framed by Content-Length if `headers` has one
+#   close    called exactly once when the answer is finished or abandoned
+Answer = tuple[
+    str,
+    list[tuple[str, str]],
+    "bytes | FileBody | Iterable[bytes]",
+    Callable[[], object] | None,
+]
+
+
+@runtime_checkable
+class FileBody(Protocol):
+    """A body the kernel can send: `count` octets of `file`, or all to its end, from `offset`.
+
+    Iterating it gives the same octets, for transports without sendfile.
+    """
+
+    file: BinaryIO
+    offset: int
+    count: int | None
+
+    def __iter__(self) -> Any: ...
+
+
+class Exchange(Protocol):
+    """One request on its way through an application."""
+
+    head: RequestHead
+    body: BinaryIO | None  # the whole content at its start, or the unread stream; None: empty
+    body_size: int | None  # octets in `body`; None: an unread chunked stream
+    scheme: str  # "http" or "https"
+    peer: tuple[str, int] | None  # address and port of the client; None on a unix socket
+    server: tuple[str, int | None]  # own name and port; (path, None) on a unix socket
+    match: Any  # what Gateway.prepare found out, for Gateway.handle
+
+    def environ(self) -> dict[str, Any]:
+        """The request as a PEP 3333 environ; made when first asked, then the same one."""
+        ...
+
+    def start(self, status: str, headers: list[tuple[str, str]]) -> Callable[[bytes], object]:
+        """Send a head and return `write`: PEP 3333's imperative way of answering.
+
+        `write` returns when the connection has taken the chunk; it blocks above the high-water
+        mark. After it, `handle` answers with a body of the chunks that are left.
+        """
+        ...
+
+
+class Gateway(Protocol):
+    """An application behind one calling convention."""
+
+    def prepare(self, exchange: Exchange) -> Hashable:
+        """The dispatch key whose handler time is learned. Quick, never runs application code."""
+        ...
+
+    def body_limit(self, exchange: Exchange) -> int | None:
+        """The most octets of content this request may have; None: the server's own limit."""
+        ...
+
+    def wants_stream(self, exchange: Exchange) -> bool:
+        """Whether the application reads the content itself, unreceived."""
+        ...
+
+    def handle(self, exchange: Exchange) -> Answer:
+        """Run the application. Whatever it raises the engine answers with 500 and logs."""
+        ...
+
+
+@runtime_checkable
+class DirectApplication(Protocol):
+    """An application that takes an exchange as it is, without an environ (a Carboy app).
+
+    `direct_ready` is False while something wraps the WSGI entry point, because that
+    wrapper has to see an environ: the app is then served through the wsgi gateway.
+    """
+
+    def direct_ready(self) -> bool: ...
+
+    def direct_prepare(self, exchange: Exchange) -> Hashable: ...
+
+    def direct_body_limit(self, exchange: Exchange) -> int | None: ...
+
+    def direct_wants_stream(self, exchange: Exchange) -> bool: ...
+
+    def direct_handle(self, exchange: Exchange) -> Answer: ...

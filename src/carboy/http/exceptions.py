@@ -1,0 +1,500 @@
+"""HTTP errors as exceptions; each is a WSGI application of its own error page.
+
+HTTPException                    raised with a finished response it answers with that
+├── BadRequest 400
+│   ├── BadRequestKeyError       also a KeyError: a missing form field is the client's fault
+│   ├── ClientDisconnected       the body ended early
+│   ├── SecurityError            the request looks like an attack
+│   └── BadHost                  the Host field is not a host
+├── Unauthorized 401 … UnavailableForLegalReasons 451
+└── InternalServerError 500 … HTTPVersionNotSupported 505
+
+The texts of the pages are those that clients of Flask applications already see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from carboy.http.status import HTTP_STATUS_CODES
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIEnvironment
+
+# What makes the response of an error; the response module sets it when it is imported, because
+# it needs the values, and the values need this module's BadRequestKeyError.
+make_response: Callable[..., Any] | None = None
+
+
+def _environ_of(source: Any) -> WSGIEnvironment | None:
+    """The environ of a request, or `source` itself where it already is one."""
+    found: WSGIEnvironment | None = getattr(source, "environ", source)
+    return found
+
+
+def _is_collection(value: Any) -> bool:
+    """Whether several challenges were given; a challenge itself cannot be iterated."""
+    return isinstance(value, tuple | list | set | frozenset)
+
+
+class HTTPException(Exception):
+    """An error answered with an HTTP status, a WSGI application by itself.
+
+    `description` is the text of the page, `response` a finished response to use instead
+    of a page. Subclasses set `code`.
+    """
+
+    code: int | None = None
+    description: str | None = None
+
+    def __init__(self, description: str | None = None, response: Any = None) -> None:
+        super().__init__()
+        if description is not None:
+            self.description = description
+        self.response = response
+
+    @property
+    def name(self) -> str:
+        """The reason phrase of `code`."""
+        return HTTP_STATUS_CODES.get(self.code or 0, "Unknown Error")
+
+    def get_description(self, environ: Any = None, scope: Any = None) -> str:
+        """The description as HTML: escaped unless it is Markup, one `<br>` a line end."""
+        from markupsafe import Markup, escape
+
+        text = "" if self.description is None else self.description
+        return f"<p>{escape(text).replace(chr(10), Markup('<br>'))}</p>"
+
+    def get_body(self, environ: Any = None, scope: Any = None) -> str:
+        """The whole page."""
+        from markupsafe import escape
+
+        return (
+            "<!doctype html>\n"
+            "<html lang=en>\n"
+            f"<title>{self.code} {escape(self.name)}</title>\n"
+            f"<h1>{escape(self.name)}</h1>\n"
+            f"{self.get_description(environ)}\n"
+        )
+
+    def get_headers(self, environ: Any = None, scope: Any = None) -> list[tuple[str, str]]:
+        """The header fields of the page, to be extended by subclasses."""
+        return [("Content-Type", "text/html; charset=utf-8")]
+
+    def get_response(self, environ: Any = None, scope: Any = None) -> Any:
+        """The page as a Response, or the response the exception was raised with."""
+        if self.response is not None:
+            return self.response
+        if make_response is None:
+            raise RuntimeError("Import carboy.http.response before an error is made a response.")
+        environ = _environ_of(environ)
+        return make_response(self.get_body(environ), self.code, self.get_headers(environ))
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        answer: Iterable[bytes] = self.get_response(environ)(environ, start_response)
+        return answer
+
+    def __str__(self) -> str:
+        code = "???" if self.code is None else self.code
+        return f"{code} {self.name}: {self.description}"
+
+    def __repr__(self) -> str:
+        code = "???" if self.code is None else self.code
+        return f"<{type(self).__name__} '{code}: {self.name}'>"
+
+
+class BadRequest(HTTPException):
+    code = 400
+    description = "The browser (or proxy) sent a request that this server could not understand."
+
+
+class BadRequestKeyError(BadRequest, KeyError):
+    """A key missing in the request's own data: 400 for the client, KeyError for the program.
+
+    With `show_exception` the page names the key; it is off because keys are internals.
+    """
+
+    _description = BadRequest.description
+    show_exception = False
+
+    def __init__(self, arg: object | None = None, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if arg is not None:
+            KeyError.__init__(self, arg)
+
+    @property  # type: ignore[override]
+    def description(self) -> str:
+        if not self.show_exception:
+            return str(self._description)
+        return f"{self._description}\n{KeyError.__name__}: {KeyError.__str__(self)}"
+
+    @description.setter
+    def description(self, value: str) -> None:
+        self._description = value
+
+
+class ClientDisconnected(BadRequest):
+    """The connection ended before the whole body came."""
+
+
+class SecurityError(BadRequest):
+    """The request breaks a security rule, such as a host that is not trusted."""
+
+
+class BadHost(BadRequest):
+    """The Host field does not hold a host."""
+
+
+class Unauthorized(HTTPException):
+    code = 401
+    description = (
+        "The server could not verify that you are authorized to access the URL requested. You"
+        " either supplied the wrong credentials (e.g. a bad password), or your browser "
+        "doesn't understand how to supply the credentials required."
+    )
+
+    def __init__(
+        self,
+        description: str | None = None,
+        response: Any = None,
+        www_authenticate: Any = None,
+    ) -> None:
+        super().__init__(description, response)
+        if www_authenticate is not None and not _is_collection(www_authenticate):
+            www_authenticate = (www_authenticate,)
+        self.www_authenticate = www_authenticate
+
+    def get_headers(self, environ: Any = None, scope: Any = None) -> list[tuple[str, str]]:
+        challenges = self.www_authenticate or ()
+        fields = [("WWW-Authenticate", str(challenge)) for challenge in challenges]
+        return super().get_headers(environ, scope) + fields
+
+
+class Forbidden(HTTPException):
+    code = 403
+    description = (
+        "You don't have the permission to access the requested resource. It is either read-"
+        "protected or not readable by the server."
+    )
+
+
+class NotFound(HTTPException):
+    code = 404
+    description = (
+        "The requested URL was not found on the server. If you entered the URL manually "
+        "please check your spelling and try again."
+    )
+
+
+class MethodNotAllowed(HTTPException):
+    code = 405
+    description = "The method is not allowed for the requested URL."
+
+    def __init__(
+        self,
+        valid_methods: Iterable[str] | None = None,
+        description: str | None = None,
+        response: Any = None,
+    ) -> None:
+        super().__init__(description, response)
+        self.valid_methods = valid_methods
+
+    def get_headers(self, environ: Any = None, scope: Any = None) -> list[tuple[str, str]]:
+        headers = super().get_headers(environ, scope)
+        if self.valid_methods:
+            headers.append(("Allow", ", ".join(self.valid_methods)))
+        return headers
+
+
+class NotAcceptable(HTTPException):
+    code = 406
+    description = (
+        "The resource identified by the request is only capable of generating response "
+        "entities which have content characteristics not acceptable according to the accept "
+        "headers sent in the request."
+    )
+
+
+class RequestTimeout(HTTPException):
+    code = 408
+    description = (
+        "The server closed the network connection because the browser didn't finish the "
+        "request within the specified time."
+    )
+
+
+class Conflict(HTTPException):
+    code = 409
+    description = (
+        "A conflict happened while processing the request. The resource might have been "
+        "modified while the request was being processed."
+    )
+
+
+class Gone(HTTPException):
+    code = 410
+    description = (
+        "The requested URL is no longer available on this server and there is no forwarding "
+        "address. If you followed a link from a foreign page, please contact the author of "
+        "this page."
+    )
+
+
+class LengthRequired(HTTPException):
+    code = 411
+    description = "A request with this method requires a valid <code>Content-Length</code> header."
+
+
+class PreconditionFailed(HTTPException):
+    code = 412
+    description = "The precondition on the request for the URL failed positive evaluation."
+
+
+class RequestEntityTooLarge(HTTPException):
+    code = 413
+    description = "The data value transmitted exceeds the capacity limit."
+
+
+class RequestURITooLarge(HTTPException):
+    code = 414
+    description = (
+        "The length of the requested URL exceeds the capacity limit for this server. The "
+        "request cannot be processed."
+    )
+
+
+class UnsupportedMediaType(HTTPException):
+    code = 415
+    description = "The server does not support the media type transmitted in the request."
+
+
+class RequestedRangeNotSatisfiable(HTTPException):
+    code = 416
+    description = "The server cannot provide the requested range."
+
+    def __init__(
+        self,
+        length: int | None = None,
+        units: str = "bytes",
+        description: str | None = None,
+        response: Any = None,
+    ) -> None:
+        super().__init__(description, response)
+        self.length = length
+        self.units = units
+
+    def get_headers(self, environ: Any = None, scope: Any = None) -> list[tuple[str, str]]:
+        headers = super().get_headers(environ, scope)
+        if self.length is not None:
+            headers.append(("Content-Range", f"{self.units} */{self.length}"))
+        return headers
+
+
+class ExpectationFailed(HTTPException):
+    code = 417
+    description = "The server could not meet the requirements of the Expect header"
+
+
+class ImATeapot(HTTPException):
+    code = 418
+    description = "This server is a teapot, not a coffee machine"
+
+
+class MisdirectedRequest(HTTPException):
+    code = 421
+    description = "The server is not able to produce a response."
+
+
+class UnprocessableEntity(HTTPException):
+    code = 422
+    description = (
+        "The request was well-formed but was unable to be followed due to semantic errors."
+    )
+
+
+class Locked(HTTPException):
+    code = 423
+    description = "The resource that is being accessed is locked."
+
+
+class FailedDependency(HTTPException):
+    code = 424
+    description = (
+        "The method could not be performed on the resource because the requested action "
+        "depended on another action and that action failed."
+    )
+
+
+class PreconditionRequired(HTTPException):
+    code = 428
+    description = (
+        'This request is required to be conditional; try using "If-Match" or "If-Unmodified-Since".'
+    )
+
+
+class _RetryAfter(HTTPException):
+    """An error that may tell when to come back: seconds, or a moment."""
+
+    def __init__(
+        self,
+        description: str | None = None,
+        response: Any = None,
+        retry_after: datetime | int | None = None,
+    ) -> None:
+        super().__init__(description, response)
+        self.retry_after = retry_after
+
+    def get_headers(self, environ: Any = None, scope: Any = None) -> list[tuple[str, str]]:
+        headers = super().get_headers(environ, scope)
+        if self.retry_after:
+            headers.append(("Retry-After", _retry_value(self.retry_after)))
+        return headers
+
+
+def _retry_value(when: datetime | int) -> str:
+    if not isinstance(when, datetime):
+        return str(when)
+    from email.utils import format_datetime
+
+    return format_datetime(when.replace(tzinfo=when.tzinfo or UTC).astimezone(UTC), usegmt=True)
+
+
+class TooManyRequests(_RetryAfter):
+    code = 429
+    description = "This user has exceeded an allotted request count. Try again later."
+
+
+class RequestHeaderFieldsTooLarge(HTTPException):
+    code = 431
+    description = "One or more header fields exceeds the maximum size."
+
+
+class UnavailableForLegalReasons(HTTPException):
+    code = 451
+    description = "Unavailable for legal reasons."
+
+
+class InternalServerError(HTTPException):
+    code = 500
+    description = (
+        "The server encountered an internal error and was unable to complete your request. "
+        "Either the server is overloaded or there is an error in the application."
+    )
+
+    def __init__(
+        self,
+        description: str | None = None,
+        response: Any = None,
+        original_exception: BaseException | None = None,
+    ) -> None:
+        self.original_exception = original_exception
+        super().__init__(description, response)
+
+
+class NotImplemented(HTTPException):
+    code = 501
+    description = "The server does not support the action requested by the browser."
+
+
+class BadGateway(HTTPException):
+    code = 502
+    description = "The proxy server received an invalid response from an upstream server."
+
+
+class ServiceUnavailable(_RetryAfter):
+    code = 503
+    description = (
+        "The server is temporarily unable to service your request due to maintenance downtime"
+        " or capacity problems. Please try again later."
+    )
+
+
+class GatewayTimeout(HTTPException):
+    code = 504
+    description = "The connection to an upstream server timed out."
+
+
+class HTTPVersionNotSupported(HTTPException):
+    code = 505
+    description = "The server does not support the HTTP protocol version used in the request."
+
+
+# Every error with a code of its own, by code.
+default_exceptions: dict[int, type[HTTPException]] = {
+    error.code: error
+    for error in (
+        BadRequest,
+        Unauthorized,
+        Forbidden,
+        NotFound,
+        MethodNotAllowed,
+        NotAcceptable,
+        RequestTimeout,
+        Conflict,
+        Gone,
+        LengthRequired,
+        PreconditionFailed,
+        RequestEntityTooLarge,
+        RequestURITooLarge,
+        UnsupportedMediaType,
+        RequestedRangeNotSatisfiable,
+        ExpectationFailed,
+        ImATeapot,
+        MisdirectedRequest,
+        UnprocessableEntity,
+        Locked,
+        FailedDependency,
+        PreconditionRequired,
+        TooManyRequests,
+        RequestHeaderFieldsTooLarge,
+        UnavailableForLegalReasons,
+        InternalServerError,
+        NotImplemented,
+        BadGateway,
+        ServiceUnavailable,
+        GatewayTimeout,
+        HTTPVersionNotSupported,
+    )
+    if error.code is not None
+}
+
+
+class Aborter:
+    """Raises the exception of a status code, or one around a finished response.
+
+    `mapping` replaces the known exceptions, `extra` adds to them.
+    """
+
+    def __init__(
+        self,
+        mapping: dict[int, type[HTTPException]] | None = None,
+        extra: dict[int, type[HTTPException]] | None = None,
+    ) -> None:
+        self.mapping = dict(default_exceptions if mapping is None else mapping)
+        if extra is not None:
+            self.mapping.update(extra)
+
+    def __call__(self, code: Any, *args: Any, **kwargs: Any) -> NoReturn:
+        if _is_response(code):
+            raise HTTPException(response=code)
+        if code not in self.mapping:
+            raise LookupError(f"No exception stands for the status {code!r}.")
+        raise self.mapping[code](*args, **kwargs)
+
+
+def _is_response(value: Any) -> bool:
+    """Whether `abort` got a response: it has a status and answers as a WSGI application."""
+    return callable(value) and hasattr(value, "status_code")
+
+
+_aborter = Aborter()
+
+
+def abort(status: Any, *args: Any, **kwargs: Any) -> NoReturn:
+    """Raise the HTTPException of a status code, or one that answers with a response.
+
+    Further arguments go to the exception. LookupError for a code without an exception.
+    """
+    _aborter(status, *args, **kwargs)

@@ -1,0 +1,201 @@
+"""One line for each request that was answered or refused.
+
+The engine hands over a tuple and goes on; everything else happens in the writer thread.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from carboy.protocol.events import RequestHead
+from carboy.server.log import Output, Writer, colours_wanted, standard
+
+# (epoch seconds, client, head, request line as far as it came if there is no head, status,
+#  octets of content sent, seconds taken)
+Record = tuple[float, str, RequestHead | None, str, int, int, float]
+
+FORMATS = ("auto", "common", "combined", "json", "pretty")
+
+# What may stand in a quoted field as it is. Everything else, octets above 0x7E included, is
+# written \xNN: whoever reads the log must be able to tell where a field ends.
+UNSAFE = re.compile(r"[^ !#-\[\]-~]")
+
+
+def escape(text: str) -> str:
+    """`text` fit for a quoted field: quotes and backslashes behind a backslash, rest as \\xNN."""
+    return UNSAFE.sub(_escaped, text)
+
+
+def _escaped(match: re.Match[str]) -> str:
+    char = match[0]
+    return "\\" + char if char in '"\\' else "".join(f"\\x{o:02x}" for o in char.encode())
+
+
+def request_line(head: RequestHead | None, fallback: str) -> str:
+    """The request line of a head, or as much as came of one that was refused."""
+    if head is None:
+        return fallback
+    return f"{head.method} {head.target} HTTP/1.{head.minor}"
+
+
+def field(head: RequestHead | None, wanted: str) -> str:
+    """The first value of a header field, lower-case name given; "" without one."""
+    if head is not None:
+        for name, value in head.fields():
+            if name.lower() == wanted:
+                return value
+    return ""
+
+
+class Common:
+    """NCSA common log format, then the seconds taken.
+
+    `combined` puts the Referer and User-Agent fields in between, as servers everywhere do.
+    """
+
+    def __init__(self, combined: bool = False) -> None:
+        self.combined = combined
+        self._second = -1
+        self._moment = ""
+
+    def __call__(self, record: Record) -> str:
+        when, peer, head, fallback, status, octets, seconds = record
+        line = escape(request_line(head, fallback)) or "-"
+        extra = ""
+        if self.combined:
+            extra = "".join(
+                f' "{escape(field(head, n)) or "-"}"' for n in ("referer", "user-agent")
+            )
+        return (
+            f'{escape(peer) or "-"} - - [{self.moment(int(when))}] "{line}" '
+            f"{status} {octets or '-'}{extra} {seconds:.6f}\n"
+        )
+
+    def moment(self, second: int) -> str:
+        """The local time of a second with its offset, made once a second."""
+        if second != self._second:
+            local = time.localtime(second)
+            month = MONTHS[local.tm_mon - 1]  # strftime's would be in the user's language
+            self._moment = time.strftime(f"%d/{month}/%Y:%H:%M:%S %z", local)
+            self._second = second
+        return self._moment
+
+
+MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+
+
+def as_json(record: Record) -> str:
+    """One JSON object a line; time in UTC (RFC 3339), seconds as a number."""
+    when, peer, head, fallback, status, octets, seconds = record
+    line: dict[str, Any] = {
+        "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(when))
+        + f".{int(when % 1 * 1e6):06}Z",
+        "peer": peer,
+        "request": request_line(head, fallback),
+        "status": status,
+        "octets": octets,
+        "seconds": round(seconds, 6),
+        "pid": os.getpid(),
+    }
+    if head is not None:
+        line |= {"method": head.method, "path": head.path, "query": head.query, "host": head.host}
+        line |= {"referer": field(head, "referer"), "user_agent": field(head, "user-agent")}
+    return json.dumps(line, separators=(",", ":")) + "\n"
+
+
+class Pretty:
+    """For a person at a terminal: time, status, request, duration, size."""
+
+    COLOURS = {1: "1", 2: "32", 3: "36", 4: "33", 5: "1;31"}
+
+    def __init__(self, colour: bool) -> None:
+        self.colour = colour
+
+    def __call__(self, record: Record) -> str:
+        when, peer, head, fallback, status, octets, seconds = record
+        moment = time.strftime("%H:%M:%S", time.localtime(when))
+        line = f"{head.method:<7} {escape(head.target)}" if head else escape(fallback) or "-"
+        tail = f"{duration(seconds)}  {size(octets)}  {escape(peer)}"
+        code = str(status)
+        if self.colour:
+            code = f"\x1b[{self.COLOURS.get(status // 100, '0')}m{code}\x1b[0m"
+            moment, tail = f"\x1b[2m{moment}\x1b[0m", f"\x1b[2m{tail}\x1b[0m"
+        return f"{moment}  {code}  {line}  {tail}\n"
+
+
+def duration(seconds: float) -> str:
+    """A time a person can read: 85 µs, 12.3 ms, 2.05 s."""
+    if seconds < 0.001:
+        return f"{seconds * 1e6:.0f} µs"
+    return f"{seconds * 1000:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"
+
+
+def size(octets: int) -> str:
+    """A size a person can read: 512 B, 1.5 KiB, 3.0 MiB."""
+    if octets < 1024:
+        return f"{octets} B"
+    return f"{octets / 1024:.1f} KiB" if octets < 1024**2 else f"{octets / 1024**2:.1f} MiB"
+
+
+def formatter(name: str, output: Output) -> Callable[[Record], str]:
+    """The format of a name in FORMATS; ValueError for others."""
+    if name == "auto":
+        name = "pretty" if output.is_terminal() else "common"
+    if name == "json":
+        return as_json
+    if name == "pretty":
+        return Pretty(colours_wanted(output))
+    if name in ("common", "combined"):
+        return Common(name == "combined")
+    raise ValueError(f"There is no access log format {name!r}; there are {', '.join(FORMATS)}.")
+
+
+class AccessLog:
+    """Called by the engine with a record for every request; never blocks, never raises.
+
+    It goes to standard output, or to the file at `path`, appended to; a file moved away by a
+    log rotation is opened again within a second.
+    """
+
+    def __init__(self, writer: Writer, format: str = "auto", path: str | None = None) -> None:
+        self.writer = writer
+        self.path = path
+        self.output = standard(sys.stdout, 1) if path is None else self._open(path)
+        self.render_line = formatter(format, self.output)
+        self._looked = time.monotonic()
+
+    @staticmethod
+    def _open(path: str) -> Output:
+        return Output(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644))
+
+    def __call__(self, record: Record) -> None:
+        self.writer.put(self, record)
+
+    def render(self, record: Record) -> str:
+        """The line of a record (in the writer thread)."""
+        if self.path is not None and time.monotonic() - self._looked > 1:
+            self._follow(self.path)
+        return self.render_line(record)
+
+    def _follow(self, path: str) -> None:
+        self._looked = time.monotonic()
+        try:
+            if os.path.samestat(Path(path).stat(), os.fstat(self.output.fd)):
+                return
+        except FileNotFoundError:
+            pass
+        fresh = self._open(path)
+        os.dup2(fresh.fd, self.output.fd, inheritable=False)
+        os.close(fresh.fd)
+
+    def close(self) -> None:
+        """Close a file opened here; call it when the writer is closed."""
+        if self.path is not None:
+            os.close(self.output.fd)

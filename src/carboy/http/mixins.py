@@ -1,0 +1,238 @@
+"""What makes a dict, list or Headers refuse changes, or tell somebody about them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import repeat
+from typing import Any, Generic, NoReturn, Self, SupportsIndex, TypeVar
+
+from carboy.http.sentinel import MISSING, Missing
+
+K = TypeVar("K")
+V = TypeVar("V")
+T = TypeVar("T")
+
+
+def refuse(value: object) -> NoReturn:
+    raise TypeError(f"{type(value).__name__!r} cannot be changed: work on a copy of it")
+
+
+class ImmutableListMixin:
+    """Makes a list immutable and hashable."""
+
+    _hash_cache: int | None = None
+
+    def __hash__(self) -> int:
+        if self._hash_cache is None:
+            self._hash_cache = hash(tuple(self))  # type: ignore[arg-type]
+        return self._hash_cache
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        return type(self), (list(self),)  # type: ignore[call-overload]
+
+    def __delitem__(self, key: Any) -> NoReturn:
+        refuse(self)
+
+    def __iadd__(self, other: Any) -> NoReturn:
+        refuse(self)
+
+    def __imul__(self, other: Any) -> NoReturn:
+        refuse(self)
+
+    def __setitem__(self, key: Any, value: Any) -> NoReturn:
+        refuse(self)
+
+    def append(self, item: Any) -> NoReturn:
+        refuse(self)
+
+    def clear(self) -> NoReturn:
+        refuse(self)
+
+    def remove(self, item: Any) -> NoReturn:
+        refuse(self)
+
+    def extend(self, iterable: Any) -> NoReturn:
+        refuse(self)
+
+    def insert(self, pos: Any, value: Any) -> NoReturn:
+        refuse(self)
+
+    def pop(self, index: Any = -1) -> NoReturn:
+        refuse(self)
+
+    def reverse(self) -> NoReturn:
+        refuse(self)
+
+    def sort(self, key: Any = None, reverse: Any = False) -> NoReturn:
+        refuse(self)
+
+
+class ImmutableDictMixin(Generic[K, V]):
+    """Makes a dict immutable and hashable."""
+
+    _hash_cache: int | None = None
+
+    @classmethod
+    def fromkeys(cls, keys: Iterable[K], value: V | None = None) -> Self:
+        return cls(zip(keys, repeat(value)))  # type: ignore[call-arg]
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        return type(self), (dict(self),)  # type: ignore[call-overload]
+
+    def _iter_hashitems(self) -> Iterable[Any]:
+        return self.items()  # type: ignore[attr-defined, no-any-return]
+
+    def __hash__(self) -> int:
+        if self._hash_cache is None:
+            self._hash_cache = hash(frozenset(self._iter_hashitems()))
+        return self._hash_cache
+
+    def setdefault(self, key: Any, default: Any = None) -> NoReturn:
+        refuse(self)
+
+    def update(self, arg: Any = None, /, **kwargs: Any) -> NoReturn:
+        refuse(self)
+
+    def __ior__(self, other: Any) -> NoReturn:
+        refuse(self)
+
+    def pop(self, key: Any, default: Any = None) -> NoReturn:
+        refuse(self)
+
+    def popitem(self) -> NoReturn:
+        refuse(self)
+
+    def __setitem__(self, key: Any, value: Any) -> NoReturn:
+        refuse(self)
+
+    def __delitem__(self, key: Any) -> NoReturn:
+        refuse(self)
+
+    def clear(self) -> NoReturn:
+        refuse(self)
+
+
+class ImmutableMultiDictMixin(ImmutableDictMixin[K, V]):
+    """Makes a MultiDict immutable and hashable."""
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
+        return type(self), (list(self.items(multi=True)),)  # type: ignore[attr-defined]
+
+    def _iter_hashitems(self) -> Iterable[Any]:
+        return self.items(multi=True)  # type: ignore[attr-defined, no-any-return]
+
+    def add(self, key: Any, value: Any) -> NoReturn:
+        refuse(self)
+
+    def popitemlist(self) -> NoReturn:
+        refuse(self)
+
+    def poplist(self, key: Any) -> NoReturn:
+        refuse(self)
+
+    def setlist(self, key: Any, new_list: Any) -> NoReturn:
+        refuse(self)
+
+    def setlistdefault(self, key: Any, default_list: Any = None) -> NoReturn:
+        refuse(self)
+
+
+class ImmutableHeadersMixin:
+    """Makes Headers immutable. They stay unhashable."""
+
+    def __delitem__(self, key: Any, **kwargs: Any) -> NoReturn:
+        refuse(self)
+
+    def __setitem__(self, key: Any, value: Any) -> NoReturn:
+        refuse(self)
+
+    def __ior__(self, other: Any) -> NoReturn:
+        refuse(self)
+
+    def set(self, key: Any, value: Any, /, **kwargs: Any) -> NoReturn:
+        refuse(self)
+
+    def setlist(self, key: Any, values: Any) -> NoReturn:
+        refuse(self)
+
+    def add(self, key: Any, value: Any, /, **kwargs: Any) -> NoReturn:
+        refuse(self)
+
+    def add_header(self, key: Any, value: Any, /, **kwargs: Any) -> NoReturn:
+        refuse(self)
+
+    def remove(self, key: Any) -> NoReturn:
+        refuse(self)
+
+    def extend(self, arg: Any = None, /, **kwargs: Any) -> NoReturn:
+        refuse(self)
+
+    def update(self, arg: Any = None, /, **kwargs: Any) -> NoReturn:
+        refuse(self)
+
+    def insert(self, pos: Any, value: Any) -> NoReturn:
+        refuse(self)
+
+    def pop(self, key: Any = None, default: Any = MISSING) -> NoReturn:
+        refuse(self)
+
+    def popitem(self) -> NoReturn:
+        refuse(self)
+
+    def clear(self) -> NoReturn:
+        refuse(self)
+
+    def setdefault(self, key: Any, default: Any) -> NoReturn:
+        refuse(self)
+
+    def setlistdefault(self, key: Any, default: Any) -> NoReturn:
+        refuse(self)
+
+
+class UpdateDictMixin(dict[K, V]):
+    """A dict that calls `on_update(self)` after each change."""
+
+    on_update: Callable[[Self], None] | None = None
+
+    def _changed(self) -> None:
+        if self.on_update is not None:
+            self.on_update(self)
+
+    def setdefault(self, key: K, default: V | None = None) -> V:  # type: ignore[override]
+        new = key not in self
+        value = super().setdefault(key, default)  # type: ignore[arg-type]
+        if new:
+            self._changed()
+        return value
+
+    def pop(self, key: K, default: V | T | Missing = MISSING) -> V | T:  # type: ignore[override]
+        present = key in self
+        value = super().pop(key) if default is MISSING else super().pop(key, default)
+        if present:
+            self._changed()
+        return value  # type: ignore[return-value]
+
+    def __setitem__(self, key: K, value: V) -> None:
+        super().__setitem__(key, value)
+        self._changed()
+
+    def __delitem__(self, key: K) -> None:
+        super().__delitem__(key)
+        self._changed()
+
+    def clear(self) -> None:
+        super().clear()
+        self._changed()
+
+    def popitem(self) -> tuple[K, V]:
+        item = super().popitem()
+        self._changed()
+        return item
+
+    def update(self, arg: Any = None, /, **kwargs: V) -> None:  # type: ignore[override]
+        super().update(() if arg is None else arg, **kwargs)
+        self._changed()
+
+    def __ior__(self, other: Any) -> Self:  # type: ignore[override, misc]
+        self.update(other)
+        return self

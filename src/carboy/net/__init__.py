@@ -1,0 +1,30 @@
+"""The only room that touches sockets: listening, readiness, waking, sending files."""
+
+from carboy.net.listen import (
+    BACKLOG,
+    AddressInUse,
+    adopt,
+    holder_of_path,
+    holder_of_port,
+    listen_tcp,
+    listen_unix,
+    systemd_sockets,
+)
+from carboy.net.poller import READ, WRITE, Poller, make_poller
+from carboy.net.waker import Waker
+
+__all__ = [
+    "BACKLOG",
+    "READ",
+    "WRITE",
+    "AddressInUse",
+    "Poller",
+    "Waker",
+    "adopt",
+    "holder_of_path",
+    "holder_of_port",
+    "listen_tcp",
+    "listen_unix",
+    "make_poller",
+    "systemd_sockets",
+]

@@ -1,0 +1,108 @@
+"""Which sockets are ready: epoll on Linux, the standard library's selectors elsewhere.
+
+Both report the same two flags, so that the engine does not know which one it has.
+"""
+
+from __future__ import annotations
+
+import select
+import selectors
+from collections.abc import Callable
+from typing import Protocol
+
+READ = 1  # EPOLLIN
+WRITE = 4  # EPOLLOUT
+
+Ready = list[tuple[int, int]]
+
+
+class Poller(Protocol):
+    """Readiness of file descriptors; `wait` gives (descriptor, flags).
+
+    Flags other than READ and WRITE mean that the peer is gone or the socket broken.
+    """
+
+    wait: Callable[[float], Ready]  # seconds, -1 for ever
+
+    def add(self, fd: int, flags: int, shared: bool = False) -> None:
+        """Watch `fd`; `shared`: other processes watch it too and one of them is enough."""
+        ...
+
+    def change(self, fd: int, flags: int) -> None: ...
+
+    def remove(self, fd: int) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class EpollPoller:
+    """Linux's epoll, level-triggered."""
+
+    def __init__(self) -> None:
+        self._epoll = select.epoll()
+        self.wait: Callable[[float], Ready] = self._epoll.poll
+        self.change = self._epoll.modify
+        self.close = self._epoll.close
+        self.fileno = self._epoll.fileno
+
+    def add(self, fd: int, flags: int, shared: bool = False) -> None:
+        if shared:
+            # Without it every worker wakes for each connection and all but one find nothing.
+            flags |= select.EPOLLEXCLUSIVE
+        self._epoll.register(fd, flags)
+
+    def remove(self, fd: int) -> None:
+        try:
+            self._epoll.unregister(fd)
+        except OSError:
+            pass  # closed by somebody else meanwhile; the kernel has forgotten it already
+
+
+class SelectorPoller:
+    """Whatever the platform has: kqueue, poll or select."""
+
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
+        self.wait: Callable[[float], Ready] = self._wait
+        self.close = self._selector.close
+
+    def add(self, fd: int, flags: int, shared: bool = False) -> None:
+        self._selector.register(fd, _selector_flags(flags))
+
+    def change(self, fd: int, flags: int) -> None:
+        self._selector.modify(fd, _selector_flags(flags))
+
+    def remove(self, fd: int) -> None:
+        try:
+            self._selector.unregister(fd)
+        except (KeyError, OSError):
+            pass
+
+    def _wait(self, timeout: float) -> Ready:
+        if not self._selector.get_map():
+            # select() on nothing is refused on some platforms; the engine always has a waker.
+            return []
+        ready = self._selector.select(None if timeout < 0 else timeout)
+        return [
+            (
+                key.fd,
+                (READ if flags & selectors.EVENT_READ else 0)
+                | (WRITE if flags & selectors.EVENT_WRITE else 0),
+            )
+            for key, flags in ready
+        ]
+
+
+def _selector_flags(flags: int) -> int:
+    return (selectors.EVENT_READ if flags & READ else 0) | (
+        selectors.EVENT_WRITE if flags & WRITE else 0
+    )
+
+
+def make_poller(name: str = "auto") -> Poller:
+    """The poller of that name: "epoll", "selectors", or "auto" for the best there is."""
+    if name == "selectors" or (name == "auto" and not hasattr(select, "epoll")):
+        return SelectorPoller()
+    if not hasattr(select, "epoll"):
+        raise ValueError('This system has no epoll: set poller to "auto" or "selectors".')
+    return EpollPoller()

@@ -1,0 +1,49 @@
+"""Waking the engine out of its poll, from any thread and from a signal handler."""
+
+from __future__ import annotations
+
+import os
+
+
+class Waker:
+    """A descriptor that becomes readable when somebody calls `wake`."""
+
+    def __init__(self) -> None:
+        if hasattr(os, "eventfd"):
+            self._read = self._write = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        else:
+            self._read, self._write = os.pipe()
+            os.set_blocking(self._read, False)
+            os.set_blocking(self._write, False)
+        self._rung = False
+
+    def fileno(self) -> int:
+        return self._read
+
+    def wake(self) -> None:
+        """Make the descriptor readable; calls before it is read again cost nothing."""
+        if self._rung:
+            return
+        self._rung = True
+        try:
+            # Eight octets are what an eventfd takes; to a pipe any number will do.
+            os.write(self._write, b"\1\0\0\0\0\0\0\0")
+        except BlockingIOError:
+            pass  # full of wake-ups nobody has read yet: it is readable
+        except OSError:
+            pass  # closed: nobody is left to wake
+
+    def clear(self) -> None:
+        """Read what was written. Work handed over before the matching `wake` is visible after."""
+        # The flag goes first: a wake between the two writes again, which costs one empty turn;
+        # the other order would lose it.
+        self._rung = False
+        try:
+            os.read(self._read, 512)
+        except BlockingIOError:
+            pass
+
+    def close(self) -> None:
+        os.close(self._read)
+        if self._write != self._read:
+            os.close(self._write)

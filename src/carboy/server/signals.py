@@ -1,0 +1,143 @@
+"""Signals as something to be waited for, instead of code that runs in between.
+
+A handler that runs Python in the middle of other Python may do next to nothing safely. So
+the number is written to a pipe, by the interpreter itself, and read where it is convenient.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from types import FrameType, TracebackType
+from typing import Any
+
+STOP = (signal.SIGTERM, signal.SIGINT)
+
+
+def named(*names: str) -> tuple[signal.Signals, ...]:
+    """Those of the signals that this system has."""
+    return tuple(getattr(signal, name) for name in names if hasattr(signal, name))
+
+
+def in_main_thread() -> bool:
+    """Whether signal handlers can be set here (only the main thread may)."""
+    return threading.current_thread() is threading.main_thread()
+
+
+class Handlers:
+    """Signal handlers for as long as a `with` block; elsewhere than in the main thread none."""
+
+    def __init__(self, handlers: dict[signal.Signals, Any]) -> None:
+        self.handlers = handlers
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Handlers:
+        if in_main_thread():
+            for number, handler in self.handlers.items():
+                self._before[number] = signal.signal(number, handler)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            # None: was set by code that is not Python's, and cannot be set again from here
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+def _noted(number: int, frame: FrameType | None) -> None:
+    """The interpreter has written the number to the wake-up descriptor already."""
+
+
+class Inbox:
+    """The signals of a process, in the order of their arrival, behind a descriptor."""
+
+    def __init__(self, numbers: tuple[signal.Signals, ...]) -> None:
+        self.reader, self.writer = os.pipe()
+        os.set_blocking(self.reader, False)
+        os.set_blocking(self.writer, False)
+        self._handlers = Handlers(dict.fromkeys(numbers, _noted))
+        self._wakeup_before: int | None = None
+
+    def __enter__(self) -> Inbox:
+        if in_main_thread():
+            self._wakeup_before = signal.set_wakeup_fd(self.writer, warn_on_full_buffer=False)
+        self._handlers.__enter__()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._handlers.__exit__(kind, error, trace)
+        if self._wakeup_before is not None:
+            signal.set_wakeup_fd(self._wakeup_before)
+        self.close()
+
+    def fileno(self) -> int:
+        """Readable when there is something to take."""
+        return self.reader
+
+    def post(self, number: int) -> None:
+        """As if the signal had arrived; from any thread."""
+        try:
+            os.write(self.writer, bytes([number]))
+        except (BlockingIOError, OSError):
+            pass  # full: it is awake anyway; closed: nobody is left to be told
+
+    def take(self) -> list[int]:
+        """What arrived since the last time."""
+        try:
+            return list(os.read(self.reader, 4096))
+        except BlockingIOError:
+            return []
+
+    def close(self) -> None:
+        """Close both ends, in a child process without touching the parent's handlers."""
+        os.close(self.reader)
+        os.close(self.writer)
+
+
+class Terminal:
+    """Tells a SIGHUP of a terminal that was closed from one that somebody sent.
+
+    The first means that the user has gone, the second that workers are to be replaced.
+    """
+
+    def __init__(self) -> None:
+        self.there = self._open()
+
+    @staticmethod
+    def _open() -> bool:
+        try:
+            fd = os.open("/dev/tty", os.O_RDWR | getattr(os, "O_NOCTTY", 0))
+        except OSError:
+            return False
+        os.close(fd)
+        return True
+
+    def has_gone(self) -> bool:
+        """Whether the process had a controlling terminal and has lost it."""
+        return self.there and not self._open()
+
+
+def death(status: int) -> str:
+    """How a process ended, from the status of os.waitpid: "was killed by SIGKILL (…)"."""
+    code = os.waitstatus_to_exitcode(status)
+    if code >= 0:
+        return f"exited with code {code}"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    hint = {
+        "SIGKILL": " (by hand, or by the kernel because memory ran out)",
+        "SIGSEGV": " (a fault in a compiled extension module)",
+    }.get(name, "")
+    return f"was killed by {name}{hint}"

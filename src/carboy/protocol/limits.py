@@ -20,3 +20,8 @@ class Limits:
     # so that a body of one-octet chunks with long extensions stays cheap.
     chunk_overhead: int = 16 * 1024
     underscore_fields: bool = False  # let names with "_" reach the environ, where they shadow "-"
+
+    @property
+    def quick(self) -> int:
+        """A head of at most so many octets can exceed no limit but the number of fields."""
+        return min(self.request_line, self.field_line, self.fields_size)

@@ -1,0 +1,114 @@
+"""A chunked body to its octets (RFC 9112, section 7.1)."""
+
+from __future__ import annotations
+
+import re
+
+from carboy.grammar import QUOTED_STRING, TCHAR
+
+from .buffer import ReceiveBuffer
+from .errors import RemoteProtocolError
+from .events import Fields
+from .head import check_trailer, chop
+from .limits import Limits
+
+# RFC 9112, section 7.1.1: *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )
+_chunk_line = re.compile(
+    rf"([0-9A-Fa-f]{{1,16}})"
+    rf"(?:[ \t]*+;[ \t]*+[{TCHAR}]++(?:[ \t]*+=[ \t]*+(?:[{TCHAR}]++|{QUOTED_STRING}))?+)*+".encode(
+        "latin-1"
+    )
+).fullmatch
+
+
+class ChunkReader:
+    """Takes chunks off a buffer; `next` gives octets, b"" at the end, None for need of more."""
+
+    __slots__ = (
+        "_in_chunk",
+        "_in_trailers",
+        "_left",
+        "_limits",
+        "_overhead",
+        "_total",
+        "_trailer",
+        "trailers",
+    )
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._left = 0
+        self._total = 0
+        self._overhead = 0
+        self._in_chunk = False
+        self._in_trailers = False
+        self._trailer = 0
+        self.trailers: Fields = []
+
+    def next(self, buffer: ReceiveBuffer, limit: int) -> bytes | None:
+        """The next octets; RemoteProtocolError 413 above `limit`, 400 for bad framing."""
+        if self._in_trailers:
+            return self._trailers(buffer)
+        if self._in_chunk and not self._left and not self._chunk_end(buffer):
+            return None
+        if not self._left:
+            size = self._size(buffer, limit)
+            if size is None:
+                return None
+            if not size:
+                self._in_trailers = True
+                return self._trailers(buffer)
+        if not len(buffer):
+            return None
+        octets = buffer.take(self._left)
+        self._left -= len(octets)
+        return octets
+
+    def _chunk_end(self, buffer: ReceiveBuffer) -> bool:
+        octets = buffer.peek(2)
+        if octets != b"\r\n"[: len(octets)]:
+            raise RemoteProtocolError(400, "a chunk is not followed by CRLF")
+        if len(octets) < 2:
+            return False
+        buffer.take(2)
+        self._in_chunk = False
+        return True
+
+    def _size(self, buffer: ReceiveBuffer, limit: int) -> int | None:
+        line = buffer.line()
+        if (len(buffer) - 1 if line is None else len(line) - 2) > self._limits.chunk_line:
+            raise RemoteProtocolError(400, "a chunk size line is too long")
+        if line is None:
+            return None
+        match = _chunk_line(chop(line))
+        if not match:
+            raise RemoteProtocolError(400, "a chunk size is not a hexadecimal number")
+        size = int(match.group(1), 16)
+        self._total += size
+        if self._total > limit:
+            raise RemoteProtocolError(
+                413, f"the body is larger than the {limit} bytes allowed here"
+            )
+        # What is not content may be as much as the content, and so much more.
+        self._overhead += len(line)
+        if self._overhead > self._limits.chunk_overhead + 8 * self._total:
+            raise RemoteProtocolError(400, "the chunks have too many extensions for their content")
+        self._left = size
+        self._in_chunk = True
+        return size
+
+    def _trailers(self, buffer: ReceiveBuffer) -> bytes | None:
+        while True:
+            line = buffer.line()
+            room = self._limits.trailers_size - self._trailer
+            if (len(buffer) - 1 if line is None else len(line) - 2) > room:
+                raise RemoteProtocolError(400, "the trailers are too large")
+            if line is None:
+                return None
+            if line == b"\r\n":
+                return b""
+            self._trailer += len(line)
+            if len(self.trailers) == self._limits.fields_count:
+                raise RemoteProtocolError(400, "there are too many trailers")
+            name, value = check_trailer(line)
+            self.trailers.append((name.decode("latin-1"), value.decode("latin-1")))

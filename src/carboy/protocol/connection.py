@@ -1,0 +1,504 @@
+"""The server side of one HTTP/1.1 connection, without the connection.
+
+Octets in, events out; answers in, octets out. Knows no socket, clock or log. After the peer has
+broken a rule nothing it sends is read as a request any more, and one error answer may leave.
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from .body import ChunkReader
+from .buffer import ReceiveBuffer
+from .errors import LocalProtocolError, RemoteProtocolError
+from .events import Data, Event, Fields, RequestHead, Signal
+from .head import HeadReader, quick_head
+from .limits import Limits
+from .response import (
+    DEFAULTS,
+    Trait,
+    check_coding,
+    connection_options,
+    declared_length,
+    encode_line,
+    encode_status,
+    lines,
+    statuses,
+    without_defaults,
+)
+from .states import Reading, Writing
+
+IDLE, HEAD, LENGTH, CHUNKS = Reading.IDLE, Reading.HEAD, Reading.LENGTH, Reading.CHUNKS
+ENDING, DONE, CLOSED, ERROR = Reading.ENDING, Reading.DONE, Reading.CLOSED, Reading.ERROR
+WAITING, ANSWERED = Writing.WAITING, Writing.DONE
+NEED_DATA = Signal.NEED_DATA
+
+_REMOVED = int(Trait.CONNECTION | Trait.CODING | Trait.HOP)
+_TLS_HANDSHAKE = 22
+
+
+class Connection:
+    """One server side of one connection.
+
+    `receive` feeds octets and gives the next event, `next_event` the further ones. A head
+    without a body is complete by itself; a head with one is followed by Data and one
+    END_OF_MESSAGE. RemoteProtocolError is raised for what a client may not send;
+    LocalProtocolError for what an application may not, and nothing was written then.
+    """
+
+    __slots__ = (
+        "_blank_skipped",
+        "_body_limit",
+        "_buffer",
+        "_chunks",
+        "_continued",
+        "_eof",
+        "_limits",
+        "_quick",
+        "_reader",
+        "_received",
+        "_remaining",
+        "_to_write",
+        "excess",
+        "head",
+        "must_close",
+        "reading",
+        "short",
+        "trailers",
+        "writing",
+    )
+
+    def __init__(self, limits: Limits) -> None:
+        # as long as the connection
+        self._limits = limits
+        self._quick = limits.quick
+        self._buffer = ReceiveBuffer()
+        self._eof = False
+        self.reading = IDLE
+        self.writing = Writing.NOTHING
+        self.must_close = False  # after the answer; whoever drives may set it before it
+        # one request
+        self.head: RequestHead | None = None
+        self.trailers: Fields = []
+        self.short = False  # the application gave fewer octets than its Content-Length
+        self.excess = False  # or more, which were dropped
+        self._reader: HeadReader | None = None
+        self._blank_skipped = False
+        self._chunks: ChunkReader | None = None
+        self._remaining = 0
+        self._received = False
+        self._continued = False
+        self._body_limit = limits.body
+        self._to_write = 0
+
+    # -- in ------------------------------------------------------------------------------------
+
+    def receive(self, data: bytes) -> Event:
+        """Feed octets (b"": the peer has sent its last) and give the next event."""
+        if self.reading is IDLE and data[-4:] == b"\r\n\r\n" and len(data) <= self._quick:
+            head = quick_head(data, self._limits)
+            if head is not None:
+                self._accept(head)
+                return head
+        if self.reading is CLOSED or self.reading is ERROR:
+            return Signal.CLOSED
+        if data:
+            self._buffer.feed(data)
+        else:
+            self._eof = True
+        return self.next_event()
+
+    def next_event(self) -> Event:
+        """The next event without new octets."""
+        try:
+            event = self._next()
+            if event is NEED_DATA and self._eof:
+                return self._ended()
+        except RemoteProtocolError:
+            self._fail()
+            raise
+        return event
+
+    def _next(self) -> Event:
+        reading = self.reading
+        if reading is IDLE or reading is HEAD:
+            return self._next_head()
+        if reading is LENGTH:
+            return self._next_counted()
+        if reading is CHUNKS:
+            return self._next_chunked()
+        if reading is ENDING:
+            self.reading = DONE
+            return Signal.END_OF_MESSAGE
+        if reading is DONE:
+            return Signal.PAUSED
+        return Signal.CLOSED
+
+    def _ended(self) -> Event:
+        if self.reading is IDLE:
+            self.reading = CLOSED
+            self.must_close = True
+            return Signal.CLOSED
+        raise RemoteProtocolError(400, "the connection ended in the middle of a request")
+
+    def _fail(self) -> None:
+        self.reading = ERROR
+        self.must_close = True
+        self._buffer.clear()
+
+    def _accept(self, head: RequestHead) -> None:
+        self.head = head
+        self.writing = WAITING
+        self.must_close = not head.keep_alive
+        if head.chunked or head.content_length:
+            self._expect_body(head)
+        else:
+            self.reading = DONE
+
+    def _expect_body(self, head: RequestHead) -> None:
+        self._body_limit = self._limits.body
+        self._received = False
+        self._continued = False
+        if head.chunked:
+            self.reading = CHUNKS
+            self._chunks = ChunkReader(self._limits)
+        else:
+            self.reading = LENGTH
+            self._remaining = head.content_length or 0
+
+    def _next_head(self) -> Event:
+        buffer = self._buffer
+        if self._reader is None:
+            if not len(buffer):
+                return NEED_DATA
+            quick = self._begin_head()
+            if quick is not None:
+                return quick
+        reader = self._reader
+        if reader is None:
+            return NEED_DATA
+        while True:
+            line = buffer.line()
+            room = reader.room()
+            if (len(buffer) - 1 if line is None else len(line) - 2) > room:
+                raise reader.too_long()
+            if line is None:
+                return NEED_DATA
+            if line == b"\r\n" and reader.request_line is None and not self._blank_skipped:
+                # RFC 9112, section 2.2: one empty line before a request is ignored.
+                self._blank_skipped = True
+                continue
+            head = reader.add(line)
+            if head is not None:
+                self._blank_skipped = False
+                self._reader = None
+                self._accept(head)
+                return head
+
+    def _begin_head(self) -> RequestHead | None:
+        """The whole head, if the buffer has it and it is an ordinary one; else a line reader."""
+        buffer = self._buffer
+        if buffer.first() == _TLS_HANDSHAKE:
+            raise RemoteProtocolError(400, "this port speaks plain HTTP, not TLS")
+        self.reading = HEAD
+        end = buffer.find(b"\r\n\r\n") + 4
+        if 4 <= end <= self._quick:
+            head = quick_head(buffer.peek(end), self._limits)
+            if head is not None:
+                buffer.take(end)
+                self._accept(head)
+                return head
+        self._reader = HeadReader(self._limits)
+        return None
+
+    def _next_counted(self) -> Event:
+        self._check_limit()
+        if not len(self._buffer):
+            return NEED_DATA
+        octets = self._buffer.take(self._remaining)
+        self._remaining -= len(octets)
+        self._received = True
+        if not self._remaining:
+            self.reading = ENDING
+        return Data(octets)
+
+    def _next_chunked(self) -> Event:
+        chunks = self._chunks
+        if chunks is None or not len(self._buffer):
+            return NEED_DATA
+        self._received = True
+        octets = chunks.next(self._buffer, self._body_limit)
+        if octets is None:
+            return NEED_DATA
+        if octets:
+            return Data(octets)
+        self.trailers = chunks.trailers
+        self.reading = DONE
+        return Signal.END_OF_MESSAGE
+
+    def _check_limit(self) -> None:
+        head = self.head
+        if head is not None and (head.content_length or 0) > self._body_limit:
+            raise RemoteProtocolError(
+                413, f"the body is larger than the {self._body_limit} bytes allowed here"
+            )
+
+    def set_body_limit(self, limit: int | None) -> None:
+        """The most octets of content this one request may have; None: the server's own limit.
+
+        Call it after the head. RemoteProtocolError 413 at once for a Content-Length above it.
+        """
+        self._body_limit = self._limits.body if limit is None else limit
+        try:
+            self._check_limit()
+        except RemoteProtocolError:
+            self._fail()
+            raise
+
+    # -- what a driver asks --------------------------------------------------------------------
+
+    @property
+    def continue_needed(self) -> bool:
+        """Whether the peer waits for `100 Continue` before it sends its body (RFC 9110, 10.1.1)."""
+        return (
+            self.head is not None
+            and self.head.expect_continue
+            and self.writing is WAITING
+            and (self.reading is LENGTH or self.reading is CHUNKS)
+            and not (self._continued or self._received or len(self._buffer))
+        )
+
+    def send_continue(self) -> bytes:
+        """The interim answer, once; b"" when it is not needed (any more)."""
+        if not self.continue_needed:
+            return b""
+        self._continued = True
+        return b"HTTP/1.1 100 Continue\r\n\r\n"
+
+    @property
+    def request_unread(self) -> bool:
+        """Whether octets of the request are still to come from the peer."""
+        return self.reading not in (IDLE, ENDING, DONE)
+
+    @property
+    def response_complete(self) -> bool:
+        """Whether the last request was answered to the last octet."""
+        return self.writing is ANSWERED
+
+    @property
+    def response_started(self) -> bool:
+        """Whether a head was given out for the present request."""
+        return self.writing is not WAITING and self.writing is not Writing.NOTHING
+
+    @property
+    def buffered(self) -> int:
+        """How many octets were received and not used yet."""
+        return len(self._buffer)
+
+    @property
+    def trailing_data(self) -> bytes:
+        """The octets after the present request, for whoever takes the connection over."""
+        return self._buffer.peek(len(self._buffer))
+
+    @property
+    def request_line(self) -> str:
+        """The present request line for a log, also a refused one; it may hold any character."""
+        if self._reader is not None and self._reader.request_line is not None:
+            return self._reader.request_line.decode("latin-1")
+        if self.head is None or self._reader is not None:
+            return ""
+        return f"{self.head.method} {self.head.target} HTTP/1.{self.head.minor}"
+
+    # -- out -----------------------------------------------------------------------------------
+
+    def whole_response(self, status: str, headers: Fields, body: bytes, extra: bytes) -> bytes:
+        """Head and body of a complete answer in one piece.
+
+        Content-Length and Connection are added where needed, and `extra`, encoded default
+        lines (Server, Date), where the application has not sent its own.
+        """
+        head = self._response_head(status, headers, extra, len(body))
+        if self.writing is Writing.LENGTH:
+            return head + self.send_data(body) + self.end_response()
+        return head + self.end_response()
+
+    def start_response(self, status: str, headers: Fields, extra: bytes) -> bytes:
+        """The head of an answer whose body follows by `send_data` and `end_response`.
+
+        The body is framed by the application's Content-Length, else in chunks, else, for
+        HTTP/1.0, by closing the connection.
+        """
+        return self._response_head(status, headers, extra, None)
+
+    def _response_head(self, status: str, headers: Fields, extra: bytes, size: int | None) -> bytes:
+        if self.writing is not WAITING:
+            raise LocalProtocolError("this request was answered already, or there is none")
+        status_line, code = statuses.get(status) or encode_status(status)
+        if code < 200:
+            raise LocalProtocolError(f"{status} is no final answer: use informational()")
+        encoded = [lines.get(pair) or encode_line(pair) for pair in headers]
+        traits = 0
+        for entry in encoded:
+            traits |= entry[1]
+        options: list[str] = []
+        length = None
+        removed = 0
+        if traits:
+            if traits & Trait.LENGTH:
+                length = declared_length(headers)
+            if traits & Trait.CODING:
+                check_coding(headers)
+            if traits & Trait.CONNECTION:
+                options = connection_options(headers)
+            if traits & DEFAULTS:
+                extra = without_defaults(extra, traits)
+            removed = traits & _REMOVED
+            if traits & Trait.LENGTH:
+                removed |= Trait.LENGTH
+        # Nothing is refused below this line: only now the state may change.
+        self._begin_answer(code, length, size, options)
+        parts = [status_line]
+        if removed:
+            parts += [line for line, trait in encoded if not trait & removed]
+        else:
+            parts += [line for line, _ in encoded]
+        parts.append(extra)
+        parts.append(self._framing_lines(code, length, size))
+        parts.append(self._connection_line(options))
+        parts.append(b"\r\n")
+        return b"".join(parts)
+
+    def _begin_answer(
+        self, code: int, length: int | None, size: int | None, options: list[str]
+    ) -> None:
+        self.short = self.excess = False
+        if self.reading is ENDING:
+            self.reading = DONE
+        if self.reading is not DONE or "close" in options:
+            self.must_close = True
+        head = self.head
+        if code in (204, 304) or (head is not None and head.method == "HEAD"):
+            self.writing = Writing.BODILESS
+        elif length is not None or size is not None:
+            self.writing = Writing.LENGTH
+            self._to_write = length if length is not None else size or 0
+        elif head is not None and head.minor:
+            self.writing = Writing.CHUNKED
+        else:
+            self.writing = Writing.UNTIL_CLOSE
+            self.must_close = True
+
+    def _framing_lines(self, code: int, length: int | None, size: int | None) -> bytes:
+        if self.writing is Writing.CHUNKED:
+            return b"Transfer-Encoding: chunked\r\n"
+        if code == 204 or self.writing is Writing.UNTIL_CLOSE:
+            return b""
+        if length is None and code != 304:
+            # Of an empty body for HEAD nobody knows whether GET would have one.
+            length = size or None if self.writing is Writing.BODILESS else size
+        return b"" if length is None else b"Content-Length: %d\r\n" % length
+
+    def _connection_line(self, options: list[str]) -> bytes:
+        kept = [option for option in options if option not in ("close", "keep-alive")]
+        if self.must_close:
+            kept.append("close")
+        elif self.head is not None and not self.head.minor:
+            kept.append("keep-alive")
+        return f"Connection: {', '.join(kept)}\r\n".encode("latin-1") if kept else b""
+
+    def send_data(self, data: bytes) -> bytes:
+        """Octets of the body, framed; what exceeds Content-Length is dropped and noted."""
+        writing = self.writing
+        if writing is Writing.LENGTH:
+            if len(data) > self._to_write:
+                self.excess = True
+                data = data[: self._to_write]
+            self._to_write -= len(data)
+            return data
+        if writing is Writing.CHUNKED:
+            # An empty chunk would be the last one.
+            return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+        if writing is Writing.UNTIL_CLOSE:
+            return data
+        if writing is Writing.BODILESS:
+            return b""
+        raise LocalProtocolError("no answer is under way: call start_response first")
+
+    def account(self, count: int) -> int:
+        """How many of `count` octets the driver may send by itself (sendfile), now counted.
+
+        Not for a chunked body.
+        """
+        if self.writing is Writing.LENGTH:
+            if count > self._to_write:
+                self.excess = True
+                count = self._to_write
+            self._to_write -= count
+            return count
+        return count if self.writing is Writing.UNTIL_CLOSE else 0
+
+    def end_response(self) -> bytes:
+        """The octets that end the body: the last chunk, or none."""
+        writing = self.writing
+        if writing is WAITING or writing is ANSWERED or writing is Writing.NOTHING:
+            raise LocalProtocolError("no answer is under way: call start_response first")
+        if writing is Writing.LENGTH and self._to_write:
+            self.short = True
+            self.must_close = True
+        self._finish()
+        return b"0\r\n\r\n" if writing is Writing.CHUNKED else b""
+
+    def _finish(self) -> None:
+        self.writing = ANSWERED
+        if self.reading is ERROR:
+            return
+        if self.reading is ENDING:
+            self.reading = DONE
+        if self.reading is not DONE:
+            self.must_close = True
+        if self.must_close:
+            self.reading = CLOSED
+            self._buffer.clear()
+        else:
+            self.reading = IDLE
+
+    def informational(self, status: str, headers: Fields) -> bytes:
+        """An interim answer such as 103; b"" for an HTTP/1.0 client, which knows none."""
+        line, code = statuses.get(status) or encode_status(status)
+        if code >= 200 or code == 101:
+            raise LocalProtocolError(f"{status} is no interim answer")
+        if self.writing is not WAITING:
+            raise LocalProtocolError("an interim answer comes before the final one")
+        fields = [lines.get(pair) or encode_line(pair) for pair in headers]
+        if self.head is None or not self.head.minor:
+            return b""
+        return b"".join((line, *(octets for octets, trait in fields if not trait), b"\r\n"))
+
+    def error_response(self, error: RemoteProtocolError, extra: bytes) -> bytes:
+        """A short text that says what was wrong; the connection has to be closed after it.
+
+        b"" when an answer is under way already.
+        """
+        begun = self.response_started and not self.response_complete
+        refused_head = self.reading is ERROR and self._reader is not None
+        self._fail()
+        if begun:
+            self.writing = ANSWERED
+            return b""
+        try:
+            reason = HTTPStatus(error.status).phrase
+        except ValueError:
+            reason = "Error"
+        body = f"{error.status} {reason}: {error.message}\n".encode("latin-1", "replace")
+        self.writing = ANSWERED
+        answer = b"".join(
+            (
+                b"HTTP/1.1 %d %b\r\n" % (error.status, reason.encode()),
+                extra,
+                b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n" % len(body),
+                b"Connection: close\r\n\r\n",
+            )
+        )
+        if self.head is not None and self.head.method == "HEAD" and not refused_head:
+            return answer
+        return answer + body

@@ -1,0 +1,359 @@
+"""Octets of one request head to a `RequestHead`: the leaf a compiled twin may replace.
+
+Two readers with one outcome. `quick_head` takes a whole head of the usual shape and answers
+None to everything else, valid or not. `HeadReader` takes any head, line by line, and raises at
+the first line that breaks a rule, whatever pieces the octets came in.
+"""
+
+from __future__ import annotations
+
+import re
+
+from carboy.grammar import HOST, TCHAR
+
+from .errors import RemoteProtocolError
+from .events import RequestHead
+from .limits import Limits
+
+# Methods of the quick path, which have no rule of their own (CONNECT has).
+_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"))
+
+# One pass that lower-cases and makes every control octet but HTAB and LF a CR. Then: the pattern
+# below sees to it that each CR is followed by LF; and when the result has as many LFs as the
+# original has CRs, every LF followed a CR and no CR stands for another control octet.
+_FOLD = bytes(
+    13 if (i < 32 and i not in (9, 10)) or i == 127 else i + 32 if 65 <= i <= 90 else i
+    for i in range(256)
+)
+# Field lines, folded. Possessive throughout: linear. `[^\r]` is the one loop of the engine that
+# costs next to nothing. A name with "_" does not match: the line reader sees to it.
+# Groups: 1 a second host, 2 host, 3 a second connection, 4 connection, 5 needs a closer look.
+_folded_lines = re.compile(
+    rb"(?:(?>"
+    rb"host:(?(2)()|)[ \t]*+([^\r]*+)"
+    rb"|connection:(?(4)()|)[ \t]*+([^\r]*+)"
+    rb"|(content-length|transfer-encoding|expect|upgrade):[^\r]*+"
+    rb"|[a-z0-9!#$%&'*+\-.^`|~]++:[^\r]*+"
+    rb")\r\n)*+"
+).fullmatch
+_host = re.compile(HOST.encode()).fullmatch
+
+_FRAMING = frozenset(
+    (b"host", b"connection", b"content-length", b"transfer-encoding", b"expect", b"upgrade")
+)
+# Trailers come too late for what frames, routes, authenticates or controls a request
+# (RFC 9110, section 6.5.1).
+_NOT_IN_TRAILERS = _FRAMING | frozenset(
+    (
+        b"authorization",
+        b"cache-control",
+        b"content-encoding",
+        b"content-location",
+        b"content-range",
+        b"content-type",
+        b"cookie",
+        b"forwarded",
+        b"keep-alive",
+        b"max-forwards",
+        b"pragma",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"range",
+        b"set-cookie",
+        b"te",
+        b"trailer",
+        b"www-authenticate",
+        b"x-forwarded-for",
+        b"x-forwarded-host",
+        b"x-forwarded-port",
+        b"x-forwarded-prefix",
+        b"x-forwarded-proto",
+    )
+)
+
+
+def _bad(message: str, status: int = 400) -> RemoteProtocolError:
+    return RemoteProtocolError(status, message)
+
+
+def quick_head(octets: bytes, limits: Limits) -> RequestHead | None:
+    """The head that `octets` are from first to last, or None if a closer look is needed.
+
+    The caller has made sure that there are at most `limits.quick` octets.
+    """
+    text = octets.decode("latin-1")
+    try:
+        method, target, rest = text.split(" ", 2)
+    except ValueError:
+        return None
+    if (
+        not rest.startswith("HTTP/1.1\r\n")
+        or method not in _METHODS
+        or target[:1] != "/"
+        or "#" in target
+        or not target.isprintable()
+    ):
+        return None
+    block = octets[len(method) + len(target) + 12 : -2]
+    folded = block.translate(_FOLD)
+    match = _folded_lines(folded)
+    if match is None:
+        return None
+    again, host, too_many, connection, special = match.groups()
+    lines = folded.count(b"\n")
+    if (
+        again is not None
+        or too_many is not None
+        or special is not None
+        or host is None
+        or (connection is not None and connection != b"keep-alive")
+        or lines != block.count(b"\r")
+        or lines > limits.fields_count
+        or not _host(host)
+    ):
+        return None
+    path, question, query = target.partition("?")
+    start, end = match.span(2)
+    head = RequestHead(method, target, path, query, 1, block[start:end].decode("latin-1"), block)
+    head.has_query = question != ""
+    return head
+
+
+# -- the careful way ---------------------------------------------------------------------------
+
+_request_line = re.compile(rb"([^ ]++) ([^ ]++) ([^ ]++)").fullmatch
+_token = re.compile(f"[{TCHAR}]++".encode()).fullmatch
+_version = re.compile(rb"HTTP/([0-9])\.([0-9])").fullmatch
+_some_version = re.compile(rb"HTTP/[0-9]++(?:\.[0-9]++)?+").fullmatch
+_control = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]").search
+_absolute = re.compile(rb"([Hh][Tt][Tt][Pp][Ss]?)://([^/?]*+)(.*+)", re.DOTALL).fullmatch
+_digits = re.compile(rb"[0-9]{1,18}").fullmatch
+
+
+def split_field_line(line: bytes) -> tuple[bytes, bytes]:
+    """Lower-cased name and trimmed value of a field line without its CRLF (RFC 9112, 5)."""
+    name, colon, value = line.partition(b":")
+    if line[:1] in (b" ", b"\t"):
+        raise _bad("a header line starts with white space (line folding is obsolete)")
+    if not colon:
+        raise _bad("a header line has no colon")
+    if not _token(name):
+        raise _bad("a header name is empty or has a character that names may not have")
+    if _control(value):
+        raise _bad("a header value has a control character")
+    return name.lower(), value.strip(b" \t")
+
+
+def chop(line: bytes) -> bytes:
+    """`line` without its CRLF; a bare LF or a bare CR is refused (RFC 9112, section 2.2)."""
+    if line[-2:] != b"\r\n":
+        raise _bad("a line ends in LF without CR")
+    if b"\r" in line[:-2]:
+        raise _bad("a CR stands alone in a line")
+    return line[:-2]
+
+
+class Target:
+    """The request target, taken apart (RFC 9112, section 3.2)."""
+
+    __slots__ = ("authority", "path", "query")
+
+    def __init__(self, path: bytes, query: bytes | None, authority: bytes | None = None) -> None:
+        self.path = path
+        self.query = query
+        self.authority = authority
+
+
+def parse_target(method: bytes, target: bytes) -> Target:
+    """Origin form, absolute form of http and https, or `*` for OPTIONS."""
+    if method == b"CONNECT":
+        raise _bad("CONNECT is not implemented: this is not a proxy", 501)
+    if _control(target) or b"\t" in target:
+        raise _bad("the request target has a control character")
+    if b"#" in target:
+        raise _bad("the request target has a fragment: leave out '#' and what follows")
+    if target == b"*":
+        if method != b"OPTIONS":
+            raise _bad("the request target '*' is for OPTIONS only")
+        return Target(target, None)
+    authority = None
+    if target[:1] != b"/":
+        match = _absolute(target)
+        if not match:
+            raise _bad("the request target has to start with '/', 'http://' or 'https://'")
+        authority, target = match.group(2, 3)
+        if not _host(authority):
+            raise _bad("the request target names no valid host")
+        if not target and method == b"OPTIONS":
+            return Target(b"*", None, authority)
+        if target[:1] != b"/":
+            target = b"/" + target
+    path, question, query = target.partition(b"?")
+    return Target(path, query if question else None, authority)
+
+
+def parse_version(version: bytes) -> int:
+    """The minor version, 0 or 1: a later 1.x is answered as 1.1 (RFC 9110, section 2.5)."""
+    match = _version(version)
+    if match and match.group(1) == b"1":
+        return int(match.group(2) != b"0")
+    if match or _some_version(version):
+        raise _bad("this server speaks HTTP/1.1 and HTTP/1.0", 505)
+    raise _bad("the request line does not end in an HTTP version")
+
+
+def parse_coding(values: list[bytes], minor: int) -> None:
+    """Accept Transfer-Encoding if it is `chunked`, once (RFC 9112, section 6.1)."""
+    if not minor:
+        raise _bad("Transfer-Encoding does not exist in HTTP/1.0")
+    codings = [coding.strip(b" \t").lower() for coding in b",".join(values).split(b",")]
+    if codings == [b"chunked"]:
+        return
+    for coding in codings:
+        if coding != b"chunked" and _token(coding.partition(b";")[0].rstrip(b" \t")):
+            raise _bad("a transfer coding other than 'chunked' is not implemented", 501)
+    raise _bad("Transfer-Encoding has to be 'chunked', once")
+
+
+def parse_length(values: list[bytes]) -> int:
+    """One Content-Length of ASCII digits (RFC 9112, section 6.3)."""
+    if len(values) > 1:
+        raise _bad("there is more than one Content-Length")
+    if not _digits(values[0]):
+        raise _bad("Content-Length has to be a decimal number of at most 18 digits")
+    return int(values[0])
+
+
+def parse_host(values: list[bytes], minor: int) -> bytes:
+    """The one valid Host; HTTP/1.0 may leave it out (RFC 9112, section 3.2)."""
+    if len(values) > 1:
+        raise _bad("there is more than one Host header")
+    if not values:
+        if minor:
+            raise _bad("an HTTP/1.1 request needs a Host header")
+        return b""
+    if not _host(values[0]):
+        raise _bad("the Host header is not a valid host name or address with an optional port")
+    return values[0]
+
+
+class HeadReader:
+    """One head, line by line; `add` gives the head when its empty line has come.
+
+    The outcome depends on the octets alone: a rule about one line is applied when the line is
+    complete, a rule about the whole head at its end, a limit as soon as it is exceeded.
+    """
+
+    __slots__ = ("_fields", "_limits", "_lines", "_minor", "_parts", "_size", "request_line")
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self.request_line: bytes | None = None
+        self._parts: tuple[bytes, bytes, Target] | None = None
+        self._minor = 1
+        self._lines: list[bytes] = []
+        self._fields: dict[bytes, list[bytes]] = {}
+        self._size = 0
+
+    def room(self) -> int:
+        """How many octets the next line may have before its CRLF."""
+        if self.request_line is None:
+            return self._limits.request_line
+        return min(self._limits.field_line, self._limits.fields_size - self._size)
+
+    def too_long(self) -> RemoteProtocolError:
+        """What to raise when the next line has more octets than `room`."""
+        if self.request_line is None:
+            return _bad("the request line is too long", 414)
+        if self.room() < self._limits.field_line:
+            return _bad("the headers are too large", 431)
+        return _bad("a header line is too long", 431)
+
+    def add(self, line: bytes) -> RequestHead | None:
+        """Take the next line with its CRLF; the head, if this was the empty line."""
+        if self.request_line is None:
+            self._start(line)
+            return None
+        text = chop(line)
+        if not text:
+            return self._finish()
+        self._field(line, text)
+        return None
+
+    def _start(self, line: bytes) -> None:
+        self.request_line = line.rstrip(b"\r\n")
+        match = _request_line(chop(line))
+        if not match:
+            raise _bad("the request line is not 'METHOD target HTTP/1.1'")
+        method, target, version = match.groups()
+        if not _token(method):
+            raise _bad("the request method has a character that methods may not have")
+        self._minor = parse_version(version)
+        self._parts = (method, target, parse_target(method, target))
+
+    def _field(self, line: bytes, text: bytes) -> None:
+        self._size += len(line)
+        if len(self._lines) == self._limits.fields_count:
+            raise _bad("there are too many headers", 431)
+        name, value = split_field_line(text)
+        if b"_" in name and not self._limits.underscore_fields:
+            # Counted as nothing but a line: in an environ it would shadow the name with "-".
+            line = b""
+        elif name in _FRAMING:
+            self._fields.setdefault(name, []).append(value)
+        self._lines.append(line)
+
+    def _finish(self) -> RequestHead:
+        if self._parts is None:
+            raise _bad("the request line is missing")
+        method, raw, target = self._parts
+        host = parse_host(self._fields.get(b"host", []), self._minor)
+        if target.authority is not None:
+            host = target.authority
+            self._replace_host(host)
+        head = RequestHead(
+            method.decode("latin-1"),
+            raw.decode("latin-1"),
+            target.path.decode("latin-1"),
+            (target.query or b"").decode("latin-1"),
+            self._minor,
+            host.decode("latin-1"),
+            b"".join(self._lines),
+        )
+        head.has_query = target.query is not None
+        apply_framing(head, self._fields)
+        return head
+
+    def _replace_host(self, host: bytes) -> None:
+        """Let the authority of an absolute-form target win everywhere (RFC 9112, 3.2.2)."""
+        self._lines = [line for line in self._lines if line[:5].lower() != b"host:"]
+        self._lines.insert(0, b"Host: %b\r\n" % host)
+
+
+def apply_framing(head: RequestHead, fields: dict[bytes, list[bytes]]) -> None:
+    """What the fields that belong to the wire say about this request."""
+    if b"transfer-encoding" in fields:
+        if b"content-length" in fields:
+            raise _bad("Content-Length and Transfer-Encoding exclude each other")
+        parse_coding(fields[b"transfer-encoding"], head.minor)
+        head.chunked = True
+    elif b"content-length" in fields:
+        head.content_length = parse_length(fields[b"content-length"])
+    options = {
+        option.strip(b" \t").lower()
+        for option in b",".join(fields.get(b"connection", ())).split(b",")
+    }
+    head.keep_alive = b"close" not in options and (head.minor == 1 or b"keep-alive" in options)
+    if b"expect" in fields and head.minor:
+        if [value.lower() for value in fields[b"expect"]] != [b"100-continue"]:
+            raise _bad("the only expectation this server knows is '100-continue'", 417)
+        head.expect_continue = head.has_body
+    head.upgrade = b"upgrade" in fields and b"upgrade" in options and head.minor == 1
+
+
+def check_trailer(line: bytes) -> tuple[bytes, bytes]:
+    """Name and value of a trailer line with its CRLF."""
+    name, value = split_field_line(chop(line))
+    if name in _NOT_IN_TRAILERS:
+        raise _bad(f"the field {name.decode('latin-1')} is not allowed in trailers")
+    return name, value

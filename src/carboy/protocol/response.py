@@ -1,0 +1,134 @@
+"""The application's status and headers to octets; refuses what would split a response.
+
+Knows no connection: what a header means for the framing is told by a `Trait`, and acted on
+elsewhere.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import IntFlag
+
+from carboy.grammar import has_control, is_token
+
+from .errors import LocalProtocolError
+from .events import Fields
+
+
+class Trait(IntFlag):
+    """What a response header means to the connection; most mean nothing to it."""
+
+    NONE = 0
+    LENGTH = 1
+    DATE = 2
+    SERVER = 4
+    CONNECTION = 8
+    CODING = 16
+    HOP = 32  # belongs to the connection, which is not the application's (PEP 3333)
+
+
+_TRAITS: dict[str, int] = {
+    "content-length": int(Trait.LENGTH),
+    "date": int(Trait.DATE),
+    "server": int(Trait.SERVER),
+    "connection": int(Trait.CONNECTION),
+    "transfer-encoding": int(Trait.CODING),
+    "keep-alive": int(Trait.HOP),
+    "proxy-connection": int(Trait.HOP),
+}
+DEFAULTS = int(Trait.DATE | Trait.SERVER)
+
+Line = tuple[bytes, int]
+
+# Lines that were validated once, by (name, value). Bounded: when full it starts anew, which
+# costs an application whose headers never repeat one `clear` in so many lines.
+_MEMO_SIZE = 1024
+_MEMO_VALUE = 128
+lines: dict[tuple[str, str], Line] = {}
+# Status lines by status, each with its code.
+statuses: dict[str, Line] = {}
+
+_status = re.compile(r"[1-9][0-9]{2}(?: [^\x00-\x08\x0a-\x1f\x7f]*+)?").fullmatch
+
+
+def encode_line(pair: tuple[str, str]) -> Line:
+    """`b"Name: value\\r\\n"` and its trait; remembered when it is likely to come again."""
+    try:
+        name, value = pair
+        if not is_token(name):
+            raise LocalProtocolError(f"{name!r} is not a header name: use letters, digits and '-'")
+        if has_control(value):
+            raise LocalProtocolError(f"the value of {name} has a control character: {value!r}")
+        line = f"{name}: {value}\r\n".encode("latin-1")
+    except UnicodeEncodeError:
+        raise LocalProtocolError(
+            f"the value of {name} has characters outside latin-1; encode it first"
+        ) from None
+    except (TypeError, ValueError):
+        raise LocalProtocolError(
+            f"a header is a (name, value) tuple of str, not {pair!r}"
+        ) from None
+    lowered = name.lower()
+    entry = line, _TRAITS.get(lowered, 0)
+    # Set-Cookie lines are secrets and do not come again.
+    if type(pair) is tuple and len(value) <= _MEMO_VALUE and lowered != "set-cookie":
+        if len(lines) >= _MEMO_SIZE:
+            lines.clear()
+        lines[pair] = entry
+    return entry
+
+
+def encode_status(status: str) -> Line:
+    """`b"HTTP/1.1 200 OK\\r\\n"` and the code."""
+    if not isinstance(status, str) or not _status(status):
+        raise LocalProtocolError(
+            f"a status is like '200 OK', without control characters: {status!r}"
+        )
+    if len(status) == 3:
+        status += " "  # the space stays when the reason is empty (RFC 9112, section 4)
+    try:
+        line = f"HTTP/1.1 {status}\r\n".encode("latin-1")
+    except UnicodeEncodeError:
+        raise LocalProtocolError(f"the status has characters outside latin-1: {status!r}") from None
+    entry = line, int(status[:3])
+    if len(statuses) >= _MEMO_SIZE:
+        statuses.clear()
+    statuses[status.rstrip(" ")] = entry
+    return entry
+
+
+def without_defaults(extra: bytes, traits: int) -> bytes:
+    """`extra` without the lines (Server, Date) the application has sent itself."""
+    kept = []
+    for line in extra.split(b"\r\n")[:-1]:
+        trait = _TRAITS.get(line.partition(b":")[0].decode("latin-1").lower(), 0)
+        if not trait & traits:
+            kept.append(line + b"\r\n")
+    return b"".join(kept)
+
+
+def connection_options(headers: Fields) -> list[str]:
+    """The options of the application's Connection headers, lower-cased."""
+    values = [value for name, value in headers if name.lower() == "connection"]
+    return [option.strip(" \t").lower() for option in ",".join(values).split(",") if option.strip()]
+
+
+def declared_length(headers: Fields) -> int:
+    """The application's Content-Length; LocalProtocolError if there are two or it is no number."""
+    values = {value.strip(" \t") for name, value in headers if name.lower() == "content-length"}
+    if len(values) != 1:
+        raise LocalProtocolError(f"Content-Length stands twice: {', '.join(sorted(values))}")
+    (value,) = values
+    if not (value.isascii() and value.isdigit()) or len(value) > 18:
+        raise LocalProtocolError(f"Content-Length is not a decimal number: {value!r}")
+    return int(value)
+
+
+def check_coding(headers: Fields) -> None:
+    """The server frames the body itself; `chunked` is what it does anyway (PEP 3333)."""
+    for name, value in headers:
+        if name.lower() == "transfer-encoding" and value.strip(" \t").lower() not in (
+            "chunked",
+            "identity",
+        ):
+            raise LocalProtocolError(f"Transfer-Encoding is the server's own, not {value!r}")

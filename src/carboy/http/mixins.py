@@ -192,25 +192,25 @@ class ImmutableHeadersMixin:
 class UpdateDictMixin(dict[K, V]):
     """A dict that calls `on_update(self)` after each change."""
 
-    on_update: Callable[[Self], None] | None = None
+    on_update: Callable[[Any], object] | None = None
 
     def _changed(self) -> None:
         if self.on_update is not None:
             self.on_update(self)
 
-    def setdefault(self, key: K, default: V | None = None) -> V:  # type: ignore[override]
+    def setdefault(self, key: K, default: V | None = None) -> V:
         new = key not in self
         value = super().setdefault(key, default)  # type: ignore[arg-type]
         if new:
             self._changed()
         return value
 
-    def pop(self, key: K, default: V | T | Missing = MISSING) -> V | T:  # type: ignore[override]
+    def pop(self, key: K, default: V | T | Missing = MISSING) -> V | T:
         present = key in self
         value = super().pop(key) if default is MISSING else super().pop(key, default)
         if present:
             self._changed()
-        return value  # type: ignore[return-value]
+        return value
 
     def __setitem__(self, key: K, value: V) -> None:
         super().__setitem__(key, value)
@@ -229,7 +229,7 @@ class UpdateDictMixin(dict[K, V]):
         self._changed()
         return item
 
-    def update(self, arg: Any = None, /, **kwargs: V) -> None:  # type: ignore[override]
+    def update(self, arg: Any = None, /, **kwargs: V) -> None:
         super().update(() if arg is None else arg, **kwargs)
         self._changed()
 

@@ -1,0 +1,198 @@
+"""Values with parameters (`text/html; charset=utf-8`), lists and dicts in one header field.
+
+Quoting and unquoting by RFC 9110, section 5.6; `name*=charset'language'text` and the
+continuations `name*0`, `name*1*` by RFC 8187 and RFC 2231. Every parser is linear in the
+length of its input: it goes over it once, with possessive patterns.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+from carboy.grammar import TCHAR
+
+_token = re.compile(f"[{TCHAR}]++").fullmatch
+_escape = re.compile(r"\\(.)", re.DOTALL)
+# One element of a list: commas between quotes do not end it.
+_element = re.compile(r'(?:[^",]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
+_parameter = re.compile(
+    rf';[ \t]*+(?:([{TCHAR}]++)=(?:([{TCHAR}]++)|("(?:[^"\\]++|\\.)*+(?:"|(\Z)|\\\Z)))?)?',
+    re.DOTALL,
+)
+_continuation = re.compile(r"(.*)\*[0-9]++", re.DOTALL).fullmatch
+# RFC 8187, section 3.2.1: charset "'" [ language ] "'" value-chars
+_word = TCHAR.replace("'", "")
+_extended = re.compile(rf"([{_word}]*+)'[{_word}]*+'([{TCHAR}]++)").fullmatch
+
+# RFC 8187 names UTF-8; the others are what old browsers and RFC 5987 sent. Any other charset
+# would let the sender choose among all of Python's codecs.
+CHARSETS = frozenset({"ascii", "us-ascii", "utf-8", "iso-8859-1"})
+
+
+def quote_header_value(value: Any, allow_token: bool = True) -> str:
+    """The value as it stands in a header: a token as it is, all else between quotes."""
+    text = str(value)
+    if allow_token and _token(text):
+        return text
+    if '"' in text or "\\" in text:
+        text = text.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{text}"'
+
+
+def unquote_header_value(value: str) -> str:
+    """The value without the quotes around it and its escapes; without quotes, unchanged."""
+    if len(value) < 2 or value[0] != '"' or value[-1] != '"':
+        return value
+    value = value[1:-1]
+    return _escape.sub(r"\1", value) if "\\" in value else value
+
+
+def dump_options_header(header: str | None, options: Mapping[str, Any]) -> str:
+    """`header; name=value; ...`; None as a value leaves the parameter out.
+
+    A name that ends in `*` says that its value is encoded already.
+    """
+    parts = [] if header is None else [header]
+    for name, value in options.items():
+        if value is None:
+            continue
+        parts.append(f"{name}={value if name[-1:] == '*' else quote_header_value(value)}")
+    return "; ".join(parts)
+
+
+def dump_header(iterable: dict[str, Any] | Iterable[Any]) -> str:
+    """A comma-separated list of values, or of `name=value` from a dict (None: the name alone)."""
+    if not isinstance(iterable, dict):
+        return ", ".join([quote_header_value(value) for value in iterable])
+    parts = []
+    for name, value in iterable.items():
+        if value is None:
+            parts.append(name)
+        else:
+            parts.append(f"{name}={value if name[-1:] == '*' else quote_header_value(value)}")
+    return ", ".join(parts)
+
+
+def parse_list_header(value: str) -> list[str]:
+    """The elements of a comma-separated list, unquoted; empty ones are dropped.
+
+    A list in which a quote is never closed has no elements.
+    """
+    if '"' not in value:
+        return [element for part in value.split(",") if (element := part.strip(" \t"))]
+    elements = []
+    position, end = 0, len(value)
+    while position <= end:
+        match = _element.match(value, position)
+        position = match.end() + 1 if match else end + 1
+        if position <= end and value[position - 1] != ",":
+            return []
+        element = match[0].strip(" \t") if match else ""
+        if element:
+            elements.append(unquote_header_value(element))
+    return elements
+
+
+def parse_dict_header(value: str) -> dict[str, str | None]:
+    """`name=value, ...` as a dict; a name without `=` has the value None.
+
+    `name*=UTF-8''...` is decoded, under the name without the star.
+    """
+    result: dict[str, str | None] = {}
+    for element in parse_list_header(value):
+        name, equals, text = element.partition("=")
+        name = name.strip()
+        if not equals:
+            result[name] = None
+            continue
+        if not name:
+            continue
+        text = text.strip()
+        if name[-1] == "*":
+            name = name[:-1]
+            text = _decoded(text)[0]
+        result[name] = unquote_header_value(text)
+    return result
+
+
+def _decoded(text: str, charset: str | None = None) -> tuple[str, str | None]:
+    """An extended value, decoded, and the charset that holds for its continuations."""
+    match = _extended(text)
+    if match:
+        charset, text = match.groups()
+        charset = charset.lower()
+        if charset not in CHARSETS:
+            charset = None
+    return (unquote(text, charset, "replace") if charset else text), charset
+
+
+def parse_options_header(value: str | None) -> tuple[str, dict[str, str]]:
+    """A value and its parameters, their names in lower case.
+
+    Parameters that are malformed are skipped; the last of a name wins. `%22` stands for a
+    quote, because that is how browsers write one in a form's names (WHATWG).
+    """
+    if value is None:
+        return "", {}
+    head, semicolon, _ = value.partition(";")
+    start = len(head)
+    head = head.strip(" \t")
+    if not head or not semicolon:
+        return head, {}
+    options: dict[str, str] = {}
+    continued: dict[str, list[str]] | None = None
+    charsets: dict[str, str | None] = {}
+    while start >= 0:
+        match = _parameter.match(value, start)
+        if match is None:  # cannot be: `start` is a semicolon
+            break
+        start = match.end()
+        name, text, quoted, unclosed = match.groups()
+        if quoted is not None:
+            if len(quoted) < 2 or unclosed is not None or quoted[-1] != '"':
+                break
+            text = quoted
+        start = value.find(";", start)
+        if text is None:
+            continue
+        name = name.lower()
+        if "*" in name:
+            base, piece = _extended_parameter(name, text, charsets)
+            if base is not None:
+                continued = continued or {}
+                continued.setdefault(base, []).append(piece)
+                continue
+            name = name[:-1] if name[-1] == "*" else name
+            text = piece
+        else:
+            text = _plain(text)
+        options[name] = text
+    if continued:
+        options.update({name: "".join(pieces) for name, pieces in continued.items()})
+    return head, options
+
+
+def _plain(text: str) -> str:
+    if text[0] == '"':
+        text = text[1:-1]
+        if "\\" in text:
+            text = _escape.sub(r"\1", text)
+    return text.replace("%22", '"') if "%22" in text else text
+
+
+def _extended_parameter(
+    name: str, text: str, charsets: dict[str, str | None]
+) -> tuple[str | None, str]:
+    """What `name*` or `name*0` stands for: (name that it continues or None, its text)."""
+    encoded = name[-1] == "*"
+    match = _continuation(name[:-1] if encoded else name)
+    base = match[1] if match else None
+    if not encoded:
+        return base, _plain(text)
+    text, charset = _decoded(text, charsets.get(base) if base is not None else None)
+    if base is not None:
+        charsets[base] = charset
+    return base, text

@@ -1,0 +1,1 @@
+"""Carboy beside its rivals, on the same machine, in the same minutes."""

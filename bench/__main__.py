@@ -1,0 +1,134 @@
+"""`python -m bench`: the command line of the benchmarks."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from bench import chart, expect, machine, measure, report, rivals
+from bench.measure import Bench
+from bench.run import Plan, Record, Runner, read_record
+from bench.servers import SERVERS
+from bench.work import WORKS, Work
+
+RESULTS = rivals.ROOT / "docs" / "benchmarks" / "results.json"
+CHART = rivals.ROOT / "docs" / "benchmarks" / "chart.svg"
+DOCUMENT = rivals.ROOT / "docs" / "benchmarks.md"
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("work", nargs="*", help="letters of the works; all without any")
+    parser.add_argument("--servers", help="only these, separated by commas")
+    parser.add_argument("--rounds", type=int, help="how often each is measured (3)")
+    parser.add_argument("--seconds", type=float, help="how long each time (3)")
+    parser.add_argument("--quick", action="store_true", help="one round of one second")
+    parser.add_argument("--write", action="store_true", help="put the results into docs/")
+    parser.add_argument("--render", action="store_true", help="write docs/ again, measure nothing")
+    parser.add_argument("--no-install", action="store_true", help="leave bench/.env as it is")
+    parser.add_argument("--list", action="store_true", help="list works and servers")
+    return parser.parse_args()
+
+
+def main() -> int:
+    options = arguments()
+    if options.list:
+        return list_all()
+    if options.render:
+        publish(read_record(RESULTS))
+        return 0
+    if shutil.which("wrk") is None:
+        sys.exit("wrk makes the load and is not installed (Debian: apt-get install wrk)")
+    if not options.no_install:
+        rivals.install()
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        plan = make_plan(options, Path(folder))
+        measure.prepare(Path(folder))
+        warn_if_busy()
+        record = carry_out(plan, with_earlier=options.write)
+    keys = [work.key for work in plan.works]
+    print(report.terminal(record, keys, colour=sys.stdout.isatty()))
+    if options.write:
+        publish(record)
+    return 0
+
+
+def make_plan(options: argparse.Namespace, folder: Path) -> Plan:
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) == 1:
+        print("only one core: server and load share it, so the figures say little", file=sys.stderr)
+    seconds = options.seconds or (1 if options.quick else 3)
+    bench = Bench(
+        server_core=cores[0],
+        load_core=cores[-1],
+        seconds=seconds,
+        warm_up=1,
+        folder=folder,
+        imports=5 if options.quick else measure.IMPORTS,
+    )
+    rounds = options.rounds or (1 if options.quick else 3)
+    return Plan(chosen_works(options.work), chosen_servers(options.servers), rounds, bench)
+
+
+def chosen_works(letters: list[str]) -> list[Work]:
+    wanted = set("".join(letters).replace(",", ""))
+    unknown = wanted - {work.key for work in WORKS}
+    if unknown:
+        sys.exit(f"no work named {', '.join(sorted(unknown))}; --list shows them")
+    return [work for work in WORKS if not wanted or work.key in wanted]
+
+
+def chosen_servers(names: str | None) -> frozenset[str] | None:
+    if not names:
+        return None
+    wanted = frozenset(names.split(","))
+    if unknown := wanted - set(SERVERS):
+        sys.exit(f"no server named {', '.join(sorted(unknown))}; --list shows them")
+    return wanted
+
+
+def warn_if_busy() -> None:
+    share = machine.busy()
+    if share > machine.BUSY:
+        print(
+            f"others use {share:.0%} of this machine: the figures will be too low and uneven",
+            file=sys.stderr,
+        )
+
+
+def carry_out(plan: Plan, *, with_earlier: bool) -> Record:
+    """Measure; with `with_earlier`, works that are not measured now keep their figures."""
+    start = time.monotonic()
+    record = Record(machine.describe().as_json())
+    if with_earlier and RESULTS.exists():
+        record.outcomes = read_record(RESULTS).outcomes
+    runner = Runner(plan)
+    for work in plan.works:
+        record.outcomes[work.key] = runner.outcome(work)
+    print(f"{(time.monotonic() - start) / 60:.1f} minutes\n", file=sys.stderr)
+    return record
+
+
+def publish(record: Record) -> None:
+    record.write(RESULTS)
+    chart.write_chart(record, CHART)
+    report.write_document(record, DOCUMENT)
+    print(
+        f"written: {', '.join(str(f.relative_to(rivals.ROOT)) for f in (RESULTS, CHART, DOCUMENT))}"
+    )
+
+
+def list_all() -> int:
+    for work in WORKS:
+        print(f"({work.key}) {work.title}: {', '.join(work.servers)}")
+    print(f"{len(expect.PROMISES)} promises are held against the results")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

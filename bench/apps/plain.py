@@ -1,0 +1,39 @@
+"""WSGI with no framework: what a server alone costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from bench.apps import payload
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+BODY = payload.HELLO.encode()
+HEADERS = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(BODY)))]
+
+
+def hello(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+    start_response("200 OK", list(HEADERS))
+    return [BODY]
+
+
+def doing(job: Callable[[], str]) -> Callable[[WSGIEnvironment, StartResponse], list[bytes]]:
+    def application(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+        body = job().encode()
+        start_response("200 OK", list(HEADERS))
+        return [body]
+
+    return application
+
+
+sleep = doing(payload.sleep_always)
+sometimes = doing(payload.sleep_sometimes)
+_compute = doing(payload.compute)
+
+
+def beside(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+    """Hello, and the computation at /cpu."""
+    answer = _compute if environ["PATH_INFO"] == "/cpu" else hello
+    return answer(environ, start_response)

@@ -1,0 +1,163 @@
+"""The clients: wrk for the load, and two small ones for what wrk cannot do."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import resource
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench import rivals
+from bench.servers import HOST, ServerFailed, pinned
+from bench.work import Exchange
+
+CONNECTIONS = 64
+PROBE_SECONDS = 15
+SCRIPT = Path(__file__).parent / "request.lua"
+
+
+@dataclass(frozen=True)
+class Load:
+    """What wrk saw."""
+
+    requests: int
+    seconds: float
+    p50_ms: float
+    p99_ms: float
+    refused: int  # responses with a status of 400 or more
+    broken: int  # connections that could not be made, read, written or were too late
+
+    @property
+    def per_second(self) -> float:
+        return self.requests / self.seconds
+
+
+def probe(port: int, exchange: Exchange) -> None:
+    """One request; raises ServerFailed unless status and body are right."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=PROBE_SECONDS)
+    try:
+        connection.request(exchange.method, exchange.path, exchange.body, exchange.headers)
+        response = connection.getresponse()
+        body = response.read()
+    except (OSError, http.client.HTTPException) as error:
+        raise ServerFailed(f"no answer to {exchange.method} {exchange.path}: {error!r}") from error
+    finally:
+        connection.close()
+    if response.status != 200 or not exchange.accepts(body):
+        raise ServerFailed(
+            f"wrong answer to {exchange.method} {exchange.path}: {response.status} {body[:200]!r}"
+        )
+
+
+def write_request(exchange: Exchange, file: Path) -> None:
+    """The request as request.lua reads it."""
+    lines = [f"{exchange.method} {exchange.path}"]
+    lines += [f"{name}: {value}" for name, value in exchange.headers.items()]
+    file.write_bytes("\n".join(lines).encode() + b"\n\n" + exchange.body)
+
+
+def wrk(port: int, request: Path, core: int, seconds: float) -> Load:
+    """Run wrk on `core` for `seconds` (rounded up to whole ones, as wrk counts)."""
+    whole = max(1, round(seconds))
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{whole}s", "-s", str(SCRIPT)]
+    done = subprocess.run(
+        pinned(core, [*command, f"http://{HOST}:{port}/"]),
+        env={**os.environ, "BENCH_REQUEST": str(request)},
+        cwd=rivals.ROOT,
+        capture_output=True,
+        text=True,
+        timeout=whole + 30,
+        check=False,
+    )
+    if done.returncode:
+        raise ServerFailed(f"wrk failed: {done.stderr.strip() or done.stdout.strip()}")
+    said = json.loads(done.stdout.splitlines()[-1])
+    return Load(
+        requests=said["requests"],
+        seconds=said["microseconds"] / 1e6,
+        p50_ms=said["p50"] / 1000,
+        p99_ms=said["p99"] / 1000,
+        refused=said["status"],
+        broken=said["connect"] + said["read"] + said["write"] + said["timeout"],
+    )
+
+
+@dataclass
+class Beside:
+    """What the CPU-bound requests took, in milliseconds."""
+
+    milliseconds: list[float] = field(default_factory=list)
+
+
+@contextlib.contextmanager
+def one_a_second(port: int, path: str) -> Iterator[Beside]:
+    """Ask for `path` once a second, on a connection of its own, while the block runs."""
+    enough = threading.Event()
+    beside = Beside()
+
+    def ask() -> None:
+        while not enough.wait(0.5 if not beside.milliseconds else 1.0):
+            start = time.perf_counter()
+            with contextlib.suppress(ServerFailed):
+                probe(port, Exchange(path=path))
+                beside.milliseconds.append((time.perf_counter() - start) * 1000)
+
+    thread = threading.Thread(target=ask)
+    thread.start()
+    try:
+        yield beside
+    finally:
+        enough.set()
+        thread.join()
+
+
+def allow_files(many: int) -> None:
+    """Raise the soft limit of open files for us and for the servers we start."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = many if hard == resource.RLIM_INFINITY else min(many, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+@contextlib.contextmanager
+def idle_connections(port: int, many: int) -> Iterator[list[socket.socket]]:
+    """Open `many` connections, each after one answered request, and keep them open."""
+    open_ones: list[socket.socket] = []
+    try:
+        for _ in range(many):
+            one = socket.create_connection((HOST, port), PROBE_SECONDS)
+            open_ones.append(one)
+            one.sendall(f"GET / HTTP/1.1\r\nHost: {HOST}:{port}\r\n\r\n".encode())
+            if not one.recv(65536).startswith(b"HTTP/1.1 200"):
+                raise ServerFailed(f"connection {len(open_ones)} got no answer")
+            one.setblocking(False)
+        yield open_ones
+    except OSError as error:
+        raise ServerFailed(f"connection {len(open_ones)} of {many}: {error!r}") from error
+    finally:
+        for one in open_ones:
+            one.close()
+
+
+def still_open(connections: list[socket.socket]) -> int:
+    """How many of them the server has not closed."""
+    return sum(map(_is_open, connections))
+
+
+def _is_open(connection: socket.socket) -> bool:
+    try:
+        while received := connection.recv(65536):  # a body that came after its head
+            del received
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False

@@ -1,0 +1,156 @@
+"""One measurement of one server, and the medians of several."""
+
+from __future__ import annotations
+
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import load, process, rivals
+from bench.servers import Running, Server, ServerFailed, pinned, running
+from bench.work import STATIC_NAME, Exchange, Kind, Work, static_file
+
+IDLE_CONNECTIONS = 10_000
+IMPORTS = 15
+PROCESS_REQUESTS = 100
+MOST_REFUSED = 0.001
+MODULES = {"carboy": "carboy", "flask-run": "flask"}
+
+Figures = dict[str, float]
+"""Figures by name; the unit is the end of the name."""
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where and how long to measure."""
+
+    server_core: int
+    load_core: int
+    seconds: float
+    warm_up: float
+    folder: Path
+    idle: int = IDLE_CONNECTIONS
+    imports: int = IMPORTS
+
+
+def prepare(folder: Path) -> None:
+    """What the works need on disk and of the system."""
+    (folder / STATIC_NAME).write_bytes(static_file())
+    load.allow_files(2 * IDLE_CONNECTIONS)
+
+
+def once(bench: Bench, server: Server, work: Work) -> Figures:
+    """Start `server`, check its answer, measure it, stop it. Raises ServerFailed."""
+    with tempfile.TemporaryDirectory() as scratch:
+        request = Path(scratch) / "request"
+        load.write_request(work.exchange, request)
+        with running(server, work, bench.server_core, bench.folder) as started:
+            load.probe(started.port, work.exchange)
+            figures = MEASURES[work.kind](bench, started, request)
+    if work.kind is Kind.PROCESS:
+        figures |= _import_time(bench, server)
+    return figures
+
+
+def medians(rounds: list[Figures]) -> Figures:
+    """The median of every figure, each taken for itself."""
+    return {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
+
+
+def _loaded(bench: Bench, started: Running, request: Path, *, warm: bool = True) -> Figures:
+    if warm:
+        load.wrk(started.port, request, bench.load_core, bench.warm_up)
+    before = process.cost(started.pid)
+    seen = load.wrk(started.port, request, bench.load_core, bench.seconds)
+    after = process.cost(started.pid)
+    if seen.requests == 0:
+        raise ServerFailed("no request was answered")
+    if seen.refused > seen.requests * MOST_REFUSED:
+        raise ServerFailed(f"{seen.refused} of {seen.requests} responses were errors")
+    return {
+        "requests_per_second": seen.per_second,
+        "p50_ms": seen.p50_ms,
+        "p99_ms": seen.p99_ms,
+        "cpu_us": (after.cpu_seconds - before.cpu_seconds) / seen.requests * 1e6,
+        "rss_mib": after.rss_mib,
+        "refused": seen.refused,
+        "broken": seen.broken,
+    }
+
+
+def _beside(bench: Bench, started: Running, request: Path) -> Figures:
+    load.wrk(started.port, request, bench.load_core, bench.warm_up)
+    with load.one_a_second(started.port, "/cpu") as beside:
+        figures = _loaded(bench, started, request, warm=False)
+    if not beside.milliseconds:
+        raise ServerFailed("no CPU-bound request was answered beside the load")
+    figures["beside_ms"] = statistics.median(beside.milliseconds)
+    return figures
+
+
+def _idle(bench: Bench, started: Running, request: Path) -> Figures:
+    alone = _loaded(bench, started, request)
+    before = process.cost(started.pid).rss_mib
+    with load.idle_connections(started.port, bench.idle) as connections:
+        grown = process.cost(started.pid).rss_mib - before
+        figures = _loaded(bench, started, request, warm=False)
+        kept = load.still_open(connections)
+    return {
+        **figures,
+        "alone_per_second": alone["requests_per_second"],
+        "connection_kib": grown * 1024 / bench.idle,
+        "kept": kept,
+    }
+
+
+def _resting(bench: Bench, started: Running, request: Path) -> Figures:
+    """Memory of a process that has answered a few requests and waits."""
+    for _ in range(PROCESS_REQUESTS):
+        load.probe(started.port, Exchange())
+    return {"rss_mib": process.cost(started.pid).rss_mib}
+
+
+def _import_time(bench: Bench, server: Server) -> Figures:
+    """Best of many fresh interpreters, and their memory with one hello application."""
+    python = sys.executable if server.ours else str(rivals.PYTHON)
+    module = MODULES[server.name]
+    code = (
+        "import time; start = time.perf_counter(); "
+        f"from {module} import Flask; took = time.perf_counter() - start; "
+        f"from bench.apps.hello_{module} import app; client = app.test_client(); "
+        "assert client.get('/').status_code == 200; "
+        "print(took * 1000, open('/proc/self/status').read())"
+    )
+    runs = [_fresh(bench, python, code) for _ in range(bench.imports)]
+    return {
+        "import_ms": min(milliseconds for milliseconds, _ in runs),
+        "interpreter_mib": statistics.median(mib for _, mib in runs),
+    }
+
+
+def _fresh(bench: Bench, python: str, code: str) -> tuple[float, float]:
+    done = subprocess.run(
+        pinned(bench.server_core, [python, "-c", code]),
+        cwd=rivals.ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise ServerFailed(f"import failed: {done.stderr.strip()[-300:]}")
+    milliseconds, _, status = done.stdout.partition(" ")
+    resident = re.search(r"VmRSS:\s+(\d+) kB", status)
+    return float(milliseconds), int(resident[1]) / 1024 if resident else 0.0
+
+
+MEASURES: dict[Kind, Callable[[Bench, Running, Path], Figures]] = {
+    Kind.LOAD: _loaded,
+    Kind.BESIDE: _beside,
+    Kind.IDLE: _idle,
+    Kind.PROCESS: _resting,
+}

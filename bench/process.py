@@ -1,0 +1,53 @@
+"""What a server's processes cost: processor time and memory, from /proc."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of a process and all its descendants together."""
+
+    cpu_seconds: float
+    rss_mib: float
+
+
+def tree(root: int) -> list[int]:
+    """`root` and its descendants, as far as they live."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                children.setdefault(int(_stat(int(entry.name))[1]), []).append(int(entry.name))
+    found = [root]
+    for pid in found:
+        found += children.get(pid, [])
+    return found
+
+
+def cost(root: int) -> Cost:
+    """Processor time so far, of children that ended too, and resident memory now."""
+    ticks, kib = 0, 0
+    for pid in tree(root):
+        with contextlib.suppress(OSError):
+            ticks += sum(map(int, _stat(pid)[11:15]))  # utime stime cutime cstime
+            kib += _resident_kib(pid)
+    return Cost(ticks / TICKS, kib / 1024)
+
+
+def _stat(pid: int) -> list[str]:
+    """The fields after the name, which may itself hold spaces and brackets."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+
+
+def _resident_kib(pid: int) -> int:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1])
+    return 0

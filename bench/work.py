@@ -1,0 +1,186 @@
+"""What is asked of the servers, and what is expected of Carboy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from bench.apps import payload
+
+STATIC_NAME = "pattern.txt"
+STATIC_BYTES = 100 * 1024
+UPLOAD_BYTES = 1024 * 1024
+MANY_THREADS = 64
+
+BROWSER_HEADERS = {
+    "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
+    "Chrome/131.0.0.0 Safari/537.36",
+    "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,"
+    "image/apng,*/*;q=0.8",
+    "Accept-Language": "en-GB,en;q=0.9,de;q=0.8",
+    "Accept-Encoding": "gzip, deflate, br, zstd",
+    "Upgrade-Insecure-Requests": "1",
+    "Sec-Fetch-Dest": "document",
+    "Sec-Fetch-Mode": "navigate",
+    "Sec-Fetch-Site": "none",
+    "Sec-Fetch-User": "?1",
+    "Sec-CH-UA": '"Chromium";v="131", "Not_A Brand";v="24"',
+    "Sec-CH-UA-Mobile": "?0",
+    "Sec-CH-UA-Platform": '"Linux"',
+    "Cookie": "visitor=5f2b9c1e7d3a4b68; theme=dark; consent=necessary",
+}
+
+PLAIN = (
+    "carboy-wsgi",
+    "fastwsgi",
+    "bjoern",
+    "granian",
+    "uvicorn",
+    "waitress",
+    "cheroot",
+    "gunicorn",
+    "gunicorn-sync",
+)
+FRAMEWORKS = (
+    "carboy",
+    "carboy-flask",
+    "falcon-bjoern",
+    "blacksheep-uvicorn",
+    "fastapi-uvicorn",
+    "flask-bjoern",
+    "flask-granian",
+    "flask-gunicorn",
+    "flask-run",
+)
+
+
+class Kind(Enum):
+    """How a work is measured."""
+
+    LOAD = auto()  # 64 connections, as fast as they go
+    BESIDE = auto()  # the same, with one CPU-bound request a second
+    IDLE = auto()  # the same, alone and beside 10,000 idle connections
+    PROCESS = auto()  # no load: import time and memory
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """One request, and a question to the body of its response."""
+
+    method: str = "GET"
+    path: str = "/"
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    accepts: Callable[[bytes], bool] = lambda body: body == payload.HELLO.encode()
+
+
+@dataclass(frozen=True)
+class Work:
+    """One row of the benchmark: what every server in `servers` has to do."""
+
+    key: str
+    title: str
+    servers: tuple[str, ...]
+    exchange: Exchange = Exchange()
+    kind: Kind = Kind.LOAD
+    plain: str = "hello"  # the callable of apps/plain.py
+    threads: int | None = None  # None: each server's own default, gunicorn four
+    routes: int = 0
+    ours: str = "carboy"  # what the others are compared with
+
+
+def _multipart(content: bytes) -> tuple[str, bytes]:
+    boundary = "----benchmark7f3a9c"
+    head = (
+        f"--{boundary}\r\n"
+        'Content-Disposition: form-data; name="file"; filename="photo.bin"\r\n'
+        "Content-Type: application/octet-stream\r\n\r\n"
+    )
+    body = head.encode() + content + f"\r\n--{boundary}--\r\n".encode()
+    return f"multipart/form-data; boundary={boundary}", body
+
+
+def _upload() -> Exchange:
+    content_type, body = _multipart(bytes(range(256)) * (UPLOAD_BYTES // 256))
+    return Exchange(
+        "POST",
+        "/upload",
+        {"Content-Type": content_type},
+        body,
+        lambda answer: answer == str(UPLOAD_BYTES).encode(),
+    )
+
+
+FORM = Exchange(
+    "POST",
+    "/form",
+    {"Content-Type": "application/x-www-form-urlencoded"},
+    b"name=Ada+Lovelace&email=ada%40example.org&subject=Notes&message=The+engine+weaves"
+    b"+algebraic+patterns+just+as+the+loom+weaves+flowers+and+leaves.&send=1",
+    lambda answer: answer == b"Ada Lovelace <ada@example.org>",
+)
+
+WORKS = (
+    Work("a", "plain WSGI hello", PLAIN, ours="carboy-wsgi"),
+    Work("b", "framework hello", FRAMEWORKS),
+    Work("c", "hello, 12 browser headers, a cookie", FRAMEWORKS, Exchange(headers=BROWSER_HEADERS)),
+    Work(
+        "d",
+        "JSON document",
+        FRAMEWORKS,
+        Exchange(path="/json", accepts=lambda answer: json.loads(answer) == payload.DOCUMENT),
+    ),
+    Work(
+        "e",
+        "one integer in the path, 200 routes",
+        FRAMEWORKS,
+        Exchange(path="/section137/item/21", accepts=lambda answer: answer == b"42"),
+        routes=200,
+    ),
+    Work("f", "form POST", FRAMEWORKS, FORM),
+    Work("g", "1 MiB upload", FRAMEWORKS, _upload()),
+    Work(
+        "h",
+        "100 KiB static file",
+        FRAMEWORKS,
+        Exchange(path=f"/static/{STATIC_NAME}", accepts=lambda answer: len(answer) == STATIC_BYTES),
+    ),
+    Work(
+        "i",
+        "every request sleeps 10 ms, 64 threads",
+        ("carboy", "carboy-wsgi", "granian", "gunicorn", "flask-granian", "flask-gunicorn"),
+        Exchange(path="/sleep"),
+        plain="sleep",
+        threads=MANY_THREADS,
+    ),
+    Work(
+        "j",
+        "one in a hundred sleeps 10 ms, 64 threads",
+        ("carboy", "carboy-wsgi", "granian", "gunicorn", "bjoern", "flask-granian"),
+        Exchange(path="/sometimes"),
+        plain="sometimes",
+        threads=MANY_THREADS,
+    ),
+    Work(
+        "k",
+        "hello beside one CPU-bound 50 ms request a second",
+        ("carboy", "carboy-wsgi", "granian", "gunicorn", "flask-gunicorn", "waitress"),
+        kind=Kind.BESIDE,
+        plain="beside",
+    ),
+    Work(
+        "l",
+        "hello beside 10,000 idle connections",
+        ("carboy", "carboy-wsgi", "granian", "bjoern", "uvicorn"),
+        kind=Kind.IDLE,
+    ),
+    Work("m", "import time and memory", ("carboy", "flask-run"), kind=Kind.PROCESS),
+)
+
+
+def static_file() -> bytes:
+    """The content of the static file: text, the same in every run."""
+    line = b"The quick brown fox jumps over the lazy dog; sphinx of black quartz.\n"
+    return (line * (STATIC_BYTES // len(line) + 1))[:STATIC_BYTES]

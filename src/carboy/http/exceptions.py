@@ -36,7 +36,7 @@ def _environ_of(source: Any) -> WSGIEnvironment | None:
 
 def _is_collection(value: Any) -> bool:
     """Whether several challenges were given; a challenge itself cannot be iterated."""
-    return isinstance(value, tuple | list | set | frozenset)
+    return hasattr(value, "__iter__")
 
 
 class HTTPException(Exception):
@@ -124,7 +124,7 @@ class BadRequestKeyError(BadRequest, KeyError):
         if arg is not None:
             KeyError.__init__(self, arg)
 
-    @property  # type: ignore[override]
+    @property
     def description(self) -> str:
         if not self.show_exception:
             return str(self._description)
@@ -393,7 +393,7 @@ class InternalServerError(HTTPException):
         super().__init__(description, response)
 
 
-class NotImplemented(HTTPException):
+class NotImplemented(HTTPException):  # noqa: A001 — the name is public API
     code = 501
     description = "The server does not support the action requested by the browser."
 

@@ -1,0 +1,395 @@
+"""Names whose value depends on the context (thread, task) that asks: contextvars behind proxies.
+
+A proxy's special methods are found on its type, so each one stands there as a small
+descriptor that looks up the object first. `ContextVar`s are never deleted, so a `Local`
+keeps its values in one variable each, as a dict that is replaced and never changed:
+a copied context must not see later assignments.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Iterable, Iterator
+from contextvars import ContextVar
+from functools import partial
+from operator import attrgetter
+from typing import Any, Generic, TypeVar, cast
+
+from carboy.http.closing import ClosingIterator
+
+T = TypeVar("T")
+_NOT_BOUND = "object is not bound"
+
+
+def release_local(local: Local | LocalStack[Any]) -> None:
+    """Empty a Local or a LocalStack in the current context."""
+    local.__release_local__()
+
+
+class Local:
+    """A namespace with values of its own in each context.
+
+    Call it with a name for a proxy to that attribute. A `context_var` may be given when the
+    Local is not made at module level, since context variables are never collected.
+    """
+
+    __slots__ = ("_storage",)
+
+    def __init__(self, context_var: ContextVar[dict[str, Any]] | None = None) -> None:
+        if context_var is None:
+            context_var = ContextVar(f"carboy.Local<{id(self)}>")
+        object.__setattr__(self, "_storage", context_var)
+
+    def __iter__(self) -> Iterator[tuple[str, Any]]:
+        return iter(self._values().items())
+
+    def __call__(self, name: str, *, unbound_message: str | None = None) -> LocalProxy[Any]:
+        """A proxy to the attribute `name`."""
+        return LocalProxy(self, name, unbound_message=unbound_message)
+
+    def _values(self) -> dict[str, Any]:
+        return cast("dict[str, Any]", object.__getattribute__(self, "_storage").get({}))
+
+    def __release_local__(self) -> None:
+        object.__getattribute__(self, "_storage").set({})
+
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self._values()[name]
+        except KeyError:
+            raise AttributeError(name) from None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        object.__getattribute__(self, "_storage").set({**self._values(), name: value})
+
+    def __delattr__(self, name: str) -> None:
+        values = dict(self._values())
+        if name not in values:
+            raise AttributeError(name)
+        del values[name]
+        object.__getattribute__(self, "_storage").set(values)
+
+
+class LocalStack(Generic[T]):
+    """A stack of its own in each context; call it for a proxy to its top."""
+
+    __slots__ = ("_storage",)
+
+    def __init__(self, context_var: ContextVar[list[T]] | None = None) -> None:
+        if context_var is None:
+            context_var = ContextVar(f"carboy.LocalStack<{id(self)}>")
+        self._storage = context_var
+
+    def __release_local__(self) -> None:
+        self._storage.set([])
+
+    def push(self, obj: T) -> list[T]:
+        """Add an item on top; gives the whole stack."""
+        stack = [*self._storage.get([]), obj]
+        self._storage.set(stack)
+        return stack
+
+    def pop(self) -> T | None:
+        """Remove and give the top item; None where the stack is empty."""
+        stack = self._storage.get([])
+        if not stack:
+            return None
+        self._storage.set(stack[:-1])
+        return stack[-1]
+
+    @property
+    def top(self) -> T | None:
+        """The item last pushed; None where the stack is empty."""
+        stack = self._storage.get([])
+        return stack[-1] if stack else None
+
+    def __call__(
+        self, name: str | None = None, *, unbound_message: str | None = None
+    ) -> LocalProxy[Any]:
+        """A proxy to the top item, or to its attribute `name`."""
+        return LocalProxy(self, name, unbound_message=unbound_message)
+
+
+class LocalManager:
+    """Empties several Locals and LocalStacks together, by itself or at the end of a request."""
+
+    __slots__ = ("locals",)
+
+    def __init__(
+        self, locals: Local | LocalStack[Any] | Iterable[Local | LocalStack[Any]] | None = None
+    ) -> None:
+        if locals is None:
+            self.locals: list[Local | LocalStack[Any]] = []
+        elif isinstance(locals, Local | LocalStack):
+            self.locals = [locals]
+        else:
+            self.locals = list(locals)
+
+    def cleanup(self) -> None:
+        """Empty all of them in the current context."""
+        for local in self.locals:
+            release_local(local)
+
+    def make_middleware(self, app: Any) -> Any:
+        """Wrap a WSGI application so that `cleanup` runs when its answer is closed."""
+
+        def application(environ: dict[str, Any], start_response: Any) -> ClosingIterator:
+            return ClosingIterator(app(environ, start_response), self.cleanup)
+
+        return application
+
+    def middleware(self, func: Any) -> Any:
+        """`make_middleware` as a decorator: the wrapper keeps the function's name and text."""
+        from functools import update_wrapper
+
+        return update_wrapper(self.make_middleware(func), func)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} storages: {len(self.locals)}>"
+
+
+def _resolver(source: Any, name: str | None, unbound_message: str | None) -> Callable[[], Any]:
+    """The function that finds a proxy's object, one for each kind of source."""
+    message = unbound_message or _NOT_BOUND
+    pick: Callable[[Any], Any] | None = None if name is None else attrgetter(name)
+    if isinstance(source, Local):
+        if name is None:
+            raise TypeError("A Local holds many values: pass the 'name' of the one to proxy.")
+        return partial(_from_local, source, name, message)
+    if isinstance(source, LocalStack):
+        return partial(_from_stack, source, pick, message)
+    if isinstance(source, ContextVar):
+        return _from_variable(source, pick, message)
+    if callable(source):
+        return source if pick is None else lambda: pick(source())
+    raise TypeError(f"A proxy needs a context variable, a Local or a function, not {type(source)}.")
+
+
+def _from_local(local: Local, name: str, message: str) -> Any:
+    try:
+        return getattr(local, name)
+    except AttributeError:
+        raise RuntimeError(message) from None
+
+
+def _from_stack(stack: LocalStack[Any], pick: Callable[[Any], Any] | None, message: str) -> Any:
+    top = stack.top
+    if top is None:
+        raise RuntimeError(message)
+    return top if pick is None else pick(top)
+
+
+def _from_variable(
+    variable: ContextVar[Any], pick: Callable[[Any], Any] | None, message: str
+) -> Callable[[], Any]:
+    get = variable.get
+
+    def plain() -> Any:
+        try:
+            return get()
+        except LookupError:
+            raise RuntimeError(message) from None
+
+    if pick is None:
+        return plain
+
+    def attribute() -> Any:
+        # Written out, not built upon `plain`: this runs for every `request.something`.
+        try:
+            found = get()
+        except LookupError:
+            raise RuntimeError(message) from None
+        return pick(found)
+
+    return attribute
+
+
+class LocalProxy(Generic[T]):
+    """Stands for an object that is found anew at each use; every operation goes to it.
+
+    `local` is a ContextVar, a Local, a LocalStack or a function, `name` an attribute of
+    what it holds. RuntimeError with `unbound_message` while nothing is bound.
+    """
+
+    __slots__ = ("__wrapped", "_get_current_object")
+
+    _get_current_object: Callable[[], T]
+
+    def __init__(
+        self,
+        local: ContextVar[T] | Local | LocalStack[T] | Callable[[], T],
+        name: str | None = None,
+        *,
+        unbound_message: str | None = None,
+    ) -> None:
+        find = _resolver(local, name, unbound_message)
+        object.__setattr__(self, "_LocalProxy__wrapped", local)
+        object.__setattr__(self, "_get_current_object", find)
+
+    # isinstance() asks for the class by this name; type() still tells the proxy.
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        try:
+            return self._get_current_object().__class__
+        except RuntimeError:
+            return type(self)
+
+    # Not __getattr__: Python would first look in vain on the proxy and make an exception of
+    # it, which doubles the time of the commonest operation there is.
+    def __getattribute__(self, name: str) -> Any:
+        if name[:1] != "_":
+            return getattr(_find(self)(), name)
+        try:
+            return object.__getattribute__(self, name)
+        except AttributeError:
+            return getattr(_find(self)(), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(self._get_current_object(), name, value)
+
+    def __delattr__(self, name: str) -> None:
+        delattr(self._get_current_object(), name)
+
+
+_find = LocalProxy.__dict__["_get_current_object"].__get__
+_proxy_text = LocalProxy.__doc__
+
+
+class _Forward:
+    """One special method of the proxy: `operation(object, …)`, or the object's own method.
+
+    `unbound` is what the method is while nothing is bound, called with the proxy.
+    """
+
+    __slots__ = ("name", "operation", "unbound")
+
+    def __init__(
+        self,
+        name: str,
+        operation: Callable[..., Any] | None,
+        unbound: Callable[..., Any] | None = None,
+    ) -> None:
+        self.name = name
+        self.operation = operation
+        self.unbound = unbound
+
+    def __get__(self, proxy: Any, owner: type | None = None) -> Any:
+        if proxy is None:
+            return self
+        try:
+            found = proxy._get_current_object()
+        except RuntimeError:
+            if self.unbound is None:
+                raise
+            return partial(self.unbound, proxy)
+        if self.operation is None:
+            return getattr(found, self.name)
+        return partial(self.operation, found)
+
+    def __call__(self, proxy: Any, *args: Any, **kwargs: Any) -> Any:
+        """Called off the class, as copy.copy() does: the proxy is the first argument."""
+        return self.__get__(proxy)(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"proxy {self.name}"
+
+
+class _ForwardAttribute(_Forward):
+    """A special attribute that is no method, such as `__doc__`."""
+
+    __slots__ = ()
+
+    def __get__(self, proxy: Any, owner: type | None = None) -> Any:
+        if proxy is None:
+            return _proxy_text if self.name == "__doc__" else self
+        try:
+            found = proxy._get_current_object()
+        except RuntimeError:
+            if self.unbound is None:
+                raise
+            return self.unbound(proxy)
+        return getattr(found, self.name)
+
+    # A data descriptor: assigning to it goes to the object, as every assignment does.
+    def __set__(self, proxy: Any, value: Any) -> None:
+        setattr(proxy._get_current_object(), self.name, value)
+
+
+class _ForwardInPlace(_Forward):
+    """`proxy += value`: the object changes, the name goes on standing for the proxy."""
+
+    __slots__ = ()
+
+    def __get__(self, proxy: Any, owner: type | None = None) -> Any:
+        if proxy is None:
+            return self
+        return partial(self._apply, proxy, proxy._get_current_object())
+
+    def _apply(self, proxy: Any, found: Any, value: Any) -> Any:
+        cast("Callable[..., Any]", self.operation)(found, value)
+        return proxy
+
+
+_BINARY = (
+    "add and floordiv lshift matmul mod mul or pow rshift sub truediv xor".split()  # noqa: SIM905
+)
+_OPERATIONS: dict[str, Callable[..., Any] | None] = {
+    "str": str, "bytes": bytes, "format": format, "hash": hash, "len": len,
+    "length_hint": operator.length_hint, "getitem": operator.getitem,
+    "setitem": operator.setitem, "delitem": operator.delitem, "contains": operator.contains,
+    "iter": iter, "next": next, "reversed": reversed, "aiter": None, "anext": None,
+    "await": None, "enter": None, "exit": None, "aenter": None, "aexit": None,
+    "lt": operator.lt, "le": operator.le, "eq": operator.eq, "ne": operator.ne,
+    "gt": operator.gt, "ge": operator.ge, "neg": operator.neg, "pos": operator.pos,
+    "abs": abs, "invert": operator.invert, "complex": complex, "int": int, "float": float,
+    "index": operator.index, "round": round, "trunc": math.trunc, "floor": math.floor,
+    "ceil": math.ceil, "divmod": divmod, "pow": pow,
+    "call": lambda found, *args, **kwargs: found(*args, **kwargs),
+    "rdivmod": lambda found, other: divmod(other, found),
+    "instancecheck": lambda found, other: isinstance(other, found),
+    "subclasscheck": lambda found, other: issubclass(other, found),
+}  # fmt: skip
+
+
+def _reversed(operation: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    return lambda found, other: operation(other, found)
+
+
+def _copy(found: Any) -> Any:
+    import copy
+
+    return copy.copy(found)
+
+
+def _deepcopy(found: Any, memo: Any) -> Any:
+    import copy
+
+    return copy.deepcopy(found, memo)
+
+
+def _install() -> None:
+    special: dict[str, _Forward] = {}
+    for name in _BINARY:
+        operation = _OPERATIONS.get(name) or getattr(operator, f"__{name}__")
+        special[f"__{name}__"] = _Forward(f"__{name}__", operation)
+        special[f"__r{name}__"] = _Forward(f"__r{name}__", _reversed(operation))
+        in_place = getattr(operator, f"__i{name}__")
+        special[f"__i{name}__"] = _ForwardInPlace(f"__i{name}__", in_place)
+    for name, found in _OPERATIONS.items():
+        special[f"__{name}__"] = _Forward(f"__{name}__", found)
+    for forward in (
+        _Forward("__repr__", repr, lambda proxy: f"<{type(proxy).__name__} unbound>"),
+        _Forward("__bool__", bool, lambda proxy: False),
+        _Forward("__dir__", dir, lambda proxy: []),
+        _Forward("__copy__", _copy),
+        _Forward("__deepcopy__", _deepcopy),
+        _ForwardAttribute("__doc__", None, lambda proxy: _proxy_text),
+        _ForwardAttribute("__wrapped__", None, lambda proxy: proxy._LocalProxy__wrapped),
+    ):
+        special[forward.name] = forward
+    for name, forward in special.items():
+        setattr(LocalProxy, name, forward)
+
+
+_install()

@@ -32,7 +32,11 @@ types: $(VENV)/.tested
 tests: $(VENV)/.tested
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-bench: $(VENV)/.installed
+# Everything, into docs/; or for instance: make bench BENCH="b k --quick"
+# The tests' environment, because Flask itself is served by Carboy too.
+BENCH ?= --write
+
+bench: $(VENV)/.tested
 	$(BIN)/python -m bench $(BENCH)
 
 clean:

@@ -1,0 +1,306 @@
+"""A map bound to a server and a request: matches its paths and builds its URLs."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
+
+from carboy.http.exceptions import HTTPException, MethodNotAllowed, NotFound
+from carboy.http.multidict import MultiDict
+from carboy.routing.build import encode_query
+from carboy.routing.converters import quote_path
+from carboy.routing.errors import (
+    BuildError,
+    NoMatch,
+    RequestPath,
+    RequestRedirect,
+    WebsocketMismatch,
+)
+
+if TYPE_CHECKING:
+    from carboy.routing.map import Map
+    from carboy.routing.rule import Rule
+
+_TARGET_VARIABLE = re.compile("<([^>]+)>")
+# A method no rule names, to learn from the refusal which ones there are.
+NO_METHOD = "--"
+SECURE = {"https", "wss"}
+
+
+class MapAdapter:
+    """What `Map.bind` gives: matches paths of one server, and builds URLs as seen from it."""
+
+    def __init__(
+        self,
+        map: Map,
+        server_name: str,
+        script_name: str,
+        subdomain: str | None,
+        url_scheme: str,
+        path_info: str,
+        default_method: str,
+        query_args: Mapping[str, Any] | str | None = None,
+    ) -> None:
+        self.map = map
+        self.server_name = server_name
+        self.script_name = script_name if script_name.endswith("/") else f"{script_name}/"
+        self.subdomain = subdomain
+        self.url_scheme = url_scheme
+        self.path_info = path_info
+        self.default_method = default_method
+        self.query_args = query_args
+        self.websocket = url_scheme in {"ws", "wss"}
+
+    def dispatch(
+        self,
+        view_func: Callable[[Any, Mapping[str, Any]], Any],
+        path_info: str | None = None,
+        method: str | None = None,
+        catch_http_exceptions: bool = False,
+    ) -> Any:
+        """Match and call `view_func(endpoint, values)`.
+
+        A redirect is returned as a response; other HTTP errors are when they shall be caught.
+        """
+        try:
+            try:
+                endpoint, values = self.match(path_info, method)
+            except RequestRedirect as redirect:
+                return redirect
+            return view_func(endpoint, values)
+        except HTTPException as error:
+            if catch_http_exceptions:
+                return error
+            raise
+
+    def match(
+        self,
+        path_info: str | None = None,
+        method: str | None = None,
+        return_rule: bool = False,
+        query_args: Mapping[str, Any] | str | None = None,
+        websocket: bool | None = None,
+    ) -> tuple[Any, dict[str, Any]]:
+        """The endpoint (or rule) and values for a path.
+
+        Raises RequestRedirect, NotFound, MethodNotAllowed (with the methods there are) and
+        WebsocketMismatch.
+        """
+        path_info = self.path_info if path_info is None else path_info
+        query_args = (self.query_args or {}) if query_args is None else query_args
+        method = (method or self.default_method).upper()
+        websocket = self.websocket if websocket is None else websocket
+        rule, values = self._find(path_info, method, query_args, websocket)
+        redirect = self._redirect(rule, values, method, query_args)
+        if redirect is not None:
+            raise RequestRedirect(redirect)
+        return (rule if return_rule else rule.endpoint), values
+
+    def _find(
+        self, path_info: str, method: str, query_args: Mapping[str, Any] | str, websocket: bool
+    ) -> tuple[Rule, dict[str, Any]]:
+        self.map.update()
+        domain = self.server_name if self.map.host_matching else (self.subdomain or "")
+        path = f"/{path_info.lstrip('/')}" if path_info else ""
+        try:
+            return self.map._matcher.match(domain, path, method, websocket)
+        except RequestPath as other:
+            target = self.make_redirect_url(quote_path(other.path_info), query_args)
+            raise RequestRedirect(target) from None
+        except NoMatch as none:
+            if none.have_match_for:
+                raise MethodNotAllowed(valid_methods=list(none.have_match_for)) from None
+            if none.websocket_mismatch:
+                raise WebsocketMismatch() from None
+            raise NotFound() from None
+
+    def _redirect(
+        self,
+        rule: Rule,
+        values: dict[str, Any],
+        method: str,
+        query_args: Mapping[str, Any] | str,
+    ) -> str | None:
+        """The URL the match has to be redirected to, if any."""
+        if rule._direct:
+            return None
+        if self.map.redirect_defaults:
+            if rule.alias:
+                path = f"{'|'.join((self.subdomain or '', self.path_info))}"
+                return self.make_alias_redirect_url(path, rule.endpoint, values, method, query_args)
+            found = self.get_default_redirect(rule, method, values, query_args)
+            if found is not None:
+                return found
+        if rule.redirect_to is None:
+            return None
+        return urljoin(
+            f"{self.url_scheme or 'http'}://{self.get_host(None)}{self.script_name}",
+            self._target(rule, values),
+        )
+
+    def _target(self, rule: Rule, values: dict[str, Any]) -> str:
+        """Where a rule with `redirect_to` sends its requests."""
+        if callable(rule.redirect_to):
+            return rule.redirect_to(self, **values)
+
+        def text(found: re.Match[str]) -> str:
+            return rule._converters[found[1]].to_url(values[found[1]])
+
+        return _TARGET_VARIABLE.sub(text, str(rule.redirect_to))
+
+    def test(self, path_info: str | None = None, method: str | None = None) -> bool:
+        """Whether the path matches, or is redirected."""
+        try:
+            self.match(path_info, method)
+        except RequestRedirect:
+            return True
+        except HTTPException:
+            return False
+        return True
+
+    def allowed_methods(self, path_info: str | None = None) -> list[str]:
+        """The methods that rules of this path name."""
+        try:
+            self.match(path_info, method=NO_METHOD)
+        except MethodNotAllowed as error:
+            return list(error.valid_methods or ())
+        except HTTPException:
+            pass
+        return []
+
+    def get_host(self, domain_part: str | None) -> str:
+        """The host for a rule's domain part; None is the adapter's own."""
+        if self.map.host_matching:
+            return self.server_name if domain_part is None else domain_part
+        subdomain = self.subdomain if domain_part is None else domain_part
+        return f"{subdomain}.{self.server_name}" if subdomain else self.server_name
+
+    def get_default_redirect(
+        self,
+        rule: Rule,
+        method: str,
+        values: dict[str, Any],
+        query_args: Mapping[str, Any] | str,
+    ) -> str | None:
+        """The URL of the rule whose defaults the matched values are, if there is one."""
+        for other in rule._provides_defaults:
+            if other.suitable_for(values, method):
+                built = other.build({**values, **(other.defaults or {})})
+                if built is not None:
+                    return self.make_redirect_url(built[1], query_args, domain_part=built[0])
+        return None
+
+    def encode_query_args(self, query_args: Mapping[str, Any] | str) -> str:
+        """The arguments as a query string, which they may be already."""
+        return query_args if isinstance(query_args, str) else encode_query(query_args)
+
+    def make_redirect_url(
+        self,
+        path_info: str,
+        query_args: Mapping[str, Any] | str | None = None,
+        domain_part: str | None = None,
+    ) -> str:
+        """An absolute URL for an encoded path, which never becomes a host: one slash leads it."""
+        query = query_args or self.query_args
+        suffix = f"?{self.encode_query_args(query)}" if query else ""
+        path = f"{self._prefix()}/{path_info.lstrip('/')}"
+        return f"{self.url_scheme or 'http'}://{self.get_host(domain_part)}{path}{suffix}"
+
+    def _prefix(self) -> str:
+        """Where the application is mounted, without the last slash."""
+        prefix = self.script_name.rstrip("/")
+        return f"/{prefix.lstrip('/')}" if prefix.startswith("//") else prefix
+
+    def make_alias_redirect_url(
+        self,
+        path: str,
+        endpoint: Any,
+        values: Mapping[str, Any],
+        method: str,
+        query_args: Mapping[str, Any] | str,
+    ) -> str:
+        """The canonical URL of an alias."""
+        url = self.build(endpoint, values, method, append_unknown=False, force_external=True)
+        return f"{url}?{self.encode_query_args(query_args)}" if query_args else url
+
+    def build(
+        self,
+        endpoint: Any,
+        values: Mapping[str, Any] | None = None,
+        method: str | None = None,
+        force_external: bool = False,
+        append_unknown: bool = True,
+        url_scheme: str | None = None,
+    ) -> str:
+        """The URL of an endpoint: a path, or absolute for another host or `force_external`.
+
+        Values no rule names become the query if `append_unknown`; None leaves a value out.
+        Raises BuildError, which knows the closest rule, if there is no such URL.
+        """
+        if not force_external and method is None and (values is None or type(values) is dict):
+            try:
+                quick = self.map._quick[endpoint]
+            except KeyError:
+                quick = self.map._quick_builder(endpoint)
+            if quick is not None and self.subdomain == self.map.default_subdomain:
+                path = quick(values or {})
+                if path is not None:
+                    return path if self.script_name == "/" else f"{self._prefix()}{path}"
+        return self._build(endpoint, values, method, force_external, append_unknown, url_scheme)
+
+    def _build(
+        self,
+        endpoint: Any,
+        values: Mapping[str, Any] | None,
+        method: str | None,
+        force_external: bool,
+        append_unknown: bool,
+        url_scheme: str | None,
+    ) -> str:
+        self.map.update()
+        values = _given(values)
+        found = self._partial_build(endpoint, values, method, append_unknown)
+        if found is None:
+            raise BuildError(endpoint, values, method, self)
+        domain, path, websocket = found
+        path = f"{self._prefix()}/{path.lstrip('/')}"
+        scheme = self.url_scheme if url_scheme is None else url_scheme
+        if websocket:
+            return f"{'wss' if scheme in SECURE else 'ws'}://{self.get_host(domain)}{path}"
+        own = self.server_name if self.map.host_matching else self.subdomain
+        if not force_external and domain == own:
+            return path
+        scheme = {"ws": "http", "wss": "https"}.get(scheme, scheme)
+        return f"{f'{scheme}:' if scheme else ''}//{self.get_host(domain)}{path}"
+
+    def _partial_build(
+        self, endpoint: Any, values: Mapping[str, Any], method: str | None, append_unknown: bool
+    ) -> tuple[str, str, bool] | None:
+        """Domain, path and kind by the first suitable rule; the default method goes first."""
+        if method is None:
+            found = self._partial_build(endpoint, values, self.default_method, append_unknown)
+            if found is not None:
+                return found
+        first = None
+        for rule in self.map._rules_by_endpoint.get(endpoint, ()):
+            if not rule.suitable_for(values, method):
+                continue
+            built = rule.build(values, append_unknown)
+            if built is None:
+                continue
+            if not self.map.host_matching or built[0] == self.server_name:
+                return (*built, rule.websocket)
+            first = first or (*built, rule.websocket)
+        return first
+
+
+def _given(values: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The values without those that are None; a MultiDict's as lists where there are several."""
+    if not values:
+        return {}
+    if isinstance(values, MultiDict):
+        lists = ((key, [v for v in found if v is not None]) for key, found in values.lists())
+        return {key: found[0] if len(found) == 1 else found for key, found in lists if found}
+    return {key: value for key, value in values.items() if value is not None}

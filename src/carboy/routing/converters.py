@@ -1,0 +1,187 @@
+"""Converters: what a `<name>` in a rule accepts, as text and as a Python value.
+
+`regex` says which text is a candidate; `to_python` makes the value and may still refuse by
+ValidationError (the request is then 404); `to_url` is the way back.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import quote
+
+from carboy.http.immutable import ImmutableDict
+
+if TYPE_CHECKING:
+    from uuid import UUID
+
+    from carboy.routing.map import Map
+
+# RFC 3986 section 3.3: pchar without "%", and the slash, stay as they are in a path.
+quote_path = partial(quote, safe="!$&'()*+,/:;=@")
+
+
+class ValidationError(ValueError):
+    """A converter refuses a value: no match, or no URL."""
+
+
+class BaseConverter:
+    """Any text without a slash; the base of all converters, also of users' own.
+
+    `weight` orders the candidates at one place of a URL, the lowest first. A converter whose
+    text may contain a slash has `part_isolating` False; a subclass with its own `regex` gets
+    the right value by itself.
+    """
+
+    regex = "[^/]+"
+    weight = 100
+    part_isolating = True
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "regex" in cls.__dict__ and "part_isolating" not in cls.__dict__:
+            cls.part_isolating = "/" not in cls.regex
+
+    def __init__(self, map: Map, *args: Any, **kwargs: Any) -> None:
+        self.map = map
+
+    def to_python(self, value: str) -> Any:
+        """The value given to the view; raises ValidationError if there is none."""
+        return value
+
+    def to_url(self, value: Any) -> str:
+        """The text for a URL, percent-encoded."""
+        return quote_path(str(value))
+
+
+class UnicodeConverter(BaseConverter):
+    """`string`, the default: text without a slash, of `length` or `minlength` to `maxlength`."""
+
+    def __init__(
+        self, map: Map, minlength: int = 1, maxlength: int | None = None, length: int | None = None
+    ) -> None:
+        super().__init__(map)
+        if length is not None:
+            bounds = str(int(length))
+        else:
+            bounds = f"{int(minlength)},{'' if maxlength is None else int(maxlength)}"
+        self.regex = f"[^/]{{{bounds}}}"
+
+
+class AnyConverter(BaseConverter):
+    """`any`: one of the given words."""
+
+    def __init__(self, map: Map, *items: str) -> None:
+        super().__init__(map)
+        self.items = set(items)
+        self.regex = f"(?:{'|'.join(re.escape(item) for item in items)})"
+
+    def to_url(self, value: Any) -> str:
+        if value in self.items:
+            return str(value)
+        known = ", ".join(repr(item) for item in sorted(self.items))
+        raise ValueError(f"The rule has no URL for {value!r}; pass one of {known}.")
+
+
+class PathConverter(BaseConverter):
+    """`path`: text that may contain slashes, but not at its start."""
+
+    part_isolating = False
+    regex = "[^/].*?"
+    weight = 200
+
+
+class NumberConverter(BaseConverter):
+    """Base of `int` and `float`: digits, optionally of a fixed number and within bounds."""
+
+    weight = 50
+    num_convert: ClassVar[Callable[[Any], Any]] = int
+
+    def __init__(
+        self,
+        map: Map,
+        fixed_digits: int = 0,
+        min: float | None = None,
+        max: float | None = None,
+        signed: bool = False,
+    ) -> None:
+        if signed:
+            self.regex = self.signed_regex
+        super().__init__(map)
+        self.fixed_digits = fixed_digits
+        self.min = min
+        self.max = max
+        self.signed = signed
+
+    def to_python(self, value: str) -> Any:
+        if self.fixed_digits and len(value) != self.fixed_digits:
+            raise ValidationError(f"{value!r} has not {self.fixed_digits} digits")
+        try:
+            number = type(self).num_convert(value)
+        except ValueError:  # also more digits than int() takes from a string
+            raise ValidationError(f"{value[:40]!r} is not a number") from None
+        if self.min is not None and number < self.min:
+            raise ValidationError(f"{number} is less than {self.min}")
+        if self.max is not None and number > self.max:
+            raise ValidationError(f"{number} is more than {self.max}")
+        return number
+
+    def to_url(self, value: Any) -> str:
+        text = str(type(self).num_convert(value))
+        return text.zfill(self.fixed_digits) if self.fixed_digits else text
+
+    @property
+    def signed_regex(self) -> str:
+        """The pattern with an optional minus in front."""
+        return f"-?{self.regex}"
+
+
+class IntegerConverter(NumberConverter):
+    """`int`: a whole number; without a sign unless `signed`."""
+
+    regex = r"\d+"
+
+
+class FloatConverter(NumberConverter):
+    """`float`: digits on both sides of a point; without a sign unless `signed`."""
+
+    regex = r"\d+\.\d+"
+    num_convert = float
+
+    def __init__(
+        self,
+        map: Map,
+        min: float | None = None,
+        max: float | None = None,
+        signed: bool = False,
+    ) -> None:
+        super().__init__(map, min=min, max=max, signed=signed)
+
+
+class UUIDConverter(BaseConverter):
+    """`uuid`: a UUID in its usual form of 8-4-4-4-12 hexadecimal digits."""
+
+    regex = "[A-Fa-f0-9]{8}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{4}-[A-Fa-f0-9]{12}"
+
+    def to_python(self, value: str) -> UUID:
+        from uuid import UUID
+
+        return UUID(value)
+
+    def to_url(self, value: Any) -> str:
+        return str(value)
+
+
+DEFAULT_CONVERTERS: ImmutableDict[str, type[BaseConverter]] = ImmutableDict(
+    {
+        "default": UnicodeConverter,
+        "string": UnicodeConverter,
+        "any": AnyConverter,
+        "path": PathConverter,
+        "int": IntegerConverter,
+        "float": FloatConverter,
+        "uuid": UUIDConverter,
+    }
+)

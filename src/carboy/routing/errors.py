@@ -1,0 +1,156 @@
+"""What routing raises.
+
+RoutingException
+├── RequestRedirect     the URL is known under another address; a 308 response by itself
+├── RequestPath         the path has to be redirected to its normal form
+├── RequestAliasRedirect  the rule is an alias of another one
+└── BuildError          no URL for this endpoint and these values
+BadRequest
+└── WebsocketMismatch   a WebSocket rule met by an HTTP request, or the other way round
+NoMatch                 internal to matching; MapAdapter.match makes it 404, 405 or 400
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from carboy.http.exceptions import BadRequest, HTTPException
+
+if TYPE_CHECKING:
+    from carboy.routing.adapter import MapAdapter
+    from carboy.routing.rule import Rule
+
+# How much a property of a rule counts when a BuildError looks for the rule that was meant:
+# the name decides, the values and the method only between equally similar names.
+NAME_WEIGHT, DETAIL_WEIGHT = 0.98, 0.01
+
+
+class RoutingException(Exception):
+    """Base of the exceptions with which routing ends a request other than by a match."""
+
+
+class RequestRedirect(HTTPException, RoutingException):
+    """The client has to come back under `new_url`; 308 keeps method and body."""
+
+    code = 308
+
+    def __init__(self, new_url: str) -> None:
+        super().__init__(new_url)
+        self.new_url = new_url
+
+    def get_body(self, environ: Any = None, scope: Any = None) -> str:
+        """The page for clients that do not follow redirects by themselves."""
+        from markupsafe import escape
+
+        shown = escape(self.new_url)
+        link = escape(self._location())
+        return (
+            "<!doctype html>\n<html lang=en>\n"
+            "<title>Redirecting...</title>\n<h1>Redirecting...</h1>\n"
+            "<p>You should be redirected automatically to the target URL: "
+            f'<a href="{link}">{shown}</a>. If not, click the link.\n'
+        )
+
+    def get_headers(self, environ: Any = None, scope: Any = None) -> list[tuple[str, str]]:
+        """Content type and Location; the latter as a URI, in ASCII."""
+        return [*super().get_headers(environ, scope), ("Location", self._location())]
+
+    def _location(self) -> str:
+        from carboy.http.urls import iri_to_uri
+
+        return iri_to_uri(self.new_url)
+
+
+class RequestPath(RoutingException):
+    """The request has to be redirected to `path_info` (a slash added, or slashes merged)."""
+
+    __slots__ = ("path_info",)
+
+    def __init__(self, path_info: str) -> None:
+        super().__init__(path_info)
+        self.path_info = path_info
+
+
+class RequestAliasRedirect(RoutingException):
+    """The matched rule is an alias; the canonical URL is that of `endpoint`."""
+
+    def __init__(self, matched_values: Mapping[str, Any], endpoint: Any) -> None:
+        super().__init__()
+        self.matched_values = matched_values
+        self.endpoint = endpoint
+
+
+class WebsocketMismatch(BadRequest):
+    """Only a WebSocket rule matched an HTTP request, or only an HTTP rule a WebSocket one."""
+
+
+class NoMatch(Exception):
+    """No rule; with the methods other rules of the path have, and whether only the kind differs."""
+
+    __slots__ = ("have_match_for", "websocket_mismatch")
+
+    def __init__(self, have_match_for: set[str], websocket_mismatch: bool) -> None:
+        super().__init__(have_match_for, websocket_mismatch)
+        self.have_match_for = have_match_for
+        self.websocket_mismatch = websocket_mismatch
+
+
+class BuildError(RoutingException, LookupError):
+    """No URL can be built; `suggested` is the rule that was probably meant, or None."""
+
+    def __init__(
+        self,
+        endpoint: Any,
+        values: Mapping[str, Any],
+        method: str | None,
+        adapter: MapAdapter | None = None,
+    ) -> None:
+        super().__init__(endpoint, values, method)
+        self.endpoint = endpoint
+        self.values = values
+        self.method = method
+        self.adapter = adapter
+        self._searched = False
+        self._suggested: Rule | None = None
+
+    @property
+    def suggested(self) -> Rule | None:
+        """The rule closest to what was asked for; searched when first asked."""
+        if not self._searched:
+            self._suggested = self.closest_rule(self.adapter)
+            self._searched = True
+        return self._suggested
+
+    def closest_rule(self, adapter: MapAdapter | None) -> Rule | None:
+        """The most similar rule of the adapter's map: by name, then by values and method."""
+        if adapter is None:
+            return None
+        from difflib import SequenceMatcher
+
+        def similarity(rule: Rule) -> float:
+            name = SequenceMatcher(None, str(rule.endpoint), str(self.endpoint)).ratio()
+            fits = set(self.values or ()) <= rule.arguments
+            allowed = bool(rule.methods and self.method in rule.methods)
+            return NAME_WEIGHT * name + DETAIL_WEIGHT * (fits + allowed)
+
+        return max(adapter.map.iter_rules(), key=similarity, default=None)
+
+    def __str__(self) -> str:
+        method = f" ({self.method!r})" if self.method is not None else ""
+        given = f" from the values {sorted(map(str, self.values))!r}" if self.values else ""
+        return f"No URL can be built for endpoint {self.endpoint!r}{method}{given}.{self._hint()}"
+
+    def _hint(self) -> str:
+        rule = self.suggested
+        if rule is None:
+            return ""
+        if rule.endpoint != self.endpoint:
+            return f" The closest endpoint is {rule.endpoint!r}."
+        hints = ""
+        if self.method is not None and rule.methods is not None and self.method not in rule.methods:
+            hints += f" It answers only to the methods {sorted(rule.methods)!r}."
+        missing = rule.arguments.difference(self.values or (), rule.defaults or ())
+        if missing:
+            hints += f" Pass also the values {sorted(missing)!r}."
+        return hints

@@ -1,0 +1,299 @@
+"""The map of all URL rules of an application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from carboy.routing.adapter import MapAdapter
+from carboy.routing.build import Quick, quick_builder
+from carboy.routing.converters import DEFAULT_CONVERTERS, BaseConverter
+from carboy.routing.environ import environ_arguments
+from carboy.routing.factory import RuleFactory
+from carboy.routing.hosts import ascii_host
+from carboy.routing.rule import Rule
+from carboy.routing.trie import Node, StateMachineMatcher
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+Fixed = dict[str, dict[str | None, tuple[Rule, dict[str, Any]]]]
+
+
+class Map:
+    """Rules and what they have in common; `bind` gives the adapter that matches and builds.
+
+    `strict_slashes` redirects `/a` to the branch `/a/`; `merge_slashes` redirects `/a//b` to
+    `/a/b`; `redirect_defaults` redirects to the rule that has the matched values as its
+    defaults, and from an alias; `host_matching` matches whole hosts instead of subdomains.
+    `converters` adds to the default ones; `sort_parameters` sorts queries, by `sort_key`.
+    """
+
+    default_converters = DEFAULT_CONVERTERS
+    lock_class: Callable[[], Any] = Lock
+
+    def __init__(
+        self,
+        rules: Iterable[RuleFactory] | None = None,
+        default_subdomain: str = "",
+        strict_slashes: bool = True,
+        merge_slashes: bool = True,
+        redirect_defaults: bool = True,
+        converters: Mapping[str, type[BaseConverter]] | None = None,
+        sort_parameters: bool = False,
+        sort_key: Callable[[tuple[Any, Any]], Any] | None = None,
+        host_matching: bool = False,
+    ) -> None:
+        self.default_subdomain = default_subdomain
+        self.strict_slashes = strict_slashes
+        self.redirect_defaults = redirect_defaults
+        self.host_matching = host_matching
+        self.converters: dict[str, type[BaseConverter]] = {
+            **self.default_converters,
+            **(converters or {}),
+        }
+        self.sort_parameters = sort_parameters
+        self.sort_key = sort_key
+        self._matcher = StateMachineMatcher(merge_slashes)
+        self._rules_by_endpoint: dict[Any, list[Rule]] = {}
+        self._lock = type(self).lock_class()
+        self._pending: list[Rule] = []
+        # Tables of the quick ways, empty while rules are pending.
+        self._all_fixed: Fixed = {}
+        self._fixed: Fixed = {}
+        self._start: Node | None = None
+        self._quick: dict[Any, Quick | None] = {}
+        for factory in rules or ():
+            self.add(factory)
+
+    @property
+    def merge_slashes(self) -> bool:
+        """Whether `/a//b` is redirected to `/a/b`."""
+        return self._matcher.merge_slashes
+
+    @merge_slashes.setter
+    def merge_slashes(self, value: bool) -> None:
+        self._matcher.merge_slashes = value
+
+    def add(self, rulefactory: RuleFactory) -> None:
+        """Add a rule, or the rules a factory makes; a rule belongs to one map only."""
+        for rule in rulefactory.get_rules(self):
+            rule.bind(self)
+            self._rules_by_endpoint.setdefault(rule.endpoint, []).append(rule)
+            self._pending.append(rule)
+        self._fixed, self._start, self._quick = {}, None, {}
+
+    def update(self) -> None:
+        """Put rules added since the last time in order; matching and building do it themselves."""
+        if not self._pending:
+            return
+        with self._lock:
+            pending = self._pending[:]
+            if pending:
+                self._order(pending)
+            # Rules another thread added meanwhile stay pending.
+            del self._pending[: len(pending)]
+            if not self._pending and not self.host_matching:
+                self._open_quick_ways()
+
+    def _order(self, pending: list[Rule]) -> None:
+        for endpoint in _distinct(rule.endpoint for rule in pending):
+            rules = self._rules_by_endpoint[endpoint]
+            if len(rules) > 1:
+                rules.sort(key=Rule.build_compare_key)
+            providers: list[Rule] = []
+            for rule in rules[:]:
+                rule._prepare(providers)
+                if rule.defaults and not rule.build_only:
+                    providers.append(rule)
+        for rule in pending:
+            if not rule.build_only:
+                self._matcher.add(rule)
+
+    def _open_quick_ways(self) -> None:
+        """Show `lookup` the tables, made complete before."""
+        domain = self._matcher.root.fixed.get(self.default_subdomain)
+        start = domain.fixed.get("") if domain is not None else None
+        if start is None:
+            return
+        fixed: Fixed = {}
+        _collect(start, "", fixed)
+        self._fixed, self._start = fixed, start
+
+    def lookup(self, method: str, path: str) -> tuple[Rule, dict[str, Any]] | None:
+        """The rule and values of a plain match in the default subdomain, without an adapter.
+
+        `path` is decoded and starts with a slash, `method` is in upper case. None: ask
+        MapAdapter.match, which finds the same rule, the redirect or the error.
+        """
+        methods = self._fixed.get(path)
+        if methods is not None:
+            hit = methods.get(method) or methods.get(None)
+            if hit is not None:
+                return hit[0], hit[1].copy()
+        node = self._start
+        if node is None:
+            if self._pending:
+                self.update()
+                return self.lookup(method, path) if self._start is not None else None
+            return None
+        # Greedy: what the full search would try first. A dead end is left to the full search.
+        raw: tuple[str, ...] = ()
+        segments = path.split("/")
+        if segments[0]:
+            return None
+        for index in range(1, len(segments)):
+            segment = segments[index]
+            child = node.child(segment)
+            if child is not None:
+                node = child
+                continue
+            for edge in node.edges:
+                texts = edge.match("/".join(segments[index:]) if edge.final else segment)
+                if texts is not None:
+                    break
+            else:
+                return None
+            if edge.suffixed:
+                return None
+            raw += texts
+            node = edge.node
+            if edge.final:
+                break
+        return _finish(node.rules, method, raw)
+
+    def iter_rules(self, endpoint: Any | None = None) -> Iterator[Rule]:
+        """All rules, or those of `endpoint` (KeyError if it has none), in building order."""
+        self.update()
+        if endpoint is not None:
+            return iter(self._rules_by_endpoint[endpoint])
+        return iter([rule for rules in self._rules_by_endpoint.values() for rule in rules])
+
+    def is_endpoint_expecting(self, endpoint: Any, *arguments: str) -> bool:
+        """Whether some rule of `endpoint` has all these variables."""
+        self.update()
+        wanted = set(arguments)
+        return any(wanted <= rule.arguments for rule in self._rules_by_endpoint[endpoint])
+
+    def bind(
+        self,
+        server_name: str,
+        script_name: str | None = None,
+        subdomain: str | None = None,
+        url_scheme: str = "http",
+        default_method: str = "GET",
+        path_info: str | None = None,
+        query_args: Mapping[str, Any] | str | None = None,
+    ) -> MapAdapter:
+        """An adapter for a server; raises BadHost for a name that is not a host."""
+        if not self.host_matching:
+            if subdomain is None:
+                subdomain = self.default_subdomain
+        elif subdomain is not None:
+            raise RuntimeError("A map with host matching has no subdomains: pass a server_name.")
+        return MapAdapter(
+            self,
+            ascii_host(server_name.lower()),
+            "/" if script_name is None else script_name,
+            subdomain,
+            url_scheme,
+            "/" if path_info is None else path_info,
+            default_method,
+            query_args,
+        )
+
+    def bind_to_environ(
+        self,
+        environ: WSGIEnvironment | Any,
+        server_name: str | None = None,
+        subdomain: str | None = None,
+    ) -> MapAdapter:
+        """An adapter for the request in a WSGI environ (or a request object with one).
+
+        With `server_name` the subdomain is what the host has in front of it. A host that is
+        not below it gives a warning and a subdomain that no rule has.
+        """
+        environ = getattr(environ, "environ", environ)
+        name, domain = environ_arguments(environ, server_name, subdomain, self.host_matching)
+        path_info, script_name, query = (
+            environ[key].encode("latin-1").decode(errors="replace") if key in environ else None
+            for key in ("PATH_INFO", "SCRIPT_NAME", "QUERY_STRING")
+        )
+        upgrade = "upgrade" in _items(environ, "HTTP_CONNECTION")
+        websocket = upgrade and environ.get("HTTP_UPGRADE", "").lower() == "websocket"
+        scheme = environ["wsgi.url_scheme"]
+        return self.bind(
+            name,
+            script_name,
+            domain,
+            ("wss" if scheme == "https" else "ws") if websocket else scheme,
+            environ["REQUEST_METHOD"],
+            path_info,
+            query_args=query,
+        )
+
+    def _quick_builder(self, endpoint: Any) -> Quick | None:
+        """Find out once whether an endpoint's URLs can be built the quick way."""
+        self.update()
+        rules = self._rules_by_endpoint.get(endpoint)
+        quick = None
+        if rules and type(rules[0]).build is Rule.build:
+            quick = quick_builder(rules, self)
+        self._quick[endpoint] = quick
+        return quick
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({list(self.iter_rules())!r})"
+
+
+def _items(environ: WSGIEnvironment, key: str) -> list[str]:
+    return [item.strip().lower() for item in environ.get(key, "").split(",")]
+
+
+def _distinct(endpoints: Iterable[Any]) -> Iterable[Any]:
+    return dict.fromkeys(endpoints)
+
+
+def _collect(node: Node, path: str, fixed: Fixed) -> None:
+    """Every fixed path below `node` with the rules that are its answer at once."""
+    for text, child in node.fixed.items():
+        below = f"{path}/{text}"
+        if child.rules and not below.startswith("//"):
+            fixed[below] = _by_method(child.rules)
+        _collect(child, below, fixed)
+
+
+def _by_method(rules: list[Rule]) -> dict[str | None, tuple[Rule, dict[str, Any]]]:
+    table: dict[str | None, tuple[Rule, dict[str, Any]]] = {}
+    for rule in rules:
+        if rule.websocket:
+            continue
+        answer = (rule, dict(rule.defaults or {}))
+        if rule.methods is None:
+            table.setdefault(None, answer)
+            break
+        for method in rule.methods:
+            table.setdefault(method, answer)
+    return {method: answer for method, answer in table.items() if answer[0]._direct}
+
+
+def _finish(
+    rules: list[Rule], method: str, raw: tuple[str, ...]
+) -> tuple[Rule, dict[str, Any]] | None:
+    for rule in rules:
+        if not rule.websocket and (rule.methods is None or method in rule.methods):
+            break
+    else:
+        return None
+    if not rule._direct:
+        return None
+    values: dict[str, Any] = {}
+    try:
+        for (name, convert), text in zip(rule._conversions, raw, strict=True):
+            values[name] = text if convert is None else convert(text)
+    except ValueError:
+        return None
+    if rule.defaults:
+        values.update(rule.defaults)
+    return rule, values

@@ -1,0 +1,122 @@
+"""A rule cut into what the trie is made of: fixed segments and dynamic parts."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from carboy.routing.converters import BaseConverter
+from carboy.routing.syntax import Token
+
+_SLASHES = re.compile("/{2,}")
+
+# Fixed texts first (more, then earlier and longer ones), then more variables, then their weights.
+Weight = tuple[int, list[tuple[int, int]], int, list[int]]
+
+
+def merge_slashes(path: str) -> str:
+    """The path with every run of slashes made one."""
+    return _SLASHES.sub("/", path)
+
+
+class Fixed(NamedTuple):
+    """A segment that has to be this text."""
+
+    text: str
+
+
+class Dynamic(NamedTuple):
+    """A segment with variables, or, if `final`, everything that is left of the path.
+
+    `pattern` matches it whole; `groups` numbers the variables' groups. With `suffixed` the
+    last group is the slash that ends a branch, or empty where it is missing.
+    """
+
+    pattern: str
+    groups: tuple[int, ...]
+    weight: Weight
+    final: bool = False
+    suffixed: bool = False
+
+
+Part = Fixed | Dynamic
+
+
+def domain_part(tokens: list[Token], converters: Mapping[str, BaseConverter]) -> Part:
+    """The host or subdomain of a rule as one part."""
+    if all(isinstance(token, str) for token in tokens):
+        return Fixed("".join(map(str, tokens)))
+    return _dynamic(tokens, converters)
+
+
+def path_parts(tokens: list[Token], converters: Mapping[str, BaseConverter]) -> Iterable[Part]:
+    """The parts of a rule's path; the first is the empty one before the leading slash.
+
+    From the first variable that may contain a slash on, the rest is one final part.
+    """
+    segments = _segments(tokens)
+    for index, segment in enumerate(segments):
+        if any(not _isolating(token, converters) for token in segment):
+            yield from _final(segments[index:], converters)
+            return
+        if all(isinstance(token, str) for token in segment):
+            yield Fixed("".join(map(str, segment)))
+        else:
+            yield _dynamic(segment, converters)
+
+
+def _isolating(token: Token, converters: Mapping[str, BaseConverter]) -> bool:
+    return isinstance(token, str) or converters[token.name].part_isolating
+
+
+def _segments(tokens: list[Token]) -> list[list[Token]]:
+    segments: list[list[Token]] = [[]]
+    for token in tokens:
+        if not isinstance(token, str):
+            segments[-1].append(token)
+            continue
+        first, *rest = token.split("/")
+        if first:
+            segments[-1].append(first)
+        segments.extend([text] if text else [] for text in rest)
+    return segments
+
+
+def _final(segments: list[list[Token]], converters: Mapping[str, BaseConverter]) -> Iterable[Part]:
+    branch = not segments[-1]
+    flat: list[Token] = []
+    for segment in segments[:-1] if branch else segments:
+        flat += ["/", *segment]
+    yield _dynamic(flat[1:], converters, final=True, suffixed=branch)
+    if branch:
+        yield Fixed("")
+
+
+def _dynamic(
+    tokens: list[Token],
+    converters: Mapping[str, BaseConverter],
+    final: bool = False,
+    suffixed: bool = False,
+) -> Dynamic:
+    pattern = ""
+    groups: list[int] = []
+    count = 1
+    fixed: list[tuple[int, int]] = []
+    weights: list[int] = []
+    for token in tokens:
+        if isinstance(token, str):
+            pattern += re.escape(token)
+            if token != "/":
+                fixed.append((len(fixed), -len(token)))
+            continue
+        converter = converters[token.name]
+        pattern += f"({converter.regex})"
+        groups.append(count)
+        count += 1 + re.compile(converter.regex).groups
+        weights.append(converter.weight)
+    if suffixed:
+        pattern += "(?<!/)(/?)"
+        groups.append(count)
+    weight = (-len(fixed), fixed, -len(weights), weights)
+    return Dynamic(pattern, tuple(groups), weight, final, suffixed)

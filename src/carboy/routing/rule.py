@@ -1,0 +1,248 @@
+"""One URL rule: what it says, and what becomes of it when it is bound to a map."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from carboy.routing.build import Template
+from carboy.routing.converters import BaseConverter, IntegerConverter, NumberConverter
+from carboy.routing.factory import RuleFactory
+from carboy.routing.parts import merge_slashes as merged
+from carboy.routing.syntax import Token, Variable, parse_rule
+
+if TYPE_CHECKING:
+    from carboy.routing.map import Map
+
+WEBSOCKET_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def plain_conversion(converter: BaseConverter) -> Callable[[str], Any] | None:
+    """The quickest function doing what `converter.to_python` does; None where text stays text."""
+    to_python = type(converter).to_python
+    if to_python is BaseConverter.to_python:
+        return None
+    if to_python is NumberConverter.to_python and type(converter) is IntegerConverter:
+        limited = converter.fixed_digits or converter.min is not None or converter.max is not None
+        if not limited:
+            return int  # a ValueError (too many digits) sends the caller back to to_python
+    return converter.to_python
+
+
+class Rule(RuleFactory):
+    """A URL rule: `string` with `<converter(arguments):name>` for its variable parts.
+
+    It is a leaf, or a branch if it ends with a slash. Arguments left None are the map's.
+    Raises ValueError or TypeError for what cannot be a rule; the variables are looked at
+    when the rule is bound to a map.
+    """
+
+    def __init__(
+        self,
+        string: str,
+        defaults: Mapping[str, Any] | None = None,
+        subdomain: str | None = None,
+        methods: Iterable[str] | None = None,
+        build_only: bool = False,
+        endpoint: Any | None = None,
+        strict_slashes: bool | None = None,
+        merge_slashes: bool | None = None,
+        redirect_to: str | Callable[..., str] | None = None,
+        alias: bool = False,
+        host: str | None = None,
+        websocket: bool = False,
+    ) -> None:
+        if not string.startswith("/"):
+            raise ValueError(f"A URL rule starts with a slash: write '/{string}', not {string!r}.")
+        self.rule = string
+        self.is_leaf = not string.endswith("/")
+        self.is_branch = not self.is_leaf
+        self.map: Map = None  # type: ignore[assignment]  # set by bind
+        self.strict_slashes = strict_slashes
+        self.merge_slashes = merge_slashes
+        self.subdomain = subdomain
+        self.host = host
+        self.defaults = defaults
+        self.build_only = build_only
+        self.alias = alias
+        self.websocket = websocket
+        self.methods = self._method_set(methods)
+        self.endpoint: Any = endpoint
+        self.redirect_to = redirect_to
+        self.arguments: set[str] = set(map(str, defaults)) if defaults else set()
+        self._converters: dict[str, BaseConverter] = {}
+        self._tokens: tuple[list[Token], list[Token]] = ([], [])
+        self._template: Template | None = None
+        # set by the map when its rules are put in order
+        self._conversions: tuple[tuple[str, Callable[[str], Any] | None], ...] = ()
+        self._provides_defaults: list[Rule] = []
+        self._direct = False  # a match of it is the answer: no alias, no redirect
+
+    def _method_set(self, methods: Iterable[str] | None) -> set[str] | None:
+        if methods is None:
+            return None
+        if isinstance(methods, str):
+            raise TypeError(f"methods is a list: write [{methods!r}], not {methods!r}.")
+        found = {method.upper() for method in methods}
+        if "GET" in found:
+            found.add("HEAD")
+        if self.websocket and found - WEBSOCKET_METHODS:
+            raise ValueError("A WebSocket rule has no methods but GET, HEAD and OPTIONS.")
+        return found
+
+    def empty(self) -> Rule:
+        """An unbound copy."""
+        return type(self)(self.rule, **self.get_empty_kwargs())
+
+    def get_empty_kwargs(self) -> dict[str, Any]:
+        """The keyword arguments that `empty` makes the copy with; subclasses add their own."""
+        return {
+            "defaults": dict(self.defaults) if self.defaults else None,
+            "subdomain": self.subdomain,
+            "methods": self.methods,
+            "build_only": self.build_only,
+            "endpoint": self.endpoint,
+            "strict_slashes": self.strict_slashes,
+            "merge_slashes": self.merge_slashes,
+            "redirect_to": self.redirect_to,
+            "alias": self.alias,
+            "host": self.host,
+            "websocket": self.websocket,
+        }
+
+    def get_rules(self, map: Map) -> Iterator[Rule]:
+        yield self
+
+    def refresh(self) -> None:
+        """Bind again after an attribute was changed by hand."""
+        self.bind(self.map, rebind=True)
+
+    def bind(self, map: Map, rebind: bool = False) -> None:
+        """Make the rule a part of `map`, with its defaults and converters."""
+        if self.map is not None and not rebind:
+            raise RuntimeError(f"{self!r} belongs to a map already; add rule.empty() instead.")
+        self.map = map
+        if self.strict_slashes is None:
+            self.strict_slashes = map.strict_slashes
+        if self.merge_slashes is None:
+            self.merge_slashes = map.merge_slashes
+        if self.subdomain is None:
+            self.subdomain = map.default_subdomain
+        self.compile()
+
+    def compile(self) -> None:
+        """Read the rule's text and make its converters; the rest is compiled when needed."""
+        if self.map is None:
+            raise RuntimeError(f"Add {self.rule!r} to a map before it is compiled.")
+        domain = self.host if self.map.host_matching else self.subdomain
+        path = merged(self.rule) if self.merge_slashes and "//" in self.rule else self.rule
+        self._tokens = (parse_rule(domain or ""), parse_rule(path))
+        self._converters = {}
+        self._template = None
+        for token in (*self._tokens[0], *self._tokens[1]):
+            if isinstance(token, Variable):
+                self._add_converter(token)
+
+    def _add_converter(self, variable: Variable) -> None:
+        name, converter, args, kwargs = variable
+        if name in self._converters:
+            raise ValueError(f"The URL rule {self.rule!r} names the variable {name!r} twice.")
+        self._converters[name] = self.get_converter(name, converter, args, kwargs)
+        self.arguments.add(name)
+
+    def get_converter(
+        self,
+        variable_name: str,
+        converter_name: str,
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> BaseConverter:
+        """A converter for one variable; raises LookupError if the map knows no such converter."""
+        if converter_name not in self.map.converters:
+            known = ", ".join(sorted(self.map.converters))
+            raise LookupError(
+                f"The map has no converter {converter_name!r} for {variable_name!r} of"
+                f" {self.rule!r}; it has {known}."
+            )
+        return self.map.converters[converter_name](self.map, *args, **kwargs)
+
+    def _prepare(self, providers: list[Rule]) -> None:
+        """Work out ahead what a match of this rule needs; `providers` precede it."""
+        self._conversions = tuple(
+            (name, plain_conversion(converter)) for name, converter in self._converters.items()
+        )
+        self._provides_defaults = [r for r in providers if r.provides_defaults_for(self)]
+        redirects = self.map.redirect_defaults and (self.alias or self._provides_defaults)
+        self._direct = not redirects and self.redirect_to is None and not self.websocket
+
+    def _convert(self, raw: Iterable[str]) -> dict[str, Any]:
+        """The matched texts as values, with the defaults; ValidationError where one is refused."""
+        values = {
+            name: self._converters[name].to_python(text)
+            for name, text in zip(self._converters, raw, strict=True)
+        }
+        if self.defaults:
+            values.update(self.defaults)
+        return values
+
+    def _compiled(self) -> Template:
+        if self._template is None:
+            self._template = Template(*self._tokens, self._converters, self.defaults or {})
+        return self._template
+
+    def build(
+        self, values: Mapping[str, Any], append_unknown: bool = True
+    ) -> tuple[str, str] | None:
+        """Domain part and path with query for `values`; None if a converter refuses one."""
+        return self._compiled().build(values, self, append_unknown)
+
+    def provides_defaults_for(self, rule: Rule) -> bool:
+        """Whether this rule stands for `rule` when its variables have this rule's defaults."""
+        return bool(
+            not self.build_only
+            and self.defaults
+            and self.endpoint == rule.endpoint
+            and self != rule
+            and self.arguments == rule.arguments
+        )
+
+    def suitable_for(self, values: Mapping[str, Any], method: str | None = None) -> bool:
+        """Whether a URL with `values` can be this rule's."""
+        if method is not None and self.methods is not None and method not in self.methods:
+            return False
+        defaults = self.defaults or {}
+        for name in self.arguments:
+            if name not in values and name not in defaults:
+                return False
+        return all(values[name] == wanted for name, wanted in defaults.items() if name in values)
+
+    def build_compare_key(self) -> tuple[int, int, int]:
+        """Sorts the rules of an endpoint: no alias, more variables, more defaults first."""
+        return (int(self.alias), -len(self.arguments), -len(self.defaults or ()))
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, type(self))
+            and self.rule == other.rule
+            and self.endpoint == other.endpoint
+            and self.methods == other.methods
+            and self.defaults == other.defaults
+            and (self.subdomain, self.host) == (other.subdomain, other.host)
+            and (self.websocket, self.build_only) == (other.websocket, other.build_only)
+        )
+
+    __hash__ = None  # type: ignore[assignment]  # rules change when they are bound
+
+    def __str__(self) -> str:
+        return self.rule
+
+    def __repr__(self) -> str:
+        if not self._tokens[1]:
+            return f"<{type(self).__name__} (unbound)>"
+        domain, path = (
+            "".join(t if isinstance(t, str) else f"<{t.name}>" for t in tokens)
+            for tokens in self._tokens
+        )
+        where = f"{domain}|{path}" if domain else path
+        methods = f" ({', '.join(sorted(self.methods))})" if self.methods is not None else ""
+        return f"<{type(self).__name__} {where!r}{methods} -> {self.endpoint}>"

@@ -1,0 +1,194 @@
+"""The trie of all rules: one level a path segment, so that matching does not scan rules.
+
+Knows texts and rules, but no redirects; what comes of a match the adapter decides.
+A node is entered by its fixed text first, then by its dynamic edges in order of weight;
+edges of the same pattern share a node, whatever their variables are called.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from carboy.routing.converters import ValidationError
+from carboy.routing.errors import NoMatch, RequestPath
+from carboy.routing.parts import Dynamic, Fixed, Part, domain_part, merge_slashes, path_parts
+
+if TYPE_CHECKING:
+    from carboy.routing.rule import Rule
+
+Raw = tuple[str, ...]
+
+# What needs no regular expression: \d is exactly str.isdecimal, and a segment has no slash.
+ANY_TEXT = frozenset({"([^/]+)", "([^/]{1,})"})
+DIGITS = r"(\d+)"
+
+
+class Outcome(Enum):
+    """How the search ended without a rule of its own."""
+
+    SLASH_MISSING = "the rule of this path with a slash at the end would match"
+
+
+class Node:
+    """A place in the trie: where to go on, and the rules that end here."""
+
+    __slots__ = ("by_key", "child", "edges", "fixed", "rules")
+
+    def __init__(self) -> None:
+        self.fixed: dict[str, Node] = {}
+        self.child = self.fixed.get
+        self.edges: list[Edge] = []
+        self.by_key: dict[tuple[str, bool], Edge] = {}
+        self.rules: list[Rule] = []
+
+    def enter(self, part: Part) -> Node:
+        """The node behind `part`, made if there is none."""
+        if isinstance(part, Fixed):
+            return self.fixed.setdefault(part.text, Node())
+        key = (part.pattern, part.final)
+        edge = self.by_key.get(key)
+        if edge is None:
+            edge = self.by_key[key] = Edge(part)
+            # A new list, not a sort in place: others may be walking the old one.
+            self.edges = sorted([*self.edges, edge], key=lambda each: each.weight)
+        return edge.node
+
+
+class Edge:
+    """A dynamic way from one node to another. `match` gives the texts of its groups or None."""
+
+    __slots__ = ("final", "match", "node", "suffixed", "weight")
+
+    def __init__(self, part: Dynamic) -> None:
+        self.weight = part.weight
+        self.final = part.final
+        self.suffixed = part.suffixed
+        self.node = Node()
+        self.match: Callable[[str], Raw | None] = _matcher(part)
+
+
+def _matcher(part: Dynamic) -> Callable[[str], Raw | None]:
+    if not part.final and part.pattern in ANY_TEXT:
+        return lambda text: (text,) if text else None
+    if not part.final and part.pattern == DIGITS:
+        return lambda text: (text,) if text.isdecimal() else None
+    fullmatch = re.compile(part.pattern).fullmatch
+    groups = part.groups
+
+    def match(text: str) -> Raw | None:
+        found = fullmatch(text)
+        return None if found is None else tuple(found[group] or "" for group in groups)
+
+    return match
+
+
+class Search:
+    """One search: remembers why rules of the right path were passed over."""
+
+    __slots__ = ("allowed", "method", "mismatch", "websocket")
+
+    def __init__(self, method: str, websocket: bool) -> None:
+        self.method = method
+        self.websocket = websocket
+        self.allowed: set[str] = set()
+        self.mismatch = False
+
+    def find(self, node: Node, parts: Sequence[str]) -> tuple[Rule, Raw] | Outcome | None:
+        """The first rule below `node` that the rest of the path, `parts`, leads to."""
+        if not parts:
+            return self._end(node)
+        child = node.fixed.get(parts[0])
+        if child is not None and (found := self.find(child, parts[1:])) is not None:
+            return found
+        for edge in node.edges:
+            if (found := self._follow(edge, parts)) is not None:
+                return found
+        if list(parts) == [""]:  # a slash that a leaf takes if it is not strict
+            for rule in node.rules:
+                if not rule.strict_slashes and self._usable(rule):
+                    return rule, ()
+        return None
+
+    def _follow(self, edge: Edge, parts: Sequence[str]) -> tuple[Rule, Raw] | Outcome | None:
+        raw = edge.match("/".join(parts) if edge.final else parts[0])
+        if raw is None:
+            return None
+        rest: Sequence[str] = () if edge.final else parts[1:]
+        if edge.suffixed:
+            raw, suffix = raw[:-1], raw[-1]
+            rest = ("",) if suffix else ()
+        found = self.find(edge.node, rest)
+        if isinstance(found, tuple):
+            return found[0], raw + found[1]
+        return found
+
+    def _end(self, node: Node) -> tuple[Rule, Raw] | Outcome | None:
+        for rule in node.rules:
+            if self._usable(rule):
+                return rule, ()
+        branch = node.fixed.get("")
+        for rule in branch.rules if branch is not None else ():
+            if rule.websocket == self.websocket and self._allowed(rule):
+                return Outcome.SLASH_MISSING if rule.strict_slashes else (rule, ())
+        return None
+
+    def _allowed(self, rule: Rule) -> bool:
+        return rule.methods is None or self.method in rule.methods
+
+    def _usable(self, rule: Rule) -> bool:
+        if not self._allowed(rule):
+            self.allowed.update(rule.methods or ())
+            return False
+        if rule.websocket != self.websocket:
+            self.mismatch = True
+            return False
+        return True
+
+
+class StateMachineMatcher:
+    """All rules of a map, ready to be matched."""
+
+    def __init__(self, merge_slashes: bool) -> None:
+        self.merge_slashes = merge_slashes
+        self.root = Node()
+
+    def add(self, rule: Rule) -> None:
+        """Put a bound rule into the trie."""
+        domain, path = rule._tokens
+        node = self.root.enter(domain_part(domain, rule._converters))
+        for part in path_parts(path, rule._converters):
+            node = node.enter(part)
+        node.rules.append(rule)
+
+    def update(self) -> None:
+        """The trie is always in order; here because callers of other matchers call it."""
+
+    def match(
+        self, domain: str, path: str, method: str, websocket: bool
+    ) -> tuple[Rule, dict[str, Any]]:
+        """The rule and its values; raises RequestPath or NoMatch."""
+        search = Search(method, websocket)
+        found = search.find(self.root, (domain, *path.split("/")))
+        if found is Outcome.SLASH_MISSING:
+            raise RequestPath(f"{path}/")
+        if found is None and self.merge_slashes:
+            self._match_merged(search, domain, path)
+        if not isinstance(found, tuple):
+            raise NoMatch(search.allowed, search.mismatch)
+        rule, raw = found
+        try:
+            return rule, rule._convert(raw)
+        except ValidationError:
+            raise NoMatch(search.allowed, search.mismatch) from None
+
+    def _match_merged(self, search: Search, domain: str, path: str) -> None:
+        """Redirect if the path without its doubled slashes leads somewhere."""
+        merged = merge_slashes(path)
+        found = search.find(self.root, (domain, *merged.split("/")))
+        if found is Outcome.SLASH_MISSING:
+            raise RequestPath(f"{merged}/")
+        if found is not None:
+            raise RequestPath(merged)

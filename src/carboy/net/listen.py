@@ -183,7 +183,7 @@ def _holder(inodes: set[str]) -> str | None:
     for process in Path("/proc").glob("[0-9]*"):
         try:
             for link in (process / "fd").iterdir():
-                if os.readlink(link) in wanted:
+                if str(link.readlink()) in wanted:
                     name = (process / "comm").read_text().strip()
                     return f"{name} (pid {process.name})"
         except OSError:

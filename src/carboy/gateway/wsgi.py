@@ -1,0 +1,317 @@
+"""Any WSGI application (PEP 3333) behind the gateway's calling convention."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from collections.abc import Callable, Hashable, Iterable, Iterator
+from itertools import chain
+from types import TracebackType
+from typing import Any, BinaryIO
+from urllib.parse import unquote_to_bytes
+
+from carboy.gateway.interface import Answer, Exchange
+from carboy.protocol.events import RequestHead
+
+Headers = list[tuple[str, str]]
+ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
+Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+_DIGIT = re.compile("[0-9]")
+
+SHAPES = 1024  # paths remembered with their dispatch keys; clients choose paths
+
+
+class FileWrapper:
+    """wsgi.file_wrapper: a file the engine may hand to the kernel (PEP 3333).
+
+    Starts where the file stands; iterating gives blocks of `block_size` octets.
+    """
+
+    def __init__(self, file: BinaryIO, block_size: int = 64 * 1024) -> None:
+        self.file = file
+        self.block_size = block_size
+        self.count: int | None = None
+        try:
+            self.offset = file.tell()
+        except (AttributeError, OSError, ValueError):
+            self.offset = 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(lambda: self.file.read(self.block_size), b"")
+
+    def close(self) -> None:
+        """Close the file, when it can be closed."""
+        close = getattr(self.file, "close", None)
+        if close is not None:
+            close()
+
+
+class _Errors(io.TextIOBase):
+    """wsgi.errors: whatever sys.stderr is at the moment of writing."""
+
+    def write(self, text: str) -> int:
+        return sys.stderr.write(text)
+
+    def flush(self) -> None:
+        sys.stderr.flush()
+
+    def writable(self) -> bool:
+        return True
+
+
+def base_environ(threads: bool, processes: bool, software: str) -> dict[str, Any]:
+    """The part of an environ that is the same for every request of a worker."""
+    return {
+        "SCRIPT_NAME": "",
+        "SERVER_SOFTWARE": software,
+        "wsgi.version": (1, 0),
+        "wsgi.errors": _Errors(),
+        "wsgi.multithread": threads,
+        "wsgi.multiprocess": processes,
+        "wsgi.run_once": False,
+        "wsgi.file_wrapper": FileWrapper,
+        "wsgi.input_terminated": True,
+    }
+
+
+# CGI's own names for these two; the wire has settled who the host is (RFC 9112, section 3.2).
+_SPECIAL = {"CONTENT-TYPE": "CONTENT_TYPE", "CONTENT-LENGTH": "CONTENT_LENGTH"}
+
+
+def field_variables(head: RequestHead, underscores: bool = False) -> dict[str, str]:
+    """The header fields as CGI variables.
+
+    Repeated fields are joined with "," and Cookie with "; " (RFC 9110, section 5.3; RFC 6265).
+    Names with "_" are left out unless `underscores`: they would pass for the same name with "-".
+    """
+    variables: dict[str, str] = {}
+    for name, value in head.fields():
+        name = name.upper()
+        if "_" in name and not underscores:
+            continue
+        key = _SPECIAL.get(name) or "HTTP_" + name.replace("-", "_")
+        if key in variables:
+            value = f"{variables[key]}{'; ' if key == 'HTTP_COOKIE' else ','}{value}"
+        variables[key] = value
+    if head.host:
+        variables["HTTP_HOST"] = head.host
+    return variables
+
+
+def decode_path(path: str) -> str:
+    """PATH_INFO: percent-decoded octets as latin-1 text (PEP 3333, unicode issues)."""
+    if "%" not in path:
+        return path
+    return unquote_to_bytes(path.encode("latin-1")).decode("latin-1")
+
+
+def request_variables(
+    environ: dict[str, Any], head: RequestHead, body: BinaryIO | None, size: int | None
+) -> None:
+    """Put into `environ` what differs between two requests with the same fields."""
+    environ["REQUEST_METHOD"] = head.method
+    environ["REQUEST_URI"] = environ["RAW_URI"] = head.target
+    path = head.path
+    environ["PATH_INFO"] = decode_path(path) if "%" in path else path
+    environ["QUERY_STRING"] = head.query
+    environ["SERVER_PROTOCOL"] = "HTTP/1.1" if head.minor else "HTTP/1.0"
+    if body is None:
+        environ["wsgi.input"] = io.BytesIO()
+    else:
+        environ["wsgi.input"] = body
+        if head.chunked and size is not None:
+            # Received and counted: for the application it is a body with a length.
+            environ["CONTENT_LENGTH"] = str(size)
+            environ.pop("HTTP_TRANSFER_ENCODING", None)
+
+
+def connection_variables(
+    scheme: str, server: tuple[str, int | None], peer: tuple[str, int] | None
+) -> dict[str, Any]:
+    """The part of an environ that is the same for every request of a connection."""
+    name, port = server
+    return {
+        "wsgi.url_scheme": scheme,
+        # On a unix socket there is neither name nor port; PEP 3333 wants both, non-empty.
+        "SERVER_NAME": name if port is not None else "localhost",
+        "SERVER_PORT": str(port) if port is not None else "80",
+        "REMOTE_ADDR": peer[0] if peer else "",
+        "REMOTE_PORT": str(peer[1]) if peer else "",
+    }
+
+
+def environ_of(
+    exchange: Exchange, base: dict[str, Any] | None = None, underscores: bool = False
+) -> dict[str, Any]:
+    """A complete environ for `exchange`, nothing of it shared or remembered."""
+    environ = base_environ(True, False, "carboy") if base is None else base.copy()
+    environ.update(connection_variables(exchange.scheme, exchange.server, exchange.peer))
+    environ.update(field_variables(exchange.head, underscores))
+    request_variables(environ, exchange.head, exchange.body, exchange.body_size)
+    environ["carboy.exchange"] = exchange
+    return environ
+
+
+class Call:
+    """One call of the application: what start_response was given, and write."""
+
+    __slots__ = ("answering", "exchange", "headers", "status", "writer")
+
+    def __init__(self, exchange: Exchange) -> None:
+        self.exchange = exchange
+        self.status: str | None = None
+        self.headers: Headers = []
+        self.writer: Callable[[bytes], object] | None = None
+        self.answering = False  # the head is out or about to be: it cannot be changed
+
+    def start_response(
+        self, status: str, headers: Headers, exc_info: ExcInfo | None = None
+    ) -> Callable[[bytes], object]:
+        """PEP 3333's start_response: remembers; nothing is sent before there is a body."""
+        if exc_info is not None:
+            try:
+                if self.answering:
+                    raise exc_info[1].with_traceback(exc_info[2])
+            finally:
+                exc_info = None  # PEP 3333: no circular reference through the traceback
+        elif self.status is not None:
+            raise AssertionError(
+                "start_response was called a second time: only with exc_info may it be."
+            )
+        if status.__class__ is not str:
+            status = _checked_status(status)
+        self.status = status
+        self.headers = headers if headers.__class__ is list else list(headers)
+        return self.write
+
+    def write(self, data: bytes) -> object:
+        """PEP 3333's imperative writing: sends the head first."""
+        if self.writer is None:
+            self.answering = True
+            self.writer = self.exchange.start(self.started(), self.headers)
+        return self.writer(_checked(data))
+
+    def started(self) -> str:
+        """The status. Raises RuntimeError if the application never called start_response."""
+        if self.status is None:
+            raise RuntimeError(
+                "The application gave a body without calling start_response(status, headers)."
+            )
+        return self.status
+
+
+def _checked_status(status: object) -> str:
+    if not isinstance(status, str):
+        raise TypeError(f'The status has to be text such as "200 OK", not {status!r}.')
+    return str(status)
+
+
+def _checked(chunk: object) -> bytes:
+    if isinstance(chunk, bytes):
+        return chunk
+    if isinstance(chunk, str):
+        raise TypeError(
+            f"The application gave text where a body needs bytes: {chunk[:40]!r}. Encode it,"
+            ' for example with .encode("utf-8").'
+        )
+    if isinstance(chunk, bytearray | memoryview):
+        return bytes(chunk)
+    raise TypeError(f"A body is made of bytes, not {type(chunk).__name__}.")
+
+
+class WsgiGateway:
+    """A WSGI application; its dispatch keys are the methods and shapes of paths seen."""
+
+    def __init__(self, app: Application) -> None:
+        self.app = app
+        self._keys: dict[tuple[str, str], Hashable] = {}
+
+    def prepare(self, exchange: Exchange) -> Hashable:
+        """Method and path with the parts that look like values taken out."""
+        head = exchange.head
+        seen = (head.method, head.path)
+        return self._keys.get(seen) or self._learn(seen)
+
+    def _learn(self, seen: tuple[str, str]) -> Hashable:
+        if len(self._keys) >= SHAPES:
+            self._keys.clear()  # cheaper than any order of leaving, and as rare
+        key = self._keys[seen] = (seen[0], path_shape(seen[1]))
+        return key
+
+    def body_limit(self, exchange: Exchange) -> int | None:
+        """None: a foreign application does not say."""
+        return None
+
+    def wants_stream(self, exchange: Exchange) -> bool:
+        """False: PEP 3333 cannot ask for it."""
+        return False
+
+    def handle(self, exchange: Exchange) -> Answer:
+        """Call the application and take its answer up to the first piece of body."""
+        call = Call(exchange)
+        result = self.app(exchange.environ(), call.start_response)
+        kind = result.__class__
+        if (kind is list or kind is tuple) and call.writer is None:
+            call.answering = True
+            status = call.status
+            if status is None:
+                status = call.started()
+            if len(result) == 1:  # type: ignore[arg-type]
+                body = result[0]  # type: ignore[index]
+                if body.__class__ is not bytes:
+                    body = _checked(body)
+                return status, call.headers, body, None
+            return status, call.headers, b"".join(map(_checked, result)), None
+        return _iterated(call, result)
+
+
+def path_shape(path: str) -> str:
+    """The path with every segment that holds a digit or is long made "*"."""
+    if len(path) <= 32 and not _DIGIT.search(path):
+        return path
+    return "/".join(
+        "*" if len(part) > 32 or _DIGIT.search(part) else part for part in path.split("/")
+    )
+
+
+def _iterated(call: Call, result: Iterable[bytes]) -> Answer:
+    """The answer out of an iterable: its first piece is taken here.
+
+    start_response may be called as late as that, and again with exc_info until then (PEP 3333).
+    """
+    close = getattr(result, "close", None)
+    try:
+        if isinstance(result, FileWrapper) and call.writer is None:
+            call.answering = True
+            return call.started(), call.headers, result, close
+        iterator = iter(result)
+        first = b""
+        for chunk in iterator:
+            first = _checked(chunk)
+            if first:
+                break
+            if call.status is None:
+                call.started()
+        status = call.started()
+        call.answering = True
+        if not first:
+            rest: bytes | Iterable[bytes] = () if call.writer is not None else b""
+        elif call.writer is None and _length(result) == 1:
+            # PEP 3333, handling the Content-Length header: the only piece is the whole body.
+            rest = first
+        else:
+            rest = chain((first,), map(_checked, iterator))
+        return status, call.headers, rest, close
+    except BaseException:
+        if close is not None:
+            close()
+        raise
+
+
+def _length(result: Any) -> int | None:
+    try:
+        return len(result)
+    except (TypeError, NotImplementedError):
+        return None

@@ -1,0 +1,239 @@
+"""An answer of the application put on its connection, on the thread that ran the request.
+
+What the socket does not take stays with the connection for the engine to finish; only an
+answer made piece by piece waits, on its own thread, above the high-water mark.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from carboy.gateway.interface import Answer, FileBody
+from carboy.gateway.wsgi import base_environ
+from carboy.net.clock import ExtraLines
+from carboy.net.files import can_sendfile, octets_left, regular_file
+from carboy.protocol.errors import LocalProtocolError, RemoteProtocolError
+from carboy.server.connection import ClientGone, Connection, FileRest
+from carboy.server.exchange import Headers, ServerExchange
+from carboy.server.settings import Settings
+
+# time since the epoch, peer, head or None, request line if there is no head, status, octets of
+# content, seconds
+AccessRecord = tuple[float, str, Any, str, int, int, float]
+Access = Callable[[AccessRecord], None]
+
+log = logging.getLogger("carboy.error")
+
+FAILURE = "500 Internal Server Error"
+FAILURE_TEXT = b"500 Internal Server Error: the application failed; its log says how.\n"
+TEXT: Headers = [("Content-Type", "text/plain; charset=utf-8")]
+
+
+class Answering:
+    """Puts answers on connections; one for all requests of an engine."""
+
+    def __init__(self, settings: Settings, access: Access | None, processes: bool) -> None:
+        self.settings = settings
+        self.access = access
+        self.extra = ExtraLines(settings.server_header)
+        software = settings.server_header or "carboy"
+        self.environ = base_environ(settings.threads > 1, processes, software)
+        self.sendfile = settings.sendfile and can_sendfile()
+        self.before_waiting: Callable[[], None] = _nothing
+        self.stopping = False
+
+    # --- whole answers
+
+    def deliver(self, exchange: ServerExchange, answer: Answer) -> None:
+        """Send `answer` as far as it goes. Never raises; always calls its `close`, once."""
+        status, headers, body, close = answer
+        try:
+            if body.__class__ is bytes and not exchange.head_begun:
+                self.send_whole(exchange, status, headers, body)
+            else:
+                self._send_pieces(exchange, status, headers, body)
+        except ClientGone:
+            pass
+        except BaseException as error:
+            self.fail(exchange, error)
+        finally:
+            if close is not None:
+                self._close(exchange, close)
+
+    def send_whole(
+        self, exchange: ServerExchange, status: str, headers: Headers, body: bytes
+    ) -> None:
+        """Head and body in one send. Raises LocalProtocolError before anything is written."""
+        connection = exchange.connection
+        machine = connection.machine
+        if self.stopping:
+            machine.must_close = True
+        data = machine.whole_response(status, headers, body, self.extra.lines)
+        exchange.head_begun = True
+        connection.push(data)
+        if machine.short or machine.excess:
+            self._complain(exchange)
+        if self.access is not None:
+            size = 0 if exchange.head.method == "HEAD" else len(body)
+            self.record(exchange, status, size)
+
+    def fail(self, exchange: ServerExchange, error: BaseException | None = None) -> None:
+        """Answer 500 when nothing was sent yet, else cut the connection; log either way."""
+        log.error(
+            "%s: the application failed%s",
+            exchange.request_line(),
+            " after its answer had begun; the connection is cut" if exchange.head_begun else "",
+            exc_info=error,
+        )
+        connection = exchange.connection
+        if exchange.head_begun:
+            self.abandon(connection)
+            return
+        try:
+            self.send_whole(exchange, FAILURE, TEXT, FAILURE_TEXT)
+        except LocalProtocolError:
+            self.abandon(connection)
+
+    def abandon(self, connection: Connection) -> None:
+        """An answer that cannot be completed: the client has to see that."""
+        connection.machine.must_close = True
+        connection.reset_on_close()
+        connection.give_up()
+
+    def _close(self, exchange: ServerExchange, close: Callable[[], object]) -> None:
+        try:
+            close()
+        except BaseException as error:
+            log.error("%s: close() failed", exchange.request_line(), exc_info=error)
+
+    # --- answers in pieces
+
+    def start(
+        self, exchange: ServerExchange, status: str, headers: Headers
+    ) -> Callable[[bytes], object]:
+        """The head, kept back until there is a piece of body to go with it; gives `write`."""
+        connection = exchange.connection
+        machine = connection.machine
+        if self.stopping:
+            machine.must_close = True
+        head = machine.start_response(status, headers, self.extra.lines)
+        exchange.head_begun = True
+        exchange.status = status
+        exchange.unsent_head = head
+
+        def write(piece: bytes) -> None:
+            self._write(exchange, piece)
+
+        return write
+
+    def _write(self, exchange: ServerExchange, piece: bytes) -> None:
+        connection = exchange.connection
+        data = connection.machine.send_data(piece)
+        if exchange.unsent_head:
+            data = exchange.unsent_head + data
+            exchange.unsent_head = b""
+        connection.octets += len(piece)
+        if data:
+            connection.push(data)
+        if connection.broken:
+            raise ClientGone
+        if connection.pending > self.settings.high_water:
+            self.before_waiting()
+            connection.wait_below(
+                self.settings.high_water // 2, self.settings.write_grace, self.settings.write_rate
+            )
+
+    def _send_pieces(
+        self, exchange: ServerExchange, status: str, headers: Headers, body: Any
+    ) -> None:
+        connection = exchange.connection
+        machine = connection.machine
+        if not exchange.head_begun:
+            fd = regular_file(body.file) if isinstance(body, FileBody) else None
+            if fd is not None:
+                self._send_file(exchange, status, headers, body, fd)
+                return
+            if exchange.head.method == "HEAD" or status[:3] in ("204", "304"):
+                body = ()  # nobody would see it
+            self.start(exchange, status, headers)
+        self._iterate(exchange, body)
+        connection.push(exchange.unsent_head + machine.end_response())
+        exchange.unsent_head = b""
+        self._finish(exchange, status)
+
+    def _iterate(self, exchange: ServerExchange, body: Iterable[bytes]) -> None:
+        for piece in body:
+            if not isinstance(piece, bytes | bytearray | memoryview):
+                raise TypeError(
+                    f"A body is made of bytes, not {type(piece).__name__}: {piece!r:.60}"
+                )
+            if piece:
+                self._write(exchange, bytes(piece))
+
+    def _send_file(
+        self, exchange: ServerExchange, status: str, headers: Headers, body: FileBody, fd: int
+    ) -> None:
+        connection = exchange.connection
+        machine = connection.machine
+        # The descriptor is ours from here: the application may close its file when it likes.
+        left = octets_left(fd, body.offset, body.count)
+        if not any(name.lower() == "content-length" for name, _ in headers):
+            headers = [*headers, ("Content-Length", str(left))]
+        self.start(exchange, status, headers)
+        left = machine.account(left)
+        connection.push(exchange.unsent_head)
+        exchange.unsent_head = b""
+        if left and not connection.broken:
+            connection.file = FileRest(fd, body.offset, left)
+            connection.octets = left
+            connection.flush(self.sendfile)
+        connection.push(machine.end_response())
+        self._finish(exchange, status)
+
+    def _finish(self, exchange: ServerExchange, status: str) -> None:
+        machine = exchange.connection.machine
+        if machine.short or machine.excess:
+            self._complain(exchange)
+        if self.access is not None:
+            self.record(exchange, status, exchange.connection.octets)
+
+    def _complain(self, exchange: ServerExchange) -> None:
+        if exchange.connection.machine.short:
+            log.error(
+                "%s: the answer is shorter than its Content-Length; the connection is cut",
+                exchange.request_line(),
+            )
+            # An end would do for HTTP: the client counts. Cut off after what was given.
+        else:
+            log.error(
+                "%s: the answer is longer than its Content-Length; the rest was dropped",
+                exchange.request_line(),
+            )
+
+    # --- the access log
+
+    def record(self, exchange: ServerExchange, status: str, octets: int) -> None:
+        """Hand the access log its record."""
+        if self.access is not None:
+            peer = exchange.peer
+            seconds = time.monotonic() - exchange.began
+            code = int(status[:3])
+            self.access(
+                (time.time(), peer[0] if peer else "", exchange.head, "", code, octets, seconds)
+            )
+
+    def record_refusal(self, connection: Connection, error: RemoteProtocolError) -> None:
+        """The same for a request that was refused before it was one."""
+        if self.access is not None:
+            machine = connection.machine
+            peer = connection.peer[0] if connection.peer else ""
+            seconds = time.monotonic() - connection.since
+            line = machine.request_line
+            self.access((time.time(), peer, None, line, error.status, 0, seconds))
+
+
+def _nothing() -> None:
+    pass

@@ -1,0 +1,225 @@
+"""One accepted connection: its socket, its machine, and the octets it still owes.
+
+Exactly one thread owns a connection at a time: the leader, or, from dispatch until the
+answer is handed over, the thread that runs the request. Only the owner calls anything here
+but `cut`. Knows no gateway and no log.
+"""
+
+from __future__ import annotations
+
+import select
+import socket
+import time
+from collections import deque
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from carboy.net.files import send_part
+from carboy.protocol.connection import Connection as Machine
+
+if TYPE_CHECKING:
+    from carboy.server.exchange import ServerExchange
+    from carboy.server.intake import Intake
+
+
+class Phase(Enum):
+    """What a connection waits for; each has its deadline (server/deadlines.py)."""
+
+    HEAD = "the rest of a head"
+    IDLE = "the next request"
+    BODY = "the rest of a body"
+    RUNNING = "the application"
+    WRITING = "the client, to take the answer"
+    LINGER = "the client, to see the last answer"
+    CLOSED = "nothing"
+
+
+# Members by plain names: an Enum's attribute is looked up slowly on Python 3.11.
+HEAD, IDLE, BODY, RUNNING, WRITING, LINGER, CLOSED = Phase
+
+
+class ClientGone(Exception):
+    """The client closed, broke off, or was too slow: the rest of the answer has no reader."""
+
+
+class Connection:
+    """The engine's side of one connection."""
+
+    __slots__ = (
+        "broken",
+        "environ",
+        "environ_block",
+        "exchange",
+        "fd",
+        "file",
+        "intake",
+        "interest",
+        "machine",
+        "moved",
+        "octets",
+        "out",
+        "peer",
+        "pending",
+        "phase",
+        "server",
+        "since",
+        "sock",
+        "unread",
+    )
+
+    def __init__(
+        self,
+        sock: socket.socket,
+        machine: Machine,
+        peer: tuple[str, int] | None,
+        server: tuple[str, int | None],
+        now: float,
+    ) -> None:
+        # for the life of the connection
+        self.sock = sock
+        self.fd = sock.fileno()
+        self.machine = machine
+        self.peer = peer
+        self.server = server
+        self.interest = 0  # flags the poller watches for; 0: not registered
+        self.broken = False  # no octet goes out any more
+        self.environ: dict[str, Any] | None = None  # of the last request, without its own part
+        self.environ_block: bytes | None = None  # the field lines it was made of
+        # for the phase
+        self.phase = HEAD
+        self.since = now  # monotonic seconds: when the phase began
+        self.moved = 0  # octets that came (BODY, LINGER) or went (WRITING) in this phase
+        # for the request
+        self.exchange: ServerExchange | None = None
+        self.intake: Intake | None = None
+        self.out: deque[memoryview] | None = None
+        self.pending = 0  # octets in `out`
+        self.file: FileRest | None = None
+        self.octets = 0  # of body handed over for sending
+        self.unread = False  # the client may be sending still: drain before closing
+
+    def enter(self, phase: Phase, now: float) -> None:
+        """Begin a phase: its deadline counts from `now`."""
+        self.phase = phase
+        self.since = now
+        self.moved = 0
+
+    # --- sending
+
+    def push(self, data: bytes) -> None:
+        """Send `data`, keeping what the socket does not take. Never blocks, never raises."""
+        if self.broken:
+            return
+        sent = 0
+        if self.out is None:
+            try:
+                sent = self.sock.send(data)
+            except BlockingIOError:
+                pass
+            except OSError:
+                self.broken = True
+                return
+            self.moved += sent
+            if sent == len(data):
+                return
+            self.out = deque()
+        self.out.append(memoryview(data)[sent:])
+        self.pending += len(data) - sent
+
+    def flush(self, sendfile: bool = True) -> bool:
+        """Send more of what is kept; whether everything is out, or never will be."""
+        try:
+            while self.out:
+                piece = self.out[0]
+                sent = self.sock.send(piece)
+                self.pending -= sent
+                self.moved += sent
+                if sent < len(piece):
+                    self.out[0] = piece[sent:]
+                    return False
+                self.out.popleft()
+            self.out = None
+            return self.file is None or self._flush_file(self.file, sendfile)
+        except BlockingIOError:
+            return False
+        except OSError:
+            self.give_up()
+            return True
+
+    def _flush_file(self, file: FileRest, sendfile: bool) -> bool:
+        if file.left:
+            sent = send_part(self.sock, file.fd, file.offset, file.left, sendfile)
+            if not sent:  # the file became shorter than announced
+                self.give_up()
+                return True
+            file.offset += sent
+            file.left -= sent
+            self.moved += sent
+            # One step a turn: others are waiting too.
+            if file.left:
+                return False
+        self.file = None
+        return True
+
+    def give_up(self) -> None:
+        """No octet goes out any more; what is kept is forgotten."""
+        self.broken = True
+        self.out = None
+        self.pending = 0
+        self.file = None
+
+    def wait_below(self, mark: int, grace: float, rate: int) -> None:
+        """Block this thread until at most `mark` octets are kept.
+
+        Raises ClientGone when the client is gone or takes less than `rate` octets a second
+        on average after `grace` seconds.
+        """
+        poll = select.poll() if hasattr(select, "poll") else None
+        if poll is not None:
+            poll.register(self.fd, select.POLLOUT)
+        start = time.monotonic()
+        before = self.moved
+        while not self.broken:
+            self.flush()
+            if self.pending <= mark:
+                break
+            if poll is not None:
+                poll.poll(1000)
+            else:
+                select.select((), (self.fd,), (), 1.0)
+            waited = time.monotonic() - start
+            if waited > grace and self.moved - before < waited * rate:
+                self.give_up()
+        if self.broken:
+            raise ClientGone
+
+    # --- ending
+
+    def cut(self) -> None:
+        """Break the connection off; from any thread. The owner notices and lets go."""
+        self.broken = True
+        try:
+            self.sock.shutdown(socket.SHUT_RDWR)
+        except OSError:
+            pass
+
+    def reset_on_close(self) -> None:
+        """Make the client see an error and not an end: the answer is not complete."""
+        try:
+            self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        except OSError:
+            pass
+
+
+_NO_LINGER = b"\1\0\0\0\0\0\0\0"  # struct linger {on = 1, seconds = 0}
+
+
+class FileRest:
+    """The part of a file that is still to be sent."""
+
+    __slots__ = ("fd", "left", "offset")
+
+    def __init__(self, fd: int, offset: int, left: int) -> None:
+        self.fd = fd
+        self.offset = offset
+        self.left = left

@@ -1,0 +1,79 @@
+"""Who has waited too long: looked at in bulk once an interval, so that requests pay nothing.
+
+Decides only; the engine acts. Deadlines count from the start of a phase, not from the last
+octet, or a client sending one octet at a time would keep a connection for ever.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Mapping
+
+from carboy.protocol.errors import RemoteProtocolError
+from carboy.server.connection import BODY, HEAD, IDLE, LINGER, WRITING, Connection
+from carboy.server.settings import Settings
+
+Verdict = tuple[Connection, RemoteProtocolError | None]
+
+
+class Deadlines:
+    """The limits in time of design.md, section 7, and the order of leaving for idle connections."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        shortest = min(
+            settings.headers_timeout,
+            settings.keepalive_timeout,
+            settings.linger_timeout,
+            settings.body_grace or 1.0,
+            settings.write_grace or 1.0,
+            settings.graceful_timeout or 1.0,
+        )
+        # Seconds between two looks: nobody waits noticeably longer than promised.
+        self.interval = max(0.01, min(1.0, shortest / 4))
+        self._candidates: deque[tuple[Connection, float]] = deque()
+
+    def exceeded(self, connections: Iterable[Connection], now: float) -> list[Verdict]:
+        """Who is over, with the error to answer, or None to close without a word."""
+        found: list[Verdict] = []
+        before = now - self._settings.keepalive_timeout
+        for connection in connections:
+            if connection.phase is IDLE:
+                if connection.since < before:
+                    found.append((connection, None))
+            else:
+                self._judge(connection, now - connection.since, found)
+        return found
+
+    def _judge(self, connection: Connection, waited: float, found: list[Verdict]) -> None:
+        settings = self._settings
+        phase = connection.phase
+        if phase is HEAD:
+            if waited > settings.headers_timeout:
+                silent = not connection.machine.buffered
+                error = RemoteProtocolError(408, "the request head took too long to arrive")
+                found.append((connection, None if silent else error))
+        elif phase is BODY:
+            if waited > settings.body_grace and connection.moved < waited * settings.body_rate:
+                found.append((connection, RemoteProtocolError(408, "the body arrives too slowly")))
+        elif phase is WRITING:
+            if waited > settings.write_grace and connection.moved < waited * settings.write_rate:
+                connection.reset_on_close()
+                found.append((connection, None))
+        elif phase is LINGER and waited > settings.linger_timeout:
+            found.append((connection, None))
+
+    def longest_idle(self, connections: Mapping[int, Connection]) -> Connection | None:
+        """The connection idle for longest; None if every one is at work.
+
+        Sorting is done for many calls at once: a flood of connections must not cost a scan each.
+        """
+        for _ in range(2):
+            while self._candidates:
+                connection, since = self._candidates.popleft()
+                if connection.phase is IDLE and connection.since == since:
+                    return connection
+            idle = [(c, c.since) for c in connections.values() if c.phase is IDLE]
+            idle.sort(key=lambda pair: pair[1])
+            self._candidates = deque(idle[: max(1, len(idle) // 16)])
+        return None

@@ -1,0 +1,97 @@
+"""The listening sockets as the engine uses them: open, paused or closed for good."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import socket
+from collections.abc import Iterator, Sequence
+
+from carboy.net.poller import READ, Poller
+from carboy.server.settings import Settings
+
+log = logging.getLogger("carboy.error")
+
+BATCH = 64  # accepted in one turn, so that a flood of connections does not starve those there are
+
+Accepted = tuple[socket.socket, tuple[str, int] | None, tuple[str, int | None]]
+
+# No descriptor or memory left: accepting again at once would fail again at once.
+_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
+
+
+class Door:
+    """Accepts connections; while paused the kernel keeps them in its backlog."""
+
+    def __init__(
+        self, listeners: Sequence[socket.socket], poller: Poller, settings: Settings
+    ) -> None:
+        self.listeners = {each.fileno(): each for each in listeners}
+        self.paused = False
+        self.exhausted = False  # the last accept found no descriptor
+        self._closed = False
+        self._poller = poller
+
+    def open(self) -> None:
+        """Begin to accept."""
+        for fd, listener in self.listeners.items():
+            listener.setblocking(False)
+            self._poller.add(fd, READ, shared=True)
+
+    def accept(self, fd: int) -> Iterator[Accepted]:
+        """What waits at the listener `fd`: non-blocking sockets with the client's and own name."""
+        listener = self.listeners[fd]
+        for _ in range(BATCH):
+            try:
+                sock, address = listener.accept()
+            except BlockingIOError:
+                return
+            except OSError as error:
+                if error.errno in _EXHAUSTED:
+                    self._run_out(error)
+                    return
+                continue  # the client was gone before we came: ECONNABORTED and its like
+            sock.setblocking(False)
+            yield sock, *names(sock, address)
+
+    def _run_out(self, error: OSError) -> None:
+        log.error("No connection can be accepted now: %s. Raise the limit on open files.", error)
+        self.exhausted = True
+        self.pause()
+
+    def pause(self) -> None:
+        """Accept nothing until `resume`."""
+        if not self.paused and not self._closed:
+            self.paused = True
+            for fd in self.listeners:
+                self._poller.remove(fd)
+
+    def resume(self) -> None:
+        """Accept again, if paused."""
+        if self.paused and not self._closed:
+            self.paused = False
+            self.exhausted = False
+            self.open()
+
+    def close(self) -> None:
+        """Accept nothing any more; the sockets stay whose they are."""
+        self.pause()
+        self._closed = True
+        self.paused = False
+
+
+def names(
+    sock: socket.socket, address: object
+) -> tuple[tuple[str, int] | None, tuple[str, int | None]]:
+    """Address and port of the client (None on a unix socket), and our own."""
+    if sock.family not in (socket.AF_INET, socket.AF_INET6) or not isinstance(address, tuple):
+        return None, (str(sock.getsockname() or ""), None)
+    # Inherited from the listener on Linux, not everywhere; without it small answers wait.
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    own = sock.getsockname()
+    return (plain(address[0]), address[1]), (plain(own[0]), own[1])
+
+
+def plain(host: str) -> str:
+    """An IPv4 address that came in by an IPv6 socket, as what it is (RFC 4291, 2.5.5.2)."""
+    return host[7:] if host.startswith("::ffff:") and "." in host else host

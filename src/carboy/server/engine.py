@@ -1,0 +1,579 @@
+"""The engine of a worker: what is ready is read, answered and finished, by whoever leads.
+
+Reading top to bottom: the API, the leader's turn, accepting, reading, dispatching, giving
+back, ending. Only the leader runs code of this file, but for `run`, `stop` and `_run_away`.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Sequence
+
+from carboy.gateway.interface import Gateway
+from carboy.net.poller import READ, WRITE, make_poller
+from carboy.net.waker import Waker
+from carboy.protocol.connection import Connection as Machine
+from carboy.protocol.errors import RemoteProtocolError
+from carboy.protocol.events import Data, Event, RequestHead, Signal
+from carboy.server.answer import Access, Answering
+from carboy.server.connection import (
+    BODY,
+    CLOSED,
+    HEAD,
+    IDLE,
+    LINGER,
+    RUNNING,
+    WRITING,
+    Connection,
+)
+from carboy.server.crew import Crew, Lead
+from carboy.server.deadlines import Deadlines
+from carboy.server.door import Door
+from carboy.server.exchange import ServerExchange
+from carboy.server.intake import BodyStream, Intake
+from carboy.server.learned import Learned
+from carboy.server.settings import Settings
+
+log = logging.getLogger("carboy.error")
+clock = time.monotonic
+NEED_DATA = Signal.NEED_DATA
+
+
+class Deposed(Exception):
+    """This thread leads no more; what it ran is given back already."""
+
+
+class Engine:
+    """Serves `gateway` on `listeners` until stopped.
+
+    `access` gets one record for each request answered or refused (server/access_log.py).
+    `processes` tells applications that other processes serve them too.
+    """
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        listeners: Sequence[socket.socket],
+        settings: Settings,
+        access: Access | None = None,
+        processes: bool = False,
+    ) -> None:
+        self.settings = settings
+        self.answering = Answering(settings, access, processes)
+        self.learned = Learned(settings.inline_budget, settings.learned_keys)
+        self.connections: dict[int, Connection] = {}
+        self.poller = make_poller(settings.poller)
+        self.crew = Crew(settings.threads, settings.watch_interval, self._lead, self._run_away)
+        self.door = Door(listeners, self.poller, settings)
+        self.deadlines = Deadlines(settings)
+        self._gateway = gateway
+        self._prepare = gateway.prepare
+        self._handle = gateway.handle
+        self._waker = Waker()
+        self._given_back: deque[ServerExchange] = deque()
+        self._next_tick = 0.0
+        self._failure: BaseException | None = None
+        # how it ends
+        self._stop_asked: str | None = None  # None, "graceful", "now"
+        self._give_up_at = 0.0
+        self._over = threading.Event()
+        self._ready = threading.Event()
+
+    # --- the API
+
+    def run(self) -> None:
+        """Serve; returns when stopped. The calling thread only waits, so signals reach it."""
+        if self.settings.switch_interval:
+            sys.setswitchinterval(self.settings.switch_interval)
+        self.poller.add(self._waker.fileno(), READ)
+        self.door.open()
+        self.crew.start()
+        while not self._over.wait(1.0):
+            if self._give_up_at and clock() > self._give_up_at + 1.0:
+                self._log_running()  # the leader itself is stuck inside a handler
+                break
+        self.crew.stop()
+        self._close_all()
+        if self._failure is not None:
+            raise self._failure
+
+    def stop(self, graceful: bool = True) -> None:
+        """Stop serving; from any thread or a signal handler.
+
+        Graceful: nothing new is accepted, what runs may finish within `graceful_timeout`.
+        """
+        if not graceful:
+            self._stop_asked = "now"
+            self._give_up_at = clock()
+            self._over.set()
+        elif self._stop_asked is None:
+            self._stop_asked = "graceful"
+            self._give_up_at = clock() + self.settings.graceful_timeout
+        self._waker.wake()
+
+    def in_flight(self) -> list[tuple[str, float]]:
+        """Request line and seconds of everything that runs or waits for a thread."""
+        now = clock()
+        found = [
+            (each.exchange.request_line(), now - each.exchange.began)
+            for each in list(self.connections.values())
+            if each.exchange is not None and each.phase is RUNNING
+        ]
+        found += [(each.request_line(), now - each.began) for each in self.crew.present.slot[:]]
+        return found
+
+    # --- the leader's turns
+
+    def _lead(self, lead: Lead) -> None:
+        try:
+            while not self._over.is_set():
+                self._turn(lead)
+        except Deposed:
+            pass
+        except BaseException as error:
+            # A fault of ours, not of an application: better end than serve half.
+            log.critical("The engine failed.", exc_info=error)
+            self._failure = error
+            self._over.set()
+
+    def _turn(self, lead: Lead) -> None:
+        """Wait until something is ready and serve it."""
+        events = self.poller.wait(self._patience())
+        now = clock()
+        if now >= self._next_tick:
+            self._tick(now)
+        connections = self.connections
+        for fd, flags in events:
+            connection = connections.get(fd)
+            if connection is None:
+                self._other(lead, fd, now)
+            elif connection.phase is IDLE:
+                self._read(lead, connection)
+            else:
+                self._continue(lead, connection, flags, now)
+
+    def _patience(self) -> float:
+        """Seconds to the next look at the clock; for ever when nothing can run out."""
+        if self.connections or self._stop_asked or self.door.paused:
+            return self.deadlines.interval
+        return -1.0
+
+    def _tick(self, now: float) -> None:
+        """Once an interval: the Date line, and everything that ran out of time."""
+        self._next_tick = now + self.deadlines.interval
+        self.answering.extra.refresh(time.time())
+        for connection, error in self.deadlines.exceeded(self.connections.values(), now):
+            if error is None:
+                self._close(connection)
+            else:
+                self._refuse(connection, error, now)
+        self.door.resume()
+        if self._stop_asked:
+            self._stopping(now)
+
+    def _other(self, lead: Lead, fd: int, now: float) -> None:
+        """A listener or the waker; or a connection closed earlier in this very turn."""
+        if fd == self._waker.fileno():
+            self._waker.clear()
+            self._take_back(lead)
+            if self._stop_asked:
+                self._begin_stop(lead, now)
+        elif fd in self.door.listeners:
+            self._accept(fd, now)
+
+    # --- accepting
+
+    def _accept(self, fd: int, now: float) -> None:
+        if len(self.connections) >= self.settings.connections and not self._make_room(now):
+            self.door.pause()
+            return
+        limits = self.settings.limits
+        for sock, peer, server in self.door.accept(fd):
+            connection = Connection(sock, Machine(limits), peer, server, now)
+            self.connections[connection.fd] = connection
+            self._watch(connection, READ)
+        if self.door.exhausted and self._make_room(now):
+            self.door.exhausted = False
+
+    def _make_room(self, now: float) -> bool:
+        """Close the connection that has been idle longest; whether there was one."""
+        oldest = self.deadlines.longest_idle(self.connections)
+        if oldest is None:
+            return False
+        self._close(oldest)
+        return True
+
+    def _watch(self, connection: Connection, flags: int) -> None:
+        """Have the poller watch for `flags`, 0 for nothing at all."""
+        before = connection.interest
+        if before == flags:
+            return
+        connection.interest = flags
+        if not before:
+            self.poller.add(connection.fd, flags)
+        elif flags:
+            self.poller.change(connection.fd, flags)
+        else:
+            self.poller.remove(connection.fd)
+
+    # --- reading
+
+    def _read(self, lead: Lead, connection: Connection) -> None:
+        """The path of nearly every request: octets in, and the answer out."""
+        try:
+            data = connection.sock.recv(self.settings.read_size)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._close(connection)
+            return
+        try:
+            event = connection.machine.receive(data)
+        except RemoteProtocolError as error:
+            self._refuse(connection, error, clock())
+            return
+        if event.__class__ is RequestHead:
+            self._begin(lead, connection, event)
+            return
+        self._progress(lead, connection, event)
+
+    def _progress(self, lead: Lead, connection: Connection, event: Event) -> None:
+        """Events up to the next that needs octets, or a complete request."""
+        machine = connection.machine
+        try:
+            while event is not NEED_DATA:
+                if isinstance(event, RequestHead):
+                    self._begin(lead, connection, event)
+                    return
+                if isinstance(event, Data):
+                    self._take_in(connection, event.octets)
+                elif event is Signal.END_OF_MESSAGE:
+                    self._received(lead, connection)
+                    return
+                else:
+                    self._close(connection)
+                    return
+                event = machine.next_event()
+        except RemoteProtocolError as error:
+            self._refuse(connection, error, clock())
+            return
+        if connection.phase is IDLE and machine.buffered:
+            connection.enter(HEAD, clock())
+
+    def _continue(self, lead: Lead, connection: Connection, flags: int, now: float) -> None:
+        """Readiness in every phase but IDLE."""
+        phase = connection.phase
+        if phase is HEAD or phase is BODY:
+            self._read(lead, connection)
+        elif phase is WRITING:
+            self._write(lead, connection, now)
+        elif phase is RUNNING:
+            # The client sends more, or is gone: not before its answer is finished. Watching for
+            # nothing is not enough, as the kernel reports a hang-up regardless.
+            self._watch(connection, 0)
+        elif phase is LINGER:
+            self._drain(connection)
+
+    # --- bodies
+
+    def _begin_body(self, lead: Lead, exchange: ServerExchange) -> None:
+        connection = exchange.connection
+        machine = connection.machine
+        gateway = self._gateway
+        try:
+            limit = gateway.body_limit(exchange)
+            stream = gateway.wants_stream(exchange)
+        except Exception as error:
+            self._fail_early(connection, exchange, error)
+            return
+        try:
+            machine.set_body_limit(limit)
+        except RemoteProtocolError as error:
+            self._refuse(connection, error, clock())
+            return
+        if stream:
+            self._begin_stream(lead, exchange)
+            return
+        if machine.continue_needed:
+            connection.push(machine.send_continue())
+        connection.exchange = exchange
+        connection.intake = Intake(self.settings.spool_limit)
+        connection.enter(BODY, clock())
+        try:
+            event = machine.next_event()
+        except RemoteProtocolError as error:
+            self._refuse(connection, error, clock())
+            return
+        self._progress(lead, connection, event)
+
+    def _begin_stream(self, lead: Lead, exchange: ServerExchange) -> None:
+        settings = self.settings
+        connection = exchange.connection
+        exchange.body = BodyStream(
+            connection, settings.body_grace, settings.body_rate, settings.read_size
+        )
+        exchange.body_size = exchange.head.content_length
+        self._watch(connection, 0)
+        self._dispatch(lead, exchange, slow=True)
+
+    def _take_in(self, connection: Connection, octets: bytes) -> None:
+        connection.moved += len(octets)
+        if connection.intake is not None:
+            try:
+                connection.intake.write(octets)
+            except OSError as error:
+                raise self._disk_full(error) from error
+
+    def _disk_full(self, error: OSError) -> RemoteProtocolError:
+        log.error("A request body could not be spooled to a file: %s", error)
+        return RemoteProtocolError(507, "the server has no room for this body now")
+
+    def _received(self, lead: Lead, connection: Connection) -> None:
+        exchange, intake = connection.exchange, connection.intake
+        if exchange is None or intake is None:
+            raise RuntimeError("the machine ended a body that never began")
+        try:
+            exchange.body = intake.finish()
+        except OSError as error:
+            raise self._disk_full(error) from error
+        exchange.body_size = intake.size
+        connection.intake = None
+        connection.enter(IDLE, clock())
+        self._dispatch(lead, exchange)
+
+    # --- dispatching
+
+    def _begin(self, lead: Lead, connection: Connection, head: RequestHead) -> None:
+        exchange = ServerExchange(head, connection, self.answering)
+        try:
+            exchange.key = self._prepare(exchange)
+        except BaseException as error:
+            self._fail_early(connection, exchange, error)
+            return
+        if head.content_length or head.chunked:
+            self._begin_body(lead, exchange)
+            return
+        connection.phase = IDLE
+        self._dispatch(lead, exchange)
+
+    def _dispatch(self, lead: Lead, exchange: ServerExchange, slow: bool = False) -> None:
+        """Run the exchange here, when it is quick, or away."""
+        crew = self.crew
+        connection = exchange.connection
+        exchange.began = began = clock()
+        if not crew.alone and (
+            slow or not self.learned.is_quick(exchange.key) or crew.away > crew.threads
+        ):
+            connection.exchange = exchange
+            connection.enter(RUNNING, began)
+            crew.submit(exchange)
+            return
+        slot = lead.slot
+        slot.append(exchange)
+        if crew.asleep:
+            crew.ring()
+        answering = self.answering
+        try:
+            answer = self._handle(exchange)
+        except BaseException as error:
+            answering.fail(exchange, error)
+        else:
+            answering.deliver(exchange, answer)
+        now = clock()
+        try:
+            slot.pop()
+        except IndexError:
+            self._return(exchange, now - began)
+            raise Deposed from None
+        self.learned.note(exchange.key, now - began)
+        self._answered(lead, exchange, now)
+
+    def _run_away(self, exchange: ServerExchange) -> None:
+        """Run the exchange on a thread that does not lead, and give it back."""
+        began = clock()
+        try:
+            answer = self._handle(exchange)
+        except BaseException as error:
+            self.answering.fail(exchange, error)
+        else:
+            self.answering.deliver(exchange, answer)
+        self._return(exchange, clock() - began)
+
+    def _return(self, exchange: ServerExchange, seconds: float) -> None:
+        exchange.seconds = seconds
+        self._given_back.append(exchange)
+        self._waker.wake()
+
+    def _take_back(self, lead: Lead) -> None:
+        """What other threads have finished is the leader's again."""
+        given_back = self._given_back
+        while given_back:
+            exchange = given_back.popleft()
+            self.crew.given_back()
+            self.learned.note(exchange.key, exchange.seconds)
+            self._answered(lead, exchange, clock())
+
+    # --- after the answer
+
+    def _answered(self, lead: Lead, exchange: ServerExchange, now: float) -> None:
+        """The application is done with the connection: finish, go on, or close."""
+        connection = exchange.connection
+        connection.exchange = None
+        if exchange.body is not None:
+            self._close_body(exchange)
+        if connection.phase is CLOSED or connection.broken:
+            self._close(connection)
+        elif connection.out is not None or connection.file is not None:
+            connection.enter(WRITING, now)
+            self._watch(connection, WRITE)
+        else:
+            self._next(lead, connection, now)
+
+    def _close_body(self, exchange: ServerExchange) -> None:
+        body = exchange.body
+        if isinstance(body, BodyStream):
+            exchange.connection.unread = not body.ended
+        if body is not None:
+            body.close()
+
+    def _next(self, lead: Lead, connection: Connection, now: float) -> None:
+        """The answer is out: the next request, or the end."""
+        machine = connection.machine
+        if machine.must_close:
+            self._end(connection, now)
+            return
+        connection.phase = IDLE
+        connection.since = now
+        if connection.interest != READ:
+            self._watch(connection, READ)
+        if machine.buffered:
+            try:
+                event = machine.next_event()
+            except RemoteProtocolError as error:
+                self._refuse(connection, error, now)
+                return
+            self._progress(lead, connection, event)
+
+    def _write(self, lead: Lead, connection: Connection, now: float) -> None:
+        if connection.flush(self.answering.sendfile):
+            if connection.broken:
+                self._close(connection)
+            else:
+                self._next(lead, connection, now)
+
+    # --- refusing and closing
+
+    def _fail_early(
+        self, connection: Connection, exchange: ServerExchange, error: BaseException
+    ) -> None:
+        """The gateway could not even look at the request."""
+        exchange.began = clock()
+        connection.machine.must_close = True
+        self.answering.fail(exchange, error)
+        connection.unread = True
+        self._end(connection, exchange.began)
+
+    def _refuse(self, connection: Connection, error: RemoteProtocolError, now: float) -> None:
+        """Answer an error of the client's, and close so that it sees the answer."""
+        self.answering.record_refusal(connection, error)
+        connection.push(connection.machine.error_response(error, self.answering.extra.lines))
+        connection.unread = True
+        self._end(connection, now)
+
+    def _end(self, connection: Connection, now: float) -> None:
+        """Close after the last answer; first drain what the client still sends.
+
+        Closing with unread input makes the kernel send a reset, which can overtake the answer
+        (RFC 9112, section 9.6).
+        """
+        if connection.broken or not (connection.unread or connection.out is not None):
+            self._close(connection)
+            return
+        if connection.out is not None:
+            connection.enter(WRITING, now)
+            self._watch(connection, WRITE)
+            return
+        try:
+            connection.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self._close(connection)
+            return
+        if connection.intake is not None:
+            connection.intake.close()
+            connection.intake = None
+        connection.enter(LINGER, now)
+        self._watch(connection, READ)
+
+    def _drain(self, connection: Connection) -> None:
+        try:
+            data = connection.sock.recv(self.settings.read_size)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        connection.moved += len(data)
+        if not data or connection.moved > self.settings.linger_size:
+            self._close(connection)
+
+    def _close(self, connection: Connection) -> None:
+        """Let go of a connection; one whose request still runs is only cut, and closed later."""
+        if connection.phase is CLOSED:
+            return
+        if connection.phase is RUNNING and connection.exchange is not None:
+            connection.cut()
+            return
+        connection.phase = CLOSED
+        self._watch(connection, 0)
+        self.connections.pop(connection.fd, None)
+        if connection.intake is not None:
+            connection.intake.close()
+            connection.intake = None
+        connection.sock.close()
+        if self.door.paused:
+            self.door.resume()
+
+    # --- stopping
+
+    def _begin_stop(self, lead: Lead, now: float) -> None:
+        if not self.answering.stopping:
+            self.answering.stopping = True
+            self.door.close()
+            # A request that is here already is answered; only then is idle idle.
+            self._turn_once_more(lead)
+            for connection in list(self.connections.values()):
+                if connection.phase is IDLE:
+                    self._close(connection)
+        self._stopping(now)
+
+    def _turn_once_more(self, lead: Lead) -> None:
+        for fd, _ in self.poller.wait(0.0):
+            connection = self.connections.get(fd)
+            if connection is not None and connection.phase is IDLE:
+                self._read(lead, connection)
+
+    def _stopping(self, now: float) -> None:
+        if not self.connections:
+            self._over.set()
+        elif now >= self._give_up_at:
+            self._log_running()
+            self._over.set()
+
+    def _log_running(self) -> None:
+        for line, seconds in self.in_flight():
+            log.warning("Stopped while running: %s (for %.1f s)", line, seconds)
+
+    def _close_all(self) -> None:
+        """The end: whatever is left is cut."""
+        self._over.set()
+        for connection in list(self.connections.values()):
+            connection.cut()
+            if connection.phase is not RUNNING:
+                connection.sock.close()
+        self.connections.clear()
+        self.poller.close()
+        self._waker.close()

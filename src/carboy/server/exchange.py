@@ -1,0 +1,89 @@
+"""One request on its way through the application, as the gateway sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from carboy.gateway.wsgi import connection_variables, field_variables, request_variables
+from carboy.protocol.errors import LocalProtocolError
+from carboy.protocol.events import RequestHead
+
+if TYPE_CHECKING:
+    from carboy.server.answer import Answering
+    from carboy.server.connection import Connection
+
+Headers = list[tuple[str, str]]
+
+
+class ServerExchange:
+    """What gateway.interface.Exchange asks for, over a connection.
+
+    Made once a request, so what most requests leave alone are attributes of the class.
+    """
+
+    body: BinaryIO | None = None
+    body_size: int | None = 0
+    scheme: str = "http"
+    match: Any = None
+    key: Any = None  # the dispatch key
+    began: float = 0.0  # monotonic seconds: when it was dispatched
+    head_begun = False  # the machine gave out the head of the answer
+    status = ""  # of an answer in pieces
+    unsent_head = b""  # kept back for the first piece
+    seconds = 0.0  # the handler took, when run away from the leader
+    deposed = False  # its thread lost the lead while running it
+    _environ: dict[str, Any] | None = None
+
+    def __init__(self, head: RequestHead, connection: Connection, answering: Answering) -> None:
+        self.head = head
+        self.connection = connection
+        self.answering = answering
+        self.peer = connection.peer
+        self.server = connection.server
+
+    def environ(self) -> dict[str, Any]:
+        """The request as a PEP 3333 environ; made when first asked, then the same one."""
+        environ = self._environ
+        if environ is None:
+            head = self.head
+            connection = self.connection
+            template = connection.environ
+            # A client sends the same fields again and again on one connection.
+            if template is None or connection.environ_block != head.block:
+                template = self._template()
+            environ = self._environ = template.copy()
+            request_variables(environ, head, self.body, self.body_size)
+            environ["carboy.exchange"] = self
+            environ["wsgi.early_hints"] = self.early_hints
+        return environ
+
+    def _template(self) -> dict[str, Any]:
+        connection = self.connection
+        answering = self.answering
+        template = {
+            **answering.environ,
+            **connection_variables(self.scheme, self.server, self.peer),
+            **field_variables(self.head, answering.settings.limits.underscore_fields),
+        }
+        # An absolute-form target changes the host under the same fields (RFC 9112, 3.2.2).
+        remember = self.head.target[:1] == "/"
+        connection.environ_block = self.head.block if remember else None
+        connection.environ = template if remember else None
+        return template
+
+    def start(self, status: str, headers: Headers) -> Callable[[bytes], object]:
+        """Send a head before the body is known; gives `write` (PEP 3333)."""
+        return self.answering.start(self, status, headers)
+
+    def early_hints(self, headers: Headers) -> None:
+        """Send a 103 with these fields, at once (RFC 8297); nothing to an HTTP/1.0 client."""
+        if self.head_begun:
+            raise LocalProtocolError("Early hints come before the answer, which has begun.")
+        if self.head.minor:
+            machine = self.connection.machine
+            self.connection.push(machine.informational("103 Early Hints", headers))
+
+    def request_line(self) -> str:
+        """As the client wrote it, for logs."""
+        return f"{self.head.method} {self.head.target} HTTP/1.{self.head.minor}"

@@ -1,0 +1,144 @@
+"""A request body on its way in: received by the engine, or read by the application itself."""
+
+from __future__ import annotations
+
+import io
+import select
+import time
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from carboy.protocol.errors import RemoteProtocolError
+from carboy.protocol.events import Data, Signal
+
+if TYPE_CHECKING:
+    from carboy.server.connection import Connection
+
+
+class Intake:
+    """Collects a body in memory, and in a temporary file once it is larger than `limit`."""
+
+    __slots__ = ("_file", "_limit", "size")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._file: Any = io.BytesIO()
+        self.size = 0
+
+    def write(self, octets: bytes) -> None:
+        """Add a piece. Raises OSError when the disk takes no more."""
+        before = self.size
+        self.size += len(octets)
+        if before <= self._limit < self.size:
+            self._spool()
+        self._file.write(octets)
+
+    def _spool(self) -> None:
+        import tempfile
+
+        memory = self._file
+        self._file = tempfile.TemporaryFile(prefix="carboy-")
+        self._file.write(memory.getbuffer())
+
+    def finish(self) -> BinaryIO:
+        """The whole body, at its start. Raises OSError when the disk takes no more."""
+        self._file.seek(0)
+        file: BinaryIO = self._file
+        return file
+
+    def close(self) -> None:
+        """Forget the body; a temporary file is gone with this."""
+        self._file.close()
+
+
+class BodyStream(io.BufferedReader):
+    """The unread body as the application reads it."""
+
+    def __init__(self, connection: Connection, grace: float, rate: int, read_size: int) -> None:
+        self._unread = _Unread(connection, grace, rate, read_size)
+        super().__init__(self._unread, read_size)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the client has sent all of it, and it was received."""
+        return self._unread.ended
+
+
+class BodyTooSlow(OSError):
+    """The client sends its body more slowly than the server waits for."""
+
+
+class _Unread(io.RawIOBase):
+    """The unread body: reading receives, on the thread that reads.
+
+    Raises OSError when the client is gone or breaks a rule; the request is lost then.
+    """
+
+    def __init__(self, connection: Connection, grace: float, rate: int, read_size: int) -> None:
+        super().__init__()
+        self._connection = connection
+        self._grace = grace
+        self._rate = rate
+        self._read_size = read_size
+        self._rest = b""
+        self.ended = False
+        self._received = 0
+        self._waited = 0.0
+        self.error: RemoteProtocolError | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self._rest and not self.ended:
+            self._rest = self._next()
+        view = memoryview(buffer)
+        count = min(len(view), len(self._rest))
+        view[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
+
+    def _next(self) -> bytes:
+        machine = self._connection.machine
+        if machine.continue_needed:
+            self._connection.push(machine.send_continue())
+        try:
+            event = machine.next_event()
+            while True:
+                if isinstance(event, Data):
+                    return event.octets
+                if event is Signal.END_OF_MESSAGE:
+                    self.ended = True
+                    return b""
+                if event is not Signal.NEED_DATA:
+                    raise ConnectionResetError("The client closed before its body was complete.")
+                event = machine.receive(self._receive())
+        except RemoteProtocolError as error:
+            self.error = error
+            raise OSError(f"The request body is broken: {error.message}") from error
+
+    def _receive(self) -> bytes:
+        """Octets from the socket; waits for them, for as long as the body's rate allows."""
+        sock = self._connection.sock
+        while True:
+            try:
+                data = sock.recv(self._read_size)
+            except BlockingIOError:
+                self._wait()
+                continue
+            self._received += len(data)
+            return data
+
+    def _wait(self) -> None:
+        start = time.monotonic()
+        select.select((self._connection.fd,), (), (), 1.0) if not hasattr(select, "poll") else (
+            _poll_in(self._connection.fd)
+        )
+        self._waited += time.monotonic() - start
+        if self._waited > self._grace and self._received < self._waited * self._rate:
+            raise BodyTooSlow("The client sends its body too slowly.")
+
+
+def _poll_in(fd: int) -> None:
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    poll.poll(1000)

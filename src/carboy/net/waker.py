@@ -35,13 +35,14 @@ class Waker:
 
     def clear(self) -> None:
         """Read what was written. Work handed over before the matching `wake` is visible after."""
-        # The flag goes first: a wake between the two writes again, which costs one empty turn;
-        # the other order would lose it.
-        self._rung = False
+        # The flag goes last: with the other order a wake in between would have its octets read
+        # here and its flag stand for ever. A wake before the flag falls is skipped, but its work
+        # was handed over before, and who clears looks for work afterwards.
         try:
             os.read(self._read, 512)
         except BlockingIOError:
             pass
+        self._rung = False
 
     def close(self) -> None:
         os.close(self._read)

@@ -131,6 +131,8 @@ class Engine:
 
     def _lead(self, lead: Lead) -> None:
         try:
+            # The leader before may have been deposed while it took back what was done.
+            self._take_back(lead)
             while not self._over.is_set():
                 self._turn(lead)
         except Deposed:

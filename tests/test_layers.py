@@ -44,6 +44,8 @@ LATE_IMPORTS: dict[str, tuple[str, ...]] = {
         "carboy.app.commands",
         "carboy.app.templating",
     ),
+    # `carboy run` serves a foreign WSGI application without loading the framework.
+    "carboy.cli.main": ("carboy.app.commands",),
 }
 # top-level packages a room may use besides the standard library
 PACKAGES: dict[str, set[str]] = {

@@ -160,14 +160,17 @@ def formatter(name: str, output: Output) -> Callable[[Record], str]:
 class AccessLog:
     """Called by the engine with a record for every request; never blocks, never raises.
 
-    It goes to standard output, or to the file at `path`, appended to; a file moved away by a
-    log rotation is opened again within a second.
+    It goes to standard output ("stdout"), standard error ("stderr") or the file of that name,
+    appended to; a file moved away by a log rotation is opened again within a second.
     """
 
-    def __init__(self, writer: Writer, format: str = "auto", path: str | None = None) -> None:
+    def __init__(self, writer: Writer, format: str = "auto", to: str = "stdout") -> None:
         self.writer = writer
-        self.path = path
-        self.output = standard(sys.stdout, 1) if path is None else self._open(path)
+        self.path = None if to in ("stdout", "stderr") else to
+        if self.path is not None:
+            self.output = self._open(self.path)
+        else:
+            self.output = standard(sys.stdout, 1) if to == "stdout" else standard(sys.stderr, 2)
         self.render_line = formatter(format, self.output)
         self._looked = time.monotonic()
 

@@ -7,7 +7,9 @@ makes an option, a CARBOY_… variable and a key of [tool.carboy] out of every f
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from difflib import get_close_matches
 from typing import Any
 
 from carboy.protocol.limits import Limits
@@ -107,3 +109,30 @@ class Settings:
             raise ValueError(f"poller is one of {', '.join(POLLERS)}, not {self.poller!r}.")
         if any(ord(c) < 0x20 or ord(c) > 0x7E for c in self.server_header):
             raise ValueError("server_header takes printable ASCII characters only.")
+
+
+LIMIT = "limit_"  # before the name of a limit, wherever settings and limits stand side by side
+
+
+def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
+    """`settings` with some values changed; a limit is called "limit_" and its name.
+
+    Raises TypeError for a name that does not exist, with the one that may have been meant.
+    """
+    limits = {f"{LIMIT}{each.name}": each.name for each in fields(Limits)}
+    own = {each.name for each in fields(Settings)} - {"limits"}
+    for name in values:
+        if name not in own and name not in limits:
+            raise TypeError(f"There is no setting {name!r}.{suggestion(name, [*own, *limits])}")
+    chosen = {limits[name]: value for name, value in values.items() if name in limits}
+    return replace(
+        settings,
+        **{name: value for name, value in values.items() if name in own},
+        limits=replace(settings.limits, **chosen),
+    )
+
+
+def suggestion(name: str, known: list[str]) -> str:
+    """ " Did you mean …?" with the nearest of the known names, or ""."""
+    near = get_close_matches(name, known, n=1)
+    return f" Did you mean {near[0]!r}?" if near else ""

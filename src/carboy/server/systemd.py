@@ -1,33 +1,9 @@
-"""The two conversations with systemd: sockets it hands over, and telling it how we are.
-
-sd_listen_fds(3) and sd_notify(3); both do nothing outside systemd.
-"""
+"""Telling the service manager how we are (sd_notify(3)); does nothing outside systemd."""
 
 from __future__ import annotations
 
 import os
 import socket
-from collections.abc import MutableMapping
-
-FIRST_FD = 3  # SD_LISTEN_FDS_START
-
-
-def listen_fds(environ: MutableMapping[str, str], pid: int) -> list[int]:
-    """The descriptors that were handed over to this process, and to no other.
-
-    The variables are removed, so that no child takes them for its own. ValueError if they
-    are there but make no sense.
-    """
-    count, owner = environ.get("LISTEN_FDS"), environ.get("LISTEN_PID")
-    if count is None or owner is None:
-        return []
-    if not (count.isdecimal() and owner.isdecimal()):
-        raise ValueError(f"LISTEN_FDS={count!r} and LISTEN_PID={owner!r} have to be numbers.")
-    if int(owner) != pid:
-        return []
-    for name in ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"):
-        environ.pop(name, None)
-    return list(range(FIRST_FD, FIRST_FD + int(count)))
 
 
 def notify(state: str) -> bool:

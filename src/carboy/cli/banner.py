@@ -1,0 +1,105 @@
+"""What the terminal shows when serving starts and stops."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from carboy.server.bind import url
+from carboy.server.log import Output, colours_wanted, standard
+from carboy.server.worker import Plan
+
+# A carboy: narrow neck, round shoulders, and something to pour out.
+BOTTLE = ("   ┌┬┐   ", "  ╭╯ ╰╮  ", " ╭╯   ╰╮ ", " │∼∼∼∼∼│ ", " │     │ ", " ╰─────╯ ")
+GLASS, WATER = "37", "36"
+
+
+class Banner:
+    """Tells what is served where when it is ready, and in a line that it stops.
+
+    Written to standard error past its buffer, and only if that does not block: two of the
+    methods are called while a signal is handled.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.output = standard(sys.stderr, 2)
+        self.colour = colours_wanted(self.output)
+        self._told = False
+
+    def ready(self, sockets: Sequence[socket.socket], plan: Plan) -> None:
+        lines = self.lines(sockets, plan)
+        if self.output.is_terminal() and _can_draw(self.output):
+            lines = self._beside_bottle(lines)
+        self._write("\n".join(lines) + "\n")
+
+    def stopping(self, running: int) -> None:
+        if running:
+            self._told = True
+            what = "a request" if running == 1 else f"{running} requests"
+            self._write(f"\rFinishing {what}; Ctrl+C again stops at once.\n")
+
+    def stopped(self) -> None:
+        if not self._told:
+            self._write("\rStopped.\n" if self.output.is_terminal() else "Stopped.\n")
+
+    def lines(self, sockets: Sequence[socket.socket], plan: Plan) -> list[str]:
+        """The banner's text, a line for each thing worth knowing."""
+        processes = "1 process" if plan.workers == 1 else f"{plan.workers} workers"
+        threads = plan.settings.threads
+        crew = "1 thread" if threads == 1 else f"{threads} threads"
+        title = f"Carboy {version('carboy')}"
+        return [
+            f"{self._style(title, '1;36')} serves {self._style(self.name, '1')}",
+            *(self._style(place, "1;4") for place in places(sockets)),
+            self._style(f"{processes} × {crew}, Python {platform.python_version()}", "2")
+            + self._style(f", pid {os.getpid()}", "2"),
+            self._style("Ctrl+C stops it", "2"),
+        ]
+
+    def _beside_bottle(self, lines: list[str]) -> list[str]:
+        body = ["", *lines, ""]
+        body += [""] * (len(BOTTLE) - len(body))
+        drawn = list(BOTTLE) + [" " * len(BOTTLE[0])] * (len(body) - len(BOTTLE))
+        painted = (
+            part.replace("∼∼∼∼∼", self._style("∼∼∼∼∼", WATER)) if "∼" in part else part
+            for part in drawn
+        )
+        return ["", *(f"{p} {t}".rstrip() for p, t in zip(painted, body, strict=True)), ""]
+
+    def _style(self, text: str, code: str) -> str:
+        return f"\x1b[{code}m{text}\x1b[0m" if self.colour else text
+
+    def _write(self, text: str) -> None:
+        encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
+        self.output.write_if_ready(text.encode(encoding, "replace"))
+
+
+def places(sockets: Sequence[socket.socket]) -> list[str]:
+    """Where to find the service, each as something a terminal lets one click on."""
+    found: list[str] = []
+    for sock in sockets:
+        found.append(url(sock))
+        name = sock.getsockname()
+        if isinstance(name, tuple) and name[0] in ("0.0.0.0", "::"):
+            found += (f"http://{address}:{name[1]}/" for address in network_addresses())
+    return found
+
+
+def network_addresses() -> list[str]:
+    """This machine's address as others in its network see it; nothing is sent to find out."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # TEST-NET-1, RFC 5737
+            address = str(probe.getsockname()[0])
+        except OSError:
+            return []
+    return [] if address.startswith(("127.", "0.")) else [address]
+
+
+def _can_draw(output: Output) -> bool:
+    return "utf" in (getattr(sys.stderr, "encoding", None) or "").lower()

@@ -1,0 +1,87 @@
+"""Where values of options come from besides the command line.
+
+    command line  >  CARBOY_… variable  >  [tool.carboy] of pyproject.toml  >  default
+
+click looks at them in this order once it is given the third as its `default_map`.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from carboy.server.settings import suggestion
+
+PREFIX = "CARBOY_"
+DOTENV_FILES = (".env", ".carboyenv", ".flaskenv")  # of the same variable the first counts
+SKIP = ("CARBOY_SKIP_DOTENV", "FLASK_SKIP_DOTENV")
+
+
+def upward(folder: Path, name: str) -> Path | None:
+    """The nearest file of that name in a folder or above it."""
+    for place in (folder, *folder.parents):
+        if (place / name).is_file():
+            return place / name
+    return None
+
+
+def read_project(folder: Path, known: Iterable[str]) -> dict[str, Any]:
+    """The values in [tool.carboy] of the nearest pyproject.toml, by option name.
+
+    A key that is no option is an error: a misspelt limit must not be silently off.
+    """
+    path = upward(folder, "pyproject.toml")
+    if path is None:
+        return {}
+    try:
+        table = tomllib.loads(path.read_text("utf-8")).get("tool", {}).get("carboy", {})
+    except (OSError, ValueError, AttributeError) as problem:
+        raise click.ClickException(f"{path} cannot be read: {problem}") from None
+    if not isinstance(table, Mapping):
+        raise click.ClickException(f"tool.carboy in {path} has to be a table.")
+    names = sorted(known)
+    values: dict[str, Any] = {}
+    for key, value in table.items():
+        name = key.replace("-", "_")
+        if name not in names:
+            raise click.ClickException(
+                f"[tool.carboy] in {path} has the key {key!r}, which is no option."
+                + suggestion(name, names)
+            )
+        values[name] = list(map(str, value)) if isinstance(value, list) else value
+    return values
+
+
+def load_env(env_file: str | None, folder: Path) -> list[Path]:
+    """Set variables from dotenv files, if python-dotenv is there; the files that were read.
+
+    Nothing that is set already is changed. What `env_file` says wins over the files that are
+    found: of each name the nearest one, here or above.
+    """
+    if env_file is None and any(os.environ.get(name) for name in SKIP):
+        return []
+    found = [Path(env_file)] if env_file is not None else []
+    found += (path for name in DOTENV_FILES if (path := upward(folder, name)))
+    if not found:
+        return []
+    try:
+        import dotenv
+    except ImportError:
+        if env_file is not None:
+            raise click.ClickException(
+                "--env-file needs python-dotenv: pip install 'carboy[dotenv]'."
+            ) from None
+        click.echo(
+            f"{found[0].name} is not read: that needs python-dotenv"
+            " (pip install 'carboy[dotenv]').",
+            err=True,
+        )
+        return []
+    for path in found:
+        dotenv.load_dotenv(path, encoding="utf-8")
+    return found

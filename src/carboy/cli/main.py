@@ -1,0 +1,154 @@
+"""The `carboy` command: its own sub-commands, and those that the application brings along."""
+
+from __future__ import annotations
+
+import os
+import platform
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from carboy.cli import config, locate, routes, run
+from carboy.cli.options import names_of
+from carboy.cli.run import FROM_CLI, chosen_app
+
+if TYPE_CHECKING:
+    from carboy.app.commands import ScriptInfo
+
+DEBUG = "FLASK_DEBUG"
+
+
+class CarboyGroup(click.Group):
+    """Finds a command among its own first, then among those of the application."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        rest = super().parse_args(ctx, args)
+        if not ctx.resilient_parsing:
+            self._read_project(ctx)
+        for variable in FROM_CLI:
+            os.environ.setdefault(variable, "true")
+        return rest
+
+    def _read_project(self, ctx: click.Context) -> None:
+        known = [*names_of(self.commands["run"].params), "app"]
+        values = config.read_project(Path.cwd(), known)
+        ctx.default_map = {"run": values}
+        if ctx.params.get("app") is None and not os.environ.get("FLASK_APP"):
+            ctx.params["app"] = values.get("app")
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        own = super().get_command(ctx, name)
+        if own is not None:
+            return own
+        commands = application_commands(ctx)
+        if commands is None:
+            return None
+        return commands.get_command(ctx, name)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        names = set(super().list_commands(ctx))
+        try:
+            commands = application_commands(ctx)
+        except click.ClickException as problem:
+            click.secho(f"Error: {problem.format_message()}\n", err=True, fg="red")
+            commands = None
+        if commands is not None:
+            names.update(commands.list_commands(ctx))
+        return sorted(names)
+
+
+def application_commands(ctx: click.Context) -> click.Group | None:
+    """The group of the application's own commands; None without an application or group."""
+    info = script_info(ctx)
+    try:
+        locate.choose(info.app_import_path, os.environ, Path.cwd())
+    except locate.NoApplication:
+        return None
+    commands = getattr(info.load_app(), "cli", None)
+    return commands if isinstance(commands, click.Group) else None
+
+
+def script_info(ctx: click.Context) -> ScriptInfo:
+    """What commands of an application expect in `ctx.obj`, and how it finds the application.
+
+    Imported here, so that `carboy run` serves a foreign application without the framework.
+    """
+    from carboy.app.commands import ScriptInfo
+
+    ScriptInfo.locate = staticmethod(find_application)
+    info = ctx.ensure_object(ScriptInfo)
+    info.app_import_path = info.app_import_path or ctx.find_root().params.get("app")
+    return info
+
+
+def find_application(info: ScriptInfo) -> Any:
+    """How a ScriptInfo of the command line finds the application."""
+    try:
+        name = locate.choose(info.app_import_path, os.environ, Path.cwd())
+        return locate.load(name)
+    except (locate.NoApplication, locate.BrokenApplication) as problem:
+        raise click.ClickException(str(problem)) from None
+
+
+def load_for_command(ctx: click.Context, given: str | None) -> Any:
+    """The application for a sub-command that takes it as its argument."""
+    info = script_info(ctx)
+    if given is not None:
+        info.app_import_path = given
+    else:
+        chosen_app(ctx, None)  # a usage error of this command if there is none
+    return info.load_app()
+
+
+def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    if value and not ctx.resilient_parsing:
+        click.echo(f"Carboy {version('carboy')}\nPython {platform.python_version()}")
+        ctx.exit()
+
+
+def _load_env(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    if not ctx.resilient_parsing:
+        config.load_env(value, Path.cwd())
+    return value
+
+
+def _set_debug(ctx: click.Context, param: click.Parameter, value: bool | None) -> bool | None:
+    if value is not None:
+        os.environ[DEBUG] = "1" if value else "0"
+    return value
+
+
+def make_group() -> CarboyGroup:
+    """The command with its options and its own sub-commands."""
+    return CarboyGroup(
+        "carboy",
+        params=[
+            click.Option(
+                ["--env-file", "-e"], envvar="CARBOY_ENV_FILE", is_eager=True,
+                type=click.Path(exists=True, dir_okay=False), callback=_load_env,
+                help="Set variables from this file; wins over .env, .carboyenv and .flaskenv.",
+            ),
+            click.Option(
+                ["--app", "-A"], envvar="CARBOY_APP", metavar="APP",
+                help="The application: MODULE:NAME, MODULE:FACTORY(…) or a file.",
+            ),
+            click.Option(
+                ["--debug/--no-debug"], default=None, callback=_set_debug, expose_value=False,
+                help="Turn the application's debug mode on or off.",
+            ),
+            click.Option(
+                ["--version"], is_flag=True, is_eager=True, expose_value=False,
+                callback=_show_version, help="Show the versions of Carboy and Python.",
+            ),
+        ],
+        commands=[run.make_command(), routes.make_command(load_for_command)],
+        help="Serve a web application, or run one of its own commands.",
+        context_settings={"help_option_names": ["--help"]},
+    )  # fmt: skip
+
+
+def main() -> None:
+    """The entry point of `carboy` and `python -m carboy`."""
+    make_group()(prog_name="carboy")

@@ -1,0 +1,75 @@
+"""An error in the user's own code, shown without the frames that are not the user's."""
+
+from __future__ import annotations
+
+import os
+import sysconfig
+import traceback
+from pathlib import Path
+
+CARBOY = str(Path(__file__).resolve().parents[1])
+LIBRARIES = tuple(
+    {CARBOY, *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))}
+)
+FULL = "CARBOY_FULL_TRACEBACK"
+
+
+def import_report(name: str, problem: BaseException) -> str:
+    """The text for an error while `name` was imported or called: frames, then what to do."""
+    trimmed = traceback.TracebackException.from_exception(problem)
+    left_out = 0 if os.environ.get(FULL) else _trim(trimmed)
+    lines = "".join(trimmed.format()).rstrip("\n")
+    note = ""
+    if left_out:
+        note = f"\n({left_out} frames of libraries are left out; {FULL}=1 shows them.)"
+    return f"{name} could not be loaded.\n\n{lines}\n{note}\n{advice(name, problem)}"
+
+
+def _trim(error: traceback.TracebackException) -> int:
+    """Leave the user's frames, in every link of the chain; how many frames went."""
+    left_out = 0
+    seen: set[int] = set()
+    links = [error]
+    while links:
+        link = links.pop()
+        if id(link) in seen:
+            continue
+        seen.add(id(link))
+        own = [frame for frame in link.stack if is_users(frame.filename)]
+        left_out += sum(not _is_machinery(f.filename) for f in link.stack) - len(own)
+        link.stack = traceback.StackSummary.from_list(own)
+        links += (each for each in (link.__cause__, link.__context__) if each is not None)
+    return left_out
+
+
+def _is_machinery(filename: str) -> bool:
+    """Frames of the import itself are of no interest even to those who want to see all."""
+    return filename.startswith(("<frozen importlib", CARBOY)) or "/importlib/" in filename
+
+
+def is_users(filename: str) -> bool:
+    """Whether a file is neither Python's nor Carboy's nor an installed package's."""
+    if filename.startswith("<"):
+        return False
+    return not any(filename.startswith(folder + os.sep) for folder in LIBRARIES)
+
+
+def advice(name: str, problem: BaseException) -> str:
+    """One line: what to do about it."""
+    if isinstance(problem, ModuleNotFoundError) and problem.name:
+        top = problem.name.partition(".")[0]
+        return (
+            f"Install what provides {top!r} into this environment (pip install …),"
+            " or run carboy from the folder that holds it."
+        )
+    if isinstance(problem, SyntaxError) and problem.filename:
+        return f"Correct the syntax in {problem.filename}, line {problem.lineno}."
+    if isinstance(problem, SystemExit):
+        return (
+            f"{name} ended the program while it was imported: put what it does then"
+            ' under `if __name__ == "__main__":`.'
+        )
+    frames = [f for f in traceback.extract_tb(problem.__traceback__) if is_users(f.filename)]
+    if frames:
+        return f"Correct {frames[-1].filename}, line {frames[-1].lineno}, and start again."
+    return "Correct the error above and start again."

@@ -1,0 +1,82 @@
+"""`carboy run`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from carboy.cli import locate
+from carboy.cli.banner import Banner
+from carboy.cli.options import SectionedCommand, listening, tuning
+from carboy.server.bind import BindError
+from carboy.server.serve import addresses, count_workers, start
+from carboy.server.settings import Settings, with_values
+from carboy.server.supervisor import CannotFork
+from carboy.server.worker import LoadError, Plan
+
+# app.run() in a module that is being imported by us has to do nothing.
+FROM_CLI = ("CARBOY_RUN_FROM_CLI", "FLASK_RUN_FROM_CLI")
+PLAN = ("workers", "access_log", "access_log_format", "access_log_file", "socket_mode", "umask")
+PLACE = ("host", "port", "bind", "fd")
+
+
+def run(ctx: click.Context, /, app: str | None, **values: Any) -> None:
+    """Serve APP, in development and in production.
+
+    APP is MODULE, MODULE:NAME, MODULE:FACTORY("argument", key=1) or the path of a file. Without
+    it: CARBOY_APP, FLASK_APP, wsgi.py or app.py in the current folder.
+
+    Every option can also be given as a variable, CARBOY_ and its name (CARBOY_PORT=80), and as
+    a key in [tool.carboy] of pyproject.toml. SIGHUP starts fresh code without losing a
+    connection; SIGTERM and Ctrl+C stop gracefully, with exit code 0; a second Ctrl+C at once.
+    """
+    name = chosen_app(ctx, app)
+    for variable in FROM_CLI:
+        os.environ[variable] = "true"
+    try:
+        code = start(make_plan(values), lambda: load_or_explain(name), Banner(name))
+    except (BindError, CannotFork, ValueError, TypeError) as problem:
+        raise click.ClickException(str(problem)) from None
+    sys.exit(code)
+
+
+def chosen_app(ctx: click.Context, given: str | None) -> str:
+    """What to serve, as the user wrote it here, before the command, or anywhere else."""
+    before = ctx.find_root().params.get("app")
+    try:
+        return locate.choose(given or before, os.environ, Path.cwd())
+    except locate.NoApplication as problem:
+        raise click.UsageError(str(problem), ctx) from None
+
+
+def load_or_explain(name: str) -> Any:
+    """The application, or a LoadError with everything the user has to know."""
+    try:
+        return locate.load(name)
+    except (locate.NoApplication, locate.BrokenApplication) as problem:
+        raise LoadError(f"Error: {problem}") from None
+
+
+def make_plan(values: dict[str, Any]) -> Plan:
+    """The options of the command as what the server takes."""
+    given = {name: value for name, value in values.items() if value is not None}
+    workers = count_workers(given.pop("workers"))
+    plan = {name: given.pop(name) for name in PLAN if name in given}
+    place = {name: given.pop(name, None) for name in PLACE}
+    where = addresses(place["host"], place["port"], place["bind"] or (), place["fd"])
+    return Plan(addresses=where, workers=workers, settings=with_values(Settings(), given), **plan)
+
+
+def make_command() -> click.Command:
+    """The command with its many options."""
+    return SectionedCommand(
+        "run",
+        callback=click.pass_context(run),
+        params=[click.Argument(["app"], required=False), *listening(), *tuning()],
+        help=run.__doc__,
+        short_help="Serve an application.",
+    )

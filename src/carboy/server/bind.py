@@ -1,0 +1,180 @@
+"""From what a user writes to listening sockets, and from what goes wrong to what to do.
+
+host:port   [::1]:8000   :8000   unix:/path   unix:///path   fd://3
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from carboy.net import AddressInUse, adopt, listen_tcp, listen_unix, systemd_sockets
+
+ADDRESS = re.compile(r"(?:\[(?P<six>[^\[\]]+)\]|(?P<host>[^:\[\]/]*)):(?P<port>[0-9]{1,5})")
+
+# The sockets a process hands to itself when it starts itself again (SIGHUP, one worker).
+KEPT_FDS = "CARBOY_KEPT_FDS"
+
+
+class BindError(OSError):
+    """An address cannot be listened on; the text says why and what to do."""
+
+    def __init__(self, code: int | None, text: str) -> None:
+        super().__init__(code, text)
+
+    def __str__(self) -> str:
+        return str(self.strerror)
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """One place to listen: exactly one of port, path and fd is given."""
+
+    host: str = ""
+    port: int | None = None
+    path: str | None = None
+    fd: int | None = None
+
+    def __str__(self) -> str:
+        if self.path is not None:
+            return f"unix:{self.path}"
+        if self.fd is not None:
+            return f"fd://{self.fd}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_bind(text: str) -> Address:
+    """An address as a user writes it; ValueError with the forms there are."""
+    for prefix in ("unix://", "unix:"):
+        if text.startswith(prefix) and len(text) > len(prefix):
+            return Address(path=str(Path(text[len(prefix) :]).absolute()))
+    if text.startswith("fd://") and text[5:].isdecimal():
+        return Address(fd=int(text[5:]))
+    found = ADDRESS.fullmatch(text)
+    if found is None or int(found["port"]) > 65535:
+        raise ValueError(
+            f"{text!r} is no address to listen on: write HOST:PORT, [IPV6]:PORT,"
+            " unix:PATH or fd://NUMBER."
+        )
+    return Address(found["six"] or found["host"] or "", int(found["port"]))
+
+
+def from_host(host: str, port: int) -> Address:
+    """Host and port given apart, the host also as unix://PATH (as Werkzeug has it)."""
+    if host.startswith("unix:"):
+        return parse_bind(host)
+    if not 0 <= port <= 65535:
+        raise ValueError(f"A port is a number from 0 to 65535, not {port}.")
+    return Address(host.removeprefix("[").removesuffix("]"), port)
+
+
+def open_sockets(
+    addresses: Iterable[Address], backlog: int, socket_mode: int | None = None
+) -> list[socket.socket]:
+    """Listen on every address, or on none and raise BindError."""
+    opened: list[socket.socket] = []
+    try:
+        for address in addresses:
+            opened.append(_open(address, backlog, socket_mode))
+    except BaseException:
+        for sock in opened:
+            sock.close()
+        raise
+    return opened
+
+
+def _open(address: Address, backlog: int, socket_mode: int | None) -> socket.socket:
+    try:
+        if address.fd is not None:
+            return adopt(address.fd)
+        if address.path is not None:
+            return listen_unix(address.path, socket_mode, backlog)
+        return listen_tcp(address.host, address.port or 0, backlog)
+    except ValueError as problem:
+        raise BindError(errno.EBADF, str(problem)) from None
+    except AddressInUse as problem:
+        raise BindError(errno.EADDRINUSE, in_use(address, problem.holder)) from None
+    except OSError as problem:
+        raise BindError(problem.errno, trouble(address, problem)) from None
+
+
+def in_use(address: Address, holder: str | None) -> str:
+    """One line: who is there and how to go on."""
+    by = f" by {holder}" if holder else " by another program"
+    if address.path is not None:
+        return f"{address.path} is in use{by}. Stop it, or choose another path."
+    port = address.port or 0
+    other = port + 1 if port < 65535 else port - 1
+    return (
+        f"Port {port} is in use{by}. Stop it, or choose another port,"
+        f" for example --port {other} (0 takes a free one)."
+    )
+
+
+def trouble(address: Address, problem: OSError) -> str:
+    """One line for whatever else keeps us from listening."""
+    if isinstance(problem, socket.gaierror):
+        return f"The host name {address.host!r} is not known here: {problem.strerror}."
+    if problem.errno == errno.EADDRNOTAVAIL:
+        return (
+            f"This machine has no address {address.host!r}. Use 127.0.0.1 for this machine only,"
+            " 0.0.0.0 for all its addresses."
+        )
+    if problem.errno in (errno.EACCES, errno.EPERM) and address.port is not None:
+        return f"Port {address.port} needs more rights than this user has: use one above 1023."
+    return f"Cannot listen on {address}: {problem.strerror or problem}"
+
+
+def inherited() -> list[socket.socket]:
+    """Sockets that whoever started us has opened: ourselves before a restart, or systemd."""
+    kept = os.environ.pop(KEPT_FDS, "")
+    if kept:
+        return [adopt(int(fd)) for fd in kept.split(",")]
+    try:
+        return systemd_sockets()
+    except ValueError as problem:
+        raise BindError(errno.EBADF, f"LISTEN_FDS: {problem}") from None
+    finally:
+        if os.environ.get("LISTEN_PID") == str(os.getpid()):
+            for name in ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"):
+                os.environ.pop(name, None)  # no child may take them for its own
+
+
+def keep(sockets: Iterable[socket.socket]) -> None:
+    """Let the program that replaces this process find the sockets again."""
+    for sock in sockets:
+        sock.set_inheritable(True)
+    os.environ[KEPT_FDS] = ",".join(str(sock.fileno()) for sock in sockets)
+
+
+def url(sock: socket.socket) -> str:
+    """Where to find a listening socket, as something to click on."""
+    name = sock.getsockname()
+    if isinstance(name, str | bytes):
+        return f"unix:{os.fsdecode(name)}"
+    host, port = str(name[0]), int(name[1])
+    if host in ("0.0.0.0", "::"):
+        host = "127.0.0.1" if host == "0.0.0.0" else "[::1]"
+    elif ":" in host:
+        host = f"[{host}]"
+    return f"http://{host}:{port}/" if port != 80 else f"http://{host}/"
+
+
+def remove_files(sockets: Iterable[socket.socket], addresses: Iterable[Address]) -> None:
+    """Unlink the files of our own unix sockets, when they are closed for good.
+
+    Not those of sockets that systemd handed over: they stay its.
+    """
+    ours = {address.path for address in addresses if address.path is not None}
+    for sock in sockets:
+        try:
+            name = sock.getsockname()
+        except OSError:
+            continue
+        if isinstance(name, str) and name in ours:
+            Path(name).unlink(missing_ok=True)

@@ -1,0 +1,143 @@
+"""Serving an application from Python, until a signal ends it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import sys
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from carboy.server import bind as binding
+from carboy.server.bind import Address, from_host, parse_bind
+from carboy.server.log import ERROR_LOGGER, DirectErrors, ErrorLog
+from carboy.server.settings import Settings, usable_cpus, with_values
+from carboy.server.supervisor import Post, Supervisor
+from carboy.server.worker import Load, Plan, Watcher, Worker
+
+HOST = "127.0.0.1"
+PORT = 8000
+
+log = logging.getLogger(ERROR_LOGGER)
+
+
+def serve(
+    app: Any,
+    *,
+    host: str | None = None,
+    port: int | None = None,
+    bind: str | Iterable[str] = (),
+    fd: int | None = None,
+    workers: int | str = 1,
+    threads: int | None = None,
+    access_log: bool = True,
+    access_log_format: str = "auto",
+    access_log_file: str = "stdout",
+    socket_mode: int | None = None,
+    umask: int | None = None,
+    settings: Settings | None = None,
+    **more: Any,
+) -> None:
+    """Serve a Carboy application or any WSGI callable, on 127.0.0.1:8000 unless told otherwise.
+
+    `bind` is one or more of "host:port", "[::1]:8000", "unix:/path", "fd://3"; `workers` a
+    number of processes or "auto". `more` are fields of Settings (`keepalive_timeout=5`) and,
+    with "limit_" before them, of Limits. Returns when a signal has stopped it; raises
+    BindError when an address cannot be had. With one worker SIGHUP starts the program again.
+    """
+    chosen = with_values(settings or Settings(), more)
+    if threads is not None:
+        chosen = with_values(chosen, {"threads": threads})
+    plan = Plan(
+        addresses=addresses(host, port, bind, fd),
+        workers=count_workers(workers),
+        settings=chosen,
+        access_log=access_log,
+        access_log_format=access_log_format,
+        access_log_file=access_log_file,
+        socket_mode=socket_mode,
+        umask=umask,
+    )
+    code = start(plan, lambda: app)
+    if code:
+        sys.exit(code)
+
+
+def addresses(
+    host: str | None, port: int | None, bind: str | Iterable[str] = (), fd: int | None = None
+) -> tuple[Address, ...]:
+    """All addresses asked for; the default one if there is none."""
+    wanted = [parse_bind(text) for text in ([bind] if isinstance(bind, str) else bind)]
+    if fd is not None:
+        wanted.append(Address(fd=fd))
+    if host is not None or port is not None or not wanted:
+        wanted.insert(0, from_host(HOST if host is None else host, PORT if port is None else port))
+    return tuple(wanted)
+
+
+def count_workers(workers: int | str) -> int:
+    """A number of processes; "auto" is one for each processor we may use."""
+    if workers == "auto":
+        return usable_cpus()
+    count = int(workers)
+    if count < 1:
+        raise ValueError(f"workers has to be at least 1, or 'auto', not {workers!r}.")
+    return count
+
+
+class LogWatcher:
+    """Tells about start and stop in the error log."""
+
+    def ready(self, sockets: Sequence[socket.socket], plan: Plan) -> None:
+        log.info("Serving on %s", " and ".join(map(binding.url, sockets)))
+
+    def stopping(self, running: int) -> None:
+        pass
+
+    def stopped(self) -> None:
+        pass
+
+
+def start(plan: Plan, load: Load, watcher: Watcher | None = None) -> int:
+    """Bind, then serve what `load` returns until stopped; the exit code of the process.
+
+    With several workers each of them calls `load` itself, so that new workers run new code.
+    """
+    watcher = watcher or LogWatcher()
+    if plan.umask is not None:
+        os.umask(plan.umask)
+    sockets = binding.inherited() or binding.open_sockets(
+        plan.addresses, plan.settings.backlog, plan.socket_mode
+    )
+    try:
+        worker = Worker(plan, sockets, load, watcher)
+        return supervise(worker) if plan.workers > 1 else worker.run_alone()
+    finally:
+        binding.remove_files(sockets, plan.addresses)
+        for sock in sockets:
+            sock.close()
+
+
+def supervise(worker: Worker) -> int:
+    """Run the worker in as many processes as its plan says."""
+
+    def work(post: Post) -> int:
+        errors.close()
+        return worker.run_below(post)
+
+    plan = worker.plan
+    supervisor = Supervisor(
+        work,
+        plan.workers,
+        plan.settings.graceful_timeout,
+        lambda: worker.watcher.ready(worker.sockets, plan),
+    )
+    errors = ErrorLog(DirectErrors())
+    try:
+        code = supervisor.run()
+    finally:
+        errors.close()
+    if code == 0:
+        worker.watcher.stopped()
+    return code

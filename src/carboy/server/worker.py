@@ -1,0 +1,183 @@
+"""One process that serves: loads the application, runs the engine, obeys signals.
+
+It is the same alone and below a supervisor; only whom it listens to differs.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from types import FrameType
+from typing import Any, NoReturn, Protocol
+
+from carboy.gateway import for_application
+from carboy.server import systemd
+from carboy.server.access_log import AccessLog
+from carboy.server.bind import Address, keep, remove_files
+from carboy.server.engine import Engine
+from carboy.server.fleet import MERCY
+from carboy.server.log import ERROR_LOGGER, ErrorLog, QueuedErrors, Writer
+from carboy.server.settings import Settings
+from carboy.server.signals import Handlers, Terminal, named
+from carboy.server.supervisor import Post
+
+log = logging.getLogger(ERROR_LOGGER)
+
+Load = Callable[[], Any]
+
+
+class LoadError(Exception):
+    """The application cannot be loaded; the text is complete and for the user."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What to serve on, with how many processes, and what to log."""
+
+    addresses: tuple[Address, ...]
+    workers: int = 1
+    settings: Settings = field(default_factory=Settings)
+    access_log: bool = True
+    access_log_format: str = "auto"
+    access_log_file: str = "stdout"
+    socket_mode: int | None = None
+    umask: int | None = None
+
+
+class Watcher(Protocol):
+    """Who tells the user what is going on. Must not block: two are called by a signal."""
+
+    def ready(self, sockets: Sequence[socket.socket], plan: Plan) -> None: ...
+
+    def stopping(self, running: int) -> None: ...
+
+    def stopped(self) -> None: ...
+
+
+class Logs:
+    """The writer thread of this process and the two logs that feed it."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.writer = Writer()
+        self.errors = ErrorLog(QueuedErrors(self.writer))
+        self.access: AccessLog | None = None
+        if plan.access_log:
+            self.access = AccessLog(self.writer, plan.access_log_format, plan.access_log_file)
+
+    def close(self, timeout: float = 2.0) -> None:
+        self.errors.close()
+        self.writer.close(timeout)
+        if self.access is not None:
+            self.access.close()
+
+
+class Worker:
+    """Runs the engine until a signal or `Engine.stop` ends it."""
+
+    def __init__(
+        self, plan: Plan, sockets: Sequence[socket.socket], load: Load, watcher: Watcher
+    ) -> None:
+        self.plan = plan
+        self.sockets = sockets
+        self.load = load
+        self.watcher = watcher
+        self.restart = False
+        self._interrupts = 0
+        self._terminal = Terminal()
+        self._logs: Logs
+        self._engine: Engine
+
+    def run_alone(self) -> int:
+        """Serve as the only process; the exit code."""
+        try:
+            self._prepare()
+        except LoadError as problem:
+            sys.stderr.write(f"{problem}\n")
+            return 1
+        with Handlers(self._handlers_alone()):
+            self.watcher.ready(self.sockets, self.plan)
+            systemd.notify("READY=1")
+            self._serve()
+        if self.restart:
+            self._start_again()
+        self.watcher.stopped()
+        return 0
+
+    def run_below(self, post: Post) -> int:
+        """Serve as one of several; the exit code."""
+        try:
+            self._prepare()
+        except LoadError as problem:
+            post.failed(str(problem))
+            return 1
+        timeout = self.plan.settings.graceful_timeout + MERCY
+        post.when_orphaned(self._engine.stop, timeout)
+        with Handlers(self._handlers_below()):
+            post.ready()
+            self._serve()
+        return 0
+
+    def _prepare(self) -> None:
+        application = self.load()
+        self._logs = Logs(self.plan)
+        self._engine = Engine(
+            for_application(application), self.sockets, self.plan.settings, self._logs.access
+        )
+
+    def _serve(self) -> None:
+        try:
+            self._engine.run()
+        except BaseException:
+            log.exception("The engine has failed.")
+            raise
+        finally:
+            self._logs.close()
+
+    # --- signals
+
+    def _handlers_alone(self) -> dict[signal.Signals, Any]:
+        handlers: dict[signal.Signals, Any] = {
+            signal.SIGTERM: self._stop,
+            signal.SIGINT: self._interrupted,
+        }
+        handlers |= dict.fromkeys(named("SIGHUP"), self._hung_up)
+        return handlers | dict.fromkeys(named("SIGQUIT"), self._end_at_once)
+
+    def _handlers_below(self) -> dict[signal.Signals, Any]:
+        # What a terminal sends, it sends to the supervisor too, which then tells us.
+        handlers: dict[signal.Signals, Any] = dict.fromkeys(
+            named("SIGINT", "SIGHUP", "SIGQUIT"), lambda number, frame: None
+        )
+        return handlers | {signal.SIGTERM: lambda number, frame: self._engine.stop()}
+
+    def _stop(self, number: int, frame: FrameType | None) -> None:
+        systemd.notify("STOPPING=1")
+        self._engine.stop()
+
+    def _interrupted(self, number: int, frame: FrameType | None) -> None:
+        self._interrupts += 1
+        if self._interrupts > 1:
+            self._end_at_once(number, frame)
+        self.watcher.stopping(len(self._engine.in_flight()))
+        self._stop(number, frame)
+
+    def _hung_up(self, number: int, frame: FrameType | None) -> None:
+        self.restart = not self._terminal.has_gone()
+        self._engine.stop()
+
+    def _end_at_once(self, number: int, frame: FrameType | None) -> NoReturn:
+        remove_files(self.sockets, self.plan.addresses)
+        self._logs.close(0.2)
+        os._exit(128 + number)
+
+    def _start_again(self) -> NoReturn:
+        """Become a fresh process on the same sockets; clients wait in their queues meanwhile."""
+        keep(self.sockets)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])

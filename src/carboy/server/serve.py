@@ -11,9 +11,9 @@ from typing import Any
 
 from carboy.server import bind as binding
 from carboy.server.bind import Address, from_host, parse_bind
-from carboy.server.log import ERROR_LOGGER, DirectErrors, ErrorLog
+from carboy.server.log import ERROR_LOGGER
 from carboy.server.settings import Settings, usable_cpus, with_values
-from carboy.server.supervisor import Post, Supervisor
+from carboy.server.supervisor import Supervisor
 from carboy.server.worker import Load, Plan, Watcher, Worker
 
 HOST = "127.0.0.1"
@@ -90,12 +90,20 @@ class LogWatcher:
     """Tells about start and stop in the error log."""
 
     def ready(self, sockets: Sequence[socket.socket], plan: Plan) -> None:
-        log.info("Serving on %s", " and ".join(map(binding.url, sockets)))
+        places = " and ".join(map(binding.url, sockets))
+        log.info("Serving on %s (Ctrl+C stops it).", places)
 
     def stopping(self, running: int) -> None:
         pass
 
     def stopped(self) -> None:
+        pass
+
+
+class Silent(LogWatcher):
+    """Tells nothing."""
+
+    def ready(self, sockets: Sequence[socket.socket], plan: Plan) -> None:
         pass
 
 
@@ -120,24 +128,19 @@ def start(plan: Plan, load: Load, watcher: Watcher | None = None) -> int:
 
 
 def supervise(worker: Worker) -> int:
-    """Run the worker in as many processes as its plan says."""
+    """Run the worker in as many processes as its plan says; the exit code."""
+    code = supervisor_for(worker).run()
+    if code == 0:
+        worker.watcher.stopped()
+    return code
 
-    def work(post: Post) -> int:
-        errors.close()
-        return worker.run_below(post)
 
+def supervisor_for(worker: Worker) -> Supervisor:
+    """The supervisor of a plan with several workers, not yet running."""
     plan = worker.plan
-    supervisor = Supervisor(
-        work,
+    return Supervisor(
+        worker.run_below,
         plan.workers,
         plan.settings.graceful_timeout,
         lambda: worker.watcher.ready(worker.sockets, plan),
     )
-    errors = ErrorLog(DirectErrors())
-    try:
-        code = supervisor.run()
-    finally:
-        errors.close()
-    if code == 0:
-        worker.watcher.stopped()
-    return code

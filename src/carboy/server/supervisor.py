@@ -24,7 +24,7 @@ from typing import NoReturn
 
 from carboy.server import signals, systemd
 from carboy.server.fleet import Do, Fleet, State
-from carboy.server.log import ERROR_LOGGER
+from carboy.server.log import ERROR_LOGGER, DirectErrors, ErrorLog
 from carboy.server.signals import Inbox, Terminal
 
 log = logging.getLogger(ERROR_LOGGER)
@@ -118,6 +118,7 @@ class Supervisor:
         self._announced = False
         self._terminal = Terminal()
         self._prctl: Callable[..., int] | None = None
+        self._errors: ErrorLog
         self._code = 0
 
     def stop(self, graceful: bool = True) -> None:
@@ -126,6 +127,7 @@ class Supervisor:
 
     def run(self) -> int:
         self._life = os.pipe()
+        self._errors = ErrorLog(DirectErrors())
         # The kernel sends a parent-death signal when the *thread* that forked ends, and only
         # the main thread lives as long as the process.
         self._prctl = _find_prctl() if signals.in_main_thread() else None
@@ -139,6 +141,7 @@ class Supervisor:
                 self._selector.close()
                 for end in self._life:
                     os.close(end)
+                self._errors.close()
         return self._code
 
     def _step(self) -> bool:
@@ -229,6 +232,7 @@ class Supervisor:
             self._leave_supervisor()
             _reset_signals()
             self._die_with_parent()
+            self._errors.close()
             code = self.work(Post(self._life[0], post))
         except SystemExit as end:
             code = end.code if isinstance(end.code, int) else int(end.code is not None)

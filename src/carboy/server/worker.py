@@ -126,7 +126,11 @@ class Worker:
         application = self.load()
         self._logs = Logs(self.plan)
         self._engine = Engine(
-            for_application(application), self.sockets, self.plan.settings, self._logs.access
+            for_application(application),
+            self.sockets,
+            self.plan.settings,
+            self._logs.access,
+            processes=self.plan.workers > 1,
         )
 
     def _serve(self) -> None:

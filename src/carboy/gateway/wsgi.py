@@ -157,14 +157,14 @@ def environ_of(
 class Call:
     """One call of the application: what start_response was given, and write."""
 
-    __slots__ = ("answering", "exchange", "headers", "status", "writer")
+    # Attributes of the class until they change: one is made for every request.
+    status: str | None = None
+    headers: Headers = []
+    writer: Callable[[bytes], object] | None = None
+    answering = False  # the head is out or about to be: it cannot be changed
 
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
-        self.status: str | None = None
-        self.headers: Headers = []
-        self.writer: Callable[[bytes], object] | None = None
-        self.answering = False  # the head is out or about to be: it cannot be changed
 
     def start_response(
         self, status: str, headers: Headers, exc_info: ExcInfo | None = None
@@ -226,18 +226,18 @@ class WsgiGateway:
 
     def __init__(self, app: Application) -> None:
         self.app = app
-        self._keys: dict[tuple[str, str], Hashable] = {}
+        self._keys: dict[str, str] = {}
 
     def prepare(self, exchange: Exchange) -> Hashable:
         """Method and path with the parts that look like values taken out."""
         head = exchange.head
-        seen = (head.method, head.path)
-        return self._keys.get(seen) or self._learn(seen)
+        seen = head.method + head.path
+        return self._keys.get(seen) or self._learn(head, seen)
 
-    def _learn(self, seen: tuple[str, str]) -> Hashable:
+    def _learn(self, head: RequestHead, seen: str) -> str:
         if len(self._keys) >= SHAPES:
             self._keys.clear()  # cheaper than any order of leaving, and as rare
-        key = self._keys[seen] = (seen[0], path_shape(seen[1]))
+        key = self._keys[seen] = f"{head.method} {path_shape(head.path)}"
         return key
 
     def body_limit(self, exchange: Exchange) -> int | None:

@@ -44,6 +44,12 @@ class Answering:
         self.sendfile = settings.sendfile and can_sendfile()
         self.before_waiting: Callable[[], None] = _nothing
         self.stopping = False
+        self.plain = access is None  # an answer in one piece needs nothing but sending
+
+    def stop(self) -> None:
+        """From now on every answer is the last of its connection."""
+        self.stopping = True
+        self.plain = False
 
     # --- whole answers
 

@@ -106,25 +106,32 @@ class Connection:
 
     # --- sending
 
-    def push(self, data: bytes) -> None:
-        """Send `data`, keeping what the socket does not take. Never blocks, never raises."""
-        if self.broken:
-            return
-        sent = 0
-        if self.out is None:
+    def push(self, data: bytes) -> bool:
+        """Send `data`, keeping what the socket does not take; whether it took everything.
+
+        Never blocks and never raises.
+        """
+        if self.out is None and not self.broken:
             try:
                 sent = self.sock.send(data)
+                if sent == len(data):
+                    return True
             except BlockingIOError:
-                pass
+                sent = 0
             except OSError:
                 self.broken = True
-                return
+                return False
             self.moved += sent
-            if sent == len(data):
-                return
             self.out = deque()
-        self.out.append(memoryview(data)[sent:])
-        self.pending += len(data) - sent
+            self._keep(memoryview(data)[sent:])
+        elif not self.broken:
+            self._keep(memoryview(data))
+        return False
+
+    def _keep(self, rest: memoryview) -> None:
+        if self.out is not None and rest:
+            self.out.append(rest)
+            self.pending += len(rest)
 
     def flush(self, sendfile: bool = True) -> bool:
         """Send more of what is kept; whether everything is out, or never will be."""
@@ -192,6 +199,13 @@ class Connection:
                 self.give_up()
         if self.broken:
             raise ClientGone
+
+    def early_hints(self, headers: list[tuple[str, str]]) -> None:
+        """Send a 103 with these fields, at once (RFC 8297); nothing to an HTTP/1.0 client.
+
+        Raises LocalProtocolError when the answer has begun.
+        """
+        self.push(self.machine.informational("103 Early Hints", headers))
 
     # --- ending
 

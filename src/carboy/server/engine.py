@@ -74,6 +74,10 @@ class Engine:
         self._gateway = gateway
         self._prepare = gateway.prepare
         self._handle = gateway.handle
+        self._averages = self.learned.averages
+        self._budget = settings.inline_budget
+        self._worth = self.learned.worth
+        self._read_size = settings.read_size
         self._waker = Waker()
         self._given_back: deque[ServerExchange] = deque()
         self._next_tick = 0.0
@@ -138,6 +142,8 @@ class Engine:
         except Deposed:
             pass
         except BaseException as error:
+            if self._over.is_set():
+                return  # the end overtook this turn: the poller is closed already
             # A fault of ours, not of an application: better end than serve half.
             log.critical("The engine failed.", exc_info=error)
             self._failure = error
@@ -228,7 +234,7 @@ class Engine:
     def _read(self, lead: Lead, connection: Connection) -> None:
         """The path of nearly every request: octets in, and the answer out."""
         try:
-            data = connection.sock.recv(self.settings.read_size)
+            data = connection.sock.recv(self._read_size)
         except BlockingIOError:
             return
         except OSError:
@@ -365,35 +371,51 @@ class Engine:
 
     def _dispatch(self, lead: Lead, exchange: ServerExchange, slow: bool = False) -> None:
         """Run the exchange here, when it is quick, or away."""
+        key = exchange.key
+        average = self._averages.get(key, 0.0)
         crew = self.crew
-        connection = exchange.connection
         exchange.began = began = clock()
-        if not crew.alone and (
-            slow or not self.learned.is_quick(exchange.key) or crew.away > crew.threads
-        ):
-            connection.exchange = exchange
-            connection.enter(RUNNING, began)
-            crew.submit(exchange)
+        if (slow or average > self._budget or crew.away > crew.threads) and not crew.alone:
+            self._send_away(exchange, began)
             return
         slot = lead.slot
         slot.append(exchange)
         if crew.asleep:
             crew.ring()
+        connection = exchange.connection
+        machine = connection.machine
         answering = self.answering
+        whole = False
         try:
-            answer = self._handle(exchange)
+            status, headers, body, close = answer = self._handle(exchange)
+            if close is None and body.__class__ is bytes and answering.plain:
+                # What Answering.deliver does for nearly every answer, without its calls.
+                whole = connection.push(
+                    machine.whole_response(status, headers, body, answering.extra.lines)
+                )
+            else:
+                answering.deliver(exchange, answer)
         except BaseException as error:
             answering.fail(exchange, error)
-        else:
-            answering.deliver(exchange, answer)
         now = clock()
         try:
             slot.pop()
         except IndexError:
             self._return(exchange, now - began)
             raise Deposed from None
-        self.learned.note(exchange.key, now - began)
-        self._answered(lead, exchange, now)
+        if average or now - began > self._worth:
+            self.learned.note(key, now - began)
+        exchange.forget_environ()
+        if whole and exchange.body is None and not machine.must_close and not machine.buffered:
+            connection.since = now
+        else:
+            self._answered(lead, exchange, now)
+
+    def _send_away(self, exchange: ServerExchange, now: float) -> None:
+        connection = exchange.connection
+        connection.exchange = exchange
+        connection.enter(RUNNING, now)
+        self.crew.submit(exchange)
 
     def _run_away(self, exchange: ServerExchange) -> None:
         """Run the exchange on a thread that does not lead, and give it back."""
@@ -416,6 +438,7 @@ class Engine:
         given_back = self._given_back
         while given_back:
             exchange = given_back.popleft()
+            exchange.forget_environ()
             self.crew.given_back()
             self.learned.note(exchange.key, exchange.seconds)
             self._answered(lead, exchange, clock())
@@ -513,7 +536,7 @@ class Engine:
 
     def _drain(self, connection: Connection) -> None:
         try:
-            data = connection.sock.recv(self.settings.read_size)
+            data = connection.sock.recv(self._read_size)
         except BlockingIOError:
             return
         except OSError:
@@ -530,6 +553,7 @@ class Engine:
             connection.cut()
             return
         connection.phase = CLOSED
+        connection.environ = None  # it leads back to the connection
         self._watch(connection, 0)
         self.connections.pop(connection.fd, None)
         if connection.intake is not None:
@@ -543,7 +567,7 @@ class Engine:
 
     def _begin_stop(self, lead: Lead, now: float) -> None:
         if not self.answering.stopping:
-            self.answering.stopping = True
+            self.answering.stop()
             self.door.close()
             # A request that is here already is answered; only then is idle idle.
             self._turn_once_more(lead)

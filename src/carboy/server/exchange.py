@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from carboy.gateway.wsgi import connection_variables, field_variables, request_variables
-from carboy.protocol.errors import LocalProtocolError
 from carboy.protocol.events import RequestHead
 
 if TYPE_CHECKING:
@@ -55,7 +54,6 @@ class ServerExchange:
             environ = self._environ = template.copy()
             request_variables(environ, head, self.body, self.body_size)
             environ["carboy.exchange"] = self
-            environ["wsgi.early_hints"] = self.early_hints
         return environ
 
     def _template(self) -> dict[str, Any]:
@@ -64,6 +62,7 @@ class ServerExchange:
         template = {
             **answering.environ,
             **connection_variables(self.scheme, self.server, self.peer),
+            "wsgi.early_hints": connection.early_hints,
             **field_variables(self.head, answering.settings.limits.underscore_fields),
         }
         # An absolute-form target changes the host under the same fields (RFC 9112, 3.2.2).
@@ -76,13 +75,9 @@ class ServerExchange:
         """Send a head before the body is known; gives `write` (PEP 3333)."""
         return self.answering.start(self, status, headers)
 
-    def early_hints(self, headers: Headers) -> None:
-        """Send a 103 with these fields, at once (RFC 8297); nothing to an HTTP/1.0 client."""
-        if self.head_begun:
-            raise LocalProtocolError("Early hints come before the answer, which has begun.")
-        if self.head.minor:
-            machine = self.connection.machine
-            self.connection.push(machine.informational("103 Early Hints", headers))
+    def forget_environ(self) -> None:
+        """The answer is finished: the two no longer keep each other alive."""
+        self._environ = None
 
     def request_line(self) -> str:
         """As the client wrote it, for logs."""

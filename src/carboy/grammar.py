@@ -38,7 +38,7 @@ _IPV6 = "|".join(
     )
 )
 _IPVFUTURE = r"[vV][0-9A-Fa-f]{1,8}\.[0-9A-Za-z\-._~!$&'()*+,;=:]{1,64}"
-_REG_NAME = r"(?:[0-9A-Za-z\-._~!$&'()*+,;=]|%[0-9A-Fa-f]{2})++"
+_REG_NAME = r"(?:[0-9A-Za-z\-._~!$&'()*+,;=]++|%[0-9A-Fa-f]{2})++"
 _PORT = "(?:6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[0-9]{0,4})"
 # RFC 9110, section 7.2: Host = uri-host [ ":" port ]. An empty host names no http resource
 # (RFC 9110, section 4.2.1), so it is not one here. No userinfo: RFC 9110, section 4.2.4.

@@ -58,7 +58,7 @@ class ChunkReader:
             if not size:
                 self._in_trailers = True
                 return self._trailers(buffer)
-        if not len(buffer):
+        if not buffer.octets:
             return None
         octets = buffer.take(self._left)
         self._left -= len(octets)

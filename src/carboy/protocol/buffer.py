@@ -10,37 +10,37 @@ class ReceiveBuffer:
     it has looked, so any way of feeding costs time linear in the input.
     """
 
-    __slots__ = ("_octets", "_searched")
+    __slots__ = ("_searched", "octets")
 
     def __init__(self) -> None:
-        self._octets = bytearray()
+        self.octets = bytearray()  # to read; change it by the methods
         self._searched = 0
 
     def __len__(self) -> int:
-        return len(self._octets)
+        return len(self.octets)
 
     def feed(self, data: bytes) -> None:
         """Append octets."""
-        self._octets += data
+        self.octets += data
 
     def clear(self) -> None:
         """Forget everything."""
-        self._octets = bytearray()
+        self.octets = bytearray()
         self._searched = 0
 
     def first(self) -> int:
         """The next octet, or -1."""
-        return self._octets[0] if self._octets else -1
+        return self.octets[0] if self.octets else -1
 
     def find(self, needle: bytes) -> int:
         """Where `needle` stands first, or -1."""
-        return self._octets.find(needle)
+        return self.octets.find(needle)
 
     def take(self, count: int) -> bytes:
         """At most `count` octets, removed."""
-        octets = self._octets
+        octets = self.octets
         if count >= len(octets):
-            self._octets = bytearray()
+            self.octets = bytearray()
             self._searched = 0
             return bytes(octets)
         piece = bytes(octets[:count])
@@ -50,12 +50,12 @@ class ReceiveBuffer:
 
     def line(self) -> bytes | None:
         """The octets up to and with the next LF, removed; None if there is no LF yet."""
-        end = self._octets.find(b"\n", self._searched) + 1
+        end = self.octets.find(b"\n", self._searched) + 1
         if not end:
-            self._searched = len(self._octets)
+            self._searched = len(self.octets)
             return None
         return self.take(end)
 
     def peek(self, count: int) -> bytes:
         """A copy of at most the first `count` octets."""
-        return bytes(self._octets[:count])
+        return bytes(self.octets[:count])

@@ -8,24 +8,14 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
+from . import response
 from .body import ChunkReader
 from .buffer import ReceiveBuffer
 from .errors import LocalProtocolError, RemoteProtocolError
 from .events import Data, Event, Fields, RequestHead, Signal
 from .head import HeadReader, quick_head
 from .limits import Limits
-from .response import (
-    DEFAULTS,
-    Trait,
-    check_coding,
-    connection_options,
-    declared_length,
-    encode_line,
-    encode_status,
-    lines,
-    statuses,
-    without_defaults,
-)
+from .response import encode_lines, encode_status, ordinary_response
 from .states import Reading, Writing
 
 IDLE, HEAD, LENGTH, CHUNKS = Reading.IDLE, Reading.HEAD, Reading.LENGTH, Reading.CHUNKS
@@ -33,7 +23,6 @@ ENDING, DONE, CLOSED, ERROR = Reading.ENDING, Reading.DONE, Reading.CLOSED, Read
 WAITING, ANSWERED = Writing.WAITING, Writing.DONE
 NEED_DATA = Signal.NEED_DATA
 
-_REMOVED = int(Trait.CONNECTION | Trait.CODING | Trait.HOP)
 _TLS_HANDSHAKE = 22
 
 
@@ -59,6 +48,7 @@ class Connection:
         "_received",
         "_remaining",
         "_to_write",
+        "_unread",
         "excess",
         "head",
         "must_close",
@@ -90,17 +80,25 @@ class Connection:
         self._continued = False
         self._body_limit = limits.body
         self._to_write = 0
+        self._unread = False
 
     # -- in ------------------------------------------------------------------------------------
 
     def receive(self, data: bytes) -> Event:
         """Feed octets (b"": the peer has sent its last) and give the next event."""
-        if self.reading is IDLE and data[-4:] == b"\r\n\r\n" and len(data) <= self._quick:
-            head = quick_head(data, self._limits)
-            if head is not None:
-                self._accept(head)
-                return head
-        if self.reading is CLOSED or self.reading is ERROR:
+        if self.reading is IDLE and len(data) <= self._quick:
+            if data[-4:] == b"\r\n\r\n":
+                head = quick_head(data, self._limits)
+                if head is not None:
+                    self.head = head
+                    self.writing = WAITING
+                    self.must_close = not head.keep_alive
+                    if head.content_length:
+                        self._expect_body(head)
+                    else:
+                        self.reading = DONE
+                    return head
+        elif self.reading is CLOSED or self.reading is ERROR:
             return Signal.CLOSED
         if data:
             self._buffer.feed(data)
@@ -110,8 +108,19 @@ class Connection:
 
     def next_event(self) -> Event:
         """The next event without new octets."""
+        reading = self.reading
         try:
-            event = self._next()
+            if reading is LENGTH:
+                event = self._next_counted()
+            elif reading is ENDING:
+                self.reading = DONE
+                return Signal.END_OF_MESSAGE
+            elif reading is IDLE or reading is HEAD:
+                event = self._next_head()
+            elif reading is CHUNKS:
+                event = self._next_chunked()
+            else:
+                return Signal.PAUSED if reading is DONE else Signal.CLOSED
             if event is NEED_DATA and self._eof:
                 return self._ended()
         except RemoteProtocolError:
@@ -119,23 +128,10 @@ class Connection:
             raise
         return event
 
-    def _next(self) -> Event:
-        reading = self.reading
-        if reading is IDLE or reading is HEAD:
-            return self._next_head()
-        if reading is LENGTH:
-            return self._next_counted()
-        if reading is CHUNKS:
-            return self._next_chunked()
-        if reading is ENDING:
-            self.reading = DONE
-            return Signal.END_OF_MESSAGE
-        if reading is DONE:
-            return Signal.PAUSED
-        return Signal.CLOSED
-
     def _ended(self) -> Event:
-        if self.reading is IDLE:
+        reader = self._reader
+        nothing_came = reader is None or (reader.request_line is None and not self._buffer.octets)
+        if self.reading is IDLE or (self.reading is HEAD and nothing_came):
             self.reading = CLOSED
             self.must_close = True
             return Signal.CLOSED
@@ -143,6 +139,7 @@ class Connection:
 
     def _fail(self) -> None:
         self.reading = ERROR
+        self._unread = True
         self.must_close = True
         self._buffer.clear()
 
@@ -169,7 +166,7 @@ class Connection:
     def _next_head(self) -> Event:
         buffer = self._buffer
         if self._reader is None:
-            if not len(buffer):
+            if not buffer.octets:
                 return NEED_DATA
             quick = self._begin_head()
             if quick is not None:
@@ -198,9 +195,11 @@ class Connection:
     def _begin_head(self) -> RequestHead | None:
         """The whole head, if the buffer has it and it is an ordinary one; else a line reader."""
         buffer = self._buffer
+        self.reading = HEAD
+        self.head = None
+        self.writing = Writing.NOTHING
         if buffer.first() == _TLS_HANDSHAKE:
             raise RemoteProtocolError(400, "this port speaks plain HTTP, not TLS")
-        self.reading = HEAD
         end = buffer.find(b"\r\n\r\n") + 4
         if 4 <= end <= self._quick:
             head = quick_head(buffer.peek(end), self._limits)
@@ -213,7 +212,7 @@ class Connection:
 
     def _next_counted(self) -> Event:
         self._check_limit()
-        if not len(self._buffer):
+        if not self._buffer.octets:
             return NEED_DATA
         octets = self._buffer.take(self._remaining)
         self._remaining -= len(octets)
@@ -224,7 +223,7 @@ class Connection:
 
     def _next_chunked(self) -> Event:
         chunks = self._chunks
-        if chunks is None or not len(self._buffer):
+        if chunks is None or not self._buffer.octets:
             return NEED_DATA
         self._received = True
         octets = chunks.next(self._buffer, self._body_limit)
@@ -278,7 +277,7 @@ class Connection:
     @property
     def request_unread(self) -> bool:
         """Whether octets of the request are still to come from the peer."""
-        return self.reading not in (IDLE, ENDING, DONE)
+        return self._unread or self.reading in (HEAD, LENGTH, CHUNKS)
 
     @property
     def response_complete(self) -> bool:
@@ -317,6 +316,21 @@ class Connection:
         Content-Length and Connection are added where needed, and `extra`, encoded default
         lines (Server, Date), where the application has not sent its own.
         """
+        request = self.head
+        if (
+            self.reading is DONE
+            and self.writing is WAITING
+            and not self.must_close
+            and request is not None
+            and request.minor
+            and request.method != "HEAD"
+        ):
+            answer = ordinary_response(status, headers, body, extra)
+            if answer is not None:
+                self.writing = ANSWERED
+                # IDLE says that the buffer is empty: what waits comes before new octets.
+                self.reading = HEAD if self._buffer.octets else IDLE
+                return answer
         head = self._response_head(status, headers, extra, len(body))
         if self.writing is Writing.LENGTH:
             return head + self.send_data(body) + self.end_response()
@@ -333,37 +347,25 @@ class Connection:
     def _response_head(self, status: str, headers: Fields, extra: bytes, size: int | None) -> bytes:
         if self.writing is not WAITING:
             raise LocalProtocolError("this request was answered already, or there is none")
-        status_line, code = statuses.get(status) or encode_status(status)
+        status_line, code = encode_status(status)
         if code < 200:
             raise LocalProtocolError(f"{status} is no final answer: use informational()")
-        encoded = [lines.get(pair) or encode_line(pair) for pair in headers]
+        encoded = encode_lines(headers)
         traits = 0
-        for entry in encoded:
-            traits |= entry[1]
-        options: list[str] = []
-        length = None
-        removed = 0
-        if traits:
-            if traits & Trait.LENGTH:
-                length = declared_length(headers)
-            if traits & Trait.CODING:
-                check_coding(headers)
-            if traits & Trait.CONNECTION:
-                options = connection_options(headers)
-            if traits & DEFAULTS:
-                extra = without_defaults(extra, traits)
-            removed = traits & _REMOVED
-            if traits & Trait.LENGTH:
-                removed |= Trait.LENGTH
+        for _, trait in encoded:
+            traits |= trait
+        length = response.declared_length(headers) if traits & response.LENGTH else None
+        options = response.connection_options(headers) if traits & response.CONNECTION else []
+        if traits & response.CODING:
+            response.check_coding(headers)
+        if traits & response.DEFAULTS:
+            extra = response.without_defaults(extra, traits)
         # Nothing is refused below this line: only now the state may change.
         self._begin_answer(code, length, size, options)
         parts = [status_line]
-        if removed:
-            parts += [line for line, trait in encoded if not trait & removed]
-        else:
-            parts += [line for line, _ in encoded]
+        parts += [line for line, trait in encoded if not trait & response.WIRE]
         parts.append(extra)
-        parts.append(self._framing_lines(code, length, size))
+        parts.append(self._framing_line(code, length, size))
         parts.append(self._connection_line(options))
         parts.append(b"\r\n")
         return b"".join(parts)
@@ -377,7 +379,7 @@ class Connection:
         if self.reading is not DONE or "close" in options:
             self.must_close = True
         head = self.head
-        if code in (204, 304) or (head is not None and head.method == "HEAD"):
+        if code in response.BODILESS or (head is not None and head.method == "HEAD"):
             self.writing = Writing.BODILESS
         elif length is not None or size is not None:
             self.writing = Writing.LENGTH
@@ -388,7 +390,7 @@ class Connection:
             self.writing = Writing.UNTIL_CLOSE
             self.must_close = True
 
-    def _framing_lines(self, code: int, length: int | None, size: int | None) -> bytes:
+    def _framing_line(self, code: int, length: int | None, size: int | None) -> bytes:
         if self.writing is Writing.CHUNKED:
             return b"Transfer-Encoding: chunked\r\n"
         if code == 204 or self.writing is Writing.UNTIL_CLOSE:
@@ -457,19 +459,21 @@ class Connection:
         if self.reading is not DONE:
             self.must_close = True
         if self.must_close:
+            self._unread = self.reading is not DONE or len(self._buffer) > 0
             self.reading = CLOSED
             self._buffer.clear()
         else:
-            self.reading = IDLE
+            # IDLE says that the buffer is empty: what waits in it comes before new octets.
+            self.reading = HEAD if self._buffer.octets else IDLE
 
     def informational(self, status: str, headers: Fields) -> bytes:
         """An interim answer such as 103; b"" for an HTTP/1.0 client, which knows none."""
-        line, code = statuses.get(status) or encode_status(status)
+        line, code = encode_status(status)
         if code >= 200 or code == 101:
             raise LocalProtocolError(f"{status} is no interim answer")
         if self.writing is not WAITING:
             raise LocalProtocolError("an interim answer comes before the final one")
-        fields = [lines.get(pair) or encode_line(pair) for pair in headers]
+        fields = encode_lines(headers)
         if self.head is None or not self.head.minor:
             return b""
         return b"".join((line, *(octets for octets, trait in fields if not trait), b"\r\n"))
@@ -477,20 +481,18 @@ class Connection:
     def error_response(self, error: RemoteProtocolError, extra: bytes) -> bytes:
         """A short text that says what was wrong; the connection has to be closed after it.
 
-        b"" when an answer is under way already.
+        b"" when an answer is under way or complete.
         """
-        begun = self.response_started and not self.response_complete
-        refused_head = self.reading is ERROR and self._reader is not None
+        answerable = self.writing is WAITING or self.writing is Writing.NOTHING
         self._fail()
-        if begun:
-            self.writing = ANSWERED
+        self.writing = ANSWERED
+        if not answerable:
             return b""
         try:
             reason = HTTPStatus(error.status).phrase
         except ValueError:
             reason = "Error"
         body = f"{error.status} {reason}: {error.message}\n".encode("latin-1", "replace")
-        self.writing = ANSWERED
         answer = b"".join(
             (
                 b"HTTP/1.1 %d %b\r\n" % (error.status, reason.encode()),
@@ -499,6 +501,4 @@ class Connection:
                 b"Connection: close\r\n\r\n",
             )
         )
-        if self.head is not None and self.head.method == "HEAD" and not refused_head:
-            return answer
-        return answer + body
+        return answer if self.head is not None and self.head.method == "HEAD" else answer + body

@@ -6,7 +6,11 @@ block that arrived; they are split only when somebody asks for them.
 
 from __future__ import annotations
 
+import re
 from enum import Enum
+
+_host_line = re.compile(rb"(?:\A|\n)[Hh][Oo][Ss][Tt]:[ \t]*+([^\r]*+)").search
+_field_lines = re.compile(r"([^:]++):[ \t]*+([^\r]*+)\r\n").findall
 
 Fields = list[tuple[str, str]]
 
@@ -14,28 +18,23 @@ Fields = list[tuple[str, str]]
 class RequestHead:
     """One request line and its field section, validated (RFC 9112, sections 2 to 5).
 
+    Fields whose name has "_" are not there unless `Limits.underscore_fields` lets them.
+
     Text attributes hold latin-1 decoded octets, still percent-encoded. `path` and `query`
     are the two halves of the origin-form target (an absolute-form target has already lost
-    its scheme and authority, and the authority stands in `host`); `has_query` tells "/a?"
-    from "/a". `content_length` is None when there was no such line.
+    its scheme and authority, and the authority replaces Host, here and among the fields);
+    `has_query` tells "/a?" from "/a". `content_length` is None when there was no such line.
     """
 
-    __slots__ = (
-        "_fields",
-        "block",
-        "chunked",
-        "content_length",
-        "expect_continue",
-        "has_query",
-        "host",
-        "keep_alive",
-        "method",
-        "minor",
-        "path",
-        "query",
-        "target",
-        "upgrade",
-    )
+    # Not slotted: the quick path of head.py makes a head without calling `__init__`, and leaves
+    # what is rare to these defaults.
+    has_query = False
+    chunked = False
+    expect_continue = False
+    upgrade = False
+    content_length: int | None = None
+    _host: str | None = None
+    _fields: Fields | None = None
 
     def __init__(
         self,
@@ -51,29 +50,30 @@ class RequestHead:
         self.target = target
         self.path = path
         self.query = query
-        self.has_query = False
         self.minor = minor  # 0 or 1: HTTP/1.0 or HTTP/1.1
-        self.host = host
         self.block = block  # field lines, each ended by CRLF, without the empty line
-        self.content_length: int | None = None
-        self.chunked = False
         self.keep_alive = minor == 1
-        self.expect_continue = False
-        self.upgrade = False
-        self._fields: Fields | None = None
+        self._host = host
 
     @property
     def has_body(self) -> bool:
         """Whether octets of content follow the head."""
         return self.chunked or bool(self.content_length)
 
+    @property
+    def host(self) -> str:
+        """The authority of the target, or the Host line; "" if HTTP/1.0 sent none."""
+        if self._host is None:
+            match = _host_line(self.block)
+            self._host = match.group(1).decode("latin-1").rstrip(" \t") if match else ""
+        return self._host
+
     def fields(self) -> Fields:
         """Every field line in the order received, names as sent, values trimmed of SP and HTAB."""
         if self._fields is None:
-            pairs: Fields = []
-            for line in self.block.decode("latin-1").split("\r\n")[:-1]:
-                name, _, value = line.partition(":")
-                pairs.append((name, value.strip(" \t")))
+            pairs: Fields = _field_lines(self.block.decode("latin-1"))
+            if b" \r" in self.block or b"\t\r" in self.block:
+                pairs = [(name, value.rstrip(" \t")) for name, value in pairs]
             self._fields = pairs
         return self._fields
 

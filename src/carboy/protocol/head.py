@@ -16,7 +16,11 @@ from .events import RequestHead
 from .limits import Limits
 
 # Methods of the quick path, which have no rule of their own (CONNECT has).
-_METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH"))
+_METHODS = {
+    name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
+}
+_SLASH = 0x2F
+_new = RequestHead.__new__
 
 # One pass that lower-cases and makes every control octet but HTAB and LF a CR. Then: the pattern
 # below sees to it that each CR is followed by LF; and when the result has as many LFs as the
@@ -25,19 +29,37 @@ _FOLD = bytes(
     13 if (i < 32 and i not in (9, 10)) or i == 127 else i + 32 if 65 <= i <= 90 else i
     for i in range(256)
 )
-# Field lines, folded. Possessive throughout: linear. `[^\r]` is the one loop of the engine that
-# costs next to nothing. A name with "_" does not match: the line reader sees to it.
-# Groups: 1 a second host, 2 host, 3 a second connection, 4 connection, 5 needs a closer look.
-_folded_lines = re.compile(
-    rb"(?:(?>"
-    rb"host:(?(2)()|)[ \t]*+([^\r]*+)"
-    rb"|connection:(?(4)()|)[ \t]*+([^\r]*+)"
-    rb"|(content-length|transfer-encoding|expect|upgrade):[^\r]*+"
-    rb"|[a-z0-9!#$%&'*+\-.^`|~]++:[^\r]*+"
-    rb")\r\n)*+"
-).fullmatch
-_host = re.compile(HOST.encode()).fullmatch
+_TOKEN = rb"0-9!#$%&'*+\-.^`|~"  # and letters; a name with "_" is for the line reader
 
+
+def _lines_pattern(value: bytes) -> re.Pattern[bytes]:
+    """Field lines in lower case, with `value` for an octet of a value. Possessive, so linear.
+
+    Groups: a second host, host, a second connection, connection, a second content-length,
+    content-length, a field that needs a closer look. The first alternative takes the lines no
+    other one could, and saves trying them.
+    """
+    letters = b"[a-z" + _TOKEN + b"]*+:"
+    named = b"[ \t]*+(" + value + b"*+)"
+    return re.compile(
+        b"(?:(?:[abdfgi-svw-z" + _TOKEN + b"]" + letters + value + b"*+"
+        b"|host:(?(2)()|)" + named + b"|connection:(?(4)()|)" + named +
+        b"|content-length:(?(6)()|)" + named +
+        b"|(transfer-encoding|expect|upgrade):" + value + b"*+"
+        b"|[cehtu]" + letters + value + b"*+"
+        rb")\r\n)*+"
+    )  # fmt: skip
+
+
+_short_lines = _lines_pattern(rb"[^\x00-\x08\x0a-\x1f\x7f]").fullmatch
+# Of folded lines. `[^\r]` is the one loop of the engine that costs next to nothing.
+_folded_lines = _lines_pattern(rb"[^\r]").fullmatch
+_quick_host = re.compile(rb"[a-z0-9.\-]++(?::[0-9]{1,4}+|:[1-5][0-9]{4})?+").fullmatch
+# Hosts that were valid once: a server is called by few names. Bounded: when full it starts anew.
+_HOSTS_SIZE = 256
+_hosts: set[bytes | None] = set()
+_host = re.compile(rb"[a-z0-9.\-]++(?::[0-9]{1,4}+|:[1-5][0-9]{4})?+").fullmatch
+_host = re.compile(HOST.encode()).fullmatch
 _FRAMING = frozenset(
     (b"host", b"connection", b"content-length", b"transfer-encoding", b"expect", b"upgrade")
 )
@@ -79,44 +101,68 @@ def _bad(message: str, status: int = 400) -> RemoteProtocolError:
 def quick_head(octets: bytes, limits: Limits) -> RequestHead | None:
     """The head that `octets` are from first to last, or None if a closer look is needed.
 
-    The caller has made sure that there are at most `limits.quick` octets.
+    The caller has made sure that there are at most `limits.quick` octets. HTTP/1.0 is not quick.
     """
-    text = octets.decode("latin-1")
     try:
-        method, target, rest = text.split(" ", 2)
-    except ValueError:
+        method, raw, rest = octets.split(b" ", 2)
+        if raw[0] != _SLASH or b"#" in raw or rest[:10] != b"HTTP/1.1\r\n":
+            return None
+    except (ValueError, IndexError):
         return None
+    target = raw.decode("latin-1")
+    if method not in _METHODS or not target.isprintable():
+        return None
+    block = rest[10:-2]
+    if len(octets) <= limits.short:
+        match = _short_lines(block.lower())
+        if match is None:
+            return None
+    else:
+        folded = block.translate(_FOLD)
+        match = _folded_lines(folded)
+        count = folded.count(b"\n")
+        if match is None or count != block.count(b"\r") or count > limits.fields_count:
+            return None
+    more, host, too_many, connection, even_more, length, special = match.groups()
     if (
-        not rest.startswith("HTTP/1.1\r\n")
-        or method not in _METHODS
-        or target[:1] != "/"
-        or "#" in target
-        or not target.isprintable()
-    ):
-        return None
-    block = octets[len(method) + len(target) + 12 : -2]
-    folded = block.translate(_FOLD)
-    match = _folded_lines(folded)
-    if match is None:
-        return None
-    again, host, too_many, connection, special = match.groups()
-    lines = folded.count(b"\n")
-    if (
-        again is not None
-        or too_many is not None
+        more is not None
         or special is not None
-        or host is None
-        or (connection is not None and connection != b"keep-alive")
-        or lines != block.count(b"\r")
-        or lines > limits.fields_count
-        or not _host(host)
+        or too_many is not None
+        or even_more is not None
+        or (host not in _hosts and not _check_host(host))
     ):
         return None
-    path, question, query = target.partition("?")
-    start, end = match.span(2)
-    head = RequestHead(method, target, path, query, 1, block[start:end].decode("latin-1"), block)
-    head.has_query = question != ""
+    head = _new(RequestHead)
+    head.method = _METHODS[method]
+    head.target = target
+    head.minor = 1
+    head.block = block
+    head.keep_alive = True
+    head.content_length = None
+    if b"?" in raw:
+        head.path, _, head.query = target.partition("?")
+        head.has_query = True
+    else:
+        head.path = target
+        head.query = ""
+    if connection is not None and connection != b"keep-alive":
+        if connection != b"close":
+            return None
+        head.keep_alive = False
+    if length is not None:
+        if not _digits(length):
+            return None
+        head.content_length = int(length)
     return head
+
+
+def _check_host(host: bytes | None) -> bool:
+    if host is None or not _quick_host(host):
+        return False
+    if len(_hosts) >= _HOSTS_SIZE:
+        _hosts.clear()
+    _hosts.add(host)
+    return True
 
 
 # -- the careful way ---------------------------------------------------------------------------

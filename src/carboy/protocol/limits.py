@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+# Up to here a pattern that looks at each octet is quicker than three passes that hardly do.
+_SHORT = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,8 +23,12 @@ class Limits:
     # so that a body of one-octet chunks with long extensions stays cheap.
     chunk_overhead: int = 16 * 1024
     underscore_fields: bool = False  # let names with "_" reach the environ, where they shadow "-"
+    # Derived: a head of at most `quick` octets exceeds no limit but perhaps the number of fields,
+    # one of at most `short` not that either (a field line has four octets or more).
+    quick: int = field(init=False, repr=False, compare=False)
+    short: int = field(init=False, repr=False, compare=False)
 
-    @property
-    def quick(self) -> int:
-        """A head of at most so many octets can exceed no limit but the number of fields."""
-        return min(self.request_line, self.field_line, self.fields_size)
+    def __post_init__(self) -> None:
+        quick = min(self.request_line, self.field_line, self.fields_size)
+        object.__setattr__(self, "quick", quick)
+        object.__setattr__(self, "short", min(quick, 4 * self.fields_count, _SHORT))

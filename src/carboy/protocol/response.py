@@ -1,42 +1,38 @@
 """The application's status and headers to octets; refuses what would split a response.
 
-Knows no connection: what a header means for the framing is told by a `Trait`, and acted on
+Knows no connection: what a header means for the framing is told by its traits, and acted on
 elsewhere.
 """
 
 from __future__ import annotations
 
 import re
-from enum import IntFlag
 
 from carboy.grammar import has_control, is_token
 
 from .errors import LocalProtocolError
 from .events import Fields
 
+# What a response header means to the connection: bits of a line's traits, most have none.
+LENGTH = 1
+DATE = 2
+SERVER = 4
+CONNECTION = 8
+CODING = 16
+HOP = 32  # belongs to the connection, which is not the application's (PEP 3333)
+DEFAULTS = DATE | SERVER
+BODILESS = frozenset((*range(100, 200), 204, 304))
+WIRE = LENGTH | CONNECTION | CODING | HOP  # the connection writes these itself
 
-class Trait(IntFlag):
-    """What a response header means to the connection; most mean nothing to it."""
-
-    NONE = 0
-    LENGTH = 1
-    DATE = 2
-    SERVER = 4
-    CONNECTION = 8
-    CODING = 16
-    HOP = 32  # belongs to the connection, which is not the application's (PEP 3333)
-
-
-_TRAITS: dict[str, int] = {
-    "content-length": int(Trait.LENGTH),
-    "date": int(Trait.DATE),
-    "server": int(Trait.SERVER),
-    "connection": int(Trait.CONNECTION),
-    "transfer-encoding": int(Trait.CODING),
-    "keep-alive": int(Trait.HOP),
-    "proxy-connection": int(Trait.HOP),
+_TRAITS = {
+    "content-length": LENGTH,
+    "date": DATE,
+    "server": SERVER,
+    "connection": CONNECTION,
+    "transfer-encoding": CODING,
+    "keep-alive": HOP,
+    "proxy-connection": HOP,
 }
-DEFAULTS = int(Trait.DATE | Trait.SERVER)
 
 Line = tuple[bytes, int]
 
@@ -79,22 +75,56 @@ def encode_line(pair: tuple[str, str]) -> Line:
 
 
 def encode_status(status: str) -> Line:
-    """`b"HTTP/1.1 200 OK\\r\\n"` and the code."""
+    """`b"HTTP/1.1 200 OK\\r\\n"` and the code; remembered."""
+    if isinstance(status, str) and status in statuses:
+        return statuses[status]
     if not isinstance(status, str) or not _status(status):
         raise LocalProtocolError(
             f"a status is like '200 OK', without control characters: {status!r}"
         )
-    if len(status) == 3:
-        status += " "  # the space stays when the reason is empty (RFC 9112, section 4)
+    # The space stays when the reason is empty (RFC 9112, section 4).
+    space = " " if len(status) == 3 else ""
     try:
-        line = f"HTTP/1.1 {status}\r\n".encode("latin-1")
+        line = f"HTTP/1.1 {status}{space}\r\n".encode("latin-1")
     except UnicodeEncodeError:
         raise LocalProtocolError(f"the status has characters outside latin-1: {status!r}") from None
     entry = line, int(status[:3])
     if len(statuses) >= _MEMO_SIZE:
         statuses.clear()
-    statuses[status.rstrip(" ")] = entry
+    statuses[status] = entry
     return entry
+
+
+def ordinary_response(status: str, headers: Fields, body: bytes, extra: bytes) -> bytes | None:
+    """The whole answer, if it is made of lines known already and nothing needs a decision."""
+    sized = False
+    try:
+        line, code = statuses[status]
+        parts = [line]
+        for pair in headers:
+            line, traits = lines[pair]
+            if traits:
+                # Its own right Content-Length, once, is the only trait that decides nothing.
+                if traits != LENGTH or sized or pair[1] != str(len(body)):
+                    return None
+                sized = True
+            parts.append(line)
+    except (KeyError, TypeError):
+        return None
+    if code in BODILESS:
+        return None
+    parts.append(extra)
+    parts.append(b"\r\n" if sized else b"Content-Length: %d\r\n\r\n" % len(body))
+    parts.append(body)
+    return b"".join(parts)
+
+
+def encode_lines(headers: Fields) -> list[Line]:
+    """Every header's line and traits."""
+    try:
+        return [lines.get(pair) or encode_line(pair) for pair in headers]
+    except TypeError:  # a pair that cannot be a key: a list, say
+        return [encode_line(pair) for pair in headers]
 
 
 def without_defaults(extra: bytes, traits: int) -> bytes:

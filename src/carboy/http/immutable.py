@@ -22,9 +22,7 @@ class ImmutableList(ImmutableListMixin, list[V]):  # type: ignore[misc]
 class TypeConversionDict(dict[K, V]):
     """A dict whose `get` converts the value on the way out."""
 
-    def get(  # type: ignore[override]
-        self, key: K, default: Any = None, type: Callable[[V], Any] | None = None
-    ) -> Any:
+    def get(self, key: K, default: Any = None, type: Callable[[V], Any] | None = None) -> Any:
         """The value, through `type` if that is given; `default` when there is none.
 
         A ValueError or TypeError of `type` counts as "there is none".
@@ -44,7 +42,7 @@ class TypeConversionDict(dict[K, V]):
 class ImmutableTypeConversionDict(ImmutableDictMixin[K, V], TypeConversionDict[K, V]):  # type: ignore[misc]
     """A TypeConversionDict that cannot be changed."""
 
-    def copy(self) -> TypeConversionDict[K, V]:  # type: ignore[override]
+    def copy(self) -> TypeConversionDict[K, V]:
         """A changeable copy. `copy.copy` gives the same object."""
         return TypeConversionDict(self)
 

@@ -1,0 +1,135 @@
+"""Entity tags, alone and in `If-Match` and `If-None-Match` (RFC 9110, sections 8.8.3 and 13.1)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Iterator
+
+# One tag, or a word that somebody forgot to quote, up to the comma after it.
+_tag = re.compile(r'[ \t]*+([Ww]/)?(?:"([^"]*)"|([^ \t",]+)|)[ \t]*+(?:,|\Z)')
+
+
+def quote_etag(etag: str, weak: bool = False) -> str:
+    """The tag as it stands in a header. ValueError if a quote is in it."""
+    if '"' in etag:
+        raise ValueError(f"the ETag {etag!r} may not contain a quote")
+    return f'W/"{etag}"' if weak else f'"{etag}"'
+
+
+def unquote_etag(etag: str | None) -> tuple[str, bool] | tuple[None, None]:
+    """The tag without quotes and whether it is weak; (None, None) for nothing."""
+    if not etag:
+        return None, None
+    etag = etag.strip()
+    weak = etag.startswith(("W/", "w/"))
+    if weak:
+        etag = etag[2:]
+    if etag[:1] == etag[-1:] == '"':
+        etag = etag[1:-1]
+    return etag, weak
+
+
+def generate_etag(data: bytes) -> str:
+    """A tag made of the content: its SHA-1 in hexadecimal."""
+    from hashlib import sha1
+
+    return sha1(data, usedforsecurity=False).hexdigest()
+
+
+class ETags(Collection[str]):
+    """The tags of `If-Match` or `If-None-Match`; `*` (`star_tag`) matches every one.
+
+    As a collection it has the strong tags.
+    """
+
+    def __init__(
+        self,
+        strong_etags: Iterable[str] | None = None,
+        weak_etags: Iterable[str] | None = None,
+        star_tag: bool = False,
+    ) -> None:
+        # Dicts, for the order in which the tags came.
+        self._strong = dict.fromkeys(() if star_tag or not strong_etags else strong_etags)
+        self._weak = dict.fromkeys(weak_etags or ())
+        self.star_tag = star_tag
+
+    def as_set(self, include_weak: bool = False) -> set[str]:
+        """The strong tags, or with `include_weak` all of them, as a plain set."""
+        return {*self._strong, *self._weak} if include_weak else set(self._strong)
+
+    def is_weak(self, etag: str) -> bool:
+        """Whether it was named as a weak tag."""
+        return etag in self._weak
+
+    def is_strong(self, etag: str) -> bool:
+        """Whether it was named as a strong tag."""
+        return etag in self._strong
+
+    def contains_weak(self, etag: str) -> bool:
+        """Whether it matches by weak comparison: strong and weak tags count."""
+        return self.is_weak(etag) or self.contains(etag)
+
+    def contains(self, etag: str) -> bool:
+        """Whether it matches by strong comparison: only strong tags count."""
+        return self.star_tag or self.is_strong(etag)
+
+    def contains_raw(self, etag: str) -> bool:
+        """Whether a quoted tag matches, compared weakly if it is a weak one."""
+        tag, weak = unquote_etag(etag)
+        if tag is None:
+            return False
+        return self.contains_weak(tag) if weak else self.contains(tag)
+
+    def to_header(self) -> str:
+        """The tags as the value of a field."""
+        if self.star_tag:
+            return "*"
+        return ", ".join([f'"{tag}"' for tag in self._strong] + [f'W/"{t}"' for t in self._weak])
+
+    def __call__(
+        self, etag: str | None = None, data: bytes | None = None, include_weak: bool = False
+    ) -> bool:
+        if etag is None:
+            if data is None:
+                raise TypeError("give an etag, or the data to make one of")
+            etag = generate_etag(data)
+        return (include_weak and etag in self._weak) or etag in self._strong
+
+    def __bool__(self) -> bool:
+        return bool(self.star_tag or self._strong or self._weak)
+
+    def __contains__(self, etag: object) -> bool:
+        return self.contains(etag)  # type: ignore[arg-type]
+
+    def __len__(self) -> int:
+        return len(self._strong)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._strong)
+
+    def __str__(self) -> str:
+        return self.to_header()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {str(self)!r}>"
+
+
+def parse_etags(value: str | None) -> ETags:
+    """The tags of a field; what is malformed is left out."""
+    if not value:
+        return ETags()
+    if value.strip() == "*":
+        return ETags(star_tag=True)
+    strong: list[str] = []
+    weak: list[str] = []
+    position, end = 0, len(value)
+    while position < end:
+        match = _tag.match(value, position)
+        if match is None:
+            position = value.find(",", position) + 1 or end
+            continue
+        position = match.end()
+        mark, quoted, bare = match.groups()
+        if quoted is not None or bare:
+            (weak if mark else strong).append(bare if quoted is None else quoted)
+    return ETags(strong, weak)

@@ -1,0 +1,101 @@
+"""Between URLs as people read them (IRI, RFC 3987) and as the wire has them (URI, RFC 3986)."""
+
+from __future__ import annotations
+
+import codecs
+import re
+import urllib.parse
+from collections.abc import Callable
+from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
+
+# Without it urlunsplit loses the slashes of Apple's scheme, which has an empty host.
+if "itms-services" not in urllib.parse.uses_netloc:
+    urllib.parse.uses_netloc.append("itms-services")
+
+
+def _quote_undecodable(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeDecodeError):
+        raise error
+    return quote(error.object[error.start : error.end]), error.end
+
+
+codecs.register_error("carboy.url_quote", _quote_undecodable)
+
+# Control characters, space and percent are never shown decoded.
+_ALWAYS = "".join(map(chr, range(0x21))) + "%\x7f"
+
+
+def _partial_unquote(keep: str) -> Callable[[str], str]:
+    """A function that decodes all percent-encoded octets but those of `keep`."""
+    kept = "|".join(f"{ord(char):02x}" for char in _ALWAYS + keep)
+    run = re.compile(f"(?:%(?!{kept})[0-9a-f]{{2}})++", re.IGNORECASE)
+
+    def decode(match: re.Match[str]) -> str:
+        return unquote(match[0], "utf-8", "carboy.url_quote")
+
+    return lambda text: run.sub(decode, text) if "%" in text else text
+
+
+# RFC 3986, section 2.2: the delimiters that mean something in each part stay encoded.
+_unquote_path = _partial_unquote("/?#")
+_unquote_query = _partial_unquote("&=+#")
+_unquote_fragment = _partial_unquote("")
+_unquote_user = _partial_unquote(":@/?#")
+
+
+def iri_to_uri(iri: str) -> str:
+    """The URL in ASCII: percent-encoded, the host in IDNA. What is encoded stays as it is.
+
+    ValueError (UnicodeError is one) if host or port cannot be.
+    """
+    parts = urlsplit(iri)
+    path = quote(parts.path, safe="%!$&'()*+,/:;=@")
+    query = quote(parts.query, safe="%!$&'()*+,/:;=?@")
+    fragment = quote(parts.fragment, safe="%!#$&'()*+,/:;=?@")
+    netloc = _netloc(parts, _ascii_host, lambda text: quote(text, safe="%!$&'()*+,;="))
+    return urlunsplit((parts.scheme, netloc, path, query, fragment))
+
+
+def uri_to_iri(uri: str) -> str:
+    """The URL as people read it: what is encoded is shown, if it stays the same URL.
+
+    Octets that are not UTF-8 stay encoded; so does a host that is not IDNA.
+    """
+    parts = urlsplit(uri)
+    return urlunsplit(
+        (
+            parts.scheme,
+            _netloc(parts, _readable_host, _unquote_user),
+            _unquote_path(parts.path),
+            _unquote_query(parts.query),
+            _unquote_fragment(parts.fragment),
+        )
+    )
+
+
+def _netloc(parts: SplitResult, host: Callable[[str], str], user: Callable[[str], str]) -> str:
+    if not parts.netloc:
+        return ""
+    name = host(parts.hostname) if parts.hostname else ""
+    netloc = f"[{name}]" if ":" in name else name
+    if parts.port is not None:
+        netloc = f"{netloc}:{parts.port}"
+    if parts.username is not None:
+        login = user(parts.username)
+        if parts.password is not None:
+            login = f"{login}:{user(parts.password)}"
+        netloc = f"{login}@{netloc}"
+    return netloc
+
+
+def _ascii_host(name: str) -> str:
+    return name if name.isascii() else name.encode("idna").decode("ascii")
+
+
+def _readable_host(name: str) -> str:
+    if "xn--" not in name:
+        return name
+    try:
+        return name.encode("ascii").decode("idna")
+    except UnicodeError:
+        return name

@@ -20,7 +20,6 @@ def unquote_etag(etag: str | None) -> tuple[str, bool] | tuple[None, None]:
     """The tag without quotes and whether it is weak; (None, None) for nothing."""
     if not etag:
         return None, None
-    etag = etag.strip()
     weak = etag.startswith(("W/", "w/"))
     if weak:
         etag = etag[2:]

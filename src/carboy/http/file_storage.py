@@ -45,7 +45,7 @@ class FileStorage:
 
     @property
     def content_length(self) -> int:
-        """The `Content-Length` sent with the file; browsers send none, it is 0 then."""
+        """The `Content-Length` sent with the file; 0 if there is none, as browsers do it."""
         return self.headers.get("content-length", 0, type=int)  # type: ignore[no-any-return]
 
     def _content_type(self) -> tuple[str, dict[str, str]]:
@@ -130,11 +130,10 @@ class FileMultiDict(MultiDict[str, FileStorage]):
         if isinstance(file, FileStorage):
             self.add(name, file)
             return
+        stream: Any = file
         if isinstance(file, str | os.PathLike):
             filename = os.fspath(file) if filename is None else filename
-            stream: IO[bytes] = open(file, "rb")  # noqa: PTH123
-        else:
-            stream = file
+            stream = open(file, "rb")  # noqa: PTH123
         if filename and content_type is None:
             from mimetypes import guess_type
 

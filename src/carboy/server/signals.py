@@ -104,6 +104,27 @@ class Inbox:
         os.close(self.writer)
 
 
+class Interrupts:
+    """Counts how often the user has asked to stop.
+
+    Wrappers such as timeout(1) send what the terminal has sent already a second time; what
+    comes within a tenth of a second was not pressed by a finger.
+    """
+
+    ECHO = 0.1
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._last = float("-inf")
+
+    def another(self, now: float) -> int:
+        """Note an interrupt at `now` (monotonic seconds); how many there were."""
+        if now - self._last > self.ECHO:
+            self.count += 1
+            self._last = now
+        return self.count
+
+
 class Terminal:
     """Tells a SIGHUP of a terminal that was closed from one that somebody sent.
 

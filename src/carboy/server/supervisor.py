@@ -25,7 +25,7 @@ from typing import NoReturn
 from carboy.server import signals, systemd
 from carboy.server.fleet import Do, Fleet, State
 from carboy.server.log import ERROR_LOGGER, DirectErrors, ErrorLog
-from carboy.server.signals import Inbox, Terminal
+from carboy.server.signals import Inbox, Interrupts, Terminal
 
 log = logging.getLogger(ERROR_LOGGER)
 
@@ -114,7 +114,7 @@ class Supervisor:
         self._selector = selectors.DefaultSelector()
         self._posts: dict[int, tuple[int, bytearray]] = {}  # pid: its pipe, what it sent
         self._life = (-1, -1)
-        self._interrupts = 0
+        self._interrupts = Interrupts()
         self._announced = False
         self._terminal = Terminal()
         self._prctl: Callable[..., int] | None = None
@@ -180,8 +180,8 @@ class Supervisor:
 
     def _heard(self, number: int) -> None:
         if number == signal.SIGINT:
-            self._interrupts += 1
-        if number == signal.SIGQUIT or self._interrupts > 1:
+            self._interrupts.another(time.monotonic())
+        if number == signal.SIGQUIT or self._interrupts.count > 1:
             self._code = 128 + number
             self._end_at_once()
         elif number in signals.STOP or (number == signal.SIGHUP and self._terminal.has_gone()):

@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
@@ -23,7 +24,7 @@ from carboy.server.engine import Engine
 from carboy.server.fleet import MERCY
 from carboy.server.log import ERROR_LOGGER, ErrorLog, QueuedErrors, Writer
 from carboy.server.settings import Settings
-from carboy.server.signals import Handlers, Terminal, named
+from carboy.server.signals import Handlers, Interrupts, Terminal, named
 from carboy.server.supervisor import Post
 
 log = logging.getLogger(ERROR_LOGGER)
@@ -87,7 +88,7 @@ class Worker:
         self.load = load
         self.watcher = watcher
         self.restart = False
-        self._interrupts = 0
+        self._interrupts = Interrupts()
         self._terminal = Terminal()
         self._logs: Logs
         self._engine: Engine
@@ -164,10 +165,11 @@ class Worker:
         self._engine.stop()
 
     def _interrupted(self, number: int, frame: FrameType | None) -> None:
-        self._interrupts += 1
-        if self._interrupts > 1:
+        before = self._interrupts.count
+        if self._interrupts.another(time.monotonic()) > 1:
             self._end_at_once(number, frame)
-        self.watcher.stopping(len(self._engine.in_flight()))
+        if not before:
+            self.watcher.stopping(len(self._engine.in_flight()))
         self._stop(number, frame)
 
     def _hung_up(self, number: int, frame: FrameType | None) -> None:

@@ -1,0 +1,153 @@
+"""A server in a process of its own, as a user starts it, for tests of every room."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+PATIENCE = 60.0  # seconds: far more than anything takes, so that only what hangs fails
+URL = re.compile(r"http://(\[[^\]]+\]|[^:/\s]+):(\d+)/")
+
+
+class Running:
+    """`python -m carboy …` (or another command line), its output, and a client for it."""
+
+    def __init__(
+        self,
+        *args: str,
+        cwd: Path,
+        env: dict[str, str] | None = None,
+        command: tuple[str, ...] = ("-m", "carboy"),
+        **options: Any,
+    ) -> None:
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("CARBOY_", "FLASK_"))}
+        clean |= {"PYTHONUNBUFFERED": "1", "PYTHONPATH": "", **(env or {})}
+        self.process = subprocess.Popen(
+            [sys.executable, *command, *args],
+            cwd=cwd,
+            env=clean,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            **options,
+        )
+        self.out: list[str] = []
+        self.err: list[str] = []
+        self._changed = threading.Condition()
+        self._open = 2
+        pairs = ((self.process.stdout, self.out), (self.process.stderr, self.err))
+        self._readers = [threading.Thread(target=self._read, args=pair) for pair in pairs]
+        for reader in self._readers:
+            reader.start()
+
+    def _read(self, stream: Any, lines: list[str]) -> None:
+        for line in stream:
+            with self._changed:
+                lines.append(line)
+                self._changed.notify_all()
+        with self._changed:
+            self._open -= 1
+            self._changed.notify_all()
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def until(self, done: Callable[[], Any], what: str) -> Any:
+        """Wait for something that shows in the output."""
+        with self._changed:
+            self._changed.wait_for(lambda: done() or self._open == 0, PATIENCE)
+            result = done()
+        assert result, f"no {what}:\n{self.text()}"
+        return result
+
+    def line(self, part: str, count: int = 1) -> str:
+        """The count-th line that holds `part`, on either stream."""
+
+        def found() -> list[str]:
+            return [line for line in self.out + self.err if part in line][count - 1 : count]
+
+        return self.until(found, f"line with {part!r}")[0]
+
+    def text(self) -> str:
+        return "--- out\n" + "".join(self.out) + "--- err\n" + "".join(self.err)
+
+    def address(self) -> tuple[str, int]:
+        """Host and port, out of the banner."""
+        found = URL.search(self.until(lambda: next(filter(URL.search, self.err), ""), "address"))
+        assert found is not None
+        return found[1].strip("[]"), int(found[2])
+
+    def connect(self) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection(*self.address(), timeout=PATIENCE)
+
+    def get(self, path: str = "/") -> tuple[int, bytes]:
+        connection = self.connect()
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, response.read()
+        finally:
+            connection.close()
+
+    def send(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def wait(self) -> int:
+        code = self.process.wait(PATIENCE)
+        for reader in self._readers:
+            reader.join(PATIENCE)
+        return code
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        self.send(number)
+        return self.wait()
+
+    def __enter__(self) -> Running:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait()
+        for reader in self._readers:
+            reader.join(PATIENCE)
+        for stream in (self.process.stdout, self.process.stderr):
+            assert stream is not None
+            stream.close()
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs (a zombie does not)."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"
+
+
+def await_gone(pid: int) -> None:
+    """Wait for the end of a process that is not our child."""
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    try:
+        import select
+
+        ended, _, _ = select.select([handle], [], [], PATIENCE)
+        assert ended, f"process {pid} is still there"
+    finally:
+        os.close(handle)

@@ -1,0 +1,300 @@
+from __future__ import annotations
+
+import http.client
+import os
+import signal
+import socket
+import threading
+from pathlib import Path
+
+import pytest
+
+from running import PATIENCE, Running, await_gone
+
+APP = """
+import os, signal, threading
+
+def app(environ, start_response):
+    path = environ["PATH_INFO"]
+    if path == "/pid":
+        body = str(os.getpid()).encode()
+    elif path == "/die":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif path == "/exit":
+        os._exit(7)
+    elif path == "/wait":                      # until the test writes to the fifo
+        os.write(1, b"waiting\\n")
+        with open("gate") as gate:
+            body = gate.read().encode()
+    elif path == "/flags":
+        body = repr((environ["wsgi.multithread"], environ["wsgi.multiprocess"])).encode()
+    else:
+        body = b"VERSION"
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [body]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "service.py").write_text(APP.replace("VERSION", "one"))
+    os.mkfifo(tmp_path / "gate")
+    return tmp_path
+
+
+def started(folder: Path, *args: str) -> Running:
+    return Running("run", "service", "-p", "0", *args, cwd=folder)
+
+
+def pids_of(server: Running, count: int) -> set[int]:
+    """The workers that answer, until `count` different ones have."""
+    found: set[int] = set()
+    while len(found) < count:
+        found.add(int(server.get("/pid")[1]))
+    return found
+
+
+def children(pid: int) -> set[int]:
+    return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+
+def open_gate(folder: Path, text: str) -> None:
+    with open(folder / "gate", "w") as gate:
+        gate.write(text)
+
+
+def get_later(server: Running, path: str) -> tuple[threading.Thread, list[object]]:
+    answers: list[object] = []
+
+    def run() -> None:
+        try:
+            answers.append(server.get(path))
+        except (OSError, http.client.HTTPException) as problem:
+            answers.append(problem)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    return thread, answers
+
+
+def test_workers_are_processes_below_the_supervisor(folder: Path) -> None:
+    with started(folder, "-w", "2") as server:
+        server.address()
+        workers = children(server.pid)
+        assert len(workers) == 2
+        assert int(server.get("/pid")[1]) in workers
+        assert server.get("/flags") == (200, b"(True, True)")
+
+
+def test_auto_is_a_worker_for_each_processor(folder: Path) -> None:
+    with started(folder, "-w", "auto") as server:
+        server.address()
+        count = len(os.sched_getaffinity(0))
+        assert len(children(server.pid)) == (count if count > 1 else 0)
+
+
+def test_one_worker_is_a_process_of_its_own(folder: Path) -> None:
+    with started(folder, "-t", "1") as server:
+        assert int(server.get("/pid")[1]) == server.pid
+        assert server.get("/flags") == (200, b"(False, False)")
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda s: s.name)
+def test_a_stop_lets_running_requests_finish(folder: Path, workers: str, number: int) -> None:
+    with started(folder, "-w", workers) as server:
+        thread, answers = get_later(server, "/wait")
+        server.line("waiting")
+        host, port = server.address()
+        server.send(number)
+        refused_from(host, port)
+        open_gate(folder, "done")
+        thread.join(PATIENCE)
+        assert answers == [(200, b"done")]
+        assert server.wait() == 0
+
+
+def refused_from(host: str, port: int) -> None:
+    """Return as soon as nobody accepts any more, at the latest when the socket is closed.
+
+    Several processes may hold the socket; a connection that nobody will take just waits there,
+    which is all that is waited for here.
+    """
+    try:
+        with socket.create_connection((host, port), PATIENCE) as probe:
+            probe.settimeout(0.05)
+            try:
+                probe.sendall(b"GET /pid HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                probe.recv(1)
+            except TimeoutError:
+                return
+    except ConnectionError:
+        return
+
+
+def test_a_stop_closes_idle_connections(folder: Path) -> None:
+    with started(folder, "-w", "2") as server:
+        connection = server.connect()
+        connection.request("GET", "/")
+        connection.getresponse().read()
+        assert connection.sock is not None
+        server.send(signal.SIGTERM)
+        assert connection.sock.recv(1) == b""
+        connection.close()
+        assert server.wait() == 0
+
+
+def test_after_the_graceful_time_what_runs_is_closed_and_logged(folder: Path) -> None:
+    with started(folder, "-w", "2", "--graceful-timeout", "0.2") as server:
+        thread, answers = get_later(server, "/wait")
+        server.line("waiting")
+        assert server.stop() == 0
+        thread.join(PATIENCE)
+        assert isinstance(answers[0], OSError | http.client.HTTPException)
+        assert "GET /wait HTTP/1.1" in server.line("Stopped while running")
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_second_interrupt_ends_at_once(folder: Path, workers: str) -> None:
+    with started(folder, "-w", workers) as server:
+        thread, _ = get_later(server, "/wait")
+        server.line("waiting")
+        code = None
+        while code is None:  # one that follows too fast does not count
+            server.send(signal.SIGINT)
+            try:
+                code = server.process.wait(0.15)
+            except Exception:
+                continue
+        assert code == 128 + signal.SIGINT
+        thread.join(PATIENCE)
+
+
+def test_an_interrupt_that_comes_twice_at_the_same_time_counts_once(folder: Path) -> None:
+    with started(folder, "-w", "2") as server:
+        server.address()
+        server.send(signal.SIGINT)
+        server.send(signal.SIGINT)
+        assert server.wait() == 0
+
+
+def test_a_worker_that_is_killed_is_replaced_and_the_log_says_how_it_died(folder: Path) -> None:
+    with started(folder, "-w", "2") as server:
+        before = pids_of(server, 2)
+        victim = min(before)
+        os.kill(victim, signal.SIGKILL)
+        assert f"Worker {victim} was killed by SIGKILL" in server.line("another one takes")
+        replaced = {victim}
+        while victim in replaced or len(replaced) < 2:
+            replaced = pids_of(server, 2)
+        assert server.stop() == 0
+
+
+def test_the_log_tells_the_exit_code_of_a_worker(folder: Path) -> None:
+    with started(folder, "-w", "2") as server:
+        get_later(server, "/exit")[0].join(PATIENCE)
+        assert "exited with code 7" in server.line("another one takes")
+        assert server.get("/")[0] == 200
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_sighup_serves_fresh_code_and_loses_no_connection(folder: Path, workers: str) -> None:
+    with started(folder, "-w", workers) as server:
+        assert server.get("/") == (200, b"one")
+        old = pids_of(server, int(workers))
+        (folder / "service.py").write_text(APP.replace("VERSION", "twice"))  # another size
+        server.send(signal.SIGHUP)
+        answers = set()
+        while True:
+            status, body = server.get("/")
+            assert status == 200
+            answers.add(body)
+            if body == b"twice" and (workers == "1" or not children(server.pid) & old):
+                break
+        assert answers <= {b"one", b"twice"}
+        assert server.get("/") == (200, b"twice")
+        assert server.stop() == 0
+
+
+def test_sighup_keeps_the_old_workers_when_the_new_code_does_not_start(folder: Path) -> None:
+    with started(folder, "-w", "2") as server:
+        old = pids_of(server, 2)
+        (folder / "service.py").write_text("import nothing_of_that_name\n")
+        server.send(signal.SIGHUP)
+        server.line("not replaced")
+        assert "nothing_of_that_name" in server.text()
+        assert pids_of(server, 2) == old
+        assert server.stop() == 0
+
+
+def test_ttin_and_ttou_change_the_number_of_workers(folder: Path) -> None:
+    with started(folder, "-w", "2") as server:
+        server.address()
+        server.send(signal.SIGTTIN)
+        server.line("3 workers")
+        pids_of(server, 3)
+        server.send(signal.SIGTTOU)
+        server.line("to be 2 workers")
+        while len(children(server.pid)) != 2:
+            server.get("/")
+        assert server.stop() == 0
+
+
+def test_no_worker_outlives_a_supervisor_that_is_killed(folder: Path) -> None:
+    with started(folder, "-w", "2") as server:
+        workers = pids_of(server, 2)
+        os.kill(server.pid, signal.SIGKILL)
+        for pid in workers:
+            await_gone(pid)
+
+
+def test_a_worker_that_is_loading_does_not_outlive_its_supervisor(folder: Path) -> None:
+    (folder / "slow.py").write_text(
+        "import os\nos.write(1, b'loading %d\\n' % os.getpid())\nopen('gate').read()\n"
+    )
+    with Running("run", "slow", "-p", "0", "-w", "2", cwd=folder) as server:
+        pids = [int(server.line("loading", n).split()[1]) for n in (1, 2)]
+        os.kill(server.pid, signal.SIGKILL)
+        for pid in pids:
+            await_gone(pid)
+
+
+def test_an_application_that_cannot_be_loaded_is_told_once_and_nothing_is_started_again(
+    folder: Path,
+) -> None:
+    (folder / "broken.py").write_text("def f():\n    return 1 / 0\nf()\n")
+    with Running("run", "broken", "-p", "0", "-w", "3", cwd=folder) as server:
+        assert server.wait() == 1
+        assert server.text().count("ZeroDivisionError") == 1
+        assert "broken.py" in server.text()
+
+
+def test_workers_that_all_die_while_loading_are_given_up(folder: Path) -> None:
+    (folder / "fatal.py").write_text("import os\nos.abort()\n")
+    with Running("run", "fatal", "-p", "0", "-w", "2", cwd=folder) as server:
+        assert server.wait() == 1
+        assert "SIGABRT" in server.text()
+
+
+def test_exit_functions_of_the_application_run_in_each_worker(folder: Path) -> None:
+    (folder / "leaving.py").write_text(
+        "import atexit\nfrom service import app\n"
+        "atexit.register(lambda: print('bye', flush=True))\n"
+    )
+    with Running("run", "leaving", "-p", "0", "-w", "2", cwd=folder) as server:
+        server.address()
+        assert server.stop() == 0
+        assert server.text().count("bye\n") == 2
+
+
+def test_systemd_is_told_when_all_workers_are_ready(folder: Path, tmp_path: Path) -> None:
+    path = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.bind(path)
+        channel.settimeout(PATIENCE)
+        env = {"NOTIFY_SOCKET": path}
+        with Running("run", "service", "-p", "0", "-w", "2", cwd=folder, env=env) as server:
+            assert channel.recv(100) == b"READY=1"
+            server.send(signal.SIGTERM)
+            assert channel.recv(100) == b"STOPPING=1"
+            assert server.wait() == 0

@@ -1,0 +1,136 @@
+"""The facts of a request, read from an exchange of the direct lane: no environ is built.
+
+What comes out is what `origin_environ` finds in the environ of the same exchange.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import IO, TYPE_CHECKING
+from urllib.parse import unquote_to_bytes
+
+from carboy.http.exceptions import RequestEntityTooLarge
+from carboy.http.headers import Headers
+from carboy.http.mixins import ImmutableHeadersMixin
+from carboy.http.streams import LimitedStream
+
+if TYPE_CHECKING:
+    from carboy.gateway.interface import Exchange
+
+
+class WireHeaders(ImmutableHeadersMixin, Headers):
+    """The read-only fields of a request that came over the wire."""
+
+
+def method(exchange: Exchange) -> str:
+    return exchange.head.method.upper()
+
+
+def scheme(exchange: Exchange) -> str:
+    return exchange.scheme
+
+
+def server(exchange: Exchange) -> tuple[str, int | None] | None:
+    # A unix socket has neither name nor port; an environ has to have both.
+    return exchange.server if exchange.server[1] is not None else ("localhost", 80)
+
+
+def root_path(exchange: Exchange) -> str:
+    return ""
+
+
+def path(exchange: Exchange) -> str:
+    text = exchange.head.path
+    if "%" in text:
+        text = unquote_to_bytes(text.encode("latin-1")).decode("utf-8", "replace")
+    elif not text.isascii():
+        text = text.encode("latin-1").decode("utf-8", "replace")
+    return text if text[:2] != "//" and text[:1] == "/" else "/" + text.lstrip("/")
+
+
+def query_string(exchange: Exchange) -> bytes:
+    return exchange.head.query.encode("latin-1")
+
+
+def remote_addr(exchange: Exchange) -> str | None:
+    return exchange.peer[0] if exchange.peer else ""
+
+
+# Names as an application sees them, by the name on the wire; "" for one it does not see. The
+# client chooses names, so the number kept is bounded.
+_TITLES: dict[str, str] = {}
+MAX_TITLES = 1024
+
+
+def _title(name: str) -> str:
+    """`user-agent` as `User-Agent`. A name with "_" would pass for the one with "-": gone."""
+    title = "" if "_" in name else name.title()
+    if len(_TITLES) < MAX_TITLES:
+        _TITLES[name] = title
+    return title
+
+
+def headers(exchange: Exchange) -> Headers:
+    """Repeated fields are joined with "," and Cookie with "; " (RFC 9110, 5.3; RFC 6265)."""
+    head = exchange.head
+    fields: dict[str, str] = {}
+    for name, value in head.fields():
+        title = _TITLES.get(name)
+        if title is None:
+            title = _title(name)
+        if title in fields:
+            separator = "; " if title == "Cookie" else ","
+            value = f"{fields[title]}{separator}{value}"
+        fields[title] = value
+    fields.pop("", None)
+    _settle(exchange, fields)
+    return WireHeaders._from_checked(list(fields.items()))
+
+
+def _settle(exchange: Exchange, fields: dict[str, str]) -> None:
+    """What the wire has found out counts more than the field that said it."""
+    head = exchange.head
+    if head.host:
+        fields["Host"] = head.host
+    if head.chunked and exchange.body is not None and exchange.body_size is not None:
+        # Received and counted: for the application it is a body with a length.
+        fields["Content-Length"] = str(exchange.body_size)
+        fields.pop("Transfer-Encoding", None)
+    for name in ("Content-Type", "Content-Length"):
+        if not fields.get(name, "-"):
+            del fields[name]
+
+
+def stream(exchange: Exchange, limit: int | None) -> IO[bytes]:
+    """The body, RequestEntityTooLarge if it is larger than `limit`."""
+    body = exchange.body
+    if body is None:
+        return io.BytesIO()
+    if limit is None:
+        return body
+    size = exchange.body_size
+    if size is None:
+        return LimitedStream(body, limit, is_max=True)  # type: ignore[return-value]
+    if size > limit:
+        raise RequestEntityTooLarge
+    return body
+
+
+def raw_stream(exchange: Exchange) -> IO[bytes]:
+    return exchange.body if exchange.body is not None else io.BytesIO()
+
+
+def host_header(exchange: Exchange) -> str | None:
+    return exchange.head.host or None
+
+
+def content_length(exchange: Exchange) -> int | None:
+    head = exchange.head
+    if head.chunked:
+        return exchange.body_size if exchange.body is not None else None
+    return head.content_length
+
+
+def lacks(exchange: Exchange, name: bytes) -> bool:
+    """True if no field line can be the one of this lower-case name: one search, no split."""
+    return name + b":" not in exchange.head.block.lower()

@@ -1,0 +1,123 @@
+"""The body of a request: stream, data, form and JSON, each read when first asked."""
+
+from __future__ import annotations
+
+import io
+from typing import IO, TYPE_CHECKING, Any
+
+from carboy.http.combined import CombinedMultiDict
+from carboy.http.exceptions import BadRequest, UnsupportedMediaType
+from carboy.http.multidict import MultiDict, iter_multi_items
+
+if TYPE_CHECKING:
+    from carboy.http.request import Request
+
+
+class LazyJSON:
+    """The standard library's json, imported when JSON is first read or written."""
+
+    @staticmethod
+    def loads(s: str | bytes, **kwargs: Any) -> Any:
+        import json
+
+        return json.loads(s, **kwargs)
+
+    @staticmethod
+    def dumps(obj: Any, **kwargs: Any) -> str:
+        import json
+
+        return json.dumps(obj, **kwargs)
+
+
+def load_form_data(request: Request) -> None:
+    """Parse the body as a form, once: sets `stream`, `form` and `files`."""
+    kept = request.__dict__
+    if "form" in kept:
+        return
+    if request.want_form_data_parsed:
+        parser = request.make_form_data_parser()
+        parsed = parser.parse(
+            _stream_to_parse(request),
+            request.mimetype,
+            request.content_length,
+            request.mimetype_params,
+        )
+    else:
+        new = request.parameter_storage_class
+        parsed = (request.stream, new(), new())
+    kept["stream"], kept["form"], kept["files"] = parsed
+
+
+def _stream_to_parse(request: Request) -> IO[bytes]:
+    cached = request.__dict__.get("_cached_data")
+    return request.stream if cached is None else io.BytesIO(cached)
+
+
+def form(request: Request) -> Any:
+    """The fields of a form in the body, none where the body is not a form."""
+    request._load_form_data()
+    return request.__dict__["form"]
+
+
+def files(request: Request) -> Any:
+    """The uploaded files of a multipart form, as FileStorage."""
+    request._load_form_data()
+    return request.__dict__["files"]
+
+
+def values(request: Request) -> CombinedMultiDict[str, str]:
+    """`args` and `form` together; a GET has only `args`, whatever its body holds."""
+    sources = [request.args]
+    if request.method != "GET":
+        sources.append(request.form)
+    return CombinedMultiDict(
+        [each if isinstance(each, MultiDict) else MultiDict(each) for each in sources]
+    )
+
+
+def get_data(request: Request, cache: bool, as_text: bool, parse_form_data: bool) -> bytes | str:
+    """The body as bytes or UTF-8 text; kept unless `cache` is off."""
+    data: bytes | None = request.__dict__.get("_cached_data")
+    if data is None:
+        if parse_form_data:
+            request._load_form_data()
+        data = request.stream.read()
+        if cache:
+            request.__dict__["_cached_data"] = data
+    return data.decode(errors="replace") if as_text else data
+
+
+def get_json(request: Request, force: bool, silent: bool, cache: bool) -> Any:
+    """The body as JSON. What a silent and a loud call found is kept apart."""
+    if cache and request._cached_json[silent] is not ...:
+        return request._cached_json[silent]
+    if not (force or request.is_json):
+        return None if silent else request.on_json_loading_failed(None)
+    data = request.get_data(cache=cache)
+    try:
+        found = loud = quiet = request.json_module.loads(data)
+    except ValueError as error:
+        loud, quiet = request._cached_json
+        if silent:
+            found = quiet = None
+        else:
+            found = loud = request.on_json_loading_failed(error)
+    if cache:
+        request._cached_json = (loud, quiet)
+    return found
+
+
+def json_failed(error: ValueError | None) -> Any:
+    """400 for JSON that cannot be read, 415 for a body that does not say it is JSON."""
+    if error is not None:
+        raise BadRequest(f"Failed to decode JSON object: {error}")
+    raise UnsupportedMediaType(
+        "Did not attempt to load JSON data because the request"
+        " Content-Type was not 'application/json'."
+    )
+
+
+def close(request: Request) -> None:
+    """Close the uploaded files."""
+    for _, file in iter_multi_items(request.__dict__.get("files") or ()):
+        file.close()

@@ -1,0 +1,28 @@
+"""What a client says about itself. Nothing is parsed: subclass and set `user_agent_class`."""
+
+from __future__ import annotations
+
+
+class UserAgent:
+    """The User-Agent field; `platform`, `browser`, `version`, `language` are for subclasses."""
+
+    platform: str | None = None
+    browser: str | None = None
+    version: str | None = None
+    language: str | None = None
+
+    def __init__(self, string: str) -> None:
+        self.string = string
+
+    def to_header(self) -> str:
+        """The field's value."""
+        return self.string
+
+    def __str__(self) -> str:
+        return self.string
+
+    def __bool__(self) -> bool:
+        return bool(self.browser)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.browser}/{self.version}>"

@@ -37,13 +37,16 @@ MAY_IMPORT_FOR_TYPES: dict[str, tuple[str, ...]] = {
 # module: its documented imports inside a function, each with its reason
 LATE_IMPORTS: dict[str, tuple[str, ...]] = {
     # app.run() and the test helpers are Flask's methods of the application, but what they
-    # start lives in the other column; Jinja2 and click load when first used.
+    # start lives in the other column; Jinja2, click and logging load when first used.
     "carboy.app.app": (
         "carboy.server",
         "carboy.testing",
         "carboy.app.commands",
+        "carboy.app.logging",
         "carboy.app.templating",
     ),
+    # A blueprint has commands too, if somebody adds one: click.
+    "carboy.app.blueprint": ("carboy.app.commands",),
     # `carboy run` serves a foreign WSGI application without loading the framework.
     "carboy.cli.main": ("carboy.app.commands",),
 }

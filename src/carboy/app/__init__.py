@@ -1,0 +1,1 @@
+"""The framework: an application, its blueprints, contexts, sessions and templates."""

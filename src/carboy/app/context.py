@@ -1,0 +1,386 @@
+"""The two contexts: an application at work, and a request of it.
+
+What costs something is made when it is first asked for: `g`, the session, the URL adapter.
+A stock session opened late is the same as one opened at once, because nothing but the
+request's cookie and the configuration goes into it; any other session interface is asked
+when the context is pushed, as its author expects.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextvars import Token
+from functools import update_wrapper
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from carboy.app import signals
+from carboy.app.globals import _cv_app, _cv_request
+from carboy.http.exceptions import HTTPException
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from wsgiref.types import WSGIEnvironment
+
+    from carboy.app import typing as ft
+    from carboy.app.app import Carboy
+    from carboy.app.sessions import SessionMixin
+    from carboy.app.wrappers import Request
+    from carboy.routing import MapAdapter
+
+__all__ = [
+    "AppContext",
+    "RequestContext",
+    "after_this_request",
+    "copy_current_request_context",
+    "has_app_context",
+    "has_request_context",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Unset:
+    """Not given, or not made yet; None means something in these places."""
+
+    def __repr__(self) -> str:
+        return "<unset>"
+
+
+UNSET: Any = _Unset()
+
+
+class _AppCtxGlobals:
+    """`g`: a namespace for whatever an application wants to keep during one context."""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The attribute of this name, or `default`."""
+        return self.__dict__.get(name, default)
+
+    def pop(self, name: str, default: Any = UNSET) -> Any:
+        """Take the attribute of this name out; KeyError if there is none and no default."""
+        if default is UNSET:
+            return self.__dict__.pop(name)
+        return self.__dict__.pop(name, default)
+
+    def setdefault(self, name: str, default: Any = None) -> Any:
+        """The attribute of this name, set to `default` first if there is none."""
+        return self.__dict__.setdefault(name, default)
+
+    # Any name may be set, read and deleted: said here for type checkers.
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any: ...
+
+        def __setattr__(self, name: str, value: Any) -> None: ...
+
+        def __delattr__(self, name: str) -> None: ...
+
+    def __contains__(self, item: str) -> bool:
+        return item in self.__dict__
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.__dict__)
+
+    def __repr__(self) -> str:
+        ctx = _cv_app.get(None)
+        return object.__repr__(self) if ctx is None else f"<carboy.g of {ctx.app.name!r}>"
+
+
+class AppContext:
+    """An application at work: `current_app` and `g` are its."""
+
+    _cv_tokens: list[Token[AppContext]]
+    _g: Any = None
+    _adapter: Any = UNSET
+
+    def __init__(self, app: Carboy) -> None:
+        self.app = app
+        self._cv_tokens = []
+
+    @property
+    def g(self) -> Any:
+        """The namespace of this context."""
+        found = self._g
+        if found is None:
+            found = self._g = self.app.app_ctx_globals_class()
+        return found
+
+    @g.setter
+    def g(self, value: Any) -> None:
+        self._g = value
+
+    @property
+    def url_adapter(self) -> MapAdapter | None:
+        """Builds URLs outside a request; None unless SERVER_NAME is set."""
+        if self._adapter is UNSET:
+            self._adapter = self.app.create_url_adapter(None)
+        return cast("MapAdapter | None", self._adapter)
+
+    @url_adapter.setter
+    def url_adapter(self, value: MapAdapter | None) -> None:
+        self._adapter = value
+
+    def push(self) -> None:
+        """Make this the active application context."""
+        self._cv_tokens.append(_cv_app.set(self))
+        signals.send_async("appcontext_pushed", self.app)
+
+    def pop(self, exc: BaseException | None = UNSET) -> None:
+        """Make the previous one active again; the last pop runs the teardown functions."""
+        try:
+            if len(self._cv_tokens) == 1:
+                if exc is UNSET:
+                    exc = sys.exc_info()[1]
+                self.app.do_teardown_appcontext(exc)
+        finally:
+            active = _cv_app.get()
+            _cv_app.reset(self._cv_tokens.pop())
+        if active is not self:
+            raise _wrong_order(active, self)
+        signals.send_async("appcontext_popped", self.app)
+
+    def __enter__(self) -> AppContext:
+        self.push()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.pop(exc_value)
+
+
+class RequestContext:
+    """A request of an application: `request` and `session` are its.
+
+    Pushing it pushes an application context too, if that of its application is not active.
+    """
+
+    # Made once a request, so what most requests leave alone are attributes of the class.
+    app: Carboy
+    request: Request
+    flashes: list[tuple[str, str]] | None = None
+    _cv_tokens: list[tuple[Token[RequestContext], AppContext | None]]
+    _opened: Any = None  # the session; None: not opened yet
+    _after: list[ft.AfterRequestCallable[Any]] | None = None
+    _adapter: Any = UNSET
+
+    def __init__(
+        self,
+        app: Carboy,
+        environ: WSGIEnvironment | None,
+        request: Request | None = None,
+        session: SessionMixin | None = None,
+    ) -> None:
+        self.app = app
+        if request is None:
+            request = app.request_class(environ)  # type: ignore[arg-type]
+            request.json_module = app.json
+        self.request = request
+        self._cv_tokens = []
+        if session is not None:
+            self._opened = session
+        if not app._plan.plain_urls:
+            self._make_adapter()
+
+    def _make_adapter(self) -> MapAdapter | None:
+        self._adapter = None
+        try:
+            self._adapter = self.app.create_url_adapter(self.request)
+            self.app._plan.learn_host(self.request)
+        except HTTPException as error:
+            self.request.routing_exception = error
+        return cast("MapAdapter | None", self._adapter)
+
+    @property
+    def url_adapter(self) -> MapAdapter | None:
+        """Matches and builds URLs for this request."""
+        if self._adapter is UNSET:
+            self._make_adapter()
+        return cast("MapAdapter | None", self._adapter)
+
+    @url_adapter.setter
+    def url_adapter(self, value: MapAdapter | None) -> None:
+        self._adapter = value
+
+    @property
+    def _after_request_functions(self) -> list[ft.AfterRequestCallable[Any]]:
+        if self._after is None:
+            self._after = []
+        return self._after
+
+    @property
+    def _session(self) -> SessionMixin | None:
+        """The session without marking it as touched."""
+        if self._opened is None and self._cv_tokens:
+            self._open_session()
+        return cast("SessionMixin | None", self._opened)
+
+    @_session.setter
+    def _session(self, value: SessionMixin | None) -> None:
+        self._opened = value
+
+    @property
+    def session(self) -> SessionMixin:
+        """The session; the response depends on it from now on."""
+        found = self._opened
+        if found is None:
+            found = self._open_session()
+        found.accessed = True
+        return cast("SessionMixin", found)
+
+    def _open_session(self) -> SessionMixin:
+        interface = self.app.session_interface
+        found = interface.open_session(self.app, self.request)
+        if found is None:
+            found = interface.make_null_session(self.app)
+        self._opened = found
+        return found
+
+    def copy(self) -> RequestContext:
+        """A context of the same request and session, for another thread or task."""
+        ctx = type(self)(
+            self.app,
+            environ=None,
+            request=self.request,
+            session=self._session,
+        )
+        if ctx._adapter is UNSET:
+            ctx._adapter = self._adapter
+        return ctx
+
+    def match_request(self) -> None:
+        """Find the rule of the request, or the error to raise when it is dispatched."""
+        request = self.request
+        if self._adapter is UNSET:
+            found = self.app._plan.lookup(request)
+            if found is not None:
+                request.url_rule, request.view_args = found
+                return
+        adapter = self.url_adapter
+        if adapter is None:
+            return
+        try:
+            rule, args = adapter.match(return_rule=True)
+            request.url_rule, request.view_args = rule, dict(args)
+        except HTTPException as error:
+            request.routing_exception = error
+
+    def push(self) -> None:
+        """Make this the active request, open its session and match its URL."""
+        outer = _cv_app.get(None)
+        own: AppContext | None = None
+        if outer is None or outer.app is not self.app:
+            own = self.app.app_context()
+            own.push()
+        self._cv_tokens.append((_cv_request.set(self), own))
+        if self._opened is None and not self.app._plan.late_session:
+            self._open_session()
+        # An adapter that could not be made has left its error as `routing_exception`.
+        if self._adapter is not None:
+            self.match_request()
+
+    def pop(self, exc: BaseException | None = UNSET) -> None:
+        """Make the previous request active again; the last pop runs the teardown functions."""
+        last = len(self._cv_tokens) == 1
+        try:
+            if last:
+                if exc is UNSET:
+                    exc = sys.exc_info()[1]
+                self.app.do_teardown_request(exc)
+                close = getattr(self.request, "close", None)
+                if close is not None:
+                    close()
+        finally:
+            active = _cv_request.get()
+            token, own = self._cv_tokens.pop()
+            _cv_request.reset(token)
+            if last:
+                # The environ refers to the request and the request to it: a cycle.
+                environ = self.request.__dict__.get("environ")
+                if environ is not None:
+                    environ["werkzeug.request"] = None
+            if own is not None:
+                own.pop(exc)
+        if active is not self:
+            raise _wrong_order(active, self)
+
+    def __enter__(self) -> RequestContext:
+        self.push()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.pop(exc_value)
+
+    def __repr__(self) -> str:
+        request = self.request
+        return f"<{type(self).__name__} {request.url!r} [{request.method}] of {self.app.name}>"
+
+
+def _wrong_order(active: object, popped: object) -> AssertionError:
+    return AssertionError(
+        f"{popped!r} was popped while {active!r} is active. Pop contexts in the reverse order"
+        " of their pushes."
+    )
+
+
+def after_this_request(f: F) -> F:
+    """Call `f(response)` after this request only; it returns the response to send."""
+    ctx = _cv_request.get(None)
+    if ctx is None:
+        raise RuntimeError(
+            "'after_this_request' needs a request at work. Call it in a view or a hook."
+        )
+    ctx._after_request_functions.append(f)
+    return f
+
+
+def copy_current_request_context(f: F) -> F:
+    """A function that runs `f` with the present request active, wherever it is called.
+
+    For background threads and tasks. They share the request and the session with the view,
+    so they should only read.
+    """
+    original = _cv_request.get(None)
+    if original is None:
+        raise RuntimeError(
+            "'copy_current_request_context' needs a request at work. Decorate the function in a"
+            " view or a hook, not where it is defined."
+        )
+    ctx = original.copy()
+
+    def in_request(*args: Any, **kwargs: Any) -> Any:
+        with ctx:
+            return ctx.app.ensure_sync(f)(*args, **kwargs)
+
+    return cast(F, update_wrapper(in_request, f))
+
+
+def has_request_context() -> bool:
+    """Whether a request is at work here."""
+    return _cv_request.get(None) is not None
+
+
+def has_app_context() -> bool:
+    """Whether an application is at work here."""
+    return _cv_app.get(None) is not None
+
+
+def _default_template_ctx_processor() -> dict[str, Any]:
+    """What every template sees: `g`, and in a request `request` and `session`."""
+    app_ctx = _cv_app.get(None)
+    request_ctx = _cv_request.get(None)
+    found: dict[str, Any] = {}
+    if app_ctx is not None:
+        found["g"] = app_ctx.g
+    if request_ctx is not None:
+        found["request"] = request_ctx.request
+    return found

@@ -1,0 +1,113 @@
+"""Errors and log lines that in debug mode say what is probably wrong."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from carboy.app.globals import request_ctx
+
+if TYPE_CHECKING:
+    from carboy.app.app import Carboy
+    from carboy.app.wrappers import Request
+
+__all__ = [
+    "DebugFilesKeyError",
+    "FormDataRoutingRedirect",
+    "UnexpectedUnicodeError",
+    "attach_enctype_error_multidict",
+    "explain_template_loading_attempts",
+]
+
+
+class UnexpectedUnicodeError(AssertionError, UnicodeError):
+    """Text where octets were needed, or the other way round."""
+
+
+class DebugFilesKeyError(KeyError, AssertionError):
+    """A file was looked for in a form that cannot send files."""
+
+    def __init__(self, request: Request, key: str) -> None:
+        sent = ", ".join(repr(name) for name in request.form.getlist(key))
+        self.msg = (
+            f"There is no file {key!r} in this request: its content type is"
+            f" {request.mimetype!r}, and only 'multipart/form-data' carries files. Give the form"
+            " enctype=\"multipart/form-data\"."
+        )
+        if sent:
+            self.msg += f" Without it the browser sent only the file name: {sent}."
+        super().__init__(self.msg)
+
+    def __str__(self) -> str:
+        return self.msg
+
+
+class FormDataRoutingRedirect(AssertionError):
+    """A redirect would lose the content of a request; raised in debug mode only."""
+
+    def __init__(self, request: Request) -> None:
+        exc: Any = request.routing_exception
+        text = (
+            f"A {request.method} request to {request.url!r} is being redirected to"
+            f" {exc.new_url!r}, and clients will drop its content on the way."
+        )
+        if f"{request.base_url}/" == exc.new_url.partition("?")[0]:
+            text += " The rule has a slash at its end and the URL has not."
+        text += " Send it to that URL at once. (This error is raised in debug mode only.)"
+        super().__init__(text)
+
+
+def attach_enctype_error_multidict(request: Request) -> None:
+    """Let `request.files[name]` explain itself when the form was sent without files."""
+    kind = type(request.files)
+
+    class Explaining(kind):  # type: ignore[valid-type,misc]
+        def __getitem__(self, key: str) -> Any:
+            try:
+                return super().__getitem__(key)
+            except KeyError as error:
+                if key not in request.form:
+                    raise
+                raise DebugFilesKeyError(request, key).with_traceback(
+                    error.__traceback__
+                ) from None
+
+    Explaining.__name__ = kind.__name__
+    Explaining.__module__ = kind.__module__
+    request.files.__class__ = Explaining
+
+
+def _describe(loader: Any) -> str:
+    lines = [f"class: {type(loader).__module__}.{type(loader).__name__}"]
+    for name, value in sorted(loader.__dict__.items()):
+        if name.startswith("_"):
+            continue
+        if isinstance(value, tuple | list):
+            if all(isinstance(item, str) for item in value):
+                lines.append(f"{name}:")
+                lines.extend(f"  - {item}" for item in value)
+        elif isinstance(value, str | int | float | bool):
+            lines.append(f"{name}: {value!r}")
+    return "\n".join(f"       {line}" for line in lines)
+
+
+def explain_template_loading_attempts(
+    app: Carboy, template: str, attempts: list[tuple[Any, Any, Any]]
+) -> None:
+    """Log which loaders were asked for a template and what each of them found."""
+    lines = [f"Looking for the template {template!r}:"]
+    found = 0
+    for number, (loader, source, result) in enumerate(attempts, start=1):
+        owner = "the application" if source is app else f"the blueprint {source.name!r}"
+        lines.append(f"{number:5}: the loader of {owner} ({source.import_name})")
+        lines.append(_describe(loader))
+        lines.append(f"       -> {'found: ' + repr(result[1] or '<string>') if result else 'no'}")
+        found += result is not None
+    if found != 1:
+        lines.append("No loader has it." if not found else "Several loaders have it; the first wins.")
+        ctx = request_ctx
+        if ctx and ctx.request.blueprint is not None:
+            lines.append(
+                f"The view belongs to the blueprint {ctx.request.blueprint!r}."
+                " Is the template in the folder of another blueprint?"
+            )
+    app.logger.info("\n".join(lines))

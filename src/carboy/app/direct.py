@@ -1,0 +1,341 @@
+"""The direct lane: from a server's exchange to its answer without an environ.
+
+The quick way through it leaves out what nobody asked for; the long way is the same cycle
+as under WSGI. Which one is taken never shows in the result:
+
+    quick   nothing of the cycle is overridden, the URL matched at once, nobody listens to
+            the signals. Hooks, error handlers, sessions and teardown work as ever.
+    long    everything else.
+
+Open tables (hooks, views, configuration) are read at each request, because applications
+and extensions change them at any time. What only an assignment to the application or a
+subclass can change is decided once, in the Plan, which an assignment throws away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from functools import partial
+from types import FunctionType, MethodType
+from typing import TYPE_CHECKING, Any, cast
+
+from carboy.app import dispatch, signals
+from carboy.app.context import AppContext, RequestContext
+from carboy.app.globals import _cv_app, _cv_request
+from carboy.app.json.provider import DefaultJSONProvider
+from carboy.app.sessions import SecureCookieSession, SecureCookieSessionInterface
+from carboy.app.wrappers import Request, Response
+from carboy.http.origin_exchange import path as wire_path
+
+if TYPE_CHECKING:
+    from carboy.app.app import Carboy
+    from carboy.gateway.interface import Answer, Exchange
+    from carboy.routing import Rule
+
+Match = "tuple[Rule, dict[str, Any]]"
+
+ENTRY = ("__call__", "wsgi_app")
+CYCLE = (
+    "app_context",
+    "create_url_adapter",
+    "dispatch_request",
+    "do_teardown_appcontext",
+    "do_teardown_request",
+    "ensure_sync",
+    "finalize_request",
+    "full_dispatch_request",
+    "make_response",
+    "preprocess_request",
+    "process_response",
+    "request_context",
+)
+WATCHED = frozenset(
+    {
+        *ENTRY,
+        *CYCLE,
+        "config",
+        "json",
+        "request_class",
+        "response_class",
+        "session_interface",
+        "subdomain_matching",
+        "url_map",
+    }
+)
+URL_FACTS = ("host_header", "method", "path")
+REQUEST_MADE = ("__init__", "__new__", "close", "environ", "from_exchange")
+SESSION_KEPT = ("is_null_session", "make_null_session", "open_session", "save_session")
+RESPONSE_SHAPE = {"default_mimetype": "text/html", "default_status": 200}
+HTML = ("Content-Type", "text/html; charset=utf-8")
+CO_COROUTINE = 0x80
+MAX_HOSTS = 512  # hosts known to be well-formed; a client chooses them, so they are bounded
+
+_stock: dict[str, Any] = {}
+
+
+def remember(kind: type[Carboy]) -> None:
+    """Keep the class's own methods, to notice later which have been replaced."""
+    _stock.update({name: kind.__dict__[name] for name in (*ENTRY, *CYCLE)})
+
+
+def _untouched(app: Carboy, names: tuple[str, ...]) -> bool:
+    kind, own = type(app), app.__dict__
+    return all(getattr(kind, name) is _stock[name] and name not in own for name in names)
+
+
+def _same(kind: type, base: type, names: tuple[str, ...]) -> bool:
+    return kind is base or all(_static(kind, name) is _static(base, name) for name in names)
+
+
+def _static(kind: type, name: str) -> Any:
+    """The attribute as it stands in the class, without its descriptor at work."""
+    for base in kind.__mro__:
+        if name in base.__dict__:
+            return base.__dict__[name]
+    return None
+
+
+def _session_is_stock(app: Carboy) -> bool:
+    interface = app.session_interface
+    return (
+        isinstance(interface, SecureCookieSessionInterface)
+        and not interface.__dict__
+        and interface.session_class is SecureCookieSession
+        and _same(type(interface), SecureCookieSessionInterface, SESSION_KEPT)
+    )
+
+
+class Plan:
+    """What the request cycle of one application can leave out."""
+
+    __slots__ = (
+        "app_json",
+        "calls",
+        "config",
+        "direct",
+        "find",
+        "from_wire",
+        "hosts",
+        "late_session",
+        "plain_urls",
+        "quick",
+        "request_class",
+        "shape",
+    )
+
+    def __init__(self, app: Carboy) -> None:
+        self.config = app.config
+        self.request_class = app.request_class
+        self.direct = _untouched(app, ENTRY)
+        # A request class that wants an environ in its constructor gets one.
+        self.from_wire = issubclass(self.request_class, Request) and _same(
+            self.request_class, Request, REQUEST_MADE
+        )
+        self.plain_urls = (
+            _untouched(app, ("create_url_adapter",))
+            and not app.url_map.host_matching
+            and not app.subdomain_matching
+            and _same(self.request_class, Request, URL_FACTS)
+        )
+        self.find: Callable[[str, str], Any] = app.url_map.lookup
+        self.hosts: set[str | None] = set()
+        self.late_session = _session_is_stock(app)
+        self.quick = (
+            self.direct
+            and self.from_wire
+            and self.plain_urls
+            and self.late_session
+            and _untouched(app, CYCLE)
+        )
+        self.shape = app.response_class is Response and all(
+            getattr(Response, name) == value for name, value in RESPONSE_SHAPE.items()
+        )
+        self.app_json = app.json if type(app.json) is DefaultJSONProvider else None
+        self.calls: dict[str, tuple[Any, Callable[..., Any]]] = {}
+
+    def learn_host(self, request: Request) -> None:
+        """An adapter could be made for this host: it is one."""
+        if self.plain_urls and len(self.hosts) < MAX_HOSTS:
+            self.hosts.add(request.host_header)
+
+    def lookup(self, request: Request) -> Any:
+        """The plain match of a request; None: ask the adapter."""
+        exchange = request._exchange
+        if exchange is not None:
+            return exchange.match
+        if (
+            request.host_header not in self.hosts
+            or self.config["TRUSTED_HOSTS"] is not None
+            or "HTTP_UPGRADE" in request.environ
+        ):
+            return None
+        return self.find(request.method, request.path)
+
+    def call(self, app: Carboy, endpoint: str, view: Any) -> Callable[..., Any]:
+        """The view as it can be called, found out once for each view."""
+        call = app.ensure_sync(view)
+        self.calls[endpoint] = (view, call)
+        return call
+
+
+def prepare(app: Carboy, exchange: Exchange) -> Hashable:
+    """Match the URL. A plain match is kept for `handle`; its endpoint is the dispatch key."""
+    plan = app._plan_made or app._plan
+    head = exchange.head
+    if (
+        plan.plain_urls
+        and head.host in plan.hosts
+        and not head.upgrade
+        and plan.config["TRUSTED_HOSTS"] is None
+    ):
+        path = head.path
+        if "%" in path or not path.isascii():
+            path = wire_path(exchange)
+        found = plan.find(head.method, path)
+        if found is not None:
+            exchange.match = found
+            return cast(Hashable, found[0].endpoint)
+    return None
+
+
+def handle(app: Carboy, exchange: Exchange) -> Answer:
+    """The whole request."""
+    plan = app._plan_made or app._plan
+    match = exchange.match
+    if (
+        match is None
+        or not plan.quick
+        or (signals.loaded and signals.cycle_heard())
+        or exchange.head.method == "OPTIONS"
+        or _cv_app.get(None) is not None
+    ):
+        return _long(app, plan, exchange)
+    return _quick(app, plan, exchange, match)
+
+
+def _quick(app: Carboy, plan: Plan, exchange: Exchange, match: Any) -> Answer:
+    request = _new_request(plan.request_class)
+    request._exchange = exchange
+    rule, args = request.url_rule, request.view_args = match
+    app_ctx = AppContext(app)
+    ctx = _new_context(RequestContext)
+    ctx.app = app
+    ctx.request = request
+    app_token = _cv_app.set(app_ctx)
+    token = _cv_request.set(ctx)
+    app_ctx._cv_tokens = [app_token]
+    tokens = ctx._cv_tokens = [(token, app_ctx)]
+    failed: BaseException | None = None
+    if not app._got_first_request:
+        app.__dict__["_got_first_request"] = True
+    try:
+        try:
+            rv = None
+            if app.before_request_funcs or app.url_value_preprocessors:
+                rv = dispatch.preprocess(app)
+            if rv is None:
+                endpoint = rule.endpoint
+                view = app.view_functions[endpoint]
+                known = plan.calls.get(endpoint)
+                if known is None or known[0] is not view:
+                    rv = plan.call(app, endpoint, view)(**args)
+                else:
+                    rv = known[1](**args)
+        except Exception as error:
+            rv = app.handle_user_exception(error)
+        return _finished(app, plan, ctx, exchange, rv)
+    except Exception as error:
+        failed = error
+        return _answer(app, app.handle_exception(error), request, exchange)
+    except BaseException as error:
+        failed = error
+        raise
+    finally:
+        if (
+            exchange.body is None
+            and len(tokens) == 1
+            and not app.teardown_request_funcs
+            and not app.teardown_appcontext_funcs
+            and "environ" not in request.__dict__
+        ):
+            _cv_request.reset(token)
+            _cv_app.reset(app_token)
+        else:
+            dispatch.finish(app, ctx, failed)
+
+
+_new_request = cast("Callable[[type[Request]], Request]", object.__new__)
+_new_context = cast("Callable[[type[RequestContext]], RequestContext]", object.__new__)
+
+
+def _finished(
+    app: Carboy, plan: Plan, ctx: RequestContext, exchange: Exchange, rv: Any
+) -> Answer:
+    """The answer of a return value; without a Response where no hook could look at one."""
+    kind = type(rv)
+    if (
+        plan.shape
+        and (kind is str or kind is dict or kind is list or kind is bytes)
+        and not app.after_request_funcs
+        and ctx._after is None
+        and ctx._opened is None
+        and (
+            plan.config["SECRET_KEY"] is None
+            or not dispatch.session_to_refresh(app, ctx.request)
+        )
+    ):
+        body, content_type = _plain(plan, rv, kind)
+        if body is not None:
+            headers = [content_type, ("Content-Length", str(len(body)))]
+            return "200 OK", headers, body if exchange.head.method != "HEAD" else b"", None
+    return _answer(app, app.finalize_request(rv), ctx.request, exchange)
+
+
+def _plain(plan: Plan, rv: Any, kind: type) -> tuple[bytes | None, tuple[str, str]]:
+    if kind is str:
+        return rv.encode(), HTML
+    if kind is bytes:
+        return rv, HTML
+    if plan.app_json is None:
+        return None, HTML
+    provider = plan.app_json
+    return f"{provider.dumps_compact(rv)}\n".encode(), ("Content-Type", provider.mimetype)
+
+
+def _long(app: Carboy, plan: Plan, exchange: Exchange) -> Answer:
+    """The request as under WSGI, but for the environ."""
+    if plan.from_wire and _untouched(app, ("request_context",)):
+        request = plan.request_class.from_exchange(exchange)
+        request.json_module = app.json
+        ctx = RequestContext(app, None, request=request)
+    else:
+        ctx = app.request_context(exchange.environ())
+    error: BaseException | None = None
+    try:
+        try:
+            response = dispatch.respond(app, ctx)
+        except dispatch.Failed as failed:
+            error = failed.error
+            response = failed.response
+        return _answer(app, response, ctx.request, exchange)
+    except BaseException as raised:
+        error = raised
+        raise
+    finally:
+        dispatch.finish(app, ctx, error)
+
+
+def _answer(app: Carboy, response: Response, request: Request, exchange: Exchange) -> Answer:
+    """A response as an answer."""
+    raise NotImplementedError
+
+
+def is_coroutine_function(func: Any) -> bool:
+    """Whether calling `func` gives a coroutine (what `inspect` says, without importing it)."""
+    while isinstance(func, MethodType):
+        func = func.__func__
+    while isinstance(func, partial):
+        func = func.func
+    if isinstance(func, FunctionType):
+        return bool(func.__code__.co_flags & CO_COROUTINE) or hasattr(func, "_is_coroutine_mark")
+    return hasattr(func, "_is_coroutine_mark")

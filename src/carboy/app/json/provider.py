@@ -1,0 +1,133 @@
+"""How an application writes and reads JSON: subclass, set `app.json_provider_class`."""
+
+from __future__ import annotations
+
+import json
+import weakref
+from json.encoder import c_make_encoder, encode_basestring, encode_basestring_ascii
+from collections.abc import Callable
+from datetime import date
+from typing import IO, TYPE_CHECKING, Any
+
+from carboy.dates import http_date
+
+if TYPE_CHECKING:
+    from carboy.app.app import Carboy
+    from carboy.app.wrappers import Response
+
+__all__ = ["DefaultJSONProvider", "JSONProvider"]
+
+
+class JSONProvider:
+    """JSON for one application. A subclass has to write `dumps` and `loads`."""
+
+    def __init__(self, app: Carboy) -> None:
+        self._app: Carboy = weakref.proxy(app)
+
+    def dumps(self, obj: Any, **kwargs: Any) -> str:
+        """`obj` as JSON text."""
+        raise NotImplementedError(f"Write the method 'dumps' of {type(self).__name__}.")
+
+    def dump(self, obj: Any, fp: IO[str], **kwargs: Any) -> None:
+        """Write `obj` as JSON text to a file."""
+        fp.write(self.dumps(obj, **kwargs))
+
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        """What JSON text says."""
+        raise NotImplementedError(f"Write the method 'loads' of {type(self).__name__}.")
+
+    def load(self, fp: IO[Any], **kwargs: Any) -> Any:
+        """What the JSON text in a file says."""
+        return self.loads(fp.read(), **kwargs)
+
+    def response(self, *args: Any, **kwargs: Any) -> Response:
+        """A response with the JSON text of the arguments (see `jsonify`)."""
+        obj = self._prepare_response_obj(args, kwargs)
+        return self._app.response_class(self.dumps(obj), mimetype="application/json")
+
+    def _prepare_response_obj(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if args and kwargs:
+            raise TypeError("A JSON response is made of arguments or of keywords, not of both.")
+        if not args:
+            return kwargs or None
+        return args[0] if len(args) == 1 else args
+
+
+def _default(o: Any) -> Any:
+    """The JSON value of what the standard library's encoder does not know."""
+    if isinstance(o, date):
+        return http_date(o)
+    kind = type(o)
+    # By name: an application that never makes a Decimal or a UUID need not import them.
+    names = {(base.__module__, base.__name__) for base in kind.__mro__}
+    if names & STRINGS:
+        return str(o)
+    if hasattr(o, "__dataclass_fields__"):
+        from dataclasses import asdict
+
+        return asdict(o)
+    if hasattr(o, "__html__"):
+        return str(o.__html__())
+    raise TypeError(f"Object of type {kind.__name__} is not JSON serializable")
+
+
+STRINGS = {("decimal", "Decimal"), ("uuid", "UUID")}
+
+
+class DefaultJSONProvider(JSONProvider):
+    """JSON by the standard library, and some types more.
+
+    Dates become HTTP dates; Decimal and UUID text; a dataclass a dict; what has `__html__`
+    (markup) text. `compact` None means: compact unless the application is in debug mode.
+    """
+
+    default: Callable[[Any], Any] = staticmethod(_default)
+    ensure_ascii = True
+    sort_keys = True
+    compact: bool | None = None
+    mimetype = "application/json"
+
+    def dumps(self, obj: Any, **kwargs: Any) -> str:
+        """`obj` as JSON text; the keywords are those of `json.dumps`."""
+        kwargs.setdefault("default", self.default)
+        kwargs.setdefault("ensure_ascii", self.ensure_ascii)
+        kwargs.setdefault("sort_keys", self.sort_keys)
+        return json.dumps(obj, **kwargs)
+
+    def dumps_compact(self, obj: Any) -> str:
+        """The text of a response without the newline, as short as `compact` allows."""
+        if c_make_encoder is None or (self.compact is None and self._app.debug) or (
+            self.compact is False
+        ):
+            return self.dumps(obj, **self._layout())
+        # json.dumps would build an encoder object around this one at every call.
+        encode = c_make_encoder(
+            {},  # containers being written: of this call only, since threads share the provider
+            self.default,
+            encode_basestring_ascii if self.ensure_ascii else encode_basestring,
+            None,
+            ":",
+            ",",
+            self.sort_keys,
+            False,
+            True,
+        )
+        return "".join(encode(obj, 0))
+
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        """What JSON text says; the keywords are those of `json.loads`."""
+        return json.loads(s, **kwargs)
+
+    def response(self, *args: Any, **kwargs: Any) -> Response:
+        """A response with the JSON text of the arguments and a newline at its end."""
+        obj = self._prepare_response_obj(args, kwargs)
+        if type(self).dumps is DefaultJSONProvider.dumps:
+            text = self.dumps_compact(obj)
+        else:
+            text = self.dumps(obj, **self._layout())
+        return self._app.response_class(f"{text}\n", mimetype=self.mimetype)
+
+    def _layout(self) -> dict[str, Any]:
+        if (self.compact is None and self._app.debug) or self.compact is False:
+            return {"indent": 2}
+        return {"separators": (",", ":")}

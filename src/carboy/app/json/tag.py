@@ -1,0 +1,246 @@
+"""JSON that keeps Python types apart: what a session cookie is written in.
+
+A value that JSON has no type for becomes an object with one key, the tag:
+(1, 2) is {" t": [1, 2]}. The format is Flask's.
+"""
+
+from __future__ import annotations
+
+from base64 import b64decode, b64encode
+from datetime import datetime
+from typing import Any
+
+from markupsafe import Markup, escape
+
+from carboy.dates import http_date, parse_date
+from carboy.app.json import dumps, loads
+
+__all__ = [
+    "JSONTag",
+    "PassDict",
+    "PassList",
+    "TagBytes",
+    "TagDateTime",
+    "TagDict",
+    "TagMarkup",
+    "TagTuple",
+    "TagUUID",
+    "TaggedJSONSerializer",
+]
+
+
+class JSONTag:
+    """One type of value. Subclass and `register` to let sessions keep a type of your own."""
+
+    __slots__ = ("serializer",)
+    key: str = ""  # the tag; "" for a type that is only looked into
+
+    def __init__(self, serializer: TaggedJSONSerializer) -> None:
+        self.serializer = serializer
+
+    def check(self, value: Any) -> bool:
+        """Whether this tag is for `value`."""
+        raise NotImplementedError
+
+    def to_json(self, value: Any) -> Any:
+        """`value` as something JSON has a type for."""
+        raise NotImplementedError
+
+    def to_python(self, value: Any) -> Any:
+        """The value back from its JSON form; the tag is already taken off."""
+        raise NotImplementedError
+
+    def tag(self, value: Any) -> dict[str, Any]:
+        """The tagged JSON form of `value`."""
+        return {self.key: self.to_json(value)}
+
+
+class TagDict(JSONTag):
+    """A dict whose only key is a tag: escaped, so that it is not taken for one."""
+
+    __slots__ = ()
+    key = " di"
+
+    def check(self, value: Any) -> bool:
+        return isinstance(value, dict) and len(value) == 1 and next(iter(value)) in self.known()
+
+    def known(self) -> dict[str, JSONTag]:
+        return self.serializer.tags
+
+    def to_json(self, value: Any) -> Any:
+        ((key, inner),) = value.items()
+        return {f"{key}__": self.serializer.tag(inner)}
+
+    def to_python(self, value: Any) -> Any:
+        ((key, inner),) = value.items()
+        return {key.removesuffix("__"): inner}
+
+
+class PassDict(JSONTag):
+    """Any other dict: its values may need tags."""
+
+    __slots__ = ()
+
+    def check(self, value: Any) -> bool:
+        return isinstance(value, dict)
+
+    def to_json(self, value: Any) -> Any:
+        return {key: self.serializer.tag(inner) for key, inner in value.items()}
+
+    tag = to_json
+
+
+class TagTuple(JSONTag):
+    __slots__ = ()
+    key = " t"
+
+    def check(self, value: Any) -> bool:
+        return isinstance(value, tuple)
+
+    def to_json(self, value: Any) -> Any:
+        return [self.serializer.tag(item) for item in value]
+
+    def to_python(self, value: Any) -> Any:
+        return tuple(value)
+
+
+class PassList(JSONTag):
+    __slots__ = ()
+
+    def check(self, value: Any) -> bool:
+        return isinstance(value, list)
+
+    def to_json(self, value: Any) -> Any:
+        return [self.serializer.tag(item) for item in value]
+
+    tag = to_json
+
+
+class TagBytes(JSONTag):
+    __slots__ = ()
+    key = " b"
+
+    def check(self, value: Any) -> bool:
+        return isinstance(value, bytes)
+
+    def to_json(self, value: Any) -> Any:
+        return b64encode(value).decode("ascii")
+
+    def to_python(self, value: Any) -> Any:
+        return b64decode(value)
+
+
+class TagMarkup(JSONTag):
+    """What has `__html__`; it comes back as Markup."""
+
+    __slots__ = ()
+    key = " m"
+
+    def check(self, value: Any) -> bool:
+        return callable(getattr(value, "__html__", None))
+
+    def to_json(self, value: Any) -> Any:
+        return str(escape(value))
+
+    def to_python(self, value: Any) -> Any:
+        return Markup(value)
+
+
+class TagUUID(JSONTag):
+    __slots__ = ()
+    key = " u"
+
+    def check(self, value: Any) -> bool:
+        # By name: a session without UUIDs need not import the module.
+        return any(
+            base.__module__ == "uuid" and base.__name__ == "UUID" for base in type(value).__mro__
+        )
+
+    def to_json(self, value: Any) -> Any:
+        return value.hex
+
+    def to_python(self, value: Any) -> Any:
+        from uuid import UUID
+
+        return UUID(value)
+
+
+class TagDateTime(JSONTag):
+    """A datetime, to the second; one without a zone counts as UTC."""
+
+    __slots__ = ()
+    key = " d"
+
+    def check(self, value: Any) -> bool:
+        return isinstance(value, datetime)
+
+    def to_json(self, value: Any) -> Any:
+        return http_date(value)
+
+    def to_python(self, value: Any) -> Any:
+        return parse_date(value)
+
+
+class TaggedJSONSerializer:
+    """Values to tagged JSON text and back. Types are tried in `order`."""
+
+    default_tags: list[type[JSONTag]] = [
+        TagDict,
+        PassDict,
+        TagTuple,
+        PassList,
+        TagBytes,
+        TagMarkup,
+        TagUUID,
+        TagDateTime,
+    ]
+
+    def __init__(self) -> None:
+        self.tags: dict[str, JSONTag] = {}
+        self.order: list[JSONTag] = []
+        for tag_class in self.default_tags:
+            self.register(tag_class)
+
+    def register(
+        self, tag_class: type[JSONTag], force: bool = False, index: int | None = None
+    ) -> None:
+        """Add a type; at `index` if it has to be tried before others.
+
+        Raises KeyError when its key is taken and `force` is not set.
+        """
+        tag = tag_class(self)
+        if tag.key:
+            if tag.key in self.tags and not force:
+                raise KeyError(f"The tag {tag.key!r} is taken; pass force=True to replace it.")
+            self.tags[tag.key] = tag
+        self.order.insert(len(self.order) if index is None else index, tag)
+
+    def tag(self, value: Any) -> Any:
+        """`value` with tags where they are needed."""
+        for tag in self.order:
+            if tag.check(value):
+                return tag.tag(value)
+        return value
+
+    def untag(self, value: dict[str, Any]) -> Any:
+        """The value of an object that is a tag; any other object as it is."""
+        if len(value) != 1:
+            return value
+        ((key, inner),) = value.items()
+        tag = self.tags.get(key)
+        return value if tag is None else tag.to_python(inner)
+
+    def dumps(self, value: Any) -> str:
+        """Tagged JSON text without spaces, by the active application's provider."""
+        return dumps(self.tag(value), separators=(",", ":"))
+
+    def loads(self, value: str | bytes) -> Any:
+        """The value of tagged JSON text."""
+        return self._untag_all(loads(value))
+
+    def _untag_all(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return self.untag({key: self._untag_all(inner) for key, inner in value.items()})
+        if isinstance(value, list):
+            return [self._untag_all(item) for item in value]
+        return value

@@ -1,0 +1,50 @@
+"""The application's logger: quiet where logging is configured, helpful where it is not."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import TYPE_CHECKING, TextIO
+
+from carboy.http.local import LocalProxy
+from carboy.app.globals import request
+
+if TYPE_CHECKING:
+    from carboy.app.app import Carboy
+
+__all__ = ["create_logger", "default_handler", "has_level_handler", "wsgi_errors_stream"]
+
+
+@LocalProxy
+def wsgi_errors_stream() -> TextIO:
+    """The active request's error stream; standard error when there is no request."""
+    if request:
+        return request.environ["wsgi.errors"]  # type: ignore[no-any-return]
+    return sys.stderr
+
+
+def has_level_handler(logger: logging.Logger) -> bool:
+    """Whether a handler of the logger or of its parents would take its messages."""
+    level = logger.getEffectiveLevel()
+    current: logging.Logger | None = logger
+    while current is not None:
+        if any(handler.level <= level for handler in current.handlers):
+            return True
+        current = current.parent if current.propagate else None
+    return False
+
+
+default_handler = logging.StreamHandler(wsgi_errors_stream)
+default_handler.setFormatter(
+    logging.Formatter("[%(asctime)s] %(levelname)s in %(module)s: %(message)s")
+)
+
+
+def create_logger(app: Carboy) -> logging.Logger:
+    """The logger named after the application; at DEBUG in debug mode if it has no level."""
+    logger = logging.getLogger(app.name)
+    if app.debug and not logger.level:
+        logger.setLevel(logging.DEBUG)
+    if not has_level_handler(logger):
+        logger.addHandler(default_handler)
+    return logger

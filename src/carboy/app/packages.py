@@ -1,0 +1,83 @@
+"""Where a module or package lies on disk, and where an installed one keeps its data."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+from importlib.machinery import ModuleSpec
+from pathlib import Path
+
+__all__ = ["find_package", "get_root_path", "instance_path_of"]
+
+
+def _spec(name: str) -> ModuleSpec | None:
+    try:
+        return importlib.util.find_spec(name)
+    except (ImportError, ValueError):  # a missing parent; __main__ has no spec
+        return None
+
+
+def get_root_path(import_name: str) -> str:
+    """The directory of a module or package; the working directory if that is unknown.
+
+    Raises RuntimeError for a namespace package, which has no single directory.
+    """
+    module = sys.modules.get(import_name)
+    filename = getattr(module, "__file__", None)
+    if filename is None:
+        spec = _spec(import_name)
+        if spec is None or spec.loader is None:
+            if spec is not None and spec.submodule_search_locations is not None:
+                raise RuntimeError(
+                    f"{import_name!r} is a namespace package: it may lie in several places."
+                    " Pass root_path with the one that is meant."
+                )
+            return os.getcwd()  # noqa: PTH109 — Flask gives text
+        filename = spec.origin
+        if filename is None or not spec.has_location:
+            return os.getcwd()  # noqa: PTH109
+    return str(Path(filename).absolute().parent)
+
+
+def _package_path(import_name: str) -> Path:
+    """The directory that holds the top-level module or package."""
+    spec = _spec(import_name.partition(".")[0])
+    if spec is None:
+        return Path.cwd()
+    if spec.submodule_search_locations:
+        places = [Path(place).absolute() for place in spec.submodule_search_locations]
+        if spec.origin not in (None, "namespace"):
+            return Path(str(spec.origin)).absolute().parent.parent
+        inner = _spec(import_name)
+        origin = Path(inner.origin) if inner and inner.origin and inner.has_location else None
+        for place in places:
+            if origin is not None and origin.is_relative_to(place):
+                return place.parent
+        return places[0].parent
+    if spec.origin is None or not spec.has_location:
+        return Path.cwd()
+    return Path(spec.origin).absolute().parent
+
+
+def find_package(import_name: str) -> tuple[str | None, str]:
+    """(the prefix it is installed under or None, the directory it is imported from)."""
+    path = _package_path(import_name)
+    if path.is_relative_to(Path(sys.prefix).absolute()):
+        return sys.prefix, str(path)
+    if path.name.lower() != "site-packages":
+        return None, str(path)
+    above = path.parent
+    if above.name.lower() == "lib":  # Windows: prefix/Lib/site-packages
+        return str(above.parent), str(path)
+    if above.parent.name.lower() == "lib":  # elsewhere: prefix/lib/python3.x/site-packages
+        return str(above.parent.parent), str(path)
+    return str(above), str(path)
+
+
+def instance_path_of(import_name: str, name: str) -> str:
+    """The default instance folder: beside the package, or below the prefix when installed."""
+    prefix, path = find_package(import_name)
+    if prefix is None:
+        return str(Path(path, "instance"))
+    return str(Path(prefix, "var", f"{name}-instance"))

@@ -1,0 +1,231 @@
+"""Sessions kept in a signed cookie; the format is Flask's, so either reads the other's.
+
+itsdangerous loads when a cookie has to be signed or verified for the first time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import MutableMapping
+from datetime import datetime, timezone
+from functools import cache
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from carboy.app.json.tag import TaggedJSONSerializer
+from carboy.http.immutable import CallbackDict
+
+if TYPE_CHECKING:
+    from itsdangerous import URLSafeTimedSerializer
+
+    from carboy.app.app import Carboy
+    from carboy.app.wrappers import Request, Response
+
+__all__ = [
+    "NullSession",
+    "SecureCookieSession",
+    "SecureCookieSessionInterface",
+    "SessionInterface",
+    "SessionMixin",
+    "session_json_serializer",
+]
+
+
+class SessionMixin(MutableMapping[str, Any]):
+    """A session: a mapping that knows whether it has to be stored."""
+
+    new = False  # made for this request, not read from a cookie
+    modified = True  # has to be stored
+    accessed = True  # was touched, so the response depends on the cookie
+
+    @property
+    def permanent(self) -> bool:
+        """Whether the session outlives the browser: its key `_permanent`."""
+        return bool(self.get("_permanent", False))
+
+    @permanent.setter
+    def permanent(self, value: bool) -> None:
+        self["_permanent"] = bool(value)
+
+
+class SecureCookieSession(CallbackDict[str, Any], SessionMixin):
+    """A session for a signed cookie. Only changes of its own keys are noticed.
+
+    Set `modified` after a change inside a value.
+    """
+
+    modified = False
+    accessed = False
+
+    def __init__(self, initial: Any = None) -> None:
+        super().__init__(initial, SecureCookieSession._changed)
+
+    def _changed(self) -> None:
+        self.modified = True
+
+
+class NullSession(SecureCookieSession):
+    """The session of an application without a secret key: empty, and refuses to be written."""
+
+    def _fail(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise RuntimeError(
+            "Sessions need a secret key and none is set. Set app.secret_key to a long random"
+            " value that you keep to yourself, for example from secrets.token_hex()."
+        )
+
+    __setitem__ = __delitem__ = clear = pop = popitem = update = setdefault = _fail  # type: ignore[assignment]
+    del _fail
+
+
+class SessionInterface:
+    """How sessions are opened and stored: subclass, set `app.session_interface`.
+
+    Write `open_session` and `save_session`; the rest reads the configuration.
+    """
+
+    null_session_class = NullSession
+    pickle_based = False
+
+    def make_null_session(self, app: Carboy) -> NullSession:
+        """The session to use when `open_session` gave None."""
+        return self.null_session_class()
+
+    def is_null_session(self, obj: object) -> bool:
+        """Whether `obj` is such a session; it is not stored."""
+        return isinstance(obj, self.null_session_class)
+
+    def get_cookie_name(self, app: Carboy) -> str:
+        """SESSION_COOKIE_NAME."""
+        return app.config["SESSION_COOKIE_NAME"]  # type: ignore[no-any-return]
+
+    def get_cookie_domain(self, app: Carboy) -> str | None:
+        """SESSION_COOKIE_DOMAIN."""
+        return app.config["SESSION_COOKIE_DOMAIN"]  # type: ignore[no-any-return]
+
+    def get_cookie_path(self, app: Carboy) -> str:
+        """SESSION_COOKIE_PATH, or else APPLICATION_ROOT."""
+        return app.config["SESSION_COOKIE_PATH"] or app.config["APPLICATION_ROOT"]
+
+    def get_cookie_httponly(self, app: Carboy) -> bool:
+        """SESSION_COOKIE_HTTPONLY."""
+        return app.config["SESSION_COOKIE_HTTPONLY"]  # type: ignore[no-any-return]
+
+    def get_cookie_secure(self, app: Carboy) -> bool:
+        """SESSION_COOKIE_SECURE."""
+        return app.config["SESSION_COOKIE_SECURE"]  # type: ignore[no-any-return]
+
+    def get_cookie_samesite(self, app: Carboy) -> str | None:
+        """SESSION_COOKIE_SAMESITE."""
+        return app.config["SESSION_COOKIE_SAMESITE"]  # type: ignore[no-any-return]
+
+    def get_cookie_partitioned(self, app: Carboy) -> bool:
+        """SESSION_COOKIE_PARTITIONED."""
+        return app.config["SESSION_COOKIE_PARTITIONED"]  # type: ignore[no-any-return]
+
+    def get_expiration_time(self, app: Carboy, session: SessionMixin) -> datetime | None:
+        """When the cookie of a permanent session ends; None: with the browser."""
+        if not session.permanent:
+            return None
+        return datetime.now(timezone.utc) + app.permanent_session_lifetime
+
+    def should_set_cookie(self, app: Carboy, session: SessionMixin) -> bool:
+        """Whether the cookie has to be sent: changed, or permanent and to be refreshed."""
+        return session.modified or (
+            session.permanent and app.config["SESSION_REFRESH_EACH_REQUEST"]
+        )
+
+    def open_session(self, app: Carboy, request: Request) -> SessionMixin | None:
+        """The session of a request; None: sessions cannot be used."""
+        raise NotImplementedError
+
+    def save_session(self, app: Carboy, session: SessionMixin, response: Response) -> None:
+        """Store the session with the response; not called for a null session."""
+        raise NotImplementedError
+
+
+session_json_serializer = TaggedJSONSerializer()
+
+
+def _sha1(string: bytes = b"") -> Any:
+    import hashlib
+
+    # Absent in some hardened builds, and only needed when a key is used.
+    return hashlib.sha1(string)
+
+
+class SecureCookieSessionInterface(SessionInterface):
+    """Sessions in a cookie that is signed with the application's secret key."""
+
+    salt = "cookie-session"
+    digest_method = staticmethod(_sha1)
+    key_derivation = "hmac"
+    serializer: Any = session_json_serializer
+    session_class = SecureCookieSession
+
+    def get_signing_serializer(self, app: Carboy) -> URLSafeTimedSerializer | None:
+        """The signer; SECRET_KEY_FALLBACKS verify, SECRET_KEY signs. None without a key."""
+        if not app.secret_key:
+            return None
+        keys = [*(app.config["SECRET_KEY_FALLBACKS"] or ()), app.secret_key]
+        return _serializer_class()(
+            keys,
+            salt=self.salt,
+            serializer=self.serializer,
+            signer_kwargs={
+                "key_derivation": self.key_derivation,
+                "digest_method": self.digest_method,
+            },
+        )
+
+    def open_session(self, app: Carboy, request: Request) -> SecureCookieSession | None:
+        """The session in the request's cookie; an empty one when that is bad or too old."""
+        signer = self.get_signing_serializer(app)
+        if signer is None:
+            return None
+        value = request.cookies.get(self.get_cookie_name(app))
+        if not value:
+            return self.session_class()
+        max_age = int(app.permanent_session_lifetime.total_seconds())
+        try:
+            return self.session_class(signer.loads(value, max_age=max_age))
+        except _bad_signature():
+            return self.session_class()
+
+    def save_session(self, app: Carboy, session: SessionMixin, response: Response) -> None:
+        """Set or delete the cookie if that is needed, and say what the response depends on."""
+        place: dict[str, Any] = {
+            "domain": self.get_cookie_domain(app),
+            "path": self.get_cookie_path(app),
+            "secure": self.get_cookie_secure(app),
+            "partitioned": self.get_cookie_partitioned(app),
+            "samesite": self.get_cookie_samesite(app),
+            "httponly": self.get_cookie_httponly(app),
+        }
+        name = self.get_cookie_name(app)
+        # A cache must not give one client's answer to another that has another session.
+        if session.accessed:
+            response.vary.add("Cookie")
+        if not session:
+            if session.modified:
+                response.delete_cookie(name, **place)
+                response.vary.add("Cookie")
+            return
+        if not self.should_set_cookie(app, session):
+            return
+        expires = self.get_expiration_time(app, session)
+        signer = self.get_signing_serializer(app)
+        assert signer is not None  # without a key the session is a null session
+        value = signer.dumps(dict(session))
+        response.set_cookie(name, value, expires=expires, **place)
+        response.vary.add("Cookie")
+
+
+@cache
+def _serializer_class() -> type[URLSafeTimedSerializer]:
+    from itsdangerous import URLSafeTimedSerializer
+
+    return URLSafeTimedSerializer
+
+
+def _bad_signature() -> type[Exception]:
+    from itsdangerous import BadSignature
+
+    return BadSignature

@@ -1,0 +1,88 @@
+"""The ten signals an application sends (blinker).
+
+blinker is imported when a signal is first asked for. Until then nobody can have
+connected a receiver, so the request cycle asks `loaded` and sends nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from blinker import Namespace, NamedSignal
+
+    _signals: Namespace
+    template_rendered: NamedSignal
+    before_render_template: NamedSignal
+    request_started: NamedSignal
+    request_finished: NamedSignal
+    request_tearing_down: NamedSignal
+    got_request_exception: NamedSignal
+    appcontext_tearing_down: NamedSignal
+    appcontext_pushed: NamedSignal
+    appcontext_popped: NamedSignal
+    message_flashed: NamedSignal
+
+__all__ = [
+    "appcontext_popped",
+    "appcontext_pushed",
+    "appcontext_tearing_down",
+    "before_render_template",
+    "got_request_exception",
+    "message_flashed",
+    "request_finished",
+    "request_started",
+    "request_tearing_down",
+    "template_rendered",
+]
+
+# Those that every request would send.
+CYCLE = (
+    "appcontext_pushed",
+    "request_started",
+    "request_finished",
+    "request_tearing_down",
+    "appcontext_tearing_down",
+    "appcontext_popped",
+)
+
+loaded = False
+
+
+def _load() -> None:
+    global loaded
+    from blinker import Namespace
+
+    space = Namespace()
+    names = globals()
+    names["_signals"] = space
+    for name in __all__:
+        names[name] = space.signal(name.replace("_", "-"))
+    loaded = True
+
+
+def __getattr__(name: str) -> Any:
+    if name != "_signals" and name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    _load()
+    return globals()[name]
+
+
+def send(name: str, sender: object, **values: object) -> None:
+    """Send the signal of this name, if anybody could have connected to it."""
+    if loaded:
+        globals()[name].send(sender, **values)
+
+
+def send_async(name: str, sender: Any, **values: object) -> None:
+    """The same; coroutine receivers are run by the application's `ensure_sync`."""
+    if loaded:
+        globals()[name].send(sender, _async_wrapper=sender.ensure_sync, **values)
+
+
+def cycle_heard() -> bool:
+    """Whether a receiver is connected to one of the signals that every request sends."""
+    if not loaded:
+        return False
+    names = globals()
+    return any(names[name].receivers for name in CYCLE)

@@ -1,0 +1,126 @@
+"""URLs of an application: adapters to match and build with, and `url_for`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from carboy.app.globals import _cv_app, _cv_request
+from carboy.app.helpers import _split_blueprint_path
+from carboy.http.hosts import get_host
+from carboy.routing import BuildError
+
+if TYPE_CHECKING:
+    from carboy.app.app import Carboy
+    from carboy.app.wrappers import Request
+    from carboy.routing import MapAdapter
+
+FRAGMENT = "%!#$&'()*+,/:;=?@"  # RFC 3986, section 3.5, and what is quoted already
+
+
+def make_adapter(app: Carboy, request: Request | None) -> MapAdapter | None:
+    """The adapter of a request; without one, of SERVER_NAME if that is set."""
+    config = app.config
+    server_name = config["SERVER_NAME"]
+    if request is None:
+        if server_name is None:
+            return None
+        return app.url_map.bind(
+            server_name,
+            script_name=config["APPLICATION_ROOT"],
+            url_scheme=config["PREFERRED_URL_SCHEME"],
+        )
+    trusted = config["TRUSTED_HOSTS"]
+    if trusted is not None:
+        request.trusted_hosts = trusted
+    # Refuses a host that is not trusted, before anything else can use it.
+    request.host  # noqa: B018
+    subdomain: str | None = None
+    if app.url_map.host_matching:
+        server_name = None
+    elif not app.subdomain_matching:
+        subdomain = app.url_map.default_subdomain or ""
+    exchange = request._exchange
+    if exchange is None or exchange.head.upgrade or server_name is not None or subdomain is None:
+        return app.url_map.bind_to_environ(
+            request.environ, server_name=server_name, subdomain=subdomain
+        )
+    # What bind_to_environ would do, from the wire.
+    return app.url_map.bind(
+        get_host(request.scheme, request.host_header, request.server),
+        script_name="",
+        subdomain=subdomain,
+        url_scheme=request.scheme,
+        default_method=request.method,
+        path_info=request.path,
+        query_args=request.query_string.decode(errors="replace"),
+    )
+
+
+def build(
+    app: Carboy,
+    endpoint: str,
+    anchor: str | None,
+    method: str | None,
+    scheme: str | None,
+    external: bool | None,
+    values: dict[str, Any],
+) -> str:
+    """`app.url_for`."""
+    request_ctx = _cv_request.get(None)
+    adapter: MapAdapter | None
+    if request_ctx is not None:
+        adapter = request_ctx.url_adapter
+        if endpoint[:1] == ".":
+            blueprint = request_ctx.request.blueprint
+            endpoint = endpoint[1:] if blueprint is None else f"{blueprint}{endpoint}"
+        if external is None:
+            external = scheme is not None
+    else:
+        app_ctx = _cv_app.get(None)
+        adapter = app.create_url_adapter(None) if app_ctx is None else app_ctx.url_adapter
+        if external is None:
+            external = True
+    if adapter is None:
+        raise RuntimeError(
+            "Outside a request a URL needs to know the server: set SERVER_NAME in the"
+            " configuration (and APPLICATION_ROOT and PREFERRED_URL_SCHEME if they differ)."
+        )
+    if scheme is not None and not external:
+        raise ValueError("A URL with '_scheme' is external; leave '_external' out or set it.")
+    app.inject_url_defaults(endpoint, values)
+    try:
+        url: str = adapter.build(
+            endpoint, values, method=method, url_scheme=scheme, force_external=external
+        )
+    except BuildError as error:
+        values.update(_anchor=anchor, _method=method, _scheme=scheme, _external=external)
+        return app.handle_url_build_error(error, endpoint, values)
+    if anchor is not None:
+        url = f"{url}#{quote(anchor, safe=FRAGMENT)}"
+    return url
+
+
+def inject_defaults(app: Carboy, endpoint: str, values: dict[str, Any]) -> None:
+    """Run the `url_defaults` functions: the application's, then the blueprints' from outside."""
+    names: list[str | None] = [None]
+    if "." in endpoint:
+        names.extend(reversed(_split_blueprint_path(endpoint.rpartition(".")[0])))
+    for name in names:
+        for function in app.url_default_functions.get(name, ()):
+            function(endpoint, values)
+
+
+def handle_build_error(
+    app: Carboy, error: BuildError, endpoint: str, values: dict[str, Any]
+) -> str:
+    """Ask the `url_build_error_handlers`; raise the error if none of them has a URL."""
+    for handler in app.url_build_error_handlers:
+        try:
+            url = handler(error, endpoint, values)
+        except BuildError as another:
+            error = another
+        else:
+            if url is not None:
+                return url
+    raise error

@@ -1,0 +1,91 @@
+"""Views as classes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+from carboy.app.globals import current_app, request
+
+if TYPE_CHECKING:
+    from carboy.app.typing import ResponseReturnValue, RouteCallable
+
+__all__ = ["MethodView", "View", "http_method_funcs"]
+
+http_method_funcs = frozenset(
+    {"get", "post", "head", "options", "delete", "put", "trace", "patch"}
+)
+
+
+class View:
+    """A view that is a class: subclass, write `dispatch_request`, register `as_view(name)`.
+
+    `decorators` wrap the view function, the first one innermost. With `init_every_request`
+    False one instance, made by `as_view`, serves all requests and must keep no state.
+    """
+
+    methods: ClassVar[Collection[str] | None] = None
+    provide_automatic_options: ClassVar[bool | None] = None
+    decorators: ClassVar[list[Callable[..., Any]]] = []
+    init_every_request: ClassVar[bool] = True
+
+    def dispatch_request(self) -> ResponseReturnValue:
+        """The view. URL variables come as keyword arguments."""
+        raise NotImplementedError(f"Write the method 'dispatch_request' of {type(self).__name__}.")
+
+    @classmethod
+    def as_view(cls, name: str, *class_args: Any, **class_kwargs: Any) -> RouteCallable:
+        """A view function for `add_url_rule`; the other arguments go to `__init__`."""
+        if cls.init_every_request:
+
+            def view(**kwargs: Any) -> ResponseReturnValue:
+                self = cls(*class_args, **class_kwargs)
+                return current_app.ensure_sync(self.dispatch_request)(**kwargs)
+
+        else:
+            only = cls(*class_args, **class_kwargs)
+
+            def view(**kwargs: Any) -> ResponseReturnValue:
+                return current_app.ensure_sync(only.dispatch_request)(**kwargs)
+
+        for decorator in cls.decorators:
+            _name(view, cls, name)
+            view = decorator(view)
+        _name(view, cls, name)
+        found = cast(Any, view)
+        found.view_class = cls
+        found.methods = cls.methods
+        found.provide_automatic_options = cls.provide_automatic_options
+        return view
+
+
+def _name(view: Any, cls: type[View], name: str) -> None:
+    # Set before each decorator too: functools.wraps copies what it finds.
+    view.__name__ = name
+    view.__module__ = cls.__module__
+    view.__doc__ = cls.__doc__
+
+
+class MethodView(View):
+    """One method of the class for each HTTP method: `get`, `post`, ….
+
+    `methods` follows from those that are there, in this class and its bases.
+    """
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "methods" in cls.__dict__:
+            return
+        methods = {name.upper() for name in http_method_funcs if hasattr(cls, name)}
+        for base in cls.__bases__:
+            methods.update(getattr(base, "methods", None) or ())
+        if methods:
+            cls.methods = methods
+
+    def dispatch_request(self, **kwargs: Any) -> ResponseReturnValue:
+        handler = getattr(self, request.method.lower(), None)
+        if handler is None and request.method == "HEAD":
+            handler = getattr(self, "get", None)
+        if handler is None:
+            raise AssertionError(f"{type(self).__name__} has no method for {request.method}.")
+        return cast("ResponseReturnValue", current_app.ensure_sync(handler)(**kwargs))

@@ -1,0 +1,112 @@
+"""The application's request and response: `http`'s, and what needs an application."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from carboy.app import json
+from carboy.app.debughelpers import attach_enctype_error_multidict
+from carboy.app.globals import _cv_app, current_app
+from carboy.app.helpers import _split_blueprint_path
+from carboy.http.exceptions import BadRequest, HTTPException
+from carboy.http.request import Request as RequestBase
+from carboy.http.response import Response as ResponseBase
+
+if TYPE_CHECKING:
+    from carboy.routing import Rule
+
+__all__ = ["Request", "Response"]
+
+
+def _limit(own: str, key: str, text: str) -> Any:
+    """A limit: as set on the request, else the configuration's, else the class's default."""
+
+    def read(self: Request) -> int | None:
+        value = getattr(self, own)
+        if value is not None:
+            return value  # type: ignore[no-any-return]
+        ctx = _cv_app.get(None)
+        if ctx is None:
+            return getattr(RequestBase, key.lower())  # type: ignore[no-any-return]
+        return ctx.app.config[key]  # type: ignore[no-any-return]
+
+    def write(self: Request, value: int | None) -> None:
+        setattr(self, own, value)
+
+    return property(read, write, doc=text)
+
+
+class Request(RequestBase):
+    """`http.Request` with its rule, its view arguments and the application's limits."""
+
+    json_module: Any = json
+    url_rule: Rule | None = None
+    view_args: dict[str, Any] | None = None
+    routing_exception: HTTPException | None = None
+    _max_content_length: int | None = None
+    _max_form_memory_size: int | None = None
+    _max_form_parts: int | None = None
+
+    max_content_length = _limit(
+        "_max_content_length", "MAX_CONTENT_LENGTH", "Octets of content at most; else 413."
+    )
+    max_form_memory_size = _limit(
+        "_max_form_memory_size", "MAX_FORM_MEMORY_SIZE", "Octets of a form field at most; else 413."
+    )
+    max_form_parts = _limit("_max_form_parts", "MAX_FORM_PARTS", "Form parts at most; else 413.")
+
+    @property
+    def endpoint(self) -> str | None:
+        """The endpoint that matched; None if none did."""
+        rule = self.url_rule
+        return None if rule is None else rule.endpoint
+
+    @property
+    def blueprint(self) -> str | None:
+        """The name of the blueprint the endpoint belongs to."""
+        rule = self.url_rule
+        if rule is None or "." not in rule.endpoint:
+            return None
+        return rule.endpoint.rpartition(".")[0]
+
+    @property
+    def blueprints(self) -> list[str]:
+        """That name and the names of its parents, innermost first."""
+        name = self.blueprint
+        return [] if name is None else _split_blueprint_path(name)
+
+    def _load_form_data(self) -> None:
+        super()._load_form_data()
+        if (
+            current_app
+            and current_app.debug
+            and self.mimetype != "multipart/form-data"
+            and not self.files
+        ):
+            attach_enctype_error_multidict(self)
+
+    def on_json_loading_failed(self, e: ValueError | None) -> Any:
+        """The answer to content that is not JSON: 400, with the reason in debug mode only."""
+        try:
+            return super().on_json_loading_failed(e)
+        except BadRequest as error:
+            if current_app and current_app.debug:
+                raise
+            raise BadRequest() from error
+
+
+class Response(ResponseBase):
+    """`http.Response` as HTML by default."""
+
+    default_mimetype: str | None = "text/html"
+    json_module: Any = json
+    autocorrect_location_header = False
+
+    @property
+    def max_cookie_size(self) -> int:  # type: ignore[override]
+        """MAX_COOKIE_SIZE: a larger cookie is sent with a warning."""
+        if current_app:
+            return current_app.config["MAX_COOKIE_SIZE"]  # type: ignore[no-any-return]
+        return ResponseBase.max_cookie_size
+
+

@@ -33,6 +33,8 @@ class RequestHead:
     expect_continue = False
     upgrade = False
     content_length: int | None = None
+    octets = b""  # the whole head as it came, if nothing had to be changed in it
+    _block: bytes | None = None
     _host: str | None = None
     _fields: Fields | None = None
 
@@ -51,7 +53,7 @@ class RequestHead:
         self.path = path
         self.query = query
         self.minor = minor  # 0 or 1: HTTP/1.0 or HTTP/1.1
-        self.block = block  # field lines, each ended by CRLF, without the empty line
+        self._block = block
         self.keep_alive = minor == 1
         self._host = host
 
@@ -59,6 +61,13 @@ class RequestHead:
     def has_body(self) -> bool:
         """Whether octets of content follow the head."""
         return self.chunked or bool(self.content_length)
+
+    @property
+    def block(self) -> bytes:
+        """The field lines, each ended by CRLF, without the empty line."""
+        if self._block is None:
+            self._block = self.octets[self.octets.index(b"\n") + 1 : -2]
+        return self._block
 
     @property
     def host(self) -> str:

@@ -19,46 +19,57 @@ from .limits import Limits
 _METHODS = {
     name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
 }
-_SLASH = 0x2F
+# Connection as nearly everybody sends it.
+_OPTIONS = frozenset((b"keep-alive", b"Keep-Alive", b"close"))
 _new = RequestHead.__new__
 
-# One pass that lower-cases and makes every control octet but HTAB and LF a CR. Then: the pattern
-# below sees to it that each CR is followed by LF; and when the result has as many LFs as the
-# original has CRs, every LF followed a CR and no CR stands for another control octet.
-_FOLD = bytes(
-    13 if (i < 32 and i not in (9, 10)) or i == 127 else i + 32 if 65 <= i <= 90 else i
-    for i in range(256)
-)
-_TOKEN = rb"0-9!#$%&'*+\-.^`|~"  # and letters; a name with "_" is for the line reader
+# Every control octet but HTAB and LF becomes a CR. Then: the pattern sees to it that each CR is
+# followed by LF; and when the result has as many LFs as the original has CRs, every LF followed
+# a CR and no CR stands for another control octet.
+_FOLD = bytes(13 if (i < 32 and i not in (9, 10)) or i == 127 else i for i in range(256))
+_TOKEN = r"0-9!#$%&'*+\-.^`|~"  # and letters; a name with "_" is for the line reader
 
 
-def _lines_pattern(value: bytes) -> re.Pattern[bytes]:
-    """Field lines in lower case, with `value` for an octet of a value. Possessive, so linear.
+def _head_pattern(value: str) -> re.Pattern[bytes]:
+    """A whole head, with `value` for an octet of a value. Possessive throughout, so linear.
 
-    Groups: a second host, host, a second connection, connection, a second content-length,
-    content-length, a field that needs a closer look. The first alternative takes the lines no
-    other one could, and saves trying them.
+    Three names may stand once: a second one sets the empty group before the value's group.
+    The first alternative takes the lines no other one could, and saves trying them.
     """
-    letters = b"[a-z" + _TOKEN + b"]*+:"
-    named = b"[ \t]*+(" + value + b"*+)"
+
+    def named(name: str, group: int) -> str:
+        letters = "".join(c if c == "-" else f"[{c.upper()}{c}]" for c in name)
+        return rf"{letters}:(?({group})()|)[ \t]*+({value}*+)"
+
+    def unnamed(first: str) -> str:
+        return f"[{first}][a-zA-Z{_TOKEN}]*+:{value}*+"
+
+    closer = "|".join(
+        "".join(c if c == "-" else f"[{c.upper()}{c}]" for c in name)
+        for name in ("transfer-encoding", "expect", "upgrade")
+    )
+    alternatives = (
+        unnamed(f"abdfgi-svw-zABDFGI-SVW-Z{_TOKEN}"),
+        named("host", 6),
+        named("connection", 8),
+        named("content-length", 10),
+        f"({closer}):{value}*+",
+        unnamed("cehtuCEHTU"),
+    )
     return re.compile(
-        b"(?:(?:[abdfgi-svw-z" + _TOKEN + b"]" + letters + value + b"*+"
-        b"|host:(?(2)()|)" + named + b"|connection:(?(4)()|)" + named +
-        b"|content-length:(?(6)()|)" + named +
-        b"|(transfer-encoding|expect|upgrade):" + value + b"*+"
-        b"|[cehtu]" + letters + value + b"*+"
-        rb")\r\n)*+"
-    )  # fmt: skip
+        rf"([A-Z]++) (/[^\x00-\x20\x7f?#]*+)(\?[^\x00-\x20\x7f#]*+)?+ HTTP/1\.([01])\r\n"
+        rf"(?:(?:{'|'.join(alternatives)})\r\n)*+\r\n".encode("latin-1")
+    )
 
 
-_short_lines = _lines_pattern(rb"[^\x00-\x08\x0a-\x1f\x7f]").fullmatch
-# Of folded lines. `[^\r]` is the one loop of the engine that costs next to nothing.
-_folded_lines = _lines_pattern(rb"[^\r]").fullmatch
-_quick_host = re.compile(rb"[a-z0-9.\-]++(?::[0-9]{1,4}+|:[1-5][0-9]{4})?+").fullmatch
+_short_head = _head_pattern(r"[^\x00-\x08\x0a-\x1f\x7f]").fullmatch
+# Of a folded head. `[^\r]` is the one loop of the engine that costs next to nothing.
+_folded_head = _head_pattern(r"[^\r]").fullmatch
+_quick_host = re.compile(rb"[A-Za-z0-9.\-]++(?::[0-9]{1,4}+|:[1-5][0-9]{4})?+").fullmatch
 # Hosts that were valid once: a server is called by few names. Bounded: when full it starts anew.
 _HOSTS_SIZE = 256
 _hosts: set[bytes | None] = set()
-_host = re.compile(rb"[a-z0-9.\-]++(?::[0-9]{1,4}+|:[1-5][0-9]{4})?+").fullmatch
+_host = re.compile(rb"[A-Za-z0-9.\-]++(?::[0-9]{1,4}+|:[1-5][0-9]{4})?+").fullmatch
 _host = re.compile(HOST.encode()).fullmatch
 _FRAMING = frozenset(
     (b"host", b"connection", b"content-length", b"transfer-encoding", b"expect", b"upgrade")
@@ -101,54 +112,52 @@ def _bad(message: str, status: int = 400) -> RemoteProtocolError:
 def quick_head(octets: bytes, limits: Limits) -> RequestHead | None:
     """The head that `octets` are from first to last, or None if a closer look is needed.
 
-    The caller has made sure that there are at most `limits.quick` octets. HTTP/1.0 is not quick.
+    The caller has made sure that there are at most `limits.quick` octets.
     """
-    try:
-        method, raw, rest = octets.split(b" ", 2)
-        if raw[0] != _SLASH or b"#" in raw or rest[:10] != b"HTTP/1.1\r\n":
-            return None
-    except (ValueError, IndexError):
-        return None
-    target = raw.decode("latin-1")
-    if method not in _METHODS or not target.isprintable():
-        return None
-    block = rest[10:-2]
     if len(octets) <= limits.short:
-        match = _short_lines(block.lower())
+        match = _short_head(octets)
         if match is None:
             return None
     else:
-        folded = block.translate(_FOLD)
-        match = _folded_lines(folded)
-        count = folded.count(b"\n")
-        if match is None or count != block.count(b"\r") or count > limits.fields_count:
+        folded = octets.translate(_FOLD)
+        match = _folded_head(folded)
+        if match is None:
             return None
-    more, host, too_many, connection, even_more, length, special = match.groups()
+        count = folded.count(b"\n")
+        if count != octets.count(b"\r") or count - 2 > limits.fields_count:
+            return None
+    (
+        method, path, query, minor, more, host, too_many, connection, even_more, length, special,
+    ) = match.groups()  # fmt: skip
     if (
         more is not None
         or special is not None
         or too_many is not None
         or even_more is not None
+        or method not in _METHODS
         or (host not in _hosts and not _check_host(host))
     ):
         return None
     head = _new(RequestHead)
     head.method = _METHODS[method]
-    head.target = target
-    head.minor = 1
-    head.block = block
-    head.keep_alive = True
-    head.content_length = None
-    if b"?" in raw:
-        head.path, _, head.query = target.partition("?")
-        head.has_query = True
-    else:
-        head.path = target
+    head.path = head.target = path.decode("latin-1")
+    if query is None:
         head.query = ""
-    if connection is not None and connection != b"keep-alive":
-        if connection != b"close":
-            return None
-        head.keep_alive = False
+    else:
+        query = query.decode("latin-1")
+        head.target += query
+        head.query = query[1:]
+        head.has_query = True
+    head.octets = octets
+    head.content_length = None
+    if minor == b"1":
+        head.minor = 1
+        head.keep_alive = connection is None or connection != b"close"
+    else:
+        head.minor = 0
+        head.keep_alive = connection is not None and connection != b"close"
+    if connection is not None and connection not in _OPTIONS:
+        return None
     if length is not None:
         if not _digits(length):
             return None

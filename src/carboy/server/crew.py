@@ -135,7 +135,8 @@ class Crew:
             return False
         # Nobody leads at this moment, so what is the leader's may be touched.
         exchange.deposed = True
-        exchange.connection.phase = RUNNING
+        exchange.connection.exchange = exchange
+        exchange.connection.enter(RUNNING, exchange.began)
         self.away += 1
         self.present = Lead()
         self._put(self.present)

@@ -33,7 +33,7 @@ from carboy.server.connection import (
 )
 from carboy.server.crew import Crew, Lead
 from carboy.server.deadlines import Deadlines
-from carboy.server.door import Door
+from carboy.server.door import RETRY, Door
 from carboy.server.exchange import ServerExchange
 from carboy.server.intake import BodyStream, Intake
 from carboy.server.learned import Learned
@@ -42,6 +42,7 @@ from carboy.server.settings import Settings
 log = logging.getLogger("carboy.error")
 clock = time.monotonic
 NEED_DATA = Signal.NEED_DATA
+STUCK = 0.5  # seconds for the leader to notice the end; inside a handler it never will
 
 
 class Deposed(Exception):
@@ -85,8 +86,11 @@ class Engine:
         # how it ends
         self._stop_asked: str | None = None  # None, "graceful", "now"
         self._give_up_at = 0.0
-        self._over = threading.Event()
-        self._ready = threading.Event()
+        self._over = False
+        # Rung for the thread in `run`. A lock would not do: stop() may be called by a signal
+        # handler on that very thread while it holds it.
+        self._bell = Waker()
+        self._led = threading.Event()  # nobody leads any more
 
     # --- the API
 
@@ -97,14 +101,25 @@ class Engine:
         self.poller.add(self._waker.fileno(), READ)
         self.door.open()
         self.crew.start()
-        while not self._over.wait(1.0):
-            if self._give_up_at and clock() > self._give_up_at + 1.0:
-                self._log_running()  # the leader itself is stuck inside a handler
-                break
+        self._wait_for_the_end()
+        self._led.wait(STUCK)
         self.crew.stop()
         self._close_all()
         if self._failure is not None:
             raise self._failure
+
+    def _wait_for_the_end(self) -> None:
+        bell = make_poller(self.settings.poller)
+        bell.add(self._bell.fileno(), READ)
+        while not self._over:
+            patience = -1.0
+            if self._stop_asked:
+                patience = max(0.0, self._give_up_at + STUCK - clock())
+            if not bell.wait(patience):
+                self._log_running()  # the leader itself is stuck inside a handler
+                break
+            self._bell.clear()
+        bell.close()
 
     def stop(self, graceful: bool = True) -> None:
         """Stop serving; from any thread or a signal handler.
@@ -113,12 +128,16 @@ class Engine:
         """
         if not graceful:
             self._stop_asked = "now"
-            self._give_up_at = clock()
-            self._over.set()
+            self._finish()
         elif self._stop_asked is None:
             self._stop_asked = "graceful"
             self._give_up_at = clock() + self.settings.graceful_timeout
+        self._bell.wake()
         self._waker.wake()
+
+    def _finish(self) -> None:
+        self._over = True
+        self._bell.wake()
 
     def in_flight(self) -> list[tuple[str, float]]:
         """Request line and seconds of everything that runs or waits for a thread."""
@@ -137,17 +156,18 @@ class Engine:
         try:
             # The leader before may have been deposed while it took back what was done.
             self._take_back(lead)
-            while not self._over.is_set():
+            while not self._over:
                 self._turn(lead)
         except Deposed:
-            pass
+            return
         except BaseException as error:
-            if self._over.is_set():
-                return  # the end overtook this turn: the poller is closed already
             # A fault of ours, not of an application: better end than serve half.
             log.critical("The engine failed.", exc_info=error)
             self._failure = error
-            self._over.set()
+            self._finish()
+        # Closed by the last leader, since only a leader uses it; run() waits for that.
+        self.poller.close()
+        self._led.set()
 
     def _turn(self, lead: Lead) -> None:
         """Wait until something is ready and serve it."""
@@ -155,6 +175,8 @@ class Engine:
         now = clock()
         if now >= self._next_tick:
             self._tick(now)
+        if self.door.paused and now > self.door.paused + RETRY:
+            self.door.resume()
         connections = self.connections
         for fd, flags in events:
             connection = connections.get(fd)
@@ -167,7 +189,9 @@ class Engine:
 
     def _patience(self) -> float:
         """Seconds to the next look at the clock; for ever when nothing can run out."""
-        if self.connections or self._stop_asked or self.door.paused:
+        if self.door.paused:
+            return RETRY
+        if self.connections or self._stop_asked:
             return self.deadlines.interval
         return -1.0
 
@@ -181,7 +205,8 @@ class Engine:
             else:
                 self._refuse(connection, error, now)
         self.door.resume()
-        if self._stop_asked:
+        # Not as soon as it was asked for: until the door is closed clients still come in.
+        if self.answering.stopping:
             self._stopping(now)
 
     def _other(self, lead: Lead, fd: int, now: float) -> None:
@@ -191,22 +216,25 @@ class Engine:
             self._take_back(lead)
             if self._stop_asked:
                 self._begin_stop(lead, now)
-        elif fd in self.door.listeners:
+        elif fd in self.door.listeners and not self.answering.stopping:
             self._accept(fd, now)
 
     # --- accepting
 
     def _accept(self, fd: int, now: float) -> None:
-        if len(self.connections) >= self.settings.connections and not self._make_room(now):
-            self.door.pause()
-            return
+        room = self.settings.connections - len(self.connections)
+        if room <= 0:
+            if not self._make_room(now):
+                self.door.pause(now)
+                return
+            room = 1
         limits = self.settings.limits
-        for sock, peer, server in self.door.accept(fd):
+        for sock, peer, server in self.door.accept(fd, room, now):
             connection = Connection(sock, Machine(limits), peer, server, now)
             self.connections[connection.fd] = connection
             self._watch(connection, READ)
-        if self.door.exhausted and self._make_room(now):
-            self.door.exhausted = False
+        if self.door.paused and self._make_room(now):
+            self.door.resume()
 
     def _make_room(self, now: float) -> bool:
         """Close the connection that has been idle longest; whether there was one."""
@@ -432,6 +460,8 @@ class Engine:
         exchange.seconds = seconds
         self._given_back.append(exchange)
         self._waker.wake()
+        if self._over:  # nobody takes it back any more
+            exchange.connection.sock.close()
 
     def _take_back(self, lead: Lead) -> None:
         """What other threads have finished is the leader's again."""
@@ -584,10 +614,10 @@ class Engine:
 
     def _stopping(self, now: float) -> None:
         if not self.connections:
-            self._over.set()
+            self._finish()
         elif now >= self._give_up_at:
             self._log_running()
-            self._over.set()
+            self._finish()
 
     def _log_running(self) -> None:
         for line, seconds in self.in_flight():
@@ -595,11 +625,13 @@ class Engine:
 
     def _close_all(self) -> None:
         """The end: whatever is left is cut."""
-        self._over.set()
+        self._over = True
+        for exchange in self._given_back:
+            exchange.connection.phase = IDLE
         for connection in list(self.connections.values()):
             connection.cut()
             if connection.phase is not RUNNING:
                 connection.sock.close()
         self.connections.clear()
-        self.poller.close()
         self._waker.close()
+        self._bell.close()

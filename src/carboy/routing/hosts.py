@@ -7,8 +7,8 @@ from carboy.http.exceptions import BadHost
 
 def ascii_host(name: str) -> str:
     """The host in ASCII (RFC 3490); raises BadHost where that is impossible."""
-    if name.isascii() and len(name) < 64:
-        return name  # no label can be too long
+    if name.isascii() and len(name) < 64 and name[:1] != "." and ".." not in name:
+        return name  # no label can be too long, and none is empty
     host, colon, port = name.partition(":")
     try:
         return host.encode("idna").decode("ascii") + colon + port

@@ -97,6 +97,8 @@ class AppContext:
     def __init__(self, app: Carboy) -> None:
         self.app = app
         self._cv_tokens = []
+        if not app._plan.plain_urls:
+            self._adapter = app.create_url_adapter(None)
 
     @property
     def g(self) -> Any:

@@ -26,6 +26,7 @@ from carboy.app.json.provider import DefaultJSONProvider
 from carboy.app.sessions import SecureCookieSession, SecureCookieSessionInterface
 from carboy.app.wrappers import Request, Response
 from carboy.http.origin_exchange import path as wire_path
+from carboy.http.response import Response as BaseResponse
 
 if TYPE_CHECKING:
     from carboy.app.app import Carboy
@@ -217,7 +218,8 @@ def _quick(app: Carboy, plan: Plan, exchange: Exchange, match: Any) -> Answer:
     request = _new_request(plan.request_class)
     request._exchange = exchange
     rule, args = request.url_rule, request.view_args = match
-    app_ctx = AppContext(app)
+    app_ctx = _new_app_context(AppContext)
+    app_ctx.app = app
     ctx = _new_context(RequestContext)
     ctx.app = app
     ctx.request = request
@@ -265,6 +267,7 @@ def _quick(app: Carboy, plan: Plan, exchange: Exchange, match: Any) -> Answer:
 
 
 _new_request = cast("Callable[[type[Request]], Request]", object.__new__)
+_new_app_context = cast("Callable[[type[AppContext]], AppContext]", object.__new__)
 _new_context = cast("Callable[[type[RequestContext]], RequestContext]", object.__new__)
 
 
@@ -326,8 +329,23 @@ def _long(app: Carboy, plan: Plan, exchange: Exchange) -> Answer:
 
 
 def _answer(app: Carboy, response: Response, request: Request, exchange: Exchange) -> Answer:
-    """A response as an answer."""
-    raise NotImplementedError
+    """A response as an answer; one that is called its own way is called."""
+    if type(response).__call__ is BaseResponse.__call__:
+        return response.answer(request)
+    started: list[Any] = []
+
+    def start_response(status: str, headers: Any, exc_info: Any = None) -> Any:
+        started[:] = [status, headers]
+        return write
+
+    def write(chunk: bytes) -> object:
+        if len(started) == 2:  # the first chunk sends the head
+            started.append(exchange.start(*started))
+        return started[2](chunk)
+
+    body = response(exchange.environ(), start_response)
+    status, headers = started[:2]
+    return status, headers, body, getattr(body, "close", None)
 
 
 def is_coroutine_function(func: Any) -> bool:

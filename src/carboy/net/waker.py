@@ -45,6 +45,8 @@ class Waker:
         self._rung = False
 
     def close(self) -> None:
+        """Let go of the descriptor; waking does nothing from now on."""
+        self._rung = True  # its number may soon be somebody else's
         os.close(self._read)
         if self._write != self._read:
             os.close(self._write)

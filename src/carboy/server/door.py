@@ -12,6 +12,7 @@ from carboy.server.settings import Settings
 
 log = logging.getLogger("carboy.error")
 
+RETRY = 0.02  # seconds of a pause, unless a connection is closed before
 BATCH = 64  # accepted in one turn, so that a flood of connections does not starve those there are
 
 Accepted = tuple[socket.socket, tuple[str, int] | None, tuple[str, int | None]]
@@ -27,9 +28,9 @@ class Door:
         self, listeners: Sequence[socket.socket], poller: Poller, settings: Settings
     ) -> None:
         self.listeners = {each.fileno(): each for each in listeners}
-        self.paused = False
-        self.exhausted = False  # the last accept found no descriptor
+        self.paused = 0.0  # monotonic seconds: since when; 0: open
         self._closed = False
+        self._complain_at = 0.0
         self._poller = poller
 
     def open(self) -> None:
@@ -38,46 +39,53 @@ class Door:
             listener.setblocking(False)
             self._poller.add(fd, READ, shared=True)
 
-    def accept(self, fd: int) -> Iterator[Accepted]:
-        """What waits at the listener `fd`: non-blocking sockets with the client's and own name."""
+    def accept(self, fd: int, room: int, now: float) -> Iterator[Accepted]:
+        """What waits at the listener `fd`, at most `room`: sockets, the client's and own names."""
         listener = self.listeners[fd]
-        for _ in range(BATCH):
+        for _ in range(min(room, BATCH)):
             try:
                 sock, address = listener.accept()
             except BlockingIOError:
                 return
             except OSError as error:
                 if error.errno in _EXHAUSTED:
-                    self._run_out(error)
+                    self._run_out(error, now)
                     return
                 continue  # the client was gone before we came: ECONNABORTED and its like
             sock.setblocking(False)
             yield sock, *names(sock, address)
 
-    def _run_out(self, error: OSError) -> None:
-        log.error("No connection can be accepted now: %s. Raise the limit on open files.", error)
-        self.exhausted = True
-        self.pause()
+    def _run_out(self, error: OSError, now: float) -> None:
+        if now >= self._complain_at:
+            self._complain_at = now + 60.0
+            log.error(
+                "No connection can be accepted now: %s. Raise the limit on open files.",
+                error.strerror,
+            )
+        self.pause(now)
 
-    def pause(self) -> None:
+    def pause(self, now: float) -> None:
         """Accept nothing until `resume`."""
         if not self.paused and not self._closed:
-            self.paused = True
-            for fd in self.listeners:
-                self._poller.remove(fd)
+            self.paused = now
+            self._stop_watching()
+
+    def _stop_watching(self) -> None:
+        for fd in self.listeners:
+            self._poller.remove(fd)
 
     def resume(self) -> None:
         """Accept again, if paused."""
         if self.paused and not self._closed:
-            self.paused = False
-            self.exhausted = False
+            self.paused = 0.0
             self.open()
 
     def close(self) -> None:
         """Accept nothing any more; the sockets stay whose they are."""
-        self.pause()
+        if not self.paused:
+            self._stop_watching()
+        self.paused = 0.0
         self._closed = True
-        self.paused = False
 
 
 def names(

@@ -1,0 +1,173 @@
+"""A real engine on a real socket, for tests of the wire column."""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from carboy.gateway import for_application
+from carboy.net import listen_tcp
+from carboy.server.engine import Engine
+from carboy.server.settings import Settings
+
+GET = b"GET / HTTP/1.1\r\nHost: example.test\r\n\r\n"
+LAST = b"GET / HTTP/1.1\r\nHost: example.test\r\nConnection: close\r\n\r\n"
+
+
+class Live:
+    """An engine that runs: where it listens, and what it recorded."""
+
+    def __init__(self, engine: Engine, listener: socket.socket) -> None:
+        self.engine = engine
+        self.listener = listener
+        self.address = listener.getsockname()
+        self.records: list[Any] = []
+        self.thread: threading.Thread | None = None
+
+    @property
+    def port(self) -> int:
+        return int(self.address[1])
+
+    @contextmanager
+    def client(self) -> Iterator[Client]:
+        sock = socket.socket(self.listener.family, socket.SOCK_STREAM)
+        try:
+            sock.settimeout(20)
+            sock.connect(self.address)
+            client = Client(sock)
+            try:
+                yield client
+            finally:
+                client.file.close()
+        finally:
+            sock.close()
+
+    def ask(self, octets: bytes) -> bytes:
+        """Send all of `octets`, and read to the end of the connection."""
+        with self.client() as client:
+            client.send(octets)
+            return client.rest()
+
+    def get(self, path: str = "/", **headers: str) -> Reply:
+        with self.client() as client:
+            client.request("GET", path, headers)
+            return client.reply()
+
+    def join(self) -> None:
+        assert self.thread is not None
+        self.thread.join(20)
+        assert not self.thread.is_alive()
+
+
+class Reply:
+    def __init__(self, status: int, headers: http.client.HTTPMessage, body: bytes) -> None:
+        self.status = status
+        self.headers = headers
+        self.body = body
+
+
+class _Shared:
+    """What HTTPResponse takes for a socket: one buffer for all responses, never closed."""
+
+    def __init__(self, file: Any) -> None:
+        self.file = file
+
+    def makefile(self, mode: str) -> Any:
+        return self
+
+    def close(self) -> None:
+        pass
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.file, name)
+
+
+class Client:
+    """One connection of a client."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.file = sock.makefile("rb")
+
+    def send(self, octets: bytes) -> None:
+        self.sock.sendall(octets)
+
+    def request(
+        self, method: str, path: str, headers: dict[str, str] | None = None, body: bytes = b""
+    ) -> None:
+        fields = {"Host": "example.test", **(headers or {})}
+        if body:
+            fields["Content-Length"] = str(len(body))
+        lines = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+        self.send(f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode("latin-1") + body)
+
+    def reply(self, method: str = "GET") -> Reply:
+        """The next response; nothing after it is read."""
+        shared: Any = _Shared(self.file)
+        response = http.client.HTTPResponse(shared, method=method)
+        response.begin()
+        return Reply(response.status, response.headers, response.read())
+
+    def until(self, end: bytes) -> bytes:
+        """Octets up to and with `end`."""
+        octets = b""
+        while not octets.endswith(end):
+            piece = self.file.read(1)
+            assert piece, f"the connection ended after {octets!r}"
+            octets += piece
+        return octets
+
+    def rest(self) -> bytes:
+        return self.file.read()
+
+    def closed(self) -> bool:
+        """Whether the server closes now, without another word."""
+        try:
+            return self.file.read(1) == b""
+        except ConnectionResetError:
+            return True
+
+
+@contextmanager
+def served(
+    app: Any,
+    *,
+    gateway: Any = None,
+    listener: socket.socket | None = None,
+    record: bool = False,
+    **settings: Any,
+) -> Iterator[Live]:
+    """`app` served until the block ends."""
+    listener = listener or listen_tcp("127.0.0.1", 0)
+    records: list[Any] = []
+    access: Callable[[Any], None] | None = records.append if record else None
+    options = {"threads": 4, "switch_interval": None, **settings}
+    engine = Engine(gateway or for_application(app), [listener], Settings(**options), access)
+    live = Live(engine, listener)
+    live.records = records
+    live.thread = threading.Thread(target=engine.run, name="test-engine")
+    live.thread.start()
+    try:
+        yield live
+    finally:
+        engine.stop(graceful=False)
+        live.join()
+        listener.close()
+
+
+def eventually(condition: Callable[[], Any]) -> None:
+    """Wait until `condition` holds; fails after a time no working engine needs."""
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.002)
+
+
+def hello(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [b"hello"]

@@ -1,0 +1,404 @@
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+from typing import Any
+
+import pytest
+
+from carboy.net import AddressInUse, listen_tcp, listen_unix
+from live_engine import GET, LAST, eventually, hello, served
+
+POLLERS = ["epoll", "selectors"]
+
+
+@pytest.fixture(params=POLLERS)
+def poller(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def answers(octets: bytes) -> int:
+    return octets.count(b"HTTP/1.1 200 OK\r\n")
+
+
+def test_a_request_is_answered_with_length_date_and_server(poller: str) -> None:
+    with served(hello, poller=poller) as live:
+        reply = live.get()
+    assert (reply.status, reply.body) == (200, b"hello")
+    assert reply.headers["Content-Length"] == "5"
+    assert reply.headers["Server"] == "carboy"
+    assert reply.headers["Date"].endswith(" GMT")
+
+
+def test_one_connection_serves_many_requests(poller: str) -> None:
+    with served(hello, poller=poller) as live, live.client() as client:
+        for _ in range(5):
+            client.send(GET)
+            assert client.reply().body == b"hello"
+
+
+def test_a_connection_is_closed_when_the_client_asks(poller: str) -> None:
+    with served(hello, poller=poller) as live:
+        octets = live.ask(LAST)
+    assert b"Connection: close\r\n" in octets
+    assert octets.endswith(b"\r\n\r\nhello")
+
+
+def test_http_1_0_closes_and_is_kept_alive_on_request() -> None:
+    with served(hello) as live:
+        assert live.ask(b"GET / HTTP/1.0\r\n\r\n").endswith(b"hello")
+        with live.client() as client:
+            for _ in range(2):
+                client.send(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+                assert client.reply().headers["Connection"] == "keep-alive"
+
+
+def test_pipelined_requests_are_answered_in_order(poller: str) -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("200 OK", [])
+        return [environ["PATH_INFO"].encode()]
+
+    with served(app, poller=poller) as live:
+        octets = live.ask(
+            b"".join(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % n for n in range(20)) + LAST
+        )
+    assert answers(octets) == 21
+    places = [octets.index(b"\r\n\r\n/%dHTTP" % n) for n in range(20)]
+    assert places == sorted(places)
+
+
+def test_pipelined_requests_are_answered_in_order_when_the_crew_runs_them(poller: str) -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        threading.Event().wait(0.005)
+        start_response("200 OK", [])
+        return [environ["PATH_INFO"].encode()]
+
+    with served(app, poller=poller, inline_budget=0.0001) as live:
+        octets = live.ask(
+            b"".join(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % n for n in range(10)) + LAST
+        )
+    places = [octets.index(b"\r\n\r\n/%dHTTP" % n) for n in range(10)]
+    assert places == sorted(places)
+
+
+def test_a_request_may_come_octet_by_octet(poller: str) -> None:
+    with served(hello, poller=poller) as live, live.client() as client:
+        client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for n in range(len(GET)):
+            client.send(GET[n : n + 1])
+        assert client.reply().body == b"hello"
+
+
+def test_a_bad_request_gets_its_status_and_the_connection_closes(poller: str) -> None:
+    with served(hello, poller=poller, record=True) as live:
+        octets = live.ask(b"GET / HTTP/1.1\r\n\r\n" + GET)
+    assert octets.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert answers(octets) == 0
+    assert [record[4] for record in live.records] == [400]
+
+
+def test_head_is_answered_without_a_body(poller: str) -> None:
+    with served(hello, poller=poller) as live, live.client() as client:
+        client.request("HEAD", "/")
+        reply = client.reply("HEAD")
+        assert (reply.status, reply.headers["Content-Length"], reply.body) == (200, "5", b"")
+        client.send(GET)
+        assert client.reply().body == b"hello"
+
+
+def test_a_handler_that_raises_gets_a_500_and_is_logged(
+    poller: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        raise ZeroDivisionError("on purpose")
+
+    with served(app, poller=poller) as live, live.client() as client:
+        client.request("GET", "/broken?x=1")
+        reply = client.reply()
+        assert reply.status == 500
+        assert b"on purpose" not in reply.body
+        client.send(GET)  # the connection lives on
+        assert client.reply().status == 500
+    assert "GET /broken?x=1 HTTP/1.1" in caplog.text
+    assert "ZeroDivisionError: on purpose" in caplog.text
+
+
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt(), GeneratorExit()])
+def test_no_exception_of_a_handler_ends_the_engine(
+    error: BaseException, caplog: pytest.LogCaptureFixture
+) -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        if environ["PATH_INFO"] == "/":
+            return hello(environ, start_response)
+        raise error
+
+    with served(app) as live:
+        assert live.get("/x").status == 500
+        assert live.get("/").status == 200
+
+
+def test_an_answer_the_wire_refuses_is_a_500(caplog: pytest.LogCaptureFixture) -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("X-Bad", "a\r\nSet-Cookie: b")])
+        return [b"never"]
+
+    with served(app) as live:
+        reply = live.get()
+    assert reply.status == 500
+    assert reply.headers["Set-Cookie"] is None
+    assert "X-Bad" in caplog.text
+
+
+def test_a_failure_after_the_head_cuts_the_connection(
+    poller: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> Any:
+        start_response("200 OK", [])
+        yield b"first"
+        raise RuntimeError("halfway")
+
+    with served(app, poller=poller) as live, live.client() as client:
+        client.send(GET)
+        client.until(b"5\r\nfirst\r\n")
+        assert client.closed()
+    assert "halfway" in caplog.text
+    assert "GET / HTTP/1.1" in caplog.text
+
+
+def test_a_large_answer_is_finished_by_the_engine(poller: str) -> None:
+    body = bytes(range(256)) * 40_000  # ten megabytes: no socket buffer takes that
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        if environ["PATH_INFO"] == "/large":
+            start_response("200 OK", [])
+            return [body]
+        return hello(environ, start_response)
+
+    with served(app, poller=poller, threads=1) as live, live.client() as client:
+        client.request("GET", "/large")
+        # One thread, and nobody reads the large answer: others are served all the same.
+        assert live.get("/").body == b"hello"
+        assert client.reply().body == body
+        client.send(GET)
+        assert client.reply().body == b"hello"
+
+
+def test_a_closed_client_is_nothing_to_complain_about(
+    poller: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    closed = threading.Event()
+
+    class Endless:
+        def __iter__(self) -> Any:
+            while True:
+                yield b"x" * 65536
+
+        def close(self) -> None:
+            closed.set()
+
+    def app(environ: dict[str, Any], start_response: Any) -> Any:
+        if environ["PATH_INFO"] == "/":
+            return hello(environ, start_response)
+        start_response("200 OK", [])
+        return Endless()
+
+    with served(app, poller=poller) as live:
+        with live.client() as client:
+            client.request("GET", "/endless")
+            client.until(b"xxxx")
+        assert closed.wait(10)
+        assert live.get("/").status == 200
+    assert caplog.text == ""
+
+
+def test_a_generator_waits_for_a_slow_reader(poller: str) -> None:
+    made = 0
+    waiting = threading.Event()
+
+    def app(environ: dict[str, Any], start_response: Any) -> Any:
+        nonlocal made
+        if environ["PATH_INFO"] == "/":
+            yield from hello(environ, start_response)
+            return
+        start_response("200 OK", [])
+        for _ in range(400):
+            made += 1
+            yield b"x" * 65536
+
+    with served(app, poller=poller, high_water=65536) as live:
+        answering = live.engine.answering
+        depose = answering.before_waiting
+
+        def before_waiting() -> None:
+            depose()
+            waiting.set()
+
+        answering.before_waiting = before_waiting
+        with live.client() as client:
+            client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+            client.request("GET", "/many")
+            assert waiting.wait(10)
+            assert live.get("/").body == b"hello"
+            assert made < 400
+            assert len(client.reply().body) == 400 * 65536
+    assert made == 400
+
+
+def test_the_log_gets_every_request_also_refused_ones() -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("404 Not Found", [])
+        return [b"no such page"]
+
+    with served(app, record=True) as live:
+        live.ask(b"GET /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        live.ask(b"NONSENSE\r\n\r\n")
+    (_, peer, head, _, status, octets, seconds), refused = live.records
+    assert (peer, head.target, status, octets) == ("127.0.0.1", "/a", 404, 12)
+    assert 0 <= seconds < 20
+    assert (refused[2], refused[4]) == (None, 400)
+    assert "NONSENSE" in refused[3]
+
+
+def test_a_silent_connection_is_closed_in_time(poller: str) -> None:
+    with served(hello, poller=poller, headers_timeout=0.1) as live, live.client() as client:
+        assert client.closed()
+
+
+def test_a_head_that_takes_too_long_gets_408(poller: str) -> None:
+    with served(hello, poller=poller, headers_timeout=0.1) as live:
+        octets = live.ask(b"GET / HTTP/1.1\r\nHost:")
+    assert octets.startswith(b"HTTP/1.1 408 ")
+
+
+def test_an_idle_connection_is_closed_in_time(poller: str) -> None:
+    with served(hello, poller=poller, keepalive_timeout=0.1) as live, live.client() as client:
+        client.send(GET)
+        assert client.reply().status == 200
+        assert client.closed()
+
+
+def test_a_body_that_arrives_too_slowly_gets_408(poller: str) -> None:
+    with served(hello, poller=poller, body_grace=0.1, body_rate=500) as live:
+        octets = live.ask(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
+    assert octets.startswith(b"HTTP/1.1 408 ")
+
+
+def test_a_reader_that_is_too_slow_is_cut(poller: str) -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("200 OK", [])
+        return [b"x" * 30_000_000]
+
+    with served(app, poller=poller, write_grace=0.1, write_rate=10**9) as live:
+        with live.client() as client:
+            client.send(GET)
+            client.until(b"\r\n\r\n")
+            eventually(lambda: not live.engine.connections)
+            with pytest.raises(ConnectionResetError):
+                client.rest()
+
+
+def test_the_oldest_idle_connection_makes_room(poller: str) -> None:
+    with served(hello, poller=poller, connections=2) as live:
+        with live.client() as first, live.client() as second, live.client() as third:
+            for client in (first, second):
+                client.send(GET)
+                client.reply()
+            third.send(GET)
+            assert third.reply().status == 200
+            assert first.closed()
+            second.send(GET)
+            assert second.reply().status == 200
+
+
+def test_accepting_pauses_while_every_connection_works(poller: str) -> None:
+    go = threading.Event()
+    inside = threading.Event()
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        if environ["PATH_INFO"] == "/wait":
+            inside.set()
+            go.wait(20)
+        return hello(environ, start_response)
+
+    with served(app, poller=poller, connections=1) as live:
+        with live.client() as first, live.client() as second:
+            first.request("GET", "/wait")
+            assert inside.wait(10)
+            second.send(GET)
+            go.set()
+            assert first.reply().status == 200
+            assert second.reply().status == 200
+
+
+def test_a_graceful_stop_finishes_what_runs_and_closes_what_is_idle(poller: str) -> None:
+    go = threading.Event()
+    inside = threading.Event()
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        if environ["PATH_INFO"] == "/wait":
+            inside.set()
+            go.wait(20)
+        return hello(environ, start_response)
+
+    with served(app, poller=poller) as live:
+        with live.client() as idle, live.client() as busy:
+            idle.send(GET)
+            idle.reply()
+            busy.request("GET", "/wait")
+            assert inside.wait(10)
+            live.engine.stop()
+            assert idle.closed()
+            assert [line for line, _ in live.engine.in_flight()] == ["GET /wait HTTP/1.1"]
+            go.set()
+            reply = busy.reply()
+            assert (reply.status, reply.headers["Connection"]) == (200, "close")
+            live.join()
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_a_stuck_handler_does_not_outlast_the_graceful_time(
+    threads: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    go = threading.Event()
+    inside = threading.Event()
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        inside.set()
+        go.wait(20)
+        return hello(environ, start_response)
+
+    try:
+        with served(app, threads=threads, graceful_timeout=0.1) as live, live.client() as client:
+            client.request("GET", "/stuck")
+            assert inside.wait(10)
+            live.engine.stop()
+            live.join()
+        assert "GET /stuck HTTP/1.1" in caplog.text
+    finally:
+        go.set()
+
+
+def test_ipv6_is_served() -> None:
+    try:
+        listener = listen_tcp("::1", 0)
+    except OSError:
+        pytest.skip("this machine has no IPv6")
+    with served(hello, listener=listener) as live:
+        assert live.get().status == 200
+
+
+def test_a_unix_socket_is_served(tmp_path: Any) -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("200 OK", [])
+        return [repr((environ["REMOTE_ADDR"], environ["SERVER_NAME"])).encode()]
+
+    path = str(tmp_path / "s")
+    with served(app, listener=listen_unix(path)) as live:
+        assert live.get().body == b"('', 'localhost')"
+        with pytest.raises(AddressInUse):
+            listen_unix(path)
+
+
+def test_logging_needs_no_set_up() -> None:
+    assert logging.getLogger("carboy.error").level == logging.NOTSET

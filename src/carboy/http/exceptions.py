@@ -14,18 +14,17 @@ The texts of the pages are those that clients of Flask applications already see.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
+# The package, not its Response: that needs the values, and the values need this module's
+# BadRequestKeyError. The package finds its names when they are used.
+from carboy import http
 from carboy.http.status import HTTP_STATUS_CODES
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
-
-# What makes the response of an error; the response module sets it when it is imported, because
-# it needs the values, and the values need this module's BadRequestKeyError.
-make_response: Callable[..., Any] | None = None
 
 
 def _environ_of(source: Any) -> WSGIEnvironment | None:
@@ -87,10 +86,8 @@ class HTTPException(Exception):
         """The page as a Response, or the response the exception was raised with."""
         if self.response is not None:
             return self.response
-        if make_response is None:
-            raise RuntimeError("Import carboy.http.response before an error is made a response.")
         environ = _environ_of(environ)
-        return make_response(self.get_body(environ), self.code, self.get_headers(environ))
+        return http.Response(self.get_body(environ), self.code, self.get_headers(environ))
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         answer: Iterable[bytes] = self.get_response(environ)(environ, start_response)

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 from urllib.parse import urljoin
 
 from carboy.dates import dump_age, http_date, parse_age, parse_date
-from carboy.http import exceptions, response_status
 from carboy.http import response_fields as fields
+from carboy.http import response_status
 from carboy.http.closing import ClosingIterator
 from carboy.http.cookies import dump_cookie
 from carboy.http.cross_origin import COEP, COOP
@@ -594,6 +594,3 @@ def _with_charset(mimetype: str) -> str:
 
 def _request_of(origin: Request | Exchange) -> Request:
     return origin if isinstance(origin, Request) else Request.from_exchange(origin)
-
-
-exceptions.make_response = Response

@@ -45,7 +45,10 @@ def make_conditional(
     headers = response.headers
     if "Date" not in headers:
         headers["Date"] = http_date()
-    partial = _make_partial(response, environ, complete_length, _unit(accept_ranges))
+    unit = _unit(accept_ranges)
+    if unit:
+        headers["Accept-Ranges"] = unit
+    partial = _make_partial(response, environ, complete_length, unit)
     if not partial and not _modified(response, environ):
         failed = bool(parse_etags(environ.get("HTTP_IF_MATCH")))
         response.status_code = 412 if failed else 304
@@ -58,7 +61,7 @@ def make_conditional(
 def _unit(accept_ranges: bool | str) -> str:
     if isinstance(accept_ranges, str):
         return accept_ranges
-    return "bytes" if accept_ranges else "none"
+    return "bytes" if accept_ranges else ""
 
 
 def _modified(response: Any, environ: WSGIEnvironment, ignore_if_range: bool = True) -> bool:
@@ -76,7 +79,7 @@ def _make_partial(
     response: Any, environ: WSGIEnvironment, complete_length: int | None, unit: str
 ) -> bool:
     """Whether the request asked for a range and got it; one that cannot be had raises 416."""
-    if unit == "none" or complete_length is None or "HTTP_RANGE" not in environ:
+    if unit in {"", "none"} or not complete_length or "HTTP_RANGE" not in environ:
         return False
     # If-Range (RFC 9110, section 13.1.5): a part only of what the client has already.
     if "HTTP_IF_RANGE" in environ and _modified(response, environ, ignore_if_range=False):
@@ -87,7 +90,6 @@ def _make_partial(
         raise RequestedRangeNotSatisfiable(complete_length)
     start, stop = bounds
     response.headers["Content-Length"] = str(stop - start)
-    response.headers["Accept-Ranges"] = unit
     response.headers["Content-Range"] = asked.to_content_range_header(complete_length)
     response.status_code = 206
     narrow(response, start, stop - start)

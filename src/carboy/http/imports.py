@@ -1,0 +1,90 @@
+"""Modules and objects found by their dotted names."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Any
+
+
+class ImportStringError(ImportError):
+    """`import_string` failed: `import_name` and the original `exception`."""
+
+    def __init__(self, import_name: str, exception: BaseException) -> None:
+        self.import_name = import_name
+        self.exception = exception
+        found = _importable_part(import_name)
+        hint = f"{found!r} could be imported, what follows could not" if found else "nothing of it"
+        super().__init__(
+            f"{import_name!r} cannot be imported: {hint}."
+            f" {type(exception).__name__}: {exception}."
+            " Check the spelling and that its directory is on sys.path."
+        )
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}({self.import_name!r}, {self.exception!r})>"
+
+
+def _importable_part(import_name: str) -> str:
+    """The longest beginning of the name that has been imported."""
+    parts = import_name.split(".")
+    for count in range(len(parts), 0, -1):
+        name = ".".join(parts[:count])
+        if name in sys.modules:
+            return name
+    return ""
+
+
+def import_string(import_name: str, silent: bool = False) -> Any:
+    """The module or object `package.module.name`; a colon may stand before the object.
+
+    ImportStringError if there is none, None with `silent`.
+    """
+    import_name = import_name.replace(":", ".")
+    try:
+        return _find(import_name)
+    except ImportError as error:
+        if silent:
+            return None
+        raise ImportStringError(import_name, error).with_traceback(sys.exc_info()[2]) from None
+
+
+def _find(import_name: str) -> Any:
+    try:
+        __import__(import_name)
+    except ImportError:
+        if "." not in import_name:
+            raise
+    else:
+        return sys.modules[import_name]
+    module_name, _, name = import_name.rpartition(".")
+    module = import_module(module_name)
+    try:
+        return getattr(module, name)
+    except AttributeError as error:
+        raise ImportError(error) from None
+
+
+def find_modules(
+    import_path: str, include_packages: bool = False, recursive: bool = False
+) -> Iterator[str]:
+    """The names of the modules in a package, those of packages in it if asked for.
+
+    ValueError if `import_path` is no package.
+    """
+    from pkgutil import iter_modules
+
+    package = import_string(import_path)
+    path = getattr(package, "__path__", None)
+    if path is None:
+        raise ValueError(f"{import_path!r} is a module, not a package: it has no modules in it.")
+    for _, name, is_package in iter_modules(path):
+        full_name = f"{package.__name__}.{name}"
+        if not is_package:
+            yield full_name
+            continue
+        if include_packages:
+            yield full_name
+        if recursive:
+            yield from find_modules(full_name, include_packages, True)

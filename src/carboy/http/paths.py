@@ -1,0 +1,44 @@
+"""Joins a directory with a path that came from outside."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+import re
+
+# Opening one of these on Windows reaches a device, in whichever directory and with whatever
+# extension it is named.
+_DEVICE = re.compile(
+    r"(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(?:COM|LPT)[0-9¹²³])[ ]*(?:[.:].*)?",
+    re.IGNORECASE | re.DOTALL,
+).fullmatch
+
+
+def safe_join(directory: str, *untrusted: str) -> str | None:
+    """`directory` joined with untrusted parts, None if the result would lie outside it.
+
+    Every part and every segment is judged by itself, without asking the file system: no
+    absolute part, no way up, no NUL; on Windows no backslash, drive, stream or device name.
+    """
+    parts = [directory or "."]
+    for part in untrusted:
+        if not part:
+            continue
+        part = posixpath.normpath(part)
+        if not _is_inside(part):
+            return None
+        parts.append(part)
+    return posixpath.join(*parts)
+
+
+def _is_inside(part: str, windows: bool = os.name == "nt") -> bool:
+    if "\0" in part or part.startswith("/"):
+        return False
+    segments = part.split("/")
+    if ".." in segments:
+        return False
+    if not windows:
+        return True
+    return not any(
+        "\\" in segment or ":" in segment or _DEVICE(segment.lstrip(" ")) for segment in segments
+    )

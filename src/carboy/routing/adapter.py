@@ -103,6 +103,10 @@ class MapAdapter:
     ) -> tuple[Rule, dict[str, Any]]:
         self.map.update()
         domain = self.server_name if self.map.host_matching else (self.subdomain or "")
+        if domain == self.map.default_subdomain and not websocket:
+            found = self.map.lookup(method, path_info)
+            if found is not None:
+                return found
         path = f"/{path_info.lstrip('/')}" if path_info else ""
         try:
             return self.map._matcher.match(domain, path, method, websocket)
@@ -239,15 +243,18 @@ class MapAdapter:
         Values no rule names become the query if `append_unknown`; None leaves a value out.
         Raises BuildError, which knows the closest rule, if there is no such URL.
         """
-        if not force_external and method is None and (values is None or type(values) is dict):
+        if method is None and (values is None or type(values) is dict):
             try:
                 quick = self.map._quick[endpoint]
             except KeyError:
                 quick = self.map._quick_builder(endpoint)
-            if quick is not None and self.subdomain == self.map.default_subdomain:
-                path = quick(values or {})
-                if path is not None:
-                    return path if self.script_name == "/" else f"{self._prefix()}{path}"
+            path = quick(values or {}) if quick is not None else None
+            if path is not None:
+                if self.script_name != "/":
+                    path = self._prefix() + path
+                if not force_external and self.subdomain == self.map.default_subdomain:
+                    return path
+                return self._absolute(self.map.default_subdomain, path, url_scheme)
         return self._build(endpoint, values, method, force_external, append_unknown, url_scheme)
 
     def _build(
@@ -259,21 +266,29 @@ class MapAdapter:
         append_unknown: bool,
         url_scheme: str | None,
     ) -> str:
-        self.map.update()
+        if self.map._pending:
+            self.map.update()
         values = _given(values)
         found = self._partial_build(endpoint, values, method, append_unknown)
         if found is None:
             raise BuildError(endpoint, values, method, self)
         domain, path, websocket = found
         path = f"{self._prefix()}/{path.lstrip('/')}"
+        own = self.server_name if self.map.host_matching else self.subdomain
+        if not force_external and not websocket and domain == own:
+            return path
+        return self._absolute(domain, path, url_scheme, websocket)
+
+    def _absolute(
+        self, domain: str, path: str, url_scheme: str | None, websocket: bool = False
+    ) -> str:
+        """The URL with its host and with the scheme of its kind, or none if that is empty."""
         scheme = self.url_scheme if url_scheme is None else url_scheme
         if websocket:
-            return f"{'wss' if scheme in SECURE else 'ws'}://{self.get_host(domain)}{path}"
-        own = self.server_name if self.map.host_matching else self.subdomain
-        if not force_external and domain == own:
-            return path
-        scheme = {"ws": "http", "wss": "https"}.get(scheme, scheme)
-        return f"{f'{scheme}:' if scheme else ''}//{self.get_host(domain)}{path}"
+            leader = "wss:" if scheme in SECURE else "ws:"
+        else:
+            leader = ("https:" if scheme in SECURE else "http:") if scheme else ""
+        return f"{leader}//{self.get_host(domain)}{path}"
 
     def _partial_build(
         self, endpoint: Any, values: Mapping[str, Any], method: str | None, append_unknown: bool
@@ -285,14 +300,15 @@ class MapAdapter:
                 return found
         first = None
         for rule in self.map._rules_by_endpoint.get(endpoint, ()):
-            if not rule.suitable_for(values, method):
-                continue
-            built = rule.build(values, append_unknown)
+            built = (
+                rule.build(values, append_unknown) if rule.suitable_for(values, method) else None
+            )
             if built is None:
                 continue
+            found = (built[0], built[1], rule.websocket)
             if not self.map.host_matching or built[0] == self.server_name:
-                return (*built, rule.websocket)
-            first = first or (*built, rule.websocket)
+                return found
+            first = first or found
         return first
 
 

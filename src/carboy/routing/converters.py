@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
@@ -20,7 +19,15 @@ if TYPE_CHECKING:
     from carboy.routing.map import Map
 
 # RFC 3986 section 3.3: pchar without "%", and the slash, stay as they are in a path.
-quote_path = partial(quote, safe="!$&'()*+,/:;=@")
+PATH_SAFE = "!$&'()*+,/:;=@"
+_plain = re.compile(r"[A-Za-z0-9_.~!$&'()*+,/:;=@-]*").fullmatch
+
+
+def quote_path(text: str) -> str:
+    """The text percent-encoded for a path."""
+    if text.isascii() and (text.isalnum() or _plain(text)):
+        return text
+    return quote(text, safe=PATH_SAFE)
 
 
 class ValidationError(ValueError):

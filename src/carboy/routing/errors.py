@@ -16,6 +16,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from carboy.http.exceptions import BadRequest, HTTPException
+from carboy.http.redirects import redirect
 
 if TYPE_CHECKING:
     from carboy.routing.adapter import MapAdapter
@@ -39,27 +40,9 @@ class RequestRedirect(HTTPException, RoutingException):
         super().__init__(new_url)
         self.new_url = new_url
 
-    def get_body(self, environ: Any = None, scope: Any = None) -> str:
-        """The page for clients that do not follow redirects by themselves."""
-        from markupsafe import escape
-
-        shown = escape(self.new_url)
-        link = escape(self._location())
-        return (
-            "<!doctype html>\n<html lang=en>\n"
-            "<title>Redirecting...</title>\n<h1>Redirecting...</h1>\n"
-            "<p>You should be redirected automatically to the target URL: "
-            f'<a href="{link}">{shown}</a>. If not, click the link.\n'
-        )
-
-    def get_headers(self, environ: Any = None, scope: Any = None) -> list[tuple[str, str]]:
-        """Content type and Location; the latter as a URI, in ASCII."""
-        return [*super().get_headers(environ, scope), ("Location", self._location())]
-
-    def _location(self) -> str:
-        from carboy.http.urls import iri_to_uri
-
-        return iri_to_uri(self.new_url)
+    def get_response(self, environ: Any = None, scope: Any = None) -> Any:
+        """A redirect, with a page for clients that do not follow it by themselves."""
+        return redirect(self.new_url, self.code)
 
 
 class RequestPath(RoutingException):

@@ -12,13 +12,12 @@ from carboy.routing.converters import DEFAULT_CONVERTERS, BaseConverter
 from carboy.routing.environ import environ_arguments
 from carboy.routing.factory import RuleFactory
 from carboy.routing.hosts import ascii_host
+from carboy.routing.lane import Fixed, fixed_paths, walk
 from carboy.routing.rule import Rule
 from carboy.routing.trie import Node, StateMachineMatcher
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
-
-Fixed = dict[str, dict[str | None, tuple[Rule, dict[str, Any]]]]
 
 
 class Map:
@@ -60,7 +59,6 @@ class Map:
         self._lock = type(self).lock_class()
         self._pending: list[Rule] = []
         # Tables of the quick ways, empty while rules are pending.
-        self._all_fixed: Fixed = {}
         self._fixed: Fixed = {}
         self._start: Node | None = None
         self._quick: dict[Any, Quick | None] = {}
@@ -117,9 +115,7 @@ class Map:
         start = domain.fixed.get("") if domain is not None else None
         if start is None:
             return
-        fixed: Fixed = {}
-        _collect(start, "", fixed)
-        self._fixed, self._start = fixed, start
+        self._fixed, self._start = fixed_paths(start), start
 
     def lookup(self, method: str, path: str) -> tuple[Rule, dict[str, Any]] | None:
         """The rule and values of a plain match in the default subdomain, without an adapter.
@@ -131,37 +127,12 @@ class Map:
         if methods is not None:
             hit = methods.get(method) or methods.get(None)
             if hit is not None:
-                return hit[0], hit[1].copy()
-        node = self._start
-        if node is None:
-            if self._pending:
-                self.update()
-                return self.lookup(method, path) if self._start is not None else None
-            return None
-        # Greedy: what the full search would try first. A dead end is left to the full search.
-        raw: tuple[str, ...] = ()
-        segments = path.split("/")
-        if segments[0]:
-            return None
-        for index in range(1, len(segments)):
-            segment = segments[index]
-            child = node.child(segment)
-            if child is not None:
-                node = child
-                continue
-            for edge in node.edges:
-                texts = edge.match("/".join(segments[index:]) if edge.final else segment)
-                if texts is not None:
-                    break
-            else:
-                return None
-            if edge.suffixed:
-                return None
-            raw += texts
-            node = edge.node
-            if edge.final:
-                break
-        return _finish(node.rules, method, raw)
+                rule, defaults = hit
+                return (rule, defaults.copy()) if defaults else (rule, {})
+        if self._pending:
+            self.update()
+            return self.lookup(method, path) if not self._pending else None
+        return walk(self._start, path, method) if self._start is not None else None
 
     def iter_rules(self, endpoint: Any | None = None) -> Iterator[Rule]:
         """All rules, or those of `endpoint` (KeyError if it has none), in building order."""
@@ -253,47 +224,3 @@ def _items(environ: WSGIEnvironment, key: str) -> list[str]:
 
 def _distinct(endpoints: Iterable[Any]) -> Iterable[Any]:
     return dict.fromkeys(endpoints)
-
-
-def _collect(node: Node, path: str, fixed: Fixed) -> None:
-    """Every fixed path below `node` with the rules that are its answer at once."""
-    for text, child in node.fixed.items():
-        below = f"{path}/{text}"
-        if child.rules and not below.startswith("//"):
-            fixed[below] = _by_method(child.rules)
-        _collect(child, below, fixed)
-
-
-def _by_method(rules: list[Rule]) -> dict[str | None, tuple[Rule, dict[str, Any]]]:
-    table: dict[str | None, tuple[Rule, dict[str, Any]]] = {}
-    for rule in rules:
-        if rule.websocket:
-            continue
-        answer = (rule, dict(rule.defaults or {}))
-        if rule.methods is None:
-            table.setdefault(None, answer)
-            break
-        for method in rule.methods:
-            table.setdefault(method, answer)
-    return {method: answer for method, answer in table.items() if answer[0]._direct}
-
-
-def _finish(
-    rules: list[Rule], method: str, raw: tuple[str, ...]
-) -> tuple[Rule, dict[str, Any]] | None:
-    for rule in rules:
-        if not rule.websocket and (rule.methods is None or method in rule.methods):
-            break
-    else:
-        return None
-    if not rule._direct:
-        return None
-    values: dict[str, Any] = {}
-    try:
-        for (name, convert), text in zip(rule._conversions, raw, strict=True):
-            values[name] = text if convert is None else convert(text)
-    except ValueError:
-        return None
-    if rule.defaults:
-        values.update(rule.defaults)
-    return rule, values

@@ -210,25 +210,27 @@ class Rule(RuleFactory):
         """Whether a URL with `values` can be this rule's."""
         if method is not None and self.methods is not None and method not in self.methods:
             return False
-        defaults = self.defaults or {}
+        defaults = self.defaults
+        if not defaults:
+            return self.arguments.issubset(values)
         for name in self.arguments:
-            if name not in values and name not in defaults:
+            if name in defaults:
+                if name in values and values[name] != defaults[name]:
+                    return False
+            elif name not in values:
                 return False
-        return all(values[name] == wanted for name, wanted in defaults.items() if name in values)
+        return True
 
     def build_compare_key(self) -> tuple[int, int, int]:
         """Sorts the rules of an endpoint: no alias, more variables, more defaults first."""
         return (int(self.alias), -len(self.arguments), -len(self.defaults or ()))
 
     def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, type(self))
-            and self.rule == other.rule
-            and self.endpoint == other.endpoint
-            and self.methods == other.methods
-            and self.defaults == other.defaults
-            and (self.subdomain, self.host) == (other.subdomain, other.host)
-            and (self.websocket, self.build_only) == (other.websocket, other.build_only)
+        """Two rules are equal if they are for the same URLs."""
+        return isinstance(other, type(self)) and (self.rule, self.subdomain, self.host) == (
+            other.rule,
+            other.subdomain,
+            other.host,
         )
 
     __hash__ = None  # type: ignore[assignment]  # rules change when they are bound

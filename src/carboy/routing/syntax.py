@@ -13,7 +13,7 @@ _TOKEN = re.compile(
 _ARGUMENT = re.compile(
     r"""\s*(?:(?P<name>\w+)\s*=\s*)?
     (?:(?P<number>[+-]?(?:\d+\.\d*|\.\d+|\d[\d_]*))
-      |[urUR]?(?P<quote>["'])(?P<quoted>.*?)(?P=quote)
+      |[urUR]?(?P<quoted>"[^"]*"|'[^']*')
       |(?P<word>[\w.]+))
     \s*(?:,|\Z)\s*""",
     re.VERBOSE,
@@ -82,8 +82,8 @@ def parse_converter_args(argstr: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 
 def _value(found: re.Match[str]) -> Any:
-    if found["quote"]:
-        return found["quoted"]
+    if found["quoted"]:
+        return found["quoted"][1:-1]
     if found["number"]:
         return float(found["number"]) if "." in found["number"] else int(found["number"])
     word = found["word"]

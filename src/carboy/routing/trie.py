@@ -8,7 +8,6 @@ edges of the same pattern share a node, whatever their variables are called.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
@@ -21,9 +20,17 @@ if TYPE_CHECKING:
 
 Raw = tuple[str, ...]
 
-# What needs no regular expression: \d is exactly str.isdecimal, and a segment has no slash.
-ANY_TEXT = frozenset({"([^/]+)", "([^/]{1,})"})
-DIGITS = r"(\d+)"
+
+class Kind(Enum):
+    """How the text of an edge is matched. \\d is exactly str.isdecimal; segments have no slash."""
+
+    PATTERN = "by its regular expression"
+    TEXT = "any text"
+    DIGITS = "decimal digits"
+
+
+PATTERN, TEXT, DIGITS = Kind
+KINDS = {"([^/]+)": TEXT, "([^/]{1,})": TEXT, r"(\d+)": DIGITS}
 
 
 class Outcome(Enum):
@@ -58,31 +65,27 @@ class Node:
 
 
 class Edge:
-    """A dynamic way from one node to another. `match` gives the texts of its groups or None."""
+    """A dynamic way from one node to another."""
 
-    __slots__ = ("final", "match", "node", "suffixed", "weight")
+    __slots__ = ("final", "fullmatch", "groups", "kind", "node", "suffixed", "weight")
 
     def __init__(self, part: Dynamic) -> None:
         self.weight = part.weight
         self.final = part.final
         self.suffixed = part.suffixed
         self.node = Node()
-        self.match: Callable[[str], Raw | None] = _matcher(part)
+        self.kind = PATTERN if part.final else KINDS.get(part.pattern, PATTERN)
+        self.fullmatch = re.compile(part.pattern).fullmatch
+        self.groups = part.groups
 
-
-def _matcher(part: Dynamic) -> Callable[[str], Raw | None]:
-    if not part.final and part.pattern in ANY_TEXT:
-        return lambda text: (text,) if text else None
-    if not part.final and part.pattern == DIGITS:
-        return lambda text: (text,) if text.isdecimal() else None
-    fullmatch = re.compile(part.pattern).fullmatch
-    groups = part.groups
-
-    def match(text: str) -> Raw | None:
-        found = fullmatch(text)
-        return None if found is None else tuple(found[group] or "" for group in groups)
-
-    return match
+    def match(self, text: str) -> Raw | None:
+        """The texts of the variables, or None."""
+        if self.kind is TEXT:
+            return (text,) if text else None
+        if self.kind is DIGITS:
+            return (text,) if text.isdecimal() else None
+        found = self.fullmatch(text)
+        return None if found is None else tuple(found[group] or "" for group in self.groups)
 
 
 class Search:
@@ -96,31 +99,38 @@ class Search:
         self.allowed: set[str] = set()
         self.mismatch = False
 
-    def find(self, node: Node, parts: Sequence[str]) -> tuple[Rule, Raw] | Outcome | None:
-        """The first rule below `node` that the rest of the path, `parts`, leads to."""
-        if not parts:
+    def find(self, node: Node, parts: list[str], at: int) -> tuple[Rule, Raw] | Outcome | None:
+        """The first rule below `node` that the rest of the path, `parts[at:]`, leads to."""
+        if at == len(parts):
             return self._end(node)
-        child = node.fixed.get(parts[0])
-        if child is not None and (found := self.find(child, parts[1:])) is not None:
-            return found
-        for edge in node.edges:
-            if (found := self._follow(edge, parts)) is not None:
+        part = parts[at]
+        child = node.fixed.get(part)
+        if child is not None:
+            found = self.find(child, parts, at + 1)
+            if found is not None:
                 return found
-        if list(parts) == [""]:  # a slash that a leaf takes if it is not strict
+        for edge in node.edges:
+            raw = edge.match("/".join(parts[at:]) if edge.final else part)
+            if raw is not None:
+                found = self._follow(edge, raw, parts, at)
+                if found is not None:
+                    return found
+        if not part and at == len(parts) - 1:  # a slash that a leaf takes if it is not strict
             for rule in node.rules:
                 if not rule.strict_slashes and self._usable(rule):
                     return rule, ()
         return None
 
-    def _follow(self, edge: Edge, parts: Sequence[str]) -> tuple[Rule, Raw] | Outcome | None:
-        raw = edge.match("/".join(parts) if edge.final else parts[0])
-        if raw is None:
-            return None
-        rest: Sequence[str] = () if edge.final else parts[1:]
-        if edge.suffixed:
+    def _follow(
+        self, edge: Edge, raw: Raw, parts: list[str], at: int
+    ) -> tuple[Rule, Raw] | Outcome | None:
+        if not edge.final:
+            found = self.find(edge.node, parts, at + 1)
+        elif not edge.suffixed:
+            found = self._end(edge.node)
+        else:
             raw, suffix = raw[:-1], raw[-1]
-            rest = ("",) if suffix else ()
-        found = self.find(edge.node, rest)
+            found = self.find(edge.node, [""], 0) if suffix else self._end(edge.node)
         if isinstance(found, tuple):
             return found[0], raw + found[1]
         return found
@@ -171,7 +181,7 @@ class StateMachineMatcher:
     ) -> tuple[Rule, dict[str, Any]]:
         """The rule and its values; raises RequestPath or NoMatch."""
         search = Search(method, websocket)
-        found = search.find(self.root, (domain, *path.split("/")))
+        found = search.find(self.root, [domain, *path.split("/")], 0)
         if found is Outcome.SLASH_MISSING:
             raise RequestPath(f"{path}/")
         if found is None and self.merge_slashes:
@@ -187,8 +197,8 @@ class StateMachineMatcher:
     def _match_merged(self, search: Search, domain: str, path: str) -> None:
         """Redirect if the path without its doubled slashes leads somewhere."""
         merged = merge_slashes(path)
-        found = search.find(self.root, (domain, *merged.split("/")))
+        found = search.find(self.root, [domain, *merged.split("/")], 0)
         if found is Outcome.SLASH_MISSING:
             raise RequestPath(f"{merged}/")
-        if found is not None:
+        if found is not None and found[0].merge_slashes:
             raise RequestPath(merged)

@@ -25,6 +25,12 @@ _TIME = r"(?P<hour>[0-9]{1,2})[:.](?P<minute>[0-9]{1,2})(?:[:.](?P<second>[0-9]{
 _ZONE = r"(?:[ ]+(?P<zone>[+-][0-9]{2}:?[0-9]{2}|[A-Za-z]{1,5}))?"
 _WEEKDAY = r"[ ]*(?:[A-Za-z]{3,9}(?:,[ ]*|[ ]+))?"
 
+_FIXDATE = "%s, %02d %s %04d %02d:%02d:%02d GMT"
+
+# What nearly everybody sends, read without further questions.
+_fixdate = re.compile(
+    r"[A-Za-z]{3}, ([0-9]{2}) ([A-Za-z]{3}) ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT"
+).fullmatch
 # IMF-fixdate "Sun, 06 Nov 1994 08:49:37 GMT" and RFC 850 "Sunday, 06-Nov-94 08:49:37 GMT"
 _DAY_FIRST = re.compile(
     _WEEKDAY + r"(?P<day>[0-9]{1,2})[ -](?P<month>[A-Za-z]{3,9})[ -](?P<year>[0-9]{1,4})"
@@ -50,19 +56,16 @@ def http_date(
     struct_time local time. Raises ValueError, OverflowError or OSError when the time is
     not between the years 1 and 9999.
     """
-    if isinstance(timestamp, datetime):
-        if timestamp.tzinfo is not None:
+    if isinstance(timestamp, date):
+        if isinstance(timestamp, datetime) and timestamp.tzinfo is not None:
             timestamp = timestamp.astimezone(UTC)
         fields = timestamp.timetuple()
-    elif isinstance(timestamp, date):
-        fields = timestamp.timetuple()
     else:
-        fields = datetime.fromtimestamp(_seconds(timestamp), UTC).timetuple()
+        fields = time.gmtime(_seconds(timestamp))
     year, month, day, hour, minute, second, weekday = fields[:7]
-    return (
-        f"{DAYS[weekday]}, {day:02} {MONTHS[month - 1]} {year:04}"
-        f" {hour:02}:{minute:02}:{second:02} GMT"
-    )
+    if not 0 < year < 10_000:
+        raise ValueError(f"an HTTP date has a year from 1 to 9999, not {year}")
+    return _FIXDATE % (DAYS[weekday], day, MONTHS[month - 1], year, hour, minute, second)
 
 
 def _seconds(timestamp: float | time.struct_time | None) -> float:
@@ -82,6 +85,10 @@ def parse_date(value: str | None) -> datetime | None:
     """
     if not value or not isinstance(value, str) or len(value) > MAX_DATE_LENGTH:
         return None
+    fast = _fixdate(value)
+    if fast is not None:
+        day, month, year, hour, minute, second = fast.groups()
+        return _date(year, month, day, hour, minute, second, UTC)
     text = value.partition(";")[0]
     match = _DAY_FIRST.fullmatch(text) or _MONTH_FIRST.fullmatch(text)
     if match is None:
@@ -89,18 +96,24 @@ def parse_date(value: str | None) -> datetime | None:
     day, month, year, hour, minute, second, zone = match.group(
         "day", "month", "year", "hour", "minute", "second", "zone"
     )
+    return _date(year, month, day, hour, minute, second or 0, _zone(zone))
+
+
+def _date(
+    year: str,
+    month: str,
+    day: str,
+    hour: str,
+    minute: str,
+    second: str | int,
+    zone: timezone | None,
+) -> datetime | None:
     number = _MONTH_NUMBERS.get(month[:3].lower())
-    if number is None:
+    if number is None or zone is None:
         return None
     try:
         return datetime(
-            _full_year(int(year)),
-            number,
-            int(day),
-            int(hour),
-            int(minute),
-            int(second or 0),
-            tzinfo=_zone(zone),
+            _full_year(int(year)), number, int(day), int(hour), int(minute), int(second), 0, zone
         )
     except ValueError:
         return None
@@ -113,11 +126,14 @@ def _full_year(year: int) -> int:
     return year + 1900 if year < 100 else year
 
 
-def _zone(name: str | None) -> timezone:
+def _zone(name: str | None) -> timezone | None:
+    """The zone, UTC if it has no name or an unknown one, None if it is 24 hours off or more."""
     if not name:
         return UTC
     if name[0] in "+-":
         minutes = int(name[1:3]) * 60 + int(name[-2:])
+        if minutes >= 24 * 60:
+            return None
         return (
             timezone(timedelta(minutes=-minutes if name[0] == "-" else minutes)) if minutes else UTC
         )

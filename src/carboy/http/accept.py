@@ -121,30 +121,44 @@ class Accept(ImmutableList[tuple[str, float]]):
         return self[0][0] if self else None
 
 
+_NO_PARAMETERS: list[str] = []
+
+
+def _media_type(value: str) -> tuple[str, str, list[str]]:
+    """Type, subtype and sorted parameters, in lower case."""
+    value = value.lower()
+    if ";" in value:
+        kind, sub, *parameters = _mime_parts(value)
+        return kind, sub, sorted(parameters)
+    kind, _, sub = value.partition("/")
+    return kind, sub, _NO_PARAMETERS
+
+
 class MIMEAccept(Accept):
     """Media types; `text/*` and `*/*` match, and parameters have to be equal."""
 
     def _specificity(self, value: str) -> tuple[bool, ...]:
-        return tuple([part != "*" for part in _mime_parts(value)])
+        parts = _mime_parts(value) if ";" in value else value.split("/")
+        return tuple([part != "*" for part in parts])
 
     def _value_matches(self, value: str, item: str) -> bool:
         if "/" not in item:
             return False
         if "/" not in value:
             raise ValueError(f"{value!r} is no media type: write one like 'text/html'")
-        own, own_sub, *own_parameters = _mime_parts(value.lower())
+        own, own_sub, own_parameters = _media_type(value)
         if own == "*" and own_sub != "*":
             raise ValueError(f"{value!r} is no media type: with '*' the second half is '*' too")
-        its, its_sub, *its_parameters = _mime_parts(item.lower())
+        its, its_sub, its_parameters = _media_type(item)
         if its == "*" and its_sub != "*":
             return False
-        if "*" in (own, its):
+        if own == "*" or its == "*":
             return True
         if own != its:
             return False
-        return "*" in (own_sub, its_sub) or (
-            own_sub == its_sub and sorted(own_parameters) == sorted(its_parameters)
-        )
+        if own_sub == "*" or its_sub == "*":
+            return True
+        return own_sub == its_sub and own_parameters == its_parameters
 
     @property
     def accept_html(self) -> bool:

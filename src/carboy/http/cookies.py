@@ -30,7 +30,8 @@ _pair = re.compile(
 _escape = re.compile(rb"\\(?:([0-3][0-7]{2})|(.))", re.DOTALL)
 
 _plain_value = re.compile(r"[\w!#$%&'()*+\-./:<=>?@\[\]^`{|}~]*+", re.ASCII).fullmatch
-_escaped_octet = re.compile(rb'[\x00-\x1f",;\\\x7f-\xff]')
+_ESCAPES = {octet: f"\\{octet:03o}" for octet in (*range(0x20), *b",;", *range(0x7F, 0x100))}
+_ESCAPES |= {ord('"'): '\\"', ord("\\"): "\\\\"}
 _no_name = re.compile(r'[\x00-\x20\x7f";=]').search
 _no_domain = re.compile(r"[\x00-\x20\x7f;,]").search
 
@@ -67,8 +68,16 @@ def _utf8(header: str) -> str:
 
 
 def _plain_pairs(header: str) -> list[tuple[str, str]]:
-    pairs = []
-    for part in header.split(";", MAX_COOKIES)[:MAX_COOKIES]:
+    header = header.replace("; ", ";")
+    parts = header.split(";", MAX_COOKIES)[:MAX_COOKIES]
+    pairs: list[tuple[str, str]] = []
+    if " " not in header and "\t" not in header:  # the usual case: nothing to strip
+        for part in parts:
+            name, _, value = part.partition("=")
+            if name:
+                pairs.append((name, value))
+        return pairs
+    for part in parts:
         name, _, value = part.partition("=")
         name = name.strip(" \t")
         value = value.strip(" \t")
@@ -169,12 +178,7 @@ def _dumped(value: str) -> str:
         raise TypeError(f"a cookie's value is text, not {type(value).__name__}: {value!r}")
     if _plain_value(value):
         return value
-    return f'"{_escaped_octet.sub(_escaped, value.encode()).decode("ascii")}"'
-
-
-def _escaped(match: re.Match[bytes]) -> bytes:
-    octet = match[0]
-    return b"\\" + octet if octet in b'"\\' else b"\\%03o" % octet[0]
+    return f'"{_octets(value).translate(_ESCAPES)}"'
 
 
 def _domain(domain: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NoReturn
 
-from carboy.http.exceptions import BadRequestKeyError
 from carboy.http.headers import Field, Headers
 from carboy.http.mixins import ImmutableHeadersMixin
 
@@ -29,14 +28,11 @@ class EnvironHeaders(ImmutableHeadersMixin, Headers):
     def _list(self) -> list[Field]:  # type: ignore[override]
         return list(self)
 
-    def _get_key(self, key: str) -> str:
+    def _find(self, key: Any) -> str | None:
         if not isinstance(key, str):
-            raise BadRequestKeyError(key)
+            return None
         name = key.upper().replace("-", "_")
-        value = self.environ.get(name if name in _UNPREFIXED else f"HTTP_{name}")
-        if value is None:
-            raise BadRequestKeyError(key)
-        return value  # type: ignore[no-any-return]
+        return self.environ.get(name if name in _UNPREFIXED else f"HTTP_{name}")
 
     def __getitem__(self, key: Any) -> str:
         return self._get_key(key)

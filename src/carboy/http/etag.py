@@ -30,9 +30,9 @@ def unquote_etag(etag: str | None) -> tuple[str, bool] | tuple[None, None]:
 
 def generate_etag(data: bytes) -> str:
     """A tag made of the content: its SHA-1 in hexadecimal."""
-    from hashlib import sha1
+    import hashlib
 
-    return sha1(data, usedforsecurity=False).hexdigest()
+    return hashlib.sha1(data, usedforsecurity=False).hexdigest()
 
 
 class ETags(Collection[str]):

@@ -99,12 +99,19 @@ class Headers:
 
     # reading
 
-    def _get_key(self, key: str) -> str:
+    def _find(self, key: str) -> str | None:
+        """The first value of the name, or None. What asks by name asks here."""
         lowered = key.lower()
         for name, value in self._list:
-            if name == key or name.lower() == lowered:
+            if name.lower() == lowered:
                 return value
-        raise BadRequestKeyError(key)
+        return None
+
+    def _get_key(self, key: str) -> str:
+        value = self._find(key)
+        if value is None:
+            raise BadRequestKeyError(key)
+        return value
 
     def __getitem__(self, key: str | SupportsIndex | slice) -> Any:
         if isinstance(key, str):
@@ -118,9 +125,8 @@ class Headers:
 
         A ValueError or TypeError of `type` counts as "there is none".
         """
-        try:
-            value = self._get_key(key)
-        except KeyError:
+        value = self._find(key)
+        if value is None:
             return default
         if type is None:
             return value
@@ -155,11 +161,7 @@ class Headers:
             yield value
 
     def __contains__(self, key: str) -> bool:
-        try:
-            self._get_key(key)
-        except KeyError:
-            return False
-        return True
+        return self._find(key) is not None
 
     def __iter__(self) -> Iterator[Field]:
         return iter(self._list)
@@ -176,7 +178,7 @@ class Headers:
 
     def to_wsgi_list(self) -> list[Field]:
         """The fields as a new list of tuples, as PEP 3333 wants them."""
-        return list(self)
+        return self._list[:]
 
     def copy(self) -> Self:
         """Headers of the same type with the same fields."""
@@ -203,7 +205,10 @@ class Headers:
         """
         if kwargs:
             value = _with_options(value, kwargs)
-        self._list.append(_field(key, value))
+        if key in _known_names and type(value) is str and value.isprintable():
+            self._list.append((key, value))
+        else:
+            self._list.append(_field(key, value))
 
     def add_header(self, key: str, value: Any, /, **kwargs: Any) -> None:
         """`add`, under the name that wsgiref's headers give it."""
@@ -228,7 +233,7 @@ class Headers:
             value = _with_options(value, kwargs)
         field = _field(key, value)
         fields = self._list
-        lowered = key.lower()
+        lowered = key.lower() if fields else ""
         for position, (name, _) in enumerate(fields):
             if name.lower() == lowered:
                 fields[position] = field
@@ -250,10 +255,11 @@ class Headers:
 
     def setdefault(self, key: str, default: Any) -> str:
         """The first value of the name; if there is none, `default`, which is then added."""
-        if key in self:
-            return self._get_key(key)
-        self.set(key, default)
-        return self._get_key(key)
+        value = self._find(key)
+        if value is None:
+            self.set(key, default)
+            value = self._get_key(key)
+        return value
 
     def setlistdefault(self, key: str, default: Iterable[Any]) -> list[str]:
         """All values of the name; if there are none, `default`, which are then added."""
@@ -284,7 +290,7 @@ class Headers:
                 self.setlist(name, source.getlist(name))
         elif isinstance(source, Mapping):
             for name, value in source.items():
-                if isinstance(value, list | tuple | set):
+                if isinstance(value, (list, tuple, set)):
                     self.setlist(name, value)
                 else:
                     self.set(name, value)
@@ -327,11 +333,10 @@ class Headers:
             return self._list.pop()
         if isinstance(key, int):
             return self._list.pop(key)
-        try:
-            value = self._get_key(key)
-        except KeyError:
+        value = self._find(key)
+        if value is None:
             if default is MISSING:
-                raise
+                raise BadRequestKeyError(key)
             return default
         self.remove(key)
         return value

@@ -22,6 +22,9 @@ _parameter = re.compile(
     rf';[ \t]*+(?:([{TCHAR}]++)=(?:([{TCHAR}]++)|("(?:[^"\\]++|\\.)*+(?:"|(\Z)|\\\Z)))?)?',
     re.DOTALL,
 )
+# What a Content-Type has nearly always: one parameter that is a token, nothing special in it.
+_plain_token = TCHAR.replace("%", "").replace("*", "")
+_one_parameter = re.compile(rf"; ?([{_plain_token}]++)=([{_plain_token}]++)").fullmatch
 _continuation = re.compile(r"(.*)\*[0-9]++", re.DOTALL).fullmatch
 # RFC 8187, section 3.2.1: charset "'" [ language ] "'" value-chars
 _word = TCHAR.replace("'", "")
@@ -137,11 +140,15 @@ def parse_options_header(value: str | None) -> tuple[str, dict[str, str]]:
     """
     if value is None:
         return "", {}
-    head, semicolon, _ = value.partition(";")
-    start = len(head)
-    head = head.strip(" \t")
-    if not head or not semicolon:
+    start = value.find(";")
+    if start < 0:
+        return value.strip(" \t"), {}
+    head = value[:start].strip(" \t")
+    if not head:
         return head, {}
+    simple = _one_parameter(value, start)
+    if simple is not None:
+        return head, {simple[1].lower(): simple[2]}
     options: dict[str, str] = {}
     continued: dict[str, list[str]] | None = None
     charsets: dict[str, str | None] = {}

@@ -230,8 +230,8 @@ def test_a_generator_waits_for_a_slow_reader(poller: str) -> None:
         answering = live.engine.answering
         depose = answering.before_waiting
 
-        def before_waiting() -> None:
-            depose()
+        def before_waiting(exchange: Any) -> None:
+            depose(exchange)
             waiting.set()
 
         answering.before_waiting = before_waiting

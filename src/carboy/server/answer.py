@@ -42,7 +42,7 @@ class Answering:
         software = settings.server_header or "carboy"
         self.environ = base_environ(settings.threads > 1, processes, software)
         self.sendfile = settings.sendfile and can_sendfile()
-        self.before_waiting: Callable[[], None] = _nothing
+        self.before_waiting: Callable[[ServerExchange], None] = _nothing
         self.stopping = False
         self.plain = access is None  # an answer in one piece needs nothing but sending
 
@@ -147,7 +147,7 @@ class Answering:
         if connection.broken:
             raise ClientGone
         if connection.pending > self.settings.high_water:
-            self.before_waiting()
+            self.before_waiting(exchange)
             connection.wait_below(
                 self.settings.high_water // 2, self.settings.write_grace, self.settings.write_rate
             )
@@ -184,7 +184,6 @@ class Answering:
     ) -> None:
         connection = exchange.connection
         machine = connection.machine
-        # The descriptor is ours from here: the application may close its file when it likes.
         left = octets_left(fd, body.offset, body.count)
         if not any(name.lower() == "content-length" for name, _ in headers):
             headers = [*headers, ("Content-Length", str(left))]
@@ -241,5 +240,5 @@ class Answering:
             self.access((time.time(), peer, None, line, error.status, 0, seconds))
 
 
-def _nothing() -> None:
+def _nothing(exchange: ServerExchange) -> None:
     pass

@@ -7,6 +7,7 @@ but `cut`. Knows no gateway and no log.
 
 from __future__ import annotations
 
+import os
 import select
 import socket
 import time
@@ -157,6 +158,7 @@ class Connection:
         if file.left:
             sent = send_part(self.sock, file.fd, file.offset, file.left, sendfile)
             if not sent:  # the file became shorter than announced
+                self.reset_on_close()
                 self.give_up()
                 return True
             file.offset += sent
@@ -165,15 +167,21 @@ class Connection:
             # One step a turn: others are waiting too.
             if file.left:
                 return False
-        self.file = None
+        self.forget_file()
         return True
+
+    def forget_file(self) -> None:
+        """Let go of the file that was being sent."""
+        if self.file is not None:
+            self.file.close()
+            self.file = None
 
     def give_up(self) -> None:
         """No octet goes out any more; what is kept is forgotten."""
         self.broken = True
         self.out = None
         self.pending = 0
-        self.file = None
+        self.forget_file()
 
     def wait_below(self, mark: int, grace: float, rate: int) -> None:
         """Block this thread until at most `mark` octets are kept.
@@ -229,11 +237,16 @@ _NO_LINGER = b"\1\0\0\0\0\0\0\0"  # struct linger {on = 1, seconds = 0}
 
 
 class FileRest:
-    """The part of a file that is still to be sent."""
+    """The part of a file that is still to be sent, on a descriptor of its own."""
 
     __slots__ = ("fd", "left", "offset")
 
     def __init__(self, fd: int, offset: int, left: int) -> None:
-        self.fd = fd
+        # The application may close its file as soon as its answer is handed over.
+        self.fd = os.dup(fd)
         self.offset = offset
         self.left = left
+
+    def close(self) -> None:
+        """Close the descriptor."""
+        os.close(self.fd)

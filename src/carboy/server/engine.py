@@ -72,6 +72,7 @@ class Engine:
         self.crew = Crew(settings.threads, settings.watch_interval, self._lead, self._run_away)
         self.door = Door(listeners, self.poller, settings)
         self.deadlines = Deadlines(settings)
+        self.answering.before_waiting = self._before_waiting
         self._gateway = gateway
         self._prepare = gateway.prepare
         self._handle = gateway.handle
@@ -445,6 +446,12 @@ class Engine:
         connection.enter(RUNNING, now)
         self.crew.submit(exchange)
 
+    def _before_waiting(self, exchange: ServerExchange) -> None:
+        """This thread is going to wait for a slow reader: it must not be the leader."""
+        lead = self.crew.present
+        if not self.crew.alone and lead.slot[:1] == [exchange]:
+            self.crew.depose(lead)
+
     def _run_away(self, exchange: ServerExchange) -> None:
         """Run the exchange on a thread that does not lead, and give it back."""
         began = clock()
@@ -589,6 +596,7 @@ class Engine:
         if connection.intake is not None:
             connection.intake.close()
             connection.intake = None
+        connection.forget_file()
         connection.sock.close()
         if self.door.paused:
             self.door.resume()
@@ -631,6 +639,7 @@ class Engine:
         for connection in list(self.connections.values()):
             connection.cut()
             if connection.phase is not RUNNING:
+                connection.forget_file()
                 connection.sock.close()
         self.connections.clear()
         self._waker.close()

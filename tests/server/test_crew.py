@@ -1,0 +1,223 @@
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import pytest
+
+from carboy.server.learned import CAP, Learned
+from live_engine import GET, Live, eventually, hello, served
+
+
+class Gate:
+    """An application with paths that wait until they are let go."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.lock = threading.Lock()
+        self.inside = 0
+        self.most = 0
+        self.order: list[str] = []
+        self.threads: dict[str, int] = {}
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        path = environ["PATH_INFO"]
+        with self.lock:
+            self.inside += 1
+            self.most = max(self.most, self.inside)
+            self.order.append(path)
+            self.threads[path] = threading.get_ident()
+        if path.startswith("/wait"):
+            self.go.wait(30)
+        with self.lock:
+            self.inside -= 1
+        return hello(environ, start_response)
+
+
+@contextmanager
+def gate(**settings: Any) -> Iterator[tuple[Gate, Live]]:
+    app = Gate()
+    with served(app, **settings) as live:
+        try:
+            yield app, live
+        finally:
+            app.go.set()
+
+
+def test_a_stuck_handler_never_stops_others() -> None:
+    with gate(threads=2) as (app, live), live.client() as stuck:
+        stuck.request("GET", "/wait")
+        eventually(lambda: app.inside)
+        for _ in range(3):
+            assert live.get("/quick").body == b"hello"
+        app.go.set()
+        assert stuck.reply().body == b"hello"
+
+
+def test_a_handler_that_never_lets_go_of_the_interpreter_lock_for_long_is_handed_over() -> None:
+    stop = threading.Event()
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        if environ["PATH_INFO"] == "/busy":
+            while not stop.is_set():
+                sum(range(1000))
+        return hello(environ, start_response)
+
+    with served(app) as live, live.client() as busy:
+        busy.request("GET", "/busy")
+        try:
+            eventually(live.engine.in_flight)
+            assert live.get("/").body == b"hello"
+        finally:
+            stop.set()
+        assert busy.reply().body == b"hello"
+
+
+def test_as_many_handlers_wait_at_once_as_there_are_threads() -> None:
+    with gate(threads=3) as (app, live), ExitStack() as stack:
+        clients = [stack.enter_context(live.client()) for _ in range(6)]
+        # Known to be slow, so that none of them is tried on the leader's thread.
+        live.engine.learned.averages["GET /wait"] = 1.0
+        for client in clients:
+            client.request("GET", "/wait")
+        eventually(lambda: app.inside == 3)
+        assert len(live.engine.in_flight()) == 6
+        assert live.get("/quick").body == b"hello"
+        app.go.set()
+        for client in clients:
+            assert client.reply().body == b"hello"
+    assert app.most <= 4  # three that wait, and a quick one beside them
+
+
+def test_what_waits_for_a_thread_gets_one_in_order() -> None:
+    with gate(threads=2) as (app, live), ExitStack() as stack:
+        averages = live.engine.learned.averages
+        for path in ("/wait", *(f"/{name}" for name in "abcdef")):
+            averages[f"GET {path}"] = 1.0
+        clients = [stack.enter_context(live.client()) for _ in range(7)]
+        with live.client() as blocked:
+            blocked.request("GET", "/wait")
+            eventually(lambda: app.inside == 1)
+            clients[6].request("GET", "/wait")
+            eventually(lambda: app.inside == 2)
+            for name, client in zip("abcdef", clients):
+                client.request("GET", f"/{name}")
+                eventually(lambda: live.engine.crew.waiting() == "abcdef".index(name) + 1)
+            app.go.set()
+            for client in clients:
+                client.reply()
+            blocked.reply()
+    # Two threads take them in order; two neighbours may overtake each other by a hair.
+    places = [app.order.index(f"/{name}") for name in "abcdef"]
+    assert all(abs(place - n - 2) <= 1 for n, place in enumerate(places))
+
+
+def test_one_thread_means_one_request_at_a_time_on_one_thread() -> None:
+    with gate(threads=1) as (app, live), ExitStack() as stack:
+        app.go.set()
+        clients = [stack.enter_context(live.client()) for _ in range(8)]
+        for number, client in enumerate(clients):
+            client.request("GET", f"/wait{number}")
+        for client in clients:
+            assert client.reply().body == b"hello"
+    assert app.most == 1
+    assert len(set(app.threads.values())) == 1
+
+
+def test_a_key_that_turned_out_slow_is_run_away_from_the_leader() -> None:
+    with gate(inline_budget=0.001) as (app, live), live.client() as first:
+        first.request("GET", "/wait")
+        eventually(lambda: app.inside)
+        threading.Event().wait(0.02)
+        app.go.set()
+        first.reply()
+        eventually(lambda: not live.engine.learned.is_quick("GET /wait"))
+        assert live.get("/quick").status == 200
+        assert live.engine.learned.is_quick("GET /quick")
+
+
+def test_a_thread_is_made_only_when_it_is_needed() -> None:
+    with gate(threads=64) as (app, live):
+        for _ in range(10):
+            live.get("/quick")
+        names = {thread.name for thread in threading.enumerate()}
+        assert len([name for name in names if name.startswith("carboy-")]) < 8
+
+
+def test_the_time_of_a_key_is_learned_and_forgotten_when_it_gets_quick() -> None:
+    learned = Learned(budget=0.001, size=10)
+    assert learned.is_quick("new")
+    learned.note("a", 5.0)
+    assert not learned.is_quick("a")
+    quick = 0
+    while not learned.is_quick("a"):
+        learned.note("a", 0.0001)
+        quick += 1
+    assert 5 < quick < 50
+
+
+def test_one_slow_answer_does_not_condemn_a_quick_key() -> None:
+    learned = Learned(budget=0.001, size=10)
+    for _ in range(20):
+        learned.note("a", 0.0002)
+    learned.note("a", 0.003)
+    assert learned.is_quick("a")
+
+
+def test_no_time_counts_for_more_than_the_cap() -> None:
+    learned = Learned(budget=0.001, size=10)
+    learned.note("a", 3600.0)
+    assert learned.averages["a"] == CAP * 0.001
+
+
+def test_the_table_of_keys_is_bounded() -> None:
+    learned = Learned(budget=0.001, size=10)
+    for key in range(100):
+        learned.note(key, 1.0)
+    assert len(learned.averages) == 10
+    assert not learned.is_quick(99)
+
+
+@pytest.mark.parametrize("threads", [2, 8])
+def test_quick_and_slow_requests_mixed_are_all_answered(threads: int) -> None:
+    """Leadership changes hands all the time here; nothing may get lost on the way."""
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        if environ["PATH_INFO"] == "/slow":
+            threading.Event().wait(0.003)
+        start_response("200 OK", [])
+        return [environ["PATH_INFO"].encode()]
+
+    wrong: list[Any] = []
+    with served(app, threads=threads, watch_interval=0.0005) as live:
+
+        def drive(number: int) -> None:
+            with live.client() as client:
+                for n in range(60):
+                    path = "/slow" if (n + number) % 7 == 0 else f"/quick{n % 3}"
+                    client.request("GET", path)
+                    body = client.reply().body
+                    if body != path.encode():
+                        wrong.append((path, body))
+
+        drivers = [threading.Thread(target=drive, args=(n,)) for n in range(8)]
+        for driver in drivers:
+            driver.start()
+        for driver in drivers:
+            driver.join(60)
+            assert not driver.is_alive()
+        assert wrong == []
+        eventually(lambda: live.engine.crew.away == 0)
+
+
+def test_a_connection_answered_by_the_crew_goes_on_serving() -> None:
+    with gate() as (app, live), live.client() as client:
+        live.engine.learned.averages["GET /slow"] = 1.0
+        app.go.set()
+        for path in ("/slow", "/quick", "/slow", "/quick"):
+            client.request("GET", path)
+            assert client.reply().body == b"hello"
+        client.send(GET)
+        assert client.reply().body == b"hello"

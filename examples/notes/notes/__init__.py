@@ -1,0 +1,59 @@
+"""Notes: a small, complete application on Carboy.
+
+Accounts, notes with pictures, search, and a JSON API, on SQLite. `create_app` makes an
+application; everything it keeps is in the instance folder.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from carboy import Flask
+from notes import accounts, api, csrf, database, errors, headers, notebook, pictures, text
+
+MEBIBYTE = 1024 * 1024
+
+
+def create_app(config: Mapping[str, Any] | None = None) -> Flask:
+    """The application. `config` goes over the defaults; tests give their own folder."""
+    app = Flask(__name__, instance_path=_instance_path(config))
+    app.config.from_mapping(
+        DATABASE=str(Path(app.instance_path) / "notes.sqlite3"),
+        PICTURES=str(Path(app.instance_path) / "pictures"),
+        MAX_CONTENT_LENGTH=6 * MEBIBYTE,
+        SESSION_COOKIE_SAMESITE="Lax",
+        SESSION_COOKIE_NAME="notes",
+        PERMANENT_SESSION_LIFETIME=60 * 60 * 24 * 30,
+        PAGE_SIZE=24,
+        PASSWORD_METHOD="scrypt",
+    )
+    app.config.from_prefixed_env("NOTES")
+    app.config.update(config or {})
+    Path(app.config["PICTURES"]).mkdir(parents=True, exist_ok=True)
+    if not app.config.get("SECRET_KEY"):
+        app.config["SECRET_KEY"] = _secret_key(Path(app.instance_path) / "secret_key")
+    for part in (database, csrf, headers, text, errors, accounts, notebook, pictures, api):
+        part.install(app)
+    return app
+
+
+def _instance_path(config: Mapping[str, Any] | None) -> str:
+    beside_the_package = Path(__file__).resolve().parent.parent / "instance"
+    return str((config or {}).get("INSTANCE_PATH") or beside_the_package)
+
+
+def _secret_key(file: Path) -> str:
+    """The key that signs sessions: made once, kept in a file only its owner reads."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return file.read_text()
+    key = secrets.token_urlsafe(32)
+    with os.fdopen(descriptor, "w") as opened:
+        opened.write(key)
+    return key

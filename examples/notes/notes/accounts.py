@@ -1,0 +1,189 @@
+"""Register, log in, log out; who is asking."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import re
+import secrets
+import sqlite3
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar
+
+from carboy import (
+    Blueprint,
+    Flask,
+    Response,
+    current_app,
+    flash,
+    g,
+    redirect,
+    render_template,
+    request,
+    session,
+    url_for,
+)
+from carboy.http.security import check_password_hash, generate_password_hash
+from notes import csrf
+from notes.database import db, now
+
+bp = Blueprint("accounts", __name__)
+
+NAME = re.compile(r"[\w.-]{2,32}")
+SHORTEST_PASSWORD = 8
+LONGEST_PASSWORD = 256
+WELCOME = """\
+This is your first note. Change it or throw it away.
+
+- Pin what you need every day
+- Give a note the colour of its glass
+- Add a picture, up to 5 MiB
+
+Write `code` and **strong words**, and leave links as they are: https://www.python.org"""
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def install(app: Flask) -> None:
+    app.register_blueprint(bp)
+    app.add_template_global(current_user)
+    # Checked when a name is unknown, so that the answer takes as long as for a known one.
+    app.extensions["nobody"] = generate_password_hash(
+        secrets.token_hex(), app.config["PASSWORD_METHOD"]
+    )
+
+
+def current_user() -> sqlite3.Row | None:
+    """Who is logged in, looked up once a request."""
+    if "user" not in g:
+        known = session.get("user_id")
+        row = db().execute("SELECT * FROM users WHERE id = ?", (known,)).fetchone()
+        g.user = row
+    user: sqlite3.Row | None = g.user
+    return user
+
+
+def login_required(view: Callable[P, R]) -> Callable[P, R | Response]:
+    """Send those who are not logged in to the login page, and then back here."""
+
+    @functools.wraps(view)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> R | Response:
+        if current_user() is None:
+            back = request.full_path.rstrip("?") if request.method == "GET" else None
+            return redirect(url_for("accounts.login", next=back))
+        return view(*args, **kwargs)
+
+    return guarded
+
+
+@bp.route("/register", methods=["GET", "POST"])
+def register() -> Any:
+    if request.method == "GET":
+        return render_template("register.html", errors={})
+    name = request.form.get("name", "").strip()
+    password = request.form.get("password", "")
+    errors = _complaints(name, password)
+    if not errors:
+        user_id = _create(name, password)
+        if user_id is not None:
+            _enter(user_id)
+            flash(f"Welcome, {name}. Your bottle is ready.", "success")
+            return redirect(url_for("notebook.index"))
+        errors["name"] = "Somebody has this name already. Choose another."
+    return render_template("register.html", errors=errors), 422
+
+
+@bp.route("/login", methods=["GET", "POST"])
+def login() -> Any:
+    if request.method == "GET":
+        return render_template("login.html", errors={})
+    name = request.form.get("name", "").strip()
+    row = db().execute("SELECT * FROM users WHERE name = ?", (name,)).fetchone()
+    if not _right(row, request.form.get("password", "")):
+        errors = {"name": "Name and password do not fit together."}
+        return render_template("login.html", errors=errors), 422
+    _enter(row["id"])
+    flash(f"Good to see you, {row['name']}.", "success")
+    return redirect(local_path(request.args.get("next")) or url_for("notebook.index"))
+
+
+@bp.post("/logout")
+def logout() -> Any:
+    session.clear()
+    flash("You are logged out.", "success")
+    return redirect(url_for("notebook.index"))
+
+
+@bp.get("/account")
+@login_required
+def account() -> Any:
+    return render_template("account.html", token=None)
+
+
+@bp.post("/account/token")
+@login_required
+def new_token() -> Any:
+    """A fresh API token: shown this once, kept only as a hash; the one before it ends."""
+    token = secrets.token_urlsafe(32)
+    with db():
+        db().execute(
+            "UPDATE users SET token = ? WHERE id = ?", (token_hash(token), session["user_id"])
+        )
+    g.pop("user")
+    return render_template("account.html", token=token)
+
+
+def token_hash(token: str) -> str:
+    """A token is random and long: one round of SHA-256 is enough to keep it."""
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def local_path(target: str | None) -> str | None:
+    """`target` if it stays on this site. Browsers read a backslash as a slash."""
+    if target and target.startswith("/") and not target.startswith(("//", "/\\")):
+        return target
+    return None
+
+
+def _right(row: sqlite3.Row | None, password: str) -> bool:
+    known = row["password"] if row else current_app.extensions["nobody"]
+    return check_password_hash(known, password[:LONGEST_PASSWORD]) and row is not None
+
+
+def _complaints(name: str, password: str) -> dict[str, str]:
+    errors = {}
+    if not NAME.fullmatch(name):
+        errors["name"] = "2 to 32 letters, digits, dots, dashes or underscores."
+    if not SHORTEST_PASSWORD <= len(password) <= LONGEST_PASSWORD:
+        errors["password"] = f"At least {SHORTEST_PASSWORD} characters."
+    return errors
+
+
+def _create(name: str, password: str) -> int | None:
+    """The new user's id, or None when the name is taken."""
+    moment = now()
+    hashed = generate_password_hash(password, current_app.config["PASSWORD_METHOD"])
+    try:
+        with db() as connection:
+            user_id = connection.execute(
+                "INSERT INTO users (name, password, created) VALUES (?, ?, ?)",
+                (name, hashed, moment),
+            ).lastrowid
+            connection.execute(
+                "INSERT INTO notes (user_id, title, body, colour, created, updated)"
+                " VALUES (?, 'A place for what you think', ?, 'sea', ?, ?)",
+                (user_id, WELCOME, moment, moment),
+            )
+    except sqlite3.IntegrityError:
+        return None
+    return user_id
+
+
+def _enter(user_id: int) -> None:
+    """A new session: nothing of the one before the login stays."""
+    session.clear()
+    session["user_id"] = user_id
+    session.permanent = True
+    csrf.token()
+    g.pop("user", None)

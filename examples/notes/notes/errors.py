@@ -1,0 +1,44 @@
+"""Error pages that look like the rest, and JSON where a program asks."""
+
+from __future__ import annotations
+
+from carboy import Flask, Response, jsonify, make_response, render_template, request
+from carboy.http.exceptions import HTTPException
+
+TITLES = {
+    400: "That did not work",
+    401: "Who are you?",
+    403: "Not yours to see",
+    404: "Nothing in this bottle",
+    405: "Not that way",
+    413: "Too large for the neck",
+    500: "Something broke",
+}
+ADVICE = {
+    404: "The page is not here. It may have been deleted, or the address has a typing mistake.",
+    413: "A picture may have 5 MiB. Make it smaller and try again.",
+    500: "The mistake is ours and has been written down. Try again in a moment.",
+}
+
+
+def install(app: Flask) -> None:
+    app.register_error_handler(HTTPException, show)
+
+
+def show(error: HTTPException) -> Response | HTTPException:
+    """The page of `error`, with its headers (Allow, Retry-After …); redirects stay as they are."""
+    status = error.code
+    if status is None or status < 400 or error.response is not None:
+        return error
+    message = ADVICE.get(status) or error.description or error.name
+    if request.path.startswith("/api/"):
+        answer = jsonify(error={"status": status, "message": error.description})
+    else:
+        title = TITLES.get(status, error.name)
+        page = render_template("error.html", status=status, title=title, message=message)
+        answer = make_response(page)
+    answer.status_code = status
+    for name, value in error.get_headers():
+        if name.lower() != "content-type":
+            answer.headers[name] = value
+    return answer

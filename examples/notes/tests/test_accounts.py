@@ -1,0 +1,103 @@
+import sqlite3
+
+import pytest
+from browsing import PASSWORD, Visitor
+
+from notes import create_app
+
+
+def test_a_visitor_sees_the_way_in(visitor):
+    page = visitor.get("/")
+    assert page.status_code == 200
+    assert "Start a bottle" in page.text
+    assert "Set-Cookie" not in page.headers
+
+
+def test_registering_logs_in_and_says_welcome(visitor):
+    sent = visitor.register("ada")
+    assert sent.headers["Location"] == "/"
+    page = visitor.get("/").text
+    assert "Welcome, ada." in page
+    assert "A place for what you think" in page
+
+
+def test_a_message_is_shown_once(ada):
+    assert "Welcome" in ada.get("/").text
+    assert "Welcome, ada." not in ada.get("/").text
+
+
+def test_a_name_is_taken_whatever_its_case(ada, app):
+    sent = Visitor(app).register("ADA")
+    assert sent.status_code == 422
+    assert "Somebody has this name already" in sent.text
+
+
+@pytest.mark.parametrize(
+    ("name", "password", "complaint"),
+    [
+        ("a", PASSWORD, "2 to 32 letters"),
+        ("no spaces", PASSWORD, "2 to 32 letters"),
+        ("<script>", PASSWORD, "2 to 32 letters"),
+        ("ada", "short", "At least 8 characters"),
+        ("ada", "x" * 257, "At least 8 characters"),
+    ],
+)
+def test_names_and_passwords_have_rules(visitor, name, password, complaint):
+    sent = visitor.post("/register", {"name": name, "password": password}, form="/register")
+    assert sent.status_code == 422
+    assert complaint in sent.text
+    assert "<script>" not in sent.text
+
+
+def test_the_password_is_kept_as_a_slow_hash(tmp_path):
+    app = create_app({"INSTANCE_PATH": str(tmp_path)})
+    assert Visitor(app).register("ada").status_code == 302
+    connection = sqlite3.connect(app.config["DATABASE"])
+    (kept,) = connection.execute("SELECT password FROM users").fetchone()
+    connection.close()
+    assert PASSWORD not in kept
+    assert kept.startswith("scrypt:")
+
+
+def test_logging_in_and_out(ada, app):
+    visitor = Visitor(app)
+    assert visitor.log_in("ada").headers["Location"] == "/"
+    assert "All" in visitor.get("/").text
+    assert visitor.post("/logout", form="/").status_code == 302
+    assert "Start a bottle" in visitor.get("/").text
+
+
+@pytest.mark.parametrize(("name", "password"), [("ada", "wrong horse"), ("nobody", PASSWORD)])
+def test_a_wrong_login_tells_the_same_for_name_and_password(ada, app, name, password):
+    sent = Visitor(app).log_in(name, password)
+    assert sent.status_code == 422
+    assert "do not fit together" in sent.text
+
+
+def test_a_guarded_page_sends_to_the_login_and_back(ada, app):
+    visitor = Visitor(app)
+    sent = visitor.get("/notes/new?x=1")
+    assert sent.headers["Location"] == "/login?next=/notes/new?x%3D1"
+    back = visitor.log_in("ada", path=sent.headers["Location"])
+    assert back.headers["Location"] == "/notes/new?x=1"
+
+
+@pytest.mark.parametrize("target", ["//evil.example", "/\\evil.example", "https://evil.example"])
+def test_the_way_back_stays_on_this_site(ada, app, target):
+    sent = Visitor(app).post(
+        f"/login?next={target}", {"name": "ada", "password": PASSWORD}, form="/login"
+    )
+    assert sent.headers["Location"] == "/"
+
+
+def test_a_form_without_its_token_is_refused(visitor):
+    sent = visitor.client.post("/register", data={"name": "ada", "password": PASSWORD})
+    assert sent.status_code == 400
+    assert "did not come from here" in sent.text
+
+
+def test_a_form_with_the_token_of_somebody_else_is_refused(ada, grace):
+    token = grace.token("/")
+    sent = ada.client.post("/logout", data={"csrf_token": token})
+    assert sent.status_code == 400
+    assert "Start a bottle" not in ada.get("/").text

@@ -100,7 +100,7 @@ class ChunkReader:
     def _trailers(self, buffer: ReceiveBuffer) -> bytes | None:
         while True:
             line = buffer.line()
-            room = self._limits.trailers_size - self._trailer
+            room = max(0, self._limits.trailers_size - self._trailer - 2)
             if (len(buffer) - 1 if line is None else len(line) - 2) > room:
                 raise RemoteProtocolError(400, "the trailers are too large")
             if line is None:

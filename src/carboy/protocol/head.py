@@ -265,7 +265,8 @@ def parse_coding(values: list[bytes], minor: int) -> None:
     if codings == [b"chunked"]:
         return
     for coding in codings:
-        if coding != b"chunked" and _token(coding.partition(b";")[0].rstrip(b" \t")):
+        name = coding.partition(b";")[0].rstrip(b" \t")
+        if name != b"chunked" and _token(name):
             raise _bad("a transfer coding other than 'chunked' is not implemented", 501)
     raise _bad("Transfer-Encoding has to be 'chunked', once")
 
@@ -314,7 +315,8 @@ class HeadReader:
         """How many octets the next line may have before its CRLF."""
         if self.request_line is None:
             return self._limits.request_line
-        return min(self._limits.field_line, self._limits.fields_size - self._size)
+        left = max(0, self._limits.fields_size - self._size - 2)
+        return min(self._limits.field_line, left)
 
     def too_long(self) -> RemoteProtocolError:
         """What to raise when the next line has more octets than `room`."""

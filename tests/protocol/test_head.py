@@ -1,0 +1,285 @@
+"""What a head is made into; that its two readers agree; that reading it is linear."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from carboy.protocol import Connection, Limits, RemoteProtocolError, RequestHead
+from carboy.protocol.head import HeadReader, quick_head
+from protocol.feeding import accepted, describe, outcome, play, refusal
+from protocol.rules import get, line
+
+
+def read(octets: bytes, limits: Limits | None = None) -> RequestHead:
+    reader = HeadReader(limits or Limits())
+    for text in octets.split(b"\n")[:-1]:
+        head = reader.add(text + b"\n")
+    assert head is not None
+    return head
+
+
+def test_a_target_is_taken_apart_at_the_first_question_mark() -> None:
+    head = accepted(get(target=b"/a/%20b?c=d?e"))
+    assert (head.target, head.path, head.query) == ("/a/%20b?c=d?e", "/a/%20b", "c=d?e")
+    assert head.has_query
+
+
+def test_an_empty_query_differs_from_none() -> None:
+    assert accepted(get(target=b"/a?")).has_query
+    assert not accepted(get(target=b"/a")).has_query
+    assert accepted(get(target=b"/a?")).query == accepted(get(target=b"/a")).query == ""
+
+
+def test_octets_above_127_are_latin_1_text() -> None:
+    assert accepted(get(target=b"/\xc3\xa4")).path == "/\xc3\xa4"
+
+
+@pytest.mark.parametrize(
+    ("target", "path", "query", "host"),
+    [
+        (b"http://example.com:81/a?b", "/a", "b", "example.com:81"),
+        (b"HTTPS://[::1]/a", "/a", "", "[::1]"),
+        (b"http://example.com", "/", "", "example.com"),
+        (b"http://example.com?b", "/", "b", "example.com"),
+        (b"http://example.com//a", "//a", "", "example.com"),
+    ],
+)
+def test_the_authority_of_an_absolute_target_wins_over_host(
+    target: bytes, path: str, query: str, host: str
+) -> None:
+    head = accepted(get(b"A: b", target=target))
+    assert (head.path, head.query, head.host) == (path, query, host)
+    assert head.target == target.decode()
+    assert head.fields() == [("Host", host), ("A", "b")]
+
+
+def test_options_of_a_bare_absolute_target_is_about_the_server() -> None:
+    assert accepted(line(b"OPTIONS http://example.com HTTP/1.1")).path == "*"
+
+
+def test_two_slashes_never_become_an_authority() -> None:
+    head = accepted(get(target=b"//evil.example/a"))
+    assert (head.path, head.host) == ("//evil.example/a", "x")
+
+
+@pytest.mark.parametrize(("version", "minor"), [(b"1.0", 0), (b"1.1", 1), (b"1.2", 1), (b"1.9", 1)])
+def test_later_minor_versions_are_answered_as_1_1(version: bytes, minor: int) -> None:
+    assert accepted(line(b"GET / HTTP/" + version)).minor == minor
+
+
+def test_fields_keep_their_order_case_and_repetitions() -> None:
+    head = accepted(get(b"Accept:a", b"X-Twice: b", b"x-twice:\t c \t"))
+    assert head.fields() == [("Host", "x"), ("Accept", "a"), ("X-Twice", "b"), ("x-twice", "c")]
+    assert head.fields() is head.fields()
+
+
+def test_only_space_and_tab_are_trimmed_from_a_value() -> None:
+    assert accepted(get(b"A: \xa0\x85 \xa0")).fields()[1] == ("A", "\xa0\x85 \xa0")
+
+
+def test_block_is_the_field_lines_as_they_came() -> None:
+    assert accepted(get(b"A:  b ")).block == b"Host: x\r\nA:  b \r\n"
+    assert read(get(b"A:  b ")).block == b"Host: x\r\nA:  b \r\n"
+
+
+def test_a_name_with_an_underscore_is_dropped() -> None:
+    head = accepted(get(b"X_Real_IP: evil", b"X-Real-IP: good", b"Content_Length: 5"))
+    assert head.fields() == [("Host", "x"), ("X-Real-IP", "good")]
+    assert not head.has_body
+
+
+def test_a_setting_lets_names_with_an_underscore_through() -> None:
+    head = accepted(get(b"X_Real_IP: a"), Limits(underscore_fields=True))
+    assert head.fields() == [("Host", "x"), ("X_Real_IP", "a")]
+
+
+def test_dropped_names_count_as_headers() -> None:
+    assert refusal(get(*[b"a_b: c"] * 5), Limits(fields_count=5))[0] == 431
+
+
+@pytest.mark.parametrize(
+    ("minor", "values", "keep"),
+    [
+        (1, [], True),
+        (1, [b"keep-alive"], True),
+        (1, [b"Keep-Alive"], True),
+        (1, [b"close"], False),
+        (1, [b"Close"], False),
+        (1, [b"foo, CLOSE ,bar"], False),
+        (1, [b"close, keep-alive"], False),
+        (1, [b"keep-alive", b"close"], False),
+        (1, [b"closed"], True),
+        (1, [b""], True),
+        (1, [b" close "], False),
+        (0, [], False),
+        (0, [b"keep-alive"], True),
+        (0, [b"Keep-Alive"], True),
+        (0, [b"a, KEEP-ALIVE"], True),
+        (0, [b"keep-alive, close"], False),
+        (0, [b"close"], False),
+    ],
+)
+@pytest.mark.parametrize("padding", [0, 200])
+def test_connection_says_whether_to_keep_it(
+    minor: int, values: list[bytes], keep: bool, padding: int
+) -> None:
+    lines = [b"Connection: " + value for value in values]
+    octets = get(b"A: " + b"b" * padding, *lines).replace(b"HTTP/1.1", b"HTTP/1.%d" % minor)
+    assert accepted(octets).keep_alive is keep
+
+
+def test_an_upgrade_needs_both_its_fields_and_http_1_1() -> None:
+    both = get(b"Connection: Upgrade", b"Upgrade: websocket")
+    assert accepted(both).upgrade
+    assert not accepted(both.replace(b"HTTP/1.1", b"HTTP/1.0")).upgrade
+    assert not accepted(get(b"Upgrade: websocket")).upgrade
+    assert not accepted(get(b"Connection: upgrade")).upgrade
+
+
+# -- limits ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [20, 200])
+def test_a_request_line_may_be_as_long_as_the_limit(size: int) -> None:
+    octets = get(target=b"/" + b"a" * (size - 14))
+    assert len(octets.split(b"\r\n")[0]) == size
+    assert accepted(octets, Limits(request_line=size))
+    assert refusal(octets, Limits(request_line=size - 1))[0] == 414
+
+
+@pytest.mark.parametrize("size", [20, 200])
+def test_a_field_line_may_be_as_long_as_the_limit(size: int) -> None:
+    octets = get(b"A: " + b"b" * (size - 3))
+    assert accepted(octets, Limits(field_line=size))
+    assert refusal(octets, Limits(field_line=size - 1))[0] == 431
+
+
+@pytest.mark.parametrize("count", [2, 50])
+def test_there_may_be_as_many_fields_as_the_limit(count: int) -> None:
+    octets = get(*[b"a:"] * (count - 1))
+    assert accepted(octets, Limits(fields_count=count))
+    assert refusal(octets, Limits(fields_count=count - 1))[0] == 431
+
+
+def test_the_fields_may_be_as_large_as_the_limit() -> None:
+    octets = get(b"A: b", b"C: d")
+    assert accepted(octets, Limits(fields_size=len(b"Host: x\r\nA: b\r\nC: d\r\n")))
+    assert refusal(octets, Limits(fields_size=len(b"Host: x\r\nA: b\r\nC: d\r\n") - 1))[0] == 431
+
+
+def test_a_line_without_end_is_refused_at_its_limit() -> None:
+    connection = Connection(Limits(request_line=100))
+    connection.receive(b"GET /" + b"a" * 96)
+    with pytest.raises(RemoteProtocolError) as caught:
+        connection.receive(b"a")
+    assert caught.value.status == 414
+    assert connection.buffered == 0
+
+
+def test_the_first_broken_line_is_the_one_reported() -> None:
+    status, message = refusal(b"GET / HTTP/1.1\r\nHost: x\r\nbad\r\nA : b\r\nC: d\n\r\n")
+    assert status == 400
+    assert "colon" in message
+
+
+# -- both readers agree ------------------------------------------------------------------------
+
+NAMES = st.sampled_from(
+    [
+        *("Host", "host", "HOST", "Connection", "Content-Length", "content-length", "Expect"),
+        *("Transfer-Encoding", "Upgrade", "Cookie", "Cache-Control", "Content-Type", "Te", "E"),
+        *("U", "H", "C", "T", "Accept", "X_Y", "x-y", "User-Agent", "Hosts", "Zoo"),
+    ]
+)
+VALUES = st.sampled_from(
+    [
+        "x",
+        "example.com:80",
+        "[::1]",
+        "keep-alive",
+        "close",
+        "5",
+        "0",
+        "5, 5",
+        "chunked",
+        "100-continue",
+    ]
+) | st.text('ab ,;=\t"\x00\x01\x7f\x80\xff\r\n:-0123456789', max_size=12)
+SEPARATORS = st.sampled_from([": ", ":", ":\t ", " : ", "", "::"])
+ENDS = st.sampled_from(["\r\n"] * 12 + ["\n", "\r", "\r\r\n", "\r\n ", "\x01\n", "\n\r", "\r\x01"])
+LINES = st.lists(st.tuples(NAMES, SEPARATORS, VALUES, ENDS).map("".join), max_size=8)
+STARTS = st.sampled_from(
+    ["GET / HTTP/1.1\r\n"] * 6
+    + [
+        "POST /a?b HTTP/1.1\r\n",
+        "GET /a HTTP/1.0\r\n",
+        "OPTIONS * HTTP/1.1\r\n",
+        "GET http://y/ HTTP/1.1\r\n",
+        "CONNECT / HTTP/1.1\r\n",
+        "GET /#a HTTP/1.1\r\n",
+        "GET /\xa0 HTTP/1.1\r\n",
+        "GET / HTTP/1.2\r\n",
+        "get / HTTP/1.1\r\n",
+        "GET / HTTP/1.1\n",
+        "\r\nGET / HTTP/1.1\r\n",
+    ]
+)
+
+
+@given(STARTS, LINES, st.sampled_from(["", "Host: x\r\n"]), st.sampled_from([0, 1, 200]))
+@example("GET / HTTP/1.1\r\n", ["A: b\x01\n"], "Host: x\r\n", 200)
+@example("GET / HTTP/1.1\r\n", ["A: b\r\x01C: d\r\n"], "Host: x\r\n", 200)
+@example("GET / HTTP/1.1\r\n", ["A: b\nC: d\x01\n"], "Host: x\r\n", 200)
+def test_the_quick_reader_agrees_with_the_careful_one(
+    start: str, lines: list[str], host: str, padding: int
+) -> None:
+    filler = f"Filler: {'z' * padding}\r\n" if padding else ""
+    octets = (start + host + filler + "".join(lines) + "\r\n").encode("latin-1")
+    limits = Limits(fields_count=7)
+    head = quick_head(octets, limits)
+    if head is None:
+        return
+    [first, *_] = play([octets[i : i + 1] for i in range(len(octets))], limits)
+    assert describe(head) == first
+    assert head.block == read(octets, limits).block
+
+
+def test_the_quick_reader_takes_what_browsers_and_tools_send() -> None:
+    for lines in (
+        (b"User-Agent: curl/8", b"Accept: */*"),
+        (b"Connection: keep-alive", b"Accept: " + b"a" * 300, b"Cookie: a=b; c=d"),
+        (b"Content-Length: 5", b"Content-Type: text/plain"),
+        (b"Connection: close",),
+    ):
+        assert quick_head(get(*lines), Limits()) is not None
+        assert quick_head(get(*lines).replace(b"HTTP/1.1", b"HTTP/1.0"), Limits()) is not None
+
+
+def test_many_hosts_do_not_fill_the_memory() -> None:
+    from carboy.protocol import head as module
+
+    for number in range(3 * module._HOSTS_SIZE):
+        quick_head(get().replace(b"Host: x", b"Host: h%d" % number), Limits())
+    assert len(module._hosts) <= module._HOSTS_SIZE
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        get(*[b"a:" + b" " * 8000] * 8),
+        get(b"a:" + b"\t " * 4000 + b"\x00"),
+        get(target=b"/" + b"?" * 8000),
+        b"GET / HTTP/1.1\r\nHost: " + b"a%" * 4000 + b"\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: " + b"1:" * 4000 + b"\r\n\r\n",
+        b"GET " + b"http://" * 1100 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"G" * 8000 + b" / HTTP/1.1\r\nHost: x\r\n\r\n",
+        get(*[b"Connection: " + b"," * 8000] * 7),
+    ],
+    ids=range(8),
+)
+def test_hostile_heads_have_the_same_outcome_in_pieces(octets: bytes) -> None:
+    whole = play([octets], Limits())
+    assert play([octets[i : i + 997] for i in range(0, len(octets), 997)], Limits()) == whole
+    assert outcome(octets[:500]) == []  # the beginning of such a head decides nothing

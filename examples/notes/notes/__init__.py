@@ -42,8 +42,9 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
 
 
 def _instance_path(config: Mapping[str, Any] | None) -> str:
-    beside_the_package = Path(__file__).resolve().parent.parent / "instance"
-    return str((config or {}).get("INSTANCE_PATH") or beside_the_package)
+    """Of the configuration, or NOTES_INSTANCE_PATH, or beside the package."""
+    chosen = (config or {}).get("INSTANCE_PATH") or os.environ.get("NOTES_INSTANCE_PATH")
+    return str(chosen or Path(__file__).resolve().parent.parent / "instance")
 
 
 def _secret_key(file: Path) -> str:

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextvars import Token
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from carboy.app import signals
-from carboy.app.globals import _cv_app, _cv_request
+from carboy.app.globals import Undo, _cv_app, _cv_request
 from carboy.http.exceptions import HTTPException
+from carboy.http.properties import lazy
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from carboy.app.app import Carboy
     from carboy.app.sessions import SessionMixin
     from carboy.app.wrappers import Request
+    from carboy.gateway.interface import Exchange
     from carboy.routing import MapAdapter
 
 __all__ = [
@@ -90,7 +91,7 @@ class _AppCtxGlobals:
 class AppContext:
     """An application at work: `current_app` and `g` are its."""
 
-    _cv_tokens: list[Token[AppContext]]
+    _cv_tokens: list[Undo[AppContext]]
     _g: Any = None
     _adapter: Any = UNSET
 
@@ -165,7 +166,7 @@ class RequestContext:
     app: Carboy
     request: Request
     flashes: list[tuple[str, str]] | None = None
-    _cv_tokens: list[tuple[Token[RequestContext], AppContext | None]]
+    _cv_tokens: list[tuple[Undo[RequestContext], AppContext | None]]
     _opened: Any = None  # the session; None: not opened yet
     _after: list[ft.AfterRequestCallable[Any]] | None = None
     _adapter: Any = UNSET
@@ -325,6 +326,60 @@ class RequestContext:
     def __repr__(self) -> str:
         request = self.request
         return f"<{type(self).__name__} {request.url!r} [{request.method}] of {self.app.name}>"
+
+
+_new_request = cast("Callable[[type[Request]], Request]", object.__new__)
+
+
+def _direct_request(ctx: DirectContext) -> Request:
+    """The request of the direct lane; most small views never look at it."""
+    request = _new_request(ctx.app.request_class)
+    request._exchange = ctx.exchange
+    request.url_rule, request.view_args = ctx.match
+    return request
+
+
+class DirectContext(RequestContext):
+    """The context of a request on the direct lane, pushed by the lane itself.
+
+    It is its own Frame: what stands for the application context and for the request is made
+    when somebody asks for it. Pushed once more (by a streamed response) it becomes as any
+    other, with the tokens that pushing it the ordinary way would have given.
+    """
+
+    exchange: Exchange
+    match: Any
+    _app_ctx: AppContext | None = None
+    _tokens: list[Any] | None = None
+
+    # Without arguments, and the fastest there is; the lane sets what is needed.
+    __init__ = object.__init__  # type: ignore[assignment]
+
+    @property
+    def request_ctx(self) -> RequestContext:
+        return self
+
+    @property
+    def app_ctx(self) -> AppContext:
+        found = self._app_ctx
+        if found is None:
+            found = self._app_ctx = AppContext(self.app)
+            found._cv_tokens.append(Undo(None, None))
+        return found
+
+    request = lazy(_direct_request)
+
+    @property
+    def _cv_tokens(self) -> list[Any]:  # type: ignore[override]
+        if self._tokens is None:
+            self._tokens = [(Undo(None, None), self.app_ctx)]
+        return self._tokens
+
+    def copy(self) -> RequestContext:
+        copied = RequestContext(self.app, None, request=self.request, session=self._session)
+        if copied._adapter is UNSET:
+            copied._adapter = self._adapter
+        return copied
 
 
 def _wrong_order(active: object, popped: object) -> AssertionError:

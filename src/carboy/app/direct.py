@@ -20,8 +20,8 @@ from types import FunctionType, MethodType
 from typing import TYPE_CHECKING, Any, cast
 
 from carboy.app import dispatch, signals
-from carboy.app.context import AppContext, RequestContext
-from carboy.app.globals import _cv_app, _cv_request
+from carboy.app.context import DirectContext, RequestContext
+from carboy.app.globals import _cv
 from carboy.app.json.provider import DefaultJSONProvider
 from carboy.app.sessions import SecureCookieSession, SecureCookieSessionInterface
 from carboy.app.wrappers import Request, Response
@@ -57,6 +57,7 @@ WATCHED = frozenset(
         "config",
         "json",
         "request_class",
+        "response",
         "response_class",
         "session_interface",
         "subdomain_matching",
@@ -110,7 +111,6 @@ class Plan:
     """What the request cycle of one application can leave out."""
 
     __slots__ = (
-        "app_json",
         "calls",
         "config",
         "direct",
@@ -119,14 +119,17 @@ class Plan:
         "hosts",
         "late_session",
         "plain_urls",
+        "provider",
         "quick",
         "request_class",
+        "response",
         "shape",
     )
 
     def __init__(self, app: Carboy) -> None:
         self.config = app.config
         self.request_class = app.request_class
+        self.response = app.response_class
         self.direct = _untouched(app, ENTRY)
         # A request class that wants an environ in its constructor gets one.
         self.from_wire = issubclass(self.request_class, Request) and _same(
@@ -151,7 +154,7 @@ class Plan:
         self.shape = app.response_class is Response and all(
             getattr(Response, name) == value for name, value in RESPONSE_SHAPE.items()
         )
-        self.app_json = app.json if type(app.json) is DefaultJSONProvider else None
+        self.provider = app.json if type(app.json) is DefaultJSONProvider else None
         self.calls: dict[str, tuple[Any, Callable[..., Any]]] = {}
 
     def learn_host(self, request: Request) -> None:
@@ -172,11 +175,10 @@ class Plan:
             return None
         return self.find(request.method, request.path)
 
-    def call(self, app: Carboy, endpoint: str, view: Any) -> Callable[..., Any]:
-        """The view as it can be called, found out once for each view."""
-        call = app.ensure_sync(view)
-        self.calls[endpoint] = (view, call)
-        return call
+    def learn(self, app: Carboy, endpoint: str, view: Any) -> tuple[Any, Callable[..., Any]]:
+        """The view and how it can be called, found out once for each view."""
+        found = self.calls[endpoint] = (view, app.ensure_sync(view))
+        return found
 
 
 def prepare(app: Carboy, exchange: Exchange) -> Hashable:
@@ -201,108 +203,99 @@ def prepare(app: Carboy, exchange: Exchange) -> Hashable:
 
 def handle(app: Carboy, exchange: Exchange) -> Answer:
     """The whole request."""
-    plan = app._plan_made or app._plan
+    plan = app._plan_made
     match = exchange.match
     if (
         match is None
+        or plan is None
         or not plan.quick
+        or _cv.get() is not None
         or (signals.loaded and signals.cycle_heard())
         or exchange.head.method == "OPTIONS"
-        or _cv_app.get(None) is not None
     ):
-        return _long(app, plan, exchange)
-    return _quick(app, plan, exchange, match)
-
-
-def _quick(app: Carboy, plan: Plan, exchange: Exchange, match: Any) -> Answer:
-    request = _new_request(plan.request_class)
-    request._exchange = exchange
-    rule, args = request.url_rule, request.view_args = match
-    app_ctx = _new_app_context(AppContext)
-    app_ctx.app = app
-    ctx = _new_context(RequestContext)
-    ctx.app = app
-    ctx.request = request
-    app_token = _cv_app.set(app_ctx)
-    token = _cv_request.set(ctx)
-    app_ctx._cv_tokens = [app_token]
-    tokens = ctx._cv_tokens = [(token, app_ctx)]
-    failed: BaseException | None = None
+        return _long(app, app._plan, exchange)
     if not app._got_first_request:
         app.__dict__["_got_first_request"] = True
+    ctx = DirectContext()
+    ctx.app = app
+    ctx.exchange = exchange
+    ctx.match = match
+    _cv.set(ctx)
+    failed: BaseException | None = None
     try:
         try:
-            rv = None
             if app.before_request_funcs or app.url_value_preprocessors:
                 rv = dispatch.preprocess(app)
+            else:
+                rv = None
             if rv is None:
-                endpoint = rule.endpoint
+                endpoint = match[0].endpoint
                 view = app.view_functions[endpoint]
                 known = plan.calls.get(endpoint)
                 if known is None or known[0] is not view:
-                    rv = plan.call(app, endpoint, view)(**args)
-                else:
-                    rv = known[1](**args)
+                    known = plan.learn(app, endpoint, view)
+                rv = known[1](**match[1])
         except Exception as error:
             rv = app.handle_user_exception(error)
-        return _finished(app, plan, ctx, exchange, rv)
+        return _finished(plan, app, ctx, rv)
     except Exception as error:
         failed = error
-        return _answer(app, app.handle_exception(error), request, exchange)
+        return _answer(app.handle_exception(error), exchange)
     except BaseException as error:
         failed = error
         raise
     finally:
         if (
-            exchange.body is None
-            and len(tokens) == 1
+            failed is None
+            and ctx._tokens is None
             and not app.teardown_request_funcs
             and not app.teardown_appcontext_funcs
-            and "environ" not in request.__dict__
         ):
-            _cv_request.reset(token)
-            _cv_app.reset(app_token)
+            request = ctx.__dict__.get("request")
+            if request is not None:
+                _release(request)
+            _cv.set(None)
         else:
             dispatch.finish(app, ctx, failed)
 
 
-_new_request = cast("Callable[[type[Request]], Request]", object.__new__)
-_new_app_context = cast("Callable[[type[AppContext]], AppContext]", object.__new__)
-_new_context = cast("Callable[[type[RequestContext]], RequestContext]", object.__new__)
+def _release(request: Request) -> None:
+    """What popping the context does to its request."""
+    kept = request.__dict__
+    if "files" in kept:
+        request.close()
+    if "environ" in kept:
+        kept["environ"]["werkzeug.request"] = None
 
 
-def _finished(
-    app: Carboy, plan: Plan, ctx: RequestContext, exchange: Exchange, rv: Any
-) -> Answer:
-    """The answer of a return value; without a Response where no hook could look at one."""
-    kind = type(rv)
+def _finished(plan: Plan, app: Carboy, ctx: DirectContext, rv: Any) -> Answer:
+    """The answer of a return value, leaving out the hooks that are not there."""
+    config = plan.config
     if (
-        plan.shape
-        and (kind is str or kind is dict or kind is list or kind is bytes)
-        and not app.after_request_funcs
-        and ctx._after is None
-        and ctx._opened is None
-        and (
-            plan.config["SECRET_KEY"] is None
-            or not dispatch.session_to_refresh(app, ctx.request)
-        )
+        app.after_request_funcs
+        or ctx._after is not None
+        or ctx._opened is not None
+        or (config["SECRET_KEY"] is not None and dispatch.session_to_refresh(app, ctx))
     ):
-        body, content_type = _plain(plan, rv, kind)
-        if body is not None:
-            headers = [content_type, ("Content-Length", str(len(body)))]
-            return "200 OK", headers, body if exchange.head.method != "HEAD" else b"", None
-    return _answer(app, app.finalize_request(rv), ctx.request, exchange)
-
-
-def _plain(plan: Plan, rv: Any, kind: type) -> tuple[bytes | None, tuple[str, str]]:
+        return _answer(app.finalize_request(rv), ctx.exchange)
+    kind = type(rv)
+    if kind not in SHAPES or not plan.shape:
+        return _answer(rv if kind is plan.response else app.make_response(rv), ctx.exchange)
+    content_type = HTML
     if kind is str:
-        return rv.encode(), HTML
-    if kind is bytes:
-        return rv, HTML
-    if plan.app_json is None:
-        return None, HTML
-    provider = plan.app_json
-    return f"{provider.dumps_compact(rv)}\n".encode(), ("Content-Type", provider.mimetype)
+        body = rv.encode()
+    elif kind is bytes:
+        body = rv
+    elif plan.provider is None:
+        return _answer(app.make_response(rv), ctx.exchange)
+    else:
+        body = f"{plan.provider.dumps_compact(rv, config['DEBUG'])}\n".encode()
+        content_type = ("Content-Type", plan.provider.mimetype)
+    headers = [content_type, ("Content-Length", str(len(body)))]
+    return "200 OK", headers, b"" if ctx.exchange.head.method == "HEAD" else body, None
+
+
+SHAPES = frozenset({str, bytes, dict, list})
 
 
 def _long(app: Carboy, plan: Plan, exchange: Exchange) -> Answer:
@@ -320,7 +313,7 @@ def _long(app: Carboy, plan: Plan, exchange: Exchange) -> Answer:
         except dispatch.Failed as failed:
             error = failed.error
             response = failed.response
-        return _answer(app, response, ctx.request, exchange)
+        return _answer(response, exchange)
     except BaseException as raised:
         error = raised
         raise
@@ -328,10 +321,10 @@ def _long(app: Carboy, plan: Plan, exchange: Exchange) -> Answer:
         dispatch.finish(app, ctx, error)
 
 
-def _answer(app: Carboy, response: Response, request: Request, exchange: Exchange) -> Answer:
+def _answer(response: Response, exchange: Exchange) -> Answer:
     """A response as an answer; one that is called its own way is called."""
     if type(response).__call__ is BaseResponse.__call__:
-        return response.answer(request)
+        return response.answer(exchange)
     started: list[Any] = []
 
     def start_response(status: str, headers: Any, exc_info: Any = None) -> Any:

@@ -169,21 +169,23 @@ def process(app: Carboy, response: Response) -> Response:
         for name in chain(ctx.request.blueprints, (None,)):
             for hook in reversed(app.after_request_funcs.get(name, ())):
                 response = app.ensure_sync(hook)(response)
-    if ctx._opened is not None or session_to_refresh(app, ctx.request):
+    if ctx._opened is not None or session_to_refresh(app, ctx):
         session = ctx._session
         if not app.session_interface.is_null_session(session):
             app.session_interface.save_session(app, session, response)
     return response
 
 
-def session_to_refresh(app: Carboy, request: Request) -> bool:
+def session_to_refresh(app: Carboy, ctx: RequestContext) -> bool:
     """Whether a session nobody touched may still have to be sent again: it came with a cookie."""
     config = app.config
-    return (
-        config["SECRET_KEY"] is not None
-        and config["SESSION_REFRESH_EACH_REQUEST"]
-        and config["SESSION_COOKIE_NAME"] in request.cookies
-    )
+    if config["SECRET_KEY"] is None or not config["SESSION_REFRESH_EACH_REQUEST"]:
+        return False
+    name = config["SESSION_COOKIE_NAME"]
+    exchange = getattr(ctx, "exchange", None)
+    if exchange is not None and f"{name}=".encode() not in exchange.head.block:
+        return False  # no cookie of that name, without splitting the fields
+    return name in ctx.request.cookies
 
 
 def teardown(app: Carboy, exc: BaseException | None) -> None:

@@ -94,11 +94,10 @@ class DefaultJSONProvider(JSONProvider):
         kwargs.setdefault("sort_keys", self.sort_keys)
         return json.dumps(obj, **kwargs)
 
-    def dumps_compact(self, obj: Any) -> str:
+    def dumps_compact(self, obj: Any, debug: bool) -> str:
         """The text of a response without the newline, as short as `compact` allows."""
-        if c_make_encoder is None or (self.compact is None and self._app.debug) or (
-            self.compact is False
-        ):
+        compact = not debug if self.compact is None else self.compact
+        if c_make_encoder is None or not compact:
             return self.dumps(obj, **self._layout())
         # json.dumps would build an encoder object around this one at every call.
         encode = c_make_encoder(
@@ -122,7 +121,7 @@ class DefaultJSONProvider(JSONProvider):
         """A response with the JSON text of the arguments and a newline at its end."""
         obj = self._prepare_response_obj(args, kwargs)
         if type(self).dumps is DefaultJSONProvider.dumps:
-            text = self.dumps_compact(obj)
+            text = self.dumps_compact(obj, self._app.debug)
         else:
             text = self.dumps(obj, **self._layout())
         return self._app.response_class(f"{text}\n", mimetype=self.mimetype)

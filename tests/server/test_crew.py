@@ -83,7 +83,7 @@ def test_as_many_handlers_wait_at_once_as_there_are_threads() -> None:
         for client in clients:
             client.request("GET", "/wait")
         eventually(lambda: app.inside == 3)
-        assert len(live.engine.in_flight()) == 6
+        eventually(lambda: len(live.engine.in_flight()) == 6)
         assert live.get("/quick").body == b"hello"
         app.go.set()
         for client in clients:
@@ -104,7 +104,7 @@ def test_what_waits_for_a_thread_gets_one_in_order() -> None:
             eventually(lambda: app.inside == 2)
             for name, client in zip("abcdef", clients):
                 client.request("GET", f"/{name}")
-                eventually(lambda: live.engine.crew.waiting() == "abcdef".index(name) + 1)
+                eventually(lambda: len(live.engine.crew.waiting()) == "abcdef".index(name) + 1)
             app.go.set()
             for client in clients:
                 client.reply()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import re
 import sys
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable
 from itertools import chain
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -38,8 +38,28 @@ class FileWrapper:
         except (AttributeError, OSError, ValueError):
             self.offset = 0
 
-    def __iter__(self) -> Iterator[bytes]:
-        return iter(lambda: self.file.read(self.block_size), b"")
+    def __iter__(self) -> FileWrapper:
+        # Itself, so that whoever wraps only the iterator can still close the file through it.
+        return self
+
+    def __next__(self) -> bytes:
+        data = self.file.read(self.block_size)
+        if not data:
+            raise StopIteration
+        return data
+
+    def seekable(self) -> bool:
+        """Whether `seek` works, which those who send a range ask."""
+        seekable = getattr(self.file, "seekable", None)
+        return bool(seekable()) if seekable is not None else hasattr(self.file, "seek")
+
+    def seek(self, *where: int) -> None:
+        """Move the file."""
+        self.file.seek(*where)
+
+    def tell(self) -> int:
+        """Where the file stands."""
+        return self.file.tell()
 
     def close(self) -> None:
         """Close the file, when it can be closed."""
@@ -76,7 +96,7 @@ def base_environ(threads: bool, processes: bool, software: str) -> dict[str, Any
     }
 
 
-# CGI's own names for these two; the wire has settled who the host is (RFC 9112, section 3.2).
+# CGI's own names for these two.
 _SPECIAL = {"CONTENT-TYPE": "CONTENT_TYPE", "CONTENT-LENGTH": "CONTENT_LENGTH"}
 
 
@@ -95,8 +115,6 @@ def field_variables(head: RequestHead, underscores: bool = False) -> dict[str, s
         if key in variables:
             value = f"{variables[key]}{'; ' if key == 'HTTP_COOKIE' else ','}{value}"
         variables[key] = value
-    if head.host:
-        variables["HTTP_HOST"] = head.host
     return variables
 
 

@@ -80,8 +80,6 @@ class Answering:
         data = machine.whole_response(status, headers, body, self.extra.lines)
         exchange.head_begun = True
         connection.push(data)
-        if machine.short or machine.excess:
-            self._complain(exchange)
         if self.access is not None:
             size = 0 if exchange.head.method == "HEAD" else len(body)
             self.record(exchange, status, size)
@@ -199,24 +197,16 @@ class Answering:
         self._finish(exchange, status)
 
     def _finish(self, exchange: ServerExchange, status: str) -> None:
-        machine = exchange.connection.machine
-        if machine.short or machine.excess:
-            self._complain(exchange)
         if self.access is not None:
             self.record(exchange, status, exchange.connection.octets)
 
-    def _complain(self, exchange: ServerExchange) -> None:
+    def complain(self, exchange: ServerExchange) -> None:
+        """Log an answer whose body did not have the length its head announced."""
         if exchange.connection.machine.short:
-            log.error(
-                "%s: the answer is shorter than its Content-Length; the connection is cut",
-                exchange.request_line(),
-            )
-            # An end would do for HTTP: the client counts. Cut off after what was given.
+            text = "%s: the answer is shorter than its Content-Length; the connection is closed"
         else:
-            log.error(
-                "%s: the answer is longer than its Content-Length; the rest was dropped",
-                exchange.request_line(),
-            )
+            text = "%s: the answer is longer than its Content-Length; the rest was dropped"
+        log.error(text, exchange.request_line())
 
     # --- the access log
 

@@ -110,13 +110,9 @@ class Crew:
         while self._backlog and self.away < self.threads:
             self.submit(self._backlog.popleft())
 
-    def may_lead_and_run(self) -> bool:
-        """Whether the leader may run a handler: somebody else can be made leader meanwhile."""
-        return self.away <= self.threads
-
-    def waiting(self) -> int:
-        """Exchanges that have no thread yet."""
-        return len(self._backlog)
+    def waiting(self) -> list[ServerExchange]:
+        """Exchanges that have no thread yet, in their order."""
+        return list(self._backlog)
 
     def _put(self, task: ServerExchange | Lead) -> None:
         # One thread leads and `away` run or are about to: more are started only then.

@@ -169,6 +169,7 @@ class Engine:
         # Closed by the last leader, since only a leader uses it; run() waits for that.
         self.poller.close()
         self._led.set()
+        self._let_go()
 
     def _turn(self, lead: Lead) -> None:
         """Wait until something is ready and serve it."""
@@ -435,7 +436,11 @@ class Engine:
         if average or now - began > self._worth:
             self.learned.note(key, now - began)
         exchange.forget_environ()
-        if whole and exchange.body is None and not machine.must_close and not machine.buffered:
+        if (
+            whole
+            and exchange.body is None
+            and not (machine.must_close or machine.excess or machine.buffered)
+        ):
             connection.since = now
         else:
             self._answered(lead, exchange, now)
@@ -467,7 +472,17 @@ class Engine:
         exchange.seconds = seconds
         self._given_back.append(exchange)
         self._waker.wake()
-        if self._over:  # nobody takes it back any more
+        if self._led.is_set():
+            self._let_go()
+
+    def _let_go(self) -> None:
+        """Nobody leads any more: what is given back now is only closed."""
+        while self._given_back:
+            try:
+                exchange = self._given_back.popleft()
+            except IndexError:
+                return  # another thread was quicker
+            self._close_body(exchange)
             exchange.connection.sock.close()
 
     def _take_back(self, lead: Lead) -> None:
@@ -485,7 +500,10 @@ class Engine:
     def _answered(self, lead: Lead, exchange: ServerExchange, now: float) -> None:
         """The application is done with the connection: finish, go on, or close."""
         connection = exchange.connection
+        machine = connection.machine
         connection.exchange = None
+        if machine.short or machine.excess:
+            self.answering.complain(exchange)
         if exchange.body is not None:
             self._close_body(exchange)
         if connection.phase is CLOSED or connection.broken:
@@ -634,13 +652,15 @@ class Engine:
     def _close_all(self) -> None:
         """The end: whatever is left is cut."""
         self._over = True
-        for exchange in self._given_back:
-            exchange.connection.phase = IDLE
+        for exchange in self.crew.waiting():
+            self._close_body(exchange)
         for connection in list(self.connections.values()):
             connection.cut()
             if connection.phase is not RUNNING:
                 connection.forget_file()
                 connection.sock.close()
+            if connection.intake is not None:
+                connection.intake.close()
         self.connections.clear()
         self._waker.close()
         self._bell.close()

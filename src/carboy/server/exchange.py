@@ -65,10 +65,8 @@ class ServerExchange:
             "wsgi.early_hints": connection.early_hints,
             **field_variables(self.head, answering.settings.limits.underscore_fields),
         }
-        # An absolute-form target changes the host under the same fields (RFC 9112, 3.2.2).
-        remember = self.head.target[:1] == "/"
-        connection.environ_block = self.head.block if remember else None
-        connection.environ = template if remember else None
+        connection.environ_block = self.head.block
+        connection.environ = template
         return template
 
     def start(self, status: str, headers: Headers) -> Callable[[bytes], object]:

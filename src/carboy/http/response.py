@@ -103,6 +103,8 @@ class Response:
                     content_type = _content_types.get(mimetype) or _with_charset(mimetype)
         if content_type is not None:
             if headers is None:
+                if content_type not in _sound_types:
+                    _checked(content_type)
                 self._content_type = content_type
             else:
                 self.headers["Content-Type"] = content_type
@@ -223,8 +225,8 @@ class Response:
 
     def iter_encoded(self) -> Iterator[bytes]:
         """The pieces of the body, text as UTF-8."""
-        for piece in self.response:
-            yield piece.encode() if isinstance(piece, str) else piece
+        # The body is taken now and not when the first piece is: it may be replaced till then.
+        return _encoded(self.response)
 
     def freeze(self) -> None:
         """Make the response one that can be pickled and cached: body in a list, length, ETag."""
@@ -580,14 +582,30 @@ class Response:
 _HARMLESS = frozenset({"Content-Type", "Set-Cookie", "Vary", "Cache-Control", "Date", "ETag"})
 _LOCATIONS = frozenset({"location", "content-location"})
 
-# Content types by media type. An application has a few; the bound is for one that makes them up.
+# Content types by media type, and those that may stand in a header. An application has a few;
+# the bound is for one that makes them up.
+MAX_CONTENT_TYPES = 256
 _content_types: dict[str, str] = {}
+_sound_types: set[str] = set()
+
+
+def _encoded(pieces: Iterable[bytes | str]) -> Iterator[bytes]:
+    for piece in pieces:
+        yield piece.encode() if isinstance(piece, str) else piece
+
+
+def _checked(content_type: str) -> str:
+    """The content type, once it is certain that it may stand in a header."""
+    if content_type not in _sound_types:
+        Headers().add("Content-Type", content_type)
+        if len(_sound_types) < MAX_CONTENT_TYPES:
+            _sound_types.add(content_type)
+    return content_type
 
 
 def _with_charset(mimetype: str) -> str:
-    content_type = get_content_type(mimetype, "utf-8")
-    Headers().add("Content-Type", content_type)  # refuses what may not stand in a header
-    if len(_content_types) < 256:
+    content_type = _checked(get_content_type(mimetype, "utf-8"))
+    if len(_content_types) < MAX_CONTENT_TYPES:
         _content_types[mimetype] = content_type
     return content_type
 

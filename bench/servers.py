@@ -187,10 +187,12 @@ def running(server: Server, work: Work, core: int, folder: Path) -> Iterator[Run
         )
         try:
             if not _listens(process, port):
-                output.seek(0)
-                said = output.read().decode(errors="replace").strip()[-600:]
-                raise ServerFailed(f"{server.label} does not listen. It said: {said or 'nothing'}")
+                raise ServerFailed(f"{server.label} does not listen")
             yield Running(port, process.pid)
+        except ServerFailed as error:
+            output.seek(0)
+            said = output.read().decode(errors="replace").strip()[-600:]
+            raise ServerFailed(f"{error}. It said: {said or 'nothing'}") from error
         finally:
             _stop(process)
 

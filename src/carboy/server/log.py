@@ -78,11 +78,16 @@ def _is_file(fd: int) -> bool:
 
 
 def standard(stream: Any, fd: int) -> Output:
-    """The descriptor under sys.stdout or sys.stderr, or `fd` while they are replaced."""
+    """The descriptor under sys.stdout or sys.stderr, or `fd` while they are replaced.
+
+    A process may be started with one of them closed. Its number then belongs to whatever was
+    opened next, and that can be a client: what would have been written there goes nowhere.
+    """
     try:
         return Output(stream.fileno())
     except (AttributeError, OSError, ValueError):
-        return Output(fd)
+        original = sys.__stdout__ if fd == 1 else sys.__stderr__
+        return Output(os.open(os.devnull, os.O_WRONLY) if original is None else fd)
 
 
 def colours_wanted(output: Output) -> bool:

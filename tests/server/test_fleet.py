@@ -1,0 +1,172 @@
+"""The supervisor's decisions, without a process: a fleet is told what happens, and asked."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from carboy.server.fleet import HOPELESS, LONGEST_DELAY, MERCY, YOUNG, Do, Fleet, State
+
+
+def fleet(target: int, ready: bool = True) -> Fleet:
+    """One with its workers 1, 2, … started at time 0."""
+    made = Fleet(target, graceful_timeout=30.0)
+    for pid, (do, _) in enumerate(made.plan(0.0), 1):
+        assert do is Do.START
+        made.started(pid, 0.0)
+        if ready:
+            made.ready(pid)
+    return made
+
+
+def test_as_many_are_started_as_are_wanted() -> None:
+    assert len(fleet(3).members) == 3
+    assert fleet(3).plan(1.0) == []
+
+
+def test_one_that_dies_old_is_replaced_at_once() -> None:
+    workers = fleet(2)
+    workers.died(1, YOUNG + 1)
+    assert workers.plan(YOUNG + 1) == [(Do.START, 0)]
+
+
+def test_one_that_dies_young_is_replaced_after_a_while_that_doubles() -> None:
+    workers = fleet(1)
+    now, delays = 0.0, []
+    for pid in range(1, 9):
+        workers.died(pid, now)
+        assert workers.plan(now) == []
+        wake_at = workers.wake_at()
+        assert wake_at is not None
+        delays.append(wake_at - now)
+        now = wake_at
+        assert workers.plan(now) == [(Do.START, 0)]
+        workers.started(pid + 1, now)
+    assert delays == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, LONGEST_DELAY, LONGEST_DELAY]
+
+
+def test_a_stop_reaches_each_worker_once() -> None:
+    workers = fleet(2)
+    workers.stopping = True
+    assert workers.plan(1.0) == [(Do.STOP, 1), (Do.STOP, 2)]
+    assert workers.plan(1.5) == []
+
+
+def test_one_that_does_not_stop_is_killed_some_time_after_the_graceful_time() -> None:
+    workers = fleet(1)
+    workers.stopping = True
+    workers.plan(1.0)
+    assert workers.wake_at() == 1.0 + 30.0 + MERCY
+    assert workers.plan(1.0 + 30.0 + MERCY) == [(Do.KILL, 1)]
+    assert workers.plan(99.0) == []
+
+
+def test_an_old_worker_is_stopped_only_when_a_new_one_is_ready() -> None:
+    workers = fleet(2)
+    workers.replace()
+    assert workers.plan(1.0) == [(Do.START, 0)]
+    workers.started(3, 1.0)
+    assert workers.plan(2.0) == []
+    workers.ready(3)
+    assert workers.plan(3.0) == [(Do.START, 0), (Do.STOP, 1)] or workers.plan(3.0) == []
+
+
+def test_a_replacement_ends_with_new_workers_only() -> None:
+    workers = fleet(3)
+    workers.replace()
+    pid, now, least = 3, 1.0, 3
+    for _ in range(20):
+        for do, who in workers.plan(now):
+            if do is Do.START:
+                pid += 1
+                workers.started(pid, now)
+            else:
+                workers.died(who, now)
+        starting = [m.pid for m in workers.members.values() if m.state is State.STARTING]
+        for each in starting:
+            workers.ready(each)
+        serving = sum(m.state is State.SERVING for m in workers.members.values())
+        least = min(least, serving)
+        now += 1.0
+    assert sorted(workers.members) == [4, 5, 6]
+    assert least == 3
+
+
+def test_a_replacement_that_is_given_up_keeps_the_old_workers() -> None:
+    workers = fleet(2)
+    workers.replace()
+    workers.plan(1.0)
+    workers.started(3, 1.0)
+    workers.died(3, 2.0)
+    assert workers.keep()
+    assert workers.plan(100.0) == []
+    assert sorted(workers.members) == [1, 2]
+
+
+def test_keeping_says_when_nothing_was_being_replaced() -> None:
+    assert not fleet(2).keep()
+
+
+def test_it_is_hopeless_when_several_died_and_none_was_ever_ready() -> None:
+    workers = fleet(1, ready=False)
+    for pid in range(1, HOPELESS + 1):
+        assert not workers.hopeless()
+        workers.died(pid, float(pid))
+        workers.started(pid + 1, float(pid))
+    assert workers.hopeless()
+    once_ready = fleet(1)
+    for pid in range(1, 10):
+        once_ready.died(pid, 0.0)
+        once_ready.started(pid + 1, 0.0)
+    assert not once_ready.hopeless()
+
+
+def test_fewer_wanted_stops_the_youngest_surplus() -> None:
+    workers = fleet(2)
+    workers.target = 3
+    assert workers.plan(5.0) == [(Do.START, 0)]
+    workers.started(3, 5.0)
+    workers.ready(3)
+    workers.target = 2
+    assert workers.plan(6.0) == [(Do.STOP, 3)]
+
+
+EVENTS = st.lists(st.sampled_from(["ready", "die", "hup", "more", "fewer", "wait"]), max_size=60)
+
+
+@given(EVENTS)
+def test_whatever_happens_the_fleet_comes_to_the_number_that_is_wanted(events: list[str]) -> None:
+    workers, pid, now = Fleet(2, 30.0), 0, 0.0
+
+    def obey() -> None:
+        nonlocal pid
+        for do, who in workers.plan(now):
+            if do is Do.START:
+                pid += 1
+                workers.started(pid, now)
+            else:
+                workers.died(who, now)
+
+    def ready() -> None:
+        for each in [m.pid for m in workers.members.values() if m.state is State.STARTING]:
+            workers.ready(each)
+
+    for event in events:
+        obey()
+        if event == "ready":
+            ready()
+        elif event == "die" and workers.members:
+            workers.died(next(iter(workers.members)), now)
+        elif event == "hup":
+            workers.replace()
+        elif event in ("more", "fewer"):
+            workers.target = max(1, workers.target + (1 if event == "more" else -1))
+        now += 1.0
+        assert len(workers.members) <= workers.target + 1 or event == "fewer" or "fewer" in events
+    for _ in range(2 * len(workers.members) + 2 * workers.target + 4):
+        now += LONGEST_DELAY
+        obey()
+        ready()
+    assert len(workers.members) == workers.target
+    assert {m.state for m in workers.members.values()} == {State.SERVING}
+    assert {m.generation for m in workers.members.values()} == {workers.generation}

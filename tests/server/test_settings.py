@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from carboy.protocol.limits import Limits
+from carboy.server.settings import Settings, default_threads, with_values
+
+
+def test_every_setting_says_its_unit_and_reason() -> None:
+    for field in dataclasses.fields(Settings):
+        if field.name != "limits":
+            assert field.metadata["unit"], field.name
+            assert field.metadata["reason"], field.name
+
+
+def test_settings_cannot_be_changed() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Settings().threads = 3  # type: ignore[misc]
+
+
+def test_the_default_number_of_threads_is_between_16_and_64() -> None:
+    assert 16 <= default_threads() <= 64
+    assert Settings().threads == default_threads()
+
+
+@pytest.mark.parametrize(
+    ("values", "part"),
+    [
+        ({"threads": 0}, "threads has to be at least 1"),
+        ({"backlog": 0}, "backlog"),
+        ({"keepalive_timeout": -1.0}, "keepalive_timeout cannot be negative"),
+        ({"poller": "kqueue"}, "auto, epoll, selectors"),
+        ({"server_header": "a\r\nb: c"}, "printable"),
+    ],
+)
+def test_a_value_that_cannot_work_is_refused_by_name(values: dict[str, object], part: str) -> None:
+    with pytest.raises(ValueError, match=part):
+        Settings(**values)  # type: ignore[arg-type]
+
+
+def test_values_reach_settings_and_limits_by_name() -> None:
+    settings = with_values(Settings(), {"threads": 3, "limit_body": 10})
+    assert settings.threads == 3
+    assert settings.limits == dataclasses.replace(Limits(), body=10)
+
+
+def test_an_unknown_name_is_answered_with_the_one_that_was_meant() -> None:
+    with pytest.raises(TypeError, match="Did you mean 'keepalive_timeout'"):
+        with_values(Settings(), {"keep_alive_timeout": 3})
+    with pytest.raises(TypeError, match="Did you mean 'limit_body'"):
+        with_values(Settings(), {"limit_bdy": 3})

@@ -418,7 +418,8 @@ def test_close_is_called_once_whatever_becomes_of_the_body(method: str, status: 
         client.reply(method)
         client.request(method, "/")
         client.reply(method)
-    eventually(
+    # The second answer has nothing left to give, and is closed too.
+    eventually(lambda: body.closed == 2)
         lambda: body.closed == 2
     )  # the second answer has nothing left to give, and is closed too
 

@@ -153,7 +153,7 @@ def test_an_inherited_descriptor_is_adopted(listener: socket.socket) -> None:
 
 def test_a_descriptor_that_is_no_listener_is_refused(tmp_path: Path) -> None:
     with socket.socket() as plain:
-        with pytest.raises(ValueError, match="no listening stream socket"):
+        with pytest.raises(ValueError, match="listening stream socket"):
             adopt(plain.fileno())
         assert plain.fileno() >= 0
         plain.getsockname()  # still open: it was not ours to close

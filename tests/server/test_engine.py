@@ -357,6 +357,33 @@ def test_a_graceful_stop_finishes_what_runs_and_closes_what_is_idle(poller: str)
             live.join()
 
 
+def test_a_graceful_stop_does_not_wait_for_silent_connections(poller: str) -> None:
+    with served(hello, poller=poller) as live, live.client() as client:
+        eventually(lambda: live.engine.connections)
+        live.engine.stop()
+        assert client.closed()
+        live.join()
+
+
+def test_an_answer_that_began_before_the_stop_is_the_last_of_its_connection(poller: str) -> None:
+    go = threading.Event()
+
+    def app(environ: dict[str, Any], start_response: Any) -> Any:
+        start_response("200 OK", [])
+        yield b"first"
+        go.wait(20)
+        yield b"second"
+
+    with served(app, poller=poller) as live, live.client() as client:
+        client.send(GET)
+        client.until(b"first\r\n")
+        live.engine.stop()
+        go.set()
+        client.until(b"second\r\n0\r\n\r\n")
+        assert client.closed()
+        live.join()
+
+
 @pytest.mark.parametrize("threads", [1, 4])
 def test_a_stuck_handler_does_not_outlast_the_graceful_time(
     threads: int, caplog: pytest.LogCaptureFixture

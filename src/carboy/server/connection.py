@@ -105,6 +105,10 @@ class Connection:
         self.since = now
         self.moved = 0
 
+    def is_silent(self) -> bool:
+        """Whether not one octet of the first request has come."""
+        return self.phase is HEAD and not self.machine.buffered
+
     # --- sending
 
     def push(self, data: bytes) -> bool:

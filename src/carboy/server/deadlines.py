@@ -50,9 +50,8 @@ class Deadlines:
         phase = connection.phase
         if phase is HEAD:
             if waited > settings.headers_timeout:
-                silent = not connection.machine.buffered
                 error = RemoteProtocolError(408, "the request head took too long to arrive")
-                found.append((connection, None if silent else error))
+                found.append((connection, None if connection.is_silent() else error))
         elif phase is BODY:
             if waited > settings.body_grace and connection.moved < waited * settings.body_rate:
                 found.append((connection, RemoteProtocolError(408, "the body arrives too slowly")))

@@ -21,6 +21,7 @@ from carboy.protocol.connection import Connection as Machine
 from carboy.protocol.errors import RemoteProtocolError
 from carboy.protocol.events import Data, Event, RequestHead, Signal
 from carboy.server.answer import Access, Answering
+from carboy.server.closing import Closing
 from carboy.server.connection import (
     BODY,
     CLOSED,
@@ -72,6 +73,7 @@ class Engine:
         self.crew = Crew(settings.threads, settings.watch_interval, self._lead, self._run_away)
         self.door = Door(listeners, self.poller, settings)
         self.deadlines = Deadlines(settings)
+        self._closing = Closing(settings, self.connections, self.poller, self.door, self.answering)
         self.answering.before_waiting = self._before_waiting
         self._gateway = gateway
         self._prepare = gateway.prepare
@@ -203,9 +205,9 @@ class Engine:
         self.answering.extra.refresh(time.time())
         for connection, error in self.deadlines.exceeded(self.connections.values(), now):
             if error is None:
-                self._close(connection)
+                self._closing.close(connection)
             else:
-                self._refuse(connection, error, now)
+                self._closing.refuse(connection, error, now)
         self.door.resume()
         # Not as soon as it was asked for: until the door is closed clients still come in.
         if self.answering.stopping:
@@ -234,7 +236,7 @@ class Engine:
         for sock, peer, server in self.door.accept(fd, room, now):
             connection = Connection(sock, Machine(limits), peer, server, now)
             self.connections[connection.fd] = connection
-            self._watch(connection, READ)
+            self._closing.watch(connection, READ)
         if self.door.paused and self._make_room(now):
             self.door.resume()
 
@@ -243,21 +245,8 @@ class Engine:
         oldest = self.deadlines.longest_idle(self.connections)
         if oldest is None:
             return False
-        self._close(oldest)
+        self._closing.close(oldest)
         return True
-
-    def _watch(self, connection: Connection, flags: int) -> None:
-        """Have the poller watch for `flags`, 0 for nothing at all."""
-        before = connection.interest
-        if before == flags:
-            return
-        connection.interest = flags
-        if not before:
-            self.poller.add(connection.fd, flags)
-        elif flags:
-            self.poller.change(connection.fd, flags)
-        else:
-            self.poller.remove(connection.fd)
 
     # --- reading
 
@@ -268,12 +257,12 @@ class Engine:
         except BlockingIOError:
             return
         except OSError:
-            self._close(connection)
+            self._closing.close(connection)
             return
         try:
             event = connection.machine.receive(data)
         except RemoteProtocolError as error:
-            self._refuse(connection, error, clock())
+            self._closing.refuse(connection, error, clock())
             return
         if event.__class__ is RequestHead:
             self._begin(lead, connection, event)
@@ -294,11 +283,11 @@ class Engine:
                     self._received(lead, connection)
                     return
                 else:
-                    self._close(connection)
+                    self._closing.close(connection)
                     return
                 event = machine.next_event()
         except RemoteProtocolError as error:
-            self._refuse(connection, error, clock())
+            self._closing.refuse(connection, error, clock())
             return
         if connection.phase is IDLE and machine.buffered:
             connection.enter(HEAD, clock())
@@ -313,9 +302,9 @@ class Engine:
         elif phase is RUNNING:
             # The client sends more, or is gone: not before its answer is finished. Watching for
             # nothing is not enough, as the kernel reports a hang-up regardless.
-            self._watch(connection, 0)
+            self._closing.watch(connection, 0)
         elif phase is LINGER:
-            self._drain(connection)
+            self._closing.drain(connection)
 
     # --- bodies
 
@@ -327,12 +316,12 @@ class Engine:
             limit = gateway.body_limit(exchange)
             stream = gateway.wants_stream(exchange)
         except Exception as error:
-            self._fail_early(connection, exchange, error)
+            self._closing.fail_early(connection, exchange, error)
             return
         try:
             machine.set_body_limit(limit)
         except RemoteProtocolError as error:
-            self._refuse(connection, error, clock())
+            self._closing.refuse(connection, error, clock())
             return
         if stream:
             self._begin_stream(lead, exchange)
@@ -345,7 +334,7 @@ class Engine:
         try:
             event = machine.next_event()
         except RemoteProtocolError as error:
-            self._refuse(connection, error, clock())
+            self._closing.refuse(connection, error, clock())
             return
         self._progress(lead, connection, event)
 
@@ -356,7 +345,7 @@ class Engine:
             connection, settings.body_grace, settings.body_rate, settings.read_size
         )
         exchange.body_size = exchange.head.content_length
-        self._watch(connection, 0)
+        self._closing.watch(connection, 0)
         self._dispatch(lead, exchange, slow=True)
 
     def _take_in(self, connection: Connection, octets: bytes) -> None:
@@ -391,7 +380,7 @@ class Engine:
         try:
             exchange.key = self._prepare(exchange)
         except BaseException as error:
-            self._fail_early(connection, exchange, error)
+            self._closing.fail_early(connection, exchange, error)
             return
         if head.content_length or head.chunked:
             self._begin_body(lead, exchange)
@@ -507,10 +496,10 @@ class Engine:
         if exchange.body is not None:
             self._close_body(exchange)
         if connection.phase is CLOSED or connection.broken:
-            self._close(connection)
+            self._closing.close(connection)
         elif connection.out is not None or connection.file is not None:
             connection.enter(WRITING, now)
-            self._watch(connection, WRITE)
+            self._closing.watch(connection, WRITE)
         else:
             self._next(lead, connection, now)
 
@@ -524,100 +513,27 @@ class Engine:
     def _next(self, lead: Lead, connection: Connection, now: float) -> None:
         """The answer is out: the next request, or the end."""
         machine = connection.machine
-        if machine.must_close:
-            self._end(connection, now)
+        if machine.must_close or self.answering.stopping:
+            self._closing.end(connection, now)
             return
         connection.phase = IDLE
         connection.since = now
         if connection.interest != READ:
-            self._watch(connection, READ)
+            self._closing.watch(connection, READ)
         if machine.buffered:
             try:
                 event = machine.next_event()
             except RemoteProtocolError as error:
-                self._refuse(connection, error, now)
+                self._closing.refuse(connection, error, now)
                 return
             self._progress(lead, connection, event)
 
     def _write(self, lead: Lead, connection: Connection, now: float) -> None:
         if connection.flush(self.answering.sendfile):
             if connection.broken:
-                self._close(connection)
+                self._closing.close(connection)
             else:
                 self._next(lead, connection, now)
-
-    # --- refusing and closing
-
-    def _fail_early(
-        self, connection: Connection, exchange: ServerExchange, error: BaseException
-    ) -> None:
-        """The gateway could not even look at the request."""
-        exchange.began = clock()
-        connection.machine.must_close = True
-        self.answering.fail(exchange, error)
-        connection.unread = True
-        self._end(connection, exchange.began)
-
-    def _refuse(self, connection: Connection, error: RemoteProtocolError, now: float) -> None:
-        """Answer an error of the client's, and close so that it sees the answer."""
-        self.answering.record_refusal(connection, error)
-        connection.push(connection.machine.error_response(error, self.answering.extra.lines))
-        connection.unread = True
-        self._end(connection, now)
-
-    def _end(self, connection: Connection, now: float) -> None:
-        """Close after the last answer; first drain what the client still sends.
-
-        Closing with unread input makes the kernel send a reset, which can overtake the answer
-        (RFC 9112, section 9.6).
-        """
-        if connection.broken or not (connection.unread or connection.out is not None):
-            self._close(connection)
-            return
-        if connection.out is not None:
-            connection.enter(WRITING, now)
-            self._watch(connection, WRITE)
-            return
-        try:
-            connection.sock.shutdown(socket.SHUT_WR)
-        except OSError:
-            self._close(connection)
-            return
-        if connection.intake is not None:
-            connection.intake.close()
-            connection.intake = None
-        connection.enter(LINGER, now)
-        self._watch(connection, READ)
-
-    def _drain(self, connection: Connection) -> None:
-        try:
-            data = connection.sock.recv(self._read_size)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        connection.moved += len(data)
-        if not data or connection.moved > self.settings.linger_size:
-            self._close(connection)
-
-    def _close(self, connection: Connection) -> None:
-        """Let go of a connection; one whose request still runs is only cut, and closed later."""
-        if connection.phase is CLOSED:
-            return
-        if connection.phase is RUNNING and connection.exchange is not None:
-            connection.cut()
-            return
-        connection.phase = CLOSED
-        connection.environ = None  # it leads back to the connection
-        self._watch(connection, 0)
-        self.connections.pop(connection.fd, None)
-        if connection.intake is not None:
-            connection.intake.close()
-            connection.intake = None
-        connection.forget_file()
-        connection.sock.close()
-        if self.door.paused:
-            self.door.resume()
 
     # --- stopping
 
@@ -628,8 +544,8 @@ class Engine:
             # A request that is here already is answered; only then is idle idle.
             self._turn_once_more(lead)
             for connection in list(self.connections.values()):
-                if connection.phase is IDLE:
-                    self._close(connection)
+                if connection.phase is IDLE or connection.is_silent():
+                    self._closing.close(connection)
         self._stopping(now)
 
     def _turn_once_more(self, lead: Lead) -> None:

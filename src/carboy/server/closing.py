@@ -1,0 +1,117 @@
+"""How a connection ends: refused, drained, closed. Only for the leader."""
+
+from __future__ import annotations
+
+import socket
+import time
+
+from carboy.net.poller import READ, WRITE, Poller
+from carboy.protocol.errors import RemoteProtocolError
+from carboy.server.answer import Answering
+from carboy.server.connection import CLOSED, LINGER, RUNNING, WRITING, Connection
+from carboy.server.door import Door
+from carboy.server.exchange import ServerExchange
+from carboy.server.settings import Settings
+
+
+class Closing:
+    """Lets go of connections of an engine, and tells the poller what they wait for until then."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        connections: dict[int, Connection],
+        poller: Poller,
+        door: Door,
+        answering: Answering,
+    ) -> None:
+        self._connections = connections
+        self._poller = poller
+        self._door = door
+        self._answering = answering
+        self._linger_size = settings.linger_size
+        self._read_size = settings.read_size
+
+    def watch(self, connection: Connection, flags: int) -> None:
+        """Have the poller watch for `flags`, 0 for nothing at all."""
+        before = connection.interest
+        if before == flags:
+            return
+        connection.interest = flags
+        if not before:
+            self._poller.add(connection.fd, flags)
+        elif flags:
+            self._poller.change(connection.fd, flags)
+        else:
+            self._poller.remove(connection.fd)
+
+    def fail_early(
+        self, connection: Connection, exchange: ServerExchange, error: BaseException
+    ) -> None:
+        """The gateway could not even look at the request."""
+        exchange.began = time.monotonic()
+        connection.machine.must_close = True
+        self._answering.fail(exchange, error)
+        connection.unread = True
+        self.end(connection, exchange.began)
+
+    def refuse(self, connection: Connection, error: RemoteProtocolError, now: float) -> None:
+        """Answer an error of the client's, and close so that it sees the answer."""
+        self._answering.record_refusal(connection, error)
+        connection.push(connection.machine.error_response(error, self._answering.extra.lines))
+        connection.unread = True
+        self.end(connection, now)
+
+    def end(self, connection: Connection, now: float) -> None:
+        """Close after the last answer; first drain what the client still sends.
+
+        Closing with unread input makes the kernel send a reset, which can overtake the answer
+        (RFC 9112, section 9.6).
+        """
+        if connection.broken or not (connection.unread or connection.out is not None):
+            self.close(connection)
+            return
+        if connection.out is not None:
+            connection.enter(WRITING, now)
+            self.watch(connection, WRITE)
+            return
+        try:
+            connection.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.close(connection)
+            return
+        if connection.intake is not None:
+            connection.intake.close()
+            connection.intake = None
+        connection.enter(LINGER, now)
+        self.watch(connection, READ)
+
+    def drain(self, connection: Connection) -> None:
+        try:
+            data = connection.sock.recv(self._read_size)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        connection.moved += len(data)
+        if not data or connection.moved > self._linger_size:
+            self.close(connection)
+
+    def close(self, connection: Connection) -> None:
+        """Let go of a connection; one whose request still runs is only cut, and closed later."""
+        if connection.phase is CLOSED:
+            return
+        if connection.phase is RUNNING and connection.exchange is not None:
+            connection.cut()
+            return
+        connection.phase = CLOSED
+        connection.environ = None  # it leads back to the connection
+        self.watch(connection, 0)
+        self._connections.pop(connection.fd, None)
+        if connection.intake is not None:
+            connection.intake.close()
+            connection.intake = None
+        connection.forget_file()
+        connection.sock.close()
+        if self._door.paused:
+            self._door.resume()

@@ -1,0 +1,124 @@
+"""What the benchmarks say about themselves; the speed itself is not tested."""
+
+from xml.etree import ElementTree
+
+import pytest
+from bench.measure import medians
+from bench.run import Outcome, Record, read_record
+from bench.servers import SERVERS
+from bench.work import WORKS, Kind
+
+from bench import chart, expect, load, report
+
+MACHINE = {
+    "processor": "Test",
+    "cores": 2,
+    "memory_gib": 4,
+    "system": "Linux",
+    "python": "CPython",
+    "wrk": "4.1",
+    "carboy": "0.1.0",
+    "commit": "abc",
+    "rivals": {"bjoern": "3.2.2"},
+}
+FIGURES = [
+    "p50_ms",
+    "p99_ms",
+    "cpu_us",
+    "rss_mib",
+    "beside_ms",
+    "alone_per_second",
+    "connection_kib",
+    "kept",
+    "import_ms",
+    "interpreter_mib",
+]
+
+
+@pytest.fixture
+def record():
+    """Every server of every work: those named first are the faster."""
+    settings = {"rounds": 3, "seconds": 3.0}
+    record = Record(MACHINE)
+    for work in WORKS:
+        outcome = Outcome(when="2026-01-02T03:04:05+00:00", settings=settings)
+        for place, name in enumerate(work.servers, start=1):
+            figures = dict.fromkeys(FIGURES, float(place))
+            outcome.figures[name] = {**figures, "requests_per_second": 100_000 / place}
+        record.outcomes[work.key] = outcome
+    return record
+
+
+def test_every_promise_is_about_servers_that_are_measured(record):
+    assert all(verdict.value is not None for verdict in expect.judge(record.results))
+
+
+def test_every_server_of_a_work_is_known():
+    assert {name for work in WORKS for name in work.servers} == set(SERVERS)
+
+
+def test_a_promise_is_held_to_its_bound(record):
+    figures = record.outcomes["a"].figures
+    figures["carboy-wsgi"]["requests_per_second"] = 109.0
+    figures["granian"]["requests_per_second"] = 100.0
+    assert expect.judge(record.results)[0].word == "not met"
+    figures["carboy-wsgi"]["requests_per_second"] = 110.1
+    assert expect.judge(record.results)[0].word == "met"
+    del figures["granian"]
+    assert expect.judge(record.results)[0].word == "not measured"
+
+
+def test_the_median_is_taken_of_each_figure():
+    rounds = [{"a": 1.0, "b": 9.0}, {"a": 3.0, "b": 8.0}, {"a": 2.0, "b": 1.0}]
+    assert medians(rounds) == {"a": 2.0, "b": 8.0}
+
+
+def test_a_record_is_read_as_it_was_written(record, tmp_path):
+    record.outcomes["b"].failures["flask-run"] = "missing: Flask"
+    record.write(tmp_path / "results.json")
+    again = read_record(tmp_path / "results.json")
+    again.write(tmp_path / "again.json")
+    assert again.outcomes["b"].failures == {"flask-run": "missing: Flask"}
+    assert (tmp_path / "again.json").read_text() == (tmp_path / "results.json").read_text()
+
+
+def test_only_what_is_between_the_markers_is_written(record, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+    report.write_document(record, page)
+    report.write_document(record, page)
+    text = page.read_text()
+    assert text.startswith(f"before\n{report.BEGIN}\n")
+    assert text.endswith(f"{report.END}\nafter\n")
+    assert "old" not in text
+    assert text.count("### (b) framework hello") == 1
+
+
+def test_a_page_without_markers_is_left_alone(record, tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("mine")
+    with pytest.raises(SystemExit, match="lost its markers"):
+        report.write_document(record, page)
+    assert page.read_text() == "mine"
+
+
+def test_the_page_names_what_is_missing(record):
+    record.outcomes["a"].figures.pop("bjoern")
+    record.outcomes["a"].failures["bjoern"] = "missing: libev's\nheaders | compiler"
+    text = report.markdown(record)
+    assert "bjoern was not measured: missing: libev's headers \\| compiler" in text
+
+
+def test_the_chart_is_a_picture_with_a_bar_for_every_server(record):
+    root = ElementTree.fromstring(chart.svg(record))
+    bars = [one for one in root.iter() if one.get("class") == "bar"]
+    drawn = [work for work in WORKS if work.kind is not Kind.PROCESS]
+    assert len(bars) == sum(len(work.servers) for work in drawn)
+
+
+def test_a_request_is_written_as_the_script_reads_it(tmp_path):
+    form = next(work.exchange for work in WORKS if work.key == "f")
+    load.write_request(form, tmp_path / "request")
+    head, _, body = (tmp_path / "request").read_bytes().partition(b"\n\n")
+    assert head == b"POST /form\nContent-Type: application/x-www-form-urlencoded"
+    assert body == form.body

@@ -420,8 +420,6 @@ def test_close_is_called_once_whatever_becomes_of_the_body(method: str, status: 
         client.reply(method)
     # The second answer has nothing left to give, and is closed too.
     eventually(lambda: body.closed == 2)
-        lambda: body.closed == 2
-    )  # the second answer has nothing left to give, and is closed too
 
 
 def test_close_is_called_when_the_body_fails(caplog: pytest.LogCaptureFixture) -> None:

@@ -1,0 +1,226 @@
+"""Werkzeug's serving names; Werkzeug itself is asked where the two have to agree."""
+
+from __future__ import annotations
+
+import http.client
+import inspect
+import signal
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import werkzeug.serving
+
+from carboy.server import make_server, run_simple
+from carboy.server.simple import LATER
+from running import PATIENCE, Running
+
+
+def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [f"{environ['wsgi.multithread']} {environ['wsgi.multiprocess']}".encode()]
+
+
+@contextmanager
+def serving(server: Any) -> Iterator[Any]:
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+
+
+def get(server: Any) -> str:
+    host = server.server_address[0]
+    connection = http.client.HTTPConnection(host, server.port, timeout=PATIENCE)
+    try:
+        connection.request("GET", "/")
+        return connection.getresponse().read().decode()
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("name", ["run_simple", "make_server"])
+def test_parameters_and_defaults_are_werkzeugs(name: str) -> None:
+    ours, theirs = (
+        [(p.name, p.default, p.kind) for p in inspect.signature(function).parameters.values()]
+        for function in ({"run_simple": run_simple, "make_server": make_server}[name],
+                         getattr(werkzeug.serving, name))
+    )  # fmt: skip
+    assert ours == theirs
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"threaded": True}, {"processes": 2}], ids=["plain", "threaded", "processes"]
+)
+def test_a_server_in_a_thread_answers_and_can_be_shut_down(options: dict[str, Any]) -> None:
+    ours = make_server("127.0.0.1", 0, app, **options)
+    theirs = werkzeug.serving.make_server("127.0.0.1", 0, app, **options)
+    theirs.server_close()
+    with serving(ours):
+        assert get(ours) == f"{theirs.multithread} {theirs.multiprocess}"
+    assert ours.fileno() == -1
+
+
+def test_attributes_are_werkzeugs() -> None:
+    with (
+        make_server("127.0.0.1", 0, app) as ours,
+        werkzeug.serving.make_server("127.0.0.1", 0, app) as theirs,
+    ):
+        for name in ("host", "address_family", "ssl_context", "multithread", "multiprocess"):
+            assert getattr(ours, name) == getattr(theirs, name), name
+        assert ours.port == ours.server_port == ours.server_address[1] != 0
+        assert ours.app is app
+        assert ours.fileno() == ours.socket.fileno() > 2
+
+
+def test_a_unix_socket_is_a_host_and_its_file_goes_with_the_server(tmp_path: Path) -> None:
+    path = tmp_path / "s"
+    server = make_server(f"unix://{path}", 0, app)
+    assert server.server_address == str(path)
+    assert server.address_family == socket.AF_UNIX
+    with serving(server), socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        client.settimeout(PATIENCE)
+        assert client.recv(100).startswith(b"HTTP/1.1 200")
+    assert not path.exists()
+
+
+def test_a_descriptor_given_stays_the_callers() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = make_server("127.0.0.1", 0, app, fd=listener.fileno())
+        assert server.port == listener.getsockname()[1]
+        with serving(server):
+            assert get(server) == "False False"
+        assert listener.fileno() > 0
+
+
+def test_a_port_may_be_text_for_make_server_but_not_for_run_simple() -> None:
+    make_server("127.0.0.1", "0", app).server_close()  # type: ignore[arg-type]
+    werkzeug.serving.make_server("127.0.0.1", "0", app).server_close()  # type: ignore[arg-type]
+    for function in (run_simple, werkzeug.serving.run_simple):
+        with pytest.raises(TypeError):
+            function("127.0.0.1", "0", app)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("module", ["ours", "theirs"])
+def test_threads_and_processes_together_are_refused(module: str) -> None:
+    make = {"ours": make_server, "theirs": werkzeug.serving.make_server}[module]
+    with pytest.raises(ValueError, match="(?i)process"):
+        make("127.0.0.1", 0, app, threaded=True, processes=2)
+
+
+def test_a_port_in_use_ends_the_process_like_werkzeug(capfd: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        for make in (make_server, werkzeug.serving.make_server):
+            with pytest.raises(SystemExit) as end:
+                make("127.0.0.1", port, app)
+            assert end.value.code == 1
+            assert f"Port {port} is in use" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("name", sorted(LATER))
+def test_what_is_not_there_yet_is_refused_by_name(name: str) -> None:
+    value: Any = {"static_files": {"/x": "y"}, "ssl_context": "adhoc"}.get(name, True)
+    with pytest.raises(NotImplementedError, match=f"{name} is not available"):
+        run_simple("127.0.0.1", 0, app, **{name: value})
+
+
+def test_a_shutdown_before_serving_makes_serve_forever_return() -> None:
+    server = make_server("127.0.0.1", 0, app)
+    server.shutdown()
+    server.serve_forever()
+    assert server.fileno() == -1
+
+
+def test_shutdown_waits_until_the_running_request_is_answered() -> None:
+    running, go_on = threading.Event(), threading.Event()
+
+    def slow(environ: Any, start_response: Any) -> list[bytes]:
+        running.set()
+        go_on.wait(PATIENCE)
+        return app({"wsgi.multithread": 1, "wsgi.multiprocess": 2}, start_response)
+
+    server = make_server("127.0.0.1", 0, slow, threaded=True)
+    answers: list[str] = []
+    client = threading.Thread(target=lambda: answers.append(get(server)))
+    with serving(server):
+        client.start()
+        running.wait(PATIENCE)
+        threading.Thread(target=go_on.set).start()
+    client.join(PATIENCE)
+    assert answers == ["1 2"]
+
+
+def test_handle_request_answers_one_and_returns() -> None:
+    with make_server("127.0.0.1", 0, app) as server:
+        answers: list[str] = []
+        client = threading.Thread(target=lambda: answers.append(get(server)))
+        client.start()
+        server.handle_request()
+        client.join(PATIENCE)
+        assert answers == ["False False"]
+        assert server.fileno() > 0
+
+
+def test_handle_request_gives_up_after_its_timeout() -> None:
+    with make_server("127.0.0.1", 0, app) as server:
+        server.timeout = 0.01
+        server.handle_request()
+
+
+SCRIPT = """
+from carboy.server import {names}
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return [b"%r %r" % (environ["wsgi.multithread"], environ["wsgi.multiprocess"])]
+if __name__ == "__main__":
+    {call}
+    print("over")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda n: n.name)
+@pytest.mark.parametrize(
+    ("call", "answer"),
+    [
+        ("run_simple('127.0.0.1', 0, app)", b"False False"),
+        ("run_simple('127.0.0.1', 0, app, threaded=True)", b"True False"),
+        ("run_simple('127.0.0.1', 0, app, processes=2)", b"False True"),
+        ("serve(app, port=0, workers=2, threads=3, keepalive_timeout=5)", b"True True"),
+        ("serve(app, bind='127.0.0.1:0', threads=1)", b"False False"),
+    ],
+)
+def test_a_script_serves_until_a_signal_and_goes_on(
+    tmp_path: Path, call: str, answer: bytes, number: int
+) -> None:
+    (tmp_path / "script.py").write_text(
+        SCRIPT.format(names=call.split("(", maxsplit=1)[0], call=call)
+    )
+    with Running(cwd=tmp_path, command=("script.py",)) as server:
+        assert server.get() == (200, answer)
+        assert server.stop(number) == 0
+        assert "over" in "".join(server.out)
+
+
+def test_ctrl_c_ends_serve_forever_quietly(tmp_path: Path) -> None:
+    call = "s = make_server('127.0.0.1', 0, app); print(f'http://x:{s.port}/', flush=True); "
+    script = SCRIPT.format(names="make_server", call=call + "s.serve_forever()")
+    (tmp_path / "script.py").write_text(script)
+    with Running(cwd=tmp_path, command=("script.py",)) as server:
+        port = int(server.line("http://x:").split(":")[2].strip("/\n"))
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert client.recv(100)
+            assert server.stop(signal.SIGINT) == 0
+        assert "Traceback" not in server.text()
+        assert "over" in "".join(server.out)

@@ -72,6 +72,8 @@ class LimitedStream(io.RawIOBase):
         return data
 
     def readinto(self, b: Any) -> int | None:
+        if not len(b):
+            return 0
         data = self._next(len(b))
         b[: len(data)] = data
         return len(data)

@@ -19,7 +19,7 @@ from carboy.http.options import parse_options_header
 if TYPE_CHECKING:
     from multipart import MultipartSegment  # type: ignore[import-untyped]
 
-Items = list[tuple[str, Any]]
+Items = list[tuple[str | None, Any]]
 
 # A part has Content-Disposition, Content-Type and perhaps a few more (RFC 7578, section 4.8).
 MAX_HEADER_LINE = 8 * 1024
@@ -41,7 +41,7 @@ class _Part:
         ]
         self.headers = Headers(lines)
         options = parse_options_header(self.headers.get("Content-Disposition"))[1]
-        self.name = options.get("name", "")
+        self.name = options.get("name")
         self.filename = options.get("filename")
         self.chunks: list[bytes] = []
         self.file: IO[bytes] | None = None

@@ -1,0 +1,342 @@
+"""Forms against Werkzeug's parser, whole and in any pieces, and their limits."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+import pytest
+import werkzeug.formparser
+from hypothesis import given
+from hypothesis import strategies as st
+from werkzeug.test import create_environ, encode_multipart
+
+from carboy.http.exceptions import ClientDisconnected, RequestEntityTooLarge
+from carboy.http.forms import FormDataParser, default_stream_factory, parse_form_data
+from carboy.http.forms.store import MAX_IN_MEMORY
+from carboy.http.request import Request
+from carboy.http.streams import LimitedStream
+from exchanges import raw_request, received
+
+FIELD = b'Content-Disposition: form-data; name="a"'
+FILE = FIELD + b'; filename="x.txt"'
+
+
+def body(*parts: tuple[bytes, bytes], end: bytes = b"--XX--\r\n") -> bytes:
+    return b"".join(b"--XX\r\n%s\r\n\r\n%s\r\n" % part for part in parts) + end
+
+
+def disposition(options: bytes) -> bytes:
+    return b"Content-Disposition: form-data; " + options
+
+
+class Pieces(io.RawIOBase):
+    """A stream that gives at most `size` octets at a time."""
+
+    def __init__(self, content: bytes, size: int) -> None:
+        self._stream = io.BytesIO(content)
+        self._size = size
+
+    def read(self, size: int = -1) -> bytes:
+        return self._stream.read(self._size if size < 0 else min(size, self._size))
+
+
+def parsed(parser: type[Any], stream: Any, content: bytes, **options: Any) -> Any:
+    """Fields and files as plain values, or the name of what was raised."""
+    try:
+        rest, fields, files = parser(**options).parse(
+            stream, "multipart/form-data", len(content), {"boundary": "XX"}
+        )
+    except Exception as error:
+        return type(error).__name__
+    found = [
+        (name, file.filename, file.content_type, file.read(), sorted(file.headers), file.name)
+        for name, file in files.items(multi=True)
+    ]
+    for _, file in files.items(multi=True):
+        file.close()
+    return list(fields.items(multi=True)), found, rest.read()
+
+
+BODIES = {
+    "one": body((FIELD, b"v")),
+    "two": body((FIELD, b"v"), (FIELD, b"w")),
+    "utf-8": body((disposition('name="ü"'.encode()), "ü".encode())),
+    "charset": body((FIELD + b"\r\nContent-Type: text/plain; charset=iso-8859-1", b"\xfc")),
+    "other charset": body((FIELD + b"\r\nContent-Type: text/plain; charset=utf-16", b"\xfc")),
+    "file": body((FILE + b"\r\nContent-Type: text/plain", b"data")),
+    "file chosen": body((FIELD + b'; filename=""', b"")),
+    "no name": body((b"Content-Disposition: form-data", b"v")),
+    "no disposition": body((b"Content-Type: a/b", b"v")),
+    "preamble": b"hello\r\n" + body((FIELD, b"v")),
+    "empty line first": b"\r\n" + body((FIELD, b"v")),
+    "epilogue": body((FIELD, b"v")) + b"bye",
+    "no end": body((FIELD, b"v"), end=b""),
+    "half an end": body((FIELD, b"v"), end=b"--XX"),
+    "cut": body((FIELD, b"v"))[:-12],
+    "nothing": b"",
+    "only the end": b"--XX--",
+    "line ends": body((FIELD, b"a\r\nb\r\n")),
+    "nearly a boundary": body((FIELD, b"a\r\n--X\r\n--XY\r\r\n-")),
+    "extended name": body((disposition(b"name=f; filename*=UTF-8''%C3%BC.txt"), b"v")),
+    "quotes": body((disposition(b'name=f; filename="a%22b\\"c.txt"'), b"v")),
+    "windows path": body((disposition(b'name=f; filename="C:\\dir\\x.txt"'), b"v")),
+    "way up": body((disposition(b'name=f; filename="../../x.txt"'), b"v")),
+    "lower case": body((FIELD.lower(), b"v")),
+    "folded": body((b'Content-Disposition: form-data;\r\n name="a"', b"v")),
+    "length": body((FILE + b"\r\nContent-Length: 4", b"data")),
+    "own field": body((FIELD + b"\r\nX-A: b", b"v")),
+    "many": body((FIELD, b"1"), (FILE, b"3"), (FIELD, b"2")),
+}
+
+
+@pytest.mark.parametrize("content", BODIES.values(), ids=BODIES)
+def test_a_multipart_body_is_read_as_the_oracle_reads_it(content: bytes) -> None:
+    theirs = parsed(werkzeug.formparser.FormDataParser, io.BytesIO(content), content)
+    assert parsed(FormDataParser, io.BytesIO(content), content) == theirs
+
+
+@pytest.mark.parametrize("content", BODIES.values(), ids=BODIES)
+def test_the_pieces_a_body_comes_in_do_not_count(content: bytes) -> None:
+    whole = parsed(FormDataParser, io.BytesIO(content), content)
+    for size in (1, 2, 3, 7, 40):
+        # What is left of the stream after a malformed part is not a part of the outcome.
+        assert parsed(FormDataParser, Pieces(content, size), content)[:2] == whole[:2], size
+
+
+values = st.binary(max_size=40) | st.sampled_from([b"\r\n--XX", b"\r\n--XX--", b"--X", b"\r", b""])
+
+
+@given(
+    st.lists(st.tuples(st.booleans(), values), max_size=5),
+    st.integers(1, 60),
+)
+def test_any_parts_come_back_whatever_the_pieces(
+    parts: list[tuple[bool, bytes]], size: int
+) -> None:
+    # A boundary never stands in the content: who makes the body chooses it so.
+    parts = [(is_file, value.replace(b"--XX", b"")) for is_file, value in parts]
+    content = body(*((FILE if is_file else FIELD, value) for is_file, value in parts))
+    fields, files, rest = parsed(FormDataParser, Pieces(content, size), content)
+    decoded = [value.decode(errors="replace") for is_file, value in parts if not is_file]
+    assert [value for _, value in fields] == decoded
+    assert [file[3] for file in files] == [value for is_file, value in parts if is_file]
+    assert rest == b""
+
+
+@given(st.binary(max_size=200), st.integers(1, 50))
+def test_octets_that_are_no_form_are_no_error(content: bytes, size: int) -> None:
+    content = content.replace(b"\x00", b"--XX\r\n")
+    whole = parsed(FormDataParser, io.BytesIO(content), content)
+    assert parsed(FormDataParser, Pieces(content, size), content)[:2] == whole[:2]
+
+
+@given(
+    st.dictionaries(st.text("ab ü\"'%;", min_size=1), st.text(min_size=1, max_size=20), max_size=4)
+)
+def test_what_werkzeugs_test_client_sends_comes_back(data: dict[str, str]) -> None:
+    # No empty values: it leaves out the line end between an empty value and the boundary.
+    boundary, content = encode_multipart(data)
+    _, fields, _ = FormDataParser().parse(
+        io.BytesIO(content), "multipart/form-data", len(content), {"boundary": boundary}
+    )
+    assert {name: value.replace("\r\n", "\n") for name, value in fields.items()} == {
+        name: value.replace("\r\n", "\n") for name, value in data.items()
+    }
+
+
+@pytest.mark.parametrize("name", ["cut", "no end", "no disposition", "nothing"])
+def test_a_malformed_body_raises_if_asked_to(name: str) -> None:
+    with pytest.raises(ValueError):
+        FormDataParser(silent=False).parse(
+            io.BytesIO(BODIES[name]), "multipart/form-data", None, {"boundary": "XX"}
+        )
+
+
+@pytest.mark.parametrize("boundary", ["", "ü"])
+def test_a_form_without_a_boundary_is_malformed(boundary: str) -> None:
+    content = BODIES["one"]
+    for parser in (FormDataParser(), werkzeug.formparser.FormDataParser()):
+        stream = io.BytesIO(content)
+        found = parser.parse(stream, "multipart/form-data", None, {"boundary": boundary})
+        assert (found[0].read(), len(found[1]), len(found[2])) == (content, 0, 0)
+
+
+def test_line_feeds_alone_do_not_make_a_form() -> None:
+    # Werkzeug reads them; a proxy in front may not, and then the two see different forms.
+    content = BODIES["one"].replace(b"\r\n", b"\n")
+    assert parsed(FormDataParser, io.BytesIO(content), content)[0] == []
+
+
+def test_a_part_whose_length_is_wrong_is_malformed() -> None:
+    for length in (b"3", b"x", b"+4", b"4\r\nContent-Length: 4"):
+        content = body((FILE + b"\r\nContent-Length: " + length, b"data"))
+        assert parsed(FormDataParser, io.BytesIO(content), content)[:2] == ([], [])
+
+
+# limits
+
+
+def too_large(content: bytes, **limits: Any) -> bool:
+    found = [
+        parsed(FormDataParser, stream, content, **limits) == "RequestEntityTooLarge"
+        for stream in (io.BytesIO(content), Pieces(content, 1))
+    ]
+    assert found[0] == found[1]
+    return found[0]
+
+
+@pytest.mark.parametrize("parts", [1, 3, 4, 5])
+def test_the_number_of_parts_is_limited(parts: int) -> None:
+    content = body(*[(FIELD, b"v")] * parts)
+    assert too_large(content, max_form_parts=4) == (parts > 4)
+    assert not too_large(content)
+
+
+def test_all_fields_together_are_limited_and_files_are_not() -> None:
+    fields = body((FIELD, b"x" * 300), (FIELD, b"x" * 300))
+    assert too_large(fields, max_form_memory_size=600)
+    assert not too_large(fields, max_form_memory_size=800)
+    assert not too_large(body((FILE, b"x" * 5000)), max_form_memory_size=200)
+
+
+def test_the_header_lines_of_files_count_as_memory_too() -> None:
+    padding = b"\r\nX-Padding: " + b"y" * 500
+    content = body(*[(FILE + padding, b"x")] * 4)
+    assert too_large(content, max_form_memory_size=1500)
+    assert not too_large(content, max_form_memory_size=4000)
+
+
+@pytest.mark.parametrize(
+    "header", [b"X-Long: " + b"y" * 9000, b"\r\n".join([b"X: y"] * 20)], ids=["long", "many"]
+)
+def test_the_header_lines_of_a_part_are_limited(header: bytes) -> None:
+    assert too_large(body((FIELD + b"\r\n" + header, b"v")))
+
+
+def test_a_preamble_costs_no_memory_and_an_epilogue_is_skipped() -> None:
+    content = b"p" * 5000 + b"\r\n" + body((FIELD, b"v")) + b"e" * 5000
+    assert not too_large(content, max_form_memory_size=100)
+
+
+@pytest.mark.parametrize("mimetype", ["multipart/form-data", "application/x-www-form-urlencoded"])
+def test_a_declared_length_over_the_limit_is_refused_unread(mimetype: str) -> None:
+    stream = io.BytesIO(b"a=1")
+    with pytest.raises(RequestEntityTooLarge):
+        FormDataParser(max_content_length=2).parse(stream, mimetype, 3, {"boundary": "XX"})
+    assert stream.tell() == 0
+
+
+def test_an_urlencoded_body_is_not_limited_by_the_memory_of_a_multipart_one() -> None:
+    environ = create_environ("/", method="POST", data={"a": "x" * 600})
+    for parse in (parse_form_data, werkzeug.formparser.parse_form_data):
+        environ["wsgi.input"].seek(0)
+        assert len(parse(environ, max_form_memory_size=500)[1]["a"]) == 600
+
+
+def test_the_limits_of_a_request_reach_the_parser() -> None:
+    raw = raw_request(
+        "/", "POST", [("Content-Type", "multipart/form-data; boundary=XX")], BODIES["two"]
+    )
+    for name, limit in (
+        ("max_form_parts", 1),
+        ("max_form_memory_size", 10),
+        ("max_content_length", 10),
+    ):
+        request = Request.from_exchange(received(raw))  # type: ignore[arg-type]
+        setattr(request, name, limit)
+        with pytest.raises(RequestEntityTooLarge):
+            request.form  # noqa: B018
+    request = Request.from_exchange(received(raw))  # type: ignore[arg-type]
+    assert request.form.getlist("a") == ["v", "w"]
+
+
+# files
+
+
+def test_a_small_body_stays_in_memory_and_a_large_or_unknown_one_may_not() -> None:
+    assert isinstance(default_stream_factory(MAX_IN_MEMORY, None, None), io.BytesIO)
+    for size in (MAX_IN_MEMORY + 1, None):
+        with default_stream_factory(size, None, None) as file:
+            assert not isinstance(file, io.BytesIO)
+            file.write(b"x" * 10)
+            file.seek(0)
+            assert file.read() == b"x" * 10
+
+
+class Tracked(io.BytesIO):
+    made: list[Tracked] = []
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.made.append(self)
+
+
+def tracked(**_: Any) -> Tracked:
+    return Tracked()
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        body((FILE, b"1"), (FILE, b"2"), (FIELD, b"x" * 500)),
+        body((FILE, b"1"), (FILE, b"2"), end=b""),
+    ],
+    ids=["limit", "malformed"],
+)
+def test_files_of_a_form_that_is_refused_are_closed(content: bytes) -> None:
+    Tracked.made.clear()
+    parser = FormDataParser(stream_factory=tracked, max_form_memory_size=300)
+    try:
+        parser.parse(io.BytesIO(content), "multipart/form-data", None, {"boundary": "XX"})
+    except RequestEntityTooLarge:
+        pass
+    assert [file.closed for file in Tracked.made] == [True, True]
+
+
+def test_the_stream_factory_is_told_what_is_known() -> None:
+    told: dict[str, Any] = {}
+
+    def factory(**known: Any) -> io.BytesIO:
+        told.update(known)
+        return io.BytesIO()
+
+    content = body((FILE + b"\r\nContent-Type: text/plain\r\nContent-Length: 4", b"data"))
+    FormDataParser(stream_factory=factory).parse(
+        io.BytesIO(content), "multipart/form-data", 99, {"boundary": "XX"}
+    )
+    assert told == {
+        "total_content_length": 99,
+        "content_type": "text/plain",
+        "filename": "x.txt",
+        "content_length": 4,
+    }
+
+
+def test_closing_a_request_closes_its_files() -> None:
+    raw = raw_request(
+        "/", "POST", [("Content-Type", "multipart/form-data; boundary=XX")], BODIES["many"]
+    )
+    with Request.from_exchange(received(raw)) as request:  # type: ignore[arg-type]
+        file = request.files["a"]
+        assert file.read() == b"3"
+    assert file.stream.closed
+
+
+def test_closing_a_request_whose_form_was_not_asked_for_reads_nothing() -> None:
+    exchange = received(raw_request("/", "POST", [], b"octets"))
+    Request.from_exchange(exchange).close()  # type: ignore[arg-type]
+    assert exchange.body is not None
+    assert exchange.body.read() == b"octets"
+
+
+def test_a_client_that_goes_away_in_a_form_is_no_empty_form() -> None:
+    content = BODIES["one"]
+    stream = LimitedStream(io.BytesIO(content[:-5]), len(content))  # type: ignore[arg-type]
+    with pytest.raises(ClientDisconnected):
+        FormDataParser().parse(
+            stream,  # type: ignore[arg-type]
+            "multipart/form-data",
+            len(content),
+            {"boundary": "XX"},
+        )

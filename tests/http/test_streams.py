@@ -1,0 +1,240 @@
+"""LimitedStream and the input of an environ, against Werkzeug's."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import werkzeug.wsgi
+from hypothesis import given
+from hypothesis import strategies as st
+from werkzeug.test import create_environ
+
+from carboy.http import wsgi
+from carboy.http.exceptions import ClientDisconnected, RequestEntityTooLarge
+from carboy.http.streams import LimitedStream
+
+CONTENT = b"ab\ncd\nef"
+READS: dict[str, Callable[[Any], Any]] = {
+    "read": lambda s: s.read(),
+    "read in steps": lambda s: [s.read(3), s.tell(), s.read(3), s.is_exhausted, s.read(3)],
+    "readline": lambda s: [s.readline(), s.readline(1), s.tell()],
+    "readlines": lambda s: s.readlines(),
+    "readlines of a size": lambda s: s.readlines(4),
+    "iterate": list,
+    "exhaust": lambda s: [s.exhaust(), s.exhaust()],
+    "readall": lambda s: s.readall(),
+    "asked": lambda s: [s.tell(), s.readable(), s.seekable(), s.is_exhausted],
+}
+
+
+def outcome(read: Callable[[Any], Any], stream: Any) -> Any:
+    try:
+        return read(stream)
+    except Exception as error:
+        return type(error).__name__
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+@pytest.mark.parametrize("limit", [0, 1, 5, 8, 10])
+def test_a_stream_of_a_known_length_reads_as_the_oracle_does(
+    limit: int, read: Callable[[Any], Any]
+) -> None:
+    theirs = outcome(read, werkzeug.wsgi.LimitedStream(io.BytesIO(CONTENT), limit))
+    assert outcome(read, LimitedStream(io.BytesIO(CONTENT), limit)) == theirs
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+def test_below_its_maximum_a_stream_reads_as_the_oracle_does(
+    read: Callable[[Any], Any],
+) -> None:
+    theirs = outcome(read, werkzeug.wsgi.LimitedStream(io.BytesIO(CONTENT), 9, is_max=True))
+    assert outcome(read, LimitedStream(io.BytesIO(CONTENT), 9, is_max=True)) == theirs
+
+
+def test_content_of_exactly_the_maximum_is_taken_and_more_refused() -> None:
+    # Werkzeug cuts the content off in read() and refuses the exact size line by line.
+    for read in (lambda s: s.read(), b"".join, lambda s: s.exhaust()):
+        assert read(LimitedStream(io.BytesIO(CONTENT), 8, is_max=True)) == CONTENT
+        with pytest.raises(RequestEntityTooLarge):
+            read(LimitedStream(io.BytesIO(CONTENT), 7, is_max=True))
+
+
+@pytest.mark.parametrize("is_max", [False, True])
+def test_reading_nothing_asks_nothing_of_the_stream(is_max: bool) -> None:
+    stream = LimitedStream(Failing(), 5, is_max=is_max)  # type: ignore[arg-type]
+    assert (stream.read(0), stream.tell()) == (b"", 0)
+
+
+def test_octets_after_the_limit_stay_in_the_stream_behind() -> None:
+    behind = io.BytesIO(b"bodyGET / HTTP/1.1")
+    assert LimitedStream(behind, 4).read() == b"body"
+    assert behind.read() == b"GET / HTTP/1.1"
+
+
+class Failing:
+    def read(self, size: int = -1) -> bytes:
+        raise OSError("connection reset")
+
+
+@pytest.mark.parametrize("is_max", [False, True])
+def test_a_stream_that_fails_is_a_client_that_left(is_max: bool) -> None:
+    with pytest.raises(ClientDisconnected) as caught:
+        LimitedStream(Failing(), 5, is_max=is_max).read()  # type: ignore[arg-type]
+    assert isinstance(caught.value.__cause__, OSError)
+
+
+def test_what_happens_at_the_end_can_be_overridden() -> None:
+    class Lenient(LimitedStream):
+        def on_disconnect(self, error: Exception | None = None) -> bytes | None:
+            return b""
+
+    assert Lenient(io.BytesIO(b"ab"), 5).read() == b"ab"
+
+
+def test_a_declared_length_is_not_allocated_before_the_octets_are_there() -> None:
+    class Recording(io.BytesIO):
+        asked: list[int] = []
+
+        def read(self, size: int | None = -1) -> bytes:
+            self.asked.append(size or 0)
+            return super().read(size)
+
+    stream = Recording(b"x" * 200_000)
+    with pytest.raises(ClientDisconnected):
+        LimitedStream(stream, 10**12).read()
+    assert max(stream.asked) <= 1 << 20
+
+
+@given(st.binary(max_size=100), st.integers(0, 110), st.lists(st.integers(0, 20), max_size=20))
+def test_any_reads_give_the_beginning_of_the_content(
+    content: bytes, limit: int, sizes: list[int]
+) -> None:
+    stream = LimitedStream(io.BytesIO(content), limit)
+    got = b""
+    try:
+        for size in sizes:
+            got += stream.read(size)
+            assert stream.tell() == len(got)
+    except ClientDisconnected:
+        assert limit > len(content)
+        assert got == content
+    assert got == content[: min(limit, len(got))]
+
+
+ENVIRONS: list[dict[str, Any]] = [
+    {},
+    {"CONTENT_LENGTH": "5"},
+    {"CONTENT_LENGTH": "20"},
+    {"CONTENT_LENGTH": "0"},
+    {"CONTENT_LENGTH": ""},
+    {"CONTENT_LENGTH": "abc"},
+    {"CONTENT_LENGTH": "-1"},
+    {"CONTENT_LENGTH": "+5"},
+    {"CONTENT_LENGTH": "5_0"},
+    {"CONTENT_LENGTH": "٣"},
+    {"wsgi.input_terminated": True},
+    {"wsgi.input_terminated": True, "CONTENT_LENGTH": "5"},
+    {"HTTP_TRANSFER_ENCODING": "chunked", "CONTENT_LENGTH": "5"},
+    {"HTTP_TRANSFER_ENCODING": "chunked", "wsgi.input_terminated": True},
+]
+
+
+def environ_with(changes: dict[str, Any]) -> dict[str, Any]:
+    environ = create_environ("/", method="POST", input_stream=io.BytesIO(b"0123456789"))
+    environ.pop("CONTENT_LENGTH", None)
+    return {**environ, **changes}
+
+
+@pytest.mark.parametrize("changes", ENVIRONS, ids=str)
+def test_the_input_of_an_environ_is_the_one_of_the_oracle(changes: dict[str, Any]) -> None:
+    for options in ({}, {"safe_fallback": False}, {"max_content_length": 12}):
+        found = [
+            outcome(lambda e: module.get_input_stream(e, **options).read(), environ_with(changes))
+            for module in (wsgi, werkzeug.wsgi)
+        ]
+        assert found[0] == found[1]
+    environ = environ_with(changes)
+    assert wsgi.get_content_length(environ) == werkzeug.wsgi.get_content_length(environ)
+
+
+@pytest.mark.parametrize("limit", [4, 5])
+def test_a_declared_length_over_the_limit_is_refused(limit: int) -> None:
+    environ = environ_with({"CONTENT_LENGTH": "5"})
+    found = [
+        outcome(lambda e: module.get_input_stream(e, max_content_length=limit).read(), environ)
+        for module in (wsgi, werkzeug.wsgi)
+    ]
+    assert found[0] == ("RequestEntityTooLarge" if limit == 4 else b"01234")
+    environ["wsgi.input"].seek(0)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"root_only": True},
+        {"strip_querystring": True},
+        {"host_only": True},
+        {"trusted_hosts": ["example.com"]},
+        {"trusted_hosts": ["other"]},
+    ],
+    ids=str,
+)
+def test_the_current_url_is_the_one_of_the_oracle(options: dict[str, Any]) -> None:
+    environ = create_environ("/a b/c%2525?x=ü&y", "https://example.com:444/r")
+    found = [
+        outcome(lambda e: module.get_current_url(e, **options), environ)
+        for module in (wsgi, werkzeug.wsgi)
+    ]
+    assert found[0] == found[1]
+    assert wsgi.get_path_info(environ) == werkzeug.wsgi.get_path_info(environ)
+    assert wsgi.get_host(environ) == werkzeug.wsgi.get_host(environ)
+
+
+def test_the_current_url_of_a_path_that_is_not_ascii_is_readable() -> None:
+    # Werkzeug's function shows each octet as a character; its Request does not.
+    environ = create_environ("/ü?x=ü", "http://example.com/é")
+    assert wsgi.get_current_url(environ) == "http://example.com/é/ü?x=ü"
+
+
+def test_a_file_is_wrapped_by_the_server_if_it_can() -> None:
+    file = io.BytesIO(b"0123456789")
+    assert isinstance(wsgi.wrap_file({}, file), wsgi.FileWrapper)
+    assert wsgi.wrap_file({"wsgi.file_wrapper": lambda f, size: (f, size)}, file, 3) == (file, 3)
+    wrapped = wsgi.FileWrapper(file, 4)
+    assert (list(wrapped), wrapped.seekable()) == ([b"0123", b"4567", b"89"], True)
+    wrapped.seek(8)
+    assert (wrapped.tell(), wrapped.offset, wrapped.count) == (8, 8, None)
+    wrapped.close()
+    assert file.closed
+
+
+def test_a_closing_iterator_closes_the_iterable_first() -> None:
+    calls = []
+
+    class Body(list[bytes]):
+        def close(self) -> None:
+            calls.append("body")
+
+    body = wsgi.ClosingIterator(
+        Body([b"a"]), [lambda: calls.append("one"), lambda: calls.append("two")]
+    )
+    assert list(body) == [b"a"]
+    assert calls == []
+    body.close()
+    assert calls == ["body", "one", "two"]
+    single = wsgi.ClosingIterator(iter([b"a"]), lambda: calls.append("three"))
+    single.close()
+    assert calls[-1] == "three"
+
+
+def test_a_responder_may_be_a_method() -> None:
+    class Application:
+        @wsgi.responder
+        def __call__(self, environ: Any, start_response: Any) -> Any:
+            return lambda environ, start_response: [environ["name"]]
+
+    assert Application()({"name": b"x"}, None) == [b"x"]

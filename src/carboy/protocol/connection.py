@@ -24,6 +24,7 @@ WAITING, ANSWERED = Writing.WAITING, Writing.DONE
 NEED_DATA = Signal.NEED_DATA
 
 _TLS_HANDSHAKE = 22
+_SHORTEST_HEAD = len(b"GET / HTTP/1.1\r\n\r\n")
 
 
 class Connection:
@@ -87,17 +88,20 @@ class Connection:
     def receive(self, data: bytes) -> Event:
         """Feed octets (b"": the peer has sent its last) and give the next event."""
         if self.reading is IDLE and len(data) <= self._quick:
-            if data[-4:] == b"\r\n\r\n":
-                head = quick_head(data, self._limits)
-                if head is not None:
-                    self.head = head
-                    self.writing = WAITING
-                    self.must_close = not head.keep_alive
-                    if head.content_length:
-                        self._expect_body(head)
-                    else:
-                        self.reading = DONE
-                    return head
+            # Most often the head ends the piece; asking that is quicker than searching its end.
+            end = len(data) if data[-4:] == b"\r\n\r\n" else data.find(b"\r\n\r\n") + 4
+            head = quick_head(data[:end], self._limits) if end > _SHORTEST_HEAD else None
+            if head is not None:
+                self.head = head
+                self.writing = WAITING
+                self.must_close = not head.keep_alive
+                if head.content_length:
+                    self._expect_body(head)
+                else:
+                    self.reading = DONE
+                if end < len(data):
+                    self._buffer.feed(data[end:])
+                return head
         elif self.reading is CLOSED or self.reading is ERROR:
             return Signal.CLOSED
         if data:

@@ -10,6 +10,8 @@ import re
 from enum import Enum
 
 _host_line = re.compile(rb"(?:\A|\n)[Hh][Oo][Ss][Tt]:[ \t]*+([^\r]*+)").search
+# The CR comes first: the engine looks for a literal beginning much faster than for a set.
+_trailing_space = re.compile(rb"\r(?<=[ \t]\r)").search
 _field_lines = re.compile(r"([^:]++):[ \t]*+([^\r]*+)\r\n").findall
 
 Fields = list[tuple[str, str]]
@@ -81,7 +83,7 @@ class RequestHead:
         """Every field line in the order received, names as sent, values trimmed of SP and HTAB."""
         if self._fields is None:
             pairs: Fields = _field_lines(self.block.decode("latin-1"))
-            if b" \r" in self.block or b"\t\r" in self.block:
+            if _trailing_space(self.block):
                 pairs = [(name, value.rstrip(" \t")) for name, value in pairs]
             self._fields = pairs
         return self._fields

@@ -30,6 +30,7 @@ from notes.database import db, now
 bp = Blueprint("accounts", __name__)
 
 NAME = re.compile(r"[\w.-]{2,32}")
+LOCAL = re.compile(r"/(?!/)[^\\\x00-\x20\x7f]*")
 SHORTEST_PASSWORD = 8
 LONGEST_PASSWORD = 256
 WELCOME = """\
@@ -140,10 +141,11 @@ def token_hash(token: str) -> str:
 
 
 def local_path(target: str | None) -> str | None:
-    """`target` if it stays on this site. Browsers read a backslash as a slash."""
-    if target and target.startswith("/") and not target.startswith(("//", "/\\")):
-        return target
-    return None
+    """`target` if it stays on this site.
+
+    Browsers read a backslash as a slash and leave tabs and line ends out.
+    """
+    return target if target and LOCAL.fullmatch(target) else None
 
 
 def _right(row: sqlite3.Row | None, password: str) -> bool:

@@ -82,7 +82,9 @@ def test_a_guarded_page_sends_to_the_login_and_back(ada, app):
     assert back.headers["Location"] == "/notes/new?x=1"
 
 
-@pytest.mark.parametrize("target", ["//evil.example", "/\\evil.example", "https://evil.example"])
+@pytest.mark.parametrize(
+    "target", ["//evil.example", "/\\evil.example", "/%09/evil.example", "https://evil.example"]
+)
 def test_the_way_back_stays_on_this_site(ada, app, target):
     sent = Visitor(app).post(
         f"/login?next={target}", {"name": "ada", "password": PASSWORD}, form="/login"

@@ -134,15 +134,18 @@ def test_octets_that_are_no_form_are_no_error(content: bytes, size: int) -> None
 @given(
     st.dictionaries(st.text("ab ü\"'%;", min_size=1), st.text(min_size=1, max_size=20), max_size=4)
 )
-def test_what_werkzeugs_test_client_sends_comes_back(data: dict[str, str]) -> None:
+def test_what_werkzeugs_test_client_sends_is_read_as_werkzeug_reads_it(
+    data: dict[str, str],
+) -> None:
     # No empty values: it leaves out the line end between an empty value and the boundary.
     boundary, content = encode_multipart(data)
-    _, fields, _ = FormDataParser().parse(
-        io.BytesIO(content), "multipart/form-data", len(content), {"boundary": boundary}
-    )
-    assert {name: value.replace("\r\n", "\n") for name, value in fields.items()} == {
-        name: value.replace("\r\n", "\n") for name, value in data.items()
-    }
+    found = []
+    for parser in (FormDataParser(), werkzeug.formparser.FormDataParser()):
+        _, fields, _ = parser.parse(
+            io.BytesIO(content), "multipart/form-data", len(content), {"boundary": boundary}
+        )
+        found.append(list(fields.items(multi=True)))
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("name", ["cut", "no end", "no disposition", "nothing"])

@@ -296,6 +296,9 @@ class Pair:
 
     Req = Req
     FakeExchange = FakeExchange
+    call_wsgi = staticmethod(call_wsgi)
+    call_direct = staticmethod(call_direct_known)
+    environ_of = staticmethod(environ_of)
 
     def __init__(self) -> None:
         self.flask = _flask()

@@ -34,7 +34,7 @@ class SessionMixin(MutableMapping[str, Any]):
 
     new = False  # made for this request, not read from a cookie
     modified = True  # has to be stored
-    accessed = True  # was touched, so the response depends on the cookie
+    accessed = False  # was touched, so the response depends on the cookie
 
     @property
     def permanent(self) -> bool:

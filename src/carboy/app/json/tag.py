@@ -184,6 +184,8 @@ class TagDateTime(JSONTag):
 class TaggedJSONSerializer:
     """Values to tagged JSON text and back. Types are tried in `order`."""
 
+    __slots__ = ("order", "tags")
+
     default_tags: list[type[JSONTag]] = [
         TagDict,
         PassDict,

@@ -143,6 +143,15 @@ def test_the_octets_after_a_request_can_be_looked_at() -> None:
     assert connection.trailing_data == b"hello"
 
 
+def test_trailers_do_not_outlive_their_request() -> None:
+    connection = connected(chunked(b"0\r\nA: b\r\n\r\n"))
+    connection.next_event()
+    assert connection.trailers == [("a", "b")]
+    connection.whole_response(*OK)
+    connection.receive(get())
+    assert connection.trailers == []
+
+
 # -- the end of the peer's octets --------------------------------------------------------------
 
 

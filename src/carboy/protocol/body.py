@@ -89,7 +89,8 @@ class ChunkReader:
             raise RemoteProtocolError(
                 413, f"the body is larger than the {limit} bytes allowed here"
             )
-        # What is not content may be as much as the content, and so much more.
+        # Size lines may cost a few octets for each octet of content, and a fixed sum: enough for
+        # chunks of one octet, not for an extension on each of them.
         self._overhead += len(line)
         if self._overhead > self._limits.chunk_overhead + 8 * self._total:
             raise RemoteProtocolError(400, "the chunks have too many extensions for their content")

@@ -55,7 +55,6 @@ class Connection:
         "must_close",
         "reading",
         "short",
-        "trailers",
         "writing",
     )
 
@@ -70,7 +69,6 @@ class Connection:
         self.must_close = False  # after the answer; whoever drives may set it before it
         # one request
         self.head: RequestHead | None = None
-        self.trailers: Fields = []
         self.short = False  # the application gave fewer octets than its Content-Length
         self.excess = False  # or more, which were dropped
         self._reader: HeadReader | None = None
@@ -235,7 +233,6 @@ class Connection:
             return NEED_DATA
         if octets:
             return Data(octets)
-        self.trailers = chunks.trailers
         self.reading = DONE
         return Signal.END_OF_MESSAGE
 
@@ -302,6 +299,12 @@ class Connection:
     def trailing_data(self) -> bytes:
         """The octets after the present request, for whoever takes the connection over."""
         return self._buffer.peek(len(self._buffer))
+
+    @property
+    def trailers(self) -> Fields:
+        """The trailer fields of the present request, names in lower case; never headers."""
+        chunked = self.head is not None and self.head.chunked
+        return self._chunks.trailers if chunked and self._chunks is not None else []
 
     @property
     def request_line(self) -> str:

@@ -69,8 +69,8 @@ _quick_host = re.compile(rb"[A-Za-z0-9.\-]++(?::[0-9]{1,4}+|:[1-5][0-9]{4})?+").
 # Hosts that were valid once: a server is called by few names. Bounded: when full it starts anew.
 _HOSTS_SIZE = 256
 _hosts: set[bytes | None] = set()
-_host = re.compile(rb"[A-Za-z0-9.\-]++(?::[0-9]{1,4}+|:[1-5][0-9]{4})?+").fullmatch
 _host = re.compile(HOST.encode()).fullmatch
+
 _FRAMING = frozenset(
     (b"host", b"connection", b"content-length", b"transfer-encoding", b"expect", b"upgrade")
 )

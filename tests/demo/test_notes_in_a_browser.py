@@ -114,13 +114,9 @@ class Visit:
         self.page.screenshot(path=self._pictures / f"{name}.png")
 
 
-@pytest.fixture(params=["light", "dark"])
-def visit(
-    request: pytest.FixtureRequest, chromium: Browser, address: str, tmp_path: Path
-) -> Iterator[Visit]:
-    with chromium.new_context(
-        color_scheme=request.param, viewport={"width": 1280, "height": 860}
-    ) as context:
+@pytest.fixture
+def visit(chromium: Browser, address: str, tmp_path: Path) -> Iterator[Visit]:
+    with chromium.new_context(viewport={"width": 1280, "height": 860}) as context:
         yield Visit(context, address, tmp_path)
 
 
@@ -148,8 +144,10 @@ def photo(folder: Path, width: int = 480, height: int = 300) -> Path:
     return file
 
 
-def test_a_user_registers_writes_uploads_searches_and_logs_out(visit, request, tmp_path):
-    page, name = visit.page, f"ada-{request.node.callspec.id}"
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_user_registers_writes_uploads_searches_and_logs_out(visit, scheme, tmp_path):
+    page, name = visit.page, f"ada-{scheme}"
+    page.emulate_media(color_scheme=scheme)
     visit.open("/")
     expect(page.get_by_role("heading", name="Pour it in.")).to_be_visible()
     visit.picture("landing")
@@ -181,9 +179,9 @@ def test_a_user_registers_writes_uploads_searches_and_logs_out(visit, request, t
     assert {file.stem for file in tmp_path.glob("*.png")} >= {"landing", "note", "list"}
 
 
-def test_a_note_is_changed_pinned_and_deleted(visit, request):
+def test_a_note_is_changed_pinned_and_deleted(visit):
     page = visit.page
-    visit.register(f"grace-{request.node.callspec.id}")
+    visit.register("grace")
     visit.write("Balcony", "Basil", "bottle")
     page.get_by_role("link", name="Edit").click()
     page.get_by_label("Title").fill("Garden")
@@ -197,9 +195,9 @@ def test_a_note_is_changed_pinned_and_deleted(visit, request):
     assert visit.complaints == []
 
 
-def test_what_is_no_picture_is_refused_and_the_text_stays(visit, request, tmp_path):
+def test_what_is_no_picture_is_refused_and_the_text_stays(visit, tmp_path):
     page = visit.page
-    visit.register(f"mallory-{request.node.callspec.id}")
+    visit.register("mallory")
     fake = tmp_path / "fake.png"
     fake.write_text("<script>alert(1)</script>")
     visit.open("/notes/new")
@@ -221,9 +219,9 @@ def test_light_and_dark_change_by_hand_and_stay_changed(visit):
     assert visit.page.evaluate(ground) == after
 
 
-def test_every_page_fits_a_telephone(visit, request, tmp_path):
+def test_every_page_fits_a_telephone(visit, tmp_path):
     visit.page.set_viewport_size({"width": 360, "height": 740})
-    visit.register(f"ida-{request.node.callspec.id}")
+    visit.register("ida")
     visit.write("A-long-title-in-one-word-" * 4, "word" * 80, "cobalt", photo(tmp_path))
     note = visit.page.url.removeprefix(visit.address)
     for path in ("/", note, f"{note}/edit", "/account", "/nowhere"):

@@ -8,12 +8,11 @@ import re
 import secrets
 import sqlite3
 from collections.abc import Callable
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec
 
 from carboy import (
     Blueprint,
     Flask,
-    Response,
     current_app,
     flash,
     g,
@@ -43,7 +42,6 @@ This is your first note. Change it or throw it away.
 Write `code` and **strong words**, and leave links as they are: https://www.python.org"""
 
 P = ParamSpec("P")
-R = TypeVar("R")
 
 
 def install(app: Flask) -> None:
@@ -65,11 +63,11 @@ def current_user() -> sqlite3.Row | None:
     return user
 
 
-def login_required(view: Callable[P, R]) -> Callable[P, R | Response]:
+def login_required(view: Callable[P, Any]) -> Callable[P, Any]:
     """Send those who are not logged in to the login page, and then back here."""
 
     @functools.wraps(view)
-    def guarded(*args: P.args, **kwargs: P.kwargs) -> R | Response:
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
         if current_user() is None:
             back = request.full_path.rstrip("?") if request.method == "GET" else None
             return redirect(url_for("accounts.login", next=back))

@@ -78,7 +78,8 @@ class Page:
 
 def find(user_id: int, *, query: str = "", colour: str = "", number: int = 1, size: int) -> Page:
     """Notes of a user with `query` in title or body, pinned and newest first."""
-    where, values = "user_id = ?", [user_id]
+    where = "user_id = ?"
+    values: list[int | str] = [user_id]
     if query:
         pattern = "%" + query.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
         where += " AND (title LIKE ? ESCAPE '\\' OR body LIKE ? ESCAPE '\\')"

@@ -1,0 +1,188 @@
+"""The client and the builder of an application, which know its configuration and session."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from copy import copy
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from carboy.app import signals
+from carboy.app.globals import _cv_app, _cv_request
+from carboy.http.request import Request
+from carboy.testing.client import Client
+from carboy.testing.environ import EnvironBuilder as BaseBuilder
+from carboy.testing.response import TestResponse
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+    from carboy.app.app import Carboy
+    from carboy.app.sessions import SessionMixin
+
+PRESERVE = "werkzeug.debug.preserve_context"
+USER_AGENT = "Carboy"
+
+
+class EnvironBuilder(BaseBuilder):
+    """A builder with the defaults of an application.
+
+    The base URL is made of PREFERRED_URL_SCHEME, SERVER_NAME and APPLICATION_ROOT where the
+    path or the arguments do not say otherwise; JSON is the application's.
+    """
+
+    def __init__(
+        self,
+        app: Carboy,
+        path: str = "/",
+        base_url: str | None = None,
+        subdomain: str | None = None,
+        url_scheme: str | None = None,
+        *args: Any,
+        **kwargs: Any,
+    ) -> None:
+        if base_url is not None and (subdomain is not None or url_scheme is not None):
+            raise AssertionError("A base_url has a scheme and a host: pass no other ones with it.")
+        if base_url is None:
+            path, base_url = _application_url(app, path, subdomain, url_scheme)
+        self.app = app
+        super().__init__(path, base_url, *args, **kwargs)
+
+    def json_dumps(self, obj: Any, **kwargs: Any) -> str:  # type: ignore[override]
+        """JSON as the application writes it."""
+        return self.app.json.dumps(obj, **kwargs)
+
+
+def _application_url(
+    app: Carboy, path: str, subdomain: str | None, url_scheme: str | None
+) -> tuple[str, str]:
+    """Path and base URL of a request to `app`; `path` may be a whole URL."""
+    url = urlsplit(path)
+    scheme = url_scheme or url.scheme or app.config["PREFERRED_URL_SCHEME"]
+    host = url.netloc or app.config.get("SERVER_NAME") or "localhost"
+    if subdomain:
+        host = f"{subdomain}.{host}"
+    root = str(app.config["APPLICATION_ROOT"]).lstrip("/")
+    if url.netloc:
+        path = f"{url.path}?{url.query}" if "?" in path else url.path
+    return path, f"{scheme}://{host}/{root}"
+
+
+class FlaskClient(Client):
+    """A client of an application: `app.test_client()`.
+
+    In a `with` block the contexts of the last request stay, to be looked at. `environ_base`
+    is under the environ of every request.
+    """
+
+    application: Carboy
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.preserve_context = False
+        self._new_contexts: list[Any] = []
+        self._context_stack = ExitStack()
+        self.environ_base = {"REMOTE_ADDR": "127.0.0.1", "HTTP_USER_AGENT": USER_AGENT}
+
+    @contextmanager
+    def session_transaction(self, *args: Any, **kwargs: Any) -> Iterator[SessionMixin]:
+        """The session the next request will have, to be changed in a `with` block.
+
+        The arguments are those of `app.test_request_context`.
+        """
+        self._jar()
+        app = self.application
+        ctx = app.test_request_context(*args, **kwargs)
+        self._add_cookies_to_wsgi(ctx.request.environ)
+        interface = app.session_interface
+        with ctx:
+            session = interface.open_session(app, ctx.request)
+        if session is None:
+            raise RuntimeError(
+                "The session interface opened no session: set app.secret_key, or look at your"
+                " own interface's open_session."
+            )
+        yield session
+        if interface.is_null_session(session):
+            return
+        response = app.response_class()
+        with ctx:
+            interface.save_session(app, session, response)
+        self._update_cookies_from_response(
+            ctx.request.host.partition(":")[0],
+            ctx.request.path,
+            response.headers.getlist("Set-Cookie"),
+        )
+
+    def _based(self, environ: Any) -> WSGIEnvironment:
+        based = {**self.environ_base, **(environ or {})}
+        if self.preserve_context:
+            based[PRESERVE] = self._new_contexts.append
+        return based
+
+    def _request_from(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
+        if len(args) == 1 and not kwargs:
+            (arg,) = args
+            if isinstance(arg, Request):
+                arg = copy(arg)
+                arg.environ = self._based(arg.environ)
+                return arg
+            if isinstance(arg, dict):
+                arg = EnvironBuilder.from_environ(arg, app=self.application)
+            if isinstance(arg, BaseBuilder):
+                builder = copy(arg)
+                builder.environ_base = self._based(builder.environ_base)
+                return builder.get_request()
+        kwargs["environ_base"] = self._based(kwargs.get("environ_base"))
+        with EnvironBuilder(self.application, *args, **kwargs) as made:
+            return made.get_request()
+
+    def open(
+        self,
+        *args: Any,
+        buffered: bool = False,
+        follow_redirects: bool = False,
+        **kwargs: Any,
+    ) -> TestResponse:
+        """Send a request, see Client.open; the contexts of the request before it end."""
+        self._context_stack.close()
+        self._new_contexts.clear()
+        with self._watched():
+            response = super().open(
+                *args, buffered=buffered, follow_redirects=follow_redirects, **kwargs
+            )
+        response.json_module = self.application.json
+        for context in self._new_contexts:
+            self._context_stack.enter_context(context)
+        self._new_contexts.clear()
+        return response
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Collect the contexts of the direct lane, where no environ carries the wish for them."""
+        if not self.preserve_context or self.lane != "direct":
+            yield
+            return
+
+        def keep(sender: Any, **extra: Any) -> None:
+            self._new_contexts[:] = [_cv_app.get(), _cv_request.get()]
+
+        with signals.request_started.connected_to(keep, self.application):
+            yield
+
+    def __enter__(self) -> FlaskClient:
+        if self.preserve_context:
+            raise RuntimeError("This client is in a with block already; use another client.")
+        self.preserve_context = True
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.preserve_context = False
+        self._context_stack.close()

@@ -1,0 +1,201 @@
+"""A client that calls an application in the same process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from carboy.http.request import Request
+from carboy.http.response import Response
+from carboy.testing.cookies import Cookie, CookieJar
+from carboy.testing.direct import run_direct
+from carboy.testing.environ import EnvironBuilder
+from carboy.testing.redirects import REDIRECTS, followed
+from carboy.testing.response import ClientRedirectError, TestResponse, test_response_class
+from carboy.testing.run import Result, run_wsgi_app
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
+
+LANES = ("wsgi", "direct")
+
+
+class Client:
+    """Sends requests to `application` and keeps its cookies.
+
+    `response_wrapper` is mixed into the responses. `lane` is "wsgi", or "direct" to go through
+    the protocol machine and the lane without an environ, as on Carboy's own server.
+    """
+
+    def __init__(
+        self,
+        application: WSGIApplication,
+        response_wrapper: type[Response] | None = None,
+        use_cookies: bool = True,
+        allow_subdomain_redirects: bool = False,
+        lane: str = "wsgi",
+    ) -> None:
+        if lane not in LANES:
+            raise ValueError(f"There is no lane {lane!r}: choose from {', '.join(LANES)}.")
+        self.application = application
+        self.response_wrapper = test_response_class(response_wrapper)
+        self._cookies = CookieJar() if use_cookies else None
+        self.allow_subdomain_redirects = allow_subdomain_redirects
+        self.lane = lane
+
+    # -- cookies
+
+    def _jar(self) -> CookieJar:
+        if self._cookies is None:
+            raise TypeError("This client has no cookies: create it with use_cookies=True.")
+        return self._cookies
+
+    def get_cookie(self, key: str, domain: str = "localhost", path: str = "/") -> Cookie | None:
+        """The cookie of this name, domain and path, if there is one."""
+        return self._jar().get(key, domain, path)
+
+    def set_cookie(
+        self,
+        key: str,
+        value: str = "",
+        domain: str = "localhost",
+        origin_only: bool = True,
+        path: str = "/",
+        **kwargs: Any,
+    ) -> None:
+        """Keep a cookie; the further arguments are those of `dump_cookie`."""
+        self._jar().set(key, value, domain, origin_only, path, **kwargs)
+
+    def delete_cookie(self, key: str, domain: str = "localhost", path: str = "/") -> None:
+        """Forget a cookie."""
+        self._jar().delete(key, domain, path)
+
+    def _add_cookies_to_wsgi(self, environ: WSGIEnvironment) -> None:
+        """Put the cookies for this request into it; they replace a Cookie header."""
+        if self._cookies is None:
+            return
+        header = self._cookies.header_for(*_address(environ))
+        if header:
+            environ["HTTP_COOKIE"] = header
+        else:
+            environ.pop("HTTP_COOKIE", None)
+
+    def _update_cookies_from_response(
+        self, server_name: str, path: str, headers: list[str]
+    ) -> None:
+        if self._cookies is not None:
+            self._cookies.update(server_name, path, headers)
+
+    # -- requests
+
+    def run_wsgi_app(self, environ: WSGIEnvironment, buffered: bool = False) -> Result:
+        """Call the application with the client's cookies and keep those it sets."""
+        self._add_cookies_to_wsgi(environ)
+        _check_fields(environ)
+        run = run_direct if self.lane == "direct" else run_wsgi_app
+        result = run(self.application, environ, buffered)
+        self._update_cookies_from_response(*_address(environ), result[2].getlist("Set-Cookie"))
+        return result
+
+    def resolve_redirect(self, response: TestResponse, buffered: bool = False) -> TestResponse:
+        """The response to the request that `response` redirects to."""
+        builder = followed(response, response.request.environ, self.allow_subdomain_redirects)
+        with builder:
+            return self._send(builder.get_request(), buffered)
+
+    def _send(self, request: Request, buffered: bool) -> TestResponse:
+        result = self.run_wsgi_app(request.environ, buffered)
+        return self.response_wrapper(*result, request=request)
+
+    def open(
+        self,
+        *args: Any,
+        buffered: bool = False,
+        follow_redirects: bool = False,
+        **kwargs: Any,
+    ) -> TestResponse:
+        """Send a request: a builder, an environ, a request, or the arguments of EnvironBuilder.
+
+        `buffered` reads the whole body at once. With `follow_redirects` the last response is
+        returned, with the others as its `history`.
+        """
+        request = self._request_from(args, kwargs)
+        response = self._send(request, buffered)
+        if follow_redirects:
+            response = self._follow(response, buffered)
+        return response
+
+    def _request_from(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
+        if len(args) == 1 and not kwargs:
+            (arg,) = args
+            if isinstance(arg, EnvironBuilder):
+                return arg.get_request()
+            if isinstance(arg, Request):
+                arg = arg.environ
+            if isinstance(arg, dict):
+                return EnvironBuilder.from_environ(arg).get_request()
+        with EnvironBuilder(*args, **kwargs) as builder:
+            return builder.get_request()
+
+    def _follow(self, response: TestResponse, buffered: bool) -> TestResponse:
+        seen: set[tuple[str | None, int]] = set()
+        history: list[TestResponse] = []
+        while response.status_code in REDIRECTS:
+            response.make_sequence()
+            step = (response.headers.get("Location"), response.status_code)
+            if step in seen:
+                raise ClientRedirectError(
+                    f"The redirects go round: {step[0]} was already visited by a {step[1]}."
+                )
+            seen.add(step)
+            history.append(response)
+            response = self.resolve_redirect(response, buffered)
+        response.history = tuple(history)
+        return response
+
+    def get(self, *args: Any, **kw: Any) -> TestResponse:
+        """`open` with the method GET."""
+        return self.open(*args, **{**kw, "method": "GET"})
+
+    def post(self, *args: Any, **kw: Any) -> TestResponse:
+        """`open` with the method POST."""
+        return self.open(*args, **{**kw, "method": "POST"})
+
+    def put(self, *args: Any, **kw: Any) -> TestResponse:
+        """`open` with the method PUT."""
+        return self.open(*args, **{**kw, "method": "PUT"})
+
+    def delete(self, *args: Any, **kw: Any) -> TestResponse:
+        """`open` with the method DELETE."""
+        return self.open(*args, **{**kw, "method": "DELETE"})
+
+    def patch(self, *args: Any, **kw: Any) -> TestResponse:
+        """`open` with the method PATCH."""
+        return self.open(*args, **{**kw, "method": "PATCH"})
+
+    def options(self, *args: Any, **kw: Any) -> TestResponse:
+        """`open` with the method OPTIONS."""
+        return self.open(*args, **{**kw, "method": "OPTIONS"})
+
+    def head(self, *args: Any, **kw: Any) -> TestResponse:
+        """`open` with the method HEAD."""
+        return self.open(*args, **{**kw, "method": "HEAD"})
+
+    def trace(self, *args: Any, **kw: Any) -> TestResponse:
+        """`open` with the method TRACE."""
+        return self.open(*args, **{**kw, "method": "TRACE"})
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.application!r}>"
+
+
+def _address(environ: WSGIEnvironment) -> tuple[str, str]:
+    return environ["SERVER_NAME"], f"{environ['SCRIPT_NAME']}{environ['PATH_INFO']}"
+
+
+def _check_fields(environ: WSGIEnvironment) -> None:
+    """Refuse what no server would let through, wherever it was put into the environ."""
+    for key, value in environ.items():
+        if key.startswith(("HTTP_", "CONTENT_")) and not str(value).isprintable():
+            bad = [char for char in str(value) if (char < " " and char != "\t") or char == "\x7f"]
+            if bad:
+                raise ValueError(f"{key} holds the control character {bad[0]!r}: {value!r}.")

@@ -1,0 +1,189 @@
+"""The direct lane without a server: protocol machine, gateway and application in one call.
+
+What arrives is octets, as from a socket, so a request is read, refused, dispatched and its
+answer framed exactly as on Carboy's server; only the engine between them is left out.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, BinaryIO
+from urllib.parse import quote
+
+from carboy.gateway.direct import DirectGateway
+from carboy.gateway.interface import Answer, DirectApplication
+from carboy.gateway.wsgi import WsgiGateway, environ_of
+from carboy.http.closing import ClosingIterator
+from carboy.http.environ_headers import EnvironHeaders
+from carboy.http.headers import Headers
+from carboy.protocol.connection import Connection
+from carboy.protocol.errors import RemoteProtocolError
+from carboy.protocol.events import Data, RequestHead, Signal
+from carboy.protocol.limits import Limits
+from carboy.testing.environ import EnvironBuilder
+from carboy.testing.response import TestResponse
+from carboy.testing.run import Result, run_wsgi_app
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
+
+LIMITS = Limits(underscore_fields=True)
+# Of an environ, what the wire says and environ_of makes again.
+FROM_WIRE = frozenset(
+    {
+        "CONTENT_LENGTH",
+        "CONTENT_TYPE",
+        "PATH_INFO",
+        "QUERY_STRING",
+        "RAW_URI",
+        "REMOTE_ADDR",
+        "REMOTE_PORT",
+        "REQUEST_METHOD",
+        "REQUEST_URI",
+        "SCRIPT_NAME",
+        "SERVER_PROTOCOL",
+        "wsgi.input",
+    }
+)
+
+
+class DirectExchange:
+    """A request on its way through an application that no server has received."""
+
+    def __init__(self, head: RequestHead, body: bytes, extra: WSGIEnvironment) -> None:
+        self.head = head
+        self.body: BinaryIO | None = io.BytesIO(body) if body else None
+        self.body_size: int | None = len(body)
+        self.scheme = str(extra.get("wsgi.url_scheme", "http"))
+        address = extra.get("REMOTE_ADDR")
+        port = int(extra.get("REMOTE_PORT") or 0)
+        self.peer: tuple[str, int] | None = (address, port) if address else None
+        self.server: tuple[str, int | None] = (
+            extra.get("SERVER_NAME", "localhost"),
+            int(extra.get("SERVER_PORT", 80)),
+        )
+        self.match: Any = None
+        self.written: list[bytes] = []
+        self.started: tuple[str, list[tuple[str, str]]] | None = None
+        self._extra = extra
+        self._environ: dict[str, Any] | None = None
+
+    def environ(self) -> dict[str, Any]:
+        """The request as an environ, with what the test put into it besides."""
+        if self._environ is None:
+            self._environ = environ_of(self, underscores=True)
+            self._environ.update(
+                (key, value)
+                for key, value in self._extra.items()
+                if key not in FROM_WIRE and not key.startswith("HTTP_")
+            )
+        return self._environ
+
+    def start(self, status: str, headers: list[tuple[str, str]]) -> Callable[[bytes], object]:
+        """PEP 3333's imperative way of answering."""
+        self.started = (status, headers)
+        return self.written.append
+
+
+def send(app: Any, octets: bytes, environ: WSGIEnvironment | None = None) -> TestResponse:
+    """Send one raw request to `app` and give its response.
+
+    What the protocol machine refuses it answers itself. `environ` tells what the wire does not:
+    `wsgi.url_scheme`, `REMOTE_ADDR`, `SERVER_NAME` and keys of the test's own.
+    """
+    body, status, headers = _respond(app, octets, environ or {}, buffered=True)
+    line = octets.split(b"\r\n", 1)[0].decode("latin-1").split(" ")
+    with EnvironBuilder(
+        quote(line[1], safe="/?%&=") if len(line) > 1 else "/", method=line[0]
+    ) as builder:
+        return TestResponse(body, status, headers, builder.get_request())
+
+
+def run_direct(app: WSGIApplication, environ: WSGIEnvironment, buffered: bool = False) -> Result:
+    """Body, status and headers of a request given as an environ, over the direct lane.
+
+    One with a script name cannot come over the wire to an application that is served as it
+    is; it takes the WSGI lane.
+    """
+    if environ.get("SCRIPT_NAME"):
+        return run_wsgi_app(app, environ, buffered)
+    return _respond(app, raw_request(environ), environ, buffered)
+
+
+def raw_request(environ: WSGIEnvironment) -> bytes:
+    """The octets of the request that an environ describes."""
+    body: bytes = environ["wsgi.input"].read()
+    target = quote(environ["PATH_INFO"].encode("latin-1"), safe="/!$&'()*+,:;=@") or "/"
+    if environ["QUERY_STRING"]:
+        query = quote(environ["QUERY_STRING"].encode("latin-1"), safe="!$&'()*+,/:;=?@%[]")
+        target = f"{target}?{query}"
+    lines = [f"{environ['REQUEST_METHOD']} {target} {environ['SERVER_PROTOCOL']}"]
+    for name, value in EnvironHeaders(environ):
+        if name.lower() not in ("content-length", "transfer-encoding"):
+            lines.append(f"{name}: {value}")
+    if body or environ.get("CONTENT_LENGTH"):
+        lines.append(f"Content-Length: {len(body)}")
+    head = "\r\n".join(lines) + "\r\n\r\n"
+    try:
+        return head.encode("latin-1") + body
+    except UnicodeEncodeError:
+        return head.encode() + body
+
+
+def _respond(app: Any, octets: bytes, environ: WSGIEnvironment, buffered: bool) -> Result:
+    machine = Connection(LIMITS)
+    try:
+        exchange = _receive(machine, octets, environ)
+    except RemoteProtocolError as error:
+        return _split(machine.error_response(error, b""))
+    gateway = DirectGateway(app) if isinstance(app, DirectApplication) else WsgiGateway(app)
+    gateway.prepare(exchange)
+    return _result(machine, exchange, gateway.handle(exchange), buffered)
+
+
+def _receive(machine: Connection, octets: bytes, environ: WSGIEnvironment) -> DirectExchange:
+    """The exchange of a complete request; a request that ends early is refused."""
+    event = machine.receive(octets)
+    if not isinstance(event, RequestHead):
+        raise RemoteProtocolError(400, "the request ended before its head did")
+    head, body = event, []
+    while head.has_body and (event := machine.next_event()) is not Signal.END_OF_MESSAGE:
+        if not isinstance(event, Data):
+            raise RemoteProtocolError(400, "the request ended before its content did")
+        body.append(event.octets)
+    return DirectExchange(head, b"".join(body), environ)
+
+
+def _result(
+    machine: Connection, exchange: DirectExchange, answer: Answer, buffered: bool
+) -> Result:
+    """The answer as a result, after the machine has looked at what it would send."""
+    status, headers, body, close = answer
+    try:
+        if exchange.started is not None:
+            status, headers = exchange.started
+        machine.start_response(status, headers, b"")
+        chunks: Iterable[bytes] = [body] if isinstance(body, bytes) else body
+        if exchange.written:
+            chunks = [*exchange.written, *chunks]
+        if buffered:
+            chunks = list(chunks)
+    except BaseException:
+        if close is not None:
+            close()
+        raise
+    if buffered or isinstance(body, bytes):
+        if close is not None:
+            close()
+    elif close is not None:
+        chunks = ClosingIterator(chunks, close)
+    return chunks, status, Headers(headers)
+
+
+def _split(response: bytes) -> Result:
+    """Body, status and headers of an answer the machine made itself."""
+    head, _, body = response.partition(b"\r\n\r\n")
+    first, *lines = head.decode("latin-1").split("\r\n")
+    fields = [line.split(": ", 1) for line in lines]
+    return [body], first.split(" ", 1)[1], Headers([(name, value) for name, value in fields])

@@ -1,0 +1,28 @@
+"""An application on a real socket while a test runs."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from carboy.server import make_server
+
+
+@contextmanager
+def live_server(app: Any, host: str = "127.0.0.1", **options: Any) -> Iterator[str]:
+    """Serve `app` in a thread on a free port; gives the URL without a slash at its end.
+
+    The options are those of `make_server`. The server is stopped when the block ends.
+    """
+    server = make_server(host, 0, app, **options)
+    thread = threading.Thread(target=server.serve_forever, name="live server", daemon=True)
+    thread.start()
+    try:
+        # The socket listens already: a connection waits for the thread at worst.
+        yield f"http://{f'[{host}]' if ':' in host else host}:{server.port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -1,0 +1,56 @@
+"""What a test client gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from carboy.http.response import Response
+
+if TYPE_CHECKING:
+    from carboy.http.headers import Headers
+    from carboy.http.request import Request
+
+
+class ClientRedirectError(Exception):
+    """Following redirects leads in a circle, or nowhere."""
+
+
+class TestResponse(Response):
+    """A response with the request that was made, and the responses that redirected to it."""
+
+    __test__ = False  # not a test, whatever pytest thinks of its name
+
+    default_mimetype = None
+    request: Request
+    history: tuple[TestResponse, ...]
+
+    def __init__(
+        self,
+        response: Iterable[bytes],
+        status: str,
+        headers: Headers,
+        request: Request,
+        history: tuple[TestResponse, ...] = (),
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(response, status, headers, **kwargs)
+        self.request = request
+        self.history = history
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return str(self.get_data(as_text=True))
+
+
+def test_response_class(wrapper: type[Response] | None) -> type[TestResponse]:
+    """`wrapper` made a TestResponse too."""
+    if wrapper is None or wrapper is Response:
+        return TestResponse
+    if issubclass(wrapper, TestResponse):
+        return wrapper
+    return type("WrapperTestResponse", (TestResponse, wrapper), {"__test__": False})
+
+
+test_response_class.__test__ = False  # type: ignore[attr-defined]

@@ -49,9 +49,17 @@ class Exchange(Protocol):
     body: BinaryIO | None  # the whole content at its start, or the unread stream; None: empty
     body_size: int | None  # octets in `body`; None: an unread chunked stream
     scheme: str  # "http" or "https"
-    peer: tuple[str, int] | None  # address and port of the client; None on a unix socket
-    server: tuple[str, int | None]  # own name and port; (path, None) on a unix socket
     match: Any  # what Gateway.prepare found out, for Gateway.handle
+
+    @property
+    def peer(self) -> tuple[str, int] | None:
+        """Address and port of the client; None on a unix socket."""
+        ...
+
+    @property
+    def server(self) -> tuple[str, int | None]:
+        """Own name and port; (path, None) on a unix socket."""
+        ...
 
     def environ(self) -> dict[str, Any]:
         """The request as a PEP 3333 environ; made when first asked, then the same one."""

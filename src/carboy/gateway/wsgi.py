@@ -81,13 +81,26 @@ class _Errors(io.TextIOBase):
         return True
 
 
+class _EmptyInput(io.BytesIO):
+    """wsgi.input of every request without a body: nothing can be put in, closing it is nothing."""
+
+    def close(self) -> None:
+        pass
+
+    def write(self, data: object) -> int:
+        raise io.UnsupportedOperation("A request body is for reading.")
+
+
 def base_environ(threads: bool, processes: bool, software: str) -> dict[str, Any]:
     """The part of an environ that is the same for every request of a worker."""
     return {
         "SCRIPT_NAME": "",
+        "QUERY_STRING": "",
+        "SERVER_PROTOCOL": "HTTP/1.1",
         "SERVER_SOFTWARE": software,
         "wsgi.version": (1, 0),
         "wsgi.errors": _Errors(),
+        "wsgi.input": _EmptyInput(),
         "wsgi.multithread": threads,
         "wsgi.multiprocess": processes,
         "wsgi.run_once": False,
@@ -125,24 +138,27 @@ def decode_path(path: str) -> str:
     return unquote_to_bytes(path.encode("latin-1")).decode("latin-1")
 
 
-def request_variables(
-    environ: dict[str, Any], head: RequestHead, body: BinaryIO | None, size: int | None
-) -> None:
+def request_variables(environ: dict[str, Any], head: RequestHead) -> None:
     """Put into `environ` what differs between two requests with the same fields."""
     environ["REQUEST_METHOD"] = head.method
     environ["REQUEST_URI"] = environ["RAW_URI"] = head.target
     path = head.path
     environ["PATH_INFO"] = decode_path(path) if "%" in path else path
-    environ["QUERY_STRING"] = head.query
-    environ["SERVER_PROTOCOL"] = "HTTP/1.1" if head.minor else "HTTP/1.0"
-    if body is None:
-        environ["wsgi.input"] = io.BytesIO()
-    else:
-        environ["wsgi.input"] = body
-        if head.chunked and size is not None:
-            # Received and counted: for the application it is a body with a length.
-            environ["CONTENT_LENGTH"] = str(size)
-            environ.pop("HTTP_TRANSFER_ENCODING", None)
+    if head.query:
+        environ["QUERY_STRING"] = head.query
+    if not head.minor:
+        environ["SERVER_PROTOCOL"] = "HTTP/1.0"
+
+
+def body_variables(
+    environ: dict[str, Any], head: RequestHead, body: BinaryIO, size: int | None
+) -> None:
+    """Put a body into `environ`; without this it is empty."""
+    environ["wsgi.input"] = body
+    if head.chunked and size is not None:
+        # Received and counted: for the application it is a body with a length.
+        environ["CONTENT_LENGTH"] = str(size)
+        environ.pop("HTTP_TRANSFER_ENCODING", None)
 
 
 def connection_variables(
@@ -167,7 +183,9 @@ def environ_of(
     environ = base_environ(True, False, "carboy") if base is None else base.copy()
     environ.update(connection_variables(exchange.scheme, exchange.server, exchange.peer))
     environ.update(field_variables(exchange.head, underscores))
-    request_variables(environ, exchange.head, exchange.body, exchange.body_size)
+    request_variables(environ, exchange.head)
+    if exchange.body is not None:
+        body_variables(environ, exchange.head, exchange.body, exchange.body_size)
     environ["carboy.exchange"] = exchange
     return environ
 

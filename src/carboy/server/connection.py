@@ -49,7 +49,7 @@ class Connection:
     __slots__ = (
         "broken",
         "environ",
-        "environ_block",
+        "environ_tail",
         "exchange",
         "fd",
         "file",
@@ -85,7 +85,7 @@ class Connection:
         self.interest = 0  # flags the poller watches for; 0: not registered
         self.broken = False  # no octet goes out any more
         self.environ: dict[str, Any] | None = None  # of the last request, without its own part
-        self.environ_block: bytes | None = None  # the field lines it was made of
+        self.environ_tail = b""  # what followed the target there
         # for the phase
         self.phase = HEAD
         self.since = now  # monotonic seconds: when the phase began

@@ -20,6 +20,7 @@ from carboy.net.waker import Waker
 from carboy.protocol.connection import Connection as Machine
 from carboy.protocol.errors import RemoteProtocolError
 from carboy.protocol.events import Data, Event, RequestHead, Signal
+from carboy.protocol.states import Reading
 from carboy.server.answer import Access, Answering
 from carboy.server.closing import Closing
 from carboy.server.connection import (
@@ -43,6 +44,7 @@ from carboy.server.settings import Settings
 log = logging.getLogger("carboy.error")
 clock = time.monotonic
 NEED_DATA = Signal.NEED_DATA
+UNREAD = Reading.IDLE
 STUCK = 0.5  # seconds for the leader to notice the end; inside a handler it never will
 
 
@@ -264,10 +266,18 @@ class Engine:
         except RemoteProtocolError as error:
             self._closing.refuse(connection, error, clock())
             return
-        if event.__class__ is RequestHead:
-            self._begin(lead, connection, event)
+        if event.__class__ is not RequestHead or event.content_length or event.chunked:
+            self._progress(lead, connection, event)
             return
-        self._progress(lead, connection, event)
+        # What _begin does, without the call: this is nearly every request.
+        exchange = ServerExchange(event, connection, self.answering)
+        try:
+            exchange.key = self._prepare(exchange)
+        except BaseException as error:
+            self._closing.fail_early(connection, exchange, error)
+            return
+        connection.phase = IDLE
+        self._dispatch(lead, exchange)
 
     def _progress(self, lead: Lead, connection: Connection, event: Event) -> None:
         """Events up to the next that needs octets, or a complete request."""
@@ -394,7 +404,7 @@ class Engine:
         average = self._averages.get(key, 0.0)
         crew = self.crew
         exchange.began = began = clock()
-        if (slow or average > self._budget or crew.away > crew.threads) and not crew.alone:
+        if (average > self._budget or slow or crew.away > crew.threads) and not crew.alone:
             self._send_away(exchange, began)
             return
         slot = lead.slot
@@ -424,12 +434,9 @@ class Engine:
             raise Deposed from None
         if average or now - began > self._worth:
             self.learned.note(key, now - began)
-        exchange.forget_environ()
-        if (
-            whole
-            and exchange.body is None
-            and not (machine.must_close or machine.excess or machine.buffered)
-        ):
+        exchange.cached_environ = None  # each would keep the other alive
+        # UNREAD is where the machine stands when nothing is left over and it may go on.
+        if whole and machine.reading is UNREAD and exchange.body is None and not machine.excess:
             connection.since = now
         else:
             self._answered(lead, exchange, now)
@@ -479,7 +486,7 @@ class Engine:
         given_back = self._given_back
         while given_back:
             exchange = given_back.popleft()
-            exchange.forget_environ()
+            exchange.cached_environ = None
             self.crew.given_back()
             self.learned.note(exchange.key, exchange.seconds)
             self._answered(lead, exchange, clock())

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from carboy.gateway.wsgi import connection_variables, field_variables, request_variables
+from carboy.gateway.wsgi import (
+    body_variables,
+    connection_variables,
+    field_variables,
+    request_variables,
+)
 from carboy.protocol.events import RequestHead
 
 if TYPE_CHECKING:
@@ -32,31 +37,43 @@ class ServerExchange:
     unsent_head = b""  # kept back for the first piece
     seconds = 0.0  # the handler took, when run away from the leader
     deposed = False  # its thread lost the lead while running it
-    _environ: dict[str, Any] | None = None
+    cached_environ: dict[str, Any] | None = None  # until the answer is finished
 
     def __init__(self, head: RequestHead, connection: Connection, answering: Answering) -> None:
         self.head = head
         self.connection = connection
         self.answering = answering
-        self.peer = connection.peer
-        self.server = connection.server
+
+    @property
+    def peer(self) -> tuple[str, int] | None:
+        """Address and port of the client; None on a unix socket."""
+        return self.connection.peer
+
+    @property
+    def server(self) -> tuple[str, int | None]:
+        """Own name and port; path and None on a unix socket."""
+        return self.connection.server
 
     def environ(self) -> dict[str, Any]:
         """The request as a PEP 3333 environ; made when first asked, then the same one."""
-        environ = self._environ
+        environ = self.cached_environ
         if environ is None:
             head = self.head
             connection = self.connection
             template = connection.environ
-            # A client sends the same fields again and again on one connection.
-            if template is None or connection.environ_block != head.block:
-                template = self._template()
-            environ = self._environ = template.copy()
-            request_variables(environ, head, self.body, self.body_size)
+            # A client sends the same fields again and again on one connection: all that follows
+            # the target is compared at once.
+            tail = head.octets[len(head.method) + len(head.target) + 1 :]
+            if template is None or connection.environ_tail != tail or not tail:
+                template = self._template(tail)
+            environ = self.cached_environ = template.copy()
+            request_variables(environ, head)
+            if self.body is not None:
+                body_variables(environ, head, self.body, self.body_size)
             environ["carboy.exchange"] = self
         return environ
 
-    def _template(self) -> dict[str, Any]:
+    def _template(self, tail: bytes) -> dict[str, Any]:
         connection = self.connection
         answering = self.answering
         template = {
@@ -65,17 +82,13 @@ class ServerExchange:
             "wsgi.early_hints": connection.early_hints,
             **field_variables(self.head, answering.settings.limits.underscore_fields),
         }
-        connection.environ_block = self.head.block
+        connection.environ_tail = tail
         connection.environ = template
         return template
 
     def start(self, status: str, headers: Headers) -> Callable[[bytes], object]:
         """Send a head before the body is known; gives `write` (PEP 3333)."""
         return self.answering.start(self, status, headers)
-
-    def forget_environ(self) -> None:
-        """The answer is finished: the two no longer keep each other alive."""
-        self._environ = None
 
     def request_line(self) -> str:
         """As the client wrote it, for logs."""

@@ -69,7 +69,7 @@ def _encoded(name: str) -> str | None:
 def host_is_trusted(hostname: str | None, trusted_list: Iterable[str] | None = None) -> bool:
     """Whether a host stands in the list; one that begins with a dot means all below it too.
 
-    A port counts only where the entry has one. Any valid host is trusted without a list.
+    Ports do not count. Any valid host is trusted without a list.
     """
     parts = _split(hostname) if hostname else None
     if parts is None:
@@ -78,14 +78,13 @@ def host_is_trusted(hostname: str | None, trusted_list: Iterable[str] | None = N
         return True
     if isinstance(trusted_list, str):
         trusted_list = [trusted_list]
-    return any(_matches(hostname or "", parts[0], entry) for entry in trusted_list)
+    return any(_matches(parts[0], entry) for entry in trusted_list)
 
 
-def _matches(host: str, name: str, entry: str) -> bool:
+def _matches(name: str, entry: str) -> bool:
     below = entry.startswith(".")
-    wanted = _encoded(entry[1:] if below else entry)
-    if not wanted:
+    encoded = _encoded(entry[1:] if below else entry)
+    parts = _split(encoded) if encoded else None
+    if parts is None:
         return False
-    with_port = _split(wanted)
-    found = host if with_port is not None and with_port[1] is not None else name
-    return found == wanted or (below and found.endswith(f".{wanted}"))
+    return name == parts[0] or (below and name.endswith(f".{parts[0]}"))

@@ -208,11 +208,7 @@ def send_from_directory(
     # As send_file does: a relative directory is meant from the application's root.
     if "_root_path" in kwargs:
         found = str(Path(kwargs["_root_path"], found))
-    try:
-        is_file = Path(found).is_file()
-    except ValueError:
-        # A name no file system can have.
-        raise NotFound from None
-    if not is_file:
+    # Not Path.is_file: that raises for a name no file system can have.
+    if not os.path.isfile(found):  # noqa: PTH113
         raise NotFound
     return send_file(found, environ, **kwargs)

@@ -137,8 +137,11 @@ def is_application(thing: Any) -> bool:
 
 
 def is_flask_like(thing: Any) -> bool:
-    """Whether it is an application object of Carboy's or of Flask's kind."""
-    return not inspect.isclass(thing) and hasattr(thing, "wsgi_app") and hasattr(thing, "url_map")
+    """Whether it is an application object of Carboy's or of Flask's kind.
+
+    Asked of its type first: a proxy such as `request` cannot be asked outside a request.
+    """
+    return hasattr(type(thing), "wsgi_app") and hasattr(thing, "url_map")
 
 
 def _plain_callable(thing: Any) -> bool:

@@ -49,6 +49,8 @@ class CarboyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         names = set(super().list_commands(ctx))
+        if "env_file" not in ctx.params:  # --help comes before what was not given
+            config.load_env(None, Path.cwd())
         try:
             commands = application_commands(ctx)
         except click.ClickException as problem:
@@ -131,7 +133,7 @@ def make_group() -> CarboyGroup:
                 help="Set variables from this file; wins over .env, .carboyenv and .flaskenv.",
             ),
             click.Option(
-                ["--app", "-A"], envvar="CARBOY_APP", metavar="APP",
+                ["--app", "-A"], is_eager=True, envvar="CARBOY_APP", metavar="APP",
                 help="The application: MODULE:NAME, MODULE:FACTORY(…) or a file.",
             ),
             click.Option(

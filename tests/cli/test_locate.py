@@ -1,0 +1,188 @@
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from carboy.cli import locate
+from carboy.cli.locate import BrokenApplication, NoApplication, Spec
+
+APP = "def {name}(environ, start_response):\n    return []\n"
+
+
+@pytest.fixture
+def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], str]]:
+    """Writes a module into a folder that is the current one, and forgets its import after."""
+    before = set(sys.modules)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def write(path: str, text: str) -> str:
+        file = tmp_path / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        return path
+
+    yield write
+    for name in set(sys.modules) - before:
+        if str(getattr(sys.modules[name], "__file__", "")).startswith(str(tmp_path)):
+            del sys.modules[name]
+
+
+Write = Callable[[str, str], str]
+
+
+@pytest.mark.parametrize(
+    ("text", "spec"),
+    [
+        ("a", Spec("a")),
+        ("a.b:c", Spec("a.b", "c")),
+        ("a/b.py", Spec("a/b.py")),
+        ("a:f('x:y')", Spec("a", "f('x:y')")),
+    ],
+)
+def test_a_name_is_split_at_its_first_colon(text: str, spec: Spec) -> None:
+    assert locate.parse(text) == spec
+
+
+def test_nothing_behind_a_colon_is_an_error() -> None:
+    with pytest.raises(NoApplication, match="ends with a colon"):
+        locate.parse("a:")
+
+
+def test_the_argument_goes_before_the_variables_and_they_before_the_files(tmp_path: Path) -> None:
+    both = {"CARBOY_APP": "c", "FLASK_APP": "f"}
+    assert locate.choose("given", both, tmp_path) == "given"
+    assert locate.choose(None, both, tmp_path) == "c"
+    assert locate.choose(None, {"FLASK_APP": "f"}, tmp_path) == "f"
+    (tmp_path / "app.py").touch()
+    assert locate.choose(None, {}, tmp_path) == "app.py"
+    (tmp_path / "wsgi.py").touch()
+    assert locate.choose(None, {}, tmp_path) == "wsgi.py"
+
+
+def test_without_anything_the_error_says_how_to_name_one(tmp_path: Path) -> None:
+    with pytest.raises(NoApplication, match="carboy run MODULE:NAME"):
+        locate.choose(None, {}, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["app", "application"])
+def test_a_callable_of_the_usual_name_is_found(write: Write, name: str) -> None:
+    write("located.py", APP.format(name=name))
+    assert locate.load("located").__name__ == name
+
+
+def test_the_single_application_object_is_found_under_any_name(write: Write) -> None:
+    write(
+        "located.py", "class Site:\n wsgi_app = url_map = 1\n def __call__(s, e, r): 1\nx = Site()"
+    )
+    assert type(locate.load("located")).__name__ == "Site"
+
+
+def test_several_application_objects_have_to_be_named(write: Write) -> None:
+    text = "class Site:\n wsgi_app = url_map = 1\n def __call__(s, e, r): 1\nx = Site()\ny = Site()"
+    write("located.py", text)
+    with pytest.raises(NoApplication, match="located:x or located:y"):
+        locate.load("located")
+    assert locate.load("located:y") is sys.modules["located"].y
+
+
+@pytest.mark.parametrize("name", ["create_app", "make_app"])
+def test_a_factory_of_the_usual_name_is_called(write: Write, name: str) -> None:
+    write("located.py", f"def {name}():\n def made(environ, start): 1\n return made")
+    assert locate.load("located").__name__ == "made"
+    assert locate.load(f"located:{name}").__name__ == "made"
+
+
+def test_a_factory_gets_the_literals_behind_it(write: Write) -> None:
+    text = "def build(a, b=0):\n def made(environ, start): 1\n made.got = a, b\n return made"
+    write("located.py", text)
+    assert locate.load('located:build("x:y", b=[1, None])').got == ("x:y", [1, None])
+
+
+@pytest.mark.parametrize("path", ["located.py", "./located.py", "located"])
+def test_a_file_is_named_by_path_or_module(write: Write, path: str) -> None:
+    write("located.py", APP.format(name="app"))
+    assert callable(locate.load(path))
+
+
+def test_a_file_in_a_package_is_imported_as_part_of_it(write: Write) -> None:
+    write("src/pack/__init__.py", "")
+    write("src/pack/sub/__init__.py", "from .. import __name__ as top\n")
+    write("src/pack/sub/web.py", "from . import top\n" + APP.format(name="app"))
+    assert locate.load("src/pack/sub/web.py").__module__ == "pack.sub.web"
+    assert locate.load(f"src{os.sep}pack{os.sep}sub/web.py:app").__module__ == "pack.sub.web"
+
+
+def test_an_attribute_of_an_attribute_is_found(write: Write) -> None:
+    write("located.py", "class holder:\n @staticmethod\n def web(environ, start): 1")
+    assert locate.load("located:holder.web").__name__ == "web"
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("locatd", "Did you mean 'located'"),
+        ("located:ap", "Did you mean 'app'"),
+        ("located:number", "is 3, and that is no application"),
+        ("located:number()", "leave the parentheses out"),
+        ("located:build", r'needs.*located:build\("value"\)'),
+        ("located:build(open)", "have to be literals"),
+        ("located:app or 1", r"neither NAME nor FACTORY"),
+        ("located:nothing()", "returned None"),
+        ("missing.py", "no file missing.py"),
+    ],
+)
+def test_what_cannot_be_found_is_answered_with_what_to_do(
+    write: Write, text: str, part: str
+) -> None:
+    write(
+        "located.py",
+        APP.format(name="app") + "number = 3\ndef build(a): 1\ndef nothing(): pass\n",
+    )
+    with pytest.raises(NoApplication, match=part):
+        locate.load(text)
+
+
+def test_a_module_without_an_application_says_what_was_looked_for(write: Write) -> None:
+    write("located.py", "x = 1\n")
+    with pytest.raises(NoApplication, match="app or application.*create_app or make_app"):
+        locate.load("located")
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        (
+            "def f():\n    return {}['x']\nf()\n",
+            r"KeyError: 'x'(.|\n)*Correct .*located\.py, line 2",
+        ),
+        ("import not_installed_at_all\n", "pip install"),
+        ("def f(:\n", r"Correct the syntax in .*located\.py, line 1"),
+        ("import sys\nsys.exit(3)\n", "if __name__ == "),
+        ("import json\njson.loads('{')\n", r"frames of libraries are left out(.|\n)*line 2"),
+        ("def create_app():\n    raise RuntimeError('no database')\n", "no database"),
+    ],
+    ids=["error", "module", "syntax", "exit", "library", "factory"],
+)
+def test_an_error_of_the_application_shows_its_own_frames_and_what_to_do(
+    write: Write, text: str, part: str
+) -> None:
+    write("located.py", text)
+    with pytest.raises(BrokenApplication, match=part) as raised:
+        locate.load("located")
+    shown = str(raised.value)
+    assert "importlib" not in shown
+    assert "carboy/cli" not in shown
+    assert "json/decoder.py" not in shown
+
+
+def test_all_frames_are_shown_when_asked_for(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CARBOY_FULL_TRACEBACK", "1")
+    write("located.py", "import json\njson.loads('{')\n")
+    with pytest.raises(BrokenApplication, match=r"json/decoder\.py"):
+        locate.load("located")

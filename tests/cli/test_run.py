@@ -1,0 +1,299 @@
+"""`carboy run` in processes of its own, and where its options come from."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from carboy.cli import config, run
+from carboy.cli.main import make_group
+from carboy.cli.options import listening, names_of, tuning
+from carboy.server.worker import Plan
+from running import PATIENCE, Running
+
+HELLO = """
+import os
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [os.environ.get("GREETING", "hello").encode()]
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "app.py").write_text(HELLO)
+    monkeypatch.chdir(tmp_path)
+    for name in list(os.environ):
+        if name.startswith(("CARBOY_", "FLASK_")):
+            monkeypatch.delenv(name)
+    return tmp_path
+
+
+def planned(monkeypatch: pytest.MonkeyPatch, *args: str) -> tuple[Plan, str]:
+    """What `carboy run` would do, and for which application; nothing is served."""
+    plans: list[tuple[Plan, str]] = []
+
+    def start(plan: Plan, load: object, watcher: object) -> int:
+        plans.append((plan, watcher.name))  # type: ignore[attr-defined]
+        return 0
+
+    monkeypatch.setattr(run, "start", start)
+    result = CliRunner().invoke(make_group(), args, catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return plans[0]
+
+
+def refused(*args: str) -> str:
+    result = CliRunner().invoke(make_group(), args, catch_exceptions=False)
+    assert result.exit_code != 0
+    return result.output
+
+
+def test_it_serves_app_py_of_the_folder_on_port_8000_of_this_machine(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plan, name = planned(monkeypatch, "run")
+    assert name == "app.py"
+    assert [str(address) for address in plan.addresses] == ["127.0.0.1:8000"]
+    assert (plan.workers, plan.access_log) == (1, True)
+
+
+def test_options_reach_the_settings(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan, _ = planned(
+        monkeypatch, "run", "app", "-h", "::1", "-p", "81", "-b", "unix:/x", "-w", "3", "-t", "7",
+        "--keepalive", "5", "--no-access-log", "--limit-body", "10MiB", "--spool-limit", "1k",
+        "--no-sendfile", "--poller", "selectors", "--socket-mode", "660",
+    )  # fmt: skip
+    assert [str(address) for address in plan.addresses] == ["[::1]:81", "unix:/x"]
+    assert (plan.workers, plan.settings.threads, plan.access_log) == (3, 7, False)
+    assert plan.settings.keepalive_timeout == 5.0
+    assert plan.settings.limits.body == 10 * 1024**2
+    assert plan.settings.spool_limit == 1024
+    assert (plan.settings.sendfile, plan.settings.poller) == (False, "selectors")
+    assert plan.socket_mode == 0o660
+
+
+def test_the_command_line_goes_before_variables_and_they_before_the_project(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "pyproject.toml").write_text(
+        '[tool.carboy]\napp = "app"\nport = 1\nthreads = 2\nkeepalive-timeout = 3\nworkers = 4\n'
+        'access-log = false\nlimit-body = "4k"\n'
+    )
+    below = folder / "below"
+    below.mkdir()
+    monkeypatch.chdir(below)
+    monkeypatch.setenv("CARBOY_PORT", "10")
+    monkeypatch.setenv("CARBOY_THREADS", "20")
+    plan, name = planned(monkeypatch, "run", "-p", "100")
+    assert name == "app"
+    assert plan.addresses[0].port == 100
+    assert plan.settings.threads == 20
+    assert plan.settings.keepalive_timeout == 3
+    assert plan.settings.limits.body == 4096
+    assert (plan.workers, plan.access_log) == (4, False)
+
+
+def test_every_option_of_run_has_a_variable_and_a_key() -> None:
+    parameters = [*listening(), *tuning()]
+    for parameter in parameters:
+        assert parameter.envvar == f"CARBOY_{parameter.name.upper()}"
+    assert len(set(names_of(parameters))) == len(parameters) > 35
+
+
+def test_bind_may_be_a_list_in_the_project(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "pyproject.toml").write_text('[tool.carboy]\nbind = ["unix:/a", "127.0.0.1:1"]\n')
+    plan, _ = planned(monkeypatch, "run")
+    assert [str(address) for address in plan.addresses] == ["unix:/a", "127.0.0.1:1"]
+
+
+def test_an_unknown_key_of_the_project_is_an_error_with_the_nearest(folder: Path) -> None:
+    (folder / "pyproject.toml").write_text("[tool.carboy]\nkeep-alive-timeout = 3\n")
+    output = refused("run")
+    assert "'keep-alive-timeout'" in output
+    assert "Did you mean 'keepalive_timeout'" in output
+
+
+def test_a_project_file_that_cannot_be_read_is_an_error(folder: Path) -> None:
+    (folder / "pyproject.toml").write_text("[tool\n")
+    assert "cannot be read" in refused("run")
+
+
+@pytest.mark.parametrize(
+    ("args", "part"),
+    [
+        (("-b", "nowhere"), "HOST:PORT"),
+        (("-w", "0"), "neither a number from 1 up nor 'auto'"),
+        (("-t", "0"), "threads has to be at least 1"),
+        (("-p", "70000"), "65535"),
+        (("--limit-body", "much"), "512k or 10MiB"),
+        (("--umask", "9"), "permission bits"),
+    ],
+)
+def test_a_wrong_value_is_an_error_with_the_right_forms(
+    folder: Path, args: tuple[str, ...], part: str
+) -> None:
+    assert part in refused("run", *args)
+
+
+def test_dotenv_files_set_variables_but_never_over_real_ones(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("A", "B", "C", "D"):
+        monkeypatch.setenv(f"TRIED_{name}", "")
+        monkeypatch.delenv(f"TRIED_{name}")
+    monkeypatch.setenv("TRIED_D", "real")
+    (folder / ".env").write_text("TRIED_A=env\nTRIED_B=env\nTRIED_D=env\n")
+    (folder / ".flaskenv").write_text("TRIED_A=flask\nTRIED_C=flask\n")
+    (folder / "other").write_text("TRIED_B=other\n")
+    config.load_env("other", folder)
+    values = [os.environ[f"TRIED_{name}"] for name in "ABCD"]
+    assert values == ["env", "other", "flask", "real"]
+
+
+def test_a_variable_of_a_dotenv_file_counts_as_an_option(folder: Path) -> None:
+    (folder / ".carboyenv").write_text("CARBOY_PORT=0\nGREETING=from the file\n")
+    with Running("run", cwd=folder) as server:
+        assert server.get() == (200, b"from the file")
+
+
+def test_dotenv_files_can_be_left_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / ".env").write_text("TRIED_E=1\n")
+    monkeypatch.setenv("FLASK_SKIP_DOTENV", "1")
+    assert config.load_env(None, folder) == []
+
+
+def test_the_banner_is_plain_text_without_a_terminal(folder: Path) -> None:
+    with Running("run", "-p", "0", "-w", "2", "-t", "3", cwd=folder) as server:
+        host, port = server.address()
+        server.line("Ctrl+C stops it")
+        assert server.err == [
+            "Carboy 0.1.0 serves app.py\n",
+            f"http://{host}:{port}/\n",
+            f"2 workers × 3 threads, Python {sys.version.split()[0]}, pid {server.pid}\n",
+            "Ctrl+C stops it\n",
+        ]
+        assert server.stop(signal.SIGINT) == 0
+        assert server.err[-1] == "Stopped.\n"
+
+
+@pytest.mark.parametrize("no_color", ["", "1"])
+def test_a_terminal_shows_a_bottle_and_colours_unless_they_are_not_wanted(
+    folder: Path, no_color: str
+) -> None:
+    master, slave = pty.openpty()
+    env = {**os.environ, "NO_COLOR": no_color, "PYTHONIOENCODING": "utf-8"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "carboy", "run", "-p", "0"],
+        cwd=folder, env=env, stdout=slave, stderr=slave, stdin=slave,
+    )  # fmt: skip
+    os.close(slave)
+    shown = b""
+    try:
+        while b"Ctrl+C" not in shown:
+            assert select.select([master], [], [], PATIENCE)[0]
+            shown += os.read(master, 4096)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(PATIENCE) == 0
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master)
+    assert "╰─────╯" in shown.decode(errors="ignore")
+    assert (b"\x1b[" in shown) is not bool(no_color)
+
+
+def test_ctrl_c_says_what_it_waits_for(folder: Path) -> None:
+    os.mkfifo(folder / "gate")
+    (folder / "slow.py").write_text(
+        "import os\ndef app(environ, start):\n os.write(1, b'in\\n')\n"
+        " open('gate').read()\n start('200 OK', [])\n return [b'done']\n"
+    )
+    with Running("run", "slow", "-p", "0", cwd=folder) as server:
+        connection = server.connect()
+        connection.request("GET", "/")
+        server.line("in\n")
+        server.send(signal.SIGINT)
+        server.line("Finishing a request; Ctrl+C again stops at once.")
+        (folder / "gate").write_text("")
+        assert connection.getresponse().read() == b"done"
+        connection.close()
+        assert server.wait() == 0
+
+
+def test_ctrl_c_while_the_application_is_loading_is_quiet(folder: Path) -> None:
+    os.mkfifo(folder / "gate")
+    (folder / "slow.py").write_text("import os\nos.write(1, b'in\\n')\nopen('gate').read()\n")
+    with Running("run", "slow", "-p", "0", cwd=folder) as server:
+        server.line("in\n")
+        assert server.stop(signal.SIGINT) in (1, 130)
+        assert "Traceback" not in server.text()
+
+
+def test_a_broken_application_is_told_with_its_own_frames_only(folder: Path) -> None:
+    (folder / "broken.py").write_text("import json\njson.loads('{')\n")
+    with Running("run", "broken", "-p", "0", cwd=folder) as server:
+        assert server.wait() == 1
+        text = server.text()
+        assert text.count("JSONDecodeError") == 1
+        assert "broken.py" in text and "decoder.py" not in text and "carboy/" not in text
+
+
+DJANGO = """
+import os
+from django.conf import settings
+from django.core.wsgi import get_wsgi_application
+from django.http import HttpResponse
+from django.urls import path
+settings.configure(SECRET_KEY="x", ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"])
+urlpatterns = [path("", lambda request: HttpResponse(f"django {request.method}"))]
+application = get_wsgi_application()
+"""
+FALCON = """
+import falcon
+class Hello:
+    def on_get(self, request, response):
+        response.text = "falcon " + request.method
+application = falcon.App()
+application.add_route("/", Hello())
+"""
+FLASK = """
+from flask import Flask, request
+site = Flask(__name__)
+@site.get("/")
+def hello():
+    return f"flask {request.method}"
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("django", DJANGO), ("falcon", FALCON), ("flask", FLASK)]
+)
+def test_real_applications_run_unchanged(folder: Path, name: str, text: str) -> None:
+    (folder / "wsgi.py").write_text(text)
+    with Running("run", "-p", "0", "-w", "2", cwd=folder) as server:
+        assert server.get() == (200, f"{name} GET".encode())
+        assert server.stop() == 0
+
+
+def test_a_foreign_application_is_served_without_loading_the_framework(folder: Path) -> None:
+    (folder / "look.py").write_text(
+        "import sys\ndef app(environ, start):\n start('200 OK', [])\n"
+        " return [repr([n for n in ('carboy.app', 'jinja2', 'carboy.http') if n in sys.modules])"
+        ".encode()]\n"
+    )
+    with Running("run", "look", "-p", "0", cwd=folder) as server:
+        assert server.get() == (200, b"[]")
+
+
+def test_the_group_is_a_click_command() -> None:
+    assert isinstance(make_group(), click.Group)

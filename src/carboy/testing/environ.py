@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json as _json
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import IO, TYPE_CHECKING, Any, Self
 from urllib.parse import quote, unquote_to_bytes, urlencode, urlsplit, urlunsplit
 
@@ -135,7 +135,7 @@ class EnvironBuilder:
             if self.content_length is None:
                 self.content_length = len(data)
             return
-        for name, value in iter_multi_items(data):
+        for name, value in _fields(data):
             if isinstance(value, tuple):
                 self.files.add_file(name, *value)
             elif hasattr(value, "read") or isinstance(value, FileStorage):
@@ -431,3 +431,13 @@ def _server(environ: WSGIEnvironment) -> str:
 
 # Request.from_values takes the arguments of a builder; the http room does not know this one.
 _request.environ_builder = EnvironBuilder
+
+
+def _fields(data: Any) -> Iterator[tuple[str, Any]]:
+    """Names and values; a list is several of one name, a tuple is one file."""
+    if not isinstance(data, Mapping) or hasattr(data, "getlist"):
+        yield from iter_multi_items(data)
+        return
+    for name, value in data.items():
+        for one in value if isinstance(value, list) else [value]:
+            yield name, one

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import logging
 import socket
 import threading
@@ -80,6 +81,36 @@ def test_pipelined_requests_are_answered_in_order_when_the_crew_runs_them(poller
         )
     places = [octets.index(b"\r\n\r\n/%dHTTP" % n) for n in range(10)]
     assert places == sorted(places)
+
+
+def test_thousands_of_pipelined_requests_need_no_deeper_stack(poller: str) -> None:
+    with served(hello, poller=poller) as live:
+        octets = live.ask(GET * 3000 + LAST)
+    assert answers(octets) == 3001
+
+
+def test_one_that_pipelines_does_not_keep_others_waiting() -> None:
+    order: list[str] = []
+    go = threading.Event()
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        order.append(environ["PATH_INFO"])
+        if environ["PATH_INFO"] == "/first":
+            go.wait(20)
+        return hello(environ, start_response)
+
+    with served(app, threads=1) as live, live.client() as many, live.client() as one:
+        many.send(
+            b"GET /first HTTP/1.1\r\nHost: a\r\n\r\n"
+            + b"GET /many HTTP/1.1\r\nHost: a\r\n\r\n" * 500
+            + LAST
+        )
+        eventually(lambda: order)
+        one.request("GET", "/one")
+        go.set()
+        one.reply()
+        many.rest()
+    assert order.index("/one") < 100
 
 
 def test_a_request_may_come_octet_by_octet(poller: str) -> None:
@@ -405,6 +436,98 @@ def test_a_stuck_handler_does_not_outlast_the_graceful_time(
         assert "GET /stuck HTTP/1.1" in caplog.text
     finally:
         go.set()
+
+
+class WithoutDescriptors(socket.socket):
+    """A listener whose process has run out of descriptors for a while."""
+
+    failures = 3
+
+    def accept(self) -> Any:
+        if self.failures:
+            self.failures -= 1
+            raise OSError(errno.EMFILE, "Too many open files")
+        return super().accept()
+
+
+def test_accepting_pauses_while_there_is_no_descriptor(
+    poller: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    listener = WithoutDescriptors(fileno=listen_tcp("127.0.0.1", 0).detach())
+    with served(hello, listener=listener, poller=poller) as live:
+        assert live.get().status == 200
+    assert listener.failures == 0
+    assert caplog.text.count("Too many open files") == 1  # one line, not one for each try
+
+
+def test_the_engine_is_idle_while_every_connection_is_taken(poller: str) -> None:
+    """Nobody is refused and nothing spins: the turns of a second can be counted."""
+    go = threading.Event()
+    turns = 0
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        go.wait(20)
+        return hello(environ, start_response)
+
+    with served(app, poller=poller, connections=1) as live:
+        wait = live.engine.poller.wait
+
+        def counted(timeout: float) -> Any:
+            nonlocal turns
+            turns += 1
+            return wait(timeout)
+
+        live.engine.poller.wait = counted
+        with live.client() as first, live.client() as second:
+            first.send(GET)
+            second.send(GET)
+            eventually(lambda: live.engine.door.paused)
+            before = turns
+            go.wait(0.3)
+            assert turns - before < 100
+            go.set()
+            assert first.reply().status == 200
+            assert second.reply().status == 200
+
+
+def test_a_client_may_close_its_half_and_still_gets_its_answer(poller: str) -> None:
+    with served(hello, poller=poller) as live, live.client() as client:
+        client.send(GET)
+        client.sock.shutdown(socket.SHUT_WR)
+        assert client.rest().endswith(b"\r\n\r\nhello")
+
+
+def test_a_reset_is_nothing_to_complain_about(
+    poller: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with served(hello, poller=poller) as live:
+        for octets in (b"", GET[:10], GET):
+            with live.client() as client:
+                client.send(octets)
+                linger = b"\1\0\0\0\0\0\0\0"
+                client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        eventually(lambda: not live.engine.connections)
+        assert live.get().status == 200
+    assert caplog.text == ""
+
+
+def test_a_client_that_leaves_while_its_request_runs_is_let_go(poller: str) -> None:
+    go = threading.Event()
+    inside = threading.Event()
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        if environ["PATH_INFO"] == "/wait":
+            inside.set()
+            go.wait(20)
+        return hello(environ, start_response)
+
+    with served(app, poller=poller) as live:
+        with live.client() as client:
+            client.request("GET", "/wait")
+            assert inside.wait(10)
+        assert live.get().status == 200
+        go.set()
+        eventually(lambda: not live.engine.connections)
 
 
 def test_ipv6_is_served() -> None:

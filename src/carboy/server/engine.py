@@ -86,6 +86,7 @@ class Engine:
         self._read_size = settings.read_size
         self._waker = Waker()
         self._given_back: deque[ServerExchange] = deque()
+        self._pipelined: deque[Connection] = deque()  # another request of theirs is here
         self._next_tick = 0.0
         self._failure: BaseException | None = None
         # how it ends
@@ -177,7 +178,7 @@ class Engine:
 
     def _turn(self, lead: Lead) -> None:
         """Wait until something is ready and serve it."""
-        events = self.poller.wait(self._patience())
+        events = self.poller.wait(0.0 if self._pipelined else self._patience())
         now = clock()
         if now >= self._next_tick:
             self._tick(now)
@@ -192,6 +193,8 @@ class Engine:
                 self._read(lead, connection)
             else:
                 self._continue(lead, connection, flags, now)
+        if self._pipelined:
+            self._go_on(lead)
 
     def _patience(self) -> float:
         """Seconds to the next look at the clock; for ever when nothing can run out."""
@@ -528,11 +531,23 @@ class Engine:
         if connection.interest != READ:
             self._closing.watch(connection, READ)
         if machine.buffered:
+            self._pipelined.append(connection)
+
+    def _go_on(self, lead: Lead) -> None:
+        """One more request of every connection that has pipelined.
+
+        Not done right after the answer before: thousands fit into one read, and each would lie
+        a few calls deeper on the stack, while all other connections wait.
+        """
+        for _ in range(len(self._pipelined)):
+            connection = self._pipelined.popleft()
+            if connection.phase is not IDLE:
+                continue
             try:
-                event = machine.next_event()
+                event = connection.machine.next_event()
             except RemoteProtocolError as error:
-                self._closing.refuse(connection, error, now)
-                return
+                self._closing.refuse(connection, error, clock())
+                continue
             self._progress(lead, connection, event)
 
     def _write(self, lead: Lead, connection: Connection, now: float) -> None:

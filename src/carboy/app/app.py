@@ -104,6 +104,7 @@ class Carboy(Scaffold):
     )
 
     _got_first_request = False
+    _auto_reload: bool | None = None
     _plan_made: direct.Plan | None = None
 
     def __init__(
@@ -208,8 +209,11 @@ class Carboy(Scaffold):
     @debug.setter
     def debug(self, value: bool) -> None:
         self.config["DEBUG"] = value
-        if self.config["TEMPLATES_AUTO_RELOAD"] is None and "jinja_env" in self.__dict__:
-            self.jinja_env.auto_reload = value
+        if self.config["TEMPLATES_AUTO_RELOAD"] is None:
+            # Decided now, whatever the key says when the environment is made later.
+            self._auto_reload = value
+            if "jinja_env" in self.__dict__:
+                self.jinja_env.auto_reload = value
 
     def make_config(self, instance_relative: bool = False) -> Config:
         """The configuration with its defaults; called by the constructor."""

@@ -14,7 +14,7 @@ from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from carboy.app import signals
-from carboy.app.globals import Undo, _cv_app, _cv_request
+from carboy.app.globals import Undo, _cv, _cv_app, _cv_request
 from carboy.http.exceptions import HTTPException
 from carboy.http.properties import lazy
 
@@ -372,7 +372,8 @@ class DirectContext(RequestContext):
     @property
     def _cv_tokens(self) -> list[Any]:  # type: ignore[override]
         if self._tokens is None:
-            self._tokens = [(Undo(None, None), self.app_ctx)]
+            pushed = _cv.get() is self  # by the lane, and not popped yet
+            self._tokens = [(Undo(None, None), self.app_ctx)] if pushed else []
         return self._tokens
 
     def copy(self) -> RequestContext:

@@ -254,6 +254,8 @@ def handle(app: Carboy, exchange: Exchange) -> Answer:
             request = ctx.__dict__.get("request")
             if request is not None:
                 _release(request)
+            if ctx._app_ctx is not None:
+                ctx._app_ctx._cv_tokens.clear()
             _cv.set(None)
         else:
             dispatch.finish(app, ctx, failed)

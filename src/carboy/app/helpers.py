@@ -17,6 +17,7 @@ from carboy.http.send_file import send_from_directory as _send_from_directory
 from carboy.http.utils import redirect as _redirect
 
 if TYPE_CHECKING:
+    from carboy.app.context import AppContext, RequestContext
     from carboy.app.wrappers import Response
     from carboy.http.response import Response as BaseResponse
 
@@ -67,21 +68,20 @@ def stream_with_context(generator_or_function: Any) -> Any:
             return stream_with_context(generator_or_function(*args, **kwargs))
 
         return update_wrapper(decorated, generator_or_function)
-    kept = _in_context(source)
-    next(kept)  # take the contexts now, while they are there
-    return kept
-
-
-def _in_context(source: Iterator[Any]) -> Iterator[Any]:
     request_ctx = _cv_request.get(None)
     if request_ctx is None:
         raise RuntimeError(
             "'stream_with_context' needs a request at work. Call it in a view, not when the"
             " generator is already running."
         )
-    app_ctx = _cv_app.get()
+    return _in_context(source, _cv_app.get(), request_ctx)
+
+
+def _in_context(
+    source: Iterator[Any], app_ctx: AppContext, request_ctx: RequestContext
+) -> Iterator[Any]:
+    # Pushed once more: the view's own push is popped before the stream is read.
     with app_ctx, request_ctx:
-        yield None
         try:
             yield from source
         finally:

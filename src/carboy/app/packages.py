@@ -21,22 +21,20 @@ def _spec(name: str) -> ModuleSpec | None:
 def get_root_path(import_name: str) -> str:
     """The directory of a module or package; the working directory if that is unknown.
 
-    Raises RuntimeError for a namespace package, which has no single directory.
+    Raises RuntimeError for a module without a file (built-in, or a namespace package).
     """
     module = sys.modules.get(import_name)
     filename = getattr(module, "__file__", None)
     if filename is None:
         spec = _spec(import_name)
         if spec is None or spec.loader is None:
-            if spec is not None and spec.submodule_search_locations is not None:
-                raise RuntimeError(
-                    f"{import_name!r} is a namespace package: it may lie in several places."
-                    " Pass root_path with the one that is meant."
-                )
             return os.getcwd()  # noqa: PTH109 — Flask gives text
         filename = spec.origin
         if filename is None or not spec.has_location:
-            return os.getcwd()  # noqa: PTH109
+            raise RuntimeError(
+                f"{import_name!r} has no file: it is built in, or a namespace package that may lie"
+                " in several places. Pass root_path with the directory that is meant."
+            )
     return str(Path(filename).absolute().parent)
 
 

@@ -93,7 +93,7 @@ def make_environment(app: Carboy) -> Environment:
     options = dict(app.jinja_options)
     options.setdefault("autoescape", app.select_jinja_autoescape)
     if "auto_reload" not in options:
-        reload = app.config["TEMPLATES_AUTO_RELOAD"]
+        reload = app.config["TEMPLATES_AUTO_RELOAD"] if app._auto_reload is None else app._auto_reload
         options["auto_reload"] = app.debug if reload is None else reload
     env: Environment = app.jinja_environment(app, **options)
     env.globals.update(

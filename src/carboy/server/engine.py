@@ -44,6 +44,7 @@ from carboy.server.settings import Settings
 log = logging.getLogger("carboy.error")
 clock = time.monotonic
 NEED_DATA = Signal.NEED_DATA
+NEWCOMER = 1.0  # seconds that a stop waits for the first octet of a connection
 UNREAD = Reading.IDLE
 STUCK = 0.5  # seconds for the leader to notice the end; inside a handler it never will
 
@@ -160,8 +161,6 @@ class Engine:
 
     def _lead(self, lead: Lead) -> None:
         try:
-            # The leader before may have been deposed while it took back what was done.
-            self._take_back(lead)
             while not self._over:
                 self._turn(lead)
         except Deposed:
@@ -222,7 +221,7 @@ class Engine:
         """A listener or the waker; or a connection closed earlier in this very turn."""
         if fd == self._waker.fileno():
             self._waker.clear()
-            self._take_back(lead)
+            self._take_back()
             if self._stop_asked:
                 self._begin_stop(lead, now)
         elif fd in self.door.listeners and not self.answering.stopping:
@@ -311,7 +310,7 @@ class Engine:
         if phase is HEAD or phase is BODY:
             self._read(lead, connection)
         elif phase is WRITING:
-            self._write(lead, connection, now)
+            self._write(connection, now)
         elif phase is RUNNING:
             # The client sends more, or is gone: not before its answer is finished. Watching for
             # nothing is not enough, as the kernel reports a hang-up regardless.
@@ -442,7 +441,7 @@ class Engine:
         if whole and machine.reading is UNREAD and exchange.body is None and not machine.excess:
             connection.since = now
         else:
-            self._answered(lead, exchange, now)
+            self._answered(exchange, now)
 
     def _send_away(self, exchange: ServerExchange, now: float) -> None:
         connection = exchange.connection
@@ -484,7 +483,7 @@ class Engine:
             self._close_body(exchange)
             exchange.connection.sock.close()
 
-    def _take_back(self, lead: Lead) -> None:
+    def _take_back(self) -> None:
         """What other threads have finished is the leader's again."""
         given_back = self._given_back
         while given_back:
@@ -492,11 +491,11 @@ class Engine:
             exchange.cached_environ = None
             self.crew.given_back()
             self.learned.note(exchange.key, exchange.seconds)
-            self._answered(lead, exchange, clock())
+            self._answered(exchange, clock())
 
     # --- after the answer
 
-    def _answered(self, lead: Lead, exchange: ServerExchange, now: float) -> None:
+    def _answered(self, exchange: ServerExchange, now: float) -> None:
         """The application is done with the connection: finish, go on, or close."""
         connection = exchange.connection
         machine = connection.machine
@@ -511,7 +510,7 @@ class Engine:
             connection.enter(WRITING, now)
             self._closing.watch(connection, WRITE)
         else:
-            self._next(lead, connection, now)
+            self._next(connection, now)
 
     def _close_body(self, exchange: ServerExchange) -> None:
         body = exchange.body
@@ -520,7 +519,7 @@ class Engine:
         if body is not None:
             body.close()
 
-    def _next(self, lead: Lead, connection: Connection, now: float) -> None:
+    def _next(self, connection: Connection, now: float) -> None:
         """The answer is out: the next request, or the end."""
         machine = connection.machine
         if machine.must_close or self.answering.stopping:
@@ -550,12 +549,12 @@ class Engine:
                 continue
             self._progress(lead, connection, event)
 
-    def _write(self, lead: Lead, connection: Connection, now: float) -> None:
+    def _write(self, connection: Connection, now: float) -> None:
         if connection.flush(self.answering.sendfile):
             if connection.broken:
                 self._closing.close(connection)
             else:
-                self._next(lead, connection, now)
+                self._next(connection, now)
 
     # --- stopping
 
@@ -566,17 +565,22 @@ class Engine:
             # A request that is here already is answered; only then is idle idle.
             self._turn_once_more(lead)
             for connection in list(self.connections.values()):
-                if connection.phase is IDLE or connection.is_silent():
+                if connection.phase is IDLE:
                     self._closing.close(connection)
         self._stopping(now)
 
     def _turn_once_more(self, lead: Lead) -> None:
         for fd, _ in self.poller.wait(0.0):
             connection = self.connections.get(fd)
-            if connection is not None and connection.phase is IDLE:
+            if connection is not None and connection.phase in (IDLE, HEAD):
                 self._read(lead, connection)
 
     def _stopping(self, now: float) -> None:
+        for connection in list(self.connections.values()):
+            # Who has only just connected is about to ask, and nobody else would answer; but a
+            # browser's spare connection, silent for longer, is not waited for.
+            if connection.is_silent() and now - connection.since > NEWCOMER:
+                self._closing.close(connection)
         if not self.connections:
             self._finish()
         elif now >= self._give_up_at:

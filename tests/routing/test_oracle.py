@@ -101,6 +101,8 @@ def outcome(libraries: tuple[ModuleType, ModuleType], adapter: Any, **request: A
         return "not found"
     except routing.BuildError:
         return "build error"
+    except ValueError:  # a converter without a URL for what an alias has matched
+        return "value error"
     return rule.rule, rule.endpoint, rule.subdomain, values
 
 

@@ -60,7 +60,7 @@ def _application_url(
 ) -> tuple[str, str]:
     """Path and base URL of a request to `app`; `path` may be a whole URL."""
     url = urlsplit(path)
-    scheme = url_scheme or url.scheme or app.config["PREFERRED_URL_SCHEME"]
+    scheme = url.scheme or url_scheme or app.config["PREFERRED_URL_SCHEME"]
     host = url.netloc or app.config.get("SERVER_NAME") or "localhost"
     if subdomain:
         host = f"{subdomain}.{host}"

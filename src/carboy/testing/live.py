@@ -17,6 +17,7 @@ def live_server(app: Any, host: str = "127.0.0.1", **options: Any) -> Iterator[s
     The options are those of `make_server`. The server is stopped when the block ends.
     """
     server = make_server(host, 0, app, **options)
+    server.access_log = False  # a test prints what it wants to
     thread = threading.Thread(target=server.serve_forever, name="live server", daemon=True)
     thread.start()
     try:

@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+import flask
+import flask.testing
+import pytest
+
+import carboy
+from carboy.testing import EnvironBuilder, FlaskClient
+from carboy.testing.environ import EnvironBuilder as BaseBuilder
+
+lanes = pytest.mark.parametrize("lane", ["wsgi", "direct"])
+
+
+def counter(library: Any = carboy, **config: Any) -> Any:
+    app = library.Flask("counter")
+    app.secret_key = "k"
+    app.config.update(config)
+
+    @app.route("/")
+    def index() -> str:
+        library.session["n"] = library.session.get("n", 0) + 1
+        library.g.seen = library.request.path
+        return str(library.session["n"])
+
+    @app.route("/environ")
+    def environ() -> Any:
+        found = library.request.environ
+        wanted = {key: found.get(key) for key in ("REMOTE_ADDR", "HTTP_HOST", "my.key")}
+        return {**wanted, "url": library.request.url}
+
+    @app.route("/fail")
+    def fail() -> str:
+        raise ZeroDivisionError
+
+    return app
+
+
+@lanes
+def test_a_session_lasts_from_request_to_request(lane: str) -> None:
+    client = counter().test_client(lane=lane)
+    assert [client.get("/").text for _ in range(3)] == ["1", "2", "3"]
+
+
+@lanes
+def test_a_session_transaction_changes_the_next_requests_session(lane: str) -> None:
+    client = counter().test_client(lane=lane)
+    with client.session_transaction() as session:
+        session["n"] = 41
+    assert client.get("/").text == "42"
+    with client.session_transaction() as session:
+        assert session["n"] == 42
+
+
+def test_a_session_transaction_is_for_its_host() -> None:
+    client = counter().test_client()
+    with client.session_transaction("/", base_url="http://other/") as session:
+        session["n"] = 1
+    assert client.get("/").text == "1"
+    assert client.get("/", base_url="http://other/").text == "2"
+
+
+def test_a_session_transaction_needs_cookies_and_a_key() -> None:
+    with pytest.raises(TypeError, match="use_cookies"):
+        with counter().test_client(use_cookies=False).session_transaction():
+            pass
+    with pytest.raises(RuntimeError, match="secret_key"):
+        with carboy.Flask("x").test_client().session_transaction():
+            pass
+
+
+@lanes
+def test_the_contexts_of_the_last_request_stay_in_a_with_block(lane: str) -> None:
+    with counter().test_client(lane=lane) as client:
+        client.get("/")
+        assert (carboy.request.path, carboy.g.seen, carboy.session["n"]) == ("/", "/", 1)
+        client.get("/environ")
+        assert carboy.request.path == "/environ"
+        assert not hasattr(carboy.g, "seen")
+    assert not carboy.has_request_context()
+
+
+@lanes
+def test_the_contexts_stay_during_a_session_transaction(lane: str) -> None:
+    with counter().test_client(lane=lane) as client:
+        client.get("/")
+        with client.session_transaction() as session:
+            session["n"] = 5
+        assert carboy.request.path == "/"
+    assert not carboy.has_request_context()
+
+
+@lanes
+def test_no_context_stays_after_an_error(lane: str) -> None:
+    app = counter(TESTING=True)
+    with app.test_client(lane=lane) as client:
+        with pytest.raises(ZeroDivisionError):
+            client.get("/fail")
+        client.get("/")
+        assert carboy.request.path == "/"
+    assert not carboy.has_request_context()
+
+
+def teardowns(library: Any, **options: Any) -> list[str]:
+    app = library.Flask("t")
+    log: list[str] = []
+    app.teardown_request(lambda error: log.append("request"))
+    app.teardown_appcontext(lambda error: log.append("app"))
+    app.add_url_rule("/", "index", lambda: "x")
+    with app.test_client(**options) as client:
+        client.get("/")
+        log.append("between")
+        client.get("/")
+        log.append("end")
+    log.append("outside")
+    return log
+
+
+@lanes
+def test_teardown_runs_when_it_runs_in_flask(lane: str) -> None:
+    assert teardowns(carboy, lane=lane) == teardowns(flask)
+
+
+def test_clients_do_not_nest() -> None:
+    with counter().test_client() as client:
+        with pytest.raises(RuntimeError, match="another client"):
+            client.__enter__()
+
+
+def urls(library: Any, builder: Any, config: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+    app = library.Flask("urls")
+    app.config.update(config)
+    try:
+        made = builder(app, *args, **kwargs)
+    except AssertionError:
+        return "AssertionError"
+    with made:
+        return made.base_url, made.path, made.query_string
+
+
+CONFIG = {"SERVER_NAME": "ex.com:80", "APPLICATION_ROOT": "/root", "PREFERRED_URL_SCHEME": "https"}
+
+
+@pytest.mark.parametrize("config", [{}, CONFIG])
+@pytest.mark.parametrize(
+    ("args", "kwargs"),
+    [
+        (("/x?a=1",), {}),
+        (("/x",), {"subdomain": "s"}),
+        (("/x",), {"url_scheme": "ftp"}),
+        (("/x",), {"base_url": "http://q/w"}),
+        (("/x",), {"base_url": "http://q/w", "subdomain": "s"}),
+        (("http://zz:81/x?a=1",), {}),
+        (("//zz:81/x?a=1",), {}),
+        (("https://zz/x?",), {"url_scheme": "http"}),
+        (("/x",), {"query_string": {"a": 1}}),
+    ],
+)
+def test_the_url_is_made_of_the_configuration_as_in_flask(
+    config: Any, args: Any, kwargs: Any
+) -> None:
+    class Theirs(flask.testing.EnvironBuilder):
+        def __enter__(self) -> Any:
+            return self
+
+        def __exit__(self, *exc: object) -> None:
+            self.close()
+
+    ours = urls(carboy, EnvironBuilder, config, *args, **kwargs)
+    assert ours == urls(flask, Theirs, config, *args, **kwargs)
+
+
+def test_json_is_the_applications() -> None:
+    app = carboy.Flask("x")
+    with EnvironBuilder(app, json={"d": datetime.date(2020, 1, 1)}) as builder:
+        assert builder.input_stream is not None
+        assert builder.input_stream.read() == b'{"d": "Wed, 01 Jan 2020 00:00:00 GMT"}'
+
+
+@lanes
+@pytest.mark.parametrize("kind", ["path", "builder", "base builder", "environ", "request"])
+def test_the_base_environ_is_under_every_kind_of_request(lane: str, kind: str) -> None:
+    app = counter()
+    client = app.test_client(lane=lane)
+    client.environ_base["REMOTE_ADDR"] = "9.9.9.9"
+    client.environ_base["my.key"] = "mine"
+    argument: Any = {
+        "path": lambda: "/environ",
+        "builder": lambda: EnvironBuilder(app, "/environ"),
+        "base builder": lambda: BaseBuilder("/environ"),
+        "environ": lambda: BaseBuilder("/environ").get_environ(),
+        "request": lambda: BaseBuilder("/environ").get_request(),
+    }[kind]()
+    found = client.open(argument).json
+    assert (found["REMOTE_ADDR"], found["my.key"]) == ("9.9.9.9", "mine")
+    assert (found["HTTP_HOST"], found["url"]) == ("localhost", "http://localhost/environ")
+
+
+def test_a_client_class_of_ones_own_gets_its_arguments() -> None:
+    class Own(FlaskClient):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            self.extra = kwargs.pop("extra")
+            super().__init__(*args, **kwargs)
+
+    app = counter()
+    app.test_client_class = Own
+    assert app.test_client(extra=3).extra == 3
+
+
+@lanes
+def test_the_response_is_of_the_applications_class(lane: str) -> None:
+    app = counter()
+    response = app.test_client(lane=lane).get("/environ")
+    assert isinstance(response, app.response_class)
+    assert response.json["HTTP_HOST"] == "localhost"
+
+
+@lanes
+def test_a_stream_with_the_context_is_read_in_a_with_block(lane: str) -> None:
+    app = carboy.Flask("s")
+
+    @app.route("/s")
+    def stream() -> Any:
+        def pieces() -> Any:
+            yield carboy.request.path
+
+        return carboy.stream_with_context(pieces())
+
+    with app.test_client(lane=lane) as client:
+        assert client.get("/s").text == "/s"
+    assert not carboy.has_request_context()

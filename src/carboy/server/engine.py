@@ -37,8 +37,9 @@ from carboy.server.crew import Crew, Lead
 from carboy.server.deadlines import Deadlines
 from carboy.server.door import RETRY, Door
 from carboy.server.exchange import ServerExchange
-from carboy.server.intake import BodyStream, Intake
+from carboy.server.intake import BodyStream
 from carboy.server.learned import Learned
+from carboy.server.reception import Coming, Reception
 from carboy.server.settings import Settings
 
 log = logging.getLogger("carboy.error")
@@ -77,6 +78,7 @@ class Engine:
         self.door = Door(listeners, self.poller, settings)
         self.deadlines = Deadlines(settings)
         self._closing = Closing(settings, self.connections, self.poller, self.door, self.answering)
+        self._reception = Reception(settings, gateway, self._closing)
         self.answering.before_waiting = self._before_waiting
         self._gateway = gateway
         self._prepare = gateway.prepare
@@ -281,18 +283,20 @@ class Engine:
         connection.phase = IDLE
         self._dispatch(lead, exchange)
 
-    def _progress(self, lead: Lead, connection: Connection, event: Event) -> None:
+    def _progress(self, lead: Lead, connection: Connection, event: Event | None = None) -> None:
         """Events up to the next that needs octets, or a complete request."""
         machine = connection.machine
         try:
+            if event is None:
+                event = machine.next_event()
             while event is not NEED_DATA:
                 if isinstance(event, RequestHead):
                     self._begin(lead, connection, event)
                     return
                 if isinstance(event, Data):
-                    self._take_in(connection, event.octets)
+                    self._reception.take(connection, event.octets)
                 elif event is Signal.END_OF_MESSAGE:
-                    self._received(lead, connection)
+                    self._dispatch(lead, self._reception.end(connection))
                     return
                 else:
                     self._closing.close(connection)
@@ -318,73 +322,6 @@ class Engine:
         elif phase is LINGER:
             self._closing.drain(connection)
 
-    # --- bodies
-
-    def _begin_body(self, lead: Lead, exchange: ServerExchange) -> None:
-        connection = exchange.connection
-        machine = connection.machine
-        gateway = self._gateway
-        try:
-            limit = gateway.body_limit(exchange)
-            stream = gateway.wants_stream(exchange)
-        except Exception as error:
-            self._closing.fail_early(connection, exchange, error)
-            return
-        try:
-            machine.set_body_limit(limit)
-        except RemoteProtocolError as error:
-            self._closing.refuse(connection, error, clock())
-            return
-        if stream:
-            self._begin_stream(lead, exchange)
-            return
-        if machine.continue_needed:
-            connection.push(machine.send_continue())
-        connection.exchange = exchange
-        connection.intake = Intake(self.settings.spool_limit)
-        connection.enter(BODY, clock())
-        try:
-            event = machine.next_event()
-        except RemoteProtocolError as error:
-            self._closing.refuse(connection, error, clock())
-            return
-        self._progress(lead, connection, event)
-
-    def _begin_stream(self, lead: Lead, exchange: ServerExchange) -> None:
-        settings = self.settings
-        connection = exchange.connection
-        exchange.body = BodyStream(
-            connection, settings.body_grace, settings.body_rate, settings.read_size
-        )
-        exchange.body_size = exchange.head.content_length
-        self._closing.watch(connection, 0)
-        self._dispatch(lead, exchange, slow=True)
-
-    def _take_in(self, connection: Connection, octets: bytes) -> None:
-        connection.moved += len(octets)
-        if connection.intake is not None:
-            try:
-                connection.intake.write(octets)
-            except OSError as error:
-                raise self._disk_full(error) from error
-
-    def _disk_full(self, error: OSError) -> RemoteProtocolError:
-        log.error("A request body could not be spooled to a file: %s", error)
-        return RemoteProtocolError(507, "the server has no room for this body now")
-
-    def _received(self, lead: Lead, connection: Connection) -> None:
-        exchange, intake = connection.exchange, connection.intake
-        if exchange is None or intake is None:
-            raise RuntimeError("the machine ended a body that never began")
-        try:
-            exchange.body = intake.finish()
-        except OSError as error:
-            raise self._disk_full(error) from error
-        exchange.body_size = intake.size
-        connection.intake = None
-        connection.enter(IDLE, clock())
-        self._dispatch(lead, exchange)
-
     # --- dispatching
 
     def _begin(self, lead: Lead, connection: Connection, head: RequestHead) -> None:
@@ -395,7 +332,11 @@ class Engine:
             self._closing.fail_early(connection, exchange, error)
             return
         if head.content_length or head.chunked:
-            self._begin_body(lead, exchange)
+            coming = self._reception.begin(exchange)
+            if coming is Coming.STREAM:
+                self._dispatch(lead, exchange, slow=True)
+            elif coming is Coming.BODY:
+                self._progress(lead, connection)
             return
         connection.phase = IDLE
         self._dispatch(lead, exchange)
@@ -540,14 +481,8 @@ class Engine:
         """
         for _ in range(len(self._pipelined)):
             connection = self._pipelined.popleft()
-            if connection.phase is not IDLE:
-                continue
-            try:
-                event = connection.machine.next_event()
-            except RemoteProtocolError as error:
-                self._closing.refuse(connection, error, clock())
-                continue
-            self._progress(lead, connection, event)
+            if connection.phase is IDLE:
+                self._progress(lead, connection)
 
     def _write(self, connection: Connection, now: float) -> None:
         if connection.flush(self.answering.sendfile):

@@ -1,0 +1,100 @@
+"""Request bodies from the first octet to the last, before the application is called.
+
+Decides what becomes of a body and keeps its octets; the engine reads and dispatches.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from enum import Enum
+
+from carboy.gateway.interface import Gateway
+from carboy.protocol.errors import RemoteProtocolError
+from carboy.server.closing import Closing
+from carboy.server.connection import BODY, IDLE, Connection
+from carboy.server.exchange import ServerExchange
+from carboy.server.intake import BodyStream, Intake
+from carboy.server.settings import Settings
+
+log = logging.getLogger("carboy.error")
+
+
+class Coming(Enum):
+    """What comes after the head of a request with a body."""
+
+    NOTHING = "it was refused"
+    STREAM = "the application, which reads the body itself"
+    BODY = "the octets of the body"
+
+
+class Reception:
+    """Receives bodies for an engine. Only for the leader."""
+
+    def __init__(self, settings: Settings, gateway: Gateway, closing: Closing) -> None:
+        self._settings = settings
+        self._gateway = gateway
+        self._closing = closing
+
+    def begin(self, exchange: ServerExchange) -> Coming:
+        """Check the limit and ask for the body, unless the application wants to do that."""
+        connection = exchange.connection
+        machine = connection.machine
+        try:
+            limit = self._gateway.body_limit(exchange)
+            stream = self._gateway.wants_stream(exchange)
+        except Exception as error:
+            self._closing.fail_early(connection, exchange, error)
+            return Coming.NOTHING
+        try:
+            machine.set_body_limit(limit)
+        except RemoteProtocolError as error:
+            self._closing.refuse(connection, error, time.monotonic())
+            return Coming.NOTHING
+        if stream:
+            self._leave_unread(exchange)
+            return Coming.STREAM
+        if machine.continue_needed:
+            connection.push(machine.send_continue())
+        connection.exchange = exchange
+        connection.intake = Intake(self._settings.spool_limit)
+        connection.enter(BODY, time.monotonic())
+        return Coming.BODY
+
+    def _leave_unread(self, exchange: ServerExchange) -> None:
+        settings = self._settings
+        connection = exchange.connection
+        exchange.body = BodyStream(
+            connection, settings.body_grace, settings.body_rate, settings.read_size
+        )
+        exchange.body_size = exchange.head.content_length
+        self._closing.watch(connection, 0)
+
+    def take(self, connection: Connection, octets: bytes) -> None:
+        """Keep a piece. Raises RemoteProtocolError 507 when the disk takes no more."""
+        connection.moved += len(octets)
+        if connection.intake is not None:
+            try:
+                connection.intake.write(octets)
+            except OSError as error:
+                raise _disk_full(error) from error
+
+    def end(self, connection: Connection) -> ServerExchange:
+        """The exchange with its whole body. Raises RemoteProtocolError 507 like `take`."""
+        exchange, intake = connection.exchange, connection.intake
+        if exchange is None or intake is None:
+            raise RuntimeError("the machine ended a body that never began")
+        try:
+            exchange.body = intake.finish()
+        except OSError as error:
+            raise _disk_full(error) from error
+        exchange.body_size = intake.size
+        connection.exchange = None
+        connection.intake = None
+        connection.enter(IDLE, time.monotonic())
+        return exchange
+
+
+def _disk_full(error: OSError) -> RemoteProtocolError:
+    log.error("A request body could not be spooled to a file: %s", error)
+    return RemoteProtocolError(507, "the server has no room for this body now")

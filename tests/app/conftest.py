@@ -261,6 +261,7 @@ def normal(seen: Seen) -> tuple[Any, ...]:
         (name, ", ".join(sorted(value.split(", "))) if name in {"allow", "vary"} else value)
         for name, value in headers
     ]
+    headers = [(name, "" if name in {"date", "expires"} else value) for name, value in headers]
     return seen.status, sorted(headers), body, seen.error
 
 

@@ -163,9 +163,11 @@ class Request:
     is_multiprocess = environ_property[bool]("wsgi.multiprocess")
     is_run_once = environ_property[bool]("wsgi.run_once")
 
-    def lacks_field(self, name: bytes) -> bool:
-        """Whether it is certain, without looking at every field, that one was not sent."""
-        return self._exchange is not None and origin_exchange.lacks(self._exchange, name)
+    def _field(self, name: str) -> str | None:
+        """A header field; on the direct lane without making all of them text."""
+        if self._exchange is None or "headers" in self.__dict__:
+            return self.headers.get(name)  # type: ignore[no-any-return]
+        return origin_exchange.field(self._exchange, name.lower().encode("latin-1"))
 
     # the URL
 
@@ -254,7 +256,7 @@ class Request:
     @property
     def want_form_data_parsed(self) -> bool:
         """Whether the body may be a form: it has a Content-Type."""
-        return bool(self.headers.get("Content-Type"))
+        return bool(self._field("Content-Type"))
 
     def make_form_data_parser(self) -> FormDataParser:
         """The parser for the body, with the limits of this request."""

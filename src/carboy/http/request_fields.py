@@ -27,14 +27,12 @@ if TYPE_CHECKING:
 
 def cookies(request: Request) -> Any:
     """The cookies the client sent."""
-    if request.lacks_field(b"cookie"):
-        return request.dict_storage_class()
-    return parse_cookie(request.headers.get("Cookie"), request.dict_storage_class)
+    return parse_cookie(request._field("Cookie"), request.dict_storage_class)
 
 
 def parsed_content_type(request: Request) -> tuple[str, dict[str, str]]:
     """The media type in lower case, and its parameters."""
-    mimetype, options = parse_options_header(request.headers.get("Content-Type", ""))
+    mimetype, options = parse_options_header(request._field("Content-Type"))
     return mimetype.lower(), options
 
 

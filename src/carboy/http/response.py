@@ -1,7 +1,8 @@
 """A response, as a WSGI application and as the answer of the direct lane.
 
 The parts: response_status (code and phrase), response_fields (header fields as attributes),
-response_conditional (304, 206 …), response_stream (writing to it as to a file).
+response_answer (what the server gets), response_conditional (304, 206 …), response_stream
+(writing to it as to a file).
 
 A small page is one bytes object and one or two header fields. That case has a short way
 through here: no Headers object is made unless somebody asks for one.
@@ -13,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from http import HTTPStatus
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
-from urllib.parse import urljoin
 
 from carboy.dates import dump_age, http_date, parse_age, parse_date
 from carboy.http import response_fields as fields
@@ -22,17 +22,16 @@ from carboy.http.closing import ClosingIterator
 from carboy.http.cookies import dump_cookie
 from carboy.http.cross_origin import COEP, COOP
 from carboy.http.etag import generate_etag, quote_etag, unquote_etag
-from carboy.http.field_kinds import remove_entity_headers
 from carboy.http.header_set import parse_set_header
 from carboy.http.headers import Headers
-from carboy.http.media import get_content_type, is_json
+from carboy.http.media import checked, content_types, is_json, with_charset
 from carboy.http.options import dump_header
 from carboy.http.properties import header_property, lazy
 from carboy.http.request import Request
 from carboy.http.request_body import LazyJSON
+from carboy.http.response_answer import finish_fields, full_answer, hooked_answer
 from carboy.http.response_conditional import make_conditional
 from carboy.http.response_stream import ResponseStream
-from carboy.http.urls import iri_to_uri
 from carboy.http.wsgi import get_current_url
 from carboy.http.wsgi_call import run_wsgi_app
 
@@ -45,7 +44,14 @@ if TYPE_CHECKING:
 
 Body = Iterable[bytes] | bytes | Iterable[str] | str | None
 # Overriding one of these in a subclass means the answer has to be made with it.
-_HOOKS = ("close", "get_app_iter", "get_wsgi_headers", "get_wsgi_response", "iter_encoded")
+_HOOKS = (
+    "close",
+    "get_app_iter",
+    "get_wsgi_headers",
+    "get_wsgi_response",
+    "iter_encoded",
+    "set_data",
+)
 
 
 def _default_headers(response: Response) -> Headers:
@@ -92,34 +98,54 @@ class Response:
         content_type: str | None = None,
         direct_passthrough: bool = False,
     ) -> None:
-        if headers is not None:
-            self.headers = headers if isinstance(headers, Headers) else Headers(headers)
-        if content_type is None:
-            if mimetype is not None:
-                content_type = _content_types.get(mimetype) or _with_charset(mimetype)
-            elif headers is None or "Content-Type" not in self.headers:
+        if headers is None and content_type is None:
+            if mimetype is None:
                 mimetype = self.default_mimetype
-                if mimetype is not None:
-                    content_type = _content_types.get(mimetype) or _with_charset(mimetype)
-        if content_type is not None:
-            if headers is None:
-                if content_type not in _sound_types:
-                    _checked(content_type)
-                self._content_type = content_type
-            else:
-                self.headers["Content-Type"] = content_type
+            if mimetype is not None:
+                self._content_type = content_types.get(mimetype) or with_charset(mimetype)
+        else:
+            self._set_headers(headers, mimetype, content_type)
         if status is None:
             status = self.default_status
         if status != 200:
             self._status, self._status_code = response_status.cleaned(status)
         if direct_passthrough:
             self.direct_passthrough = True
-        if response is None:
+        kind = response.__class__
+        if (kind is str or kind is bytes) and not self._hooked:
+            # set_data, written out: this is every page.
+            octets = response.encode() if kind is str else response  # type: ignore[union-attr]
+            self.response = [octets]
+            if self.automatically_set_content_length:
+                if headers is None:
+                    self._length = len(octets)  # type: ignore[arg-type]
+                else:
+                    self.headers["Content-Length"] = str(len(octets))  # type: ignore[arg-type]
+        elif response is None:
             self.response = []
         elif isinstance(response, str | bytes | bytearray):
             self.set_data(response)
         else:
             self.response = response
+
+    def _set_headers(
+        self,
+        headers: Mapping[str, Any] | Iterable[tuple[str, Any]] | None,
+        mimetype: str | None,
+        content_type: str | None,
+    ) -> None:
+        if headers is not None:
+            self.headers = headers if isinstance(headers, Headers) else Headers(headers)
+        if content_type is None:
+            if mimetype is None and "Content-Type" not in self.headers:
+                mimetype = self.default_mimetype
+            if mimetype is None:
+                return
+            content_type = content_types.get(mimetype) or with_charset(mimetype)
+        if headers is None:
+            self._content_type = checked(content_type)
+        else:
+            self.headers["Content-Type"] = content_type
 
     def _first_fields(self) -> list[tuple[str, str]]:
         found = []
@@ -302,30 +328,8 @@ class Response:
         """The header fields as they are sent: a copy with absolute or encoded locations and
         the length, without what the status does not allow."""
         headers = Headers(self.headers)
-        self._finish_fields(headers, lambda: get_current_url(environ, strip_querystring=True))
+        finish_fields(self, headers, lambda: get_current_url(environ, strip_querystring=True))
         return headers
-
-    def _finish_fields(self, headers: Headers, base_url: Callable[[], str]) -> None:
-        location = headers.get("Location")
-        if location is not None:
-            location = iri_to_uri(location)
-            if self.autocorrect_location_header:
-                location = urljoin(iri_to_uri(base_url()), location)
-            headers["Location"] = location
-        content_location = headers.get("Content-Location")
-        if content_location is not None:
-            headers["Content-Location"] = iri_to_uri(content_location)
-        code = self._status_code
-        if code == 304:
-            remove_entity_headers(headers)
-        elif response_status.is_empty(code):
-            headers.remove("Content-Length")
-        elif (
-            self.automatically_set_content_length
-            and self.is_sequence
-            and "Content-Length" not in headers
-        ):
-            headers["Content-Length"] = str(sum(len(piece) for piece in self.iter_encoded()))
 
     def get_app_iter(self, environ: WSGIEnvironment) -> Iterable[bytes]:
         """The body as it is sent: empty for HEAD and where the status has none."""
@@ -360,8 +364,7 @@ class Response:
             or body.__class__ is not list
             or len(body) != 1
             or body[0].__class__ is not bytes
-            or not 200 <= self._status_code < 600
-            or self._status_code in response_status.EMPTY
+            or (self._status_code != 200 and not self._may_have_content())
         ):
             return None
         headers = self.__dict__.get("headers")
@@ -386,41 +389,20 @@ class Response:
                 return None
         return found if counted else None
 
+    def _may_have_content(self) -> bool:
+        return self._status_code >= 200 and self._status_code not in response_status.EMPTY
+
     def answer(self, origin: Request | Exchange) -> Answer:
         """The response for the direct lane: status, header fields, body, and what to call
         when it has been sent. `origin` is the request or its exchange."""
-        if isinstance(origin, Request):
-            method = origin.method
-        else:
-            method = origin.head.method
         if self._hooked:
-            return self._hooked_answer(origin)
+            return hooked_answer(self, origin)
+        method = origin.method if isinstance(origin, Request) else origin.head.method
         if method != "HEAD":
             plain = self._plain_fields()
             if plain is not None:
                 return self._status, plain, self.response[0], None
-        return self._full_answer(origin, method)
-
-    def _full_answer(self, origin: Request | Exchange, method: str) -> Answer:
-        headers = Headers(self.headers)
-        self._finish_fields(headers, lambda: _request_of(origin).base_url)
-        close = self.close if self._on_close or hasattr(self.response, "close") else None
-        body: Any
-        if method == "HEAD" or response_status.is_empty(self._status_code):
-            body = b""
-        elif self.direct_passthrough:
-            body = self.response
-        elif self.is_sequence:
-            body = b"".join(self.iter_encoded())
-        else:
-            body = self.iter_encoded()
-        return self._status, headers.to_wsgi_list(), body, close
-
-    def _hooked_answer(self, origin: Request | Exchange) -> Answer:
-        """A subclass makes the answer from an environ, so it gets one."""
-        environ = _request_of(origin).environ
-        body, status, headers = self.get_wsgi_response(environ)
-        return status, headers, body, getattr(body, "close", None)
+        return full_answer(self, origin, method)
 
     @classmethod
     def force_type(cls, response: Any, environ: WSGIEnvironment | None = None) -> Self:
@@ -578,37 +560,11 @@ class Response:
     mimetype_params = property(fields.get_mimetype_params)
 
 
-# Names that no rule of `_finish_fields` looks for: spared the comparison without case.
+# Names that no rule of `finish_fields` looks for: spared the comparison without case.
 _HARMLESS = frozenset({"Content-Type", "Set-Cookie", "Vary", "Cache-Control", "Date", "ETag"})
 _LOCATIONS = frozenset({"location", "content-location"})
-
-# Content types by media type, and those that may stand in a header. An application has a few;
-# the bound is for one that makes them up.
-MAX_CONTENT_TYPES = 256
-_content_types: dict[str, str] = {}
-_sound_types: set[str] = set()
 
 
 def _encoded(pieces: Iterable[bytes | str]) -> Iterator[bytes]:
     for piece in pieces:
         yield piece.encode() if isinstance(piece, str) else piece
-
-
-def _checked(content_type: str) -> str:
-    """The content type, once it is certain that it may stand in a header."""
-    if content_type not in _sound_types:
-        Headers().add("Content-Type", content_type)
-        if len(_sound_types) < MAX_CONTENT_TYPES:
-            _sound_types.add(content_type)
-    return content_type
-
-
-def _with_charset(mimetype: str) -> str:
-    content_type = _checked(get_content_type(mimetype, "utf-8"))
-    if len(_content_types) < MAX_CONTENT_TYPES:
-        _content_types[mimetype] = content_type
-    return content_type
-
-
-def _request_of(origin: Request | Exchange) -> Request:
-    return origin if isinstance(origin, Request) else Request.from_exchange(origin)

@@ -21,7 +21,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "server": ("carboy.gateway", "carboy.net", "carboy.protocol", "carboy.dates"),
     "http": ("carboy.grammar", "carboy.dates"),
     "routing": ("carboy.http",),
-    "app": ("carboy.routing", "carboy.http"),
+    "app": ("carboy.routing", "carboy.http", "carboy.dates"),
     "middleware": ("carboy.http",),
     "dev": ("carboy.http", "carboy.app.signals"),
     "testing": ("carboy.app", "carboy.http", "carboy.gateway", "carboy.dates"),
@@ -39,7 +39,8 @@ MODULE_MAY_IMPORT: dict[str, tuple[str, ...]] = {
 # only under `if TYPE_CHECKING:`
 MAY_IMPORT_FOR_TYPES: dict[str, tuple[str, ...]] = {
     "http": ("carboy.gateway.interface",),
-    "app": ("carboy.gateway.interface",),
+    # what test_client() gives is written in its signature
+    "app": ("carboy.gateway.interface", "carboy.testing"),
     "dev": ("carboy.gateway.interface",),
 }
 # module: its documented imports inside a function, each with its reason

@@ -15,16 +15,47 @@ import pytest
 from carboy.protocol.events import RequestHead
 
 ERROR_PAGE = b"<!doctype html>\n<html lang=en>\n<title>"
-NAMES = (
-    "Blueprint Config Flask Request Response abort after_this_request appcontext_popped"
-    " appcontext_pushed appcontext_tearing_down before_render_template"
-    " copy_current_request_context current_app flash g get_flashed_messages"
-    " get_template_attribute got_request_exception has_app_context has_request_context json"
-    " jsonify make_response message_flashed redirect render_template render_template_string"
-    " request request_finished request_started request_tearing_down send_file"
-    " send_from_directory session stream_template stream_template_string stream_with_context"
-    " template_rendered url_for"
-).split()
+NAMES = [
+    "Blueprint",
+    "Config",
+    "Flask",
+    "Request",
+    "Response",
+    "abort",
+    "after_this_request",
+    "appcontext_popped",
+    "appcontext_pushed",
+    "appcontext_tearing_down",
+    "before_render_template",
+    "copy_current_request_context",
+    "current_app",
+    "flash",
+    "g",
+    "get_flashed_messages",
+    "get_template_attribute",
+    "got_request_exception",
+    "has_app_context",
+    "has_request_context",
+    "json",
+    "jsonify",
+    "make_response",
+    "message_flashed",
+    "redirect",
+    "render_template",
+    "render_template_string",
+    "request",
+    "request_finished",
+    "request_started",
+    "request_tearing_down",
+    "send_file",
+    "send_from_directory",
+    "session",
+    "stream_template",
+    "stream_template_string",
+    "stream_with_context",
+    "template_rendered",
+    "url_for",
+]
 
 
 def _flask() -> SimpleNamespace:

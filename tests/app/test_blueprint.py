@@ -41,7 +41,9 @@ def test_registration_options_change_the_rules(pair, options, own) -> None:
                 bp.add_url_rule(rule, f"e{number}", show(fl))
         app.register_blueprint(bp, **options)
         log.extend(
-            sorted((rule.rule, rule.endpoint, str(rule.defaults)) for rule in app.url_map.iter_rules())
+            sorted(
+                (rule.rule, rule.endpoint, str(rule.defaults)) for rule in app.url_map.iter_rules()
+            )
         )
         return app
 

@@ -25,7 +25,11 @@ def both(pair):
                 result = act(config)
             except Exception as error:
                 result = (
-                    next(each.__name__ for each in type(error).__mro__ if each.__module__ == "builtins"),
+                    next(
+                        each.__name__
+                        for each in type(error).__mro__
+                        if each.__module__ == "builtins"
+                    ),
                     getattr(error, "errno", None),
                 )
             found.append((result, dict(config), repr(config)))

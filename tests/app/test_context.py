@@ -54,7 +54,12 @@ def scene(pair):
             app.teardown_appcontext(lambda exc, log=log: log.append(f"app {exc!r}"))
             app.add_url_rule("/", "v", lambda: "v")
             app.add_url_rule("/<int:n>", "n", lambda n: "n")
-            act(fl, app, log, lambda app, path="/": app.request_context(pair.environ_of(pair.Req(path))))
+            act(
+                fl,
+                app,
+                log,
+                lambda app, path="/": app.request_context(pair.environ_of(pair.Req(path))),
+            )
             assert not fl.has_request_context()
             assert not fl.has_app_context()
             logs.append(log)

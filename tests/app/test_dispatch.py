@@ -289,7 +289,8 @@ def test_a_hook_that_answers_ends_the_way_to_the_view(pair, path, where) -> None
 
 @pytest.mark.parametrize("path", HOOKED_PATHS)
 @pytest.mark.parametrize(
-    "where", ["view", "before app 2", "before inner 1", "after outer 2", "after app 1", "after this"]
+    "where",
+    ["view", "before app 2", "before inner 1", "after outer 2", "after app 1", "after this"],
 )
 def test_a_hook_that_fails_gives_500_and_the_rest_still_runs(pair, path, where) -> None:
     def build(fl, log):
@@ -405,9 +406,7 @@ def test_the_same_error_handler_is_found(pair, name, path, kind) -> None:
 )
 @pytest.mark.parametrize("path", ["/", "/abort", "/key", "/bad", "/nothing"])
 @pytest.mark.parametrize("handled", [False, True])
-def test_errors_pass_through_where_the_configuration_says_so(
-    pair, settings, path, handled
-) -> None:
+def test_errors_pass_through_where_the_configuration_says_so(pair, settings, path, handled) -> None:
     def build(fl, log):
         app = fl.Flask("scenario")
         app.config.update(settings)
@@ -751,7 +750,12 @@ def test_limits_of_the_content_come_from_the_configuration_or_the_request(pair) 
         pair.Req("/", "POST", text, b"x" * 10),
         pair.Req("/", "POST", text, b"x" * 11),
         pair.Req("/more", "POST", text, b"x" * 11),
-        pair.Req("/parts", "POST", {"Content-Type": "multipart/form-data; boundary=b"}, two + b"--b--\r\n"),
+        pair.Req(
+            "/parts",
+            "POST",
+            {"Content-Type": "multipart/form-data; boundary=b"},
+            two + b"--b--\r\n",
+        ),
         "/show",
         status=200,
     )
@@ -796,7 +800,9 @@ def test_a_file_sent_without_multipart_is_explained_in_debug_mode(pair) -> None:
     assert seen[0].error == "DebugFilesKeyError"
 
 
-@pytest.mark.parametrize("host", ["localhost", "a..b", ".a", "a" * 64, "a.", "1.2.3.4:80", "[::1]:5", "x:99"])
+@pytest.mark.parametrize(
+    "host", ["localhost", "a..b", ".a", "a" * 64, "a.", "1.2.3.4:80", "[::1]:5", "x:99"]
+)
 def test_a_host_is_judged_the_same(pair, host) -> None:
     def build(fl, log):
         app = fl.Flask("scenario")

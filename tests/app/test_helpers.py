@@ -361,7 +361,7 @@ def test_abort_and_redirect_use_the_application_that_is_active(pair) -> None:
 
         app = Own("scenario")
         app.add_url_rule("/redirect", "r", lambda: fl.redirect("/é"))
-        app.add_url_rule("/abort/<int:n>", "a", lambda n: fl.abort(n))
+        app.add_url_rule("/abort/<int:n>", "a", fl.abort)
         app.add_url_rule("/response", "s", lambda: fl.abort(fl.Response("x", 402)))
         app.add_url_rule("/described", "d", lambda: fl.abort(404, description="d"))
         return app

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import io
 import uuid
-from datetime import date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
@@ -228,7 +228,7 @@ TAGGED = [
     b"x",
     Markup("<a>"),
     uuid.UUID(int=5),
-    datetime(2020, 1, 1, tzinfo=timezone.utc),
+    datetime(2020, 1, 1, tzinfo=UTC),
     datetime(2020, 1, 1, 1, 2, 3, 4),
     date(2020, 1, 1),
     [1, (2, [b"3"])],

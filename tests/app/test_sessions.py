@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import uuid
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from markupsafe import Markup
@@ -57,7 +57,19 @@ def build_with(**settings):
     return build
 
 
-STEPS = "nothing read contains set other nested noticed pop clear permanent temporary".split()
+STEPS = [
+    "nothing",
+    "read",
+    "contains",
+    "set",
+    "other",
+    "nested",
+    "noticed",
+    "pop",
+    "clear",
+    "permanent",
+    "temporary",
+]
 
 
 @pytest.mark.parametrize("first", STEPS)
@@ -70,7 +82,8 @@ def test_the_same_cookies_are_sent(pair, first, second) -> None:
 
 
 @pytest.mark.parametrize(
-    "step", "length iterate bool modified default flash flashes isnull merge".split()
+    "step",
+    ["length", "iterate", "bool", "modified", "default", "flash", "flashes", "isnull", "merge"],
 )
 def test_every_touch_is_seen_by_caches(pair, step) -> None:
     pair(build_with(), f"/{step}", "/set", f"/{step}", "/flashes", "/nothing", status=200)
@@ -82,9 +95,7 @@ def test_deleting_a_key_that_is_not_there_fails_alike(pair) -> None:
 
 @pytest.mark.parametrize("refresh", [True, False])
 def test_a_permanent_session_is_sent_again_if_that_is_configured(pair, refresh) -> None:
-    seen = pair(
-        build_with(SESSION_REFRESH_EACH_REQUEST=refresh), "/permanent", "/nothing", "/read"
-    )
+    seen = pair(build_with(SESSION_REFRESH_EACH_REQUEST=refresh), "/permanent", "/nothing", "/read")
     assert bool(seen[1].all("Set-Cookie")) is refresh
 
 
@@ -125,7 +136,7 @@ def test_without_a_secret_key_a_session_can_be_read_and_not_written(pair) -> Non
         {"b": b"\x00\xff"},
         {"m": Markup("<b>")},
         {"u": uuid.UUID(int=7)},
-        {"d": datetime(2020, 1, 2, 3, 4, 5, 678, tzinfo=timezone.utc)},
+        {"d": datetime(2020, 1, 2, 3, 4, 5, 678, tzinfo=UTC)},
         {" t": 1},
         {"x": {" t": [1]}},
         {"x": {" di": {" t__": 1}}},

@@ -100,7 +100,9 @@ def test_blinker_loads_with_the_first_signal_asked_for() -> None:
         "from carboy.app.signals import _signals;"
         "assert _signals.signal('request-started') is carboy.request_started"
     )
-    subprocess.run([sys.executable, "-c", f"import sys; sys.path[:0] = {sys.path!r}; {code}"], check=True)
+    subprocess.run(
+        [sys.executable, "-c", f"import sys; sys.path[:0] = {sys.path!r}; {code}"], check=True
+    )
 
 
 def test_a_name_that_is_no_signal_is_no_attribute() -> None:

@@ -27,14 +27,18 @@ RENDERED = {
     "only in the blueprint": lambda fl: fl.render_template("only.html"),
     "string": lambda fl: fl.render_template_string("{{ name }}", name="<x>"),
     "stream": lambda fl: fl.stream_template("loop.html", name="<x>"),
-    "stream of a string": lambda fl: fl.stream_template_string("{{ name }}{{ request.path }}", name=1),
+    "stream of a string": lambda fl: fl.stream_template_string(
+        "{{ name }}{{ request.path }}", name=1
+    ),
     "request": lambda fl: fl.render_template_string("{{ request.path }} {{ request.args.q }}"),
     "g": lambda fl: setattr(fl.g, "x", 5) or fl.render_template_string("{{ g.x }} {{ g.none }}"),
     "session": lambda fl: fl.render_template_string("{{ session.get('a') }}"),
     "config": lambda fl: fl.render_template_string("{{ config.TESTING }}"),
     "url_for": lambda fl: fl.render_template_string("{{ url_for('v', q='a b') }}"),
-    "flashes": lambda fl: fl.flash("<m>")
-    or fl.render_template_string("{% for m in get_flashed_messages() %}{{ m }}{% endfor %}"),
+    "flashes": lambda fl: (
+        fl.flash("<m>")
+        or fl.render_template_string("{% for m in get_flashed_messages() %}{{ m }}{% endfor %}")
+    ),
     "filter": lambda fl: fl.render_template_string("{{ 'ab'|twice }}{{ 'ab'|named }}"),
     "test": lambda fl: fl.render_template_string("{{ 4 is even4 }}{{ 3 is named_test }}"),
     "global": lambda fl: fl.render_template_string("{{ answer() }}{{ named_global() }}"),
@@ -84,7 +88,9 @@ def odd(n):
     return n % 2
 
 
-@pytest.mark.parametrize("name", ["a.html", "a.htm", "a.xml", "a.xhtml", "a.svg", "a.txt", "a", None])
+@pytest.mark.parametrize(
+    "name", ["a.html", "a.htm", "a.xml", "a.xhtml", "a.svg", "a.txt", "a", None]
+)
 def test_markup_is_escaped_by_the_name_of_the_template(pair, name) -> None:
     found = [fl.Flask("s").select_jinja_autoescape(name) for fl in (pair.flask, pair.carboy)]
     assert found[0] == found[1]
@@ -106,7 +112,8 @@ def test_templates_render_outside_a_request(pair) -> None:
 
 
 @pytest.mark.parametrize(
-    ("debug", "setting", "later"), [(d, s, x) for d in (0, 1) for s in (None, True, False) for x in (0, 1)]
+    ("debug", "setting", "later"),
+    [(d, s, x) for d in (0, 1) for s in (None, True, False) for x in (0, 1)],
 )
 def test_templates_are_read_again_as_configured(pair, debug, setting, later) -> None:
     found = []

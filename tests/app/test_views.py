@@ -59,7 +59,9 @@ def test_class_views_answer_alike(pair) -> None:
                 return "own options"
 
         for kind in (Plain, Once, NoOptions):
-            app.add_url_rule(f"/{kind.__name__}/<int:n>", view_func=kind.as_view(kind.__name__, start=5))
+            app.add_url_rule(
+                f"/{kind.__name__}/<int:n>", view_func=kind.as_view(kind.__name__, start=5)
+            )
         for kind in (Method, More, Fixed, Options):
             app.add_url_rule(f"/{kind.__name__}", view_func=kind.as_view(kind.__name__))
         app.add_url_rule("/Method/<x>", view_func=Method.as_view("with_x"), methods=["GET", "PUT"])
@@ -67,13 +69,24 @@ def test_class_views_answer_alike(pair) -> None:
             sorted((rule.endpoint, sorted(rule.methods)) for rule in app.url_map.iter_rules())
         )
         view = Method.as_view("named")
-        log.append((view.__name__, view.view_class is Method, sorted(view.methods), view.__module__))
+        log.append(
+            (view.__name__, view.view_class is Method, sorted(view.methods), view.__module__)
+        )
         app.config["PROPAGATE_EXCEPTIONS"] = True
         return app
 
     requests = [
         pair.Req(path, method)
-        for path in ("/Plain/2", "/Once/2", "/NoOptions/1", "/Method", "/More", "/Fixed", "/Options", "/Method/y")
+        for path in (
+            "/Plain/2",
+            "/Once/2",
+            "/NoOptions/1",
+            "/Method",
+            "/More",
+            "/Fixed",
+            "/Options",
+            "/Method/y",
+        )
         for method in ("GET", "POST", "HEAD", "DELETE", "OPTIONS", "PUT")
     ]
     pair(build, *requests)

@@ -3,6 +3,8 @@
 An application is a registry (routes, hooks, handlers), a configuration, and a WSGI
 callable. The bodies of the request cycle stand in `dispatch`, those about URLs in `urls`,
 the lane without an environ in `direct`; here is the surface that users call and override.
+It is longer than the house allows because that surface is Flask's, which is one class: cut
+in parts, one would open three files to find an attribute.
 """
 
 from __future__ import annotations
@@ -21,8 +23,13 @@ from carboy.app.config import Config, ConfigAttribute
 from carboy.app.context import UNSET, AppContext, RequestContext, _AppCtxGlobals
 from carboy.app.defaults import DEFAULT_CONFIG
 from carboy.app.globals import g, request, request_ctx
-from carboy.app.helpers import folder_max_age, get_debug_flag, open_in_folder, serve_static
-from carboy.app.helpers import get_load_dotenv
+from carboy.app.helpers import (
+    folder_max_age,
+    get_debug_flag,
+    get_load_dotenv,
+    open_in_folder,
+    serve_static,
+)
 from carboy.app.json.provider import DefaultJSONProvider, JSONProvider
 from carboy.app.packages import instance_path_of
 from carboy.app.registry import Scaffold, endpoint_from_view_func, setupmethod
@@ -180,7 +187,7 @@ class Carboy(Scaffold):
     # --- what the application is ---------------------------------------------------------
 
     @cached_property
-    def name(self) -> str:  # type: ignore[override]
+    def name(self) -> str:
         """The import name; for `__main__` the name of the file that is run."""
         if self.import_name != "__main__":
             return self.import_name
@@ -413,7 +420,7 @@ class Carboy(Scaffold):
 
     def redirect(self, location: str, code: int = 302) -> BaseResponse:
         """A response of the application's class that sends the client elsewhere."""
-        return cast("BaseResponse", _redirect(location, code=code, Response=self.response_class))
+        return _redirect(location, code=code, Response=self.response_class)
 
     # --- the request cycle; bodies in `dispatch` -------------------------------------------
 
@@ -595,7 +602,7 @@ class Carboy(Scaffold):
         are those of `server.run_simple`. Does nothing under `carboy run`.
         """
         if os.environ.get("FLASK_RUN_FROM_CLI") == "true":
-            print(  # noqa: T201
+            print(
                 " * app.run() is left out: the command line serves the application already."
                 " Put it under \"if __name__ == '__main__':\".",
                 file=sys.stderr,

@@ -353,7 +353,7 @@ class DirectContext(RequestContext):
     _tokens: list[Any] | None = None
 
     # Without arguments, and the fastest there is; the lane sets what is needed.
-    __init__ = object.__init__  # type: ignore[assignment]
+    __init__ = object.__init__
 
     @property
     def request_ctx(self) -> RequestContext:

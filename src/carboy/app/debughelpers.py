@@ -31,7 +31,7 @@ class DebugFilesKeyError(KeyError, AssertionError):
         self.msg = (
             f"There is no file {key!r} in this request: its content type is"
             f" {request.mimetype!r}, and only 'multipart/form-data' carries files. Give the form"
-            " enctype=\"multipart/form-data\"."
+            ' enctype="multipart/form-data".'
         )
         if sent:
             self.msg += f" Without it the browser sent only the file name: {sent}."
@@ -67,9 +67,7 @@ def attach_enctype_error_multidict(request: Request) -> None:
             except KeyError as error:
                 if key not in request.form:
                     raise
-                raise DebugFilesKeyError(request, key).with_traceback(
-                    error.__traceback__
-                ) from None
+                raise DebugFilesKeyError(request, key).with_traceback(error.__traceback__) from None
 
     Explaining.__name__ = kind.__name__
     Explaining.__module__ = kind.__module__
@@ -103,7 +101,9 @@ def explain_template_loading_attempts(
         lines.append(f"       -> {'found: ' + repr(result[1] or '<string>') if result else 'no'}")
         found += result is not None
     if found != 1:
-        lines.append("No loader has it." if not found else "Several loaders have it; the first wins.")
+        lines.append(
+            "No loader has it." if not found else "Several loaders have it; the first wins."
+        )
         ctx = request_ctx
         if ctx and ctx.request.blueprint is not None:
             lines.append(

@@ -31,9 +31,6 @@ from carboy.http.response import Response as BaseResponse
 if TYPE_CHECKING:
     from carboy.app.app import Carboy
     from carboy.gateway.interface import Answer, Exchange
-    from carboy.routing import Rule
-
-Match = "tuple[Rule, dict[str, Any]]"
 
 ENTRY = ("__call__", "wsgi_app")
 CYCLE = (

@@ -213,7 +213,7 @@ def make_response(app: Carboy, rv: Any) -> Response:
             " end with a 'return' of a response."
         )
     if not isinstance(rv, app.response_class):
-        if isinstance(rv, str | bytes | bytearray) or isinstance(rv, Iterator):
+        if isinstance(rv, str | bytes | bytearray | Iterator):
             # The class takes both; given at once, an own class sees them in its constructor.
             rv = app.response_class(cast(Any, rv), status=status, headers=headers)
             status = headers = None

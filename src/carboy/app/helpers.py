@@ -123,7 +123,7 @@ def redirect(
     """A response that sends the client elsewhere; the application's `redirect` if there is one."""
     if current_app:
         return current_app.redirect(location, code=code)
-    return cast("BaseResponse", _redirect(location, code=code, Response=Response))
+    return _redirect(location, code=code, Response=Response)
 
 
 def abort(code: int | BaseResponse, *args: Any, **kwargs: Any) -> NoReturn:

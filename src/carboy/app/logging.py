@@ -6,8 +6,8 @@ import logging
 import sys
 from typing import TYPE_CHECKING, TextIO
 
-from carboy.http.local import LocalProxy
 from carboy.app.globals import request
+from carboy.http.local import LocalProxy
 
 if TYPE_CHECKING:
     from carboy.app.app import Carboy

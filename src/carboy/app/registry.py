@@ -70,7 +70,7 @@ class Scaffold:
     ) -> None:
         self.import_name = import_name
         self.root_path = get_root_path(import_name) if root_path is None else root_path
-        self.static_folder = static_folder  # type: ignore[assignment]
+        self.static_folder = static_folder
         self.static_url_path = static_url_path
         self.template_folder = template_folder
 

@@ -6,7 +6,7 @@ itsdangerous loads when a cookie has to be signed or verified for the first time
 from __future__ import annotations
 
 from collections.abc import MutableMapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -71,7 +71,7 @@ class NullSession(SecureCookieSession):
             " value that you keep to yourself, for example from secrets.token_hex()."
         )
 
-    __setitem__ = __delitem__ = clear = pop = popitem = update = setdefault = _fail  # type: ignore[assignment]
+    __setitem__ = __delitem__ = clear = pop = popitem = update = setdefault = _fail
     del _fail
 
 
@@ -102,7 +102,8 @@ class SessionInterface:
 
     def get_cookie_path(self, app: Carboy) -> str:
         """SESSION_COOKIE_PATH, or else APPLICATION_ROOT."""
-        return app.config["SESSION_COOKIE_PATH"] or app.config["APPLICATION_ROOT"]
+        path: str = app.config["SESSION_COOKIE_PATH"] or app.config["APPLICATION_ROOT"]
+        return path
 
     def get_cookie_httponly(self, app: Carboy) -> bool:
         """SESSION_COOKIE_HTTPONLY."""
@@ -124,7 +125,7 @@ class SessionInterface:
         """When the cookie of a permanent session ends; None: with the browser."""
         if not session.permanent:
             return None
-        return datetime.now(timezone.utc) + app.permanent_session_lifetime
+        return datetime.now(UTC) + app.permanent_session_lifetime
 
     def should_set_cookie(self, app: Carboy, session: SessionMixin) -> bool:
         """Whether the cookie has to be sent: changed, or permanent and to be refreshed."""

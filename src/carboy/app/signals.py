@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from blinker import Namespace, NamedSignal
+    from blinker import NamedSignal, Namespace
 
     _signals: Namespace
     template_rendered: NamedSignal

@@ -12,7 +12,7 @@ from carboy.app import signals
 from carboy.app.context import _default_template_ctx_processor
 from carboy.app.debughelpers import explain_template_loading_attempts
 from carboy.app.globals import current_app, g, request, session
-from carboy.app.helpers import get_flashed_messages, stream_with_context, url_for
+from carboy.app.helpers import get_flashed_messages, stream_with_context
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -49,7 +49,7 @@ class DispatchingJinjaLoader(BaseLoader):
     def __init__(self, app: Carboy) -> None:
         self.app = app
 
-    def get_source(self, environment: BaseEnvironment, template: str) -> Found:  # type: ignore[override]
+    def get_source(self, environment: BaseEnvironment, template: str) -> Found:
         if self.app.config["EXPLAIN_TEMPLATE_LOADING"]:
             return self._explained(environment, template)
         for _, loader in self._iter_loaders(template):
@@ -93,7 +93,9 @@ def make_environment(app: Carboy) -> Environment:
     options = dict(app.jinja_options)
     options.setdefault("autoescape", app.select_jinja_autoescape)
     if "auto_reload" not in options:
-        reload = app.config["TEMPLATES_AUTO_RELOAD"] if app._auto_reload is None else app._auto_reload
+        reload = app._auto_reload
+        if reload is None:
+            reload = app.config["TEMPLATES_AUTO_RELOAD"]
         options["auto_reload"] = app.debug if reload is None else reload
     env: Environment = app.jinja_environment(app, **options)
     env.globals.update(

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Iterator
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterable, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar, Union
 
 if TYPE_CHECKING:
@@ -24,9 +23,7 @@ ResponseValue = Union[
     AsyncIterable[bytes],
 ]
 HeaderValue = str | list[str] | tuple[str, ...]
-HeadersValue = Union[
-    "Headers", Mapping[str, HeaderValue], Sequence[tuple[str, HeaderValue]]
-]
+HeadersValue = Union["Headers", Mapping[str, HeaderValue], Sequence[tuple[str, HeaderValue]]]
 ResponseReturnValue = Union[
     ResponseValue,
     tuple[ResponseValue, HeadersValue],

@@ -12,6 +12,7 @@ from carboy.routing import BuildError
 
 if TYPE_CHECKING:
     from carboy.app.app import Carboy
+    from carboy.app.context import AppContext, RequestContext
     from carboy.app.wrappers import Request
     from carboy.routing import MapAdapter
 
@@ -67,7 +68,7 @@ def build(
     values: dict[str, Any],
 ) -> str:
     """`app.url_for`."""
-    request_ctx = _cv_request.get(None)
+    request_ctx: RequestContext | None = _cv_request.get(None)
     adapter: MapAdapter | None
     if request_ctx is not None:
         adapter = request_ctx.url_adapter
@@ -77,7 +78,7 @@ def build(
         if external is None:
             external = scheme is not None
     else:
-        app_ctx = _cv_app.get(None)
+        app_ctx: AppContext | None = _cv_app.get(None)
         adapter = app.create_url_adapter(None) if app_ctx is None else app_ctx.url_adapter
         if external is None:
             external = True

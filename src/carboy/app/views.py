@@ -12,9 +12,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MethodView", "View", "http_method_funcs"]
 
-http_method_funcs = frozenset(
-    {"get", "post", "head", "options", "delete", "put", "trace", "patch"}
-)
+http_method_funcs = frozenset({"get", "post", "head", "options", "delete", "put", "trace", "patch"})
 
 
 class View:
@@ -40,13 +38,13 @@ class View:
 
             def view(**kwargs: Any) -> ResponseReturnValue:
                 self = cls(*class_args, **class_kwargs)
-                return current_app.ensure_sync(self.dispatch_request)(**kwargs)
+                return cast("ResponseReturnValue", _call(self.dispatch_request, kwargs))
 
         else:
             only = cls(*class_args, **class_kwargs)
 
             def view(**kwargs: Any) -> ResponseReturnValue:
-                return current_app.ensure_sync(only.dispatch_request)(**kwargs)
+                return cast("ResponseReturnValue", _call(only.dispatch_request, kwargs))
 
         for decorator in cls.decorators:
             _name(view, cls, name)
@@ -57,6 +55,10 @@ class View:
         found.methods = cls.methods
         found.provide_automatic_options = cls.provide_automatic_options
         return view
+
+
+def _call(function: Callable[..., Any], kwargs: dict[str, Any]) -> Any:
+    return current_app.ensure_sync(function)(**kwargs)
 
 
 def _name(view: Any, cls: type[View], name: str) -> None:
@@ -88,4 +90,4 @@ class MethodView(View):
             handler = getattr(self, "get", None)
         if handler is None:
             raise AssertionError(f"{type(self).__name__} has no method for {request.method}.")
-        return cast("ResponseReturnValue", current_app.ensure_sync(handler)(**kwargs))
+        return cast("ResponseReturnValue", _call(handler, kwargs))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from carboy.app import json
 from carboy.app.debughelpers import attach_enctype_error_multidict
@@ -13,6 +13,7 @@ from carboy.http.request import Request as RequestBase
 from carboy.http.response import Response as ResponseBase
 
 if TYPE_CHECKING:
+    from carboy.app.context import AppContext
     from carboy.routing import Rule
 
 __all__ = ["Request", "Response"]
@@ -22,13 +23,11 @@ def _limit(own: str, key: str, text: str) -> Any:
     """A limit: as set on the request, else the configuration's, else the class's default."""
 
     def read(self: Request) -> int | None:
-        value = getattr(self, own)
-        if value is not None:
-            return value  # type: ignore[no-any-return]
-        ctx = _cv_app.get(None)
-        if ctx is None:
-            return getattr(RequestBase, key.lower())  # type: ignore[no-any-return]
-        return ctx.app.config[key]  # type: ignore[no-any-return]
+        value: int | None = getattr(self, own)
+        if value is None:
+            ctx: AppContext | None = _cv_app.get(None)
+            value = getattr(RequestBase, key.lower()) if ctx is None else ctx.app.config[key]
+        return value
 
     def write(self: Request, value: int | None) -> None:
         setattr(self, own, value)
@@ -59,15 +58,15 @@ class Request(RequestBase):
     def endpoint(self) -> str | None:
         """The endpoint that matched; None if none did."""
         rule = self.url_rule
-        return None if rule is None else rule.endpoint
+        return None if rule is None else cast("str", rule.endpoint)
 
     @property
     def blueprint(self) -> str | None:
         """The name of the blueprint the endpoint belongs to."""
-        rule = self.url_rule
-        if rule is None or "." not in rule.endpoint:
+        endpoint = self.endpoint
+        if endpoint is None or "." not in endpoint:
             return None
-        return rule.endpoint.rpartition(".")[0]
+        return endpoint.rpartition(".")[0]
 
     @property
     def blueprints(self) -> list[str]:
@@ -108,5 +107,3 @@ class Response(ResponseBase):
         if current_app:
             return current_app.config["MAX_COOKIE_SIZE"]  # type: ignore[no-any-return]
         return ResponseBase.max_cookie_size
-
-

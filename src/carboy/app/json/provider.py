@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import weakref
-from json.encoder import c_make_encoder, encode_basestring, encode_basestring_ascii
 from collections.abc import Callable
 from datetime import date
-from typing import IO, TYPE_CHECKING, Any
+from json import encoder as _encoder
+from json.encoder import encode_basestring, encode_basestring_ascii
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from carboy.dates import http_date
 
@@ -17,12 +18,16 @@ if TYPE_CHECKING:
 
 __all__ = ["DefaultJSONProvider", "JSONProvider"]
 
+# The encoder written in C; None where the interpreter has none.
+c_make_encoder: Callable[..., Callable[[Any, int], tuple[str, ...]]] | None
+c_make_encoder = getattr(_encoder, "c_make_encoder", None)
+
 
 class JSONProvider:
     """JSON for one application. A subclass has to write `dumps` and `loads`."""
 
     def __init__(self, app: Carboy) -> None:
-        self._app: Carboy = weakref.proxy(app)
+        self._app = cast("Carboy", weakref.proxy(app))
 
     def dumps(self, obj: Any, **kwargs: Any) -> str:
         """`obj` as JSON text."""

@@ -12,8 +12,8 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from carboy.dates import http_date, parse_date
 from carboy.app.json import dumps, loads
+from carboy.dates import http_date, parse_date
 
 __all__ = [
     "JSONTag",

@@ -102,7 +102,11 @@ PATHS: list[tuple[str, dict[str, Any], dict[str, str]]] = [
 ]
 
 
-@pytest.mark.parametrize(("name", "options", "headers"), PATHS, ids=str)
+@pytest.mark.parametrize(
+    ("name", "options", "headers"),
+    PATHS,
+    ids=[f"{name} {' '.join(options)} {headers}" for name, options, headers in PATHS],
+)
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
 def test_a_path_is_sent_as_the_oracle_sends_it(
     root: Path, name: str, options: dict[str, Any], headers: dict[str, str], method: str
@@ -125,7 +129,7 @@ def test_a_path_is_sent_as_the_oracle_sends_it(
         {"mimetype": "a/b", "etag": "own", "last_modified": 10},
         {"mimetype": "a/b", "use_x_sendfile": True},
     ],
-    ids=str,
+    ids=" ".join,
 )
 @pytest.mark.parametrize("range_", [None, "bytes=2-4", "bytes=99-"])
 def test_an_open_file_is_sent_as_the_oracle_sends_it(

@@ -77,15 +77,15 @@ class CombinedMultiDict(ImmutableMultiDictMixin[K, V], MultiDict[K, V]):
         for _, value in self.items():
             yield value
 
-    def lists(self) -> Iterator[tuple[K, list[V]]]:
+    def lists(self) -> Iterable[tuple[K, list[V]]]:
         """Keys with the values of all dicts."""
         groups: dict[K, list[V]] = {}
         for each in self.dicts:
             for key, values in each.lists():
                 groups.setdefault(key, []).extend(values)
-        return iter(groups.items())
+        return groups.items()
 
-    def listvalues(self) -> Iterator[list[V]]:
+    def listvalues(self) -> Iterable[list[V]]:
         """The values of all dicts for every key."""
         for _, values in self.lists():
             yield values
@@ -102,6 +102,10 @@ class CombinedMultiDict(ImmutableMultiDictMixin[K, V], MultiDict[K, V]):
         if isinstance(other, MultiDict):
             return dict(self.lists()) == dict(other.lists())
         return dict(self.lists()) == other if isinstance(other, dict) else NotImplemented
+
+    def __ne__(self, other: object) -> bool:  # dict has one of its own
+        equal = self.__eq__(other)
+        return equal if equal is NotImplemented else not equal
 
     __hash__ = ImmutableMultiDictMixin.__hash__  # type: ignore[assignment]
 

@@ -217,10 +217,9 @@ class Headers:
     def extend(self, arg: Any = None, /, **kwargs: Any) -> None:
         """Add the fields of a mapping, of Headers or of pairs, then those of the keywords."""
         if arg is not None:
-            for name, value in iter_multi_items(arg):
-                self._list.append(_field(name, value))
-        for name, value in iter_multi_items(kwargs):
-            self._list.append(_field(name, value))
+            self._list += [_field(name, value) for name, value in iter_multi_items(arg)]
+        if kwargs:
+            self._list += [_field(name, value) for name, value in iter_multi_items(kwargs)]
 
     # replacing
 

@@ -171,7 +171,7 @@ class MultiDict(TypeConversionDict[K, V]):
             elif values:
                 yield key, values[0]
 
-    def lists(self) -> Iterator[tuple[K, list[V]]]:
+    def lists(self) -> Iterable[tuple[K, list[V]]]:
         """Keys with the list of all their values."""
         for key, values in _raw_items(self):
             yield key, list(values)
@@ -182,9 +182,9 @@ class MultiDict(TypeConversionDict[K, V]):
             if values:
                 yield values[0]
 
-    def listvalues(self) -> Iterator[list[V]]:
+    def listvalues(self) -> Iterable[list[V]]:
         """The list of all values of every key."""
-        yield from _raw_values(self)
+        return _raw_values(self)  # type: ignore[no-any-return]
 
     def copy(self) -> Self:
         """A copy whose lists are its own."""
@@ -200,7 +200,7 @@ class MultiDict(TypeConversionDict[K, V]):
 
     def update(self, mapping: Any) -> None:
         """Add the values of `mapping` to those that are there; nothing is replaced."""
-        for key, value in iter_multi_items(mapping):
+        for key, value in list(iter_multi_items(mapping)):  # a list: it may be this very dict
             self.add(key, value)
 
     def __or__(self, other: Mapping[K, Any]) -> MultiDict[K, V]:  # type: ignore[override]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from carboy.http.exceptions import ClientDisconnected, RequestEntityTooLarge
 from carboy.http.request import Request
 from exchanges import RawExchange, raw_request, received
 
@@ -251,25 +254,46 @@ def test_names_made_up_by_clients_are_not_all_remembered() -> None:
     assert len(origin_exchange._TITLES) <= origin_exchange.MAX_TITLES
 
 
-def test_an_unread_chunked_stream_is_cut_at_the_limit() -> None:
-    import io
+class Unread(io.BytesIO):
+    """A body that is still on its way, from a client that leaves after it."""
 
-    from carboy.http.exceptions import RequestEntityTooLarge
+    def seekable(self) -> bool:
+        return False
 
-    head = received(
-        raw_request("/", "POST", [("Transfer-Encoding", "chunked")]) + b"0\r\n\r\n"
-    ).head
-    request = Request.from_exchange(
-        RawExchange(head, io.BytesIO(b"0123456789"), None)  # type: ignore[arg-type]
-    )
+    def read(self, size: int | None = -1) -> bytes:
+        data = super().read(size)
+        if not data:
+            raise ConnectionResetError("gone")
+        return data
+
+
+def with_unread_body(content: bytes, size: int | None) -> Request:
+    framing = ("Transfer-Encoding", "chunked")
+    head = received(raw_request("/", "POST", [framing]) + b"0\r\n\r\n").head
+    exchange = RawExchange(head, Unread(content), size)
+    return Request.from_exchange(exchange)  # type: ignore[arg-type]
+
+
+def test_an_unread_stream_over_the_limit_is_refused() -> None:
+    request = with_unread_body(b"0123456789", None)
     request.max_content_length = 4
     with pytest.raises(RequestEntityTooLarge):
         request.get_data()
 
 
-def test_a_received_body_over_the_limit_is_refused_before_it_is_read() -> None:
-    from carboy.http.exceptions import RequestEntityTooLarge
+@pytest.mark.parametrize("size", [None, 20])
+def test_a_client_that_leaves_an_unread_body_is_told_apart_from_an_error(size: int | None) -> None:
+    request = with_unread_body(b"0123456789", size)
+    assert request.stream.read(10) == b"0123456789"
+    with pytest.raises(ClientDisconnected):
+        request.stream.read(10)
 
+
+def test_an_unread_body_ends_at_its_declared_length() -> None:
+    assert with_unread_body(b"0123456789next", 10).get_data() == b"0123456789"
+
+
+def test_a_received_body_over_the_limit_is_refused_before_it_is_read() -> None:
     request = pair(RAW["form"])[0]
     request.max_content_length = 3
     with pytest.raises(RequestEntityTooLarge):

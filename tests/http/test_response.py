@@ -552,3 +552,18 @@ def test_a_range_of_a_file_is_still_a_file_for_the_kernel() -> None:
     assert b"".join(body) == b"2345"
     close()
     assert body.file.closed
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize(
+    "name",
+    ["text", "nothing", "list", "iterator", "location", "cookies", "status set"],
+)
+def test_the_reference_validator_finds_nothing_wrong(name: str, method: str) -> None:
+    from wsgiref.validate import validator
+
+    environ = create_environ("/", method=method)
+    environ["wsgi.input"] = io.BytesIO()
+    body = validator(RESPONSES[name](Response))(environ, lambda *args: lambda data: None)
+    assert isinstance(b"".join(body), bytes)
+    body.close()  # type: ignore[attr-defined]

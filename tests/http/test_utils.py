@@ -315,3 +315,20 @@ def test_an_error_after_the_start_is_raised() -> None:
 
     with pytest.raises(KeyError):
         run_wsgi_app(app, {})
+
+
+# the cost of importing
+
+
+def test_importing_requests_and_responses_loads_nothing_that_is_seldom_needed() -> None:
+    import subprocess
+    import sys
+
+    seldom = "email http json hashlib hmac mimetypes tempfile multipart markupsafe inspect socket"
+    code = (
+        "import sys; before = set(sys.modules);"
+        "import carboy.http.utils, carboy.http.security, carboy.http.local;"
+        f"print(sorted(set({seldom.split()!r}) & (set(sys.modules) - before)))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout == "[]\n"

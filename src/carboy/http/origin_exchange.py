@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from carboy.gateway.interface import Exchange
 
 
+NO_LIMIT = 1 << 62
+
+
 class WireHeaders(ImmutableHeadersMixin, Headers):
     """The read-only fields of a request that came over the wire."""
 
@@ -106,14 +109,15 @@ def stream(exchange: Exchange, limit: int | None) -> IO[bytes]:
     body = exchange.body
     if body is None:
         return io.BytesIO()
-    if limit is None:
-        return body
     size = exchange.body_size
-    if size is None:
-        return LimitedStream(body, limit, is_max=True)  # type: ignore[return-value]
-    if size > limit:
+    if limit is not None and size is not None and size > limit:
         raise RequestEntityTooLarge
-    return body
+    if body.seekable():
+        return body
+    # Still on its way: what goes wrong with it is the client's fault, not the application's.
+    if size is not None:
+        return LimitedStream(body, size)  # type: ignore[return-value]
+    return LimitedStream(body, NO_LIMIT if limit is None else limit, is_max=True)  # type: ignore[return-value]
 
 
 def raw_stream(exchange: Exchange) -> IO[bytes]:

@@ -11,7 +11,6 @@ through here: no Headers object is made unless somebody asks for one.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from http import HTTPStatus
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
@@ -37,6 +36,7 @@ from carboy.http.wsgi_call import run_wsgi_app
 
 if TYPE_CHECKING:
     from datetime import datetime, timedelta
+    from http import HTTPStatus
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 

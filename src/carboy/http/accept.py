@@ -68,17 +68,17 @@ class Accept(ImmutableList[tuple[str, float]]):
         """The position of the first item that matches. ValueError if none does."""
         if not isinstance(key, str):
             return super().index(key)
-        position = self.find(key)
-        if position < 0:
-            raise ValueError(key)
-        return position
+        for position, (item, _) in enumerate(self):
+            if self._value_matches(key, item):
+                return position
+        raise ValueError(key)
 
     def find(self, key: str | tuple[str, float]) -> int:
         """The position of the first item that matches, or -1."""
-        for position, pair in enumerate(self):
-            if self._value_matches(key, pair[0]) if isinstance(key, str) else pair == key:
-                return position
-        return -1
+        try:
+            return self.index(key)
+        except ValueError:
+            return -1
 
     def values(self) -> Iterator[str]:
         """The values alone."""

@@ -131,4 +131,6 @@ def parse_etags(value: str | None) -> ETags:
         mark, quoted, bare = match.groups()
         if quoted is not None or bare:
             (weak if mark else strong).append(bare if quoted is None else quoted)
+        elif mark:  # a word of two characters
+            strong.append(mark)
     return ETags(strong, weak)

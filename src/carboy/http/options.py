@@ -18,9 +18,9 @@ _token = re.compile(f"[{TCHAR}]++").fullmatch
 _escape = re.compile(r"\\(.)", re.DOTALL)
 # One element of a list: commas between quotes do not end it.
 _element = re.compile(r'(?:[^",]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
+# Group 2 is the value, a token or still between its quotes; 3 is there if they never close.
 _parameter = re.compile(
-    rf';[ \t]*+(?:([{TCHAR}]++)=(?:([{TCHAR}]++)|("(?:[^"\\]++|\\.)*+(?:"|(\Z)|\\\Z)))?)?',
-    re.DOTALL,
+    rf';[ \t]*+(?:([{TCHAR}]++)=(?:([{TCHAR}]++|"(?:[^"\\]++|\\.)*+")|(")|))?', re.DOTALL
 )
 # What a Content-Type has nearly always: one parameter that is a token, nothing special in it.
 _plain_token = TCHAR.replace("%", "").replace("*", "")
@@ -108,10 +108,10 @@ def parse_dict_header(value: str) -> dict[str, str | None]:
     for element in parse_list_header(value):
         name, equals, text = element.partition("=")
         name = name.strip()
+        if not name:
+            continue
         if not equals:
             result[name] = None
-            continue
-        if not name:
             continue
         text = text.strip()
         if name[-1] == "*":
@@ -149,37 +149,37 @@ def parse_options_header(value: str | None) -> tuple[str, dict[str, str]]:
     simple = _one_parameter(value, start)
     if simple is not None:
         return head, {simple[1].lower(): simple[2]}
+    return head, _parse_parameters(value, start)
+
+
+def _parse_parameters(value: str, start: int) -> dict[str, str]:
+    """The parameters from the semicolon at `start` on."""
     options: dict[str, str] = {}
-    continued: dict[str, list[str]] | None = None
+    continued: dict[str, list[str]] = {}
     charsets: dict[str, str | None] = {}
-    while start >= 0:
-        match = _parameter.match(value, start)
-        if match is None:  # cannot be: `start` is a semicolon
+    while start >= 0 and (match := _parameter.match(value, start)):
+        name, text, unclosed = match.groups()
+        if unclosed is not None:
             break
-        start = match.end()
-        name, text, quoted, unclosed = match.groups()
-        if quoted is not None:
-            if len(quoted) < 2 or unclosed is not None or quoted[-1] != '"':
-                break
-            text = quoted
-        start = value.find(";", start)
+        start = value.find(";", match.end())
         if text is None:
             continue
         name = name.lower()
-        if "*" in name:
-            base, piece = _extended_parameter(name, text, charsets)
-            if base is not None:
-                continued = continued or {}
-                continued.setdefault(base, []).append(piece)
-                continue
-            name = name[:-1] if name[-1] == "*" else name
-            text = piece
+        if "*" not in name:
+            base, text = None, _plain(text)
         else:
-            text = _plain(text)
-        options[name] = text
-    if continued:
-        options.update({name: "".join(pieces) for name, pieces in continued.items()})
-    return head, options
+            base, text = _extended_parameter(name, text, charsets)
+        if base is None:
+            name = name.removesuffix("*")
+            continued.pop(name, None)
+            charsets.pop(name, None)
+            options[name] = text
+        else:
+            options.pop(base, None)
+            continued.setdefault(base, []).append(text)
+    for name, pieces in continued.items():
+        options[name] = "".join(pieces)
+    return options
 
 
 def _plain(text: str) -> str:

@@ -262,10 +262,10 @@ def parse_content_range_header(
     span, slash, whole = text.partition("/")
     if not units or not slash:
         return None
-    length = None if whole.strip() == "*" else _int(whole)
-    if length is None and whole.strip() != "*":
+    length = None if whole == "*" else _int(whole)
+    if length is None and whole != "*":
         return None
-    if span.strip() == "*":
+    if span == "*":
         return ContentRange(units, None, None, length, on_update)
     first, dash, last = span.partition("-")
     start, stop = _int(first), _int(last)

@@ -1,0 +1,130 @@
+"""Uploaded files beside Werkzeug's."""
+
+from __future__ import annotations
+
+import copy
+import io
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+import werkzeug.datastructures as theirs
+
+import carboy.http as ours
+from black_box import evaluated
+
+
+def made(library: Any) -> Any:
+    return library.FileStorage(
+        io.BytesIO(b"abc\ndef"),
+        "é.txt",
+        "field",
+        "Text/Plain; charset=x",
+        7,
+        library.Headers([("X", "y")]),
+    )
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "f",
+        "f.filename, f.name, f.content_type, f.content_length, f.mimetype, f.mimetype_params",
+        "f.headers, bool(f)",
+        "list(f)",
+        "f.read(2), f.tell(), f.seek(0), f.readline(), f.seekable()",
+        "f.nonexistent",
+        "f.close(), f.stream.closed",
+        "f.close() or f.read()",
+        "FileStorage(), bool(FileStorage()), FileStorage().read()",
+        "FileStorage().content_length, FileStorage().mimetype, FileStorage().mimetype_params",
+        "FileStorage(headers=Headers({'Content-Length': 'x'})).content_length",
+        "FileStorage(headers=Headers({'Content-Length': '7'})).content_length",
+        "FileStorage(headers=Headers({'Content-Type': 'A/B'})).mimetype",
+        "FileStorage(headers=Headers({'Content-Type': 'A/B'}), content_type='c/d').headers",
+        "FileStorage(content_length=0).headers, FileStorage(content_type='').headers",
+        "FileStorage(named('<stdin>')).filename, FileStorage(named(b'foo')).filename",
+        "FileStorage(named('a/b')).filename, FileStorage(named('a'), filename='z').filename",
+    ],
+)
+def test_a_file_answers_as_werkzeugs(expression: str) -> None:
+    answers = []
+    for library in (ours, theirs):
+        names = {"FileStorage": library.FileStorage, "Headers": library.Headers, "named": named}
+        answers.append(evaluated(expression, {**names, "f": made(library)}))
+    assert answers[0] == answers[1]
+
+
+def named(name: Any) -> io.BytesIO:
+    stream = Named()
+    stream.name = name
+    return stream
+
+
+class Named(io.BytesIO):
+    name: Any
+
+
+def test_a_file_is_saved_to_a_path_or_a_stream(tmp_path: Path) -> None:
+    data = bytes(range(256)) * 300
+    for target in (tmp_path / "a", str(tmp_path / "a")):
+        ours.FileStorage(io.BytesIO(data)).save(target)
+        assert (tmp_path / "a").read_bytes() == data
+    stream = io.BytesIO()
+    ours.FileStorage(io.BytesIO(data)).save(stream, buffer_size=7)
+    assert stream.getvalue() == data
+
+
+def test_saving_begins_where_the_stream_stands() -> None:
+    file, stream = ours.FileStorage(io.BytesIO(b"abc")), io.BytesIO()
+    file.read(1)
+    file.save(stream)
+    assert stream.getvalue() == b"bc"
+
+
+def test_a_spooled_file_has_the_methods_of_a_file() -> None:
+    with tempfile.SpooledTemporaryFile() as stream:
+        file = ours.FileStorage(stream)  # type: ignore[arg-type]
+        assert file.seekable()
+        assert file.filename is None
+
+
+def test_files_are_added_by_path_stream_or_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "x.txt"
+    path.write_bytes(b"hello")
+    told = []
+    for library in (ours, theirs):
+        files = library.FileMultiDict()
+        files.add_file("a", str(path))
+        files.add_file("b", io.BytesIO(b"q"), "q.png")
+        files.add_file("c", library.FileStorage(filename="z"))
+        files.add_file("d", io.BytesIO(b"q"))
+        files.add_file("e", path, content_type="a/b")
+        files.add_file("f", path, "zz.unknown-type")
+        told.append(
+            [
+                (key, repr(f), f.name, f.filename, f.content_type, f.read())
+                for key, f in files.items()
+            ]
+        )
+        for file in files.values():
+            file.close()
+    assert str(told[0]) == str(told[1])
+
+
+def test_a_path_that_is_not_there_raises() -> None:
+    with pytest.raises(FileNotFoundError):
+        ours.FileMultiDict().add_file("a", "/nonexistent/file")
+
+
+def test_a_file_that_has_only_a_descriptor_has_no_name_where_werkzeug_raises() -> None:
+    with tempfile.TemporaryFile() as stream:
+        assert ours.FileStorage(stream).filename is None
+        with pytest.raises(TypeError):
+            theirs.FileStorage(stream)
+
+
+def test_a_file_can_be_copied() -> None:
+    file = copy.copy(made(ours))
+    assert (file.filename, file.read()) == ("é.txt", b"abc\ndef")

@@ -1,0 +1,79 @@
+"""IRIs and URIs beside Werkzeug's."""
+
+from __future__ import annotations
+
+import pytest
+import werkzeug.urls as theirs
+from hypothesis import given
+from hypothesis import strategies as st
+
+import carboy.http as ours
+from black_box import outcome
+
+PIECES = ["a", "é", "☃", "%20", "%2F", "%3f", "%C3%A9", "%ff", "%zz", "%", " ", "/", "?", "#"]
+PIECES += ["&", "=", "+", ";", ":", "@", "[", "]", "\\", '"', "%26", "%23", "%25", "%00", "%7f"]
+TEXTS = st.lists(st.sampled_from(PIECES), max_size=8).map("".join)
+HOSTS = st.sampled_from(
+    ["", "h", "H.com:80", "☃.net", "xn--n3h.net", "u:p@h", "é%40:p@h:0", "[::1]:8"]
+)
+URLS = st.builds(
+    "{}{}{}".format, st.sampled_from(["http://", "//", "HTTPS://"]), HOSTS, TEXTS.map("/{}".format)
+)
+
+
+@given(TEXTS.map("/{}".format) | URLS | TEXTS)
+def test_any_iri_becomes_the_uri_it_becomes_with_werkzeug(iri: str) -> None:
+    assert outcome(lambda: ours.iri_to_uri(iri)) == outcome(lambda: theirs.iri_to_uri(iri))
+
+
+@given(TEXTS.map("/{}".format) | URLS | TEXTS)
+def test_any_uri_becomes_the_iri_it_becomes_with_werkzeug(uri: str) -> None:
+    assert outcome(lambda: ours.uri_to_iri(uri)) == outcome(lambda: theirs.uri_to_iri(uri))
+
+
+@given(TEXTS.map("/{}".format))
+def test_a_uri_is_ascii_and_does_not_change_again(iri: str) -> None:
+    uri = ours.iri_to_uri(iri)
+    assert uri.isascii()
+    assert ours.iri_to_uri(uri) == uri
+
+
+@pytest.mark.parametrize("part", ["/x{}", "/?x{}", "/#x{}", "http://x{}@h/", "http://u:x{}@h/"])
+@pytest.mark.parametrize("octet", range(128))
+def test_every_octet_of_every_part_is_shown_or_kept_as_by_werkzeug(part: str, octet: int) -> None:
+    for text in (part.format(f"%{octet:02x}"), part.format(f"%{octet:02X}%C3%A9")):
+        assert ours.uri_to_iri(text) == theirs.uri_to_iri(text)
+
+
+@pytest.mark.parametrize("part", ["/x{}", "/?x{}", "/#x{}", "http://x{}@h/", "http://u:x{}@h/"])
+@pytest.mark.parametrize("octet", range(128))
+def test_every_character_of_every_part_is_quoted_as_by_werkzeug(part: str, octet: int) -> None:
+    text = part.format(chr(octet))
+    assert outcome(lambda: ours.iri_to_uri(text)) == outcome(lambda: theirs.iri_to_uri(text))
+
+
+@pytest.mark.parametrize(
+    "iri",
+    [
+        "itms-services://?action=download-manifest&url=x y",
+        "foo:bar é",
+        "mailto:é@x",
+        "http:///x",
+        "///a//b",
+        "http://x:abc/",
+        "http://[::1/",
+        "/\udc80",
+        "http://" + "x" * 70 + "é/",
+    ],
+)
+def test_an_odd_url_is_treated_as_by_werkzeug(iri: str) -> None:
+    for convert in ("iri_to_uri", "uri_to_iri"):
+        answers = [outcome(lambda l=lib: getattr(l, convert)(iri)) for lib in (ours, theirs)]
+        assert answers[0] == answers[1]
+
+
+def test_a_host_that_is_no_idna_stays_where_werkzeug_raises() -> None:
+    uri = "http://xn--zzzzzz99999/%C3%A9"
+    assert ours.uri_to_iri(uri) == "http://xn--zzzzzz99999/é"
+    with pytest.raises(UnicodeError):
+        theirs.uri_to_iri(uri)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import permutations
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -244,6 +246,26 @@ def test_the_quick_reader_agrees_with_the_careful_one(
     [first, *_] = play([octets[i : i + 1] for i in range(len(octets))], limits)
     assert describe(head) == first
     assert head.block == read(octets, limits).block
+
+
+USUAL = (
+    *(b"Host: x", b"Connection: close", b"Content-Length: 5", b"Transfer-Encoding: chunked"),
+    *(b"Expect: 100-continue", b"Upgrade: h2c", b"Content-Type: a/b", b"User-Agent: c"),
+    *(b"Cookie: a=b", b"TE: trailers", b"Http: x", b"Exp: x", b"Accept: x"),
+)
+
+
+@pytest.mark.parametrize("filler", [(), (b"Filler: " + b"z" * 200,)], ids=["short", "long"])
+def test_any_order_of_headers_is_read_alike(filler: tuple[bytes, ...]) -> None:
+    for lines in permutations(USUAL, 3):
+        octets = b"\r\n".join((b"POST / HTTP/1.1", *filler, *lines, b"", b""))
+        head = quick_head(octets, Limits())
+        framing = [each for each in lines if each in USUAL[3:6]]
+        if framing or b"Host: x" not in lines:
+            assert head is None, lines
+        else:
+            assert head is not None, lines
+            assert head.fields() == read(octets).fields(), lines
 
 
 def test_the_quick_reader_takes_what_browsers_and_tools_send() -> None:

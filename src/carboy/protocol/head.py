@@ -35,6 +35,8 @@ def _head_pattern(value: str) -> re.Pattern[bytes]:
 
     Three names may stand once: a second one sets the empty group before the value's group.
     The first alternative takes the lines no other one could, and saves trying them.
+    No group may open before something that can fail: until Python 3.13 a possessive loop does
+    not take that back, and re then raises SystemError about the group's span (gh-101955).
     """
 
     def named(name: str, group: int) -> str:
@@ -53,7 +55,7 @@ def _head_pattern(value: str) -> re.Pattern[bytes]:
         named("host", 6),
         named("connection", 8),
         named("content-length", 10),
-        f"({closer}):{value}*+",
+        f"(?:{closer}):(){value}*+",
         unnamed("cehtuCEHTU"),
     )
     return re.compile(

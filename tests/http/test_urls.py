@@ -13,9 +13,7 @@ from black_box import outcome
 PIECES = ["a", "é", "☃", "%20", "%2F", "%3f", "%C3%A9", "%ff", "%zz", "%", " ", "/", "?", "#"]
 PIECES += ["&", "=", "+", ";", ":", "@", "[", "]", "\\", '"', "%26", "%23", "%25", "%00", "%7f"]
 TEXTS = st.lists(st.sampled_from(PIECES), max_size=8).map("".join)
-HOSTS = st.sampled_from(
-    ["", "h", "H.com:80", "☃.net", "xn--n3h.net", "u:p@h", "é%40:p@h:0", "[::1]:8"]
-)
+HOSTS = st.sampled_from(["", "h", "H.com:80", "☃.net", "xn--n3h.net", "é%40:p@h:0", "[::1]:8"])
 URLS = st.builds(
     "{}{}{}".format, st.sampled_from(["http://", "//", "HTTPS://"]), HOSTS, TEXTS.map("/{}".format)
 )
@@ -68,7 +66,7 @@ def test_every_character_of_every_part_is_quoted_as_by_werkzeug(part: str, octet
 )
 def test_an_odd_url_is_treated_as_by_werkzeug(iri: str) -> None:
     for convert in ("iri_to_uri", "uri_to_iri"):
-        answers = [outcome(lambda l=lib: getattr(l, convert)(iri)) for lib in (ours, theirs)]
+        answers = [outcome(lambda lib=lib: getattr(lib, convert)(iri)) for lib in (ours, theirs)]
         assert answers[0] == answers[1]
 
 

@@ -177,6 +177,16 @@ if TYPE_CHECKING:
     from carboy.http.request import Request
     from carboy.http.response import Response
     from carboy.http.response_stream import ResponseStream
+    from carboy.http.security import (
+        check_password_hash,
+        gen_salt,
+        generate_password_hash,
+        safe_join,
+    )
+    from carboy.http.send_file import (
+        send_file,
+        send_from_directory,
+    )
     from carboy.http.status import HTTP_STATUS_CODES
     from carboy.http.streams import LimitedStream
     from carboy.http.urls import (
@@ -184,6 +194,15 @@ if TYPE_CHECKING:
         uri_to_iri,
     )
     from carboy.http.user_agent import UserAgent
+    from carboy.http.utils import (
+        ImportStringError,
+        append_slash_redirect,
+        find_modules,
+        get_content_type,
+        import_string,
+        redirect,
+        secure_filename,
+    )
     from carboy.http.wsgi import (
         get_content_length,
         get_current_url,
@@ -252,10 +271,16 @@ _NAMES = {
     "carboy.http.request": "Request",
     "carboy.http.response": "Response",
     "carboy.http.response_stream": "ResponseStream",
+    "carboy.http.security": "check_password_hash gen_salt generate_password_hash safe_join",
+    "carboy.http.send_file": "send_file send_from_directory",
     "carboy.http.status": "HTTP_STATUS_CODES",
     "carboy.http.streams": "LimitedStream",
     "carboy.http.urls": "iri_to_uri uri_to_iri",
     "carboy.http.user_agent": "UserAgent",
+    "carboy.http.utils": """
+        ImportStringError append_slash_redirect find_modules get_content_type
+        import_string redirect secure_filename
+    """,
     "carboy.http.wsgi": """
         get_content_length get_current_url get_host get_input_stream get_path_info
         responder
@@ -307,6 +332,7 @@ __all__ = [
     "ImmutableMultiDict",
     "ImmutableMultiDictMixin",
     "ImmutableTypeConversionDict",
+    "ImportStringError",
     "InternalServerError",
     "LanguageAccept",
     "LengthRequired",
@@ -349,8 +375,10 @@ __all__ = [
     "UserAgent",
     "WWWAuthenticate",
     "abort",
+    "append_slash_redirect",
     "cache_control_property",
     "cached_property",
+    "check_password_hash",
     "csp_property",
     "default_exceptions",
     "default_stream_factory",
@@ -360,8 +388,12 @@ __all__ = [
     "dump_header",
     "dump_options_header",
     "environ_property",
+    "find_modules",
+    "gen_salt",
     "generate_etag",
+    "generate_password_hash",
     "get_content_length",
+    "get_content_type",
     "get_current_url",
     "get_host",
     "get_input_stream",
@@ -369,6 +401,7 @@ __all__ = [
     "header_property",
     "host_is_trusted",
     "http_date",
+    "import_string",
     "iri_to_uri",
     "is_byte_range_valid",
     "is_entity_header",
@@ -392,10 +425,15 @@ __all__ = [
     "parse_set_header",
     "quote_etag",
     "quote_header_value",
+    "redirect",
     "release_local",
     "remove_entity_headers",
     "remove_hop_by_hop_headers",
     "responder",
+    "safe_join",
+    "secure_filename",
+    "send_file",
+    "send_from_directory",
     "unquote_etag",
     "unquote_header_value",
     "uri_to_iri",

@@ -23,7 +23,7 @@ MAX_COOKIE_SIZE = 4093
 
 # One pair up to the semicolon after it. A name or value with a space or a quote in it is none.
 _pair = re.compile(
-    r'[ \t]*+([^ \t";=]*+)[ \t]*+'
+    r'[ \t]*+([^ \t";=]++)[ \t]*+'
     r'(?:=[ \t]*+(?:("(?:[^"\\]++|\\.)*+")|([^ \t";]*+))[ \t]*+)?(?:;|\Z)',
     re.DOTALL,
 )
@@ -97,8 +97,7 @@ def _quoted_pairs(header: str) -> list[tuple[str, str]]:
             continue
         position = match.end()
         name, quoted, plain = match.groups()
-        if name:
-            pairs.append((name, plain or "" if quoted is None else _unquoted(quoted[1:-1])))
+        pairs.append((name, plain or "" if quoted is None else _unquoted(quoted[1:-1])))
     return pairs
 
 

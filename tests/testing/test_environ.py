@@ -84,7 +84,11 @@ REQUESTS: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
 ]
 
 
-@pytest.mark.parametrize(("args", "kwargs"), REQUESTS, ids=lambda value: repr(value)[:60])
+@pytest.mark.parametrize(
+    ("args", "kwargs"),
+    REQUESTS,
+    ids=lambda value: re.sub(r" object at 0x\w+", "", repr(value))[:60],
+)
 def test_an_environ_is_as_werkzeug_makes_it(args: Any, kwargs: Any) -> None:
     results = []
     for builder in (werkzeug.test.EnvironBuilder, EnvironBuilder):

@@ -243,12 +243,12 @@ class MapAdapter:
         Values no rule names become the query if `append_unknown`; None leaves a value out.
         Raises BuildError, which knows the closest rule, if there is no such URL.
         """
-        if method is None and (values is None or type(values) is dict):
+        if method is None:
             try:
                 quick = self.map._quick[endpoint]
             except KeyError:
                 quick = self.map._quick_builder(endpoint)
-            path = quick(values or {}) if quick is not None else None
+            path = quick(values, append_unknown) if quick is not None else None
             if path is not None:
                 if self.script_name != "/":
                     path = self._prefix() + path

@@ -1,101 +1,127 @@
-"""The fast lane: fixed paths from one dictionary, the others by a walk that never turns back.
+"""The fast lane: what the full search would find first, found without it, or nothing.
 
-Both find what the full search would find first, or nothing; then the full search is asked.
+fixed path         one dictionary
+variable at the end  the dictionary of fixed beginnings, then one step in the trie
+others             a walk through the trie that never turns back
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from carboy.routing.trie import DIGITS, TEXT, Node
+from carboy.routing.trie import DIGITS, TEXT, Answers, Node
 
 if TYPE_CHECKING:
     from carboy.routing.rule import Rule
 
 Match = tuple["Rule", dict[str, Any]]
-# path -> method (None: all others) -> rule and its defaults
-Fixed = dict[str, dict[str | None, Match]]
 
 
-def fixed_paths(start: Node) -> Fixed:
-    """Every path without variables below `start`, with the rules that answer it at once."""
-    found: Fixed = {}
-    _collect(start, "", found)
-    return found
+class Lane:
+    """The tables for everything below `start`, the node before the first segment.
+
+    `fixed` has the answers of each path without variables, `beginnings` the nodes behind such
+    a path from which variables go on. Without `start` all is empty.
+    """
+
+    __slots__ = ("beginnings", "fixed", "start")
+
+    def __init__(self, start: Node | None = None) -> None:
+        self.start = start
+        self.fixed: dict[str, Answers] = {}
+        self.beginnings: dict[str, Node] = {}
+        if start is not None:
+            _answer(start)
+            self._collect(start, "")
+
+    def _collect(self, node: Node, path: str) -> None:
+        if node.rules:
+            self.fixed[path] = node.answers
+        if path == "/":
+            return  # the adapter makes one slash lead a path: never two
+        if node.edges:
+            self.beginnings[path] = node
+        for text, child in node.fixed.items():
+            self._collect(child, f"{path}/{text}")
 
 
-def _collect(node: Node, path: str, found: Fixed) -> None:
-    for text, child in node.fixed.items():
-        below = f"{path}/{text}"
-        if child.rules and not below.startswith("//"):
-            found[below] = _by_method(child.rules)
-        _collect(child, below, found)
-
-
-def _by_method(rules: list[Rule]) -> dict[str | None, Match]:
-    table: dict[str | None, Match] = {}
-    for rule in rules:
+def _answer(node: Node) -> None:
+    """Settle for this node and all below the rule of each method that is the answer at once."""
+    table: dict[str | None, Rule] = {}
+    for rule in node.rules:
         if rule.websocket:
             continue
-        answer = (rule, dict(rule.defaults or {}))
         if rule.methods is None:
-            table.setdefault(None, answer)
+            table.setdefault(None, rule)  # for all methods that none before it has
             break
         for method in rule.methods:
-            table.setdefault(method, answer)
-    direct = {method: answer for method, answer in table.items() if answer[0]._direct}
-    if len(direct) < len(table):
-        direct.pop(None, None)  # it must not answer for the methods left out
-    return direct
+            table.setdefault(method, rule)
+    answers = {method: rule for method, rule in table.items() if rule._direct}
+    if len(answers) < len(table):
+        answers.pop(None, None)  # it must not answer for the methods left out
+    node.answers = answers
+    for edge in node.edges:
+        _answer(edge.node)
+    for child in node.fixed.values():
+        _answer(child)
+
+
+def step(node: Node, text: str, method: str) -> Match | None:
+    """The match of the path that ends with the segment `text` behind `node`."""
+    if node.child(text) is not None:
+        return None
+    for edge in node.edges:
+        kind = edge.kind
+        raw: tuple[str, ...] | None
+        if kind is DIGITS:
+            if not text.isdecimal():
+                continue
+            raw = (text,)
+        elif kind is TEXT:
+            if not text:
+                continue
+            raw = (text,)
+        else:
+            raw = edge.match(text)
+            if raw is None:
+                continue
+        return None if edge.suffixed else finish(edge.node, method, raw)
+    return None
 
 
 def walk(node: Node, path: str, method: str) -> Match | None:
-    """The rule and values of `path` by the first way that fits at every segment, or None."""
-    raw: list[str] = []
+    """The match of `path` by the first way that fits at every segment."""
+    raw: tuple[str, ...] = ()
     segments = path.split("/")
     count = len(segments)
-    if segments[0] or count == 1 or (count > 2 and not segments[1]):
-        return None  # the adapter makes one slash lead the path
-    index = 0
-    for segment in segments[1:]:
-        index += 1
+    if segments[0] or count < 3 or not segments[1]:
+        return None  # one segment is a matter of `step`; two slashes of the adapter
+    for index in range(1, count):
+        segment = segments[index]
         child = node.child(segment)
         if child is not None:
             node = child
             continue
         for edge in node.edges:
-            kind = edge.kind
-            if kind is DIGITS:
-                if segment.isdecimal():
-                    raw.append(segment)
-                    break
-            elif kind is TEXT:
-                if segment:
-                    raw.append(segment)
-                    break
-            else:
-                texts = edge.match("/".join(segments[index:]) if edge.final else segment)
-                if texts is not None:
-                    raw += texts
-                    break
+            texts = edge.match("/".join(segments[index:]) if edge.final else segment)
+            if texts is not None:
+                break
         else:
             return None
         if edge.suffixed:
             return None
+        raw += texts
         node = edge.node
         if edge.final:
             break
-    return _finish(node.rules, method, raw)
+    return finish(node, method, raw)
 
 
-def _finish(rules: list[Rule], method: str, raw: list[str]) -> Match | None:
-    for rule in rules:
-        methods = rule.methods
-        if (methods is None or method in methods) and not rule.websocket:
-            break
-    else:
-        return None
-    if not rule._direct:
+def finish(node: Node, method: str, raw: tuple[str, ...]) -> Match | None:
+    """The answer of a node with its values."""
+    answers = node.answers
+    rule = answers.get(method) or answers.get(None)
+    if rule is None:
         return None
     values: dict[str, Any] = {}
     try:

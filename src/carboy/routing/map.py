@@ -7,14 +7,14 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from carboy.routing.adapter import MapAdapter
-from carboy.routing.build import Quick, quick_builder
 from carboy.routing.converters import DEFAULT_CONVERTERS, BaseConverter
 from carboy.routing.environ import environ_arguments
 from carboy.routing.factory import RuleFactory
 from carboy.routing.hosts import ascii_host
-from carboy.routing.lane import Fixed, fixed_paths, walk
+from carboy.routing.lane import Lane, step, walk
+from carboy.routing.quick import Quick, quick_builder
 from carboy.routing.rule import Rule
-from carboy.routing.trie import Node, StateMachineMatcher
+from carboy.routing.trie import StateMachineMatcher
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -58,9 +58,8 @@ class Map:
         self._rules_by_endpoint: dict[Any, list[Rule]] = {}
         self._lock = type(self).lock_class()
         self._pending: list[Rule] = []
-        # Tables of the quick ways, empty while rules are pending.
-        self._fixed: Fixed = {}
-        self._start: Node | None = None
+        # of the quick ways; empty while rules are pending
+        self._lane = Lane()
         self._quick: dict[Any, Quick | None] = {}
         for factory in rules or ():
             self.add(factory)
@@ -80,7 +79,7 @@ class Map:
             rule.bind(self)
             self._rules_by_endpoint.setdefault(rule.endpoint, []).append(rule)
             self._pending.append(rule)
-        self._fixed, self._start, self._quick = {}, None, {}
+        self._lane, self._quick = Lane(), {}
 
     def update(self) -> None:
         """Put rules added since the last time in order; matching and building do it themselves."""
@@ -93,7 +92,7 @@ class Map:
             # Rules another thread added meanwhile stay pending.
             del self._pending[: len(pending)]
             if not self._pending and not self.host_matching:
-                self._open_quick_ways()
+                self._open_lane()
 
     def _order(self, pending: list[Rule]) -> None:
         for endpoint in _distinct(rule.endpoint for rule in pending):
@@ -109,13 +108,10 @@ class Map:
             if not rule.build_only:
                 self._matcher.add(rule)
 
-    def _open_quick_ways(self) -> None:
-        """Show `lookup` the tables, made complete before."""
+    def _open_lane(self) -> None:
+        """Show `lookup` its tables, made complete before."""
         domain = self._matcher.root.fixed.get(self.default_subdomain)
-        start = domain.fixed.get("") if domain is not None else None
-        if start is None:
-            return
-        self._fixed, self._start = fixed_paths(start), start
+        self._lane = Lane(domain.fixed.get("") if domain is not None else None)
 
     def lookup(self, method: str, path: str) -> tuple[Rule, dict[str, Any]] | None:
         """The rule and values of a plain match in the default subdomain, without an adapter.
@@ -123,16 +119,20 @@ class Map:
         `path` is decoded and starts with a slash, `method` is in upper case. None: ask
         MapAdapter.match, which finds the same rule, the redirect or the error.
         """
-        methods = self._fixed.get(path)
-        if methods is not None:
-            hit = methods.get(method) or methods.get(None)
-            if hit is not None:
-                rule, defaults = hit
-                return (rule, defaults.copy()) if defaults else (rule, {})
+        lane = self._lane
+        answers = lane.fixed.get(path)
+        if answers is not None:
+            rule = answers.get(method) or answers.get(None)
+            if rule is not None:
+                return rule, dict(rule.defaults) if rule.defaults else {}
+        beginning, _, text = path.rpartition("/")
+        node = lane.beginnings.get(beginning)
+        if node is not None:
+            return step(node, text, method)
         if self._pending:
             self.update()
             return self.lookup(method, path) if not self._pending else None
-        return walk(self._start, path, method) if self._start is not None else None
+        return walk(lane.start, path, method) if lane.start is not None else None
 
     def iter_rules(self, endpoint: Any | None = None) -> Iterator[Rule]:
         """All rules, or those of `endpoint` (KeyError if it has none), in building order."""

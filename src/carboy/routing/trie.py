@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from carboy.routing.rule import Rule
 
 Raw = tuple[str, ...]
+Answers = dict[str | None, "Rule"]
 
 
 class Kind(Enum):
@@ -42,7 +43,7 @@ class Outcome(Enum):
 class Node:
     """A place in the trie: where to go on, and the rules that end here."""
 
-    __slots__ = ("by_key", "child", "edges", "fixed", "rules")
+    __slots__ = ("answers", "by_key", "child", "edges", "fixed", "rules")
 
     def __init__(self) -> None:
         self.fixed: dict[str, Node] = {}
@@ -50,6 +51,7 @@ class Node:
         self.edges: list[Edge] = []
         self.by_key: dict[tuple[str, bool], Edge] = {}
         self.rules: list[Rule] = []
+        self.answers: Answers = {}  # of the fast lane, which sets it
 
     def enter(self, part: Part) -> Node:
         """The node behind `part`, made if there is none."""

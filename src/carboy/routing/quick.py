@@ -1,0 +1,127 @@
+"""URLs the quick way: one function for an endpoint, written for the rules it has.
+
+It takes the values and whether unknown ones become a query, and gives the path, or None
+where the general way has to decide: values that are not plain text and numbers, converters
+of one's own, several hosts. Its source is made of the rules' texts, which are quoted, and of
+their variables' names, which the rules' syntax has limited to identifiers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from carboy.routing.build import Pattern, encode_query
+from carboy.routing.converters import (
+    BaseConverter,
+    IntegerConverter,
+    PathConverter,
+    UnicodeConverter,
+    quote_path,
+)
+
+if TYPE_CHECKING:
+    from carboy.routing.map import Map
+    from carboy.routing.rule import Rule
+
+Quick = Callable[[Any, bool], str | None]
+
+HEAD = """\
+def build(values, unknown):
+ if type(values) is not dict:
+  if values: return None
+  values = {}
+ size = len(values)
+"""
+# What a slot takes, as the lines that make text of `v0`. Right behind the leading slash the
+# text must be neither empty nor begin with another slash.
+INTEGER = """\
+ if type({v}) is not int: return None
+"""
+TEXT = """\
+ if type({v}) is str:
+  if not ({v}.isascii() and {v}.isalnum()): {v} = quote_path({v})
+ elif type({v}) is not int: return None
+"""
+FIRST_TEXT = """\
+ if type({v}) is str:
+  if not ({v}.isascii() and {v}.isalnum()):
+   if not {v} or {v}[0] == "/": return None
+   {v} = quote_path({v})
+ elif type({v}) is not int: return None
+"""
+
+
+def quick_builder(rules: list[Rule], map: Map) -> Quick | None:
+    """The function for the endpoint of `rules`, or None if it takes the general way always."""
+    if map.host_matching or "<" in map.default_subdomain:
+        return None
+    if any(r.websocket or r.subdomain != map.default_subdomain for r in rules):
+        return None
+    # With different methods the adapter's own method would decide between the rules.
+    if any(rule.methods != rules[0].methods for rule in rules):
+        return None
+    names: dict[str, Any] = {"quote_path": quote_path, "query": _Query(map)}
+    source = [HEAD]
+    for number, rule in enumerate(rules):
+        lines = _rule_lines(rule, number, names)
+        if lines is None:
+            return None
+        source.append(lines)
+    exec("\n".join(source), names)  # see the top of this file for what it is made of
+    return names["build"]  # type: ignore[no-any-return]
+
+
+class _Query:
+    """Adds the values a rule does not name to its path."""
+
+    def __init__(self, map: Map) -> None:
+        self.map = map
+
+    def __call__(self, path: str, values: Mapping[str, Any], known: frozenset[str]) -> str:
+        unknown = {key: value for key, value in values.items() if key not in known}
+        query = encode_query(unknown, self.map.sort_parameters, self.map.sort_key)
+        return f"{path}?{query}" if query else path
+
+
+def _rule_lines(rule: Rule, number: int, names: dict[str, Any]) -> str | None:
+    """The part of the function for one rule: a condition, and what to do if it is met."""
+    pattern = rule._compiled().path
+    taken = _slot_lines(pattern, rule._converters)
+    if taken is None:
+        return None
+    defaults = dict(rule.defaults or {})
+    conditions = [f"{name!r} in values" for name in rule.arguments if name not in defaults]
+    size = str(len(conditions))
+    for index, (name, value) in enumerate(defaults.items()):
+        default = f"default{number}_{index}"
+        names[default] = value
+        conditions.append(f"({name!r} not in values or values[{name!r}] == {default})")
+        size += f" + ({name!r} in values)"
+    names[f"known{number}"] = frozenset(rule.arguments)
+    lines = f"if {' and '.join(conditions) or 'True'}:\n{taken}"
+    lines += f" path = {_format(pattern)}\n"
+    lines += f" if size == {size} or not unknown: return path\n"
+    lines += f" return query(path, values, known{number})\n"
+    return "".join(f" {line}\n" for line in lines.splitlines())
+
+
+def _slot_lines(pattern: Pattern, converters: Mapping[str, BaseConverter]) -> str | None:
+    lines = ""
+    for index, (name, _) in enumerate(pattern.slots):
+        converter = converters[name]
+        first = index == 0 and pattern.form.startswith("/%s")
+        if type(converter) is IntegerConverter and not converter.fixed_digits:
+            text = INTEGER
+        elif type(converter) in (UnicodeConverter, PathConverter):
+            text = FIRST_TEXT if first else TEXT
+        else:
+            return None
+        lines += f" v{index} = values[{name!r}]\n" + text.format(v=f"v{index}")
+    return lines
+
+
+def _format(pattern: Pattern) -> str:
+    """The path as an f-string; what else has braces (a converter's default) has them doubled."""
+    form = "/" + pattern.form.lstrip("/").replace("{", "{{").replace("}", "}}")
+    return f"f{form % tuple(f'{{v{index}}}' for index in range(len(pattern.slots)))!r}"

@@ -208,14 +208,18 @@ class Map:
         """Find out once whether an endpoint's URLs can be built the quick way."""
         self.update()
         rules = self._rules_by_endpoint.get(endpoint)
-        quick = None
-        if rules and type(rules[0]).build is Rule.build:
-            quick = quick_builder(rules, self)
+        quick = quick_builder(rules, self) if rules and all(map(_ordinary, rules)) else None
         self._quick[endpoint] = quick
         return quick
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({list(self.iter_rules())!r})"
+
+
+def _ordinary(rule: Rule) -> bool:
+    """Whether no subclass says otherwise how a URL is built."""
+    kind = type(rule)
+    return kind.build is Rule.build and kind.suitable_for is Rule.suitable_for
 
 
 def _items(environ: WSGIEnvironment, key: str) -> list[str]:

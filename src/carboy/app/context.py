@@ -333,7 +333,7 @@ _new_request = cast("Callable[[type[Request]], Request]", object.__new__)
 
 def _direct_request(ctx: DirectContext) -> Request:
     """The request of the direct lane; most small views never look at it."""
-    request = _new_request(ctx.app.request_class)
+    request = ctx._request = _new_request(ctx.app.request_class)
     request._exchange = ctx.exchange
     request.url_rule, request.view_args = ctx.match
     return request
@@ -350,6 +350,7 @@ class DirectContext(RequestContext):
     exchange: Exchange
     match: Any
     _app_ctx: AppContext | None = None
+    _request: Request | None = None  # set when there is one to clean up after
     _tokens: list[Any] | None = None
 
     # Without arguments, and the fastest there is; the lane sets what is needed.

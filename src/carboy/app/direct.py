@@ -27,6 +27,7 @@ from carboy.app.sessions import SecureCookieSession, SecureCookieSessionInterfac
 from carboy.app.wrappers import Request, Response
 from carboy.http.origin_exchange import path as wire_path
 from carboy.http.response import Response as BaseResponse
+from carboy.http.response_status import is_empty, of_code
 
 if TYPE_CHECKING:
     from carboy.app.app import Carboy
@@ -120,7 +121,7 @@ class Plan:
         "quick",
         "request_class",
         "response",
-        "shape",
+        "shapes",
     )
 
     def __init__(self, app: Carboy) -> None:
@@ -148,11 +149,19 @@ class Plan:
             and self.late_session
             and _untouched(app, CYCLE)
         )
-        self.shape = app.response_class is Response and all(
+        self.provider = cast("DefaultJSONProvider", app.json)
+        self.shapes = self._shapes(app)
+        self.calls: dict[str, tuple[Any, Callable[..., Any]]] = {}
+
+    def _shapes(self, app: Carboy) -> frozenset[type]:
+        """The types of return values whose answer is known without making a Response."""
+        plain = app.response_class is Response and all(
             getattr(Response, name) == value for name, value in RESPONSE_SHAPE.items()
         )
-        self.provider = app.json if type(app.json) is DefaultJSONProvider else None
-        self.calls: dict[str, tuple[Any, Callable[..., Any]]] = {}
+        if not plain:
+            return frozenset()
+        own_json = type(app.json) is not DefaultJSONProvider or "response" in app.json.__dict__
+        return frozenset({str, bytes} if own_json else {str, bytes, dict, list})
 
     def learn_host(self, request: Request) -> None:
         """An adapter could be made for this host: it is one."""
@@ -194,7 +203,7 @@ def prepare(app: Carboy, exchange: Exchange) -> Hashable:
         found = plan.find(head.method, path)
         if found is not None:
             exchange.match = found
-            return cast(Hashable, found[0].endpoint)
+            return found[0].endpoint  # type: ignore[no-any-return]
     return None
 
 
@@ -248,9 +257,8 @@ def handle(app: Carboy, exchange: Exchange) -> Answer:
             and not app.teardown_request_funcs
             and not app.teardown_appcontext_funcs
         ):
-            request = ctx.__dict__.get("request")
-            if request is not None:
-                _release(request)
+            if ctx._request is not None:
+                _release(ctx._request)
             if ctx._app_ctx is not None:
                 ctx._app_ctx._cv_tokens.clear()
             _cv.set(None)
@@ -261,7 +269,7 @@ def handle(app: Carboy, exchange: Exchange) -> Answer:
 def _release(request: Request) -> None:
     """What popping the context does to its request."""
     kept = request.__dict__
-    if "files" in kept:
+    if kept.get("files"):
         request.close()
     if "environ" in kept:
         kept["environ"]["werkzeug.request"] = None
@@ -277,24 +285,26 @@ def _finished(plan: Plan, app: Carboy, ctx: DirectContext, rv: Any) -> Answer:
         or (config["SECRET_KEY"] is not None and dispatch.session_to_refresh(app, ctx))
     ):
         return _answer(app.finalize_request(rv), ctx.exchange)
-    kind = type(rv)
-    if kind not in SHAPES or not plan.shape:
-        return _answer(rv if kind is plan.response else app.make_response(rv), ctx.exchange)
+    status, value = "200 OK", rv
+    if type(rv) is tuple and len(rv) == 2 and type(rv[1]) is int:
+        code = rv[1]
+        if 200 <= code < 600 and not is_empty(code):
+            status, value = of_code(code), rv[0]
+    kind = type(value)
+    if kind not in plan.shapes:
+        response = rv if type(rv) is plan.response else app.make_response(rv)
+        return _answer(response, ctx.exchange)
     content_type = HTML
     if kind is str:
-        body = rv.encode()
+        body = value.encode()
     elif kind is bytes:
-        body = rv
-    elif plan.provider is None:
-        return _answer(app.make_response(rv), ctx.exchange)
+        body = value
     else:
-        body = f"{plan.provider.dumps_compact(rv, config['DEBUG'])}\n".encode()
-        content_type = ("Content-Type", plan.provider.mimetype)
+        provider = plan.provider
+        body = f"{provider.dumps_compact(value, config['DEBUG'])}\n".encode()
+        content_type = ("Content-Type", provider.mimetype)
     headers = [content_type, ("Content-Length", str(len(body)))]
-    return "200 OK", headers, b"" if ctx.exchange.head.method == "HEAD" else body, None
-
-
-SHAPES = frozenset({str, bytes, dict, list})
+    return status, headers, b"" if ctx.exchange.head.method == "HEAD" else body, None
 
 
 def _long(app: Carboy, plan: Plan, exchange: Exchange) -> Answer:
@@ -342,10 +352,8 @@ def _answer(response: Response, exchange: Exchange) -> Answer:
 
 def is_coroutine_function(func: Any) -> bool:
     """Whether calling `func` gives a coroutine (what `inspect` says, without importing it)."""
-    while isinstance(func, MethodType):
-        func = func.__func__
-    while isinstance(func, partial):
-        func = func.func
+    while isinstance(func, MethodType | partial):
+        func = func.__func__ if isinstance(func, MethodType) else func.func
     if isinstance(func, FunctionType):
         return bool(func.__code__.co_flags & CO_COROUTINE) or hasattr(func, "_is_coroutine_mark")
     return hasattr(func, "_is_coroutine_mark")

@@ -248,13 +248,33 @@ def _convert(app: Carboy, rv: Any) -> Any:
     if isinstance(rv, dict | list):
         return app.json.response(rv)
     if isinstance(rv, BaseResponse) or callable(rv):
+        if _is_own_page(rv):
+            rv = rv.get_response()
+        environ = None if isinstance(rv, BaseResponse) else request_ctx.request.environ
         try:
-            return app.response_class.force_type(rv, request_ctx.request.environ)
+            return app.response_class.force_type(rv, environ)
         except TypeError as error:
             raise TypeError(f"{error}\n{_not_a_response(rv)}").with_traceback(
                 sys.exc_info()[2]
             ) from None
     raise TypeError(_not_a_response(rv))
+
+
+def _is_own_page(rv: Any) -> bool:
+    """Whether it is an HTTP error of ours, whose page needs no environ to be made.
+
+    The direct lane has not built one. For HEAD the exception is called, as any application:
+    hooks then see the page without its content.
+    """
+    return (
+        isinstance(rv, HTTPException)
+        and type(rv).__module__ in OWN_ERRORS
+        and rv.response is None
+        and request_ctx.request.method != "HEAD"
+    )
+
+
+OWN_ERRORS = {HTTPException.__module__, RequestRedirect.__module__}
 
 
 def _not_a_response(rv: Any) -> str:

@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from carboy.app import json
 from carboy.app.debughelpers import attach_enctype_error_multidict
-from carboy.app.globals import _cv_app, current_app
+from carboy.app.globals import active_app
 from carboy.app.helpers import _split_blueprint_path
 from carboy.http.exceptions import BadRequest, HTTPException
 from carboy.http.request import Request as RequestBase
 from carboy.http.response import Response as ResponseBase
 
 if TYPE_CHECKING:
-    from carboy.app.context import AppContext
     from carboy.routing import Rule
 
 __all__ = ["Request", "Response"]
@@ -25,8 +24,8 @@ def _limit(own: str, key: str, text: str) -> Any:
     def read(self: Request) -> int | None:
         value: int | None = getattr(self, own)
         if value is None:
-            ctx: AppContext | None = _cv_app.get(None)
-            value = getattr(RequestBase, key.lower()) if ctx is None else ctx.app.config[key]
+            app = active_app()
+            value = getattr(RequestBase, key.lower()) if app is None else app.config[key]
         return value
 
     def write(self: Request, value: int | None) -> None:
@@ -76,9 +75,10 @@ class Request(RequestBase):
 
     def _load_form_data(self) -> None:
         super()._load_form_data()
+        app = active_app()
         if (
-            current_app
-            and current_app.debug
+            app is not None
+            and app.debug
             and self.mimetype != "multipart/form-data"
             and not self.files
         ):
@@ -89,7 +89,8 @@ class Request(RequestBase):
         try:
             return super().on_json_loading_failed(e)
         except BadRequest as error:
-            if current_app and current_app.debug:
+            app = active_app()
+            if app is not None and app.debug:
                 raise
             raise BadRequest() from error
 
@@ -104,6 +105,7 @@ class Response(ResponseBase):
     @property
     def max_cookie_size(self) -> int:  # type: ignore[override]
         """MAX_COOKIE_SIZE: a larger cookie is sent with a warning."""
-        if current_app:
-            return current_app.config["MAX_COOKIE_SIZE"]  # type: ignore[no-any-return]
+        app = active_app()
+        if app is not None:
+            return app.config["MAX_COOKIE_SIZE"]  # type: ignore[no-any-return]
         return ResponseBase.max_cookie_size

@@ -106,7 +106,7 @@ def outcome(libraries: tuple[ModuleType, ModuleType], adapter: Any, **request: A
     return rule.rule, rule.endpoint, rule.subdomain, values
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 @given(RULES, MAPS, SUBDOMAINS, PATHS, st.sampled_from(["GET", "HEAD", "POST", "DELETE"]))
 def test_a_path_has_the_outcome_it_has_in_werkzeug(
     rules: Any, options: Any, subdomain: str, path: str, method: str
@@ -118,7 +118,7 @@ def test_a_path_has_the_outcome_it_has_in_werkzeug(
     assert ours == theirs
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(RULES, MAPS, PATHS, st.sampled_from(["GET", "POST"]))
 def test_the_fast_lane_finds_what_the_adapter_finds_or_nothing(
     rules: Any, options: Any, path: str, method: str
@@ -132,7 +132,7 @@ def test_the_fast_lane_finds_what_the_adapter_finds_or_nothing(
         assert (rule.rule, rule.endpoint, rule.subdomain, values) == expected
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(RULES, PATHS, st.booleans(), st.data())
 def test_websocket_rules_match_as_in_werkzeug(
     rules: Any, path: str, websocket: bool, data: st.DataObject
@@ -164,7 +164,7 @@ def built(routing: ModuleType, adapter: Any, *args: Any, **options: Any) -> Any:
         return type(error).__name__
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=500)
 @given(
     RULES,
     SUBDOMAINS,

@@ -231,7 +231,7 @@ def parse_accept_header(value: str | None, cls: type[Any] | None = None) -> Any:
     pairs: list[tuple[str, float]] = []
     for element in parse_list_header(value)[:MAX_ITEMS]:
         if ";" not in element:
-            pairs.append((element, 1))
+            pairs.append((element.strip(" \t"), 1))
             continue
         match = _simple(element)
         item, options = (match[1], {"q": match[2]}) if match else parse_options_header(element)

@@ -140,6 +140,15 @@ def test_a_host_that_is_none_is_never_remembered(pair) -> None:
     assert "a..b" not in app._plan.hosts
 
 
+def test_a_request_without_a_host_takes_the_quick_way_too(pair) -> None:
+    app = carboy.Carboy("scenario")
+    app.add_url_rule("/", "v", lambda: "a")
+    for expected in (None, "v"):
+        exchange = pair.FakeExchange(pair.Req("/", host=""))
+        assert app.direct_prepare(exchange) == expected
+        assert app.direct_handle(exchange)[2] == b"a"
+
+
 def test_no_environ_is_built_for_a_view_that_does_not_ask(pair, monkeypatch) -> None:
     app = carboy.Carboy("scenario")
     app.secret_key = "k"

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from markupsafe import Markup
 
@@ -75,7 +75,7 @@ def outcome(function, *args, **kwargs):
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__ + str(value)[:9])
 @pytest.mark.parametrize(
-    "settings",
+    "attributes",
     [
         {},
         {"debug": True},
@@ -87,11 +87,11 @@ def outcome(function, *args, **kwargs):
     ],
     ids=str,
 )
-def test_the_provider_writes_alike(pair, value, settings) -> None:
+def test_the_provider_writes_alike(pair, value, attributes) -> None:
     found = []
     for fl in (pair.flask, pair.carboy):
         app = fl.Flask("s")
-        for name, setting in settings.items():
+        for name, setting in attributes.items():
             setattr(app if name == "debug" else app.json, name, setting)
         with app.app_context():
             response = outcome(app.json.response, value)
@@ -123,6 +123,7 @@ JSON = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(JSON)
 def test_the_short_way_writes_what_json_dumps_writes(value) -> None:
     provider = carboy.Carboy("s").json
@@ -255,6 +256,7 @@ def test_tagged_json_is_the_same_text_and_comes_back(pair, value) -> None:
     assert found[0] == found[1]
 
 
+@settings(deadline=None)
 @given(st.recursive(JSON | st.binary() | st.uuids(), lambda inner: st.lists(inner).map(tuple)))
 def test_tagged_json_gives_back_what_it_got(value) -> None:
     serializer = carboy.app.sessions.session_json_serializer

@@ -596,7 +596,7 @@ class Carboy(Scaffold):
         Host and port default to those of SERVER_NAME, else 127.0.0.1:5000; the other options
         are those of `server.run_simple`. Does nothing under `carboy run`.
         """
-        if os.environ.get("FLASK_RUN_FROM_CLI") == "true":
+        if "true" in map(os.environ.get, ("CARBOY_RUN_FROM_CLI", "FLASK_RUN_FROM_CLI")):
             print(
                 " * app.run() is left out: the command line serves the application already."
                 " Put it under \"if __name__ == '__main__':\".",

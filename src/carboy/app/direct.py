@@ -140,7 +140,7 @@ class Plan:
             and _same(self.request_class, Request, URL_FACTS)
         )
         self.find: Callable[[str, str], Any] = app.url_map.lookup
-        self.hosts: set[str | None] = set()
+        self.hosts: set[str] = set()
         self.late_session = _session_is_stock(app)
         self.quick = (
             self.direct
@@ -160,13 +160,15 @@ class Plan:
         )
         if not plain:
             return frozenset()
-        own_json = type(app.json) is not DefaultJSONProvider or "response" in app.json.__dict__
+        own_json = type(app.json) is not DefaultJSONProvider or bool(
+            app.json.__dict__.keys() & {"dumps", "response"}
+        )
         return frozenset({str, bytes} if own_json else {str, bytes, dict, list})
 
     def learn_host(self, request: Request) -> None:
         """An adapter could be made for this host: it is one."""
         if self.plain_urls and len(self.hosts) < MAX_HOSTS:
-            self.hosts.add(request.host_header)
+            self.hosts.add(request.host_header or "")
 
     def lookup(self, request: Request) -> Any:
         """The plain match of a request; None: ask the adapter."""
@@ -174,7 +176,7 @@ class Plan:
         if exchange is not None:
             return exchange.match
         if (
-            request.host_header not in self.hosts
+            (request.host_header or "") not in self.hosts
             or self.config["TRUSTED_HOSTS"] is not None
             or "HTTP_UPGRADE" in request.environ
         ):

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 __all__ = ["DefaultJSONProvider", "JSONProvider"]
 
 # The encoder written in C; None where the interpreter has none.
-c_make_encoder: Callable[..., Callable[[Any, int], tuple[str, ...]]] | None
+Encode = Callable[[Any, int], tuple[str, ...]]
+c_make_encoder: Callable[..., Encode] | None
 c_make_encoder = getattr(_encoder, "c_make_encoder", None)
 
 
@@ -79,6 +80,18 @@ def _default(o: Any) -> Any:
 STRINGS = {("decimal", "Decimal"), ("uuid", "UUID")}
 
 
+def _compact_encoder(
+    default: Callable[[Any], Any], ensure_ascii: bool, sort_keys: bool, markers: Any
+) -> Encode:
+    """What json.dumps would make anew at every call.
+
+    Without `markers` (the containers being written) it keeps no state, so threads can share it.
+    """
+    make = cast("Callable[..., Encode]", c_make_encoder)
+    quoted = encode_basestring_ascii if ensure_ascii else encode_basestring
+    return make(markers, default, quoted, None, ":", ",", sort_keys, False, True)
+
+
 class DefaultJSONProvider(JSONProvider):
     """JSON by the standard library, and some types more.
 
@@ -90,6 +103,7 @@ class DefaultJSONProvider(JSONProvider):
     ensure_ascii = True
     sort_keys = True
     compact: bool | None = None
+    _encode: tuple[Any, Encode] | None = None
     mimetype = "application/json"
 
     def dumps(self, obj: Any, **kwargs: Any) -> str:
@@ -104,19 +118,15 @@ class DefaultJSONProvider(JSONProvider):
         compact = not debug if self.compact is None else self.compact
         if c_make_encoder is None or not compact:
             return self.dumps(obj, **self._layout())
-        # json.dumps would build an encoder object around this one at every call.
-        encode = c_make_encoder(
-            {},  # containers being written: of this call only, since threads share the provider
-            self.default,
-            encode_basestring_ascii if self.ensure_ascii else encode_basestring,
-            None,
-            ":",
-            ",",
-            self.sort_keys,
-            False,
-            True,
-        )
-        return "".join(encode(obj, 0))
+        settings = (self.default, self.ensure_ascii, self.sort_keys)
+        known = self._encode
+        if known is None or known[0] != settings:
+            known = self._encode = settings, _compact_encoder(*settings, None)
+        try:
+            return "".join(known[1](obj, 0))
+        except RecursionError:
+            # Too deep, or a value that contains itself; with markers the encoder can tell.
+            return "".join(_compact_encoder(*settings, {})(obj, 0))
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
         """What JSON text says; the keywords are those of `json.loads`."""
@@ -125,7 +135,7 @@ class DefaultJSONProvider(JSONProvider):
     def response(self, *args: Any, **kwargs: Any) -> Response:
         """A response with the JSON text of the arguments and a newline at its end."""
         obj = self._prepare_response_obj(args, kwargs)
-        if type(self).dumps is DefaultJSONProvider.dumps:
+        if type(self).dumps is DefaultJSONProvider.dumps and "dumps" not in self.__dict__:
             text = self.dumps_compact(obj, self._app.debug)
         else:
             text = self.dumps(obj, **self._layout())

@@ -1,13 +1,22 @@
-"""How Hypothesis runs in every test."""
+"""What all tests share: how Hypothesis chooses its examples."""
 
 from __future__ import annotations
 
 import os
 
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-# No deadline: a busy machine is no failure. The same inputs each time, so that a green suite
-# stays green; CARBOY_EXPLORE=1 looks for new ones, and more of them.
-settings.register_profile("steady", deadline=None, derandomize=True)
-settings.register_profile("explore", deadline=None, max_examples=1000)
-settings.load_profile("explore" if os.environ.get("CARBOY_EXPLORE") else "steady")
+# The same examples in every run, so that a change is judged by itself and not by luck, and no
+# deadlines, so that a loaded machine judges nothing. HYPOTHESIS_PROFILE=explore looks for new
+# ones; what it finds becomes an @example or a test of its own.
+settings.register_profile(
+    "repeatable",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile(
+    "explore", deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))

@@ -7,8 +7,8 @@ import platform
 import socket
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 
+from carboy import __version__
 from carboy.server.bind import url
 from carboy.server.log import Output, colours_wanted, standard
 from carboy.server.worker import Plan
@@ -52,7 +52,7 @@ class Banner:
         processes = "1 process" if plan.workers == 1 else f"{plan.workers} workers"
         threads = plan.settings.threads
         crew = "1 thread" if threads == 1 else f"{threads} threads"
-        title = f"Carboy {version('carboy')}"
+        title = f"Carboy {__version__}"
         return [
             f"{self._style(title, '1;36')} serves {self._style(self.name, '1')}",
             *(self._style(place, "1;4") for place in places(sockets)),

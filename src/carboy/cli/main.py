@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from carboy import __version__
 from carboy.cli import config, locate, routes, run
 from carboy.cli.options import names_of
 from carboy.cli.run import FROM_CLI, chosen_app
@@ -106,7 +106,7 @@ def load_for_command(ctx: click.Context, given: str | None) -> Any:
 
 def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
-        click.echo(f"Carboy {version('carboy')}\nPython {platform.python_version()}")
+        click.echo(f"Carboy {__version__}\nPython {platform.python_version()}")
         ctx.exit()
 
 

@@ -99,6 +99,9 @@ def test_rules_for_the_same_urls_are_equal() -> None:
     assert Rule("/x", endpoint="a") == Rule("/x", endpoint="b")
     assert Rule("/x") != Rule("/y")
     assert Rule("/x") != 3
+    merged, plain = Rule("/a//<x>"), Rule("/a/<int:x>")
+    Map([merged, plain])
+    assert merged == plain
     with pytest.raises(TypeError):
         hash(Rule("/x"))
 

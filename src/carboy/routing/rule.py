@@ -225,13 +225,15 @@ class Rule(RuleFactory):
         """Sorts the rules of an endpoint: no alias, more variables, more defaults first."""
         return (int(self.alias), -len(self.arguments), -len(self.defaults or ()))
 
+    def _shape(self) -> object:
+        """Texts and names of variables: what two rules for the same URLs have in common."""
+        if not self._tokens[1]:
+            return self.rule, self.subdomain, self.host
+        return [[t if isinstance(t, str) else (t.name,) for t in ts] for ts in self._tokens]
+
     def __eq__(self, other: object) -> bool:
         """Two rules are equal if they are for the same URLs."""
-        return isinstance(other, type(self)) and (self.rule, self.subdomain, self.host) == (
-            other.rule,
-            other.subdomain,
-            other.host,
-        )
+        return isinstance(other, type(self)) and self._shape() == other._shape()
 
     __hash__ = None  # type: ignore[assignment]  # rules change when they are bound
 

@@ -32,7 +32,9 @@ class EnvironHeaders(ImmutableHeadersMixin, Headers):
         if not isinstance(key, str):
             return None
         name = key.upper().replace("-", "_")
-        return self.environ.get(name if name in _UNPREFIXED else f"HTTP_{name}")
+        if name in _UNPREFIXED:
+            return self.environ.get(name)
+        return self.environ.get("HTTP_" + name)
 
     def __getitem__(self, key: Any) -> str:
         return self._get_key(key)

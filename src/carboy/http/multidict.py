@@ -64,11 +64,10 @@ def _listed(mapping: Mapping[Any, Any]) -> dict[Any, list[Any]]:
     """A mapping's values as lists; a key whose list is empty is left out."""
     groups: dict[Any, list[Any]] = {}
     for key, value in mapping.items():
-        if isinstance(value, _MANY):
-            if value:
-                groups[key] = list(value)
-        else:
+        if type(value) is str or not isinstance(value, _MANY):
             groups[key] = [value]
+        elif value:
+            groups[key] = list(value)
     return groups
 
 
@@ -92,7 +91,7 @@ class MultiDict(TypeConversionDict[K, V]):
             _raw_update(self, _grouped(mapping))
         elif isinstance(mapping, MultiDict):
             _raw_update(self, dict(mapping.lists()))
-        elif isinstance(mapping, Mapping):
+        elif isinstance(mapping, dict) or isinstance(mapping, Mapping):  # noqa: SIM101
             _raw_update(self, _listed(mapping))
         else:
             _raw_update(self, _grouped(mapping))

@@ -12,7 +12,7 @@ import pytest
 from running import PATIENCE, Running, await_gone
 
 APP = """
-import os, signal, threading
+import os, signal, sys, threading, time
 
 def app(environ, start_response):
     path = environ["PATH_INFO"]
@@ -22,6 +22,12 @@ def app(environ, start_response):
         os.kill(os.getpid(), signal.SIGKILL)
     elif path == "/exit":
         os._exit(7)
+    elif path == "/stop-here":                 # the kernel may choose any thread for a signal
+        main = threading.main_thread().ident
+        while sys._current_frames()[main].f_code.co_name != "_wait_for_the_end":
+            time.sleep(0.01)
+        signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+        body = b"asked"
     elif path == "/wait":                      # until the test writes to the fifo
         os.write(1, b"waiting\\n")
         with open("gate") as gate:
@@ -130,6 +136,12 @@ def refused_from(host: str, port: int) -> None:
                 return
     except ConnectionError:
         return
+
+
+def test_a_signal_that_another_thread_gets_is_heard(folder: Path) -> None:
+    with started(folder) as server:
+        assert server.get("/stop-here") == (200, b"asked")
+        assert server.wait() == 0
 
 
 def test_a_stop_closes_idle_connections(folder: Path) -> None:

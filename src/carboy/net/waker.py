@@ -6,10 +6,14 @@ import os
 
 
 class Waker:
-    """A descriptor that becomes readable when somebody calls `wake`."""
+    """A descriptor that becomes readable when somebody calls `wake`.
 
-    def __init__(self) -> None:
-        if hasattr(os, "eventfd"):
+    With `octets` others may ring too, by writing single octets to `writer` as
+    signal.set_wakeup_fd does; the default takes less of the kernel.
+    """
+
+    def __init__(self, octets: bool = False) -> None:
+        if hasattr(os, "eventfd") and not octets:
             self._read = self._write = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         else:
             self._read, self._write = os.pipe()
@@ -19,6 +23,11 @@ class Waker:
 
     def fileno(self) -> int:
         return self._read
+
+    @property
+    def writer(self) -> int:
+        """The end that makes it readable."""
+        return self._write
 
     def wake(self) -> None:
         """Make the descriptor readable; calls before it is read again cost nothing."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -47,6 +49,23 @@ class Handlers:
         for number, handler in self._before.items():
             # None: was set by code that is not Python's, and cannot be set again from here
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
+
+
+@contextmanager
+def waking(fd: int) -> Iterator[None]:
+    """Have every signal write an octet to `fd` for as long as a `with` block.
+
+    The handlers run in the main thread, but the kernel may interrupt any thread, or the main
+    one in the moment before it waits: only a descriptor it waits for wakes it then as well.
+    """
+    if not in_main_thread():
+        yield
+        return
+    before = signal.set_wakeup_fd(fd, warn_on_full_buffer=False)
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(before)
 
 
 def _noted(number: int, frame: FrameType | None) -> None:

@@ -4,11 +4,13 @@ import errno
 import logging
 import socket
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from carboy.net import AddressInUse, listen_tcp, listen_unix
+from carboy.protocol.connection import Connection as Machine
 from live_engine import GET, LAST, eventually, hello, served
 
 POLLERS = ["epoll", "selectors"]
@@ -290,6 +292,106 @@ def test_the_log_gets_every_request_also_refused_ones() -> None:
     assert 0 <= seconds < 20
     assert (refused[2], refused[4]) == (None, 400)
     assert "NONSENSE" in refused[3]
+
+
+def recorded(live: Any, count: int) -> list[tuple[str, int, int]]:
+    """Target, status and octets of the first requests in the log."""
+    eventually(lambda: len(live.records) >= count)
+    return [(each[2].target, each[4], each[5]) for each in live.records]
+
+
+def in_pieces(environ: dict[str, Any], start_response: Any) -> Any:
+    """As many pieces as the path says, of three octets; then what comes after it."""
+    _, count, then = environ["PATH_INFO"].split("/")
+    start_response("200 OK", [("Content-Length", "8")] if then == "long" else [])
+    for _ in range(int(count)):
+        yield b"abc"
+    if then == "fail":
+        raise RuntimeError("halfway")
+
+
+def test_the_log_counts_the_octets_of_each_answer_on_its_own() -> None:
+    with served(in_pieces, record=True) as live, live.client() as client:
+        for _ in range(2):
+            client.request("GET", "/2/end")
+            assert client.reply().body == b"abcabc"
+        assert recorded(live, 2) == [("/2/end", 200, 6)] * 2
+
+
+def test_the_log_gets_a_request_whose_answer_was_cut(caplog: pytest.LogCaptureFixture) -> None:
+    with served(in_pieces, record=True) as live:
+        with live.client() as client:
+            client.request("GET", "/2/fail")
+            client.until(b"abc")
+        assert recorded(live, 1) == [("/2/fail", 200, 6)]
+    assert "halfway" in caplog.text
+
+
+def test_the_log_does_not_count_octets_that_were_dropped(caplog: pytest.LogCaptureFixture) -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> Any:
+        if environ["PATH_INFO"] != "/whole":
+            return in_pieces(environ, start_response)
+        start_response("200 OK", [("Content-Length", "2")])
+        return [b"abc"]
+
+    with served(app, record=True) as live:
+        assert live.get("/4/long").body == b"abcabcab"
+        assert live.get("/whole").body == b"ab"
+        assert recorded(live, 2) == [("/4/long", 200, 8), ("/whole", 200, 2)]
+
+
+def test_the_log_counts_no_octets_where_an_answer_has_no_content() -> None:
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("204 No Content", [])
+        return [b"never seen"]
+
+    with served(app, record=True) as live:
+        live.get("/")
+        assert recorded(live, 1) == [("/", 204, 0)]
+
+
+@pytest.mark.parametrize("by_write", [False, True])
+def test_the_log_gets_a_request_whose_client_left(
+    by_write: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    def endless() -> Iterator[bytes]:
+        while True:
+            yield b"x" * 65536
+
+    def app(environ: dict[str, Any], start_response: Any) -> Any:
+        write = start_response("200 OK", [])
+        if by_write:
+            for piece in endless():
+                write(piece)
+        return endless()
+
+    with served(app, record=True) as live:
+        with live.client() as client:
+            client.request("GET", "/endless")
+            client.until(b"xxxx")
+        [(target, status, octets)] = recorded(live, 1)
+        assert (target, status) == ("/endless", 200)
+        assert octets >= 65536
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("method", ["receive", "next_event"])
+def test_a_fault_of_ours_costs_one_connection(
+    method: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def broken(self: Machine, *args: object) -> Any:
+        raise SystemError("re says so")
+
+    with served(hello) as live:
+        with live.client() as client, monkeypatch.context() as patch:
+            patch.setattr(Machine, method, broken)
+            client.send(GET + GET[:-1])
+            if method == "next_event":
+                assert client.reply().body == b"hello"
+            assert client.closed()
+        assert live.get().status == 200
+    assert "fault in Carboy" in caplog.text
+    assert "re says so" in caplog.text
 
 
 def test_a_silent_connection_is_closed_in_time(poller: str) -> None:

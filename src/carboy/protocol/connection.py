@@ -70,7 +70,7 @@ class Connection:
         # one request
         self.head: RequestHead | None = None
         self.short = False  # the application gave fewer octets than its Content-Length
-        self.excess = False  # or more, which were dropped
+        self.excess = 0  # how many more, which were dropped
         self._reader: HeadReader | None = None
         self._blank_skipped = False
         self._chunks: ChunkReader | None = None
@@ -380,7 +380,8 @@ class Connection:
     def _begin_answer(
         self, code: int, length: int | None, size: int | None, options: list[str]
     ) -> None:
-        self.short = self.excess = False
+        self.short = False
+        self.excess = 0
         if self.reading is ENDING:
             self.reading = DONE
         if self.reading is not DONE or "close" in options:
@@ -420,7 +421,7 @@ class Connection:
         writing = self.writing
         if writing is Writing.LENGTH:
             if len(data) > self._to_write:
-                self.excess = True
+                self.excess += len(data) - self._to_write
                 data = data[: self._to_write]
             self._to_write -= len(data)
             return data
@@ -440,7 +441,7 @@ class Connection:
         """
         if self.writing is Writing.LENGTH:
             if count > self._to_write:
-                self.excess = True
+                self.excess += count - self._to_write
                 count = self._to_write
             self._to_write -= count
             return count

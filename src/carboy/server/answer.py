@@ -61,8 +61,6 @@ class Answering:
                 self.send_whole(exchange, status, headers, body)
             else:
                 self._send_pieces(exchange, status, headers, body)
-        except ClientGone:
-            pass
         except BaseException as error:
             self.fail(exchange, error)
         finally:
@@ -81,11 +79,17 @@ class Answering:
         exchange.head_begun = True
         connection.push(data)
         if self.access is not None:
-            size = 0 if exchange.head.method == "HEAD" else len(body)
-            self.record(exchange, status, size)
+            self.record(exchange, status, len(body) - machine.excess)
 
     def fail(self, exchange: ServerExchange, error: BaseException | None = None) -> None:
-        """Answer 500 when nothing was sent yet, else cut the connection; log either way."""
+        """Answer 500 when nothing was sent yet, else cut the connection; log either way.
+
+        That the client has gone is no failure, and the application may have been the one to
+        whom `write` said so.
+        """
+        if isinstance(error, ClientGone):
+            self._finish(exchange, exchange.status)
+            return
         log.error(
             "%s: the application failed%s",
             exchange.request_line(),
@@ -95,6 +99,7 @@ class Answering:
         connection = exchange.connection
         if exchange.head_begun:
             self.abandon(connection)
+            self._finish(exchange, exchange.status)
             return
         try:
             self.send_whole(exchange, FAILURE, TEXT, FAILURE_TEXT)
@@ -127,6 +132,7 @@ class Answering:
         exchange.head_begun = True
         exchange.status = status
         exchange.unsent_head = head
+        connection.octets = 0
 
         def write(piece: bytes) -> None:
             self._write(exchange, piece)
@@ -198,7 +204,8 @@ class Answering:
 
     def _finish(self, exchange: ServerExchange, status: str) -> None:
         if self.access is not None:
-            self.record(exchange, status, exchange.connection.octets)
+            connection = exchange.connection
+            self.record(exchange, status, connection.octets - connection.machine.excess)
 
     def complain(self, exchange: ServerExchange) -> None:
         """Log an answer whose body did not have the length its head announced."""
@@ -216,6 +223,8 @@ class Answering:
             peer = exchange.peer
             seconds = time.monotonic() - exchange.began
             code = int(status[:3])
+            if exchange.head.method == "HEAD" or code in (204, 304):
+                octets = 0  # nobody sees the content
             self.access(
                 (time.time(), peer[0] if peer else "", exchange.head, "", code, octets, seconds)
             )

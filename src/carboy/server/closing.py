@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import time
 
@@ -12,6 +13,8 @@ from carboy.server.connection import CLOSED, LINGER, RUNNING, WRITING, Connectio
 from carboy.server.door import Door
 from carboy.server.exchange import ServerExchange
 from carboy.server.settings import Settings
+
+log = logging.getLogger("carboy.error")
 
 
 class Closing:
@@ -61,6 +64,11 @@ class Closing:
         connection.push(connection.machine.error_response(error, self._answering.extra.lines))
         connection.unread = True
         self.end(connection, now)
+
+    def fault(self, connection: Connection, error: Exception) -> None:
+        """Our own code failed over what this client sent: that must cost nobody else anything."""
+        log.critical("A connection is closed because of a fault in Carboy.", exc_info=error)
+        self.close(connection)
 
     def end(self, connection: Connection, now: float) -> None:
         """Close after the last answer; first drain what the client still sends.

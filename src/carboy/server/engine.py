@@ -41,6 +41,7 @@ from carboy.server.intake import BodyStream
 from carboy.server.learned import Learned
 from carboy.server.reception import Coming, Reception
 from carboy.server.settings import Settings
+from carboy.server.signals import waking
 
 log = logging.getLogger("carboy.error")
 clock = time.monotonic
@@ -50,8 +51,11 @@ UNREAD = Reading.IDLE
 STUCK = 0.5  # seconds for the leader to notice the end; inside a handler it never will
 
 
-class Deposed(Exception):
-    """This thread leads no more; what it ran is given back already."""
+class Deposed(BaseException):
+    """This thread leads no more; what it ran is given back already.
+
+    No Exception, so that nobody on its way takes it for a fault.
+    """
 
 
 class Engine:
@@ -98,7 +102,7 @@ class Engine:
         self._over = False
         # Rung for the thread in `run`. A lock would not do: stop() may be called by a signal
         # handler on that very thread while it holds it.
-        self._bell = Waker()
+        self._bell = Waker(octets=True)
         self._led = threading.Event()  # nobody leads any more
 
     # --- the API
@@ -110,7 +114,8 @@ class Engine:
         self.poller.add(self._waker.fileno(), READ)
         self.door.open()
         self.crew.start()
-        self._wait_for_the_end()
+        with waking(self._bell.writer):
+            self._wait_for_the_end()
         self._led.wait(STUCK)
         self.crew.stop()
         self._close_all()
@@ -270,6 +275,9 @@ class Engine:
         except RemoteProtocolError as error:
             self._closing.refuse(connection, error, clock())
             return
+        except Exception as error:
+            self._closing.fault(connection, error)
+            return
         if event.__class__ is not RequestHead or event.content_length or event.chunked:
             self._progress(lead, connection, event)
             return
@@ -304,6 +312,9 @@ class Engine:
                 event = machine.next_event()
         except RemoteProtocolError as error:
             self._closing.refuse(connection, error, clock())
+            return
+        except Exception as error:
+            self._closing.fault(connection, error)
             return
         if connection.phase is IDLE and machine.buffered:
             connection.enter(HEAD, clock())

@@ -110,6 +110,19 @@ def test_every_option_of_run_has_a_variable_and_a_key() -> None:
     assert len(set(names_of(parameters))) == len(parameters) > 35
 
 
+@pytest.mark.parametrize("parameter", tuning(), ids=lambda each: each.name)
+def test_every_option_of_run_reaches_the_settings(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, parameter: click.Option
+) -> None:
+    value = "selectors" if parameter.name == "poller" else "2"
+    given = (parameter.opts[0],) if parameter.secondary_opts else (parameter.opts[0], value)
+    settings = planned(monkeypatch, "run", *given)[0].settings
+    assert parameter.name is not None
+    owner = settings.limits if parameter.name.startswith("limit_") else settings
+    got = getattr(owner, parameter.name.removeprefix("limit_"))
+    assert str(got) in (value, "2.0", "True")
+
+
 def test_bind_may_be_a_list_in_the_project(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "pyproject.toml").write_text('[tool.carboy]\nbind = ["unix:/a", "127.0.0.1:1"]\n')
     plan, _ = planned(monkeypatch, "run")
@@ -133,7 +146,7 @@ def test_a_project_file_that_cannot_be_read_is_an_error(folder: Path) -> None:
     [
         (("-b", "nowhere"), "HOST:PORT"),
         (("-w", "0"), "neither a number from 1 up nor 'auto'"),
-        (("-t", "0"), "threads has to be at least 1"),
+        (("-t", "0"), "0 is not in the range x>=1"),
         (("-p", "70000"), "65535"),
         (("--limit-body", "much"), "512k or 10MiB"),
         (("--umask", "9"), "permission bits"),

@@ -46,6 +46,11 @@ def test_values_reach_settings_and_limits_by_name() -> None:
     assert settings.limits == dataclasses.replace(Limits(), body=10)
 
 
+def test_what_is_derived_from_limits_cannot_be_set() -> None:
+    with pytest.raises(TypeError, match="There is no setting 'limit_quick'"):
+        with_values(Settings(), {"limit_quick": 10})
+
+
 def test_an_unknown_name_is_answered_with_the_one_that_was_meant() -> None:
     with pytest.raises(TypeError, match="Did you mean 'keepalive_timeout'"):
         with_values(Settings(), {"keep_alive_timeout": 3})

@@ -14,7 +14,7 @@ from carboy.cli.config import PREFIX
 from carboy.cli.values import Octal, Size, Workers
 from carboy.protocol.limits import Limits
 from carboy.server.access_log import FORMATS
-from carboy.server.settings import LIMIT, POLLERS, Settings
+from carboy.server.settings import AT_LEAST_ONE, LIMIT, POLLERS, Settings
 
 WHERE = "Where to listen"
 WORK = "Processes and threads"
@@ -119,7 +119,11 @@ def tuning() -> list[click.Parameter]:
         for each in fields(Settings)
         if each.name != "limits"
     ]
-    options += (_limit(each.name, getattr(defaults.limits, each.name)) for each in fields(Limits))
+    options += (
+        _limit(each.name, getattr(defaults.limits, each.name))
+        for each in fields(Limits)
+        if each.init
+    )
     return options
 
 
@@ -129,13 +133,13 @@ def _setting(name: str, default: Any, metadata: Any) -> SectionOption:
         names = [f"{names[0]}/--no-{name.replace('_', '-')}"]
     names += [extra[name] for extra in (SHORT, ALIASES) if name in extra]
     unit, reason = metadata["unit"], metadata["reason"]
-    attributes: dict[str, Any] = {"type": _kind(default, unit)}
+    attributes: dict[str, Any] = {"type": _kind(default, unit, int(name in AT_LEAST_ONE))}
     if name == "poller":
         attributes["type"] = click.Choice(POLLERS)
     return option(
         *names, section=SECTIONS.get(name, OTHER), default=None,
         metavar=None if isinstance(default, bool) or name == "poller" else unit.upper(),
-        help=f"{reason[0].upper()}{reason[1:]}.  [default: {_shown(default)}]", **attributes,
+        help=f"{reason[0].upper()}{reason[1:]}.  [default: {_shown(default, unit)}]", **attributes,
     )  # fmt: skip
 
 
@@ -147,24 +151,24 @@ def _limit(name: str, default: Any) -> SectionOption:
     return option(
         long, section=LIMITS, default=None, type=_kind(default, "" if count else "bytes"),
         metavar=None if isinstance(default, bool) else "NUMBER" if count else "SIZE",
-        help=f"[default: {_shown(default)}]",
+        help=f"[default: {_shown(default, '' if count else 'bytes')}]",
     )  # fmt: skip
 
 
-def _kind(default: Any, unit: str) -> Any:
+def _kind(default: Any, unit: str, least: int = 0) -> Any:
     if isinstance(default, bool):
         return bool
     if unit == "bytes":
         return Size()
-    return {int: click.IntRange(min=0), float: click.FloatRange(min=0)}.get(type(default), str)
+    return {int: click.IntRange(min=least), float: click.FloatRange(min=0)}.get(type(default), str)
 
 
-def _shown(value: Any) -> str:
+def _shown(value: Any, unit: str) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:g}"
-    if isinstance(value, int) and value >= 1024 and value % 1024 == 0:
+    if unit == "bytes" and value >= 1024 and value % 1024 == 0:
         return f"{value // 1024}k" if value < 1024**2 else f"{value // 1024**2}m"
     return str(value)
 

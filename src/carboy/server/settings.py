@@ -16,6 +16,7 @@ from carboy.protocol.limits import Limits
 
 KIB = 1024
 POLLERS = ("auto", "epoll", "selectors")
+AT_LEAST_ONE = ("threads", "connections", "backlog", "read_size", "high_water")
 
 
 def usable_cpus() -> int:
@@ -98,7 +99,7 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
-        for name in ("threads", "connections", "backlog", "read_size", "high_water"):
+        for name in AT_LEAST_ONE:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} has to be at least 1, not {getattr(self, name)!r}.")
         for each in fields(self):
@@ -119,7 +120,7 @@ def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
 
     Raises TypeError for a name that does not exist, with the one that may have been meant.
     """
-    limits = {f"{LIMIT}{each.name}": each.name for each in fields(Limits)}
+    limits = {f"{LIMIT}{each.name}": each.name for each in fields(Limits) if each.init}
     own = {each.name for each in fields(Settings)} - {"limits"}
     for name in values:
         if name not in own and name not in limits:

@@ -551,12 +551,20 @@ class Carboy(Scaffold):
         return self._plan.direct
 
     def direct_body_limit(self, exchange: Exchange) -> int | None:
-        """MAX_CONTENT_LENGTH, so that larger content is refused before it is received."""
+        """MAX_CONTENT_LENGTH, so that more is refused while it is received."""
+        if self.direct_wants_stream(exchange):
+            return None
         return self.config["MAX_CONTENT_LENGTH"]  # type: ignore[no-any-return]
 
     def direct_wants_stream(self, exchange: Exchange) -> bool:
-        """Whether the view reads the content itself while it arrives; none does yet."""
-        return False
+        """Whether the declared content is over MAX_CONTENT_LENGTH: it is not received then.
+
+        The view runs all the same, because Flask's raises 413 only where it reads the content:
+        the application's own error handler answers, or the view has raised the limit for
+        itself, or does not look at the content at all.
+        """
+        limit = self.config["MAX_CONTENT_LENGTH"]
+        return limit is not None and (exchange.head.content_length or 0) > limit
 
     # --- files ---------------------------------------------------------------------------
 

@@ -8,12 +8,14 @@ from typing import Any
 
 import werkzeug.exceptions
 import werkzeug.routing
-from hypothesis import assume, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 import carboy.http.exceptions
 import carboy.routing
 
+# The machine may be busy: time is no matter of these tests.
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 LIBRARIES = (
     (werkzeug.routing, werkzeug.exceptions),
     (carboy.routing, carboy.http.exceptions),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 import werkzeug.routing
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from carboy.routing import parse_converter_args
@@ -41,6 +41,7 @@ def test_numbers_may_have_a_sign_which_werkzeug_refuses() -> None:
     assert parse_converter_args("min=-3, +4, -2.5") == ((4, -2.5), {"min": -3})
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(alphabet="ab1,=.'\" -_", max_size=12))
 def test_what_both_read_is_read_alike(text: str) -> None:
     try:

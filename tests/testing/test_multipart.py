@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import io
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from carboy.http.file_storage import FileStorage
@@ -18,6 +18,7 @@ NAMES = st.text(
 )
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.tuples(NAMES, st.text(max_size=30)), max_size=5), st.binary(max_size=100))
 def test_a_form_is_read_as_it_was_written(fields: list[tuple[str, str]], content: bytes) -> None:
     fields = [(name, value.encode(errors="replace").decode()) for name, value in fields]

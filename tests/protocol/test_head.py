@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from carboy.protocol import Connection, Limits, RemoteProtocolError, RequestHead
-from carboy.protocol.head import HeadReader, quick_head
+from carboy.protocol.head import HeadReader, quick_head, similar_head
 from protocol.feeding import accepted, describe, outcome, play, refusal
 from protocol.rules import get, line
 
@@ -246,6 +246,63 @@ def test_the_quick_reader_agrees_with_the_careful_one(
     [first, *_] = play([octets[i : i + 1] for i in range(len(octets))], limits)
     assert describe(head) == first
     assert head.block == read(octets, limits).block
+
+
+PARTS = st.text("GETPOSget /?#%a\xa0\x7f\r\n\t:", max_size=12)
+
+
+@given(
+    STARTS | st.tuples(PARTS, st.just(" HTTP/1.1\r\n")).map("".join),
+    st.booleans(),
+    st.sampled_from(["", "Connection: close\r\n", "Content-Length: 5\r\n"]),
+)
+@example("GET /a HTTP/1.1\r\nHost: x\r\n\r\nGET / HTTP/1.1\r\n", True, "")
+@example("DELETE /?a?b HTTP/1.1\r\n", True, "")
+@example("GET /?", True, "")
+def test_a_head_like_the_last_one_is_read_as_if_it_were_the_first(
+    start: str, new: bool, more: str
+) -> None:
+    last = quick_head(get(), Limits())
+    assert last is not None
+    octets = f"{start}Host: {'x' if new else 'y'}\r\n{more}\r\n".encode("latin-1")
+    if not octets.endswith(last.tail):
+        return
+    head = similar_head(octets, last)
+    known = quick_head(octets, Limits())
+    assert (head is None) == (known is None)
+    if head is not None and known is not None:
+        assert describe(head) == describe(known)
+        assert (head.block, head.tail) == (known.block, known.tail)
+
+
+@given(st.lists(st.tuples(STARTS, LINES.map("".join)), min_size=1, max_size=2), st.integers(1, 9))
+def test_what_came_before_on_a_connection_changes_nothing(
+    heads: list[tuple[str, str]], pick: int
+) -> None:
+    """The same request twice, and requests that share fields: as if each had come alone."""
+    pieces = [f"{start}Host: x\r\n{lines}\r\n".encode("latin-1") for start, lines in heads]
+    octets = pieces[pick % len(pieces)]
+    connection = Connection(Limits())
+    for line_of in (get(), pieces[0]):
+        try:
+            event = connection.receive(line_of)
+        except RemoteProtocolError:
+            return
+        if not isinstance(event, RequestHead) or event.has_body or not event.keep_alive:
+            return
+        connection.whole_response("200 OK", [], b"", b"")
+        if connection.buffered:
+            return
+    fresh = Connection(Limits())
+    assert _first(connection, octets) == _first(fresh, octets)
+
+
+def _first(connection: Connection, octets: bytes) -> object:
+    try:
+        event = connection.receive(octets)
+    except RemoteProtocolError as error:
+        return error.status, error.message
+    return describe(event) if isinstance(event, RequestHead) else event
 
 
 USUAL = (

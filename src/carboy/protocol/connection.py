@@ -13,7 +13,7 @@ from .body import ChunkReader
 from .buffer import ReceiveBuffer
 from .errors import LocalProtocolError, RemoteProtocolError
 from .events import Data, Event, Fields, RequestHead, Signal
-from .head import HeadReader, quick_head
+from .head import HeadReader, quick_head, similar_head
 from .limits import Limits
 from .response import encode_lines, encode_status, ordinary_response
 from .states import Reading, Writing
@@ -86,9 +86,15 @@ class Connection:
     def receive(self, data: bytes) -> Event:
         """Feed octets (b"": the peer has sent its last) and give the next event."""
         if self.reading is IDLE and len(data) <= self._quick:
-            # Most often the head ends the piece; asking that is quicker than searching its end.
-            end = len(data) if data[-4:] == b"\r\n\r\n" else data.find(b"\r\n\r\n") + 4
-            head = quick_head(data[:end], self._limits) if end > _SHORTEST_HEAD else None
+            last = self.head
+            head = None
+            if last is not None and last.tail and data.endswith(last.tail):
+                head = similar_head(data, last)
+                end = len(data)
+            if head is None:
+                # Most often the head ends the piece; asking that is quicker than searching it.
+                end = len(data) if data[-4:] == b"\r\n\r\n" else data.find(b"\r\n\r\n") + 4
+                head = quick_head(data[:end], self._limits) if end > _SHORTEST_HEAD else None
             if head is not None:
                 self.head = head
                 self.writing = WAITING

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from enum import Enum
 
-_host_line = re.compile(rb"(?:\A|\n)[Hh][Oo][Ss][Tt]:[ \t]*+([^\r]*+)").search
 # The CR comes first: the engine looks for a literal beginning much faster than for a set.
 _trailing_space = re.compile(rb"\r(?<=[ \t]\r)").search
 _field_lines = re.compile(r"([^:]++):[ \t]*+([^\r]*+)\r\n").findall
@@ -35,9 +34,10 @@ class RequestHead:
     expect_continue = False
     upgrade = False
     content_length: int | None = None
-    octets = b""  # the whole head as it came, if nothing had to be changed in it
+    # What followed the target, as it came, if nothing had to be changed in it. The heads of one
+    # connection share one object when their octets agree, so comparing two is most often `is`.
+    tail = b""
     _block: bytes | None = None
-    _host: str | None = None
     _fields: Fields | None = None
 
     def __init__(
@@ -55,9 +55,9 @@ class RequestHead:
         self.path = path
         self.query = query
         self.minor = minor  # 0 or 1: HTTP/1.0 or HTTP/1.1
+        self.host = host  # the authority of the target, or the Host line; "": HTTP/1.0 sent none
         self._block = block
         self.keep_alive = minor == 1
-        self._host = host
 
     @property
     def has_body(self) -> bool:
@@ -68,16 +68,8 @@ class RequestHead:
     def block(self) -> bytes:
         """The field lines, each ended by CRLF, without the empty line."""
         if self._block is None:
-            self._block = self.octets[self.octets.index(b"\n") + 1 : -2]
+            self._block = self.tail[self.tail.index(b"\n") + 1 : -2]
         return self._block
-
-    @property
-    def host(self) -> str:
-        """The authority of the target, or the Host line; "" if HTTP/1.0 sent none."""
-        if self._host is None:
-            match = _host_line(self.block)
-            self._host = match.group(1).decode("latin-1").rstrip(" \t") if match else ""
-        return self._host
 
     def fields(self) -> Fields:
         """Every field line in the order received, names as sent, values trimmed of SP and HTAB."""

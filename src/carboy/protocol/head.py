@@ -70,7 +70,9 @@ _folded_head = _head_pattern(r"[^\r]").fullmatch
 _quick_host = re.compile(rb"[A-Za-z0-9.\-]++(?::[0-9]{1,4}+|:[1-5][0-9]{4})?+").fullmatch
 # Hosts that were valid once: a server is called by few names. Bounded: when full it starts anew.
 _HOSTS_SIZE = 256
-_hosts: set[bytes | None] = set()
+_hosts: dict[bytes, str] = {}
+# The octets before a tail that is known already.
+_start = re.compile(rb"([A-Z]++) (/[^\x00-\x20\x7f?#]*+)(\?[^\x00-\x20\x7f#]*+)?+").fullmatch
 _host = re.compile(HOST.encode()).fullmatch
 
 _FRAMING = frozenset(
@@ -137,20 +139,14 @@ def quick_head(octets: bytes, limits: Limits) -> RequestHead | None:
         or too_many is not None
         or even_more is not None
         or method not in _METHODS
+        or host is None
         or (host not in _hosts and not _check_host(host))
     ):
         return None
     head = _new(RequestHead)
-    head.method = _METHODS[method]
-    head.path = head.target = path.decode("latin-1")
-    if query is None:
-        head.query = ""
-    else:
-        query = query.decode("latin-1")
-        head.target += query
-        head.query = query[1:]
-        head.has_query = True
-    head.octets = octets
+    _set_start(head, _METHODS[method], path, query)
+    head.host = _hosts[host]
+    head.tail = octets[match.end(2 if query is None else 3) :]
     head.content_length = None
     if minor == b"1":
         head.minor = 1
@@ -167,12 +163,47 @@ def quick_head(octets: bytes, limits: Limits) -> RequestHead | None:
     return head
 
 
-def _check_host(host: bytes | None) -> bool:
-    if host is None or not _quick_host(host):
+def similar_head(octets: bytes, last: RequestHead) -> RequestHead | None:
+    """The head that `octets` are, or None, if they end in the tail of `last`, from quick_head.
+
+    Clients repeat themselves on a connection, and what was found valid there is valid again,
+    octet for octet. Method and target are looked at in full.
+    """
+    match = _start(octets, 0, len(octets) - len(last.tail))
+    if match is None:
+        return None
+    method, path, query = match.groups()
+    name = _METHODS.get(method)
+    if name is None:
+        return None
+    head = _new(RequestHead)
+    _set_start(head, name, path, query)
+    head.host = last.host
+    head.tail = last.tail
+    head.content_length = last.content_length
+    head.minor = last.minor
+    head.keep_alive = last.keep_alive
+    return head
+
+
+def _set_start(head: RequestHead, method: str, path: bytes, query: bytes | None) -> None:
+    head.method = method
+    head.path = head.target = path.decode("latin-1")
+    if query is None:
+        head.query = ""
+    else:
+        text = query.decode("latin-1")
+        head.target += text
+        head.query = text[1:]
+        head.has_query = True
+
+
+def _check_host(host: bytes) -> bool:
+    if not _quick_host(host):
         return False
     if len(_hosts) >= _HOSTS_SIZE:
         _hosts.clear()
-    _hosts.add(host)
+    _hosts[host] = host.decode("latin-1")
     return True
 
 

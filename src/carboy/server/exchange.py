@@ -63,7 +63,7 @@ class ServerExchange:
             template = connection.environ
             # A client sends the same fields again and again on one connection: all that follows
             # the target is compared at once.
-            tail = head.octets[len(head.method) + len(head.target) + 1 :]
+            tail = head.tail
             if template is None or connection.environ_tail != tail or not tail:
                 template = self._template(tail)
             environ = self.cached_environ = template.copy()

@@ -16,7 +16,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from queue import SimpleQueue
 
 from carboy.server.connection import RUNNING
@@ -57,6 +57,9 @@ class Crew:
         self._backlog: deque[ServerExchange] = deque()
         self._started = 0
         self._stopped = False
+        # Told the key and seconds so far of what the watcher found to be slow: by its end
+        # many more of its kind may have come, each of which would cost another leader.
+        self.slow: Callable[[Hashable, float], object] = lambda key, seconds: None
         self.away = 0  # exchanges submitted or left with a deposed leader, not yet given back
         self.present = Lead()
         self.asleep = False  # the watcher: whoever fills the slot has to ring
@@ -133,6 +136,7 @@ class Crew:
         exchange.deposed = True
         exchange.connection.exchange = exchange
         exchange.connection.enter(RUNNING, exchange.began)
+        self.slow(exchange.key, time.monotonic() - exchange.began)
         self.away += 1
         self.present = Lead()
         self._put(self.present)

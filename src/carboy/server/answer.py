@@ -51,6 +51,12 @@ class Answering:
         self.stopping = True
         self.plain = False
 
+    def disown(self, instead: Callable[..., Any]) -> None:
+        """Call `instead` for everything that would put octets on a connection."""
+        self.plain = False
+        for name in ("deliver", "fail", "start"):
+            setattr(self, name, instead)
+
     # --- whole answers
 
     def deliver(self, exchange: ServerExchange, answer: Answer) -> None:

@@ -21,6 +21,7 @@ from carboy.protocol.connection import Connection as Machine
 from carboy.protocol.errors import RemoteProtocolError
 from carboy.protocol.events import Data, Event, RequestHead, Signal
 from carboy.protocol.states import Reading
+from carboy.server import forked
 from carboy.server.answer import Access, Answering
 from carboy.server.closing import Closing
 from carboy.server.connection import (
@@ -79,6 +80,7 @@ class Engine:
         self.connections: dict[int, Connection] = {}
         self.poller = make_poller(settings.poller)
         self.crew = Crew(settings.threads, settings.watch_interval, self._lead, self._run_away)
+        self.crew.slow = self.learned.note
         self.door = Door(listeners, self.poller, settings)
         self.deadlines = Deadlines(settings)
         self._closing = Closing(settings, self.connections, self.poller, self.door, self.answering)
@@ -113,12 +115,14 @@ class Engine:
             sys.setswitchinterval(self.settings.switch_interval)
         self.poller.add(self._waker.fileno(), READ)
         self.door.open()
+        forked.watch(self)
         self.crew.start()
         with waking(self._bell.writer):
             self._wait_for_the_end()
         self._led.wait(STUCK)
         self.crew.stop()
         self._close_all()
+        forked.forget(self)
         if self._failure is not None:
             raise self._failure
 

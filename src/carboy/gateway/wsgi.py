@@ -144,8 +144,7 @@ def request_variables(environ: dict[str, Any], head: RequestHead) -> None:
     environ["REQUEST_URI"] = environ["RAW_URI"] = head.target
     path = head.path
     environ["PATH_INFO"] = decode_path(path) if "%" in path else path
-    if head.query:
-        environ["QUERY_STRING"] = head.query
+    environ["QUERY_STRING"] = head.query
     if not head.minor:
         environ["SERVER_PROTOCOL"] = "HTTP/1.0"
 
@@ -193,7 +192,8 @@ def environ_of(
 class Call:
     """One call of the application: what start_response was given, and write."""
 
-    # Attributes of the class until they change: one is made for every request.
+    # Attributes of the class until they change: one is made for every request, and WsgiGateway
+    # leaves out __init__.
     status: str | None = None
     headers: Headers = []
     writer: Callable[[bytes], object] | None = None
@@ -236,6 +236,9 @@ class Call:
                 "The application gave a body without calling start_response(status, headers)."
             )
         return self.status
+
+
+_new_call = Call.__new__
 
 
 def _checked_status(status: object) -> str:
@@ -286,7 +289,9 @@ class WsgiGateway:
 
     def handle(self, exchange: Exchange) -> Answer:
         """Call the application and take its answer up to the first piece of body."""
-        call = Call(exchange)
+        # Twice as quick as Call(exchange) on Python 3.11.
+        call = _new_call(Call)
+        call.exchange = exchange
         result = self.app(exchange.environ(), call.start_response)
         kind = result.__class__
         if (kind is list or kind is tuple) and call.writer is None:

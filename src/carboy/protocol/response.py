@@ -43,6 +43,10 @@ _MEMO_VALUE = 128
 lines: dict[tuple[str, str], Line] = {}
 # Status lines by status, each with its code.
 statuses: dict[str, Line] = {}
+# The same without codes, for those whose answers have a body.
+_ordinary: dict[str, bytes] = {}
+# The end of a head by the length of its body: formatting costs as much as a header does.
+_ends = {size: b"Content-Length: %d\r\n\r\n" % size for size in range(2048)}
 
 _status = re.compile(r"[1-9][0-9]{2}(?: [^\x00-\x08\x0a-\x1f\x7f]*+)?").fullmatch
 
@@ -91,32 +95,33 @@ def encode_status(status: str) -> Line:
     entry = line, int(status[:3])
     if len(statuses) >= _MEMO_SIZE:
         statuses.clear()
+        _ordinary.clear()
     statuses[status] = entry
+    if entry[1] not in BODILESS:
+        _ordinary[status] = entry[0]
     return entry
 
 
 def ordinary_response(status: str, headers: Fields, body: bytes, extra: bytes) -> bytes | None:
     """The whole answer, if it is made of lines known already and nothing needs a decision."""
+    size = len(body)
     sized = False
     try:
-        line, code = statuses[status]
-        parts = [line]
+        head = _ordinary[status]
         for pair in headers:
             line, traits = lines[pair]
             if traits:
                 # Its own right Content-Length, once, is the only trait that decides nothing.
-                if traits != LENGTH or sized or pair[1] != str(len(body)):
+                if traits != LENGTH or sized or pair[1] != str(size):
                     return None
                 sized = True
-            parts.append(line)
+            head += line
     except (KeyError, TypeError):
         return None
-    if code in BODILESS:
-        return None
-    parts.append(extra)
-    parts.append(b"\r\n" if sized else b"Content-Length: %d\r\n\r\n" % len(body))
-    parts.append(body)
-    return b"".join(parts)
+    if sized:
+        return b"%b%b\r\n%b" % (head, extra, body)
+    end = _ends[size] if size in _ends else b"Content-Length: %d\r\n\r\n" % size
+    return b"".join((head, extra, end, body))
 
 
 def encode_lines(headers: Fields) -> list[Line]:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import errno
-import logging
 import socket
 import threading
 from collections.abc import Iterator
@@ -490,6 +489,19 @@ def test_a_graceful_stop_finishes_what_runs_and_closes_what_is_idle(poller: str)
             live.join()
 
 
+def test_a_request_on_its_way_during_a_stop_is_answered_as_the_last(poller: str) -> None:
+    with served(hello, poller=poller) as live, live.client() as client:
+        client.send(GET)
+        client.reply()
+        live.engine.stop()
+        eventually(lambda: live.engine.answering.stopping)
+        client.send(GET)
+        reply = client.reply()
+        assert (reply.status, reply.headers["Connection"]) == (200, "close")
+        assert client.closed()
+        live.join()
+
+
 def test_a_graceful_stop_does_not_wait_for_silent_connections(poller: str) -> None:
     with served(hello, poller=poller) as live, live.client() as client:
         eventually(lambda: live.engine.connections)
@@ -651,7 +663,3 @@ def test_a_unix_socket_is_served(tmp_path: Any) -> None:
         assert live.get().body == b"('', 'localhost')"
         with pytest.raises(AddressInUse):
             listen_unix(path)
-
-
-def test_logging_needs_no_set_up() -> None:
-    assert logging.getLogger("carboy.error").level == logging.NOTSET

@@ -47,7 +47,12 @@ from carboy.server.signals import waking
 log = logging.getLogger("carboy.error")
 clock = time.monotonic
 NEED_DATA = Signal.NEED_DATA
+_new_exchange = ServerExchange.__new__
 NEWCOMER = 1.0  # seconds that a stop waits for the first octet of a connection
+# Seconds after an answer in which a stop expects another request, which may be on its way: it
+# is answered, with the word that it was the last, where closing would lose it.
+LIVELY = 0.25
+HURRY = 0.05  # seconds between looks at the clock during a stop
 UNREAD = Reading.IDLE
 STUCK = 0.5  # seconds for the leader to notice the end; inside a handler it never will
 
@@ -210,13 +215,15 @@ class Engine:
         """Seconds to the next look at the clock; for ever when nothing can run out."""
         if self.door.paused:
             return RETRY
-        if self.connections or self._stop_asked:
+        if self._stop_asked:
+            return min(HURRY, self.deadlines.interval)
+        if self.connections:
             return self.deadlines.interval
         return -1.0
 
     def _tick(self, now: float) -> None:
         """Once an interval: the Date line, and everything that ran out of time."""
-        self._next_tick = now + self.deadlines.interval
+        self._next_tick = now + (HURRY if self._stop_asked else self.deadlines.interval)
         self.answering.extra.refresh(time.time())
         for connection, error in self.deadlines.exceeded(self.connections.values(), now):
             if error is None:
@@ -285,8 +292,11 @@ class Engine:
         if event.__class__ is not RequestHead or event.content_length or event.chunked:
             self._progress(lead, connection, event)
             return
-        # What _begin does, without the call: this is nearly every request.
-        exchange = ServerExchange(event, connection, self.answering)
+        # What _begin does, without its calls: this is nearly every request.
+        exchange = _new_exchange(ServerExchange)
+        exchange.head = event
+        exchange.connection = connection
+        exchange.answering = self.answering
         try:
             exchange.key = self._prepare(exchange)
         except BaseException as error:
@@ -514,9 +524,7 @@ class Engine:
             self.door.close()
             # A request that is here already is answered; only then is idle idle.
             self._turn_once_more(lead)
-            for connection in list(self.connections.values()):
-                if connection.phase is IDLE:
-                    self._closing.close(connection)
+        self._next_tick = now + HURRY
         self._stopping(now)
 
     def _turn_once_more(self, lead: Lead) -> None:
@@ -529,7 +537,9 @@ class Engine:
         for connection in list(self.connections.values()):
             # Who has only just connected is about to ask, and nobody else would answer; but a
             # browser's spare connection, silent for longer, is not waited for.
-            if connection.is_silent() and now - connection.since > NEWCOMER:
+            patience = LIVELY if connection.phase is IDLE else NEWCOMER
+            silent = connection.phase is IDLE or connection.is_silent()
+            if silent and now - connection.since > patience:
                 self._closing.close(connection)
         if not self.connections:
             self._finish()

@@ -30,7 +30,7 @@ from carboy.server.access_log import (
     size,
 )
 from carboy.server.log import Output, Writer
-from running import PATIENCE, Running
+from running import PATIENCE, Running, die_with_parent
 
 BLOCK = b'Host: x\r\nReferer: http://a/\r\nUser-Agent: curl "x"\r\n'
 
@@ -222,6 +222,7 @@ def carboy(folder: Path, **options: object) -> Iterator[socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         fd = listener.fileno()
         command = [sys.executable, "-m", "carboy", "run", "hello", "--fd", str(fd)]
+        options.setdefault("preexec_fn", die_with_parent)
         process = subprocess.Popen(command, cwd=folder, pass_fds=[fd], **options)
         try:
             with socket.create_connection(listener.getsockname(), PATIENCE) as client:
@@ -276,7 +277,18 @@ def test_a_full_disk_does_not_end_the_process(folder: Path) -> None:
     args = ("run", "hello", "-p", "0", "--access-log-file", "/dev/full")
     with Running(*args, cwd=folder) as server:
         assert server.get("/")[0] == 200
-        assert server.get("/error")[0] == 500
-        assert "No space left" in server.line("lost")
-        assert server.get("/")[0] == 200
+        assert "No space left" in server.line("1 log line was lost")  # told at once …
+        for _ in range(3):
+            assert server.get("/error")[0] == 500
         assert server.stop() == 0
+        lost = [line for line in server.err if "lost" in line]
+        assert sum(int(line.split()[1]) for line in lost) == 4  # … and counted to the end
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_log_that_cannot_be_opened_is_told_in_a_line(folder: Path, workers: str) -> None:
+    args = ("run", "hello", "-p", "0", "-w", workers, "--access-log-file", "nowhere/a.log")
+    with Running(*args, cwd=folder) as server:
+        assert server.wait() == 1
+        assert "nowhere/a.log: No such file or directory" in server.text()
+        assert "Traceback" not in server.text()

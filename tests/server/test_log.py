@@ -147,4 +147,5 @@ def test_the_logger_is_an_ordinary_one_again_when_the_log_is_closed() -> None:
     second.close()
     writer.close()
     assert logger.propagate
+    assert logger.level == logging.NOTSET
     assert foreign_handlers(logger) == logger.handlers + logging.getLogger().handlers

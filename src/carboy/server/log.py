@@ -20,6 +20,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Protocol
 
 ERROR_LOGGER = "carboy.error"
+OWN_LEVEL = logging.INFO - 1  # tells a level that we set from the user's own
 
 # Lines waiting for a reader that has stopped reading; more are counted and dropped, because
 # memory is the only other place for them.
@@ -28,6 +29,7 @@ WAITING = 100_000
 # would have to fight it for the interpreter once a request.
 GATHER = 0.05
 BATCH_LINES = 1024
+COMPLAIN = 60.0  # seconds between two notes about lines that are being lost
 CLOSING = 2.0  # seconds that a process about to end waits for its last lines
 
 # C0 and C1 controls and DEL as \xNN: a client must not be able to start a new log line or to
@@ -111,6 +113,7 @@ class Writer:
     def __init__(self, errors: Output | None = None) -> None:
         self.errors = errors or standard(sys.stderr, 2)
         self.lost = 0
+        self._complain_at = 0.0
         self._lost_because = "nobody read them"
         self._queue: SimpleQueue[tuple[Sink, Any] | None] = SimpleQueue()
         self._closing = threading.Event()
@@ -134,8 +137,10 @@ class Writer:
         while (first := self._queue.get()) is not None:
             ended = self._write(self._gather(first))
             if ended:
-                return
+                break
             self._closing.wait(GATHER)
+        if self.lost:
+            self._report_lost()
 
     def _gather(self, first: tuple[Sink, Any]) -> list[tuple[Sink, Any] | None]:
         batch: list[tuple[Sink, Any] | None] = [first]
@@ -172,11 +177,13 @@ class Writer:
             # Disk full, reader gone, descriptor closed: the log has a gap, the service has not.
             self.lost += len(lines)
             self._lost_because = _reason(problem)
-            return
+            if time.monotonic() < self._complain_at:
+                return
         if self.lost:
             self._report_lost()
 
     def _report_lost(self) -> None:
+        self._complain_at = time.monotonic() + COMPLAIN
         lost, self.lost = self.lost, 0
         lines = "log line was" if lost == 1 else "log lines were"
         note = f"carboy: {lost} {lines} lost: {self._lost_because}.\n"
@@ -287,10 +294,14 @@ class ErrorLog:
         # Its ancestors' handlers are called by ours: otherwise they would block the leader.
         self.logger.propagate = False
         if self.logger.level == logging.NOTSET:
-            self.logger.setLevel(logging.INFO)
+            self.logger.setLevel(OWN_LEVEL)
 
     def close(self) -> None:
         """Detach; with no other server open the logger is an ordinary one again."""
         self.logger.removeHandler(self.handler)
         ours = (QueuedErrors, DirectErrors)
-        self.logger.propagate = not any(isinstance(h, ours) for h in self.logger.handlers)
+        if any(isinstance(h, ours) for h in self.logger.handlers):
+            return
+        self.logger.propagate = True
+        if self.logger.level == OWN_LEVEL:
+            self.logger.setLevel(logging.NOTSET)

@@ -33,7 +33,7 @@ Load = Callable[[], Any]
 
 
 class LoadError(Exception):
-    """The application cannot be loaded; the text is complete and for the user."""
+    """There is nothing to serve, or no way to; the text is complete and for the user."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +125,13 @@ class Worker:
 
     def _prepare(self) -> None:
         application = self.load()
-        self._logs = Logs(self.plan)
+        try:
+            self._logs = Logs(self.plan)
+        except OSError as problem:
+            raise LoadError(
+                f"Error: The access log cannot be written to {self.plan.access_log_file}:"
+                f" {problem.strerror}. Choose another --access-log-file."
+            ) from None
         self._engine = Engine(
             for_application(application),
             self.sockets,

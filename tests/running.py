@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import http.client
 import os
 import re
@@ -15,6 +16,15 @@ from typing import Any
 
 PATIENCE = 60.0  # seconds: far more than anything takes, so that only what hangs fails
 URL = re.compile(r"http://(\[[^\]]+\]|[^:/\s]+):(\d+)/")
+
+
+_prctl = ctypes.CDLL(None).prctl if sys.platform.startswith("linux") else None
+
+
+def die_with_parent() -> None:
+    """Called in a new process: a test run that is killed must not leave servers behind."""
+    if _prctl is not None:
+        _prctl(1, int(signal.SIGKILL), 0, 0, 0)  # PR_SET_PDEATHSIG
 
 
 class Running:
@@ -39,6 +49,7 @@ class Running:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - one call into the kernel
             **options,
         )
         self.out: list[str] = []

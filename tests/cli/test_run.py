@@ -18,7 +18,7 @@ from carboy.cli import config, run
 from carboy.cli.main import make_group
 from carboy.cli.options import listening, names_of, tuning
 from carboy.server.worker import Plan
-from running import PATIENCE, Running
+from running import PATIENCE, Running, die_with_parent
 
 HELLO = """
 import os
@@ -208,6 +208,7 @@ def test_a_terminal_shows_a_bottle_and_colours_unless_they_are_not_wanted(
     process = subprocess.Popen(
         [sys.executable, "-m", "carboy", "run", "-p", "0"],
         cwd=folder, env=env, stdout=slave, stderr=slave, stdin=slave,
+        preexec_fn=die_with_parent,  # noqa: PLW1509 - one call into the kernel
     )  # fmt: skip
     os.close(slave)
     shown = b""

@@ -11,8 +11,8 @@ from carboy.gateway.wsgi import WsgiGateway
 class DirectGateway:
     """The five calls of DirectApplication under the Gateway's names.
 
-    Whether the app may be called directly is asked once a request, because a wrapper can be
-    put around its WSGI entry point at any time, and always before its first request.
+    Whether the app may be called directly is asked for each request, because a wrapper can be
+    put around its WSGI entry point at any time; once, as nobody puts it there in between.
     """
 
     def __init__(self, app: DirectApplication) -> None:
@@ -38,6 +38,7 @@ class DirectGateway:
 
     def handle(self, exchange: Exchange) -> Answer:
         """Run the app; through its WSGI entry point while something wraps that."""
-        if self.ready():
+        # A match was found by the app itself, so it was ready.
+        if exchange.match is not None or self.ready():
             return self._handle(exchange)
         return self._wsgi.handle(exchange)

@@ -88,13 +88,14 @@ class Connection:
         if self.reading is IDLE and len(data) <= self._quick:
             last = self.head
             head = None
+            rest = b""
             if last is not None and last.tail and data.endswith(last.tail):
                 head = similar_head(data, last)
-                end = len(data)
             if head is None:
-                # Most often the head ends the piece; asking that is quicker than searching it.
-                end = len(data) if data[-4:] == b"\r\n\r\n" else data.find(b"\r\n\r\n") + 4
-                head = quick_head(data[:end], self._limits) if end > _SHORTEST_HEAD else None
+                end = data.find(b"\r\n\r\n") + 4
+                if end > _SHORTEST_HEAD:
+                    head = quick_head(data[:end], self._limits)
+                    rest = data[end:]
             if head is not None:
                 self.head = head
                 self.writing = WAITING
@@ -103,8 +104,8 @@ class Connection:
                     self._expect_body(head)
                 else:
                     self.reading = DONE
-                if end < len(data):
-                    self._buffer.feed(data[end:])
+                if rest:
+                    self._buffer.feed(rest)
                 return head
         elif self.reading is CLOSED or self.reading is ERROR:
             return Signal.CLOSED

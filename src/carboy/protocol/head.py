@@ -73,6 +73,11 @@ _HOSTS_SIZE = 256
 _hosts: dict[bytes, str] = {}
 # The octets before a tail that is known already.
 _start = re.compile(rb"([A-Z]++) (/[^\x00-\x20\x7f?#]*+)(\?[^\x00-\x20\x7f#]*+)?+").fullmatch
+# Method and path of such octets that were valid once, as far as short ones without a query go:
+# the same few are asked for all the time. Bounded as above.
+_STARTS_SIZE = 1024
+_START_OCTETS = 128
+_starts: dict[bytes, tuple[str, str]] = {}
 _host = re.compile(HOST.encode()).fullmatch
 
 _FRAMING = frozenset(
@@ -169,21 +174,36 @@ def similar_head(octets: bytes, last: RequestHead) -> RequestHead | None:
     Clients repeat themselves on a connection, and what was found valid there is valid again,
     octet for octet. Method and target are looked at in full.
     """
-    match = _start(octets, 0, len(octets) - len(last.tail))
-    if match is None:
-        return None
-    method, path, query = match.groups()
-    name = _METHODS.get(method)
-    if name is None:
-        return None
+    start = octets[: -len(last.tail)]
     head = _new(RequestHead)
-    _set_start(head, name, path, query)
+    if start in _starts:
+        head.method, path = _starts[start]
+        head.target = head.path = path
+        head.query = ""
+    elif not _read_start(head, start):
+        return None
     head.host = last.host
     head.tail = last.tail
     head.content_length = last.content_length
     head.minor = last.minor
     head.keep_alive = last.keep_alive
     return head
+
+
+def _read_start(head: RequestHead, start: bytes) -> bool:
+    match = _start(start)
+    if match is None:
+        return False
+    method, path, query = match.groups()
+    name = _METHODS.get(method)
+    if name is None:
+        return False
+    _set_start(head, name, path, query)
+    if query is None and len(start) <= _START_OCTETS:
+        if len(_starts) >= _STARTS_SIZE:
+            _starts.clear()
+        _starts[start] = name, head.path
+    return True
 
 
 def _set_start(head: RequestHead, method: str, path: bytes, query: bytes | None) -> None:

@@ -23,7 +23,8 @@ Headers = list[tuple[str, str]]
 class ServerExchange:
     """What gateway.interface.Exchange asks for, over a connection.
 
-    Made once a request, so what most requests leave alone are attributes of the class.
+    Made once a request, so what most requests leave alone are attributes of the class, and the
+    engine leaves out `__init__` on its busiest path: that halves the price on Python 3.11.
     """
 
     body: BinaryIO | None = None

@@ -228,6 +228,23 @@ def test_sighup_serves_fresh_code_and_loses_no_connection(folder: Path, workers:
         assert server.stop() == 0
 
 
+def test_a_second_sighup_during_the_restart_of_the_first_is_obeyed(folder: Path) -> None:
+    loading = 'import os\nprint("loading", flush=True)\nopen("gate").read()\n'
+    with started(folder) as server:
+        server.address()
+        for count in (1, 2):
+            if count == 1:
+                (folder / "service.py").write_text(loading + APP.replace("VERSION", "again"))
+                server.send(signal.SIGHUP)
+                server.line("loading")
+                server.send(signal.SIGHUP)
+            else:
+                server.line("loading", 2)
+            open_gate(folder, "")
+        assert server.get("/") == (200, b"again")
+        assert server.stop() == 0
+
+
 def test_sighup_keeps_the_old_workers_when_the_new_code_does_not_start(folder: Path) -> None:
     with started(folder, "-w", "2") as server:
         old = pids_of(server, 2)

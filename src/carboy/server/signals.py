@@ -123,6 +123,14 @@ class Inbox:
         os.close(self.writer)
 
 
+def hold_hangup(held: bool) -> None:
+    """Let SIGHUP wait, or come again. A mask outlives the exec of another program, handlers do
+    not, and what came in between is not forgotten."""
+    if in_main_thread() and hasattr(signal, "SIGHUP"):
+        how = signal.SIG_BLOCK if held else signal.SIG_UNBLOCK
+        signal.pthread_sigmask(how, (signal.SIGHUP,))
+
+
 class Interrupts:
     """Counts how often the user has asked to stop.
 
@@ -151,7 +159,10 @@ class Terminal:
     """
 
     def __init__(self) -> None:
-        self.there = self._open()
+        hangup = named("SIGHUP")
+        # nohup(1): the user goes and wants us to stay.
+        stays = any(signal.getsignal(number) is signal.SIG_IGN for number in hangup)
+        self.there = not stays and self._open()
 
     @staticmethod
     def _open() -> bool:

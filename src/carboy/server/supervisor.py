@@ -187,7 +187,7 @@ class Supervisor:
             self._stop()
         elif number == signal.SIGHUP:
             log.info("Replacing the workers one by one.")
-            systemd.notify("RELOADING=1")
+            systemd.notify_reloading()
             self.fleet.replace()
         elif number in (signal.SIGTTIN, signal.SIGTTOU):
             step = 1 if number == signal.SIGTTIN else -1
@@ -303,7 +303,7 @@ class Supervisor:
 
     def _explain(self, pid: int, status: int, failure: str | None) -> None:
         if failure is not None:
-            log.error("%s", failure.rstrip("\n"))
+            log.error("%s", failure.rstrip("\n").removeprefix("Error: "))
         else:
             log.error("Worker %d %s before it was ready.", pid, signals.death(status))
 

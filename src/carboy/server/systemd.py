@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import time
 
 
 def notify(state: str) -> bool:
@@ -20,3 +21,8 @@ def notify(state: str) -> bool:
         except OSError:
             return False
     return True
+
+
+def notify_reloading() -> bool:
+    """Tell the service manager that we start anew, as Type=notify-reload wants it told."""
+    return notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")

@@ -24,7 +24,7 @@ from carboy.server.engine import Engine
 from carboy.server.fleet import MERCY
 from carboy.server.log import ERROR_LOGGER, ErrorLog, QueuedErrors, Writer
 from carboy.server.settings import Settings
-from carboy.server.signals import Handlers, Interrupts, Terminal, named
+from carboy.server.signals import Handlers, Interrupts, Terminal, hold_hangup, named
 from carboy.server.supervisor import Post
 
 log = logging.getLogger(ERROR_LOGGER)
@@ -101,6 +101,7 @@ class Worker:
             sys.stderr.write(f"{problem}\n")
             return 1
         with Handlers(self._handlers_alone()):
+            hold_hangup(False)
             self.watcher.ready(self.sockets, self.plan)
             systemd.notify("READY=1")
             self._serve()
@@ -190,6 +191,8 @@ class Worker:
     def _start_again(self) -> NoReturn:
         """Become a fresh process on the same sockets; clients wait in their queues meanwhile."""
         keep(self.sockets)
+        systemd.notify_reloading()
+        hold_hangup(True)  # until it has handlers again: another one would end the new program
         sys.stdout.flush()
         sys.stderr.flush()
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])

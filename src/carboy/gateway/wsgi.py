@@ -114,12 +114,12 @@ _SPECIAL = {"CONTENT-TYPE": "CONTENT_TYPE", "CONTENT-LENGTH": "CONTENT_LENGTH"}
 
 
 def field_variables(head: RequestHead, underscores: bool = False) -> dict[str, str]:
-    """The header fields as CGI variables.
+    """The version and the header fields as CGI variables.
 
     Repeated fields are joined with "," and Cookie with "; " (RFC 9110, section 5.3; RFC 6265).
     Names with "_" are left out unless `underscores`: they would pass for the same name with "-".
     """
-    variables: dict[str, str] = {}
+    variables = {"SERVER_PROTOCOL": f"HTTP/1.{head.minor}"}
     for name, value in head.fields():
         name = name.upper()
         if "_" in name and not underscores:
@@ -139,14 +139,12 @@ def decode_path(path: str) -> str:
 
 
 def request_variables(environ: dict[str, Any], head: RequestHead) -> None:
-    """Put into `environ` what differs between two requests with the same fields."""
+    """Put into `environ` what differs between two requests with the same version and fields."""
     environ["REQUEST_METHOD"] = head.method
     environ["REQUEST_URI"] = environ["RAW_URI"] = head.target
     path = head.path
     environ["PATH_INFO"] = decode_path(path) if "%" in path else path
     environ["QUERY_STRING"] = head.query
-    if not head.minor:
-        environ["SERVER_PROTOCOL"] = "HTTP/1.0"
 
 
 def body_variables(
@@ -289,21 +287,18 @@ class WsgiGateway:
 
     def handle(self, exchange: Exchange) -> Answer:
         """Call the application and take its answer up to the first piece of body."""
-        # Twice as quick as Call(exchange) on Python 3.11.
+        # Twice as quick as Call(exchange) on Python 3.11, where reading a default from the class
+        # costs several times what setting it here does.
         call = _new_call(Call)
         call.exchange = exchange
+        call.status = call.writer = None
         result = self.app(exchange.environ(), call.start_response)
         kind = result.__class__
         if (kind is list or kind is tuple) and call.writer is None:
             call.answering = True
-            status = call.status
-            if status is None:
-                status = call.started()
-            if len(result) == 1:  # type: ignore[arg-type]
-                body = result[0]  # type: ignore[index]
-                if body.__class__ is not bytes:
-                    body = _checked(body)
-                return status, call.headers, body, None
+            status = call.status or call.started()
+            if len(result) == 1 and result[0].__class__ is bytes:  # type: ignore[arg-type, index]
+                return status, call.headers, result[0], None  # type: ignore[index]
             return status, call.headers, b"".join(map(_checked, result)), None
         return _iterated(call, result)
 

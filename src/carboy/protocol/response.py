@@ -45,8 +45,10 @@ lines: dict[tuple[str, str], Line] = {}
 statuses: dict[str, Line] = {}
 # The same without codes, for those whose answers have a body.
 _ordinary: dict[str, bytes] = {}
-# The end of a head by the length of its body: formatting costs as much as a header does.
-_ends = {size: b"Content-Length: %d\r\n\r\n" % size for size in range(2048)}
+# Whole heads of such answers, by all they are made of, so that an application that says the
+# same again costs one look. Each second brings another Date and a new set; bounded likewise.
+_HEADS_SIZE = 256
+_heads: dict[tuple[object, ...], bytes] = {}
 
 _status = re.compile(r"[1-9][0-9]{2}(?: [^\x00-\x08\x0a-\x1f\x7f]*+)?").fullmatch
 
@@ -107,6 +109,9 @@ def ordinary_response(status: str, headers: Fields, body: bytes, extra: bytes) -
     size = len(body)
     sized = False
     try:
+        key = (status, size, extra, *headers)
+        if key in _heads:
+            return _heads[key] + body
         head = _ordinary[status]
         for pair in headers:
             line, traits = lines[pair]
@@ -118,10 +123,11 @@ def ordinary_response(status: str, headers: Fields, body: bytes, extra: bytes) -
             head += line
     except (KeyError, TypeError):
         return None
-    if sized:
-        return b"%b%b\r\n%b" % (head, extra, body)
-    end = _ends[size] if size in _ends else b"Content-Length: %d\r\n\r\n" % size
-    return b"".join((head, extra, end, body))
+    head += extra + (b"\r\n" if sized else b"Content-Length: %d\r\n\r\n" % size)
+    if len(_heads) >= _HEADS_SIZE:
+        _heads.clear()
+    _heads[key] = head
+    return head + body
 
 
 def encode_lines(headers: Fields) -> list[Line]:

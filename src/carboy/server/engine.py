@@ -54,6 +54,7 @@ NEWCOMER = 1.0  # seconds that a stop waits for the first octet of a connection
 LIVELY = 0.25
 HURRY = 0.05  # seconds between looks at the clock during a stop
 UNREAD = Reading.IDLE
+READ_WHOLE = Reading.DONE
 STUCK = 0.5  # seconds for the leader to notice the end; inside a handler it never will
 
 
@@ -289,7 +290,8 @@ class Engine:
         except Exception as error:
             self._closing.fault(connection, error)
             return
-        if event.__class__ is not RequestHead or event.content_length or event.chunked:
+        # READ_WHOLE is where the machine stands after a request without a body.
+        if connection.machine.reading is not READ_WHOLE or event.__class__ is not RequestHead:
             self._progress(lead, connection, event)
             return
         # What _begin does, without its calls: this is nearly every request.
@@ -297,6 +299,7 @@ class Engine:
         exchange.head = event
         exchange.connection = connection
         exchange.answering = self.answering
+        exchange.body = exchange.cached_environ = None  # quicker to read than from the class
         try:
             exchange.key = self._prepare(exchange)
         except BaseException as error:

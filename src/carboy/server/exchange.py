@@ -20,6 +20,12 @@ if TYPE_CHECKING:
 Headers = list[tuple[str, str]]
 
 
+# Set for each request. Their keys are in the template already, so that no copy of it has to grow.
+_OF_ONE_REQUEST = dict.fromkeys(
+    ("REQUEST_METHOD", "REQUEST_URI", "RAW_URI", "PATH_INFO", "carboy.exchange")
+)
+
+
 class ServerExchange:
     """What gateway.interface.Exchange asks for, over a connection.
 
@@ -63,7 +69,7 @@ class ServerExchange:
             connection = self.connection
             template = connection.environ
             # A client sends the same fields again and again on one connection: all that follows
-            # the target is compared at once.
+            # the target is compared at once, octet for octet.
             tail = head.tail
             if template is None or connection.environ_tail != tail or not tail:
                 template = self._template(tail)
@@ -82,6 +88,7 @@ class ServerExchange:
             **connection_variables(self.scheme, self.server, self.peer),
             "wsgi.early_hints": connection.early_hints,
             **field_variables(self.head, answering.settings.limits.underscore_fields),
+            **_OF_ONE_REQUEST,
         }
         connection.environ_tail = tail
         connection.environ = template

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench import rivals
+from bench.apps import payload
 from bench.servers import HOST, ServerFailed, pinned
 from bench.work import Exchange
 
@@ -59,7 +60,8 @@ def probe(port: int, exchange: Exchange) -> None:
 
 def write_request(exchange: Exchange, file: Path) -> None:
     """The request as request.lua reads it."""
-    lines = [f"{exchange.method} {exchange.path}"]
+    rarely = f" {payload.ONE_IN} {exchange.rarely}" if exchange.rarely else ""
+    lines = [f"{exchange.method} {exchange.path}{rarely}"]
     lines += [f"{name}: {value}" for name, value in exchange.headers.items()]
     file.write_bytes("\n".join(lines).encode() + b"\n\n" + exchange.body)
 

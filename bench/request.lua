@@ -1,15 +1,17 @@
 -- The request is read from the file that BENCH_REQUEST names: method and path, one
--- header a line, an empty line, the body. It is put together once, so that wrk sends
+-- header a line, an empty line, the body; after the path perhaps a number and another
+-- path, for one request in so many. It is put together once, so that wrk sends
 -- it as fast as a request without a script.
 local file = assert(io.open(assert(os.getenv("BENCH_REQUEST")), "rb"))
 local text = file:read("*a")
 file:close()
 
 local head_end, body_start = text:find("\n\n", 1, true)
-local first = true
+local first, every, rare_path = true, nil, nil
 for line in text:sub(1, head_end - 1):gmatch("[^\n]+") do
     if first then
-        wrk.method, wrk.path = line:match("^(%S+) (%S+)$")
+        wrk.method, wrk.path, every, rare_path = line:match("^(%S+) (%S+) ?(%d*) ?(%S*)$")
+        every = tonumber(every)
         first = false
     else
         local name, value = line:match("^([^:]+): (.*)$")
@@ -18,6 +20,17 @@ for line in text:sub(1, head_end - 1):gmatch("[^\n]+") do
 end
 if body_start < #text then
     wrk.body = text:sub(body_start + 1)
+end
+
+-- One request in `every` goes to the rare path, if the first line names them.
+if every then
+    local usual, rare, count = nil, nil, 0
+    function request()
+        usual = usual or wrk.format()
+        rare = rare or wrk.format(nil, rare_path)
+        count = count + 1
+        return count % every == 0 and rare or usual
+    end
 end
 
 -- One line of JSON instead of wrk's report: microseconds, not rounded.

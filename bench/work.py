@@ -54,6 +54,7 @@ FRAMEWORKS = (
     "flask-gunicorn",
     "flask-run",
 )
+SOMETIMES = ("carboy", "carboy-wsgi", "granian", "gunicorn", "bjoern", "flask-granian")
 
 
 class Kind(Enum):
@@ -74,6 +75,7 @@ class Exchange:
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     accepts: Callable[[bytes], bool] = lambda body: body == payload.HELLO.encode()
+    rarely: str | None = None  # the path of one request in `payload.ONE_IN` instead
 
 
 @dataclass(frozen=True)
@@ -157,8 +159,16 @@ WORKS = (
     ),
     Work(
         "j",
-        "one in a hundred sleeps 10 ms, 64 threads",
-        ("carboy", "carboy-wsgi", "granian", "gunicorn", "bjoern", "flask-granian"),
+        "one in a hundred sleeps 10 ms, in a view of its own, 64 threads",
+        SOMETIMES,
+        Exchange(rarely="/sleep"),
+        plain="seldom",
+        threads=MANY_THREADS,
+    ),
+    Work(
+        "n",
+        "one in a hundred sleeps 10 ms, in the same view, 64 threads",
+        SOMETIMES,
         Exchange(path="/sometimes"),
         plain="sometimes",
         threads=MANY_THREADS,

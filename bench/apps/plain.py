@@ -33,6 +33,12 @@ sometimes = doing(payload.sleep_sometimes)
 _compute = doing(payload.compute)
 
 
+def seldom(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
+    """Hello, and the wait at /sleep."""
+    answer = sleep if environ["PATH_INFO"] == "/sleep" else hello
+    return answer(environ, start_response)
+
+
 def beside(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
     """Hello, and the computation at /cpu."""
     answer = _compute if environ["PATH_INFO"] == "/cpu" else hello

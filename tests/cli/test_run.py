@@ -226,18 +226,19 @@ def test_a_terminal_shows_a_bottle_and_colours_unless_they_are_not_wanted(
     assert (b"\x1b[" in shown) is not bool(no_color)
 
 
-def test_ctrl_c_says_what_it_waits_for(folder: Path) -> None:
+@pytest.mark.parametrize(("workers", "what"), [("1", "a request"), ("2", "what runs")])
+def test_ctrl_c_says_what_it_waits_for(folder: Path, workers: str, what: str) -> None:
     os.mkfifo(folder / "gate")
     (folder / "slow.py").write_text(
         "import os\ndef app(environ, start):\n os.write(1, b'in\\n')\n"
         " open('gate').read()\n start('200 OK', [])\n return [b'done']\n"
     )
-    with Running("run", "slow", "-p", "0", cwd=folder) as server:
+    with Running("run", "slow", "-p", "0", "-w", workers, cwd=folder) as server:
         connection = server.connect()
         connection.request("GET", "/")
         server.line("in\n")
         server.send(signal.SIGINT)
-        server.line("Finishing a request; Ctrl+C again stops at once.")
+        server.line(f"Finishing {what}; Ctrl+C again stops at once.")
         (folder / "gate").write_text("")
         assert connection.getresponse().read() == b"done"
         connection.close()

@@ -37,10 +37,10 @@ class Banner:
             lines = self._beside_bottle(lines)
         self._write("\n".join(lines) + "\n")
 
-    def stopping(self, running: int) -> None:
-        if running:
+    def stopping(self, running: int | None) -> None:
+        if running != 0:
             self._told = True
-            what = "a request" if running == 1 else f"{running} requests"
+            what = {None: "what runs", 1: "a request"}.get(running, f"{running} requests")
             self._write(f"\rFinishing {what}; Ctrl+C again stops at once.\n")
 
     def stopped(self) -> None:

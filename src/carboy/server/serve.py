@@ -93,7 +93,7 @@ class LogWatcher:
         places = " and ".join(map(binding.url, sockets))
         log.info("Serving on %s (Ctrl+C stops it).", places)
 
-    def stopping(self, running: int) -> None:
+    def stopping(self, running: int | None) -> None:
         pass
 
     def stopped(self) -> None:
@@ -143,4 +143,5 @@ def supervisor_for(worker: Worker) -> Supervisor:
         plan.workers,
         plan.settings.graceful_timeout,
         lambda: worker.watcher.ready(worker.sockets, plan),
+        lambda: worker.watcher.stopping(None),
     )

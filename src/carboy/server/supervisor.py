@@ -35,6 +35,8 @@ HEARD = (
     *signals.STOP,
     *signals.named("SIGQUIT", "SIGHUP", "SIGTTIN", "SIGTTOU", "SIGCHLD", "SIGUSR1", "SIGUSR2"),
 )
+NEVER = float("inf")
+MOMENT = 0.4  # seconds that a stop may take without a word to who pressed Ctrl+C
 LOOK = 1.0  # seconds between looks at the workers where SIGCHLD cannot be had
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -102,12 +104,14 @@ class Supervisor:
         workers: int,
         graceful_timeout: float = 30.0,
         announce: Callable[[], object] = lambda: None,
+        patience: Callable[[], object] = lambda: None,
     ) -> None:
         if not hasattr(os, "fork"):
             raise CannotFork()
         self.work = work
         self.graceful_timeout = graceful_timeout
         self.announce = announce
+        self.patience = patience  # called when Ctrl+C has not ended everything in a moment
         self.fleet = Fleet(workers, graceful_timeout)
         self._inbox = Inbox(HEARD)
         self._selector = selectors.DefaultSelector()
@@ -115,6 +119,7 @@ class Supervisor:
         self._life = (-1, -1)
         self._interrupts = Interrupts()
         self._announced = False
+        self._explain_at = NEVER
         self._terminal = Terminal()
         self._prctl: Callable[..., int] | None = None
         self._errors: ErrorLog
@@ -150,6 +155,9 @@ class Supervisor:
             self._do(do, pid)
         if self.fleet.stopping and not self.fleet.members:
             return False
+        if now >= self._explain_at:
+            self._explain_at = NEVER
+            self.patience()
         self._wait(now)
         self._reap()
         return True
@@ -165,7 +173,8 @@ class Supervisor:
 
     def _wait(self, now: float) -> None:
         wake_at = self.fleet.wake_at()
-        timeout = None if wake_at is None else max(0.0, wake_at - now)
+        wake_at = min(self._explain_at, NEVER if wake_at is None else wake_at)
+        timeout = None if wake_at == NEVER else max(0.0, wake_at - now)
         if not signals.in_main_thread():
             timeout = min(LOOK, LOOK if timeout is None else timeout)
         for key, _ in self._selector.select(timeout):
@@ -179,7 +188,9 @@ class Supervisor:
 
     def _heard(self, number: int) -> None:
         if number == signal.SIGINT:
-            self._interrupts.another(time.monotonic())
+            now = time.monotonic()
+            self._interrupts.another(now)
+            self._explain_at = min(self._explain_at, now + MOMENT)
         if number == signal.SIGQUIT or self._interrupts.count > 1:
             self._code = 128 + number
             self._end_at_once()

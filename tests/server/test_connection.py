@@ -5,6 +5,8 @@ import io
 import socket
 import tempfile
 import threading
+from contextlib import closing
+from http.client import HTTPConnection
 from typing import Any
 
 import pytest
@@ -116,6 +118,17 @@ def test_a_client_that_sends_too_much_still_sees_the_413(poller: str) -> None:
         octets = live.ask(post(body))
     assert octets.startswith(b"HTTP/1.1 413 ")
     assert b"Connection: close\r\n" in octets
+
+
+def test_a_client_that_reads_only_after_20_mb_sees_the_413(poller: str) -> None:
+    options = {"poller": poller, "linger_timeout": 20.0}
+    with served(echo, gateway=Limited(echo, 1000), **options) as live:
+        client = HTTPConnection("127.0.0.1", live.port, timeout=20)
+        with closing(client):
+            client.request("POST", "/", bytes(20_000_000))
+            answer = client.getresponse()
+            assert (answer.status, answer.getheader("Connection")) == (413, "close")
+            answer.read()
 
 
 def test_a_chunked_body_that_is_too_large_is_refused(poller: str) -> None:

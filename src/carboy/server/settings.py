@@ -78,7 +78,11 @@ class Settings:
     )
 
     # --- sizes
-    linger_size: int = _setting(1024 * KIB, "bytes", "most input drained before closing")
+    linger_size: int = _setting(
+        64 * 1024 * KIB,
+        "bytes",
+        "most input drained before closing; many clients read only after their whole body is sent",
+    )
     spool_limit: int = _setting(512 * KIB, "bytes", "of a body in memory; above it goes to a file")
     high_water: int = _setting(
         256 * KIB, "bytes", "of answer waiting for a slow reader before a generator is paused"

@@ -823,3 +823,19 @@ def test_hosts_that_are_not_trusted_get_400_and_the_hooks_still_run(pair, host) 
         return app
 
     pair(build, pair.Req("/", host=host))
+
+
+def test_a_mounted_application_asked_for_without_a_slash_redirects_there(pair: Any) -> None:
+    """Relative links of its first page would lead out of it otherwise."""
+
+    def seen(library: Any) -> Any:
+        app = library.Flask("mounted")
+        app.add_url_rule("/", view_func=lambda: "home", endpoint="home")
+        found = []
+        for path in ("/", ""):  # the first makes the host known
+            environ = pair.environ_of(pair.Req("/")) | {"SCRIPT_NAME": "/blog", "PATH_INFO": path}
+            app(environ, lambda status, headers, *info: found.append((status, dict(headers))))
+        return [(status, headers.get("Location")) for status, headers in found]
+
+    assert seen(pair.carboy) == seen(pair.flask)
+    assert seen(pair.carboy)[1] == ("308 PERMANENT REDIRECT", "http://localhost/blog/")

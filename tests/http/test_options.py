@@ -107,6 +107,7 @@ def test_a_dict_is_parsed_as_by_werkzeug(value: str) -> None:
 @settings(max_examples=400)
 @example("a; b*0=x; c=d; b*1=y")
 @example("a; b*0*=UTF-8''%c3; b*1*=%a9; b*2=\"%42\"")
+@example("a; b*0*=utf-8''%C3%A9; b*1*=''%41")
 @example("a; b*1=y; b*0=x; b=z")
 @example('form-data; name="f"; filename="C:\\\\foo\\\\bar.txt"')
 @example("a; b*=UTF-8''%; c**=utf-8''x; *=x; *0=y")

@@ -6,6 +6,7 @@ from typing import Any
 import flask
 import flask.testing
 import pytest
+import werkzeug.test
 
 import carboy
 from carboy.testing import EnvironBuilder, FlaskClient
@@ -231,3 +232,78 @@ def test_a_stream_with_the_context_is_read_in_a_with_block(lane: str) -> None:
     with app.test_client(lane=lane) as client:
         assert client.get("/s").text == "/s"
     assert not carboy.has_request_context()
+
+
+def redirecting(library: Any) -> Any:
+    app = library.Flask("r")
+
+    @app.route("/from")
+    def start() -> Any:
+        return library.redirect("/to")
+
+    @app.route("/to", methods=["GET", "POST"])
+    def end() -> Any:
+        request = library.request
+        return {
+            "address": request.remote_addr,
+            "own": request.environ.get("own"),
+            "method": request.method,
+            "header": request.headers.get("X-Token"),
+        }
+
+    return app
+
+
+@lanes
+def test_a_request_that_follows_a_redirect_has_the_clients_environ_base_too(lane: str) -> None:
+    def found(library: Any, **options: Any) -> Any:
+        client = redirecting(library).test_client(**options)
+        client.environ_base["own"] = "mine"
+        return client.get("/from", follow_redirects=True).json
+
+    assert found(carboy, lane=lane) == found(flask)
+    assert found(carboy, lane=lane)["address"] == "127.0.0.1"
+
+
+@lanes
+def test_the_contexts_that_stay_are_those_of_the_request_that_followed(lane: str) -> None:
+    with redirecting(carboy).test_client(lane=lane) as client:
+        client.get("/from", follow_redirects=True)
+        assert carboy.request.path == "/to"
+    with redirecting(flask).test_client() as client:
+        client.get("/from", follow_redirects=True)
+        assert flask.request.path == "/to"
+
+
+def test_an_open_of_ones_own_sees_the_requests_that_follow() -> None:
+    def found(library: Any, kind: Any) -> Any:
+        seen = []
+
+        class Own(kind):  # type: ignore[misc]
+            def open(self, *args: Any, **kwargs: Any) -> Any:
+                seen.append(sorted(kwargs))
+                kwargs.setdefault("headers", {})["X-Token"] = "secret"
+                return super().open(*args, **kwargs)
+
+        app = redirecting(library)
+        app.test_client_class = Own
+        return app.test_client().get("/from", follow_redirects=True).json, seen
+
+    mine = found(carboy, FlaskClient)
+    assert mine == found(flask, flask.testing.FlaskClient)
+    assert mine[0]["header"] == "secret"
+
+
+def test_arguments_beside_a_whole_request_are_left_out() -> None:
+    def found(library: Any, builder: Any) -> Any:
+        client = redirecting(library).test_client()
+        made = builder("/to", method="POST")
+        environ = made.get_environ()
+        return [
+            client.open(one, headers={"X-Token": "a"}, method="GET").json
+            for one in (made, environ, made.get_request())
+        ]
+
+    mine = found(carboy, BaseBuilder)
+    assert mine == found(flask, werkzeug.test.EnvironBuilder)
+    assert [(one["method"], one["header"]) for one in mine] == [("POST", None)] * 3

@@ -182,6 +182,7 @@ class Plan:
             (request.host_header or "") not in self.hosts
             or self.config["TRUSTED_HOSTS"] is not None
             or "HTTP_UPGRADE" in request.environ
+            or not request.environ.get("PATH_INFO")  # mounted, and asked for without a slash
         ):
             return None
         return self.find(request.method, request.path)

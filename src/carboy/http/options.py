@@ -125,8 +125,8 @@ def _decoded(text: str, charset: str | None = None) -> tuple[str, str | None]:
     """An extended value, decoded, and the charset that holds for its continuations."""
     match = _extended(text)
     if match:
-        charset, text = match.groups()
-        charset = charset.lower()
+        named, text = match.groups()
+        charset = named.lower() or charset
         if charset not in CHARSETS:
             charset = None
     return (unquote(text, charset, "replace") if charset else text), charset

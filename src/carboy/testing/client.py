@@ -100,7 +100,8 @@ class Client:
         """The response to the request that `response` redirects to."""
         builder = followed(response, response.request.environ, self.allow_subdomain_redirects)
         with builder:
-            return self._send(builder.get_request(), buffered)
+            # By `open`, where a subclass adds what its requests need.
+            return self.open(builder, buffered=buffered)
 
     def _send(self, request: Request, buffered: bool) -> TestResponse:
         result = self.run_wsgi_app(request.environ, buffered)

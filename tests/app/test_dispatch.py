@@ -825,10 +825,10 @@ def test_hosts_that_are_not_trusted_get_400_and_the_hooks_still_run(pair, host) 
     pair(build, pair.Req("/", host=host))
 
 
-def test_a_mounted_application_asked_for_without_a_slash_redirects_there(pair: Any) -> None:
+def test_a_mounted_application_asked_for_without_a_slash_redirects_there(pair):
     """Relative links of its first page would lead out of it otherwise."""
 
-    def seen(library: Any) -> Any:
+    def seen(library):
         app = library.Flask("mounted")
         app.add_url_rule("/", view_func=lambda: "home", endpoint="home")
         found = []

@@ -171,6 +171,13 @@ def test_line_feeds_alone_do_not_make_a_form() -> None:
     assert parsed(FormDataParser, io.BytesIO(content), content)[0] == []
 
 
+def test_a_part_that_is_no_form_data_is_malformed_where_werkzeug_reads_it() -> None:
+    """RFC 7578, section 4.2: the disposition has to be form-data, and has a name."""
+    for field in (b'attachment; name="a"', b'file; name="a"'):
+        content = body((b"Content-Disposition: " + field, b"v"))
+        assert parsed(FormDataParser, io.BytesIO(content), content)[:2] == ([], [])
+
+
 def test_a_part_whose_length_is_wrong_is_malformed() -> None:
     for length in (b"3", b"x", b"+4", b"4\r\nContent-Length: 4"):
         content = body((FILE + b"\r\nContent-Length: " + length, b"data"))

@@ -344,6 +344,18 @@ def test_many_hosts_do_not_fill_the_memory() -> None:
     assert len(module._hosts) <= module._HOSTS_SIZE
 
 
+def test_many_paths_do_not_fill_the_memory() -> None:
+    from carboy.protocol import head as module
+
+    last = quick_head(get(), Limits())
+    assert last is not None
+    for number in range(3 * module._STARTS_SIZE):
+        head = similar_head(get(target=b"/%d" % number), last)
+        assert head is not None
+        assert (head.method, head.target, head.query) == ("GET", f"/{number}", "")
+    assert len(module._starts) <= module._STARTS_SIZE
+
+
 @pytest.mark.parametrize(
     "octets",
     [

@@ -74,7 +74,7 @@ class Request(RequestBase):
         return [] if name is None else _split_blueprint_path(name)
 
     def _load_form_data(self) -> None:
-        super()._load_form_data()
+        RequestBase._load_form_data(self)
         app = active_app()
         if (
             app is not None

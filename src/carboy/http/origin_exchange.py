@@ -6,7 +6,7 @@ What comes out is what `origin_environ` finds in the environ of the same exchang
 from __future__ import annotations
 
 import io
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
 from carboy.http.exceptions import RequestEntityTooLarge
@@ -76,8 +76,18 @@ def _title(name: str) -> str:
 def headers(exchange: Exchange) -> Headers:
     """Repeated fields are joined with "," and Cookie with "; " (RFC 9110, 5.3; RFC 6265)."""
     head = exchange.head
+    known = None if head.chunked else _known_of(head.tail)
+    if known is None:
+        return WireHeaders._from_checked(_all_fields(exchange))
+    pairs = known.get(ALL)
+    if pairs is None:
+        pairs = known[ALL] = _all_fields(exchange)
+    return WireHeaders._from_checked(pairs.copy())
+
+
+def _all_fields(exchange: Exchange) -> list[tuple[str, str]]:
     fields: dict[str, str] = {}
-    for name, value in head.fields():
+    for name, value in exchange.head.fields():
         title = _TITLES.get(name)
         if title is None:
             title = _title(name)
@@ -87,7 +97,7 @@ def headers(exchange: Exchange) -> Headers:
         fields[title] = value
     fields.pop("", None)
     _settle(exchange, fields)
-    return WireHeaders._from_checked(list(fields.items()))
+    return list(fields.items())
 
 
 def _settle(exchange: Exchange, fields: dict[str, str]) -> None:
@@ -135,13 +145,42 @@ def content_length(exchange: Exchange) -> int | None:
     return head.content_length
 
 
-def field(exchange: Exchange, name: bytes) -> str | None:
-    """One field by its lower-case name, found in the head as it stands: nothing is split.
+# A client sends the same field lines with every request of a connection, and the wire then
+# gives the same object (`head.tail`), whose hash Python has kept: what was found in such lines
+# is found again at once. Few and short ones, because clients choose them; when there are too
+# many it starts anew.
+MAX_KNOWN = 256
+MAX_KNOWN_SIZE = 2048
+ALL = ""
+_known: dict[bytes, dict[str, Any]] = {}
+
+
+def _known_of(tail: bytes) -> dict[str, Any] | None:
+    """What has been found in these lines; None if it is not kept."""
+    known = _known.get(tail)
+    if known is None and 0 < len(tail) <= MAX_KNOWN_SIZE:
+        if len(_known) >= MAX_KNOWN:
+            _known.clear()
+        known = _known[tail] = {}
+    return known
+
+
+def field(exchange: Exchange, name: str) -> str | None:
+    """One field by its name, found in the head as it stands: nothing is split.
 
     What most requests are asked for is a cookie or a content type; the other dozen fields
     need not become text for that.
     """
-    block = exchange.head.block
+    head = exchange.head
+    known = _known_of(head.tail)
+    if known is None:
+        return _found(head.block, name.lower().encode("latin-1"))
+    if name not in known:
+        known[name] = _found(head.block, name.lower().encode("latin-1"))
+    return known[name]  # type: ignore[no-any-return]
+
+
+def _found(block: bytes, name: bytes) -> str | None:
     lowered = block.lower()
     wanted = name + b":"
     found: list[str] = []

@@ -167,7 +167,7 @@ class Request:
         """A header field; on the direct lane without making all of them text."""
         if self._exchange is None or "headers" in self.__dict__:
             return self.headers.get(name)  # type: ignore[no-any-return]
-        return origin_exchange.field(self._exchange, name.lower().encode("latin-1"))
+        return origin_exchange.field(self._exchange, name)
 
     # the URL
 
@@ -324,3 +324,11 @@ class Request:
         except Exception as error:
             described = f"(its URL cannot be shown: {error})"
         return f"<{type(self).__name__} {described}>"
+
+
+body.stock_parsing.update(
+    {
+        name: getattr(Request, name)
+        for name in ("make_form_data_parser", "mimetype", "stream", "want_form_data_parsed")
+    }
+)

@@ -7,6 +7,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 from carboy.http.combined import CombinedMultiDict
 from carboy.http.exceptions import BadRequest, UnsupportedMediaType
+from carboy.http.forms.parser import FormDataParser
+from carboy.http.forms.urlencoded import parse_query
 from carboy.http.multidict import MultiDict, iter_multi_items
 
 if TYPE_CHECKING:
@@ -34,7 +36,11 @@ def load_form_data(request: Request) -> None:
     kept = request.__dict__
     if "form" in kept:
         return
-    if request.want_form_data_parsed:
+    if _is_received_form(request, kept):
+        new = request.parameter_storage_class
+        body: Any = request._exchange.body  # type: ignore[union-attr]
+        parsed = (body, new(parse_query(body.read())), new())
+    elif request.want_form_data_parsed:
         parser = request.make_form_data_parser()
         parsed = parser.parse(
             _stream_to_parse(request),
@@ -46,6 +52,30 @@ def load_form_data(request: Request) -> None:
         new = request.parameter_storage_class
         parsed = (request.stream, new(), new())
     kept["stream"], kept["form"], kept["files"] = parsed
+
+
+def _is_received_form(request: Request, kept: dict[str, Any]) -> bool:
+    """Whether it is what a form without files nearly always is: all of it in memory, of a size
+    that is allowed, and no part of the parsing overridden. The parser would do the same."""
+    exchange = request._exchange
+    if exchange is None or exchange.body.__class__ is not io.BytesIO:
+        return False
+    if not kept.keys().isdisjoint(TOUCHED) or request._field("Content-Type") != URLENCODED:
+        return False
+    kind = type(request)
+    limit = request.max_content_length
+    return (
+        (limit is None or (exchange.body_size or 0) <= limit)
+        and not request.shallow
+        and request.form_data_parser_class is FormDataParser
+        and all(getattr(kind, name) is own for name, own in stock_parsing.items())
+    )
+
+
+URLENCODED = "application/x-www-form-urlencoded"
+TOUCHED = frozenset({"_cached_data", "_parsed_content_type", "content_length", "stream"})
+# What a subclass overrides to parse forms its own way; request.py fills in the functions.
+stock_parsing: dict[str, Any] = {}
 
 
 def _stream_to_parse(request: Request) -> IO[bytes]:

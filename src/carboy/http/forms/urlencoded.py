@@ -15,23 +15,43 @@ def parse_query(query: bytes) -> list[tuple[str, str]]:
 
     "+" is a space, percent-encoded octets are UTF-8; those that are not stay encoded.
     """
-    pairs = []
     try:
         text = query.decode()
     except UnicodeDecodeError:
         text = query.decode("utf-8", _ERRORS)
+    if "+" in text:
+        text = text.replace("+", " ")
+    encoded = "%" in text
+    pairs = []
     for piece in text.split("&"):
         if piece:
             name, _, value = piece.partition("=")
-            pairs.append((_decoded(name), _decoded(value)))
+            if encoded and "%" in piece:
+                name, value = _decoded(name), _decoded(value)
+            pairs.append((name, value))
     return pairs
 
 
+_ASCII = {
+    form(octet): chr(octet) for octet in range(0x80) for form in ("{:02x}".format, "{:02X}".format)
+}
+
+
 def _decoded(text: str) -> str:
-    if "+" in text:
-        text = text.replace("+", " ")
     if "%" not in text:
         return text
+    # Mostly what is encoded is ASCII, and then no octets have to be put together.
+    pieces = text.split("%")
+    for index in range(1, len(pieces)):
+        piece = pieces[index]
+        char = _ASCII.get(piece[:2])
+        if char is None:
+            return _decoded_octets(text)
+        pieces[index] = char + piece[2:]
+    return "".join(pieces)
+
+
+def _decoded_octets(text: str) -> str:
     octets = unquote_to_bytes(text)
     try:
         return octets.decode()

@@ -839,3 +839,22 @@ def test_a_mounted_application_asked_for_without_a_slash_redirects_there(pair):
 
     assert seen(pair.carboy) == seen(pair.flask)
     assert seen(pair.carboy)[1] == ("308 PERMANENT REDIRECT", "http://localhost/blog/")
+
+
+def test_hooks_see_an_error_page_as_a_sequence_where_flask_has_a_stream(pair):
+    """A hook that changes, counts or compresses what is no stream does so for error pages too."""
+
+    def streamed(library):
+        app = library.Flask("scenario")
+        seen = []
+
+        @app.after_request
+        def look(response):
+            seen.append(response.is_streamed)
+            return response
+
+        pair.call_wsgi(app, pair.Req("/missing"))
+        return seen
+
+    assert streamed(pair.carboy) == [False]
+    assert streamed(pair.flask) == [True]

@@ -68,3 +68,29 @@ def test_a_view_that_does_not_read_the_content_answers(port: int) -> None:
 
 def test_content_within_the_limit_keeps_the_connection(port: int) -> None:
     assert post(port, "/form", 5) == (200, b"xxxxx", None)
+
+
+@pytest.mark.parametrize("path", ["/form", "/more", "/blind"])
+def test_content_of_undeclared_length_is_the_applications_to_answer_too(
+    port: int, path: str
+) -> None:
+    def pieces() -> Iterator[bytes]:
+        yield b"name="
+        yield b"x" * 3000
+
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        connection.request("POST", path, pieces(), form, encode_chunked=True)
+        answer = connection.getresponse()
+        found = answer.status, answer.read()
+    finally:
+        connection.close()
+    assert (
+        found
+        == {
+            "/form": (413, b"at most 1000 octets, please"),
+            "/more": (200, b"3005"),
+            "/blind": (200, b"not read"),
+        }[path]
+    )

@@ -551,10 +551,12 @@ class Carboy(Scaffold):
         return self._plan.direct
 
     def direct_body_limit(self, exchange: Exchange) -> int | None:
-        """MAX_CONTENT_LENGTH, so that more is refused while it is received."""
-        if self.direct_wants_stream(exchange):
-            return None
-        return self.config["MAX_CONTENT_LENGTH"]  # type: ignore[no-any-return]
+        """None: the server's own limit holds for what it receives.
+
+        Content of undeclared length may turn out to be over MAX_CONTENT_LENGTH. That is for
+        the view, or the application's handler of 413, to answer, as on the WSGI lane.
+        """
+        return None
 
     def direct_wants_stream(self, exchange: Exchange) -> bool:
         """Whether the declared content is over MAX_CONTENT_LENGTH: it is not received then.

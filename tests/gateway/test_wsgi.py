@@ -532,3 +532,14 @@ def test_the_exchange_is_in_the_environ() -> None:
 
     with served(app) as live:
         assert live.get("/x?y").body == b"/x?y"
+
+
+def test_many_header_names_do_not_fill_the_memory() -> None:
+    from carboy.gateway import wsgi as module
+
+    for number in range(3 * module._NAMES_SIZE):
+        block = b"x-%d: a\r\nX-%s: b\r\n" % (number, b"y" * 100)
+        found = field_variables(head(block=block))
+        assert (found[f"HTTP_X_{number}"], found["HTTP_X_" + "Y" * 100]) == ("a", "b")
+    assert len(module._names) <= module._NAMES_SIZE
+    assert max(map(len, module._names)) <= module._NAME_SIZE

@@ -111,6 +111,10 @@ def base_environ(threads: bool, processes: bool, software: str) -> dict[str, Any
 
 # CGI's own names for these two.
 _SPECIAL = {"CONTENT-TYPE": "CONTENT_TYPE", "CONTENT-LENGTH": "CONTENT_LENGTH"}
+# Variables by names as clients write them, which are few. Bounded: when full it starts anew.
+_NAMES_SIZE = 512
+_NAME_SIZE = 64
+_names: dict[str, str] = {}
 
 
 def field_variables(head: RequestHead, underscores: bool = False) -> dict[str, str]:
@@ -121,14 +125,23 @@ def field_variables(head: RequestHead, underscores: bool = False) -> dict[str, s
     """
     variables = {"SERVER_PROTOCOL": f"HTTP/1.{head.minor}"}
     for name, value in head.fields():
-        name = name.upper()
         if "_" in name and not underscores:
             continue
-        key = _SPECIAL.get(name) or "HTTP_" + name.replace("-", "_")
+        key = _names.get(name) or _variable(name)
         if key in variables:
             value = f"{variables[key]}{'; ' if key == 'HTTP_COOKIE' else ','}{value}"
         variables[key] = value
     return variables
+
+
+def _variable(name: str) -> str:
+    upper = name.upper()
+    key = _SPECIAL.get(upper) or "HTTP_" + upper.replace("-", "_")
+    if len(_names) >= _NAMES_SIZE:
+        _names.clear()
+    if len(name) <= _NAME_SIZE:
+        _names[name] = key
+    return key
 
 
 def decode_path(path: str) -> str:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -94,6 +96,7 @@ def test_as_many_handlers_wait_at_once_as_there_are_threads() -> None:
         clients = [stack.enter_context(live.client()) for _ in range(6)]
         # Known to be slow, so that none of them is tried on the leader's thread.
         live.engine.learned.averages["GET /wait"] = 1.0
+        live.engine.learned.next_trial = math.inf
         for client in clients:
             client.request("GET", "/wait")
         eventually(lambda: app.inside == 3)
@@ -110,6 +113,7 @@ def test_what_waits_for_a_thread_gets_one_in_order() -> None:
         averages = live.engine.learned.averages
         for path in ("/wait", *(f"/{name}" for name in "abcdef")):
             averages[f"GET {path}"] = 1.0
+        live.engine.learned.next_trial = math.inf  # none of them on the leader's thread
         clients = [stack.enter_context(live.client()) for _ in range(7)]
         with live.client() as blocked:
             blocked.request("GET", "/wait")
@@ -160,16 +164,64 @@ def test_a_thread_is_made_only_when_it_is_needed() -> None:
         assert len([name for name in names if name.startswith("carboy-")]) < 8
 
 
-def test_the_time_of_a_key_is_learned_and_forgotten_when_it_gets_quick() -> None:
+def test_a_slow_key_that_turns_out_quick_on_the_leaders_thread_is_quick_at_once() -> None:
     learned = Learned(budget=0.001, size=10)
     assert learned.is_quick("new")
     learned.note("a", 5.0)
     assert not learned.is_quick("a")
-    quick = 0
+    learned.note("a", 0.0001)
+    assert learned.is_quick("a")
+
+
+def test_a_time_taken_on_another_thread_makes_no_key_slow() -> None:
+    learned = Learned(budget=0.001, size=10)
+    learned.note("a", 0.0005)
+    learned.note_away("a", 5.0)
+    learned.note_away("unknown", 5.0)
+    assert learned.is_quick("a") and learned.is_quick("unknown")
+
+
+def test_a_slow_key_gets_quick_by_good_times_on_other_threads_too() -> None:
+    learned = Learned(budget=0.001, size=10)
+    learned.note("a", 5.0)
+    times = 0
     while not learned.is_quick("a"):
-        learned.note("a", 0.0001)
-        quick += 1
-    assert 5 < quick < 50
+        learned.note_away("a", 0.0001)
+        times += 1
+    assert 5 < times < 50
+
+
+def test_trials_of_a_key_get_rarer_while_it_stays_slow() -> None:
+    learned = Learned(budget=0.001, size=10)
+    learned.note("a", 5.0)
+    trials = []
+    for millisecond in range(20_000):
+        now = 100 + millisecond / 1000
+        if learned.on_trial("a", now):
+            trials.append(now)
+            learned.note("a", 5.0)
+    pauses = [later - earlier for earlier, later in pairwise(trials)]
+    assert pauses == sorted(pauses)
+    assert 5 < len(trials) < 20
+    assert pauses[-1] == pytest.approx(2.0, abs=0.01)
+
+
+def test_trials_of_many_keys_are_spread() -> None:
+    learned = Learned(budget=0.001, size=1000)
+    for key in range(500):
+        learned.note(key, 5.0)
+    tried = sum(
+        learned.on_trial(key, 100 + second / 100) for second in range(100) for key in range(500)
+    )
+    assert tried <= 21  # in one second
+
+
+def test_a_quick_view_whose_first_request_was_slow_comes_back_to_the_leader() -> None:
+    """With many requests at once the times on other threads hold waits, and look slow."""
+    with gate(inline_budget=0.001) as (app, live):
+        app.go.set()
+        live.engine.learned.averages["GET /quick"] = 0.008
+        eventually(lambda: live.get("/quick").status and live.engine.learned.is_quick("GET /quick"))
 
 
 def test_one_slow_answer_does_not_condemn_a_quick_key() -> None:

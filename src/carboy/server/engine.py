@@ -375,7 +375,11 @@ class Engine:
         average = self._averages.get(key, 0.0)
         crew = self.crew
         exchange.began = began = clock()
-        if (average > self._budget or slow or crew.away > crew.threads) and not crew.alone:
+        if (
+            (average > self._budget or slow or crew.away > crew.threads)
+            and not crew.alone
+            and (slow or crew.away >= crew.threads or not self.learned.on_trial(key, began))
+        ):
             self._send_away(exchange, began)
             return
         slot = lead.slot
@@ -459,7 +463,7 @@ class Engine:
             exchange = given_back.popleft()
             exchange.cached_environ = None
             self.crew.given_back()
-            self.learned.note(exchange.key, exchange.seconds)
+            self.learned.note_away(exchange.key, exchange.seconds)
             self._answered(exchange, clock())
 
     # --- after the answer

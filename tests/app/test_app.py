@@ -134,6 +134,19 @@ def test_a_shell_sees_the_application_and_what_processors_add(fl) -> None:
         assert sorted(names) == ["app", "g", "x"]
 
 
+def test_run_says_in_debug_mode_which_tools_are_not_there(monkeypatch, capsys) -> None:
+    import carboy.server
+
+    monkeypatch.setattr(carboy.server, "run_simple", lambda *args, **kwargs: None)
+    monkeypatch.delenv("FLASK_RUN_FROM_CLI", raising=False)
+    carboy.Flask("scenario").run(load_dotenv=False)
+    assert capsys.readouterr().err == ""
+    carboy.Flask("scenario").run(debug=True, load_dotenv=False)
+    note = capsys.readouterr().err
+    assert "no reloader and no debugger" in note
+    assert note.count("\n") == 1
+
+
 def test_run_serves_with_the_address_of_the_server_name(fl, monkeypatch) -> None:
     calls = []
     import carboy.server

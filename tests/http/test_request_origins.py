@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from carboy.http import origin_exchange
 from carboy.http.exceptions import ClientDisconnected, RequestEntityTooLarge
+from carboy.http.forms.parser import FormDataParser
 from carboy.http.request import Request
 from exchanges import RawExchange, raw_request, received
 
@@ -246,8 +249,6 @@ def test_headers_of_the_wire_cannot_be_changed() -> None:
 
 
 def test_names_made_up_by_clients_are_not_all_remembered() -> None:
-    from carboy.http import origin_exchange
-
     for number in range(origin_exchange.MAX_TITLES + 50):
         exchange = received(raw_request(fields=[(f"X-{number}", "v")]))
         assert f"X-{number}" in Request.from_exchange(exchange).headers  # type: ignore[arg-type]
@@ -298,3 +299,76 @@ def test_a_received_body_over_the_limit_is_refused_before_it_is_read() -> None:
     request.max_content_length = 3
     with pytest.raises(RequestEntityTooLarge):
         request.form  # noqa: B018
+
+
+FORM = ("Content-Type", "application/x-www-form-urlencoded")
+
+
+def form_request(body: bytes) -> bytes:
+    return raw_request("/", "POST", [FORM], body=body)
+
+
+@given(st.binary(max_size=40) | st.text("ab=&%+4é", max_size=40).map(str.encode))
+def test_any_form_reads_the_same_from_both_origins(body: bytes) -> None:
+    raw = form_request(body)
+    direct = Request.from_exchange(received(raw))
+    wsgi = Request(received(raw).environ())
+    assert list(direct.form.lists()) == list(wsgi.form.lists())
+    assert (direct.files, direct.get_data()) == (wsgi.files, wsgi.get_data())
+
+
+def test_a_form_is_parsed_by_the_parser_of_the_subclass() -> None:
+    class Parser(FormDataParser):
+        def parse(self, stream: Any, *args: Any) -> Any:
+            return stream, {"own": stream.read()}, {}
+
+    class ByClass(Request):
+        form_data_parser_class = Parser
+
+    class ByMethod(Request):
+        def make_form_data_parser(self) -> FormDataParser:
+            return Parser()
+
+    for kind in (ByClass, ByMethod):
+        request = kind.from_exchange(received(form_request(b"a=1")))
+        assert request.form == {"own": b"a=1"}
+
+
+def test_a_subclass_may_say_that_no_form_is_wanted() -> None:
+    class NoForms(Request):
+        want_form_data_parsed = False  # type: ignore[assignment]
+
+    request = NoForms.from_exchange(received(form_request(b"a=1")))
+    assert (len(request.form), request.get_data()) == (0, b"a=1")
+
+
+def test_a_received_form_over_the_limit_is_refused() -> None:
+    request = Request.from_exchange(received(form_request(b"a=1")))
+    request.max_content_length = 2
+    with pytest.raises(RequestEntityTooLarge):
+        request.form  # noqa: B018
+
+
+def test_content_that_was_kept_before_is_parsed_as_a_form_all_the_same() -> None:
+    request = Request.from_exchange(received(form_request(b"a=1")))
+    assert request.get_data(cache=True) == b"a=1"
+    assert request.form["a"] == "1"
+
+
+def test_the_lines_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(origin_exchange, "MAX_KNOWN", 3)
+    origin_exchange._known.clear()
+    for number in range(7):
+        request = Request.from_exchange(received(raw_request(fields=[("Cookie", f"a={number}")])))
+        assert request.cookies["a"] == str(number)
+        assert len(origin_exchange._known) <= 3
+    origin_exchange._known.clear()
+    long = raw_request(fields=[("Cookie", "a=" + "x" * origin_exchange.MAX_KNOWN_SIZE)])
+    assert Request.from_exchange(received(long)).cookies["a"]
+    assert not origin_exchange._known
+
+
+def test_changing_what_one_request_found_leaves_the_next_alone() -> None:
+    raw = raw_request(fields=[("X-A", "1")])
+    Request.from_exchange(received(raw)).headers._list.clear()
+    assert Request.from_exchange(received(raw)).headers["X-A"] == "1"

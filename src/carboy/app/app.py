@@ -621,6 +621,12 @@ class Carboy(Scaffold):
                 self.debug = get_debug_flag()
         if debug is not None:
             self.debug = bool(debug)
+        if self.debug:
+            print(
+                " * Debug mode: this version has no reloader and no debugger. Errors are logged"
+                " with their traceback; start again to see changed code.",
+                file=sys.stderr,
+            )
         name, number = _address(self.config["SERVER_NAME"])
         options.setdefault("threaded", True)
         from carboy.server import run_simple

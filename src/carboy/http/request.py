@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import update_wrapper
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, ClassVar, Self
 
 from carboy.dates import parse_date
 from carboy.http import origin_environ, origin_exchange
@@ -97,6 +97,13 @@ class Request:
     shallow = False
     _exchange: Exchange | None = None
     _cached_json: tuple[Any, Any] = (..., ...)
+    _parses_forms_as_ever: ClassVar[bool] = True
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        cls._parses_forms_as_ever = all(
+            getattr(cls, name) is getattr(Request, name) for name in body.FORM_PARSING
+        )
 
     def __init__(
         self, environ: WSGIEnvironment, populate_request: bool = True, shallow: bool = False
@@ -324,11 +331,3 @@ class Request:
         except Exception as error:
             described = f"(its URL cannot be shown: {error})"
         return f"<{type(self).__name__} {described}>"
-
-
-body.stock_parsing.update(
-    {
-        name: getattr(Request, name)
-        for name in ("make_form_data_parser", "mimetype", "stream", "want_form_data_parsed")
-    }
-)

@@ -58,24 +58,28 @@ def _is_received_form(request: Request, kept: dict[str, Any]) -> bool:
     """Whether it is what a form without files nearly always is: all of it in memory, of a size
     that is allowed, and no part of the parsing overridden. The parser would do the same."""
     exchange = request._exchange
-    if exchange is None or exchange.body.__class__ is not io.BytesIO:
+    if (
+        exchange is None
+        or exchange.body.__class__ is not io.BytesIO
+        or "stream" in kept
+        or "_cached_data" in kept
+        or "_parsed_content_type" in kept
+        or "content_length" in kept
+        or request._field("Content-Type") != URLENCODED
+    ):
         return False
-    if not kept.keys().isdisjoint(TOUCHED) or request._field("Content-Type") != URLENCODED:
-        return False
-    kind = type(request)
     limit = request.max_content_length
     return (
         (limit is None or (exchange.body_size or 0) <= limit)
+        and request._parses_forms_as_ever
         and not request.shallow
         and request.form_data_parser_class is FormDataParser
-        and all(getattr(kind, name) is own for name, own in stock_parsing.items())
     )
 
 
 URLENCODED = "application/x-www-form-urlencoded"
-TOUCHED = frozenset({"_cached_data", "_parsed_content_type", "content_length", "stream"})
-# What a subclass overrides to parse forms its own way; request.py fills in the functions.
-stock_parsing: dict[str, Any] = {}
+# What a subclass overrides to parse forms its own way.
+FORM_PARSING = ("make_form_data_parser", "mimetype", "stream", "want_form_data_parsed")
 
 
 def _stream_to_parse(request: Request) -> IO[bytes]:

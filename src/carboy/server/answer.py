@@ -16,6 +16,7 @@ from carboy.gateway.wsgi import base_environ
 from carboy.net.clock import ExtraLines
 from carboy.net.files import can_sendfile, octets_left, regular_file
 from carboy.protocol.errors import LocalProtocolError, RemoteProtocolError
+from carboy.protocol.states import Writing
 from carboy.server.connection import ClientGone, Connection, FileRest
 from carboy.server.exchange import Headers, ServerExchange
 from carboy.server.settings import Settings
@@ -114,8 +115,11 @@ class Answering:
 
     def abandon(self, connection: Connection) -> None:
         """An answer that cannot be completed: the client has to see that."""
-        connection.machine.must_close = True
-        connection.reset_on_close()
+        machine = connection.machine
+        machine.must_close = True
+        if machine.writing is Writing.UNTIL_CLOSE:
+            # Any other framing shows that something is missing, and keeps what has arrived.
+            connection.reset_on_close()
         connection.give_up()
 
     def _close(self, exchange: ServerExchange, close: Callable[[], object]) -> None:

@@ -6,6 +6,7 @@ import http.client
 from collections.abc import Iterator
 
 import pytest
+
 from live_engine import served
 
 

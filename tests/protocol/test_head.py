@@ -374,3 +374,10 @@ def test_hostile_heads_have_the_same_outcome_in_pieces(octets: bytes) -> None:
     whole = play([octets], Limits())
     assert play([octets[i : i + 997] for i in range(0, len(octets), 997)], Limits()) == whole
     assert outcome(octets[:500]) == []  # the beginning of such a head decides nothing
+
+
+@pytest.mark.parametrize("port", [1, 80, 8000, 9999, 10000, 57687, 60999, 65499])
+def test_a_host_with_any_usual_port_is_read_quickly(port: int) -> None:
+    head = quick_head(b"GET / HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n" % port, Limits())
+    assert head is not None
+    assert head.host == f"127.0.0.1:{port}"

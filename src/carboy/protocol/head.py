@@ -67,7 +67,10 @@ def _head_pattern(value: str) -> re.Pattern[bytes]:
 _short_head = _head_pattern(r"[^\x00-\x08\x0a-\x1f\x7f]").fullmatch
 # Of a folded head. `[^\r]` is the one loop of the engine that costs next to nothing.
 _folded_head = _head_pattern(r"[^\r]").fullmatch
-_quick_host = re.compile(rb"[A-Za-z0-9.\-]++(?::[0-9]{1,4}+|:[1-5][0-9]{4})?+").fullmatch
+# The alternatives of the port begin with the longest: of [0-9]{1,4} nothing is given back.
+_quick_host = re.compile(
+    rb"[A-Za-z0-9.\-]++(?::(?:[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|[0-9]{1,4}))?+"
+).fullmatch
 # Hosts that were valid once: a server is called by few names. Bounded: when full it starts anew.
 _HOSTS_SIZE = 256
 _hosts: dict[bytes, str] = {}

@@ -22,14 +22,35 @@ if body_start < #text then
     wrk.body = text:sub(body_start + 1)
 end
 
--- One request in `every` goes to the rare path, if the first line names them.
-if every then
+-- "{n}" in a header: a number that differs from request to request, as a Referer does.
+local VARIANTS = 1000
+local varying = nil
+for name, value in pairs(wrk.headers) do
+    if value:find("{n}", 1, true) then
+        varying = name
+    end
+end
+
+local function requests()
+    local made = {}
+    local template = varying and wrk.headers[varying]
+    for n = 1, varying and VARIANTS or 1 do
+        if varying then
+            wrk.headers[varying] = template:gsub("{n}", n)
+        end
+        made[n] = wrk.format()
+    end
+    return made
+end
+
+-- Asking wrk for the same text again and again is quickest: a function only where it is needed.
+if every or varying then
     local usual, rare, count = nil, nil, 0
     function request()
-        usual = usual or wrk.format()
-        rare = rare or wrk.format(nil, rare_path)
+        usual = usual or requests()
+        rare = rare or (every and wrk.format(nil, rare_path))
         count = count + 1
-        return count % every == 0 and rare or usual
+        return every and count % every == 0 and rare or usual[count % #usual + 1]
     end
 end
 

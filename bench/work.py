@@ -187,6 +187,19 @@ WORKS = (
         kind=Kind.IDLE,
     ),
     Work("m", "import time and memory", ("carboy", "flask-run"), kind=Kind.PROCESS),
+    Work(
+        "o",
+        "as (c), and one header differs from request to request",
+        ("carboy", "falcon-bjoern", "flask-bjoern", "flask-gunicorn"),
+        Exchange(headers={**BROWSER_HEADERS, "Referer": "http://127.0.0.1/notes/{n}"}),
+    ),
+    Work(
+        "p",
+        "as (a) with the headers of (o)",
+        ("carboy-wsgi", "fastwsgi", "bjoern", "granian", "uvicorn"),
+        Exchange(headers={**BROWSER_HEADERS, "Referer": "http://127.0.0.1/notes/{n}"}),
+        ours="carboy-wsgi",
+    ),
 )
 
 

@@ -6,6 +6,9 @@ response_answer (what the server gets), response_conditional (304, 206 …), res
 
 A small page is one bytes object and one or two header fields. That case has a short way
 through here: no Headers object is made unless somebody asks for one.
+
+It is longer than the house allows because Werkzeug's Response is one class with that many
+attributes; whatever is more than an attribute stands in the parts.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 Octets in, events out; answers in, octets out. Knows no socket, clock or log. After the peer has
 broken a rule nothing it sends is read as a request any more, and one error answer may leave.
+A little longer than the house allows: the two directions share the state that must agree.
 """
 
 from __future__ import annotations

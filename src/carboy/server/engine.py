@@ -2,6 +2,9 @@
 
 Reading top to bottom: the API, the leader's turn, accepting, reading, dispatching, giving
 back, ending. Only the leader runs code of this file, but for `run`, `stop` and `_run_away`.
+
+It is longer than the house allows because a leader's turn reads in one place; what is not
+on every request's way has left (door, reception, closing, crew, deadlines).
 """
 
 from __future__ import annotations

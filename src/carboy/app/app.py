@@ -548,7 +548,7 @@ class Carboy(Scaffold):
 
     def direct_ready(self) -> bool:
         """Whether nothing stands between a server and this application."""
-        return self._plan.direct
+        return (self._plan_made or self._plan).direct
 
     def direct_body_limit(self, exchange: Exchange) -> int | None:
         """None: the server's own limit holds for what it receives.

@@ -159,7 +159,7 @@ WORKS = (
     ),
     Work(
         "j",
-        "one in a hundred sleeps 10 ms, in a view of its own, 64 threads",
+        "one in 100 sleeps 10 ms, its own view, 64 threads",
         SOMETIMES,
         Exchange(rarely="/sleep"),
         plain="seldom",
@@ -167,7 +167,7 @@ WORKS = (
     ),
     Work(
         "n",
-        "one in a hundred sleeps 10 ms, in the same view, 64 threads",
+        "one in 100 sleeps 10 ms, same view, 64 threads",
         SOMETIMES,
         Exchange(path="/sometimes"),
         plain="sometimes",

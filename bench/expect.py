@@ -97,6 +97,7 @@ PROMISES = (
     ),
     _fraction("m", "import_ms", "flask-run", 0.5, "import time to Flask's"),
     _fraction("m", "rss_mib", "flask-run", 0.7, "memory of a hello application to Flask's"),
+    _faster("q", "carboy-flask", 3.0, "WSGI lane, to Flask on Carboy", "carboy-lane"),
 )
 
 

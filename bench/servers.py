@@ -128,6 +128,7 @@ SERVERS = {
     for server in (
         Server("carboy", "Carboy", "carboy", _carboy),
         Server("carboy-wsgi", "Carboy, plain WSGI", "plain", _carboy),
+        Server("carboy-lane", "Carboy, WSGI lane", "carboy_wsgi", _carboy),
         Server("carboy-flask", "Flask on Carboy", "flask", _carboy),
         Server("fastwsgi", "fastwsgi", "plain", _called("fastwsgi"), ("fastwsgi",)),
         Server("bjoern", "bjoern", "plain", _called("bjoern"), ("bjoern",)),

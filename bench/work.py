@@ -200,6 +200,13 @@ WORKS = (
         Exchange(headers={**BROWSER_HEADERS, "Referer": "http://127.0.0.1/notes/{n}"}),
         ours="carboy-wsgi",
     ),
+    Work(
+        "q",
+        "as (c), the application behind a WSGI middleware",
+        ("carboy-lane", "carboy-flask"),
+        Exchange(headers=BROWSER_HEADERS),
+        ours="carboy-lane",
+    ),
 )
 
 

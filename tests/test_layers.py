@@ -58,6 +58,8 @@ LATE_IMPORTS: dict[str, tuple[str, ...]] = {
     "carboy.app.blueprint": ("carboy.app.commands",),
     # `carboy run` serves a foreign WSGI application without loading the framework.
     "carboy.cli.main": ("carboy.app.commands",),
+    # Only where --flask is given.
+    "carboy.cli.run": ("carboy.compat",),
 }
 # top-level packages a room may use besides the standard library
 PACKAGES: dict[str, set[str]] = {

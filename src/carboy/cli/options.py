@@ -16,6 +16,7 @@ from carboy.protocol.limits import Limits
 from carboy.server.access_log import FORMATS
 from carboy.server.settings import AT_LEAST_ONE, LIMIT, POLLERS, Settings
 
+WHAT = "What to serve"
 WHERE = "Where to listen"
 WORK = "Processes and threads"
 LOGS = "Logs"
@@ -54,7 +55,7 @@ class SectionedCommand(click.Command):
             record = param.get_help_record(ctx)
             if record is not None and isinstance(param, click.Option):
                 sections.setdefault(getattr(param, "section", OTHER), []).append(record)
-        for title in (WHERE, WORK, LOGS, TIME, SIZES, LIMITS, OTHER):
+        for title in (WHAT, WHERE, WORK, LOGS, TIME, SIZES, LIMITS, OTHER):
             if title in sections:
                 with formatter.section(title):
                     formatter.write_dl(sections[title])

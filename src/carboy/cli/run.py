@@ -11,7 +11,7 @@ import click
 
 from carboy.cli import locate
 from carboy.cli.banner import Banner
-from carboy.cli.options import SectionedCommand, listening, tuning
+from carboy.cli.options import WHAT, SectionedCommand, listening, option, tuning
 from carboy.server.bind import BindError
 from carboy.server.serve import addresses, count_workers, start
 from carboy.server.settings import Settings, with_values
@@ -71,12 +71,28 @@ def make_plan(values: dict[str, Any]) -> Plan:
     return Plan(addresses=where, workers=workers, settings=with_values(Settings(), given), **plan)
 
 
+def as_flask() -> click.Option:
+    """The option that gives `flask` and `werkzeug` to the application, before it is loaded."""
+    return option(
+        "--flask", section=WHAT, is_flag=True, is_eager=True, expose_value=False,
+        callback=_install_names,
+        help="import flask and import werkzeug give Carboy: for applications of Flask's.",
+    )  # fmt: skip
+
+
+def _install_names(ctx: click.Context, param: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from carboy.compat import install
+
+        install()
+
+
 def make_command() -> click.Command:
     """The command with its many options."""
     return SectionedCommand(
         "run",
         callback=click.pass_context(run),
-        params=[click.Argument(["app"], required=False), *listening(), *tuning()],
+        params=[click.Argument(["app"], required=False), as_flask(), *listening(), *tuning()],
         help=run.__doc__,
         short_help="Serve an application.",
     )

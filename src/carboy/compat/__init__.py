@@ -1,0 +1,43 @@
+"""The names `flask` and `werkzeug` for Carboy, so that applications and extensions run unchanged.
+
+    import carboy.compat
+
+    carboy.compat.install()  # first thing, before anything imports flask
+
+`carboy run --flask APP`, `python -m carboy.compat SCRIPT` and `pytest -p carboy.compat.pytest`
+do the same for a server, a script and a test run.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from carboy.compat.alias import Alias
+from carboy.compat.finder import AliasFinder
+from carboy.compat.origins import VERSIONS
+
+__all__ = ["AlreadyImported", "install"]
+
+
+class AlreadyImported(ImportError):
+    """The real flask or werkzeug is in use, so its classes would live beside Carboy's."""
+
+
+def install() -> None:
+    """Let `flask` and `werkzeug` mean Carboy from here on, also where the real ones are installed.
+
+    Doing it twice is harmless. Raises AlreadyImported if the real one was imported before.
+    """
+    for name in sorted(sys.modules):
+        if name.partition(".")[0] in VERSIONS and not isinstance(sys.modules[name], Alias):
+            raise AlreadyImported(
+                f"{name} was imported before carboy.compat.install(). Call install() first thing,"
+                " before flask, werkzeug or an extension is imported; or start the program with"
+                " `python -m carboy.compat`, `carboy run --flask` or"
+                " `pytest -p carboy.compat.pytest`.",
+                name=name,
+            )
+    if not any(isinstance(finder, AliasFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, AliasFinder())
+        importlib.invalidate_caches()

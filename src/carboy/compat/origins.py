@@ -1,0 +1,133 @@
+"""Where Carboy keeps what stands in each module of `flask` and `werkzeug`.
+
+A module of theirs is a list of ours, searched in order; `name=theirs` in brackets renames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Origin:
+    """The modules that answer for one import path, and the names that differ."""
+
+    modules: tuple[str, ...]
+    renamed: dict[str, str] = field(default_factory=dict)  # their name: module:name of ours
+    package: bool = False
+
+
+def _of(*modules: str, package: bool = False, **renamed: str) -> Origin:
+    return Origin(tuple(f"carboy.{name}" for name in modules), renamed, package)
+
+
+_APP = "carboy.app.app:Carboy"
+_REQUEST = "carboy.http.request:Request"
+_RESPONSE = "carboy.http.response:Response"
+
+ORIGINS: dict[str, Origin] = {
+    "flask": Origin(("carboy",), {"Flask": _APP}, package=True),
+    "flask.app": _of(
+        "app.app",
+        "app.dispatch",
+        "app.context",
+        "app.globals",
+        "app.helpers",
+        "app.sessions",
+        "app.templating",
+        "app.wrappers",
+        "app.signals",
+        "app.blueprint",
+        "app.config",
+        "routing",
+        "http.exceptions",
+        "http",
+        Flask=_APP,
+    ),
+    "flask.blueprints": _of("app.blueprint", "app.registry", "app.commands", "app.helpers"),
+    "flask.config": _of("app.config", "http.imports"),
+    "flask.ctx": _of("app.context", "app.globals", "app.signals"),
+    "flask.debughelpers": _of("app.debughelpers"),
+    "flask.globals": _of("app.globals"),
+    "flask.helpers": _of(
+        "app.helpers", "app.globals", "app.packages", "app.signals", "app.wrappers"
+    ),
+    "flask.json": Origin(("carboy.app.json", "carboy.app.json.provider"), package=True),
+    "flask.json.provider": _of("app.json.provider"),
+    "flask.json.tag": _of("app.json.tag", "app.json"),
+    "flask.logging": _of("app.logging", "app.globals"),
+    "flask.sansio": Origin((), package=True),
+    "flask.sansio.app": _of("app.app", "app.registry", App=_APP),
+    "flask.sansio.blueprints": _of("app.blueprint"),
+    "flask.sansio.scaffold": _of(
+        "app.registry",
+        "app.packages",
+        _endpoint_from_view_func="carboy.app.registry:endpoint_from_view_func",
+    ),
+    "flask.sessions": _of("app.sessions", "app.json.tag", "http.immutable"),
+    "flask.signals": _of("app.signals"),
+    "flask.templating": _of("app.templating", "app.context", "app.globals", "app.signals"),
+    "flask.testing": _of("testing.app_client", "testing.cli_runner", "testing", "app.sessions"),
+    "flask.typing": _of("app.typing"),
+    "flask.views": _of("app.views", "app.globals"),
+    "flask.wrappers": _of("app.wrappers", "http.exceptions"),
+    "werkzeug": Origin(
+        (),
+        {
+            "Client": "carboy.testing.client:Client",
+            "Request": _REQUEST,
+            "Response": _RESPONSE,
+            "run_simple": "carboy.server:run_simple",
+        },
+        package=True,
+    ),
+    "werkzeug.datastructures": Origin(("carboy.http",), package=True),
+    "werkzeug.datastructures.accept": _of("http.accept"),
+    "werkzeug.datastructures.auth": _of("http.auth"),
+    "werkzeug.datastructures.cache_control": _of("http.cache_control"),
+    "werkzeug.datastructures.csp": _of("http.csp"),
+    "werkzeug.datastructures.etag": _of("http.etag"),
+    "werkzeug.datastructures.file_storage": _of("http.file_storage"),
+    "werkzeug.datastructures.headers": _of("http.headers", "http.environ_headers"),
+    "werkzeug.datastructures.mixins": _of("http.mixins"),
+    "werkzeug.datastructures.range": _of("http.ranges"),
+    "werkzeug.datastructures.structures": _of(
+        "http.multidict", "http.combined", "http.immutable", "http.header_set", "http.mixins"
+    ),
+    "werkzeug.exceptions": _of("http.exceptions"),
+    "werkzeug.formparser": _of(
+        "http.forms.parser", "http.forms.store", "http.forms.multipart", "http.wsgi"
+    ),
+    "werkzeug.http": _of("http", "http.status"),
+    "werkzeug.local": _of("http.local"),
+    "werkzeug.routing": Origin(("carboy.routing",), package=True),
+    "werkzeug.routing.converters": _of("routing.converters"),
+    "werkzeug.routing.exceptions": _of("routing.errors"),
+    "werkzeug.routing.map": _of("routing.map", "routing.adapter", "routing"),
+    "werkzeug.routing.matcher": _of("routing.trie", "routing.errors"),
+    "werkzeug.routing.rules": _of("routing.rule", "routing.factories", "routing"),
+    "werkzeug.sansio": Origin((), package=True),
+    "werkzeug.sansio.http": _of("http.conditional", "http.cookies"),
+    "werkzeug.sansio.request": _of("http.request", "http"),
+    "werkzeug.sansio.response": _of("http.response", "http"),
+    "werkzeug.sansio.utils": _of("http.hosts", "http.current_url", "http.wsgi"),
+    "werkzeug.security": _of("http.security", "http.paths"),
+    "werkzeug.serving": _of("server", "server.simple"),
+    "werkzeug.test": _of("testing.client", "testing.environ", "testing", "http.wsgi_call", "http"),
+    "werkzeug.urls": _of("http.urls"),
+    "werkzeug.user_agent": _of("http.user_agent"),
+    "werkzeug.utils": _of(
+        "http.utils", "http.properties", "http.media", "http.redirects", "http.imports", "http"
+    ),
+    "werkzeug.wrappers": Origin(
+        ("carboy.http.response_stream",), {"Request": _REQUEST, "Response": _RESPONSE}, package=True
+    ),
+    "werkzeug.wrappers.request": _of("http.request"),
+    "werkzeug.wrappers.response": _of("http.response", "http.response_stream"),
+    "werkzeug.wsgi": _of(
+        "http.wsgi", "http.closing", "http.current_url", "http.file_body", "http.streams", "http"
+    ),
+}
+
+# The versions whose names and behaviour these are, for those who ask.
+VERSIONS = {"flask": "3.1.3", "werkzeug": "3.1.9"}

@@ -1,0 +1,156 @@
+"""The names flask and werkzeug for Carboy, each in an interpreter of its own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+INSTALL = "import carboy.compat; carboy.compat.install()\n"
+
+# Names that Flask and Werkzeug no longer have; libraries guard their imports by them.
+ABSENT = [
+    "flask.Markup",
+    "flask.Module",
+    "flask._request_ctx_stack",
+    "flask._app_ctx_stack",
+    "flask.json.JSONEncoder",
+    "flask.helpers._endpoint_from_view_func",
+    "flask.helpers.locked_cached_property",
+    "flask.signals.signals_available",
+    "werkzeug.http.parse_authorization_header",
+    "werkzeug.wrappers.BaseResponse",
+    "werkzeug.security.safe_str_cmp",
+    "werkzeug.urls.url_parse",
+    "werkzeug.wsgi.DispatcherMiddleware",
+    "werkzeug.debug.tbtools.get_current_traceback",
+]
+
+# Names with an underscore that are imported all the same.
+PRIVATE = [
+    "flask.globals._cv_app",
+    "flask.ctx._AppCtxGlobals",
+    "flask.json.provider._default",
+    "flask.sansio.scaffold._endpoint_from_view_func",
+    "flask.templating._render",
+    "werkzeug.exceptions._aborter",
+]
+
+
+def python(code: str, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments, *(["-c", code] if code else [])],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=cwd,
+        timeout=60,
+    )
+
+
+def out(code: str) -> str:
+    done = python(INSTALL + code)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_classes_are_the_same_objects_under_both_names() -> None:
+    assert (
+        out(
+            "import carboy, carboy.http\n"
+            "from flask import Flask, Blueprint, request\n"
+            "from werkzeug.wrappers import Response\n"
+            "from werkzeug.datastructures import MultiDict\n"
+            "import flask.app, flask.sansio.app\n"
+            "print(Flask is carboy.Flask is flask.app.Flask is flask.sansio.app.App,"
+            " issubclass(carboy.Response, Response), MultiDict is carboy.http.MultiDict,"
+            " request is carboy.request)"
+        ).split()
+        == ["True"] * 4
+    )
+
+
+def test_an_application_runs_unchanged() -> None:
+    assert (
+        out(
+            "from flask import Flask, jsonify\n"
+            "app = Flask(__name__)\n"
+            "app.add_url_rule('/', view_func=lambda: jsonify(a=1), endpoint='x')\n"
+            "print(app.test_client().get('/').json)"
+        ).strip()
+        == "{'a': 1}"
+    )
+
+
+@pytest.mark.parametrize("name", ABSENT)
+def test_what_flask_has_dropped_stays_absent(name: str) -> None:
+    module, _, attribute = name.rpartition(".")
+    assert (
+        out(
+            f"import importlib\n"
+            f"try: module = importlib.import_module({module!r})\n"
+            f"except ModuleNotFoundError: print(False)\n"
+            f"else: print(hasattr(module, {attribute!r}))"
+        ).strip()
+        == "False"
+    )
+
+
+@pytest.mark.parametrize("name", PRIVATE)
+def test_names_with_an_underscore_that_libraries_import_are_there(name: str) -> None:
+    module, _, attribute = name.rpartition(".")
+    assert out(f"from {module} import {attribute}; print('there')").strip() == "there"
+
+
+def test_a_module_that_carboy_does_not_have_is_not_taken_from_the_real_package() -> None:
+    done = python(INSTALL + "import werkzeug.contrib")
+    assert "ModuleNotFoundError" in done.stderr
+    assert "werkzeug.contrib" in done.stderr
+
+
+@pytest.mark.parametrize("real", ["flask", "werkzeug.http"])
+def test_it_says_what_to_do_if_the_real_one_was_imported_before(real: str) -> None:
+    done = python(f"import {real}\n" + INSTALL)
+    assert done.returncode == 1
+    assert "was imported before carboy.compat.install()" in done.stderr
+
+
+def test_installing_twice_is_harmless() -> None:
+    assert out(INSTALL + "import flask\n" + INSTALL + "print(flask.Flask.__module__)").strip()
+
+
+def test_replacing_a_name_reaches_what_carboy_calls() -> None:
+    assert out(
+        "import werkzeug.serving, flask\n"
+        "werkzeug.serving.run_simple = lambda *a, **k: print('replaced', a[0])\n"
+        "flask.Flask(__name__).run()"
+    ).endswith("replaced 127.0.0.1\n")
+
+
+def test_versions_are_those_whose_names_these_are() -> None:
+    assert out(
+        "import warnings, importlib.metadata as m\n"
+        "import flask\n"
+        "with warnings.catch_warnings(record=True) as caught:\n"
+        "    warnings.simplefilter('always')\n"
+        "    print(flask.__version__, m.version('Flask'), m.version('werkzeug'))\n"
+        "assert caught[0].category is DeprecationWarning"
+    ).split() == ["3.1.3", "3.1.3", "3.1.9"]
+
+
+def test_a_script_runs_under_the_names(tmp_path: Path) -> None:
+    (tmp_path / "beside.py").write_text("import flask\nname = flask.Flask.__module__\n")
+    script = tmp_path / "script.py"
+    script.write_text("import sys, beside\nprint(__name__, beside.name, sys.argv[1:])\n")
+    done = python("", "-m", "carboy.compat", str(script), "--x")
+    assert done.stdout == "__main__ carboy.app.app ['--x']\n", done.stderr
+
+
+def test_a_test_run_can_ask_for_the_names(tmp_path: Path) -> None:
+    (tmp_path / "test_it.py").write_text(
+        "from flask import Flask\n\ndef test(): assert Flask.__module__ == 'carboy.app.app'\n"
+    )
+    done = python("", "-m", "pytest", "-q", "-p", "carboy.compat.pytest", ".", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr

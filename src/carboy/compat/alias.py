@@ -20,8 +20,10 @@ class Alias(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             return self._dunder(name)
+        if f"{self.__name__}.{name}" in ORIGINS:
+            return import_module(f"{self.__name__}.{name}")
         owner, there = self._owner(name)
-        return getattr(owner, there)
+        return getattr(owner, there) if there else owner
 
     def __setattr__(self, name: str, value: Any) -> None:
         if name.startswith("__") or f"{self.__name__}.{name}" in ORIGINS:

@@ -1,0 +1,1 @@
+"""WSGI middleware, one a file: what stands between a server and an application."""

@@ -1,0 +1,85 @@
+"""What the client asked for, where a proxy stands in front."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from carboy.http.options import parse_list_header
+
+__all__ = ["ProxyFix"]
+
+ORIGINAL = (
+    "REMOTE_ADDR", "wsgi.url_scheme", "HTTP_HOST", "SERVER_NAME", "SERVER_PORT", "SCRIPT_NAME",
+)  # fmt: skip
+
+
+class ProxyFix:
+    """Takes the client's address, scheme, host, port and prefix from X-Forwarded-* headers.
+
+    Each number says how many proxies in front set that header; the value counts from the right
+    end of the list, because a client can send the left one itself. 0 ignores the header. What
+    stood in the environ before is kept in `environ["werkzeug.proxy_fix.orig"]`.
+    """
+
+    def __init__(
+        self,
+        app: Any,
+        x_for: int = 1,
+        x_proto: int = 1,
+        x_host: int = 0,
+        x_port: int = 0,
+        x_prefix: int = 0,
+    ) -> None:
+        self.app = app
+        self.x_for = x_for
+        self.x_proto = x_proto
+        self.x_host = x_host
+        self.x_port = x_port
+        self.x_prefix = x_prefix
+
+    def _get_real_value(self, trusted: int, value: str | None) -> str | None:
+        """The value that the outermost trusted proxy has set; None if there are too few."""
+        if not trusted or not value:
+            return None
+        values = parse_list_header(value)
+        return values[-trusted] if len(values) >= trusted else None
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        environ["werkzeug.proxy_fix.orig"] = {key: environ.get(key) for key in ORIGINAL}
+        if client := self._header(environ, "FOR", self.x_for):
+            environ["REMOTE_ADDR"] = client
+        if scheme := self._header(environ, "PROTO", self.x_proto):
+            environ["wsgi.url_scheme"] = scheme
+        if host := self._header(environ, "HOST", self.x_host):
+            _set_host(environ, host)
+        if port := self._header(environ, "PORT", self.x_port):
+            _set_port(environ, port)
+        if prefix := self._header(environ, "PREFIX", self.x_prefix):
+            environ["SCRIPT_NAME"] = prefix
+        return self.app(environ, start_response)  # type: ignore[no-any-return]
+
+    def _header(self, environ: dict[str, Any], name: str, trusted: int) -> str | None:
+        return self._get_real_value(trusted, environ.get(f"HTTP_X_FORWARDED_{name}"))
+
+
+def _split(host: str) -> tuple[str, str]:
+    """Name and port; the colons of a bracketed IPv6 address are not the port's."""
+    if ":" in host and not host.endswith("]"):
+        name, _, port = host.rpartition(":")
+        return name, port
+    return host, ""
+
+
+def _set_host(environ: dict[str, Any], host: str) -> None:
+    name, port = _split(host)
+    environ["HTTP_HOST"] = host
+    environ["SERVER_NAME"] = name
+    if port:
+        environ["SERVER_PORT"] = port
+
+
+def _set_port(environ: dict[str, Any], port: str) -> None:
+    if host := environ.get("HTTP_HOST"):
+        environ["HTTP_HOST"] = f"{_split(host)[0]}:{port}"
+    environ["SERVER_PORT"] = port

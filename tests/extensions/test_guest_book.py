@@ -1,0 +1,137 @@
+"""Five extensions, unmodified, with a database, a Redis and a browser, on `carboy run --flask`."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from running import PATIENCE, Running, die_with_parent
+
+pytestmark = pytest.mark.xdist_group("chromium")
+
+FOLDER = Path(__file__).parents[2] / "examples" / "extensions"
+ELSEWHERE = {"Origin": "https://elsewhere.example"}
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+
+
+def program(*names: str) -> str:
+    found = next((path for name in names if (path := shutil.which(name))), None)
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail(f"{names[0]} is not installed")
+        pytest.skip(f"{names[0]} is not installed")
+    return found
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    server = program("redis-server")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [server, "--port", str(port), "--bind", "127.0.0.1", "--save", ""],
+        cwd=tmp_path_factory.mktemp("redis"),
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=die_with_parent,  # noqa: PLW1509 - one call into the kernel
+    )
+    with process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if "Ready to accept connections" in line:
+                break
+        else:
+            pytest.fail("redis-server did not start")
+        yield f"redis://127.0.0.1:{port}/0"
+        process.terminate()
+
+
+@pytest.fixture(scope="module")
+def address(redis: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    database = tmp_path_factory.mktemp("database") / "guests.db"
+    env = {"REDIS": redis, "DATABASE": f"sqlite:///{database}", "PYTHONDONTWRITEBYTECODE": "1"}
+    command = ("run", "--flask", "app", "--port", "0")
+    with Running(*command, cwd=FOLDER, env=env) as server:
+        host, port = server.address()
+        yield f"http://{host}:{port}"
+        assert server.stop() == 0
+        assert "Traceback" not in server.text()
+
+
+@pytest.fixture(scope="module")
+def page(address: str) -> Iterator[Page]:
+    path = program("chromium", "chromium-browser")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=QUIET)
+        page = browser.new_page()
+        page.set_default_timeout(PATIENCE * 1000)
+        yield page
+        browser.close()
+
+
+def sign_in(page: Page, address: str, name: str, password: str) -> None:
+    page.goto(f"{address}/sign-in")
+    page.get_by_label("Name").fill(name)
+    page.get_by_label("Password").fill(password)
+    page.get_by_role("button", name="Send").click()
+
+
+def test_a_guest_signs_in_writes_and_leaves(page: Page, address: str) -> None:
+    page.goto(address)
+    expect(page).to_have_url(f"{address}/sign-in?next=%2F")
+    expect(page.get_by_role("alert")).to_have_text("Please log in to access this page.")
+
+    sign_in(page, address, "Ada", "secret")
+    expect(page.get_by_text("Hello, Ada.")).to_be_visible()
+    page.get_by_label("Text").fill("I was <here>")
+    page.get_by_role("button", name="Write").click()
+    expect(page.get_by_role("alert")).to_have_text("Thank you.")
+    expect(page.get_by_role("listitem")).to_have_text("I was <here> (Ada)")
+
+    page.get_by_role("link", name="Sign out").click()
+    page.goto(address)
+    expect(page).to_have_url(f"{address}/sign-in?next=%2F")
+
+    sign_in(page, address, "Ada", "wrong")
+    expect(page.get_by_role("alert")).to_have_text("That is not the password.")
+    sign_in(page, address, "Ada", "secret")
+    expect(page.get_by_role("listitem")).to_have_text("I was <here> (Ada)")
+
+
+def test_a_form_without_its_token_writes_nothing(page: Page, address: str) -> None:
+    sign_in(page, address, "Grace", "secret")
+    expect(page.get_by_text("Hello, Grace.")).to_be_visible()
+    answer = page.request.post(address, form={"text": "forged", "send": "Write"})
+    assert answer.status == 200
+    assert "forged (Grace)" not in answer.text()
+
+
+def test_other_origins_read_what_they_may(address: str) -> None:
+    with httpx.Client(base_url=address) as client:
+        answer = client.get("/api/count", headers=ELSEWHERE)
+        assert answer.headers["Access-Control-Allow-Origin"] == ELSEWHERE["Origin"]
+        asked = ELSEWHERE | {"Access-Control-Request-Method": "GET"}
+        assert client.options("/api/count", headers=asked).status_code == 200
+
+
+def test_a_cached_answer_stays_until_it_is_forgotten(page: Page, address: str) -> None:
+    with httpx.Client(base_url=address) as client:
+        client.post("/api/forget")
+        before = json.loads(client.get("/api/count").text)["entries"]
+        sign_in(page, address, "Alan", "secret")
+        page.get_by_label("Text").fill("one more")
+        page.get_by_role("button", name="Write").click()
+        expect(page.get_by_text("one more (Alan)")).to_be_visible()
+        assert client.get("/api/count").json() == {"entries": before}
+        client.post("/api/forget")
+        assert client.get("/api/count").json() == {"entries": before + 1}

@@ -46,12 +46,13 @@ MAY_IMPORT_FOR_TYPES: dict[str, tuple[str, ...]] = {
 # module: its documented imports inside a function, each with its reason
 LATE_IMPORTS: dict[str, tuple[str, ...]] = {
     # app.run() and the test helpers are Flask's methods of the application, but what they
-    # start lives in the other column; Jinja2, click and logging load when first used.
+    # start lives in the other column; Jinja2, click, logging and asyncio load when first used.
     "carboy.app.app": (
         "carboy.server",
         "carboy.testing",
         "carboy.app.commands",
         "carboy.app.logging",
+        "carboy.app.loop",
         "carboy.app.templating",
     ),
     # A blueprint has commands too, if somebody adds one: click.

@@ -201,18 +201,6 @@ def test_the_test_client_and_made_up_requests(fl) -> None:
     assert isinstance(app.test_client(), Client)
 
 
-def test_without_asgiref_an_async_view_says_what_to_install(fl, pair, monkeypatch) -> None:
-    app = fl.Flask("scenario")
-    app.testing = True
-
-    async def view():
-        return "a"
-
-    app.add_url_rule("/", "v", view)
-    monkeypatch.setitem(sys.modules, "asgiref.sync", None)
-    assert pair.call_wsgi(app, pair.Req("/")).error == "RuntimeError"
-
-
 def test_two_applications_in_one_process_keep_apart(pair, fl) -> None:
     first, second = fl.Flask("first"), fl.Flask("second")
     for app in (first, second):

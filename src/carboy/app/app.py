@@ -512,14 +512,13 @@ class Carboy(Scaffold):
         return self.async_to_sync(func) if direct.is_coroutine_function(func) else func
 
     def async_to_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """Run a coroutine function to its end at each call. Needs asgiref."""
-        try:
-            from asgiref.sync import async_to_sync
-        except ImportError:
-            raise RuntimeError(
-                "'async def' views and hooks need asgiref: pip install 'carboy[async]'."
-            ) from None
-        return async_to_sync(func)
+        """A plain function that runs a coroutine function on the process's event loop.
+
+        The loop is one, and lives as long as the process: `carboy.app.loop`.
+        """
+        from carboy.app.loop import waiting_for
+
+        return waiting_for(func)
 
     # --- contexts ------------------------------------------------------------------------
 

@@ -48,7 +48,8 @@ def test_version_names_carboy_and_python(folder: Path) -> None:
 
 
 def test_routes_are_a_table(folder: Path) -> None:
-    assert carboy(folder, "routes", "site_of_notes").splitlines() == [
+    lines = carboy(folder, "routes", "site_of_notes").splitlines()
+    assert [line.rstrip() for line in lines] == [
         "Endpoint  Methods    Rule",
         "--------  ---------  -----------------------",
         "note      GET, POST  /notes/<int:note>",
@@ -95,4 +96,4 @@ def test_help_of_run_has_a_heading_for_each_kind_of_option(folder: Path) -> None
 
 
 def test_columns_are_as_wide_as_their_widest_cell() -> None:
-    assert table(["a", "bb"], [["ccc", "d"]]) == ["a    bb", "---  --", "ccc  d"]
+    assert table(["a", "bb"], [["ccc", "d"]]) == ["a    bb", "---  --", "ccc  d "]

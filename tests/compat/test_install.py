@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -40,9 +41,12 @@ PRIVATE = [
 
 
 def python(code: str, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    # Commands of other tests in this process may have said that a command line is at work.
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("FLASK_", "CARBOY_"))}
     return subprocess.run(
         [sys.executable, *arguments, *(["-c", code] if code else [])],
         check=False,
+        env=env,
         capture_output=True,
         text=True,
         cwd=cwd,

@@ -24,7 +24,7 @@ def table(headers: list[str], rows: Iterable[list[str]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     cells.insert(1, ["-" * width for width in widths])
     return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
         for row in cells
     ]
 
@@ -42,9 +42,9 @@ def routes(app: Any, sort: str = "endpoint", all_methods: bool = False) -> list[
     hosts = getattr(app.url_map, "host_matching", False)
     domains = [str((rule.host if hosts else rule.subdomain) or "") for rule, _ in rows]
     if any(domains):
-        headers.insert(1, "Host" if hosts else "Subdomain")
+        headers.insert(2, "Host" if hosts else "Subdomain")
         for row, domain in zip(cells, domains, strict=True):
-            row.insert(1, domain)
+            row.insert(2, domain)
     return table(headers, cells)
 
 

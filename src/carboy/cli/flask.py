@@ -1,0 +1,369 @@
+"""The `flask` command under its own names: what extensions build their command lines upon."""
+
+from __future__ import annotations
+
+import ast
+import code
+import contextlib
+import importlib
+import os
+import platform
+import sys
+import traceback
+from importlib.metadata import PackageNotFoundError, entry_points, version
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import click
+
+from carboy import __version__
+from carboy.app.commands import (
+    AppGroup,
+    NoAppException,
+    ScriptInfo,
+    load_dotenv,
+    pass_script_info,
+    with_appcontext,
+)
+from carboy.app.globals import current_app
+from carboy.app.helpers import get_debug_flag, get_load_dotenv
+from carboy.cli import locate, routes
+from carboy.cli.run import FROM_CLI
+from carboy.server import simple
+
+__all__ = [
+    "AppGroup",
+    "FlaskGroup",
+    "NoAppException",
+    "ScriptInfo",
+    "cli",
+    "current_app",
+    "find_app_by_string",
+    "find_best_app",
+    "get_debug_flag",
+    "load_dotenv",
+    "locate_app",
+    "main",
+    "pass_script_info",
+    "prepare_import",
+    "routes_command",
+    "run_command",
+    "shell_command",
+    "show_server_banner",
+    "version_option",
+    "with_appcontext",
+]
+
+
+def find_best_app(module: ModuleType) -> Any:
+    """The application of a module: `app`, `application`, the only one, or what a factory makes."""
+    try:
+        return locate.find(module)
+    except (locate.NoApplication, locate.BrokenApplication) as problem:
+        raise NoAppException(str(problem)) from problem
+
+
+def find_app_by_string(module: ModuleType, app_name: str) -> Any:
+    """The application that a name or a call with literal arguments stands for."""
+    try:
+        ast.parse(app_name.strip(), mode="eval")
+        return locate.evaluate(module, app_name)
+    except SyntaxError:
+        raise NoAppException(
+            f"{app_name!r} is neither a name nor a call: write NAME or FACTORY('argument')."
+        ) from None
+    except (locate.NoApplication, locate.BrokenApplication) as problem:
+        raise NoAppException(str(problem)) from problem
+
+
+def prepare_import(path: str) -> str:
+    """The dotted name of a module's file; the folder of its package goes on sys.path."""
+    place = Path(os.path.realpath(path))
+    if place.suffix == ".py":
+        place = place.with_suffix("")
+    if place.name == "__init__":
+        place = place.parent
+    names = [place.name]
+    folder = place.parent
+    while (folder / "__init__.py").exists():
+        names.insert(0, folder.name)
+        folder = folder.parent
+    if sys.path[:1] != [str(folder)]:
+        sys.path.insert(0, str(folder))
+    return ".".join(names)
+
+
+def locate_app(module_name: str, app_name: str | None, raise_if_not_found: bool = True) -> Any:
+    """Import a module and find the application in it; None for no module, if that is allowed."""
+    try:
+        module = importlib.import_module(module_name)
+    except ImportError as problem:
+        if problem.__traceback__ is not None and _raised_inside(problem):
+            raise NoAppException(
+                f"While importing {module_name!r}, an ImportError was raised:\n\n"
+                f"{traceback.format_exc()}"
+            ) from None
+        if raise_if_not_found:
+            raise NoAppException(f"Could not import {module_name!r}.") from None
+        return None
+    return find_best_app(module) if app_name is None else find_app_by_string(module, app_name)
+
+
+def _raised_inside(problem: ImportError) -> bool:
+    """Whether the module was found, and something that it imports was not."""
+    frames = traceback.extract_tb(problem.__traceback__)
+    return not all("importlib" in frame.filename or frame.filename == __file__ for frame in frames)
+
+
+def load_like_flask(info: ScriptInfo) -> Any:
+    """How a ScriptInfo finds its application: the path it was given, wsgi.py, app.py."""
+    if info.app_import_path:
+        path, _, name = info.app_import_path.partition(":")
+        if len(path) == 1 and name[:1] in ("\\", "/"):  # C:\folder\app.py:name
+            rest, _, name = name.partition(":")
+            path = f"{path}:{rest}"
+        return locate_app(prepare_import(path), name or None)
+    for name in ("wsgi.py", "app.py"):
+        found = locate_app(prepare_import(name), None, raise_if_not_found=False)
+        if found is not None:
+            return found
+    return None
+
+
+def get_version(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    """Print the versions and end."""
+    if value and not ctx.resilient_parsing:
+        lines = [f"Python {platform.python_version()}"]
+        for name in ("Flask", "Werkzeug"):  # those whose names are in use, if they are
+            with contextlib.suppress(PackageNotFoundError):
+                lines.append(f"{name} {version(name)}")
+        click.echo("\n".join([*lines, f"Carboy {__version__}"]), color=ctx.color)
+        ctx.exit()
+
+
+def show_server_banner(debug: bool, app_import_path: str | None) -> None:
+    """What is served, unless a reloader says it again."""
+    if os.environ.get("WERKZEUG_RUN_MAIN") == "true":
+        return
+    if app_import_path is not None:
+        click.echo(f" * Serving Flask app '{app_import_path}'")
+    if debug is not None:
+        click.echo(f" * Debug mode: {'on' if debug else 'off'}")
+
+
+def _set_app(ctx: click.Context, param: click.Option, value: str | None) -> str | None:
+    if value is not None:
+        ctx.ensure_object(ScriptInfo).app_import_path = value
+    return value
+
+
+def _set_debug(ctx: click.Context, param: click.Option, value: bool) -> bool | None:
+    source = ctx.get_parameter_source(param.name or "")
+    if source in (click.core.ParameterSource.DEFAULT, click.core.ParameterSource.DEFAULT_MAP):
+        return None
+    # In the environment, so that an application and a reloader's child see it too.
+    os.environ["FLASK_DEBUG"] = "1" if value else "0"
+    return value
+
+
+def _env_file(ctx: click.Context, param: click.Option, value: str | None) -> str | None:
+    if value is not None or ctx.obj is None or ctx.obj.load_dotenv_defaults:
+        load_dotenv(value, load_defaults=ctx.obj is None or ctx.obj.load_dotenv_defaults)
+    return value
+
+
+def _options() -> list[click.Option]:
+    return [
+        click.Option(
+            ["-e", "--env-file"], type=click.Path(exists=True, dir_okay=False), is_eager=True,
+            expose_value=False, callback=_env_file,
+            help="Set variables from this file; it wins over .env and .flaskenv. Needs"
+            " python-dotenv.",
+        ),
+        click.Option(
+            ["-A", "--app"], metavar="IMPORT", is_eager=True, expose_value=False,
+            callback=_set_app,
+            help="The application: MODULE:NAME, MODULE:FACTORY(…) or a file.",
+        ),
+        click.Option(
+            ["--debug/--no-debug"], expose_value=False, callback=_set_debug,
+            help="Set debug mode.",
+        ),
+    ]  # fmt: skip
+
+
+version_option = click.Option(
+    ["--version"],
+    help="Show the version of Carboy.",
+    expose_value=False,
+    callback=get_version,
+    is_flag=True,
+    is_eager=True,
+)
+
+
+class FlaskGroup(AppGroup):
+    """A command line of its own for an application: Flask's commands, plugins', and the app's.
+
+    `create_app` makes the application; without it, it is found as `flask` finds it. What fails
+    while it loads is shown, and the built-in commands work all the same.
+    """
+
+    def __init__(
+        self,
+        add_default_commands: bool = True,
+        create_app: Any = None,
+        add_version_option: bool = True,
+        load_dotenv: bool = True,
+        set_debug_flag: bool = True,
+        **extra: Any,
+    ) -> None:
+        params = [*_options(), *(extra.pop("params", None) or ())]
+        if add_version_option:
+            params.append(version_option)
+        extra.setdefault("context_settings", {}).setdefault("auto_envvar_prefix", "FLASK")
+        super().__init__(params=params, **extra)
+        self.create_app = create_app
+        self.load_dotenv = load_dotenv
+        self.set_debug_flag = set_debug_flag
+        self._loaded_plugin_commands = False
+        if add_default_commands:
+            for command in (run_command, shell_command, routes_command):
+                self.add_command(command)
+
+    def _load_plugin_commands(self) -> None:
+        if not self._loaded_plugin_commands:
+            for point in entry_points(group="flask.commands"):
+                self.add_command(point.load(), point.name)
+            self._loaded_plugin_commands = True
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Built-in and plugin commands first, then the application's."""
+        self._load_plugin_commands()
+        own = super().get_command(ctx, name)
+        if own is not None:
+            return own
+        info = ctx.ensure_object(ScriptInfo)
+        try:
+            app = info.load_app()
+        except NoAppException as problem:
+            click.secho(f"Error: {problem.format_message()}\n", err=True, fg="red")
+            return None
+        if not current_app or current_app._get_current_object() is not app:  # type: ignore[attr-defined]
+            ctx.with_resource(app.app_context())
+        return app.cli.get_command(ctx, name)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The names of all of them, sorted."""
+        self._load_plugin_commands()
+        names = set(super().list_commands(ctx))
+        info = ctx.ensure_object(ScriptInfo)
+        try:
+            names.update(info.load_app().cli.list_commands(ctx))
+        except NoAppException as problem:
+            click.secho(f"Error: {problem.format_message()}\n", err=True, fg="red")
+        except Exception:
+            click.secho(f"{traceback.format_exc()}\n", err=True, fg="red")
+        return sorted(names)
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        """A context whose object is the ScriptInfo of this command line."""
+        for variable in FROM_CLI:
+            os.environ[variable] = "true"
+        if "obj" not in extra and "obj" not in self.context_settings:
+            ScriptInfo.locate = staticmethod(load_like_flask)
+            extra["obj"] = ScriptInfo(
+                create_app=self.create_app,
+                set_debug_flag=self.set_debug_flag,
+                load_dotenv_defaults=get_load_dotenv(self.load_dotenv),
+            )
+        return super().make_context(info_name, args, parent=parent, **extra)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Without arguments, the files of variables are read before the help lists commands."""
+        if (not args and self.no_args_is_help) or args == ["--help"]:
+            _env_file(ctx, self.params[0], None)  # type: ignore[arg-type]
+            path = os.environ.get("FLASK_APP")
+            if path and isinstance(ctx.obj, ScriptInfo):
+                ctx.obj.app_import_path = ctx.obj.app_import_path or path
+        return super().parse_args(ctx, args)
+
+
+@click.command("run", short_help="Run a development server.")
+@click.option("--debug/--no-debug", callback=_set_debug, expose_value=False, help="Debug mode.")
+@click.option("--host", "-h", default="127.0.0.1", help="The interface to bind to.")
+@click.option("--port", "-p", default=5000, type=int, help="The port to bind to.")
+@click.option("--reload/--no-reload", default=None, help="Start again when a file changes.")
+@click.option("--debugger/--no-debugger", default=None, help="Show errors in the browser.")
+@click.option("--with-threads/--without-threads", default=True, help="One request at a time?")
+@pass_script_info
+def run_command(
+    info: ScriptInfo,
+    host: str,
+    port: int,
+    reload: bool | None,
+    debugger: bool | None,
+    with_threads: bool,
+) -> None:
+    """Serve the application, as `app.run()` does."""
+    app = info.load_app()
+    show_server_banner(get_debug_flag(), info.app_import_path)
+    tools = {"use_reloader": bool(reload), "use_debugger": bool(debugger)}
+    serve: Any = simple.run_simple
+    try:
+        serve(host, port, app, threaded=with_threads, **tools)
+    except NotImplementedError as problem:
+        raise click.ClickException(str(problem)) from None
+
+
+@click.command("shell", short_help="Run a shell in the app context.")
+@with_appcontext
+def shell_command() -> None:
+    """An interactive Python in the application's context, with its shell context."""
+    banner = (
+        f"Python {sys.version} on {sys.platform}\n"
+        f"App: {current_app.import_name}\nInstance: {current_app.instance_path}"
+    )
+    names: dict[str, Any] = {}
+    startup = os.environ.get("PYTHONSTARTUP")
+    if startup and Path(startup).is_file():
+        exec(compile(Path(startup).read_text(), startup, "exec"), names)
+    names.update(current_app.make_shell_context())
+    try:
+        import readline
+        from rlcompleter import Completer
+    except ImportError:  # Windows
+        pass
+    else:
+        readline.set_completer(Completer(names).complete)
+    hook = getattr(sys, "__interactivehook__", None)
+    if hook is not None:
+        hook()
+    code.interact(banner=banner, local=names)
+
+
+@click.command("routes", short_help="Show the routes for the app.")
+@click.option(
+    "--sort", "-s", type=click.Choice(routes.SORTS), default="endpoint",
+    help="How to sort them; match is the order in which they are tried.",
+)  # fmt: skip
+@click.option("--all-methods", is_flag=True, help="Show HEAD and OPTIONS too.")
+@with_appcontext
+def routes_command(sort: str, all_methods: bool) -> None:
+    """The rules of the application with their endpoints and methods."""
+    click.echo("\n".join(routes.routes(current_app, sort, all_methods)))
+
+
+cli = FlaskGroup(name="flask", help="Commands for a Flask application, on Carboy.")
+
+
+def main() -> None:
+    """The entry point of `python -m flask`."""
+    cli.main(prog_name="flask")

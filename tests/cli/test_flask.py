@@ -1,0 +1,152 @@
+"""The `flask` command on Carboy beside the real one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+APP = """
+from flask import Blueprint, Flask
+
+app = Flask(__name__)
+part = Blueprint("part", __name__, url_prefix="/part")
+
+@app.route("/", methods=["GET", "POST"])
+def index(): return ""
+
+@part.cli.command("inner")
+def inner(): print("inner")
+
+@part.get("/<int:n>")
+def deep(n): return ""
+
+@app.route("/a", defaults={"x": 1})
+@app.route("/a/<x>")
+def several(x): return ""
+
+app.register_blueprint(part)
+
+@app.cli.command()
+def greet():
+    "Say hello."
+    print("hello from", __name__)
+
+app.register_blueprint(part, name="again", url_prefix="/again", subdomain="sub")
+
+def make_app(name="made", number=0):
+    made = Flask(f"{name}{number}")
+    made.cli.command("who")(lambda: print(made.name))
+    return made
+"""
+REAL = [sys.executable, "-m", "flask"]
+OURS = [sys.executable, "-m", "carboy.compat", "-m", "flask"]
+
+
+def run(command: list[str], folder: Path, *arguments: str, **env: str) -> tuple[int, str, str]:
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("FLASK_", "CARBOY_"))}
+    done = subprocess.run(
+        [*command, *arguments],
+        cwd=folder,
+        env=clean | env,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        input="",
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    made = tmp_path_factory.mktemp("application")
+    (made / "app.py").write_text(APP)
+    (made / "other.py").write_text(APP.replace("app = ", "strange = ").replace("app.", "strange."))
+    (made / "broken.py").write_text("import no_such_module_at_all\n")
+    return made
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["routes"],
+        ["routes", "--sort", "methods"],
+        ["routes", "-s", "rule", "--all-methods"],
+        ["routes", "--sort", "match"],
+        ["routes", "--sort", "domain"],
+        ["greet"],
+        ["part", "inner"],
+        ["--app", "other", "greet"],
+        ["--app", "other.py:strange", "greet"],
+        ["--app", "app:make_app", "who"],
+        ["--app", "app:make_app('x', number=3)", "who"],
+        ["--app", str(Path("app.py")), "greet"],
+    ],
+    ids=str,
+)
+def test_output_is_that_of_flask(arguments: list[str], folder: Path) -> None:
+    assert run(OURS, folder, *arguments) == run(REAL, folder, *arguments)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["no-such-command"],
+        ["--app", "broken", "greet"],
+        ["--app", "missing", "greet"],
+        ["--app", "app:missing", "greet"],
+        ["--app", "app:make_app(", "greet"],
+        ["--app", "app:make_app(oops=1)", "greet"],
+        ["routes", "--sort", "colour"],
+    ],
+    ids=str,
+)
+def test_what_fails_for_flask_fails_with_the_same_code(arguments: list[str], folder: Path) -> None:
+    code, out, err = run(OURS, folder, *arguments)
+    assert (code, out) == run(REAL, folder, *arguments)[:2]
+    assert "Error: " in err
+
+
+def test_commands_are_listed_with_those_of_the_application(folder: Path) -> None:
+    code, out, _ = run(OURS, folder, "--help")
+    assert code == 0
+    for name in ("greet", "part", "routes", "run", "shell"):
+        assert f"\n  {name}" in out
+
+
+def test_an_application_that_does_not_load_leaves_the_built_in_commands(folder: Path) -> None:
+    code, out, err = run(OURS, folder, "--app", "broken", "--help")
+    assert code == 0
+    assert "routes" in out
+    assert "no_such_module_at_all" in err
+
+
+def test_the_variable_names_the_application(folder: Path) -> None:
+    assert run(OURS, folder, "greet", FLASK_APP="other") == (0, "hello from other\n", "")
+
+
+def test_versions_are_shown(folder: Path) -> None:
+    code, out, _ = run(OURS, folder, "--version")
+    assert code == 0
+    assert [line.split()[0] for line in out.splitlines()] == [
+        "Python",
+        "Flask",
+        "Werkzeug",
+        "Carboy",
+    ]
+
+
+def test_a_command_line_of_ones_own(folder: Path) -> None:
+    code = (
+        "import click, carboy.compat; carboy.compat.install()\n"
+        "from flask.cli import FlaskGroup\n"
+        "from app import make_app\n"
+        "@click.group(cls=FlaskGroup, create_app=lambda: make_app('mine'))\n"
+        "def cli(): 'Mine.'\n"
+        "cli()"
+    )
+    assert run([sys.executable, "-c", code], folder, "who") == (0, "mine0\n", "")

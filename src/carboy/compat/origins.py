@@ -83,7 +83,15 @@ ORIGINS: dict[str, Origin] = {
         },
         package=True,
     ),
-    "werkzeug.datastructures": Origin(("carboy.http",), package=True),
+    "werkzeug._internal": _of("http.internal"),
+    "werkzeug.datastructures": Origin(
+        ("carboy.http",),
+        {
+            "OrderedMultiDict": "carboy.http:MultiDict",
+            "ImmutableOrderedMultiDict": "carboy.http:ImmutableMultiDict",
+        },
+        package=True,
+    ),
     "werkzeug.datastructures.accept": _of("http.accept"),
     "werkzeug.datastructures.auth": _of("http.auth"),
     "werkzeug.datastructures.cache_control": _of("http.cache_control"),

@@ -48,8 +48,12 @@ class Exchange(Protocol):
     head: RequestHead
     body: BinaryIO | None  # the whole content at its start, or the unread stream; None: empty
     body_size: int | None  # octets in `body`; None: an unread chunked stream
-    scheme: str  # "http" or "https"
     match: Any  # what Gateway.prepare found out, for Gateway.handle
+
+    @property
+    def scheme(self) -> str:
+        """"http" or "https"."""
+        ...
 
     @property
     def peer(self) -> tuple[str, int] | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-import socket
 import stat
 from typing import Any
+
+from carboy.net.stream import Stream
 
 STEP = 1024 * 1024  # octets a call: a fast reader of a big file must not keep the engine
 
@@ -32,7 +33,7 @@ def can_sendfile() -> bool:
     return hasattr(os, "sendfile")
 
 
-def send_part(sock: socket.socket, fd: int, offset: int, count: int, by_kernel: bool) -> int:
+def send_part(sock: Stream, fd: int, offset: int, count: int, by_kernel: bool) -> int:
     """Send up to `count` octets of `fd` from `offset`; gives how many, 0 at the file's end.
 
     Raises BlockingIOError when the socket is full and OSError when it is broken.

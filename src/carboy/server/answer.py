@@ -36,13 +36,17 @@ TEXT: Headers = [("Content-Type", "text/plain; charset=utf-8")]
 class Answering:
     """Puts answers on connections; one for all requests of an engine."""
 
-    def __init__(self, settings: Settings, access: Access | None, processes: bool) -> None:
+    def __init__(
+        self, settings: Settings, access: Access | None, processes: bool, secure: bool = False
+    ) -> None:
         self.settings = settings
         self.access = access
         self.extra = ExtraLines(settings.server_header)
         software = settings.server_header or "carboy"
         self.environ = base_environ(settings.threads > 1, processes, software)
-        self.sendfile = settings.sendfile and can_sendfile()
+        self.scheme = "https" if secure else "http"
+        # What the kernel sends by itself goes out as it is, not encrypted.
+        self.sendfile = settings.sendfile and not secure and can_sendfile()
         self.before_waiting: Callable[[ServerExchange], None] = _nothing
         self.stopping = False
         self.plain = access is None  # an answer in one piece needs nothing but sending

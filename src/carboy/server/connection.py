@@ -16,6 +16,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from carboy.net.files import send_part
+from carboy.net.stream import Stream
 from carboy.protocol.connection import Connection as Machine
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ class Connection:
 
     def __init__(
         self,
-        sock: socket.socket,
+        sock: Stream,
         machine: Machine,
         peer: tuple[str, int] | None,
         server: tuple[str, int | None],

@@ -5,9 +5,10 @@ from __future__ import annotations
 import errno
 import logging
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from carboy.net.poller import READ, Poller
+from carboy.net.stream import Stream
 from carboy.server.settings import Settings
 
 log = logging.getLogger("carboy.error")
@@ -15,7 +16,8 @@ log = logging.getLogger("carboy.error")
 RETRY = 0.02  # seconds of a pause, unless a connection is closed before
 BATCH = 64  # accepted in one turn, so that a flood of connections does not starve those there are
 
-Accepted = tuple[socket.socket, tuple[str, int] | None, tuple[str, int | None]]
+Wrap = Callable[[socket.socket], Stream]
+Accepted = tuple[Stream, tuple[str, int] | None, tuple[str, int | None]]
 
 # No descriptor or memory left: accepting again at once would fail again at once.
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
@@ -25,13 +27,18 @@ class Door:
     """Accepts connections; while paused the kernel keeps them in its backlog."""
 
     def __init__(
-        self, listeners: Sequence[socket.socket], poller: Poller, settings: Settings
+        self,
+        listeners: Sequence[socket.socket],
+        poller: Poller,
+        settings: Settings,
+        wrap: Wrap | None = None,
     ) -> None:
         self.listeners = {each.fileno(): each for each in listeners}
         self.paused = 0.0  # monotonic seconds: since when; 0: open
         self._closed = False
         self._complain_at = 0.0
         self._poller = poller
+        self._wrap = wrap  # makes TLS streams of sockets; None: they are used as they are
 
     def open(self) -> None:
         """Begin to accept."""
@@ -53,7 +60,16 @@ class Door:
                     return
                 continue  # the client was gone before we came: ECONNABORTED and its like
             sock.setblocking(False)
-            yield sock, *names(sock, address)
+            if self._wrap is None:
+                yield sock, *names(sock, address)
+                continue
+            try:
+                found = names(sock, address)
+                stream = self._wrap(sock)
+            except OSError:
+                sock.close()  # the client was gone before we could greet it
+                continue
+            yield stream, *found
 
     def _run_out(self, error: OSError, now: float) -> None:
         if now >= self._complain_at:

@@ -19,6 +19,7 @@ from collections.abc import Sequence
 
 from carboy.gateway.interface import Gateway
 from carboy.net.poller import READ, WRITE, make_poller
+from carboy.net.stream import WantsWrite
 from carboy.net.waker import Waker
 from carboy.protocol.connection import Connection as Machine
 from carboy.protocol.errors import RemoteProtocolError
@@ -39,7 +40,7 @@ from carboy.server.connection import (
 )
 from carboy.server.crew import Crew, Lead
 from carboy.server.deadlines import Deadlines
-from carboy.server.door import RETRY, Door
+from carboy.server.door import RETRY, Door, Wrap
 from carboy.server.exchange import ServerExchange
 from carboy.server.intake import BodyStream
 from carboy.server.learned import Learned
@@ -72,7 +73,8 @@ class Engine:
     """Serves `gateway` on `listeners` until stopped.
 
     `access` gets one record for each request answered or refused (server/access_log.py).
-    `processes` tells applications that other processes serve them too.
+    `processes` tells applications that other processes serve them too; `wrap` makes TLS
+    streams of the sockets that are accepted.
     """
 
     def __init__(
@@ -82,15 +84,16 @@ class Engine:
         settings: Settings,
         access: Access | None = None,
         processes: bool = False,
+        wrap: Wrap | None = None,
     ) -> None:
         self.settings = settings
-        self.answering = Answering(settings, access, processes)
+        self.answering = Answering(settings, access, processes, secure=wrap is not None)
         self.learned = Learned(settings.inline_budget, settings.learned_keys)
         self.connections: dict[int, Connection] = {}
         self.poller = make_poller(settings.poller)
         self.crew = Crew(settings.threads, settings.watch_interval, self._lead, self._run_away)
         self.crew.slow = self.learned.note
-        self.door = Door(listeners, self.poller, settings)
+        self.door = Door(listeners, self.poller, settings, wrap)
         self.deadlines = Deadlines(settings)
         self._closing = Closing(settings, self.connections, self.poller, self.door, self.answering)
         self._reception = Reception(settings, gateway, self._closing)
@@ -280,7 +283,9 @@ class Engine:
         """The path of nearly every request: octets in, and the answer out."""
         try:
             data = connection.sock.recv(self._read_size)
-        except BlockingIOError:
+        except BlockingIOError as blocked:
+            waits = WRITE if isinstance(blocked, WantsWrite) else READ
+            self._closing.watch(connection, waits)
             return
         except OSError:
             self._closing.close(connection)

@@ -35,7 +35,6 @@ class ServerExchange:
 
     body: BinaryIO | None = None
     body_size: int | None = 0
-    scheme: str = "http"
     match: Any = None
     key: Any = None  # the dispatch key
     began: float = 0.0  # monotonic seconds: when it was dispatched
@@ -50,6 +49,11 @@ class ServerExchange:
         self.head = head
         self.connection = connection
         self.answering = answering
+
+    @property
+    def scheme(self) -> str:
+        """"https" under TLS, else "http"."""
+        return self.answering.scheme
 
     @property
     def peer(self) -> tuple[str, int] | None:
@@ -90,6 +94,9 @@ class ServerExchange:
             **field_variables(self.head, answering.settings.limits.underscore_fields),
             **_OF_ONE_REQUEST,
         }
+        certificate = getattr(connection.sock, "certificate", None)
+        if certificate is not None and (pem := certificate()) is not None:
+            template["SSL_CLIENT_CERT"] = pem
         connection.environ_tail = tail
         connection.environ = template
         return template

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import socket
 import sys
@@ -48,6 +49,11 @@ LATER: dict[str, tuple[tuple[Any, ...], str]] = {
     "request_handler": ((None,), "Carboy has no handler classes; options of serve() set limits"),
     "passthrough_errors": ((False, None), "errors of the application are logged and answered 500"),
 }
+
+
+def is_running_from_reloader() -> bool:
+    """Whether a reloader has started this process."""
+    return os.environ.get("WERKZEUG_RUN_MAIN") == "true"
 
 
 def refuse_what_is_not_there(**given: Any) -> None:

@@ -20,6 +20,7 @@ from carboy.gateway import for_application
 from carboy.server import systemd
 from carboy.server.access_log import AccessLog
 from carboy.server.bind import Address, keep, remove_files
+from carboy.server.door import Wrap
 from carboy.server.engine import Engine
 from carboy.server.fleet import MERCY
 from carboy.server.log import ERROR_LOGGER, ErrorLog, QueuedErrors, Writer
@@ -48,6 +49,7 @@ class Plan:
     access_log_file: str = "stdout"
     socket_mode: int | None = None
     umask: int | None = None
+    wrap: Wrap | None = None  # makes TLS streams of accepted sockets
 
 
 class Watcher(Protocol):
@@ -139,6 +141,7 @@ class Worker:
             self.plan.settings,
             self._logs.access,
             processes=self.plan.workers > 1,
+            wrap=self.plan.wrap,
         )
 
     def _serve(self) -> None:

@@ -1,0 +1,80 @@
+"""What some eighty extensions and applications import: there, or absent as in Flask 3.1."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+# Of the developer's tools and Werkzeug's own server classes, which are not there yet.
+NOT_YET = {
+    "werkzeug._reloader",
+    "werkzeug.debug",
+    "werkzeug.sansio.multipart",
+    "werkzeug.serving.BaseWSGIServer",
+    "werkzeug.serving.ThreadedWSGIServer",
+    "werkzeug.serving.WSGIRequestHandler",
+    "werkzeug.wsgi._get_server",
+}
+LOOK = """
+import importlib, json, sys, warnings
+warnings.simplefilter("ignore")
+import carboy.compat
+carboy.compat.install()
+
+def there(name):
+    first, *rest = name.split(".")
+    value, path = importlib.import_module(first), first
+    for part in rest:
+        path += "." + part
+        try:
+            value = getattr(value, part)
+        except AttributeError:
+            try:
+                value = importlib.import_module(path)
+            except ImportError:
+                return False
+    return True
+
+print(json.dumps({name: there(name) for name in json.load(sys.stdin)}))
+"""
+
+
+def names(file: str) -> list[str]:
+    return (HERE / file).read_text().split()
+
+
+@pytest.fixture(scope="module")
+def there() -> dict[str, bool]:
+    everything = names("reached.txt") + names("absent.txt")
+    done = subprocess.run(
+        [sys.executable, "-c", LOOK],
+        input=json.dumps(everything),
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    )
+    found: dict[str, bool] = json.loads(done.stdout)
+    return found
+
+
+def not_yet(name: str) -> bool:
+    return any(name == each or name.startswith(f"{each}.") for each in NOT_YET)
+
+
+def test_every_name_that_others_import_is_there(there: dict[str, bool]) -> None:
+    missing = [name for name in names("reached.txt") if not there[name]]
+    assert [name for name in missing if not not_yet(name)] == []
+
+
+def test_the_list_of_what_is_not_yet_there_is_true(there: dict[str, bool]) -> None:
+    assert [name for name in names("reached.txt") if there[name] and not_yet(name)] == []
+
+
+def test_names_that_flask_has_dropped_stay_absent(there: dict[str, bool]) -> None:
+    assert [name for name in names("absent.txt") if there[name]] == []

@@ -1,0 +1,105 @@
+"""TLS over a non-blocking socket, as the engine uses sockets.
+
+Knows nothing of HTTP. The handshake happens inside the first receives, so that the deadline of
+the first head is the handshake's too, and a client that is slow at it keeps nobody waiting.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from typing import Any
+
+from carboy.net.stream import WantsWrite
+
+# Given to OpenSSL at a time. What it has begun to write must be offered again unchanged, so
+# pieces are small enough for the progress of a slow reader to be seen.
+PIECE = 64 * 1024
+
+
+class TlsStream:
+    """One connection under TLS: a `net.stream.Stream` over an accepted socket.
+
+    Errors of the handshake and of records are OSErrors, like those of a socket.
+    """
+
+    def __init__(self, sock: socket.socket, context: ssl.SSLContext) -> None:
+        self.sock = context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+        self._greeted = False  # the handshake is done
+        self._ended = False  # our side has said its last: what comes is only counted
+
+    def fileno(self) -> int:
+        """The descriptor; -1 once closed."""
+        return self.sock.fileno()
+
+    def recv(self, size: int) -> bytes:
+        """Decrypted octets, none left behind where a poller would not see them; b"" at the end."""
+        if self._ended:
+            return socket.socket.recv(_beneath(self.sock), size)
+        try:
+            if not self._greeted:
+                self.sock.do_handshake()
+                self._greeted = True
+            data = self.sock.recv(size)
+            while left := self.sock.pending():
+                data += self.sock.recv(left)
+            return data
+        except ssl.SSLWantReadError:
+            raise BlockingIOError from None
+        except ssl.SSLWantWriteError:
+            raise WantsWrite from None
+
+    def send(self, data: Any) -> int:
+        """Encrypt and send; gives how many octets of `data` the kernel has taken."""
+        if not self._greeted:
+            raise ConnectionError("There is no answer before the handshake.")
+        view = memoryview(data)
+        sent = 0
+        try:
+            while sent < len(view):
+                sent += self.sock.send(view[sent : sent + PIECE])
+        except (ssl.SSLWantWriteError, ssl.SSLWantReadError):
+            if not sent:
+                raise BlockingIOError from None
+        return sent
+
+    def shutdown(self, how: int) -> None:
+        """End our side, with TLS's word for it (close_notify, RFC 8446, section 6.1).
+
+        SHUT_RDWR breaks off without a word: it comes from any thread, and only one may use
+        the TLS state.
+        """
+        if how != socket.SHUT_RDWR:
+            self._say_goodbye()
+        self._ended = True
+        _shutdown(self.sock, how)
+
+    def _say_goodbye(self) -> None:
+        if self._greeted and not self._ended:
+            try:
+                self.sock.unwrap()
+            except (OSError, ValueError):
+                pass  # nobody waits for the client's own word, nor for room to say ours
+
+    def setsockopt(self, level: int, option: int, value: bytes) -> None:
+        """As of a socket."""
+        self.sock.setsockopt(level, option, value)
+
+    def close(self) -> None:
+        """Say goodbye and close."""
+        self._say_goodbye()
+        self.sock.close()
+
+    def certificate(self) -> str | None:
+        """The client's certificate in PEM, if the context asked for one and there is one."""
+        encoded = self.sock.getpeercert(binary_form=True) if self._greeted else None
+        return None if encoded is None else ssl.DER_cert_to_PEM_cert(encoded)
+
+
+def _shutdown(sock: ssl.SSLSocket, how: int) -> None:
+    # Not SSLSocket's own, which forgets the TLS state under the thread that may be using it.
+    socket.socket.shutdown(_beneath(sock), how)
+
+
+def _beneath(sock: ssl.SSLSocket) -> socket.socket:
+    return sock

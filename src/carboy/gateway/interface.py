@@ -52,7 +52,7 @@ class Exchange(Protocol):
 
     @property
     def scheme(self) -> str:
-        """"http" or "https"."""
+        """ "http" or "https"."""
         ...
 
     @property

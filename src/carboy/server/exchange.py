@@ -52,7 +52,7 @@ class ServerExchange:
 
     @property
     def scheme(self) -> str:
-        """"https" under TLS, else "http"."""
+        """ "https" under TLS, else "http"."""
         return self.answering.scheme
 
     @property

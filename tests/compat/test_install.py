@@ -76,6 +76,10 @@ def test_classes_are_the_same_objects_under_both_names() -> None:
     )
 
 
+def test_an_application_calls_itself_flask() -> None:
+    assert out("import flask; print(repr(flask.Flask('name')))") == "<Flask 'name'>\n"
+
+
 def test_an_application_runs_unchanged() -> None:
     assert (
         out(

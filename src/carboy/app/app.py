@@ -664,3 +664,7 @@ def _address(server_name: str | None) -> tuple[str, int]:
 
 
 direct.remember(Carboy)
+
+# What people see of the class, in repr(app) or a pickle, is what they know it by.
+Flask = Carboy
+Flask.__name__ = Flask.__qualname__ = "Flask"

@@ -43,8 +43,15 @@ ORIGINS: dict[str, Origin] = {
         "http.exceptions",
         "http",
         Flask=_APP,
+        App=_APP,
     ),
-    "flask.blueprints": _of("app.blueprint", "app.registry", "app.commands", "app.helpers"),
+    "flask.blueprints": _of(
+        "app.blueprint",
+        "app.registry",
+        "app.commands",
+        "app.helpers",
+        SansioBlueprint="carboy.app.blueprint:Blueprint",
+    ),
     "flask.cli": _of("cli.flask", "app.commands"),
     "flask.__main__": _of("cli.flask"),
     "flask.config": _of("app.config", "http.imports"),
@@ -129,7 +136,7 @@ ORIGINS: dict[str, Origin] = {
     "werkzeug.security": _of("http.security", "http.paths"),
     "werkzeug.serving": _of("server", "server.simple"),
     "werkzeug.test": _of("testing.client", "testing.environ", "testing", "http.wsgi_call", "http"),
-    "werkzeug.urls": _of("http.urls"),
+    "werkzeug.urls": _of("http.urls", "http.multidict"),
     "werkzeug.user_agent": _of("http.user_agent"),
     "werkzeug.utils": _of(
         "http.utils", "http.properties", "http.media", "http.redirects", "http.imports", "http"

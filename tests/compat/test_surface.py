@@ -1,0 +1,176 @@
+"""The public surface of the real packages, walked and compared: what can be called there can
+be called in the same way here.
+
+Each side is looked at in an interpreter of its own, because only one can bear the names.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+# Modules that are not there yet stand in docs/framework.md.
+MODULES = """
+flask flask.app flask.blueprints flask.cli flask.config flask.ctx flask.globals flask.helpers
+flask.json flask.json.provider flask.json.tag flask.sessions flask.templating flask.testing
+flask.views flask.wrappers werkzeug.datastructures werkzeug.exceptions werkzeug.formparser
+werkzeug.http werkzeug.local werkzeug.middleware.dispatcher werkzeug.middleware.profiler
+werkzeug.middleware.proxy_fix werkzeug.middleware.shared_data werkzeug.routing werkzeug.security
+werkzeug.test werkzeug.urls werkzeug.utils werkzeug.wrappers werkzeug.wsgi
+"""
+
+# what differs: why
+INTENDED = {
+    "werkzeug.datastructures.RequestCacheControl.cache_property": "makes the class, no use after",
+    "werkzeug.datastructures.ResponseCacheControl.cache_property": "makes the class, no use after",
+    "werkzeug.formparser.MultiPartParser.start_file_streaming": "a step of their own parser",
+    "werkzeug.utils.environ_property.lookup": "the name of a parameter given by position",
+    "werkzeug.utils.header_property.lookup": "the name of a parameter given by position",
+}
+
+# The parts of werkzeug.sansio.multipart, and the types of options that `flask run` lacks here.
+NOT_YET = {
+    *(f"flask.cli.{name}" for name in ("CertParamType", "SeparatedPathType")),
+    *(
+        f"werkzeug.{module}.{name}"
+        for module in ("formparser", "test")
+        for name in (
+            *("Data", "Epilogue", "Field", "File", "NeedData", "Preamble"),
+            *("MultipartDecoder", "MultipartEncoder"),
+        )
+    ),
+}
+
+LOOK = """
+import importlib, inspect, json, sys, warnings
+warnings.simplefilter("ignore")
+wanted = json.load(sys.stdin)
+if sys.argv[1] == "carboy":
+    import carboy.compat
+    carboy.compat.install()
+
+def kind(value):
+    return "class" if inspect.isclass(value) else "callable" if callable(value) else "value"
+
+def simple(value):
+    return isinstance(value, (bool, int, str, type(None)))
+
+def parameters(value):
+    try:
+        found = inspect.signature(value).parameters.values()
+    except (TypeError, ValueError):
+        return None
+    return [
+        (p.name, p.kind.name, p.default is not p.empty,
+         repr(p.default) if p.default is not p.empty and simple(p.default) else None)
+        for p in found
+    ]
+
+def public(module):
+    root = module.__name__.partition(".")[0]
+    return [
+        name for name, value in vars(module).items()
+        if not name.startswith("_") and not inspect.ismodule(value)
+        and str(getattr(value, "__module__", "")).startswith(root)
+        and type(value).__name__ not in ("TypeVar", "ParamSpec")
+    ]
+
+seen = {}
+for path, names in wanted.items():
+    module = importlib.import_module(path)
+    for name in names or public(module):
+        try:
+            value = getattr(module, name)
+        except AttributeError:
+            continue
+        seen[f"{path}.{name}"] = (kind(value), parameters(value) if callable(value) else None)
+        if inspect.isclass(value):
+            for member in dir(value):
+                if not member.startswith("_"):
+                    each = getattr(value, member, None)
+                    callable_ = callable(each) and not inspect.isclass(each)
+                    shape = ("callable", parameters(each)) if callable_ else ("value", None)
+                    seen[f"{path}.{name}.{member}"] = shape
+print(json.dumps(seen))
+"""
+
+Surface = dict[str, tuple[str, Any]]
+
+
+def look(side: str, wanted: dict[str, list[str]]) -> Surface:
+    done = subprocess.run(
+        [sys.executable, "-c", LOOK, side],
+        input=json.dumps(wanted),
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parent,
+        timeout=100,
+    )
+    assert done.returncode == 0, done.stderr
+    found: Surface = json.loads(done.stdout)
+    return found
+
+
+@pytest.fixture(scope="module")
+def sides() -> tuple[Surface, Surface]:
+    real = look("real", {module: [] for module in MODULES.split()})
+    names: dict[str, list[str]] = {module: [] for module in MODULES.split()}
+    for path in real:
+        module = max((m for m in names if path.startswith(f"{m}.")), key=len)
+        name = path.removeprefix(f"{module}.")
+        if "." not in name:
+            names[module].append(name)
+    return real, look("carboy", names)
+
+
+def test_every_public_name_is_there(sides: tuple[Surface, Surface]) -> None:
+    real, ours = sides
+    assert len(real) > 2500
+    missing = [path for path in real if path not in ours and path not in INTENDED]
+    assert [path for path in missing if ".".join(path.split(".")[:3]) not in NOT_YET] == []
+
+
+def test_what_is_a_class_or_can_be_called_is_so_here(sides: tuple[Surface, Surface]) -> None:
+    real, ours = sides
+    wrong = [path for path in real if path in ours and real[path][0] != ours[path][0]]
+    assert [path for path in wrong if path not in INTENDED] == []
+
+
+def refused(theirs: Any, mine: Any) -> list[str]:
+    """The parameters of theirs that a call here could not give, or that mean something else."""
+    known = {name: (kind, optional, default) for name, kind, optional, default in mine}
+    takes_names = any(kind == "VAR_KEYWORD" for _, kind, _, _ in mine)
+    takes_more = any(kind == "VAR_POSITIONAL" for _, kind, _, _ in mine)
+    wrong = []
+    for name, kind, optional, default in theirs:
+        if kind in ("VAR_KEYWORD", "VAR_POSITIONAL"):
+            if not (takes_names if kind == "VAR_KEYWORD" else takes_more):
+                wrong.append(kind)
+        elif name not in known:
+            if kind == "POSITIONAL_ONLY" or not takes_names:
+                wrong.append(name)
+        else:
+            here, free, value = known[name]
+            if here not in (kind, "POSITIONAL_OR_KEYWORD") or (optional and not free):
+                wrong.append(name)
+            elif optional and default != value:
+                wrong.append(f"{name}={default}")
+    return wrong
+
+
+def test_every_call_that_is_right_there_is_right_here(sides: tuple[Surface, Surface]) -> None:
+    real, ours = sides
+    wrong = {
+        path: found
+        for path, (_, parameters) in real.items()
+        if path in ours and path not in INTENDED
+        if parameters is not None and ours[path][1] is not None
+        if (found := refused(parameters, ours[path][1]))
+    }
+    assert wrong == {}

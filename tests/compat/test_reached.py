@@ -14,7 +14,6 @@ HERE = Path(__file__).parent
 NOT_YET = {
     "werkzeug._reloader",
     "werkzeug.debug",
-    "werkzeug.sansio.multipart",
     "werkzeug.serving.BaseWSGIServer",
     "werkzeug.serving.ThreadedWSGIServer",
     "werkzeug.serving.WSGIRequestHandler",

@@ -24,6 +24,7 @@ def _of(*modules: str, package: bool = False, **renamed: str) -> Origin:
 _APP = "carboy.app.app:Carboy"
 _REQUEST = "carboy.http.request:Request"
 _RESPONSE = "carboy.http.response:Response"
+_MULTIPART = ("http.forms.events", "http.forms.decoder", "http.forms.encoder")
 
 ORIGINS: dict[str, Origin] = {
     "flask": Origin(("carboy",), {"Flask": _APP}, package=True),
@@ -86,7 +87,7 @@ ORIGINS: dict[str, Origin] = {
             "Client": "carboy.testing.client:Client",
             "Request": _REQUEST,
             "Response": _RESPONSE,
-            "run_simple": "carboy.server:run_simple",
+            "run_simple": "carboy.server.development:run_simple",
         },
         package=True,
     ),
@@ -113,7 +114,11 @@ ORIGINS: dict[str, Origin] = {
     ),
     "werkzeug.exceptions": _of("http.exceptions"),
     "werkzeug.formparser": _of(
-        "http.forms.parser", "http.forms.store", "http.forms.multipart", "http.wsgi"
+        "http.forms.parser",
+        "http.forms.store",
+        "http.forms.multipart",
+        "http.wsgi",
+        *_MULTIPART,
     ),
     "werkzeug.http": _of("http", "http.status"),
     "werkzeug.local": _of("http.local"),
@@ -130,12 +135,24 @@ ORIGINS: dict[str, Origin] = {
     "werkzeug.routing.rules": _of("routing.rule", "routing.factories", "routing"),
     "werkzeug.sansio": Origin((), package=True),
     "werkzeug.sansio.http": _of("http.conditional", "http.cookies"),
+    "werkzeug.sansio.multipart": _of(*_MULTIPART, "http.headers"),
     "werkzeug.sansio.request": _of("http.request", "http"),
     "werkzeug.sansio.response": _of("http.response", "http"),
     "werkzeug.sansio.utils": _of("http.hosts", "http.current_url", "http.wsgi"),
     "werkzeug.security": _of("http.security", "http.paths"),
-    "werkzeug.serving": _of("server", "server.simple"),
-    "werkzeug.test": _of("testing.client", "testing.environ", "testing", "http.wsgi_call", "http"),
+    "werkzeug.serving": _of(
+        "server.simple",
+        "server.development",
+        "server.handler",
+        "server.dechunked",
+        "server.addresses",
+        "server.simple_log",
+        "net.certificates",
+        "http",
+    ),
+    "werkzeug.test": _of(
+        "testing.client", "testing.environ", "testing", "http.wsgi_call", "http", *_MULTIPART
+    ),
     "werkzeug.urls": _of("http.urls", "http.multidict"),
     "werkzeug.user_agent": _of("http.user_agent"),
     "werkzeug.utils": _of(

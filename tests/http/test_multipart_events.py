@@ -1,0 +1,194 @@
+"""The decoder and the encoder of multipart events against Werkzeug's, in any pieces."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import werkzeug.datastructures
+import werkzeug.sansio.multipart as theirs
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+from werkzeug.exceptions import RequestEntityTooLarge as TheirTooLarge
+
+from carboy.http.exceptions import RequestEntityTooLarge
+from carboy.http.forms import decoder, encoder, events
+from carboy.http.headers import Headers
+
+FIELD = b'Content-Disposition: form-data; name="a"'
+FILE = FIELD + b'; filename="x.txt"\r\nContent-Type: text/plain'
+START = b"--XX\r\n" + FIELD + b"\r\n\r\n"
+TOKENS = [
+    *(b"\r\n", b"\n", b"\r", b"--XX", b"--", b"X", b"-", b" ", b"\t", b"content", b"\xff"),
+    *(b"\r\n--XX\r\n", b"\r\n--XX--\r\n", START, b"\r\n" + START, FIELD, FIELD + b"\n\n"),
+    *(b"--XX\r\n" + FILE + b"\r\n\r\n", b"A: b", b"A: b\r\n c\r\n", b"--XX  \r\n", b"epilogue"),
+]
+TOO_LARGE = (RequestEntityTooLarge, TheirTooLarge)
+
+
+def plain(event: Any) -> tuple[Any, ...]:
+    values = vars(event).items()
+    return type(event).__name__, *(list(v) if k == "headers" else v for k, v in values)
+
+
+def decoded(module: Any, pieces: list[bytes], **limits: Any) -> list[Any]:
+    """Every event with the state and the buffer after it, up to the end or an error."""
+    parser = module.MultipartDecoder(b"XX", **limits)
+    seen: list[Any] = []
+    for piece in [*pieces, None]:
+        try:
+            parser.receive_data(piece)
+            while not seen or seen[-1][0][0] != "Epilogue":
+                event = plain(parser.next_event())
+                seen.append((event, parser.state.name, bytes(parser.buffer)))
+                if event == ("NeedData",):
+                    break
+        except TOO_LARGE:
+            return [*seen, "too large"]
+        except ValueError:
+            return [*seen, "malformed"]
+    return seen
+
+
+def cut(content: bytes, places: list[int]) -> list[bytes]:
+    edges = sorted({0, len(content), *(place % (len(content) + 1) for place in places)})
+    return [content[start:end] for start, end in pairwise(edges)]
+
+
+bodies = st.lists(st.sampled_from(TOKENS), max_size=12).map(b"".join)
+places = st.lists(st.integers(0, 400), max_size=30)
+limits = st.sampled_from([{}, {"max_parts": 1}, {"max_form_memory_size": 60}])
+
+
+def torn(pieces: list[bytes]) -> bool:
+    """Whether a piece ends inside the line of a boundary, where Werkzeug gives out its CR."""
+    so_far = b""
+    for piece in pieces:
+        so_far += piece
+        before, boundary, rest = so_far.rpartition(b"\r\n--XX")
+        if boundary and rest.strip(b" \t") in (b"", b"-") and rest:
+            return True
+    return False
+
+
+def strict(seen: list[Any]) -> list[Any]:
+    """Up to a header whose name is no token, which is malformed here."""
+    for index, step in enumerate(seen):
+        if step[0][0] in ("Field", "File"):
+            names = [name for name, _ in step[0][-1]]
+            if not all(name.replace("-", "").isalnum() for name in names):
+                return [*seen[:index], "malformed"]
+    return seen
+
+
+@given(body=bodies, places=places, limits=limits, head=st.booleans())
+def test_the_events_are_those_of_werkzeug(
+    body: bytes, places: list[int], limits: Any, head: bool
+) -> None:
+    pieces = cut(START * head + body, places)
+    assume(not torn(pieces))
+    real = decoded(theirs, pieces, **limits)
+    stricter = strict(real)
+    assume(stricter is real)
+    ours: Any = type("Ours", (), {"MultipartDecoder": decoder.MultipartDecoder})
+    assert decoded(ours, pieces, **limits) == real
+
+
+def content(pieces: list[bytes]) -> list[Any]:
+    """Heads and whole contents, without where one piece ends."""
+    found: list[Any] = []
+    for event, *_ in decoded(decoder, pieces):
+        if event[0] == "Data" and found[-1][0] == "Data":
+            found[-1] = ("Data", found[-1][1] + event[1])
+        elif event[0] == "Data":
+            found.append(event[:2])
+        elif event[0] in ("Field", "File"):
+            found.append(event)
+    return found
+
+
+@given(contents=st.lists(st.binary(max_size=20), min_size=1, max_size=4), places=places)
+@example(contents=[b"a\r", b"\n-"], places=list(range(300)))
+def test_content_does_not_depend_on_where_the_input_is_cut(
+    contents: list[bytes], places: list[int]
+) -> None:
+    body = b"".join(START + each + b"\r\n" for each in contents) + b"--XX--\r\n"
+    whole = content([body])
+    assert [each[1] for each in whole if each[0] == "Data"] == contents
+    assert content(cut(body, places)) == whole
+
+
+@pytest.mark.parametrize("size", range(1, 12))
+def test_a_boundary_cut_after_its_dash_leaves_no_cr_in_the_content(size: int) -> None:
+    body = START + b"abc\r\n--XX--"
+    assert content([body[:-size], body[-size:]])[1:] == [("Data", b"abc")]
+
+
+def test_the_cr_that_werkzeug_gives_out_there() -> None:
+    """The defect that the tests above go around."""
+    steps = decoded(theirs, [START + b"abc\r\n--XX-", b"-"])
+    assert [step[0] for step in steps[2:4]] == [("Data", b"abc\r", True), ("NeedData",)]
+
+
+def test_a_body_that_ends_early_says_where() -> None:
+    parser = decoder.MultipartDecoder(b"XX")
+    parser.receive_data(START + b"abc")
+    while parser.next_event() is not events.NEED_DATA:
+        pass
+    parser.receive_data(None)
+    with pytest.raises(ValueError, match="ends within State.DATA"):
+        parser.next_event()
+
+
+def test_a_part_without_disposition_is_malformed() -> None:
+    assert decoded(decoder, [b"--XX\r\nA: b\r\n\r\n"])[-1] == "malformed"
+
+
+def every_event(module: Any, headers: Any) -> list[Any]:
+    return [
+        module.Preamble(b"before"),
+        module.Field("a", headers([("X", "1"), ("content-disposition", "other")])),
+        module.File("b", "x.txt", headers()),
+        module.Data(b"", False),
+        module.Data(b"more", True),
+        module.Data(b"last", False),
+        module.Epilogue(b"behind"),
+    ]
+
+
+def sent(write: Any, chosen: list[Any]) -> list[Any]:
+    steps: list[Any] = []
+    for event in chosen:
+        try:
+            steps.append((write.send_event(event), write.state.name))
+        except ValueError:
+            steps.append(("refused", write.state.name))
+    return steps
+
+
+@given(st.lists(st.integers(0, 6), max_size=8))
+def test_what_is_written_is_what_werkzeug_writes(order: list[int]) -> None:
+    real = every_event(theirs, werkzeug.datastructures.Headers)
+    ours = every_event(events, Headers)
+    assert sent(encoder.MultipartEncoder(b"XX"), [ours[index] for index in order]) == sent(
+        theirs.MultipartEncoder(b"XX"), [real[index] for index in order]
+    )
+
+
+def test_a_name_cannot_end_its_quotes() -> None:
+    write = encoder.MultipartEncoder(b"XX")
+    field = events.Field('a"; filename="x\r\n', Headers())
+    assert b'name="a%22; filename=%22x%0D%0A"\r\n' in write.send_event(field)
+
+
+def test_an_empty_piece_may_begin_a_content() -> None:
+    write = encoder.MultipartEncoder(b"XX")
+    steps = [
+        events.Field("a", Headers()),
+        events.Data(b"", True),
+        events.Data(b"abc", False),
+        events.Epilogue(b""),
+    ]
+    body = b"".join(write.send_event(step) for step in steps)
+    assert [each[1] for each in content([body])] == ["a", b"abc"]

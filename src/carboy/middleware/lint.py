@@ -1,0 +1,295 @@
+"""Warns when an application or a server breaks PEP 3333 or HTTP.
+
+For tests and development. A warning names the line that broke the rule, as far as it is known;
+what is passed through is not changed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import IO, Any
+from urllib.parse import urlsplit
+from warnings import warn
+
+from carboy.http.field_kinds import is_entity_header
+from carboy.http.file_body import FileWrapper
+from carboy.http.headers import Headers
+
+__all__ = ["HTTPWarning", "LintMiddleware", "WSGIWarning"]
+
+# PEP 3333, "environ Variables": what every server has to give.
+REQUIRED = (
+    "REQUEST_METHOD", "SERVER_NAME", "SERVER_PORT", "wsgi.version", "wsgi.input", "wsgi.errors",
+    "wsgi.multithread", "wsgi.multiprocess", "wsgi.run_once",
+)  # fmt: skip
+# RFC 9110, section 15.4.5: what a 304 may say of the content it stands for.
+ALLOWED_IN_304 = ("expires", "content-location")
+
+
+class WSGIWarning(Warning):
+    """PEP 3333 is broken."""
+
+
+class HTTPWarning(Warning):
+    """HTTP is broken."""
+
+
+def check_type(context: str, obj: object, need: type = str) -> None:
+    """Warn unless `obj` is exactly a `need`: PEP 3333 does not allow subclasses."""
+    if type(obj) is not need:
+        message = f"{context} has to be {need.__name__}, not {type(obj).__name__}."
+        warn(message, WSGIWarning, stacklevel=3)
+
+
+class InputStream:
+    """The body of the request: warns of what PEP 3333 does not promise."""
+
+    def __init__(self, stream: IO[bytes]) -> None:
+        self._stream = stream
+
+    def read(self, *args: Any) -> bytes:
+        if not args:
+            warn(
+                "wsgi.input.read() without a size may wait for ever: the end of the body need not"
+                " be the end of the stream. Read as much as Content-Length says.",
+                WSGIWarning,
+                stacklevel=2,
+            )
+        elif len(args) > 1:
+            warn("wsgi.input.read() takes one size.", WSGIWarning, stacklevel=2)
+        return self._stream.read(*args)
+
+    def readline(self, *args: Any) -> bytes:
+        if not args:
+            warn(
+                "wsgi.input.readline() without a size keeps a line of any length in memory; use"
+                " read() with a size.",
+                WSGIWarning,
+                stacklevel=2,
+            )
+        elif len(args) == 1:
+            warn(
+                "PEP 3333 does not ask servers for the size of wsgi.input.readline(); use read().",
+                WSGIWarning,
+                stacklevel=2,
+            )
+        else:
+            raise TypeError("wsgi.input.readline() takes at most one size.")
+        return self._stream.readline(*args)
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            return iter(self._stream)
+        except TypeError:
+            warn("The server's wsgi.input cannot be iterated.", WSGIWarning, stacklevel=2)
+            return iter(())
+
+    def close(self) -> None:
+        warn("wsgi.input is the server's: leave it open.", WSGIWarning, stacklevel=2)
+        self._stream.close()
+
+
+class ErrorStream:
+    """The log of the server: takes text, and stays open."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def write(self, s: str) -> None:
+        check_type("What is written to wsgi.errors", s)
+        self._stream.write(s)
+
+    def flush(self) -> None:
+        self._stream.flush()
+
+    def writelines(self, seq: Iterable[str]) -> None:
+        for line in seq:
+            self.write(line)
+
+    def close(self) -> None:
+        warn("wsgi.errors is the server's: leave it open.", WSGIWarning, stacklevel=2)
+        self._stream.close()
+
+
+class GuardedWrite:
+    """`write` of start_response; counts what is sent."""
+
+    def __init__(self, write: Callable[[bytes], object], chunks: list[int]) -> None:
+        self._write = write
+        self._chunks = chunks
+
+    def __call__(self, s: bytes) -> None:
+        check_type("What write() takes", s, bytes)
+        self._write(s)
+        self._chunks.append(len(s))
+
+
+class GuardedIterator:
+    """The body of the response; looks at the whole when it is closed.
+
+    `headers_set` is (status, headers) once the response was started, and empty before.
+    """
+
+    def __init__(
+        self, iterator: Iterable[bytes], headers_set: Sequence[Any], chunks: list[int]
+    ) -> None:
+        # First: __del__ looks at it even when the next line raises.
+        self.closed = True
+        self._iterator = iterator
+        self._next = iter(iterator).__next__
+        self.closed = False
+        self.headers_set = headers_set
+        self.chunks = chunks
+
+    def __iter__(self) -> GuardedIterator:
+        return self
+
+    def __next__(self) -> bytes:
+        if self.closed:
+            warn("The body was closed; do not go on reading it.", WSGIWarning, stacklevel=2)
+        item = self._next()
+        if not self.headers_set:
+            warn(
+                "Call start_response before the first piece of the body.", WSGIWarning, stacklevel=2
+            )
+        check_type("A piece of the body", item, bytes)
+        self.chunks.append(len(item))
+        return item
+
+    def close(self) -> None:
+        self.closed = True
+        if hasattr(self._iterator, "close"):
+            self._iterator.close()
+        if self.headers_set:
+            status, headers = self.headers_set
+            for message, category in _of_the_whole(status, headers, sum(self.chunks)):
+                warn(message, category, stacklevel=2)
+
+    def __del__(self) -> None:
+        if not self.closed:
+            warn("Close the body of the response when it is read.", WSGIWarning, stacklevel=2)
+
+
+def _of_the_whole(
+    status: int, headers: Headers, sent: int
+) -> Iterator[tuple[str, type[WSGIWarning] | type[HTTPWarning]]]:
+    """What is wrong with a finished response."""
+    length = headers.get("Content-Length", type=int)
+    if status == 304:
+        for key, _ in headers:
+            if key.lower() not in ALLOWED_IN_304 and is_entity_header(key):
+                yield f"Leave {key} out of a 304: it has no content to describe.", HTTPWarning
+    elif 100 <= status < 200 or status == 204:
+        if length != 0:
+            yield f"The Content-Length of a {status} has to be 0.", HTTPWarning
+    elif length is not None and length != sent:
+        yield f"Content-Length says {length} octets, the body has {sent}.", WSGIWarning
+    if sent and (status in (204, 304) or 100 <= status < 200):
+        yield f"A {status} has no body; send none.", HTTPWarning
+
+
+class LintMiddleware:
+    """Calls the application and warns of what it, or the server, does wrong.
+
+    WSGIWarning where PEP 3333 is broken, HTTPWarning where HTTP is.
+    """
+
+    def __init__(self, app: Any) -> None:
+        self.app = app
+
+    def check_environ(self, environ: dict[str, Any]) -> None:
+        """Warn of what the server left out of the environ or put in wrongly."""
+        if type(environ) is not dict:
+            warn("The environ has to be a plain dict.", WSGIWarning, stacklevel=4)
+        for key in REQUIRED:
+            if key not in environ:
+                warn(f"The environ has to have {key!r}.", WSGIWarning, stacklevel=3)
+        if environ["wsgi.version"] != (1, 0):
+            warn("wsgi.version has to be (1, 0).", WSGIWarning, stacklevel=3)
+        for key in ("SCRIPT_NAME", "PATH_INFO"):
+            path = environ.get(key, "")
+            if path and path[0] != "/":
+                warn(f"{key} has to begin with a slash: {path!r}.", WSGIWarning, stacklevel=3)
+
+    def check_start_response(
+        self, status: str, headers: list[tuple[str, str]], exc_info: Any
+    ) -> tuple[int, Headers]:
+        """Warn of a malformed start of the response; gives its status and headers."""
+        check_type("The status", status)
+        code = (status.split(None, 1) or [""])[0]
+        if len(code) != 3 or not code.isdecimal():
+            warn("The code of a status has three digits.", WSGIWarning, stacklevel=3)
+        if len(status) < 4 or status[3] != " ":
+            message = f"A status is a code, a space and a reason, not {status!r}."
+            warn(message, WSGIWarning, stacklevel=3)
+        number = int(code)
+        if number < 100:
+            warn("Codes of a status begin at 100.", WSGIWarning, stacklevel=3)
+        self._check_list(headers)
+        if exc_info is not None and not isinstance(exc_info, tuple):
+            warn("exc_info has to be what sys.exc_info() gives.", WSGIWarning, stacklevel=3)
+        given = Headers(headers)
+        self.check_headers(given)
+        return number, given
+
+    def _check_list(self, headers: list[tuple[str, str]]) -> None:
+        if type(headers) is not list:
+            warn("The headers have to be a list.", WSGIWarning, stacklevel=4)
+        for item in headers:
+            if type(item) is not tuple or len(item) != 2:
+                warn("A header is a tuple of a name and a value.", WSGIWarning, stacklevel=4)
+            name, value = item
+            if type(name) is not str or type(value) is not str:
+                warn("The name and the value of a header are str.", WSGIWarning, stacklevel=4)
+            if name.lower() == "status":
+                message = "Give the status apart: a Status header means something else to CGI."
+                warn(message, WSGIWarning, stacklevel=4)
+
+    def check_headers(self, headers: Headers) -> None:
+        """Warn of an entity tag without quotes and a Location without a host."""
+        etag = headers.get("etag")
+        if etag is not None:
+            if etag.startswith(("W/", "w/")):
+                if etag.startswith("w/"):
+                    warn("The W/ of a weak entity tag is upper case.", HTTPWarning, stacklevel=4)
+                etag = etag[2:]
+            if not (etag[:1] == etag[-1:] == '"'):
+                warn("An entity tag stands in double quotes.", HTTPWarning, stacklevel=4)
+        location = headers.get("location")
+        if location is not None and not urlsplit(location).netloc:
+            warn("Location has to be a whole URL, with its host.", HTTPWarning, stacklevel=4)
+
+    def check_iterator(self, app_iter: object) -> None:
+        """Warn of a body that would be sent letter by letter."""
+        if isinstance(app_iter, str):
+            message = "A body is a list of bytes, not a str: each letter would be sent alone."
+            warn(message, WSGIWarning, stacklevel=3)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Iterable[bytes]:
+        if len(args) != 2:
+            warn("An application takes an environ and start_response.", WSGIWarning, stacklevel=2)
+        if kwargs:
+            warn("An application takes no keyword arguments.", WSGIWarning, stacklevel=2)
+        environ, start_response = args[0], args[1]
+        self.check_environ(environ)
+        environ["wsgi.input"] = InputStream(environ["wsgi.input"])
+        environ["wsgi.errors"] = ErrorStream(environ["wsgi.errors"])
+        # So that iterating a file shows to the guard as well.
+        environ["wsgi.file_wrapper"] = FileWrapper
+        headers_set: list[Any] = []
+        chunks: list[int] = []
+
+        def checking(*args: Any, **kwargs: Any) -> GuardedWrite:
+            if len(args) not in (2, 3):
+                message = f"start_response takes 2 or 3 arguments, not {len(args)}."
+                warn(message, WSGIWarning, stacklevel=2)
+            if kwargs:
+                warn("start_response takes no keyword arguments.", WSGIWarning, stacklevel=2)
+            status, headers = args[0], args[1]
+            exc_info = args[2] if len(args) > 2 else None
+            headers_set[:] = self.check_start_response(status, headers, exc_info)
+            return GuardedWrite(start_response(status, headers, exc_info), chunks)
+
+        app_iter = self.app(environ, checking)
+        self.check_iterator(app_iter)
+        return GuardedIterator(app_iter, headers_set, chunks)

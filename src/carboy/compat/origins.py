@@ -124,6 +124,7 @@ ORIGINS: dict[str, Origin] = {
     "werkzeug.local": _of("http.local"),
     "werkzeug.middleware": Origin((), package=True),
     "werkzeug.middleware.dispatcher": _of("middleware.dispatcher"),
+    "werkzeug.middleware.http_proxy": _of("middleware.http_proxy"),
     "werkzeug.middleware.lint": _of("middleware.lint"),
     "werkzeug.middleware.profiler": _of("middleware.profiler"),
     "werkzeug.middleware.proxy_fix": _of("middleware.proxy_fix"),

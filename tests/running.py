@@ -15,14 +15,18 @@ from pathlib import Path
 from typing import Any
 
 PATIENCE = 60.0  # seconds: far more than anything takes, so that only what hangs fails
-URL = re.compile(r"http://(\[[^\]]+\]|[^:/\s]+):(\d+)/")
+URL = re.compile(r"http://(\[[^\]]+\]|[^:/\s]+):(\d+)\b")
 
 
 _prctl = ctypes.CDLL(None).prctl if sys.platform.startswith("linux") else None
 
 
 def die_with_parent() -> None:
-    """Called in a new process: a test run that is killed must not leave servers behind."""
+    """Called in a new process: a test run that is killed must not leave servers behind.
+
+    Nor does Ctrl+C mean nothing there because the run itself was put in the background.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     if _prctl is not None:
         _prctl(1, int(signal.SIGKILL), 0, 0, 0)  # PR_SET_PDEATHSIG
 

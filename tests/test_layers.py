@@ -55,6 +55,12 @@ LATE_IMPORTS: dict[str, tuple[str, ...]] = {
         "carboy.app.loop",
         "carboy.app.templating",
     ),
+    # The developer's tools are WSGI middleware and a watcher of files; they load when asked for.
+    "carboy.server.development": (
+        "carboy.dev.debugger",
+        "carboy.dev.reload",
+        "carboy.middleware.shared_data",
+    ),
     # A blueprint has commands too, if somebody adds one: click.
     "carboy.app.blueprint": ("carboy.app.commands",),
     # `carboy run` serves a foreign WSGI application without loading the framework.

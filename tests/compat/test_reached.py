@@ -14,9 +14,6 @@ HERE = Path(__file__).parent
 NOT_YET = {
     "werkzeug._reloader",
     "werkzeug.debug",
-    "werkzeug.serving.BaseWSGIServer",
-    "werkzeug.serving.ThreadedWSGIServer",
-    "werkzeug.serving.WSGIRequestHandler",
     "werkzeug.wsgi._get_server",
 }
 LOOK = """

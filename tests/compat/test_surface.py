@@ -21,10 +21,10 @@ MODULES = """
 flask flask.app flask.blueprints flask.cli flask.config flask.ctx flask.globals flask.helpers
 flask.json flask.json.provider flask.json.tag flask.sessions flask.templating flask.testing
 flask.views flask.wrappers werkzeug.datastructures werkzeug.exceptions werkzeug.formparser
-werkzeug.http werkzeug.local werkzeug.middleware.dispatcher werkzeug.middleware.http_proxy werkzeug.middleware.lint
-werkzeug.middleware.profiler werkzeug.middleware.proxy_fix werkzeug.middleware.shared_data werkzeug.routing
-werkzeug.sansio.multipart werkzeug.security werkzeug.serving werkzeug.test werkzeug.urls werkzeug.utils
-werkzeug.wrappers werkzeug.wsgi
+werkzeug.http werkzeug.local werkzeug.middleware.dispatcher werkzeug.middleware.http_proxy
+werkzeug.middleware.lint werkzeug.middleware.profiler werkzeug.middleware.proxy_fix
+werkzeug.middleware.shared_data werkzeug.routing werkzeug.sansio.multipart werkzeug.security
+werkzeug.serving werkzeug.test werkzeug.urls werkzeug.utils werkzeug.wrappers werkzeug.wsgi
 """
 
 # what differs: why

@@ -16,7 +16,6 @@ import pytest
 import werkzeug.serving
 
 from carboy.server import make_server, run_simple
-from carboy.server.simple import LATER
 from running import PATIENCE, Running
 
 
@@ -126,13 +125,6 @@ def test_a_port_in_use_ends_the_process_like_werkzeug(capfd: pytest.CaptureFixtu
                 make("127.0.0.1", port, app)
             assert end.value.code == 1
             assert f"Port {port} is in use" in capfd.readouterr().err
-
-
-@pytest.mark.parametrize("name", sorted(LATER))
-def test_what_is_not_there_yet_is_refused_by_name(name: str) -> None:
-    value: Any = {"static_files": {"/x": "y"}, "ssl_context": "adhoc"}.get(name, True)
-    with pytest.raises(NotImplementedError, match=f"{name} is not available"):
-        run_simple("127.0.0.1", 0, app, **{name: value})
 
 
 def test_a_shutdown_before_serving_makes_serve_forever_return() -> None:

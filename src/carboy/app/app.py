@@ -628,7 +628,7 @@ class Carboy(Scaffold):
             )
         name, number = _address(self.config["SERVER_NAME"])
         options.setdefault("threaded", True)
-        from carboy.server import run_simple
+        from carboy.server.development import run_simple
 
         try:
             run_simple(host or name, number if port is None else int(port), self, **options)

@@ -29,14 +29,17 @@ from carboy.app.commands import (
 from carboy.app.globals import current_app
 from carboy.app.helpers import get_debug_flag, get_load_dotenv
 from carboy.cli import locate, routes
+from carboy.cli.parameters import CertParamType, SeparatedPathType, checked_key
 from carboy.cli.run import FROM_CLI
-from carboy.server import simple
+from carboy.server import development
 
 __all__ = [
     "AppGroup",
+    "CertParamType",
     "FlaskGroup",
     "NoAppException",
     "ScriptInfo",
+    "SeparatedPathType",
     "cli",
     "current_app",
     "find_app_by_string",
@@ -300,9 +303,30 @@ class FlaskGroup(AppGroup):
 @click.option("--debug/--no-debug", callback=_set_debug, expose_value=False, help="Debug mode.")
 @click.option("--host", "-h", default="127.0.0.1", help="The interface to bind to.")
 @click.option("--port", "-p", default=5000, type=int, help="The port to bind to.")
-@click.option("--reload/--no-reload", default=None, help="Start again when a file changes.")
-@click.option("--debugger/--no-debugger", default=None, help="Show errors in the browser.")
-@click.option("--with-threads/--without-threads", default=True, help="One request at a time?")
+@click.option(
+    "--cert", type=CertParamType(), is_eager=True,
+    help="TLS: a certificate file, 'adhoc', or the import name of an ssl.SSLContext.",
+)  # fmt: skip
+@click.option(
+    "--key", type=click.Path(exists=True, dir_okay=False, resolve_path=True),
+    callback=checked_key, expose_value=False, help="The key file of the certificate.",
+)  # fmt: skip
+@click.option(
+    "--reload/--no-reload", default=None, help="Start again when a file changes. With --debug: on."
+)
+@click.option(
+    "--debugger/--no-debugger", default=None,
+    help="Show errors as a page to work in. With --debug: on.",
+)  # fmt: skip
+@click.option("--with-threads/--without-threads", default=True, help="Many requests at a time.")
+@click.option(
+    "--extra-files", type=SeparatedPathType(),
+    help=f"More files to reload for, separated by {os.pathsep!r}.",
+)  # fmt: skip
+@click.option(
+    "--exclude-patterns", type=SeparatedPathType(),
+    help=f"fnmatch patterns of files not to reload for, separated by {os.pathsep!r}.",
+)  # fmt: skip
 @pass_script_info
 def run_command(
     info: ScriptInfo,
@@ -311,16 +335,47 @@ def run_command(
     reload: bool | None,
     debugger: bool | None,
     with_threads: bool,
+    cert: Any,
+    extra_files: list[str] | None,
+    exclude_patterns: list[str] | None,
 ) -> None:
-    """Serve the application, as `app.run()` does."""
-    app = info.load_app()
-    show_server_banner(get_debug_flag(), info.app_import_path)
-    tools = {"use_reloader": bool(reload), "use_debugger": bool(debugger)}
-    serve: Any = simple.run_simple
+    """Serve the application, as `app.run()` does.
+
+    With --debug it starts again when a file changes, and shows errors as a page to work in.
+    """
+    app = _loaded_or_failing(info)
+    debug = get_debug_flag()
+    show_server_banner(debug, info.app_import_path)
+    development.run_simple(
+        host,
+        port,
+        app,
+        use_reloader=debug if reload is None else reload,
+        use_debugger=debug if debugger is None else debugger,
+        threaded=with_threads,
+        ssl_context=cert,
+        extra_files=extra_files,
+        exclude_patterns=exclude_patterns,
+    )
+
+
+def _loaded_or_failing(info: ScriptInfo) -> Any:
+    """The application; after a reload one that raises what its import raised, for the debugger.
+
+    At the first start the user is at the terminal, and the error belongs there.
+    """
     try:
-        serve(host, port, app, threaded=with_threads, **tools)
-    except NotImplementedError as problem:
-        raise click.ClickException(str(problem)) from None
+        return info.load_app()
+    except Exception as error:
+        if not development.is_running_from_reloader():
+            raise
+        traceback.print_exc()
+        failure = error
+
+    def failing(environ: Any, start_response: Any) -> Any:
+        raise failure from None
+
+    return failing
 
 
 @click.command("shell", short_help="Run a shell in the app context.")

@@ -1,113 +1,52 @@
-"""Serving under Werkzeug's names: `run_simple`, `make_server` and the object it returns."""
+"""A server as an object, under Werkzeug's names: `make_server` and what it returns."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterable
+import traceback
+from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
 from typing import Any, NoReturn
 
 from carboy.gateway import for_application
+from carboy.gateway.interface import Gateway
+from carboy.net.certificates import context_of
+from carboy.net.tls import TlsStream
 from carboy.server import bind as binding
 from carboy.server.access_log import Record
+from carboy.server.addresses import UNIX, get_interface_ip
 from carboy.server.bind import Address, BindError, from_host
 from carboy.server.engine import Engine
-from carboy.server.serve import Silent, start, supervisor_for
+from carboy.server.failures import Failures
+from carboy.server.handler import HandlerGateway, WSGIRequestHandler
+from carboy.server.serve import Silent, supervisor_for
 from carboy.server.settings import Settings
-from carboy.server.signals import Handlers, in_main_thread
+from carboy.server.signals import STOP, Handlers, in_main_thread
+from carboy.server.simple_log import _log
 from carboy.server.supervisor import CannotFork
 from carboy.server.worker import Logs, Plan, Worker
 
+__all__ = [
+    "LISTEN_QUEUE",
+    "BaseWSGIServer",
+    "ForkingWSGIServer",
+    "ThreadedWSGIServer",
+    "can_fork",
+    "make_server",
+]
+
 # Of a server in a thread of a test or a script; whoever shuts it down waits this long at most.
 GRACE = 5.0
+LISTEN_QUEUE = 128
+EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
-
-def settings_for(threaded: bool, processes: int) -> Settings:
-    """What `threaded` and `processes` mean here; ValueError for both (as Werkzeug has it).
-
-    Neither: one request at a time. Threaded: the crew. Processes: that many, each serial.
-    """
-    if threaded and processes > 1:
-        raise ValueError(
-            "threaded=True and processes > 1 exclude each other here: choose one, or use"
-            " carboy.server.serve(app, workers=…, threads=…), which has both."
-        )
-    return Settings() if threaded else Settings(threads=1)
-
-
-# parameter: (values that mean "not wanted", what to do instead)
-LATER: dict[str, tuple[tuple[Any, ...], str]] = {
-    "use_reloader": ((False, None), "start it again by hand, or send SIGHUP to `carboy run`"),
-    "use_debugger": ((False, None), "errors are logged with their traceback"),
-    "ssl_context": ((None,), "put a proxy that speaks TLS in front"),
-    "static_files": ((None, {}), "use the application's static folder"),
-    "request_handler": ((None,), "Carboy has no handler classes; options of serve() set limits"),
-    "passthrough_errors": ((False, None), "errors of the application are logged and answered 500"),
-}
-
-
-def is_running_from_reloader() -> bool:
-    """Whether a reloader has started this process."""
-    return os.environ.get("WERKZEUG_RUN_MAIN") == "true"
-
-
-def refuse_what_is_not_there(**given: Any) -> None:
-    """NotImplementedError for a wanted parameter that Carboy cannot honour yet."""
-    for name, value in given.items():
-        unwanted, instead = LATER[name]
-        if value not in unwanted:
-            raise NotImplementedError(f"{name} is not available in Carboy yet: {instead}.")
-
-
-def run_simple(
-    hostname: str,
-    port: int,
-    application: Any,
-    use_reloader: bool = False,
-    use_debugger: bool = False,
-    use_evalex: bool = True,
-    extra_files: Iterable[str] | None = None,
-    exclude_patterns: Iterable[str] | None = None,
-    reloader_interval: int = 1,
-    reloader_type: str = "auto",
-    threaded: bool = False,
-    processes: int = 1,
-    request_handler: type | None = None,
-    static_files: dict[str, str | tuple[str, str]] | None = None,
-    passthrough_errors: bool = False,
-    ssl_context: Any = None,
-) -> None:
-    """Serve until Ctrl+C or SIGTERM. `hostname` may be unix://PATH; port 0 takes a free one.
-
-    An address that cannot be had is explained on standard error, and the process exits with 1.
-    NotImplementedError for the tools of the developer that do not exist yet.
-    """
-    if not isinstance(port, int):
-        raise TypeError(f"port has to be a number, not {port!r}.")
-    settings = settings_for(threaded, processes)
-    refuse_what_is_not_there(
-        use_reloader=use_reloader,
-        use_debugger=use_debugger,
-        request_handler=request_handler,
-        static_files=static_files,
-        passthrough_errors=passthrough_errors,
-        ssl_context=ssl_context,
-    )
-    plan = Plan(
-        addresses=(from_host(hostname, port),),
-        workers=max(1, processes),
-        settings=settings,
-        access_log_file="stderr",
-    )
-    with _explained():
-        code = start(plan, lambda: application)
-    if code:
-        sys.exit(code)
+can_fork = hasattr(os, "fork")
 
 
 def make_server(
@@ -116,48 +55,64 @@ def make_server(
     app: Any,
     threaded: bool = False,
     processes: int = 1,
-    request_handler: type | None = None,
+    request_handler: type[WSGIRequestHandler] | None = None,
     passthrough_errors: bool = False,
     ssl_context: Any = None,
     fd: int | None = None,
-) -> Server:
-    """A bound server that serves when told to, also in a thread. Parameters as of run_simple;
-    `fd` is a listening socket to take over, which stays the caller's own to close."""
-    settings = settings_for(threaded, processes)
-    refuse_what_is_not_there(
-        request_handler=request_handler,
-        passthrough_errors=passthrough_errors,
-        ssl_context=ssl_context,
-    )
-    return Server(host, int(port), app, settings, max(1, processes), fd)
+) -> BaseWSGIServer:
+    """A bound server that serves when told to, also in a thread.
+
+    Neither `threaded` nor `processes`: one request at a time. Threaded: the crew. Processes:
+    that many, each serial; ValueError for both. `ssl_context` is an ssl.SSLContext, (certificate
+    file, key file) or "adhoc"; `fd` a listening socket to take over, which stays the caller's.
+    """
+    if threaded and processes > 1:
+        raise ValueError(
+            "threaded=True and processes > 1 exclude each other here: choose one, or use"
+            " carboy.server.serve(app, workers=…, threads=…), which has both."
+        )
+    more = (request_handler, passthrough_errors, ssl_context)
+    if threaded:
+        return ThreadedWSGIServer(host, port, app, *more, fd=fd)
+    if processes > 1:
+        return ForkingWSGIServer(host, port, app, processes, *more, fd=fd)
+    return BaseWSGIServer(host, port, app, *more, fd=fd)
 
 
-class Server:
-    """A listening socket and an application, with the names that Werkzeug's server has.
+class BaseWSGIServer:
+    """A listening socket and an application; one request at a time.
 
     `serve_forever` blocks; `shutdown`, from another thread, ends it and waits until it has.
     """
 
-    ssl_context: Any = None
-    passthrough_errors = False
+    multithread = False
+    multiprocess = False
+    request_queue_size = LISTEN_QUEUE
+    allow_reuse_address = True
+    processes = 1
 
     def __init__(
         self,
         host: str,
         port: int,
         app: Any,
-        settings: Settings,
-        processes: int = 1,
+        handler: type[WSGIRequestHandler] | None = None,
+        passthrough_errors: bool = False,
+        ssl_context: Any = None,
         fd: int | None = None,
     ) -> None:
         # set by the caller, for life
         self.app = app
         self.host = host
-        self.settings = settings
-        self.processes = processes
+        self.passthrough_errors = passthrough_errors
+        self.ssl_context = context_of(ssl_context)
+        self.RequestHandlerClass = handler
+        self.settings = Settings() if self.multithread else Settings(threads=1)
         self.access_log = True
         self.timeout: float | None = None  # of handle_request, in seconds
+        self._server_version = "Carboy"
         # of the socket
+        port = int(port)
         self._address = from_host(host, port)
         self.socket = self._open(fd)
         self.address_family = self.socket.family
@@ -166,12 +121,11 @@ class Server:
         self.port: int = self.server_address[1] if inet else port
         self.server_port = self.port
         self.server_name = host
-        self.multithread = settings.threads > 1
-        self.multiprocess = processes > 1
         # of one serve_forever
         self._lock = threading.Lock()
         self._stop: Callable[[bool], object] | None = None
         self._stop_asked = False
+        self._escaped: BaseException | None = None
         self._done = threading.Event()
         self._done.set()
 
@@ -191,9 +145,10 @@ class Server:
         return self.socket.fileno()
 
     def serve_forever(self, poll_interval: float = 0.5) -> None:
-        """Serve until `shutdown`, or Ctrl+C in the main thread; closes the socket.
+        """Serve until `shutdown`, or Ctrl+C or SIGTERM in the main thread; closes the socket.
 
-        `poll_interval` is taken for compatibility: nothing here polls.
+        `poll_interval` is taken for compatibility: nothing here polls. With `passthrough_errors`
+        an exception of the application, served one request at a time, ends it and is raised.
         """
         try:
             if self.processes > 1:
@@ -204,6 +159,7 @@ class Server:
             pass
         finally:
             self.server_close()
+        self._raise_escaped()
 
     def handle_request(self) -> None:
         """Serve until one request was answered, or `timeout` seconds have passed."""
@@ -216,6 +172,7 @@ class Server:
         finally:
             if timer is not None:
                 timer.cancel()
+        self._raise_escaped()
 
     def shutdown(self) -> None:
         """End serve_forever: running requests finish, then it returns, and so does this."""
@@ -230,7 +187,7 @@ class Server:
             binding.remove_files([self.socket], [self._address])
         self.socket.close()
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> BaseWSGIServer:
         return self
 
     def __exit__(
@@ -240,6 +197,38 @@ class Server:
         trace: TracebackType | None,
     ) -> None:
         self.server_close()
+
+    # --- what it says
+
+    def log(self, type: str, message: str, *args: Any) -> None:
+        """A line of the logger `werkzeug`; `type` is the name of its level."""
+        _log(type, message, *args)
+
+    def log_startup(self) -> None:
+        """Tell where it listens; every address that is one for a browser to open."""
+        if self.host.startswith(UNIX):
+            _log("info", " * Running on %s", self.host)
+            return
+        lines = []
+        host = self.host
+        if host in EVERY_ADDRESS:
+            lines.append(f" * Running on all addresses ({host})")
+            lines.append(f" * Running on {self._url(EVERY_ADDRESS[host])}")
+            host = get_interface_ip(self.address_family)
+        lines.append(f" * Running on {self._url(host)}")
+        _log("info", "%s", "\n".join(lines))
+
+    def _url(self, host: str) -> str:
+        scheme = "http" if self.ssl_context is None else "https"
+        return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Log the exception that is being handled, or let it out with `passthrough_errors`."""
+        if self.passthrough_errors:
+            raise  # noqa: PLE0704 - called where one is handled
+        _log("error", "Error on request:\n%s", traceback.format_exc())
+
+    # --- serving
 
     def _end(self) -> None:
         with self._lock:
@@ -252,31 +241,58 @@ class Server:
             addresses=(self._address,),
             workers=self.processes,
             settings=self.settings,
-            access_log=self.access_log,
-            access_log_file="stderr",
+            access_log=self.access_log and self.RequestHandlerClass is None,
+            access_log_format="werkzeug",
+            wrap=self._wrap(),
+            gateway=self._gateway,
         )
 
+    def _wrap(self) -> Callable[[socket.socket], TlsStream] | None:
+        context = self.ssl_context
+        return None if context is None else functools.partial(TlsStream, context=context)
+
+    def _gateway(self, app: Any) -> Gateway:
+        inner: Gateway
+        if self.RequestHandlerClass is not None:
+            inner = HandlerGateway(self.RequestHandlerClass, self)
+        else:
+            inner = for_application(app)
+        alone = not self.multithread and self.processes == 1
+        return Failures(inner, self._escape if self.passthrough_errors and alone else None)
+
+    def _escape(self, error: BaseException) -> None:
+        self._escaped = error
+        self._end()
+
+    def _raise_escaped(self) -> None:
+        error, self._escaped = self._escaped, None
+        if error is not None:
+            raise error
+
     def _serve(self, after_answer: Callable[[], object] | None = None) -> None:
-        logs = Logs(self._plan())
+        plan = self._plan()
+        logs = Logs(plan)
         try:
             access = _and_then(logs.access, after_answer)
-            engine = Engine(for_application(self.app), [self.socket], self.settings, access)
+            gateway = self._gateway(self.app)
+            engine = Engine(gateway, [self.socket], self.settings, access, wrap=plan.wrap)
             with self._running(engine.stop), Handlers(self._handlers(engine)):
                 engine.run()
         finally:
             logs.close()
 
     def _handlers(self, engine: Engine) -> dict[signal.Signals, Any]:
-        """Ctrl+C is graceful once, where it would otherwise raise KeyboardInterrupt."""
-        default = signal.default_int_handler
-        if not in_main_thread() or signal.getsignal(signal.SIGINT) is not default:
+        """Signals that would end the process at once are graceful, the first time."""
+        if not in_main_thread():
             return {}
+        before = {number: signal.getsignal(number) for number in STOP}
+        usual = (signal.default_int_handler, signal.SIG_DFL)
 
-        def interrupted(number: int, frame: FrameType | None) -> None:
-            signal.signal(signal.SIGINT, default)
+        def stop(number: int, frame: FrameType | None) -> None:
+            signal.signal(number, before[signal.Signals(number)])
             engine.stop()
 
-        return {signal.SIGINT: interrupted}
+        return {number: stop for number in STOP if before[number] in usual}
 
     def _serve_in_processes(self) -> None:
         supervisor = supervisor_for(Worker(self._plan(), [self.socket], lambda: self.app, Silent()))
@@ -298,6 +314,35 @@ class Server:
             self._done.set()
 
 
+class ThreadedWSGIServer(BaseWSGIServer):
+    """A server whose crew answers many requests at a time."""
+
+    multithread = True
+    daemon_threads = True
+
+
+class ForkingWSGIServer(BaseWSGIServer):
+    """A server of several processes, each of which answers one request at a time."""
+
+    multiprocess = True
+
+    def __init__(
+        self,
+        host: str,
+        port: int,
+        app: Any,
+        processes: int = 40,
+        handler: type[WSGIRequestHandler] | None = None,
+        passthrough_errors: bool = False,
+        ssl_context: Any = None,
+        fd: int | None = None,
+    ) -> None:
+        if not can_fork:
+            raise ValueError("This system cannot fork: use threaded=True instead of processes.")
+        super().__init__(host, port, app, handler, passthrough_errors, ssl_context, fd)
+        self.processes = self.max_children = processes
+
+
 def _and_then(
     first: Callable[[Record], None] | None, then: Callable[[], object] | None
 ) -> Callable[[Record], None] | None:
@@ -313,7 +358,7 @@ def _and_then(
 
 
 @contextlib.contextmanager
-def _explained() -> Any:
+def _explained() -> Iterator[None]:
     """An address that cannot be had ends the process with a line, as Werkzeug does."""
     try:
         yield

@@ -17,6 +17,7 @@ from types import FrameType
 from typing import Any, NoReturn, Protocol
 
 from carboy.gateway import for_application
+from carboy.gateway.interface import Gateway
 from carboy.server import systemd
 from carboy.server.access_log import AccessLog
 from carboy.server.bind import Address, keep, remove_files
@@ -26,6 +27,7 @@ from carboy.server.fleet import MERCY
 from carboy.server.log import ERROR_LOGGER, ErrorLog, QueuedErrors, Writer
 from carboy.server.settings import Settings
 from carboy.server.signals import Handlers, Interrupts, Terminal, hold_hangup, named
+from carboy.server.simple_log import LOGGER, LoggerAccess
 from carboy.server.supervisor import Post
 
 log = logging.getLogger(ERROR_LOGGER)
@@ -50,6 +52,7 @@ class Plan:
     socket_mode: int | None = None
     umask: int | None = None
     wrap: Wrap | None = None  # makes TLS streams of accepted sockets
+    gateway: Callable[[Any], Gateway] = for_application
 
 
 class Watcher(Protocol):
@@ -68,8 +71,10 @@ class Logs:
     def __init__(self, plan: Plan) -> None:
         self.writer = Writer()
         self.errors = ErrorLog(QueuedErrors(self.writer))
-        self.access: AccessLog | None = None
-        if plan.access_log:
+        self.access: AccessLog | LoggerAccess | None = None
+        if plan.access_log and plan.access_log_format == LOGGER:
+            self.access = LoggerAccess(self.writer)
+        elif plan.access_log:
             self.access = AccessLog(self.writer, plan.access_log_format, plan.access_log_file)
 
     def close(self, timeout: float = 2.0) -> None:
@@ -136,7 +141,7 @@ class Worker:
                 f" {problem.strerror}. Choose another --access-log-file."
             ) from None
         self._engine = Engine(
-            for_application(application),
+            self.plan.gateway(application),
             self.sockets,
             self.plan.settings,
             self._logs.access,

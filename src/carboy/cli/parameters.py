@@ -1,0 +1,58 @@
+"""Types of options of `flask run` that click does not have."""
+
+from __future__ import annotations
+
+import ssl
+from typing import Any
+
+import click
+
+from carboy.http.imports import import_string
+
+__all__ = ["CertParamType", "SeparatedPathType"]
+
+
+class CertParamType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
+    """A certificate: an existing file, the word "adhoc", or the import name of a context."""
+
+    name = "path"
+
+    def __init__(self) -> None:
+        self.path_type = click.Path(exists=True, dir_okay=False, resolve_path=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The absolute path, "adhoc" or the ssl.SSLContext; click.BadParameter for the rest."""
+        try:
+            return self.path_type(value, param, ctx)
+        except click.BadParameter:
+            if click.STRING(value, param, ctx).lower() == "adhoc":
+                return "adhoc"
+            found: Any = import_string(value, silent=True)
+            if isinstance(found, ssl.SSLContext):
+                return found
+            raise
+
+
+def checked_key(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    """Callback of --key, which belongs to a --cert that is a file; makes a pair of the two."""
+    cert = ctx.params.get("cert")
+    if value is not None:
+        if cert is None:
+            raise click.BadParameter("It belongs to a certificate: give --cert too.", ctx, param)
+        if cert == "adhoc":
+            raise click.BadParameter("--cert adhoc makes a key of its own.", ctx, param)
+        if isinstance(cert, ssl.SSLContext):
+            raise click.BadParameter("The context given as --cert has its key.", ctx, param)
+        ctx.params["cert"] = cert, value
+    elif cert is not None and cert != "adhoc" and not isinstance(cert, ssl.SSLContext):
+        raise click.BadParameter("A certificate needs its key: give --key FILE.", ctx, param)
+    return value
+
+
+class SeparatedPathType(click.Path):
+    """Several paths in one value, separated as in PATH."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The list of paths."""
+        items = self.split_envvar_value(value)
+        return [super(SeparatedPathType, self).convert(item, param, ctx) for item in items]

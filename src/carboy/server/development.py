@@ -1,0 +1,107 @@
+"""`run_simple`: serve an application for its developer, with whatever tools are asked for."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+from carboy.server.handler import WSGIRequestHandler
+from carboy.server.simple import BaseWSGIServer, make_server
+from carboy.server.simple_log import _ansi_style, _log
+
+__all__ = ["is_running_from_reloader", "run_simple"]
+
+# How a reloader's process and the one it starts talk to each other.
+STARTED_BY_RELOADER = "WERKZEUG_RUN_MAIN"
+LISTENING = "WERKZEUG_SERVER_FD"
+
+
+def is_running_from_reloader() -> bool:
+    """Whether a reloader has started this process."""
+    return os.environ.get(STARTED_BY_RELOADER) == "true"
+
+
+def run_simple(
+    hostname: str,
+    port: int,
+    application: Any,
+    use_reloader: bool = False,
+    use_debugger: bool = False,
+    use_evalex: bool = True,
+    extra_files: Iterable[str] | None = None,
+    exclude_patterns: Iterable[str] | None = None,
+    reloader_interval: int = 1,
+    reloader_type: str = "auto",
+    threaded: bool = False,
+    processes: int = 1,
+    request_handler: type[WSGIRequestHandler] | None = None,
+    static_files: dict[str, str | tuple[str, str]] | None = None,
+    passthrough_errors: bool = False,
+    ssl_context: Any = None,
+) -> None:
+    """Serve until Ctrl+C or SIGTERM. `hostname` may be unix://PATH; port 0 takes a free one.
+
+    `use_reloader` starts the program again when a file it uses changes, `use_debugger` shows
+    errors as a page to work in, `static_files` maps prefixes of URLs to files, directories or
+    (package, path); the rest is make_server's. An address that cannot be had is explained on
+    standard error, and the process exits with 1.
+    """
+    if not isinstance(port, int):
+        raise TypeError(f"port has to be a number, not {port!r}.")
+    application = _with_tools(application, hostname, static_files, use_debugger, use_evalex)
+    again = is_running_from_reloader()
+    server = make_server(
+        hostname,
+        port,
+        application,
+        threaded,
+        processes,
+        request_handler,
+        passthrough_errors,
+        ssl_context,
+        fd=int(os.environ[LISTENING]) if again else None,
+    )
+    if not again:
+        server.log_startup()
+        _log("info", _ansi_style("Press CTRL+C to quit", "yellow"))
+    if use_reloader:
+        _serve_reloaded(server, extra_files, exclude_patterns, reloader_interval, reloader_type)
+    else:
+        server.serve_forever()
+
+
+def _with_tools(
+    app: Any, hostname: str, static_files: Any, use_debugger: bool, use_evalex: bool
+) -> Any:
+    # The tools load when they are asked for, and know nothing of servers.
+    if static_files:
+        from carboy.middleware.shared_data import SharedDataMiddleware
+
+        app = SharedDataMiddleware(app, static_files)
+    if use_debugger:
+        from carboy.dev.debugger import DebuggedApplication
+
+        app = DebuggedApplication(app, evalex=use_evalex)
+        app.trusted_hosts.append(hostname)
+    return app
+
+
+def _serve_reloaded(
+    server: BaseWSGIServer,
+    extra_files: Iterable[str] | None,
+    exclude_patterns: Iterable[str] | None,
+    interval: int,
+    reloader_type: str,
+) -> None:
+    from carboy.dev.reload import run_with_reloader
+
+    # The process that watches keeps the socket open: clients wait while the other starts again.
+    server.socket.set_inheritable(True)
+    os.environ[LISTENING] = str(server.fileno())
+    try:
+        run_with_reloader(
+            server.serve_forever, extra_files, exclude_patterns, interval, reloader_type
+        )
+    finally:
+        server.server_close()

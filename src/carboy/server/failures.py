@@ -1,0 +1,51 @@
+"""What a server started from Python does when its application raises: log and answer 500.
+
+Or, for debuggers that wait for the exception itself, let it out of `serve_forever`.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Hashable
+
+from carboy.gateway.interface import Answer, Exchange, Gateway
+from carboy.server.simple_log import _log
+
+STATUS = "500 INTERNAL SERVER ERROR"
+PAGE = b"""<!doctype html>
+<html lang=en>
+<title>500 Internal Server Error</title>
+<h1>Internal Server Error</h1>
+<p>The application failed while it answered this request. The log of the server says how.</p>
+"""
+
+
+class Failures:
+    """A gateway around another whose exceptions become a page and a record of `werkzeug`.
+
+    With `escape` they are handed to that instead, and the request gets the engine's own 500.
+    """
+
+    def __init__(
+        self, inner: Gateway, escape: Callable[[BaseException], object] | None = None
+    ) -> None:
+        self.inner = inner
+        self.escape = escape
+        self.body_limit = inner.body_limit
+        self.wants_stream = inner.wants_stream
+
+    def prepare(self, exchange: Exchange) -> Hashable:
+        """As the inner gateway."""
+        return self.inner.prepare(exchange)
+
+    def handle(self, exchange: Exchange) -> Answer:
+        """The inner gateway's answer, or the page."""
+        try:
+            return self.inner.handle(exchange)
+        except Exception as error:
+            if self.escape is not None:
+                self.escape(error)
+                raise
+            _log("error", "Error on request:\n%s", "".join(traceback.format_exception(error)))
+            headers = [("Content-Type", "text/html; charset=utf-8")]
+            return STATUS, headers, PAGE, None

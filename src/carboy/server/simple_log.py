@@ -1,0 +1,118 @@
+"""The log of servers started from Python, as Werkzeug's: logger `werkzeug`, its lines.
+
+Applications silence and redirect that logger by name, and tools read its lines.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import sys
+import time
+from typing import Any
+from urllib.parse import unquote
+
+from carboy.server.access_log import MONTHS, Record
+from carboy.server.log import Writer
+
+__all__ = ["_ansi_style", "_log", "_log_add_style"]
+
+LOGGER = "werkzeug"
+_log_add_style = sys.platform != "win32"
+
+STYLES = {
+    "bold": 1, "red": 31, "green": 32, "yellow": 33, "magenta": 35, "cyan": 36,
+}  # fmt: skip
+# C0 controls and DEL written \xNN: no client may start a line of its own.
+CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
+CONTROLS[ord("\\")] = "\\\\"
+
+
+def _log(type: str, message: str, *args: Any, **kwargs: Any) -> None:
+    """Log under the name `werkzeug`; to standard error if nobody has set up logging."""
+    logger = logging.getLogger(LOGGER)
+    if logger.level == logging.NOTSET:
+        logger.setLevel(logging.INFO)
+    if not logger.hasHandlers():
+        logger.addHandler(logging.StreamHandler())
+    getattr(logger, type)(message.rstrip(), *args, **kwargs)
+
+
+def _ansi_style(value: str, *styles: str) -> str:
+    """`value` in a terminal's styles, unless `_log_add_style` has been switched off."""
+    if not _log_add_style:
+        return value
+    for style in styles:
+        value = f"\x1b[{STYLES[style]}m{value}"
+    return f"{value}\x1b[0m"
+
+
+def styled(line: str, status: str) -> str:
+    """A request line in the colour of its status: "404" or what stands in its place."""
+    if status == "304":
+        return _ansi_style(line, "cyan")
+    if status == "404":
+        return _ansi_style(line, "yellow")
+    match status[:1]:
+        case "1":
+            return _ansi_style(line, "bold")
+        case "2":
+            return line
+        case "3":
+            return _ansi_style(line, "green")
+        case "4":
+            return _ansi_style(line, "bold", "red")
+        case _:
+            return _ansi_style(line, "bold", "magenta")
+
+
+# Octets above ASCII: text a person wants to read. Everything below stays as it was sent.
+_TEXT = re.compile("(?:%[89a-fA-F][0-9a-fA-F])+")
+
+
+def readable(target: str) -> str:
+    """A request target with its escaped UTF-8 decoded, the other escapes as they were sent."""
+    return _TEXT.sub(_decoded, target) if "%" in target else target
+
+
+def _decoded(match: re.Match[str]) -> str:
+    try:
+        return unquote(match[0], errors="strict")
+    except UnicodeDecodeError:
+        return match[0]
+
+
+def moment(seconds: float) -> str:
+    """ "24/Nov/2026 10:44:43" in local time."""
+    local = time.localtime(seconds)
+    return time.strftime(f"%d/{MONTHS[local.tm_mon - 1]}/%Y %H:%M:%S", local)
+
+
+def line_of(record: Record) -> str:
+    """The access line of a request that was answered or refused."""
+    when, peer, head, fallback, status, _, _ = record
+    if head is None:
+        line = fallback
+    else:
+        line = f"{head.method} {readable(head.target)} HTTP/1.{head.minor}"
+    line = styled(line.translate(CONTROLS), str(status))
+    return f'{peer or "<local>"} - - [{moment(when)}] "{line}" {status} -'
+
+
+class LoggerAccess:
+    """An access log on the logger `werkzeug`; called in the writer thread, as all logs."""
+
+    def __init__(self, writer: Writer) -> None:
+        self.writer = writer
+        self.output = writer.errors
+
+    def __call__(self, record: Record) -> None:
+        self.writer.put(self, record)
+
+    def render(self, record: Record) -> str:
+        """Nothing to write: the logger's handlers do."""
+        _log("info", "%s", line_of(record))
+        return ""
+
+    def close(self) -> None:
+        """Nothing was opened."""

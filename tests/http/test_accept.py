@@ -151,3 +151,12 @@ def test_the_number_of_items_is_bounded_where_werkzeugs_is_not() -> None:
 def test_a_charset_that_no_codec_search_survives_is_compared_as_text() -> None:
     accept = ours.parse_accept_header("utf-8", ours.CharsetAccept)
     assert accept.quality("a\0b") == 0
+
+
+@pytest.mark.parametrize("text", [None, "", ",", "text/html;q=0.5"])
+def test_it_says_whether_the_header_was_given(text: str | None) -> None:
+    def provided(library: Any, structures: Any) -> tuple[bool, ...]:
+        accept = library.parse_accept_header(text, structures.MIMEAccept)
+        return accept.provided, structures.Accept(accept).provided, structures.Accept().provided
+
+    assert provided(ours, ours) == provided(theirs, their_structures)

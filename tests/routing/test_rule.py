@@ -1,7 +1,11 @@
 from __future__ import annotations
 
-import pytest
+from typing import Any
 
+import pytest
+import werkzeug.routing
+
+import carboy.routing
 from carboy.routing import Map, Rule
 
 
@@ -138,3 +142,18 @@ def test_an_unbound_rule_shows_its_text() -> None:
 def test_a_rule_has_to_be_in_a_map_before_it_is_compiled() -> None:
     with pytest.raises(RuntimeError, match="map"):
         Rule("/x").compile()
+
+
+def test_the_trace_lists_texts_slashes_and_variables() -> None:
+    def traces(library: Any) -> list[Any]:
+        rules = [
+            library.Rule("/", endpoint="a"),
+            library.Rule("/a/<int:b>/c<d>e/", endpoint="b", defaults={"f": 1}),
+            library.Rule("/<path:p>", subdomain="<s>.x", endpoint="c"),
+            library.Rule("/a//<x>", endpoint="d", build_only=True),
+            library.Rule("/a//<x>", endpoint="e", merge_slashes=False, subdomain="api"),
+        ]
+        library.Map(rules)
+        return [rule._trace for rule in (*rules, library.Rule("/unbound"))]
+
+    assert traces(carboy.routing) == traces(werkzeug.routing)

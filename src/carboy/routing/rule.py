@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,8 @@ from carboy.routing.syntax import Token, Variable, parse_rule
 
 if TYPE_CHECKING:
     from carboy.routing.map import Map
+
+_slashes = re.compile("(/)")
 
 WEBSOCKET_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
@@ -27,6 +30,14 @@ def plain_conversion(converter: BaseConverter) -> Callable[[str], Any] | None:
         if not limited:
             return int  # a ValueError (too many digits) sends the caller back to to_python
     return converter.to_python
+
+
+def _traced(tokens: Iterable[Token]) -> Iterator[tuple[bool, str]]:
+    for token in tokens:
+        if isinstance(token, Variable):
+            yield True, token.name
+        else:
+            yield from ((False, text) for text in _slashes.split(token) if text)
 
 
 class Rule(RuleFactory):
@@ -142,6 +153,12 @@ class Rule(RuleFactory):
         for token in (*self._tokens[0], *self._tokens[1]):
             if isinstance(token, Variable):
                 self._add_converter(token)
+
+    @property
+    def _trace(self) -> list[tuple[bool, str]]:
+        """The parts in order, each with whether it is a variable, as API generators read them."""
+        domain, path = self._tokens
+        return list(_traced((*domain, "|", *path))) if path else []
 
     def _add_converter(self, variable: Variable) -> None:
         name, converter, args, kwargs = variable

@@ -7,6 +7,7 @@ import logging
 import sys
 import weakref
 
+import flask
 import pytest
 
 import carboy
@@ -134,30 +135,39 @@ def test_a_shell_sees_the_application_and_what_processors_add(fl) -> None:
         assert sorted(names) == ["app", "g", "x"]
 
 
-def test_run_says_in_debug_mode_which_tools_are_not_there(monkeypatch, capsys) -> None:
-    import carboy.server
+@pytest.fixture
+def runs(monkeypatch):
+    """Calls of run_simple, which does nothing meanwhile."""
+    import werkzeug.serving
 
-    monkeypatch.setattr(carboy.server, "run_simple", lambda *args, **kwargs: None)
-    monkeypatch.delenv("FLASK_RUN_FROM_CLI", raising=False)
-    carboy.Flask("scenario").run(load_dotenv=False)
-    assert capsys.readouterr().err == ""
-    carboy.Flask("scenario").run(debug=True, load_dotenv=False)
-    note = capsys.readouterr().err
-    assert "no reloader and no debugger" in note
-    assert note.count("\n") == 1
+    import carboy.server.development
 
-
-def test_run_serves_with_the_address_of_the_server_name(fl, monkeypatch) -> None:
     calls = []
-    import carboy.server
+    for module in (carboy.server.development, werkzeug.serving):
+        monkeypatch.setattr(
+            module, "run_simple", lambda *args, **kwargs: calls.append((args, kwargs))
+        )
+    for name in ("FLASK_RUN_FROM_CLI", "CARBOY_RUN_FROM_CLI"):
+        monkeypatch.delenv(name, raising=False)
+    return calls
 
-    monkeypatch.setattr(
-        carboy.server,
-        "run_simple",
-        lambda *args, **kwargs: calls.append((args, kwargs)),
-        raising=False,
-    )
-    monkeypatch.delenv("FLASK_RUN_FROM_CLI", raising=False)
+
+@pytest.mark.parametrize("debug", [True, False, None])
+def test_run_tells_what_is_served_and_has_the_tools_in_debug_mode(runs, capsys, debug) -> None:
+    flask.Flask("scenario").run(debug=debug, load_dotenv=False, port=7)
+    theirs = capsys.readouterr()
+    carboy.Flask("scenario").run(debug=debug, load_dotenv=False, port=7)
+    assert capsys.readouterr() == theirs
+    assert runs[0][1] == runs[1][1]
+    assert runs[1][1]["use_debugger"] is bool(debug)
+
+
+def test_tools_of_debug_mode_can_be_left_out(runs) -> None:
+    carboy.Flask("scenario").run(debug=True, use_reloader=False, load_dotenv=False)
+    assert runs[0][1] == {"use_reloader": False, "use_debugger": True, "threaded": True}
+
+
+def test_run_serves_with_the_address_of_the_server_name(fl, runs) -> None:
     app = fl.Flask("scenario")
     app.run(load_dotenv=False)
     app.run("0.0.0.0", 0, load_dotenv=False, threaded=False)
@@ -165,14 +175,14 @@ def test_run_serves_with_the_address_of_the_server_name(fl, monkeypatch) -> None
     app.run(load_dotenv=False)
     app.config["SERVER_NAME"] = "ex.com"
     app.run(port=5, debug=True, load_dotenv=False)
-    assert [args[:2] for args, _ in calls] == [
+    assert [args[:2] for args, _ in runs] == [
         ("127.0.0.1", 5000),
         ("0.0.0.0", 0),
         ("ex.com", 81),
         ("ex.com", 5),
     ]
-    assert all(args[2] is app for args, _ in calls)
-    assert [kwargs["threaded"] for _, kwargs in calls] == [True, False, True, True]
+    assert all(args[2] is app for args, _ in runs)
+    assert [kwargs["threaded"] for _, kwargs in runs] == [True, False, True, True]
     assert app.debug
 
 

@@ -60,6 +60,11 @@ __all__ = ["Carboy"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+LEFT_OUT = (
+    " * app.run() is left out: the command line serves the application already."
+    " Put it under \"if __name__ == '__main__':\"."
+)
+
 
 def _timedelta(value: Any) -> timedelta:
     return value if isinstance(value, timedelta) else timedelta(seconds=value)
@@ -603,33 +608,28 @@ class Carboy(Scaffold):
         """Serve the application until Ctrl+C.
 
         Host and port default to those of SERVER_NAME, else 127.0.0.1:5000; the other options
-        are those of `server.run_simple`. Does nothing under `carboy run`.
+        are those of `server.run_simple`. In debug mode it starts again when a file changes, and
+        shows errors as a page to work in. Does nothing under `carboy run`.
         """
+        from carboy.app.commands import load_dotenv as read_dotenv
+        from carboy.app.commands import show_server_banner
+        from carboy.server.development import is_running_from_reloader, run_simple
+
         if "true" in map(os.environ.get, ("CARBOY_RUN_FROM_CLI", "FLASK_RUN_FROM_CLI")):
-            print(
-                " * app.run() is left out: the command line serves the application already."
-                " Put it under \"if __name__ == '__main__':\".",
-                file=sys.stderr,
-            )
+            if not is_running_from_reloader():
+                print(LEFT_OUT, file=sys.stderr)
             return
         if get_load_dotenv(load_dotenv):
-            from carboy.app.commands import load_dotenv as read_dotenv
-
             read_dotenv()
             if "CARBOY_DEBUG" in os.environ or "FLASK_DEBUG" in os.environ:
                 self.debug = get_debug_flag()
         if debug is not None:
             self.debug = bool(debug)
-        if self.debug:
-            print(
-                " * Debug mode: this version has no reloader and no debugger. Errors are logged"
-                " with their traceback; start again to see changed code.",
-                file=sys.stderr,
-            )
+        show_server_banner(self.debug, self.name)
         name, number = _address(self.config["SERVER_NAME"])
+        options.setdefault("use_reloader", self.debug)
+        options.setdefault("use_debugger", self.debug)
         options.setdefault("threaded", True)
-        from carboy.server.development import run_simple
-
         try:
             run_simple(host or name, number if port is None else int(port), self, **options)
         finally:

@@ -107,6 +107,16 @@ class AppGroup(click.Group):
         return super().group(*args, **kwargs)
 
 
+def show_server_banner(debug: bool, app_import_path: str | None) -> None:
+    """What is served, unless a reloader says it again."""
+    if os.environ.get("WERKZEUG_RUN_MAIN") == "true":
+        return
+    if app_import_path is not None:
+        click.echo(f" * Serving Flask app '{app_import_path}'")
+    if debug is not None:
+        click.echo(f" * Debug mode: {'on' if debug else 'off'}")
+
+
 def load_dotenv(path: str | os.PathLike[str] | None = None, load_defaults: bool = True) -> bool:
     """Set environment variables from files, never over those that are set.
 

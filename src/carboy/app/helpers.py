@@ -12,8 +12,8 @@ from carboy.app import signals
 from carboy.app.globals import _cv_app, _cv_request, current_app, request, session
 from carboy.app.packages import get_root_path
 from carboy.http.exceptions import abort as _abort
-from carboy.http.send_file import send_file as _send_file
-from carboy.http.send_file import send_from_directory as _send_from_directory
+from carboy.http.sending import send_file as _send_file
+from carboy.http.sending import send_from_directory as _send_from_directory
 from carboy.http.utils import redirect as _redirect
 
 if TYPE_CHECKING:

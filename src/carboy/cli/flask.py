@@ -24,6 +24,7 @@ from carboy.app.commands import (
     ScriptInfo,
     load_dotenv,
     pass_script_info,
+    show_server_banner,
     with_appcontext,
 )
 from carboy.app.globals import current_app
@@ -143,16 +144,6 @@ def get_version(ctx: click.Context, param: click.Parameter, value: Any) -> None:
                 lines.append(f"{name} {version(name)}")
         click.echo("\n".join([*lines, f"Carboy {__version__}"]), color=ctx.color)
         ctx.exit()
-
-
-def show_server_banner(debug: bool, app_import_path: str | None) -> None:
-    """What is served, unless a reloader says it again."""
-    if os.environ.get("WERKZEUG_RUN_MAIN") == "true":
-        return
-    if app_import_path is not None:
-        click.echo(f" * Serving Flask app '{app_import_path}'")
-    if debug is not None:
-        click.echo(f" * Debug mode: {'on' if debug else 'off'}")
 
 
 def _set_app(ctx: click.Context, param: click.Option, value: str | None) -> str | None:

@@ -183,7 +183,7 @@ if TYPE_CHECKING:
         generate_password_hash,
         safe_join,
     )
-    from carboy.http.send_file import (
+    from carboy.http.sending import (
         send_file,
         send_from_directory,
     )
@@ -272,7 +272,7 @@ _NAMES = {
     "carboy.http.response": "Response",
     "carboy.http.response_stream": "ResponseStream",
     "carboy.http.security": "check_password_hash gen_salt generate_password_hash safe_join",
-    "carboy.http.send_file": "send_file send_from_directory",
+    "carboy.http.sending": "send_file send_from_directory",
     "carboy.http.status": "HTTP_STATUS_CODES",
     "carboy.http.streams": "LimitedStream",
     "carboy.http.urls": "iri_to_uri uri_to_iri",

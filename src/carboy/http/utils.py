@@ -8,7 +8,7 @@ from carboy.http.imports import ImportStringError, find_modules, import_string
 from carboy.http.media import get_content_type
 from carboy.http.properties import cached_property, environ_property, header_property
 from carboy.http.redirects import append_slash_redirect, redirect
-from carboy.http.send_file import send_file, send_from_directory
+from carboy.http.sending import send_file, send_from_directory
 
 __all__ = [
     "ImportStringError",

@@ -79,6 +79,25 @@ class _Query:
         self.map = map
 
     def __call__(self, path: str, values: Mapping[str, Any], known: frozenset[str]) -> str:
+        parts = ""
+        for key, value in values.items():
+            if key in known:
+                continue
+            kind = type(value)
+            # Words and numbers are the usual values, and stand in a query as they are.
+            if not (
+                (kind is int or (kind is str and value.isalnum() and value.isascii()))
+                and type(key) is str
+                and key.isidentifier()
+                and key.isascii()
+            ):
+                return self._general(path, values, known)
+            parts = f"{parts}&{key}={value}" if parts else f"{path}?{key}={value}"
+        if self.map.sort_parameters:
+            return self._general(path, values, known)
+        return parts or path
+
+    def _general(self, path: str, values: Mapping[str, Any], known: frozenset[str]) -> str:
         unknown = {key: value for key, value in values.items() if key not in known}
         query = encode_query(unknown, self.map.sort_parameters, self.map.sort_key)
         return f"{path}?{query}" if query else path

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from werkzeug.test import create_environ
 
 from carboy.gateway.interface import FileBody
-from carboy.http import send_file as ours
+from carboy.http import sending as ours
 from carboy.http.exceptions import NotFound, RequestedRangeNotSatisfiable
 from carboy.http.request import Request
 from carboy.http.response import Response

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
-_MODULE = re.compile(r"\b(?:carboy|werkzeug)(?:\.\w+)+\.(?=[A-Z])")
+_MODULE = re.compile(r"\b(?:carboy|flask|werkzeug)(?:\.\w+)+\.(?=[A-Z])")
 
 
 def plain(value: Any) -> str:

@@ -1,0 +1,397 @@
+"""One scenario on Flask and on both lanes of Carboy; the answers have to be the same."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+from black_box import outcome
+from carboy.protocol.events import RequestHead
+
+ERROR_PAGE = b"<!doctype html>\n<html lang=en>\n<title>"
+NAMES = [
+    "Blueprint",
+    "Config",
+    "Flask",
+    "Request",
+    "Response",
+    "abort",
+    "after_this_request",
+    "appcontext_popped",
+    "appcontext_pushed",
+    "appcontext_tearing_down",
+    "before_render_template",
+    "copy_current_request_context",
+    "current_app",
+    "flash",
+    "g",
+    "get_flashed_messages",
+    "get_template_attribute",
+    "got_request_exception",
+    "has_app_context",
+    "has_request_context",
+    "json",
+    "jsonify",
+    "make_response",
+    "message_flashed",
+    "redirect",
+    "render_template",
+    "render_template_string",
+    "request",
+    "request_finished",
+    "request_started",
+    "request_tearing_down",
+    "send_file",
+    "send_from_directory",
+    "session",
+    "stream_template",
+    "stream_template_string",
+    "stream_with_context",
+    "template_rendered",
+    "url_for",
+]
+
+
+def _flask() -> SimpleNamespace:
+    import flask
+    import flask.debughelpers
+    import flask.json.provider
+    import flask.json.tag
+    import flask.sessions
+    import flask.templating
+    import flask.views
+    import werkzeug.datastructures
+    import werkzeug.exceptions
+    import werkzeug.routing
+    import werkzeug.test
+    import werkzeug.wrappers
+
+    return SimpleNamespace(
+        **{name: getattr(flask, name) for name in NAMES},
+        app_ctx=flask.globals.app_ctx,
+        request_ctx=flask.globals.request_ctx,
+        helpers=flask.helpers,
+        debughelpers=flask.debughelpers,
+        provider=flask.json.provider,
+        sessions=flask.sessions,
+        tag=flask.json.tag,
+        templating=flask.templating,
+        views=flask.views,
+        routing=werkzeug.routing,
+        Headers=werkzeug.datastructures.Headers,
+        BaseResponse=werkzeug.wrappers.Response,
+        exceptions=werkzeug.exceptions,
+        test=werkzeug.test,
+    )
+
+
+def _carboy() -> SimpleNamespace:
+    import carboy
+    import carboy.app.debughelpers
+    import carboy.app.helpers
+    import carboy.app.json.provider
+    import carboy.app.json.tag
+    import carboy.app.sessions
+    import carboy.app.templating
+    import carboy.app.views
+    import carboy.http.exceptions
+    import carboy.http.headers
+    import carboy.http.response
+    import carboy.routing
+    import carboy.testing
+
+    return SimpleNamespace(
+        **{name: getattr(carboy, name) for name in NAMES},
+        app_ctx=carboy.app.globals.app_ctx,
+        request_ctx=carboy.app.globals.request_ctx,
+        helpers=carboy.app.helpers,
+        debughelpers=carboy.app.debughelpers,
+        provider=carboy.app.json.provider,
+        sessions=carboy.app.sessions,
+        tag=carboy.app.json.tag,
+        templating=carboy.app.templating,
+        views=carboy.app.views,
+        routing=carboy.routing,
+        Headers=carboy.http.headers.Headers,
+        BaseResponse=carboy.http.response.Response,
+        exceptions=carboy.http.exceptions,
+        test=carboy.testing,
+    )
+
+
+@dataclass
+class Req:
+    """A request to make."""
+
+    target: str = "/"
+    method: str = "GET"
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+    host: str = "localhost"
+    scheme: str = "http"
+
+
+@dataclass
+class Seen:
+    """What came back: a response, or the exception that came out of the application."""
+
+    status: str
+    headers: list[tuple[str, str]]
+    body: bytes
+    error: str = ""
+
+    def get(self, name: str) -> str | None:
+        for key, value in self.headers:
+            if key.lower() == name.lower():
+                return value
+        return None
+
+    def all(self, name: str) -> list[str]:
+        return [value for key, value in self.headers if key.lower() == name.lower()]
+
+
+def environ_of(req: Req) -> dict[str, Any]:
+    path, _, query = req.target.partition("?")
+    from urllib.parse import unquote_to_bytes
+
+    environ: dict[str, Any] = {
+        "REQUEST_METHOD": req.method,
+        "SCRIPT_NAME": "",
+        "PATH_INFO": unquote_to_bytes(path).decode("latin-1"),
+        "QUERY_STRING": query,
+        "SERVER_NAME": "localhost",
+        "SERVER_PORT": "80" if req.scheme == "http" else "443",
+        "SERVER_PROTOCOL": "HTTP/1.1",
+        "REMOTE_ADDR": "127.0.0.1",
+        "HTTP_HOST": req.host,
+        "wsgi.version": (1, 0),
+        "wsgi.url_scheme": req.scheme,
+        "wsgi.input": io.BytesIO(req.body),
+        "wsgi.errors": sys.stderr,
+        "wsgi.multithread": True,
+        "wsgi.multiprocess": False,
+        "wsgi.run_once": False,
+    }
+    if req.body:
+        environ["CONTENT_LENGTH"] = str(len(req.body))
+    for name, value in req.headers.items():
+        key = name.upper().replace("-", "_")
+        environ[key if key == "CONTENT_TYPE" else f"HTTP_{key}"] = value
+    return environ
+
+
+class FakeExchange:
+    """An exchange as a server would make it."""
+
+    def start(self, status: str, headers: list[tuple[str, str]]) -> Any:
+        raise AssertionError("nothing here writes imperatively")
+
+    def __init__(self, req: Req) -> None:
+        path, has_query, query = req.target.partition("?")
+        lines = [f"Host: {req.host}", *(f"{k}: {v}" for k, v in req.headers.items())]
+        if req.body:
+            lines.append(f"Content-Length: {len(req.body)}")
+        block = "".join(f"{line}\r\n" for line in lines).encode("latin-1")
+        self.head = RequestHead(req.method, req.target, path, query, 1, req.host, block)
+        self.head.has_query = bool(has_query)
+        self.head.content_length = len(req.body) if req.body else None
+        self.head.upgrade = "Upgrade" in req.headers
+        self.body = io.BytesIO(req.body) if req.body else None
+        self.body_size = len(req.body)
+        self.scheme = req.scheme
+        self.peer = ("127.0.0.1", 50000)
+        self.server = ("localhost", 80 if req.scheme == "http" else 443)
+        self.match: Any = None
+        self._req = req
+        self._environ: dict[str, Any] | None = None
+
+    def environ(self) -> dict[str, Any]:
+        if self._environ is None:
+            self._environ = environ_of(self._req)
+            if self.body is not None:
+                self._environ["wsgi.input"] = self.body
+        return self._environ
+
+
+def call_wsgi(app: Any, req: Req) -> Seen:
+    started: list[Any] = []
+
+    def start_response(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+        started[:] = [status, headers]
+        return None
+
+    try:
+        chunks = app(environ_of(req), start_response)
+        try:
+            body = b"".join(chunks)
+        finally:
+            if hasattr(chunks, "close"):
+                chunks.close()
+    except Exception as error:
+        return Seen("", [], b"", type(error).__name__)
+    return Seen(started[0], list(started[1]), body)
+
+
+def call_direct(app: Any, req: Req) -> Seen:
+    exchange = FakeExchange(req)
+    assert app.direct_ready()
+    try:
+        app.direct_prepare(exchange)
+        status, headers, content, close = app.direct_handle(exchange)
+        try:
+            body = content if isinstance(content, bytes) else b"".join(content)
+        finally:
+            if close is not None:
+                close()
+    except Exception as error:
+        return Seen("", [], b"", type(error).__name__)
+    return Seen(status, list(headers), body)
+
+
+def know_host(app: Any, req: Req) -> None:
+    """As if an earlier request for this host had been answered."""
+    try:
+        app.url_map.bind(req.host, subdomain=None if app.url_map.host_matching else "")
+    except Exception:
+        return
+    app._plan.hosts.add(req.host)
+
+
+def call_direct_known(app: Any, req: Req) -> Seen:
+    """The direct lane when it knows the host: the URL matches at once, the quick way is taken."""
+    know_host(app, req)
+    return call_direct(app, req)
+
+
+def call_wsgi_known(app: Any, req: Req) -> Seen:
+    know_host(app, req)
+    return call_wsgi(app, req)
+
+
+LANES: dict[str, Callable[[Any, Req], Seen]] = {
+    "wsgi": call_wsgi,
+    "wsgi, host known": call_wsgi_known,
+    "direct": call_direct,
+    "direct, host known": call_direct_known,
+}
+
+
+def normal(seen: Seen) -> tuple[Any, ...]:
+    """Without what may differ: the words of error pages, header order, the hour of expiry."""
+    body = seen.body
+    headers = [
+        (name.lower(), re.sub(r"Expires=[^;]*GMT", "Expires=", value))
+        for name, value in seen.headers
+    ]
+    if body.startswith(ERROR_PAGE):
+        body = re.sub(rb"<p>.*</p>", b"", body, flags=re.DOTALL)
+        headers = [pair for pair in headers if pair[0] != "content-length"]
+    headers = [
+        (name, ", ".join(sorted(value.split(", "))) if name in {"allow", "vary"} else value)
+        for name, value in headers
+    ]
+    headers = [(name, "" if name in {"date", "expires"} else value) for name, value in headers]
+    return seen.status, sorted(headers), body, seen.error
+
+
+class Jar:
+    """The cookies of one client, as far as these tests need them."""
+
+    def __init__(self) -> None:
+        self.cookies: dict[str, str] = {}
+
+    def add_to(self, req: Req) -> Req:
+        if not self.cookies or "Cookie" in req.headers:
+            return req
+        value = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        return Req(
+            req.target, req.method, {**req.headers, "Cookie": value}, req.body, req.host, req.scheme
+        )
+
+    def keep(self, seen: Seen) -> None:
+        for line in seen.all("Set-Cookie"):
+            name, _, rest = line.partition("=")
+            value = rest.partition(";")[0]
+            if "Max-Age=0" in rest:
+                self.cookies.pop(name, None)
+            else:
+                self.cookies[name] = value
+
+
+Build = Callable[[Any, list[Any]], Any]
+
+
+class Pair:
+    """Runs a scenario everywhere and compares."""
+
+    Req = Req
+    FakeExchange = FakeExchange
+    call_wsgi = staticmethod(call_wsgi)
+    call_direct = staticmethod(call_direct_known)
+    environ_of = staticmethod(environ_of)
+
+    def __init__(self) -> None:
+        self.flask = _flask()
+        self.carboy = _carboy()
+
+    def run(
+        self, fl: Any, call: Callable[[Any, Req], Seen], build: Build, requests: tuple[Any, ...]
+    ) -> tuple[list[Seen], list[Any]]:
+        log: list[Any] = []
+        app = build(fl, log)
+        jar = Jar()
+        found = []
+        for item in requests:
+            req = Req(item) if isinstance(item, str) else item
+            seen = call(app, jar.add_to(req))
+            jar.keep(seen)
+            found.append(seen)
+        return found, log
+
+    def __call__(self, build: Build, *requests: Any, status: int | None = None) -> list[Seen]:
+        """Compare `build(namespace, log)` on all lanes; gives what Flask answered.
+
+        `status` is what the last request has to give, so that a scenario that went wrong on
+        every side alike does not pass.
+        """
+        expected, expected_log = self.run(self.flask, call_wsgi, build, requests)
+        for lane, call in LANES.items():
+            found, log = self.run(self.carboy, call, build, requests)
+            for item, mine, theirs in zip(requests, found, expected, strict=True):
+                assert normal(mine) == normal(theirs), f"{lane}: {item}"
+            assert log == expected_log, lane
+        if status is not None:
+            assert int(expected[-1].status[:3]) == status
+        return expected
+
+
+def scenario(*requests: Any, status: int | None = None) -> Callable[[Build], Callable[..., None]]:
+    """Makes a test of a function that builds an application: `build(namespace, log)`."""
+
+    def made(build: Build) -> Callable[..., None]:
+        def test(pair: Pair) -> None:
+            pair(build, *requests, status=status)
+
+        test.__name__ = build.__name__
+        return test
+
+    return made
+
+
+def alike(question: Callable[[Any], Any]) -> Callable[..., None]:
+    """Makes a test of a question: asked with either namespace, the answers have to be the same.
+
+    An exception is an answer too, by its type.
+    """
+
+    def test(pair: Pair) -> None:
+        theirs = outcome(lambda: question(pair.flask))
+        assert outcome(lambda: question(pair.carboy)) == theirs
+
+    test.__name__ = question.__name__
+    return test

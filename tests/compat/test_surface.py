@@ -24,7 +24,8 @@ flask.views flask.wrappers werkzeug.datastructures werkzeug.exceptions werkzeug.
 werkzeug.http werkzeug.local werkzeug.middleware.dispatcher werkzeug.middleware.http_proxy
 werkzeug.middleware.lint werkzeug.middleware.profiler werkzeug.middleware.proxy_fix
 werkzeug.middleware.shared_data werkzeug.routing werkzeug.sansio.multipart werkzeug.security
-werkzeug.serving werkzeug.test werkzeug.urls werkzeug.utils werkzeug.wrappers werkzeug.wsgi
+werkzeug.serving werkzeug.test werkzeug.testapp werkzeug.urls werkzeug.utils werkzeug.wrappers
+werkzeug.wsgi
 """
 
 # what differs: why

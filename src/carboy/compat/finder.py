@@ -13,6 +13,14 @@ from typing import Any
 from carboy.compat.alias import Alias
 from carboy.compat.origins import ORIGINS, VERSIONS
 
+# What `python -m` does with modules that are programs as well.
+PROGRAMS = {
+    "flask.__main__": "from carboy.cli.flask import main; main()",
+    "werkzeug.testapp": "from carboy.server import run_simple\n"
+    "from carboy.testing.environ_page import test_app\n"
+    "run_simple('localhost', 5000, test_app, use_reloader=True)",
+}
+
 
 class AliasLoader(Loader):
     """Makes the module; its names come when they are asked for."""
@@ -24,9 +32,8 @@ class AliasLoader(Loader):
         """Nothing runs at import, but of `python -m flask`."""
 
     def get_code(self, name: str) -> Any:
-        """For runpy: what `python -m flask` runs."""
-        source = "from carboy.cli.flask import main\n\nmain()\n"
-        return compile(source if name == "flask.__main__" else "", f"<{name}>", "exec")
+        """For runpy: what `python -m` runs."""
+        return compile(PROGRAMS.get(name, ""), f"<{name}>", "exec")
 
     def is_package(self, name: str) -> bool:
         return ORIGINS[name].package

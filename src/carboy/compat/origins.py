@@ -155,6 +155,7 @@ ORIGINS: dict[str, Origin] = {
     "werkzeug.test": _of(
         "testing.client", "testing.environ", "testing", "http.wsgi_call", "http", *_MULTIPART
     ),
+    "werkzeug.testapp": _of("testing.environ_page"),
     "werkzeug.urls": _of("http.urls", "http.multidict"),
     "werkzeug.user_agent": _of("http.user_agent"),
     "werkzeug.utils": _of(

@@ -1,0 +1,48 @@
+"""The page about the server, beside Werkzeug's."""
+
+from __future__ import annotations
+
+import os
+import sys
+from html import unescape
+
+import pytest
+import werkzeug.testapp
+
+from carboy.testing import Client, live_server
+from carboy.testing.environ_page import iter_sys_path
+from carboy.testing.environ_page import test_app as application
+
+
+def test_entries_of_the_path_are_shown_as_werkzeug_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    home = os.path.expanduser("~")
+    more = ["", "a", "./b", f"{home}/c", home, "/no//d/", "/tmp/../etc"]
+    monkeypatch.setattr(sys, "path", [*more, *sys.path])
+    assert list(iter_sys_path()) == list(werkzeug.testapp.iter_sys_path())
+
+
+def test_a_directory_beside_home_is_no_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    beside = os.path.expanduser("~") + "-other"
+    monkeypatch.setattr(sys, "path", [beside])
+    assert next(iter_sys_path())[0] == beside
+
+
+def test_the_page_shows_the_environ_escaped() -> None:
+    response = Client(application).get("/", query_string="<b>&'")
+    assert response.status_code == 200
+    assert response.mimetype == "text/html"
+    assert "<title>WSGI Information</title>" in response.text
+    assert "<tr><th>QUERY_STRING<td><code>&quot;&lt;b&gt;&amp;&#x27;&quot;</code>" in response.text
+
+
+def test_the_page_shows_interpreter_and_packages() -> None:
+    page = unescape(Client(application).get("/").text)
+    assert sys.version in page
+    assert "<li>pytest " in page
+
+
+def test_the_page_shows_what_a_real_server_hands_over() -> None:
+    from urllib.request import urlopen
+
+    with live_server(application) as url, urlopen(url + "/x") as response:
+        assert b"wsgi.url_scheme" in response.read()

@@ -5,7 +5,9 @@ from __future__ import annotations
 import ast
 import code
 import contextlib
+import functools
 import importlib
+import inspect
 import os
 import platform
 import sys
@@ -62,23 +64,74 @@ __all__ = [
 
 def find_best_app(module: ModuleType) -> Any:
     """The application of a module: `app`, `application`, the only one, or what a factory makes."""
-    try:
-        return locate.find(module)
-    except (locate.NoApplication, locate.BrokenApplication) as problem:
-        raise NoAppException(str(problem)) from problem
+    for name in locate.NAMES:
+        app = getattr(module, name, None)
+        if locate.is_flask_like(app):
+            return app
+    found = [value for value in vars(module).values() if locate.is_flask_like(value)]
+    if len(found) > 1:
+        raise NoAppException(
+            f"Module {module.__name__!r} has several applications: name one, as in"
+            f" '{module.__name__}:name'."
+        )
+    if found:
+        return found[0]
+    for name in locate.FACTORIES:
+        factory = getattr(module, name, None)
+        if inspect.isfunction(factory):
+            app = _made(module, name, factory, [], {})
+            if locate.is_flask_like(app):
+                return app
+    raise NoAppException(
+        f"Module {module.__name__!r} has no Flask application and no factory that makes one: name"
+        f" it, as in '{module.__name__}:name'."
+    )
 
 
 def find_app_by_string(module: ModuleType, app_name: str) -> Any:
     """The application that a name or a call with literal arguments stands for."""
+    name, args, options = _name_and_arguments(app_name)
     try:
-        ast.parse(app_name.strip(), mode="eval")
-        return locate.evaluate(module, app_name)
+        thing = getattr(module, name)
+    except AttributeError:
+        raise NoAppException(f"Module {module.__name__!r} has no {name!r}.") from None
+    if inspect.isfunction(thing) or isinstance(thing, functools.partial):
+        thing = _made(module, app_name, thing, args, options)
+    if locate.is_flask_like(thing):
+        return thing
+    raise NoAppException(f"'{module.__name__}:{app_name}' is no Flask application: {thing!r:.100}.")
+
+
+def _name_and_arguments(text: str) -> tuple[str, list[Any], dict[str, Any]]:
+    """The parts of NAME or NAME("literal", key=1)."""
+    try:
+        tree = ast.parse(text.strip(), mode="eval").body
+        if isinstance(tree, ast.Name):
+            return tree.id, [], {}
+        if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name):
+            options = {str(each.arg): ast.literal_eval(each.value) for each in tree.keywords}
+            return tree.func.id, [ast.literal_eval(arg) for arg in tree.args], options
     except SyntaxError:
+        pass
+    except ValueError:
+        raise NoAppException(f"The arguments in {text!r} have to be literals.") from None
+    raise NoAppException(
+        f"{text!r} is neither a name nor a call: write NAME or FACTORY('argument')."
+    )
+
+
+def _made(
+    module: ModuleType, text: str, factory: Any, args: list[Any], options: dict[str, Any]
+) -> Any:
+    """What a factory makes; that it was called wrongly is told from what goes wrong inside."""
+    try:
+        inspect.signature(factory).bind(*args, **options)
+    except TypeError as problem:
         raise NoAppException(
-            f"{app_name!r} is neither a name nor a call: write NAME or FACTORY('argument')."
+            f"The factory '{module.__name__}:{text}' needs other arguments ({problem}): write them"
+            " behind its name, as in 'module:factory(1)'."
         ) from None
-    except (locate.NoApplication, locate.BrokenApplication) as problem:
-        raise NoAppException(str(problem)) from problem
+    return factory(*args, **options)
 
 
 def prepare_import(path: str) -> str:
@@ -133,6 +186,10 @@ def load_like_flask(info: ScriptInfo) -> Any:
         if found is not None:
             return found
     return None
+
+
+# For whoever makes a ScriptInfo without a command; a command line sets its own search.
+ScriptInfo.locate = ScriptInfo.locate or staticmethod(load_like_flask)
 
 
 def get_version(ctx: click.Context, param: click.Parameter, value: Any) -> None:

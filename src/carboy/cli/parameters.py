@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from typing import Any
 
 import click
@@ -10,6 +9,19 @@ import click
 from carboy.http.imports import import_string
 
 __all__ = ["CertParamType", "SeparatedPathType"]
+
+
+def _context_class() -> Any:
+    try:
+        from ssl import SSLContext
+    except ImportError:
+        return None
+    return SSLContext
+
+
+def _is_context(value: object) -> bool:
+    kind = _context_class()
+    return kind is not None and isinstance(value, kind)
 
 
 class CertParamType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
@@ -22,13 +34,15 @@ class CertParamType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The absolute path, "adhoc" or the ssl.SSLContext; click.BadParameter for the rest."""
+        if _context_class() is None:
+            raise click.BadParameter("This Python was built without TLS.", ctx, param)
         try:
             return self.path_type(value, param, ctx)
         except click.BadParameter:
             if click.STRING(value, param, ctx).lower() == "adhoc":
                 return "adhoc"
             found: Any = import_string(value, silent=True)
-            if isinstance(found, ssl.SSLContext):
+            if _is_context(found):
                 return found
             raise
 
@@ -41,10 +55,10 @@ def checked_key(ctx: click.Context, param: click.Parameter, value: str | None) -
             raise click.BadParameter("It belongs to a certificate: give --cert too.", ctx, param)
         if cert == "adhoc":
             raise click.BadParameter("--cert adhoc makes a key of its own.", ctx, param)
-        if isinstance(cert, ssl.SSLContext):
+        if _is_context(cert):
             raise click.BadParameter("The context given as --cert has its key.", ctx, param)
         ctx.params["cert"] = cert, value
-    elif cert is not None and cert != "adhoc" and not isinstance(cert, ssl.SSLContext):
+    elif cert is not None and cert != "adhoc" and not _is_context(cert):
         raise click.BadParameter("A certificate needs its key: give --key FILE.", ctx, param)
     return value
 

@@ -26,6 +26,7 @@ class TlsStream:
     def __init__(self, sock: socket.socket, context: ssl.SSLContext) -> None:
         self.sock = context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
         self._greeted = False  # the handshake is done
+        self._certificate: bytes | None = None
         self._ended = False  # our side has said its last: what comes is only counted
 
     def fileno(self) -> int:
@@ -40,6 +41,8 @@ class TlsStream:
             if not self._greeted:
                 self.sock.do_handshake()
                 self._greeted = True
+                # Now, on the thread that alone uses the TLS state: others may ask for it later.
+                self._certificate = self.sock.getpeercert(binary_form=True)
             data = self.sock.recv(size)
             while left := self.sock.pending():
                 data += self.sock.recv(left)
@@ -92,7 +95,7 @@ class TlsStream:
 
     def certificate(self) -> str | None:
         """The client's certificate in PEM, if the context asked for one and there is one."""
-        encoded = self.sock.getpeercert(binary_form=True) if self._greeted else None
+        encoded = self._certificate
         return None if encoded is None else ssl.DER_cert_to_PEM_cert(encoded)
 
 

@@ -132,7 +132,7 @@ class Config(dict[str, Any]):
 
     def from_mapping(self, mapping: Mapping[str, Any] | None = None, **kwargs: Any) -> bool:
         """Take the upper-case keys of a mapping and of the keyword arguments."""
-        for values in (mapping or {}, kwargs):
+        for values in (dict(mapping or ()), kwargs):
             for key, value in values.items():
                 if key.isupper():
                     self[key] = value

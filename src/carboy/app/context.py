@@ -85,7 +85,7 @@ class _AppCtxGlobals:
 
     def __repr__(self) -> str:
         ctx = _cv_app.get(None)
-        return object.__repr__(self) if ctx is None else f"<carboy.g of {ctx.app.name!r}>"
+        return object.__repr__(self) if ctx is None else f"<flask.g of {ctx.app.name!r}>"
 
 
 class AppContext:

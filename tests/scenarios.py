@@ -84,6 +84,7 @@ def _flask() -> SimpleNamespace:
         views=flask.views,
         routing=werkzeug.routing,
         Headers=werkzeug.datastructures.Headers,
+        WWWAuthenticate=werkzeug.datastructures.WWWAuthenticate,
         BaseResponse=werkzeug.wrappers.Response,
         exceptions=werkzeug.exceptions,
         test=werkzeug.test,
@@ -99,6 +100,7 @@ def _carboy() -> SimpleNamespace:
     import carboy.app.sessions
     import carboy.app.templating
     import carboy.app.views
+    import carboy.http.auth
     import carboy.http.exceptions
     import carboy.http.headers
     import carboy.http.response
@@ -118,6 +120,7 @@ def _carboy() -> SimpleNamespace:
         views=carboy.app.views,
         routing=carboy.routing,
         Headers=carboy.http.headers.Headers,
+        WWWAuthenticate=carboy.http.auth.WWWAuthenticate,
         BaseResponse=carboy.http.response.Response,
         exceptions=carboy.http.exceptions,
         test=carboy.testing,

@@ -7,7 +7,7 @@ from importlib import import_module
 from types import ModuleType
 from typing import Any
 
-from carboy.compat.origins import ORIGINS, VERSIONS
+from carboy.compat.origins import DEPRECATED, ORIGINS, VERSIONS
 
 
 class Alias(ModuleType):
@@ -48,7 +48,7 @@ class Alias(ModuleType):
         names = {*vars(self), *origin.renamed}
         for module in origin.modules:
             names.update(dir(import_module(module)))
-        return sorted(names)
+        return sorted(names - DEPRECATED)
 
     def _dunder(self, name: str) -> Any:
         if name == "__version__" and self.__name__ == "flask":

@@ -25,6 +25,11 @@ _APP = "carboy.app.app:Carboy"
 _REQUEST = "carboy.http.request:Request"
 _RESPONSE = "carboy.http.response:Response"
 _MULTIPART = ("http.forms.events", "http.forms.decoder", "http.forms.encoder")
+# Asking for these warns, so that a walk over names leaves them out.
+_ORDERED = {
+    name: f"carboy.http.ordered:{name}"
+    for name in ("OrderedMultiDict", "ImmutableOrderedMultiDict")
+}
 
 ORIGINS: dict[str, Origin] = {
     "flask": Origin(("carboy",), {"Flask": _APP}, package=True),
@@ -94,10 +99,7 @@ ORIGINS: dict[str, Origin] = {
     "werkzeug._internal": _of("http.internal"),
     "werkzeug.datastructures": Origin(
         ("carboy.http",),
-        {
-            "OrderedMultiDict": "carboy.http:MultiDict",
-            "ImmutableOrderedMultiDict": "carboy.http:ImmutableMultiDict",
-        },
+        _ORDERED,
         package=True,
     ),
     "werkzeug.datastructures.accept": _of("http.accept"),
@@ -109,8 +111,17 @@ ORIGINS: dict[str, Origin] = {
     "werkzeug.datastructures.headers": _of("http.headers", "http.environ_headers"),
     "werkzeug.datastructures.mixins": _of("http.mixins"),
     "werkzeug.datastructures.range": _of("http.ranges"),
-    "werkzeug.datastructures.structures": _of(
-        "http.multidict", "http.combined", "http.immutable", "http.header_set", "http.mixins"
+    "werkzeug.datastructures.structures": Origin(
+        (
+            "carboy.http.multidict",
+            "carboy.http.combined",
+            "carboy.http.immutable",
+            "carboy.http.header_set",
+            "carboy.http.mixins",
+            "carboy.http.internal",
+            "carboy.http.ordered",
+        ),
+        _ORDERED,
     ),
     "werkzeug.exceptions": _of("http.exceptions"),
     "werkzeug.formparser": _of(
@@ -170,6 +181,8 @@ ORIGINS: dict[str, Origin] = {
         "http.wsgi", "http.closing", "http.current_url", "http.file_body", "http.streams", "http"
     ),
 }
+
+DEPRECATED = frozenset(_ORDERED)
 
 # The versions whose names and behaviour these are, for those who ask.
 VERSIONS = {"flask": "3.1.3", "werkzeug": "3.1.9"}

@@ -19,7 +19,7 @@ def _quote_undecodable(error: UnicodeError) -> tuple[str, int]:
     return quote(error.object[error.start : error.end]), error.end
 
 
-codecs.register_error("carboy.url_quote", _quote_undecodable)
+codecs.register_error("werkzeug.url_quote", _quote_undecodable)
 
 # Control characters, space and percent are never shown decoded.
 _ALWAYS = "".join(map(chr, range(0x21))) + "%\x7f"
@@ -31,7 +31,7 @@ def _partial_unquote(keep: str) -> Callable[[str], str]:
     run = re.compile(f"(?:%(?!{kept})[0-9a-f]{{2}})++", re.IGNORECASE)
 
     def decode(match: re.Match[str]) -> str:
-        return unquote(match[0], "utf-8", "carboy.url_quote")
+        return unquote(match[0], "utf-8", "werkzeug.url_quote")
 
     return lambda text: run.sub(decode, text) if "%" in text else text
 

@@ -14,7 +14,6 @@ HERE = Path(__file__).parent
 NOT_YET = {
     "werkzeug._reloader",
     "werkzeug.debug",
-    "werkzeug.wsgi._get_server",
 }
 LOOK = """
 import importlib, json, sys, warnings

@@ -48,6 +48,7 @@ ORIGINS: dict[str, Origin] = {
         "routing",
         "http.exceptions",
         "http",
+        "server.simple",
         Flask=_APP,
         App=_APP,
     ),
@@ -58,14 +59,21 @@ ORIGINS: dict[str, Origin] = {
         "app.helpers",
         SansioBlueprint="carboy.app.blueprint:Blueprint",
     ),
-    "flask.cli": _of("cli.flask", "app.commands"),
+    "flask.cli": _of("cli.flask", "app.commands", "http.imports", "server"),
     "flask.__main__": _of("cli.flask"),
     "flask.config": _of("app.config", "http.imports"),
     "flask.ctx": _of("app.context", "app.globals", "app.signals"),
-    "flask.debughelpers": _of("app.debughelpers"),
+    "flask.debughelpers": _of("app.debughelpers", "app.blueprint", "routing", App=_APP),
     "flask.globals": _of("app.globals"),
     "flask.helpers": _of(
-        "app.helpers", "app.globals", "app.packages", "app.signals", "app.wrappers"
+        "app.helpers",
+        "app.globals",
+        "app.packages",
+        "app.signals",
+        "app.wrappers",
+        BaseResponse=_RESPONSE,
+        _wz_abort="carboy.http.exceptions:abort",
+        _wz_redirect="carboy.http.redirects:redirect",
     ),
     "flask.json": Origin(("carboy.app.json", "carboy.app.json.provider"), package=True),
     "flask.json.provider": _of("app.json.provider"),
@@ -82,10 +90,16 @@ ORIGINS: dict[str, Origin] = {
     "flask.sessions": _of("app.sessions", "app.json.tag", "http.immutable"),
     "flask.signals": _of("app.signals", Namespace="blinker:Namespace"),
     "flask.templating": _of("app.templating", "app.context", "app.globals", "app.signals"),
-    "flask.testing": _of("testing.app_client", "testing.cli_runner", "testing", "app.sessions"),
+    "flask.testing": _of(
+        "testing.app_client",
+        "testing.cli_runner",
+        "testing",
+        "app.sessions",
+        BaseRequest=_REQUEST,
+    ),
     "flask.typing": _of("app.typing"),
     "flask.views": _of("app.views", "app.globals"),
-    "flask.wrappers": _of("app.wrappers", "http.exceptions"),
+    "flask.wrappers": _of("app.wrappers", "http.exceptions", "app.globals"),
     "werkzeug": Origin(
         (),
         {
@@ -107,9 +121,11 @@ ORIGINS: dict[str, Origin] = {
     "werkzeug.datastructures.cache_control": _of("http.cache_control"),
     "werkzeug.datastructures.csp": _of("http.csp"),
     "werkzeug.datastructures.etag": _of("http.etag"),
-    "werkzeug.datastructures.file_storage": _of("http.file_storage"),
-    "werkzeug.datastructures.headers": _of("http.headers", "http.environ_headers"),
-    "werkzeug.datastructures.mixins": _of("http.mixins"),
+    "werkzeug.datastructures.file_storage": _of("http.file_storage", "http.internal"),
+    "werkzeug.datastructures.headers": _of("http.headers", "http.environ_headers", "http.internal"),
+    "werkzeug.datastructures.mixins": _of(
+        "http.mixins", "http.internal", _immutable_error="carboy.http.mixins:refuse"
+    ),
     "werkzeug.datastructures.range": _of("http.ranges"),
     "werkzeug.datastructures.structures": Origin(
         (
@@ -123,15 +139,16 @@ ORIGINS: dict[str, Origin] = {
         ),
         _ORDERED,
     ),
-    "werkzeug.exceptions": _of("http.exceptions"),
+    "werkzeug.exceptions": _of("http.exceptions", "http.internal"),
     "werkzeug.formparser": _of(
         "http.forms.parser",
         "http.forms.store",
         "http.forms.multipart",
         "http.wsgi",
         *_MULTIPART,
+        "http.internal",
     ),
-    "werkzeug.http": _of("http", "http.status"),
+    "werkzeug.http": _of("http", "http.status", "http.internal"),
     "werkzeug.local": _of("http.local"),
     "werkzeug.middleware": Origin((), package=True),
     "werkzeug.middleware.dispatcher": _of("middleware.dispatcher"),
@@ -142,17 +159,37 @@ ORIGINS: dict[str, Origin] = {
     "werkzeug.middleware.shared_data": _of("middleware.shared_data"),
     "werkzeug.routing": Origin(("carboy.routing",), package=True),
     "werkzeug.routing.converters": _of("routing.converters"),
-    "werkzeug.routing.exceptions": _of("routing.errors"),
-    "werkzeug.routing.map": _of("routing.map", "routing.adapter", "routing"),
-    "werkzeug.routing.matcher": _of("routing.trie", "routing.errors"),
-    "werkzeug.routing.rules": _of("routing.rule", "routing.factories", "routing"),
+    "werkzeug.routing.exceptions": _of("routing.errors", "http.properties"),
+    "werkzeug.routing.map": _of(
+        "routing.map", "routing.adapter", "routing", "http.internal", "http"
+    ),
+    "werkzeug.routing.matcher": _of(
+        "routing.trie", "routing.errors", "routing.described", "routing"
+    ),
+    "werkzeug.routing.rules": _of(
+        "routing.rule",
+        "routing.factories",
+        "routing.described",
+        "routing",
+        "http.multidict",
+        "http.internal",
+    ),
     "werkzeug.sansio": Origin((), package=True),
-    "werkzeug.sansio.http": _of("http.conditional", "http.cookies"),
+    "werkzeug.sansio.http": _of("http.conditional", "http.cookies", "http.internal"),
     "werkzeug.sansio.multipart": _of(*_MULTIPART, "http.headers"),
     "werkzeug.sansio.request": _of("http.request", "http"),
     "werkzeug.sansio.response": _of("http.response", "http"),
-    "werkzeug.sansio.utils": _of("http.hosts", "http.current_url", "http.wsgi"),
-    "werkzeug.security": _of("http.security", "http.paths"),
+    "werkzeug.sansio.utils": _of(
+        "http.hosts",
+        "http.current_url",
+        "http.wsgi",
+        "http.internal",
+        "http",
+        get_content_length="carboy.http.wsgi:content_length",
+    ),
+    "werkzeug.security": _of(
+        "http.security", "http.paths", _hash_internal="carboy.http.security:_hash"
+    ),
     "werkzeug.serving": _of(
         "server.simple",
         "server.development",
@@ -162,23 +199,59 @@ ORIGINS: dict[str, Origin] = {
         "server.simple_log",
         "net.certificates",
         "http",
+        "http.internal",
     ),
     "werkzeug.test": _of(
-        "testing.client", "testing.environ", "testing", "http.wsgi_call", "http", *_MULTIPART
+        "testing.client",
+        "testing.environ",
+        "testing",
+        "http.wsgi_call",
+        "http",
+        "http.internal",
+        *_MULTIPART,
+        _iter_data="carboy.testing.environ:_fields",
     ),
     "werkzeug.testapp": _of("testing.environ_page"),
-    "werkzeug.urls": _of("http.urls", "http.multidict"),
+    "werkzeug.urls": _of(
+        "http.urls",
+        "http.multidict",
+        "http.internal",
+        _codec_error_url_quote="carboy.http.urls:_quote_undecodable",
+        _decode_idna="carboy.http.urls:_readable_host",
+    ),
     "werkzeug.user_agent": _of("http.user_agent"),
     "werkzeug.utils": _of(
-        "http.utils", "http.properties", "http.media", "http.redirects", "http.imports", "http"
+        "http.utils",
+        "http.properties",
+        "http.media",
+        "http.redirects",
+        "http.imports",
+        "http",
+        "http.internal",
     ),
     "werkzeug.wrappers": Origin(
         ("carboy.http.response_stream",), {"Request": _REQUEST, "Response": _RESPONSE}, package=True
     ),
-    "werkzeug.wrappers.request": _of("http.request"),
-    "werkzeug.wrappers.response": _of("http.response", "http.response_stream"),
+    "werkzeug.wrappers.request": _of(
+        "http.request", "http", "http.internal", _SansIORequest=_REQUEST
+    ),
+    "werkzeug.wrappers.response": _of(
+        "http.response",
+        "http.response_stream",
+        "http",
+        "http.internal",
+        _SansIOResponse=_RESPONSE,
+        _RangeWrapper="carboy.http.file_body:RangeIterator",
+    ),
     "werkzeug.wsgi": _of(
-        "http.wsgi", "http.closing", "http.current_url", "http.file_body", "http.streams", "http"
+        "http.wsgi",
+        "http.closing",
+        "http.current_url",
+        "http.file_body",
+        "http.streams",
+        "http",
+        "http.internal",
+        _RangeWrapper="carboy.http.file_body:RangeIterator",
     ),
 }
 

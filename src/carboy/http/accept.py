@@ -29,7 +29,7 @@ class Accept(ImmutableList[tuple[str, float]]):
 
     def __init__(self, values: Accept | Iterable[tuple[str, float]] | None = ()) -> None:
         # Whether the header was there at all, be it empty.
-        self.provided = values.provided if isinstance(values, Accept) else values is not None
+        self.provided: bool = values.provided if isinstance(values, Accept) else values is not None
         if values is None:
             values = ()
         if isinstance(values, Accept):

@@ -3,9 +3,55 @@
 from __future__ import annotations
 
 import logging
-from typing import Any
+import re
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
-__all__ = ["_log", "_wsgi_decoding_dance", "_wsgi_encoding_dance"]
+from carboy.http.multidict import iter_multi_items
+from carboy.http.properties import _EntryProperty as _DictAccessorProperty
+from carboy.http.sentinel import MISSING as _missing
+from carboy.http.sentinel import Missing as _Missing
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+__all__ = [
+    "_ColorStreamHandler",
+    "_DictAccessorProperty",
+    "_Missing",
+    "_dt_as_utc",
+    "_get_environ",
+    "_get_server",
+    "_has_level_handler",
+    "_log",
+    "_missing",
+    "_plain_int",
+    "_urlencode",
+    "_wsgi_decoding_dance",
+    "_wsgi_encoding_dance",
+]
+
+_digits = re.compile(r"-?[0-9]+").fullmatch
+
+
+class _ColorStreamHandler(logging.StreamHandler):  # type: ignore[type-arg]
+    """To standard error; terminals show the colours of the messages themselves."""
+
+    def __init__(self) -> None:
+        super().__init__(sys.stderr)
+
+
+def _has_level_handler(logger: logging.Logger) -> bool:
+    """Whether a handler, here or further up, takes what the logger lets pass."""
+    level = logger.getEffectiveLevel()
+    current: logging.Logger | None = logger
+    while current is not None:
+        if any(handler.level <= level for handler in current.handlers):
+            return True
+        current = current.parent if current.propagate else None
+    return False
 
 
 def _log(type: str, message: str, *args: Any, **kwargs: Any) -> None:
@@ -13,8 +59,8 @@ def _log(type: str, message: str, *args: Any, **kwargs: Any) -> None:
     logger = logging.getLogger("werkzeug")
     if logger.level == logging.NOTSET:
         logger.setLevel(logging.INFO)
-    if not logger.hasHandlers():
-        logger.addHandler(logging.StreamHandler())
+    if not _has_level_handler(logger):
+        logger.addHandler(_ColorStreamHandler())
     getattr(logger, type)(message.rstrip(), *args, **kwargs)
 
 
@@ -26,3 +72,44 @@ def _wsgi_decoding_dance(s: str) -> str:
 def _wsgi_encoding_dance(s: str) -> str:
     """A value for an environ out of text."""
     return s.encode().decode("latin-1")
+
+
+def _get_environ(obj: Any) -> WSGIEnvironment:
+    """The environ of a request, or the environ itself."""
+    environ = getattr(obj, "environ", obj)
+    if not isinstance(environ, dict):
+        raise AssertionError(f"An environ is a dict; {type(environ).__name__!r} is none.")
+    return environ
+
+
+def _get_server(environ: WSGIEnvironment) -> tuple[str, int | None] | None:
+    """The server's name and port; None without a name, no port where that is no number."""
+    name = environ.get("SERVER_NAME")
+    if name is None:
+        return None
+    try:
+        port = int(environ["SERVER_PORT"])
+    except (KeyError, TypeError, ValueError):
+        return name, None
+    return name, port
+
+
+def _dt_as_utc(dt: datetime | None) -> datetime | None:
+    """In UTC; a time without a zone is taken for UTC."""
+    if dt is None:
+        return None
+    return dt.replace(tzinfo=UTC) if dt.tzinfo is None else dt.astimezone(UTC)
+
+
+def _urlencode(query: Any) -> str:
+    """A query of the pairs; a value of None is left out, the rest is encoded as browsers do."""
+    items = [pair for pair in iter_multi_items(query) if pair[1] is not None]
+    return urlencode(items, safe="!$'()*,/:;?@")
+
+
+def _plain_int(value: str) -> int:
+    """ASCII digits and perhaps a minus; ValueError for what else `int` would take."""
+    value = value.strip()
+    if _digits(value) is None:
+        raise ValueError(f"Write a number in the digits 0 to 9, not {value!r}.")
+    return int(value)

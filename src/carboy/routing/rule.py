@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from carboy.routing.build import Template
 from carboy.routing.converters import BaseConverter, IntegerConverter, NumberConverter
+from carboy.routing.described import RulePart, described
 from carboy.routing.factory import RuleFactory
 from carboy.routing.parts import merge_slashes as merged
 from carboy.routing.syntax import Token, Variable, parse_rule
@@ -159,6 +160,11 @@ class Rule(RuleFactory):
         """The parts in order, each with whether it is a variable, as API generators read them."""
         domain, path = self._tokens
         return list(_traced((*domain, "|", *path))) if path else []
+
+    @property
+    def _parts(self) -> list[RulePart]:
+        """The segments, described as in Werkzeug's rules."""
+        return described(self)
 
     def _add_converter(self, variable: Variable) -> None:
         name, converter, args, kwargs = variable

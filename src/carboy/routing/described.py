@@ -1,0 +1,72 @@
+"""What a rule consists of, in Werkzeug's words, for those who look at rules.
+
+Matching does not use these: it has the trie.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from carboy.routing.parts import Fixed, Part, domain_part, path_parts
+
+if TYPE_CHECKING:
+    from carboy.routing.rule import Rule
+
+
+class Weighting(NamedTuple):
+    """What orders rules: fixed texts, their places and lengths, variables and their weights."""
+
+    number_static_weights: int
+    static_weights: list[tuple[int, int]]
+    number_argument_weights: int
+    argument_weights: list[int]
+
+
+@dataclass
+class RulePart:
+    """A segment of a rule: a text, or with `static` off the pattern that matches it."""
+
+    content: str
+    final: bool
+    static: bool
+    suffixed: bool
+    weight: Weighting
+
+
+@dataclass
+class State:
+    """A place between two segments: where to go from here, and the rules that end."""
+
+    dynamic: list[tuple[RulePart, State]] = field(default_factory=list)
+    rules: list[Rule] = field(default_factory=list)
+    static: dict[str, State] = field(default_factory=dict)
+
+
+class SlashRequired(Exception):
+    """A path that matches if a slash is put behind it."""
+
+
+def described(rule: Rule) -> list[RulePart]:
+    """The parts of a bound rule: its host or subdomain, then its path."""
+    domain, path = rule._tokens
+    if not path:
+        return []
+    parts = [domain_part(domain, rule._converters), *path_parts(path, rule._converters)]
+    return list(_described(parts))
+
+
+def _described(parts: list[Part]) -> Iterator[RulePart]:
+    weight = Weighting(0, [], 0, [])
+    suffixed = False
+    for part in parts:
+        if isinstance(part, Fixed):
+            if part.text:
+                weight = Weighting(-1, [(0, -len(part.text))], 0, [])
+            elif not suffixed:  # else it is the end of the part before, and weighs as much
+                weight = Weighting(0, [], 0, [])
+            yield RulePart(part.text, False, True, False, weight)
+        else:
+            weight, suffixed = Weighting(*part.weight), part.suffixed
+            yield RulePart(f"{part.pattern}\\Z", part.final, False, suffixed, weight)

@@ -1,0 +1,111 @@
+"""What others take from `werkzeug._internal`, beside the real one."""
+
+from __future__ import annotations
+
+import copy
+import logging
+import pickle
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Any
+
+import pytest
+import werkzeug._internal
+import werkzeug.urls
+import werkzeug.wsgi
+from hypothesis import given
+from hypothesis import strategies as st
+
+from carboy.http import Request, internal
+from carboy.testing import create_environ
+
+
+def result(function: Any, *arguments: Any) -> Any:
+    try:
+        return function(*arguments)
+    except Exception as error:
+        return type(error)
+
+
+@pytest.mark.parametrize("text", ["1", " 1 ", "-1", "+1", "1_0", "٣", "", "a", "1.0", "00", "--1"])
+def test_a_plain_number_is_read_as_there(text: str) -> None:
+    theirs = result(werkzeug._internal._plain_int, text)
+    assert result(internal._plain_int, text) == theirs
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        None,
+        datetime(2020, 1, 1),
+        datetime(2020, 1, 1, tzinfo=UTC),
+        datetime(2020, 1, 1, tzinfo=timezone(timedelta(hours=2))),
+    ],
+)
+def test_a_time_is_made_utc_as_there(moment: datetime | None) -> None:
+    ours, theirs = internal._dt_as_utc(moment), werkzeug._internal._dt_as_utc(moment)
+    assert (ours, ours and ours.tzinfo) == (theirs, theirs and theirs.tzinfo)
+
+
+@pytest.mark.parametrize("name", ["h", None])
+@pytest.mark.parametrize("port", ["80", "x", "", None])
+def test_the_server_of_an_environ_is_the_one_found_there(name: Any, port: Any) -> None:
+    environ = {"SERVER_NAME": name, "SERVER_PORT": port}
+    environ = {key: value for key, value in environ.items() if value is not None}
+    assert internal._get_server(environ) == werkzeug.wsgi._get_server(environ)
+
+
+@given(st.dictionaries(st.text(max_size=3), st.one_of(st.none(), st.text(max_size=5))))
+def test_a_query_is_encoded_as_there(query: dict[str, Any]) -> None:
+    assert internal._urlencode(query) == werkzeug.urls._urlencode(query)
+
+
+def test_an_environ_is_found_in_a_request() -> None:
+    environ = create_environ()
+    assert internal._get_environ(Request(environ)) is environ
+    assert internal._get_environ(environ) is environ
+    with pytest.raises(AssertionError, match="dict"):
+        internal._get_environ(1)
+
+
+@given(st.text())
+def test_text_goes_into_an_environ_and_back(text: str) -> None:
+    assert internal._wsgi_decoding_dance(internal._wsgi_encoding_dance(text)) == text
+
+
+def test_no_value_is_one_object() -> None:
+    missing = internal._missing
+    assert repr(missing) == repr(werkzeug._internal._missing)
+    assert pickle.loads(pickle.dumps(missing)) is copy.deepcopy(missing) is missing
+
+
+@contextmanager
+def untouched() -> Iterator[logging.Logger]:
+    """The logger `werkzeug` as nobody has touched it; pytest adds handlers before a test."""
+    logger = logging.getLogger("werkzeug")
+    before = logger.level, logger.handlers[:], logger.propagate
+    logger.level, logger.handlers[:], logger.propagate = logging.NOTSET, [], False
+    try:
+        yield logger
+    finally:
+        logger.level, logger.handlers[:], logger.propagate = before
+
+
+def test_a_message_is_shown_if_nobody_set_up_logging(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with untouched() as logger:
+        internal._log("info", "hello %s\n", "you")
+        internal._log("debug", "not this")
+        assert [type(handler) for handler in logger.handlers] == [internal._ColorStreamHandler]
+    assert capsys.readouterr().err == "hello you\n"
+
+
+@pytest.mark.parametrize("level", [logging.DEBUG, logging.ERROR])
+def test_a_handler_that_takes_the_level_is_enough(level: int) -> None:
+    with untouched() as logger:
+        logger.addHandler(logging.NullHandler(level))
+        logger.setLevel(logging.INFO)
+        assert internal._has_level_handler(logger) is (level == logging.DEBUG)
+        assert werkzeug._internal._has_level_handler(logger) is (level == logging.DEBUG)

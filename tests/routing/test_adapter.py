@@ -223,7 +223,7 @@ def test_a_build_error_says_what_is_missing() -> None:
     with pytest.raises(BuildError) as caught:
         adapter.build("show", {"x": 1}, "GET")
     assert "['POST']" in str(caught.value) and "['y']" in str(caught.value)
-    with pytest.raises(BuildError, match="closest endpoint is 'show'"):
+    with pytest.raises(BuildError, match="Did you mean 'show' instead"):
         adapter.build("shwo")
     with pytest.raises(LookupError):
         made().build("show")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from typing import IO, TYPE_CHECKING, Any
 
@@ -76,13 +77,18 @@ def wrap_file(
 
 
 class RangeIterator:
-    """`length` octets of an iterable body, after `start`; closes the iterable when closed."""
+    """A part of an iterable body: `byte_range` octets, or all there are, after `start_byte`.
 
-    def __init__(self, iterable: Iterable[bytes], start: int, length: int) -> None:
+    Closes the iterable when closed.
+    """
+
+    def __init__(
+        self, iterable: Iterable[bytes], start_byte: int = 0, byte_range: int | None = None
+    ) -> None:
         self._iterable = iterable
         self._chunks = iter(iterable)
-        self._skip = start
-        self._left = length
+        self._skip = start_byte
+        self._left = sys.maxsize if byte_range is None else byte_range
 
     def __iter__(self) -> Iterator[bytes]:
         return self

@@ -97,12 +97,14 @@ def get_current_url(
     return _current_url(environ["wsgi.url_scheme"], host, root, path, query)
 
 
-def content_length(value: str | None, transfer_encoding: str | None = None) -> int | None:
+def content_length(
+    http_content_length: str | None = None, http_transfer_encoding: str | None = None
+) -> int | None:
     """Content-Length as a number: None where there is none or the body is chunked, 0 where
     it is not a number."""
-    if value is None or (transfer_encoding or "").strip().lower() == "chunked":
+    if http_content_length is None or (http_transfer_encoding or "").strip().lower() == "chunked":
         return None
-    value = value.strip(" \t")
+    value = http_content_length.strip(" \t")
     return int(value) if _digits(value) else 0
 
 

@@ -120,20 +120,21 @@ class BuildError(RoutingException, LookupError):
         return max(adapter.map.iter_rules(), key=similarity, default=None)
 
     def __str__(self) -> str:
+        # To the letter what Flask's users read: their tests look for these suggestions.
         method = f" ({self.method!r})" if self.method is not None else ""
-        given = f" from the values {sorted(map(str, self.values))!r}" if self.values else ""
-        return f"No URL can be built for endpoint {self.endpoint!r}{method}{given}.{self._hint()}"
+        given = f" with values {sorted(map(str, self.values))!r}" if self.values else ""
+        return f"Could not build url for endpoint {self.endpoint!r}{method}{given}.{self._hint()}"
 
     def _hint(self) -> str:
         rule = self.suggested
         if rule is None:
             return ""
         if rule.endpoint != self.endpoint:
-            return f" The closest endpoint is {rule.endpoint!r}."
+            return f" Did you mean {rule.endpoint!r} instead?"
         hints = ""
         if self.method is not None and rule.methods is not None and self.method not in rule.methods:
-            hints += f" It answers only to the methods {sorted(rule.methods)!r}."
+            hints += f" Did you mean to use methods {sorted(rule.methods)!r}?"
         missing = rule.arguments.difference(self.values or (), rule.defaults or ())
         if missing:
-            hints += f" Pass also the values {sorted(missing)!r}."
+            hints += f" Did you forget to specify values {sorted(missing)!r}?"
         return hints

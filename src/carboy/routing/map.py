@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pprint import pformat
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -213,7 +214,12 @@ class Map:
         return quick
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}({list(self.iter_rules())!r})"
+        return f"{type(self).__name__}({pformat(list(self.iter_rules()))})"
+
+    @property
+    def _rules(self) -> list[Rule]:
+        """All rules, for those who reach for them under this name."""
+        return list(self.iter_rules())
 
 
 def _ordinary(rule: Rule) -> bool:

@@ -183,7 +183,7 @@ class EnvironBuilder:
         if query or fragment:
             raise ValueError(f"A base URL has no query and no fragment: {value!r} has one.")
         self.script_root = script_root.rstrip("/")
-        self.host = host
+        self.host = host if host.isascii() else urlsplit(iri_to_uri(f"//{host}")).netloc
         self.url_scheme = scheme
 
     @property

@@ -567,3 +567,25 @@ def test_the_reference_validator_finds_nothing_wrong(name: str, method: str) -> 
     body = validator(RESPONSES[name](Response))(environ, lambda *args: lambda data: None)
     assert isinstance(b"".join(body), bytes)
     body.close()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("base", [Response, werkzeug.wrappers.Response])
+def test_a_subclass_may_say_how_a_part_is_made(base: Any) -> None:
+    class Watched(base):  # type: ignore[misc]
+        def _is_range_request_processable(self, environ: Any) -> bool:
+            return "whole" not in environ and super()._is_range_request_processable(environ)
+
+        def _process_range_request(self, environ: Any, *rest: Any) -> bool:
+            asked.append(rest)
+            return super()._process_range_request(environ, *rest)
+
+        def _wrap_range_response(self, start: int, length: int) -> None:
+            asked.append((start, length))
+            super()._wrap_range_response(start, length)
+
+    asked: list[Any] = []
+    for more in ({}, {"whole": True}):
+        environ = create_environ(headers={"Range": "bytes=1-2"}) | more
+        response = Watched(b"abcd").make_conditional(environ, True, 4)
+        asked.append(response.status_code)
+    assert asked == [(4, True), (1, 2), 206, (4, True), 200]

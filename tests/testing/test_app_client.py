@@ -307,3 +307,22 @@ def test_arguments_beside_a_whole_request_are_left_out() -> None:
     mine = found(carboy, BaseBuilder)
     assert mine == found(flask, werkzeug.test.EnvironBuilder)
     assert [(one["method"], one["header"]) for one in mine] == [("POST", None)] * 3
+
+
+def test_a_subclass_may_say_how_arguments_become_a_request() -> None:
+    class Named(FlaskClient):
+        def _copy_environ(self, other: Any) -> Any:
+            return {**super()._copy_environ(other), "HTTP_X_NAME": "mine"}
+
+        def _request_from_builder_args(self, args: Any, kwargs: Any) -> Any:
+            kwargs["query_string"] = "seen=1"
+            return super()._request_from_builder_args(args, kwargs)
+
+    app = carboy.Flask(__name__)
+
+    @app.get("/")
+    def index() -> str:
+        return f"{carboy.request.headers['X-Name']} {carboy.request.args['seen']}"
+
+    app.test_client_class = Named
+    assert app.test_client().get("/").text == "mine 1"

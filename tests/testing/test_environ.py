@@ -238,3 +238,13 @@ def test_closing_closes_the_files_once() -> None:
     builder.close()
     builder.close()
     assert file.closed and builder.closed
+
+
+@pytest.mark.parametrize("content_type", ["text/plain; charset=x", None])
+def test_parameters_of_the_type_can_be_changed(content_type: str | None) -> None:
+    seen = []
+    for kind in (EnvironBuilder, werkzeug.test.EnvironBuilder):
+        builder = kind(content_type=content_type)
+        builder.mimetype_params["a"] = "b c"
+        seen.append(list(builder.headers))
+    assert seen[0] == seen[1]

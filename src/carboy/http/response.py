@@ -32,7 +32,7 @@ from carboy.http.properties import header_property, lazy
 from carboy.http.request import Request
 from carboy.http.request_body import LazyJSON
 from carboy.http.response_answer import finish_fields, full_answer, hooked_answer
-from carboy.http.response_conditional import make_conditional
+from carboy.http.response_conditional import make_conditional, make_partial, narrow, wants_part
 from carboy.http.response_stream import ResponseStream
 from carboy.http.wsgi import get_current_url
 from carboy.http.wsgi_call import run_wsgi_app
@@ -441,6 +441,20 @@ class Response:
         range of `complete_length` octets if `accept_ranges`. RequestedRangeNotSatisfiable."""
         make_conditional(self, request_or_environ, accept_ranges, complete_length)
         return self
+
+    def _is_range_request_processable(self, environ: WSGIEnvironment) -> bool:
+        """Whether a part may be sent; subclasses say no where they cannot cut."""
+        return wants_part(self, environ)
+
+    def _process_range_request(
+        self, environ: WSGIEnvironment, complete_length: int | None, accept_ranges: bool | str
+    ) -> bool:
+        """Become the part that is asked for; False if the whole is to be sent."""
+        return make_partial(self, environ, complete_length, accept_ranges)
+
+    def _wrap_range_response(self, start: int, length: int) -> None:
+        """Leave only a part of the body."""
+        narrow(self, start, length)
 
     def add_etag(self, overwrite: bool = False, weak: bool = False) -> None:
         """Set an ETag made of the body, unless there is one."""

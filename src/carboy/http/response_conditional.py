@@ -48,7 +48,7 @@ def make_conditional(
     unit = _unit(accept_ranges)
     if unit:
         headers["Accept-Ranges"] = unit
-    partial = _make_partial(response, environ, complete_length, unit)
+    partial = response._process_range_request(environ, complete_length, accept_ranges)
     if not partial and not _modified(response, environ):
         failed = bool(parse_etags(environ.get("HTTP_IF_MATCH")))
         response.status_code = 412 if failed else 304
@@ -75,14 +75,21 @@ def _modified(response: Any, environ: WSGIEnvironment, ignore_if_range: bool = T
     )
 
 
-def _make_partial(
-    response: Any, environ: WSGIEnvironment, complete_length: int | None, unit: str
+def wants_part(response: Any, environ: WSGIEnvironment) -> bool:
+    """Whether the request asks for a range, of what the client has already if it says so
+    (If-Range, RFC 9110, section 13.1.5)."""
+    if "HTTP_RANGE" not in environ:
+        return False
+    return "HTTP_IF_RANGE" not in environ or not _modified(response, environ, ignore_if_range=False)
+
+
+def make_partial(
+    response: Any, environ: WSGIEnvironment, complete_length: int | None, accept_ranges: bool | str
 ) -> bool:
     """Whether the request asked for a range and got it; one that cannot be had raises 416."""
-    if unit in {"", "none"} or not complete_length or "HTTP_RANGE" not in environ:
+    if _unit(accept_ranges) in {"", "none"} or not complete_length:
         return False
-    # If-Range (RFC 9110, section 13.1.5): a part only of what the client has already.
-    if "HTTP_IF_RANGE" in environ and _modified(response, environ, ignore_if_range=False):
+    if not response._is_range_request_processable(environ):
         return False
     asked = parse_range_header(environ["HTTP_RANGE"])
     bounds = asked.range_for_length(complete_length) if asked is not None else None
@@ -92,7 +99,7 @@ def _make_partial(
     response.headers["Content-Length"] = str(stop - start)
     response.headers["Content-Range"] = asked.to_content_range_header(complete_length)
     response.status_code = 206
-    narrow(response, start, stop - start)
+    response._wrap_range_response(start, stop - start)
     return True
 
 

@@ -116,8 +116,8 @@ class FlaskClient(Client):
             response.headers.getlist("Set-Cookie"),
         )
 
-    def _based(self, environ: Any) -> WSGIEnvironment:
-        based = {**self.environ_base, **(environ or {})}
+    def _copy_environ(self, other: Any) -> WSGIEnvironment:
+        based = {**self.environ_base, **(other or {})}
         if self.preserve_context:
             based[PRESERVE] = self._new_contexts.append
         return based
@@ -129,15 +129,19 @@ class FlaskClient(Client):
             # One that adds headers in its own `open` gets to see redirects so, too.
             if isinstance(arg, Request):
                 arg = copy(arg)
-                arg.environ = self._based(arg.environ)
+                arg.environ = self._copy_environ(arg.environ)
                 return arg
             if isinstance(arg, dict):
                 arg = EnvironBuilder.from_environ(arg, app=self.application)
             if isinstance(arg, BaseBuilder):
                 builder = copy(arg)
-                builder.environ_base = self._based(builder.environ_base)
+                builder.environ_base = self._copy_environ(builder.environ_base)
                 return builder.get_request()
-        kwargs["environ_base"] = self._based(kwargs.get("environ_base"))
+        return self._request_from_builder_args(args, kwargs)
+
+    def _request_from_builder_args(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
+        """The request that these arguments of a builder describe; subclasses add their own."""
+        kwargs["environ_base"] = self._copy_environ(kwargs.get("environ_base"))
         with EnvironBuilder(self.application, *args, **kwargs) as made:
             return made.get_request()
 

@@ -14,9 +14,10 @@ from carboy.http.auth import Authorization
 from carboy.http.environ_headers import EnvironHeaders
 from carboy.http.file_storage import FileMultiDict, FileStorage
 from carboy.http.headers import Headers
+from carboy.http.immutable import CallbackDict
 from carboy.http.media import get_content_type
 from carboy.http.multidict import MultiDict, iter_multi_items
-from carboy.http.options import parse_options_header
+from carboy.http.options import dump_options_header, parse_options_header
 from carboy.http.request import Request
 from carboy.http.urls import iri_to_uri
 from carboy.testing.multipart import stream_encode_multipart
@@ -212,9 +213,14 @@ class EnvironBuilder:
         self.content_type = get_content_type(value, "utf-8")
 
     @property
-    def mimetype_params(self) -> Mapping[str, str]:
-        """The parameters of the content type."""
-        return parse_options_header(self.headers.get("Content-Type", ""))[1]
+    def mimetype_params(self) -> CallbackDict[str, str]:
+        """The parameters of the content type; changing them changes it."""
+
+        def changed(params: CallbackDict[str, str]) -> None:
+            self.headers["Content-Type"] = dump_options_header(self.mimetype, params)
+
+        found = parse_options_header(self.headers.get("Content-Type", ""))[1]
+        return CallbackDict(found, changed)
 
     @property
     def content_length(self) -> int | None:

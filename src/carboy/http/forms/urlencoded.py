@@ -7,7 +7,7 @@ from urllib.parse import unquote_to_bytes
 import carboy.http.urls  # noqa: F401 — it registers the error handler
 
 # Octets that are not UTF-8 stay percent-encoded, so that nothing is lost.
-_ERRORS = "carboy.url_quote"
+_ERRORS = "werkzeug.url_quote"
 
 
 def parse_query(query: bytes) -> list[tuple[str, str]]:

@@ -24,6 +24,7 @@ def _of(*modules: str, package: bool = False, **renamed: str) -> Origin:
 _APP = "carboy.app.app:Carboy"
 _REQUEST = "carboy.http.request:Request"
 _RESPONSE = "carboy.http.response:Response"
+_PARSE_COOKIE = "carboy.http.cookies:parse_cookie_field"
 _MULTIPART = ("http.forms.events", "http.forms.decoder", "http.forms.encoder")
 # Asking for these warns, so that a walk over names leaves them out.
 _ORDERED = {
@@ -80,7 +81,9 @@ ORIGINS: dict[str, Origin] = {
     "flask.json.tag": _of("app.json.tag", "app.json"),
     "flask.logging": _of("app.logging", "app.globals"),
     "flask.sansio": Origin((), package=True),
-    "flask.sansio.app": _of("app.app", "app.registry", App=_APP),
+    "flask.sansio.app": _of(
+        "app.app", "app.registry", "app.templating", "app.packages", "app.logging", App=_APP
+    ),
     "flask.sansio.blueprints": _of("app.blueprint"),
     "flask.sansio.scaffold": _of(
         "app.registry",
@@ -175,9 +178,23 @@ ORIGINS: dict[str, Origin] = {
         "http.internal",
     ),
     "werkzeug.sansio": Origin((), package=True),
-    "werkzeug.sansio.http": _of("http.conditional", "http.cookies", "http.internal"),
+    "werkzeug.sansio.http": _of(
+        "http.conditional",
+        "http.cookies",
+        "http.internal",
+        is_resource_modified="carboy.http.conditional:is_modified",
+        parse_cookie=_PARSE_COOKIE,
+    ),
     "werkzeug.sansio.multipart": _of(*_MULTIPART, "http.headers"),
-    "werkzeug.sansio.request": _of("http.request", "http"),
+    "werkzeug.sansio.request": _of(
+        "http.request",
+        "http.hosts",
+        "http.current_url",
+        "http",
+        Request="carboy.http.request_parts:RequestOfParts",
+        get_content_length="carboy.http.wsgi:content_length",
+        parse_cookie=_PARSE_COOKIE,
+    ),
     "werkzeug.sansio.response": _of("http.response", "http"),
     "werkzeug.sansio.utils": _of(
         "http.hosts",

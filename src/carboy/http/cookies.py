@@ -60,6 +60,11 @@ def parse_cookie(header: Mapping[str, Any] | str | None, cls: Any = None) -> Any
     return cls(_quoted_pairs(header) if '"' in header else _plain_pairs(header))
 
 
+def parse_cookie_field(cookie: str | None = None, cls: type[Any] | None = None) -> Any:
+    """The cookies of a `Cookie` field that is text already, not an environ's octets."""
+    return parse_cookie(cookie and cookie.encode().decode("latin-1"), cls)
+
+
 def _utf8(header: str) -> str:
     try:
         return header.encode("latin-1").decode("utf-8", "replace")

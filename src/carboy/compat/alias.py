@@ -4,10 +4,19 @@ from __future__ import annotations
 
 import warnings
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
 from carboy.compat.origins import DEPRECATED, ORIGINS, VERSIONS
+
+
+def _file(modules: tuple[str, ...]) -> str:
+    """Where the first of them is written; nothing is loaded for it but packages."""
+    spec = find_spec(modules[0] if modules else "carboy")
+    if spec is None or spec.origin is None:
+        raise AttributeError(f"{modules} have no file.")
+    return spec.origin
 
 
 class Alias(ModuleType):
@@ -58,6 +67,8 @@ class Alias(ModuleType):
                 stacklevel=3,
             )
             return VERSIONS["flask"]
+        if name == "__file__":
+            return _file(ORIGINS[self.__name__].modules)
         if name == "__all__":
             return [public for public in dir(self) if not public.startswith("_")]
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")

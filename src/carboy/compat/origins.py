@@ -195,7 +195,9 @@ ORIGINS: dict[str, Origin] = {
         get_content_length="carboy.http.wsgi:content_length",
         parse_cookie=_PARSE_COOKIE,
     ),
-    "werkzeug.sansio.response": _of("http.response", "http"),
+    "werkzeug.sansio.response": _of(
+        "http.response", "http", Response="carboy.http.response_parts:ResponseOfParts"
+    ),
     "werkzeug.sansio.utils": _of(
         "http.hosts",
         "http.current_url",

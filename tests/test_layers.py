@@ -61,6 +61,8 @@ LATE_IMPORTS: dict[str, tuple[str, ...]] = {
         "carboy.dev.reload",
         "carboy.middleware.shared_data",
     ),
+    # Nobody looks at parts but who knows Werkzeug's; their dataclasses load inspect.
+    "carboy.routing.rule": ("carboy.routing.described",),
     # A blueprint has commands too, if somebody adds one: click.
     "carboy.app.blueprint": ("carboy.app.commands",),
     # `carboy run` serves a foreign WSGI application without loading the framework.
@@ -74,6 +76,7 @@ PACKAGES: dict[str, set[str]] = {
     "app": {"blinker", "click", "itsdangerous", "jinja2", "markupsafe"},
     "testing": {"click"},
     "cli": {"click"},
+    "dev": {"markupsafe"},
 }
 
 

@@ -7,8 +7,12 @@ import os
 import tomllib
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
+import flask
 import pytest
+
+import carboy
 
 FILES = Path(__file__).parent / "files"
 
@@ -160,3 +164,9 @@ def test_an_application_uses_its_own_configuration_class(pair) -> None:
         app.config["X"] = 1
         found.append((app.config["X"], app.config["MINE"], str(app.config.root_path)))
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("app", [flask.Flask(__name__), carboy.Flask(__name__)])
+def test_a_session_without_a_lifetime_has_none(app: Any) -> None:
+    app.config["PERMANENT_SESSION_LIFETIME"] = None
+    assert app.permanent_session_lifetime is None

@@ -66,8 +66,9 @@ LEFT_OUT = (
 )
 
 
-def _timedelta(value: Any) -> timedelta:
-    return value if isinstance(value, timedelta) else timedelta(seconds=value)
+def _timedelta(value: Any) -> Any:
+    """Seconds as a timedelta; None stays."""
+    return value if value is None or isinstance(value, timedelta) else timedelta(seconds=value)
 
 
 class _LateClass:

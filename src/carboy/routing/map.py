@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from pprint import pformat
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -214,6 +213,8 @@ class Map:
         return quick
 
     def __repr__(self) -> str:
+        from pprint import pformat  # loads dataclasses and inspect
+
         return f"{type(self).__name__}({pformat(list(self.iter_rules()))})"
 
     @property

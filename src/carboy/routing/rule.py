@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from carboy.routing.build import Template
 from carboy.routing.converters import BaseConverter, IntegerConverter, NumberConverter
-from carboy.routing.described import RulePart, described
 from carboy.routing.factory import RuleFactory
 from carboy.routing.parts import merge_slashes as merged
 from carboy.routing.syntax import Token, Variable, parse_rule
 
 if TYPE_CHECKING:
+    from carboy.routing.described import RulePart
     from carboy.routing.map import Map
 
 _slashes = re.compile("(/)")
@@ -164,6 +164,8 @@ class Rule(RuleFactory):
     @property
     def _parts(self) -> list[RulePart]:
         """The segments, described as in Werkzeug's rules."""
+        from carboy.routing.described import described
+
         return described(self)
 
     def _add_converter(self, variable: Variable) -> None:

@@ -52,6 +52,7 @@ ORIGINS: dict[str, Origin] = {
         "server.simple",
         Flask=_APP,
         App=_APP,
+        _make_timedelta="carboy.app.app:_timedelta",
     ),
     "flask.blueprints": _of(
         "app.blueprint",
@@ -90,7 +91,12 @@ ORIGINS: dict[str, Origin] = {
         "app.packages",
         _endpoint_from_view_func="carboy.app.registry:endpoint_from_view_func",
     ),
-    "flask.sessions": _of("app.sessions", "app.json.tag", "http.immutable"),
+    "flask.sessions": _of(
+        "app.sessions",
+        "app.json.tag",
+        "http.immutable",
+        _lazy_sha1="carboy.app.sessions:_sha1",
+    ),
     "flask.signals": _of("app.signals", Namespace="blinker:Namespace"),
     "flask.templating": _of("app.templating", "app.context", "app.globals", "app.signals"),
     "flask.testing": _of(
@@ -121,7 +127,9 @@ ORIGINS: dict[str, Origin] = {
     ),
     "werkzeug.datastructures.accept": _of("http.accept"),
     "werkzeug.datastructures.auth": _of("http.auth"),
-    "werkzeug.datastructures.cache_control": _of("http.cache_control"),
+    "werkzeug.datastructures.cache_control": _of(
+        "http.cache_control", _CacheControl="carboy.http.cache_control:CacheControl"
+    ),
     "werkzeug.datastructures.csp": _of("http.csp"),
     "werkzeug.datastructures.etag": _of("http.etag"),
     "werkzeug.datastructures.file_storage": _of("http.file_storage", "http.internal"),
@@ -141,6 +149,15 @@ ORIGINS: dict[str, Origin] = {
             "carboy.http.ordered",
         ),
         _ORDERED,
+    ),
+    "werkzeug.debug": Origin(("carboy.dev.debugger",), package=True),
+    "werkzeug.debug.console": _of("dev.debugger.console"),
+    "werkzeug.debug.repr": _of("dev.debugger.repr"),
+    "werkzeug.debug.tbtools": _of(
+        "dev.debugger.tbtools",
+        CONSOLE_HTML="carboy.dev.debugger.page:CONSOLE",
+        HEADER="carboy.dev.debugger.page:PAGE",
+        PAGE_HTML="carboy.dev.debugger.page:BODY",
     ),
     "werkzeug.exceptions": _of("http.exceptions", "http.internal"),
     "werkzeug.formparser": _of(

@@ -1,0 +1,357 @@
+"""The debugger: an exception of an application as a page to work in.
+
+`DebuggedApplication` wraps any WSGI application. Three locks are on everything that runs code:
+a secret in the page, the host the browser asked for, and a PIN from the terminal.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from multiprocessing import Value
+from pathlib import Path
+from rlcompleter import Completer
+from typing import TYPE_CHECKING, Any
+from zlib import adler32
+
+from carboy.dev.debugger import console, repr, tbtools  # noqa: A004 - the name it has there
+from carboy.dev.debugger.console import Console
+from carboy.dev.debugger.pin import PIN_TIME, get_machine_id, get_pin_and_cookie_name, hash_pin
+from carboy.dev.debugger.request import request_html
+from carboy.dev.debugger.tbtools import DebugFrameSummary, DebugTraceback, render_console_html
+from carboy.http.cookies import parse_cookie
+from carboy.http.exceptions import NotFound, SecurityError
+from carboy.http.hosts import host_is_trusted
+from carboy.http.internal import _log
+from carboy.http.request import Request
+from carboy.http.response import Response
+from carboy.http.security import gen_salt
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+__all__ = [
+    "PIN_TIME",
+    "Console",
+    "DebugFrameSummary",
+    "DebugTraceback",
+    "DebuggedApplication",
+    "console",
+    "get_machine_id",
+    "get_pin_and_cookie_name",
+    "hash_pin",
+    "render_console_html",
+    "repr",
+    "tbtools",
+]
+
+SHARED = Path(__file__).parent / "shared"
+TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+TERMINALS = ("curl/", "httpie/", "wget/", "xh/")
+PRESERVE = "werkzeug.debug.preserve_context"
+TRIES = 10
+# Frames kept for consoles: each keeps alive what its function had in hand.
+FRAMES = 2000
+STARTED_BY_RELOADER = "WERKZEUG_RUN_MAIN"
+
+
+class _ConsoleFrame:
+    """What the console page works in instead of a frame."""
+
+    def __init__(self, namespace: dict[str, Any]) -> None:
+        self.console = Console(namespace)
+        self.id = 0
+
+    def eval(self, code: str) -> Any:
+        """Run code; the transcript as HTML."""
+        return self.console.eval(code)
+
+
+class DebuggedApplication:
+    """A WSGI application around another, whose exceptions it shows.
+
+    `evalex` lets the page run code in every frame; `console_path` is a console without an
+    exception, with the names `console_init_func` gives; `show_hidden_frames` shows frames with
+    `__traceback_hide__`; `pin_security=False` leaves the PIN out, `pin_logging=False` its log.
+    `trusted_hosts` are the names under which the console may be used.
+    """
+
+    _pin: str | None
+    _pin_cookie: str | None
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        evalex: bool = False,
+        request_key: str = "werkzeug.request",
+        console_path: str = "/console",
+        console_init_func: Callable[[], dict[str, Any]] | None = None,
+        show_hidden_frames: bool = False,
+        pin_security: bool = True,
+        pin_logging: bool = True,
+    ) -> None:
+        self.app = app
+        self.evalex = evalex
+        self.frames: dict[int, DebugFrameSummary | _ConsoleFrame] = {}
+        self.frame_contexts: dict[int, list[AbstractContextManager[None]]] = {}
+        self.request_key = request_key
+        self.console_path = console_path
+        self.console_init_func = console_init_func
+        self.show_hidden_frames = show_hidden_frames
+        self.secret = gen_salt(20)
+        # Shared by the processes of a server: ten tries are ten for all of them.
+        self._failed_pin_auth = Value("B")
+        self.pin_logging = pin_logging
+        self.trusted_hosts: list[str] = [".localhost", "127.0.0.1"]
+        if not pin_security:
+            self.pin = None
+        elif os.environ.get(STARTED_BY_RELOADER) == "true" and pin_logging:
+            self._tell_pin()
+
+    def _tell_pin(self) -> None:
+        _log("warning", " * Debugger is active!")
+        if self.pin is None:
+            _log("warning", " * Debugger PIN disabled. DEBUGGER UNSECURED!")
+        else:
+            _log("info", " * Debugger PIN: %s", self.pin)
+
+    @property
+    def pin(self) -> str | None:
+        """The PIN; None: nobody is asked for one."""
+        if not hasattr(self, "_pin"):
+            self._pin, self._pin_cookie = get_pin_and_cookie_name(self.app)
+        return self._pin
+
+    @pin.setter
+    def pin(self, value: str | None) -> None:
+        self._pin = value
+
+    @property
+    def pin_cookie_name(self) -> str:
+        """The name of the cookie that says the PIN was given."""
+        if not hasattr(self, "_pin_cookie"):
+            self._pin, self._pin_cookie = get_pin_and_cookie_name(self.app)
+        return self._pin_cookie or "__wzd"
+
+    # --- requests
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer what the page asks for; everything else is the application's."""
+        request = Request(environ)
+        if request.args.get("__debugger__") == "yes":
+            answer = self._asked_for(request)
+        elif self.evalex and self.console_path and request.path == self.console_path:
+            answer = self.display_console(request)
+        else:
+            answer = None
+        if answer is None:
+            return self.debug_application(environ, start_response)
+        return answer(environ, start_response)
+
+    def _asked_for(self, request: Request) -> Response | None:
+        args = request.args
+        command = args.get("cmd")
+        known = hmac.compare_digest(args.get("s", "").encode(), self.secret.encode())
+        if command == "resource" and args.get("f"):
+            return self.get_resource(request, args["f"])
+        if command == "pinauth" and known:
+            return self.pin_auth(request)
+        if command == "printpin" and known:
+            return self.log_pin_request(request)
+        frame = self.frames.get(args.get("frm", default=-1, type=int))
+        if not (self.evalex and frame is not None and known):
+            return None
+        if not self.check_pin_trust(request.environ):
+            return None
+        if "complete" in args:
+            return self._complete(request, args["complete"], frame)
+        return self.execute_command(request, command, frame) if command is not None else None
+
+    def debug_application(
+        self, environ: WSGIEnvironment, start_response: StartResponse
+    ) -> Iterator[bytes]:
+        """The application's own answer, or the page of what it raised."""
+        contexts: list[AbstractContextManager[Any]] = []
+        if self.evalex:
+            environ[PRESERVE] = contexts.append
+        answer: Any = None
+        try:
+            answer = self.app(environ, start_response)
+            yield from answer
+        except Exception as error:
+            yield from self._show(error, environ, start_response, contexts)
+        finally:
+            if hasattr(answer, "close"):
+                answer.close()
+
+    def _show(
+        self,
+        error: Exception,
+        environ: WSGIEnvironment,
+        start_response: StartResponse,
+        contexts: list[AbstractContextManager[Any]],
+    ) -> Iterator[bytes]:
+        found = DebugTraceback(error, skip=1, hide=not self.show_hidden_frames)
+        self._keep(found, contexts)
+        request = Request(environ)
+        if _wants_page(request):
+            trusted = bool(self.check_pin_trust(environ))
+            shown = request_html(request, _session(contexts))
+            text = found.render_debugger_html(self.evalex, self.secret, trusted, shown)
+            response = Response(text, status=500, mimetype="text/html")
+        else:
+            response = Response(found.render_traceback_text(), status=500, mimetype="text/plain")
+        errors = environ["wsgi.errors"]
+        try:
+            yield from response(environ, start_response)
+        except Exception:
+            errors.write(
+                "The answer had begun when the application failed, so the debugger has no page"
+                " for this exception.\n"
+            )
+        errors.write(found.render_traceback_text())
+
+    def _keep(self, found: DebugTraceback, contexts: list[AbstractContextManager[Any]]) -> None:
+        for frame in found.all_frames:
+            self.frames[id(frame)] = frame
+            self.frame_contexts[id(frame)] = contexts
+        for old in list(self.frames)[: max(0, len(self.frames) - FRAMES)]:
+            self.frames.pop(old, None)
+            self.frame_contexts.pop(old, None)
+
+    # --- what the page asks for
+
+    def execute_command(
+        self, request: Request, command: str, frame: DebugFrameSummary | _ConsoleFrame
+    ) -> Response:
+        """Run code in a frame, inside the contexts its request had."""
+        if not self.check_host_trust(request.environ):
+            return SecurityError()  # type: ignore[return-value]
+        with ExitStack() as stack:
+            for context in self.frame_contexts.get(id(frame), []):
+                stack.enter_context(context)
+            return Response(frame.eval(command), mimetype="text/html")
+
+    def _complete(
+        self, request: Request, text: str, frame: DebugFrameSummary | _ConsoleFrame
+    ) -> Response:
+        """How a name could go on, as a JSON list."""
+        if not self.check_host_trust(request.environ):
+            return SecurityError()  # type: ignore[return-value]
+        completer = Completer(frame.console.names)
+        found = (completer.complete(text, state) for state in range(50))
+        return _as_json(sorted({name for name in found if name is not None}))
+
+    def display_console(self, request: Request) -> Response:
+        """The page of a console on its own."""
+        if not self.check_host_trust(request.environ):
+            return SecurityError()  # type: ignore[return-value]
+        if 0 not in self.frames:
+            names = dict((self.console_init_func or dict)() or {})
+            names.setdefault("app", self.app)
+            self.frames[0] = _ConsoleFrame(names)
+        trusted = bool(self.check_pin_trust(request.environ))
+        return Response(render_console_html(self.secret, trusted), mimetype="text/html")
+
+    def get_resource(self, request: Request, filename: str) -> Response:
+        """A file of the page."""
+        path = SHARED / Path(filename).name
+        if path.suffix not in TYPES or not path.is_file():
+            return NotFound()  # type: ignore[return-value]
+        data = path.read_bytes()
+        response = Response(data, mimetype=TYPES[path.suffix])
+        response.set_etag(f"wz-{adler32(data) & 0xFFFFFFFF:x}")
+        response.cache_control.no_cache = True
+        return response.make_conditional(request)
+
+    def check_pin_trust(self, environ: WSGIEnvironment) -> bool | None:
+        """Whether the browser has given the PIN; None: it has given another one's."""
+        if self.pin is None:
+            return True
+        value = parse_cookie(environ).get(self.pin_cookie_name)
+        moment, _, digest = (value or "").partition("|")
+        if not moment.isdecimal() or not digest:
+            return False
+        if not hmac.compare_digest(digest.encode(), hash_pin(self.pin).encode()):
+            return None
+        return time.time() - PIN_TIME < int(moment)
+
+    def check_host_trust(self, environ: WSGIEnvironment) -> bool:
+        """Whether the request came to one of `trusted_hosts`: not to another name of ours."""
+        return host_is_trusted(environ.get("HTTP_HOST"), self.trusted_hosts)
+
+    def _fail_pin_auth(self) -> None:
+        with self._failed_pin_auth.get_lock():
+            count = self._failed_pin_auth.value
+            if count < 255:
+                self._failed_pin_auth.value = count + 1
+        time.sleep(5.0 if count > TRIES // 2 else 0.5)
+
+    def pin_auth(self, request: Request) -> Response:
+        """Whether the PIN given is the right one; if so, the browser is trusted from now on."""
+        if not self.check_host_trust(request.environ):
+            return SecurityError()  # type: ignore[return-value]
+        trust = self.check_pin_trust(request.environ)
+        exhausted = self._failed_pin_auth.value >= TRIES
+        given = request.args.get("pin", "").strip().replace("-", "")
+        auth = bool(trust)
+        stale = trust is None  # a cookie of another PIN is to go
+        if trust is None:
+            self._fail_pin_auth()
+        elif not trust and not exhausted:
+            right = (self.pin or "").replace("-", "")
+            auth = hmac.compare_digest(given.encode(), right.encode())
+            if auth:
+                self._failed_pin_auth.value = 0
+            else:
+                self._fail_pin_auth()
+        response = _as_json({"auth": auth, "exhausted": exhausted})
+        self._set_trust(response, request, auth, stale)
+        return response
+
+    def _set_trust(self, response: Response, request: Request, auth: bool, stale: bool) -> None:
+        if auth and self.pin is not None:
+            response.set_cookie(
+                self.pin_cookie_name,
+                f"{int(time.time())}|{hash_pin(self.pin)}",
+                httponly=True,
+                samesite="Strict",
+                secure=request.is_secure,
+            )
+        elif stale:
+            response.delete_cookie(self.pin_cookie_name)
+
+    def log_pin_request(self, request: Request) -> Response:
+        """Tell the PIN in the terminal, because a page asks for it."""
+        if not self.check_host_trust(request.environ):
+            return SecurityError()  # type: ignore[return-value]
+        if self.pin_logging and self.pin is not None:
+            _log("info", " * To enable the debugger you need to enter the security pin:")
+            _log("info", " * Debugger pin code: %s", self.pin)
+        return Response("")
+
+
+def _as_json(value: Any) -> Response:
+    return Response(json.dumps(value), mimetype="application/json")
+
+
+def _wants_page(request: Request) -> bool:
+    """Whether a person looks at it in a browser; programs and terminals get text."""
+    if "text/html" in request.headers.get("Accept", ""):
+        return True
+    if request.user_agent.string.lower().startswith(TERMINALS):
+        return False
+    return request.accept_mimetypes.best in (None, "*/*")
+
+
+def _session(contexts: list[Any]) -> Any:
+    """The session of the request, of a framework that has one in its context."""
+    for context in contexts:
+        session = getattr(context, "session", None)
+        if session is not None:
+            return session
+    return None

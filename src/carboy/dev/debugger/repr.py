@@ -1,0 +1,238 @@
+"""Values as HTML, for the console and the frames of the debugger.
+
+The markup is Werkzeug's, class by class, so that pages and tests made for it fit.
+"""
+
+from __future__ import annotations
+
+import codecs
+import html
+import pydoc
+import re
+import sys
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from traceback import format_exception_only
+from types import FunctionType
+from typing import Any
+
+from markupsafe import escape
+
+__all__ = ["DebugReprGenerator", "debug_repr", "dump", "helper"]
+
+TEXT_LIMIT = 70  # characters of a text shown at once; the rest unfolds
+ITEM_LIMIT = 8  # and items of a sequence
+PAIR_LIMIT = 5
+MISSING = object()
+
+OBJECT_DUMP_HTML = """\
+<div class=box>
+  <h3>%(title)s</h3>
+  <pre class=repr>%(repr)s</pre>
+  <table>%(items)s</table>
+</div>"""
+HELP_HTML = """\
+<div class=box>
+  <h3>%(title)s</h3>
+  <pre class=help>%(text)s</pre>
+</div>"""
+
+
+def debug_repr(obj: object) -> str:
+    """`repr(obj)` as HTML: coloured by kind, long values unfolding; never raises."""
+    return DebugReprGenerator().repr(obj)
+
+
+def dump(obj: object = MISSING) -> None:
+    """Show an object's attributes, a dict's items, or without one the local variables."""
+    generator = DebugReprGenerator()
+    if obj is MISSING:
+        shown = generator.dump_locals(sys._getframe(1).f_locals)
+    else:
+        shown = generator.dump_object(obj)
+    sys.stdout._write(shown)  # type: ignore[union-attr]  # the console's, which takes HTML
+
+
+class _Helper:
+    """`help` of the console: what pydoc prints, as a box."""
+
+    def __repr__(self) -> str:
+        return "Type help(object) for help about object."
+
+    def __call__(self, topic: Any = None) -> None:
+        out: Any = sys.stdout
+        if topic is None:
+            out._write(f"<span class=help>{self!r}</span>")
+            return
+        pydoc.help(topic)
+        # What pydoc has written is HTML already: the console's stream escapes.
+        text = out.reset()
+        title, _, rest = text.partition("\n\n")
+        if not rest.strip():
+            title, rest = "Help", text
+        out._write(HELP_HTML % {"title": title.strip(), "text": rest})
+
+
+helper = _Helper()
+
+
+class DebugReprGenerator:
+    """Makes the HTML of one value; remembers the way down, for values that hold themselves."""
+
+    def __init__(self) -> None:
+        self._stack: list[Any] = []
+
+    # --- values
+
+    def repr(self, obj: object) -> str:
+        """The HTML of `obj`, or of what went wrong when its own repr was called."""
+        recursive = any(obj is above for above in self._stack)
+        self._stack.append(obj)
+        try:
+            return self.dispatch_repr(obj, recursive)
+        except Exception:
+            return self.fallback_repr()
+        finally:
+            self._stack.pop()
+
+    def dispatch_repr(self, obj: object, recursive: bool) -> str:
+        """The HTML by the kind of `obj`."""
+        if obj is helper:
+            return f'<span class="help">{helper!r}</span>'
+        if isinstance(obj, int | float | complex):
+            return f'<span class="number">{escape(repr(obj))}</span>'
+        if isinstance(obj, str | bytes):
+            return self.string_repr(obj)
+        if isinstance(obj, re.Pattern):
+            return self.regex_repr(obj)
+        for kind, method in self._containers():
+            if isinstance(obj, kind):
+                return method(obj, recursive)
+        return self.object_repr(obj)
+
+    def _containers(self) -> Iterator[tuple[type, Callable[[Any, bool], str]]]:
+        yield list, self.list_repr
+        yield tuple, self.tuple_repr
+        yield set, self.set_repr
+        yield frozenset, self.frozenset_repr
+        yield dict, self.dict_repr
+        yield deque, self.deque_repr
+
+    def list_repr(self, obj: list[Any], recursive: bool = False) -> str:
+        """A list."""
+        return self._sequence("[", "]", list, obj, recursive)
+
+    def tuple_repr(self, obj: tuple[Any, ...], recursive: bool = False) -> str:
+        """A tuple."""
+        return self._sequence("(", ")", tuple, obj, recursive)
+
+    def set_repr(self, obj: set[Any], recursive: bool = False) -> str:
+        """A set."""
+        return self._sequence("set([", "])", set, obj, recursive)
+
+    def frozenset_repr(self, obj: frozenset[Any], recursive: bool = False) -> str:
+        """A frozenset."""
+        return self._sequence("frozenset([", "])", frozenset, obj, recursive)
+
+    def deque_repr(self, obj: deque[Any], recursive: bool = False) -> str:
+        """A deque."""
+        left = '<span class="module">collections.</span>deque(['
+        return self._sequence(left, "])", deque, obj, recursive)
+
+    def _sequence(
+        self, left: str, right: str, base: type, obj: Iterable[Any], recursive: bool
+    ) -> str:
+        if recursive:
+            return _subclassed(f"{left}...{right}", obj, base)
+        parts = [self.repr(item) for item in obj]
+        return _subclassed(left + _folded(parts, ITEM_LIMIT) + right, obj, base)
+
+    def dict_repr(self, obj: dict[Any, Any], recursive: bool, limit: int = PAIR_LIMIT) -> str:
+        """A dict."""
+        if recursive:
+            return _subclassed("{...}", obj, dict)
+        parts = [
+            f'<span class="pair"><span class="key">{self.repr(key)}</span>: '
+            f'<span class="value">{self.repr(value)}</span></span>'
+            for key, value in obj.items()
+        ]
+        return _subclassed("{" + _folded(parts, limit - 1) + "}", obj, dict)
+
+    def string_repr(self, obj: str | bytes, limit: int = TEXT_LIMIT) -> str:
+        """Text or octets, the end folded when long."""
+        text = repr(obj)
+        shown = f"{escape(text)}"
+        if len(text) - limit > 2:
+            folded = f'<span class="extended">{escape(text[limit:])}</span>'
+            shown = f"{escape(text[:limit])}{folded}"
+        base = str if isinstance(obj, str) else bytes
+        return _subclassed(f'<span class="string">{shown}</span>', obj, base)
+
+    def regex_repr(self, obj: re.Pattern[Any]) -> str:
+        """A compiled pattern, as one would write it."""
+        pattern = codecs.decode(repr(obj.pattern), "unicode-escape", "ignore")
+        prefix = "r"
+        if pattern[:1] == "b":
+            prefix, pattern = "rb", pattern[1:]
+        shown = html.escape(pattern, quote=False)
+        return f're.compile(<span class="string regex">{prefix}{shown}</span>)'
+
+    def object_repr(self, obj: object) -> str:
+        """Anything else."""
+        return f'<span class="object">{escape(repr(obj))}</span>'
+
+    def fallback_repr(self) -> str:
+        """What stands for a value whose repr raises."""
+        error = sys.exc_info()
+        told = "".join(format_exception_only(error[0], error[1])).strip()
+        return f'<span class="brokenrepr">&lt;broken repr ({escape(told)})&gt;</span>'
+
+    # --- objects with what is in them
+
+    def dump_object(self, obj: object) -> str:
+        """A box: the items of a dict whose keys are text, the attributes of anything else."""
+        shown = ""
+        items: list[tuple[str, str]] = []
+        name = object.__repr__(obj)[1:-1]
+        if isinstance(obj, dict) and all(isinstance(key, str) for key in obj):
+            items = [(key, self.repr(value)) for key, value in obj.items()]
+            return self.render_object_dump(items, f"Contents of {name}")
+        shown = self.repr(obj)
+        for key in dir(obj):
+            try:
+                items.append((key, self.repr(getattr(obj, key))))
+            except Exception:
+                continue  # an attribute that cannot be read
+        return self.render_object_dump(items, f"Details for {name}", shown)
+
+    def dump_locals(self, d: dict[str, Any]) -> str:
+        """A box of local variables."""
+        items = [(key, self.repr(value)) for key, value in d.items()]
+        return self.render_object_dump(items, "Local variables in frame")
+
+    def render_object_dump(self, items: list[tuple[str, str]], title: str, repr: str = "") -> str:
+        """The box: names with the HTML of their values."""
+        rows = [f"<tr><th>{escape(key)}<td><pre class=repr>{value}</pre>" for key, value in items]
+        return OBJECT_DUMP_HTML % {
+            "title": escape(title),
+            "repr": repr,
+            "items": "\n".join(rows) if rows else "<tr><td><em>Nothing</em>",
+        }
+
+
+def _folded(parts: list[str], limit: int) -> str:
+    if len(parts) <= limit:
+        return ", ".join(parts)
+    rest = f'<span class="extended">{", ".join(parts[limit:])}</span>'
+    return ", ".join([*parts[:limit], rest])
+
+
+def _subclassed(inner: str, obj: object, base: type) -> str:
+    """`inner` in the name of the class, if that is not the plain one."""
+    kind = type(obj)
+    if kind is base or isinstance(obj, FunctionType):
+        return inner
+    module = ""
+    if kind.__module__ not in ("builtins", "exceptions"):
+        module = f'<span class="module">{escape(kind.__module__)}.</span>'
+    return f"{module}{escape(kind.__name__)}({inner})"

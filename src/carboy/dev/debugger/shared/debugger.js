@@ -1,0 +1,220 @@
+"use strict";
+// The page of the debugger: opening frames, consoles in them, and the PIN before the first.
+// Works without: everything but consoles is plain HTML.
+
+const ask = (query) => fetch(`?${new URLSearchParams({ __debugger__: "yes", s: SECRET, ...query })}`,
+  { credentials: "same-origin" });
+let trusted = EVALEX_TRUSTED;
+
+// --- the PIN
+
+function unlocked() {
+  if (trusted) return Promise.resolve(true);
+  const dialog = document.querySelector(".pin-prompt");
+  const form = dialog.querySelector("form");
+  const answer = dialog.querySelector(".pin-answer");
+  ask({ cmd: "printpin" });
+  dialog.showModal();
+  form.pin.value = "";
+  form.pin.focus();
+  return new Promise((resolve) => {
+    const close = (result) => { form.onsubmit = null; dialog.close(); resolve(result); };
+    dialog.querySelector("[value=cancel]").onclick = () => close(false);
+    dialog.oncancel = () => close(false);
+    form.onsubmit = async (event) => {
+      event.preventDefault();
+      answer.textContent = "…";
+      const response = await ask({ cmd: "pinauth", pin: form.pin.value });
+      if (!response.ok) {
+        answer.textContent = "This host is not trusted. Open the page as localhost or 127.0.0.1.";
+        return;
+      }
+      const { auth, exhausted } = await response.json();
+      if (auth) { trusted = true; answer.textContent = ""; close(true); }
+      else if (exhausted) answer.textContent = "Too many tries. Start the server again for new ones.";
+      else { answer.textContent = "That is not the PIN."; form.pin.select(); }
+    };
+  });
+}
+
+// --- values that unfold
+
+function unfoldable(root) {
+  for (const rest of root.querySelectorAll(".extended")) {
+    if (rest.previousElementSibling?.classList.contains("more")) continue;
+    const more = document.createElement("button");
+    more.type = "button";
+    more.className = "more";
+    more.textContent = "… more";
+    more.onclick = () => { rest.classList.add("open"); more.remove(); };
+    rest.before(more);
+  }
+}
+
+// --- a console
+
+const HISTORY = "carboy-console";
+const remembered = () => JSON.parse(sessionStorage.getItem(HISTORY) || "[]");
+
+function makeConsole(id) {
+  const box = document.createElement("div");
+  box.className = "console";
+  box.innerHTML = '<div class=out-all></div><form><span>&gt;&gt;&gt;</span>'
+    + '<textarea rows=1 spellcheck=false autocapitalize=off aria-label="Python"></textarea></form>'
+    + '<div class=names></div>';
+  const form = box.querySelector("form");
+  const input = form.querySelector("textarea");
+  const names = box.querySelector(".names");
+  let at = remembered().length;
+
+  const grow = () => { input.rows = input.value.split("\n").length; };
+  async function run(code) {
+    const response = await ask({ cmd: code, frm: id });
+    const out = document.createElement("div");
+    out.className = "out";
+    const text = await response.text();
+    if (response.ok && !text.startsWith("<!doctype")) out.innerHTML = text;
+    else out.textContent = "This frame is gone: the server was started again, or the page is old. Load it again.";
+    box.querySelector(".out-all").append(out);
+    unfoldable(out);
+    const lines = text.split("\n");
+    const open = /^(>>>|\.\.\.) /.test(text) && lines.length <= 2 && /[:\\(\[{,]\s*$/.test(code);
+    form.querySelector("span").textContent = open ? "..." : ">>>";
+    out.scrollIntoView({ block: "nearest" });
+  }
+  form.onsubmit = (event) => { event.preventDefault(); submit(); };
+  function submit() {
+    const code = input.value;
+    const all = remembered();
+    if (code.trim() && all.at(-1) !== code) sessionStorage.setItem(HISTORY, JSON.stringify([...all, code].slice(-200)));
+    at = remembered().length;
+    input.value = "";
+    names.textContent = "";
+    grow();
+    return run(code);
+  }
+  async function complete() {
+    const before = input.value.slice(0, input.selectionStart);
+    const word = before.match(/[\w.]*$/)[0];
+    if (!word) { input.setRangeText("    ", input.selectionStart, input.selectionEnd, "end"); return; }
+    const found = await (await ask({ complete: word, frm: id })).json();
+    if (!found.length) return;
+    let common = found[0];
+    for (const name of found) while (!name.startsWith(common)) common = common.slice(0, -1);
+    if (common.length > word.length) input.setRangeText(common.slice(word.length), input.selectionStart, input.selectionStart, "end");
+    names.textContent = found.length > 1 ? found.map((name) => name.split(".").at(-1)).join("  ") : "";
+  }
+  input.oninput = grow;
+  input.onkeydown = (event) => {
+    const all = remembered();
+    const single = !input.value.includes("\n");
+    if (event.key === "Enter" && !event.shiftKey) { event.preventDefault(); submit(); }
+    else if (event.key === "Tab" && !event.shiftKey) { event.preventDefault(); complete(); }
+    else if (event.key === "ArrowUp" && single && at > 0) { event.preventDefault(); input.value = all[--at]; grow(); }
+    else if (event.key === "ArrowDown" && single && at < all.length) { event.preventDefault(); input.value = all[++at] || ""; grow(); }
+    else if (event.key === "Escape") { input.blur(); input.closest(".frame")?.querySelector("summary").focus(); }
+  };
+  return { box, input, run };
+}
+
+// --- frames
+
+const consoles = new Map();
+
+async function consoleOf(frame) {
+  if (!EVALEX || !(await unlocked())) return null;
+  if (!consoles.has(frame)) {
+    const made = makeConsole(frame.id.replace("frame-", ""));
+    frame.append(made.box);
+    consoles.set(frame, made);
+  }
+  frame.open = true;
+  return consoles.get(frame);
+}
+const openConsole = async (frame) => (await consoleOf(frame))?.input.focus();
+const showLocals = async (frame) => (await consoleOf(frame))?.run("dump()");
+
+function frameTools(frame) {
+  const tools = document.createElement("div");
+  tools.className = "frame-tools";
+  for (const [text, action] of [["Console", openConsole], ["Locals", showLocals]]) {
+    const button = document.createElement("button");
+    button.type = "button";
+    button.textContent = text;
+    button.onclick = () => action(frame);
+    tools.append(button);
+  }
+  frame.append(tools);
+}
+
+function foldLibraries(on) {
+  document.querySelector(".debugger > .traceback")?.classList.toggle("fold", on);
+  for (const note of document.querySelectorAll(".folded")) note.parentElement.remove();
+  if (!on) return;
+  let run = [];
+  const close = () => {
+    if (!run.length) return;
+    const item = document.createElement("li");
+    const first = run[0];
+    item.innerHTML = `<div class=folded><button type=button>${run.length} library frame${run.length > 1 ? "s" : ""}</button></div>`;
+    const mine = run;
+    item.querySelector("button").onclick = () => { for (const each of mine) each.firstElementChild.open = true; item.remove(); };
+    first.before(item);
+    run = [];
+  };
+  for (const item of document.querySelectorAll(".debugger > .traceback > ul > li")) {
+    if (item.querySelector(":scope > .library:not([open])")) run.push(item); else close();
+  }
+  close();
+}
+
+function start() {
+  unfoldable(document);
+  if (CONSOLE_MODE) {
+    const page = document.querySelector(".console-page");
+    unlocked().then((open) => {
+      if (!open) { page.textContent = "The console stays locked. Load the page again to try."; return; }
+      const made = makeConsole("0");
+      page.replaceChildren(made.box);
+      made.input.focus();
+    });
+    return;
+  }
+  const frames = [...document.querySelectorAll(".debugger .frame")];
+  const own = frames.filter((frame) => !frame.classList.contains("library"));
+  const last = own.at(-1) || frames.at(-1);
+  if (last) last.open = true;
+  // The frame that raised, of every exception the last one came from.
+  for (const divider of document.querySelectorAll(".exc-divider")) {
+    const frame = divider.parentElement.previousElementSibling?.querySelector(":scope > .frame:not(.library)");
+    if (frame) frame.open = true;
+  }
+  if (EVALEX) frames.forEach(frameTools);
+  foldLibraries(true);
+  const button = (name) => document.querySelector(`[data-do=${name}]`);
+  button("library").hidden = own.length === frames.length;
+  button("library").onclick = () => {
+    const shown = button("library").getAttribute("aria-pressed") !== "true";
+    button("library").setAttribute("aria-pressed", shown);
+    foldLibraries(!shown);
+  };
+  button("copy").onclick = async () => {
+    const text = document.querySelector(".plain textarea");
+    try { await navigator.clipboard.writeText(text.value); }
+    catch { text.closest("details").open = true; text.select(); document.execCommand("copy"); }
+    button("copy").textContent = "Copied";
+    setTimeout(() => { button("copy").textContent = "Copy as text"; }, 1500);
+  };
+  document.onkeydown = (event) => {
+    if (/^(TEXTAREA|INPUT)$/.test(event.target.tagName) || event.ctrlKey || event.metaKey || event.altKey) return;
+    const seen = frames.filter((frame) => frame.offsetParent !== null);
+    const here = document.activeElement.closest?.(".frame") || null;
+    const at = seen.indexOf(here);
+    const go = (index) => { const frame = seen[Math.min(Math.max(index, 0), seen.length - 1)]; frame?.querySelector("summary").focus(); };
+    if (event.key === "j") go(at + 1);
+    else if (event.key === "k") go(at < 0 ? seen.length - 1 : at - 1);
+    else if (event.key === "c" && EVALEX) { event.preventDefault(); openConsole(here || last); }
+    else if (event.key === "l" && EVALEX) { event.preventDefault(); showLocals(here || last); }
+  };
+}
+start();

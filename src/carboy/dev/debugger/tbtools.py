@@ -1,0 +1,274 @@
+"""An exception with its frames, as text and as HTML."""
+
+from __future__ import annotations
+
+import linecache
+import os
+import sysconfig
+import traceback
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from carboy.dev.debugger import page
+from carboy.dev.debugger.console import Console, _InteractiveConsole
+from carboy.http.properties import cached_property
+
+__all__ = ["DebugFrameSummary", "DebugTraceback", "render_console_html"]
+
+CONTEXT = 5  # lines of source shown before and after
+SYSTEM_PATHS = tuple(
+    os.path.realpath(path) + os.sep
+    for path in {*sysconfig.get_paths().values(), str(Path(__file__).parents[2])}
+)
+# A frame says by a local variable of this name which frames are not worth showing.
+HIDE = "__traceback_hide__"
+INFO = "__traceback_info__"
+
+
+class DebugFrameSummary(traceback.FrameSummary):
+    """A frame of a traceback with its names, for the console that works in it."""
+
+    def __init__(self, *, locals: dict[str, Any], globals: dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(locals=None, **kwargs)
+        self.local_ns = locals
+        self.global_ns = globals
+
+    @cached_property
+    def info(self) -> str | None:
+        """What the frame says about itself in `__traceback_info__`."""
+        return self.local_ns.get(INFO)
+
+    @cached_property
+    def is_library(self) -> bool:
+        """Whether it is code of an installed package or of Python itself."""
+        return os.path.realpath(self.filename).startswith(SYSTEM_PATHS)
+
+    @cached_property
+    def console(self) -> Console:
+        """The console that works in this frame; it keeps its names from line to line."""
+        return Console(self.global_ns, self.local_ns)
+
+    def eval(self, code: str) -> Any:
+        """Run code in the frame; the transcript as HTML."""
+        return self.console.eval(code)
+
+    def render_html(self, mark_library: bool) -> str:
+        """The frame with the lines around the one that runs."""
+        return page.frame_html(
+            id=id(self),
+            library=mark_library and self.is_library,
+            filename=self.filename,
+            lineno=self.lineno or 1,
+            function=self.name,
+            source="\n".join(self._source_lines()),
+        )
+
+    def _lines(self) -> list[str]:
+        lines = linecache.getlines(self.filename)
+        loader = self.global_ns.get("__loader__")
+        if not lines and hasattr(loader, "get_source_by_code"):  # typed into a console
+            lines = (self.line or "").splitlines(keepends=True)
+        return [line.rstrip("\r\n") for line in lines]
+
+    def _source_lines(self) -> Iterator[str]:
+        lines = self._lines()
+        current = (self.lineno or 1) - 1
+        first = max(0, current - CONTEXT)
+        for index, line in enumerate(lines[first : current + CONTEXT + 1], first):
+            place = "before" if index < current else "after" if index > current else "current"
+            mark = self._mark(line) if index == current else None
+            yield page.line_html(line, index + 1, place, mark)
+
+    def _mark(self, line: str) -> tuple[int, int] | None:
+        """From where to where in the line the expression stands that raised."""
+        if self.colno is None or self.end_colno is None:
+            return None
+        octets = line.encode()
+        start = len(octets[: self.colno].decode("utf-8", "replace"))
+        if self.end_lineno not in (None, self.lineno):
+            return start, len(line)
+        return start, len(octets[: self.end_colno].decode("utf-8", "replace"))
+
+
+def _process_traceback(
+    exc: BaseException, te: traceback.TracebackException, skip: int, hide: bool
+) -> None:
+    """Give the frames of `te` their names, and leave out those that ask for it."""
+    found = [
+        (frame, _summary(frame, each))
+        for (frame, _), each in zip(traceback.walk_tb(exc.__traceback__), te.stack, strict=False)
+    ][skip:]
+    te.stack[:] = _not_hidden(found) if hide else [summary for _, summary in found]
+    for own, below in ((exc.__cause__, te.__cause__), (exc.__context__, te.__context__)):
+        if own is not None and below is not None:
+            _process_traceback(own, below, 0, hide)
+    inner: Iterable[Any] = getattr(te, "exceptions", None) or ()
+    for own, below in zip(getattr(exc, "exceptions", ()), inner, strict=False):
+        _process_traceback(own, below, 0, hide)
+
+
+def _summary(frame: FrameType, each: Any) -> DebugFrameSummary:
+    positions = {name: getattr(each, name, None) for name in ("end_lineno", "colno", "end_colno")}
+    loader: Any = frame.f_globals.get("__loader__") or frame.f_locals.get("__loader__")
+    line = None
+    if hasattr(loader, "get_source_by_code"):
+        source = (loader.get_source_by_code(frame.f_code) or "").splitlines()
+        line = source[each.lineno - 1] if each.lineno and each.lineno <= len(source) else None
+    return DebugFrameSummary(
+        filename=each.filename,
+        lineno=each.lineno,
+        name=each.name,
+        lookup_line=True,
+        line=line,
+        locals=frame.f_locals,
+        globals=frame.f_globals,
+        **positions,
+    )
+
+
+def _not_hidden(found: list[tuple[FrameType, DebugFrameSummary]]) -> list[DebugFrameSummary]:
+    shown: list[DebugFrameSummary] = []
+    hidden = False
+    for frame, summary in found:
+        wish = frame.f_locals.get(HIDE, False)
+        match wish:
+            case "before" | "before_and_this":
+                shown.clear()
+                hidden = False
+            case "reset" | "reset_and_this":
+                hidden = False
+            case "after" | "after_and_this":
+                hidden = True
+            case _ if wish or hidden:
+                continue
+        if not (isinstance(wish, str) and wish.endswith("_and_this")):
+            shown.append(summary)
+    return shown
+
+
+class DebugTraceback:
+    """An exception, those it came from, and those it groups."""
+
+    def __init__(
+        self,
+        exc: BaseException,
+        te: traceback.TracebackException | None = None,
+        *,
+        skip: int = 0,
+        hide: bool = True,
+    ) -> None:
+        self._te = te or traceback.TracebackException.from_exception(exc)
+        _process_traceback(exc, self._te, skip, hide)
+
+    def __str__(self) -> str:
+        return f"<{type(self).__name__} {self._te}>"
+
+    @cached_property
+    def all_tracebacks(self) -> list[tuple[str | None, traceback.TracebackException]]:
+        """The exception and its causes, the last first, each with what joins it to its own."""
+        return _chain(self._te)
+
+    @cached_property
+    def all_frames(self) -> list[DebugFrameSummary]:
+        """Every frame, the oldest first, those of grouped exceptions included."""
+        return list(_frames(self._te))
+
+    @property
+    def name(self) -> str:
+        """The class of the exception."""
+        kind = self._te.exc_type
+        return kind.__name__ if kind is not None else "Exception"
+
+    @property
+    def message(self) -> str:
+        """Class and text of the exception, on the lines they have."""
+        return _message(self._te)
+
+    def render_traceback_text(self) -> str:
+        """As Python itself shows it."""
+        return "".join(self._te.format())
+
+    def render_traceback_html(self, include_title: bool = True) -> str:
+        """All frames, oldest first, with what joins causes; then the exception."""
+        library = [frame.is_library for frame in self.all_frames]
+        mark_library = any(library) and not all(library)
+        rows = _rows(self._te, mark_library)
+        syntax = self._te.exc_type is not None and issubclass(self._te.exc_type, SyntaxError)
+        return page.traceback_html(rows, self.message, syntax, include_title)
+
+    def render_debugger_html(
+        self, evalex: bool, secret: str, evalex_trusted: bool, request: str = ""
+    ) -> str:
+        """The whole page; `request` is more HTML for it."""
+        return page.debugger_html(
+            name=self.name,
+            message=self.message,
+            summary=self.render_traceback_html(include_title=False),
+            plain=self.render_traceback_text(),
+            script=page.script(False, evalex, evalex_trusted, secret),
+            request=request,
+        )
+
+
+def _chain(
+    te: traceback.TracebackException,
+) -> list[tuple[str | None, traceback.TracebackException]]:
+    found: list[tuple[str | None, traceback.TracebackException]] = []
+    current: traceback.TracebackException | None = te
+    while current is not None:
+        text, below = None, None
+        if current.__cause__ is not None:
+            text, below = page.CAUSE, current.__cause__
+        elif current.__context__ is not None and not current.__suppress_context__:
+            text, below = page.CONTEXT, current.__context__
+        found.append((text, current))
+        current = below
+    return found
+
+
+def _inner(te: traceback.TracebackException) -> list[traceback.TracebackException]:
+    return getattr(te, "exceptions", None) or []
+
+
+def _frames(te: traceback.TracebackException) -> Iterator[DebugFrameSummary]:
+    for _, each in reversed(_chain(te)):
+        yield from each.stack  # type: ignore[misc]
+        for inner in _inner(each):
+            yield from _frames(inner)
+
+
+def _rows(te: traceback.TracebackException, mark_library: bool) -> list[str]:
+    """The frames of an exception and its causes; exceptions of a group below their group."""
+    rows: list[str] = []
+    for text, each in reversed(_chain(te)):
+        if text is not None:
+            rows.append(page.divider_html(text))
+        for frame in each.stack:
+            assert isinstance(frame, DebugFrameSummary)
+            rows.append(page.row_html(frame.render_html(mark_library), frame.info))
+        for number, inner in enumerate(_inner(each), 1):
+            message = _message(inner)
+            rows.append(page.divider_html(f"Exception {number} of the group: {message}"))
+            below = page.traceback_html(_rows(inner, mark_library), message, False, False)
+            rows.append(page.row_html(below, None))
+    return rows
+
+
+def _message(te: traceback.TracebackException) -> str:
+    """Class and text of an exception, without the exceptions of its group."""
+    lines = list(te.format_exception_only())
+    return "".join(lines[:1] if _inner(te) else lines).rstrip("\n")
+
+
+def render_console_html(secret: str, evalex_trusted: bool) -> str:
+    """The page of a console on its own."""
+    return page.console_html(page.script(True, True, evalex_trusted, secret))
+
+
+def _error_html(error: BaseException, skip: int) -> str:
+    return DebugTraceback(error, skip=skip).render_traceback_html()
+
+
+_InteractiveConsole.render_error = staticmethod(_error_html)

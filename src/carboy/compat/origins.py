@@ -150,6 +150,15 @@ ORIGINS: dict[str, Origin] = {
         ),
         _ORDERED,
     ),
+    "werkzeug.debug": Origin(("carboy.dev.debugger",), package=True),
+    "werkzeug.debug.console": _of("dev.debugger.console"),
+    "werkzeug.debug.repr": _of("dev.debugger.repr"),
+    "werkzeug.debug.tbtools": _of(
+        "dev.debugger.tbtools",
+        CONSOLE_HTML="carboy.dev.debugger.page:CONSOLE",
+        HEADER="carboy.dev.debugger.page:PAGE",
+        PAGE_HTML="carboy.dev.debugger.page:BODY",
+    ),
     "werkzeug.exceptions": _of("http.exceptions", "http.internal"),
     "werkzeug.formparser": _of(
         "http.forms.parser",

@@ -13,7 +13,6 @@ HERE = Path(__file__).parent
 # Of the developer's tools and Werkzeug's own server classes, which are not there yet.
 NOT_YET = {
     "werkzeug._reloader",
-    "werkzeug.debug",
 }
 LOOK = """
 import importlib, json, sys, warnings

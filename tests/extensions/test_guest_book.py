@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -12,24 +10,15 @@ from pathlib import Path
 
 import httpx
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
+from chromium import chromium, program
 from running import PATIENCE, Running, die_with_parent
 
 pytestmark = pytest.mark.xdist_group("chromium")
 
 FOLDER = Path(__file__).parents[2] / "examples" / "extensions"
 ELSEWHERE = {"Origin": "https://elsewhere.example"}
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-
-
-def program(*names: str) -> str:
-    found = next((path for name in names if (path := shutil.which(name))), None)
-    if found is None:
-        if os.environ.get("CI"):
-            pytest.fail(f"{names[0]} is not installed")
-        pytest.skip(f"{names[0]} is not installed")
-    return found
 
 
 @pytest.fixture(scope="module")
@@ -70,13 +59,10 @@ def address(redis: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[st
 
 @pytest.fixture(scope="module")
 def page(address: str) -> Iterator[Page]:
-    path = program("chromium", "chromium-browser")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=QUIET)
+    with chromium() as browser:
         page = browser.new_page()
         page.set_default_timeout(PATIENCE * 1000)
         yield page
-        browser.close()
 
 
 def sign_in(page: Page, address: str, name: str, password: str) -> None:

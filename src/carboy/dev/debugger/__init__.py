@@ -169,6 +169,8 @@ class DebuggedApplication:
             return None
         if "complete" in args:
             return self._complete(request, args["complete"], frame)
+        if "locals" in args:
+            return self._locals(request, frame)
         return self.execute_command(request, command, frame) if command is not None else None
 
     def debug_application(
@@ -200,7 +202,9 @@ class DebuggedApplication:
         request = Request(environ)
         if _wants_page(request):
             trusted = bool(self.check_pin_trust(environ))
-            shown = request_html(request, _session(contexts))
+            # The framework's own request has read the body, which cannot be read again.
+            own = _of_contexts("request", contexts) or request
+            shown = request_html(own, _of_contexts("session", contexts))
             text = found.render_debugger_html(self.evalex, self.secret, trusted, shown)
             response = Response(text, status=500, mimetype="text/html")
         else:
@@ -245,6 +249,13 @@ class DebuggedApplication:
         completer = Completer(frame.console.names)
         found = (completer.complete(text, state) for state in range(50))
         return _as_json(sorted({name for name in found if name is not None}))
+
+    def _locals(self, request: Request, frame: DebugFrameSummary | _ConsoleFrame) -> Response:
+        """The local variables of a frame, as they are now."""
+        if not self.check_host_trust(request.environ):
+            return SecurityError()  # type: ignore[return-value]
+        names = getattr(frame, "local_ns", {})
+        return Response(repr.DebugReprGenerator().dump_locals(names), mimetype="text/html")
 
     def display_console(self, request: Request) -> Response:
         """The page of a console on its own."""
@@ -348,10 +359,7 @@ def _wants_page(request: Request) -> bool:
     return request.accept_mimetypes.best in (None, "*/*")
 
 
-def _session(contexts: list[Any]) -> Any:
-    """The session of the request, of a framework that has one in its context."""
-    for context in contexts:
-        session = getattr(context, "session", None)
-        if session is not None:
-            return session
-    return None
+def _of_contexts(name: str, contexts: list[Any]) -> Any:
+    """The request or session of a framework that keeps them in its contexts."""
+    found = (getattr(context, name, None) for context in contexts)
+    return next((each for each in found if each is not None), None)

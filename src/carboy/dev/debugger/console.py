@@ -6,6 +6,7 @@ import code
 import sys
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
+from threading import Lock
 from types import CodeType
 from typing import Any
 
@@ -16,7 +17,7 @@ from carboy.dev.debugger.repr import debug_repr, dump, helper
 __all__ = ["Console", "HTMLStringO", "ThreadedStream"]
 
 # Of the thread or task in which a console is running right now.
-_stream: ContextVar[HTMLStringO] = ContextVar("carboy.debugger.stream")
+_stream: ContextVar[HTMLStringO | None] = ContextVar("carboy.debugger.stream")
 _ipy: ContextVar[_InteractiveConsole] = ContextVar("carboy.debugger.console")
 
 
@@ -96,14 +97,41 @@ class ThreadedStream:
         return dir(sys.__stdout__)
 
     def __getattribute__(self, name: str) -> Any:
-        stream: Any = _stream.get(None) or sys.__stdout__
+        stream: Any = _stream.get(None) or _outside.stdout
         return getattr(stream, name)
 
     def __repr__(self) -> str:
-        return repr(sys.__stdout__)
+        return repr(_outside.stdout)
 
 
-_displayhook = sys.displayhook  # from before the first console
+_displayhook = sys.displayhook
+
+
+class _Outside:
+    """What belongs to everybody else while consoles run, in however many threads."""
+
+    def __init__(self) -> None:
+        self.stdout = sys.stdout
+        self._displayhook = sys.displayhook
+        self._inside = 0
+        self._lock = Lock()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self.stdout, self._displayhook = sys.stdout, sys.displayhook
+                sys.displayhook = ThreadedStream.displayhook
+            self._inside += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside:
+                sys.stdout, sys.displayhook = self.stdout, self._displayhook
+        _stream.set(None)
+
+
+_outside = _Outside()
 
 
 class _ConsoleLoader:
@@ -176,7 +204,7 @@ class _InteractiveConsole(code.InteractiveInterpreter):
 
     def showsyntaxerror(self, filename: str | None = None, **kwargs: Any) -> None:
         """Show that the input is no Python."""
-        self._show(sys.exception(), 4)
+        self._show(sys.exception(), sys.maxsize)  # the frames are all the compiler's
 
     def _show(self, error: BaseException | None, skip: int) -> None:
         render = type(self).render_error
@@ -205,8 +233,5 @@ class Console:
     def eval(self, code: str) -> str:
         """Run one line of input; the transcript as HTML."""
         _ipy.set(self._ipy)
-        before = sys.stdout
-        try:
+        with _outside:
             return self._ipy.runsource(code)
-        finally:
-            sys.stdout = before

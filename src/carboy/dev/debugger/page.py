@@ -12,8 +12,8 @@ from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
-CAUSE = "The above exception was the direct cause of the following exception:"
-CONTEXT = "During handling of the above exception, another exception occurred:"
+CAUSE = "The above exception was the direct cause of the following exception"
+CONTEXT = "During handling of the above exception, another exception occurred"
 FILES = "?__debugger__=yes&amp;cmd=resource&amp;f="
 
 EDITOR = "CARBOY_EDITOR"
@@ -135,7 +135,7 @@ def row_html(content: str, info: object) -> str:
 
 def divider_html(text: str) -> str:
     """What stands between two exceptions."""
-    return f'<li><div class="exc-divider">{escape(text)}</div></li>\n'
+    return f'<li><div class="exc-divider">{escape(text)}:</div></li>\n'
 
 
 def frame_html(

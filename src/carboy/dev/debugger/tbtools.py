@@ -172,7 +172,7 @@ class DebugTraceback:
 
     @cached_property
     def all_frames(self) -> list[DebugFrameSummary]:
-        """Every frame, the oldest first, those of grouped exceptions included."""
+        """Every frame: of the exception, then of what it came from; those of groups included."""
         return list(_frames(self._te))
 
     @property
@@ -233,7 +233,7 @@ def _inner(te: traceback.TracebackException) -> list[traceback.TracebackExceptio
 
 
 def _frames(te: traceback.TracebackException) -> Iterator[DebugFrameSummary]:
-    for _, each in reversed(_chain(te)):
+    for _, each in _chain(te):
         yield from each.stack  # type: ignore[misc]
         for inner in _inner(each):
             yield from _frames(inner)
@@ -250,7 +250,7 @@ def _rows(te: traceback.TracebackException, mark_library: bool) -> list[str]:
             rows.append(page.row_html(frame.render_html(mark_library), frame.info))
         for number, inner in enumerate(_inner(each), 1):
             message = _message(inner)
-            rows.append(page.divider_html(f"Exception {number} of the group: {message}"))
+            rows.append(page.divider_html(f"Exception {number} of the group"))
             below = page.traceback_html(_rows(inner, mark_library), message, False, False)
             rows.append(page.row_html(below, None))
     return rows

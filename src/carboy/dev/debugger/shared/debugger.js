@@ -68,8 +68,10 @@ function makeConsole(id) {
   let at = remembered().length;
 
   const grow = () => { input.rows = input.value.split("\n").length; };
-  async function run(code) {
-    const response = await ask({ cmd: code, frm: id });
+  const run = (code) => show({ cmd: code }, code);
+  const locals = () => show({ locals: "yes" }, "");
+  async function show(query, code) {
+    const response = await ask({ ...query, frm: id });
     const out = document.createElement("div");
     out.className = "out";
     const text = await response.text();
@@ -114,7 +116,7 @@ function makeConsole(id) {
     else if (event.key === "ArrowDown" && single && at < all.length) { event.preventDefault(); input.value = all[++at] || ""; grow(); }
     else if (event.key === "Escape") { input.blur(); input.closest(".frame")?.querySelector("summary").focus(); }
   };
-  return { box, input, run };
+  return { box, input, locals };
 }
 
 // --- frames
@@ -132,7 +134,7 @@ async function consoleOf(frame) {
   return consoles.get(frame);
 }
 const openConsole = async (frame) => (await consoleOf(frame))?.input.focus();
-const showLocals = async (frame) => (await consoleOf(frame))?.run("dump()");
+const showLocals = async (frame) => (await consoleOf(frame))?.locals();
 
 function frameTools(frame) {
   const tools = document.createElement("div");

@@ -1,0 +1,42 @@
+"""A browser for tests of every room, and other programs that a machine may lack."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+QUIET = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+]
+
+
+def program(*names: str) -> str:
+    """The path of the first there is; without one the test is skipped, in CI it fails."""
+    found = next((path for name in names if (path := shutil.which(name))), None)
+    if found is None:
+        if os.environ.get("CI"):
+            pytest.fail(f"{names[0]} is not installed")
+        pytest.skip(f"{names[0]} is not installed")
+    return found
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium, closed at the end."""
+    path = program("chromium", "chromium-browser")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=QUIET)
+        try:
+            yield browser
+        finally:
+            browser.close()

@@ -1,0 +1,340 @@
+"""DebuggedApplication: what it shows, to whom, and what keeps others out."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import werkzeug.debug
+from werkzeug.test import Client
+
+import carboy
+import carboy.dev.debugger
+from carboy.dev.debugger import DebuggedApplication, hash_pin
+
+BOTH = pytest.mark.parametrize(
+    "module", [carboy.dev.debugger, werkzeug.debug], ids=["ours", "theirs"]
+)
+HOST = "http://127.0.0.1"
+
+
+def failing(environ: dict[str, Any], start_response: Any) -> Any:
+    name = "value of a local"
+    raise LookupError(f"no {name}")
+
+
+@pytest.fixture(autouse=True)
+def own_pin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WERKZEUG_DEBUG_PIN", "123-456")
+    monkeypatch.delenv("WERKZEUG_RUN_MAIN", raising=False)
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+
+
+def debugged(module: Any = carboy.dev.debugger, app: Any = failing, **options: Any) -> Any:
+    return module.DebuggedApplication(app, **{"evalex": True, **options})
+
+
+def browser(app: Any) -> Client:
+    return Client(app)
+
+
+def asked(client: Client, **query: Any) -> Any:
+    return client.get("/", base_url=HOST, query_string={"__debugger__": "yes", **query})
+
+
+def frame_of(app: Any) -> int:
+    return list(app.frames)[-1]
+
+
+@BOTH
+def test_an_exception_is_a_page_with_500(module: Any) -> None:
+    errors = io.StringIO()
+    response = browser(debugged(module)).get("/", errors_stream=errors)
+    assert response.status_code == 500
+    assert response.mimetype == "text/html"
+    assert "LookupError" in response.text
+    assert "no value of a local" in response.text
+    assert "EVALEX = true" in response.text
+    assert "LookupError: no value of a local" in errors.getvalue()
+
+
+@BOTH
+def test_an_answer_that_does_not_fail_is_left_alone(module: Any) -> None:
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        start_response("201 Made", [("X-Mine", "1")])
+        return [b"a", b"b"]
+
+    response = browser(debugged(module, app)).get("/")
+    assert (response.status, response.data, response.headers["X-Mine"]) == ("201 Made", b"ab", "1")
+
+
+@BOTH
+def test_a_failure_after_the_head_is_written_down(module: Any) -> None:
+    def app(environ: Any, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        yield b"begun"
+        raise LookupError("late")
+
+    errors = io.StringIO()
+    browser(debugged(module, app)).get("/", errors_stream=errors, buffered=True)
+    assert "LookupError: late" in errors.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("headers", "page"),
+    [
+        ({}, True),
+        ({"Accept": "text/html,*/*;q=0.8"}, True),
+        ({"Accept": "*/*"}, True),
+        ({"Accept": "*/*", "User-Agent": "curl/8.1"}, False),
+        ({"User-Agent": "curl/8.1"}, False),
+        ({"Accept": "application/json"}, False),
+        ({"Accept": "application/json, text/plain, */*"}, False),
+    ],
+    ids=str,
+)
+def test_programs_and_terminals_get_text(headers: dict[str, str], page: bool) -> None:
+    response = browser(debugged()).get("/", headers=headers)
+    assert response.mimetype == ("text/html" if page else "text/plain")
+    assert response.status_code == 500
+    assert "LookupError: no value of a local" in response.text
+
+
+def test_the_page_shows_the_request_with_its_secrets_masked() -> None:
+    app = carboy.Flask("scenario")
+    app.secret_key = "key"
+
+    @app.post("/form")
+    def form() -> None:
+        carboy.session["visitor"] = "Ada"
+        carboy.session["access_token"] = "t0ken"
+        assert carboy.request.form["name"]
+        raise LookupError
+
+    app.testing = True
+    client = Client(debugged(app=app.wsgi_app))
+    client.set_cookie("choice", "tasty")
+    response = client.post(
+        "/form?page=3",
+        data={"name": "Lovelace", "password": "hunter2"},
+        headers={"Authorization": "Bearer abc", "X-Shown": "seen"},
+    )
+    for shown in ("Lovelace", "seen", "page", "Ada", "POST"):
+        assert shown in response.text, shown
+    request = response.text.partition("<section class=request>")[2].partition("</section>")[0]
+    for hidden in ("hunter2", "Bearer abc", "tasty", "t0ken"):
+        assert hidden not in request, hidden
+
+
+# --- the locks
+
+
+@BOTH
+def test_code_runs_only_with_secret_pin_and_host(module: Any) -> None:
+    app = debugged(module)
+    client = browser(app)
+    client.get("/", base_url=HOST)
+    query = {"frm": frame_of(app), "cmd": "name"}
+    assert "value of a local" not in asked(client, s=app.secret, **query).text.split("<!")[0]
+    pin = asked(client, cmd="pinauth", pin="123456", s=app.secret)
+    assert json.loads(pin.data) == {"auth": True, "exhausted": False}
+    cookie = pin.headers["Set-Cookie"]
+    assert cookie.startswith(f"{app.pin_cookie_name}=")
+    assert "HttpOnly" in cookie
+    assert "SameSite=Strict" in cookie
+    client.get("/", base_url=HOST)
+    query["frm"] = frame_of(app)
+    assert asked(client, s=app.secret, **query).text.startswith(">>> name")
+    assert not asked(client, s="wrong", **query).text.startswith(">>>")
+    assert not asked(client, **query).text.startswith(">>>")
+    foreign = Client(app, use_cookies=False).get(
+        "/",
+        base_url="http://evil.example",
+        query_string={"__debugger__": "yes", "s": app.secret, **query},
+        headers={"Cookie": cookie.split(";")[0]},
+    )
+    assert foreign.status_code == 400
+
+
+@BOTH
+def test_a_wrong_pin_is_no_pin_and_ten_are_the_end(module: Any) -> None:
+    app = debugged(module)
+    client = browser(app)
+    for _ in range(10):
+        answer = asked(client, cmd="pinauth", pin="999", s=app.secret)
+        assert json.loads(answer.data)["auth"] is False
+        assert "Set-Cookie" not in answer.headers
+    answer = asked(client, cmd="pinauth", pin="123-456", s=app.secret)
+    assert json.loads(answer.data) == {"auth": False, "exhausted": True}
+
+
+@BOTH
+def test_a_cookie_of_another_pin_is_taken_away(module: Any) -> None:
+    app = debugged(module)
+    client = browser(app)
+    client.set_cookie(app.pin_cookie_name, "99999999999|wrong", domain="127.0.0.1")
+    answer = asked(client, cmd="pinauth", pin="123-456", s=app.secret)
+    assert json.loads(answer.data)["auth"] is False
+    assert "Max-Age=0" in answer.headers["Set-Cookie"]
+
+
+@pytest.mark.parametrize(
+    ("value", "trusted"),
+    [
+        (None, False),
+        ("", False),
+        ("x", False),
+        ("x|y", False),
+        ("99999999999|y", None),
+        ("1|" + hash_pin("123-456"), False),
+        ("99999999999|" + hash_pin("123-456"), True),
+    ],
+)
+def test_what_a_cookie_is_worth(value: str | None, trusted: bool | None) -> None:
+    for module in (carboy.dev.debugger, werkzeug.debug):
+        app: Any = debugged(module)
+        cookie = {} if value is None else {"HTTP_COOKIE": f"{app.pin_cookie_name}={value}"}
+        assert app.check_pin_trust(cookie) is trusted
+
+
+def test_the_cookie_of_one_opens_the_other() -> None:
+    assert hash_pin("123-456") == werkzeug.debug.hash_pin("123-456")
+
+
+@pytest.mark.parametrize("pin", ["off", "123", "123-456", "123456789", "1234567890", "abc-d", "--"])
+def test_the_variable_sets_the_pin(pin: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WERKZEUG_DEBUG_PIN", pin)
+    ours = carboy.dev.debugger.get_pin_and_cookie_name(failing)
+    theirs = werkzeug.debug.get_pin_and_cookie_name(failing)
+    if pin in ("abc-d", "--"):
+        assert ours[0] is not None
+        assert len(ours[0]) == len(theirs[0])
+    else:
+        assert ours[0] == theirs[0]
+
+
+def test_a_pin_of_ones_own_stays_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WERKZEUG_DEBUG_PIN")
+    first, cookie = carboy.dev.debugger.get_pin_and_cookie_name(failing)
+    assert (first, cookie) == carboy.dev.debugger.get_pin_and_cookie_name(failing)
+    assert first is not None
+    assert first.replace("-", "").isdecimal()
+    assert [len(part) for part in first.split("-")] == [3, 3, 3]
+
+
+def test_without_pin_security_nobody_is_asked() -> None:
+    app = debugged(pin_security=False)
+    client = browser(app)
+    client.get("/", base_url=HOST)
+    shown = asked(client, s=app.secret, frm=frame_of(app), cmd="name")
+    assert "value of a local" in shown.text
+
+
+def test_without_evalex_there_is_no_console() -> None:
+    app = debugged(evalex=False, pin_security=False)
+    client = browser(app)
+    assert "EVALEX = false" in client.get("/", base_url=HOST).text
+    assert not asked(client, s=app.secret, frm=frame_of(app), cmd="1").text.startswith(">>>")
+    assert client.get("/console", base_url=HOST).status_code == 500
+
+
+@BOTH
+def test_the_pin_is_told_in_the_log_when_a_page_asks(
+    module: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "werkzeug")
+    app = debugged(module)
+    asked(browser(app), cmd="printpin", s=app.secret)
+    asked(browser(app), cmd="printpin", s="wrong")
+    assert [record.getMessage() for record in caplog.records if " * " in record.getMessage()] == [
+        " * To enable the debugger you need to enter the security pin:",
+        " * Debugger pin code: 123-456",
+    ]
+
+
+@BOTH
+def test_the_process_of_a_reloader_tells_the_pin_at_its_start(
+    module: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WERKZEUG_RUN_MAIN", "true")
+    caplog.set_level(logging.INFO, "werkzeug")
+    debugged(module)
+    monkeypatch.setenv("WERKZEUG_DEBUG_PIN", "off")
+    debugged(module)
+    assert [record.getMessage() for record in caplog.records] == [
+        " * Debugger is active!",
+        " * Debugger PIN: 123-456",
+        " * Debugger is active!",
+        " * Debugger PIN disabled. DEBUGGER UNSECURED!",
+    ]
+
+
+# --- the console and the files of the page
+
+
+def test_the_console_page_works_in_names_of_ones_own() -> None:
+    app = debugged(pin_security=False, console_init_func=lambda: {"answer": 42})
+    client = browser(app)
+    assert "CONSOLE_MODE = true" in client.get("/console", base_url=HOST).text
+    assert '<span class="number">42</span>' in asked(client, s=app.secret, frm=0, cmd="answer").text
+    assert "function failing" in asked(client, s=app.secret, frm=0, cmd="app").text
+    assert client.get("/console", base_url="http://evil.example").status_code == 400
+
+
+def test_names_are_completed() -> None:
+    app = debugged(pin_security=False)
+    client = browser(app)
+    client.get("/", base_url=HOST)
+    found = json.loads(asked(client, s=app.secret, frm=frame_of(app), complete="name.upp").data)
+    assert found == ["name.upper()"]
+    assert json.loads(asked(client, s=app.secret, frm=frame_of(app), complete="zzz").data) == []
+
+
+def test_the_files_of_the_page_are_served_and_nothing_else() -> None:
+    client = browser(debugged())
+    for name, kind in (("style.css", "text/css"), ("debugger.js", "text/javascript")):
+        response = asked(client, cmd="resource", f=name)
+        assert (response.status_code, response.mimetype) == (200, kind)
+        again = client.get(
+            "/",
+            query_string={"__debugger__": "yes", "cmd": "resource", "f": name},
+            headers={"If-None-Match": response.headers["ETag"]},
+        )
+        assert again.status_code == 304
+    for name in ("../page.py", "__init__.py", "nothing.css", "/etc/passwd"):
+        assert asked(client, cmd="resource", f=name).status_code == 404
+
+
+def test_the_contexts_of_a_request_are_there_again_in_its_consoles() -> None:
+    app = carboy.Flask("scenario")
+
+    @app.get("/<name>")
+    def view(name: str) -> None:
+        carboy.g.mine = name
+        raise LookupError
+
+    app.testing = True
+    wrapped = debugged(app=app.wsgi_app, pin_security=False)
+    client = browser(wrapped)
+    client.get("/ada", base_url=HOST)
+    wrapped_frame = next(f for f in wrapped.frames.values() if f.name == "view")
+    shown = asked(
+        client, s=wrapped.secret, frm=id(wrapped_frame), cmd="carboy.request.path + carboy.g.mine"
+    )
+    assert "/adaada" in shown.text
+
+
+def test_old_frames_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(carboy.dev.debugger, "FRAMES", 3)
+    app = debugged()
+    for _ in range(5):
+        browser(app).get("/")
+    assert len(app.frames) == len(app.frame_contexts) == 3
+
+
+def test_two_wrappers_have_two_secrets() -> None:
+    assert DebuggedApplication(failing).secret != DebuggedApplication(failing).secret

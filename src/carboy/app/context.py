@@ -373,7 +373,9 @@ class DirectContext(RequestContext):
     @property
     def _cv_tokens(self) -> list[Any]:  # type: ignore[override]
         if self._tokens is None:
-            pushed = _cv.get() is self  # by the lane, and not popped yet
+            # Pushed by the lane and not popped yet. After a context inside has come and gone
+            # it is a Frame that holds this one.
+            pushed = getattr(_cv.get(), "request_ctx", None) is self
             self._tokens = [(Undo(None, None), self.app_ctx)] if pushed else []
         return self._tokens
 

@@ -393,3 +393,14 @@ def test_a_request_shows_its_url_and_method() -> None:
 def test_making_a_request_from_an_exchange_computes_nothing() -> None:
     request = Request.from_exchange(received(raw_request()))  # type: ignore[arg-type]
     assert list(vars(request)) == ["_exchange"]
+
+
+def test_a_request_kept_after_its_input_was_closed_says_that_the_client_is_gone() -> None:
+    environ = create_environ(method="POST", data=b"late")
+    environ["wsgi.input"].close()
+    with pytest.raises(werkzeug.exceptions.ClientDisconnected):
+        _ = werkzeug.wrappers.Request(dict(environ)).data
+    for terminated in (False, True):  # Carboy's server terminates its inputs
+        environ["wsgi.input_terminated"] = terminated
+        with pytest.raises(exceptions.ClientDisconnected):
+            _ = Request(dict(environ)).data

@@ -6,7 +6,7 @@ import io
 from typing import IO, TYPE_CHECKING, Any
 
 from carboy.http.combined import CombinedMultiDict
-from carboy.http.exceptions import BadRequest, UnsupportedMediaType
+from carboy.http.exceptions import BadRequest, ClientDisconnected, UnsupportedMediaType
 from carboy.http.forms.parser import FormDataParser
 from carboy.http.forms.urlencoded import parse_query
 from carboy.http.multidict import MultiDict, iter_multi_items
@@ -115,7 +115,10 @@ def get_data(request: Request, cache: bool, as_text: bool, parse_form_data: bool
     if data is None:
         if parse_form_data:
             request._load_form_data()
-        data = request.stream.read()
+        stream = request.stream
+        if getattr(stream, "closed", False):  # a request kept until after its connection
+            raise ClientDisconnected
+        data = stream.read()
         if cache:
             request.__dict__["_cached_data"] = data
     return data.decode(errors="replace") if as_text else data

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from carboy import __version__
-from carboy.cli import config, locate, routes, run
+from carboy.cli import config, explain, locate, routes, run
 from carboy.cli.options import names_of
 from carboy.cli.run import FROM_CLI, chosen_app
 
@@ -145,7 +145,11 @@ def make_group() -> CarboyGroup:
                 callback=_show_version, help="Show the versions of Carboy and Python.",
             ),
         ],
-        commands=[run.make_command(), routes.make_command(load_for_command)],
+        commands=[
+            run.make_command(),
+            routes.make_command(load_for_command),
+            explain.make_command(),
+        ],
         help="Serve a web application, or run one of its own commands.",
         context_settings={"help_option_names": ["--help"]},
     )  # fmt: skip

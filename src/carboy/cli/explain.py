@@ -1,0 +1,186 @@
+"""`carboy explain`: one request through the real stack, and everything that ran for it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import click
+
+from carboy.cli.run import as_flask, chosen_app, load_or_explain
+from carboy.dev.explain import page, report, terminal
+from carboy.dev.explain.explanation import Explanation, explain
+from carboy.dev.explain.recorder import Recorder
+from carboy.gateway import for_application
+from carboy.net.listen import listen_tcp
+from carboy.server.engine import Engine
+from carboy.server.settings import Settings
+from carboy.server.worker import LoadError
+
+PATIENCE = 300.0  # seconds for an answer: somebody may stand in a debugger
+# Everything stays on the leader, so that one track tells the whole story; a view that asks its
+# own server is helped by another leader after a while.
+SETTINGS = Settings(inline_budget=3600.0, watch_interval=5.0, switch_interval=None)
+
+Fields = dict[str, str]
+
+
+class Question:
+    """The request to send."""
+
+    def __init__(self, method: str, path: str, fields: Fields, body: bytes | None) -> None:
+        self.method = method
+        self.path = path
+        self.fields = fields
+        self.body = body
+
+    def ask(self, port: int) -> tuple[str, int]:
+        """Send it; the status line's end and the number of octets of the answer."""
+        client = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+        try:
+            client.request(self.method, self.path, self.body, self.fields)
+            answer = client.getresponse()
+            return f"{answer.status} {answer.reason}".strip(), len(answer.read())
+        finally:
+            client.close()
+
+
+def record(app: Any, name: str, question: Question, cold: bool = False) -> Explanation:
+    """Serve `app` on a loopback socket of its own, ask it, and explain what ran."""
+    recorder = Recorder()
+    recorder.install()
+    listener = listen_tcp("127.0.0.1", 0)
+    port = int(listener.getsockname()[1])
+    engine = Engine(for_application(app), [listener], SETTINGS)
+    thread = threading.Thread(target=engine.run, name="engine", daemon=True)
+    thread.start()
+    try:
+        if not cold:
+            question.ask(port)
+        recorder.arm()
+        status, octets = question.ask(port)
+    except (OSError, http.client.HTTPException) as problem:
+        raise click.ClickException(f"There was no answer: {problem!r}.") from None
+    finally:
+        # What follows the last send (teardown, close) is finished before the engine ends.
+        engine.stop()
+        thread.join()
+        recorder.disarm()
+        recorder.uninstall()
+        listener.close()
+    line = f"{question.method} {question.path}"
+    return explain(recorder, app, name, line, status, octets)
+
+
+def _fields(values: tuple[str, ...]) -> Fields:
+    fields: Fields = {}
+    for value in values:
+        name, colon, content = value.partition(":")
+        if not colon or not name.strip() or not name.isascii() or " " in name.strip():
+            raise click.BadParameter(
+                f"{value!r} is no header: write it as 'Name: value'.", param_hint="-H"
+            )
+        fields[name.strip()] = content.strip()
+    return fields
+
+
+def _body(fields: Fields, data: str | None, document: str | None) -> bytes | None:
+    known = {name.lower() for name in fields}
+    if data is not None and document is not None:
+        raise click.UsageError("Give either -d or --json, not both.")
+    if document is not None:
+        try:
+            json.loads(document)
+        except ValueError as problem:
+            raise click.BadParameter(f"this is no JSON: {problem}.", param_hint="--json") from None
+        if "content-type" not in known:
+            fields["Content-Type"] = "application/json"
+        return document.encode()
+    if data is None:
+        return None
+    if "content-type" not in known:
+        fields["Content-Type"] = "application/x-www-form-urlencoded"
+    return Path(data[1:]).read_bytes() if data.startswith("@") else data.encode()
+
+
+@click.command("explain", short_help="Show everything that runs for one request.")
+@click.argument("app")
+@click.argument("method")
+@click.argument("path")
+@click.option("-H", "--header", "headers", multiple=True, help="A header, 'Name: value'.")
+@click.option("-d", "--data", help="Content to send; @FILE sends that of a file.")
+@click.option("--json", "document", help="A JSON document to send.")
+@click.option("--cold", is_flag=True, help="Show the first request, without one before it.")
+@click.option("--depth", type=click.IntRange(1), help="Levels of the tree to show.")
+@click.option("--only", metavar="ROOM_OR_PACKAGE", help="Show calls of these only: http, jinja2.")
+@click.option("--full", is_flag=True, help="Show every call, unfolded.")
+@click.option("--html", "html", type=click.Path(dir_okay=False), help="Write a page to FILE.")
+@click.option(
+    "--report", "markdown", type=click.Path(dir_okay=False), help="Write a report to FILE."
+)
+@click.pass_context
+def command(
+    ctx: click.Context,
+    app: str,
+    method: str,
+    path: str,
+    headers: tuple[str, ...],
+    data: str | None,
+    document: str | None,
+    cold: bool,
+    depth: int | None,
+    only: str | None,
+    full: bool,
+    html: str | None,
+    markdown: str | None,
+) -> None:
+    """Send METHOD PATH to APP through the real server, on a real socket of this machine only,
+    and show everything that ran from accept() to the last send().
+
+    A request like it is sent before, so that what is done once only does not show: not with
+    --cold, which is what to use for a request that changes something.
+    """
+    if not method.isalpha() or not method.isascii():
+        raise click.BadParameter(f"{method!r} is no method: GET, POST, …", param_hint="METHOD")
+    if not path.startswith("/") or any(c.isspace() for c in path) or not path.isascii():
+        raise click.BadParameter(
+            f"{path!r} is no path: it begins with / and is quoted, %20 for a space.",
+            param_hint="PATH",
+        )
+    fields = _fields(headers)
+    body = _body(fields, data, document)
+    name = chosen_app(ctx, app)
+    try:
+        application = load_or_explain(name)
+    except LoadError as problem:
+        raise click.ClickException(str(problem).removeprefix("Error: ")) from None
+    found = record(application, name, Question(method.upper(), path, fields, body), cold)
+    _write(html, page.make, found)
+    _write(markdown, report.make, found)
+    if html is None and markdown is None:
+        coloured = sys.stdout.isatty()
+        click.echo(
+            terminal.show(found, coloured=coloured, depth=depth, only=only, full=full),
+            nl=False,
+            color=coloured,
+        )
+
+
+def _write(file: str | None, make: Any, found: Explanation) -> None:
+    if file is None:
+        return
+    try:
+        Path(file).write_text(make(found), encoding="utf-8")
+    except OSError as problem:
+        raise click.ClickException(f"{file} cannot be written: {problem.strerror}.") from None
+    click.echo(f"Written: {file}", err=True)
+
+
+def make_command() -> click.Command:
+    """The command, with --flask to give Carboy under Flask's names."""
+    command.params = [each for each in command.params if each.name != "flask"] + [as_flask()]
+    return command

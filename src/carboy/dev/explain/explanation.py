@@ -1,0 +1,73 @@
+"""All that is known of one explained request: what every kind of output is made from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from carboy.dev.explain import places, tree
+from carboy.dev.explain.recorder import Recorder
+from carboy.dev.explain.steps import Step, name_steps
+from carboy.dev.explain.tree import Node, Track
+
+
+@dataclass(slots=True)
+class Explanation:
+    """One request, its answer, and what ran in between."""
+
+    app: str
+    request: str  # "GET /path"
+    status: str
+    octets: int  # of the answer's content
+    tracks: list[Track]
+    steps: list[Step]
+    overflowed: bool = False
+
+    @property
+    def time(self) -> int:
+        """Nanoseconds the engine's thread was busy."""
+        return sum(root.time for root in self.tracks[0].roots) if self.tracks else 0
+
+    def nodes(self) -> list[Node]:
+        """Every call of every thread."""
+        return [node for track in self.tracks for node in track.walk()]
+
+    def shares(self) -> list[tuple[str, int, int]]:
+        """Room or package, calls and own nanoseconds; C code counts for who called it."""
+        found: dict[str, list[int]] = {}
+
+        def add(node: Node, caller: str) -> None:
+            room = node.place.room
+            name = caller if room == places.C_CODE else _group(node)
+            entry = found.setdefault(name, [0, 0])
+            entry[0] += room != places.C_CODE
+            entry[1] += node.own
+            for child in node.children:
+                add(child, name)
+
+        for track in self.tracks:
+            for root in track.roots:
+                add(root, places.PYTHON)
+        return sorted(
+            ((name, calls, own) for name, (calls, own) in found.items()), key=lambda each: -each[2]
+        )
+
+    def failure(self) -> tuple[BaseException, Node] | None:
+        """The exception the application raised, and the call that was told of it."""
+        for node in self.nodes():
+            if node.error is not None and node.step and node.error.__traceback__:
+                return node.error, node
+        return None
+
+
+def _group(node: Node) -> str:
+    return f"carboy.{node.place.room}" if node.place.package == "carboy" else node.place.room
+
+
+def explain(
+    recorder: Recorder, app: Any, name: str, request: str, status: str, octets: int
+) -> Explanation:
+    """What a disarmed recorder has to tell."""
+    tracks = tree.build(recorder)
+    steps = name_steps(tracks, app)
+    return Explanation(name, request, status, octets, tracks, steps, recorder.overflowed)

@@ -1,0 +1,60 @@
+"""Permanent links into the repository of a package, where it is known how they are written."""
+
+from __future__ import annotations
+
+import re
+import sys
+from functools import cache
+from importlib import metadata
+
+from carboy.dev.explain.places import PYTHON, Place, version_of
+
+REPOSITORY = re.compile(r"https://(?:github\.com|gitlab\.com)/[\w.-]+/[\w.-]+")
+LABELS = ("source", "source code", "repository", "code", "github", "homepage")
+# How these name the tag of a version, and what stands before the package in the repository.
+TAGS = {
+    "flask": ("{}", "src/"),
+    "werkzeug": ("{}", "src/"),
+    "jinja2": ("{}", "src/"),
+    "click": ("{}", "src/"),
+    "itsdangerous": ("{}", "src/"),
+    "markupsafe": ("{}", "src/"),
+    "blinker": ("{}", "src/"),
+}
+
+
+@cache
+def repository(package: str) -> str:
+    """The URL of the code as the metadata gives it, or ""."""
+    if package == PYTHON:
+        return "https://github.com/python/cpython"
+    try:
+        about = metadata.metadata(package)
+    except metadata.PackageNotFoundError:
+        return ""
+    urls = {}
+    for each in about.get_all("Project-URL") or []:
+        label, _, url = each.partition(",")
+        urls[label.strip().lower()] = url.strip()
+    if "Home-page" in about:
+        urls.setdefault("homepage", str(about["Home-page"]))
+    for label in LABELS:
+        if found := REPOSITORY.match(urls.get(label, "")):
+            return found[0].removesuffix(".git").rstrip("/")
+    return ""
+
+
+def link(place: Place) -> str:
+    """To the lines at the version's tag; "" where its form is not known."""
+    home = repository(place.package)
+    if not home.startswith("https://github.com/") or not place.first:
+        return ""
+    lines = f"#L{place.first}-L{place.last}"
+    if place.package == PYTHON:
+        if sys.version_info.releaselevel != "final":
+            return ""
+        return f"{home}/blob/v{version_of(PYTHON)}/Lib/{place.short}{lines}"
+    if place.package not in TAGS:
+        return ""
+    tag, folder = TAGS[place.package]
+    return f"{home}/blob/{tag.format(version_of(place.package))}/{folder}{place.short}{lines}"

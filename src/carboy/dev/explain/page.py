@@ -1,0 +1,76 @@
+"""An explanation as one page that needs nothing but itself: steps, flame chart, tree, source."""
+
+from __future__ import annotations
+
+import json
+import linecache
+from html import escape
+from importlib import resources
+from typing import Any
+
+from carboy.dev.explain import places
+from carboy.dev.explain.explanation import Explanation
+from carboy.dev.explain.terminal import duration
+from carboy.dev.explain.tree import Node
+
+MOST_LINES = 120  # of one function's source
+
+
+def make(found: Explanation) -> str:
+    """The page as HTML."""
+    files = resources.files("carboy.dev.explain") / "shared"
+    parts = {
+        "title": escape(found.request),
+        "summary": escape(
+            f"{found.status} · {found.octets:,} octets · {duration(found.time)}"
+            " from accept() to the last send()"
+        ),
+        "style": (files / "page.css").read_text("utf-8"),
+        "script": (files / "page.js").read_text("utf-8"),
+        # Closing tags inside the data must not end the element they stand in.
+        "data": json.dumps(_data(found), ensure_ascii=False).replace("<", "\\u003c"),
+    }
+    text = (files / "page.html").read_text("utf-8")
+    for name in ("title", "summary", "style", "script", "data"):
+        text = text.replace(f"%{name}%", parts[name])
+    return text
+
+
+def _data(found: Explanation) -> dict[str, Any]:
+    sources: dict[str, dict[str, Any]] = {}
+    tracks = [
+        {"name": track.name, "calls": [_call(root, sources) for root in track.roots]}
+        for track in found.tracks
+    ]
+    steps = [
+        {"number": step.number, "title": step.title, "where": step.where, "time": step.node.time}
+        for step in found.steps
+    ]
+    return {"tracks": tracks, "steps": steps, "sources": sources, "time": found.time}
+
+
+def _call(node: Node, sources: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    place = node.place
+    if place.lines not in sources and place.first:
+        sources[place.lines] = _source(node)
+    return {
+        "name": node.name,
+        "room": place.room,
+        "where": place.lines,
+        "began": node.began,
+        "time": node.time,
+        "args": node.args,
+        "result": node.result,
+        "raised": node.raised,
+        "role": node.role,
+        "step": node.step,
+        "children": [
+            _call(each, sources) for each in node.children if each.place.room != places.C_CODE
+        ],
+    }
+
+
+def _source(node: Node) -> dict[str, Any]:
+    place = node.place
+    lines = linecache.getlines(place.file)[place.first - 1 : place.last][:MOST_LINES]
+    return {"first": place.first, "text": "".join(lines), "file": place.file}

@@ -1,0 +1,106 @@
+"""Where code comes from: file and lines, room of Carboy, package and its version."""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from types import CodeType
+
+KERNEL = "kernel"  # system calls that move octets or wait for them
+C_CODE = "C"
+APPLICATION = "your application"
+PYTHON = "python"
+TEMPLATE = "template"
+CARBOY = Path(__file__).parents[2]
+LIBRARY = tuple({Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdlib")})
+SITES = {"site-packages", "dist-packages"}
+SYSTEM_CALLS = ("socket.", "epoll.", "poll.", "kqueue.", "select", "sendfile", "SSLSocket.")
+WAITS = {"epoll.poll", "poll.poll", "kqueue.control", "select"}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a function stands. `first` and `last` are 0 for what has no lines."""
+
+    file: str
+    first: int
+    last: int
+    package: str  # as it is called in an index, or APPLICATION, PYTHON, KERNEL
+    room: str  # of Carboy: "http"; else the same as the package
+    short: str  # the file as a reader would call it: "flask/app.py"
+
+    @property
+    def lines(self) -> str:
+        """ "flask/app.py:10-20", or only the file."""
+        if not self.first:
+            return self.short
+        return f"{self.short}:{self.first}" + (f"-{self.last}" if self.last > self.first else "")
+
+
+def of_c(name: str) -> Place:
+    """The place of a function of C, by its name."""
+    kind = KERNEL if name.startswith(SYSTEM_CALLS) else C_CODE
+    return Place("", 0, 0, kind, kind, "")
+
+
+@cache
+def of_code(code: CodeType) -> Place:
+    """The place of a function of Python."""
+    file = code.co_filename
+    path = Path(file)
+    if not file.endswith(".py") or not path.is_absolute():
+        if file.startswith(("<frozen ", "<string>")):
+            return Place("", 0, 0, PYTHON, PYTHON, file)
+        return Place(file, 0, 0, APPLICATION, TEMPLATE, path.name)
+    first, last = code.co_firstlineno, _last_line(code)
+    if path.is_relative_to(CARBOY):
+        inside = path.relative_to(CARBOY)
+        room = inside.parts[0].removesuffix(".py")
+        return Place(file, first, last, "carboy", room, str(Path("carboy") / inside))
+    for number, part in enumerate(path.parts):
+        if part in SITES:
+            inside = Path(*path.parts[number + 1 :])
+            package = distribution_of(inside.parts[0].removesuffix(".py"))
+            return Place(file, first, last, package, package, str(inside))
+    for library in LIBRARY:
+        if path.is_relative_to(library):
+            return Place(file, first, last, PYTHON, PYTHON, str(path.relative_to(library)))
+    return Place(file, first, last, APPLICATION, APPLICATION, _near(path))
+
+
+def _near(path: Path) -> str:
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(Path(*path.parts[-2:]))
+
+
+def _last_line(code: CodeType) -> int:
+    last = max((line for _, _, line in code.co_lines() if line), default=code.co_firstlineno)
+    inner = (_last_line(each) for each in code.co_consts if isinstance(each, CodeType))
+    return max(last, *inner, code.co_firstlineno)
+
+
+@cache
+def _distributions() -> dict[str, list[str]]:
+    return dict(metadata.packages_distributions())
+
+
+def distribution_of(top: str) -> str:
+    """The name in the index of what is imported as `top`."""
+    names = _distributions().get(top)
+    return names[0].lower() if names else top
+
+
+def version_of(package: str) -> str:
+    """Its installed version, or ""."""
+    if package == PYTHON:
+        return sys.version.split()[0]
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return ""

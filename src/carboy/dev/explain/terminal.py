@@ -1,0 +1,152 @@
+"""An explanation for a terminal: summary, steps, tree."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+
+from carboy.dev.explain import places, tree
+from carboy.dev.explain.explanation import Explanation
+from carboy.dev.explain.tree import Line, Node
+
+COLOURS = {
+    places.APPLICATION: "33;1",
+    places.TEMPLATE: "33",
+    places.KERNEL: "31",
+    places.PYTHON: "2",
+    "protocol": "36",
+    "net": "36",
+    "server": "34",
+    "gateway": "34",
+    "http": "32",
+    "routing": "32",
+    "app": "32",
+}
+OTHER = "35"
+BAR = 24
+
+
+class Painter:
+    """Colours and links where the terminal has them, plain text where not."""
+
+    def __init__(self, coloured: bool) -> None:
+        self.coloured = coloured
+
+    def colour(self, text: str, code: str) -> str:
+        """The text in a colour."""
+        return f"\x1b[{code}m{text}\x1b[0m" if self.coloured and text else text
+
+    def link(self, text: str, file: str) -> str:
+        """The text as a link to a file (OSC 8)."""
+        if not self.coloured or not file:
+            return text
+        return f"\x1b]8;;{Path(file).as_uri()}\x1b\\{text}\x1b]8;;\x1b\\"
+
+
+def show(
+    found: Explanation,
+    *,
+    coloured: bool = False,
+    depth: int | None = None,
+    only: str | None = None,
+    full: bool = False,
+) -> str:
+    """The whole text. `only` is a room or a package, `full` shows every call."""
+    painter = Painter(coloured)
+    count = sum(node.place.room != places.C_CODE for node in found.nodes())
+    lines = [
+        f"{painter.colour(found.request, '1')} → {found.status}, {found.octets:,} octets;"
+        f" {count:,} calls in {duration(found.time)} from accept() to the last send()",
+        "",
+        *_shares(found, painter),
+        *_failure(found, painter),
+        "",
+        painter.colour("Steps", "1"),
+        *_steps(found, painter),
+    ]
+    if found.overflowed:
+        lines.append("The request made too many calls; only the first were recorded.")
+    for track in found.tracks:
+        title = "Calls" if track is found.tracks[0] else f"Calls on thread {track.name}"
+        lines += ["", painter.colour(title, "1")]
+        made = tree.unfolded(track.roots) if full else tree.fold(track.roots, found.time)
+        if only is not None:
+            made = tree.only(made, lambda node: only in (node.place.room, node.place.package))
+        lines += _tree(made, painter, depth)
+    return "\n".join(lines) + "\n"
+
+
+def duration(nanoseconds: int) -> str:
+    """In microseconds or milliseconds."""
+    micros = nanoseconds / 1000
+    return f"{micros / 1000:,.2f} ms" if micros >= 1000 else f"{micros:.1f} µs"
+
+
+def _shares(found: Explanation, painter: Painter) -> list[str]:
+    shares = found.shares()
+    whole = sum(own for _, _, own in shares) or 1
+    width = max((len(name) for name, _, _ in shares), default=0)
+    lines = []
+    for name, calls, own in shares:
+        bar = "█" * round(BAR * own / whole)
+        code = COLOURS.get(name.removeprefix("carboy."), OTHER)
+        lines.append(
+            f"  {painter.colour(name.ljust(width), code)}  {duration(own):>9}  {own / whole:4.0%}"
+            f"  {calls:6,} calls  {painter.colour(bar, code)}".rstrip()
+        )
+    return lines
+
+
+def _steps(found: Explanation, painter: Painter) -> list[str]:
+    lines = []
+    for step in found.steps:
+        where = painter.link(step.where, step.node.place.file)
+        lines.append(
+            f"{step.number:4}. {step.title}  {painter.colour(f'({where})', '2')}"
+            f"  {duration(step.node.time)}"
+        )
+    return lines
+
+
+def _failure(found: Explanation, painter: Painter) -> list[str]:
+    failure = found.failure()
+    if failure is None:
+        return []
+    error, _ = failure
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    said = "".join(traceback.format_exception_only(error)).strip()
+    place = painter.link(f"{last.filename}:{last.lineno}", last.filename)
+    return ["", painter.colour(f"The application raised {said}", "31;1"), f"  at {place}"]
+
+
+def _tree(lines: list[Line], painter: Painter, depth: int | None, level: int = 0) -> list[str]:
+    if depth is not None and level >= depth:
+        return []
+    text = []
+    for line in lines:
+        text.append(_line(line, painter, level))
+        text += _tree(line.children, painter, depth, level + 1)
+    return text
+
+
+def _line(line: Line, painter: Painter, level: int) -> str:
+    node = line.node
+    code = COLOURS.get(node.place.room, OTHER)
+    parts = [
+        f"{duration(line.time):>9}",
+        "  " * level + painter.colour(node.place.room, code),
+        painter.colour(node.name, "1") if node.step else node.name,
+    ]
+    if line.times > 1:
+        parts.append(f"×{line.times}")
+    elif line.calls > 1:
+        parts.append(painter.colour(f"+{line.calls - 1} calls", "2"))
+    if node.place.lines:
+        parts.append(painter.colour(painter.link(node.place.lines, node.place.file), "2"))
+    if note := _note(node):
+        parts.append(painter.colour(note, "36"))
+    return " ".join(parts)
+
+
+def _note(node: Node) -> str:
+    return " ".join(part for part in (f"[{node.step}]" if node.step else "", node.role) if part)

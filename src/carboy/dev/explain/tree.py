@@ -1,0 +1,244 @@
+"""The calls of a request as a tree to look at, and the same folded by room and package."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import accumulate
+from types import CodeType
+
+from carboy.dev.explain import places
+from carboy.dev.explain.places import Place
+from carboy.dev.explain.recorder import Call, Recorder, Thread
+
+SMALL = 0.03  # of the whole time: below it Python's own library is part of who called it
+
+
+@dataclass(eq=False, slots=True)
+class Node:
+    """One call. Times are nanoseconds since accept() began, without the time nothing ran."""
+
+    name: str
+    module: str
+    place: Place
+    began: int
+    ended: int
+    args: tuple[tuple[str, str], ...] = ()
+    result: str = ""
+    raised: bool = False
+    line: int = 0
+    error: BaseException | None = None
+    code: CodeType | None = None
+    children: list[Node] = field(default_factory=list)
+    role: str = ""  # what the application uses it for: "view 'index'"
+    step: int = 0  # the number of the step it is, if it is one
+
+    @property
+    def time(self) -> int:
+        """Nanoseconds, with everything it called."""
+        return self.ended - self.began
+
+    @property
+    def own(self) -> int:
+        """Nanoseconds in its own lines."""
+        return max(0, self.time - sum(child.time for child in self.children))
+
+    def walk(self) -> Iterator[Node]:
+        """Itself and everything below, in the order of the calls."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+
+@dataclass(slots=True)
+class Track:
+    """What one thread did."""
+
+    name: str
+    roots: list[Node]
+
+    def walk(self) -> Iterator[Node]:
+        """Every call of the thread, in order."""
+        for root in self.roots:
+            yield from root.walk()
+
+
+def build(recorder: Recorder) -> list[Track]:
+    """A track for each thread that took part, the engine's first, from accept() to send()."""
+    tracks = [_track(thread) for thread in recorder.threads.values() if thread.roots]
+    tracks.sort(key=lambda track: not any(map(_accepts, track.walk())))
+    tracks[:1] = [_between(track) for track in tracks[:1]]
+    if not tracks or not tracks[0].roots:
+        return []
+    zero = tracks[0].roots[0].began
+    end = tracks[0].roots[-1].ended
+    kept = [tracks[0]]
+    for track in tracks[1:]:
+        track.roots = [root for root in track.roots if zero <= root.began <= end]
+        if track.roots:
+            kept.append(track)
+    for track in kept:
+        for node in track.walk():
+            node.began -= zero
+            node.ended -= zero
+    return kept
+
+
+def _accepts(node: Node) -> bool:
+    return node.name == "socket.accept"
+
+
+def _track(thread: Thread) -> Track:
+    roots = [_node(call) for call in thread.roots]
+    waits = [node for root in roots for node in root.walk() if node.name in places.WAITS]
+    ends = [wait.ended for wait in waits]
+    waited = [0, *accumulate(wait.time for wait in waits)]
+
+    def moved(when: int) -> int:
+        return when - waited[bisect_right(ends, when)]
+
+    def move(node: Node) -> None:
+        inside = node in waits
+        node.ended = moved(node.ended)
+        node.began = node.ended if inside else moved(node.began)
+        for child in node.children:
+            move(child)
+
+    for root in roots:
+        move(root)
+    return Track(thread.name, roots)
+
+
+def _node(call: Call) -> Node:
+    code = call.code
+    if isinstance(code, str):
+        name, place, code_object = code, places.of_c(code), None
+    else:
+        name, place, code_object = code.co_qualname, places.of_code(code), code
+    if place.room == places.TEMPLATE:
+        name = f"block {name[6:]}" if name.startswith("block_") else "the template"
+    node = Node(
+        name, call.module, place, call.began, max(call.ended, call.began), call.args, call.result,
+        call.raised, call.line, call.error, code_object,
+    )  # fmt: skip
+    node.children = [_node(child) for child in call.children]
+    return node
+
+
+def _between(track: Track) -> Track:
+    """From the turn that accepted to the one that sent last; waiting and the clock left out."""
+    turns: list[Node] = []
+    for root in track.roots:
+        turns += root.children if root.name == "Engine._turn" else [root]
+    busy = [
+        number
+        for number, turn in enumerate(turns)
+        if any(node.name in ("socket.accept", "socket.send", "sendfile") for node in turn.walk())
+    ]
+    if not busy:
+        return Track(track.name, [])
+    kept = turns[busy[0] : busy[-1] + 1]
+    return Track(track.name, [turn for turn in kept if not _idle(turn)])
+
+
+def _idle(turn: Node) -> bool:
+    return turn.name.endswith((".wait", "._tick", "._patience")) or turn.code is None
+
+
+# --- folded
+
+
+@dataclass(eq=False, slots=True)
+class Line:
+    """Calls of one room or package in a row, with what other rooms they called below."""
+
+    node: Node  # the first call
+    time: int = 0
+    own: int = 0  # of the calls of this room or package alone
+    calls: int = 0
+    times: int = 1  # how often the same came again
+    children: list[Line] = field(default_factory=list)
+
+    def walk(self) -> Iterator[Line]:
+        """Itself and all lines below."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+
+def fold(roots: Iterable[Node], whole: int) -> list[Line]:
+    """The lines of a tree in which only what leaves a room, or means something, is a line."""
+    lines: list[Line] = []
+    for root in roots:
+        _fold(root, None, lines, whole)
+    return _together(lines)
+
+
+def unfolded(roots: Iterable[Node]) -> list[Line]:
+    """Every call its own line."""
+    return [Line(root, root.time, root.own, 1, children=unfolded(root.children)) for root in roots]
+
+
+def _fold(node: Node, above: Line | None, into: list[Line], whole: int) -> None:
+    if above is not None and not _stands_out(node, above.node, whole):
+        line, target = above, into
+    else:
+        line = Line(node, node.time)
+        into.append(line)
+        target = line.children
+    line.own += node.own
+    line.calls += 1
+    for child in node.children:
+        _fold(child, line, target, whole)
+
+
+def _stands_out(node: Node, above: Node, whole: int) -> bool:
+    room = node.place.room
+    if node.step or node.role or room == places.KERNEL:
+        return True
+    if room == places.C_CODE:
+        return False
+    if room == places.PYTHON and node.time < SMALL * whole:
+        return _leads_elsewhere(node, above)
+    return room != above.place.room or room == places.APPLICATION
+
+
+def _leads_elsewhere(node: Node, above: Node) -> bool:
+    rooms = {each.place.room for each in node.walk()}
+    return bool(rooms - {places.PYTHON, places.C_CODE, above.place.room})
+
+
+def _together(lines: list[Line]) -> list[Line]:
+    """Neighbours that are the same call again become one line."""
+    kept: list[Line] = []
+    for line in lines:
+        before = kept[-1] if kept else None
+        if before is not None and _same(before, line):
+            before.time += line.time
+            before.own += line.own
+            before.calls += line.calls
+            before.times += 1
+            before.children += line.children
+        else:
+            kept.append(line)
+    for line in kept:
+        line.children = _together(line.children)
+    return kept
+
+
+def _same(one: Line, other: Line) -> bool:
+    a, b = one.node, other.node
+    return a.code is b.code and a.name == b.name and a.step == b.step
+
+
+def only(lines: list[Line], wanted: Callable[[Node], bool]) -> list[Line]:
+    """The lines of what is wanted, each with what it called, wherever it was called from."""
+    found: list[Line] = []
+    for line in lines:
+        if wanted(line.node):
+            found.append(line)
+            line.children = only(line.children, wanted)
+        else:
+            found += only(line.children, wanted)
+    return found

@@ -1,0 +1,117 @@
+"""A value in a few characters, for people; running no code of the value's own.
+
+The recorder looks at live objects in the middle of a request: a `__repr__` or `__len__` of
+theirs could query a database or fail, so only built-in types are looked into.
+"""
+
+from __future__ import annotations
+
+import re
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
+from typing import Any
+
+LONGEST = 72  # characters of one value
+ITEMS = 3  # of a container
+DEEP = 2  # containers in containers
+NAMES = ("name", "endpoint", "rule", "key", "path", "status", "type")
+PLAIN = (int, float, bool, type(None), complex)
+SECRET = re.compile(
+    r"(?i)((?:^|\b|[\r\n'\"])(?:proxy[-_])?(?:authorization|set[-_]cookie|cookie)['\"]?\s*[:,=]\s*"
+    r"['\"]?)[^\r\n]*?(?=\\r|\\n|\r|\n|'|\"|$)"
+)
+SECRET_NAME = re.compile(r"(?i)passw|secret|token|cookie|authorization|credential|private_?key")
+
+
+def brief(value: Any, deep: int = DEEP) -> str:
+    """The value as text of at most about `LONGEST` characters."""
+    kind = type(value)
+    if kind in PLAIN:
+        return repr(value)
+    if kind in (str, bytes, bytearray):
+        return _text(value)
+    if kind in (tuple, list, set, frozenset, dict):
+        return _container(value, deep)
+    if kind in (FunctionType, MethodType, BuiltinFunctionType):
+        return f"<function {value.__qualname__}>"
+    if isinstance(value, type):
+        return f"<class {value.__name__}>"
+    if isinstance(value, BaseException):
+        return exception(value)
+    if kind is CodeType:
+        return "<code>"
+    return _object(value)
+
+
+def exception(error: BaseException) -> str:
+    """Type and arguments, for example `KeyError('name')`."""
+    inside = ", ".join(
+        brief(each, 1) for each in BaseException.__dict__["args"].__get__(error)[:ITEMS]
+    )
+    return f"{type(error).__name__}({inside})"
+
+
+def argument(name: str, value: Any) -> str:
+    """As `brief`, but what is called like a secret is not shown."""
+    if SECRET_NAME.search(name) and type(value) in (str, bytes):
+        return "'…'"
+    return brief(value)
+
+
+def _text(value: str | bytes | bytearray) -> str:
+    size = len(value)
+    whole = repr(value[: LONGEST * 2])
+    whole = SECRET.sub(r"\1…", whole)
+    if size <= LONGEST and len(whole) <= LONGEST:
+        return whole
+    quote = whole[-1]
+    unit = "characters" if type(value) is str else "octets"
+    return f"{whole[:LONGEST].rstrip(quote)}…{quote} ({size:,} {unit})"
+
+
+def _container(value: Any, deep: int) -> str:
+    size = len(value)
+    opened, closed = _BRACKETS[type(value)]
+    if not deep or not size:
+        return f"{opened}{'…' if size else ''}{closed}"
+    parts: list[str] = []
+    try:
+        for count, each in enumerate(value.items() if type(value) is dict else value):
+            if count == ITEMS or sum(map(len, parts)) > LONGEST:
+                parts.append(f"… {size} in all")
+                break
+            parts.append(_item(each, value, deep - 1))
+    except RuntimeError:  # another thread has changed it meanwhile
+        parts.append("…")
+    comma = "," if type(value) is tuple and size == 1 else ""
+    return f"{opened}{', '.join(parts)}{comma}{closed}"
+
+
+def _item(each: Any, container: Any, deep: int) -> str:
+    if type(container) is dict:
+        key, value = each
+        return f"{brief(key, deep)}: {argument(key if type(key) is str else '', value)[:LONGEST]}"
+    if type(each) is tuple and len(each) == 2 and type(each[0]) is str:  # a header field
+        return f"({brief(each[0], deep)}, {argument(each[0], each[1])[:LONGEST]})"
+    return brief(each, deep)
+
+
+def _object(value: Any) -> str:
+    kind = type(value).__name__
+    try:
+        inside = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return f"<{kind}>"
+    for name in NAMES:
+        found = inside.get(name) if type(inside) is dict else None
+        if type(found) is str:
+            return f"<{kind} {_text(found[:LONGEST])}>"
+    return f"<{kind}>"
+
+
+_BRACKETS: dict[type, tuple[str, str]] = {
+    tuple: ("(", ")"),
+    list: ("[", "]"),
+    set: ("{", "}"),
+    frozenset: ("frozenset({", "})"),
+    dict: ("{", "}"),
+}

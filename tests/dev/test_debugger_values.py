@@ -109,7 +109,9 @@ class Plain:
 THING = Plain()
 
 
-@pytest.mark.parametrize("value", [{"a": 1, "b": "<"}, {}, THING, 5, [1]], ids=repr)
+@pytest.mark.parametrize(
+    "value", [{"a": 1, "b": "<"}, {}, THING, 5, [1]], ids=lambda v: type(v).__name__
+)
 def test_an_object_is_dumped_as_there(value: Any) -> None:
     def stable(text: str) -> str:
         return re.sub("0x[0-9a-f]+", "0x", text)

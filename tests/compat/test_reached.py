@@ -10,10 +10,6 @@ from pathlib import Path
 import pytest
 
 HERE = Path(__file__).parent
-# Of the developer's tools and Werkzeug's own server classes, which are not there yet.
-NOT_YET = {
-    "werkzeug._reloader",
-}
 LOOK = """
 import importlib, json, sys, warnings
 warnings.simplefilter("ignore")
@@ -57,17 +53,8 @@ def there() -> dict[str, bool]:
     return found
 
 
-def not_yet(name: str) -> bool:
-    return any(name == each or name.startswith(f"{each}.") for each in NOT_YET)
-
-
 def test_every_name_that_others_import_is_there(there: dict[str, bool]) -> None:
-    missing = [name for name in names("reached.txt") if not there[name]]
-    assert [name for name in missing if not not_yet(name)] == []
-
-
-def test_the_list_of_what_is_not_yet_there_is_true(there: dict[str, bool]) -> None:
-    assert [name for name in names("reached.txt") if there[name] and not_yet(name)] == []
+    assert [name for name in names("reached.txt") if not there[name]] == []
 
 
 def test_names_that_flask_has_dropped_stay_absent(there: dict[str, bool]) -> None:

@@ -120,6 +120,7 @@ ORIGINS: dict[str, Origin] = {
         package=True,
     ),
     "werkzeug._internal": _of("http.internal"),
+    "werkzeug._reloader": _of("dev.reload.loops"),
     "werkzeug.datastructures": Origin(
         ("carboy.http",),
         _ORDERED,

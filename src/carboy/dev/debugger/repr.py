@@ -147,16 +147,16 @@ class DebugReprGenerator:
         parts = [self.repr(item) for item in obj]
         return _subclassed(left + _folded(parts, ITEM_LIMIT) + right, obj, base)
 
-    def dict_repr(self, obj: dict[Any, Any], recursive: bool, limit: int = PAIR_LIMIT) -> str:
+    def dict_repr(self, d: dict[Any, Any], recursive: bool, limit: int = PAIR_LIMIT) -> str:
         """A dict."""
         if recursive:
-            return _subclassed("{...}", obj, dict)
+            return _subclassed("{...}", d, dict)
         parts = [
             f'<span class="pair"><span class="key">{self.repr(key)}</span>: '
             f'<span class="value">{self.repr(value)}</span></span>'
-            for key, value in obj.items()
+            for key, value in d.items()
         ]
-        return _subclassed("{" + _folded(parts, limit - 1) + "}", obj, dict)
+        return _subclassed("{" + _folded(parts, limit - 1) + "}", d, dict)
 
     def string_repr(self, obj: str | bytes, limit: int = TEXT_LIMIT) -> str:
         """Text or octets, the end folded when long."""
@@ -210,12 +210,14 @@ class DebugReprGenerator:
         items = [(key, self.repr(value)) for key, value in d.items()]
         return self.render_object_dump(items, "Local variables in frame")
 
-    def render_object_dump(self, items: list[tuple[str, str]], title: str, repr: str = "") -> str:
+    def render_object_dump(
+        self, items: list[tuple[str, str]], title: str, repr: str | None = None
+    ) -> str:
         """The box: names with the HTML of their values."""
         rows = [f"<tr><th>{escape(key)}<td><pre class=repr>{value}</pre>" for key, value in items]
         return OBJECT_DUMP_HTML % {
             "title": escape(title),
-            "repr": repr,
+            "repr": repr or "",
             "items": "\n".join(rows) if rows else "<tr><td><em>Nothing</em>",
         }
 

@@ -30,6 +30,15 @@ INFO = "__traceback_info__"
 class DebugFrameSummary(traceback.FrameSummary):
     """A frame of a traceback with its names, for the console that works in it."""
 
+    # FrameSummary has slots, and so has this one: the names, and what is worked out of them.
+    __slots__ = (
+        "_cache_console",
+        "_cache_info",
+        "_cache_is_library",
+        "global_ns",
+        "local_ns",
+    )
+
     def __init__(self, *, locals: dict[str, Any], globals: dict[str, Any], **kwargs: Any) -> None:
         super().__init__(locals=None, **kwargs)
         self.local_ns = locals

@@ -89,6 +89,10 @@ def _accepts(node: Node) -> bool:
     return node.name == "socket.accept"
 
 
+def _sends(node: Node) -> bool:
+    return node.name in ("socket.send", "sendfile")
+
+
 def _track(thread: Thread) -> Track:
     roots = [_node(call) for call in thread.roots]
     waits = [node for root in roots for node in root.walk() if node.name in places.WAITS]
@@ -131,14 +135,12 @@ def _between(track: Track) -> Track:
     turns: list[Node] = []
     for root in track.roots:
         turns += root.children if root.name == "Engine._turn" else [root]
-    busy = [
-        number
-        for number, turn in enumerate(turns)
-        if any(node.name in ("socket.accept", "socket.send", "sendfile") for node in turn.walk())
-    ]
-    if not busy:
+    # The end of the request before may still have been running when the recording began.
+    came = [n for n, turn in enumerate(turns) if any(map(_accepts, turn.walk()))]
+    went = [n for n, turn in enumerate(turns) if any(map(_sends, turn.walk()))]
+    if not came or not went:
         return Track(track.name, [])
-    kept = turns[busy[0] : busy[-1] + 1]
+    kept = turns[came[0] : went[-1] + 1]
     return Track(track.name, [turn for turn in kept if not _idle(turn)])
 
 

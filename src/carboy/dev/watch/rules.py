@@ -1,7 +1,7 @@
 """Which files count, and what a change of one means. Looks at names only, never at the disk."""
 
 # Thousands of paths a second, which come and go as text:
-# ruff: noqa: PTH100, PTH110, PTH113, PTH116, PTH118, PTH119, PTH120, PTH206
+# ruff: noqa: PTH100, PTH119
 
 from __future__ import annotations
 

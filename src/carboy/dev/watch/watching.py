@@ -1,7 +1,7 @@
 """A thread that tells which files have changed: by the system's notification, or by looking."""
 
 # Thousands of paths a second, which come and go as text:
-# ruff: noqa: PTH100, PTH110, PTH113, PTH116, PTH118, PTH119, PTH120, PTH206
+# ruff: noqa: PTH110, PTH116
 
 from __future__ import annotations
 

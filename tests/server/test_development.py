@@ -301,6 +301,29 @@ def test_late_and_generated_answers_pass_through_a_handler(handler: bool) -> Non
         assert get(server) == (201, b"ab")
 
 
+# --- answers framed by their application
+
+
+def framed(*pieces: bytes, more: bytes = b"") -> Any:
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [("Transfer-Encoding", "chunked")])
+        return [*(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in pieces), more, b"0\r\n\r\n"]
+
+    return app
+
+
+def test_chunks_of_the_application_arrive_as_they_are() -> None:
+    with serving(True, framed(b"first", b"second" * 9000)) as server:
+        assert get(server) == (200, b"first" + b"second" * 9000)
+
+
+@pytest.mark.parametrize("more", [b"zz\r\n", b"5\r\nabc\r\n"])
+def test_a_malformed_frame_of_the_application_is_seen_by_the_client(more: bytes) -> None:
+    with serving(True, framed(b"first", more=more)) as server:
+        with pytest.raises((http.client.IncompleteRead, ConnectionError, ValueError)):
+            get(server)
+
+
 # --- TLS
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Hashable
 
 from carboy.gateway.interface import Answer, Exchange, Gateway
 from carboy.server.simple_log import _log
+from carboy.server.unframed import unframed
 
 STATUS = "500 INTERNAL SERVER ERROR"
 PAGE = b"""<!doctype html>
@@ -41,7 +42,7 @@ class Failures:
     def handle(self, exchange: Exchange) -> Answer:
         """The inner gateway's answer, or the page."""
         try:
-            return self.inner.handle(exchange)
+            return unframed(self.inner.handle(exchange))
         except Exception as error:
             if self.escape is not None:
                 self.escape(error)

@@ -21,7 +21,7 @@ from itertools import chain
 from types import FrameType
 from typing import Any, NoReturn
 
-from carboy.dev.watch.watching import Watching, native_name
+from carboy.dev.reload.watching import Watching, native_name
 from carboy.http.internal import _log
 
 __all__ = [

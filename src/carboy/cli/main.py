@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import platform
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from carboy import __version__
-from carboy.cli import config, explain, locate, routes, run
+from carboy.cli import config, locate, routes, run
 from carboy.cli.options import names_of
 from carboy.cli.run import FROM_CLI, chosen_app
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from carboy.app.commands import ScriptInfo
 
 DEBUG = "FLASK_DEBUG"
+# Commands whose modules bring much along that a server has no use for: name, module.
+LATE = {"explain": "carboy.cli.explain"}
 
 
 class CarboyGroup(click.Group):
@@ -39,6 +42,8 @@ class CarboyGroup(click.Group):
             ctx.params["app"] = values.get("app")
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name in LATE and name not in self.commands:
+            self.add_command(import_module(LATE[name]).make_command())
         own = super().get_command(ctx, name)
         if own is not None:
             return own
@@ -48,7 +53,7 @@ class CarboyGroup(click.Group):
         return commands.get_command(ctx, name)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        names = set(super().list_commands(ctx))
+        names = {*super().list_commands(ctx), *LATE}
         if "env_file" not in ctx.params:  # --help comes before what was not given
             config.load_env(None, Path.cwd())
         try:
@@ -148,7 +153,6 @@ def make_group() -> CarboyGroup:
         commands=[
             run.make_command(),
             routes.make_command(load_for_command),
-            explain.make_command(),
         ],
         help="Serve a web application, or run one of its own commands.",
         context_settings={"help_option_names": ["--help"]},

@@ -302,9 +302,9 @@ def test_real_applications_run_unchanged(folder: Path, name: str, text: str) -> 
 
 def test_a_foreign_application_is_served_without_loading_the_framework(folder: Path) -> None:
     (folder / "look.py").write_text(
-        "import sys\nUNWANTED = 'carboy.app carboy.http carboy.dev jinja2 ssl http.server'.split()\n"
+        "import sys\nWANT = 'carboy.app carboy.http carboy.dev jinja2 ssl http.server'.split()\n"
         "def app(environ, start):\n start('200 OK', [])\n"
-        " return [repr([name for name in UNWANTED if name in sys.modules]).encode()]\n"
+        " return [repr([name for name in WANT if name in sys.modules]).encode()]\n"
     )
     with Running("run", "look", "-p", "0", cwd=folder) as server:
         assert server.get() == (200, b"[]")

@@ -129,15 +129,8 @@ def test_the_variable_names_the_application(folder: Path) -> None:
     assert run(OURS, folder, "greet", FLASK_APP="other") == (0, "hello from other\n", "")
 
 
-def test_versions_are_shown(folder: Path) -> None:
-    code, out, _ = run(OURS, folder, "--version")
-    assert code == 0
-    assert [line.split()[0] for line in out.splitlines()] == [
-        "Python",
-        "Flask",
-        "Werkzeug",
-        "Carboy",
-    ]
+def test_versions_are_shown_to_the_letter(folder: Path) -> None:
+    assert run(OURS, folder, "--version") == run(REAL, folder, "--version")
 
 
 def test_a_command_line_of_ones_own(folder: Path) -> None:

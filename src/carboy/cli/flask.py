@@ -193,13 +193,15 @@ ScriptInfo.locate = ScriptInfo.locate or staticmethod(load_like_flask)
 
 
 def get_version(ctx: click.Context, param: click.Parameter, value: Any) -> None:
-    """Print the versions and end."""
+    """Print the versions and end: to the letter what Flask prints, where its name is in use."""
     if value and not ctx.resilient_parsing:
         lines = [f"Python {platform.python_version()}"]
-        for name in ("Flask", "Werkzeug"):  # those whose names are in use, if they are
+        for name in ("Flask", "Werkzeug"):
             with contextlib.suppress(PackageNotFoundError):
                 lines.append(f"{name} {version(name)}")
-        click.echo("\n".join([*lines, f"Carboy {__version__}"]), color=ctx.color)
+        if len(lines) == 1:
+            lines.append(f"Carboy {__version__}")
+        click.echo("\n".join(lines), color=ctx.color)
         ctx.exit()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import http.client
 import inspect
 import io
@@ -9,7 +10,6 @@ import logging
 import re
 import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +19,9 @@ from typing import Any
 
 import pytest
 import werkzeug.serving
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -425,16 +428,25 @@ def test_a_client_certificate_is_in_the_environ(
 
 def _authority(directory: Path) -> str:
     """A certificate that is its own authority, with its key, in one file."""
-    file = str(directory / "me.pem")
-    command = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -subj /CN=me"
-    subprocess.run(
-        ["openssl", *command.split(), "-keyout", file, "-out", f"{file}.crt"],
-        check=True,
-        capture_output=True,
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.oid.NameOID.COMMON_NAME, "me")])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder(subject_name=name, issuer_name=name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
     )
-    with Path(file).open("a") as both:
-        both.write(Path(f"{file}.crt").read_text())
-    return file
+    pem = serialization.Encoding.PEM
+    file = directory / "me.pem"
+    private = key.private_bytes(
+        pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    file.write_bytes(private + certificate.public_bytes(pem))
+    return str(file)
 
 
 def test_what_ssl_context_may_be() -> None:

@@ -32,6 +32,7 @@ from carboy.app.commands import (
 from carboy.app.globals import current_app
 from carboy.app.helpers import get_debug_flag, get_load_dotenv
 from carboy.cli import locate, routes
+from carboy.cli.dev import loaded_or_failing
 from carboy.cli.parameters import CertParamType, SeparatedPathType, checked_key
 from carboy.cli.run import FROM_CLI
 from carboy.server import development
@@ -393,7 +394,7 @@ def run_command(
 
     With --debug it starts again when a file changes, and shows errors as a page to work in.
     """
-    app = _loaded_or_failing(info)
+    app = loaded_or_failing(info.load_app)
     debug = get_debug_flag()
     show_server_banner(debug, info.app_import_path)
     development.run_simple(
@@ -407,25 +408,6 @@ def run_command(
         extra_files=extra_files,
         exclude_patterns=exclude_patterns,
     )
-
-
-def _loaded_or_failing(info: ScriptInfo) -> Any:
-    """The application; after a reload one that raises what its import raised, for the debugger.
-
-    At the first start the user is at the terminal, and the error belongs there.
-    """
-    try:
-        return info.load_app()
-    except Exception as error:
-        if not development.is_running_from_reloader():
-            raise
-        traceback.print_exc()
-        failure = error
-
-    def failing(environ: Any, start_response: Any) -> Any:
-        raise failure from None
-
-    return failing
 
 
 @click.command("shell", short_help="Run a shell in the app context.")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 DEBUG = "FLASK_DEBUG"
 # Commands whose modules bring much along that a server has no use for: name, module.
-LATE = {"explain": "carboy.cli.explain"}
+LATE = {"dev": "carboy.cli.dev", "explain": "carboy.cli.explain"}
 
 
 class CarboyGroup(click.Group):

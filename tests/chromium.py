@@ -8,7 +8,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
+
+from running import PATIENCE
+
+expect.set_options(timeout=PATIENCE * 1000)  # its own five seconds are short on a loaded machine
 
 QUIET = [
     "--no-sandbox",

@@ -224,6 +224,7 @@ class Console:
         self, globals: dict[str, Any] | None = None, locals: dict[str, Any] | None = None
     ) -> None:
         self._ipy = _InteractiveConsole(globals or {}, locals or {})
+        self._lock = Lock()  # lines of two requests must not run through each other
 
     @property
     def names(self) -> dict[str, Any]:
@@ -233,5 +234,5 @@ class Console:
     def eval(self, code: str) -> str:
         """Run one line of input; the transcript as HTML."""
         _ipy.set(self._ipy)
-        with _outside:
+        with self._lock, _outside:
             return self._ipy.runsource(code)

@@ -68,8 +68,11 @@ function makeConsole(id) {
   let at = remembered().length;
 
   const grow = () => { input.rows = input.value.split("\n").length; };
-  const run = (code) => show({ cmd: code }, code);
-  const locals = () => show({ locals: "yes" }, "");
+  // One after the other: a line may need what the one before has defined.
+  let last = Promise.resolve();
+  const queued = (query, code) => { last = last.then(() => show(query, code)); return last; };
+  const run = (code) => queued({ cmd: code }, code);
+  const locals = () => queued({ locals: "yes" }, "");
   async function show(query, code) {
     const response = await ask({ ...query, frm: id });
     const out = document.createElement("div");

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from carboy.cli.parameters import CertParamType, SeparatedPathType, checked_key
+from carboy.cli.parameters import with_certificate, with_watched_files
 from carboy.cli.run import FROM_CLI, as_flask, chosen_app, load_or_explain
 from carboy.server import development
 from carboy.server.worker import LoadError
@@ -41,24 +41,10 @@ def loaded_or_failing(load: Callable[[], Any]) -> Any:
 @click.argument("app", required=False)
 @click.option("--host", "-h", default="127.0.0.1", help="The interface to bind to.")
 @click.option("--port", "-p", default=8000, type=int, help="The port to bind to; 0: a free one.")
-@click.option(
-    "--cert", type=CertParamType(), is_eager=True,
-    help="TLS: a certificate file, or 'adhoc' for one made on the spot.",
-)  # fmt: skip
-@click.option(
-    "--key", type=click.Path(exists=True, dir_okay=False, resolve_path=True),
-    callback=checked_key, expose_value=False, help="The key file of the certificate.",
-)  # fmt: skip
+@with_certificate
 @click.option("--reload/--no-reload", default=True, help="Start again when a file changes.")
 @click.option("--debugger/--no-debugger", default=True, help="Show errors as a page to work in.")
-@click.option(
-    "--extra-files", type=SeparatedPathType(),
-    help=f"More files to reload for, separated by {os.pathsep!r}.",
-)  # fmt: skip
-@click.option(
-    "--exclude-patterns", type=SeparatedPathType(),
-    help=f"fnmatch patterns of files not to reload for, separated by {os.pathsep!r}.",
-)  # fmt: skip
+@with_watched_files
 @click.pass_context
 def command(
     ctx: click.Context, app: str | None, host: str, port: int, cert: Any, reload: bool,

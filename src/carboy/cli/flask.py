@@ -33,7 +33,12 @@ from carboy.app.globals import current_app
 from carboy.app.helpers import get_debug_flag, get_load_dotenv
 from carboy.cli import locate, routes
 from carboy.cli.dev import loaded_or_failing
-from carboy.cli.parameters import CertParamType, SeparatedPathType, checked_key
+from carboy.cli.parameters import (
+    CertParamType,
+    SeparatedPathType,
+    with_certificate,
+    with_watched_files,
+)
 from carboy.cli.run import FROM_CLI
 from carboy.server import development
 
@@ -354,14 +359,7 @@ class FlaskGroup(AppGroup):
 @click.option("--debug/--no-debug", callback=_set_debug, expose_value=False, help="Debug mode.")
 @click.option("--host", "-h", default="127.0.0.1", help="The interface to bind to.")
 @click.option("--port", "-p", default=5000, type=int, help="The port to bind to.")
-@click.option(
-    "--cert", type=CertParamType(), is_eager=True,
-    help="TLS: a certificate file, 'adhoc', or the import name of an ssl.SSLContext.",
-)  # fmt: skip
-@click.option(
-    "--key", type=click.Path(exists=True, dir_okay=False, resolve_path=True),
-    callback=checked_key, expose_value=False, help="The key file of the certificate.",
-)  # fmt: skip
+@with_certificate
 @click.option(
     "--reload/--no-reload", default=None, help="Start again when a file changes. With --debug: on."
 )
@@ -370,14 +368,7 @@ class FlaskGroup(AppGroup):
     help="Show errors as a page to work in. With --debug: on.",
 )  # fmt: skip
 @click.option("--with-threads/--without-threads", default=True, help="Many requests at a time.")
-@click.option(
-    "--extra-files", type=SeparatedPathType(),
-    help=f"More files to reload for, separated by {os.pathsep!r}.",
-)  # fmt: skip
-@click.option(
-    "--exclude-patterns", type=SeparatedPathType(),
-    help=f"fnmatch patterns of files not to reload for, separated by {os.pathsep!r}.",
-)  # fmt: skip
+@with_watched_files
 @pass_script_info
 def run_command(
     info: ScriptInfo,

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import click
 
 from carboy.http.imports import import_string
 
 __all__ = ["CertParamType", "SeparatedPathType"]
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 def _context_class() -> Any:
@@ -70,3 +74,30 @@ class SeparatedPathType(click.Path):
         """The list of paths."""
         items = self.split_envvar_value(value)
         return [super(SeparatedPathType, self).convert(item, param, ctx) for item in items]
+
+
+def with_certificate(command: F) -> F:
+    """The options --cert and --key; the command gets `cert`: a context, "adhoc", a pair, None."""
+    key_type = click.Path(exists=True, dir_okay=False, resolve_path=True)
+    key = click.option(
+        "--key", type=key_type, callback=checked_key, expose_value=False,
+        help="The key file of the certificate.",
+    )  # fmt: skip
+    cert = click.option(
+        "--cert", type=CertParamType(), is_eager=True,
+        help="TLS: a certificate file, 'adhoc', or the import name of an ssl.SSLContext.",
+    )  # fmt: skip
+    return cert(key(command))
+
+
+def with_watched_files(command: F) -> F:
+    """The options --extra-files and --exclude-patterns of a reloader."""
+    exclude = click.option(
+        "--exclude-patterns", type=SeparatedPathType(),
+        help=f"fnmatch patterns of files not to reload for, separated by {os.pathsep!r}.",
+    )  # fmt: skip
+    extra = click.option(
+        "--extra-files", type=SeparatedPathType(),
+        help=f"More files to reload for, separated by {os.pathsep!r}.",
+    )  # fmt: skip
+    return extra(exclude(command))

@@ -8,20 +8,17 @@ It runs no application code and has no other thread, so that it can fork at any 
 
 from __future__ import annotations
 
-import atexit
 import gc
 import logging
 import os
 import selectors
 import signal
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import NoReturn
 
-from carboy.server import signals, systemd
+from carboy.server import child, signals, systemd
 from carboy.server.fleet import Do, Fleet, State
 from carboy.server.log import ERROR_LOGGER, DirectErrors, ErrorLog
 from carboy.server.signals import Inbox, Interrupts, Terminal
@@ -38,7 +35,6 @@ HEARD = (
 NEVER = float("inf")
 MOMENT = 0.4  # seconds that a stop may take without a word to who pressed Ctrl+C
 LOOK = 1.0  # seconds between looks at the workers where SIGCHLD cannot be had
-PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 class CannotFork(RuntimeError):
@@ -134,7 +130,7 @@ class Supervisor:
         self._errors = ErrorLog(DirectErrors())
         # The kernel sends a parent-death signal when the *thread* that forked ends, and only
         # the main thread lives as long as the process.
-        self._prctl = _find_prctl() if signals.in_main_thread() else None
+        self._prctl = child.find_prctl() if signals.in_main_thread() else None
         with self._inbox:
             self._selector.register(self._inbox, selectors.EVENT_READ)
             try:
@@ -224,7 +220,7 @@ class Supervisor:
         reader, writer = os.pipe()
         # A signal between the fork and the worker's own handlers would be noted in a copy of
         # our inbox that nobody reads; blocked, it waits.
-        with _blocked(HEARD):
+        with child.blocked(HEARD):
             pid = os.fork()
             if pid == 0:
                 os.close(reader)
@@ -236,39 +232,24 @@ class Supervisor:
 
     def _become_worker(self, post: int) -> NoReturn:
         """The rest of the child's life; it must never return into the supervisor's frames."""
-        code = 1
-        try:
-            _forget_parents_exit_functions()
+
+        def work() -> int:
             self._leave_supervisor()
-            _reset_signals()
-            self._die_with_parent()
+            child.reset_signals(HEARD)
+            # Besides the life pipe, which needs a thread of the worker to run.
+            child.die_with_parent(self._prctl)
             self._errors.close()
-            code = self.work(Post(self._life[0], post))
-        except SystemExit as end:
-            code = end.code if isinstance(end.code, int) else int(end.code is not None)
-        except BaseException:
-            log.exception("Worker %d ends because of an error.", os.getpid())
-        finally:
-            try:
-                atexit._run_exitfuncs()
-                sys.stdout.flush()
-                sys.stderr.flush()
-            finally:
-                os._exit(code)
+            return self.work(Post(self._life[0], post))
+
+        child.live(work)
 
     def _leave_supervisor(self) -> None:
-        signal.set_wakeup_fd(-1)  # the thread that forked is the main thread here
         self._selector.close()
         self._inbox.close()
         os.close(self._life[1])
         for reader, _ in self._posts.values():
             os.close(reader)
         gc.freeze()  # what came from the supervisor stays shared memory
-
-    def _die_with_parent(self) -> None:
-        """Besides the life pipe, which needs a thread of the worker to run."""
-        if self._prctl is not None:
-            self._prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
 
     def _read_post(self, pid: int) -> None:
         reader, received = self._posts[pid]
@@ -340,37 +321,3 @@ def _kill(pid: int, number: int) -> None:
         os.kill(pid, number)
     except ProcessLookupError:
         pass  # it was quicker
-
-
-@contextmanager
-def _blocked(numbers: tuple[signal.Signals, ...]) -> Iterator[None]:
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _reset_signals() -> None:
-    """As in a fresh process, except that Ctrl+C is the supervisor's business."""
-    for number in HEARD:
-        signal.signal(number, signal.SIG_DFL)
-    # Not SIG_IGN: programs that the application starts would inherit it.
-    signal.signal(signal.SIGINT, lambda number, frame: None)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
-
-
-def _forget_parents_exit_functions() -> None:
-    """What was registered in the supervisor is done there, once."""
-    atexit._clear()
-
-
-def _find_prctl() -> Callable[..., int] | None:
-    if not sys.platform.startswith("linux"):
-        return None
-    try:
-        import ctypes
-
-        return ctypes.CDLL(None).prctl
-    except (ImportError, OSError, AttributeError):
-        return None

@@ -1,0 +1,75 @@
+"""The life of a process that was forked for one piece of work: what it forgets, does and leaves."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import NoReturn
+
+from carboy.server.log import ERROR_LOGGER
+
+log = logging.getLogger(ERROR_LOGGER)
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def live(work: Callable[[], int], what: str = "Worker") -> NoReturn:
+    """Do `work` and end the process with what it returns; never returns into parent's frames."""
+    code = 1
+    try:
+        atexit._clear()  # what was registered in the parent is done there, once
+        code = work()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except BaseException:
+        log.exception("%s %d ends because of an error.", what, os.getpid())
+    finally:
+        try:
+            atexit._run_exitfuncs()
+            sys.stdout.flush()
+            sys.stderr.flush()
+        finally:
+            os._exit(code)
+
+
+@contextmanager
+def blocked(numbers: Iterable[signal.Signals]) -> Iterator[None]:
+    """Let signals wait: one between a fork and the child's own handlers would be lost."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def reset_signals(numbers: Iterable[signal.Signals]) -> None:
+    """As in a fresh process, except that Ctrl+C is the parent's business."""
+    signal.set_wakeup_fd(-1)  # the thread that forked is the main thread here
+    for number in numbers:
+        signal.signal(number, signal.SIG_DFL)
+    # Not SIG_IGN: programs that the application starts would inherit it.
+    signal.signal(signal.SIGINT, lambda number, frame: None)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
+
+
+def find_prctl() -> Callable[..., int] | None:
+    """prctl(2), loaded before a fork, because loading in the child costs each of them."""
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        import ctypes
+
+        return ctypes.CDLL(None).prctl
+    except (ImportError, OSError, AttributeError):
+        return None
+
+
+def die_with_parent(prctl: Callable[..., int] | None) -> None:
+    """Have the kernel send SIGTERM when the thread that forked us has ended."""
+    if prctl is not None:
+        prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)

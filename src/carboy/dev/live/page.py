@@ -1,0 +1,245 @@
+"""The WSGI middleware of the live page: the script, its stream of events, and its tag in pages."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+from collections.abc import Iterable
+from http import HTTPStatus
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import quote, urlsplit
+
+from markupsafe import escape
+
+from carboy.dev.live.call import SEAL, Call, is_file
+from carboy.dev.live.hub import Hub, State
+from carboy.dev.live.injection import is_page, with_tag
+from carboy.dev.live.policy import nonce_for, policies
+from carboy.http.closing import ClosingIterator
+from carboy.http.response import Response
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+STREAM = "/__carboy__/live"
+SCRIPT = "/__carboy__/live.js"
+SHARED = Path(__file__).parent / "shared"
+# What a browser says it loads when a page is to be shown (Fetch Metadata, Sec-Fetch-Dest).
+SHOWN = ("document", "iframe", "frame")
+# Sent by what puts a fragment into a page that is there already.
+BY_SCRIPT = ("HTTP_X_REQUESTED_WITH", "HTTP_HX_REQUEST")
+# Nobody writes a page of that size; looking for its end would be felt.
+LARGEST = 8 * 1024 * 1024
+# They vouch for the octets the application gave, or say that they are no HTML as they stand.
+AS_IT_IS = ("content-encoding", "content-md5", "digest", "content-digest", "repr-digest",
+            "transfer-encoding", "content-range")  # fmt: skip
+MATCH = "HTTP_IF_MATCH"
+CONDITIONS = {MATCH, "HTTP_IF_NONE_MATCH"}
+
+_tag = re.compile(r'(?:W/)?"[^"]*"|[^\s,]+')
+_log = logging.getLogger("carboy.dev")
+
+
+class LivePage:
+    """A WSGI application around another, whose HTML pages follow what `hub` is told.
+
+    Only whole, uncompressed answers of known length to a browser that loads a page are changed.
+    """
+
+    def __init__(self, app: WSGIApplication, hub: Hub) -> None:
+        self.app = app
+        self.hub = hub
+        style = (SHARED / "live.css").read_text("utf-8")
+        code = (SHARED / "live.js").read_text("utf-8")
+        self._script = code.replace('"STYLE"', json.dumps(style)).encode()
+        self._told_policy = False
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer the script's requests; everything else is the application's."""
+        path = environ.get("PATH_INFO", "")
+        if path == STREAM:
+            return self._stream(environ)(environ, start_response)
+        if path == SCRIPT:
+            return self._file(environ)(environ, start_response)
+        if not loads_page(environ):
+            return self.app(environ, start_response)
+        return self._page(environ, start_response)
+
+    def _stream(self, environ: WSGIEnvironment) -> Response:
+        if not same_origin(environ):
+            return Response("Only pages of this server may listen.\n", 403, mimetype="text/plain")
+        if self.hub.closed:
+            return Response("About to start again.\n", 503, {"Retry-After": "1"})
+        # A server that does one thing at a time would do nothing else while somebody listens.
+        alone = not (environ.get("wsgi.multithread") or environ.get("wsgi.multiprocess"))
+        events = self.hub.listen(once=alone)
+        response = Response(events, mimetype="text/event-stream", headers=ours())
+        response.headers["Cache-Control"] = "no-store"
+        response.headers["X-Accel-Buffering"] = "no"
+        return response
+
+    def _file(self, environ: WSGIEnvironment) -> Response:
+        response = Response(self._script, mimetype="text/javascript", headers=ours())
+        response.cache_control.no_cache = True
+        response.add_etag()
+        return response.make_conditional(environ)
+
+    # --- pages
+
+    def _page(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        state = self.hub.state  # before the application runs: what changes meanwhile is news
+        seal = _seal(state)
+        call = Call(start_response, seal, confirming=ask_without_seal(environ, seal))
+        result = self.app(environ, call.start_response)
+        close = getattr(result, "close", None)
+        try:
+            if call.begun or is_file(result, environ) or (call.status and not _is_html(call)):
+                call.begin()
+                return result
+            whole = isinstance(result, list | tuple)
+            rest = iter(result)
+            # The status may come as late as the first piece (PEP 3333, start_response).
+            pieces = list(rest) if whole else [next(rest, b"")]
+            if not call.begun and (whole or _length(call) == len(pieces[0])):
+                pieces = self._with_script(environ, call, pieces, state)
+            call.begin()
+        except BaseException:
+            if close is not None:
+                close()
+            raise
+        if whole and close is None:
+            return pieces
+        return ClosingIterator(chain(pieces, rest), close)
+
+    def _with_script(
+        self, environ: WSGIEnvironment, call: Call, pieces: list[bytes], state: State
+    ) -> list[bytes]:
+        if not (_is_html(call) and all(isinstance(piece, bytes) for piece in pieces)):
+            return pieces
+        body = b"".join(pieces)
+        # What the browser is about to show as a page is one, whatever it leaves out.
+        shown = environ.get("HTTP_SEC_FETCH_DEST") in SHOWN or is_page(body)
+        nonce = self._nonce(environ, call) if shown and 0 < len(body) <= LARGEST else None
+        if nonce is None:
+            return pieces
+        tag = self._tag(environ, state, nonce).encode("ascii", "xmlcharrefreplace")
+        changed = with_tag(body, tag)
+        call.change(len(changed))
+        return [changed]
+
+    def _nonce(self, environ: WSGIEnvironment, call: Call) -> str | None:
+        enforced = policies(call.values("content-security-policy"))
+        watched = policies(call.values("content-security-policy-report-only"))
+        if not (enforced or watched):
+            return ""
+        nonce = nonce_for(environ.get("HTTP_HOST", "").lower(), enforced, watched)
+        if nonce is None and not self._told_policy:
+            self._told_policy = True
+            _log.warning(
+                "The Content-Security-Policy of %s lets no script of this server run, or not"
+                " connect to it, so the page does not reload itself. A nonce or 'self' in"
+                " script-src and 'self' in connect-src would do.",
+                environ.get("PATH_INFO", "/"),
+            )
+        return nonce
+
+    def _tag(self, environ: WSGIEnvironment, state: State, nonce: str) -> str:
+        values: dict[str, object] = {
+            "src": quote(environ.get("SCRIPT_NAME", ""), encoding="latin-1") + SCRIPT,
+            "data-generation": state.generation,
+            "data-page": state.page,
+            "data-style": state.style,
+        }
+        if self.hub.failure is not None:
+            values["data-failing"] = ""
+        if environ["REQUEST_METHOD"] != "GET":
+            values["data-method"] = environ["REQUEST_METHOD"]
+        if nonce:
+            values["nonce"] = nonce
+        attributes = "".join(f' {name}="{escape(value)}"' for name, value in values.items())
+        return f"<script{attributes} defer></script>\n"
+
+
+def loads_page(environ: WSGIEnvironment) -> bool:
+    """Whether a browser may be about to show the answer: it says so, or nothing says otherwise."""
+    if environ["REQUEST_METHOD"] == "HEAD" or "HTTP_RANGE" in environ:
+        return False
+    kind = environ.get("HTTP_SEC_FETCH_DEST")
+    if kind is not None:
+        return kind in SHOWN
+    return not any(name in environ for name in BY_SCRIPT)
+
+
+def same_origin(environ: WSGIEnvironment) -> bool:
+    """Whether it is a page of this server that asks; browsers tell (Fetch Metadata, Origin)."""
+    if environ.get("HTTP_SEC_FETCH_SITE", "same-origin") not in ("same-origin", "none"):
+        return False
+    origin = environ.get("HTTP_ORIGIN")
+    # A proxy may have taken TLS off, so the scheme is not compared.
+    return origin is None or urlsplit(origin).netloc == environ.get("HTTP_HOST")
+
+
+def ours() -> dict[str, str]:
+    """Fields of every answer of our own: for pages of this server only."""
+    return {
+        "Cross-Origin-Resource-Policy": "same-origin",
+        "X-Content-Type-Options": "nosniff",
+    }
+
+
+def ask_without_seal(environ: WSGIEnvironment, seal: str) -> bool:
+    """Give the application back the entity tags it made; whether one of a page is among them.
+
+    Only tags of pages that are up to date are left. A page kept by the browser knows the state
+    it was made in, or has no script at all: confirmed as unchanged, it would load itself again
+    and again.
+    """
+    browser = "HTTP_SEC_FETCH_DEST" in environ
+    confirming = False
+    for name in CONDITIONS & environ.keys():
+        tags = _tag.findall(environ.pop(name))
+        sealed = [tag for tag in tags if tag.endswith(f'{SEAL}{seal}"')]
+        left = [tag for tag in tags if SEAL not in tag] if name == MATCH or not browser else []
+        if left or sealed:
+            environ[name] = ", ".join([*(tag.partition(SEAL)[0] + '"' for tag in sealed), *left])
+        confirming = confirming or bool(sealed)
+    if browser and "HTTP_IF_NONE_MATCH" not in environ:
+        environ.pop("HTTP_IF_MODIFIED_SINCE", None)
+    return confirming
+
+
+def _seal(state: State) -> str:
+    return quote(f"{state.generation}.{state.page}.{state.style}", safe="")
+
+
+def _is_html(call: Call) -> bool:
+    """Whether it is HTML that is shown, to its end, and open to a change."""
+    status = int(call.status[:3]) if call.status and call.status[:3].isdecimal() else 0
+    if status < HTTPStatus.OK or HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
+        return False
+    if status in (HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT, HTTPStatus.PARTIAL_CONTENT):
+        return False
+    kind = "".join(call.values("content-type")[:1]).lower()
+    if kind.partition(";")[0].strip() != "text/html" or any(call.values(*AS_IT_IS)):
+        return False
+    if any(value.lower().lstrip().startswith("attachment")
+           for value in call.values("content-disposition")):  # fmt: skip
+        return False
+    return "no-transform" not in ",".join(call.values("cache-control")) and _reads_ascii(kind)
+
+
+def _reads_ascii(kind: str) -> bool:
+    """Whether the charset has our tag as the octets of ASCII, as all but UTF-16 and kin do."""
+    charset = kind.partition("charset=")[2].partition(";")[0].strip(" \"'") or "utf-8"
+    try:
+        return "<script>".encode(charset) == b"<script>"
+    except LookupError:
+        return False
+
+
+def _length(call: Call) -> int | None:
+    value = "".join(call.values("content-length")[:1])
+    return int(value) if value.isdecimal() else None

@@ -1,0 +1,70 @@
+"""Whether a page's Content-Security-Policy lets our script run, and with which nonce."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from carboy.http.csp import ContentSecurityPolicy, parse_csp_header
+
+SCRIPT = ("script-src-elem", "script-src", "default-src")
+CONNECT = ("connect-src", "default-src")
+NONCE = "'nonce-"
+
+
+def policies(values: Iterable[str]) -> list[ContentSecurityPolicy]:
+    """Every policy of the fields; a comma joins several (CSP level 3, section 2.2)."""
+    return [parse_csp_header(part) for value in values for part in value.split(",") if part.strip()]
+
+
+def nonce_for(
+    host: str, enforced: list[ContentSecurityPolicy], watched: list[ContentSecurityPolicy]
+) -> str | None:
+    """The nonce with which the script may run and listen: "" if none is needed, None if no way.
+
+    Policies that are only reported (`watched`) forbid nothing, but a nonce of theirs saves the
+    page a report.
+    """
+    found = [nonce for policy in enforced + watched for nonce in _nonces(policy)]
+    candidates = ["", *dict.fromkeys(found)]
+    for asked in (enforced + watched, enforced):
+        for nonce in candidates:
+            if all(_permits(policy, host, nonce) for policy in asked):
+                return nonce
+    return None
+
+
+def _sources(policy: ContentSecurityPolicy, names: tuple[str, ...]) -> list[str] | None:
+    """The source list of the first directive there is; None: everything is allowed."""
+    found = next((policy[name] for name in _names(policy, names)), None)
+    return None if found is None else found.split()
+
+
+def _names(policy: ContentSecurityPolicy, names: tuple[str, ...]) -> list[str]:
+    lower = {name.lower(): name for name in policy}
+    return [lower[name] for name in names if name in lower]
+
+
+def _nonces(policy: ContentSecurityPolicy) -> list[str]:
+    sources = _sources(policy, SCRIPT) or ()
+    return [each[len(NONCE) : -1] for each in sources if each.lower().startswith(NONCE)]
+
+
+def _permits(policy: ContentSecurityPolicy, host: str, nonce: str) -> bool:
+    sandbox = next((policy[name].split() for name in _names(policy, ("sandbox",))), None)
+    if sandbox is not None and not {"allow-scripts", "allow-same-origin"} <= set(sandbox):
+        return False
+    script = _sources(policy, SCRIPT)
+    named = bool(nonce) and nonce in _nonces(policy)
+    # 'strict-dynamic' makes every source but nonces and hashes mean nothing.
+    if not (
+        script is None or named or "'strict-dynamic'" not in script and _names_us(script, host)
+    ):
+        return False
+    connect = _sources(policy, CONNECT)
+    return connect is None or _names_us(connect, host)
+
+
+def _names_us(sources: list[str], host: str) -> bool:
+    """Whether one of the sources is the host that gives the page."""
+    ours = {"'self'", "*", "http:", "https:", host, f"http://{host}", f"https://{host}"}
+    return any(source.lower().rstrip("/") in ours for source in sources)

@@ -1,0 +1,64 @@
+"""When a change is complete: editors save in steps, and tools write many files at a time.
+
+No clock and no disk inside: `now` are seconds of any monotonic clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+# An editor's steps (write beside it, rename; or truncate, write) are a few milliseconds apart,
+# and are told of in rounds of watching.STEP.
+QUIET = 0.025
+# A file that is empty or gone is most likely being written; one that is meant to be waits.
+QUIET_WHEN_UNFINISHED = 0.3
+# A tool that writes without end must not keep a change back for ever; longer than a checkout.
+LONGEST = 5.0
+
+
+def _never(path: str) -> bool:
+    return False
+
+
+class Burst:
+    """Collects paths until nothing has been added for a moment.
+
+    `is_unfinished` tells of a path whether more is to be expected, and is asked only when all
+    has been quiet.
+    """
+
+    def __init__(self, is_unfinished: Callable[[str], bool] = _never, quiet: float = QUIET) -> None:
+        self._is_unfinished = is_unfinished
+        self._quiet = quiet
+        self._paths: set[str] = set()
+        self._first = 0.0
+        self._last = 0.0
+        self._due = 0.0
+
+    def add(self, paths: Iterable[str], now: float) -> None:
+        """Note that something happened to `paths`."""
+        fresh = set(paths)
+        if not fresh:
+            return
+        if not self._paths:
+            self._first = now
+        self._paths |= fresh
+        self._last = now
+        self._wait_until(now + self._quiet)
+
+    def wake_at(self) -> float | None:
+        """When `take` may have something to give; None while nothing has happened."""
+        return self._due if self._paths else None
+
+    def take(self, now: float) -> frozenset[str]:
+        """Everything that was collected, once it is complete; else nothing."""
+        if not self._paths or now < self._due:
+            return frozenset()
+        self._wait_until(self._last + QUIET_WHEN_UNFINISHED)
+        if now < self._due and any(map(self._is_unfinished, self._paths)):
+            return frozenset()
+        taken, self._paths = frozenset(self._paths), set()
+        return taken
+
+    def _wait_until(self, time: float) -> None:
+        self._due = min(time, self._first + LONGEST)

@@ -84,7 +84,8 @@ class Hub:
                 self._state = State(self.generation, self._state.page, self._state.style + 1)
             told = asdict(failure) if failure else {**asdict(self._state), "paths": list(paths)}
             for stream in list(self._streams):
-                stream.put(event(kind, told))
+                # A browser calls the end of a stream "error".
+                stream.put(event("failure" if failure else kind, told))
 
     def close(self) -> None:
         """End every stream, and those to come: the process is about to be replaced."""

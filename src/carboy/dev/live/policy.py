@@ -57,7 +57,7 @@ def _permits(policy: ContentSecurityPolicy, host: str, nonce: str) -> bool:
     named = bool(nonce) and nonce in _nonces(policy)
     # 'strict-dynamic' makes every source but nonces and hashes mean nothing.
     if not (
-        script is None or named or "'strict-dynamic'" not in script and _names_us(script, host)
+        script is None or named or ("'strict-dynamic'" not in script and _names_us(script, host))
     ):
         return False
     connect = _sources(policy, CONNECT)

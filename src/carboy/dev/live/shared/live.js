@@ -9,7 +9,7 @@ if (!own || window[MARK]) return;
 window[MARK] = true;
 
 const STYLE = "STYLE";  // live.css is put here
-const FIRST_PAUSE = 100, LAST_PAUSE = 2000, POLL = 1000;  // milliseconds
+const FIRST_PAUSE = 50, LAST_PAUSE = 2000, POLL = 1000;  // milliseconds
 const address = new URL("live", own.src);
 // What this page was made of; "page" and "style" count changes in one generation.
 const made = {
@@ -23,6 +23,7 @@ const method = own.dataset.method || "GET";
 /* --- the stream: one a page that is looked at, as HTTP/1.1 allows six connections a host */
 
 let stream = null, timer = 0, pause = FIRST_PAUSE;
+let shown = "";  // the generation whose failure was shown
 
 function connect() {
   clearTimeout(timer);
@@ -32,12 +33,9 @@ function connect() {
   on("hello", hello);
   on("page", reload);
   on("style", state => { made.style = state.style; swap(state.paths); });
-  on("error", failure => {
-    if (failure) show({...failure, kind: "A request of this page failed"});
-  });
+  on("failure", failure => show({...failure, kind: "A request failed"}));
   on("full", disconnect);  // sixteen others are looked at: wait until this one is again
-  stream.onerror = event => {
-    if (event instanceof MessageEvent) return;  // an event of ours has that name too
+  stream.onerror = () => {
     disconnect();
     timer = setTimeout(connect, pause);
     pause = Math.min(pause * 1.5, LAST_PAUSE);
@@ -58,11 +56,12 @@ function hello(state) {
   }
   const current = state.generation === made.generation && state.page === made.page;
   if (current) {
-    hide();
     settle();
     if (state.style !== made.style) swap([]);
     made.style = state.style;
   } else if (state.failure && !failing) {
+    if (shown === state.generation) return;  // hidden by the user, or there already
+    shown = state.generation;
     show({...state.failure, kind: "The program does not start", lasting: true});
   } else {
     reload(state);

@@ -1,16 +1,27 @@
-"""`carboy dev`; its reloading is tested in tests/dev/test_reloading.py."""
+"""`carboy dev` as a whole: real processes, real saves."""
 
 from __future__ import annotations
 
 import http.client
+import json
+import os
+import signal
+import socket
 import ssl
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from running import PATIENCE, Running
+from carboy.cli.dev import place
+from carboy.server.bind import BindError
+from running import PATIENCE, Running, alive, await_gone
 
 APP = """
+import os
 import carboy
 app = carboy.Flask(__name__)
 
@@ -18,9 +29,25 @@ app = carboy.Flask(__name__)
 def index():
     return f"debug {app.debug}"
 
+@app.get("/pid")
+def pid():
+    return str(os.getpid())
+
+@app.get("/env")
+def env():
+    return os.environ.get("COLOUR", "none")
+
+@app.get("/page")
+def page():
+    return carboy.render_template("page.html")
+
 @app.get("/fails")
 def fails():
     raise LookupError("on purpose")
+
+@app.get("/leaves")
+def leaves():
+    os._exit(7)
 
 app.run()  # does nothing here
 """
@@ -32,6 +59,45 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def developing(folder: Path, *options: str, **more: Any) -> Running:
+    return Running("dev", "app", "-p", "0", *options, cwd=folder, **more)
+
+
+def save(path: Path, text: str) -> None:
+    """As editors do: a new file takes the place of the old one."""
+    fresh = path.with_name(path.name + "~")
+    fresh.write_text(text)
+    fresh.replace(path)
+
+
+def until(happens: Callable[[], Any]) -> Any:
+    """Ask again and again, for what no output tells of."""
+    for _ in range(int(PATIENCE * 50)):
+        if found := happens():
+            return found
+        time.sleep(0.02)
+    raise AssertionError(f"never: {happens}")
+
+
+@contextmanager
+def events(server: Running) -> Iterator[Callable[[str], dict[str, Any]]]:
+    """The event stream of the live page: call with a name, get the next event of that name."""
+    connection = server.connect()
+    connection.request("GET", "/__carboy__/live")
+    response = connection.getresponse()
+    assert response.status == 200
+
+    def following(name: str) -> dict[str, Any]:
+        while line := response.readline().decode():
+            if line.strip() == f"event: {name}":
+                found: dict[str, Any] = json.loads(response.readline()[len("data: ") :])
+                return found
+        raise AssertionError(f"the stream has ended before {name}")
+
+    with closing(connection), closing(response):
+        yield following
+
+
 def test_it_serves_in_debug_mode_with_the_debugger(folder: Path) -> None:
     with Running("dev", "-p", "0", cwd=folder) as server:
         assert server.get() == (200, b"debug True")
@@ -39,23 +105,46 @@ def test_it_serves_in_debug_mode_with_the_debugger(folder: Path) -> None:
         assert status == 500
         assert b"LookupError: on purpose" in page
         assert b"EVALEX = true" in page
-        server.line(" * Debugger PIN: ")
+        pin = server.line("debugger PIN ").partition("debugger PIN ")[2].strip()
+        assert pin.replace("-", "").isdecimal()
+
+
+def test_the_pin_is_another_one_at_each_start_and_stays_over_a_reload(folder: Path) -> None:
+    pins = []
+    (folder / "app.py").write_text(APP + "PIN = os.environ['WERKZEUG_DEBUG_PIN']\n")
+    code = APP + "@app.get('/pin')\ndef pin():\n    return os.environ['WERKZEUG_DEBUG_PIN']\n"
+    for _ in range(2):
+        with developing(folder) as server:
+            server.address()
+            save(folder / "app.py", code)
+            server.line("reloaded in")
+            pin = server.get("/pin")[1].decode()
+            assert f"debugger PIN {pin}" in server.text()
+            pins.append(pin)
+            save(folder / "app.py", APP)
+    assert len(set(pins)) == 2
 
 
 def test_its_tools_can_be_left_out(folder: Path) -> None:
-    with Running("dev", "app", "-p", "0", "--no-reload", "--no-debugger", cwd=folder) as server:
+    options = ("--no-reload", "--no-debugger", "--no-live")
+    with developing(folder, *options) as server:
         assert server.get() == (200, b"debug True")
         assert b"EVALEX" not in server.get("/fails")[1]
+        assert server.get("/__carboy__/live")[0] == 404
         assert server.stop() == 0
-        assert "Restarting" not in server.text()
+        assert "PIN" not in server.text()
 
 
-def test_it_speaks_tls_with_a_certificate_made_on_the_spot(folder: Path) -> None:
+@pytest.mark.parametrize("options", [(), ("--no-warm", "--no-reload")], ids=["warm", "portable"])
+def test_it_speaks_tls_with_a_certificate_made_on_the_spot(
+    folder: Path, options: tuple[str, ...]
+) -> None:
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    with Running("dev", "--cert", "adhoc", "--no-reload", "-p", "0", cwd=folder) as server:
-        port = int(server.line("https://127.0.0.1:").rpartition(":")[2])
+    with developing(folder, "--cert", "adhoc", *options) as server:
+        line = server.line("https://127.0.0.1:")
+        port = int(line.rpartition(":")[2].strip().rstrip("/"))
         connection = http.client.HTTPSConnection(
             "127.0.0.1", port, timeout=PATIENCE, context=context
         )
@@ -64,14 +153,289 @@ def test_it_speaks_tls_with_a_certificate_made_on_the_spot(folder: Path) -> None
         connection.close()
 
 
+def test_a_name_that_fits_nothing_ends_it(folder: Path) -> None:
+    with Running("dev", "app:application", "-p", "0", cwd=folder) as server:
+        assert server.wait() == 1
+        assert "has no 'application'" in server.text()
+
+
 @pytest.mark.parametrize(
-    ("text", "told"),
-    [("import nothing_like_it", "nothing_like_it"), ("app = (", "SyntaxError"), ("", "no appl")],
+    ("text", "told"), [("import nothing_like_it", "nothing_like_it"), ("app = (", "SyntaxError")]
 )
-def test_an_application_that_does_not_load_is_told_at_the_start(
+def test_an_application_that_does_not_load_is_a_page_until_it_is_mended(
     folder: Path, text: str, told: str
 ) -> None:
     (folder / "app.py").write_text(text)
-    with Running("dev", "-p", "0", cwd=folder) as server:
-        assert server.wait() == 1
+    with developing(folder) as server:
+        status, page = server.get()
+        assert status == 500
+        assert told in page.decode()
         assert told in server.text()
+        save(folder / "app.py", APP)
+        server.line("reloaded in")
+        assert server.get() == (200, b"debug True")
+
+
+def test_a_saved_file_is_served_and_an_error_in_it_is_a_page(folder: Path) -> None:
+    with developing(folder) as server:
+        assert server.get() == (200, b"debug True")
+        save(folder / "app.py", APP.replace("debug {", "new {"))
+        server.line("app.py  reloaded in")
+        assert server.get() == (200, b"new True")
+        save(folder / "app.py", APP + "\nraise LookupError('while it loads')\n")
+        server.line("reloaded in", 2)
+        status, page = server.get()
+        assert status == 500
+        assert b"LookupError: while it loads" in page
+        assert b"importlib" not in page  # only the application's own frames
+        save(folder / "app.py", APP)
+        server.line("reloaded in", 3)
+        assert server.get() == (200, b"debug True")
+
+
+def test_two_saves_of_the_same_length_in_the_same_second_are_two(folder: Path) -> None:
+    """Byte code is told from its source by the second and the size."""
+    (folder / "word.py").write_text("WORD = 'aaa'\n")
+    (folder / "app.py").write_text(
+        "import word\ndef app(environ, start_response):\n"
+        "    start_response('200 OK', [])\n    return [word.WORD.encode()]\n"
+    )
+    with developing(folder) as server:
+        assert server.get() == (200, b"aaa")
+        for count, text in enumerate(("bbb", "ccc", "ddd"), 1):
+            save(folder / "word.py", f"WORD = {text!r}\n")
+            os.utime(folder / "word.py", (1_700_000_000, 1_700_000_000))
+            server.line("reloaded in", count)
+            until(lambda text=text: server.get() == (200, text.encode()))
+
+
+def test_a_request_that_comes_while_it_loads_waits_for_the_new_code(folder: Path) -> None:
+    with developing(folder) as server:
+        old = server.get("/pid")
+        gate = folder / "gate"
+        os.mkfifo(gate)
+        save(folder / "app.py", f"open({str(gate)!r}).read()\n" + APP.replace("debug {", "new {"))
+        with gate.open("w"):  # opens when the new code reads it
+            await_gone(int(old[1]))
+            connection = server.connect()
+            connection.request("GET", "/")
+        assert connection.getresponse().read() == b"new True"
+        connection.close()
+
+
+def test_a_request_that_runs_is_finished_by_the_old_code(folder: Path) -> None:
+    gate = folder / "gate"
+    os.mkfifo(gate)
+    slow = f"@app.get('/slow')\ndef slow():\n    open({str(gate)!r}).read()\n    return 'old'\n"
+    (folder / "app.py").write_text(APP + slow)
+    with developing(folder) as server:
+        connection = server.connect()
+        connection.request("GET", "/slow")
+        with gate.open("w"):
+            save(folder / "app.py", APP + slow.replace("'old'", "'new'"))
+            server.line("reloaded in")
+        assert connection.getresponse().read() == b"old"
+        connection.close()
+
+
+def test_variables_of_a_dotenv_file_are_read_again(folder: Path) -> None:
+    (folder / ".env").write_text("COLOUR=red\n")
+    with developing(folder) as server:
+        assert server.get("/env")[1] == b"red"
+        save(folder / ".env", "COLOUR=blue\n")
+        server.line(".env  reloaded in")
+        assert server.get("/env")[1] == b"blue"
+        save(folder / ".env", "")
+        server.line(".env  reloaded in", 2)
+        assert server.get("/env")[1] == b"none"
+
+
+def test_templates_and_styles_need_no_new_process(folder: Path) -> None:
+    (folder / "templates").mkdir()
+    (folder / "static").mkdir()
+    (folder / "templates" / "page.html").write_text("first")
+    (folder / "static" / "look.css").write_text("a {}")
+    with developing(folder) as server:
+        assert server.get("/page")[1] == b"first"
+        pid = server.get("/pid")
+        with events(server) as following:
+            following("hello")
+            save(folder / "templates" / "page.html", "second")
+            assert following("page")["paths"] == [str(folder / "templates" / "page.html")]
+            assert server.get("/page")[1] == b"second"
+            save(folder / "static" / "look.css", "b {}")
+            assert following("style")["paths"] == [str(folder / "static" / "look.css")]
+        assert server.get("/pid") == pid
+
+
+def test_browsers_learn_of_new_code_and_of_what_keeps_it_from_loading(folder: Path) -> None:
+    with developing(folder) as server:
+        with events(server) as following:
+            first = following("hello")
+            assert first["failure"] is None
+            save(folder / "app.py", "app = (")
+            with pytest.raises(AssertionError):
+                following("never")  # the stream ends with its process
+        server.line("reloaded in")
+        with events(server) as following:
+            second = following("hello")
+            assert second["generation"] != first["generation"]
+            assert second["failure"]["title"].startswith("SyntaxError")
+            assert "app.py" in second["failure"]["text"]
+
+
+def test_a_process_that_ends_is_told_and_replaced(folder: Path) -> None:
+    with developing(folder) as server:
+        pid = server.get("/pid")[1]
+        until(lambda: alive(int(pid)) and server.get()[0] == 200)
+        with pytest.raises((http.client.HTTPException, OSError)):
+            server.get("/leaves")
+        server.line("exited with code 7")
+        assert server.get("/pid")[1] != pid
+
+
+def test_a_process_that_ends_while_it_loads_is_a_page(folder: Path) -> None:
+    (folder / "app.py").write_text("import os\nos._exit(9)\n")
+    with developing(folder) as server:
+        status, page = server.get()
+        assert status == 500
+        assert b"exited with code 9" in page
+        save(folder / "app.py", APP)
+        server.line("reloaded in")
+        assert server.get() == (200, b"debug True")
+
+
+PACKAGE = """
+with open({log!r}, "a") as log:
+    log.write("imported\\n")
+{more}
+VALUE = {value!r}
+"""
+USES_PACKAGE = """
+import slow_package
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return [f"{slow_package.VALUE} WORD".encode()]
+"""
+
+
+class Package:
+    """A package that is installed, as far as one can see, and notes its imports."""
+
+    def __init__(self, folder: Path, more: str = "") -> None:
+        self.log = folder / "log"
+        self.place = folder / "lib" / "site-packages"
+        self.more = more
+        self.place.mkdir(parents=True)
+        self.install("one")
+        (folder / "app.py").write_text(USES_PACKAGE)
+
+    def install(self, value: str) -> None:
+        text = PACKAGE.format(log=str(self.log), more=self.more, value=value)
+        save(self.place / "slow_package.py", text)
+
+    def imports(self) -> int:
+        return len(self.log.read_text().splitlines())
+
+
+def test_installed_packages_stay_imported(tmp_path: Path) -> None:
+    package = Package(tmp_path)
+    with developing(tmp_path, env={"PYTHONPATH": str(package.place)}) as server:
+        assert server.get() == (200, b"one WORD")
+        until(lambda: package.imports() == 2)  # by the first worker, and for those to come
+        for count in range(1, 30):
+            before = package.imports()
+            save(tmp_path / "app.py", USES_PACKAGE.replace("WORD", f"word {count}"))
+            server.line("reloaded in", count)
+            assert server.get() == (200, f"one word {count}".encode())
+            if package.imports() == before:
+                break
+        else:
+            raise AssertionError("each reload has imported the package again")
+        package.install("another")
+        save(tmp_path / "app.py", USES_PACKAGE)
+        server.line("reloaded in", count + 1)
+        until(lambda: server.get() == (200, b"another WORD"))
+
+
+def test_a_package_that_starts_threads_is_imported_anew(tmp_path: Path) -> None:
+    more = "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()"
+    package = Package(tmp_path, more)
+    with developing(tmp_path, env={"PYTHONPATH": str(package.place)}) as server:
+        assert server.get() == (200, b"one WORD")
+        until(lambda: package.imports() == 2)
+        for count in range(1, 3):
+            save(tmp_path / "app.py", USES_PACKAGE.replace("WORD", f"word {count}"))
+            server.line("reloaded in", count)
+            assert server.get() == (200, f"one word {count}".encode())
+
+
+def test_without_warm_imports_the_whole_program_starts_again(folder: Path) -> None:
+    with Running("dev", "app", "-p", "0", "--no-warm", cwd=folder) as server:
+        assert server.get() == (200, b"debug True")
+        text = APP.replace("debug {", "new {")
+        save(folder / "app.py", text)
+        later = (folder / "app.py").stat().st_mtime + 2
+        os.utime(folder / "app.py", (later, later))
+        server.line("reloading")
+        server.line("Restarting with", 2)
+        until(lambda: server.get() == (200, b"new True"))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_stops_with_all_its_processes(folder: Path, number: signal.Signals) -> None:
+    with developing(folder) as server:
+        pid = int(server.get("/pid")[1])
+        with events(server) as following:
+            following("hello")  # a browser that listens keeps nobody
+            server.send(number)
+            assert server.wait() == 0
+        assert not alive(pid)
+        assert "Stopped." in server.text()
+
+
+def test_nothing_stays_behind_when_it_is_killed(folder: Path) -> None:
+    with developing(folder) as server:
+        pid = int(server.get("/pid")[1])
+        os.kill(server.pid, signal.SIGKILL)
+        await_gone(pid)
+
+
+def test_sighup_serves_everything_anew(folder: Path) -> None:
+    with developing(folder) as server:
+        pid = server.get("/pid")
+        server.send(signal.SIGHUP)
+        server.line("everything  reloaded in")
+        assert server.get("/pid") != pid
+
+
+def test_requests_of_the_tools_are_not_in_the_access_lines(folder: Path) -> None:
+    with developing(folder) as server:
+        server.get("/__carboy__/live.js")
+        server.get("/pid")
+        assert "GET     /pid" in server.line("/pid")
+        assert "live.js" not in server.text()
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        yield sock.getsockname()[1]
+
+
+def test_a_port_that_is_taken_is_an_error_for_who_insists(folder: Path, taken: int) -> None:
+    with Running("dev", "-p", str(taken), cwd=folder) as server:
+        assert server.wait() == 1
+        assert f"Port {taken} is in use" in server.text()
+        with pytest.raises(BindError):
+            place.listen("127.0.0.1", taken, insisted=True)
+
+
+def test_another_port_is_taken_for_who_does_not(
+    taken: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    address, sockets = place.listen("127.0.0.1", taken, insisted=False)
+    with sockets[0]:
+        assert address.port is not None
+        assert taken < address.port <= taken + place.FURTHER
+        assert f"taking {address.port}" in capsys.readouterr().err

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from carboy import Flask, Response
+from carboy import Flask, Response, current_app
 
 POLICY = "; ".join(
     (
@@ -17,13 +17,18 @@ POLICY = "; ".join(
 )
 
 
+# `carboy dev` tells the page of changes, over a connection of its script.
+POLICY_IN_DEBUG = POLICY + "; connect-src 'self'"
+
+
 def install(app: Flask) -> None:
     app.after_request(guard)
 
 
 def guard(response: Response) -> Response:
     headers = response.headers
-    headers.setdefault("Content-Security-Policy", POLICY)
+    policy = POLICY_IN_DEBUG if current_app.debug else POLICY
+    headers.setdefault("Content-Security-Policy", policy)
     headers.setdefault("X-Content-Type-Options", "nosniff")
     headers.setdefault("Referrer-Policy", "same-origin")
     return response

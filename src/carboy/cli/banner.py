@@ -32,20 +32,23 @@ class Banner:
         self._told = False
 
     def ready(self, sockets: Sequence[socket.socket], plan: Plan) -> None:
-        lines = self.lines(sockets, plan)
+        self.show(self.lines(sockets, plan))
+
+    def show(self, lines: list[str], below: Sequence[str] = ()) -> None:
+        """Lines beside the bottle, where that can be drawn, and others below it."""
         if self.output.is_terminal() and _can_draw(self.output):
             lines = self._beside_bottle(lines)
-        self._write("\n".join(lines) + "\n")
+        self.write("\n".join([*lines, *below]) + "\n")
 
     def stopping(self, running: int | None) -> None:
         if running != 0:
             self._told = True
             what = {None: "what runs", 1: "a request"}.get(running, f"{running} requests")
-            self._write(f"\rFinishing {what}; Ctrl+C again stops at once.\n")
+            self.write(f"\rFinishing {what}; Ctrl+C again stops at once.\n")
 
     def stopped(self) -> None:
         if not self._told:
-            self._write("\rStopped.\n" if self.output.is_terminal() else "Stopped.\n")
+            self.write("\rStopped.\n" if self.output.is_terminal() else "Stopped.\n")
 
     def lines(self, sockets: Sequence[socket.socket], plan: Plan) -> list[str]:
         """The banner's text, a line for each thing worth knowing."""
@@ -54,11 +57,11 @@ class Banner:
         crew = "1 thread" if threads == 1 else f"{threads} threads"
         title = f"Carboy {__version__}"
         return [
-            f"{self._style(title, '1;36')} serves {self._style(self.name, '1')}",
-            *(self._style(place, "1;4") for place in places(sockets)),
-            self._style(f"{processes} × {crew}, Python {platform.python_version()}", "2")
-            + self._style(f", pid {os.getpid()}", "2"),
-            self._style("Ctrl+C stops it", "2"),
+            f"{self.style(title, '1;36')} serves {self.style(self.name, '1')}",
+            *(self.style(place, "1;4") for place in places(sockets)),
+            self.style(f"{processes} × {crew}, Python {platform.python_version()}", "2")
+            + self.style(f", pid {os.getpid()}", "2"),
+            self.style("Ctrl+C stops it", "2"),
         ]
 
     def _beside_bottle(self, lines: list[str]) -> list[str]:
@@ -66,15 +69,17 @@ class Banner:
         body += [""] * (len(BOTTLE) - len(body))
         drawn = list(BOTTLE) + [" " * len(BOTTLE[0])] * (len(body) - len(BOTTLE))
         painted = (
-            part.replace("∼∼∼∼∼", self._style("∼∼∼∼∼", WATER)) if "∼" in part else part
+            part.replace("∼∼∼∼∼", self.style("∼∼∼∼∼", WATER)) if "∼" in part else part
             for part in drawn
         )
         return ["", *(f"{p} {t}".rstrip() for p, t in zip(painted, body, strict=True)), ""]
 
-    def _style(self, text: str, code: str) -> str:
+    def style(self, text: str, code: str) -> str:
+        """The text in a colour (an SGR code), where colours are wanted."""
         return f"\x1b[{code}m{text}\x1b[0m" if self.colour else text
 
-    def _write(self, text: str) -> None:
+    def write(self, text: str) -> None:
+        """To the terminal, if it takes it at once."""
         encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
         self.output.write_if_ready(text.encode(encoding, "replace"))
 

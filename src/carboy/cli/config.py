@@ -57,7 +57,7 @@ def read_project(folder: Path, known: Iterable[str]) -> dict[str, Any]:
     return values
 
 
-def load_env(env_file: str | None, folder: Path) -> list[Path]:
+def load_env(env_file: str | None, folder: Path, tell: bool = True) -> list[Path]:
     """Set variables from dotenv files, if python-dotenv is there; the files that were read.
 
     Nothing that is set already is changed. What `env_file` says wins over the files that are
@@ -76,11 +76,12 @@ def load_env(env_file: str | None, folder: Path) -> list[Path]:
             raise click.ClickException(
                 "--env-file needs python-dotenv: pip install 'carboy[dotenv]'."
             ) from None
-        click.echo(
-            f"{found[0].name} is not read: that needs python-dotenv"
-            " (pip install 'carboy[dotenv]').",
-            err=True,
-        )
+        if tell:
+            click.echo(
+                f"{found[0].name} is not read: that needs python-dotenv"
+                " (pip install 'carboy[dotenv]').",
+                err=True,
+            )
         return []
     for path in found:
         dotenv.load_dotenv(path, encoding="utf-8")

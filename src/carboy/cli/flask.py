@@ -32,7 +32,7 @@ from carboy.app.commands import (
 from carboy.app.globals import current_app
 from carboy.app.helpers import get_debug_flag, get_load_dotenv
 from carboy.cli import locate, routes
-from carboy.cli.dev import loaded_or_failing
+from carboy.cli.dev.tools import loaded_or_failing
 from carboy.cli.parameters import (
     CertParamType,
     SeparatedPathType,

@@ -117,6 +117,7 @@ def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> No
 
 def _load_env(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     if not ctx.resilient_parsing:
+        ctx.meta["carboy.environ"] = dict(os.environ)  # for who has to read the files again
         config.load_env(value, Path.cwd())
     return value
 

@@ -161,11 +161,15 @@ class AccessLog:
     """Called by the engine with a record for every request; never blocks, never raises.
 
     It goes to standard output ("stdout"), standard error ("stderr") or the file of that name,
-    appended to; a file moved away by a log rotation is opened again within a second.
+    appended to; a file moved away by a log rotation is opened again within a second. Requests
+    for paths that begin with `skip` are left out.
     """
 
-    def __init__(self, writer: Writer, format: str = "auto", to: str = "stdout") -> None:
+    def __init__(
+        self, writer: Writer, format: str = "auto", to: str = "stdout", skip: str | None = None
+    ) -> None:
         self.writer = writer
+        self.skip = skip
         self.path = None if to in ("stdout", "stderr") else to
         if self.path is not None:
             self.output = self._open(self.path)
@@ -185,6 +189,9 @@ class AccessLog:
         """The line of a record (in the writer thread)."""
         if self.path is not None and time.monotonic() - self._looked > 1:
             self._follow(self.path)
+        head = record[2]
+        if self.skip is not None and head is not None and head.path.startswith(self.skip):
+            return ""
         return self.render_line(record)
 
     def _follow(self, path: str) -> None:

@@ -49,6 +49,7 @@ class Plan:
     access_log: bool = True
     access_log_format: str = "auto"
     access_log_file: str = "stdout"
+    access_log_skip: str | None = None  # paths that begin so are not logged
     socket_mode: int | None = None
     umask: int | None = None
     wrap: Wrap | None = None  # makes TLS streams of accepted sockets
@@ -75,7 +76,9 @@ class Logs:
         if plan.access_log and plan.access_log_format == LOGGER:
             self.access = LoggerAccess(self.writer)
         elif plan.access_log:
-            self.access = AccessLog(self.writer, plan.access_log_format, plan.access_log_file)
+            self.access = AccessLog(
+                self.writer, plan.access_log_format, plan.access_log_file, plan.access_log_skip
+            )
 
     def close(self, timeout: float = 2.0) -> None:
         self.errors.close()

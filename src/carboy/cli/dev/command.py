@@ -1,0 +1,219 @@
+"""The command: from its options to a keeper with its worker, or to Werkzeug's way of reloading."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import ssl
+import sys
+import time
+from functools import partial
+from importlib.util import cache_from_source
+from pathlib import Path
+from typing import Any
+
+import click
+
+from carboy.cli.dev import place
+from carboy.cli.dev.environment import Environment
+from carboy.cli.dev.terminal import Terminal
+from carboy.cli.dev.tools import LOADING, Tools, failing, failure_of
+from carboy.cli.dev.worker import Newest
+from carboy.cli.locate import NoApplication, load
+from carboy.cli.parameters import with_certificate, with_watched_files
+from carboy.cli.run import FROM_CLI, as_flask, chosen_app
+from carboy.dev.live import Hub
+from carboy.dev.reload.changes import Changes
+from carboy.dev.reload.rules import Change, Kind, Rules
+from carboy.net.certificates import context_of
+from carboy.net.tls import TlsStream
+from carboy.server import development
+from carboy.server.bind import BindError
+from carboy.server.keeper import Keeper
+from carboy.server.nursery import Nursery
+from carboy.server.settings import Settings
+from carboy.server.worker import Plan
+
+DEBUG = "FLASK_DEBUG"
+PIN = "WERKZEUG_DEBUG_PIN"
+ENVIRON = "carboy.environ"  # in the context's meta: variables before dotenv files were read
+# Forking a process that has used frameworks of macOS is not safe, and Windows cannot.
+CAN_FORK = sys.platform.startswith("linux")
+GRACEFUL = 5.0  # seconds that requests of old code may take to end
+EVERYWHERE = "0.0.0.0"
+
+
+@click.command("dev", short_help="Serve an application while you write it.")
+@click.argument("app", required=False)
+@click.option("--host", "-h", default="127.0.0.1", help="The interface to bind to.")
+@click.option("--port", "-p", default=8000, type=int, help="The port to bind to; 0: a free one.")
+@click.option("--lan", is_flag=True, help="For other devices in the network as well.")
+@with_certificate
+@click.option("--reload/--no-reload", default=True, help="Serve new code when a file changes.")
+@click.option("--warm/--no-warm", default=CAN_FORK, help="Keep installed packages imported.")
+@click.option("--live/--no-live", default=True, help="Have browsers follow changes.")
+@click.option("--debugger/--no-debugger", default=True, help="Show errors as a page to work in.")
+@with_watched_files
+@click.pass_context
+def command(ctx: click.Context, /, app: str | None, **options: Any) -> None:
+    """Serve APP in debug mode: a saved file is live at once, an error is a page to work in.
+
+    APP is named as for `carboy run`. For this machine only, unless --lan or --host say otherwise.
+    """
+    name = chosen_app(ctx, app)
+    environment = _environment(ctx)
+    os.environ.update(environment.ours)
+    host = EVERYWHERE if options["lan"] else options["host"]
+    tools = Tools(options["debugger"], options["live"], host)
+    insisted = ctx.get_parameter_source("port") is not click.core.ParameterSource.DEFAULT
+    port = options["port"]
+    if not options["warm"] and development.is_running_from_reloader():
+        serve_portably(name, host, port, tools, options)  # it was given its socket
+        return
+    try:
+        address, sockets = place.listen(host, port, insisted)
+    except (BindError, ValueError) as problem:
+        raise click.ClickException(str(problem)) from None
+    if options["warm"]:
+        run = f"{os.getpid()}-{time.time_ns()}"
+        plan = Plan(
+            addresses=(address,),
+            settings=Settings(graceful_timeout=GRACEFUL),
+            access_log_format="pretty",
+            access_log_skip="/__carboy__/",  # what the tools ask for is not the application's
+            wrap=_wrap(options["cert"]),
+        )
+        sys.exit(keep(Newest(name, run, plan, sockets, tools, environment), options))
+    for sock in sockets:
+        sock.close()
+    serve_portably(name, host, address.port or 0, tools, options)
+
+
+def _environment(ctx: click.Context) -> Environment:
+    ours = dict.fromkeys(FROM_CLI, "true")
+    ours[DEBUG] = os.environ.get(DEBUG, "1")
+    # Another one each time, and the same after a reload.
+    ours[PIN] = os.environ.get(PIN) or "-".join(f"{secrets.randbelow(1000):03}" for _ in "123")
+    before = ctx.meta.get(ENVIRON, dict(os.environ))
+    return Environment(before, ours, ctx.find_root().params.get("env_file"))
+
+
+def _wrap(certificate: Any) -> Any:
+    context = context_of(certificate)
+    if context is None:
+        return None
+    if isinstance(context, ssl.SSLContext):
+        context.set_alpn_protocols(["http/1.1"])
+    return partial(TlsStream, context=context)
+
+
+def keep(newest: Newest, options: dict[str, Any]) -> int:
+    """Serve by workers forked from a process with warm imports; the exit code."""
+    nursery = Nursery(newest)  # before there are threads
+    rules = Rules(
+        options["extra_files"] or (),
+        options["exclude_patterns"] or (),
+        environment_files=[newest.environment.env_file] if newest.environment.env_file else (),
+        roots=[str(Path.cwd())],
+    )
+    follower = Follower(rules, options["live"])
+    changes = Changes([str(Path.cwd()), *rules.places], follower.hear, rules)
+    follower.changes = changes
+    notes = [_what_is_on(options, newest.environment.ours[PIN], changes)]
+    terminal = Terminal(
+        newest.name, newest.sockets, newest.plan.wrap is not None, notes, reported=follower.report
+    )
+    follower.terminal = terminal
+    follower.keeper = Keeper(nursery, terminal, Path.cwd(), GRACEFUL)
+    if options["reload"]:
+        changes.start()
+    try:
+        return follower.keeper.run()
+    finally:
+        changes.stop()
+        for sock in newest.sockets:
+            sock.close()
+
+
+def _what_is_on(options: dict[str, Any], pin: str, changes: Changes) -> str:
+    parts = []
+    if options["reload"]:
+        parts.append(f"reload by {changes.name_of_way}")
+    if options["live"]:
+        parts.append("live page")
+    if options["debugger"]:
+        parts.append("debugger without PIN" if pin == "off" else f"debugger PIN {pin}")
+    return " · ".join(parts)
+
+
+class Follower:
+    """Says what each change means: another worker, or word to the browsers."""
+
+    keeper: Keeper
+    terminal: Terminal
+    changes: Changes
+
+    def __init__(self, rules: Rules, live: bool) -> None:
+        self.rules = rules
+        self.live = live
+        self.rereads = False  # whether the application looks at templates again by itself
+
+    def hear(self, change: Change) -> None:
+        """Called in the thread that watches."""
+        if change.kind is Kind.CODE or (change.kind is Kind.TEMPLATE and not self.rereads):
+            forget_byte_code(change.paths)
+            self.keeper.replace(change.paths, cool=change.environment)
+        elif self.live:
+            kind = "style" if change.kind is Kind.STYLE else "page"
+            self.keeper.tell({"publish": kind, "paths": change.paths})
+            self.terminal.changed(kind, change.paths)
+
+    def report(self, report: dict[str, Any]) -> None:
+        """Watch what the application turned out to use."""
+        self.rereads = report["rereads"]
+        self.rules.templates = report["templates"]
+        self.rules.statics = report["statics"]
+        roots = [*report["roots"], *report["templates"], *report["statics"]]
+        self.rules.roots = {str(Path.cwd()), *roots}
+        self.changes.also(roots)
+
+
+def forget_byte_code(paths: tuple[str, ...]) -> None:
+    """Byte code is told from its source by seconds and size: two saves can look the same."""
+    for path in paths:
+        if path.endswith(".py"):
+            with contextlib.suppress(OSError, NotImplementedError):
+                Path(cache_from_source(path)).unlink()
+
+
+def serve_portably(name: str, host: str, port: int, tools: Tools, options: dict[str, Any]) -> None:
+    """Serve by a process that is started again as a whole, which works everywhere."""
+    hub_failure = None
+    try:
+        app = load(name)
+    except LOADING as problem:
+        first = not development.is_running_from_reloader()
+        if first and (isinstance(problem, NoApplication) or not options["reload"]):
+            raise click.ClickException(str(problem)) from None
+        hub_failure, app = failure_of(problem), failing(problem)
+        click.echo(hub_failure.text, err=True)
+    hub = Hub(f"{os.getpid()}-{time.time_ns()}", hub_failure)
+    development.run_simple(
+        host,
+        port,
+        tools.around(app, hub),
+        use_reloader=options["reload"],
+        threaded=True,
+        ssl_context=options["cert"],
+        extra_files=options["extra_files"],
+        exclude_patterns=options["exclude_patterns"],
+    )
+
+
+command.params.append(as_flask())
+
+
+def make_command() -> click.Command:
+    """The command."""
+    return command

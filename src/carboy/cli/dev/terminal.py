@@ -1,0 +1,87 @@
+"""What `carboy dev` shows in the terminal."""
+
+from __future__ import annotations
+
+import os
+import platform
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from carboy import __version__
+from carboy.cli.banner import Banner, places
+
+SHOWN = 3  # names of files in a line
+
+
+class Terminal:
+    """Tells when there is something to look at, what was reloaded and how long it took."""
+
+    def __init__(
+        self,
+        name: str,
+        sockets: Sequence[socket.socket],
+        tls: bool,
+        notes: Sequence[str],
+        below: Sequence[str] = (),
+        reported: Callable[[dict[str, Any]], object] = lambda report: None,
+    ) -> None:
+        self.banner = Banner(name)
+        self.sockets = sockets
+        self.tls = tls
+        self.notes = notes
+        self.below = below
+        self.reported = reported
+
+    def ready(self, first: bool, why: Sequence[str], seconds: float) -> None:
+        if first:
+            self.banner.show(self._lines(seconds), self.below)
+        else:
+            what = files(why) if why else "everything"
+            self._tell("↻", "36", f"{what}  reloaded in {seconds * 1000:.0f} ms")
+
+    def changed(self, kind: str, paths: Sequence[str]) -> None:
+        """Something that only browsers have to know."""
+        what = {"style": "style sheet swapped", "page": "page refreshed"}[kind]
+        self._tell("↺", "36", f"{files(paths)}  {what}")
+
+    def failed(self, text: str) -> None:
+        self._tell("✗", "1;31", text.removeprefix("Error: "))
+
+    def ended(self, text: str) -> None:
+        self._tell("✗", "1;31", text)
+
+    def stopped(self) -> None:
+        self.banner.stopped()
+
+    def _tell(self, sign: str, colour: str, text: str) -> None:
+        self.banner.write(f"{self.banner.style(sign, colour)}  {text}\n")
+
+    def _lines(self, seconds: float) -> list[str]:
+        style = self.banner.style
+        title = style(f"Carboy {__version__}", "1;36")
+        found = places(self.sockets)
+        if self.tls:
+            found = [place.replace("http://", "https://", 1) for place in found]
+        return [
+            f"{title} develops {style(self.banner.name, '1')}",
+            *(style(place, "1;4") for place in found),
+            *(style(note, "2") for note in self.notes),
+            style(
+                f"ready in {seconds * 1000:.0f} ms, Python {platform.python_version()},"
+                f" pid {os.getpid()}; Ctrl+C stops it",
+                "2",
+            ),
+        ]
+
+
+def files(paths: Sequence[str]) -> str:
+    """A few paths, as seen from here."""
+    here = Path.cwd()
+    names = [
+        str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+        for path in map(Path, paths[:SHOWN])
+    ]
+    more = len(paths) - len(names)
+    return ", ".join(names) + (f" and {more} more" if more else "")

@@ -1,0 +1,74 @@
+"""What `carboy dev` puts around an application: the debugger and the live page."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from carboy.cli.locate import BrokenApplication, NoApplication
+from carboy.cli.report import is_users
+from carboy.dev.debugger import DebuggedApplication
+from carboy.dev.live import Failure, Hub, LivePage
+from carboy.server.development import is_running_from_reloader
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """Which of them are wanted; `host` is where the console may be used besides this machine."""
+
+    debugger: bool = True
+    live: bool = True
+    host: str = "127.0.0.1"
+
+    def around(self, app: Any, hub: Hub) -> Any:
+        """The application with its tools."""
+        if self.debugger:
+            app = DebuggedApplication(app, evalex=True, pin_logging=False)
+            app.trusted_hosts.append(self.host)
+        return LivePage(app, hub) if self.live else app
+
+
+def failure_of(problem: BaseException) -> Failure:
+    """What is shown of an application that could not be loaded."""
+    error = problem.__cause__ or problem
+    lines = traceback.format_exception_only(error)
+    if isinstance(problem, BrokenApplication):
+        return Failure(lines[-1].strip(), str(problem))
+    return Failure(str(problem), str(problem))
+
+
+def failing(problem: BaseException) -> Callable[[Any, Any], Any]:
+    """An application that raises what kept the real one from being loaded."""
+    error = problem.__cause__ or problem
+    trace = error.__traceback__
+    while trace is not None and not is_users(trace.tb_frame.f_code.co_filename):
+        trace = trace.tb_next  # how we came to import it helps nobody
+
+    def app(environ: Any, start_response: Any) -> Any:
+        raise error.with_traceback(trace) from error.__cause__
+
+    return app
+
+
+class Ended(Exception):
+    """The application's process has ended before it could serve."""
+
+
+LOADING = (BrokenApplication, NoApplication, Ended)
+
+
+def loaded_or_failing(load: Callable[[], Any]) -> Any:
+    """What `load` gives; after a reload, if it raises, an application that raises the same.
+
+    At the first start the user is at the terminal, and the error belongs there.
+    """
+    try:
+        return load()
+    except Exception as error:
+        if not is_running_from_reloader():
+            raise
+        failure = error.__cause__ or error  # what the application's own code has raised
+        traceback.print_exception(failure)
+        return failing(failure)

@@ -1,0 +1,92 @@
+"""What a worker of `carboy dev` does: load the newest code, serve it, hear and report."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from socket import socket
+from typing import Any
+
+from carboy.cli import locate
+from carboy.cli.dev.environment import Environment
+from carboy.cli.dev.tools import LOADING, Ended, Tools, failing, failure_of
+from carboy.dev.live import Failure, Hub
+from carboy.server import warm
+from carboy.server.keeper import KeeperPost
+from carboy.server.serve import Silent
+from carboy.server.worker import LoadError, Plan, Worker
+
+
+@dataclass(slots=True)
+class Newest:
+    """Serves the application as its files are now; called in a process of its own."""
+
+    name: str
+    run: str  # of the program, so that a browser tells a worker of yesterday's from ours
+    plan: Plan
+    sockets: Sequence[socket]
+    tools: Tools
+    environment: Environment
+    _app: Any = None
+    _hub: Hub = field(default_factory=lambda: Hub(""))
+    _reported: int = 0
+
+    def __call__(self, told: int, tells: int) -> int:
+        self.environment.restore()
+        post = KeeperPost(told, tells, self._hear, self._report)
+        worker = Worker(self.plan, self.sockets, lambda: self._load(post.order), Silent())
+        return worker.run_below(post)
+
+    def _load(self, order: dict[str, Any]) -> Any:
+        failure: Failure | None = None
+        try:
+            if order["failure"]:
+                raise Ended(order["failure"])
+            self._app = locate.load(self.name)
+            app = self._app
+        except LOADING as problem:
+            # A name that fits nothing is mended at the terminal, where it was just written.
+            if order["first"] and isinstance(problem, locate.NoApplication):
+                raise LoadError(str(problem)) from None
+            failure, app = failure_of(problem), failing(problem)
+            if not isinstance(problem, Ended):
+                sys.stderr.write(f"\n{failure.text}\n\n")
+        self._hub = Hub(f"{self.run}-{order['number']}", failure)
+        return self.tools.around(app, self._hub)
+
+    def _hear(self, message: dict[str, Any]) -> None:
+        if "replaced" in message:
+            self._hub.close()
+        else:
+            self._hub.publish(message["publish"], message["paths"])
+
+    def _report(self) -> dict[str, Any] | None:
+        """What was imported, when that has grown; which folders hold templates and the like."""
+        if len(sys.modules) == self._reported:
+            return None
+        self._reported = len(sys.modules)
+        modules = warm.installed_modules()
+        return {
+            "modules": modules,
+            "stamps": warm.stamps(modules),
+            "roots": sorted({str(Path(file).parent) for file in warm.own_files()}),
+            **folders_of(self._app),
+        }
+
+
+def folders_of(app: Any) -> dict[str, Any]:
+    """Folders of templates and static files; whether a template that changed is read again."""
+    templates: set[str] = set()
+    statics: set[str] = set()
+    if locate.is_flask_like(app):
+        for part in (app, *getattr(app, "blueprints", {}).values()):
+            templates.update(getattr(getattr(part, "jinja_loader", None), "searchpath", ()))
+            if static := getattr(part, "static_folder", None):
+                statics.add(static)
+        again = app.config.get("TEMPLATES_AUTO_RELOAD")
+        rereads = bool(app.debug if again is None else again)
+    else:
+        rereads = False
+    return {"templates": sorted(templates), "statics": sorted(statics), "rereads": rereads}

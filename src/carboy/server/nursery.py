@@ -1,0 +1,291 @@
+"""Processes forked from one that has already imported what is slow to import.
+
+    nursery ── {"do": "worker", "number": 7} and two descriptors ─▶ template ── fork ─▶ worker 7
+            ◀─ {"ended": 7, "status": 0} ─────────────────────────
+
+A template runs no code of the application and has one thread, so that it can fork at any time.
+The first knows Carboy only; a second, forked from it, has imported the packages that the
+application was seen to use. Where those start threads, there is only the first.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import select
+import signal
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from carboy.server import child, warm
+
+Work = Callable[[int, int], int]  # descriptors: what it is told, what it tells; its exit code
+LONGEST = 1 << 20  # octets of a message: names of a few thousand modules
+HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP, signal.SIGQUIT)
+
+
+class Template:
+    """A process whose life is carrying out commands. When there can be none any more it ends."""
+
+    def __init__(self, commands: socket.socket, work: Work) -> None:
+        self.commands = commands
+        self.work = work
+        self._numbers: dict[int, int] = {}  # pid: number of the worker
+        self._woken = (-1, -1)
+
+    def run(self) -> int:
+        """Until the nursery has gone, and the last worker; the exit code."""
+        self._woken = os.pipe()
+        for end in self._woken:
+            os.set_blocking(end, False)
+        signal.set_wakeup_fd(self._woken[1], warn_on_full_buffer=False)
+        for number in HEARD:  # the terminal sends Ctrl+C to all; the nursery decides
+            signal.signal(number, lambda number, frame: None)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
+        listening = True
+        while listening or self._numbers:
+            waited: list[Any] = [self._woken[0], *([self.commands] if listening else [])]
+            readable, _, _ = select.select(waited, [], [])
+            if self._woken[0] in readable:
+                os.read(self._woken[0], 4096)
+            self._reap()
+            if self.commands in readable:
+                listening = self._obey()
+        return 0
+
+    def _obey(self) -> bool:
+        message, fds, _, _ = socket.recv_fds(self.commands, LONGEST, 2)
+        if not message:
+            return False
+        command = json.loads(message)
+        getattr(self, f"_do_{command.pop('do')}")(fds, **command)
+        return True
+
+    def _do_worker(self, fds: list[int], number: int) -> None:
+        with child.blocked(HEARD):
+            pid = os.fork()
+            if pid == 0:
+                self._become_worker(*fds)
+        for fd in fds:
+            os.close(fd)
+        self._numbers[pid] = number
+
+    def _do_signal(self, fds: list[int], number: int, what: int) -> None:
+        for pid, worker in self._numbers.items():
+            if worker == number:
+                os.kill(pid, what)  # it is our child and not reaped: the pid is its own
+
+    def _do_template(self, fds: list[int], modules: list[str]) -> None:
+        commands = socket.socket(fileno=fds[0])
+        with child.blocked(HEARD):
+            pid = os.fork()
+            if pid == 0:
+                self._become_template(commands, modules)
+        commands.close()
+        self._numbers[pid] = -1
+
+    def _do_import(self, fds: list[int], modules: list[str]) -> None:
+        warm.import_all(modules)
+        self._tell(threads=warm.thread_count())
+
+    def _become_worker(self, told: int, tells: int) -> NoReturn:
+        def work() -> int:
+            child.reset_signals(HEARD)
+            self._leave()
+            importlib.invalidate_caches()  # folders were listed before the last save
+            return self.work(told, tells)
+
+        child.live(work)
+
+    def _become_template(self, commands: socket.socket, modules: list[str]) -> NoReturn:
+        def work() -> int:
+            self._leave()
+            fresh = Template(commands, self.work)
+            fresh._do_import([], modules)
+            return fresh.run()
+
+        child.live(work, "Template")
+
+    def _leave(self) -> None:
+        signal.set_wakeup_fd(-1)
+        self.commands.close()
+        for end in self._woken:
+            os.close(end)
+
+    def _reap(self) -> None:
+        while self._numbers:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            self._tell(ended=self._numbers.pop(pid, -1), status=status)
+
+    def _tell(self, **message: Any) -> None:
+        try:
+            self.commands.send(json.dumps(message).encode())
+        except OSError:
+            pass  # the nursery has gone; the end of its commands tells so too
+
+
+class Line:
+    """The nursery's end of the line to a template."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.sock = sock
+        self.fit = False  # whether it can be asked for workers
+
+    def fileno(self) -> int:
+        return self.sock.fileno()
+
+    def send(self, command: dict[str, Any], fds: Sequence[int] = ()) -> bool:
+        """Whether there is somebody to hear it."""
+        try:
+            socket.send_fds(self.sock, [json.dumps(command).encode()], fds)
+        except OSError:
+            return False
+        return True
+
+    def receive(self) -> dict[str, Any] | None:
+        """The next message; None when the template has gone."""
+        try:
+            message = self.sock.recv(LONGEST)
+        except OSError:
+            return None
+        return json.loads(message) if message else None
+
+
+class Nursery:
+    """Starts workers by number; make it before there are threads, which do not survive a fork.
+
+    `lines` are to be waited for; `hear` takes what one of them has to say.
+    """
+
+    def __init__(self, work: Work) -> None:
+        self._first, self._pid = _fork_first(work)
+        self._warm: Line | None = None
+        self._known: set[str] = set()  # modules that are warm, or were tried
+        self._stamps: dict[str, int] = {}
+        self._old: list[Line] = []  # templates whose last worker is about to end
+        self._line_of: dict[int, Line] = {}  # whose child a worker is
+
+    @property
+    def lines(self) -> list[Line]:
+        """Everything to wait for."""
+        return [self._first, *([self._warm] if self._warm else []), *self._old]
+
+    @property
+    def is_warm(self) -> bool:
+        """Whether the next worker finds packages imported."""
+        return self._warm is not None and self._warm.fit
+
+    def start(self, number: int, told: int, tells: int) -> None:
+        """Fork a worker with these two descriptors, which are closed here."""
+        template = self._warm if self._warm is not None and self._warm.fit else self._first
+        command = {"do": "worker", "number": number}
+        if not template.send(command, (told, tells)):
+            template = self._first
+            template.send(command, (told, tells))
+        self._line_of[number] = template
+        os.close(told)
+        os.close(tells)
+
+    def signal(self, number: int, what: int) -> None:
+        """Send a worker a signal, if it is still there."""
+        if number in self._line_of:
+            self._line_of[number].send({"do": "signal", "number": number, "what": int(what)})
+
+    def warm(self, modules: Sequence[str], stamps: dict[str, int]) -> None:
+        """Have these modules imported before the next worker starts, in the background.
+
+        `stamps` are their files and when they were changed (see `warm.stamps`).
+        """
+        more = [name for name in modules if name not in self._known]
+        if not more:
+            return
+        self._known.update(more)
+        self._stamps |= stamps
+        if self._warm is not None:
+            self._warm.fit = False  # until it has answered
+            self._warm.send({"do": "import", "modules": more})
+            return
+        ours, theirs = _pair()
+        self._first.send({"do": "template", "modules": more}, (theirs.fileno(),))
+        theirs.close()
+        self._warm = Line(ours)
+
+    def cool(self) -> None:
+        """Forget what was imported: the next worker imports everything itself."""
+        self._known, self._stamps = set(), {}
+        if self._warm is not None:
+            self._old.append(self._warm)
+            self._warm = None
+        self._drop_old()
+
+    def check(self, folder: Path) -> None:
+        """Cool if packages have changed, or a file of the application's folder hides one."""
+        if not warm.is_fresh(self._stamps) or warm.shadowed(self._known, folder):
+            self.cool()
+
+    def hear(self, line: Line) -> list[tuple[int, int]]:
+        """Take a message; number and status of workers that have ended."""
+        message = line.receive()
+        if message is None:
+            return self._lost(line)
+        if "threads" in message:
+            line.fit = message["threads"] == 1
+            return []
+        number = message["ended"]
+        if self._line_of.pop(number, None) is None:
+            return []
+        self._drop_old()
+        return [(number, message["status"])]
+
+    def close(self) -> None:
+        """End the templates. Their workers are to have ended."""
+        for line in self.lines:
+            line.sock.close()
+        os.waitpid(self._pid, 0)
+
+    def _lost(self, line: Line) -> list[tuple[int, int]]:
+        """A template has ended by itself: unfit, or killed. Its workers are not heard of again."""
+        if line is self._first:
+            raise RuntimeError("The process that starts the others was killed: start again.")
+        line.sock.close()
+        self._old = [each for each in self._old if each is not line]
+        if line is self._warm:
+            self._warm = None  # its modules stay known: it would happen again
+        ended = [number for number, its in self._line_of.items() if its is line]
+        for number in ended:
+            del self._line_of[number]
+        return [(number, int(signal.SIGKILL)) for number in ended]
+
+    def _drop_old(self) -> None:
+        used = set(map(id, self._line_of.values()))
+        for line in [each for each in self._old if id(each) not in used]:
+            self._old.remove(line)
+            line.sock.close()
+
+
+def _fork_first(work: Work) -> tuple[Line, int]:
+    ours, theirs = _pair()
+    with child.blocked(HEARD):
+        pid = os.fork()
+        if pid == 0:
+            ours.close()
+            child.live(Template(theirs, work).run, "Template")
+    theirs.close()
+    line = Line(ours)
+    line.fit = True
+    return line, pid
+
+
+def _pair() -> tuple[socket.socket, socket.socket]:
+    pair = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)  # a message stays in one piece
+    for end in pair:
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, LONGEST)
+    return pair

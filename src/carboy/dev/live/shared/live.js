@@ -144,7 +144,7 @@ function replace(link) {
 /* This page and those in its frames, as far as they are ours. */
 function documents(view) {
   try {
-    return [view.document, ...[...view.frames].flatMap(documents)];
+    return [view.document, ...Array.from(view, frame => frame).flatMap(documents)];
   } catch {
     return [];
   }

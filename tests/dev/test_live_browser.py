@@ -1,0 +1,255 @@
+"""The live page in a browser: a new generation, style sheets, failures, policies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from carboy import Flask, request
+from carboy.dev.live import Failure, Hub, LivePage
+from chromium import chromium
+from live_engine import served
+from running import PATIENCE
+
+pytestmark = pytest.mark.xdist_group("chromium")
+
+HTML = """\
+<!doctype html>
+<title>Shop</title>
+<link rel=stylesheet href=/static/css/site.css>
+<link rel=stylesheet href=/static/css/print.css media=print>
+<h1>{{ version }}</h1>
+<form method=post action=/sent><button>Send</button></form>
+<p style="height: 3000px">
+"""
+FAILURE = Failure(
+    "SyntaxError: '(' was never closed (shop.py, line 3)",
+    'Traceback (most recent call last):\n  File "/srv/shop.py", line 3\n    total = sum(prices\n'
+    "               ^\nSyntaxError: '(' was never closed\n",
+)
+TRACE = "carboy-live .trace"
+
+
+class Bench:
+    """An application whose process can be replaced: a new hub stands for a new process."""
+
+    def __init__(self, folder: Path) -> None:
+        self.css = folder / "static" / "css"
+        self.css.mkdir(parents=True)
+        (self.css / "site.css").write_text("h1 { color: rgb(1, 1, 1) }")
+        (self.css / "print.css").write_text("")
+        self.version = "one"
+        self.policy = ""
+        self.made = 1
+        self.hub = Hub("g1")
+        self.app = Flask("shop", root_path=str(folder))
+        self.app.add_url_rule("/", view_func=self.index)
+        self.app.add_url_rule("/sent", view_func=self.sent, methods=["GET", "POST"])
+        self.app.jinja_env.globals["version"] = ""
+        self.url = ""
+
+    def index(self) -> Any:
+        from carboy import make_response, render_template_string
+
+        response = make_response(render_template_string(HTML, version=self.version))
+        if self.policy:
+            response.headers["Content-Security-Policy"] = self.policy
+        return response
+
+    def sent(self) -> str:
+        return f"<p>{request.method} {self.version}</p>"
+
+    def failing(self, environ: Any, start_response: Any) -> list[bytes]:
+        start_response("500 INTERNAL SERVER ERROR", [("Content-Type", "text/html")])
+        return [b"<!doctype html><h1>broken</h1>"]
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        app = self.failing if self.hub.failure else self.app
+        return LivePage(app, self.hub)(environ, start_response)
+
+    def replace(self, failure: Failure | None = None) -> None:
+        """Another process takes over."""
+        old = self.hub
+        self.made += 1
+        self.hub = Hub(f"g{self.made}", failure)
+        old.close()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path)
+    with served(bench, threads=16) as live:
+        bench.url = f"http://127.0.0.1:{live.port}"
+        yield bench
+        bench.hub.close()
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def page(browser: Browser, bench: Bench) -> Iterator[Page]:
+    faults: list[str] = []
+    context = browser.new_context()
+    page = context.new_page()
+    page.set_default_timeout(PATIENCE * 1000)
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    yield page
+    context.close()
+    assert faults == []
+
+
+def loaded(page: Page, url: str) -> None:
+    """Load a page and wait until it listens."""
+    with page.expect_response("**/__carboy__/live"):
+        page.goto(url)
+
+
+def colour(page: Page, expected: str) -> None:
+    expect(page.locator("body h1")).to_have_css("color", expected)
+
+
+def test_a_new_generation_loads_the_page_again_where_it_was(page: Page, bench: Bench) -> None:
+    loaded(page, bench.url)
+    page.evaluate("scrollTo(0, 700)")
+    bench.version = "two"
+    bench.replace()
+    expect(page.locator("body h1")).to_have_text("two")
+    page.wait_for_function("scrollY === 700")
+
+
+def test_a_changed_page_is_loaded_again(page: Page, bench: Bench) -> None:
+    loaded(page, bench.url)
+    bench.version = "two"
+    bench.hub.publish("page", ["templates/index.html"])
+    expect(page.locator("body h1")).to_have_text("two")
+
+
+def test_a_changed_sheet_is_swapped_in_the_page_that_stands(page: Page, bench: Bench) -> None:
+    loaded(page, bench.url)
+    page.evaluate("window.stood = true")
+    sheet = bench.css / "site.css"
+    for shade in (2, 3):
+        sheet.write_text(f"h1 {{ color: rgb({shade}, {shade}, {shade}) }}")
+        bench.hub.publish("style", [str(sheet)])
+        colour(page, f"rgb({shade}, {shade}, {shade})")
+    expect(page.locator("link")).to_have_count(2)
+    assert page.locator("link").nth(1).get_attribute("href") == "/static/css/print.css"
+    assert page.evaluate("window.stood")
+
+
+def test_a_sheet_that_another_one_imports_is_swapped_with_it(page: Page, bench: Bench) -> None:
+    part = bench.css / "_part.css"
+    part.write_text("h1 { color: rgb(4, 4, 4) }")
+    (bench.css / "site.css").write_text('@import "_part.css";')
+    loaded(page, bench.url)
+    colour(page, "rgb(4, 4, 4)")
+    page.evaluate("window.stood = true")
+    part.write_text("h1 { color: rgb(50, 5, 5) }")
+    bench.hub.publish("style", [str(part)])
+    colour(page, "rgb(50, 5, 5)")
+    assert page.evaluate("window.stood")
+
+
+def test_a_failure_lies_over_the_page_until_it_is_mended(page: Page, bench: Bench) -> None:
+    loaded(page, bench.url)
+    bench.replace(FAILURE)
+    expect(page.get_by_role("heading", name="was never closed")).to_be_visible()
+    expect(page.locator(TRACE)).to_have_text(FAILURE.text)
+    bench.version = "mended"
+    bench.replace()
+    expect(page.locator("body h1")).to_have_text("mended")
+    expect(page.locator("carboy-live")).to_have_count(0)
+
+
+def test_a_failure_can_be_hidden_and_shown_again(page: Page, bench: Bench) -> None:
+    loaded(page, bench.url)
+    bench.replace(FAILURE)
+    expect(page.locator(TRACE)).to_be_focused()
+    page.keyboard.press("Escape")
+    expect(page.locator(TRACE)).to_have_count(0)
+    page.get_by_role("button", name="Show").click()
+    expect(page.locator(TRACE)).to_be_visible()
+
+
+def test_another_failure_takes_the_place_of_the_first(page: Page, bench: Bench) -> None:
+    loaded(page, bench.url)
+    bench.replace(FAILURE)
+    expect(page.locator(TRACE)).to_be_visible()
+    bench.replace(Failure("NameError: shelf", "Traceback\nNameError: shelf"))
+    expect(page.locator(TRACE)).to_have_text("Traceback\nNameError: shelf")
+
+
+def test_a_page_of_the_failure_is_loaded_again_when_mended(page: Page, bench: Bench) -> None:
+    bench.replace(FAILURE)
+    loaded(page, bench.url)
+    expect(page.locator("body h1")).to_have_text("broken")
+    expect(page.locator("carboy-live")).to_have_count(0)
+    bench.replace()
+    expect(page.locator("body h1")).to_have_text("one")
+
+
+def test_a_failure_of_a_request_lies_over_the_page(page: Page, bench: Bench) -> None:
+    loaded(page, bench.url)
+    bench.hub.publish("error", failure=Failure("KeyError: 'a'", "Traceback"))
+    expect(page.locator(TRACE)).to_have_text("Traceback")
+    page.get_by_role("button", name="Hide").click()
+    expect(page.locator("carboy-live")).to_have_count(0)
+
+
+def test_a_form_is_not_sent_again_but_by_the_user(page: Page, bench: Bench) -> None:
+    loaded(page, bench.url)
+    with page.expect_response("**/__carboy__/live"):
+        page.get_by_role("button", name="Send").click()
+    expect(page.locator("p")).to_have_text("POST one")
+    bench.version = "two"
+    bench.replace()
+    again = page.get_by_role("button", name="Send the form again")
+    expect(again).to_be_visible()
+    expect(page.locator("p")).to_have_text("POST one")
+
+
+def test_a_strict_policy_with_a_nonce_is_kept(page: Page, bench: Bench) -> None:
+    bench.policy = (
+        "default-src 'none'; script-src 'nonce-abc' 'strict-dynamic'; connect-src 'self';"
+        " style-src 'self'; require-trusted-types-for 'script'"
+    )
+    refused: list[str] = []
+    page.on("console", lambda message: refused.append(message.text))
+    loaded(page, bench.url)
+    refused.clear()  # the page's own style attribute
+    bench.replace(FAILURE)
+    expect(page.locator(TRACE)).to_be_visible()
+    assert page.locator("carboy-live dialog").evaluate("it => getComputedStyle(it).display") == (
+        "flex"
+    )
+    assert [text for text in refused if "Policy" in text] == []
+    bench.version = "two"
+    bench.replace()
+    expect(page.locator("body h1")).to_have_text("two")
+
+
+def test_a_page_that_nobody_looks_at_holds_no_stream(page: Page, bench: Bench) -> None:
+    loaded(page, bench.url)
+    page.evaluate(
+        """() => {
+            window.seen = "hidden";
+            Object.defineProperty(document, "visibilityState", {get: () => window.seen});
+            document.dispatchEvent(new Event("visibilitychange"));
+        }"""
+    )
+    bench.version = "two"
+    bench.replace()
+    with page.expect_response("**/__carboy__/live"):
+        page.evaluate(
+            '() => { window.seen = "visible";'
+            ' document.dispatchEvent(new Event("visibilitychange")); }'
+        )
+    expect(page.locator("body h1")).to_have_text("two")

@@ -439,3 +439,24 @@ def test_another_port_is_taken_for_who_does_not(
         assert address.port is not None
         assert taken < address.port <= taken + place.FURTHER
         assert f"taking {address.port}" in capsys.readouterr().err
+
+
+def test_in_the_network_it_tells_the_address_there(folder: Path) -> None:
+    with developing(folder, "--lan") as server:
+        port = server.address()[1]
+        assert server.get() == (200, b"debug True")
+        with socket.create_connection((socket.gethostbyname(socket.gethostname()), port)):
+            pass  # not on loopback only
+
+
+@pytest.mark.parametrize("before", [("--debug",), ()], ids=["before", "behind"])
+def test_carboy_run_is_in_debug_mode_on_this_machine_only(
+    folder: Path, before: tuple[str, ...]
+) -> None:
+    behind = () if before else ("--debug",)
+    with Running(*before, "run", *behind, "app", "-h", "0.0.0.0", "-p", "0", cwd=folder) as server:
+        assert server.wait() == 2
+        assert "Debug mode is for this machine only" in server.text()
+    with Running(*before, "run", *behind, "app", "-p", "0", cwd=folder) as server:
+        assert server.get() == (200, b"debug True")
+        assert b"EVALEX" not in server.get("/fails")[1]

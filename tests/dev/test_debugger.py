@@ -15,6 +15,7 @@ from werkzeug.test import Client
 import carboy
 import carboy.dev.debugger
 from carboy.dev.debugger import DebuggedApplication, hash_pin
+from carboy.dev.debugger.request import MASK, masked, masked_url
 
 BOTH = pytest.mark.parametrize(
     "module", [carboy.dev.debugger, werkzeug.debug], ids=["ours", "theirs"]
@@ -102,6 +103,34 @@ def test_programs_and_terminals_get_text(headers: dict[str, str], page: bool) ->
     assert response.mimetype == ("text/html" if page else "text/plain")
     assert response.status_code == 500
     assert "LookupError: no value of a local" in response.text
+
+
+SECRETS = {
+    "query": {"path": "/?token=hunter2&page=3"},
+    "path in query": {"path": "/?next=/x&access%5Ftoken=hunter2"},
+    "referer": {"headers": {"Referer": "http://you:hunter2@h/?password=hunter2&page=3"}},
+    "header": {"headers": {"X-Api-Key": "hunter2", "Proxy-Authorization": "Basic hunter2"}},
+    "form": {"method": "POST", "data": {"password": "hunter2"}},
+}
+
+
+@pytest.mark.parametrize("request_of", SECRETS.values(), ids=SECRETS)
+def test_no_secret_of_the_request_is_on_the_page(request_of: dict[str, Any]) -> None:
+    app = carboy.Flask(__name__)
+    view = eval("lambda: 1 / 0")  # its source, with the secrets above, is not to be shown
+    app.add_url_rule("/", view_func=view, methods=["GET", "POST"], endpoint="fails")
+    app.debug = True
+    page = browser(DebuggedApplication(app)).open(**request_of).text
+    assert "ZeroDivisionError" in page
+    assert "hunter2" not in page
+
+
+def test_secrets_inside_of_values_are_masked() -> None:
+    value = {"user": {"name": "ada", "token": "hunter2"}, "list": [{"password": "x"}, ("a", 1)]}
+    shown = {"user": {"name": "ada", "token": MASK}, "list": [{"password": MASK}, ("a", 1)]}
+    assert masked("profile", value) == shown
+    assert masked("token", value) == MASK
+    assert masked_url("http://h/a?b=c;key=d#auth=e") == f"http://h/a?b=c;key={MASK}#auth={MASK}"
 
 
 def test_the_page_shows_the_request_with_its_secrets_masked() -> None:

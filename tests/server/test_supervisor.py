@@ -307,8 +307,9 @@ def test_workers_that_all_die_while_loading_are_given_up(folder: Path) -> None:
 
 def test_exit_functions_of_the_application_run_in_each_worker(folder: Path) -> None:
     (folder / "leaving.py").write_text(
-        "import atexit\nfrom service import app\n"
-        "import os\natexit.register(os.write, 1, b'bye\\n')  # one write: two workers share the pipe\n"
+        "import atexit, os\nfrom service import app\n"
+        # In one write: the two workers share the pipe.
+        "atexit.register(os.write, 1, b'bye\\n')\n"
     )
     with Running("run", "leaving", "-p", "0", "-w", "2", cwd=folder) as server:
         server.address()

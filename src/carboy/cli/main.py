@@ -18,7 +18,6 @@ from carboy.cli.run import FROM_CLI, chosen_app
 if TYPE_CHECKING:
     from carboy.app.commands import ScriptInfo
 
-DEBUG = "FLASK_DEBUG"
 # Commands whose modules bring much along that a server has no use for: name, module.
 LATE = {"dev": "carboy.cli.dev", "explain": "carboy.cli.explain"}
 
@@ -122,12 +121,6 @@ def _load_env(ctx: click.Context, param: click.Parameter, value: str | None) -> 
     return value
 
 
-def _set_debug(ctx: click.Context, param: click.Parameter, value: bool | None) -> bool | None:
-    if value is not None:
-        os.environ[DEBUG] = "1" if value else "0"
-    return value
-
-
 def make_group() -> CarboyGroup:
     """The command with its options and its own sub-commands."""
     return CarboyGroup(
@@ -142,10 +135,7 @@ def make_group() -> CarboyGroup:
                 ["--app", "-A"], is_eager=True, envvar="CARBOY_APP", metavar="APP",
                 help="The application: MODULE:NAME, MODULE:FACTORY(…) or a file.",
             ),
-            click.Option(
-                ["--debug/--no-debug"], default=None, callback=_set_debug, expose_value=False,
-                help="Turn the application's debug mode on or off.",
-            ),
+            run.debug(),
             click.Option(
                 ["--version"], is_flag=True, is_eager=True, expose_value=False,
                 callback=_show_version, help="Show the versions of Carboy and Python.",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +14,13 @@ import click
 from carboy.cli import locate
 from carboy.cli.banner import Banner
 from carboy.cli.options import WHAT, SectionedCommand, listening, option, tuning
-from carboy.server.bind import BindError
+from carboy.server.bind import Address, BindError
 from carboy.server.serve import addresses, count_workers, start
 from carboy.server.settings import Settings, with_values
 from carboy.server.supervisor import CannotFork
 from carboy.server.worker import LoadError, Plan
 
+DEBUG = "FLASK_DEBUG"
 # app.run() in a module that is being imported by us has to do nothing.
 FROM_CLI = ("CARBOY_RUN_FROM_CLI", "FLASK_RUN_FROM_CLI")
 PLAN = ("workers", "access_log", "access_log_format", "access_log_file", "socket_mode", "umask")
@@ -38,7 +41,9 @@ def run(ctx: click.Context, /, app: str | None, **values: Any) -> None:
     for variable in FROM_CLI:
         os.environ[variable] = "true"
     try:
-        code = start(make_plan(values), lambda: load_or_explain(name), Banner(name))
+        plan = make_plan(values)
+        refuse_debug_in_public(plan.addresses)
+        code = start(plan, lambda: load_or_explain(name), Banner(name))
     except (BindError, CannotFork, ValueError, TypeError) as problem:
         raise click.ClickException(str(problem)) from None
     sys.exit(code)
@@ -71,6 +76,42 @@ def make_plan(values: dict[str, Any]) -> Plan:
     return Plan(addresses=where, workers=workers, settings=with_values(Settings(), given), **plan)
 
 
+def refuse_debug_in_public(addresses: Iterable[Address]) -> None:
+    """A usage error when debug mode would be reached from elsewhere than this machine.
+
+    Messages of errors in debug mode tell more than strangers should know.
+    """
+    if os.environ.get(DEBUG, "0").lower() in ("0", "false", "no", ""):
+        return
+    for address in addresses:
+        if address.port is not None and not is_loopback(address.host):
+            raise click.UsageError(
+                f"Debug mode is for this machine only, and {address} is not: leave --debug out"
+                f" (or {DEBUG}), bind to 127.0.0.1, or use `carboy dev --lan`."
+            )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host to bind to is reached from this machine only."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _set_debug(ctx: click.Context, param: click.Parameter, wanted: bool | None) -> None:
+    if wanted is not None:
+        os.environ[DEBUG] = "1" if wanted else "0"
+
+
+def debug() -> click.Option:
+    """The option that turns the application's debug mode on or off."""
+    return option(
+        "--debug/--no-debug", section=WHAT, default=None, is_eager=True, expose_value=False,
+        callback=_set_debug, help="The application's debug mode; on this machine only.",
+    )  # fmt: skip
+
+
 def as_flask() -> click.Option:
     """The option that gives `flask` and `werkzeug` to the application, before it is loaded."""
     return option(
@@ -92,7 +133,13 @@ def make_command() -> click.Command:
     return SectionedCommand(
         "run",
         callback=click.pass_context(run),
-        params=[click.Argument(["app"], required=False), as_flask(), *listening(), *tuning()],
+        params=[
+            click.Argument(["app"], required=False),
+            as_flask(),
+            debug(),
+            *listening(),
+            *tuning(),
+        ],
         help=run.__doc__,
         short_help="Serve an application.",
     )

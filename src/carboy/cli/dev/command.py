@@ -122,7 +122,12 @@ def keep(newest: Newest, options: dict[str, Any]) -> int:
     follower.changes = changes
     notes = [_what_is_on(options, newest.environment.ours[PIN], changes)]
     terminal = Terminal(
-        newest.name, newest.sockets, newest.plan.wrap is not None, notes, reported=follower.report
+        newest.name,
+        newest.sockets,
+        newest.plan.wrap is not None,
+        notes,
+        qr_code=options["lan"],
+        reported=follower.report,
     )
     follower.terminal = terminal
     follower.keeper = Keeper(nursery, terminal, Path.cwd(), GRACEFUL)

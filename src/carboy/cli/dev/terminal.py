@@ -11,6 +11,7 @@ from typing import Any
 
 from carboy import __version__
 from carboy.cli.banner import Banner, places
+from carboy.cli.qr import drawn
 
 SHOWN = 3  # names of files in a line
 
@@ -24,19 +25,19 @@ class Terminal:
         sockets: Sequence[socket.socket],
         tls: bool,
         notes: Sequence[str],
-        below: Sequence[str] = (),
+        qr_code: bool = False,
         reported: Callable[[dict[str, Any]], object] = lambda report: None,
     ) -> None:
         self.banner = Banner(name)
         self.sockets = sockets
         self.tls = tls
         self.notes = notes
-        self.below = below
+        self.qr_code = qr_code
         self.reported = reported
 
     def ready(self, first: bool, why: Sequence[str], seconds: float) -> None:
         if first:
-            self.banner.show(self._lines(seconds), self.below)
+            self.banner.show(self._lines(seconds), self._code())
         else:
             what = files(why) if why else "everything"
             self._tell("↻", "36", f"{what}  reloaded in {seconds * 1000:.0f} ms")
@@ -58,15 +59,23 @@ class Terminal:
     def _tell(self, sign: str, colour: str, text: str) -> None:
         self.banner.write(f"{self.banner.style(sign, colour)}  {text}\n")
 
+    def _places(self) -> list[str]:
+        scheme = "https://" if self.tls else "http://"
+        return [place.replace("http://", scheme, 1) for place in places(self.sockets)]
+
+    def _code(self) -> list[str]:
+        """A QR code of the address that other devices find, the last one."""
+        if not self.qr_code or not self.banner.output.is_terminal():
+            return []
+        code = drawn(self._places()[-1], self.banner.colour)
+        return [*code, ""] if code else ["For a QR code of the address: pip install segno"]
+
     def _lines(self, seconds: float) -> list[str]:
         style = self.banner.style
         title = style(f"Carboy {__version__}", "1;36")
-        found = places(self.sockets)
-        if self.tls:
-            found = [place.replace("http://", "https://", 1) for place in found]
         return [
             f"{title} develops {style(self.banner.name, '1')}",
-            *(style(place, "1;4") for place in found),
+            *(style(place, "1;4") for place in self._places()),
             *(style(note, "2") for note in self.notes),
             style(
                 f"ready in {seconds * 1000:.0f} ms, Python {platform.python_version()},"

@@ -23,7 +23,7 @@ __all__ = ["DebugReprGenerator", "debug_repr", "dump", "helper"]
 TEXT_LIMIT = 70  # characters of a text shown at once; the rest unfolds
 ITEM_LIMIT = 8  # and items of a sequence
 PAIR_LIMIT = 5
-MISSING = object()
+missing = object()
 
 OBJECT_DUMP_HTML = """\
 <div class=box>
@@ -43,10 +43,10 @@ def debug_repr(obj: object) -> str:
     return DebugReprGenerator().repr(obj)
 
 
-def dump(obj: object = MISSING) -> None:
+def dump(obj: object = missing) -> None:
     """Show an object's attributes, a dict's items, or without one the local variables."""
     generator = DebugReprGenerator()
-    if obj is MISSING:
+    if obj is missing:
         shown = generator.dump_locals(sys._getframe(1).f_locals)
     else:
         shown = generator.dump_object(obj)

@@ -166,3 +166,14 @@ def await_gone(pid: int) -> None:
         assert ended, f"process {pid} is still there"
     finally:
         os.close(handle)
+
+
+def carboy(folder: Path, *args: str, code: int = 0, **env: str) -> str:
+    """What `carboy …` prints, once it has ended with `code`."""
+    done = subprocess.run(
+        [sys.executable, "-m", "carboy", *args],
+        cwd=folder, env={"PATH": "", **env}, capture_output=True, text=True,
+        timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr + done.stdout
+    return done.stdout + done.stderr

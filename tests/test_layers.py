@@ -66,7 +66,7 @@ LATE_IMPORTS: dict[str, tuple[str, ...]] = {
     # A blueprint has commands too, if somebody adds one: click.
     "carboy.app.blueprint": ("carboy.app.commands",),
     # `carboy run` serves a foreign WSGI application without loading the framework.
-    "carboy.cli.main": ("carboy.app.commands",),
+    "carboy.cli.application": ("carboy.app.commands",),
     # Only where --flask is given.
     "carboy.cli.run": ("carboy.compat",),
 }

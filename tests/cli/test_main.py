@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import os
 import platform
 import subprocess
 import sys
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from carboy.cli.routes import table
+from running import carboy
 
 APP = """
 import click
@@ -31,16 +34,6 @@ def greet(name):
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "site_of_notes.py").write_text(APP)
     return tmp_path
-
-
-def carboy(folder: Path, *args: str, code: int = 0, **env: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "carboy", *args],
-        cwd=folder, env={"PATH": "", **env}, capture_output=True, text=True,
-        timeout=60, check=False,
-    )  # fmt: skip
-    assert done.returncode == code, done.stderr + done.stdout
-    return done.stdout + done.stderr
 
 
 def test_version_names_carboy_and_python(folder: Path) -> None:
@@ -97,3 +90,42 @@ def test_help_of_run_has_a_heading_for_each_kind_of_option(folder: Path) -> None
 
 def test_columns_are_as_wide_as_their_widest_cell() -> None:
     assert table(["a", "bb"], [["ccc", "d"]]) == ["a    bb", "---  --", "ccc  d "]
+
+
+def test_routes_can_be_filtered_and_are_json_for_programs(folder: Path) -> None:
+    assert "static" not in carboy(folder, "routes", "site_of_notes", "--filter", "note")
+    assert "No route has 'nothing'" in carboy(folder, "routes", "site_of_notes", "-f", "nothing")
+    found = json.loads(carboy(folder, "routes", "site_of_notes", "--json", "-f", "notes"))
+    assert [(each["rule"], each["endpoint"]) for each in found] == [("/notes/<int:note>", "note")]
+
+
+def test_routes_tell_which_rule_answers(folder: Path) -> None:
+    told = carboy(folder, "routes", "site_of_notes", "--match", "post /notes/3")
+    assert told == "POST /notes/3\n  ✓ /notes/<int:note> → note  (note=3)\n"
+    told = carboy(folder, "routes", "site_of_notes", "-m", "/notes/x")
+    assert "✗ 404" in told
+    assert "slash" in carboy(folder, "routes", "site_of_notes", "-m", "notes", code=2)
+
+
+def test_a_shell_has_the_application(folder: Path) -> None:
+    assert carboy(folder, "shell", "site_of_notes", "-c", "print(app.name)") == "site_of_notes\n"
+    done = subprocess.run(
+        [sys.executable, "-m", "carboy", "shell", "site_of_notes", "--plain"],
+        cwd=folder, input="print(6 * 7, app.name)\n", capture_output=True, text=True,
+        timeout=60, check=False,
+    )  # fmt: skip
+    assert "42 site_of_notes" in done.stdout
+    assert "Here: app, g" in done.stderr
+
+
+def test_a_misspelt_command_is_answered_with_the_one_that_was_meant(folder: Path) -> None:
+    assert "Did you mean 'routes'?" in carboy(folder, "rotes", code=2)
+
+
+def test_bash_completes_commands_and_options(folder: Path) -> None:
+    assert "_CARBOY_COMPLETE" in carboy(folder, "completion", "bash", PATH=os.environ["PATH"])
+    asked = {"_CARBOY_COMPLETE": "bash_complete", "COMP_CWORD": "1"}
+    told = carboy(folder, COMP_WORDS="carboy ro", **asked)
+    assert told.split() == ["plain,routes"]
+    asked["COMP_CWORD"] = "2"
+    assert "plain,--reload" in carboy(folder, COMP_WORDS="carboy dev --re", **asked)

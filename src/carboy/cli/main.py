@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import os
 import platform
+from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from carboy import __version__
-from carboy.cli import config, locate, routes, run
+from carboy.cli import config, run
+from carboy.cli.application import application_commands
 from carboy.cli.options import names_of
-from carboy.cli.run import FROM_CLI, chosen_app
-
-if TYPE_CHECKING:
-    from carboy.app.commands import ScriptInfo
+from carboy.cli.run import FROM_CLI
 
 # Commands whose modules bring much along that a server has no use for: name, module.
-LATE = {"dev": "carboy.cli.dev", "explain": "carboy.cli.explain"}
+LATE = {
+    "completion": "carboy.cli.completion",
+    "dev": "carboy.cli.dev",
+    "explain": "carboy.cli.explain",
+    "new": "carboy.cli.new",
+    "routes": "carboy.cli.routes",
+    "shell": "carboy.cli.shell",
+}
 
 
 class CarboyGroup(click.Group):
@@ -51,6 +56,18 @@ class CarboyGroup(click.Group):
             return None
         return commands.get_command(ctx, name)
 
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as problem:
+            near = get_close_matches(args[0], self.list_commands(ctx), n=1)
+            if not near or "Did you mean" in problem.message:
+                raise
+            hint = f"{problem.message} Did you mean {near[0]!r}?"
+            raise click.UsageError(hint, ctx) from None
+
     def list_commands(self, ctx: click.Context) -> list[str]:
         names = {*super().list_commands(ctx), *LATE}
         if "env_file" not in ctx.params:  # --help comes before what was not given
@@ -63,49 +80,6 @@ class CarboyGroup(click.Group):
         if commands is not None:
             names.update(commands.list_commands(ctx))
         return sorted(names)
-
-
-def application_commands(ctx: click.Context) -> click.Group | None:
-    """The group of the application's own commands; None without an application or group."""
-    info = script_info(ctx)
-    try:
-        locate.choose(info.app_import_path, os.environ, Path.cwd())
-    except locate.NoApplication:
-        return None
-    commands = getattr(info.load_app(), "cli", None)
-    return commands if isinstance(commands, click.Group) else None
-
-
-def script_info(ctx: click.Context) -> ScriptInfo:
-    """What commands of an application expect in `ctx.obj`, and how it finds the application.
-
-    Imported here, so that `carboy run` serves a foreign application without the framework.
-    """
-    from carboy.app.commands import ScriptInfo
-
-    ScriptInfo.locate = staticmethod(find_application)
-    info = ctx.ensure_object(ScriptInfo)
-    info.app_import_path = info.app_import_path or ctx.find_root().params.get("app")
-    return info
-
-
-def find_application(info: ScriptInfo) -> Any:
-    """How a ScriptInfo of the command line finds the application."""
-    try:
-        name = locate.choose(info.app_import_path, os.environ, Path.cwd())
-        return locate.load(name)
-    except (locate.NoApplication, locate.BrokenApplication) as problem:
-        raise click.ClickException(str(problem)) from None
-
-
-def load_for_command(ctx: click.Context, given: str | None) -> Any:
-    """The application for a sub-command that takes it as its argument."""
-    info = script_info(ctx)
-    if given is not None:
-        info.app_import_path = given
-    else:
-        chosen_app(ctx, None)  # a usage error of this command if there is none
-    return info.load_app()
 
 
 def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
@@ -143,7 +117,6 @@ def make_group() -> CarboyGroup:
         ],
         commands=[
             run.make_command(),
-            routes.make_command(load_for_command),
         ],
         help="Serve a web application, or run one of its own commands.",
         context_settings={"help_option_names": ["--help"]},

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
+
+from carboy.cli import matching
+from carboy.cli.application import load_for_command
 
 AUTOMATIC = {"HEAD", "OPTIONS"}
 
@@ -48,8 +53,8 @@ def routes(app: Any, sort: str = "endpoint", all_methods: bool = False) -> list[
     return table(headers, cells)
 
 
-def make_command(load: Callable[[click.Context, str | None], Any]) -> click.Command:
-    """The command; `load` gives the application that a context and an argument name."""
+def make_command() -> click.Command:
+    """The command."""
 
     @click.command("routes", short_help="Show what an application answers to.")
     @click.argument("app", required=False)
@@ -58,12 +63,57 @@ def make_command(load: Callable[[click.Context, str | None], Any]) -> click.Comm
         help="match: in the order in which the application tries them.",
     )  # fmt: skip
     @click.option("--all-methods", is_flag=True, help="Show HEAD and OPTIONS too.")
+    @click.option("--filter", "-f", "part", default="", help="Only what has this text in it.")
+    @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+    @click.option(
+        "--match", "-m", metavar="[METHOD] PATH", help="Which rule answers a request, and why."
+    )
     @click.pass_context
-    def command(ctx: click.Context, app: str | None, sort: str, all_methods: bool) -> None:
+    def command(
+        ctx: click.Context, app: str | None, sort: str, all_methods: bool, part: str,
+        as_json: bool, match: str | None,
+    ) -> None:  # fmt: skip
         """Show the rules of APP with their endpoints and methods."""
-        application = load(ctx, app)
+        application = load_for_command(ctx, app)
         if not hasattr(application, "url_map"):
             raise click.UsageError(f"{application!r} has no url_map to show.", ctx)
-        click.echo("\n".join(routes(application, sort, all_methods)))
+        if match is not None:
+            click.echo("\n".join(_matched(application, match)))
+        elif as_json:
+            click.echo(json.dumps(as_objects(application, part), indent=2))
+        else:
+            lines = routes(application, sort, all_methods)
+            head, rows = lines[:2], [x for x in lines[2:] if part.lower() in x.lower()]
+            click.echo("\n".join([*head, *rows] if rows or not part else [_none(part)]))
 
     return command
+
+
+def _none(part: str) -> str:
+    return f"No route has {part!r} in it."
+
+
+def as_objects(app: Any, part: str = "") -> list[dict[str, Any]]:
+    """The rules as JSON has them; only those with `part` in their rule or endpoint."""
+    return [
+        {
+            "rule": rule.rule,
+            "endpoint": rule.endpoint,
+            "methods": sorted(rule.methods or ()),
+            "subdomain": rule.subdomain,
+            "host": rule.host,
+            "arguments": sorted(rule.arguments),
+        }
+        for rule in app.url_map.iter_rules()
+        if part.lower() in f"{rule.rule} {rule.endpoint}".lower()
+    ]
+
+
+def _matched(app: Any, text: str) -> list[str]:
+    method, _, path = text.strip().rpartition(" ")
+    method = method.strip().upper() or "GET"
+    path = urlsplit(path).path
+    if not path.startswith("/"):
+        raise click.BadParameter(f"{text!r} has no path that begins with a slash.")
+    server = app.config.get("SERVER_NAME") or "localhost"
+    return matching.told(matching.matched(app.url_map, method, path, server), method, path)

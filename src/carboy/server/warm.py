@@ -11,6 +11,7 @@ import sys
 import sysconfig
 import threading
 from collections.abc import Iterable
+from functools import cache
 from pathlib import Path
 
 PLACES = ("stdlib", "platstdlib", "purelib", "platlib")
@@ -37,10 +38,15 @@ def _files() -> dict[str, str]:
     return found
 
 
+@cache
+def _places() -> tuple[str, ...]:
+    return tuple(sysconfig.get_path(place) + os.sep for place in PLACES)
+
+
 def _is_installed(file: str) -> bool:
     if any(f"{os.sep}{folder}{os.sep}" in file for folder in PACKAGE_FOLDERS):
         return True
-    return file.startswith((CARBOY, *(sysconfig.get_path(place) + os.sep for place in PLACES)))
+    return file.startswith((CARBOY, *_places()))
 
 
 def import_all(names: Iterable[str]) -> None:

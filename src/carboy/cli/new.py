@@ -1,0 +1,74 @@
+"""`carboy new`: a small, tested project to start from."""
+
+from __future__ import annotations
+
+import keyword
+import re
+import sys
+from pathlib import Path
+
+import click
+
+PROJECT = Path(__file__).parent / "project"
+# A file of the project, and what it is made of.
+FILES = {
+    "README.md": "README.md",
+    "pyproject.toml": "pyproject.toml",
+    ".gitignore": "gitignore",
+    "NAME/__init__.py": "__init__.py",
+    "NAME/pages.py": "pages.py",
+    "NAME/templates/index.html": "index.html",
+    "NAME/static/NAME.css": "style.css",
+    "tests/test_pages.py": "test_pages.py",
+}
+TAKEN = {"carboy", "flask", "werkzeug", "tests", "test"}
+
+
+def files(name: str) -> dict[str, str]:
+    """The project's files: paths and texts."""
+    return {
+        _named(path, name): _named((PROJECT / f"{source}.tmpl").read_text("utf-8"), name)
+        for path, source in FILES.items()
+    }
+
+
+def _named(text: str, name: str) -> str:
+    return text.replace("NAME_UPPER", name.upper()).replace("NAME", name)
+
+
+def check(name: str) -> str | None:
+    """Why `name` cannot be a package's, and which could; None if it can."""
+    if name.isidentifier() and not keyword.iskeyword(name) and name.isascii():
+        if name in TAKEN or name in sys.stdlib_module_names:
+            return f"{name!r} is a package that is there already. For example: {name}_site."
+        return None
+    better = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_").lower().lstrip("0123456789_")
+    return f"{name!r} is no name for a Python package. For example: {better or 'site_of_mine'}."
+
+
+@click.command("new", short_help="Make a small, tested project to start from.")
+@click.argument("name")
+def command(name: str) -> None:
+    """Make a folder NAME with an application, a page, a style sheet and tests."""
+    problem = check(name)
+    if problem is not None:
+        raise click.BadParameter(problem, param_hint="NAME")
+    folder = Path(name)
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        raise click.ClickException(f"{folder} is there and not empty: choose another name.")
+    try:
+        for path, text in files(name).items():
+            file = folder / path
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(text, "utf-8")
+    except OSError as error:
+        raise click.ClickException(
+            f"{error.filename} cannot be written: {error.strerror}."
+        ) from None
+    click.secho(f"{name} is ready.", fg="green", bold=True)
+    click.echo(f"\n    cd {name}\n    carboy dev\n    pytest\n")
+
+
+def make_command() -> click.Command:
+    """The command."""
+    return command

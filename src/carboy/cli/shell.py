@@ -1,0 +1,61 @@
+"""`carboy shell`: Python with the application at hand."""
+
+from __future__ import annotations
+
+import code
+import os
+import platform
+import sys
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import click
+
+from carboy import __version__
+from carboy.cli.application import load_for_command
+
+
+@click.command("shell", short_help="Python, inside the application's context.")
+@click.argument("app", required=False)
+@click.option("-c", "line", metavar="CODE", help="Run this instead of asking.")
+@click.option("--plain", is_flag=True, help="Not IPython, even if it is installed.")
+@click.pass_context
+def command(ctx: click.Context, app: str | None, line: str | None, plain: bool) -> None:
+    """Start Python in the context of APP: `app`, `g`, and what its shell context processors add."""
+    application = load_for_command(ctx, app)
+    if not hasattr(application, "make_shell_context"):
+        raise click.UsageError(f"{application!r} has no context to be in: is it a Flask?", ctx)
+    with application.app_context():
+        names = application.make_shell_context()
+        if line is not None:
+            exec(compile(line, "<command line>", "exec"), names)
+        elif not plain and find_spec("IPython") is not None:
+            import_module("IPython").start_ipython(argv=[], user_ns=names)
+        else:
+            interact(application, names)
+
+
+def interact(application: Any, names: dict[str, Any]) -> None:
+    """Python's own shell, with completion and the user's start-up file."""
+    startup = os.environ.get("PYTHONSTARTUP")
+    if startup and Path(startup).is_file():
+        exec(compile(Path(startup).read_text(), startup, "exec"), names)
+    try:
+        import readline
+        from rlcompleter import Completer
+    except ImportError:
+        pass  # Windows: no completion
+    else:
+        readline.set_completer(Completer(names).complete)
+    if hook := getattr(sys, "__interactivehook__", None):
+        hook()
+    title = f"Carboy {__version__}, Python {platform.python_version()}"
+    known = ", ".join(sorted(name for name in names if not name.startswith("_")))
+    code.interact(f"{title}\n{application!r}\nHere: {known}", local=names, exitmsg="")
+
+
+def make_command() -> click.Command:
+    """The command."""
+    return command

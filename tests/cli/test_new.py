@@ -1,0 +1,52 @@
+"""`carboy new`: the project works as it is."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from running import Running, carboy
+
+
+def test_the_project_passes_its_tests_and_is_served(tmp_path: Path) -> None:
+    assert "bottle is ready" in carboy(tmp_path, "new", "bottle")
+    folder = tmp_path / "bottle"
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"],
+        cwd=folder, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
+    assert "2 passed" in done.stdout
+    with Running("run", "-p", "0", cwd=folder) as server:  # its name stands in pyproject.toml
+        status, page = server.get()
+        assert status == 200
+        assert b"Hello, world!" in page
+        assert b"NAME" not in page
+        assert server.get("/static/bottle.css")[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [("my-site", "For example: my_site"), ("class", "For example: "), ("json", "json_site"),
+     ("9lives", "For example: lives")],
+)  # fmt: skip
+def test_a_name_that_cannot_be_is_told_with_one_that_can(
+    tmp_path: Path, name: str, told: str
+) -> None:
+    assert told in carboy(tmp_path, "new", name, code=2)
+    assert not list(tmp_path.iterdir())
+
+
+def test_nothing_is_written_over(tmp_path: Path) -> None:
+    (tmp_path / "bottle").mkdir()
+    (tmp_path / "bottle" / "mine").write_text("kept")
+    assert "not empty" in carboy(tmp_path, "new", "bottle", code=1)
+    assert [path.name for path in (tmp_path / "bottle").iterdir()] == ["mine"]
+
+
+def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "bottle").symlink_to("/proc/nowhere")
+    assert "cannot be written" in carboy(tmp_path, "new", "bottle", code=1)

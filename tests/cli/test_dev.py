@@ -153,6 +153,22 @@ def test_it_speaks_tls_with_a_certificate_made_on_the_spot(
         connection.close()
 
 
+def test_a_local_authority_is_made_once(folder: Path, tmp_path: Path) -> None:
+    env = {"CARBOY_AUTHORITY": str(tmp_path / "kept")}
+    certificate = tmp_path / "kept" / "authority.pem"
+    for told in ("Browsers trust it after:", "signed by "):
+        with developing(folder, "--tls", env=env) as server:
+            port = int(server.line("https://127.0.0.1:").rpartition(":")[2].strip().rstrip("/"))
+            server.line(told)
+            context = ssl.create_default_context(cafile=str(certificate))
+            connection = http.client.HTTPSConnection(
+                "localhost", port, timeout=PATIENCE, context=context
+            )
+            connection.request("GET", "/")
+            assert connection.getresponse().read() == b"debug True"
+            connection.close()
+
+
 def test_a_name_that_fits_nothing_ends_it(folder: Path) -> None:
     with Running("dev", "app:application", "-p", "0", cwd=folder) as server:
         assert server.wait() == 1

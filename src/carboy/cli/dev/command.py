@@ -8,6 +8,7 @@ import secrets
 import ssl
 import sys
 import time
+from collections.abc import Sequence
 from functools import partial
 from importlib.util import cache_from_source
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 
 import click
 
+from carboy.cli.banner import network_addresses
 from carboy.cli.dev import place
 from carboy.cli.dev.environment import Environment
 from carboy.cli.dev.terminal import Terminal
@@ -26,6 +28,7 @@ from carboy.cli.run import FROM_CLI, as_flask, chosen_app
 from carboy.dev.live import Hub
 from carboy.dev.reload.changes import Changes
 from carboy.dev.reload.rules import Change, Kind, Rules
+from carboy.net.authority import AuthorityError, how_to_trust, local_context
 from carboy.net.certificates import context_of
 from carboy.net.tls import TlsStream
 from carboy.server import development
@@ -49,6 +52,7 @@ EVERYWHERE = "0.0.0.0"
 @click.option("--host", "-h", default="127.0.0.1", help="The interface to bind to.")
 @click.option("--port", "-p", default=8000, type=int, help="The port to bind to; 0: a free one.")
 @click.option("--lan", is_flag=True, help="For other devices in the network as well.")
+@click.option("--tls", is_flag=True, help="TLS, with a certificate of an authority of your own.")
 @with_certificate
 @click.option("--reload/--no-reload", default=True, help="Serve new code when a file changes.")
 @click.option("--warm/--no-warm", default=CAN_FORK, help="Keep installed packages imported.")
@@ -68,6 +72,7 @@ def command(ctx: click.Context, /, app: str | None, **options: Any) -> None:
     tools = Tools(options["debugger"], options["live"], host)
     insisted = ctx.get_parameter_source("port") is not click.core.ParameterSource.DEFAULT
     port = options["port"]
+    trust = _add_certificate(options) if options["tls"] else ()
     if not options["warm"] and development.is_running_from_reloader():
         serve_portably(name, host, port, tools, options)  # it was given its socket
         return
@@ -84,7 +89,7 @@ def command(ctx: click.Context, /, app: str | None, **options: Any) -> None:
             access_log_skip="/__carboy__/",  # what the tools ask for is not the application's
             wrap=_wrap(options["cert"]),
         )
-        sys.exit(keep(Newest(name, run, plan, sockets, tools, environment), options))
+        sys.exit(keep(Newest(name, run, plan, sockets, tools, environment), options, trust))
     for sock in sockets:
         sock.close()
     serve_portably(name, host, address.port or 0, tools, options)
@@ -99,6 +104,21 @@ def _environment(ctx: click.Context) -> Environment:
     return Environment(before, ours, ctx.find_root().params.get("env_file"))
 
 
+def _add_certificate(options: dict[str, Any]) -> list[str]:
+    """Put a context of the local authority into the options; how to trust it, if it is new."""
+    if options["cert"] is not None:
+        raise click.UsageError("--tls has a certificate of its own: leave --cert out.")
+    names = network_addresses() if options["lan"] else [options["host"]]
+    try:
+        options["cert"], authority = local_context(names)
+    except AuthorityError as problem:
+        raise click.ClickException(str(problem)) from None
+    place = str(authority.certificate).replace(str(Path.home()), "~", 1)
+    if not authority.created:
+        return [f"signed by {place}"]
+    return [f"Made {place}. Browsers trust it after:", *how_to_trust(authority.certificate)]
+
+
 def _wrap(certificate: Any) -> Any:
     context = context_of(certificate)
     if context is None:
@@ -108,7 +128,7 @@ def _wrap(certificate: Any) -> Any:
     return partial(TlsStream, context=context)
 
 
-def keep(newest: Newest, options: dict[str, Any]) -> int:
+def keep(newest: Newest, options: dict[str, Any], trust: Sequence[str] = ()) -> int:
     """Serve by workers forked from a process with warm imports; the exit code."""
     nursery = Nursery(newest)  # before there are threads
     rules = Rules(
@@ -120,7 +140,7 @@ def keep(newest: Newest, options: dict[str, Any]) -> int:
     follower = Follower(rules, options["live"])
     changes = Changes([str(Path.cwd()), *rules.places], follower.hear, rules)
     follower.changes = changes
-    notes = [_what_is_on(options, newest.environment.ours[PIN], changes)]
+    notes = [_what_is_on(options, newest.environment.ours[PIN], changes), *trust]
     terminal = Terminal(
         newest.name,
         newest.sockets,

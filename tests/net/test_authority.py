@@ -1,0 +1,119 @@
+"""The authority for TLS while developing, used by real clients that verify."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import stat
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from carboy.net import authority
+from carboy.net.authority import AuthorityError, local_context
+
+
+@contextmanager
+def greeting(context: ssl.SSLContext) -> Iterator[int]:
+    """A server that answers one TLS client with one HTTP response; its port."""
+
+    def serve() -> None:
+        sock, _ = listener.accept()
+        with context.wrap_socket(sock, server_side=True) as stream:
+            stream.recv(4096)
+            stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve)
+        thread.start()
+        yield listener.getsockname()[1]
+        thread.join()
+
+
+@pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
+def test_a_client_that_trusts_the_authority_trusts_the_server(tmp_path: Path, name: str) -> None:
+    context, made = local_context(folder=tmp_path / "kept")
+    with greeting(context) as port:
+        done = subprocess.run(
+            ["curl", "-sS", "--cacert", str(made.certificate), "--resolve",
+             f"{name}:{port}:127.0.0.1", f"https://{name}:{port}/"],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+    assert (done.stdout, done.stderr) == ("hi", "")
+
+
+def test_python_verifies_it_as_well(tmp_path: Path) -> None:
+    context, made = local_context(["192.168.7.9"], tmp_path)
+    client = ssl.create_default_context(cafile=str(made.certificate))
+    client.verify_flags |= ssl.VERIFY_X509_STRICT
+    with (
+        greeting(context) as port,
+        socket.create_connection(("127.0.0.1", port)) as sock,
+        client.wrap_socket(sock, server_hostname="192.168.7.9") as stream,
+    ):
+        stream.sendall(b"x")
+        assert stream.recv(100).startswith(b"HTTP/1.1 200")
+
+
+def test_it_is_made_once_and_signs_again_for_more_names(tmp_path: Path) -> None:
+    _, first = local_context(folder=tmp_path)
+    kept = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    _, second = local_context(folder=tmp_path)
+    assert (first.created, second.created) == (True, False)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == kept
+    local_context(["10.1.2.3"], tmp_path)
+    after = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    changed = {name for name in after if after[name] != kept.get(name)}
+    assert changed == {authority.SERVER}
+
+
+def test_a_certificate_of_another_authority_is_made_anew(tmp_path: Path) -> None:
+    local_context(folder=tmp_path)
+    (tmp_path / authority.CERTIFICATE).unlink()
+    _, made = local_context(folder=tmp_path)
+    assert made.created
+    client = ssl.create_default_context(cafile=str(made.certificate))
+    context, _ = local_context(folder=tmp_path)
+    with (
+        greeting(context) as port,
+        socket.create_connection(("127.0.0.1", port)) as sock,
+        client.wrap_socket(sock, server_hostname="localhost") as stream,
+    ):
+        stream.sendall(b"x")
+        assert stream.recv(1)
+
+
+def test_only_its_owner_reads_the_keys(tmp_path: Path) -> None:
+    local_context(folder=tmp_path / "kept")
+    assert stat.S_IMODE((tmp_path / "kept").stat().st_mode) == 0o700
+    for path in (tmp_path / "kept").iterdir():
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_what_is_damaged_or_cannot_be_written_is_told(tmp_path: Path) -> None:
+    local_context(folder=tmp_path)
+    (tmp_path / authority.CERTIFICATE).write_text("no certificate")
+    with pytest.raises(AuthorityError, match="damaged"):
+        local_context(folder=tmp_path)
+    with pytest.raises(AuthorityError, match="CARBOY_AUTHORITY"):
+        local_context(folder=Path("/proc/nowhere/kept"))
+
+
+def test_the_folder_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv(authority.VARIABLE, raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    assert authority.folder_of_user() == tmp_path / "carboy"
+    monkeypatch.setenv(authority.VARIABLE, str(tmp_path / "own"))
+    assert authority.folder_of_user() == tmp_path / "own"
+
+
+@pytest.mark.parametrize(
+    ("platform", "program"),
+    [("linux", "update-ca-certificates"), ("darwin", "security"), ("win32", "certutil -user")],
+)
+def test_it_says_how_it_is_trusted(platform: str, program: str) -> None:
+    assert program in authority.how_to_trust(Path("/kept/authority.pem"), platform)[0]

@@ -126,11 +126,12 @@ def test_the_pin_is_another_one_at_each_start_and_stays_over_a_reload(folder: Pa
 
 
 def test_its_tools_can_be_left_out(folder: Path) -> None:
-    options = ("--no-reload", "--no-debugger", "--no-live")
+    options = ("--no-reload", "--no-debugger", "--no-live", "--no-requests")
     with developing(folder, *options) as server:
         assert server.get() == (200, b"debug True")
         assert b"EVALEX" not in server.get("/fails")[1]
         assert server.get("/__carboy__/live")[0] == 404
+        assert server.get("/__carboy__/")[0] == 404
         assert server.stop() == 0
         assert "PIN" not in server.text()
 
@@ -476,3 +477,25 @@ def test_carboy_run_is_in_debug_mode_on_this_machine_only(
     with Running(*before, "run", *behind, "app", "-p", "0", cwd=folder) as server:
         assert server.get() == (200, b"debug True")
         assert b"EVALEX" not in server.get("/fails")[1]
+
+
+def test_the_last_requests_are_kept_over_a_reload_behind_the_pin(folder: Path) -> None:
+    with developing(folder) as server:
+        server.get("/env?token=hunter2")
+        save(folder / "app.py", APP)
+        server.line("reloaded in")
+        assert server.get("/__carboy__/")[0] == 401
+        pin = server.line("debugger PIN ").partition("debugger PIN ")[2].strip()
+        with closing(server.connect()) as connection:
+            connection.request("POST", "/__carboy__/", f"pin={pin}")
+            response = connection.getresponse()
+            assert response.status == 303
+            cookie = response.headers["Set-Cookie"]
+            assert "HttpOnly" in cookie
+            assert "SameSite=Strict" in cookie
+            response.read()
+            headers = {"Cookie": cookie.partition(";")[0]}
+            connection.request("GET", "/__carboy__/requests.json", headers=headers)
+            [found] = json.loads(connection.getresponse().read())
+        assert (found["method"], found["endpoint"], found["status"]) == ("GET", "env", "200 OK")
+        assert "hunter2" not in found["target"]

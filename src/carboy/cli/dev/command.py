@@ -7,6 +7,7 @@ import os
 import secrets
 import ssl
 import sys
+import tempfile
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -57,6 +58,7 @@ EVERYWHERE = "0.0.0.0"
 @click.option("--reload/--no-reload", default=True, help="Serve new code when a file changes.")
 @click.option("--warm/--no-warm", default=CAN_FORK, help="Keep installed packages imported.")
 @click.option("--live/--no-live", default=True, help="Have browsers follow changes.")
+@click.option("--requests/--no-requests", default=True, help="List the last at /__carboy__/.")
 @click.option("--debugger/--no-debugger", default=True, help="Show errors as a page to work in.")
 @with_watched_files
 @click.pass_context
@@ -69,7 +71,10 @@ def command(ctx: click.Context, /, app: str | None, **options: Any) -> None:
     environment = _environment(ctx)
     os.environ.update(environment.ours)
     host = EVERYWHERE if options["lan"] else options["host"]
-    tools = Tools(options["debugger"], options["live"], host)
+    kept = tempfile.TemporaryDirectory(prefix="carboy-requests-") if options["requests"] else None
+    if kept is not None:
+        ctx.call_on_close(kept.cleanup)
+    tools = Tools(options["debugger"], options["live"], host, Path(kept.name) if kept else None)
     insisted = ctx.get_parameter_source("port") is not click.core.ParameterSource.DEFAULT
     port = options["port"]
     trust = _add_certificate(options) if options["tls"] else ()
@@ -167,8 +172,10 @@ def _what_is_on(options: dict[str, Any], pin: str, changes: Changes) -> str:
         parts.append(f"reload by {changes.name_of_way}")
     if options["live"]:
         parts.append("live page")
-    if options["debugger"]:
-        parts.append("debugger without PIN" if pin == "off" else f"debugger PIN {pin}")
+    if options["requests"]:
+        parts.append("requests at /__carboy__/")
+    if options["debugger"] or options["requests"]:
+        parts.append("no PIN" if pin == "off" else f"debugger PIN {pin}")
     return " · ".join(parts)
 
 

@@ -1,16 +1,18 @@
-"""What `carboy dev` puts around an application: the debugger and the live page."""
+"""What `carboy dev` puts around an application: debugger, list of requests, live page."""
 
 from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from carboy.cli.locate import BrokenApplication, NoApplication
 from carboy.cli.report import is_users
 from carboy.dev.debugger import DebuggedApplication
 from carboy.dev.live import Failure, Hub, LivePage
+from carboy.dev.requests import RequestList, Store
 from carboy.server.development import is_running_from_reloader
 
 
@@ -21,12 +23,16 @@ class Tools:
     debugger: bool = True
     live: bool = True
     host: str = "127.0.0.1"
+    requests: Path | None = None  # where the last requests are kept; None: they are not
 
     def around(self, app: Any, hub: Hub) -> Any:
         """The application with its tools."""
+        guard = DebuggedApplication(app, evalex=self.debugger, pin_logging=False)
+        guard.trusted_hosts.append(self.host)
         if self.debugger:
-            app = DebuggedApplication(app, evalex=True, pin_logging=False)
-            app.trusted_hosts.append(self.host)
+            app = guard
+        if self.requests is not None:
+            app = RequestList(app, Store(self.requests), guard)
         return LivePage(app, hub) if self.live else app
 
 

@@ -141,7 +141,7 @@ class DebuggedApplication:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer what the page asks for; everything else is the application's."""
-        request = Request(environ)
+        request = Request(environ, populate_request=False)  # that place is the application's
         if request.args.get("__debugger__") == "yes":
             answer = self._asked_for(request)
         elif self.evalex and self.console_path and request.path == self.console_path:

@@ -1,0 +1,157 @@
+"""The pages: a list, one request, and the door."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+from markupsafe import escape
+
+from carboy.dev.requests.record import Pairs, Record
+
+SHARED = Path(__file__).parent / "shared"
+FILES = {"requests.css": "text/css", "requests.js": "text/javascript"}
+UNITS = ((1024**2, "MiB"), (1024, "KiB"))
+
+
+def file(name: str) -> str:
+    """One of FILES."""
+    return (SHARED / name).read_text("utf-8")
+
+
+def _whole(title: str, body: str) -> str:
+    return (
+        "<!doctype html><html lang=en><meta charset=utf-8>"
+        '<meta name=viewport content="width=device-width, initial-scale=1">'
+        f"<title>{escape(title)}</title><link rel=stylesheet href=/__carboy__/requests.css>"
+        f"<script defer src=/__carboy__/requests.js></script><main>{body}</main></html>"
+    )
+
+
+def locked(tried: bool, exhausted: bool = False) -> str:
+    """The page that asks for the PIN."""
+    told = "That was another PIN. " if tried else ""
+    if exhausted:
+        told = "Too many wrong PINs: start the server again. "
+    return _whole(
+        "Carboy: PIN",
+        f"<h1>Requests</h1><form method=post class=door><label for=pin>{told}The PIN that stands"
+        " in the terminal:</label><input id=pin name=pin autofocus autocomplete=off"
+        " inputmode=numeric><button>Open</button></form>",
+    )
+
+
+def missing() -> str:
+    """The page for a record that has gone."""
+    return _whole("Carboy: gone", "<h1>Gone</h1><p>Newer requests have taken its place.</p>" + BACK)
+
+
+BACK = "<p><a href=/__carboy__/ class=back>← all requests</a></p>"
+
+
+def listed(records: Iterable[Record]) -> str:
+    """The list, the newest first."""
+    rows = "".join(map(_row, records))
+    empty = "" if rows else "<p class=empty>No request has come yet. Ask your application.</p>"
+    return _whole(
+        "Carboy: requests",
+        "<header><h1>Requests</h1><input type=search id=filter placeholder='Filter  /'"
+        " aria-label=Filter><form method=post action=/__carboy__/clear><button>Clear</button>"
+        "</form></header><table class=list><thead><tr><th>Time<th>Method<th>Target<th>Status"
+        f"<th class=n>Took<th class=n>Size<th>Endpoint<tbody id=rows>{rows}</table>{empty}"
+        "<footer><kbd>j</kbd> <kbd>k</kbd> move, <kbd>Enter</kbd> open, <kbd>/</kbd> filter"
+        "</footer>",
+    )
+
+
+def _row(record: Record) -> str:
+    moment = time.strftime("%H:%M:%S", time.localtime(record.began))
+    code = record.status[:3]
+    return (
+        f"<tr class=s{escape(code[:1])}><td>{moment}<td>{escape(record.method)}"
+        f"<td class=target><a href=/__carboy__/{record.number}>{escape(record.target)}</a>"
+        f"<td class=code>{escape(code)}<td class=n>{duration(record.seconds)}"
+        f"<td class=n>{size(record.octets)}<td class=soft>{escape(record.endpoint)}"
+    )
+
+
+def detailed(record: Record, host: str) -> str:
+    """Everything that is known of one request."""
+    facts = [
+        ("Rule", record.rule), ("Endpoint", record.endpoint), ("Took", duration(record.seconds)),
+        ("Size", size(record.octets)), ("Client", record.client), ("Protocol", record.protocol),
+    ]  # fmt: skip
+    return _whole(
+        f"{record.method} {record.target}",
+        f"{BACK}<h1 class=s{escape(record.status[:1])}><code>{escape(record.method)}"
+        f" {escape(record.target)}</code> <span class=code>{escape(record.status)}</span></h1>"
+        f"<dl>{''.join(f'<div><dt>{n}<dd>{escape(v)}</div>' for n, v in facts if v)}</dl>"
+        f"<h2>What happened</h2>{_timeline(record)}"
+        f"{_table('Request', record.request)}{_table('Form', record.form)}"
+        f"{_table('Response', record.response)}{_body(record)}"
+        f"<h2>Again</h2><pre class=curl>{escape(curl(record, host))}</pre>",
+    )
+
+
+def _timeline(record: Record) -> str:
+    if not record.events:
+        return "<p class=empty>It told nothing: no signals, templates or log lines.</p>"
+    whole = max(record.seconds * 1000, record.events[-1][0], 0.001)
+    return f"<ol class=events>{''.join(_event(each, whole) for each in record.events)}</ol>"
+
+
+def _event(event: tuple[float, str, str, str], whole: float) -> str:
+    at, kind, title, detail = event
+    # A meter needs no style attribute, which the page's policy forbids.
+    meter = f"<meter max={whole:.3f} value={at:.3f}></meter>"
+    head = f"<span class=at>{at:.2f} ms</span>{meter}<b>{escape(kind)}</b> {escape(title)}"
+    if not detail:
+        return f"<li class={escape(kind)}>{head}"
+    return (
+        f"<li class={escape(kind)}><details{' open' if kind == 'error' else ''}>"
+        f"<summary>{head}</summary><pre>{escape(detail)}</pre></details>"
+    )
+
+
+def _table(title: str, pairs: Pairs) -> str:
+    if not pairs:
+        return ""
+    rows = "".join(f"<tr><th scope=row>{escape(n)}<td>{escape(v)}" for n, v in pairs)
+    return f"<h2>{title}</h2><table class=pairs>{rows}</table>"
+
+
+def _body(record: Record) -> str:
+    if not record.body:
+        return ""
+    return (
+        "<details><summary>Beginning of the body</summary>"
+        f"<pre>{escape(record.body)}</pre></details>"
+    )
+
+
+def curl(record: Record, host: str) -> str:
+    """The command that asks again; what is masked is masked there too."""
+    parts = ["curl", "-i"]
+    if record.method != "GET":
+        parts += ["-X", record.method]
+    for name, value in record.request:
+        if name.lower() not in ("host", "content-length", "connection"):
+            parts += ["-H", f"{name}: {value}"]
+    for name, value in record.form:
+        parts += ["--data-urlencode", f"{name}={value}"]
+    return shlex.join([*parts, f"http://{host}{record.target}"])
+
+
+def duration(seconds: float) -> str:
+    """12.3 ms, 2.05 s."""
+    return f"{seconds * 1000:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"
+
+
+def size(octets: int) -> str:
+    """512 B, 1.5 KiB."""
+    for unit, name in UNITS:
+        if octets >= unit:
+            return f"{octets / unit:.1f} {name}"
+    return f"{octets} B"

@@ -1,0 +1,217 @@
+"""The WSGI middleware: notes requests, and shows them to who has the PIN."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qs, quote, urlsplit
+
+from carboy.dev.debugger import DebuggedApplication
+from carboy.dev.debugger.request import masked, masked_url
+from carboy.dev.requests import listening, page
+from carboy.dev.requests.record import TEXT, Record
+from carboy.dev.requests.store import Store
+from carboy.http.closing import ClosingIterator
+from carboy.http.environ_headers import EnvironHeaders
+from carboy.http.request import Request
+from carboy.http.response import Response
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+ROOT = "/__carboy__/"
+LOOPBACK = ("127.", "::1", "::ffff:127.")
+# The page runs its own script and style, sent with it, and talks to nobody else.
+POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"  # noqa: E501
+LINKS = ("referer", "location", "origin")
+
+
+class RequestList:
+    """A WSGI application around another. `guard` holds the PIN and the trusted hosts."""
+
+    def __init__(self, app: WSGIApplication, store: Store, guard: DebuggedApplication) -> None:
+        self.app = app
+        self.store = store
+        self.guard = guard
+        self._last = 0
+        self._lock = threading.Lock()
+        listening.install()
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Show the list, or have the application answer and take notes."""
+        path = environ.get("PATH_INFO", "")
+        if path == ROOT.rstrip("/"):
+            response = Response(status=308, headers={"Location": _root(environ)})
+            return response(environ, start_response)
+        if path.startswith(ROOT):
+            return self._shown(Request(environ), path[len(ROOT) :])(environ, start_response)
+        return self._noted(environ, start_response)
+
+    # --- taking notes
+
+    def _noted(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        record = self._record(environ)
+        keeping = Keeping(record)
+
+        def starting(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            record.status = status
+            record.response = [(name, _header(name, value)) for name, value in headers]
+            keeping.is_text = _is_text(headers)
+            rest = (exc_info,) if exc_info else ()
+            return keeping.counting_write(start_response(status, headers, *rest))
+
+        try:
+            with listening.noting(record, environ):
+                answer = self.app(environ, starting)
+        except BaseException as error:
+            record.note("error", f"{type(error).__name__}: {error}")
+            self._finish(record)
+            raise
+        wrapper = environ.get("wsgi.file_wrapper")
+        if isinstance(wrapper, type) and isinstance(answer, wrapper):
+            self._finish(record)  # a file goes its own way, which is not to be slowed
+            return answer
+        if isinstance(answer, list | tuple):
+            for piece in answer:
+                keeping.take(piece)
+            self._finish(record)
+            return answer
+        return ClosingIterator(Passing(answer, keeping, environ), lambda: self._finish(record))
+
+    def _record(self, environ: WSGIEnvironment) -> Record:
+        with self._lock:
+            self._last = number = max(self._last + 1, time.time_ns() // 1000)
+        headers = [(name, _header(name, value)) for name, value in EnvironHeaders(environ)]
+        target = quote(environ.get("PATH_INFO", ""), safe="/:@!$&'()*+,;=~", encoding="latin-1")
+        if query := environ.get("QUERY_STRING"):
+            target = masked_url(f"{target}?{query}")
+        return Record(
+            number, time.time(), environ.get("REQUEST_METHOD", ""), target, headers,
+            protocol=environ.get("SERVER_PROTOCOL", ""), client=environ.get("REMOTE_ADDR", ""),
+        )  # fmt: skip
+
+    def _finish(self, record: Record) -> None:
+        record.seconds = time.time() - record.began
+        self.store.add(record)
+
+    # --- showing them
+
+    def _shown(self, request: Request, rest: str) -> Response:
+        """The answer to one of our own addresses; `rest` is what follows `/__carboy__/`."""
+        if not self._is_here(request):
+            return _page("Only this machine may look at requests.\n", 403, "text/plain")
+        if rest in page.FILES:
+            return _page(page.file(rest), 200, page.FILES[rest])
+        if request.method == "POST" and not _same_origin(request):
+            return _page("Only pages of this server may do that.\n", 403, "text/plain")
+        if rest == "" and request.method == "POST":
+            return self._enter(request)
+        if not self.guard.check_pin_trust(request.environ):
+            return _page(page.locked(tried=False), 401)
+        if rest == "requests.json":
+            found = [record.summary() for record in self.store.all()]
+            return _page(json.dumps(found), 200, "application/json")
+        if rest == "clear" and request.method == "POST":
+            self.store.clear()
+            return Response(status=303, headers={"Location": _root(request.environ)})
+        if rest == "":
+            return _page(page.listed(self.store.all()))
+        record = self.store.get(int(rest)) if rest.isdecimal() else None
+        if record is None:
+            return _page(page.missing(), 404)
+        return _page(page.detailed(record, request.host))
+
+    def _is_here(self, request: Request) -> bool:
+        client = request.environ.get("REMOTE_ADDR", "")
+        return client.startswith(LOOPBACK) and self.guard.check_host_trust(request.environ)
+
+    def _enter(self, request: Request) -> Response:
+        """Try a PIN; the debugger counts the tries."""
+        body = str(request.get_data(as_text=True))
+        pin = parse_qs(body[:200]).get("pin", [""])[0]
+        asked = Request({**request.environ, "QUERY_STRING": f"pin={quote(pin)}"})
+        told = self.guard.pin_auth(asked)
+        answer = told.get_json(silent=True) or {}
+        if not answer.get("auth"):
+            return _page(page.locked(tried=True, exhausted=bool(answer.get("exhausted"))), 401)
+        response = Response(status=303, headers={"Location": _root(request.environ)})
+        for cookie in told.headers.getlist("Set-Cookie"):
+            response.headers.add("Set-Cookie", cookie)
+        return response
+
+
+class Keeping:
+    """Counts the octets of an answer, and keeps the beginning of a text."""
+
+    def __init__(self, record: Record) -> None:
+        self.record = record
+        self.is_text = False
+
+    def take(self, piece: bytes) -> None:
+        room = TEXT - len(self.record.body)
+        if self.is_text and room > 0:
+            self.record.body += piece[:room].decode("utf-8", "replace")
+        self.record.octets += len(piece)
+
+    def counting_write(self, write: Callable[[bytes], object]) -> Callable[[bytes], object]:
+        def counted(piece: bytes) -> object:
+            self.take(piece)
+            return write(piece)
+
+        return counted
+
+
+class Passing:
+    """An answer whose pieces are taken as they pass; what happens to make them is noted too.
+
+    Generators do nothing before they are asked: the debugger is one.
+    """
+
+    def __init__(self, answer: Iterable[bytes], keeping: Keeping, environ: WSGIEnvironment) -> None:
+        self._answer = answer
+        self._next = iter(answer).__next__
+        self._keeping = keeping
+        self._environ = environ
+
+    def __iter__(self) -> Passing:
+        return self
+
+    def __next__(self) -> bytes:
+        with listening.noting(self._keeping.record, self._environ):
+            piece = self._next()
+        self._keeping.take(piece)
+        return piece
+
+    def close(self) -> None:
+        close = getattr(self._answer, "close", None)
+        if close is not None:
+            with listening.noting(self._keeping.record, self._environ):
+                close()
+
+
+def _root(environ: WSGIEnvironment) -> str:
+    return quote(environ.get("SCRIPT_NAME", ""), encoding="latin-1") + ROOT
+
+
+def _header(name: str, value: str) -> str:
+    return masked_url(value) if name.lower() in LINKS else str(masked(name, value))
+
+
+def _is_text(headers: Iterable[tuple[str, str]]) -> bool:
+    found = {name.lower(): value for name, value in headers}
+    kind = found.get("content-type", "")
+    texts = kind.startswith("text/") or "json" in kind or "xml" in kind or "javascript" in kind
+    return texts and "content-encoding" not in found
+
+
+def _same_origin(request: Request) -> bool:
+    origin = request.headers.get("Origin")
+    return origin is None or urlsplit(origin).netloc == request.host
+
+
+def _page(text: str, status: int = 200, kind: str = "text/html") -> Response:
+    headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-store"}
+    return Response(text, status, headers | {"X-Content-Type-Options": "nosniff"}, mimetype=kind)

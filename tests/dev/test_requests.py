@@ -1,0 +1,252 @@
+"""The list of requests: what is noted, who may see it, and that nothing is in the way."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+from werkzeug.test import Client
+
+import carboy
+from carboy.dev.debugger import DebuggedApplication
+from carboy.dev.requests import Record, RequestList, Store
+from carboy.dev.requests.page import curl
+from carboy.server import make_server
+from chromium import chromium
+
+HERE = {"environ_base": {"REMOTE_ADDR": "127.0.0.1"}, "base_url": "http://127.0.0.1"}
+
+
+def application() -> Any:
+    app = carboy.Flask(__name__)
+    app.secret_key = "k"
+
+    @app.route("/notes/<int:n>", methods=["GET", "POST"])
+    def note(n: int) -> Any:
+        app.logger.warning("about %s", n)
+        carboy.flash("kept", "good")
+        return carboy.render_template_string("{{ n }} {{ word }}", n=n, password="hunter2")
+
+    @app.post("/form")
+    def form() -> Any:
+        return carboy.request.form["name"]
+
+    @app.get("/fails")
+    def fails() -> Any:
+        raise LookupError("on purpose")
+
+    @app.get("/stream")
+    def stream() -> Any:
+        return (f"{n}\n" for n in range(1000)), {"Content-Type": "text/plain"}
+
+    return app
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path, limit=5)
+
+
+@pytest.fixture(autouse=True)
+def own_pin(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WERKZEUG_DEBUG_PIN", "123-456")
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+
+
+@pytest.fixture
+def wrapped(store: Store) -> RequestList:
+    app = application()
+    return RequestList(app, store, DebuggedApplication(app))
+
+
+@pytest.fixture
+def client(wrapped: RequestList) -> Client:
+    return Client(wrapped)
+
+
+def entered(client: Client) -> Client:
+    response = client.post("/__carboy__/", data={"pin": "123456"}, **HERE)
+    assert response.status_code == 303
+    assert client.get("/__carboy__/", **HERE).status_code == 200
+    return client
+
+
+def events(record: Record, kind: str) -> list[tuple[str, str]]:
+    return [(title, detail) for _, found, title, detail in record.events if found == kind]
+
+
+def test_what_happens_is_noted(
+    client: Client, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert client.get("/notes/3?token=hunter2&page=2").text == "3 "
+    [record] = store.all()
+    assert (record.rule, record.endpoint, record.octets) == ("/notes/<int:n>", "note", 2)
+    assert record.body == "3 "
+    assert events(record, "log") == [(f"WARNING {__name__}", "about 3")]
+    assert events(record, "flash") == [("good", "kept")]
+    [(name, context)] = events(record, "template")
+    assert name == "a string"
+    assert "n = 3" in context
+    signals = [title for title, _ in events(record, "signal")]
+    assert signals[:2] == ["appcontext_pushed", "request_started"]
+    assert signals[-1] == "appcontext_popped"
+    assert "hunter2" not in str(record.as_json())
+    assert "page=2" in record.target
+
+
+def test_a_form_is_noted_when_the_application_has_read_it(client: Client, store: Store) -> None:
+    assert client.post("/form", data={"name": "ada", "password": "hunter2"}).text == "ada"
+    [record] = store.all()
+    assert [tuple(pair) for pair in record.form] == [("name", "ada"), ("password", "••••••")]
+    assert "--data-urlencode name=ada" in curl(record, "h")
+
+
+def test_an_error_is_noted_and_goes_on(
+    client: Client, store: Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert client.get("/fails").status_code == 500
+    [(title, text)] = events(store.all()[0], "error")
+    assert title == "LookupError: on purpose"
+    assert "in fails" in text
+    assert store.all()[0].summary()["error"]
+
+
+def test_what_a_generator_does_is_noted(store: Store) -> None:
+    """The debugger is one: the application runs when the first piece is asked for."""
+    app = application()
+    debugged = DebuggedApplication(app)
+    client = Client(RequestList(debugged, store, debugged))
+    assert client.get("/notes/3", buffered=True).text == "3 "
+    [record] = store.all()
+    assert record.endpoint == "note"
+    assert events(record, "template")
+
+
+def test_a_stream_stays_one(wrapped: RequestList, store: Store) -> None:
+    def start(status: str, headers: Any, exc_info: Any = None) -> Any:
+        return lambda data: None
+
+    environ = {"PATH_INFO": "/stream", "REQUEST_METHOD": "GET", "SERVER_NAME": "h"}
+    environ |= {"SERVER_PORT": "80", "wsgi.url_scheme": "http"}
+    answer = wrapped(environ, start)
+    iterator = iter(answer)
+    assert next(iterator) == b"0\n"
+    assert store.all() == []  # it is not over
+    assert next(iterator) == b"1\n"
+    answer.close()  # type: ignore[attr-defined]
+    assert store.all()[0].octets == 4
+
+
+def test_the_newest_are_kept(client: Client, store: Store) -> None:
+    for n in range(8):
+        client.get(f"/notes/{n}")
+    assert [record.target for record in store.all()] == [f"/notes/{n}" for n in (7, 6, 5, 4, 3)]
+    store.clear()
+    assert store.all() == []
+
+
+def test_a_folder_that_has_gone_harms_no_request(tmp_path: Path) -> None:
+    app = application()
+    client = Client(RequestList(app, Store(tmp_path / "gone"), DebuggedApplication(app)))
+    assert client.get("/notes/1").status_code == 200
+
+
+def test_lines_outside_of_a_request_are_nobodys(store: Store, client: Client) -> None:
+    client.get("/notes/1")
+    logging.getLogger("elsewhere").warning("alone")
+    assert "alone" not in str(store.all())
+
+
+def test_only_who_has_the_pin_sees_them(client: Client, store: Store) -> None:
+    client.get("/notes/1")
+    number = store.all()[0].number
+    paths = ["/__carboy__/", f"/__carboy__/{number}", "/__carboy__/requests.json"]
+    for path in paths:
+        response = client.get(path, **HERE)
+        assert response.status_code == 401
+        assert "notes" not in response.text
+    assert client.post("/__carboy__/clear", **HERE).status_code == 401
+    assert client.post("/__carboy__/", data={"pin": "9"}, **HERE).status_code == 401
+    entered(client)
+    for path in paths:
+        assert "notes" in client.get(path, **HERE).text
+    assert client.get("/__carboy__/1", **HERE).status_code == 404
+
+
+def test_after_ten_tries_the_right_pin_is_too_late(client: Client) -> None:
+    for _ in range(10):
+        client.post("/__carboy__/", data={"pin": "9"}, **HERE)
+    response = client.post("/__carboy__/", data={"pin": "123456"}, **HERE)
+    assert response.status_code == 401
+    assert "start the server again" in response.text
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"environ_base": {"REMOTE_ADDR": "192.168.1.9"}, "base_url": "http://127.0.0.1"},
+        {"environ_base": {"REMOTE_ADDR": "127.0.0.1"}, "base_url": "http://evil.example"},
+    ],
+    ids=["another machine", "another name"],
+)
+def test_only_this_machine_is_asked_for_a_pin(client: Client, asked: dict[str, Any]) -> None:
+    entered(client)
+    assert client.get("/__carboy__/", **asked).status_code == 403
+
+
+def test_other_sites_cannot_clear_it(client: Client) -> None:
+    entered(client)
+    headers = {"Origin": "http://evil.example"}
+    assert client.post("/__carboy__/clear", headers=headers, **HERE).status_code == 403
+    assert client.post("/__carboy__/clear", **HERE).status_code == 303
+
+
+def test_what_comes_from_outside_is_text_on_the_page(client: Client, store: Store) -> None:
+    client.get("/<script>alert(1)</script>", headers={"X-Evil": "<img src=x>"})
+    entered(client)
+    number = store.all()[0].number
+    for path in ("/__carboy__/", f"/__carboy__/{number}"):
+        text = client.get(path, **HERE).text
+        assert "<script>alert" not in text
+        assert "<img" not in text
+
+
+@pytest.fixture
+def page() -> Iterator[Page]:
+    with chromium() as browser:
+        yield browser.new_page()
+
+
+@pytest.fixture
+def address(wrapped: RequestList) -> Iterator[str]:
+    server = make_server("127.0.0.1", 0, wrapped, threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_in_a_browser_the_list_follows_and_is_moved_by_keys(page: Page, address: str) -> None:
+    page.goto(f"{address}/__carboy__/")
+    page.fill("#pin", "123-456")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#rows", state="attached")
+    page.request.get(f"{address}/notes/1")
+    page.wait_for_selector('text="/notes/1"')
+    page.request.get(f"{address}/fails", fail_on_status_code=False)
+    page.wait_for_selector('text="/fails"')
+    page.keyboard.press("/")
+    page.keyboard.type("notes")
+    assert page.locator("#rows tr:visible").count() == 1
+    page.keyboard.press("Escape")
+    page.keyboard.press("j")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("text=What happened")
+    assert "note" in page.inner_text("dl")

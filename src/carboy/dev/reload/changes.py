@@ -33,7 +33,7 @@ class Changes:
         self.name_of_way = (native_name() if native else None) or "polling"
         self._waiting = list(roots)
         self._watched: list[Watching] = []
-        self._burst = Burst(_is_empty)
+        self._burst = Burst(_is_unfinished)
         self._changed = threading.Condition()
         self._running = False
         self._thread = threading.Thread(target=self._run, name="carboy-changes", daemon=True)
@@ -95,11 +95,12 @@ class Changes:
                 self.hear(change)
 
 
-def _is_empty(path: str) -> bool:
+def _is_unfinished(path: str) -> bool:
+    """Empty, or removed to be made again: most likely an editor is at it."""
     try:
         return os.stat(path).st_size == 0  # noqa: PTH116
     except OSError:
-        return False
+        return True
 
 
 def _is_below(path: str, folder: str) -> bool:

@@ -1,0 +1,110 @@
+"""Which files count, how an editor's steps become one change, and that it is told once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+import pytest
+
+from carboy.dev.reload.burst import LONGEST, QUIET, QUIET_WHEN_UNFINISHED, Burst
+from carboy.dev.reload.changes import Changes
+from carboy.dev.reload.rules import Change, Kind, Rules
+from running import PATIENCE
+
+KINDS = {
+    "/p/app.py": Kind.CODE,
+    "/p/.env": Kind.CODE,
+    "/p/templates/a.html": Kind.TEMPLATE,
+    "/p/static/a.css": Kind.STYLE,
+    "/p/static/a.js": Kind.PAGE,
+    "/p/notes.sqlite3": None,
+    "/p/server.log": None,
+    "/p/.app.py.swp": None,
+    "/p/app.py~": None,
+    "/p/__pycache__/app.cpython-311.pyc": None,
+    "/p/node_modules/x/index.py": None,
+    "/p/.venv/lib/site.py": None,
+    "/p/settings.toml": None,
+}
+
+
+@pytest.mark.parametrize(("path", "kind"), KINDS.items(), ids=KINDS)
+def test_a_file_counts_by_its_place_and_name(path: str, kind: Kind | None) -> None:
+    assert Rules(roots=["/p"]).kind(path) is kind
+
+
+def test_the_gravest_kind_is_the_changes() -> None:
+    rules = Rules(["/p/settings.toml"], ["*/generated/*"], roots=["/p"])
+    change = rules.change(["/p/static/a.css", "/p/settings.toml", "/p/x.log"])
+    assert change == Change(Kind.CODE, ("/p/settings.toml", "/p/static/a.css"))
+    assert rules.change(["/p/generated/a.py"]) is None
+    change = rules.change(["/p/.env"])
+    assert change is not None
+    assert change.environment
+
+
+def test_steps_that_come_close_together_are_one() -> None:
+    burst = Burst()
+    assert burst.wake_at() is None
+    burst.add(["a"], 1.0)
+    burst.add(["b"], 1.0 + QUIET / 2)
+    assert burst.take(1.0 + QUIET) == frozenset()
+    assert burst.take(1.0 + QUIET * 1.5) == {"a", "b"}
+    assert burst.wake_at() is None
+
+
+def test_an_unfinished_file_is_waited_for_and_nothing_for_ever() -> None:
+    burst = Burst(lambda path: path == "empty")
+    burst.add(["empty"], 1.0)
+    assert burst.take(1.0 + QUIET) == frozenset()
+    assert burst.wake_at() == 1.0 + QUIET_WHEN_UNFINISHED
+    assert burst.take(1.0 + QUIET_WHEN_UNFINISHED) == {"empty"}
+    burst = Burst()
+    for step in range(1000):
+        burst.add(["busy"], 1.0 + step * QUIET / 2)
+    assert burst.wake_at() == 1.0 + LONGEST
+
+
+@pytest.fixture(params=[True, False], ids=["native", "polling"])
+def heard(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SimpleQueue[Change]]:
+    found: SimpleQueue[Change] = SimpleQueue()
+    rules = Rules(roots=[str(tmp_path)])
+    changes = Changes([str(tmp_path)], found.put, rules, interval=0.05, native=request.param)
+    changes.start()
+    yield found
+    changes.stop()
+
+
+def test_a_new_file_in_the_place_of_the_old_is_told(
+    heard: SimpleQueue[Change], tmp_path: Path
+) -> None:
+    file, fresh = tmp_path / "app.py", tmp_path / "app.py~"
+    fresh.write_text("x = 1\n")
+    fresh.replace(file)
+    assert heard.get(timeout=PATIENCE) == Change(Kind.CODE, (str(file),))
+
+
+def test_what_does_not_count_is_not_told(heard: SimpleQueue[Change], tmp_path: Path) -> None:
+    (tmp_path / "notes.sqlite3").write_text("x")
+    (tmp_path / "app.py").write_text("x = 1\n")
+    assert heard.get(timeout=PATIENCE).paths == (str(tmp_path / "app.py"),)
+    with pytest.raises(Empty):
+        heard.get_nowait()
+
+
+def test_places_that_are_added_are_watched_too(tmp_path: Path) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.mkdir()
+    second.mkdir()
+    found: SimpleQueue[Change] = SimpleQueue()
+    changes = Changes([str(first)], found.put, Rules())
+    changes.start()
+    try:
+        changes.also([str(second), str(first / "below")])
+        (second / "app.py").write_text("x = 1\n")
+        assert found.get(timeout=PATIENCE).paths == (os.path.realpath(second / "app.py"),)
+    finally:
+        changes.stop()

@@ -197,13 +197,13 @@ function show(failure) {
   const dialog = element("dialog", {"aria-labelledby": "message", close: () => left(failure)},
     element("header", {},
       element("p", {class: "kind"}, failure.kind),
-      element("h1", {id: "message"}, ...(name ? [element("b", {}, name), " "] : []), message || name)),
+      element("h1", {id: "message"}, ...(name ? [element("b", {}, `${name}:`), " "] : []), message || name)),
     trace,
     element("footer", {},
       element("p", {}, failure.lasting ? "Goes away by itself when the error is mended."
         : "Stays until you hide it or the program changes."),
       copy,
-      element("button", {type: "button", click: () => dialog.close()}, "Hide ", element("kbd", {}, "Esc"))));
+      element("button", {type: "button", click: () => dialog.close()}, "Hide", element("kbd", {}, "Esc"))));
   put(dialog).showModal();
   trace.scrollTop = trace.scrollHeight;  // the line that failed is the last
 }
@@ -247,6 +247,10 @@ function traced(text) {
       pieces.push(row("text", false, line));
     }
   }
+  // Where it happened: the last line of code that is the user's own.
+  const last = pieces.findLastIndex(piece => piece.className === "code");
+  if (last >= 0) pieces[last].classList.add("current");
+  if (pieces[last + 1]?.className === "caret") pieces[last + 1].classList.add("current");
   return pieces;
 }
 

@@ -204,6 +204,24 @@ def test_a_failure_of_a_request_lies_over_the_page(page: Page, bench: Bench) -> 
     expect(page.locator("carboy-live")).to_have_count(0)
 
 
+def test_a_page_in_a_frame_listens_through_the_page_around_it(page: Page, bench: Bench) -> None:
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    bench.app.add_url_rule("/frames", view_func=lambda: "<p>Around</p><iframe src=/></iframe>")
+    loaded(page, f"{bench.url}/frames")
+    inner = page.frame_locator("iframe").locator("h1")
+    sheet = bench.css / "site.css"
+    sheet.write_text("h1 { color: rgb(6, 6, 6) }")
+    bench.hub.publish("style", [str(sheet)])
+    expect(inner).to_have_css("color", "rgb(6, 6, 6)")
+    bench.version = "two"
+    bench.replace()
+    expect(inner).to_have_text("two")
+    before = asked[: asked.index(f"{bench.url}/frames", 1)]  # until it was loaded again
+    assert len([url for url in before if url.endswith("/__carboy__/live.js")]) == 2
+    assert len([url for url in before if url.endswith("/__carboy__/live")]) == 2  # g1, g2
+
+
 def test_a_form_is_not_sent_again_but_by_the_user(page: Page, bench: Bench) -> None:
     loaded(page, bench.url)
     with page.expect_response("**/__carboy__/live"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import re
 import signal
 import socket
 import ssl
@@ -96,6 +97,29 @@ def events(server: Running) -> Iterator[Callable[[str], dict[str, Any]]]:
 
     with closing(connection), closing(response):
         yield following
+
+
+@contextmanager
+def entered(server: Running) -> Iterator[Callable[[str], str]]:
+    """The list of requests: call with a path below it, get the page; "" while there is none."""
+    pin = server.line("debugger PIN ").partition("debugger PIN ")[2].strip()
+    with closing(server.connect()) as connection:
+        connection.request("POST", "/__carboy__/", f"pin={pin}")
+        response = connection.getresponse()
+        assert response.status == 303
+        cookie = response.headers["Set-Cookie"]
+        assert "HttpOnly" in cookie
+        assert "SameSite=Strict" in cookie
+        response.read()
+
+        def ask(path: str) -> str:
+            headers = {"Cookie": cookie.partition(";")[0]}
+            connection.request("GET", f"/__carboy__/{path}", headers=headers)
+            response = connection.getresponse()
+            page = response.read().decode()
+            return page if response.status == 200 else ""
+
+        yield ask
 
 
 def test_it_serves_in_debug_mode_with_the_debugger(folder: Path) -> None:
@@ -479,23 +503,29 @@ def test_carboy_run_is_in_debug_mode_on_this_machine_only(
         assert b"EVALEX" not in server.get("/fails")[1]
 
 
+def test_calls_are_shown_from_accept_to_the_last_send(folder: Path) -> None:
+    with developing(folder, "--calls") as server, entered(server) as ask:
+        assert server.get("/env?secret_key=hunter2")[0] == 200
+        [number] = [each["number"] for each in json.loads(ask("requests.json"))]
+        # They are kept when the answer has been sent.
+        page = until(lambda: ask(f"{number}/calls"))
+        data = re.search('type="application/json">(.*?)</script>', page)
+        assert data
+        found = json.loads(data[1])
+        titles = [step["title"] for step in found["steps"]]
+        assert titles[0] == "The connection is accepted"
+        assert titles[-1] == "The octets are sent"
+        assert "View 'env' runs" in titles
+        assert "hunter2" not in json.dumps(found)
+
+
 def test_the_last_requests_are_kept_over_a_reload_behind_the_pin(folder: Path) -> None:
     with developing(folder) as server:
         server.get("/env?token=hunter2")
         save(folder / "app.py", APP)
         server.line("reloaded in")
         assert server.get("/__carboy__/")[0] == 401
-        pin = server.line("debugger PIN ").partition("debugger PIN ")[2].strip()
-        with closing(server.connect()) as connection:
-            connection.request("POST", "/__carboy__/", f"pin={pin}")
-            response = connection.getresponse()
-            assert response.status == 303
-            cookie = response.headers["Set-Cookie"]
-            assert "HttpOnly" in cookie
-            assert "SameSite=Strict" in cookie
-            response.read()
-            headers = {"Cookie": cookie.partition(";")[0]}
-            connection.request("GET", "/__carboy__/requests.json", headers=headers)
-            [found] = json.loads(connection.getresponse().read())
+        with entered(server) as ask:
+            [found] = json.loads(ask("requests.json"))
         assert (found["method"], found["endpoint"], found["status"]) == ("GET", "env", "200 OK")
         assert "hunter2" not in found["target"]

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
 from werkzeug.test import Client
 
 import carboy
+from carboy.cli.dev.tools import session_that_is_open, tracer_of
 from carboy.dev.debugger import DebuggedApplication
 from carboy.dev.requests import Record, RequestList, Store
 from carboy.dev.requests.page import curl
@@ -61,7 +64,7 @@ def own_pin(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def wrapped(store: Store) -> RequestList:
     app = application()
-    return RequestList(app, store, DebuggedApplication(app))
+    return RequestList(app, store, DebuggedApplication(app), tracer_of(app, store))
 
 
 @pytest.fixture
@@ -216,6 +219,66 @@ def test_what_comes_from_outside_is_text_on_the_page(client: Client, store: Stor
         assert "<img" not in text
 
 
+def test_calls_are_kept_with_their_record(store: Store) -> None:
+    def record(number: int) -> Record:
+        return Record(number, 0.0, "GET", "/", [])
+
+    for number in range(1, 8):
+        store.add_calls(number, {"of": number})
+        store.add(record(number))
+    assert store.calls(7) == {"of": 7}
+    assert store.calls(1) is None
+    store.add_calls(1, {"of": 1})  # its record has gone
+    assert store.calls(1) is None
+    store.clear()
+    assert store.calls(7) is None
+    assert not store.records_calls
+    store.records_calls = True
+    assert Store(store.folder).records_calls  # of another process
+    store.records_calls = False
+    assert not store.records_calls
+
+
+def test_the_session_is_noted_as_the_view_left_it(store: Store) -> None:
+    app = application()
+
+    @app.get("/enters")
+    def enters() -> str:
+        carboy.session.update(user="ada", token="hunter2")
+        return "in"
+
+    client = Client(RequestList(app, store, DebuggedApplication(app), None, session_that_is_open))
+    client.get("/enters")
+    client.get("/notes/1", headers={"Cookie": ""})
+    first = store.all()[1]
+    assert dict(first.session) == {"user": "'ada'", "token": "'••••••'"}
+
+
+def test_signals_of_flask_are_heard_too(store: Store) -> None:
+    """In a process of its own: whoever listens does so for good."""
+    code = """
+import sys, tempfile, flask
+from pathlib import Path
+from carboy.cli.dev.tools import Tools
+from carboy.dev.live import Hub
+from carboy.dev.requests import Store
+from werkzeug.test import Client
+app = flask.Flask("x")
+app.secret_key = "k"
+@app.get("/a/<n>")
+def view(n):
+    flask.session["seen"] = n
+    return flask.render_template_string("{{ n }}", n=n)
+folder = Path(sys.argv[1])
+Client(Tools(requests=folder).around(app, Hub("1"))).get("/a/3", buffered=True)
+[record] = Store(folder).all()
+print(record.rule, record.endpoint, *record.session[0], *(kind for _, kind, _, _ in record.events))
+"""
+    command = [sys.executable, "-c", code, str(store.folder)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.startswith("/a/<n> view seen '3' signal signal template")
+
+
 @pytest.fixture
 def page() -> Iterator[Page]:
     with chromium() as browser:
@@ -250,3 +313,25 @@ def test_in_a_browser_the_list_follows_and_is_moved_by_keys(page: Page, address:
     page.keyboard.press("Enter")
     page.wait_for_selector("text=What happened")
     assert "note" in page.inner_text("dl")
+
+
+def test_in_a_browser_calls_are_switched_on_and_looked_at(page: Page, address: str) -> None:
+    problems: list[str] = []
+    page.on("console", lambda message: problems.append(message.text))
+    page.goto(f"{address}/__carboy__/")
+    page.fill("#pin", "123-456")
+    page.keyboard.press("Enter")
+    page.click("text=Calls: off")
+    page.wait_for_selector("text=Calls: on")
+    problems.clear()  # the door was answered with 401
+    page.request.get(f"{address}/notes/1")
+    page.click('text="/notes/1"')
+    page.wait_for_selector("text=View 'note' runs")
+    page.click("text=all calls")
+    page.click("#steps button:has-text('View')")
+    expect(page.locator("#detail")).to_contain_text("carboy.flash")  # its source
+    page.fill("#search", "flash")
+    expect(page.locator("#tree .chosen")).to_contain_text("flash")
+    page.click("header a")
+    page.wait_for_selector("text=What happened")
+    assert problems == []  # the policy lets its own style and script pass

@@ -29,6 +29,7 @@ from carboy.cli.run import FROM_CLI, as_flask, chosen_app
 from carboy.dev.live import Hub
 from carboy.dev.reload.changes import Changes
 from carboy.dev.reload.rules import Change, Kind, Rules
+from carboy.dev.requests import Store
 from carboy.net.authority import AuthorityError, how_to_trust, local_context
 from carboy.net.certificates import context_of
 from carboy.net.tls import TlsStream
@@ -59,6 +60,7 @@ EVERYWHERE = "0.0.0.0"
 @click.option("--warm/--no-warm", default=CAN_FORK, help="Keep installed packages imported.")
 @click.option("--live/--no-live", default=True, help="Have browsers follow changes.")
 @click.option("--requests/--no-requests", default=True, help="List the last at /__carboy__/.")
+@click.option("--calls", is_flag=True, help="Record the calls of each there, which slows it.")
 @click.option("--debugger/--no-debugger", default=True, help="Show errors as a page to work in.")
 @with_watched_files
 @click.pass_context
@@ -74,6 +76,9 @@ def command(ctx: click.Context, /, app: str | None, **options: Any) -> None:
     kept = tempfile.TemporaryDirectory(prefix="carboy-requests-") if options["requests"] else None
     if kept is not None:
         ctx.call_on_close(kept.cleanup)
+        Store(Path(kept.name)).records_calls = options["calls"]
+    elif options["calls"]:
+        raise click.UsageError("--calls shows in the list of requests: leave --no-requests out.")
     tools = Tools(options["debugger"], options["live"], host, Path(kept.name) if kept else None)
     insisted = ctx.get_parameter_source("port") is not click.core.ParameterSource.DEFAULT
     port = options["port"]

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from carboy.app.globals import request_ctx
 from carboy.cli.locate import BrokenApplication, NoApplication
 from carboy.cli.report import is_users
 from carboy.dev.debugger import DebuggedApplication
+from carboy.dev.explain.explanation import of_traced
+from carboy.dev.explain.page import data_of
+from carboy.dev.explain.tracer import Traced, Tracer
 from carboy.dev.live import Failure, Hub, LivePage
 from carboy.dev.requests import RequestList, Store
+from carboy.server.crew import PREFIX
 from carboy.server.development import is_running_from_reloader
+from carboy.server.engine import Engine
+
+# A turn serves several connections, each in a branch of its own.
+UNITS = {Engine._turn.__code__: 1, Engine._run_away.__code__: 0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +37,34 @@ class Tools:
 
     def around(self, app: Any, hub: Hub) -> Any:
         """The application with its tools."""
+        own = app
         guard = DebuggedApplication(app, evalex=self.debugger, pin_logging=False)
         guard.trusted_hosts.append(self.host)
         if self.debugger:
             app = guard
         if self.requests is not None:
-            app = RequestList(app, Store(self.requests), guard)
+            store = Store(self.requests)
+            app = RequestList(app, store, guard, tracer_of(own, store), session_that_is_open)
         return LivePage(app, hub) if self.live else app
+
+
+def tracer_of(app: Any, store: Store) -> Tracer:
+    """Records the calls of requests into the store, from reading octets to sending the answer."""
+
+    def keep(traced: Traced) -> None:
+        store.add_calls(traced.number, data_of(of_traced(traced, app)))
+
+    tracer = Tracer(keep, lambda: store.records_calls, UNITS, PREFIX)
+    tracer.install()
+    return tracer
+
+
+def session_that_is_open() -> Any:
+    """The session of the request that runs, of Carboy or of Flask; None if nobody opened it."""
+    if request_ctx:
+        return request_ctx._opened
+    context = getattr(sys.modules.get("flask.globals"), "request_ctx", None)
+    return context.session if context else None
 
 
 def failure_of(problem: BaseException) -> Failure:

@@ -8,6 +8,7 @@ from typing import Any
 from carboy.dev.explain import places, tree
 from carboy.dev.explain.recorder import Recorder
 from carboy.dev.explain.steps import Step, name_steps
+from carboy.dev.explain.tracer import Traced
 from carboy.dev.explain.tree import Node, Track
 
 
@@ -58,6 +59,12 @@ class Explanation:
             if node.error is not None and node.step and node.error.__traceback__:
                 return node.error, node
         return None
+
+
+def of_traced(traced: Traced, app: Any, name: str = "") -> Explanation:
+    """What one request of a tracer has to tell."""
+    tracks = [tree.of_branches(traced.thread, traced.calls)]
+    return Explanation(name, "", "", 0, tracks, name_steps(tracks, app), traced.overflowed)
 
 
 def _group(node: Node) -> str:

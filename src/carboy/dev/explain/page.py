@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import linecache
+import re
 from html import escape
 from importlib import resources
 from typing import Any
@@ -18,25 +19,32 @@ MOST_LINES = 120  # of one function's source
 
 def make(found: Explanation) -> str:
     """The page as HTML."""
+    summary = (
+        f"{found.status} · {found.octets:,} octets · {duration(found.time)}"
+        " from accept() to the last send()"
+    )
+    return of_data(found.request, summary, data_of(found))
+
+
+def of_data(title: str, summary: str, data: dict[str, Any], nonce: str = "", back: str = "") -> str:
+    """The page of what `data_of` has given; `nonce` is of its policy, `back` a link."""
     files = resources.files("carboy.dev.explain") / "shared"
     parts = {
-        "title": escape(found.request),
-        "summary": escape(
-            f"{found.status} · {found.octets:,} octets · {duration(found.time)}"
-            " from accept() to the last send()"
-        ),
+        "title": escape(title),
+        "summary": escape(summary),
+        "back": f"<a href={escape(back)}>←</a>" if back else "",
+        "nonce": f' nonce="{escape(nonce)}"' if nonce else "",
         "style": (files / "page.css").read_text("utf-8"),
         "script": (files / "page.js").read_text("utf-8"),
         # Closing tags inside the data must not end the element they stand in.
-        "data": json.dumps(_data(found), ensure_ascii=False).replace("<", "\\u003c"),
+        "data": json.dumps(data, ensure_ascii=False).replace("<", "\\u003c"),
     }
     text = (files / "page.html").read_text("utf-8")
-    for name in ("title", "summary", "style", "script", "data"):
-        text = text.replace(f"%{name}%", parts[name])
-    return text
+    return re.sub("%([a-z]+)%", lambda match: parts[match[1]], text)
 
 
-def _data(found: Explanation) -> dict[str, Any]:
+def data_of(found: Explanation) -> dict[str, Any]:
+    """Steps, calls and source, as JSON has it."""
     sources: dict[str, dict[str, Any]] = {}
     tracks = [
         {"name": track.name, "calls": [_call(root, sources) for root in track.roots]}
@@ -46,7 +54,13 @@ def _data(found: Explanation) -> dict[str, Any]:
         {"number": step.number, "title": step.title, "where": step.where, "time": step.node.time}
         for step in found.steps
     ]
-    return {"tracks": tracks, "steps": steps, "sources": sources, "time": found.time}
+    return {
+        "tracks": tracks,
+        "steps": steps,
+        "sources": sources,
+        "time": found.time,
+        "overflowed": found.overflowed,
+    }
 
 
 def _call(node: Node, sources: dict[str, dict[str, Any]]) -> dict[str, Any]:

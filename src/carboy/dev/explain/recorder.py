@@ -11,64 +11,16 @@ The clock of a thread stands still while the recorder works: what is measured is
 
 from __future__ import annotations
 
-import opcode
 import sys
 import threading
 import time
-from types import CodeType, FrameType
+from types import FrameType
 from typing import Any
 
-from carboy.dev.explain.values import argument, brief
+from carboy.dev.explain.calls import Thread
 
 clock = time.perf_counter_ns
-LEAVES = {
-    number
-    for name, number in opcode.opmap.items()
-    if name.startswith(("RETURN_", "YIELD_", "INSTRUMENTED_RETURN", "INSTRUMENTED_YIELD"))
-}
-VARARGS, VARKEYWORDS = 0x04, 0x08
-MOST = 400_000  # calls; a request that makes more is cut off there, or memory would be
-
-
-class Call:
-    """One call: what was called, from when to when, with what, and how it ended."""
-
-    __slots__ = (
-        "args",
-        "began",
-        "children",
-        "code",
-        "ended",
-        "error",
-        "line",
-        "module",
-        "raised",
-        "result",
-    )
-
-    def __init__(self, code: CodeType | str, module: str, began: int) -> None:
-        self.code = code  # the name of something in C
-        self.module = module
-        self.began = began  # nanoseconds of the thread's own clock
-        self.ended = 0  # 0: did not end while recording
-        self.children: list[Call] = []
-        self.args: tuple[tuple[str, str], ...] = ()
-        self.result = ""
-        self.raised = False
-        self.line = 0  # that was running when it ended
-        self.error: BaseException | None = None  # an exception among the arguments
-
-
-class Thread:
-    """What one thread called: the calls that nobody who is recorded made, in order."""
-
-    def __init__(self, name: str, ident: int) -> None:
-        self.name = name
-        self.ident = ident
-        self.roots: list[Call] = []
-        self.stack: list[Call] = []
-        self.lost = 0  # nanoseconds that recording has taken
-        self.last = 0
+MOST = 400_000  # calls of a thread
 
 
 class Recorder:
@@ -76,15 +28,18 @@ class Recorder:
 
     def __init__(self) -> None:
         self.threads: dict[int, Thread] = {}
-        self.count = 0
-        self.overflowed = False
         self.toll = 0  # nanoseconds an event costs outside of the hook
         self._armed = False
         self._began = 0
 
+    @property
+    def overflowed(self) -> bool:
+        """Whether a thread made more calls than are kept."""
+        return any(thread.overflowed for thread in self.threads.values())
+
     def install(self) -> None:
         """Watch the threads that are started from now on; not the calling one."""
-        self.toll = _toll()
+        self.toll = toll_of_an_event()
         threading.setprofile(self._event)
 
     def uninstall(self) -> None:
@@ -95,7 +50,6 @@ class Recorder:
     def arm(self) -> None:
         """Forget what there is, and begin."""
         self.threads = {}
-        self.count = 0
         self._began = clock()
         self._armed = True
 
@@ -103,87 +57,23 @@ class Recorder:
         """Record no more; calls that have not ended end with the last event of their thread."""
         self._armed = False
         for thread in self.threads.values():
-            for call in thread.stack:
-                call.ended = call.ended or thread.last
-            thread.stack = []
+            thread.end()
 
     def _event(self, frame: FrameType, event: str, arg: Any) -> None:
         if not self._armed:
             return
         now = clock()
         thread = self.threads.get(threading.get_ident()) or self._new_thread()
-        thread.last = when = now - self._began - thread.lost
-        if event == "call":
-            self._enter(thread, _python(frame, when))
-        elif event == "return":
-            self._leave(thread, frame.f_code, frame, arg, when)
-        elif event == "c_call":
-            self._enter(thread, Call(_name(arg), "", when))
-        else:
-            self._leave_c(thread, event, when)
+        thread.note(frame, event, arg, now - self._began - thread.lost)
         thread.lost += clock() - now + self.toll
 
     def _new_thread(self) -> Thread:
-        ident = threading.get_ident()
-        thread = self.threads[ident] = Thread(threading.current_thread().name, ident)
+        thread = Thread(threading.current_thread().name, MOST)
+        self.threads[threading.get_ident()] = thread
         return thread
 
-    def _enter(self, thread: Thread, call: Call) -> None:
-        if self.count >= MOST:
-            self.overflowed = True
-        else:
-            self.count += 1
-            (thread.stack[-1].children if thread.stack else thread.roots).append(call)
-        thread.stack.append(call)
 
-    def _leave(
-        self, thread: Thread, code: CodeType, frame: FrameType, value: Any, when: int
-    ) -> None:
-        stack = thread.stack
-        if not any(call.code is code for call in reversed(stack)):
-            return  # it was called before there was a recorder
-        while True:
-            call = stack.pop()
-            call.ended = when
-            if call.code is code:
-                break
-        call.line = frame.f_lineno or 0
-        if value is None and code.co_code[frame.f_lasti] not in LEAVES:
-            call.raised = True
-        else:
-            call.result = brief(value)
-
-    def _leave_c(self, thread: Thread, event: str, when: int) -> None:
-        if thread.stack and isinstance(thread.stack[-1].code, str):
-            call = thread.stack.pop()
-            call.ended = when
-            call.raised = event == "c_exception"
-
-
-def _python(frame: FrameType, when: int) -> Call:
-    code = frame.f_code
-    call = Call(code, frame.f_globals.get("__name__") or "", when)
-    count = code.co_argcount + code.co_kwonlyargcount
-    count += bool(code.co_flags & VARARGS) + bool(code.co_flags & VARKEYWORDS)
-    if count:
-        values = frame.f_locals
-        args = []
-        for name in code.co_varnames[:count]:
-            value = values.get(name)
-            if isinstance(value, BaseException):
-                call.error = value
-            if name[0] != ".":
-                args.append((name, argument(name, value)))
-        call.args = tuple(args)
-    return call
-
-
-def _name(function: Any) -> str:
-    name = getattr(function, "__qualname__", None)
-    return name if isinstance(name, str) else type(function).__name__
-
-
-def _toll(rounds: int = 2000) -> int:
+def toll_of_an_event(rounds: int = 2000) -> int:
     """Nanoseconds that calling a hook costs before its first line and after its last."""
 
     def hook(frame: FrameType, event: str, arg: Any) -> None:

@@ -9,8 +9,9 @@ from itertools import accumulate
 from types import CodeType
 
 from carboy.dev.explain import places
+from carboy.dev.explain.calls import Call
 from carboy.dev.explain.places import Place
-from carboy.dev.explain.recorder import Call, Recorder, Thread
+from carboy.dev.explain.recorder import Recorder
 
 SMALL = 0.03  # of the whole time: below it Python's own library is part of who called it
 
@@ -66,7 +67,7 @@ class Track:
 
 def build(recorder: Recorder) -> list[Track]:
     """A track for each thread that took part, the engine's first, from accept() to send()."""
-    tracks = [_track(thread) for thread in recorder.threads.values() if thread.roots]
+    tracks = [_track(each.name, each.roots) for each in recorder.threads.values() if each.roots]
     tracks.sort(key=lambda track: not any(map(_accepts, track.walk())))
     tracks[:1] = [_between(track) for track in tracks[:1]]
     if not tracks or not tracks[0].roots:
@@ -85,6 +86,19 @@ def build(recorder: Recorder) -> list[Track]:
     return kept
 
 
+def of_branches(name: str, calls: Iterable[Call]) -> Track:
+    """A track of calls that belong together, without the time between them."""
+    track = _track(name, calls)
+    now = 0
+    for root in track.roots:
+        shift = now - root.began
+        for node in root.walk():
+            node.began += shift
+            node.ended += shift
+        now = root.ended
+    return track
+
+
 def _accepts(node: Node) -> bool:
     return node.name == "socket.accept"
 
@@ -93,8 +107,8 @@ def _sends(node: Node) -> bool:
     return node.name in ("socket.send", "sendfile")
 
 
-def _track(thread: Thread) -> Track:
-    roots = [_node(call) for call in thread.roots]
+def _track(name: str, calls: Iterable[Call]) -> Track:
+    roots = [_node(call) for call in calls]
     waits = [node for root in roots for node in root.walk() if node.name in places.WAITS]
     ends = [wait.ended for wait in waits]
     waited = [0, *accumulate(wait.time for wait in waits)]
@@ -111,7 +125,7 @@ def _track(thread: Thread) -> Track:
 
     for root in roots:
         move(root)
-    return Track(thread.name, roots)
+    return Track(name, roots)
 
 
 def _node(call: Call) -> Node:

@@ -19,6 +19,11 @@ SECRET = re.compile(
     r"(?i)((?:^|\b|[\r\n'\"])(?:proxy[-_])?(?:authorization|set[-_]cookie|cookie)['\"]?\s*[:,=]\s*"
     r"['\"]?)[^\r\n]*?(?=\\r|\\n|\r|\n|'|\"|$)"
 )
+# In a query, a form or JSON: token=…, "password": "…".
+SECRET_VALUE = re.compile(
+    r"(?i)([\w.-]*(?:passw|secret|token|credential|api_?key|private_?key)[\w.-]*['\"]?\s*[=:]"
+    r"\s*['\"]?)[^&\s'\"\\,;}]+"
+)
 SECRET_NAME = re.compile(r"(?i)passw|secret|token|cookie|authorization|credential|private_?key")
 
 
@@ -52,7 +57,7 @@ def exception(error: BaseException) -> str:
 
 def argument(name: str, value: Any) -> str:
     """As `brief`, but what is called like a secret is not shown."""
-    if SECRET_NAME.search(name) and type(value) in (str, bytes):
+    if SECRET_NAME.search(name) and type(value) in (str, bytes, list, tuple):
         return "'…'"
     return brief(value)
 
@@ -60,7 +65,7 @@ def argument(name: str, value: Any) -> str:
 def _text(value: str | bytes | bytearray) -> str:
     size = len(value)
     whole = repr(value[: LONGEST * 2])
-    whole = SECRET.sub(r"\1…", whole)
+    whole = SECRET_VALUE.sub(r"\1…", SECRET.sub(r"\1…", whole))
     if size <= LONGEST and len(whole) <= LONGEST:
         return whole
     quote = whole[-1]

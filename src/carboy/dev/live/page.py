@@ -24,6 +24,7 @@ from carboy.http.response import Response
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+OURS = "/__carboy__/"  # what the tools show needs no tool
 STREAM = "/__carboy__/live"
 SCRIPT = "/__carboy__/live.js"
 SHARED = Path(__file__).parent / "shared"
@@ -64,7 +65,7 @@ class LivePage:
             return self._stream(environ)(environ, start_response)
         if path == SCRIPT:
             return self._file(environ)(environ, start_response)
-        if not loads_page(environ):
+        if path.startswith(OURS) or not loads_page(environ):
             return self.app(environ, start_response)
         return self._page(environ, start_response)
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import logging
 import reprlib
+import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -25,6 +26,8 @@ SILENT = ("before_render_template",)  # its template is told of when it has been
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 300
 _installed = False
+_session: Callable[[], Any]
+_aside: Callable[[Callable[[], None]], None]
 
 
 @contextmanager
@@ -38,16 +41,22 @@ def noting(record: Record, environ: dict[str, Any]) -> Iterator[None]:
         _environ.reset(tokens[1])
 
 
-def install() -> None:
-    """Listen, in this process and from now on. Doing it twice is doing it once."""
-    global _installed
+def install(session: Callable[[], Any], aside: Callable[[Callable[[], None]], None]) -> None:
+    """Listen, in this process and from now on. Doing it twice is doing it once.
+
+    `session` gives the session of the request that runs, if it was opened; `aside` does something
+    without letting it be part of the request.
+    """
+    global _installed, _session, _aside
+    _session, _aside = session, aside
     if _installed:
         return
     _installed = True
-    for name in signals.__all__:
-        if name not in SILENT:
-            # Not weak: nobody else holds these.
-            getattr(signals, name).connect(_receiver(name), weak=False)
+    for found in {id(each): each for each in _frameworks()}.values():
+        for name in signals.__all__:
+            if name not in SILENT:
+                # Not weak: nobody else holds these.
+                getattr(found, name).connect(_receiver(name), weak=False)
     before = logging.getLogRecordFactory()
 
     # Not a handler: one on the root logger would tell Flask that it needs none of its own.
@@ -57,6 +66,11 @@ def install() -> None:
         return line
 
     logging.setLogRecordFactory(factory)
+
+
+def _frameworks() -> list[Any]:
+    """Where signals are: ours, and Flask's, if the application is one of Flask's."""
+    return [signals, *filter(None, [sys.modules.get("flask.signals")])]
 
 
 def _noted(line: logging.LogRecord) -> None:
@@ -74,7 +88,7 @@ def _receiver(name: str) -> Any:
     def receive(sender: Any, **given: Any) -> None:
         record = current.get()
         if record is not None:
-            _take(record, name, given)
+            _aside(lambda: _take(record, name, given))
 
     return receive
 
@@ -84,6 +98,7 @@ def _take(record: Record, name: str, given: dict[str, Any]) -> None:
         _note_rule(record)
     elif name == "request_finished":
         _note_form(record)
+        _note_session(record)
     if name == "template_rendered":
         context = masked("", given.get("context") or {})
         lines = (f"{key} = {_shown(value)}" for key, value in sorted(context.items()))
@@ -117,3 +132,12 @@ def _note_form(record: Record) -> None:
     form = getattr(request, "__dict__", {}).get("form")
     if form is not None:
         record.form = [(name, str(masked(name, value))) for name, value in form.items(multi=True)]
+
+
+def _note_session(record: Record) -> None:
+    """The session as the view has left it."""
+    try:
+        found = dict(_session() or {})
+    except Exception:
+        return  # one of the application's own making
+    record.session = [(str(k), _shown(masked(str(k), v))) for k, v in found.items()]

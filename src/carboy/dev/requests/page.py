@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from markupsafe import escape
 
+from carboy.dev.explain.terminal import duration as nanoseconds
 from carboy.dev.requests.record import Pairs, Record
 
 SHARED = Path(__file__).parent / "shared"
 FILES = {"requests.css": "text/css", "requests.js": "text/javascript"}
+FROM_SOCKET = "From the socket to the view and back"
 UNITS = ((1024**2, "MiB"), (1024, "KiB"))
 
 
@@ -51,18 +54,30 @@ def missing() -> str:
 BACK = "<p><a href=/__carboy__/ class=back>← all requests</a></p>"
 
 
-def listed(records: Iterable[Record]) -> str:
-    """The list, the newest first."""
+def listed(records: Iterable[Record], records_calls: bool | None = None) -> str:
+    """The list, the newest first; with a switch for recording calls, unless that is None."""
     rows = "".join(map(_row, records))
     empty = "" if rows else "<p class=empty>No request has come yet. Ask your application.</p>"
     return _whole(
         "Carboy: requests",
         "<header><h1>Requests</h1><input type=search id=filter placeholder='Filter  /'"
         " aria-label=Filter><form method=post action=/__carboy__/clear><button>Clear</button>"
-        "</form></header><table class=list><thead><tr><th>Time<th>Method<th>Target<th>Status"
+        f"</form>{_switch(records_calls)}</header><table class=list><thead><tr>"
+        "<th>Time<th>Method<th>Target<th>Status"
         f"<th class=n>Took<th class=n>Size<th>Endpoint<tbody id=rows>{rows}</table>{empty}"
         "<footer><kbd>j</kbd> <kbd>k</kbd> move, <kbd>Enter</kbd> open, <kbd>/</kbd> filter"
         "</footer>",
+    )
+
+
+def _switch(on: bool | None) -> str:
+    if on is None:
+        return ""
+    title = "Recording the calls of a request makes it slower"
+    return (
+        f"<form method=post action=/__carboy__/calls><button name=record title='{title}'"
+        f" value={'no' if on else 'yes'} aria-pressed={str(on).lower()}>"
+        f"Calls: {'on' if on else 'off'}</button></form>"
     )
 
 
@@ -72,15 +87,24 @@ def _row(record: Record) -> str:
     return (
         f"<tr class=s{escape(code[:1])}><td>{moment}<td>{escape(record.method)}"
         f"<td class=target><a href=/__carboy__/{record.number}>{escape(record.target)}</a>"
-        f"<td class=code>{escape(code)}<td class=n>{duration(record.seconds)}"
+        f"<td class=code>{escape(code)}<td class=n>{duration(record.took)}"
         f"<td class=n>{size(record.octets)}<td class=soft>{escape(record.endpoint)}"
     )
 
 
-def detailed(record: Record, host: str) -> str:
-    """Everything that is known of one request."""
+def summary(record: Record, overflowed: bool) -> str:
+    """A line about a request and its calls."""
+    facts = [record.status, size(record.octets), duration(record.took)]
+    if overflowed:
+        facts.append("it made too many calls: only the first are here")
+    return " · ".join(facts)
+
+
+def detailed(record: Record, host: str, steps: Sequence[dict[str, Any]] = ()) -> str:
+    """Everything that is known of one request; `steps` are those of its calls."""
     facts = [
-        ("Rule", record.rule), ("Endpoint", record.endpoint), ("Took", duration(record.seconds)),
+        ("Rule", record.rule), ("Endpoint", record.endpoint), ("Took", duration(record.took)),
+        ("Recording took", duration(record.recording) if record.recording else ""),
         ("Size", size(record.octets)), ("Client", record.client), ("Protocol", record.protocol),
     ]  # fmt: skip
     return _whole(
@@ -88,8 +112,9 @@ def detailed(record: Record, host: str) -> str:
         f"{BACK}<h1 class=s{escape(record.status[:1])}><code>{escape(record.method)}"
         f" {escape(record.target)}</code> <span class=code>{escape(record.status)}</span></h1>"
         f"<dl>{''.join(f'<div><dt>{n}<dd>{escape(v)}</div>' for n, v in facts if v)}</dl>"
-        f"<h2>What happened</h2>{_timeline(record)}"
+        f"<h2>What happened</h2>{_timeline(record)}{_calls(record, steps)}"
         f"{_table('Request', record.request)}{_table('Form', record.form)}"
+        f"{_table('Session', record.session)}"
         f"{_table('Response', record.response)}{_body(record)}"
         f"<h2>Again</h2><pre class=curl>{escape(curl(record, host))}</pre>",
     )
@@ -112,6 +137,21 @@ def _event(event: tuple[float, str, str, str], whole: float) -> str:
     return (
         f"<li class={escape(kind)}><details{' open' if kind == 'error' else ''}>"
         f"<summary>{head}</summary><pre>{escape(detail)}</pre></details>"
+    )
+
+
+def _calls(record: Record, steps: Sequence[dict[str, Any]]) -> str:
+    if not steps:
+        hint = "Not recorded: the button <i>Calls</i> above the list switches it on for the next."
+        return f"<h2>{FROM_SOCKET}</h2><p class=empty>{hint}</p>"
+    rows = "".join(
+        f"<tr><td class=n>{step['number']}<td>{escape(step['title'])}"
+        f"<td class=soft>{escape(step['where'])}<td class=n>{nanoseconds(step['time'])}"
+        for step in steps
+    )
+    return (
+        f"<h2>{FROM_SOCKET} <a href=/__carboy__/{record.number}/calls"
+        f" class=calls>all calls, with source →</a></h2><table class=steps>{rows}</table>"
     )
 
 

@@ -30,8 +30,15 @@ class Record:
     response: Pairs = field(default_factory=list)
     octets: int = 0
     body: str = ""
+    session: Pairs = field(default_factory=list)
     seconds: float = 0.0
+    recording: float = 0.0  # of these seconds, spent on recording the calls
     events: list[tuple[float, str, str, str]] = field(default_factory=list)
+
+    @property
+    def took(self) -> float:
+        """Seconds, without those that went into recording."""
+        return self.seconds - self.recording
 
     def note(self, kind: str, title: str, detail: str = "") -> None:
         """Something happens now."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qs, quote, urlsplit
 
 from carboy.dev.debugger import DebuggedApplication
 from carboy.dev.debugger.request import masked, masked_url
+from carboy.dev.explain import page as calls_page
+from carboy.dev.explain.tracer import Tracer
 from carboy.dev.requests import listening, page
 from carboy.dev.requests.record import TEXT, Record
 from carboy.dev.requests.store import Store
@@ -22,23 +25,37 @@ from carboy.http.response import Response
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
+T = TypeVar("T")
 ROOT = "/__carboy__/"
 LOOPBACK = ("127.", "::1", "::ffff:127.")
 # The page runs its own script and style, sent with it, and talks to nobody else.
 POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"  # noqa: E501
+FRAMES = "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+_NONCE = "style-src 'nonce-{0}'; script-src 'nonce-{0}'"
 LINKS = ("referer", "location", "origin")
 
 
 class RequestList:
-    """A WSGI application around another. `guard` holds the PIN and the trusted hosts."""
+    """A WSGI application around another. `guard` holds the PIN and the trusted hosts.
 
-    def __init__(self, app: WSGIApplication, store: Store, guard: DebuggedApplication) -> None:
+    `tracer` records the calls, `session` gives the session of the request that runs.
+    """
+
+    def __init__(
+        self,
+        app: WSGIApplication,
+        store: Store,
+        guard: DebuggedApplication,
+        tracer: Tracer | None = None,
+        session: Callable[[], Any] = lambda: None,
+    ) -> None:
         self.app = app
         self.store = store
         self.guard = guard
+        self.tracer = tracer
         self._last = 0
         self._lock = threading.Lock()
-        listening.install()
+        listening.install(session, self._aside)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Show the list, or have the application answer and take notes."""
@@ -53,7 +70,7 @@ class RequestList:
     # --- taking notes
 
     def _noted(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        record = self._record(environ)
+        record = self._aside(lambda: self._record(environ))
         keeping = Keeping(record)
 
         def starting(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
@@ -63,6 +80,8 @@ class RequestList:
             rest = (exc_info,) if exc_info else ()
             return keeping.counting_write(start_response(status, headers, *rest))
 
+        if self.tracer is not None:
+            self.tracer.begin(record.number, _peer(environ))
         try:
             with listening.noting(record, environ):
                 answer = self.app(environ, starting)
@@ -95,7 +114,14 @@ class RequestList:
 
     def _finish(self, record: Record) -> None:
         record.seconds = time.time() - record.began
-        self.store.add(record)
+        if self.tracer is not None:
+            record.recording = self.tracer.cost(record.number)
+        self._aside(lambda: self.store.add(record))
+        if self.tracer is not None:
+            self.tracer.end(record.number)
+
+    def _aside(self, work: Callable[[], T]) -> T:
+        return work() if self.tracer is None else self.tracer.aside(work)
 
     # --- showing them
 
@@ -117,12 +143,32 @@ class RequestList:
         if rest == "clear" and request.method == "POST":
             self.store.clear()
             return Response(status=303, headers={"Location": _root(request.environ)})
+        if rest == "calls" and request.method == "POST":
+            self.store.records_calls = request.form.get("record") == "yes"
+            return Response(status=303, headers={"Location": _root(request.environ)})
         if rest == "":
-            return _page(page.listed(self.store.all()))
-        record = self.store.get(int(rest)) if rest.isdecimal() else None
-        if record is None:
+            switch = None if self.tracer is None else self.store.records_calls
+            return _page(page.listed(self.store.all(), switch))
+        number, _, more = rest.partition("/")
+        record = self.store.get(int(number)) if number.isdecimal() else None
+        if record is None or more not in ("", "calls"):
             return _page(page.missing(), 404)
-        return _page(page.detailed(record, request.host))
+        return self._calls(record) if more else self._detailed(record, request.host)
+
+    def _detailed(self, record: Record, host: str) -> Response:
+        calls = self.store.calls(record.number) or {}
+        return _page(page.detailed(record, host, calls.get("steps", [])))
+
+    def _calls(self, record: Record) -> Response:
+        calls = self.store.calls(record.number)
+        if calls is None:
+            return _page(page.missing(), 404)
+        nonce = secrets.token_urlsafe(16)
+        summary = page.summary(record, calls["overflowed"])
+        title = f"{record.method} {record.target}"
+        text = calls_page.of_data(title, summary, calls, nonce, f"../{record.number}")
+        # Places and hues are set by its script, element by element, which a policy lets pass.
+        return _page(text, policy=f"default-src 'none'; {_NONCE.format(nonce)}; {FRAMES}")
 
     def _is_here(self, request: Request) -> bool:
         client = request.environ.get("REMOTE_ADDR", "")
@@ -212,6 +258,11 @@ def _same_origin(request: Request) -> bool:
     return origin is None or urlsplit(origin).netloc == request.host
 
 
-def _page(text: str, status: int = 200, kind: str = "text/html") -> Response:
-    headers = {"Content-Security-Policy": POLICY, "Cache-Control": "no-store"}
+def _peer(environ: WSGIEnvironment) -> tuple[str, int]:
+    port = str(environ.get("REMOTE_PORT", ""))
+    return environ.get("REMOTE_ADDR", ""), int(port) if port.isdecimal() else 0
+
+
+def _page(text: str, status: int = 200, kind: str = "text/html", policy: str = POLICY) -> Response:
+    headers = {"Content-Security-Policy": policy, "Cache-Control": "no-store"}
     return Response(text, status, headers | {"X-Content-Type-Options": "nosniff"}, mimetype=kind)

@@ -1,0 +1,207 @@
+"""The tracer: which calls belong to which request, and that nothing else is disturbed."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from carboy.dev.explain import tracer as tracing
+from carboy.dev.explain.calls import Call
+from carboy.dev.explain.tracer import Traced, Tracer
+
+NOBODY = ("", 0)
+
+
+def view() -> str:
+    return "answer"
+
+
+class Server:
+    """Serves numbers in turns, as the engine does: a branch of the turn for each of them."""
+
+    def __init__(self, tracer: Tracer, work: Callable[[], object] = view) -> None:
+        self.tracer = tracer
+        self.work = work
+
+    def turn(self, *numbers: int) -> None:
+        for number in numbers:
+            self.read(number)
+
+    def read(self, number: int) -> None:
+        self.receive()
+        self.answer(number)
+        self.send()
+
+    def receive(self) -> None: ...
+
+    def send(self) -> None: ...
+
+    def answer(self, number: int) -> None:
+        self.tracer.begin(number, NOBODY)
+        try:
+            self.work()
+        finally:
+            self.tracer.end(number)
+
+
+TURN = {Server.turn.__code__: 1}
+
+
+def traced_in_a_thread(
+    work: Callable[[Tracer], object], on: Callable[[], bool] = lambda: True, **more: Any
+) -> list[Traced]:
+    """What is kept while a thread of its own does something; nothing else is profiled."""
+    kept: list[Traced] = []
+    tracer = Tracer(kept.append, on, **more)
+    thread = threading.Thread(target=work, args=(tracer,))
+    tracer.install()
+    try:
+        thread.start()
+        thread.join()
+    finally:
+        threading.setprofile(None)  # type: ignore[arg-type]
+    return kept
+
+
+def names(calls: list[Call]) -> list[str]:
+    found = []
+    for call in calls:
+        code = call.code
+        found.append(code if isinstance(code, str) else code.co_name)
+        found += names(call.children)
+    return found
+
+
+def test_each_request_has_its_branch_from_reading_to_sending() -> None:
+    kept = traced_in_a_thread(lambda tracer: Server(tracer).turn(1, 2), units=TURN)
+    assert [traced.number for traced in kept] == [1, 2]
+    for traced in kept:
+        assert names(traced.calls) == ["read", "receive", "answer", "view", "send"]
+
+
+def test_one_that_was_sent_away_has_its_whole_unit() -> None:
+    units = {Server.read.__code__: 0}
+    [traced] = traced_in_a_thread(lambda tracer: Server(tracer).read(7), units=units)
+    assert names(traced.calls) == ["read", "receive", "answer", "view", "send"]
+
+
+def test_without_units_it_is_what_runs_between_begin_and_end() -> None:
+    kept = traced_in_a_thread(lambda tracer: Server(tracer).turn(1, 2))
+    assert [(traced.number, names(traced.calls)) for traced in kept] == [
+        (1, ["view"]),
+        (2, ["view"]),
+    ]
+
+
+def test_a_unit_that_raises_is_told_of() -> None:
+    def fails() -> None:
+        raise LookupError
+
+    def work(tracer: Tracer) -> None:
+        with pytest.raises(LookupError):
+            Server(tracer, fails).turn(1)
+        Server(tracer).turn(2)
+
+    kept = traced_in_a_thread(work, units=TURN)
+    assert [traced.number for traced in kept] == [1, 2]
+    assert names(kept[0].calls) == ["read", "receive", "answer", "fails"]
+
+
+def test_what_is_aside_is_not_of_the_request() -> None:
+    def work(tracer: Tracer) -> None:
+        def beside() -> None:
+            assert sys.getprofile() is None
+
+        Server(tracer, lambda: tracer.aside(beside)).turn(1)
+
+    [traced] = traced_in_a_thread(work, units=TURN)
+    assert "beside" not in names(traced.calls)
+
+
+def test_switched_off_it_leaves_no_hook_behind() -> None:
+    switch = {"on": True}
+    seen = []
+
+    def work(tracer: Tracer) -> None:
+        server = Server(tracer, lambda: seen.append(sys.getprofile()))
+        server.turn(1)
+        switch["on"] = False
+        server.turn(2)
+        seen.append(sys.getprofile())
+        switch["on"] = True
+        server.turn(3)
+        server.turn(4)
+
+    kept = traced_in_a_thread(work, lambda: switch["on"], units=TURN)
+    assert [profile is None for profile in seen] == [False, True, True, False, False]
+    assert [traced.number for traced in kept] == [1, 3, 4]
+    assert "receive" not in names(kept[1].calls)  # it had been read when it was switched on
+    assert "receive" in names(kept[2].calls)
+
+
+def test_a_thread_that_somebody_profiles_is_left_alone() -> None:
+    def profiler(frame: Any, event: str, arg: Any) -> None: ...
+
+    def work(tracer: Tracer) -> None:
+        sys.setprofile(profiler)
+        Server(tracer).turn(1)
+        assert sys.getprofile() is profiler
+        sys.setprofile(None)
+
+    assert traced_in_a_thread(work, units=TURN) == []
+
+
+def test_only_threads_of_the_server_are_watched_from_their_beginning() -> None:
+    seen = []
+
+    def work(tracer: Tracer) -> None:
+        view()
+        seen.append(sys.getprofile())
+
+    traced_in_a_thread(work, threads="carboy-")
+    assert seen == [None]
+
+
+def test_too_many_calls_are_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracing, "MOST", 50)
+
+    def many() -> None:
+        for _ in range(1000):
+            view()
+
+    def work(tracer: Tracer) -> None:
+        Server(tracer, many).turn(1)
+        Server(tracer).turn(2)
+
+    cut, whole = traced_in_a_thread(work, units=TURN)
+    assert cut.overflowed
+    assert len(names(cut.calls)) <= 50
+    assert not whole.overflowed
+    assert whole.number == 2
+
+
+def test_a_disk_that_is_full_harms_no_request(caplog: pytest.LogCaptureFixture) -> None:
+    def full(traced: Traced) -> None:
+        raise OSError("no space left")
+
+    done = []
+
+    def work() -> None:
+        tracer = Tracer(full, lambda: True, TURN)
+        server = Server(tracer)
+        server.turn(1)
+        server.turn(2)
+        sys.setprofile(None)
+        done.append(True)
+
+    with caplog.at_level(logging.ERROR):
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+    assert done
+    assert "could not be kept" in caplog.text

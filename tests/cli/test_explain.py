@@ -15,9 +15,13 @@ from playwright.sync_api import expect, sync_playwright
 pytestmark = pytest.mark.xdist_group("chromium")
 
 APP = """
-from {package} import Flask, render_template_string, request
+from {package} import Flask, render_template_string, request, request_started
 
 app = Flask(__name__)
+
+@request_started.connect_via(app)
+def heard(sender, **more):
+    pass
 
 @app.before_request
 def remember():
@@ -34,6 +38,10 @@ def echo():
 @app.get("/boom")
 def boom():
     return 1 / 0
+
+@app.get("/<path:rest>")
+def rest(rest):
+    return rest
 """
 PLAIN = """
 def app(environ, start_response):
@@ -80,6 +88,16 @@ def test_the_steps_go_from_accept_to_the_last_send(folder: Path, app: str) -> No
     assert any("request.headers" in step for step in steps)
 
 
+@pytest.mark.parametrize("app", ["ours", "theirs"])
+def test_signals_and_the_rule_are_told(folder: Path, app: str) -> None:
+    text = explain(folder, app, *TO_HELLO)
+    assert "Signal request-started is sent" in text
+    assert "Receiver 'heard' of signal request-started runs" in text
+    rules = text.partition("How the rule was found")[2].partition("\n\n")[0]
+    assert "✓ /hello/<name> → hello  (name='bob')" in rules
+    assert "· /<path:rest> → rest  (rest='hello/bob')  has a variable where" in rules
+
+
 def test_of_a_flask_application_the_calls_of_flask_and_werkzeug_show(folder: Path) -> None:
     text = explain(folder, "theirs", *TO_HELLO)
     assert re.search(r"flask Flask\.wsgi_app .*flask/app\.py:\d+-\d+", text)
@@ -108,7 +126,7 @@ def test_where_the_application_raised_is_said_beside_the_500(folder: Path, app: 
     text = explain(folder, app, "GET", "/boom")
     assert "GET /boom → 500 INTERNAL SERVER ERROR" in text
     assert "The application raised ZeroDivisionError: division by zero" in text
-    assert f"{app}.py:20" in text
+    assert f"{app}.py:24" in text
 
 
 @pytest.mark.parametrize(
@@ -120,6 +138,8 @@ def test_where_the_application_raised_is_said_beside_the_500(folder: Path, app: 
         (("plain", "GET", "nowhere"), "begins with /"),
         (("plain", "G T", "/"), "is no method"),
         (("plain", "POST", "/", "--json", "1", "-d", "1"), "not both"),
+        (("plain", "POST", "/", "-d", "@missing"), "missing cannot be read"),
+        (("plain", "GET", "/", "--only", "httq"), "There are: C, carboy, gateway,"),
     ],
 )
 def test_bad_input_is_explained(folder: Path, args: tuple[str, ...], said: str) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
+import werkzeug.routing
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,6 +21,12 @@ RULES = [
 MAP = Map([Rule(rule, endpoint=name, methods=methods) for rule, name, methods in RULES])
 
 
+THEIRS = werkzeug.routing.Map(
+    [werkzeug.routing.Rule(rule, endpoint=name, methods=methods) for rule, name, methods in RULES]
+)
+
+
+@pytest.mark.parametrize("url_map", [MAP, THEIRS], ids=["carboy", "werkzeug"])
 @pytest.mark.parametrize(
     ("path", "winner", "others"),
     [
@@ -26,8 +35,10 @@ MAP = Map([Rule(rule, endpoint=name, methods=methods) for rule, name, methods in
         ("/about", "page", {}),
     ],
 )
-def test_the_others_have_their_reasons(path: str, winner: str, others: dict[str, str]) -> None:
-    found = matched(MAP, "GET", path)
+def test_the_others_have_their_reasons(
+    url_map: Any, path: str, winner: str, others: dict[str, str]
+) -> None:
+    found = matched(url_map, "GET", path)
     assert found.winner is not None
     assert found.winner.rule.endpoint == winner
     reasons = {each.rule.endpoint: each.why for each in found.others}
@@ -36,10 +47,11 @@ def test_the_others_have_their_reasons(path: str, winner: str, others: dict[str,
         assert part in reasons[endpoint]
 
 
-def test_what_no_rule_answers_is_told() -> None:
-    assert "redirect to http://localhost/notes/" in matched(MAP, "GET", "/notes").outcome
-    assert "405: the path is there, for GET, HEAD" in matched(MAP, "PUT", "/notes/new").outcome
-    only = Map([Rule("/a", endpoint="a")])
+@pytest.mark.parametrize("url_map", [MAP, THEIRS], ids=["carboy", "werkzeug"])
+def test_what_no_rule_answers_is_told(url_map: Any) -> None:
+    assert "redirect to http://localhost/notes/" in matched(url_map, "GET", "/notes").outcome
+    assert "405: the path is there, for GET, HEAD" in matched(url_map, "PUT", "/notes/new").outcome
+    only = type(url_map)([type(next(url_map.iter_rules()))("/a", endpoint="a")])
     assert told(matched(only, "GET", "/b"), "GET", "/b") == ["GET /b", "  ✗ 404: no rule fits"]
 
 

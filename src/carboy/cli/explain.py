@@ -8,9 +8,11 @@ import sys
 import threading
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import click
 
+from carboy.cli import locate, matching
 from carboy.cli.run import as_flask, chosen_app, load_or_explain
 from carboy.dev.explain import page, report, terminal
 from carboy.dev.explain.explanation import Explanation, explain
@@ -73,7 +75,14 @@ def record(app: Any, name: str, question: Question, cold: bool = False) -> Expla
         recorder.uninstall()
         listener.close()
     line = f"{question.method} {question.path}"
-    return explain(recorder, app, name, line, status, octets)
+    return explain(recorder, app, name, line, status, octets, _rule(app, question))
+
+
+def _rule(app: Any, question: Question) -> list[str]:
+    """Which rule answers, and why; [] for an application that has none."""
+    if not locate.is_flask_like(app):
+        return []
+    return matching.of_app(app, question.method, unquote(question.path.partition("?")[0]))
 
 
 def _fields(values: tuple[str, ...]) -> Fields:
@@ -104,7 +113,13 @@ def _body(fields: Fields, data: str | None, document: str | None) -> bytes | Non
         return None
     if "content-type" not in known:
         fields["Content-Type"] = "application/x-www-form-urlencoded"
-    return Path(data[1:]).read_bytes() if data.startswith("@") else data.encode()
+    if not data.startswith("@"):
+        return data.encode()
+    try:
+        return Path(data[1:]).read_bytes()
+    except OSError as problem:
+        said = f"{data[1:]} cannot be read: {problem.strerror}."
+        raise click.BadParameter(said, param_hint="-d") from None
 
 
 @click.command("explain", short_help="Show everything that runs for one request.")
@@ -159,6 +174,11 @@ def command(
     except LoadError as problem:
         raise click.ClickException(str(problem).removeprefix("Error: ")) from None
     found = record(application, name, Question(method.upper(), path, fields, body), cold)
+    if only is not None and only not in found.names():
+        names = ", ".join(sorted(found.names()))
+        raise click.BadParameter(
+            f"nothing of {only!r} ran. There are: {names}.", param_hint="--only"
+        )
     _write(html, page.make, found)
     _write(markdown, report.make, found)
     if html is None and markdown is None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from carboy.http.exceptions import HTTPException, MethodNotAllowed, NotFound
-from carboy.routing import Map, RequestRedirect
+from carboy.routing import Map, Rule
 from carboy.routing.described import RulePart, described
 
 
@@ -29,35 +29,54 @@ class Matched:
     others: list[Candidate]
 
 
-def matched(url_map: Map, method: str, path: str, server_name: str = "localhost") -> Matched:
+class Framework:
+    """The names of Werkzeug's API, from where the map comes: Carboy or the real Werkzeug."""
+
+    def __init__(self, url_map: Any) -> None:
+        self.is_ours = isinstance(url_map, Map)
+        names = ("carboy.routing", "carboy.http.exceptions")
+        if not self.is_ours:
+            names = ("werkzeug.routing", "werkzeug.exceptions")
+        self.routing, self.exceptions = map(importlib.import_module, names)
+
+
+def matched(url_map: Any, method: str, path: str, server_name: str = "localhost") -> Matched:
     """Match as the application does; then each rule by itself, by the same machine."""
+    framework = Framework(url_map)
+    routing, exceptions = framework.routing, framework.exceptions
     winner: Candidate | None = None
     outcome = ""
     try:
         rule, values = url_map.bind(server_name).match(path, method, return_rule=True)
         winner = Candidate(rule, dict(values))
-    except RequestRedirect as redirect:
+    except routing.RequestRedirect as redirect:
         outcome = f"{redirect.code} redirect to {redirect.new_url}"
-    except MethodNotAllowed as error:
+    except exceptions.MethodNotAllowed as error:
         allowed = ", ".join(sorted(error.valid_methods or ()))
         outcome = f"405: the path is there, for {allowed}"
-    except NotFound:
+    except exceptions.NotFound:
         outcome = "404: no rule fits"
-    except HTTPException as error:
+    except exceptions.HTTPException as error:
         outcome = f"{error.code}: {error.description}"
     others = [
         each
-        for each in _candidates(url_map, method, path, server_name, winner)
+        for each in _candidates(framework, url_map, method, path, server_name, winner)
         if winner is None or each.rule is not winner.rule
     ]
     return Matched(winner, outcome, others)
 
 
 def _candidates(
-    url_map: Map, method: str, path: str, server_name: str, winner: Candidate | None
+    framework: Framework,
+    url_map: Any,
+    method: str,
+    path: str,
+    server_name: str,
+    winner: Candidate | None,
 ) -> Iterator[Candidate]:
+    routing, exceptions = framework.routing, framework.exceptions
     for rule in url_map.iter_rules():
-        alone = Map(
+        alone = routing.Map(
             [rule.empty()],
             default_subdomain=url_map.default_subdomain,
             strict_slashes=url_map.strict_slashes,
@@ -68,15 +87,26 @@ def _candidates(
         )
         try:
             _, values = alone.bind(server_name).match(path, method)
-        except RequestRedirect as redirect:
+        except routing.RequestRedirect as redirect:
             yield Candidate(rule, {}, f"would redirect to {redirect.new_url}")
-        except MethodNotAllowed as error:
+        except exceptions.MethodNotAllowed as error:
             yield Candidate(rule, {}, f"is for {', '.join(sorted(error.valid_methods or ()))}")
-        except HTTPException:
+        except exceptions.HTTPException:
             continue
         else:
-            why = "" if winner is None else difference(winner.rule, rule)
+            why = ""
+            if winner is not None:
+                why = difference(*(_ours(framework, url_map, each) for each in (winner.rule, rule)))
             yield Candidate(rule, dict(values), why)
+
+
+def _ours(framework: Framework, url_map: Any, rule: Any) -> Any:
+    """The rule as one of Carboy's, which can be taken apart; Werkzeug's has the same order."""
+    if framework.is_ours:
+        return rule
+    own = Rule(rule.rule, endpoint=rule.endpoint, host=rule.host, subdomain=rule.subdomain)
+    Map([own], converters=url_map.converters, host_matching=url_map.host_matching)
+    return own
 
 
 def difference(winner: Any, other: Any) -> str:
@@ -94,6 +124,12 @@ def difference(winner: Any, other: Any) -> str:
 
 def _weight(part: RulePart) -> tuple[Any, ...]:
     return tuple(part.weight)
+
+
+def of_app(app: Any, method: str, path: str) -> list[str]:
+    """Lines about which rule of an application answers, or does not."""
+    server = app.config.get("SERVER_NAME") or "localhost"
+    return told(matched(app.url_map, method, path, server), method, path)
 
 
 def told(found: Matched, method: str, path: str) -> list[str]:

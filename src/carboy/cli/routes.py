@@ -115,5 +115,4 @@ def _matched(app: Any, text: str) -> list[str]:
     path = urlsplit(path).path
     if not path.startswith("/"):
         raise click.BadParameter(f"{text!r} has no path that begins with a slash.")
-    server = app.config.get("SERVER_NAME") or "localhost"
-    return matching.told(matching.matched(app.url_map, method, path, server), method, path)
+    return matching.of_app(app, method, path)

@@ -121,7 +121,7 @@ def _python(frame: FrameType, when: int) -> Call:
         args = []
         for name in code.co_varnames[:count]:
             value = values.get(name)
-            if isinstance(value, BaseException):
+            if issubclass(type(value), BaseException):  # isinstance would ask a proxy what it is
                 call.error = value
             if name[0] != ".":
                 args.append((name, argument(name, value)))

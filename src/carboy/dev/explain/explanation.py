@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from carboy.dev.explain import places, tree
@@ -23,6 +23,7 @@ class Explanation:
     tracks: list[Track]
     steps: list[Step]
     overflowed: bool = False
+    rule: list[str] = field(default_factory=list)  # which won and why, as lines
 
     @property
     def time(self) -> int:
@@ -32,6 +33,11 @@ class Explanation:
     def nodes(self) -> list[Node]:
         """Every call of every thread."""
         return [node for track in self.tracks for node in track.walk()]
+
+    def names(self) -> set[str]:
+        """The rooms and packages that ran."""
+        places = {node.place for node in self.nodes()}
+        return {place.room for place in places} | {place.package for place in places}
 
     def shares(self) -> list[tuple[str, int, int]]:
         """Room or package, calls and own nanoseconds; C code counts for who called it."""
@@ -72,9 +78,15 @@ def _group(node: Node) -> str:
 
 
 def explain(
-    recorder: Recorder, app: Any, name: str, request: str, status: str, octets: int
+    recorder: Recorder,
+    app: Any,
+    name: str,
+    request: str,
+    status: str,
+    octets: int,
+    rule: list[str],
 ) -> Explanation:
     """What a disarmed recorder has to tell."""
     tracks = tree.build(recorder)
     steps = name_steps(tracks, app)
-    return Explanation(name, request, status, octets, tracks, steps, recorder.overflowed)
+    return Explanation(name, request, status, octets, tracks, steps, recorder.overflowed, rule)

@@ -8,8 +8,17 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 
 UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Licence:
+    """An SPDX expression; `by_text`: metadata names none, but the text is known."""
+
+    expression: str
+    by_text: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +36,9 @@ TERMS = {
     "MIT": Terms(
         _ANY_USE, "Keep the copyright line and the licence text", "Holding authors liable"
     ),
+    "MIT-0": Terms(_ANY_USE, "Nothing", "Holding authors liable"),
+    "0BSD": Terms(_ANY_USE, "Nothing", "Holding authors liable"),
+    "Unlicense": Terms(_ANY_USE, "Nothing", "Holding authors liable"),
     "ISC": Terms(
         _ANY_USE, "Keep the copyright line and the licence text", "Holding authors liable"
     ),
@@ -89,14 +101,35 @@ NAMES = {
 }
 
 
-def licence_of(package: str) -> str:
-    """The SPDX expression of an installed package, or "unknown"."""
+# Words that stand in one licence and in no other of these; the first that fits.
+TEXTS = (
+    ("Apache-2.0", ("Apache License", "Version 2.0, January 2004")),
+    ("MPL-2.0", ("Mozilla Public License", "Version 2.0", "Covered Software")),
+    ("BSD-3-Clause", ("Redistribution and use in source and binary forms", "endorse or promote")),
+    ("BSD-2-Clause", ("Redistribution and use in source and binary forms",)),
+    ("MIT", ("Permission is hereby granted, free of charge", "this permission notice shall be")),
+    ("ISC", ("Permission to use, copy, modify, and", "copyright notice and this permission")),
+)
+FILES = re.compile(r"(^|/)(licen[cs]e|copying)[^/]*$", re.I)
+
+
+def licence_of(package: str) -> Licence:
+    """The licence of an installed package, as its metadata or its licence's text tells it."""
     if package == "python":
-        return "PSF-2.0"
+        return Licence("PSF-2.0")
     try:
-        about = metadata.metadata(package)
+        found = metadata.distribution(package)
     except metadata.PackageNotFoundError:
-        return UNKNOWN
+        return Licence(UNKNOWN)
+    if named := _by_name(found.metadata):
+        return Licence(named)
+    recognised = {_recognised(text) for text in _texts(found)}
+    if len(recognised) == 1 and (only := recognised.pop()):
+        return Licence(only, by_text=True)
+    return Licence(UNKNOWN)
+
+
+def _by_name(about: metadata.PackageMetadata) -> str:
     if "License-Expression" in about:
         return str(about["License-Expression"])
     named = str(about["License"]) if "License" in about else ""
@@ -108,11 +141,28 @@ def licence_of(package: str) -> str:
         if each.startswith("License :: ")
     ]
     # "BSD License" alone does not say which of them.
-    return classified[0] if len(classified) == 1 and classified[0] else UNKNOWN
+    return classified[0] if len(classified) == 1 else ""
+
+
+def _texts(found: metadata.Distribution) -> list[str]:
+    files = [file for file in found.files or () if ".dist-info/" in str(file)]
+    named = [file for file in files if FILES.search(str(file))]
+    return [file.read_text("utf-8") for file in named if Path(str(file.locate())).is_file()]
+
+
+def _recognised(text: str) -> str:
+    plain = " ".join(text.split())
+    return next((name for name, words in TEXTS if all(word in plain for word in words)), "")
+
+
+def parts_of(expression: str) -> list[str]:
+    """The licences that an SPDX expression is made of."""
+    words = re.split(r"[\s()]+", re.sub(r"\bWITH\s+\S+", "", expression))
+    return [word for word in words if word and word not in ("AND", "OR")]
 
 
 def terms_of(licence: str) -> Terms:
-    """What an expression of one licence means; a choice or a sum has to be read."""
+    """What a licence means."""
     if licence in TERMS:
         return TERMS[licence]
     family = re.fullmatch(r"(A?GPL|LGPL)-\d\.\d(-only|-or-later)?", licence)

@@ -60,6 +60,7 @@ def data_of(found: Explanation) -> dict[str, Any]:
         "sources": sources,
         "time": found.time,
         "overflowed": found.overflowed,
+        "rule": found.rule,
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from carboy.dev.explain import links, places
 from carboy.dev.explain.explanation import Explanation
-from carboy.dev.explain.licences import licence_of, terms_of
+from carboy.dev.explain.licences import licence_of, parts_of, terms_of
 from carboy.dev.explain.places import version_of
 from carboy.dev.explain.steps import Step
 from carboy.dev.explain.terminal import duration
@@ -36,7 +36,9 @@ def make(found: Explanation) -> str:
     ]
     for step in found.steps:
         lines += _step(step)
-    return "\n".join(lines)
+    if found.rule:
+        lines += ["", "## How the rule was found", "", "```text", *found.rule, "```"]
+    return "\n".join(lines) + "\n"
 
 
 def packages(found: Explanation) -> list[str]:
@@ -50,13 +52,16 @@ def _packages(found: Explanation) -> list[str]:
     for name in packages(found):
         home = links.repository(name) or "unknown"
         version = version_of(name) or "unknown"
-        lines.append(f"| {name} | {version} | {home} | {licence_of(name)} |")
+        licence = licence_of(name)
+        note = " (recognised by its text)" if licence.by_text else ""
+        lines.append(f"| {name} | {version} | {home} | {licence.expression}{note} |")
     return lines
 
 
 def _licences(found: Explanation) -> list[str]:
     lines = ["| licence | allows | requires | forbids |", "|---|---|---|---|"]
-    for licence in sorted({licence_of(name) for name in packages(found)}):
+    expressions = {licence_of(name).expression for name in packages(found)}
+    for licence in sorted({part for each in expressions for part in parts_of(each)}):
         terms = terms_of(licence)
         lines.append(f"| {licence} | {terms.allows} | {terms.requires} | {terms.forbids} |")
     return lines

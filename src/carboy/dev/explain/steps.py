@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import Any
 
+from carboy.dev.explain import places
 from carboy.dev.explain.tree import Node, Track
 
 # (module begins with, qualified name, what it is); the first call of each is the step
@@ -51,6 +52,7 @@ FUNCTIONS = (
     ("teardown_request_funcs", "teardown_request hook"),
     ("template_context_processors", "context processor"),
 )
+NO_RECEIVERS = {"blinker", places.PYTHON, places.C_CODE, places.KERNEL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ def name_steps(tracks: Iterable[Track], app: Any) -> list[Step]:
     steps: list[Step] = []
     for node, above in _with_callers(tracks):
         role = roles.get(node.code) if node.code is not None else None
+        role = role or _receiver(node, above)
         node.role = role or ""
         title = f"{role[0].upper()}{role[1:]} runs" if role else _signal(node) or _rule(node, seen)
         if not title:
@@ -103,10 +106,23 @@ def _rule(node: Node, seen: set[int]) -> str:
 
 
 def _signal(node: Node) -> str:
+    name = _signal_name(node)
+    return f"Signal {name} is sent" if name else ""
+
+
+def _signal_name(node: Node) -> str:
     if node.name != "Signal.send" or not node.module.startswith("blinker"):
         return ""
-    name = dict(node.args).get("self", "").partition(" ")[2].strip("'>")
-    return f"Signal {name} is sent"
+    return dict(node.args).get("self", "").partition(" ")[2].strip("'>")
+
+
+def _receiver(node: Node, above: Node | None) -> str:
+    """What a signal calls, of the application or of an extension."""
+    name = _signal_name(above) if above else ""
+    ours = node.module.startswith("carboy.dev.")  # the list of requests listens too
+    if not name or ours or node.place.package in NO_RECEIVERS:
+        return ""
+    return f"receiver {node.name.rpartition('.')[2]!r} of signal {name}"
 
 
 def roles_of(app: Any) -> dict[CodeType, str]:

@@ -64,6 +64,8 @@ def show(
         painter.colour("Steps", "1"),
         *_steps(found, painter),
     ]
+    if found.rule:
+        lines += ["", painter.colour("How the rule was found", "1"), *found.rule[1:]]
     if found.overflowed:
         lines.append("The request made too many calls; only the first were recorded.")
     for track in found.tracks:

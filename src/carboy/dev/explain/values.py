@@ -14,11 +14,10 @@ LONGEST = 72  # characters of one value
 ITEMS = 3  # of a container
 DEEP = 2  # containers in containers
 NAMES = ("name", "endpoint", "rule", "key", "path", "status", "type")
+MASK = "***"  # while it is text; shown as one character
 PLAIN = (int, float, bool, type(None), complex)
-SECRET = re.compile(
-    r"(?i)((?:^|\b|[\r\n'\"])(?:proxy[-_])?(?:authorization|set[-_]cookie|cookie)['\"]?\s*[:,=]\s*"
-    r"['\"]?)[^\r\n]*?(?=\\r|\\n|\r|\n|'|\"|$)"
-)
+# A header field, wherever it stands: to the end of its line.
+SECRET_FIELD = re.compile(r"(?i)((?:authorization|cookie)['\"]?\s*[:,=]\s*)[^\r\n]+")
 # In a query, a form or JSON: token=…, "password": "…".
 SECRET_VALUE = re.compile(
     r"(?i)([\w.-]*(?:passw|secret|token|credential|api_?key|private_?key)[\w.-]*['\"]?\s*[=:]"
@@ -38,9 +37,10 @@ def brief(value: Any, deep: int = DEEP) -> str:
         return _container(value, deep)
     if kind in (FunctionType, MethodType, BuiltinFunctionType):
         return f"<function {value.__qualname__}>"
-    if isinstance(value, type):
-        return f"<class {value.__name__}>"
-    if isinstance(value, BaseException):
+    # Not isinstance: that asks for `__class__`, which is code of the value's own.
+    if issubclass(kind, type):
+        return f"<class {type.__dict__['__name__'].__get__(value)}>"
+    if issubclass(kind, BaseException):
         return exception(value)
     if kind is CodeType:
         return "<code>"
@@ -64,17 +64,27 @@ def argument(name: str, value: Any) -> str:
 
 def _text(value: str | bytes | bytearray) -> str:
     size = len(value)
-    whole = repr(value[: LONGEST * 2])
-    whole = SECRET_VALUE.sub(r"\1…", SECRET.sub(r"\1…", whole))
+    beginning = value[: LONGEST * 2]
+    if isinstance(beginning, str):
+        whole = repr(_masked(beginning))
+    else:
+        whole = repr(type(beginning)(_masked(beginning.decode("latin-1")).encode("latin-1")))
     if size <= LONGEST and len(whole) <= LONGEST:
-        return whole
+        return whole.replace(MASK, "…")
     quote = whole[-1]
     unit = "characters" if type(value) is str else "octets"
-    return f"{whole[:LONGEST].rstrip(quote)}…{quote} ({size:,} {unit})"
+    cut = whole[:LONGEST].rstrip(quote).replace(MASK, "…")
+    return f"{cut}…{quote} ({size:,} {unit})"
+
+
+def _masked(text: str) -> str:
+    return SECRET_VALUE.sub(rf"\1{MASK}", SECRET_FIELD.sub(rf"\1{MASK}", text))
 
 
 def _container(value: Any, deep: int) -> str:
     size = len(value)
+    if size == 2 and type(value) is tuple and type(value[0]) is str:  # a header field
+        return f"({brief(value[0], deep)}, {argument(value[0], value[1])[:LONGEST]})"
     opened, closed = _BRACKETS[type(value)]
     if not deep or not size:
         return f"{opened}{'…' if size else ''}{closed}"
@@ -95,8 +105,6 @@ def _item(each: Any, container: Any, deep: int) -> str:
     if type(container) is dict:
         key, value = each
         return f"{brief(key, deep)}: {argument(key if type(key) is str else '', value)[:LONGEST]}"
-    if type(each) is tuple and len(each) == 2 and type(each[0]) is str:  # a header field
-        return f"({brief(each[0], deep)}, {argument(each[0], each[1])[:LONGEST]})"
     return brief(each, deep)
 
 

@@ -81,6 +81,11 @@ data.steps.forEach(step => {
   make("time", button, time(step.time));
   button.onclick = () => choose(calls.find(c => c.step === step.number), true);
 });
+if (data.rule.length) {
+  const rule = document.getElementById("rule");
+  rule.hidden = false;
+  rule.querySelector("pre").textContent = data.rule.slice(1).join("\n");
+}
 search.oninput = () => {
   const word = search.value.trim().toLowerCase();
   let first = null;

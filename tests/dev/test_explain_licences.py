@@ -1,0 +1,81 @@
+"""Licences: from metadata of every age, and from the text where metadata is silent."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from carboy.dev.explain.licences import (
+    NOBODY_KNOWS,
+    TERMS,
+    Licence,
+    licence_of,
+    parts_of,
+    terms_of,
+)
+
+BSD = "Redistribution and use in source and binary forms, with or without\nmodification"
+TEXTS = {
+    "BSD-2-Clause": BSD,
+    "BSD-3-Clause": BSD + " ... may be used to endorse or\n   promote products",
+    "MIT": "Permission is hereby granted, free of charge ... and this permission notice shall be",
+    "Apache-2.0": "Apache License\n   Version 2.0, January 2004",
+}
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):  # type: ignore[no-untyped-def]
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+
+    def install(name: str, fields: str, texts: dict[str, str] | None = None) -> Licence:
+        folder = tmp_path / f"{name}-1.0.dist-info"
+        (folder / "licenses").mkdir(parents=True)
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\n{fields}\n")
+        record = [f"{name}-1.0.dist-info/METADATA,,"]
+        for file, text in (texts or {}).items():
+            (folder / "licenses" / file).write_text(text)
+            record.append(f"{name}-1.0.dist-info/licenses/{file},,")
+        (folder / "RECORD").write_text("\n".join(record))
+        return licence_of(name)
+
+    return install
+
+
+@pytest.mark.parametrize(
+    ("fields", "expression"),
+    [
+        ("License-Expression: MIT AND PSF-2.0", "MIT AND PSF-2.0"),
+        ("License: Apache License, Version 2.0", "Apache-2.0"),
+        ("Classifier: License :: OSI Approved :: MIT License", "MIT"),
+        ("License: All yours\nClassifier: License :: OSI Approved :: BSD License", "unknown"),
+        ("", "unknown"),
+    ],
+)
+def test_metadata_is_read(install, fields: str, expression: str) -> None:  # type: ignore[no-untyped-def]
+    assert install("some_package", fields) == Licence(expression)
+
+
+@pytest.mark.parametrize("expression", TEXTS)
+def test_a_text_is_recognised_and_said_to_be(install, expression: str) -> None:  # type: ignore[no-untyped-def]
+    fields = "Classifier: License :: OSI Approved :: BSD License"
+    found = install("some_package", fields, {"LICENSE.txt": TEXTS[expression]})
+    assert found == Licence(expression, by_text=True)
+
+
+def test_two_different_texts_are_not_decided_between(install) -> None:  # type: ignore[no-untyped-def]
+    texts = {"LICENSE": TEXTS["MIT"], "LICENSE.other": TEXTS["Apache-2.0"]}
+    assert install("some_package", "", texts) == Licence("unknown")
+
+
+def test_what_is_not_installed_is_unknown() -> None:
+    assert licence_of("nobody-has-this") == Licence("unknown")
+
+
+def test_expressions_are_taken_apart() -> None:
+    found = parts_of("(Apache-2.0 WITH LLVM-exception OR MIT) AND PSF-2.0")
+    assert found == ["Apache-2.0", "MIT", "PSF-2.0"]
+    assert terms_of("GPL-3.0-or-later") is TERMS["GPL"]
+    assert terms_of("LGPL-2.1-only") is TERMS["LGPL"]
+    assert terms_of("Nobody-1.0") is NOBODY_KNOWS

@@ -1,0 +1,94 @@
+"""Values in a few characters: short, without secrets, and without running anything of theirs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from carboy.dev.explain.values import LONGEST, argument, brief, exception
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text() | st.binary(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner) | st.tuples(inner, inner),
+)
+
+
+@given(PLAIN)
+def test_no_value_takes_more_than_a_few_lines(value: Any) -> None:
+    assert len(brief(value)) < 12 * LONGEST or isinstance(value, int)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "Authorization: Bearer hunter2",
+        b"GET / HTTP/1.1\r\nCookie: a=hunter2\r\n\r\n",
+        "/in?page=2&token=hunter2",
+        b"name=ada&password=hunter2",
+        '{"api_key": "hunter2"}',
+        {"password": "hunter2"},
+        {"secret": ["hunter2"]},
+        ("Set-Cookie", "a=hunter2"),
+        [("cookie", "hunter2")],
+    ],
+)
+def test_secrets_are_left_out(value: Any) -> None:
+    assert "hunter2" not in brief(value)
+    assert "hunter2" not in argument("anything", value)
+
+
+@given(st.sampled_from(["password", "SECRET_KEY", "csrf_token", "authorization"]), st.text("xyz"))
+def test_what_is_called_a_secret_is_one(name: str, value: str) -> None:
+    assert argument(name, value) == "'…'"
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("short", "'short'"),
+        ("page=2", "'page=2'"),
+        ("x" * 100, f"'{'x' * (LONGEST - 1)}…' (100 characters)"),
+        (b"", "b''"),
+        ((1,), "(1,)"),
+        ({"a": [1, 2, 3, 4]}, "{'a': [1, 2, 3, … 4 in all]}"),
+        ([], "[]"),
+        ([[[1]]], "[[[…]]]"),
+        (len, "<function len>"),
+        (dict, "<class dict>"),
+        (KeyError("name"), "KeyError('name')"),
+    ],
+)
+def test_values_read_well(value: Any, text: str) -> None:
+    assert brief(value) == text
+
+
+class Hostile:
+    """Everything of it raises, as an object of a closed database session does."""
+
+    name = property(lambda self: 1 / 0)
+
+    def __repr__(self) -> str:
+        raise RuntimeError
+
+    def __len__(self) -> int:
+        raise RuntimeError
+
+    def __getattribute__(self, name: str) -> Any:
+        raise RuntimeError
+
+
+def test_no_code_of_the_value_runs() -> None:
+    assert brief(Hostile()) == "<Hostile>"
+    assert brief([Hostile()]) == "[<Hostile>]"
+    assert exception(KeyError(Hostile())) == "KeyError(<Hostile>)"
+
+
+def test_an_object_is_called_by_its_name() -> None:
+    class Rule:
+        def __init__(self) -> None:
+            self.endpoint = "index"
+
+    assert brief(Rule()) == "<Rule 'index'>"

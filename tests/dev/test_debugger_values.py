@@ -7,6 +7,7 @@ import sys
 import traceback
 from collections import OrderedDict, defaultdict, deque
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -168,7 +169,8 @@ def test_a_console_shows_what_its_code_raises_and_goes_on() -> None:
     console = OURS.console.Console()
     shown = console.eval("1/0")
     assert "ZeroDivisionError: division by zero" in shown
-    assert '<pre class="line current"><span class=number>1</span>1/0' in shown
+    assert '<pre class="line current"><span class=number>1</span>' in shown
+    assert '<span class="number">1</span>/<span class="number">0</span></pre>' in shown
     assert "SyntaxError" in console.eval("def (")
     assert "codeop" not in console.eval("def (")
     assert console.eval("2") == '>>> 2\n<span class="number">2</span>'
@@ -263,7 +265,7 @@ def test_the_expression_that_raised_is_marked() -> None:
         str(values["ü"] + values["missing"])
 
     shown = OURS.tbtools.DebugTraceback(caught(marked)).render_traceback_html()
-    assert "<mark>values[&#34;missing&#34;]</mark>" in shown
+    assert '<mark>values[<span class="string">&#34;missing&#34;</span>]</mark>' in shown
 
 
 def test_markup_in_messages_and_source_is_text() -> None:
@@ -318,3 +320,92 @@ def test_a_file_of_the_console_escapes() -> None:
         assert (out.isatty(), out.readline(), out.reset(), out.reset()) == (
             False, "&lt;a&gt;", "&lt;b&gt;c<d>", "",
         )  # fmt: skip
+
+
+class Verbose:
+    """A value whose own repr is enormous."""
+
+    def __repr__(self) -> str:
+        return "y" * 10_000_000
+
+
+ENORMOUS: list[Any] = [
+    list(range(1_000_000)),
+    dict.fromkeys(range(10000), "v" * 1000),
+    [[Verbose()] * 1000] * 1000,
+    "x" * 10_000_000,
+    b"x" * 10_000_000,
+    Verbose(),
+]
+
+
+@pytest.mark.parametrize("value", ENORMOUS, ids=lambda value: type(value).__name__)
+def test_an_enormous_value_is_shown_in_part(value: Any) -> None:
+    shown = OURS.repr.debug_repr(value)
+    assert len(shown) < 100_000
+    assert "…" in shown
+
+
+def test_what_of_an_enormous_value_is_left_out_is_counted() -> None:
+    assert "… 999,800 more" in OURS.repr.debug_repr(set(range(1_000_000)))
+    assert "… 40 more" in OURS.repr.debug_repr("x" * 10_040)
+
+
+def test_one_enormous_value_takes_no_space_from_the_others() -> None:
+    shown = OURS.repr.DebugReprGenerator().dump_locals({"big": ENORMOUS[1], "small": {"a": [1]}})
+    assert OURS.repr.debug_repr({"a": [1]}) in shown
+
+
+def test_containers_in_containers_have_an_end() -> None:
+    nested: list[Any] = []
+    for _ in range(100):
+        nested = [nested, 1]
+    assert "…" in OURS.repr.debug_repr(nested)
+
+
+def page_of(error: BaseException) -> str:
+    return OURS.tbtools.DebugTraceback(error).render_debugger_html(True, "secret", False)
+
+
+def test_what_python_cannot_read_is_shown_as_a_place(tmp_path: Path) -> None:
+    file = tmp_path / "broken.py"
+    file.write_text("one = 1\nx = (\n\ntwo = 2\n")
+    with pytest.raises(SyntaxError) as caught:
+        compile(file.read_text(), str(file), "exec")
+    shown = page_of(caught.value)
+    assert "<p class=kind>SyntaxError</p>" in shown
+    assert '<h1 class="errormsg">&#39;(&#39; was never closed</h1>' in shown
+    assert f'title="{file}"' in shown
+    assert '<pre class="line current"><span class=number>2</span>x = <mark>(</mark></pre>' in shown
+    assert "two = " in shown
+
+
+def test_source_that_is_in_no_file_is_shown_as_the_error_knows_it(tmp_path: Path) -> None:
+    with pytest.raises(SyntaxError) as caught:
+        compile("x = (", str(tmp_path / "gone.py"), "exec")
+    assert "<span class=number>1</span>x = <mark>(</mark></pre>" in page_of(caught.value)
+
+
+def test_each_exception_of_a_chain_says_what_it_was() -> None:
+    def chained() -> None:
+        try:
+            {}["bread"]
+        except KeyError as error:
+            raise RuntimeError("cannot be paid") from error
+
+    shown = page_of(caught(chained))
+    assert shown.index("<blockquote>KeyError: &#39;bread&#39;<") < shown.index("direct cause of")
+
+
+def test_frames_that_are_all_the_same_are_counted() -> None:
+    def again() -> None:
+        again()
+
+    shown = page_of(caught(again))
+    assert re.search(r"<p class=repeated>The same frame, \d{3} times more</p>", shown)
+    assert shown.count("<details class=") < 10
+
+
+def test_a_long_message_is_set_small() -> None:
+    assert '<h1 class="errormsg long">' in page_of(ValueError("long " * 100))
+    assert '<h1 class="errormsg">' in page_of(ValueError("short"))

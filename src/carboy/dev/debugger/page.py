@@ -12,8 +12,12 @@ from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
+from carboy.dev.debugger.colours import Part, coloured, parts_of
+
+CONTEXT = 5  # lines of source shown before and after
 CAUSE = "The above exception was the direct cause of the following exception"
-CONTEXT = "During handling of the above exception, another exception occurred"
+WHILE = "During handling of the above exception, another exception occurred"
+LONG = 160  # characters of a message that is set in small type
 FILES = "?__debugger__=yes&amp;cmd=resource&amp;f="
 
 EDITOR = "CARBOY_EDITOR"
@@ -59,7 +63,7 @@ PAGE = """\
 BODY = """\
 <header>
 <p class=kind>{kind}</p>
-<h1 class=errormsg>{message}</h1>
+<h1 class="errormsg{size}">{message}</h1>
 <p class=tools><button type=button data-do=copy>Copy as text</button>
 <button type=button data-do=library aria-pressed=false>Library frames</button>
 <span class=keys><kbd>j</kbd> <kbd>k</kbd> move &nbsp;<kbd>Enter</kbd> open
@@ -91,18 +95,18 @@ def script(console: bool, evalex: bool, trusted: bool, secret: str) -> str:
 
 
 def debugger_html(
-    name: str, message: str, summary: str, plain: str, script: str, request: str
+    kind: str, message: str, summary: str, plain: str, script: str, request: str
 ) -> str:
     """The page of an exception. The text stands behind it as a comment, for terminals."""
-    kind, _, text = message.partition(": ")
     body = BODY.format(
-        kind=escape(kind if text else name),
-        message=escape(text or message),
+        kind=escape(kind),
+        size=" long" if len(message) > LONG else "",
+        message=escape(message),
         summary=summary,
         request=request,
         plain=escape(plain),
     )
-    title = escape(" ".join(message.split())[:200])
+    title = escape(" ".join(f"{kind}: {message}".split())[:200])
     whole = PAGE.format(title=title, files=FILES, script=script, body=body)
     # Two hyphens would end the comment.
     return f"{whole}\n<!--\n\n{plain.replace('--', '- -')}\n-->\n"
@@ -138,33 +142,60 @@ def divider_html(text: str) -> str:
     return f'<li><div class="exc-divider">{escape(text)}:</div></li>\n'
 
 
+def message_html(text: str) -> str:
+    """Class and text of an exception, behind its frames."""
+    return f"<li><blockquote>{escape(text)}</blockquote></li>\n"
+
+
+def repeated_html(count: int) -> str:
+    """What stands for frames that are all the same."""
+    more = "once more" if count == 1 else f"{count:,} times more"
+    return f"<li><p class=repeated>The same frame, {more}</p></li>\n"
+
+
 def frame_html(
-    id: int, library: bool, filename: str, lineno: int, function: str, source: str
+    filename: str, lineno: int, function: str, source: str, library: bool = False, id: int = 0
 ) -> str:
-    """A frame: where, and the lines around."""
-    kind = " library" if library else ""
+    """A frame: where, and the lines around. Without an `id` there can be no console in it."""
     link = editor_link(filename, lineno)
     edit = f' <a class=edit href="{escape(link)}">open in editor</a>' if link else ""
+    frame = f' id="frame-{id}"' if id else ""
     return (
-        f'<details class="frame{kind}" id="frame-{id}"><summary>'
+        f'<details class="frame{" library" if library else ""}"{frame}><summary>'
         f"<code class=function>{escape(function)}</code> "
-        f'<cite class="filename">"{escape(filename)}"</cite>, '
+        f'<cite class="filename" title="{escape(filename)}">"{escape(_short(filename))}"</cite>, '
         f'line <em class="line">{lineno}</em>{edit}</summary>'
         f'<div class="source">{source}</div></details>'
     )
 
 
-def line_html(line: str, number: int, place: str, mark: tuple[int, int] | None) -> str:
-    """A line of source; `mark` is the part of it that raised."""
-    text = escape(line)
-    if mark is not None and mark[0] < mark[1] and line.strip() != line[mark[0] : mark[1]].strip():
-        start, stop = mark
-        text = escape(line[:start]) + _marked(line[start:stop]) + escape(line[stop:])
-    return f'<pre class="line {place}"><span class=number>{number}</span>{text}</pre>'
+def _short(filename: str) -> str:
+    """A path as one names it from here."""
+    path = Path(filename)
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else filename
 
 
-def _marked(text: str) -> str:
-    return Markup("<mark>{}</mark>").format(text)
+def source_html(
+    lines: list[str], current: int, mark: tuple[int, int] | None, python: bool = True
+) -> str:
+    """The lines around the one at the index `current`; `mark` is the part of it that raised."""
+    parts = parts_of("\n".join(lines)) if python else {}
+    first = max(0, current - CONTEXT)
+    made = []
+    for index, line in enumerate(lines[first : current + CONTEXT + 1], first):
+        place = "before" if index < current else "after" if index > current else "current"
+        text = _line(line, parts.get(index, []), mark if index == current else None)
+        made.append(f'<pre class="line {place}"><span class=number>{index + 1}</span>{text}</pre>')
+    return "\n".join(made)
+
+
+def _line(line: str, parts: list[Part], mark: tuple[int, int] | None) -> Markup:
+    if mark is None or mark[0] >= mark[1] or line.strip() == line[mark[0] : mark[1]].strip():
+        return coloured(line, parts)
+    start, stop = mark
+    marked = Markup("<mark>{}</mark>").format(coloured(line, parts, start, stop))
+    return coloured(line, parts, 0, start) + marked + coloured(line, parts, stop)
 
 
 def editor_link(filename: str, line: int) -> str | None:

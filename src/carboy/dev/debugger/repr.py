@@ -11,7 +11,8 @@ import pydoc
 import re
 import sys
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from itertools import islice
 from traceback import format_exception_only
 from types import FunctionType
 from typing import Any
@@ -23,6 +24,12 @@ __all__ = ["DebugReprGenerator", "debug_repr", "dump", "helper"]
 TEXT_LIMIT = 70  # characters of a text shown at once; the rest unfolds
 ITEM_LIMIT = 8  # and items of a sequence
 PAIR_LIMIT = 5
+# Values may be of any size, and a page is not: the rest is counted, or a "…".
+TEXT_MOST = 10_000  # characters of a text, unfolded
+ITEMS_MOST = 200  # items of a container, unfolded
+SPACE = 30_000  # characters of HTML for one value with all that is in it
+DEEP = 20  # containers in containers
+REST = '<span class="help">…</span>'
 missing = object()
 
 OBJECT_DUMP_HTML = """\
@@ -39,7 +46,7 @@ HELP_HTML = """\
 
 
 def debug_repr(obj: object) -> str:
-    """`repr(obj)` as HTML: coloured by kind, long values unfolding; never raises."""
+    """`repr(obj)` as HTML: coloured by kind, long values unfolding; never raises, never huge."""
     return DebugReprGenerator().repr(obj)
 
 
@@ -81,19 +88,27 @@ class DebugReprGenerator:
 
     def __init__(self) -> None:
         self._stack: list[Any] = []
+        self._space = SPACE  # what is left of it
 
     # --- values
 
     def repr(self, obj: object) -> str:
         """The HTML of `obj`, or of what went wrong when its own repr was called."""
+        if not self._stack:
+            self._space = SPACE
+        elif self._space <= 0 or len(self._stack) > DEEP:
+            return REST
         recursive = any(obj is above for above in self._stack)
         self._stack.append(obj)
+        before = self._space
         try:
-            return self.dispatch_repr(obj, recursive)
+            shown = self.dispatch_repr(obj, recursive)
         except Exception:
-            return self.fallback_repr()
+            shown = self.fallback_repr()
         finally:
             self._stack.pop()
+        self._space = before - len(shown)
+        return shown
 
     def dispatch_repr(self, obj: object, recursive: bool) -> str:
         """The HTML by the kind of `obj`."""
@@ -140,31 +155,47 @@ class DebugReprGenerator:
         return self._sequence(left, "])", deque, obj, recursive)
 
     def _sequence(
-        self, left: str, right: str, base: type, obj: Iterable[Any], recursive: bool
+        self, left: str, right: str, base: type, obj: Collection[Any], recursive: bool
     ) -> str:
         if recursive:
             return _subclassed(f"{left}...{right}", obj, base)
-        parts = [self.repr(item) for item in obj]
+        parts = [*self._parts(obj, self.repr)]
         return _subclassed(left + _folded(parts, ITEM_LIMIT) + right, obj, base)
 
     def dict_repr(self, d: dict[Any, Any], recursive: bool, limit: int = PAIR_LIMIT) -> str:
         """A dict."""
         if recursive:
             return _subclassed("{...}", d, dict)
-        parts = [
+        parts = [*self._parts(d.items(), self._pair)]
+        return _subclassed("{" + _folded(parts, limit - 1) + "}", d, dict)
+
+    def _pair(self, pair: tuple[Any, Any]) -> str:
+        key, value = pair
+        return (
             f'<span class="pair"><span class="key">{self.repr(key)}</span>: '
             f'<span class="value">{self.repr(value)}</span></span>'
-            for key, value in d.items()
-        ]
-        return _subclassed("{" + _folded(parts, limit - 1) + "}", d, dict)
+        )
+
+    def _parts(self, items: Collection[Any], show: Callable[[Any], str]) -> Iterator[str]:
+        """The items as long as there is space for them, then how many more there are."""
+        count = 0
+        for item in islice(items, ITEMS_MOST):
+            if self._space <= 0:
+                break
+            yield show(item)
+            count += 1
+        if count < len(items):
+            yield f'<span class="help">… {len(items) - count:,} more</span>'
 
     def string_repr(self, obj: str | bytes, limit: int = TEXT_LIMIT) -> str:
         """Text or octets, the end folded when long."""
-        text = repr(obj)
+        text = repr(obj[:TEXT_MOST])
         shown = f"{escape(text)}"
         if len(text) - limit > 2:
             folded = f'<span class="extended">{escape(text[limit:])}</span>'
             shown = f"{escape(text[:limit])}{folded}"
+        if len(obj) > TEXT_MOST:
+            shown += f'<span class="help">… {len(obj) - TEXT_MOST:,} more</span>'
         base = str if isinstance(obj, str) else bytes
         return _subclassed(f'<span class="string">{shown}</span>', obj, base)
 
@@ -179,7 +210,9 @@ class DebugReprGenerator:
 
     def object_repr(self, obj: object) -> str:
         """Anything else."""
-        return f'<span class="object">{escape(repr(obj))}</span>'
+        text = repr(obj)
+        rest = REST if len(text) > TEXT_MOST else ""
+        return f'<span class="object">{escape(text[:TEXT_MOST])}</span>{rest}'
 
     def fallback_repr(self) -> str:
         """What stands for a value whose repr raises."""

@@ -7,17 +7,19 @@ import os
 import sysconfig
 import traceback
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from carboy.dev.debugger import page
+from carboy.dev.debugger.colours import is_python
 from carboy.dev.debugger.console import Console, _InteractiveConsole
 from carboy.http.properties import cached_property
 
 __all__ = ["DebugFrameSummary", "DebugTraceback", "render_console_html"]
 
-CONTEXT = 5  # lines of source shown before and after
+REPEATED = 3  # frames that are all the same are shown so often, as in Python's own tracebacks
 SYSTEM_PATHS = tuple(
     os.path.realpath(path) + os.sep
     for path in {*sysconfig.get_paths().values(), str(Path(__file__).parents[2])}
@@ -66,12 +68,12 @@ class DebugFrameSummary(traceback.FrameSummary):
     def render_html(self, mark_library: bool) -> str:
         """The frame with the lines around the one that runs."""
         return page.frame_html(
-            id=id(self),
-            library=mark_library and self.is_library,
             filename=self.filename,
             lineno=self.lineno or 1,
             function=self.name,
-            source="\n".join(self._source_lines()),
+            source=self._source(),
+            library=mark_library and self.is_library,
+            id=id(self),
         )
 
     def _lines(self) -> list[str]:
@@ -81,14 +83,11 @@ class DebugFrameSummary(traceback.FrameSummary):
             lines = (self.line or "").splitlines(keepends=True)
         return [line.rstrip("\r\n") for line in lines]
 
-    def _source_lines(self) -> Iterator[str]:
+    def _source(self) -> str:
         lines = self._lines()
         current = (self.lineno or 1) - 1
-        first = max(0, current - CONTEXT)
-        for index, line in enumerate(lines[first : current + CONTEXT + 1], first):
-            place = "before" if index < current else "after" if index > current else "current"
-            mark = self._mark(line) if index == current else None
-            yield page.line_html(line, index + 1, place, mark)
+        mark = self._mark(lines[current]) if current < len(lines) else None
+        return page.source_html(lines, current, mark, is_python(self.filename))
 
     def _mark(self, line: str) -> tuple[int, int] | None:
         """From where to where in the line the expression stands that raised."""
@@ -204,16 +203,17 @@ class DebugTraceback:
         library = [frame.is_library for frame in self.all_frames]
         mark_library = any(library) and not all(library)
         rows = _rows(self._te, mark_library)
-        syntax = self._te.exc_type is not None and issubclass(self._te.exc_type, SyntaxError)
+        syntax = _is_syntax_error(self._te)
         return page.traceback_html(rows, self.message, syntax, include_title)
 
     def render_debugger_html(
         self, evalex: bool, secret: str, evalex_trusted: bool, request: str = ""
     ) -> str:
         """The whole page; `request` is more HTML for it."""
+        kind, message = _kind_and_text(self._te)
         return page.debugger_html(
-            name=self.name,
-            message=self.message,
+            kind=kind,
+            message=message,
             summary=self.render_traceback_html(include_title=False),
             plain=self.render_traceback_text(),
             script=page.script(False, evalex, evalex_trusted, secret),
@@ -231,7 +231,7 @@ def _chain(
         if current.__cause__ is not None:
             text, below = page.CAUSE, current.__cause__
         elif current.__context__ is not None and not current.__suppress_context__:
-            text, below = page.CONTEXT, current.__context__
+            text, below = page.WHILE, current.__context__
         found.append((text, current))
         current = below
     return found
@@ -254,9 +254,9 @@ def _rows(te: traceback.TracebackException, mark_library: bool) -> list[str]:
     for text, each in reversed(_chain(te)):
         if text is not None:
             rows.append(page.divider_html(text))
-        for frame in each.stack:
-            assert isinstance(frame, DebugFrameSummary)
-            rows.append(page.row_html(frame.render_html(mark_library), frame.info))
+        rows += _frame_rows(each, mark_library)
+        if each is not te:  # whose message stands above or below all of them
+            rows.append(page.message_html(_message(each)))
         for number, inner in enumerate(_inner(each), 1):
             message = _message(inner)
             rows.append(page.divider_html(f"Exception {number} of the group"))
@@ -265,10 +265,49 @@ def _rows(te: traceback.TracebackException, mark_library: bool) -> list[str]:
     return rows
 
 
+def _frame_rows(te: traceback.TracebackException, mark_library: bool) -> Iterator[str]:
+    for _, same in groupby(te.stack, lambda frame: (frame.filename, frame.lineno, frame.name)):
+        frames = [*same]
+        for frame in frames[:REPEATED]:
+            assert isinstance(frame, DebugFrameSummary)
+            yield page.row_html(frame.render_html(mark_library), frame.info)
+        if len(frames) > REPEATED:
+            yield page.repeated_html(len(frames) - REPEATED)
+    if _is_syntax_error(te) and te.filename and te.filename[0] != "<":  # not of a console
+        yield page.row_html(_syntax_html(te), None)
+
+
+def _is_syntax_error(te: traceback.TracebackException) -> bool:
+    return te.exc_type is not None and issubclass(te.exc_type, SyntaxError)
+
+
+def _syntax_html(te: traceback.TracebackException) -> str:
+    """Where Python could not read on, as if it were a frame."""
+    filename, number = te.filename or "", int(te.lineno or 1)
+    lines = [line.rstrip("\r\n") for line in linecache.getlines(filename)]
+    if len(lines) < number:
+        lines += [""] * (number - len(lines))
+        lines[number - 1] = (te.text or "").rstrip("\n")
+    start = int(te.offset or 0) - 1
+    end = int(te.end_offset or 0) - 1 if te.end_lineno in (None, te.lineno) else -1
+    mark = (start, max(end, start + 1)) if start >= 0 else None
+    source = page.source_html(lines, number - 1, mark)
+    return page.frame_html(filename, number, "not Python", source)
+
+
 def _message(te: traceback.TracebackException) -> str:
     """Class and text of an exception, without the exceptions of its group."""
     lines = list(te.format_exception_only())
     return "".join(lines[:1] if _inner(te) else lines).rstrip("\n")
+
+
+def _kind_and_text(te: traceback.TracebackException) -> tuple[str, str]:
+    """What an exception is, and what it says."""
+    message = _message(te)
+    if _is_syntax_error(te):  # whose message begins with the place
+        message = message[message.rfind("\n", 0, message.find(te.msg)) + 1 :]
+    kind, _, text = message.partition(": ")
+    return (kind, text) if text else (te.exc_type.__name__ if te.exc_type else "", message)
 
 
 def render_console_html(secret: str, evalex_trusted: bool) -> str:

@@ -191,10 +191,12 @@ function start() {
   if (last) last.open = true;
   // The frame that raised, of every exception the last one came from.
   for (const divider of document.querySelectorAll(".exc-divider")) {
-    const frame = divider.parentElement.previousElementSibling?.querySelector(":scope > .frame:not(.library)");
+    let item = divider.parentElement.previousElementSibling;
+    while (item && !item.querySelector(":scope > .frame")) item = item.previousElementSibling;
+    const frame = item?.querySelector(":scope > .frame:not(.library)");
     if (frame) frame.open = true;
   }
-  if (EVALEX) frames.forEach(frameTools);
+  if (EVALEX) frames.filter((frame) => frame.id).forEach(frameTools);
   foldLibraries(true);
   const button = (name) => document.querySelector(`[data-do=${name}]`);
   button("library").hidden = own.length === frames.length;

@@ -394,7 +394,7 @@ def test_each_exception_of_a_chain_says_what_it_was() -> None:
             raise RuntimeError("cannot be paid") from error
 
     shown = page_of(caught(chained))
-    assert shown.index("<blockquote>KeyError: &#39;bread&#39;<") < shown.index("direct cause of")
+    assert shown.index("<blockquote>KeyError: &#39;bread&#39;<") < shown.index('"exc-divider"')
 
 
 def test_frames_that_are_all_the_same_are_counted() -> None:

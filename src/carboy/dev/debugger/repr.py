@@ -24,6 +24,7 @@ __all__ = ["DebugReprGenerator", "debug_repr", "dump", "helper"]
 TEXT_LIMIT = 70  # characters of a text shown at once; the rest unfolds
 ITEM_LIMIT = 8  # and items of a sequence
 PAIR_LIMIT = 5
+OBJECT_LIMIT = 1000  # characters of what an object says of itself
 # Values may be of any size, and a page is not: the rest is counted, or a "…".
 TEXT_MOST = 10_000  # characters of a text, unfolded
 ITEMS_MOST = 200  # items of a container, unfolded
@@ -211,8 +212,10 @@ class DebugReprGenerator:
     def object_repr(self, obj: object) -> str:
         """Anything else."""
         text = repr(obj)
+        shown, more = escape(text[:OBJECT_LIMIT]), escape(text[OBJECT_LIMIT:TEXT_MOST])
+        folded = f'<span class="extended">{more}</span>' if more else ""
         rest = REST if len(text) > TEXT_MOST else ""
-        return f'<span class="object">{escape(text[:TEXT_MOST])}</span>{rest}'
+        return f'<span class="object">{shown}{folded}</span>{rest}'
 
     def fallback_repr(self) -> str:
         """What stands for a value whose repr raises."""

@@ -224,14 +224,23 @@ def test_a_saved_file_is_served_and_an_error_in_it_is_a_page(folder: Path) -> No
         server.line("app.py  reloaded in")
         assert server.get() == (200, b"new True")
         save(folder / "app.py", APP + "\nraise LookupError('while it loads')\n")
-        server.line("reloaded in", 2)
+        server.line("app.py  LookupError: while it loads; the next save tries again")
         status, page = server.get()
         assert status == 500
         assert b"LookupError: while it loads" in page
         assert b"importlib" not in page  # only the application's own frames
+        assert b"tools.py" not in page
         save(folder / "app.py", APP)
-        server.line("reloaded in", 3)
+        server.line("reloaded in", 2)
         assert server.get() == (200, b"debug True")
+        assert server.text().count("Traceback") == 1  # not again for each request
+
+
+def test_the_terminal_shows_the_frames_of_the_users_own_code(folder: Path) -> None:
+    with developing(folder) as server:
+        assert server.get("/fails")[0] == 500
+        server.line("LookupError: on purpose")
+        assert server.text().count("  File ") == 1
 
 
 def test_two_saves_of_the_same_length_in_the_same_second_are_two(folder: Path) -> None:
@@ -317,7 +326,7 @@ def test_browsers_learn_of_new_code_and_of_what_keeps_it_from_loading(folder: Pa
             save(folder / "app.py", "app = (")
             with pytest.raises(AssertionError):
                 following("never")  # the stream ends with its process
-        server.line("reloaded in")
+        server.line("the next save tries again")
         with events(server) as following:
             second = following("hello")
             assert second["generation"] != first["generation"]

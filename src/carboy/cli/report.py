@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sysconfig
 import traceback
 from pathlib import Path
@@ -11,18 +12,46 @@ CARBOY = str(Path(__file__).resolve().parents[1])
 LIBRARIES = tuple(
     {CARBOY, *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))}
 )
+# The parts of the line that tells where a frame is.
+PLACE = re.compile(r"""([ |]*File ")(.*)(", line \d+(?:, in )?)(.*)\n""")
+# What a message may hold from a client, and a terminal would carry out.
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+PHRASES = ("Traceback ", "The above exception", "During handling")
 FULL = "CARBOY_FULL_TRACEBACK"
 
 
 def import_report(name: str, problem: BaseException) -> str:
     """The text for an error while `name` was imported or called: frames, then what to do."""
+    return f"{name} could not be loaded.\n\n{traceback_text(problem)}\n{advice(name, problem)}"
+
+
+def traceback_text(problem: BaseException) -> str:
+    """A traceback as Python writes it, with the user's frames only."""
     trimmed = traceback.TracebackException.from_exception(problem)
     left_out = 0 if os.environ.get(FULL) else _trim(trimmed)
-    lines = "".join(trimmed.format()).rstrip("\n")
-    note = ""
+    text = "".join(trimmed.format()).rstrip("\n") + "\n"
     if left_out:
-        note = f"\n({left_out} frames of libraries are left out; {FULL}=1 shows them.)"
-    return f"{name} could not be loaded.\n\n{lines}\n{note}\n{advice(name, problem)}"
+        frames = "frame of libraries is" if left_out == 1 else "frames of libraries are"
+        text += f"({left_out} {frames} left out; {FULL}=1 shows all.)\n"
+    return CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
+
+
+def painted(text: str) -> str:
+    """The text of a traceback in a terminal's colours: places, carets, and what was raised."""
+    return "".join(map(_painted, text.splitlines(keepends=True)))
+
+
+def _painted(line: str) -> str:
+    bare = line.strip(" |\n")
+    if place := PLACE.fullmatch(line):
+        return "{}\x1b[36m{}\x1b[0m{}\x1b[1m{}\x1b[0m\n".format(*place.groups(""))
+    if bare and not bare.strip("~^"):
+        return line.replace(bare, f"\x1b[31m{bare}\x1b[0m")
+    if line[0] in " |\n" or line.startswith(PHRASES):
+        return line
+    if line.startswith("("):
+        return f"\x1b[2m{line[:-1]}\x1b[0m\n"
+    return f"\x1b[1;31m{line[:-1]}\x1b[0m\n"
 
 
 def _trim(error: traceback.TracebackException) -> int:
@@ -39,6 +68,7 @@ def _trim(error: traceback.TracebackException) -> int:
         left_out += sum(not _is_machinery(f.filename) for f in link.stack) - len(own)
         link.stack = traceback.StackSummary.from_list(own)
         links += (each for each in (link.__cause__, link.__context__) if each is not None)
+        links += getattr(link, "exceptions", None) or ()
     return left_out
 
 
@@ -71,5 +101,5 @@ def advice(name: str, problem: BaseException) -> str:
         )
     frames = [f for f in traceback.extract_tb(problem.__traceback__) if is_users(f.filename)]
     if frames:
-        return f"Correct {frames[-1].filename}, line {frames[-1].lineno}, and start again."
-    return "Correct the error above and start again."
+        return f"Correct {frames[-1].filename}, line {frames[-1].lineno}."
+    return "Correct the error above."

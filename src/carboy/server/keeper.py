@@ -51,11 +51,12 @@ class KeeperPost(Post):
         self.report = report
         self._received = b""
         self._serving = threading.Event()
+        self.broken = ""  # why an error is served instead of the application
         self.order: dict[str, Any] = self._next() or {}
 
     def ready(self) -> None:
         self._report()  # before anything is served that may change
-        self._say(ready=True)
+        self._say(ready=True, broken=self.broken)
         self._serving.set()
 
     def failed(self, text: str) -> None:
@@ -101,7 +102,7 @@ class KeeperPost(Post):
 class Told(Protocol):
     """Who tells the user."""
 
-    def ready(self, first: bool, why: Sequence[str], seconds: float) -> None: ...
+    def ready(self, first: bool, why: Sequence[str], seconds: float, broken: str) -> None: ...
 
     def failed(self, text: str) -> None: ...
 
@@ -284,7 +285,8 @@ class Keeper:
             member.ready = time.monotonic()
             first, self._ever_ready = not self._ever_ready, True
             if member is self._current:
-                self.teller.ready(first, member.why, member.ready - member.began)
+                seconds = member.ready - member.began
+                self.teller.ready(first, member.why, seconds, message["broken"])
         elif "failed" in message:
             self.teller.failed(message["failed"])
             self._code = 1

@@ -35,12 +35,14 @@ class Terminal:
         self.qr_code = qr_code
         self.reported = reported
 
-    def ready(self, first: bool, why: Sequence[str], seconds: float) -> None:
+    def ready(self, first: bool, why: Sequence[str], seconds: float, broken: str) -> None:
+        what = files(why) if why else "everything"
         if first:
             self.banner.show(self._lines(seconds), self._code())
-        else:
-            what = files(why) if why else "everything"
+        elif not broken:
             self._tell("↻", "36", f"{what}  reloaded in {seconds * 1000:.0f} ms")
+        if broken:
+            self.failed(f"{'' if first else what + '  '}{broken}; the next save tries again.")
 
     def changed(self, kind: str, paths: Sequence[str]) -> None:
         """Something that only browsers have to know."""

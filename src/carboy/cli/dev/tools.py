@@ -11,7 +11,7 @@ from typing import Any
 
 from carboy.app.globals import request_ctx
 from carboy.cli.locate import BrokenApplication, NoApplication
-from carboy.cli.report import is_users
+from carboy.cli.report import is_users, painted, traceback_text
 from carboy.dev.debugger import DebuggedApplication
 from carboy.dev.explain.explanation import of_traced
 from carboy.dev.explain.page import data_of
@@ -21,6 +21,7 @@ from carboy.dev.requests import RequestList, Store
 from carboy.server.crew import PREFIX
 from carboy.server.development import is_running_from_reloader
 from carboy.server.engine import Engine
+from carboy.server.log import colours_wanted, standard
 
 # A turn serves several connections, each in a branch of its own.
 UNITS = {Engine._turn.__code__: 1, Engine._run_away.__code__: 0}
@@ -40,6 +41,8 @@ class Tools:
         own = app
         guard = DebuggedApplication(app, evalex=self.debugger, pin_logging=False)
         guard.trusted_hosts.append(self.host)
+        # What keeps an application from being loaded has been told, once.
+        guard.describe = (lambda error: "") if hub.failure else in_terminal
         if self.debugger:
             app = guard
         if self.requests is not None:
@@ -76,6 +79,16 @@ def failure_of(problem: BaseException) -> Failure:
     return Failure(str(problem), str(problem))
 
 
+def in_terminal(error: BaseException) -> str:
+    """An exception's traceback as the terminal shows it."""
+    return in_colours(traceback_text(error))
+
+
+def in_colours(text: str) -> str:
+    """The text of a traceback, painted if standard error is a terminal that wants colours."""
+    return painted(text) if colours_wanted(standard(sys.stderr, 2)) else text
+
+
 def failing(problem: BaseException) -> Callable[[Any, Any], Any]:
     """An application that raises what kept the real one from being loaded."""
     error = problem.__cause__ or problem
@@ -84,6 +97,7 @@ def failing(problem: BaseException) -> Callable[[Any, Any], Any]:
         trace = trace.tb_next  # how we came to import it helps nobody
 
     def app(environ: Any, start_response: Any) -> Any:
+        __traceback_hide__ = True
         raise error.with_traceback(trace) from error.__cause__
 
     return app

@@ -11,7 +11,7 @@ from typing import Any
 
 from carboy.cli import locate
 from carboy.cli.dev.environment import Environment
-from carboy.cli.dev.tools import LOADING, Ended, Tools, failing, failure_of
+from carboy.cli.dev.tools import LOADING, Ended, Tools, failing, failure_of, in_colours
 from carboy.dev.live import Failure, Hub
 from carboy.server import warm
 from carboy.server.keeper import KeeperPost
@@ -36,10 +36,11 @@ class Newest:
     def __call__(self, told: int, tells: int) -> int:
         self.environment.restore()
         post = KeeperPost(told, tells, self._hear, self._report)
-        worker = Worker(self.plan, self.sockets, lambda: self._load(post.order), Silent())
+        worker = Worker(self.plan, self.sockets, lambda: self._load(post), Silent())
         return worker.run_below(post)
 
-    def _load(self, order: dict[str, Any]) -> Any:
+    def _load(self, post: KeeperPost) -> Any:
+        order = post.order
         failure: Failure | None = None
         try:
             if order["failure"]:
@@ -52,7 +53,9 @@ class Newest:
                 raise LoadError(str(problem)) from None
             failure, app = failure_of(problem), failing(problem)
             if not isinstance(problem, Ended):
-                sys.stderr.write(f"\n{failure.text}\n\n")
+                post.broken = failure.title
+                traceback, _, advice = failure.text.rpartition("\n")
+                sys.stderr.write(f"\n{in_colours(traceback)}\n{advice}\n\n")
         self._hub = Hub(f"{self.run}-{order['number']}", failure)
         return self.tools.around(app, self._hub)
 

@@ -106,6 +106,8 @@ class DebuggedApplication:
         # Shared by the processes of a server: ten tries are ten for all of them.
         self._failed_pin_auth = Value("B")
         self.pin_logging = pin_logging
+        # What is written to wsgi.errors of an exception that has a page.
+        self.describe: Callable[[Exception], str] | None = None
         self.trusted_hosts: list[str] = [".localhost", "127.0.0.1"]
         if not pin_security:
             self.pin = None
@@ -217,7 +219,7 @@ class DebuggedApplication:
                 "The answer had begun when the application failed, so the debugger has no page"
                 " for this exception.\n"
             )
-        errors.write(found.render_traceback_text())
+        errors.write(self.describe(error) if self.describe else found.render_traceback_text())
 
     def _keep(self, found: DebugTraceback, contexts: list[AbstractContextManager[Any]]) -> None:
         for frame in found.all_frames:

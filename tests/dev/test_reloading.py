@@ -84,6 +84,18 @@ def test_a_change_is_told_and_served(tmp_path: Path, kind: str) -> None:
         await_gone(int(fresh))
 
 
+def test_the_pin_is_another_at_each_start_and_stays_over_reloads(tmp_path: Path) -> None:
+    pins = []
+    for _ in range(2):
+        with started(tmp_path, "use_debugger=True") as server:
+            running = Reloading(tmp_path, server)
+            pins.append(running.told(" * Debugger PIN: "))
+            running.answer()  # now it watches
+            running.save("answers.py", "TEXT = 'new'\n")
+            assert running.told(" * Debugger PIN: ", 2) == pins[-1]
+    assert pins[0] != pins[1]
+
+
 def test_an_error_on_import_ends_the_program_as_there(tmp_path: Path) -> None:
     """Only the command line can live on, because it imports the application itself."""
     with started(tmp_path, "") as server:

@@ -80,8 +80,9 @@ def _with_tools(
 
         app = SharedDataMiddleware(app, static_files)
     if use_debugger:
-        from carboy.dev.debugger import DebuggedApplication
+        from carboy.dev.debugger import DebuggedApplication, settle_pin
 
+        settle_pin()
         app = DebuggedApplication(app, evalex=use_evalex)
         app.trusted_hosts.append(hostname)
     return app

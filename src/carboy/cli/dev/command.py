@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import ssl
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from carboy.cli.dev.worker import Newest
 from carboy.cli.locate import NoApplication, load
 from carboy.cli.parameters import with_certificate, with_watched_files
 from carboy.cli.run import FROM_CLI, as_flask, chosen_app
+from carboy.dev.debugger import settle_pin
 from carboy.dev.live import Hub
 from carboy.dev.reload.changes import Changes
 from carboy.dev.reload.rules import Change, Kind, Rules
@@ -108,8 +108,7 @@ def command(ctx: click.Context, /, app: str | None, **options: Any) -> None:
 def _environment(ctx: click.Context) -> Environment:
     ours = dict.fromkeys(FROM_CLI, "true")
     ours[DEBUG] = os.environ.get(DEBUG, "1")
-    # Another one each time, and the same after a reload.
-    ours[PIN] = os.environ.get(PIN) or "-".join(f"{secrets.randbelow(1000):03}" for _ in "123")
+    ours[PIN] = settle_pin()
     before = ctx.meta.get(ENVIRON, dict(os.environ))
     return Environment(before, ours, ctx.find_root().params.get("env_file"))
 

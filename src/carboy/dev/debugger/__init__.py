@@ -20,7 +20,13 @@ from zlib import adler32
 
 from carboy.dev.debugger import console, repr, tbtools  # noqa: A004 - the name it has there
 from carboy.dev.debugger.console import Console
-from carboy.dev.debugger.pin import PIN_TIME, get_machine_id, get_pin_and_cookie_name, hash_pin
+from carboy.dev.debugger.pin import (
+    PIN_TIME,
+    get_machine_id,
+    get_pin_and_cookie_name,
+    hash_pin,
+    settle_pin,
+)
 from carboy.dev.debugger.request import request_html
 from carboy.dev.debugger.tbtools import DebugFrameSummary, DebugTraceback, render_console_html
 from carboy.http.cookies import parse_cookie
@@ -46,6 +52,7 @@ __all__ = [
     "hash_pin",
     "render_console_html",
     "repr",
+    "settle_pin",
     "tbtools",
 ]
 

@@ -1,4 +1,8 @@
-"""The PIN that opens the debugger: of this user, machine and application, the same each start."""
+"""The PIN that opens the debugger.
+
+Servers for development set one at random, in a variable that outlives a reload. Without it, it is
+made of this user, machine and application, the same each start, as Werkzeug's.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import hashlib
 import os
 import platform
 import re
+import secrets
 import subprocess
 import sys
 import uuid
@@ -22,6 +27,13 @@ __all__ = ["PIN_TIME", "get_machine_id", "get_pin_and_cookie_name", "hash_pin"]
 PIN_TIME = 60 * 60 * 24 * 7  # seconds that a browser stays trusted
 VARIABLE = "WERKZEUG_DEBUG_PIN"
 DIGITS = 9
+
+
+def settle_pin() -> str:
+    """The PIN of the variable, which is set at random if nobody has set it."""
+    return os.environ.setdefault(
+        VARIABLE, "-".join(f"{secrets.randbelow(1000):03}" for _ in range(3))
+    )
 
 
 def hash_pin(pin: str) -> str:

@@ -21,10 +21,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from carboy.server import child, warm
+from carboy.server.signals import named
 
 Work = Callable[[int, int], int]  # descriptors: what it is told, what it tells; its exit code
 LONGEST = 1 << 20  # octets of a message: names of a few thousand modules
-HEARD = (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGHUP, signal.SIGQUIT)
+HEARD = named("SIGINT", "SIGTERM", "SIGCHLD", "SIGHUP", "SIGQUIT")  # of those a system has
 
 
 class Template:

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
+import httpx
 import pytest
 import werkzeug.debug
 from werkzeug.test import Client
@@ -16,6 +17,7 @@ import carboy
 import carboy.dev.debugger
 from carboy.dev.debugger import DebuggedApplication, hash_pin
 from carboy.dev.debugger.request import MASK, masked, masked_url
+from carboy.testing.live import live_server
 
 BOTH = pytest.mark.parametrize(
     "module", [carboy.dev.debugger, werkzeug.debug], ids=["ours", "theirs"]
@@ -83,6 +85,21 @@ def test_a_failure_after_the_head_is_written_down(module: Any) -> None:
     errors = io.StringIO()
     browser(debugged(module, app)).get("/", errors_stream=errors, buffered=True)
     assert "LookupError: late" in errors.getvalue()
+
+
+def test_a_failure_between_the_head_and_the_first_octet_is_a_page() -> None:
+    """Of a generator before its first piece, or of what runs when the request is torn down."""
+
+    def app(environ: Any, start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [("Content-Length", "1"), ("X-Mine", "1")])
+        raise LookupError("late")
+        yield b"x"
+
+    with live_server(debugged(app=app)) as url:
+        response = httpx.get(url, headers={"Accept": "text/html"})
+    assert response.status_code == 500
+    assert "LookupError: late" in response.text
+    assert "X-Mine" not in response.headers
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, ExitStack
+from functools import partial
 from multiprocessing import Value
 from pathlib import Path
 from rlcompleter import Completer
@@ -190,11 +191,19 @@ class DebuggedApplication:
         if self.evalex:
             environ[PRESERVE] = contexts.append
         answer: Any = None
+        started = False
+
+        def start(*head: Any) -> Any:
+            nonlocal started
+            started = True
+            return start_response(*head)
+
         try:
-            answer = self.app(environ, start_response)
+            answer = self.app(environ, start)
             yield from answer
         except Exception as error:
-            yield from self._show(error, environ, start_response, contexts)
+            again = partial(_start_again, start_response, error) if started else start_response
+            yield from self._show(error, environ, again, contexts)
         finally:
             if hasattr(answer, "close"):
                 answer.close()
@@ -353,6 +362,14 @@ class DebuggedApplication:
             _log("info", " * To enable the debugger you need to enter the security pin:")
             _log("info", " * Debugger pin code: %s", self.pin)
         return Response("")
+
+
+def _start_again(
+    start_response: StartResponse, error: Exception, status: str, headers: Any, *more: Any
+) -> Any:
+    """Replace a head that was given but has not been sent yet (PEP 3333); raises if it has."""
+    raised: Any = (type(error), error, error.__traceback__)
+    return start_response(status, headers, raised)
 
 
 def _as_json(value: Any) -> Response:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -95,16 +96,41 @@ def test_what_does_not_count_is_not_told(heard: SimpleQueue[Change], tmp_path: P
         heard.get_nowait()
 
 
-def test_places_that_are_added_are_watched_too(tmp_path: Path) -> None:
-    first, second = tmp_path / "first", tmp_path / "second"
-    first.mkdir()
-    second.mkdir()
+@pytest.mark.parametrize("native", [True, False], ids=["native", "polling"])
+def test_places_that_are_added_are_watched_too(tmp_path: Path, native: bool) -> None:
+    folders = [tmp_path / name for name in ("first", "second", "third")]
+    for folder in folders:
+        folder.mkdir()
     found: SimpleQueue[Change] = SimpleQueue()
-    changes = Changes([str(first)], found.put, Rules())
+    changes = Changes([str(folders[0])], found.put, Rules(), interval=0.05, native=native)
     changes.start()
     try:
-        changes.also([str(second), str(first / "below")])
-        (second / "app.py").write_text("x = 1\n")
-        assert found.get(timeout=PATIENCE).paths == (os.path.realpath(second / "app.py"),)
+        for more in folders[1:]:
+            changes.also([str(more), str(folders[0] / "below")])
+        for folder in reversed(folders):
+            (folder / "app.py").write_text("x = 1\n")
+            assert found.get(timeout=PATIENCE).paths == (str(folder / "app.py"),)
+        for thread in threading.enumerate():  # only one of them goes on
+            if thread.name == "carboy-watch" and thread is not changes._watching:
+                thread.join(PATIENCE)
+                assert not thread.is_alive()
+    finally:
+        changes.stop()
+
+
+@pytest.mark.parametrize("native", [True, False], ids=["native", "polling"])
+def test_what_changes_while_places_are_added_is_told(tmp_path: Path, native: bool) -> None:
+    found: SimpleQueue[Change] = SimpleQueue()
+    changes = Changes([str(tmp_path)], found.put, Rules(), interval=0.05, native=native)
+    changes.start()
+    try:
+        told: set[str] = set()
+        for number in range(10):
+            (tmp_path / f"{number}.py").write_text("x = 1\n")
+            with TemporaryDirectory() as elsewhere:
+                changes.also([elsewhere])
+        while len(told) < 10:
+            told.update(found.get(timeout=PATIENCE).paths)
+        assert told == {str(tmp_path / f"{number}.py") for number in range(10)}
     finally:
         changes.stop()

@@ -32,7 +32,7 @@ class Changes:
         self.native = native
         self.name_of_way = (native_name() if native else None) or "polling"
         self._waiting = list(roots)
-        self._watched: list[Watching] = []
+        self._watching: Watching | None = None
         self._burst = Burst(_is_unfinished)
         self._changed = threading.Condition()
         self._running = False
@@ -49,31 +49,32 @@ class Changes:
         with self._changed:
             self._running = False
             self._changed.notify()
-        for watching in self._watched:
-            watching.stop()
+        if self._watching is not None:
+            self._watching.stop()
 
     def also(self, roots: Iterable[str]) -> None:
         """Watch these folders and files too. Those that are watched go on meanwhile."""
         if not self._running:
             return
-        known = [root for watching in self._watched for root in watching.roots]
-        fresh: list[str] = []
-        for root in sorted({os.path.realpath(root) for root in roots}):
-            if os.path.exists(root) and not any(  # noqa: PTH110
-                _is_below(root, each) for each in (*known, *fresh)
-            ):
-                fresh.append(root)
-        if fresh:
-            watching = Watching(
-                fresh,
-                self._heard,
-                enters=self.rules.enters,
-                interval=self.interval,
-                native=self.native,
-            )
-            self._watched.append(watching)
-            watching.start()
-            self.name_of_way = self._watched[0].name_of_way
+        before = self._watching
+        known = before.roots if before is not None else ()
+        fresh = filter(os.path.exists, map(os.path.realpath, roots))
+        wanted = _outermost([*known, *fresh])
+        if before is not None and wanted == set(known):
+            return
+        # One for all places, because each looks many times a second whether there is something.
+        # The one before stops after this one has started: what both hear is told once.
+        self._watching = Watching(
+            wanted,
+            self._heard,
+            enters=self.rules.enters,
+            interval=self.interval,
+            native=self.native,
+        )
+        self._watching.start()
+        self.name_of_way = self._watching.name_of_way
+        if before is not None:
+            before.stop()
 
     def _heard(self, paths: frozenset[str]) -> None:
         counting = [path for path in paths if self.rules.kind(path) is not None]
@@ -101,6 +102,15 @@ def _is_unfinished(path: str) -> bool:
         return os.stat(path).st_size == 0  # noqa: PTH116
     except OSError:
         return True
+
+
+def _outermost(places: Iterable[str]) -> set[str]:
+    """Those that are in none of the others."""
+    found: list[str] = []
+    for place in sorted(places):
+        if not any(_is_below(place, each) for each in found):
+            found.append(place)
+    return set(found)
 
 
 def _is_below(path: str, folder: str) -> bool:

@@ -21,8 +21,10 @@ from carboy.cli.dev import place
 from carboy.server.bind import BindError
 from running import PATIENCE, Running, alive, await_gone
 
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 APP = """
 import os
+import time
 import carboy
 app = carboy.Flask(__name__)
 
@@ -37,6 +39,11 @@ def pid():
 @app.get("/env")
 def env():
     return os.environ.get("COLOUR", "none")
+
+@app.get("/slow")
+def slow():
+    time.sleep(0.02)
+    return "slow"
 
 @app.get("/page")
 def page():
@@ -100,7 +107,7 @@ def events(server: Running) -> Iterator[Callable[[str], dict[str, Any]]]:
 
 
 @contextmanager
-def entered(server: Running) -> Iterator[Callable[[str], str]]:
+def entered(server: Running) -> Iterator[Callable[..., str]]:
     """The list of requests: call with a path below it, get the page; "" while there is none."""
     pin = server.line("debugger PIN ").partition("debugger PIN ")[2].strip()
     with closing(server.connect()) as connection:
@@ -112,9 +119,10 @@ def entered(server: Running) -> Iterator[Callable[[str], str]]:
         assert "SameSite=Strict" in cookie
         response.read()
 
-        def ask(path: str) -> str:
-            headers = {"Cookie": cookie.partition(";")[0]}
-            connection.request("GET", f"/__carboy__/{path}", headers=headers)
+        def ask(path: str, form: str | None = None) -> str:
+            headers = {"Cookie": cookie.partition(";")[0], **FORM}
+            method = "GET" if form is None else "POST"
+            connection.request(method, f"/__carboy__/{path}", form, headers)
             response = connection.getresponse()
             page = response.read().decode()
             return page if response.status == 200 else ""
@@ -512,20 +520,37 @@ def test_carboy_run_is_in_debug_mode_on_this_machine_only(
         assert b"EVALEX" not in server.get("/fails")[1]
 
 
-def test_calls_are_shown_from_accept_to_the_last_send(folder: Path) -> None:
-    with developing(folder, "--calls") as server, entered(server) as ask:
-        assert server.get("/env?secret_key=hunter2")[0] == 200
-        [number] = [each["number"] for each in json.loads(ask("requests.json"))]
-        # They are kept when the answer has been sent.
-        page = until(lambda: ask(f"{number}/calls"))
-        data = re.search('type="application/json">(.*?)</script>', page)
-        assert data
-        found = json.loads(data[1])
-        titles = [step["title"] for step in found["steps"]]
-        assert titles[0] == "The connection is accepted"
-        assert titles[-1] == "The octets are sent"
-        assert "View 'env' runs" in titles
-        assert "hunter2" not in json.dumps(found)
+@pytest.mark.parametrize("switched", ["at the start", "in the page"])
+def test_calls_are_shown_from_accept_to_the_last_send(folder: Path, switched: str) -> None:
+    options = ("--calls",) if switched == "at the start" else ()
+    with developing(folder, *options) as server, entered(server) as ask:
+        server.get("/slow")  # a view that is known to be slow is answered elsewhere than read
+        if not options:
+            ask("calls", "record=yes")
+        ask("clear", "")
+        with closing(server.connect()) as connection:
+            for view in ("slow", "slow", "slow", "env", "env"):
+                connection.request("GET", f"/{view}?secret_key=hunter2")
+                assert connection.getresponse().read()
+        # Both are kept when the answer has been sent.
+        listed = until(lambda: len(found := json.loads(ask("requests.json"))) == 5 and found)
+        for each in listed:
+            found = calls_of(ask, each["number"])
+            titles = [step["title"] for step in found["steps"]]
+            if each is listed[-1]:
+                assert titles.pop(0) == "The connection is accepted"
+            assert titles[0] == "Octets are read from the socket"
+            assert titles[1] == "The octets become the head of a request"
+            assert titles[-1] == "The octets are sent"
+            assert f"View {each['endpoint']!r} runs" in titles
+            assert "hunter2" not in json.dumps(found)
+
+
+def calls_of(ask: Callable[..., str], number: int) -> Any:
+    page = until(lambda: ask(f"{number}/calls"))
+    data = re.search('type="application/json">(.*?)</script>', page)
+    assert data
+    return json.loads(data[1])
 
 
 def test_the_last_requests_are_kept_over_a_reload_behind_the_pin(folder: Path) -> None:

@@ -58,13 +58,14 @@ def traced_in_a_thread(
     """What is kept while a thread of its own does something; nothing else is profiled."""
     kept: list[Traced] = []
     tracer = Tracer(kept.append, on, **more)
-    thread = threading.Thread(target=work, args=(tracer,))
-    tracer.install()
-    try:
-        thread.start()
-        thread.join()
-    finally:
-        threading.setprofile(None)  # type: ignore[arg-type]
+
+    def run() -> None:
+        tracer.watch()
+        work(tracer)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
     return kept
 
 
@@ -144,6 +145,21 @@ def test_switched_off_it_leaves_no_hook_behind() -> None:
     assert "receive" in names(kept[2].calls)
 
 
+def test_a_thread_that_watches_is_recorded_from_the_next_unit_when_it_is_switched_on() -> None:
+    switch = {"on": False}
+
+    def work(tracer: Tracer) -> None:
+        for on, number in ((False, 1), (True, 2), (False, 3)):
+            switch["on"] = on
+            tracer.watch()
+            Server(tracer).turn(number)
+        assert sys.getprofile() is None
+
+    [traced] = traced_in_a_thread(work, lambda: switch["on"], units=TURN)
+    assert traced.number == 2
+    assert names(traced.calls) == ["read", "receive", "answer", "view", "send"]
+
+
 def test_a_thread_that_somebody_profiles_is_left_alone() -> None:
     def profiler(frame: Any, event: str, arg: Any) -> None: ...
 
@@ -154,17 +170,6 @@ def test_a_thread_that_somebody_profiles_is_left_alone() -> None:
         sys.setprofile(None)
 
     assert traced_in_a_thread(work, units=TURN) == []
-
-
-def test_only_threads_of_the_server_are_watched_from_their_beginning() -> None:
-    seen = []
-
-    def work(tracer: Tracer) -> None:
-        view()
-        seen.append(sys.getprofile())
-
-    traced_in_a_thread(work, threads="carboy-")
-    assert seen == [None]
 
 
 def test_too_many_calls_are_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,6 +188,25 @@ def test_too_many_calls_are_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(names(cut.calls)) <= 50
     assert not whole.overflowed
     assert whole.number == 2
+
+
+def test_a_unit_after_one_that_was_cut_off_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tracing, "MOST", 50)
+
+    class Idle(Server):
+        def read(self, number: int) -> None:
+            if number:
+                super().read(number)
+            else:
+                [view() for _ in range(100)]  # of no request
+
+    def work(tracer: Tracer) -> None:
+        for number in (0, 1):
+            tracer.watch()
+            Idle(tracer).turn(number)
+
+    [traced] = traced_in_a_thread(work, units=TURN)
+    assert names(traced.calls) == ["read", "read", "receive", "answer", "view", "send"]
 
 
 def test_a_disk_that_is_full_harms_no_request(caplog: pytest.LogCaptureFixture) -> None:
@@ -205,3 +229,65 @@ def test_a_disk_that_is_full_harms_no_request(caplog: pytest.LogCaptureFixture) 
         thread.join()
     assert done
     assert "could not be kept" in caplog.text
+
+
+class Engine(Server):
+    """Reads for a client in one branch of a turn, and answers in another thread."""
+
+    def turn(self, *numbers: int) -> None:
+        for number in numbers:
+            self.read_for(PEER, number)
+
+    def read_for(self, peer: tuple[str, int], number: int) -> None:
+        self.receive()
+
+    def away(self, number: int) -> None:
+        self.tracer.begin(number, PEER)
+        self.work()
+        self.tracer.end(number)
+
+
+PEER = ("127.0.0.1", 5000)
+
+
+def test_what_was_read_on_another_thread_belongs_to_its_request() -> None:
+    def work(tracer: Tracer) -> None:
+        engine = Engine(tracer)
+        engine.turn(0, 0)
+        for number in (1, 2):
+            thread = threading.Thread(target=watched, args=(engine, number))
+            thread.start()
+            thread.join()
+
+    def watched(engine: Engine, number: int) -> None:
+        engine.tracer.watch()
+        engine.away(number)
+
+    kept = traced_in_a_thread(
+        work,
+        units={Engine.turn.__code__: 1, Engine.away.__code__: 0},
+        reading={Engine.read_for.__code__: lambda frame: frame.f_locals["peer"]},
+    )
+    assert [(traced.number, names(traced.calls)) for traced in kept] == [
+        (1, ["read_for", "receive", "read_for", "receive", "away", "view"]),
+        (2, ["away", "view"]),
+    ]
+
+
+def test_branches_of_clients_that_never_ask_are_forgotten() -> None:
+    def work(tracer: Tracer) -> None:
+        engine = Engine(tracer)
+        for port in range(tracing.CONNECTIONS + 5):
+            read_turn(engine, ("127.0.0.1", port))
+        found.append(len(tracer._before))
+
+    def read_turn(engine: Engine, peer: tuple[str, int]) -> None:
+        engine.read_for(peer, 0)
+
+    found: list[int] = []
+    traced_in_a_thread(
+        work,
+        units={read_turn.__code__: 1},
+        reading={Engine.read_for.__code__: lambda frame: frame.f_locals["peer"]},
+    )
+    assert found == [tracing.CONNECTIONS]

@@ -22,7 +22,6 @@ from queue import SimpleQueue
 from carboy.server.connection import RUNNING
 from carboy.server.exchange import ServerExchange
 
-PREFIX = "carboy-"  # of the names of its threads
 REST = 64  # looks of the watcher at an idle leader before it sleeps until rung
 
 
@@ -83,7 +82,7 @@ class Crew:
 
     def _start_thread(self, first: ServerExchange | Lead) -> None:
         self._started += 1
-        name = f"{PREFIX}{self._started}"
+        name = f"carboy-{self._started}"
         # Daemon: a handler that never returns must not keep the process from ending.
         threading.Thread(target=self._member, args=(first,), name=name, daemon=True).start()
 

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from carboy.app.globals import request_ctx
@@ -18,13 +19,23 @@ from carboy.dev.explain.page import data_of
 from carboy.dev.explain.tracer import Traced, Tracer
 from carboy.dev.live import Failure, Hub, LivePage
 from carboy.dev.requests import RequestList, Store
-from carboy.server.crew import PREFIX
+from carboy.server.crew import Lead
 from carboy.server.development import is_running_from_reloader
 from carboy.server.engine import Engine
+from carboy.server.exchange import ServerExchange
 from carboy.server.log import colours_wanted, standard
 
-# A turn serves several connections, each in a branch of its own.
-UNITS = {Engine._turn.__code__: 1, Engine._run_away.__code__: 0}
+# What the engine does in one piece; a turn serves several connections, each in a branch of its own.
+TURN, RUN_AWAY = Engine._turn, Engine._run_away
+UNITS = {TURN.__code__: 1, RUN_AWAY.__code__: 0}
+
+
+def peer_of(frame: FrameType) -> Any:
+    """Whose octets a branch of the engine is reading."""
+    return frame.f_locals["connection"].peer
+
+
+READING = {Engine._read.__code__: peer_of, Engine._continue.__code__: peer_of}
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +68,20 @@ def tracer_of(app: Any, store: Store) -> Tracer:
     def keep(traced: Traced) -> None:
         store.add_calls(traced.number, data_of(of_traced(traced, app)))
 
-    tracer = Tracer(keep, lambda: store.records_calls, UNITS, PREFIX)
-    tracer.install()
+    tracer = Tracer(keep, lambda: store.records_calls, UNITS, READING)
+
+    def turn(engine: Engine, lead: Lead) -> None:
+        tracer.watch()
+        TURN(engine, lead)
+
+    def run_away(engine: Engine, exchange: ServerExchange) -> None:
+        tracer.watch()
+        RUN_AWAY(engine, exchange)
+
+    # Replaced and not asked by the engine whether somebody watches: a server that serves in earnest
+    # would be asking that for each request.
+    for name, unit in (("_turn", turn), ("_run_away", run_away)):
+        setattr(Engine, name, unit)
     return tracer
 
 

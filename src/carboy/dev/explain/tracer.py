@@ -3,7 +3,8 @@
 The `Recorder` is for one request; this one tells the requests of a thread apart. What a server
 does in one piece, a turn of its loop, is a unit: it is told which functions those are. At the end
 of a unit each request that was answered in it is given to `keep`, with the branch it was in, from
-reading its octets to sending the answer; and before it that in which its connection was accepted.
+reading its octets to sending the answer; and before it those of its connection that led to it, on
+whatever thread: in which it was accepted, and octets were read.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ from carboy.dev.explain.places import SYSTEM_CALLS
 from carboy.dev.explain.recorder import clock, toll_of_an_event
 
 MOST = 20_000  # calls of a unit: recording them takes a tenth of a second at most
-CONNECTIONS = 200  # whose accepting is remembered until their first request
+CONNECTIONS = 200  # whose branches are remembered until their next request
+BRANCHES = 20  # of each: a large body is read in many
 ACCEPT = socket.socket.accept.__code__
 
 Peer = tuple[str, int]
@@ -61,12 +63,12 @@ class Traced:
 
 
 class Tracer:
-    """Records while `on()`, on threads whose name begins with `threads`.
+    """Records while `on()`, on threads that `watch`, and those where a request is begun.
 
     `units` has the functions that are units, with 1 where their callees are the branches, and 0
-    where they are one themselves. `keep` is called when the
-    unit has ended, so that the client has its answer. A thread that somebody else profiles is left
-    alone.
+    where they are one themselves; `reading` those of branches that read, with what tells whose
+    octets, from the frame. `keep` is called when the unit has ended, so that the client has its
+    answer. A thread that somebody else profiles is left alone.
     """
 
     def __init__(
@@ -74,21 +76,26 @@ class Tracer:
         keep: Callable[[Traced], object],
         on: Callable[[], bool],
         units: Mapping[CodeType, int] | None = None,
-        threads: str = "",
+        reading: Mapping[CodeType, Callable[[FrameType], Peer | None]] | None = None,
     ) -> None:
         self.on = on
         self._keep = keep
         self._units = dict(units or {})
-        self._prefix = threads
+        self._reading = dict(reading or {})
         self._open: dict[int, Unit] = {}
-        self._accepted: dict[Peer, Call] = {}
+        self._before: dict[Peer, list[Call]] = {}
         self._toll = 0
         self._hook = self._event  # one object, to be known again
 
-    def install(self) -> None:
-        """Watch threads that are started from now on, if it is on: from their first request."""
-        if self.on():
-            threading.setprofile(self._first)
+    def watch(self) -> None:
+        """A unit is about to begin on this thread: from here on it is recorded, if it is on."""
+        if sys.getprofile() not in (None, self._hook):
+            return
+        on = self.on()
+        self._toll = self._toll or (toll_of_an_event() if on else 0)
+        # One that was cut off for its length has not been seen to end.
+        self._open.pop(threading.get_ident(), None)
+        sys.setprofile(self._hook if on else None)
 
     # --- the ends of a request, told by whoever answers it
 
@@ -148,14 +155,6 @@ class Tracer:
 
     # --- events
 
-    def _first(self, frame: FrameType, event: str, arg: Any) -> None:
-        """The first event of a new thread: it is one of the server's, or to be left alone."""
-        if threading.current_thread().name.startswith(self._prefix):
-            self._toll = self._toll or toll_of_an_event()
-            sys.setprofile(self._hook)
-        else:
-            sys.setprofile(None)
-
     def _event(self, frame: FrameType, event: str, arg: Any) -> None:
         if frame.f_globals is OURS:
             return
@@ -169,7 +168,9 @@ class Tracer:
             unit = self._open[ident] = Unit(self._new_thread(), self._units[code])
         thread = unit.thread
         thread.note(frame, event, arg, now - thread.lost)
-        if event == "return":
+        if event == "call" and code in self._reading and len(thread.stack) == unit.depth + 1:
+            self._remember(self._reading[code](frame), thread.stack[unit.depth])
+        elif event == "return":
             if code is ACCEPT and arg is not None and len(thread.stack) > unit.depth:
                 self._remember(arg[1], thread.stack[unit.depth])
             if not thread.stack and code in self._units:
@@ -180,17 +181,21 @@ class Tracer:
 
     def _remember(self, peer: Any, branch: Call) -> None:
         if isinstance(peer, tuple):
-            self._accepted[peer[:2]] = branch
-            for old in list(self._accepted)[:-CONNECTIONS]:
-                self._accepted.pop(old, None)
+            branches = self._before.setdefault(peer[:2], [])
+            branches.append(branch)
+            del branches[:-BRANCHES]
+            for old in list(self._before)[:-CONNECTIONS]:
+                self._before.pop(old, None)
 
     def _close(self, ident: int) -> None:
         unit = self._open.pop(ident)
         unit.thread.end()
         for mark in unit.marks:
             calls = unit.thread.roots if mark.branch is None else [mark.branch]
-            if accepted := self._accepted.pop(mark.peer, None):
-                calls = [accepted, *calls]
+            before = [b for b in self._before.pop(mark.peer, ()) if b is not mark.branch]
+            for each in before:
+                _end(each)
+            calls = [*before, *calls]
             traced = Traced(mark.number, unit.thread.name, calls, unit.thread.overflowed)
             try:
                 self._keep(traced)
@@ -199,3 +204,10 @@ class Tracer:
 
     def _new_thread(self) -> Thread:
         return Thread(threading.current_thread().name, MOST, SYSTEM_CALLS)
+
+
+def _end(call: Call) -> int:
+    """When a call ended: one that still runs, on another thread, ends with what it has done."""
+    if not call.ended:
+        call.ended = max([call.began, *(_end(each) for each in call.children[-1:])])
+    return call.ended

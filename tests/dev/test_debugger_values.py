@@ -409,3 +409,20 @@ def test_frames_that_are_all_the_same_are_counted() -> None:
 def test_a_long_message_is_set_small() -> None:
     assert '<h1 class="errormsg long">' in page_of(ValueError("long " * 100))
     assert '<h1 class="errormsg">' in page_of(ValueError("short"))
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "text"),
+    [
+        (SyntaxError(), "SyntaxError", "None"),
+        (SyntaxError("odd: very"), "SyntaxError", "odd: very"),
+        (IndentationError("no", ("x.py", 1, 1, "no\n")), "IndentationError", "no"),
+        (ValueError(), "ValueError", "ValueError"),
+        (KeyError("k"), "KeyError", "&#39;k&#39;"),
+    ],
+    ids=repr,
+)
+def test_the_page_says_what_was_raised_and_why(error: Exception, kind: str, text: str) -> None:
+    shown = page_of(error)
+    assert f"<p class=kind>{kind}</p>" in shown
+    assert f'<h1 class="errormsg">{text}</h1>' in shown

@@ -167,6 +167,7 @@ class DebugTraceback:
         skip: int = 0,
         hide: bool = True,
     ) -> None:
+        self._name = type(exc).__name__
         self._te = te or traceback.TracebackException.from_exception(exc)
         _process_traceback(exc, self._te, skip, hide)
 
@@ -186,8 +187,7 @@ class DebugTraceback:
     @property
     def name(self) -> str:
         """The class of the exception."""
-        kind = self._te.exc_type
-        return kind.__name__ if kind is not None else "Exception"
+        return self._name
 
     @property
     def message(self) -> str:
@@ -210,7 +210,7 @@ class DebugTraceback:
         self, evalex: bool, secret: str, evalex_trusted: bool, request: str = ""
     ) -> str:
         """The whole page; `request` is more HTML for it."""
-        kind, message = _kind_and_text(self._te)
+        kind, message = _kind_and_text(self._te, self._name)
         return page.debugger_html(
             kind=kind,
             message=message,
@@ -278,7 +278,7 @@ def _frame_rows(te: traceback.TracebackException, mark_library: bool) -> Iterato
 
 
 def _is_syntax_error(te: traceback.TracebackException) -> bool:
-    return te.exc_type is not None and issubclass(te.exc_type, SyntaxError)
+    return hasattr(te, "msg")
 
 
 def _syntax_html(te: traceback.TracebackException) -> str:
@@ -301,13 +301,13 @@ def _message(te: traceback.TracebackException) -> str:
     return "".join(lines[:1] if _inner(te) else lines).rstrip("\n")
 
 
-def _kind_and_text(te: traceback.TracebackException) -> tuple[str, str]:
+def _kind_and_text(te: traceback.TracebackException, name: str) -> tuple[str, str]:
     """What an exception is, and what it says."""
     message = _message(te)
     if _is_syntax_error(te):  # whose message begins with the place
-        message = message[message.rfind("\n", 0, message.find(te.msg)) + 1 :]
+        message = message[message.rfind("\n", 0, message.rfind(te.msg or "")) + 1 :]
     kind, _, text = message.partition(": ")
-    return (kind, text) if text else (te.exc_type.__name__ if te.exc_type else "", message)
+    return (kind, text) if text else (name, message)
 
 
 def render_console_html(secret: str, evalex_trusted: bool) -> str:

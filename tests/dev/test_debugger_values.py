@@ -414,7 +414,7 @@ def test_a_long_message_is_set_small() -> None:
 @pytest.mark.parametrize(
     ("error", "kind", "text"),
     [
-        (SyntaxError(), "SyntaxError", "None"),
+        (SyntaxError(), "SyntaxError", "&lt;no detail available&gt;"),
         (SyntaxError("odd: very"), "SyntaxError", "odd: very"),
         (IndentationError("no", ("x.py", 1, 1, "no\n")), "IndentationError", "no"),
         (ValueError(), "ValueError", "ValueError"),

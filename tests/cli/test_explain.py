@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect, sync_playwright
+
+from running import Running
 
 pytestmark = pytest.mark.xdist_group("chromium")
 
@@ -48,6 +52,18 @@ def app(environ, start_response):
     start_response("200 OK", [("Content-Length", "2")])
     return [b"ok"]
 """
+PIECES = """
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return (b"x" * 100_000 for _ in range(10))
+"""
+HANGS = """
+import threading
+
+def app(environ, start_response):
+    print("it runs", flush=True)
+    threading.Event().wait()
+"""
 TO_HELLO = ("GET", "/hello/bob", "-H", "X-Name: Bob")
 
 
@@ -59,10 +75,11 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def explain(folder: Path, *args: str, code: int = 0) -> str:
+def explain(folder: Path, *args: str, code: int = 0, **env: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "carboy", "explain", *args],
-        cwd=folder, env={"PATH": ""}, capture_output=True, text=True, timeout=60, check=False,
+        cwd=folder, env={"PATH": "", **env}, capture_output=True, text=True, timeout=60,
+        check=False,
     )  # fmt: skip
     assert done.returncode == code, done.stderr + done.stdout
     return done.stdout + done.stderr
@@ -113,6 +130,30 @@ def test_only_shows_one_room_and_depth_cuts_the_tree(folder: Path) -> None:
     lines = calls.partition("\nCalls\n")[2].splitlines()
     assert lines
     assert [line for line in lines if not re.match(r" *[\d.,]+ [µm]s protocol ", line)] == []
+
+
+def test_pieces_that_are_sent_in_a_row_are_one_step(folder: Path) -> None:
+    (folder / "pieces.py").write_text(PIECES)
+    text = explain(folder, "pieces", "GET", "/", "--report", "chain.md", "--html", "page.html")
+    assert text.count("The octets are sent") == 0  # they are in the files
+    report = (folder / "chain.md").read_text()
+    assert re.search(r"\*\*The octets are sent\*\*: `socket.send`, \d+ times, ", report)
+    text = explain(folder, "pieces", "GET", "/")
+    assert re.search(r"The octets are sent  \(.*\)  [\d.]+ .s in \d+ calls\n", text)
+    assert text.count(". The octets are sent") == 1
+
+
+def test_ctrl_c_ends_it_while_the_application_runs_for_ever(folder: Path) -> None:
+    (folder / "hangs.py").write_text(HANGS)
+    with Running("explain", "hangs", "GET", "/", cwd=folder) as asking:
+        asking.line("it runs")
+        while True:  # the first may come just before it begins to wait
+            asking.send(signal.SIGINT)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                assert asking.process.wait(1) == 1
+                break
+        asking.wait()
+        assert "Traceback" not in asking.text()
 
 
 def test_json_is_sent_with_its_content_type(folder: Path) -> None:
@@ -178,7 +219,7 @@ def test_the_page_is_walked_and_searched_in_a_browser(folder: Path) -> None:
         if os.environ.get("CI"):
             pytest.fail("Chromium is not installed")
         pytest.skip("Chromium is not installed")
-    explain(folder, "ours", *TO_HELLO, "--html", "page.html")
+    explain(folder, "ours", *TO_HELLO, "--html", "page.html", CARBOY_EDITOR="vscode")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 1300, "height": 850})
@@ -188,6 +229,9 @@ def test_the_page_is_walked_and_searched_in_a_browser(folder: Path) -> None:
         page.keyboard.press("/")
         page.keyboard.type("hello")
         expect(page.locator("#detail pre")).to_contain_text("def hello(name):")
+        expect(page.locator("#detail pre .keyword").first).to_have_text("def")
+        edit = page.locator("#detail a", has_text="open in editor")
+        expect(edit).to_have_attribute("href", re.compile(r"^vscode://file/.*/ours\.py:\d+$"))
         before = page.locator("#detail h3").inner_text()
         page.locator("#tree").focus()
         page.keyboard.press("ArrowUp")

@@ -65,12 +65,15 @@ def record(app: Any, name: str, question: Question, cold: bool = False) -> Expla
             question.ask(port)
         recorder.arm()
         status, octets = question.ask(port)
-    except (OSError, http.client.HTTPException) as problem:
-        raise click.ClickException(f"There was no answer: {problem!r}.") from None
-    finally:
         # What follows the last send (teardown, close) is finished before the engine ends.
         engine.stop()
         thread.join()
+    except (OSError, http.client.HTTPException) as problem:
+        raise click.ClickException(f"There was no answer: {problem!r}.") from None
+    finally:
+        # After Ctrl+C, or without an answer, the application may be running for ever: the
+        # thread, a daemon, is not waited for.
+        engine.stop(graceful=False)
         recorder.disarm()
         recorder.uninstall()
         listener.close()

@@ -6,31 +6,18 @@ Style sheet and script are files in `shared`, which the debugger serves itself.
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
-from urllib.parse import quote
 
 from markupsafe import Markup, escape
 
-from carboy.dev.debugger.colours import Part, coloured, parts_of
+from carboy.dev.colours import Part, coloured, parts_of
+from carboy.dev.editor import editor_link
 
 CONTEXT = 5  # lines of source shown before and after
 CAUSE = "The above exception was the direct cause of the following exception"
 WHILE = "During handling of the above exception, another exception occurred"
 LONG = 160  # characters of a message that is set in small type
 FILES = "?__debugger__=yes&amp;cmd=resource&amp;f="
-
-EDITOR = "CARBOY_EDITOR"
-# What opens a file at a line in editors that register a kind of link.
-EDITORS = {
-    "vscode": "vscode://file{path}:{line}",
-    "cursor": "cursor://file{path}:{line}",
-    "zed": "zed://file{path}:{line}",
-    "pycharm": "pycharm://open?file={path}&line={line}",
-    "idea": "idea://open?file={path}&line={line}",
-    "sublime": "subl://open?url=file://{path}&line={line}",
-    "textmate": "txmt://open?url=file://{path}&line={line}",
-}
 
 PAGE = """\
 <!doctype html>
@@ -196,15 +183,3 @@ def _line(line: str, parts: list[Part], mark: tuple[int, int] | None) -> Markup:
     start, stop = mark
     marked = Markup("<mark>{}</mark>").format(coloured(line, parts, start, stop))
     return coloured(line, parts, 0, start) + marked + coloured(line, parts, stop)
-
-
-def editor_link(filename: str, line: int) -> str | None:
-    """A link that opens the file in the editor named by CARBOY_EDITOR, or a template of a link.
-
-    None without the variable, and for code that is in no file.
-    """
-    wanted = os.environ.get(EDITOR, "")
-    template = EDITORS.get(wanted, wanted)
-    if "{path}" not in template or not Path(filename).is_absolute():
-        return None
-    return template.replace("{path}", quote(filename)).replace("{line}", str(line))

@@ -12,8 +12,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from carboy.dev.colours import is_python
 from carboy.dev.debugger import page
-from carboy.dev.debugger.colours import is_python
 from carboy.dev.debugger.console import Console, _InteractiveConsole
 from carboy.http.properties import cached_property
 

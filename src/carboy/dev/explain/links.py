@@ -20,6 +20,8 @@ TAGS = {
     "itsdangerous": ("{}", "src/"),
     "markupsafe": ("{}", "src/"),
     "blinker": ("{}", "src/"),
+    "django": ("{}", ""),
+    "falcon": ("{}", ""),
 }
 
 

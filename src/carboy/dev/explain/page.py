@@ -9,8 +9,11 @@ from html import escape
 from importlib import resources
 from typing import Any
 
+from carboy.dev.colours import is_python, parts_of
+from carboy.dev.editor import editor_link
 from carboy.dev.explain import places
 from carboy.dev.explain.explanation import Explanation
+from carboy.dev.explain.links import link
 from carboy.dev.explain.terminal import duration
 from carboy.dev.explain.tree import Node
 
@@ -51,7 +54,12 @@ def data_of(found: Explanation) -> dict[str, Any]:
         for track in found.tracks
     ]
     steps = [
-        {"number": step.number, "title": step.title, "where": step.where, "time": step.node.time}
+        {
+            "number": step.number,
+            "title": f"{step.title}, {step.times} times" if step.times > 1 else step.title,
+            "where": step.where,
+            "time": step.time,
+        }
         for step in found.steps
     ]
     return {
@@ -88,4 +96,12 @@ def _call(node: Node, sources: dict[str, dict[str, Any]]) -> dict[str, Any]:
 def _source(node: Node) -> dict[str, Any]:
     place = node.place
     lines = linecache.getlines(place.file)[place.first - 1 : place.last][:MOST_LINES]
-    return {"first": place.first, "text": "".join(lines), "file": place.file}
+    text = "".join(lines)
+    return {
+        "first": place.first,
+        "text": text,
+        "parts": parts_of(text) if is_python(place.file) else {},
+        "file": place.file,
+        "edit": editor_link(place.file, place.first),
+        "link": link(place),
+    }

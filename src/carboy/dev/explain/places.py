@@ -47,10 +47,13 @@ def of_c(name: str) -> Place:
     return Place("", 0, 0, kind, kind, "")
 
 
-@cache
 def of_code(code: CodeType) -> Place:
     """The place of a function of Python."""
-    file = code.co_filename
+    return _of_code(code.co_filename, code)  # code of two files may be equal
+
+
+@cache
+def _of_code(file: str, code: CodeType) -> Place:
     path = Path(file)
     if not file.endswith(".py") or not path.is_absolute():
         if file.startswith(("<frozen ", "<string>")):

@@ -55,14 +55,16 @@ FUNCTIONS = (
 NO_RECEIVERS = {"blinker", places.PYTHON, places.C_CODE, places.KERNEL}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Step:
-    """One named step and the call it is; `place` is that of the caller for a system call."""
+    """One named step and the call it is; `where` is that of the caller for a system call."""
 
     number: int
     title: str
     node: Node
     where: str
+    time: int  # nanoseconds
+    times: int = 1  # the same came again, with no other step between
 
 
 def name_steps(tracks: Iterable[Track], app: Any) -> list[Step]:
@@ -77,9 +79,13 @@ def name_steps(tracks: Iterable[Track], app: Any) -> list[Step]:
         title = f"{role[0].upper()}{role[1:]} runs" if role else _signal(node) or _rule(node, seen)
         if not title:
             continue
-        node.step = len(steps) + 1
-        where = node.place.lines or (above.place.lines if above else "")
-        steps.append(Step(node.step, title, node, where))
+        if steps and steps[-1].title == title:
+            steps[-1].times += 1
+            steps[-1].time += node.time
+        else:
+            where = node.place.lines or (above.place.lines if above else "")
+            steps.append(Step(len(steps) + 1, title, node, where, node.time))
+        node.step = steps[-1].number
     return steps
 
 

@@ -105,7 +105,7 @@ def _steps(found: Explanation, painter: Painter) -> list[str]:
         where = painter.link(step.where, step.node.place.file)
         lines.append(
             f"{step.number:4}. {step.title}  {painter.colour(f'({where})', '2')}"
-            f"  {duration(step.node.time)}"
+            f"  {duration(step.time)}{f' in {step.times} calls' if step.times > 1 else ''}"
         )
     return lines
 

@@ -61,17 +61,29 @@ function choose(call, scroll) {
   call.row.scrollIntoView({ block: scroll ? "center" : "nearest" });
   detail.replaceChildren();
   make("h3", detail, call.name);
+  const source = data.sources[call.where];
   make("p", detail, [call.room, call.where, time(call.time), call.role].filter(Boolean).join(" · "));
+  const links = [["open in editor", source?.edit], ["in its repository", source?.link]].filter(([, to]) => to);
+  if (links.length) {
+    const line = make("p", detail);
+    for (const [text, to] of links) { make("a", line, text).href = to; line.append(" "); }
+  }
   const list = make("dl", detail);
   for (const [name, value] of call.args) { make("dt", list, name); make("dd", list, value); }
   if (call.raised || call.result) {
     make("dt", list, "→"); make("dd", list, call.raised ? "raised an exception" : call.result);
   }
-  const source = data.sources[call.where];
   if (source) {
     const pre = make("pre", detail);
     source.text.replace(/\n$/, "").split("\n").forEach((line, n) => {
-      make("span", pre, String(source.first + n)); pre.append(line + "\n");
+      make("span", pre, String(source.first + n), "number");
+      let at = 0;
+      for (const [start, stop, kind] of source.parts[n] || []) {
+        pre.append(line.slice(at, start));
+        make("b", pre, line.slice(start, stop), kind);
+        at = stop;
+      }
+      pre.append(line.slice(at) + "\n");
     });
   }
 }

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 import logging
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from werkzeug.test import Client
 import carboy
 from carboy.cli.dev.tools import session_that_is_open, tracer_of
 from carboy.dev.debugger import DebuggedApplication
+from carboy.dev.explain.tracer import Tracer
 from carboy.dev.requests import Record, RequestList, Store
 from carboy.dev.requests.page import curl
 from carboy.server import make_server
@@ -39,9 +42,18 @@ def application() -> Any:
     def form() -> Any:
         return carboy.request.form["name"]
 
-    @app.get("/fails")
+    @app.route("/fails", methods=["GET", "POST"])
     def fails() -> Any:
+        carboy.request.form.get("name")
         raise LookupError("on purpose")
+
+    @app.post("/upload")
+    def upload() -> Any:
+        return carboy.request.form["name"] + carboy.request.files["plan"].read().decode()
+
+    @app.post("/json")
+    def takes_json() -> Any:
+        return {"title": carboy.request.get_json()["title"]}
 
     @app.get("/stream")
     def stream() -> Any:
@@ -79,6 +91,10 @@ def entered(client: Client) -> Client:
     return client
 
 
+def client_page(client: Client, record: Record) -> str:
+    return entered(client).get(f"/__carboy__/{record.number}", **HERE).text
+
+
 def events(record: Record, kind: str) -> list[tuple[str, str]]:
     return [(title, detail) for _, found, title, detail in record.events if found == kind]
 
@@ -106,7 +122,57 @@ def test_a_form_is_noted_when_the_application_has_read_it(client: Client, store:
     assert client.post("/form", data={"name": "ada", "password": "hunter2"}).text == "ada"
     [record] = store.all()
     assert [tuple(pair) for pair in record.form] == [("name", "ada"), ("password", "••••••")]
-    assert "--data-urlencode name=ada" in curl(record, "h")
+    assert "--data-urlencode name=ada" in curl(record, "http://h")
+
+
+def test_a_form_is_noted_also_when_the_view_fails(client: Client, store: Store) -> None:
+    client.post("/fails", data={"name": "ada"})
+    [record] = store.all()
+    assert [tuple(pair) for pair in record.form] == [("name", "ada")]
+
+
+def test_uploaded_files_are_noted_by_their_names(client: Client, store: Store) -> None:
+    plan = (io.BytesIO(b"walls"), "plan.txt", "text/plain")
+    assert client.post("/upload", data={"name": "a b", "plan": plan}).text == "a bwalls"
+    [record] = store.all()
+    assert [tuple(pair) for pair in record.files] == [("plan", "plan.txt")]
+    command = curl(record, "http://h")
+    assert "--form-string 'name=a b' --form plan=@plan.txt" in command
+    assert "boundary" not in command  # curl makes its own
+
+
+def test_json_is_noted_without_its_secrets(client: Client, store: Store) -> None:
+    given = {"title": "Milk", "token": "hunter2"}
+    client.post("/json", json=given)
+    [record] = store.all()
+    assert json.loads(record.json) == {"title": "Milk", "token": "••••••"}
+    assert curl(record, "http://h").endswith("--data-raw '" + record.json + "' http://h/json")
+    assert "Milk" in client_page(client, record)
+    assert "hunter2" not in client_page(client, record)
+
+
+def test_the_command_for_a_head_request_does_not_wait_for_a_body(
+    client: Client, store: Store
+) -> None:
+    client.head("/notes/1", buffered=True)
+    [record] = store.all()
+    assert curl(record, "http://h") == "curl -I http://h/notes/1"
+
+
+@pytest.mark.parametrize("path", ["/notes/1", "/stream"])
+def test_moments_are_without_what_recording_took(store: Store, path: str) -> None:
+    """As the time of the whole is."""
+
+    class Costly(Tracer):
+        def cost(self, number: int) -> float:
+            return 1000.0
+
+    app = application()
+    tracer = Costly(lambda traced: None, lambda: False)
+    wrapped = RequestList(app, store, DebuggedApplication(app), tracer)
+    Client(wrapped).get(path, buffered=True)
+    [record] = store.all()
+    assert {at for at, *_ in record.events} == {0.0}
 
 
 def test_an_error_is_noted_and_goes_on(

@@ -6,6 +6,7 @@ to is a context variable, so that threads and copied contexts do not mix.
 
 from __future__ import annotations
 
+import json
 import logging
 import reprlib
 import sys
@@ -17,7 +18,7 @@ from typing import Any
 
 from carboy.app import signals
 from carboy.dev.debugger.request import masked, masked_url
-from carboy.dev.requests.record import Record
+from carboy.dev.requests.record import TEXT, Record
 
 current: ContextVar[Record | None] = ContextVar("carboy_dev_record", default=None)
 _environ: ContextVar[dict[str, Any]] = ContextVar("carboy_dev_environ")
@@ -28,6 +29,7 @@ _short.maxstring = _short.maxother = 300
 _installed = False
 _session: Callable[[], Any]
 _aside: Callable[[Callable[[], None]], None]
+_cost: Callable[[int], float]
 
 
 @contextmanager
@@ -41,14 +43,18 @@ def noting(record: Record, environ: dict[str, Any]) -> Iterator[None]:
         _environ.reset(tokens[1])
 
 
-def install(session: Callable[[], Any], aside: Callable[[Callable[[], None]], None]) -> None:
+def install(
+    session: Callable[[], Any],
+    aside: Callable[[Callable[[], None]], None],
+    cost: Callable[[int], float],
+) -> None:
     """Listen, in this process and from now on. Doing it twice is doing it once.
 
     `session` gives the session of the request that runs, if it was opened; `aside` does something
-    without letting it be part of the request.
+    without letting it be part of the request, and `cost` tells what that has taken of a record.
     """
-    global _installed, _session, _aside
-    _session, _aside = session, aside
+    global _installed, _session, _aside, _cost
+    _session, _aside, _cost = session, aside, cost
     if _installed:
         return
     _installed = True
@@ -81,7 +87,12 @@ def _noted(line: logging.LogRecord) -> None:
         text = line.getMessage()
     except Exception:  # arguments that do not fit: the logging module will say so
         text = str(line.msg)
-    record.note("log", f"{line.levelname} {line.name}", text)
+    note(record, "log", f"{line.levelname} {line.name}", text)
+
+
+def note(record: Record, kind: str, title: str, detail: str = "") -> None:
+    """It happens now, in a request that is still being answered."""
+    record.note(kind, title, detail, _cost(record.number))
 
 
 def _receiver(name: str) -> Any:
@@ -96,21 +107,21 @@ def _receiver(name: str) -> Any:
 def _take(record: Record, name: str, given: dict[str, Any]) -> None:
     if name == "request_started":
         _note_rule(record)
-    elif name == "request_finished":
-        _note_form(record)
+    elif name in ("request_finished", "got_request_exception"):
+        _note_body(record)
         _note_session(record)
     if name == "template_rendered":
         context = masked("", given.get("context") or {})
         lines = (f"{key} = {_shown(value)}" for key, value in sorted(context.items()))
-        record.note("template", str(given["template"].name or "a string"), "\n".join(lines))
+        note(record, "template", str(given["template"].name or "a string"), "\n".join(lines))
     elif name == "got_request_exception":
         error = given["exception"]
         text = "".join(traceback.format_exception(error))
-        record.note("error", "".join(traceback.format_exception_only(error)).strip(), text)
+        note(record, "error", "".join(traceback.format_exception_only(error)).strip(), text)
     elif name == "message_flashed":
-        record.note("flash", str(given.get("category")), str(given.get("message")))
+        note(record, "flash", str(given.get("category")), str(given.get("message")))
     else:
-        record.note("signal", name)
+        note(record, "signal", name)
 
 
 def _shown(value: Any) -> str:
@@ -126,12 +137,18 @@ def _note_rule(record: Record) -> None:
     record.endpoint = str(getattr(request, "endpoint", None) or "")
 
 
-def _note_form(record: Record) -> None:
-    """The form, if the application has read it; nobody else may."""
-    request = _environ.get().get("werkzeug.request")
-    form = getattr(request, "__dict__", {}).get("form")
-    if form is not None:
+def _note_body(record: Record) -> None:
+    """The form, the names of files and the JSON, if the application has read them; nobody else
+    may.
+    """
+    read = getattr(_environ.get().get("werkzeug.request"), "__dict__", {})
+    if (form := read.get("form")) is not None:
         record.form = [(name, str(masked(name, value))) for name, value in form.items(multi=True)]
+    if (files := read.get("files")) is not None:
+        record.files = [(name, str(file.filename)) for name, file in files.items(multi=True)]
+    found = read.get("_cached_json", (...,))[0]
+    if found is not ...:
+        record.json = json.dumps(masked("", found), ensure_ascii=False, default=repr)[:TEXT]
 
 
 def _note_session(record: Record) -> None:

@@ -15,6 +15,8 @@ from carboy.dev.requests.record import Pairs, Record
 
 SHARED = Path(__file__).parent / "shared"
 FILES = {"requests.css": "text/css", "requests.js": "text/javascript"}
+# Fields that curl gives by itself, and better.
+OF_CURL = {"host", "content-length", "connection", "accept-encoding"}
 FROM_SOCKET = "From the socket to the view and back"
 UNITS = ((1024**2, "MiB"), (1024, "KiB"))
 
@@ -100,7 +102,7 @@ def summary(record: Record, overflowed: bool) -> str:
     return " · ".join(facts)
 
 
-def detailed(record: Record, host: str, steps: Sequence[dict[str, Any]] = ()) -> str:
+def detailed(record: Record, origin: str, steps: Sequence[dict[str, Any]] = ()) -> str:
     """Everything that is known of one request; `steps` are those of its calls."""
     facts = [
         ("Rule", record.rule), ("Endpoint", record.endpoint), ("Took", duration(record.took)),
@@ -114,9 +116,10 @@ def detailed(record: Record, host: str, steps: Sequence[dict[str, Any]] = ()) ->
         f"<dl>{''.join(f'<div><dt>{n}<dd>{escape(v)}</div>' for n, v in facts if v)}</dl>"
         f"<h2>What happened</h2>{_timeline(record)}{_calls(record, steps)}"
         f"{_table('Request', record.request)}{_table('Form', record.form)}"
+        f"{_table('Files', record.files)}{_json(record)}"
         f"{_table('Session', record.session)}"
         f"{_table('Response', record.response)}{_body(record)}"
-        f"<h2>Again</h2><pre class=curl>{escape(curl(record, host))}</pre>",
+        f"<h2>Again</h2><pre class=curl>{escape(curl(record, origin))}</pre>",
     )
 
 
@@ -131,9 +134,11 @@ def _event(event: tuple[float, str, str, str], whole: float) -> str:
     at, kind, title, detail = event
     # A meter needs no style attribute, which the page's policy forbids.
     meter = f"<meter max={whole:.3f} value={at:.3f}></meter>"
-    head = f"<span class=at>{at:.2f} ms</span>{meter}<b>{escape(kind)}</b> {escape(title)}"
-    if not detail:
-        return f"<li class={escape(kind)}>{head}"
+    head = f"<span class=at>{at:.2f} ms</span>{meter}<b>{escape(kind)}</b>"
+    if "\n" not in detail:
+        line = f"<span>{escape(title)} <code>{escape(detail)}</code></span>"
+        return f"<li class={escape(kind)}>{head}{line}"
+    head += f"<span>{escape(title)}</span>"
     return (
         f"<li class={escape(kind)}><details{' open' if kind == 'error' else ''}>"
         f"<summary>{head}</summary><pre>{escape(detail)}</pre></details>"
@@ -162,6 +167,10 @@ def _table(title: str, pairs: Pairs) -> str:
     return f"<h2>{title}</h2><table class=pairs>{rows}</table>"
 
 
+def _json(record: Record) -> str:
+    return f"<h2>JSON</h2><pre>{escape(record.json)}</pre>" if record.json else ""
+
+
 def _body(record: Record) -> str:
     if not record.body:
         return ""
@@ -171,17 +180,24 @@ def _body(record: Record) -> str:
     )
 
 
-def curl(record: Record, host: str) -> str:
+def curl(record: Record, origin: str) -> str:
     """The command that asks again; what is masked is masked there too."""
-    parts = ["curl", "-i"]
-    if record.method != "GET":
+    # Told to expect a body, curl would wait for that of a HEAD request.
+    parts = ["curl", "-I" if record.method == "HEAD" else "-i"]
+    if record.method not in ("GET", "HEAD"):
         parts += ["-X", record.method]
+    of_curl = OF_CURL | ({"content-type"} if record.form or record.files else set())
     for name, value in record.request:
-        if name.lower() not in ("host", "content-length", "connection"):
+        if name.lower() not in of_curl:
             parts += ["-H", f"{name}: {value}"]
+    field = "--form-string" if record.files else "--data-urlencode"
     for name, value in record.form:
-        parts += ["--data-urlencode", f"{name}={value}"]
-    return shlex.join([*parts, f"http://{host}{record.target}"])
+        parts += [field, f"{name}={value}"]
+    for name, value in record.files:
+        parts += ["--form", f"{name}=@{value}"]
+    if record.json:
+        parts += ["--data-raw", record.json]
+    return shlex.join([*parts, origin + record.target])
 
 
 def duration(seconds: float) -> str:

@@ -26,6 +26,8 @@ class Record:
     rule: str = ""
     endpoint: str = ""
     form: Pairs = field(default_factory=list)
+    files: Pairs = field(default_factory=list)
+    json: str = ""
     status: str = ""
     response: Pairs = field(default_factory=list)
     octets: int = 0
@@ -40,10 +42,10 @@ class Record:
         """Seconds, without those that went into recording."""
         return self.seconds - self.recording
 
-    def note(self, kind: str, title: str, detail: str = "") -> None:
-        """Something happens now."""
+    def note(self, kind: str, title: str, detail: str = "", recording: float = 0.0) -> None:
+        """Something happens now; recording has taken so many seconds up to it."""
         if len(self.events) < EVENTS:
-            since = (time.time() - self.began) * 1000
+            since = max(0.0, time.time() - self.began - recording) * 1000
             self.events.append((round(since, 3), kind, title[:TEXT], detail[:TEXT]))
 
     def as_json(self) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class RequestList:
         self.tracer = tracer
         self._last = 0
         self._lock = threading.Lock()
-        listening.install(session, self._aside)
+        listening.install(session, self._aside, self._cost)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Show the list, or have the application answer and take notes."""
@@ -86,7 +86,7 @@ class RequestList:
             with listening.noting(record, environ):
                 answer = self.app(environ, starting)
         except BaseException as error:
-            record.note("error", f"{type(error).__name__}: {error}")
+            listening.note(record, "error", f"{type(error).__name__}: {error}")
             self._finish(record)
             raise
         wrapper = environ.get("wsgi.file_wrapper")
@@ -114,11 +114,13 @@ class RequestList:
 
     def _finish(self, record: Record) -> None:
         record.seconds = time.time() - record.began
-        if self.tracer is not None:
-            record.recording = self.tracer.cost(record.number)
+        record.recording = self._cost(record.number)
         self._aside(lambda: self.store.add(record))
         if self.tracer is not None:
             self.tracer.end(record.number)
+
+    def _cost(self, number: int) -> float:
+        return 0.0 if self.tracer is None else self.tracer.cost(number)
 
     def _aside(self, work: Callable[[], T]) -> T:
         return work() if self.tracer is None else self.tracer.aside(work)
@@ -153,11 +155,12 @@ class RequestList:
         record = self.store.get(int(number)) if number.isdecimal() else None
         if record is None or more not in ("", "calls"):
             return _page(page.missing(), 404)
-        return self._calls(record) if more else self._detailed(record, request.host)
+        return self._calls(record) if more else self._detailed(record, request)
 
-    def _detailed(self, record: Record, host: str) -> Response:
+    def _detailed(self, record: Record, request: Request) -> Response:
+        origin = f"{request.scheme}://{request.host}"
         calls = self.store.calls(record.number) or {}
-        return _page(page.detailed(record, host, calls.get("steps", [])))
+        return _page(page.detailed(record, origin, calls.get("steps", [])))
 
     def _calls(self, record: Record) -> Response:
         calls = self.store.calls(record.number)

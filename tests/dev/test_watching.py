@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-import os
+import logging
+import shutil
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -11,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from carboy.dev.reload import watching
-from carboy.dev.reload.watching import Watching, differences, snapshot
+from carboy.dev.reload.watching import Watching
 from running import PATIENCE
 
 BOTH = pytest.mark.parametrize("native", [True, False], ids=["native", "polling"])
@@ -73,26 +76,132 @@ def test_without_watchfiles_it_looks(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert thread.name_of_way == "polling"
 
 
-def test_looking_keeps_out_of_folders_that_do_not_matter(tmp_path: Path) -> None:
-    for name in ("in", "out"):
-        (tmp_path / name).mkdir()
-        (tmp_path / name / "file").write_text("x")
-    found = snapshot([str(tmp_path)], lambda folder: not folder.endswith("out"))
-    assert set(found) == {str(tmp_path / "in" / "file")}
+@BOTH
+def test_a_folder_that_is_made_renamed_or_moved_is_told_by_its_files(
+    tmp_path: Path, native: bool
+) -> None:
+    old, new, away = tmp_path / "in" / "old", tmp_path / "in" / "new", tmp_path / "away"
+    (old / "deep").mkdir(parents=True)
+    (old / "deep" / "file").write_text("x")
+    with watched(tmp_path / "in", native) as heard:
+        old.rename(new)
+        heard.wait_for(old / "deep" / "file")
+        heard.wait_for(new / "deep" / "file")
+        (new / "deep" / "second").write_text("x")  # what was renamed is watched by its new name
+        heard.wait_for(new / "deep" / "second")
+        new.rename(away)
+        away.rename(old)
+        heard.wait_for(old / "deep" / "second")
+        shutil.rmtree(old)
+        (old / "again").mkdir(parents=True)
+        (old / "again" / "third").write_text("x")
+        heard.wait_for(old / "again" / "third")
 
 
-def test_a_file_may_be_a_root_and_one_that_is_gone_is_none(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("x")
-    roots = [str(tmp_path / "file"), str(tmp_path / "gone")]
-    assert set(snapshot(roots)) == {str(tmp_path / "file")}
+@BOTH
+def test_what_is_behind_a_link_is_heard_of(tmp_path: Path, native: bool) -> None:
+    """A folder's files by their real names, a file by the link's, which tells what it is."""
+    inside, beside = tmp_path / "in", tmp_path / "beside"
+    inside.mkdir()
+    beside.mkdir()
+    (beside / "settings").write_text("x")
+    (inside / "folder").symlink_to(beside)
+    (inside / "upwards").symlink_to(tmp_path)
+    (inside / "nowhere").symlink_to(tmp_path / "gone")
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    (alone / "real").write_text("x")
+    (inside / ".env").symlink_to(alone / "real")
+    with watched(inside, native) as heard:
+        (beside / "settings").write_text("longer")
+        heard.wait_for(beside / "settings")
+        for text in ("another", "yet another"):
+            heard.paths.clear()
+            (alone / "fresh").write_text(text)
+            (alone / "fresh").replace(alone / "real")
+            heard.wait_for(inside / ".env")
+        assert alone / "fresh" not in heard.paths
 
 
-def test_what_differs_between_two_looks() -> None:
-    before = {"same": (1, 1, 1), "changed": (1, 1, 1), "gone": (1, 1, 1)}
-    after = {"same": (1, 1, 1), "changed": (2, 1, 1), "made": (1, 1, 1)}
-    assert differences(before, after) == {"changed", "gone", "made"}
+@BOTH
+def test_a_file_that_is_watched_alone_may_be_replaced_again_and_again(
+    tmp_path: Path, native: bool
+) -> None:
+    file, fresh = tmp_path / "file", tmp_path / "fresh"
+    file.write_text("x")
+    with watched(file, native) as heard:
+        for text in ("longer", "longer still"):
+            heard.paths.clear()
+            fresh.write_text(text)
+            fresh.replace(file)
+            heard.wait_for(file)
+        assert str(fresh) not in heard.paths
 
 
-def test_a_broken_link_does_not_stop_the_looking(tmp_path: Path) -> None:
-    os.symlink(tmp_path / "nowhere", tmp_path / "link")
-    assert snapshot([str(tmp_path)]) == {}
+linux = pytest.mark.skipif(sys.platform != "linux", reason="inotify")
+
+
+@linux
+def test_folders_that_do_not_matter_take_no_watches(tmp_path: Path) -> None:
+    for number in range(50):
+        (tmp_path / "node_modules" / str(number)).mkdir(parents=True)
+    (tmp_path / "src").mkdir()
+    before = watches()
+    with watched(tmp_path, native=True, enters=lambda folder: "node_modules" not in folder):
+        assert watches() - before == 2
+
+
+def watches() -> int:
+    """How many folders this process has the system watch."""
+    descriptors = Path("/proc/self/fdinfo").iterdir()
+    return sum(each.read_text().count("inotify wd") for each in descriptors if each.exists())
+
+
+FEW = """
+import sys
+from pathlib import Path
+from queue import SimpleQueue
+from carboy.dev.reload.watching import Watching
+Path("/proc/sys/user/max_inotify_{what}").write_text("{most}")
+found = SimpleQueue()
+watching = Watching(["."], found.put, interval=0.05)
+watching.start()
+for number in range(20):  # of which the system could watch some
+    Path(str(number), "file").write_text("x")
+    while not any(path.endswith(f"{{number}}/file") for path in found.get(timeout=60)):
+        pass
+print(watching.name_of_way)
+"""
+
+
+@linux
+@pytest.mark.parametrize(("what", "most"), [("watches", 10), ("instances", 0)])
+def test_where_the_system_has_no_more_watches_it_looks(
+    tmp_path: Path, what: str, most: int
+) -> None:
+    for number in range(20):
+        (tmp_path / str(number)).mkdir()
+    script = FEW.format(what=what, most=most)
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", sys.executable, "-c", script],
+        cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    if "unshare" in done.stderr or "Permission denied" in done.stderr:
+        pytest.skip("namespaces of users are not to be had here")
+    assert done.stdout == "polling\n", done.stderr
+    assert "does not notify" in done.stderr
+
+
+@linux
+def test_it_looks_from_when_the_watches_run_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.WARNING, "carboy.dev")
+    with watched(tmp_path, native=True) as heard:
+        monkeypatch.setattr(watching.Tree, "places", ["/dev/null/nothing"])
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "folder" / "first").write_text("x")
+        heard.wait_for(tmp_path / "folder" / "first")
+        (tmp_path / "folder" / "second").write_text("x")
+        heard.wait_for(tmp_path / "folder" / "second")
+    assert "does not notify" in caplog.text

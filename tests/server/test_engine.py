@@ -529,6 +529,30 @@ def test_an_answer_that_began_before_the_stop_is_the_last_of_its_connection(poll
         live.join()
 
 
+def test_who_was_not_told_that_an_answer_was_the_last_may_ask_once_more() -> None:
+    """Closing at once would lose a request that is on its way."""
+    go = threading.Event()
+
+    class Body(list[bytes]):
+        def close(self) -> None:
+            go.wait(20)  # the answer is out, the request has not ended
+
+    def app(environ: dict[str, Any], start_response: Any) -> Any:
+        return Body(hello(environ, start_response))
+
+    with served(app) as live, live.client() as client:
+        client.send(GET)
+        assert "Connection" not in client.reply().headers
+        live.engine.stop()
+        eventually(lambda: live.engine.answering.stopping)
+        go.set()
+        eventually(lambda: not live.engine.in_flight())
+        client.send(GET)
+        assert client.reply().headers["Connection"] == "close"
+        assert client.closed()
+        live.join()
+
+
 @pytest.mark.parametrize("threads", [1, 4])
 def test_a_stuck_handler_does_not_outlast_the_graceful_time(
     threads: int, caplog: pytest.LogCaptureFixture

@@ -503,7 +503,7 @@ class Engine:
     def _next(self, connection: Connection, now: float) -> None:
         """The answer is out: the next request, or the end."""
         machine = connection.machine
-        if machine.must_close or self.answering.stopping:
+        if machine.must_close:
             self._closing.end(connection, now)
             return
         connection.phase = IDLE

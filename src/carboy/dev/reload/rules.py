@@ -1,4 +1,4 @@
-"""Which files count, and what a change of one means. Looks at names only, never at the disk.
+"""Which files count, and what a change of one means. Looks at names only, not at what is there.
 
     change of …                                          what follows
     Python, compiled modules, translations, extra files  CODE: the program starts again
@@ -85,7 +85,8 @@ class Rules:
     `environment_files` count beside those of the usual names. `templates` and `statics` are
     the application's folders, beside those called "templates" and "static"; they and `roots`
     can be set again at any time. Names of folders count only below a root: a program may well
-    stand in a folder called "venv".
+    stand in a folder called "venv". Places that are links are taken for what they lead to, as
+    they are when they are watched.
     """
 
     def __init__(
@@ -98,11 +99,11 @@ class Rules:
         statics: Iterable[str] = (),
         roots: Iterable[str] = (),
     ) -> None:
-        extra = [os.path.abspath(path) for path in extra_files]
+        extra = [os.path.realpath(path) for path in extra_files]
         self.extra = frozenset(path for path in extra if not _is_pattern(path))
         self.extra_patterns = tuple(path for path in extra if _is_pattern(path))
         self.exclude_patterns = tuple(exclude_patterns)
-        self.environment_files = frozenset(map(os.path.abspath, environment_files))
+        self.environment_files = frozenset(map(os.path.realpath, environment_files))
         self.templates = templates
         self.statics = statics
         self.roots = roots
@@ -114,7 +115,7 @@ class Rules:
 
     @templates.setter
     def templates(self, folders: Iterable[str]) -> None:
-        self._templates = tuple(map(os.path.abspath, folders))
+        self._templates = tuple(map(os.path.realpath, folders))
 
     @property
     def statics(self) -> tuple[str, ...]:
@@ -123,7 +124,7 @@ class Rules:
 
     @statics.setter
     def statics(self, folders: Iterable[str]) -> None:
-        self._statics = tuple(map(os.path.abspath, folders))
+        self._statics = tuple(map(os.path.realpath, folders))
 
     @property
     def roots(self) -> tuple[str, ...]:
@@ -133,7 +134,7 @@ class Rules:
     @roots.setter
     def roots(self, folders: Iterable[str]) -> None:
         # The innermost first: it is the one that a path is measured from.
-        self._roots = tuple(sorted(map(os.path.abspath, folders), key=len, reverse=True))
+        self._roots = tuple(sorted(map(os.path.realpath, folders), key=len, reverse=True))
 
     @property
     def places(self) -> frozenset[str]:

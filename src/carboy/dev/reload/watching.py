@@ -1,8 +1,5 @@
 """A thread that tells which files have changed: by the system's notification, or by looking."""
 
-# Thousands of paths a second, which come and go as text:
-# ruff: noqa: PTH110, PTH116
-
 from __future__ import annotations
 
 import logging
@@ -13,14 +10,17 @@ from collections.abc import Callable, Iterable
 from importlib.util import find_spec
 from typing import Any, Literal, Protocol
 
+from carboy.dev.reload.tree import Enters, Snapshot, Tree, differences, everywhere, snapshot
+
 log = logging.getLogger("carboy.dev")
 
 Hear = Callable[[frozenset[str]], object]
-Enters = Callable[[str], bool]
-Snapshot = dict[str, tuple[int, int, int]]
 
 # How the system's own notification is called; watchfiles takes it for us.
 NATIVE = {"linux": "inotify", "darwin": "fsevents", "win32": "windowsapi"}
+# Where each folder is watched by itself, and takes one of the user's few watches (8,192 on some
+# systems): thousands in node_modules or an environment would leave none for anybody else.
+FOLDER_BY_FOLDER = sys.platform.startswith("linux")
 
 # In milliseconds, for watchfiles. It looks every STEP whether the system has sent something:
 # longer costs the developer time, shorter costs an idle machine more than half a percent. After
@@ -28,6 +28,8 @@ NATIVE = {"linux": "inotify", "darwin": "fsevents", "win32": "windowsapi"}
 STEP = 20
 GROUP = 20
 ROUND = 250
+
+MODIFIED = 2  # what watchfiles says of a file that was there before and is still
 
 
 class _Native(Protocol):
@@ -45,16 +47,12 @@ def native_name() -> str | None:
     return NATIVE.get(sys.platform, "native")
 
 
-def _everywhere(folder: str) -> bool:
-    return True
-
-
 class Watching(threading.Thread):
     """Calls `hear` with what has changed below `roots` (folders or files), until stopped.
 
     Natively where `native` is true and the system allows it, else by looking every `interval`
-    seconds. `enters` keeps the looking out of folders that do not matter. It watches from the
-    moment that `start` returns: what is saved after that is heard of.
+    seconds. `enters` keeps it out of folders that do not matter. It watches from the moment
+    that `start` returns: what is saved after that is heard of.
     """
 
     def __init__(
@@ -62,7 +60,7 @@ class Watching(threading.Thread):
         roots: Iterable[str],
         hear: Hear,
         *,
-        enters: Enters = _everywhere,
+        enters: Enters = everywhere,
         interval: float = 1.0,
         native: bool = True,
     ) -> None:
@@ -74,14 +72,14 @@ class Watching(threading.Thread):
         self.name_of_way = (native_name() if native else None) or "polling"
         self._stop_asked = threading.Event()
         self._native: _Native | None = None
+        self._tree: Tree | None = None  # where it is watched folder by folder
         self._before: Snapshot = {}
 
     def start(self) -> None:
-        if self.name_of_way != "polling":
-            self._native = self._open()
-        if self._native is None:
-            self.name_of_way = "polling"
+        if self.name_of_way == "polling":
             self._before = snapshot(self.roots, self.enters)
+        else:
+            self._open()
         super().start()
 
     def stop(self) -> None:
@@ -89,83 +87,94 @@ class Watching(threading.Thread):
         self._stop_asked.set()
 
     def run(self) -> None:
+        stopped = False
+        while not stopped:
+            stopped = self._stop_asked.is_set()
+            if self._native is not None:
+                # Not told of the wish to stop: it would forget what it has gathered.
+                self._tell(_gathered(self._native, STEP if stopped else ROUND))
+            else:
+                stopped = self._stop_asked.wait(self.interval)
+                self._look()
         if self._native is not None:
-            self._listen(self._native)
-        else:
-            self._look()
+            self._native.close()
 
-    def _open(self) -> _Native | None:
+    def _look(self) -> None:
+        after = snapshot(self.roots, self.enters)
+        found = differences(self._before, after)
+        self._before = after
+        if found:
+            self.hear(found)
+
+    # --- what the system tells
+
+    def _tell(self, found: set[tuple[int, str]]) -> None:
+        """Pass it on as files. Folders that are new are watched from now on."""
+        while found:
+            tree, meanwhile = self._tree, set()
+            if tree is None:
+                paths = {path for _, path in found}
+            else:
+                paths = {name for _, path in found if (name := tree.name(path))}
+                folders = {path for how, path in found if how != MODIFIED and tree.is_folder(path)}
+                if folders:
+                    meanwhile = self._open_again()
+                    # Nobody has said what is in them, or was.
+                    paths |= tree.below(folders) | Tree(folders, self.enters).all_files()
+                    paths -= folders
+            if paths:
+                self.hear(frozenset(paths))
+            found = meanwhile
+
+    def _open(self) -> None:
         try:
-            from watchfiles._rust_notify import RustNotify
-
-            present = [root for root in self.roots if os.path.exists(root)]
-            return RustNotify(present, False, False, 0, True, True)
-        except (ImportError, OSError) as problem:
-            # Most likely fs.inotify.max_user_watches of a large tree.
+            self._native = self._opened()
+        # A RuntimeError of its own: the system has no more of what it needs one of.
+        except (ImportError, OSError, RuntimeError) as problem:
+            self._native = self._tree = None
+            self.name_of_way = "polling"
+            self._before = snapshot(self.roots, self.enters)
             log.warning(
                 "Changes of files are found by looking every %g s, because the system does not"
                 " notify of them: %s",
                 self.interval,
                 problem,
             )
-            return None
 
-    def _listen(self, native: _Native) -> None:
-        stopped = False
+    def _opened(self) -> _Native:
+        # Not public there, but documented: what is public begins to watch when it is asked for
+        # changes, and no sooner.
+        from watchfiles._rust_notify import RustNotify
+
+        if not FOLDER_BY_FOLDER:
+            present = [root for root in self.roots if os.path.exists(root)]  # noqa: PTH110
+            return RustNotify(present, False, False, 0, True, True)
+        while True:
+            tree = Tree(self.roots, self.enters)
+            try:
+                # Ignoring what may not be read would ignore that there are too many as well.
+                native = RustNotify(sorted(tree.places), False, False, 0, False, False)
+            except FileNotFoundError:
+                continue  # gone since we have looked
+            self._tree = tree
+            return native
+
+    def _open_again(self) -> set[tuple[int, str]]:
+        """Watch the folders that there are now; what was told until then."""
+        before = self._native
+        if before is None:
+            return set()
         try:
-            while not stopped:
-                stopped = self._stop_asked.is_set()
-                # Not told of the wish to stop, which would have it forget what it has gathered.
-                found = native.watch(GROUP, STEP, STEP if stopped else ROUND, None)
-                if isinstance(found, set):
-                    self.hear(frozenset(path for _, path in found))
-        finally:
-            native.close()
-
-    def _look(self) -> None:
-        stopped = False
-        while not stopped:
-            stopped = self._stop_asked.wait(self.interval)
-            after = snapshot(self.roots, self.enters)
-            found = differences(self._before, after)
-            self._before = after
-            if found:
-                self.hear(found)
+            self._native = self._opened()
+        except (OSError, RuntimeError):  # not enough for both
+            before.close()
+            self._open()
+            return set()
+        told = _gathered(before, STEP)
+        before.close()
+        return told
 
 
-def snapshot(roots: Iterable[str], enters: Enters = _everywhere) -> Snapshot:
-    """Time, size and inode of every file below `roots`; what cannot be read is left out."""
-    found: Snapshot = {}
-    waiting = list(roots)
-    while waiting:
-        place = waiting.pop()
-        try:
-            entries = os.scandir(place)
-        except NotADirectoryError:
-            _note(found, place)
-            continue
-        except OSError:
-            continue
-        with entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    if enters(entry.path):
-                        waiting.append(entry.path)
-                else:
-                    _note(found, entry.path)
-    return found
-
-
-def _note(found: Snapshot, path: str) -> None:
-    try:
-        stat = os.stat(path)
-    except OSError:
-        return
-    found[path] = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
-
-
-def differences(before: Snapshot, after: Snapshot) -> frozenset[str]:
-    """Every path that is new, gone or not the same."""
-    return frozenset(
-        path for path in before.keys() | after.keys() if before.get(path) != after.get(path)
-    )
+def _gathered(native: _Native, patience: int) -> set[tuple[int, str]]:
+    found = native.watch(GROUP, STEP, patience, None)
+    return found if isinstance(found, set) else set()

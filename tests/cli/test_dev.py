@@ -40,10 +40,10 @@ def pid():
 def env():
     return os.environ.get("COLOUR", "none")
 
-@app.get("/slow")
-def slow():
+@app.get("/waits")
+def waits():
     time.sleep(0.02)
-    return "slow"
+    return "waits"
 
 @app.get("/page")
 def page():
@@ -524,12 +524,12 @@ def test_carboy_run_is_in_debug_mode_on_this_machine_only(
 def test_calls_are_shown_from_accept_to_the_last_send(folder: Path, switched: str) -> None:
     options = ("--calls",) if switched == "at the start" else ()
     with developing(folder, *options) as server, entered(server) as ask:
-        server.get("/slow")  # a view that is known to be slow is answered elsewhere than read
+        server.get("/waits")  # a view that is known to be slow is answered elsewhere than read
         if not options:
             ask("calls", "record=yes")
         ask("clear", "")
         with closing(server.connect()) as connection:
-            for view in ("slow", "slow", "slow", "env", "env"):
+            for view in ("waits", "waits", "waits", "env", "env"):
                 connection.request("GET", f"/{view}?secret_key=hunter2")
                 assert connection.getresponse().read()
         # Both are kept when the answer has been sent.
@@ -541,7 +541,7 @@ def test_calls_are_shown_from_accept_to_the_last_send(folder: Path, switched: st
                 assert titles.pop(0) == "The connection is accepted"
             assert titles[0] == "Octets are read from the socket"
             assert titles[1] == "The octets become the head of a request"
-            assert titles[-1] == "The octets are sent"
+            assert titles[-1].startswith("The octets are sent")
             assert f"View {each['endpoint']!r} runs" in titles
             assert "hunter2" not in json.dumps(found)
 

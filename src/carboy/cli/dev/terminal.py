@@ -42,7 +42,8 @@ class Terminal:
         elif not broken:
             self._tell("↻", "36", f"{what}  reloaded in {seconds * 1000:.0f} ms")
         if broken:
-            self.failed(f"{'' if first else what + '  '}{broken}; the next save tries again.")
+            where = "" if first else f"{what}  "
+            self.failed(f"{where}{broken.rstrip('.')}; the next save tries again.")
 
     def changed(self, kind: str, paths: Sequence[str]) -> None:
         """Something that only browsers have to know."""

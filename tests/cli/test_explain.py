@@ -204,13 +204,43 @@ def test_the_report_names_packages_licences_and_permanent_links(folder: Path) ->
     assert "Keep notice and conditions" in text
 
 
-def test_a_cookie_or_password_does_not_get_into_the_report(folder: Path) -> None:
-    explain(
-        folder, "theirs", *TO_HELLO, "-H", "Cookie: k=hunter2", "-H", "Authorization: hunter2",
-        "--report", "chain.md", "--html", "page.html",
+LOGIN = """
+from {package} import Flask, request, session
+
+app = Flask(__name__)
+app.secret_key = "key"
+
+def check(value):
+    return value[::-1]
+
+@app.post("/login")
+def login():
+    sent = request.get_json(silent=True) or request.form
+    session["shown"] = sent["password"]
+    check(request.cookies["id"])
+    check(request.args["token"])
+    return check(sent["password"])
+"""
+
+
+@pytest.mark.parametrize("package", ["carboy", "flask"])
+@pytest.mark.parametrize(
+    "body", [("-d", "user=ada&password=hunter2"), ("--json", '{"password": "hunter2"}')]
+)
+def test_no_secret_gets_out_whatever_it_is_called_on_its_way(
+    folder: Path, package: str, body: tuple[str, str]
+) -> None:
+    (folder / "login.py").write_text(LOGIN.format(package=package))
+    request = (
+        "login", "POST", "/login?token=hunter2-t", *body, "-H", "Cookie: id=hunter2-c",
+        "-H", "Authorization: Bearer hunter2-a", "-H", "X-Api-Key: hunter2-k",
     )  # fmt: skip
-    assert "hunter2" not in (folder / "chain.md").read_text()
-    assert "hunter2" not in (folder / "page.html").read_text()
+    explain(folder, *request, "--report", "chain.md", "--html", "page.html")
+    texts = [explain(folder, *request, "--full")]
+    texts += [(folder / name).read_text() for name in ("chain.md", "page.html")]
+    for text in texts:
+        assert "200 OK" in text
+        assert "hunter2" not in text
 
 
 def test_the_page_is_walked_and_searched_in_a_browser(folder: Path) -> None:

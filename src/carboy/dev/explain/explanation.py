@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from carboy.dev.explain import places, tree
+from carboy.dev.explain import places, secrets, tree
 from carboy.dev.explain.recorder import Recorder
 from carboy.dev.explain.steps import Step, name_steps
 from carboy.dev.explain.tracer import Traced
@@ -89,4 +89,5 @@ def explain(
     """What a disarmed recorder has to tell."""
     tracks = tree.build(recorder)
     steps = name_steps(tracks, app)
-    return Explanation(name, request, status, octets, tracks, steps, recorder.overflowed, rule)
+    line = secrets.without(request)
+    return Explanation(name, line, status, octets, tracks, steps, recorder.overflowed, rule)

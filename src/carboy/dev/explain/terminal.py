@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from pathlib import Path
 
-from carboy.dev.explain import places, tree
+from carboy.dev.explain import places, secrets, tree
 from carboy.dev.explain.explanation import Explanation
 from carboy.dev.explain.tree import Line, Node
 
@@ -116,7 +116,7 @@ def _failure(found: Explanation, painter: Painter) -> list[str]:
         return []
     error, _ = failure
     last = traceback.extract_tb(error.__traceback__)[-1]
-    said = "".join(traceback.format_exception_only(error)).strip()
+    said = secrets.without("".join(traceback.format_exception_only(error)).strip())
     place = painter.link(f"{last.filename}:{last.lineno}", last.filename)
     return ["", painter.colour(f"The application raised {said}", "31;1"), f"  at {place}"]
 

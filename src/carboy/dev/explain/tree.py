@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from types import CodeType
 
-from carboy.dev.explain import places
+from carboy.dev.explain import places, secrets
 from carboy.dev.explain.calls import Call
 from carboy.dev.explain.places import Place
 from carboy.dev.explain.recorder import Recorder
@@ -137,8 +137,9 @@ def _node(call: Call) -> Node:
     if place.room == places.TEMPLATE:
         name = f"block {name[6:]}" if name.startswith("block_") else "the template"
     node = Node(
-        name, call.module, place, call.began, max(call.ended, call.began), call.args, call.result,
-        call.raised, call.line, call.error, code_object,
+        name, call.module, place, call.began, max(call.ended, call.began),
+        tuple((each, secrets.without(value)) for each, value in call.args),
+        secrets.without(call.result), call.raised, call.line, call.error, code_object,
     )  # fmt: skip
     node.children = [_node(child) for child in call.children]
     return node

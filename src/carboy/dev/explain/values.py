@@ -10,6 +10,8 @@ import re
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
 from typing import Any
 
+from carboy.dev.explain import secrets
+
 LONGEST = 72  # characters of one value
 ITEMS = 3  # of a container
 DEEP = 2  # containers in containers
@@ -17,13 +19,15 @@ NAMES = ("name", "endpoint", "rule", "key", "path", "status", "type")
 MASK = "***"  # while it is text; shown as one character
 PLAIN = (int, float, bool, type(None), complex)
 # A header field, wherever it stands: to the end of its line.
-SECRET_FIELD = re.compile(r"(?i)((?:authorization|cookie)['\"]?\s*[:,=]\s*)[^\r\n]+")
+SECRET_FIELD = re.compile(r"(?i)((authorization|(?:set-)?cookie)['\"]?\s*[:,=]\s*)([^\r\n]+)")
 # In a query, a form or JSON: token=…, "password": "…".
 SECRET_VALUE = re.compile(
-    r"(?i)([\w.-]*(?:passw|secret|token|credential|api_?key|private_?key)[\w.-]*['\"]?\s*[=:]"
-    r"\s*['\"]?)[^&\s'\"\\,;}]+"
+    r"(?i)(([\w.-]*(?:passw|secret|token|credential|api[_-]?key|private_?key)[\w.-]*)['\"]?\s*[=:]"
+    r"\s*['\"]?)([^&\s'\"\\,;}]+)"
 )
-SECRET_NAME = re.compile(r"(?i)passw|secret|token|cookie|authorization|credential|private_?key")
+SECRET_NAME = re.compile(
+    r"(?i)passw|secret|token|cookie|authorization|credential|api[_-]?key|private_?key"
+)
 
 
 def brief(value: Any, deep: int = DEEP) -> str:
@@ -56,10 +60,15 @@ def exception(error: BaseException) -> str:
 
 
 def argument(name: str, value: Any) -> str:
-    """As `brief`, but what is called like a secret is not shown."""
-    if SECRET_NAME.search(name) and type(value) in (str, bytes, list, tuple):
-        return "'…'"
-    return brief(value)
+    """As `brief`, but what is called like a secret is not shown, and learned to be one."""
+    if not SECRET_NAME.search(name) or type(value) not in (str, bytes, list, tuple):
+        return brief(value)
+    for each in value if type(value) in (list, tuple) else (value,):
+        if type(each) is str:
+            secrets.learn(name, each)
+        elif type(each) is bytes:
+            secrets.learn(name, each.decode("latin-1"))
+    return "'…'"
 
 
 def _text(value: str | bytes | bytearray) -> str:
@@ -78,7 +87,14 @@ def _text(value: str | bytes | bytearray) -> str:
 
 
 def _masked(text: str) -> str:
-    return SECRET_VALUE.sub(rf"\1{MASK}", SECRET_FIELD.sub(rf"\1{MASK}", text))
+    return SECRET_VALUE.sub(_learned, SECRET_FIELD.sub(_learned, text))
+
+
+def _learned(match: re.Match[str]) -> str:
+    before, name, value = match.groups()
+    if value != MASK:
+        secrets.learn(name, value)
+    return f"{before}{MASK}"
 
 
 def _container(value: Any, deep: int) -> str:

@@ -112,7 +112,7 @@ def test_signals_and_the_rule_are_told(folder: Path, app: str) -> None:
     assert "Receiver 'heard' of signal request-started runs" in text
     rules = text.partition("How the rule was found")[2].partition("\n\n")[0]
     assert "✓ /hello/<name> → hello  (name='bob')" in rules
-    assert "· /<path:rest> → rest  (rest='hello/bob')  has a variable where" in rules
+    assert "· /<path:rest> → rest  (rest='hello/bob')\n      has a variable where" in rules
 
 
 def test_of_a_flask_application_the_calls_of_flask_and_werkzeug_show(folder: Path) -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import flask
 import pytest
 import werkzeug.routing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carboy.cli.matching import matched, told
+import carboy
+from carboy.cli.matching import matched, of_app, told
 from carboy.http.exceptions import HTTPException
 from carboy.routing import Map, Rule
 
@@ -57,7 +59,41 @@ def test_what_no_rule_answers_is_told(url_map: Any) -> None:
 
 def test_of_two_equal_rules_the_first_wins() -> None:
     twice = Map([Rule("/a", endpoint="one"), Rule("/a", endpoint="two")])
-    assert "  · /a → two  was added later" in told(matched(twice, "GET", "/a"), "GET", "/a")
+    lines = told(matched(twice, "GET", "/a"), "GET", "/a")
+    assert lines[2:] == ["  · /a → two", "      was added later"]
+
+
+def test_the_nearest_rule_is_told_when_none_fits() -> None:
+    assert matched(MAP, "GET", "/").winner is not None
+    only = Map([Rule("/notes/<int:n>", endpoint="note"), Rule("/about", endpoint="about")])
+    assert matched(only, "GET", "/note/3").outcome == (
+        "404: no rule fits, the nearest is /notes/<int:n>"
+    )
+
+
+@pytest.mark.parametrize("kind", [carboy.Flask, flask.Flask], ids=["carboy", "flask"])
+def test_the_host_of_an_address_counts(kind: Any) -> None:
+    app = kind("shop", subdomain_matching=True)
+    app.config["SERVER_NAME"] = "shop.example:8000"
+    app.add_url_rule("/", "home", str)
+    app.add_url_rule("/", "office", str, subdomain="admin")
+    for url, line in [
+        ("/", "→ home"),
+        ("http://shop.example:8000/", "→ home"),
+        ("http://admin.shop.example:8000/?a=b", "→ office"),
+        ("http://admin.shop.example/", "→ office"),
+        ("http://www.shop.example:8000/", "404"),
+        ("http://other.example/", "404"),
+    ]:
+        assert line in "\n".join(of_app(app, "GET", url)), url
+
+
+@pytest.mark.parametrize("kind", [carboy.Flask, flask.Flask], ids=["carboy", "flask"])
+def test_hosts_are_matched_where_rules_have_them(kind: Any) -> None:
+    app = kind("shop", host_matching=True, static_host="a.example")
+    app.add_url_rule("/", "there", str, host="a.example")
+    assert "→ there" in "\n".join(of_app(app, "GET", "http://a.example/"))
+    assert "404" in "\n".join(of_app(app, "GET", "http://b.example/"))
 
 
 PATHS = st.lists(st.sampled_from(["notes", "new", "3", "x", ""]), max_size=4).map("/".join)

@@ -26,12 +26,16 @@ def test_the_project_passes_its_tests_and_is_served(tmp_path: Path) -> None:
         assert b"Hello, world!" in page
         assert b"NAME" not in page
         assert server.get("/static/bottle.css")[0] == 200
+        assert server.get("/static/bottle.svg")[0] == 200
 
 
 @pytest.mark.parametrize(
     ("name", "told"),
-    [("my-site", "For example: my_site"), ("class", "For example: "), ("json", "json_site"),
-     ("9lives", "For example: lives")],
+    [("my-site", "For example: my_site."), ("class", "For example: site_class."),
+     ("json", "For example: json_site."), ("9lives", "For example: site_9lives."),
+     ("Flask", "For example: Flask_site."), ("click", "For example: click_site."),
+     ("über.py", "For example: uber."), ("..", "For example: my_site."),
+     ("__init__", "For example: init.")],
 )  # fmt: skip
 def test_a_name_that_cannot_be_is_told_with_one_that_can(
     tmp_path: Path, name: str, told: str

@@ -271,3 +271,17 @@ def test_a_page_that_nobody_looks_at_holds_no_stream(page: Page, bench: Bench) -
             ' document.dispatchEvent(new Event("visibilitychange")); }'
         )
     expect(page.locator("body h1")).to_have_text("two")
+
+
+def test_more_windows_than_a_browser_has_connections_follow_and_are_not_held_up(
+    page: Page, bench: Bench
+) -> None:
+    """HTTP/1.1 has six to a host, and each window that is seen would hold one."""
+    pages = [page, *(page.context.new_page() for _ in range(7))]
+    for each in pages:
+        each.set_default_timeout(PATIENCE * 1000)
+        each.goto(bench.url)
+    bench.version = "two"
+    bench.replace()
+    for each in pages:
+        expect(each.locator("body h1")).to_have_text("two")

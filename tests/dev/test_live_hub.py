@@ -67,10 +67,23 @@ def test_closing_ends_a_stream_that_waits() -> None:
 
 def test_the_oldest_stream_ends_when_there_are_too_many() -> None:
     live = Hub("g1")
-    streams = [listening(live) for _ in range(hub.STREAMS + 1)]
+    streams = [live.listen(who=str(n)) for n in range(hub.STREAMS + 1)]
+    for stream in streams:
+        next(stream)
     assert [heard(event)[0] for event in streams[0]] == ["full"]
     live.publish("page")
     assert heard(next(streams[1]))[0] == heard(next(streams[-1]))[0] == "page"
+
+
+def test_one_browser_does_not_use_up_its_connections() -> None:
+    """A browser opens six to a host, and pages need some as well."""
+    live = Hub("g1")
+    other = live.listen(who="other")
+    next(other)
+    streams = [listening(live) for _ in range(hub.STREAMS_OF_ONE + 1)]
+    assert [heard(event)[0] for event in streams[0]] == ["full"]
+    live.publish("page")
+    assert {heard(next(stream))[0] for stream in [other, *streams[1:]]} == {"page"}
 
 
 def test_a_stream_that_was_closed_leaves_its_place() -> None:

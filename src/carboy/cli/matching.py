@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
+from itertools import zip_longest
 from typing import Any
+from urllib.parse import urlsplit
 
 from carboy.routing import Map, Rule
 from carboy.routing.described import RulePart, described
@@ -40,14 +43,19 @@ class Framework:
         self.routing, self.exceptions = map(importlib.import_module, names)
 
 
-def matched(url_map: Any, method: str, path: str, server_name: str = "localhost") -> Matched:
-    """Match as the application does; then each rule by itself, by the same machine."""
+def matched(
+    url_map: Any, method: str, path: str, server_name: str = "localhost", **place: str
+) -> Matched:
+    """Match as the application does; then each rule by itself, by the same machine.
+
+    `place` may have a `subdomain`, as Map.bind.
+    """
     framework = Framework(url_map)
     routing, exceptions = framework.routing, framework.exceptions
     winner: Candidate | None = None
     outcome = ""
     try:
-        rule, values = url_map.bind(server_name).match(path, method, return_rule=True)
+        rule, values = url_map.bind(server_name, **place).match(path, method, return_rule=True)
         winner = Candidate(rule, dict(values))
     except routing.RequestRedirect as redirect:
         outcome = f"{redirect.code} redirect to {redirect.new_url}"
@@ -55,15 +63,30 @@ def matched(url_map: Any, method: str, path: str, server_name: str = "localhost"
         allowed = ", ".join(sorted(error.valid_methods or ()))
         outcome = f"405: the path is there, for {allowed}"
     except exceptions.NotFound:
-        outcome = "404: no rule fits"
+        subdomain = place.get("subdomain", url_map.default_subdomain)
+        here = server_name if url_map.host_matching else subdomain
+        near = nearest(
+            path, (r.rule for r in url_map.iter_rules() if here in (r.host, r.subdomain))
+        )
+        outcome = f"404: no rule fits, the nearest is {near}" if near else "404: no rule fits"
     except exceptions.HTTPException as error:
         outcome = f"{error.code}: {error.description}"
     others = [
         each
-        for each in _candidates(framework, url_map, method, path, server_name, winner)
+        for each in _candidates(framework, url_map, method, path, winner, server_name, **place)
         if winner is None or each.rule is not winner.rule
     ]
     return Matched(winner, outcome, others)
+
+
+def nearest(path: str, rules: Iterable[str]) -> str | None:
+    """The rule most like a path, if one is, whatever stands for its variables."""
+    given = path.split("/")
+    filled: dict[str, str] = {}
+    for rule in rules:
+        parts = zip_longest(rule.split("/"), given[: rule.count("/") + 1], fillvalue="")
+        filled.setdefault("/".join(own if "<" in part else part for part, own in parts), rule)
+    return next((filled[near] for near in get_close_matches(path, filled, n=1)), None)
 
 
 def _candidates(
@@ -71,8 +94,9 @@ def _candidates(
     url_map: Any,
     method: str,
     path: str,
-    server_name: str,
     winner: Candidate | None,
+    server_name: str,
+    **place: str,
 ) -> Iterator[Candidate]:
     routing, exceptions = framework.routing, framework.exceptions
     for rule in url_map.iter_rules():
@@ -86,7 +110,7 @@ def _candidates(
             host_matching=url_map.host_matching,
         )
         try:
-            _, values = alone.bind(server_name).match(path, method)
+            _, values = alone.bind(server_name, **place).match(path, method)
         except routing.RequestRedirect as redirect:
             yield Candidate(rule, {}, f"would redirect to {redirect.new_url}")
         except exceptions.MethodNotAllowed as error:
@@ -116,7 +140,7 @@ def difference(winner: Any, other: Any) -> str:
         if ours.static and not theirs.static:
             return f"has a variable where the other has the text {ours.content!r}"
         if not ours.static and not theirs.static and _weight(ours) != _weight(theirs):
-            return "its converter is tried later (by weight: int and float, then text, then path)"
+            return "is tried later: first what takes numbers, then text, then paths"
     if len(first) != len(second):
         return "takes more of the path with one variable"
     return "was added later"
@@ -126,10 +150,26 @@ def _weight(part: RulePart) -> tuple[Any, ...]:
     return tuple(part.weight)
 
 
-def of_app(app: Any, method: str, path: str) -> list[str]:
-    """Lines about which rule of an application answers, or does not."""
-    server = app.config.get("SERVER_NAME") or "localhost"
-    return told(matched(app.url_map, method, path, server), method, path)
+def of_app(app: Any, method: str, address: str) -> list[str]:
+    """Lines about which rule of an application answers, or does not; `address` may have a host."""
+    url = urlsplit(address)
+    server, place = _place(app, url.netloc)
+    return told(matched(app.url_map, method, url.path, server, **place), method, address)
+
+
+def _place(app: Any, host: str) -> tuple[str, dict[str, str]]:
+    """What to bind the map to, for a request to `host`; "": to the application's own."""
+    server = app.config.get("SERVER_NAME") or host or "localhost"
+    if not host or app.url_map.host_matching:
+        return host or server, {}
+    if not app.subdomain_matching or not app.config.get("SERVER_NAME"):
+        return server, {}
+    asked, own = (name.lower().partition(":")[0] for name in (host, server))
+    if asked == own:
+        return server, {}
+    # No rule can be for a subdomain of this name, so that none answers for a foreign host.
+    found = asked.removesuffix(f".{own}")
+    return server, {"subdomain": found if found != asked else "<invalid>"}
 
 
 def told(found: Matched, method: str, path: str) -> list[str]:
@@ -138,8 +178,10 @@ def told(found: Matched, method: str, path: str) -> list[str]:
     if found.winner is not None:
         lines.append(f"  ✓ {_line(found.winner)}")
     else:
-        lines.append(f"  ✗ {found.outcome}")
-    lines += [f"  · {_line(each)}  {each.why}".rstrip() for each in found.others]
+        lines.append(f"  {'↪' if found.outcome.startswith('3') else '✗'} {found.outcome}")
+    for each in found.others:
+        lines.append(f"  · {_line(each)}")
+        lines += [f"      {each.why}"] if each.why else []
     return lines
 
 

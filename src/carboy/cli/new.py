@@ -5,6 +5,8 @@ from __future__ import annotations
 import keyword
 import re
 import sys
+import unicodedata
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 import click
@@ -19,6 +21,7 @@ FILES = {
     "NAME/pages.py": "pages.py",
     "NAME/templates/index.html": "index.html",
     "NAME/static/NAME.css": "style.css",
+    "NAME/static/NAME.svg": "bottle.svg",
     "tests/test_pages.py": "test_pages.py",
 }
 TAKEN = {"carboy", "flask", "werkzeug", "tests", "test"}
@@ -38,12 +41,28 @@ def _named(text: str, name: str) -> str:
 
 def check(name: str) -> str | None:
     """Why `name` cannot be a package's, and which could; None if it can."""
-    if name.isidentifier() and not keyword.iskeyword(name) and name.isascii():
-        if name in TAKEN or name in sys.stdlib_module_names:
-            return f"{name!r} is a package that is there already. For example: {name}_site."
-        return None
-    better = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_").lower().lstrip("0123456789_")
-    return f"{name!r} is no name for a Python package. For example: {better or 'site_of_mine'}."
+    if not re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name) or keyword.iskeyword(name):
+        return f"{name!r} is no name for a Python package. For example: {_better(name)}."
+    if is_taken(name):
+        return f"{name!r} is a package that is there already. For example: {name}_site."
+    return None
+
+
+def is_taken(name: str) -> bool:
+    """Whether another package has this name, or one that a file system takes for the same."""
+    if name.lower() in TAKEN or name in sys.stdlib_module_names:
+        return True
+    here = {"", str(Path.cwd())}
+    found = PathFinder.find_spec(name, [place for place in sys.path if place not in here])
+    return found is not None and found.has_location
+
+
+def _better(name: str) -> str:
+    """A name much like it that a package can have."""
+    plain = unicodedata.normalize("NFKD", name.removesuffix(".py")).encode("ascii", "ignore")
+    words = re.sub(r"\W+", "_", plain.decode()).strip("_").lower()
+    fits = words.isidentifier() and not keyword.iskeyword(words) and not is_taken(words)
+    return words if fits else f"site_{words}" if words else "my_site"
 
 
 @click.command("new", short_help="Make a small, tested project to start from.")
@@ -66,7 +85,7 @@ def command(name: str) -> None:
             f"{error.filename} cannot be written: {error.strerror}."
         ) from None
     click.secho(f"{name} is ready.", fg="green", bold=True)
-    click.echo(f"\n    cd {name}\n    carboy dev\n    pytest\n")
+    click.echo(f"\n    cd {name}\n    pip install -e '.[dev]'\n    carboy dev\n    pytest\n")
 
 
 def make_command() -> click.Command:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import click
 
@@ -29,7 +29,7 @@ def table(headers: list[str], rows: Iterable[list[str]]) -> list[str]:
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     cells.insert(1, ["-" * width for width in widths])
     return [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
         for row in cells
     ]
 
@@ -66,7 +66,7 @@ def make_command() -> click.Command:
     @click.option("--filter", "-f", "part", default="", help="Only what has this text in it.")
     @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
     @click.option(
-        "--match", "-m", metavar="[METHOD] PATH", help="Which rule answers a request, and why."
+        "--match", "-m", metavar="[METHOD] URL", help="Which rule answers a request, and why."
     )
     @click.pass_context
     def command(
@@ -110,9 +110,9 @@ def as_objects(app: Any, part: str = "") -> list[dict[str, Any]]:
 
 
 def _matched(app: Any, text: str) -> list[str]:
-    method, _, path = text.strip().rpartition(" ")
+    method, _, address = text.strip().rpartition(" ")
     method = method.strip().upper() or "GET"
-    path = urlsplit(path).path
-    if not path.startswith("/"):
+    url = urlsplit(address)
+    if not url.path.startswith("/"):
         raise click.BadParameter(f"{text!r} has no path that begins with a slash.")
-    return matching.of_app(app, method, path)
+    return matching.of_app(app, method, unquote(url._replace(query="", fragment="").geturl()))

@@ -11,6 +11,8 @@ from typing import Any
 
 # Each stream holds a thread of the server; tabs that are not looked at hold none.
 STREAMS = 16
+# A browser has six connections to a host (HTTP/1.1), for all its windows, and pages need some.
+STREAMS_OF_ONE = 3
 # Seconds between two signs of life: only writing tells that a browser has gone.
 HEARTBEAT = 15.0
 BEAT = b": here\n\n"
@@ -49,7 +51,7 @@ class Hub:
         self._state = State(generation)
         # Reentrant: a signal's handler may close the hub in the middle of a publish.
         self._lock = RLock()
-        self._streams: list[SimpleQueue[bytes | None]] = []
+        self._streams: dict[SimpleQueue[bytes | None], str] = {}  # whose, the oldest first
         self._closed = False
 
     @property
@@ -94,13 +96,16 @@ class Hub:
             for stream in list(self._streams):
                 stream.put(None)
 
-    def listen(self, once: bool = False) -> Iterator[bytes]:
-        """The events, the first of them "hello"; with `once` that one only. Ends with the hub."""
+    def listen(self, once: bool = False, who: str = "") -> Iterator[bytes]:
+        """The events, the first of them "hello"; with `once` that one only. Ends with the hub.
+
+        `who` names the browser. One that has many streams loses the oldest.
+        """
         stream: SimpleQueue[bytes | None] = SimpleQueue()
         with self._lock:  # nothing is published between the hello and the place in the list
             first = self._hello(once)
             if not once:
-                self._join(stream)
+                self._join(stream, who)
         try:
             yield first
             while not once:
@@ -113,22 +118,27 @@ class Hub:
                 yield message
         finally:
             with self._lock:
-                if stream in self._streams:
-                    self._streams.remove(stream)
+                self._streams.pop(stream, None)
 
     def _hello(self, once: bool) -> bytes:
         failure = asdict(self.failure) if self.failure else None
         return event("hello", {**asdict(self._state), "failure": failure, "once": once})
 
-    def _join(self, stream: SimpleQueue[bytes | None]) -> None:
+    def _join(self, stream: SimpleQueue[bytes | None], who: str) -> None:
+        same = [each for each, whose in self._streams.items() if whose == who]
         if self._closed:
             stream.put(None)
+        elif len(same) >= STREAMS_OF_ONE:
+            self._send_away(same[0])
         elif len(self._streams) >= STREAMS:
-            oldest = self._streams.pop(0)
-            # It is not to come back at once and push out the next one.
-            oldest.put(event("full", {}))
-            oldest.put(None)
-        self._streams.append(stream)
+            self._send_away(next(iter(self._streams)))
+        self._streams[stream] = who
+
+    def _send_away(self, stream: SimpleQueue[bytes | None]) -> None:
+        """It may ask now and then, but not come back at once and push out the next one."""
+        del self._streams[stream]
+        stream.put(event("full", {}))
+        stream.put(None)
 
 
 def event(name: str, data: dict[str, Any]) -> bytes:

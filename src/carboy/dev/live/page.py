@@ -76,7 +76,8 @@ class LivePage:
             return Response("About to start again.\n", 503, {"Retry-After": "1"})
         # A server that does one thing at a time would do nothing else while somebody listens.
         alone = not (environ.get("wsgi.multithread") or environ.get("wsgi.multiprocess"))
-        events = self.hub.listen(once=alone)
+        asked = environ.get("QUERY_STRING") == "once"
+        events = self.hub.listen(once=alone or asked, who=_browser(environ))
         response = Response(events, mimetype="text/event-stream", headers=ours())
         response.headers["Cache-Control"] = "no-store"
         response.headers["X-Accel-Buffering"] = "no"
@@ -210,6 +211,10 @@ def ask_without_seal(environ: WSGIEnvironment, seal: str) -> bool:
     if browser and "HTTP_IF_NONE_MATCH" not in environ:
         environ.pop("HTTP_IF_MODIFIED_SINCE", None)
     return confirming
+
+
+def _browser(environ: WSGIEnvironment) -> str:
+    return f"{environ.get('REMOTE_ADDR')} {environ.get('HTTP_USER_AGENT')}"
 
 
 def _seal(state: State) -> str:

@@ -23,23 +23,28 @@ const method = own.dataset.method || "GET";
 /* --- the stream: one a page that is looked at, as HTTP/1.1 allows six connections a host */
 
 let stream = null, timer = 0, pause = FIRST_PAUSE;
+let asking = false;  // now and then, as others have the streams there are
 let shown = "";  // the generation whose failure was shown
 
 function connect() {
   clearTimeout(timer);
   if (stream || document.visibilityState !== "visible") return;
-  stream = new EventSource(address);
+  stream = new EventSource(asking ? `${address}?once` : address);
   const on = (kind, act) => stream.addEventListener(kind, event => act(JSON.parse(event.data)));
   on("hello", hello);
   on("page", reload);
   on("style", state => { made.style = state.style; swap(state.paths); });
   on("failure", failure => show({...failure, kind: "A request failed"}));
-  on("full", disconnect);  // sixteen others are looked at: wait until this one is again
+  on("full", () => { asking = true; later(POLL); });
   stream.onerror = () => {
-    disconnect();
-    timer = setTimeout(connect, pause);
+    later(pause);
     pause = Math.min(pause * 1.5, LAST_PAUSE);
   };
+}
+
+function later(wait) {
+  disconnect();
+  timer = setTimeout(connect, wait);
 }
 
 function disconnect() {
@@ -50,10 +55,7 @@ function disconnect() {
 
 function hello(state) {
   pause = FIRST_PAUSE;
-  if (state.once) {
-    disconnect();
-    timer = setTimeout(connect, POLL);
-  }
+  if (state.once) later(POLL);
   const current = state.generation === made.generation && state.page === made.page;
   if (current) {
     settle();
@@ -261,6 +263,7 @@ function row(kind, library, ...content) {
 /* --- beginning and end */
 
 document.addEventListener("visibilitychange", () => {
+  asking = false;
   if (document.visibilityState === "visible") connect();
   else disconnect();
 });

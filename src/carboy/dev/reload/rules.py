@@ -12,7 +12,7 @@ people ask for another start.
 """
 
 # Thousands of paths a second, which come and go as text:
-# ruff: noqa: PTH100, PTH119, PTH120, PTH122, PTH206
+# ruff: noqa: PTH119, PTH120, PTH122, PTH206
 
 from __future__ import annotations
 

@@ -159,6 +159,19 @@ def test_one_that_cannot_begin_ends_all(tmp_path: Path) -> None:
 
 
 @in_a_fresh_process
+def test_without_anything_to_fork_from_it_says_so_and_ends(tmp_path: Path) -> None:
+    it = Kept(tmp_path, 1.0)
+    it.thread.start()
+    it.number()
+    it.expect("ready", True)
+    os.kill(it.nursery._pid, signal.SIGKILL)
+    assert "was killed" in it.expect("failed")[1]
+    it.thread.join(PATIENCE)
+    assert it.code == 1
+    assert it.told.empty()
+
+
+@in_a_fresh_process
 def test_one_that_dies_young_waits_for_a_save(tmp_path: Path) -> None:
     with kept(tmp_path) as it:
         it.number()
@@ -189,10 +202,15 @@ def test_one_that_dies_old_is_replaced_at_once(tmp_path: Path) -> None:
 @in_a_fresh_process
 def test_one_that_does_not_end_is_killed(tmp_path: Path) -> None:
     keeping.MERCY = 0.1
-    with kept(tmp_path, graceful_timeout=0.1) as it:
-        it.save("stays")
-        for _ in range(2):  # the first may have read "stays" as well
-            it.told.get(timeout=PATIENCE)
+    it = Kept(tmp_path, graceful_timeout=0.1)
+    (tmp_path / "mode").write_text("stays")
+    it.thread.start()
+    it.number()
+    it.expect("ready", True)
+    it.save("serves", "file")
+    assert it.number() == 2
+    it.expect("ready", False, ("file",))
+    assert it.stop() == 0  # when both have ended
 
 
 @in_a_fresh_process

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from carboy.server import warm
-from carboy.server.nursery import Nursery
+from carboy.server.nursery import Lost, Nursery
 from running import PATIENCE, await_gone, in_a_fresh_process
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks")
@@ -175,7 +175,7 @@ def test_when_the_first_template_is_killed_there_is_nothing_to_be_done() -> None
     nursery = Nursery(work)
     os.kill(nursery._pid, signal.SIGKILL)
     await_gone(nursery._pid)
-    with pytest.raises(RuntimeError, match="start again"):
+    with pytest.raises(Lost, match=r"Start .* again"):
         once(nursery)
 
 

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 
 from carboy.server import signals
 from carboy.server.fleet import MERCY
-from carboy.server.nursery import Nursery
+from carboy.server.nursery import Lost, Nursery
 from carboy.server.signals import Inbox, Interrupts, Terminal
 from carboy.server.supervisor import Post
 
@@ -177,6 +177,9 @@ class Keeper:
             try:
                 while self._members:
                     self._step()
+            except Lost as problem:
+                self.teller.failed(str(problem))
+                self._code = 1
             finally:
                 for member in self._members.values():
                     self.nursery.signal(member.number, signal.SIGKILL)

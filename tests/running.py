@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 import http.client
+import inspect
+import multiprocessing
 import os
 import re
+import runpy
 import signal
 import subprocess
 import sys
@@ -142,6 +146,31 @@ class Running:
         for stream in (self.process.stdout, self.process.stderr):
             assert stream is not None
             stream.close()
+
+
+def in_a_fresh_process(test: Callable[..., None]) -> Callable[..., None]:
+    """Run a test where there are no threads, so that it may fork. Its fixtures must pickle."""
+
+    @functools.wraps(test)
+    def run(*args: Any, **kwargs: Any) -> None:
+        if multiprocessing.parent_process() is not None:
+            test(*args, **kwargs)
+            return
+        context = multiprocessing.get_context("spawn")
+        file = inspect.getfile(test)
+        process = context.Process(target=_run_of, args=(file, test.__name__, args, kwargs))
+        process.start()
+        process.join(PATIENCE)
+        if process.is_alive():
+            process.kill()
+            process.join()
+        assert process.exitcode == 0, "see its standard error"
+
+    return run
+
+
+def _run_of(file: str, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    runpy.run_path(file)[name](*args, **kwargs)
 
 
 def alive(pid: int) -> bool:

@@ -10,7 +10,14 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from carboy.dev.reload.burst import LONGEST, QUIET, QUIET_WHEN_UNFINISHED, Burst
+from carboy.dev.reload.burst import (
+    LONGEST,
+    MANY,
+    QUIET,
+    QUIET_WHEN_MANY,
+    QUIET_WHEN_UNFINISHED,
+    Burst,
+)
 from carboy.dev.reload.changes import Changes
 from carboy.dev.reload.rules import Change, Kind, Rules
 from running import PATIENCE
@@ -55,6 +62,12 @@ def test_steps_that_come_close_together_are_one() -> None:
     assert burst.take(1.0 + QUIET) == frozenset()
     assert burst.take(1.0 + QUIET * 1.5) == {"a", "b"}
     assert burst.wake_at() is None
+
+
+def test_after_many_files_more_are_waited_for_a_while_longer() -> None:
+    burst = Burst()
+    burst.add(map(str, range(MANY)), 1.0)
+    assert burst.wake_at() == 1.0 + QUIET_WHEN_MANY
 
 
 def test_an_unfinished_file_is_waited_for_and_nothing_for_ever() -> None:

@@ -22,7 +22,7 @@ from typing import Any, Protocol
 
 from carboy.server import signals
 from carboy.server.fleet import MERCY
-from carboy.server.nursery import Nursery
+from carboy.server.nursery import Lost, Nursery
 from carboy.server.signals import Inbox, Interrupts, Terminal
 from carboy.server.supervisor import Post
 
@@ -95,7 +95,10 @@ class KeeperPost(Post):
                 return None
             self._received += octets
         line, _, self._received = self._received.partition(b"\n")
-        found: dict[str, Any] = json.loads(line)
+        try:
+            found: dict[str, Any] = json.loads(line)
+        except ValueError:
+            return {}  # half of one that the pipe was too full for
         return found
 
 
@@ -122,6 +125,7 @@ class Member:
     tells: int
     why: Sequence[str]
     began: float
+    known: bool  # the user has been told that it takes another one's place
     ready: float = 0.0  # monotonic seconds; 0: not yet
     kill_at: float = 0.0  # 0: it is not to end
     received: bytearray = field(default_factory=bytearray)
@@ -173,6 +177,9 @@ class Keeper:
             try:
                 while self._members:
                     self._step()
+            except Lost as problem:
+                self.teller.failed(str(problem))
+                self._code = 1
             finally:
                 for member in self._members.values():
                     self.nursery.signal(member.number, signal.SIGKILL)
@@ -240,8 +247,11 @@ class Keeper:
             self.nursery.cool()
         self.nursery.check(self.folder)
         if self._current is not None:
-            # One that still loads has nothing to finish; and must not write byte code now.
-            self._retire(self._current, at_once=not self._current.ready)
+            loads = not self._current.ready
+            # One that still loads has nothing to finish; and must not write byte code now. Why it
+            # was started is a reason for the next: nobody has been told of it.
+            self._retire(self._current, at_once=loads)
+            why = sorted({*why, *self._current.why}) if loads else why
         self._begin(why, began)
 
     def _publish(self, message: dict[str, Any]) -> None:
@@ -250,13 +260,15 @@ class Keeper:
 
     # --- workers
 
-    def _begin(self, why: Sequence[str], began: float, failure: str | None = None) -> None:
+    def _begin(
+        self, why: Sequence[str], began: float, known: bool = False, failure: str | None = None
+    ) -> None:
         told, our_told = os.pipe()
         our_tells, tells = os.pipe()
         # A worker that does not listen must not stop us; what it misses is only published.
         os.set_blocking(our_told, False)
         self._numbers += 1
-        member = Member(self._numbers, our_told, our_tells, why, began)
+        member = Member(self._numbers, our_told, our_tells, why, began, known)
         order = {"number": member.number, "first": not self._ever_ready, "failure": failure}
         _write(our_told, order)
         self.nursery.start(member.number, told, tells)
@@ -266,7 +278,9 @@ class Keeper:
         now = time.monotonic()
         if not at_once and not member.kill_at:
             _write(member.told, {"replaced": True})
-        member.kill_at = min(member.kill_at or now + self.graceful_timeout, now + MERCY)
+        # At the time-out it ends by itself, and logs what ran until then.
+        late = now + self.graceful_timeout + MERCY
+        member.kill_at = min(member.kill_at or late, late)
         self.nursery.signal(member.number, signal.SIGKILL if at_once else signal.SIGTERM)
 
     def _read(self, member: Member) -> None:
@@ -284,7 +298,7 @@ class Keeper:
         if "ready" in message:
             member.ready = time.monotonic()
             first, self._ever_ready = not self._ever_ready, True
-            if member is self._current:
+            if member is self._current and (first or not member.known):
                 seconds = member.ready - member.began
                 self.teller.ready(first, member.why, seconds, message["broken"])
         elif "failed" in message:
@@ -312,10 +326,10 @@ class Keeper:
         now = time.monotonic()
         if member.ready and now - member.ready > YOUNG:
             self.teller.ended(f"{text}; another one takes its place.")
-            self._begin((), now)
+            self._begin((), now, known=True)
         else:
             self.teller.ended(f"{text}. Save a file to start it again.")
-            self._begin((), now, failure=text + ".")
+            self._begin((), now, known=True, failure=text + ".")
 
 
 def _write(fd: int, message: dict[str, Any]) -> None:

@@ -28,6 +28,10 @@ LONGEST = 1 << 20  # octets of a message: names of a few thousand modules
 HEARD = named("SIGINT", "SIGTERM", "SIGCHLD", "SIGHUP", "SIGQUIT")  # of those a system has
 
 
+class Lost(Exception):
+    """There is nothing any more to fork from; the text is for the user."""
+
+
 class Template:
     """A process whose life is carrying out commands. When there can be none any more it ends."""
 
@@ -255,7 +259,7 @@ class Nursery:
     def _lost(self, line: Line) -> list[tuple[int, int]]:
         """A template has ended by itself: unfit, or killed. Its workers are not heard of again."""
         if line is self._first:
-            raise RuntimeError("The process that starts the others was killed: start again.")
+            raise Lost("The process that starts the others was killed. Start carboy dev again.")
         line.sock.close()
         self._old = [each for each in self._old if each is not line]
         if line is self._warm:

@@ -10,6 +10,9 @@ from collections.abc import Callable, Iterable
 # An editor's steps (write beside it, rename; or truncate, write) are a few milliseconds apart,
 # and are told of in rounds of watching.STEP.
 QUIET = 0.025
+# So many at once are a checkout or a tool, which may pause for longer than an editor.
+MANY = 10
+QUIET_WHEN_MANY = 0.1
 # A file that is empty or gone is most likely being written; one that is meant to be waits.
 QUIET_WHEN_UNFINISHED = 0.3
 # A tool that writes without end must not keep a change back for ever; longer than a checkout.
@@ -44,7 +47,7 @@ class Burst:
             self._first = now
         self._paths |= fresh
         self._last = now
-        self._wait_until(now + self._quiet)
+        self._wait_until(now + (self._quiet if len(self._paths) < MANY else QUIET_WHEN_MANY))
 
     def wake_at(self) -> float | None:
         """When `take` may have something to give; None while nothing has happened."""

@@ -1,0 +1,240 @@
+"""The keeper and its worker: real forks, told and telling; the user is a list."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import pytest
+
+from carboy.server import keeper as keeping
+from carboy.server.keeper import Keeper, KeeperPost
+from carboy.server.nursery import Nursery
+from running import PATIENCE, in_a_fresh_process
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks")
+
+Event = tuple[Any, ...]
+
+
+def work(folder: Path, told: int, tells: int) -> int:
+    """What a worker does stands in a file, as the code of an application would."""
+    stopped = threading.Event()
+    news = [{"modules": ["json"], "stamps": {}}]
+
+    def report() -> dict[str, Any] | None:
+        return news.pop() | {"order": post.order} if news else None
+
+    def listen(message: dict[str, Any]) -> None:
+        os.write(heard, repr(message).encode() + b"\n")
+
+    post = KeeperPost(told, tells, listen, report)
+    heard = os.open(folder / "heard", os.O_RDWR)
+    mode = (folder / "mode").read_text()
+    if mode == "loads for ever":
+        (folder / "gate").open().read()
+    if mode == "fails":
+        post.failed("no such thing")
+        return 1
+    if mode == "dies" and not post.order["failure"]:
+        os._exit(9)
+    signal.signal(signal.SIGTERM, lambda number, frame: stopped.set())
+    post.when_orphaned(stopped.set, 1.0)
+    post.ready()
+    stopped.wait()
+    if mode == "stays":
+        threading.Event().wait()
+    return 0
+
+
+class Kept:
+    """A keeper in a thread, and what it tells its user."""
+
+    def __init__(self, folder: Path, graceful_timeout: float) -> None:
+        self.folder = folder
+        (folder / "mode").write_text("serves")
+        os.mkfifo(folder / "heard")
+        os.mkfifo(folder / "gate")
+        self.heard = os.fdopen(os.open(folder / "heard", os.O_RDWR))
+        self.told: SimpleQueue[Event] = SimpleQueue()
+        self.nursery = Nursery(functools.partial(work, folder))
+        self.keeper = Keeper(self.nursery, self, folder, graceful_timeout)
+        self.code = -1
+        self.thread = threading.Thread(target=self._run)
+
+    def _run(self) -> None:
+        self.code = self.keeper.run()
+
+    def save(self, mode: str, *why: str) -> None:
+        (self.folder / "mode").write_text(mode)
+        self.keeper.replace(why)
+
+    def expect(self, *event: Any) -> Event:
+        """The next thing that is told; more of it than was asked for."""
+        found = self.told.get(timeout=PATIENCE)
+        assert found[: len(event)] == event, found
+        return found
+
+    def number(self) -> int:
+        """Of the worker that became ready last: its report comes before that."""
+        return int(self.expect("reported")[1]["order"]["number"])
+
+    def stop(self) -> int:
+        self.keeper.stop()
+        self.thread.join(PATIENCE)
+        assert not self.thread.is_alive()
+        return self.code
+
+    # --- as the user's terminal
+
+    def ready(self, first: bool, why: Sequence[str], seconds: float, broken: str) -> None:
+        assert seconds >= 0
+        self.told.put(("ready", first, tuple(why), broken))
+
+    def failed(self, text: str) -> None:
+        self.told.put(("failed", text))
+
+    def ended(self, text: str) -> None:
+        self.told.put(("ended", text))
+
+    def reported(self, report: dict[str, Any]) -> None:
+        self.told.put(("reported", report))
+
+    def stopped(self) -> None:
+        self.told.put(("stopped",))
+
+
+@contextmanager
+def kept(folder: Path, graceful_timeout: float = PATIENCE) -> Iterator[Kept]:
+    found = Kept(folder, graceful_timeout)
+    found.thread.start()
+    yield found
+    assert found.stop() == 0
+    found.expect("stopped")
+    assert found.told.empty()
+    with pytest.raises(ChildProcessError):
+        os.wait()
+
+
+@in_a_fresh_process
+def test_a_worker_is_kept_and_replaced(tmp_path: Path) -> None:
+    with kept(tmp_path) as it:
+        assert it.number() == 1
+        it.expect("ready", True, ())
+        for number in (2, 3):
+            it.save("serves", f"file {number}")
+            assert it.number() == number
+            it.expect("ready", False, (f"file {number}",))
+
+
+@in_a_fresh_process
+def test_one_that_still_loads_is_killed_and_its_reasons_are_the_next_ones(tmp_path: Path) -> None:
+    with kept(tmp_path) as it:
+        it.number()
+        it.expect("ready", True)
+        it.save("loads for ever", "b")
+        with (tmp_path / "gate").open("w"):  # it has begun
+            it.save("serves", "a", "c")
+            assert it.number() == 3
+            it.expect("ready", False, ("a", "b", "c"))
+
+
+@in_a_fresh_process
+def test_one_that_cannot_begin_ends_all(tmp_path: Path) -> None:
+    it = Kept(tmp_path, 1.0)
+    (tmp_path / "mode").write_text("fails")
+    it.thread.start()
+    it.expect("failed", "no such thing")
+    it.thread.join(PATIENCE)
+    assert it.code == 1
+    assert it.told.empty()
+
+
+@in_a_fresh_process
+def test_without_anything_to_fork_from_it_says_so_and_ends(tmp_path: Path) -> None:
+    it = Kept(tmp_path, 1.0)
+    it.thread.start()
+    it.number()
+    it.expect("ready", True)
+    os.kill(it.nursery._pid, signal.SIGKILL)
+    assert "was killed" in it.expect("failed")[1]
+    it.thread.join(PATIENCE)
+    assert it.code == 1
+    assert it.told.empty()
+
+
+@in_a_fresh_process
+def test_one_that_dies_young_waits_for_a_save(tmp_path: Path) -> None:
+    with kept(tmp_path) as it:
+        it.number()
+        it.expect("ready", True)
+        it.save("dies")
+        assert "Save a file" in it.expect("ended")[1]
+        failure = it.expect("reported")[1]["order"]["failure"]
+        assert failure == "The application's process exited with code 9."
+        it.save("serves", "mended")
+        assert it.number() == 4
+        it.expect("ready", False, ("mended",))
+
+
+@in_a_fresh_process
+def test_one_that_dies_old_is_replaced_at_once(tmp_path: Path) -> None:
+    keeping.YOUNG = -1.0
+    with kept(tmp_path) as it:
+        it.number()
+        it.expect("ready", True)
+        it.nursery.signal(1, signal.SIGKILL)
+        assert "another one takes its place" in it.expect("ended")[1]
+        assert it.number() == 2
+        it.save("serves", "file")
+        assert it.number() == 3
+        it.expect("ready", False, ("file",))
+
+
+@in_a_fresh_process
+def test_one_that_does_not_end_is_killed(tmp_path: Path) -> None:
+    keeping.MERCY = 0.1
+    it = Kept(tmp_path, graceful_timeout=0.1)
+    (tmp_path / "mode").write_text("stays")
+    it.thread.start()
+    it.number()
+    it.expect("ready", True)
+    it.save("serves", "file")
+    assert it.number() == 2
+    it.expect("ready", False, ("file",))
+    assert it.stop() == 0  # when both have ended
+
+
+@in_a_fresh_process
+def test_one_that_does_not_listen_does_not_stop_the_others(tmp_path: Path) -> None:
+    with kept(tmp_path) as it:
+        it.number()
+        it.expect("ready", True)
+        it.save("loads for ever")
+        with (tmp_path / "gate").open("w"):
+            for _ in range(100):
+                it.keeper.tell({"publish": "page", "paths": ["x" * 4000]})
+            it.save("serves")
+            assert it.number() == 3
+            it.expect("ready", False)
+        it.keeper.tell({"publish": "page", "paths": ["a"]})
+        while "'paths': ['a']" not in it.heard.readline():
+            pass
+
+
+@in_a_fresh_process
+def test_stopped_while_it_loads_it_ends_at_once(tmp_path: Path) -> None:
+    with kept(tmp_path) as it:
+        it.number()
+        it.expect("ready", True)
+        it.save("loads for ever")
+        with (tmp_path / "gate").open("w"):
+            assert it.stop() == 0

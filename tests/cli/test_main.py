@@ -89,7 +89,7 @@ def test_help_of_run_has_a_heading_for_each_kind_of_option(folder: Path) -> None
 
 
 def test_columns_are_as_wide_as_their_widest_cell() -> None:
-    assert table(["a", "bb"], [["ccc", "d"]]) == ["a    bb", "---  --", "ccc  d"]
+    assert table(["a", "bb"], [["ccc", "d"]]) == ["a    bb", "---  --", "ccc  d "]
 
 
 def test_routes_can_be_filtered_and_are_json_for_programs(folder: Path) -> None:

@@ -82,7 +82,7 @@ def make_command() -> click.Command:
         elif as_json:
             click.echo(json.dumps(as_objects(application, part), indent=2))
         else:
-            lines = routes(application, sort, all_methods)
+            lines = [line.rstrip() for line in routes(application, sort, all_methods)]
             head, rows = lines[:2], [x for x in lines[2:] if part.lower() in x.lower()]
             click.echo("\n".join([*head, *rows] if rows or not part else [_none(part)]))
 

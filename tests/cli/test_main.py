@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import platform
+import pty
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -112,13 +115,47 @@ def test_routes_tell_which_rule_answers(folder: Path) -> None:
 
 def test_a_shell_has_the_application(folder: Path) -> None:
     assert carboy(folder, "shell", "site_of_notes", "-c", "print(app.name)") == "site_of_notes\n"
-    done = subprocess.run(
-        [sys.executable, "-m", "carboy", "shell", "site_of_notes", "--plain"],
-        cwd=folder, input="print(6 * 7, app.name)\n", capture_output=True, text=True,
-        timeout=60, check=False,
+
+
+def shell(folder: Path, *args: str, **options: Any) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "carboy", "shell", "site_of_notes", *args],
+        cwd=folder, capture_output=True, text=True, timeout=60, check=False, **options,
     )  # fmt: skip
-    assert "42 site_of_notes" in done.stdout
-    assert "Here: app, g" in done.stderr
+
+
+def test_a_shell_runs_what_is_piped_into_it(folder: Path) -> None:
+    done = shell(folder, input="for n in (6, 7):\n    print(n, app.name)\nprint(g)\n")
+    assert done.stdout.startswith("6 site_of_notes\n7 site_of_notes\n<")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("by", ["option", "pipe"])
+def test_an_error_in_what_a_shell_runs_is_told_without_our_frames(folder: Path, by: str) -> None:
+    code = "def f():\n    1 / 0\nf()"
+    done = shell(folder, "-c", code) if by == "option" else shell(folder, input=code)
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in done.stderr
+    assert "line 3, in <module>" in done.stderr
+    assert "click" not in done.stderr
+    assert "shell.py" not in done.stderr
+
+
+def test_a_shell_at_a_terminal_greets_and_asks(folder: Path) -> None:
+    ours, theirs = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "carboy", "shell", "site_of_notes", "--plain"],
+        cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs, env={"TERM": "dumb", "PATH": ""},
+    ):  # fmt: skip
+        os.close(theirs)
+        os.write(ours, b"print(6 * 7, app.name)\nexit()\n")
+        seen = b""
+        with contextlib.suppress(OSError):  # EIO: nobody has its other end any more
+            while piece := os.read(ours, 4096):
+                seen += piece
+    os.close(ours)
+    assert b"Here: app, g" in seen
+    assert b"42 site_of_notes" in seen
 
 
 def test_a_misspelt_command_is_answered_with_the_one_that_was_meant(folder: Path) -> None:

@@ -6,6 +6,7 @@ import code
 import os
 import platform
 import sys
+import traceback
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,18 +24,33 @@ from carboy.cli.application import load_for_command
 @click.option("--plain", is_flag=True, help="Not IPython, even if it is installed.")
 @click.pass_context
 def command(ctx: click.Context, app: str | None, line: str | None, plain: bool) -> None:
-    """Start Python in the context of APP: `app`, `g`, and what its shell context processors add."""
+    """Start Python in the context of APP: `app`, `g`, and what its shell context processors add.
+
+    What is piped into it is run as it is.
+    """
     application = load_for_command(ctx, app)
     if not hasattr(application, "make_shell_context"):
         raise click.UsageError(f"{application!r} has no context to be in: is it a Flask?", ctx)
     with application.app_context():
         names = application.make_shell_context()
         if line is not None:
-            exec(compile(line, "<command line>", "exec"), names)
+            execute(line, "<command line>", names)
+        elif not sys.stdin.isatty():
+            execute(sys.stdin.read(), "<stdin>", names)
         elif not plain and find_spec("IPython") is not None:
             import_module("IPython").start_ipython(argv=[], user_ns=names)
         else:
             interact(application, names)
+
+
+def execute(text: str, origin: str, names: dict[str, Any]) -> None:
+    """Run it; an error ends the program with its traceback, in which we have no frame."""
+    try:
+        exec(compile(text, origin, "exec"), names)
+    except Exception as error:
+        trace = error.__traceback__
+        traceback.print_exception(error.with_traceback(trace and trace.tb_next))
+        sys.exit(1)
 
 
 def interact(application: Any, names: dict[str, Any]) -> None:

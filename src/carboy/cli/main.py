@@ -13,6 +13,7 @@ import click
 from carboy import __version__
 from carboy.cli import config, run
 from carboy.cli.application import application_commands
+from carboy.cli.candidates import complete
 from carboy.cli.options import names_of
 from carboy.cli.run import FROM_CLI
 
@@ -107,6 +108,7 @@ def make_group() -> CarboyGroup:
             ),
             click.Option(
                 ["--app", "-A"], is_eager=True, envvar="CARBOY_APP", metavar="APP",
+                shell_complete=complete,
                 help="The application: MODULE:NAME, MODULE:FACTORY(…) or a file.",
             ),
             run.debug(),

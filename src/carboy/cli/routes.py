@@ -11,6 +11,7 @@ import click
 
 from carboy.cli import matching
 from carboy.cli.application import load_for_command
+from carboy.cli.candidates import complete
 
 AUTOMATIC = {"HEAD", "OPTIONS"}
 
@@ -57,7 +58,7 @@ def make_command() -> click.Command:
     """The command."""
 
     @click.command("routes", short_help="Show what an application answers to.")
-    @click.argument("app", required=False)
+    @click.argument("app", required=False, shell_complete=complete)
     @click.option(
         "--sort", "-s", type=click.Choice(SORTS), default="endpoint", show_default=True,
         help="match: in the order in which the application tries them.",

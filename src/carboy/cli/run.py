@@ -13,6 +13,7 @@ import click
 
 from carboy.cli import locate
 from carboy.cli.banner import Banner
+from carboy.cli.candidates import complete
 from carboy.cli.options import WHAT, SectionedCommand, listening, option, tuning
 from carboy.server.bind import Address, BindError
 from carboy.server.serve import addresses, count_workers, start
@@ -134,7 +135,7 @@ def make_command() -> click.Command:
         "run",
         callback=click.pass_context(run),
         params=[
-            click.Argument(["app"], required=False),
+            click.Argument(["app"], required=False, shell_complete=complete),
             as_flask(),
             debug(),
             *listening(),

@@ -16,10 +16,11 @@ import click
 
 from carboy import __version__
 from carboy.cli.application import load_for_command
+from carboy.cli.candidates import complete
 
 
 @click.command("shell", short_help="Python, inside the application's context.")
-@click.argument("app", required=False)
+@click.argument("app", required=False, shell_complete=complete)
 @click.option("-c", "line", metavar="CODE", help="Run this instead of asking.")
 @click.option("--plain", is_flag=True, help="Not IPython, even if it is installed.")
 @click.pass_context

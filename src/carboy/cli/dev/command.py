@@ -17,6 +17,7 @@ from typing import Any
 import click
 
 from carboy.cli.banner import network_addresses
+from carboy.cli.candidates import complete
 from carboy.cli.dev import place
 from carboy.cli.dev.environment import Environment
 from carboy.cli.dev.terminal import Terminal
@@ -50,7 +51,7 @@ EVERYWHERE = "0.0.0.0"
 
 
 @click.command("dev", short_help="Serve an application while you write it.")
-@click.argument("app", required=False)
+@click.argument("app", required=False, shell_complete=complete)
 @click.option("--host", "-h", default="127.0.0.1", help="The interface to bind to.")
 @click.option("--port", "-p", default=8000, type=int, help="The port to bind to; 0: a free one.")
 @click.option("--lan", is_flag=True, help="For other devices in the network as well.")

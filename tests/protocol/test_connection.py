@@ -417,6 +417,16 @@ def test_a_refusal_of_a_head_request_has_no_body() -> None:
     assert refused(octets)[1].endswith(b"Connection: close\r\n\r\n")
 
 
+@pytest.mark.parametrize(
+    "octets",
+    [b"HEAD / HTTP/1.1\r\n\r\n", b"HEAD / HTTP/3.0\r\nHost: x\r\n\r\n",
+     b"HEAD / HTTP/1.1\r\nHost: x\r\nA : b\r\n\r\n", b"HEAD / HTTP/1.1\r\nA: " + b"b" * 20_000],
+)  # fmt: skip
+def test_nor_has_one_of_a_head_request_whose_head_is_refused(octets: bytes) -> None:
+    """RFC 9110, section 9.3.2: no content in an answer to HEAD, whatever it says."""
+    assert refused(octets)[1].endswith(b"Connection: close\r\n\r\n")
+
+
 def test_a_refusal_after_a_head_request_has_its_body() -> None:
     connection = connected(get().replace(b"GET", b"HEAD"))
     connection.whole_response(*OK)

@@ -398,9 +398,10 @@ def test_a_silent_connection_is_closed_in_time(poller: str) -> None:
         assert client.closed()
 
 
-def test_a_head_that_takes_too_long_gets_408(poller: str) -> None:
+@pytest.mark.parametrize("begun", [b"GET", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost:"])
+def test_a_head_that_takes_too_long_gets_408(poller: str, begun: bytes) -> None:
     with served(hello, poller=poller, headers_timeout=0.1) as live:
-        octets = live.ask(b"GET / HTTP/1.1\r\nHost:")
+        octets = live.ask(begun)
     assert octets.startswith(b"HTTP/1.1 408 ")
 
 

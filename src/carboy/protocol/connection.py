@@ -509,6 +509,7 @@ class Connection:
         except ValueError:
             reason = "Error"
         body = f"{error.status} {reason}: {error.message}\n".encode("latin-1", "replace")
+        of_head = self.request_line.startswith("HEAD ")
         answer = b"".join(
             (
                 b"HTTP/1.1 %d %b\r\n" % (error.status, reason.encode()),
@@ -517,4 +518,4 @@ class Connection:
                 b"Connection: close\r\n\r\n",
             )
         )
-        return answer if self.head is not None and self.head.method == "HEAD" else answer + body
+        return answer if of_head else answer + body

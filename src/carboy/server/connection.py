@@ -108,7 +108,7 @@ class Connection:
 
     def is_silent(self) -> bool:
         """Whether not one octet of the first request has come."""
-        return self.phase is HEAD and not self.machine.buffered
+        return self.phase is HEAD and not (self.machine.buffered or self.machine.request_line)
 
     # --- sending
 

@@ -162,12 +162,13 @@ def test_a_module_without_an_application_says_what_was_looked_for(write: Write) 
             r"KeyError: 'x'(.|\n)*Correct .*located\.py, line 2",
         ),
         ("import not_installed_at_all\n", "pip install"),
+        ("import carboy.vieuws\n", "has no .carboy.vieuws."),
         ("def f(:\n", r"Correct the syntax in .*located\.py, line 1"),
         ("import sys\nsys.exit(3)\n", "if __name__ == "),
         ("import json\njson.loads('{')\n", r"frames of libraries are left out(.|\n)*line 2"),
         ("def create_app():\n    raise RuntimeError('no database')\n", "no database"),
     ],
-    ids=["error", "module", "syntax", "exit", "library", "factory"],
+    ids=["error", "module", "submodule", "syntax", "exit", "library", "factory"],
 )
 def test_an_error_of_the_application_shows_its_own_frames_and_what_to_do(
     write: Write, text: str, part: str

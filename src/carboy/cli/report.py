@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import sysconfig
 import traceback
 from pathlib import Path
@@ -88,6 +89,8 @@ def advice(name: str, problem: BaseException) -> str:
     """One line: what to do about it."""
     if isinstance(problem, ModuleNotFoundError) and problem.name:
         top = problem.name.partition(".")[0]
+        if top in sys.modules:
+            return f"{top!r} is installed and has no {problem.name!r}: correct the import."
         return (
             f"Install what provides {top!r} into this environment (pip install …),"
             " or run carboy from the folder that holds it."

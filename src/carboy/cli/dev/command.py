@@ -117,7 +117,8 @@ def _add_certificate(options: dict[str, Any]) -> list[str]:
     """Put a context of the local authority into the options; how to trust it, if it is new."""
     if options["cert"] is not None:
         raise click.UsageError("--tls has a certificate of its own: leave --cert out.")
-    names = network_addresses() if options["lan"] else [options["host"]]
+    everywhere = options["lan"] or options["host"] in ("0.0.0.0", "::")
+    names = network_addresses() if everywhere else [options["host"]]
     try:
         options["cert"], authority = local_context(names)
     except AuthorityError as problem:

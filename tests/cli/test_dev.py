@@ -428,16 +428,71 @@ def test_a_package_that_starts_threads_is_imported_anew(tmp_path: Path) -> None:
             assert server.get() == (200, f"one word {count}".encode())
 
 
-def test_without_warm_imports_the_whole_program_starts_again(folder: Path) -> None:
-    with Running("dev", "app", "-p", "0", "--no-warm", cwd=folder) as server:
+@pytest.fixture
+def portable(folder: Path) -> Iterator[Running]:
+    """The way that needs no fork: the whole program starts again."""
+    (folder / ".env").write_text("COLOUR=red\n")
+    (folder / "templates").mkdir()
+    (folder / "templates" / "page.html").write_text("first")
+    with developing(folder, "--no-warm") as server:
         assert server.get() == (200, b"debug True")
-        text = APP.replace("debug {", "new {")
-        save(folder / "app.py", text)
-        later = (folder / "app.py").stat().st_mtime + 2
-        os.utime(folder / "app.py", (later, later))
-        server.line("reloading")
-        server.line("Restarting with", 2)
-        until(lambda: server.get() == (200, b"new True"))
+        yield server
+
+
+def test_without_warm_imports_it_looks_the_same(portable: Running, folder: Path) -> None:
+    portable.line("develops app")
+    portable.line("debugger PIN")
+    portable.line("ready in")
+    save(folder / "app.py", APP.replace("debug {", "new {"))
+    portable.line("app.py  has changed")
+    portable.line("everything  reloaded in")
+    assert portable.get() == (200, b"new True")
+    assert "GET     /" in portable.line("200", 2)
+    assert portable.stop() == 0
+    assert "Stopped." in portable.text()
+    assert " * " not in portable.text()
+
+
+def test_without_warm_imports_variables_and_templates_are_followed(
+    portable: Running, folder: Path
+) -> None:
+    assert portable.get("/env")[1] == b"red"
+    save(folder / ".env", "COLOUR=blue\n")
+    portable.line(".env  has changed")
+    assert until(lambda: portable.get("/env")[1] == b"blue")
+    portable.line("reloaded in")
+    pid = portable.get("/pid")
+    with events(portable) as following:
+        following("hello")
+        save(folder / "templates" / "page.html", "second")
+        assert following("page")["paths"] == [str(folder / "templates" / "page.html")]
+        assert portable.get("/page")[1] == b"second"
+    assert portable.get("/pid") == pid
+
+
+def test_without_warm_imports_an_error_is_a_page_and_requests_are_kept(
+    portable: Running, folder: Path
+) -> None:
+    save(folder / "app.py", "app = (")
+    portable.line("the next save tries again")
+    assert portable.get()[0] == 500
+    save(folder / "app.py", APP)
+    portable.line("reloaded in")
+    with entered(portable) as ask:
+        assert [each["status"][:3] for each in json.loads(ask("requests.json"))] == ["500", "200"]
+
+
+def test_without_warm_imports_a_name_that_fits_nothing_ends_it(folder: Path) -> None:
+    with Running("dev", "app:application", "-p", "0", "--no-warm", cwd=folder) as server:
+        assert server.wait() == 1
+        assert server.text().count("has no 'application'") == 1
+        assert "Stopped" not in server.text()
+
+
+def test_without_warm_imports_nothing_stays_behind(portable: Running) -> None:
+    pid = int(portable.get("/pid")[1])
+    os.kill(portable.pid, signal.SIGKILL)
+    await_gone(pid)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

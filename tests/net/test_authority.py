@@ -10,19 +10,25 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from cryptography import x509
 
 from carboy.net import authority
 from carboy.net.authority import AuthorityError, local_context
 
 
 @contextmanager
-def greeting(context: ssl.SSLContext) -> Iterator[int]:
+def greeting(context: ssl.SSLContext, refused: bool = False) -> Iterator[int]:
     """A server that answers one TLS client with one HTTP response; its port."""
 
     def serve() -> None:
         sock, _ = listener.accept()
+        if refused:
+            with sock, pytest.raises(ssl.SSLError):
+                context.wrap_socket(sock, server_side=True).recv(1)
+            return
         with context.wrap_socket(sock, server_side=True) as stream:
             stream.recv(4096)
             stream.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
@@ -85,6 +91,68 @@ def test_a_certificate_of_another_authority_is_made_anew(tmp_path: Path) -> None
     ):
         stream.sendall(b"x")
         assert stream.recv(1)
+
+
+OTHERS = ["example.com", "carboy.dev", "notlocalhost", "8.8.8.8", "2001:db8::1", "172.32.0.1"]
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_it_signs_for_this_machine_and_private_networks_only(tmp_path: Path, name: str) -> None:
+    with pytest.raises(AuthorityError, match="not for"):
+        local_context([name], tmp_path)
+    names = ["app.localhost", "shop.test", "printer.local", "10.0.0.7", "172.31.0.1", "fd00::1"]
+    local_context([*names, socket.gethostname().upper()], tmp_path)
+
+
+@pytest.mark.parametrize("name", ["carboy.dev", "8.8.8.8"])
+def test_clients_refuse_what_its_key_has_signed_for_others(tmp_path: Path, name: str) -> None:
+    _, made = local_context(folder=tmp_path)
+    (tmp_path / "other.pem").write_bytes(authority._signed(tmp_path, ["localhost", name]))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "other.pem")
+    client = ssl.create_default_context(cafile=str(made.certificate))
+    done = subprocess.run(
+        ["openssl", "verify", "-x509_strict", "-CAfile", made.certificate, tmp_path / "other.pem"],
+        capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert "permitted subtree violation" in done.stderr
+    with (
+        greeting(context, refused=True) as port,
+        socket.create_connection(("127.0.0.1", port)) as sock,
+        pytest.raises(ssl.SSLCertVerificationError, match="permitted subtree"),
+    ):
+        client.wrap_socket(sock, server_hostname="localhost")
+
+
+def test_a_name_that_the_machine_got_later_spoils_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local_context(folder=tmp_path)
+    monkeypatch.setattr(socket, "gethostname", lambda: "another-name")
+    _, again = local_context(folder=tmp_path)
+    assert not again.created
+    assert b"another-name" not in (tmp_path / authority.SERVER).read_bytes()
+
+
+def test_one_that_could_sign_for_any_name_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(x509.CertificateBuilder, "add_extension", without_constraints)
+        certificate, key = authority._self_signed()
+    for name, octets in ((authority.CERTIFICATE, certificate), (authority.KEY, key)):
+        (tmp_path / name).write_bytes(octets)
+    assert local_context(folder=tmp_path)[1].created
+    assert not local_context(folder=tmp_path)[1].created
+
+
+def without_constraints(
+    self: x509.CertificateBuilder,
+    extension: Any,
+    critical: bool,
+    add: Any = x509.CertificateBuilder.add_extension,
+) -> Any:
+    return self if isinstance(extension, x509.NameConstraints) else add(self, extension, critical)
 
 
 def test_only_its_owner_reads_the_keys(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """A certificate authority of one's own, for TLS while developing: made once, trusted once.
 
-What it signs is for names of this machine and its network only, and lives for months; the key
-of the authority never leaves its folder. Needs the package `cryptography`.
+What it signs lives for months, and the key of the authority never leaves its folder. Clients
+take it for names of this machine and of private networks only (name constraints, RFC 5280,
+section 4.2.1.10), so that whoever gets hold of the key cannot pretend to be any other site.
+Needs the package `cryptography`.
 """
 
 from __future__ import annotations
@@ -24,6 +26,13 @@ LIFE = datetime.timedelta(days=3650)
 SERVER_LIFE = datetime.timedelta(days=200)  # browsers refuse more than 398, soon more than 200
 SOON = datetime.timedelta(days=14)
 OWN_NAMES = ("localhost", "127.0.0.1", "::1")
+# What can be signed: domains that nobody can own (RFC 6761, 6762, 8375; ICANN's .internal), with
+# all that is below them, beside the machine's own name; addresses of private networks.
+DOMAINS = ("localhost", "test", "local", "home.arpa", "internal")
+NETWORKS = (
+    "127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16",
+    "100.64.0.0/10", "::1/128", "fc00::/7", "fe80::/10",
+)  # fmt: skip
 
 
 class AuthorityError(Exception):
@@ -65,7 +74,7 @@ def local_context(
     try:
         authority = _authority(folder)
         file = folder / SERVER
-        wanted = sorted({*OWN_NAMES, socket.gethostname().lower(), *names})
+        wanted = _to_sign(_load(folder / CERTIFICATE), names)
         if authority.created or not _is_good(file, folder / CERTIFICATE, wanted):
             _write(file, _signed(folder, wanted))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -83,10 +92,50 @@ def local_context(
     return context, authority
 
 
+def _to_sign(authority: Any, names: Iterable[str]) -> list[str]:
+    """`names` and the machine's own; AuthorityError if one of `names` cannot be signed."""
+    asked = {name.lower() for name in names}
+    for name in sorted(asked):
+        if not _may_sign(authority, name):
+            raise AuthorityError(
+                f"The authority is for this machine and private networks only, not for {name}:"
+                " give a certificate of your own with --cert and --key."
+            )
+    # A machine may have got another name since: one that does not fit would spoil all others.
+    own = {name for name in (*OWN_NAMES, _machine()) if _may_sign(authority, name)}
+    return sorted(asked | own)
+
+
+def _may_sign(authority: Any, name: str) -> bool:
+    permitted = {each.value for each in _constraints(authority).permitted_subtrees}
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        labels = name.split(".")
+        return any(".".join(labels[start:]) in permitted for start in range(len(labels)))
+    networks = (each for each in permitted if not isinstance(each, str))
+    return any(address in network for network in networks)
+
+
+def _constraints(authority: Any) -> Any:
+    """None: it could sign for any name."""
+    x509 = _x509()
+    try:
+        return authority.extensions.get_extension_for_class(x509.NameConstraints).value
+    except x509.ExtensionNotFound:
+        return None
+
+
+def _machine() -> str:
+    return socket.gethostname().lower()
+
+
 def _authority(folder: Path) -> Authority:
     there = (folder / CERTIFICATE).exists() and (folder / KEY).exists()
-    if there and _load(folder / CERTIFICATE).not_valid_after_utc > _now() + SOON:
-        return Authority(folder, created=False)
+    if there:
+        found = _load(folder / CERTIFICATE)
+        if _constraints(found) is not None and found.not_valid_after_utc > _now() + SOON:
+            return Authority(folder, created=False)
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     certificate, key = _self_signed()
     # The key first: who finds the certificate finds both.
@@ -124,9 +173,15 @@ def _self_signed() -> tuple[bytes, bytes]:
         _builder(x509, name, name, key, LIFE)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(usage, critical=True)
+        .add_extension(x509.NameConstraints(_permitted(x509), None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     )
     return _pem(builder.sign(key, _sha256()), key)
+
+
+def _permitted(x509: Any) -> list[Any]:
+    domains = [x509.DNSName(name) for name in dict.fromkeys((*DOMAINS, _machine()))]
+    return domains + [x509.IPAddress(ipaddress.ip_network(each)) for each in NETWORKS]
 
 
 def _signed(folder: Path, names: list[str]) -> bytes:

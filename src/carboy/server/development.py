@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from socket import socket
 from typing import Any
 
 from carboy.server.handler import WSGIRequestHandler
@@ -20,6 +21,17 @@ LISTENING = "WERKZEUG_SERVER_FD"
 def is_running_from_reloader() -> bool:
     """Whether a reloader has started this process."""
     return os.environ.get(STARTED_BY_RELOADER) == "true"
+
+
+def pass_on(listener: socket) -> None:
+    """Let the process that a reloader starts have a listening socket."""
+    listener.set_inheritable(True)
+    os.environ[LISTENING] = str(listener.fileno())
+
+
+def passed_on() -> int:
+    """The descriptor of that socket, in the process that was started."""
+    return int(os.environ[LISTENING])
 
 
 def run_simple(
@@ -60,7 +72,7 @@ def run_simple(
         request_handler,
         passthrough_errors,
         ssl_context,
-        fd=int(os.environ[LISTENING]) if again else None,
+        fd=passed_on() if again else None,
     )
     if not again:
         server.log_startup()
@@ -98,8 +110,7 @@ def _serve_reloaded(
     from carboy.dev.reload import run_with_reloader
 
     # The process that watches keeps the socket open: clients wait while the other starts again.
-    server.socket.set_inheritable(True)
-    os.environ[LISTENING] = str(server.fileno())
+    pass_on(server.socket)
     try:
         run_with_reloader(
             server.serve_forever, extra_files, exclude_patterns, interval, reloader_type

@@ -109,6 +109,8 @@ class BaseWSGIServer:
         self.RequestHandlerClass = handler
         self.settings = Settings() if self.multithread else Settings(threads=1)
         self.access_log = True
+        self.access_log_format = "werkzeug"
+        self.access_log_skip: str | None = None
         self.timeout: float | None = None  # of handle_request, in seconds
         self._server_version = "Carboy"
         # of the socket
@@ -242,7 +244,8 @@ class BaseWSGIServer:
             workers=self.processes,
             settings=self.settings,
             access_log=self.access_log and self.RequestHandlerClass is None,
-            access_log_format="werkzeug",
+            access_log_format=self.access_log_format,
+            access_log_skip=self.access_log_skip,
             wrap=self._wrap(),
             gateway=self._gateway,
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import ssl
 import sys
@@ -10,31 +9,27 @@ import tempfile
 import time
 from collections.abc import Sequence
 from functools import partial
-from importlib.util import cache_from_source
 from pathlib import Path
+from socket import socket
 from typing import Any
 
 import click
 
 from carboy.cli.banner import network_addresses
 from carboy.cli.candidates import complete
-from carboy.cli.dev import place
+from carboy.cli.dev import place, portable
 from carboy.cli.dev.environment import Environment
+from carboy.cli.dev.follower import Follower
 from carboy.cli.dev.terminal import Terminal
-from carboy.cli.dev.tools import LOADING, Tools, failing, failure_of
+from carboy.cli.dev.tools import Tools
 from carboy.cli.dev.worker import Newest
-from carboy.cli.locate import NoApplication, load
 from carboy.cli.parameters import with_certificate, with_watched_files
 from carboy.cli.run import FROM_CLI, as_flask, chosen_app
 from carboy.dev.debugger import settle_pin
-from carboy.dev.live import Hub
-from carboy.dev.reload.changes import Changes
-from carboy.dev.reload.rules import Change, Kind, Rules
 from carboy.dev.requests import Store
 from carboy.net.authority import AuthorityError, how_to_trust, local_context
 from carboy.net.certificates import context_of
 from carboy.net.tls import TlsStream
-from carboy.server import development
 from carboy.server.bind import BindError
 from carboy.server.keeper import Keeper
 from carboy.server.nursery import Nursery
@@ -74,18 +69,13 @@ def command(ctx: click.Context, /, app: str | None, **options: Any) -> None:
     environment = _environment(ctx)
     os.environ.update(environment.ours)
     host = EVERYWHERE if options["lan"] else options["host"]
-    kept = tempfile.TemporaryDirectory(prefix="carboy-requests-") if options["requests"] else None
-    if kept is not None:
-        ctx.call_on_close(kept.cleanup)
-        Store(Path(kept.name)).records_calls = options["calls"]
-    elif options["calls"]:
-        raise click.UsageError("--calls shows in the list of requests: leave --no-requests out.")
-    tools = Tools(options["debugger"], options["live"], host, Path(kept.name) if kept else None)
+    given = portable.passed()
+    tools = Tools(options["debugger"], options["live"], host, _kept(ctx, options, given))
     insisted = ctx.get_parameter_source("port") is not click.core.ParameterSource.DEFAULT
     port = options["port"]
-    trust = _add_certificate(options) if options["tls"] else ()
-    if not options["warm"] and development.is_running_from_reloader():
-        serve_portably(name, host, port, tools, options)  # it was given its socket
+    trust = _add_certificate(options) if options["tls"] else []
+    if given:
+        _child(name, [], tools, environment, options, given["trust"]).serve(host, port, None)
         return
     try:
         address, sockets = place.listen(host, port, insisted)
@@ -101,9 +91,28 @@ def command(ctx: click.Context, /, app: str | None, **options: Any) -> None:
             wrap=_wrap(options["cert"]),
         )
         sys.exit(keep(Newest(name, run, plan, sockets, tools, environment), options, trust))
-    for sock in sockets:
-        sock.close()
-    serve_portably(name, host, address.port or 0, tools, options)
+    child = _child(name, sockets, tools, environment, options, trust)
+    if options["reload"]:
+        told = {"trust": trust, "requests": str(tools.requests or "")}
+        portable.keep(portable.Starts(environment, sockets, told), child.terminal.stopped)
+    else:
+        child.serve(host, address.port or 0, sockets[0].fileno())
+
+
+def _kept(ctx: click.Context, options: dict[str, Any], given: dict[str, Any]) -> Path | None:
+    """Where requests are kept for as long as the program runs; None: nowhere."""
+    if not options["requests"]:
+        if options["calls"]:
+            raise click.UsageError(
+                "--calls shows in the list of requests: leave out --no-requests."
+            )
+        return None
+    if given:
+        return Path(given["requests"])
+    folder = tempfile.TemporaryDirectory(prefix="carboy-requests-")
+    ctx.call_on_close(folder.cleanup)
+    Store(Path(folder.name)).records_calls = options["calls"]
+    return Path(folder.name)
 
 
 def _environment(ctx: click.Context) -> Environment:
@@ -118,7 +127,8 @@ def _add_certificate(options: dict[str, Any]) -> list[str]:
     """Put a context of the local authority into the options; how to trust it, if it is new."""
     if options["cert"] is not None:
         raise click.UsageError("--tls has a certificate of its own: leave --cert out.")
-    names = network_addresses() if options["lan"] else [options["host"]]
+    everywhere = options["lan"] or options["host"] in ("0.0.0.0", "::")
+    names = network_addresses() if everywhere else [options["host"]]
     try:
         options["cert"], authority = local_context(names)
     except AuthorityError as problem:
@@ -141,40 +151,58 @@ def _wrap(certificate: Any) -> Any:
 def keep(newest: Newest, options: dict[str, Any], trust: Sequence[str] = ()) -> int:
     """Serve by workers forked from a process with warm imports; the exit code."""
     nursery = Nursery(newest)  # before there are threads
-    rules = Rules(
-        options["extra_files"] or (),
-        options["exclude_patterns"] or (),
-        environment_files=[newest.environment.env_file] if newest.environment.env_file else (),
-        roots=[str(Path.cwd())],
-    )
-    follower = Follower(rules, options["live"])
-    changes = Changes([str(Path.cwd()), *rules.places], follower.hear, rules)
-    follower.changes = changes
-    notes = [_what_is_on(options, newest.environment.ours[PIN], changes), *trust]
-    terminal = Terminal(
-        newest.name,
-        newest.sockets,
-        newest.plan.wrap is not None,
-        notes,
-        qr_code=options["lan"],
-        reported=follower.report,
-    )
-    follower.terminal = terminal
-    follower.keeper = Keeper(nursery, terminal, Path.cwd(), GRACEFUL)
+    follower = _follower(newest.name, newest.sockets, newest.environment, options, trust)
+    follower.keeper = keeper = Keeper(nursery, follower.terminal, Path.cwd(), GRACEFUL)
     if options["reload"]:
-        changes.start()
+        follower.changes.start()
     try:
-        return follower.keeper.run()
+        return keeper.run()
     finally:
-        changes.stop()
+        follower.changes.stop()
         for sock in newest.sockets:
             sock.close()
 
 
-def _what_is_on(options: dict[str, Any], pin: str, changes: Changes) -> str:
+def _child(
+    name: str,
+    sockets: Sequence[socket],
+    tools: Tools,
+    environment: Environment,
+    options: dict[str, Any],
+    trust: Sequence[str],
+) -> portable.Child:
+    follower = _follower(name, sockets, environment, options, trust)
+    return portable.Child(name, tools, follower, follower.terminal, options)
+
+
+def _follower(
+    name: str,
+    sockets: Sequence[socket],
+    environment: Environment,
+    options: dict[str, Any],
+    trust: Sequence[str],
+) -> Follower:
+    follower = Follower(
+        options["extra_files"] or (),
+        options["exclude_patterns"] or (),
+        environment.env_file,
+        options["live"],
+    )
+    follower.terminal = Terminal(
+        name,
+        sockets,
+        options["cert"] is not None,
+        [_what_is_on(options, environment.ours[PIN], follower.changes.name_of_way), *trust],
+        qr_code=options["lan"],
+        reported=follower.report,
+    )
+    return follower
+
+
+def _what_is_on(options: dict[str, Any], pin: str, way: str) -> str:
     parts = []
     if options["reload"]:
-        parts.append(f"reload by {changes.name_of_way}")
+        parts.append(f"reload by {way}")
     if options["live"]:
         parts.append("live page")
     if options["requests"]:
@@ -182,70 +210,6 @@ def _what_is_on(options: dict[str, Any], pin: str, changes: Changes) -> str:
     if options["debugger"] or options["requests"]:
         parts.append("no PIN" if pin == "off" else f"debugger PIN {pin}")
     return " · ".join(parts)
-
-
-class Follower:
-    """Says what each change means: another worker, or word to the browsers."""
-
-    keeper: Keeper
-    terminal: Terminal
-    changes: Changes
-
-    def __init__(self, rules: Rules, live: bool) -> None:
-        self.rules = rules
-        self.live = live
-        self.rereads = False  # whether the application looks at templates again by itself
-
-    def hear(self, change: Change) -> None:
-        """Called in the thread that watches."""
-        if change.kind is Kind.CODE or (change.kind is Kind.TEMPLATE and not self.rereads):
-            forget_byte_code(change.paths)
-            self.keeper.replace(change.paths, cool=change.environment)
-        elif self.live:
-            kind = "style" if change.kind is Kind.STYLE else "page"
-            self.keeper.tell({"publish": kind, "paths": change.paths})
-            self.terminal.changed(kind, change.paths)
-
-    def report(self, report: dict[str, Any]) -> None:
-        """Watch what the application turned out to use."""
-        self.rereads = report["rereads"]
-        self.rules.templates = report["templates"]
-        self.rules.statics = report["statics"]
-        roots = [*report["roots"], *report["templates"], *report["statics"]]
-        self.rules.roots = {str(Path.cwd()), *roots}
-        self.changes.also(roots)
-
-
-def forget_byte_code(paths: tuple[str, ...]) -> None:
-    """Byte code is told from its source by seconds and size: two saves can look the same."""
-    for path in paths:
-        if path.endswith(".py"):
-            with contextlib.suppress(OSError, NotImplementedError):
-                Path(cache_from_source(path)).unlink()
-
-
-def serve_portably(name: str, host: str, port: int, tools: Tools, options: dict[str, Any]) -> None:
-    """Serve by a process that is started again as a whole, which works everywhere."""
-    hub_failure = None
-    try:
-        app = load(name)
-    except LOADING as problem:
-        first = not development.is_running_from_reloader()
-        if first and (isinstance(problem, NoApplication) or not options["reload"]):
-            raise click.ClickException(str(problem)) from None
-        hub_failure, app = failure_of(problem), failing(problem)
-        click.echo(hub_failure.text, err=True)
-    hub = Hub(f"{os.getpid()}-{time.time_ns()}", hub_failure)
-    development.run_simple(
-        host,
-        port,
-        tools.around(app, hub),
-        use_reloader=options["reload"],
-        threaded=True,
-        ssl_context=options["cert"],
-        extra_files=options["extra_files"],
-        exclude_patterns=options["exclude_patterns"],
-    )
 
 
 command.params.append(as_flask())

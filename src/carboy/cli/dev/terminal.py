@@ -45,6 +45,10 @@ class Terminal:
             where = "" if first else f"{what}  "
             self.failed(f"{where}{broken.rstrip('.')}; the next save tries again.")
 
+    def saved(self, paths: Sequence[str]) -> None:
+        """New code is going to be loaded."""
+        self._tell("↻", "36", f"{files(paths)}  has changed")
+
     def changed(self, kind: str, paths: Sequence[str]) -> None:
         """Something that only browsers have to know."""
         what = {"style": "style sheet swapped", "page": "page refreshed"}[kind]

@@ -54,8 +54,7 @@ class Newest:
             failure, app = failure_of(problem), failing(problem)
             if not isinstance(problem, Ended):
                 post.broken = failure.title
-                traceback, _, advice = failure.text.rpartition("\n")
-                sys.stderr.write(f"\n{in_colours(traceback)}\n{advice}\n\n")
+                tell(failure)
         self._hub = Hub(f"{self.run}-{order['number']}", failure)
         return self.tools.around(app, self._hub)
 
@@ -74,9 +73,20 @@ class Newest:
         return {
             "modules": modules,
             "stamps": warm.stamps(modules),
-            "roots": sorted({str(Path(file).parent) for file in warm.own_files()}),
-            **folders_of(self._app),
+            **used_by(self._app),
         }
+
+
+def tell(failure: Failure) -> None:
+    """Show at the terminal what kept the application from being loaded."""
+    traceback, _, advice = failure.text.rpartition("\n")
+    sys.stderr.write(f"\n{in_colours(traceback)}\n{advice}\n\n")
+
+
+def used_by(app: Any) -> dict[str, Any]:
+    """Folders of what was imported and is not installed, and those of `folders_of`."""
+    roots = sorted({str(Path(file).parent) for file in warm.own_files()})
+    return {"roots": roots, **folders_of(app)}
 
 
 def folders_of(app: Any) -> dict[str, Any]:

@@ -166,7 +166,7 @@ class ReloaderLoop:
     def restart_with_reloader(self) -> int:
         """Start this program again for as long as it asks for it; its last exit code."""
         while True:
-            _log("info", f" * Restarting with {self.name}")
+            self.log_restart()
             code = subprocess.call(
                 _get_args_for_reloading(),
                 env={**os.environ, RUN_MAIN: "true"},
@@ -174,6 +174,10 @@ class ReloaderLoop:
             )
             if code != AGAIN:
                 return code
+
+    def log_restart(self) -> None:
+        """Tell that the program starts."""
+        _log("info", f" * Restarting with {self.name}")
 
     def trigger_reload(self, filename: str) -> None:
         """End the process so that its parent starts it again."""

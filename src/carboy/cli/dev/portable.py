@@ -1,0 +1,178 @@
+"""`carboy dev` where nothing can be forked: the program starts again as a whole.
+
+parent ── the listening socket, and in CARBOY_DEV what it knows ──▶ child: the application
+       ◀─ exit code 3: once more ────
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from carboy.cli.dev.environment import Environment
+from carboy.cli.dev.follower import Follower
+from carboy.cli.dev.terminal import Terminal
+from carboy.cli.dev.tools import LOADING, Tools, failing, failure_of
+from carboy.cli.dev.worker import tell, used_by
+from carboy.cli.locate import NoApplication, load
+from carboy.dev.live import Failure, Hub
+from carboy.dev.reload.loops import AGAIN, ReloaderLoop, ensure_echo_on
+from carboy.server import development
+from carboy.server.settings import Settings
+from carboy.server.signals import Handlers
+from carboy.server.simple import ThreadedWSGIServer
+
+PASSED = "CARBOY_DEV"
+LOOK = 1.0  # seconds between looks at what has been imported, and whether the parent is there
+GRACEFUL = 1.0  # seconds that requests of old code may take to end: the new code waits for them
+
+
+def passed() -> dict[str, Any]:
+    """What the parent has passed on to this process; nothing in the parent itself."""
+    found: dict[str, Any] = json.loads(os.environ.get(PASSED, "{}"))
+    return found if development.is_running_from_reloader() else {}
+
+
+class Starts(ReloaderLoop):
+    """Starts the child, each time with the variables as dotenv files are now."""
+
+    def __init__(
+        self, environment: Environment, sockets: Sequence[socket.socket], told: dict[str, Any]
+    ) -> None:
+        super().__init__()
+        self.environment = environment
+        self.sockets = sockets
+        self.told = told
+        self.starts = 0
+
+    def log_restart(self) -> None:
+        self.environment.restore()
+        self.starts += 1
+        told = {"starts": self.starts, "began": time.time(), "parent": os.getpid()}
+        os.environ[PASSED] = json.dumps(self.told | told)
+        development.pass_on(self.sockets[0])
+
+
+def keep(starts: Starts, stopped: Callable[[], object]) -> None:
+    """The parent: ends as its last child does."""
+    with Handlers({signal.SIGTERM: signal.default_int_handler}):
+        try:
+            if code := starts.restart_with_reloader():
+                sys.exit(code)
+        except KeyboardInterrupt:
+            pass
+        stopped()
+
+
+@dataclass(slots=True)
+class Child:
+    """Serves the application as its files are now, until they are not."""
+
+    name: str
+    tools: Tools
+    follower: Follower
+    terminal: Terminal
+    options: dict[str, Any]
+
+    def serve(self, host: str, port: int, fd: int | None) -> None:
+        """Serve at the listening socket `fd`, or the one passed on."""
+        given = passed()
+        again = Again(self.terminal)
+        if given:
+            self.follower.keeper = again
+            self.follower.changes.start()  # before files are read
+        began = given.get("began", time.time())
+        first = given.get("starts", 1) == 1
+        app, failure = self._load(first)
+        again.hub = hub = Hub(f"{os.getpid()}-{time.time_ns()}", failure)
+        server = self._server(host, port, self.tools.around(app, hub), fd)
+
+        def ready() -> None:
+            broken = failure.title if failure else ""
+            self.terminal.ready(first, (), time.time() - began, broken)
+
+        if given:
+            self._follow(server, again, lambda: self.follower.report(used_by(app)), ready)
+        else:
+            ready()
+            server.serve_forever()
+            self.terminal.stopped()
+
+    def _server(self, host: str, port: int, app: Any, fd: int | None) -> ThreadedWSGIServer:
+        fd = development.passed_on() if passed() else fd
+        certificate = self.options["cert"]
+        server = ThreadedWSGIServer(host, port, app, ssl_context=certificate, fd=fd)
+        server.access_log_format = "pretty"
+        server.access_log_skip = "/__carboy__/"
+        server.settings = Settings(graceful_timeout=GRACEFUL)
+        self.terminal.sockets = [server.socket]
+        return server
+
+    def _load(self, first: bool) -> tuple[Any, Failure | None]:
+        try:
+            return load(self.name), None
+        except LOADING as problem:
+            # Mended at the terminal, or by nothing but another start.
+            if first and (isinstance(problem, NoApplication) or not self.options["reload"]):
+                raise click.ClickException(str(problem)) from None
+            failure = failure_of(problem)
+            tell(failure)
+            return failing(problem), failure
+
+    def _follow(
+        self,
+        server: ThreadedWSGIServer,
+        again: Again,
+        report: Callable[[], object],
+        ready: Callable[[], object],
+    ) -> None:
+        ensure_echo_on()
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        with Handlers({signal.SIGTERM: signal.default_int_handler}):
+            try:
+                thread.start()
+                ready()
+                again.wait(report)
+            except KeyboardInterrupt:
+                return
+        again.hub.close()
+        server.shutdown()
+        sys.exit(AGAIN)
+
+
+class Again:
+    """Takes the keeper's place: asks for another start, and tells browsers what is none."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self.terminal = terminal
+        self.hub = Hub("")  # until there is one that browsers listen to
+        self._asked = threading.Event()
+
+    def replace(self, why: Sequence[str], cool: bool = False) -> None:
+        self.terminal.saved(why)
+        self._asked.set()
+
+    def tell(self, message: dict[str, Any]) -> None:
+        self.hub.publish(message["publish"], message["paths"])
+
+    def wait(self, report: Callable[[], object]) -> None:
+        """Until another start was asked for. Reports when more has been imported."""
+        parent, modules = passed()["parent"], 0
+        while True:
+            if len(sys.modules) != modules:
+                modules = len(sys.modules)
+                report()
+            if self._asked.wait(LOOK):
+                return
+            if sys.platform != "win32" and os.getppid() != parent:
+                sys.exit(1)  # it was killed

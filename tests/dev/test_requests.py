@@ -381,6 +381,15 @@ def test_in_a_browser_the_list_follows_and_is_moved_by_keys(page: Page, address:
     assert "note" in page.inner_text("dl")
 
 
+def test_in_a_browser_the_door_opens_from_wherever_it_stands(page: Page, address: str) -> None:
+    page.goto(f"{address}/__carboy__/123")
+    page.fill("#pin", "123-456")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#rows", state="attached")
+    page.context.clear_cookies()  # as if the server were another one, with a PIN of its own
+    page.wait_for_selector("#pin")
+
+
 def test_in_a_browser_calls_are_switched_on_and_looked_at(page: Page, address: str) -> None:
     problems: list[str] = []
     page.on("console", lambda message: problems.append(message.text))

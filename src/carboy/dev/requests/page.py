@@ -42,9 +42,9 @@ def locked(tried: bool, exhausted: bool = False) -> str:
         told = "Too many wrong PINs: start the server again. "
     return _whole(
         "Carboy: PIN",
-        f"<h1>Requests</h1><form method=post class=door><label for=pin>{told}The PIN that stands"
-        " in the terminal:</label><input id=pin name=pin autofocus autocomplete=off"
-        " inputmode=numeric><button>Open</button></form>",
+        "<h1>Requests</h1><form method=post action=/__carboy__/ class=door>"
+        f"<label for=pin>{told}The PIN that stands in the terminal:</label><input id=pin"
+        " name=pin autofocus autocomplete=off inputmode=numeric><button>Open</button></form>",
     )
 
 

@@ -17,6 +17,8 @@ SHARED = Path(__file__).parent / "shared"
 FILES = {"requests.css": "text/css", "requests.js": "text/javascript"}
 # Fields that curl gives by itself, and better.
 OF_CURL = {"host", "content-length", "connection", "accept-encoding"}
+# Seconds: the client has its answer before the calls are kept.
+STILL_WRITTEN = 5.0
 FROM_SOCKET = "From the socket to the view and back"
 UNITS = ((1024**2, "MiB"), (1024, "KiB"))
 
@@ -146,6 +148,8 @@ def _event(event: tuple[float, str, str, str], whole: float) -> str:
 
 
 def _calls(record: Record, steps: Sequence[dict[str, Any]]) -> str:
+    if not steps and record.recording and time.time() - record.ended < STILL_WRITTEN:
+        return f"<h2>{FROM_SOCKET}</h2><p class='empty awaited'>Being written …</p>"
     if not steps:
         hint = "Not recorded: the button <i>Calls</i> above the list switches it on for the next."
         return f"<h2>{FROM_SOCKET}</h2><p class=empty>{hint}</p>"

@@ -36,6 +36,8 @@ async function follow() {
   shown().find((row) => row.querySelector("a").href === here)?.classList.add("here");
 }
 
+if (document.querySelector(".awaited")) setTimeout(() => location.reload(), 300);
+
 if (rows) {
   filter.addEventListener("input", sift);
   setInterval(follow, 1500);

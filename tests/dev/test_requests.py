@@ -8,6 +8,7 @@ import logging
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,10 +22,12 @@ from carboy.cli.dev.tools import session_that_is_open, tracer_of
 from carboy.dev.debugger import DebuggedApplication
 from carboy.dev.explain.tracer import Tracer
 from carboy.dev.requests import Record, RequestList, Store
-from carboy.dev.requests.page import curl
+from carboy.dev.requests.page import curl, detailed
 from carboy.server import make_server
 from chromium import chromium
+from running import PATIENCE
 
+CALL = {"number": 1, "title": "The rule is looked up", "where": "map.py", "time": 1}
 HERE = {"environ_base": {"REMOTE_ADDR": "127.0.0.1"}, "base_url": "http://127.0.0.1"}
 
 
@@ -305,6 +308,14 @@ def test_calls_are_kept_with_their_record(store: Store) -> None:
     assert not store.records_calls
 
 
+def test_calls_that_are_still_being_written_are_awaited() -> None:
+    record = Record(1, time.time(), "GET", "/", [], seconds=0.1, recording=0.05)
+    assert "awaited" in detailed(record, "http://h")
+    assert "awaited" not in detailed(record, "http://h", [CALL])
+    record.began -= 60  # they were lost
+    assert "awaited" not in detailed(record, "http://h")
+
+
 def test_the_session_is_noted_as_the_view_left_it(store: Store) -> None:
     app = application()
 
@@ -348,7 +359,9 @@ print(record.rule, record.endpoint, *record.session[0], *(kind for _, kind, _, _
 @pytest.fixture
 def page() -> Iterator[Page]:
     with chromium() as browser:
-        yield browser.new_page()
+        page = browser.new_page()
+        page.set_default_timeout(PATIENCE * 1000)
+        yield page
 
 
 @pytest.fixture
@@ -379,6 +392,15 @@ def test_in_a_browser_the_list_follows_and_is_moved_by_keys(page: Page, address:
     page.keyboard.press("Enter")
     page.wait_for_selector("text=What happened")
     assert "note" in page.inner_text("dl")
+
+
+def test_in_a_browser_the_door_opens_from_wherever_it_stands(page: Page, address: str) -> None:
+    page.goto(f"{address}/__carboy__/123")
+    page.fill("#pin", "123-456")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#rows", state="attached")
+    page.context.clear_cookies()  # as if the server were another one, with a PIN of its own
+    page.wait_for_selector("#pin")
 
 
 def test_in_a_browser_calls_are_switched_on_and_looked_at(page: Page, address: str) -> None:

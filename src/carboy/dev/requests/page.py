@@ -17,6 +17,8 @@ SHARED = Path(__file__).parent / "shared"
 FILES = {"requests.css": "text/css", "requests.js": "text/javascript"}
 # Fields that curl gives by itself, and better.
 OF_CURL = {"host", "content-length", "connection", "accept-encoding"}
+# Seconds: the client has its answer before the calls are kept.
+STILL_WRITTEN = 5.0
 FROM_SOCKET = "From the socket to the view and back"
 UNITS = ((1024**2, "MiB"), (1024, "KiB"))
 
@@ -42,9 +44,9 @@ def locked(tried: bool, exhausted: bool = False) -> str:
         told = "Too many wrong PINs: start the server again. "
     return _whole(
         "Carboy: PIN",
-        f"<h1>Requests</h1><form method=post class=door><label for=pin>{told}The PIN that stands"
-        " in the terminal:</label><input id=pin name=pin autofocus autocomplete=off"
-        " inputmode=numeric><button>Open</button></form>",
+        "<h1>Requests</h1><form method=post action=/__carboy__/ class=door>"
+        f"<label for=pin>{told}The PIN that stands in the terminal:</label><input id=pin"
+        " name=pin autofocus autocomplete=off inputmode=numeric><button>Open</button></form>",
     )
 
 
@@ -146,6 +148,8 @@ def _event(event: tuple[float, str, str, str], whole: float) -> str:
 
 
 def _calls(record: Record, steps: Sequence[dict[str, Any]]) -> str:
+    if not steps and record.recording and time.time() - record.ended < STILL_WRITTEN:
+        return f"<h2>{FROM_SOCKET}</h2><p class='empty awaited'>Being written …</p>"
     if not steps:
         hint = "Not recorded: the button <i>Calls</i> above the list switches it on for the next."
         return f"<h2>{FROM_SOCKET}</h2><p class=empty>{hint}</p>"

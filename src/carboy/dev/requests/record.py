@@ -42,6 +42,11 @@ class Record:
         """Seconds, without those that went into recording."""
         return self.seconds - self.recording
 
+    @property
+    def ended(self) -> float:
+        """Seconds since the epoch."""
+        return self.began + self.seconds
+
     def note(self, kind: str, title: str, detail: str = "", recording: float = 0.0) -> None:
         """Something happens now; recording has taken so many seconds up to it."""
         if len(self.events) < EVENTS:

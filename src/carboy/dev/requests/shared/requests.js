@@ -24,6 +24,7 @@ function sift() {
 async function follow() {
   if (document.visibilityState !== "visible") return;
   const answer = await fetch("/__carboy__/").catch(() => null);
+  if (answer?.status === 401) location.reload();  // another server, with another PIN
   if (!answer?.ok) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   const body = fresh.querySelector("#rows");
@@ -34,6 +35,8 @@ async function follow() {
   sift();
   shown().find((row) => row.querySelector("a").href === here)?.classList.add("here");
 }
+
+if (document.querySelector(".awaited")) setTimeout(() => location.reload(), 300);
 
 if (rows) {
   filter.addEventListener("input", sift);

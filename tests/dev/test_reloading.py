@@ -131,6 +131,20 @@ def test_ctrl_c_ends_both_processes(tmp_path: Path) -> None:
         assert "Traceback" not in server.text()
 
 
+def test_a_script_of_the_compat_command_is_reloaded(tmp_path: Path) -> None:
+    """Its file is named as on the command line: relative."""
+    with started(tmp_path, "") as server:
+        pass
+    command = ("-B", "-m", "carboy.compat", "script.py")
+    with Running(cwd=tmp_path, command=command) as server:
+        running = Reloading(tmp_path, server)
+        assert running.answer()[0] == "old"
+        running.save("answers.py", "TEXT = 'new'\n")
+        running.told("Detected change in")
+        running.told(" * Restarting with ", 2)
+        assert running.answer()[0] == "new"
+
+
 FLASK_APP = (
     "import flask\napp = flask.Flask(__name__)\napp.add_url_rule('/', view_func=lambda: {text!r})\n"
 )

@@ -7,9 +7,11 @@ import logging
 import os
 import signal
 import sys
+import threading
+import weakref
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from carboy.server.log import ERROR_LOGGER
 
@@ -22,7 +24,7 @@ def live(work: Callable[[], int], what: str = "Worker") -> NoReturn:
     """Do `work` and end the process with what it returns; never returns into parent's frames."""
     code = 1
     try:
-        atexit._clear()  # what was registered in the parent is done there, once
+        _forget_the_parents_end()
         code = work()
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
@@ -30,11 +32,26 @@ def live(work: Callable[[], int], what: str = "Worker") -> NoReturn:
         log.exception("%s %d ends because of an error.", what, os.getpid())
     finally:
         try:
+            # As at the end of every Python, but for waiting for threads: pools of processes first.
+            for call in reversed(getattr(threading, "_threading_atexits", ())):
+                call()
             atexit._run_exitfuncs()
             sys.stdout.flush()
             sys.stderr.flush()
         finally:
             os._exit(code)
+
+
+def _forget_the_parents_end() -> None:
+    """What was registered in the parent is done there, once; not what modules of the standard
+    library have registered for whatever process they are in."""
+    atexit._clear()
+    atexit.register(logging.shutdown)
+    if pools := sys.modules.get("multiprocessing.util"):
+        atexit.register(pools._exit_function)
+    finalize: Any = weakref.finalize
+    finalize._registry.clear()
+    finalize._registered_with_atexit = False
 
 
 @contextmanager

@@ -105,7 +105,8 @@ def _find_watchdog_paths(extra_files: set[str], exclude_patterns: set[str]) -> I
     for name in chain(list(sys.path), extra_files):
         path = os.path.abspath(name)
         folders.add(path)
-    folders.update(os.path.dirname(path) for path in _iter_module_paths())
+    # A script's may be relative, and the folder "" would be above all others.
+    folders.update(os.path.dirname(os.path.abspath(path)) for path in _iter_module_paths())
     _remove_by_pattern(folders, exclude_patterns)
     return _find_common_roots(folders)
 

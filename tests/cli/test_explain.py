@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -15,9 +16,13 @@ from playwright.sync_api import expect, sync_playwright
 pytestmark = pytest.mark.xdist_group("chromium")
 
 APP = """
-from {package} import Flask, render_template_string, request, request_started
+import asyncio
+from {package} import (
+    Flask, Response, abort, render_template_string, request, request_started, session,
+)
 
 app = Flask(__name__)
+app.secret_key = "key"
 
 @request_started.connect_via(app)
 def heard(sender, **more):
@@ -39,14 +44,51 @@ def echo():
 def boom():
     return 1 / 0
 
+@app.post("/login")
+def login():
+    session["password"] = "made-here"
+    return compare(request.form["password"])
+
+def compare(data):
+    return "no"
+
+@app.get("/stream")
+def stream():
+    return Response((f"{{n}}" for n in range(40)), mimetype="text/plain")
+
+@app.get("/async")
+async def later():
+    await asyncio.sleep(0)
+    return "later"
+
+@app.get("/missing")
+def missing():
+    abort(404)
+
+@app.get("/deep")
+def deep():
+    def down(n):
+        return n and down(n - 1)
+    return str(down(800))
+
 @app.get("/<path:rest>")
 def rest(rest):
     return rest
 """
 PLAIN = """
+import threading
+
 def app(environ, start_response):
     start_response("200 OK", [("Content-Length", "2")])
     return [b"ok"]
+
+def hanging(environ, start_response):
+    print("hanging", file=environ["wsgi.errors"], flush=True)
+    threading.Event().wait()
+
+def endless(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return iter(lambda: b"again", b"")
 """
 TO_HELLO = ("GET", "/hello/bob", "-H", "X-Name: Bob")
 
@@ -68,16 +110,20 @@ def explain(folder: Path, *args: str, code: int = 0) -> str:
     return done.stdout + done.stderr
 
 
+def steps_of(text: str) -> list[str]:
+    return re.findall(r"^ +\d+\. (.+?)  \(", text, re.MULTILINE)
+
+
 @pytest.mark.parametrize("app", ["ours", "theirs"])
 def test_the_steps_go_from_accept_to_the_last_send(folder: Path, app: str) -> None:
     text = explain(folder, app, *TO_HELLO)
-    steps = re.findall(r"^ +\d+\. (.+?)  \(", text, re.MULTILINE)
+    steps = [step.partition(" ×")[0] for step in steps_of(text)]
     wanted = [
         "The connection is accepted",
         "Octets are read from the socket",
         "The octets become the head of a request",
-        "Before_request hook 'remember' runs",
-        "View 'hello' runs",
+        "The before_request hook 'remember' runs",
+        "The view 'hello' runs",
         "The template is rendered",
         "The octets are sent",
     ]
@@ -92,7 +138,7 @@ def test_the_steps_go_from_accept_to_the_last_send(folder: Path, app: str) -> No
 def test_signals_and_the_rule_are_told(folder: Path, app: str) -> None:
     text = explain(folder, app, *TO_HELLO)
     assert "Signal request-started is sent" in text
-    assert "Receiver 'heard' of signal request-started runs" in text
+    assert "The receiver 'heard' of signal request-started runs" in text
     rules = text.partition("How the rule was found")[2].partition("\n\n")[0]
     assert "✓ /hello/<name> → hello  (name='bob')" in rules
     assert "· /<path:rest> → rest  (rest='hello/bob')  has a variable where" in rules
@@ -105,7 +151,7 @@ def test_of_a_flask_application_the_calls_of_flask_and_werkzeug_show(folder: Pat
 
 
 def test_any_wsgi_callable_is_explained(folder: Path) -> None:
-    assert re.search(r"your application app plain\.py:2-4", explain(folder, "plain", "GET", "/"))
+    assert re.search(r"your application app plain\.py:4-6", explain(folder, "plain", "GET", "/"))
 
 
 def test_only_shows_one_room_and_depth_cuts_the_tree(folder: Path) -> None:
@@ -126,7 +172,60 @@ def test_where_the_application_raised_is_said_beside_the_500(folder: Path, app: 
     text = explain(folder, app, "GET", "/boom")
     assert "GET /boom → 500 INTERNAL SERVER ERROR" in text
     assert "The application raised ZeroDivisionError: division by zero" in text
-    assert f"{app}.py:24" in text
+    assert f"{app}.py:28" in text
+
+
+def test_of_an_exception_out_of_a_library_the_own_line_is_said(folder: Path) -> None:
+    text = explain(folder, "ours", "GET", "/missing")
+    assert "NotFound" in text
+    assert re.search(r"^  at .*/ours\.py:\d+$", text, re.MULTILINE)
+
+
+@pytest.mark.parametrize("app", ["ours", "theirs"])
+def test_a_coroutine_is_one_step_where_it_began(folder: Path, app: str) -> None:
+    text = explain(folder, app, "GET", "/async")
+    steps = [step.partition(" ×")[0] for step in steps_of(text)]
+    assert steps.count("The view 'later' runs") == 1
+    assert steps.index("The view 'later' runs") < steps.index("The octets are sent")
+    assert steps.count("The octets are sent") == 1  # and not those that wake a loop up
+
+
+def test_many_sends_are_one_step(folder: Path) -> None:
+    steps = steps_of(explain(folder, "ours", "GET", "/stream"))
+    assert [step for step in steps if "sent ×" in step]
+    assert sum("octets are sent" in step for step in steps) < 4
+
+
+def test_deep_recursion_is_written_in_every_way(folder: Path) -> None:
+    assert "The view 'deep' runs" in explain(folder, "ours", "GET", "/deep", "--full")
+    explain(folder, "ours", "GET", "/deep", "--html", "page.html", "--report", "chain.md")
+    assert "deep.<locals>.down" in (folder / "page.html").read_text().replace("\\u003c", "<")
+
+
+def test_an_application_that_does_not_answer_is_given_up(folder: Path) -> None:
+    said = explain(folder, "plain:hanging", "GET", "/", "--timeout", "0.5", code=1)
+    assert "There was no answer within 0.5 s. It runs hanging, " in said
+    assert "plain.py:10." in said
+
+
+def test_an_answer_without_an_end_is_cut_off_and_explained(folder: Path) -> None:
+    text = explain(folder, "plain:endless", "GET", "/", "--timeout", "0.5", "--cold", "--depth=1")
+    assert text.startswith("GET / → 200 OK, cut off after 0.5 s")
+    assert any(step.startswith("The octets are sent ×") for step in steps_of(text))
+
+
+def test_ctrl_c_ends_it_and_says_where_the_application_was(folder: Path) -> None:
+    child = subprocess.Popen(
+        [sys.executable, "-m", "carboy", "explain", "plain:hanging", "GET", "/"],
+        cwd=folder, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert child.stderr is not None
+    assert child.stderr.readline() == "hanging\n"
+    child.send_signal(signal.SIGINT)
+    said = child.communicate(timeout=60)[1]
+    assert child.returncode == 1
+    assert "Stopped. It runs hanging, " in said
+    assert "Traceback" not in said
 
 
 @pytest.mark.parametrize(
@@ -135,10 +234,16 @@ def test_where_the_application_raised_is_said_beside_the_500(folder: Path, app: 
         (("missing", "GET", "/"), "There is no module 'missing'"),
         (("plain", "GET", "/", "-H", "no colon"), "write it as 'Name: value'"),
         (("plain", "POST", "/", "--json", "{"), "this is no JSON"),
+        (("plain", "GET", "/", "-H", "X: a\nb"), "write it as 'Name: value'"),
+        (("plain", "GET", "/", "-H", "a b: c"), "write it as 'Name: value'"),
         (("plain", "GET", "nowhere"), "begins with /"),
+        (("plain", "GET", "/a#b"), "has no #"),
         (("plain", "G T", "/"), "is no method"),
         (("plain", "POST", "/", "--json", "1", "-d", "1"), "not both"),
         (("plain", "POST", "/", "-d", "@missing"), "missing cannot be read"),
+        (("plain", "POST", "/", "-d", "@."), ". cannot be read: Is a directory"),
+        (("plain", "GET", "/", "--html", "."), "is a directory"),
+        (("plain", "GET", "/", "--report", "no/x.md"), "no/x.md cannot be written: No such"),
         (("plain", "GET", "/", "--only", "httq"), "There are: C, carboy, gateway,"),
     ],
 )
@@ -163,13 +268,29 @@ def test_the_report_names_packages_licences_and_permanent_links(folder: Path) ->
     assert "Keep notice and conditions" in text
 
 
-def test_a_cookie_or_password_does_not_get_into_the_report(folder: Path) -> None:
-    explain(
-        folder, "theirs", *TO_HELLO, "-H", "Cookie: k=hunter2", "-H", "Authorization: hunter2",
-        "--report", "chain.md", "--html", "page.html",
-    )  # fmt: skip
+SECRETS = [
+    ("GET", "/hello/bob?token=hunter2", "-H", "X-Name: Bob", "-H", "Cookie: k=hunter2"),
+    ("GET", "/hello/bob", "-H", "X-Name: Bob", "-H", "Authorization: Bearer hunter2"),
+    ("POST", "/login", "-d", "user=bob&password=hunter2"),
+    ("POST", "/echo", "--json", '{"login": {"api_key": "hunter2"}}'),
+    ("POST", "/login", "-H", "Content-Type: multipart/form-data; boundary=B", "-d", "@form"),
+]
+FORM = b'--B\r\nContent-Disposition: form-data; name="password"\r\n\r\nhunter2\r\n--B--\r\n'
+
+
+@pytest.mark.parametrize("app", ["ours", "theirs"])
+@pytest.mark.parametrize("args", SECRETS)
+def test_no_secret_of_the_request_shows(folder: Path, app: str, args: tuple[str, ...]) -> None:
+    (folder / "form").write_bytes(FORM)
+    explain(folder, app, *args, "--report", "chain.md", "--html", "page.html")
     assert "hunter2" not in (folder / "chain.md").read_text()
     assert "hunter2" not in (folder / "page.html").read_text()
+
+
+def test_a_password_that_the_application_puts_into_the_session_does_not_show(folder: Path) -> None:
+    explain(folder, "ours", "POST", "/login", "-d", "password=x", "--html", "page.html")
+    page = (folder / "page.html").read_text()
+    assert page.count("made-here") == page.count('= \\"made-here\\"') == 1  # in the source
 
 
 def test_the_page_is_walked_and_searched_in_a_browser(folder: Path) -> None:
@@ -193,7 +314,7 @@ def test_the_page_is_walked_and_searched_in_a_browser(folder: Path) -> None:
         page.keyboard.press("ArrowUp")
         expect(page.locator("#detail h3")).not_to_have_text(before)
         if shots := os.environ.get("CARBOY_SHOTS"):
-            page.locator("#steps button", has_text="View 'hello'").click()
+            page.locator("#steps button", has_text="view 'hello'").click()
             page.screenshot(path=f"{shots}/explain-light.png")
             page.emulate_media(color_scheme="dark")
             page.screenshot(path=f"{shots}/explain-dark.png")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +25,7 @@ class Explanation:
     steps: list[Step]
     overflowed: bool = False
     rule: list[str] = field(default_factory=list)  # which won and why, as lines
+    erase: Callable[[str], str] = str  # takes the secrets of the request out of a text
 
     @property
     def time(self) -> int:
@@ -62,7 +64,9 @@ class Explanation:
     def failure(self) -> tuple[BaseException, Node] | None:
         """The exception the application raised, and the call that was told of it."""
         for node in self.nodes():
-            if node.error is not None and node.step and node.error.__traceback__:
+            if node.error is None or type(node.error).__module__.startswith("carboy.server"):
+                continue  # such as that the client has gone
+            if node.step and node.error.__traceback__:
                 return node.error, node
         return None
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from carboy.dev.explain import places
 from carboy.dev.explain.explanation import Explanation
+from carboy.dev.explain.steps import Step
 from carboy.dev.explain.terminal import duration
 from carboy.dev.explain.tree import Node
 
@@ -51,7 +52,7 @@ def data_of(found: Explanation) -> dict[str, Any]:
         for track in found.tracks
     ]
     steps = [
-        {"number": step.number, "title": step.title, "where": step.where, "time": step.node.time}
+        {"number": step.number, "title": _times(step), "where": step.where, "time": step.time}
         for step in found.steps
     ]
     return {
@@ -62,6 +63,10 @@ def data_of(found: Explanation) -> dict[str, Any]:
         "overflowed": found.overflowed,
         "rule": found.rule,
     }
+
+
+def _times(step: Step) -> str:
+    return step.title if step.times == 1 else f"{step.title} ×{step.times}"
 
 
 def _call(node: Node, sources: dict[str, dict[str, Any]]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import traceback
 from pathlib import Path
+from types import FrameType
 
 from carboy.dev.explain import places, tree
 from carboy.dev.explain.explanation import Explanation
@@ -67,7 +68,7 @@ def show(
     if found.rule:
         lines += ["", painter.colour("How the rule was found", "1"), *found.rule[1:]]
     if found.overflowed:
-        lines.append("The request made too many calls; only the first were recorded.")
+        lines += ["", "The request made too many calls: of the later ones only the server's show."]
     for track in found.tracks:
         title = "Calls" if track is found.tracks[0] else f"Calls on thread {track.name}"
         lines += ["", painter.colour(title, "1")]
@@ -91,10 +92,11 @@ def _shares(found: Explanation, painter: Painter) -> list[str]:
     lines = []
     for name, calls, own in shares:
         bar = "█" * round(BAR * own / whole)
+        noun = "call " if calls == 1 else "calls"
         code = COLOURS.get(name.removeprefix("carboy."), OTHER)
         lines.append(
             f"  {painter.colour(name.ljust(width), code)}  {duration(own):>9}  {own / whole:4.0%}"
-            f"  {calls:6,} calls  {painter.colour(bar, code)}".rstrip()
+            f"  {calls:6,} {noun}  {painter.colour(bar, code)}".rstrip()
         )
     return lines
 
@@ -102,10 +104,11 @@ def _shares(found: Explanation, painter: Painter) -> list[str]:
 def _steps(found: Explanation, painter: Painter) -> list[str]:
     lines = []
     for step in found.steps:
-        where = painter.link(step.where, step.node.place.file)
+        where = painter.link(step.where, step.file)
+        times = f" ×{step.times}" if step.times > 1 else ""
         lines.append(
-            f"{step.number:4}. {step.title}  {painter.colour(f'({where})', '2')}"
-            f"  {duration(step.node.time)}"
+            f"{step.number:4}. {step.title}{times}  {painter.colour(f'({where})', '2')}"
+            f"  {duration(step.time)}"
         )
     return lines
 
@@ -115,10 +118,17 @@ def _failure(found: Explanation, painter: Painter) -> list[str]:
     if failure is None:
         return []
     error, _ = failure
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    said = "".join(traceback.format_exception_only(error)).strip()
-    place = painter.link(f"{last.filename}:{last.lineno}", last.filename)
+    frames = list(traceback.walk_tb(error.__traceback__))
+    own = [each for each in frames if _is_own(each[0])]
+    frame, number = (own or frames)[-1]
+    file = frame.f_code.co_filename
+    said = found.erase("".join(traceback.format_exception_only(error)).strip())
+    place = painter.link(f"{file}:{number}", file)
     return ["", painter.colour(f"The application raised {said}", "31;1"), f"  at {place}"]
+
+
+def _is_own(frame: FrameType) -> bool:
+    return places.of_code(frame.f_code).room == places.APPLICATION
 
 
 def _tree(lines: list[Line], painter: Painter, depth: int | None, level: int = 0) -> list[str]:
@@ -142,7 +152,8 @@ def _line(line: Line, painter: Painter, level: int) -> str:
     if line.times > 1:
         parts.append(f"×{line.times}")
     elif line.calls > 1:
-        parts.append(painter.colour(f"+{line.calls - 1} calls", "2"))
+        more = line.calls - 1
+        parts.append(painter.colour(f"+{more:,} {'call' if more == 1 else 'calls'}", "2"))
     if node.place.lines:
         parts.append(painter.colour(painter.link(node.place.lines, node.place.file), "2"))
     if note := _note(node):

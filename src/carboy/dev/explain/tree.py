@@ -69,6 +69,7 @@ def build(recorder: Recorder) -> list[Track]:
     """A track for each thread that took part, the engine's first, from accept() to send()."""
     tracks = [_track(each.name, each.roots) for each in recorder.threads.values() if each.roots]
     tracks.sort(key=lambda track: not any(map(_accepts, track.walk())))
+    _without_waits(tracks)
     tracks[:1] = [_between(track) for track in tracks[:1]]
     if not tracks or not tracks[0].roots:
         return []
@@ -89,6 +90,7 @@ def build(recorder: Recorder) -> list[Track]:
 def of_branches(name: str, calls: Iterable[Call]) -> Track:
     """A track of calls that belong together, without the time between them."""
     track = _track(name, calls)
+    _without_waits([track])
     now = 0
     for root in track.roots:
         shift = now - root.began
@@ -108,24 +110,22 @@ def _sends(node: Node) -> bool:
 
 
 def _track(name: str, calls: Iterable[Call]) -> Track:
-    roots = [_node(call) for call in calls]
-    waits = [node for root in roots for node in root.walk() if node.name in places.WAITS]
+    return Track(name, [_node(call) for call in calls])
+
+
+def _without_waits(tracks: list[Track]) -> None:
+    """Take the time in which the first track waited for the client out of all of them."""
+    waits = [node for node in tracks[0].walk() if node.name in places.WAITS] if tracks else []
     ends = [wait.ended for wait in waits]
     waited = [0, *accumulate(wait.time for wait in waits)]
 
     def moved(when: int) -> int:
-        return when - waited[bisect_right(ends, when)]
+        found = bisect_right(ends, when)
+        begun = waits[found].began if found < len(waits) else when
+        return min(when, begun) - waited[found]
 
-    def move(node: Node) -> None:
-        inside = node in waits
-        node.ended = moved(node.ended)
-        node.began = node.ended if inside else moved(node.began)
-        for child in node.children:
-            move(child)
-
-    for root in roots:
-        move(root)
-    return Track(name, roots)
+    for node in [node for track in tracks for node in track.walk()]:
+        node.began, node.ended = moved(node.began), moved(node.ended)
 
 
 def _node(call: Call) -> Node:

@@ -16,14 +16,17 @@ DEEP = 2  # containers in containers
 NAMES = ("name", "endpoint", "rule", "key", "path", "status", "type")
 MASK = "***"  # while it is text; shown as one character
 PLAIN = (int, float, bool, type(None), complex)
+WORDS = "passw|secret|token|credential|api[_-]?key|private[_-]?key"
+WHOLE_WORDS = "pw|pwd|pass|pin"
 # A header field, wherever it stands: to the end of its line.
 SECRET_FIELD = re.compile(r"(?i)((?:authorization|cookie)['\"]?\s*[:,=]\s*)[^\r\n]+")
 # In a query, a form or JSON: token=…, "password": "…".
 SECRET_VALUE = re.compile(
-    r"(?i)([\w.-]*(?:passw|secret|token|credential|api_?key|private_?key)[\w.-]*['\"]?\s*[=:]"
+    rf"(?i)((?:[\w.-]*(?:{WORDS})[\w.-]*|\b(?:{WHOLE_WORDS}))['\"]?\s*[=:]"
     r"\s*['\"]?)[^&\s'\"\\,;}]+"
 )
-SECRET_NAME = re.compile(r"(?i)passw|secret|token|cookie|authorization|credential|private_?key")
+PASSWORD = re.compile(r"(?i)passw|secret|credential")  # never what a parser calls its words
+SECRET_NAME = re.compile(rf"(?i){WORDS}|cookie|authorization|(?:\b|_)(?:{WHOLE_WORDS})$")
 
 
 def brief(value: Any, deep: int = DEEP) -> str:
@@ -53,6 +56,20 @@ def exception(error: BaseException) -> str:
         brief(each, 1) for each in BaseException.__dict__["args"].__get__(error)[:ITEMS]
     )
     return f"{type(error).__name__}({inside})"
+
+
+def arguments(given: dict[str, Any], secrets: set[str]) -> tuple[tuple[str, str], ...]:
+    """Those of a call. What is put under the key of a secret is one; `secrets` gets them."""
+    labels = [value for name, value in given.items() if name in ("key", "name")]
+    label = next((each for each in labels if type(each) is str and SECRET_NAME.search(each)), "")
+    shown = []
+    for name, value in given.items():
+        called = label if label and name in ("value", "default") else name
+        if type(value) is str and len(value) <= LONGEST and PASSWORD.search(called):
+            secrets.add(value)
+        if name[0] != ".":
+            shown.append((name, argument(called, value)))
+    return tuple(shown)
 
 
 def argument(name: str, value: Any) -> str:

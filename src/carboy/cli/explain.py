@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -252,11 +253,11 @@ def command(
     _write(markdown, report.make, found)
     if html is None and markdown is None:
         coloured = sys.stdout.isatty()
-        click.echo(
-            terminal.show(found, coloured=coloured, depth=depth, only=only, full=full),
-            nl=False,
-            color=coloured,
+        width = shutil.get_terminal_size().columns if coloured else 0
+        text = terminal.show(
+            found, coloured=coloured, width=width, depth=depth, only=only, full=full
         )
+        click.echo(text, nl=False, color=coloured)
 
 
 def _write(file: str | None, make: Any, found: Explanation) -> None:

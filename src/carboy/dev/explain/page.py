@@ -7,9 +7,10 @@ import linecache
 import re
 from html import escape
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
-from carboy.dev.explain import places
+from carboy.dev.explain import links, places
 from carboy.dev.explain.explanation import Explanation
 from carboy.dev.explain.steps import Step
 from carboy.dev.explain.terminal import duration
@@ -60,6 +61,7 @@ def data_of(found: Explanation) -> dict[str, Any]:
         "steps": steps,
         "sources": sources,
         "time": found.time,
+        "shares": [(name.removeprefix("carboy."), own) for name, _, own in found.shares()],
         "overflowed": found.overflowed,
         "rule": found.rule,
     }
@@ -82,6 +84,7 @@ def _call(node: Node, sources: dict[str, dict[str, Any]]) -> dict[str, Any]:
         "args": node.args,
         "result": node.result,
         "raised": node.raised,
+        "line": node.line,
         "role": node.role,
         "step": node.step,
         "children": [
@@ -93,4 +96,5 @@ def _call(node: Node, sources: dict[str, dict[str, Any]]) -> dict[str, Any]:
 def _source(node: Node) -> dict[str, Any]:
     place = node.place
     lines = linecache.getlines(place.file)[place.first - 1 : place.last][:MOST_LINES]
-    return {"first": place.first, "text": "".join(lines), "file": place.file}
+    link = links.link(place) or Path(place.file).as_uri()
+    return {"first": place.first, "text": "".join(lines), "link": link}

@@ -47,10 +47,14 @@ def of_c(name: str) -> Place:
     return Place("", 0, 0, kind, kind, "")
 
 
-@cache
 def of_code(code: CodeType) -> Place:
     """The place of a function of Python."""
-    file = code.co_filename
+    return _of_code(code, code.co_filename)
+
+
+@cache
+def _of_code(code: CodeType, file: str) -> Place:
+    # The file is a key of its own: code that is the same in two files counts as equal.
     path = Path(file)
     if not file.endswith(".py") or not path.is_absolute():
         if file.startswith(("<frozen ", "<string>")):

@@ -30,7 +30,7 @@ def secrets_of(path: str, fields: Mapping[str, str], body: bytes | None) -> set[
             found |= {value, *re.split(r"[ ;,=]+", value), *_basic(value)}
     found.update(_of_pairs(parse_qsl(path.partition("?")[2])))
     found.update(_of_body(body or b""))
-    return {each for each in found if each.lower() not in ("basic", "bearer")}
+    return {each for each in found if each.lower() not in ("", "basic", "bearer")}
 
 
 def _basic(value: str) -> list[str]:
@@ -97,5 +97,5 @@ def _forms(secret: str) -> set[str]:
 
 def _cut_or_whole(form: str) -> str:
     """A pattern of the form, and of its beginning where a value was cut."""
-    cut = "|".join(re.escape(form[:size]) for size in range(min(len(form), 80) - 1, LEAST - 2, -1))
+    cut = "|".join(re.escape(form[:size]) for size in range(min(len(form), 80) - 1, LEAST - 1, -1))
     return f"{re.escape(form)}|(?:{cut})(?=…)"

@@ -67,6 +67,14 @@ BUSY_CALLERS = {places.APPLICATION, places.C_CODE, places.PYTHON}
 NO_RECEIVERS = {"blinker", places.PYTHON, places.C_CODE, places.KERNEL}
 
 
+Key = tuple[CodeType, str]
+
+
+def key_of(code: CodeType) -> Key:
+    """Tells code apart that is the same in two files, which counts as equal."""
+    return code, code.co_filename
+
+
 @dataclass(slots=True)
 class Step:
     """One named step and the call it is; of a system call `where` and `file` are the caller's."""
@@ -114,7 +122,7 @@ def _in_order(tracks: Iterable[Track]) -> list[tuple[Node, Node | None]]:
 class Namer:
     """Says of one call after the other what it means. What comes again does so once only."""
 
-    def __init__(self, roles: dict[CodeType, str]) -> None:
+    def __init__(self, roles: dict[Key, str]) -> None:
         self._roles = roles
         self._seen: set[object] = set()
 
@@ -124,11 +132,11 @@ class Namer:
         if node.role:
             # A coroutine is called again each time it goes on.
             again = node.code is not None and node.code.co_flags & SUSPENDED
-            return "" if again and not self._first(node.code) else f"The {node.role} runs"
+            return "" if again and not self._first(id(node.code)) else f"The {node.role} runs"
         return _signal(node) or self._rule(node, above) or self._own(node, above)
 
     def _role(self, node: Node, above: Node | None) -> str:
-        role = self._roles.get(node.code) if node.code is not None else None
+        role = self._roles.get(key_of(node.code)) if node.code is not None else None
         return role or _receiver(node, above) or ""
 
     def _rule(self, node: Node, above: Node | None) -> str:
@@ -145,7 +153,7 @@ class Namer:
         is_own = node.place.room == places.APPLICATION and not name.startswith("<")
         if not is_own or above is None or above.place.package in BUSY_CALLERS:
             return ""
-        return f"Your {name} runs" if self._first(node.code) else ""
+        return f"Your {name} runs" if self._first(id(node.code) if node.code else name) else ""
 
     def _first(self, what: object) -> bool:
         if what in self._seen:
@@ -178,9 +186,9 @@ def _receiver(node: Node, above: Node | None) -> str:
     return f"receiver {node.name.rpartition('.')[2]!r} of signal {name}"
 
 
-def roles_of(app: Any) -> dict[CodeType, str]:
+def roles_of(app: Any) -> dict[Key, str]:
     """What the functions registered on an application of Flask's kind are there for."""
-    roles: dict[CodeType, str] = {}
+    roles: dict[Key, str] = {}
     for attribute, what in FUNCTIONS:
         for owner, functions in _items(getattr(app, attribute, None)):
             suffix = f" of blueprint {owner!r}" if owner else ""
@@ -205,8 +213,8 @@ def _called(function: Any) -> str:
     return getattr(function, "__name__", type(function).__name__)
 
 
-def _note(roles: dict[CodeType, str], function: Any, role: str) -> None:
+def _note(roles: dict[Key, str], function: Any, role: str) -> None:
     code = getattr(inspect.unwrap(function), "__code__", None)
     module = getattr(function, "__module__", "") or ""
     if isinstance(code, CodeType) and not module.startswith(("flask.", "carboy.")):
-        roles.setdefault(code, role)
+        roles.setdefault(key_of(code), role)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from pathlib import Path
 from types import FrameType
@@ -25,13 +26,22 @@ COLOURS = {
 }
 OTHER = "35"
 BAR = 24
+ESCAPES = re.compile(r"\x1b\[[\d;]*m|\x1b\]8;;.*?\x1b\\")
 
 
 class Painter:
     """Colours and links where the terminal has them, plain text where not."""
 
-    def __init__(self, coloured: bool) -> None:
+    def __init__(self, coloured: bool, width: int = 0) -> None:
         self.coloured = coloured
+        self.width = width  # 0: no line is too long
+
+    def fitting(self, place: str, taken: int) -> str:
+        """The place, or what of it fits into a line of which so many columns are taken."""
+        forms = (place, place.rpartition("/")[2])
+        return next(
+            (each for each in forms if not self.width or taken + len(each) <= self.width), ""
+        )
 
     def colour(self, text: str, code: str) -> str:
         """The text in a colour."""
@@ -48,12 +58,14 @@ def show(
     found: Explanation,
     *,
     coloured: bool = False,
+    width: int = 0,
     depth: int | None = None,
     only: str | None = None,
     full: bool = False,
 ) -> str:
-    """The whole text. `only` is a room or a package, `full` shows every call."""
-    painter = Painter(coloured)
+    """The whole text. `only` is a room or a package, `full` shows every call, and
+    `width` is that of a terminal."""
+    painter = Painter(coloured, width)
     count = sum(node.place.room != places.C_CODE for node in found.nodes())
     lines = [
         f"{painter.colour(found.request, '1')} → {found.status}, {found.octets:,} octets;"
@@ -70,12 +82,12 @@ def show(
     if found.overflowed:
         lines += ["", "The request made too many calls: of the later ones only the server's show."]
     for track in found.tracks:
-        title = "Calls" if track is found.tracks[0] else f"Calls on thread {track.name}"
-        lines += ["", painter.colour(title, "1")]
         made = tree.unfolded(track.roots) if full else tree.fold(track.roots, found.time)
         if only is not None:
             made = tree.only(made, lambda node: only in (node.place.room, node.place.package))
-        lines += _tree(made, painter, depth)
+        if made:
+            title = "Calls" if track is found.tracks[0] else f"Calls on thread {track.name}"
+            lines += ["", painter.colour(title, "1"), *_tree(made, painter, depth)]
     return "\n".join(lines) + "\n"
 
 
@@ -147,16 +159,20 @@ def _line(line: Line, painter: Painter, level: int) -> str:
     parts = [
         f"{duration(line.time):>9}",
         "  " * level + painter.colour(node.place.room, code),
-        painter.colour(node.name, "1") if node.step else node.name,
+        painter.link(painter.colour(node.name, "1") if node.step else node.name, node.place.file),
     ]
     if line.times > 1:
         parts.append(f"×{line.times}")
     elif line.calls > 1:
         more = line.calls - 1
         parts.append(painter.colour(f"+{more:,} {'call' if more == 1 else 'calls'}", "2"))
-    if node.place.lines:
-        parts.append(painter.colour(painter.link(node.place.lines, node.place.file), "2"))
-    if note := _note(node):
+    note = _note(node)
+    taken = len(ESCAPES.sub("", " ".join(parts))) + len(note) + 2
+    if place := painter.fitting(node.place.lines, taken):
+        parts.append(painter.colour(painter.link(place, node.place.file), "2"))
+    if painter.width and (over := taken - painter.width) > 0:
+        note = f"{note[: -over - 1]}…"
+    if note:
         parts.append(painter.colour(note, "36"))
     return " ".join(parts)
 

@@ -77,7 +77,8 @@ def build(recorder: Recorder) -> list[Track]:
     end = tracks[0].roots[-1].ended
     kept = [tracks[0]]
     for track in tracks[1:]:
-        track.roots = [root for root in track.roots if zero <= root.began <= end]
+        inside = (root for root in track.roots if zero <= root.began <= end)
+        track.roots = [root for root in inside if not _idle(root)]
         if track.roots:
             kept.append(track)
     for track in kept:

@@ -1,0 +1,100 @@
+"""Where a function comes from."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from types import CodeType
+
+import click
+import jinja2
+import pytest
+
+from carboy.dev.explain import places
+from carboy.dev.explain.places import distribution_of, of_c, of_code, version_of
+from carboy.http import Headers
+
+
+def code_in(file: str, text: str = "x = 1\n") -> CodeType:
+    return compile(text, file, "exec")
+
+
+def test_a_function_of_carboy_has_its_room() -> None:
+    place = of_code(Headers.__init__.__code__)
+    assert (place.package, place.room) == ("carboy", "http")
+    assert place.short.startswith("carboy/http/")
+    assert place.last > place.first > 0
+
+
+@pytest.mark.parametrize(
+    ("function", "package", "short"),
+    [
+        (click.echo, "click", "click/utils.py"),
+        (jinja2.Template.render, "jinja2", "jinja2/environment.py"),
+        (json.dumps, places.PYTHON, "json/__init__.py"),
+    ],
+)
+def test_a_function_of_a_package_or_of_python_is_known(
+    function: Callable[..., object], package: str, short: str
+) -> None:
+    code = function.__code__  # type: ignore[attr-defined]
+    place = of_code(code)
+    assert (place.package, place.room, place.short) == (package, package, short)
+
+
+def test_lines_go_to_the_end_of_the_last_inner_function() -> None:
+    text = "def outer():\n    def inner():\n        return 1\n    return inner\n"
+    names: dict[str, Callable[[], object]] = {}
+    exec(code_in("/there/shop/views.py", text), names)
+    code = names["outer"].__code__  # type: ignore[attr-defined]
+    assert of_code(code).lines == "shop/views.py:1-4"
+    inner = names["outer"]().__code__  # type: ignore[attr-defined]
+    assert of_code(inner).lines == "shop/views.py:2-3"
+
+
+def test_other_code_is_the_applications_beside_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    place = of_code(code_in(str(tmp_path / "deep" / "down" / "views.py")))
+    assert (place.package, place.room) == (places.APPLICATION, places.APPLICATION)
+    assert place.short == "deep/down/views.py"
+    assert of_code(code_in("/far/away/shop/views.py")).short == "shop/views.py"
+
+
+def test_the_same_code_in_two_files_is_told_apart() -> None:
+    assert of_code(code_in("/there/a/views.py")).short == "a/views.py"
+    assert of_code(code_in("/there/b/views.py")).short == "b/views.py"
+
+
+def test_a_template_has_no_lines_of_python() -> None:
+    place = of_code(code_in("templates/index.html"))
+    assert (place.room, place.lines) == (places.TEMPLATE, "index.html")
+
+
+def test_frozen_and_made_code_belongs_to_python() -> None:
+    assert of_code(code_in("<frozen importlib._bootstrap>")).room == places.PYTHON
+    assert of_code(code_in("<string>")).room == places.PYTHON
+
+
+@pytest.mark.parametrize("name", ["socket.send", "epoll.poll", "select", "sendfile"])
+def test_system_calls_are_the_kernels(name: str) -> None:
+    assert of_c(name).room == places.KERNEL
+
+
+def test_other_functions_in_c_are_pythons_own() -> None:
+    assert of_c("dict.get").room == places.C_CODE
+
+
+def test_the_name_in_the_index_may_differ_from_the_module() -> None:
+    assert distribution_of("dotenv") == "python-dotenv"
+    assert distribution_of("nobody_has_this") == "nobody_has_this"
+
+
+def test_versions_are_those_installed() -> None:
+    assert version_of("click") == metadata.version("click")
+    assert version_of(places.PYTHON) == sys.version.split()[0]
+    assert version_of("nobody-has-this") == ""

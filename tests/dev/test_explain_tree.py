@@ -1,0 +1,129 @@
+"""The calls as a tree, folded and unfolded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from carboy.dev.explain import tree
+from carboy.dev.explain.calls import Call, Thread
+from carboy.dev.explain.places import APPLICATION, C_CODE, KERNEL, PYTHON
+from carboy.dev.explain.recorder import Recorder
+from carboy.dev.explain.tree import Line
+from explained import call, request
+
+
+def recorded(name: str, began: int, ended: int, *children: Call) -> Call:
+    one = Call(name, "", began)
+    one.ended = ended
+    one.children = list(children)
+    return one
+
+
+def recorder_of(*threads: list[Call]) -> Recorder:
+    recorder = Recorder()
+    for number, roots in enumerate(threads):
+        thread = recorder.threads[number] = Thread(f"thread-{number}", 1000)
+        thread.roots = roots
+    return recorder
+
+
+def names(lines: Iterable[Line]) -> list[object]:
+    return [
+        (line.node.name, names(line.children)) if line.children else line.node.name
+        for line in lines
+    ]
+
+
+def test_nothing_recorded_is_no_track() -> None:
+    assert tree.build(recorder_of()) == []
+    assert tree.build(recorder_of([recorded("socket.accept", 0, 1)])) == []  # no send
+
+
+def test_a_request_begins_with_its_accept_and_ends_with_its_last_send() -> None:
+    calls = [
+        recorded("socket.close", 1, 2),
+        recorded("turn", 10, 20, recorded("socket.accept", 11, 12)),
+        recorded("turn", 20, 30, recorded("socket.send", 25, 26)),
+        recorded("turn", 40, 50),
+    ]
+    for turn in calls[1:]:
+        turn.code = compile("", "/there/file.py", "exec")
+    (track,) = tree.build(recorder_of(calls))
+    assert [(root.began, root.ended) for root in track.roots] == [(0, 10), (10, 20)]
+
+
+def engine_that_waits() -> list[Call]:
+    turns = [
+        recorded("turn", 10, 20, recorded("socket.accept", 11, 12)),
+        recorded("epoll.poll", 20, 120),
+        recorded("turn", 120, 130, recorded("socket.send", 125, 126)),
+    ]
+    for turn in (turns[0], turns[2]):
+        turn.code = compile("", "/there/file.py", "exec")
+    return turns
+
+
+def test_waiting_for_the_client_takes_no_time() -> None:
+    (track,) = tree.build(recorder_of(engine_that_waits()))
+    assert [(root.began, root.ended) for root in track.roots] == [(0, 10), (10, 20)]
+
+
+def test_other_threads_have_the_same_clock_and_are_left_out_beyond_the_request() -> None:
+    worker = [recorded("before", 1, 2), recorded("work", 122, 124), recorded("after", 140, 150)]
+    for call_of_python in worker:
+        call_of_python.code = compile("", "/there/file.py", "exec")
+    engine, other = tree.build(recorder_of(worker, engine_that_waits()))
+    assert (engine.name, other.name) == ("thread-1", "thread-0")
+    assert [(root.began, root.ended) for root in other.roots] == [(12, 14)]
+
+
+def test_only_what_leaves_a_room_or_means_something_is_a_line() -> None:
+    inner = call("b", "http", 1_000, 2_000, call("c", "http", 1_100, 1_200), call("x", "app", 0, 1))
+    assert names(tree.fold([call("a", "http", 0, 3_000, inner)], 3_000)) == [("a", ["x"])]
+    step = call("b", "http", 1_000, 2_000)
+    step.step = 1
+    assert names(tree.fold([call("a", "http", 0, 3_000, step)], 3_000)) == [("a", ["b"])]
+
+
+def test_each_function_of_the_application_is_a_line() -> None:
+    node = call("a", APPLICATION, 0, 9, call("b", APPLICATION, 1, 8))
+    assert names(tree.fold([node], 9)) == [("a", ["b"])]
+
+
+def test_code_in_c_belongs_to_who_called_it_and_the_kernel_stands_out() -> None:
+    node = call("a", "http", 0, 9, call("len", C_CODE, 1, 2), call("socket.send", KERNEL, 3, 4))
+    assert names(tree.fold([node], 9)) == [("a", ["socket.send"])]
+
+
+def test_little_calls_of_the_library_are_folded_unless_they_lead_elsewhere() -> None:
+    small = call("wraps", PYTHON, 0, 10)
+    leads = call("run", PYTHON, 20, 30, call("x", "jinja2", 21, 22))
+    large = call("loads", PYTHON, 100, 500)
+    assert names(tree.fold([call("a", "http", 0, 1_000, small, leads, large)], 1_000)) == [
+        ("a", [("run", ["x"]), "loads"])
+    ]
+
+
+def test_the_same_call_again_is_counted_in_one_line() -> None:
+    node = call("a", "http", 0, 90, *[call("x", "app", n, n + 2) for n in range(0, 60, 20)])
+    (line,) = tree.fold([node], 90)
+    assert [(each.times, each.time, each.calls) for each in line.children] == [(3, 6, 3)]
+
+
+def test_unfolded_every_call_is_a_line() -> None:
+    roots = request()
+    lines = tree.unfolded(roots)
+    assert sum(1 for line in lines for _ in line.walk()) == sum(
+        1 for root in roots for _ in root.walk()
+    )
+
+
+def test_only_finds_what_is_wanted_wherever_it_was_called() -> None:
+    node = call("a", "http", 0, 9, call("x", "app", 1, 8, call("b", "http", 2, 3)))
+    lines = tree.only(tree.unfolded([node]), lambda each: each.place.room == "http")
+    assert names(lines) == [("a", ["b"])]
+
+
+def test_own_time_is_without_that_of_what_was_called() -> None:
+    assert call("a", "http", 0, 9, call("b", "http", 1, 5)).own == 5
+    assert call("a", "http", 0, 3, call("b", "http", 0, 5)).own == 0  # never less than nothing

@@ -22,7 +22,7 @@ from carboy.dev.explain.calls import Thread
 
 clock = time.perf_counter_ns
 MOST = 100_000  # calls of a thread; more nobody reads, and a page of them no browser shows
-LONGEST = 200_000  # nanoseconds of one event: what takes longer was interrupted by another thread
+LONGEST = 200_000  # nanoseconds that writing down one event may take
 
 
 class Recorder:
@@ -73,8 +73,11 @@ class Recorder:
             return
         now = clock()
         thread = self.threads.get(threading.get_ident()) or self._new_thread()
-        thread.note(frame, event, arg, now - self._began - self._lost)
-        self._lost += min(clock() - now, LONGEST) + self.toll
+        lost = self._lost
+        thread.note(frame, event, arg, now - self._began - lost)
+        spent = clock() - now
+        # Where another thread ran meanwhile, not all of that was spent here.
+        self._lost += (spent if lost == self._lost else min(spent, LONGEST)) + self.toll
 
     def _new_thread(self) -> Thread:
         thread = Thread(threading.current_thread().name, MOST)

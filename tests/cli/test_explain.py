@@ -88,7 +88,7 @@ def hanging(environ, start_response):
 
 def endless(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
-    return iter(lambda: b"again", b"")
+    return iter(lambda: threading.Event().wait(0.1) or b"again", b"")
 """
 TO_HELLO = ("GET", "/hello/bob", "-H", "X-Name: Bob")
 
@@ -161,6 +161,14 @@ def test_only_shows_one_room_and_depth_cuts_the_tree(folder: Path) -> None:
     assert [line for line in lines if not re.match(r" *[\d.,]+ [µm]s protocol ", line)] == []
 
 
+def test_a_header_given_twice_is_sent_as_a_list(folder: Path) -> None:
+    text = explain(
+        folder, "ours", "GET", "/hello/bob", "-H", "X-Name: Bob", "-H", "x-name: Eve",
+        "--html", "page.html",
+    )  # fmt: skip
+    assert "Bob, Eve" in (folder / "page.html").read_text(), text
+
+
 def test_json_is_sent_with_its_content_type(folder: Path) -> None:
     text = explain(folder, "ours", "POST", "/echo", "--json", '{"a": 1}')
     assert text.startswith("POST /echo → 200 OK")
@@ -203,14 +211,14 @@ def test_deep_recursion_is_written_in_every_way(folder: Path) -> None:
 
 
 def test_an_application_that_does_not_answer_is_given_up(folder: Path) -> None:
-    said = explain(folder, "plain:hanging", "GET", "/", "--timeout", "0.5", code=1)
-    assert "There was no answer within 0.5 s. It runs hanging, " in said
+    said = explain(folder, "plain:hanging", "GET", "/", "--timeout", "5", "--cold", code=1)
+    assert "There was no answer within 5 s. It runs hanging, " in said
     assert "plain.py:10." in said
 
 
 def test_an_answer_without_an_end_is_cut_off_and_explained(folder: Path) -> None:
-    text = explain(folder, "plain:endless", "GET", "/", "--timeout", "0.5", "--cold", "--depth=1")
-    assert text.startswith("GET / → 200 OK, cut off after 0.5 s")
+    text = explain(folder, "plain:endless", "GET", "/", "--timeout", "5", "--cold", "--depth=1")
+    assert text.startswith("GET / → 200 OK, cut off after 5 s")
     assert any(step.startswith("The octets are sent ×") for step in steps_of(text))
 
 

@@ -153,7 +153,11 @@ def _fields(values: tuple[str, ...]) -> Fields:
             raise click.BadParameter(
                 f"{value!r} is no header: write it as 'Name: value'.", param_hint="-H"
             )
-        fields[name.strip()] = content.strip()
+        name = next((each for each in fields if each.lower() == name.strip().lower()), name.strip())
+        # A field that comes again is as good as one with a list (RFC 9110, 5.3).
+        comma = "; " if name.lower() == "cookie" else ", "
+        before = fields[name] + comma if name in fields else ""
+        fields[name] = before + content.strip()
     return fields
 
 

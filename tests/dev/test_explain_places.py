@@ -1,102 +1,100 @@
-"""Where code comes from: room, package, lines; and the permanent links to them."""
+"""Where a function comes from."""
 
 from __future__ import annotations
 
 import json
 import sys
-from email.message import Message
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
+from types import CodeType
 
-import flask
+import click
 import jinja2
 import pytest
 
-from carboy.dev.explain import links, places
-from carboy.dev.explain.places import Place
-from carboy.http.headers import Headers
+from carboy.dev.explain import places
+from carboy.dev.explain.places import distribution_of, of_c, of_code, version_of
+from carboy.http import Headers
 
 
-def test_code_of_the_standard_library() -> None:
-    place = places.of_code(json.loads.__code__)
-    assert (place.package, place.room) == (places.PYTHON, places.PYTHON)
-    assert place.short == "json/__init__.py"
-    assert place.lines.startswith(f"json/__init__.py:{json.loads.__code__.co_firstlineno}-")
+def code_in(file: str, text: str = "x = 1\n") -> CodeType:
+    return compile(text, file, "exec")
 
 
-def test_code_of_an_installed_package_goes_by_its_name_in_the_index() -> None:
-    place = places.of_code(jinja2.Template.render.__code__)
-    assert (place.package, place.short) == ("jinja2", "jinja2/environment.py")
-
-
-def test_code_of_carboy_goes_by_its_room() -> None:
-    place = places.of_code(Headers.add.__code__)
-    assert (place.package, place.room, place.short) == ("carboy", "http", "carboy/http/headers.py")
-
-
-def test_other_files_are_the_applications(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    inside = compile("x = 1\ny = 2\n", str(tmp_path / "shop" / "views.py"), "exec")
-    assert places.of_code(inside).lines == "shop/views.py:1-2"
-    assert places.of_code(inside).package == places.APPLICATION
-    outside = compile("", "/elsewhere/deep/down/other.py", "exec")
-    assert places.of_code(outside).short == "down/other.py"
-
-
-def test_templates_and_code_without_a_file() -> None:
-    template = compile("", "/app/templates/page.html", "exec")
-    assert places.of_code(template).room == places.TEMPLATE
-    assert places.of_code(compile("", "<string>", "exec")).room == places.PYTHON
-
-
-def test_system_calls_are_told_from_other_code_in_c() -> None:
-    assert places.of_c("socket.send").room == places.KERNEL
-    assert places.of_c("dict.get").room == places.C_CODE
-
-
-def test_repositories_come_from_metadata() -> None:
-    assert links.repository("flask") == "https://github.com/pallets/flask"
-    assert links.repository(places.PYTHON) == "https://github.com/python/cpython"
-    assert links.repository("no-such-package") == ""
+def test_a_function_of_carboy_has_its_room() -> None:
+    place = of_code(Headers.__init__.__code__)
+    assert (place.package, place.room) == ("carboy", "http")
+    assert place.short.startswith("carboy/http/")
+    assert place.last > place.first > 0
 
 
 @pytest.mark.parametrize(
-    ("fields", "expected"),
+    ("function", "package", "short"),
     [
-        ([("Project-URL", "Source Code, https://github.com/a/b/")], "https://github.com/a/b"),
-        ([("Project-URL", "Repository, https://gitlab.com/a/b.git")], "https://gitlab.com/a/b"),
-        ([("Project-URL", "Docs, https://github.com/a/docs"), ("Home-page", "https://b.org")], ""),
-        ([("Home-page", "https://github.com/a/b#readme")], "https://github.com/a/b"),
-        ([], ""),
+        (click.echo, "click", "click/utils.py"),
+        (jinja2.Template.render, "jinja2", "jinja2/environment.py"),
+        (json.dumps, places.PYTHON, "json/__init__.py"),
     ],
 )
-def test_labels_are_read_as_people_write_them(
-    fields: list[tuple[str, str]], expected: str, monkeypatch: pytest.MonkeyPatch
+def test_a_function_of_a_package_or_of_python_is_known(
+    function: Callable[..., object], package: str, short: str
 ) -> None:
-    about = Message()
-    for name, value in fields:
-        about[name] = value
-    monkeypatch.setattr(metadata, "metadata", lambda package: about)
-    links.repository.cache_clear()
-    try:
-        assert links.repository("thing") == expected
-    finally:
-        links.repository.cache_clear()
+    code = function.__code__  # type: ignore[attr-defined]
+    place = of_code(code)
+    assert (place.package, place.room, place.short) == (package, package, short)
 
 
-def test_a_link_is_to_the_lines_at_the_tag_of_the_version() -> None:
-    place = places.of_code(flask.Flask.wsgi_app.__code__)
-    version = metadata.version("flask")
-    assert links.link(place) == (
-        f"https://github.com/pallets/flask/blob/{version}/src/flask/app.py"
-        f"#L{place.first}-L{place.last}"
-    )
-    if sys.version_info.releaselevel == "final":
-        version = sys.version.split()[0]
-        link = links.link(places.of_code(json.loads.__code__))
-        assert link.startswith(f"https://github.com/python/cpython/blob/v{version}/Lib/json/")
+def test_lines_go_to_the_end_of_the_last_inner_function() -> None:
+    text = "def outer():\n    def inner():\n        return 1\n    return inner\n"
+    names: dict[str, Callable[[], object]] = {}
+    exec(code_in("/there/shop/views.py", text), names)
+    code = names["outer"].__code__  # type: ignore[attr-defined]
+    assert of_code(code).lines == "shop/views.py:1-4"
+    inner = names["outer"]().__code__  # type: ignore[attr-defined]
+    assert of_code(inner).lines == "shop/views.py:2-3"
 
 
-@pytest.mark.parametrize("package", ["playwright", "no-such-package", "carboy"])
-def test_where_the_form_of_tags_is_not_known_there_is_no_link(package: str) -> None:
-    assert links.link(Place("/x.py", 1, 2, package, package, "x.py")) == ""
+def test_other_code_is_the_applications_beside_the_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    place = of_code(code_in(str(tmp_path / "deep" / "down" / "views.py")))
+    assert (place.package, place.room) == (places.APPLICATION, places.APPLICATION)
+    assert place.short == "deep/down/views.py"
+    assert of_code(code_in("/far/away/shop/views.py")).short == "shop/views.py"
+
+
+def test_the_same_code_in_two_files_is_told_apart() -> None:
+    assert of_code(code_in("/there/a/views.py")).short == "a/views.py"
+    assert of_code(code_in("/there/b/views.py")).short == "b/views.py"
+
+
+def test_a_template_has_no_lines_of_python() -> None:
+    place = of_code(code_in("templates/index.html"))
+    assert (place.room, place.lines) == (places.TEMPLATE, "index.html")
+
+
+def test_frozen_and_made_code_belongs_to_python() -> None:
+    assert of_code(code_in("<frozen importlib._bootstrap>")).room == places.PYTHON
+    assert of_code(code_in("<string>")).room == places.PYTHON
+
+
+@pytest.mark.parametrize("name", ["socket.send", "epoll.poll", "select", "sendfile"])
+def test_system_calls_are_the_kernels(name: str) -> None:
+    assert of_c(name).room == places.KERNEL
+
+
+def test_other_functions_in_c_are_pythons_own() -> None:
+    assert of_c("dict.get").room == places.C_CODE
+
+
+def test_the_name_in_the_index_may_differ_from_the_module() -> None:
+    assert distribution_of("dotenv") == "python-dotenv"
+    assert distribution_of("nobody_has_this") == "nobody_has_this"
+
+
+def test_versions_are_those_installed() -> None:
+    assert version_of("click") == metadata.version("click")
+    assert version_of(places.PYTHON) == sys.version.split()[0]
+    assert version_of("nobody-has-this") == ""

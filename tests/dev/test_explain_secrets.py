@@ -1,66 +1,88 @@
-"""A secret that was seen under its name is left out everywhere."""
+"""The secrets of a request are found, and taken out of what is told of it."""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Iterator
+from base64 import b64encode
 
 import pytest
 
-from carboy.dev.explain import secrets
-from carboy.dev.explain.values import argument, brief
+from carboy.dev.explain.secrets import Eraser, secrets_of
+from carboy.dev.explain.values import arguments
+from explained import call
 
-
-@pytest.fixture(autouse=True)
-def nothing_seen(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(secrets, "_seen", {})
-    yield
+MULTIPART = (
+    b'--B\r\nContent-Disposition: form-data; name="title"\r\n\r\nplain text\r\n'
+    b'--B\r\nContent-Disposition: form-data; name="password"\r\n'
+    b"Content-Type: text/plain\r\n\r\nhunter2\r\n--B--\r\n"
+)
 
 
 @pytest.mark.parametrize(
-    "seen",
+    ("path", "fields", "body"),
     [
-        lambda: argument("password", "hunter2"),
-        lambda: argument("password", b"hunter2"),
-        lambda: argument("tokens", ["other", "hunter2"]),
-        lambda: brief({"user": {"password": "hunter2"}}),
-        lambda: brief("user=ada&password=hunter2&page=2"),
-        lambda: brief(b'{"api_key": "hunter2"}'),
-        lambda: brief(("X-Api-Key", "hunter2")),
-        lambda: brief("GET / HTTP/1.1\r\nCookie: theme=dark; id=hunter2\r\n\r\n"),
-        lambda: argument("Set-Cookie", "id=hunter2; Path=/; HttpOnly; SameSite=Strict"),
-        lambda: argument("Authorization", "Bearer hunter2"),
-        lambda: argument("Authorization", f"Basic {base64.b64encode(b'ada:hunter2').decode()}"),
+        ("/?a=b&token=hunter2", {}, None),
+        ("/", {"Cookie": "a=b; session=hunter2"}, None),
+        ("/", {"authorization": "Bearer hunter2"}, None),
+        ("/", {"Authorization": "Basic " + b64encode(b"bob:hunter2").decode()}, None),
+        ("/", {"X-Api-Key": "hunter2"}, None),
+        ("/", {}, b"user=bob&password=hunter2"),
+        ("/", {}, b"user=bob&pwd=hunter2"),
+        ("/", {}, b'{"user": {"api_key": "hunter2"}}'),
+        ("/", {}, b'{"tokens": ["other", "hunter2"]}'),
+        ("/", {}, b'{"secret": {"a": "hunter2"}}'),
+        ("/", {}, MULTIPART),
     ],
 )
-def test_it_is_known_by_its_value_from_then_on(seen: object) -> None:
-    assert secrets.without("value = 'hunter2'") == "value = 'hunter2'"
-    seen()  # type: ignore[operator]
-    assert secrets.without("value = 'hunter2'") == "value = '…'"
-    assert secrets.without("HttpOnly, Path=/, page=2") == "HttpOnly, Path=/, page=2"
+def test_secrets_are_found_by_their_names(
+    path: str, fields: dict[str, str], body: bytes | None
+) -> None:
+    assert "hunter2" in secrets_of(path, fields, body)
 
 
-@pytest.mark.parametrize("value", ["", "abc", "True", "1000", "none"])
-def test_what_is_part_of_everything_is_no_secret(value: str) -> None:
-    secrets.learn("max_tokens", value)
-    text = f"x = {value}, y = 1"
-    assert secrets.without(text) == text
+def test_what_is_no_secret_is_left_alone() -> None:
+    fields = {"Accept": "text/html", "Authorization": "Basic nonsense"}
+    assert secrets_of("/?q=milk&passage=west", fields, b"\xff\x00") == {
+        "nonsense",
+        "Basic nonsense",
+    }
+    assert "plain text" not in secrets_of("/", {}, MULTIPART)
 
 
-def test_a_long_one_is_known_by_its_beginning_where_it_is_cut_off() -> None:
-    secrets.learn("token", "a1b2c3d4" * 20)
-    assert secrets.without(f"'{('a1b2c3d4' * 20)[:70]}…' (160 characters)") == (
-        "'…' (160 characters)"
-    )
+@pytest.mark.parametrize(
+    "text",
+    ["'hunter2'", "b'x=hunter2&y'", "'x=hunter…' (99 characters)", "'hunt…'", "['hunter2', 1]"],
+)
+def test_a_secret_is_erased_whole_or_cut(text: str) -> None:
+    assert "hunt" not in Eraser(["hunter2"]).erase(text)
 
 
-def test_only_the_newest_are_remembered() -> None:
-    for number in range(secrets.MOST + 1):
-        secrets.learn("token", f"secret-{number:03}")
-    assert secrets.without("secret-000") == "secret-000"
-    assert secrets.without(f"secret-{secrets.MOST:03}") == "…"
+@pytest.mark.parametrize("text", ["'hunting…'", "'hunter'", "'hun…'"])
+def test_words_that_begin_alike_stay(text: str) -> None:
+    assert Eraser(["hunter2"]).erase(text) == text
 
 
-def test_credentials_that_are_no_base64_harm_nothing() -> None:
-    secrets.learn("authorization", "Basic ???")
-    secrets.learn("authorization", "")
+def test_quoted_and_escaped_forms_are_erased() -> None:
+    secret = "pä'ss w\\rd&1"
+    forms = [repr(secret), repr(secret.encode()), "'p%C3%A4%27ss+w%5Crd%261'"]
+    for form in forms:
+        assert "rd" not in Eraser([secret]).erase(form)
+
+
+def test_what_is_too_short_is_not_looked_for() -> None:
+    assert Eraser(["a", ""]).erase("'banana'") == "'banana'"
+    assert Eraser([]).erase("'banana'") == "'banana'"
+
+
+def test_calls_are_cleaned() -> None:
+    node = call("f", "http", 0, 1, result="'hunter2'")
+    node.args = (("data", "b'hunter2'"),)
+    Eraser(["hunter2"]).clean([node])
+    assert (node.args, node.result) == ((("data", "b'…'"),), "'…'")
+
+
+def test_what_is_put_under_the_key_of_a_secret_is_one() -> None:
+    found: set[str] = set()
+    shown = arguments({"key": "password", "value": "hunter2"}, found)
+    assert shown == (("key", "'password'"), ("value", "'…'"))
+    assert found == {"hunter2"}
+    assert arguments({"key": "title", "value": "hunter2"}, set())[1] == ("value", "'hunter2'")

@@ -1,93 +1,137 @@
-"""The calls that mean something are named, each the first time it comes."""
+"""Which calls are steps, and what they are called."""
 
 from __future__ import annotations
 
-import pytest
+from types import CodeType, SimpleNamespace
 
-import carboy
-from carboy.dev.explain import places
-from carboy.dev.explain.steps import name_steps, roles_of
+from carboy.dev.explain.places import APPLICATION, C_CODE, KERNEL, PYTHON
+from carboy.dev.explain.steps import Step, key_of, name_steps, roles_of
 from carboy.dev.explain.tree import Node, Track
-from explained import explanation, node
+from explained import call, explanation, request
 
 
 def titles(*roots: Node, app: object = None) -> list[str]:
     return [step.title for step in name_steps([Track("engine", list(roots))], app)]
 
 
-def sends(count: int) -> list[Node]:
-    return [node("socket.send", places.KERNEL, time=100) for _ in range(count)]
+def code_of(function: object) -> CodeType:
+    code = getattr(function, "__code__")  # noqa: B009 (an object has none, for mypy)
+    assert isinstance(code, CodeType)
+    return code
 
 
-def test_a_rule_names_the_first_call_only() -> None:
-    calls = [node("socket.recv", places.KERNEL), node("socket.recv", places.KERNEL)]
-    assert titles(node("Engine._read", "server", *calls)) == ["Octets are read from the socket"]
-
-
-def test_sends_in_a_row_are_one_step_and_those_between_others_their_own() -> None:
-    found = explanation(
-        node("push", "server", *sends(3)),
-        node("Connection.receive", "protocol", module="carboy.protocol.connection"),
-        node("push", "server", *sends(1)),
-    )
-    assert [(step.title, step.times, step.time) for step in found.steps] == [
-        ("The octets are sent", 3, 300),
-        ("The octets become the head of a request", 1, 1000),
-        ("The octets are sent", 1, 100),
+def test_steps_are_numbered_in_the_order_in_which_they_began() -> None:
+    assert [(step.number, step.title) for step in explanation().steps] == [
+        (1, "The connection is accepted"),
+        (2, "Octets are read from the socket"),
+        (3, "Flask takes over"),
+        (4, "Your index runs"),
+        (5, "The octets are sent"),
     ]
-    assert [each.step for each in found.nodes()] == [0, 1, 1, 1, 2, 0, 3]
 
 
-def test_a_name_counts_in_its_own_module_only() -> None:
-    assert titles(node("Map.lookup", "app", module="shop.maps")) == []
-    assert titles(node("Map.lookup", "app", module="carboy.routing.map")) == [
-        "The rule is looked up"
+def test_threads_take_turns() -> None:
+    other = [call("work", APPLICATION, 5, 6), call("Flask.wsgi_app", "flask", 25, 26)]
+    tracks = [
+        Track(
+            "engine",
+            [call("socket.accept", PYTHON, 0, 1, module="socket"), call("run", "server", 30, 40)],
+        ),
+        Track("worker", [call("run", "server", 4, 8, other[0]), other[1]]),
     ]
+    tracks[0].roots[1].children = [call("socket.send", KERNEL, 35, 36)]
+    assert [step.title for step in name_steps(tracks, None)] == [
+        "The connection is accepted",
+        "Your work runs",
+        "Flask takes over",
+        "The octets are sent",
+    ]
+
+
+def test_sends_in_a_row_are_one_step_with_the_time_of_all() -> None:
+    last: Step = explanation().steps[-1]
+    assert (last.times, last.time) == (2, 9_000)
 
 
 def test_a_system_call_stands_where_its_caller_does() -> None:
-    [step] = explanation(node("push", "server", *sends(1))).steps
-    assert step.where == "server.py:10-20"
+    assert explanation().steps[-1].where == "carboy/server/file.py:10-20"
 
 
-def test_signals_are_steps_and_their_receivers_have_a_role() -> None:
-    heard = node("Listener.heard", places.APPLICATION)
-    ours = node("note", "dev", module="carboy.dev.requests.listening")
-    own = node("iterate", "blinker")
-    sent = node("Signal.send", "blinker", heard, ours, own, module="blinker.base")
-    sent.args = (("self", "<NamedSignal 'request-started'>"),)
-    assert titles(sent) == [
-        "Signal request-started is sent",
-        "Receiver 'heard' of signal request-started runs",
+def test_sockets_of_the_application_are_no_steps() -> None:
+    view = call("index", APPLICATION, 0, 9, call("socket.send", KERNEL, 1, 2))
+    loop = call("BaseEventLoop.call_soon", PYTHON, 10, 19, call("socket.send", KERNEL, 11, 12))
+    assert titles(call("handle", "gateway", 0, 20, view, loop)) == ["Your index runs"]
+
+
+def test_a_call_that_comes_again_is_a_step_once() -> None:
+    roots = [call("Flask.wsgi_app", "flask", n, n + 1) for n in range(3)]
+    assert titles(*roots) == ["Flask takes over"]
+
+
+def test_a_name_alone_makes_no_step_of_a_function_of_others() -> None:
+    assert titles(call("Flask.wsgi_app", "other", 0, 1)) == []
+
+
+def test_what_the_application_calls_of_its_own_is_no_step() -> None:
+    inner = call("total", APPLICATION, 1, 2)
+    assert titles(call("run", "server", 0, 4, call("index", APPLICATION, 0, 3, inner))) == [
+        "Your index runs"
     ]
-    assert (ours.role, own.role) == ("", "")
+    for busy in (C_CODE, PYTHON):
+        assert titles(call("sorted", busy, 0, 4, call("key", APPLICATION, 0, 3))) == []
 
 
-@pytest.fixture
-def app() -> carboy.Flask:
-    app = carboy.Flask(__name__)
-    notes = carboy.Blueprint("notes", __name__)
-    notes.before_request(check)
-    app.register_blueprint(notes)
-    app.add_url_rule("/", "home", home)
-    app.errorhandler(404)(missing)
-    app.teardown_appcontext(close)
-    return app
+def test_lambdas_and_comprehensions_are_no_steps() -> None:
+    own = [
+        call(name, APPLICATION, 0, 1)
+        for name in ("index.<locals>.<lambda>", "index.<locals>.<listcomp>")
+    ]
+    assert titles(call("run", "server", 0, 4, *own)) == []
 
 
-def home() -> str: ...  # type: ignore[empty-body]
-def check() -> None: ...
-def missing(error: Exception) -> str: ...  # type: ignore[empty-body]
-def close(error: BaseException | None) -> None: ...
+def test_a_function_in_a_function_is_called_by_its_own_name() -> None:
+    own = call("stream.<locals>.lines", APPLICATION, 0, 1)
+    assert titles(call("run", "server", 0, 4, own)) == ["Your lines runs"]
 
 
-def test_functions_have_the_role_they_were_registered_for(app: carboy.Flask) -> None:
+def test_registered_functions_are_called_by_what_they_are_for() -> None:
+    def index() -> None: ...
+    def check() -> None: ...
+    def sorry(error: Exception) -> None: ...
+
+    app = SimpleNamespace(
+        view_functions={"shop.index": index},
+        before_request_funcs={None: [check], "shop": [check]},
+        error_handler_spec={None: {None: {KeyError: sorry}}},
+    )
     roles = roles_of(app)
-    assert roles[home.__code__] == "view 'home'"
-    assert roles[check.__code__] == "before_request hook 'check' of blueprint 'notes'"
-    assert roles[missing.__code__] == "error handler for NotFound"
-    assert roles[close.__code__] == "teardown_appcontext hook 'close'"
+    assert roles[key_of(code_of(index))] == "view 'shop.index'"
+    assert roles[key_of(code_of(check))] == "before_request hook 'check'"
+    assert roles[key_of(code_of(sorry))] == "error handler for KeyError"
+    node = call("index", APPLICATION, 0, 1)
+    node.code = code_of(index)
+    assert titles(call("run", "server", 0, 2, node), app=app) == ["The view 'shop.index' runs"]
+    assert node.role == "view 'shop.index'"
 
 
-def test_any_callable_has_no_roles() -> None:
-    assert roles_of(lambda environ, start_response: []) == {}
+def test_an_application_with_attributes_of_another_kind_has_no_roles() -> None:
+    assert roles_of(SimpleNamespace(view_functions=7, before_request_funcs=None)) == {}
+    assert roles_of(None) == {}
+
+
+def test_a_coroutine_that_goes_on_is_no_second_step() -> None:
+    async def later() -> None: ...
+
+    roots = request()
+    for root in roots:
+        root.children.append(call("later", APPLICATION, root.ended - 1, root.ended))
+        root.children[-1].code = code_of(later)
+    app = SimpleNamespace(view_functions={"later": later})
+    assert titles(*roots, app=app).count("The view 'later' runs") == 1
+
+
+def test_signals_and_their_receivers_are_named() -> None:
+    heard = call("heard", APPLICATION, 1, 2)
+    sent = call("Signal.send", "blinker", 0, 3, heard, module="blinker.base")
+    sent.args = (("self", "<NamedSignal 'paid'>"),)
+    assert titles(sent) == ["Signal paid is sent", "The receiver 'heard' of signal paid runs"]

@@ -1,83 +1,129 @@
-"""Calls as a tree: folded by room, filtered, the time between branches left out."""
+"""The calls as a tree, folded and unfolded."""
 
 from __future__ import annotations
 
-from carboy.dev.explain import places, tree
-from carboy.dev.explain.calls import Call
+from collections.abc import Iterable
+
+from carboy.dev.explain import tree
+from carboy.dev.explain.calls import Call, Thread
+from carboy.dev.explain.places import APPLICATION, C_CODE, KERNEL, PYTHON
+from carboy.dev.explain.recorder import Recorder
 from carboy.dev.explain.tree import Line
-from explained import node
-
-WHOLE = 10_000
+from explained import call, request
 
 
-def shape(lines: list[Line]) -> list[object]:
-    """Names, each with what stands below it."""
+def recorded(name: str, began: int, ended: int, *children: Call) -> Call:
+    one = Call(name, "", began)
+    one.ended = ended
+    one.children = list(children)
+    return one
+
+
+def recorder_of(*threads: list[Call]) -> Recorder:
+    recorder = Recorder()
+    for number, roots in enumerate(threads):
+        thread = recorder.threads[number] = Thread(f"thread-{number}", 1000)
+        thread.roots = roots
+    return recorder
+
+
+def names(lines: Iterable[Line]) -> list[object]:
     return [
-        (line.node.name, shape(line.children)) if line.children else line.node.name
+        (line.node.name, names(line.children)) if line.children else line.node.name
         for line in lines
     ]
 
 
-def test_calls_inside_of_a_room_are_one_line() -> None:
-    root = node("turn", "server", node("read", "server", node("receive", "protocol")))
-    [line] = tree.fold([root], WHOLE)
-    assert shape([line]) == [("turn", ["receive"])]
-    assert line.calls == 2
+def test_nothing_recorded_is_no_track() -> None:
+    assert tree.build(recorder_of()) == []
+    assert tree.build(recorder_of([recorded("socket.accept", 0, 1)])) == []  # no send
 
 
-def test_what_means_something_has_a_line_of_its_own() -> None:
-    step, role = node("lookup", "server"), node("check", "server")
-    step.step, role.role = 1, "before_request hook"
-    system_call = node("socket.send", places.KERNEL)
-    lines = tree.fold([node("turn", "server", step, role, system_call)], WHOLE)
-    assert shape(lines) == [("turn", ["lookup", "check", "socket.send"])]
+def test_a_request_begins_with_its_accept_and_ends_with_its_last_send() -> None:
+    calls = [
+        recorded("socket.close", 1, 2),
+        recorded("turn", 10, 20, recorded("socket.accept", 11, 12)),
+        recorded("turn", 20, 30, recorded("socket.send", 25, 26)),
+        recorded("turn", 40, 50),
+    ]
+    for turn in calls[1:]:
+        turn.code = compile("", "/there/file.py", "exec")
+    (track,) = tree.build(recorder_of(calls))
+    assert [(root.began, root.ended) for root in track.roots] == [(0, 10), (10, 20)]
 
 
-def test_every_function_of_the_application_is_a_line() -> None:
-    root = node("view", places.APPLICATION, node("helper", places.APPLICATION))
-    assert shape(tree.fold([root], WHOLE)) == [("view", ["helper"])]
-
-
-def test_a_little_of_pythons_own_library_is_part_of_who_called_it() -> None:
-    small = node("get", places.PYTHON, time=100)
-    large = node("loads", places.PYTHON, time=5000)
-    leads = node("wrapper", places.PYTHON, node("view", places.APPLICATION, time=50), time=100)
-    lines = tree.fold([node("handle", "app", small, large, leads)], WHOLE)
-    assert shape(lines) == [("handle", ["loads", ("wrapper", ["view"])])]
-
-
-def test_the_same_call_again_and_again_is_one_line() -> None:
-    code = test_the_same_call_again_and_again_is_one_line.__code__
-    calls = [node("get", "http") for _ in range(3)]
-    for each in calls:
-        each.code = code
-    [line] = tree.fold([node("view", "app", *calls)], WHOLE)[0].children
-    assert (line.times, line.time) == (3, 3000)
-
-
-def test_only_shows_what_is_wanted_wherever_it_was_called_from() -> None:
-    root = node("turn", "server", node("handle", "app", node("parse", "http")), node("x", "http"))
-    lines = tree.only(tree.fold([root], WHOLE), lambda each: each.place.room == "http")
-    assert shape(lines) == ["parse", "x"]
-
-
-def test_unfolded_has_every_call() -> None:
-    root = node("turn", "server", node("read", "server", node("recv", places.KERNEL)))
-    assert shape(tree.unfolded([root])) == [("turn", [("read", ["recv"])])]
-
-
-def test_branches_follow_each_other_without_the_time_between() -> None:
-    calls = [Call("socket.recv", "", 5_000), Call("socket.send", "", 90_000)]
-    calls[0].ended, calls[1].ended = 6_000, 92_000
-    track = tree.of_branches("crew", calls)
-    assert [(root.began, root.ended) for root in track.roots] == [(0, 1_000), (1_000, 3_000)]
+def engine_that_waits() -> list[Call]:
+    turns = [
+        recorded("turn", 10, 20, recorded("socket.accept", 11, 12)),
+        recorded("epoll.poll", 20, 120),
+        recorded("turn", 120, 130, recorded("socket.send", 125, 126)),
+    ]
+    for turn in (turns[0], turns[2]):
+        turn.code = compile("", "/there/file.py", "exec")
+    return turns
 
 
 def test_waiting_for_the_client_takes_no_time() -> None:
-    outer = Call("outer", "", 0)
-    wait, send = Call("epoll.poll", "", 1_000), Call("socket.send", "", 9_000)
-    outer.ended, wait.ended, send.ended = 10_000, 9_000, 9_500
-    outer.children = [wait, send]
-    [root] = tree.of_branches("engine", [outer]).roots
-    assert root.time == 2_000
-    assert [child.time for child in root.children] == [0, 500]
+    (track,) = tree.build(recorder_of(engine_that_waits()))
+    assert [(root.began, root.ended) for root in track.roots] == [(0, 10), (10, 20)]
+
+
+def test_other_threads_have_the_same_clock_and_are_left_out_beyond_the_request() -> None:
+    worker = [recorded("before", 1, 2), recorded("work", 122, 124), recorded("after", 140, 150)]
+    for call_of_python in worker:
+        call_of_python.code = compile("", "/there/file.py", "exec")
+    engine, other = tree.build(recorder_of(worker, engine_that_waits()))
+    assert (engine.name, other.name) == ("thread-1", "thread-0")
+    assert [(root.began, root.ended) for root in other.roots] == [(12, 14)]
+
+
+def test_only_what_leaves_a_room_or_means_something_is_a_line() -> None:
+    inner = call("b", "http", 1_000, 2_000, call("c", "http", 1_100, 1_200), call("x", "app", 0, 1))
+    assert names(tree.fold([call("a", "http", 0, 3_000, inner)], 3_000)) == [("a", ["x"])]
+    step = call("b", "http", 1_000, 2_000)
+    step.step = 1
+    assert names(tree.fold([call("a", "http", 0, 3_000, step)], 3_000)) == [("a", ["b"])]
+
+
+def test_each_function_of_the_application_is_a_line() -> None:
+    node = call("a", APPLICATION, 0, 9, call("b", APPLICATION, 1, 8))
+    assert names(tree.fold([node], 9)) == [("a", ["b"])]
+
+
+def test_code_in_c_belongs_to_who_called_it_and_the_kernel_stands_out() -> None:
+    node = call("a", "http", 0, 9, call("len", C_CODE, 1, 2), call("socket.send", KERNEL, 3, 4))
+    assert names(tree.fold([node], 9)) == [("a", ["socket.send"])]
+
+
+def test_little_calls_of_the_library_are_folded_unless_they_lead_elsewhere() -> None:
+    small = call("wraps", PYTHON, 0, 10)
+    leads = call("run", PYTHON, 20, 30, call("x", "jinja2", 21, 22))
+    large = call("loads", PYTHON, 100, 500)
+    assert names(tree.fold([call("a", "http", 0, 1_000, small, leads, large)], 1_000)) == [
+        ("a", [("run", ["x"]), "loads"])
+    ]
+
+
+def test_the_same_call_again_is_counted_in_one_line() -> None:
+    node = call("a", "http", 0, 90, *[call("x", "app", n, n + 2) for n in range(0, 60, 20)])
+    (line,) = tree.fold([node], 90)
+    assert [(each.times, each.time, each.calls) for each in line.children] == [(3, 6, 3)]
+
+
+def test_unfolded_every_call_is_a_line() -> None:
+    roots = request()
+    lines = tree.unfolded(roots)
+    assert sum(1 for line in lines for _ in line.walk()) == sum(
+        1 for root in roots for _ in root.walk()
+    )
+
+
+def test_only_finds_what_is_wanted_wherever_it_was_called() -> None:
+    node = call("a", "http", 0, 9, call("x", "app", 1, 8, call("b", "http", 2, 3)))
+    lines = tree.only(tree.unfolded([node]), lambda each: each.place.room == "http")
+    assert names(lines) == [("a", ["b"])]
+
+
+def test_own_time_is_without_that_of_what_was_called() -> None:
+    assert call("a", "http", 0, 9, call("b", "http", 1, 5)).own == 5
+    assert call("a", "http", 0, 3, call("b", "http", 0, 5)).own == 0  # never less than nothing

@@ -2,34 +2,47 @@
 
 from __future__ import annotations
 
-import http.client
 import json
+import re
+import shutil
+import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import FrameType
 from typing import Any
 from urllib.parse import unquote
 
 import click
 
-from carboy.cli import locate, matching
-from carboy.cli.candidates import complete
+from carboy.cli import asking, locate, matching
 from carboy.cli.run import as_flask, chosen_app, load_or_explain
-from carboy.dev.explain import page, report, terminal
+from carboy.dev.explain import page, places, report, terminal
 from carboy.dev.explain.explanation import Explanation, explain
 from carboy.dev.explain.recorder import Recorder
+from carboy.dev.explain.secrets import Eraser, secrets_of
 from carboy.gateway import for_application
+from carboy.grammar import is_token
 from carboy.net.listen import listen_tcp
 from carboy.server.engine import Engine
 from carboy.server.settings import Settings
 from carboy.server.worker import LoadError
 
-PATIENCE = 300.0  # seconds for an answer: somebody may stand in a debugger
+PATIENCE = 300.0  # seconds for the whole answer: somebody may stand in a debugger
+GRACE = 2.0  # seconds for the engine to end; a view that hangs does not
+DEPTH = 20_000  # of Python's own stack: what recurses was recorded, and is walked by recursion
 # Everything stays on the leader, so that one track tells the whole story; a view that asks its
 # own server is helped by another leader after a while.
 SETTINGS = Settings(inline_budget=3600.0, watch_interval=5.0, switch_interval=None)
 
+PATH = re.compile(r"/[!-\"$-~]*")  # what a request line takes, and no fragment
+CONTENT = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")  # of a field: RFC 9110 5.5
+
 Fields = dict[str, str]
+
+
+class NoAnswer(Exception):
+    """Says why there is none."""
 
 
 class Question:
@@ -41,18 +54,41 @@ class Question:
         self.fields = fields
         self.body = body
 
-    def ask(self, port: int) -> tuple[str, int]:
-        """Send it; the status line's end and the number of octets of the answer."""
-        client = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    def ask(self, port: int, patience: float) -> tuple[str, int]:
+        """Send it; the status line's end and the number of octets of the answer, which may be
+        cut off when time is up."""
+        # In a session of its own: Ctrl+C is for this process, which ends the other.
+        child = subprocess.Popen(
+            [sys.executable, "-I", asking.__file__],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            encoding="utf-8", start_new_session=True,
+        )  # fmt: skip
         try:
-            client.request(self.method, self.path, self.body, self.fields)
-            answer = client.getresponse()
-            return f"{answer.status} {answer.reason}".strip(), len(answer.read())
+            said, problem = child.communicate(self._document(port), patience)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            status = child.communicate()[0].strip()
+            if status:
+                return f"{status}, cut off after {patience:g} s", 0
+            raise NoAnswer(f"There was no answer within {patience:g} s.") from None
         finally:
-            client.close()
+            child.kill()
+        if child.returncode:
+            raise NoAnswer(f"There was no answer: {problem.strip()}.")
+        status, octets = said.splitlines()
+        return status, int(octets)
+
+    def _document(self, port: int) -> str:
+        body = None if self.body is None else self.body.decode("latin-1")
+        return json.dumps(
+            {"port": port, "method": self.method, "path": self.path, "fields": self.fields,
+             "body": body}
+        )  # fmt: skip
 
 
-def record(app: Any, name: str, question: Question, cold: bool = False) -> Explanation:
+def record(
+    app: Any, name: str, question: Question, cold: bool = False, patience: float = PATIENCE
+) -> Explanation:
     """Serve `app` on a loopback socket of its own, ask it, and explain what ran."""
     recorder = Recorder()
     recorder.install()
@@ -63,23 +99,43 @@ def record(app: Any, name: str, question: Question, cold: bool = False) -> Expla
     thread.start()
     try:
         if not cold:
-            question.ask(port)
+            question.ask(port, patience)
         recorder.arm()
-        status, octets = question.ask(port)
+        status, octets = question.ask(port, patience)
+    except NoAnswer as problem:
+        raise click.ClickException(f"{problem}{_standing()}") from None
+    except KeyboardInterrupt:
+        raise click.ClickException(f"Stopped.{_standing()}") from None
+    finally:
         # What follows the last send (teardown, close) is finished before the engine ends.
         engine.stop()
-        thread.join()
-    except (OSError, http.client.HTTPException) as problem:
-        raise click.ClickException(f"There was no answer: {problem!r}.") from None
-    finally:
-        # After Ctrl+C, or without an answer, the application may be running for ever: the
-        # thread, a daemon, is not waited for.
-        engine.stop(graceful=False)
+        thread.join(GRACE)
         recorder.disarm()
         recorder.uninstall()
         listener.close()
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), DEPTH))
     line = f"{question.method} {question.path}"
-    return explain(recorder, app, name, line, status, octets, _rule(app, question))
+    found = explain(recorder, app, name, line, status, octets, _rule(app, question))
+    asked = secrets_of(question.path, question.fields, question.body)
+    eraser = Eraser(asked | recorder.secrets)
+    eraser.clean(found.nodes())
+    found.request = eraser.erase(found.request)
+    found.erase = eraser.erase
+    found.rule = [eraser.erase(each) for each in found.rule]
+    return found
+
+
+def _standing() -> str:
+    """Where a thread of the server runs the application."""
+    here = threading.get_ident()
+    for ident, innermost in sys._current_frames().items():
+        frame: FrameType | None = innermost if ident != here else None
+        while frame is not None:
+            code = frame.f_code
+            if places.of_code(code).room == places.APPLICATION:
+                return f" It runs {code.co_name}, {code.co_filename}:{frame.f_lineno}."
+            frame = frame.f_back
+    return ""
 
 
 def _rule(app: Any, question: Question) -> list[str]:
@@ -93,11 +149,15 @@ def _fields(values: tuple[str, ...]) -> Fields:
     fields: Fields = {}
     for value in values:
         name, colon, content = value.partition(":")
-        if not colon or not name.strip() or not name.isascii() or " " in name.strip():
+        if not colon or not is_token(name.strip()) or not CONTENT.fullmatch(content):
             raise click.BadParameter(
                 f"{value!r} is no header: write it as 'Name: value'.", param_hint="-H"
             )
-        fields[name.strip()] = content.strip()
+        name = next((each for each in fields if each.lower() == name.strip().lower()), name.strip())
+        # A field that comes again is as good as one with a list (RFC 9110, 5.3).
+        comma = "; " if name.lower() == "cookie" else ", "
+        before = fields[name] + comma if name in fields else ""
+        fields[name] = before + content.strip()
     return fields
 
 
@@ -127,13 +187,21 @@ def _body(fields: Fields, data: str | None, document: str | None) -> bytes | Non
 
 
 @click.command("explain", short_help="Show everything that runs for one request.")
-@click.argument("app", shell_complete=complete)
+@click.argument("app")
 @click.argument("method")
 @click.argument("path")
 @click.option("-H", "--header", "headers", multiple=True, help="A header, 'Name: value'.")
 @click.option("-d", "--data", help="Content to send; @FILE sends that of a file.")
 @click.option("--json", "document", help="A JSON document to send.")
 @click.option("--cold", is_flag=True, help="Show the first request, without one before it.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0, min_open=True),
+    default=PATIENCE,
+    show_default=True,
+    metavar="SECONDS",
+    help="Wait so long for the answer; of a stream that never ends show what there is.",
+)
 @click.option("--depth", type=click.IntRange(1), help="Levels of the tree to show.")
 @click.option("--only", metavar="ROOM_OR_PACKAGE", help="Show calls of these only: http, jinja2.")
 @click.option("--full", is_flag=True, help="Show every call, unfolded.")
@@ -151,6 +219,7 @@ def command(
     data: str | None,
     document: str | None,
     cold: bool,
+    timeout: float,
     depth: int | None,
     only: str | None,
     full: bool,
@@ -163,11 +232,11 @@ def command(
     A request like it is sent before, so that what is done once only does not show: not with
     --cold, which is what to use for a request that changes something.
     """
-    if not method.isalpha() or not method.isascii():
+    if not is_token(method):
         raise click.BadParameter(f"{method!r} is no method: GET, POST, …", param_hint="METHOD")
-    if not path.startswith("/") or any(c.isspace() for c in path) or not path.isascii():
+    if not PATH.fullmatch(path):
         raise click.BadParameter(
-            f"{path!r} is no path: it begins with / and is quoted, %20 for a space.",
+            f"{path!r} is no path: it begins with /, is quoted (%20 for a space), and has no #.",
             param_hint="PATH",
         )
     fields = _fields(headers)
@@ -177,7 +246,8 @@ def command(
         application = load_or_explain(name)
     except LoadError as problem:
         raise click.ClickException(str(problem).removeprefix("Error: ")) from None
-    found = record(application, name, Question(method.upper(), path, fields, body), cold)
+    question = Question(method.upper(), path, fields, body)
+    found = record(application, name, question, cold, timeout)
     if only is not None and only not in found.names():
         names = ", ".join(sorted(found.names()))
         raise click.BadParameter(
@@ -187,11 +257,11 @@ def command(
     _write(markdown, report.make, found)
     if html is None and markdown is None:
         coloured = sys.stdout.isatty()
-        click.echo(
-            terminal.show(found, coloured=coloured, depth=depth, only=only, full=full),
-            nl=False,
-            color=coloured,
+        width = shutil.get_terminal_size().columns if coloured else 0
+        text = terminal.show(
+            found, coloured=coloured, width=width, depth=depth, only=only, full=full
         )
+        click.echo(text, nl=False, color=coloured)
 
 
 def _write(file: str | None, make: Any, found: Explanation) -> None:

@@ -6,7 +6,8 @@ import opcode
 from types import CodeType, FrameType
 from typing import Any
 
-from carboy.dev.explain.values import argument, brief
+from carboy.dev.explain.places import SYSTEM_CALLS
+from carboy.dev.explain.values import arguments, brief
 
 LEAVES = {
     number
@@ -14,6 +15,7 @@ LEAVES = {
     if name.startswith(("RETURN_", "YIELD_", "INSTRUMENTED_RETURN", "INSTRUMENTED_YIELD"))
 }
 VARARGS, VARKEYWORDS = 0x04, 0x08
+SERVER = ("carboy.server", "carboy.protocol", "carboy.gateway", "carboy.net")
 
 
 class Call:
@@ -26,6 +28,7 @@ class Call:
         "code",
         "ended",
         "error",
+        "kept",
         "line",
         "module",
         "raised",
@@ -43,13 +46,15 @@ class Call:
         self.raised = False
         self.line = 0  # that was running when it ended
         self.error: BaseException | None = None  # an exception among the arguments
+        self.kept = True  # False: there were too many
 
 
 class Thread:
     """What one thread called: the calls that nobody who is recorded made, in order.
 
-    After `most` calls it notes no more, or the memory would be full; calls into C only when they
-    are into one of `c_code`, the beginnings of names.
+    After `most` calls it keeps only those of the server, which tell how the answer was sent, or the
+    memory would be full; calls into C only when they are into one of `c_code`, the beginnings of
+    names.
     """
 
     def __init__(self, name: str, most: int, c_code: tuple[str, ...] = ("",)) -> None:
@@ -59,6 +64,7 @@ class Thread:
         self.count = 0
         self.roots: list[Call] = []
         self.stack: list[Call] = []
+        self.secrets: set[str] = set()  # that were arguments
         self.lost = 0  # nanoseconds that recording has taken
         self.last = 0
 
@@ -69,9 +75,9 @@ class Thread:
 
     def note(self, frame: FrameType, event: str, arg: Any, when: int) -> None:
         """Take an event of `sys.setprofile`, at `when` nanoseconds of the thread's own clock."""
-        self.last = when
+        when = self.last = max(when, self.last)
         if event == "call":
-            self._enter(_python(frame, when))
+            self._enter(_python(frame, when, self.secrets))
         elif event == "return":
             self._leave(frame.f_code, frame, arg, when)
         elif event == "c_call":
@@ -91,8 +97,10 @@ class Thread:
 
     def _enter(self, call: Call) -> None:
         self.count += 1
-        if not self.overflowed:
-            (self.stack[-1].children if self.stack else self.roots).append(call)
+        call.kept = not self.overflowed or _serves(call)
+        if call.kept:
+            above = next((each for each in reversed(self.stack) if each.kept), None)
+            (above.children if above else self.roots).append(call)
         self.stack.append(call)
 
     def _leave(self, code: CodeType, frame: FrameType, value: Any, when: int) -> None:
@@ -111,22 +119,25 @@ class Thread:
             call.result = brief(value)
 
 
-def _python(frame: FrameType, when: int) -> Call:
+def _python(frame: FrameType, when: int, secrets: set[str]) -> Call:
     code = frame.f_code
     call = Call(code, frame.f_globals.get("__name__") or "", when)
     count = code.co_argcount + code.co_kwonlyargcount
     count += bool(code.co_flags & VARARGS) + bool(code.co_flags & VARKEYWORDS)
     if count:
         values = frame.f_locals
-        args = []
-        for name in code.co_varnames[:count]:
-            value = values.get(name)
+        given = {name: values.get(name) for name in code.co_varnames[:count]}
+        for value in given.values():
             if issubclass(type(value), BaseException):  # isinstance would ask a proxy what it is
                 call.error = value
-            if name[0] != ".":
-                args.append((name, argument(name, value)))
-        call.args = tuple(args)
+        call.args = arguments(given, secrets)
     return call
+
+
+def _serves(call: Call) -> bool:
+    if isinstance(call.code, str):
+        return call.code.startswith(SYSTEM_CALLS)
+    return call.module.startswith(SERVER)
 
 
 def _name(function: Any) -> str:

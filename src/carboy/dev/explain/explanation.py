@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from carboy.dev.explain import places, secrets, tree
+from carboy.dev.explain import places, tree
 from carboy.dev.explain.recorder import Recorder
+from carboy.dev.explain.secrets import Eraser
 from carboy.dev.explain.steps import Step, name_steps
 from carboy.dev.explain.tracer import Traced
 from carboy.dev.explain.tree import Node, Track
@@ -24,6 +26,7 @@ class Explanation:
     steps: list[Step]
     overflowed: bool = False
     rule: list[str] = field(default_factory=list)  # which won and why, as lines
+    erase: Callable[[str], str] = str  # takes the secrets of the request out of a text
 
     @property
     def time(self) -> int:
@@ -62,7 +65,9 @@ class Explanation:
     def failure(self) -> tuple[BaseException, Node] | None:
         """The exception the application raised, and the call that was told of it."""
         for node in self.nodes():
-            if node.error is not None and node.step and node.error.__traceback__:
+            if node.error is None or type(node.error).__module__.startswith("carboy.server"):
+                continue  # such as that the client has gone
+            if node.step and node.error.__traceback__:
                 return node.error, node
         return None
 
@@ -70,6 +75,7 @@ class Explanation:
 def of_traced(traced: Traced, app: Any, name: str = "") -> Explanation:
     """What one request of a tracer has to tell."""
     tracks = [tree.of_branches(traced.thread, traced.calls)]
+    Eraser(traced.secrets).clean(node for track in tracks for node in track.walk())
     return Explanation(name, "", "", 0, tracks, name_steps(tracks, app), traced.overflowed)
 
 
@@ -89,5 +95,4 @@ def explain(
     """What a disarmed recorder has to tell."""
     tracks = tree.build(recorder)
     steps = name_steps(tracks, app)
-    line = secrets.without(request)
-    return Explanation(name, line, status, octets, tracks, steps, recorder.overflowed, rule)
+    return Explanation(name, request, status, octets, tracks, steps, recorder.overflowed, rule)

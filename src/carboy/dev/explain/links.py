@@ -20,9 +20,15 @@ TAGS = {
     "itsdangerous": ("{}", "src/"),
     "markupsafe": ("{}", "src/"),
     "blinker": ("{}", "src/"),
+    "wtforms": ("{}", "src/"),
+    "flask-sqlalchemy": ("{}", "src/"),
+    "flask-wtf": ("v{}", "src/"),
     "django": ("{}", ""),
+    "asgiref": ("{}", ""),
     "falcon": ("{}", ""),
+    "multipart": ("v{}", ""),
 }
+RELEASE = re.compile(r"\d+(\.\d+)*((a|b|rc|\.post)\d+)?")  # no .dev and no +local has a tag
 
 
 @cache
@@ -56,7 +62,8 @@ def link(place: Place) -> str:
         if sys.version_info.releaselevel != "final":
             return ""
         return f"{home}/blob/v{version_of(PYTHON)}/Lib/{place.short}{lines}"
-    if place.package not in TAGS:
+    version = version_of(place.package)
+    if place.package not in TAGS or not RELEASE.fullmatch(version):
         return ""
     tag, folder = TAGS[place.package]
-    return f"{home}/blob/{tag.format(version_of(place.package))}/{folder}{place.short}{lines}"
+    return f"{home}/blob/{tag.format(version)}/{folder}{place.short}{lines}"

@@ -7,13 +7,14 @@ import linecache
 import re
 from html import escape
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from carboy.dev.colours import is_python, parts_of
 from carboy.dev.editor import editor_link
-from carboy.dev.explain import places
+from carboy.dev.explain import links, places
 from carboy.dev.explain.explanation import Explanation
-from carboy.dev.explain.links import link
+from carboy.dev.explain.steps import Step
 from carboy.dev.explain.terminal import duration
 from carboy.dev.explain.tree import Node
 
@@ -54,12 +55,7 @@ def data_of(found: Explanation) -> dict[str, Any]:
         for track in found.tracks
     ]
     steps = [
-        {
-            "number": step.number,
-            "title": f"{step.title}, {step.times} times" if step.times > 1 else step.title,
-            "where": step.where,
-            "time": step.time,
-        }
+        {"number": step.number, "title": _times(step), "where": step.where, "time": step.time}
         for step in found.steps
     ]
     return {
@@ -67,9 +63,14 @@ def data_of(found: Explanation) -> dict[str, Any]:
         "steps": steps,
         "sources": sources,
         "time": found.time,
+        "shares": [(name.removeprefix("carboy."), own) for name, _, own in found.shares()],
         "overflowed": found.overflowed,
         "rule": found.rule,
     }
+
+
+def _times(step: Step) -> str:
+    return step.title if step.times == 1 else f"{step.title} ×{step.times}"
 
 
 def _call(node: Node, sources: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -85,6 +86,7 @@ def _call(node: Node, sources: dict[str, dict[str, Any]]) -> dict[str, Any]:
         "args": node.args,
         "result": node.result,
         "raised": node.raised,
+        "line": node.line,
         "role": node.role,
         "step": node.step,
         "children": [
@@ -101,7 +103,6 @@ def _source(node: Node) -> dict[str, Any]:
         "first": place.first,
         "text": text,
         "parts": parts_of(text) if is_python(place.file) else {},
-        "file": place.file,
+        "link": links.link(place) or Path(place.file).as_uri(),
         "edit": editor_link(place.file, place.first),
-        "link": link(place),
     }

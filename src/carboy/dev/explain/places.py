@@ -49,11 +49,12 @@ def of_c(name: str) -> Place:
 
 def of_code(code: CodeType) -> Place:
     """The place of a function of Python."""
-    return _of_code(code.co_filename, code)  # code of two files may be equal
+    return _of_code(code, code.co_filename)
 
 
 @cache
-def _of_code(file: str, code: CodeType) -> Place:
+def _of_code(code: CodeType, file: str) -> Place:
+    # The file is a key of its own: code that is the same in two files counts as equal.
     path = Path(file)
     if not file.endswith(".py") or not path.is_absolute():
         if file.startswith(("<frozen ", "<string>")):

@@ -69,8 +69,8 @@ def _licences(found: Explanation) -> list[str]:
 
 def _step(step: Step) -> list[str]:
     node = step.node
-    times = f"{step.times} times, " if step.times > 1 else ""
-    lines = [f"{step.number}. **{step.title}**: `{node.name}`, {times}{duration(step.time)}."]
+    times = f", {step.times} times" if step.times > 1 else ""
+    lines = [f"{step.number}. **{step.title}**{times}: `{node.name}`, {duration(step.time)}."]
     given = [f"{name} = {value}" for name, value in node.args if name not in ("self", "cls")]
     if given:
         lines.append(f"   - in: {_code(', '.join(given))}")

@@ -29,6 +29,12 @@ RULES = (
     ("carboy.routing", "MapAdapter.match", "The rule is matched"),
     ("werkzeug.routing", "MapAdapter.match", "The rule is matched"),
     ("flask", "Flask.wsgi_app", "Flask takes over"),
+    ("django", "WSGIHandler.__call__", "Django takes over"),
+    ("django", "HttpHeaders.__init__", "The environ becomes request.headers"),
+    ("django.urls", "URLResolver.resolve", "The rule is matched"),
+    ("django.template", "Template.render", "The template is rendered"),
+    ("falcon", "App.__call__", "Falcon takes over"),
+    ("falcon", "CompiledRouter.find", "The rule is matched"),
     ("flask", "RequestContext.push", "The contexts are pushed"),
     ("", "SecureCookieSessionInterface.open_session", "The session is opened"),
     ("", "SecureCookieSessionInterface.save_session", "The session is saved"),
@@ -37,6 +43,8 @@ RULES = (
     ("jinja2", "Template.render", "The template is rendered"),
     ("carboy.app", "Carboy.make_response", "The view's value becomes a response"),
     ("flask", "Flask.make_response", "The view's value becomes a response"),
+    ("carboy.app", "Carboy.handle_http_exception", "An HTTP exception becomes an answer"),
+    ("flask", "Flask.handle_http_exception", "An HTTP exception becomes an answer"),
     ("carboy.app", "Carboy.handle_exception", "The exception becomes an answer"),
     ("flask", "Flask.handle_exception", "The exception becomes an answer"),
     ("carboy.server", "Answering.fail", "The application failed; the server answers"),
@@ -52,63 +60,110 @@ FUNCTIONS = (
     ("teardown_request_funcs", "teardown_request hook"),
     ("template_context_processors", "context processor"),
 )
+SENDS = ("socket.send", "sendfile")
+SUSPENDED = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
+# The application itself, and what sorts, maps and runs threads for it.
+BUSY_CALLERS = {places.APPLICATION, places.C_CODE, places.PYTHON}
 NO_RECEIVERS = {"blinker", places.PYTHON, places.C_CODE, places.KERNEL}
+
+
+Key = tuple[CodeType, str]
+
+
+def key_of(code: CodeType) -> Key:
+    """Tells code apart that is the same in two files, which counts as equal."""
+    return code, code.co_filename
 
 
 @dataclass(slots=True)
 class Step:
-    """One named step and the call it is; `where` is that of the caller for a system call."""
+    """One named step and the call it is; of a system call `where` and `file` are the caller's."""
 
     number: int
     title: str
     node: Node
     where: str
-    time: int  # nanoseconds
-    times: int = 1  # the same came again, with no other step between
+    file: str
+    time: int
+    times: int = 1  # sends in a row are one step
 
 
 def name_steps(tracks: Iterable[Track], app: Any) -> list[Step]:
     """Find the steps, and write their numbers and the roles of functions into the nodes."""
-    roles = roles_of(app)
-    seen: set[int] = set()
+    namer = Namer(roles_of(app))
     steps: list[Step] = []
-    for node, above in _with_callers(tracks):
-        role = roles.get(node.code) if node.code is not None else None
-        role = role or _receiver(node, above)
-        node.role = role or ""
-        title = f"{role[0].upper()}{role[1:]} runs" if role else _signal(node) or _rule(node, seen)
+    for node, above in _in_order(tracks):
+        title = namer.title(node, above)
         if not title:
             continue
-        if steps and steps[-1].title == title:
-            steps[-1].times += 1
-            steps[-1].time += node.time
+        last = steps[-1] if steps else None
+        if last is not None and title == last.title and node.name in SENDS:
+            last.times += 1
+            last.time += node.time
         else:
-            where = node.place.lines or (above.place.lines if above else "")
-            steps.append(Step(len(steps) + 1, title, node, where, node.time))
+            place = node.place if node.place.lines or above is None else above.place
+            steps.append(Step(len(steps) + 1, title, node, place.lines, place.file, node.time))
         node.step = steps[-1].number
     return steps
 
 
-def _with_callers(tracks: Iterable[Track]) -> Iterator[tuple[Node, Node | None]]:
+def _in_order(tracks: Iterable[Track]) -> list[tuple[Node, Node | None]]:
+    """Every call with its caller, as they began; the threads of a request take turns."""
+
     def below(node: Node, above: Node | None) -> Iterator[tuple[Node, Node | None]]:
         yield node, above
         for child in node.children:
             yield from below(child, node)
 
-    for track in tracks:
-        for root in track.roots:
-            yield from below(root, None)
+    pairs = [pair for track in tracks for root in track.roots for pair in below(root, None)]
+    return sorted(pairs, key=lambda pair: pair[0].began)
 
 
-def _rule(node: Node, seen: set[int]) -> str:
-    for number, (module, name, title) in enumerate(RULES):
-        if node.name == name and node.module.startswith(module):
-            # The kernel's calls have no module, and each send is a step.
-            if number in seen and name not in ("socket.send", "sendfile"):
-                return ""
-            seen.add(number)
-            return title
-    return ""
+class Namer:
+    """Says of one call after the other what it means. What comes again does so once only."""
+
+    def __init__(self, roles: dict[Key, str]) -> None:
+        self._roles = roles
+        self._seen: set[object] = set()
+
+    def title(self, node: Node, above: Node | None) -> str:
+        """What the call means, or ""; notes the role of its function in it."""
+        node.role = self._role(node, above)
+        if node.role:
+            # A coroutine is called again each time it goes on.
+            again = node.code is not None and node.code.co_flags & SUSPENDED
+            return "" if again and not self._first(id(node.code)) else f"The {node.role} runs"
+        return _signal(node) or self._rule(node, above) or self._own(node, above)
+
+    def _role(self, node: Node, above: Node | None) -> str:
+        role = self._roles.get(key_of(node.code)) if node.code is not None else None
+        return role or _receiver(node, above) or ""
+
+    def _rule(self, node: Node, above: Node | None) -> str:
+        for module, name, title in RULES:
+            if node.name == name and node.module.startswith(module):
+                if node.place.room == places.KERNEL and not _is_carboys(above):
+                    return ""  # the application's own sockets
+                return title if name in SENDS or self._first(title) else ""
+        return ""
+
+    def _own(self, node: Node, above: Node | None) -> str:
+        """A function of the application that somebody else calls, such as a template filter."""
+        name = node.name.rpartition("<locals>.")[2]
+        is_own = node.place.room == places.APPLICATION and not name.startswith("<")
+        if not is_own or above is None or above.place.package in BUSY_CALLERS:
+            return ""
+        return f"Your {name} runs" if self._first(id(node.code) if node.code else name) else ""
+
+    def _first(self, what: object) -> bool:
+        if what in self._seen:
+            return False
+        self._seen.add(what)
+        return True
+
+
+def _is_carboys(node: Node | None) -> bool:
+    return node is None or node.place.package == "carboy"
 
 
 def _signal(node: Node) -> str:
@@ -131,9 +186,9 @@ def _receiver(node: Node, above: Node | None) -> str:
     return f"receiver {node.name.rpartition('.')[2]!r} of signal {name}"
 
 
-def roles_of(app: Any) -> dict[CodeType, str]:
+def roles_of(app: Any) -> dict[Key, str]:
     """What the functions registered on an application of Flask's kind are there for."""
-    roles: dict[CodeType, str] = {}
+    roles: dict[Key, str] = {}
     for attribute, what in FUNCTIONS:
         for owner, functions in _items(getattr(app, attribute, None)):
             suffix = f" of blueprint {owner!r}" if owner else ""
@@ -158,8 +213,8 @@ def _called(function: Any) -> str:
     return getattr(function, "__name__", type(function).__name__)
 
 
-def _note(roles: dict[CodeType, str], function: Any, role: str) -> None:
+def _note(roles: dict[Key, str], function: Any, role: str) -> None:
     code = getattr(inspect.unwrap(function), "__code__", None)
     module = getattr(function, "__module__", "") or ""
     if isinstance(code, CodeType) and not module.startswith(("flask.", "carboy.")):
-        roles.setdefault(code, role)
+        roles.setdefault(key_of(code), role)

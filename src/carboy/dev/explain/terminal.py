@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import traceback
 from pathlib import Path
+from types import FrameType
 
-from carboy.dev.explain import places, secrets, tree
+from carboy.dev.explain import places, tree
 from carboy.dev.explain.explanation import Explanation
 from carboy.dev.explain.tree import Line, Node
 
@@ -24,13 +26,22 @@ COLOURS = {
 }
 OTHER = "35"
 BAR = 24
+ESCAPES = re.compile(r"\x1b\[[\d;]*m|\x1b\]8;;.*?\x1b\\")
 
 
 class Painter:
     """Colours and links where the terminal has them, plain text where not."""
 
-    def __init__(self, coloured: bool) -> None:
+    def __init__(self, coloured: bool, width: int = 0) -> None:
         self.coloured = coloured
+        self.width = width  # 0: no line is too long
+
+    def fitting(self, place: str, taken: int) -> str:
+        """The place, or what of it fits into a line of which so many columns are taken."""
+        forms = (place, place.rpartition("/")[2])
+        return next(
+            (each for each in forms if not self.width or taken + len(each) <= self.width), ""
+        )
 
     def colour(self, text: str, code: str) -> str:
         """The text in a colour."""
@@ -47,12 +58,14 @@ def show(
     found: Explanation,
     *,
     coloured: bool = False,
+    width: int = 0,
     depth: int | None = None,
     only: str | None = None,
     full: bool = False,
 ) -> str:
-    """The whole text. `only` is a room or a package, `full` shows every call."""
-    painter = Painter(coloured)
+    """The whole text. `only` is a room or a package, `full` shows every call, and
+    `width` is that of a terminal."""
+    painter = Painter(coloured, width)
     count = sum(node.place.room != places.C_CODE for node in found.nodes())
     lines = [
         f"{painter.colour(found.request, '1')} → {found.status}, {found.octets:,} octets;"
@@ -67,14 +80,14 @@ def show(
     if found.rule:
         lines += ["", painter.colour("How the rule was found", "1"), *found.rule[1:]]
     if found.overflowed:
-        lines.append("The request made too many calls; only the first were recorded.")
+        lines += ["", "The request made too many calls: of the later ones only the server's show."]
     for track in found.tracks:
-        title = "Calls" if track is found.tracks[0] else f"Calls on thread {track.name}"
-        lines += ["", painter.colour(title, "1")]
         made = tree.unfolded(track.roots) if full else tree.fold(track.roots, found.time)
         if only is not None:
             made = tree.only(made, lambda node: only in (node.place.room, node.place.package))
-        lines += _tree(made, painter, depth)
+        if made:
+            title = "Calls" if track is found.tracks[0] else f"Calls on thread {track.name}"
+            lines += ["", painter.colour(title, "1"), *_tree(made, painter, depth)]
     return "\n".join(lines) + "\n"
 
 
@@ -91,10 +104,11 @@ def _shares(found: Explanation, painter: Painter) -> list[str]:
     lines = []
     for name, calls, own in shares:
         bar = "█" * round(BAR * own / whole)
+        noun = "call " if calls == 1 else "calls"
         code = COLOURS.get(name.removeprefix("carboy."), OTHER)
         lines.append(
             f"  {painter.colour(name.ljust(width), code)}  {duration(own):>9}  {own / whole:4.0%}"
-            f"  {calls:6,} calls  {painter.colour(bar, code)}".rstrip()
+            f"  {calls:6,} {noun}  {painter.colour(bar, code)}".rstrip()
         )
     return lines
 
@@ -102,10 +116,11 @@ def _shares(found: Explanation, painter: Painter) -> list[str]:
 def _steps(found: Explanation, painter: Painter) -> list[str]:
     lines = []
     for step in found.steps:
-        where = painter.link(step.where, step.node.place.file)
+        where = painter.link(step.where, step.file)
+        times = f" ×{step.times}" if step.times > 1 else ""
         lines.append(
-            f"{step.number:4}. {step.title}  {painter.colour(f'({where})', '2')}"
-            f"  {duration(step.time)}{f' in {step.times} calls' if step.times > 1 else ''}"
+            f"{step.number:4}. {step.title}{times}  {painter.colour(f'({where})', '2')}"
+            f"  {duration(step.time)}"
         )
     return lines
 
@@ -115,10 +130,17 @@ def _failure(found: Explanation, painter: Painter) -> list[str]:
     if failure is None:
         return []
     error, _ = failure
-    last = traceback.extract_tb(error.__traceback__)[-1]
-    said = secrets.without("".join(traceback.format_exception_only(error)).strip())
-    place = painter.link(f"{last.filename}:{last.lineno}", last.filename)
+    frames = list(traceback.walk_tb(error.__traceback__))
+    own = [each for each in frames if _is_own(each[0])]
+    frame, number = (own or frames)[-1]
+    file = frame.f_code.co_filename
+    said = found.erase("".join(traceback.format_exception_only(error)).strip())
+    place = painter.link(f"{file}:{number}", file)
     return ["", painter.colour(f"The application raised {said}", "31;1"), f"  at {place}"]
+
+
+def _is_own(frame: FrameType) -> bool:
+    return places.of_code(frame.f_code).room == places.APPLICATION
 
 
 def _tree(lines: list[Line], painter: Painter, depth: int | None, level: int = 0) -> list[str]:
@@ -137,15 +159,20 @@ def _line(line: Line, painter: Painter, level: int) -> str:
     parts = [
         f"{duration(line.time):>9}",
         "  " * level + painter.colour(node.place.room, code),
-        painter.colour(node.name, "1") if node.step else node.name,
+        painter.link(painter.colour(node.name, "1") if node.step else node.name, node.place.file),
     ]
     if line.times > 1:
         parts.append(f"×{line.times}")
     elif line.calls > 1:
-        parts.append(painter.colour(f"+{line.calls - 1} calls", "2"))
-    if node.place.lines:
-        parts.append(painter.colour(painter.link(node.place.lines, node.place.file), "2"))
-    if note := _note(node):
+        more = line.calls - 1
+        parts.append(painter.colour(f"+{more:,} {'call' if more == 1 else 'calls'}", "2"))
+    note = _note(node)
+    taken = len(ESCAPES.sub("", " ".join(parts))) + len(note) + 2
+    if place := painter.fitting(node.place.lines, taken):
+        parts.append(painter.colour(painter.link(place, node.place.file), "2"))
+    if painter.width and (over := taken - painter.width) > 0:
+        note = f"{note[: -over - 1]}…"
+    if note:
         parts.append(painter.colour(note, "36"))
     return " ".join(parts)
 

@@ -41,6 +41,7 @@ class Mark:
     peer: Peer
     branch: Call | None
     lost: int  # nanoseconds that recording had taken before
+    secrets: set[str]  # of the head
 
 
 @dataclass(slots=True)
@@ -60,6 +61,7 @@ class Traced:
     thread: str
     calls: list[Call]
     overflowed: bool
+    secrets: set[str] = field(default_factory=set)  # whose text is to be left out
 
 
 class Tracer:
@@ -99,8 +101,8 @@ class Tracer:
 
     # --- the ends of a request, told by whoever answers it
 
-    def begin(self, number: int, peer: Peer) -> None:
-        """A request is about to be answered, on this thread."""
+    def begin(self, number: int, peer: Peer, secrets: Callable[[], set[str]] = set) -> None:
+        """A request is about to be answered, on this thread. `secrets` are those of its head."""
         profiled = sys.getprofile()
         if profiled not in (None, self._hook):
             return
@@ -117,7 +119,7 @@ class Tracer:
         stack = unit.thread.stack
         inside = len(stack) > unit.depth and stack[0].code in self._units
         branch = stack[unit.depth] if inside else None
-        unit.marks.append(Mark(number, peer, branch, unit.thread.lost))
+        unit.marks.append(Mark(number, peer, branch, unit.thread.lost, secrets()))
         unit.thread.lost += clock() - began
         sys.setprofile(self._hook)
 
@@ -196,7 +198,8 @@ class Tracer:
             for each in before:
                 _end(each)
             calls = [*before, *calls]
-            traced = Traced(mark.number, unit.thread.name, calls, unit.thread.overflowed)
+            known = mark.secrets | unit.thread.secrets
+            traced = Traced(mark.number, unit.thread.name, calls, unit.thread.overflowed, known)
             try:
                 self._keep(traced)
             except Exception:  # out of the hook it would hit whatever runs

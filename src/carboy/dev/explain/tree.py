@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 from types import CodeType
 
-from carboy.dev.explain import places, secrets
+from carboy.dev.explain import places
 from carboy.dev.explain.calls import Call
 from carboy.dev.explain.places import Place
 from carboy.dev.explain.recorder import Recorder
@@ -69,6 +69,7 @@ def build(recorder: Recorder) -> list[Track]:
     """A track for each thread that took part, the engine's first, from accept() to send()."""
     tracks = [_track(each.name, each.roots) for each in recorder.threads.values() if each.roots]
     tracks.sort(key=lambda track: not any(map(_accepts, track.walk())))
+    _without_waits(tracks)
     tracks[:1] = [_between(track) for track in tracks[:1]]
     if not tracks or not tracks[0].roots:
         return []
@@ -76,7 +77,8 @@ def build(recorder: Recorder) -> list[Track]:
     end = tracks[0].roots[-1].ended
     kept = [tracks[0]]
     for track in tracks[1:]:
-        track.roots = [root for root in track.roots if zero <= root.began <= end]
+        inside = (root for root in track.roots if zero <= root.began <= end)
+        track.roots = [root for root in inside if not _idle(root)]
         if track.roots:
             kept.append(track)
     for track in kept:
@@ -89,6 +91,7 @@ def build(recorder: Recorder) -> list[Track]:
 def of_branches(name: str, calls: Iterable[Call]) -> Track:
     """A track of calls that belong together, without the time between them."""
     track = _track(name, calls)
+    _without_waits([track])
     now = 0
     for root in track.roots:
         shift = now - root.began
@@ -108,24 +111,22 @@ def _sends(node: Node) -> bool:
 
 
 def _track(name: str, calls: Iterable[Call]) -> Track:
-    roots = [_node(call) for call in calls]
-    waits = [node for root in roots for node in root.walk() if node.name in places.WAITS]
+    return Track(name, [_node(call) for call in calls])
+
+
+def _without_waits(tracks: list[Track]) -> None:
+    """Take the time in which the first track waited for the client out of all of them."""
+    waits = [node for node in tracks[0].walk() if node.name in places.WAITS] if tracks else []
     ends = [wait.ended for wait in waits]
     waited = [0, *accumulate(wait.time for wait in waits)]
 
     def moved(when: int) -> int:
-        return when - waited[bisect_right(ends, when)]
+        found = bisect_right(ends, when)
+        begun = waits[found].began if found < len(waits) else when
+        return min(when, begun) - waited[found]
 
-    def move(node: Node) -> None:
-        inside = node in waits
-        node.ended = moved(node.ended)
-        node.began = node.ended if inside else moved(node.began)
-        for child in node.children:
-            move(child)
-
-    for root in roots:
-        move(root)
-    return Track(name, roots)
+    for node in [node for track in tracks for node in track.walk()]:
+        node.began, node.ended = moved(node.began), moved(node.ended)
 
 
 def _node(call: Call) -> Node:
@@ -138,8 +139,7 @@ def _node(call: Call) -> Node:
         name = f"block {name[6:]}" if name.startswith("block_") else "the template"
     node = Node(
         name, call.module, place, call.began, max(call.ended, call.began),
-        tuple((each, secrets.without(value)) for each, value in call.args),
-        secrets.without(call.result), call.raised, call.line, call.error, code_object,
+        call.args, call.result, call.raised, call.line, call.error, code_object,
     )  # fmt: skip
     node.children = [_node(child) for child in call.children]
     return node

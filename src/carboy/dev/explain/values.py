@@ -10,24 +10,23 @@ import re
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
 from typing import Any
 
-from carboy.dev.explain import secrets
-
 LONGEST = 72  # characters of one value
 ITEMS = 3  # of a container
 DEEP = 2  # containers in containers
 NAMES = ("name", "endpoint", "rule", "key", "path", "status", "type")
 MASK = "***"  # while it is text; shown as one character
 PLAIN = (int, float, bool, type(None), complex)
+WORDS = "passw|secret|token|credential|api[_-]?key|private[_-]?key"
+WHOLE_WORDS = "pw|pwd|pass|pin"
 # A header field, wherever it stands: to the end of its line.
-SECRET_FIELD = re.compile(r"(?i)((authorization|(?:set-)?cookie)['\"]?\s*[:,=]\s*)([^\r\n]+)")
+SECRET_FIELD = re.compile(r"(?i)((?:authorization|cookie)['\"]?\s*[:,=]\s*)[^\r\n]+")
 # In a query, a form or JSON: token=…, "password": "…".
 SECRET_VALUE = re.compile(
-    r"(?i)(([\w.-]*(?:passw|secret|token|credential|api[_-]?key|private_?key)[\w.-]*)['\"]?\s*[=:]"
-    r"\s*['\"]?)([^&\s'\"\\,;}]+)"
+    rf"(?i)((?:[\w.-]*(?:{WORDS})[\w.-]*|\b(?:{WHOLE_WORDS}))['\"]?\s*[=:]"
+    r"\s*['\"]?)[^&\s'\"\\,;}]+"
 )
-SECRET_NAME = re.compile(
-    r"(?i)passw|secret|token|cookie|authorization|credential|api[_-]?key|private_?key"
-)
+PASSWORD = re.compile(r"(?i)passw|secret|credential")  # never what a parser calls its words
+SECRET_NAME = re.compile(rf"(?i){WORDS}|cookie|authorization|(?:\b|_)(?:{WHOLE_WORDS})$")
 
 
 def brief(value: Any, deep: int = DEEP) -> str:
@@ -59,16 +58,25 @@ def exception(error: BaseException) -> str:
     return f"{type(error).__name__}({inside})"
 
 
+def arguments(given: dict[str, Any], secrets: set[str]) -> tuple[tuple[str, str], ...]:
+    """Those of a call. What is put under the key of a secret is one; `secrets` gets them."""
+    labels = [value for name, value in given.items() if name in ("key", "name")]
+    label = next((each for each in labels if type(each) is str and SECRET_NAME.search(each)), "")
+    shown = []
+    for name, value in given.items():
+        called = label if label and name in ("value", "default") else name
+        if type(value) is str and len(value) <= LONGEST and PASSWORD.search(called):
+            secrets.add(value)
+        if name[0] != ".":
+            shown.append((name, argument(called, value)))
+    return tuple(shown)
+
+
 def argument(name: str, value: Any) -> str:
-    """As `brief`, but what is called like a secret is not shown, and learned to be one."""
-    if not SECRET_NAME.search(name) or type(value) not in (str, bytes, list, tuple):
-        return brief(value)
-    for each in value if type(value) in (list, tuple) else (value,):
-        if type(each) is str:
-            secrets.learn(name, each)
-        elif type(each) is bytes:
-            secrets.learn(name, each.decode("latin-1"))
-    return "'…'"
+    """As `brief`, but what is called like a secret is not shown."""
+    if SECRET_NAME.search(name) and type(value) in (str, bytes, list, tuple):
+        return "'…'"
+    return brief(value)
 
 
 def _text(value: str | bytes | bytearray) -> str:
@@ -87,14 +95,7 @@ def _text(value: str | bytes | bytearray) -> str:
 
 
 def _masked(text: str) -> str:
-    return SECRET_VALUE.sub(_learned, SECRET_FIELD.sub(_learned, text))
-
-
-def _learned(match: re.Match[str]) -> str:
-    before, name, value = match.groups()
-    if value != MASK:
-        secrets.learn(name, value)
-    return f"{before}{MASK}"
+    return SECRET_VALUE.sub(rf"\1{MASK}", SECRET_FIELD.sub(rf"\1{MASK}", text))
 
 
 def _container(value: Any, deep: int) -> str:

@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 from carboy.dev.debugger import DebuggedApplication
 from carboy.dev.debugger.request import masked, masked_url
 from carboy.dev.explain import page as calls_page
+from carboy.dev.explain.secrets import secrets_of
 from carboy.dev.explain.tracer import Tracer
 from carboy.dev.requests import listening, page
 from carboy.dev.requests.record import TEXT, Record
@@ -81,7 +82,7 @@ class RequestList:
             return keeping.counting_write(start_response(status, headers, *rest))
 
         if self.tracer is not None:
-            self.tracer.begin(record.number, _peer(environ))
+            self.tracer.begin(record.number, _peer(environ), lambda: _secrets(environ))
         try:
             with listening.noting(record, environ):
                 answer = self.app(environ, starting)
@@ -264,6 +265,11 @@ def _same_origin(request: Request) -> bool:
 def _peer(environ: WSGIEnvironment) -> tuple[str, int]:
     port = str(environ.get("REMOTE_PORT", ""))
     return environ.get("REMOTE_ADDR", ""), int(port) if port.isdecimal() else 0
+
+
+def _secrets(environ: WSGIEnvironment) -> set[str]:
+    target = f"?{environ.get('QUERY_STRING', '')}"
+    return secrets_of(target, dict(EnvironHeaders(environ)), None)
 
 
 def _page(text: str, status: int = 200, kind: str = "text/html", policy: str = POLICY) -> Response:

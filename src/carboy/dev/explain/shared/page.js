@@ -3,10 +3,14 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const flame = document.getElementById("flame"), tree = document.getElementById("tree");
 const detail = document.getElementById("detail"), search = document.getElementById("search");
 const calls = [];
-let chosen = null;
+let chosen = null, hits = [];
 
 function time(ns) { return ns >= 1e6 ? (ns / 1e6).toFixed(2) + " ms" : (ns / 1e3).toFixed(1) + " µs"; }
-function hue(room) { let h = 7; for (const c of room) h = (h * 31 + c.charCodeAt(0)) % 360; return h; }
+const hues = new Map([["your application", 42], ["template", 28], ["kernel", 0]]);
+function hue(room) {
+  if (!hues.has(room)) hues.set(room, (150 + hues.size * 137.5) % 360);
+  return hues.get(room);
+}
 function make(kind, parent, text, name) {
   const e = document.createElement(kind);
   if (text) e.textContent = text;
@@ -18,26 +22,45 @@ function collect(call, parent, level) {
   call.parent = parent; call.level = level; call.open = level < 2; calls.push(call);
   for (const each of call.children) collect(each, call, level + 1);
 }
-for (const track of data.tracks) for (const call of track.calls) collect(call, null, 0);
-const end = Math.max(1, ...calls.map(c => c.began + c.time));
-
-for (const call of calls) {
-  if (call.time / end < 0.0006) continue;
-  const bar = call.bar = make("button", flame, call.name);
-  bar.tabIndex = -1;
-  bar.title = `${call.room} · ${call.name} · ${time(call.time)}`;
-  bar.style.cssText = `--hue:${hue(call.room)};left:${100 * call.began / end}%;` +
-    `width:calc(${100 * call.time / end}% - 1px);top:${6 + call.level * 18}px`;
-  bar.onclick = () => choose(call, true);
+const end = Math.max(1, ...data.tracks.flatMap(t => t.calls).map(c => c.began + c.time));
+let base = 0;  // the first row of a thread in the chart
+for (const track of data.tracks) {
+  const before = calls.length;
+  for (const call of track.calls) collect(call, null, 0);
+  for (const call of calls.slice(before)) call.depth = base + call.level;
+  if (calls[before]) calls[before].heading = track === data.tracks[0] ? "" : "Thread " + track.name;
+  base = calls.reduce((deepest, call) => Math.max(deepest, call.depth), 0) + 2;
 }
+function chart(from, to) {
+  flame.replaceChildren();
+  flame.classList.toggle("zoomed", to - from < end);
+  for (const call of calls) {
+    call.bar = null;
+    const left = Math.max(call.began, from), right = Math.min(call.began + call.time, to);
+    if ((right - left) / (to - from) < 0.0006) continue;
+    const bar = call.bar = make("button", flame, call.name);
+    bar.tabIndex = -1;
+    bar.title = `${call.room} · ${call.name} · ${time(call.time)}`;
+    bar.style.cssText = `--hue:${hue(call.room)};left:${100 * (left - from) / (to - from)}%;` +
+      `width:calc(${100 * (right - left) / (to - from)}% - 1px);top:${6 + call.depth * 18}px`;
+    bar.onclick = () => choose(call, true);
+    bar.ondblclick = () => zoom(call);
+    bar.classList.toggle("chosen", call === chosen);
+    bar.classList.toggle("found", hits.includes(call));
+  }
+}
+function zoom(call) { chart(call.began, call.began + Math.max(call.time, 1)); }
+let rows = 0;
 for (const call of calls) {
+  if (call.heading) make("h2", tree, call.heading);
   const row = call.row = make("div", tree, "", "row");
+  row.id = "call-" + rows++;
   row.setAttribute("role", "treeitem");
   row.setAttribute("aria-level", call.level + 1);
   row.style.cssText = `--level:${call.level};--hue:${hue(call.room)}`;
   call.mark = make("i", row);
   make("span", row, call.room, "room");
-  make("span", row, call.name);
+  make("span", row, call.name, "name");
   const note = (call.step ? `[${call.step}] ` : "") + call.role;
   if (note) make("em", row, note);
   make("time", row, time(call.time));
@@ -55,19 +78,25 @@ function draw() {
 }
 function choose(call, scroll) {
   for (let p = call.parent; p; p = p.parent) p.open = true;
-  if (chosen) { chosen.row.classList.remove("chosen"); chosen.bar?.classList.remove("chosen"); }
+  if (chosen) {
+    chosen.row.classList.remove("chosen"); chosen.row.removeAttribute("aria-selected");
+    chosen.bar?.classList.remove("chosen");
+  }
   chosen = call; call.row.classList.add("chosen"); call.bar?.classList.add("chosen");
+  call.row.setAttribute("aria-selected", true);
+  tree.setAttribute("aria-activedescendant", call.row.id);
   draw();
+  call.bar?.scrollIntoView({ block: "nearest" });
   call.row.scrollIntoView({ block: scroll ? "center" : "nearest" });
   detail.replaceChildren();
   make("h3", detail, call.name);
-  const source = data.sources[call.where];
-  make("p", detail, [call.room, call.where, time(call.time), call.role].filter(Boolean).join(" · "));
-  const links = [["open in editor", source?.edit], ["in its repository", source?.link]].filter(([, to]) => to);
-  if (links.length) {
-    const line = make("p", detail);
-    for (const [text, to] of links) { make("a", line, text).href = to; line.append(" "); }
-  }
+  const about = make("p", detail, call.room + " · "), source = data.sources[call.where];
+  // A page of a server may not open files.
+  if (source && (source.link.startsWith("https:") || location.protocol === "file:")) {
+    make("a", about, call.where).href = source.link;
+  } else about.append(call.where);
+  about.append((call.where ? " · " : "") + [time(call.time), call.role].filter(Boolean).join(" · "));
+  if (source?.edit) { about.append(" · "); make("a", about, "open in editor").href = source.edit; }
   const list = make("dl", detail);
   for (const [name, value] of call.args) { make("dt", list, name); make("dd", list, value); }
   if (call.raised || call.result) {
@@ -76,14 +105,16 @@ function choose(call, scroll) {
   if (source) {
     const pre = make("pre", detail);
     source.text.replace(/\n$/, "").split("\n").forEach((line, n) => {
-      make("span", pre, String(source.first + n), "number");
+      const row = make("code", pre, "", source.first + n === call.line ? "last" : "");
+      if (row.className) row.title = call.raised ? "The exception left it here" : "It ended here";
+      make("span", row, String(source.first + n), "number");
       let at = 0;
       for (const [start, stop, kind] of source.parts[n] || []) {
-        pre.append(line.slice(at, start));
-        make("b", pre, line.slice(start, stop), kind);
+        row.append(line.slice(at, start));
+        make("b", row, line.slice(start, stop), kind);
         at = stop;
       }
-      pre.append(line.slice(at) + "\n");
+      row.append(line.slice(at) + "\n");
     });
   }
 }
@@ -100,14 +131,36 @@ if (data.rule.length) {
 }
 search.oninput = () => {
   const word = search.value.trim().toLowerCase();
-  let first = null;
+  hits = [];
   for (const call of calls) {
-    const hit = word && `${call.room} ${call.name} ${call.where} ${call.role}`.toLowerCase().includes(word);
-    call.bar?.classList.toggle("found", !!hit);
-    if (hit && !first) first = call;
+    const text = `${call.room} ${call.name} ${call.where} ${call.role}`.toLowerCase();
+    const hit = !!word && text.includes(word);
+    call.row.classList.toggle("found", hit);
+    call.bar?.classList.toggle("found", hit);
+    if (hit) hits.push(call);
   }
-  if (first) choose(first, true);
+  if (hits.length) choose(hits[0], true);
+  count(word);
 };
+function count(word) {
+  const at = hits.indexOf(chosen) + 1;
+  document.getElementById("hits").textContent =
+    hits.length ? `${at} of ${hits.length}` : word ? "nothing found" : "";
+}
+search.onkeydown = event => {
+  if (event.key !== "Enter" || !hits.length) return;
+  const step = event.shiftKey ? hits.length - 1 : 1;
+  choose(hits[(hits.indexOf(chosen) + step) % hits.length], true);
+  count(search.value);
+};
+for (const [room, own] of data.shares) {
+  const chip = make("button", document.getElementById("rooms"), room);
+  chip.style.cssText = `--hue:${hue(room)}`;
+  chip.title = "Find its calls";
+  make("time", chip, time(own));
+  chip.onclick = () => { search.value = room; search.oninput(); };
+}
+document.getElementById("overflow").hidden = !data.overflowed;
 tree.onkeydown = event => {
   const shown = calls.filter(c => c.shown), at = shown.indexOf(chosen);
   const go = c => { if (c) choose(c); };
@@ -115,11 +168,16 @@ tree.onkeydown = event => {
   else if (event.key === "ArrowUp") go(shown[at - 1]);
   else if (event.key === "ArrowRight" && chosen) { chosen.open ? go(chosen.children[0]) : (chosen.open = true, draw()); }
   else if (event.key === "ArrowLeft" && chosen) { chosen.open && chosen.children.length ? (chosen.open = false, draw()) : go(chosen.parent); }
+  else if (event.key === "Home") go(shown[0]);
+  else if (event.key === "End") go(shown[shown.length - 1]);
+  else if (event.key === "Enter" && chosen) zoom(chosen);
   else return;
   event.preventDefault();
 };
 document.onkeydown = event => {
   if (event.key === "/" && event.target !== search) { search.focus(); event.preventDefault(); }
+  if (event.key === "Escape") chart(0, end);
 };
-flame.style.height = Math.min(innerHeight * .34, 14 + 18 * (1 + Math.max(0, ...calls.map(c => c.level)))) + "px";
+flame.style.setProperty("--rows", Math.max(0, calls.reduce((deepest, c) => Math.max(deepest, c.depth), 0)) + 1);
+chart(0, end);
 draw();

@@ -1,0 +1,51 @@
+"""The report for those who document their dependencies."""
+
+from __future__ import annotations
+
+from carboy.dev.explain import report
+from carboy.dev.explain.places import APPLICATION, PYTHON
+from explained import call, explanation, request
+
+
+def test_packages_are_named_once_carboy_first_and_the_application_not() -> None:
+    assert report.packages(explanation()) == ["carboy", "flask", PYTHON]
+
+
+def test_each_package_has_version_repository_and_licence() -> None:
+    lines = report.make(explanation()).splitlines()
+    (row,) = [line for line in lines if line.startswith("| flask ")]
+    assert row.endswith("| https://github.com/pallets/flask | BSD-3-Clause |")
+
+
+def test_what_is_not_known_is_called_so() -> None:
+    text = report.make(explanation(*request(), call("f", "homemade", 200_000, 201_000)))
+    assert "| homemade | unknown | unknown | unknown |" in text
+    assert "| unknown | not known: read its licence | not known | not known |" in text
+
+
+def test_a_step_says_what_came_in_and_what_went_out() -> None:
+    view = call("index", APPLICATION, 1, 2, result="'Hi `you`'")
+    view.args = (("self", "<Views>"), ("name", "'Bob'"))
+    text = report.make(explanation(call("run", "server", 0, 3, view)))
+    assert "1. **Your index runs**: `index`, 0.0 µs.\n" in text
+    assert "   - in: `name = 'Bob'`\n   - out: ``'Hi `you`'``\n" in text
+    assert "your application/file.py:10-20, the application itself" in text
+
+
+def test_an_exception_went_out() -> None:
+    view = call("index", APPLICATION, 1, 2)
+    view.raised = True
+    assert "   - out: an exception\n" in report.make(explanation(call("run", "server", 0, 3, view)))
+
+
+def test_sends_say_how_often_and_who_asked_the_kernel() -> None:
+    text = report.make(explanation())
+    assert "5. **The octets are sent**, 2 times: `socket.send`, 9.0 µs.\n" in text
+    assert "   - a system call, made by carboy/server/file.py:10-20\n" in text
+
+
+def test_the_rule_stands_at_the_end() -> None:
+    found = explanation()
+    assert "How the rule" not in report.make(found)
+    found.rule = ["GET /", "  ✓ / → index"]
+    assert report.make(found).endswith("```text\nGET /\n  ✓ / → index\n```\n")

@@ -1,0 +1,114 @@
+"""The text of an explanation, plain and coloured."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from carboy.dev.explain import terminal
+from carboy.dev.explain.explanation import Explanation
+from carboy.dev.explain.places import APPLICATION
+from explained import call, explanation, request
+
+
+def tree_of(text: str) -> list[str]:
+    return text.partition("\nCalls\n")[2].splitlines()
+
+
+@pytest.mark.parametrize(
+    ("nanoseconds", "text"),
+    [(0, "0.0 µs"), (999, "1.0 µs"), (999_900, "999.9 µs"), (1_000_000, "1.00 ms"),
+     (2_500_000_000, "2,500.00 ms")],
+)  # fmt: skip
+def test_times_are_in_microseconds_or_milliseconds(nanoseconds: int, text: str) -> None:
+    assert terminal.duration(nanoseconds) == text
+
+
+def test_the_first_line_sums_it_up() -> None:
+    assert terminal.show(explanation()).splitlines()[0] == (
+        "GET / → 200 OK, 1,234 octets; 8 calls in 90.0 µs from accept() to the last send()"
+    )
+
+
+def test_plain_text_has_no_escapes_and_coloured_text_says_the_same() -> None:
+    plain = terminal.show(explanation())
+    coloured = terminal.show(explanation(), coloured=True)
+    assert "\x1b" not in plain
+    assert re.sub(r"\x1b\[[\d;]*m|\x1b\]8;;.*?\x1b\\", "", coloured) == plain
+
+
+def test_files_are_links_in_a_terminal() -> None:
+    assert "\x1b]8;;file:///there/flask/file.py\x1b\\" in terminal.show(
+        explanation(), coloured=True
+    )
+
+
+def test_a_place_that_does_not_fit_is_shortened_or_left_out() -> None:
+    def view(width: int) -> str:
+        lines = terminal.show(explanation(), width=width).splitlines()
+        return next(line for line in lines if "your application index" in line)
+
+    assert "your application/file.py:10-20" in view(0)
+    assert " file.py:10-20 [4]" in view(70)
+    assert view(50).endswith("index +1 call [4]")
+
+
+def test_no_line_of_the_tree_is_longer_than_the_terminal_is_wide() -> None:
+    found = explanation()
+    for node in found.nodes():
+        node.role = "a role of many words that say what it is for"
+    lines = tree_of(terminal.show(found, width=60))
+    assert max(map(len, lines)) <= 60
+
+
+def test_shares_are_own_times_and_c_counts_for_its_caller() -> None:
+    shares = {name: (calls, own) for name, calls, own in explanation().shares()}
+    assert shares[APPLICATION] == (1, 20_000)
+    assert shares["flask"] == (1, 20_000)
+    assert sum(own for _, own in shares.values()) == 90_000
+
+
+def test_one_call_is_no_calls() -> None:
+    text = terminal.show(explanation())
+    assert re.search(r"flask .* 1 call   █", text)
+    assert not re.search(r"\b1 calls|\+1 calls", text)
+
+
+def test_depth_cuts_and_full_shows_everything() -> None:
+    assert len(tree_of(terminal.show(explanation(), depth=1))) == 2
+    assert len(tree_of(terminal.show(explanation(), full=True))) == 9
+
+
+def test_other_threads_have_their_own_tree() -> None:
+    found = explanation()
+    found.tracks.append(type(found.tracks[0])("worker", [call("work", APPLICATION, 1, 2)]))
+    assert "\nCalls on thread worker\n" in terminal.show(found)
+
+
+def test_an_overflow_is_told() -> None:
+    found = explanation()
+    found.overflowed = True
+    assert "made too many calls" in terminal.show(found)
+
+
+def failed(error: Exception) -> Explanation:
+    try:
+        raise error
+    except Exception as caught:
+        handler = call("Flask.handle_exception", "flask", 60_000, 62_000)
+        handler.error = caught
+    return explanation(*request(), handler)
+
+
+def test_an_exception_is_told_with_its_place_and_without_secrets() -> None:
+    found = failed(ValueError("hunter2 is too short"))
+    found.erase = lambda text: text.replace("hunter2", "…")
+    text = terminal.show(found)
+    assert "The application raised ValueError: … is too short" in text
+    assert re.search(r"^  at .*test_explain_terminal\.py:\d+$", text, re.MULTILINE)
+
+
+def test_nothing_recorded_is_shown_as_nothing() -> None:
+    found = Explanation("shop", "GET /", "200 OK", 0, [], [])
+    assert terminal.show(found).startswith("GET / → 200 OK, 0 octets; 0 calls in 0.0 µs")

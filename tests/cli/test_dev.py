@@ -597,7 +597,7 @@ def test_calls_are_shown_from_accept_to_the_last_send(folder: Path, switched: st
             assert titles[0] == "Octets are read from the socket"
             assert titles[1] == "The octets become the head of a request"
             assert titles[-1].startswith("The octets are sent")
-            assert f"View {each['endpoint']!r} runs" in titles
+            assert f"The view {each['endpoint']!r} runs" in titles
             assert "hunter2" not in json.dumps(found)
 
 

@@ -16,6 +16,7 @@ from urllib.parse import unquote
 import click
 
 from carboy.cli import asking, locate, matching
+from carboy.cli.candidates import complete
 from carboy.cli.run import as_flask, chosen_app, load_or_explain
 from carboy.dev.explain import page, places, report, terminal
 from carboy.dev.explain.explanation import Explanation, explain
@@ -187,7 +188,7 @@ def _body(fields: Fields, data: str | None, document: str | None) -> bytes | Non
 
 
 @click.command("explain", short_help="Show everything that runs for one request.")
-@click.argument("app")
+@click.argument("app", shell_complete=complete)
 @click.argument("method")
 @click.argument("path")
 @click.option("-H", "--header", "headers", multiple=True, help="A header, 'Name: value'.")

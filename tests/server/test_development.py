@@ -275,9 +275,12 @@ def test_a_handler_sees_the_request(ours: bool) -> None:
             seen["method"] = self.environ["REQUEST_METHOD"]
             seen["socket"] = isinstance(self.environ["werkzeug.socket"], socket.socket)
             seen["server"] = self.server.app is app
+            done.set()
 
+    done = threading.Event()
     with serving(ours, app, request_handler=Handler, threaded=True) as server:
         get(server, "/a?203+x", headers={"X-One": "1"})
+        assert done.wait(PATIENCE)  # the client may have its answer before
     assert seen == {
         "command": "GET",
         "path": "/a?203+x",

@@ -142,7 +142,7 @@ class Watching(threading.Thread):
             )
 
     def _opened(self) -> _Native:
-        # Not public there, but documented: what is public begins to watch when it is asked for
+        # Not public there: what is public begins to watch when it is asked for
         # changes, and no sooner.
         from watchfiles._rust_notify import RustNotify
 

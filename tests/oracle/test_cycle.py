@@ -493,3 +493,26 @@ def test_url_values_are_pulled_out_and_put_in(fl, log):
 
     app.register_blueprint(bp)
     return app
+
+
+@scenario("/made", "/moved", "/refused", "/made", "/moved", "/refused", "/made", status=201)
+def test_a_response_with_a_status_beside_it(fl, log):
+    app = fl.Flask("scenario")
+
+    @app.get("/made")
+    def made():
+        return fl.jsonify(id=7), 201
+
+    @app.get("/moved")
+    def moved():
+        return fl.redirect("/made"), 303
+
+    @app.get("/refused")
+    def refused():
+        raise KeyError("missing")
+
+    @app.errorhandler(KeyError)
+    def handled(error):
+        return fl.jsonify(error="missing"), 404
+
+    return app

@@ -12,3 +12,12 @@ def test_an_application_is_served_while_the_block_lasts() -> None:
     with live_server(app) as url:
         with urllib.request.urlopen(f"{url}/", timeout=30) as response:
             assert f"http://{response.read().decode()}" == url
+
+
+def test_a_response_with_a_status_beside_it_is_answered_alike_every_time() -> None:
+    app = carboy.Flask("live")
+    app.add_url_rule("/", "made", lambda: (carboy.jsonify(id=7), 201))
+    with live_server(app) as url:
+        for _ in range(3):
+            with urllib.request.urlopen(url, timeout=30) as answer:
+                assert (answer.status, answer.read()) == (201, b'{"id":7}\n')

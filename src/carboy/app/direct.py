@@ -302,7 +302,8 @@ def _finished(plan: Plan, app: Carboy, ctx: DirectContext, rv: Any) -> Answer:
             status, value = of_code(code), rv[0]
             kind = type(value)
     if kind not in plan.shapes:
-        response = rv if kind is plan.response else app.make_response(rv)
+        # Not `kind`: of a tuple that is the type of its first part.
+        response = rv if type(rv) is plan.response else app.make_response(rv)
         return _answer(response, ctx.exchange)
     content_type = HTML
     if kind is str:

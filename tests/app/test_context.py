@@ -301,7 +301,6 @@ def test_the_environ_keeps_no_request_after_it(pair, fl) -> None:
     assert b"".join(app(environ, lambda status, headers: None)) == b"/"
     assert environ["werkzeug.request"] is None
     exchange = pair.FakeExchange(pair.Req("/"))
-    app._plan.hosts.add("localhost")
     app.direct_prepare(exchange)
     assert app.direct_handle(exchange)[2] == b"/"
     assert exchange.environ()["werkzeug.request"] is None

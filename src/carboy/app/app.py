@@ -1,8 +1,8 @@
 """The application.
 
 An application is a registry (routes, hooks, handlers), a configuration, and a WSGI
-callable. The bodies of the request cycle stand in `dispatch`, those about URLs in `urls`,
-the lane without an environ in `direct`; here is the surface that users call and override.
+callable. The bodies of the request cycle stand in `cycle`, those about URLs in `urls`; here is
+the surface that users call and override.
 It is longer than the house allows because that surface is Flask's, which is one class: cut
 in parts, one would open three files to find an attribute.
 """
@@ -17,7 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
-from carboy.app import direct, dispatch, signals, urls
+from carboy.app import cycle, errors, plan, returns, signals, urls
 from carboy.app.blueprint import Blueprint
 from carboy.app.config import Config, ConfigAttribute
 from carboy.app.context import UNSET, AppContext, RequestContext, _AppCtxGlobals
@@ -118,7 +118,8 @@ class Carboy(Scaffold):
 
     _got_first_request = False
     _auto_reload: bool | None = None
-    _plan_made: direct.Plan | None = None
+    _plan_made: plan.Plan | None = None
+    _signer: tuple[Any, Any] | None = None  # of sessions, with all it was made of
 
     def __init__(
         self,
@@ -172,15 +173,17 @@ class Carboy(Scaffold):
 
     def __setattr__(self, name: str, value: Any) -> None:
         object.__setattr__(self, name, value)
-        if name in direct.WATCHED:  # the plan of the request cycle rests on it
+        if name in plan.WATCHED:  # the plan of the request cycle rests on it
+            self.__dict__.pop("_plan_made", None)
+
+    def __delattr__(self, name: str) -> None:
+        object.__delattr__(self, name)
+        if name in plan.WATCHED:
             self.__dict__.pop("_plan_made", None)
 
     @property
-    def _plan(self) -> direct.Plan:
-        made = self._plan_made
-        if made is None:
-            made = self._plan_made = direct.Plan(self)
-        return made
+    def _plan(self) -> plan.Plan:
+        return self._plan_made or plan.proven(self)
 
     def _check_setup_finished(self, f_name: str) -> None:
         if self._got_first_request:
@@ -428,34 +431,35 @@ class Carboy(Scaffold):
         """A response of the application's class that sends the client elsewhere."""
         return _redirect(location, code=code, Response=self.response_class)
 
-    # --- the request cycle; bodies in `dispatch` -------------------------------------------
+    # --- the request cycle; bodies in `cycle` ----------------------------------------------
 
     def wsgi_app(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """The WSGI application proper: wrap this one in middleware, and `app` stays itself."""
-        return dispatch.wsgi(self, environ, start_response)
+        return cycle.wsgi(self, environ, start_response)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         return self.wsgi_app(environ, start_response)
 
     def full_dispatch_request(self) -> Response:
         """Hooks, view, error handlers and the finished response."""
-        return dispatch.full_dispatch(self)
+        made, ctx = cycle.at_work(self)
+        return self.finalize_request(cycle.returned(self, made, ctx))
 
     def preprocess_request(self) -> ft.ResponseReturnValue | None:
         """Run the hooks before the view; what one returns is taken for the view's answer."""
-        return cast("ft.ResponseReturnValue | None", dispatch.preprocess(self))
+        return cycle.preprocess(self, *cycle.at_work(self))  # type: ignore[no-any-return]
 
     def dispatch_request(self) -> ft.ResponseReturnValue:
         """Call the view of the present request."""
-        return cast("ft.ResponseReturnValue", dispatch.call_view(self))
+        return cycle.call_view(self, *cycle.at_work(self))  # type: ignore[no-any-return]
 
     def raise_routing_exception(self, request: Request) -> Any:
         """Raise what URL matching found instead of a rule."""
-        dispatch.raise_routing(self, request)
+        cycle.raise_routing(self, request)
 
     def finalize_request(self, rv: Any, from_error_handler: bool = False) -> Response:
         """Make a return value a response and run the hooks after the view."""
-        return dispatch.finalize(self, rv, from_error_handler)
+        return cycle.finalize(self, *cycle.at_work(self), rv, from_error_handler)
 
     def make_default_options_response(self) -> Response:
         """The answer to OPTIONS: the methods this URL allows."""
@@ -466,32 +470,32 @@ class Carboy(Scaffold):
 
     def make_response(self, rv: Any) -> Response:
         """A view's return value as a response; raises TypeError for one that is none."""
-        return dispatch.make_response(self, rv)
+        return returns.make_response(self, rv)
 
     def process_response(self, response: Response) -> Response:
         """Run the hooks after the view and store the session."""
-        return dispatch.process(self, response)
+        return cycle.process(self, *cycle.at_work(self), response)
 
     def handle_http_exception(self, e: HTTPException) -> Any:
         """The answer to an HTTP error."""
-        return dispatch.handle_http(self, e)
+        return errors.handle_http(self, *cycle.at_work(self), e)
 
     def handle_user_exception(self, e: Exception) -> Any:
         """The answer to an error of a view or hook; raised again if no handler takes it."""
-        return dispatch.handle_user(self, e)
+        return errors.handle_user(self, *cycle.at_work(self), e)
 
     def handle_exception(self, e: Exception) -> Response:
         """The 500 for an error that no handler took; raised in debug mode and in tests."""
-        return dispatch.handle_unhandled(self, e)
+        return errors.handle_unhandled(self, e)
 
     def _find_error_handler(
         self, e: Exception, blueprints: list[str]
     ) -> ft.ErrorHandlerCallable | None:
-        return dispatch.find_error_handler(self, e, blueprints)
+        return errors.find_error_handler(self, e, blueprints)
 
     def trap_http_exception(self, e: Exception) -> bool:
         """Whether an HTTP error is handled like any other exception."""
-        return dispatch.trapped(self, e)
+        return errors.trapped(self, e)
 
     def should_ignore_error(self, error: BaseException | None) -> bool:
         """Whether the teardown functions are not told of this error."""
@@ -503,7 +507,7 @@ class Carboy(Scaffold):
 
     def do_teardown_request(self, exc: BaseException | None = UNSET) -> None:
         """Run the teardown functions of a request."""
-        dispatch.teardown(self, sys.exc_info()[1] if exc is UNSET else exc)
+        cycle.teardown(self, *cycle.at_work(self), sys.exc_info()[1] if exc is UNSET else exc)
 
     def do_teardown_appcontext(self, exc: BaseException | None = UNSET) -> None:
         """Run the teardown functions of an application context."""
@@ -515,7 +519,7 @@ class Carboy(Scaffold):
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """A function that can be called without `await`, whatever kind `func` is."""
-        return self.async_to_sync(func) if direct.is_coroutine_function(func) else func
+        return self.async_to_sync(func) if plan.is_coroutine_function(func) else func
 
     def async_to_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """A plain function that runs a coroutine function on the process's event loop.
@@ -548,12 +552,16 @@ class Carboy(Scaffold):
 
     # --- the direct lane; it is short of time, so its functions are the methods themselves ---
 
-    direct_prepare = direct.prepare
-    direct_handle = direct.handle
+    direct_prepare = cycle.prepare
+    direct_handle = cycle.handle
 
     def direct_ready(self) -> bool:
-        """Whether nothing stands between a server and this application."""
-        return (self._plan_made or self._plan).direct
+        """Whether nothing stands between a server and this application.
+
+        Asked once a turn, before requests are read: it looks at everything that the cycle's
+        short cuts rest on, which may have been patched.
+        """
+        return plan.proven(self).direct
 
     def direct_body_limit(self, exchange: Exchange) -> int | None:
         """None: the server's own limit holds for what it receives.
@@ -664,7 +672,7 @@ def _address(server_name: str | None) -> tuple[str, int]:
     return host or "127.0.0.1", int(port or 5000)
 
 
-direct.remember(Carboy)
+plan.remember(Carboy)
 
 # What people see of the class, in repr(app) or a pickle, is what they know it by.
 Flask = Carboy

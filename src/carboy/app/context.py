@@ -17,6 +17,7 @@ from carboy.app import signals
 from carboy.app.globals import Undo, _cv, _cv_app, _cv_request
 from carboy.http.exceptions import HTTPException
 from carboy.http.properties import lazy
+from carboy.routing.adapter import settled
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
     from carboy.app.sessions import SessionMixin
     from carboy.app.wrappers import Request
     from carboy.gateway.interface import Exchange
-    from carboy.routing import MapAdapter
+    from carboy.routing import MapAdapter, Rule
+    from carboy.routing.trie import Search
 
 __all__ = [
     "AppContext",
@@ -156,20 +158,53 @@ class AppContext:
         self.pop(exc_value)
 
 
+_new_request = cast("Callable[[type[Request]], Request]", object.__new__)
+
+
+def _late_request(ctx: RequestContext) -> Request:
+    """The request of a context that the cycle has made; most small views never look at it."""
+    app, exchange = ctx.app, ctx.exchange
+    if exchange is None:
+        request = app.request_class(cast("WSGIEnvironment", ctx.environ))
+    else:
+        request = _new_request(app.request_class)
+        request._exchange = exchange
+    ctx._request = request
+    if ctx.match is not None:
+        request.url_rule, request.view_args = ctx.match
+    if ctx.match is not None or ctx.search is not None:  # found without an adapter, which sets this
+        trusted = app.config["TRUSTED_HOSTS"]
+        if trusted is not None:
+            request.trusted_hosts = trusted
+    return request
+
+
 class RequestContext:
     """A request of an application: `request` and `session` are its.
 
     Pushing it pushes an application context too, if that of its application is not active.
+    The cycle makes one without `__init__` and pushes it by itself (`cycle.born`): that one is
+    its own Frame, and what stands for the application context, the request and the tokens of
+    its push is made when somebody asks for it. Pushed once more, by a streamed response, it is
+    as any other.
     """
 
     # Made once a request, so what most requests leave alone are attributes of the class.
     app: Carboy
-    request: Request
     flashes: list[tuple[str, str]] | None = None
-    _cv_tokens: list[tuple[Undo[RequestContext], AppContext | None]]
+    # where the request comes from, and what the server's side of the cycle has found out
+    exchange: Exchange | None = None
+    environ: WSGIEnvironment | None = None
+    match: tuple[Rule, dict[str, Any]] | None = None
+    search: Search | None = None
+    method: str | None = None
+    # made when asked for
+    _request: Request | None = None  # set when there is one to clean up after
+    _app_ctx: AppContext | None = None
+    _adapter: Any = UNSET
     _opened: Any = None  # the session; None: not opened yet
     _after: list[ft.AfterRequestCallable[Any]] | None = None
-    _adapter: Any = UNSET
+    _tokens: list[Any] | None = None
 
     def __init__(
         self,
@@ -182,14 +217,44 @@ class RequestContext:
         if request is None:
             request = app.request_class(environ)  # type: ignore[arg-type]
             request.json_module = app.json
-        self.request = request
-        self._cv_tokens = []
+        self.request = self._request = request
+        self.method = request.method
+        self._tokens = []
         if session is not None:
             self._opened = session
-        if not app._plan.plain_urls:
-            self._make_adapter()
+        self.make_adapter()
 
-    def _make_adapter(self) -> MapAdapter | None:
+    if TYPE_CHECKING:
+        request: Request
+    else:
+        request = lazy(_late_request)
+
+    # --- as its own Frame ---
+
+    @property
+    def request_ctx(self) -> RequestContext:
+        return self
+
+    @property
+    def app_ctx(self) -> AppContext:
+        found = self._app_ctx
+        if found is None:
+            found = self._app_ctx = AppContext(self.app)
+            found._cv_tokens.append(Undo(None, None))
+        return found
+
+    @property
+    def _cv_tokens(self) -> list[Any]:
+        if self._tokens is None:
+            # Pushed by the cycle and not popped yet. After a context inside has come and gone
+            # the active Frame is another object, which holds this one.
+            pushed = getattr(_cv.get(), "request_ctx", None) is self
+            self._tokens = [(Undo(None, None), self.app_ctx)] if pushed else []
+        return self._tokens
+
+    # --- what it holds ---
+
+    def make_adapter(self) -> MapAdapter | None:
         self._adapter = None
         try:
             self._adapter = self.app.create_url_adapter(self.request)
@@ -202,7 +267,7 @@ class RequestContext:
     def url_adapter(self) -> MapAdapter | None:
         """Matches and builds URLs for this request."""
         if self._adapter is UNSET:
-            self._make_adapter()
+            self.make_adapter()
         return cast("MapAdapter | None", self._adapter)
 
     @url_adapter.setter
@@ -245,30 +310,27 @@ class RequestContext:
 
     def copy(self) -> RequestContext:
         """A context of the same request and session, for another thread or task."""
-        ctx = type(self)(
-            self.app,
-            environ=None,
-            request=self.request,
-            session=self._session,
-        )
-        if ctx._adapter is UNSET:
-            ctx._adapter = self._adapter
-        return ctx
+        return type(self)(self.app, environ=None, request=self.request, session=self._session)
 
     def match_request(self) -> None:
         """Find the rule of the request, or the error to raise when it is dispatched."""
-        request = self.request
-        if self._adapter is UNSET:
-            found = self.app._plan.lookup(request)
-            if found is not None:
-                request.url_rule, request.view_args = found
-                return
-        adapter = self.url_adapter
-        if adapter is None:
+        request, search = self.request, self.search
+        if self.match is not None:
+            request.url_rule, request.view_args = self.match
             return
         try:
-            rule, args = adapter.match(return_rule=True)
-            request.url_rule, request.view_args = rule, dict(args)
+            # What does not redirect needs to know no server.
+            if (
+                search is not None
+                and search.other_path is None
+                and (search.rule is None or search.rule._direct)
+            ):
+                request.url_rule, request.view_args = settled(search)
+                return
+            adapter = self.url_adapter
+            if adapter is not None:
+                rule, args = adapter.match(return_rule=True)
+                request.url_rule, request.view_args = rule, dict(args)
         except HTTPException as error:
             request.routing_exception = error
 
@@ -294,16 +356,15 @@ class RequestContext:
                 if exc is UNSET:
                     exc = sys.exc_info()[1]
                 self.app.do_teardown_request(exc)
-                close = getattr(self.request, "close", None)
-                if close is not None:
-                    close()
+                if self._request is not None:
+                    self._request.close()
         finally:
             active = _cv_request.get()
             token, own = self._cv_tokens.pop()
             _cv_request.reset(token)
-            if last:
+            if last and self._request is not None:
                 # The environ refers to the request and the request to it: a cycle.
-                environ = self.request.__dict__.get("environ")
+                environ = self._request.__dict__.get("environ")
                 if environ is not None:
                     environ["werkzeug.request"] = None
             if own is not None:
@@ -326,64 +387,6 @@ class RequestContext:
     def __repr__(self) -> str:
         request = self.request
         return f"<{type(self).__name__} {request.url!r} [{request.method}] of {self.app.name}>"
-
-
-_new_request = cast("Callable[[type[Request]], Request]", object.__new__)
-
-
-def _direct_request(ctx: DirectContext) -> Request:
-    """The request of the direct lane; most small views never look at it."""
-    request = ctx._request = _new_request(ctx.app.request_class)
-    request._exchange = ctx.exchange
-    request.url_rule, request.view_args = ctx.match
-    return request
-
-
-class DirectContext(RequestContext):
-    """The context of a request on the direct lane, pushed by the lane itself.
-
-    It is its own Frame: what stands for the application context and for the request is made
-    when somebody asks for it. Pushed once more (by a streamed response) it becomes as any
-    other, with the tokens that pushing it the ordinary way would have given.
-    """
-
-    exchange: Exchange
-    match: Any
-    _app_ctx: AppContext | None = None
-    _request: Request | None = None  # set when there is one to clean up after
-    _tokens: list[Any] | None = None
-
-    # Without arguments, and the fastest there is; the lane sets what is needed.
-    __init__ = object.__init__
-
-    @property
-    def request_ctx(self) -> RequestContext:
-        return self
-
-    @property
-    def app_ctx(self) -> AppContext:
-        found = self._app_ctx
-        if found is None:
-            found = self._app_ctx = AppContext(self.app)
-            found._cv_tokens.append(Undo(None, None))
-        return found
-
-    request = lazy(_direct_request)
-
-    @property
-    def _cv_tokens(self) -> list[Any]:  # type: ignore[override]
-        if self._tokens is None:
-            # Pushed by the lane and not popped yet. After a context inside has come and gone
-            # it is a Frame that holds this one.
-            pushed = getattr(_cv.get(), "request_ctx", None) is self
-            self._tokens = [(Undo(None, None), self.app_ctx)] if pushed else []
-        return self._tokens
-
-    def copy(self) -> RequestContext:
-        copied = RequestContext(self.app, None, request=self.request, session=self._session)
-        if copied._adapter is UNSET:
-            copied._adapter = self._adapter
-        return copied
 
 
 def _wrong_order(active: object, popped: object) -> AssertionError:

@@ -166,15 +166,20 @@ class SecureCookieSessionInterface(SessionInterface):
         if not app.secret_key:
             return None
         keys = [*(app.config["SECRET_KEY_FALLBACKS"] or ()), app.secret_key]
-        return _serializer_class()(
-            keys,
-            salt=self.salt,
-            serializer=self.serializer,
-            signer_kwargs={
-                "key_derivation": self.key_derivation,
-                "digest_method": self.digest_method,
-            },
-        )
+        made_of = (keys, self.salt, self.serializer, self.key_derivation, self.digest_method)
+        known = app._signer
+        if known is None or known[0] != made_of:
+            signer = _serializer_class()(
+                keys,
+                salt=self.salt,
+                serializer=self.serializer,
+                signer_kwargs={
+                    "key_derivation": self.key_derivation,
+                    "digest_method": self.digest_method,
+                },
+            )
+            known = app.__dict__["_signer"] = (made_of, signer)
+        return known[1]  # type: ignore[no-any-return]
 
     def open_session(self, app: Carboy, request: Request) -> SecureCookieSession | None:
         """The session in the request's cookie; an empty one when that is bad or too old."""
@@ -192,6 +197,14 @@ class SecureCookieSessionInterface(SessionInterface):
 
     def save_session(self, app: Carboy, session: SessionMixin, response: Response) -> None:
         """Set or delete the cookie if that is needed, and say what the response depends on."""
+        # A cache must not give one client's answer to another that has another session.
+        if session.accessed:
+            _depends_on_cookie(response)
+        if not session and not session.modified:
+            return
+        if session and not self.should_set_cookie(app, session):
+            return
+        name = self.get_cookie_name(app)
         place: dict[str, Any] = {
             "domain": self.get_cookie_domain(app),
             "path": self.get_cookie_path(app),
@@ -200,22 +213,22 @@ class SecureCookieSessionInterface(SessionInterface):
             "samesite": self.get_cookie_samesite(app),
             "httponly": self.get_cookie_httponly(app),
         }
-        name = self.get_cookie_name(app)
-        # A cache must not give one client's answer to another that has another session.
-        if session.accessed:
-            response.vary.add("Cookie")
+        _depends_on_cookie(response)
         if not session:
-            if session.modified:
-                response.delete_cookie(name, **place)
-                response.vary.add("Cookie")
-            return
-        if not self.should_set_cookie(app, session):
+            response.delete_cookie(name, **place)
             return
         expires = self.get_expiration_time(app, session)
         signer = self.get_signing_serializer(app)
         assert signer is not None  # without a key the session is a null session
         value = signer.dumps(dict(session))
         response.set_cookie(name, value, expires=expires, **place)
+
+
+def _depends_on_cookie(response: Response) -> None:
+    vary = response.headers.get("Vary")
+    if vary is None:
+        response.headers["Vary"] = "Cookie"
+    elif vary != "Cookie":
         response.vary.add("Cookie")
 
 

@@ -36,21 +36,20 @@ __all__ = [
     "template_rendered",
 ]
 
-# Those that every request would send.
-CYCLE = (
+loaded = False
+# The receivers of the signals about contexts: with one of them, a context is pushed and popped
+# in all its steps.
+of_contexts: tuple[Any, ...] = ()
+CONTEXTS = (
     "appcontext_pushed",
-    "request_started",
-    "request_finished",
     "request_tearing_down",
     "appcontext_tearing_down",
     "appcontext_popped",
 )
 
-loaded = False
-
 
 def _load() -> None:
-    global loaded
+    global loaded, of_contexts
     from blinker import Namespace
 
     space = Namespace()
@@ -58,6 +57,7 @@ def _load() -> None:
     names["_signals"] = space
     for name in __all__:
         names[name] = space.signal(name.replace("_", "-"))
+    of_contexts = tuple(names[name].receivers for name in CONTEXTS)
     loaded = True
 
 
@@ -78,11 +78,3 @@ def send_async(name: str, sender: Any, **values: object) -> None:
     """The same; coroutine receivers are run by the application's `ensure_sync`."""
     if loaded:
         globals()[name].send(sender, _async_wrapper=sender.ensure_sync, **values)
-
-
-def cycle_heard() -> bool:
-    """Whether a receiver is connected to one of the signals that every request sends."""
-    if not loaded:
-        return False
-    names = globals()
-    return any(names[name].receivers for name in CYCLE)

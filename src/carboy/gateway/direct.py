@@ -9,23 +9,34 @@ from carboy.gateway.wsgi import WsgiGateway
 
 
 class DirectGateway:
-    """The five calls of DirectApplication under the Gateway's names.
+    """The calls of DirectApplication under the Gateway's names.
 
-    Whether the app may be called directly is asked for each request, because a wrapper can be
-    put around its WSGI entry point at any time; once, as nobody puts it there in between.
+    Whether the app may be called directly is asked once a turn of the leader, because its
+    classes can be patched, and a wrapper put around its WSGI entry point, at any time. A request
+    takes the lane that was open when it was read.
     """
 
     def __init__(self, app: DirectApplication) -> None:
         self.app = app
-        self.ready = app.direct_ready
         self._wsgi = WsgiGateway(app)  # type: ignore[arg-type]  # a Carboy app is callable too
         self._prepare = app.direct_prepare
         self._handle = app.direct_handle
+        self.turn()
+
+    def turn(self) -> None:
+        """Look at the app before the requests of a turn."""
+        self._direct = self.app.direct_ready()
 
     def prepare(self, exchange: Exchange) -> Hashable:
-        """What the app says: the rule that matched."""
-        if self.ready():
-            return self._prepare(exchange)
+        """What the app says: the rule that matched, or that none does."""
+        key = self._prepare(exchange)
+        if self._direct and key is not None:
+            return key
+        # What stands before the app may send the request elsewhere: only the key is of use,
+        # and only if it is a rule's.
+        match, exchange.match = exchange.match, None
+        if match.__class__ is tuple or getattr(match, "rule", None) is not None:
+            return key
         return self._wsgi.prepare(exchange)
 
     def body_limit(self, exchange: Exchange) -> int | None:
@@ -38,7 +49,7 @@ class DirectGateway:
 
     def handle(self, exchange: Exchange) -> Answer:
         """Run the app; through its WSGI entry point while something wraps that."""
-        # A match was found by the app itself, so it was ready.
-        if exchange.match is not None or self.ready():
+        # A match is kept for the direct lane only, which was open when the request was read.
+        if exchange.match is not None or self._direct:
             return self._handle(exchange)
         return self._wsgi.handle(exchange)

@@ -79,7 +79,11 @@ class Exchange(Protocol):
 
 
 class Gateway(Protocol):
-    """An application behind one calling convention."""
+    """An application behind one calling convention.
+
+    A gateway may also have a method `turn`, called before the requests of each of the leader's
+    turns: for what may have changed in the application, but not with every request.
+    """
 
     def prepare(self, exchange: Exchange) -> Hashable:
         """The dispatch key whose handler time is learned. Quick, never runs application code."""
@@ -103,7 +107,8 @@ class DirectApplication(Protocol):
     """An application that takes an exchange as it is, without an environ (a Carboy app).
 
     `direct_ready` is False while something wraps the WSGI entry point, because that
-    wrapper has to see an environ: the app is then served through the wsgi gateway.
+    wrapper has to see an environ: the app is then served through the wsgi gateway. It is
+    asked before the requests of each turn.
     """
 
     def direct_ready(self) -> bool: ...

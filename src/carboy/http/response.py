@@ -90,7 +90,17 @@ class Response:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls._hooked = any(getattr(cls, name) is not getattr(Response, name) for name in _HOOKS)
+        cls._look_for_hooks()
+
+    @classmethod
+    def _look_for_hooks(cls) -> None:
+        """Find out whether the answer has to be made by methods of somebody else's.
+
+        Again for a class that may have been patched, and for all below it.
+        """
+        cls._hooked = any(getattr(cls, name) is not own for name, own in _own_hooks.items())
+        for each in cls.__subclasses__():
+            each._look_for_hooks()
 
     def __init__(
         self,
@@ -576,6 +586,8 @@ class Response:
     mimetype = property(fields.get_mimetype, fields.put_mimetype)
     mimetype_params = property(fields.get_mimetype_params)
 
+
+_own_hooks = {name: getattr(Response, name) for name in _HOOKS}
 
 # Names that no rule of `finish_fields` looks for: spared the comparison without case.
 _HARMLESS = frozenset({"Content-Type", "Set-Cookie", "Vary", "Cache-Control", "Date", "ETag"})

@@ -46,21 +46,25 @@ class ProxyFix:
         return values[-trusted] if len(values) >= trusted else None
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        environ["werkzeug.proxy_fix.orig"] = {key: environ.get(key) for key in ORIGINAL}
-        if client := self._header(environ, "FOR", self.x_for):
-            environ["REMOTE_ADDR"] = client
-        if scheme := self._header(environ, "PROTO", self.x_proto):
-            environ["wsgi.url_scheme"] = scheme
-        if host := self._header(environ, "HOST", self.x_host):
-            _set_host(environ, host)
-        if port := self._header(environ, "PORT", self.x_port):
-            _set_port(environ, port)
-        if prefix := self._header(environ, "PREFIX", self.x_prefix):
-            environ["SCRIPT_NAME"] = prefix
+        get = environ.get
+        environ["werkzeug.proxy_fix.orig"] = dict(zip(ORIGINAL, map(get, ORIGINAL), strict=True))
+        value: str | None
+        if value := self.x_for and get("HTTP_X_FORWARDED_FOR"):
+            if client := self._get_real_value(self.x_for, value):
+                environ["REMOTE_ADDR"] = client
+        if value := self.x_proto and get("HTTP_X_FORWARDED_PROTO"):
+            if scheme := self._get_real_value(self.x_proto, value):
+                environ["wsgi.url_scheme"] = scheme
+        if value := self.x_host and get("HTTP_X_FORWARDED_HOST"):
+            if host := self._get_real_value(self.x_host, value):
+                _set_host(environ, host)
+        if value := self.x_port and get("HTTP_X_FORWARDED_PORT"):
+            if port := self._get_real_value(self.x_port, value):
+                _set_port(environ, port)
+        if value := self.x_prefix and get("HTTP_X_FORWARDED_PREFIX"):
+            if prefix := self._get_real_value(self.x_prefix, value):
+                environ["SCRIPT_NAME"] = prefix
         return self.app(environ, start_response)  # type: ignore[no-any-return]
-
-    def _header(self, environ: dict[str, Any], name: str, trusted: int) -> str | None:
-        return self._get_real_value(trusted, environ.get(f"HTTP_X_FORWARDED_{name}"))
 
 
 def _split(host: str) -> tuple[str, str]:

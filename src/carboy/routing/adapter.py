@@ -22,11 +22,28 @@ from carboy.routing.errors import (
 if TYPE_CHECKING:
     from carboy.routing.map import Map
     from carboy.routing.rule import Rule
+    from carboy.routing.trie import Search
 
 _TARGET_VARIABLE = re.compile("<([^>]+)>")
 # A method no rule names, to learn from the refusal which ones there are.
 NO_METHOD = "--"
 SECURE = {"https", "wss"}
+
+
+def settled(search: Search) -> tuple[Rule, dict[str, Any]]:
+    """The rule and values of a search, as far as they need no server's name.
+
+    Raises NotFound, MethodNotAllowed (with the methods there are), WebsocketMismatch, and
+    RequestPath where the client has to be redirected.
+    """
+    try:
+        return search.settled()
+    except NoMatch as none:
+        if none.have_match_for:
+            raise MethodNotAllowed(valid_methods=list(none.have_match_for)) from None
+        if none.websocket_mismatch:
+            raise WebsocketMismatch() from None
+        raise NotFound() from None
 
 
 class MapAdapter:
@@ -109,16 +126,10 @@ class MapAdapter:
                 return found
         path = f"/{path_info.lstrip('/')}" if path_info else ""
         try:
-            return self.map._matcher.match(domain, path, method, websocket)
+            return settled(self.map._matcher.search(domain, path, method, websocket))
         except RequestPath as other:
             target = self.make_redirect_url(quote_path(other.path_info), query_args)
             raise RequestRedirect(target) from None
-        except NoMatch as none:
-            if none.have_match_for:
-                raise MethodNotAllowed(valid_methods=list(none.have_match_for)) from None
-            if none.websocket_mismatch:
-                raise WebsocketMismatch() from None
-            raise NotFound() from None
 
     def _redirect(
         self,

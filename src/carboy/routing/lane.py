@@ -56,7 +56,7 @@ def _answer(node: Node) -> None:
             break
         for method in rule.methods:
             table.setdefault(method, rule)
-    answers = {method: rule for method, rule in table.items() if rule._direct}
+    answers = {method: rule for method, rule in table.items() if rule._plain}
     if len(answers) < len(table):
         answers.pop(None, None)  # it must not answer for the methods left out
     node.answers = answers

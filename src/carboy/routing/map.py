@@ -14,7 +14,7 @@ from carboy.routing.hosts import ascii_host
 from carboy.routing.lane import Lane, step, walk
 from carboy.routing.quick import Quick, quick_builder
 from carboy.routing.rule import Rule
-from carboy.routing.trie import StateMachineMatcher
+from carboy.routing.trie import Search, StateMachineMatcher
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -133,6 +133,16 @@ class Map:
             self.update()
             return self.lookup(method, path) if not self._pending else None
         return walk(lane.start, path, method) if lane.start is not None else None
+
+    def search(self, domain: str, method: str, path: str) -> Search:
+        """Where the path of an ordinary request leads; `lookup` has not found it.
+
+        `domain` is a subdomain, or a host with host matching. Runs no code of an application:
+        its converters are asked when the search is settled.
+        """
+        if self._pending:
+            self.update()
+        return self._matcher.search(domain, path, method, False)
 
     def iter_rules(self, endpoint: Any | None = None) -> Iterator[Rule]:
         """All rules, or those of `endpoint` (KeyError if it has none), in building order."""

@@ -33,6 +33,11 @@ def plain_conversion(converter: BaseConverter) -> Callable[[str], Any] | None:
     return converter.to_python
 
 
+def _is_own(converter: BaseConverter) -> bool:
+    """Whether `to_python` runs no code of an application, which may want its contexts."""
+    return type(converter).to_python.__module__ == BaseConverter.__module__
+
+
 def _traced(tokens: Iterable[Token]) -> Iterator[tuple[bool, str]]:
     for token in tokens:
         if isinstance(token, Variable):
@@ -86,9 +91,11 @@ class Rule(RuleFactory):
         self._tokens: tuple[list[Token], list[Token]] = ([], [])
         self._template: Template | None = None
         # set by the map when its rules are put in order
+        self._key = ""  # names the rule among all of an application
         self._conversions: tuple[tuple[str, Callable[[str], Any] | None], ...] = ()
         self._provides_defaults: list[Rule] = []
         self._direct = False  # a match of it is the answer: no alias, no redirect
+        self._plain = False  # and its values are made by the converters of this package
 
     def _method_set(self, methods: Iterable[str] | None) -> set[str] | None:
         if methods is None:
@@ -199,6 +206,8 @@ class Rule(RuleFactory):
         self._provides_defaults = [r for r in providers if r.provides_defaults_for(self)]
         redirects = self.map.redirect_defaults and (self.alias or self._provides_defaults)
         self._direct = not redirects and self.redirect_to is None and not self.websocket
+        self._plain = self._direct and all(map(_is_own, self._converters.values()))
+        self._key = f"{self.endpoint} {self.host or self.subdomain or ''}|{self.rule}"
 
     def _convert(self, raw: Iterable[str]) -> dict[str, Any]:
         """The matched texts as values, with the defaults; ValidationError where one is refused."""

@@ -91,15 +91,33 @@ class Edge:
 
 
 class Search:
-    """One search: remembers why rules of the right path were passed over."""
+    """One search and what it found: a rule, another path to go to, or why there is none.
 
-    __slots__ = ("allowed", "method", "mismatch", "websocket")
+    `raw` are the texts of the rule's variables; `allowed` and `mismatch` tell which rules of
+    the right path were passed over.
+    """
+
+    __slots__ = ("allowed", "method", "mismatch", "other_path", "raw", "rule", "websocket")
 
     def __init__(self, method: str, websocket: bool) -> None:
         self.method = method
         self.websocket = websocket
+        self.rule: Rule | None = None
+        self.raw: Raw = ()
+        self.other_path: str | None = None
         self.allowed: set[str] = set()
         self.mismatch = False
+
+    def settled(self) -> tuple[Rule, dict[str, Any]]:
+        """The rule and its values, made by the converters; raises RequestPath or NoMatch."""
+        if self.other_path is not None:
+            raise RequestPath(self.other_path)
+        if self.rule is None:
+            raise NoMatch(self.allowed, self.mismatch)
+        try:
+            return self.rule, self.rule._convert(self.raw)
+        except ValidationError:
+            raise NoMatch(self.allowed, self.mismatch) from None
 
     def find(self, node: Node, parts: list[str], at: int) -> tuple[Rule, Raw] | Outcome | None:
         """The first rule below `node` that the rest of the path, `parts[at:]`, leads to."""
@@ -178,29 +196,29 @@ class StateMachineMatcher:
     def update(self) -> None:
         """The trie is always in order; here because callers of other matchers call it."""
 
-    def match(
-        self, domain: str, path: str, method: str, websocket: bool
-    ) -> tuple[Rule, dict[str, Any]]:
-        """The rule and its values; raises RequestPath or NoMatch."""
+    def search(self, domain: str, path: str, method: str, websocket: bool) -> Search:
+        """Where the path leads, by texts alone: no converter is asked for a value."""
         search = Search(method, websocket)
         found = search.find(self.root, [domain, *path.split("/")], 0)
         if found is Outcome.SLASH_MISSING:
-            raise RequestPath(f"{path}/")
-        if found is None and self.merge_slashes:
-            self._match_merged(search, domain, path)
-        if not isinstance(found, tuple):
-            raise NoMatch(search.allowed, search.mismatch)
-        rule, raw = found
-        try:
-            return rule, rule._convert(raw)
-        except ValidationError:
-            raise NoMatch(search.allowed, search.mismatch) from None
+            search.other_path = f"{path}/"
+        elif found is not None:
+            search.rule, search.raw = found
+        elif self.merge_slashes and "//" in path:
+            self._search_merged(search, domain, path)
+        return search
 
-    def _match_merged(self, search: Search, domain: str, path: str) -> None:
+    def _search_merged(self, search: Search, domain: str, path: str) -> None:
         """Redirect if the path without its doubled slashes leads somewhere."""
         merged = merge_slashes(path)
         found = search.find(self.root, [domain, *merged.split("/")], 0)
         if found is Outcome.SLASH_MISSING:
-            raise RequestPath(f"{merged}/")
-        if found is not None and found[0].merge_slashes:
-            raise RequestPath(merged)
+            search.other_path = f"{merged}/"
+        elif found is not None and found[0].merge_slashes:
+            search.other_path = merged
+
+    def match(
+        self, domain: str, path: str, method: str, websocket: bool
+    ) -> tuple[Rule, dict[str, Any]]:
+        """The rule and its values; raises RequestPath or NoMatch."""
+        return self.search(domain, path, method, websocket).settled()

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from carboy.gateway.interface import Gateway
 from carboy.net.poller import READ, WRITE, make_poller
@@ -101,6 +101,7 @@ class Engine:
         self._gateway = gateway
         self._prepare = gateway.prepare
         self._handle = gateway.handle
+        self._gateway_turn: Callable[[], None] | None = getattr(gateway, "turn", None)
         self._averages = self.learned.averages
         self._budget = settings.inline_budget
         self._worth = self.learned.worth
@@ -206,6 +207,8 @@ class Engine:
             self._tick(now)
         if self.door.paused and now > self.door.paused + RETRY:
             self.door.resume()
+        if self._gateway_turn is not None and events:
+            self._gateway_turn()
         connections = self.connections
         for fd, flags in events:
             connection = connections.get(fd)

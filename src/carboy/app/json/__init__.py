@@ -5,7 +5,7 @@ from __future__ import annotations
 import json as _json
 from typing import IO, TYPE_CHECKING, Any
 
-from carboy.app.globals import current_app
+from carboy.app.globals import active_app, current_app
 from carboy.app.json.provider import _default
 
 if TYPE_CHECKING:
@@ -16,8 +16,9 @@ __all__ = ["dump", "dumps", "jsonify", "load", "loads"]
 
 def dumps(obj: Any, **kwargs: Any) -> str:
     """`obj` as JSON text, by the application's provider."""
-    if current_app:
-        return current_app.json.dumps(obj, **kwargs)
+    app = active_app()
+    if app is not None:
+        return app.json.dumps(obj, **kwargs)
     kwargs.setdefault("default", _default)
     return _json.dumps(obj, **kwargs)
 
@@ -33,8 +34,9 @@ def dump(obj: Any, fp: IO[str], **kwargs: Any) -> None:
 
 def loads(s: str | bytes, **kwargs: Any) -> Any:
     """What JSON text says."""
-    if current_app:
-        return current_app.json.loads(s, **kwargs)
+    app = active_app()
+    if app is not None:
+        return app.json.loads(s, **kwargs)
     return _json.loads(s, **kwargs)
 
 

@@ -135,7 +135,7 @@ class DefaultJSONProvider(JSONProvider):
     def response(self, *args: Any, **kwargs: Any) -> Response:
         """A response with the JSON text of the arguments and a newline at its end."""
         obj = self._prepare_response_obj(args, kwargs)
-        if type(self).dumps is DefaultJSONProvider.dumps and "dumps" not in self.__dict__:
+        if type(self).dumps is _dumps and "dumps" not in self.__dict__:
             text = self.dumps_compact(obj, self._app.debug)
         else:
             text = self.dumps(obj, **self._layout())
@@ -145,3 +145,6 @@ class DefaultJSONProvider(JSONProvider):
         if (self.compact is None and self._app.debug) or self.compact is False:
             return {"indent": 2}
         return {"separators": (",", ":")}
+
+
+_dumps = DefaultJSONProvider.dumps  # before anybody can have patched it

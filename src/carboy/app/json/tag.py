@@ -29,6 +29,9 @@ __all__ = [
 ]
 
 
+PLAIN = frozenset({str, int, float, bool, type(None)})
+
+
 class JSONTag:
     """One type of value. Subclass and `register` to let sessions keep a type of your own."""
 
@@ -184,7 +187,7 @@ class TagDateTime(JSONTag):
 class TaggedJSONSerializer:
     """Values to tagged JSON text and back. Types are tried in `order`."""
 
-    __slots__ = ("order", "tags")
+    __slots__ = ("_stock", "order", "tags")
 
     default_tags: list[type[JSONTag]] = [
         TagDict,
@@ -202,6 +205,9 @@ class TaggedJSONSerializer:
         self.order: list[JSONTag] = []
         for tag_class in self.default_tags:
             self.register(tag_class)
+        # While the order is this one, no tag is for a value that JSON has a type for.
+        stock = all(type(tag).__module__ == __name__ for tag in self.order)
+        self._stock = self.order[:] if stock else None
 
     def register(
         self, tag_class: type[JSONTag], force: bool = False, index: int | None = None
@@ -219,6 +225,8 @@ class TaggedJSONSerializer:
 
     def tag(self, value: Any) -> Any:
         """`value` with tags where they are needed."""
+        if value.__class__ in PLAIN and self.order == self._stock:
+            return value
         for tag in self.order:
             if tag.check(value):
                 return tag.tag(value)

@@ -1,0 +1,467 @@
+"""The way of one request through an application, top to bottom: one for both lanes.
+
+    direct_prepare ── the URL is matched: the dispatch key
+    direct_handle, wsgi_app ── the contexts are made
+      run                      the contexts are pushed
+        returned
+          preprocess             URL value preprocessors, before_request functions
+          call_view              the view                    } what these raise goes to
+          handle_user            the error handlers          }
+        answer_of                a small page at once; otherwise
+          finalize
+            make_response        the return value becomes a response
+            process              after_request functions, the session
+        handle_exception         whatever is left: a 500
+        finish                   the contexts are popped: teardown functions
+
+The lanes differ in how the context is born and how the answer leaves. Each step is a method of
+the application, too, whose body stands here: a step that the application has replaced is called
+as a method (see `plan`), the others as functions. Open tables (hooks, views, configuration) are
+read at each request, because applications and extensions change them at any time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from carboy.app import signals
+from carboy.app.context import RequestContext
+from carboy.app.debughelpers import FormDataRoutingRedirect
+from carboy.app.errors import handle_user
+from carboy.app.globals import _cv, _cv_app, _cv_request
+from carboy.app.plan import NO_HOST, NO_RULE, Plan, proven
+from carboy.app.returns import is_own_page, make_response
+from carboy.http.exceptions import HTTPException
+from carboy.http.origin_environ import path as environ_path
+from carboy.http.origin_exchange import path as wire_path
+from carboy.http.response import Response as BaseResponse
+from carboy.http.response_status import is_empty, of_code
+from carboy.routing import RequestRedirect
+
+if TYPE_CHECKING:
+    from wsgiref.types import StartResponse, WSGIEnvironment
+
+    from carboy.app.app import Carboy
+    from carboy.app.wrappers import Request, Response
+    from carboy.gateway.interface import Answer, Exchange
+
+KEEPS_CONTENT = {307, 308}
+WITHOUT_CONTENT = {"GET", "HEAD", "OPTIONS"}
+ALL = frozenset({None})  # where the application itself has hooks, and no blueprint
+ALONE: tuple[str | None, ...] = (None,)
+HTML = ("Content-Type", "text/html; charset=utf-8")
+# The field of every small page, made once: the wire remembers the pairs it has checked.
+COUNTED = 1024
+LENGTHS = [("Content-Length", str(size)) for size in range(COUNTED)]
+
+_new_context = RequestContext.__new__
+
+
+# --- the two lanes ---------------------------------------------------------------------
+
+
+def prepare(app: Carboy, exchange: Exchange) -> Hashable:
+    """Match the URL for `handle`. Gives the dispatch key: the rule, or that there is none.
+
+    None where only code of the application could tell. Runs none of it.
+    """
+    plan = app._plan_made or proven(app)
+    head = exchange.head
+    if not plan.matches_early or head.upgrade:
+        return None
+    if plan.config["TRUSTED_HOSTS"] != plan.trusted:
+        plan.distrust()
+    domain = plan.domains.get(head.host) if plan.plain_urls else None
+    if domain is None:
+        domain = plan.domain_of(app, exchange)
+        if domain is None:
+            return NO_HOST
+    path = head.path
+    if "%" in path or not path.isascii():
+        path = wire_path(exchange)
+    if plan.plain_urls:
+        found = plan.find(head.method, path)
+        if found is not None:
+            exchange.match = found
+            return found[0]._key  # type: ignore[no-any-return]
+    search = app.url_map.search(domain, head.method.upper(), f"/{path.lstrip('/')}")
+    exchange.match = search
+    return NO_RULE if search.rule is None else search.rule._key
+
+
+def handle(
+    app: Carboy, exchange: Exchange, preserve: Callable[[Any], object] | None = None
+) -> Answer:
+    """The whole request of the direct lane: no environ is built unless somebody asks for it.
+
+    `preserve` is told of both contexts before they go, for those who want to look at them.
+    """
+    plan = app._plan_made or proven(app)
+    if plan.own_contexts:
+        ctx = app.request_context(exchange.environ())
+    else:
+        match = exchange.match
+        ctx = _new_context(RequestContext)
+        ctx.app = app
+        # Python finds a default in the class much more slowly than an attribute of its own.
+        ctx.match = ctx._after = ctx._opened = ctx._tokens = ctx._request = ctx._app_ctx = None
+        ctx.exchange = exchange
+        ctx.method = exchange.head.method
+        if match.__class__ is tuple:
+            ctx.match = match
+        else:
+            ctx.search = match
+        if not plan.from_wire:
+            ctx.request = ctx._request = app.request_class(exchange.environ())
+        if match is None:
+            ctx.make_adapter()
+    return run(app, plan, ctx, exchange, None, preserve)  # type: ignore[no-any-return]
+
+
+def wsgi(app: Carboy, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+    """`app.wsgi_app`: a whole request, from the environ to the body."""
+    plan = proven(app)
+    if plan.own_contexts:
+        ctx = app.request_context(environ)
+    else:
+        ctx = _new_context(RequestContext)
+        ctx.app = app
+        ctx.match = ctx._after = ctx._opened = ctx._tokens = ctx._request = ctx._app_ctx = None
+        ctx.environ = environ
+        ctx.method = method = environ["REQUEST_METHOD"].upper()
+        if not plan.from_wire:
+            ctx.request = ctx._request = app.request_class(environ)
+        elif plan.plain_urls and plan.serves(environ):
+            path = environ_path(environ)
+            ctx.match = plan.find(method, path)
+            if ctx.match is None:
+                ctx.search = app.url_map.search(app.url_map.default_subdomain, method, path)
+        if ctx.match is None and ctx.search is None:
+            ctx.make_adapter()
+    preserve = environ.get("werkzeug.debug.preserve_context")
+    return run(app, plan, ctx, environ, start_response, preserve)  # type: ignore[no-any-return]
+
+
+def run(
+    app: Carboy,
+    plan: Plan,
+    ctx: RequestContext,
+    origin: Any,
+    start_response: StartResponse | None,
+    preserve: Callable[[Any], object] | None,
+) -> Any:
+    """The request of `ctx`, with its contexts pushed: the answer to `origin`.
+
+    For an environ and its `start_response` that is the body, for an exchange an Answer.
+    """
+    token = None
+    error: BaseException | None = None
+    try:
+        try:
+            # Two contexts are one here, pushed by one assignment, where nobody sees it.
+            if plan.whole_push or _cv.get() is not None or any(signals.of_contexts):
+                ctx.push()
+            else:
+                token = _cv.set(ctx)
+                if not plan.late_session:
+                    # A session is opened before there is an endpoint.
+                    match, ctx.match = ctx.match, None
+                    ctx._open_session()
+                    ctx.match = match
+                # An adapter that could not be made has left its error as `routing_exception`.
+                if (ctx.match is None or ctx._request is not None) and ctx._adapter is not None:
+                    ctx.match_request()
+            if plan.full_dispatch_request:
+                found: Any = app.full_dispatch_request()
+            else:
+                found = answer_of(app, plan, ctx, returned(app, plan, ctx))
+        except Exception as failure:
+            error = failure
+            found = app.handle_exception(failure)
+        if found.__class__ is not tuple:
+            if start_response is not None:
+                return found(origin, start_response)
+            if type(found).__call__ is BaseResponse.__call__:
+                return found.answer(origin)
+            return _called(found, origin)
+        if start_response is None:
+            return found
+        start_response(found[0], found[1])
+        return [found[2]]
+    except BaseException as raised:
+        error = raised
+        raise
+    finally:
+        if (
+            token is None
+            or error is not None
+            or preserve is not None
+            or ctx._tokens is not None
+            or app.teardown_request_funcs
+            or app.teardown_appcontext_funcs
+            or plan.do_teardown_request
+            or plan.do_teardown_appcontext
+        ):
+            _finish(app, ctx, error, preserve)
+        else:
+            if ctx._request is not None:
+                _release(ctx._request)
+            if ctx._app_ctx is not None:
+                ctx._app_ctx._cv_tokens.clear()
+            _cv.reset(token)
+
+
+def _called(response: Any, exchange: Exchange) -> Answer:
+    """The answer of a response that has its own way of being called, or of any application."""
+    started: list[Any] = []
+
+    def start_response(status: str, headers: Any, exc_info: Any = None) -> Any:
+        started[:] = [status, headers]
+        return write
+
+    def write(chunk: bytes) -> object:
+        if len(started) == 2:  # the first chunk sends the head
+            started.append(exchange.start(*started))
+        return started[2](chunk)
+
+    body = response(exchange.environ(), start_response)
+    status, headers = started[:2]
+    return status, headers, body, getattr(body, "close", None)
+
+
+def _release(request: Request) -> None:
+    """What popping a context does to its request."""
+    kept = request.__dict__
+    if kept.get("files"):
+        request.close()
+    if "environ" in kept:
+        kept["environ"]["werkzeug.request"] = None
+
+
+def _finish(
+    app: Carboy,
+    ctx: RequestContext,
+    error: BaseException | None,
+    preserve: Callable[[Any], object] | None,
+) -> None:
+    """Pop the contexts, with the error for the teardown functions unless it is to be ignored."""
+    if preserve is not None:  # a debugger or a test client wants to look at them later
+        preserve(_cv_app.get())
+        preserve(_cv_request.get())
+    if error is not None and app.should_ignore_error(error):
+        error = None
+    ctx.pop(error)
+
+
+# --- the steps -------------------------------------------------------------------------
+
+
+def at_work(app: Carboy) -> tuple[Plan, RequestContext]:
+    """What the functions of this file need, for a step that is called as a method."""
+    return app._plan_made or proven(app), _cv_request()
+
+
+def returned(app: Carboy, plan: Plan, ctx: RequestContext) -> Any:
+    """What a hook, the view or an error handler returns; what no handler takes is raised."""
+    if not app._got_first_request:
+        app.__dict__["_got_first_request"] = True
+    try:
+        if signals.loaded and signals.request_started.receivers:
+            signals.send_async("request_started", app)
+        rv: Any = None
+        if plan.preprocess_request:
+            rv = app.preprocess_request()
+        elif app.before_request_funcs or app.url_value_preprocessors:
+            rv = preprocess(app, plan, ctx)
+        if rv is None:
+            rv = app.dispatch_request() if plan.dispatch_request else call_view(app, plan, ctx)
+    except Exception as error:
+        if plan.handle_user_exception:
+            rv = app.handle_user_exception(error)
+        else:
+            rv = handle_user(app, plan, ctx, error)
+    return rv
+
+
+def preprocess(app: Carboy, plan: Plan, ctx: RequestContext) -> Any:
+    """The hooks before the view: the application's, then the blueprints' from outside in."""
+    changes, hooks = app.url_value_preprocessors, app.before_request_funcs
+    names = ALONE
+    if not (changes.keys() | hooks.keys()) <= ALL:
+        names = plan.names_of(ctx)[::-1]
+    if changes:
+        request = ctx.request
+        for name in names:
+            for change in changes.get(name, ()):
+                change(request.endpoint, request.view_args)
+    for name in names:
+        if found := hooks.get(name):
+            known = plan.before.get(name)
+            if known is None or known[0] != found:
+                known = plan.learn_hooks(app, plan.before, name, found)
+            for hook in known[1]:
+                rv = hook()
+                if rv is not None:
+                    return rv
+    return None
+
+
+def call_view(app: Carboy, plan: Plan, ctx: RequestContext) -> Any:
+    """Call the view that matched, or raise what the URL matching found."""
+    rule: Any
+    values: Any
+    if ctx._request is None:  # nobody has looked at it, or changed it
+        rule, values = ctx.match  # type: ignore[misc]
+    else:
+        request = ctx.request
+        if request.routing_exception is not None:
+            if plan.raise_routing_exception:
+                app.raise_routing_exception(request)
+            else:
+                raise_routing(app, request)
+        rule, values = request.url_rule, request.view_args
+    if ctx.method == "OPTIONS" and getattr(rule, "provide_automatic_options", False):
+        return app.make_default_options_response()
+    endpoint = rule.endpoint
+    view = app.view_functions[endpoint]
+    known = plan.views.get(endpoint)
+    if known is None or known[0] is not view:
+        known = plan.learn_view(app, endpoint, view)
+    # With ** a call goes through C, which costs more than all of a small view.
+    return known[1](**values) if values else known[1]()
+
+
+def raise_routing(app: Carboy, request: Request) -> Any:
+    """Raise the routing error; in debug mode explain a redirect that would lose content."""
+    error = request.routing_exception
+    assert error is not None
+    if (
+        app.config["DEBUG"]
+        and isinstance(error, RequestRedirect)
+        and error.code not in KEEPS_CONTENT
+        and request.method not in WITHOUT_CONTENT
+    ):
+        raise FormDataRoutingRedirect(request)
+    raise error
+
+
+def answer_of(app: Carboy, plan: Plan, ctx: RequestContext, rv: Any) -> Any:
+    """The answer of a return value: a Response, or at once status, fields and body.
+
+    A Response is made only if a hook, a receiver or the session is to see it, or the value
+    needs one.
+    """
+    config = plan.config
+    if (
+        plan.own_answers
+        or app.after_request_funcs
+        or ctx._after is not None
+        or ctx._opened is not None
+        or (signals.loaded and signals.request_finished.receivers)
+        or (config["SECRET_KEY"] is not None and session_to_refresh(app, ctx))
+    ):
+        if plan.finalize_request:
+            return app.finalize_request(rv)
+        return finalize(app, plan, ctx, rv)
+    status, value, kind = "200 OK", rv, rv.__class__
+    if kind is tuple and len(rv) == 2 and rv[1].__class__ is int:
+        code = rv[1]
+        if 200 <= code < 600 and not is_empty(code):
+            status, value = of_code(code), rv[0]
+            kind = value.__class__
+    content_type = HTML
+    if kind is str and kind in plan.shapes:
+        body = value.encode()
+    elif kind is bytes and kind in plan.shapes:
+        body = value
+    elif kind in plan.shapes:
+        provider: Any = app.json
+        body = f"{provider.dumps_compact(value, config['DEBUG'])}\n".encode()
+        content_type = ("Content-Type", provider.mimetype)
+    elif plan.error_pages and is_own_page(rv):
+        return _page_of(plan, ctx, rv)
+    else:
+        return rv if rv.__class__ is app.response_class else make_response(app, rv)
+    size = len(body)
+    length = LENGTHS[size] if size < COUNTED else ("Content-Length", str(size))
+    if ctx.method == "HEAD":
+        body = b""
+    return status, [content_type, length], body, None
+
+
+def _page_of(plan: Plan, ctx: RequestContext, error: HTTPException) -> Answer:
+    """The answer of an HTTP error that nobody handled."""
+    kind, text = type(error), error.description
+    known = plan.pages.get(kind)
+    if known is not None and known[0] is text:
+        body = known[1]
+    else:
+        body = error.get_body().encode()
+        # The same for every error of its class, unless it was given a text of its own.
+        if text is kind.description and kind.get_body is HTTPException.get_body:
+            plan.pages[kind] = (text, body)
+    fields = [*error.get_headers(), ("Content-Length", str(len(body)))]
+    return of_code(error.code or 0), fields, b"" if ctx.method == "HEAD" else body, None
+
+
+def finalize(
+    app: Carboy, plan: Plan, ctx: RequestContext, rv: Any, from_error_handler: bool = False
+) -> Response:
+    """Make the response and run the hooks on it."""
+    response = app.make_response(rv) if plan.make_response else make_response(app, rv)
+    try:
+        if plan.process_response:
+            response = app.process_response(response)
+        else:
+            response = process(app, plan, ctx, response)
+        if signals.loaded and signals.request_finished.receivers:
+            signals.send_async("request_finished", app, response=response)
+    except Exception:
+        if not from_error_handler:
+            raise
+        app.logger.exception("A hook failed on the response of an error handler")
+    return response
+
+
+def process(app: Carboy, plan: Plan, ctx: RequestContext, response: Response) -> Response:
+    """The hooks after the view: this request's, the blueprints' from inside out, the rest."""
+    for hook in ctx._after or ():
+        response = app.ensure_sync(hook)(response)
+    if hooks := app.after_request_funcs:
+        for name in ALONE if hooks.keys() <= ALL else plan.names_of(ctx):
+            if found := hooks.get(name):
+                known = plan.after.get(name)
+                if known is None or known[0] != found:
+                    known = plan.learn_hooks(app, plan.after, name, found)
+                for hook in reversed(known[1]):
+                    response = hook(response)
+    if ctx._opened is not None or (
+        plan.config["SECRET_KEY"] is not None and session_to_refresh(app, ctx)
+    ):
+        session: Any = ctx._session
+        if not app.session_interface.is_null_session(session):
+            app.session_interface.save_session(app, session, response)
+    return response
+
+
+def session_to_refresh(app: Carboy, ctx: RequestContext) -> bool:
+    """Whether a session nobody touched may have to be sent again: it came with a cookie."""
+    config = app.config
+    if not config["SESSION_REFRESH_EACH_REQUEST"]:
+        return False
+    name = config["SESSION_COOKIE_NAME"]
+    if ctx.exchange is not None and f"{name}=".encode() not in ctx.exchange.head.block:
+        return False  # no cookie of that name, without splitting the fields
+    if ctx.environ is not None and name not in ctx.environ.get("HTTP_COOKIE", ""):
+        return False
+    return name in ctx.request.cookies
+
+
+def teardown(app: Carboy, plan: Plan, ctx: RequestContext, exc: BaseException | None) -> None:
+    """The teardown functions of a request, the last registered first."""
+    if hooks := app.teardown_request_funcs:
+        for name in ALONE if hooks.keys() <= ALL else plan.names_of(ctx):
+            for hook in reversed(hooks.get(name, ())):
+                app.ensure_sync(hook)(exc)
+    signals.send_async("request_tearing_down", app, exc=exc)

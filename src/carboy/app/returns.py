@@ -1,0 +1,101 @@
+"""What a view returned, as a response."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from carboy.app.globals import request_ctx
+from carboy.http.exceptions import HTTPException
+from carboy.http.headers import Headers
+from carboy.http.response import Response as BaseResponse
+from carboy.routing import RequestRedirect
+
+if TYPE_CHECKING:
+    from carboy.app.app import Carboy
+    from carboy.app.wrappers import Response
+
+
+def make_response(app: Carboy, rv: Any) -> Response:
+    """What a view returned as a response of the application's class."""
+    status: Any = None
+    headers: Any = None
+    if isinstance(rv, tuple):
+        rv, status, headers = _split(rv)
+    if rv is None:
+        endpoint = request_ctx.request.endpoint
+        raise TypeError(
+            f"The view of the endpoint {endpoint!r} returned None. Every way through it has to"
+            " end with a 'return' of a response."
+        )
+    if not isinstance(rv, app.response_class):
+        if isinstance(rv, str | bytes | bytearray | Iterator):
+            # The class takes both; given at once, an own class sees them in its constructor.
+            rv = app.response_class(rv, status=status, headers=headers)  # type: ignore[arg-type]
+            status = headers = None
+        else:
+            rv = _convert(app, rv)
+    response: Response = rv
+    if status is not None:
+        if isinstance(status, str | bytes | bytearray):
+            response.status = status  # type: ignore[assignment]
+        else:
+            response.status_code = status
+    if headers:
+        response.headers.update(headers)
+    return response
+
+
+def _split(rv: tuple[Any, ...]) -> tuple[Any, Any, Any]:
+    if len(rv) == 3:
+        return rv
+    if len(rv) == 2:
+        body, second = rv
+        if isinstance(second, Headers | dict | tuple | list):
+            return body, None, second
+        return body, second, None
+    raise TypeError(
+        f"A view returned a tuple of {len(rv)}. It has to be (body, status), (body, headers) or"
+        " (body, status, headers)."
+    )
+
+
+def _convert(app: Carboy, rv: Any) -> Any:
+    if isinstance(rv, dict | list):
+        return app.json.response(rv)
+    if isinstance(rv, BaseResponse) or callable(rv):
+        # For HEAD the error is called, as any application: hooks see the page without content.
+        if (is_own_page(rv) or isinstance(rv, RequestRedirect)) and (
+            request_ctx.request.method != "HEAD"
+        ):
+            rv = rv.get_response()
+        environ = None if isinstance(rv, BaseResponse) else request_ctx.request.environ
+        try:
+            return app.response_class.force_type(rv, environ)
+        except TypeError as error:
+            raise TypeError(f"{error}\n{_not_a_response(rv)}").with_traceback(
+                sys.exc_info()[2]
+            ) from None
+    raise TypeError(_not_a_response(rv))
+
+
+def is_own_page(rv: Any) -> bool:
+    """Whether it is an HTTP error of ours, whose page needs no environ to be made."""
+    if not isinstance(rv, HTTPException):
+        return False
+    kind = type(rv)
+    return (
+        kind.__module__ == HTTPException.__module__
+        and kind.get_response is HTTPException.get_response
+        and rv.response is None
+        and rv.code is not None
+    )
+
+
+def _not_a_response(rv: Any) -> str:
+    return (
+        f"A view returned {type(rv).__name__}, which is no response. Return text, bytes, a dict"
+        " or list for JSON, an iterator, a Response, a WSGI callable, or a tuple of one of them"
+        " with status and headers."
+    )

@@ -120,7 +120,7 @@ class AppContext:
         """Builds URLs outside a request; None unless SERVER_NAME is set."""
         if self._adapter is UNSET:
             self._adapter = self.app.create_url_adapter(None)
-        return cast("MapAdapter | None", self._adapter)
+        return self._adapter  # type: ignore[no-any-return]
 
     @url_adapter.setter
     def url_adapter(self, value: MapAdapter | None) -> None:
@@ -165,7 +165,7 @@ def _late_request(ctx: RequestContext) -> Request:
     """The request of a context that the cycle has made; most small views never look at it."""
     app, exchange = ctx.app, ctx.exchange
     if exchange is None:
-        request = app.request_class(cast("WSGIEnvironment", ctx.environ))
+        request = app.request_class(ctx.environ)  # type: ignore[arg-type]
     else:
         request = _new_request(app.request_class)
         request._exchange = exchange
@@ -261,14 +261,14 @@ class RequestContext:
             self.app._plan.learn_host(self.request)
         except HTTPException as error:
             self.request.routing_exception = error
-        return cast("MapAdapter | None", self._adapter)
+        return self._adapter  # type: ignore[no-any-return]
 
     @property
     def url_adapter(self) -> MapAdapter | None:
         """Matches and builds URLs for this request."""
         if self._adapter is UNSET:
             self.make_adapter()
-        return cast("MapAdapter | None", self._adapter)
+        return self._adapter  # type: ignore[no-any-return]
 
     @url_adapter.setter
     def url_adapter(self, value: MapAdapter | None) -> None:
@@ -285,7 +285,7 @@ class RequestContext:
         """The session without marking it as touched."""
         if self._opened is None and self._cv_tokens:
             self._open_session()
-        return cast("SessionMixin | None", self._opened)
+        return self._opened  # type: ignore[no-any-return]
 
     @_session.setter
     def _session(self, value: SessionMixin | None) -> None:
@@ -298,7 +298,7 @@ class RequestContext:
         if found is None:
             found = self._open_session()
         found.accessed = True
-        return cast("SessionMixin", found)
+        return found  # type: ignore[no-any-return]
 
     def _open_session(self) -> SessionMixin:
         interface = self.app.session_interface

@@ -439,7 +439,7 @@ def process(app: Carboy, plan: Plan, ctx: RequestContext, response: Response) ->
     if ctx._opened is not None or (
         plan.config["SECRET_KEY"] is not None and session_to_refresh(app, ctx)
     ):
-        session: Any = ctx._session
+        session: Any = ctx._session if ctx._opened is None else ctx._opened
         if not app.session_interface.is_null_session(session):
             app.session_interface.save_session(app, session, response)
     return response

@@ -101,9 +101,9 @@ class Half(Generic[T]):
         app_ctx = None if frame is None else frame.app_ctx
         request_ctx = None if frame is None else frame.request_ctx
         if self.name == "app_ctx":
-            app_ctx = cast(Any, value)
+            app_ctx = value
         else:
-            request_ctx = cast(Any, value)
+            request_ctx = value
         empty = app_ctx is None and request_ctx is None
         _cv.set(None if empty else Frame(app_ctx, request_ctx))
         return Undo(self, before)
@@ -114,10 +114,11 @@ class Half(Generic[T]):
 
     def __call__(self) -> T:
         """The active context; RuntimeError with advice if there is none (for proxies)."""
-        found: T = self.get(None)
+        frame = _cv.get()
+        found = None if frame is None else getattr(frame, self.name)
         if found is None:
             raise RuntimeError(self.message)
-        return found
+        return found  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
         return f"<context {self.name}>"

@@ -152,6 +152,12 @@ def _sha1(string: bytes = b"") -> Any:
     return hashlib.sha1(string)
 
 
+def _openssl_sha1() -> Any:
+    import hashlib
+
+    return hashlib.sha1
+
+
 class SecureCookieSessionInterface(SessionInterface):
     """Sessions in a cookie that is signed with the application's secret key."""
 
@@ -163,23 +169,26 @@ class SecureCookieSessionInterface(SessionInterface):
 
     def get_signing_serializer(self, app: Carboy) -> URLSafeTimedSerializer | None:
         """The signer; SECRET_KEY_FALLBACKS verify, SECRET_KEY signs. None without a key."""
-        if not app.secret_key:
+        key = app.secret_key
+        if not key:
             return None
-        keys = [*(app.config["SECRET_KEY_FALLBACKS"] or ()), app.secret_key]
+        keys = [*(app.config["SECRET_KEY_FALLBACKS"] or ()), key]
         made_of = (keys, self.salt, self.serializer, self.key_derivation, self.digest_method)
         known = app._signer
         if known is None or known[0] != made_of:
+            digest = self.digest_method
             signer = _serializer_class()(
                 keys,
                 salt=self.salt,
                 serializer=self.serializer,
                 signer_kwargs={
                     "key_derivation": self.key_derivation,
-                    "digest_method": self.digest_method,
+                    # The function of OpenSSL itself: hmac then works without Python's.
+                    "digest_method": _openssl_sha1() if digest is _sha1 else digest,
                 },
             )
             known = app.__dict__["_signer"] = (made_of, signer)
-        return known[1]  # type: ignore[no-any-return]
+        return known[1]
 
     def open_session(self, app: Carboy, request: Request) -> SecureCookieSession | None:
         """The session in the request's cookie; an empty one when that is bad or too old."""
@@ -213,7 +222,8 @@ class SecureCookieSessionInterface(SessionInterface):
             "samesite": self.get_cookie_samesite(app),
             "httponly": self.get_cookie_httponly(app),
         }
-        _depends_on_cookie(response)
+        if not session.accessed:
+            _depends_on_cookie(response)
         if not session:
             response.delete_cookie(name, **place)
             return
@@ -227,7 +237,7 @@ class SecureCookieSessionInterface(SessionInterface):
 def _depends_on_cookie(response: Response) -> None:
     vary = response.headers.get("Vary")
     if vary is None:
-        response.headers["Vary"] = "Cookie"
+        response.headers.add("Vary", "Cookie")
     elif vary != "Cookie":
         response.vary.add("Cookie")
 
@@ -235,8 +245,21 @@ def _depends_on_cookie(response: Response) -> None:
 @cache
 def _serializer_class() -> type[URLSafeTimedSerializer]:
     from itsdangerous import URLSafeTimedSerializer
+    from itsdangerous.signer import Signer
 
-    return URLSafeTimedSerializer
+    class Serializer(URLSafeTimedSerializer):
+        """Keeps its signer, which is the same for every value."""
+
+        kept: Signer | None = None
+
+        def make_signer(self, salt: str | bytes | None = None) -> Signer:
+            if salt is not None:
+                return super().make_signer(salt)
+            if self.kept is None:
+                self.kept = super().make_signer()
+            return self.kept
+
+    return Serializer
 
 
 def _bad_signature() -> type[Exception]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from carboy.app import json
 from carboy.app.debughelpers import attach_enctype_error_multidict
@@ -57,7 +57,7 @@ class Request(RequestBase):
     def endpoint(self) -> str | None:
         """The endpoint that matched; None if none did."""
         rule = self.url_rule
-        return None if rule is None else cast("str", rule.endpoint)
+        return None if rule is None else rule.endpoint
 
     @property
     def blueprint(self) -> str | None:

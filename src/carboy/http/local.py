@@ -327,7 +327,7 @@ class _ForwardInPlace(_Forward):
         return partial(self._apply, proxy, proxy._get_current_object())
 
     def _apply(self, proxy: Any, found: Any, value: Any) -> Any:
-        cast("Callable[..., Any]", self.operation)(found, value)
+        self.operation(found, value)  # type: ignore[misc]
         return proxy
 
 

@@ -8,7 +8,7 @@ comfort: `cached_property` works with slots, the two others read and write.
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping
-from typing import Any, Generic, Self, TypeVar, cast, overload
+from typing import Any, Generic, Self, TypeVar, overload
 
 T = TypeVar("T")
 _MISSING = object()
@@ -69,9 +69,9 @@ class cached_property(property, Generic[T]):
         else:
             value = kept.get(self.__name__, _MISSING)
         if value is _MISSING:
-            value = cast("Callable[[Any], T]", self.fget)(obj)
+            value = self.fget(obj)  # type: ignore[misc]
             self.__set__(obj, value)
-        return cast("T", value)
+        return value  # type: ignore[return-value]
 
     def __delete__(self, obj: object) -> None:
         if hasattr(obj, "__dict__"):

@@ -349,7 +349,7 @@ class Response:
         if environ["REQUEST_METHOD"] == "HEAD" or response_status.is_empty(self._status_code):
             return ClosingIterator((), self.close)
         if self.direct_passthrough:
-            return cast("Iterable[bytes]", self.response)
+            return self.response  # type: ignore[no-any-return]
         return ClosingIterator(self.iter_encoded(), self.close)
 
     def get_wsgi_response(
@@ -364,7 +364,7 @@ class Response:
             plain = self._plain_fields()
             if plain is not None:
                 start_response(self._status, plain)
-                return cast("list[bytes]", self.response)
+                return self.response  # type: ignore[no-any-return]
         body, status, headers = self.get_wsgi_response(environ)
         start_response(status, headers)
         return body

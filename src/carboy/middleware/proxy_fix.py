@@ -12,6 +12,7 @@ __all__ = ["ProxyFix"]
 ORIGINAL = (
     "REMOTE_ADDR", "wsgi.url_scheme", "HTTP_HOST", "SERVER_NAME", "SERVER_PORT", "SCRIPT_NAME",
 )  # fmt: skip
+FORWARDED = [f"HTTP_X_FORWARDED_{name}" for name in ("FOR", "PROTO", "HOST", "PORT", "PREFIX")]
 
 
 class ProxyFix:
@@ -46,25 +47,28 @@ class ProxyFix:
         return values[-trusted] if len(values) >= trusted else None
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        get = environ.get
-        environ["werkzeug.proxy_fix.orig"] = dict(zip(ORIGINAL, map(get, ORIGINAL), strict=True))
-        value: str | None
-        if value := self.x_for and get("HTTP_X_FORWARDED_FOR"):
-            if client := self._get_real_value(self.x_for, value):
-                environ["REMOTE_ADDR"] = client
-        if value := self.x_proto and get("HTTP_X_FORWARDED_PROTO"):
-            if scheme := self._get_real_value(self.x_proto, value):
-                environ["wsgi.url_scheme"] = scheme
-        if value := self.x_host and get("HTTP_X_FORWARDED_HOST"):
-            if host := self._get_real_value(self.x_host, value):
-                _set_host(environ, host)
-        if value := self.x_port and get("HTTP_X_FORWARDED_PORT"):
-            if port := self._get_real_value(self.x_port, value):
-                _set_port(environ, port)
-        if value := self.x_prefix and get("HTTP_X_FORWARDED_PREFIX"):
-            if prefix := self._get_real_value(self.x_prefix, value):
-                environ["SCRIPT_NAME"] = prefix
+        environ["werkzeug.proxy_fix.orig"] = dict(
+            zip(ORIGINAL, map(environ.get, ORIGINAL), strict=True)
+        )
+        if not environ.keys().isdisjoint(FORWARDED):
+            self._believe(environ)
         return self.app(environ, start_response)  # type: ignore[no-any-return]
+
+    def _believe(self, environ: dict[str, Any]) -> None:
+        if client := self._header(environ, "FOR", self.x_for):
+            environ["REMOTE_ADDR"] = client
+        if scheme := self._header(environ, "PROTO", self.x_proto):
+            environ["wsgi.url_scheme"] = scheme
+        if host := self._header(environ, "HOST", self.x_host):
+            _set_host(environ, host)
+        if port := self._header(environ, "PORT", self.x_port):
+            _set_port(environ, port)
+        if prefix := self._header(environ, "PREFIX", self.x_prefix):
+            environ["SCRIPT_NAME"] = prefix
+
+    def _header(self, environ: dict[str, Any], name: str, trusted: int) -> str | None:
+        value = environ.get(f"HTTP_X_FORWARDED_{name}")
+        return self._get_real_value(trusted, value) if trusted and value else None
 
 
 def _split(host: str) -> tuple[str, str]:

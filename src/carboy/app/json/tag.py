@@ -65,10 +65,8 @@ class TagDict(JSONTag):
     key = " di"
 
     def check(self, value: Any) -> bool:
-        return isinstance(value, dict) and len(value) == 1 and next(iter(value)) in self.known()
-
-    def known(self) -> dict[str, JSONTag]:
-        return self.serializer.tags
+        tags = self.serializer.tags
+        return isinstance(value, dict) and len(value) == 1 and next(iter(value)) in tags
 
     def to_json(self, value: Any) -> Any:
         ((key, inner),) = value.items()

@@ -36,7 +36,9 @@ ORIGINS: dict[str, Origin] = {
     "flask": Origin(("carboy",), {"Flask": _APP}, package=True),
     "flask.app": _of(
         "app.app",
-        "app.dispatch",
+        "app.cycle",
+        "app.errors",
+        "app.returns",
         "app.context",
         "app.globals",
         "app.helpers",

@@ -9,8 +9,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from carboy.app import signals
-from carboy.app.globals import _cv_app, _cv_request
 from carboy.http.request import Request
 from carboy.testing.client import Client
 from carboy.testing.environ import EnvironBuilder as BaseBuilder
@@ -155,28 +153,14 @@ class FlaskClient(Client):
         """Send a request, see Client.open; the contexts of the request before it end."""
         self._context_stack.close()
         self._new_contexts.clear()
-        with self._watched():
-            response = super().open(
-                *args, buffered=buffered, follow_redirects=follow_redirects, **kwargs
-            )
+        response = super().open(
+            *args, buffered=buffered, follow_redirects=follow_redirects, **kwargs
+        )
         response.json_module = self.application.json
         for context in self._new_contexts:
             self._context_stack.enter_context(context)
         self._new_contexts.clear()
         return response
-
-    @contextmanager
-    def _watched(self) -> Iterator[None]:
-        """Collect the contexts of the direct lane, where no environ carries the wish for them."""
-        if not self.preserve_context or self.lane != "direct":
-            yield
-            return
-
-        def keep(sender: Any, **extra: Any) -> None:
-            self._new_contexts[:] = [_cv_app.get(), _cv_request.get()]
-
-        with signals.request_started.connected_to(keep, self.application):
-            yield
 
     def __enter__(self) -> FlaskClient:
         if self.preserve_context:

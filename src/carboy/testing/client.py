@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from carboy.http.request import Request
 from carboy.http.response import Response
 from carboy.testing.cookies import Cookie, CookieJar
-from carboy.testing.direct import run_direct
+from carboy.testing.direct import run_as_served, run_direct
 from carboy.testing.environ import EnvironBuilder
 from carboy.testing.redirects import REDIRECTS, followed
 from carboy.testing.response import ClientRedirectError, TestResponse, test_response_class
@@ -16,15 +16,19 @@ from carboy.testing.run import Result, run_wsgi_app
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
-LANES = ("wsgi", "direct")
+LANES = {"server": run_as_served, "wsgi": run_wsgi_app, "direct": run_direct}
 
 
 class Client:
     """Sends requests to `application` and keeps its cookies.
 
-    `response_wrapper` is mixed into the responses. `lane` is "wsgi", or "direct" to go through
-    the protocol machine and the lane without an environ, as on Carboy's own server.
+    `response_wrapper` is mixed into the responses. `lane` is the way to the application: the one
+    that Carboy's "server" would take, "wsgi" as under any other server, or "direct" with the
+    protocol machine before and behind it, which refuses what a wire cannot carry. None is
+    `Client.default_lane`.
     """
+
+    default_lane = "server"
 
     def __init__(
         self,
@@ -32,8 +36,9 @@ class Client:
         response_wrapper: type[Response] | None = None,
         use_cookies: bool = True,
         allow_subdomain_redirects: bool = False,
-        lane: str = "wsgi",
+        lane: str | None = None,
     ) -> None:
+        lane = self.default_lane if lane is None else lane
         if lane not in LANES:
             raise ValueError(f"There is no lane {lane!r}: choose from {', '.join(LANES)}.")
         self.application = application
@@ -91,8 +96,7 @@ class Client:
         """Call the application with the client's cookies and keep those it sets."""
         self._add_cookies_to_wsgi(environ)
         _check_fields(environ)
-        run = run_direct if self.lane == "direct" else run_wsgi_app
-        result = run(self.application, environ, buffered)
+        result = LANES[self.lane](self.application, environ, buffered)
         self._update_cookies_from_response(*_address(environ), result[2].getlist("Set-Cookie"))
         return result
 

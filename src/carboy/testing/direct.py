@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import quote
 
-from carboy.gateway.direct import DirectGateway
 from carboy.gateway.interface import Answer, DirectApplication
 from carboy.gateway.wsgi import WsgiGateway, environ_of
 from carboy.http.closing import ClosingIterator
@@ -51,7 +50,13 @@ FROM_WIRE = frozenset(
 class DirectExchange:
     """A request on its way through an application that no server has received."""
 
-    def __init__(self, head: RequestHead, body: bytes, extra: WSGIEnvironment) -> None:
+    def __init__(
+        self,
+        head: RequestHead,
+        body: bytes,
+        extra: WSGIEnvironment,
+        environ: WSGIEnvironment | None = None,
+    ) -> None:
         self.head = head
         self.body: BinaryIO | None = io.BytesIO(body) if body else None
         self.body_size: int | None = len(body)
@@ -67,7 +72,9 @@ class DirectExchange:
         self.written: list[bytes] = []
         self.started: tuple[str, list[tuple[str, str]]] | None = None
         self._extra = extra
-        self._environ: dict[str, Any] | None = None
+        self._environ = environ
+        if environ is not None and self.body is not None:
+            environ["wsgi.input"] = self.body
 
     def environ(self) -> dict[str, Any]:
         """The request as an environ, with what the test put into it besides."""
@@ -111,6 +118,59 @@ def run_direct(app: WSGIApplication, environ: WSGIEnvironment, buffered: bool = 
     return _respond(app, raw_request(environ), environ, buffered)
 
 
+def run_as_served(app: Any, environ: WSGIEnvironment, buffered: bool = False) -> Result:
+    """Body, status and headers of a request, over the lane that Carboy's server would take.
+
+    A request that cannot come over a wire as it is (a script name, a header name that is not a
+    token, content of another length than declared) takes the WSGI lane.
+    """
+    exchange = None
+    if isinstance(app, DirectApplication) and app.direct_ready():
+        exchange = _wire_exchange(environ)
+    if exchange is None:
+        return run_wsgi_app(app, environ, buffered)
+    answer = _answered(app, exchange, environ)
+    # Whether a wire could carry the answer is the server's to tell, as under any other client.
+    return _result(exchange, answer, buffered)
+
+
+def _wire_exchange(environ: WSGIEnvironment) -> DirectExchange | None:
+    """The exchange of an environ, if the same request could have come over the wire."""
+    stream = environ["wsgi.input"]
+    query = environ["QUERY_STRING"]
+    if (
+        environ.get("SCRIPT_NAME")
+        or not environ["PATH_INFO"].startswith("/")
+        or type(stream) is not io.BytesIO
+        or not environ.get("REMOTE_ADDR")
+        or "HTTP_TRANSFER_ENCODING" in environ
+        or not (query.isprintable() and query.isascii() and " " not in query)
+    ):
+        return None
+    at = stream.tell()
+    octets = raw_request(environ)
+    size = len(stream.getvalue()) - at
+    stream.seek(at)
+    if size != int(environ.get("CONTENT_LENGTH") or 0):
+        return None
+    try:
+        head, content = _receive(Connection(LIMITS), octets)
+    except RemoteProtocolError:
+        return None
+    return DirectExchange(head, content, environ, dict(environ))
+
+
+def _answered(app: Any, exchange: DirectExchange, environ: WSGIEnvironment) -> Answer:
+    """The answer over the lane that is open, as gateway.direct finds it."""
+    if not (isinstance(app, DirectApplication) and app.direct_ready()):
+        return WsgiGateway(app).handle(exchange)
+    app.direct_prepare(exchange)
+    handle: Any = app.direct_handle
+    preserve = environ.get("werkzeug.debug.preserve_context")
+    answer: Answer = handle(exchange) if preserve is None else handle(exchange, preserve)
+    return answer
+
+
 def raw_request(environ: WSGIEnvironment) -> bytes:
     """The octets of the request that an environ describes."""
     body: bytes = environ["wsgi.input"].read()
@@ -134,16 +194,23 @@ def raw_request(environ: WSGIEnvironment) -> bytes:
 def _respond(app: Any, octets: bytes, environ: WSGIEnvironment, buffered: bool) -> Result:
     machine = Connection(LIMITS)
     try:
-        exchange = _receive(machine, octets, environ)
+        head, content = _receive(machine, octets)
     except RemoteProtocolError as error:
         return _split(machine.error_response(error, b""))
-    gateway = DirectGateway(app) if isinstance(app, DirectApplication) else WsgiGateway(app)
-    gateway.prepare(exchange)
-    return _result(machine, exchange, gateway.handle(exchange), buffered)
+    exchange = DirectExchange(head, content, environ)
+    answer = _answered(app, exchange, environ)
+    status, headers = exchange.started or answer[:2]
+    try:
+        machine.start_response(status, headers, b"")
+    except BaseException:
+        if answer[3] is not None:
+            answer[3]()
+        raise
+    return _result(exchange, answer, buffered)
 
 
-def _receive(machine: Connection, octets: bytes, environ: WSGIEnvironment) -> DirectExchange:
-    """The exchange of a complete request; a request that ends early is refused."""
+def _receive(machine: Connection, octets: bytes) -> tuple[RequestHead, bytes]:
+    """Head and content of a complete request; a request that ends early is refused."""
     event = machine.receive(octets)
     if not isinstance(event, RequestHead):
         raise RemoteProtocolError(400, "the request ended before its head did")
@@ -152,18 +219,14 @@ def _receive(machine: Connection, octets: bytes, environ: WSGIEnvironment) -> Di
         if not isinstance(event, Data):
             raise RemoteProtocolError(400, "the request ended before its content did")
         body.append(event.octets)
-    return DirectExchange(head, b"".join(body), environ)
+    return head, b"".join(body)
 
 
-def _result(
-    machine: Connection, exchange: DirectExchange, answer: Answer, buffered: bool
-) -> Result:
-    """The answer as a result, after the machine has looked at what it would send."""
+def _result(exchange: DirectExchange, answer: Answer, buffered: bool) -> Result:
+    """The answer as a result."""
     status, headers, body, close = answer
+    status, headers = exchange.started or (status, headers)
     try:
-        if exchange.started is not None:
-            status, headers = exchange.started
-        machine.start_response(status, headers, b"")
         chunks: Iterable[bytes] = [body] if isinstance(body, bytes) else body
         if exchange.written:
             chunks = [*exchange.written, *chunks]

@@ -308,6 +308,12 @@ class RequestContext:
         self._opened = found
         return found
 
+    def open_session_early(self) -> None:
+        """Open the session as its interface expects it: before there is an endpoint."""
+        match, self.match = self.match, None
+        self._open_session()
+        self.match = match
+
     def copy(self) -> RequestContext:
         """A context of the same request and session, for another thread or task."""
         return type(self)(self.app, environ=None, request=self.request, session=self._session)
@@ -343,7 +349,7 @@ class RequestContext:
             own.push()
         self._cv_tokens.append((_cv_request.set(self), own))
         if self._opened is None and not self.app._plan.late_session:
-            self._open_session()
+            self.open_session_early()
         # An adapter that could not be made has left its error as `routing_exception`.
         if self._adapter is not None:
             self.match_request()

@@ -165,10 +165,7 @@ def run(
             else:
                 token = _cv.set(ctx)
                 if not plan.late_session:
-                    # A session is opened before there is an endpoint.
-                    match, ctx.match = ctx.match, None
-                    ctx._open_session()
-                    ctx.match = match
+                    ctx.open_session_early()
                 # An adapter that could not be made has left its error as `routing_exception`.
                 if (ctx.match is None or ctx._request is not None) and ctx._adapter is not None:
                     ctx.match_request()

@@ -80,7 +80,7 @@ WATCHED = frozenset(
         "url_map",
     }
 )
-URL_FACTS = ("host_header", "method", "path")
+URL_FACTS = ("host", "host_header")  # what trust in a host rests on
 MADE_BY = ("__init__", "__new__", "close", "environ", "from_exchange")
 NAMED_BY = ("blueprint", "blueprints", "endpoint")
 SESSION_KEPT = ("is_null_session", "make_null_session", "open_session", "save_session")
@@ -131,7 +131,7 @@ def _classes() -> tuple[Any, ...]:
     return (
         (_context_of(AppContext), _context_of(RequestContext), _match_of(RequestContext)),
         (_request_of(Request), _base_request_of(RequestBase.__dict__), len(Request.__dict__)),
-        (_response_of(Response), _response_of(ResponseBase)),
+        _response_of(Response),
         _error_of(HTTPException),
         _session_of(SecureCookieSessionInterface),
         _json_of(DefaultJSONProvider),
@@ -145,11 +145,17 @@ def _facts(app: Carboy) -> tuple[Any, ...]:
     return (
         _classes(),
         _steps_of(type(app)),
-        (app.request_class, app.request_class.__init__, app.response_class),
-        (session, len(session.__dict__)),
-        (json, json.__dict__.get("dumps"), json.__dict__.get("response")),
+        (app.request_class, app.request_class.__init__, len(app.request_class.__dict__)),
+        app.response_class,
+        (session, bool(_own_of(session))),
+        (json, _own_of(json).get("dumps"), _own_of(json).get("response")),
         (_map_of(type(url_map)), url_map.host_matching, url_map.default_subdomain),
     )
+
+
+def _own_of(value: object) -> dict[str, Any]:
+    """What an object has besides its class."""
+    return getattr(value, "__dict__", {})
 
 
 def proven(app: Carboy) -> Plan:
@@ -179,7 +185,7 @@ def _session_is_stock(app: Carboy) -> bool:
     interface = app.session_interface
     return (
         isinstance(interface, SecureCookieSessionInterface)
-        and not interface.__dict__
+        and not _own_of(interface)
         and interface.session_class is SecureCookieSession
         and _same(type(interface), SecureCookieSessionInterface, SESSION_KEPT)
     )
@@ -244,7 +250,7 @@ class Plan(Steps):
         own_json = (
             not json
             or type(provider) is not DefaultJSONProvider
-            or not provider.__dict__.keys().isdisjoint({"dumps", "response"})
+            or not _own_of(provider).keys().isdisjoint({"dumps", "response"})
         )
         shapes = {str, bytes} if own_json else {str, bytes, dict, list}
         self.shapes = frozenset(shapes if plain else ())

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from carboy.app.globals import _cv_app, _cv_request
 from carboy.app.helpers import _split_blueprint_path
+from carboy.http import origin_exchange as wire
 from carboy.http.hosts import get_host
 from carboy.routing import BuildError
 
@@ -46,15 +47,15 @@ def make_adapter(app: Carboy, request: Request | None) -> MapAdapter | None:
         return app.url_map.bind_to_environ(
             request.environ, server_name=server_name, subdomain=subdomain
         )
-    # What bind_to_environ would do, from the wire.
+    # What bind_to_environ would do, from the wire; attributes of the request may be overridden.
     return app.url_map.bind(
-        get_host(request.scheme, request.host_header, request.server),
+        get_host(exchange.scheme, wire.host_header(exchange), wire.server(exchange)),
         script_name="",
         subdomain=subdomain,
-        url_scheme=request.scheme,
-        default_method=request.method,
-        path_info=request.path,
-        query_args=request.query_string.decode(errors="replace"),
+        url_scheme=exchange.scheme,
+        default_method=wire.method(exchange),
+        path_info=wire.path(exchange),
+        query_args=wire.query_string(exchange).decode(errors="replace"),
     )
 
 

@@ -207,7 +207,7 @@ class Engine:
             self._tick(now)
         if self.door.paused and now > self.door.paused + RETRY:
             self.door.resume()
-        if self._gateway_turn is not None and events:
+        if self._gateway_turn is not None and (events or self._pipelined):
             self._gateway_turn()
         connections = self.connections
         for fd, flags in events:

@@ -348,7 +348,7 @@ class RequestContext:
             own = self.app.app_context()
             own.push()
         self._cv_tokens.append((_cv_request.set(self), own))
-        if self._opened is None and not self.app._plan.late_session:
+        if self._opened is None and self.app._plan.early_session:
             self.open_session_early()
         # An adapter that could not be made has left its error as `routing_exception`.
         if self._adapter is not None:

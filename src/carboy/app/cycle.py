@@ -160,11 +160,15 @@ def run(
     try:
         try:
             # Two contexts are one here, pushed by one assignment, where nobody sees it.
-            if plan.whole_push or _cv.get() is not None or any(signals.of_contexts):
+            if (
+                plan.whole_push
+                or _cv.get() is not None
+                or (signals.loaded and any(signals.of_contexts))
+            ):
                 ctx.push()
             else:
                 token = _cv.set(ctx)
-                if not plan.late_session:
+                if plan.early_session:
                     ctx.open_session_early()
                 # An adapter that could not be made has left its error as `routing_exception`.
                 if (ctx.match is None or ctx._request is not None) and ctx._adapter is not None:
@@ -197,8 +201,7 @@ def run(
             or ctx._tokens is not None
             or app.teardown_request_funcs
             or app.teardown_appcontext_funcs
-            or plan.do_teardown_request
-            or plan.do_teardown_appcontext
+            or plan.own_teardown
         ):
             _finish(app, ctx, error, preserve)
         else:

@@ -210,7 +210,8 @@ class Plan(Steps):
         self.whole_push = self.own_contexts or self.create_url_adapter
         self.own_answers = self.finalize_request or self.make_response or self.process_response
         ResponseBase._look_for_hooks()
-        self.late_session = sessions and _session_is_stock(app)
+        self.early_session = not (sessions and _session_is_stock(app))
+        self.own_teardown = self.do_teardown_request or self.do_teardown_appcontext
         self._look_at_requests(app, requests, match)
         self._look_at_answers(app, responses, errors, json)
         # Learned as requests come: how views and hooks are called, by endpoint and by name.

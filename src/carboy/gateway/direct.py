@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 
 from carboy.gateway.interface import Answer, DirectApplication, Exchange
 from carboy.gateway.wsgi import WsgiGateway
@@ -12,20 +12,23 @@ class DirectGateway:
     """The calls of DirectApplication under the Gateway's names.
 
     Whether the app may be called directly is asked once a turn of the leader, because its
-    classes can be patched, and a wrapper put around its WSGI entry point, at any time. A request
-    takes the lane that was open when it was read.
+    classes can be patched, and a wrapper put around its WSGI entry point, at any time. `handle`
+    is an attribute, which spares each request a call.
     """
 
     def __init__(self, app: DirectApplication) -> None:
         self.app = app
         self._wsgi = WsgiGateway(app)  # type: ignore[arg-type]  # a Carboy app is callable too
         self._prepare = app.direct_prepare
-        self._handle = app.direct_handle
+        self.body_limit = app.direct_body_limit
+        self.wants_stream = app.direct_wants_stream
         self.turn()
 
     def turn(self) -> None:
-        """Look at the app before the requests of a turn."""
+        """Look at the app before the requests of a turn: `handle` is the lane that is open."""
         self._direct = self.app.direct_ready()
+        self.handle: Callable[[Exchange], Answer]
+        self.handle = self.app.direct_handle if self._direct else self._wsgi.handle
 
     def prepare(self, exchange: Exchange) -> Hashable:
         """What the app says: the rule that matched, or that none does."""
@@ -38,18 +41,3 @@ class DirectGateway:
         if match.__class__ is tuple or getattr(match, "rule", None) is not None:
             return key
         return self._wsgi.prepare(exchange)
-
-    def body_limit(self, exchange: Exchange) -> int | None:
-        """The app's own limit for this route."""
-        return self.app.direct_body_limit(exchange)
-
-    def wants_stream(self, exchange: Exchange) -> bool:
-        """Whether the route asked for the unread stream."""
-        return self.app.direct_wants_stream(exchange)
-
-    def handle(self, exchange: Exchange) -> Answer:
-        """Run the app; through its WSGI entry point while something wraps that."""
-        # A match is kept for the direct lane only, which was open when the request was read.
-        if exchange.match is not None or self._direct:
-            return self._handle(exchange)
-        return self._wsgi.handle(exchange)

@@ -81,8 +81,9 @@ class Exchange(Protocol):
 class Gateway(Protocol):
     """An application behind one calling convention.
 
-    A gateway may also have a method `turn`, called before the requests of each of the leader's
-    turns: for what may have changed in the application, but not with every request.
+    A gateway may also have a method `turn`, called before the requests of a turn of the leader:
+    for what may have changed in the application, but not with every request. `handle` may be
+    another one after it.
     """
 
     def prepare(self, exchange: Exchange) -> Hashable:

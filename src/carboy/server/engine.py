@@ -59,6 +59,9 @@ LIVELY = 0.25
 HURRY = 0.05  # seconds between looks at the clock during a stop
 UNREAD = Reading.IDLE
 READ_WHOLE = Reading.DONE
+# A gateway looks at its application once a turn; with more events than FEW, which come from
+# clients that do not know of each other, no sooner than LOOK seconds after the last time.
+FEW, LOOK = 8, 0.005
 STUCK = 0.5  # seconds for the leader to notice the end; inside a handler it never will
 
 
@@ -110,6 +113,7 @@ class Engine:
         self._given_back: deque[ServerExchange] = deque()
         self._pipelined: deque[Connection] = deque()  # another request of theirs is here
         self._next_tick = 0.0
+        self._next_look = 0.0
         self._failure: BaseException | None = None
         # how it ends
         self._stop_asked: str | None = None  # None, "graceful", "now"
@@ -207,8 +211,10 @@ class Engine:
             self._tick(now)
         if self.door.paused and now > self.door.paused + RETRY:
             self.door.resume()
-        if self._gateway_turn is not None and (events or self._pipelined):
+        if self._gateway_turn is not None and (len(events) < FEW or now > self._next_look):
+            self._next_look = now + LOOK
             self._gateway_turn()
+            self._handle = self._gateway.handle
         connections = self.connections
         for fd, flags in events:
             connection = connections.get(fd)

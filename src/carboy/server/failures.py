@@ -34,6 +34,7 @@ class Failures:
         self.escape = escape
         self.body_limit = inner.body_limit
         self.wants_stream = inner.wants_stream
+        self.turn = getattr(inner, "turn", None)
 
     def prepare(self, exchange: Exchange) -> Hashable:
         """As the inner gateway."""

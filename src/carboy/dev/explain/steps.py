@@ -19,7 +19,7 @@ RULES = (
     ("carboy.server", "Reception.end", "The body of the request is complete"),
     ("carboy.gateway", "DirectGateway.prepare", "The dispatch key is found"),
     ("carboy.gateway", "WsgiGateway.prepare", "The dispatch key is found"),
-    ("carboy.gateway", "DirectGateway.handle", "The application is called, on the direct lane"),
+    ("carboy.app.cycle", "handle", "The application is called, on the direct lane"),
     ("carboy.gateway", "WsgiGateway.handle", "The application is called, as WSGI says"),
     ("carboy.server", "ServerExchange.environ", "The head becomes a WSGI environ"),
     ("carboy.http.origin_exchange", "headers", "The head becomes request.headers"),

@@ -169,6 +169,7 @@ def similar_head(octets: bytes, last: RequestHead) -> RequestHead | None:
         return None
     head.host = last.host
     head.tail = last.tail
+    head.found = last.found
     head.content_length = last.content_length
     head.minor = last.minor
     head.keep_alive = last.keep_alive

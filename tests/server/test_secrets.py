@@ -6,6 +6,7 @@ import sys
 from collections import deque
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -23,6 +24,7 @@ def application() -> Flask:
     def view(token: str) -> Any:
         session["token"] = SECRET
         seen = request.cookies.get("a"), request.authorization, request.headers.get("X-Api-Key")
+        assert SECRET in request.url and SECRET in request.base_url
         assert SECRET in f"{seen}{request.full_path}{dict(request.headers)}"
         response = redirect(f"/reset/{SECRET}?token={SECRET}")
         response.headers["X-Auth-Token"] = SECRET
@@ -52,6 +54,7 @@ def test_nothing_of_a_request_or_its_answer_outlives_its_connection(lane: str) -
     if lane == "WSGI":
         app.wsgi_app = partial(app.wsgi_app)  # type: ignore[method-assign]
     gateway = for_application(app)
+    urlsplit.cache_clear()  # type: ignore[attr-defined]
     fields = {
         "Cookie": f"a={SECRET}",
         "Authorization": f"Bearer {SECRET}",
@@ -76,3 +79,4 @@ def test_nothing_of_a_request_or_its_answer_outlives_its_connection(lane: str) -
         for inner in vars(gateway).values():
             assert not kept(getattr(inner, "__dict__", {}))
         assert not kept(live.engine.learned.averages)
+    assert urlsplit.cache_info().currsize == 0  # type: ignore[attr-defined]

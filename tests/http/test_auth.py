@@ -188,3 +188,59 @@ def test_credentials_beyond_ascii_are_none_where_werkzeug_raises() -> None:
 def test_a_digest_parameter_that_is_none_is_left_out_where_werkzeug_writes_none() -> None:
     challenge = ours.WWWAuthenticate("digest", {"realm": "r", "stale": None})
     assert str(challenge) == 'Digest realm="r"'
+
+
+ODD = [
+    *("Basic =", "Basic ==", "Basic ===", "Basic", "Basic ", "Basic =eDp5", "Basic ====eDp5"),
+    *("Basic eDp5=", "Basic eDp5==", "Basic eDp5===", "Basic eDp5====", "Basic eDp", "Basic e"),
+    *("Basic eA", "Basic eA=", "Basic eA==", "Basic eA==eA==", "Basic eDp5=eDp5", "Basic eDp5,"),
+    *("Basic YTpiOmM=", "Basic YTpiOmM==", "Basic YTpiOmM", "Basic  eDp5", "Basic eDp5 "),
+    *(
+        "Basic eD p5",
+        "Basic eD\tp5",
+        "Basic eDp5\n",
+        "Basic \teDp5",
+        "Basic\teDp5",
+    ),
+    *("Basic /w==", "Basic Og==", 'Basic "eDp5"', "Basic realm=x", "Basic eDp5 eDp5", "Basic e-_="),
+    *(" Basic eDp5", ", Basic eDp5", "basic eDp5", "BASIC eDp5", "Basic eDp5\x00", "Basic %%%%"),
+    *("Bearer", "Bearer ", "Bearer =", "Bearer ==", "Bearer a=", "Bearer a==", "Bearer a=b="),
+    *("Bearer =a", "Bearer a b", "Bearer a, b", "Bearer a=b, c", "Bearer ,", "Bearer ,,a=b"),
+    *(
+        "Bearer x\xa0",
+        "Bearer \x85x",
+        "Bearer \xa0a=b",
+        "Bearer a=b\x85",
+        "Bearer \xe4",
+        "x",
+        "",
+        " ",
+    ),
+    *(
+        "Digest =b",
+        "Digest a=",
+        "Digest a=, b=c",
+        'Digest "a"=b',
+        "Digest a=1, a=2",
+        "Digest A=\xe4",
+    ),
+]
+
+
+def seen(kind: Any, value: str) -> object:
+    found = kind.from_header(value)
+    return found and (found.type, found.token, dict(found.parameters or {}))
+
+
+@pytest.mark.parametrize("value", ODD)
+def test_odd_credentials_are_read_as_werkzeug_reads_them(value: str) -> None:
+    assert seen(ours.Authorization, value) == seen(theirs.Authorization, value)
+
+
+@given(
+    st.sampled_from(["Basic ", "Bearer ", "Digest ", "basic", "Basic  "]),
+    st.text("aeDp5=,:\"\\ +/-_;*%'A\t\n", max_size=9),
+)
+def test_any_ascii_credentials_are_read_as_werkzeug_reads_them(scheme: str, rest: str) -> None:
+    value = scheme + rest
+    assert seen(ours.Authorization, value) == seen(theirs.Authorization, value)

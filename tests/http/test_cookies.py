@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import werkzeug.http as theirs
+import werkzeug.wrappers
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -165,6 +166,24 @@ def test_octets_that_are_not_utf8_are_replaced_where_werkzeug_raises() -> None:
     assert ours.parse_cookie("a=☃").to_dict() == {"a": "☃"}
     with pytest.raises(UnicodeError):
         theirs.parse_cookie("a=\xff; b=c")
+
+
+@pytest.mark.parametrize(
+    ("octets", "value"),
+    [
+        (b"a=\xc3\xa4", "ä"),
+        (b"a=\xe4", "\ufffd"),
+        (b'a="\xc3\xa4"', "ä"),
+        (b"a=\xc3\xa4\xff", "ä\ufffd"),
+    ],
+)
+def test_a_raw_cookie_of_a_request_is_utf8_where_werkzeug_reads_latin_1(
+    octets: bytes, value: str
+) -> None:
+    environ = {"HTTP_COOKIE": octets.decode("latin-1")}
+    assert ours.Request(environ).cookies["a"] == value
+    latin = octets.decode("latin-1").removeprefix("a=").strip('"')
+    assert werkzeug.wrappers.Request(environ).cookies["a"] == latin
 
 
 @pytest.mark.parametrize("value", ["v", '"v"'])

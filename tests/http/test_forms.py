@@ -87,6 +87,25 @@ BODIES = {
     "length": body((FILE + b"\r\nContent-Length: 4", b"data")),
     "own field": body((FIELD + b"\r\nX-A: b", b"v")),
     "many": body((FIELD, b"1"), (FILE, b"3"), (FIELD, b"2")),
+    "padding": b"--XX  \t\r\n" + FIELD + b"\r\n\r\nv\r\n--XX-- \t \r\n",
+    "padding at the end": body((FIELD, b"v"), end=b"--XX--  "),
+    "begins like a boundary": body((FIELD, b"a\r\n--XXfoo\r\n--XX-foo\r\n--XX  foo\r\nb")),
+    "begins like a boundary at once": body((FIELD, b"--XXfoo\r\n"), (FILE, b"--XX-")),
+    "preamble like a boundary": b"--XXfoo\r\n\r\n" + body((FIELD, b"v")),
+    "ends like a boundary": body((FIELD, b"v\r\n--X"), (FILE, b"v\r\n-"), (FILE, b"v\r")),
+    "the end and more": body((FIELD, b"a\r\n--XX--foo\r\nb")),
+    "NUL in a name": body((disposition(b'name="a\0b"'), b"v")),
+    "NUL in a file name": body((disposition(b'name="a"; filename="x\0y"'), b"v")),
+    "NUL in a header": body((FIELD + b"\r\nX-A: \0", b"v")),
+    "control characters in a name": body((disposition(b'name="a\x01\x1b\x7fb"'), b"v")),
+    "any token": body((FIELD + b"\r\nX.Y!#$%&'*+^`|~_: z", b"v")),
+    "empty value, short": b"--XX\r\n" + FIELD + b"\r\n\r\n--XX\r\n" + FILE + b"\r\n\r\n--XX--",
+    "boundary with LF": body((FIELD, b"a\r\n--XX\nfoo\r\nb")),
+    "boundary with CR": body((FIELD, b"a\r\n--XX \rfoo\r\nb")),
+    "form-data in capitals": body((b'Content-Disposition: FORM-DATA; name="a"', b"v")),
+    "length with zeros": body((FIELD + b"\r\nContent-Length: 001", b"v")),
+    "the end first": b"--XX--\r\n" + body((FIELD, b"v")),
+    "file in lower case": body((FILE.lower() + b"\r\ncontent-type: a/b", b"v")),
 }
 
 
@@ -102,6 +121,94 @@ def test_the_pieces_a_body_comes_in_do_not_count(content: bytes) -> None:
     for size in (1, 2, 3, 7, 40):
         # What is left of the stream after a malformed part is not a part of the outcome.
         assert parsed(FormDataParser, Pieces(content, size), content)[:2] == whole[:2], size
+
+
+def everywhere(content: bytes) -> set[Any]:
+    """Every outcome that the body has, cut at each position and byte by byte."""
+    cuts = [[content[:at], content[at:]] for at in range(1, len(content))]
+    cuts += [[content], [content[at : at + 1] for at in range(len(content))]]
+    found = set()
+    for cut in cuts:
+        stream = io.BytesIO()
+        pieces = iter([piece for piece in cut if piece])
+        stream.read = lambda size=-1, pieces=pieces: next(pieces, b"")  # type: ignore[method-assign]
+        # What is left of the stream after a malformed part is not a part of the outcome.
+        seen = parsed(FormDataParser, stream, content, silent=False)
+        found.add(repr(seen if isinstance(seen, str) else seen[:2]))
+    return found
+
+
+@pytest.mark.parametrize("content", BODIES.values(), ids=BODIES)
+def test_a_body_has_one_outcome_wherever_it_is_cut(content: bytes) -> None:
+    assert len(everywhere(content)) == 1
+
+
+MALFORMED = {
+    "a space before the colon": body((b'Content-Disposition : form-data; name="a"', b"v")),
+    "a name with a space": body((FIELD + b"\r\nX Y: z", b"v")),
+    "a name with a parenthesis": body((FIELD + b"\r\nX(Y: z", b"v")),
+    "a name beyond ASCII": body((FIELD + b"\r\nX\xc3\xa4: z", b"v")),
+    "a name with a NUL": body((FIELD + b"\r\nX\0: z", b"v")),
+    "an empty name": body((FIELD + b"\r\n: z", b"v")),
+    "no colon": body((FIELD + b"\r\nfoo", b"v")),
+    "a bare LF": body((FIELD + b"\nX-A: z", b"v")),
+    "a bare CR": body((FIELD + b"\rX-A: z", b"v")),
+    "white space first": body((b" " + FIELD, b"v")),
+    "no headers": b"--XX\r\n\r\nv\r\n--XX--",
+    "a boundary that does not begin its line": b"x" + body((FIELD, b"v")),
+    "a vertical tab as padding": body((FIELD, b"v")).replace(b"--XX\r", b"--XX\x0b\r"),
+    "too much padding": body((FIELD, b"v")).replace(b"--XX\r", b"--XX" + b" " * 2000 + b"\r"),
+    "a LF behind the first boundary": body((FIELD, b"v")).replace(b"--XX\r\n", b"--XX\n"),
+}
+
+
+@pytest.mark.parametrize("content", MALFORMED.values(), ids=MALFORMED)
+def test_a_malformed_part_is_refused_wherever_it_is_cut(content: bytes) -> None:
+    assert everywhere(content) == {"'ValueError'"}
+
+
+FRAGMENTS = [
+    *(
+        b"--XX",
+        b"\r\n--XX\r\n",
+        b"\r\n--XX--",
+        b"\r\n",
+        b"\r",
+        b"\n",
+        b"-",
+        b" ",
+        b"\t",
+        b"\0",
+        b":",
+    ),
+    *(
+        FIELD,
+        FILE,
+        FIELD + b"\r\n\r\n",
+        b"\r\nX-A: b",
+        b"\r\nContent-Length: 3",
+        b"v",
+        b"\xff",
+        b"--X",
+    ),
+]
+
+
+@given(st.lists(st.sampled_from(FRAGMENTS), max_size=14), st.booleans(), st.booleans())
+def test_any_body_has_one_outcome_wherever_it_is_cut(
+    fragments: list[bytes], begun: bool, ended: bool
+) -> None:
+    start = b"--XX\r\n" + FIELD if begun else b""
+    content = start + b"".join(fragments) + (b"\r\n--XX--" if ended else b"")
+    assert len(everywhere(content)) == 1
+
+
+@given(st.binary(max_size=12), st.integers(0, 200), st.sampled_from(list(BODIES)))
+def test_a_body_with_any_bytes_put_in_has_one_outcome_wherever_it_is_cut(
+    octets: bytes, at: int, name: str
+) -> None:
+    content = BODIES[name][:at] + octets + BODIES[name][at:]
+    assert len(everywhere(content)) == 1
 
 
 values = st.binary(max_size=40) | st.sampled_from([b"\r\n--XX", b"\r\n--XX--", b"--X", b"\r", b""])

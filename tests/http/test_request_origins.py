@@ -13,6 +13,7 @@ from carboy.http import origin_exchange
 from carboy.http.exceptions import ClientDisconnected, RequestEntityTooLarge
 from carboy.http.forms.parser import FormDataParser
 from carboy.http.request import Request
+from carboy.protocol import Connection, Limits, RequestHead
 from exchanges import RawExchange, raw_request, received
 
 ATTRIBUTES = [
@@ -355,17 +356,29 @@ def test_content_that_was_kept_before_is_parsed_as_a_form_all_the_same() -> None
     assert request.form["a"] == "1"
 
 
-def test_the_lines_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(origin_exchange, "MAX_KNOWN", 3)
-    origin_exchange._known.clear()
-    for number in range(7):
-        request = Request.from_exchange(received(raw_request(fields=[("Cookie", f"a={number}")])))
-        assert request.cookies["a"] == str(number)
-        assert len(origin_exchange._known) <= 3
-    origin_exchange._known.clear()
-    long = raw_request(fields=[("Cookie", "a=" + "x" * origin_exchange.MAX_KNOWN_SIZE)])
-    assert Request.from_exchange(received(long)).cookies["a"]
-    assert not origin_exchange._known
+def test_what_one_request_found_is_found_again_on_its_connection_only() -> None:
+    raw = raw_request(fields=[("Cookie", "a=1")])
+    connection = Connection(Limits())
+    first = connection.receive(raw)
+    assert isinstance(first, RequestHead)
+    assert Request.from_exchange(RawExchange(first, None, 0)).cookies["a"] == "1"
+    connection.whole_response("200 OK", [], b"", b"")
+    second = connection.receive(raw)
+    assert isinstance(second, RequestHead)
+    assert second.found is first.found is not None
+    other = Connection(Limits()).receive(raw)
+    assert isinstance(other, RequestHead)
+    assert other.found is None
+
+
+def test_a_request_with_other_fields_finds_its_own() -> None:
+    connection = Connection(Limits())
+    for value in "123":
+        head = connection.receive(raw_request(fields=[("Cookie", f"a={value}"), ("X-A", value)]))
+        assert isinstance(head, RequestHead)
+        request = Request.from_exchange(RawExchange(head, None, 0))
+        assert (request.cookies["a"], request.headers["X-A"]) == (value, value)
+        connection.whole_response("200 OK", [], b"", b"")
 
 
 def test_changing_what_one_request_found_leaves_the_next_alone() -> None:

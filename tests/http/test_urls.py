@@ -29,6 +29,22 @@ def test_any_uri_becomes_the_iri_it_becomes_with_werkzeug(uri: str) -> None:
     assert outcome(lambda: ours.uri_to_iri(uri)) == outcome(lambda: theirs.uri_to_iri(uri))
 
 
+@given(
+    st.builds(
+        "{}{}{}".format,
+        st.sampled_from(
+            ["", "http://h", "https://a.b-c:8000", "http://a:65535", "http://a:08", "//h"]
+        ),
+        st.text("aZ0-._~/", max_size=8).map("/{}".format),
+        st.text("aZ0-._~&=+?/", max_size=8).map("?{}".format) | st.just(""),
+    )
+)
+def test_a_url_with_nothing_to_encode_is_treated_as_by_werkzeug(url: str) -> None:
+    for convert in ("iri_to_uri", "uri_to_iri"):
+        answers = [outcome(lambda lib=lib: getattr(lib, convert)(url)) for lib in (ours, theirs)]
+        assert answers[0] == answers[1]
+
+
 @given(TEXTS.map("/path{}".format))
 def test_a_uri_is_ascii_and_does_not_change_again(iri: str) -> None:
     uri = ours.iri_to_uri(iri)

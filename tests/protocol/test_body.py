@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from carboy.protocol import Limits
 from protocol.feeding import body, outcome, play, refusal
-from protocol.rules import chunked, get
+from protocol.rules import chunked, get, trailer
 
 
 def test_trailers_are_kept_apart_from_headers() -> None:
@@ -72,3 +72,21 @@ def test_arbitrary_chunk_streams_do_not_depend_on_pieces(stream: bytes) -> None:
     whole = play([octets], Limits(body=1000))
     single = [octets[:start], *(octets[i : i + 1] for i in range(start, len(octets)))]
     assert play(single, Limits(body=1000)) == whole
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Authorization", "Proxy-Authorization", "WWW-Authenticate", "Cookie", "Set-Cookie"),
+        *("Content-Type", "Content-Encoding", "Content-Range", "Trailer", "Connection", "Upgrade"),
+        *("Cache-Control", "Expect", "Max-Forwards", "Pragma", "Range", "TE", "If-Match"),
+        *("If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range"),
+        *("Age", "Expires", "Date", "Location", "Retry-After", "Vary", "Warning"),
+        *("Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host"),
+    ],
+)
+def test_a_trailer_that_comes_too_late_is_dropped(name: str) -> None:
+    octets = trailer(f"A: b\r\n{name}: x\r\n{name.lower()}: y\r\nC: d\r\n".encode())
+    result = outcome(octets)
+    assert ("end", (("a", "b"), ("c", "d"))) in result
+    assert result[-1][0] == "answer"

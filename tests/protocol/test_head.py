@@ -12,6 +12,7 @@ from carboy.protocol import Connection, Limits, RemoteProtocolError, RequestHead
 from carboy.protocol.head import HeadReader, quick_head, similar_head
 from protocol.feeding import accepted, describe, outcome, play, refusal
 from protocol.rules import get, line
+from vanishing import Vanishing
 
 
 def read(octets: bytes, limits: Limits | None = None) -> RequestHead:
@@ -354,6 +355,34 @@ def test_many_paths_do_not_fill_the_memory() -> None:
         assert head is not None
         assert (head.method, head.target, head.query) == ("GET", f"/{number}", "")
     assert len(module._starts) <= module._STARTS_SIZE
+
+
+@pytest.mark.parametrize("name", ["_hosts", "_starts"])
+def test_another_engine_may_empty_the_tables_at_any_moment(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from carboy.protocol import head as module
+
+    monkeypatch.setattr(module, name, Vanishing())
+    for _ in range(3):
+        first = quick_head(get(target=b"/a"), Limits())
+        assert first is not None
+        assert first.host == "x"
+        again = similar_head(get(target=b"/b"), first)
+        assert again is not None
+        assert (again.path, again.host) == ("/b", "x")
+
+
+def test_a_path_that_may_hold_a_secret_is_not_remembered() -> None:
+    from carboy.protocol import head as module
+
+    last = quick_head(get(), Limits())
+    assert last is not None
+    for target in (b"/reset/" + b"s3cret" * 4, b"/" + b"s3cret" * 4 + b"/x", b"/a?token=s3cret"):
+        head = similar_head(get(target=target), last)
+        assert head is not None
+        assert head.target == target.decode()
+    assert "s3cret" not in repr((module._starts, module._hosts))
 
 
 @pytest.mark.parametrize(

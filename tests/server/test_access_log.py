@@ -73,6 +73,24 @@ def test_what_was_refused_without_a_head_is_there_too() -> None:
     assert '"-" 400' in Common()(refused(""))
 
 
+@given(st.binary())
+def test_the_bytes_of_a_line_are_escaped_as_they_came(octets: bytes) -> None:
+    escaped = escape(octets.decode("latin-1"))
+    assert (
+        re.sub(
+            rb"\\(?:x([0-9a-f]{2})|(.))",
+            lambda found: bytes.fromhex(found[1].decode()) if found[1] else found[2],
+            escaped.encode("ascii"),
+        )
+        == octets
+    )
+
+
+def test_a_raw_utf_8_target_is_logged_byte_for_byte() -> None:
+    line = Common()(refused(b"GET /caf\xc3\xa9\xff HTTP/1.1".decode("latin-1")))
+    assert r'"GET /caf\xc3\xa9\xff HTTP/1.1"' in line
+
+
 @given(st.text(st.characters(max_codepoint=255)))
 def test_no_octet_of_a_client_can_end_a_field_or_a_line(text: str) -> None:
     for render in (Common(), Common(True), Pretty(False), as_json):

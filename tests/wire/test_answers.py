@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -33,6 +34,8 @@ def app(environ: dict[str, Any], start_response: Any) -> Any:
         headers.append(("Content-Length", "2"))
     elif path == "/empty":
         status = "204 No Content"
+    elif path == "/reset":
+        status = "205 Reset Content"
     elif path == "/same":
         status = "304 Not Modified"
     start_response(status, headers)
@@ -126,6 +129,84 @@ def test_answers_that_have_no_body_send_none(live: Live, path: bytes) -> None:
     assert b"Content-Length" not in first
     assert b"Transfer-Encoding" not in first
     assert second.startswith(b"HTTP/1.1 200 OK")
+
+
+def _reset_content() -> Any:
+    """One application on both lanes, whose every answer is a 205 with content."""
+    import io
+
+    from carboy import Flask, Response, send_file
+
+    app = Flask(__name__)
+    app.add_url_rule("/text", view_func=lambda: ("content", 205), endpoint="text")
+    app.add_url_rule(
+        "/stream", view_func=lambda: Response(iter(["con", "tent"]), 205), endpoint="stream"
+    )
+    app.add_url_rule(
+        "/length",
+        view_func=lambda: Response("content", 205, {"Content-Length": "7"}),
+        endpoint="length",
+    )
+
+    def file() -> Any:
+        response = send_file(io.BytesIO(b"content"), "text/plain")
+        response.status_code = 205
+        return response
+
+    def real_file() -> Any:
+        response = send_file(__file__)
+        response.status_code = 205
+        return response
+
+    app.add_url_rule("/file", view_func=file)
+    app.add_url_rule("/real-file", view_func=real_file)
+    return app
+
+
+@pytest.mark.parametrize("lane", ["direct", "WSGI"])
+def test_a_205_goes_out_without_content(lane: str) -> None:
+    app = _reset_content()
+    if lane == "WSGI":
+        app.wsgi_app = partial(app.wsgi_app)
+    with served(app) as live:
+        for path in (b"/text", b"/stream", b"/length", b"/file", b"/real-file") * 3:
+            for method, version in ((b"GET", 1), (b"HEAD", 1), (b"GET", 0)):
+                said = live.ask(
+                    b"%b %b HTTP/1.%d\r\nHost: x\r\nConnection: close\r\n\r\n"
+                    % (method, path, version)
+                )
+                assert said.startswith(b"HTTP/1.1 205 RESET CONTENT\r\n"), (path, method)
+                assert said.count(b"\r\nContent-Length: 0\r\n") == 1, said
+                assert b"Transfer-Encoding" not in said
+                assert said.endswith(b"\r\n\r\n"), said
+
+
+def test_a_205_keeps_the_connection(live: Live) -> None:
+    said = alike(live, get(target=b"/reset") + LAST)
+    first, _, second = said.partition(b"\r\n\r\n")
+    assert first.startswith(b"HTTP/1.1 205 Reset Content\r\n")
+    assert b"\r\nContent-Length: 0" in first
+    assert second.startswith(b"HTTP/1.1 200 OK")
+
+
+@pytest.mark.parametrize(
+    ("octets", "first"),
+    [
+        (post(b"Content-Length: 999999999999"), b"HTTP/1.1 413 Content Too Large"),
+        (get(target=b"/" + b"a" * 9000), b"HTTP/1.1 414 URI Too Long"),
+        (get(b"A: " + b"b" * 9000), b"HTTP/1.1 431 Request Header Fields Too Large"),
+        (get(b"Expect: x"), b"HTTP/1.1 417 Expectation Failed"),
+        (line(b"GET / HTTP/3.0"), b"HTTP/1.1 505 HTTP Version Not Supported"),
+        (line(b"CONNECT x:1 HTTP/1.1"), b"HTTP/1.1 501 Not Implemented"),
+    ],
+)
+def test_a_refusal_has_the_reason_phrase_of_rfc_9110(
+    live: Live, octets: bytes, first: bytes
+) -> None:
+    said = live.ask(octets)
+    assert said.startswith(first + b"\r\n")
+    text = said.partition(b"\r\n\r\n")[2]
+    assert text.startswith(first.removeprefix(b"HTTP/1.1 ") + b": ")
 
 
 def test_http_1_0_can_keep_the_connection(live: Live) -> None:

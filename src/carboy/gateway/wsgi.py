@@ -18,7 +18,10 @@ Headers = list[tuple[str, str]]
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
-_DIGIT = re.compile("[0-9]")
+# A segment that holds a digit or is long looks like a value; a long one may be a secret as well,
+# such as the token of a link to reset a password.
+_VALUE = re.compile("[0-9]|[^/]{20}").search
+_LONG = re.compile("[^/]{20}").search
 
 SHAPES = 1024  # paths remembered with their dispatch keys; clients choose paths
 
@@ -285,9 +288,11 @@ class WsgiGateway:
         return self._keys.get(seen) or self._learn(head, seen)
 
     def _learn(self, head: RequestHead, seen: str) -> str:
-        if len(self._keys) >= SHAPES:
-            self._keys.clear()  # cheaper than any order of leaving, and as rare
-        key = self._keys[seen] = f"{head.method} {path_shape(head.path)}"
+        key = f"{head.method} {path_shape(head.path)}"
+        if not _LONG(head.path):
+            if len(self._keys) >= SHAPES:
+                self._keys.clear()  # cheaper than any order of leaving, and as rare
+            self._keys[seen] = key
         return key
 
     def body_limit(self, exchange: Exchange) -> int | None:
@@ -318,11 +323,9 @@ class WsgiGateway:
 
 def path_shape(path: str) -> str:
     """The path with every segment that holds a digit or is long made "*"."""
-    if len(path) <= 32 and not _DIGIT.search(path):
+    if not _VALUE(path):
         return path
-    return "/".join(
-        "*" if len(part) > 32 or _DIGIT.search(part) else part for part in path.split("/")
-    )
+    return "/".join("*" if _VALUE(part) else part for part in path.split("/"))
 
 
 def _iterated(call: Call, result: Iterable[bytes]) -> Answer:

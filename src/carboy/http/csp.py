@@ -110,7 +110,7 @@ def parse_csp_header(
         return cls((), on_update)
     directives = []
     for part in value.split(";"):
-        name, _, text = part.strip().partition(" ")
+        name, _, text = part.strip(" \t").partition(" ")
         if name:
-            directives.append((name, text.strip()))
+            directives.append((name, text.strip(" \t")))
     return cls(directives, on_update)

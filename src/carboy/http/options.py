@@ -107,13 +107,13 @@ def parse_dict_header(value: str) -> dict[str, str | None]:
     result: dict[str, str | None] = {}
     for element in parse_list_header(value):
         name, equals, text = element.partition("=")
-        name = name.strip()
+        name = name.strip(" \t")
         if not name:
             continue
         if not equals:
             result[name] = None
             continue
-        text = text.strip()
+        text = text.strip(" \t")
         if name[-1] == "*":
             name = name[:-1]
             text = _decoded(text)[0]

@@ -76,12 +76,12 @@ def _title(name: str) -> str:
 def headers(exchange: Exchange) -> Headers:
     """Repeated fields are joined with "," and Cookie with "; " (RFC 9110, 5.3; RFC 6265)."""
     head = exchange.head
-    known = None if head.chunked else _known_of(head.tail)
-    if known is None:
+    if head.chunked:  # their length stands in no field line
         return WireHeaders._from_checked(_all_fields(exchange))
-    pairs = known.get(ALL)
+    found = _found_in(exchange)
+    pairs = found.get(ALL)
     if pairs is None:
-        pairs = known[ALL] = _all_fields(exchange)
+        pairs = found[ALL] = _all_fields(exchange)
     return WireHeaders._from_checked(pairs.copy())
 
 
@@ -145,24 +145,17 @@ def content_length(exchange: Exchange) -> int | None:
     return head.content_length
 
 
-# A client sends the same field lines with every request of a connection, and the wire then
-# gives the same object (`head.tail`), whose hash Python has kept: what was found in such lines
-# is found again at once. Few and short ones, because clients choose them; when there are too
-# many it starts anew.
-MAX_KNOWN = 256
-MAX_KNOWN_SIZE = 2048
+# A client sends the same field lines with every request of a connection, and the heads then
+# share what was found in them: it is found again at once, and forgotten with the connection.
 ALL = ""
-_known: dict[bytes, dict[str, Any]] = {}
 
 
-def _known_of(tail: bytes) -> dict[str, Any] | None:
-    """What has been found in these lines; None if it is not kept."""
-    known = _known.get(tail)
-    if known is None and 0 < len(tail) <= MAX_KNOWN_SIZE:
-        if len(_known) >= MAX_KNOWN:
-            _known.clear()
-        known = _known[tail] = {}
-    return known
+def _found_in(exchange: Exchange) -> dict[str, Any]:
+    """Fields by name, as far as they were asked for; under ALL all of them."""
+    head = exchange.head
+    if head.found is None:
+        head.found = {}
+    return head.found
 
 
 def field(exchange: Exchange, name: str) -> str | None:
@@ -171,16 +164,13 @@ def field(exchange: Exchange, name: str) -> str | None:
     What most requests are asked for is a cookie or a content type; the other dozen fields
     need not become text for that.
     """
-    head = exchange.head
-    known = _known_of(head.tail)
-    if known is None:
-        return _found(head.block, name.lower().encode("latin-1"))
-    if name not in known:
-        known[name] = _found(head.block, name.lower().encode("latin-1"))
-    return known[name]  # type: ignore[no-any-return]
+    found = _found_in(exchange)
+    if name not in found:
+        found[name] = _search(exchange.head.block, name.lower().encode("latin-1"))
+    return found[name]  # type: ignore[no-any-return]
 
 
-def _found(block: bytes, name: bytes) -> str | None:
+def _search(block: bytes, name: bytes) -> str | None:
     lowered = block.lower()
     wanted = name + b":"
     found: list[str] = []

@@ -12,6 +12,13 @@ from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
 if "itms-services" not in urllib.parse.uses_netloc:
     urllib.parse.uses_netloc.append("itms-services")
 
+# Its cache would keep the URLs of clients for others, tokens in their queries included.
+_split: Callable[[str], SplitResult] = getattr(urlsplit, "__wrapped__", urlsplit)
+# A URL that is the same in both forms, for the usual ones: nothing to take apart.
+_plain = re.compile(
+    r"(?:https?://[a-z0-9\-.]++(?::[1-9][0-9]{0,3}+)?+)?+/(?!/)[A-Za-z0-9\-._~/]*+(?:\?[A-Za-z0-9\-._~&=+]++)?+"
+).fullmatch
+
 
 def _quote_undecodable(error: UnicodeError) -> tuple[str, int]:
     if not isinstance(error, UnicodeDecodeError):
@@ -48,7 +55,9 @@ def iri_to_uri(iri: str) -> str:
 
     ValueError (UnicodeError is one) if host or port cannot be.
     """
-    parts = urlsplit(iri)
+    if _plain(iri):
+        return iri
+    parts = _split(iri)
     path = quote(parts.path, safe="%!$&'()*+,/:;=@")
     query = quote(parts.query, safe="%!$&'()*+,/:;=?@")
     fragment = quote(parts.fragment, safe="%!#$&'()*+,/:;=?@")
@@ -61,7 +70,9 @@ def uri_to_iri(uri: str) -> str:
 
     Octets that are not UTF-8 stay encoded; so does a host that is not IDNA.
     """
-    parts = urlsplit(uri)
+    if "xn--" not in uri and _plain(uri):
+        return uri
+    parts = _split(uri)
     return urlunsplit(
         (
             parts.scheme,

@@ -9,12 +9,13 @@ from carboy.grammar import QUOTED_STRING, TCHAR
 from .buffer import ReceiveBuffer
 from .errors import RemoteProtocolError
 from .events import Fields
-from .head import check_trailer, chop
+from .head import chop
 from .limits import Limits
+from .trailers import check_trailer
 
 # RFC 9112, section 7.1.1: *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )
 _chunk_line = re.compile(
-    rf"([0-9A-Fa-f]{{1,16}})"
+    rf"(?:0*+([1-9A-Fa-f][0-9A-Fa-f]{{0,15}})|0++)"  # leading zeros are harmless
     rf"(?:[ \t]*+;[ \t]*+[{TCHAR}]++(?:[ \t]*+=[ \t]*+(?:[{TCHAR}]++|{QUOTED_STRING}))?+)*+".encode(
         "latin-1"
     )
@@ -32,6 +33,7 @@ class ChunkReader:
         "_overhead",
         "_total",
         "_trailer",
+        "_trailer_lines",
         "trailers",
     )
 
@@ -43,6 +45,7 @@ class ChunkReader:
         self._in_chunk = False
         self._in_trailers = False
         self._trailer = 0
+        self._trailer_lines = 0
         self.trailers: Fields = []
 
     def next(self, buffer: ReceiveBuffer, limit: int) -> bytes | None:
@@ -83,7 +86,7 @@ class ChunkReader:
         match = _chunk_line(chop(line))
         if not match:
             raise RemoteProtocolError(400, "a chunk size is not a hexadecimal number")
-        size = int(match.group(1), 16)
+        size = int(match.group(1) or "0", 16)
         self._total += size
         if self._total > limit:
             raise RemoteProtocolError(
@@ -109,7 +112,10 @@ class ChunkReader:
             if line == b"\r\n":
                 return b""
             self._trailer += len(line)
-            if len(self.trailers) == self._limits.fields_count:
+            self._trailer_lines += 1
+            if self._trailer_lines > self._limits.fields_count:
                 raise RemoteProtocolError(400, "there are too many trailers")
-            name, value = check_trailer(line)
-            self.trailers.append((name.decode("latin-1"), value.decode("latin-1")))
+            field = check_trailer(line)
+            if field is not None:
+                name, value = field
+                self.trailers.append((name.decode("latin-1"), value.decode("latin-1")))

@@ -7,12 +7,10 @@ A little longer than the house allows: the two directions share the state that m
 
 from __future__ import annotations
 
-from http import HTTPStatus
-
 from . import response
 from .body import ChunkReader
 from .buffer import ReceiveBuffer
-from .errors import LocalProtocolError, RemoteProtocolError
+from .errors import REASONS, LocalProtocolError, RemoteProtocolError
 from .events import Data, Event, Fields, RequestHead, Signal
 from .head import HeadReader, quick_head, similar_head
 from .limits import Limits
@@ -409,6 +407,8 @@ class Connection:
     def _framing_line(self, code: int, length: int | None, size: int | None) -> bytes:
         if self.writing is Writing.CHUNKED:
             return b"Transfer-Encoding: chunked\r\n"
+        if code == 205:
+            return b"Content-Length: 0\r\n"
         if code == 204 or self.writing is Writing.UNTIL_CLOSE:
             return b""
         if length is None and code != 304:
@@ -504,10 +504,7 @@ class Connection:
         self.writing = ANSWERED
         if not answerable:
             return b""
-        try:
-            reason = HTTPStatus(error.status).phrase
-        except ValueError:
-            reason = "Error"
+        reason = REASONS.get(error.status, "Error")
         body = f"{error.status} {reason}: {error.message}\n".encode("latin-1", "replace")
         of_head = self.request_line.startswith("HEAD ")
         answer = b"".join(

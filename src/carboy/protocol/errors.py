@@ -7,6 +7,24 @@ ProtocolError
 
 from __future__ import annotations
 
+# The reason phrases of refusals, as RFC 9110, section 15, and RFC 6585 have them; those of
+# Python's http.HTTPStatus depend on its version.
+REASONS = {
+    400: "Bad Request",
+    408: "Request Timeout",
+    413: "Content Too Large",
+    414: "URI Too Long",
+    417: "Expectation Failed",
+    421: "Misdirected Request",
+    426: "Upgrade Required",
+    431: "Request Header Fields Too Large",
+    500: "Internal Server Error",
+    501: "Not Implemented",
+    503: "Service Unavailable",
+    505: "HTTP Version Not Supported",
+    507: "Insufficient Storage",
+}
+
 
 class ProtocolError(Exception):
     """A rule of HTTP/1.1 was broken."""

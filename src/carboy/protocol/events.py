@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from enum import Enum
+from typing import Any
 
 # The CR comes first: the engine looks for a literal beginning much faster than for a set.
 _trailing_space = re.compile(rb"\r(?<=[ \t]\r)").search
@@ -37,6 +38,9 @@ class RequestHead:
     # What followed the target, as it came, if nothing had to be changed in it. The heads of one
     # connection share one object when their octets agree, so comparing two is most often `is`.
     tail = b""
+    # What readers have found in the field lines, for whoever asks again. Such heads share this
+    # too. It may hold secrets (Cookie, Authorization), so it ends with the connection.
+    found: dict[str, Any] | None = None
     _block: bytes | None = None
     _fields: Fields | None = None
 

@@ -39,17 +39,19 @@ def _head_pattern(value: str) -> re.Pattern[bytes]:
     not take that back, and re then raises SystemError about the group's span (gh-101955).
     """
 
+    def letters(name: str) -> str:
+        return "".join(c if c == "-" else f"[{c.upper()}{c}]" for c in name)
+
     def named(name: str, group: int) -> str:
-        letters = "".join(c if c == "-" else f"[{c.upper()}{c}]" for c in name)
-        return rf"{letters}:(?({group})()|)[ \t]*+({value}*+)"
+        return rf"{letters(name)}:(?({group})()|)[ \t]*+({value}*+)"
 
     def unnamed(first: str) -> str:
         return f"[{first}][a-zA-Z{_TOKEN}]*+:{value}*+"
 
-    closer = "|".join(
-        "".join(c if c == "-" else f"[{c.upper()}{c}]" for c in name)
-        for name in ("transfer-encoding", "expect", "upgrade")
-    )
+    closer = "|".join(letters(name) for name in ("transfer-encoding", "expect", "upgrade"))
+    # Content-Type may stand once too. quick_head counts its last letters, because one more group
+    # would slow every head down; this is for the spellings in which these are others.
+    closer += "|[Cc][Oo][Nn][Tt][Ee][Nn][Tt]-[Tt](?!ype)[Yy][Pp][Ee]"
     alternatives = (
         unnamed(f"abdfgi-svw-zABDFGI-SVW-Z{_TOKEN}"),
         named("host", 6),
@@ -72,49 +74,24 @@ _quick_host = re.compile(
     rb"[A-Za-z0-9.\-]++(?::(?:[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|[0-9]{1,4}))?+"
 ).fullmatch
 # Hosts that were valid once: a server is called by few names. Bounded: when full it starts anew.
+# Another engine of the process may empty these tables at any moment: ask with `get`, once.
 _HOSTS_SIZE = 256
 _hosts: dict[bytes, str] = {}
 # The octets before a tail that is known already.
 _start = re.compile(rb"([A-Z]++) (/[^\x00-\x20\x7f?#]*+)(\?[^\x00-\x20\x7f#]*+)?+").fullmatch
 # Method and path of such octets that were valid once, as far as short ones without a query go:
-# the same few are asked for all the time. Bounded as above.
+# the same few are asked for all the time. Bounded as above. A path with a long segment is not
+# kept, as that may be a secret: the token of a link to reset a password, say.
 _STARTS_SIZE = 1024
 _START_OCTETS = 128
 _starts: dict[bytes, tuple[str, str]] = {}
+_long_segment = re.compile(rb"[^/]{20}").search
 _host = re.compile(HOST.encode()).fullmatch
 
 _FRAMING = frozenset(
     (b"host", b"connection", b"content-length", b"transfer-encoding", b"expect", b"upgrade")
 )
-# Trailers come too late for what frames, routes, authenticates or controls a request
-# (RFC 9110, section 6.5.1).
-_NOT_IN_TRAILERS = _FRAMING | frozenset(
-    (
-        b"authorization",
-        b"cache-control",
-        b"content-encoding",
-        b"content-location",
-        b"content-range",
-        b"content-type",
-        b"cookie",
-        b"forwarded",
-        b"keep-alive",
-        b"max-forwards",
-        b"pragma",
-        b"proxy-authorization",
-        b"proxy-connection",
-        b"range",
-        b"set-cookie",
-        b"te",
-        b"trailer",
-        b"www-authenticate",
-        b"x-forwarded-for",
-        b"x-forwarded-host",
-        b"x-forwarded-port",
-        b"x-forwarded-prefix",
-        b"x-forwarded-proto",
-    )
-)
+_COUNTED = _FRAMING | {b"content-type"}  # whose lines are looked at, or at least counted
 
 
 def _bad(message: str, status: int = 400) -> RemoteProtocolError:
@@ -139,21 +116,25 @@ def quick_head(octets: bytes, limits: Limits) -> RequestHead | None:
         if count != octets.count(b"\r") or count - 2 > limits.fields_count:
             return None
     (
-        method, path, query, minor, more, host, too_many, connection, even_more, length, special,
+        method, path, query, minor,
+        second_host, host, second_connection, connection, second_length, length, special,
     ) = match.groups()  # fmt: skip
     if (
-        more is not None
+        second_host is not None
         or special is not None
-        or too_many is not None
-        or even_more is not None
-        or method not in _METHODS
+        or second_connection is not None
+        or second_length is not None
         or host is None
-        or (host not in _hosts and not _check_host(host))
+        or octets.count(b"ype:") > 1  # there may be two of Content-Type
     ):
         return None
+    name = _METHODS.get(method)
+    host_text = _hosts.get(host) or _checked_host(host)
+    if name is None or host_text is None:
+        return None
     head = _new(RequestHead)
-    _set_start(head, _METHODS[method], path, query)
-    head.host = _hosts[host]
+    _set_start(head, name, path, query)
+    head.host = host_text
     head.tail = octets[match.end(2 if query is None else 3) :]
     head.content_length = None
     if minor == b"1":
@@ -179,14 +160,16 @@ def similar_head(octets: bytes, last: RequestHead) -> RequestHead | None:
     """
     start = octets[: -len(last.tail)]
     head = _new(RequestHead)
-    if start in _starts:
-        head.method, path = _starts[start]
+    known = _starts.get(start)
+    if known is not None:
+        head.method, path = known
         head.target = head.path = path
         head.query = ""
     elif not _read_start(head, start):
         return None
     head.host = last.host
     head.tail = last.tail
+    head.found = last.found
     head.content_length = last.content_length
     head.minor = last.minor
     head.keep_alive = last.keep_alive
@@ -202,7 +185,7 @@ def _read_start(head: RequestHead, start: bytes) -> bool:
     if name is None:
         return False
     _set_start(head, name, path, query)
-    if query is None and len(start) <= _START_OCTETS:
+    if query is None and len(start) <= _START_OCTETS and not _long_segment(path):
         if len(_starts) >= _STARTS_SIZE:
             _starts.clear()
         _starts[start] = name, head.path
@@ -221,13 +204,13 @@ def _set_start(head: RequestHead, method: str, path: bytes, query: bytes | None)
         head.has_query = True
 
 
-def _check_host(host: bytes) -> bool:
+def _checked_host(host: bytes) -> str | None:
     if not _quick_host(host):
-        return False
+        return None
     if len(_hosts) >= _HOSTS_SIZE:
         _hosts.clear()
-    _hosts[host] = host.decode("latin-1")
-    return True
+    text = _hosts[host] = host.decode("latin-1")
+    return text
 
 
 # -- the careful way ---------------------------------------------------------------------------
@@ -235,10 +218,11 @@ def _check_host(host: bytes) -> bool:
 _request_line = re.compile(rb"([^ ]++) ([^ ]++) ([^ ]++)").fullmatch
 _token = re.compile(f"[{TCHAR}]++".encode()).fullmatch
 _version = re.compile(rb"HTTP/([0-9])\.([0-9])").fullmatch
-_some_version = re.compile(rb"HTTP/[0-9]++(?:\.[0-9]++)?+").fullmatch
+_name_of_a_version = re.compile(rb"HTTP/[02-9]").fullmatch  # as in "HTTP/2"
 _control = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]").search
 _absolute = re.compile(rb"([Hh][Tt][Tt][Pp][Ss]?)://([^/?]*+)(.*+)", re.DOTALL).fullmatch
-_digits = re.compile(rb"[0-9]{1,18}").fullmatch
+# Leading zeros are harmless; what int() is given is bounded all the same.
+_digits = re.compile(rb"0{0,238}+[0-9]{1,18}|0{1,238}").fullmatch
 
 
 def split_field_line(line: bytes) -> tuple[bytes, bytes]:
@@ -304,27 +288,35 @@ def parse_target(method: bytes, target: bytes) -> Target:
 
 
 def parse_version(version: bytes) -> int:
-    """The minor version, 0 or 1: a later 1.x is answered as 1.1 (RFC 9110, section 2.5)."""
+    """The minor version, 0 or 1: a later 1.x is answered as 1.1 (RFC 9110, section 2.5).
+
+    A version has one digit on each side of its point (RFC 9112, section 2.3).
+    """
     match = _version(version)
     if match and match.group(1) == b"1":
         return int(match.group(2) != b"0")
-    if match or _some_version(version):
+    if match or _name_of_a_version(version):
         raise _bad("this server speaks HTTP/1.1 and HTTP/1.0", 505)
     raise _bad("the request line does not end in an HTTP version")
 
 
 def parse_coding(values: list[bytes], minor: int) -> None:
-    """Accept Transfer-Encoding if it is `chunked`, once (RFC 9112, section 6.1)."""
+    """Accept Transfer-Encoding if it is `chunked`, once (RFC 9112, section 6.1).
+
+    Where the last coding is another one nobody knows where the body ends: 400 (section 6.3).
+    A coding before a last `chunked` is one this server does not know: 501.
+    """
     if not minor:
         raise _bad("Transfer-Encoding does not exist in HTTP/1.0")
     codings = [coding.strip(b" \t").lower() for coding in b",".join(values).split(b",")]
     if codings == [b"chunked"]:
         return
-    for coding in codings:
-        name = coding.partition(b";")[0].rstrip(b" \t")
-        if name != b"chunked" and _token(name):
-            raise _bad("a transfer coding other than 'chunked' is not implemented", 501)
-    raise _bad("Transfer-Encoding has to be 'chunked', once")
+    names = [coding.partition(b";")[0].rstrip(b" \t") for coding in codings]
+    if codings[-1] != b"chunked":
+        raise _bad("Transfer-Encoding has to end in 'chunked'")
+    if names.count(b"chunked") > 1 or not all(map(_token, names)):
+        raise _bad("Transfer-Encoding has to be 'chunked', once")
+    raise _bad("a transfer coding other than 'chunked' is not implemented", 501)
 
 
 def parse_length(values: list[bytes]) -> int:
@@ -412,7 +404,7 @@ class HeadReader:
         if b"_" in name and not self._limits.underscore_fields:
             # Counted as nothing but a line: in an environ it would shadow the name with "-".
             line = b""
-        elif name in _FRAMING:
+        elif name in _COUNTED:
             self._fields.setdefault(name, []).append(value)
         self._lines.append(line)
 
@@ -445,6 +437,9 @@ class HeadReader:
 
 def apply_framing(head: RequestHead, fields: dict[bytes, list[bytes]]) -> None:
     """What the fields that belong to the wire say about this request."""
+    if len(fields.get(b"content-type", ())) > 1:
+        # Two readers could take the same content for different things.
+        raise _bad("there is more than one Content-Type")
     if b"transfer-encoding" in fields:
         if b"content-length" in fields:
             raise _bad("Content-Length and Transfer-Encoding exclude each other")
@@ -462,11 +457,3 @@ def apply_framing(head: RequestHead, fields: dict[bytes, list[bytes]]) -> None:
             raise _bad("the only expectation this server knows is '100-continue'", 417)
         head.expect_continue = head.has_body
     head.upgrade = b"upgrade" in fields and b"upgrade" in options and head.minor == 1
-
-
-def check_trailer(line: bytes) -> tuple[bytes, bytes]:
-    """Name and value of a trailer line with its CRLF."""
-    name, value = split_field_line(chop(line))
-    if name in _NOT_IN_TRAILERS:
-        raise _bad(f"the field {name.decode('latin-1')} is not allowed in trailers")
-    return name, value

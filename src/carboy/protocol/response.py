@@ -21,7 +21,8 @@ CONNECTION = 8
 CODING = 16
 HOP = 32  # belongs to the connection, which is not the application's (PEP 3333)
 DEFAULTS = DATE | SERVER
-BODILESS = frozenset((*range(100, 200), 204, 304))
+# Without content. Of 205 the client reads the length all the same (RFC 9110, section 15.3.6).
+BODILESS = frozenset((*range(100, 200), 204, 205, 304))
 WIRE = LENGTH | CONNECTION | CODING | HOP  # the connection writes these itself
 
 _TRAITS = {
@@ -37,9 +38,48 @@ _TRAITS = {
 Line = tuple[bytes, int]
 
 # Lines that were validated once, by (name, value). Bounded: when full it starts anew, which
-# costs an application whose headers never repeat one `clear` in so many lines.
+# costs an application whose headers never repeat one `clear` in so many lines. Another engine
+# of the process may empty these tables at any moment: ask with `get`, once.
 _MEMO_SIZE = 1024
 _MEMO_VALUE = 128
+# Only of these the lines are kept: they say the same to everybody. What others hold may be a
+# secret (Set-Cookie, Location, X-Auth-Token), and no secret outlives its answer here.
+_KEPT = frozenset(
+    (
+        "accept-ranges",
+        "access-control-allow-credentials",
+        "access-control-allow-headers",
+        "access-control-allow-methods",
+        "access-control-allow-origin",
+        "access-control-expose-headers",
+        "access-control-max-age",
+        "allow",
+        "cache-control",
+        "connection",
+        "content-encoding",
+        "content-language",
+        "content-length",
+        "content-type",
+        "cross-origin-embedder-policy",
+        "cross-origin-opener-policy",
+        "cross-origin-resource-policy",
+        "date",
+        "expires",
+        "keep-alive",
+        "last-modified",
+        "permissions-policy",
+        "pragma",
+        "referrer-policy",
+        "server",
+        "strict-transport-security",
+        "transfer-encoding",
+        "vary",
+        "x-content-type-options",
+        "x-frame-options",
+        "x-powered-by",
+        "x-xss-protection",
+    )
+)
 lines: dict[tuple[str, str], Line] = {}
 # Status lines by status, each with its code.
 statuses: dict[str, Line] = {}
@@ -54,7 +94,7 @@ _status = re.compile(r"[1-9][0-9]{2}(?: [^\x00-\x08\x0a-\x1f\x7f]*+)?").fullmatc
 
 
 def encode_line(pair: tuple[str, str]) -> Line:
-    """`b"Name: value\\r\\n"` and its trait; remembered when it is likely to come again."""
+    """`b"Name: value\\r\\n"` and its trait; remembered when it may be (`_KEPT`)."""
     try:
         name, value = pair
         if not is_token(name):
@@ -72,8 +112,7 @@ def encode_line(pair: tuple[str, str]) -> Line:
         ) from None
     lowered = name.lower()
     entry = line, _TRAITS.get(lowered, 0)
-    # Set-Cookie lines are secrets and do not come again.
-    if type(pair) is tuple and len(value) <= _MEMO_VALUE and lowered != "set-cookie":
+    if type(pair) is tuple and len(value) <= _MEMO_VALUE and lowered in _KEPT:
         if len(lines) >= _MEMO_SIZE:
             lines.clear()
         lines[pair] = entry
@@ -82,8 +121,9 @@ def encode_line(pair: tuple[str, str]) -> Line:
 
 def encode_status(status: str) -> Line:
     """`b"HTTP/1.1 200 OK\\r\\n"` and the code; remembered."""
-    if isinstance(status, str) and status in statuses:
-        return statuses[status]
+    known = statuses.get(status) if isinstance(status, str) else None
+    if known is not None:
+        return known
     if not isinstance(status, str) or not _status(status):
         raise LocalProtocolError(
             f"a status is like '200 OK', without control characters: {status!r}"
@@ -105,16 +145,22 @@ def encode_status(status: str) -> Line:
 
 
 def ordinary_response(status: str, headers: Fields, body: bytes, extra: bytes) -> bytes | None:
-    """The whole answer, if it is made of lines known already and nothing needs a decision."""
+    """The whole answer, if its status is known already and nothing needs a decision."""
     size = len(body)
     sized = False
+    kept = True
     try:
         key = (status, size, extra, *headers)
-        if key in _heads:
-            return _heads[key] + body
+        known = _heads.get(key)
+        if known is not None:
+            return known + body
         head = _ordinary[status]
         for pair in headers:
-            line, traits = lines[pair]
+            entry = lines.get(pair)
+            if entry is None:
+                kept = False
+                entry = encode_line(pair)
+            line, traits = entry
             if traits:
                 # Its own right Content-Length, once, is the only trait that decides nothing.
                 if traits != LENGTH or sized or pair[1] != str(size):
@@ -124,9 +170,10 @@ def ordinary_response(status: str, headers: Fields, body: bytes, extra: bytes) -
     except (KeyError, TypeError):
         return None
     head += extra + (b"\r\n" if sized else b"Content-Length: %d\r\n\r\n" % size)
-    if len(_heads) >= _HEADS_SIZE:
-        _heads.clear()
-    _heads[key] = head
+    if kept:
+        if len(_heads) >= _HEADS_SIZE:
+            _heads.clear()
+        _heads[key] = head
     return head + body
 
 

@@ -34,5 +34,5 @@ class Writing(Enum):
     LENGTH = "counted by Content-Length"
     CHUNKED = "in chunks"
     UNTIL_CLOSE = "ended by closing the connection"
-    BODILESS = "a head only: HEAD, 204, 304"
+    BODILESS = "a head only: HEAD, 204, 205, 304"
     DONE = "answered"

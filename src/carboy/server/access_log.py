@@ -23,8 +23,8 @@ Record = tuple[float, str, RequestHead | None, str, int, int, float]
 
 FORMATS = ("auto", "common", "combined", "json", "pretty")
 
-# What may stand in a quoted field as it is. Everything else, octets above 0x7E included, is
-# written \xNN: whoever reads the log must be able to tell where a field ends.
+# What may stand in a quoted field as it is. Everything else, bytes above 0x7E included, is
+# written \xNN as it came: the reader of the log must be able to tell where a field ends.
 UNSAFE = re.compile(r"[^ !#-\[\]-~]")
 
 
@@ -35,7 +35,11 @@ def escape(text: str) -> str:
 
 def _escaped(match: re.Match[str]) -> str:
     char = match[0]
-    return "\\" + char if char in '"\\' else "".join(f"\\x{o:02x}" for o in char.encode())
+    if char in '"\\':
+        return "\\" + char
+    # Text off the wire is latin-1: one character is one byte.
+    octets = char.encode("latin-1" if char <= "\xff" else "utf-8")
+    return "".join(f"\\x{octet:02x}" for octet in octets)
 
 
 def request_line(head: RequestHead | None, fallback: str) -> str:

@@ -180,7 +180,7 @@ class Answering:
             if fd is not None:
                 self._send_file(exchange, status, headers, body, fd)
                 return
-            if exchange.head.method == "HEAD" or status[:3] in ("204", "304"):
+            if exchange.head.method == "HEAD" or status[:3] in ("204", "205", "304"):
                 body = ()  # nobody would see it
             self.start(exchange, status, headers)
         self._iterate(exchange, body)
@@ -237,7 +237,7 @@ class Answering:
             peer = exchange.peer
             seconds = time.monotonic() - exchange.began
             code = int(status[:3])
-            if exchange.head.method == "HEAD" or code in (204, 304):
+            if exchange.head.method == "HEAD" or code in (204, 205, 304):
                 octets = 0  # nobody sees the content
             self.access(
                 (time.time(), peer[0] if peer else "", exchange.head, "", code, octets, seconds)

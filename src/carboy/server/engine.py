@@ -1,7 +1,8 @@
 """The engine of a worker: what is ready is read, answered and finished, by whoever leads.
 
 Reading top to bottom: the API, the leader's turn, accepting, reading, dispatching, giving
-back, ending. Only the leader runs code of this file, but for `run`, `stop` and `_run_away`.
+back, ending. Only the leader runs code of this file, but for `run`, `_serve`, `stop` and
+`_run_away`.
 
 It is longer than the house allows because a leader's turn reads in one place; what is not
 on every request's way has left (door, reception, closing, crew, deadlines).
@@ -11,7 +12,6 @@ from __future__ import annotations
 
 import logging
 import socket
-import sys
 import threading
 import time
 from collections import deque
@@ -47,6 +47,7 @@ from carboy.server.learned import Learned
 from carboy.server.reception import Coming, Reception
 from carboy.server.settings import Settings
 from carboy.server.signals import waking
+from carboy.server.switching import switch_interval
 
 log = logging.getLogger("carboy.error")
 clock = time.monotonic
@@ -128,8 +129,12 @@ class Engine:
 
     def run(self) -> None:
         """Serve; returns when stopped. The calling thread only waits, so signals reach it."""
-        if self.settings.switch_interval:
-            sys.setswitchinterval(self.settings.switch_interval)
+        with switch_interval(self.settings.switch_interval):
+            self._serve()
+        if self._failure is not None:
+            raise self._failure
+
+    def _serve(self) -> None:
         self.poller.add(self._waker.fileno(), READ)
         self.door.open()
         forked.watch(self)
@@ -140,8 +145,6 @@ class Engine:
         self.crew.stop()
         self._close_all()
         forked.forget(self)
-        if self._failure is not None:
-            raise self._failure
 
     def _wait_for_the_end(self) -> None:
         bell = make_poller(self.settings.poller)

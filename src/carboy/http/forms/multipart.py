@@ -1,4 +1,4 @@
-"""multipart/form-data (RFC 7578), taken apart by the `multipart` package.
+"""multipart/form-data (RFC 7578): the parts of a body become fields and files.
 
 What a form keeps in memory is counted in one total: the values of its fields and the header
 lines of all its parts. Preamble and epilogue are skipped, not kept.
@@ -7,23 +7,18 @@ lines of all its parts. Preamble and epilogue are skipped, not kept.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from carboy.http.exceptions import RequestEntityTooLarge
 from carboy.http.file_storage import FileStorage
+from carboy.http.forms.reader import Event, Lines, MultipartReader
 from carboy.http.forms.store import StreamFactory, default_stream_factory
 from carboy.http.headers import Headers
 from carboy.http.multidict import MultiDict
 from carboy.http.options import parse_options_header
 
-if TYPE_CHECKING:
-    from multipart import MultipartSegment  # type: ignore[import-untyped]
-
 Items = list[tuple[str | None, Any]]
 
-# A part has Content-Disposition, Content-Type and perhaps a few more (RFC 7578, section 4.8).
-MAX_HEADER_LINE = 8 * 1024
-MAX_HEADER_LINES = 16
 # The character sets a part may name; others are read as UTF-8.
 _CHARSETS = {"ascii", "us-ascii", "utf-8", "iso-8859-1"}
 
@@ -33,14 +28,12 @@ class _Part:
 
     __slots__ = ("chunks", "file", "filename", "headers", "name")
 
-    def __init__(self, segment: MultipartSegment) -> None:
-        # Header lines are UTF-8; one that is not must not cost the user the whole form.
-        lines = [
-            (name, value.encode("latin-1").decode("utf-8", "replace"))
-            for name, value in segment.headerlist
-        ]
-        self.headers = Headers(lines)
-        options = parse_options_header(self.headers.get("Content-Disposition"))[1]
+    def __init__(self, lines: Lines) -> None:
+        # Control characters are kept, as everything that a client may put into a name.
+        self.headers = Headers._from_checked(lines)
+        disposition, options = parse_options_header(self.headers.get("Content-Disposition"))
+        if disposition.lower() != "form-data":
+            raise ValueError("A part of a form needs the header 'Content-Disposition: form-data'.")
         self.name = options.get("name")
         self.filename = options.get("filename")
         self.chunks: list[bytes] = []
@@ -121,12 +114,14 @@ class MultiPartParser:
         part: _Part | None = None
         kept = 0
         for event in self._events(stream, boundary):
-            if part is None:
+            if isinstance(event, list):
                 part = _Part(event)
                 kept = self._counted(kept, part.size_of_headers())
                 if part.filename is not None:
                     part.file = self._open(part, content_length)
                     opened.append(part.file)
+            elif part is None:
+                raise RuntimeError("a part ended that had not begun")
             elif event is None:
                 if part.file is None:
                     fields.append((part.name, part.text(self.get_part_charset(part.headers))))
@@ -154,23 +149,8 @@ class MultiPartParser:
             content_length=length,
         )
 
-    def _events(self, stream: IO[bytes], boundary: bytes) -> Iterator[Any]:
-        """What the parser reports: a segment, its chunks, None at its end."""
-        from multipart import ParserLimitReached, PushMultipartParser
-
-        limits: dict[str, Any] = {}
-        if self.max_form_parts is not None:
-            limits["max_segment_count"] = self.max_form_parts
-        parser = PushMultipartParser(
-            boundary,
-            max_header_size=MAX_HEADER_LINE,
-            max_header_count=MAX_HEADER_LINES,
-            header_charset="latin-1",
-            **limits,
-        )
-        try:
-            while chunk := stream.read(self.buffer_size):
-                yield from parser.parse(chunk)
-            parser.close()
-        except ParserLimitReached as error:
-            raise RequestEntityTooLarge from error
+    def _events(self, stream: IO[bytes], boundary: bytes) -> Iterator[Event]:
+        reader = MultipartReader(boundary, self.max_form_parts)
+        while piece := stream.read(self.buffer_size):
+            yield from reader.feed(piece)
+        reader.close()

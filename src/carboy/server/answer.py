@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from carboy.gateway.interface import Answer, FileBody
-from carboy.gateway.wsgi import base_environ
+from carboy.gateway.wsgi import base_environ, checked
 from carboy.net.clock import ExtraLines
 from carboy.net.files import can_sendfile, octets_left, regular_file
 from carboy.protocol.errors import LocalProtocolError, RemoteProtocolError
 from carboy.protocol.states import Writing
 from carboy.server.connection import ClientGone, Connection, FileRest
 from carboy.server.exchange import Headers, ServerExchange
+from carboy.server.first_piece import begun
 from carboy.server.settings import Settings
 
 # time since the epoch, peer, head or None, request line if there is no head, status, octets of
@@ -137,7 +138,18 @@ class Answering:
     def start(
         self, exchange: ServerExchange, status: str, headers: Headers
     ) -> Callable[[bytes], object]:
-        """The head, kept back until there is a piece of body to go with it; gives `write`."""
+        """Gives `write`, which sends the head with its first piece."""
+
+        def write(piece: bytes) -> None:
+            piece = checked(piece)
+            if not exchange.head_begun:
+                self._begin(exchange, status, headers)
+            self._write(exchange, piece)
+
+        return write
+
+    def _begin(self, exchange: ServerExchange, status: str, headers: Headers) -> None:
+        """Have the head made, and keep it back until there is a piece of body to go with it."""
         connection = exchange.connection
         machine = connection.machine
         if self.stopping:
@@ -147,11 +159,6 @@ class Answering:
         exchange.status = status
         exchange.unsent_head = head
         connection.octets = 0
-
-        def write(piece: bytes) -> None:
-            self._write(exchange, piece)
-
-        return write
 
     def _write(self, exchange: ServerExchange, piece: bytes) -> None:
         connection = exchange.connection
@@ -182,7 +189,8 @@ class Answering:
                 return
             if exchange.head.method == "HEAD" or status[:3] in ("204", "304"):
                 body = ()  # nobody would see it
-            self.start(exchange, status, headers)
+            body = begun(body)
+            self._begin(exchange, status, headers)
         self._iterate(exchange, body)
         connection.push(exchange.unsent_head + machine.end_response())
         exchange.unsent_head = b""
@@ -190,12 +198,8 @@ class Answering:
 
     def _iterate(self, exchange: ServerExchange, body: Iterable[bytes]) -> None:
         for piece in body:
-            if not isinstance(piece, bytes | bytearray | memoryview):
-                raise TypeError(
-                    f"A body is made of bytes, not {type(piece).__name__}: {piece!r:.60}"
-                )
             if piece:
-                self._write(exchange, bytes(piece))
+                self._write(exchange, checked(piece))
 
     def _send_file(
         self, exchange: ServerExchange, status: str, headers: Headers, body: FileBody, fd: int
@@ -205,7 +209,7 @@ class Answering:
         left = octets_left(fd, body.offset, body.count)
         if not any(name.lower() == "content-length" for name, _ in headers):
             headers = [*headers, ("Content-Length", str(left))]
-        self.start(exchange, status, headers)
+        self._begin(exchange, status, headers)
         left = machine.account(left)
         connection.push(exchange.unsent_head)
         exchange.unsent_head = b""

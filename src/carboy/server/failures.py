@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Callable, Hashable
 
 from carboy.gateway.interface import Answer, Exchange, Gateway
+from carboy.server.first_piece import with_first_piece
 from carboy.server.simple_log import _log
 from carboy.server.unframed import unframed
 
@@ -42,7 +43,7 @@ class Failures:
     def handle(self, exchange: Exchange) -> Answer:
         """The inner gateway's answer, or the page."""
         try:
-            return unframed(self.inner.handle(exchange))
+            return begun_or_closed(unframed(self.inner.handle(exchange)))
         except Exception as error:
             if self.escape is not None:
                 self.escape(error)
@@ -50,3 +51,14 @@ class Failures:
             _log("error", "Error on request:\n%s", "".join(traceback.format_exception(error)))
             headers = [("Content-Type", "text/html; charset=utf-8")]
             return STATUS, headers, PAGE, None
+
+
+def begun_or_closed(answer: Answer) -> Answer:
+    """The answer once its body has begun; it is closed when that fails."""
+    try:
+        return with_first_piece(answer)
+    except BaseException:
+        close = answer[3]
+        if close is not None:
+            close()
+        raise

@@ -89,6 +89,7 @@ class Answering:
             machine.must_close = True
         data = machine.whole_response(status, headers, body, self.extra.lines)
         exchange.head_begun = True
+        exchange.status = status
         connection.push(data)
         if self.access is not None:
             self.record(exchange, status, len(body) - machine.excess)

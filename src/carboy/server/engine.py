@@ -46,7 +46,7 @@ from carboy.server.intake import BodyStream
 from carboy.server.learned import Learned
 from carboy.server.reception import Coming, Reception
 from carboy.server.settings import Settings
-from carboy.server.signals import waking
+from carboy.server.signals import in_main_thread, waking
 
 log = logging.getLogger("carboy.error")
 clock = time.monotonic
@@ -59,6 +59,10 @@ LIVELY = 0.25
 HURRY = 0.05  # seconds between looks at the clock during a stop
 UNREAD = Reading.IDLE
 READ_WHOLE = Reading.DONE
+NEVER = float("inf")
+# Seconds between looks of a thread that is not the main one for an exception that another thread
+# has raised in it (PyThreadState_SetAsyncExc): the interpreter does that between two bytecodes.
+LOOK = 0.1
 STUCK = 0.5  # seconds for the leader to notice the end; inside a handler it never will
 
 
@@ -128,28 +132,36 @@ class Engine:
         self.poller.add(self._waker.fileno(), READ)
         self.door.open()
         forked.watch(self)
-        self.crew.start()
-        with waking(self._bell.writer):
-            self._wait_for_the_end()
-        self._led.wait(STUCK)
-        self.crew.stop()
-        self._close_all()
-        forked.forget(self)
+        try:
+            self.crew.start()
+            with waking(self._bell.writer):
+                self._wait_for_the_end()
+        except BaseException:
+            self.stop(graceful=False)  # raised by another thread or a signal handler
+            raise
+        finally:
+            self._led.wait(STUCK)
+            self.crew.stop()
+            self._close_all()
+            forked.forget(self)
         if self._failure is not None:
             raise self._failure
 
     def _wait_for_the_end(self) -> None:
         bell = make_poller(self.settings.poller)
         bell.add(self._bell.fileno(), READ)
-        while not self._over:
-            patience = -1.0
-            if self._stop_asked:
-                patience = max(0.0, self._give_up_at + STUCK - clock())
-            if not bell.wait(patience):
-                self._log_running()  # the leader itself is stuck inside a handler
-                break
-            self._bell.clear()
-        bell.close()
+        look = NEVER if in_main_thread() else LOOK
+        try:
+            while not self._over:
+                left = self._give_up_at + STUCK - clock() if self._stop_asked else NEVER
+                patience = min(look, left)
+                if bell.wait(-1.0 if patience == NEVER else max(0.0, patience)):
+                    self._bell.clear()
+                elif left <= look:
+                    self._log_running()  # the leader itself is stuck inside a handler
+                    break
+        finally:
+            bell.close()
 
     def stop(self, graceful: bool = True) -> None:
         """Stop serving; from any thread or a signal handler.
@@ -160,8 +172,9 @@ class Engine:
             self._stop_asked = "now"
             self._finish()
         elif self._stop_asked is None:
-            self._stop_asked = "graceful"
+            # In this order: whoever sees that a stop was asked for looks at the time.
             self._give_up_at = clock() + self.settings.graceful_timeout
+            self._stop_asked = "graceful"
         self._bell.wake()
         self._waker.wake()
 
@@ -188,6 +201,10 @@ class Engine:
                 self._turn(lead)
         except Deposed:
             return
+        except (SystemExit, KeyboardInterrupt) as error:
+            # Raised by another thread, which ends all those of a server it cannot stop otherwise.
+            self._failure = error
+            self._finish()
         except BaseException as error:
             # A fault of ours, not of an application: better end than serve half.
             log.critical("The engine failed.", exc_info=error)

@@ -20,6 +20,7 @@ from carboy.protocol.states import Writing
 from carboy.server.connection import ClientGone, Connection, FileRest
 from carboy.server.exchange import Headers, ServerExchange
 from carboy.server.first_piece import begun
+from carboy.server.handed_over import SWITCHED, is_handed_over, take_back
 from carboy.server.settings import Settings
 
 # time since the epoch, peer, head or None, request line if there is no head, status, octets of
@@ -69,7 +70,9 @@ class Answering:
         """Send `answer` as far as it goes. Never raises; always calls its `close`, once."""
         status, headers, body, close = answer
         try:
-            if body.__class__ is bytes and not exchange.head_begun:
+            if is_handed_over(exchange):
+                self._end_other_protocol(exchange, None)
+            elif body.__class__ is bytes and not exchange.head_begun:
                 self.send_whole(exchange, status, headers, body)
             else:
                 self._send_pieces(exchange, status, headers, body)
@@ -100,6 +103,9 @@ class Answering:
         That the client has gone is no failure, and the application may have been the one to
         whom `write` said so.
         """
+        if is_handed_over(exchange):
+            self._end_other_protocol(exchange, error)
+            return
         if isinstance(error, ClientGone):
             self._finish(exchange, exchange.status)
             return
@@ -118,6 +124,21 @@ class Answering:
             self.send_whole(exchange, FAILURE, TEXT, FAILURE_TEXT)
         except LocalProtocolError:
             self.abandon(connection)
+
+    def _end_other_protocol(self, exchange: ServerExchange, error: BaseException | None) -> None:
+        """The application is done with the connection it has taken over.
+
+        With ConnectionError it says so (Flask-Sock, Flask-SocketIO), or that the client has gone.
+        An answer that it tried to send all the same is a LocalProtocolError.
+        """
+        if error is not None and not isinstance(error, (ConnectionError, LocalProtocolError)):
+            log.error(
+                "%s: the application failed after it had taken over the connection",
+                exchange.request_line(),
+                exc_info=error,
+            )
+        take_back(exchange)
+        self.record(exchange, SWITCHED, 0)
 
     def abandon(self, connection: Connection) -> None:
         """An answer that cannot be completed: the client has to see that."""

@@ -42,6 +42,7 @@ from carboy.server.crew import Crew, Lead
 from carboy.server.deadlines import Deadlines
 from carboy.server.door import RETRY, Door, Wrap
 from carboy.server.exchange import ServerExchange
+from carboy.server.handed_over import is_handed_over
 from carboy.server.intake import BodyStream
 from carboy.server.learned import Learned
 from carboy.server.reception import Coming, Reception
@@ -567,6 +568,8 @@ class Engine:
 
     def _stopping(self, now: float) -> None:
         for connection in list(self.connections.values()):
+            if connection.exchange is not None and is_handed_over(connection.exchange):
+                connection.cut()  # a WebSocket has no end of its own
             # Who has only just connected is about to ask, and nobody else would answer; but a
             # browser's spare connection, silent for longer, is not waited for.
             patience = LIVELY if connection.phase is IDLE else NEWCOMER

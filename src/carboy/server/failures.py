@@ -10,6 +10,7 @@ from collections.abc import Callable, Hashable
 
 from carboy.gateway.interface import Answer, Exchange, Gateway
 from carboy.server.first_piece import with_first_piece
+from carboy.server.handed_over import is_handed_over
 from carboy.server.simple_log import _log
 from carboy.server.unframed import unframed
 
@@ -45,6 +46,8 @@ class Failures:
         try:
             return begun_or_closed(unframed(self.inner.handle(exchange)))
         except Exception as error:
+            if is_handed_over(exchange):
+                raise  # there is nobody to show a page to
             if self.escape is not None:
                 self.escape(error)
                 raise

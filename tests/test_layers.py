@@ -63,6 +63,8 @@ LATE_IMPORTS: dict[str, tuple[str, ...]] = {
     ),
     # Nobody looks at parts but who knows Werkzeug's; their dataclasses load inspect.
     "carboy.routing.rule": ("carboy.routing.described",),
+    # blinker loads when somebody asks for a signal.
+    "carboy.app.signals": ("carboy.app.signal_objects",),
     # A blueprint has commands too, if somebody adds one: click.
     "carboy.app.blueprint": ("carboy.app.commands",),
     # `carboy run` serves a foreign WSGI application without loading the framework.

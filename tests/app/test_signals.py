@@ -110,3 +110,17 @@ def test_a_name_that_is_no_signal_is_no_attribute() -> None:
 
     with pytest.raises(AttributeError):
         signals.nothing  # noqa: B018
+
+
+def test_threads_that_ask_first_at_the_same_time_get_one_signal() -> None:
+    code = (
+        "import sys, threading; from carboy.app import signals; sys.setswitchinterval(1e-6);"
+        " found = []; start = threading.Barrier(8);"
+        " ask = lambda: (start.wait(), found.append(signals.request_started));"
+        " threads = [threading.Thread(target=ask) for _ in range(8)];"
+        " [thread.start() for thread in threads]; [thread.join() for thread in threads];"
+        " assert len(found) == 8 and len({id(each) for each in found}) == 1, found;"
+        " assert found[0] is signals.request_started"
+    )
+    for _ in range(5):
+        subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

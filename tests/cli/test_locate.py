@@ -128,7 +128,7 @@ def test_an_attribute_of_an_attribute_is_found(write: Write) -> None:
     [
         ("locatd", "Did you mean 'located'"),
         ("located:ap", "Did you mean 'app'"),
-        ("located:number", "is 3, and that is no application"),
+        ("located:number", "is 3, which is not an application"),
         ("located:number()", "leave the parentheses out"),
         ("located:build", r'needs.*located:build\("value"\)'),
         ("located:build(open)", "have to be literals"),
@@ -187,3 +187,71 @@ def test_all_frames_are_shown_when_asked_for(write: Write, monkeypatch: pytest.M
     write("located.py", "import json\njson.loads('{')\n")
     with pytest.raises(BrokenApplication, match=r"json/decoder\.py"):
         locate.load("located")
+
+
+ASGI = {
+    "coroutine function": "async def app(scope, receive, send): ...",
+    "object": (
+        "class Framework:\n    async def __call__(self, scope, receive, send): ...\n"
+        "app = Framework()"
+    ),
+    "derived": (
+        "class Base:\n    async def __call__(self, scope, receive, send): ...\n"
+        "class App(Base): ...\napp = App()"
+    ),
+    "partial": (
+        "import functools\nasync def run(more, scope, receive, send): ...\n"
+        "app = functools.partial(run, 1)"
+    ),
+    "bound method": (
+        "class Framework:\n    async def serve(self, scope, receive, send): ...\n"
+        "app = Framework().serve"
+    ),
+    "plain function": "def app(scope, receive, send):\n    return None",
+    "plain object": (
+        "class Wrapper:\n    def __call__(self, scope, receive, send): ...\napp = Wrapper()"
+    ),
+    "version 2, function": "def app(scope):\n    async def run(receive, send): ...\n    return run",
+    "version 2, class": (
+        "class app:\n    def __init__(self, scope): ...\n"
+        "    async def __call__(self, receive, send): ..."
+    ),
+    "class of the objects": "class app:\n    async def __call__(self, scope, receive, send): ...",
+    "Django": (  # not configured: only one application can be in a process
+        "from django.core.handlers.asgi import ASGIHandler\napp = object.__new__(ASGIHandler)"
+    ),
+    "Falcon": "import falcon.asgi\napp = falcon.asgi.App()",
+}
+
+
+@pytest.mark.parametrize("named", ["located", "located:app"])
+@pytest.mark.parametrize("text", ASGI.values(), ids=ASGI)
+def test_an_asgi_application_is_told_what_it_is(write: Write, text: str, named: str) -> None:
+    write("located.py", text)
+    with pytest.raises(NoApplication, match="is an ASGI application .* does not serve ASGI yet"):
+        locate.load(named)
+
+
+@pytest.mark.parametrize("named", ["located", "located:create_app", "located:create_app()"])
+def test_so_is_a_factory_of_one(write: Write, named: str) -> None:
+    write("located.py", f"{ASGI['object']}\ndel app\ndef create_app():\n    return Framework()")
+    with pytest.raises(NoApplication, match="(is|returned) an ASGI application"):
+        locate.load(named)
+
+
+@pytest.mark.parametrize("named", ["located", "located:create_app", "located:create_app()"])
+def test_a_factory_that_is_a_coroutine_function_is_told(write: Write, named: str) -> None:
+    write("located.py", "async def create_app(): ...")
+    with pytest.raises(NoApplication, match="create_app is a coroutine function"):
+        locate.load(named)
+
+
+def test_the_wsgi_application_beside_an_asgi_application_is_served(write: Write) -> None:
+    write("located.py", f"{ASGI['coroutine function']}\n{APP.format(name='application')}")
+    assert locate.load("located").__name__ == "application"
+
+
+def test_a_callable_object_with_other_parameters_is_told(write: Write) -> None:
+    write("located.py", "class App:\n    def __call__(self): ...\napp = App()")
+    with pytest.raises(NoApplication, match="cannot be called with"):
+        locate.load("located:app")

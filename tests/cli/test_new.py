@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import runpy
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -54,3 +58,43 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
     (tmp_path / "bottle").symlink_to("/proc/nowhere")
     assert "cannot be written" in carboy(tmp_path, "new", "bottle", code=1)
+
+
+@pytest.fixture
+def hurried() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.usefixtures("hurried")
+@pytest.mark.parametrize("made_by", ["carboy new", "the example"])
+def test_workers_that_start_together_have_one_secret_key(
+    made_by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if made_by == "carboy new":
+        carboy(tmp_path, "new", "bottle")
+        package = tmp_path / "bottle" / "bottle"
+    else:
+        package = Path(__file__).parents[2] / "examples" / "notes" / "notes"
+    monkeypatch.syspath_prepend(str(package.parent))
+    secret_key: Any = runpy.run_path(str(package / "__init__.py"))["_secret_key"]
+    for turn in range(20):
+        file = tmp_path / "instance" / str(turn) / "secret_key"
+        start = threading.Barrier(8)
+        found: list[str] = []
+
+        def ask(file: Path = file, start: threading.Barrier = start) -> None:
+            start.wait()
+            found.append(secret_key(file))
+
+        threads = [threading.Thread(target=ask) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert found == 8 * [file.read_text()]
+        assert len(found[0]) > 40
+        assert [each.name for each in file.parent.iterdir()] == ["secret_key"]
+        assert file.stat().st_mode & 0o777 == 0o600

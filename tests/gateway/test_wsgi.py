@@ -325,7 +325,7 @@ def test_a_file_wrapper_is_handed_on_as_a_file() -> None:
 
 
 def test_something_that_is_no_application_is_refused() -> None:
-    with pytest.raises(TypeError, match="WSGI callable"):
+    with pytest.raises(TypeError, match="is not a WSGI application"):
         for_application("module:app")
 
 

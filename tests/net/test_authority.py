@@ -185,3 +185,25 @@ def test_the_folder_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 )
 def test_it_says_how_it_is_trusted(platform: str, program: str) -> None:
     assert program in authority.how_to_trust(Path("/kept/authority.pem"), platform)[0]
+
+
+def test_servers_that_start_together_make_one_authority(tmp_path: Path) -> None:
+    start = threading.Barrier(4)
+    made: list[bool] = []
+
+    def first_start() -> None:
+        start.wait()
+        made.append(local_context(folder=tmp_path / "kept")[1].created)
+
+    threads = [threading.Thread(target=first_start) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(made) == [False, False, False, True]
+    context, found = local_context(folder=tmp_path / "kept")
+    client = ssl.create_default_context(cafile=str(found.certificate))
+    with greeting(context) as port, socket.create_connection(("127.0.0.1", port)) as sock:
+        with client.wrap_socket(sock, server_hostname="localhost") as stream:
+            stream.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            assert stream.recv(4096).endswith(b"hi")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,12 +50,15 @@ def _instance_path(config: Mapping[str, Any] | None) -> str:
 
 def _secret_key(file: Path) -> str:
     """The key that signs sessions: made once, kept in a file only its owner reads."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return file.read_text()
-    key = secrets.token_urlsafe(32)
-    with os.fdopen(descriptor, "w") as opened:
-        opened.write(key)
-    return key
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # Several workers start at once: a key appears whole, and the first one is everybody's.
+        fresh = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
+        fresh.touch(mode=0o600)
+        try:
+            fresh.write_text(secrets.token_urlsafe(32))
+            with suppress(FileExistsError):
+                file.hardlink_to(fresh)
+        finally:
+            fresh.unlink()
+    return file.read_text()

@@ -9,19 +9,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from blinker import NamedSignal, Namespace
-
-    _signals: Namespace
-    template_rendered: NamedSignal
-    before_render_template: NamedSignal
-    request_started: NamedSignal
-    request_finished: NamedSignal
-    request_tearing_down: NamedSignal
-    got_request_exception: NamedSignal
-    appcontext_tearing_down: NamedSignal
-    appcontext_pushed: NamedSignal
-    appcontext_popped: NamedSignal
-    message_flashed: NamedSignal
+    from carboy.app.signal_objects import (
+        appcontext_popped,
+        appcontext_pushed,
+        appcontext_tearing_down,
+        before_render_template,
+        got_request_exception,
+        message_flashed,
+        request_finished,
+        request_started,
+        request_tearing_down,
+        template_rendered,
+    )
 
 __all__ = [
     "appcontext_popped",
@@ -50,13 +49,11 @@ CONTEXTS = (
 
 def _load() -> None:
     global loaded, of_contexts
-    from blinker import Namespace
+    from carboy.app import signal_objects
 
-    space = Namespace()
     names = globals()
-    names["_signals"] = space
-    for name in __all__:
-        names[name] = space.signal(name.replace("_", "-"))
+    for name in ("_signals", *__all__):
+        names[name] = getattr(signal_objects, name)
     of_contexts = tuple(names[name].receivers for name in CONTEXTS)
     loaded = True
 

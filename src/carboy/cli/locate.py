@@ -19,6 +19,7 @@ from types import ModuleType
 from typing import Any
 
 from carboy.cli.report import import_report
+from carboy.gateway.callables import WHAT_TO_DO, is_asgi, named
 
 NAMES = ("app", "application")  # Django's wsgi.py has the second
 FACTORIES = ("create_app", "make_app")
@@ -130,10 +131,24 @@ def _no_module(name: str, missing: str, folder: Path) -> str:
 
 
 def is_application(thing: Any) -> bool:
-    """Whether it can be served as it is: a callable of two arguments that is no class."""
-    if not callable(thing) or inspect.isclass(thing):
+    """Whether it can be served as it is: a callable of two arguments that is not a class."""
+    if not callable(thing) or inspect.isclass(thing) or is_asgi(thing):
         return False
-    return not _plain_callable(thing) or _accepts(thing, 2)
+    return is_flask_like(thing) or _accepts(thing, 2)
+
+
+def not_an_application(where: str, thing: Any, verb: str = "is") -> NoApplication:
+    """The error that says what something is instead."""
+    if is_asgi(thing):
+        return NoApplication(f"{where} {verb} an ASGI application ({named(thing)}). {WHAT_TO_DO}")
+    if inspect.isclass(thing):
+        return NoApplication(f"{where} {verb} a class. Name an object of it, or a function.")
+    if callable(thing):
+        return NoApplication(
+            f"{where} {verb} {thing!r}, which cannot be called with (environ, start_response)."
+            " Name a WSGI application."
+        )
+    return NoApplication(f"{where} {verb} {thing!r}, which is not an application. Name one.")
 
 
 def is_flask_like(thing: Any) -> bool:
@@ -153,7 +168,7 @@ def _accepts(function: Callable[..., Any], count: int) -> bool:
         inspect.signature(function).bind(*[None] * count)
     except TypeError:
         return False
-    except ValueError:  # built in, and does not tell
+    except Exception:  # built in, or a proxy of nothing, and does not tell
         return True
     return True
 
@@ -170,6 +185,9 @@ def find(module: ModuleType) -> Any:
         raise NoApplication(f"{module.__name__} has several applications. Name one: {names}.")
     if found:
         return next(iter(found.values()))
+    for name in NAMES:
+        if is_asgi(candidate := getattr(module, name, None)):
+            raise not_an_application(f"{module.__name__}:{name}", candidate)
     for name in FACTORIES:
         factory = getattr(module, name, None)
         if inspect.isfunction(factory):
@@ -194,10 +212,12 @@ def evaluate(module: ModuleType, expression: str) -> Any:
         tree = tree.func
     thing = _attribute(module, tree, expression)
     name = ast.unparse(tree)
+    if not called and is_asgi(thing) and not _is_factory(name, thing):
+        raise not_an_application(f"{module.__name__}:{name}", thing)
     if called or (_plain_callable(thing) and not _accepts(thing, 2)) or _is_factory(name, thing):
         return _call(module, name, thing, args, options)
     if not is_application(thing):
-        raise NoApplication(f"{module.__name__}:{name} is {thing!r}, and that is no application.")
+        raise not_an_application(f"{module.__name__}:{name}", thing)
     return thing
 
 
@@ -257,6 +277,9 @@ def _call(
         made = factory(*args, **options)
     except (Exception, SystemExit) as problem:
         raise BrokenApplication(import_report(where, problem)) from problem
+    if inspect.iscoroutine(made):
+        made.close()
+        raise NoApplication(f"{where} is a coroutine function. Write the factory without async.")
     if not is_application(made):
-        raise NoApplication(f"{where} returned {made!r}, and that is no application.")
+        raise not_an_application(where, made, "returned")
     return made

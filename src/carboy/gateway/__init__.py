@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from carboy.gateway.callables import check
 from carboy.gateway.direct import DirectGateway
 from carboy.gateway.interface import (
     Answer,
@@ -21,6 +22,7 @@ __all__ = [
     "FileWrapper",
     "Gateway",
     "WsgiGateway",
+    "check",
     "environ_of",
     "for_application",
 ]
@@ -33,9 +35,5 @@ def for_application(app: Any) -> Gateway:
     """
     if isinstance(app, DirectApplication):
         return DirectGateway(app)
-    if not callable(app):
-        raise TypeError(
-            f"{app!r} is no application: give a WSGI callable, that is a function or object"
-            " taking (environ, start_response)."
-        )
+    check(app)
     return WsgiGateway(app)

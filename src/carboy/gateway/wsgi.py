@@ -238,10 +238,11 @@ class Call:
 
     def write(self, data: bytes) -> object:
         """PEP 3333's imperative writing: sends the head first."""
+        data = checked(data)  # before the head is out, so that a mistake is still a 500
         if self.writer is None:
             self.answering = True
             self.writer = self.exchange.start(self.started(), self.headers)
-        return self.writer(_checked(data))
+        return self.writer(data)
 
     def started(self) -> str:
         """The status. Raises RuntimeError if the application never called start_response."""
@@ -261,7 +262,8 @@ def _checked_status(status: object) -> str:
     return str(status)
 
 
-def _checked(chunk: object) -> bytes:
+def checked(chunk: object) -> bytes:
+    """A piece of body as bytes. Raises TypeError for what is none."""
     if isinstance(chunk, bytes):
         return chunk
     if isinstance(chunk, str):
@@ -317,7 +319,7 @@ class WsgiGateway:
             status = call.status or call.started()
             if len(result) == 1 and result[0].__class__ is bytes:  # type: ignore[arg-type, index]
                 return status, call.headers, result[0], None  # type: ignore[index]
-            return status, call.headers, b"".join(map(_checked, result)), None
+            return status, call.headers, b"".join(map(checked, result)), None
         return _iterated(call, result)
 
 
@@ -341,7 +343,7 @@ def _iterated(call: Call, result: Iterable[bytes]) -> Answer:
         iterator = iter(result)
         first = b""
         for chunk in iterator:
-            first = _checked(chunk)
+            first = checked(chunk)
             if first:
                 break
             if call.status is None:
@@ -354,7 +356,7 @@ def _iterated(call: Call, result: Iterable[bytes]) -> Answer:
             # PEP 3333, handling the Content-Length header: the only piece is the whole body.
             rest = first
         else:
-            rest = chain((first,), map(_checked, iterator))
+            rest = chain((first,), map(checked, iterator))
         return status, call.headers, rest, close
     except BaseException:
         if close is not None:

@@ -8,16 +8,20 @@ Needs the package `cryptography`.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import ipaddress
 import os
 import socket
 import ssl
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+if sys.platform != "win32":
+    import fcntl
 
 VARIABLE = "CARBOY_AUTHORITY"
 CERTIFICATE, KEY = "authority.pem", "authority-key.pem"
@@ -72,13 +76,14 @@ def local_context(
     """
     folder = folder or folder_of_user()
     try:
-        authority = _authority(folder)
-        file = folder / SERVER
-        wanted = _to_sign(_load(folder / CERTIFICATE), names)
-        if authority.created or not _is_good(file, folder / CERTIFICATE, wanted):
-            _write(file, _signed(folder, wanted))
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(file)
+        with _alone(folder):
+            authority = _authority(folder)
+            file = folder / SERVER
+            wanted = _to_sign(_load(folder / CERTIFICATE), names)
+            if authority.created or not _is_good(file, folder / CERTIFICATE, wanted):
+                _write(file, _signed(folder, wanted))
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(file)
     except (ValueError, ssl.SSLError) as problem:
         raise AuthorityError(
             f"The authority in {folder} is damaged ({problem}): remove that folder, and trust the"
@@ -90,6 +95,21 @@ def local_context(
             f" Name another folder by {VARIABLE}."
         ) from None
     return context, authority
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """No other program makes an authority there meanwhile: the key must fit the certificate."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if sys.platform == "win32":
+        yield
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _to_sign(authority: Any, names: Iterable[str]) -> list[str]:
@@ -136,7 +156,6 @@ def _authority(folder: Path) -> Authority:
         found = _load(folder / CERTIFICATE)
         if _constraints(found) is not None and found.not_valid_after_utc > _now() + SOON:
             return Authority(folder, created=False)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     certificate, key = _self_signed()
     # The key first: who finds the certificate finds both.
     _write(folder / KEY, key)

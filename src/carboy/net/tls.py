@@ -77,6 +77,10 @@ class TlsStream:
         self._ended = True
         _shutdown(self.sock, how)
 
+    def leave(self) -> None:
+        """Use the TLS state no more: a thread of the application may be using it still."""
+        self._ended = True
+
     def _say_goodbye(self) -> None:
         if self._greeted and not self._ended:
             try:

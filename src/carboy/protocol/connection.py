@@ -301,6 +301,19 @@ class Connection:
         """How many octets were received and not used yet."""
         return len(self._buffer)
 
+    def hand_over(self, for_good: bool) -> bytes:
+        """The octets after the present request, for whoever takes the connection over.
+
+        No further request is read. `for_good`: nor is the present one answered.
+        """
+        octets = self.trailing_data
+        self._buffer.clear()
+        self.must_close = True
+        if for_good:
+            self.writing = ANSWERED
+            self.reading = CLOSED
+        return octets
+
     @property
     def trailing_data(self) -> bytes:
         """The octets after the present request, for whoever takes the connection over."""

@@ -12,13 +12,15 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from carboy.gateway.interface import Answer, FileBody
-from carboy.gateway.wsgi import base_environ
+from carboy.gateway.wsgi import base_environ, checked
 from carboy.net.clock import ExtraLines
 from carboy.net.files import can_sendfile, octets_left, regular_file
 from carboy.protocol.errors import LocalProtocolError, RemoteProtocolError
 from carboy.protocol.states import Writing
 from carboy.server.connection import ClientGone, Connection, FileRest
 from carboy.server.exchange import Headers, ServerExchange
+from carboy.server.first_piece import begun
+from carboy.server.handed_over import SWITCHED, is_handed_over, take_back
 from carboy.server.settings import Settings
 
 # time since the epoch, peer, head or None, request line if there is no head, status, octets of
@@ -68,7 +70,9 @@ class Answering:
         """Send `answer` as far as it goes. Never raises; always calls its `close`, once."""
         status, headers, body, close = answer
         try:
-            if body.__class__ is bytes and not exchange.head_begun:
+            if is_handed_over(exchange):
+                self._end_other_protocol(exchange, None)
+            elif body.__class__ is bytes and not exchange.head_begun:
                 self.send_whole(exchange, status, headers, body)
             else:
                 self._send_pieces(exchange, status, headers, body)
@@ -88,6 +92,7 @@ class Answering:
             machine.must_close = True
         data = machine.whole_response(status, headers, body, self.extra.lines)
         exchange.head_begun = True
+        exchange.status = status
         connection.push(data)
         if self.access is not None:
             self.record(exchange, status, len(body) - machine.excess)
@@ -98,6 +103,9 @@ class Answering:
         That the client has gone is no failure, and the application may have been the one to
         whom `write` said so.
         """
+        if is_handed_over(exchange):
+            self._end_other_protocol(exchange, error)
+            return
         if isinstance(error, ClientGone):
             self._finish(exchange, exchange.status)
             return
@@ -116,6 +124,21 @@ class Answering:
             self.send_whole(exchange, FAILURE, TEXT, FAILURE_TEXT)
         except LocalProtocolError:
             self.abandon(connection)
+
+    def _end_other_protocol(self, exchange: ServerExchange, error: BaseException | None) -> None:
+        """The application is done with the connection it has taken over.
+
+        With ConnectionError it says so (Flask-Sock, Flask-SocketIO), or that the client has gone.
+        An answer that it tried to send all the same is a LocalProtocolError.
+        """
+        if error is not None and not isinstance(error, (ConnectionError, LocalProtocolError)):
+            log.error(
+                "%s: the application failed after it had taken over the connection",
+                exchange.request_line(),
+                exc_info=error,
+            )
+        take_back(exchange)
+        self.record(exchange, SWITCHED, 0)
 
     def abandon(self, connection: Connection) -> None:
         """An answer that cannot be completed: the client has to see that."""
@@ -137,7 +160,18 @@ class Answering:
     def start(
         self, exchange: ServerExchange, status: str, headers: Headers
     ) -> Callable[[bytes], object]:
-        """The head, kept back until there is a piece of body to go with it; gives `write`."""
+        """Gives `write`, which sends the head with its first piece."""
+
+        def write(piece: bytes) -> None:
+            piece = checked(piece)
+            if not exchange.head_begun:
+                self._begin(exchange, status, headers)
+            self._write(exchange, piece)
+
+        return write
+
+    def _begin(self, exchange: ServerExchange, status: str, headers: Headers) -> None:
+        """Have the head made, and keep it back until there is a piece of body to go with it."""
         connection = exchange.connection
         machine = connection.machine
         if self.stopping:
@@ -147,11 +181,6 @@ class Answering:
         exchange.status = status
         exchange.unsent_head = head
         connection.octets = 0
-
-        def write(piece: bytes) -> None:
-            self._write(exchange, piece)
-
-        return write
 
     def _write(self, exchange: ServerExchange, piece: bytes) -> None:
         connection = exchange.connection
@@ -182,7 +211,8 @@ class Answering:
                 return
             if exchange.head.method == "HEAD" or status[:3] in ("204", "205", "304"):
                 body = ()  # nobody would see it
-            self.start(exchange, status, headers)
+            body = begun(body)
+            self._begin(exchange, status, headers)
         self._iterate(exchange, body)
         connection.push(exchange.unsent_head + machine.end_response())
         exchange.unsent_head = b""
@@ -190,12 +220,8 @@ class Answering:
 
     def _iterate(self, exchange: ServerExchange, body: Iterable[bytes]) -> None:
         for piece in body:
-            if not isinstance(piece, bytes | bytearray | memoryview):
-                raise TypeError(
-                    f"A body is made of bytes, not {type(piece).__name__}: {piece!r:.60}"
-                )
             if piece:
-                self._write(exchange, bytes(piece))
+                self._write(exchange, checked(piece))
 
     def _send_file(
         self, exchange: ServerExchange, status: str, headers: Headers, body: FileBody, fd: int
@@ -205,7 +231,7 @@ class Answering:
         left = octets_left(fd, body.offset, body.count)
         if not any(name.lower() == "content-length" for name, _ in headers):
             headers = [*headers, ("Content-Length", str(left))]
-        self.start(exchange, status, headers)
+        self._begin(exchange, status, headers)
         left = machine.account(left)
         connection.push(exchange.unsent_head)
         exchange.unsent_head = b""

@@ -69,9 +69,12 @@ class Crew:
 
     def start(self) -> None:
         """Make the first thread lead."""
-        self._start_thread(self.present)
+        # The leader last: once a request is answered nothing is being started. An exception that
+        # another thread raises in this one (PyThreadState_SetAsyncExc) while it starts a thread
+        # may end that thread instead, and this one would wait for it for ever.
         if not self.alone:
             threading.Thread(target=self._watch, name="carboy-watcher", daemon=True).start()
+        self._start_thread(self.present)
 
     def stop(self) -> None:
         """Let idle threads end; one inside a handler ends after it, or with the process."""

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from socket import socket
 from typing import Any
 
+from carboy.gateway import check
 from carboy.server.handler import WSGIRequestHandler
 from carboy.server.simple import BaseWSGIServer, make_server
 from carboy.server.simple_log import _ansi_style, _log
@@ -61,6 +62,7 @@ def run_simple(
     """
     if not isinstance(port, int):
         raise TypeError(f"port has to be a number, not {port!r}.")
+    check(application)  # tools around it would hide what it is
     application = _with_tools(application, hostname, static_files, use_debugger, use_evalex)
     again = is_running_from_reloader()
     server = make_server(

@@ -42,11 +42,12 @@ from carboy.server.crew import Crew, Lead
 from carboy.server.deadlines import Deadlines
 from carboy.server.door import RETRY, Door, Wrap
 from carboy.server.exchange import ServerExchange
+from carboy.server.handed_over import is_handed_over
 from carboy.server.intake import BodyStream
 from carboy.server.learned import Learned
 from carboy.server.reception import Coming, Reception
 from carboy.server.settings import Settings
-from carboy.server.signals import waking
+from carboy.server.signals import in_main_thread, waking
 from carboy.server.switching import switch_interval
 
 log = logging.getLogger("carboy.error")
@@ -60,9 +61,13 @@ LIVELY = 0.25
 HURRY = 0.05  # seconds between looks at the clock during a stop
 UNREAD = Reading.IDLE
 READ_WHOLE = Reading.DONE
+NEVER = float("inf")
+# Seconds between looks of a thread that is not the main one for an exception that another thread
+# has raised in it (PyThreadState_SetAsyncExc): the interpreter does that between two bytecodes.
+LOOK = 0.1
 # A gateway looks at its application once a turn; with more events than FEW, which come from
-# clients that do not know of each other, no sooner than LOOK seconds after the last time.
-FEW, LOOK = 8, 0.005
+# clients that do not know of each other, no sooner than GLANCE seconds after the last time.
+FEW, GLANCE = 8, 0.005
 STUCK = 0.5  # seconds for the leader to notice the end; inside a handler it never will
 
 
@@ -138,26 +143,34 @@ class Engine:
         self.poller.add(self._waker.fileno(), READ)
         self.door.open()
         forked.watch(self)
-        self.crew.start()
-        with waking(self._bell.writer):
-            self._wait_for_the_end()
-        self._led.wait(STUCK)
-        self.crew.stop()
-        self._close_all()
-        forked.forget(self)
+        try:
+            self.crew.start()
+            with waking(self._bell.writer):
+                self._wait_for_the_end()
+        except BaseException:
+            self.stop(graceful=False)  # raised by another thread or a signal handler
+            raise
+        finally:
+            self._led.wait(STUCK)
+            self.crew.stop()
+            self._close_all()
+            forked.forget(self)
 
     def _wait_for_the_end(self) -> None:
         bell = make_poller(self.settings.poller)
         bell.add(self._bell.fileno(), READ)
-        while not self._over:
-            patience = -1.0
-            if self._stop_asked:
-                patience = max(0.0, self._give_up_at + STUCK - clock())
-            if not bell.wait(patience):
-                self._log_running()  # the leader itself is stuck inside a handler
-                break
-            self._bell.clear()
-        bell.close()
+        look = NEVER if in_main_thread() else LOOK
+        try:
+            while not self._over:
+                left = self._give_up_at + STUCK - clock() if self._stop_asked else NEVER
+                patience = min(look, left)
+                if bell.wait(-1.0 if patience == NEVER else max(0.0, patience)):
+                    self._bell.clear()
+                elif left <= look:
+                    self._log_running()  # the leader itself is stuck inside a handler
+                    break
+        finally:
+            bell.close()
 
     def stop(self, graceful: bool = True) -> None:
         """Stop serving; from any thread or a signal handler.
@@ -168,8 +181,9 @@ class Engine:
             self._stop_asked = "now"
             self._finish()
         elif self._stop_asked is None:
-            self._stop_asked = "graceful"
+            # In this order: whoever sees that a stop was asked for looks at the time.
             self._give_up_at = clock() + self.settings.graceful_timeout
+            self._stop_asked = "graceful"
         self._bell.wake()
         self._waker.wake()
 
@@ -196,6 +210,10 @@ class Engine:
                 self._turn(lead)
         except Deposed:
             return
+        except (SystemExit, KeyboardInterrupt) as error:
+            # Raised by another thread, which ends all those of a server it cannot stop otherwise.
+            self._failure = error
+            self._finish()
         except BaseException as error:
             # A fault of ours, not of an application: better end than serve half.
             log.critical("The engine failed.", exc_info=error)
@@ -215,7 +233,7 @@ class Engine:
         if self.door.paused and now > self.door.paused + RETRY:
             self.door.resume()
         if self._gateway_turn is not None and (len(events) < FEW or now > self._next_look):
-            self._next_look = now + LOOK
+            self._next_look = now + GLANCE
             self._gateway_turn()
             self._handle = self._gateway.handle
         connections = self.connections
@@ -562,6 +580,8 @@ class Engine:
 
     def _stopping(self, now: float) -> None:
         for connection in list(self.connections.values()):
+            if connection.exchange is not None and is_handed_over(connection.exchange):
+                connection.cut()  # a WebSocket has no end of its own
             # Who has only just connected is about to ask, and nobody else would answer; but a
             # browser's spare connection, silent for longer, is not waited for.
             patience = LIVELY if connection.phase is IDLE else NEWCOMER

@@ -12,6 +12,7 @@ from carboy.gateway.wsgi import (
     request_variables,
 )
 from carboy.protocol.events import RequestHead
+from carboy.server.handed_over import HandedOver
 
 if TYPE_CHECKING:
     from carboy.server.answer import Answering
@@ -22,7 +23,7 @@ Headers = list[tuple[str, str]]
 
 # Set for each request. Their keys are in the template already, so that no copy of it has to grow.
 _OF_ONE_REQUEST = dict.fromkeys(
-    ("REQUEST_METHOD", "REQUEST_URI", "RAW_URI", "PATH_INFO", "carboy.exchange")
+    ("REQUEST_METHOD", "REQUEST_URI", "RAW_URI", "PATH_INFO", "carboy.exchange", "werkzeug.socket")
 )
 
 
@@ -42,6 +43,7 @@ class ServerExchange:
     status = ""  # of an answer in pieces
     unsent_head = b""  # kept back for the first piece
     seconds = 0.0  # the handler took, when run away from the leader
+    taken = False  # the application uses the socket itself
     deposed = False  # its thread lost the lead while running it
     cached_environ: dict[str, Any] | None = None  # until the answer is finished
 
@@ -82,6 +84,7 @@ class ServerExchange:
             if self.body is not None:
                 body_variables(environ, head, self.body, self.body_size)
             environ["carboy.exchange"] = self
+            environ["werkzeug.socket"] = HandedOver(self)
         return environ
 
     def _template(self, tail: bytes) -> dict[str, Any]:

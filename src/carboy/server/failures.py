@@ -9,6 +9,8 @@ import traceback
 from collections.abc import Callable, Hashable
 
 from carboy.gateway.interface import Answer, Exchange, Gateway
+from carboy.server.first_piece import with_first_piece
+from carboy.server.handed_over import is_handed_over
 from carboy.server.simple_log import _log
 from carboy.server.unframed import unframed
 
@@ -43,11 +45,24 @@ class Failures:
     def handle(self, exchange: Exchange) -> Answer:
         """The inner gateway's answer, or the page."""
         try:
-            return unframed(self.inner.handle(exchange))
+            return begun_or_closed(unframed(self.inner.handle(exchange)))
         except Exception as error:
+            if is_handed_over(exchange):
+                raise  # there is nobody to show a page to
             if self.escape is not None:
                 self.escape(error)
                 raise
             _log("error", "Error on request:\n%s", "".join(traceback.format_exception(error)))
             headers = [("Content-Type", "text/html; charset=utf-8")]
             return STATUS, headers, PAGE, None
+
+
+def begun_or_closed(answer: Answer) -> Answer:
+    """The answer once its body has begun; it is closed when that fails."""
+    try:
+        return with_first_piece(answer)
+    except BaseException:
+        close = answer[3]
+        if close is not None:
+            close()
+        raise

@@ -90,9 +90,7 @@ class WSGIRequestHandler(BaseHTTPRequestHandler):
 
     def make_environ(self) -> dict[str, Any]:
         """The environ the application is called with."""
-        environ = self._arrived.environ
-        environ["werkzeug.socket"] = self.connection
-        return environ
+        return self._arrived.environ
 
     def run_wsgi(self) -> None:
         """Call the application; its answer is sent when the handler has finished."""

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from carboy.gateway import check
 from carboy.server import bind as binding
 from carboy.server.bind import Address, from_host, parse_bind
 from carboy.server.log import ERROR_LOGGER
@@ -46,6 +47,7 @@ def serve(
     with "limit_" before them, of Limits. Returns when a signal has stopped it; raises
     BindError when an address cannot be had. With one worker SIGHUP starts the program again.
     """
+    check(app)
     chosen = with_values(settings or Settings(), more)
     if threads is not None:
         chosen = with_values(chosen, {"threads": threads})

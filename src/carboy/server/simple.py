@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType, TracebackType
 from typing import Any, NoReturn
 
-from carboy.gateway import for_application
+from carboy.gateway import check, for_application
 from carboy.gateway.interface import Gateway
 from carboy.net.certificates import context_of
 from carboy.net.tls import TlsStream
@@ -101,6 +101,7 @@ class BaseWSGIServer:
         ssl_context: Any = None,
         fd: int | None = None,
     ) -> None:
+        check(app)
         # set by the caller, for life
         self.app = app
         self.host = host

@@ -155,7 +155,7 @@ class Worker:
     def _serve(self) -> None:
         try:
             self._engine.run()
-        except BaseException:
+        except Exception:
             log.exception("The engine has failed.")
             raise
         finally:

@@ -202,6 +202,8 @@ class DebuggedApplication:
             answer = self.app(environ, start)
             yield from answer
         except Exception as error:
+            if isinstance(error, ConnectionError) and _has_taken_socket(environ):
+                raise  # how WebSocket libraries say that they are done with the connection
             again = partial(_start_again, start_response, error) if started else start_response
             yield from self._show(error, environ, again, contexts)
         finally:
@@ -228,6 +230,8 @@ class DebuggedApplication:
         else:
             response = Response(found.render_traceback_text(), status=500, mimetype="text/plain")
         errors = environ["wsgi.errors"]
+        # Before the page: a server closes what it cannot send, and nothing below is run then.
+        errors.write(self.describe(error) if self.describe else found.render_traceback_text())
         try:
             yield from response(environ, start_response)
         except Exception:
@@ -235,7 +239,6 @@ class DebuggedApplication:
                 "The answer had begun when the application failed, so the debugger has no page"
                 " for this exception.\n"
             )
-        errors.write(self.describe(error) if self.describe else found.render_traceback_text())
 
     def _keep(self, found: DebugTraceback, contexts: list[AbstractContextManager[Any]]) -> None:
         for frame in found.all_frames:
@@ -362,6 +365,11 @@ class DebuggedApplication:
             _log("info", " * To enable the debugger you need to enter the security pin:")
             _log("info", " * Debugger pin code: %s", self.pin)
         return Response("")
+
+
+def _has_taken_socket(environ: WSGIEnvironment) -> bool:
+    """Whether the application speaks another protocol on the connection (`werkzeug.socket`)."""
+    return bool(getattr(environ.get("carboy.exchange"), "taken", False))
 
 
 def _start_again(

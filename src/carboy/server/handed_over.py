@@ -1,0 +1,138 @@
+"""A connection's socket for the application: `werkzeug.socket` of an environ.
+
+WebSocket libraries for WSGI take it and speak another protocol on it. Until they do, the
+connection is the engine's; from the first use that reads, sends or changes the mode it is the
+application's, for as long as the request runs:
+
+    the engine      does not touch it: a connection whose request runs is never read from
+    octets read     by the engine behind the head already are the first that `recv` gives
+    an upgrade      (the request has an Upgrade field) leaves nothing for the server to answer:
+                    the connection is closed when the application returns or raises
+    other requests  are answered as ever afterwards, on a connection that is then closed
+"""
+
+from __future__ import annotations
+
+import errno
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from carboy.server.exchange import ServerExchange
+
+# What reads, sends, or changes how the descriptor behaves.
+READING = ("read", "recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into")
+SENDING = ("send", "sendall", "sendfile", "sendmsg", "sendto", "shutdown", "unwrap", "write")
+CHANGING = ("detach", "dup", "makefile", "setblocking", "settimeout")
+TAKING = frozenset((*READING, *SENDING, *CHANGING))
+SWITCHED = "101 Switching Protocols"
+
+
+class HandedOver:
+    """What the application sees: the socket itself, which it takes by using it.
+
+    It blocks, as that of Werkzeug's server does. Closing it is left to the server.
+    """
+
+    __slots__ = ("_closed", "_exchange", "_rest")
+
+    def __init__(self, exchange: ServerExchange) -> None:
+        self._exchange = exchange
+        self._rest = b""
+        self._closed = False
+
+    @property
+    def _sock(self) -> Any:
+        return _socket_of(self._exchange)
+
+    @property  # type: ignore[misc]
+    def __class__(self) -> Any:
+        return type(self._sock)
+
+    def __repr__(self) -> str:
+        return repr(self._sock)
+
+    def __enter__(self) -> HandedOver:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __getattr__(self, name: str) -> Any:
+        if name in TAKING:
+            self._take()
+        return getattr(self._sock, name)
+
+    def _take(self) -> None:
+        exchange = self._exchange
+        if self._closed or exchange.cached_environ is None:
+            raise OSError(errno.EBADF, "The request is over, and its connection is the server's")
+        if exchange.taken:
+            return
+        exchange.taken = True
+        machine = exchange.connection.machine
+        self._rest = machine.hand_over(for_good=exchange.head.upgrade)
+        self._sock.setblocking(True)
+
+    # --- what differs from the socket itself
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        """Octets that the server has received already, then those of the socket."""
+        self._take()
+        if self._rest:
+            data, self._rest = self._rest[:size], self._rest[size:]
+            return data
+        return self._sock.recv(size, flags)  # type: ignore[no-any-return]
+
+    def recv_into(self, buffer: Any, size: int = 0, flags: int = 0) -> int:
+        """The same into a buffer."""
+        self._take()
+        if not self._rest:
+            return self._sock.recv_into(buffer, size, flags)  # type: ignore[no-any-return]
+        view = memoryview(buffer).cast("B")
+        data = self.recv(min(size or len(view), len(view)))
+        view[: len(data)] = data
+        return len(data)
+
+    def fileno(self) -> int:
+        """The descriptor; -1 once closed."""
+        return -1 if self._closed else self._exchange.connection.fd
+
+    def gettimeout(self) -> float | None:
+        """None, as it blocks, unless the application has set another."""
+        return self._sock.gettimeout() if self._exchange.taken else None
+
+    def getblocking(self) -> bool:
+        """True, unless the application has set it otherwise."""
+        return bool(self._sock.getblocking()) if self._exchange.taken else True
+
+    @property
+    def timeout(self) -> float | None:
+        """As `gettimeout`."""
+        return self.gettimeout()
+
+    def close(self) -> None:
+        """Use it no more; the server closes it when the request is over."""
+        self._closed = True
+
+
+def is_handed_over(exchange: Any) -> bool:
+    """Whether the application speaks another protocol on the connection: no answer goes out."""
+    return bool(getattr(exchange, "taken", False) and exchange.head.upgrade)
+
+
+def take_back(exchange: ServerExchange) -> None:
+    """Have the engine close the connection: the application has returned."""
+    connection = exchange.connection
+    leave = getattr(connection.sock, "leave", None)
+    if leave is not None:
+        leave()
+    try:
+        _socket_of(exchange).setblocking(False)
+    except OSError:
+        connection.broken = True
+    connection.unread = True
+
+
+def _socket_of(exchange: ServerExchange) -> Any:
+    stream = exchange.connection.sock
+    return getattr(stream, "sock", stream)  # an ssl.SSLSocket under TLS

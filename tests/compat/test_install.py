@@ -68,11 +68,12 @@ def test_classes_are_the_same_objects_under_both_names() -> None:
             "from werkzeug.wrappers import Response\n"
             "from werkzeug.datastructures import MultiDict\n"
             "import flask.app, flask.sansio.app\n"
-            "print(Flask is carboy.Flask is flask.app.Flask is flask.sansio.app.App,"
-            " issubclass(carboy.Response, Response), MultiDict is carboy.http.MultiDict,"
+            "print(Flask is carboy.Flask is flask.app.Flask,"
+            " issubclass(Flask, flask.sansio.app.App), issubclass(carboy.Response, Response),"
+            " MultiDict is carboy.http.MultiDict,"
             " request is carboy.request)"
         ).split()
-        == ["True"] * 4
+        == ["True"] * 5
     )
 
 

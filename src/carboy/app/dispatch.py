@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any, cast
 from carboy.app import signals
 from carboy.app.debughelpers import FormDataRoutingRedirect
 from carboy.app.globals import _cv_app, _cv_request, request_ctx
+from carboy.http import exceptions
 from carboy.http.exceptions import (
     BadRequest,
     BadRequestKeyError,
@@ -268,13 +269,16 @@ def _is_own_page(rv: Any) -> bool:
     """
     return (
         isinstance(rv, HTTPException)
-        and type(rv).__module__ in OWN_ERRORS
+        and type(rv) in OWN_ERRORS
         and rv.response is None
         and request_ctx.request.method != "HEAD"
     )
 
 
-OWN_ERRORS = {HTTPException.__module__, RequestRedirect.__module__}
+OWN_ERRORS = {
+    RequestRedirect,
+    *(each for each in vars(exceptions).values() if isinstance(each, type)),
+}
 
 
 def _not_a_response(rv: Any) -> str:

@@ -14,7 +14,8 @@ import importlib
 import sys
 
 from carboy.compat.alias import Alias
-from carboy.compat.finder import AliasFinder
+from carboy.compat.finder import AliasFinder, Walk
+from carboy.compat.naming import NamingFinder, rename_loaded
 from carboy.compat.origins import VERSIONS
 
 __all__ = ["AlreadyImported", "install"]
@@ -39,5 +40,7 @@ def install() -> None:
                 name=name,
             )
     if not any(isinstance(finder, AliasFinder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, AliasFinder())
+        sys.meta_path[:0] = [AliasFinder(), NamingFinder()]
+        sys.path_hooks.insert(0, Walk)
+        rename_loaded()
         importlib.invalidate_caches()

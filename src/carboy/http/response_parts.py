@@ -12,10 +12,14 @@ class _AnyResponse(type):
     """Every response is one of parts, as every one has them: for isinstance and issubclass."""
 
     def __instancecheck__(cls, instance: object) -> bool:
-        return isinstance(instance, Response)
+        if cls is ResponseOfParts:
+            return isinstance(instance, Response)
+        return super().__instancecheck__(instance)
 
     def __subclasscheck__(cls, subclass: type) -> bool:
-        return issubclass(subclass, Response)
+        if cls is ResponseOfParts:
+            return issubclass(subclass, Response)
+        return super().__subclasscheck__(subclass)
 
 
 class ResponseOfParts(Response, metaclass=_AnyResponse):

@@ -35,7 +35,7 @@ PROGRAMS = {
     "syntax.py": "x = = 1\n",
     "interrupted.py": "raise KeyboardInterrupt\n",
     "exits.py": "import sys; sys.exit('a message')\n",
-    "hook.py": "import sys\nsys.excepthook = lambda k, v, t: print(t.tb_frame.f_code.co_name)\n1 / 0\n",
+    "hook.py": "import sys\nsys.excepthook = lambda *a: print(len(a), a[2].tb_next)\n1 / 0\n",
     "folder/__main__.py": SHOWS,
     "failing/__main__.py": RAISES,
     "package/__init__.py": "",

@@ -114,8 +114,9 @@ class Alias(ModuleType):
     def __dir__(self) -> list[str]:
         origin = ORIGINS[self.__name__]
         names = {*vars(self), *origin.renamed, *children(self.__name__)}
-        for module in origin.modules:
-            names.update(name for name in dir(import_module(module)) if not name.startswith("__"))
+        for module in map(import_module, origin.modules):
+            known = [*dir(module), *getattr(module, "__all__", ())]  # the latter: not yet loaded
+            names.update(name for name in known if not name.startswith("__"))
         return sorted((names | imported.names(self.__name__)) - DEPRECATED)
 
     def _dunder(self, name: str) -> Any:

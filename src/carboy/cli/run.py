@@ -24,7 +24,10 @@ from carboy.server.worker import LoadError, Plan
 DEBUG = "FLASK_DEBUG"
 # app.run() in a module that is being imported by us has to do nothing.
 FROM_CLI = ("CARBOY_RUN_FROM_CLI", "FLASK_RUN_FROM_CLI")
-PLAN = ("workers", "access_log", "access_log_format", "access_log_file", "socket_mode", "umask")
+PLAN = (
+    *("workers", "access_log", "access_log_format", "access_log_file"),
+    *("socket_mode", "socket_group", "umask"),
+)
 PLACE = ("host", "port", "bind", "fd")
 
 

@@ -11,6 +11,7 @@ import pytest
 
 import carboy
 from compat.sides import clean
+from running import Running
 
 WHOSE = "import flask, importlib.metadata as m; print(flask.__spec__.origin, m.version('flask'))"
 STARTS = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {WHOSE!r}], check=True)"
@@ -176,3 +177,22 @@ def test_it_starts_as_quickly_as_before_when_nothing_is_asked_for(alone: Path) -
     loaded = "import sys; print([name for name in sys.modules if name.startswith('carboy')])"
     assert python("-c", loaded, executable=alone).stdout == "['carboy_names']\n"
     python("-m", "carboy.compat", "--uninstall", executable=alone)
+
+
+def test_commands_of_carboy_have_the_names_by_the_variable(tmp_path: Path) -> None:
+    (tmp_path / "shop.py").write_text("import flask\n\napp = flask.Flask(flask.__spec__.origin)\n")
+    show = ("-m", "carboy", "--app", "shop", "routes")
+    assert "/static" in python(*show, cwd=tmp_path, CARBOY_COMPAT="1").stdout
+
+
+@pytest.mark.parametrize(
+    ("option", "origin"), [("--flask", "site-packages"), ("--flask-children", "carboy")]
+)
+def test_a_served_application_gives_the_names_on_request(
+    tmp_path: Path, option: str, origin: str
+) -> None:
+    (tmp_path / "shop.py").write_text(f"{STARTS}\nimport flask\n\napp = flask.Flask('shop')\n")
+    with Running("run", option, "shop:app", "-p", "0", cwd=tmp_path) as server:
+        assert origin in server.line("3.1.3")
+        server.line("http://")
+        assert server.stop() == 0

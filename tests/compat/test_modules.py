@@ -133,6 +133,8 @@ print(json.dumps([
     found.metadata["Name"], found.version, metadata.version("werkzeug"),
     {each.value for each in scripts} == {"flask.cli:main"}, listed["Flask"], listed["Werkzeug"],
     set(metadata.packages_distributions()["flask"]) == {"Flask"},
+    [[r for r in metadata.requires(n) if "extra" not in r and "python_version" not in r]
+     for n in ("flask", "werkzeug")],
 ]))
 """
     mine, real = both(code)

@@ -23,10 +23,14 @@ PROGRAMS = {
     "run_simple('localhost', 5000, test_app, use_reloader=True)",
 }
 
-# What the metadata of the real packages say besides name and version.
-METADATA = {
-    "flask": {"entry_points.txt": "[console_scripts]\nflask = flask.cli:main\n"},
-    "werkzeug": {},
+# What the real packages say in their metadata, besides name and version.
+ENTRY_POINTS = {"flask": "[console_scripts]\nflask = flask.cli:main\n"}
+REQUIRED = {
+    "flask": (
+        *("blinker>=1.9.0", "click>=8.1.3", "itsdangerous>=2.2.0", "jinja2>=3.1.2"),
+        *("markupsafe>=2.1.1", "werkzeug>=3.1.0"),
+    ),
+    "werkzeug": ("markupsafe>=2.1.1",),
 }
 
 
@@ -104,11 +108,19 @@ class Named(Distribution):
 
     def read_text(self, filename: str) -> str | None:
         if filename == "METADATA":
-            name, version = self._name.title(), VERSIONS[self._name]
-            return f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+            return self._metadata()
         if filename == "top_level.txt":
             return self._name
-        return METADATA[self._name].get(filename)
+        return ENTRY_POINTS.get(self._name) if filename == "entry_points.txt" else None
+
+    def _metadata(self) -> str:
+        fields = [
+            ("Metadata-Version", "2.1"),
+            ("Name", self._name.title()),
+            ("Version", VERSIONS[self._name]),
+            *(("Requires-Dist", requirement) for requirement in REQUIRED[self._name]),
+        ]
+        return "".join(f"{name}: {value}\n" for name, value in fields)
 
     def locate_file(self, path: Any) -> Any:
         return Path(__file__).parent / path

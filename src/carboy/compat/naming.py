@@ -54,11 +54,12 @@ def rename(module: ModuleType) -> None:
         thing = getattr(thing, "callback", thing)  # a command is known by its function
         if getattr(thing, "__module__", None) != own:
             continue
-        import_module(home)  # inspect looks there for the class and its file
-        thing.__module__ = home
-        thing.__name__ = thing.__qualname__ = there
+        alias = import_module(home)  # inspect looks there for the class and its file
         if isinstance(thing, type):
-            _keep_annotations(thing, own)
+            _move_class(thing, module, alias)
+        else:
+            thing.__module__ = home
+        thing.__name__ = thing.__qualname__ = there
     # After all functions: one of them may be the method of a class as well.
     for name, (home, there) in HOMES[own].items():
         thing = vars(module).get(name)
@@ -69,12 +70,17 @@ def rename(module: ModuleType) -> None:
             _rename_methods(vars(module)[name], own, home, name)
 
 
-def _keep_annotations(kind: type, own: str) -> None:
-    """The names in annotations are still those of the module where the class is written."""
+def _move_class(kind: Any, module: ModuleType, alias: ModuleType) -> None:
+    """Give it the alias for its module; what depends on where it is written stays true."""
     annotations = vars(kind).get("__annotations__", {})
     for name, value in annotations.items():
         if isinstance(value, str):
-            annotations[name] = ForwardRef(value, module=own, is_class=True)
+            annotations[name] = ForwardRef(value, module=module.__name__, is_class=True)
+    # From 3.13 on a class forgets its line when it is moved; it counts in the alias's file.
+    line = vars(kind).get("__firstlineno__")
+    kind.__module__ = alias.__name__
+    if line is not None and alias.__file__ == module.__file__:
+        kind.__firstlineno__ = line
 
 
 def _rename_methods(kind: type, own: str, home: str, name: str) -> None:

@@ -292,3 +292,37 @@ print(json.dumps([gone, hasattr(flask.helpers, "url_for"), callable(flask.helper
 """
     mine, real = both(code)
     assert mine == real == [False, True, True]
+
+
+def test_a_program_may_look_past_getattr() -> None:
+    code = """
+import inspect, importlib.util
+import flask, flask.helpers, werkzeug.utils
+print(json.dumps([
+    "Flask" in vars(flask), flask.helpers.__dict__["url_for"] is flask.url_for,
+    [name for name, _ in inspect.getmembers(werkzeug.utils, inspect.isfunction) if name[0] != "_"],
+    werkzeug.utils.import_string("flask.json.jsonify").__name__,
+    sorted(werkzeug.utils.find_modules("werkzeug.debug")),
+]))
+"""
+    mine, real = both(code)
+    assert [mine[0], mine[1], mine[3:]] == [real[0], real[1], real[3:]]
+    assert set(real[2]) <= set(mine[2])
+
+
+@pytest.mark.parametrize("name", ["flask.nothing", "werkzeug.contrib", "werkzeug.wrappers.json"])
+def test_a_module_that_is_missing_has_no_spec(name: str) -> None:
+    code = f"import importlib.util\nprint(json.dumps(importlib.util.find_spec({name!r})))"
+    assert both(code) == (None, None)
+
+
+def test_a_name_set_on_a_module_stays_there_until_it_is_deleted() -> None:
+    code = """
+import flask
+flask.mine = 1
+found = [flask.mine, vars(flask)["mine"]]
+del flask.mine
+print(json.dumps([*found, hasattr(flask, "mine")]))
+"""
+    mine, real = both(code)
+    assert mine == real == [1, 1, False]

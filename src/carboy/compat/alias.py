@@ -14,6 +14,9 @@ from typing import Any
 from carboy.compat import imported
 from carboy.compat.origins import DEPRECATED, ORIGINS, VERSIONS
 
+# What a name has that dir() tells and that cannot be had.
+MISSING: Any = object()
+
 IMPORT_FROM = opmap.get("IMPORT_FROM")
 
 
@@ -57,6 +60,12 @@ class Place:
 
 # What was replaced or deleted through an alias: (alias, name there), where it is.
 PLACES: dict[tuple[str, str], list[Place]] = {}
+
+
+def own(module: ModuleType) -> dict[str, Any]:
+    """What a module itself has, apart from what its owners have."""
+    names: dict[str, Any] = vars(ModuleType)["__dict__"].__get__(module)
+    return names
 
 
 class Alias(ModuleType):
@@ -111,9 +120,15 @@ class Alias(ModuleType):
             else:
                 delattr(place.module, place.name)
 
+    @property
+    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
+        """All names with their values, as they are now: for those who look past getattr."""
+        named = {name: getattr(self, name, MISSING) for name in dir(self)}
+        return own(self) | {n: value for n, value in named.items() if value is not MISSING}
+
     def __dir__(self) -> list[str]:
         origin = ORIGINS[self.__name__]
-        names = {*vars(self), *origin.renamed, *children(self.__name__)}
+        names = {*own(self), *origin.renamed, *children(self.__name__)}
         for module in map(import_module, origin.modules):
             known = [*dir(module), *getattr(module, "__all__", ())]  # the latter: not yet loaded
             names.update(name for name in known if not name.startswith("__"))
@@ -150,7 +165,7 @@ class Alias(ModuleType):
         """Where the value of `name` is kept, as it was before it was first replaced."""
         key = (self.__name__, name)
         if key not in PLACES:
-            if name.startswith("__") or name in vars(self) or ".".join(key) in ORIGINS:
+            if name.startswith("__") or name in own(self) or ".".join(key) in ORIGINS:
                 return []
             found = self._owner(name)
             if found is None or not found[1]:

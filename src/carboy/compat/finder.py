@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Iterator, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
@@ -135,6 +136,10 @@ class AliasFinder(DistributionFinder, MetaPathFinder):
         if fullname.partition(".")[0] not in VERSIONS:
             return None
         if fullname not in ORIGINS:
+            # Who only asks, by importlib.util.find_spec, gets None. The path of the parent leads
+            # no other finder to the real package.
+            if sys._getframe(2).f_code.co_name != "_find_and_load_unlocked":
+                return None
             raise ModuleNotFoundError(
                 f"No module named {fullname!r}. {lacking(fullname)}", name=fullname
             )

@@ -71,6 +71,10 @@ LATE_IMPORTS: dict[str, tuple[str, ...]] = {
     "carboy.cli.application": ("carboy.app.commands",),
     # Only where --flask is given.
     "carboy.cli.run": ("carboy.compat",),
+    # A script that is run under the names may have no use for the command line.
+    "carboy.compat.__main__": ("carboy.cli.main",),
+    # At the start of every child process; most ask for none of the names.
+    "carboy.compat.child.carboy_names": ("carboy.compat.install",),
 }
 # top-level packages a room may use besides the standard library
 PACKAGES: dict[str, set[str]] = {
@@ -79,6 +83,8 @@ PACKAGES: dict[str, set[str]] = {
     "testing": {"click"},
     "cli": {"click"},
     "dev": {"markupsafe"},
+    # Its own module, beside it on PYTHONPATH.
+    "compat": {"carboy_names"},
 }
 
 

@@ -72,6 +72,7 @@ def test_options_reach_the_settings(folder: Path, monkeypatch: pytest.MonkeyPatc
         monkeypatch, "run", "app", "-h", "::1", "-p", "81", "-b", "unix:/x", "-w", "3", "-t", "7",
         "--keepalive", "5", "--no-access-log", "--limit-body", "10MiB", "--spool-limit", "1k",
         "--no-sendfile", "--poller", "selectors", "--socket-mode", "660",
+        "--socket-group", "www-data",
     )  # fmt: skip
     assert [str(address) for address in plan.addresses] == ["[::1]:81", "unix:/x"]
     assert (plan.workers, plan.settings.threads, plan.access_log) == (3, 7, False)
@@ -79,7 +80,7 @@ def test_options_reach_the_settings(folder: Path, monkeypatch: pytest.MonkeyPatc
     assert plan.settings.limits.body == 10 * 1024**2
     assert plan.settings.spool_limit == 1024
     assert (plan.settings.sendfile, plan.settings.poller) == (False, "selectors")
-    assert plan.socket_mode == 0o660
+    assert (plan.socket_mode, plan.socket_group) == (0o660, "www-data")
 
 
 def test_the_command_line_goes_before_variables_and_they_before_the_project(

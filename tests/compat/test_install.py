@@ -68,11 +68,12 @@ def test_classes_are_the_same_objects_under_both_names() -> None:
             "from werkzeug.wrappers import Response\n"
             "from werkzeug.datastructures import MultiDict\n"
             "import flask.app, flask.sansio.app\n"
-            "print(Flask is carboy.Flask is flask.app.Flask is flask.sansio.app.App,"
-            " issubclass(carboy.Response, Response), MultiDict is carboy.http.MultiDict,"
+            "print(Flask is carboy.Flask is flask.app.Flask,"
+            " issubclass(Flask, flask.sansio.app.App), issubclass(carboy.Response, Response),"
+            " MultiDict is carboy.http.MultiDict,"
             " request is carboy.request)"
         ).split()
-        == ["True"] * 4
+        == ["True"] * 5
     )
 
 
@@ -162,3 +163,31 @@ def test_a_test_run_can_ask_for_the_names(tmp_path: Path) -> None:
     )
     done = python("", "-m", "pytest", "-q", "-p", "carboy.compat.pytest", ".", cwd=tmp_path)
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_an_application_of_parts_adds_no_static_route() -> None:
+    assert (
+        out(
+            "import flask, flask.sansio.app as sansio\n"
+            "class App(sansio.App): pass\n"
+            "app = App('x', static_folder='/tmp')\n"
+            "print(list(app.url_map.iter_rules()), isinstance(app, sansio.App),"
+            " isinstance(flask.Flask('x'), App), isinstance(flask.Flask('x'), sansio.App))"
+        )
+        == "[] True False True\n"
+    )
+
+
+def test_a_response_of_parts_is_not_one_with_a_body() -> None:
+    assert (
+        out(
+            "import werkzeug.sansio.response as sansio, werkzeug.wrappers as w\n"
+            "class Mine(sansio.Response): pass\n"
+            "mine = Mine(404, {'A': 'b'}, 'text/plain')\n"
+            "mine.set_cookie('a', 'b')\n"
+            "print(mine.status, list(mine.headers), isinstance(mine, w.Response),"
+            " isinstance(w.Response(), Mine), isinstance(w.Response(), sansio.Response))"
+        )
+        == "404 NOT FOUND [('A', 'b'), ('Content-Type', 'text/plain; charset=utf-8'),"
+        " ('Set-Cookie', 'a=b; Path=/')] False False True\n"
+    )

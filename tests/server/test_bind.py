@@ -1,14 +1,27 @@
 from __future__ import annotations
 
+import errno
+import grp
 import os
 import signal
 import socket
 import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from carboy.server.bind import Address, BindError, from_host, open_sockets, parse_bind, url
+from carboy.server.bind import (
+    Address,
+    BindError,
+    SocketFile,
+    from_host,
+    open_sockets,
+    parse_bind,
+    url,
+)
 from running import PATIENCE, Running
 
 
@@ -168,3 +181,78 @@ def test_umask_holds_for_the_application(folder: Path) -> None:
     with Running("run", "mask", "-p", "0", "--umask", "027", cwd=folder) as server:
         assert server.get()[1] == b"0o27"
         assert server.stop(signal.SIGTERM) == 0
+
+
+CONNECTS = """
+import os, socket, sys
+path, group = sys.argv[1], int(sys.argv[2])
+os.setgroups([])
+os.setgid(group)
+os.setuid(65534)  # nobody
+client = socket.socket(socket.AF_UNIX)
+try:
+    client.connect(path)
+except PermissionError:
+    sys.exit("not allowed")
+"""
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
+OTHERS, PROXY = 65534, 33
+
+
+@pytest.fixture
+def public(folder: Path) -> Iterator[Path]:
+    """A folder that every user may enter, with the application in it."""
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        place.chmod(0o755)
+        (place / "hello.py").write_text(HELLO)
+        yield place
+
+
+@as_root
+@pytest.mark.parametrize(
+    ("options", "may"),
+    [
+        ((), {PROXY: False, OTHERS: False}),
+        (("--socket-mode", "666"), {PROXY: True, OTHERS: True}),
+        (("--socket-group", str(PROXY)), {PROXY: True, OTHERS: False}),
+        (("--socket-group", str(PROXY), "--socket-mode", "600"), {PROXY: False, OTHERS: False}),
+    ],
+)
+def test_a_proxy_of_another_user_may_connect_where_it_is_said(
+    public: Path, options: tuple[str, ...], may: dict[int, bool]
+) -> None:
+    args = ("run", "hello", "-b", "unix:s", "--umask", "022", *options)
+    with Running(*args, cwd=public) as server:
+        server.line("unix:")
+        for group, allowed in may.items():
+            command = [sys.executable, "-c", CONNECTS, str(public / "s"), str(group)]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert (done.returncode == 0) is allowed, done.stderr
+        assert server.stop() == 0
+
+
+def test_a_group_is_found_by_name(tmp_path: Path) -> None:
+    name = grp.getgrgid(os.getgid()).gr_name
+    (sock,) = open_sockets([Address(path=str(tmp_path / "s"))], 1, SocketFile(group=name))
+    with sock:
+        status = (tmp_path / "s").stat()
+        assert (status.st_gid, status.st_mode & 0o777) == (os.getgid(), 0o660)
+
+
+def test_an_unknown_group_is_named_and_no_file_stays(tmp_path: Path) -> None:
+    with pytest.raises(BindError, match="no group 'nosuch'"):
+        open_sockets([Address(path=str(tmp_path / "s"))], 1, SocketFile(group="nosuch"))
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_group_that_the_user_is_not_in_is_explained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: str, user: int, group: int) -> None:
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "chown", refused)
+    with pytest.raises(BindError, match=r"usermod -aG 7 USER"):
+        open_sockets([Address(path=str(tmp_path / "s"))], 1, SocketFile(group="7"))
+    assert not (tmp_path / "s").exists()

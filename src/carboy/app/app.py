@@ -161,14 +161,15 @@ class Carboy(Scaffold):
         # A strong reference from the view would keep the application in a cycle.
         this = weakref.ref(self)
 
-        def static(**kwargs: Any) -> Response:
-            return cast(Carboy, this()).send_static_file(**kwargs)
-
+        view = lambda **kwargs: cast(Carboy, this()).send_static_file(**kwargs)  # noqa: E731
+        # Extensions exempt this view by its dotted name, flask.app.<lambda>.
+        view.__module__ = Carboy.send_static_file.__module__
+        view.__qualname__ = "Flask.__init__.<locals>.<lambda>"
         self.add_url_rule(
             f"{self.static_url_path}/<path:filename>",
             endpoint="static",
             host=static_host,
-            view_func=static,
+            view_func=view,
         )
 
     def __setattr__(self, name: str, value: Any) -> None:

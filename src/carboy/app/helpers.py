@@ -11,9 +11,8 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 from carboy.app import signals
 from carboy.app.globals import _cv_app, _cv_request, current_app, request, session
 from carboy.app.packages import get_root_path
+from carboy.http import utils
 from carboy.http.exceptions import abort as _abort
-from carboy.http.sending import send_file as _send_file
-from carboy.http.sending import send_from_directory as _send_from_directory
 from carboy.http.utils import redirect as _redirect
 
 if TYPE_CHECKING:
@@ -200,14 +199,14 @@ def send_file(
             "max_age": max_age,
         }
     )
-    return cast("Response", _send_file(path_or_file, **options))
+    return cast("Response", utils.send_file(path_or_file, **options))
 
 
 def send_from_directory(
     directory: str | os.PathLike[str], path: str | os.PathLike[str], **kwargs: Any
 ) -> Response:
     """A file below a directory as response; 404 for anything that is not a file there."""
-    return cast("Response", _send_from_directory(directory, path, **_file_options(kwargs)))
+    return cast("Response", utils.send_from_directory(directory, path, **_file_options(kwargs)))
 
 
 @cache

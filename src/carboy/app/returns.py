@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from carboy.app.globals import request_ctx
+from carboy.http import exceptions
 from carboy.http.exceptions import HTTPException
 from carboy.http.headers import Headers
 from carboy.http.response import Response as BaseResponse
@@ -80,13 +81,17 @@ def _convert(app: Carboy, rv: Any) -> Any:
     raise TypeError(_not_a_response(rv))
 
 
+# By themselves: the drop-in gives classes the names of the modules that Flask's users know.
+OWN_ERRORS = {each for each in vars(exceptions).values() if isinstance(each, type)}
+
+
 def is_own_page(rv: Any) -> bool:
     """Whether it is an HTTP error of ours, whose page needs no environ to be made."""
     if not isinstance(rv, HTTPException):
         return False
     kind = type(rv)
     return (
-        kind.__module__ == HTTPException.__module__
+        kind in OWN_ERRORS
         and kind.get_response is HTTPException.get_response
         and rv.response is None
         and rv.code is not None

@@ -61,6 +61,11 @@ class SecureCookieSession(CallbackDict[str, Any], SessionMixin):
     def _changed(self) -> None:
         self.modified = True
 
+    def __reduce__(self) -> Any:
+        # Made by its constructor, which knows who is told of changes, here and in Flask.
+        state = {name: value for name, value in vars(self).items() if name != "on_update"}
+        return type(self), (dict(self),), state
+
 
 class NullSession(SecureCookieSession):
     """The session of an application without a secret key: empty, and refuses to be written."""

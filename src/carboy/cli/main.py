@@ -35,6 +35,7 @@ class CarboyGroup(click.Group):
         rest = super().parse_args(ctx, args)
         if not ctx.resilient_parsing:
             self._read_project(ctx)
+            run.install_names_if_asked()
         for variable in FROM_CLI:
             os.environ.setdefault(variable, "true")
         return rest

@@ -90,6 +90,10 @@ def listening() -> list[click.Parameter]:
             help="Permissions of unix sockets, like 660.",
         ),
         option(
+            "--socket-group", section=WHERE, metavar="GROUP",
+            help="Group that owns unix sockets, like that of the proxy. Permissions: 660.",
+        ),
+        option(
             "--umask", section=WHERE, type=Octal(), metavar="BITS",
             help="Permissions that files made by the application do not get, like 027.",
         ),

@@ -24,7 +24,10 @@ from carboy.server.worker import LoadError, Plan
 DEBUG = "FLASK_DEBUG"
 # app.run() in a module that is being imported by us has to do nothing.
 FROM_CLI = ("CARBOY_RUN_FROM_CLI", "FLASK_RUN_FROM_CLI")
-PLAN = ("workers", "access_log", "access_log_format", "access_log_file", "socket_mode", "umask")
+PLAN = (
+    *("workers", "access_log", "access_log_format", "access_log_file"),
+    *("socket_mode", "socket_group", "umask"),
+)
 PLACE = ("host", "port", "bind", "fd")
 
 
@@ -122,11 +125,34 @@ def as_flask() -> click.Option:
     )  # fmt: skip
 
 
+def as_flask_in_children() -> click.Option:
+    """The option that gives these names to the processes of the application as well."""
+    return option(
+        "--flask-children", section=WHAT, is_flag=True, is_eager=True, expose_value=False,
+        callback=_install_names,
+        help="Like --flask, also in the programs that the application starts.",
+    )  # fmt: skip
+
+
 def _install_names(ctx: click.Context, param: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
-        from carboy.compat import install
+        install_names(children=param.name == "flask_children" or None)
 
-        install()
+
+def install_names_if_asked() -> None:
+    """Do for every command what --flask does, if CARBOY_COMPAT=1 says so."""
+    if os.environ.get("CARBOY_COMPAT"):
+        from carboy.compat import children
+
+        if children.asked_for():
+            install_names()
+
+
+def install_names(children: bool | None = None) -> None:
+    """Give `flask` and `werkzeug` to what is loaded from here on."""
+    from carboy.compat import install
+
+    install(children)
 
 
 def make_command() -> click.Command:
@@ -137,6 +163,7 @@ def make_command() -> click.Command:
         params=[
             click.Argument(["app"], required=False, shell_complete=complete),
             as_flask(),
+            as_flask_in_children(),
             debug(),
             *listening(),
             *tuning(),

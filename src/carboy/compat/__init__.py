@@ -14,7 +14,9 @@ import importlib
 import sys
 
 from carboy.compat.alias import Alias
-from carboy.compat.finder import AliasFinder
+from carboy.compat.children import prepare
+from carboy.compat.finder import AliasFinder, Walk
+from carboy.compat.naming import NamingFinder, rename_loaded
 from carboy.compat.origins import VERSIONS
 
 __all__ = ["AlreadyImported", "install"]
@@ -24,10 +26,12 @@ class AlreadyImported(ImportError):
     """The real flask or werkzeug is in use, so its classes would live beside Carboy's."""
 
 
-def install() -> None:
+def install(children: bool | None = None) -> None:
     """Let `flask` and `werkzeug` mean Carboy from here on, also where the real ones are installed.
 
-    Doing it twice is harmless. Raises AlreadyImported if the real one was imported before.
+    With `children`, in the processes that this one starts as well; without, they say on standard
+    error if they run the real flask. None does what the variable CARBOY_COMPAT says. Doing it
+    twice is harmless. Raises AlreadyImported if the real one was imported before.
     """
     for name in sorted(sys.modules):
         if name.partition(".")[0] in VERSIONS and not isinstance(sys.modules[name], Alias):
@@ -39,5 +43,8 @@ def install() -> None:
                 name=name,
             )
     if not any(isinstance(finder, AliasFinder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, AliasFinder())
+        sys.meta_path[:0] = [AliasFinder(), NamingFinder()]
+        sys.path_hooks.insert(0, Walk)
+        rename_loaded()
         importlib.invalidate_caches()
+    prepare(children)

@@ -1,18 +1,21 @@
 """`python -m carboy.compat`: run a program of Flask's on Carboy.
 
-python -m carboy.compat script.py [args…]     a script, as python would
+python -m carboy.compat script.py [args…]     a script, a folder or a zip file, as python would
 python -m carboy.compat -m module [args…]     a module, `flask` among them
 python -m carboy.compat module:app [options…] serve an application, as `carboy run` does
+
+--children  before these: the names also in the processes that the program starts
+--install   give the names to every Python process of this environment: where the real flask is
+            not installed, and where CARBOY_COMPAT=1; with a `flask` command
+--uninstall undo that
 """
 
 from __future__ import annotations
 
 import os
-import runpy
 import sys
 
-from carboy.cli.main import main as carboy_main
-from carboy.compat import install
+from carboy.compat import environment, install, program
 
 USAGE = __doc__ or ""
 
@@ -22,21 +25,38 @@ def main(arguments: list[str]) -> None:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(USAGE.strip())
         raise SystemExit(0 if arguments else 2)
-    install()
-    target, *rest = arguments
+    if arguments in (["--install"], ["--uninstall"]):
+        change = environment.install if arguments == ["--install"] else environment.uninstall
+        print("\n".join(change()))
+        return
+    children = arguments[0] == "--children" or None
+    install(children)
+    run(arguments[1:] if children else arguments)
+
+
+def run(arguments: list[str]) -> None:
+    """Run the target, which has the names."""
+    target, rest = (arguments[0], arguments[1:]) if arguments else ("-h", [])
     if target == "-m":
         if not rest:
             raise SystemExit("-m needs the name of a module: python -m carboy.compat -m flask run")
-        sys.path.insert(0, os.getcwd())  # noqa: PTH109
-        sys.argv = rest
-        runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
+        program.run_module(rest[0], rest[1:])
+    elif (inside := program.main_in(target)) is not None:
+        program.run_container(target, inside, rest)
     elif os.path.isfile(target):  # noqa: PTH113
-        sys.argv = arguments
-        sys.path.insert(0, os.path.dirname(os.path.abspath(target)))  # noqa: PTH100,PTH120
-        runpy.run_path(target, run_name="__main__")
+        program.run_script(target, rest)
+    elif os.path.isdir(target) and not target.isidentifier():  # noqa: PTH112
+        program.end(f"can't find '__main__' module in {os.path.abspath(target)!r}")  # noqa: PTH100
     else:
-        sys.argv = ["carboy", "run", "--flask", *arguments]
-        carboy_main()
+        serve(arguments)
+
+
+def serve(arguments: list[str]) -> None:
+    """`carboy run --flask arguments…`."""
+    from carboy.cli.main import main as carboy_main
+
+    sys.argv = ["carboy", "run", "--flask", *arguments]
+    carboy_main()
 
 
 if __name__ == "__main__":

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import sys
 import warnings
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
+from opcode import opmap
 from types import ModuleType
 from typing import Any
 
+from carboy.compat import imported
 from carboy.compat.origins import DEPRECATED, ORIGINS, VERSIONS
+
+# What a name has that dir() tells and that cannot be had.
+MISSING: Any = object()
+
+IMPORT_FROM = opmap.get("IMPORT_FROM")
 
 
 def _file(modules: tuple[str, ...]) -> str:
@@ -19,8 +28,48 @@ def _file(modules: tuple[str, ...]) -> str:
     return spec.origin
 
 
+def lacking(module: str) -> str:
+    """What to say after the sentence that a module, or a name in it, was not found."""
+    package = module.partition(".")[0]
+    return (
+        f"Carboy stands in for {package} here and does not have it. If {package}"
+        f" {VERSIONS[package]} has it, report that to Carboy (docs/from-flask.md, Reporting)."
+    )
+
+
+def _imported_by_name(depth: int) -> bool:
+    """Whether the frame at this depth is at a `from … import …`.
+
+    Python forgets the text of an AttributeError there, but passes an ImportError on.
+    """
+    frame = sys._getframe(depth + 1)
+    return frame.f_lasti >= 0 and frame.f_code.co_code[frame.f_lasti] == IMPORT_FROM
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A module of Carboy, a name in it, and the value it has of its own."""
+
+    module: ModuleType
+    name: str
+    value: Any
+
+    def is_replaced(self) -> bool:
+        return vars(self.module).get(self.name, self.value) is not self.value
+
+
+# What was replaced or deleted through an alias: (alias, name there), where it is.
+PLACES: dict[tuple[str, str], list[Place]] = {}
+
+
+def own(module: ModuleType) -> dict[str, Any]:
+    """What a module itself has, apart from what its owners have."""
+    names: dict[str, Any] = vars(ModuleType)["__dict__"].__get__(module)
+    return names
+
+
 class Alias(ModuleType):
-    """Reads and assignments reach the module that owns the name.
+    """Reads and assignments reach the modules that own the name.
 
     So `monkeypatch.setattr("werkzeug.serving.run_simple", fake)` changes what Carboy calls.
     Nothing is loaded before a name is asked for.
@@ -31,38 +80,65 @@ class Alias(ModuleType):
             return self._dunder(name)
         if f"{self.__name__}.{name}" in ORIGINS:
             return import_module(f"{self.__name__}.{name}")
-        owner, there = self._owner(name)
-        return getattr(owner, there) if there else owner
+        found = self._owner(name)
+        if found is not None:
+            owner, there = found
+            return getattr(owner, there) if there else owner
+        try:
+            value = imported.find(self.__name__, name)
+        except KeyError:
+            pass
+        else:
+            ModuleType.__setattr__(self, name, value)
+            return value
+        if _imported_by_name(depth=1):
+            raise ImportError(
+                f"cannot import name {name!r} from {self.__name__!r}. {lacking(self.__name__)}",
+                name=self.__name__,
+            )
+        raise AttributeError(
+            f"module {self.__name__!r} has no attribute {name!r}. {lacking(self.__name__)}",
+            name=name,
+        )
 
     def __setattr__(self, name: str, value: Any) -> None:
-        if name.startswith("__") or f"{self.__name__}.{name}" in ORIGINS:
+        places = self._places(name)
+        if not places:
             ModuleType.__setattr__(self, name, value)
-            return
-        try:
-            owner, there = self._owner(name)
-        except AttributeError:
-            ModuleType.__setattr__(self, name, value)
-        else:
-            setattr(owner, there, value)
+        for place in places:
+            setattr(place.module, place.name, value)
 
     def __delattr__(self, name: str) -> None:
-        if name in vars(self):
+        """Deletes, or gives back what was replaced: so mock.patch ends what it began."""
+        places = self._places(name)
+        if not places:
             ModuleType.__delattr__(self, name)
-        else:
-            owner, there = self._owner(name)
-            delattr(owner, there)
+        replaced = any(place.is_replaced() for place in places)
+        for place in places:
+            if replaced:
+                setattr(place.module, place.name, place.value)
+            else:
+                delattr(place.module, place.name)
+
+    @property
+    def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
+        """All names with their values, as they are now: for those who look past getattr."""
+        named = {name: getattr(self, name, MISSING) for name in dir(self)}
+        return own(self) | {n: value for n, value in named.items() if value is not MISSING}
 
     def __dir__(self) -> list[str]:
         origin = ORIGINS[self.__name__]
-        names = {*vars(self), *origin.renamed}
-        for module in origin.modules:
-            names.update(dir(import_module(module)))
-        return sorted(names - DEPRECATED)
+        names = {*own(self), *origin.renamed, *children(self.__name__)}
+        for module in map(import_module, origin.modules):
+            known = [*dir(module), *getattr(module, "__all__", ())]  # the latter: not yet loaded
+            names.update(name for name in known if not name.startswith("__"))
+        return sorted((names | imported.names(self.__name__)) - DEPRECATED)
 
     def _dunder(self, name: str) -> Any:
         if name == "__version__" and self.__name__ == "flask":
             warnings.warn(
-                "flask.__version__ is deprecated; ask importlib.metadata.version('flask').",
+                "The '__version__' attribute is deprecated: ask"
+                ' importlib.metadata.version("flask").',
                 DeprecationWarning,
                 stacklevel=3,
             )
@@ -71,10 +147,10 @@ class Alias(ModuleType):
             return _file(ORIGINS[self.__name__].modules)
         if name == "__all__":
             return [public for public in dir(self) if not public.startswith("_")]
-        raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}", name=name)
 
-    def _owner(self, name: str) -> tuple[ModuleType, str]:
-        """The module that has `name`, and its name there; AttributeError if none has."""
+    def _owner(self, name: str) -> tuple[ModuleType, str] | None:
+        """The first module that has `name`, and its name there; "" for the module itself."""
         origin = ORIGINS[self.__name__]
         if name in origin.renamed:
             module, _, there = origin.renamed[name].partition(":")
@@ -83,4 +159,33 @@ class Alias(ModuleType):
             owner = import_module(module)
             if hasattr(owner, name):
                 return owner, name
-        raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
+        return None
+
+    def _places(self, name: str) -> list[Place]:
+        """Where the value of `name` is kept, as it was before it was first replaced."""
+        key = (self.__name__, name)
+        if key not in PLACES:
+            if name.startswith("__") or name in own(self) or ".".join(key) in ORIGINS:
+                return []
+            found = self._owner(name)
+            if found is None or not found[1]:
+                return []
+            PLACES[key] = self._sharing(*found)
+        return PLACES[key]
+
+    def _sharing(self, owner: ModuleType, name: str) -> list[Place]:
+        # A step of theirs in one module may be spread over several of ours, all of which call it.
+        value = getattr(owner, name)
+        modules = (sys.modules.get(module) for module in ORIGINS[self.__name__].modules)
+        others = (
+            module
+            for module in modules
+            if module is not None and module is not owner and vars(module).get(name) is value
+        )
+        return [Place(module, name, value) for module in (owner, *others)]
+
+
+def children(package: str) -> list[str]:
+    """The names of a package's modules; a program, as `python -m flask`, is not one of them."""
+    found = (name.rpartition(".") for name in ORIGINS)
+    return [name for parent, _, name in found if parent == package and name != "__main__"]

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Iterator, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from importlib.metadata import Distribution, DistributionFinder
+from importlib.resources.abc import TraversableResources
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from carboy.compat.alias import Alias
+from carboy.compat.alias import Alias, lacking
 from carboy.compat.origins import ORIGINS, VERSIONS
 
 # What `python -m` does with modules that are programs as well.
@@ -20,6 +23,55 @@ PROGRAMS = {
     "from carboy.testing.environ_page import test_app\n"
     "run_simple('localhost', 5000, test_app, use_reloader=True)",
 }
+
+# What the real packages say in their metadata, besides name and version.
+ENTRY_POINTS = {"flask": "[console_scripts]\nflask = flask.cli:main\n"}
+REQUIRED = {
+    "flask": (
+        *("blinker>=1.9.0", "click>=8.1.3", "itsdangerous>=2.2.0", "jinja2>=3.1.2"),
+        *("markupsafe>=2.1.1", "werkzeug>=3.1.0"),
+    ),
+    "werkzeug": ("markupsafe>=2.1.1",),
+}
+
+
+def folder(package: str) -> str:
+    """Where a package's modules are looked for: a path that nothing else has, nor is there."""
+    return str(Path(__file__).with_name("-").joinpath(*package.split(".")))
+
+
+# path entry: the package whose modules it has
+FOLDERS = {folder(name): name for name, origin in ORIGINS.items() if origin.package}
+
+
+class Files(TraversableResources):
+    """The files beside a module of Carboy, for importlib.resources."""
+
+    def __init__(self, module: str) -> None:
+        self._module = module
+
+    def files(self) -> Any:
+        return Path(str(importlib.import_module(self._module).__file__)).parent
+
+
+class Walk:
+    """What pkgutil asks for the modules of a package."""
+
+    def __init__(self, path: str) -> None:
+        if path not in FOLDERS:
+            raise ImportError(f"{path!r} is not a package of Flask's or Werkzeug's.", path=path)
+        self._package = FOLDERS[path]
+
+    def find_spec(self, fullname: str, target: ModuleType | None = None) -> ModuleSpec | None:
+        """Nothing: AliasFinder has been asked before."""
+        return None
+
+    def iter_modules(self, prefix: str = "") -> Iterator[tuple[str, bool]]:
+        """The names of the modules, and whether each is a package."""
+        for name, origin in sorted(ORIGINS.items()):
+            parent, _, last = name.rpartition(".")
+            if parent == self._package:
+                yield prefix + last, origin.package
 
 
 class AliasLoader(Loader):
@@ -38,6 +90,16 @@ class AliasLoader(Loader):
     def is_package(self, name: str) -> bool:
         return ORIGINS[name].package
 
+    def get_source(self, name: str) -> None:
+        """None: a module that only knows where its names are has no source."""
+
+    def get_resource_reader(self, name: str) -> TraversableResources:
+        return Files(name)
+
+    def get_data(self, path: str) -> bytes:
+        """A file, for pkgutil.get_data."""
+        return Path(path).read_bytes()
+
 
 class Named(Distribution):
     """What importlib.metadata tells of the package whose place Carboy takes."""
@@ -46,10 +108,20 @@ class Named(Distribution):
         self._name = name
 
     def read_text(self, filename: str) -> str | None:
-        if filename != "METADATA":
-            return None
-        version = VERSIONS[self._name]
-        return f"Metadata-Version: 2.1\nName: {self._name}\nVersion: {version}\n"
+        if filename == "METADATA":
+            return self._metadata()
+        if filename == "top_level.txt":
+            return self._name
+        return ENTRY_POINTS.get(self._name) if filename == "entry_points.txt" else None
+
+    def _metadata(self) -> str:
+        fields = [
+            ("Metadata-Version", "2.1"),
+            ("Name", self._name.title()),
+            ("Version", VERSIONS[self._name]),
+            *(("Requires-Dist", requirement) for requirement in REQUIRED[self._name]),
+        ]
+        return "".join(f"{name}: {value}\n" for name, value in fields)
 
     def locate_file(self, path: Any) -> Any:
         return Path(__file__).parent / path
@@ -64,15 +136,24 @@ class AliasFinder(DistributionFinder, MetaPathFinder):
         if fullname.partition(".")[0] not in VERSIONS:
             return None
         if fullname not in ORIGINS:
-            raise ModuleNotFoundError(f"Carboy has no module for {fullname!r}.", name=fullname)
+            # Who only asks, by importlib.util.find_spec, gets None. The path of the parent leads
+            # no other finder to the real package.
+            if sys._getframe(2).f_code.co_name != "_find_and_load_unlocked":
+                return None
+            raise ModuleNotFoundError(
+                f"No module named {fullname!r}. {lacking(fullname)}", name=fullname
+            )
         package = ORIGINS[fullname].package
         spec = ModuleSpec(fullname, AliasLoader(), origin="carboy", is_package=package)
+        if spec.submodule_search_locations is not None:
+            spec.submodule_search_locations.append(folder(fullname))
         spec.has_location = False
         return spec
 
     def find_distributions(
         self, context: DistributionFinder.Context | None = None
     ) -> Iterator[Distribution]:
-        name = "" if context is None or context.name is None else context.name.lower()
-        if name in VERSIONS:
-            yield Named(name)
+        wanted = None if context is None else context.name
+        for name in VERSIONS:
+            if wanted is None or wanted.lower() == name:
+                yield Named(name)

@@ -22,6 +22,7 @@ def _of(*modules: str, package: bool = False, **renamed: str) -> Origin:
 
 
 _APP = "carboy.app.app:Carboy"
+_APP_OF_PARTS = "carboy.app.app_parts:AppOfParts"
 _REQUEST = "carboy.http.request:Request"
 _RESPONSE = "carboy.http.response:Response"
 _PARSE_COOKIE = "carboy.http.cookies:parse_cookie_field"
@@ -53,7 +54,7 @@ ORIGINS: dict[str, Origin] = {
         "http",
         "server.simple",
         Flask=_APP,
-        App=_APP,
+        App=_APP_OF_PARTS,
         _make_timedelta="carboy.app.app:_timedelta",
     ),
     "flask.blueprints": _of(
@@ -63,11 +64,17 @@ ORIGINS: dict[str, Origin] = {
         "app.helpers",
         SansioBlueprint="carboy.app.blueprint:Blueprint",
     ),
-    "flask.cli": _of("cli.flask", "app.commands", "http.imports", "server"),
+    "flask.cli": _of(
+        "cli.flask",
+        "app.commands",
+        "http.imports",
+        "server",
+        run_simple="carboy.server.development:run_simple",
+    ),
     "flask.__main__": _of("cli.flask"),
     "flask.config": _of("app.config", "http.imports"),
     "flask.ctx": _of("app.context", "app.globals", "app.signals"),
-    "flask.debughelpers": _of("app.debughelpers", "app.blueprint", "routing", App=_APP),
+    "flask.debughelpers": _of("app.debughelpers", "app.blueprint", "routing", App=_APP_OF_PARTS),
     "flask.globals": _of("app.globals"),
     "flask.helpers": _of(
         "app.helpers",
@@ -76,8 +83,8 @@ ORIGINS: dict[str, Origin] = {
         "app.signals",
         "app.wrappers",
         BaseResponse=_RESPONSE,
-        _wz_abort="carboy.http.exceptions:abort",
-        _wz_redirect="carboy.http.redirects:redirect",
+        _wz_abort="carboy.app.helpers:_abort",
+        _wz_redirect="carboy.app.helpers:_redirect",
     ),
     "flask.json": Origin(("carboy.app.json", "carboy.app.json.provider"), package=True),
     "flask.json.provider": _of("app.json.provider"),
@@ -85,7 +92,12 @@ ORIGINS: dict[str, Origin] = {
     "flask.logging": _of("app.logging", "app.globals"),
     "flask.sansio": Origin((), package=True),
     "flask.sansio.app": _of(
-        "app.app", "app.registry", "app.templating", "app.packages", "app.logging", App=_APP
+        "app.app",
+        "app.registry",
+        "app.templating",
+        "app.packages",
+        "app.logging",
+        App=_APP_OF_PARTS,
     ),
     "flask.sansio.blueprints": _of("app.blueprint"),
     "flask.sansio.scaffold": _of(
@@ -267,6 +279,9 @@ ORIGINS: dict[str, Origin] = {
         "http.imports",
         "http",
         "http.internal",
+        adler32="carboy.http.sending:adler32",
+        safe_join="carboy.http.sending:safe_join",
+        time="carboy.http.sending:time",
     ),
     "werkzeug.wrappers": Origin(
         ("carboy.http.response_stream",), {"Request": _REQUEST, "Response": _RESPONSE}, package=True

@@ -66,6 +66,9 @@ class Authorization:
 
     __hash__ = None  # type: ignore[assignment]
 
+    def __reduce__(self) -> Any:
+        return type(self), (self.type, self.parameters, self.token)
+
     @classmethod
     def from_header(cls, value: str | None) -> Self | None:
         """The credentials of a field; None if there are none, or Basic ones cannot be decoded."""

@@ -38,6 +38,9 @@ class FileStorage:
             self.headers["Content-Length"] = str(content_length)
         self._parsed: tuple[str, dict[str, str]] | None = None
 
+    def __reduce__(self) -> Any:
+        return type(self), (self.stream, self.filename, self.name, None, None, self.headers)
+
     @property
     def content_type(self) -> str | None:
         """The `Content-Type` the client has sent with the file; often a guess."""

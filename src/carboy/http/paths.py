@@ -13,6 +13,9 @@ _DEVICE = re.compile(
     re.IGNORECASE | re.DOTALL,
 ).fullmatch
 
+# What this system has besides the slash; tests set those of another system.
+_os_alt_seps = [each for each in (os.sep, os.path.altsep) if each not in (None, "/")]
+
 
 def safe_join(directory: str, *untrusted: str) -> str | None:
     """`directory` joined with untrusted parts, None if the result would lie outside it.
@@ -33,6 +36,8 @@ def safe_join(directory: str, *untrusted: str) -> str | None:
 
 def _is_inside(part: str, windows: bool = os.name == "nt") -> bool:
     if "\0" in part or part.startswith("/"):
+        return False
+    if any(separator in part for separator in _os_alt_seps):
         return False
     segments = part.split("/")
     if ".." in segments:

@@ -13,10 +13,14 @@ class _AnyRequest(type):
     """Every request is one of parts, as every one has them: for isinstance and issubclass."""
 
     def __instancecheck__(cls, instance: object) -> bool:
-        return isinstance(instance, Request)
+        if cls is RequestOfParts:
+            return isinstance(instance, Request)
+        return super().__instancecheck__(instance)
 
     def __subclasscheck__(cls, subclass: type) -> bool:
-        return issubclass(subclass, Request)
+        if cls is RequestOfParts:
+            return issubclass(subclass, Request)
+        return super().__subclasscheck__(subclass)
 
 
 class RequestOfParts(Request, metaclass=_AnyRequest):

@@ -57,6 +57,9 @@ _HOOKS = (
 )
 
 
+_UNMADE_HEADERS = ("_content_type", "_length")
+
+
 def _default_headers(response: Response) -> Headers:
     """The header fields, made when first asked for."""
     return Headers._from_checked(response._first_fields())
@@ -172,6 +175,18 @@ class Response:
         headers: Headers
     else:
         headers = lazy(_default_headers)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Werkzeug's attributes, and the caller's own: a cached response is read by either."""
+        own = {name: value for name, value in vars(self).items() if name not in _UNMADE_HEADERS}
+        return {
+            **own,
+            "headers": self.headers,
+            "_status": self._status,
+            "_status_code": self._status_code,
+            "direct_passthrough": self.direct_passthrough,
+            "_on_close": self._on_close or [],
+        }
 
     # status
 

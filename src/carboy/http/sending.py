@@ -10,6 +10,7 @@ from pathlib import Path
 from time import time
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote
+from zlib import adler32
 
 from carboy.http.exceptions import NotFound, RequestedRangeNotSatisfiable
 from carboy.http.file_body import FileWrapper, wrap_file
@@ -177,8 +178,6 @@ def _describe(
     if isinstance(etag, str):
         response.set_etag(etag)
     elif etag and source.path is not None and source.stat is not None:
-        from zlib import adler32
-
         check = adler32(os.fsencode(source.path))
         response.set_etag(f"{source.stat.st_mtime}-{source.stat.st_size}-{check}")
 

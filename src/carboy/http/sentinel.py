@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 
 class Missing(Enum):
@@ -14,5 +14,9 @@ class Missing(Enum):
     def __repr__(self) -> str:
         return self.value
 
+    def __reduce_ex__(self, protocol: Any) -> str:  # type: ignore[override]
+        return "_missing"  # its name in Werkzeug too, so that either reads the pickle
+
 
 MISSING: Final[Literal[Missing.MISSING]] = Missing.MISSING
+_missing = MISSING

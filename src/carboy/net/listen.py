@@ -66,8 +66,10 @@ def _bound(
     return sock
 
 
-def listen_unix(path: str, mode: int | None = None, backlog: int = BACKLOG) -> socket.socket:
-    """A listening unix socket at `path` with permission bits `mode`.
+def listen_unix(
+    path: str, mode: int | None = None, backlog: int = BACKLOG, group: int | None = None
+) -> socket.socket:
+    """A listening unix socket at `path` with permission bits `mode`, owned by a group's number.
 
     A file left by a server that is gone is replaced; one that answers is not: AddressInUse.
     A file that is no socket is never touched: FileExistsError.
@@ -82,10 +84,14 @@ def listen_unix(path: str, mode: int | None = None, backlog: int = BACKLOG) -> s
         finally:
             if before is not None:
                 os.umask(before)
+        if group is not None:
+            os.chown(path, -1, group)
         if mode is not None:
             Path(path).chmod(mode)
         sock.listen(backlog)
     except OSError:
+        if sock.getsockname():
+            Path(path).unlink(missing_ok=True)
         sock.close()
         raise
     sock.setblocking(False)

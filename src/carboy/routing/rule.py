@@ -7,7 +7,12 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from carboy.routing.build import Template
-from carboy.routing.converters import BaseConverter, IntegerConverter, NumberConverter
+from carboy.routing.converters import (
+    DEFAULT_CONVERTERS,
+    BaseConverter,
+    IntegerConverter,
+    NumberConverter,
+)
 from carboy.routing.factory import RuleFactory
 from carboy.routing.parts import merge_slashes as merged
 from carboy.routing.syntax import Token, Variable, parse_rule
@@ -35,7 +40,10 @@ def plain_conversion(converter: BaseConverter) -> Callable[[str], Any] | None:
 
 def _is_own(converter: BaseConverter) -> bool:
     """Whether `to_python` runs no code of an application, which may want its contexts."""
-    return type(converter).to_python.__module__ == BaseConverter.__module__
+    return type(converter).to_python in _OWN_CONVERSIONS
+
+
+_OWN_CONVERSIONS = {kind.to_python for kind in DEFAULT_CONVERTERS.values()}
 
 
 def _traced(tokens: Iterable[Token]) -> Iterator[tuple[bool, str]]:

@@ -73,14 +73,43 @@ def from_host(host: str, port: int) -> Address:
     return Address(host.removeprefix("[").removesuffix("]"), port)
 
 
+@dataclass(frozen=True, slots=True)
+class SocketFile:
+    """Who may use the files of unix sockets: permission bits and a group; None: as any file.
+
+    A group alone means 660, because a file of the group's that it may not write is no use to it.
+    """
+
+    mode: int | None = None
+    group: str | None = None
+
+    def bits(self) -> int | None:
+        """The permissions to set."""
+        return 0o660 if self.mode is None and self.group is not None else self.mode
+
+    def number(self) -> int | None:
+        """The group's number; ValueError if there is no such group."""
+        if self.group is None or self.group.isdecimal():
+            return None if self.group is None else int(self.group)
+        try:
+            import grp
+
+            return grp.getgrnam(self.group).gr_gid
+        except (ImportError, KeyError):
+            raise ValueError(
+                f"This machine has no group {self.group!r}. Use --socket-group with the group of"
+                " the proxy's user: `id -gn www-data` tells it."
+            ) from None
+
+
 def open_sockets(
-    addresses: Iterable[Address], backlog: int, socket_mode: int | None = None
+    addresses: Iterable[Address], backlog: int, file: SocketFile | None = None
 ) -> list[socket.socket]:
     """Listen on every address, or on none and raise BindError."""
     opened: list[socket.socket] = []
     try:
         for address in addresses:
-            opened.append(_open(address, backlog, socket_mode))
+            opened.append(_open(address, backlog, file or SocketFile()))
     except BaseException:
         for sock in opened:
             sock.close()
@@ -88,19 +117,19 @@ def open_sockets(
     return opened
 
 
-def _open(address: Address, backlog: int, socket_mode: int | None) -> socket.socket:
+def _open(address: Address, backlog: int, file: SocketFile) -> socket.socket:
     try:
         if address.fd is not None:
             return adopt(address.fd)
         if address.path is not None:
-            return listen_unix(address.path, socket_mode, backlog)
+            return listen_unix(address.path, file.bits(), backlog, file.number())
         return listen_tcp(address.host, address.port or 0, backlog)
     except ValueError as problem:
         raise BindError(errno.EBADF, str(problem)) from None
     except AddressInUse as problem:
         raise BindError(errno.EADDRINUSE, in_use(address, problem.holder)) from None
     except OSError as problem:
-        raise BindError(problem.errno, trouble(address, problem)) from None
+        raise BindError(problem.errno, trouble(address, problem, file)) from None
 
 
 def in_use(address: Address, holder: str | None) -> str:
@@ -116,8 +145,13 @@ def in_use(address: Address, holder: str | None) -> str:
     )
 
 
-def trouble(address: Address, problem: OSError) -> str:
+def trouble(address: Address, problem: OSError, file: SocketFile) -> str:
     """One line for whatever else keeps us from listening."""
+    if problem.errno == errno.EPERM and address.path is not None and file.group is not None:
+        return (
+            f"This user may not give {address.path} to the group {file.group}. Make the user a"
+            f" member of it: usermod -aG {file.group} USER."
+        )
     if isinstance(problem, socket.gaierror):
         return f"The host name {address.host!r} is not known here: {problem.strerror}."
     if problem.errno == errno.EADDRNOTAVAIL:

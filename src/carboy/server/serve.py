@@ -36,6 +36,7 @@ def serve(
     access_log_format: str = "auto",
     access_log_file: str = "stdout",
     socket_mode: int | None = None,
+    socket_group: str | None = None,
     umask: int | None = None,
     settings: Settings | None = None,
     **more: Any,
@@ -59,6 +60,7 @@ def serve(
         access_log_format=access_log_format,
         access_log_file=access_log_file,
         socket_mode=socket_mode,
+        socket_group=socket_group,
         umask=umask,
     )
     code = start(plan, lambda: app)
@@ -117,8 +119,9 @@ def start(plan: Plan, load: Load, watcher: Watcher | None = None) -> int:
     watcher = watcher or LogWatcher()
     if plan.umask is not None:
         os.umask(plan.umask)
+    file = binding.SocketFile(plan.socket_mode, plan.socket_group)
     sockets = binding.inherited() or binding.open_sockets(
-        plan.addresses, plan.settings.backlog, plan.socket_mode
+        plan.addresses, plan.settings.backlog, file
     )
     try:
         worker = Worker(plan, sockets, load, watcher)

@@ -51,6 +51,7 @@ class Plan:
     access_log_file: str = "stdout"
     access_log_skip: str | None = None  # paths that begin so are not logged
     socket_mode: int | None = None
+    socket_group: str | None = None
     umask: int | None = None
     wrap: Wrap | None = None  # makes TLS streams of accepted sockets
     gateway: Callable[[Any], Gateway] = for_application

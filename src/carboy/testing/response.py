@@ -50,7 +50,8 @@ def test_response_class(wrapper: type[Response] | None) -> type[TestResponse]:
         return TestResponse
     if issubclass(wrapper, TestResponse):
         return wrapper
-    return type("WrapperTestResponse", (TestResponse, wrapper), {"__test__": False})
+    body = {"__test__": False, "__module__": TestResponse.__module__}
+    return type("WrapperTestResponse", (TestResponse, wrapper), body)
 
 
 test_response_class.__test__ = False  # type: ignore[attr-defined]

@@ -204,7 +204,7 @@ class TaggedJSONSerializer:
         for tag_class in self.default_tags:
             self.register(tag_class)
         # While the order is this one, no tag is for a value that JSON has a type for.
-        stock = all(type(tag).__module__ == __name__ for tag in self.order)
+        stock = {type(tag) for tag in self.order} <= OWN_TAGS
         self._stock = self.order[:] if stock else None
 
     def register(
@@ -252,3 +252,6 @@ class TaggedJSONSerializer:
         if isinstance(value, list):
             return [self._untag_all(item) for item in value]
         return value
+
+
+OWN_TAGS = frozenset(TaggedJSONSerializer.default_tags)

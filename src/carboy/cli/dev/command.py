@@ -24,7 +24,7 @@ from carboy.cli.dev.terminal import Terminal
 from carboy.cli.dev.tools import Tools
 from carboy.cli.dev.worker import Newest
 from carboy.cli.parameters import with_certificate, with_watched_files
-from carboy.cli.run import FROM_CLI, as_flask, chosen_app
+from carboy.cli.run import FROM_CLI, as_flask, as_flask_in_children, chosen_app
 from carboy.dev.debugger import settle_pin
 from carboy.dev.requests import Store
 from carboy.net.authority import AuthorityError, how_to_trust, local_context
@@ -212,7 +212,7 @@ def _what_is_on(options: dict[str, Any], pin: str, way: str) -> str:
     return " · ".join(parts)
 
 
-command.params.append(as_flask())
+command.params.extend([as_flask(), as_flask_in_children()])
 
 
 def make_command() -> click.Command:

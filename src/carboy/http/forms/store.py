@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import sys
 from collections.abc import Callable
-from typing import IO, cast
+from typing import IO, Any, cast
 
 StreamFactory = Callable[..., IO[bytes]]
 
@@ -21,6 +22,14 @@ def default_stream_factory(
     """Memory for a small body; for others a temporary file, in memory up to 500 KiB."""
     if total_content_length is not None and total_content_length <= MAX_IN_MEMORY:
         return io.BytesIO()
-    from tempfile import SpooledTemporaryFile
+    spooled = sys.modules[__name__].SpooledTemporaryFile  # tests replace it here
+    return cast("IO[bytes]", spooled(max_size=MAX_IN_MEMORY, mode="rb+"))
 
-    return cast("IO[bytes]", SpooledTemporaryFile(max_size=MAX_IN_MEMORY, mode="rb+"))
+
+def __getattr__(name: str) -> Any:
+    if name != "SpooledTemporaryFile":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from tempfile import SpooledTemporaryFile  # loads much, for large uploads only
+
+    globals()[name] = SpooledTemporaryFile
+    return SpooledTemporaryFile

@@ -1,0 +1,196 @@
+"""The names by which Flask and Werkzeug know their own classes and functions.
+
+A pickle, an exemption by dotted name, a traceback and a repr show `__module__` and `__qualname__`.
+Each entry is a module of Carboy, the module that defines these names in the real package, and the
+names, `theirs=ours` where they differ. `flask.app.Flask` is left out on purpose: its `__module__`
+tells a program, a test or a bug report that Carboy runs.
+"""
+
+from __future__ import annotations
+
+TABLE = """
+carboy.app.app flask.app: _make_timedelta=_timedelta
+carboy.app.app_parts flask.sansio.app: App=AppOfParts
+carboy.app.blueprint flask.blueprints: Blueprint
+carboy.app.blueprint flask.sansio.blueprints: BlueprintSetupState
+carboy.app.commands flask.cli: AppGroup NoAppException ScriptInfo load_dotenv show_server_banner
+    with_appcontext
+carboy.app.config flask.config: Config ConfigAttribute
+carboy.app.context flask.ctx: AppContext RequestContext _AppCtxGlobals after_this_request
+    copy_current_request_context has_app_context has_request_context
+carboy.app.context flask.templating: _default_template_ctx_processor
+carboy.app.debughelpers flask.debughelpers: DebugFilesKeyError FormDataRoutingRedirect
+    UnexpectedUnicodeError attach_enctype_error_multidict explain_template_loading_attempts
+carboy.app.helpers flask.helpers: _split_blueprint_path abort flash get_debug_flag
+    get_flashed_messages get_load_dotenv get_template_attribute make_response redirect send_file
+    send_from_directory stream_with_context url_for
+carboy.app.json flask.json: dump dumps jsonify load loads
+carboy.app.json.provider flask.json.provider: DefaultJSONProvider JSONProvider _default
+carboy.app.json.tag flask.json.tag: JSONTag PassDict PassList TagBytes TagDateTime TagDict
+    TagMarkup TagTuple TagUUID TaggedJSONSerializer
+carboy.app.logging flask.logging: create_logger has_level_handler
+carboy.app.packages flask.helpers: get_root_path
+carboy.app.packages flask.sansio.scaffold: find_package
+carboy.app.registry flask.sansio.scaffold: Scaffold
+    _endpoint_from_view_func=endpoint_from_view_func setupmethod
+carboy.app.sessions flask.sessions: NullSession SecureCookieSession SecureCookieSessionInterface
+    SessionInterface SessionMixin _lazy_sha1=_sha1
+carboy.app.templating flask.templating: DispatchingJinjaLoader Environment _render _stream
+    render_template render_template_string stream_template stream_template_string
+carboy.app.views flask.views: MethodView View
+carboy.app.wrappers flask.wrappers: Request Response
+carboy.cli.flask flask.cli: routes_command run_command shell_command
+carboy.cli.flask flask.cli: FlaskGroup _set_app _set_debug find_app_by_string find_best_app
+    get_version locate_app main prepare_import
+carboy.cli.parameters flask.cli: CertParamType SeparatedPathType
+carboy.dates werkzeug.http: dump_age http_date parse_age parse_date
+carboy.dev.debugger werkzeug.debug: DebuggedApplication _ConsoleFrame
+carboy.dev.debugger.console werkzeug.debug.console: Console HTMLStringO ThreadedStream
+    _ConsoleLoader _InteractiveConsole
+carboy.dev.debugger.pin werkzeug.debug: get_machine_id get_pin_and_cookie_name hash_pin
+carboy.dev.debugger.repr werkzeug.debug.repr: DebugReprGenerator _Helper debug_repr dump
+carboy.dev.debugger.tbtools werkzeug.debug.tbtools: DebugFrameSummary DebugTraceback
+    _process_traceback render_console_html
+carboy.dev.reload.loops werkzeug._reloader: ReloaderLoop StatReloaderLoop WatchdogReloaderLoop
+    _find_common_roots _find_stat_paths _find_watchdog_paths _get_args_for_reloading
+    _iter_module_paths _remove_by_pattern ensure_echo_on run_with_reloader
+carboy.http.accept werkzeug.datastructures.accept: Accept CharsetAccept LanguageAccept
+    MIMEAccept
+carboy.http.accept werkzeug.http: parse_accept_header
+carboy.http.auth werkzeug.datastructures.auth: Authorization WWWAuthenticate
+carboy.http.cache_control werkzeug.datastructures.cache_control: RequestCacheControl
+    ResponseCacheControl _CacheControl=CacheControl cache_control_property
+carboy.http.cache_control werkzeug.http: parse_cache_control_header
+carboy.http.closing werkzeug.wsgi: ClosingIterator
+carboy.http.combined werkzeug.datastructures.structures: CombinedMultiDict
+carboy.http.conditional werkzeug.http: is_resource_modified
+carboy.http.conditional werkzeug.sansio.http: is_resource_modified=is_modified
+carboy.http.cookies werkzeug.http: dump_cookie parse_cookie
+carboy.http.cookies werkzeug.sansio.http: parse_cookie=parse_cookie_field
+carboy.http.cross_origin werkzeug.http: COEP COOP
+carboy.http.csp werkzeug.datastructures.csp: ContentSecurityPolicy csp_property
+carboy.http.csp werkzeug.http: dump_csp_header parse_csp_header
+carboy.http.current_url werkzeug.sansio.utils: get_current_url
+carboy.http.environ_headers werkzeug.datastructures.headers: EnvironHeaders
+carboy.http.etag werkzeug.datastructures.etag: ETags
+carboy.http.etag werkzeug.http: generate_etag parse_etags quote_etag unquote_etag
+carboy.http.exceptions werkzeug.exceptions: Aborter BadGateway BadHost BadRequest
+    BadRequestKeyError ClientDisconnected Conflict ExpectationFailed FailedDependency Forbidden
+    GatewayTimeout Gone HTTPException HTTPVersionNotSupported ImATeapot InternalServerError
+    LengthRequired Locked MethodNotAllowed MisdirectedRequest NotAcceptable NotFound
+    NotImplemented PreconditionFailed PreconditionRequired RequestEntityTooLarge
+    RequestHeaderFieldsTooLarge RequestTimeout RequestURITooLarge RequestedRangeNotSatisfiable
+    SecurityError ServiceUnavailable TooManyRequests Unauthorized UnavailableForLegalReasons
+    UnprocessableEntity UnsupportedMediaType _RetryAfter abort
+carboy.http.field_kinds werkzeug.http: is_entity_header is_hop_by_hop_header
+    remove_entity_headers remove_hop_by_hop_headers
+carboy.http.file_body werkzeug.wsgi: FileWrapper _RangeWrapper=RangeIterator wrap_file
+carboy.http.file_storage werkzeug.datastructures.file_storage: FileMultiDict FileStorage
+carboy.http.forms.decoder werkzeug.sansio.multipart: MultipartDecoder
+carboy.http.forms.encoder werkzeug.sansio.multipart: MultipartEncoder
+carboy.http.forms.events werkzeug.sansio.multipart: Data Epilogue Event Field File NeedData
+    Preamble State
+carboy.http.forms.multipart werkzeug.formparser: MultiPartParser
+carboy.http.forms.parser werkzeug.formparser: FormDataParser parse_form_data
+carboy.http.forms.store werkzeug.formparser: default_stream_factory
+carboy.http.header_set werkzeug.datastructures.structures: HeaderSet
+carboy.http.header_set werkzeug.http: parse_set_header
+carboy.http.headers werkzeug.datastructures.headers: Headers
+carboy.http.hosts werkzeug.sansio.utils: get_host host_is_trusted
+carboy.http.immutable werkzeug.datastructures.structures: CallbackDict ImmutableDict
+    ImmutableList ImmutableTypeConversionDict TypeConversionDict
+carboy.http.imports werkzeug.utils: ImportStringError find_modules import_string
+carboy.http.internal werkzeug._internal: _ColorStreamHandler _dt_as_utc _get_environ
+    _has_level_handler _log _plain_int _wsgi_decoding_dance _wsgi_encoding_dance
+carboy.http.internal werkzeug.urls: _urlencode
+carboy.http.internal werkzeug.wsgi: _get_server
+carboy.http.local werkzeug.local: Local LocalManager LocalProxy LocalStack release_local
+carboy.http.media werkzeug.utils: get_content_type
+carboy.http.mixins werkzeug.datastructures.mixins: ImmutableDictMixin ImmutableHeadersMixin
+    ImmutableListMixin ImmutableMultiDictMixin UpdateDictMixin _immutable_error=refuse
+carboy.http.multidict werkzeug.datastructures.structures: ImmutableMultiDict MultiDict
+    iter_multi_items
+carboy.http.options werkzeug.http: dump_header dump_options_header parse_dict_header
+    parse_list_header parse_options_header quote_header_value unquote_header_value
+carboy.http.ordered werkzeug.datastructures.structures: _ImmutableOrderedMultiDict
+    _OrderedMultiDict
+carboy.http.paths werkzeug.security: safe_join
+carboy.http.properties werkzeug._internal: _DictAccessorProperty=_EntryProperty
+carboy.http.properties werkzeug.utils: cached_property environ_property header_property
+carboy.http.ranges werkzeug.datastructures.range: ContentRange IfRange Range
+carboy.http.ranges werkzeug.http: is_byte_range_valid parse_content_range_header
+    parse_if_range_header parse_range_header
+carboy.http.redirects werkzeug.utils: append_slash_redirect redirect
+carboy.http.request werkzeug.wrappers.request: Request
+carboy.http.request_parts werkzeug.sansio.request: Request=RequestOfParts
+carboy.http.response werkzeug.wrappers.response: Response
+carboy.http.response_parts werkzeug.sansio.response: Response=ResponseOfParts
+carboy.http.response_stream werkzeug.wrappers.response: ResponseStream
+carboy.http.security werkzeug.security: _hash_internal=_hash check_password_hash gen_salt
+    generate_password_hash
+carboy.http.sending werkzeug.utils: send_file send_from_directory
+carboy.http.sentinel werkzeug._internal: _Missing=Missing
+carboy.http.streams werkzeug.wsgi: LimitedStream
+carboy.http.urls werkzeug.urls: _codec_error_url_quote=_quote_undecodable
+    _decode_idna=_readable_host iri_to_uri uri_to_iri
+carboy.http.user_agent werkzeug.user_agent: UserAgent
+carboy.http.utils werkzeug.utils: secure_filename
+carboy.http.wsgi werkzeug.sansio.utils: get_content_length=content_length
+carboy.http.wsgi werkzeug.wsgi: get_content_length get_current_url get_host get_input_stream
+    get_path_info responder
+carboy.middleware.dispatcher werkzeug.middleware.dispatcher: DispatcherMiddleware
+carboy.middleware.http_proxy werkzeug.middleware.http_proxy: ProxyMiddleware
+carboy.middleware.lint werkzeug.middleware.lint: ErrorStream GuardedIterator GuardedWrite
+    HTTPWarning InputStream LintMiddleware WSGIWarning check_type
+carboy.middleware.profiler werkzeug.middleware.profiler: ProfilerMiddleware
+carboy.middleware.proxy_fix werkzeug.middleware.proxy_fix: ProxyFix
+carboy.middleware.shared_data werkzeug.middleware.shared_data: SharedDataMiddleware
+carboy.net.certificates werkzeug.serving: generate_adhoc_ssl_context generate_adhoc_ssl_pair
+    is_ssl_error load_ssl_context make_ssl_devcert
+carboy.routing.adapter werkzeug.routing.map: MapAdapter
+carboy.routing.converters werkzeug.routing.converters: AnyConverter BaseConverter FloatConverter
+    IntegerConverter NumberConverter PathConverter UUIDConverter UnicodeConverter
+    ValidationError
+carboy.routing.described werkzeug.routing.matcher: SlashRequired State
+carboy.routing.described werkzeug.routing.rules: RulePart Weighting
+carboy.routing.errors werkzeug.routing.exceptions: BuildError NoMatch RequestAliasRedirect
+    RequestPath RequestRedirect RoutingException WebsocketMismatch
+carboy.routing.factories werkzeug.routing.rules: EndpointPrefix RuleTemplate RuleTemplateFactory
+    Subdomain Submount
+carboy.routing.factory werkzeug.routing.rules: RuleFactory
+carboy.routing.map werkzeug.routing.map: Map
+carboy.routing.rule werkzeug.routing.rules: Rule
+carboy.routing.syntax werkzeug.routing.rules: parse_converter_args
+carboy.routing.trie werkzeug.routing.matcher: StateMachineMatcher
+carboy.server.addresses werkzeug.serving: get_interface_ip get_sockaddr select_address_family
+carboy.server.dechunked werkzeug.serving: DechunkedInput
+carboy.server.development werkzeug.serving: is_running_from_reloader run_simple
+carboy.server.handler werkzeug.serving: WSGIRequestHandler
+carboy.server.simple werkzeug.serving: BaseWSGIServer ForkingWSGIServer ThreadedWSGIServer
+    make_server
+carboy.server.simple_log werkzeug.serving: _ansi_style
+carboy.testing.app_client flask.testing: EnvironBuilder FlaskClient
+carboy.testing.cli_runner flask.testing: FlaskCliRunner
+carboy.testing.client werkzeug.test: Client
+carboy.testing.cookies werkzeug.test: Cookie
+carboy.testing.environ werkzeug.test: EnvironBuilder _iter_data=_fields create_environ
+carboy.testing.environ_page werkzeug.testapp: iter_sys_path test_app
+carboy.testing.multipart werkzeug.test: encode_multipart stream_encode_multipart
+carboy.testing.response werkzeug.test: ClientRedirectError TestResponse
+carboy.testing.run werkzeug.test: run_wsgi_app
+"""
+
+
+def _read(table: str) -> dict[str, dict[str, tuple[str, str]]]:
+    homes: dict[str, dict[str, tuple[str, str]]] = {}
+    for entry in table.strip().replace("\n    ", " ").splitlines():
+        where, _, names = entry.partition(": ")
+        ours, theirs = where.split()
+        for name in names.split():
+            there, _, here = name.partition("=")
+            homes.setdefault(ours, {})[here or there] = (theirs, there)
+    return homes
+
+
+# module of Carboy: its name: the module and the name it has in the real package
+HOMES = _read(TABLE)

@@ -1,0 +1,35 @@
+"""Pickles go both ways between Carboy under the names of Flask and the real Flask.
+
+A cache outlives the way over and the way back: Flask-Caching keeps pickled responses.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from compat.sides import told
+
+SCRIPT = "pickle_scenarios.py"
+
+
+@pytest.mark.parametrize(("writer", "reader"), [("carboy", "real"), ("real", "carboy")])
+def test_what_one_has_pickled_is_read_by_the_other(
+    tmp_path: Path, writer: str, reader: str
+) -> None:
+    written = told(writer, SCRIPT, "dump", tmp_path / "pickles")
+    read = told(reader, SCRIPT, "load", tmp_path / "pickles")
+    assert len(written) > 130
+    assert {
+        name: (written[name], read[name]) for name in written if written[name] != read[name]
+    } == {}
+
+
+def test_both_make_the_same_of_the_same_objects(tmp_path: Path) -> None:
+    ours = told("carboy", SCRIPT, "dump", tmp_path / "ours")
+    real = told("real", SCRIPT, "dump", tmp_path / "real")
+    # The text of an error is our own, and has its own length.
+    same = [name for name in real if not name.startswith(("error", "redirect", "plain error"))]
+    differing = [name for name in same if ours[name] != real[name]]
+    assert differing == []

@@ -239,7 +239,7 @@ def parse_accept_header(value: str | None, cls: type[Any] | None = None) -> Any:
         item, options = (match[1], {"q": match[2]}) if match else parse_options_header(element)
         quality: float = 1
         if "q" in options:
-            text = options.pop("q").strip()
+            text = options.pop("q").strip(" \t")
             if not _quality(text) or not 0 <= (quality := float(text)) <= 1:
                 continue
         pairs.append((dump_options_header(item, options) if options else item, quality))

@@ -10,7 +10,7 @@ from typing import Any, Self
 from carboy.http.immutable import CallbackDict
 from carboy.http.options import dump_header, parse_dict_header, quote_header_value
 
-_base64 = re.compile("[A-Za-z0-9+/]*+={0,2}").fullmatch
+_base64 = re.compile("(?:[A-Za-z0-9+/]++={0,2})?").fullmatch
 
 # RFC 7616, sections 3.3 and 3.4, want these between quotes even when they are tokens.
 _DIGEST_QUOTED = frozenset({"realm", "domain", "nonce", "opaque", "qop"})
@@ -21,7 +21,7 @@ def _parse(value: str | None) -> tuple[str, str] | None:
     if not value:
         return None
     scheme, _, rest = value.partition(" ")
-    return scheme.lower(), rest.strip()
+    return scheme.lower(), rest.strip(" \t")
 
 
 def _has_parameters(rest: str) -> bool:

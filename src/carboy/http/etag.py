@@ -117,7 +117,7 @@ def parse_etags(value: str | None) -> ETags:
     """The tags of a field; what is malformed is left out."""
     if not value:
         return ETags()
-    if value.strip() == "*":
+    if value.strip(" \t") == "*":
         return ETags(star_tag=True)
     strong: list[str] = []
     weak: list[str] = []

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from carboy.grammar import TCHAR
 
 _token = re.compile(f"[{TCHAR}]++").fullmatch
-_escape = re.compile(r"\\(.)", re.DOTALL)
+_escape = re.compile(r"\\(.)")
 # One element of a list: commas between quotes do not end it.
 _element = re.compile(r'(?:[^",]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
 # Group 2 is the value, a token or still between its quotes; 3 is there if they never close.
@@ -107,13 +107,13 @@ def parse_dict_header(value: str) -> dict[str, str | None]:
     result: dict[str, str | None] = {}
     for element in parse_list_header(value):
         name, equals, text = element.partition("=")
-        name = name.strip()
+        name = name.strip(" \t")
         if not name:
             continue
         if not equals:
             result[name] = None
             continue
-        text = text.strip()
+        text = text.strip(" \t")
         if name[-1] == "*":
             name = name[:-1]
             text = _decoded(text)[0]

@@ -14,12 +14,12 @@ from carboy.http.etag import quote_etag, unquote_etag
 # ignore Range (RFC 9110, section 14.2).
 MAX_RANGES = 100
 
-# No file has a size of 20 digits; int() is quadratic in them.
-_number = re.compile(r"[0-9]{1,30}", re.ASCII).fullmatch
+# No file has a size of 20 digits; int() is quadratic in them and refuses more than 4,300.
+_number = re.compile(r"[0-9]{1,1000}", re.ASCII).fullmatch
 
 
 def _int(text: str) -> int | None:
-    text = text.strip()
+    text = text.strip(" \t")
     return int(text) if _number(text) else None
 
 
@@ -127,12 +127,12 @@ def parse_range_header(value: str | None, make_inclusive: bool = True) -> Range 
     ranges: list[tuple[int, int | None]] = []
     last_stop: int | None = 0
     for item in items:
-        found = _parse_range(item.strip())
+        found = _parse_range(item.strip(" \t"))
         if found is None or last_stop is None or 0 <= found[0] < last_stop:
             return None
         ranges.append(found)
         last_stop = found[1]
-    return Range(units.strip().lower(), ranges)
+    return Range(units.strip(" \t").lower(), ranges)
 
 
 def _parse_range(item: str) -> tuple[int, int | None] | None:
@@ -258,7 +258,7 @@ def parse_content_range_header(
     """The range of a field, None if it is malformed."""
     if value is None:
         return None
-    units, _, text = value.strip().partition(" ")
+    units, _, text = value.strip(" \t").partition(" ")
     span, slash, whole = text.partition("/")
     if not units or not slash:
         return None

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 
 from carboy.app import signals
 from carboy.app.globals import _cv_app, _cv_request
+from carboy.http.environ_builder import EnvironBuilder as BaseBuilder
 from carboy.http.request import Request
 from carboy.testing.client import Client
-from carboy.testing.environ import EnvironBuilder as BaseBuilder
 from carboy.testing.response import TestResponse
 
 if TYPE_CHECKING:

@@ -61,6 +61,8 @@ LATE_IMPORTS: dict[str, tuple[str, ...]] = {
         "carboy.dev.reload",
         "carboy.middleware.shared_data",
     ),
+    # Only requests that are made up have a builder, which knows the request class itself.
+    "carboy.http.request": ("carboy.http.environ_builder",),
     # Nobody looks at parts but who knows Werkzeug's; their dataclasses load inspect.
     "carboy.routing.rule": ("carboy.routing.described",),
     # blinker loads when somebody asks for a signal.

@@ -8,43 +8,18 @@ from __future__ import annotations
 
 import re
 import time
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
-# The longest form of RFC 9110 has 33 characters; more is not worth looking at.
-MAX_DATE_LENGTH = 100
-
 _MONTH_NUMBERS = {name.lower(): number for number, name in enumerate(MONTHS, 1)}
-# Hours of the zones RFC 5322 (4.3) names; every other name counts as UTC.
-_ZONE_HOURS = {"est": -5, "edt": -4, "cst": -6, "cdt": -5}
-_ZONE_HOURS |= {"mst": -7, "mdt": -6, "pst": -8, "pdt": -7}
-
-_TIME = r"(?P<hour>[0-9]{1,2})[:.](?P<minute>[0-9]{1,2})(?:[:.](?P<second>[0-9]{1,2}))?"
-_ZONE = r"(?:[ ]+(?P<zone>[+-][0-9]{2}:?[0-9]{2}|[A-Za-z]{1,5}))?"
-_WEEKDAY = r"[ ]*(?:[A-Za-z]{3,9}(?:,[ ]*|[ ]+))?"
-
 _FIXDATE = "%s, %02d %s %04d %02d:%02d:%02d GMT"
 
 # What nearly everybody sends, read without further questions.
 _fixdate = re.compile(
     r"[A-Za-z]{3}, ([0-9]{2}) ([A-Za-z]{3}) ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT"
 ).fullmatch
-# IMF-fixdate "Sun, 06 Nov 1994 08:49:37 GMT" and RFC 850 "Sunday, 06-Nov-94 08:49:37 GMT"
-_DAY_FIRST = re.compile(
-    _WEEKDAY + r"(?P<day>[0-9]{1,2})[ -](?P<month>[A-Za-z]{3,9})[ -](?P<year>[0-9]{1,4})"
-    r"[ ]+" + _TIME + _ZONE + r"[ ]*"
-)
-# asctime "Sun Nov  6 08:49:37 1994"
-_MONTH_FIRST = re.compile(
-    _WEEKDAY
-    + r"(?P<month>[A-Za-z]{3,9})[ ]+(?P<day>[0-9]{1,2})[ ]+"
-    + _TIME
-    + r"[ ]+(?P<year>[0-9]{4})"
-    + _ZONE
-    + r"[ ]*"
-)
 
 
 def http_date(
@@ -79,44 +54,35 @@ def _seconds(timestamp: float | time.struct_time | None) -> float:
 def parse_date(value: str | None) -> datetime | None:
     """The date of a header field as an aware datetime, or None if it is not one.
 
-    Takes the three forms of RFC 9110 and, as everybody does, a numeric or American zone
-    instead of GMT (it stays in the result), a missing zone (UTC) and full names of months.
-    What follows a semicolon, sent by old browsers, is ignored.
+    Takes what Python's reader of mail takes (RFC 5322, section 4.3): the three forms of
+    RFC 9110, a numeric or American zone instead of GMT (it stays in the result), a missing zone
+    (UTC), full names of months, a word before the date.
     """
-    if not value or not isinstance(value, str) or len(value) > MAX_DATE_LENGTH:
+    if not value or not isinstance(value, str):
         return None
     fast = _fixdate(value)
-    if fast is not None:
-        day, month, year, hour, minute, second = fast.groups()
-        return _date(year, month, day, hour, minute, second, UTC)
-    text = value.partition(";")[0]
-    match = _DAY_FIRST.fullmatch(text) or _MONTH_FIRST.fullmatch(text)
-    if match is None:
-        return None
-    day, month, year, hour, minute, second, zone = match.group(
-        "day", "month", "year", "hour", "minute", "second", "zone"
-    )
-    return _date(year, month, day, hour, minute, second or 0, _zone(zone))
-
-
-def _date(
-    year: str,
-    month: str,
-    day: str,
-    hour: str,
-    minute: str,
-    second: str | int,
-    zone: timezone | None,
-) -> datetime | None:
-    number = _MONTH_NUMBERS.get(month[:3].lower())
-    if number is None or zone is None:
+    if fast is None:
+        return _mail_date(value)
+    day, month, year, hour, minute, second = fast.groups()
+    number = _MONTH_NUMBERS.get(month.lower())
+    if number is None:
         return None
     try:
         return datetime(
-            _full_year(int(year)), number, int(day), int(hour), int(minute), int(second), 0, zone
+            _full_year(int(year)), number, int(day), int(hour), int(minute), int(second), 0, UTC
         )
     except ValueError:
         return None
+
+
+def _mail_date(value: str) -> datetime | None:
+    from email.utils import parsedate_to_datetime
+
+    try:
+        found = parsedate_to_datetime(value)
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None  # mostly ValueError; the reader trips over some texts in other ways
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def _full_year(year: int) -> int:
@@ -124,21 +90,6 @@ def _full_year(year: int) -> int:
     if year < 69:
         return year + 2000
     return year + 1900 if year < 100 else year
-
-
-def _zone(name: str | None) -> timezone | None:
-    """The zone, UTC if it has no name or an unknown one, None if it is 24 hours off or more."""
-    if not name:
-        return UTC
-    if name[0] in "+-":
-        minutes = int(name[1:3]) * 60 + int(name[-2:])
-        if minutes >= 24 * 60:
-            return None
-        return (
-            timezone(timedelta(minutes=-minutes if name[0] == "-" else minutes)) if minutes else UTC
-        )
-    hours = _ZONE_HOURS.get(name.lower())
-    return timezone(timedelta(hours=hours)) if hours else UTC
 
 
 def parse_age(value: str | None = None) -> timedelta | None:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.test import create_environ, encode_multipart
 
+from black_box import outcome, plain
 from carboy.http.exceptions import ClientDisconnected, RequestEntityTooLarge
 from carboy.http.forms import FormDataParser, default_stream_factory, parse_form_data
 from carboy.http.forms.store import MAX_IN_MEMORY
@@ -342,6 +343,25 @@ def test_a_declared_length_over_the_limit_is_refused_unread(mimetype: str) -> No
     with pytest.raises(RequestEntityTooLarge):
         FormDataParser(max_content_length=2).parse(stream, mimetype, 3, {"boundary": "XX"})
     assert stream.tell() == 0
+
+
+FORM = "application/x-www-form-urlencoded"
+
+
+@pytest.mark.parametrize(
+    "content", [b"\x80", b"a=\x80", b"\xe9=1&a=1", b"a=%80", b"%e9", b"a=\xc3\xa9", b"a=%zz&=&b"]
+)
+@pytest.mark.parametrize("silent", [True, False])
+def test_octets_that_are_not_utf_8_make_a_form_empty_and_encoded_ones_stay(
+    content: bytes, silent: bool
+) -> None:
+    def parsed(parser: Any) -> str:
+        found = parser(silent=silent).parse(io.BytesIO(content), FORM, len(content))
+        return plain([list(found[1].items()), found[0].read()])
+
+    assert outcome(lambda: parsed(FormDataParser)) == outcome(
+        lambda: parsed(werkzeug.formparser.FormDataParser)
+    )
 
 
 def test_an_urlencoded_body_is_not_limited_by_the_memory_of_a_multipart_one() -> None:

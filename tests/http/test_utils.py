@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -89,6 +92,54 @@ def test_a_name_that_cannot_be_imported_says_how_far_it_went(name: str) -> None:
     assert caught.value.import_name == theirs.value.import_name
     assert type(caught.value.exception) is type(theirs.value.exception)
     assert utils.import_string(name, silent=True) is None
+
+
+BROKEN = {
+    "lacks_module": "import nothere_xyz",
+    "lacks_name": "from os import nosuch",
+    "imports_itself_wrongly": "import broken_pkg.lacks_module",
+    "raises": "raise ImportError('plain text')",
+}
+
+
+@pytest.fixture
+def broken_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A package with modules that cannot be imported because of what stands in them."""
+    folder = tmp_path / "broken_pkg"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    for name, source in BROKEN.items():
+        (folder / f"{name}.py").write_text(source)
+    monkeypatch.syspath_prepend(tmp_path)
+    yield
+    for name in [name for name in sys.modules if name.split(".")[0] == "broken_pkg"]:
+        del sys.modules[name]
+
+
+@pytest.mark.parametrize("name", [*BROKEN, "lacks_module.X", "lacks_module:X", "nosuch"])
+def test_an_import_that_fails_inside_a_module_is_told_as_by_the_oracle(
+    name: str, broken_package: None
+) -> None:
+    with pytest.raises(utils.ImportStringError) as caught:
+        utils.import_string(f"broken_pkg.{name}")
+    with pytest.raises(werkzeug.utils.ImportStringError) as theirs:
+        werkzeug.utils.import_string(f"broken_pkg.{name}")
+    assert type(caught.value.exception) is type(theirs.value.exception)
+    assert str(caught.value.exception) == str(theirs.value.exception)
+    assert str(theirs.value.exception) in str(caught.value)
+    assert utils.import_string(f"broken_pkg.{name}", silent=True) is None
+
+
+def test_the_spelling_is_blamed_only_where_the_name_is_not_there(broken_package: None) -> None:
+    def told(name: str) -> str:
+        with pytest.raises(utils.ImportStringError) as caught:
+            utils.import_string(f"broken_pkg.{name}")
+        return str(caught.value)
+
+    assert "Check the spelling" in told("nosuch")
+    assert "Check the spelling" in told("nosuch.deeper")
+    assert "Check the spelling" not in told("lacks_module")
+    assert "Check the spelling" not in told("raises")
 
 
 @pytest.mark.parametrize("options", [{}, {"include_packages": True}, {"recursive": True}], ids=str)

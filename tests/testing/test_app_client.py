@@ -9,8 +9,8 @@ import pytest
 import werkzeug.test
 
 import carboy
+from carboy.http.environ_builder import EnvironBuilder as BaseBuilder
 from carboy.testing import EnvironBuilder, FlaskClient
-from carboy.testing.environ import EnvironBuilder as BaseBuilder
 
 lanes = pytest.mark.parametrize("lane", ["wsgi", "direct"])
 

@@ -7,10 +7,10 @@ import pytest
 import werkzeug.test
 import werkzeug.wrappers
 
+from carboy.http.environ_builder import EnvironBuilder
 from carboy.http.request import Request
 from carboy.http.response import Response
 from carboy.testing import Client, ClientRedirectError, TestResponse, create_environ
-from carboy.testing.environ import EnvironBuilder
 from carboy.testing.redirects import followed
 
 LOCATIONS = {

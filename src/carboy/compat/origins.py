@@ -254,13 +254,14 @@ ORIGINS: dict[str, Origin] = {
     ),
     "werkzeug.test": _of(
         "testing.client",
-        "testing.environ",
+        "http.environ_builder",
+        "http.forms.encoded",
         "testing",
         "http.wsgi_call",
         "http",
         "http.internal",
         *_MULTIPART,
-        _iter_data="carboy.testing.environ:_fields",
+        _iter_data="carboy.http.environ_builder:_fields",
     ),
     "werkzeug.testapp": _of("testing.environ_page"),
     "werkzeug.urls": _of(

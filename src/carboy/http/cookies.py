@@ -25,9 +25,8 @@ MAX_COOKIE_SIZE = 4093
 _pair = re.compile(
     r'[ \t]*+([^ \t";=]++)[ \t]*+'
     r'(?:=[ \t]*+(?:("(?:[^"\\]++|\\.)*+")|([^ \t";]*+))[ \t]*+)?(?:;|\Z)',
-    re.DOTALL,
 )
-_escape = re.compile(rb"\\(?:([0-3][0-7]{2})|(.))", re.DOTALL)
+_escape = re.compile(rb"\\(?:([0-3][0-7]{2})|(.))")
 
 _plain_value = re.compile(r"[\w!#$%&'()*+\-./:<=>?@\[\]^`{|}~]*+", re.ASCII).fullmatch
 _ESCAPES = {octet: f"\\{octet:03o}" for octet in (*range(0x20), *b",;", *range(0x7F, 0x100))}

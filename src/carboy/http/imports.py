@@ -14,16 +14,24 @@ class ImportStringError(ImportError):
     def __init__(self, import_name: str, exception: BaseException) -> None:
         self.import_name = import_name
         self.exception = exception
-        found = _importable_part(import_name)
-        hint = f"{found!r} could be imported, what follows could not" if found else "nothing of it"
-        super().__init__(
-            f"{import_name!r} cannot be imported: {hint}."
-            f" {type(exception).__name__}: {exception}."
-            " Check the spelling and that its directory is on sys.path."
-        )
+        cause = f"{type(exception).__name__}: {exception}"
+        if _is_missing(import_name, exception):
+            found = _importable_part(import_name)
+            where = f"{found!r} can be imported, the rest cannot" if found else "nothing is there"
+            told = f"{where}. {cause}. Check the spelling and that its directory is on sys.path."
+        else:
+            told = f"an import inside it failed. {cause}. Install or correct what it imports."
+        super().__init__(f"import_string() failed for {import_name!r}: {told}")
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}({self.import_name!r}, {self.exception!r})>"
+
+
+def _is_missing(import_name: str, exception: BaseException) -> bool:
+    """Whether the name itself is not there; otherwise the code behind it failed to import."""
+    if isinstance(exception, ModuleNotFoundError):
+        return f"{import_name}.".startswith(f"{exception.name}.")
+    return not isinstance(exception, ImportError) or exception.name == import_name
 
 
 def _importable_part(import_name: str) -> str:
@@ -53,9 +61,10 @@ def import_string(import_name: str, silent: bool = False) -> Any:
 def _find(import_name: str) -> Any:
     try:
         __import__(import_name)
-    except ImportError:
+    except ImportError as error:
         if "." not in import_name:
             raise
+        failure = error
     else:
         return sys.modules[import_name]
     module_name, _, name = import_name.rpartition(".")
@@ -63,7 +72,10 @@ def _find(import_name: str) -> Any:
     try:
         return getattr(module, name)
     except AttributeError as error:
-        raise ImportError(error) from None
+        # A module of the name that cannot be imported is told by what it lacks.
+        if not _is_missing(import_name, failure):
+            raise failure from None
+        raise ImportError(error, name=import_name) from None
 
 
 def find_modules(

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 from carboy.grammar import TCHAR
 
 _token = re.compile(f"[{TCHAR}]++").fullmatch
-_escape = re.compile(r"\\(.)", re.DOTALL)
+_escape = re.compile(r"\\(.)")
 # One element of a list: commas between quotes do not end it.
 _element = re.compile(r'(?:[^",]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
 # Group 2 is the value, a token or still between its quotes; 3 is there if they never close.

@@ -14,8 +14,8 @@ from carboy.http.etag import quote_etag, unquote_etag
 # ignore Range (RFC 9110, section 14.2).
 MAX_RANGES = 100
 
-# No file has a size of 20 digits; int() is quadratic in them.
-_number = re.compile(r"[0-9]{1,30}", re.ASCII).fullmatch
+# No file has a size of 20 digits; int() is quadratic in them and refuses more than 4,300.
+_number = re.compile(r"[0-9]{1,1000}", re.ASCII).fullmatch
 
 
 def _int(text: str) -> int | None:

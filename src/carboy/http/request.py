@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
     from carboy.gateway.interface import Exchange
 
-# What makes an environ for Request.from_values; carboy.testing sets it when it is imported.
-environ_builder: Callable[..., Any] | None = None
-
 
 def _fact(name: str) -> Callable[[Any], Any]:
     """The function that finds a fact of a request at its origin, whichever that is."""
@@ -123,9 +120,9 @@ class Request:
     @classmethod
     def from_values(cls, *args: Any, **kwargs: Any) -> Self:
         """A request made up from the arguments of `EnvironBuilder`."""
-        if environ_builder is None:
-            raise RuntimeError("Import carboy.testing first: it makes environs.")
-        builder = environ_builder(*args, **kwargs)
+        from carboy.http.environ_builder import EnvironBuilder
+
+        builder = EnvironBuilder(*args, **kwargs)
         try:
             return cls(builder.get_environ())
         finally:

@@ -8,7 +8,7 @@ from typing import IO, TYPE_CHECKING, Any
 from carboy.http.combined import CombinedMultiDict
 from carboy.http.exceptions import BadRequest, ClientDisconnected, UnsupportedMediaType
 from carboy.http.forms.parser import FormDataParser
-from carboy.http.forms.urlencoded import parse_query
+from carboy.http.forms.urlencoded import parse_form
 from carboy.http.multidict import MultiDict, iter_multi_items
 
 if TYPE_CHECKING:
@@ -37,9 +37,7 @@ def load_form_data(request: Request) -> None:
     if "form" in kept:
         return
     if _is_received_form(request, kept):
-        new = request.parameter_storage_class
-        body: Any = request._exchange.body  # type: ignore[union-attr]
-        parsed = (body, new(parse_query(body.read())), new())
+        parsed = _received_form(request)
     elif request.want_form_data_parsed:
         parser = request.make_form_data_parser()
         parsed = parser.parse(
@@ -52,6 +50,16 @@ def load_form_data(request: Request) -> None:
         new = request.parameter_storage_class
         parsed = (request.stream, new(), new())
     kept["stream"], kept["form"], kept["files"] = parsed
+
+
+def _received_form(request: Request) -> tuple[Any, Any, Any]:
+    new = request.parameter_storage_class
+    body: Any = request._exchange.body  # type: ignore[union-attr]
+    try:
+        fields = parse_form(body.read())
+    except ValueError:  # as the parser does: a malformed form has no fields
+        fields = []
+    return body, new(fields), new()
 
 
 def _is_received_form(request: Request, kept: dict[str, Any]) -> bool:
@@ -132,7 +140,7 @@ def get_json(request: Request, force: bool, silent: bool, cache: bool) -> Any:
         return None if silent else request.on_json_loading_failed(None)
     data = request.get_data(cache=cache)
     try:
-        found = loud = quiet = request.json_module.loads(data)
+        found = loud = quiet = loads_of_a_client(request.json_module, data)
     except ValueError as error:
         loud, quiet = request._cached_json
         if silent:
@@ -142,6 +150,14 @@ def get_json(request: Request, force: bool, silent: bool, cache: bool) -> Any:
     if cache:
         request._cached_json = (loud, quiet)
     return found
+
+
+def loads_of_a_client(module: Any, data: bytes | str) -> Any:
+    """`module.loads`, which fails with ValueError for whatever the other side may have sent."""
+    try:
+        return module.loads(data)
+    except RecursionError:
+        raise ValueError("The JSON is nested too deeply.") from None
 
 
 def json_failed(error: ValueError | None) -> Any:

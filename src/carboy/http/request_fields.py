@@ -27,7 +27,11 @@ if TYPE_CHECKING:
 
 def cookies(request: Request) -> Any:
     """The cookies the client sent."""
-    return parse_cookie(request._field("Cookie"), request.dict_storage_class)
+    field = request._field("Cookie")
+    if field is not None and "headers" in request.__dict__:
+        # Headers made by hand may have several lines (RFC 9113, section 8.2.3).
+        field = ";".join(request.headers.getlist("Cookie"))
+    return parse_cookie(field, request.dict_storage_class)
 
 
 def parsed_content_type(request: Request) -> tuple[str, dict[str, str]]:

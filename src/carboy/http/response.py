@@ -30,7 +30,7 @@ from carboy.http.media import checked, content_types, is_json, with_charset
 from carboy.http.options import dump_header
 from carboy.http.properties import header_property, lazy
 from carboy.http.request import Request
-from carboy.http.request_body import LazyJSON
+from carboy.http.request_body import LazyJSON, loads_of_a_client
 from carboy.http.response_answer import finish_fields, full_answer, hooked_answer
 from carboy.http.response_conditional import make_conditional, make_partial, narrow, wants_part
 from carboy.http.response_stream import ResponseStream
@@ -309,7 +309,7 @@ class Response:
         if not (force or self.is_json):
             return None
         try:
-            return self.json_module.loads(self.get_data())
+            return loads_of_a_client(self.json_module, self.get_data())
         except ValueError:
             if not silent:
                 raise
@@ -395,8 +395,8 @@ class Response:
             or (self._status_code != 200 and not self._may_have_content())
         ):
             return None
-        headers = self.__dict__.get("headers")
-        if headers is None:
+        kept = self.__dict__
+        if "headers" not in kept:
             if self._length is None:
                 return None
             if self._content_type is None:
@@ -405,6 +405,9 @@ class Response:
                 ("Content-Type", self._content_type),
                 ("Content-Length", str(self._length)),
             ]
+        headers = kept["headers"]
+        if headers.__class__ is not Headers:
+            return None  # a mapping or list that somebody assigned: get_wsgi_headers reads it
         found: list[tuple[str, str]] = list(headers._list)
         counted = False
         for name, _ in found:

@@ -58,9 +58,16 @@ def policy_property(name: str, doc: str) -> property:
         if not value:
             response.headers.pop(name, None)
         else:
-            response.headers[name] = value if isinstance(value, str) else dump_csp_header(value)
+            response.headers[name] = _policy_text(value)
 
     return property(get, put, doc=doc)
+
+
+def _policy_text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    to_header = getattr(value, "to_header", None)
+    return dump_csp_header(value) if to_header is None else str(to_header())
 
 
 def get_cache_control(response: Any) -> ResponseCacheControl:

@@ -9,9 +9,9 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from carboy.http.environ_builder import EnvironBuilder as BaseBuilder
 from carboy.http.request import Request
 from carboy.testing.client import Client
-from carboy.testing.environ import EnvironBuilder as BaseBuilder
 from carboy.testing.response import TestResponse
 
 if TYPE_CHECKING:

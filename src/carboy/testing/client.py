@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from carboy.http.environ_builder import EnvironBuilder
 from carboy.http.request import Request
 from carboy.http.response import Response
 from carboy.testing.cookies import Cookie, CookieJar
 from carboy.testing.direct import run_as_served, run_direct
-from carboy.testing.environ import EnvironBuilder
 from carboy.testing.redirects import REDIRECTS, followed
 from carboy.testing.response import ClientRedirectError, TestResponse, test_response_class
 from carboy.testing.run import Result, run_wsgi_app

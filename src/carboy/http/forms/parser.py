@@ -7,7 +7,7 @@ from typing import IO, TYPE_CHECKING, Any
 from carboy.http.exceptions import RequestEntityTooLarge
 from carboy.http.forms.multipart import MultiPartParser
 from carboy.http.forms.store import StreamFactory, default_stream_factory
-from carboy.http.forms.urlencoded import parse_query
+from carboy.http.forms.urlencoded import parse_form
 from carboy.http.multidict import MultiDict
 from carboy.http.options import parse_options_header
 from carboy.http.wsgi import get_content_length, get_input_stream
@@ -114,4 +114,4 @@ class FormDataParser:
         return stream, fields, files
 
     def _urlencoded(self, stream: IO[bytes]) -> Parsed:
-        return stream, self.cls(parse_query(stream.read())), self.cls()
+        return stream, self.cls(parse_form(stream.read())), self.cls()

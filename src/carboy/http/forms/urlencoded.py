@@ -19,6 +19,15 @@ def parse_query(query: bytes) -> list[tuple[str, str]]:
         text = query.decode()
     except UnicodeDecodeError:
         text = query.decode("utf-8", _ERRORS)
+    return _pairs(text)
+
+
+def parse_form(body: bytes) -> list[tuple[str, str]]:
+    """The pairs of a form's body. ValueError if it is not UTF-8, so it is not such a form."""
+    return _pairs(body.decode())
+
+
+def _pairs(text: str) -> list[tuple[str, str]]:
     if "+" in text:
         text = text.replace("+", " ")
     encoded = "%" in text

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import io
 import re
+import subprocess
+import sys
 from types import SimpleNamespace
 from typing import Any
 
@@ -10,12 +12,12 @@ import werkzeug.datastructures
 import werkzeug.test
 
 from carboy.http.auth import Authorization
+from carboy.http.environ_builder import EnvironBuilder
 from carboy.http.file_storage import FileStorage
 from carboy.http.headers import Headers
 from carboy.http.multidict import MultiDict
 from carboy.http.request import Request
 from carboy.testing import create_environ
-from carboy.testing.environ import EnvironBuilder
 
 BOUNDARY = re.compile(rb"(?:-{15}WerkzeugFormPart_[0-9.]+|carboy-[0-9a-f]+)")
 
@@ -226,6 +228,17 @@ def test_a_builder_makes_requests() -> None:
         request = builder.get_request()
         assert (request.path, request.args["x"], request.form["a"]) == ("/é", "1", "1")
         assert type(builder.get_request(Own)) is Own
+
+
+def test_a_request_is_made_up_before_anything_of_the_tests_is_imported() -> None:
+    program = (
+        "import sys; from carboy.http.request import Request;"
+        "print(Request.from_values('/x?a=1').args['a'], 'carboy.testing' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=False
+    )
+    assert (done.stdout, done.stderr) == ("1 False\n", "")
 
 
 def test_requests_are_made_up_from_values() -> None:

@@ -5,10 +5,10 @@ import io
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from carboy.http.environ_builder import EnvironBuilder
 from carboy.http.file_storage import FileStorage
 from carboy.http.multidict import MultiDict
 from carboy.testing import encode_multipart, stream_encode_multipart
-from carboy.testing.environ import EnvironBuilder
 
 NAMES = st.text(
     # Without the backslash: HTML leaves it alone, and some readers take it for an escape.

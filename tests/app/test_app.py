@@ -6,6 +6,7 @@ import gc
 import logging
 import sys
 import weakref
+from pathlib import Path
 
 import flask
 import pytest
@@ -31,6 +32,16 @@ def outcome(function):
         {"static_folder": None},
         {"static_folder": None, "host_matching": True},
         {"static_folder": None, "static_url_path": "/x"},
+        {"static_folder": ""},
+        {"static_folder": "."},
+        {"static_folder": "./"},
+        {"static_folder": "/"},
+        {"static_folder": "a/.."},
+        {"static_folder": "a/b/"},
+        {"static_folder": "a\\"},
+        {"static_folder": Path("/")},
+        {"static_folder": Path("a", "b")},
+        {"static_folder": "", "static_url_path": "/x/"},
         {"template_folder": None},
         {"root_path": "/root"},
         {"instance_relative_config": True, "instance_path": "/inst"},

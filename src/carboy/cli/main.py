@@ -35,8 +35,7 @@ class CarboyGroup(click.Group):
         rest = super().parse_args(ctx, args)
         if not ctx.resilient_parsing:
             self._read_project(ctx)
-        for variable in FROM_CLI:
-            os.environ.setdefault(variable, "true")
+        os.environ.setdefault(FROM_CLI, "true")
         return rest
 
     def _read_project(self, ctx: click.Context) -> None:

@@ -87,7 +87,8 @@ class LimitedStream(io.RawIOBase):
 
     def readall(self) -> bytes:
         """Everything up to the end of the body."""
-        if self.is_exhausted:
+        left = self.limit - self._pos
+        if left <= 0:
             self.on_exhausted()
             return b""
         pieces: list[bytes] = []

@@ -6,6 +6,7 @@ import gc
 import logging
 import sys
 import weakref
+from pathlib import Path
 
 import flask
 import pytest
@@ -31,6 +32,16 @@ def outcome(function):
         {"static_folder": None},
         {"static_folder": None, "host_matching": True},
         {"static_folder": None, "static_url_path": "/x"},
+        {"static_folder": ""},
+        {"static_folder": "."},
+        {"static_folder": "./"},
+        {"static_folder": "/"},
+        {"static_folder": "a/.."},
+        {"static_folder": "a/b/"},
+        {"static_folder": "a\\"},
+        {"static_folder": Path("/")},
+        {"static_folder": Path("a", "b")},
+        {"static_folder": "", "static_url_path": "/x/"},
         {"template_folder": None},
         {"root_path": "/root"},
         {"instance_relative_config": True, "instance_path": "/inst"},
@@ -147,8 +158,7 @@ def runs(monkeypatch):
         monkeypatch.setattr(
             module, "run_simple", lambda *args, **kwargs: calls.append((args, kwargs))
         )
-    for name in ("FLASK_RUN_FROM_CLI", "CARBOY_RUN_FROM_CLI"):
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("FLASK_RUN_FROM_CLI", raising=False)
     return calls
 
 
@@ -190,6 +200,20 @@ def test_run_does_nothing_under_the_command_line(fl, monkeypatch, capsys) -> Non
     monkeypatch.setenv("FLASK_RUN_FROM_CLI", "true")
     fl.Flask("scenario").run()
     assert "app.run() is left out" in capsys.readouterr().err
+
+
+def test_run_runs_again_when_the_variable_of_the_command_line_is_gone(
+    fl, runs, monkeypatch, capsys
+) -> None:
+    from click.testing import CliRunner
+
+    from carboy.cli.flask import FlaskGroup
+
+    app = fl.Flask("scenario")
+    CliRunner().invoke(FlaskGroup(create_app=lambda: app), ["routes"])
+    monkeypatch.delenv("FLASK_RUN_FROM_CLI")
+    app.run(load_dotenv=False)
+    assert len(runs) == 1
 
 
 def test_the_test_client_and_made_up_requests(fl) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import io
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
@@ -289,6 +290,19 @@ def test_a_change_in_place_reaches_the_headers_as_in_the_oracle(
     assert list(ours.headers) == list(theirs.headers)
     assert sent(ours) == sent(theirs)
     assert answered(ours) == sent(theirs)
+
+
+@pytest.mark.parametrize("value", ["more", "ü", "", b"more", bytearray(b"m"), ["a", b"b", "ü"]])
+@pytest.mark.parametrize("body", [None, "x", [], ["a", "ü"], ("a", b"b")])
+def test_what_was_written_to_the_stream_is_kept_as_it_was(body: Any, value: Any) -> None:
+    def written(response: Any) -> list[object]:
+        stream = response.stream
+        many = isinstance(value, list)
+        told = stream.writelines(value) if many else stream.write(value)
+        return [told, stream.tell(), response.response, response.get_data(), response.response]
+
+    ours = written(Response(copy.copy(body)))
+    assert ours == written(werkzeug.wrappers.Response(copy.copy(body)))
 
 
 def test_an_etag_is_read_back() -> None:

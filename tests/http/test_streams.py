@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -92,6 +93,65 @@ def test_what_happens_at_the_end_can_be_overridden() -> None:
             return b""
 
     assert Lenient(io.BytesIO(b"ab"), 5).read() == b"ab"
+
+
+class _Telling(BaseException):
+    """Raised by the hooks of the streams below, which no reader swallows."""
+
+
+def _outcomes(kind: type[Any], limit: int, is_max: bool, reads: tuple[str, ...]) -> list[object]:
+    class Telling(kind):  # type: ignore[misc]
+        def on_exhausted(self) -> bytes | None:
+            raise _Telling("exhausted")
+
+        def on_disconnect(self, error: Exception | None = None) -> bytes | None:
+            raise _Telling("disconnected")
+
+    stream = Telling(io.BytesIO(b"one\ntwo\nthree"), limit, is_max)
+    found: list[object] = []
+    for read in reads:
+        try:
+            found.append(_READS[read](stream))
+        except _Telling as told:
+            found.append(str(told))
+    return [*found, stream.tell()]
+
+
+_READS: dict[str, Any] = {
+    "all": lambda stream: stream.read(),
+    "readall": lambda stream: stream.readall(),
+    "two": lambda stream: stream.read(2),
+    "many": lambda stream: stream.read(99),
+    "line": lambda stream: stream.readline(),
+    "lines": lambda stream: stream.readlines(),
+    "into": lambda stream: stream.readinto(bytearray(3)),
+    "exhaust": lambda stream: stream.exhaust(),
+}
+
+
+@pytest.mark.parametrize("reads", [*itertools.product(_READS, repeat=2)])
+@pytest.mark.parametrize(
+    ("limit", "is_max"),
+    # A maximum that is reached differs on purpose: there is more, so the read itself fails.
+    [(0, False), (3, False), (4, False), (13, False), (20, False), (0, True), (20, True)],
+)
+def test_the_hooks_of_a_subclass_are_called_when_the_oracle_calls_them(
+    limit: int, is_max: bool, reads: tuple[str, ...]
+) -> None:
+    ours = _outcomes(LimitedStream, limit, is_max, reads)
+    assert ours == _outcomes(werkzeug.wsgi.LimitedStream, limit, is_max, reads)
+
+
+def test_a_hook_that_gives_bytes_does_not_add_them_to_the_content() -> None:
+    class Giving(LimitedStream):
+        def on_exhausted(self) -> bytes | None:
+            return b"more"
+
+        def on_disconnect(self, error: Exception | None = None) -> bytes | None:
+            return b"more"
+
+    assert Giving(io.BytesIO(b"ab"), 5).read() == b"ab"
+    assert Giving(io.BytesIO(b"ab"), 0).read() == b""
 
 
 def test_a_declared_length_is_not_allocated_before_the_octets_are_there() -> None:

@@ -625,7 +625,7 @@ class Carboy(Scaffold):
         from carboy.app.commands import show_server_banner
         from carboy.server.development import is_running_from_reloader, run_simple
 
-        if "true" in map(os.environ.get, ("CARBOY_RUN_FROM_CLI", "FLASK_RUN_FROM_CLI")):
+        if os.environ.get("FLASK_RUN_FROM_CLI") == "true":
             if not is_running_from_reloader():
                 print(LEFT_OUT, file=sys.stderr)
             return

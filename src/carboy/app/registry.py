@@ -125,7 +125,8 @@ class Scaffold:
             return self._static_url_path
         if self.static_folder is None:
             return None
-        return f"/{Path(self.static_folder).name}".rstrip("/")
+        # Of the text: Path would read "root/" and "root/." as the folder root.
+        return f"/{os.path.basename(self.static_folder)}".rstrip("/")  # noqa: PTH119
 
     @static_url_path.setter
     def static_url_path(self, value: str | None) -> None:

@@ -334,8 +334,7 @@ class FlaskGroup(AppGroup):
         **extra: Any,
     ) -> click.Context:
         """A context whose object is the ScriptInfo of this command line."""
-        for variable in FROM_CLI:
-            os.environ[variable] = "true"
+        os.environ[FROM_CLI] = "true"
         if "obj" not in extra and "obj" not in self.context_settings:
             ScriptInfo.locate = staticmethod(load_like_flask)
             extra["obj"] = ScriptInfo(

@@ -36,8 +36,7 @@ class CarboyGroup(click.Group):
         if not ctx.resilient_parsing:
             self._read_project(ctx)
             run.install_names_if_asked()
-        for variable in FROM_CLI:
-            os.environ.setdefault(variable, "true")
+        os.environ.setdefault(FROM_CLI, "true")
         return rest
 
     def _read_project(self, ctx: click.Context) -> None:

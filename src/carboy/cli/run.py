@@ -22,8 +22,9 @@ from carboy.server.supervisor import CannotFork
 from carboy.server.worker import LoadError, Plan
 
 DEBUG = "FLASK_DEBUG"
-# app.run() in a module that is being imported by us has to do nothing.
-FROM_CLI = ("CARBOY_RUN_FROM_CLI", "FLASK_RUN_FROM_CLI")
+# app.run() in a module that is being imported by us has to do nothing. One variable, and Flask's
+# name: tests that run commands in their own process take it away again by that name.
+FROM_CLI = "FLASK_RUN_FROM_CLI"
 PLAN = (
     *("workers", "access_log", "access_log_format", "access_log_file"),
     *("socket_mode", "socket_group", "umask"),
@@ -42,8 +43,7 @@ def run(ctx: click.Context, /, app: str | None, **values: Any) -> None:
     connection; SIGTERM and Ctrl+C stop gracefully, with exit code 0; a second Ctrl+C at once.
     """
     name = chosen_app(ctx, app)
-    for variable in FROM_CLI:
-        os.environ[variable] = "true"
+    os.environ[FROM_CLI] = "true"
     try:
         plan = make_plan(values)
         refuse_debug_in_public(plan.addresses)

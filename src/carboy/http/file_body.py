@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -76,10 +76,16 @@ def wrap_file(
     return wrapped
 
 
-class RangeIterator:
-    """A part of an iterable body: `byte_range` octets, or all there are, after `start_byte`.
+def can_seek(body: object) -> bool:
+    """Whether the body says that it has a position which can be set."""
+    seekable = getattr(body, "seekable", None)
+    return seekable is not None and bool(seekable())
 
-    Closes the iterable when closed.
+
+class RangeIterator:
+    """A part of an iterable body: `byte_range` bytes, or all there are, after `start_byte`.
+
+    A body that can seek is not read up to there. Closes the iterable when closed.
     """
 
     def __init__(
@@ -89,11 +95,16 @@ class RangeIterator:
         self._chunks = iter(iterable)
         self._skip = start_byte
         self._left = sys.maxsize if byte_range is None else byte_range
+        self.seekable = can_seek(iterable)
+        self._placed = not self.seekable
 
     def __iter__(self) -> Iterator[bytes]:
         return self
 
     def __next__(self) -> bytes:
+        if not self._placed:
+            cast("IO[bytes]", self._iterable).seek(self._skip)
+            self._skip, self._placed = 0, True
         while self._left > 0:
             chunk = next(self._chunks)
             if self._skip >= len(chunk):

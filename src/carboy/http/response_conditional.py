@@ -8,7 +8,7 @@ from carboy.dates import http_date
 from carboy.http.conditional import is_resource_modified
 from carboy.http.etag import parse_etags
 from carboy.http.exceptions import RequestedRangeNotSatisfiable
-from carboy.http.file_body import FileWrapper, RangeIterator
+from carboy.http.file_body import FileWrapper, RangeIterator, can_seek
 from carboy.http.ranges import parse_range_header
 
 if TYPE_CHECKING:
@@ -112,7 +112,9 @@ def narrow(response: Any, start: int, length: int) -> None:
         wrapper.narrow(start, length)
         response.response = wrapper
     else:
-        response.response = RangeIterator(response.iter_encoded(), start, length)
+        response.response = RangeIterator(
+            body if can_seek(body) else response.iter_encoded(), start, length
+        )
         close = getattr(body, "close", None)
         if close is not None:
             response.call_on_close(close)

@@ -30,7 +30,7 @@ class LimitedStream(io.RawIOBase):
         return self._pos >= self.limit
 
     def on_exhausted(self) -> bytes | None:
-        """What a read past the limit gives: nothing, or RequestEntityTooLarge with `is_max`.
+        """A read past the limit: nothing, or RequestEntityTooLarge with `is_max`.
 
         A stream whose maximum is reached is asked for one octet more, so that a body of
         exactly that size is not refused.
@@ -40,8 +40,13 @@ class LimitedStream(io.RawIOBase):
         return None
 
     def on_disconnect(self, error: Exception | None = None) -> bytes | None:
-        """What a stream that fails or ends early gives: ClientDisconnected."""
-        raise ClientDisconnected from error
+        """A stream failed (`error`) or ended before the limit: ClientDisconnected.
+
+        With `is_max` a stream may end before the limit, and nothing is wrong.
+        """
+        if error is not None or not self._limit_is_max:
+            raise ClientDisconnected from error
+        return None
 
     def _read_some(self, size: int) -> bytes:
         return self._stream.read(size)
@@ -58,16 +63,18 @@ class LimitedStream(io.RawIOBase):
         return self._pos
 
     def _next(self, size: int) -> bytes:
-        """Up to `size` octets; empty at the end, after what the end means was done."""
+        """Up to `size` bytes; empty at the end, after what the end means was done."""
         size = min(size, self.limit - self._pos)
         if size <= 0:
-            return self.on_exhausted() or b""
+            self.on_exhausted()
+            return b""
         try:
             data = self._read_some(size)
         except (OSError, ValueError) as error:
-            return self.on_disconnect(error) or b""
-        if not data and not self._limit_is_max:
-            return self.on_disconnect() or b""
+            self.on_disconnect(error=error)
+            return b""
+        if not data:
+            self.on_disconnect()
         self._pos += len(data)
         return data
 
@@ -80,6 +87,10 @@ class LimitedStream(io.RawIOBase):
 
     def readall(self) -> bytes:
         """Everything up to the end of the body."""
+        left = self.limit - self._pos
+        if left <= 0:
+            self.on_exhausted()
+            return b""
         pieces: list[bytes] = []
         while not self.is_exhausted:
             # The limit is the client's word: never allocate it before the octets are there.

@@ -116,7 +116,7 @@ def _kept(ctx: click.Context, options: dict[str, Any], given: dict[str, Any]) ->
 
 
 def _environment(ctx: click.Context) -> Environment:
-    ours = dict.fromkeys(FROM_CLI, "true")
+    ours = {FROM_CLI: "true"}
     ours[DEBUG] = os.environ.get(DEBUG, "1")
     ours[PIN] = settle_pin()
     before = ctx.meta.get(ENVIRON, dict(os.environ))

@@ -165,6 +165,25 @@ def test_a_test_run_can_ask_for_the_names(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.parametrize(("option", "lane"), [((), "server"), (("--carboy-lane", "wsgi"), "wsgi")])
+def test_a_test_run_chooses_the_lane_of_its_clients(
+    tmp_path: Path, option: tuple[str, ...], lane: str
+) -> None:
+    (tmp_path / "test_it.py").write_text(
+        "from flask import Flask, request\n\n"
+        "def test():\n"
+        "    app = Flask('x')\n"
+        "    app.add_url_rule('/', 'v', lambda: str(request._exchange is not None))\n"
+        "    client = app.test_client()\n"
+        f"    assert client.lane == {lane!r}\n"
+        f"    assert client.get('/').text == str({lane != 'wsgi'})\n"
+    )
+    done = python(
+        "", "-m", "pytest", "-q", "-p", "carboy.compat.pytest", *option, ".", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_an_application_of_parts_adds_no_static_route() -> None:
     assert (
         out(

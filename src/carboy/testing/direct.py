@@ -144,6 +144,7 @@ def _wire_exchange(environ: WSGIEnvironment) -> DirectExchange | None:
         or type(stream) is not io.BytesIO
         or not environ.get("REMOTE_ADDR")
         or "HTTP_TRANSFER_ENCODING" in environ
+        or any(value != value.strip(" \t") for _, value in EnvironHeaders(environ))
         or not (query.isprintable() and query.isascii() and " " not in query)
     ):
         return None
@@ -180,9 +181,11 @@ def raw_request(environ: WSGIEnvironment) -> bytes:
         target = f"{target}?{query}"
     lines = [f"{environ['REQUEST_METHOD']} {target} {environ['SERVER_PROTOCOL']}"]
     for name, value in EnvironHeaders(environ):
-        if name.lower() not in ("content-length", "transfer-encoding"):
+        if name == "Content-Length":
+            value = str(len(body))
+        if name != "Transfer-Encoding":
             lines.append(f"{name}: {value}")
-    if body or environ.get("CONTENT_LENGTH"):
+    if body and not environ.get("CONTENT_LENGTH"):
         lines.append(f"Content-Length: {len(body)}")
     head = "\r\n".join(lines) + "\r\n\r\n"
     try:

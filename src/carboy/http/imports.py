@@ -17,7 +17,7 @@ class ImportStringError(ImportError):
         found = _importable_part(import_name)
         hint = f"{found!r} could be imported, what follows could not" if found else "nothing of it"
         super().__init__(
-            f"{import_name!r} cannot be imported: {hint}."
+            f"import_string() failed for {import_name!r}: {hint}."
             f" {type(exception).__name__}: {exception}."
             " Check the spelling and that its directory is on sys.path."
         )
@@ -78,7 +78,9 @@ def find_modules(
     package = import_string(import_path)
     path = getattr(package, "__path__", None)
     if path is None:
-        raise ValueError(f"{import_path!r} is a module, not a package: it has no modules in it.")
+        raise ValueError(
+            f"{import_path!r} is not a package: it is a module and contains no modules."
+        )
     for _, name, is_package in iter_modules(path):
         full_name = f"{package.__name__}.{name}"
         if not is_package:

@@ -162,7 +162,9 @@ class Map:
             if subdomain is None:
                 subdomain = self.default_subdomain
         elif subdomain is not None:
-            raise RuntimeError("A map with host matching has no subdomains: pass a server_name.")
+            raise RuntimeError(
+                "host matching enabled and a subdomain was provided. Pass a server_name instead."
+            )
         return MapAdapter(
             self,
             ascii_host(server_name.lower()),

@@ -46,7 +46,7 @@ class Client:
 
     def _jar(self) -> CookieJar:
         if self._cookies is None:
-            raise TypeError("This client has no cookies: create it with use_cookies=True.")
+            raise TypeError("Cookies are disabled. Create the client with use_cookies=True.")
         return self._cookies
 
     def get_cookie(self, key: str, domain: str = "localhost", path: str = "/") -> Cookie | None:
@@ -145,7 +145,7 @@ class Client:
             step = (response.headers.get("Location"), response.status_code)
             if step in seen:
                 raise ClientRedirectError(
-                    f"The redirects go round: {step[0]} was already visited by a {step[1]}."
+                    f"Loop detected: {step[0]} was already visited by a {step[1]} redirect."
                 )
             seen.add(step)
             history.append(response)

@@ -11,9 +11,10 @@ from werkzeug import datastructures as values
 from werkzeug import exceptions, http, security, utils, wsgi
 from werkzeug._internal import _get_environ
 from werkzeug.formparser import FormDataParser
+from werkzeug.routing import Map
 from werkzeug.sansio import multipart
-from werkzeug.test import create_environ
-from werkzeug.wrappers import Request
+from werkzeug.test import create_environ, run_wsgi_app
+from werkzeug.wrappers import Request, Response
 
 NEWLINE = "Header values must not contain newline characters"
 SHALLOW = "This request was created with 'shallow=True'"
@@ -208,11 +209,17 @@ row(
     "Unable to detect the MIME type",
     lambda: utils.send_file(io.BytesIO(), create_environ()),
 )
-row(
-    "number for an environ",
+rows(
     AssertionError,
     "'int' is not a WSGI environment",
-    lambda: _get_environ(5),
+    {
+        "number for an environ": lambda: _get_environ(5),
+        "number for conditions": lambda: Response().make_conditional(5),
+        "number to call with": lambda: run_wsgi_app(str, 5),
+        "number to force with": lambda: Response.force_type(lambda environ, start: [], 5),
+        "number for from_app": lambda: Response.from_app(lambda environ, start: [], 5),
+        "number to bind a map to": lambda: Map().bind_to_environ(5),
+    },
 )
 row(
     "untrusted host",

@@ -283,9 +283,9 @@ OWN_ERRORS = {HTTPException.__module__, RequestRedirect.__module__}
 
 def _not_a_response(rv: Any) -> str:
     return (
-        "The view function did not return a valid response. Return text, bytes, a dict or list"
-        " for JSON, an iterator, a Response, a WSGI callable, or a tuple of one of these with"
-        f" status and headers. This time it was a {type(rv).__name__}."
+        "The view function did not return a valid response. The return type must be text, bytes,"
+        " a dict or list for JSON, an iterator, a Response, a WSGI callable, or a tuple of one of"
+        f" these with status and headers, but it was a {type(rv).__name__}."
     )
 
 

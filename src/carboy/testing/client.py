@@ -57,6 +57,7 @@ class Client:
         self,
         key: str,
         value: str = "",
+        *,
         domain: str = "localhost",
         origin_only: bool = True,
         path: str = "/",
@@ -65,7 +66,7 @@ class Client:
         """Keep a cookie; the further arguments are those of `dump_cookie`."""
         self._jar().set(key, value, domain, origin_only, path, **kwargs)
 
-    def delete_cookie(self, key: str, domain: str = "localhost", path: str = "/") -> None:
+    def delete_cookie(self, key: str, *, domain: str = "localhost", path: str = "/") -> None:
         """Forget a cookie."""
         self._jar().delete(key, domain, path)
 

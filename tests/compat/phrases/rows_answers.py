@@ -47,7 +47,8 @@ rows(
 )
 row("view that returns None is named", TypeError, "The view function for 'index'", returned(None))
 row("view that returns None is told so", TypeError, "returned None", returned(None))
-row("type of a return value is told", TypeError, "it was a int", returned(3))
+row("type of a return value is told", TypeError, "but it was a int", returned(3))
+row("types to return are told", TypeError, "The return type must be", returned(3))
 row(
     "tuple of four is told the form",
     TypeError,

@@ -55,6 +55,15 @@ rows(
         "delete_cookie without cookies": without_cookies(lambda client: client.delete_cookie("a")),
     },
 )
+# Before Werkzeug 2.3 the domain came first.
+rows(
+    TypeError,
+    "positional arguments but",
+    {
+        "set_cookie with the domain first": lambda: Client(str).set_cookie("localhost", "a", "b"),
+        "delete_cookie with the domain first": lambda: Client(str).delete_cookie("localhost", "a"),
+    },
+)
 row(
     "data and a stream",
     TypeError,

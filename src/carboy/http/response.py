@@ -233,12 +233,12 @@ class Response:
             return
         if self.direct_passthrough:
             raise RuntimeError(
-                "Attempted implicit sequence conversion but the response object is in direct"
-                " passthrough mode. Set direct_passthrough to False first."
+                "Attempted implicit sequence conversion in direct passthrough mode: the server"
+                " reads the body. Set direct_passthrough to False first."
             )
         if not self.implicit_sequence_conversion:
             raise RuntimeError(
-                "The response object required the iterable to be a sequence, and"
+                "The response required the iterable to be a sequence, and"
                 " implicit_sequence_conversion is off. Call make_sequence() first."
             )
         self.make_sequence()
@@ -416,8 +416,8 @@ class Response:
         if not isinstance(response, Response):
             if environ is None:
                 raise TypeError(
-                    "cannot convert WSGI application into response objects without an environ:"
-                    " pass it as the second argument."
+                    "cannot convert WSGI application into response objects: pass its environ as"
+                    " the second argument."
                 )
             response = Response(*run_wsgi_app(response, environ))
         response.__class__ = cls

@@ -102,7 +102,7 @@ class EnvironBuilder:
     def _set_target(self, path: str, query: Mapping[str, Any] | str | bytes | None) -> None:
         if query is not None and "?" in path:
             raise ValueError(
-                "Query string is defined in the path and as an argument. Give it once."
+                "Query string is defined in the path and in query_string. Give it once."
             )
         parts = urlsplit(path)
         self.request_uri = path
@@ -184,7 +184,9 @@ class EnvironBuilder:
     def base_url(self, value: str | None) -> None:
         scheme, host, script_root, query, fragment = urlsplit(value or "http://localhost/")
         if query or fragment:
-            raise ValueError(f"base url must not contain a query string or fragment: {value!r}.")
+            raise ValueError(
+                f"base url must not contain a query string, nor a fragment: {value!r}."
+            )
         self.script_root = script_root.rstrip("/")
         self.host = host if host.isascii() else urlsplit(iri_to_uri(f"//{host}")).netloc
         self.url_scheme = scheme

@@ -79,12 +79,12 @@ row(
 row(
     "query twice",
     ValueError,
-    "Query string is defined in the path and as an argument",
+    "Query string is defined in the path",
     lambda: EnvironBuilder("/?a=b", query_string="x"),
 )
 rows(
     ValueError,
-    "base url must not contain a query string or fragment",
+    "base url must not contain a query string",
     {
         "base URL with a query": lambda: EnvironBuilder(base_url="http://a/?x"),
         "base URL with a fragment": lambda: EnvironBuilder(base_url="http://a/#x"),

@@ -109,5 +109,7 @@ def dump_age(age: timedelta | int | None = None) -> str | None:
         return None
     seconds = int(age.total_seconds()) if isinstance(age, timedelta) else int(age)
     if seconds < 0:
-        raise ValueError(f"an age counts seconds since something happened: {seconds} is below 0")
+        raise ValueError(
+            f"age cannot be negative: {seconds} seconds since something happened is below 0."
+        )
     return str(seconds)

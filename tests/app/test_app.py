@@ -199,7 +199,7 @@ def test_run_serves_with_the_address_of_the_server_name(fl, runs) -> None:
 def test_run_does_nothing_under_the_command_line(fl, monkeypatch, capsys) -> None:
     monkeypatch.setenv("FLASK_RUN_FROM_CLI", "true")
     fl.Flask("scenario").run()
-    assert "app.run() is left out" in capsys.readouterr().err
+    assert "Ignoring a call to 'app.run()'" in capsys.readouterr().err
 
 
 def test_run_runs_again_when_the_variable_of_the_command_line_is_gone(

@@ -176,9 +176,9 @@ def test_loading_can_be_explained(fl, caplog) -> None:
         assert fl.render_template("page.html", name="x").startswith("<p>x</p>")
         with pytest.raises(Exception, match=r"none\.html"):
             fl.render_template("none.html")
-    assert "the blueprint 'bp'" in caplog.text
-    assert "Several loaders have it" in caplog.text
-    assert "No loader has it." in caplog.text
+    assert "blueprint 'bp'" in caplog.text
+    assert "multiple loaders returned a match" in caplog.text
+    assert "no loader has it." in caplog.text
 
 
 def test_signals_of_rendering_are_sent_with_template_and_context(pair) -> None:

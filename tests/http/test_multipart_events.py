@@ -137,7 +137,7 @@ def test_a_body_that_ends_early_says_where() -> None:
     while parser.next_event() is not events.NEED_DATA:
         pass
     parser.receive_data(None)
-    with pytest.raises(ValueError, match="ends within State.DATA"):
+    with pytest.raises(ValueError, match="cannot parse beyond State.DATA"):
         parser.next_event()
 
 

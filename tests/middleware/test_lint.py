@@ -87,7 +87,7 @@ def test_the_log_takes_plain_text(value: Any) -> None:
 def test_lines_for_the_log_are_looked_at_one_by_one() -> None:
     stream = io.StringIO()
     guarded = lint.ErrorStream(stream)
-    with pytest.warns(lint.WSGIWarning, match="wsgi.errors"):
+    with pytest.warns(lint.WSGIWarning, match="wsgi.error.write"):
         guarded.writelines(["a", Text("b")])
     guarded.flush()
     assert stream.getvalue() == "ab"

@@ -135,7 +135,7 @@ def test_files_in_an_archive_are_shared(tmp_path: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("wrong", [7, None])
 def test_an_export_of_another_kind_is_refused(wrong: Any) -> None:
-    with pytest.raises(TypeError, match="An export is a folder"):
+    with pytest.raises(TypeError, match="an export is a folder"):
         SharedDataMiddleware(None, {"/x": wrong})
 
 

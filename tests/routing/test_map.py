@@ -199,7 +199,7 @@ def test_an_unknown_converter_is_named() -> None:
 
 
 def test_a_variable_stands_once_in_a_rule() -> None:
-    with pytest.raises(ValueError, match="'x' twice"):
+    with pytest.raises(ValueError, match="'x' used twice"):
         Map([rule("/<x>/<int:x>")])
 
 

@@ -140,7 +140,7 @@ def test_an_unbound_rule_shows_its_text() -> None:
 
 
 def test_a_rule_has_to_be_in_a_map_before_it_is_compiled() -> None:
-    with pytest.raises(RuntimeError, match="map"):
+    with pytest.raises(AssertionError, match="map"):
         Rule("/x").compile()
 
 

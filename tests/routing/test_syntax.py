@@ -33,7 +33,7 @@ def test_arguments_are_read_as_by_werkzeug(text: str) -> None:
 
 @pytest.mark.parametrize("text", ["a b", "a,,b", "=b", '"x', "a:b", "'a' 'b'", "a=b=c", "(", "a="])
 def test_arguments_that_cannot_be_read_are_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="cannot be read"):
+    with pytest.raises(ValueError, match="(?i)cannot (be read|parse)"):
         parse_converter_args(text)
 
 

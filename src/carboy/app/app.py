@@ -61,8 +61,8 @@ __all__ = ["Carboy"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 LEFT_OUT = (
-    " * app.run() is left out: the command line serves the application already."
-    " Put it under \"if __name__ == '__main__':\"."
+    " * Ignoring a call to 'app.run()': the command line serves the application already."
+    " Put the call under \"if __name__ == '__main__':\"."
 )
 
 
@@ -138,7 +138,10 @@ class Carboy(Scaffold):
         if instance_path is None:
             instance_path = self.auto_find_instance_path()
         elif not Path(instance_path).is_absolute():
-            raise ValueError(f"The instance path has to be absolute; {instance_path!r} is not.")
+            raise ValueError(
+                f"If an instance path is given it must be absolute, and {instance_path!r} is"
+                " not. Use os.path.abspath."
+            )
         self.instance_path = instance_path
         self.config = self.make_config(instance_relative_config)
         self.aborter = self.make_aborter()
@@ -157,7 +160,9 @@ class Carboy(Scaffold):
 
     def _add_static_route(self, static_host: str | None, host_matching: bool) -> None:
         if bool(static_host) != host_matching:
-            raise AssertionError("'static_host' and 'host_matching' go together: set both or none.")
+            raise AssertionError(
+                "Invalid static_host/host_matching combination: set both or neither."
+            )
         # A strong reference from the view would keep the application in a cycle.
         this = weakref.ref(self)
 
@@ -189,9 +194,9 @@ class Carboy(Scaffold):
     def _check_setup_finished(self, f_name: str) -> None:
         if self._got_first_request:
             raise AssertionError(
-                f"'{f_name}' was called on the application after its first request; earlier"
-                " requests did not see the change. Do all set-up, and import the modules that"
-                " do it, before serving."
+                f"The setup method {f_name!r} can no longer be called on the application: it"
+                " has handled a request, and earlier requests did not see the change. Finish"
+                " the setup, and import the modules that do it, before serving."
             )
 
     # --- what the application is ---------------------------------------------------------
@@ -359,7 +364,9 @@ class Carboy(Scaffold):
         if methods is None:
             methods = getattr(view_func, "methods", None) or ("GET",)
         if isinstance(methods, str):
-            raise TypeError("'methods' has to be a list of names, for example methods=['POST'].")
+            raise TypeError(
+                "Allowed methods must be a list of strings, not one string. Write methods=['POST']."
+            )
         methods = {method.upper() for method in methods}
         methods |= {method.upper() for method in getattr(view_func, "required_methods", ())}
         automatic = provide_automatic_options
@@ -377,8 +384,9 @@ class Carboy(Scaffold):
         known = self.view_functions.get(endpoint)
         if known is not None and known != view_func:
             raise AssertionError(
-                f"The endpoint {endpoint!r} has another view already. Two views of one name need"
-                " endpoint='...' on one of them; a decorator needs functools.wraps."
+                "View function mapping is overwriting an existing endpoint function:"
+                f" {endpoint}. Give one of the two views its own endpoint='...', or use"
+                " functools.wraps in the decorator."
             )
         self.view_functions[endpoint] = view_func
 

@@ -95,8 +95,8 @@ class Blueprint(Scaffold):
     ) -> None:
         super().__init__(import_name, static_folder, static_url_path, template_folder, root_path)
         if not name:
-            raise ValueError("A blueprint needs a name; it is empty.")
-        _refuse_dot(name, "name")
+            raise ValueError("'name' may not be empty. Give the blueprint a name.")
+        _refuse_dot(name, "'name'")
         self.name = name
         self.url_prefix = url_prefix
         self.subdomain = subdomain
@@ -115,9 +115,10 @@ class Blueprint(Scaffold):
     def _check_setup_finished(self, f_name: str) -> None:
         if self._got_registered_once:
             raise AssertionError(
-                f"'{f_name}' was called on the blueprint {self.name!r} after its registration;"
-                " that application would not see the change. Do it before register_blueprint,"
-                " and import the modules that do it before that call too."
+                f"The setup method {f_name!r} can no longer be called on the blueprint"
+                f" {self.name!r}: it has already been registered, and that application would not"
+                " see the change. Call the method, and import the modules that call it, before"
+                " register_blueprint."
             )
 
     # --- recording -------------------------------------------------------------------
@@ -147,7 +148,9 @@ class Blueprint(Scaffold):
     def register_blueprint(self, blueprint: Blueprint, **options: Any) -> None:
         """Nest a blueprint: it is registered whenever this one is, under its prefix and name."""
         if blueprint is self:
-            raise ValueError(f"The blueprint {self.name!r} cannot be registered on itself.")
+            raise ValueError(
+                f"Cannot register a blueprint on itself: {self.name!r}. Register another blueprint."
+            )
         self._blueprints.append((blueprint, options))
 
     @setupmethod
@@ -161,9 +164,9 @@ class Blueprint(Scaffold):
     ) -> None:
         """Record a rule; see the application's method of this name."""
         if endpoint:
-            _refuse_dot(endpoint, "endpoint")
+            _refuse_dot(endpoint, "'endpoint'")
         if view_func is not None:
-            _refuse_dot(getattr(view_func, "__name__", ""), "view function's name")
+            _refuse_dot(getattr(view_func, "__name__", ""), "'view_func' name")
         self.record(
             lambda state: state.add_url_rule(
                 rule,
@@ -179,12 +182,13 @@ class Blueprint(Scaffold):
     def register(self, app: Carboy, options: dict[str, Any]) -> None:
         """Carry out everything recorded on `app`; `app.register_blueprint` calls this."""
         prefix = options.get("name_prefix", "")
-        name = f"{prefix}.{options.get('name', self.name)}".lstrip(".")
+        own = options.get("name", self.name)
+        name = f"{prefix}.{own}".lstrip(".")
         if name in app.blueprints:
-            taken = "this blueprint" if app.blueprints[name] is self else "another blueprint"
+            taken = "this blueprint" if app.blueprints[name] is self else "a different blueprint"
             raise ValueError(
-                f"The name {name!r} is taken by {taken}. Pass name='...' with a name of its own"
-                " to this registration."
+                f"The name {own!r} is already registered for {taken}. Use 'name=' to give this"
+                " registration a unique name."
             )
         first = not any(blueprint is self for blueprint in app.blueprints.values())
         app.blueprints[name] = self
@@ -344,7 +348,9 @@ def _first(given: Any, otherwise: Any) -> Any:
 
 def _refuse_dot(name: str, what: str) -> None:
     if "." in name:
-        raise ValueError(f"The {what} {name!r} must not contain a dot; dots separate blueprints.")
+        raise ValueError(
+            f"{what} may not contain a dot: {name!r}. Dots separate the names of nested blueprints."
+        )
 
 
 def _nested_options(

@@ -58,9 +58,9 @@ class ScriptInfo:
             app = cast(Any, type(self).locate)(self)
         if app is None:
             raise NoAppException(
-                "Which application? Name it with --app (module:name or a file), or in the"
-                " environment variable CARBOY_APP or FLASK_APP, or call it wsgi.py or app.py"
-                " in the current directory."
+                "Could not locate a Flask application. Use the 'flask --app' option"
+                " (module:name or a file), the environment variable FLASK_APP or CARBOY_APP, or"
+                " a file wsgi.py or app.py."
             )
         if self.set_debug_flag:
             app.debug = get_debug_flag()
@@ -152,7 +152,8 @@ def _without_dotenv(path: Any) -> bool:
     there = [name for name in (".env", ".flaskenv") if os.path.isfile(name)]  # noqa: PTH113
     if path or there:
         click.secho(
-            f" * Not read: {path or ' and '.join(there)}. Install python-dotenv to use it.",
+            " * Tip: There are .env files present. Install python-dotenv to read"
+            f" {path or ' and '.join(there)}.",
             fg="yellow",
             err=True,
         )

@@ -64,8 +64,8 @@ class Config(dict[str, Any]):
         if silent:
             return False
         raise RuntimeError(
-            f"The environment variable {variable_name!r} is not set. Set it to the path of a"
-            " configuration file, or pass silent=True to go on without one."
+            f"The environment variable {variable_name!r} is not set. Set it to the path of"
+            " a configuration file, or pass silent=True to continue without one."
         )
 
     def from_prefixed_env(

@@ -396,9 +396,10 @@ class RequestContext:
 
 
 def _wrong_order(active: object, popped: object) -> AssertionError:
+    kind = "app" if isinstance(popped, AppContext) else "request"
     return AssertionError(
-        f"{popped!r} was popped while {active!r} is active. Pop contexts in the reverse order"
-        " of their pushes."
+        f"Popped wrong {kind} context: {popped!r} while {active!r} is active. Pop contexts in the"
+        " reverse order of their pushes."
     )
 
 
@@ -407,7 +408,8 @@ def after_this_request(f: F) -> F:
     ctx = _cv_request.get(None)
     if ctx is None:
         raise RuntimeError(
-            "'after_this_request' needs a request at work. Call it in a view or a hook."
+            "'after_this_request' can only be used when a request is active. Call it in a"
+            " view or a hook."
         )
     ctx._after_request_functions.append(f)
     return f
@@ -422,8 +424,8 @@ def copy_current_request_context(f: F) -> F:
     original = _cv_request.get(None)
     if original is None:
         raise RuntimeError(
-            "'copy_current_request_context' needs a request at work. Decorate the function in a"
-            " view or a hook, not where it is defined."
+            "'copy_current_request_context' can only be used when a request is active."
+            " Decorate the function inside a view or a hook."
         )
     ctx = original.copy()
 

@@ -420,7 +420,10 @@ def finalize(
     except Exception:
         if not from_error_handler:
             raise
-        app.logger.exception("A hook failed on the response of an error handler")
+        app.logger.exception(
+            "Request finalizing failed with an error: a hook raised on the response of an"
+            " error handler"
+        )
     return response
 
 

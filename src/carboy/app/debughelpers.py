@@ -29,12 +29,12 @@ class DebugFilesKeyError(KeyError, AssertionError):
     def __init__(self, request: Request, key: str) -> None:
         sent = ", ".join(repr(name) for name in request.form.getlist(key))
         self.msg = (
-            f"There is no file {key!r} in this request: its content type is"
-            f" {request.mimetype!r}, and only 'multipart/form-data' carries files. Give the form"
-            ' enctype="multipart/form-data".'
+            f"You tried to access the file {key!r}, but it does not exist in this request. The"
+            f" mimetype for the request is {request.mimetype!r}, and only 'multipart/form-data'"
+            ' carries files. Give the form enctype="multipart/form-data".'
         )
         if sent:
-            self.msg += f" Without it the browser sent only the file name: {sent}."
+            self.msg += f" The browser instead transmitted some file names: {sent}."
         super().__init__(self.msg)
 
     def __str__(self) -> str:
@@ -47,12 +47,12 @@ class FormDataRoutingRedirect(AssertionError):
     def __init__(self, request: Request) -> None:
         exc: Any = request.routing_exception
         text = (
-            f"A {request.method} request to {request.url!r} is being redirected to"
-            f" {exc.new_url!r}, and clients will drop its content on the way."
+            f"A request was sent to {request.url!r}, but routing issued a redirect to"
+            f" {exc.new_url!r}, and clients will drop the content of a {request.method} on the way."
         )
         if f"{request.base_url}/" == exc.new_url.partition("?")[0]:
-            text += " The rule has a slash at its end and the URL has not."
-        text += " Send it to that URL at once. (This error is raised in debug mode only.)"
+            text += " The URL was defined with a trailing slash, and this one has none."
+        text += " Send requests to the canonical URL. This error is raised in debug mode only."
         super().__init__(text)
 
 
@@ -88,26 +88,34 @@ def _describe(loader: Any) -> str:
     return "\n".join(f"       {line}" for line in lines)
 
 
+def _outcome(result: Any) -> str:
+    return f"found ({result[1] or '<string>'!r})" if result else "no match"
+
+
 def explain_template_loading_attempts(
     app: Carboy, template: str, attempts: list[tuple[Any, Any, Any]]
 ) -> None:
     """Log which loaders were asked for a template and what each of them found."""
-    lines = [f"Looking for the template {template!r}:"]
+    lines = [f"Locating template {template!r}:"]
     found = 0
     for number, (loader, source, result) in enumerate(attempts, start=1):
-        owner = "the application" if source is app else f"the blueprint {source.name!r}"
-        lines.append(f"{number:5}: the loader of {owner} ({source.import_name})")
+        kind = "application" if source is app else "blueprint"
+        origin = repr(app.name) if source is app else f"{source.name!r} ({source.import_name})"
+        lines.append(f"{number:5}: trying loader of {kind} {origin}")
         lines.append(_describe(loader))
-        lines.append(f"       -> {'found: ' + repr(result[1] or '<string>') if result else 'no'}")
+        lines.append(f"       -> {_outcome(result)}")
         found += result is not None
     if found != 1:
         lines.append(
-            "No loader has it." if not found else "Several loaders have it; the first wins."
+            "Error: the template could not be found: no loader has it."
+            if not found
+            else "Warning: multiple loaders returned a match, and the first wins."
         )
         ctx = request_ctx
         if ctx and ctx.request.blueprint is not None:
             lines.append(
-                f"The view belongs to the blueprint {ctx.request.blueprint!r}."
+                "  The view is from an endpoint that belongs to the blueprint"
+                f" {ctx.request.blueprint!r}."
                 " Is the template in the folder of another blueprint?"
             )
     app.logger.info("\n".join(lines))

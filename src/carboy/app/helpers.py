@@ -70,8 +70,8 @@ def stream_with_context(generator_or_function: Any) -> Any:
     request_ctx = _cv_request.get(None)
     if request_ctx is None:
         raise RuntimeError(
-            "'stream_with_context' needs a request at work. Call it in a view, not when the"
-            " generator is already running."
+            "'stream_with_context' can only be used when a request is active. Call it in a"
+            " view, before the generator runs."
         )
     return _in_context(source, _cv_app.get(), request_ctx)
 
@@ -232,7 +232,9 @@ def folder_max_age() -> int | None:
 def serve_static(owner: Any, filename: str) -> Response:
     """A file of the owner's static folder."""
     if not owner.has_static_folder:
-        raise RuntimeError("There is no static folder; set 'static_folder' to serve files from it.")
+        raise RuntimeError(
+            "'static_folder' must be set to serve static files. Pass it to the constructor."
+        )
     # The owner's own method decides, which a subclass may have overridden.
     max_age = owner.get_send_file_max_age(filename)
     return send_from_directory(owner.static_folder, filename, max_age=max_age)
@@ -241,6 +243,8 @@ def serve_static(owner: Any, filename: str) -> Response:
 def open_in_folder(folder: str, resource: str, mode: str, encoding: str | None) -> IO[Any]:
     """Open a file of a folder for reading."""
     if mode not in {"r", "rt", "rb"}:
-        raise ValueError(f"Resources can only be read: the mode is 'r' or 'rb', not {mode!r}.")
+        raise ValueError(
+            f"Resources can only be opened for reading: use the mode 'r' or 'rb', not {mode!r}."
+        )
     path = os.path.join(folder, resource)  # noqa: PTH118 — a relative root path stays one
     return open(path, mode, encoding=None if mode == "rb" else encoding)  # noqa: PTH123

@@ -32,8 +32,8 @@ def get_root_path(import_name: str) -> str:
         filename = spec.origin
         if filename is None or not spec.has_location:
             raise RuntimeError(
-                f"{import_name!r} has no file: it is built in, or a namespace package that may lie"
-                " in several places. Pass root_path with the directory that is meant."
+                f"No root path can be found for the provided module {import_name!r}: it is"
+                " built in, or a namespace package. Pass root_path with the directory to use."
             )
     return str(Path(filename).absolute().parent)
 

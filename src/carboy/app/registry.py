@@ -48,7 +48,9 @@ def setupmethod(f: F) -> F:
 def endpoint_from_view_func(view_func: Callable[..., Any] | None) -> str:
     """The endpoint of a view that was given none: the function's name."""
     if view_func is None:
-        raise AssertionError("A rule needs a view function or an endpoint; pass one of them.")
+        raise AssertionError(
+            "expected view func if endpoint is not provided: pass view_func, endpoint or both."
+        )
     return view_func.__name__
 
 
@@ -145,7 +147,9 @@ class Scaffold:
 
     def _method_route(self, method: str, rule: str, options: dict[str, Any]) -> Callable[[F], F]:
         if "methods" in options:
-            raise TypeError("The method is in the decorator's name; for several use 'route'.")
+            raise TypeError(
+                "Use the 'route' decorator to pass 'methods'; the name of this one is its method."
+            )
         return self.route(rule, methods=[method], **options)
 
     @setupmethod
@@ -273,14 +277,19 @@ class Scaffold:
         if isinstance(found, int):
             if found not in default_exceptions:
                 raise ValueError(
-                    f"There is no exception for the status code {found}. Register the handler"
-                    " for a subclass of HTTPException with that code."
+                    f"'{found}' is not a recognized HTTP error code. Register the handler for a"
+                    " subclass of HTTPException that has this code."
                 )
             found = default_exceptions[found]
         if isinstance(found, Exception):
-            raise TypeError(f"{found!r} is an exception object; register a handler for its class.")
+            raise TypeError(
+                f"{found!r} is an instance, not a class. Register the handler for its class."
+            )
         if not issubclass(found, Exception):
-            raise ValueError(f"{found.__name__!r} is neither an Exception class nor a status code.")
+            raise ValueError(
+                f"{found.__name__!r} is not a subclass of Exception. Register the handler for"
+                " an exception class or a status code."
+            )
         return found, (found.code if issubclass(found, HTTPException) else None)
 
 

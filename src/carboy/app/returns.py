@@ -27,8 +27,8 @@ def make_response(app: Carboy, rv: Any) -> Response:
     if rv is None:
         endpoint = request_ctx.request.endpoint
         raise TypeError(
-            f"The view of the endpoint {endpoint!r} returned None. Every way through it has to"
-            " end with a 'return' of a response."
+            f"The view function for {endpoint!r} did not return a valid response: it"
+            " returned None. End every path through it with a return statement."
         )
     if not isinstance(rv, app.response_class):
         if isinstance(rv, str | bytes | bytearray | Iterator):
@@ -57,8 +57,9 @@ def _split(rv: tuple[Any, ...]) -> tuple[Any, Any, Any]:
             return body, None, second
         return body, second, None
     raise TypeError(
-        f"A view returned a tuple of {len(rv)}. It has to be (body, status), (body, headers) or"
-        " (body, status, headers)."
+        f"The view function did not return a valid response tuple: it has {len(rv)}"
+        " items. A tuple must have the form (body, status), (body, headers) or (body,"
+        " status, headers)."
     )
 
 
@@ -100,7 +101,7 @@ def is_own_page(rv: Any) -> bool:
 
 def _not_a_response(rv: Any) -> str:
     return (
-        f"A view returned {type(rv).__name__}, which is no response. Return text, bytes, a dict"
-        " or list for JSON, an iterator, a Response, a WSGI callable, or a tuple of one of them"
-        " with status and headers."
+        "The view function did not return a valid response. The return type must be text, bytes,"
+        " a dict or list for JSON, an iterator, a Response, a WSGI callable, or a tuple of one of"
+        f" these with status and headers, but it was a {type(rv).__name__}."
     )

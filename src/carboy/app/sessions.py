@@ -72,8 +72,8 @@ class NullSession(SecureCookieSession):
 
     def _fail(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise RuntimeError(
-            "Sessions need a secret key and none is set. Set app.secret_key to a long random"
-            " value that you keep to yourself, for example from secrets.token_hex()."
+            "The session is unavailable because no secret key was set. Set app.secret_key"
+            " to a long random value, for example from secrets.token_hex()."
         )
 
     __setitem__ = __delitem__ = clear = pop = popitem = update = setdefault = _fail

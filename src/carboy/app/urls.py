@@ -85,11 +85,12 @@ def build(
             external = True
     if adapter is None:
         raise RuntimeError(
-            "Outside a request a URL needs to know the server: set SERVER_NAME in the"
-            " configuration (and APPLICATION_ROOT and PREFERRED_URL_SCHEME if they differ)."
+            "Unable to build URLs outside an active request without 'SERVER_NAME'. Set it"
+            " in the configuration, with APPLICATION_ROOT and PREFERRED_URL_SCHEME if they"
+            " differ."
         )
     if scheme is not None and not external:
-        raise ValueError("A URL with '_scheme' is external; leave '_external' out or set it.")
+        raise ValueError("When specifying '_scheme', '_external' must be left out or true.")
     app.inject_url_defaults(endpoint, values)
     try:
         url: str = adapter.build(

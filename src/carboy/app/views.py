@@ -89,5 +89,8 @@ class MethodView(View):
         if handler is None and request.method == "HEAD":
             handler = getattr(self, "get", None)
         if handler is None:
-            raise AssertionError(f"{type(self).__name__} has no method for {request.method}.")
+            raise AssertionError(
+                f"Unimplemented method {request.method!r}: give {type(self).__name__} a method"
+                " of that name in lower case."
+            )
         return _call(handler, kwargs)  # type: ignore[no-any-return]

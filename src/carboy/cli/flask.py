@@ -13,6 +13,7 @@ import platform
 import sys
 import traceback
 from importlib.metadata import PackageNotFoundError, entry_points, version
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -77,20 +78,24 @@ def find_best_app(module: ModuleType) -> Any:
     found = [value for value in vars(module).values() if locate.is_flask_like(value)]
     if len(found) > 1:
         raise NoAppException(
-            f"Module {module.__name__!r} has several applications: name one, as in"
-            f" '{module.__name__}:name'."
+            f"Detected multiple Flask applications in module {module.__name__!r}. Use"
+            f" '{module.__name__}:name' to specify which one."
         )
     if found:
         return found[0]
     for name in locate.FACTORIES:
         factory = getattr(module, name, None)
         if inspect.isfunction(factory):
-            app = _made(module, name, factory, [], {})
+            unfit = (
+                f"Detected factory {name!r} in module {module.__name__!r}, but could not call it"
+                " without arguments"
+            )
+            app = _made(factory, [], {}, module, unfit)
             if locate.is_flask_like(app):
                 return app
     raise NoAppException(
-        f"Module {module.__name__!r} has no Flask application and no factory that makes one: name"
-        f" it, as in '{module.__name__}:name'."
+        f"Failed to find Flask application or factory in module {module.__name__!r}."
+        f" Use '{module.__name__}:name' to specify it."
     )
 
 
@@ -100,42 +105,60 @@ def find_app_by_string(module: ModuleType, app_name: str) -> Any:
     try:
         thing = getattr(module, name)
     except AttributeError:
-        raise NoAppException(f"Module {module.__name__!r} has no {name!r}.") from None
+        raise NoAppException(
+            f"Failed to find attribute {name!r} in {module.__name__!r}. Check the spelling."
+        ) from None
     if inspect.isfunction(thing) or isinstance(thing, functools.partial):
-        thing = _made(module, app_name, thing, args, options)
+        unfit = (
+            f"The factory {app_name!r} in module {module.__name__!r} could not be called with the"
+            " specified arguments"
+        )
+        thing = _made(thing, args, options, module, unfit)
     if locate.is_flask_like(thing):
         return thing
-    raise NoAppException(f"'{module.__name__}:{app_name}' is no Flask application: {thing!r:.100}.")
+    raise NoAppException(
+        "A valid Flask application was not obtained from"
+        f" '{module.__name__}:{app_name}': it is {thing!r:.100}. Name an application or"
+        " a factory that returns one."
+    )
 
 
 def _name_and_arguments(text: str) -> tuple[str, list[Any], dict[str, Any]]:
     """The parts of NAME or NAME("literal", key=1)."""
+    called = False
     try:
         tree = ast.parse(text.strip(), mode="eval").body
         if isinstance(tree, ast.Name):
             return tree.id, [], {}
+        called = isinstance(tree, ast.Call)
         if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name):
             options = {str(each.arg): ast.literal_eval(each.value) for each in tree.keywords}
             return tree.func.id, [ast.literal_eval(arg) for arg in tree.args], options
     except SyntaxError:
         pass
     except ValueError:
-        raise NoAppException(f"The arguments in {text!r} have to be literals.") from None
+        raise NoAppException(
+            f"Failed to parse arguments as literal values: {text!r}. Write text in quotes,"
+            " numbers, lists or dicts."
+        ) from None
+    if called:
+        raise NoAppException(f"Function reference must be a simple name: {text!r}.")
     raise NoAppException(
-        f"{text!r} is neither a name nor a call: write NAME or FACTORY('argument')."
+        f"Failed to parse {text!r} as an attribute name or function call. Write NAME or"
+        " FACTORY('argument')."
     )
 
 
 def _made(
-    module: ModuleType, text: str, factory: Any, args: list[Any], options: dict[str, Any]
+    factory: Any, args: list[Any], options: dict[str, Any], module: ModuleType, unfit: str
 ) -> Any:
-    """What a factory makes; that it was called wrongly is told from what goes wrong inside."""
+    """What a factory makes; if the arguments do not fit it, NoAppException with `unfit`."""
     try:
         inspect.signature(factory).bind(*args, **options)
     except TypeError as problem:
         raise NoAppException(
-            f"The factory '{module.__name__}:{text}' needs other arguments ({problem}): write them"
-            " behind its name, as in 'module:factory(1)'."
+            f"{unfit} ({problem}). Write its arguments after the name, as in"
+            f" '{module.__name__}:NAME(1)'."
         ) from None
     return factory(*args, **options)
 
@@ -227,6 +250,12 @@ def _set_debug(ctx: click.Context, param: click.Option, value: bool) -> bool | N
 
 
 def _env_file(ctx: click.Context, param: click.Option, value: str | None) -> str | None:
+    if value is not None and find_spec("dotenv") is None:
+        raise click.BadParameter(
+            "python-dotenv must be installed to load an env file: pip install python-dotenv.",
+            ctx,
+            param,
+        )
     if value is not None or ctx.obj is None or ctx.obj.load_dotenv_defaults:
         load_dotenv(value, load_defaults=ctx.obj is None or ctx.obj.load_dotenv_defaults)
     return value

@@ -39,11 +39,17 @@ class CertParamType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
         """The absolute path, "adhoc" or the ssl.SSLContext; click.BadParameter for the rest."""
         if _context_class() is None:
-            raise click.BadParameter("This Python was built without TLS.", ctx, param)
+            raise click.BadParameter(
+                'Using "--cert" requires Python to be compiled with SSL support, which this'
+                " one lacks.",
+                ctx,
+                param,
+            )
         try:
             return self.path_type(value, param, ctx)
         except click.BadParameter:
             if click.STRING(value, param, ctx).lower() == "adhoc":
+                _need_cryptography(ctx, param)
                 return "adhoc"
             found: Any = import_string(value, silent=True)
             if _is_context(found):
@@ -51,19 +57,41 @@ class CertParamType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
             raise
 
 
+def _need_cryptography(ctx: click.Context | None, param: click.Parameter | None) -> None:
+    try:
+        import cryptography  # noqa: F401
+    except ImportError:
+        raise click.BadParameter(
+            "Using ad-hoc certificates requires the cryptography library. Install it, or give"
+            " the files of a certificate and its key.",
+            ctx,
+            param,
+        ) from None
+
+
 def checked_key(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     """Callback of --key, which belongs to a --cert that is a file; makes a pair of the two."""
     cert = ctx.params.get("cert")
     if value is not None:
         if cert is None:
-            raise click.BadParameter("It belongs to a certificate: give --cert too.", ctx, param)
+            raise click.BadParameter(
+                '"--cert" must also be specified: a key belongs to a certificate.', ctx, param
+            )
         if cert == "adhoc":
-            raise click.BadParameter("--cert adhoc makes a key of its own.", ctx, param)
+            raise click.BadParameter(
+                'When "--cert" is "adhoc", "--key" is not used. Leave "--key" out.', ctx, param
+            )
         if _is_context(cert):
-            raise click.BadParameter("The context given as --cert has its key.", ctx, param)
+            raise click.BadParameter(
+                'When "--cert" is an SSLContext object, "--key" is not used. Leave "--key" out.',
+                ctx,
+                param,
+            )
         ctx.params["cert"] = cert, value
     elif cert is not None and cert != "adhoc" and not _is_context(cert):
-        raise click.BadParameter("A certificate needs its key: give --key FILE.", ctx, param)
+        raise click.BadParameter(
+            'Required when using "--cert": give the key file of the certificate.', ctx, param
+        )
     return value
 
 

@@ -137,8 +137,8 @@ class Alias(ModuleType):
     def _dunder(self, name: str) -> Any:
         if name == "__version__" and self.__name__ == "flask":
             warnings.warn(
-                "The '__version__' attribute is deprecated: ask"
-                ' importlib.metadata.version("flask").',
+                "The '__version__' attribute is deprecated and will be removed in Flask 3.2:"
+                " use importlib.metadata.version('flask').",
                 DeprecationWarning,
                 stacklevel=3,
             )

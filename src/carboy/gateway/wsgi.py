@@ -248,7 +248,8 @@ class Call:
         """The status. Raises RuntimeError if the application never called start_response."""
         if self.status is None:
             raise RuntimeError(
-                "The application gave a body without calling start_response(status, headers)."
+                "write() before start_response: the application gave a body without calling"
+                " start_response(status, headers)."
             )
         return self.status
 
@@ -268,12 +269,12 @@ def checked(chunk: object) -> bytes:
         return chunk
     if isinstance(chunk, str):
         raise TypeError(
-            f"The application gave text where a body needs bytes: {chunk[:40]!r}. Encode it,"
-            ' for example with .encode("utf-8").'
+            f"applications must write bytes, not text: {chunk[:40]!r}. Encode it, for"
+            " example with .encode()."
         )
     if isinstance(chunk, bytearray | memoryview):
         return bytes(chunk)
-    raise TypeError(f"A body is made of bytes, not {type(chunk).__name__}.")
+    raise TypeError(f"applications must write bytes, not {type(chunk).__name__}.")
 
 
 class WsgiGateway:

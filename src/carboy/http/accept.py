@@ -147,10 +147,10 @@ class MIMEAccept(Accept):
         if "/" not in item:
             return False
         if "/" not in value:
-            raise ValueError(f"{value!r} is no media type: write one like 'text/html'")
+            raise ValueError(f"invalid mimetype {value!r}: write one like 'text/html'.")
         own, own_sub, own_parameters = _media_type(value)
         if own == "*" and own_sub != "*":
-            raise ValueError(f"{value!r} is no media type: with '*' the second half is '*' too")
+            raise ValueError(f"invalid mimetype {value!r}: after '*' the second half is '*' too.")
         its, its_sub, its_parameters = _media_type(item)
         if its == "*" and its_sub != "*":
             return False

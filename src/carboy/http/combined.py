@@ -26,7 +26,10 @@ class CombinedMultiDict(ImmutableMultiDictMixin[K, V], MultiDict[K, V]):
 
     @classmethod
     def fromkeys(cls, keys: Any, value: Any = None) -> NoReturn:
-        raise TypeError(f"{cls.__name__!r} combines dicts: make a MultiDict from the keys instead")
+        raise TypeError(
+            f"cannot create {cls.__name__!r} instances by fromkeys: make a MultiDict from"
+            " the keys instead."
+        )
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> Any:
         return type(self), (self.dicts,)

@@ -51,7 +51,7 @@ def is_modified(
     """`is_resource_modified` for the fields themselves."""
     if data is not None:
         if etag is not None:
-            raise TypeError("give the etag or the data to make one of, not both")
+            raise TypeError("both data and etag given: pass only one of them.")
         etag = generate_etag(data)
     condition = None
     if not ignore_if_range and http_range is not None:

@@ -162,8 +162,9 @@ def dump_cookie(
     cookie = "; ".join(parts)
     if max_size and len(cookie) > max_size:
         warnings.warn(
-            f"the cookie {key!r} has {len(cookie)} bytes ({len(value)} of them its value), and"
-            f" browsers may drop one of more than {max_size}: store less in it",
+            f"The {key!r} cookie is too large: {len(cookie)} bytes, {len(value)} of them"
+            f" its value, and browsers may drop one of more than {max_size}. Store less in"
+            " it.",
             stacklevel=2,
         )
     return cookie
@@ -208,5 +209,5 @@ def _expires(expires: str | datetime | int | float) -> str:
 def _same_site(samesite: str) -> str:
     samesite = samesite.title()
     if samesite not in _SAME_SITE:
-        raise ValueError(f"samesite is 'Strict', 'Lax' or 'None', not {samesite!r}")
+        raise ValueError(f"SameSite must be 'Strict', 'Lax', or 'None', not {samesite!r}.")
     return samesite

@@ -89,7 +89,7 @@ class EnvironBuilder:
             data = self._encode_json(json, data)
         if input_stream is not None:
             if data is not None:
-                raise TypeError("The body is given twice: pass either data or input_stream.")
+                raise TypeError("can't provide input stream and data: the body is one of them.")
             self.input_stream = input_stream
         if content_length is not None:
             self.content_length = content_length
@@ -100,7 +100,9 @@ class EnvironBuilder:
 
     def _set_target(self, path: str, query: Mapping[str, Any] | str | bytes | None) -> None:
         if query is not None and "?" in path:
-            raise ValueError("The query is given twice: in the path and as query_string.")
+            raise ValueError(
+                "Query string is defined in the path and in query_string. Give it once."
+            )
         parts = urlsplit(path)
         self.request_uri = path
         self.path = iri_to_uri(parts.path)
@@ -120,7 +122,7 @@ class EnvironBuilder:
 
     def _encode_json(self, value: Any, data: Any) -> str:
         if data is not None:
-            raise TypeError("The body is given twice: pass either json or data.")
+            raise TypeError("can't provide both json and data: the body is one of them.")
         if self.content_type is None:
             self.content_type = "application/json"
         return self.json_dumps(value)
@@ -181,7 +183,9 @@ class EnvironBuilder:
     def base_url(self, value: str | None) -> None:
         scheme, host, script_root, query, fragment = urlsplit(value or "http://localhost/")
         if query or fragment:
-            raise ValueError(f"A base URL has no query and no fragment: {value!r} has one.")
+            raise ValueError(
+                f"base url must not contain a query string, nor a fragment: {value!r}."
+            )
         self.script_root = script_root.rstrip("/")
         self.host = host if host.isascii() else urlsplit(iri_to_uri(f"//{host}")).netloc
         self.url_scheme = scheme
@@ -259,7 +263,10 @@ class EnvironBuilder:
 
     def _no_stream(self) -> None:
         if self._input_stream is not None:
-            raise AttributeError("The body is a stream, not a form: set input_stream to None.")
+            raise AttributeError(
+                "an input stream is defined, so the body has no form. Set input_stream to None"
+                " first."
+            )
 
     @property
     def input_stream(self) -> IO[bytes] | None:
@@ -288,7 +295,7 @@ class EnvironBuilder:
     def args(self) -> MultiDict[str, Any]:
         """The query's values; AttributeError where it is given as text."""
         if self._args is None:
-            raise AttributeError("The query is given as text: read query_string, or set args.")
+            raise AttributeError("a query string is defined. Read query_string, or set args.")
         return self._args
 
     @args.setter

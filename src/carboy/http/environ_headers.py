@@ -58,7 +58,11 @@ class EnvironHeaders(ImmutableHeadersMixin, Headers):
     __hash__ = None
 
     def copy(self) -> NoReturn:
-        raise TypeError("an environ cannot be copied: make a copy with Headers(these)")
+        raise TypeError(
+            f"cannot create {type(self).__name__!r} copies: use Headers(these) instead."
+        )
 
     def __or__(self, other: Any) -> NoReturn:
-        raise TypeError("an environ cannot be merged: make a copy with Headers(these) first")
+        raise TypeError(
+            f"cannot create {type(self).__name__!r} copies: merge into Headers(these) instead."
+        )

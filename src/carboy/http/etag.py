@@ -12,7 +12,7 @@ _tag = re.compile(r'[ \t]*+([Ww]/)?(?:"([^"]*)"|([^ \t",]+)|)[ \t]*+(?:,|\Z)')
 def quote_etag(etag: str, weak: bool = False) -> str:
     """The tag as it stands in a header. ValueError if a quote is in it."""
     if '"' in etag:
-        raise ValueError(f"the ETag {etag!r} may not contain a quote")
+        raise ValueError(f"invalid etag: {etag!r} must not contain a quote.")
     return f'W/"{etag}"' if weak else f'"{etag}"'
 
 
@@ -90,7 +90,7 @@ class ETags(Collection[str]):
     ) -> bool:
         if etag is None:
             if data is None:
-                raise TypeError("give an etag, or the data to make one of")
+                raise TypeError("'data' is required when 'etag' is not given.")
             etag = generate_etag(data)
         return (include_weak and etag in self._weak) or etag in self._strong
 

@@ -477,7 +477,9 @@ class Aborter:
         if _is_response(code):
             raise HTTPException(response=code)
         if code not in self.mapping:
-            raise LookupError(f"No exception stands for the status {code!r}.")
+            raise LookupError(
+                f"no exception for {code!r}. Use the code of an error, or raise an HTTPException."
+            )
         raise self.mapping[code](*args, **kwargs)
 
 

@@ -48,8 +48,8 @@ def _check_text(value: Any) -> str:
         value = str(value)
     if not value.isprintable() and _control(value) is not None:
         raise ValueError(
-            f"the header value {value!r} holds a control character; only tab is allowed:"
-            " encode line breaks, or send several headers"
+            "Header values must not contain newline characters, nor any other control"
+            f" character except tab: {value!r}. Encode it, or send several headers."
         )
     return value  # type: ignore[no-any-return]
 

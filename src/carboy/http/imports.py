@@ -90,7 +90,9 @@ def find_modules(
     package = import_string(import_path)
     path = getattr(package, "__path__", None)
     if path is None:
-        raise ValueError(f"{import_path!r} is a module, not a package: it has no modules in it.")
+        raise ValueError(
+            f"{import_path!r} is not a package: it is a module and contains no modules."
+        )
     for _, name, is_package in iter_modules(path):
         full_name = f"{package.__name__}.{name}"
         if not is_package:

@@ -78,7 +78,9 @@ def _get_environ(obj: Any) -> WSGIEnvironment:
     """The environ of a request, or the environ itself."""
     environ = getattr(obj, "environ", obj)
     if not isinstance(environ, dict):
-        raise AssertionError(f"An environ is a dict; {type(environ).__name__!r} is none.")
+        raise AssertionError(
+            f"{type(environ).__name__!r} is not a WSGI environment: it has to be a dict."
+        )
     return environ
 
 

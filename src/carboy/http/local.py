@@ -155,7 +155,9 @@ def _resolver(source: Any, name: str | None, unbound_message: str | None) -> Cal
     pick: Callable[[Any], Any] | None = None if name is None else attrgetter(name)
     if isinstance(source, Local):
         if name is None:
-            raise TypeError("A Local holds many values: pass the 'name' of the one to proxy.")
+            raise TypeError(
+                "'name' is required when proxying a 'Local': it tells which of its values to use."
+            )
         return partial(_from_local, source, name, message)
     if isinstance(source, LocalStack):
         return partial(_from_stack, source, pick, message)
@@ -163,7 +165,10 @@ def _resolver(source: Any, name: str | None, unbound_message: str | None) -> Cal
         return _from_variable(source, pick, message)
     if callable(source):
         return source if pick is None else lambda: pick(source())
-    raise TypeError(f"A proxy needs a context variable, a Local or a function, not {type(source)}.")
+    raise TypeError(
+        f"Don't know how to proxy {type(source)}. Pass a ContextVar, a Local, a"
+        " LocalStack or a function."
+    )
 
 
 def _from_local(local: Local, name: str, message: str) -> Any:

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 def refuse(value: object) -> NoReturn:
-    raise TypeError(f"{type(value).__name__!r} cannot be changed: work on a copy of it")
+    raise TypeError(f"{type(value).__name__!r} objects are immutable. Change a copy instead.")
 
 
 class ImmutableListMixin:

@@ -20,7 +20,10 @@ V = TypeVar("V")
 
 def _deprecated(name: str, stacklevel: int) -> None:
     instead = name.replace("Ordered", "")
-    message = f"{name} is deprecated and goes with Werkzeug 3.2; {instead} keeps each key's order."
+    message = (
+        f"'{name}' is deprecated and will be removed in Werkzeug 3.2: '{instead}' keeps the order"
+        " of each key."
+    )
     warn(message, DeprecationWarning, stacklevel=stacklevel + 1)
 
 
@@ -99,7 +102,10 @@ class _OrderedMultiDict(MultiDict[K, V]):
 
     def setlistdefault(self, key: Any, default_list: Any = None) -> NoReturn:
         """A list of one key would not know of the order: TypeError."""
-        raise TypeError("An OrderedMultiDict hands out no list of its own: use setlist or add.")
+        raise TypeError(
+            "setlistdefault is unsupported for ordered multi dicts: they keep no list of a"
+            " key. Use setlist or add."
+        )
 
     def pop(self, key: K, default: Any = MISSING) -> Any:
         """Remove the key and return its first value."""

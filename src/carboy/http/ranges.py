@@ -74,7 +74,9 @@ class Range:
         self.ranges = ranges
         for start, stop in ranges:
             if start is None or (stop is not None and not 0 <= start < stop):
-                raise ValueError(f"{(start, stop)} is no range: start has to lie below stop")
+                raise ValueError(
+                    f"{(start, stop)} is not a valid range: start has to be smaller than stop."
+                )
 
     def range_for_length(self, length: int | None) -> tuple[int, int] | None:
         """(start, stop) within `length` octets, if this is one satisfiable range of bytes."""
@@ -222,7 +224,10 @@ class ContentRange:
     ) -> None:
         """Set everything at once. ValueError if start and stop are no range."""
         if not is_byte_range_valid(start, stop, length):
-            raise ValueError(f"{start} to {stop} of {length} is no range: start lies below stop")
+            raise ValueError(
+                f"Bad range provided: {start} to {stop} of {length}. start has to be smaller"
+                " than stop."
+            )
         self._units = units
         self._start = start
         self._stop = stop

@@ -61,8 +61,8 @@ def _stream(request: Request) -> IO[bytes]:
     """The body, to be read once. RequestEntityTooLarge if it is over `max_content_length`."""
     if request.shallow:
         raise RuntimeError(
-            "This request is shallow: it must not touch the body, which belongs to the"
-            " application behind. Make it with shallow=False to read."
+            "This request was created with 'shallow=True': its body belongs to another"
+            " application. Create it with shallow=False to read the body."
         )
     limit = request.max_content_length
     if request._exchange is None:

@@ -258,13 +258,13 @@ class Response:
             return
         if self.direct_passthrough:
             raise RuntimeError(
-                "The body is passed through to the server and cannot be read: make the response"
-                " without direct_passthrough, or set it to False first."
+                "Attempted implicit sequence conversion in direct passthrough mode: the server"
+                " reads the body. Set direct_passthrough to False first."
             )
         if not self.implicit_sequence_conversion:
             raise RuntimeError(
-                "The body is an iterable, and implicit_sequence_conversion is off: call"
-                " make_sequence() to read it into a list."
+                "The response required the iterable to be a sequence, and"
+                " implicit_sequence_conversion is off. Call make_sequence() first."
             )
         self.make_sequence()
 
@@ -444,7 +444,8 @@ class Response:
         if not isinstance(response, Response):
             if environ is None:
                 raise TypeError(
-                    "A WSGI application is made a response by calling it: pass the environ."
+                    "cannot convert WSGI application into response objects: pass its environ as"
+                    " the second argument."
                 )
             response = Response(*run_wsgi_app(response, environ))
         response.__class__ = cls

@@ -9,6 +9,7 @@ from carboy.http.conditional import is_resource_modified
 from carboy.http.etag import parse_etags
 from carboy.http.exceptions import RequestedRangeNotSatisfiable
 from carboy.http.file_body import FileWrapper, RangeIterator, can_seek
+from carboy.http.internal import _get_environ
 from carboy.http.ranges import parse_range_header
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ def conditions(source: Any) -> WSGIEnvironment:
     """The keys of an environ that count here; a request of the direct lane has no environ."""
     if isinstance(source, dict):
         return source
+    if not hasattr(source, "headers"):
+        return _get_environ(source)
     headers = source.headers
     found = {key: headers.get(name) for name, key in _FIELDS}
     environ = {key: value for key, value in found.items() if value is not None}

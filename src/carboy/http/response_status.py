@@ -29,7 +29,7 @@ def cleaned(value: Any) -> tuple[str, int]:
         return of_code(value), int(value)
     text = value.strip()
     if not text:
-        raise ValueError('A status cannot be empty: give a code, or text such as "200 OK".')
+        raise ValueError("Empty status argument: give a code, or text such as '200 OK'.")
     if has_control_or_tab(text):
         raise ValueError(f"A status may not hold control characters: {text!r}.")
     code, _, phrase = text.partition(" ")

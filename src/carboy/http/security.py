@@ -25,7 +25,7 @@ _SCRYPT = (32768, 8, 1)  # 2**15 rounds, blocks of 8, one lane: 32 MiB and some 
 def gen_salt(length: int) -> str:
     """`length` random letters and digits. ValueError if it is less than 1."""
     if length <= 0:
-        raise ValueError(f"A salt has at least one character, not {length}.")
+        raise ValueError(f"Salt length must be at least 1, not {length}.")
     from secrets import choice
 
     return "".join(choice(SALT_CHARS) for _ in range(length))
@@ -34,9 +34,10 @@ def gen_salt(length: int) -> str:
 def _scrypt(arguments: list[str], salt: bytes, password: bytes) -> tuple[str, str]:
     from hashlib import scrypt
 
-    if arguments and len(arguments) != 3:
-        raise ValueError("scrypt takes three numbers: scrypt:N:r:p")
-    n, r, p = map(int, arguments) if arguments else _SCRYPT
+    try:
+        n, r, p = map(int, arguments) if arguments else _SCRYPT
+    except ValueError:
+        raise ValueError("'scrypt' takes 3 arguments, all numbers: scrypt:N:r:p.") from None
     # RFC 7914, section 2: 128 r (N + p) octets, and the library wants a little more.
     memory = 128 * r * (n + p + 2)
     found = scrypt(password, salt=salt, n=n, r=r, p=p, maxmem=memory)
@@ -47,7 +48,7 @@ def _pbkdf2(arguments: list[str], salt: bytes, password: bytes) -> tuple[str, st
     from hashlib import pbkdf2_hmac
 
     if len(arguments) > 2:
-        raise ValueError("pbkdf2 takes a hash and a number: pbkdf2:sha256:1000000")
+        raise ValueError("'pbkdf2' takes 2 arguments, a hash and a number: pbkdf2:sha256:1000000.")
     name = arguments[0] if arguments else "sha256"
     iterations = int(arguments[1]) if len(arguments) == 2 else DEFAULT_PBKDF2_ITERATIONS
     found = pbkdf2_hmac(name, password, salt, iterations)
@@ -61,7 +62,7 @@ def _hash(method: str, salt: str, password: str) -> tuple[str, str]:
     """The hash in hex, and the method with all its parameters."""
     name, *arguments = method.split(":")
     if name not in _METHODS:
-        raise ValueError(f"{name!r} is no method for password hashes: use scrypt or pbkdf2.")
+        raise ValueError(f"Invalid hash method {name!r}. Use scrypt or pbkdf2.")
     return _METHODS[name](arguments, salt.encode(), password.encode())
 
 

@@ -57,7 +57,8 @@ class _Source:
     def _open_file(self, file: Any) -> None:
         if isinstance(file, io.TextIOBase):
             raise ValueError(
-                "A file is sent as octets: open it in binary mode, or use BytesIO for StringIO."
+                "Files must be opened in binary mode or use BytesIO, because a response is"
+                " made of bytes."
             )
         self.file = file
         if isinstance(file, io.BytesIO):
@@ -69,8 +70,8 @@ class _Source:
         if mimetype is None:
             if self.name is None:
                 raise TypeError(
-                    "The media type cannot be guessed from a file without a name: pass"
-                    " mimetype or download_name, or a path."
+                    "Unable to detect the MIME type of a file without a name. Pass mimetype or"
+                    " download_name, or a path."
                 )
             from mimetypes import guess_type
 
@@ -146,7 +147,7 @@ def _first_headers(source: _Source, as_attachment: bool) -> Headers:
         headers.set("Content-Disposition", disposition, **_file_names(source.name))
     elif as_attachment:
         raise TypeError(
-            "An attachment needs a name: pass download_name, or a path instead of a file."
+            "No name provided for attachment. Pass download_name, or a path instead of a file."
         )
     return headers
 

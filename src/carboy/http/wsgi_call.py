@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from carboy.http.closing import ClosingIterator
 from carboy.http.headers import Headers
+from carboy.http.internal import _get_environ
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
@@ -30,7 +31,7 @@ def run_wsgi_app(
         started[:] = [status, headers]
         return written.append
 
-    body = app(dict(environ), start_response)
+    body = app(dict(_get_environ(environ)), start_response)
     close = getattr(body, "close", None)
     if buffered:
         try:

@@ -37,7 +37,10 @@ class HTTPWarning(Warning):
 def check_type(context: str, obj: object, need: type = str) -> None:
     """Warn unless `obj` is exactly a `need`: PEP 3333 does not allow subclasses."""
     if type(obj) is not need:
-        message = f"{context} has to be {need.__name__}, not {type(obj).__name__}."
+        message = (
+            f"{context!r} requires {need.__name__!r}, got {type(obj).__name__!r}. Pass"
+            " exactly that type."
+        )
         warn(message, WSGIWarning, stacklevel=3)
 
 
@@ -50,31 +53,38 @@ class InputStream:
     def read(self, *args: Any) -> bytes:
         if not args:
             warn(
-                "wsgi.input.read() without a size may wait for ever: the end of the body need not"
-                " be the end of the stream. Read as much as Content-Length says.",
+                "WSGI does not guarantee an EOF marker on wsgi.input, so read() without a size"
+                " may never return. Read as much as Content-Length says.",
                 WSGIWarning,
                 stacklevel=2,
             )
         elif len(args) > 1:
-            warn("wsgi.input.read() takes one size.", WSGIWarning, stacklevel=2)
+            warn(
+                "Too many parameters passed to 'wsgi.input.read()': it takes one size.",
+                WSGIWarning,
+                stacklevel=2,
+            )
         return self._stream.read(*args)
 
     def readline(self, *args: Any) -> bytes:
         if not args:
             warn(
-                "wsgi.input.readline() without a size keeps a line of any length in memory; use"
-                " read() with a size.",
+                "Calls to 'wsgi.input.readline()' without arguments are unsafe: a line of any"
+                " length is kept in memory. Use read() with a size.",
                 WSGIWarning,
                 stacklevel=2,
             )
         elif len(args) == 1:
             warn(
-                "PEP 3333 does not ask servers for the size of wsgi.input.readline(); use read().",
+                "'wsgi.input.readline()' was called with a size hint, which PEP 3333 does not"
+                " ask of servers. Use read() with a size.",
                 WSGIWarning,
                 stacklevel=2,
             )
         else:
-            raise TypeError("wsgi.input.readline() takes at most one size.")
+            raise TypeError(
+                "Too many arguments passed to 'wsgi.input.readline()': it takes one size."
+            )
         return self._stream.readline(*args)
 
     def __iter__(self) -> Iterator[bytes]:
@@ -85,7 +95,11 @@ class InputStream:
             return iter(())
 
     def close(self) -> None:
-        warn("wsgi.input is the server's: leave it open.", WSGIWarning, stacklevel=2)
+        warn(
+            "The application closed the input stream, which belongs to the server. Leave it open.",
+            WSGIWarning,
+            stacklevel=2,
+        )
         self._stream.close()
 
 
@@ -96,7 +110,7 @@ class ErrorStream:
         self._stream = stream
 
     def write(self, s: str) -> None:
-        check_type("What is written to wsgi.errors", s)
+        check_type("wsgi.error.write()", s)
         self._stream.write(s)
 
     def flush(self) -> None:
@@ -107,7 +121,11 @@ class ErrorStream:
             self.write(line)
 
     def close(self) -> None:
-        warn("wsgi.errors is the server's: leave it open.", WSGIWarning, stacklevel=2)
+        warn(
+            "The application closed the error stream, which belongs to the server. Leave it open.",
+            WSGIWarning,
+            stacklevel=2,
+        )
         self._stream.close()
 
 
@@ -119,7 +137,7 @@ class GuardedWrite:
         self._chunks = chunks
 
     def __call__(self, s: bytes) -> None:
-        check_type("What write() takes", s, bytes)
+        check_type("write()", s, bytes)
         self._write(s)
         self._chunks.append(len(s))
 
@@ -146,13 +164,20 @@ class GuardedIterator:
 
     def __next__(self) -> bytes:
         if self.closed:
-            warn("The body was closed; do not go on reading it.", WSGIWarning, stacklevel=2)
+            warn(
+                "Iterated over closed 'app_iter'. Read the body before closing it.",
+                WSGIWarning,
+                stacklevel=2,
+            )
         item = self._next()
         if not self.headers_set:
             warn(
-                "Call start_response before the first piece of the body.", WSGIWarning, stacklevel=2
+                "The application returned before it started the response. Call start_response"
+                " before the first item of the body.",
+                WSGIWarning,
+                stacklevel=2,
             )
-        check_type("A piece of the body", item, bytes)
+        check_type("application iterator items", item, bytes)
         self.chunks.append(len(item))
         return item
 
@@ -167,7 +192,12 @@ class GuardedIterator:
 
     def __del__(self) -> None:
         if not self.closed:
-            warn("Close the body of the response when it is read.", WSGIWarning, stacklevel=2)
+            warn(
+                "Iterator was garbage collected before it was closed. Close the body after"
+                " reading it.",
+                WSGIWarning,
+                stacklevel=2,
+            )
 
 
 def _of_the_whole(
@@ -200,49 +230,72 @@ class LintMiddleware:
     def check_environ(self, environ: dict[str, Any]) -> None:
         """Warn of what the server left out of the environ or put in wrongly."""
         if type(environ) is not dict:
-            warn("The environ has to be a plain dict.", WSGIWarning, stacklevel=4)
+            warn(
+                "WSGI environment is not a standard Python dict. Pass a plain dict.",
+                WSGIWarning,
+                stacklevel=4,
+            )
         for key in REQUIRED:
             if key not in environ:
-                warn(f"The environ has to have {key!r}.", WSGIWarning, stacklevel=3)
+                warn(
+                    f"Required environment key {key!r} not found. The server has to set it.",
+                    WSGIWarning,
+                    stacklevel=3,
+                )
         if environ["wsgi.version"] != (1, 0):
-            warn("wsgi.version has to be (1, 0).", WSGIWarning, stacklevel=3)
+            warn(
+                "Environ is not a WSGI 1.0 environ: set wsgi.version to (1, 0).",
+                WSGIWarning,
+                stacklevel=3,
+            )
         for key in ("SCRIPT_NAME", "PATH_INFO"):
             path = environ.get(key, "")
             if path and path[0] != "/":
-                warn(f"{key} has to begin with a slash: {path!r}.", WSGIWarning, stacklevel=3)
+                warn(f"{key!r} does not start with a slash: {path!r}.", WSGIWarning, stacklevel=3)
 
     def check_start_response(
         self, status: str, headers: list[tuple[str, str]], exc_info: Any
     ) -> tuple[int, Headers]:
         """Warn of a malformed start of the response; gives its status and headers."""
-        check_type("The status", status)
+        check_type("status", status)
         code = (status.split(None, 1) or [""])[0]
         if len(code) != 3 or not code.isdecimal():
-            warn("The code of a status has three digits.", WSGIWarning, stacklevel=3)
+            warn("Status code must be three digits.", WSGIWarning, stacklevel=3)
         if len(status) < 4 or status[3] != " ":
-            message = f"A status is a code, a space and a reason, not {status!r}."
+            message = f"Invalid value for status {status!r}: write a code, a space and a reason."
             warn(message, WSGIWarning, stacklevel=3)
         number = int(code)
         if number < 100:
-            warn("Codes of a status begin at 100.", WSGIWarning, stacklevel=3)
+            warn("Status code < 100 detected. Codes begin at 100.", WSGIWarning, stacklevel=3)
         self._check_list(headers)
         if exc_info is not None and not isinstance(exc_info, tuple):
-            warn("exc_info has to be what sys.exc_info() gives.", WSGIWarning, stacklevel=3)
+            warn(
+                "Invalid value for exc_info: pass what sys.exc_info() gives.",
+                WSGIWarning,
+                stacklevel=3,
+            )
         given = Headers(headers)
         self.check_headers(given)
         return number, given
 
     def _check_list(self, headers: list[tuple[str, str]]) -> None:
         if type(headers) is not list:
-            warn("The headers have to be a list.", WSGIWarning, stacklevel=4)
+            warn("Header list is not a list. Pass a list of tuples.", WSGIWarning, stacklevel=4)
         for item in headers:
             if type(item) is not tuple or len(item) != 2:
-                warn("A header is a tuple of a name and a value.", WSGIWarning, stacklevel=4)
+                warn(
+                    "Header items must be 2-item tuples: a name and a value.",
+                    WSGIWarning,
+                    stacklevel=4,
+                )
             name, value = item
             if type(name) is not str or type(value) is not str:
-                warn("The name and the value of a header are str.", WSGIWarning, stacklevel=4)
+                warn("Header keys and values must be strings.", WSGIWarning, stacklevel=4)
             if name.lower() == "status":
-                message = "Give the status apart: a Status header means something else to CGI."
+                message = (
+                    "The status header is not supported: it means something else to CGI. Pass the"
+                    " status to start_response."
+                )
                 warn(message, WSGIWarning, stacklevel=4)
 
     def check_headers(self, headers: Headers) -> None:
@@ -251,25 +304,32 @@ class LintMiddleware:
         if etag is not None:
             if etag.startswith(("W/", "w/")):
                 if etag.startswith("w/"):
-                    warn("The W/ of a weak entity tag is upper case.", HTTPWarning, stacklevel=4)
+                    warn("Weak etag indicator should be upper case: W/.", HTTPWarning, stacklevel=4)
                 etag = etag[2:]
             if not (etag[:1] == etag[-1:] == '"'):
-                warn("An entity tag stands in double quotes.", HTTPWarning, stacklevel=4)
+                warn("Unquoted etag emitted. Put it in double quotes.", HTTPWarning, stacklevel=4)
         location = headers.get("location")
         if location is not None and not urlsplit(location).netloc:
-            warn("Location has to be a whole URL, with its host.", HTTPWarning, stacklevel=4)
+            warn("Absolute URLs required for location: give it a host.", HTTPWarning, stacklevel=4)
 
     def check_iterator(self, app_iter: object) -> None:
         """Warn of a body that would be sent letter by letter."""
         if isinstance(app_iter, str):
-            message = "A body is a list of bytes, not a str: each letter would be sent alone."
+            message = (
+                "The application returned a string, and each letter would be sent alone."
+                " Return a list of bytes."
+            )
             warn(message, WSGIWarning, stacklevel=3)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Iterable[bytes]:
         if len(args) != 2:
-            warn("An application takes an environ and start_response.", WSGIWarning, stacklevel=2)
+            warn(
+                "A WSGI app takes two arguments: environ and start_response.",
+                WSGIWarning,
+                stacklevel=2,
+            )
         if kwargs:
-            warn("An application takes no keyword arguments.", WSGIWarning, stacklevel=2)
+            warn("A WSGI app does not take keyword arguments.", WSGIWarning, stacklevel=2)
         environ, start_response = args[0], args[1]
         self.check_environ(environ)
         environ["wsgi.input"] = InputStream(environ["wsgi.input"])
@@ -281,10 +341,10 @@ class LintMiddleware:
 
         def checking(*args: Any, **kwargs: Any) -> GuardedWrite:
             if len(args) not in (2, 3):
-                message = f"start_response takes 2 or 3 arguments, not {len(args)}."
+                message = f"Invalid number of arguments: {len(args)}. start_response takes 2 or 3."
                 warn(message, WSGIWarning, stacklevel=2)
             if kwargs:
-                warn("start_response takes no keyword arguments.", WSGIWarning, stacklevel=2)
+                warn("'start_response' does not take keyword arguments.", WSGIWarning, stacklevel=2)
             status, headers = args[0], args[1]
             exc_info = args[2] if len(args) > 2 else None
             headers_set[:] = self.check_start_response(status, headers, exc_info)

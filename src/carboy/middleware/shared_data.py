@@ -67,7 +67,7 @@ class SharedDataMiddleware:
             return self.get_package_loader(*value)
         if not isinstance(value, str):
             raise TypeError(
-                f"An export is a folder, a file or (package, folder in it), not {value!r}."
+                f"unknown def {value!r}: an export is a folder, a file or (package, folder in it)."
             )
         if Path(value).is_file():
             return self.get_file_loader(value)

@@ -101,8 +101,8 @@ def _cryptography() -> tuple[Any, Any, Any]:
         from cryptography.hazmat.primitives.asymmetric import rsa
     except ImportError:
         raise TypeError(
-            "Making a certificate needs the package cryptography: pip install cryptography,"
-            " or give the files of a certificate and its key."
+            "Using ad-hoc certificates requires the cryptography library. Install it with"
+            " pip install cryptography, or give the files of a certificate and its key."
         ) from None
     return x509, rsa, hashes
 

@@ -29,8 +29,8 @@ def environ_arguments(
     if host.endswith(f".{server_name}"):
         return server_name, host.removesuffix(f".{server_name}")
     warnings.warn(
-        f"The request is for host {host!r}, which is not below the configured server name"
-        f" {server_name!r}; no rule will match.",
+        f"Current server name {host!r} doesn't match configured server name"
+        f" {server_name!r}, so no rule will match. Check SERVER_NAME and the Host header.",
         stacklevel=3,
     )
     return server_name, "<invalid>"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from carboy.http.internal import _get_environ
 from carboy.routing.adapter import MapAdapter
 from carboy.routing.converters import DEFAULT_CONVERTERS, BaseConverter
 from carboy.routing.environ import environ_arguments
@@ -172,7 +173,9 @@ class Map:
             if subdomain is None:
                 subdomain = self.default_subdomain
         elif subdomain is not None:
-            raise RuntimeError("A map with host matching has no subdomains: pass a server_name.")
+            raise RuntimeError(
+                "host matching enabled and a subdomain was provided. Pass a server_name instead."
+            )
         return MapAdapter(
             self,
             ascii_host(server_name.lower()),
@@ -195,7 +198,7 @@ class Map:
         With `server_name` the subdomain is what the host has in front of it. A host that is
         not below it gives a warning and a subdomain that no rule has.
         """
-        environ = getattr(environ, "environ", environ)
+        environ = _get_environ(environ)
         name, domain = environ_arguments(environ, server_name, subdomain, self.host_matching)
         path_info, script_name, query = (
             environ[key].encode("latin-1").decode(errors="replace") if key in environ else None

@@ -78,7 +78,7 @@ class Rule(RuleFactory):
         websocket: bool = False,
     ) -> None:
         if not string.startswith("/"):
-            raise ValueError(f"A URL rule starts with a slash: write '/{string}', not {string!r}.")
+            raise ValueError(f"URL rule {string!r} must start with a slash. Write '/{string}'.")
         self.rule = string
         self.is_leaf = not string.endswith("/")
         self.is_branch = not self.is_leaf
@@ -109,12 +109,12 @@ class Rule(RuleFactory):
         if methods is None:
             return None
         if isinstance(methods, str):
-            raise TypeError(f"methods is a list: write [{methods!r}], not {methods!r}.")
+            raise TypeError(f"'methods' should be a list of strings. Write [{methods!r}].")
         found = {method.upper() for method in methods}
         if "GET" in found:
             found.add("HEAD")
         if self.websocket and found - WEBSOCKET_METHODS:
-            raise ValueError("A WebSocket rule has no methods but GET, HEAD and OPTIONS.")
+            raise ValueError("WebSocket rules can only use the methods GET, HEAD and OPTIONS.")
         return found
 
     def empty(self) -> Rule:
@@ -147,7 +147,9 @@ class Rule(RuleFactory):
     def bind(self, map: Map, rebind: bool = False) -> None:
         """Make the rule a part of `map`, with its defaults and converters."""
         if self.map is not None and not rebind:
-            raise RuntimeError(f"{self!r} belongs to a map already; add rule.empty() instead.")
+            raise RuntimeError(
+                f"url rule {self!r} already bound to map {self.map!r}. Add rule.empty() instead."
+            )
         self.map = map
         if self.strict_slashes is None:
             self.strict_slashes = map.strict_slashes
@@ -160,7 +162,7 @@ class Rule(RuleFactory):
     def compile(self) -> None:
         """Read the rule's text and make its converters; the rest is compiled when needed."""
         if self.map is None:
-            raise RuntimeError(f"Add {self.rule!r} to a map before it is compiled.")
+            raise AssertionError(f"rule not bound: add {self.rule!r} to a map first.")
         domain = self.host if self.map.host_matching else self.subdomain
         path = merged(self.rule) if self.merge_slashes and "//" in self.rule else self.rule
         self._tokens = (parse_rule(domain or ""), parse_rule(path))
@@ -186,7 +188,10 @@ class Rule(RuleFactory):
     def _add_converter(self, variable: Variable) -> None:
         name, converter, args, kwargs = variable
         if name in self._converters:
-            raise ValueError(f"The URL rule {self.rule!r} names the variable {name!r} twice.")
+            raise ValueError(
+                f"variable name {name!r} used twice in {self.rule!r}. Give each variable its"
+                " own name."
+            )
         self._converters[name] = self.get_converter(name, converter, args, kwargs)
         self.arguments.add(name)
 
@@ -201,8 +206,8 @@ class Rule(RuleFactory):
         if converter_name not in self.map.converters:
             known = ", ".join(sorted(self.map.converters))
             raise LookupError(
-                f"The map has no converter {converter_name!r} for {variable_name!r} of"
-                f" {self.rule!r}; it has {known}."
+                f"the converter {converter_name!r} does not exist. {self.rule!r} uses it for"
+                f" {variable_name!r}, and the map has {known}."
             )
         return self.map.converters[converter_name](self.map, *args, **kwargs)
 

@@ -43,8 +43,8 @@ def parse_rule(rule: str) -> list[Token]:
         found = _TOKEN.match(rule, position)
         if found is None:
             raise ValueError(
-                f"The URL rule {rule!r} cannot be read from {rule[position:]!r} on; a variable"
-                " is written <name>, <converter:name> or <converter(arguments):name>."
+                f"malformed url rule: {rule!r} cannot be read from {rule[position:]!r} on."
+                " Write a variable as <name>, <converter:name> or <converter(arguments):name>."
             )
         tokens.append(found["text"] or _variable(found))
         position = found.end()
@@ -70,8 +70,8 @@ def parse_converter_args(argstr: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
         found = _ARGUMENT.match(argstr, position)
         if found is None:
             raise ValueError(
-                f"The converter arguments {argstr!r} cannot be read from {argstr[position:]!r} on;"
-                " put text in quotes and a comma between arguments."
+                f"Cannot parse converter argument {argstr[position:]!r} in {argstr!r}. Put text"
+                " in quotes and a comma between arguments."
             )
         if found["name"]:
             kwargs[found["name"]] = _value(found)

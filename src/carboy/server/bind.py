@@ -134,7 +134,7 @@ def _open(address: Address, backlog: int, file: SocketFile) -> socket.socket:
 
 def in_use(address: Address, holder: str | None) -> str:
     """One line: who is there and how to go on."""
-    by = f" by {holder}" if holder else " by another program"
+    by = f" by another program, {holder}" if holder else " by another program"
     if address.path is not None:
         return f"{address.path} is in use{by}. Stop it, or choose another path."
     port = address.port or 0

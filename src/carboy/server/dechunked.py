@@ -34,7 +34,7 @@ class DechunkedInput(io.RawIOBase):
         except ValueError:
             raise OSError(f"Invalid chunk header: {line!r:.40} is no size.") from None
         if size < 0:
-            raise OSError(f"A chunk cannot have {size} octets.")
+            raise OSError(f"Negative chunk length not allowed: {size}.")
         return size
 
     def readinto(self, buf: Any) -> int:
@@ -51,7 +51,11 @@ class DechunkedInput(io.RawIOBase):
                 self._len -= len(data)
                 read += len(data)
                 if not data:
-                    raise OSError("The body ends inside a chunk.")
+                    raise OSError(
+                        "Missing chunk terminating newline: the body ends inside a chunk."
+                    )
             if not self._len and self._rfile.readline() not in (b"\n", b"\r\n", b"\r"):
-                raise OSError("There is no line end after a chunk.")
+                raise OSError(
+                    "Missing chunk terminating newline: the chunk is longer than its size says."
+                )
         return read

@@ -61,7 +61,7 @@ def run_simple(
     standard error, and the process exits with 1.
     """
     if not isinstance(port, int):
-        raise TypeError(f"port has to be a number, not {port!r}.")
+        raise TypeError(f"port must be an integer, not {port!r}.")
     check(application)  # tools around it would hide what it is
     application = _with_tools(application, hostname, static_files, use_debugger, use_evalex)
     again = is_running_from_reloader()

@@ -68,8 +68,9 @@ def make_server(
     """
     if threaded and processes > 1:
         raise ValueError(
-            "threaded=True and processes > 1 exclude each other here: choose one, or use"
-            " carboy.server.serve(app, workers=…, threads=…), which has both."
+            "Cannot have a multi-thread and multi-process server here. Choose threaded or"
+            " processes, or use carboy.server.serve(app, workers=…, threads=…), which has"
+            " both."
         )
     more = (request_handler, passthrough_errors, ssl_context)
     if threaded:
@@ -342,7 +343,9 @@ class ForkingWSGIServer(BaseWSGIServer):
         fd: int | None = None,
     ) -> None:
         if not can_fork:
-            raise ValueError("This system cannot fork: use threaded=True instead of processes.")
+            raise ValueError(
+                "Your platform does not support forking. Use threaded=True instead of processes."
+            )
         super().__init__(host, port, app, handler, passthrough_errors, ssl_context, fd)
         self.processes = self.max_children = processes
 

@@ -42,7 +42,9 @@ class EnvironBuilder(BaseBuilder):
         **kwargs: Any,
     ) -> None:
         if base_url is not None and (subdomain is not None or url_scheme is not None):
-            raise AssertionError("A base_url has a scheme and a host: pass no other ones with it.")
+            raise AssertionError(
+                'Cannot pass "subdomain" or "url_scheme" with "base_url": it has both.'
+            )
         if base_url is None:
             path, base_url = _application_url(app, path, subdomain, url_scheme)
         self.app = app
@@ -99,8 +101,8 @@ class FlaskClient(Client):
             session = interface.open_session(app, ctx.request)
         if session is None:
             raise RuntimeError(
-                "The session interface opened no session: set app.secret_key, or look at your"
-                " own interface's open_session."
+                "Session backend did not open a session. Set app.secret_key, or check the"
+                " open_session of your own interface."
             )
         yield session
         if interface.is_null_session(session):
@@ -164,7 +166,10 @@ class FlaskClient(Client):
 
     def __enter__(self) -> FlaskClient:
         if self.preserve_context:
-            raise RuntimeError("This client is in a with block already; use another client.")
+            raise RuntimeError(
+                "Cannot nest client invocations: this client is in a with block. Use another"
+                " client."
+            )
         self.preserve_context = True
         return self
 

@@ -51,7 +51,7 @@ class Client:
 
     def _jar(self) -> CookieJar:
         if self._cookies is None:
-            raise TypeError("This client has no cookies: create it with use_cookies=True.")
+            raise TypeError("Cookies are disabled. Create the client with use_cookies=True.")
         return self._cookies
 
     def get_cookie(self, key: str, domain: str = "localhost", path: str = "/") -> Cookie | None:
@@ -62,6 +62,7 @@ class Client:
         self,
         key: str,
         value: str = "",
+        *,
         domain: str = "localhost",
         origin_only: bool = True,
         path: str = "/",
@@ -70,7 +71,7 @@ class Client:
         """Keep a cookie; the further arguments are those of `dump_cookie`."""
         self._jar().set(key, value, domain, origin_only, path, **kwargs)
 
-    def delete_cookie(self, key: str, domain: str = "localhost", path: str = "/") -> None:
+    def delete_cookie(self, key: str, *, domain: str = "localhost", path: str = "/") -> None:
         """Forget a cookie."""
         self._jar().delete(key, domain, path)
 
@@ -149,7 +150,7 @@ class Client:
             step = (response.headers.get("Location"), response.status_code)
             if step in seen:
                 raise ClientRedirectError(
-                    f"The redirects go round: {step[0]} was already visited by a {step[1]}."
+                    f"Loop detected: {step[0]} was already visited by a {step[1]} redirect."
                 )
             seen.add(step)
             history.append(response)

@@ -44,13 +44,13 @@ def _set_host(builder: EnvironBuilder, scheme: str, netloc: str, subdomains: boo
         return
     if not new.endswith(f".{old}"):
         raise RuntimeError(
-            f"A redirect leads from {old!r} to {new!r}: the client calls one application and"
-            " cannot follow it to another host."
+            f"Following external redirects is not supported: {old!r} to {new!r}. The client"
+            " calls one application only."
         )
     if not subdomains:
         raise RuntimeError(
-            f"A redirect leads to the subdomain {new!r}: create the client with"
-            " allow_subdomain_redirects=True to follow it."
+            f"Following subdomain redirects is not enabled: {new!r}. Create the client with"
+            " allow_subdomain_redirects=True."
         )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from carboy.http.closing import ClosingIterator
 from carboy.http.headers import Headers
+from carboy.http.internal import _get_environ
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
@@ -32,7 +33,7 @@ def run_wsgi_app(app: WSGIApplication, environ: WSGIEnvironment, buffered: bool 
         started[:] = [status, Headers(headers)]
         return written.append
 
-    result = app(dict(environ), start_response)
+    result = app(dict(_get_environ(environ)), start_response)
     close = getattr(result, "close", None)
     try:
         body = _take(result, started, written, buffered)

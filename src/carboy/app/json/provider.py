@@ -53,7 +53,10 @@ class JSONProvider:
 
     def _prepare_response_obj(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         if args and kwargs:
-            raise TypeError("A JSON response is made of arguments or of keywords, not of both.")
+            raise TypeError(
+                "app.json.response() takes either args or kwargs, not both. Pass one dict or"
+                " list, or keywords only."
+            )
         if not args:
             return kwargs or None
         return args[0] if len(args) == 1 else args

@@ -217,7 +217,9 @@ class TaggedJSONSerializer:
         tag = tag_class(self)
         if tag.key:
             if tag.key in self.tags and not force:
-                raise KeyError(f"The tag {tag.key!r} is taken; pass force=True to replace it.")
+                raise KeyError(
+                    f"Tag {tag.key!r} is already registered. Pass force=True to replace it."
+                )
             self.tags[tag.key] = tag
         self.order.insert(len(self.order) if index is None else index, tag)
 

@@ -76,8 +76,8 @@ class MultipartDecoder:
         event = self._step()
         if self.complete and isinstance(event, NeedData):
             raise ValueError(
-                f"The multipart body ends within {self.state}; send it whole, up to the boundary"
-                " that ends in two dashes."
+                f"Invalid form-data cannot parse beyond {self.state}: the body ends there. Send"
+                " it whole, up to the closing boundary."
             )
         return event
 
@@ -113,7 +113,9 @@ class MultipartDecoder:
         # The second line break stays: a part without content has only one before its boundary.
         del self.buffer[: (match.start() + match.end()) // 2]
         if "content-disposition" not in headers:
-            raise ValueError("A part of a form needs a Content-Disposition header (RFC 7578, 4.2).")
+            raise ValueError(
+                "Missing Content-Disposition header: each part of a form needs one (RFC 7578, 4.2)."
+            )
         options = parse_options_header(headers["content-disposition"])[1]
         name, filename = options.get("name"), options.get("filename")
         self.state = State.DATA_START

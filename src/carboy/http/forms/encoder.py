@@ -28,7 +28,10 @@ class MultipartEncoder:
         if isinstance(event, Epilogue):
             self.state = State.COMPLETE
             return b"\r\n--" + self.boundary + b"--\r\n" + event.data
-        raise ValueError(f"{event!r} cannot be sent in {self.state}: heads go before their data.")
+        raise ValueError(
+            f"Cannot generate {event!r} in state: {self.state}. Send the head of a part"
+            " before its data."
+        )
 
     def _head(self, event: Field | File) -> bytes:
         first = f'Content-Disposition: form-data; name="{event.name.translate(_ESCAPES)}"'

@@ -102,7 +102,9 @@ class FormDataParser:
     ) -> Parsed:
         boundary = options.get("boundary", "").encode("ascii")
         if not boundary:
-            raise ValueError("The Content-Type of a multipart form has to name its boundary.")
+            raise ValueError(
+                "Missing boundary: the Content-Type of a multipart form has to name it."
+            )
         parser = MultiPartParser(
             self.stream_factory,
             self.max_form_memory_size,

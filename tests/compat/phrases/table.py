@@ -1,0 +1,50 @@
+"""The table of messages that programs match: how each is provoked, what carries it, its phrase.
+
+The rows are written with the names `flask` and `werkzeug` and run by told.py, once with the real
+packages and once with Carboy under these names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Row:
+    """One message. `kind` is an exception, a warning, "log:" and the logger, or "output"."""
+
+    name: str
+    kind: type[BaseException] | str
+    phrase: str
+    provoke: Callable[[], Any]
+
+
+ROWS: list[Row] = []
+
+
+def row(
+    name: str, kind: type[BaseException] | str, phrase: str, provoke: Callable[[], Any]
+) -> None:
+    """Add a row whose message one expression provokes."""
+    ROWS.append(Row(name, kind, phrase, provoke))
+
+
+def rows(
+    kind: type[BaseException] | str, phrase: str, provoked: dict[str, Callable[[], Any]]
+) -> None:
+    """Add rows that differ only in how the message is provoked."""
+    for name, provoke in provoked.items():
+        row(name, kind, phrase, provoke)
+
+
+def case(name: str, kind: type[BaseException] | str, *phrases: str) -> Callable[[Any], Any]:
+    """Add a row for each phrase in what the decorated function provokes."""
+
+    def add(function: Callable[[], Any]) -> Callable[[], Any]:
+        for number, phrase in enumerate(phrases):
+            row(f"{name} ({number})" if number else name, kind, phrase, function)
+        return function
+
+    return add

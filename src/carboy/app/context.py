@@ -184,8 +184,8 @@ class RequestContext:
 
     Pushing it pushes an application context too, if that of its application is not active.
     The cycle makes one without `__init__` and pushes it by itself (`cycle.born`): that one is
-    its own Frame, and what stands for the application context, the request and the tokens of
-    its push is made when somebody asks for it. Pushed once more, by a streamed response, it is
+    its own Frame, and the application context, the request and the tokens of its push are made
+    when they are asked for. Pushed once more, by a streamed response, it is
     as any other.
     """
 

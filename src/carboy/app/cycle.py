@@ -14,10 +14,11 @@
         handle_exception         whatever is left: a 500
         finish                   the contexts are popped: teardown functions
 
-The lanes differ in how the context is born and how the answer leaves. Each step is a method of
-the application, too, whose body stands here: a step that the application has replaced is called
-as a method (see `plan`), the others as functions. Open tables (hooks, views, configuration) are
-read at each request, because applications and extensions change them at any time.
+The lanes differ in how the context is made and how the answer leaves. Each step is also a method
+of the application, and its body is here. A step that the application has replaced is called as a
+method (see `plan`); the other steps are called as functions. Open tables (hooks, views,
+configuration) are read at each request, because applications and extensions change them at any
+time.
 """
 
 from __future__ import annotations
@@ -93,9 +94,9 @@ def prepare(app: Carboy, exchange: Exchange) -> Hashable:
 def handle(
     app: Carboy, exchange: Exchange, preserve: Callable[[Any], object] | None = None
 ) -> Answer:
-    """The whole request of the direct lane: no environ is built unless somebody asks for it.
+    """The whole request of the direct lane: no environ is built unless something asks for it.
 
-    `preserve` is told of both contexts before they go, for those who want to look at them.
+    `preserve` is called with both contexts before they are popped.
     """
     plan = app._plan_made or proven(app)
     if plan.own_contexts:
@@ -159,7 +160,8 @@ def run(
     error: BaseException | None = None
     try:
         try:
-            # Two contexts are one here, pushed by one assignment, where nobody sees it.
+            # One object is both contexts here, pushed by one assignment, unless the application
+            # or a receiver of signals could see the difference.
             if (
                 plan.whole_push
                 or _cv.get() is not None
@@ -311,7 +313,7 @@ def call_view(app: Carboy, plan: Plan, ctx: RequestContext) -> Any:
     """Call the view that matched, or raise what the URL matching found."""
     rule: Any
     values: Any
-    if ctx._request is None:  # nobody has looked at it, or changed it
+    if ctx._request is None:  # no code has read or changed it yet
         rule, values = ctx.match  # type: ignore[misc]
     else:
         request = ctx.request
@@ -391,7 +393,7 @@ def answer_of(app: Carboy, plan: Plan, ctx: RequestContext, rv: Any) -> Any:
 
 
 def _page_of(plan: Plan, ctx: RequestContext, error: HTTPException) -> Answer:
-    """The answer of an HTTP error that nobody handled."""
+    """The answer of an HTTP error without a handler."""
     kind, text = type(error), error.description
     known = plan.pages.get(kind)
     if known is not None and known[0] is text:
@@ -449,7 +451,7 @@ def process(app: Carboy, plan: Plan, ctx: RequestContext, response: Response) ->
 
 
 def session_to_refresh(app: Carboy, ctx: RequestContext) -> bool:
-    """Whether a session nobody touched may have to be sent again: it came with a cookie."""
+    """Whether an untouched session may have to be sent again: it came with a cookie."""
     config = app.config
     if not config["SESSION_REFRESH_EACH_REQUEST"]:
         return False

@@ -82,7 +82,7 @@ def handle_user(app: Carboy, plan: Plan, ctx: RequestContext, error: Exception) 
 
 def handle_http(app: Carboy, plan: Plan, ctx: RequestContext, error: HTTPException) -> Any:
     """The handler's answer to an HTTP error; the error itself, which is a response, without."""
-    # Without a code it is somebody's proxy for a response; a redirect is no error.
+    # Without a code it only carries a response; a redirect is not an error.
     if error.code is None or isinstance(error, RoutingException):
         return error
     handler = _handler_of(app, plan, ctx, error)

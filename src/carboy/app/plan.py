@@ -120,7 +120,7 @@ _stock: dict[str, Any] = {}
 
 
 def remember(kind: type[Carboy]) -> None:
-    """Keep what the classes are like before anybody could patch them."""
+    """Keep the attributes of the classes as they are before anything could patch them."""
     _stock["steps"] = dict(zip((*ENTRY, *STEPS), _steps_of(kind), strict=True))
     _stock["classes"] = _classes()
     _stock["map"] = _map_of(Map)
@@ -173,7 +173,7 @@ def _same(kind: type, base: type, names: Iterable[str]) -> bool:
 
 
 def _static(kind: type, name: str) -> Any:
-    """The attribute as it stands in the class, without its descriptor at work."""
+    """The attribute as it is in the class, without calling its descriptor."""
     for base in kind.__mro__:
         if name in base.__dict__:
             return base.__dict__[name]

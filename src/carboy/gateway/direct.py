@@ -35,8 +35,8 @@ class DirectGateway:
         key = self._prepare(exchange)
         if self._direct and key is not None:
             return key
-        # What stands before the app may send the request elsewhere: only the key is of use,
-        # and only if it is a rule's.
+        # The wrapper may send the request elsewhere: only the key is of use, and only if it is
+        # a rule's.
         match, exchange.match = exchange.match, None
         if match.__class__ is tuple or getattr(match, "rule", None) is not None:
             return key

@@ -183,10 +183,9 @@ class RequestContext:
     """A request of an application: `request` and `session` are its.
 
     Pushing it pushes an application context too, if that of its application is not active.
-    The cycle makes one without `__init__` and pushes it by itself (`cycle.born`): that one is
-    its own Frame, and the application context, the request and the tokens of its push are made
-    when they are asked for. Pushed once more, by a streamed response, it is
-    as any other.
+    The cycle makes one without `__init__` and pushes it by itself (`cycle.run`): that one is its
+    own Frame, and the application context, the request and the tokens of its push are made when
+    they are asked for. Pushed once more, by a streamed response, it is like any other.
     """
 
     # Made once a request, so what most requests leave alone are attributes of the class.

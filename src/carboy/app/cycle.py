@@ -6,7 +6,7 @@
         returned
           preprocess             URL value preprocessors, before_request functions
           call_view              the view                    } what these raise goes to
-          handle_user            the error handlers          }
+          handled                the error handlers          }
         answer_of                a small page at once; otherwise
           finalize
             make_response        the return value becomes a response
@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 from carboy.app import signals
 from carboy.app.context import RequestContext
 from carboy.app.debughelpers import FormDataRoutingRedirect
-from carboy.app.errors import handle_user
+from carboy.app.errors import UNHANDLED, handled
 from carboy.app.globals import _cv, _cv_app, _cv_request
 from carboy.app.plan import NO_HOST, NO_RULE, Plan, proven
 from carboy.app.returns import is_own_page, make_response
@@ -282,7 +282,9 @@ def returned(app: Carboy, plan: Plan, ctx: RequestContext) -> Any:
         if plan.handle_user_exception:
             rv = app.handle_user_exception(error)
         else:
-            rv = handle_user(app, plan, ctx, error)
+            rv = handled(app, plan, ctx, error)
+        if rv is UNHANDLED:
+            raise  # from here, which adds nothing to the traceback
     return rv
 
 

@@ -59,8 +59,11 @@ def _handler_of(
     return find_error_handler(app, error, plan.names_of(ctx)[:-1])
 
 
-def handle_user(app: Carboy, plan: Plan, ctx: RequestContext, error: Exception) -> Any:
-    """The handler's answer to an error of a view or hook; raised again without a handler."""
+UNHANDLED: Any = object()
+
+
+def handled(app: Carboy, plan: Plan, ctx: RequestContext, error: Exception) -> Any:
+    """The handler's answer to an error of a view or hook, or UNHANDLED."""
     if isinstance(error, HTTPException):
         if isinstance(error, BadRequestKeyError) and (
             app.config["DEBUG"] or app.config["TRAP_BAD_REQUEST_ERRORS"]
@@ -75,9 +78,15 @@ def handle_user(app: Carboy, plan: Plan, ctx: RequestContext, error: Exception) 
                 return app.handle_http_exception(error)
             return handle_http(app, plan, ctx, error)
     handler = _handler_of(app, plan, ctx, error)
-    if handler is None:
+    return UNHANDLED if handler is None else app.ensure_sync(handler)(error)
+
+
+def handle_user(app: Carboy, plan: Plan, ctx: RequestContext, error: Exception) -> Any:
+    """The handler's answer to an error of a view or hook; raised again without a handler."""
+    rv = handled(app, plan, ctx, error)
+    if rv is UNHANDLED:
         raise error
-    return app.ensure_sync(handler)(error)
+    return rv
 
 
 def handle_http(app: Carboy, plan: Plan, ctx: RequestContext, error: HTTPException) -> Any:

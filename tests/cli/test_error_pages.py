@@ -78,7 +78,7 @@ OF_THE_SERVER = [
     (400, b"GET / HTTP/1.1\r\n\r\n"),
     (400, get(b"/", b"<script>: hunter2\r\n")),
     (400, get(b"/", b"Transfer-Encoding: chunked\r\n", method=b"POST", body=b"<script>")),
-    (501, get(b"/", b"Transfer-Encoding: gzip\r\n")),
+    (501, get(b"/", b"Transfer-Encoding: gzip, chunked\r\n")),
     (417, get(b"/", b"Expect: <script>\r\n")),
     (413, get(b"/", b"Content-Length: 999999999999\r\n")),
     (414, get(b"/<script>" + b"a" * 20_000)),

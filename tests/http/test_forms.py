@@ -286,6 +286,20 @@ def test_a_part_that_is_no_form_data_is_malformed_where_werkzeug_reads_it() -> N
         assert parsed(FormDataParser, io.BytesIO(content), content)[:2] == ([], [])
 
 
+def test_part_headers_that_are_not_utf8_are_replaced_where_werkzeug_reads_no_form() -> None:
+    content = body((disposition(b'name="\xe4"'), b"v"))
+    assert parsed(FormDataParser, io.BytesIO(content), content)[0] == [("\ufffd", "v")]
+    real = parsed(werkzeug.formparser.FormDataParser, io.BytesIO(content), content)
+    assert real[0] == []
+
+
+def test_many_lines_like_a_boundary_cost_linear_time() -> None:
+    line = b"\r\n--XX" + b" " * 1000 + b"x"
+    content = body((FILE, line * 2000))
+    fields, files, _ = parsed(FormDataParser, Pieces(content, 64 * 1024), content)
+    assert (fields, files[0][3]) == ([], line * 2000)
+
+
 def test_a_part_whose_length_is_wrong_is_malformed() -> None:
     for length in (b"3", b"x", b"+4", b"4\r\nContent-Length: 4"):
         content = body((FILE + b"\r\nContent-Length: " + length, b"data"))

@@ -36,7 +36,7 @@ REQUIRED = {
 
 
 def folder(package: str) -> str:
-    """Where a package's modules are looked for: a path that nothing else has, nor is there."""
+    """A path that stands for a package. It does not exist, so other finders find nothing there."""
     return str(Path(__file__).with_name("-").joinpath(*package.split(".")))
 
 

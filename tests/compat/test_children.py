@@ -155,6 +155,9 @@ def test_an_environment_with_carboy_alone_can_have_the_names(alone: Path, tmp_pa
         first, *rest = command
         done = python(*rest, "--app", "shop", "routes", executable=first, cwd=tmp_path)
         assert "/static/<path:filename>" in done.stdout, done.stderr
+    app.write_text(f"{STARTS}\nfrom flask import Flask\n\napp = Flask(__name__)\n")
+    done = python("-m", "flask", "--app", "shop", "routes", executable=alone, cwd=tmp_path)
+    assert (done.stdout.startswith("carboy 3.1.3\n"), done.stderr) == (True, "")
     assert python("-c", WHOSE, executable=alone, CARBOY_COMPAT="0").returncode == 1
     removed = python("-m", "carboy.compat", "--uninstall", executable=alone).stdout
     assert removed.count("Removed") == 2

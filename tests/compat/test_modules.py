@@ -310,6 +310,32 @@ print(json.dumps([
     assert set(real[2]) <= set(mine[2])
 
 
+def test_a_module_defines_what_it_defines_there() -> None:
+    code = f"""
+import importlib, inspect
+found = {{}}
+for path in {MODULES.split()!r}:
+    module = importlib.import_module(path)
+    found[path] = [
+        name for name, value in vars(module).items()
+        if (inspect.isclass(value) or inspect.isfunction(value)) and value.__module__ == path
+    ]
+print(json.dumps(found))
+"""
+    mine, real = both(code)
+    private = {"_host", "_current_url", "_SansIORequest", "_SansIOResponse", "SansioBlueprint"}
+    missing, extra = {}, {}
+    for path, names in real.items():
+        missing[path] = {each for each in names if each[0] != "_"} - set(mine[path])
+        extra[path] = set(mine[path]) - set(names) - private
+    assert {path: names for path, names in extra.items() if names} == {}
+    assert {path: names for path, names in missing.items() if names} == {
+        "flask.app": {"Flask"},  # tells which one runs
+        "flask.sansio.blueprints": {"Blueprint"},  # one class
+        "werkzeug.debug": {"get_machine_id"},  # has a cache around it
+    }
+
+
 @pytest.mark.parametrize("name", ["flask.nothing", "werkzeug.contrib", "werkzeug.wrappers.json"])
 def test_a_module_that_is_missing_has_no_spec(name: str) -> None:
     code = f"import importlib.util\nprint(json.dumps(importlib.util.find_spec({name!r})))"

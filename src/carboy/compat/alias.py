@@ -12,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from carboy.compat import imported
+from carboy.compat.homes import HOMES
 from carboy.compat.origins import DEPRECATED, ORIGINS, VERSIONS
 
 # What a name has that dir() tells and that cannot be had.
@@ -128,11 +129,13 @@ class Alias(ModuleType):
 
     def __dir__(self) -> list[str]:
         origin = ORIGINS[self.__name__]
-        names = {*own(self), *origin.renamed, *children(self.__name__)}
+        theirs = {*own(self), *origin.renamed, *children(self.__name__)}
+        names: set[str] = set()
         for module in map(import_module, origin.modules):
             known = [*dir(module), *getattr(module, "__all__", ())]  # the latter: not yet loaded
             names.update(name for name in known if not name.startswith("__"))
-        return sorted((names | imported.names(self.__name__)) - DEPRECATED)
+        theirs |= (names - _other_names(origin.modules)) | imported.names(self.__name__)
+        return sorted(theirs - DEPRECATED)
 
     def _dunder(self, name: str) -> Any:
         if name == "__version__" and self.__name__ == "flask":
@@ -183,6 +186,12 @@ class Alias(ModuleType):
             if module is not None and module is not owner and vars(module).get(name) is value
         )
         return [Place(module, name, value) for module in (owner, *others)]
+
+
+def _other_names(modules: tuple[str, ...]) -> set[str]:
+    """Our names of things that have another name in the real package."""
+    homes = (HOMES.get(module, {}) for module in modules)
+    return {"Carboy"} | {ours for home in homes for ours, (_, name) in home.items() if ours != name}
 
 
 def children(package: str) -> list[str]:

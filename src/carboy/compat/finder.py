@@ -36,7 +36,7 @@ REQUIRED = {
 
 
 def folder(package: str) -> str:
-    """Where a package's modules are looked for: a path that nothing else has, nor is there."""
+    """A path that stands for a package. It does not exist, so other finders find nothing there."""
     return str(Path(__file__).with_name("-").joinpath(*package.split(".")))
 
 
@@ -138,7 +138,8 @@ class AliasFinder(DistributionFinder, MetaPathFinder):
         if fullname not in ORIGINS:
             # Who only asks, by importlib.util.find_spec, gets None. The path of the parent leads
             # no other finder to the real package.
-            if sys._getframe(2).f_code.co_name != "_find_and_load_unlocked":
+            caller = sys._getframe(1).f_back
+            if caller is None or caller.f_code.co_name != "_find_and_load_unlocked":
                 return None
             raise ModuleNotFoundError(
                 f"No module named {fullname!r}. {lacking(fullname)}", name=fullname

@@ -77,7 +77,7 @@ def from_host(host: str, port: int) -> Address:
 class SocketFile:
     """Who may use the files of unix sockets: permission bits and a group; None: as any file.
 
-    A group alone means 660, because a file of the group's that it may not write is no use to it.
+    A group alone means 660: to connect, the group needs permission to write.
     """
 
     mode: int | None = None

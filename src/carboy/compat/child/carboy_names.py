@@ -70,30 +70,42 @@ class Teller:
     def find_spec(self, fullname, path=None, target=None):  # type: ignore[no-untyped-def]
         if fullname in NAMES and not self.told:
             self.told = True
+            if _has(Fallback) and not _real_one():
+                return
             tell(f"Set {VARIABLE}=1 to give it Carboy's, or {VARIABLE}=0")
 
 
 def tell(what_to_do: str) -> None:
     """One line on standard error."""
-    from importlib.machinery import PathFinder
-
-    real = PathFinder.find_spec("flask") is not None
+    what_it_has = "runs the real flask" if _real_one() else "has no flask"
     if sys.stderr is not None:
         sys.stderr.write(
             f"carboy: this process ({os.getpid()}) was started by a program in which flask is"
-            f" Carboy, but {'runs the real flask' if real else 'has no flask'}. {what_to_do} to"
-            " hide this line.\n"
+            f" Carboy, but {what_it_has}. {what_to_do} to hide this line.\n"
         )
 
 
+def _real_one() -> bool:
+    from importlib.machinery import PathFinder
+
+    return PathFinder.find_spec("flask") is not None
+
+
+def _has(kind: type) -> bool:
+    return any(type(finder) is kind for finder in sys.meta_path)
+
+
 def start(alone: bool = False) -> None:
-    """Do what the variable says; with `alone`, give the names also where nobody has them."""
+    """Do what the variable says; with `alone`, give the names also where nobody has them.
+
+    A process may come here twice, by a .pth file and by sitecustomize.
+    """
     wanted = os.environ.get(VARIABLE, "").lower()
     if wanted in NO:
         return
-    if wanted in YES:
+    if wanted in YES and not _has(Giver):
         sys.meta_path.insert(0, Giver())
-    elif wanted == "warn":
+    elif wanted == "warn" and not _has(Teller):
         sys.meta_path.insert(0, Teller())
-    if alone:
+    if alone and not _has(Fallback):
         sys.meta_path.append(Fallback())

@@ -93,6 +93,7 @@ class Engine:
     ) -> None:
         self.settings = settings
         self.answering = Answering(settings, access, processes, secure=wrap is not None)
+        self.answering.like_werkzeug = getattr(gateway, "like_werkzeug", False)
         self.learned = Learned(settings.inline_budget, settings.learned_keys)
         self.connections: dict[int, Connection] = {}
         self.poller = make_poller(settings.poller)

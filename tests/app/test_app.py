@@ -226,3 +226,16 @@ def test_an_unknown_name_of_the_package_is_no_attribute() -> None:
     with pytest.raises(AttributeError):
         carboy.nothing  # noqa: B018
     assert carboy.__version__
+
+
+def test_a_debug_mode_that_is_asked_for_later_counts_as_in_flask(runs) -> None:
+    seen = []
+    for kind in (flask.Flask, carboy.Flask):
+        app = kind("scenario")
+        states = []
+        for options in ({}, {"debug": True}, {}, {"debug": False}, {}):
+            app.run(load_dotenv=False, **options)
+            states.append((app.debug, app.jinja_env.auto_reload))
+        seen.append(states)
+    assert seen[1] == seen[0]
+    assert seen[0][1] == (True, True)

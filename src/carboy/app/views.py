@@ -37,7 +37,8 @@ class View:
         if cls.init_every_request:
 
             def view(**kwargs: Any) -> ResponseReturnValue:
-                self = cls(*class_args, **class_kwargs)
+                # What stands on the function now: it may have been replaced since.
+                self = cast(Any, view).view_class(*class_args, **class_kwargs)
                 return cast("ResponseReturnValue", _call(self.dispatch_request, kwargs))
 
         else:

@@ -177,6 +177,9 @@ class Engine:
             # In this order: whoever sees that a stop was asked for looks at the time.
             self._give_up_at = clock() + self.settings.graceful_timeout
             self._stop_asked = "graceful"
+        for exchange in self.crew.present.slot[:]:
+            if is_handed_over(exchange):
+                exchange.connection.cut()  # a leader that speaks another protocol does not look
         self._bell.wake()
         self._waker.wake()
 

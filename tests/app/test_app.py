@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import sys
+import threading
 import weakref
 from pathlib import Path
 
@@ -250,3 +251,41 @@ def test_an_unknown_name_of_the_package_is_no_attribute() -> None:
     with pytest.raises(AttributeError):
         carboy.nothing  # noqa: B018
     assert carboy.__version__
+
+
+@pytest.mark.parametrize("name", ["jinja_env", "cli", "logger"])
+def test_threads_that_ask_first_at_the_same_time_get_the_same_object(name) -> None:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(20):
+            app = carboy.Flask("scenario")
+            start = threading.Barrier(8)
+            found = []
+
+            def ask(app=app, start=start, found=found):
+                start.wait()
+                found.append(getattr(app, name))
+
+            threads = [threading.Thread(target=ask) for _ in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            assert len(found) == 8
+            assert {id(each) for each in found} == {id(getattr(app, name))}
+    finally:
+        sys.setswitchinterval(before)
+
+
+def test_a_debug_mode_that_is_asked_for_later_counts_as_in_flask(runs) -> None:
+    seen = []
+    for kind in (flask.Flask, carboy.Flask):
+        app = kind("scenario")
+        states = []
+        for options in ({}, {"debug": True}, {}, {"debug": False}, {}):
+            app.run(load_dotenv=False, **options)
+            states.append((app.debug, app.jinja_env.auto_reload))
+        seen.append(states)
+    assert seen[1] == seen[0]
+    assert seen[0][1] == (True, True)

@@ -113,3 +113,51 @@ def test_a_method_view_without_the_method_fails_alike(pair) -> None:
 
     seen = pair(build, "/", pair.Req("/", "PUT"))
     assert seen[1].error == "AssertionError"
+
+
+def test_what_is_replaced_on_a_class_or_its_view_counts_alike(pair) -> None:
+    def changes(fl):
+        class First(fl.views.View):
+            decorators = [lambda view: lambda **values: f"({view(**values)})"]
+
+            def dispatch_request(self):
+                return "first"
+
+        class Second(fl.views.View):
+            def dispatch_request(self):
+                return "second"
+
+        class Kept(First):
+            init_every_request = False
+
+        def new_body():
+            First.dispatch_request = lambda self: "new"
+
+        def late_switches():
+            First.decorators = []
+            First.methods = ["POST"]
+            First.init_every_request = False
+
+        def other_class():
+            for view in views:
+                view.view_class = Second
+
+        views = [First.as_view("first"), Kept.as_view("kept")]
+        return views, [lambda: None, new_body, late_switches, other_class]
+
+    seen = []
+    for fl, lane in ((pair.flask, None), (pair.carboy, "wsgi"), (pair.carboy, "direct")):
+        views, steps = changes(fl)
+        app = fl.Flask("scenario")
+        for number, view in enumerate(views):
+            app.add_url_rule(f"/{number}", view_func=view, endpoint=str(number))
+        client = app.test_client() if lane is None else app.test_client(lane=lane)
+        answers = []
+        for step in steps:
+            step()
+            for path in ("/0", "/1"):
+                answers.append([client.get(path).text for _ in range(3)])
+                answers.append(client.post(path).status_code)
+        seen.append(answers)
+    assert seen[1] == seen[2] == seen[0]
+    assert seen[0][-4] == 3 * ["(second)"]

@@ -143,3 +143,21 @@ def test_a_command_line_of_ones_own(folder: Path) -> None:
         "cli()"
     )
     assert run([sys.executable, "-c", code], folder, "who") == (0, "mine0\n", "")
+
+
+@pytest.mark.parametrize("package", ["flask", "carboy"])
+def test_a_certificate_that_cannot_be_made_is_a_wrong_option(
+    package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import click
+    import flask.cli
+
+    import carboy.cli.flask
+
+    command = (flask.cli if package == "flask" else carboy.cli.flask).run_command
+    kind = next(each.type for each in command.params if each.name == "cert")
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    with pytest.raises(click.BadParameter, match="requires the cryptography library"):
+        kind.convert("adhoc", None, None)
+    monkeypatch.undo()
+    assert kind.convert("adhoc", None, None) == "adhoc"

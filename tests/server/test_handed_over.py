@@ -110,8 +110,9 @@ def test_others_are_served_meanwhile() -> None:
         client.until(b"b")
 
 
-def test_a_graceful_stop_cuts_it() -> None:
-    with served(app) as live, live.client() as client:
+@pytest.mark.parametrize("threads", [1, 4])
+def test_a_graceful_stop_cuts_it(threads: int) -> None:
+    with served(app, threads=threads) as live, live.client() as client:
         client.send(UPGRADE % b"rest" + b"a")
         client.until(b"\r\n\r\na")
         live.engine.stop()
@@ -236,9 +237,6 @@ def test_flask_sock_echoes(way: str, tmp_path: Path) -> None:
             with pytest.raises(websocket.WebSocketConnectionClosedException):
                 client.recv()
         server.line("RuntimeError: this one fails")
-        if "serial" in way:
-            assert server.stop(signal.SIGTERM) == 0
-            return
         with connected(f"{url}/echo") as client:
             client.send("still open")
             assert client.recv() == "still open"

@@ -216,3 +216,43 @@ def test_ctrl_c_ends_serve_forever_quietly(tmp_path: Path) -> None:
             assert server.stop(signal.SIGINT) == 0
         assert "Traceback" not in server.text()
         assert "over" in "".join(server.out)
+
+
+TWICE = """
+import _thread
+from carboy import Flask
+
+app = Flask(__name__)
+
+@app.get("/fail")
+def fail():
+    raise RuntimeError("shown or not")
+
+@app.get("/end")
+def end():
+    _thread.interrupt_main()
+    return "ended"
+
+app.run(port=0)
+print("second", flush=True)
+app.run(port=0, debug=True, use_reloader=False)
+print("third", flush=True)
+app.run(port=0, debug=False)
+"""
+
+
+def test_each_run_of_an_application_has_the_switches_it_was_given(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(TWICE)
+    with Running(cwd=tmp_path, command=("app.py",)) as server:
+        for count, debugged in enumerate((False, True, False), start=1):
+            port = int(server.line("Running on http", count).rstrip().rpartition(":")[2])
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+            for _ in range(3):
+                connection.request("GET", "/fail", headers={"Accept": "text/html"})
+                response = connection.getresponse()
+                assert response.status == 500
+                assert (b"shown or not" in response.read()) is debugged
+            connection.request("GET", "/end")
+            assert connection.getresponse().read() == b"ended"
+            connection.close()
+        assert server.wait() == 0

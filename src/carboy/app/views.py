@@ -37,7 +37,8 @@ class View:
         if cls.init_every_request:
 
             def view(**kwargs: Any) -> ResponseReturnValue:
-                self = cls(*class_args, **class_kwargs)
+                # What stands on the function now: it may have been replaced since.
+                self = view.view_class(*class_args, **class_kwargs)  # type: ignore[attr-defined]
                 return _call(self.dispatch_request, kwargs)  # type: ignore[no-any-return]
 
         else:

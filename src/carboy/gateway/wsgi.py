@@ -169,9 +169,8 @@ def body_variables(
     """Put a body into `environ`; without this it is empty."""
     environ["wsgi.input"] = body
     if head.chunked and size is not None:
-        # Received and counted: for the application it is a body with a length.
+        # Received and counted: applications that know no chunks find a body with a length.
         environ["CONTENT_LENGTH"] = str(size)
-        environ.pop("HTTP_TRANSFER_ENCODING", None)
 
 
 def connection_variables(

@@ -106,9 +106,8 @@ def _settle(exchange: Exchange, fields: dict[str, str]) -> None:
     if head.host:
         fields["Host"] = head.host
     if head.chunked and exchange.body is not None and exchange.body_size is not None:
-        # Received and counted: for the application it is a body with a length.
+        # Received and counted: applications that know no chunks find a body with a length.
         fields["Content-Length"] = str(exchange.body_size)
-        fields.pop("Transfer-Encoding", None)
     for name in ("Content-Type", "Content-Length"):
         if not fields.get(name, "-"):
             del fields[name]
@@ -139,10 +138,9 @@ def host_header(exchange: Exchange) -> str | None:
 
 
 def content_length(exchange: Exchange) -> int | None:
+    # None for a chunked body, received or not, as of an environ that has Transfer-Encoding.
     head = exchange.head
-    if head.chunked:
-        return exchange.body_size if exchange.body is not None else None
-    return head.content_length
+    return None if head.chunked else head.content_length
 
 
 # A client sends the same field lines with every request of a connection, and the heads then

@@ -70,7 +70,11 @@ class cached_property(property, Generic[T]):
             value = kept.get(self.__name__, _MISSING)
         if value is _MISSING:
             value = self.fget(obj)  # type: ignore[misc]
-            self.__set__(obj, value)
+            if kept is None:
+                self.__set__(obj, value)
+            else:
+                # Of threads that ask first at the same time, all get what one of them has made.
+                value = kept.setdefault(self.__name__, value)
         return value  # type: ignore[return-value]
 
     def __delete__(self, obj: object) -> None:

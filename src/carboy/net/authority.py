@@ -21,9 +21,11 @@ from pathlib import Path
 from typing import Any
 
 try:
-    import fcntl
+    import fcntl as _fcntl
 except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
+    fcntl: Any = None
+else:
+    fcntl = _fcntl
 
 VARIABLE = "CARBOY_AUTHORITY"
 CERTIFICATE, KEY = "authority.pem", "authority-key.pem"
@@ -103,7 +105,7 @@ def local_context(
 def _alone(folder: Path) -> Iterator[None]:
     """No other program makes an authority there meanwhile: the key must fit the certificate."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if sys.platform == "win32":
+    if fcntl is None:
         yield
         return
     descriptor = os.open(folder, os.O_RDONLY)

@@ -46,6 +46,7 @@ class Answering:
         self.extra = ExtraLines(settings.server_header)
         software = settings.server_header or "carboy"
         self.environ = base_environ(settings.threads > 1, processes, software)
+        self.like_werkzeug = False  # environs hold what Werkzeug's server puts there
         self.scheme = "https" if secure else "http"
         # What the kernel sends by itself goes out as it is, not encrypted.
         self.sendfile = settings.sendfile and not secure and can_sendfile()

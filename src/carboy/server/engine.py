@@ -97,6 +97,7 @@ class Engine:
     ) -> None:
         self.settings = settings
         self.answering = Answering(settings, access, processes, secure=wrap is not None)
+        self.answering.like_werkzeug = getattr(gateway, "like_werkzeug", False)
         self.learned = Learned(settings.inline_budget, settings.learned_keys)
         self.connections: dict[int, Connection] = {}
         self.poller = make_poller(settings.poller)
@@ -184,6 +185,9 @@ class Engine:
             # In this order: whoever sees that a stop was asked for looks at the time.
             self._give_up_at = clock() + self.settings.graceful_timeout
             self._stop_asked = "graceful"
+        for exchange in self.crew.present.slot[:]:
+            if is_handed_over(exchange):
+                exchange.connection.cut()  # a leader that speaks another protocol does not look
         self._bell.wake()
         self._waker.wake()
 

@@ -97,6 +97,8 @@ class ServerExchange:
             **field_variables(self.head, answering.settings.limits.underscore_fields),
             **_OF_ONE_REQUEST,
         }
+        if answering.like_werkzeug and self.peer is not None:
+            template["REMOTE_PORT"] = self.peer[1]  # a number there
         certificate = getattr(connection.sock, "certificate", None)
         if certificate is not None and (pem := certificate()) is not None:
             template["SSL_CLIENT_CERT"] = pem

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable, Hashable
+from copy import copy
 
 from carboy.gateway.interface import Answer, Exchange, Gateway
+from carboy.protocol.events import RequestHead
 from carboy.server.first_piece import with_first_piece
 from carboy.server.handed_over import is_handed_over
 from carboy.server.simple_log import _log
@@ -26,8 +28,12 @@ PAGE = b"""<!doctype html>
 class Failures:
     """A gateway around another whose exceptions become a page and a record of `werkzeug`.
 
+    Requests look to the application as under Werkzeug's server: see `like_werkzeug`.
+
     With `escape` they are handed to that instead, and the request gets the engine's own 500.
     """
+
+    like_werkzeug = True  # for environs (server/exchange.py)
 
     def __init__(
         self, inner: Gateway, escape: Callable[[BaseException], object] | None = None
@@ -39,7 +45,9 @@ class Failures:
         self.turn = getattr(inner, "turn", None)
 
     def prepare(self, exchange: Exchange) -> Hashable:
-        """As the inner gateway."""
+        """As the inner gateway; several slashes at the start of a target are one."""
+        if exchange.head.target.startswith("//"):
+            exchange.head = one_slash(exchange.head)
         return self.inner.prepare(exchange)
 
     def handle(self, exchange: Exchange) -> Answer:
@@ -66,3 +74,11 @@ def begun_or_closed(answer: Answer) -> Answer:
         if close is not None:
             close()
         raise
+
+
+def one_slash(head: RequestHead) -> RequestHead:
+    """The head with a target that cannot pass for the authority of a URL (`//host/path`)."""
+    head = copy(head)
+    head.target = "/" + head.target.lstrip("/")
+    head.path = "/" + head.path.lstrip("/")
+    return head

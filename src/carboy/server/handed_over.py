@@ -33,12 +33,12 @@ class HandedOver:
     It blocks, as that of Werkzeug's server does. Closing it is left to the server.
     """
 
-    __slots__ = ("_closed", "_exchange", "_rest")
+    # One is made for every environ and hardly one is used: what changes then stands here.
+    _rest = b""
+    _closed = False
 
     def __init__(self, exchange: ServerExchange) -> None:
         self._exchange = exchange
-        self._rest = b""
-        self._closed = False
 
     @property
     def _sock(self) -> Any:

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.test import create_environ, encode_multipart
 
+from black_box import outcome, plain
 from carboy.http.exceptions import ClientDisconnected, RequestEntityTooLarge
 from carboy.http.forms import FormDataParser, default_stream_factory, parse_form_data
 from carboy.http.forms.store import MAX_IN_MEMORY
 from carboy.http.request import Request
 from carboy.http.streams import LimitedStream
-from black_box import outcome, plain
 from exchanges import raw_request, received
 
 FIELD = b'Content-Disposition: form-data; name="a"'

@@ -49,7 +49,7 @@ def test_any_builds_its_words_only() -> None:
     converter = carboy.routing.AnyConverter(Map(), "a", "b.c")
     assert converter.regex == r"(?:a|b\.c)"
     assert converter.to_url("a") == "a"
-    with pytest.raises(ValueError, match=r"pass one of 'a', 'b\.c'"):
+    with pytest.raises(ValueError, match=r"is not one of 'a', 'b\.c'"):
         converter.to_url("d")
 
 

@@ -97,6 +97,19 @@ class Headers:
         headers._list = fields
         return headers
 
+    @classmethod
+    def _with_any_names(cls, source: Source) -> Self:
+        """Headers as a bad client may send them: names need not be tokens."""
+        return cls._from_checked(
+            [
+                (
+                    _check_text(name) if isinstance(name, str) else _check_name(name),
+                    _check_text(value),
+                )
+                for name, value in iter_multi_items(source)
+            ]
+        )
+
     # reading
 
     def _find(self, key: str) -> str | None:

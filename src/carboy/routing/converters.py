@@ -89,7 +89,7 @@ class AnyConverter(BaseConverter):
         if value in self.items:
             return str(value)
         known = ", ".join(repr(item) for item in sorted(self.items))
-        raise ValueError(f"The rule has no URL for {value!r}; pass one of {known}.")
+        raise ValueError(f"{str(value)!r} is not one of {known}. Pass one that the rule names.")
 
 
 class PathConverter(BaseConverter):

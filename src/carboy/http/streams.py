@@ -30,7 +30,8 @@ class LimitedStream(io.RawIOBase):
         return self._pos >= self.limit
 
     def on_exhausted(self) -> bytes | None:
-        """What a read past the limit gives: nothing, or RequestEntityTooLarge with `is_max`.
+        """Called when all has been read and more is asked for: RequestEntityTooLarge if a
+        stream with `is_max` goes on. A subclass may do something else; what it returns is ignored.
 
         A stream whose maximum is reached is asked for one octet more, so that a body of
         exactly that size is not refused.
@@ -40,7 +41,8 @@ class LimitedStream(io.RawIOBase):
         return None
 
     def on_disconnect(self, error: Exception | None = None) -> bytes | None:
-        """What a stream that fails or ends early gives: ClientDisconnected."""
+        """Called when the stream fails or ends early: ClientDisconnected. A subclass may do
+        something else; what it returns is ignored."""
         raise ClientDisconnected from error
 
     def _read_some(self, size: int) -> bytes:
@@ -61,13 +63,16 @@ class LimitedStream(io.RawIOBase):
         """Up to `size` octets; empty at the end, after what the end means was done."""
         size = min(size, self.limit - self._pos)
         if size <= 0:
-            return self.on_exhausted() or b""
+            self.on_exhausted()
+            return b""
         try:
             data = self._read_some(size)
         except (OSError, ValueError) as error:
-            return self.on_disconnect(error) or b""
+            self.on_disconnect(error)
+            return b""
         if not data and not self._limit_is_max:
-            return self.on_disconnect() or b""
+            self.on_disconnect()
+            return b""
         self._pos += len(data)
         return data
 
@@ -80,6 +85,9 @@ class LimitedStream(io.RawIOBase):
 
     def readall(self) -> bytes:
         """Everything up to the end of the body."""
+        if self.is_exhausted:
+            self.on_exhausted()
+            return b""
         pieces: list[bytes] = []
         while not self.is_exhausted:
             # The limit is the client's word: never allocate it before the octets are there.

@@ -16,14 +16,13 @@ class ResponseStream:
         self.closed = False
 
     def write(self, value: bytes | str) -> int:
-        """Add bytes, or text as UTF-8. Gives the number of octets."""
+        """Add bytes or text, which stay as they are in the list. Gives their length."""
         if self.closed:
             raise ValueError("I/O operation on closed file")
         self.response._ensure_sequence(mutable=True)
-        octets = value.encode() if isinstance(value, str) else value
-        self.response.response.append(octets)
+        self.response.response.append(value)
         self.response.headers.pop("Content-Length", None)
-        return len(octets)
+        return len(value)
 
     def writelines(self, seq: Iterable[bytes | str]) -> None:
         for item in seq:

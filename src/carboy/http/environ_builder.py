@@ -353,7 +353,7 @@ class EnvironBuilder:
         stream, length, content_type = self._body()
         uri = _latin1(self.request_uri)
         environ: WSGIEnvironment = {
-            **(self.environ_base or {}),
+            **dict(self.environ_base or {}),
             "REQUEST_METHOD": self.method,
             "SCRIPT_NAME": _unquoted(self.script_root),
             "PATH_INFO": _unquoted(self.path),

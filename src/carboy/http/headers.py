@@ -257,7 +257,7 @@ class Headers:
 
     def setlist(self, key: str, values: Iterable[Any]) -> None:
         """Replace all fields of the name: one for each value, none when there are no values."""
-        values = list(values)
+        values = list(values or ())
         if not values:
             self.remove(key)
             return

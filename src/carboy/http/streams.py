@@ -85,7 +85,7 @@ class LimitedStream(io.RawIOBase):
 
     def readall(self) -> bytes:
         """Everything up to the end of the body."""
-        if self.is_exhausted:
+        if self._pos >= self.limit:
             self.on_exhausted()
             return b""
         pieces: list[bytes] = []

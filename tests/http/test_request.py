@@ -450,3 +450,20 @@ def test_the_cookie_lines_of_headers_made_by_hand_are_all_read(lines: list[str])
 
     theirs = cookies(werkzeug.wrappers.Request, werkzeug.datastructures.Headers)
     assert cookies(Request, Headers) == theirs
+
+
+@pytest.mark.parametrize("length", ["9" * 20, "9" * 400, "9" * 5000, "-1", "+5", "x", "", " 5 "])
+def test_a_length_of_many_digits_is_as_in_the_oracle(length: str) -> None:
+    environ = {**create_environ("/"), "CONTENT_LENGTH": length}
+    if len(length) < 4300:
+        assert_same(environ, "content_length")
+    else:
+        assert Request(environ).content_length == 0
+
+
+def test_a_length_of_many_digits_is_over_every_maximum() -> None:
+    environ = {**create_environ("/", method="POST", data=b"a=1"), "CONTENT_LENGTH": "9" * 30}
+    request = Request(environ)
+    request.max_content_length = 10
+    with pytest.raises(exceptions.RequestEntityTooLarge):
+        request.get_data()

@@ -618,3 +618,9 @@ def test_a_subclass_may_say_how_a_part_is_made(base: Any) -> None:
         response = Watched(b"abcd").make_conditional(environ, True, 4)
         asked.append(response.status_code)
     assert asked == [(4, True), (1, 2), 206, (4, True), 200]
+
+
+@pytest.mark.parametrize("value", ["9" * 12, "9" * 30, "9" * 5000, f"Thu, 02 Jan {'9' * 30}"])
+def test_a_retry_after_beyond_all_dates_is_none(value: str) -> None:
+    # Werkzeug raises OverflowError for the first two.
+    assert Response(headers={"Retry-After": value}).retry_after is None

@@ -128,3 +128,14 @@ def test_a_file_that_has_only_a_descriptor_has_no_name_where_werkzeug_raises() -
 def test_a_file_can_be_copied() -> None:
     file = copy.copy(made(ours))
     assert (file.filename, file.read()) == ("é.txt", b"abc\ndef")
+
+
+NAMES = [None, "", "a.txt", b"a.txt", b"\xff", Path("a/b"), "<", "<a>", b"<a>", Path("<a>")]
+
+
+@pytest.mark.parametrize("name", NAMES, ids=repr)
+def test_a_name_of_any_kind_becomes_the_text_that_werkzeug_makes_of_it(name: Any) -> None:
+    stream = named(name)
+    for arguments in ({"stream": stream}, {"stream": stream, "filename": "q"}, {"filename": name}):
+        expected = theirs.FileStorage(**arguments).filename
+        assert ours.FileStorage(**arguments).filename == expected

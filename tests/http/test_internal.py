@@ -86,9 +86,11 @@ def untouched() -> Iterator[logging.Logger]:
     logger = logging.getLogger("werkzeug")
     before = logger.level, logger.handlers[:], logger.propagate
     logger.level, logger.handlers[:], logger.propagate = logging.NOTSET, [], False
+    internal._logger = werkzeug._internal._logger = None
     try:
         yield logger
     finally:
+        internal._logger = werkzeug._internal._logger = None
         logger.level, logger.handlers[:], logger.propagate = before
 
 
@@ -100,6 +102,17 @@ def test_a_message_is_shown_if_nobody_set_up_logging(
         internal._log("debug", "not this")
         assert [type(handler) for handler in logger.handlers] == [internal._ColorStreamHandler]
     assert capsys.readouterr().err == "hello you\n"
+
+
+@pytest.mark.parametrize("log", [internal._log, werkzeug._internal._log])
+def test_level_and_handlers_are_the_applications_after_the_first_message(log: Any) -> None:
+    with untouched() as logger:
+        log("info", "first")
+        assert (logger.level, len(logger.handlers)) == (logging.INFO, 1)
+        logger.setLevel(logging.NOTSET)
+        logger.handlers.clear()
+        log("info", "second")
+        assert (logger.level, len(logger.handlers)) == (logging.NOTSET, 0)
 
 
 @pytest.mark.parametrize("level", [logging.DEBUG, logging.ERROR])

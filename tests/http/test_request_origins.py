@@ -335,6 +335,37 @@ def test_a_form_is_parsed_by_the_parser_of_the_subclass() -> None:
         assert request.form == {"own": b"a=1"}
 
 
+REPLACED = {
+    "mimetype": property(lambda self: "application/json"),
+    "want_form_data_parsed": property(lambda self: False),
+    "stream": property(lambda self: io.BytesIO(b"z=9")),
+    "make_form_data_parser": lambda self: FormDataParser(max_content_length=0),
+}
+
+
+@pytest.mark.parametrize("name", REPLACED)
+def test_what_is_replaced_on_the_class_later_parses_the_form(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Own(Request):
+        pass
+
+    def form(request: Request) -> Any:
+        try:
+            return request.form.to_dict()
+        except RequestEntityTooLarge:
+            return None
+
+    raw = form_request(b"a=1")
+    assert form(Own.from_exchange(received(raw))) == {"a": "1"}
+    for owner in (Own, Request):
+        with monkeypatch.context() as patch:
+            patch.setattr(owner, name, REPLACED[name])
+            found = form(Own.from_exchange(received(raw)))
+            assert found == form(Own(received(raw).environ())) != {"a": "1"}
+    assert form(Own.from_exchange(received(raw))) == {"a": "1"}
+
+
 def test_a_subclass_may_say_that_no_form_is_wanted() -> None:
     class NoForms(Request):
         want_form_data_parsed = False  # type: ignore[assignment]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import io
 from collections.abc import Callable
+from copy import copy
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -196,6 +197,24 @@ def test_a_status_without_text_is_refused() -> None:
     for status in ("", "  ", "200 OK\r\nX: y"):
         with pytest.raises(ValueError):
             Response(status=status)
+
+
+WRITTEN: list[Any] = ["a", b"b", "é", bytearray(b"c")]
+
+
+@pytest.mark.parametrize("body", ["x", b"x", ["x"], ("x", b"y"), None], ids=str)
+def test_what_is_written_to_the_stream_stays_as_it_was_given(body: Any) -> None:
+    found = []
+    for cls in (Response, werkzeug.wrappers.Response):
+        response = cls(copy(body))
+        lengths = [response.stream.write(piece) for piece in WRITTEN]
+        assert response.response[-len(WRITTEN) :] == WRITTEN
+        found.append((plain(response.response), lengths, response.stream.tell(), sent(response)))
+        assert called(response) == sent(response)
+    assert found[0] == found[1]
+    response = Response(body)
+    response.stream.writelines(WRITTEN)
+    assert answered(response) == sent(response)
 
 
 PROPERTIES: list[tuple[str, Any]] = [
@@ -613,3 +632,9 @@ def test_a_subclass_may_say_how_a_part_is_made(base: Any) -> None:
         response = Watched(b"abcd").make_conditional(environ, True, 4)
         asked.append(response.status_code)
     assert asked == [(4, True), (1, 2), 206, (4, True), 200]
+
+
+@pytest.mark.parametrize("value", ["9" * 12, "9" * 30, "9" * 5000, f"Thu, 02 Jan {'9' * 30}"])
+def test_a_retry_after_beyond_all_dates_is_none(value: str) -> None:
+    # Werkzeug raises OverflowError for the first two.
+    assert Response(headers={"Retry-After": value}).retry_after is None

@@ -108,13 +108,30 @@ def test_a_nul_is_in_no_path() -> None:
     [
         "CON", "con", "con.txt", "a/NUL", "NUL/a", "aux.tar.gz", "COM1", "com¹.txt", "LPT9", "PRN ",
         " CON", "CON .txt", "CONIN$", "con:", "con:stream", "a:b", "c:/x", "c:x", "a\\b", "..\\x",
-        "\\\\host\\share", "COM0",
+        "\\\\host\\share", "COM0", "con\t", "x/ AUX .txt",
     ],
 )  # fmt: skip
-def test_devices_drives_streams_and_backslashes_are_refused_on_windows(part: str) -> None:
-    assert not paths._is_inside(part, windows=True)
+def test_devices_drives_streams_and_backslashes_are_refused_on_windows(
+    part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert safe_join("/d", part) is not None or "\\" in part
+    monkeypatch.setattr("os.name", "nt")
+    assert safe_join("/d", part) is None
+    # Where the real one lets a part pass, it is a drive or a stream, or the device COM0.
+    passed = werkzeug.security.safe_join("/d", part)
+    assert passed is None or ":" in part or "\\" in part or part == "COM0"
+
+
+@pytest.mark.parametrize("part", ["a\\b", "\\x", "a/b\\c", "a:b", "a/b"])
+def test_a_separator_of_the_system_is_in_no_part(
+    part: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paths, "_os_alt_seps", ["\\", ":"])
+    monkeypatch.setattr(werkzeug.security, "_os_alt_seps", ["\\", ":"])
+    assert safe_join("/d", part) == werkzeug.security.safe_join("/d", part)
 
 
 @pytest.mark.parametrize("part", ["a", "console", "com10.txt", "nulls", "my con", "a/b.txt", "com"])
-def test_ordinary_names_pass_on_windows(part: str) -> None:
-    assert paths._is_inside(part, windows=True)
+def test_ordinary_names_pass_on_windows(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.name", "nt")
+    assert safe_join("/d", part) == werkzeug.security.safe_join("/d", part) == f"/d/{part}"

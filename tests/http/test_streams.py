@@ -298,3 +298,44 @@ def test_a_responder_may_be_a_method() -> None:
             return lambda environ, start_response: [environ["name"]]
 
     assert Application()({"name": b"x"}, None) == [b"x"]
+
+
+def told(library: Any, content: bytes, reads: tuple[Any, ...], raises: bool) -> list[Any]:
+    """What a subclass that overrides both methods gives, and what it was told."""
+    log: list[str] = []
+
+    class Told(library.LimitedStream):  # type: ignore[misc]
+        def on_exhausted(self) -> Any:
+            log.append("exhausted")
+            if raises:
+                raise KeyError
+            return b"ignored"
+
+        def on_disconnect(self, error: Exception | None = None) -> Any:
+            log.append(f"disconnected {type(error).__name__}")
+            if raises:
+                raise KeyError
+            return b"ignored"
+
+    stream = Told(io.BytesIO(content), 6)
+    found = [outcome(read, stream) for read in reads]
+    return [*found, stream.tell(), stream.is_exhausted, log]
+
+
+TOLD: list[Callable[[Any], Any]] = [
+    lambda s: s.read(),
+    lambda s: s.read(3),
+    lambda s: s.read(99),
+    lambda s: s.readall(),
+    lambda s: s.exhaust(),
+    lambda s: s.readinto(bytearray(4)),
+    lambda s: s.readline(),
+    lambda s: s.readlines(),
+]
+
+
+@pytest.mark.parametrize("content", [b"abcdef", b"abcdefgh", b"abc", b"", b"a\nb\nc\n"])
+@pytest.mark.parametrize("raises", [False, True])
+def test_a_subclass_is_told_of_the_end_as_by_the_oracle(content: bytes, raises: bool) -> None:
+    for reads in itertools.product(TOLD, repeat=2):
+        assert told(wsgi, content, reads, raises) == told(werkzeug.wsgi, content, reads, raises)

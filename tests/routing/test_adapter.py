@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import math
 import warnings
+from typing import Any
+from uuid import UUID
 
 import pytest
 import werkzeug.datastructures
 import werkzeug.routing
 
+import carboy.http
 import carboy.routing
+from black_box import outcome
 from carboy.http.exceptions import NotFound
 from carboy.http.multidict import MultiDict
 from carboy.routing import BuildError, Map, RequestRedirect, Rule, WebsocketMismatch
@@ -129,12 +134,54 @@ def test_a_built_path_never_starts_with_two_slashes() -> None:
         [("x", "1"), ("y", None), ("y", "3")],
         [("x", "1"), ("x", "2")],
         [("x", ""), ("z", "")],
+        [("x", None)],
+        [("x", None), ("x", "1")],
+        [("x", ["a", "b"])],
+        [("x", ["a", ["b"]]), ("y", None)],
+        [("x", ("a",)), ("y", [1, None])],
     ],
 )
 def test_a_multidict_builds_what_it_builds_in_werkzeug(items: list) -> None:
     theirs = werkzeug.routing.Map([werkzeug.routing.Rule("/<x>", endpoint="e")]).bind("h")
     expected = theirs.build("e", werkzeug.datastructures.MultiDict(items))
     assert made(Rule("/<x>", endpoint="e")).build("e", MultiDict(items)) == expected
+
+
+CONVERTERS = ["string", "path", "int", "float", "uuid", "any(x, 'y/z')", "int(signed=True)"]
+CONVERTERS += ["float(signed=True)", "int(fixed_digits=4)", "int(min=2, max=9)", "string(length=2)"]
+ODD_VALUES = [
+    None, "", "x", "x/y", "é", b"x", b"\xff", 0, 5, -5, 5.0, 1.5, 1e20, math.nan, math.inf, True,
+    "5", " 5", "1.5", [], (), [1], ["x"], ("x", "y"), ["x", ["y"]], [None], [None, "x"], {"q": 1},
+    {"x"}, UUID(int=5), "y/z", 10**30, "../x", "ab", 1j, bytearray(b"x"), "\x00", object,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("converter", CONVERTERS)
+@pytest.mark.parametrize("append_unknown", [True, False])
+def test_odd_values_build_what_they_build_in_werkzeug(converter: str, append_unknown: bool) -> None:
+    def built(library: Any, datastructures: Any, value: Any) -> list[str]:
+        adapter = library.Map([library.Rule(f"/<{converter}:x>", endpoint="e")]).bind("h")
+        rest = {"q": [1, 2], "n": None, "t": (3,), "e": []}
+        sources = (
+            lambda: {"x": value, **rest},
+            lambda: datastructures.MultiDict({"x": value}),
+            lambda: datastructures.MultiDict([("x", value), ("q", "z")]),
+        )
+        return [
+            outcome(lambda: adapter.build("e", source(), append_unknown=append_unknown))  # noqa: B023
+            for source in sources
+        ]
+
+    for value in ODD_VALUES:
+        ours = built(carboy.routing, carboy.http, value)
+        assert ours == built(werkzeug.routing, werkzeug.datastructures, value), value
+
+
+def test_the_refusal_of_any_names_value_and_choices() -> None:
+    for library in (carboy.routing, werkzeug.routing):
+        adapter = library.Map([library.Rule("/<any(x, y):v>", endpoint="e")]).bind("h")
+        with pytest.raises(ValueError, match="'no' is not one of 'x', 'y'"):
+            adapter.build("e", {"v": "no"})
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 import werkzeug.test
 import werkzeug.wrappers
 
+import carboy.testing.environ
 from carboy.http.environ_builder import EnvironBuilder
 from carboy.http.request import Request
 from carboy.http.response import Response
@@ -213,3 +214,97 @@ def test_both_lanes_send_the_same_request(lane: str) -> None:
 
 def test_a_client_shows_its_application() -> None:
     assert "echo" in repr(Client(echo))  # type: ignore[arg-type]
+
+
+def shown(library: Any) -> Any:
+    """An application that shows the environ it gets, sets a cookie and redirects."""
+
+    def respond(request: Any) -> Any:
+        if request.path == "/set":
+            response = library[1]("set")
+            response.set_cookie("c", "1")
+            return response
+        if request.path in LOCATIONS:
+            return library[1]("moved", 307, headers={"Location": LOCATIONS[request.path]})
+        kept = {
+            key: str(value)
+            for key, value in sorted(request.environ.items())
+            if key.isupper() or key == "own.key"
+        }
+        return library[1](repr([kept, request.form.to_dict(), request.get_data()]))
+
+    return library[0].application(respond)
+
+
+ODD_CALLS: dict[str, Any] = {
+    "no slash": lambda send, m: [send("/set"), send("x"), send("x", method="POST")],
+    "no slash, mounted": lambda send, m: [
+        send("set", base_url="http://h/app"),
+        send("x", base_url="http://h/app"),
+        send("/x", base_url="http://h/app"),
+        send("/x", base_url="http://h/"),
+    ],
+    "empty path": lambda send, m: [send("/set"), send(""), send("?y=1")],
+    "slashes": lambda send, m: [send("/set"), send("///x"), send("/x//y"), send("//other/x")],
+    "names that are not tokens": lambda send, m: [
+        send("/x", headers={name: "1"}) for name in ("X A", "X:A", "é", "", "(x)", "X_A")
+    ],
+    "such names after a redirect": lambda send, m: [
+        send("/r", headers={"X A": "1"}, follow_redirects=True)
+    ],
+    "such names in an environ": lambda send, m: [
+        send(m.EnvironBuilder("/x", headers={"X A": "1"}).get_environ())
+    ],
+    "a request": lambda send, m: [
+        send(m.EnvironBuilder("/x", environ_overrides=OWN).get_request())
+    ],
+    "a request, redirected": lambda send, m: [
+        send(m.EnvironBuilder("/r", environ_overrides=OWN).get_request(), follow_redirects=True)
+    ],
+    "an environ": lambda send, m: [
+        send(m.EnvironBuilder("/x", environ_overrides=OWN).get_environ())
+    ],
+    "a builder": lambda send, m: [
+        send(m.EnvironBuilder("/x", environ_overrides=OWN, environ_base={"own.key": "0"}))
+    ],
+    "from an environ": lambda send, m: [
+        send(m.EnvironBuilder.from_environ(m.create_environ("/x", environ_overrides=OWN)))
+    ],
+    "a length that is not the body's": lambda send, m: [
+        send("/x", headers={"Content-Length": "99"}, **body)
+        for body in ({}, {"data": b""}, {"data": b"abc"}, {"data": {"a": "1"}})
+    ],
+    "a length of its own": lambda send, m: [send("/x", content_length=0, method="POST")],
+    "an empty base": lambda send, m: [send("/x", base_url="")],
+    "a fragment": lambda send, m: [send("/x#frag"), send("/x?a=1#frag"), send("/x?")],
+    "overrides": lambda send, m: [
+        send("/x", environ_overrides={"HTTP_HOST": "o.example", **OWN}),
+        send("/x", environ_base={"HTTP_X_B": "2", "REQUEST_METHOD": "PUT"}),
+    ],
+}
+OWN = {"REMOTE_ADDR": "7.7.7.7", "REMOTE_USER": "z", "own.key": "k"}
+
+
+@pytest.mark.parametrize("calls", ODD_CALLS.values(), ids=ODD_CALLS)
+def test_odd_calls_send_what_werkzeugs_client_sends(calls: Any) -> None:
+    def answers(library: Any, module: Any) -> list[Any]:
+        client = library[2](shown(library))
+        return [
+            (response.status, response.text, response.request.path)
+            for response in calls(client.open, module)
+        ]
+
+    assert answers(OURS, carboy.testing.environ) == answers(THEIRS, werkzeug.test)
+
+
+def test_each_response_of_a_chain_knows_those_before_it() -> None:
+    for library in (OURS, THEIRS):
+        response = library[2](echo(library)).get("/chain", follow_redirects=True)
+        chain = [*response.history, response]
+        assert [each.history for each in chain] == [tuple(chain[:n]) for n in range(len(chain))]
+
+
+def test_a_request_that_is_sent_is_the_one_of_the_response() -> None:
+    for library in (OURS, THEIRS):
+        request = library[0](create_environ("/x"))
+        assert library[2](echo(library)).open(request).request is request

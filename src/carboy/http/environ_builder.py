@@ -34,8 +34,9 @@ class EnvironBuilder:
     `path` may have a query; `base_url` gives scheme, host and script name. `data` is the body:
     octets, text, a stream, or a mapping of form fields and files (a file is an open one, a
     FileStorage, or a tuple of stream, name and type). `json` is encoded by `json_dumps`.
-    `auth` is a name and password or an Authorization. Header names and values with control
-    characters are refused with ValueError, as is a query given twice.
+    `auth` is a name and password or an Authorization. Header names need not be tokens, as a
+    bad client may send any; control characters in names and values are refused with
+    ValueError, as is a query given twice.
     """
 
     server_protocol = "HTTP/1.1"
@@ -72,7 +73,7 @@ class EnvironBuilder:
         self._set_target(path, query_string)
         self.base_url = base_url
         self.method = method
-        self.headers = headers if isinstance(headers, Headers) else Headers(headers)
+        self.headers = _client_headers(headers)
         self.errors_stream = sys.stderr if errors_stream is None else errors_stream
         self.multithread = multithread
         self.multiprocess = multiprocess
@@ -91,8 +92,7 @@ class EnvironBuilder:
             if data is not None:
                 raise TypeError("can't provide input stream and data: the body is one of them.")
             self.input_stream = input_stream
-        if content_length is not None:
-            self.content_length = content_length
+        self.content_length = content_length
         if data:
             self._set_data(data)
 
@@ -153,7 +153,7 @@ class EnvironBuilder:
     @classmethod
     def from_environ(cls, environ: WSGIEnvironment, **kwargs: Any) -> Self:
         """A builder of the same request; keyword arguments replace its parts."""
-        headers = Headers(EnvironHeaders(environ))
+        headers = Headers._with_any_names(EnvironHeaders(environ))
         script = _quoted(environ.get("SCRIPT_NAME", ""))
         scheme, host = environ["wsgi.url_scheme"], environ.get("HTTP_HOST") or _server(environ)
         found: dict[str, Any] = {
@@ -181,7 +181,9 @@ class EnvironBuilder:
 
     @base_url.setter
     def base_url(self, value: str | None) -> None:
-        scheme, host, script_root, query, fragment = urlsplit(value or "http://localhost/")
+        scheme, host, script_root, query, fragment = urlsplit(
+            "http://localhost/" if value is None else value
+        )
         if query or fragment:
             raise ValueError(
                 f"base url must not contain a query string, nor a fragment: {value!r}."
@@ -358,7 +360,7 @@ class EnvironBuilder:
         stream, length, content_type = self._body()
         uri = _latin1(self.request_uri)
         environ: WSGIEnvironment = {
-            **(self.environ_base or {}),
+            **dict(self.environ_base or {}),
             "REQUEST_METHOD": self.method,
             "SCRIPT_NAME": _unquoted(self.script_root),
             "PATH_INFO": _unquoted(self.path),
@@ -404,6 +406,12 @@ def create_environ(*args: Any, **kwargs: Any) -> WSGIEnvironment:
     """The environ of an EnvironBuilder with these arguments."""
     with EnvironBuilder(*args, **kwargs) as builder:
         return builder.get_environ()
+
+
+def _client_headers(given: Any) -> Headers:
+    if isinstance(given, Headers):
+        return given
+    return Headers() if given is None else Headers._with_any_names(given)
 
 
 def _set_or_remove(headers: Headers, name: str, value: str | None) -> None:

@@ -30,7 +30,7 @@ class FileStorage:
     ) -> None:
         self.name = name
         self.stream: IO[bytes] = stream or io.BytesIO()
-        self.filename = _stream_name(stream) if filename is None else filename
+        self.filename = _stream_name(stream) if filename is None else os.fsdecode(filename)
         self.headers = Headers() if headers is None else headers
         if content_type is not None:
             self.headers["Content-Type"] = content_type
@@ -110,10 +110,10 @@ class FileStorage:
 def _stream_name(stream: IO[bytes] | None) -> str | None:
     """The name of an open file; a descriptor's number or a name like "<stdin>" is none."""
     name = getattr(stream, "name", None)
-    if not isinstance(name, str | bytes) or not name:
+    if not isinstance(name, str | bytes | os.PathLike):
         return None
     name = os.fsdecode(name)
-    return None if name[0] == "<" and name[-1] == ">" else name
+    return None if name[:1] == "<" and name[-1:] == ">" else name
 
 
 class FileMultiDict(MultiDict[str, FileStorage]):

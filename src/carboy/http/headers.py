@@ -97,6 +97,19 @@ class Headers:
         headers._list = fields
         return headers
 
+    @classmethod
+    def _with_any_names(cls, source: Source) -> Self:
+        """Headers as a bad client may send them: names need not be tokens."""
+        return cls._from_checked(
+            [
+                (
+                    _check_text(name) if isinstance(name, str) else _check_name(name),
+                    _check_text(value),
+                )
+                for name, value in iter_multi_items(source)
+            ]
+        )
+
     # reading
 
     def _find(self, key: str) -> str | None:
@@ -244,7 +257,7 @@ class Headers:
 
     def setlist(self, key: str, values: Iterable[Any]) -> None:
         """Replace all fields of the name: one for each value, none when there are no values."""
-        values = list(values)
+        values = list(values or ())
         if not values:
             self.remove(key)
             return

@@ -54,14 +54,22 @@ def _has_level_handler(logger: logging.Logger) -> bool:
     return False
 
 
+_logger: logging.Logger | None = None
+
+
 def _log(type: str, message: str, *args: Any, **kwargs: Any) -> None:
-    """Log under the name `werkzeug`; to standard error if nobody has set up logging."""
-    logger = logging.getLogger("werkzeug")
-    if logger.level == logging.NOTSET:
-        logger.setLevel(logging.INFO)
-    if not _has_level_handler(logger):
-        logger.addHandler(_ColorStreamHandler())
-    getattr(logger, type)(message.rstrip(), *args, **kwargs)
+    """Log under the name `werkzeug`; to standard error if nobody has set up logging.
+
+    Level and handler are looked at with the first message: later they are the application's.
+    """
+    global _logger
+    if _logger is None:
+        _logger = logging.getLogger("werkzeug")
+        if _logger.level == logging.NOTSET:
+            _logger.setLevel(logging.INFO)
+        if not _has_level_handler(_logger):
+            _logger.addHandler(_ColorStreamHandler())
+    getattr(_logger, type)(message.rstrip(), *args, **kwargs)
 
 
 def _wsgi_decoding_dance(s: str) -> str:

@@ -211,7 +211,7 @@ def _from_variable(
 
 
 class LocalProxy(Generic[T]):
-    """Stands for an object that is found anew at each use; every operation goes to it.
+    """A proxy to an object that is found anew at each use; every operation goes to it.
 
     `local` is a ContextVar, a Local, a LocalStack or a function, `name` an attribute of
     what it holds. RuntimeError with `unbound_message` while nothing is bound.

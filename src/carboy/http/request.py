@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import update_wrapper
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, ClassVar, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from carboy.dates import parse_date
 from carboy.http import origin_environ, origin_exchange
@@ -94,13 +94,6 @@ class Request:
     shallow = False
     _exchange: Exchange | None = None
     _cached_json: tuple[Any, Any] = (..., ...)
-    _parses_forms_as_ever: ClassVar[bool] = True
-
-    def __init_subclass__(cls, **kwargs: Any) -> None:
-        super().__init_subclass__(**kwargs)
-        cls._parses_forms_as_ever = all(
-            getattr(cls, name) is getattr(Request, name) for name in body.FORM_PARSING
-        )
 
     def __init__(
         self, environ: WSGIEnvironment, populate_request: bool = True, shallow: bool = False
@@ -272,6 +265,11 @@ class Request:
             cls=self.parameter_storage_class,
         )
 
+    def _parses_forms_as_ever(self) -> bool:
+        """Whether no part of the parsing is overridden or replaced, on the class or here."""
+        parts = body.form_parsing(self.__class__)
+        return parts == _own_form_parsing and body.FORM_PARSING.isdisjoint(self.__dict__)
+
     def _load_form_data(self) -> None:
         body.load_form_data(self)
 
@@ -328,3 +326,6 @@ class Request:
         except Exception as error:
             described = f"(its URL cannot be shown: {error})"
         return f"<{type(self).__name__} {described}>"
+
+
+_own_form_parsing = body.form_parsing(Request)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from operator import attrgetter
 from typing import IO, TYPE_CHECKING, Any
 
 from carboy.http.combined import CombinedMultiDict
@@ -79,15 +80,16 @@ def _is_received_form(request: Request, kept: dict[str, Any]) -> bool:
     limit = request.max_content_length
     return (
         (limit is None or (exchange.body_size or 0) <= limit)
-        and request._parses_forms_as_ever
+        and request._parses_forms_as_ever()
         and not request.shallow
         and request.form_data_parser_class is FormDataParser
     )
 
 
 URLENCODED = "application/x-www-form-urlencoded"
-# What a subclass overrides to parse forms its own way.
-FORM_PARSING = ("make_form_data_parser", "mimetype", "stream", "want_form_data_parsed")
+# What a subclass overrides to parse forms its own way; anybody may replace it at any time.
+FORM_PARSING = frozenset({"make_form_data_parser", "mimetype", "stream", "want_form_data_parsed"})
+form_parsing = attrgetter(*sorted(FORM_PARSING))
 
 
 def _stream_to_parse(request: Request) -> IO[bytes]:

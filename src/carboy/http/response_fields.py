@@ -104,7 +104,10 @@ def get_retry_after(response: Any) -> datetime | None:
         seconds = int(value)
     except ValueError:
         return parse_date(value)
-    return datetime.now(UTC) + timedelta(seconds=seconds)
+    try:
+        return datetime.now(UTC) + timedelta(seconds=seconds)
+    except OverflowError:  # after the year 9999: never
+        return None
 
 
 def put_retry_after(response: Any, value: datetime | int | str | None) -> None:

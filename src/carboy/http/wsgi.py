@@ -34,7 +34,8 @@ __all__ = [
     "wrap_file",
 ]
 
-_digits = re.compile("[0-9]{1,18}").fullmatch
+# int() is quadratic in the digits and refuses more than 4,300.
+_digits = re.compile("[0-9]{1,1000}").fullmatch
 
 
 def responder(f: Callable[..., Any]) -> Callable[..., Any]:

@@ -324,10 +324,11 @@ class MapAdapter:
 
 
 def _given(values: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The values without those that are None; a MultiDict's as lists where there are several."""
+    """The values without those that are None. Of a MultiDict what a name has, None too, and the
+    list where it has several."""
     if not values:
         return {}
     if isinstance(values, MultiDict):
-        lists = ((key, [v for v in found if v is not None]) for key, found in values.lists())
+        lists = values.lists()
         return {key: found[0] if len(found) == 1 else found for key, found in lists if found}
     return {key: value for key, value in values.items() if value is not None}

@@ -28,14 +28,22 @@ CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0)
 CONTROLS[ord("\\")] = "\\\\"
 
 
+_logger: logging.Logger | None = None
+
+
 def _log(type: str, message: str, *args: Any, **kwargs: Any) -> None:
-    """Log under the name `werkzeug`; to standard error if nobody has set up logging."""
-    logger = logging.getLogger(LOGGER)
-    if logger.level == logging.NOTSET:
-        logger.setLevel(logging.INFO)
-    if not logger.hasHandlers():
-        logger.addHandler(logging.StreamHandler())
-    getattr(logger, type)(message.rstrip(), *args, **kwargs)
+    """Log under the name `werkzeug`; to standard error if nobody has set up logging.
+
+    Level and handler are looked at with the first message: later they are the application's.
+    """
+    global _logger
+    if _logger is None:
+        _logger = logging.getLogger(LOGGER)
+        if _logger.level == logging.NOTSET:
+            _logger.setLevel(logging.INFO)
+        if not _logger.hasHandlers():
+            _logger.addHandler(logging.StreamHandler())
+    getattr(_logger, type)(message.rstrip(), *args, **kwargs)
 
 
 def _ansi_style(value: str, *styles: str) -> str:

@@ -65,8 +65,7 @@ def _application_url(
     if subdomain:
         host = f"{subdomain}.{host}"
     root = str(app.config["APPLICATION_ROOT"]).lstrip("/")
-    if url.netloc:
-        path = f"{url.path}?{url.query}" if "?" in path else url.path
+    path = f"{url.path}?{url.query}" if url.query else url.path
     return path, f"{scheme}://{host}/{root}"
 
 

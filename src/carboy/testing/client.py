@@ -136,7 +136,7 @@ class Client:
             if isinstance(arg, EnvironBuilder):
                 return arg.get_request()
             if isinstance(arg, Request):
-                arg = arg.environ
+                return arg  # with every key of its environ
             if isinstance(arg, dict):
                 return EnvironBuilder.from_environ(arg).get_request()
         with EnvironBuilder(*args, **kwargs) as builder:
@@ -155,7 +155,7 @@ class Client:
             seen.add(step)
             history.append(response)
             response = self.resolve_redirect(response, buffered)
-        response.history = tuple(history)
+            response.history = tuple(history)
         return response
 
     def get(self, *args: Any, **kw: Any) -> TestResponse:
@@ -195,7 +195,9 @@ class Client:
 
 
 def _address(environ: WSGIEnvironment) -> tuple[str, str]:
-    return environ["SERVER_NAME"], f"{environ['SCRIPT_NAME']}{environ['PATH_INFO']}"
+    # A path that a test wrote without its slash is below the root all the same.
+    path = f"/{environ['PATH_INFO'].removeprefix('/')}"
+    return environ["SERVER_NAME"], f"{environ['SCRIPT_NAME']}{path}"
 
 
 def _check_fields(environ: WSGIEnvironment) -> None:

@@ -165,6 +165,17 @@ def test_a_console_answers_line_by_line_as_there(monkeypatch: pytest.MonkeyPatch
     assert transcript(OURS) == transcript(THEIRS)
 
 
+def test_a_console_leaves_the_way_in_which_other_shells_show_values(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Werkzeug's console shows values in this way from then on; ours stays a page's.
+    shown: list[object] = []
+    monkeypatch.setattr(sys, "displayhook", shown.append)
+    assert 'class="number">2<' in OURS.console.Console().eval("1 + 1")
+    assert sys.displayhook == shown.append
+    assert shown == []
+
+
 def test_a_console_shows_what_its_code_raises_and_goes_on() -> None:
     console = OURS.console.Console()
     shown = console.eval("1/0")

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import cProfile
 import io
+import os
+import pstats
 import zipfile
 from pathlib import Path
-from typing import Any
+from types import ModuleType
+from typing import Any, Self
 
 import pytest
 import werkzeug.middleware.dispatcher
+import werkzeug.middleware.profiler
 import werkzeug.middleware.proxy_fix
 import werkzeug.middleware.shared_data
 from hypothesis import given
 from hypothesis import strategies as st
 
 from carboy.http import Response
+from carboy.middleware import profiler
 from carboy.middleware.dispatcher import DispatcherMiddleware
 from carboy.middleware.profiler import ProfilerMiddleware
 from carboy.middleware.proxy_fix import ProxyFix
@@ -153,6 +159,35 @@ def test_a_profile_names_the_path_and_the_functions() -> None:
 
 def slow_view() -> list[bytes]:
     return [b"body"]
+
+
+@pytest.mark.parametrize("middleware", [profiler, werkzeug.middleware.profiler])
+def test_the_profile_and_its_statistics_can_be_replaced_in_the_module(
+    middleware: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dumped: list[object] = []
+    printed: list[object] = []
+
+    class Profile(cProfile.Profile):
+        def dump_stats(self, file: object) -> None:
+            dumped.append(file)
+
+    class Stats(pstats.Stats):
+        def print_stats(self, *amount: Any) -> Self:
+            printed.append(amount)
+            return self
+
+    def inner(environ: Any, start_response: Any) -> list[bytes]:
+        start_response("200 OK", [])
+        return []
+
+    monkeypatch.setattr(middleware, "Profile", Profile)
+    monkeypatch.setattr(middleware, "Stats", Stats)
+    app = middleware.ProfilerMiddleware(
+        inner, io.StringIO(), (), (5,), "folder", lambda environ: environ["PATH_INFO"][1:]
+    )
+    Client(app).get("/name")
+    assert (dumped, printed) == ([os.path.join("folder", "name")], [(5,)])  # noqa: PTH118
 
 
 def test_profiles_go_to_files_under_the_names_asked_for(tmp_path: Path) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import cProfile
-import pstats
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
+from cProfile import Profile
+from pstats import Stats
 from typing import IO, Any
 
 __all__ = ["ProfilerMiddleware"]
@@ -41,7 +41,7 @@ class ProfilerMiddleware:
         self._filename_format = filename_format
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        profile = cProfile.Profile()
+        profile = Profile()
         start = time.time()
         body = profile.runcall(self._answer, environ, start_response)
         self._report(profile, environ, (time.time() - start) * 1000)
@@ -63,13 +63,14 @@ class ProfilerMiddleware:
                 answer.close()
         return b"".join(written)
 
-    def _report(self, profile: cProfile.Profile, environ: dict[str, Any], elapsed: float) -> None:
+    def _report(self, profile: Profile, environ: dict[str, Any], elapsed: float) -> None:
         if self._profile_dir is not None:
-            profile.dump_stats(Path(self._profile_dir, self._filename(environ, elapsed)))
+            name = self._filename(environ, elapsed)
+            profile.dump_stats(os.path.join(self._profile_dir, name))  # noqa: PTH118 — text
         if self._stream is not None:
             line = "-" * 80
             self._stream.write(f"{line}\nPATH: {environ.get('PATH_INFO', '')!r}\n")
-            stats = pstats.Stats(profile, stream=self._stream)
+            stats = Stats(profile, stream=self._stream)
             stats.sort_stats(*self._sort_by)
             stats.print_stats(*self._restrictions)
             self._stream.write(f"{line}\n\n")

@@ -407,8 +407,8 @@ def after_this_request(f: F) -> F:
     ctx = _cv_request.get(None)
     if ctx is None:
         raise RuntimeError(
-            "'after_this_request' can only be used when a request is active. Call it in a"
-            " view or a hook."
+            "'after_this_request' can only be used when a request context is active. Call"
+            " it in a view or a hook."
         )
     ctx._after_request_functions.append(f)
     return f
@@ -423,8 +423,8 @@ def copy_current_request_context(f: F) -> F:
     original = _cv_request.get(None)
     if original is None:
         raise RuntimeError(
-            "'copy_current_request_context' can only be used when a request is active."
-            " Decorate the function inside a view or a hook."
+            "'copy_current_request_context' can only be used when a request context is"
+            " active. Decorate the function inside a view or a hook."
         )
     ctx = original.copy()
 

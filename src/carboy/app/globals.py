@@ -24,7 +24,7 @@ __all__ = ["app_ctx", "current_app", "g", "request", "request_ctx", "session"]
 T = TypeVar("T")
 
 _no_app_msg = """\
-Working outside of application context: no application is active here.
+Working outside of application context. No application is active here.
 
 `current_app`, `g` and what builds on them work inside an application context. A
 request or a command of the application has one; anywhere else make it yourself:
@@ -33,7 +33,7 @@ request or a command of the application has one; anywhere else make it yourself:
         ...
 """
 _no_req_msg = """\
-Working outside of request context: no request is active here.
+Working outside of request context. No request is active here.
 
 `request`, `session` and what builds on them work while a request is handled. In a
 test make one with `with app.test_request_context(...):`; in a thread or a generator

@@ -70,8 +70,8 @@ def stream_with_context(generator_or_function: Any) -> Any:
     request_ctx = _cv_request.get(None)
     if request_ctx is None:
         raise RuntimeError(
-            "'stream_with_context' can only be used when a request is active. Call it in a"
-            " view, before the generator runs."
+            "'stream_with_context' can only be used when a request context is active. Call"
+            " it in a view, before the generator runs."
         )
     return _in_context(source, _cv_app.get(), request_ctx)
 

@@ -57,8 +57,8 @@ def _split(rv: tuple[Any, ...]) -> tuple[Any, Any, Any]:
             return body, None, second
         return body, second, None
     raise TypeError(
-        f"The view function did not return a valid response tuple: it has {len(rv)}"
-        " items. A tuple must have the form (body, status), (body, headers) or (body,"
+        "The view function did not return a valid response tuple: its length is"
+        f" {len(rv)}. A tuple must have the form (body, status), (body, headers) or (body,"
         " status, headers)."
     )
 

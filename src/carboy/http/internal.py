@@ -13,6 +13,7 @@ from carboy.http.multidict import iter_multi_items
 from carboy.http.properties import _EntryProperty as _DictAccessorProperty
 from carboy.http.sentinel import MISSING as _missing
 from carboy.http.sentinel import Missing as _Missing
+from carboy.http.wsgi import _get_environ
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -80,16 +81,6 @@ def _wsgi_decoding_dance(s: str) -> str:
 def _wsgi_encoding_dance(s: str) -> str:
     """A value for an environ out of text."""
     return s.encode().decode("latin-1")
-
-
-def _get_environ(obj: Any) -> WSGIEnvironment:
-    """The environ of a request, or the environ itself."""
-    environ = getattr(obj, "environ", obj)
-    if not isinstance(environ, dict):
-        raise AssertionError(
-            f"{type(environ).__name__!r} is not a WSGI environment: it has to be a dict."
-        )
-    return environ
 
 
 def _get_server(environ: WSGIEnvironment) -> tuple[str, int | None] | None:

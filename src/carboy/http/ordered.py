@@ -143,7 +143,8 @@ class _ImmutableOrderedMultiDict(ImmutableMultiDictMixin[K, V], _OrderedMultiDic
     """An OrderedMultiDict that cannot be changed and can be hashed."""
 
     def __init__(self, mapping: Any = None) -> None:
-        _deprecated("ImmutableOrderedMultiDict", 2)
+        # The name that filters of warnings know: Werkzeug's constructors warn of the base alone.
+        _deprecated("OrderedMultiDict", 2)
         self._fill(() if mapping is None else iter_multi_items(mapping))
 
     __hash__ = ImmutableMultiDictMixin.__hash__  # type: ignore[assignment]

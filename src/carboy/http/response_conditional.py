@@ -9,8 +9,8 @@ from carboy.http.conditional import is_resource_modified
 from carboy.http.etag import parse_etags
 from carboy.http.exceptions import RequestedRangeNotSatisfiable
 from carboy.http.file_body import FileWrapper, RangeIterator, can_seek
-from carboy.http.internal import _get_environ
 from carboy.http.ranges import parse_range_header
+from carboy.http.wsgi import _get_environ
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment

@@ -55,6 +55,16 @@ def environ_text(value: str) -> str:
     return value.encode("latin-1").decode("utf-8", "replace")
 
 
+def _get_environ(obj: Any) -> WSGIEnvironment:
+    """The environ of a request, or the environ itself."""
+    environ = getattr(obj, "environ", obj)
+    if not isinstance(environ, dict):
+        raise AssertionError(
+            f"{type(environ).__name__!r} is not a WSGI environment: it has to be a dict."
+        )
+    return environ
+
+
 def get_path_info(environ: WSGIEnvironment) -> str:
     """PATH_INFO as text."""
     return environ_text(environ.get("PATH_INFO", ""))

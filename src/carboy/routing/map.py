@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from carboy.http.internal import _get_environ
+from carboy.http.wsgi import _get_environ
 from carboy.routing.adapter import MapAdapter
 from carboy.routing.converters import DEFAULT_CONVERTERS, BaseConverter
 from carboy.routing.environ import environ_arguments

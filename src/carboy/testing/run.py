@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from carboy.http.closing import ClosingIterator
 from carboy.http.headers import Headers
-from carboy.http.internal import _get_environ
+from carboy.http.wsgi import _get_environ
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment

@@ -11,8 +11,8 @@ from table import case, row, rows
 from werkzeug.local import Local, LocalProxy, LocalStack
 from werkzeug.routing import BuildError
 
-NO_REQUEST = "Working outside of request context"
-NO_APP = "Working outside of application context"
+NO_REQUEST = "Working outside of request context."
+NO_APP = "Working outside of application context."
 NO_KEY = "The session is unavailable because no secret key was set"
 UNBOUND = "object is not bound"
 
@@ -55,19 +55,19 @@ rows(
 row(
     "after_this_request outside",
     RuntimeError,
-    "'after_this_request' can only be used when a request",
+    "'after_this_request' can only be used when a request context",
     lambda: flask.after_this_request(lambda response: response),
 )
 row(
     "copy_current_request_context outside",
     RuntimeError,
-    "'copy_current_request_context' can only be used when a request",
+    "'copy_current_request_context' can only be used when a request context",
     lambda: flask.copy_current_request_context(lambda: 1),
 )
 row(
     "stream_with_context outside",
     RuntimeError,
-    "'stream_with_context' can only be used when a request",
+    "'stream_with_context' can only be used when a request context",
     lambda: flask.stream_with_context(iter("ab")),
 )
 
@@ -75,7 +75,7 @@ row(
 @case(
     "stream_with_context as a decorator",
     RuntimeError,
-    "'stream_with_context' can only be used when a request",
+    "'stream_with_context' can only be used when a request context",
 )
 def decorated_stream() -> None:
     @flask.stream_with_context

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -122,6 +123,16 @@ row(
     "'ImmutableOrderedMultiDict' is deprecated",
     lambda: values.structures.ImmutableOrderedMultiDict,
 )
+
+
+@case("ImmutableOrderedMultiDict made", DeprecationWarning, "'OrderedMultiDict' is deprecated")
+def immutable_ordered_made() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        kind = values.structures.ImmutableOrderedMultiDict
+    kind()
+
+
 rows(
     ValueError,
     "invalid mimetype",

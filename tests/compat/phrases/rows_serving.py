@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from table import case, row, rows
+from werkzeug import serving
 from werkzeug._reloader import reloader_loops
 from werkzeug.debug import DebuggedApplication
 from werkzeug.middleware.lint import HTTPWarning, LintMiddleware, WSGIWarning
@@ -43,6 +44,15 @@ row(
     "Cannot have a multi-thread and multi-process server",
     lambda: make_server("127.0.0.1", 0, app, threaded=True, processes=2),
 )
+
+
+@case("processes where none can be forked", ValueError, "Your platform does not support forking")
+def no_forking() -> None:
+    serving.can_fork = False
+    try:
+        make_server("127.0.0.1", 0, app, processes=2)
+    finally:
+        serving.can_fork = True
 
 
 @contextmanager

@@ -56,6 +56,8 @@ HTML = ("Content-Type", "text/html; charset=utf-8")
 COUNTED = 1024
 LENGTHS = [("Content-Length", str(size)) for size in range(COUNTED)]
 
+OWN_CALL = BaseResponse.__call__  # whatever it is replaced by
+
 _new_context = RequestContext.__new__
 
 
@@ -185,7 +187,7 @@ def run(
         if found.__class__ is not tuple:
             if start_response is not None:
                 return found(origin, start_response)
-            if type(found).__call__ is BaseResponse.__call__:
+            if type(found).__call__ is OWN_CALL:
                 return found.answer(origin)
             return _called(found, origin)
         if start_response is None:

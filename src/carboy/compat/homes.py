@@ -100,8 +100,11 @@ carboy.http.hosts werkzeug.sansio.utils: get_host host_is_trusted
 carboy.http.immutable werkzeug.datastructures.structures: CallbackDict ImmutableDict
     ImmutableList ImmutableTypeConversionDict TypeConversionDict
 carboy.http.imports werkzeug.utils: ImportStringError find_modules import_string
-carboy.http.internal werkzeug._internal: _ColorStreamHandler _dt_as_utc _get_environ
+carboy.http.internal werkzeug._internal: _ColorStreamHandler _dt_as_utc
     _has_level_handler _log _plain_int _wsgi_decoding_dance _wsgi_encoding_dance
+carboy.http.wsgi werkzeug._internal: _get_environ
+carboy.http.environ_builder werkzeug.test: EnvironBuilder _iter_data=_fields create_environ
+carboy.http.forms.encoded werkzeug.test: encode_multipart stream_encode_multipart
 carboy.http.internal werkzeug.urls: _urlencode
 carboy.http.internal werkzeug.wsgi: _get_server
 carboy.http.local werkzeug.local: Local LocalManager LocalProxy LocalStack release_local
@@ -173,9 +176,7 @@ carboy.testing.app_client flask.testing: EnvironBuilder FlaskClient
 carboy.testing.cli_runner flask.testing: FlaskCliRunner
 carboy.testing.client werkzeug.test: Client
 carboy.testing.cookies werkzeug.test: Cookie
-carboy.testing.environ werkzeug.test: EnvironBuilder _iter_data=_fields create_environ
 carboy.testing.environ_page werkzeug.testapp: iter_sys_path test_app
-carboy.testing.multipart werkzeug.test: encode_multipart stream_encode_multipart
 carboy.testing.response werkzeug.test: ClientRedirectError TestResponse
 carboy.testing.run werkzeug.test: run_wsgi_app
 """

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 # "name", a module of that name; "name=module"; "name=module:attribute", or "name=module:" for an
 # attribute of the same name; "name=*", a type variable.
 TABLE = """
-flask.app: T_shell_context_processor=* T_teardown=* T_template_filter=* T_template_global=*
+flask.app: chain=itertools: T_shell_context_processor=* T_teardown=* T_template_filter=* T_template_global=*
     T_template_test=* _url_quote=urllib.parse:quote cabc=collections.abc cli=flask.cli click
     ft=flask.typing is_running_from_reloader=werkzeug.serving: iscoroutinefunction=inspect:
 flask.cli: ParameterSource=click.core: cabc=collections.abc

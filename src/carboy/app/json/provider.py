@@ -116,6 +116,8 @@ class DefaultJSONProvider(JSONProvider):
         kwargs.setdefault("sort_keys", self.sort_keys)
         return json.dumps(obj, **kwargs)
 
+    _own_dumps = staticmethod(dumps)  # whatever `dumps` is replaced by
+
     def dumps_compact(self, obj: Any, debug: bool) -> str:
         """The text of a response without the newline, as short as `compact` allows."""
         compact = not debug if self.compact is None else self.compact
@@ -138,7 +140,7 @@ class DefaultJSONProvider(JSONProvider):
     def response(self, *args: Any, **kwargs: Any) -> Response:
         """A response with the JSON text of the arguments and a newline at its end."""
         obj = self._prepare_response_obj(args, kwargs)
-        if type(self).dumps is _dumps and "dumps" not in self.__dict__:
+        if type(self).dumps is self._own_dumps and "dumps" not in self.__dict__:
             text = self.dumps_compact(obj, self._app.debug)
         else:
             text = self.dumps(obj, **self._layout())
@@ -148,6 +150,3 @@ class DefaultJSONProvider(JSONProvider):
         if (self.compact is None and self._app.debug) or self.compact is False:
             return {"indent": 2}
         return {"separators": (",", ":")}
-
-
-_dumps = DefaultJSONProvider.dumps  # before anybody can have patched it

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 # "name", a module of that name; "name=module"; "name=module:attribute", or "name=module:" for an
 # attribute of the same name; "name=*", a type variable.
 TABLE = """
-flask.app: chain=itertools: T_shell_context_processor=* T_teardown=* T_template_filter=* T_template_global=*
-    T_template_test=* _url_quote=urllib.parse:quote cabc=collections.abc cli=flask.cli click
-    ft=flask.typing is_running_from_reloader=werkzeug.serving: iscoroutinefunction=inspect:
+flask.app: T_shell_context_processor=* T_teardown=* T_template_filter=* T_template_global=*
+    T_template_test=* chain=itertools: _url_quote=urllib.parse:quote cabc=collections.abc
+    cli=flask.cli click ft=flask.typing is_running_from_reloader=werkzeug.serving: iscoroutinefunction=inspect:
 flask.cli: ParameterSource=click.core: cabc=collections.abc
     is_running_from_reloader=werkzeug.serving: itemgetter=operator: re
 flask.ctx: TracebackType=types: contextvars ft=flask.typing

@@ -203,20 +203,6 @@ def test_run_does_nothing_under_the_command_line(fl, monkeypatch, capsys) -> Non
     assert "Ignoring a call to 'app.run()'" in capsys.readouterr().err
 
 
-def test_run_runs_again_when_the_variable_of_the_command_line_is_gone(
-    fl, runs, monkeypatch, capsys
-) -> None:
-    from click.testing import CliRunner
-
-    from carboy.cli.flask import FlaskGroup
-
-    app = fl.Flask("scenario")
-    CliRunner().invoke(FlaskGroup(create_app=lambda: app), ["routes"])
-    monkeypatch.delenv("FLASK_RUN_FROM_CLI")
-    app.run(load_dotenv=False)
-    assert len(runs) == 1
-
-
 def test_the_test_client_and_made_up_requests(fl) -> None:
     app = fl.Flask("scenario")
     app.secret_key = "k"

@@ -161,3 +161,22 @@ def test_a_certificate_that_cannot_be_made_is_a_wrong_option(
         kind.convert("adhoc", None, None)
     monkeypatch.undo()
     assert kind.convert("adhoc", None, None) == "adhoc"
+
+
+def test_app_run_runs_again_when_the_variable_of_the_command_line_is_taken_away(
+    folder: Path,
+) -> None:
+    code = (
+        "import os, carboy\n"
+        "from carboy.cli.flask import FlaskGroup\n"
+        "from carboy.server import development\n"
+        "from click.testing import CliRunner\n"
+        "development.run_simple = lambda *args, **options: print('served')\n"
+        "app = carboy.Flask('scenario')\n"
+        "CliRunner().invoke(FlaskGroup(create_app=lambda: app), ['routes'])\n"
+        "app.run(load_dotenv=False)\n"
+        "del os.environ['FLASK_RUN_FROM_CLI']\n"
+        "app.run(load_dotenv=False)"
+    )
+    status, out, err = run([sys.executable, "-c", code], folder)
+    assert (status, out.count("served"), err.count("app.run() is left out")) == (0, 1, 1)

@@ -244,6 +244,8 @@ def _result(exchange: DirectExchange, answer: Answer, buffered: bool) -> Result:
             close()
     elif close is not None:
         chunks = ClosingIterator(chunks, close)
+    if not buffered:
+        chunks = iter(chunks)  # is_streamed, as over a connection
     return chunks, status, Headers(headers)
 
 

@@ -197,3 +197,8 @@ def test_the_number_of_cookies_is_bounded_where_werkzeugs_is_not(value: str) -> 
 def test_a_date_with_a_zone_is_converted() -> None:
     moment = datetime(2020, 1, 1, tzinfo=UTC)
     assert ours.dump_cookie("a", expires=moment).startswith("a=; Expires=Wed, 01 Jan 2020 00:00:00")
+
+
+def test_the_warning_of_a_large_cookie_names_its_size_and_the_limit() -> None:
+    with pytest.warns(UserWarning, match="210 bytes.*the limit is 200 bytes"):
+        ours.dump_cookie("a", "x" * 200, max_size=200)

@@ -30,11 +30,13 @@ class DebugFilesKeyError(KeyError, AssertionError):
         sent = ", ".join(repr(name) for name in request.form.getlist(key))
         self.msg = (
             f"You tried to access the file {key!r}, but it does not exist in this request. The"
-            f" mimetype for the request is {request.mimetype!r}, and only 'multipart/form-data'"
-            ' carries files. Give the form enctype="multipart/form-data".'
+            f" mimetype for the request is {request.mimetype!r}, so no file contents were"
+            ' transmitted. Give the form enctype="multipart/form-data".'
         )
         if sent:
-            self.msg += f" The browser instead transmitted some file names: {sent}."
+            self.msg += (
+                f" The browser instead transmitted some file names. This was submitted: {sent}."
+            )
         super().__init__(self.msg)
 
     def __str__(self) -> str:
@@ -47,8 +49,9 @@ class FormDataRoutingRedirect(AssertionError):
     def __init__(self, request: Request) -> None:
         exc: Any = request.routing_exception
         text = (
-            f"A request was sent to {request.url!r}, but routing issued a redirect to"
-            f" {exc.new_url!r}, and clients will drop the content of a {request.method} on the way."
+            f"A request was sent to {request.url!r}, but routing issued a redirect to the"
+            f" canonical URL {exc.new_url!r}, and clients will drop the content of a"
+            f" {request.method} on the way."
         )
         if f"{request.base_url}/" == exc.new_url.partition("?")[0]:
             text += " The URL was defined with a trailing slash, and this one has none."
@@ -114,8 +117,8 @@ def explain_template_loading_attempts(
         ctx = request_ctx
         if ctx and ctx.request.blueprint is not None:
             lines.append(
-                "  The view is from an endpoint that belongs to the blueprint"
-                f" {ctx.request.blueprint!r}."
-                " Is the template in the folder of another blueprint?"
+                "  The template was looked up from an endpoint that belongs to the blueprint"
+                f" {ctx.request.blueprint!r}. Is it in the folder of another blueprint?"
+                "\n  See https://flask.palletsprojects.com/blueprints/#templates"
             )
     app.logger.info("\n".join(lines))

@@ -277,8 +277,8 @@ class Scaffold:
         if isinstance(found, int):
             if found not in default_exceptions:
                 raise ValueError(
-                    f"'{found}' is not a recognized HTTP error code. Register the handler for a"
-                    " subclass of HTTPException that has this code."
+                    f"'{found}' is not a recognized HTTP error code. Use a subclass of"
+                    " HTTPException that has this code."
                 )
             found = default_exceptions[found]
         if isinstance(found, Exception):

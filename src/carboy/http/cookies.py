@@ -162,9 +162,9 @@ def dump_cookie(
     cookie = "; ".join(parts)
     if max_size and len(cookie) > max_size:
         warnings.warn(
-            f"The {key!r} cookie is too large: {len(cookie)} bytes, {len(value)} of them"
-            f" its value, and browsers may drop one of more than {max_size}. Store less in"
-            " it.",
+            f"The {key!r} cookie is too large: it has {len(cookie)} bytes, {len(value)} of them"
+            f" its value, but the limit is {max_size} bytes. Browsers may drop it. Store less"
+            " in it.",
             stacklevel=2,
         )
     return cookie

@@ -310,7 +310,11 @@ class LintMiddleware:
                 warn("Unquoted etag emitted. Put it in double quotes.", HTTPWarning, stacklevel=4)
         location = headers.get("location")
         if location is not None and not urlsplit(location).netloc:
-            warn("Absolute URLs required for location: give it a host.", HTTPWarning, stacklevel=4)
+            warn(
+                "Absolute URLs required for location header. Give it a host.",
+                HTTPWarning,
+                stacklevel=4,
+            )
 
     def check_iterator(self, app_iter: object) -> None:
         """Warn of a body that would be sent letter by letter."""

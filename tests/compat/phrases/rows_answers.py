@@ -124,7 +124,8 @@ def explained(*folders: str, name: str = "page.html") -> None:
     "trying loader of blueprint 'bp0'",
     "no match",
     "Error: the template could not be found",
-    "an endpoint that belongs to the blueprint 'bp0'",
+    "looked up from an endpoint that belongs to the blueprint 'bp0'",
+    "See https://flask.palletsprojects.com/blueprints/#templates",
 )
 def missing_template() -> None:
     explained("templates_2", name="nope.html")
@@ -152,6 +153,7 @@ def template_not_found() -> None:
     "A request was sent to",
     "routing issued a redirect to",
     "The URL was defined with a trailing slash",
+    "the canonical URL 'http://localhost/a/'",
     "Send requests to the canonical URL",
     "in debug mode",
 )
@@ -168,7 +170,9 @@ def redirected_form() -> None:
     "but it does not exist",
     "mimetype for the request is",
     'enctype="multipart/form-data"',
+    "no file contents were transmitted",
     "The browser instead transmitted some file names",
+    "This was submitted: 'a.png'",
 )
 def form_without_files() -> None:
     app = flask.Flask("plain")

@@ -287,7 +287,7 @@ for _name, _phrase, _provoke in (
 for _name, _phrase, _header in (
     ("etag without quotes", "Unquoted etag emitted", ("ETag", "abc")),
     ("weak etag in lower case", "Weak etag indicator should be upper case", ("ETag", 'w/"abc"')),
-    ("path as a location", "Absolute URLs required for location", ("Location", "/x")),
+    ("path as a location", "Absolute URLs required for location header", ("Location", "/x")),
 ):
     row(f"lint: {_name}", HTTPWarning, _phrase, starting("200 OK", [_header]))
 

@@ -261,6 +261,12 @@ rows(
     },
 )
 row(
+    "what to register instead of an unknown code",
+    ValueError,
+    "Use a subclass of HTTPException",
+    lambda: app().register_error_handler(999, str),
+)
+row(
     "handler of an exception object",
     TypeError,
     "is an instance, not a class",

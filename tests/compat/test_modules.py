@@ -352,3 +352,16 @@ print(json.dumps([*found, hasattr(flask, "mine")]))
 """
     mine, real = both(code)
     assert mine == real == [1, 1, False]
+
+
+def test_a_star_import_gives_what_it_gives_there() -> None:
+    code = (
+        "names = {}\nexec('from flask import *', names)\n"
+        "print(*(name for name in names if not name.startswith('__')))"
+    )
+    install = "import carboy.compat\ncarboy.compat.install()\n"
+    real, ours = (
+        set(subprocess.check_output([sys.executable, "-c", each], text=True).split())
+        for each in (code, install + code)
+    )
+    assert ours - {"Carboy"} == real - {"annotations", "t"}  # what it has only for itself

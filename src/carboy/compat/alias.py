@@ -59,6 +59,9 @@ class Place:
         return vars(self.module).get(self.name, self.value) is not self.value
 
 
+# Modules that the packages do not load by themselves.
+NOT_LOADED = {"debug", "debughelpers", "middleware", "testapp", "testing", "views"}
+
 # What was replaced or deleted through an alias: (alias, name there), where it is.
 PLACES: dict[tuple[str, str], list[Place]] = {}
 
@@ -149,8 +152,18 @@ class Alias(ModuleType):
         if name == "__file__":
             return _file(ORIGINS[self.__name__].modules)
         if name == "__all__":
-            return [public for public in dir(self) if not public.startswith("_")]
+            return self._public()
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}", name=name)
+
+    def _public(self) -> list[str]:
+        """What `from … import *` gives: a package's own names, and the modules it has loaded."""
+        origin = ORIGINS[self.__name__]
+        found: set[str] = set(dir(self))
+        if origin.package and all(hasattr(import_module(m), "__all__") for m in origin.modules):
+            exported = (import_module(module).__all__ for module in origin.modules)
+            found = set(children(self.__name__)) - NOT_LOADED
+            found.update(*exported, origin.renamed)
+        return sorted(name for name in found if not name.startswith("_"))
 
     def _owner(self, name: str) -> tuple[ModuleType, str] | None:
         """The first module that has `name`, and its name there; "" for the module itself."""

@@ -20,7 +20,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-if sys.platform != "win32":
+fcntl: Any = None
+with contextlib.suppress(ImportError):  # Windows has none
     import fcntl
 
 VARIABLE = "CARBOY_AUTHORITY"
@@ -101,7 +102,7 @@ def local_context(
 def _alone(folder: Path) -> Iterator[None]:
     """No other program makes an authority there meanwhile: the key must fit the certificate."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if sys.platform == "win32":
+    if fcntl is None:
         yield
         return
     descriptor = os.open(folder, os.O_RDONLY)

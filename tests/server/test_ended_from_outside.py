@@ -23,6 +23,13 @@ app = Flask(__name__, static_folder=None)
 app.add_url_rule("/", view_func=lambda: "hello")
 
 
+@pytest.fixture(autouse=True)
+def _not_below_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tests of the commands leave their word in the environment, and app.run() obeys it."""
+    for name in ("FLASK_RUN_FROM_CLI", "CARBOY_RUN_FROM_CLI"):
+        monkeypatch.delenv(name, raising=False)
+
+
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as sock:
         return int(sock.getsockname()[1])

@@ -20,12 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-try:
-    import fcntl as _fcntl
-except ImportError:  # Windows
-    fcntl: Any = None
-else:
-    fcntl = _fcntl
+fcntl: Any = None
+with contextlib.suppress(ImportError):  # Windows has none
+    import fcntl
 
 VARIABLE = "CARBOY_AUTHORITY"
 CERTIFICATE, KEY = "authority.pem", "authority-key.pem"

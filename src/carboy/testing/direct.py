@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterable
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import quote
 
@@ -235,6 +236,9 @@ def _result(exchange: DirectExchange, answer: Answer, buffered: bool) -> Result:
             chunks = [*exchange.written, *chunks]
         if buffered:
             chunks = list(chunks)
+        else:  # up to the first piece, so that an error before it comes out here
+            iterator = iter(chunks)
+            chunks = chain([*islice(iterator, 1)], iterator)
     except BaseException:
         if close is not None:
             close()
@@ -244,8 +248,6 @@ def _result(exchange: DirectExchange, answer: Answer, buffered: bool) -> Result:
             close()
     elif close is not None:
         chunks = ClosingIterator(chunks, close)
-    if not buffered:
-        chunks = iter(chunks)  # is_streamed, as over a connection
     return chunks, status, Headers(headers)
 
 

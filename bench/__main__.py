@@ -8,12 +8,13 @@ import shutil
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from bench import chart, expect, machine, measure, report, rivals
 from bench.measure import Bench
 from bench.run import Plan, Record, Runner, read_record
-from bench.servers import SERVERS
+from bench.servers import SERVERS, before
 from bench.work import WORKS, Work
 
 RESULTS = rivals.ROOT / "docs" / "benchmarks" / "results.json"
@@ -25,6 +26,12 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("work", nargs="*", help="letters of the works; all without any")
     parser.add_argument("--servers", help="only these, separated by commas")
+    parser.add_argument(
+        "--before",
+        type=Path,
+        metavar="DIR",
+        help="measure Carboy alone, beside Carboy from the checkout of another commit in DIR",
+    )
     parser.add_argument("--rounds", type=int, help="how often each is measured (3)")
     parser.add_argument("--seconds", type=float, help="how long each time (3)")
     parser.add_argument("--quick", action="store_true", help="one round of one second")
@@ -42,9 +49,11 @@ def main() -> int:
     if options.render:
         publish(read_record(RESULTS))
         return 0
+    if options.before is not None and options.write:
+        sys.exit("--before prints its figures. Leave out --write, or --before.")
     if shutil.which("wrk") is None:
         sys.exit("wrk makes the load and is not installed (Debian: apt-get install wrk)")
-    if not options.no_install:
+    if not options.no_install and options.before is None:
         rivals.install()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         plan = make_plan(options, Path(folder))
@@ -72,7 +81,26 @@ def make_plan(options: argparse.Namespace, folder: Path) -> Plan:
         imports=5 if options.quick else measure.IMPORTS,
     )
     rounds = options.rounds or (1 if options.quick else 3)
-    return Plan(chosen_works(options.work), chosen_servers(options.servers), rounds, bench)
+    works = chosen_works(options.work)
+    if options.before is not None:
+        works = beside(works, options.before.resolve())
+    return Plan(works, chosen_servers(options.servers), rounds, bench)
+
+
+def beside(works: list[Work], checkout: Path) -> list[Work]:
+    """The works with nothing but Carboy, as it is here and as it is in another checkout."""
+    if not (checkout / "src" / "carboy").is_dir():
+        sys.exit(f"{checkout} is not a checkout of Carboy: it has no src/carboy")
+    found = []
+    for work in works:
+        ours = [name for name in work.servers if SERVERS[name].name.startswith("carboy")]
+        both: list[str] = []
+        for name in ours:
+            server = before(SERVERS[name], checkout)
+            SERVERS[server.name] = server
+            both += [name, server.name]
+        found.append(replace(work, servers=tuple(both)))
+    return found
 
 
 def chosen_works(letters: list[str]) -> list[Work]:

@@ -11,7 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -161,6 +161,18 @@ SERVERS = {
         ),
     )
 }
+
+
+def before(server: Server, checkout: Path) -> Server:
+    """The same server of Carboy, from the source of another checkout."""
+
+    def arguments(target: str, port: int, threads: int | None) -> list[str]:
+        path = os.pathsep.join([str(checkout / "src"), str(rivals.ROOT)])
+        return ["env", f"PYTHONPATH={path}", *server.arguments(target, port, threads)]
+
+    return replace(
+        server, name=f"{server.name}-before", label=f"{server.label}, before", arguments=arguments
+    )
 
 
 @dataclass(frozen=True)

@@ -122,3 +122,18 @@ def test_a_request_is_written_as_the_script_reads_it(tmp_path):
     head, _, body = (tmp_path / "request").read_bytes().partition(b"\n\n")
     assert head == b"POST /form\nContent-Type: application/x-www-form-urlencoded"
     assert body == form.body
+
+
+def test_carboy_is_measured_beside_another_checkout_of_it(tmp_path, monkeypatch):
+    from bench import __main__ as command
+    from bench import servers
+
+    monkeypatch.setattr(command, "SERVERS", dict(servers.SERVERS))
+    (tmp_path / "src" / "carboy").mkdir(parents=True)
+    (work,) = command.beside(command.chosen_works(["b"]), tmp_path)
+    assert work.servers == ("carboy", "carboy-before")
+    started = command.SERVERS["carboy-before"].command(work, 8000)
+    assert started[1].startswith(f"PYTHONPATH={tmp_path / 'src'}")
+    assert started[2:] == servers.SERVERS["carboy"].command(work, 8000)
+    with pytest.raises(SystemExit, match="not a checkout of Carboy"):
+        command.beside([work], tmp_path / "elsewhere")

@@ -185,11 +185,7 @@ def run(
             error = failure
             found = app.handle_exception(failure)
         if found.__class__ is not tuple:
-            if start_response is not None:
-                return found(origin, start_response)
-            if type(found).__call__ is OWN_CALL:
-                return found.answer(origin)
-            return _called(found, origin)
+            return _sent(found, origin, start_response)
         if start_response is None:
             return found
         start_response(found[0], found[1])
@@ -214,6 +210,15 @@ def run(
             if ctx._app_ctx is not None:
                 ctx._app_ctx._cv_tokens.clear()
             _cv.reset(token)
+
+
+def _sent(response: Any, origin: Any, start_response: StartResponse | None) -> Any:
+    """A Response on its way: the body by `start_response`, or an Answer to an exchange."""
+    if start_response is not None:
+        return response(origin, start_response)
+    if type(response).__call__ is OWN_CALL:
+        return response.answer(origin)
+    return _called(response, origin)
 
 
 def _called(response: Any, exchange: Exchange) -> Answer:

@@ -580,6 +580,7 @@ def test_calls_are_shown_from_accept_to_the_last_send(folder: Path, switched: st
     options = ("--calls",) if switched == "at the start" else ()
     with developing(folder, *options) as server, entered(server) as ask:
         server.get("/waits")  # a view that is known to be slow is answered elsewhere than read
+        until(lambda: json.loads(ask("requests.json")))  # it is kept after its answer is sent
         if not options:
             ask("calls", "record=yes")
         ask("clear", "")

@@ -179,4 +179,4 @@ def test_app_run_runs_again_when_the_variable_of_the_command_line_is_taken_away(
         "app.run(load_dotenv=False)"
     )
     status, out, err = run([sys.executable, "-c", code], folder)
-    assert (status, out.count("served"), err.count("app.run() is left out")) == (0, 1, 1)
+    assert (status, out.count("served"), err.count("Ignoring a call to 'app.run()'")) == (0, 1, 1)

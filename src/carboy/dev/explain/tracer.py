@@ -38,7 +38,7 @@ class Mark:
     """A request, where it was found on the stack. Without a branch it has all of the unit."""
 
     number: int
-    peer: Peer
+    before: list[Call]  # branches of other turns in which it was accepted and read
     branch: Call | None
     lost: int  # nanoseconds that recording had taken before
     secrets: set[str]  # of the head
@@ -119,7 +119,9 @@ class Tracer:
         stack = unit.thread.stack
         inside = len(stack) > unit.depth and stack[0].code in self._units
         branch = stack[unit.depth] if inside else None
-        unit.marks.append(Mark(number, peer, branch, unit.thread.lost, secrets()))
+        # Now, not when the answer has been sent: by then the next request may have been read.
+        before = self._before.pop(peer, [])
+        unit.marks.append(Mark(number, before, branch, unit.thread.lost, secrets()))
         unit.thread.lost += clock() - began
         sys.setprofile(self._hook)
 
@@ -194,7 +196,7 @@ class Tracer:
         unit.thread.end()
         for mark in unit.marks:
             calls = unit.thread.roots if mark.branch is None else [mark.branch]
-            before = [b for b in self._before.pop(mark.peer, ()) if b is not mark.branch]
+            before = [b for b in mark.before if b is not mark.branch]
             for each in before:
                 _end(each)
             calls = [*before, *calls]

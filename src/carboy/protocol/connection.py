@@ -93,8 +93,11 @@ class Connection:
             if head is None:
                 end = data.find(b"\r\n\r\n") + 4
                 if end > _SHORTEST_HEAD:
-                    head = quick_head(data[:end], self._limits)
-                    rest = data[end:]
+                    octets, rest = data[:end], data[end:]
+                    if rest and last is not None and last.tail and octets.endswith(last.tail):
+                        head = similar_head(octets, last)
+                    if head is None:
+                        head = quick_head(octets, self._limits)
             if head is not None:
                 self.head = head
                 self.writing = WAITING

@@ -127,9 +127,8 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import itsdangerous
     import jinja2
     import markupsafe
-    import multipart
 
-    for package in (blinker, click, itsdangerous, jinja2, markupsafe, multipart):
+    for package in (blinker, click, itsdangerous, jinja2, markupsafe):
         source = Path(str(package.__file__))
         source = source.parent if source.name == "__init__.py" else source
         (packages / source.name).symlink_to(source)

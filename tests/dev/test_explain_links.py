@@ -70,7 +70,6 @@ def link(monkeypatch: pytest.MonkeyPatch, package: str, version: str, short: str
         ("jinja2", "jinja2/ext.py", "pallets/jinja/blob/1.2.3/src/jinja2/ext.py"),
         ("django", "django/urls/base.py", "django/django/blob/1.2.3/django/urls/base.py"),
         ("falcon", "falcon/app.py", "falconry/falcon/blob/1.2.3/falcon/app.py"),
-        ("multipart", "multipart.py", "defnull/multipart/blob/v1.2.3/multipart.py"),
         (PYTHON, "json/decoder.py", "python/cpython/blob/v1.2.3/Lib/json/decoder.py"),
     ],
 )

@@ -26,7 +26,6 @@ TAGS = {
     "django": ("{}", ""),
     "asgiref": ("{}", ""),
     "falcon": ("{}", ""),
-    "multipart": ("v{}", ""),
 }
 RELEASE = re.compile(r"\d+(\.\d+)*((a|b|rc|\.post)\d+)?")  # no .dev and no +local has a tag
 

@@ -220,7 +220,7 @@ class Rule(RuleFactory):
         redirects = self.map.redirect_defaults and (self.alias or self._provides_defaults)
         self._direct = not redirects and self.redirect_to is None and not self.websocket
         self._plain = self._direct and all(map(_is_own, self._converters.values()))
-        self._key = f"{self.endpoint} {self.host or self.subdomain or ''}|{self.rule}"
+        self._key = f"{self.endpoint} {self.host or self.subdomain or ''}{self.rule}"
 
     def _convert(self, raw: Iterable[str]) -> dict[str, Any]:
         """The matched texts as values, with the defaults; ValidationError where one is refused."""

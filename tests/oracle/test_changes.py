@@ -436,7 +436,11 @@ def test_a_change_holds_from_the_next_request_on(pair: Any, frozen: None, change
 
 
 PAIRS = [
-    (first, second) for number, first in enumerate(CHANGES) for second in CHANGES[number + 1 :: 7]
+    (first, second)
+    for number, first in enumerate(CHANGES)
+    for second in CHANGES[number + 1 :: 7]
+    # Which of two receivers of one signal is called first is not said.
+    if {first, second} != {signals, one_signal}
 ]
 
 

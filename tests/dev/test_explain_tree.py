@@ -127,3 +127,24 @@ def test_only_finds_what_is_wanted_wherever_it_was_called() -> None:
 def test_own_time_is_without_that_of_what_was_called() -> None:
     assert call("a", "http", 0, 9, call("b", "http", 1, 5)).own == 5
     assert call("a", "http", 0, 3, call("b", "http", 0, 5)).own == 0  # never less than nothing
+
+
+def test_what_another_thread_did_stays_in_its_time_when_the_engine_waits_again_later() -> None:
+    engine = [
+        *engine_that_waits(),
+        recorded("epoll.poll", 130, 900),
+        recorded("epoll.poll", 900, 910),
+    ]
+    other = [recorded("later", 122, 124)]
+    other[0].code = compile("", "/there/view.py", "exec")
+    _, track = tree.build(recorder_of(engine, other))
+    assert [(root.began, root.ended) for root in track.roots] == [(12, 14)]
+
+
+def test_of_a_loop_that_was_waiting_already_what_it_called_is_kept() -> None:
+    view = recorded("later", 122, 124)
+    view.code = compile("", "/there/view.py", "exec")
+    loop = recorded("run_once", 1, 125, recorded("select", 2, 121), view)
+    loop.code = compile("", "/there/loop.py", "exec")
+    _, track = tree.build(recorder_of(engine_that_waits(), [loop]))
+    assert [root.began for root in track.roots] == [12]

@@ -77,8 +77,7 @@ def build(recorder: Recorder) -> list[Track]:
     end = tracks[0].roots[-1].ended
     kept = [tracks[0]]
     for track in tracks[1:]:
-        inside = (root for root in track.roots if zero <= root.began <= end)
-        track.roots = [root for root in inside if not _idle(root)]
+        track.roots = [node for node in _within(track.roots, zero, end) if not _idle(node)]
         if track.roots:
             kept.append(track)
     for track in kept:
@@ -86,6 +85,16 @@ def build(recorder: Recorder) -> list[Track]:
             node.began -= zero
             node.ended -= zero
     return kept
+
+
+def _within(nodes: Iterable[Node], zero: int, end: int) -> Iterator[Node]:
+    """The calls that began in this time; of one that began before, as a loop that waits, what it
+    called."""
+    for node in nodes:
+        if zero <= node.began <= end:
+            yield node
+        elif node.began < zero < node.ended:
+            yield from _within(node.children, zero, end)
 
 
 def of_branches(name: str, calls: Iterable[Call]) -> Track:
@@ -117,12 +126,13 @@ def _track(name: str, calls: Iterable[Call]) -> Track:
 def _without_waits(tracks: list[Track]) -> None:
     """Take the time in which the first track waited for the client out of all of them."""
     waits = [node for node in tracks[0].walk() if node.name in places.WAITS] if tracks else []
-    ends = [wait.ended for wait in waits]
+    # As they were: the waits are moved themselves.
+    begins, ends = [wait.began for wait in waits], [wait.ended for wait in waits]
     waited = [0, *accumulate(wait.time for wait in waits)]
 
     def moved(when: int) -> int:
         found = bisect_right(ends, when)
-        begun = waits[found].began if found < len(waits) else when
+        begun = begins[found] if found < len(waits) else when
         return min(when, begun) - waited[found]
 
     for node in [node for track in tracks for node in track.walk()]:

@@ -1,7 +1,7 @@
 """The application.
 
 An application is a registry (routes, hooks, handlers), a configuration, and a WSGI
-callable. The bodies of the request cycle stand in `cycle`, those about URLs in `urls`; here is
+callable. The bodies of the request cycle are in `cycle`, those about URLs in `urls`; this file is
 the surface that users call and override.
 It is longer than the house allows because that surface is Flask's, which is one class: cut
 in parts, one would open three files to find an attribute.

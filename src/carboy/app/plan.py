@@ -168,7 +168,7 @@ def proven(app: Carboy) -> Plan:
 
 
 def _same(kind: type, base: type, names: Iterable[str]) -> bool:
-    """Whether a subclass has these attributes as they stand in its base."""
+    """Whether a subclass has these attributes as its base has them."""
     return kind is base or all(_static(kind, name) is _static(base, name) for name in names)
 
 
@@ -218,7 +218,6 @@ class Plan(Steps):
         self.views: dict[str, tuple[Any, Callable[..., Any]]] = {}
         self.before: dict[str | None, Synced] = {}
         self.after: dict[str | None, Synced] = {}
-        self.teardown: dict[str | None, Synced] = {}
         self.chains: dict[Any, tuple[str | None, ...]] = {}
         self.pages: dict[type[HTTPException], tuple[str | None, bytes]] = {}
 
@@ -258,7 +257,7 @@ class Plan(Steps):
         self.error_pages = plain and errors
 
     def distrust(self) -> None:
-        """Forget the hosts: TRUSTED_HOSTS is another one."""
+        """Forget the hosts, because TRUSTED_HOSTS has changed."""
         self.domains, self.trusted = {}, copy(self.config["TRUSTED_HOSTS"])
 
     def domain_of(self, app: Carboy, exchange: Exchange) -> str | None:

@@ -97,9 +97,9 @@ class Response:
 
     @classmethod
     def _look_for_hooks(cls) -> None:
-        """Find out whether the answer has to be made by methods of somebody else's.
+        """Find out whether this class has methods of its own that make the answer.
 
-        Again for a class that may have been patched, and for all below it.
+        Called again for a class that may have been patched, and for all its subclasses.
         """
         cls._hooked = any(getattr(cls, name) is not own for name, own in _own_hooks.items())
         for each in cls.__subclasses__():

@@ -56,7 +56,7 @@ class Failures:
             return begun_or_closed(unframed(self.inner.handle(exchange)))
         except Exception as error:
             if is_handed_over(exchange):
-                raise  # there is nobody to show a page to
+                raise  # no client is left to show a page to
             if self.escape is not None:
                 self.escape(error)
                 raise

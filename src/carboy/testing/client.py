@@ -29,7 +29,7 @@ class Client:
     """
 
     default_lane = "server"
-    _own_run = staticmethod(run_wsgi_app)  # whatever the name in this module is replaced by
+    _own_run = staticmethod(run_wsgi_app)  # to notice when the name in this module is replaced
 
     def __init__(
         self,

@@ -1,0 +1,37 @@
+import os
+
+import pytest
+
+from carboy.server.scoreboard import Figure, Scoreboard
+
+
+def test_a_figure_written_by_a_child_process_is_read_by_its_parent():
+    board = Scoreboard(2)
+    row = board.take()
+    child = os.fork()
+    if child == 0:
+        row.cells[Figure.CONNECTIONS] = 12
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert row.cells[Figure.CONNECTIONS] == 12
+
+
+def test_a_row_that_is_taken_is_clear():
+    board = Scoreboard(1)
+    board.rows[0].cells[Figure.BUSY] = 3
+    assert board.take().cells[Figure.BUSY] == 0
+
+
+def test_a_row_with_a_process_is_not_given_away():
+    board = Scoreboard(2)
+    first = board.take()
+    first.cells[Figure.PID] = 1
+    assert board.take() is not first
+    assert list(board.used()) == [first]
+
+
+def test_more_workers_than_rows_are_refused():
+    board = Scoreboard(1)
+    board.take().cells[Figure.PID] = 1
+    with pytest.raises(RuntimeError, match="not supported"):
+        board.take()

@@ -32,6 +32,10 @@ def app(environ, start_response):
         os.write(1, b"waiting\\n")
         with open("gate") as gate:
             body = gate.read().encode()
+    elif path == "/rows":                      # the workers that the scoreboard says serve
+        from carboy.server import forked
+        rows = next(iter(forked._running)).row.scoreboard.used()
+        body = " ".join(str(int(row.cells[0])) for row in rows if row.cells[3]).encode()
     elif path == "/flags":
         body = repr((environ["wsgi.multithread"], environ["wsgi.multiprocess"])).encode()
     else:
@@ -90,6 +94,23 @@ def test_workers_are_processes_below_the_supervisor(folder: Path) -> None:
         assert len(workers) == 2
         assert int(server.get("/pid")[1]) in workers
         assert server.get("/flags") == (200, b"(True, True)")
+
+
+def rows(server: Running) -> set[int]:
+    return set(map(int, server.get("/rows")[1].split()))
+
+
+def test_each_worker_reads_in_the_scoreboard_which_workers_serve(folder: Path) -> None:
+    with started(folder, "-w", "2") as server:
+        workers = pids_of(server, 2)
+        assert rows(server) == workers
+        victim = min(workers)
+        os.kill(victim, signal.SIGKILL)
+        server.line("another one takes")
+        while len(found := rows(server)) < 2:
+            pass
+        assert victim not in found
+        assert found == children(server.pid)
 
 
 def test_auto_is_a_worker_for_each_processor(folder: Path) -> None:

@@ -46,6 +46,7 @@ from carboy.server.handed_over import is_handed_over
 from carboy.server.intake import BodyStream
 from carboy.server.learned import Learned
 from carboy.server.reception import Coming, Reception
+from carboy.server.scoreboard import Figure, Row, private_row
 from carboy.server.settings import Settings
 from carboy.server.signals import in_main_thread, waking
 from carboy.server.switching import switch_interval
@@ -83,7 +84,7 @@ class Engine:
 
     `access` gets one record for each request answered or refused (server/access_log.py).
     `processes` tells applications that other processes serve them too; `wrap` makes TLS
-    streams of the sockets that are accepted.
+    streams of the sockets that are accepted; `row` has the figures that other processes read.
     """
 
     def __init__(
@@ -94,8 +95,10 @@ class Engine:
         access: Access | None = None,
         processes: bool = False,
         wrap: Wrap | None = None,
+        row: Row | None = None,
     ) -> None:
         self.settings = settings
+        self.row = row or private_row()
         self.answering = Answering(settings, access, processes, secure=wrap is not None)
         self.answering.like_werkzeug = getattr(gateway, "like_werkzeug", False)
         self.learned = Learned(settings.inline_budget, settings.learned_keys)
@@ -143,6 +146,7 @@ class Engine:
     def _serve(self) -> None:
         self.poller.add(self._waker.fileno(), READ)
         self.door.open()
+        self.row.cells[Figure.SERVING] = 1.0
         forked.watch(self)
         try:
             self.crew.start()
@@ -178,6 +182,7 @@ class Engine:
 
         Graceful: nothing new is accepted, what runs may finish within `graceful_timeout`.
         """
+        self.row.cells[Figure.SERVING] = 0.0
         if not graceful:
             self._stop_asked = "now"
             self._finish()

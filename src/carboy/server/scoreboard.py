@@ -1,9 +1,9 @@
 """Figures that the processes of a server share: one row for each worker, which all of them read.
 
 The supervisor makes the mapping before it forks and gives each worker a row. A worker writes
-only its own row; the supervisor clears a row before a worker gets it. A figure is one aligned
-machine word, so a reader in another process sees the value before a write or the value after
-it, and needs no lock.
+only its own row; the supervisor clears a row when its worker has died, and again before another
+worker gets it. A figure is one aligned machine word, so a reader in another process sees the
+value before a write or the value after it, and needs no lock.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ WIDTH = 8  # figures in a row: 64 bytes, a cache line, so that workers do not sl
 class Row:
     """The figures of one worker."""
 
-    __slots__ = ("cells", "index")
+    __slots__ = ("cells", "scoreboard")
 
-    def __init__(self, index: int, cells: memoryview[float]) -> None:
-        self.index = index
+    def __init__(self, scoreboard: Scoreboard, cells: memoryview[float]) -> None:
+        self.scoreboard = scoreboard  # with the rows of the other workers
         self.cells = cells  # indexed by Figure
 
     def clear(self) -> None:
@@ -48,22 +48,44 @@ class Scoreboard:
     """The rows of all workers, in memory that forked processes share."""
 
     def __init__(self, rows: int = ROWS) -> None:
-        self._memory = mmap.mmap(-1, rows * WIDTH * 8)
-        words = memoryview(self._memory).cast("d")
-        self.rows = [Row(i, words[i * WIDTH : (i + 1) * WIDTH]) for i in range(rows)]
+        # The first row is the mapping's own: its first figure is the number of rows that were
+        # ever in use, so that readers do not look at a thousand free ones.
+        self._memory = mmap.mmap(-1, (rows + 1) * WIDTH * 8)
+        self._cells = memoryview(self._memory).cast("d")
+        self._size = rows
+        self._rows: list[Row] = []  # made when they are first looked at
+
+    def _row(self, index: int) -> Row:
+        while len(self._rows) <= index:
+            start = (len(self._rows) + 1) * WIDTH
+            self._rows.append(Row(self, self._cells[start : start + WIDTH]))
+        return self._rows[index]
 
     def take(self) -> Row:
         """A free row, cleared. Raises RuntimeError when all are in use. Only for the supervisor.
 
-        The row is free again when another caller finds its PID 0, so the supervisor writes the
+        The row is free for another caller while its PID is 0, so the supervisor writes the
         process id right after the fork.
         """
-        for row in self.rows:
+        for index in range(self._size):
+            row = self._row(index)
             if not row.cells[Figure.PID]:
                 row.clear()
+                self._cells[0] = max(self._cells[0], index + 1.0)
                 return row
-        raise RuntimeError(f"More than {len(self.rows)} worker processes are not supported.")
+        raise RuntimeError(f"More than {self._size} worker processes are not supported.")
 
     def used(self) -> Iterator[Row]:
-        """Rows that belong to a worker."""
-        return (row for row in self.rows if row.cells[Figure.PID])
+        """The rows of the workers that exist, from any process.
+
+        Workers that load the application or stop are among them: their SERVING is 0.
+        """
+        for index in range(int(self._cells[0])):
+            row = self._row(index)
+            if row.cells[Figure.PID]:
+                yield row
+
+
+def private_row() -> Row:
+    """A row for a server without a supervisor: no other process reads it."""
+    return Scoreboard(1).take()

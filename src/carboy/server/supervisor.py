@@ -21,6 +21,7 @@ from typing import NoReturn
 from carboy.server import child, signals, systemd
 from carboy.server.fleet import Do, Fleet, State
 from carboy.server.log import ERROR_LOGGER, DirectErrors, ErrorLog
+from carboy.server.scoreboard import Figure, Row, Scoreboard, private_row
 from carboy.server.signals import Inbox, Interrupts, Terminal
 
 log = logging.getLogger(ERROR_LOGGER)
@@ -50,9 +51,10 @@ class CannotFork(RuntimeError):
 class Post:
     """What a worker has to say to its supervisor, and how it learns that there is none."""
 
-    def __init__(self, life: int, post: int) -> None:
+    def __init__(self, life: int, post: int, row: Row | None = None) -> None:
         self.life = life
         self.post = post
+        self.row = row or private_row()  # the worker's own figures, which its supervisor reads
 
     def ready(self) -> None:
         """From now on this worker takes connections."""
@@ -112,6 +114,8 @@ class Supervisor:
         self._inbox = Inbox(HEARD)
         self._selector = selectors.DefaultSelector()
         self._posts: dict[int, tuple[int, bytearray]] = {}  # pid: its pipe, what it sent
+        self._scoreboard = Scoreboard()
+        self._rows: dict[int, Row] = {}  # by pid
         self._life = (-1, -1)
         self._interrupts = Interrupts()
         self._announced = False
@@ -218,19 +222,28 @@ class Supervisor:
 
     def _start(self) -> None:
         reader, writer = os.pipe()
+        row = self._free_row()
         # A signal between the fork and the worker's own handlers would be noted in a copy of
         # our inbox that nobody reads; blocked, it waits.
         with child.blocked(HEARD):
             pid = os.fork()
             if pid == 0:
                 os.close(reader)
-                self._become_worker(writer)
+                self._become_worker(writer, row)
+        row.cells[Figure.PID] = pid
         os.close(writer)
+        self._rows[pid] = row
         self._posts[pid] = (reader, bytearray())
         self._selector.register(reader, selectors.EVENT_READ, pid)
         self.fleet.started(pid, time.monotonic())
 
-    def _become_worker(self, post: int) -> NoReturn:
+    def _free_row(self) -> Row:
+        try:
+            return self._scoreboard.take()
+        except RuntimeError:
+            return private_row()  # the worker serves, although others do not see its figures
+
+    def _become_worker(self, post: int, row: Row) -> NoReturn:
         """The rest of the child's life; it must never return into the supervisor's frames."""
 
         def work() -> int:
@@ -239,7 +252,7 @@ class Supervisor:
             # Besides the life pipe, which needs a thread of the worker to run.
             child.die_with_parent(self._prctl)
             self._errors.close()
-            return self.work(Post(self._life[0], post))
+            return self.work(Post(self._life[0], post, row))
 
         child.live(work)
 
@@ -300,7 +313,8 @@ class Supervisor:
             log.error("Worker %d %s before it was ready.", pid, signals.death(status))
 
     def _forget(self, pid: int) -> str | None:
-        """Close a dead worker's pipe; why it could not start, if it said so."""
+        """Close a dead worker's pipe and free its row; why it could not start, if it said so."""
+        self._rows.pop(pid).clear()
         reader, received = self._posts.pop(pid)
         if reader in self._selector.get_map():
             os.set_blocking(reader, False)

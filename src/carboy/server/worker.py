@@ -25,6 +25,7 @@ from carboy.server.door import Wrap
 from carboy.server.engine import Engine
 from carboy.server.fleet import MERCY
 from carboy.server.log import ERROR_LOGGER, ErrorLog, QueuedErrors, Writer
+from carboy.server.scoreboard import Row
 from carboy.server.settings import Settings
 from carboy.server.signals import Handlers, Interrupts, Terminal, hold_hangup, named
 from carboy.server.simple_log import LOGGER, LoggerAccess
@@ -124,7 +125,7 @@ class Worker:
     def run_below(self, post: Post) -> int:
         """Serve as one of several; the exit code."""
         try:
-            self._prepare()
+            self._prepare(post.row)
         except LoadError as problem:
             post.failed(str(problem))
             return 1
@@ -135,7 +136,7 @@ class Worker:
             self._serve()
         return 0
 
-    def _prepare(self) -> None:
+    def _prepare(self, row: Row | None = None) -> None:
         application = self.load()
         try:
             self._logs = Logs(self.plan)
@@ -151,6 +152,7 @@ class Worker:
             self._logs.access,
             processes=self.plan.workers > 1,
             wrap=self.plan.wrap,
+            row=row,
         )
 
     def _serve(self) -> None:

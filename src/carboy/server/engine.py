@@ -16,6 +16,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextvars import Context
 
 from carboy.gateway.interface import Gateway
 from carboy.net.poller import READ, WRITE, make_poller
@@ -347,8 +348,9 @@ class Engine:
         exchange.connection = connection
         exchange.answering = self.answering
         exchange.body = exchange.cached_environ = None  # quicker to read than from the class
+        exchange.context = context = Context()
         try:
-            exchange.key = self._prepare(exchange)
+            exchange.key = context.run(self._prepare, exchange)
         except BaseException as error:
             self._closing.fail_early(connection, exchange, error)
             return
@@ -402,7 +404,7 @@ class Engine:
     def _begin(self, lead: Lead, connection: Connection, head: RequestHead) -> None:
         exchange = ServerExchange(head, connection, self.answering)
         try:
-            exchange.key = self._prepare(exchange)
+            exchange.key = exchange.context.run(self._prepare, exchange)
         except BaseException as error:
             self._closing.fail_early(connection, exchange, error)
             return
@@ -438,16 +440,16 @@ class Engine:
         answering = self.answering
         whole = False
         try:
-            status, headers, body, close = answer = self._handle(exchange)
+            status, headers, body, close = answer = exchange.context.run(self._handle, exchange)
             if close is None and body.__class__ is bytes and answering.plain:
                 # What Answering.deliver does for nearly every answer, without its calls.
                 whole = connection.push(
                     machine.whole_response(status, headers, body, answering.extra.lines)
                 )
             else:
-                answering.deliver(exchange, answer)
+                exchange.context.run(answering.deliver, exchange, answer)
         except BaseException as error:
-            answering.fail(exchange, error)
+            exchange.context.run(answering.fail, exchange, error)
         now = clock()
         try:
             slot.pop()
@@ -478,12 +480,13 @@ class Engine:
     def _run_away(self, exchange: ServerExchange) -> None:
         """Run the exchange on a thread that does not lead, and give it back."""
         began = clock()
+        run = exchange.context.run
         try:
-            answer = self._handle(exchange)
+            answer = run(self._handle, exchange)
         except BaseException as error:
-            self.answering.fail(exchange, error)
+            run(self.answering.fail, exchange, error)
         else:
-            self.answering.deliver(exchange, answer)
+            run(self.answering.deliver, exchange, answer)
         self._return(exchange, clock() - began)
 
     def _return(self, exchange: ServerExchange, seconds: float) -> None:

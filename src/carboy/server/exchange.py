@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextvars import Context
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from carboy.gateway.wsgi import (
@@ -46,11 +47,15 @@ class ServerExchange:
     taken = False  # the application uses the socket itself
     deposed = False  # its thread lost the lead while running it
     cached_environ: dict[str, Any] | None = None  # until the answer is finished
+    # All application code of the request runs in here: a context variable set by one request is
+    # not seen by the next one on the same thread. Empty, as the context of a new thread is.
+    context: Context
 
     def __init__(self, head: RequestHead, connection: Connection, answering: Answering) -> None:
         self.head = head
         self.connection = connection
         self.answering = answering
+        self.context = Context()
 
     @property
     def scheme(self) -> str:

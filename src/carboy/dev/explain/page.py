@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import linecache
 import re
+from collections.abc import Iterable, Iterator
 from html import escape
 from importlib import resources
 from pathlib import Path
@@ -89,10 +90,17 @@ def _call(node: Node, sources: dict[str, dict[str, Any]]) -> dict[str, Any]:
         "line": node.line,
         "role": node.role,
         "step": node.step,
-        "children": [
-            _call(each, sources) for each in node.children if each.place.room != places.C_CODE
-        ],
+        "children": [_call(each, sources) for each in _shown(node.children)],
     }
+
+
+def _shown(calls: Iterable[Node]) -> Iterator[Node]:
+    """The calls without those into C. What these have called is shown in their place."""
+    for call in calls:
+        if call.place.room == places.C_CODE:
+            yield from _shown(call.children)
+        else:
+            yield call
 
 
 def _source(node: Node) -> dict[str, Any]:

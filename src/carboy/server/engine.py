@@ -1,11 +1,11 @@
 """The engine of a worker: what is ready is read, answered and finished, by whoever leads.
 
-Reading top to bottom: the API, the leader's turn, accepting, reading, dispatching, giving
-back, ending. Only the leader runs code of this file, but for `run`, `_serve`, `stop` and
+Reading top to bottom: the API, the leader's turn, reading, dispatching, giving back,
+ending. Only the leader runs code of this file, but for `run`, `_serve`, `stop` and
 `_run_away`.
 
 It is longer than the house allows because a leader's turn reads in one place; what is not
-on every request's way has left (door, reception, closing, crew, deadlines).
+on every request's way has left (accepting, door, reception, closing, crew, deadlines).
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ from carboy.gateway.interface import Gateway
 from carboy.net.poller import READ, WRITE, make_poller
 from carboy.net.stream import WantsWrite
 from carboy.net.waker import Waker
-from carboy.protocol.connection import Connection as Machine
 from carboy.protocol.errors import RemoteProtocolError
 from carboy.protocol.events import Data, Event, RequestHead, Signal
 from carboy.protocol.states import Reading
 from carboy.server import forked
+from carboy.server.accepting import Accepting
 from carboy.server.answer import Access, Answering
 from carboy.server.closing import Closing
 from carboy.server.connection import (
@@ -110,6 +110,9 @@ class Engine:
         self.door = Door(listeners, self.poller, settings, wrap)
         self.deadlines = Deadlines(settings)
         self._closing = Closing(settings, self.connections, self.poller, self.door, self.answering)
+        self.accepting = Accepting(
+            settings, self.connections, self.door, self.deadlines, self._closing
+        )
         self._reception = Reception(settings, gateway, self._closing)
         self.answering.before_waiting = self._before_waiting
         self._gateway = gateway
@@ -240,8 +243,8 @@ class Engine:
         now = clock()
         if now >= self._next_tick:
             self._tick(now)
-        if self.door.paused and now > self.door.paused + RETRY:
-            self.door.resume()
+        if self.door.paused:
+            self.accepting.retry(now)
         if self._gateway_turn is not None and (len(events) < FEW or now > self._next_look):
             self._next_look = now + GLANCE
             self._gateway_turn()
@@ -290,32 +293,7 @@ class Engine:
             if self._stop_asked:
                 self._begin_stop(lead, now)
         elif fd in self.door.listeners and not self.answering.stopping:
-            self._accept(fd, now)
-
-    # --- accepting
-
-    def _accept(self, fd: int, now: float) -> None:
-        room = self.settings.connections - len(self.connections)
-        if room <= 0:
-            if not self._make_room(now):
-                self.door.pause(now)
-                return
-            room = 1
-        limits = self.settings.limits
-        for sock, peer, server in self.door.accept(fd, room, now):
-            connection = Connection(sock, Machine(limits), peer, server, now)
-            self.connections[connection.fd] = connection
-            self._closing.watch(connection, READ)
-        if self.door.paused and self._make_room(now):
-            self.door.resume()
-
-    def _make_room(self, now: float) -> bool:
-        """Close the connection that has been idle longest; whether there was one."""
-        oldest = self.deadlines.longest_idle(self.connections)
-        if oldest is None:
-            return False
-        self._closing.close(oldest)
-        return True
+            self.accepting.accept(fd, now)
 
     # --- reading
 

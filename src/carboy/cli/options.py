@@ -30,7 +30,8 @@ SECTIONS = {
     "threads": WORK, "inline_budget": WORK, "watch_interval": WORK, "learned_keys": WORK,
     "switch_interval": WORK,
     "headers_timeout": TIME, "keepalive_timeout": TIME, "body_grace": TIME, "body_rate": TIME,
-    "write_grace": TIME, "write_rate": TIME, "graceful_timeout": TIME, "linger_timeout": TIME,
+    "write_grace": TIME, "write_rate": TIME, "silence_timeout": TIME,
+    "graceful_timeout": TIME, "linger_timeout": TIME,
     "linger_size": SIZES, "spool_limit": SIZES, "high_water": SIZES, "read_size": SIZES,
     "connections": SIZES, "backlog": SIZES,
 }  # fmt: skip

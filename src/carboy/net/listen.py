@@ -9,6 +9,9 @@ import stat
 from pathlib import Path
 
 BACKLOG = 2048
+# TCP keep-alive: a client whose machine or network is gone, and which therefore never says so, is
+# noticed after 60 + 4 * 15 seconds. The kernel's own two hours are too long for a server.
+KEEP_ALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPALIVE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 
 
 class AddressInUse(OSError):
@@ -53,6 +56,7 @@ def _bound(
         # Inherited by what is accepted on Linux, which saves one call a connection; the engine
         # sets it again only where that is not so.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        keep_alive(sock)
         sock.bind(address)
         sock.listen(backlog)
     except OSError as error:
@@ -64,6 +68,25 @@ def _bound(
         raise
     sock.setblocking(False)
     return sock
+
+
+def keep_alive(sock: socket.socket) -> None:
+    """Have the kernel find out whether silent peers are still there.
+
+    Set on a listener, it holds for every connection accepted from it. Times that somebody has
+    set before (systemd's KeepAliveTimeSec=) stay.
+    """
+    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    try:
+        if sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE):
+            return
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in KEEP_ALIVE.items():
+            if hasattr(socket, name):  # Linux says KEEPIDLE, macOS KEEPALIVE
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    except OSError:
+        pass  # a system without it serves all the same
 
 
 def listen_unix(
@@ -138,6 +161,7 @@ def adopt(fd: int) -> socket.socket:
         )
     sock.setblocking(False)
     sock.set_inheritable(False)
+    keep_alive(sock)
     return sock
 
 

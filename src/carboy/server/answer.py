@@ -197,7 +197,10 @@ class Answering:
         if connection.pending > self.settings.high_water:
             self.before_waiting(exchange)
             connection.wait_below(
-                self.settings.high_water // 2, self.settings.write_grace, self.settings.write_rate
+                self.settings.high_water // 2,
+                self.settings.write_grace,
+                self.settings.write_rate,
+                self.settings.silence_timeout,
             )
 
     def _send_pieces(

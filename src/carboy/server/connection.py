@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from carboy.net.files import send_part
 from carboy.net.stream import Stream
 from carboy.protocol.connection import Connection as Machine
+from carboy.server.pace import Pace
 
 if TYPE_CHECKING:
     from carboy.server.exchange import ServerExchange
@@ -60,6 +61,7 @@ class Connection:
         "moved",
         "octets",
         "out",
+        "pace",
         "peer",
         "pending",
         "phase",
@@ -91,6 +93,7 @@ class Connection:
         self.phase = HEAD
         self.since = now  # monotonic seconds: when the phase began
         self.moved = 0  # octets that came (BODY, LINGER) or went (WRITING) in this phase
+        self.pace: Pace | None = None  # of BODY and WRITING, once it was looked at
         # for the request
         self.exchange: ServerExchange | None = None
         self.intake: Intake | None = None
@@ -105,6 +108,7 @@ class Connection:
         self.phase = phase
         self.since = now
         self.moved = 0
+        self.pace = None
 
     def is_silent(self) -> bool:
         """Whether not one octet of the first request has come."""
@@ -188,28 +192,32 @@ class Connection:
         self.pending = 0
         self.forget_file()
 
-    def wait_below(self, mark: int, grace: float, rate: int) -> None:
+    def wait_below(self, mark: int, grace: float, rate: int, silence: float) -> None:
         """Block this thread until at most `mark` octets are kept.
 
-        Raises ClientGone when the client is gone or takes less than `rate` octets a second
-        on average after `grace` seconds.
+        Raises ClientGone when the client is gone or slower than the `Pace` of `grace`, `rate`
+        and `silence`.
         """
         poll = select.poll() if hasattr(select, "poll") else None
         if poll is not None:
             poll.register(self.fd, select.POLLOUT)
-        start = time.monotonic()
+        pace = Pace(0.0, grace, rate, silence)
+        waited = 0.0
         before = self.moved
         while not self.broken:
             self.flush()
             if self.pending <= mark:
                 break
+            if pace.is_too_slow(waited, self.moved - before):
+                self.give_up()
+                break
+            start = time.monotonic()
             if poll is not None:
                 poll.poll(1000)
             else:
                 select.select((), (self.fd,), (), 1.0)
-            waited = time.monotonic() - start
-            if waited > grace and self.moved - before < waited * rate:
-                self.give_up()
+            # No more than the time-out: the rest is time in which this process was suspended.
+            waited += min(time.monotonic() - start, 1.0)
         if self.broken:
             raise ClientGone
 

@@ -1,18 +1,23 @@
 """Who has waited too long: looked at in bulk once an interval, so that requests pay nothing.
 
 Decides only; the engine acts. Deadlines count from the start of a phase, not from the last
-octet, or a client sending one octet at a time would keep a connection for ever.
+byte, or a client sending one byte at a time would keep a connection for ever; and what came
+early counts for a limited time (server/pace.py).
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 
 from carboy.protocol.errors import RemoteProtocolError
 from carboy.server.connection import BODY, HEAD, IDLE, LINGER, WRITING, Connection
+from carboy.server.pace import Pace
 from carboy.server.settings import Settings
 
+# Seconds without a look after which this process must have been suspended: a laptop's lid,
+# SIGSTOP, a container that was paused.
+FROZEN = 1.0
 Verdict = tuple[Connection, RemoteProtocolError | None]
 
 
@@ -25,42 +30,57 @@ class Deadlines:
             settings.headers_timeout,
             settings.keepalive_timeout,
             settings.linger_timeout,
+            settings.silence_timeout,
             settings.body_grace or 1.0,
             settings.write_grace or 1.0,
             settings.graceful_timeout or 1.0,
         )
         # Seconds between two looks: nobody waits noticeably longer than promised.
         self.interval = max(0.01, min(1.0, shortest / 4))
+        self._looked = 0.0  # monotonic seconds: the last look
         self._candidates: deque[tuple[Connection, float]] = deque()
 
-    def exceeded(self, connections: Iterable[Connection], now: float) -> list[Verdict]:
+    def exceeded(self, connections: Collection[Connection], now: float) -> list[Verdict]:
         """Who is over, with the error to answer, or None to close without a word."""
         found: list[Verdict] = []
+        gap = now - self._looked if self._looked else 0.0
+        self._looked = now
+        if gap > max(FROZEN, 2 * self.interval):
+            _leave_out(gap - self.interval, connections, now)
+            return found
         before = now - self._settings.keepalive_timeout
         for connection in connections:
             if connection.phase is IDLE:
                 if connection.since < before:
                     found.append((connection, None))
             else:
-                self._judge(connection, now - connection.since, found)
+                self._judge(connection, now, found)
         return found
 
-    def _judge(self, connection: Connection, waited: float, found: list[Verdict]) -> None:
+    def _judge(self, connection: Connection, now: float, found: list[Verdict]) -> None:
         settings = self._settings
         phase = connection.phase
+        waited = now - connection.since
         if phase is HEAD:
             if waited > settings.headers_timeout:
                 error = RemoteProtocolError(408, "the request head took too long to arrive")
                 found.append((connection, None if connection.is_silent() else error))
         elif phase is BODY:
-            if waited > settings.body_grace and connection.moved < waited * settings.body_rate:
+            if self._is_too_slow(connection, now, settings.body_grace, settings.body_rate):
                 found.append((connection, RemoteProtocolError(408, "the body arrives too slowly")))
         elif phase is WRITING:
-            if waited > settings.write_grace and connection.moved < waited * settings.write_rate:
+            if self._is_too_slow(connection, now, settings.write_grace, settings.write_rate):
                 connection.reset_on_close()
                 found.append((connection, None))
-        elif phase is LINGER and waited > settings.linger_timeout:
+        elif phase is LINGER and waited > min(settings.linger_timeout, settings.silence_timeout):
             found.append((connection, None))
+
+    def _is_too_slow(self, connection: Connection, now: float, grace: float, rate: int) -> bool:
+        pace = connection.pace
+        if pace is None:
+            pace = Pace(connection.since, grace, rate, self._settings.silence_timeout)
+            connection.pace = pace
+        return pace.is_too_slow(now, connection.moved)
 
     def longest_idle(self, connections: Mapping[int, Connection]) -> Connection | None:
         """The connection idle for longest; None if every one is at work.
@@ -76,3 +96,14 @@ class Deadlines:
             idle.sort(key=lambda pair: pair[1])
             self._candidates = deque(idle[: max(1, len(idle) // 16)])
         return None
+
+
+def _leave_out(seconds: float, connections: Collection[Connection], now: float) -> None:
+    """Do not count seconds in which this process did not run.
+
+    What the clients sent meanwhile is still in their sockets and has to be received first.
+    """
+    for connection in connections:
+        connection.since = min(now, connection.since + seconds)
+        if connection.pace is not None:
+            connection.pace.put_off(seconds)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from carboy.protocol.errors import RemoteProtocolError
 from carboy.protocol.events import Data, Signal
+from carboy.server.pace import Pace
 
 if TYPE_CHECKING:
     from carboy.server.connection import Connection
@@ -53,8 +54,8 @@ class Intake:
 class BodyStream(io.BufferedReader):
     """The unread body as the application reads it."""
 
-    def __init__(self, connection: Connection, grace: float, rate: int, read_size: int) -> None:
-        self._unread = _Unread(connection, grace, rate, read_size)
+    def __init__(self, connection: Connection, pace: Pace, read_size: int) -> None:
+        self._unread = _Unread(connection, pace, read_size)
         super().__init__(self._unread, read_size)
 
     @property
@@ -73,11 +74,10 @@ class _Unread(io.RawIOBase):
     Raises OSError when the client is gone or breaks a rule; the request is lost then.
     """
 
-    def __init__(self, connection: Connection, grace: float, rate: int, read_size: int) -> None:
+    def __init__(self, connection: Connection, pace: Pace, read_size: int) -> None:
         super().__init__()
         self._connection = connection
-        self._grace = grace
-        self._rate = rate
+        self._pace = pace
         self._read_size = read_size
         self._rest = b""
         self.ended = False
@@ -123,6 +123,8 @@ class _Unread(io.RawIOBase):
             try:
                 data = sock.recv(self._read_size)
             except BlockingIOError:
+                if self._pace.is_too_slow(self._waited, self._received):
+                    raise BodyTooSlow("The client sends its body too slowly.") from None
                 self._wait()
                 continue
             self._received += len(data)
@@ -133,9 +135,8 @@ class _Unread(io.RawIOBase):
         select.select((self._connection.fd,), (), (), 1.0) if not hasattr(select, "poll") else (
             _poll_in(self._connection.fd)
         )
-        self._waited += time.monotonic() - start
-        if self._waited > self._grace and self._received < self._waited * self._rate:
-            raise BodyTooSlow("The client sends its body too slowly.")
+        # No more than the time-out: the rest is time in which this process was suspended.
+        self._waited += min(time.monotonic() - start, 1.0)
 
 
 def _poll_in(fd: int) -> None:

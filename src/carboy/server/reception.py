@@ -15,6 +15,7 @@ from carboy.server.closing import Closing
 from carboy.server.connection import BODY, IDLE, Connection
 from carboy.server.exchange import ServerExchange
 from carboy.server.intake import BodyStream, Intake
+from carboy.server.pace import Pace
 from carboy.server.settings import Settings
 
 log = logging.getLogger("carboy.error")
@@ -64,9 +65,8 @@ class Reception:
     def _leave_unread(self, exchange: ServerExchange) -> None:
         settings = self._settings
         connection = exchange.connection
-        exchange.body = BodyStream(
-            connection, settings.body_grace, settings.body_rate, settings.read_size
-        )
+        pace = Pace(0.0, settings.body_grace, settings.body_rate, settings.silence_timeout)
+        exchange.body = BodyStream(connection, pace, settings.read_size)
         exchange.body_size = exchange.head.content_length
         self._closing.watch(connection, 0)
 

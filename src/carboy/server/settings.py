@@ -72,6 +72,12 @@ class Settings:
     body_rate: int = _setting(500, "bytes/s", "slowest average at which a body may arrive")
     write_grace: float = _setting(30.0, "seconds", "before the rate of a response is looked at")
     write_rate: int = _setting(500, "bytes/s", "slowest average at which a response may be taken")
+    silence_timeout: float = _setting(
+        60.0,
+        "seconds",
+        "without one byte of a body or an answer; also the most that bytes which"
+        " came early count for later",
+    )
     graceful_timeout: float = _setting(30.0, "seconds", "running requests may finish after a stop")
     linger_timeout: float = _setting(
         2.0, "seconds", "unread input is drained before closing, so that no reset eats the answer"

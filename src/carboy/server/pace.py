@@ -1,0 +1,46 @@
+"""Whether a peer still moves enough bytes: an average rate, limited credit, limited silence.
+
+The one rule for bodies and answers, whoever waits for them: the leader once an interval
+(server/deadlines.py), or a thread that receives or sends by itself. Knows no clock or socket.
+"""
+
+from __future__ import annotations
+
+
+class Pace:
+    """The pace of one body or answer, looked at now and then.
+
+    The average has to reach `rate` bytes a second once `grace` seconds have passed. Bytes that
+    come early count for later, but for `silence` seconds at most: a burst buys no idle hours,
+    neither by silence nor by a trickle. Nothing at all for `silence` seconds is too slow, also
+    within the grace. A `rate` of 0 leaves only the limit on silence.
+    """
+
+    __slots__ = ("_good_until", "_grace_until", "_heard", "_moved", "_rate", "_silence")
+
+    def __init__(self, start: float, grace: float, rate: int, silence: float) -> None:
+        self._grace_until = start + grace
+        self._rate = rate
+        self._silence = silence
+        self._heard = start  # the last look at which something had moved
+        self._moved = 0
+        self._good_until = start  # up to when the bytes so far are enough for the rate
+
+    def is_too_slow(self, now: float, moved: int) -> bool:
+        """Whether to give up at `now`, in seconds, with `moved` bytes since the start."""
+        more = moved - self._moved
+        if more:
+            self._moved = moved
+            self._heard = now
+            if self._rate:
+                limit = now + self._silence
+                self._good_until = min(self._good_until + more / self._rate, limit)
+        if now - self._heard > self._silence:
+            return True
+        return bool(self._rate) and now > max(self._grace_until, self._good_until)
+
+    def put_off(self, seconds: float) -> None:
+        """Leave out `seconds` in which nobody could have moved anything."""
+        self._grace_until += seconds
+        self._heard += seconds
+        self._good_until += seconds

@@ -24,7 +24,7 @@ def app(environ, start_response):
         os._exit(7)
     elif path == "/stop-here":                 # the kernel may choose any thread for a signal
         main = threading.main_thread().ident
-        while sys._current_frames()[main].f_code.co_name != "_wait_for_the_end":
+        while sys._current_frames()[main].f_code.co_name != "wait_for_the_end":
             time.sleep(0.01)
         signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
         body = b"asked"

@@ -43,34 +43,23 @@ from carboy.server.crew import Crew, Lead
 from carboy.server.deadlines import Deadlines
 from carboy.server.door import RETRY, Door, Wrap
 from carboy.server.exchange import ServerExchange
-from carboy.server.handed_over import is_handed_over
 from carboy.server.intake import BodyStream
 from carboy.server.learned import Learned
 from carboy.server.reception import Coming, Reception
 from carboy.server.scoreboard import Figure, Row, private_row
 from carboy.server.settings import Settings
-from carboy.server.signals import in_main_thread, waking
+from carboy.server.stopping import HURRY, STUCK, Stopping
 from carboy.server.switching import switch_interval
 
 log = logging.getLogger("carboy.error")
 clock = time.monotonic
 NEED_DATA = Signal.NEED_DATA
 _new_exchange = ServerExchange.__new__
-NEWCOMER = 1.0  # seconds that a stop waits for the first octet of a connection
-# Seconds after an answer in which a stop expects another request, which may be on its way: it
-# is answered, with the word that it was the last, where closing would lose it.
-LIVELY = 0.25
-HURRY = 0.05  # seconds between looks at the clock during a stop
 UNREAD = Reading.IDLE
 READ_WHOLE = Reading.DONE
-NEVER = float("inf")
-# Seconds between looks of a thread that is not the main one for an exception that another thread
-# has raised in it (PyThreadState_SetAsyncExc): the interpreter does that between two bytecodes.
-LOOK = 0.1
 # A gateway looks at its application once a turn; with more events than FEW, which come from
 # clients that do not know of each other, no sooner than GLANCE seconds after the last time.
 FEW, GLANCE = 8, 0.005
-STUCK = 0.5  # seconds for the leader to notice the end; inside a handler it never will
 
 
 class Deposed(BaseException):
@@ -129,13 +118,8 @@ class Engine:
         self._next_tick = 0.0
         self._next_look = 0.0
         self._failure: BaseException | None = None
-        # how it ends
-        self._stop_asked: str | None = None  # None, "graceful", "now"
-        self._give_up_at = 0.0
-        self._over = False
-        # Rung for the thread in `run`. A lock would not do: stop() may be called by a signal
-        # handler on that very thread while it holds it.
-        self._bell = Waker(octets=True)
+        self.stopping = Stopping(settings, self.connections, self.poller, self._waker, self._read)
+        self.stopping.use(self.crew, self.door, self._closing, self.answering)
         self._led = threading.Event()  # nobody leads any more
 
     # --- the API
@@ -154,8 +138,7 @@ class Engine:
         forked.watch(self)
         try:
             self.crew.start()
-            with waking(self._bell.writer):
-                self._wait_for_the_end()
+            self.stopping.wait_for_the_end()
         except BaseException:
             self.stop(graceful=False)  # raised by another thread or a signal handler
             raise
@@ -165,73 +148,36 @@ class Engine:
             self._close_all()
             forked.forget(self)
 
-    def _wait_for_the_end(self) -> None:
-        bell = make_poller(self.settings.poller)
-        bell.add(self._bell.fileno(), READ)
-        look = NEVER if in_main_thread() else LOOK
-        try:
-            while not self._over:
-                left = self._give_up_at + STUCK - clock() if self._stop_asked else NEVER
-                patience = min(look, left)
-                if bell.wait(-1.0 if patience == NEVER else max(0.0, patience)):
-                    self._bell.clear()
-                elif left <= look:
-                    self._log_running()  # the leader itself is stuck inside a handler
-                    break
-        finally:
-            bell.close()
-
     def stop(self, graceful: bool = True) -> None:
         """Stop serving; from any thread or a signal handler.
 
         Graceful: nothing new is accepted, what runs may finish within `graceful_timeout`.
         """
         self.row.cells[Figure.SERVING] = 0.0
-        if not graceful:
-            self._stop_asked = "now"
-            self._finish()
-        elif self._stop_asked is None:
-            # In this order: whoever sees that a stop was asked for looks at the time.
-            self._give_up_at = clock() + self.settings.graceful_timeout
-            self._stop_asked = "graceful"
-        for exchange in self.crew.present.slot[:]:
-            if is_handed_over(exchange):
-                exchange.connection.cut()  # a leader that speaks another protocol does not look
-        self._bell.wake()
-        self._waker.wake()
-
-    def _finish(self) -> None:
-        self._over = True
-        self._bell.wake()
+        self.stopping.ask(graceful)
 
     def in_flight(self) -> list[tuple[str, float]]:
         """Request line and seconds of everything that runs or waits for a thread."""
-        now = clock()
-        found = [
-            (each.exchange.request_line(), now - each.exchange.began)
-            for each in list(self.connections.values())
-            if each.exchange is not None and each.phase is RUNNING
-        ]
-        found += [(each.request_line(), now - each.began) for each in self.crew.present.slot[:]]
-        return found
+        return self.stopping.in_flight()
 
     # --- the leader's turns
 
     def _lead(self, lead: Lead) -> None:
         try:
-            while not self._over:
+            stopping = self.stopping
+            while not stopping.over:
                 self._turn(lead)
         except Deposed:
             return
         except (SystemExit, KeyboardInterrupt) as error:
             # Raised by another thread, which ends all those of a server it cannot stop otherwise.
             self._failure = error
-            self._finish()
+            self.stopping.finish()
         except BaseException as error:
             # A fault of ours, not of an application: better end than serve half.
             log.critical("The engine failed.", exc_info=error)
             self._failure = error
-            self._finish()
+            self.stopping.finish()
         # Closed by the last leader, since only a leader uses it; run() waits for that.
         self.poller.close()
         self._led.set()
@@ -265,7 +211,7 @@ class Engine:
         """Seconds to the next look at the clock; for ever when nothing can run out."""
         if self.door.paused:
             return RETRY
-        if self._stop_asked:
+        if self.stopping.asked:
             return min(HURRY, self.deadlines.interval)
         if self.connections:
             return self.deadlines.interval
@@ -273,7 +219,7 @@ class Engine:
 
     def _tick(self, now: float) -> None:
         """Once an interval: the Date line, and everything that ran out of time."""
-        self._next_tick = now + (HURRY if self._stop_asked else self.deadlines.interval)
+        self._next_tick = now + (HURRY if self.stopping.asked else self.deadlines.interval)
         self.answering.extra.refresh(time.time())
         for connection, error in self.deadlines.exceeded(self.connections.values(), now):
             if error is None:
@@ -283,15 +229,16 @@ class Engine:
         self.door.resume()
         # Not as soon as it was asked for: until the door is closed clients still come in.
         if self.answering.stopping:
-            self._stopping(now)
+            self.stopping.tick(now)
 
     def _other(self, lead: Lead, fd: int, now: float) -> None:
         """A listener or the waker; or a connection closed earlier in this very turn."""
         if fd == self._waker.fileno():
             self._waker.clear()
             self._take_back()
-            if self._stop_asked:
-                self._begin_stop(lead, now)
+            if self.stopping.asked:
+                self._next_tick = now + HURRY
+                self.stopping.begin(lead, now)
         elif fd in self.door.listeners and not self.answering.stopping:
             self.accepting.accept(fd, now)
 
@@ -551,46 +498,11 @@ class Engine:
             else:
                 self._next(connection, now)
 
-    # --- stopping
-
-    def _begin_stop(self, lead: Lead, now: float) -> None:
-        if not self.answering.stopping:
-            self.answering.stop()
-            self.door.close()
-            # A request that is here already is answered; only then is idle idle.
-            self._turn_once_more(lead)
-        self._next_tick = now + HURRY
-        self._stopping(now)
-
-    def _turn_once_more(self, lead: Lead) -> None:
-        for fd, _ in self.poller.wait(0.0):
-            connection = self.connections.get(fd)
-            if connection is not None and connection.phase in (IDLE, HEAD):
-                self._read(lead, connection)
-
-    def _stopping(self, now: float) -> None:
-        for connection in list(self.connections.values()):
-            if connection.exchange is not None and is_handed_over(connection.exchange):
-                connection.cut()  # a WebSocket has no end of its own
-            # Who has only just connected is about to ask, and nobody else would answer; but a
-            # browser's spare connection, silent for longer, is not waited for.
-            patience = LIVELY if connection.phase is IDLE else NEWCOMER
-            silent = connection.phase is IDLE or connection.is_silent()
-            if silent and now - connection.since > patience:
-                self._closing.close(connection)
-        if not self.connections:
-            self._finish()
-        elif now >= self._give_up_at:
-            self._log_running()
-            self._finish()
-
-    def _log_running(self) -> None:
-        for line, seconds in self.in_flight():
-            log.warning("Stopped while running: %s (for %.1f s)", line, seconds)
+    # --- ending
 
     def _close_all(self) -> None:
         """The end: whatever is left is cut."""
-        self._over = True
+        self.stopping.over = True
         for exchange in self.crew.waiting():
             self._close_body(exchange)
         for connection in list(self.connections.values()):
@@ -602,4 +514,4 @@ class Engine:
                 connection.intake.close()
         self.connections.clear()
         self._waker.close()
-        self._bell.close()
+        self.stopping.close()

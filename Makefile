@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test lint types tests bench clean
+.PHONY: demo test lint types tests bench chaos clean
 
 # The virtual environment is made again when pyproject.toml changes.
 $(VENV)/.installed: pyproject.toml
@@ -38,6 +38,12 @@ BENCH ?= --write
 
 bench: $(VENV)/.tested
 	$(BIN)/python -m bench $(BENCH)
+
+# Faults under verified load, beside gunicorn and granian; or: make chaos CHAOS="killed stuck --quick"
+CHAOS ?=
+
+chaos: $(VENV)/.tested
+	$(BIN)/python -m bench.chaos $(CHAOS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

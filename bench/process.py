@@ -20,15 +20,26 @@ class Cost:
 
 def tree(root: int) -> list[int]:
     """`root` and its descendants, as far as they live."""
-    children: dict[int, list[int]] = {}
+    families = _families()
+    found = [root]
+    for pid in found:
+        found += families.get(pid, [])
+    return found
+
+
+def children(parent: int) -> list[int]:
+    """The processes that `parent` has started, as far as they live."""
+    return _families().get(parent, [])
+
+
+def _families() -> dict[int, list[int]]:
+    """The children of every process."""
+    families: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
-                children.setdefault(int(_stat(int(entry.name))[1]), []).append(int(entry.name))
-    found = [root]
-    for pid in found:
-        found += children.get(pid, [])
-    return found
+                families.setdefault(int(_stat(int(entry.name))[1]), []).append(int(entry.name))
+    return families
 
 
 def cost(root: int) -> Cost:

@@ -26,14 +26,17 @@ def requirements() -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
-def install() -> None:
+def install(only: tuple[str, ...] = ()) -> None:
     """Make the environment, or complete it; a rival that cannot be installed stays out.
 
     All are tried at once; when that fails, one by one, so that a missing compiler or
-    header costs one rival and not the run.
+    header costs one rival and not the run. With `only`, no others are installed.
     """
     wanted = REQUIREMENTS.read_text()
     if STAMP.exists() and STAMP.read_text() == wanted:
+        return
+    if only:
+        install_some(only)
         return
     print("installing the rivals into bench/.env …", file=sys.stderr, flush=True)
     if not PYTHON.exists():
@@ -45,6 +48,20 @@ def install() -> None:
         complete = all(done)
     if complete:
         STAMP.write_text(wanted)
+
+
+def install_some(names: tuple[str, ...]) -> None:
+    """Some rivals alone, in the versions that are asked for, for those who need no others."""
+    installed = versions()
+    asked = {re.split(r"[\[=]", one)[0]: one for one in requirements()}
+    wanted = [asked[name] for name in names]
+    if all(f"{name}=={installed.get(name)}" == asked[name] for name in names):
+        return
+    print(f"installing {', '.join(names)} into bench/.env …", file=sys.stderr, flush=True)
+    if not PYTHON.exists():
+        subprocess.run([sys.executable, "-m", "venv", str(ENVIRONMENT)], check=True)
+    for one in wanted:
+        _pip(one)
 
 
 def missing(modules: tuple[str, ...]) -> str | None:

@@ -1,0 +1,107 @@
+"""`python -m bench.chaos`: faults under verified load, and what each server loses.
+
+The exit code is 1 when Carboy misses a goal.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from bench import load, machine, rivals
+from bench.chaos import report
+from bench.chaos.fault import Fault, carry_out
+from bench.chaos.faults import FAULTS
+from bench.chaos.report import Outcome
+from bench.chaos.servers import SERVERS
+from bench.servers import ServerFailed
+
+DOCUMENT = rivals.ROOT / "docs" / "reliability.md"
+RIVALS = ("gunicorn", "granian", "flask")
+QUICK = 0.4
+FILES = 8192
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m bench.chaos", description=__doc__)
+    parser.add_argument("fault", nargs="*", help="names of faults; all without any")
+    parser.add_argument("--servers", help="only these, separated by commas")
+    parser.add_argument("--quick", action="store_true", help="fewer injections of each fault")
+    parser.add_argument("--write", action="store_true", help="put the results into docs/")
+    parser.add_argument("--logs", type=Path, metavar="DIR", help="keep the servers' logs there")
+    parser.add_argument("--no-install", action="store_true", help="leave bench/.env as it is")
+    parser.add_argument("--list", action="store_true", help="list the faults")
+    return parser.parse_args()
+
+
+def main() -> int:
+    options = arguments()
+    if options.list:
+        for fault in FAULTS:
+            print(f"{fault.name:<14} {fault.title}: {', '.join(fault.servers)}")
+        return 0
+    faults = chosen(options.fault, [fault.name for fault in FAULTS])
+    servers = chosen(options.servers.split(",") if options.servers else [], list(SERVERS))
+    if options.write and len(faults) + len(servers) < len(FAULTS) + len(SERVERS):
+        sys.exit("--write needs all faults on all servers. Leave out the names, or --write.")
+    if not options.no_install and set(servers) != {"carboy"}:
+        rivals.install(RIVALS)
+    load.allow_files(FILES)
+    begin = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
+        place = options.logs or Path(folder)
+        plan = [fault for fault in FAULTS if fault.name in faults]
+        outcomes = [attempt(fault, servers, place, options.quick) for fault in plan]
+    print(report.terminal(outcomes, colour=sys.stdout.isatty()))
+    print(f"{(time.monotonic() - begin) / 60:.1f} minutes", file=sys.stderr)
+    if options.write:
+        when = datetime.datetime.now(datetime.UTC).date().isoformat()
+        text = report.markdown(outcomes, machine.describe().as_json(), when)
+        report.write_document(text, DOCUMENT)
+        print(f"written: {DOCUMENT.relative_to(rivals.ROOT)}")
+    return int(any(outcome.missed for outcome in outcomes))
+
+
+def chosen(wanted: list[str], known: list[str]) -> list[str]:
+    """The names that were asked for, or all."""
+    if unknown := set(wanted) - set(known):
+        sys.exit(f"There is nothing named {', '.join(sorted(unknown))}. --list shows the faults.")
+    return [name for name in known if name in wanted] or known
+
+
+def attempt(fault: Fault, servers: list[str], place: Path, quick: bool) -> Outcome:
+    """`fault` on each server that has what it is about."""
+    outcome = Outcome(fault)
+    for name in fault.servers:
+        if name not in servers:
+            continue
+        folder = place / fault.name / name
+        folder.mkdir(parents=True, exist_ok=True)
+        began = time.monotonic()
+        if reason := fault.absent() or SERVERS[name].absent():
+            outcome.failures[name] = f"not run: {reason}"
+            continue
+        try:
+            result = carry_out(fault, SERVERS[name], folder, QUICK if quick else 1.0)
+        except ServerFailed as error:
+            outcome.failures[name] = str(error)
+            tell(f"{fault.name:<14} {name:<10} failed: {error}")
+            continue
+        outcome.results[name] = result
+        word = f"missed: {'; '.join(result.misses)}" if result.misses else "met"
+        took = time.monotonic() - began
+        tell(f"{fault.name:<14} {name:<10} {result.right:,} of {result.sent:,} right, "
+             f"{result.lost} lost, {word}  [{took:.1f} s]")  # fmt: skip
+    return outcome
+
+
+def tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,201 @@
+"""What a fault is, and one run of it on one server."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.chaos import questions
+from bench.chaos.client import Address, Client
+from bench.chaos.ledger import Ledger, ways
+from bench.chaos.load import Load
+from bench.chaos.prober import EVERY, Prober
+from bench.chaos.questions import Question, Source
+from bench.chaos.servers import Served, Server, Wish, until
+
+WARM_UP = 0.5
+SETTLE = 0.5
+ALL = ("carboy", "gunicorn", "granian")
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One way in which a day goes bad."""
+
+    name: str
+    title: str
+    run: Callable[[Scene], None]
+    wish: Wish = field(default_factory=Wish)
+    servers: Sequence[str] = ALL
+    seconds: float = 8.0  # how long faults are injected
+    clients: int = 8
+    source: Source = questions.mixed
+    probed: bool = True  # whether anybody is to be served all the time
+    kills: bool = False  # whether what ran inside a killed process may be lost
+    down: float = 0.0  # seconds without service that each injection may cost
+    absent: Callable[[], str | None] = lambda: None  # why it cannot be run on this machine
+
+
+class Scene:
+    """One server under one fault: what the fault acts on, and what it notes."""
+
+    def __init__(self, fault: Fault, served: Served, seconds: float) -> None:
+        self.fault = fault
+        self.served = served
+        self.seconds = seconds
+        self.ledger = Ledger()
+        self.injected: list[float] = []
+        self.deaths: list[float] = []  # moments at which a process of the server was killed
+        self.recoveries: list[float] = []
+        self.notes: list[str] = []
+        self.misses: list[str] = []
+        self._side: list[threading.Thread] = []
+
+    @property
+    def address(self) -> Address:
+        return self.served.address
+
+    def every(self, seconds: float) -> Iterator[int]:
+        """Count injections, one each `seconds`, until the time is over; at least one."""
+        end = time.monotonic() + self.seconds
+        due = time.monotonic()
+        number = 0
+        while number == 0 or due < end:
+            self.injected.append(time.monotonic())
+            yield number
+            number += 1
+            due = max(due + seconds, time.monotonic())
+            time.sleep(max(0.0, due - time.monotonic()))
+
+    def aside(self, question: Question, patience: float) -> None:
+        """Send a request that is part of the fault: nobody counts what becomes of it."""
+        client = Client(self.address, Ledger(), keep=False, patience=patience)
+        thread = threading.Thread(target=client.ask, args=(question,), daemon=True)
+        thread.start()
+        self._side.append(thread)
+
+    def load(self, clients: int = 8, source: Source = questions.mixed) -> Load:
+        return Load(self.address, self.ledger, clients=clients, source=source)
+
+    def until(self, true: Callable[[], bool], seconds: float, what: str) -> bool:
+        """Wait for something that a good server does; a goal is missed when it does not come."""
+        begin = time.monotonic()
+        if until(true, seconds):
+            return True
+        self.miss(f"{what}: not within {time.monotonic() - begin:.0f} s")
+        return False
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+    def miss(self, text: str) -> None:
+        if text not in self.misses:
+            self.misses.append(text)
+
+    def join(self, seconds: float = 1.0) -> None:
+        for thread in self._side:
+            thread.join(seconds)
+
+
+class Deaths:
+    """A thread that sees when worker processes end."""
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self._enough = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def _watch(self) -> None:
+        known: set[int] = set()
+        while not self._enough.wait(EVERY):
+            now = set(self.scene.served.workers())
+            self.scene.deaths += [time.monotonic()] * len(known - now)
+            known = now
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, *exc: object) -> None:
+        self._enough.set()
+        self._thread.join()
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of one run; seconds are None where nobody had to be served all the time."""
+
+    times: int
+    sent: int
+    right: int
+    refused: int
+    lost: int
+    excused: int  # of the lost, those that ran inside a process that was killed
+    without: float | None
+    recovery: float | None
+    slowest: float | None
+    notes: list[str]
+    misses: list[str]
+
+
+def carry_out(fault: Fault, server: Server, folder: Path, scale: float) -> Result:
+    """Run `fault` on `server`, for `scale` times its usual time; raises ServerFailed."""
+    served = Served(server, fault.wish, folder)
+    scene = Scene(fault, served, fault.seconds * scale)
+    prober = Prober(served.address, scene.ledger)
+    try:
+        served.start()
+        if fault.probed:
+            with Deaths(scene), prober, scene.load(fault.clients, fault.source):
+                time.sleep(WARM_UP)
+                fault.run(scene)
+                time.sleep(SETTLE)
+        else:
+            fault.run(scene)
+    finally:
+        served.stop()
+    scene.join()
+    return judged(scene, prober if fault.probed else None)
+
+
+def judged(scene: Scene, prober: Prober | None) -> Result:
+    """The figures of a run that is over, held against the goals."""
+    fault, ledger = scene.fault, scene.ledger
+    unexcused = ledger.unexcused(scene.deaths if fault.kills else ())
+    misses = list(scene.misses)
+    if unexcused:
+        misses.append(f"lost: {ways(unexcused)}")
+    if ledger.open:
+        misses.append(f"{ledger.open} requests have no outcome: a bug of this harness")
+    without = recovery = slowest = None
+    if prober is not None:
+        without = sum(gap.seconds for gap in prober.gaps)
+        recovery = max([*scene.recoveries, *_recoveries(scene.injected, prober)], default=0.0)
+        slowest = prober.slowest
+        if any(gap.seconds > max(fault.down, 1.0) for gap in prober.gaps):
+            misses.append(f"{without:.1f} s without service")
+        if prober.late > 0.5:
+            scene.note(f"the prober itself was {prober.late:.1f} s late")
+    return Result(
+        times=len(scene.injected),
+        sent=ledger.sent,
+        right=ledger.right,
+        refused=ledger.refused,
+        lost=ledger.lost,
+        excused=ledger.lost - len(unexcused),
+        without=without,
+        recovery=recovery,
+        slowest=slowest,
+        notes=scene.notes,
+        misses=misses,
+    )
+
+
+def _recoveries(injected: Sequence[float], prober: Prober) -> Iterator[float]:
+    """From the last injection before a gap's end to that end."""
+    for gap in prober.gaps:
+        before = [at for at in injected if at < gap.end]
+        if before:
+            yield gap.end - max((at for at in before if at <= gap.begin + 1), default=before[0])

@@ -1,0 +1,5 @@
+"""The faults, in the order of the table."""
+
+from bench.chaos.faults import killing
+
+FAULTS = [*killing.FAULTS]

@@ -1,0 +1,58 @@
+"""Many clients that ask side by side until they are told to stop."""
+
+from __future__ import annotations
+
+import threading
+
+from bench.chaos import questions
+from bench.chaos.client import Address, Client
+from bench.chaos.ledger import Ledger, Outcome
+from bench.chaos.questions import Source
+
+PAUSE = 0.008
+"""Seconds between an answer and the next request of a client: load, but not more than that."""
+AFTER_REFUSAL = 0.05
+
+
+class Load:
+    """Verified load; a context manager, after which every request has its outcome."""
+
+    def __init__(
+        self,
+        address: Address,
+        ledger: Ledger,
+        *,
+        clients: int = 8,
+        source: Source = questions.mixed,
+        pause: float = PAUSE,
+        keep: bool = True,
+    ) -> None:
+        self.address = address
+        self.ledger = ledger
+        self.source = source
+        self.pause = pause
+        self.keep = keep
+        self._enough = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._ask, args=(number,), daemon=True)
+            for number in range(clients)
+        ]
+
+    def _ask(self, number: int) -> None:
+        client = Client(self.address, self.ledger, keep=self.keep)
+        for question in self.source(number):
+            outcome = client.ask(question)
+            wait = self.pause if outcome is Outcome.RIGHT else max(self.pause, AFTER_REFUSAL)
+            if self._enough.wait(wait):
+                break
+        client.close()
+
+    def __enter__(self) -> Load:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._enough.set()
+        for thread in self._threads:
+            thread.join()

@@ -1,0 +1,7 @@
+"""The application on Flask."""
+
+import flask
+
+from bench.chaos.views import build
+
+app = build(flask)

@@ -1,0 +1,72 @@
+"""Requests and the only right answer of each; no two answers of a client are alike."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from bench.chaos import views
+
+HOST = "chaos.example"
+
+
+@dataclass(frozen=True)
+class Question:
+    """The bytes of a request, and the body of the answer with status 200."""
+
+    request: bytes
+    body: bytes
+    head_only: bool = False
+
+
+Source = Callable[[int], Iterator[Question]]
+"""The questions of a client, by its number; without end."""
+
+
+def get(path: str, body: bytes, *fields: str) -> Question:
+    return Question(_head("GET", path, *fields), body)
+
+
+def post(path: str, content: bytes, body: bytes) -> Question:
+    head = _head("POST", path, f"Content-Length: {len(content)}", "Content-Type: text/plain")
+    return Question(head + content, body)
+
+
+def _head(method: str, path: str, *fields: str) -> bytes:
+    lines = [f"{method} {path} HTTP/1.1", f"Host: {HOST}", *fields, "", ""]
+    return "\r\n".join(lines).encode()
+
+
+HELLO = get("/", views.HELLO.encode())
+
+
+def mixed(number: int) -> Iterator[Question]:
+    """What an ordinary application is asked: small and large, quick and waiting, with bodies."""
+    chance = random.Random(number)
+    while True:
+        one = chance.randrange(10**9)
+        yield get(f"/double/{one}", b"%d" % (2 * one))
+        content = chance.randbytes(chance.choice((1, 100, 5_000, 20_000))).hex().encode()
+        yield post("/reverse", content, content[::-1])
+        yield get(f"/wait/{one}", b"waited %d" % one)
+        yield get(f"/page/{one}", views.page(one))
+        yield HELLO
+
+
+def quick(number: int) -> Iterator[Question]:
+    """Quick answers only, each different."""
+    chance = random.Random(number)
+    while True:
+        one = chance.randrange(10**9)
+        yield get(f"/double/{one}", b"%d" % (2 * one))
+
+
+def posts(number: int) -> Iterator[Question]:
+    """Mostly bodies, which no client and no proxy may send a second time by itself."""
+    chance = random.Random(number)
+    while True:
+        content = chance.randbytes(chance.choice((10, 1_000, 20_000))).hex().encode()
+        yield post("/reverse", content, content[::-1])
+        one = chance.randrange(10**9)
+        yield get(f"/double/{one}", b"%d" % (2 * one))

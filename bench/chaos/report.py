@@ -1,0 +1,118 @@
+"""The results as people read them: on a terminal, and in docs/reliability.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.chaos.fault import Fault, Result
+from bench.chaos.servers import SERVERS
+
+BEGIN = "<!-- results: begin (written by python -m bench.chaos --write; do not edit) -->"
+END = "<!-- results: end -->"
+TITLES = (
+    "server", "faults", "sent", "right", "refused", "lost", "in killed", "s without service",
+    "recovery s", "slowest probe s", "goals",
+)  # fmt: skip
+
+
+@dataclass
+class Outcome:
+    """What came of one fault: results by server, and the reasons where there are none."""
+
+    fault: Fault
+    results: dict[str, Result] = field(default_factory=dict)
+    failures: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def missed(self) -> bool:
+        """Whether Carboy has missed a goal."""
+        ours = self.results.get("carboy")
+        return "carboy" in self.failures or (ours is not None and bool(ours.misses))
+
+
+def cells(name: str, result: Result) -> list[str]:
+    """One row of a table."""
+    counts = (result.times, result.sent, result.right, result.refused, result.lost, result.excused)
+    seconds = (result.without, result.recovery, result.slowest)
+    goals = "missed" if result.misses else "met"
+    return [
+        SERVERS[name].label,
+        *(f"{count:,}" for count in counts),
+        *("–" if value is None else f"{value:.1f}" for value in seconds),
+        goals,
+    ]
+
+
+def terminal(outcomes: list[Outcome], *, colour: bool) -> str:
+    """A table of each fault."""
+    return "\n".join(_terminal_table(one, colour) for one in outcomes)
+
+
+def _terminal_table(outcome: Outcome, colour: bool) -> str:
+    rows = {name: cells(name, result) for name, result in outcome.results.items()}
+    table = [list(TITLES), *rows.values()]
+    widths = [max(len(row[i]) for row in table) for i in range(len(TITLES))]
+    lines = [_paint("1", f"{outcome.fault.name}: {outcome.fault.title}", colour)]
+    lines.append(_paint("2", "  " + _aligned(list(TITLES), widths), colour))
+    for name, row in rows.items():
+        result = outcome.results[name]
+        code = "31" if result.misses else "32"
+        lines.append(_paint(code, "  " + _aligned(row, widths), colour))
+        lines += [f"    {text}" for text in (*result.misses, *result.notes)]
+    lines += [f"  {SERVERS[name].label}: {why}" for name, why in outcome.failures.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _aligned(row: list[str], widths: list[int]) -> str:
+    others = (cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True))
+    return "  ".join([row[0].ljust(widths[0]), *others])
+
+
+def _paint(code: str, text: str, colour: bool) -> str:
+    return f"\x1b[{code}m{text}\x1b[0m" if colour else text
+
+
+def markdown(outcomes: list[Outcome], machine: Mapping[str, object], when: str) -> str:
+    """Everything between the two markers of docs/reliability.md."""
+    tools = machine["rivals"]
+    assert isinstance(tools, dict)
+    versions = ", ".join(f"{name} {tools[name]}" for name in SERVERS if name in tools)
+    parts = [
+        f"{when}; {machine['processor']}, {machine['cores']} processors, {machine['system']}, "
+        f"{machine['python']}; Carboy {machine['carboy']} ({machine['commit']}), {versions}.\n"
+    ]
+    parts += [_markdown_table(one) for one in outcomes]
+    return "\n".join(parts)
+
+
+def _markdown_table(outcome: Outcome) -> str:
+    lines = [f"### {outcome.fault.name}: {outcome.fault.title}\n", f"| {' | '.join(TITLES)} |"]
+    lines.append("|---|" + "--:|" * (len(TITLES) - 2) + "---|")
+    remarks = []
+    for name, result in outcome.results.items():
+        row = cells(name, result)
+        lines.append("| " + " | ".join([*row[:-1], _bold(row[-1])]) + " |")
+        said = "; ".join((*result.misses, *result.notes))
+        remarks += [f"{row[0]}: {_one_line(said)}."] if said else []
+    remarks += [f"{SERVERS[n].label} failed: {_one_line(x)}" for n, x in outcome.failures.items()]
+    return "\n".join([*lines, "", *(f"- {remark}" for remark in remarks)]) + "\n"
+
+
+def _bold(word: str) -> str:
+    return f"**{word}**" if word == "missed" else word
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")[:400]
+
+
+def write_document(text: str, file: Path) -> None:
+    """Put the results between the markers of `file`; the rest stays as it is."""
+    content = file.read_text()
+    before, begin, rest = content.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise SystemExit(f"{file} has lost its markers; it needs these two lines:\n{BEGIN}\n{END}")
+    file.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}")

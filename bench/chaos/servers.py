@@ -1,0 +1,208 @@
+"""The servers, each started as its own guide says for production, in a process group of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+from bench import process, rivals
+from bench.chaos.client import Address, Client
+from bench.chaos.ledger import Ledger, Outcome
+from bench.chaos.questions import HELLO
+from bench.servers import HOST, STOP_SECONDS, ServerFailed, carboy_command
+
+THREADS = 32
+START_SECONDS = 30.0
+SETTLE = 0.2
+HELPERS = ("resource_tracker", "gunicornc")  # processes beside the workers, by their command line
+
+
+@dataclass(frozen=True)
+class Wish:
+    """How a fault wants its server."""
+
+    workers: int = 2
+    threads: int = THREADS
+    worker_timeout: int | None = None
+    access_log: str | None = None  # a file, or "-" for standard output
+    options: Mapping[str, Sequence[str]] = field(default_factory=dict)  # by the server's name
+
+
+@dataclass(frozen=True)
+class Server:
+    """One program that serves the application of `views`."""
+
+    name: str
+    label: str
+    command: Callable[[Wish, int], list[str]]
+
+    @property
+    def ours(self) -> bool:
+        return self.name == "carboy"
+
+    def absent(self) -> str | None:
+        """Why it cannot be run here, or None."""
+        if self.ours:
+            missing = not carboy_command().exists()
+            return f"{carboy_command()} is not there; run pip install -e ." if missing else None
+        return rivals.missing((self.name, "flask"))
+
+
+def _carboy(wish: Wish, port: int) -> list[str]:
+    log = "stdout" if wish.access_log == "-" else wish.access_log
+    options = ["--access-log-file", log] if log else ["--no-access-log"]
+    if wish.worker_timeout:
+        options += ["--worker-timeout", str(wish.worker_timeout)]
+    crew = ["--workers", str(wish.workers), "--threads", str(wish.threads)]
+    address = ["--host", HOST, "--port", str(port)]
+    target = "bench.chaos.on_carboy:app"
+    return [str(carboy_command()), "run", target, *address, *crew, *options]
+
+
+def _gunicorn(wish: Wish, port: int) -> list[str]:
+    options = ["--access-logfile", wish.access_log] if wish.access_log else []
+    if wish.worker_timeout:
+        options += ["--timeout", str(wish.worker_timeout)]
+    crew = ["-w", str(wish.workers), "-k", "gthread", "--threads", str(wish.threads)]
+    tool = str(rivals.ENVIRONMENT / "bin" / "gunicorn")
+    target = "bench.chaos.on_flask:app"
+    return [tool, "-b", f"{HOST}:{port}", *crew, "--no-control-socket", *options, target]
+
+
+def _granian(wish: Wish, port: int) -> list[str]:
+    options = ["--access-log"] if wish.access_log else []
+    crew = ["--workers", str(wish.workers), "--blocking-threads", str(wish.threads)]
+    tool = str(rivals.ENVIRONMENT / "bin" / "granian")
+    address = ["--interface", "wsgi", "--host", HOST, "--port", str(port)]
+    target = "bench.chaos.on_flask:app"
+    return [tool, *address, *crew, "--respawn-failed-workers", *options, target]
+
+
+SERVERS = {
+    server.name: server
+    for server in (
+        Server("carboy", "Carboy", _carboy),
+        Server("gunicorn", "gunicorn gthread", _gunicorn),
+        Server("granian", "granian", _granian),
+    )
+}
+
+
+class Served:
+    """A running server. It may be started again on its port after it has ended."""
+
+    def __init__(self, server: Server, wish: Wish, folder: Path) -> None:
+        self.server = server
+        self.wish = wish
+        self.folder = folder
+        self.port = _free_port()
+        self.prefix: list[str] = []  # a program before the command, for limits
+        self.stdout: IO[bytes] | int | None = None  # None: into the log
+        self.stderr: IO[bytes] | int | None = None
+        self.log = folder / "server.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> Address:
+        return HOST, self.port
+
+    @property
+    def pid(self) -> int:
+        if self.process is None:
+            raise ServerFailed(f"{self.server.label} has not been started")
+        return self.process.pid
+
+    def start(self) -> None:
+        """Start, and wait until all workers are there and one answers; raises ServerFailed."""
+        command = [*self.prefix, *self.server.command(self.wish, self.port)]
+        command += self.wish.options.get(self.server.name, ())
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                command,
+                cwd=rivals.ROOT,
+                env=self._environment(),
+                stdin=subprocess.DEVNULL,
+                stdout=log if self.stdout is None else self.stdout,
+                stderr=log if self.stderr is None else self.stderr,
+                start_new_session=True,
+            )
+        if not until(self._serves, START_SECONDS):
+            raise ServerFailed(f"{self.server.label} does not serve. It said: {self.said()}")
+        time.sleep(SETTLE)
+
+    def _environment(self) -> Mapping[str, str]:
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("CARBOY_", "FLASK_"))}
+        path = {"PYTHONPATH": str(rivals.ROOT), "PYTHONWARNINGS": "ignore"}
+        return {**clean, **path, "CHAOS_FOLDER": str(self.folder)}
+
+    def _serves(self) -> bool:
+        if self.process is not None and self.process.poll() is not None:
+            raise ServerFailed(f"{self.server.label} ended at its start. It said: {self.said()}")
+        enough = self.wish.workers if self.wish.workers > 1 else 0
+        return len(self.workers()) >= enough and self.answers()
+
+    def answers(self) -> bool:
+        """Whether one hello is answered now."""
+        client = Client(self.address, Ledger(), keep=False, patience=2)
+        return client.ask(HELLO) is Outcome.RIGHT
+
+    def workers(self) -> list[int]:
+        """Its worker processes, the oldest first; none when it serves alone."""
+        return sorted(pid for pid in process.children(self.pid) if _is_worker(pid))
+
+    def signal(self, number: int) -> None:
+        os.kill(self.pid, number)
+
+    def wait(self, seconds: float) -> int | None:
+        """The exit code, or None when it has not ended in time."""
+        assert self.process is not None
+        try:
+            return self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            return None
+
+    def stop(self) -> None:
+        """Ask, then insist, the whole of the session that was started."""
+        if self.process is None:
+            return
+        self.process.terminate()
+        self.wait(STOP_SECONDS / 2)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def said(self, lines: int = 8) -> str:
+        text = self.log.read_text(errors="replace") if self.log.exists() else ""
+        return " / ".join(text.splitlines()[-lines:]) or "nothing"
+
+
+def until(true: Callable[[], bool], seconds: float, every: float = 0.02) -> bool:
+    """Wait until something is true; False when it does not become so in time."""
+    end = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > end:
+            return False
+        time.sleep(every)
+    return True
+
+
+def _is_worker(pid: int) -> bool:
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+    except OSError:
+        return False
+    return bool(command) and not any(name in command for name in HELPERS)  # "" is a zombie
+
+
+def _free_port() -> int:
+    with socket.create_server((HOST, 0)) as free:
+        port: int = free.getsockname()[1]
+    return port

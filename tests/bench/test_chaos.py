@@ -1,0 +1,252 @@
+"""The faults' harness counts rightly: a server that does one thing wrong is caught."""
+
+import contextlib
+import itertools
+import socket
+import threading
+import time
+
+import pytest
+from bench.chaos import report
+from bench.chaos.client import Client
+from bench.chaos.fault import Fault, Scene, judged
+from bench.chaos.ledger import Ledger, Loss, Outcome
+from bench.chaos.load import Load
+from bench.chaos.prober import Prober, gaps
+from bench.chaos.questions import HELLO, get
+from bench.chaos.servers import SERVERS, Served
+
+QUESTION = get("/double/21", b"42")
+RIGHT = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n42"
+LAST = RIGHT.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy"
+
+
+class FakeServer:
+    """Answers the n-th request with the n-th bytes, then with the last; b"" closes."""
+
+    def __init__(self, *answers, last=RIGHT):
+        self.answers = itertools.chain(answers, itertools.repeat(last))
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = self.listener.getsockname()
+        self.connections = []
+        self.lock = threading.Lock()
+        self.threads = [threading.Thread(target=self.accept)]
+        self.threads[0].start()
+
+    def accept(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            self.connections.append(connection)
+            self.threads.append(threading.Thread(target=self.serve, args=(connection,)))
+            self.threads[-1].start()
+
+    def serve(self, connection):
+        with connection, contextlib.suppress(OSError):
+            while connection.recv(65536):
+                with self.lock:
+                    answer = next(self.answers)
+                connection.sendall(answer)
+                if not answer or b"Connection: close" in answer:
+                    return
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.threads[0].join()
+        for connection in self.connections:
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        for thread in self.threads[1:]:
+            thread.join()
+
+
+def asked(server, times=1, **options):
+    """What a client notes that asks `times` times."""
+    ledger = Ledger()
+    client = Client(server.address, ledger, **options)
+    outcomes = [client.ask(QUESTION) for _ in range(times)]
+    client.close()
+    return ledger, outcomes
+
+
+def counts(ledger):
+    assert ledger.open == 0
+    return ledger.sent, ledger.right, ledger.refused, ledger.lost
+
+
+def test_right_answers_are_counted_as_right():
+    with FakeServer() as server:
+        assert counts(asked(server, 5)[0]) == (5, 5, 0, 0)
+        assert len(server.connections) == 1
+
+
+@pytest.mark.parametrize(
+    ("answer", "how"),
+    [
+        (b"", "closed without an answer"),
+        (LAST[:-1], "cut within the answer"),
+        (RIGHT.replace(b"42", b"43"), "wrong: another body"),
+        (RIGHT + b"x", "wrong: bytes after the answer"),
+        (RIGHT.replace(b"200", b"500"), "wrong: status 500"),
+        (b"nonsense\r\n\r\n", "wrong: b'nonsense' is not a status line"),
+    ],
+)
+def test_one_lost_answer_is_reported_as_one_lost(answer, how):
+    with FakeServer(RIGHT, answer) as server:
+        ledger, outcomes = asked(server, 4)
+    assert counts(ledger) == (4, 3, 0, 1)
+    assert outcomes[1] is Outcome.LOST
+    assert [loss.how for loss in ledger.losses] == [how]
+
+
+def test_an_answer_that_does_not_come_is_lost():
+    with FakeServer(RIGHT[:-1]) as server:
+        ledger, _ = asked(server, 1, patience=0.05)
+    assert [loss.how for loss in ledger.losses] == ["not answered in time"]
+
+
+def test_a_complete_503_and_a_closed_port_are_refusals():
+    with FakeServer(BUSY) as server:
+        assert counts(asked(server, 2)[0]) == (2, 1, 1, 0)
+    assert counts(asked(server)[0]) == (1, 0, 1, 0)
+
+
+def test_a_503_that_is_cut_is_lost():
+    with FakeServer(BUSY.replace(b"\r\n\r\nbusy", b"\r\nConnection: close\r\n\r\nbus")) as server:
+        assert counts(asked(server)[0]) == (1, 0, 0, 1)
+
+
+def test_a_connection_that_was_announced_as_closed_is_not_used_again():
+    with FakeServer(LAST) as server:
+        assert counts(asked(server, 3)[0]) == (3, 3, 0, 0)
+        assert len(server.connections) == 2
+
+
+def test_a_connection_that_closed_while_it_was_idle_loses_nothing():
+    with FakeServer() as server:
+        ledger = Ledger()
+        client = Client(server.address, ledger)
+        client.ask(QUESTION)
+        server.connections[0].shutdown(socket.SHUT_RDWR)
+        client._socket.settimeout(10)
+        assert client._socket.recv(1, socket.MSG_PEEK) == b""
+        client.ask(QUESTION)
+        client.close()
+        assert counts(ledger) == (2, 2, 0, 0)
+
+
+def test_a_load_of_many_clients_reports_the_one_answer_that_was_lost():
+    enough = threading.Event()
+
+    def questions(number):
+        for _ in range(10):
+            yield QUESTION
+        enough.set()
+
+    ledger = Ledger()
+    with FakeServer(RIGHT, RIGHT, b"") as server:
+        with Load(server.address, ledger, clients=4, source=questions, pause=0):
+            assert enough.wait(10)
+        sent, right, refused, lost = counts(ledger)
+    assert (right, refused, lost) == (sent - 1, 0, 1)
+
+
+HELLO_ANSWER = LAST.replace(b"2\r\n", b"%d\r\n" % len(HELLO.body)).replace(b"42", HELLO.body)
+
+
+def probed(server, enough):
+    ledger = Ledger()
+    with Prober(server.address, ledger) as prober:
+        end = time.monotonic() + 20
+        while not enough(ledger) and time.monotonic() < end:
+            time.sleep(0.01)
+    return prober, ledger
+
+
+def test_the_prober_counts_each_probe():
+    with FakeServer(b"", last=HELLO_ANSWER) as server:
+        prober, ledger = probed(server, lambda ledger: ledger.right >= 3)
+    assert ledger.open == 0
+    assert ledger.lost == 1
+    assert len(prober.answers) == ledger.right
+    assert not prober.gaps
+
+
+def test_a_gap_counts_by_its_length_from_one_second_on():
+    assert gaps(0, [0.5, 1.4, 1.2], 2) == []
+    (gap,) = gaps(0, [0.5, 3.0], 3.5)
+    assert gap.seconds == 2.5
+    assert [gap.seconds for gap in gaps(10, [], 12)] == [2]
+
+
+def test_only_what_was_under_way_in_a_killed_process_is_excused():
+    killed = [100.0]
+    assert Loss(99, 100.1, "cut", cut=True).ran_in(killed)
+    assert not Loss(99, 100.1, "wrong", cut=False).ran_in(killed)
+    assert not Loss(98, 99, "cut", cut=True).ran_in(killed)
+    assert not Loss(101, 102, "cut", cut=True).ran_in(killed)
+
+
+def scene(tmp_path, **options):
+    fault = Fault("test", "a test", run=lambda scene: None, **options)
+    return Scene(fault, Served(SERVERS["carboy"], fault.wish, tmp_path), 1)
+
+
+def lose_one(scene, at):
+    scene.ledger.asked()
+    scene.ledger.was_lost(Loss(at - 1, at, "cut within the answer", cut=True))
+
+
+def test_a_lost_request_misses_the_goal_unless_its_process_was_killed(tmp_path):
+    strict, lenient = scene(tmp_path), scene(tmp_path, kills=True)
+    for each in (strict, lenient):
+        lose_one(each, at=50.0)
+        each.deaths.append(50.0)
+    assert judged(strict, None).misses == ["lost: 1 cut within the answer"]
+    assert judged(lenient, None).misses == []
+    assert judged(lenient, None).excused == 1
+
+
+def test_seconds_without_service_miss_the_goal_unless_the_fault_costs_them(tmp_path):
+    for down, word in ((0.0, "missed"), (5.0, "met")):
+        each = scene(tmp_path, down=down)
+        each.injected.append(101.0)
+        prober = Prober(("127.0.0.1", 1), each.ledger)
+        prober.begin, prober.end = 100.0, 106.0
+        prober.answers = [100.5, 101.0, 104.0, 104.9, 105.5]
+        prober._selector.close()
+        result = judged(each, prober)
+        assert (result.without, result.recovery) == (3.0, 3.0)
+        assert report.cells("carboy", result)[-1] == word
+
+
+def test_a_missed_goal_of_carboy_alone_decides_about_the_exit_code(tmp_path):
+    good, bad = judged(scene(tmp_path), None), scene(tmp_path)
+    bad.miss("a goal")
+    fault = bad.fault
+    assert not report.Outcome(fault, {"carboy": good, "gunicorn": judged(bad, None)}).missed
+    assert report.Outcome(fault, {"carboy": judged(bad, None), "gunicorn": good}).missed
+    assert report.Outcome(fault, {}, {"carboy": "did not start"}).missed
+    assert not report.Outcome(fault, {}, {"granian": "did not start"}).missed
+
+
+def test_only_what_is_between_the_markers_is_written(tmp_path):
+    outcome = report.Outcome(scene(tmp_path).fault, {"carboy": judged(scene(tmp_path), None)})
+    machine = dict.fromkeys(("processor", "cores", "system", "python", "carboy", "commit"), "x")
+    text = report.markdown([outcome], {**machine, "rivals": {"gunicorn": "27"}}, "2026-01-02")
+    page = tmp_path / "page.md"
+    page.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+    report.write_document(text, page)
+    assert page.read_text().startswith(f"before\n{report.BEGIN}\n")
+    assert page.read_text().endswith(f"{report.END}\nafter\n")
+    assert "| Carboy | 0 |" in page.read_text()
+    page.write_text("mine")
+    with pytest.raises(SystemExit, match="lost its markers"):
+        report.write_document(text, page)

@@ -9,10 +9,20 @@ Knows no sockets: what leading and running mean it is told.
 A leadership is one `Lead`. The exchange that the leader runs itself lies in its `slot`; who
 takes it out, the leader after the handler or the watcher before, decides who leads on. Taking
 from a list is atomic, so the leader's path needs no lock.
+
+A task is put into the queue only for a thread that has been claimed for it, so nothing is ever
+in the queue that no thread will take:
+
+    thread            a member leaves a token in `_idle` when it is about to wait for a task
+    leader, watcher   takes a token, or starts a thread, and only then puts the task
+
+The system may refuse to start a thread (a limit of processes or of memory). Whoever wanted one
+then keeps what it has: the leader its exchange, the watcher the leader that there is.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import deque
@@ -22,6 +32,11 @@ from queue import SimpleQueue
 from carboy.server.connection import RUNNING
 from carboy.server.exchange import ServerExchange
 
+log = logging.getLogger("carboy.error")
+
+# Seconds after the system refused a thread before another one is asked for, and between two
+# warnings about it.
+AGAIN, COMPLAIN = 1.0, 60.0
 REST = 64  # looks of the watcher at an idle leader before it sleeps until rung
 
 
@@ -55,7 +70,10 @@ class Crew:
         self._run = run
         self._work: SimpleQueue[ServerExchange | Lead | None] = SimpleQueue()
         self._backlog: deque[ServerExchange] = deque()
-        self._started = 0
+        self._members: list[threading.Thread] = []
+        self._idle: list[None] = []  # tokens, see above
+        self._refused_at = self._complained_at = -COMPLAIN
+        self._watcher: threading.Thread | None = None
         self._stopped = False
         # Told the key and seconds so far of what the watcher found to be slow: by its end
         # many more of its kind may have come, each of which would cost another leader.
@@ -68,29 +86,34 @@ class Crew:
     # --- life
 
     def start(self) -> None:
-        """Make the first thread lead."""
-        # The leader last: once a request is answered nothing is being started. An exception that
-        # another thread raises in this one (PyThreadState_SetAsyncExc) while it starts a thread
-        # may end that thread instead, and this one would wait for it for ever.
-        if not self.alone:
-            threading.Thread(target=self._watch, name="carboy-watcher", daemon=True).start()
-        self._start_thread(self.present)
+        """Make the first thread lead. Raises RuntimeError when the system gives none."""
+        if not self._claim():
+            raise RuntimeError(
+                "No thread can be started to serve requests."
+                " Raise the limit of processes or memory."
+            )
+        # The first thread leads last: once a request is answered nothing is being started. An
+        # exception that another thread raises in this one (PyThreadState_SetAsyncExc) while it
+        # starts a thread may end that thread instead, and this one would wait for it for ever.
+        self.start_watcher()
+        self._work.put(self.present)
+
+    def start_watcher(self) -> None:
+        """Start the watcher unless there is one; without a thread for it nobody is deposed."""
+        if not self.alone and self._watcher is None:
+            watcher = threading.Thread(target=self._watch, name="carboy-watcher", daemon=True)
+            if self._started(watcher):
+                self._watcher = watcher
 
     def stop(self) -> None:
         """Let idle threads end; one inside a handler ends after it, or with the process."""
         self._stopped = True
-        for _ in range(self._started):
+        for _ in range(len(self._members) + 1):  # the watcher may be starting one
             self._work.put(None)
         self._bell.release()
 
-    def _start_thread(self, first: ServerExchange | Lead) -> None:
-        self._started += 1
-        name = f"carboy-{self._started}"
-        # Daemon: a handler that never returns must not keep the process from ending.
-        threading.Thread(target=self._member, args=(first,), name=name, daemon=True).start()
-
-    def _member(self, task: ServerExchange | Lead | None) -> None:
-        while task is not None:
+    def _member(self) -> None:
+        while (task := self._work.get()) is not None:
             if isinstance(task, Lead):
                 self._lead(task)
             else:
@@ -98,42 +121,93 @@ class Crew:
             if self._stopped:
                 return
             del task  # a waiting thread must not keep the last request alive
-            task = self._work.get()
+
+    def leave_token(self) -> None:
+        """Called by a member that is about to give its exchange back, as the last thing it does.
+
+        Before the exchange: the leader that takes it back may claim this very thread.
+        """
+        self._idle.append(None)
+
+    # --- threads
+
+    def _claim(self) -> bool:
+        """Have a thread for one task that the caller is going to put; False when there is none."""
+        try:
+            self._idle.pop()
+        except IndexError:
+            return self._start_member()
+        return True
+
+    def _start_member(self) -> bool:
+        name = f"carboy-{len(self._members) + 1}"
+        # Daemon: a handler that never returns must not keep the process from ending.
+        thread = threading.Thread(target=self._member, name=name, daemon=True)
+        if not self._started(thread):
+            return False
+        self._members.append(thread)
+        return True
+
+    def _started(self, thread: threading.Thread) -> bool:
+        now = time.monotonic()
+        if now < self._refused_at + AGAIN:
+            return False
+        try:
+            thread.start()
+        except (RuntimeError, MemoryError) as error:
+            self._refused_at = now
+            if now > self._complained_at + COMPLAIN:
+                self._complained_at = now
+                log.warning(
+                    "No further thread can be started: %s. Requests wait for the %d there are."
+                    " Raise the limit of processes or memory, or lower --threads.",
+                    str(error) or "out of memory",
+                    len(self._members),
+                )
+            return False
+        return True
 
     # --- only for the leader
 
-    def submit(self, exchange: ServerExchange) -> None:
-        """Run `exchange` on another thread, now or when its turn comes."""
-        if self.away >= self.threads:
+    def submit(self, exchange: ServerExchange) -> bool:
+        """Run `exchange` on another thread, now or when its turn comes.
+
+        False when there is only the leader's thread: it has to run the exchange itself.
+        """
+        if self.away >= self.threads or not self._put(exchange):
+            if len(self._members) < 2:
+                return False
             self._backlog.append(exchange)
-            return
-        self.away += 1
-        self._put(exchange)
+        return True
 
     def given_back(self) -> None:
         """One exchange is done: the next that waits gets its thread."""
         self.away -= 1
-        while self._backlog and self.away < self.threads:
-            self.submit(self._backlog.popleft())
+        while self._backlog and self.away < self.threads and self._put(self._backlog[0]):
+            self._backlog.popleft()
 
     def waiting(self) -> list[ServerExchange]:
         """Exchanges that have no thread yet, in their order."""
         return list(self._backlog)
 
-    def _put(self, task: ServerExchange | Lead) -> None:
-        # One thread leads and `away` run or are about to: more are started only then.
-        if self._started <= self.away:
-            self._start_thread(task)
-        else:
-            self._work.put(task)
+    def _put(self, exchange: ServerExchange) -> bool:
+        if not self._claim():
+            return False
+        self.away += 1
+        self._work.put(exchange)
+        return True
 
     # --- leadership
 
     def depose(self, lead: Lead) -> bool:
         """Make another thread leader if `lead` still runs a handler; whether it did."""
+        # First the thread, then the slot: without a new leader nobody would ever lead again.
+        if not lead.slot or not self._claim():
+            return False
         try:
             exchange = lead.slot.pop()
         except IndexError:
+            self._idle.append(None)  # the leader was quicker
             return False
         # Nobody leads at this moment, so what is the leader's may be touched.
         exchange.deposed = True
@@ -142,7 +216,7 @@ class Crew:
         self.slow(exchange.key, time.monotonic() - exchange.began)
         self.away += 1
         self.present = Lead()
-        self._put(self.present)
+        self._work.put(self.present)
         return True
 
     def ring(self) -> None:

@@ -227,6 +227,7 @@ class Engine:
             else:
                 self._closing.refuse(connection, error, now)
         self.door.resume()
+        self.crew.start_watcher()
         # Not as soon as it was asked for: until the door is closed clients still come in.
         if self.answering.stopping:
             self.stopping.tick(now)
@@ -353,8 +354,8 @@ class Engine:
             (average > self._budget or slow or crew.away > crew.threads)
             and not crew.alone
             and (slow or crew.away >= crew.threads or not self.learned.on_trial(key, began))
+            and self._send_away(exchange, began)
         ):
-            self._send_away(exchange, began)
             return
         slot = lead.slot
         slot.append(exchange)
@@ -390,11 +391,16 @@ class Engine:
         else:
             self._answered(exchange, now)
 
-    def _send_away(self, exchange: ServerExchange, now: float) -> None:
+    def _send_away(self, exchange: ServerExchange, now: float) -> bool:
+        """Give the exchange to another thread; False when there is none but this one."""
         connection = exchange.connection
         connection.exchange = exchange
         connection.enter(RUNNING, now)
-        self.crew.submit(exchange)
+        if self.crew.submit(exchange):
+            return True
+        connection.exchange = None
+        connection.enter(IDLE, now)
+        return False
 
     def _before_waiting(self, exchange: ServerExchange) -> None:
         """This thread is going to wait for a slow reader: it must not be the leader."""
@@ -416,6 +422,7 @@ class Engine:
 
     def _return(self, exchange: ServerExchange, seconds: float) -> None:
         exchange.seconds = seconds
+        self.crew.leave_token()
         self._given_back.append(exchange)
         self._waker.wake()
         if self._led.is_set():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carboy.protocol import Limits
+from carboy.protocol import Connection, Data, Limits
 from protocol.feeding import body, outcome, play, refusal
 from protocol.rules import chunked, get, trailer
 
@@ -72,6 +74,72 @@ def test_arbitrary_chunk_streams_do_not_depend_on_pieces(stream: bytes) -> None:
     whole = play([octets], Limits(body=1000))
     single = [octets[:start], *(octets[i : i + 1] for i in range(start, len(octets)))]
     assert play(single, Limits(body=1000)) == whole
+
+
+# Lines and data that are nearly right, so that the quick way and the careful one meet.
+LINES = [b"1", b"01", b"0001", b"3", b"a", b"A", b"1;a=b", b"1;", b"0", b"00", b"1 ", b"-1", b"+1"]
+LINES += [b"", b"1000", b"fffffffff", b"00000000001", b"1;a=" + b"b" * 60, b"1\r", b"0x1", b"_1"]
+ENDS = [b"\r\n"] * 8 + [b"\n", b"\r", b"\r\r\n", b"", b"x\r\n"]
+pieces_of_streams = st.tuples(
+    st.sampled_from([*LINES, *[b"1", b"3", b"a"] * 8]),
+    st.sampled_from(ENDS),
+    st.sampled_from([b"x", b"xyz", b"0123456789", b"", b"\r\n", b"\n"]),
+    st.sampled_from(ENDS),
+).map(b"".join)
+LIMITS = [Limits(), Limits(body=5), Limits(body=0), Limits(chunk_overhead=20), Limits(chunk_line=4)]
+
+
+@given(
+    st.lists(pieces_of_streams, max_size=12),
+    st.sampled_from([b"", b"0\r\n\r\n", b"0\r\nA: b\r\n\r\n"]),
+    st.sampled_from(LIMITS),
+    st.integers(1, 9),
+)
+def test_chunks_taken_together_are_those_taken_one_by_one(
+    pieces: list[bytes], last: bytes, limits: Limits, size: int
+) -> None:
+    octets = chunked(b"".join(pieces) + last) + get(target=b"/next")
+    whole = play([octets], limits)
+    single = [octets[i : i + 1] for i in range(len(octets))]
+    assert play(single, limits) == whole
+    groups = [octets[i : i + size] for i in range(0, len(octets), size)]
+    assert play(groups, limits) == whole
+
+
+def test_one_step_takes_a_limited_number_of_chunks() -> None:
+    connection = Connection(Limits())
+    connection.receive(chunked(b""))
+    event = connection.receive(b"1\r\nx\r\n" * 10_000)
+    sizes = []
+    while isinstance(event, Data):
+        sizes.append(len(event.octets))
+        event = connection.next_event()
+    assert sum(sizes) == 10_000
+    assert max(sizes) < 100
+
+
+@pytest.mark.parametrize("line", [b"1", b"01", b"1;a=b"])
+def test_the_work_for_chunks_is_linear(line: bytes) -> None:
+    def steps(count: int) -> int:
+        connection = Connection(Limits())
+        connection.receive(chunked(b""))
+        seen = 0
+
+        def count_calls(frame: object, event: str, argument: object) -> None:
+            nonlocal seen
+            seen += 1
+
+        octets = (line + b"\r\nx\r\n") * count
+        sys.setprofile(count_calls)
+        try:
+            event = connection.receive(octets)
+            while isinstance(event, Data):
+                event = connection.next_event()
+        finally:
+            sys.setprofile(None)
+        return seen
+
+    assert steps(2000) < 2.1 * steps(1000)
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,16 @@ def test_a_line_is_given_when_its_end_has_come() -> None:
     assert len(buffer) == 0
 
 
+def test_dropped_octets_are_gone() -> None:
+    buffer = ReceiveBuffer()
+    buffer.feed(b"ab\ncd")
+    assert buffer.line() == b"ab\n"
+    assert buffer.line() is None
+    buffer.drop(1)
+    buffer.feed(b"\n")
+    assert buffer.line() == b"d\n"
+
+
 def test_looking_takes_nothing() -> None:
     buffer = ReceiveBuffer()
     assert buffer.first() == -1

@@ -48,6 +48,11 @@ class ReceiveBuffer:
         self._searched = 0
         return piece
 
+    def drop(self, count: int) -> None:
+        """Remove `count` octets."""
+        del self.octets[:count]
+        self._searched = 0
+
     def line(self) -> bytes | None:
         """The octets up to and with the next LF, removed; None if there is no LF yet."""
         end = self.octets.find(b"\n", self._searched) + 1

@@ -49,6 +49,7 @@ class Connection:
     """The engine's side of one connection."""
 
     __slots__ = (
+        "behind",
         "broken",
         "environ",
         "environ_tail",
@@ -87,6 +88,8 @@ class Connection:
         self.server = server
         self.interest = 0  # flags the poller watches for; 0: not registered
         self.broken = False  # no octet goes out any more
+        # Received bytes wait for its next turn. Nothing more is received until they are used.
+        self.behind = False
         self.environ: dict[str, Any] | None = None  # of the last request, without its own part
         self.environ_tail = b""  # what followed the target there
         # for the phase

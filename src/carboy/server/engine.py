@@ -57,6 +57,9 @@ NEED_DATA = Signal.NEED_DATA
 _new_exchange = ServerExchange.__new__
 UNREAD = Reading.IDLE
 READ_WHOLE = Reading.DONE
+# Pieces of one body in one turn: 64 KiB of ordinary chunks, half a millisecond of tiny ones.
+STEPS = 8
+RECEIVING = (IDLE, HEAD, BODY)
 # A gateway looks at its application once a turn; with more events than FEW, which come from
 # clients that do not know of each other, no sooner than GLANCE seconds after the last time.
 FEW, GLANCE = 8, 0.005
@@ -114,7 +117,7 @@ class Engine:
         self._read_size = settings.read_size
         self._waker = Waker()
         self._given_back: deque[ServerExchange] = deque()
-        self._pipelined: deque[Connection] = deque()  # another request of theirs is here
+        self._behind: deque[Connection] = deque()  # more was received from them than a turn takes
         self._next_tick = 0.0
         self._next_look = 0.0
         self._failure: BaseException | None = None
@@ -185,7 +188,7 @@ class Engine:
 
     def _turn(self, lead: Lead) -> None:
         """Wait until something is ready and serve it."""
-        events = self.poller.wait(0.0 if self._pipelined else self._patience())
+        events = self.poller.wait(0.0 if self._behind else self._patience())
         now = clock()
         if now >= self._next_tick:
             self._tick(now)
@@ -204,7 +207,7 @@ class Engine:
                 self._read(lead, connection)
             else:
                 self._continue(lead, connection, flags, now)
-        if self._pipelined:
+        if self._behind:
             self._go_on(lead)
 
     def _patience(self) -> float:
@@ -284,8 +287,9 @@ class Engine:
         self._dispatch(lead, exchange)
 
     def _progress(self, lead: Lead, connection: Connection, event: Event | None = None) -> None:
-        """Events up to the next that needs octets, or a complete request."""
+        """Events up to the next that needs octets, or a complete request; STEPS at most."""
         machine = connection.machine
+        steps = 0
         try:
             if event is None:
                 event = machine.next_event()
@@ -295,6 +299,10 @@ class Engine:
                     return
                 if isinstance(event, Data):
                     self._reception.take(connection, event.octets)
+                    steps += 1
+                    if steps == STEPS and machine.buffered:
+                        self._fall_behind(connection)
+                        return
                 elif event is Signal.END_OF_MESSAGE:
                     self._dispatch(lead, self._reception.end(connection))
                     return
@@ -315,7 +323,10 @@ class Engine:
         """Readiness in every phase but IDLE."""
         phase = connection.phase
         if phase is HEAD or phase is BODY:
-            self._read(lead, connection)
+            if connection.behind:
+                self._closing.watch(connection, 0)  # what was received comes first
+            else:
+                self._read(lead, connection)
         elif phase is WRITING:
             self._write(connection, now)
         elif phase is RUNNING:
@@ -482,21 +493,38 @@ class Engine:
             return
         connection.phase = IDLE
         connection.since = now
-        if connection.interest != READ:
-            self._closing.watch(connection, READ)
         if machine.buffered:
-            self._pipelined.append(connection)
+            connection.phase = HEAD
+            self._fall_behind(connection)
+        elif connection.interest != READ:
+            self._closing.watch(connection, READ)
+
+    def _fall_behind(self, connection: Connection) -> None:
+        """Go on with what was received in the next turn.
+
+        Thousands of requests or chunks fit into one read, and all other connections would wait
+        for them. Nor is more received meanwhile, or it would have to be kept.
+        """
+        connection.behind = True
+        self._behind.append(connection)
 
     def _go_on(self, lead: Lead) -> None:
-        """One more request of every connection that has pipelined.
-
-        Not done right after the answer before: thousands fit into one read, and each would lie
-        a few calls deeper on the stack, while all other connections wait.
-        """
-        for _ in range(len(self._pipelined)):
-            connection = self._pipelined.popleft()
-            if connection.phase is IDLE:
+        """One more request of every connection that is behind, or a part of its body."""
+        for _ in range(len(self._behind)):
+            connection = self._behind.popleft()
+            connection.behind = False
+            if connection.phase is HEAD or connection.phase is BODY:
                 self._progress(lead, connection)
+                self._caught_up(connection)
+
+    def _caught_up(self, connection: Connection) -> None:
+        """Receive again, unless it is behind still or has something else to do."""
+        if connection.behind:
+            return
+        if connection.phase is HEAD and connection.is_silent():
+            connection.phase = IDLE  # what was left was an empty line
+        if connection.phase in RECEIVING and connection.interest != READ:
+            self._closing.watch(connection, READ)
 
     def _write(self, connection: Connection, now: float) -> None:
         if connection.flush(self.answering.sendfile):

@@ -141,7 +141,9 @@ class Stopping:
     def _turn_once_more(self, lead: Lead) -> None:
         for fd, _ in self._poller.wait(0.0):
             connection = self._connections.get(fd)
-            if connection is not None and connection.phase in (IDLE, HEAD):
+            if connection is None or connection.behind:
+                continue  # what was received from it before is answered in its turn
+            if connection.phase in (IDLE, HEAD):
                 self._read(lead, connection)
 
     def tick(self, now: float) -> None:

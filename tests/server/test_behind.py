@@ -1,0 +1,153 @@
+"""How much one connection may do in one turn of the leader, and what it may keep meanwhile."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from carboy.server.engine import STEPS
+from live_engine import GET, LAST, Live, eventually, hello, served
+
+HEAD = b"POST /%b HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+
+
+@pytest.fixture(params=["epoll", "selectors"])
+def poller(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+class Turns:
+    """What an engine did in each of its turns: how many pieces of bodies and how many answers."""
+
+    def __init__(self, live: Live) -> None:
+        self.pieces = [0]
+        self.most_kept = 0
+        engine: Any = live.engine
+        connections = engine.connections
+        wait, take = engine.poller.wait, engine._reception.take
+
+        def next_turn(seconds: float) -> Any:
+            self.pieces.append(0)
+            kept = [each.machine.buffered for each in list(connections.values())]
+            self.most_kept = max([self.most_kept, *kept])
+            return wait(seconds)
+
+        def take_one(connection: Any, octets: bytes) -> None:
+            self.pieces[-1] += 1
+            take(connection, octets)
+
+        engine.poller.wait = next_turn
+        engine._reception.take = take_one
+
+
+@contextmanager
+def held(live: Live) -> Iterator[None]:
+    """The leader of a serial engine kept busy, so that what is sent waits in the sockets."""
+    with live.client() as client:
+        client.request("GET", "/hold")
+        assert inside.wait(10)
+        inside.clear()
+        yield
+        go.set()
+        client.reply()
+        go.clear()
+
+
+inside = threading.Event()
+go = threading.Event()
+
+
+def echo(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+    if environ["PATH_INFO"] == "/hold":
+        inside.set()
+        go.wait(20)
+    body = environ["wsgi.input"].read()
+    start_response("200 OK", [])
+    return [body]
+
+
+@pytest.mark.parametrize("chunk", [b"1\r\nx\r\n", b"01\r\nx\r\n", b"1;a=b\r\nx\r\n"])
+def test_tiny_chunks_are_taken_a_few_at_a_turn(chunk: bytes, poller: str) -> None:
+    with served(echo, poller=poller) as live, live.client() as client:
+        turns = Turns(live)
+        client.send(HEAD % b"" + chunk * 5000 + b"0\r\n\r\n" + LAST)
+        assert client.reply().body == b"x" * 5000
+        assert client.reply().body == b""
+    assert max(turns.pieces) <= 2 * STEPS  # the read itself, and going on
+
+
+def test_others_are_served_between_the_chunks_of_one_read() -> None:
+    order: list[str] = []
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        order.append(environ["PATH_INFO"])
+        return echo(environ, start_response)
+
+    with served(app, threads=1, read_size=1 << 20) as live:
+        with live.client() as many, live.client() as one:
+            with held(live):
+                many.send(HEAD % b"many" + b"1\r\nx\r\n" * 10_000 + b"0\r\n\r\n")
+                one.request("GET", "/one")
+            one.reply()
+            assert many.reply().body == b"x" * 10_000
+    assert order == ["/hold", "/one", "/many"]
+
+
+@pytest.mark.parametrize("octets", [GET, HEAD % b"" + b"1\r\nx\r\n" * 100 + b"0\r\n\r\n"])
+def test_what_cannot_be_answered_yet_stays_in_the_socket(octets: bytes, poller: str) -> None:
+    count = 200_000 // len(octets)
+    with served(echo, poller=poller, read_size=4096) as live, live.client() as client:
+        turns = Turns(live)
+        sender = threading.Thread(target=client.send, args=(octets * count + LAST,))
+        sender.start()
+        answers = client.rest()
+        sender.join()
+    assert answers.count(b"HTTP/1.1 200 OK") == count + 1
+    assert turns.most_kept <= 4096
+
+
+def test_a_connection_is_read_again_when_it_has_caught_up(poller: str) -> None:
+    with served(echo, poller=poller, threads=1) as live, live.client() as client:
+        for _ in range(3):
+            with held(live):
+                client.send(GET * 50)
+            for _ in range(50):
+                assert client.reply().status == 200
+            client.send(HEAD % b"" + b"1\r\nx\r\n" * 5000)
+            client.send(b"1\r\ny\r\n" * 5000 + b"0\r\n\r\n\r\n")
+            assert client.reply().body == b"x" * 5000 + b"y" * 5000
+
+
+def test_an_empty_line_after_a_request_leaves_an_idle_connection() -> None:
+    with served(hello, headers_timeout=0.1) as live, live.client() as client:
+        client.send(GET + b"\r\n")
+        client.reply()
+        done = threading.Event()
+        eventually(lambda: [c.phase.name for c in live.engine.connections.values()] == ["IDLE"])
+        done.wait(0.3)  # three times as long as a head may take
+        client.send(GET)
+        assert client.reply().status == 200
+
+
+def test_a_client_that_leaves_with_work_left_is_let_go(poller: str) -> None:
+    with served(echo, poller=poller, threads=1) as live:
+        with held(live), live.client() as client:
+            client.send(GET * 200)
+            client.sock.shutdown(1)
+        with held(live), live.client() as client:
+            client.send(HEAD % b"" + b"1\r\nx\r\n" * 5000)
+        eventually(lambda: not live.engine.connections)
+
+
+def test_requests_that_were_received_are_not_all_answered_before_a_stop() -> None:
+    with served(echo, threads=1) as live, live.client() as client:
+        with held(live):
+            client.send(GET * 200)
+            live.engine.stop()
+        octets = client.rest()
+    assert octets.count(b"HTTP/1.1 200 OK") <= 2
+    assert octets.endswith(b"Connection: close\r\n\r\n")

@@ -29,6 +29,7 @@ class RawExchange:
         self.peer = peer
         self.server = server
         self.match: Any = None
+        self.in_pieces = False
         self._environ: dict[str, Any] | None = None
 
     def environ(self) -> dict[str, Any]:

@@ -49,6 +49,7 @@ class Exchange(Protocol):
     body: BinaryIO | None  # the whole content at its start, or the unread stream; None: empty
     body_size: int | None  # octets in `body`; None: an unread chunked stream
     match: Any  # what Gateway.prepare found out, for Gateway.handle
+    in_pieces: bool  # set by the gateway: the application has returned, its answer is iterated
 
     @property
     def scheme(self) -> str:

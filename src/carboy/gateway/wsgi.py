@@ -340,6 +340,7 @@ def _iterated(call: Call, result: Iterable[bytes]) -> Answer:
         if isinstance(result, FileWrapper) and call.writer is None:
             call.answering = True
             return call.started(), call.headers, result, close
+        call.exchange.in_pieces = True
         iterator = iter(result)
         first = b""
         for chunk in iterator:

@@ -1,14 +1,15 @@
 """An answer of the application put on its connection, on the thread that ran the request.
 
-What the socket does not take stays with the connection for the engine to finish; only an
-answer made piece by piece waits, on its own thread, above the high-water mark.
+What the socket does not take stays with the connection for the engine to finish. An answer made
+piece by piece is put aside above the high-water mark: its rest lies with the exchange until the
+engine has it gone on with (server/streams.py). Only `write` of PEP 3333 waits, on its own thread.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from carboy.gateway.interface import Answer, FileBody
@@ -22,6 +23,7 @@ from carboy.server.exchange import Headers, ServerExchange
 from carboy.server.first_piece import begun
 from carboy.server.handed_over import SWITCHED, is_handed_over, take_back
 from carboy.server.settings import Settings
+from carboy.server.streams import Rest
 
 # time since the epoch, peer, head or None, request line if there is no head, status, octets of
 # content, seconds
@@ -32,6 +34,9 @@ log = logging.getLogger("carboy.error")
 
 FAILURE = "500 Internal Server Error"
 FAILURE_TEXT = b"500 Internal Server Error: the application failed; its log says how.\n"
+# Seconds after which an answer in pieces lets others go first, where one thread does everything.
+SLICE = 0.01
+NEVER = float("inf")
 TEXT: Headers = [("Content-Type", "text/plain; charset=utf-8")]
 
 
@@ -51,6 +56,7 @@ class Answering:
         # What the kernel sends by itself goes out as it is, not encrypted.
         self.sendfile = settings.sendfile and not secure and can_sendfile()
         self.before_waiting: Callable[[ServerExchange], None] = _nothing
+        self._slice = SLICE if settings.threads == 1 else NEVER
         self.stopping = False
         self.plain = access is None  # an answer in one piece needs nothing but sending
 
@@ -62,13 +68,17 @@ class Answering:
     def disown(self, instead: Callable[..., Any]) -> None:
         """Call `instead` for everything that would put octets on a connection."""
         self.plain = False
-        for name in ("deliver", "fail", "start"):
+        for name in ("deliver", "fail", "go_on", "start"):
             setattr(self, name, instead)
 
     # --- whole answers
 
     def deliver(self, exchange: ServerExchange, answer: Answer) -> None:
-        """Send `answer` as far as it goes. Never raises; always calls its `close`, once."""
+        """Send `answer` as far as it goes. Never raises; always calls its `close`, once.
+
+        An answer in pieces may be put aside: `exchange.rest` is what `go_on` will go on with, and
+        close.
+        """
         status, headers, body, close = answer
         try:
             if is_handed_over(exchange):
@@ -76,12 +86,32 @@ class Answering:
             elif body.__class__ is bytes and not exchange.head_begun:
                 self.send_whole(exchange, status, headers, body)
             else:
-                self._send_pieces(exchange, status, headers, body)
+                pieces = self._begin_pieces(exchange, status, headers, body)
+                if pieces is not None:
+                    exchange.rest = Rest(pieces, status, close)
+                    self._iterate(exchange, exchange.rest)
         except BaseException as error:
+            exchange.rest = None
             self.fail(exchange, error)
         finally:
-            if close is not None:
+            if close is not None and exchange.rest is None:
                 self._close(exchange, close)
+
+    def go_on(self, exchange: ServerExchange) -> None:
+        """Go on with an answer in pieces that was put aside; close it when its client has gone."""
+        rest = exchange.rest
+        if rest is None:
+            return
+        try:
+            if exchange.connection.broken:
+                raise ClientGone
+            self._iterate(exchange, rest)
+        except BaseException as error:
+            exchange.rest = None
+            self.fail(exchange, error)
+        finally:
+            if rest.close is not None and exchange.rest is None:
+                self._close(exchange, rest.close)
 
     def send_whole(
         self, exchange: ServerExchange, status: str, headers: Headers, body: bytes
@@ -167,7 +197,8 @@ class Answering:
             piece = checked(piece)
             if not exchange.head_begun:
                 self._begin(exchange, status, headers)
-            self._write(exchange, piece)
+            self._put(exchange, piece)
+            self._wait(exchange)
 
         return write
 
@@ -181,9 +212,10 @@ class Answering:
         exchange.head_begun = True
         exchange.status = status
         exchange.unsent_head = head
+        exchange.in_pieces = True
         connection.octets = 0
 
-    def _write(self, exchange: ServerExchange, piece: bytes) -> None:
+    def _put(self, exchange: ServerExchange, piece: bytes) -> None:
         connection = exchange.connection
         data = connection.machine.send_data(piece)
         if exchange.unsent_head:
@@ -194,6 +226,10 @@ class Answering:
             connection.push(data)
         if connection.broken:
             raise ClientGone
+
+    def _wait(self, exchange: ServerExchange) -> None:
+        """Hold this thread until the client has taken some of what is kept."""
+        connection = exchange.connection
         if connection.pending > self.settings.high_water:
             self.before_waiting(exchange)
             connection.wait_below(
@@ -203,29 +239,39 @@ class Answering:
                 self.settings.silence_timeout,
             )
 
-    def _send_pieces(
+    def _begin_pieces(
         self, exchange: ServerExchange, status: str, headers: Headers, body: Any
-    ) -> None:
-        connection = exchange.connection
-        machine = connection.machine
+    ) -> Iterator[bytes] | None:
+        """The pieces to send, behind a head that is made; None for a file, which is sent."""
         if not exchange.head_begun:
             fd = regular_file(body.file) if isinstance(body, FileBody) else None
             if fd is not None:
                 self._send_file(exchange, status, headers, body, fd)
-                return
+                return None
             if exchange.head.method == "HEAD" or status[:3] in ("204", "205", "304"):
                 body = ()  # nobody would see it
-            body = begun(body)
+            exchange.in_pieces = True
+            pieces = iter(begun(body))
             self._begin(exchange, status, headers)
-        self._iterate(exchange, body)
-        connection.push(exchange.unsent_head + machine.end_response())
-        exchange.unsent_head = b""
-        self._finish(exchange, status)
+            return pieces
+        return iter(begun(body))
 
-    def _iterate(self, exchange: ServerExchange, body: Iterable[bytes]) -> None:
-        for piece in body:
+    def _iterate(self, exchange: ServerExchange, rest: Rest) -> None:
+        """Send pieces until there are no more, or this thread is better used otherwise."""
+        connection = exchange.connection
+        high_water = self.settings.high_water
+        until = time.monotonic() + self._slice
+        for piece in rest.pieces:
             if piece:
-                self._write(exchange, checked(piece))
+                self._put(exchange, checked(piece))
+                if connection.pending > high_water or exchange.leave_thread:
+                    return
+                if until != NEVER and time.monotonic() > until:
+                    return
+        exchange.rest = None
+        connection.push(exchange.unsent_head + connection.machine.end_response())
+        exchange.unsent_head = b""
+        self._finish(exchange, rest.status)
 
     def _send_file(
         self, exchange: ServerExchange, status: str, headers: Headers, body: FileBody, fd: int

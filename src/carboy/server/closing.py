@@ -9,7 +9,7 @@ import time
 from carboy.net.poller import READ, WRITE, Poller
 from carboy.protocol.errors import RemoteProtocolError
 from carboy.server.answer import Answering
-from carboy.server.connection import CLOSED, LINGER, RUNNING, WRITING, Connection
+from carboy.server.connection import CLOSED, LINGER, RUNNING, STREAMING, WRITING, Connection
 from carboy.server.door import Door
 from carboy.server.exchange import ServerExchange
 from carboy.server.settings import Settings
@@ -106,10 +106,15 @@ class Closing:
             self.close(connection)
 
     def close(self, connection: Connection) -> None:
-        """Let go of a connection; one whose request still runs is only cut, and closed later."""
-        if connection.phase is CLOSED:
+        """Let go of a connection; one whose request still runs is only cut, and closed later.
+
+        So is one with an answer in pieces put aside: the poller reports the cut, and the engine
+        ends the answer.
+        """
+        phase = connection.phase
+        if phase is CLOSED:
             return
-        if connection.phase is RUNNING and connection.exchange is not None:
+        if (phase is RUNNING or phase is STREAMING) and connection.exchange is not None:
             connection.cut()
             return
         connection.phase = CLOSED

@@ -32,13 +32,14 @@ class Phase(Enum):
     IDLE = "the next request"
     BODY = "the rest of a body"
     RUNNING = "the application"
+    STREAMING = "the client, to take what was made of an answer in pieces"
     WRITING = "the client, to take the answer"
     LINGER = "the client, to see the last answer"
     CLOSED = "nothing"
 
 
 # Members by plain names: an Enum's attribute is looked up slowly on Python 3.11.
-HEAD, IDLE, BODY, RUNNING, WRITING, LINGER, CLOSED = Phase
+HEAD, IDLE, BODY, RUNNING, STREAMING, WRITING, LINGER, CLOSED = Phase
 
 
 class ClientGone(Exception):
@@ -95,8 +96,8 @@ class Connection:
         # for the phase
         self.phase = HEAD
         self.since = now  # monotonic seconds: when the phase began
-        self.moved = 0  # octets that came (BODY, LINGER) or went (WRITING) in this phase
-        self.pace: Pace | None = None  # of BODY and WRITING, once it was looked at
+        self.moved = 0  # octets that came (BODY, LINGER) or went (STREAMING, WRITING)
+        self.pace: Pace | None = None  # of a phase that counts `moved`, once it was looked at
         # for the request
         self.exchange: ServerExchange | None = None
         self.intake: Intake | None = None

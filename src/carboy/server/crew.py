@@ -68,6 +68,8 @@ class Crew:
         self._interval = interval
         self._lead = lead
         self._run = run
+        # Called when the crew is full: what may be counted apart leaves it (server/streams.py).
+        self.relieve: Callable[[], None] = lambda: None
         self._work: SimpleQueue[ServerExchange | Lead | None] = SimpleQueue()
         self._backlog: deque[ServerExchange] = deque()
         self._members: list[threading.Thread] = []
@@ -79,6 +81,7 @@ class Crew:
         # many more of its kind may have come, each of which would cost another leader.
         self.slow: Callable[[Hashable, float], object] = lambda key, seconds: None
         self.away = 0  # exchanges submitted or left with a deposed leader, not yet given back
+        self.running: dict[ServerExchange, None] = {}  # those
         self.present = Lead()
         self.asleep = False  # the watcher: whoever fills the slot has to ring
         self._bell = threading.Semaphore(0)
@@ -174,15 +177,29 @@ class Crew:
 
         False when there is only the leader's thread: it has to run the exchange itself.
         """
+        if self.away >= self.threads:
+            self.relieve()
         if self.away >= self.threads or not self._put(exchange):
-            if len(self._members) < 2:
+            if self.is_alone():
                 return False
             self._backlog.append(exchange)
         return True
 
-    def given_back(self) -> None:
-        """One exchange is done: the next that waits gets its thread."""
+    def submit_apart(self, exchange: ServerExchange) -> bool:
+        """Run `exchange` on another thread that does not count; False when there is none."""
+        if not self._claim():
+            return False
+        self._work.put(exchange)
+        return True
+
+    def is_alone(self) -> bool:
+        """Whether there is only the leader's thread, and no other one to wait for."""
+        return len(self._members) < 2
+
+    def given_back(self, exchange: ServerExchange) -> None:
+        """One exchange is done, or not counted any more: the next that waits gets its thread."""
         self.away -= 1
+        self.running.pop(exchange, None)
         while self._backlog and self.away < self.threads and self._put(self._backlog[0]):
             self._backlog.popleft()
 
@@ -191,10 +208,10 @@ class Crew:
         return list(self._backlog)
 
     def _put(self, exchange: ServerExchange) -> bool:
-        if not self._claim():
+        if not self.submit_apart(exchange):
             return False
         self.away += 1
-        self._work.put(exchange)
+        self.running[exchange] = None
         return True
 
     # --- leadership
@@ -215,6 +232,7 @@ class Crew:
         exchange.connection.enter(RUNNING, exchange.began)
         self.slow(exchange.key, time.monotonic() - exchange.began)
         self.away += 1
+        self.running[exchange] = None
         self.present = Lead()
         self._work.put(self.present)
         return True

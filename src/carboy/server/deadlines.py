@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Collection, Mapping
 
 from carboy.protocol.errors import RemoteProtocolError
-from carboy.server.connection import BODY, HEAD, IDLE, LINGER, WRITING, Connection
+from carboy.server.connection import BODY, HEAD, IDLE, LINGER, STREAMING, WRITING, Connection
 from carboy.server.pace import Pace
 from carboy.server.settings import Settings
 
@@ -68,7 +68,7 @@ class Deadlines:
         elif phase is BODY:
             if self._is_too_slow(connection, now, settings.body_grace, settings.body_rate):
                 found.append((connection, RemoteProtocolError(408, "the body arrives too slowly")))
-        elif phase is WRITING:
+        elif phase is WRITING or phase is STREAMING:
             if self._is_too_slow(connection, now, settings.write_grace, settings.write_rate):
                 connection.reset_on_close()
                 found.append((connection, None))

@@ -36,6 +36,7 @@ from carboy.server.connection import (
     IDLE,
     LINGER,
     RUNNING,
+    STREAMING,
     WRITING,
     Connection,
 )
@@ -49,6 +50,7 @@ from carboy.server.reception import Coming, Reception
 from carboy.server.scoreboard import Figure, Row, private_row
 from carboy.server.settings import Settings
 from carboy.server.stopping import HURRY, STUCK, Stopping
+from carboy.server.streams import Streams
 from carboy.server.switching import switch_interval
 
 log = logging.getLogger("carboy.error")
@@ -99,6 +101,8 @@ class Engine:
         self.poller = make_poller(settings.poller)
         self.crew = Crew(settings.threads, settings.watch_interval, self._lead, self._run_away)
         self.crew.slow = self.learned.note
+        self.streams = Streams(settings, self.crew)
+        self._stream_keys = self.streams.keys
         self.door = Door(listeners, self.poller, settings, wrap)
         self.deadlines = Deadlines(settings)
         self._closing = Closing(settings, self.connections, self.poller, self.door, self.answering)
@@ -229,6 +233,7 @@ class Engine:
                 self._closing.close(connection)
             else:
                 self._closing.refuse(connection, error, now)
+        self.streams.look(now)
         self.door.resume()
         self.crew.start_watcher()
         # Not as soon as it was asked for: until the door is closed clients still come in.
@@ -329,6 +334,8 @@ class Engine:
                 self._read(lead, connection)
         elif phase is WRITING:
             self._write(connection, now)
+        elif phase is STREAMING:
+            self._stream(lead, connection)
         elif phase is RUNNING:
             # The client sends more, or is gone: not before its answer is finished. Watching for
             # nothing is not enough, as the kernel reports a hang-up regardless.
@@ -364,7 +371,12 @@ class Engine:
         if (
             (average > self._budget or slow or crew.away > crew.threads)
             and not crew.alone
-            and (slow or crew.away >= crew.threads or not self.learned.on_trial(key, began))
+            and (
+                slow
+                or crew.away >= crew.threads
+                or key in self._stream_keys
+                or not self.learned.on_trial(key, began)
+            )
             and self._send_away(exchange, began)
         ):
             return
@@ -395,10 +407,10 @@ class Engine:
             raise Deposed from None
         if average or now - began > self._worth:
             self.learned.note(key, now - began)
-        exchange.cached_environ = None  # each would keep the other alive
         # UNREAD is where the machine stands when nothing is left over and it may go on.
         if whole and machine.reading is UNREAD and exchange.body is None and not machine.excess:
             connection.since = now
+            exchange.cached_environ = None  # each would keep the other alive
         else:
             self._answered(exchange, now)
 
@@ -407,7 +419,8 @@ class Engine:
         connection = exchange.connection
         connection.exchange = exchange
         connection.enter(RUNNING, now)
-        if self.crew.submit(exchange):
+        crew = self.streams if exchange.key in self._stream_keys else self.crew
+        if crew.submit(exchange):
             return True
         connection.exchange = None
         connection.enter(IDLE, now)
@@ -423,6 +436,10 @@ class Engine:
         """Run the exchange on a thread that does not lead, and give it back."""
         began = clock()
         run = exchange.context.run
+        if exchange.rest is not None:
+            run(self.answering.go_on, exchange)
+            self._return(exchange, clock() - began)
+            return
         try:
             answer = run(self._handle, exchange)
         except BaseException as error:
@@ -446,17 +463,27 @@ class Engine:
                 exchange = self._given_back.popleft()
             except IndexError:
                 return  # another thread was quicker
-            self._close_body(exchange)
+            self._abandon(exchange)
             exchange.connection.sock.close()
+
+    def _abandon(self, exchange: ServerExchange) -> None:
+        """The end came first: close what the application has open for `exchange`."""
+        if exchange.rest is not None:
+            exchange.connection.cut()
+            exchange.context.run(self.answering.go_on, exchange)
+        self._close_body(exchange)
 
     def _take_back(self) -> None:
         """What other threads have finished is the leader's again."""
         given_back = self._given_back
         while given_back:
             exchange = given_back.popleft()
-            exchange.cached_environ = None
-            self.crew.given_back()
-            self.learned.note_away(exchange.key, exchange.seconds)
+            if exchange.apart:
+                self.streams.given_back(exchange)
+            else:
+                self.crew.given_back(exchange)
+            if not exchange.resumed:
+                self.learned.note_away(exchange.key, exchange.seconds)
             self._answered(exchange, clock())
 
     # --- after the answer
@@ -465,6 +492,12 @@ class Engine:
         """The application is done with the connection: finish, go on, or close."""
         connection = exchange.connection
         machine = connection.machine
+        if exchange.rest is not None:
+            connection.exchange = exchange
+            connection.enter(STREAMING, now)
+            self._closing.watch(connection, WRITE)
+            return
+        exchange.cached_environ = None  # each would keep the other alive
         connection.exchange = None
         if machine.short or machine.excess:
             self.answering.complain(exchange)
@@ -533,15 +566,53 @@ class Engine:
             else:
                 self._next(connection, now)
 
+    def _stream(self, lead: Lead, connection: Connection) -> None:
+        """The client has taken some of an answer in pieces, or has gone: go on with it."""
+        exchange = connection.exchange
+        taken = connection.flush(self.answering.sendfile)
+        if exchange is None or not (taken or connection.pending <= self.streams.low_water):
+            return
+        if self.crew.alone or not (
+            exchange.deposed
+            or exchange.slow_pieces
+            or self._averages.get(exchange.key, 0.0) > self._budget
+        ):
+            self._stream_here(lead, exchange)
+        else:
+            connection.enter(RUNNING, clock())
+            self._closing.watch(connection, 0)
+            if not self.streams.submit(exchange):
+                self._stream_here(lead, exchange)
+
+    def _stream_here(self, lead: Lead, exchange: ServerExchange) -> None:
+        """As `_dispatch` runs an exchange on this thread."""
+        exchange.connection.exchange = None  # the slot has it
+        slot = lead.slot
+        slot.append(exchange)
+        if self.crew.asleep:
+            self.crew.ring()
+        exchange.resumed = began = clock()
+        exchange.context.run(self.answering.go_on, exchange)
+        now = clock()
+        exchange.slow_pieces = now - began > self._budget
+        try:
+            slot.pop()
+        except IndexError:
+            self._return(exchange, now - began)
+            raise Deposed from None
+        self._answered(exchange, now)
+
     # --- ending
 
     def _close_all(self) -> None:
         """The end: whatever is left is cut."""
         self.stopping.over = True
-        for exchange in self.crew.waiting():
-            self._close_body(exchange)
+        for exchange in self.crew.waiting() + self.streams.waiting():
+            self._abandon(exchange)
         for connection in list(self.connections.values()):
             connection.cut()
+            if connection.phase is STREAMING and connection.exchange is not None:
+                self._abandon(connection.exchange)
             if connection.phase is not RUNNING:
                 connection.forget_file()
                 connection.sock.close()

@@ -18,6 +18,7 @@ from carboy.server.handed_over import HandedOver
 if TYPE_CHECKING:
     from carboy.server.answer import Answering
     from carboy.server.connection import Connection
+    from carboy.server.streams import Rest
 
 Headers = list[tuple[str, str]]
 
@@ -43,6 +44,12 @@ class ServerExchange:
     head_begun = False  # the machine gave out the head of the answer
     status = ""  # of an answer in pieces
     unsent_head = b""  # kept back for the first piece
+    in_pieces = False  # the application has returned, and its answer is iterated
+    rest: Rest | None = None  # of an answer in pieces, from its first piece to its end
+    apart = False  # its thread is counted by Streams and not by the crew
+    leave_thread = False  # at the next piece: its thread is needed
+    resumed = 0.0  # monotonic seconds: when the answer in pieces was last gone on with
+    slow_pieces = False  # they are not made on the leader's thread any more
     seconds = 0.0  # the handler took, when run away from the leader
     taken = False  # the application uses the socket itself
     deposed = False  # its thread lost the lead while running it

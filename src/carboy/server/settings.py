@@ -16,7 +16,7 @@ from carboy.protocol.limits import Limits
 
 KIB = 1024
 POLLERS = ("auto", "epoll", "selectors")
-AT_LEAST_ONE = ("threads", "connections", "backlog", "read_size", "high_water")
+AT_LEAST_ONE = ("threads", "stream_threads", "connections", "backlog", "read_size", "high_water")
 
 
 def usable_cpus() -> int:
@@ -51,6 +51,11 @@ class Settings:
     threads: int = field(
         default_factory=default_threads,
         metadata={"unit": "threads", "reason": "1 means strictly one request at a time"},
+    )
+    stream_threads: int = _setting(
+        128,
+        "threads",
+        "for answers in pieces that wait for their own source, apart from `threads`",
     )
     inline_budget: float = _setting(
         0.001, "seconds", "a dispatch key slower than this on average goes to the crew"

@@ -16,12 +16,13 @@ from carboy.net.poller import READ, Poller, make_poller
 from carboy.net.waker import Waker
 from carboy.server.answer import Answering
 from carboy.server.closing import Closing
-from carboy.server.connection import HEAD, IDLE, RUNNING, Connection
+from carboy.server.connection import HEAD, IDLE, RUNNING, STREAMING, Connection
 from carboy.server.crew import Crew, Lead
 from carboy.server.door import Door
 from carboy.server.handed_over import is_handed_over
 from carboy.server.settings import Settings
 from carboy.server.signals import in_main_thread, waking
+from carboy.server.stalled import Stalled
 
 log = logging.getLogger("carboy.error")
 clock = time.monotonic
@@ -59,6 +60,7 @@ class Stopping:
         self._poller = poller
         self._waker = waker  # the leader's
         self._read = read
+        self._stalled = Stalled()
         # Rung for the thread in `Engine.run`. A lock would not do: `ask` may be called by a signal
         # handler on that very thread while it holds it.
         self._bell = Waker(octets=True)
@@ -98,7 +100,7 @@ class Stopping:
         found = [
             (each.exchange.request_line(), now - each.exchange.began)
             for each in list(self._connections.values())
-            if each.exchange is not None and each.phase is RUNNING
+            if each.exchange is not None and each.phase in (RUNNING, STREAMING)
         ]
         found += [(each.request_line(), now - each.began) for each in self._crew.present.slot[:]]
         return found
@@ -156,6 +158,9 @@ class Stopping:
             patience = LIVELY if connection.phase is IDLE else NEWCOMER
             silent = connection.phase is IDLE or connection.is_silent()
             if silent and now - connection.since > patience:
+                self._closing.close(connection)
+            elif self._stalled.has(connection, now):
+                connection.reset_on_close()
                 self._closing.close(connection)
         if not self._connections:
             self.finish()

@@ -70,6 +70,7 @@ class DirectExchange:
             int(extra.get("SERVER_PORT", 80)),
         )
         self.match: Any = None
+        self.in_pieces = False
         self.written: list[bytes] = []
         self.started: tuple[str, list[tuple[str, str]]] | None = None
         self._extra = extra

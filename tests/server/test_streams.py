@@ -1,0 +1,366 @@
+"""Answers in pieces: slow readers, waiting sources, clients that leave, stops."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import flask
+import pytest
+
+import carboy
+from live_engine import Client, Live, eventually, served
+
+KIB = 1024
+MIB = 1024 * KIB
+PIECE = bytes(range(256)) * 256  # 64 KiB
+COUNT = 160  # ten megabytes
+
+seen: ContextVar[str] = ContextVar("seen", default="nothing")
+
+
+class Watched:
+    """What happened inside the generators of an application."""
+
+    def __init__(self) -> None:
+        self.made = 0
+        self.closed: list[str] = []
+        self.running = 0
+        self.most = 0
+        self.threads: set[str] = set()
+        self.events = threading.Condition()
+        self.release = threading.Event()
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """Around application code: how many threads are in there at once."""
+        with self.events:
+            self.running += 1
+            self.most = max(self.most, self.running)
+            self.threads.add(threading.current_thread().name)
+        try:
+            yield
+        finally:
+            with self.events:
+                self.running -= 1
+
+
+def pieces(watched: Watched, count: int = COUNT) -> Iterator[bytes]:
+    try:
+        for _ in range(count):
+            with watched.inside():
+                watched.made += 1
+                piece = PIECE
+            yield piece
+    except GeneratorExit:
+        watched.closed.append("left")
+        raise
+    else:
+        watched.closed.append("read")
+
+
+def application(kind: str, watched: Watched) -> Any:
+    """`kind`: carboy directly, carboy as a WSGI callable, or the real Flask."""
+    app: Any = (flask.Flask if kind == "flask" else carboy.Flask)("streams")
+    module: Any = flask if kind == "flask" else carboy
+    app.secret_key = "k"
+
+    @app.get("/quick")
+    def quick() -> str:
+        return "quick"
+
+    @app.get("/slow")
+    def slow() -> str:
+        with watched.inside():
+            time.sleep(0.02)
+        return "slow"
+
+    @app.get("/large")
+    def large() -> Any:
+        return app.response_class(pieces(watched), mimetype="text/plain")
+
+    @app.get("/counted")
+    def counted() -> Any:
+        fields = {"Content-Length": str(COUNT * len(PIECE))}
+        return app.response_class(pieces(watched), headers=fields)
+
+    @app.get("/bytes-io")
+    def bytes_io() -> Any:
+        return module.send_file(io.BytesIO(PIECE * COUNT), mimetype="text/plain")
+
+    @app.get("/template")
+    def template() -> Any:
+        source = "{% for _ in range(160) %}{{ piece }}{% endfor %}{{ request.path }}"
+        return module.stream_template_string(source, piece="x" * len(PIECE))
+
+    @app.get("/context")
+    def context() -> Any:
+        module.session["name"] = "session"
+        module.g.name = "g"
+        seen.set("variable")
+
+        def generate() -> Iterator[bytes]:
+            yield from pieces(watched)
+            found = [module.session["name"], module.g.name, seen.get(), module.request.path]
+            seen.set("changed")
+            yield PIECE * 100
+            yield f"{' '.join(found)} {seen.get()}".encode()
+
+        return module.stream_with_context(generate()), {"Content-Type": "text/plain"}
+
+    @app.get("/fails")
+    def fails() -> Any:
+        def generate() -> Iterator[bytes]:
+            yield from pieces(watched)
+            raise RuntimeError("in the middle")
+
+        return app.response_class(generate())
+
+    @app.get("/events")
+    def events() -> Any:
+        def generate() -> Iterator[bytes]:
+            yield b"data: first\n\n"
+            watched.release.wait(60)
+            yield b"data: last\n\n"
+
+        return app.response_class(generate(), mimetype="text/event-stream")
+
+    @app.get("/silent-events")
+    def silent_events() -> Any:
+        def generate() -> Iterator[bytes]:
+            watched.release.wait(60)
+            yield b"data: last\n\n"
+
+        return app.response_class(generate(), mimetype="text/event-stream")
+
+    @app.teardown_request
+    def torn_down(error: Any) -> None:
+        if module.request.path == "/context":
+            watched.closed.append("torn down")
+
+    if kind == "direct":
+        return app
+
+    def called(environ: dict[str, Any], start_response: Any) -> Any:
+        return app(environ, start_response)
+
+    return called
+
+
+KINDS = pytest.mark.parametrize("kind", ["direct", "wsgi", "flask"])
+THREADS = pytest.mark.parametrize("threads", [1, 4])
+
+
+def asking(stack: ExitStack, live: Live, path: str, method: str = "GET") -> Client:
+    """A client that has asked and does not read, with a receive buffer like that of a net."""
+    sock = socket.socket(live.listener.family, socket.SOCK_STREAM)
+    stack.callback(sock.close)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * KIB)
+    sock.settimeout(30)
+    sock.connect(live.address)
+    client = Client(sock)
+    client.request(method, path)
+    return client
+
+
+def put_aside(live: Live) -> int:
+    return sum(c.phase.name == "STREAMING" for c in list(live.engine.connections.values()))
+
+
+def crew_threads() -> int:
+    return sum(t.name.startswith("carboy-") for t in threading.enumerate())
+
+
+@KINDS
+@THREADS
+def test_readers_that_do_not_read_hold_no_thread(kind: str, threads: int) -> None:
+    watched = Watched()
+    with served(application(kind, watched), threads=threads) as live, ExitStack() as stack:
+        paths = ["/large", "/counted", "/bytes-io", "/template", "/context"]
+        for number in range(33):
+            asking(stack, live, paths[number % len(paths)])
+        eventually(lambda: put_aside(live) == 33)
+        for _ in range(3):
+            assert live.get("/slow").body == b"slow"
+            assert live.get("/quick").body == b"quick"
+        if threads == 1:
+            assert watched.most == 1
+
+
+@KINDS
+@THREADS
+@pytest.mark.parametrize("path", ["/large", "/counted", "/bytes-io"])
+def test_a_slow_reader_gets_every_byte_and_the_connection_goes_on(
+    kind: str, threads: int, path: str
+) -> None:
+    watched = Watched()
+    with (
+        served(application(kind, watched), threads=threads, record=True) as live,
+        ExitStack() as stack,
+    ):
+        client = asking(stack, live, path)
+        client.request("GET", "/quick")  # pipelined
+        eventually(lambda: put_aside(live) == 1)
+        reply = client.reply()
+        assert hashlib.sha256(reply.body).digest() == hashlib.sha256(PIECE * COUNT).digest()
+        assert client.reply().body == b"quick"
+        client.request("GET", "/quick")
+        assert client.reply().body == b"quick"
+        eventually(lambda: len(live.records) == 3)
+        assert [(r[2].target, r[4], r[5]) for r in live.records] == [
+            (path, 200, COUNT * len(PIECE)),
+            ("/quick", 200, 5),
+            ("/quick", 200, 5),
+        ]
+
+
+@KINDS
+@THREADS
+def test_a_generator_goes_on_in_its_context(kind: str, threads: int) -> None:
+    watched = Watched()
+    with served(application(kind, watched), threads=threads) as live, ExitStack() as stack:
+        client = asking(stack, live, "/context")
+        other = asking(stack, live, "/context")
+        eventually(lambda: put_aside(live) == 2)
+        for each in (client, other):
+            assert each.reply().body.endswith(b"session g variable /context changed")
+        assert live.get("/quick").body == b"quick"
+        eventually(lambda: watched.closed.count("torn down") == 4)
+
+
+@KINDS
+@THREADS
+@pytest.mark.parametrize("path", ["/large", "/context"])
+def test_a_generator_is_closed_when_its_client_leaves(
+    kind: str, threads: int, path: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    watched = Watched()
+    with (
+        served(application(kind, watched), threads=threads, record=True) as live,
+        ExitStack() as stack,
+    ):
+        clients = [asking(stack, live, path) for _ in range(5)]
+        eventually(lambda: put_aside(live) == 5)
+        for client in clients:
+            client.sock.close()
+            client.file.close()
+        eventually(lambda: watched.closed.count("left") == 5)
+        eventually(lambda: not live.engine.connections)
+        assert len(live.records) == 5
+        if path == "/context":
+            assert watched.closed.count("torn down") == 10  # the view's and the generator's
+    assert caplog.text == ""
+
+
+@KINDS
+@THREADS
+def test_an_error_after_the_generator_was_put_aside_cuts_the_connection(
+    kind: str, threads: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    watched = Watched()
+    with (
+        served(application(kind, watched), threads=threads, record=True) as live,
+        ExitStack() as stack,
+    ):
+        client = asking(stack, live, "/fails")
+        eventually(lambda: put_aside(live) == 1)
+        body = client.rest()
+        assert not body.endswith(b"0\r\n\r\n")
+        eventually(lambda: len(live.records) == 1)
+        assert live.get("/quick").body == b"quick"
+    assert "in the middle" in caplog.text
+
+
+@THREADS
+def test_a_reader_that_takes_too_little_is_cut_and_its_generator_closed(threads: int) -> None:
+    watched = Watched()
+    app = application("direct", watched)
+    with (
+        served(app, threads=threads, write_grace=0.1, write_rate=MIB) as live,
+        ExitStack() as stack,
+    ):
+        asking(stack, live, "/large")
+        eventually(lambda: watched.closed == ["left"])
+        eventually(lambda: not live.engine.connections)
+
+
+@THREADS
+@pytest.mark.parametrize("graceful", [False, True])
+def test_a_stop_closes_what_was_put_aside(
+    threads: int, graceful: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("carboy.server.stalled.STALLED", 0.1)
+    watched = Watched()
+    with (
+        served(application("direct", watched), threads=threads) as live,
+        ExitStack() as stack,
+    ):
+        for _ in range(3):
+            asking(stack, live, "/large")
+        eventually(lambda: put_aside(live) == 3)
+        began = time.monotonic()
+        live.engine.stop(graceful)
+        live.join()
+        assert time.monotonic() - began < 20  # of 30 seconds of grace
+        assert watched.closed == ["left"] * 3
+
+
+@KINDS
+@pytest.mark.parametrize("path", ["/events", "/silent-events"])
+def test_many_events_leave_the_crew_its_threads(kind: str, path: str) -> None:
+    watched = Watched()
+    with served(application(kind, watched), threads=2) as live, ExitStack() as stack:
+        clients = [asking(stack, live, path) for _ in range(40)]
+        for _ in range(3):
+            assert live.get("/slow").body == b"slow"
+        watched.release.set()
+        for client in clients:
+            assert client.reply().body.endswith(b"data: last\n\n")
+
+
+def test_streams_wait_for_a_stream_thread(caplog: pytest.LogCaptureFixture) -> None:
+    watched = Watched()
+    app = application("direct", watched)
+    with served(app, threads=2, stream_threads=3) as live, ExitStack() as stack:
+        clients = [asking(stack, live, "/events") for _ in range(3)]
+        for client in clients:
+            client.until(b"first\n\n\r\n")
+        eventually(lambda: live.engine.streams.keys)
+        clients += [asking(stack, live, "/events") for _ in range(5)]
+        eventually(lambda: len(live.engine.streams.waiting()) == 5)
+        assert live.get("/slow").body == b"slow"
+        watched.release.set()
+        for client in clients:
+            client.until(b"last\n\n\r\n0\r\n\r\n")
+        assert live.get("/slow").body == b"slow"
+    assert "3 stream threads are in use" in caplog.text
+    assert "--stream-threads" in caplog.text
+
+
+def test_one_thread_takes_turns_between_streams() -> None:
+    """Never two threads in the application, and none that one client keeps for itself."""
+    watched = Watched()
+
+    def app(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        if environ["PATH_INFO"] != "/endless":
+            yield b"hello"
+            return
+        while True:
+            with watched.inside():
+                time.sleep(0.02)
+            yield b"x"
+
+    with served(app, threads=1) as live, ExitStack() as stack:
+        for _ in range(3):
+            asking(stack, live, "/endless").until(b"x")
+        for _ in range(5):
+            assert live.get("/").body == b"hello"
+        assert watched.most == 1

@@ -59,3 +59,12 @@ class Waker:
         os.close(self._read)
         if self._write != self._read:
             os.close(self._write)
+
+
+class SharedWaker(Waker):
+    """A waker that several processes may ring; one of them clears it."""
+
+    def wake(self) -> None:
+        # Whether it has been rung and not cleared since, another process knows.
+        self._rung = False
+        super().wake()

@@ -1,61 +1,129 @@
 """New connections of an engine: which of those that wait it takes, and when. Only for the leader.
 
-Full or out of descriptors:
+a listener is readable ─▶ another worker should take it (server/peers.py) ─▶ stands back
+        └──▶ room? ─▶ taken, watched by the poller
+               └─no─▶ the connection that has been idle longest is closed;
+                      is none idle, the door is paused
 
-    a listener is readable ─▶ room? ─▶ taken, watched by the poller
-                                └──no─▶ the connection that has been idle longest is closed;
-                                        is none idle, the door is paused
-    paused ─▶ opened again when a connection is closed, at the latest after RETRY seconds
+standing back ─▶ ends when another worker rings, at the latest after a MOMENT
+paused        ─▶ ends when a connection is closed, at the latest after RETRY seconds
 """
 
 from __future__ import annotations
 
-from carboy.net.poller import READ
+import time
+
+from carboy.net.poller import READ, Poller
 from carboy.protocol.connection import Connection as Machine
 from carboy.server.closing import Closing
 from carboy.server.connection import Connection
 from carboy.server.deadlines import Deadlines
 from carboy.server.door import RETRY, Door
+from carboy.server.peers import CONNECTIONS, HEARD, MOMENT, Peers
+from carboy.server.scoreboard import Row
 from carboy.server.settings import Settings
+
+NONE = -1  # instead of a descriptor
 
 
 class Accepting:
     """Takes connections in at the door and makes room for them."""
 
     def __init__(
-        self,
-        settings: Settings,
-        connections: dict[int, Connection],
-        door: Door,
-        deadlines: Deadlines,
-        closing: Closing,
+        self, settings: Settings, connections: dict[int, Connection], poller: Poller, row: Row
     ) -> None:
         self._limit = settings.connections
         self._limits = settings.limits
         self._connections = connections
+        self._poller = poller
+        self._row = row
+        self._peers = Peers(row, settings.threads)
+        self.bell = NONE if row.bell is None else row.bell.fileno()
+        self.due: list[int] = []  # listeners to look at when the turn has served what was ready
+        self._ours = False  # another worker has left the next connection to this one
+
+    def use(self, door: Door, deadlines: Deadlines, closing: Closing) -> None:
+        """The other parts of the engine that accepting works with."""
         self._door = door
         self._deadlines = deadlines
         self._closing = closing
 
-    def accept(self, fd: int, now: float) -> None:
-        """Take what waits at the listener `fd`."""
+    def open(self, now: float) -> None:
+        """Begin to accept. Before the first turn."""
+        if self.bell != NONE:
+            self._poller.add(self.bell, READ)
+        self._row.cells[HEARD] = now
+        self._door.open()
+
+    def take(self, now: float) -> None:
+        """Take what waits at the listeners that are due, or leave it to another worker.
+
+        At the end of a turn: with one thread, what this worker has taken before is served first.
+        """
+        share = self._peers.share(now)
+        if self._ours:
+            share = max(1, share)
+            self._ours = False
+        if not self._door.takes():
+            pass
+        elif share:
+            for fd in self.due:
+                self._accept(fd, share, now)
+        else:
+            self._door.stand_back(now)
+            self._peers.ring()
+        self.due.clear()
+
+    def _accept(self, fd: int, most: int, now: float) -> None:
         room = self._limit - len(self._connections)
         if room <= 0:
             if not self._make_room(now):
                 self._door.pause(now)
                 return
             room = 1
-        for sock, peer, server in self._door.accept(fd, room, now):
+        for sock, peer, server in self._door.accept(fd, min(room, most), now):
             connection = Connection(sock, Machine(self._limits), peer, server, now)
             self._connections[connection.fd] = connection
             self._closing.watch(connection, READ)
+        self._row.cells[CONNECTIONS] = len(self._connections)
         if self._door.paused and self._make_room(now):
             self._door.resume()
 
-    def retry(self, now: float) -> None:
-        """Open a door that has been paused for long enough. Called once a turn while it is."""
-        if now > self._door.paused + RETRY:
-            self._door.resume()
+    def rung(self, now: float) -> None:
+        """Another worker leaves the next connection to this one."""
+        if self._row.bell is not None:
+            self._row.bell.clear()
+        if self._door.takes():
+            self._row.cells[HEARD] = now
+            self._door.come_forward()
+            self._look_everywhere()
+
+    def tick(self) -> None:
+        """Once an interval: what nobody was told of."""
+        self._door.resume()
+        # The kernel wakes one worker for a connection. That one may have been stuck at the time,
+        # or have died since.
+        if self.bell != NONE and not self._door.held:
+            self._look_everywhere()
+
+    def _look_everywhere(self) -> None:
+        self._ours = True
+        self.due[:] = self._door.listeners
+
+    def look(self, now: float) -> None:
+        """End what keeps the door from being open, if it has lasted. Once a turn while it is."""
+        door = self._door
+        if door.paused and now > door.paused + RETRY:
+            door.resume()
+        if door.aside and now >= door.aside + MOMENT:
+            self._peers.lapsed(now)
+            door.come_forward()
+
+    def patience(self) -> float:
+        """Seconds until `look` has something to do while the door is held."""
+        if self._door.paused:
+            return RETRY
+        return max(0.0, self._door.aside + MOMENT - time.monotonic())
 
     def _make_room(self, now: float) -> bool:
         """Close the connection that has been idle longest; whether there was one."""

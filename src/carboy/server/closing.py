@@ -12,6 +12,8 @@ from carboy.server.answer import Answering
 from carboy.server.connection import CLOSED, LINGER, RUNNING, STREAMING, WRITING, Connection
 from carboy.server.door import Door
 from carboy.server.exchange import ServerExchange
+from carboy.server.peers import CONNECTIONS
+from carboy.server.scoreboard import Row
 from carboy.server.settings import Settings
 
 log = logging.getLogger("carboy.error")
@@ -27,11 +29,13 @@ class Closing:
         poller: Poller,
         door: Door,
         answering: Answering,
+        row: Row,
     ) -> None:
         self._connections = connections
         self._poller = poller
         self._door = door
         self._answering = answering
+        self._cells = row.cells
         self._linger_size = settings.linger_size
         self._read_size = settings.read_size
 
@@ -121,6 +125,7 @@ class Closing:
         connection.environ = None  # it leads back to the connection
         self.watch(connection, 0)
         self._connections.pop(connection.fd, None)
+        self._cells[CONNECTIONS] = len(self._connections)
         if connection.intake is not None:
             connection.intake.close()
             connection.intake = None

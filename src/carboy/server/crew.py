@@ -203,6 +203,10 @@ class Crew:
         while self._backlog and self.away < self.threads and self._put(self._backlog[0]):
             self._backlog.popleft()
 
+    def busy(self) -> int:
+        """How many exchanges run away from the leader or wait for a thread."""
+        return self.away + len(self._backlog)
+
     def waiting(self) -> list[ServerExchange]:
         """Exchanges that have no thread yet, in their order."""
         return list(self._backlog)

@@ -35,6 +35,9 @@ class Door:
     ) -> None:
         self.listeners = {each.fileno(): each for each in listeners}
         self.paused = 0.0  # monotonic seconds: since when; 0: open
+        self.aside = 0.0  # since when the listeners are left to other workers; 0: they are not
+        self.held = False  # paused or aside
+        self._watched = False
         self._closed = False
         self._complain_at = 0.0
         self._poller = poller
@@ -42,9 +45,22 @@ class Door:
 
     def open(self) -> None:
         """Begin to accept."""
-        for fd, listener in self.listeners.items():
+        for listener in self.listeners.values():
             listener.setblocking(False)
-            self._poller.add(fd, READ, shared=True)
+        self._watch()
+
+    def _watch(self) -> None:
+        """Have the poller watch the listeners if nothing speaks against it."""
+        self.held = bool(self.paused or self.aside) and not self._closed
+        wanted = not (self._closed or self.held)
+        if wanted is self._watched:
+            return
+        self._watched = wanted
+        for fd in self.listeners:
+            if wanted:
+                self._poller.add(fd, READ, shared=True)
+            else:
+                self._poller.remove(fd)
 
     def accept(self, fd: int, room: int, now: float) -> Iterator[Accepted]:
         """What waits at the listener `fd`, at most `room`: sockets, the client's and own names."""
@@ -84,24 +100,34 @@ class Door:
         """Accept nothing until `resume`."""
         if not self.paused and not self._closed:
             self.paused = now
-            self._stop_watching()
-
-    def _stop_watching(self) -> None:
-        for fd in self.listeners:
-            self._poller.remove(fd)
+            self._watch()
 
     def resume(self) -> None:
         """Accept again, if paused."""
-        if self.paused and not self._closed:
+        if self.paused:
             self.paused = 0.0
-            self.open()
+            self._watch()
+
+    def stand_back(self, now: float) -> None:
+        """Leave the listeners to other workers until `come_forward`."""
+        self.aside = now
+        self._watch()
+
+    def come_forward(self) -> None:
+        """Stand back no longer."""
+        if self.aside:
+            self.aside = 0.0
+            self._watch()
+
+    def takes(self) -> bool:
+        """Whether connections can be accepted now."""
+        return not (self.paused or self._closed)
 
     def close(self) -> None:
         """Accept nothing any more; the sockets stay whose they are."""
-        if not self.paused:
-            self._stop_watching()
         self.paused = 0.0
         self._closed = True
+        self._watch()
 
 
 def names(

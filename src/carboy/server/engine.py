@@ -26,7 +26,7 @@ from carboy.protocol.errors import RemoteProtocolError
 from carboy.protocol.events import Data, Event, RequestHead, Signal
 from carboy.protocol.states import Reading
 from carboy.server import forked
-from carboy.server.accepting import Accepting
+from carboy.server.accepting import NONE, Accepting
 from carboy.server.answer import Access, Answering
 from carboy.server.closing import Closing
 from carboy.server.connection import (
@@ -42,10 +42,11 @@ from carboy.server.connection import (
 )
 from carboy.server.crew import Crew, Lead
 from carboy.server.deadlines import Deadlines
-from carboy.server.door import RETRY, Door, Wrap
+from carboy.server.door import Door, Wrap
 from carboy.server.exchange import ServerExchange
 from carboy.server.intake import BodyStream
 from carboy.server.learned import Learned
+from carboy.server.peers import BUSY
 from carboy.server.reception import Coming, Reception
 from carboy.server.scoreboard import Figure, Row, private_row
 from carboy.server.settings import Settings
@@ -105,10 +106,11 @@ class Engine:
         self._stream_keys = self.streams.keys
         self.door = Door(listeners, self.poller, settings, wrap)
         self.deadlines = Deadlines(settings)
-        self._closing = Closing(settings, self.connections, self.poller, self.door, self.answering)
-        self.accepting = Accepting(
-            settings, self.connections, self.door, self.deadlines, self._closing
+        self._closing = Closing(
+            settings, self.connections, self.poller, self.door, self.answering, self.row
         )
+        self.accepting = Accepting(settings, self.connections, self.poller, self.row)
+        self.accepting.use(self.door, self.deadlines, self._closing)
         self._reception = Reception(settings, gateway, self._closing)
         self.answering.before_waiting = self._before_waiting
         self._gateway = gateway
@@ -119,6 +121,8 @@ class Engine:
         self._budget = settings.inline_budget
         self._worth = self.learned.worth
         self._read_size = settings.read_size
+        self._cells = self.row.cells
+        self._alone = self.crew.alone
         self._waker = Waker()
         self._given_back: deque[ServerExchange] = deque()
         self._behind: deque[Connection] = deque()  # more was received from them than a turn takes
@@ -140,7 +144,7 @@ class Engine:
 
     def _serve(self) -> None:
         self.poller.add(self._waker.fileno(), READ)
-        self.door.open()
+        self.accepting.open(clock())
         self.row.cells[Figure.SERVING] = 1.0
         forked.watch(self)
         try:
@@ -172,6 +176,7 @@ class Engine:
     def _lead(self, lead: Lead) -> None:
         try:
             stopping = self.stopping
+            self._cells[BUSY] = self.crew.busy()  # one more, if another leader was deposed
             while not stopping.over:
                 self._turn(lead)
         except Deposed:
@@ -196,13 +201,15 @@ class Engine:
         now = clock()
         if now >= self._next_tick:
             self._tick(now)
-        if self.door.paused:
-            self.accepting.retry(now)
+        if self.door.held:
+            self.accepting.look(now)
         if self._gateway_turn is not None and (len(events) < FEW or now > self._next_look):
             self._next_look = now + GLANCE
             self._gateway_turn()
             self._handle = self._gateway.handle
         connections = self.connections
+        if self._alone:
+            self._cells[BUSY] = 1.0  # for other workers: nothing else is run or accepted meanwhile
         for fd, flags in events:
             connection = connections.get(fd)
             if connection is None:
@@ -213,14 +220,18 @@ class Engine:
                 self._continue(lead, connection, flags, now)
         if self._behind:
             self._go_on(lead)
+        if self._alone:
+            self._cells[BUSY] = 0.0
+        if self.accepting.due:
+            self.accepting.take(clock())
 
     def _patience(self) -> float:
         """Seconds to the next look at the clock; for ever when nothing can run out."""
-        if self.door.paused:
-            return RETRY
+        if self.door.held:
+            return self.accepting.patience()
         if self.stopping.asked:
             return min(HURRY, self.deadlines.interval)
-        if self.connections:
+        if self.connections or self.accepting.bell != NONE:
             return self.deadlines.interval
         return -1.0
 
@@ -234,7 +245,7 @@ class Engine:
             else:
                 self._closing.refuse(connection, error, now)
         self.streams.look(now)
-        self.door.resume()
+        self.accepting.tick()
         self.crew.start_watcher()
         # Not as soon as it was asked for: until the door is closed clients still come in.
         if self.answering.stopping:
@@ -249,7 +260,9 @@ class Engine:
                 self._next_tick = now + HURRY
                 self.stopping.begin(lead, now)
         elif fd in self.door.listeners and not self.answering.stopping:
-            self.accepting.accept(fd, now)
+            self.accepting.due.append(fd)
+        elif fd == self.accepting.bell:
+            self.accepting.rung(now)
 
     # --- reading
 
@@ -421,6 +434,7 @@ class Engine:
         connection.enter(RUNNING, now)
         crew = self.streams if exchange.key in self._stream_keys else self.crew
         if crew.submit(exchange):
+            self._cells[BUSY] = self.crew.busy()
             return True
         connection.exchange = None
         connection.enter(IDLE, now)
@@ -485,6 +499,7 @@ class Engine:
             if not exchange.resumed:
                 self.learned.note_away(exchange.key, exchange.seconds)
             self._answered(exchange, clock())
+        self._cells[BUSY] = self.crew.busy()
 
     # --- after the answer
 

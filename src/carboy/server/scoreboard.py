@@ -12,6 +12,8 @@ import mmap
 from collections.abc import Iterator
 from enum import IntEnum
 
+from carboy.net.waker import SharedWaker
+
 ROWS = 1024  # workers that can exist at once, replacements included; only used pages take memory
 
 
@@ -24,6 +26,7 @@ class Figure(IntEnum):
     SERVING = 3  # 1 from when the worker takes connections until it is told to stop
     CONNECTIONS = 4  # open connections
     BUSY = 5  # requests that run or wait for a thread
+    HEARD = 6  # time at which the worker last heard its bell and could take a connection
 
 
 WIDTH = 8  # figures in a row: 64 bytes, a cache line, so that workers do not slow each other
@@ -32,11 +35,14 @@ WIDTH = 8  # figures in a row: 64 bytes, a cache line, so that workers do not sl
 class Row:
     """The figures of one worker."""
 
-    __slots__ = ("cells", "scoreboard")
+    __slots__ = ("bell", "cells", "scoreboard")
 
-    def __init__(self, scoreboard: Scoreboard, cells: memoryview[float]) -> None:
+    def __init__(
+        self, scoreboard: Scoreboard, cells: memoryview[float], bell: SharedWaker | None = None
+    ) -> None:
         self.scoreboard = scoreboard  # with the rows of the other workers
         self.cells = cells  # indexed by Figure
+        self.bell = bell  # by which another worker asks this one to take a connection
 
     def clear(self) -> None:
         """Free the row."""
@@ -54,12 +60,27 @@ class Scoreboard:
         self._cells = memoryview(self._memory).cast("d")
         self._size = rows
         self._rows: list[Row] = []  # made when they are first looked at
+        self._bells: list[SharedWaker] = []
 
     def _row(self, index: int) -> Row:
         while len(self._rows) <= index:
             start = (len(self._rows) + 1) * WIDTH
-            self._rows.append(Row(self, self._cells[start : start + WIDTH]))
+            bell = self._bells[min(len(self._rows), len(self._bells) - 1)] if self._bells else None
+            self._rows.append(Row(self, self._cells[start : start + WIDTH], bell))
         return self._rows[index]
+
+    def open_bells(self, count: int) -> None:
+        """Make the bells of `count` rows; all further rows share the last one.
+
+        They are made before the first worker, as a process has only descriptors that were there
+        when it was forked. Where one bell is shared, the first that hears it takes the connection.
+        """
+        self._bells = [SharedWaker() for _ in range(count)]
+
+    def close_bells(self) -> None:
+        """Close the bells. Workers that still run keep theirs."""
+        for bell in self._bells:
+            bell.close()
 
     def take(self) -> Row:
         """A free row, cleared. Raises RuntimeError when all are in use. Only for the supervisor.

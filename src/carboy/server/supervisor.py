@@ -35,6 +35,9 @@ HEARD = (
 )
 NEVER = float("inf")
 MOMENT = 0.4  # seconds that a stop may take without a word to who pressed Ctrl+C
+# Beyond two for each worker (a replacement serves while the old one finishes): those that SIGTTIN
+# adds. Each is a descriptor of every worker.
+SPARE_BELLS = 8
 LOOK = 1.0  # seconds between looks at the workers where SIGCHLD cannot be had
 
 
@@ -131,6 +134,7 @@ class Supervisor:
 
     def run(self) -> int:
         self._life = os.pipe()
+        self._scoreboard.open_bells(2 * self.fleet.target + SPARE_BELLS)
         self._errors = ErrorLog(DirectErrors())
         # The kernel sends a parent-death signal when the *thread* that forked ends, and only
         # the main thread lives as long as the process.
@@ -145,6 +149,7 @@ class Supervisor:
                 self._selector.close()
                 for end in self._life:
                     os.close(end)
+                self._scoreboard.close_bells()
                 self._errors.close()
         return self._code
 

@@ -29,7 +29,9 @@ from carboy.server.access_log import (
     formatter,
     size,
 )
-from carboy.server.log import Output, Writer
+from carboy.server.output import Output
+from carboy.server.writer import Writer
+from live_engine import eventually
 from running import PATIENCE, Running, die_with_parent
 
 BLOCK = b'Host: x\r\nReferer: http://a/\r\nUser-Agent: curl "x"\r\n'
@@ -149,16 +151,28 @@ def test_a_file_that_was_moved_away_is_opened_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, moved = tmp_path / "access", tmp_path / "access.1"
+    monkeypatch.setattr("carboy.server.output.LOOK", 0)
     writer = Writer()
     log = AccessLog(writer, "common", str(path))
-    log.output.write(log.render(record("/before")).encode())
+    log(record("/before"))
+    eventually(lambda: "/before" in path.read_text())
     path.rename(moved)
-    log._looked -= 10
-    log.output.write(log.render(record("/after")).encode())
+    log(record("/after"))
     writer.close()
     log.close()
     assert "/before" in moved.read_text() and "/after" not in moved.read_text()
     assert "/after" in path.read_text()
+
+
+def test_a_record_that_cannot_be_rendered_does_not_fail_the_request(tmp_path: Path) -> None:
+    writer = Writer()
+    log = AccessLog(writer, "common", str(tmp_path / "access"))
+    log((None, None))
+    log(record("/next"))
+    writer.close()
+    log.close()
+    lines = (tmp_path / "access").read_text().splitlines()
+    assert "could not be written" in lines[0] and "/next" in lines[1]
 
 
 HELLO = """

@@ -1,24 +1,15 @@
 from __future__ import annotations
 
-import contextlib
 import logging
 import os
-import select
 import threading
 
 import pytest
 
-from carboy.server.log import WAITING, ErrorLog, Output, QueuedErrors, Writer, foreign_handlers
-
-
-class Sink:
-    """Renders what it is given as it is."""
-
-    def __init__(self, output: Output) -> None:
-        self.output = output
-
-    def render(self, item: str) -> str:
-        return item + "\n"
+from carboy.server.log import ErrorLog, QueuedErrors, foreign_handlers
+from carboy.server.output import Output
+from carboy.server.writer import Writer
+from running import PATIENCE
 
 
 @pytest.fixture
@@ -30,65 +21,10 @@ def pipe():
     os.close(writer)
 
 
-def test_items_are_written_in_order_by_the_time_the_writer_is_closed(pipe) -> None:
-    writer = Writer()
-    sink = Sink(Output(pipe[1]))
-    for number in range(1000):
-        writer.put(sink, str(number))
-    writer.close()
-    assert os.read(pipe[0], 65536).decode().split() == [str(n) for n in range(1000)]
-
-
-def test_a_full_pipe_blocks_neither_who_logs_nor_the_end(pipe) -> None:
-    writer = Writer(Output(pipe[1]))
-    sink = Sink(Output(pipe[1]))
-    for _ in range(100):
-        writer.put(sink, "x" * 4000)
-    writer.close(timeout=0.05)
-    assert os.read(pipe[0], 10) == b"x" * 10
-    while writer._thread.is_alive():
-        select.select([pipe[0]], [], [], 0.01)
-        with contextlib.suppress(BlockingIOError):
-            os.read(pipe[0], 65536)
-
-
-def test_lines_that_find_no_room_are_counted_and_the_count_is_reported(pipe) -> None:
-    writer = Writer(Output(pipe[1]))
-    hold, held = threading.Event(), threading.Event()
-
-    class Holding(Sink):
-        def render(self, item: str) -> str:
-            held.set()
-            hold.wait()
-            return ""
-
-    writer.put(Holding(Output(pipe[1])), "")
-    held.wait()
-    sink = Sink(Output(os.open(os.devnull, os.O_WRONLY)))
-    for _ in range(WAITING + 7):
-        writer.put(sink, "x")
-    assert writer.lost == 7
-    hold.set()
-    writer.close(60)
-    os.close(sink.output.fd)
-    assert b"7 log lines were lost" in os.read(pipe[0], 1000)
-
-
-def test_an_item_that_cannot_be_rendered_does_not_end_the_log(pipe) -> None:
-    writer = Writer()
-    sink = Sink(Output(pipe[1]))
-    writer.put(sink, None)
-    writer.put(sink, "next")
-    writer.close()
-    lines = os.read(pipe[0], 1000).decode().splitlines()
-    assert "could not be written" in lines[0]
-    assert lines[1] == "next"
-
-
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the handlers that pytest attaches to the root logger."""
-    monkeypatch.setattr("carboy.server.log.foreign_handlers", lambda logger: [])
+    monkeypatch.setattr("carboy.server.log.foreign_handlers", lambda name: [])
 
 
 @pytest.fixture
@@ -118,24 +54,97 @@ def test_control_characters_in_errors_are_escaped(pipe, error_log, alone) -> Non
     assert rb"\x1b]0;title\x07 \x9b2J\x0d" in os.read(pipe[0], 1000)
 
 
-def test_handlers_of_the_application_get_the_records_in_the_writer_thread(pipe, error_log) -> None:
-    seen: list[tuple[str, str]] = []
+def test_a_record_that_cannot_be_rendered_does_not_end_the_log(pipe, error_log, alone) -> None:
+    logging.getLogger("carboy.error").error("%d", "text")
+    logging.getLogger("carboy.error").error("next")
+    error_log[1].close()
+    lines = os.read(pipe[0], 1000).decode().splitlines()
+    assert "could not be written" in lines[0]
+    assert lines[1].endswith("next")
 
-    class Mine(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            seen.append((record.getMessage(), threading.current_thread().name))
 
-    mine = Mine(logging.ERROR)
-    logging.getLogger("carboy").addHandler(mine)
+class Mine(logging.Handler):
+    """Notes what it gets, and in which thread."""
+
+    def __init__(self, level: int = logging.ERROR) -> None:
+        super().__init__(level)
+        self.seen: list[tuple[str, str]] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.seen.append((record.getMessage(), threading.current_thread().name))
+
+
+@pytest.mark.parametrize("name", ["carboy.error", "carboy"])
+def test_a_handler_of_the_application_gets_each_record_once_in_another_thread(
+    pipe, error_log, name: str
+) -> None:
+    mine = Mine()
+    logging.getLogger(name).addHandler(mine)
     try:
-        logging.getLogger("carboy.error").error("one")
+        logging.getLogger("carboy.error").error("number %d", 1)
         logging.getLogger("carboy.error").info("below its level")
         error_log[1].close()
     finally:
-        logging.getLogger("carboy").removeHandler(mine)
-    assert seen == [("one", "carboy-log")]
+        logging.getLogger(name).removeHandler(mine)
+    assert mine.seen == [("number 1", "carboy-log-handlers")]
     with pytest.raises(BlockingIOError):
         os.read(pipe[0], 1)
+
+
+@pytest.mark.parametrize("name", ["carboy.error.below", "carboy.error", "carboy"])
+def test_a_handler_gets_records_of_a_logger_below_once_too(pipe, error_log, name: str) -> None:
+    mine = Mine()
+    logging.getLogger(name).addHandler(mine)
+    try:
+        logging.getLogger("carboy.error.below").error("one")
+        error_log[1].close()
+    finally:
+        logging.getLogger(name).removeHandler(mine)
+    assert [text for text, _ in mine.seen] == ["one"]
+
+
+def test_a_handler_that_fails_is_told_and_does_not_end_the_log(pipe, error_log) -> None:
+    class Failing(Mine):
+        def emit(self, record: logging.LogRecord) -> None:
+            super().emit(record)
+            if record.msg == "first":
+                raise RuntimeError("no network")
+
+    mine = Failing()
+    logging.getLogger("carboy").addHandler(mine)
+    try:
+        logging.getLogger("carboy.error").error("first")
+        logging.getLogger("carboy.error").error("second")
+        error_log[1].close()
+    finally:
+        logging.getLogger("carboy").removeHandler(mine)
+    assert [text for text, _ in mine.seen] == ["first", "second"]
+    assert b"could not be written: RuntimeError('no network')" in os.read(pipe[0], 1000)
+
+
+def test_a_handler_that_never_returns_stops_nobody_and_what_it_cannot_take_is_counted(
+    pipe, error_log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("carboy.server.log_handlers.WAITING", 10_000)
+    hold, held = threading.Event(), threading.Event()
+
+    class Stuck(Mine):
+        def emit(self, record: logging.LogRecord) -> None:
+            held.set()
+            hold.wait(PATIENCE)
+
+    stuck = Stuck()
+    logging.getLogger("carboy").addHandler(stuck)
+    try:
+        for _ in range(50):
+            logging.getLogger("carboy.error").error("x" * 1000)
+        held.wait(PATIENCE)
+        error_log[1].close(0.1)
+    finally:
+        hold.set()
+        logging.getLogger("carboy").removeHandler(stuck)
+    note = os.read(pipe[0], 1000)
+    assert b"log lines were lost (standard error): the handlers of the logger are slow" in note
 
 
 def test_the_logger_is_an_ordinary_one_again_when_the_log_is_closed() -> None:
@@ -147,5 +156,19 @@ def test_the_logger_is_an_ordinary_one_again_when_the_log_is_closed() -> None:
     second.close()
     writer.close()
     assert logger.propagate
+    assert "callHandlers" not in vars(logger)
     assert logger.level == logging.NOTSET
-    assert foreign_handlers(logger) == logger.handlers + logging.getLogger().handlers
+
+
+def test_two_servers_in_one_process_write_a_record_once(pipe, error_log, alone) -> None:
+    other = Writer(Output(pipe[1]))
+    log = ErrorLog(QueuedErrors(other))
+    logging.getLogger("carboy.error").error("one")
+    log.close()
+    other.close()
+    error_log[1].close()
+    assert os.read(pipe[0], 1000).count(b"one") == 1
+
+
+def test_handlers_are_those_of_the_logger_and_above_that_are_not_ours() -> None:
+    assert foreign_handlers("carboy.error") == logging.getLogger().handlers

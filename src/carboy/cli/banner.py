@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from carboy import __version__
 from carboy.server.bind import url
-from carboy.server.log import Output, colours_wanted, standard
+from carboy.server.output import Output, colours_wanted, standard
 from carboy.server.worker import Plan
 
 # A carboy: narrow neck, round shoulders, and something to pour out.
@@ -81,7 +81,7 @@ class Banner:
     def write(self, text: str) -> None:
         """To the terminal, if it takes it at once."""
         encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
-        self.output.write_if_ready(text.encode(encoding, "replace"))
+        self.output.write_within(text.encode(encoding, "replace"), 0)
 
 
 def places(sockets: Sequence[socket.socket]) -> list[str]:

@@ -1,6 +1,7 @@
 """One line for each request that was answered or refused.
 
-The engine hands over a tuple and goes on; everything else happens in the writer thread.
+The line is made in the thread that answered: what waits to be written is bytes, and keeps no
+head of a request alive. Writing is the business of another thread (server/channel.py).
 """
 
 from __future__ import annotations
@@ -11,11 +12,12 @@ import re
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from carboy.protocol.events import RequestHead
-from carboy.server.log import Output, Writer, colours_wanted, standard
+from carboy.server.log import could_not_be_written
+from carboy.server.output import LogFile, Output, colours_wanted, standard
+from carboy.server.writer import Writer
 
 # (epoch seconds, client, head, request line as far as it came if there is no head, status,
 #  octets of content sent, seconds taken)
@@ -172,44 +174,33 @@ class AccessLog:
     def __init__(
         self, writer: Writer, format: str = "auto", to: str = "stdout", skip: str | None = None
     ) -> None:
-        self.writer = writer
         self.skip = skip
-        self.path = None if to in ("stdout", "stderr") else to
-        if self.path is not None:
-            self.output = self._open(self.path)
+        name = STANDARD.get(to, to)
+        if to == "stdout":
+            self.output = standard(sys.stdout, 1)
+        elif to == "stderr":
+            self.output = writer.errors.output
         else:
-            self.output = standard(sys.stdout, 1) if to == "stdout" else standard(sys.stderr, 2)
-        self.render_line = formatter(format, self.output)
-        self._looked = time.monotonic()
-
-    @staticmethod
-    def _open(path: str) -> Output:
-        return Output(os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o644))
+            self.output = LogFile(to)
+        self.render = formatter(format, self.output)
+        self.channel = writer.channel(self.output, name)
+        self.channel.start()
 
     def __call__(self, record: Record) -> None:
-        self.writer.put(self, record)
-
-    def render(self, record: Record) -> str:
-        """The line of a record (in the writer thread)."""
-        if self.path is not None and time.monotonic() - self._looked > 1:
-            self._follow(self.path)
-        head = record[2]
-        if self.skip is not None and head is not None and head.path.startswith(self.skip):
-            return ""
-        return self.render_line(record)
-
-    def _follow(self, path: str) -> None:
-        self._looked = time.monotonic()
-        try:
-            if os.path.samestat(Path(path).stat(), os.fstat(self.output.fd)):
+        if self.skip is not None:
+            head = record[2]
+            if head is not None and head.path.startswith(self.skip):
                 return
-        except FileNotFoundError:
-            pass
-        fresh = self._open(path)
-        os.dup2(fresh.fd, self.output.fd, inheritable=False)
-        os.close(fresh.fd)
+        try:
+            line = self.render(record).encode("utf-8", "backslashreplace")
+        except Exception as problem:
+            line = could_not_be_written(problem)
+        self.channel.put(line)
 
     def close(self) -> None:
         """Close a file opened here; call it when the writer is closed."""
-        if self.path is not None:
-            os.close(self.output.fd)
+        if isinstance(self.output, LogFile) and not self.channel.stalled:
+            self.output.close()
+
+
+STANDARD = {"stdout": "standard output", "stderr": "standard error"}

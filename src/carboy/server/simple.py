@@ -25,12 +25,13 @@ from carboy.server.bind import Address, BindError, from_host
 from carboy.server.engine import Engine
 from carboy.server.failures import Failures
 from carboy.server.handler import HandlerGateway, WSGIRequestHandler
+from carboy.server.logs import Logs
 from carboy.server.serve import Silent, supervisor_for
 from carboy.server.settings import Settings
 from carboy.server.signals import STOP, Handlers, in_main_thread
 from carboy.server.simple_log import _log
 from carboy.server.supervisor import CannotFork
-from carboy.server.worker import Logs, Plan, Worker
+from carboy.server.worker import Plan, Worker
 
 __all__ = [
     "LISTEN_QUEUE",

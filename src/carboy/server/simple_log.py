@@ -13,7 +13,8 @@ from typing import Any
 from urllib.parse import unquote
 
 from carboy.server.access_log import MONTHS, Record
-from carboy.server.log import Writer
+from carboy.server.log_handlers import LINE
+from carboy.server.writer import Writer
 
 __all__ = ["_ansi_style", "_log", "_log_add_style"]
 
@@ -108,19 +109,18 @@ def line_of(record: Record) -> str:
 
 
 class LoggerAccess:
-    """An access log on the logger `werkzeug`; called in the writer thread, as all logs."""
+    """An access log on the logger `werkzeug`, whose handlers a thread of their own calls."""
 
     def __init__(self, writer: Writer) -> None:
-        self.writer = writer
-        self.output = writer.errors
+        self.handlers = writer.handlers
 
     def __call__(self, record: Record) -> None:
-        self.writer.put(self, record)
-
-    def render(self, record: Record) -> str:
-        """Nothing to write: the logger's handlers do."""
-        _log("info", "%s", line_of(record))
-        return ""
+        line = line_of(record)
+        self.handlers.call(_information, line, LINE + len(line))
 
     def close(self) -> None:
         """Nothing was opened."""
+
+
+def _information(line: str) -> None:
+    _log("info", "%s", line)

@@ -19,16 +19,15 @@ from typing import Any, NoReturn, Protocol
 from carboy.gateway import for_application
 from carboy.gateway.interface import Gateway
 from carboy.server import systemd
-from carboy.server.access_log import AccessLog
 from carboy.server.bind import Address, keep, remove_files
 from carboy.server.door import Wrap
 from carboy.server.engine import Engine
 from carboy.server.fleet import MERCY
-from carboy.server.log import ERROR_LOGGER, ErrorLog, QueuedErrors, Writer
+from carboy.server.log import ERROR_LOGGER
+from carboy.server.logs import Logs
 from carboy.server.scoreboard import Row
 from carboy.server.settings import Settings
 from carboy.server.signals import Handlers, Interrupts, Terminal, hold_hangup, named
-from carboy.server.simple_log import LOGGER, LoggerAccess
 from carboy.server.supervisor import Post
 
 log = logging.getLogger(ERROR_LOGGER)
@@ -66,27 +65,6 @@ class Watcher(Protocol):
     def stopping(self, running: int | None) -> None: ...  # None: nobody knows how many
 
     def stopped(self) -> None: ...
-
-
-class Logs:
-    """The writer thread of this process and the two logs that feed it."""
-
-    def __init__(self, plan: Plan) -> None:
-        self.writer = Writer()
-        self.errors = ErrorLog(QueuedErrors(self.writer))
-        self.access: AccessLog | LoggerAccess | None = None
-        if plan.access_log and plan.access_log_format == LOGGER:
-            self.access = LoggerAccess(self.writer)
-        elif plan.access_log:
-            self.access = AccessLog(
-                self.writer, plan.access_log_format, plan.access_log_file, plan.access_log_skip
-            )
-
-    def close(self, timeout: float = 2.0) -> None:
-        self.errors.close()
-        self.writer.close(timeout)
-        if self.access is not None:
-            self.access.close()
 
 
 class Worker:

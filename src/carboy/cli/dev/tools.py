@@ -23,7 +23,7 @@ from carboy.server.crew import Lead
 from carboy.server.development import is_running_from_reloader
 from carboy.server.engine import Engine
 from carboy.server.exchange import ServerExchange
-from carboy.server.log import colours_wanted, standard
+from carboy.server.output import colours_wanted, standard
 
 # What the engine does in one piece; a turn serves several connections, each in a branch of its own.
 TURN, RUN_AWAY = Engine._turn, Engine._run_away

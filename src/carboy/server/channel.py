@@ -1,0 +1,343 @@
+"""Lines on their way to one output: bounded by bytes, and written by a thread of their own.
+
+    any thread ── put ──▶ lines that wait ── writer thread ──▶ output
+               └─ write ──────────────────── at once, if that needs no waiting ──▶ output
+
+What is shared, and why that is safe:
+
+- `_lines`, `_size`, `lost` and `_state` are changed by any thread, under `_lock`, which is held
+  for a few lines of Python and never during a write.
+- The output, `_hand` and `_in_hand` belong to who holds `_turn`. The writer thread waits for it;
+  other threads only try it, and leave their lines to its holder. (`_in_hand` is read by others: a
+  moment's difference only moves the limit by a line.)
+- `_awake` is cleared under `_lock` when no lines wait. Who adds a line reads it afterwards, so
+  either the writer thread sees the line or the author of the line wakes the thread.
+
+A signal handler may log while its own thread is in `put` or `write`: `_lock` is reentrant, the
+line is only added at a place where that is harmless, and `_turn` is found taken. The wake-up is a
+SimpleQueue because its `put` is reentrant too.
+
+In a process that the application forks, a channel has no thread: it writes as a plain file does.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+import weakref
+from collections import deque
+from collections.abc import Callable
+from enum import Enum, auto
+from queue import Empty, SimpleQueue
+
+from carboy.server.output import Output, Unwritten
+
+log = logging.getLogger("carboy.error")
+
+KIB = 1024
+# Bytes that wait for a reader that has stopped reading. More are counted and dropped, because
+# memory is the only other place for them.
+WAITING = 16 * 1024 * KIB
+LINE_COST = 64  # bytes of memory that a line takes besides its own
+# After a batch the thread sleeps a moment. Otherwise every line would wake it, and the leader
+# would have to fight it for the interpreter once a request.
+GATHER = 0.05
+AT_ONCE = 64 * KIB  # with more bytes than this waiting, the writer thread is left to it
+AFTERWARDS = 1.0  # seconds that lines which come after the end may wait for their output, in all
+UNREAD = "nobody read them"
+
+
+class State(Enum):
+    OPEN = auto()
+    CLOSED = auto()  # the writer thread has ended, or is not waited for any more
+    COPY = auto()  # in a process that the application has forked
+
+
+class Channel:
+    """Lines for one output. `put` and `write` never raise, and do not wait for the output."""
+
+    def __init__(
+        self, output: Output, name: str, limit: int = WAITING, threaded: bool = True
+    ) -> None:
+        self.output = output
+        self.threaded = threaded  # not in a process that forks: it should have no other threads
+        self.name = name  # for the note about lost lines: "standard output", a path
+        self.limit = limit
+        self.lost = 0
+        self.lost_because = ""
+        self.lost_first: Callable[[], object] = _nothing  # called for the first of lost lines
+        # Of the channel for errors: writes notes, and tells in how many seconds the next is due.
+        self.notes: Callable[[], float | None] = _none
+        self._lines: deque[bytes] = deque()
+        self._size = 0  # of `_lines`
+        self._hand: deque[bytes] = deque()  # what is written next
+        self._piece = b""  # what the writer thread is writing
+        self._in_hand = 0  # its size
+        self._afterwards = AFTERWARDS
+        self._state = State.OPEN
+        self._lock = threading.RLock()
+        self._turn = threading.Lock()
+        self._wake: SimpleQueue[None] = SimpleQueue()
+        self._awake = False
+        self._troubled = False
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+        _channels.add(self)
+
+    # --- any thread
+
+    def put(self, line: bytes) -> None:
+        """Complete lines, to be written soon."""
+        self._add(line)
+        if not self._awake:
+            self.wake()
+
+    def write(self, octets: bytes) -> None:
+        """Write at once what can be written without waiting; the rest as soon as possible."""
+        self._add(octets)
+        self.push()
+        if self._lines and not self._awake:
+            self.wake()
+
+    def push(self) -> None:
+        """Write what waits, as far as that needs no waiting and no other thread is at it."""
+        if not self._lines or self._size > AT_ONCE or not self._turn.acquire(blocking=False):
+            return
+        try:
+            self._take()
+            while self._hand:
+                piece = self._next_piece()
+                if rest := piece[self._write_now(piece) :]:
+                    self._hand.appendleft(rest)
+                    self._give_back()
+        finally:
+            self._turn.release()
+
+    def start(self) -> bool:
+        """Start the writer thread, if there is none; whether there is one."""
+        if not self.threaded:
+            return False
+        with self._lock:
+            if self._thread is None and self._state is State.OPEN:
+                thread = threading.Thread(target=self._run, name="carboy-log", daemon=True)
+                try:
+                    thread.start()
+                except RuntimeError:  # no more threads can be made: tried again with the next line
+                    return False
+                self._thread = thread
+        return True
+
+    def wake(self) -> None:
+        """Have the writer thread look for lines, notes and a log file that was moved away."""
+        self._awake = True
+        if self._thread is not None or self.start():
+            self._wake.put(None)
+        else:
+            self._awake = False
+            self.push()
+            if not self.threaded:
+                self.notes()
+
+    def reopen(self) -> None:
+        """Open a log file again that was moved away; done by the writer thread."""
+        self.output.reopen()
+        self.wake()
+
+    def begin_to_close(self) -> None:
+        """Have the writer thread write what waits without gathering more, and end."""
+        self._closing.set()
+        self._wake.put(None)
+
+    def close(self, end: float) -> None:
+        """Write what waits, until `end` (monotonic seconds); the rest is lost."""
+        self.begin_to_close()
+        thread = self._thread
+        if thread is not None:
+            thread.join(max(0.0, end - time.monotonic()))
+        while self._lines and (thread is None or not thread.is_alive()):
+            size = self._size
+            self.push()
+            if self._size >= size or time.monotonic() > end:
+                break
+        with self._lock:
+            self._state = State.CLOSED
+            rest = b"".join([self._piece, *self._hand, *self._lines])
+            self._lines = deque()
+            self._size = 0
+            if rest:
+                self._lose(rest, UNREAD)
+        if thread is None:
+            self.notes()
+
+    @property
+    def stalled(self) -> bool:
+        """Whether the channel was closed before everything was written."""
+        return self._thread is not None and self._thread.is_alive() and self._closing.is_set()
+
+    def note(self, octets: bytes) -> bool:
+        """Write something about the log itself, in `notes`; whether the output took it."""
+        if self._thread is None:
+            return self.output.write_within(octets, 0) == len(octets)
+        with self._turn:
+            try:
+                self.output.write(octets)
+            except Unwritten:
+                return False
+        return True
+
+    def lose(self, count: int, because: str) -> None:
+        """Count lines that were lost; the first causes a note."""
+        with self._lock:
+            first = not self.lost
+            self.lost += count
+            self.lost_because = because
+        if first:
+            self.lost_first()
+
+    def forget(self, count: int) -> None:
+        """So many lost lines have been reported."""
+        with self._lock:
+            self.lost -= count
+
+    def _add(self, octets: bytes) -> None:
+        if self._state is not State.OPEN:
+            self._write_without_thread(octets)
+            return
+        with self._lock:
+            size = self._size + len(octets) + LINE_COST
+            if size + self._in_hand > self.limit:
+                self._lose(octets, UNREAD)
+            else:
+                self._lines.append(octets)
+                self._size = size
+
+    def _lose(self, octets: bytes, because: str) -> None:
+        self.lose(octets.count(b"\n") or 1, because)
+
+    def _write_without_thread(self, octets: bytes) -> None:
+        if self._state is State.COPY:
+            try:
+                self.output.write(octets)
+            except Unwritten:
+                pass
+            return
+        began = time.monotonic()
+        self.output.write_within(octets, max(0.0, self._afterwards))
+        self._afterwards -= time.monotonic() - began
+
+    # --- who holds `_turn`
+
+    def _take(self) -> None:
+        """Take in hand what waits."""
+        with self._lock:
+            self._hand, self._lines = self._lines, deque()
+            self._in_hand, self._size = self._size, 0
+
+    def _next_piece(self) -> bytes:
+        """What is written next; it ends with a line, if that is not longer than a piece."""
+        hand, limit = self._hand, self.output.piece
+        piece = [hand.popleft()]
+        size = len(piece[0])
+        while hand and size + len(hand[0]) <= limit:
+            piece.append(hand.popleft())
+            size += len(piece[-1])
+        self._in_hand -= size + LINE_COST * len(piece)
+        return b"".join(piece)
+
+    def _give_back(self) -> None:
+        with self._lock:
+            octets = b"".join(self._hand)
+            self._hand = deque()
+            self._in_hand = 0
+            self._lines.appendleft(octets)
+            self._size += len(octets) + LINE_COST
+
+    def _write_now(self, piece: bytes) -> int:
+        done = 0
+        try:
+            while done < len(piece):
+                taken = self.output.write_now(piece[done : done + self.output.piece])
+                if not taken:
+                    break
+                done += taken
+        except Unwritten as problem:
+            self._lose(piece[done + problem.written :], problem.reason)
+            return len(piece)
+        return done
+
+    # --- the writer thread
+
+    def _run(self) -> None:
+        while self._await_lines():
+            with self._turn:
+                self._refresh()
+                self._take()
+                while self._hand:
+                    piece = self._piece = self._next_piece()
+                    try:
+                        self.output.write(piece)
+                    except Unwritten as problem:
+                        # Disk full, reader gone, descriptor closed: the log has a gap, the
+                        # service has not.
+                        self._lose(piece[problem.written :], problem.reason)
+                    self._piece = b""
+            self._closing.wait(GATHER)
+
+    def _await_lines(self) -> bool:
+        """Wait until there are lines to write; False when there will be none."""
+        while True:
+            due = self.notes()
+            with self._lock:
+                if self._lines:
+                    return True
+                self._awake = False
+            if self._closing.is_set():
+                return False
+            try:
+                self._wake.get(timeout=due)
+            except Empty:
+                continue
+            with self._turn:
+                self._refresh()
+
+    def _refresh(self) -> None:
+        """Open a log file that was moved away; what is open takes the lines until that works."""
+        try:
+            self.output.refresh()
+            self._troubled = False
+        except OSError as problem:
+            if not self._troubled:
+                self._troubled = True
+                log.error(
+                    "%s cannot be opened again: %s. Lines go on to the file that is open.",
+                    self.name,
+                    problem.strerror,
+                )
+
+
+_channels: weakref.WeakSet[Channel] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    """The copy has no writer threads; what waited is written by the original."""
+    for channel in list(_channels):
+        channel._lock = threading.RLock()
+        channel._turn = threading.Lock()
+        channel._lines, channel._hand = deque(), deque()
+        channel._size = channel._in_hand = 0
+        channel._thread = None
+        channel._state = State.COPY
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def _nothing() -> None:
+    pass
+
+
+def _none() -> None:
+    return None

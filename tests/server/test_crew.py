@@ -122,7 +122,7 @@ def test_what_waits_for_a_thread_gets_one_in_order() -> None:
             eventually(lambda: app.inside == 2)
             for name, client in zip("abcdef", clients):
                 client.request("GET", f"/{name}")
-                eventually(lambda: len(live.engine.crew.waiting()) == "abcdef".index(name) + 1)
+                eventually(lambda: len(live.engine.scheduler.queue) == "abcdef".index(name) + 1)
             app.go.set()
             for client in clients:
                 client.reply()

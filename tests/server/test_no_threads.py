@@ -144,7 +144,7 @@ def test_slow_requests_wait_for_the_threads_there_are(quota: Quota) -> None:
         clients = [stack.enter_context(live.client()) for _ in range(6)]
         for client in clients:
             client.request("GET", "/wait")
-        eventually(lambda: len(live.engine.crew.waiting()) == 4)
+        eventually(lambda: len(live.engine.scheduler.queue) == 4)
         assert live.get("/quick").body == b"hello"
         go.set()
         for client in clients:

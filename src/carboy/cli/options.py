@@ -28,7 +28,7 @@ OTHER = "Other"
 SHORT = {"threads": "-t"}
 SECTIONS = {
     "threads": WORK, "stream_threads": WORK, "inline_budget": WORK, "watch_interval": WORK,
-    "learned_keys": WORK, "switch_interval": WORK,
+    "queue_limit": WORK, "queue_timeout": WORK, "learned_keys": WORK, "switch_interval": WORK,
     "headers_timeout": TIME, "keepalive_timeout": TIME, "body_grace": TIME, "body_rate": TIME,
     "write_grace": TIME, "write_rate": TIME, "silence_timeout": TIME,
     "graceful_timeout": TIME, "linger_timeout": TIME,

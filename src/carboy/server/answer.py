@@ -37,6 +37,7 @@ FAILURE_TEXT = b"500 Internal Server Error: the application failed; its log says
 # Seconds after which an answer in pieces lets others go first, where one thread does everything.
 SLICE = 0.01
 NEVER = float("inf")
+CLIENT_LEFT = "499 Client Closed Request"  # only in logs: nobody is there to read it
 TEXT: Headers = [("Content-Type", "text/plain; charset=utf-8")]
 
 
@@ -311,7 +312,7 @@ class Answering:
         """Hand the access log its record."""
         if self.access is not None:
             peer = exchange.peer
-            seconds = time.monotonic() - exchange.began
+            seconds = time.monotonic() - (exchange.asked or exchange.began)
             code = int(status[:3])
             if exchange.head.method == "HEAD" or code in (204, 205, 304):
                 octets = 0  # nobody sees the content

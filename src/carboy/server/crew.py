@@ -25,8 +25,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable
 from queue import SimpleQueue
 
 from carboy.server.connection import RUNNING
@@ -50,7 +49,7 @@ class Lead:
 
 
 class Crew:
-    """At most `threads` exchanges at a time away from the leader; the rest wait in order.
+    """The threads; who runs where, and what waits, is decided in server/scheduling.py.
 
     `lead` leads with the given Lead until deposed or stopped; `run` runs one exchange and
     gives it back. With one thread there is no crew: nothing is submitted and nobody deposed.
@@ -71,15 +70,14 @@ class Crew:
         # Called when the crew is full: what may be counted apart leaves it (server/streams.py).
         self.relieve: Callable[[], None] = lambda: None
         self._work: SimpleQueue[ServerExchange | Lead | None] = SimpleQueue()
-        self._backlog: deque[ServerExchange] = deque()
         self._members: list[threading.Thread] = []
         self._idle: list[None] = []  # tokens, see above
         self._refused_at = self._complained_at = -COMPLAIN
         self._watcher: threading.Thread | None = None
         self._stopped = False
-        # Told the key and seconds so far of what the watcher found to be slow: by its end
-        # many more of its kind may have come, each of which would cost another leader.
-        self.slow: Callable[[Hashable, float], object] = lambda key, seconds: None
+        # Told the exchange and the seconds so far of what the watcher found to be slow: by its
+        # end many more of its kind may have come, each of which would cost another leader.
+        self.deposed: Callable[[ServerExchange, float], object] = lambda exchange, seconds: None
         self.away = 0  # exchanges submitted or left with a deposed leader, not yet given back
         self.running: dict[ServerExchange, None] = {}  # those
         self.present = Lead()
@@ -173,16 +171,11 @@ class Crew:
     # --- only for the leader
 
     def submit(self, exchange: ServerExchange) -> bool:
-        """Run `exchange` on another thread, now or when its turn comes.
-
-        False when there is only the leader's thread: it has to run the exchange itself.
-        """
-        if self.away >= self.threads:
-            self.relieve()
-        if self.away >= self.threads or not self._put(exchange):
-            if self.is_alone():
-                return False
-            self._backlog.append(exchange)
+        """Run `exchange` on another thread; False when there is none and none can be started."""
+        if not self.submit_apart(exchange):
+            return False
+        self.away += 1
+        self.running[exchange] = None
         return True
 
     def submit_apart(self, exchange: ServerExchange) -> bool:
@@ -197,26 +190,9 @@ class Crew:
         return len(self._members) < 2
 
     def given_back(self, exchange: ServerExchange) -> None:
-        """One exchange is done, or not counted any more: the next that waits gets its thread."""
+        """One exchange is done, or not counted any more."""
         self.away -= 1
         self.running.pop(exchange, None)
-        while self._backlog and self.away < self.threads and self._put(self._backlog[0]):
-            self._backlog.popleft()
-
-    def busy(self) -> int:
-        """How many exchanges run away from the leader or wait for a thread."""
-        return self.away + len(self._backlog)
-
-    def waiting(self) -> list[ServerExchange]:
-        """Exchanges that have no thread yet, in their order."""
-        return list(self._backlog)
-
-    def _put(self, exchange: ServerExchange) -> bool:
-        if not self.submit_apart(exchange):
-            return False
-        self.away += 1
-        self.running[exchange] = None
-        return True
 
     # --- leadership
 
@@ -234,9 +210,9 @@ class Crew:
         exchange.deposed = True
         exchange.connection.exchange = exchange
         exchange.connection.enter(RUNNING, exchange.began)
-        self.slow(exchange.key, time.monotonic() - exchange.began)
         self.away += 1
         self.running[exchange] = None
+        self.deposed(exchange, time.monotonic() - exchange.began)
         self.present = Lead()
         self._work.put(self.present)
         return True
@@ -262,8 +238,10 @@ class Crew:
                 continue
             quiet = 0
             if now[0] is seen:
-                self.depose(lead)
-                seen = None
+                patience = now[0].patience
+                if not patience or time.monotonic() - now[0].began > patience:
+                    self.depose(lead)
+                    seen = None
             else:
                 seen = now[0]
             del now

@@ -34,6 +34,7 @@ class Deadlines:
             settings.body_grace or 1.0,
             settings.write_grace or 1.0,
             settings.graceful_timeout or 1.0,
+            settings.queue_timeout or 1.0,
         )
         # Seconds between two looks: nobody waits noticeably longer than promised.
         self.interval = max(0.01, min(1.0, shortest / 4))

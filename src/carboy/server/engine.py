@@ -11,6 +11,7 @@ on every request's way has left (accepting, door, reception, closing, crew, dead
 from __future__ import annotations
 
 import logging
+import math
 import socket
 import threading
 import time
@@ -47,12 +48,15 @@ from carboy.server.exchange import ServerExchange
 from carboy.server.intake import BodyStream
 from carboy.server.learned import Learned
 from carboy.server.peers import BUSY
+from carboy.server.queueing import HOLD
 from carboy.server.reception import Coming, Reception
+from carboy.server.scheduling import Scheduler
 from carboy.server.scoreboard import Figure, Row, private_row
 from carboy.server.settings import Settings
 from carboy.server.stopping import HURRY, STUCK, Stopping
 from carboy.server.streams import Streams
 from carboy.server.switching import switch_interval
+from carboy.server.usage import since, usage
 
 log = logging.getLogger("carboy.error")
 clock = time.monotonic
@@ -101,9 +105,11 @@ class Engine:
         self.connections: dict[int, Connection] = {}
         self.poller = make_poller(settings.poller)
         self.crew = Crew(settings.threads, settings.watch_interval, self._lead, self._run_away)
-        self.crew.slow = self.learned.note
         self.streams = Streams(settings, self.crew)
-        self._stream_keys = self.streams.keys
+        self.scheduler = Scheduler(settings, self.crew, self.streams, self.learned, self.answering)
+        self.scheduler.finished = self._answered
+        self._queue = self.scheduler.queue
+        self._here = self._queue.here
         self.door = Door(listeners, self.poller, settings, wrap)
         self.deadlines = Deadlines(settings)
         self._closing = Closing(
@@ -118,7 +124,8 @@ class Engine:
         self._handle = gateway.handle
         self._gateway_turn: Callable[[], None] | None = getattr(gateway, "turn", None)
         self._averages = self.learned.averages
-        self._budget = settings.inline_budget
+        # With one thread nothing is ever placed elsewhere.
+        self._budget = math.inf if self.crew.alone else settings.inline_budget
         self._worth = self.learned.worth
         self._read_size = settings.read_size
         self._cells = self.row.cells
@@ -171,12 +178,17 @@ class Engine:
         """Request line and seconds of everything that runs or waits for a thread."""
         return self.stopping.in_flight()
 
+    def _running(self) -> list[tuple[str, float]]:
+        """Request line and seconds of everything that has a thread."""
+        waiting = set(map(id, self._queue))
+        return self.stopping.in_flight(waiting)
+
     # --- the leader's turns
 
     def _lead(self, lead: Lead) -> None:
         try:
             stopping = self.stopping
-            self._cells[BUSY] = self.crew.busy()  # one more, if another leader was deposed
+            self._cells[BUSY] = self.scheduler.busy()  # one more, if another leader was deposed
             while not stopping.over:
                 self._turn(lead)
         except Deposed:
@@ -197,7 +209,7 @@ class Engine:
 
     def _turn(self, lead: Lead) -> None:
         """Wait until something is ready and serve it."""
-        events = self.poller.wait(0.0 if self._behind else self._patience())
+        events = self.poller.wait(0.0 if self._behind or self._here else self._patience())
         now = clock()
         if now >= self._next_tick:
             self._tick(now)
@@ -220,6 +232,10 @@ class Engine:
                 self._continue(lead, connection, flags, now)
         if self._behind:
             self._go_on(lead)
+        if self._here:
+            self._run_waiting(lead, clock())
+        if self._queue.computes and now >= self._queue.due():
+            self.scheduler.start_waiting(now)
         if self._alone:
             self._cells[BUSY] = 0.0
         if self.accepting.due:
@@ -231,6 +247,8 @@ class Engine:
             return self.accepting.patience()
         if self.stopping.asked:
             return min(HURRY, self.deadlines.interval)
+        if self._queue.computes:
+            return HOLD
         if self.connections or self.accepting.bell != NONE:
             return self.deadlines.interval
         return -1.0
@@ -247,6 +265,7 @@ class Engine:
         self.streams.look(now)
         self.accepting.tick()
         self.crew.start_watcher()
+        self.scheduler.tick(now, self._running)
         # Not as soon as it was asked for: until the door is closed clients still come in.
         if self.answering.stopping:
             self.stopping.tick(now)
@@ -376,21 +395,15 @@ class Engine:
         self._dispatch(lead, exchange)
 
     def _dispatch(self, lead: Lead, exchange: ServerExchange, slow: bool = False) -> None:
-        """Run the exchange here, when it is quick, or away."""
+        """Run the exchange here, unless the scheduler has another place for it."""
         key = exchange.key
-        average = self._averages.get(key, 0.0)
+        average = self._averages.get(key)
         crew = self.crew
         exchange.began = began = clock()
         if (
-            (average > self._budget or slow or crew.away > crew.threads)
-            and not crew.alone
-            and (
-                slow
-                or crew.away >= crew.threads
-                or key in self._stream_keys
-                or not self.learned.on_trial(key, began)
-            )
-            and self._send_away(exchange, began)
+            (average is None or average > self._budget or slow)
+            and not exchange.asked  # it has waited, and this is its place
+            and self._placed(exchange, average, slow)
         ):
             return
         slot = lead.slot
@@ -418,27 +431,40 @@ class Engine:
         except IndexError:
             self._return(exchange, now - began)
             raise Deposed from None
-        if average or now - began > self._worth:
-            self.learned.note(key, now - began)
+        if average != 0.0 or now - began > self._worth:
+            self._note(exchange, now - began)
         # UNREAD is where the machine stands when nothing is left over and it may go on.
-        if whole and machine.reading is UNREAD and exchange.body is None and not machine.excess:
+        if (
+            whole
+            and machine.reading is UNREAD
+            and exchange.body is None
+            and not machine.excess
+            and not exchange.asked
+        ):
             connection.since = now
             exchange.cached_environ = None  # each would keep the other alive
         else:
             self._answered(exchange, now)
 
-    def _send_away(self, exchange: ServerExchange, now: float) -> bool:
-        """Give the exchange to another thread; False when there is none but this one."""
-        connection = exchange.connection
-        connection.exchange = exchange
-        connection.enter(RUNNING, now)
-        crew = self.streams if exchange.key in self._stream_keys else self.crew
-        if crew.submit(exchange):
-            self._cells[BUSY] = self.crew.busy()
-            return True
-        connection.exchange = None
-        connection.enter(IDLE, now)
-        return False
+    def _placed(self, exchange: ServerExchange, average: float | None, slow: bool) -> bool:
+        """Whether the scheduler has another place than this one, now, for the exchange."""
+        placed = self.scheduler.place(exchange, average, exchange.began, slow)
+        if placed:
+            self._cells[BUSY] = self.scheduler.busy()
+        return placed
+
+    def _run_waiting(self, lead: Lead, now: float) -> None:
+        """One request that has waited for the leader; others are let in after it."""
+        self._cells[BUSY] = self.scheduler.busy()
+        exchange = self.scheduler.next_here(now)
+        if exchange is not None:
+            self._dispatch(lead, exchange)
+
+    def _note(self, exchange: ServerExchange, seconds: float) -> None:
+        self.learned.note(exchange.key, seconds)
+        if exchange.usage is not None:
+            self.learned.note_usage(exchange.key, seconds, since(exchange.usage))
+            exchange.usage = None
 
     def _before_waiting(self, exchange: ServerExchange) -> None:
         """This thread is going to wait for a slow reader: it must not be the leader."""
@@ -454,6 +480,9 @@ class Engine:
             run(self.answering.go_on, exchange)
             self._return(exchange, clock() - began)
             return
+        exchange.began = began
+        if exchange.measured:
+            exchange.usage = usage()
         try:
             answer = run(self._handle, exchange)
         except BaseException as error:
@@ -464,6 +493,9 @@ class Engine:
 
     def _return(self, exchange: ServerExchange, seconds: float) -> None:
         exchange.seconds = seconds
+        if exchange.usage is not None:
+            exchange.used = since(exchange.usage)
+            exchange.usage = None
         self.crew.leave_token()
         self._given_back.append(exchange)
         self._waker.wake()
@@ -492,14 +524,11 @@ class Engine:
         given_back = self._given_back
         while given_back:
             exchange = given_back.popleft()
-            if exchange.apart:
-                self.streams.given_back(exchange)
-            else:
-                self.crew.given_back(exchange)
-            if not exchange.resumed:
-                self.learned.note_away(exchange.key, exchange.seconds)
-            self._answered(exchange, clock())
-        self._cells[BUSY] = self.crew.busy()
+            now = clock()
+            self.scheduler.given_back(exchange, now)
+            self.scheduler.start_waiting(now)
+            self._answered(exchange, now)
+        self._cells[BUSY] = self.scheduler.busy()
 
     # --- after the answer
 
@@ -622,8 +651,9 @@ class Engine:
     def _close_all(self) -> None:
         """The end: whatever is left is cut."""
         self.stopping.over = True
-        for exchange in self.crew.waiting() + self.streams.waiting():
+        for exchange in [*self._queue, *self.streams.waiting()]:
             self._abandon(exchange)
+            exchange.connection.phase = IDLE  # no thread has it
         for connection in list(self.connections.values()):
             connection.cut()
             if connection.phase is STREAMING and connection.exchange is not None:

@@ -18,7 +18,9 @@ from carboy.server.handed_over import HandedOver
 if TYPE_CHECKING:
     from carboy.server.answer import Answering
     from carboy.server.connection import Connection
+    from carboy.server.queueing import Lane
     from carboy.server.streams import Rest
+    from carboy.server.usage import Usage
 
 Headers = list[tuple[str, str]]
 
@@ -40,7 +42,13 @@ class ServerExchange:
     body_size: int | None = 0
     match: Any = None
     key: Any = None  # the dispatch key
-    began: float = 0.0  # monotonic seconds: when it was dispatched
+    asked: float = 0.0  # monotonic seconds: when it was complete, if it had to wait after that
+    began: float = 0.0  # monotonic seconds: when its handler began
+    lane: Lane | None = None  # what it waits for, or has waited for
+    patience: float = 0.0  # seconds that it may hold the leader; 0.0: as usual
+    measured = False  # its use of the processor is wanted
+    usage: Usage | None = None  # of its thread when its handler began
+    used: Usage | None = None  # by its handler
     head_begun = False  # the machine gave out the head of the answer
     status = ""  # of an answer in pieces
     unsent_head = b""  # kept back for the first piece

@@ -1,8 +1,20 @@
-"""How long handlers take, by dispatch key: what may run on the leader's thread."""
+"""How long handlers take, and of what, by dispatch key: what may run on the leader's thread.
+
+Two things are learned. The time of a key says whether it is quick. For a key that is not, the
+processor time of some of its requests says whether it computes or waits for something else:
+
+    it computes   more threads would only fight for the interpreter
+    it waits      more threads let more of its requests wait at once
+
+A handler that was kept from computing, by other threads of the process or by other processes, has
+not waited: its thread did not go to sleep by itself, or the process computed all the time.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Hashable
+
+from carboy.server.usage import Usage
 
 WEIGHT = 0.125  # of one new time in the average
 CAP = 8.0  # in budgets: the most one time counts, so that a key is forgiven after some quick ones
@@ -10,6 +22,26 @@ CAP = 8.0  # in budgets: the most one time counts, so that a key is forgiven aft
 FIRST_PAUSE, LAST_PAUSE = 0.02, 2.0
 # And between trials of any two keys: each may hold the leader until the watcher deposes it.
 BETWEEN_TRIALS = 0.05
+# Times that a key which has been quick may hold a thread of the reserve for longer than BRIEF
+# seconds before it counts as slow like any other.
+CREDIT, BRIEF = 3, 0.25
+MOSTLY = 0.8  # of the time: computed nearly all of it
+# One in SAMPLE requests of a key that is known to wait is measured; after UNCLEAR measurements
+# that say nothing, and then after twice as many, the key is looked at anew.
+SAMPLE, UNCLEAR = 16, 4
+
+
+class Work:
+    """What is known of the processor time of a key that is not quick."""
+
+    __slots__ = ("cpu", "patience", "skipped", "unclear", "waits")
+
+    def __init__(self, cpu: float) -> None:
+        self.cpu = cpu  # seconds, a moving average
+        self.waits: float | None = None  # 0: it computes, 1: it waits; None: nobody can say yet
+        self.unclear = 0  # measurements in succession that said nothing
+        self.patience = UNCLEAR
+        self.skipped = 0  # requests since the last that was measured
 
 
 class Learned:
@@ -24,21 +56,41 @@ class Learned:
     trial on the leader's thread now and then, which tells its own time.
     """
 
-    __slots__ = ("_budget", "_size", "_trials", "averages", "next_trial", "worth")
+    __slots__ = (
+        "_budget",
+        "_credit",
+        "_light",
+        "_size",
+        "_trials",
+        "_work",
+        "averages",
+        "next_trial",
+        "worth",
+    )
 
     def __init__(self, budget: float, size: int) -> None:
+        # 0.0: quick, and not worth a closer look.
         self.averages: dict[Hashable, float] = {}
         self._budget = budget
         self._size = size
         # Below this a time says nothing about a key that was quick anyway; the leader then
         # need not call `note` at all.
         self.worth = budget / 16
+        self._light: dict[Hashable, None] = {}  # keys whose average is 0.0, the oldest first
         self._trials: dict[Hashable, tuple[float, float]] = {}  # when the next is due, the pause
         self.next_trial = 0.0  # monotonic seconds: of any key
+        self._credit: dict[Hashable, int] = {}  # of slow keys that have been quick
+        self._work: dict[Hashable, Work] = {}
+
+    # --- is it quick?
 
     def is_quick(self, key: Hashable) -> bool:
         """Whether the handler of `key` keeps within the budget on average."""
         return self.averages.get(key, 0.0) <= self._budget
+
+    def has_been_quick(self, key: Hashable) -> bool:
+        """Whether a key that is slow now was quick not long ago."""
+        return key in self._credit
 
     def on_trial(self, key: Hashable, now: float) -> bool:
         """Whether this request of a slow key is to run on the leader's thread all the same."""
@@ -54,26 +106,100 @@ class Learned:
         average = self.averages.get(key)
         seconds = min(seconds, CAP * self._budget)
         if average is None:
+            self._make_room()
             if seconds > self.worth:
-                self._make_room()
                 self.averages[key] = seconds
+            else:
+                self.averages[key] = 0.0
+                self._light[key] = None
         elif average > self._budget >= seconds:
             # A trial went well: what was learned before was the first request's, which imports
             # and connects, or of a worse hour.
             self.averages[key] = seconds
             self._trials.pop(key, None)
         else:
-            self.averages[key] = average + WEIGHT * (seconds - average)
+            self._set(key, average, average + WEIGHT * (seconds - average))
+
+    def condemn(self, key: Hashable) -> None:
+        """Take `key` for slow at once: no thread is left to make up for another mistake."""
+        average = self.averages.get(key)
+        if average is None:
+            self.note(key, CAP * self._budget)
+        else:
+            self._set(key, average, CAP * self._budget)
+        if (work := self._work.get(key)) is not None:
+            work.waits = 1.0
 
     def note_away(self, key: Hashable, seconds: float) -> None:
         """Remember a time taken on another thread."""
         average = self.averages.get(key)
         if average is not None and seconds < average:
             self.averages[key] = average + WEIGHT * (seconds - average)
+        if seconds > BRIEF and key in self._credit:
+            self._credit[key] -= 1
+            if not self._credit[key]:
+                del self._credit[key]
+
+    def _set(self, key: Hashable, before: float, after: float) -> None:
+        if not before:
+            self._light.pop(key, None)
+        if before <= self._budget < after:
+            self._credit[key] = CREDIT
+        self.averages[key] = after
 
     def _make_room(self) -> None:
-        if len(self.averages) >= self._size:
-            # The one that came first goes: dictionaries keep their order.
-            oldest = next(iter(self.averages))
-            del self.averages[oldest]
-            self._trials.pop(oldest, None)
+        if len(self.averages) < self._size:
+            return
+        # The one that came first goes: dictionaries keep their order. Clients choose paths, so
+        # keys that are only quick never take more than half the room from those that are slow.
+        crowd = self._light if len(self._light) > self._size // 2 else self.averages
+        oldest = next(iter(crowd))
+        self._light.pop(oldest, None)
+        del self.averages[oldest]
+        for table in (self._trials, self._credit, self._work):
+            table.pop(oldest, None)
+
+    # --- does it compute?
+
+    def computes(self, key: Hashable) -> float:
+        """Seconds of processor time that a request of `key` takes, 0.0 if it rather waits."""
+        work = self._work.get(key)
+        if work is None or (work.waits or 0.0) >= 0.5 or work.cpu <= self._budget:
+            return 0.0
+        return work.cpu
+
+    def wants_usage(self, key: Hashable) -> bool:
+        """Whether the next request of this slow key should be measured."""
+        work = self._work.get(key)
+        if work is None or (work.waits or 0.0) < 0.5:
+            return True
+        work.skipped += 1
+        return work.skipped >= SAMPLE
+
+    def note_usage(self, key: Hashable, seconds: float, used: Usage) -> None:
+        """Remember what a request has used of the processor in its `seconds`."""
+        cpu, process, sleeps = used
+        work = self._work.get(key)
+        if work is None:
+            if key not in self.averages:
+                return
+            work = self._work[key] = Work(cpu)
+        work.skipped = 0
+        work.cpu += WEIGHT * (cpu - work.cpu)
+        if cpu >= MOSTLY * seconds or (sleeps == 0 and cpu > self._budget):
+            sign = 0.0
+        elif process >= MOSTLY * seconds:
+            self._unclear(work)
+            return
+        else:
+            sign = 1.0
+        work.unclear = 0
+        work.waits = sign if work.waits is None else work.waits + WEIGHT * (sign - work.waits)
+
+    def _unclear(self, work: Work) -> None:
+        work.unclear += 1
+        if work.waits is not None and work.waits >= 0.5 and work.unclear >= work.patience:
+            # With this many at once every handler seems to wait, whatever it does.
+            work.waits = None
+            work.unclear = 0
+            work.patience *= 2

@@ -63,6 +63,12 @@ class Settings:
     watch_interval: float = _setting(
         0.002, "seconds", "a leader inside a handler this long is replaced"
     )
+    queue_limit: int = _setting(
+        0, "requests", "waiting for a thread; more get 503; 0: as many as there are connections"
+    )
+    queue_timeout: float = _setting(
+        30.0, "seconds", "a request waits for a thread before it gets 503; 0: for ever"
+    )
     learned_keys: int = _setting(
         4096, "keys", "dispatch keys whose time is remembered; bounded, as clients choose paths"
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 from carboy.net.poller import READ, Poller, make_poller
 from carboy.net.waker import Waker
@@ -94,13 +94,18 @@ class Stopping:
         self.over = True
         self._bell.wake()
 
-    def in_flight(self) -> list[tuple[str, float]]:
-        """Request line and seconds of everything that runs or waits for a thread."""
+    def in_flight(self, without: Container[int] = ()) -> list[tuple[str, float]]:
+        """Request line and seconds of everything that runs or waits for a thread.
+
+        `without`: ids of exchanges that are left out.
+        """
         now = clock()
         found = [
             (each.exchange.request_line(), now - each.exchange.began)
             for each in list(self._connections.values())
-            if each.exchange is not None and each.phase in (RUNNING, STREAMING)
+            if each.exchange is not None
+            and each.phase in (RUNNING, STREAMING)
+            and id(each.exchange) not in without
         ]
         found += [(each.request_line(), now - each.began) for each in self._crew.present.slot[:]]
         return found

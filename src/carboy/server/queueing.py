@@ -1,0 +1,153 @@
+"""Requests that wait for a thread, and which of them gets the next one.
+
+Decides only: it knows no clock, no socket and no thread. Only the leader calls it.
+
+A request waits in a lane, in order of arrival. What a lane waits for:
+
+    WAITS      one of `threads`
+    COMPUTES   one of `threads`, and that few others compute: more would only take the interpreter
+               from each other
+    PROMPT     one of `threads` or, when these are taken, of the reserve: its key has been quick
+               before, so it will probably not hold the thread for long
+    HERE       the leader, which runs one between two turns: its key computes, and not for long
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Hashable, Iterator
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from carboy.server.exchange import ServerExchange
+
+# Seconds after which a computing handler lets another one begin beside it: it may wait for
+# something by now, and one that computes for minutes must not keep shorter ones from beginning.
+HOLD = 0.1
+
+
+class Lane(Enum):
+    """What a request waits for."""
+
+    WAITS = "a thread"
+    COMPUTES = "a thread, and few others that compute"
+    PROMPT = "a thread, or one of the reserve"
+    HERE = "the leader"
+
+
+WAITS, COMPUTES, PROMPT, HERE = Lane
+
+
+def reserve_of(threads: int) -> int:
+    """Threads above `threads`: for keys that have been quick or that nobody knows yet."""
+    return max(4, threads // 8)
+
+
+class Queue:
+    """The lanes, and the accounts of the threads that run what was in them.
+
+    `away` is told: exchanges that other threads than the leader's run.
+    """
+
+    def __init__(self, threads: int, processors: int) -> None:
+        self.threads = threads
+        self.most = threads + reserve_of(threads)
+        self._at_once = max(1, processors)
+        self.here: deque[ServerExchange] = deque()
+        self._waits: deque[ServerExchange] = deque()
+        self.computes: deque[ServerExchange] = deque()
+        self._prompt: deque[ServerExchange] = deque()
+        self._lanes = {
+            WAITS: self._waits,
+            COMPUTES: self.computes,
+            PROMPT: self._prompt,
+            HERE: self.here,
+        }
+        self._computing = 0  # exchanges of the lane COMPUTES that have a thread
+        self._began = 0.0  # when the last of them got it
+        # Keys of which an exchange runs above `threads`: one at a time of each.
+        self.in_reserve: set[Hashable] = set()
+
+    def __len__(self) -> int:
+        return sum(len(lane) for lane in self._lanes.values())
+
+    def __iter__(self) -> Iterator[ServerExchange]:
+        """Everything that waits, lane by lane."""
+        for lane in self._lanes.values():
+            yield from list(lane)
+
+    def put(self, exchange: ServerExchange, lane: Lane) -> None:
+        """Have `exchange` wait; its `asked` is set."""
+        exchange.lane = lane
+        self._lanes[lane].append(exchange)
+
+    # --- out
+
+    def next_for_thread(self, away: int, now: float) -> ServerExchange | None:
+        """The exchange to start on another thread now; it waits no longer."""
+        if away < self.threads:
+            lanes = [lane for lane in (self._prompt, self._waits) if lane]
+            if self.computes and self._may_compute(now):
+                lanes.append(self.computes)
+            if not lanes:
+                return None
+            return self._start(min(lanes, key=_asked_first), now)
+        if away < self.most:
+            # One that computes ends by itself.
+            if self.computes and not self._computing:
+                return self._start(self.computes, now)
+            for place, exchange in enumerate(self._prompt):
+                if exchange.key not in self.in_reserve:
+                    del self._prompt[place]
+                    self.in_reserve.add(exchange.key)
+                    return exchange
+        return None
+
+    def put_back(self, exchange: ServerExchange) -> None:
+        """There is no thread for it after all."""
+        self.ended(exchange)
+        if exchange.lane is not None:
+            self._lanes[exchange.lane].appendleft(exchange)
+
+    def take_out(self, exchange: ServerExchange) -> None:
+        """Forget one that waits: it is not going to run."""
+        if exchange.lane is not None:
+            self._lanes[exchange.lane].remove(exchange)
+
+    def older_than(self, moment: float) -> list[ServerExchange]:
+        """Those that have waited since before `moment`, taken out."""
+        found: list[ServerExchange] = []
+        for lane in self._lanes.values():
+            while lane and lane[0].asked < moment:
+                found.append(lane.popleft())
+        return found
+
+    def oldest(self) -> float | None:
+        """Since when the one waits that has waited longest; None when nothing waits."""
+        return min((lane[0].asked for lane in self._lanes.values() if lane), default=None)
+
+    def due(self) -> float:
+        """When `next_for_thread` may say something else although nothing has ended."""
+        return self._began + HOLD if self.computes else math.inf
+
+    def _may_compute(self, now: float) -> bool:
+        return self._computing < self._at_once or now >= self._began + HOLD
+
+    def _start(self, lane: deque[ServerExchange], now: float) -> ServerExchange:
+        exchange = lane.popleft()
+        if lane is self.computes:
+            self._computing += 1
+            self._began = now
+        return exchange
+
+    def ended(self, exchange: ServerExchange) -> None:
+        """`exchange`, which had a thread, is done."""
+        if exchange.lane is COMPUTES:
+            self._computing -= 1
+        self.in_reserve.discard(exchange.key)
+
+
+def _asked_first(lane: deque[ServerExchange]) -> float:
+    return lane[0].asked

@@ -1,0 +1,237 @@
+"""Where a request runs: on the leader, on another thread, or not yet.
+
+    quick, or not seen before     the leader, at once
+    computes, not for long        the leader, one between two turns, in order of arrival
+    computes for longer           another thread, a few at a time
+    waits for something else      another thread
+
+What has no thread waits in a queue (server/queueing.py). Requests whose clients have gone leave
+it without being run, and those that wait too long, or are too many, are answered with 503.
+Only the leader calls what is here, but for `deposed`, which is called while nobody leads.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from carboy.server.answer import CLIENT_LEFT, TEXT, Answering
+from carboy.server.connection import IDLE, RUNNING
+from carboy.server.crew import Crew
+from carboy.server.exchange import ServerExchange
+from carboy.server.learned import Learned
+from carboy.server.presence import has_left
+from carboy.server.pressure import Pressure, Running
+from carboy.server.queueing import COMPUTES, HERE, PROMPT, WAITS, Lane, Queue
+from carboy.server.settings import Settings, usable_cpus
+from carboy.server.streams import Streams
+from carboy.server.usage import usage
+
+UNAVAILABLE = "503 Service Unavailable"
+UNAVAILABLE_TEXT = b"503 Service Unavailable: the server is busy; try again later.\n"
+# Seconds of processor time up to which a handler may run on the leader although it is not quick:
+# less than others would lose by sharing the interpreter with it.
+SHORT = 0.005
+# The leader is left inside a short handler that computes for this many times its usual time.
+PATIENCE = 3.0
+BETWEEN_LOOKS = 0.1  # seconds between two looks at all clients that wait
+MOST_RETRY = 30  # seconds: the longest Retry-After
+
+Finished = Callable[[ServerExchange, float], None]
+
+
+class Scheduler:
+    """Decides for an engine, and keeps what waits."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        crew: Crew,
+        streams: Streams,
+        learned: Learned,
+        answering: Answering,
+    ) -> None:
+        self._crew = crew
+        self._streams = streams
+        self._learned = learned
+        self._answering = answering
+        self._budget = settings.inline_budget
+        self._short = max(settings.inline_budget, SHORT)
+        self._limit = settings.queue_limit or math.inf
+        self._timeout = settings.queue_timeout or math.inf
+        self.queue = Queue(settings.threads, usable_cpus())
+        self._most_unknown = (self.queue.threads + self.queue.most) // 2
+        self._pressure = Pressure(settings.threads)
+        self._looked_at = 0.0
+        self._moved = 0.0  # when a thread last got free
+        # Told of every request that is over without having run.
+        self.finished: Finished = _nothing
+        crew.deposed = self.deposed
+
+    # --- in
+
+    def place(
+        self, exchange: ServerExchange, average: float | None, now: float, away: bool
+    ) -> bool:
+        """Find another place for a request that is not known to be quick.
+
+        False when the leader is to run it at once. `away`: never the leader.
+        """
+        if self._crew.alone:
+            return False
+        if exchange.key in self._streams.keys:
+            return self._place_apart(exchange, now)
+        lane = WAITS if away else self._lane(exchange, average, now)
+        if lane is None:
+            exchange.usage = usage()
+            return False
+        exchange.asked = now
+        exchange.connection.exchange = exchange
+        exchange.connection.enter(RUNNING, now)
+        self.queue.put(exchange, lane)
+        if lane is not HERE:
+            self.start_waiting(now)
+        if len(self.queue) > self._limit:
+            self._refuse_one_of(exchange, now)
+        return True
+
+    def _place_apart(self, exchange: ServerExchange, now: float) -> bool:
+        exchange.asked = now
+        exchange.connection.exchange = exchange
+        exchange.connection.enter(RUNNING, now)
+        if self._streams.submit(exchange):
+            return True
+        exchange.connection.exchange = None
+        exchange.connection.enter(IDLE, now)
+        return False
+
+    def _lane(self, exchange: ServerExchange, average: float | None, now: float) -> Lane | None:
+        key = exchange.key
+        away = self._crew.away
+        if average is None:
+            return None if away < self._most_unknown else WAITS
+        learned = self._learned
+        cpu = learned.computes(key)
+        if cpu:
+            if cpu > self._short:
+                return COMPUTES
+            exchange.patience = PATIENCE * cpu
+            return HERE
+        prompt = learned.has_been_quick(key)
+        room = self.queue.threads
+        if prompt and key not in self.queue.in_reserve:
+            room = self.queue.most
+        if away < room and learned.on_trial(key, now):
+            return None
+        return PROMPT if prompt else WAITS
+
+    # --- out
+
+    def start_waiting(self, now: float) -> None:
+        """Give threads to requests that wait."""
+        queue, crew = self.queue, self._crew
+        if crew.away >= queue.threads and len(queue) > len(queue.here):
+            crew.relieve()
+        while (exchange := queue.next_for_thread(crew.away, now)) is not None:
+            if exchange.asked != now and has_left(exchange):
+                queue.ended(exchange)
+                self._drop(exchange, now)
+                continue
+            exchange.measured = self._learned.wants_usage(exchange.key)
+            if crew.submit(exchange):
+                continue
+            if not crew.is_alone():
+                queue.put_back(exchange)
+                return
+            queue.ended(exchange)
+            queue.put(exchange, HERE)
+
+    def next_here(self, now: float) -> ServerExchange | None:
+        """The request that the leader is to run between two turns."""
+        here = self.queue.here
+        while here:
+            exchange = here.popleft()
+            if has_left(exchange):
+                self._drop(exchange, now)
+                continue
+            exchange.connection.exchange = None
+            exchange.connection.phase = IDLE
+            exchange.usage = usage()
+            return exchange
+        return None
+
+    def given_back(self, exchange: ServerExchange, now: float) -> None:
+        """Another thread has run `exchange`, or finished it after it had been deposed."""
+        if exchange.apart:
+            self._streams.given_back(exchange)
+        else:
+            self._crew.given_back(exchange)
+        self._moved = now
+        self.queue.ended(exchange)
+        if exchange.resumed:
+            return
+        key, seconds = exchange.key, exchange.seconds
+        if exchange.used is not None:
+            self._learned.note_usage(key, seconds, exchange.used)
+            exchange.used = None
+        self._learned.note_away(key, seconds)
+
+    def busy(self) -> int:
+        """How many requests run on other threads or wait."""
+        return self._crew.away + len(self.queue)
+
+    def deposed(self, exchange: ServerExchange, seconds: float) -> None:
+        """The leader is still inside `exchange`, and another thread leads now."""
+        key = exchange.key
+        self._learned.note(key, seconds)
+        exchange.lane = None
+        if self._crew.away > self.queue.threads:
+            self.queue.in_reserve.add(key)
+        if self._crew.away > self.queue.most:
+            self._learned.condemn(key)
+
+    # --- now and then
+
+    def tick(self, now: float, running: Running) -> None:
+        """About once a second, or when a request may have waited long enough."""
+        queue = self.queue
+        if len(queue):
+            for exchange in queue.older_than(now - self._timeout):
+                self._refuse(exchange, now, now - exchange.asked)
+            self.start_waiting(now)
+        away = self._crew.away
+        full = away >= queue.threads and not self._crew.alone
+        self._pressure.look(now, full, self._moved, queue.oldest(), len(queue), running)
+
+    def _refuse_one_of(self, exchange: ServerExchange, now: float) -> None:
+        """The queue is too long: those whose clients have gone leave it, or else `exchange`."""
+        if now > self._looked_at + BETWEEN_LOOKS:
+            self._looked_at = now
+            for other in list(self.queue):
+                if has_left(other):
+                    self.queue.take_out(other)
+                    self._drop(other, now)
+        if len(self.queue) > self._limit:
+            self.queue.take_out(exchange)
+            oldest = self.queue.oldest()
+            self._refuse(exchange, now, now - oldest if oldest is not None else 0.0)
+
+    def _refuse(self, exchange: ServerExchange, now: float, waited: float) -> None:
+        if has_left(exchange):
+            self._drop(exchange, now)
+            return
+        self._pressure.refused()
+        retry = max(1, min(MOST_RETRY, math.ceil(waited)))
+        headers = [*TEXT, ("Retry-After", str(retry))]
+        self._answering.send_whole(exchange, UNAVAILABLE, headers, UNAVAILABLE_TEXT)
+        self.finished(exchange, now)
+
+    def _drop(self, exchange: ServerExchange, now: float) -> None:
+        self._pressure.left()
+        self._answering.record(exchange, CLIENT_LEFT, 0)
+        exchange.connection.broken = True
+        self.finished(exchange, now)
+
+
+def _nothing(exchange: ServerExchange, now: float) -> None:
+    pass

@@ -1,0 +1,244 @@
+"""Every thread is taken by handlers that wait: what still runs, what waits, what is refused."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from carboy.net import listen_unix
+from carboy.server import pressure
+from live_engine import Client, Live, eventually, hello, served
+
+NEVER = float("inf")
+
+
+class Room:
+    """An application: /hold… waits to be let go, /stall does while it is told to."""
+
+    def __init__(self) -> None:
+        self.go = threading.Event()
+        self.stalled = threading.Event()
+        self.smooth = threading.Event()
+        self.smooth.set()
+        self.ran: list[str] = []
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        path = environ["PATH_INFO"]
+        self.ran.append(path)
+        if path.startswith("/hold"):
+            assert self.go.wait(30)
+        if path.startswith("/stall") and not self.smooth.is_set():
+            self.stalled.set()
+            assert self.smooth.wait(30)
+        return hello(environ, start_response)
+
+
+@contextmanager
+def full(threads: int = 2, **settings: Any) -> Iterator[tuple[Room, Live, ExitStack]]:
+    """Served with all `threads` inside /hold, which gets no trial on the leader."""
+    app = Room()
+    with served(app, threads=threads, **settings) as live, ExitStack() as stack:
+        try:
+            live.get("/quick")
+            live.engine.learned.averages["GET /hold"] = 1.0
+            live.engine.learned.next_trial = NEVER
+            for _ in range(threads):
+                ask(live, stack, "/hold")
+            eventually(lambda: app.ran.count("/hold") == threads)
+            yield app, live, stack
+        finally:
+            app.go.set()
+            app.smooth.set()
+
+
+def ask(live: Live, stack: ExitStack, path: str) -> Client:
+    client = stack.enter_context(live.client())
+    client.request("GET", path)
+    return client
+
+
+def waiting(live: Live) -> int:
+    return len(live.engine.scheduler.queue)
+
+
+# --- clients that have gone
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_a_request_whose_client_has_gone_is_not_run(kind: str, tmp_path: Path) -> None:
+    listener = listen_unix(str(tmp_path / "s")) if kind == "unix" else None
+    with full(listener=listener, record=True) as (app, live, stack):
+        with ExitStack() as leaving:
+            for _ in range(30):
+                ask(live, leaving, "/hold")
+            eventually(lambda: waiting(live) == 30)
+        stays = ask(live, stack, "/hold")
+        eventually(lambda: waiting(live) == 31)
+        app.go.set()
+        assert stays.reply().body == b"hello"
+        assert app.ran.count("/hold") == 3
+        eventually(lambda: [record[4] for record in live.records].count(499) == 30)
+        eventually(lambda: len(live.engine.connections) == 3)
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_a_client_that_only_sends_no_more_gets_its_answer(kind: str, tmp_path: Path) -> None:
+    listener = listen_unix(str(tmp_path / "s")) if kind == "unix" else None
+    with full(listener=listener) as (app, live, stack):
+        clients = [ask(live, stack, "/hold") for _ in range(3)]
+        clients[0].sock.shutdown(socket.SHUT_WR)
+        eventually(lambda: waiting(live) == 3)
+        clients[1].sock.shutdown(socket.SHUT_WR)
+        app.go.set()
+        for client in clients[:2]:
+            answer = client.rest()
+            assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+            assert answer.endswith(b"\r\n\r\nhello")
+            assert answer.count(b"HTTP/1.1") == 1
+        assert clients[2].reply().body == b"hello"
+
+
+def test_a_pipelined_request_of_a_client_that_sends_no_more_is_answered_too() -> None:
+    with full() as (app, live, stack):
+        client = ask(live, stack, "/hold")
+        client.request("GET", "/quick")
+        client.sock.shutdown(socket.SHUT_WR)
+        eventually(lambda: waiting(live) == 1)
+        app.go.set()
+        assert client.reply().body == b"hello"
+        assert client.reply().body == b"hello"
+        assert client.closed()
+
+
+# --- limits
+
+
+def test_requests_above_the_queue_limit_are_refused_and_their_connections_go_on() -> None:
+    with full(queue_limit=2) as (app, live, stack):
+        waits = [ask(live, stack, "/hold") for _ in range(2)]
+        eventually(lambda: waiting(live) == 2)
+        refused = ask(live, stack, "/hold")
+        refused.request("GET", "/quick")  # behind it on the same connection
+        reply = refused.reply()
+        assert reply.status == 503
+        assert 1 <= int(reply.headers["Retry-After"]) <= 30
+        assert refused.reply().body == b"hello"
+        app.go.set()
+        for client in waits:
+            assert client.reply().status == 200
+        assert ask(live, stack, "/hold").reply().status == 200
+
+
+def test_those_whose_clients_have_gone_take_no_place_in_the_queue() -> None:
+    with full(queue_limit=2) as (app, live, stack):
+        with ExitStack() as leaving:
+            for _ in range(2):
+                ask(live, leaving, "/hold")
+            eventually(lambda: waiting(live) == 2)
+        stays = ask(live, stack, "/hold")
+        eventually(lambda: waiting(live) == 1)
+        app.go.set()
+        assert stays.reply().status == 200
+
+
+def test_a_request_that_waits_too_long_gets_503() -> None:
+    with full(queue_timeout=0.05, record=True) as (app, live, stack):
+        late = ask(live, stack, "/hold")
+        reply = late.reply()
+        assert reply.status == 503 and reply.headers["Retry-After"]
+        late.request("GET", "/quick")
+        assert late.reply().body == b"hello"
+        assert live.records[-2][4] == 503
+        assert live.records[-2][6] >= 0.05  # seconds, the wait included
+        assert app.ran.count("/hold") == 2
+
+
+def test_a_body_that_nobody_reads_ends_the_connection_of_a_refused_request() -> None:
+    with full(queue_timeout=0.05) as (_, live, stack):
+        client = stack.enter_context(live.client())
+        client.request("POST", "/hold", body=b"x" * 1000)
+        live.engine.learned.averages["POST /hold"] = 1.0
+        assert client.reply("POST").status in (200, 503)
+
+
+# --- what stays quick
+
+
+def test_the_first_call_of_another_slow_route_leaves_the_quick_ones_alone() -> None:
+    with full() as (app, live, stack):
+        for _ in range(4):
+            ask(live, stack, "/hold")
+        eventually(lambda: waiting(live) == 4)
+        ask(live, stack, "/hold/other")  # not seen before: it takes a leader
+        eventually(lambda: "/hold/other" in app.ran)
+        for _ in range(20):
+            assert live.get("/quick").body == b"hello"
+        assert not app.go.is_set()
+
+
+def test_any_number_of_new_slow_routes_leave_the_quick_ones_alone() -> None:
+    with full() as (app, live, stack):
+        for letter in "abcdefghijklmnopqrstuvwxyz":
+            ask(live, stack, f"/hold/{letter}")
+        eventually(lambda: len(live.engine.in_flight()) == 28)
+        for _ in range(20):
+            assert live.get("/quick").body == b"hello"
+        names = [thread.name for thread in threading.enumerate()]
+        assert len([name for name in names if name.startswith("carboy-")]) < 12
+
+
+def test_a_quick_route_that_stalls_once_is_quick_again_though_every_thread_is_taken() -> None:
+    with full() as (app, live, stack):
+        live.engine.learned.next_trial = 0.0
+        live.get("/stall")
+        app.smooth.clear()
+        while live.engine.learned.is_quick("GET /stall"):
+            app.stalled.clear()
+            ask(live, stack, "/stall")
+            eventually(app.stalled.is_set)
+            eventually(lambda: not live.engine.crew.present.slot)
+        app.smooth.set()
+        for _ in range(20):
+            assert live.get("/stall").body == b"hello"
+        assert not app.go.is_set()
+
+
+def test_quick_routes_that_all_stall_do_not_make_threads_without_end() -> None:
+    with full() as (app, live, stack):
+        live.engine.learned.next_trial = 0.0
+        paths = [f"/stall/{chr(97 + number)}" for number in range(20)]
+        for path in [*paths, "/quick"]:
+            live.get(path)
+        app.smooth.clear()
+        for _ in range(3):
+            for path in paths:
+                ask(live, stack, path)
+        eventually(lambda: len(live.engine.in_flight()) == 62)
+        assert live.get("/quick").body == b"hello"
+        queue = live.engine.scheduler.queue
+        assert live.engine.crew.away <= queue.most + len(paths)
+        app.smooth.set()
+        for path in paths:
+            assert live.get(path).body == b"hello"
+
+
+# --- the log
+
+
+def test_the_log_tells_when_every_thread_is_taken_and_when_no_longer(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(pressure, "MOMENT", 0.01)
+    with full(headers_timeout=0.1) as (app, live, stack):
+        late = ask(live, stack, "/hold")
+        eventually(lambda: "All 2 threads are busy" in caplog.text)
+        assert caplog.text.count("GET /hold HTTP/1.1 (") == 2
+        app.go.set()
+        assert late.reply().status == 200
+        eventually(lambda: "Threads are free again" in caplog.text)

@@ -1,0 +1,118 @@
+"""What is learned of the processor time of keys; of their times see test_crew.py."""
+
+from __future__ import annotations
+
+import pytest
+
+from carboy.server.learned import BRIEF, CAP, CREDIT, SAMPLE, UNCLEAR, Learned
+
+BUDGET = 0.001
+
+
+def learned_of(key: str, seconds: float = 0.004) -> Learned:
+    learned = Learned(BUDGET, size=10)
+    learned.note(key, seconds)
+    return learned
+
+
+def test_a_handler_that_takes_its_time_from_the_processor_computes() -> None:
+    learned = learned_of("page")
+    assert not learned.computes("page")
+    learned.note_usage("page", 0.0018, (0.0017, 0.0018, 2))
+    assert learned.computes("page") == pytest.approx(0.0017)
+
+
+def test_a_handler_that_computes_and_then_waits_for_longer_waits() -> None:
+    learned = learned_of("mixed")
+    learned.note_usage("mixed", 0.102, (0.002, 0.003, 3))
+    assert not learned.computes("mixed")
+
+
+def test_a_handler_that_sleeps_only_waits() -> None:
+    learned = learned_of("sleeps")
+    learned.note_usage("sleeps", 0.010, (0.00005, 0.0001, 1))
+    assert not learned.computes("sleeps")
+
+
+def test_a_handler_kept_from_computing_by_other_threads_is_taken_for_one_that_computes() -> None:
+    learned = learned_of("page")
+    learned.note_usage("page", 0.050, (0.0017, 0.0499, 90))
+    assert learned.computes("page")
+
+
+def test_a_handler_kept_from_computing_by_other_processes_computes() -> None:
+    learned = learned_of("page")
+    learned.note_usage("page", 0.006, (0.0017, 0.0018, 0))
+    assert learned.computes("page")
+
+
+def test_a_key_known_to_wait_does_so_although_the_processor_is_taken() -> None:
+    """With enough threads it is always taken."""
+    learned = learned_of("mixed")
+    learned.note_usage("mixed", 0.102, (0.002, 0.003, 3))
+    for _ in range(UNCLEAR - 1):
+        learned.note_usage("mixed", 0.102, (0.002, 0.102, 50))
+    assert not learned.computes("mixed")
+
+
+def test_a_key_that_only_seemed_to_wait_is_looked_at_anew() -> None:
+    """Its first request may have waited for a database, and all later ones for each other."""
+    learned = learned_of("page")
+    learned.note_usage("page", 0.2, (0.05, 0.05, 3))
+    for _ in range(UNCLEAR):
+        assert not learned.computes("page")
+        learned.note_usage("page", 0.050, (0.0017, 0.050, 50))
+    assert learned.computes("page")
+    # And rarer, if that was a mistake.
+    learned.note_usage("page", 0.022, (0.002, 0.003, 50))
+    for _ in range(2 * UNCLEAR - 1):
+        learned.note_usage("page", 0.050, (0.0017, 0.050, 50))
+        assert not learned.computes("page")
+
+
+def test_one_request_that_waits_does_not_make_a_key_wait() -> None:
+    learned = learned_of("page")
+    for _ in range(5):
+        learned.note_usage("page", 0.0018, (0.0017, 0.0018, 0))
+    learned.note_usage("page", 0.1, (0.0017, 0.002, 3))
+    assert learned.computes("page")
+    for _ in range(10):
+        learned.note_usage("page", 0.1, (0.0017, 0.002, 3))
+    assert not learned.computes("page")
+
+
+def test_only_some_requests_of_a_key_that_waits_are_measured() -> None:
+    learned = learned_of("sleeps")
+    assert learned.wants_usage("sleeps")
+    learned.note_usage("sleeps", 0.010, (0.00005, 0.0001, 1))
+    assert [learned.wants_usage("sleeps") for _ in range(SAMPLE)] == [False] * (SAMPLE - 1) + [True]
+
+
+def test_a_key_that_was_quick_is_known_for_it_until_it_proves_to_be_slow() -> None:
+    learned = learned_of("quick", 0.00001)
+    assert not learned.has_been_quick("quick")
+    while learned.is_quick("quick"):
+        learned.note("quick", 1.0)
+    for _ in range(CREDIT):
+        assert learned.has_been_quick("quick")
+        learned.note_away("quick", BRIEF * 0.9)
+        learned.note_away("quick", BRIEF * 1.1)
+    assert not learned.has_been_quick("quick")
+
+
+def test_a_condemned_key_is_slow_at_once() -> None:
+    learned = learned_of("quick", 0.00001)
+    learned.condemn("quick")
+    learned.condemn("new")
+    assert learned.averages == {"quick": CAP * BUDGET, "new": CAP * BUDGET}
+    assert learned.has_been_quick("quick") and not learned.has_been_quick("new")
+
+
+def test_a_flood_of_quick_keys_leaves_the_slow_ones_half_the_table() -> None:
+    learned = Learned(BUDGET, size=10)
+    for number in range(4):
+        learned.note(number, 1.0)
+    for number in range(100):
+        learned.note(f"flood {number}", 0.00001)
+    assert len(learned.averages) == 10
+    assert not any(learned.is_quick(number) for number in range(4))

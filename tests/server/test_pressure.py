@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import pytest
+
+from carboy.server.pressure import MOMENT, NAMED, PAUSE, REMINDER, Pressure
+
+RUNNING = [("GET /a HTTP/1.1", 3.0), ("GET /b HTTP/1.1", 12.25)]
+
+
+class Told:
+    """A Pressure, and what it has logged."""
+
+    def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
+        self.pressure = Pressure(2)
+        self.caplog = caplog
+
+    def look(self, now: float, full: bool = True, moved: float = 0.0, **more: object) -> list[str]:
+        self.caplog.clear()
+        running = more.get("running", RUNNING)
+        self.pressure.look(now, full, moved, more.get("oldest"), 3, lambda: running)  # type: ignore
+        return [record.getMessage() for record in self.caplog.records]
+
+
+@pytest.fixture
+def told(caplog: pytest.LogCaptureFixture) -> Told:
+    return Told(caplog)
+
+
+def test_a_moment_is_not_worth_a_line(told: Told) -> None:
+    assert told.look(100.0) == []
+    assert told.look(100.0 + MOMENT / 2) == []
+    assert told.look(100.0 + MOMENT, full=False) == []
+
+
+def test_longer_is_with_the_requests_that_hold_the_threads_longest_first(told: Told) -> None:
+    told.look(100.0)
+    assert told.look(100.0 + MOMENT) == [
+        "All 2 threads are busy, and 3 requests wait for one. Running: GET /b HTTP/1.1 (12.2 s),"
+        " GET /a HTTP/1.1 (3.0 s)."
+    ]
+    assert told.look(102.0) == []
+    told.pressure.refused()
+    assert told.look(104.0, full=False) == [
+        "Threads are free again after 4.0 s. Meanwhile 1 requests were answered with 503,"
+        " and 0 were dropped because their clients had gone."
+    ]
+    assert told.look(105.0, full=False) == []
+
+
+def test_threads_that_come_and_go_are_not_stuck_unless_somebody_waits_for_long(told: Told) -> None:
+    for second in range(100, 110):
+        assert told.look(float(second), moved=second - 0.01, oldest=second - 0.5) == []
+    assert told.look(110.0, moved=109.9, oldest=110.0 - MOMENT)
+
+
+def test_only_some_requests_are_named(told: Told) -> None:
+    told.look(100.0)
+    many = [(f"GET /{n} HTTP/1.1", float(n)) for n in range(NAMED + 5)]
+    (line,) = told.look(102.0, running=many)
+    assert line.count("HTTP/1.1") == NAMED and line.endswith(" and 5 more.")
+
+
+def test_the_log_is_not_flooded(told: Told) -> None:
+    lines = 0
+    for tenth in range(1000, 2000):  # full for two seconds of every three
+        lines += len(told.look(tenth / 10, full=tenth % 30 < 20))
+    assert 2 <= lines <= 2 * (100 / PAUSE + 1)
+
+
+def test_a_warning_is_repeated_now_and_then(told: Told) -> None:
+    lines = sum(len(told.look(float(second))) for second in range(100, 100 + int(3 * REMINDER)))
+    assert lines == 3

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+from carboy.server.queueing import COMPUTES, HERE, HOLD, PROMPT, WAITS, Lane, Queue
+
+
+def request(key: str, asked: float = 0.0) -> Any:
+    return SimpleNamespace(key=key, asked=asked, lane=None)
+
+
+def filled(*waiting: tuple[Lane, str, float], threads: int = 2, processors: int = 1) -> Queue:
+    queue = Queue(threads, processors)
+    for lane, key, asked in waiting:
+        queue.put(request(key, asked), lane)
+    return queue
+
+
+def key_of(exchange: Any) -> Any:
+    return None if exchange is None else exchange.key
+
+
+def test_threads_go_to_requests_in_order_of_arrival_whatever_their_lane() -> None:
+    queue = filled((WAITS, "c", 3.0), (PROMPT, "a", 1.0), (COMPUTES, "b", 2.0), threads=8)
+    assert [key_of(queue.next_for_thread(n, 4.0)) for n in range(4)] == ["a", "b", "c", None]
+
+
+def test_nothing_that_waits_gets_more_than_the_threads_there_are() -> None:
+    queue = filled((WAITS, "a", 1.0))
+    assert queue.next_for_thread(2, 2.0) is None
+    assert key_of(queue.next_for_thread(1, 2.0)) == "a"
+
+
+def test_few_compute_at_once_and_those_that_wait_go_past_them() -> None:
+    queue = filled((COMPUTES, "a", 1.0), (COMPUTES, "b", 1.1), (WAITS, "c", 1.2), threads=8)
+    first = queue.next_for_thread(0, 2.0)
+    assert first is not None and first.key == "a"
+    assert key_of(queue.next_for_thread(1, 2.0)) == "c"
+    assert queue.next_for_thread(2, 2.0) is None
+    queue.ended(first)
+    assert key_of(queue.next_for_thread(1, 2.0)) == "b"
+
+
+def test_one_that_computes_for_long_lets_another_begin_beside_it() -> None:
+    queue = filled((COMPUTES, "a", 1.0), (COMPUTES, "b", 1.1), threads=8)
+    queue.next_for_thread(0, 2.0)
+    assert queue.due() == 2.0 + HOLD
+    assert queue.next_for_thread(1, 2.0 + HOLD / 2) is None
+    assert key_of(queue.next_for_thread(1, 2.0 + HOLD)) == "b"
+
+
+def test_one_that_computes_runs_although_all_threads_wait() -> None:
+    queue = filled((COMPUTES, "a", 1.0), (COMPUTES, "b", 1.0))
+    assert key_of(queue.next_for_thread(2, 2.0)) == "a"
+    assert queue.next_for_thread(2, 9.0) is None
+
+
+def test_the_reserve_is_for_keys_that_have_been_quick_one_of_each_at_a_time() -> None:
+    queue = filled((WAITS, "slow", 1.0), (PROMPT, "a", 2.0), (PROMPT, "a", 3.0), (PROMPT, "b", 4.0))
+    first = queue.next_for_thread(2, 5.0)
+    assert first is not None and first.key == "a"
+    assert key_of(queue.next_for_thread(3, 5.0)) == "b"
+    assert queue.next_for_thread(4, 5.0) is None
+    queue.ended(first)
+    assert key_of(queue.next_for_thread(3, 5.0)) == "a"
+    assert filled((PROMPT, "a", 1.0)).next_for_thread(6, 5.0) is None
+
+
+def test_what_gets_no_thread_after_all_is_first_again() -> None:
+    queue = filled((COMPUTES, "a", 1.0), (COMPUTES, "b", 1.0), threads=8)
+    exchange = queue.next_for_thread(0, 2.0)
+    assert exchange is not None
+    queue.put_back(exchange)
+    assert key_of(queue.next_for_thread(0, 2.0)) == "a"
+
+
+def test_those_that_have_waited_too_long_are_taken_out() -> None:
+    queue = filled((WAITS, "a", 1.0), (WAITS, "b", 3.0), (HERE, "c", 1.5), (PROMPT, "d", 2.5))
+    assert queue.oldest() == 1.0
+    assert sorted(each.key for each in queue.older_than(2.0)) == ["a", "c"]
+    assert [each.key for each in queue] == ["b", "d"] and len(queue) == 2
+
+
+def test_one_that_is_not_going_to_run_is_forgotten() -> None:
+    queue = filled((WAITS, "a", 1.0), (WAITS, "b", 3.0))
+    queue.take_out(next(iter(queue)))
+    assert [each.key for each in queue] == ["b"]
+    assert queue.oldest() == 3.0

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from carboy.routing.converters import ValidationError
 from carboy.routing.errors import NoMatch, RequestPath
+from carboy.routing.linear import linear_match
 from carboy.routing.parts import Dynamic, Fixed, Part, domain_part, merge_slashes, path_parts
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ class Node:
 class Edge:
     """A dynamic way from one node to another."""
 
-    __slots__ = ("final", "fullmatch", "groups", "kind", "node", "suffixed", "weight")
+    __slots__ = ("final", "fullmatch", "groups", "kind", "linear", "node", "suffixed", "weight")
 
     def __init__(self, part: Dynamic) -> None:
         self.weight = part.weight
@@ -79,6 +80,7 @@ class Edge:
         self.kind = PATTERN if part.final else KINDS.get(part.pattern, PATTERN)
         self.fullmatch = re.compile(part.pattern).fullmatch
         self.groups = part.groups
+        self.linear = linear_match(part.pattern, part.groups) if self.kind is PATTERN else None
 
     def match(self, text: str) -> Raw | None:
         """The texts of the variables, or None."""
@@ -86,6 +88,8 @@ class Edge:
             return (text,) if text else None
         if self.kind is DIGITS:
             return (text,) if text.isdecimal() else None
+        if self.linear is not None and len(text) > self.linear[1]:
+            return self.linear[0](text)
         found = self.fullmatch(text)
         return None if found is None else tuple(found[group] or "" for group in self.groups)
 

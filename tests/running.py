@@ -11,6 +11,7 @@ import os
 import re
 import runpy
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -206,3 +207,10 @@ def carboy(folder: Path, *args: str, code: int = 0, **env: str) -> str:
     )  # fmt: skip
     assert done.returncode == code, done.stderr + done.stdout
     return done.stdout + done.stderr
+
+
+def free_port() -> int:
+    """A port that nobody listens on now, for programs that cannot choose one themselves."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])

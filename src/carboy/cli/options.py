@@ -31,7 +31,7 @@ SECTIONS = {
     "queue_limit": WORK, "queue_timeout": WORK, "learned_keys": WORK, "switch_interval": WORK,
     "headers_timeout": TIME, "keepalive_timeout": TIME, "body_grace": TIME, "body_rate": TIME,
     "write_grace": TIME, "write_rate": TIME, "silence_timeout": TIME,
-    "graceful_timeout": TIME, "linger_timeout": TIME,
+    "graceful_timeout": TIME, "idle_grace": TIME, "linger_timeout": TIME,
     "linger_size": SIZES, "spool_limit": SIZES, "high_water": SIZES, "read_size": SIZES,
     "connections": SIZES, "backlog": SIZES,
 }  # fmt: skip

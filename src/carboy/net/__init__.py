@@ -10,6 +10,7 @@ from carboy.net.listen import (
     listen_unix,
     systemd_sockets,
 )
+from carboy.net.listener import Listener
 from carboy.net.poller import READ, WRITE, Poller, make_poller
 from carboy.net.waker import Waker
 
@@ -18,6 +19,7 @@ __all__ = [
     "READ",
     "WRITE",
     "AddressInUse",
+    "Listener",
     "Poller",
     "Waker",
     "adopt",

@@ -8,6 +8,8 @@ import socket
 import stat
 from pathlib import Path
 
+from carboy.net.listener import Listener
+
 BACKLOG = 2048
 # TCP keep-alive: a client whose machine or network is gone, and which therefore never says so, is
 # noticed after 60 + 4 * 15 seconds. The kernel's own two hours are too long for a server.
@@ -30,7 +32,7 @@ class AddressInUse(OSError):
         return str(self.strerror)
 
 
-def listen_tcp(host: str, port: int, backlog: int = BACKLOG) -> socket.socket:
+def listen_tcp(host: str, port: int, backlog: int = BACKLOG) -> Listener:
     """A listening TCP socket; port 0 takes a free one, `getsockname()` tells which.
 
     An empty host listens on every address, by IPv6 and IPv4 where the system has both.
@@ -47,8 +49,8 @@ def listen_tcp(host: str, port: int, backlog: int = BACKLOG) -> socket.socket:
 
 def _bound(
     family: int, address: tuple[object, ...], backlog: int, dualstack: bool = False
-) -> socket.socket:
-    sock = socket.socket(family, socket.SOCK_STREAM)
+) -> Listener:
+    sock = Listener(family, socket.SOCK_STREAM)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
@@ -91,14 +93,14 @@ def keep_alive(sock: socket.socket) -> None:
 
 def listen_unix(
     path: str, mode: int | None = None, backlog: int = BACKLOG, group: int | None = None
-) -> socket.socket:
+) -> Listener:
     """A listening unix socket at `path` with permission bits `mode`, owned by a group's number.
 
     A file left by a server that is gone is replaced; one that answers is not: AddressInUse.
     A file that is no socket is never touched: FileExistsError.
     """
     _clear_stale(path)
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock = Listener(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         # The file must not be reachable with wider bits for the moment between the two calls.
         before = os.umask(0o777 & ~mode) if mode is not None else None
@@ -107,6 +109,7 @@ def listen_unix(
         finally:
             if before is not None:
                 os.umask(before)
+        sock.note_file(path)
         if group is not None:
             os.chown(path, -1, group)
         if mode is not None:

@@ -35,6 +35,15 @@ class Poller(Protocol):
     def close(self) -> None: ...
 
 
+def is_readable(fd: int) -> bool:
+    """Whether reading from `fd`, or accepting, would not block now; a number of any size."""
+    if not hasattr(select, "poll"):
+        return bool(select.select([fd], [], [], 0)[0])
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(0))
+
+
 class EpollPoller:
     """Linux's epoll, level-triggered."""
 

@@ -12,13 +12,14 @@ paused        ─▶ ends when a connection is closed, at the latest after RETRY
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 
 from carboy.net.poller import READ, Poller
 from carboy.protocol.connection import Connection as Machine
 from carboy.server.closing import Closing
 from carboy.server.connection import Connection
 from carboy.server.deadlines import Deadlines
-from carboy.server.door import RETRY, Door
+from carboy.server.door import RETRY, Accepted, Door
 from carboy.server.peers import CONNECTIONS, HEARD, MOMENT, Peers
 from carboy.server.scoreboard import Row
 from carboy.server.settings import Settings
@@ -81,13 +82,21 @@ class Accepting:
                 self._door.pause(now)
                 return
             room = 1
-        for sock, peer, server in self._door.accept(fd, min(room, most), now):
+        if not self._door.closed:
+            self._admit(self._door.accept(fd, min(room, most), now), now)
+        if self._door.paused and self._make_room(now):
+            self._door.resume()
+
+    def _admit(self, accepted: Iterable[Accepted], now: float) -> None:
+        for sock, peer, server in accepted:
             connection = Connection(sock, Machine(self._limits), peer, server, now)
             self._connections[connection.fd] = connection
             self._closing.watch(connection, READ)
         self._row.cells[CONNECTIONS] = len(self._connections)
-        if self._door.paused and self._make_room(now):
-            self._door.resume()
+
+    def admit_taken(self, now: float) -> None:
+        """Serve those that were taken when the listeners were emptied, whatever their number."""
+        self._admit(self._door.taken(), now)
 
     def rung(self, now: float) -> None:
         """Another worker leaves the next connection to this one."""

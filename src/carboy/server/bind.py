@@ -13,11 +13,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from carboy.net import AddressInUse, adopt, listen_tcp, listen_unix, systemd_sockets
+from carboy.net import AddressInUse, Listener, adopt, listen_tcp, listen_unix, systemd_sockets
 
 ADDRESS = re.compile(r"(?:\[(?P<six>[^\[\]]+)\]|(?P<host>[^:\[\]/]*)):(?P<port>[0-9]{1,5})")
 
-# The sockets a process hands to itself when it starts itself again (SIGHUP, one worker).
+# The sockets a process hands to itself when it starts itself again (SIGHUP, one worker): a
+# descriptor, then "=" if we have bound it ourselves, then device:inode of a unix socket's file.
 KEPT_FDS = "CARBOY_KEPT_FDS"
 
 
@@ -168,7 +169,7 @@ def inherited() -> list[socket.socket]:
     """Sockets that whoever started us has opened: ourselves before a restart, or systemd."""
     kept = os.environ.pop(KEPT_FDS, "")
     if kept:
-        return [adopt(int(fd)) for fd in kept.split(",")]
+        return [_kept(each) for each in kept.split(",")]
     try:
         return systemd_sockets()
     except ValueError as problem:
@@ -183,7 +184,27 @@ def keep(sockets: Iterable[socket.socket]) -> None:
     """Let the program that replaces this process find the sockets again."""
     for sock in sockets:
         sock.set_inheritable(True)
-    os.environ[KEPT_FDS] = ",".join(str(sock.fileno()) for sock in sockets)
+    os.environ[KEPT_FDS] = ",".join(map(_keeping, sockets))
+
+
+def _keeping(sock: socket.socket) -> str:
+    if not isinstance(sock, Listener):
+        return str(sock.fileno())
+    return f"{sock.fileno()}=" + ("" if sock.file is None else "{}:{}".format(*sock.file))
+
+
+def _kept(text: str) -> socket.socket:
+    number, ours, file = text.partition("=")
+    sock = adopt(int(number))
+    if not ours:
+        return sock
+    listener = Listener(fileno=sock.detach())
+    listener.setblocking(False)
+    if file:
+        device, _, inode = file.partition(":")
+        listener.path = os.fsdecode(listener.getsockname())
+        listener.file = (int(device), int(inode))
+    return listener
 
 
 def url(sock: socket.socket) -> str:
@@ -199,16 +220,11 @@ def url(sock: socket.socket) -> str:
     return f"http://{host}:{port}/" if port != 80 else f"http://{host}/"
 
 
-def remove_files(sockets: Iterable[socket.socket], addresses: Iterable[Address]) -> None:
+def remove_files(sockets: Iterable[socket.socket]) -> None:
     """Unlink the files of our own unix sockets, when they are closed for good.
 
     Not those of sockets that systemd handed over: they stay its.
     """
-    ours = {address.path for address in addresses if address.path is not None}
     for sock in sockets:
-        try:
-            name = sock.getsockname()
-        except OSError:
-            continue
-        if isinstance(name, str) and name in ours:
-            Path(name).unlink(missing_ok=True)
+        if isinstance(sock, Listener):
+            sock.remove_file()

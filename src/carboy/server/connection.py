@@ -16,6 +16,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from carboy.net.files import send_part
+from carboy.net.poller import is_readable
 from carboy.net.stream import Stream
 from carboy.protocol.connection import Connection as Machine
 from carboy.server.pace import Pace
@@ -117,6 +118,10 @@ class Connection:
     def is_silent(self) -> bool:
         """Whether not one octet of the first request has come."""
         return self.phase is HEAD and not (self.machine.buffered or self.machine.request_line)
+
+    def is_quiet(self) -> bool:
+        """Whether nothing has come that is not read yet; asked before an idle one is closed."""
+        return not (self.behind or is_readable(self.fd))
 
     # --- sending
 

@@ -5,21 +5,29 @@ from __future__ import annotations
 import errno
 import logging
 import socket
+import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 
+from carboy.net.listener import Listener
 from carboy.net.poller import READ, Poller
 from carboy.net.stream import Stream
+from carboy.server.port import Port
 from carboy.server.settings import Settings
 
 log = logging.getLogger("carboy.error")
 
 RETRY = 0.02  # seconds of a pause, unless a connection is closed before
 BATCH = 64  # accepted in one turn, so that a flood of connections does not starve those there are
+# Most connections taken at the end. No more can wait, but while a worker is only replaced new ones
+# come in as fast as they are taken.
+FLOOD = 4096
 
 Wrap = Callable[[socket.socket], Stream]
 Accepted = tuple[Stream, tuple[str, int] | None, tuple[str, int | None]]
 
 # No descriptor or memory left: accepting again at once would fail again at once.
+_SHUT = {errno.EINVAL, errno.EBADF, errno.ENOTSOCK}
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
@@ -38,7 +46,9 @@ class Door:
         self.aside = 0.0  # since when the listeners are left to other workers; 0: they are not
         self.held = False  # paused or aside
         self._watched = False
-        self._closed = False
+        self.closed = False
+        self._emptying = threading.Lock()  # held by the thread that takes what waits at the end
+        self._waiting: deque[tuple[socket.socket, object]] = deque()  # taken, not yet welcomed
         self._complain_at = 0.0
         self._poller = poller
         self._wrap = wrap  # makes TLS streams of sockets; None: they are used as they are
@@ -51,8 +61,8 @@ class Door:
 
     def _watch(self) -> None:
         """Have the poller watch the listeners if nothing speaks against it."""
-        self.held = bool(self.paused or self.aside) and not self._closed
-        wanted = not (self._closed or self.held)
+        self.held = bool(self.paused or self.aside) and not self.closed
+        wanted = not (self.closed or self.held)
         if wanted is self._watched:
             return
         self._watched = wanted
@@ -75,17 +85,20 @@ class Door:
                     self._run_out(error, now)
                     return
                 continue  # the client was gone before we came: ECONNABORTED and its like
-            sock.setblocking(False)
-            if self._wrap is None:
-                yield sock, *names(sock, address)
-                continue
-            try:
-                found = names(sock, address)
-                stream = self._wrap(sock)
-            except OSError:
-                sock.close()  # the client was gone before we could greet it
-                continue
-            yield stream, *found
+            accepted = self._welcome(sock, address)
+            if accepted is not None:
+                yield accepted
+
+    def _welcome(self, sock: socket.socket, address: object) -> Accepted | None:
+        sock.setblocking(False)
+        if self._wrap is None:
+            return sock, *names(sock, address)
+        try:
+            found = names(sock, address)
+            return self._wrap(sock), *found
+        except OSError:
+            sock.close()  # the client was gone before we could greet it
+            return None
 
     def _run_out(self, error: OSError, now: float) -> None:
         if now >= self._complain_at:
@@ -98,7 +111,7 @@ class Door:
 
     def pause(self, now: float) -> None:
         """Accept nothing until `resume`."""
-        if not self.paused and not self._closed:
+        if not self.paused and not self.closed:
             self.paused = now
             self._watch()
 
@@ -121,13 +134,68 @@ class Door:
 
     def takes(self) -> bool:
         """Whether connections can be accepted now."""
-        return not (self.paused or self._closed)
+        return not (self.paused or self.closed)
 
     def close(self) -> None:
         """Accept nothing any more; the sockets stay whose they are."""
         self.paused = 0.0
-        self._closed = True
+        self.closed = True
         self._watch()
+
+    # --- the end of our own listeners
+
+    def empty(self, port: Port) -> bool:
+        """Take what waits at our own listeners, for `taken`; whether nothing waits any more.
+
+        From any thread: the leader may be busy inside a handler, and nobody else would come. The
+        lock makes who comes second see what the first has taken.
+        """
+        done = True
+        with self._emptying:
+            for listener in self.listeners.values():
+                if not isinstance(listener, Listener):
+                    continue  # systemd's: what waits there is for who comes after us
+                if port is Port.CLOSED:
+                    listener.refuse()
+                if not self._take(listener):
+                    done = False
+                elif port is Port.CLOSED:
+                    listener.end()
+        return done
+
+    def _take(self, listener: socket.socket) -> bool:
+        for _ in range(FLOOD):
+            try:
+                self._waiting.append(listener.accept())
+            except BlockingIOError:
+                return True
+            except OSError as error:
+                if error.errno in _EXHAUSTED:
+                    return False
+                if error.errno in _SHUT:
+                    return True
+        return True
+
+    def taken(self) -> Iterator[Accepted]:
+        """Connections that `empty` has taken. Only for the leader."""
+        while self._waiting:
+            accepted = self._welcome(*self._waiting.popleft())
+            if accepted is not None:
+                yield accepted
+
+    def forget_taken(self) -> None:
+        """Close those that nobody will serve any more."""
+        while self._waiting:
+            self._waiting.popleft()[0].close()
+
+    def let_go(self, port: Port) -> None:
+        """Close our own listeners, in this process. Only for the leader, once the door is closed:
+        the poller would watch a closed descriptor for as long as another process holds it open."""
+        for listener in self.listeners.values():
+            if isinstance(listener, Listener):
+                if port is Port.CLOSED:
+                    listener.remove_file()
+                listener.close()
 
 
 def names(

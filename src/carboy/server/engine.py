@@ -48,6 +48,7 @@ from carboy.server.exchange import ServerExchange
 from carboy.server.intake import BodyStream
 from carboy.server.learned import Learned
 from carboy.server.peers import BUSY
+from carboy.server.port import Port
 from carboy.server.queueing import HOLD
 from carboy.server.reception import Coming, Reception
 from carboy.server.scheduling import Scheduler
@@ -136,8 +137,8 @@ class Engine:
         self._next_tick = 0.0
         self._next_look = 0.0
         self._failure: BaseException | None = None
-        self.stopping = Stopping(settings, self.connections, self.poller, self._waker, self._read)
-        self.stopping.use(self.crew, self.door, self._closing, self.answering)
+        self.stopping = Stopping(settings, self.connections, self._waker)
+        self.stopping.use(self.crew, self.door, self.accepting, self._closing, self.answering)
         self._led = threading.Event()  # nobody leads any more
 
     # --- the API
@@ -166,13 +167,16 @@ class Engine:
             self._close_all()
             forked.forget(self)
 
-    def stop(self, graceful: bool = True) -> None:
+    def stop(self, graceful: bool = True, port: Port = Port.LEFT) -> None:
         """Stop serving; from any thread or a signal handler.
 
-        Graceful: nothing new is accepted, what runs may finish within `graceful_timeout`.
+        Graceful: nothing new is accepted, what runs may finish within `graceful_timeout`, and
+        idle connections may ask once more within `idle_grace`. `port`: what becomes of listeners.
         """
         self.row.cells[Figure.SERVING] = 0.0
-        self.stopping.ask(graceful)
+        if not graceful:
+            self.stopping.finish()
+        self.stopping.ask(port)
 
     def in_flight(self) -> list[tuple[str, float]]:
         """Request line and seconds of everything that runs or waits for a thread."""
@@ -245,7 +249,7 @@ class Engine:
         """Seconds to the next look at the clock; for ever when nothing can run out."""
         if self.door.held:
             return self.accepting.patience()
-        if self.stopping.asked:
+        if self.stopping.asked is not None:
             return min(HURRY, self.deadlines.interval)
         if self._queue.computes:
             return HOLD
@@ -255,7 +259,8 @@ class Engine:
 
     def _tick(self, now: float) -> None:
         """Once an interval: the Date line, and everything that ran out of time."""
-        self._next_tick = now + (HURRY if self.stopping.asked else self.deadlines.interval)
+        stops = self.stopping.asked is not None
+        self._next_tick = now + (HURRY if stops else self.deadlines.interval)
         self.answering.extra.refresh(time.time())
         for connection, error in self.deadlines.exceeded(self.connections.values(), now):
             if error is None:
@@ -275,10 +280,10 @@ class Engine:
         if fd == self._waker.fileno():
             self._waker.clear()
             self._take_back()
-            if self.stopping.asked:
+            if self.stopping.asked is not None:
                 self._next_tick = now + HURRY
-                self.stopping.begin(lead, now)
-        elif fd in self.door.listeners and not self.answering.stopping:
+                self.stopping.begin(now)
+        elif fd in self.door.listeners:
             self.accepting.due.append(fd)
         elif fd == self.accepting.bell:
             self.accepting.rung(now)
@@ -664,5 +669,6 @@ class Engine:
             if connection.intake is not None:
                 connection.intake.close()
         self.connections.clear()
+        self.door.forget_taken()
         self._waker.close()
         self.stopping.close()

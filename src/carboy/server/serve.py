@@ -127,7 +127,7 @@ def start(plan: Plan, load: Load, watcher: Watcher | None = None) -> int:
         worker = Worker(plan, sockets, load, watcher)
         return supervise(worker) if plan.workers > 1 else worker.run_alone()
     finally:
-        binding.remove_files(sockets, plan.addresses)
+        binding.remove_files(sockets)
         for sock in sockets:
             sock.close()
 
@@ -149,4 +149,5 @@ def supervisor_for(worker: Worker) -> Supervisor:
         plan.settings.graceful_timeout,
         lambda: worker.watcher.ready(worker.sockets, plan),
         lambda: worker.watcher.stopping(None),
+        worker.sockets,
     )

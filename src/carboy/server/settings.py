@@ -90,6 +90,9 @@ class Settings:
         " came early count for later",
     )
     graceful_timeout: float = _setting(30.0, "seconds", "running requests may finish after a stop")
+    idle_grace: float = _setting(
+        2.0, "seconds", "an idle connection may ask once more after a stop; it may have begun to"
+    )
     linger_timeout: float = _setting(
         2.0, "seconds", "unread input is drained before closing, so that no reset eats the answer"
     )

@@ -11,6 +11,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from types import FrameType, TracebackType
 from typing import Any, NoReturn
 
@@ -26,6 +27,7 @@ from carboy.server.engine import Engine
 from carboy.server.failures import Failures
 from carboy.server.handler import HandlerGateway, WSGIRequestHandler
 from carboy.server.logs import Logs
+from carboy.server.port import Port
 from carboy.server.serve import Silent, supervisor_for
 from carboy.server.settings import Settings
 from carboy.server.signals import STOP, Handlers, in_main_thread
@@ -110,7 +112,9 @@ class BaseWSGIServer:
         self.passthrough_errors = passthrough_errors
         self.ssl_context = context_of(ssl_context)
         self.RequestHandlerClass = handler
-        self.settings = Settings() if self.multithread else Settings(threads=1)
+        self.settings = Settings(idle_grace=0.0)  # who calls shutdown() waits for its end
+        if not self.multithread:
+            self.settings = replace(self.settings, threads=1)
         self.access_log = True
         self.access_log_format = "werkzeug"
         self.access_log_skip: str | None = None
@@ -188,8 +192,7 @@ class BaseWSGIServer:
 
     def server_close(self) -> None:
         """Close the listening socket and remove the file of a unix socket."""
-        if self.socket.fileno() >= 0:
-            binding.remove_files([self.socket], [self._address])
+        binding.remove_files([self.socket])
         self.socket.close()
 
     def __enter__(self) -> BaseWSGIServer:
@@ -282,12 +285,15 @@ class BaseWSGIServer:
             access = _and_then(logs.access, after_answer)
             gateway = self._gateway(self.app)
             engine = Engine(gateway, [self.socket], self.settings, access, wrap=plan.wrap)
-            with self._running(engine.stop), Handlers(self._handlers(engine)):
+            # Between two calls of handle_request clients wait at the listener.
+            port = Port.CLOSED if after_answer is None else Port.LEFT
+            stop = functools.partial(engine.stop, port=port)
+            with self._running(stop), Handlers(self._handlers(stop)):
                 engine.run()
         finally:
             logs.close()
 
-    def _handlers(self, engine: Engine) -> dict[signal.Signals, Any]:
+    def _handlers(self, end: Callable[[], object]) -> dict[signal.Signals, Any]:
         """Signals that would end the process at once are graceful, the first time."""
         if not in_main_thread():
             return {}
@@ -296,7 +302,7 @@ class BaseWSGIServer:
 
         def stop(number: int, frame: FrameType | None) -> None:
             signal.signal(number, before[signal.Signals(number)])
-            engine.stop()
+            end()
 
         return {number: stop for number in STOP if before[number] in usual}
 

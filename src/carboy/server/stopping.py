@@ -3,23 +3,25 @@
 phase                    thread                    touches
 asked for (`ask`)        any, or a signal handler  asked, over: single assignments; the wakers
 begun (`begin`, `tick`)  the leader                door, connections
-waited for               the one in `Engine.run`   only its own bell
+waited for               the one in `Engine.run`   its bell; the listeners, under the door's lock
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Container
+from collections.abc import Container
 
-from carboy.net.poller import READ, Poller, make_poller
+from carboy.net.poller import READ, make_poller
 from carboy.net.waker import Waker
+from carboy.server.accepting import Accepting
 from carboy.server.answer import Answering
 from carboy.server.closing import Closing
-from carboy.server.connection import HEAD, IDLE, RUNNING, STREAMING, Connection
-from carboy.server.crew import Crew, Lead
+from carboy.server.connection import IDLE, RUNNING, STREAMING, Connection
+from carboy.server.crew import Crew
 from carboy.server.door import Door
 from carboy.server.handed_over import is_handed_over
+from carboy.server.port import Port
 from carboy.server.settings import Settings
 from carboy.server.signals import in_main_thread, waking
 from carboy.server.stalled import Stalled
@@ -28,8 +30,7 @@ log = logging.getLogger("carboy.error")
 clock = time.monotonic
 NEVER = float("inf")
 NEWCOMER = 1.0  # seconds that a stop waits for the first byte of a connection
-# Seconds after an answer in which a stop expects another request, which may be on its way: it
-# is answered, with the word that it was the last, where closing would lose it.
+# Seconds after an answer in which a stop expects another request, however short the idle grace.
 LIVELY = 0.25
 HURRY = 0.05  # seconds between looks at the clock during a stop
 # Seconds between looks of a thread that is not the main one for an exception that another thread
@@ -39,54 +40,59 @@ STUCK = 0.5  # seconds for the leader to notice the end; inside a handler it nev
 
 
 class Stopping:
-    """The end of one engine, from the first wish to stop until nothing is left.
-
-    `read` is the engine's: it reads from a connection that has a request ready.
-    """
+    """The end of one engine, from the first wish to stop until nothing is left."""
 
     def __init__(
-        self,
-        settings: Settings,
-        connections: dict[int, Connection],
-        poller: Poller,
-        waker: Waker,
-        read: Callable[[Lead, Connection], None],
+        self, settings: Settings, connections: dict[int, Connection], waker: Waker
     ) -> None:
-        self.asked: str | None = None  # None, "graceful", "now"
+        self.asked: Port | None = None
         self.over = False
+        self._begun = 0.0  # monotonic seconds
         self._give_up_at = 0.0
+        self._emptied = Port.LEFT  # what has been done at the listeners
+        self._idle_grace = settings.idle_grace
         self._settings = settings
         self._connections = connections
-        self._poller = poller
         self._waker = waker  # the leader's
-        self._read = read
         self._stalled = Stalled()
         # Rung for the thread in `Engine.run`. A lock would not do: `ask` may be called by a signal
         # handler on that very thread while it holds it.
         self._bell = Waker(octets=True)
 
-    def use(self, crew: Crew, door: Door, closing: Closing, answering: Answering) -> None:
+    def use(
+        self, crew: Crew, door: Door, accepting: Accepting, closing: Closing, answering: Answering
+    ) -> None:
         """The parts of the engine whose work is brought to an end."""
         self._crew = crew
         self._door = door
+        self._accepting = accepting
         self._closing = closing
         self._answering = answering
 
     # --- from any thread
 
-    def ask(self, graceful: bool) -> None:
-        """Stop: when what runs has finished, at most `graceful_timeout` later, or now."""
-        if not graceful:
-            self.asked = "now"
-            self.finish()
-        elif self.asked is None:
-            # In this order: whoever sees that a stop was asked for looks at the time.
-            self._give_up_at = clock() + self._settings.graceful_timeout
-            self.asked = "graceful"
+    def ask(self, port: Port) -> None:
+        """Stop when what runs has finished, at most `graceful_timeout` later."""
+        if self.asked is None:
+            # In this order: whoever sees that a stop was asked for looks at the times.
+            self._begun = clock()
+            self._give_up_at = self._begun + self._settings.graceful_timeout
+            self.asked = port
+        elif port > self.asked:
+            self.asked = port
+        self.wake()
+
+    def wake(self) -> None:
+        """Have everybody look whether it is over."""
         for exchange in self._crew.present.slot[:]:
             if is_handed_over(exchange):
                 exchange.connection.cut()  # a leader that speaks another protocol does not look
         self._bell.wake()
+        self._waker.wake()
+
+    def hurry(self) -> None:
+        """Do not wait for another request of idle connections: somebody waits for the end."""
+        self._idle_grace = 0.0
         self._waker.wake()
 
     def finish(self) -> None:
@@ -120,7 +126,10 @@ class Stopping:
             look = NEVER if in_main_thread() else LOOK
             try:
                 while not self.over:
-                    left = self._give_up_at + STUCK - clock() if self.asked else NEVER
+                    left = NEVER
+                    if self.asked is not None:
+                        left = self._give_up_at + STUCK - clock()
+                        self._empty_listeners(self.asked)
                     patience = min(look, left)
                     if bell.wait(-1.0 if patience == NEVER else max(0.0, patience)):
                         self._bell.clear()
@@ -134,44 +143,70 @@ class Stopping:
         """Let go of the descriptors; nobody waits any more."""
         self._bell.close()
 
+    # --- the listeners, by that thread and by the leader
+
+    def _empty_listeners(self, port: Port) -> bool:
+        """Take what waits at our own listeners, once; whether nothing waits any more.
+
+        Whoever is first does it: with one thread the leader may be busy for long, and the port
+        is to be closed now. What the other thread has taken comes to the leader by its waker.
+        """
+        if port < Port.TAKEN:
+            return False
+        if self._emptied < port and self._door.empty(port):
+            self._emptied = port
+            self._waker.wake()
+        return self._emptied == port
+
     # --- only for the leader
 
-    def begin(self, lead: Lead, now: float) -> None:
+    def begin(self, now: float) -> None:
         """What was asked for is done from here on; may be called again."""
         if not self._answering.stopping:
             self._answering.stop()
-            self._door.close()
-            # A request that is here already is answered; only then is idle idle.
-            self._turn_once_more(lead)
         self.tick(now)
-
-    def _turn_once_more(self, lead: Lead) -> None:
-        for fd, _ in self._poller.wait(0.0):
-            connection = self._connections.get(fd)
-            if connection is None or connection.behind:
-                continue  # what was received from it before is answered in its turn
-            if connection.phase in (IDLE, HEAD):
-                self._read(lead, connection)
 
     def tick(self, now: float) -> None:
         """Close what is not waited for (any longer); the end when nothing is left."""
+        awaited = False
         for connection in list(self._connections.values()):
             if connection.exchange is not None and is_handed_over(connection.exchange):
                 connection.cut()  # a WebSocket has no end of its own
-            # Who has only just connected is about to ask, and nobody else would answer; but a
-            # browser's spare connection, silent for longer, is not waited for.
-            patience = LIVELY if connection.phase is IDLE else NEWCOMER
-            silent = connection.phase is IDLE or connection.is_silent()
-            if silent and now - connection.since > patience:
-                self._closing.close(connection)
+            elif connection.phase is IDLE or connection.is_silent():
+                if self._is_awaited(connection, now):
+                    awaited = True
+                elif connection.is_quiet():
+                    self._closing.close(connection)
             elif self._stalled.has(connection, now):
                 connection.reset_on_close()
                 self._closing.close(connection)
-        if not self._connections:
+        self._leave_the_listeners(now, awaited)
+        if not self._connections and self._door.closed:
             self.finish()
         elif now >= self._give_up_at:
             self._log_running()
             self.finish()
+
+    def _is_awaited(self, connection: Connection, now: float) -> bool:
+        """Whether the next request of an idle connection may be on its way.
+
+        Who has only just connected is about to ask, and nobody else would answer. Who has asked
+        before may ask again, and would lose the request if the connection were closed right now:
+        until `idle_grace` is over it is answered, with the word that it was the last.
+        """
+        least = LIVELY if connection.phase is IDLE else NEWCOMER
+        since = connection.since
+        return now - since <= least or now - max(since, self._begun) <= self._idle_grace
+
+    def _leave_the_listeners(self, now: float, awaited: bool) -> None:
+        port = self.asked or Port.LEFT
+        if port is Port.BACK and awaited and now - self._begun <= self._idle_grace:
+            return  # nobody else accepts, and there is time
+        if not self._door.closed:
+            self._door.close()
+        if self._empty_listeners(port):
+            self._door.let_go(port)
+        self._accepting.admit_taken(now)
 
     def _log_running(self) -> None:
         for line, seconds in self.in_flight():

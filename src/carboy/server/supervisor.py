@@ -13,14 +13,16 @@ import logging
 import os
 import selectors
 import signal
+import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from carboy.server import child, signals, systemd
 from carboy.server.fleet import Do, Fleet, State
 from carboy.server.log import ERROR_LOGGER, DirectErrors, ErrorLog
+from carboy.server.port import Closure
 from carboy.server.scoreboard import Figure, Row, Scoreboard, private_row
 from carboy.server.signals import Inbox, Interrupts, Terminal
 
@@ -106,6 +108,7 @@ class Supervisor:
         graceful_timeout: float = 30.0,
         announce: Callable[[], object] = lambda: None,
         patience: Callable[[], object] = lambda: None,
+        sockets: Sequence[socket.socket] = (),
     ) -> None:
         if not hasattr(os, "fork"):
             raise CannotFork()
@@ -114,6 +117,7 @@ class Supervisor:
         self.announce = announce
         self.patience = patience  # called when Ctrl+C has not ended everything in a moment
         self.fleet = Fleet(workers, graceful_timeout)
+        self._closure = Closure(sockets)
         self._inbox = Inbox(HEARD)
         self._selector = selectors.DefaultSelector()
         self._posts: dict[int, tuple[int, bytearray]] = {}  # pid: its pipe, what it sent
@@ -179,6 +183,9 @@ class Supervisor:
     def _wait(self, now: float) -> None:
         wake_at = self.fleet.wake_at()
         wake_at = min(self._explain_at, NEVER if wake_at is None else wake_at)
+        closing = self._closure.look(now)
+        if closing is not None:
+            wake_at = min(wake_at, now + closing)
         timeout = None if wake_at == NEVER else max(0.0, wake_at - now)
         if not signals.in_main_thread():
             timeout = min(LOOK, LOOK if timeout is None else timeout)
@@ -212,6 +219,7 @@ class Supervisor:
 
     def _stop(self) -> None:
         if not self.fleet.stopping:
+            self._closure.begin(time.monotonic())
             systemd.notify("STOPPING=1")
             self.fleet.stopping = True
 

@@ -25,6 +25,7 @@ from carboy.server.engine import Engine
 from carboy.server.fleet import MERCY
 from carboy.server.log import ERROR_LOGGER
 from carboy.server.logs import Logs
+from carboy.server.port import Port
 from carboy.server.scoreboard import Row
 from carboy.server.settings import Settings
 from carboy.server.signals import Handlers, Interrupts, Terminal, hold_hangup, named
@@ -108,7 +109,7 @@ class Worker:
             post.failed(str(problem))
             return 1
         timeout = self.plan.settings.graceful_timeout + MERCY
-        post.when_orphaned(self._engine.stop, timeout)
+        post.when_orphaned(lambda: self._engine.stop(port=Port.TAKEN), timeout)
         with Handlers(self._handlers_below()):
             post.ready()
             self._serve()
@@ -155,13 +156,16 @@ class Worker:
     def _handlers_below(self) -> dict[signal.Signals, Any]:
         # What a terminal sends, it sends to the supervisor too, which then tells us.
         handlers: dict[signal.Signals, Any] = dict.fromkeys(
-            named("SIGINT", "SIGHUP", "SIGQUIT"), lambda number, frame: None
+            named("SIGHUP", "SIGQUIT"), lambda number, frame: None
         )
-        return handlers | {signal.SIGTERM: lambda number, frame: self._engine.stop()}
+        handlers[signal.SIGINT] = lambda number, frame: self._engine.stopping.hurry()
+        handlers[signal.SIGTERM] = lambda number, frame: self._engine.stop(port=Port.TAKEN)
+        return handlers
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
+        self.restart = False
         systemd.notify("STOPPING=1")
-        self._engine.stop()
+        self._engine.stop(port=Port.CLOSED)
 
     def _interrupted(self, number: int, frame: FrameType | None) -> None:
         before = self._interrupts.count
@@ -169,14 +173,19 @@ class Worker:
             self._end_at_once(number, frame)
         if not before:
             self.watcher.stopping(len(self._engine.in_flight()))
+        self._engine.stopping.hurry()
         self._stop(number, frame)
 
     def _hung_up(self, number: int, frame: FrameType | None) -> None:
-        self.restart = not self._terminal.has_gone()
-        self._engine.stop()
+        if self._terminal.has_gone():
+            self._engine.stopping.hurry()
+            self._stop(number, frame)
+        elif self._engine.stopping.asked is None:
+            self.restart = True
+            self._engine.stop(port=Port.BACK)
 
     def _end_at_once(self, number: int, frame: FrameType | None) -> NoReturn:
-        remove_files(self.sockets, self.plan.addresses)
+        remove_files(self.sockets)
         self._logs.close(0.2)
         os._exit(128 + number)
 

@@ -85,7 +85,7 @@ def command(ctx: click.Context, /, app: str | None, **options: Any) -> None:
         run = f"{os.getpid()}-{time.time_ns()}"
         plan = Plan(
             addresses=(address,),
-            settings=Settings(graceful_timeout=GRACEFUL),
+            settings=Settings(graceful_timeout=GRACEFUL, idle_grace=0.0),
             access_log_format="pretty",
             access_log_skip="/__carboy__/",  # what the tools ask for is not the application's
             wrap=_wrap(options["cert"]),

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
+from pathlib import Path
 from typing import Any
 
 import flask
@@ -342,6 +343,57 @@ def test_streams_wait_for_a_stream_thread(caplog: pytest.LogCaptureFixture) -> N
         assert live.get("/slow").body == b"slow"
     assert "3 stream threads are in use" in caplog.text
     assert "--stream-threads" in caplog.text
+
+
+@pytest.mark.parametrize("how", ["next", "write", "close", "close of a file"])
+@pytest.mark.parametrize("threads", [1, 4])
+def test_a_piece_is_sent_while_the_application_goes_on(
+    how: str, threads: int, tmp_path: Path
+) -> None:
+    """PEP 3333: the server goes on sending while the application makes the next block."""
+    if threads == 1 and how != "next":
+        pytest.skip("the one thread is in the application")
+    released = threading.Event()
+    waiting = threading.Event()
+    large = PIECE * 128
+    file = tmp_path / "large"
+    file.write_bytes(large)
+
+    def wait() -> None:
+        waiting.set()
+        assert released.wait(30)
+
+    class Body:
+        def __iter__(self) -> Iterator[bytes]:
+            yield large
+            if how == "next":
+                wait()
+
+        def close(self) -> None:
+            if how == "close":
+                wait()
+
+    class File(io.FileIO):
+        def close(self) -> None:
+            if not self.closed:
+                wait()
+            super().close()
+
+    def app(environ: dict[str, Any], start_response: Any) -> Any:
+        write = start_response("200 OK", [("Content-Length", str(len(large)))])
+        if how == "write":
+            write(large)
+            wait()
+            return []
+        return environ["wsgi.file_wrapper"](File(file)) if how == "close of a file" else Body()
+
+    with served(app, threads=threads, high_water=16 * MIB) as live, ExitStack() as stack:
+        client = asking(stack, live, "/")
+        if threads > 1:
+            assert waiting.wait(20)
+        assert client.reply().body == large
+        assert waiting.wait(20)
+        released.set()
 
 
 def test_one_thread_takes_turns_between_streams() -> None:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from threading import Lock
 from typing import Any
 
 from carboy.gateway.interface import Answer, FileBody
@@ -38,6 +40,7 @@ FAILURE_TEXT = b"500 Internal Server Error: the application failed; its log says
 SLICE = 0.01
 NEVER = float("inf")
 CLIENT_LEFT = "499 Client Closed Request"  # only in logs: nobody is there to read it
+NOTHING = nullcontext()
 TEXT: Headers = [("Content-Type", "text/plain; charset=utf-8")]
 
 
@@ -57,7 +60,11 @@ class Answering:
         # What the kernel sends by itself goes out as it is, not encrypted.
         self.sendfile = settings.sendfile and not secure and can_sendfile()
         self.before_waiting: Callable[[ServerExchange], None] = _nothing
-        self._slice = SLICE if settings.threads == 1 else NEVER
+        # A client gets each piece while the next one is made (PEP 3333). With one thread nobody
+        # else would send what the socket has not taken, so nothing is kept then.
+        alone = settings.threads == 1
+        self._slice = SLICE if alone else NEVER
+        self._enough = 0 if alone else settings.high_water
         self.stopping = False
         self.plain = access is None  # an answer in one piece needs nothing but sending
 
@@ -149,7 +156,8 @@ class Answering:
         )
         connection = exchange.connection
         if exchange.head_begun:
-            self.abandon(connection)
+            with exchange.sending or NOTHING:
+                self.abandon(connection)
             self._finish(exchange, exchange.status)
             return
         try:
@@ -182,6 +190,9 @@ class Answering:
         connection.give_up()
 
     def _close(self, exchange: ServerExchange, close: Callable[[], object]) -> None:
+        connection = exchange.connection
+        if connection.owes:
+            exchange.sending = exchange.sending or Lock()  # this may take its time
         try:
             close()
         except BaseException as error:
@@ -224,21 +235,30 @@ class Answering:
             exchange.unsent_head = b""
         connection.octets += len(piece)
         if data:
-            connection.push(data)
+            self._push(exchange, data)
         if connection.broken:
             raise ClientGone
+
+    def _push(self, exchange: ServerExchange, data: bytes) -> None:
+        connection = exchange.connection
+        if exchange.sending is not None:
+            with exchange.sending:
+                connection.push(data)
+        elif not connection.push(data):
+            exchange.sending = Lock()
 
     def _wait(self, exchange: ServerExchange) -> None:
         """Hold this thread until the client has taken some of what is kept."""
         connection = exchange.connection
         if connection.pending > self.settings.high_water:
             self.before_waiting(exchange)
-            connection.wait_below(
-                self.settings.high_water // 2,
-                self.settings.write_grace,
-                self.settings.write_rate,
-                self.settings.silence_timeout,
-            )
+            with exchange.sending or NOTHING:
+                connection.wait_below(
+                    self.settings.high_water // 2,
+                    self.settings.write_grace,
+                    self.settings.write_rate,
+                    self.settings.silence_timeout,
+                )
 
     def _begin_pieces(
         self, exchange: ServerExchange, status: str, headers: Headers, body: Any
@@ -260,17 +280,17 @@ class Answering:
     def _iterate(self, exchange: ServerExchange, rest: Rest) -> None:
         """Send pieces until there are no more, or this thread is better used otherwise."""
         connection = exchange.connection
-        high_water = self.settings.high_water
+        enough = self._enough
         until = time.monotonic() + self._slice
         for piece in rest.pieces:
             if piece:
                 self._put(exchange, checked(piece))
-                if connection.pending > high_water or exchange.leave_thread:
+                if connection.pending > enough or exchange.leave_thread:
                     return
                 if until != NEVER and time.monotonic() > until:
                     return
         exchange.rest = None
-        connection.push(exchange.unsent_head + connection.machine.end_response())
+        self._push(exchange, exchange.unsent_head + connection.machine.end_response())
         exchange.unsent_head = b""
         self._finish(exchange, rest.status)
 

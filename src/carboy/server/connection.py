@@ -125,6 +125,11 @@ class Connection:
 
     # --- sending
 
+    @property
+    def owes(self) -> bool:
+        """Whether something is kept that the socket has not taken yet."""
+        return self.out is not None or self.file is not None
+
     def push(self, data: bytes) -> bool:
         """Send `data`, keeping what the socket does not take; whether it took everything.
 

@@ -106,16 +106,16 @@ class Engine:
         self.connections: dict[int, Connection] = {}
         self.poller = make_poller(settings.poller)
         self.crew = Crew(settings.threads, settings.watch_interval, self._lead, self._run_away)
-        self.streams = Streams(settings, self.crew)
-        self.scheduler = Scheduler(settings, self.crew, self.streams, self.learned, self.answering)
-        self.scheduler.finished = self._answered
-        self._queue = self.scheduler.queue
-        self._here = self._queue.here
         self.door = Door(listeners, self.poller, settings, wrap)
         self.deadlines = Deadlines(settings)
         self._closing = Closing(
             settings, self.connections, self.poller, self.door, self.answering, self.row
         )
+        self.streams = Streams(settings, self.crew, self._closing.watch)
+        self.scheduler = Scheduler(settings, self.crew, self.streams, self.learned, self.answering)
+        self.scheduler.finished = self._answered
+        self._queue = self.scheduler.queue
+        self._here = self._queue.here
         self.accepting = Accepting(settings, self.connections, self.poller, self.row)
         self.accepting.use(self.door, self.deadlines, self._closing)
         self._reception = Reception(settings, gateway, self._closing)
@@ -376,7 +376,8 @@ class Engine:
         elif phase is RUNNING:
             # The client sends more, or is gone: not before its answer is finished. Watching for
             # nothing is not enough, as the kernel reports a hang-up regardless.
-            self._closing.watch(connection, 0)
+            if not (flags & WRITE and self.streams.send(connection, self.answering.sendfile)):
+                self._closing.watch(connection, 0)
         elif phase is LINGER:
             self._closing.drain(connection)
 
@@ -554,7 +555,7 @@ class Engine:
             self._close_body(exchange)
         if connection.phase is CLOSED or connection.broken:
             self._closing.close(connection)
-        elif connection.out is not None or connection.file is not None:
+        elif connection.owes:
             connection.enter(WRITING, now)
             self._closing.watch(connection, WRITE)
         else:
@@ -640,6 +641,7 @@ class Engine:
         slot.append(exchange)
         if self.crew.asleep:
             self.crew.ring()
+        exchange.leave_thread = False
         exchange.resumed = began = clock()
         exchange.context.run(self.answering.go_on, exchange)
         now = clock()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import Context
+from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from carboy.gateway.wsgi import (
@@ -54,6 +55,9 @@ class ServerExchange:
     unsent_head = b""  # kept back for the first piece
     in_pieces = False  # the application has returned, and its answer is iterated
     rest: Rest | None = None  # of an answer in pieces, from its first piece to its end
+    # Held by whoever touches what the connection keeps to send. Made when the application may run
+    # on while there is something: the leader sends it meanwhile (server/streams.py).
+    sending: Lock | None = None
     apart = False  # its thread is counted by Streams and not by the crew
     leave_thread = False  # at the next piece: its thread is needed
     resumed = 0.0  # monotonic seconds: when the answer in pieces was last gone on with

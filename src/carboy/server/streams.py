@@ -9,6 +9,11 @@ lies with the exchange:
     the leader, put aside         STREAMING  the client, to take what was made
     the leader, in `waiting`      RUNNING    a thread
 
+A thread that is in code of the application (in `next`, between two calls of `write`, in `close`)
+may have left bytes with the connection that the socket did not take. The leader finds them once an
+interval and sends them: both touch what is kept only with the lock `exchange.sending`, which the
+thread makes after it has kept the first bytes. The leader never waits for it.
+
 The hand-overs are those of every request: a thread gives an exchange back by the engine's
 `_return`, and gets it from the crew's queue. An exchange that is put aside has no thread, so the
 leader may send what its connection keeps; from `submit` on it may not.
@@ -27,6 +32,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 
+from carboy.net.poller import WRITE
+from carboy.server.connection import Connection
 from carboy.server.crew import Crew
 from carboy.server.exchange import ServerExchange
 from carboy.server.handed_over import is_handed_over
@@ -55,13 +62,16 @@ class Rest:
 class Streams:
     """Gives answers in pieces their threads."""
 
-    def __init__(self, settings: Settings, crew: Crew) -> None:
+    def __init__(
+        self, settings: Settings, crew: Crew, watch: Callable[[Connection, int], None]
+    ) -> None:
         self.limit = settings.stream_threads
-        self.low_water = settings.high_water // 2
+        self.low_water = 0 if crew.alone else settings.high_water // 2
         # Dispatch keys whose answers hold a thread while they wait. Bounded: clients choose paths.
         self.keys: dict[Hashable, None] = {}
         self._keys_size = settings.learned_keys
         self._crew = crew
+        self._watch = watch  # has the poller watch a connection
         self._apart: dict[ServerExchange, None] = {}  # they have a thread
         self._waiting: deque[ServerExchange] = deque()  # for one
         self._complain_at = 0.0
@@ -89,6 +99,7 @@ class Streams:
     def _start(self, exchange: ServerExchange) -> bool:
         exchange.apart = True
         exchange.leave_thread = False
+        exchange.lane = None
         if exchange.rest is not None:
             exchange.resumed = clock()
         self._apart[exchange] = None
@@ -142,7 +153,22 @@ class Streams:
         for exchange in self._apart:
             if now - (exchange.resumed or exchange.began) > LONG:
                 self._remember(exchange.key)
+        for exchange in (*self._crew.running, *self._apart):
+            connection = exchange.connection
+            if exchange.sending is not None and connection.owes:
+                self._watch(connection, WRITE)
         self._start_waiting()  # no thread could be started before, or a client has gone
+
+    def send(self, connection: Connection, sendfile: bool) -> bool:
+        """Send what a thread in code of the application has left; whether some is still left."""
+        exchange = connection.exchange
+        sending = exchange.sending if exchange is not None else None
+        if sending is None or not sending.acquire(blocking=False):
+            return False
+        try:
+            return not connection.flush(sendfile)
+        finally:
+            sending.release()
 
     def _count_apart(self, exchange: ServerExchange) -> None:
         if len(self._apart) < self.limit:

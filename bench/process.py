@@ -32,6 +32,17 @@ def children(parent: int) -> list[int]:
     return _families().get(parent, [])
 
 
+def session(leader: int) -> list[int]:
+    """The processes of the session that `leader` began, whether it lives or not."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if int(_stat(int(entry.name))[3]) == leader:
+                    found.append(int(entry.name))
+    return found
+
+
 def _families() -> dict[int, list[int]]:
     """The children of every process."""
     families: dict[int, list[int]] = {}

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.chaos import questions
-from bench.chaos.client import Address, Client
+from bench.chaos import proxy, questions
+from bench.chaos.client import Client
 from bench.chaos.ledger import Ledger, ways
 from bench.chaos.load import Load
 from bench.chaos.prober import EVERY, Prober
 from bench.chaos.questions import Question, Source
-from bench.chaos.servers import Served, Server, Wish, until
+from bench.chaos.servers import Served, Server, Wish
+from bench.chaos.waits import until
 
 WARM_UP = 0.5
 SETTLE = 0.5
+NUISANCE = 2.0  # seconds that clients nobody counts wait for an answer
 ALL = ("carboy", "gunicorn", "granian")
 
 
@@ -27,12 +32,15 @@ class Fault:
 
     name: str
     title: str
-    run: Callable[[Scene], None]
+    run: Callable[[Scene], None]  # injects it, while the load goes on
+    prepare: Callable[[Served], None] = lambda served: None  # before the server starts
+    after: Callable[[Scene], None] = lambda scene: None  # when the load has ended
     wish: Wish = field(default_factory=Wish)
     servers: Sequence[str] = ALL
     seconds: float = 8.0  # how long faults are injected
     clients: int = 8
     source: Source = questions.mixed
+    proxy: bool = False  # whether nginx stands before the server
     probed: bool = True  # whether anybody is to be served all the time
     kills: bool = False  # whether what ran inside a killed process may be lost
     down: float = 0.0  # seconds without service that each injection may cost
@@ -50,13 +58,11 @@ class Scene:
         self.injected: list[float] = []
         self.deaths: list[float] = []  # moments at which a process of the server was killed
         self.recoveries: list[float] = []
+        self.endings: list[float] = []  # seconds from a signal to stop to the end
         self.notes: list[str] = []
         self.misses: list[str] = []
+        self.address = served.address  # of the server, or of the proxy before it
         self._side: list[threading.Thread] = []
-
-    @property
-    def address(self) -> Address:
-        return self.served.address
 
     def every(self, seconds: float) -> Iterator[int]:
         """Count injections, one each `seconds`, until the time is over; at least one."""
@@ -77,8 +83,29 @@ class Scene:
         thread.start()
         self._side.append(thread)
 
+    def once(self, question: Question) -> None:
+        """Send one request on a connection of its own, and count it."""
+        Client(self.address, self.ledger, keep=False).ask(question)
+
     def load(self, clients: int = 8, source: Source = questions.mixed) -> Load:
         return Load(self.address, self.ledger, clients=clients, source=source)
+
+    def nuisance(self, question: Question, clients: int) -> Load:
+        """Clients that send the same request without a pause; nobody counts their answers."""
+        source = functools.partial(itertools.repeat, question)
+        return Load(
+            self.address,
+            Ledger(),
+            clients=clients,
+            source=lambda number: source(),
+            pause=0,
+            patience=NUISANCE,
+        )
+
+    def fetch(self, path: str) -> str:
+        """The body of an answer that is not counted; "" when there is none."""
+        client = Client(self.address, Ledger(), keep=False, patience=5)
+        return client.fetch(questions.get(path))
 
     def until(self, true: Callable[[], bool], seconds: float, what: str) -> bool:
         """Wait for something that a good server does; a goal is missed when it does not come."""
@@ -92,7 +119,7 @@ class Scene:
         self.notes.append(text)
 
     def miss(self, text: str) -> None:
-        if text not in self.misses:
+        if text not in self.misses:  # one that is missed each time is said once
             self.misses.append(text)
 
     def join(self, seconds: float = 1.0) -> None:
@@ -144,20 +171,24 @@ def carry_out(fault: Fault, server: Server, folder: Path, scale: float) -> Resul
     """Run `fault` on `server`, for `scale` times its usual time; raises ServerFailed."""
     served = Served(server, fault.wish, folder)
     scene = Scene(fault, served, fault.seconds * scale)
-    prober = Prober(served.address, scene.ledger)
-    try:
+    prober = None
+    with contextlib.ExitStack() as stack:
+        stack.callback(served.close)
+        fault.prepare(served)
         served.start()
+        if fault.proxy:
+            scene.address = stack.enter_context(proxy.before(served.address, folder))
         if fault.probed:
+            prober = Prober(scene.address, scene.ledger)
             with Deaths(scene), prober, scene.load(fault.clients, fault.source):
                 time.sleep(WARM_UP)
                 fault.run(scene)
                 time.sleep(SETTLE)
         else:
             fault.run(scene)
-    finally:
-        served.stop()
+        fault.after(scene)
     scene.join()
-    return judged(scene, prober if fault.probed else None)
+    return judged(scene, prober)
 
 
 def judged(scene: Scene, prober: Prober | None) -> Result:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from bench.chaos import questions
-from bench.chaos.client import Address, Client
+from bench.chaos.client import PATIENCE, Address, Client
 from bench.chaos.ledger import Ledger, Outcome
 from bench.chaos.questions import Source
 
@@ -26,12 +26,14 @@ class Load:
         source: Source = questions.mixed,
         pause: float = PAUSE,
         keep: bool = True,
+        patience: float = PATIENCE,
     ) -> None:
         self.address = address
         self.ledger = ledger
         self.source = source
         self.pause = pause
         self.keep = keep
+        self.patience = patience
         self._enough = threading.Event()
         self._threads = [
             threading.Thread(target=self._ask, args=(number,), daemon=True)
@@ -39,7 +41,7 @@ class Load:
         ]
 
     def _ask(self, number: int) -> None:
-        client = Client(self.address, self.ledger, keep=self.keep)
+        client = Client(self.address, self.ledger, keep=self.keep, patience=self.patience)
         for question in self.source(number):
             outcome = client.ask(question)
             wait = self.pause if outcome is Outcome.RIGHT else max(self.pause, AFTER_REFUSAL)

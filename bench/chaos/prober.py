@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from bench.chaos.client import PATIENCE, Address, Wrong, parse_head
 from bench.chaos.ledger import Ledger, Loss
-from bench.chaos.questions import HELLO
+from bench.chaos.questions import HELLO, HELLO_BODY
 
 EVERY = 0.05
 GAP = 1.0
@@ -148,7 +148,7 @@ class Prober:
         if status == 503:
             self._drop(probe)
             self.ledger.was_refused()
-        elif (status, body) != (200, HELLO.body):
+        elif (status, body) != (200, HELLO_BODY):
             self._over(probe, f"wrong: status {status}, {len(body)} bytes")
         else:
             now = time.monotonic()

@@ -13,19 +13,19 @@ HOST = "chaos.example"
 
 @dataclass(frozen=True)
 class Question:
-    """The bytes of a request, and the body of the answer with status 200."""
+    """The bytes of a request, and the only right answer; a body of None may be any."""
 
     request: bytes
-    body: bytes
-    head_only: bool = False
+    body: bytes | None
+    status: int = 200
 
 
 Source = Callable[[int], Iterator[Question]]
 """The questions of a client, by its number; without end."""
 
 
-def get(path: str, body: bytes, *fields: str) -> Question:
-    return Question(_head("GET", path, *fields), body)
+def get(path: str, body: bytes | None = None, status: int = 200) -> Question:
+    return Question(_head("GET", path), body, status)
 
 
 def post(path: str, content: bytes, body: bytes) -> Question:
@@ -38,7 +38,8 @@ def _head(method: str, path: str, *fields: str) -> bytes:
     return "\r\n".join(lines).encode()
 
 
-HELLO = get("/", views.HELLO.encode())
+HELLO_BODY = views.HELLO.encode()
+HELLO = get("/", HELLO_BODY)
 
 
 def mixed(number: int) -> Iterator[Question]:

@@ -11,12 +11,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 from bench import process, rivals
 from bench.chaos.client import Address, Client
 from bench.chaos.ledger import Ledger, Outcome
 from bench.chaos.questions import HELLO
+from bench.chaos.waits import until
 from bench.servers import HOST, STOP_SECONDS, ServerFailed, carboy_command
 
 THREADS = 32
@@ -105,10 +105,11 @@ class Served:
         self.folder = folder
         self.port = _free_port()
         self.prefix: list[str] = []  # a program before the command, for limits
-        self.stdout: IO[bytes] | int | None = None  # None: into the log
-        self.stderr: IO[bytes] | int | None = None
+        self.stdout: int | None = None  # a descriptor; None: into the log
+        self.stderr: int | None = None
         self.log = folder / "server.log"
         self.process: subprocess.Popen[bytes] | None = None
+        self._ends = contextlib.ExitStack()
 
     @property
     def address(self) -> Address:
@@ -158,8 +159,23 @@ class Served:
         """Its worker processes, the oldest first; none when it serves alone."""
         return sorted(pid for pid in process.children(self.pid) if _is_worker(pid))
 
+    def unread(self) -> int:
+        """The end of a pipe from which nobody reads, for `stdout` or `stderr`."""
+        reader, writer = os.pipe()
+        self.at_end(lambda: os.close(reader))
+        self.at_end(lambda: os.close(writer))
+        return writer
+
+    def at_end(self, undo: Callable[[], object]) -> None:
+        """Call `undo` when the server will not be started again."""
+        self._ends.callback(undo)
+
+    def close(self) -> None:
+        self.stop()
+        self._ends.close()
+
     def signal(self, number: int) -> None:
-        os.kill(self.pid, number)
+        signal_to(self.pid, number)
 
     def wait(self, seconds: float) -> int | None:
         """The exit code, or None when it has not ended in time."""
@@ -168,6 +184,10 @@ class Served:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired:
             return None
+
+    def left(self) -> list[int]:
+        """The processes of its session that are still there."""
+        return [pid for pid in process.session(self.pid) if pid != self.pid and _is_worker(pid)]
 
     def stop(self) -> None:
         """Ask, then insist, the whole of the session that was started."""
@@ -184,14 +204,10 @@ class Served:
         return " / ".join(text.splitlines()[-lines:]) or "nothing"
 
 
-def until(true: Callable[[], bool], seconds: float, every: float = 0.02) -> bool:
-    """Wait until something is true; False when it does not become so in time."""
-    end = time.monotonic() + seconds
-    while not true():
-        if time.monotonic() > end:
-            return False
-        time.sleep(every)
-    return True
+def signal_to(pid: int, number: int) -> None:
+    """Send a signal; a process that has just ended does not get it."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
 
 
 def _is_worker(pid: int) -> bool:

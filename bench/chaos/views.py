@@ -5,21 +5,23 @@ One text for Flask and for Carboy. What happens at import is told by files in CH
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
+import resource
 import signal
-import sys
+import threading
 import time
-from pathlib import Path
+from collections.abc import Iterator
 from types import ModuleType
 from typing import Any
 
 HELLO = "Hello, World!"
 WAIT_SECONDS = 0.02
-FOLDER = Path(os.environ.get("CHAOS_FOLDER", "/nonexistent"))
-HANG = "hang"  # a file of this name: the import never ends
-CRASH = "crash"  # the import raises
+FOLDER = os.environ.get("CHAOS_FOLDER", "/nonexistent")
+HANG = "hang"  # a file of this name: the import does not end
 SUICIDE = "suicide"  # the process ends as if it had been killed
+PIECE = bytes(65536)  # of a streamed answer
 
 
 def page(number: int) -> bytes:
@@ -29,12 +31,14 @@ def page(number: int) -> bytes:
 
 def obey() -> None:
     """Do at import what the folder says."""
-    if (FOLDER / CRASH).exists():
-        raise RuntimeError("The application cannot be loaded.")
-    if (FOLDER / SUICIDE).exists():
+    if _there(SUICIDE):
         os.kill(os.getpid(), signal.SIGKILL)
-    while (FOLDER / HANG).exists():
+    while _there(HANG):
         time.sleep(0.05)
+
+
+def _there(name: str) -> bool:
+    return os.path.exists(os.path.join(FOLDER, name))
 
 
 def build(framework: ModuleType) -> Any:
@@ -42,7 +46,9 @@ def build(framework: ModuleType) -> Any:
     obey()
     app = framework.Flask("bench.chaos")
     ordinary(app, framework.request)
-    troubles(app)
+    dying(app)
+    waiting(app)
+    streaming(app)
     return app
 
 
@@ -74,7 +80,7 @@ def ordinary(app: Any, request: Any) -> None:
         return str(os.getpid())
 
 
-def troubles(app: Any) -> None:
+def dying(app: Any) -> None:
     @app.get("/die")
     def die() -> str:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -85,17 +91,71 @@ def troubles(app: Any) -> None:
         """Hold the interpreter lock in C, for longer than anybody waits."""
         return str(re.match(r"(a+)+$", "a" * 60 + "b"))
 
+    @app.get("/fail")
+    def fail() -> str:
+        raise RuntimeError("This view fails.")
+
+    @app.get("/files/<path:one>/in/<path:two>/end")
+    def paths(one: str, two: str) -> str:
+        return f"{one} {two}"
+
+
+def waiting(app: Any) -> None:
+    counted: list[int] = []
+
     @app.get("/sleep/<float:seconds>")
     def sleep(seconds: float) -> str:
         time.sleep(seconds)
         return f"slept {seconds}"
 
-    @app.get("/fail")
-    def fail() -> str:
-        raise RuntimeError("This view fails.")
+    @app.get("/forever")
+    def forever() -> str:
+        threading.Event().wait()
+        return "never"
 
-    @app.get("/print/<int:lines>")
-    def shout(lines: int) -> str:
-        for _ in range(lines):
-            print("x" * 200, file=sys.stderr)
-        return f"printed {lines}"
+    @app.get("/threads/<int:most>")
+    def threads(most: int) -> str:
+        """How many threads the user may have when this process wants one more."""
+        _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
+        resource.setrlimit(resource.RLIMIT_NPROC, (most, hard))
+        return str(most)
+
+    @app.get("/counted")
+    def count() -> str:
+        counted.append(1)
+        time.sleep(0.05)
+        return "counted"
+
+    @app.get("/counts")
+    def counts() -> str:
+        return str(len(counted))
+
+    @app.get("/coroutine/block")
+    async def block() -> str:
+        time.sleep(0.2)  # what a coroutine should never do
+        return "blocked"
+
+    @app.get("/coroutine/<int:number>")
+    async def coroutine(number: int) -> str:
+        await asyncio.sleep(WAIT_SECONDS)
+        return f"awaited {number}"
+
+
+def streaming(app: Any) -> None:
+    open_ones: list[int] = []
+
+    @app.get("/stream/<int:pieces>")
+    def stream(pieces: int) -> Any:
+        def generate() -> Iterator[bytes]:
+            open_ones.append(1)
+            try:
+                for _ in range(pieces):
+                    yield PIECE
+            finally:
+                open_ones.pop()
+
+        return generate()
+
+    @app.get("/streams")
+    def streams() -> str:
+        return str(len(open_ones))

@@ -13,7 +13,7 @@ from bench.chaos.fault import Fault, Scene, judged
 from bench.chaos.ledger import Ledger, Loss, Outcome
 from bench.chaos.load import Load
 from bench.chaos.prober import Prober, gaps
-from bench.chaos.questions import HELLO, get
+from bench.chaos.questions import HELLO_BODY, get
 from bench.chaos.servers import SERVERS, Served
 
 QUESTION = get("/double/21", b"42")
@@ -158,7 +158,7 @@ def test_a_load_of_many_clients_reports_the_one_answer_that_was_lost():
     assert (right, refused, lost) == (sent - 1, 0, 1)
 
 
-HELLO_ANSWER = LAST.replace(b"2\r\n", b"%d\r\n" % len(HELLO.body)).replace(b"42", HELLO.body)
+HELLO_ANSWER = LAST.replace(b"2\r\n", b"%d\r\n" % len(HELLO_BODY)).replace(b"42", HELLO_BODY)
 
 
 def probed(server, enough):

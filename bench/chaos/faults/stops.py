@@ -1,0 +1,123 @@
+"""Signals: reloads and stops under load, in every order."""
+
+from __future__ import annotations
+
+import random
+import signal
+import time
+
+from bench.chaos import proxy, questions
+from bench.chaos.fault import Fault, Scene
+from bench.chaos.servers import signal_to
+from bench.chaos.waits import until
+
+RELOADS = 20
+EVERY = 0.7
+STOP_SECONDS = 10.0
+UNDER_LOAD = 0.7
+SEED = 12
+
+
+def reload(scene: Scene) -> None:
+    first = set(scene.served.workers())
+    for _ in scene.every(EVERY):
+        scene.served.signal(signal.SIGHUP)
+
+    def renewed() -> bool:
+        now = set(scene.served.workers())
+        return len(now) == scene.fault.wish.workers and not first & now
+
+    scene.until(renewed, 40, "the last reload ends")
+
+
+def stop(scene: Scene) -> None:
+    """Stop and start again, while clients go on asking."""
+    with scene.load(source=questions.posts):
+        for number in scene.every(0.1):
+            if number:
+                scene.served.start()
+            time.sleep(UNDER_LOAD)
+            end(scene)
+    note_endings(scene)
+
+
+def stop_amid_reloads(scene: Scene) -> None:
+    """Reloads at random moments before and after the signal to stop."""
+    chance = random.Random(SEED)
+    with scene.load(source=questions.posts):
+        for number in scene.every(0.1):
+            if number:
+                scene.served.start()
+            time.sleep(0.2)
+            for _ in range(chance.randrange(4)):
+                scene.served.signal(signal.SIGHUP)
+                time.sleep(chance.choice((0, 0.01, 0.1, 0.5)) * chance.random())
+            end(scene, hang_up_after=chance.choice((None, 0, 0.02)))
+    note_endings(scene)
+
+
+def end(scene: Scene, hang_up_after: float | None = None) -> None:
+    """Send SIGTERM; the server has to end, with 0, and to leave no process behind."""
+    scene.served.signal(signal.SIGTERM)
+    if hang_up_after is not None:
+        time.sleep(hang_up_after)
+        if scene.served.wait(0) is None:
+            scene.served.signal(signal.SIGHUP)
+    begin = time.monotonic()
+    code = scene.served.wait(STOP_SECONDS)
+    if code is None:
+        scene.miss(f"has not ended {STOP_SECONDS:g} s after SIGTERM")
+        scene.served.stop()
+    elif code:
+        scene.miss(f"ended with {code} after SIGTERM")
+    scene.endings.append(time.monotonic() - begin)
+    if not until(lambda: not scene.served.left(), 1):
+        scene.miss("processes are left behind")
+        scene.served.stop()
+
+
+def note_endings(scene: Scene) -> None:
+    scene.note(f"ended within {max(scene.endings):.1f} s")
+
+
+def other_signals(scene: Scene) -> None:
+    """SIGUSR1 and SIGUSR2, which end a program that does not know them."""
+    for _ in scene.every(0.3):
+        for pid in (scene.served.pid, *scene.served.workers()):
+            for number in (signal.SIGUSR1, signal.SIGUSR2):
+                signal_to(pid, number)
+
+
+FAULTS = [
+    Fault(
+        "reload",
+        f"SIGHUP {RELOADS} times under keep-alive load with POSTs",
+        reload,
+        source=questions.posts,
+        seconds=RELOADS * EVERY,
+    ),
+    Fault(
+        "reload-proxy",
+        f"SIGHUP {RELOADS} times under the same load, through nginx",
+        reload,
+        source=questions.posts,
+        seconds=RELOADS * EVERY,
+        proxy=True,
+        absent=proxy.absent,
+    ),
+    Fault("stop", "SIGTERM under load, and a new start", stop, probed=False),
+    Fault(
+        "stop-reload",
+        "SIGHUP and SIGTERM in random order under load",
+        stop_amid_reloads,
+        probed=False,
+        seconds=10,
+    ),
+    Fault(
+        "usr",
+        "SIGUSR1 and SIGUSR2 to every process",
+        other_signals,
+        servers=("carboy",),
+        seconds=3,
+    ),
+]

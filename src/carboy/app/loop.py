@@ -14,19 +14,49 @@ import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from functools import update_wrapper
+from types import FrameType
 from typing import Any
+
+from carboy.app.globals import _cv
+from carboy.app.loop_watch import LOOK, LoopWatch
 
 __all__ = ["waiting_for"]
 
 _lock = threading.Lock()
 _loop: asyncio.AbstractEventLoop | None = None
+_watch: LoopWatch | None = None
 _MISSING = object()
+
+
+class _Call:
+    """One call of a coroutine function, from the thread that waits for it to the loop."""
+
+    __slots__ = ("args", "context", "exchange", "func", "future", "kwargs", "left", "task")
+
+    def __init__(
+        self, func: Callable[..., Coroutine[Any, Any, Any]], args: Any, kwargs: dict[str, Any]
+    ) -> None:
+        self.func = func
+        self.args = args
+        self.kwargs = kwargs
+        self.context = contextvars.copy_context()
+        self.future: Future[Any] = Future()
+        self.task: asyncio.Task[Any] | None = None
+        self.exchange: Any = None  # of the request it belongs to, once it has taken long
+        self.left = False  # the client has gone, and the task was cancelled
+
+    def name(self) -> str:
+        """What to call it in a log."""
+        name = getattr(self.func, "__qualname__", repr(self.func))
+        line = getattr(self.exchange, "request_line", None)
+        return f"{line()}: {name}()" if line is not None else f"{name}()"
 
 
 def waiting_for(func: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Any]:
     """A plain function that runs `func` on the loop and gives its result, or raises its error.
 
-    The coroutine sees the caller's context variables, and the caller those that it has set.
+    The coroutine sees the caller's context variables, and the caller those that it has set. When
+    the client of the request leaves, it is cancelled.
     RuntimeError where the caller is itself on the loop: it would wait for itself.
     """
 
@@ -37,53 +67,89 @@ def waiting_for(func: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., 
                 f"{getattr(func, '__name__', func)!r} is a coroutine function and was called"
                 " like a plain one inside the event loop. Call it with await there."
             )
-        context = contextvars.copy_context()
-        future: Future[Any] = Future()
-        loop.call_soon_threadsafe(_start, loop, func, args, kwargs, context, future)
+        call = _Call(func, args, kwargs)
+        loop.call_soon_threadsafe(_start, loop, call)
         try:
-            return future.result()
+            return _result(loop, call)
         except BaseException:
             # Ctrl+C in the waiting thread: nobody is left who wants the result.
-            future.cancel()
+            call.future.cancel()
             raise
         finally:
-            _adopt(context)
+            _adopt(call.context)
 
     return update_wrapper(wait, func)
 
 
+def _result(loop: asyncio.AbstractEventLoop, call: _Call) -> Any:
+    """Wait for the coroutine's end; look now and then at the loop and at the client."""
+    while True:
+        try:
+            return call.future.result(LOOK)
+        except TimeoutError:
+            if call.future.done():
+                break  # its own, or it has ended just now
+        if call.exchange is None:
+            call.exchange = _exchange_of_caller()
+        if _watch is not None:
+            _watch.look()
+        # This thread owns the connection while its request runs, so it may look at it. It waits
+        # on after that: the coroutine may have something to put in order.
+        has_left = getattr(call.exchange, "has_left", None)
+        if has_left is not None and not call.left and has_left():
+            call.left = True
+            loop.call_soon_threadsafe(_cancel, call)
+    return call.future.result()
+
+
+def _exchange_of_caller() -> Any:
+    """The server's side of the request that this thread handles; None under other servers."""
+    ctx = getattr(_cv.get(), "request_ctx", None)
+    if ctx is None or ctx.exchange is not None:
+        return ctx and ctx.exchange
+    environ = ctx.environ if ctx.environ is not None else getattr(ctx.request, "environ", None)
+    return environ.get("carboy.exchange") if environ else None
+
+
 def the_loop() -> asyncio.AbstractEventLoop:
     """The loop of this process, started when first asked for."""
-    global _loop
+    global _loop, _watch
     with _lock:
         if _loop is None:
             _loop = asyncio.new_event_loop()
             started = threading.Event()
             _loop.call_soon(started.set)
             # Daemon: a coroutine that never ends must not keep the process from ending.
-            threading.Thread(target=_loop.run_forever, name="carboy-loop", daemon=True).start()
+            thread = threading.Thread(target=_loop.run_forever, name="carboy-loop", daemon=True)
+            thread.start()
             started.wait()
+            _watch = LoopWatch(_loop, thread.ident or 0, _run.__code__, _name_of)
         return _loop
 
 
-def _start(
-    loop: asyncio.AbstractEventLoop,
-    func: Callable[..., Coroutine[Any, Any, Any]],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    context: contextvars.Context,
-    future: Future[Any],
-) -> None:
+async def _run(call: _Call) -> Any:
+    return await call.func(*call.args, **call.kwargs)
+
+
+def _name_of(frame: FrameType) -> str:
+    call: _Call = frame.f_locals["call"]
+    return call.name()
+
+
+def _start(loop: asyncio.AbstractEventLoop, call: _Call) -> None:
     """On the loop: run the coroutine as a task in the caller's context."""
-
-    async def run() -> Any:
-        return await func(*args, **kwargs)
-
-    task = loop.create_task(run(), context=context)
+    task = call.task = loop.create_task(_run(call), context=call.context)
+    future = call.future
     task.add_done_callback(lambda done: _settle(done, future))
     future.add_done_callback(
         lambda given_up: given_up.cancelled() and loop.call_soon_threadsafe(task.cancel)
     )
+
+
+def _cancel(call: _Call) -> None:
+    """On the loop: the coroutine gets a CancelledError where it waits."""
+    if call.task is not None:
+        call.task.cancel()
 
 
 def _running_here() -> asyncio.AbstractEventLoop | None:
@@ -113,8 +179,8 @@ def _adopt(context: contextvars.Context) -> None:
 
 def _forget() -> None:
     """In a forked child: the thread of the loop stayed behind with the parent."""
-    global _loop, _lock
-    _loop = None
+    global _loop, _lock, _watch
+    _loop = _watch = None
     _lock = threading.Lock()
 
 

@@ -43,7 +43,11 @@ class FileBody(Protocol):
 
 
 class Exchange(Protocol):
-    """One request on its way through an application."""
+    """One request on its way through an application.
+
+    An exchange may also have a method `has_left`: whether the client has gone. Only the thread
+    that runs the request asks it.
+    """
 
     head: RequestHead
     body: BinaryIO | None  # the whole content at its start, or the unread stream; None: empty

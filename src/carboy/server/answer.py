@@ -148,6 +148,9 @@ class Answering:
         if isinstance(error, ClientGone):
             self._finish(exchange, exchange.status)
             return
+        if exchange.left and not exchange.head_begun:
+            self.record(exchange, CLIENT_LEFT, 0)
+            return
         log.error(
             "%s: the application failed%s",
             exchange.request_line(),

@@ -15,6 +15,7 @@ from carboy.gateway.wsgi import (
 )
 from carboy.protocol.events import RequestHead
 from carboy.server.handed_over import HandedOver
+from carboy.server.presence import has_left
 
 if TYPE_CHECKING:
     from carboy.server.answer import Answering
@@ -64,6 +65,7 @@ class ServerExchange:
     slow_pieces = False  # they are not made on the leader's thread any more
     seconds = 0.0  # the handler took, when run away from the leader
     taken = False  # the application uses the socket itself
+    left = False  # its client, while it ran
     deposed = False  # its thread lost the lead while running it
     cached_environ: dict[str, Any] | None = None  # until the answer is finished
     # All application code of the request runs in here: a context variable set by one request is
@@ -90,6 +92,15 @@ class ServerExchange:
     def server(self) -> tuple[str, int | None]:
         """Own name and port; path and None on a unix socket."""
         return self.connection.server
+
+    def has_left(self) -> bool:
+        """Whether the client has gone, so that nobody wants the answer any more.
+
+        Only for the thread that runs the request, or while that waits for whoever asks.
+        """
+        if not self.left and not self.taken and has_left(self):
+            self.left = self.connection.broken = True
+        return self.left
 
     def environ(self) -> dict[str, Any]:
         """The request as a PEP 3333 environ; made when first asked, then the same one."""

@@ -9,10 +9,12 @@ sent ahead, and left out when the answer itself is sent.
 from __future__ import annotations
 
 import select
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from carboy.server.connection import Connection
-from carboy.server.exchange import ServerExchange
+
+if TYPE_CHECKING:
+    from carboy.server.exchange import ServerExchange
 
 AHEAD = b"HTTP/1.1 "
 _GONE = select.POLLHUP | select.POLLERR | select.POLLNVAL if hasattr(select, "poll") else 0
@@ -20,7 +22,7 @@ _ENDED = getattr(select, "POLLRDHUP", 0)  # the client sends no more
 
 
 def has_left(exchange: ServerExchange) -> bool:
-    """Whether nobody reads the answer any more. Only before the application is called."""
+    """Whether nobody reads the answer any more. Only for the thread that owns the connection."""
     connection = exchange.connection
     if connection.broken:
         return True
@@ -54,6 +56,8 @@ def _send_ahead(exchange: ServerExchange) -> bool:
     connection = exchange.connection
     stream = connection.sock
     if isinstance(stream, _Shortened) or connection.out is not None or exchange.head.upgrade:
+        return False
+    if exchange.head_begun or exchange.taken:
         return False
     try:
         sent = stream.send(AHEAD)

@@ -61,7 +61,7 @@ class Server:
             return rivals.missing(self.needs)
         if not carboy_command().exists():
             return f"{carboy_command()} is not there; run pip install -e ."
-        if self.application == "flask" and find_spec("flask") is None:
+        if "flask" in self.application and find_spec("flask") is None:
             return "Flask is not installed beside Carboy (make test installs it)"
         return None
 
@@ -129,6 +129,15 @@ SERVERS = {
         Server("carboy", "Carboy", "carboy", _carboy),
         Server("carboy-wsgi", "Carboy, plain WSGI", "plain", _carboy),
         Server("carboy-lane", "Carboy, WSGI lane", "carboy_wsgi", _carboy),
+        Server("carboy-page", "Carboy", "page", _carboy),
+        Server("carboy-flask-page", "Flask on Carboy", "page_flask", _carboy),
+        Server(
+            "flask-page-gunicorn",
+            "Flask on gunicorn",
+            "page_flask",
+            _gunicorn,
+            ("flask", "gunicorn"),
+        ),
         Server("carboy-flask", "Flask on Carboy", "flask", _carboy),
         Server("fastwsgi", "fastwsgi", "plain", _called("fastwsgi"), ("fastwsgi",)),
         Server("bjoern", "bjoern", "plain", _called("bjoern"), ("bjoern",)),

@@ -207,6 +207,13 @@ WORKS = (
         Exchange(headers=BROWSER_HEADERS),
         ours="carboy-lane",
     ),
+    Work(
+        "r",
+        "a page: hooks, a session, ProxyFix, a template with 40 links",
+        ("carboy-page", "carboy-flask-page", "flask-page-gunicorn"),
+        Exchange(path="/page", accepts=lambda answer: answer.count(b"/item/") == 40),
+        ours="carboy-page",
+    ),
 )
 
 

@@ -236,10 +236,8 @@ class Engine:
                 self._continue(lead, connection, flags, now)
         if self._behind:
             self._go_on(lead)
-        if self._here:
+        if self._queue.count:
             self._run_waiting(lead, clock())
-        if self._queue.computes and now >= self._queue.due():
-            self.scheduler.start_waiting(now)
         if self._alone:
             self._cells[BUSY] = 0.0
         if self.accepting.due:
@@ -461,6 +459,8 @@ class Engine:
 
     def _run_waiting(self, lead: Lead, now: float) -> None:
         """One request that has waited for the leader; others are let in after it."""
+        if now >= self._queue.due():
+            self.scheduler.start_waiting(now)
         self._cells[BUSY] = self.scheduler.busy()
         exchange = self.scheduler.next_here(now)
         if exchange is not None:

@@ -65,13 +65,14 @@ class Queue:
             PROMPT: self._prompt,
             HERE: self.here,
         }
+        self.count = 0  # of everything that waits
         self._computing = 0  # exchanges of the lane COMPUTES that have a thread
         self._began = 0.0  # when the last of them got it
         # Keys of which an exchange runs above `threads`: one at a time of each.
         self.in_reserve: set[Hashable] = set()
 
     def __len__(self) -> int:
-        return sum(len(lane) for lane in self._lanes.values())
+        return self.count
 
     def __iter__(self) -> Iterator[ServerExchange]:
         """Everything that waits, lane by lane."""
@@ -82,8 +83,13 @@ class Queue:
         """Have `exchange` wait; its `asked` is set."""
         exchange.lane = lane
         self._lanes[lane].append(exchange)
+        self.count += 1
 
     # --- out
+
+    def is_behind(self) -> bool:
+        """Whether something waits for a thread."""
+        return self.count > len(self.here)
 
     def next_for_thread(self, away: int, now: float) -> ServerExchange | None:
         """The exchange to start on another thread now; it waits no longer."""
@@ -101,6 +107,7 @@ class Queue:
             for place, exchange in enumerate(self._prompt):
                 if exchange.key not in self.in_reserve:
                     del self._prompt[place]
+                    self.count -= 1
                     self.in_reserve.add(exchange.key)
                     return exchange
         return None
@@ -110,11 +117,20 @@ class Queue:
         self.ended(exchange)
         if exchange.lane is not None:
             self._lanes[exchange.lane].appendleft(exchange)
+            self.count += 1
+
+    def next_here(self) -> ServerExchange | None:
+        """The exchange that the leader is to run; it waits no longer."""
+        if not self.here:
+            return None
+        self.count -= 1
+        return self.here.popleft()
 
     def take_out(self, exchange: ServerExchange) -> None:
         """Forget one that waits: it is not going to run."""
         if exchange.lane is not None:
             self._lanes[exchange.lane].remove(exchange)
+            self.count -= 1
 
     def older_than(self, moment: float) -> list[ServerExchange]:
         """Those that have waited since before `moment`, taken out."""
@@ -122,6 +138,7 @@ class Queue:
         for lane in self._lanes.values():
             while lane and lane[0].asked < moment:
                 found.append(lane.popleft())
+        self.count -= len(found)
         return found
 
     def oldest(self) -> float | None:
@@ -137,6 +154,7 @@ class Queue:
 
     def _start(self, lane: deque[ServerExchange], now: float) -> ServerExchange:
         exchange = lane.popleft()
+        self.count -= 1
         if lane is self.computes:
             self._computing += 1
             self._began = now

@@ -88,6 +88,11 @@ class Scheduler:
         exchange.asked = now
         exchange.connection.exchange = exchange
         exchange.connection.enter(RUNNING, now)
+        if lane is WAITS and self._crew.away < self.queue.threads and not self.queue.is_behind():
+            # What the queue would do, without its calls.
+            exchange.measured = self._learned.wants_usage(exchange.key)
+            if self._crew.submit(exchange):
+                return True
         self.queue.put(exchange, lane)
         if lane is not HERE:
             self.start_waiting(now)
@@ -130,7 +135,9 @@ class Scheduler:
     def start_waiting(self, now: float) -> None:
         """Give threads to requests that wait."""
         queue, crew = self.queue, self._crew
-        if crew.away >= queue.threads and len(queue) > len(queue.here):
+        if not queue.is_behind():
+            return
+        if crew.away >= queue.threads:
             crew.relieve()
         while (exchange := queue.next_for_thread(crew.away, now)) is not None:
             if exchange.asked != now and has_left(exchange):
@@ -148,9 +155,7 @@ class Scheduler:
 
     def next_here(self, now: float) -> ServerExchange | None:
         """The request that the leader is to run between two turns."""
-        here = self.queue.here
-        while here:
-            exchange = here.popleft()
+        while (exchange := self.queue.next_here()) is not None:
             if has_left(exchange):
                 self._drop(exchange, now)
                 continue
@@ -178,7 +183,7 @@ class Scheduler:
 
     def busy(self) -> int:
         """How many requests run on other threads or wait."""
-        return self._crew.away + len(self.queue)
+        return self._crew.away + self.queue.count
 
     def deposed(self, exchange: ServerExchange, seconds: float) -> None:
         """The leader is still inside `exchange`, and another thread leads now."""

@@ -1,0 +1,42 @@
+"""A page as applications make them: hooks, a session, a proxy in front, a template with links."""
+
+from types import ModuleType
+from typing import Any
+
+TEMPLATE = """<!doctype html>
+<title>{{ title }}</title>
+<nav>{% for n in range(40) %}<a href="{{ url_for('item', number=n) }}">Item {{ n }}</a>
+{% endfor %}</nav>
+<p>Visit {{ session.visits }} of {{ request.remote_addr }}, {{ g.user|e }}.</p>
+"""
+
+
+def build(framework: ModuleType, proxy_fix: Any) -> Any:
+    """The application written with the names of `framework` (flask or carboy)."""
+    app = framework.Flask("page")
+    app.secret_key = "benchmark"
+    app.wsgi_app = proxy_fix(app.wsgi_app)
+
+    @app.before_request
+    def user() -> None:
+        framework.g.user = "Ada <ada@example.org>"
+
+    @app.after_request
+    def policy(response: Any) -> Any:
+        response.headers["X-Frame-Options"] = "DENY"
+        return response
+
+    @app.get("/page")
+    def page() -> str:
+        framework.session["visits"] = 1
+        return str(framework.render_template_string(TEMPLATE, title="Notes"))
+
+    @app.get("/item/<int:number>")
+    def item(number: int) -> str:
+        return str(number)
+
+    @app.get("/")
+    def hello() -> str:
+        return "Hello, World!"
+
+    return app

@@ -146,7 +146,7 @@ def served(
     listener = listener or listen_tcp("127.0.0.1", 0)
     records: list[Any] = []
     access: Callable[[Any], None] | None = records.append if record else None
-    options = {"threads": 4, "switch_interval": None, **settings}
+    options = {"threads": 4, "switch_interval": None, "idle_grace": 0.0, **settings}
     engine = Engine(gateway or for_application(app), [listener], Settings(**options), access)
     live = Live(engine, listener)
     live.records = records

@@ -166,7 +166,7 @@ def test_a_signal_that_another_thread_gets_is_heard(folder: Path) -> None:
 
 
 def test_a_stop_closes_idle_connections(folder: Path) -> None:
-    with started(folder, "-w", "2") as server:
+    with started(folder, "-w", "2", "--idle-grace", "0") as server:
         connection = server.connect()
         connection.request("GET", "/")
         connection.getresponse().read()

@@ -41,6 +41,7 @@ from carboy.cli.parameters import (
     with_watched_files,
 )
 from carboy.cli.run import FROM_CLI
+from carboy.cli.values import PORT, Host
 from carboy.server import development
 
 __all__ = [
@@ -385,8 +386,8 @@ class FlaskGroup(AppGroup):
 
 @click.command("run", short_help="Run a development server.")
 @click.option("--debug/--no-debug", callback=_set_debug, expose_value=False, help="Debug mode.")
-@click.option("--host", "-h", default="127.0.0.1", help="The interface to bind to.")
-@click.option("--port", "-p", default=5000, type=int, help="The port to bind to.")
+@click.option("--host", "-h", default="127.0.0.1", type=Host(), help="The interface to bind to.")
+@click.option("--port", "-p", default=5000, type=PORT, help="The port to bind to.")
 @with_certificate
 @click.option(
     "--reload/--no-reload", default=None, help="Start again when a file changes. With --debug: on."

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from carboy.cli.config import PREFIX
-from carboy.cli.values import Octal, Size, Workers
+from carboy.cli.values import PORT, Host, Octal, Size, Workers
 from carboy.protocol.limits import Limits
 from carboy.server.access_log import FORMATS
 from carboy.server.settings import AT_LEAST_ONE, LIMIT, POLLERS, Settings
@@ -73,9 +73,12 @@ def option(*names: str, section: str, **attributes: Any) -> SectionOption:
 def listening() -> list[click.Parameter]:
     """Where, how many, and what is logged."""
     return [
-        option("--host", "-h", section=WHERE, help="Address or name.  [default: 127.0.0.1]"),
         option(
-            "--port", "-p", section=WHERE, type=click.IntRange(0, 65535),
+            "--host", "-h", section=WHERE, type=Host(),
+            help="Address or name.  [default: 127.0.0.1]",
+        ),
+        option(
+            "--port", "-p", section=WHERE, type=PORT,
             help="0 takes a free one.  [default: 8000]",
         ),
         option(

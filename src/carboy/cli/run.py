@@ -46,6 +46,9 @@ def run(ctx: click.Context, /, app: str | None, **values: Any) -> None:
     os.environ[FROM_CLI] = "true"
     try:
         plan = make_plan(values)
+    except (ValueError, TypeError) as problem:
+        raise click.UsageError(str(problem), ctx) from None
+    try:
         refuse_debug_in_public(plan.addresses)
         code = start(plan, lambda: load_or_explain(name), Banner(name))
     except (BindError, CannotFork, ValueError, TypeError) as problem:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from carboy.server.bind import BindError, check_host
+
 if TYPE_CHECKING:
     Kind = click.ParamType[Any]
 else:  # generic since click 8.4
@@ -14,6 +16,7 @@ else:  # generic since click 8.4
 
 UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 SIZE = re.compile(r"([0-9]+)\s*([kmg]?)(?:i?b)?", re.IGNORECASE)
+PORT = click.IntRange(0, 65535)
 
 
 class Size(Kind):
@@ -26,6 +29,21 @@ class Size(Kind):
         if found is None:
             self.fail(f"{value!r} is no size: write it like 4096, 512k or 10MiB.", param, ctx)
         return int(found[1]) * UNITS[found[2].lower()]
+
+
+class Host(Kind):
+    """An address, or a name that is known here; also unix://PATH."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        host = str(value)
+        if ctx is None or not ctx.resilient_parsing:
+            try:
+                check_host(host)
+            except BindError as problem:
+                self.fail(str(problem), param, ctx)
+        return host
 
 
 class Octal(Kind):

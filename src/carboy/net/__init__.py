@@ -8,6 +8,7 @@ from carboy.net.listen import (
     holder_of_port,
     listen_tcp,
     listen_unix,
+    resolve,
     systemd_sockets,
 )
 from carboy.net.listener import Listener
@@ -28,5 +29,6 @@ __all__ = [
     "listen_tcp",
     "listen_unix",
     "make_poller",
+    "resolve",
     "systemd_sockets",
 ]

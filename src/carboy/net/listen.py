@@ -40,11 +40,19 @@ def listen_tcp(host: str, port: int, backlog: int = BACKLOG) -> Listener:
     """
     if not host and socket.has_dualstack_ipv6():
         return _bound(socket.AF_INET6, ("::", port), backlog, dualstack=True)
-    host = host or "0.0.0.0"
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, address = resolve(host or "0.0.0.0", port)
+    return _bound(family, address, backlog)
+
+
+def resolve(host: str, port: int) -> tuple[int, tuple[object, ...]]:
+    """Family and address to bind to; socket.gaierror for a name that is not known here."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except ValueError:  # with a NUL, or an empty or overlong label (UnicodeError)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known") from None
     # IPv4 first where a name has both, as "localhost" does: it is what other tools try.
     family, _, _, _, address = min(found, key=lambda info: info[0] != socket.AF_INET)
-    return _bound(family, address, backlog)
+    return family, address
 
 
 def _bound(

@@ -13,7 +13,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from carboy.net import AddressInUse, Listener, adopt, listen_tcp, listen_unix, systemd_sockets
+from carboy.net import (
+    AddressInUse,
+    Listener,
+    adopt,
+    listen_tcp,
+    listen_unix,
+    resolve,
+    systemd_sockets,
+)
 
 ADDRESS = re.compile(r"(?:\[(?P<six>[^\[\]]+)\]|(?P<host>[^:\[\]/]*)):(?P<port>[0-9]{1,5})")
 
@@ -131,6 +139,17 @@ def _open(address: Address, backlog: int, file: SocketFile) -> socket.socket:
         raise BindError(errno.EADDRINUSE, in_use(address, problem.holder)) from None
     except OSError as problem:
         raise BindError(problem.errno, trouble(address, problem, file)) from None
+
+
+def check_host(host: str) -> None:
+    """BindError when `host` is neither an address nor a name that is known here."""
+    if host.startswith("unix:"):
+        return
+    name = host.removeprefix("[").removesuffix("]")
+    try:
+        resolve(name or "0.0.0.0", 0)
+    except OSError as problem:
+        raise BindError(problem.errno, trouble(Address(name, 0), problem, SocketFile())) from None
 
 
 def in_use(address: Address, holder: str | None) -> str:

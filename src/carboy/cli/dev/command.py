@@ -25,6 +25,7 @@ from carboy.cli.dev.tools import Tools
 from carboy.cli.dev.worker import Newest
 from carboy.cli.parameters import with_certificate, with_watched_files
 from carboy.cli.run import FROM_CLI, as_flask, as_flask_in_children, chosen_app
+from carboy.cli.values import PORT, Host
 from carboy.dev.debugger import settle_pin
 from carboy.dev.requests import Store
 from carboy.net.authority import AuthorityError, how_to_trust, local_context
@@ -47,8 +48,8 @@ EVERYWHERE = "0.0.0.0"
 
 @click.command("dev", short_help="Serve an application while you write it.")
 @click.argument("app", required=False, shell_complete=complete)
-@click.option("--host", "-h", default="127.0.0.1", help="The interface to bind to.")
-@click.option("--port", "-p", default=8000, type=int, help="The port to bind to; 0: a free one.")
+@click.option("--host", "-h", default="127.0.0.1", type=Host(), help="The interface to bind to.")
+@click.option("--port", "-p", default=8000, type=PORT, help="The port to bind to; 0: a free one.")
 @click.option("--lan", is_flag=True, help="For other devices in the network as well.")
 @click.option("--tls", is_flag=True, help="TLS, with a certificate of an authority of your own.")
 @with_certificate

@@ -227,31 +227,34 @@ def test_a_terminal_shows_a_bottle_and_colours_unless_they_are_not_wanted(
     assert (b"\x1b[" in shown) is not bool(no_color)
 
 
-@pytest.mark.parametrize(("workers", "what"), [("1", "a request"), ("2", "what runs")])
-def test_ctrl_c_says_what_it_waits_for(folder: Path, workers: str, what: str) -> None:
+@pytest.mark.parametrize("how", [("-w", "1"), ("-w", "2"), ("--no-supervisor",)])
+def test_ctrl_c_says_what_it_waits_for(folder: Path, how: tuple[str, ...]) -> None:
     os.mkfifo(folder / "gate")
     (folder / "slow.py").write_text(
         "import os\ndef app(environ, start):\n os.write(1, b'in\\n')\n"
         " open('gate').read()\n start('200 OK', [])\n return [b'done']\n"
     )
-    with Running("run", "slow", "-p", "0", "-w", workers, cwd=folder) as server:
+    with Running("run", "slow", "-p", "0", *how, cwd=folder) as server:
         connection = server.connect()
         connection.request("GET", "/")
         server.line("in\n")
         server.send(signal.SIGINT)
-        server.line(f"Finishing {what}; Ctrl+C again stops at once.")
+        server.line("Finishing a request; Ctrl+C again stops at once.")
         (folder / "gate").write_text("")
         assert connection.getresponse().read() == b"done"
         connection.close()
         assert server.wait() == 0
 
 
-def test_ctrl_c_while_the_application_is_loading_is_quiet(folder: Path) -> None:
+@pytest.mark.parametrize(("how", "codes"), [((), (0,)), (("--no-supervisor",), (1, 130))])
+def test_ctrl_c_while_the_application_is_loading_is_quiet(
+    folder: Path, how: tuple[str, ...], codes: tuple[int, ...]
+) -> None:
     os.mkfifo(folder / "gate")
     (folder / "slow.py").write_text("import os\nos.write(1, b'in\\n')\nopen('gate').read()\n")
-    with Running("run", "slow", "-p", "0", cwd=folder) as server:
+    with Running("run", "slow", "-p", "0", *how, cwd=folder) as server:
         server.line("in\n")
-        assert server.stop(signal.SIGINT) in (1, 130)
+        assert server.stop(signal.SIGINT) in codes
         assert "Traceback" not in server.text()
 
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carboy.server.fleet import HOPELESS, LONGEST_DELAY, MERCY, YOUNG, Do, Fleet, State
+from carboy.server.fleet import (
+    DELAY_WITHOUT_SERVICE,
+    HOPELESS,
+    LAST_WORDS,
+    LONGEST_DELAY,
+    MERCY,
+    Do,
+    Fleet,
+    State,
+)
 
 
 def fleet(target: int, ready: bool = True) -> Fleet:
@@ -24,25 +33,96 @@ def test_as_many_are_started_as_are_wanted() -> None:
     assert fleet(3).plan(1.0) == []
 
 
-def test_one_that_dies_old_is_replaced_at_once() -> None:
+def test_one_that_served_is_replaced_at_once_however_often_they_die() -> None:
     workers = fleet(2)
-    workers.died(1, YOUNG + 1)
-    assert workers.plan(YOUNG + 1) == [(Do.START, 0)]
+    for pid in range(2, 12):
+        workers.died(pid, 1.0)
+        assert workers.plan(1.0) == [(Do.START, 0)]
+        workers.started(pid + 1, 1.0)
+        workers.ready(pid + 1)
 
 
-def test_one_that_dies_young_is_replaced_after_a_while_that_doubles() -> None:
-    workers = fleet(1)
-    now, delays = 0.0, []
-    for pid in range(1, 9):
+def delays(workers: Fleet, first: int) -> list[float]:
+    """Seconds before each of the starts that follow the death of `first` and its successors."""
+    now, found = 0.0, []
+    for pid in range(first, first + 8):
         workers.died(pid, now)
-        assert workers.plan(now) == []
         wake_at = workers.wake_at()
         assert wake_at is not None
-        delays.append(wake_at - now)
+        found.append(wake_at - now)
+        assert not found[-1] or workers.plan(now) == []
         now = wake_at
         assert workers.plan(now) == [(Do.START, 0)]
         workers.started(pid + 1, now)
-    assert delays == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, LONGEST_DELAY, LONGEST_DELAY]
+    return found
+
+
+def test_one_that_never_became_ready_is_replaced_after_a_while_that_doubles() -> None:
+    workers = fleet(1)
+    workers.target = 2
+    assert workers.plan(0.0) == [(Do.START, 0)]
+    workers.started(2, 0.0)
+    assert delays(workers, 2) == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, LONGEST_DELAY, LONGEST_DELAY]
+
+
+def test_while_none_serves_nobody_waits_long_for_the_next_start() -> None:
+    assert delays(fleet(1, ready=False), 1) == [0.0, *[DELAY_WITHOUT_SERVICE] * 7]
+
+
+def test_after_a_worker_that_became_ready_delays_begin_anew() -> None:
+    workers = fleet(2)
+    workers.died(2, 0.0)
+    for pid in (3, 4, 5):
+        workers.started(pid, 0.0)
+        workers.died(pid, 0.0)
+    workers.started(6, 0.0)
+    workers.ready(6)
+    workers.target = 3
+    assert workers.plan(0.0) == [(Do.START, 0)]
+
+
+def test_one_that_takes_too_long_to_start_is_given_up_and_then_killed() -> None:
+    workers = Fleet(1, graceful_timeout=30.0, start_timeout=60.0)
+    workers.started(1, 0.0)
+    assert workers.wake_at() == 60.0
+    assert workers.plan(59.0) == []
+    assert workers.plan(60.0) == [(Do.GIVE_UP, 1)]
+    workers.ready(1)  # too late: it is about to be killed
+    assert workers.wake_at() == 60.0 + LAST_WORDS
+    assert workers.plan(61.0) == [(Do.DROP, 1)]
+    assert workers.died(1, 61.0).state is State.STARTING
+
+
+def test_one_that_is_stuck_is_replaced_before_it_is_killed() -> None:
+    workers = fleet(2)
+    workers.condemn(1, 1.0)
+    assert workers.plan(1.0) == [(Do.START, 0)]
+    workers.started(3, 1.0)
+    assert workers.plan(1.0 + LAST_WORDS) == [(Do.DROP, 1)]
+
+
+def test_one_that_was_told_to_stop_by_somebody_else_is_replaced_at_once() -> None:
+    workers = fleet(1)
+    assert workers.leaves(1, 1.0)
+    assert not workers.leaves(1, 1.0)
+    assert workers.plan(1.0) == [(Do.START, 0)]
+
+
+def test_a_second_replacement_starts_over() -> None:
+    workers = fleet(1)
+    workers.replace()
+    assert workers.plan(1.0) == [(Do.START, 0)]
+    workers.started(2, 1.0)
+    workers.replace()
+    assert workers.plan(2.0) == [(Do.DROP, 2), (Do.START, 0)]
+    workers.started(3, 2.0)
+    workers.died(2, 2.0)
+    assert not workers.replaced()
+    workers.ready(3)
+    assert not workers.replaced()
+    assert workers.plan(3.0) == [(Do.STOP, 1)]
+    assert workers.replaced()
+    assert not workers.replaced()
 
 
 def test_a_stop_reaches_each_worker_once() -> None:

@@ -5,11 +5,14 @@ import os
 import signal
 import socket
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from running import PATIENCE, Running, await_gone
+
+ALONE, ONE, TWO = ("--no-supervisor",), ("-w1",), ("-w", "2")  # as long as there are workers
 
 APP = """
 import os, signal, sys, threading, time
@@ -68,6 +71,11 @@ def children(pid: int) -> set[int]:
     return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
 
+def await_only_new(server: Running, old: set[int]) -> None:
+    while children(server.pid) & old:
+        time.sleep(0.02)
+
+
 def open_gate(folder: Path, text: str) -> None:
     with open(folder / "gate", "w") as gate:
         gate.write(text)
@@ -117,19 +125,33 @@ def test_auto_is_a_worker_for_each_processor(folder: Path) -> None:
     with started(folder, "-w", "auto") as server:
         server.address()
         count = len(os.sched_getaffinity(0))
-        assert len(children(server.pid)) == (count if count > 1 else 0)
+        assert len(children(server.pid)) == count
 
 
-def test_one_worker_is_a_process_of_its_own(folder: Path) -> None:
+def test_one_worker_has_a_supervisor_too(folder: Path) -> None:
     with started(folder, "-t", "1") as server:
-        assert int(server.get("/pid")[1]) == server.pid
+        assert {int(server.get("/pid")[1])} == children(server.pid)
         assert server.get("/flags") == (200, b"(False, False)")
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+def test_without_a_supervisor_the_worker_is_the_process_itself(folder: Path) -> None:
+    with started(folder, *ALONE) as server:
+        assert int(server.get("/pid")[1]) == server.pid
+        assert not children(server.pid)
+
+
+def test_several_workers_need_a_supervisor(folder: Path) -> None:
+    with started(folder, *ALONE, *TWO) as server:
+        assert server.wait() == 2
+        assert "--no-supervisor requires --workers 1." in server.text()
+
+
+@pytest.mark.parametrize("how", [ALONE, ONE, TWO])
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=lambda s: s.name)
-def test_a_stop_lets_running_requests_finish(folder: Path, workers: str, number: int) -> None:
-    with started(folder, "-w", workers) as server:
+def test_a_stop_lets_running_requests_finish(
+    folder: Path, how: tuple[str, ...], number: int
+) -> None:
+    with started(folder, *how) as server:
         thread, answers = get_later(server, "/wait")
         server.line("waiting")
         host, port = server.address()
@@ -160,9 +182,24 @@ def refused_from(host: str, port: int) -> None:
 
 
 def test_a_signal_that_another_thread_gets_is_heard(folder: Path) -> None:
-    with started(folder) as server:
+    with started(folder, *ALONE) as server:
         assert server.get("/stop-here") == (200, b"asked")
         assert server.wait() == 0
+
+
+def test_a_worker_that_somebody_else_stops_is_replaced_while_it_finishes(folder: Path) -> None:
+    with started(folder, *ONE) as server:
+        thread, answers = get_later(server, "/wait")
+        server.line("waiting")
+        (worker,) = children(server.pid)
+        os.kill(worker, signal.SIGTERM)
+        assert f"Worker {worker} was told to stop" in server.line("another one takes")
+        while int(server.get("/pid")[1]) == worker:
+            pass
+        open_gate(folder, "done")
+        thread.join(PATIENCE)
+        assert answers == [(200, b"done")]
+        assert server.stop() == 0
 
 
 def test_a_stop_closes_idle_connections(folder: Path) -> None:
@@ -187,9 +224,9 @@ def test_after_the_graceful_time_what_runs_is_closed_and_logged(folder: Path) ->
         assert "GET /wait HTTP/1.1" in server.line("Stopped while running")
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_second_interrupt_ends_at_once(folder: Path, workers: str) -> None:
-    with started(folder, "-w", workers) as server:
+@pytest.mark.parametrize("how", [ALONE, ONE, TWO])
+def test_a_second_interrupt_ends_at_once(folder: Path, how: tuple[str, ...]) -> None:
+    with started(folder, *how) as server:
         thread, _ = get_later(server, "/wait")
         server.line("waiting")
         code = None
@@ -230,11 +267,13 @@ def test_the_log_tells_the_exit_code_of_a_worker(folder: Path) -> None:
         assert server.get("/")[0] == 200
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_sighup_serves_fresh_code_and_loses_no_connection(folder: Path, workers: str) -> None:
-    with started(folder, "-w", workers) as server:
+@pytest.mark.parametrize("how", [ALONE, ONE, TWO])
+def test_sighup_serves_fresh_code_and_loses_no_connection(
+    folder: Path, how: tuple[str, ...]
+) -> None:
+    with started(folder, *how) as server:
         assert server.get("/") == (200, b"one")
-        old = pids_of(server, int(workers))
+        old = children(server.pid)
         (folder / "service.py").write_text(APP.replace("VERSION", "twice"))  # another size
         server.send(signal.SIGHUP)
         answers = set()
@@ -242,16 +281,18 @@ def test_sighup_serves_fresh_code_and_loses_no_connection(folder: Path, workers:
             status, body = server.get("/")
             assert status == 200
             answers.add(body)
-            if body == b"twice" and (workers == "1" or not children(server.pid) & old):
+            if body == b"twice" and not children(server.pid) & old:
                 break
         assert answers <= {b"one", b"twice"}
         assert server.get("/") == (200, b"twice")
+        if how is not ALONE:
+            server.line("All workers have been replaced.")
         assert server.stop() == 0
 
 
 def test_a_second_sighup_during_the_restart_of_the_first_is_obeyed(folder: Path) -> None:
     loading = 'import os\nprint("loading", flush=True)\nopen("gate").read()\n'
-    with started(folder) as server:
+    with started(folder, *ALONE) as server:
         server.address()
         for count in (1, 2):
             if count == 1:
@@ -266,14 +307,106 @@ def test_a_second_sighup_during_the_restart_of_the_first_is_obeyed(folder: Path)
         assert server.stop() == 0
 
 
-def test_sighup_keeps_the_old_workers_when_the_new_code_does_not_start(folder: Path) -> None:
-    with started(folder, "-w", "2") as server:
-        old = pids_of(server, 2)
+@pytest.mark.parametrize("how", [ONE, TWO])
+def test_a_second_sighup_starts_over_when_the_new_worker_hangs_while_loading(
+    folder: Path, how: tuple[str, ...]
+) -> None:
+    with started(folder, *how) as server:
+        old = pids_of(server, len(how))
+        (folder / "service.py").write_text('print("loading", flush=True)\nopen("gate").read()\n')
+        server.send(signal.SIGHUP)
+        server.line("loading")
+        (folder / "service.py").write_text(APP.replace("VERSION", "again"))
+        server.send(signal.SIGHUP)
+        server.line("Starting over to replace the workers")
+        server.line("All workers have been replaced.")
+        await_only_new(server, old)
+        assert server.get("/") == (200, b"again")
+        assert len(children(server.pid)) == len(how)
+        assert server.stop() == 0
+
+
+@pytest.mark.parametrize("how", [ONE, TWO])
+def test_a_worker_that_hangs_while_loading_is_given_up_and_the_old_ones_stay(
+    folder: Path, how: tuple[str, ...]
+) -> None:
+    with started(folder, *how, "--start-timeout", "2") as server:
+        old = pids_of(server, len(how))
+        (folder / "service.py").write_text('open("gate").read()\n')
+        server.send(signal.SIGHUP)
+        server.line("has not become ready within 2 s")
+        server.line('service.py", line 1 in <module>')
+        server.line("not replaced")
+        assert children(server.pid) == old
+        (folder / "service.py").write_text(APP.replace("VERSION", "mended"))
+        server.send(signal.SIGHUP)
+        server.line("All workers have been replaced.")
+        await_only_new(server, old)
+        assert server.get("/") == (200, b"mended")
+        assert server.stop() == 0
+
+
+@pytest.mark.parametrize("how", [ONE, TWO])
+def test_an_application_that_always_hangs_while_loading_ends_the_server(
+    folder: Path, how: tuple[str, ...]
+) -> None:
+    (folder / "service.py").write_text('open("gate").read()\n')
+    with started(folder, *how, "--start-timeout", "0.5") as server:
+        assert server.wait() == 1
+        assert "has not become ready" in server.text()
+
+
+def test_views_that_kill_their_workers_again_and_again_leave_no_second_without_service(
+    folder: Path,
+) -> None:
+    with started(folder, *TWO) as server:
+        pids_of(server, 2)
+        for count in range(1, 6):
+            get_later(server, "/die")[0].join(PATIENCE)
+            began = time.monotonic()
+            assert server.get("/")[0] == 200
+            assert time.monotonic() - began < 2.0
+            server.line("another one takes its place", count)
+        assert server.stop() == 0
+
+
+def test_the_only_worker_is_replaced_at_once_each_time_it_dies(folder: Path) -> None:
+    with started(folder, *ONE) as server:
+        for count in range(1, 5):
+            get_later(server, "/die")[0].join(PATIENCE)
+            server.line("another one takes its place", count)
+            began = time.monotonic()
+            assert server.get("/")[0] == 200
+            assert time.monotonic() - began < 2.0
+        assert server.stop() == 0
+
+
+def test_the_log_says_when_the_next_worker_is_started_after_one_that_could_not(
+    folder: Path,
+) -> None:
+    with started(folder, *TWO) as server:
+        victim = min(pids_of(server, 2))
+        (folder / "service.py").write_text("import os\nos._exit(3)\n")
+        os.kill(victim, signal.SIGKILL)
+        server.line("exited with code 3 before it was ready")
+        server.line("Another worker is started in 0.5 s.")
+        server.line("Another worker is started in 1 s.")
+        (folder / "service.py").write_text(APP.replace("VERSION", "mended"))
+        pids_of(server, 2)
+        assert server.stop() == 0
+
+
+@pytest.mark.parametrize("how", [ONE, TWO])
+def test_sighup_keeps_the_old_workers_when_the_new_code_does_not_start(
+    folder: Path, how: tuple[str, ...]
+) -> None:
+    with started(folder, *how) as server:
+        old = pids_of(server, len(how))
         (folder / "service.py").write_text("import nothing_of_that_name\n")
         server.send(signal.SIGHUP)
         server.line("not replaced")
         assert "nothing_of_that_name" in server.text()
-        assert pids_of(server, 2) == old
+        assert pids_of(server, len(how)) == old
         assert server.stop() == 0
 
 

@@ -31,7 +31,8 @@ SECTIONS = {
     "queue_limit": WORK, "queue_timeout": WORK, "learned_keys": WORK, "switch_interval": WORK,
     "headers_timeout": TIME, "keepalive_timeout": TIME, "body_grace": TIME, "body_rate": TIME,
     "write_grace": TIME, "write_rate": TIME, "silence_timeout": TIME,
-    "graceful_timeout": TIME, "idle_grace": TIME, "linger_timeout": TIME,
+    "graceful_timeout": TIME, "idle_grace": TIME, "worker_timeout": TIME,
+    "start_timeout": TIME, "linger_timeout": TIME,
     "linger_size": SIZES, "spool_limit": SIZES, "high_water": SIZES, "read_size": SIZES,
     "connections": SIZES, "backlog": SIZES,
 }  # fmt: skip
@@ -104,6 +105,11 @@ def listening() -> list[click.Parameter]:
         option(
             "--workers", "-w", section=WORK, type=Workers(), default=1, metavar="N|auto",
             show_default=True, help="Processes; auto: one for each processor.",
+        ),
+        option(
+            "--supervisor/--no-supervisor", section=WORK, default=True,
+            help="A process that replaces workers which crash or are stuck. Without it the only"
+            " worker is the process itself.  [default: yes]",
         ),
         option(
             "--access-log/--no-access-log", section=LOGS, default=True,

@@ -26,7 +26,7 @@ DEBUG = "FLASK_DEBUG"
 # name: tests that run commands in their own process take it away again by that name.
 FROM_CLI = "FLASK_RUN_FROM_CLI"
 PLAN = (
-    *("workers", "access_log", "access_log_format", "access_log_file"),
+    *("workers", "supervisor", "access_log", "access_log_format", "access_log_file"),
     *("socket_mode", "socket_group", "umask"),
 )
 PLACE = ("host", "port", "bind", "fd")
@@ -77,6 +77,8 @@ def make_plan(values: dict[str, Any]) -> Plan:
     """The options of the command as what the server takes."""
     given = {name: value for name, value in values.items() if value is not None}
     workers = count_workers(given.pop("workers"))
+    if workers > 1 and not given["supervisor"]:
+        raise click.UsageError("--no-supervisor requires --workers 1.")
     plan = {name: given.pop(name) for name in PLAN if name in given}
     place = {name: given.pop(name, None) for name in PLACE}
     where = addresses(place["host"], place["port"], place["bind"] or (), place["fd"])

@@ -45,6 +45,7 @@ from carboy.server.crew import Crew, Lead
 from carboy.server.deadlines import Deadlines
 from carboy.server.door import Door, Wrap
 from carboy.server.exchange import ServerExchange
+from carboy.server.in_flight import InFlight
 from carboy.server.intake import BodyStream
 from carboy.server.learned import Learned
 from carboy.server.peers import BUSY
@@ -85,7 +86,8 @@ class Engine:
 
     `access` gets one record for each request answered or refused (server/access_log.py).
     `processes` tells applications that other processes serve them too; `wrap` makes TLS
-    streams of the sockets that are accepted; `row` has the figures that other processes read.
+    streams of the sockets that are accepted; `row` has the figures that other processes read,
+    `shown` the requests that run.
     """
 
     def __init__(
@@ -97,9 +99,13 @@ class Engine:
         processes: bool = False,
         wrap: Wrap | None = None,
         row: Row | None = None,
+        shown: InFlight | None = None,
     ) -> None:
         self.settings = settings
         self.row = row or private_row()
+        self.shown = shown or InFlight()
+        self._show = self.shown.read
+        self._memory = self.shown.memory
         self.answering = Answering(settings, access, processes, secure=wrap is not None)
         self.answering.like_werkzeug = getattr(gateway, "like_werkzeug", False)
         self.learned = Learned(settings.inline_budget, settings.learned_keys)
@@ -114,6 +120,7 @@ class Engine:
         self.streams = Streams(settings, self.crew, self._closing.watch)
         self.scheduler = Scheduler(settings, self.crew, self.streams, self.learned, self.answering)
         self.scheduler.finished = self._answered
+        self.crew.deposed = self._deposed
         self._queue = self.scheduler.queue
         self._here = self._queue.here
         self.accepting = Accepting(settings, self.connections, self.poller, self.row)
@@ -187,6 +194,11 @@ class Engine:
         waiting = set(map(id, self._queue))
         return self.stopping.in_flight(waiting)
 
+    def nudge(self) -> None:
+        """Have the leader write a sign of life, if it can; from any thread."""
+        if not self.stopping.over:
+            self._waker.wake()
+
     # --- the leader's turns
 
     def _lead(self, lead: Lead) -> None:
@@ -217,6 +229,8 @@ class Engine:
         now = clock()
         if now >= self._next_tick:
             self._tick(now)
+        if self.door.held:
+            self.accepting.look(now)
         if self._gateway_turn is not None and (len(events) < FEW or now > self._next_look):
             self._next_look = now + GLANCE
             self._gateway_turn()
@@ -237,11 +251,9 @@ class Engine:
         if self._queue.count:
             self._run_waiting(lead, clock())
         if self._alone:
-            self.accepting.served()
+            self._cells[BUSY] = 0.0
         if self.accepting.due:
             self.accepting.take(clock())
-        if self.door.held:
-            self.accepting.look(clock())
 
     def _patience(self) -> float:
         """Seconds to the next look at the clock; for ever when nothing can run out."""
@@ -277,11 +289,11 @@ class Engine:
         """A listener or the waker; or a connection closed earlier in this very turn."""
         if fd == self._waker.fileno():
             self._waker.clear()
+            self.row.cells[Figure.LEADER] = now
             self._take_back()
             if self.stopping.asked is not None:
                 self._next_tick = now + HURRY
                 self.stopping.begin(now)
-                self.accepting.hand_on(now)
         elif fd in self.door.listeners:
             self.accepting.due.append(fd)
         elif fd == self.accepting.bell:
@@ -293,6 +305,7 @@ class Engine:
         """The path of nearly every request: octets in, and the answer out."""
         try:
             data = connection.sock.recv(self._read_size)
+            self._show(self._memory, 0, data)
         except BlockingIOError as blocked:
             waits = WRITE if isinstance(blocked, WantsWrite) else READ
             self._closing.watch(connection, waits)
@@ -345,7 +358,9 @@ class Engine:
                         self._fall_behind(connection)
                         return
                 elif event is Signal.END_OF_MESSAGE:
-                    self._dispatch(lead, self._reception.end(connection))
+                    exchange = self._reception.end(connection)
+                    self.shown.leader_runs(exchange)  # after its head came what it brought
+                    self._dispatch(lead, exchange)
                     return
                 else:
                     self._closing.close(connection)
@@ -384,6 +399,8 @@ class Engine:
 
     def _begin(self, lead: Lead, connection: Connection, head: RequestHead) -> None:
         exchange = ServerExchange(head, connection, self.answering)
+        if not head.has_body:
+            self.shown.leader_runs(exchange)
         try:
             exchange.key = exchange.context.run(self._prepare, exchange)
         except BaseException as error:
@@ -482,6 +499,8 @@ class Engine:
     def _run_away(self, exchange: ServerExchange) -> None:
         """Run the exchange on a thread that does not lead, and give it back."""
         began = clock()
+        exchange.returned = False
+        self.shown.begin(exchange)
         run = exchange.context.run
         if exchange.rest is not None:
             run(self.answering.go_on, exchange)
@@ -498,11 +517,17 @@ class Engine:
             run(self.answering.deliver, exchange, answer)
         self._return(exchange, clock() - began)
 
+    def _deposed(self, exchange: ServerExchange, seconds: float) -> None:
+        self.shown.begin(exchange)
+        self.scheduler.deposed(exchange, seconds)
+
     def _return(self, exchange: ServerExchange, seconds: float) -> None:
         exchange.seconds = seconds
         if exchange.usage is not None:
             exchange.used = since(exchange.usage)
             exchange.usage = None
+        exchange.returned = True
+        self.shown.end(exchange)
         self.crew.leave_token()
         self._given_back.append(exchange)
         self._waker.wake()

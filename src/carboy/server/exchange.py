@@ -64,6 +64,7 @@ class ServerExchange:
     resumed = 0.0  # monotonic seconds: when the answer in pieces was last gone on with
     slow_pieces = False  # they are not made on the leader's thread any more
     seconds = 0.0  # the handler took, when run away from the leader
+    returned = False  # that thread is done with it
     taken = False  # the application uses the socket itself
     left = False  # its client, while it ran
     deposed = False  # its thread lost the lead while running it

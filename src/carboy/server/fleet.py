@@ -12,15 +12,18 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 
-# A worker that dies younger than this (seconds) has a reason that the next one will meet too.
-YOUNG = 5.0
-FIRST_DELAY = 0.5  # seconds before the next try, doubled each time …
+# Seconds before the next try after a worker that never became ready, doubled each time …
+FIRST_DELAY = 0.5
 LONGEST_DELAY = 30.0  # … up to this
+# While no worker serves, the next one is started at once after the first failure and this many
+# seconds after each other one: clients wait, but loading should not take the whole processor.
+DELAY_WITHOUT_SERVICE = 1.0
 # If not a single worker got ready and this many died trying, trying on only fills the log.
 HOPELESS = 3
 # Beyond the graceful time-out, before a worker that does not end is killed: it closes and logs
 # what is still running at the time-out itself, and needs a moment for that.
 MERCY = 5.0
+LAST_WORDS = 0.5  # seconds that a stuck worker gets to write its stacks
 
 
 class State(Enum):
@@ -33,6 +36,8 @@ class Do(Enum):
     START = "start a worker"
     STOP = "tell it to stop"
     KILL = "end it at once"
+    DROP = "end it at once, without a word"
+    GIVE_UP = "it takes too long to load the application"
 
 
 Action = tuple[Do, int]  # what, to whom (0 for START)
@@ -47,6 +52,7 @@ class Member:
     generation: int
     state: State = State.STARTING
     kill_at: float | None = None
+    given_up: bool = False  # it took too long to start, or is stuck
 
 
 @dataclass(slots=True)
@@ -55,11 +61,13 @@ class Fleet:
 
     target: int
     graceful_timeout: float
+    start_timeout: float = 0.0  # 0: a worker may take any time to get ready
     generation: int = 0
     stopping: bool = False
     ever_ready: bool = False
-    young_deaths: int = 0
-    not_before: float = 0.0
+    replacing: bool = False
+    failed_starts: int = 0  # since a worker became ready
+    failed_at: float = 0.0
     members: dict[int, Member] = field(default_factory=dict)
 
     def started(self, pid: int, now: float) -> None:
@@ -67,36 +75,68 @@ class Fleet:
 
     def ready(self, pid: int) -> None:
         member = self.members.get(pid)
-        if member is not None and member.state is State.STARTING:
+        if member is not None and member.state is State.STARTING and not member.given_up:
             member.state = State.SERVING
             self.ever_ready = True
+            self.failed_starts = 0
+
+    def leaves(self, pid: int, now: float) -> bool:
+        """A worker stops; whether somebody else than the supervisor has told it to."""
+        member = self.members.get(pid)
+        if member is None or member.state is not State.SERVING:
+            return False
+        self._stop(member, now)
+        return True
+
+    def retire(self, pid: int, now: float) -> Action:
+        """Another worker is to take the place of this one, which may finish what it has."""
+        return self._stop(self.members[pid], now)
+
+    def condemn(self, pid: int, now: float) -> None:
+        """A worker is stuck: it gets a moment to write its stacks, and is killed."""
+        member = self.members[pid]
+        member.state = State.STOPPING
+        member.given_up = True
+        member.kill_at = now + LAST_WORDS
 
     def died(self, pid: int, now: float) -> Member:
-        """Forget a worker; one that died at once makes the next wait, each time longer."""
+        """Forget a worker. One that never became ready makes the next one wait."""
         member = self.members.pop(pid)
-        if member.state is State.STOPPING:
-            return member
-        if member.state is State.SERVING and now - member.born >= YOUNG:
-            self.young_deaths = 0
-            return member
-        self.young_deaths += 1
-        delay = FIRST_DELAY * 2 ** min(self.young_deaths - 1, 10)
-        self.not_before = now + min(delay, LONGEST_DELAY)
+        if member.state is State.STARTING:
+            self.failed_starts += 1
+            self.failed_at = now
         return member
+
+    def delay(self) -> float:
+        """Seconds from the last failure to the next start."""
+        if not self.failed_starts:
+            return 0.0
+        if not any(m.state is State.SERVING for m in self.members.values()):
+            return 0.0 if self.failed_starts == 1 else DELAY_WITHOUT_SERVICE
+        return float(min(FIRST_DELAY * 2 ** min(self.failed_starts - 1, 10), LONGEST_DELAY))
 
     def hopeless(self) -> bool:
         """Whether no worker has ever got ready and enough have tried."""
-        return not self.ever_ready and self.young_deaths >= HOPELESS
+        return not self.ever_ready and self.failed_starts >= HOPELESS
 
     def replace(self) -> None:
-        """Make every worker that is there now an old one."""
+        """Make every worker that is there now an old one, also those that just load the code."""
         self.generation += 1
-        self.young_deaths = 0
-        self.not_before = 0.0
+        self.replacing = True
+        self.failed_starts = 0
+
+    def replaced(self) -> bool:
+        """Whether a replacement has just come to its end: there are new workers only."""
+        if not self.replacing or self._old():
+            return False
+        if sum(m.state is State.SERVING for m in self._live()) < self.target:
+            return False
+        self.replacing = False
+        return True
 
     def keep(self) -> bool:
         """Give a replacement up: those that are there stay. False if none was going on."""
-        replacing = bool(self._old())
+        replacing, self.replacing = self.replacing, False
         for member in self.members.values():
             member.generation = self.generation
         return replacing
@@ -106,14 +146,22 @@ class Fleet:
         actions = self._overdue(now)
         if self.stopping:
             return actions + [self._stop(m, now) for m in self._live()]
-        return actions + self._missing(now) + self._surplus(now)
+        actions += self._outdated() + self._slow_starts(now)
+        surplus = self._surplus(now)  # first: an old worker that stops needs no replacement
+        return actions + self._missing(now) + surplus
 
     def wake_at(self) -> float | None:
         """When to ask again although nothing happened; None: no need."""
         times = [m.kill_at for m in self.members.values() if m.kill_at is not None]
-        if not self.stopping and (len(self._live()) < self.target or self._old()):
-            times.append(self.not_before)
+        if not self.stopping:
+            if self.start_timeout:
+                times += (m.born + self.start_timeout for m in self._starting() if not m.given_up)
+            if len(self._live()) < self.target or self._old():
+                times.append(self.failed_at + self.delay())
         return min(times, default=None)
+
+    def _starting(self) -> list[Member]:
+        return [m for m in self.members.values() if m.state is State.STARTING]
 
     def _live(self) -> list[Member]:
         return [m for m in self.members.values() if m.state is not State.STOPPING]
@@ -121,12 +169,29 @@ class Fleet:
     def _old(self) -> list[Member]:
         return [m for m in self._live() if m.generation != self.generation]
 
-    def _missing(self, now: float) -> list[Action]:
-        if now < self.not_before:
+    def _outdated(self) -> list[Action]:
+        late = [m for m in self._starting() if m.generation != self.generation]
+        for member in late:
+            member.state = State.STOPPING
+            member.kill_at = None
+        return [(Do.DROP, member.pid) for member in late]
+
+    def _slow_starts(self, now: float) -> list[Action]:
+        if not self.start_timeout:
             return []
-        live = self._live()
-        missing = self.target - len(live)
-        if missing <= 0 and self._old() and not any(m.state is State.STARTING for m in live):
+        late = [
+            m for m in self._starting() if not m.given_up and now >= m.born + self.start_timeout
+        ]
+        for member in late:
+            member.given_up = True
+            member.kill_at = now + LAST_WORDS
+        return [(Do.GIVE_UP, member.pid) for member in late]
+
+    def _missing(self, now: float) -> list[Action]:
+        if now < self.failed_at + self.delay():
+            return []
+        missing = self.target - len(self._live())
+        if missing <= 0 and self._old() and not self._starting():
             missing = 1  # one more than wanted, until it can take an old one's place
         return [(Do.START, 0)] * missing
 
@@ -147,4 +212,4 @@ class Fleet:
         late = [m for m in self.members.values() if m.kill_at is not None and now >= m.kill_at]
         for member in late:
             member.kill_at = None
-        return [(Do.KILL, member.pid) for member in late]
+        return [(Do.DROP if m.given_up else Do.KILL, m.pid) for m in late]

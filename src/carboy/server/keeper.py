@@ -23,8 +23,8 @@ from typing import Any, Protocol
 from carboy.server import signals
 from carboy.server.fleet import MERCY
 from carboy.server.nursery import Lost, Nursery
+from carboy.server.post import Post
 from carboy.server.signals import Inbox, Interrupts, Terminal
-from carboy.server.supervisor import Post
 
 HEARD = (*signals.STOP, *signals.named("SIGQUIT", "SIGHUP"))
 QUEUED = 0  # in the inbox, where signals have their numbers: somebody has asked for something
@@ -58,6 +58,9 @@ class KeeperPost(Post):
         self._report()  # before anything is served that may change
         self._say(ready=True, broken=self.broken)
         self._serving.set()
+
+    def leaves(self) -> None:
+        pass  # it was the keeper who told it
 
     def failed(self, text: str) -> None:
         self._say(failed=text)

@@ -66,7 +66,6 @@ class Scheduler:
         self._moved = 0.0  # when a thread last got free
         # Told of every request that is over without having run.
         self.finished: Finished = _nothing
-        crew.deposed = self.deposed
 
     # --- in
 
@@ -184,6 +183,10 @@ class Scheduler:
     def busy(self) -> int:
         """How many requests run on other threads or wait."""
         return self._crew.away + self.queue.count
+
+    def waits_for_thread(self) -> bool:
+        """Whether a request waits for a thread other than the leader's."""
+        return len(self.queue) > len(self.queue.here)
 
     def deposed(self, exchange: ServerExchange, seconds: float) -> None:
         """The leader is still inside `exchange`, and another thread leads now."""

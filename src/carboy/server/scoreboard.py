@@ -21,12 +21,13 @@ class Figure(IntEnum):
     """What a row holds. All are floats; times are those of time.monotonic()."""
 
     PID = 0  # 0: the row is free
-    LEADER = 1  # time of the leader's last turn
+    LEADER = 1  # time at which the leader last got on
     BEAT = 2  # time at which a thread without other work last got the interpreter
     SERVING = 3  # 1 from when the worker takes connections until it is told to stop
     CONNECTIONS = 4  # open connections
     BUSY = 5  # requests that run or wait for a thread
     HEARD = 6  # time at which the worker last heard its bell and could take a connection
+    CREW = 7  # time at which a thread of the crew was free or began a request
 
 
 WIDTH = 8  # figures in a row: 64 bytes, a cache line, so that workers do not slow each other

@@ -114,7 +114,7 @@ class Silent(LogWatcher):
 def start(plan: Plan, load: Load, watcher: Watcher | None = None) -> int:
     """Bind, then serve what `load` returns until stopped; the exit code of the process.
 
-    With several workers each of them calls `load` itself, so that new workers run new code.
+    Each worker below a supervisor calls `load` itself, so that new workers run new code.
     """
     watcher = watcher or LogWatcher()
     if plan.umask is not None:
@@ -125,11 +125,16 @@ def start(plan: Plan, load: Load, watcher: Watcher | None = None) -> int:
     )
     try:
         worker = Worker(plan, sockets, load, watcher)
-        return supervise(worker) if plan.workers > 1 else worker.run_alone()
+        return supervise(worker) if is_supervised(plan) else worker.run_alone()
     finally:
         binding.remove_files(sockets)
         for sock in sockets:
             sock.close()
+
+
+def is_supervised(plan: Plan) -> bool:
+    """Whether another process than this one is to serve."""
+    return plan.workers > 1 or (plan.supervisor and hasattr(os, "fork"))
 
 
 def supervise(worker: Worker) -> int:
@@ -148,6 +153,9 @@ def supervisor_for(worker: Worker) -> Supervisor:
         plan.workers,
         plan.settings.graceful_timeout,
         lambda: worker.watcher.ready(worker.sockets, plan),
-        lambda: worker.watcher.stopping(None),
+        worker.watcher.stopping,
         worker.sockets,
+        start_timeout=plan.settings.start_timeout,
+        worker_timeout=plan.settings.worker_timeout,
+        threads=plan.settings.threads,
     )

@@ -93,6 +93,12 @@ class Settings:
     idle_grace: float = _setting(
         2.0, "seconds", "an idle connection may ask once more after a stop; it may have begun to"
     )
+    worker_timeout: float = _setting(
+        30.0, "seconds", "a worker that shows no sign of life for so long is replaced; 0: never"
+    )
+    start_timeout: float = _setting(
+        120.0, "seconds", "a worker may take to load the application; 0: any time"
+    )
     linger_timeout: float = _setting(
         2.0, "seconds", "unread input is drained before closing, so that no reset eats the answer"
     )

@@ -2,6 +2,7 @@
 
     supervisor ── life pipe (its end in the workers reads EOF when the supervisor is gone)
                ◀─ post pipe, one a worker: "ready", or why the application cannot be loaded
+               ◀─ shared memory, one a worker: signs of life, the requests that run
 
 It runs no application code and has no other thread, so that it can fork at any time.
 """
@@ -14,22 +15,21 @@ import os
 import selectors
 import signal
 import socket
-import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from carboy.server import child, signals, systemd
-from carboy.server.fleet import Do, Fleet, State
+from carboy.server import child, signals, stacks, systemd, watch
+from carboy.server.fleet import LAST_WORDS, Do, Fleet, State
+from carboy.server.link import Link
 from carboy.server.log import ERROR_LOGGER, DirectErrors, ErrorLog
 from carboy.server.port import Closure
+from carboy.server.post import LEAVES, READY, Post
 from carboy.server.scoreboard import Figure, Row, Scoreboard, private_row
 from carboy.server.signals import Inbox, Interrupts, Terminal
+from carboy.server.watch import Stuck, Watch
 
 log = logging.getLogger(ERROR_LOGGER)
-
-READY = b"R"
-FAILED = b"F"  # the rest until EOF is the text for the user
 
 HEARD = (
     *signals.STOP,
@@ -53,42 +53,6 @@ class CannotFork(RuntimeError):
         )
 
 
-class Post:
-    """What a worker has to say to its supervisor, and how it learns that there is none."""
-
-    def __init__(self, life: int, post: int, row: Row | None = None) -> None:
-        self.life = life
-        self.post = post
-        self.row = row or private_row()  # the worker's own figures, which its supervisor reads
-
-    def ready(self) -> None:
-        """From now on this worker takes connections."""
-        self._send(READY)
-
-    def failed(self, text: str) -> None:
-        """This worker will never take connections; `text` is for the user."""
-        self._send(FAILED + text.encode("utf-8", "replace"))
-
-    def _send(self, message: bytes) -> None:
-        try:
-            while message:
-                message = message[os.write(self.post, message) :]
-        except OSError:
-            pass  # the supervisor has gone; `when_orphaned` sees to that
-
-    def when_orphaned(self, stop: Callable[[], object], timeout: float) -> None:
-        """Call `stop` when the supervisor is gone, and end the process `timeout` s later."""
-
-        def wait() -> None:
-            while os.read(self.life, 1):
-                pass  # nobody writes; only the end can come
-            stop()
-            time.sleep(timeout)
-            os._exit(1)
-
-        threading.Thread(target=wait, name="carboy-life", daemon=True).start()
-
-
 Work = Callable[[Post], int]
 
 
@@ -99,6 +63,10 @@ class Supervisor:
     started. `stop` may be called from any thread. In the main thread signals are obeyed:
     SIGTERM and SIGINT stop, a second SIGINT or SIGQUIT ends at once, SIGHUP replaces the
     workers, SIGTTIN and SIGTTOU make them one more and one fewer.
+
+    A worker that is not ready `start_timeout` seconds after its start is ended, and so is one
+    that shows no sign of life for `worker_timeout` seconds (0: neither). `threads` is what each
+    worker has of them, for the log.
     """
 
     def __init__(
@@ -107,8 +75,12 @@ class Supervisor:
         workers: int,
         graceful_timeout: float = 30.0,
         announce: Callable[[], object] = lambda: None,
-        patience: Callable[[], object] = lambda: None,
+        patience: Callable[[int | None], object] = lambda running: None,
         sockets: Sequence[socket.socket] = (),
+        *,
+        start_timeout: float = 0.0,
+        worker_timeout: float = 0.0,
+        threads: int = 0,
     ) -> None:
         if not hasattr(os, "fork"):
             raise CannotFork()
@@ -116,13 +88,18 @@ class Supervisor:
         self.graceful_timeout = graceful_timeout
         self.announce = announce
         self.patience = patience  # called when Ctrl+C has not ended everything in a moment
-        self.fleet = Fleet(workers, graceful_timeout)
+        self.fleet = Fleet(workers, graceful_timeout, start_timeout)
+        self.threads = threads
+        self.watchdog = systemd.Watchdog()
+        self.watch = Watch(worker_timeout)
+        # The service manager wants to know how workers are also where stuck ones are not ended.
+        self._health = Watch(worker_timeout or self.watchdog.timeout)
         self._closure = Closure(sockets)
         self._inbox = Inbox(HEARD)
         self._selector = selectors.DefaultSelector()
-        self._posts: dict[int, tuple[int, bytearray]] = {}  # pid: its pipe, what it sent
+        self._links: dict[int, Link] = {}  # by pid
+        self._asked: dict[int, float] = {}  # pid: when the stacks it was asked for are logged
         self._scoreboard = Scoreboard()
-        self._rows: dict[int, Row] = {}  # by pid
         self._life = (-1, -1)
         self._interrupts = Interrupts()
         self._announced = False
@@ -160,13 +137,18 @@ class Supervisor:
     def _step(self) -> bool:
         """Do what is to be done, wait for something to happen; False when all is over."""
         now = time.monotonic()
+        self._judge(now)
+        self._log_stacks(now)
         for do, pid in self.fleet.plan(now):
             self._do(do, pid)
+        if self.fleet.replaced():
+            log.info("All workers have been replaced.")
         if self.fleet.stopping and not self.fleet.members:
             return False
         if now >= self._explain_at:
             self._explain_at = NEVER
-            self.patience()
+            running = sum(len(c.in_flight.running()) for c in self._links.values())
+            self.patience(running or None)  # None: what the leaders run is not known
         self._wait(now)
         self._reap()
         return True
@@ -176,8 +158,16 @@ class Supervisor:
             self._start()
         elif do is Do.STOP:
             _kill(pid, signal.SIGTERM)
+        elif do is Do.GIVE_UP:
+            log.error(
+                "Worker %d has not become ready within %g s and is killed. If the application"
+                " needs more time to load, use a longer --start-timeout.",
+                pid, self.fleet.start_timeout,
+            )  # fmt: skip
+            self._ask_for_stacks(pid)
         else:
-            log.error("Worker %d does not end by itself and is killed.", pid)
+            if do is Do.KILL:
+                log.error("Worker %d does not end by itself and is killed.", pid)
             _kill(pid, signal.SIGKILL)
 
     def _wait(self, now: float) -> None:
@@ -186,6 +176,9 @@ class Supervisor:
         closing = self._closure.look(now)
         if closing is not None:
             wake_at = min(wake_at, now + closing)
+        rows = [self._links[pid].row for pid in self._serving()]
+        wake_at = min(wake_at, self.watch.wake_at(rows, now), self.watchdog.wake_at)
+        wake_at = min([wake_at, *self._asked.values()])
         timeout = None if wake_at == NEVER else max(0.0, wake_at - now)
         if not signals.in_main_thread():
             timeout = min(LOOK, LOOK if timeout is None else timeout)
@@ -195,6 +188,55 @@ class Supervisor:
                     self._heard(number)
             else:
                 self._read_post(key.data)
+        self.watch.woke(time.monotonic())
+
+    # --- stuck workers
+
+    def _serving(self) -> list[int]:
+        return [m.pid for m in self.fleet.members.values() if m.state is State.SERVING]
+
+    def _judge(self, now: float) -> None:
+        """End workers that are stuck; tell the service manager when one is not."""
+        if not self.fleet.stopping:
+            for pid in self._serving():
+                if stuck := self.watch.judge(self._links[pid].row, now):
+                    self._give_up_on(pid, stuck, now)
+        if now >= self.watchdog.wake_at:
+            rows = [self._links[pid].row for pid in self._serving()]
+            if self.fleet.stopping or any(not self._health.judge(row, now) for row in rows):
+                self.watchdog.feed()
+            self.watchdog.next(now)
+
+    def _give_up_on(self, pid: int, stuck: Stuck, now: float) -> None:
+        why = watch.WORDS[stuck]
+        if stuck is Stuck.LOCK and stacks.is_stopped(pid):
+            why = watch.STOPPED
+        elif stuck is Stuck.LEADER and self.threads == 1:
+            why = watch.ONLY_THREAD
+        log.error(
+            "Worker %d has been stuck for %g s: %s. Another one takes its place.%s",
+            pid, self.watch.timeout, why, self._links[pid].in_flight.describe(),
+        )  # fmt: skip
+        self._ask_for_stacks(pid)
+        self._links[pid].row.cells[Figure.SERVING] = 0.0  # others need not wait for it
+        if stuck is Stuck.CREW:  # it still obeys, and requests that get on may finish
+            self._do(*self.fleet.retire(pid, now))
+        else:
+            self.fleet.condemn(pid, now)
+
+    def _ask_for_stacks(self, pid: int) -> None:
+        self._asked[pid] = time.monotonic() + LAST_WORDS
+        stacks.ask(pid)
+
+    def _log_stacks(self, now: float) -> None:
+        for pid, due in list(self._asked.items()):
+            if now >= due:
+                del self._asked[pid]
+                self._log_stacks_of(pid, self._links[pid])
+
+    def _log_stacks_of(self, pid: int, link: Link) -> None:
+        if text := link.take_stacks():
+            log.error("What the threads of worker %d did:\n%s", pid, text)
 
     # --- signals
 
@@ -209,9 +251,11 @@ class Supervisor:
         elif number in signals.STOP or (number == signal.SIGHUP and self._terminal.has_gone()):
             self._stop()
         elif number == signal.SIGHUP:
-            log.info("Replacing the workers one by one.")
-            systemd.notify_reloading()
-            self.fleet.replace()
+            if not self.fleet.stopping:
+                again = "Starting over to replace" if self.fleet.replacing else "Replacing"
+                log.info("%s the workers one by one.", again)
+                systemd.notify_reloading()
+                self.fleet.replace()
         elif number in (signal.SIGTTIN, signal.SIGTTOU):
             step = 1 if number == signal.SIGTTIN else -1
             self.fleet.target = max(1, self.fleet.target + step)
@@ -228,26 +272,23 @@ class Supervisor:
         for pid in list(self.fleet.members):
             _kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
-            self._forget(pid)
+            self._forget(pid).close()
             del self.fleet.members[pid]
 
     # --- workers
 
     def _start(self) -> None:
-        reader, writer = os.pipe()
-        row = self._free_row()
+        link = Link(self._free_row(), watch.beat_interval(self._health.timeout))
         # A signal between the fork and the worker's own handlers would be noted in a copy of
         # our inbox that nobody reads; blocked, it waits.
         with child.blocked(HEARD):
             pid = os.fork()
             if pid == 0:
-                os.close(reader)
-                self._become_worker(writer, row)
-        row.cells[Figure.PID] = pid
-        os.close(writer)
-        self._rows[pid] = row
-        self._posts[pid] = (reader, bytearray())
-        self._selector.register(reader, selectors.EVENT_READ, pid)
+                self._become_worker(link)
+        link.row.cells[Figure.PID] = pid
+        link.forked()
+        self._links[pid] = link
+        self._selector.register(link.reader, selectors.EVENT_READ, pid)
         self.fleet.started(pid, time.monotonic())
 
     def _free_row(self) -> Row:
@@ -256,7 +297,7 @@ class Supervisor:
         except RuntimeError:
             return private_row()  # the worker serves, although others do not see its figures
 
-    def _become_worker(self, post: int, row: Row) -> NoReturn:
+    def _become_worker(self, link: Link) -> NoReturn:
         """The rest of the child's life; it must never return into the supervisor's frames."""
 
         def work() -> int:
@@ -265,7 +306,9 @@ class Supervisor:
             # Besides the life pipe, which needs a thread of the worker to run.
             child.die_with_parent(self._prctl)
             self._errors.close()
-            return self.work(Post(self._life[0], post, row))
+            post = link.post(self._life[0])
+            stacks.write_to(post.post)
+            return self.work(post)
 
         child.live(work)
 
@@ -273,19 +316,21 @@ class Supervisor:
         self._selector.close()
         self._inbox.close()
         os.close(self._life[1])
-        for reader, _ in self._posts.values():
-            os.close(reader)
+        for link in self._links.values():
+            link.close()
         gc.freeze()  # what came from the supervisor stays shared memory
 
     def _read_post(self, pid: int) -> None:
-        reader, received = self._posts[pid]
-        octets = os.read(reader, 65536)
-        received += octets
-        if not octets:
-            self._selector.unregister(reader)
-        elif received == READY:
+        link = self._links[pid]
+        received = link.read()
+        if not received:
+            self._selector.unregister(link.reader)
+        if READY in received:
             self.fleet.ready(pid)
             self._after_ready()
+        told = LEAVES in received and self.fleet.leaves(pid, time.monotonic())
+        if told and not self.fleet.stopping:
+            log.info("Worker %d was told to stop; another one takes its place.", pid)
 
     def _after_ready(self) -> None:
         serving = sum(m.state is State.SERVING for m in self.fleet.members.values())
@@ -305,42 +350,50 @@ class Supervisor:
                 self._ended(pid, status)
 
     def _ended(self, pid: int, status: int) -> None:
-        failure = self._forget(pid)
+        link = self._forget(pid)
         member = self.fleet.died(pid, time.monotonic())
+        requests = link.in_flight.describe()
+        link.close()
+        if self._asked.pop(pid, None):
+            self._log_stacks_of(pid, link)
         if member.state is State.STOPPING or self.fleet.stopping:
             return
+        how = signals.death(status)
         if member.state is State.SERVING:
-            log.error("Worker %d %s; another one takes its place.", pid, signals.death(status))
+            log.error("Worker %d %s; another one takes its place.%s", pid, how, requests)
+            self._log_stacks_of(pid, link)
             return
-        self._explain(pid, status, failure)
+        failure = link.failure()
+        if not member.given_up:
+            self._explain(pid, how, link)
         if not self.fleet.ever_ready and (failure is not None or self.fleet.hopeless()):
             self._code = 1
             self._stop()
         elif self.fleet.keep():
             log.error("The workers are not replaced: those that are there go on serving.")
+        else:
+            log.error("Another worker is started %s.", _in_seconds(self.fleet.delay()))
 
-    def _explain(self, pid: int, status: int, failure: str | None) -> None:
+    def _explain(self, pid: int, how: str, link: Link) -> None:
+        failure = link.failure()
         if failure is not None:
             log.error("%s", failure.rstrip("\n").removeprefix("Error: "))
-        else:
-            log.error("Worker %d %s before it was ready.", pid, signals.death(status))
+            return
+        log.error("Worker %d %s before it was ready.", pid, how)
+        self._log_stacks_of(pid, link)
 
-    def _forget(self, pid: int) -> str | None:
-        """Close a dead worker's pipe and free its row; why it could not start, if it said so."""
-        self._rows.pop(pid).clear()
-        reader, received = self._posts.pop(pid)
-        if reader in self._selector.get_map():
-            os.set_blocking(reader, False)
-            try:
-                while octets := os.read(reader, 65536):
-                    received += octets
-            except BlockingIOError:
-                pass  # a child of the worker still holds the other end
-            self._selector.unregister(reader)
-        os.close(reader)
-        if not received.startswith(FAILED):
-            return None
-        return received[len(FAILED) :].decode("utf-8", "replace")
+    def _forget(self, pid: int) -> Link:
+        """Read what a dead worker has still said, and free its row."""
+        link = self._links.pop(pid)
+        if link.reader in self._selector.get_map():
+            link.read_rest()
+            self._selector.unregister(link.reader)
+        link.row.clear()
+        return link
+
+
+def _in_seconds(delay: float) -> str:
+    return f"in {delay:g} s" if delay else "at once"
 
 
 def _kill(pid: int, number: int) -> None:

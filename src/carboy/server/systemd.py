@@ -26,3 +26,31 @@ def notify(state: str) -> bool:
 def notify_reloading() -> bool:
     """Tell the service manager that we start anew, as Type=notify-reload wants it told."""
     return notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+
+
+class Watchdog:
+    """The sign of life that a service with WatchdogSec= is to give (sd_watchdog_enabled(3)).
+
+    Does nothing where the service manager has not asked this process for one.
+    """
+
+    def __init__(self) -> None:
+        self.timeout = _watchdog_timeout()  # seconds; 0: nobody waits for a sign
+        self.wake_at = 0.0 if self.timeout else float("inf")  # monotonic seconds
+
+    def feed(self) -> None:
+        """Give the sign."""
+        notify("WATCHDOG=1")
+
+    def next(self, now: float) -> None:
+        """Wait for half of the time-out, as systemd recommends."""
+        self.wake_at = now + self.timeout / 2
+
+
+def _watchdog_timeout() -> float:
+    try:
+        microseconds = int(os.environ.get("WATCHDOG_USEC", ""))
+    except ValueError:
+        return 0.0
+    ours = os.environ.get("WATCHDOG_PID", "") in ("", str(os.getpid()))
+    return max(0.0, microseconds / 1e6) if ours else 0.0

@@ -23,13 +23,13 @@ from carboy.server.bind import Address, keep, remove_files
 from carboy.server.door import Wrap
 from carboy.server.engine import Engine
 from carboy.server.fleet import MERCY
+from carboy.server.heartbeat import Heartbeat
 from carboy.server.log import ERROR_LOGGER
 from carboy.server.logs import Logs
 from carboy.server.port import Port
-from carboy.server.scoreboard import Row
+from carboy.server.post import Post
 from carboy.server.settings import Settings
 from carboy.server.signals import Handlers, Interrupts, Terminal, hold_hangup, named
-from carboy.server.supervisor import Post
 
 log = logging.getLogger(ERROR_LOGGER)
 
@@ -46,6 +46,7 @@ class Plan:
 
     addresses: tuple[Address, ...]
     workers: int = 1
+    supervisor: bool = False  # also above a single worker
     settings: Settings = field(default_factory=Settings)
     access_log: bool = True
     access_log_format: str = "auto"
@@ -104,18 +105,20 @@ class Worker:
     def run_below(self, post: Post) -> int:
         """Serve as one of several; the exit code."""
         try:
-            self._prepare(post.row)
+            self._prepare(post)
         except LoadError as problem:
             post.failed(str(problem))
             return 1
         timeout = self.plan.settings.graceful_timeout + MERCY
         post.when_orphaned(lambda: self._engine.stop(port=Port.TAKEN), timeout)
-        with Handlers(self._handlers_below()):
+        if post.beat:
+            Heartbeat(self._engine, post.beat).start()
+        with Handlers(self._handlers_below(post)):
             post.ready()
             self._serve()
         return 0
 
-    def _prepare(self, row: Row | None = None) -> None:
+    def _prepare(self, post: Post | None = None) -> None:
         application = self.load()
         try:
             self._logs = Logs(self.plan)
@@ -131,7 +134,8 @@ class Worker:
             self._logs.access,
             processes=self.plan.workers > 1,
             wrap=self.plan.wrap,
-            row=row,
+            row=post.row if post else None,
+            shown=post.in_flight if post else None,
         )
 
     def _serve(self) -> None:
@@ -153,13 +157,18 @@ class Worker:
         handlers |= dict.fromkeys(named("SIGHUP"), self._hung_up)
         return handlers | dict.fromkeys(named("SIGQUIT"), self._end_at_once)
 
-    def _handlers_below(self) -> dict[signal.Signals, Any]:
+    def _handlers_below(self, post: Post) -> dict[signal.Signals, Any]:
         # What a terminal sends, it sends to the supervisor too, which then tells us.
         handlers: dict[signal.Signals, Any] = dict.fromkeys(
             named("SIGHUP", "SIGQUIT"), lambda number, frame: None
         )
+
+        def stop(number: int, frame: FrameType | None) -> None:
+            self._engine.stop(port=Port.TAKEN)
+            post.leaves()
+
         handlers[signal.SIGINT] = lambda number, frame: self._engine.stopping.hurry()
-        handlers[signal.SIGTERM] = lambda number, frame: self._engine.stop(port=Port.TAKEN)
+        handlers[signal.SIGTERM] = stop
         return handlers
 
     def _stop(self, number: int, frame: FrameType | None) -> None:

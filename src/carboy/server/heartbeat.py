@@ -1,0 +1,85 @@
+"""How a worker shows its supervisor that it lives: a thread without other work.
+
+    BEAT    written by this thread: old when no Python code can run any more
+    LEADER  written by the leader when this thread has woken it, and by this thread when the
+            leader has got to another request, or sends: old when the leader is stuck
+    CREW    written by this thread while a thread is free or nothing waits for one; otherwise
+            when the youngest request began: old when every thread is stuck
+
+The leader's figure costs nothing for each request. An idle leader is woken once an interval.
+The thread reads what belongs to the leader without a lock; at worst it sees a request that has
+just ended, and writes the right figure at its next beat.
+"""
+
+from __future__ import annotations
+
+import threading
+
+# Bound here: an application may replace time.sleep by one that does not sleep in this thread.
+from time import monotonic, sleep
+from typing import TYPE_CHECKING
+
+from carboy.server.handed_over import is_handed_over
+from carboy.server.scoreboard import Figure
+
+if TYPE_CHECKING:
+    from carboy.server.engine import Engine
+
+
+class Heartbeat:
+    """Beats every `interval` seconds until the process ends."""
+
+    def __init__(self, engine: Engine, interval: float) -> None:
+        self._engine = engine
+        self._interval = interval
+        self._seen: tuple[object, ...] = ()  # what the leader did at the last beat
+        self._wanted = False  # some request has waited since a thread was free
+
+    def start(self) -> None:
+        """Begin. RuntimeError when no thread can be made."""
+        self._begin()
+        threading.Thread(target=self._run, name="carboy-heartbeat", daemon=True).start()
+
+    def _begin(self) -> None:
+        now = monotonic()
+        for figure in (Figure.LEADER, Figure.CREW, Figure.BEAT):
+            self._engine.row.cells[figure] = now
+
+    def _run(self) -> None:
+        while True:
+            sleep(self._interval)
+            self.beat(monotonic())
+
+    def beat(self, now: float) -> None:
+        """Write what is so at `now`."""
+        cells = self._engine.row.cells
+        if self._leader_moves():
+            cells[Figure.LEADER] = now
+        cells[Figure.CREW] = self._crew_moved(now)
+        cells[Figure.BEAT] = now
+        self._engine.nudge()
+
+    def _leader_moves(self) -> bool:
+        """Whether the leader runs another request than last time, or has sent something."""
+        exchange = next(iter(self._engine.crew.present.slot[-1:]), None)
+        if exchange is None:
+            self._seen = ()
+            return False  # it writes its figure itself
+        connection = exchange.connection
+        seen = (exchange.began, connection.octets, connection.moved)
+        moves = seen != self._seen
+        self._seen = seen
+        return moves or is_handed_over(exchange)
+
+    def _crew_moved(self, now: float) -> float:
+        """When a thread was free last, or began a request."""
+        engine = self._engine
+        running = list(engine.crew.running)
+        # Long answers and WebSockets are meant to hold their threads.
+        held = [e for e in running if not e.head_begun and not is_handed_over(e)]
+        if len(held) < engine.crew.threads:
+            self._wanted = False
+            return now
+        # What waits may leave again before the next beat: refused, or given up by its client.
+        self._wanted |= engine.scheduler.waits_for_thread()
+        return max(exchange.began for exchange in held) if self._wanted else now

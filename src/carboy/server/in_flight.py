@@ -1,0 +1,106 @@
+"""The requests that a worker runs, written where its supervisor can read them.
+
+A worker whose interpreter lock is held cannot be asked anything any more, nor can one that has
+been killed. So what it runs is written to shared memory beforehand:
+
+    place 0       the first bytes of what the leader read last, one C call for each read
+    other places  a request that runs on another thread: when it was dispatched, its first line
+
+A place is taken from `_free` and given back by whichever thread runs the request: deque and dict
+do each step at once, so no lock is needed. The watcher that takes the lead from a thread calls
+`begin` while that thread may be calling `end` already. `begin` writes the place and then reads
+`exchange.returned`, the other thread sets `returned` and then looks for the place, so at least
+one of the two sees what the other did and frees the place.
+"""
+
+from __future__ import annotations
+
+import mmap
+import re
+import struct
+import time
+from collections import deque
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from carboy.server.exchange import ServerExchange
+
+PLACES = 128  # more requests than this at a time are not all listed
+TEXT = 240  # bytes of a request line; longer ones are cut
+PLACE = struct.Struct(f"=d{TEXT}s")  # monotonic seconds, 0: free; the line
+LEADER = struct.Struct(f"={TEXT}s")  # what the leader read, at the beginning of the memory
+
+# Only this much is shown: what a leader reads may be a piece of a request body.
+_request_line = re.compile(rb"[A-Z]+ [!-~\x80-\xff]+(?: HTTP/1\.[01])?").match
+
+
+class InFlight:
+    """What one worker runs. Made before the fork, written by the worker, read by either."""
+
+    def __init__(self, places: int = PLACES) -> None:
+        self.memory = mmap.mmap(-1, (places + 1) * PLACE.size)
+        self.read = LEADER.pack_into  # read(memory, 0, octets): for the leader, after each recv
+        self.exchanges: dict[ServerExchange, int] = {}  # the worker's: which place each has
+        self._free = deque(range(1, places + 1))
+
+    # --- the worker
+
+    def leader_runs(self, exchange: ServerExchange) -> None:
+        """Note a request that the leader runs and whose head it did not just read."""
+        self.read(self.memory, 0, exchange.request_line().encode("latin-1", "replace"))
+
+    def begin(self, exchange: ServerExchange) -> None:
+        """Note a request that another thread than the leader's runs now."""
+        if exchange in self.exchanges:
+            return
+        try:
+            place = self._free.popleft()
+        except IndexError:
+            place = 0  # counted, but not shown
+        else:
+            line = exchange.request_line().encode("latin-1", "replace")
+            PLACE.pack_into(self.memory, place * PLACE.size, exchange.began, line)
+        self.exchanges[exchange] = place
+        if exchange.returned:
+            self.end(exchange)
+
+    def end(self, exchange: ServerExchange) -> None:
+        """The request has been run; nothing happens if it was never noted."""
+        place = self.exchanges.pop(exchange, 0)
+        if place:
+            PLACE.pack_into(self.memory, place * PLACE.size, 0.0, b"")
+            self._free.append(place)
+
+    # --- the supervisor
+
+    def running(self) -> list[tuple[str, float]]:
+        """First line and time of dispatch of requests on other threads than the leader's."""
+        found: list[tuple[str, float]] = []
+        for offset in range(PLACE.size, len(self.memory), PLACE.size):
+            began, line = PLACE.unpack_from(self.memory, offset)
+            if began:
+                found.append((_text(line), began))
+        return found
+
+    def last_read(self) -> str:
+        """First line of the request that the leader read last; "" if that was something else."""
+        return _text(LEADER.unpack_from(self.memory)[0])
+
+    def describe(self) -> str:
+        """Lines to follow those of a log record: each request that runs or may, oldest first."""
+        now = time.monotonic()
+        running = sorted(self.running(), key=lambda pair: pair[1])
+        lines = [f"{line} (for {now - began:.1f} s)" for line, began in running]
+        last = self.last_read()
+        if last and not any(line == last for line, _ in running):
+            lines.append(f"{last} (the last one that was read)")
+        return "".join(f"\n  {line}" for line in ["Requests in flight:", *lines]) if lines else ""
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self.memory.close()
+
+
+def _text(octets: bytes) -> str:
+    found = _request_line(octets)
+    return found[0].decode("latin-1") if found else ""

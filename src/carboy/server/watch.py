@@ -1,0 +1,85 @@
+"""Which workers are stuck, judged by the figures they write: decisions only.
+
+    BEAT old                the interpreter lock is held, or the process is stopped
+    BEAT fresh, LEADER old  the thread that reads requests is stuck
+    BEAT fresh, CREW old    every thread runs a request, others wait, and none gets on
+
+The supervisor asks at the time at which a worker that shows no more life will be due, so that
+healthy workers cost it a look every `timeout` seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import Enum
+
+from carboy.server.scoreboard import Figure, Row
+
+LONGEST_BEAT = 1.0  # seconds between two beats of a worker
+# Seconds by which the supervisor may wake too late. If it is more, it was stopped or starved
+# itself, and so were its workers: then they get another `timeout`.
+OVERSLEPT = 1.0
+
+
+class Stuck(Enum):
+    """What is wrong with a worker."""
+
+    LOCK = "lock"
+    LEADER = "leader"
+    CREW = "crew"
+
+
+FIGURES = {Stuck.LOCK: Figure.BEAT, Stuck.LEADER: Figure.LEADER, Stuck.CREW: Figure.CREW}
+
+
+WORDS = {
+    Stuck.LOCK: (
+        "a request holds the interpreter lock in compiled code, such as a regular expression or"
+        " an extension module, so that nothing else can run"
+    ),
+    Stuck.LEADER: "the thread that reads requests is stuck",
+    Stuck.CREW: "all its threads have been running requests for that long, and others wait",
+}
+ONLY_THREAD = "its only thread (--threads 1) runs one request"
+STOPPED = "it has been stopped by a signal"
+
+
+def beat_interval(timeout: float) -> float:
+    """Seconds between beats, so that `timeout` is kept; 0: no beats are wanted."""
+    return min(LONGEST_BEAT, timeout / 4)
+
+
+class Watch:
+    """Judges workers that should show a sign of life every `timeout` seconds (0: never)."""
+
+    def __init__(self, timeout: float) -> None:
+        self.timeout = timeout
+        # A worker is never ended before the time-out, and at most a beat later.
+        self._limit = timeout + beat_interval(timeout)
+        self._floor = 0.0  # what happened before does not count
+        self._due = float("inf")
+
+    def wake_at(self, rows: Iterable[Row], now: float) -> float:
+        """When to judge again; infinity when there is nobody to judge."""
+        self._due = float("inf")
+        if self.timeout:
+            for row in rows:
+                oldest = max(self._age(row, figure, now) for figure in FIGURES.values())
+                self._due = min(self._due, now + self._limit - oldest)
+        return self._due
+
+    def woke(self, now: float) -> None:
+        """To be called after each sleep that `wake_at` has limited."""
+        if now > self._due + OVERSLEPT:
+            self._floor = now
+
+    def judge(self, row: Row, now: float) -> Stuck | None:
+        """What is wrong with the worker of `row`, if anything."""
+        if self.timeout:
+            for stuck, figure in FIGURES.items():
+                if self._age(row, figure, now) >= self._limit:
+                    return stuck
+        return None
+
+    def _age(self, row: Row, figure: Figure, now: float) -> float:
+        return now - max(row.cells[figure], self._floor)

@@ -1,0 +1,202 @@
+"""Workers that are stuck, in real processes: noticed, explained, ended and replaced."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from running import PATIENCE, Running, alive
+
+TIMEOUT = 1.0  # seconds, of the worker
+RECOVERY = 2.0  # seconds beyond the time-out, within which there is service again
+
+APP = """
+import os, re, threading, time
+
+never = threading.Event()
+
+def app(environ, start_response):
+    path = environ["PATH_INFO"]
+    if path == "/regex":                       # holds the interpreter lock, in C
+        re.match(r"(a+)+$", "a" * 60 + "b")
+    elif path == "/slow-regex":                # on a thread of the crew, after a while
+        never.wait(0.2)
+        re.match(r"(a+)+$", "a" * 60 + "b")
+    elif path == "/never":                     # waits, and lets others run
+        os.write(1, b"waiting\\n")
+        never.wait()
+    elif path == "/second":
+        time.sleep(1.5)
+    elif path == "/stream":
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return ticks()
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [str(os.getpid()).encode()]
+
+def ticks():
+    for _ in range(20):
+        time.sleep(0.1)
+        yield b"tick"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "service.py").write_text(APP)
+    return tmp_path
+
+
+def started(folder: Path, *args: str) -> Running:
+    limit = ("--worker-timeout", str(TIMEOUT))
+    return Running("run", "service", "-p", "0", "-w", "2", *limit, *args, cwd=folder)
+
+
+def send(server: Running, path: str) -> socket.socket:
+    """Ask, and do not wait for the answer."""
+    client = socket.create_connection(server.address(), PATIENCE)
+    client.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+    return client
+
+
+def children(pid: int) -> set[int]:
+    return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+
+def recovered(server: Running, before: set[int]) -> float:
+    """Wait until only new workers are there and answer; when that was."""
+    while (now := children(server.pid)) & before or len(now) < len(before):
+        time.sleep(0.02)
+    assert int(server.get("/")[1]) not in before
+    return time.monotonic()
+
+
+def test_workers_whose_interpreter_lock_is_held_are_replaced(folder: Path) -> None:
+    with started(folder) as server:
+        server.address()
+        before = children(server.pid)
+        began = time.monotonic()
+        clients = [send(server, "/regex")]
+        time.sleep(0.2)
+        clients.append(send(server, "/regex"))  # for the other worker
+        server.line("holds the interpreter lock")
+        server.line("holds the interpreter lock", 2)
+        assert recovered(server, before) - began < TIMEOUT + RECOVERY + 0.2
+        for client in clients:
+            assert client.recv(1) == b""
+            client.close()
+        text = server.text()
+        assert "GET /regex HTTP/1.1" in text
+        assert 'service.py", line 9 in app' in text
+        assert server.stop() == 0
+
+
+def test_the_request_of_a_crew_thread_that_holds_the_lock_is_named(folder: Path) -> None:
+    with started(folder, "-w", "1", "--supervisor") as server:
+        server.address()
+        with send(server, "/slow-regex"), send(server, "/"):
+            server.line("holds the interpreter lock")
+            assert "(for " in server.line("GET /slow-regex")
+            server.line("line 12 in app")
+
+
+def test_a_request_that_holds_the_only_thread_is_ended(folder: Path) -> None:
+    with started(folder, "--threads", "1") as server:
+        server.address()
+        with send(server, "/never"):
+            server.line("waiting")
+            assert "only thread (--threads 1)" in server.line("has been stuck")
+            server.line("GET /never HTTP/1.1")
+            server.line("line 15 in app")
+        assert server.get("/")[0] == 200
+
+
+def test_slow_requests_one_after_the_other_do_not_make_a_worker_stuck(folder: Path) -> None:
+    with started(folder, "-w", "1", "--threads", "1", "--worker-timeout", "2.5") as server:
+        clients = [send(server, "/second") for _ in range(3)]
+        for client in clients:
+            assert client.recv(12) == b"HTTP/1.1 200"
+            client.close()
+        assert "stuck" not in server.text()
+
+
+def test_an_answer_that_goes_on_does_not_make_a_worker_stuck(folder: Path) -> None:
+    with started(folder, "-w", "1", "--threads", "1") as server:
+        assert server.get("/stream") == (200, b"tick" * 20)
+        assert "stuck" not in server.text()
+
+
+def test_a_slow_request_with_a_crew_is_left_alone(folder: Path) -> None:
+    with started(folder) as server:
+        assert server.get("/second")[0] == 200
+        assert "stuck" not in server.text()
+
+
+def test_a_worker_whose_threads_are_all_stuck_is_replaced_when_requests_wait(
+    folder: Path,
+) -> None:
+    with started(folder, "-w", "1", "--threads", "2", "--graceful-timeout", "0.2") as server:
+        server.address()
+        before = children(server.pid)
+        clients = []
+        for count in (1, 2):
+            clients.append(send(server, "/never"))
+            server.line("waiting", count)
+        clients.append(send(server, "/never"))
+        assert "all its threads" in server.line("has been stuck")
+        recovered(server, before)
+        for client in clients:
+            client.close()
+        assert "line 15 in app" in server.text()
+
+
+def test_a_worker_that_was_stopped_by_a_signal_is_replaced(folder: Path) -> None:
+    with started(folder) as server:
+        server.address()
+        victim = min(children(server.pid))
+        os.kill(victim, signal.SIGSTOP)
+        assert f"Worker {victim}" in server.line("stopped by a signal")
+        while alive(victim):
+            time.sleep(0.02)
+        assert server.stop() == 0
+
+
+def test_nobody_is_ended_when_the_time_out_is_off(folder: Path) -> None:
+    with started(folder, "--worker-timeout", "0", "--threads", "1") as server:
+        server.address()
+        before = children(server.pid)
+        with send(server, "/second") as client:
+            assert client.recv(12) == b"HTTP/1.1 200"
+        assert children(server.pid) == before
+
+
+def test_the_requests_of_a_worker_that_died_are_logged(folder: Path) -> None:
+    with started(folder) as server:
+        with send(server, "/never"):
+            server.line("waiting")
+            for pid in children(server.pid):
+                os.kill(pid, signal.SIGSEGV)
+            server.line("GET /never HTTP/1.1")
+            server.line("was killed by SIGSEGV", 2)
+            server.line("Fatal Python error: Segmentation fault")
+
+
+def test_systemd_hears_of_healthy_workers_only(folder: Path, tmp_path: Path) -> None:
+    path = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.bind(path)
+        channel.settimeout(PATIENCE)
+        env = {"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "200000"}
+        arguments = ("run", "service", "-p", "0", "-w", "1", "--worker-timeout", "1")
+        with Running(*arguments, cwd=folder, env=env) as server:
+            assert channel.recv(100) == b"READY=1"
+            assert channel.recv(100) == b"WATCHDOG=1"
+            for pid in children(server.pid):
+                os.kill(pid, signal.SIGKILL)
+            while channel.recv(100) != b"WATCHDOG=1":
+                pass
+            assert server.stop() == 0

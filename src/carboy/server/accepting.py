@@ -18,7 +18,8 @@ from carboy.net.poller import READ, Poller
 from carboy.protocol.connection import Connection as Machine
 from carboy.server.closing import Closing
 from carboy.server.connection import Connection
-from carboy.server.deadlines import Deadlines
+from carboy.server.deadlines import AT_A_TIME, Deadlines
+from carboy.server.descriptors import room_for
 from carboy.server.door import RETRY, Accepted, Door
 from carboy.server.peers import CONNECTIONS, HEARD, MOMENT, Peers
 from carboy.server.scoreboard import Row
@@ -54,6 +55,7 @@ class Accepting:
         if self.bell != NONE:
             self._poller.add(self.bell, READ)
         self._row.cells[HEARD] = now
+        self._limit = room_for(self._limit)
         self._door.open()
 
     def take(self, now: float) -> None:
@@ -136,8 +138,11 @@ class Accepting:
 
     def _make_room(self, now: float) -> bool:
         """Close the connection that has been idle longest; whether there was one."""
-        oldest = self._deadlines.longest_idle(self._connections)
-        if oldest is None:
-            return False
-        self._closing.close(oldest)
-        return True
+        for _ in range(AT_A_TIME):
+            oldest = self._deadlines.longest_idle(self._connections, now)
+            if oldest is None:
+                break
+            if oldest.is_quiet():  # or its next request has come in this very turn
+                self._closing.close(oldest)
+                return True
+        return False

@@ -18,6 +18,8 @@ from carboy.server.settings import Settings
 # Seconds without a look after which this process must have been suspended: a laptop's lid,
 # SIGSTOP, a container that was paused.
 FROZEN = 1.0
+AT_A_TIME = 32  # idle connections put in order at least, when room is needed
+NEWCOMER = 1.0  # seconds that the first byte of a connection is waited for when room is needed
 Verdict = tuple[Connection, RemoteProtocolError | None]
 
 
@@ -83,20 +85,28 @@ class Deadlines:
             connection.pace = pace
         return pace.is_too_slow(now, connection.moved)
 
-    def longest_idle(self, connections: Mapping[int, Connection]) -> Connection | None:
+    def longest_idle(self, connections: Mapping[int, Connection], now: float) -> Connection | None:
         """The connection idle for longest; None if every one is at work.
 
+        One that has never sent a byte is idle too, once its first request should have come.
         Sorting is done for many calls at once: a flood of connections must not cost a scan each.
         """
         for _ in range(2):
             while self._candidates:
                 connection, since = self._candidates.popleft()
-                if connection.phase is IDLE and connection.since == since:
+                if connection.since == since and is_idle(connection, now):
                     return connection
-            idle = [(c, c.since) for c in connections.values() if c.phase is IDLE]
+            idle = [(c, c.since) for c in connections.values() if is_idle(c, now)]
             idle.sort(key=lambda pair: pair[1])
-            self._candidates = deque(idle[: max(1, len(idle) // 16)])
+            self._candidates = deque(idle[: max(AT_A_TIME, len(idle) // 16)])
         return None
+
+
+def is_idle(connection: Connection, now: float) -> bool:
+    """Whether a connection waits for a request, of which nothing has been received."""
+    if connection.phase is IDLE:
+        return not connection.behind
+    return connection.is_silent() and now - connection.since > NEWCOMER
 
 
 def _leave_out(seconds: float, connections: Collection[Connection], now: float) -> None:

@@ -274,7 +274,9 @@ class Engine:
         self.answering.extra.refresh(time.time())
         for connection, error in self.deadlines.exceeded(self.connections.values(), now):
             if error is None:
-                self._closing.close(connection)
+                # Not an idle one whose next request has come in this very turn.
+                if connection.phase is not IDLE or connection.is_quiet():
+                    self._closing.close(connection)
             else:
                 self._closing.refuse(connection, error, now)
         self.streams.look(now)

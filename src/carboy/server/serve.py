@@ -11,6 +11,7 @@ from typing import Any
 
 from carboy.gateway import check
 from carboy.server import bind as binding
+from carboy.server import descriptors
 from carboy.server.bind import Address, from_host, parse_bind
 from carboy.server.log import ERROR_LOGGER
 from carboy.server.settings import Settings, usable_cpus, with_values
@@ -117,6 +118,8 @@ def start(plan: Plan, load: Load, watcher: Watcher | None = None) -> int:
     Each worker below a supervisor calls `load` itself, so that new workers run new code.
     """
     watcher = watcher or LogWatcher()
+    descriptors.open_standard()
+    descriptors.raise_limit(plan.settings.connections)
     if plan.umask is not None:
         os.umask(plan.umask)
     file = binding.SocketFile(plan.socket_mode, plan.socket_group)

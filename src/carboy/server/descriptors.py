@@ -1,0 +1,66 @@
+"""File descriptors: the three that every program has, and how many a server may use."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+if sys.platform != "win32":
+    import resource
+
+# Most that the soft limit is raised to: enough for any setting of `connections` in use, while
+# programs that walk through all possible descriptors (old ones that are started) stay quick.
+ENOUGH = 65_536
+# Descriptors that connections leave to everything else: log files, temporary files of bodies,
+# files being sent, the application's databases. At most; of a small limit it is a quarter.
+RESERVE = 256
+
+
+def open_standard() -> None:
+    """Open 0, 1 and 2 on /dev/null where they are closed.
+
+    Otherwise the next connection gets the number, and what the application prints goes to a
+    client. Before any other descriptor is opened.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            fd = os.open(os.devnull, os.O_RDWR)  # the lowest free number, which is this one
+            os.set_inheritable(fd, True)
+
+
+def raise_limit(connections: int) -> None:
+    """Raise the soft limit on open files as far as the hard one allows and is of use.
+
+    The soft one is low by tradition (1024), for programs that use select(2).
+    """
+    if sys.platform == "win32":
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = max(ENOUGH, connections + 2 * RESERVE)
+    if hard != resource.RLIM_INFINITY:
+        wanted = min(wanted, hard)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    except (OSError, ValueError):
+        pass  # macOS has a further limit of its own; what there is has to do
+
+
+def room_for(connections: int) -> int:
+    """How many of the `connections` wanted the limit on open files allows, at least 1."""
+    if sys.platform == "win32":
+        return connections
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return connections
+    return max(1, min(connections, soft - _open_now() - min(RESERVE, soft // 4)))
+
+
+def _open_now() -> int:
+    try:
+        return len(os.listdir("/dev/fd"))  # noqa: PTH208 - names only
+    except OSError:
+        return 32

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import os
+import resource
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from carboy.net.poller import make_poller
+from carboy.protocol.connection import Connection as Machine
+from carboy.server.accepting import Accepting
+from carboy.server.connection import CLOSED, HEAD, IDLE, Connection
+from carboy.server.deadlines import Deadlines
+from carboy.server.descriptors import room_for
+from carboy.server.scoreboard import private_row
+from carboy.server.settings import Settings
+from running import PATIENCE, Running, die_with_parent
+
+APP = """
+import os, resource
+
+def app(environ, start_response):
+    if environ["PATH_INFO"] == "/limit":
+        body = str(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
+    else:
+        files = [open(__file__) for _ in range(8)]
+        body = " ".join(os.readlink(f"/proc/self/fd/{n}") for n in range(3))
+        [each.close() for each in files]
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    return [body.encode()]
+"""
+LIMITED = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (SOFT, HARD))
+from carboy.cli.main import main
+main()
+"""
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "service.py").write_text(APP)
+    return tmp_path
+
+
+def limited(folder: Path, soft: int, hard: int, *args: str) -> Running:
+    program = LIMITED.replace("SOFT", str(soft)).replace("HARD", str(hard))
+    return Running("run", "service", "-p", "0", *args, cwd=folder, command=("-c", program))
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_descriptors_that_are_closed_at_the_start_go_to_no_client(
+    folder: Path, workers: str
+) -> None:
+    path = folder / "s"
+    command = f"exec {sys.executable} -m carboy run service -b unix:{path} -w {workers}"
+    process = subprocess.Popen(
+        ["sh", "-c", f"echo; {command} --access-log-file {folder}/log 0<&- 1>&- 2>&-"],
+        cwd=folder, stdout=subprocess.PIPE, preexec_fn=die_with_parent,  # noqa: PLW1509 - one call into the kernel
+    )  # fmt: skip
+    try:
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(PATIENCE)
+            while True:
+                try:
+                    client.connect(str(path))
+                    break
+                except (FileNotFoundError, ConnectionRefusedError):
+                    assert process.poll() is None
+            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            answer = client.makefile("rb").read()
+        assert answer.endswith(b"/dev/null /dev/null /dev/null")
+    finally:
+        process.terminate()
+        process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0
+
+
+def test_the_soft_limit_is_raised_to_the_hard_one(folder: Path) -> None:
+    with limited(folder, 64, 512) as server:
+        assert server.get("/limit") == (200, b"512")
+
+
+def test_connections_that_never_say_a_word_do_not_use_up_the_descriptors(folder: Path) -> None:
+    with limited(folder, 80, 80) as server:
+        silent = [socket.create_connection(server.address(), PATIENCE) for _ in range(120)]
+        try:
+            assert server.get("/")[0] == 200  # and the application could open files
+        finally:
+            for each in silent:
+                each.close()
+
+
+def test_some_descriptors_are_kept_from_connections() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    try:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (400, hard))
+        assert room_for(10) == 10
+        used = len(os.listdir("/dev/fd"))
+        assert 400 - 100 - used - 2 <= room_for(10_000) <= 400 - 100
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+class Closed:
+    """In place of Closing: notes what is closed."""
+
+    def __init__(self) -> None:
+        self.closed: list[Connection] = []
+
+    def close(self, connection: Connection) -> None:
+        self.closed.append(connection)
+
+
+@pytest.fixture
+def pairs() -> Iterator[list[tuple[Connection, socket.socket]]]:
+    made = []
+    for age in (30.0, 20.0, 10.0, 0.0):
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        connection = Connection(ours, Machine(Settings().limits), None, ("", None), 100.0 - age)
+        connection.phase = IDLE
+        made.append((connection, theirs))
+    yield made
+    for connection, theirs in made:
+        connection.sock.close()
+        theirs.close()
+
+
+def test_room_is_not_made_by_closing_a_connection_whose_request_has_just_come(
+    pairs: list[tuple[Connection, socket.socket]],
+) -> None:
+    settings = Settings()
+    connections = {connection.fd: connection for connection, _ in pairs}
+    accepting = Accepting(settings, connections, make_poller("auto"), private_row())
+    closed = Closed()
+    accepting.use(None, Deadlines(settings), closed)  # type: ignore[arg-type]
+    pairs[0][1].sendall(b"GET / HTTP/1.1\r\n")
+    pairs[1][0].phase = HEAD  # it has never sent a byte
+    assert accepting._make_room(100.0)
+    assert closed.closed == [pairs[1][0]]
+    for connection, _ in pairs[1:3]:
+        connection.phase = CLOSED
+        del connections[connection.fd]
+    pairs[3][0].phase = HEAD
+    assert not accepting._make_room(100.0)  # one has asked, the other has only just come

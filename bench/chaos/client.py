@@ -77,7 +77,7 @@ class Client:
             return self._lost(sent, f"wrong: status {answer.status}")
         if question.body is not None and answer.body != question.body:
             return self._lost(sent, "wrong: another body")
-        self.ledger.was_right()
+        self.ledger.was_right(time.monotonic() - sent)
         return Outcome.RIGHT
 
     def fetch(self, question: Question) -> str:
@@ -89,7 +89,7 @@ class Client:
         except (OSError, Cut, Wrong) as error:
             self._lost(sent, str(error))
             return ""
-        self.ledger.was_right()
+        self.ledger.was_right(time.monotonic() - sent)
         if not (answer.keep and self.keep):
             self.close()
         return answer.body.decode() if answer.status == 200 else ""
@@ -112,7 +112,7 @@ class Client:
     def _exchange(self, connection: socket.socket, question: Question) -> Answer:
         connection.settimeout(self.patience)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            connection.sendall(question.request)  # an early answer may be there all the same
+            send(connection, question)  # an early answer may be there all the same
         end = time.monotonic() + self.patience
         head, _, self._received = self._until(connection, b"\r\n\r\n", end)
         status, fields = parse_head(head)
@@ -165,6 +165,15 @@ class Client:
         self.close()
         self.ledger.was_lost(Loss(sent, time.monotonic(), how, cut))
         return Outcome.LOST
+
+
+def send(connection: socket.socket, question: Question) -> None:
+    """Send a request, at once or in two halves."""
+    half = len(question.request) // 2 if question.pause else 0
+    if half:
+        connection.sendall(question.request[:half])
+        time.sleep(question.pause)
+    connection.sendall(question.request[half:])
 
 
 def parse_head(head: bytes) -> tuple[int, dict[bytes, bytes]]:

@@ -37,7 +37,7 @@ class Fault:
     after: Callable[[Scene], None] = lambda scene: None  # when the load has ended
     wish: Wish = field(default_factory=Wish)
     servers: Sequence[str] = ALL
-    seconds: float = 8.0  # how long faults are injected
+    seconds: float = 5.0  # how long faults are injected
     clients: int = 8
     source: Source = questions.mixed
     proxy: bool = False  # whether nginx stands before the server
@@ -162,7 +162,8 @@ class Result:
     excused: int  # of the lost, those that ran inside a process that was killed
     without: float | None
     recovery: float | None
-    slowest: float | None
+    slowest_probe: float | None
+    slowest: float
     notes: list[str]
     misses: list[str]
 
@@ -200,11 +201,11 @@ def judged(scene: Scene, prober: Prober | None) -> Result:
         misses.append(f"lost: {ways(unexcused)}")
     if ledger.open:
         misses.append(f"{ledger.open} requests have no outcome: a bug of this harness")
-    without = recovery = slowest = None
+    without = recovery = slowest_probe = None
     if prober is not None:
         without = sum(gap.seconds for gap in prober.gaps)
         recovery = max([*scene.recoveries, *_recoveries(scene.injected, prober)], default=0.0)
-        slowest = prober.slowest
+        slowest_probe = prober.slowest
         if any(gap.seconds > max(fault.down, 1.0) for gap in prober.gaps):
             misses.append(f"{without:.1f} s without service")
         if prober.late > 0.5:
@@ -218,7 +219,8 @@ def judged(scene: Scene, prober: Prober | None) -> Result:
         excused=ledger.lost - len(unexcused),
         without=without,
         recovery=recovery,
-        slowest=slowest,
+        slowest_probe=slowest_probe,
+        slowest=ledger.slowest,
         notes=scene.notes,
         misses=misses,
     )

@@ -38,6 +38,7 @@ class Ledger:
 
     sent: int = 0
     right: int = 0
+    slowest: float = 0.0  # seconds that a right answer took at most
     refused: int = 0
     losses: list[Loss] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -46,9 +47,10 @@ class Ledger:
         with self._lock:
             self.sent += 1
 
-    def was_right(self) -> None:
+    def was_right(self, seconds: float) -> None:
         with self._lock:
             self.right += 1
+            self.slowest = max(self.slowest, seconds)
 
     def was_refused(self) -> None:
         with self._lock:

@@ -153,7 +153,7 @@ class Prober:
         else:
             now = time.monotonic()
             self._drop(probe)
-            self.ledger.was_right()
+            self.ledger.was_right(now - probe.sent)
             self.answers.append(now)
             self.waits.append(now - probe.sent)
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from bench.chaos import views
 
 HOST = "chaos.example"
+HALF = 0.2  # seconds between the halves of a slow request
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class Question:
     request: bytes
     body: bytes | None
     status: int = 200
+    pause: float = 0.0  # seconds between the two halves of the request
 
 
 Source = Callable[[int], Iterator[Question]]
@@ -28,9 +30,9 @@ def get(path: str, body: bytes | None = None, status: int = 200) -> Question:
     return Question(_head("GET", path), body, status)
 
 
-def post(path: str, content: bytes, body: bytes) -> Question:
+def post(path: str, content: bytes, body: bytes, pause: float = 0.0) -> Question:
     head = _head("POST", path, f"Content-Length: {len(content)}", "Content-Type: text/plain")
-    return Question(head + content, body)
+    return Question(head + content, body, pause=pause)
 
 
 def _head(method: str, path: str, *fields: str) -> bytes:
@@ -64,10 +66,14 @@ def quick(number: int) -> Iterator[Question]:
 
 
 def posts(number: int) -> Iterator[Question]:
-    """Mostly bodies, which no client and no proxy may send a second time by itself."""
+    """Mostly bodies, which no client and no proxy may send a second time by itself.
+
+    One in ten arrives in two halves, so that a stop or a reload falls in between.
+    """
     chance = random.Random(number)
     while True:
         content = chance.randbytes(chance.choice((10, 1_000, 20_000))).hex().encode()
-        yield post("/reverse", content, content[::-1])
+        pause = HALF if chance.random() < 0.1 else 0.0
+        yield post("/reverse", content, content[::-1], pause)
         one = chance.randrange(10**9)
         yield get(f"/double/{one}", b"%d" % (2 * one))

@@ -13,7 +13,7 @@ BEGIN = "<!-- results: begin (written by python -m bench.chaos --write; do not e
 END = "<!-- results: end -->"
 TITLES = (
     "server", "faults", "sent", "right", "refused", "lost", "in killed", "s without service",
-    "recovery s", "slowest probe s", "goals",
+    "recovery s", "slowest probe s", "slowest s", "goals",
 )  # fmt: skip
 
 
@@ -35,7 +35,7 @@ class Outcome:
 def cells(name: str, result: Result) -> list[str]:
     """One row of a table."""
     counts = (result.times, result.sent, result.right, result.refused, result.lost, result.excused)
-    seconds = (result.without, result.recovery, result.slowest)
+    seconds = (result.without, result.recovery, result.slowest_probe, result.slowest)
     goals = "missed" if result.misses else "met"
     return [
         SERVERS[name].label,

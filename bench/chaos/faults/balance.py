@@ -21,7 +21,7 @@ NAP = 0.5
 def spread_connections(scene: Scene) -> None:
     """Connections that are kept, 10 ms apart."""
     even = CONNECTIONS / WORKERS
-    for _ in scene.every(2.0):
+    for _ in scene.every(1.0):
         clients = [Client(scene.address, scene.ledger) for _ in range(CONNECTIONS)]
         served: Counter[str] = Counter()
         for client in clients:
@@ -39,7 +39,7 @@ def spread_naps(scene: Scene) -> None:
     """Requests that come together where each worker takes one at a time."""
     most = (NAPS / WORKERS + 1) * NAP + NAP / 2
     question = get(f"/sleep/{NAP}", f"slept {NAP}".encode())
-    for _ in scene.every(3.0):
+    for _ in scene.every(1.0):
         begin = time.monotonic()
         with ThreadPoolExecutor(NAPS) as clients:
             list(clients.map(scene.once, [question] * NAPS))
@@ -56,7 +56,7 @@ FAULTS = [
         spread_connections,
         wish=Wish(workers=WORKERS),
         probed=False,
-        seconds=6,
+        seconds=5,
     ),
     Fault(
         "naps",
@@ -64,6 +64,6 @@ FAULTS = [
         spread_naps,
         wish=Wish(workers=WORKERS, threads=1),
         probed=False,
-        seconds=7,
+        seconds=5,
     ),
 ]

@@ -10,6 +10,7 @@ from bench.chaos.questions import Question, get
 from bench.chaos.servers import Wish
 
 READERS = 40  # more than there are threads
+FEW = 3  # more than one thread
 PIECES = 400  # of 64 KiB each, more than any buffer takes
 UPLOADS = 100
 SILENCE = 3
@@ -24,8 +25,9 @@ HOSTILE = get("/files/" + "a/in/" * 1_500 + "x")
 
 def do_not_read(scene: Scene) -> None:
     for _ in scene.every(1.0):
-        with Crowd(scene.address, READERS, STREAM):
-            time.sleep(3.0)
+        readers = READERS if scene.fault.wish.threads > 1 else FEW
+        with Crowd(scene.address, readers, STREAM):
+            time.sleep(2.0)
         scene.until(lambda: scene.fetch("/streams") == "0", 5, "generators are closed")
 
 
@@ -70,35 +72,41 @@ FAULTS = [
         wish=ONE,
     ),
     Fault(
+        "do-not-read-1",
+        "three clients do not read what a generator gives; one process, one thread",
+        do_not_read,
+        wish=Wish(workers=1, threads=1),
+    ),
+    Fault(
         "read-slowly",
         f"{READERS} clients read a generator at 2 kB/s; one process, 32 threads",
         read_slowly,
         wish=ONE,
-        seconds=6,
+        seconds=4,
     ),
     Fault(
         "slowloris",
         f"{SLOWLORIS} clients send a byte of their head every 0.3 s",
         send_heads_slowly,
-        seconds=6,
+        seconds=4,
     ),
     Fault(
         "stalled",
         f"{UPLOADS} uploads stop in the middle; a silence of {SILENCE} s is too long",
         stall_uploads,
         wish=Wish(options={"carboy": ("--silence-timeout", str(SILENCE))}),
-        seconds=6,
+        seconds=4,
     ),
     Fault(
         "chunks",
         "two clients send bodies of 100,000 chunks with one byte each",
         send_single_bytes,
-        seconds=6,
+        seconds=4,
     ),
     Fault(
         "urls",
         "four clients ask for 7 KB that fit almost a rule with two path converters",
         ask_hostile_urls,
-        seconds=6,
+        seconds=4,
     ),
 ]

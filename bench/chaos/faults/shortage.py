@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from bench import process
-from bench.chaos import questions
 from bench.chaos.crowd import Crowd
 from bench.chaos.fault import Fault, Scene
 from bench.chaos.questions import Question, get
@@ -19,8 +18,9 @@ from bench.chaos.servers import Served, Wish
 DISK = "64k"
 DESCRIPTORS = 64
 HELD = 2.0
-MEMORY = 64.0  # MiB that a log nobody reads may cost
+MEMORY = 16.0  # MiB that a log nobody reads may cost
 PLACE = "disk"
+LONG_LINE = get(f"/?{'x' * 7_000}")
 
 
 def unread_output(served: Served) -> None:
@@ -33,9 +33,9 @@ def unread_errors(served: Served) -> None:
 
 
 def ask_quickly(scene: Scene) -> None:
-    """Many lines of log, and what they cost in memory."""
+    """Many long lines of log, and what they cost in memory."""
     before = process.cost(scene.served.pid).rss_mib
-    with scene.nuisance(questions.HELLO, clients=2):
+    with scene.nuisance(LONG_LINE, clients=2):
         for _ in scene.every(1.0):
             pass
     grown = process.cost(scene.served.pid).rss_mib - before
@@ -118,14 +118,14 @@ FAULTS = [
         ask_quickly,
         prepare=unread_output,
         wish=Wish(access_log="-"),
-        seconds=6,
+        seconds=4,
     ),
     Fault(
         "unread-stderr",
         "nobody reads standard error, and two clients ask for a view that fails",
         fail_often,
         prepare=unread_errors,
-        seconds=6,
+        seconds=4,
     ),
     Fault(
         "full-disk",

@@ -12,9 +12,9 @@ from bench.chaos.servers import signal_to
 from bench.chaos.waits import until
 
 RELOADS = 20
-EVERY = 0.7
+EVERY = 0.5
 STOP_SECONDS = 10.0
-UNDER_LOAD = 0.7
+UNDER_LOAD = 0.5
 SEED = 12
 
 
@@ -105,13 +105,13 @@ FAULTS = [
         proxy=True,
         absent=proxy.absent,
     ),
-    Fault("stop", "SIGTERM under load, and a new start", stop, probed=False),
+    Fault("stop", "SIGTERM under load, and a new start", stop, probed=False, seconds=7),
     Fault(
         "stop-reload",
         "SIGHUP and SIGTERM in random order under load",
         stop_amid_reloads,
         probed=False,
-        seconds=10,
+        seconds=7,
     ),
     Fault(
         "usr",

@@ -115,7 +115,7 @@ FAULTS = [
         fill_the_crew,
         wish=ONE,
         source=questions.quick,
-        seconds=10,
+        seconds=6,
     ),
     Fault(
         "gone",

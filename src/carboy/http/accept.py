@@ -18,7 +18,8 @@ A = TypeVar("A", bound="Accept")
 _quality = re.compile(r"-?[0-9]+(?:\.[0-9]+)?", re.ASCII).fullmatch
 _simple = re.compile(r"([^;\s]++);[ ]?q=([0-9]+(?:\.[0-9]+)?)", re.ASCII).fullmatch
 _locale_parts = re.compile(r"[_-]").split
-_mime_parts = re.compile(r"/|\s*;\s*").split
+# White space counts only from its start on, or a long run of it would be gone over from each place.
+_mime_parts = re.compile(r"/|(?<!\s)\s++;\s*+|;\s*+").split
 
 
 class Accept(ImmutableList[tuple[str, float]]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from carboy.server.learned import BRIEF, CAP, CREDIT, SAMPLE, UNCLEAR, Learned
+from carboy.server.learned import BRIEF, CAP, CREDIT, SAMPLE, STUCK_PAUSE, UNCLEAR, Learned
 
 BUDGET = 0.001
 
@@ -88,16 +88,32 @@ def test_only_some_requests_of_a_key_that_waits_are_measured() -> None:
     assert [learned.wants_usage("sleeps") for _ in range(SAMPLE)] == [False] * (SAMPLE - 1) + [True]
 
 
-def test_a_key_that_was_quick_is_known_for_it_until_it_proves_to_be_slow() -> None:
+def test_a_key_that_was_quick_is_brief_until_it_proves_to_be_slow() -> None:
     learned = learned_of("quick", 0.00001)
-    assert not learned.has_been_quick("quick")
     while learned.is_quick("quick"):
-        learned.note("quick", 1.0)
+        learned.note("quick", 1.0, stuck=True)
     for _ in range(CREDIT):
-        assert learned.has_been_quick("quick")
-        learned.note_away("quick", BRIEF * 0.9)
+        assert learned.is_brief("quick")
         learned.note_away("quick", BRIEF * 1.1)
-    assert not learned.has_been_quick("quick")
+    assert not learned.is_brief("quick")
+
+
+def test_a_slow_key_is_brief_while_it_holds_threads_for_a_moment_only() -> None:
+    learned = learned_of("known")
+    assert learned.is_brief("known")  # 4 ms
+    learned.note("stuck", 0.004, stuck=True)
+    assert not learned.is_brief("stuck")  # nobody knows for how long
+    learned.note_away("stuck", 0.05)
+    assert learned.is_brief("stuck")
+    learned.note_away("stuck", 12.0)
+    assert not learned.is_brief("stuck")
+
+
+def test_trials_are_rarer_while_a_leader_is_stuck_in_one() -> None:
+    learned = learned_of("key")
+    assert learned.on_trial("key", 100.0, stuck=True)
+    assert not learned.on_trial("key", 100.0 + STUCK_PAUSE * 0.9, stuck=True)
+    assert learned.on_trial("key", 100.0 + STUCK_PAUSE, stuck=True)
 
 
 def test_a_condemned_key_is_slow_at_once() -> None:
@@ -105,7 +121,7 @@ def test_a_condemned_key_is_slow_at_once() -> None:
     learned.condemn("quick")
     learned.condemn("new")
     assert learned.averages == {"quick": CAP * BUDGET, "new": CAP * BUDGET}
-    assert learned.has_been_quick("quick") and not learned.has_been_quick("new")
+    assert learned.is_brief("quick") and not learned.is_brief("new")
 
 
 def test_a_flood_of_quick_keys_leaves_the_slow_ones_half_the_table() -> None:

@@ -3,11 +3,11 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from carboy.server.queueing import COMPUTES, HERE, HOLD, PROMPT, WAITS, Lane, Queue
+from carboy.server.queueing import COMPUTES, HELD, HERE, HOLD, PROMPT, WAITS, Lane, Queue
 
 
 def request(key: str, asked: float = 0.0) -> Any:
-    return SimpleNamespace(key=key, asked=asked, lane=None)
+    return SimpleNamespace(key=key, asked=asked, lane=None, reserve=False)
 
 
 def filled(*waiting: tuple[Lane, str, float], threads: int = 2, processors: int = 1) -> Queue:
@@ -56,15 +56,31 @@ def test_one_that_computes_runs_although_all_threads_wait() -> None:
     assert queue.next_for_thread(2, 9.0) is None
 
 
-def test_the_reserve_is_for_keys_that_have_been_quick_one_of_each_at_a_time() -> None:
-    queue = filled((WAITS, "slow", 1.0), (PROMPT, "a", 2.0), (PROMPT, "a", 3.0), (PROMPT, "b", 4.0))
+def test_the_reserve_is_for_brief_keys_and_only_while_no_thread_gets_free() -> None:
+    queue = filled((WAITS, "slow", 1.0), (PROMPT, "a", 1.0))
+    queue.moved = 5.0
+    assert queue.next_for_thread(2, 5.0 + HELD / 2) is None
+    assert queue.due() == 5.0 + HELD
+    assert key_of(queue.next_for_thread(2, 5.0 + HELD)) == "a"
+
+
+def test_the_reserve_is_for_two_requests_of_a_key_at_a_time() -> None:
+    queue = filled((WAITS, "slow", 1.0), *[(PROMPT, "a", 2.0)] * 3, (PROMPT, "b", 4.0))
     first = queue.next_for_thread(2, 5.0)
     assert first is not None and first.key == "a"
-    assert key_of(queue.next_for_thread(3, 5.0)) == "b"
-    assert queue.next_for_thread(4, 5.0) is None
+    assert [key_of(queue.next_for_thread(n, 5.0)) for n in (3, 4, 5)] == ["a", "b", None]
     queue.ended(first)
-    assert key_of(queue.next_for_thread(3, 5.0)) == "a"
+    assert key_of(queue.next_for_thread(4, 5.0)) == "a"
     assert filled((PROMPT, "a", 1.0)).next_for_thread(6, 5.0) is None
+
+
+def test_requests_of_a_key_are_called_back_for_the_leader_in_their_order() -> None:
+    queue = filled((WAITS, "a", 1.0), (WAITS, "b", 2.0), (PROMPT, "a", 3.0), (COMPUTES, "a", 4.0))
+    queue.call_back("a")
+    assert [each.key for each in queue.here] == ["a", "a", "a"] and len(queue) == 4
+    assert key_of(queue.next_for_thread(0, 5.0)) == "b"
+    assert [key_of(queue.next_here()) for _ in range(4)] == ["a", "a", "a", None]
+    assert len(queue) == 0
 
 
 def test_what_gets_no_thread_after_all_is_first_again() -> None:

@@ -50,7 +50,7 @@ from carboy.server.intake import BodyStream
 from carboy.server.learned import Learned
 from carboy.server.peers import BUSY
 from carboy.server.port import Port
-from carboy.server.queueing import HOLD
+from carboy.server.queueing import HELD
 from carboy.server.reception import Coming, Reception
 from carboy.server.scheduling import Scheduler
 from carboy.server.scoreboard import Figure, Row, private_row
@@ -261,8 +261,8 @@ class Engine:
             return self.accepting.patience()
         if self.stopping.asked is not None:
             return min(HURRY, self.deadlines.interval)
-        if self._queue.computes:
-            return HOLD
+        if self._queue.computes or self._queue.prompt:
+            return HELD
         if self.connections or self.accepting.bell != NONE:
             return self.deadlines.interval
         return -1.0
@@ -456,7 +456,7 @@ class Engine:
             self._return(exchange, now - began)
             raise Deposed from None
         if average != 0.0 or now - began > self._worth:
-            self._note(exchange, now - began)
+            self.scheduler.ran_here(exchange, now - began)
         # UNREAD is where the machine stands when nothing is left over and it may go on.
         if (
             whole
@@ -485,12 +485,6 @@ class Engine:
         exchange = self.scheduler.next_here(now)
         if exchange is not None:
             self._dispatch(lead, exchange)
-
-    def _note(self, exchange: ServerExchange, seconds: float) -> None:
-        self.learned.note(exchange.key, seconds)
-        if exchange.usage is not None:
-            self.learned.note_usage(exchange.key, seconds, since(exchange.usage))
-            exchange.usage = None
 
     def _before_waiting(self, exchange: ServerExchange) -> None:
         """This thread is going to wait for a slow reader: it must not be the leader."""

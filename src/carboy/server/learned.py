@@ -22,9 +22,10 @@ CAP = 8.0  # in budgets: the most one time counts, so that a key is forgiven aft
 FIRST_PAUSE, LAST_PAUSE = 0.02, 2.0
 # And between trials of any two keys: each may hold the leader until the watcher deposes it.
 BETWEEN_TRIALS = 0.05
-# Times that a key which has been quick may hold a thread of the reserve for longer than BRIEF
-# seconds before it counts as slow like any other.
+# A key is brief while its requests hold a thread for at most BRIEF seconds, give or take CREDIT.
 CREDIT, BRIEF = 3, 0.25
+# Seconds between two trials of a key while the leader of an earlier one is still inside it.
+STUCK_PAUSE = 0.25
 MOSTLY = 0.8  # of the time: computed nearly all of it
 # One in SAMPLE requests of a key that is known to wait is measured; after UNCLEAR measurements
 # that say nothing, and then after twice as many, the key is looked at anew.
@@ -79,7 +80,7 @@ class Learned:
         self._light: dict[Hashable, None] = {}  # keys whose average is 0.0, the oldest first
         self._trials: dict[Hashable, tuple[float, float]] = {}  # when the next is due, the pause
         self.next_trial = 0.0  # monotonic seconds: of any key
-        self._credit: dict[Hashable, int] = {}  # of slow keys that have been quick
+        self._credit: dict[Hashable, int] = {}  # of slow keys; 0: not brief
         self._work: dict[Hashable, Work] = {}
 
     # --- is it quick?
@@ -88,27 +89,34 @@ class Learned:
         """Whether the handler of `key` keeps within the budget on average."""
         return self.averages.get(key, 0.0) <= self._budget
 
-    def has_been_quick(self, key: Hashable) -> bool:
-        """Whether a key that is slow now was quick not long ago."""
-        return key in self._credit
+    def is_brief(self, key: Hashable) -> bool:
+        """Whether a slow key holds a thread for a moment only, or was quick until just now."""
+        return self._credit.get(key, 0) > 0
 
-    def on_trial(self, key: Hashable, now: float) -> bool:
-        """Whether this request of a slow key is to run on the leader's thread all the same."""
+    def on_trial(self, key: Hashable, now: float, stuck: bool = False) -> bool:
+        """Whether this request of a slow key is to run on the leader's thread all the same.
+
+        `stuck`: the handler of an earlier trial has not come back.
+        """
         due, pause = self._trials.get(key, (0.0, FIRST_PAUSE))
+        if stuck:
+            pause = max(pause, STUCK_PAUSE)
         if now < due or now < self.next_trial:
             return False
         self.next_trial = now + BETWEEN_TRIALS
         self._trials[key] = (now + pause, min(2 * pause, LAST_PAUSE))
         return True
 
-    def note(self, key: Hashable, seconds: float) -> None:
-        """Remember a time taken on the leader's thread."""
+    def note(self, key: Hashable, seconds: float, stuck: bool = False) -> None:
+        """Remember a time taken on the leader's thread; `stuck`: so far."""
         average = self.averages.get(key)
         seconds = min(seconds, CAP * self._budget)
         if average is None:
             self._make_room()
             if seconds > self.worth:
                 self.averages[key] = seconds
+                if not stuck:
+                    self._credit[key] = 1
             else:
                 self.averages[key] = 0.0
                 self._light[key] = None
@@ -124,7 +132,7 @@ class Learned:
         """Take `key` for slow at once: no thread is left to make up for another mistake."""
         average = self.averages.get(key)
         if average is None:
-            self.note(key, CAP * self._budget)
+            self.note(key, CAP * self._budget, stuck=True)
         else:
             self._set(key, average, CAP * self._budget)
         if (work := self._work.get(key)) is not None:
@@ -135,10 +143,9 @@ class Learned:
         average = self.averages.get(key)
         if average is not None and seconds < average:
             self.averages[key] = average + WEIGHT * (seconds - average)
-        if seconds > BRIEF and key in self._credit:
-            self._credit[key] -= 1
-            if not self._credit[key]:
-                del self._credit[key]
+        if average is not None:
+            credit = self._credit.get(key, 0)
+            self._credit[key] = min(CREDIT, credit + 1) if seconds <= BRIEF else max(0, credit - 1)
 
     def _set(self, key: Hashable, before: float, after: float) -> None:
         if not before:

@@ -7,15 +7,15 @@ A request waits in a lane, in order of arrival. What a lane waits for:
     WAITS      one of `threads`
     COMPUTES   one of `threads`, and that few others compute: more would only take the interpreter
                from each other
-    PROMPT     one of `threads` or, when these are taken, of the reserve: its key has been quick
-               before, so it will probably not hold the thread for long
+    PROMPT     one of `threads` or, when none of these gets free for a while, of the reserve: its
+               key holds a thread for a moment only
     HERE       the leader, which runs one between two turns: its key computes, and not for long
 """
 
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Hashable, Iterator
 from enum import Enum
 from typing import TYPE_CHECKING
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 # Seconds after which a computing handler lets another one begin beside it: it may wait for
 # something by now, and one that computes for minutes must not keep shorter ones from beginning.
 HOLD = 0.1
+# Seconds in which none of `threads` gets free before the reserve is used: while they come and go,
+# nobody waits for long, and `threads` is what the operator wants to run at once.
+HELD = 0.05
 
 
 class Lane(Enum):
@@ -40,9 +43,13 @@ class Lane(Enum):
 WAITS, COMPUTES, PROMPT, HERE = Lane
 
 
+# Exchanges of one key that may have a thread of the reserve, and with leaders that are stuck in it.
+OF_ONE_KEY, STUCK_IN_ONE_KEY = 2, 4
+
+
 def reserve_of(threads: int) -> int:
-    """Threads above `threads`: for keys that have been quick or that nobody knows yet."""
-    return max(4, threads // 8)
+    """Threads above `threads`: for keys that are brief or that nobody knows yet."""
+    return max(4, threads // 4)
 
 
 class Queue:
@@ -58,18 +65,19 @@ class Queue:
         self.here: deque[ServerExchange] = deque()
         self._waits: deque[ServerExchange] = deque()
         self.computes: deque[ServerExchange] = deque()
-        self._prompt: deque[ServerExchange] = deque()
+        self.prompt: deque[ServerExchange] = deque()
+        self.moved = 0.0  # when a thread last got free
         self._lanes = {
             WAITS: self._waits,
             COMPUTES: self.computes,
-            PROMPT: self._prompt,
+            PROMPT: self.prompt,
             HERE: self.here,
         }
         self.count = 0  # of everything that waits
         self._computing = 0  # exchanges of the lane COMPUTES that have a thread
         self._began = 0.0  # when the last of them got it
-        # Keys of which an exchange runs above `threads`: one at a time of each.
-        self.in_reserve: set[Hashable] = set()
+        # Exchanges that run above `threads`, by key: at most OF_ONE_KEY each.
+        self.in_reserve: Counter[Hashable] = Counter()
 
     def __len__(self) -> int:
         return self.count
@@ -94,7 +102,7 @@ class Queue:
     def next_for_thread(self, away: int, now: float) -> ServerExchange | None:
         """The exchange to start on another thread now; it waits no longer."""
         if away < self.threads:
-            lanes = [lane for lane in (self._prompt, self._waits) if lane]
+            lanes = [lane for lane in (self.prompt, self._waits) if lane]
             if self.computes and self._may_compute(now):
                 lanes.append(self.computes)
             if not lanes:
@@ -104,11 +112,13 @@ class Queue:
             # One that computes ends by itself.
             if self.computes and not self._computing:
                 return self._start(self.computes, now)
-            for place, exchange in enumerate(self._prompt):
-                if exchange.key not in self.in_reserve:
-                    del self._prompt[place]
+            if now < self.moved + HELD:
+                return None
+            for place, exchange in enumerate(self.prompt):
+                if self.in_reserve[exchange.key] < OF_ONE_KEY:
+                    del self.prompt[place]
                     self.count -= 1
-                    self.in_reserve.add(exchange.key)
+                    self.use_reserve(exchange)
                     return exchange
         return None
 
@@ -125,6 +135,14 @@ class Queue:
             return None
         self.count -= 1
         return self.here.popleft()
+
+    def call_back(self, key: Hashable) -> None:
+        """The leader is to run the requests of `key` after all."""
+        for lane in (self._waits, self.computes, self.prompt):
+            for exchange in [each for each in lane if each.key == key]:
+                lane.remove(exchange)
+                exchange.lane = HERE
+                self.here.append(exchange)
 
     def take_out(self, exchange: ServerExchange) -> None:
         """Forget one that waits: it is not going to run."""
@@ -147,7 +165,8 @@ class Queue:
 
     def due(self) -> float:
         """When `next_for_thread` may say something else although nothing has ended."""
-        return self._began + HOLD if self.computes else math.inf
+        computes = self._began + HOLD if self.computes else math.inf
+        return min(computes, self.moved + HELD) if self.prompt else computes
 
     def _may_compute(self, now: float) -> bool:
         return self._computing < self._at_once or now >= self._began + HOLD
@@ -164,7 +183,18 @@ class Queue:
         """`exchange`, which had a thread, is done."""
         if exchange.lane is COMPUTES:
             self._computing -= 1
-        self.in_reserve.discard(exchange.key)
+        if exchange.reserve:
+            exchange.reserve = False
+            self.in_reserve[exchange.key] -= 1
+            if not self.in_reserve[exchange.key]:
+                del self.in_reserve[exchange.key]
+
+    # --- the reserve
+
+    def use_reserve(self, exchange: ServerExchange) -> None:
+        """`exchange` runs above `threads`."""
+        exchange.reserve = True
+        self.in_reserve[exchange.key] += 1
 
 
 def _asked_first(lane: deque[ServerExchange]) -> float:

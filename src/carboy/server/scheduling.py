@@ -13,7 +13,7 @@ Only the leader calls what is here, but for `deposed`, which is called while nob
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 from carboy.server.answer import CLIENT_LEFT, TEXT, Answering
 from carboy.server.connection import IDLE, RUNNING
@@ -22,10 +22,19 @@ from carboy.server.exchange import ServerExchange
 from carboy.server.learned import Learned
 from carboy.server.presence import has_left
 from carboy.server.pressure import Pressure, Running
-from carboy.server.queueing import COMPUTES, HERE, PROMPT, WAITS, Lane, Queue
+from carboy.server.queueing import (
+    COMPUTES,
+    HERE,
+    OF_ONE_KEY,
+    PROMPT,
+    STUCK_IN_ONE_KEY,
+    WAITS,
+    Lane,
+    Queue,
+)
 from carboy.server.settings import Settings, usable_cpus
 from carboy.server.streams import Streams
-from carboy.server.usage import usage
+from carboy.server.usage import since, usage
 
 UNAVAILABLE = "503 Service Unavailable"
 UNAVAILABLE_TEXT = b"503 Service Unavailable: the server is busy; try again later.\n"
@@ -60,10 +69,9 @@ class Scheduler:
         self._limit = settings.queue_limit or math.inf
         self._timeout = settings.queue_timeout or math.inf
         self.queue = Queue(settings.threads, usable_cpus())
-        self._most_unknown = (self.queue.threads + self.queue.most) // 2
+        self._most_unknown = self.queue.most - OF_ONE_KEY  # some are left for those that are brief
         self._pressure = Pressure(settings.threads)
         self._looked_at = 0.0
-        self._moved = 0.0  # when a thread last got free
         # Told of every request that is over without having run.
         self.finished: Finished = _nothing
 
@@ -121,13 +129,22 @@ class Scheduler:
                 return COMPUTES
             exchange.patience = PATIENCE * cpu
             return HERE
-        prompt = learned.has_been_quick(key)
-        room = self.queue.threads
-        if prompt and key not in self.queue.in_reserve:
-            room = self.queue.most
-        if away < room and learned.on_trial(key, now):
+        if self._on_trial(key, now):
             return None
-        return PROMPT if prompt else WAITS
+        return PROMPT if learned.is_brief(key) else WAITS
+
+    def _on_trial(self, key: Hashable, now: float) -> bool:
+        queue, learned = self.queue, self._learned
+        away = self._crew.away
+        if away < queue.threads:
+            return learned.on_trial(key, now)
+        stuck = queue.in_reserve[key]
+        return (
+            away < queue.most
+            and stuck < STUCK_IN_ONE_KEY
+            and learned.is_brief(key)
+            and learned.on_trial(key, now, stuck > 0)
+        )
 
     # --- out
 
@@ -151,6 +168,10 @@ class Scheduler:
                 return
             queue.ended(exchange)
             queue.put(exchange, HERE)
+        if queue.prompt and self._on_trial(queue.prompt[0].key, now):
+            exchange = queue.prompt[0]
+            queue.take_out(exchange)
+            queue.put(exchange, HERE)
 
     def next_here(self, now: float) -> ServerExchange | None:
         """The request that the leader is to run between two turns."""
@@ -170,15 +191,33 @@ class Scheduler:
             self._streams.given_back(exchange)
         else:
             self._crew.given_back(exchange)
-        self._moved = now
+        self.queue.moved = now
         self.queue.ended(exchange)
         if exchange.resumed:
             return
-        key, seconds = exchange.key, exchange.seconds
+        key, seconds, learned = exchange.key, exchange.seconds, self._learned
+        before = self._is_for_leader(key)
         if exchange.used is not None:
-            self._learned.note_usage(key, seconds, exchange.used)
+            learned.note_usage(key, seconds, exchange.used)
             exchange.used = None
-        self._learned.note_away(key, seconds)
+        learned.note_away(key, seconds)
+        if not before and self.queue.count and self._is_for_leader(key):
+            self.queue.call_back(key)
+
+    def ran_here(self, exchange: ServerExchange, seconds: float) -> None:
+        """The leader has run `exchange`."""
+        key, learned = exchange.key, self._learned
+        before = self._is_for_leader(key)
+        learned.note(key, seconds)
+        if exchange.usage is not None:
+            learned.note_usage(key, seconds, since(exchange.usage))
+            exchange.usage = None
+        if not before and self.queue.count and self._is_for_leader(key):
+            self.queue.call_back(key)
+
+    def _is_for_leader(self, key: Hashable) -> bool:
+        learned = self._learned
+        return learned.is_quick(key) or 0.0 < learned.computes(key) <= self._short
 
     def busy(self) -> int:
         """How many requests run on other threads or wait."""
@@ -191,10 +230,10 @@ class Scheduler:
     def deposed(self, exchange: ServerExchange, seconds: float) -> None:
         """The leader is still inside `exchange`, and another thread leads now."""
         key = exchange.key
-        self._learned.note(key, seconds)
+        self._learned.note(key, seconds, stuck=True)
         exchange.lane = None
         if self._crew.away > self.queue.threads:
-            self.queue.in_reserve.add(key)
+            self.queue.use_reserve(exchange)
         if self._crew.away > self.queue.most:
             self._learned.condemn(key)
 
@@ -209,7 +248,7 @@ class Scheduler:
             self.start_waiting(now)
         away = self._crew.away
         full = away >= queue.threads and not self._crew.alone
-        self._pressure.look(now, full, self._moved, queue.oldest(), len(queue), running)
+        self._pressure.look(now, full, queue.moved, queue.oldest(), len(queue), running)
 
     def _refuse_one_of(self, exchange: ServerExchange, now: float) -> None:
         """The queue is too long: those whose clients have gone leave it, or else `exchange`."""

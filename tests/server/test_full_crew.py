@@ -41,9 +41,13 @@ class Room:
 
 @contextmanager
 def full(threads: int = 2, **settings: Any) -> Iterator[tuple[Room, Live, ExitStack]]:
-    """Served with all `threads` inside /hold, which gets no trial on the leader."""
+    """Served with all `threads` inside /hold, which gets no trial on the leader.
+
+    The budget is large, as a quick handler may take its time on the machine of a test.
+    """
     app = Room()
-    with served(app, threads=threads, **settings) as live, ExitStack() as stack:
+    options = {"inline_budget": 0.05, **settings}
+    with served(app, threads=threads, **options) as live, ExitStack() as stack:
         try:
             live.get("/quick")
             live.engine.learned.averages["GET /hold"] = 1.0
@@ -196,7 +200,7 @@ def test_any_number_of_new_slow_routes_leave_the_quick_ones_alone() -> None:
 
 
 def test_a_quick_route_that_stalls_once_is_quick_again_though_every_thread_is_taken() -> None:
-    with full() as (app, live, stack):
+    with full(inline_budget=0.001) as (app, live, stack):
         live.engine.learned.next_trial = 0.0
         live.get("/stall")
         app.smooth.clear()
@@ -212,7 +216,7 @@ def test_a_quick_route_that_stalls_once_is_quick_again_though_every_thread_is_ta
 
 
 def test_quick_routes_that_all_stall_do_not_make_threads_without_end() -> None:
-    with full() as (app, live, stack):
+    with full(inline_budget=0.001) as (app, live, stack):
         live.engine.learned.next_trial = 0.0
         paths = [f"/stall/{chr(97 + number)}" for number in range(20)]
         for path in [*paths, "/quick"]:

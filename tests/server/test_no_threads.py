@@ -136,7 +136,7 @@ def test_a_thread_that_gets_free_replaces_a_stuck_leader(quota: Quota) -> None:
 
 def test_slow_requests_wait_for_the_threads_there_are(quota: Quota) -> None:
     go = threading.Event()
-    with served(waits(go), threads=8) as live, ExitStack() as stack:
+    with served(waits(go), threads=8, inline_budget=0.05) as live, ExitStack() as stack:
         live.engine.learned.averages["GET /wait"] = 1.0
         live.engine.learned.next_trial = float("inf")
         live.get("/quick")

@@ -163,7 +163,9 @@ def test_an_interrupt_does_not_wait_for_idle_connections(folder: Path) -> None:
 
 
 def test_one_process_that_starts_again_goes_on_accepting_for_the_grace(folder: Path) -> None:
-    with started(folder, "--idle-grace", "60", "--graceful-timeout", "60") as server:
+    with started(
+        folder, "--no-supervisor", "--idle-grace", "60", "--graceful-timeout", "60"
+    ) as server:
         idle = server.connect()
         idle.request("GET", "/")
         idle.getresponse().read()

@@ -26,7 +26,7 @@ from carboy.net.waker import Waker
 from carboy.protocol.errors import RemoteProtocolError
 from carboy.protocol.events import Data, Event, RequestHead, Signal
 from carboy.protocol.states import Reading
-from carboy.server import forked
+from carboy.server import forked, patched
 from carboy.server.accepting import NONE, Accepting
 from carboy.server.answer import Access, Answering
 from carboy.server.closing import Closing
@@ -152,6 +152,8 @@ class Engine:
 
     def run(self) -> None:
         """Serve; returns when stopped. The calling thread only waits, so signals reach it."""
+        if package := patched.replaced_by():
+            raise RuntimeError(patched.advice(package))
         with switch_interval(self.settings.switch_interval):
             self._serve()
         if self._failure is not None:

@@ -158,6 +158,8 @@ class Supervisor:
             self._start()
         elif do is Do.STOP:
             _kill(pid, signal.SIGTERM)
+            if self._interrupts.count:  # a terminal sends it to all, `kill -INT` only to us
+                _kill(pid, signal.SIGINT)
         elif do is Do.GIVE_UP:
             log.error(
                 "Worker %d has not become ready within %g s and is killed. If the application"

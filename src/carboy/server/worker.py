@@ -18,7 +18,7 @@ from typing import Any, NoReturn, Protocol
 
 from carboy.gateway import for_application
 from carboy.gateway.interface import Gateway
-from carboy.server import systemd
+from carboy.server import patched, systemd
 from carboy.server.bind import Address, keep, remove_files
 from carboy.server.door import Wrap
 from carboy.server.engine import Engine
@@ -120,6 +120,8 @@ class Worker:
 
     def _prepare(self, post: Post | None = None) -> None:
         application = self.load()
+        if package := patched.replaced_by():
+            raise LoadError(f"Error: {patched.advice(package)}")
         try:
             self._logs = Logs(self.plan)
         except OSError as problem:

@@ -1,0 +1,32 @@
+"""Detects applications that have replaced Python's threads (gevent, eventlet).
+
+Each thread of a server would become a coroutine of one thread then. The first that waits for the
+kernel would stop all others, and the server would never answer.
+"""
+
+from __future__ import annotations
+
+import threading
+
+# The functions that threading starts threads with: the second one from Python 3.13 on.
+STARTERS = ("_start_new_thread", "_start_joinable_thread")
+REPLACERS = ("gevent", "eventlet")
+
+
+def replaced_by() -> str | None:
+    """The package whose coroutines `threading` makes instead of threads, if there is one."""
+    for name in STARTERS:
+        module = getattr(getattr(threading, name, None), "__module__", None) or ""
+        package: str = module.partition(".")[0]
+        if package in REPLACERS:
+            return package
+    return None
+
+
+def advice(package: str) -> str:
+    """What is wrong and what to do, for the user."""
+    return (
+        f"The application has replaced Python's threads with coroutines of {package}"
+        " (monkey-patching), on which this server cannot run. Remove that call: requests that"
+        " wait do not need it, as each has a thread of its own."
+    )

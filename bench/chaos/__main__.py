@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import signal
 import sys
 import tempfile
 import time
@@ -51,6 +52,9 @@ def main() -> int:
     if not options.no_install and set(servers) != {"carboy"}:
         rivals.install(RIVALS)
     load.allow_files(FILES)
+    warn_if_busy()
+    # The servers are stopped then as well; without this they would go on alone.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     begin = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
         place = options.logs or Path(folder)
@@ -64,6 +68,12 @@ def main() -> int:
         report.write_document(text, DOCUMENT)
         print(f"written: {DOCUMENT.relative_to(rivals.ROOT)}")
     return int(any(outcome.missed for outcome in outcomes))
+
+
+def warn_if_busy() -> None:
+    share = machine.busy()
+    if share > machine.BUSY:
+        tell(f"others use {share:.0%} of this machine: servers will seem slower than they are")
 
 
 def chosen(wanted: list[str], known: list[str]) -> list[str]:

@@ -108,6 +108,7 @@ class Served:
         self.stdout: int | None = None  # a descriptor; None: into the log
         self.stderr: int | None = None
         self.log = folder / "server.log"
+        self.log.unlink(missing_ok=True)  # of an earlier run
         self.process: subprocess.Popen[bytes] | None = None
         self._ends = contextlib.ExitStack()
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.client
 import os
+import signal
+import socket
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
@@ -15,23 +17,38 @@ from running import Running
 
 APP = """
 import os
+import re
 
 def app(environ, start_response):
     path = environ["PATH_INFO"]
-    if path == "/wait":                        # until the test closes the gate
-        os.write(1, b"waiting in %d\\n" % os.getpid())
-        with open("gate") as gate:
+    if path == "/wait":                        # until the test opens the gate of this number
+        number = environ["QUERY_STRING"]
+        os.write(1, b"%s waits in %d\\n" % (number.encode(), os.getpid()))
+        with open("gate-" + number) as gate:
             gate.read()
+    elif path == "/stuck":                     # holds the interpreter's lock for ever
+        os.write(1, b"stuck\\n")
+        re.match(r"(a+)+$", "a" * 60 + "b")
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [b"%d" % os.getpid()]
 """
 
 
+Client = http.client.HTTPConnection
+GATES = 12
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "service.py").write_text(APP)
-    os.mkfifo(tmp_path / "gate")
+    for number in range(GATES):
+        os.mkfifo(tmp_path / f"gate-{number}")
     return tmp_path
+
+
+def open_gate(folder: Path, number: int | str) -> None:
+    with open(folder / f"gate-{number}", "w"):
+        pass
 
 
 @contextmanager
@@ -40,7 +57,7 @@ def started(folder: Path, workers: int, *args: str) -> Iterator[Running]:
     options = ("-p", "0", "-w", str(workers), "--no-access-log", *args)
     with Running("run", "service", *options, cwd=folder) as server:
         with ExitStack() as clients:
-            kept: list[http.client.HTTPConnection] = []
+            kept: list[Client] = []
             seen: set[bytes] = set()
             while len(seen) < workers:
                 kept.append(clients.enter_context(closing(server.connect())))
@@ -53,18 +70,135 @@ def started(folder: Path, workers: int, *args: str) -> Iterator[Running]:
         yield server
 
 
-def ask(connection: http.client.HTTPConnection, path: str = "/") -> bytes:
+def ask(connection: Client, path: str = "/") -> bytes:
     connection.request("GET", path)
     return connection.getresponse().read()
 
 
-@pytest.mark.parametrize("poller", ["epoll", "selectors"])
-def test_kept_connections_spread_evenly_over_the_workers(folder: Path, poller: str) -> None:
-    with started(folder, 3, "--poller", poller) as server, ExitStack() as clients:
-        served: Counter[bytes] = Counter()
-        for _ in range(30):
-            client = clients.enter_context(closing(server.connect()))
-            served[ask(client)] += 1
-        assert len(served) == 3
-        assert max(served.values()) <= 12
-        assert min(served.values()) >= 8
+def keep(server: Running, clients: ExitStack, count: int) -> list[tuple[Client, bytes]]:
+    """Connections that stay open, each with the worker that has it."""
+    found = []
+    for _ in range(count):
+        client = clients.enter_context(closing(server.connect()))
+        found.append((client, ask(client)))
+    return found
+
+
+def spread(kept: list[tuple[Client, bytes]]) -> list[int]:
+    """How many connections each worker has, in ascending order."""
+    return sorted(Counter(pid for _, pid in kept).values())
+
+
+@pytest.mark.parametrize("options", [(), ("--poller", "selectors"), ("-t", "1")], ids=" ".join)
+def test_kept_connections_spread_evenly_over_the_workers(
+    folder: Path, options: tuple[str, ...]
+) -> None:
+    with started(folder, 3, *options) as server, ExitStack() as clients:
+        kept = keep(server, clients, 30)
+        assert len(spread(kept)) == 3
+        assert spread(kept)[0] >= 8
+        assert spread(kept)[-1] <= 12
+
+
+def test_with_one_thread_a_worker_takes_only_what_it_can_run(folder: Path) -> None:
+    with started(folder, 3, "-t", "1") as server, ExitStack() as clients:
+        asked = [clients.enter_context(closing(server.connect())) for _ in range(9)]
+        for number, client in enumerate(asked):
+            client.request("GET", f"/wait?{number}")
+        for turn in (1, 2, 3):
+            server.line("waits", 3 * turn)  # none waits behind another while a worker is free
+            running = [line.split() for line in server.out if "waits" in line][-3:]
+            assert len({pid for _, _, _, pid in running}) == 3
+            for number, _, _, _ in running:
+                open_gate(folder, number)
+        answers = Counter(client.getresponse().read() for client in asked)
+        assert sorted(answers.values()) == [3, 3, 3]
+
+
+def test_slow_requests_spread_evenly_over_the_workers(folder: Path) -> None:
+    with started(folder, 2, "-t", "16") as server, ExitStack() as clients:
+        asked = []
+        for number in range(GATES):
+            asked.append(clients.enter_context(closing(server.connect())))
+            asked[-1].request("GET", f"/wait?{number}")
+            server.line(f"{number} waits")
+        for number in range(GATES):
+            open_gate(folder, number)
+        answers = Counter(client.getresponse().read() for client in asked)
+        assert min(answers.values()) >= GATES // 2 - 1
+
+
+def test_a_worker_that_holds_the_interpreter_lock_keeps_only_its_own_connections_waiting(
+    folder: Path,
+) -> None:
+    with started(folder, 2) as server, ExitStack() as clients:
+        kept = keep(server, clients, 20)
+        client, stuck = kept[0]
+        client.request("GET", "/stuck")
+        server.line("stuck")
+        others = [client for client, pid in kept if pid != stuck]
+        assert len(others) >= 8
+        for client in others:
+            assert ask(client) != stuck
+        assert stuck not in {pid for _, pid in keep(server, clients, 20)}
+        os.kill(int(stuck), signal.SIGKILL)  # it would not hear anything else
+
+
+def test_a_worker_that_is_suspended_gets_no_connection_until_it_goes_on(folder: Path) -> None:
+    with started(folder, 2) as server, ExitStack() as clients:
+        kept = keep(server, clients, 8)
+        suspended = kept[0][1]
+        os.kill(int(suspended), signal.SIGSTOP)
+        more = keep(server, clients, 8)
+        assert suspended not in {pid for _, pid in more}
+        os.kill(int(suspended), signal.SIGCONT)
+        assert ask(kept[0][0]) == suspended
+        more += keep(server, clients, 8)
+        assert min(spread(kept + more)) >= 9
+
+
+def test_a_worker_that_joins_takes_connections_until_it_has_as_many(folder: Path) -> None:
+    with started(folder, 2) as server, ExitStack() as clients:
+        kept = keep(server, clients, 16)
+        before = {pid for _, pid in kept}
+        server.send(signal.SIGTTIN)
+        while {pid for _, pid in kept} == before:
+            with closing(server.connect()) as client:
+                newcomer = ask(client)
+                if newcomer not in before:
+                    kept.append((client, newcomer))
+        kept.pop()
+        kept += keep(server, clients, 8)
+        assert len(spread(kept)) == 3
+        assert spread(kept)[0] >= 6
+
+
+def test_another_worker_takes_the_place_of_one_that_died(folder: Path) -> None:
+    with started(folder, 2) as server, ExitStack() as clients:
+        kept = keep(server, clients, 12)
+        dead = kept[0][1]
+        os.kill(int(dead), signal.SIGKILL)
+        server.line("another one takes its place")
+        kept = [(client, pid) for client, pid in kept if pid != dead]
+        before = {pid for _, pid in kept}
+        newcomer = next(iter(before))
+        while newcomer in before:
+            with closing(server.connect()) as client:
+                newcomer = ask(client)
+        kept += keep(server, clients, 6)
+        assert newcomer in {pid for _, pid in kept}
+        assert spread(kept)[0] >= 5
+
+
+def test_connections_of_several_listeners_spread_together(folder: Path) -> None:
+    path = str(folder / "socket")
+    with started(folder, 2, "-b", "127.0.0.1:0", "-b", f"unix:{path}") as server:
+        with ExitStack() as clients:
+            kept = []
+            for _ in range(8):
+                kept += keep(server, clients, 1)
+                client = clients.enter_context(closing(server.connect()))
+                client.sock = socket.socket(socket.AF_UNIX)
+                client.sock.connect(path)
+                kept.append((client, ask(client)))
+            assert spread(kept)[0] >= 7

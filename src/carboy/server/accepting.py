@@ -21,7 +21,7 @@ from carboy.server.connection import Connection
 from carboy.server.deadlines import AT_A_TIME, Deadlines
 from carboy.server.descriptors import room_for
 from carboy.server.door import RETRY, Accepted, Door
-from carboy.server.peers import CONNECTIONS, HEARD, MOMENT, Peers
+from carboy.server.peers import BUSY, CONNECTIONS, HEARD, MOMENT, Peers
 from carboy.server.scoreboard import Row
 from carboy.server.settings import Settings
 
@@ -43,6 +43,11 @@ class Accepting:
         self.bell = NONE if row.bell is None else row.bell.fileno()
         self.due: list[int] = []  # listeners to look at when the turn has served what was ready
         self._ours = False  # another worker has left the next connection to this one
+        self._handed_on = False
+        self._alone = settings.threads == 1
+        # With one thread: the connection taken last, until its first request has come.
+        self._newest: Connection | None = None
+        self._prompt = True  # the one before did not let others wait for a MOMENT
 
     def use(self, door: Door, deadlines: Deadlines, closing: Closing) -> None:
         """The other parts of the engine that accepting works with."""
@@ -77,6 +82,18 @@ class Accepting:
             self._peers.ring()
         self.due.clear()
 
+    def served(self) -> None:
+        """With one thread: what was ready in this turn has been served.
+
+        A request is expected from a connection just taken. Another connection would wait for as
+        long as that request runs, so for a MOMENT it is left to workers that are free. Connections
+        that stay silent do that once, not each of them.
+        """
+        if self._newest is not None and not self._newest.is_silent():
+            self._newest = None
+            self._prompt = True
+        self._row.cells[BUSY] = float(self._newest is not None and self._prompt)
+
     def _accept(self, fd: int, most: int, now: float) -> None:
         room = self._limit - len(self._connections)
         if room <= 0:
@@ -94,6 +111,9 @@ class Accepting:
             connection = Connection(sock, Machine(self._limits), peer, server, now)
             self._connections[connection.fd] = connection
             self._closing.watch(connection, READ)
+            if self._alone:
+                self._newest = connection
+                self._row.cells[BUSY] = float(self._prompt)
         self._row.cells[CONNECTIONS] = len(self._connections)
 
     def admit_taken(self, now: float) -> None:
@@ -112,6 +132,7 @@ class Accepting:
     def tick(self) -> None:
         """Once an interval: what nobody was told of."""
         self._door.resume()
+        self._prompt = True
         # The kernel wakes one worker for a connection. That one may have been stuck at the time,
         # or have died since.
         if self.bell != NONE and not self._door.held:
@@ -128,6 +149,9 @@ class Accepting:
             door.resume()
         if door.aside and now >= door.aside + MOMENT:
             self._peers.lapsed(now)
+            self._prompt = self._prompt and self._newest is None
+            door.come_forward()
+        elif door.aside and self._alone and not self._row.cells[BUSY]:
             door.come_forward()
 
     def patience(self) -> float:
@@ -135,6 +159,12 @@ class Accepting:
         if self._door.paused:
             return RETRY
         return max(0.0, self._door.aside + MOMENT - time.monotonic())
+
+    def hand_on(self, now: float) -> None:
+        """The door is closed. The kernel may have woken only this worker for one that waits."""
+        if not self._handed_on:
+            self._handed_on = True
+            self._peers.hand_on(now)
 
     def _make_room(self, now: float) -> bool:
         """Close the connection that has been idle longest; whether there was one."""

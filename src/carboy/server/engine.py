@@ -231,8 +231,6 @@ class Engine:
         now = clock()
         if now >= self._next_tick:
             self._tick(now)
-        if self.door.held:
-            self.accepting.look(now)
         if self._gateway_turn is not None and (len(events) < FEW or now > self._next_look):
             self._next_look = now + GLANCE
             self._gateway_turn()
@@ -253,9 +251,11 @@ class Engine:
         if self._queue.count:
             self._run_waiting(lead, clock())
         if self._alone:
-            self._cells[BUSY] = 0.0
+            self.accepting.served()
         if self.accepting.due:
             self.accepting.take(clock())
+        if self.door.held:
+            self.accepting.look(clock())
 
     def _patience(self) -> float:
         """Seconds to the next look at the clock; for ever when nothing can run out."""
@@ -298,6 +298,7 @@ class Engine:
             if self.stopping.asked is not None:
                 self._next_tick = now + HURRY
                 self.stopping.begin(now)
+                self.accepting.hand_on(now)
         elif fd in self.door.listeners:
             self.accepting.due.append(fd)
         elif fd == self.accepting.bell:

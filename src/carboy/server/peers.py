@@ -43,43 +43,58 @@ class Peers:
     def __init__(self, row: Row, threads: int) -> None:
         self._row = row
         self._threads = threads
-        self._rung: tuple[Row, float] | None = None  # whom we stood back for, and its HEARD then
+        self._alone = threads == 1
+        self._better: tuple[Row, float] | None = None  # whom we stand back for, and its HEARD then
         self._deaf: dict[Row, tuple[float, float]] = {}  # its HEARD, and until when we believe it
 
     def share(self, now: float) -> int:
         """How many connections to take now; 0 when another worker should: then `ring` it."""
-        best, least = None, None
+        self._better = None
+        found = self._best(now)
+        if found is None:
+            return 1 if self._deaf else ANY
+        best, least = found
+        full, connections, busy = self._load(self._row)
+        slack = 0 if busy or self._alone else least[1] // SLACK
+        share = int(least[1] + slack - connections) + 1
+        if full != least[0]:
+            share = 0 if full else max(1, share)
+        elif full and self._alone:
+            return 0  # nothing that is taken now could be run, so whoever is free first takes it
+        elif share == 1 and not slack and busy > least[2]:
+            share = 0
+        if share <= 0:
+            self._better = best, best.cells[HEARD]
+        return max(0, min(share, 1 if self._alone else ANY))
+
+    def _best(self, now: float) -> tuple[Row, Load] | None:
+        """The other worker that should take a connection first, and its load."""
+        best = None
         for row in self._row.scoreboard.used():
             if row is self._row or not row.cells[SERVING] or self._is_deaf(row, now):
                 continue
             load = self._load(row)
-            if least is None or load < least:
-                best, least = row, load
-        if best is None or least is None:
-            return ANY
-        full, connections, busy = self._load(self._row)
-        slack = 0 if busy or self._threads == 1 else least[1] // SLACK
-        share = int(least[1] + slack - connections) + 1
-        if full != least[0]:
-            share = 0 if full else max(1, share)
-        elif share == 1 and not slack and busy > least[2]:
-            share = 0
-        if share <= 0:
-            self._rung = best, best.cells[HEARD]
-        return max(0, share)
+            if best is None or load < best[1]:
+                best = row, load
+        return best
 
     def ring(self) -> None:
         """Wake the worker that should take the next connection, as `share` has found."""
-        if self._rung is not None and self._rung[0].bell is not None:
-            self._rung[0].bell.wake()
+        if self._better is not None:
+            _ring(self._better[0])
+
+    def hand_on(self, now: float) -> None:
+        """This worker takes no connection any more: one that was left to it goes to another."""
+        if found := self._best(now):
+            _ring(found[0])
 
     def lapsed(self, now: float) -> None:
         """The moment of standing back is over."""
-        if self._rung is not None:
-            row, heard = self._rung
+        if self._better is not None:
+            row, heard = self._better
             if row.cells[HEARD] == heard:
                 self._deaf[row] = heard, now + DEAF
-            self._rung = None
+            self._better = None
 
     def _is_deaf(self, row: Row, now: float) -> bool:
         if row not in self._deaf:
@@ -94,3 +109,8 @@ class Peers:
         cells = row.cells
         busy = cells[BUSY]
         return busy >= self._threads, cells[CONNECTIONS], busy
+
+
+def _ring(row: Row) -> None:
+    if row.bell is not None:
+        row.bell.wake()

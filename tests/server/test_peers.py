@@ -1,0 +1,155 @@
+"""Which worker should take the next connection, by the figures they share."""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Iterator
+
+import pytest
+
+from carboy.server.peers import ANY, DEAF, Peers
+from carboy.server.scoreboard import Figure, Row, Scoreboard
+
+NOW = 1000.0
+
+
+@pytest.fixture
+def board() -> Iterator[Scoreboard]:
+    board = Scoreboard(8)
+    board.open_bells(4)
+    yield board
+    board.close_bells()
+
+
+def worker(board: Scoreboard, connections: int, busy: int = 0, serving: bool = True) -> Row:
+    row = board.take()
+    row.cells[Figure.PID] = 1
+    row.cells[Figure.SERVING] = float(serving)
+    row.cells[Figure.CONNECTIONS] = connections
+    row.cells[Figure.BUSY] = busy
+    return row
+
+
+def share(row: Row, threads: int = 16) -> int:
+    return Peers(row, threads).share(NOW)
+
+
+def test_a_worker_without_others_takes_everything(board: Scoreboard) -> None:
+    assert share(worker(board, 100)) == ANY
+
+
+def test_the_worker_with_the_fewest_connections_takes_up_to_one_more_than_the_next(
+    board: Scoreboard,
+) -> None:
+    me = worker(board, 2)
+    worker(board, 5)
+    worker(board, 7)
+    assert share(me) == 4
+
+
+def test_a_worker_with_more_connections_than_another_takes_none(board: Scoreboard) -> None:
+    me = worker(board, 3)
+    worker(board, 2)
+    assert share(me) == 0
+
+
+def test_many_quick_connections_may_be_a_little_uneven(board: Scoreboard) -> None:
+    me = worker(board, 32)
+    worker(board, 30)
+    assert share(me) == 2
+
+
+def test_slow_requests_are_not_taken_unevenly(board: Scoreboard) -> None:
+    me = worker(board, 32, busy=12)
+    worker(board, 30, busy=12)
+    assert share(me) == 0
+
+
+def test_of_workers_with_as_many_connections_the_less_busy_one_takes_the_next(
+    board: Scoreboard,
+) -> None:
+    me = worker(board, 3, busy=2)
+    other = worker(board, 3, busy=1)
+    assert share(me) == 0
+    assert share(other) == 1
+
+
+def test_a_worker_whose_threads_are_all_busy_comes_last(board: Scoreboard) -> None:
+    full = worker(board, 4, busy=4)
+    free = worker(board, 9, busy=3)
+    assert share(full, threads=4) == 0
+    assert share(free, threads=4) == 1
+
+
+def test_with_one_thread_connections_are_taken_one_at_a_time(board: Scoreboard) -> None:
+    me = worker(board, 1)
+    worker(board, 9)
+    assert share(me, threads=1) == 1
+
+
+def test_with_one_thread_a_worker_at_work_takes_none(board: Scoreboard) -> None:
+    me = worker(board, 1, busy=1)
+    worker(board, 1, busy=1)
+    assert share(me, threads=1) == 0
+
+
+def test_workers_that_do_not_serve_are_left_out(board: Scoreboard) -> None:
+    me = worker(board, 3)
+    worker(board, 0, serving=False)
+    assert share(me) == ANY
+
+
+def test_a_worker_that_does_not_hear_is_left_out_until_it_does(board: Scoreboard) -> None:
+    me = worker(board, 3)
+    deaf = worker(board, 0)
+    peers = Peers(me, 16)
+    assert peers.share(NOW) == 0
+    peers.ring()
+    peers.lapsed(NOW)
+    assert peers.share(NOW) == 1
+    deaf.cells[Figure.HEARD] = NOW + 0.01
+    assert peers.share(NOW) == 0
+
+
+def test_a_worker_that_did_not_hear_gets_another_chance(board: Scoreboard) -> None:
+    me = worker(board, 3)
+    worker(board, 0)
+    peers = Peers(me, 16)
+    peers.share(NOW)
+    peers.lapsed(NOW)
+    assert peers.share(NOW + DEAF / 2) == 1
+    assert peers.share(NOW + 2 * DEAF) == 0
+
+
+def test_a_worker_that_heard_in_time_is_not_left_out(board: Scoreboard) -> None:
+    me = worker(board, 3)
+    other = worker(board, 0)
+    peers = Peers(me, 16)
+    peers.share(NOW)
+    other.cells[Figure.HEARD] = NOW + 0.001
+    peers.lapsed(NOW)
+    assert peers.share(NOW) == 0
+
+
+def test_ringing_wakes_the_better_worker(board: Scoreboard) -> None:
+    me, other = worker(board, 3), worker(board, 0)
+    peers = Peers(me, 16)
+    peers.share(NOW)
+    peers.ring()
+    assert other.bell is not None
+    assert me.bell is not None
+    assert readable(other.bell.fileno())
+    assert not readable(me.bell.fileno())
+    other.bell.clear()
+    peers.ring()  # whether it has been heard since, only the other worker knows
+    assert readable(other.bell.fileno())
+
+
+def test_workers_beyond_the_bells_share_the_last_one(board: Scoreboard) -> None:
+    rows = [worker(board, 0) for _ in range(6)]
+    assert rows[3].bell is rows[5].bell
+    assert rows[2].bell is not rows[3].bell
+
+
+def readable(fd: int) -> bool:
+    return bool(select.select([fd], [], [], 0)[0])

@@ -18,6 +18,7 @@ from running import Running
 APP = """
 import os
 import re
+import time
 
 def app(environ, start_response):
     path = environ["PATH_INFO"]
@@ -27,6 +28,7 @@ def app(environ, start_response):
         with open("gate-" + number) as gate:
             gate.read()
     elif path == "/stuck":                     # holds the interpreter's lock for ever
+        time.sleep(0.1)                        # until another thread leads, and waits in the kernel
         os.write(1, b"stuck\\n")
         re.match(r"(a+)+$", "a" * 60 + "b")
     start_response("200 OK", [("Content-Type", "text/plain")])
@@ -131,17 +133,18 @@ def test_slow_requests_spread_evenly_over_the_workers(folder: Path) -> None:
 def test_a_worker_that_holds_the_interpreter_lock_keeps_only_its_own_connections_waiting(
     folder: Path,
 ) -> None:
-    with started(folder, 2) as server, ExitStack() as clients:
-        kept = keep(server, clients, 20)
-        client, stuck = kept[0]
-        client.request("GET", "/stuck")
-        server.line("stuck")
-        others = [client for client, pid in kept if pid != stuck]
-        assert len(others) >= 8
+    with started(folder, 3) as server, ExitStack() as clients:
+        kept = keep(server, clients, 24)
+        healthy = kept[-1][1]
+        for pid in {pid for _, pid in kept} - {healthy}:
+            next(client for client, its in kept if its == pid).request("GET", "/stuck")
+        server.line("stuck", 2)
+        others = [client for client, pid in kept if pid == healthy]
+        assert len(others) >= 6
         for client in others:
-            assert ask(client) != stuck
-        assert stuck not in {pid for _, pid in keep(server, clients, 20)}
-        os.kill(int(stuck), signal.SIGKILL)  # it would not hear anything else
+            assert ask(client) == healthy
+        # The kernel may wake the leader of a stuck worker first, which cannot go on.
+        assert {pid for _, pid in keep(server, clients, 12)} == {healthy}
 
 
 def test_a_worker_that_is_suspended_gets_no_connection_until_it_goes_on(folder: Path) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from carboy.server.peers import ANY, DEAF, Peers
+from carboy.server.peers import ANY, DEAF, STALE, Peers
 from carboy.server.scoreboard import Figure, Row, Scoreboard
 
 NOW = 1000.0
@@ -129,6 +129,16 @@ def test_a_worker_that_heard_in_time_is_not_left_out(board: Scoreboard) -> None:
     other.cells[Figure.HEARD] = NOW + 0.001
     peers.lapsed(NOW)
     assert peers.share(NOW) == 0
+
+
+@pytest.mark.parametrize("figure", [Figure.BEAT, Figure.LEADER])
+def test_a_worker_that_is_known_to_be_stuck_is_left_out(board: Scoreboard, figure: Figure) -> None:
+    me = worker(board, 3)
+    stuck = worker(board, 0)
+    stuck.cells[Figure.BEAT] = stuck.cells[Figure.LEADER] = NOW - 1
+    assert share(me) == 0
+    stuck.cells[figure] = NOW - 2 * STALE
+    assert share(me) == ANY
 
 
 def test_ringing_wakes_the_better_worker(board: Scoreboard) -> None:

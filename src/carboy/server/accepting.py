@@ -21,7 +21,7 @@ from carboy.server.connection import Connection
 from carboy.server.deadlines import AT_A_TIME, Deadlines
 from carboy.server.descriptors import room_for
 from carboy.server.door import RETRY, Accepted, Door
-from carboy.server.peers import BUSY, CONNECTIONS, HEARD, MOMENT, Peers
+from carboy.server.peers import ANY, BUSY, CONNECTIONS, HEARD, MOMENT, Peers
 from carboy.server.scoreboard import Row
 from carboy.server.settings import Settings
 
@@ -68,7 +68,7 @@ class Accepting:
 
         At the end of a turn: with one thread, what this worker has taken before is served first.
         """
-        share = self._peers.share(now)
+        share = ANY if self.bell == NONE else self._peers.share(now)
         if self._ours:
             share = max(1, share)
             self._ours = False

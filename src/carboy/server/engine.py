@@ -488,6 +488,7 @@ class Engine:
         exchange = self.scheduler.next_here(now)
         if exchange is not None:
             self._dispatch(lead, exchange)
+        self._cells[BUSY] = self.scheduler.busy()
 
     def _before_waiting(self, exchange: ServerExchange) -> None:
         """This thread is going to wait for a slow reader: it must not be the leader."""

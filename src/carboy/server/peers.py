@@ -26,9 +26,12 @@ from carboy.server.scoreboard import Figure, Row
 SERVING, CONNECTIONS, BUSY, HEARD = map(
     int, (Figure.SERVING, Figure.CONNECTIONS, Figure.BUSY, Figure.HEARD)
 )
+LEADER, BEAT = int(Figure.LEADER), int(Figure.BEAT)
 MOMENT = 0.005  # seconds that a connection waits for the worker that was rung
 # Seconds after which a deaf worker gets another chance. It usually tells before that it hears.
 DEAF = 1.0
+# A worker whose beat or leader is older than this (seconds) is stuck: they move once a second.
+STALE = 3.0
 # Quick connections are taken a little unevenly: one in SLACK more than the fewest. For each that
 # is passed on another process has to wake up.
 SLACK = 8
@@ -97,6 +100,9 @@ class Peers:
             self._better = None
 
     def _is_deaf(self, row: Row, now: float) -> bool:
+        beat, leader = row.cells[BEAT], row.cells[LEADER]
+        if beat and leader and now - min(beat, leader) > STALE:
+            return True
         if row not in self._deaf:
             return False
         heard, until = self._deaf[row]

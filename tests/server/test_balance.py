@@ -16,8 +16,8 @@ import pytest
 from running import Running
 
 APP = """
+import ctypes
 import os
-import re
 import time
 
 def app(environ, start_response):
@@ -27,17 +27,16 @@ def app(environ, start_response):
         os.write(1, b"%s waits in %d\\n" % (number.encode(), os.getpid()))
         with open("gate-" + number) as gate:
             gate.read()
-    elif path == "/stuck":                     # holds the interpreter's lock for ever
+    elif path == "/stuck":                     # holds the interpreter's lock, as code in C may
         time.sleep(0.1)                        # until another thread leads, and waits in the kernel
-        os.write(1, b"stuck\\n")
-        re.match(r"(a+)+$", "a" * 60 + "b")
+        ctypes.PyDLL(None).system(b"echo stuck; exec sleep 60")
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [b"%d" % os.getpid()]
 """
 
 
 Client = http.client.HTTPConnection
-GATES = 12
+GATES = 32
 
 
 @pytest.fixture
@@ -91,15 +90,26 @@ def spread(kept: list[tuple[Client, bytes]]) -> list[int]:
     return sorted(Counter(pid for _, pid in kept).values())
 
 
+def spread_evenly(
+    server: Running, clients: ExitStack, kept: list[tuple[Client, bytes]], workers: int
+) -> None:
+    """Connect until every worker has its share.
+
+    At once, unless the machine is so busy that a worker gets no processor for a while: then others
+    take its connections, and it takes the next ones.
+    """
+    kept += keep(server, clients, 8 * workers - len(kept))
+    while len(spread(kept)) < workers or spread(kept)[-1] > 1.25 * spread(kept)[0]:
+        assert len(kept) < 100 * workers, spread(kept)
+        kept += keep(server, clients, 1)
+
+
 @pytest.mark.parametrize("options", [(), ("--poller", "selectors"), ("-t", "1")], ids=" ".join)
 def test_kept_connections_spread_evenly_over_the_workers(
     folder: Path, options: tuple[str, ...]
 ) -> None:
     with started(folder, 3, *options) as server, ExitStack() as clients:
-        kept = keep(server, clients, 30)
-        assert len(spread(kept)) == 3
-        assert spread(kept)[0] >= 8
-        assert spread(kept)[-1] <= 12
+        spread_evenly(server, clients, [], 3)
 
 
 def test_with_one_thread_a_worker_takes_only_what_it_can_run(folder: Path) -> None:
@@ -119,15 +129,13 @@ def test_with_one_thread_a_worker_takes_only_what_it_can_run(folder: Path) -> No
 
 def test_slow_requests_spread_evenly_over_the_workers(folder: Path) -> None:
     with started(folder, 2, "-t", "16") as server, ExitStack() as clients:
-        asked = []
-        for number in range(GATES):
-            asked.append(clients.enter_context(closing(server.connect())))
-            asked[-1].request("GET", f"/wait?{number}")
-            server.line(f"{number} waits")
-        for number in range(GATES):
-            open_gate(folder, number)
-        answers = Counter(client.getresponse().read() for client in asked)
-        assert min(answers.values()) >= GATES // 2 - 1
+        running: Counter[str] = Counter()
+        number = 0
+        while len(running) < 2 or max(running.values()) > min(running.values()) + 1 or number < 8:
+            assert number < GATES, running
+            clients.enter_context(closing(server.connect())).request("GET", f"/wait?{number}")
+            running[server.line(f"{number} waits").split()[-1]] += 1
+            number += 1
 
 
 def test_a_worker_that_holds_the_interpreter_lock_keeps_only_its_own_connections_waiting(
@@ -140,7 +148,7 @@ def test_a_worker_that_holds_the_interpreter_lock_keeps_only_its_own_connections
             next(client for client, its in kept if its == pid).request("GET", "/stuck")
         server.line("stuck", 2)
         others = [client for client, pid in kept if pid == healthy]
-        assert len(others) >= 6
+        assert others
         for client in others:
             assert ask(client) == healthy
         # The kernel may wake the leader of a stuck worker first, which cannot go on.
@@ -156,8 +164,7 @@ def test_a_worker_that_is_suspended_gets_no_connection_until_it_goes_on(folder: 
         assert suspended not in {pid for _, pid in more}
         os.kill(int(suspended), signal.SIGCONT)
         assert ask(kept[0][0]) == suspended
-        more += keep(server, clients, 8)
-        assert min(spread(kept + more)) >= 9
+        spread_evenly(server, clients, kept + more, 2)
 
 
 def test_a_worker_that_joins_takes_connections_until_it_has_as_many(folder: Path) -> None:
@@ -171,9 +178,7 @@ def test_a_worker_that_joins_takes_connections_until_it_has_as_many(folder: Path
                 if newcomer not in before:
                     kept.append((client, newcomer))
         kept.pop()
-        kept += keep(server, clients, 8)
-        assert len(spread(kept)) == 3
-        assert spread(kept)[0] >= 6
+        spread_evenly(server, clients, kept, 3)
 
 
 def test_another_worker_takes_the_place_of_one_that_died(folder: Path) -> None:
@@ -188,20 +193,18 @@ def test_another_worker_takes_the_place_of_one_that_died(folder: Path) -> None:
         while newcomer in before:
             with closing(server.connect()) as client:
                 newcomer = ask(client)
-        kept += keep(server, clients, 6)
-        assert newcomer in {pid for _, pid in kept}
-        assert spread(kept)[0] >= 5
+        spread_evenly(server, clients, kept, 2)
 
 
 def test_connections_of_several_listeners_spread_together(folder: Path) -> None:
     path = str(folder / "socket")
     with started(folder, 2, "-b", "127.0.0.1:0", "-b", f"unix:{path}") as server:
         with ExitStack() as clients:
-            kept = []
-            for _ in range(8):
+            kept: list[tuple[Client, bytes]] = []
+            while len(kept) < 16 or spread(kept)[-1] > 1.25 * spread(kept)[0]:
+                assert len(kept) < 200, spread(kept)
                 kept += keep(server, clients, 1)
                 client = clients.enter_context(closing(server.connect()))
                 client.sock = socket.socket(socket.AF_UNIX)
                 client.sock.connect(path)
                 kept.append((client, ask(client)))
-            assert spread(kept)[0] >= 7

@@ -82,6 +82,7 @@ class Channel:
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._awake = False
         self._troubled = False
+        self._gave_up = False
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
         _channels.add(self)
@@ -96,8 +97,16 @@ class Channel:
 
     def write(self, octets: bytes) -> None:
         """Write at once what can be written without waiting; the rest as soon as possible."""
-        self._add(octets)
-        self.push()
+        if self._lines or self._state is not State.OPEN or not self._turn.acquire(blocking=False):
+            self._add(octets)
+            self.push()
+        else:
+            try:
+                if rest := octets[self._write_now(octets) :]:
+                    self._hand.append(rest)
+                    self._give_back()
+            finally:
+                self._turn.release()
         if self._lines and not self._awake:
             self.wake()
 
@@ -162,11 +171,14 @@ class Channel:
             if self._size >= size or time.monotonic() > end:
                 break
         with self._lock:
-            self._state = State.CLOSED
+            self._gave_up = thread is not None and thread.is_alive()
+            if self._state is State.OPEN:
+                self._state = State.CLOSED
             rest = b"".join([self._piece, *self._hand, *self._lines])
             self._lines = deque()
             self._size = 0
             if rest:
+                self._gave_up = True
                 self._lose(rest, UNREAD)
         if thread is None:
             self.notes()
@@ -174,7 +186,7 @@ class Channel:
     @property
     def stalled(self) -> bool:
         """Whether the channel was closed before everything was written."""
-        return self._thread is not None and self._thread.is_alive() and self._closing.is_set()
+        return self._gave_up
 
     def note(self, octets: bytes) -> bool:
         """Write something about the log itself, in `notes`; whether the output took it."""
@@ -326,7 +338,7 @@ def _after_fork() -> None:
         channel._lock = threading.RLock()
         channel._turn = threading.Lock()
         channel._lines, channel._hand = deque(), deque()
-        channel._size = channel._in_hand = 0
+        channel._size = channel._in_hand = channel.lost = 0
         channel._thread = None
         channel._state = State.COPY
 

@@ -10,13 +10,12 @@ from __future__ import annotations
 
 import logging
 import os
-import sys
 import time
 
 from carboy.server.channel import Channel
 from carboy.server.log_handlers import cost
-from carboy.server.losses import Losses
-from carboy.server.output import colours_wanted, standard
+from carboy.server.output import colours_wanted
+from carboy.server.stdio import Standard
 from carboy.server.writer import Writer
 
 ERROR_LOGGER = "carboy.error"
@@ -83,6 +82,9 @@ class Errors(logging.Handler):
         """Have a handler of the application's called."""
         raise NotImplementedError
 
+    def release(self) -> None:
+        """The log is closed."""
+
 
 class QueuedErrors(Errors):
     """For a process that serves: handlers of the application's are called in another thread."""
@@ -107,8 +109,14 @@ class DirectErrors(Errors):
     """
 
     def __init__(self) -> None:
-        super().__init__(Channel(standard(sys.stderr, 2), "standard error", FEW, threaded=False))
-        Losses(self.channel)
+        self.writer = Writer(limit=FEW, threaded=False)
+        super().__init__(self.writer.errors)
+        self.streams = Standard(self.writer.channel)
+
+    def release(self) -> None:
+        self.streams.flush()
+        self.writer.close(0)
+        self.streams.close()
 
     def pass_on(self, handler: logging.Handler, record: logging.LogRecord) -> None:
         handler.handle(record)
@@ -154,6 +162,7 @@ class ErrorLog:
     def close(self) -> None:
         """Detach; with no other server open the logger is an ordinary one again."""
         self.logger.removeHandler(self.handler)
+        self.handler.release()
         if any(isinstance(handler, Errors) for handler in self.logger.handlers):
             return
         self.logger.propagate = True

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from carboy.server.access_log import AccessLog
 from carboy.server.log import ErrorLog, QueuedErrors
 from carboy.server.simple_log import LOGGER, LoggerAccess
+from carboy.server.stdio import Standard
 from carboy.server.writer import CLOSING, Writer
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ class Logs:
             self.access = AccessLog(
                 self.writer, plan.access_log_format, plan.access_log_file, plan.access_log_skip
             )
+        self.streams = Standard(self.writer.channel)
 
     def reopen(self) -> None:
         """Open log files again that were moved away; returns at once, also in a signal handler."""
@@ -34,6 +36,8 @@ class Logs:
     def close(self, timeout: float = CLOSING) -> None:
         """Write what was logged so far, for at most `timeout` seconds."""
         self.errors.close()
+        self.streams.flush()
         self.writer.close(timeout)
+        self.streams.close()
         if self.access is not None:
             self.access.close()

@@ -9,7 +9,7 @@ import os
 import sys
 import time
 
-from carboy.server.channel import Channel
+from carboy.server.channel import WAITING, Channel
 from carboy.server.log_handlers import LogHandlers
 from carboy.server.losses import Losses
 from carboy.server.output import LogFile, Output, standard
@@ -19,10 +19,18 @@ CLOSING = 2.0  # seconds that a process about to end waits for its last lines
 
 class Writer:
     """The channels of a process. Outputs that lead to one place share a channel, so that what is
-    written there stays in order."""
+    written there stays in order.
 
-    def __init__(self, errors: Output | None = None) -> None:
-        self.errors = Channel(errors or standard(sys.stderr, 2), "standard error")
+    Not `threaded`: for a process that forks. What an output does not take at once waits for the
+    next line, at most `limit` bytes of it.
+    """
+
+    def __init__(
+        self, errors: Output | None = None, limit: int = WAITING, threaded: bool = True
+    ) -> None:
+        self.limit = limit
+        self.threaded = threaded
+        self.errors = self._channel(errors or standard(sys.stderr, 2), "standard error")
         self.losses = Losses(self.errors)
         self.handlers = LogHandlers(self.errors)
         self.errors.start()
@@ -32,9 +40,12 @@ class Writer:
         for channel in self.losses.channels:
             if _same(channel.output, output):
                 return channel
-        channel = Channel(output, name)
+        channel = self._channel(output, name)
         self.losses.add(channel)
         return channel
+
+    def _channel(self, output: Output, name: str) -> Channel:
+        return Channel(output, name, self.limit, self.threaded)
 
     def reopen(self) -> None:
         """Open log files again that were moved away; returns at once."""

@@ -172,3 +172,30 @@ def test_two_servers_in_one_process_write_a_record_once(pipe, error_log, alone) 
 
 def test_handlers_are_those_of_the_logger_and_above_that_are_not_ours() -> None:
     assert foreign_handlers("carboy.error") == logging.getLogger().handlers
+
+
+@pytest.mark.parametrize("name", ["carboy", ""])
+def test_a_configuration_of_logging_that_comes_later_does_not_end_the_log(
+    pipe, error_log, name: str
+) -> None:
+    mine = Mine()
+    logging.getLogger(name).addHandler(mine)
+    try:
+        # what logging.config does with the loggers below one that it is told to set up
+        logger = logging.getLogger("carboy.error")
+        logger.handlers, logger.propagate = [], True
+        logger.error("one")
+        error_log[1].close()
+    finally:
+        logging.getLogger(name).removeHandler(mine)
+    assert mine.seen == [("one", "carboy-log-handlers")]
+
+
+def test_a_logger_that_a_configuration_has_switched_off_is_switched_on() -> None:
+    logger = logging.getLogger("carboy.error")
+    logger.disabled = True
+    writer = Writer()
+    log = ErrorLog(QueuedErrors(writer))
+    assert not logger.disabled
+    log.close()
+    writer.close()

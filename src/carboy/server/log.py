@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import time
+from typing import ClassVar
 
 from carboy.server.channel import Channel
 from carboy.server.log_handlers import cost
@@ -147,32 +148,39 @@ class ErrorLog:
     """Attaches one of the handlers above to "carboy.error" as long as it is open.
 
     logging would call the application's handlers on that logger in the thread that logs, which
-    can be the leader. So the logger's records go to our handler only, which passes them on.
+    can be the leader. So the logger's records go to our handler only, which passes them on; also
+    when a configuration of logging that comes later takes our handler off the logger.
     """
+
+    _open: ClassVar[list[Errors]] = []  # several servers may run in one process
 
     def __init__(self, handler: Errors) -> None:
         self.logger = logging.getLogger(ERROR_LOGGER)
         self.handler = handler
+        self._open.append(handler)
         self.logger.addHandler(handler)
         self.logger.propagate = False
-        self.logger.callHandlers = _to_the_newest  # type: ignore[method-assign]
+        # logging.config switches off every logger that is there already, unless it is told not to.
+        self.logger.disabled = False
+        self.logger.callHandlers = self._to_the_newest  # type: ignore[method-assign]
         if self.logger.level == logging.NOTSET:
             self.logger.setLevel(OWN_LEVEL)
 
     def close(self) -> None:
         """Detach; with no other server open the logger is an ordinary one again."""
         self.logger.removeHandler(self.handler)
+        self._open.remove(self.handler)
         self.handler.release()
-        if any(isinstance(handler, Errors) for handler in self.logger.handlers):
+        if self._open:
             return
         self.logger.propagate = True
-        self.logger.__dict__.pop("callHandlers", None)
+        vars(self.logger).pop("callHandlers", None)
         if self.logger.level == OWN_LEVEL:
             self.logger.setLevel(logging.NOTSET)
 
-
-def _to_the_newest(record: logging.LogRecord) -> None:
-    """Several servers may run in one process; a record is written once."""
-    ours = [h for h in logging.getLogger(ERROR_LOGGER).handlers if isinstance(h, Errors)]
-    if ours and record.levelno >= ours[-1].level:
-        ours[-1].handle(record)
+    @classmethod
+    def _to_the_newest(cls, record: logging.LogRecord) -> None:
+        """Have one of ours called, so that a record is written once."""
+        for handler in cls._open[-1:]:
+            if record.levelno >= handler.level:
+                handler.handle(record)

@@ -15,29 +15,50 @@ if TYPE_CHECKING:
 
 
 class Logs:
-    """The writer of this process and the two logs that feed it."""
+    """The writer of this process and what feeds it.
+
+    Make it before the application is loaded, so that what the application makes of sys.stdout
+    and sys.stderr does not wait for a reader. OSError when the access log cannot be opened.
+    """
 
     def __init__(self, plan: Plan) -> None:
         self.writer = Writer()
-        self.errors = ErrorLog(QueuedErrors(self.writer))
         self.access: AccessLog | LoggerAccess | None = None
-        if plan.access_log and plan.access_log_format == LOGGER:
-            self.access = LoggerAccess(self.writer)
-        elif plan.access_log:
-            self.access = AccessLog(
-                self.writer, plan.access_log_format, plan.access_log_file, plan.access_log_skip
-            )
+        self.errors: ErrorLog | None = None
+        try:
+            self.access = _access_log(plan, self.writer)
+        except OSError:
+            self.writer.close()
+            raise
         self.streams = Standard(self.writer.channel)
+
+    def attach(self) -> None:
+        """Take the records of the error log, when the application has set up logging."""
+        self.errors = ErrorLog(QueuedErrors(self.writer))
 
     def reopen(self) -> None:
         """Open log files again that were moved away; returns at once, also in a signal handler."""
         self.writer.reopen()
 
-    def close(self, timeout: float = CLOSING) -> None:
-        """Write what was logged so far, for at most `timeout` seconds."""
-        self.errors.close()
+    def close(self, timeout: float = CLOSING, ends: bool = False) -> None:
+        """Write what was logged so far, for at most `timeout` seconds.
+
+        `ends`: the process ends now, and sys.stdout and sys.stderr stay as they are. What is
+        written to them at its exit does not wait for a reader.
+        """
+        if self.errors is not None:
+            self.errors.close()
         self.streams.flush()
         self.writer.close(timeout)
-        self.streams.close()
+        if not ends:
+            self.streams.close()
         if self.access is not None:
             self.access.close()
+
+
+def _access_log(plan: Plan, writer: Writer) -> AccessLog | LoggerAccess | None:
+    if not plan.access_log:
+        return None
+    if plan.access_log_format == LOGGER:
+        return LoggerAccess(writer)
+    return AccessLog(writer, plan.access_log_format, plan.access_log_file, plan.access_log_skip)

@@ -281,6 +281,7 @@ class BaseWSGIServer:
     def _serve(self, after_answer: Callable[[], object] | None = None) -> None:
         plan = self._plan()
         logs = Logs(plan)
+        logs.attach()
         try:
             access = _and_then(logs.access, after_answer)
             gateway = self._gateway(self.app)

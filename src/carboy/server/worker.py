@@ -115,13 +115,10 @@ class Worker:
             Heartbeat(self._engine, post.beat).start()
         with Handlers(self._handlers_below(post)):
             post.ready()
-            self._serve()
+            self._serve(ends=True)
         return 0
 
     def _prepare(self, post: Post | None = None) -> None:
-        application = self.load()
-        if package := patched.replaced_by():
-            raise LoadError(f"Error: {patched.advice(package)}")
         try:
             self._logs = Logs(self.plan)
         except OSError as problem:
@@ -129,6 +126,14 @@ class Worker:
                 f"Error: The access log cannot be written to {self.plan.access_log_file}:"
                 f" {problem.strerror}. Choose another --access-log-file."
             ) from None
+        try:
+            application = self.load()
+            if package := patched.replaced_by():
+                raise LoadError(f"Error: {patched.advice(package)}")
+        except BaseException:
+            self._logs.close()
+            raise
+        self._logs.attach()
         self._engine = Engine(
             self.plan.gateway(application),
             self.sockets,
@@ -140,14 +145,14 @@ class Worker:
             shown=post.in_flight if post else None,
         )
 
-    def _serve(self) -> None:
+    def _serve(self, ends: bool = False) -> None:
         try:
             self._engine.run()
         except Exception:
             log.exception("The engine has failed.")
             raise
         finally:
-            self._logs.close()
+            self._logs.close(ends=ends)
 
     # --- signals
 

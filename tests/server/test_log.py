@@ -199,3 +199,16 @@ def test_a_logger_that_a_configuration_has_switched_off_is_switched_on() -> None
     assert not logger.disabled
     log.close()
     writer.close()
+
+
+def test_threads_that_log_do_not_wait_for_each_other_for_ever(pipe, error_log, alone) -> None:
+    def work() -> None:
+        logging.getLogger("carboy.error").error("one")
+
+    for _ in range(3):  # one after the other
+        thread = threading.Thread(target=work, daemon=True)
+        thread.start()
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+    error_log[1].close()
+    assert os.read(pipe[0], 1000).count(b"one") == 3

@@ -83,7 +83,7 @@ class Errors(logging.Handler):
         """Have a handler of the application's called."""
         raise NotImplementedError
 
-    def release(self) -> None:
+    def finish(self) -> None:
         """The log is closed."""
 
 
@@ -114,7 +114,7 @@ class DirectErrors(Errors):
         super().__init__(self.writer.errors)
         self.streams = Standard(self.writer.channel)
 
-    def release(self) -> None:
+    def finish(self) -> None:
         self.streams.flush()
         self.writer.close(0)
         self.streams.close()
@@ -170,7 +170,7 @@ class ErrorLog:
         """Detach; with no other server open the logger is an ordinary one again."""
         self.logger.removeHandler(self.handler)
         self._open.remove(self.handler)
-        self.handler.release()
+        self.handler.finish()
         if self._open:
             return
         self.logger.propagate = True

@@ -29,7 +29,7 @@ def cost(record: logging.LogRecord) -> int:
 
 
 class LogHandlers:
-    """A queue of calls and the thread that makes them, started with the first of them.
+    """A queue of calls and the thread that makes them, started with the first at the latest.
 
     `_taken` is written by the thread only and `_given` under the lock, so that each has one
     author at a time; a reader of both sees at most a moment's difference.
@@ -52,9 +52,10 @@ class LogHandlers:
             self._given += cost
         self._queue.put((function, item, cost))
         if self._thread is None:
-            self._start()
+            self.start()
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Start the thread, where it is known that there will be calls."""
         with self._lock:
             if self._thread is None:
                 thread = threading.Thread(target=self._run, name="carboy-log-handlers", daemon=True)

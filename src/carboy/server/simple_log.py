@@ -113,6 +113,7 @@ class LoggerAccess:
 
     def __init__(self, writer: Writer) -> None:
         self.handlers = writer.handlers
+        self.handlers.start()
 
     def __call__(self, record: Record) -> None:
         line = line_of(record)

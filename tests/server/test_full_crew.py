@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from carboy.net import listen_unix
 from carboy.server import pressure
+from carboy.server.queueing import HELD
 from live_engine import Client, Live, eventually, hello, served
 
 NEVER = float("inf")
@@ -137,6 +139,22 @@ def test_requests_above_the_queue_limit_are_refused_and_their_connections_go_on(
         for client in waits:
             assert client.reply().status == 200
         assert ask(live, stack, "/hold").reply().status == 200
+
+
+def test_a_request_that_gets_a_thread_is_not_refused_because_others_wait() -> None:
+    with full(queue_limit=1) as (app, live, stack):
+        learned = live.engine.learned
+        waits = ask(live, stack, "/hold")
+        eventually(lambda: waiting(live) == 1)
+        for path in ("/brief", "/burn"):
+            learned.averages[f"GET {path}"] = 1.0
+        learned.note_away("GET /brief", 0.01)
+        learned.note_usage("GET /burn", 0.1, (0.1, 0.1, 0))  # computes for long
+        for path in ("/burn", "/brief") * 3:
+            eventually(lambda: time.monotonic() > live.engine.scheduler.queue.moved + HELD)
+            assert live.get(path).status == 200
+        app.go.set()
+        assert waits.reply().status == 200
 
 
 def test_those_whose_clients_have_gone_take_no_place_in_the_queue() -> None:

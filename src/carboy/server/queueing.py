@@ -144,11 +144,14 @@ class Queue:
                 exchange.lane = HERE
                 self.here.append(exchange)
 
-    def take_out(self, exchange: ServerExchange) -> None:
-        """Forget one that waits: it is not going to run."""
-        if exchange.lane is not None:
-            self._lanes[exchange.lane].remove(exchange)
-            self.count -= 1
+    def take_out(self, exchange: ServerExchange) -> bool:
+        """Forget one that waits: it is not going to run. Whether it did wait."""
+        lane = self._lanes[exchange.lane] if exchange.lane is not None else ()
+        if exchange not in lane:
+            return False
+        lane.remove(exchange)  # type: ignore[union-attr]
+        self.count -= 1
+        return True
 
     def older_than(self, moment: float) -> list[ServerExchange]:
         """Those that have waited since before `moment`, taken out."""

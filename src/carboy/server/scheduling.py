@@ -258,8 +258,7 @@ class Scheduler:
                 if has_left(other):
                     self.queue.take_out(other)
                     self._drop(other, now)
-        if len(self.queue) > self._limit:
-            self.queue.take_out(exchange)
+        if len(self.queue) > self._limit and self.queue.take_out(exchange):
             oldest = self.queue.oldest()
             self._refuse(exchange, now, now - oldest if oldest is not None else 0.0)
 

@@ -143,7 +143,8 @@ def test_requests_above_the_queue_limit_are_refused_and_their_connections_go_on(
 
 def test_a_request_that_gets_a_thread_is_not_refused_because_others_wait() -> None:
     with full(queue_limit=1) as (app, live, stack):
-        learned = live.engine.learned
+        learned, crew = live.engine.learned, live.engine.crew
+        queue = live.engine.scheduler.queue
         waits = ask(live, stack, "/hold")
         eventually(lambda: waiting(live) == 1)
         for path in ("/brief", "/burn"):
@@ -151,7 +152,7 @@ def test_a_request_that_gets_a_thread_is_not_refused_because_others_wait() -> No
         learned.note_away("GET /brief", 0.01)
         learned.note_usage("GET /burn", 0.1, (0.1, 0.1, 0))  # computes for long
         for path in ("/burn", "/brief") * 3:
-            eventually(lambda: time.monotonic() > live.engine.scheduler.queue.moved + HELD)
+            eventually(lambda: crew.away == 2 and time.monotonic() > queue.moved + HELD)
             assert live.get(path).status == 200
         app.go.set()
         assert waits.reply().status == 200

@@ -187,11 +187,11 @@ class Scheduler:
 
     def given_back(self, exchange: ServerExchange, now: float) -> None:
         """Another thread has run `exchange`, or finished it after it had been deposed."""
+        self.queue.moved = now
         if exchange.apart:
             self._streams.given_back(exchange)
         else:
             self._crew.given_back(exchange)
-        self.queue.moved = now
         self.queue.ended(exchange)
         if exchange.resumed:
             return

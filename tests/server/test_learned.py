@@ -124,6 +124,13 @@ def test_a_condemned_key_is_slow_at_once() -> None:
     assert learned.is_brief("quick") and not learned.is_brief("new")
 
 
+def test_a_key_that_was_condemned_for_a_hiccup_is_quick_again() -> None:
+    learned = learned_of("quick", 0.00001)
+    learned.condemn("quick")
+    learned.pardon("quick")
+    assert learned.is_quick("quick")
+
+
 def test_a_flood_of_quick_keys_leaves_the_slow_ones_half_the_table() -> None:
     learned = Learned(BUDGET, size=10)
     for number in range(4):

@@ -138,6 +138,11 @@ class Learned:
         if (work := self._work.get(key)) is not None:
             work.waits = 1.0
 
+    def pardon(self, key: Hashable) -> None:
+        """What `key` was condemned for was a hiccup: the machine was busy, or the interpreter."""
+        if key in self.averages:
+            self.averages[key] = self._budget
+
     def note_away(self, key: Hashable, seconds: float) -> None:
         """Remember a time taken on another thread."""
         average = self.averages.get(key)

@@ -136,6 +136,13 @@ class Queue:
         self.count -= 1
         return self.here.popleft()
 
+    def first_of_keys(self) -> list[ServerExchange]:
+        """The first request of each brief key that waits."""
+        first: dict[Hashable, ServerExchange] = {}
+        for exchange in self.prompt:
+            first.setdefault(exchange.key, exchange)
+        return list(first.values())
+
     def call_back(self, key: Hashable) -> None:
         """The leader is to run the requests of `key` after all."""
         for lane in (self._waits, self.computes, self.prompt):

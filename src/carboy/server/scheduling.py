@@ -19,7 +19,7 @@ from carboy.server.answer import CLIENT_LEFT, TEXT, Answering
 from carboy.server.connection import IDLE, RUNNING
 from carboy.server.crew import Crew
 from carboy.server.exchange import ServerExchange
-from carboy.server.learned import Learned
+from carboy.server.learned import BRIEF, Learned
 from carboy.server.presence import has_left
 from carboy.server.pressure import Pressure, Running
 from carboy.server.queueing import (
@@ -139,9 +139,9 @@ class Scheduler:
         if away < queue.threads:
             return learned.on_trial(key, now)
         stuck = queue.in_reserve[key]
+        # Above the reserve one request of each such key: so no route that is quick again waits.
         return (
-            away < queue.most
-            and stuck < STUCK_IN_ONE_KEY
+            stuck < (STUCK_IN_ONE_KEY if away < queue.most else 1)
             and learned.is_brief(key)
             and learned.on_trial(key, now, stuck > 0)
         )
@@ -168,10 +168,12 @@ class Scheduler:
                 return
             queue.ended(exchange)
             queue.put(exchange, HERE)
-        if queue.prompt and self._on_trial(queue.prompt[0].key, now):
-            exchange = queue.prompt[0]
-            queue.take_out(exchange)
-            queue.put(exchange, HERE)
+        if queue.prompt and now >= self._learned.next_trial:
+            for first in queue.first_of_keys():
+                if self._on_trial(first.key, now):
+                    queue.take_out(first)
+                    queue.put(first, HERE)
+                    return
 
     def next_here(self, now: float) -> ServerExchange | None:
         """The request that the leader is to run between two turns."""
@@ -201,6 +203,8 @@ class Scheduler:
             learned.note_usage(key, seconds, exchange.used)
             exchange.used = None
         learned.note_away(key, seconds)
+        if exchange.condemned and seconds <= BRIEF:
+            learned.pardon(key)
         if not before and self.queue.count and self._is_for_leader(key):
             self.queue.call_back(key)
 
@@ -236,6 +240,7 @@ class Scheduler:
             self.queue.use_reserve(exchange)
         if self._crew.away > self.queue.most:
             self._learned.condemn(key)
+            exchange.condemned = True
 
     # --- now and then
 

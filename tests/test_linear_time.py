@@ -52,7 +52,7 @@ ATOMS = [
 STARTS = ["", 'a; b="']
 ENDS = ["", "\x00"]
 
-built_in = type(re.compile("").match)
+BUILT_IN = (type(re.compile("").match), type(re.compile("").split))
 
 
 def patterns() -> Iterator[tuple[str, re.Pattern[Any], str]]:
@@ -63,7 +63,7 @@ def patterns() -> Iterator[tuple[str, re.Pattern[Any], str]]:
             if module.name in OF_THE_OPERATOR:
                 continue
             for name, value in vars(importlib.import_module(module.name)).items():
-                if type(value) is built_in and type(value.__self__) is re.Pattern:
+                if type(value) in BUILT_IN and type(value.__self__) is re.Pattern:
                     yield f"{module.name}.{name}", value.__self__, value.__name__
 
 

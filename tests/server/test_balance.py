@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from live_engine import eventually
 from running import Running
 
 APP = """
@@ -155,11 +156,18 @@ def test_a_worker_that_holds_the_interpreter_lock_keeps_only_its_own_connections
         assert {pid for _, pid in keep(server, clients, 12)} == {healthy}
 
 
+def is_suspended(pid: int) -> bool:
+    """Whether every thread of the process has stopped."""
+    threads = Path(f"/proc/{pid}/task").glob("*/stat")
+    return all(stat.read_text().rpartition(")")[2].split()[0] == "T" for stat in threads)
+
+
 def test_a_worker_that_is_suspended_gets_no_connection_until_it_goes_on(folder: Path) -> None:
     with started(folder, 2) as server, ExitStack() as clients:
         kept = keep(server, clients, 8)
         suspended = kept[0][1]
         os.kill(int(suspended), signal.SIGSTOP)
+        eventually(lambda: is_suspended(int(suspended)))
         more = keep(server, clients, 8)
         assert suspended not in {pid for _, pid in more}
         os.kill(int(suspended), signal.SIGCONT)

@@ -12,6 +12,7 @@ import re
 import sys
 import time
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 from carboy.protocol.events import RequestHead
@@ -51,13 +52,14 @@ def request_line(head: RequestHead | None, fallback: str) -> str:
     return f"{head.method} {head.target} HTTP/1.{head.minor}"
 
 
-def field(head: RequestHead | None, wanted: str) -> str:
-    """The first value of a header field, lower-case name given; "" without one."""
+def referrer_and_agent(head: RequestHead | None) -> tuple[str, str]:
+    """The first Referer and User-Agent fields of a head; "" without one."""
+    found: dict[str, str] = {}
     if head is not None:
         for name, value in head.fields():
-            if name.lower() == wanted:
-                return value
-    return ""
+            if len(name) in (7, 10):
+                found.setdefault(name.lower(), value)
+    return found.get("referer", ""), found.get("user-agent", "")
 
 
 class Common:
@@ -76,9 +78,7 @@ class Common:
         line = escape(request_line(head, fallback)) or "-"
         extra = ""
         if self.combined:
-            extra = "".join(
-                f' "{escape(field(head, n)) or "-"}"' for n in ("referer", "user-agent")
-            )
+            extra = "".join(f' "{escape(each) or "-"}"' for each in referrer_and_agent(head))
         return (
             f'{escape(peer) or "-"} - - [{self.moment(int(when))}] "{line}" '
             f"{status} {octets or '-'}{extra} {seconds:.6f}\n"
@@ -97,12 +97,15 @@ class Common:
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
+# `json.dumps` with separators makes an encoder for every call.
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+
+
 def as_json(record: Record) -> str:
     """One JSON object a line; time in UTC (RFC 3339), seconds as a number."""
     when, peer, head, fallback, status, octets, seconds = record
     line: dict[str, Any] = {
-        "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(when))
-        + f".{int(when % 1 * 1e6):06}Z",
+        "time": f"{_utc(int(when))}.{int(when % 1 * 1e6):06}Z",
         "peer": peer,
         "request": request_line(head, fallback),
         "status": status,
@@ -112,8 +115,13 @@ def as_json(record: Record) -> str:
     }
     if head is not None:
         line |= {"method": head.method, "path": head.path, "query": head.query, "host": head.host}
-        line |= {"referer": field(head, "referer"), "user_agent": field(head, "user-agent")}
-    return json.dumps(line, separators=(",", ":")) + "\n"
+        line["referer"], line["user_agent"] = referrer_and_agent(head)
+    return _encode(line) + "\n"
+
+
+@lru_cache(maxsize=4)
+def _utc(second: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
 
 
 class Pretty:

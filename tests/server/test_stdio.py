@@ -335,3 +335,22 @@ def test_a_process_ends_although_it_still_writes_to_an_output_nobody_reads(tmp_p
         assert get(port, "/") == 200
         process.send_signal(signal.SIGTERM)
         assert process.wait(PATIENCE) == 0
+
+
+def test_a_supervisor_whose_output_nobody_reads_replaces_workers(tmp_path: Path) -> None:
+    (tmp_path / "service.py").write_text(
+        HELLO + "\nimport os, signal, sys\n"
+        "def fill(environ, start_response):\n"
+        "    [print('x' * 9999, file=sys.stderr) for _ in range(100)]\n"
+        "    if environ['PATH_INFO'] == '/die':\n"
+        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    return app(environ, start_response)\n"
+    )
+    with unread(tmp_path, "-w", "1", app="service:fill") as (process, port):
+        for _ in range(2):
+            assert get(port, "/") == 200
+            with pytest.raises((OSError, http.client.HTTPException)):
+                get(port, "/die")
+        assert get(port, "/") == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == 0

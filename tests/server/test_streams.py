@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import io
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -17,7 +19,9 @@ import flask
 import pytest
 
 import carboy
+import carboy.server
 from live_engine import Client, Live, eventually, served
+from running import Running
 
 KIB = 1024
 MIB = 1024 * KIB
@@ -173,10 +177,6 @@ def asking(stack: ExitStack, live: Live, path: str, method: str = "GET") -> Clie
 
 def put_aside(live: Live) -> int:
     return sum(c.phase.name == "STREAMING" for c in list(live.engine.connections.values()))
-
-
-def crew_threads() -> int:
-    return sum(t.name.startswith("carboy-") for t in threading.enumerate())
 
 
 @KINDS
@@ -337,6 +337,7 @@ def test_streams_wait_for_a_stream_thread(caplog: pytest.LogCaptureFixture) -> N
         clients += [asking(stack, live, "/events") for _ in range(5)]
         eventually(lambda: len(live.engine.streams.waiting()) == 5)
         assert live.get("/slow").body == b"slow"
+        eventually(lambda: "stream threads" in caplog.text)
         watched.release.set()
         for client in clients:
             client.until(b"last\n\n\r\n0\r\n\r\n")
@@ -345,14 +346,14 @@ def test_streams_wait_for_a_stream_thread(caplog: pytest.LogCaptureFixture) -> N
     assert "--stream-threads" in caplog.text
 
 
-@pytest.mark.parametrize("how", ["next", "write", "close", "close of a file"])
-@pytest.mark.parametrize("threads", [1, 4])
+@pytest.mark.parametrize(
+    ("how", "threads"),
+    [("next", 1), ("next", 4), ("write", 4), ("close", 4), ("close of a file", 4)],
+)
 def test_a_piece_is_sent_while_the_application_goes_on(
     how: str, threads: int, tmp_path: Path
 ) -> None:
     """PEP 3333: the server goes on sending while the application makes the next block."""
-    if threads == 1 and how != "next":
-        pytest.skip("the one thread is in the application")
     released = threading.Event()
     waiting = threading.Event()
     large = PIECE * 128
@@ -394,6 +395,216 @@ def test_a_piece_is_sent_while_the_application_goes_on(
         assert client.reply().body == large
         assert waiting.wait(20)
         released.set()
+
+
+def test_a_stream_that_waits_for_a_thread_is_closed_when_its_client_leaves() -> None:
+    watched = Watched()
+    go = threading.Event()
+
+    def app(environ: dict[str, Any], start_response: Any) -> Any:
+        start_response("200 OK", [])
+        if environ["PATH_INFO"] == "/hold":
+            return held()
+        return pieces(watched)
+
+    def held() -> Iterator[bytes]:
+        yield b"first"
+        assert go.wait(30)
+
+    with served(app, threads=2, stream_threads=1, record=True) as live, ExitStack() as stack:
+        asking(stack, live, "/hold").until(b"first\r\n")
+        eventually(lambda: live.engine.streams.keys)
+        live.engine.learned.averages["GET /large"] = 1.0  # goes on with on a stream thread
+        live.engine.learned.next_trial = float("inf")
+        clients = [asking(stack, live, "/large") for _ in range(3)]
+        eventually(lambda: put_aside(live) == 3)
+        clients += [asking(stack, live, "/hold") for _ in range(3)]  # not begun
+        eventually(lambda: len(live.engine.streams) == 3)
+        for client in clients:
+            client.sock.close()
+            client.file.close()
+        eventually(lambda: watched.closed == ["left"] * 3)
+        eventually(lambda: not live.engine.streams.waiting())
+        eventually(lambda: len(live.records) == 6)
+        assert sorted(record[4] for record in live.records) == [200] * 3 + [499] * 3
+        go.set()
+
+
+def test_requests_that_wait_for_a_stream_thread_are_limited_in_time_and_number() -> None:
+    go = threading.Event()
+
+    def app(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [])
+        yield b"first"
+        assert go.wait(30)
+
+    options = {"stream_threads": 1, "queue_limit": 2, "queue_timeout": 1.5}
+    with served(app, threads=2, **options) as live, ExitStack() as stack:
+        asking(stack, live, "/").until(b"first\r\n")
+        eventually(lambda: live.engine.streams.keys)
+        clients = [asking(stack, live, "/") for _ in range(3)]
+        for client in reversed(clients):  # the third one at once
+            assert client.reply().status == 503
+        go.set()
+
+
+def test_connections_that_speak_another_protocol_leave_the_crew_its_threads() -> None:
+    go = threading.Event()
+    inside = threading.Semaphore(0)
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        if environ["PATH_INFO"] == "/upgrade":
+            environ["werkzeug.socket"].sendall(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
+            inside.release()
+            assert go.wait(30)
+            return []
+        time.sleep(0.01)
+        start_response("200 OK", [])
+        return [b"slow"]
+
+    upgrade = b"GET /upgrade HTTP/1.1\r\nHost: a\r\nUpgrade: x\r\nConnection: Upgrade\r\n\r\n"
+    with served(app, threads=2) as live, ExitStack() as stack:
+        for _ in range(9):
+            client = stack.enter_context(live.client())
+            client.send(upgrade)
+        for _ in range(9):
+            assert inside.acquire(timeout=20)
+        for _ in range(3):
+            assert live.get("/slow").body == b"slow"
+        go.set()
+
+
+@THREADS
+def test_no_piece_is_made_for_a_head_request(threads: int) -> None:
+    watched = Watched()
+    with (
+        served(application("wsgi", watched), threads=threads, record=True) as live,
+        ExitStack() as stack,
+    ):
+        client = asking(stack, live, "/large", "HEAD")
+        assert client.reply("HEAD").body == b""
+        client.request("GET", "/quick")
+        assert client.reply().body == b"quick"
+        assert watched.made <= 1  # the first decides about the status
+        eventually(lambda: len(live.records) == 2)
+        assert live.records[0][5] == 0
+
+
+@THREADS
+@pytest.mark.parametrize("length", [COUNT * len(PIECE) - 1, COUNT * len(PIECE) + 1])
+def test_a_wrong_length_is_noticed_after_the_pieces_were_put_aside(
+    threads: int, length: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    watched = Watched()
+
+    def app(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:
+        start_response("200 OK", [("Content-Length", str(length))])
+        return pieces(watched)
+
+    with served(app, threads=threads, record=True) as live, ExitStack() as stack:
+        client = asking(stack, live, "/")
+        eventually(lambda: put_aside(live) == 1)
+        client.until(b"\r\n\r\n")
+        expected = min(length, COUNT * len(PIECE))
+        assert len(client.file.read(expected)) == expected
+        if length > expected:
+            assert client.closed()
+        else:
+            client.request("GET", "/")
+            client.until(b"HTTP/1.1 200 OK\r\n")
+        eventually(lambda: live.records)
+        assert live.records[0][5] == expected
+    assert ("shorter" if length > expected else "longer") in caplog.text
+
+
+@THREADS
+def test_a_client_of_http_1_0_gets_all_pieces(threads: int) -> None:
+    watched = Watched()
+    with served(application("wsgi", watched), threads=threads) as live, ExitStack() as stack:
+        sock = socket.create_connection(live.address, 20)
+        stack.callback(sock.close)
+        client = Client(sock)
+        client.send(b"GET /large HTTP/1.0\r\n\r\n")
+        eventually(lambda: put_aside(live) == 1)
+        assert client.rest().endswith(b"\r\n\r\n" + PIECE * COUNT)
+
+
+def test_pieces_are_put_aside_under_tls() -> None:
+    watched = Watched()
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    app = application("wsgi", watched)
+    server = carboy.server.make_server("127.0.0.1", 0, app, threaded=False, ssl_context="adhoc")
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        silent = [https(server.port, context) for _ in range(3)]
+        for connection in silent:
+            connection.request("GET", "/large")
+        quick = https(server.port, context)
+        quick.request("GET", "/quick")
+        assert quick.getresponse().read() == b"quick"
+        assert watched.closed == []
+        assert silent[0].getresponse().read() == PIECE * COUNT
+        for connection in (*silent, quick):
+            connection.close()
+        eventually(lambda: sorted(watched.closed) == ["left", "left", "read"])
+    finally:
+        server.shutdown()
+        thread.join(20)
+        server.server_close()
+
+
+def https(port: int, context: ssl.SSLContext) -> http.client.HTTPSConnection:
+    return http.client.HTTPSConnection("127.0.0.1", port, timeout=20, context=context)
+
+
+SERVICE = """
+import threading, time
+
+PIECE = b"x" * 65536
+
+def app(environ, start_response):
+    write = start_response("200 OK", [])
+    path = environ["PATH_INFO"]
+    if path == "/threads":
+        return [str(threading.active_count()).encode()]
+    if path == "/slow":
+        time.sleep(0.02)
+        return [b"slow"]
+    if path == "/write":
+        for _ in range(160):
+            write(PIECE)
+        return []
+    return (PIECE for _ in range(160))
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("--threads", "1")])
+def test_a_process_with_readers_that_do_not_read_ends_soon(
+    options: tuple[str, ...], tmp_path: Path
+) -> None:
+    (tmp_path / "service.py").write_text(SERVICE)
+    with (
+        Running("run", "service:app", "-p", "0", *options, cwd=tmp_path) as server,
+        ExitStack() as stack,
+    ):
+        address = server.address()
+        paths = ["/large"] if options else ["/large", "/large", "/write"]
+        for number in range(60):
+            sock = socket.socket()
+            stack.callback(sock.close)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * KIB)
+            sock.connect(address)
+            path = paths[number % len(paths)]
+            sock.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())
+        for _ in range(3):
+            assert server.get("/slow") == (200, b"slow")
+        assert int(server.get("/threads")[1]) < 60
+        began = time.monotonic()
+        assert server.stop() == 0
+        assert time.monotonic() - began < 25  # of 30 seconds of grace
 
 
 def test_one_thread_takes_turns_between_streams() -> None:

@@ -24,6 +24,7 @@ from carboy.server.connection import ClientGone, Connection, FileRest
 from carboy.server.exchange import Headers, ServerExchange
 from carboy.server.first_piece import begun
 from carboy.server.handed_over import SWITCHED, is_handed_over, take_back
+from carboy.server.intake import BodyStream
 from carboy.server.settings import Settings
 from carboy.server.streams import Rest
 
@@ -194,7 +195,7 @@ class Answering:
 
     def _close(self, exchange: ServerExchange, close: Callable[[], object]) -> None:
         connection = exchange.connection
-        if connection.owes:
+        if connection.owes and not self._reads_itself(exchange):
             exchange.sending = exchange.sending or Lock()  # this may take its time
         try:
             close()
@@ -247,8 +248,12 @@ class Answering:
         if exchange.sending is not None:
             with exchange.sending:
                 connection.push(data)
-        elif not connection.push(data):
+        elif not connection.push(data) and not self._reads_itself(exchange):
             exchange.sending = Lock()
+
+    def _reads_itself(self, exchange: ServerExchange) -> bool:
+        """Whether the application may receive while the leader sends: not on one TLS stream."""
+        return self.scheme == "https" and isinstance(exchange.body, BodyStream)
 
     def _wait(self, exchange: ServerExchange) -> None:
         """Hold this thread until the client has taken some of what is kept."""

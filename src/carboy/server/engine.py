@@ -263,7 +263,7 @@ class Engine:
             return self.accepting.patience()
         if self.stopping.asked is not None:
             return min(HURRY, self.deadlines.interval)
-        if self._queue.computes or self._queue.prompt:
+        if self._queue.count:
             return HELD
         if self.connections or self.accepting.bell != NONE:
             return self.deadlines.interval
@@ -570,6 +570,7 @@ class Engine:
         machine = connection.machine
         if exchange.rest is not None:
             connection.exchange = exchange
+            exchange.resumed = now
             connection.enter(STREAMING, now)
             self._closing.watch(connection, WRITE)
             return
@@ -651,6 +652,7 @@ class Engine:
         if self.crew.alone or not (
             exchange.deposed
             or exchange.slow_pieces
+            or isinstance(exchange.body, BodyStream)
             or self._averages.get(exchange.key, 0.0) > self._budget
         ):
             self._stream_here(lead, exchange)

@@ -53,7 +53,9 @@ class Failures:
     def handle(self, exchange: Exchange) -> Answer:
         """The inner gateway's answer, or the page."""
         try:
-            return begun_or_closed(unframed(self.inner.handle(exchange)))
+            answer = self.inner.handle(exchange)
+            exchange.in_pieces = True
+            return begun_or_closed(unframed(answer))
         except Exception as error:
             if is_handed_over(exchange):
                 raise  # no client is left to show a page to

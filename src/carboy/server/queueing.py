@@ -74,6 +74,7 @@ class Queue:
             HERE: self.here,
         }
         self.count = 0  # of everything that waits
+        self.relieved = 0.0  # when the crew was last asked for threads to be counted apart
         self._computing = 0  # exchanges of the lane COMPUTES that have a thread
         self._began = 0.0  # when the last of them got it
         # Exchanges that run above `threads`, by key: at most OF_ONE_KEY each.
@@ -174,9 +175,14 @@ class Queue:
         return min((lane[0].asked for lane in self._lanes.values() if lane), default=None)
 
     def due(self) -> float:
-        """When `next_for_thread` may say something else although nothing has ended."""
-        computes = self._began + HOLD if self.computes else math.inf
-        return min(computes, self.moved + HELD) if self.prompt else computes
+        """When `next_for_thread` may say something else although nothing has ended.
+
+        A handler that has returned a generator may be counted apart (server/streams.py).
+        """
+        if not self.is_behind():
+            return math.inf
+        due = (self._began if self.computes else self.relieved) + HOLD
+        return min(due, self.moved + HELD) if self.prompt else due
 
     def _may_compute(self, now: float) -> bool:
         return self._computing < self._at_once or now >= self._began + HOLD

@@ -20,7 +20,7 @@ from carboy.server.connection import IDLE, RUNNING
 from carboy.server.crew import Crew
 from carboy.server.exchange import ServerExchange
 from carboy.server.learned import BRIEF, Learned
-from carboy.server.presence import has_left
+from carboy.server.presence import has_broken_off, has_left
 from carboy.server.pressure import Pressure, Running
 from carboy.server.queueing import (
     COMPUTES,
@@ -74,6 +74,7 @@ class Scheduler:
         self._looked_at = 0.0
         # Told of every request that is over without having run.
         self.finished: Finished = _nothing
+        streams.departed = self._forget
 
     # --- in
 
@@ -112,6 +113,9 @@ class Scheduler:
         exchange.connection.exchange = exchange
         exchange.connection.enter(RUNNING, now)
         if self._streams.submit(exchange):
+            if len(self._streams) > self._limit:
+                self._streams.take_out(exchange)
+                self._refuse(exchange, now, 0.0)
             return True
         exchange.connection.exchange = None
         exchange.connection.enter(IDLE, now)
@@ -154,6 +158,7 @@ class Scheduler:
         if not queue.is_behind():
             return
         if crew.away >= queue.threads:
+            queue.relieved = now
             crew.relieve()
         while (exchange := queue.next_for_thread(crew.away, now)) is not None:
             if exchange.asked != now and has_left(exchange):
@@ -242,6 +247,11 @@ class Scheduler:
             self._learned.condemn(key)
             exchange.condemned = True
 
+    def _forget(self, exchange: ServerExchange) -> None:
+        """Its thread is counted by the streams from here on."""
+        self.queue.ended(exchange)
+        exchange.lane = None
+
     # --- now and then
 
     def tick(self, now: float, running: Running) -> None:
@@ -251,9 +261,23 @@ class Scheduler:
             for exchange in queue.older_than(now - self._timeout):
                 self._refuse(exchange, now, now - exchange.asked)
             self.start_waiting(now)
+        self._look_at_streams(now)
         away = self._crew.away
         full = away >= queue.threads and not self._crew.alone
         self._pressure.look(now, full, queue.moved, queue.oldest(), len(queue), running)
+
+    def _look_at_streams(self, now: float) -> None:
+        for exchange in self._streams.waiting():
+            if exchange.rest is not None:
+                # Its generator has begun: it is closed, and by a thread.
+                if has_broken_off(exchange.connection) and self._crew.submit(exchange):
+                    self._streams.take_out(exchange)
+            elif has_left(exchange):
+                self._streams.take_out(exchange)
+                self._drop(exchange, now)
+            elif exchange.asked < now - self._timeout:
+                self._streams.take_out(exchange)
+                self._refuse(exchange, now, now - exchange.asked)
 
     def _refuse_one_of(self, exchange: ServerExchange, now: float) -> None:
         """The queue is too long: those whose clients have gone leave it, or else `exchange`."""

@@ -74,7 +74,10 @@ class Streams:
         self._watch = watch  # has the poller watch a connection
         self._apart: dict[ServerExchange, None] = {}  # they have a thread
         self._waiting: deque[ServerExchange] = deque()  # for one
+        self._waiting_since = 0.0
         self._complain_at = 0.0
+        # Told of an exchange that the crew does not count any more.
+        self.departed: Callable[[ServerExchange], None] = lambda exchange: None
         crew.relieve = self.relieve
 
     # --- threads
@@ -87,12 +90,13 @@ class Streams:
         if exchange.connection.broken and exchange.rest is not None:
             # It is only closed, which must not wait for streams that go on.
             return self._crew.submit(exchange)
-        if len(self._apart) >= self.limit:
-            self._complain(len(self._waiting) + 1)
-        elif self._start(exchange):
-            return True
-        elif self._crew.is_alone():
-            return False
+        if len(self._apart) < self.limit:
+            if self._start(exchange):
+                return True
+            if self._crew.is_alone():
+                return False
+        if not self._waiting:
+            self._waiting_since = clock()
         self._waiting.append(exchange)
         return True
 
@@ -121,19 +125,26 @@ class Streams:
         while self._waiting and len(self._apart) < self.limit and self._start(self._waiting[0]):
             self._waiting.popleft()
 
+    def __len__(self) -> int:
+        """How many exchanges have no thread yet."""
+        return len(self._waiting)
+
     def waiting(self) -> list[ServerExchange]:
         """Exchanges that have no thread yet, in their order."""
         return list(self._waiting)
 
-    def _complain(self, waiting: int) -> None:
-        now = clock()
+    def take_out(self, exchange: ServerExchange) -> None:
+        """Forget one that waits for a thread."""
+        self._waiting.remove(exchange)
+
+    def _complain(self, now: float) -> None:
         if now >= self._complain_at:
             self._complain_at = now + COMPLAIN
             log.warning(
-                "All %d stream threads are in use, and %d streamed responses wait for one."
+                "All %d stream threads are in use. Streamed responses that wait for one: %d."
                 " Use --stream-threads for more.",
                 self.limit,
-                waiting,
+                len(self._waiting),
             )
 
     # --- counting
@@ -157,7 +168,9 @@ class Streams:
             connection = exchange.connection
             if exchange.sending is not None and connection.owes:
                 self._watch(connection, WRITE)
-        self._start_waiting()  # no thread could be started before, or a client has gone
+        self._start_waiting()  # no thread could be started before
+        if self._waiting and now - self._waiting_since > LONG:
+            self._complain(now)
 
     def send(self, connection: Connection, sendfile: bool) -> bool:
         """Send what a thread in code of the application has left; whether some is still left."""
@@ -175,6 +188,7 @@ class Streams:
             exchange.apart = True
             self._apart[exchange] = None
             self._crew.given_back(exchange)
+            self.departed(exchange)
         else:
             exchange.leave_thread = True
 

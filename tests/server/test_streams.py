@@ -20,15 +20,24 @@ import pytest
 
 import carboy
 import carboy.server
-from live_engine import Client, Live, eventually, served
+from live_engine import Client, Live, eventually
+from live_engine import served as served_as_it_is
 from running import Running
 
 KIB = 1024
 MIB = 1024 * KIB
 PIECE = bytes(range(256)) * 256  # 64 KiB
-COUNT = 160  # ten megabytes
+COUNT = 32  # two megabytes: several times what the sockets and the server keep
 
 seen: ContextVar[str] = ContextVar("seen", default="nothing")
+
+
+@contextmanager
+def served(app: Any, **settings: Any) -> Iterator[Live]:
+    """With sockets that take little, so that few bytes have to be made."""
+    with served_as_it_is(app, **settings) as live:
+        live.listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * KIB)
+        yield live
 
 
 class Watched:
@@ -102,7 +111,7 @@ def application(kind: str, watched: Watched) -> Any:
 
     @app.get("/template")
     def template() -> Any:
-        source = "{% for _ in range(160) %}{{ piece }}{% endfor %}{{ request.path }}"
+        source = "{% for _ in range(32) %}{{ piece }}{% endfor %}{{ request.path }}"
         return module.stream_template_string(source, piece="x" * len(PIECE))
 
     @app.get("/context")
@@ -115,7 +124,7 @@ def application(kind: str, watched: Watched) -> Any:
             yield from pieces(watched)
             found = [module.session["name"], module.g.name, seen.get(), module.request.path]
             seen.set("changed")
-            yield PIECE * 100
+            yield PIECE * 20
             yield f"{' '.join(found)} {seen.get()}".encode()
 
         return module.stream_with_context(generate()), {"Content-Type": "text/plain"}
@@ -167,7 +176,7 @@ def asking(stack: ExitStack, live: Live, path: str, method: str = "GET") -> Clie
     """A client that has asked and does not read, with a receive buffer like that of a net."""
     sock = socket.socket(live.listener.family, socket.SOCK_STREAM)
     stack.callback(sock.close)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * KIB)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32 * KIB)
     sock.settimeout(30)
     sock.connect(live.address)
     client = Client(sock)
@@ -356,7 +365,7 @@ def test_a_piece_is_sent_while_the_application_goes_on(
     """PEP 3333: the server goes on sending while the application makes the next block."""
     released = threading.Event()
     waiting = threading.Event()
-    large = PIECE * 128
+    large = PIECE * 32
     file = tmp_path / "large"
     file.write_bytes(large)
 
@@ -388,7 +397,7 @@ def test_a_piece_is_sent_while_the_application_goes_on(
             return []
         return environ["wsgi.file_wrapper"](File(file)) if how == "close of a file" else Body()
 
-    with served(app, threads=threads, high_water=16 * MIB) as live, ExitStack() as stack:
+    with served(app, threads=threads, high_water=4 * MIB) as live, ExitStack() as stack:
         client = asking(stack, live, "/")
         if threads > 1:
             assert waiting.wait(20)
@@ -536,6 +545,7 @@ def test_pieces_are_put_aside_under_tls() -> None:
     context.verify_mode = ssl.CERT_NONE
     app = application("wsgi", watched)
     server = carboy.server.make_server("127.0.0.1", 0, app, threaded=False, ssl_context="adhoc")
+    server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * KIB)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
@@ -595,7 +605,7 @@ def test_a_process_with_readers_that_do_not_read_ends_soon(
         for number in range(60):
             sock = socket.socket()
             stack.callback(sock.close)
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * KIB)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32 * KIB)
             sock.connect(address)
             path = paths[number % len(paths)]
             sock.sendall(f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n".encode())

@@ -482,7 +482,8 @@ class Engine:
 
     def _run_waiting(self, lead: Lead, now: float) -> None:
         """One request that has waited for the leader; others are let in after it."""
-        if now >= self._queue.due():
+        # A handler may have returned its generator meanwhile, which is counted apart.
+        if now >= min(self._queue.due(), self._queue.relieved + HELD):
             self.scheduler.start_waiting(now)
         self._cells[BUSY] = self.scheduler.busy()
         exchange = self.scheduler.next_here(now)

@@ -175,14 +175,9 @@ class Queue:
         return min((lane[0].asked for lane in self._lanes.values() if lane), default=None)
 
     def due(self) -> float:
-        """When `next_for_thread` may say something else although nothing has ended.
-
-        A handler that has returned a generator may be counted apart (server/streams.py).
-        """
-        if not self.is_behind():
-            return math.inf
-        due = (self._began if self.computes else self.relieved) + HOLD
-        return min(due, self.moved + HELD) if self.prompt else due
+        """When `next_for_thread` may say something else although nothing has ended."""
+        computes = self._began + HOLD if self.computes else math.inf
+        return min(computes, self.moved + HELD) if self.prompt else computes
 
     def _may_compute(self, now: float) -> bool:
         return self._computing < self._at_once or now >= self._began + HOLD

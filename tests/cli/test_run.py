@@ -246,15 +246,15 @@ def test_ctrl_c_says_what_it_waits_for(folder: Path, how: tuple[str, ...]) -> No
         assert server.wait() == 0
 
 
-@pytest.mark.parametrize(("how", "codes"), [((), (0,)), (("--no-supervisor",), (1, 130))])
+@pytest.mark.parametrize("how", [(), ("--no-supervisor",)])
 def test_ctrl_c_while_the_application_is_loading_is_quiet(
-    folder: Path, how: tuple[str, ...], codes: tuple[int, ...]
+    folder: Path, how: tuple[str, ...]
 ) -> None:
     os.mkfifo(folder / "gate")
     (folder / "slow.py").write_text("import os\nos.write(1, b'in\\n')\nopen('gate').read()\n")
     with Running("run", "slow", "-p", "0", *how, cwd=folder) as server:
         server.line("in\n")
-        assert server.stop(signal.SIGINT) in codes
+        assert server.stop(signal.SIGINT) == 0
         assert "Traceback" not in server.text()
 
 

@@ -33,6 +33,7 @@ def app(environ, start_response):
 """
 GET = b"GET / HTTP/1.1\r\nHost: example.test\r\n\r\n"
 RELOADS = 4
+WORKERS = {"alone": ("--no-supervisor",), "supervised": (), "two": ("-w", "2")}
 
 
 @pytest.fixture
@@ -79,9 +80,9 @@ def until_refused(address: tuple[str, int]) -> int:
         taken += 1
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", WORKERS)
 def test_a_stop_closes_the_port_at_once_and_finishes_what_runs(folder: Path, workers: str) -> None:
-    with started(folder, "-w", workers) as server:
+    with started(folder, *WORKERS[workers]) as server:
         thread, results = in_background(lambda: server.get("/wait"))
         server.line("waiting")
         server.send(signal.SIGTERM)
@@ -93,12 +94,12 @@ def test_a_stop_closes_the_port_at_once_and_finishes_what_runs(folder: Path, wor
         assert server.wait() == 0
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", WORKERS)
 def test_what_waits_at_the_port_when_it_is_closed_is_answered(folder: Path, workers: str) -> None:
     # One thread each, and busy: nobody can accept before the stop.
-    with started(folder, "-w", workers, "-t", "1") as server:
+    with started(folder, *WORKERS[workers], "-t", "1") as server:
         busy = []
-        for count in range(int(workers)):
+        for count in range(2 if workers == "two" else 1):
             busy.append(in_background(functools.partial(server.get, f"/wait{count}")))
             server.line("waiting", count + 1)
         clients = [socket.create_connection(server.address(), PATIENCE) for _ in range(5)]
@@ -132,9 +133,9 @@ def test_a_port_inherited_from_a_service_manager_stays_open(folder: Path) -> Non
                     assert accepted.recv(4) == b"GET "
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", WORKERS)
 def test_an_idle_connection_may_ask_once_more_after_a_stop(folder: Path, workers: str) -> None:
-    with started(folder, "-w", workers, "--idle-grace", "60") as server:
+    with started(folder, *WORKERS[workers], "--idle-grace", "60") as server:
         connection = server.connect()
         connection.request("GET", "/")
         connection.getresponse().read()
@@ -163,9 +164,8 @@ def test_an_interrupt_does_not_wait_for_idle_connections(folder: Path) -> None:
 
 
 def test_one_process_that_starts_again_goes_on_accepting_for_the_grace(folder: Path) -> None:
-    with started(
-        folder, "--no-supervisor", "--idle-grace", "60", "--graceful-timeout", "60"
-    ) as server:
+    options = ("--no-supervisor", "--idle-grace", "60", "--graceful-timeout", "60")
+    with started(folder, *options) as server:
         idle = server.connect()
         idle.request("GET", "/")
         idle.getresponse().read()

@@ -16,6 +16,7 @@ from carboy.cli.application import application_commands
 from carboy.cli.candidates import complete
 from carboy.cli.options import names_of
 from carboy.cli.run import FROM_CLI
+from carboy.server.signals import hold
 
 # Commands whose modules bring much along that a server has no use for: name, module.
 LATE = {
@@ -61,7 +62,10 @@ class CarboyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         try:
-            return super().resolve_command(ctx, args)
+            name, command, rest = super().resolve_command(ctx, args)
+            if name != "run":
+                hold(False)
+            return name, command, rest
         except click.UsageError as problem:
             near = get_close_matches(args[0], self.list_commands(ctx), n=1)
             if not near or "Did you mean" in problem.message:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import sys
 from collections.abc import Iterable
@@ -18,6 +19,7 @@ from carboy.cli.options import WHAT, SectionedCommand, listening, option, tuning
 from carboy.server.bind import Address, BindError
 from carboy.server.serve import addresses, count_workers, start
 from carboy.server.settings import Settings, with_values
+from carboy.server.signals import hold
 from carboy.server.supervisor import CannotFork
 from carboy.server.worker import LoadError, Plan
 
@@ -44,6 +46,8 @@ def run(ctx: click.Context, /, app: str | None, **values: Any) -> None:
     """
     name = chosen_app(ctx, app)
     os.environ[FROM_CLI] = "true"
+    # At its very end the interpreter takes all handlers away; what comes then is not heard.
+    atexit.register(hold, True)
     try:
         plan = make_plan(values)
     except (ValueError, TypeError) as problem:
@@ -82,7 +86,8 @@ def make_plan(values: dict[str, Any]) -> Plan:
     plan = {name: given.pop(name) for name in PLAN if name in given}
     place = {name: given.pop(name, None) for name in PLACE}
     where = addresses(place["host"], place["port"], place["bind"] or (), place["fd"])
-    return Plan(addresses=where, workers=workers, settings=with_values(Settings(), given), **plan)
+    settings = with_values(Settings(), given)
+    return Plan(addresses=where, workers=workers, settings=settings, ends_process=True, **plan)
 
 
 def refuse_debug_in_public(addresses: Iterable[Address]) -> None:

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any, NoReturn
 
 from carboy.server.log import ERROR_LOGGER
+from carboy.server.signals import named, noted
 
 log = logging.getLogger(ERROR_LOGGER)
 
@@ -70,7 +71,10 @@ def reset_signals(numbers: Iterable[signal.Signals]) -> None:
     for number in numbers:
         signal.signal(number, signal.SIG_DFL)
     # Not SIG_IGN: programs that the application starts would inherit it.
-    signal.signal(signal.SIGINT, lambda number, frame: None)
+    signal.signal(signal.SIGINT, noted)
+    # They ask for something that this process cannot do yet, and would end it.
+    for number in named("SIGUSR1", "SIGUSR2"):
+        signal.signal(number, noted)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
 
 

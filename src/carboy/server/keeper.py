@@ -26,7 +26,7 @@ from carboy.server.nursery import Lost, Nursery
 from carboy.server.post import Post
 from carboy.server.signals import Inbox, Interrupts, Terminal
 
-HEARD = (*signals.STOP, *signals.named("SIGQUIT", "SIGHUP"))
+HEARD = (*signals.STOP, *signals.named("SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2"))
 QUEUED = 0  # in the inbox, where signals have their numbers: somebody has asked for something
 YOUNG = 1.0  # a worker that ends within so many seconds of serving would end again
 
@@ -232,6 +232,9 @@ class Keeper:
             self._stop(at_once=True)
         elif number == signal.SIGINT:
             self._stop(at_once=self._interrupts.another(time.monotonic()) > 1)
+        elif number in signals.named("SIGUSR1", "SIGUSR2"):
+            for member in self._members.values():
+                self.nursery.signal(member.number, number)
         elif number == signal.SIGTERM or self._terminal.has_gone():
             self._stop()
         else:

@@ -161,4 +161,5 @@ def supervisor_for(worker: Worker) -> Supervisor:
         start_timeout=plan.settings.start_timeout,
         worker_timeout=plan.settings.worker_timeout,
         threads=plan.settings.threads,
+        stay=plan.ends_process,
     )

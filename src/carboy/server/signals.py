@@ -27,11 +27,19 @@ def in_main_thread() -> bool:
     return threading.current_thread() is threading.main_thread()
 
 
-class Handlers:
-    """Signal handlers for as long as a `with` block; elsewhere than in the main thread none."""
+HELD = (*STOP, *named("SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGTTIN", "SIGTTOU"))
 
-    def __init__(self, handlers: dict[signal.Signals, Any]) -> None:
+
+class Handlers:
+    """Signal handlers for as long as a `with` block; elsewhere than in the main thread none.
+
+    With `stay` they stay afterwards, in a process that is about to end: the signal that comes a
+    moment too late must neither kill it nor raise KeyboardInterrupt.
+    """
+
+    def __init__(self, handlers: dict[signal.Signals, Any], stay: bool = False) -> None:
         self.handlers = handlers
+        self.stay = stay
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> Handlers:
@@ -46,6 +54,8 @@ class Handlers:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        if self.stay:
+            return
         for number, handler in self._before.items():
             # None: was set by code that is not Python's, and cannot be set again from here
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
@@ -68,18 +78,19 @@ def waking(fd: int) -> Iterator[None]:
         signal.set_wakeup_fd(before)
 
 
-def _noted(number: int, frame: FrameType | None) -> None:
-    """The interpreter has written the number to the wake-up descriptor already."""
+def noted(number: int, frame: FrameType | None) -> None:
+    """A handler that does nothing: if somebody is to hear of the signal, the interpreter has
+    written its number to the wake-up descriptor already."""
 
 
 class Inbox:
     """The signals of a process, in the order of their arrival, behind a descriptor."""
 
-    def __init__(self, numbers: tuple[signal.Signals, ...]) -> None:
+    def __init__(self, numbers: tuple[signal.Signals, ...], stay: bool = False) -> None:
         self.reader, self.writer = os.pipe()
         os.set_blocking(self.reader, False)
         os.set_blocking(self.writer, False)
-        self._handlers = Handlers(dict.fromkeys(numbers, _noted))
+        self._handlers = Handlers(dict.fromkeys(numbers, noted), stay)
         self._wakeup_before: int | None = None
 
     def __enter__(self) -> Inbox:
@@ -123,12 +134,15 @@ class Inbox:
         os.close(self.writer)
 
 
-def hold_hangup(held: bool) -> None:
-    """Let SIGHUP wait, or come again. A mask outlives the exec of another program, handlers do
-    not, and what came in between is not forgotten."""
-    if in_main_thread() and hasattr(signal, "SIGHUP"):
+def hold(held: bool) -> None:
+    """Let signals wait until their handlers are there, or come again.
+
+    A mask outlives the exec of another program, handlers do not, and what came in between is not
+    forgotten. `carboy.__main__` holds them for the time in which the command line is imported.
+    """
+    if in_main_thread() and hasattr(signal, "pthread_sigmask"):
         how = signal.SIG_BLOCK if held else signal.SIG_UNBLOCK
-        signal.pthread_sigmask(how, (signal.SIGHUP,))
+        signal.pthread_sigmask(how, HELD)
 
 
 class Interrupts:

@@ -62,7 +62,9 @@ class Supervisor:
     `run` blocks until stopped and returns the exit code: 0, or 1 when no worker could be
     started. `stop` may be called from any thread. In the main thread signals are obeyed:
     SIGTERM and SIGINT stop, a second SIGINT or SIGQUIT ends at once, SIGHUP replaces the
-    workers, SIGTTIN and SIGTTOU make them one more and one fewer.
+    workers, SIGTTIN and SIGTTOU make them one more and one fewer, SIGUSR1 opens their log files
+    again, SIGUSR2 logs what they do. With `stay` signals do nothing after the end, instead of what
+    they did before: for a process that ends then.
 
     A worker that is not ready `start_timeout` seconds after its start is ended, and so is one
     that shows no sign of life for `worker_timeout` seconds (0: neither). `threads` is what each
@@ -81,6 +83,7 @@ class Supervisor:
         start_timeout: float = 0.0,
         worker_timeout: float = 0.0,
         threads: int = 0,
+        stay: bool = False,
     ) -> None:
         if not hasattr(os, "fork"):
             raise CannotFork()
@@ -95,7 +98,7 @@ class Supervisor:
         # The service manager wants to know how workers are also where stuck ones are not ended.
         self._health = Watch(worker_timeout or self.watchdog.timeout)
         self._closure = Closure(sockets)
-        self._inbox = Inbox(HEARD)
+        self._inbox = Inbox(HEARD, stay)
         self._selector = selectors.DefaultSelector()
         self._links: dict[int, Link] = {}  # by pid
         self._asked: dict[int, float] = {}  # pid: when the stacks it was asked for are logged
@@ -121,6 +124,7 @@ class Supervisor:
         # the main thread lives as long as the process.
         self._prctl = child.find_prctl() if signals.in_main_thread() else None
         with self._inbox:
+            signals.hold(False)
             self._selector.register(self._inbox, selectors.EVENT_READ)
             try:
                 while self._step():
@@ -247,6 +251,8 @@ class Supervisor:
             now = time.monotonic()
             self._interrupts.another(now)
             self._explain_at = min(self._explain_at, now + MOMENT)
+            for pid in self.fleet.members:
+                _kill(pid, number)  # somebody waits for the end: idle connections are closed
         if number == signal.SIGQUIT or self._interrupts.count > 1:
             self._code = 128 + number
             self._end_at_once()
@@ -258,6 +264,14 @@ class Supervisor:
                 log.info("%s the workers one by one.", again)
                 systemd.notify_reloading()
                 self.fleet.replace()
+        elif number in signals.named("SIGUSR1"):
+            for pid in self.fleet.members:
+                _kill(pid, number)  # the log files are theirs
+        elif number in signals.named("SIGUSR2"):
+            for pid in self._serving():
+                requests = self._links[pid].in_flight.describe()
+                log.warning("Asked by SIGUSR2 about worker %d.%s", pid, requests)
+                self._ask_for_stacks(pid)
         elif number in (signal.SIGTTIN, signal.SIGTTOU):
             step = 1 if number == signal.SIGTTIN else -1
             self.fleet.target = max(1, self.fleet.target + step)

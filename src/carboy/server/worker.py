@@ -10,6 +10,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from carboy.gateway.interface import Gateway
 from carboy.server import patched, systemd
 from carboy.server.bind import Address, keep, remove_files
 from carboy.server.door import Wrap
+from carboy.server.dump import dump
 from carboy.server.engine import Engine
 from carboy.server.fleet import MERCY
 from carboy.server.heartbeat import Heartbeat
@@ -29,9 +31,11 @@ from carboy.server.logs import Logs
 from carboy.server.port import Port
 from carboy.server.post import Post
 from carboy.server.settings import Settings
-from carboy.server.signals import Handlers, Interrupts, Terminal, hold_hangup, named
+from carboy.server.signals import Handlers, Interrupts, Terminal, hold, named, noted
 
 log = logging.getLogger(ERROR_LOGGER)
+
+LAST_LINES = 0.2  # seconds for lines of the log when the process is to end at once
 
 Load = Callable[[], Any]
 
@@ -57,6 +61,7 @@ class Plan:
     umask: int | None = None
     wrap: Wrap | None = None  # makes TLS streams of accepted sockets
     gateway: Callable[[Any], Gateway] = for_application
+    ends_process: bool = False  # when serving ends, the process does: it hears no signals then
 
 
 class Watcher(Protocol):
@@ -82,45 +87,50 @@ class Worker:
         self.restart = False
         self._interrupts = Interrupts()
         self._terminal = Terminal()
-        self._logs: Logs
-        self._engine: Engine
+        self._logs: Logs | None = None
+        self._engine: Engine | None = None  # None: the application is still being loaded
 
     def run_alone(self) -> int:
         """Serve as the only process; the exit code."""
-        try:
-            self._prepare()
-        except LoadError as problem:
-            sys.stderr.write(f"{problem}\n")
-            return 1
-        with Handlers(self._handlers_alone()):
-            hold_hangup(False)
-            self.watcher.ready(self.sockets, self.plan)
-            systemd.notify("READY=1")
-            self._serve()
-        if self.restart:
-            self._start_again()
+        stay = self.plan.ends_process
+        with Handlers(self._handlers_alone(), stay):
+            hold(False)
+            try:
+                engine, logs = self._prepare()
+            except LoadError as problem:
+                sys.stderr.write(f"{problem}\n")
+                return 1
+            # Again: the application may have set some of its own while it was loaded.
+            with Handlers(self._handlers_alone(), stay):
+                if self.restart:
+                    logs.close()
+                else:
+                    self.watcher.ready(self.sockets, self.plan)
+                    systemd.notify("READY=1")
+                    self._serve(engine, logs)
+                self._start_again_if_asked()
         self.watcher.stopped()
         return 0
 
     def run_below(self, post: Post) -> int:
         """Serve as one of several; the exit code."""
         try:
-            self._prepare(post)
+            engine, logs = self._prepare(post)
         except LoadError as problem:
             post.failed(str(problem))
             return 1
         timeout = self.plan.settings.graceful_timeout + MERCY
-        post.when_orphaned(lambda: self._engine.stop(port=Port.TAKEN), timeout)
+        post.when_orphaned(lambda: engine.stop(port=Port.TAKEN), timeout)
         if post.beat:
-            Heartbeat(self._engine, post.beat).start()
-        with Handlers(self._handlers_below(post)):
+            Heartbeat(engine, post.beat).start()
+        with Handlers(self._handlers_below(engine, post), stay=True):
             post.ready()
-            self._serve(ends=True)
+            self._serve(engine, logs, ends=True)
         return 0
 
-    def _prepare(self, post: Post | None = None) -> None:
+    def _prepare(self, post: Post | None = None) -> tuple[Engine, Logs]:
         try:
-            self._logs = Logs(self.plan)
+            self._logs = logs = Logs(self.plan)
         except OSError as problem:
             raise LoadError(
                 f"Error: The access log cannot be written to {self.plan.access_log_file}:"
@@ -131,28 +141,29 @@ class Worker:
             if package := patched.replaced_by():
                 raise LoadError(f"Error: {patched.advice(package)}")
         except BaseException:
-            self._logs.close()
+            logs.close()
             raise
-        self._logs.attach()
-        self._engine = Engine(
+        logs.attach()
+        self._engine = engine = Engine(
             self.plan.gateway(application),
             self.sockets,
             self.plan.settings,
-            self._logs.access,
+            logs.access,
             processes=self.plan.workers > 1,
             wrap=self.plan.wrap,
             row=post.row if post else None,
             shown=post.in_flight if post else None,
         )
+        return engine, logs
 
-    def _serve(self, ends: bool = False) -> None:
+    def _serve(self, engine: Engine, logs: Logs, ends: bool = False) -> None:
         try:
-            self._engine.run()
+            engine.run()
         except Exception:
             log.exception("The engine has failed.")
             raise
         finally:
-            self._logs.close(ends=ends)
+            logs.close(ends=ends)
 
     # --- signals
 
@@ -162,54 +173,93 @@ class Worker:
             signal.SIGINT: self._interrupted,
         }
         handlers |= dict.fromkeys(named("SIGHUP"), self._hung_up)
-        return handlers | dict.fromkeys(named("SIGQUIT"), self._end_at_once)
+        handlers |= dict.fromkeys(named("SIGQUIT"), self._end_at_once)
+        return handlers | self._handlers_for_logs()
 
-    def _handlers_below(self, post: Post) -> dict[signal.Signals, Any]:
+    def _handlers_below(self, engine: Engine, post: Post) -> dict[signal.Signals, Any]:
         # What a terminal sends, it sends to the supervisor too, which then tells us.
-        handlers: dict[signal.Signals, Any] = dict.fromkeys(
-            named("SIGHUP", "SIGQUIT"), lambda number, frame: None
-        )
+        handlers: dict[signal.Signals, Any] = dict.fromkeys(named("SIGHUP", "SIGQUIT"), noted)
 
         def stop(number: int, frame: FrameType | None) -> None:
-            self._engine.stop(port=Port.TAKEN)
+            engine.stop(port=Port.TAKEN)
             post.leaves()
 
-        handlers[signal.SIGINT] = lambda number, frame: self._engine.stopping.hurry()
+        handlers[signal.SIGINT] = lambda number, frame: engine.stopping.hurry()
         handlers[signal.SIGTERM] = stop
-        return handlers
+        return handlers | self._handlers_for_logs()
+
+    def _handlers_for_logs(self) -> dict[signal.Signals, Any]:
+        handlers: dict[signal.Signals, Any] = {}
+        handlers |= dict.fromkeys(named("SIGUSR1"), self._reopen)
+        handlers |= dict.fromkeys(named("SIGUSR2"), self._dump)
+        # An application that has a use for one of them keeps it.
+        free = (signal.SIG_DFL, noted, self._reopen, self._dump)
+        return {n: handler for n, handler in handlers.items() if signal.getsignal(n) in free}
+
+    def _reopen(self, number: int, frame: FrameType | None) -> None:
+        if self._logs is not None:
+            self._logs.reopen()
+
+    def _dump(self, number: int, frame: FrameType | None) -> None:
+        dump(self._engine)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         self.restart = False
         systemd.notify("STOPPING=1")
+        if self._engine is None:
+            self._leave(0)
         self._engine.stop(port=Port.CLOSED)
 
     def _interrupted(self, number: int, frame: FrameType | None) -> None:
         before = self._interrupts.count
         if self._interrupts.another(time.monotonic()) > 1:
             self._end_at_once(number, frame)
-        if not before:
-            self.watcher.stopping(len(self._engine.in_flight()))
-        self._engine.stopping.hurry()
+        if self._engine is not None:
+            if not before and not self._engine.stopping.over:
+                self.watcher.stopping(len(self._engine.in_flight()))
+            self._engine.stopping.hurry()
         self._stop(number, frame)
 
     def _hung_up(self, number: int, frame: FrameType | None) -> None:
         if self._terminal.has_gone():
-            self._engine.stopping.hurry()
+            if self._engine is not None:
+                self._engine.stopping.hurry()
             self._stop(number, frame)
+        elif self._engine is None:
+            self.restart = True  # as soon as it is loaded: what is loaded now may be old
         elif self._engine.stopping.asked is None:
             self.restart = True
             self._engine.stop(port=Port.BACK)
 
     def _end_at_once(self, number: int, frame: FrameType | None) -> NoReturn:
+        self._leave(128 + number)
+
+    def _leave(self, code: int) -> NoReturn:
+        """End now, whatever other threads do or hold."""
         remove_files(self.sockets)
-        self._logs.close(0.2)
-        os._exit(128 + number)
+        if self._logs is not None:
+            try:
+                last = threading.Thread(
+                    target=self._logs.close, args=(LAST_LINES, True), daemon=True
+                )
+                last.start()
+                last.join(2 * LAST_LINES)
+            except RuntimeError:
+                pass  # no thread can be made
+        os._exit(code)
+
+    # --- starting again
+
+    def _start_again_if_asked(self) -> None:
+        hold(True)  # until the new program has handlers; no signal can take the wish back now
+        if self.restart:
+            self._start_again()
+        hold(False)
 
     def _start_again(self) -> NoReturn:
         """Become a fresh process on the same sockets; clients wait in their queues meanwhile."""
         keep(self.sockets)
         systemd.notify_reloading()
-        hold_hangup(True)  # until it has handlers again: another one would end the new program
         sys.stdout.flush()
         sys.stderr.flush()
         os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])

@@ -134,6 +134,22 @@ def test_a_thread_that_gets_free_replaces_a_stuck_leader(quota: Quota) -> None:
         assert two.reply().body == b"hello"
 
 
+def test_somebody_leads_whatever_goes_wrong_while_a_leader_is_replaced() -> None:
+    go = threading.Event()
+
+    def fails(exchange: object, seconds: float) -> None:
+        raise MemoryError
+
+    with served(waits(go)) as live, live.client() as stuck:
+        live.get("/quick")
+        live.engine.crew.deposed = fails
+        stuck.request("GET", "/wait")
+        eventually(lambda: live.engine.crew.away)
+        assert live.get("/quick").body == b"hello"
+        go.set()
+        assert stuck.reply().body == b"hello"
+
+
 def test_slow_requests_wait_for_the_threads_there_are(quota: Quota) -> None:
     go = threading.Event()
     with served(waits(go), threads=8, inline_budget=0.05) as live, ExitStack() as stack:

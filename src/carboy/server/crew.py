@@ -101,7 +101,7 @@ class Crew:
 
     def start_watcher(self) -> None:
         """Start the watcher unless there is one; without a thread for it nobody is deposed."""
-        if not self.alone and self._watcher is None:
+        if not self.alone and (self._watcher is None or not self._watcher.is_alive()):
             watcher = threading.Thread(target=self._watch, name="carboy-watcher", daemon=True)
             if self._started(watcher):
                 self._watcher = watcher
@@ -201,20 +201,26 @@ class Crew:
         # First the thread, then the slot: without a new leader nobody would ever lead again.
         if not lead.slot or not self._claim():
             return False
+        successor = Lead()
         try:
             exchange = lead.slot.pop()
         except IndexError:
             self._idle.append(None)  # the leader was quicker
             return False
-        # Nobody leads at this moment, so what is the leader's may be touched.
-        exchange.deposed = True
-        exchange.connection.exchange = exchange
-        exchange.connection.enter(RUNNING, exchange.began)
-        self.away += 1
-        self.running[exchange] = None
-        self.deposed(exchange, time.monotonic() - exchange.began)
-        self.present = Lead()
-        self._work.put(self.present)
+        # Nobody leads at this moment, so what is the leader's may be touched; and whatever goes
+        # wrong (there may be no memory), somebody has to lead after it.
+        try:
+            exchange.deposed = True
+            exchange.connection.exchange = exchange
+            exchange.connection.enter(RUNNING, exchange.began)
+            self.away += 1
+            self.running[exchange] = None
+            self.deposed(exchange, time.monotonic() - exchange.began)
+        except Exception as error:
+            log.critical("A leader could not be replaced in order.", exc_info=error)
+        finally:
+            self.present = successor
+            self._work.put(successor)
         return True
 
     def ring(self) -> None:

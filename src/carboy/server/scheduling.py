@@ -96,8 +96,14 @@ class Scheduler:
         exchange.asked = now
         exchange.connection.exchange = exchange
         exchange.connection.enter(RUNNING, now)
-        if lane is WAITS and self._crew.away < self.queue.threads and not self.queue.is_behind():
+        queue = self.queue
+        if (
+            (lane is PROMPT or lane is WAITS)
+            and self._crew.away < queue.threads
+            and not queue.is_behind()
+        ):
             # What the queue would do, without its calls.
+            exchange.lane = lane
             exchange.measured = self._learned.wants_usage(exchange.key)
             if self._crew.submit(exchange):
                 return True
@@ -203,25 +209,25 @@ class Scheduler:
         if exchange.resumed:
             return
         key, seconds, learned = exchange.key, exchange.seconds, self._learned
-        before = self._is_for_leader(key)
+        before = not self.queue.count or self._is_for_leader(key)
         if exchange.used is not None:
             learned.note_usage(key, seconds, exchange.used)
             exchange.used = None
         learned.note_away(key, seconds)
         if exchange.condemned and seconds <= BRIEF:
             learned.pardon(key)
-        if not before and self.queue.count and self._is_for_leader(key):
+        if not before and self._is_for_leader(key):
             self.queue.call_back(key)
 
     def ran_here(self, exchange: ServerExchange, seconds: float) -> None:
         """The leader has run `exchange`."""
         key, learned = exchange.key, self._learned
-        before = self._is_for_leader(key)
+        before = not self.queue.count or self._is_for_leader(key)
         learned.note(key, seconds)
         if exchange.usage is not None:
             learned.note_usage(key, seconds, since(exchange.usage))
             exchange.usage = None
-        if not before and self.queue.count and self._is_for_leader(key):
+        if not before and self._is_for_leader(key):
             self.queue.call_back(key)
 
     def _is_for_leader(self, key: Hashable) -> bool:

@@ -185,6 +185,26 @@ def test_the_requests_of_a_worker_that_died_are_logged(folder: Path) -> None:
             server.line("Fatal Python error: Segmentation fault")
 
 
+def test_systemd_hears_of_a_process_without_a_supervisor_until_it_is_stuck(
+    folder: Path, tmp_path: Path
+) -> None:
+    path = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
+        channel.bind(path)
+        channel.settimeout(PATIENCE)
+        env = {"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "200000"}
+        arguments = ("run", "service", "-p", "0", "--no-supervisor", "-t", "1")
+        with Running(*arguments, cwd=folder, env=env) as server:
+            assert channel.recv(100) == b"READY=1"
+            assert channel.recv(100) == b"WATCHDOG=1"
+            with send(server, "/never"):
+                server.line("waiting")
+                channel.settimeout(1.0)
+                with pytest.raises(TimeoutError):
+                    while True:
+                        channel.recv(100)
+
+
 def test_systemd_hears_of_healthy_workers_only(folder: Path, tmp_path: Path) -> None:
     path = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:

@@ -21,16 +21,21 @@ from typing import TYPE_CHECKING
 
 from carboy.server.handed_over import is_handed_over
 from carboy.server.scoreboard import Figure
+from carboy.server.systemd import Watchdog
 
 if TYPE_CHECKING:
     from carboy.server.engine import Engine
 
 
 class Heartbeat:
-    """Beats every `interval` seconds until the process ends."""
+    """Beats every `interval` seconds until the process ends.
 
-    def __init__(self, engine: Engine, interval: float) -> None:
+    Without a supervisor nobody reads the figures, and `watchdog` is fed here.
+    """
+
+    def __init__(self, engine: Engine, interval: float, watchdog: Watchdog | None = None) -> None:
         self._engine = engine
+        self._watchdog = watchdog
         self._interval = interval
         self._seen: tuple[object, ...] = ()  # what the leader did at the last beat
         self._wanted = False  # some request has waited since a thread was free
@@ -57,6 +62,11 @@ class Heartbeat:
             cells[Figure.LEADER] = now
         cells[Figure.CREW] = self._crew_moved(now)
         cells[Figure.BEAT] = now
+        watchdog = self._watchdog
+        if watchdog is not None and now >= watchdog.wake_at:
+            if now - min(cells[Figure.LEADER], cells[Figure.CREW]) < watchdog.timeout:
+                watchdog.feed()
+            watchdog.next(now)
         self._engine.nudge()
 
     def _leader_moves(self) -> bool:

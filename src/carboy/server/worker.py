@@ -32,6 +32,7 @@ from carboy.server.port import Port
 from carboy.server.post import Post
 from carboy.server.settings import Settings
 from carboy.server.signals import Handlers, Interrupts, Terminal, hold, named, noted
+from carboy.server.watch import beat_interval
 
 log = logging.getLogger(ERROR_LOGGER)
 
@@ -107,6 +108,9 @@ class Worker:
                 else:
                     self.watcher.ready(self.sockets, self.plan)
                     systemd.notify("READY=1")
+                    watchdog = systemd.Watchdog()
+                    if watchdog.timeout:
+                        Heartbeat(engine, beat_interval(watchdog.timeout), watchdog).start()
                     self._serve(engine, logs)
                 self._start_again_if_asked()
         self.watcher.stopped()

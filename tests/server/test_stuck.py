@@ -115,6 +115,27 @@ def test_a_request_that_holds_the_only_thread_is_ended(folder: Path) -> None:
         assert server.get("/")[0] == 200
 
 
+def test_a_leader_that_is_stuck_outside_of_handlers_is_noticed(folder: Path) -> None:
+    (folder / "broken.py").write_text(
+        "import os, threading\nfrom service import app\n"
+        "from carboy.server.deadlines import Deadlines\n"
+        "exceeded = Deadlines.exceeded\n"
+        "def stick(*args):\n"
+        "    if os.path.exists('stick'):\n"
+        "        threading.Event().wait()\n"
+        "    return exceeded(*args)\n"
+        "Deadlines.exceeded = stick\n"
+    )
+    limit = ("--worker-timeout", str(TIMEOUT))
+    with Running("run", "broken:app", "-p", "0", *limit, cwd=folder) as server:
+        server.address()
+        (folder / "stick").touch()
+        server.line("the thread that reads requests is stuck")
+        server.line("in stick")
+        (folder / "stick").unlink()
+        assert server.get("/")[0] == 200
+
+
 def test_slow_requests_one_after_the_other_do_not_make_a_worker_stuck(folder: Path) -> None:
     with started(folder, "-w", "1", "--threads", "1", "--worker-timeout", "2.5") as server:
         clients = [send(server, "/second") for _ in range(3)]

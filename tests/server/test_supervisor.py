@@ -459,6 +459,45 @@ def test_workers_that_all_die_while_loading_are_given_up(folder: Path) -> None:
         assert "SIGABRT" in server.text()
 
 
+NO_PROCESSES = """
+import errno, os, sys
+fork, forks = os.fork, 0
+
+def scarce():
+    global forks
+    forks += 1
+    if forks in REFUSED:
+        raise OSError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    return fork()
+
+os.fork = scarce
+from carboy.cli.main import main
+main()
+"""
+
+
+def with_scarce_processes(folder: Path, refused: str) -> Running:
+    script = NO_PROCESSES.replace("REFUSED", refused)
+    command = ("-c", script)
+    return Running("run", "service", "-p", "0", "-w", "2", cwd=folder, command=command)
+
+
+def test_a_supervisor_that_gets_no_process_tries_again(folder: Path) -> None:
+    with with_scarce_processes(folder, "(3, 4)") as server:
+        before = pids_of(server, 2)
+        os.kill(min(before), signal.SIGKILL)
+        server.line("No worker can be started: Resource temporarily unavailable.")
+        server.line("No worker can be started", 2)
+        assert pids_of(server, 2) != before
+        assert server.stop() == 0
+
+
+def test_a_supervisor_that_never_gets_a_process_ends(folder: Path) -> None:
+    with with_scarce_processes(folder, "range(99)") as server:
+        assert server.wait() == 1
+        assert "No worker can be started" in server.text()
+
+
 def test_exit_functions_of_the_application_run_in_each_worker(folder: Path) -> None:
     (folder / "leaving.py").write_text(
         "import atexit, os\nfrom service import app\n"

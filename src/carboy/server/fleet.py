@@ -103,9 +103,13 @@ class Fleet:
         """Forget a worker. One that never became ready makes the next one wait."""
         member = self.members.pop(pid)
         if member.state is State.STARTING:
-            self.failed_starts += 1
-            self.failed_at = now
+            self.not_started(now)
         return member
+
+    def not_started(self, now: float) -> None:
+        """The system has refused to start a worker: as if it had died at once."""
+        self.failed_starts += 1
+        self.failed_at = now
 
     def delay(self) -> float:
         """Seconds from the last failure to the next start."""

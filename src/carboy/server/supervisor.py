@@ -294,18 +294,33 @@ class Supervisor:
     # --- workers
 
     def _start(self) -> None:
-        link = Link(self._free_row(), watch.beat_interval(self._health.timeout))
-        # A signal between the fork and the worker's own handlers would be noted in a copy of
-        # our inbox that nobody reads; blocked, it waits.
-        with child.blocked(HEARD):
-            pid = os.fork()
-            if pid == 0:
-                self._become_worker(link)
+        try:
+            pid, link = self._fork()
+        except OSError as problem:  # no process, memory or descriptor is left
+            log.error("No worker can be started: %s.", problem.strerror or problem)
+            self.fleet.not_started(time.monotonic())
+            self._after_failure(final=False)
+            return
         link.row.cells[Figure.PID] = pid
-        link.forked()
         self._links[pid] = link
         self._selector.register(link.reader, selectors.EVENT_READ, pid)
         self.fleet.started(pid, time.monotonic())
+
+    def _fork(self) -> tuple[int, Link]:
+        link = Link(self._free_row(), watch.beat_interval(self._health.timeout))
+        try:
+            # A signal between the fork and the worker's own handlers would be noted in a copy
+            # of our inbox that nobody reads; blocked, it waits.
+            with child.blocked(HEARD):
+                pid = os.fork()
+                if pid == 0:
+                    self._become_worker(link)
+        except OSError:
+            link.close()
+            raise
+        finally:
+            link.forked()
+        return pid, link
 
     def _free_row(self) -> Row:
         try:
@@ -382,7 +397,11 @@ class Supervisor:
         failure = link.failure()
         if not member.given_up:
             self._explain(pid, how, link)
-        if not self.fleet.ever_ready and (failure is not None or self.fleet.hopeless()):
+        self._after_failure(final=failure is not None)
+
+    def _after_failure(self, final: bool) -> None:
+        """A worker could not start; `final`: the next one could not either."""
+        if not self.fleet.ever_ready and (final or self.fleet.hopeless()):
             self._code = 1
             self._stop()
         elif self.fleet.keep():

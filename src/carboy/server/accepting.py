@@ -47,6 +47,7 @@ class Accepting:
         self._alone = settings.threads == 1
         # With one thread: the connection taken last, until its first request has come.
         self._newest: Connection | None = None
+        self._expecting = False  # we stand back only until that request has come
         self._prompt = True  # the one before did not let others wait for a MOMENT
 
     def use(self, door: Door, deadlines: Deadlines, closing: Closing) -> None:
@@ -79,7 +80,7 @@ class Accepting:
                 self._accept(fd, share, now)
         else:
             self._door.stand_back(now)
-            self._peers.ring()
+            self._expecting = not self._peers.ring()
         self.due.clear()
 
     def served(self) -> None:
@@ -151,7 +152,7 @@ class Accepting:
             self._peers.lapsed(now)
             self._prompt = self._prompt and self._newest is None
             door.come_forward()
-        elif door.aside and self._alone and not self._row.cells[BUSY]:
+        elif door.aside and self._expecting and not self._row.cells[BUSY]:
             door.come_forward()
 
     def patience(self) -> float:

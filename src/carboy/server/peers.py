@@ -81,10 +81,12 @@ class Peers:
                 best = row, load
         return best
 
-    def ring(self) -> None:
-        """Wake the worker that should take the next connection, as `share` has found."""
-        if self._better is not None:
-            _ring(self._better[0])
+    def ring(self) -> bool:
+        """Wake the worker that should take the next connection; False if `share` found none."""
+        if self._better is None:
+            return False
+        _ring(self._better[0])
+        return True
 
     def hand_on(self, now: float) -> None:
         """This worker takes no connection any more: one that was left to it goes to another."""

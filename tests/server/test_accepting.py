@@ -1,0 +1,109 @@
+"""How one engine takes connections beside another worker, of which there is only the row."""
+
+from __future__ import annotations
+
+import select
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from carboy.gateway import for_application
+from carboy.net import listen_tcp
+from carboy.server.engine import Engine
+from carboy.server.scoreboard import Figure, Row, Scoreboard
+from carboy.server.settings import Settings
+from live_engine import Live, eventually, hello
+
+
+@contextmanager
+def beside(poller: str = "auto", threads: int = 4) -> Iterator[tuple[Live, Row, Row]]:
+    """An engine that runs, its row, and that of a worker that serves and never hears."""
+    board = Scoreboard(2)
+    board.open_bells(2)
+    rows = [board.take()]
+    rows[0].cells[Figure.PID] = 1
+    rows.append(board.take())
+    rows[1].cells[Figure.PID] = 2
+    rows[1].cells[Figure.SERVING] = 1
+    listener = listen_tcp("127.0.0.1", 0)
+    settings = Settings(threads=threads, poller=poller, switch_interval=None)
+    engine = Engine(for_application(hello), [listener], settings, row=rows[0])
+    live = Live(engine, listener)
+    live.thread = threading.Thread(target=engine.run)
+    live.thread.start()
+    eventually(lambda: rows[0].cells[Figure.SERVING])
+    try:
+        yield live, *rows
+    finally:
+        engine.stop(graceful=False)
+        live.join()
+        listener.close()
+        board.close_bells()
+
+
+def is_rung(row: Row) -> bool:
+    assert row.bell is not None
+    return bool(select.select([row.bell.fileno()], [], [], 0)[0])
+
+
+BOTH = pytest.mark.parametrize("poller", ["auto", "selectors"])
+
+
+@BOTH
+def test_a_row_tells_how_many_connections_there_are(poller: str) -> None:
+    with beside(poller) as (live, own, _):
+        with live.client() as client:
+            client.request("GET", "/")
+            assert client.reply().status == 200
+            assert own.cells[Figure.CONNECTIONS] == 1
+        eventually(lambda: own.cells[Figure.CONNECTIONS] == 0)
+
+
+@BOTH
+@pytest.mark.parametrize("threads", [1, 4])
+def test_a_connection_is_taken_when_a_better_worker_does_not_hear(
+    poller: str, threads: int
+) -> None:
+    turns = 0
+    with beside(poller, threads) as (live, _, other), live.client() as first:
+        first.request("GET", "/")
+        assert first.reply().status == 200
+        wait = live.engine.poller.wait
+
+        def counted(timeout: float) -> list[tuple[int, int]]:
+            nonlocal turns
+            turns += 1
+            return wait(timeout)
+
+        live.engine.poller.wait = counted
+        with live.client() as second:  # the other has fewer connections
+            second.request("GET", "/")
+            assert second.reply().status == 200
+        assert turns < 30  # it waited, and did not look again and again
+        assert is_rung(other)
+
+
+@BOTH
+def test_a_worker_that_is_rung_takes_what_waits(poller: str) -> None:
+    with beside(poller) as (live, own, other), live.client() as first:
+        first.request("GET", "/")
+        assert first.reply().status == 200
+        before = own.cells[Figure.HEARD]
+        assert own.bell is not None
+        own.bell.wake()
+        eventually(lambda: own.cells[Figure.HEARD] > before)
+        other.cells[Figure.SERVING] = 0
+        with live.client() as second:
+            second.request("GET", "/")
+            assert second.reply().status == 200
+
+
+def test_a_worker_that_stops_hands_on_what_it_was_woken_for() -> None:
+    with beside() as (live, own, other):
+        assert not is_rung(other)
+        live.engine.stop()
+        live.join()
+        assert own.cells[Figure.SERVING] == 0
+        assert is_rung(other)

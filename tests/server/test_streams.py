@@ -20,6 +20,7 @@ import pytest
 
 import carboy
 import carboy.server
+from carboy.server.learned import Learned
 from live_engine import Client, Live, eventually
 from live_engine import served as served_as_it_is
 from running import Running
@@ -438,6 +439,30 @@ def test_a_stream_that_waits_for_a_thread_is_closed_when_its_client_leaves() -> 
         eventually(lambda: len(live.records) == 6)
         assert sorted(record[4] for record in live.records) == [200] * 3 + [499] * 3
         go.set()
+
+
+def test_a_handler_that_computes_is_counted_once_although_its_pieces_are_put_aside(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(Learned, "computes", lambda self, key: 1.0)
+    watched = Watched()
+
+    def app(environ: dict[str, Any], start_response: Any) -> Any:
+        start_response("200 OK", [])
+        return pieces(watched)
+
+    with served(app, threads=2) as live, ExitStack() as stack:
+        learned = live.engine.learned
+        learned.averages["GET /"] = 1.0
+        learned.next_trial = float("inf")
+        clients = [asking(stack, live, "/") for _ in range(4)]
+        eventually(lambda: put_aside(live) == 4)
+        for client in clients:
+            client.sock.close()
+            client.file.close()
+        eventually(lambda: not live.engine.connections)
+        assert live.engine.scheduler.queue._computing == 0
+        assert live.engine.crew.away == 0
 
 
 def test_requests_that_wait_for_a_stream_thread_are_limited_in_time_and_number() -> None:

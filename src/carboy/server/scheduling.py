@@ -206,6 +206,7 @@ class Scheduler:
         else:
             self._crew.given_back(exchange)
         self.queue.ended(exchange)
+        exchange.lane = None  # a streamed response may get a thread again
         if exchange.resumed:
             return
         key, seconds, learned = exchange.key, exchange.seconds, self._learned

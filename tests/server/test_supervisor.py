@@ -518,6 +518,10 @@ def test_systemd_is_told_when_all_workers_are_ready(folder: Path, tmp_path: Path
         env = {"NOTIFY_SOCKET": path}
         with Running("run", "service", "-p", "0", "-w", "2", cwd=folder, env=env) as server:
             assert channel.recv(100) == b"READY=1"
+            (folder / "service.py").write_text("import nothing_of_that_name\n")
+            server.send(signal.SIGHUP)
+            assert channel.recv(100).startswith(b"RELOADING=1")
+            assert channel.recv(100) == b"READY=1"  # the old workers go on
             server.send(signal.SIGTERM)
             assert channel.recv(100) == b"STOPPING=1"
             assert server.wait() == 0

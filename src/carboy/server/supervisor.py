@@ -162,8 +162,6 @@ class Supervisor:
             self._start()
         elif do is Do.STOP:
             _kill(pid, signal.SIGTERM)
-            if self._interrupts.count:  # a terminal sends it to all, `kill -INT` only to us
-                _kill(pid, signal.SIGINT)
         elif do is Do.GIVE_UP:
             log.error(
                 "Worker %d has not become ready within %g s and is killed. If the application"
@@ -406,6 +404,7 @@ class Supervisor:
             self._stop()
         elif self.fleet.keep():
             log.error("The workers are not replaced: those that are there go on serving.")
+            systemd.notify("READY=1")  # the reload is over
         else:
             log.error("Another worker is started %s.", _in_seconds(self.fleet.delay()))
 

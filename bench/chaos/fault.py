@@ -37,7 +37,7 @@ class Fault:
     after: Callable[[Scene], None] = lambda scene: None  # when the load has ended
     wish: Wish = field(default_factory=Wish)
     servers: Sequence[str] = ALL
-    seconds: float = 5.0  # how long faults are injected
+    seconds: float = 4.0  # how long faults are injected
     clients: int = 8
     source: Source = questions.mixed
     proxy: bool = False  # whether nginx stands before the server

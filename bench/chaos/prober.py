@@ -141,9 +141,12 @@ class Prober:
         """The server has closed: now there is a whole answer, or there will never be one."""
         head, _, body = probe.received.partition(b"\r\n\r\n")
         try:
-            status, _ = parse_head(head)
+            status, fields = parse_head(head)
         except Wrong:
             self._over(probe, "closed without an answer", cut=True)
+            return
+        if len(body) < int(fields.get(b"content-length", 0)):
+            self._over(probe, "cut within the answer", cut=True)
             return
         if status == 503:
             self._drop(probe)

@@ -146,7 +146,7 @@ def told(scene: Scene, what: str) -> Path:
 
 
 FAULTS = [
-    Fault("killed", "one of two workers is killed (SIGKILL)", kill_a_worker, kills=True, seconds=8),
+    Fault("killed", "one of two workers is killed (SIGKILL)", kill_a_worker, kills=True, seconds=6),
     Fault(
         "killed-only",
         "the only worker is killed (SIGKILL)",
@@ -155,14 +155,14 @@ FAULTS = [
         kills=True,
         down=REPLACED,
     ),
-    Fault("kills", "a view kills its worker every 2 s", view_that_kills, kills=True, seconds=8),
+    Fault("kills", "a view kills its worker every 2 s", view_that_kills, kills=True, seconds=6),
     Fault(
         "stuck",
         f"all workers hold the interpreter lock; time-out {WORKER_TIMEOUT} s",
         stick_all,
         wish=WATCHED,
         servers=TIMED,
-        seconds=2 * RECOVERY,
+        seconds=RECOVERY + 4,
         kills=True,
         down=RECOVERY,
     ),
@@ -172,7 +172,7 @@ FAULTS = [
         stick_one,
         wish=WATCHED,
         servers=TIMED,
-        seconds=2 * RECOVERY,
+        seconds=RECOVERY + 1,
         kills=True,
     ),
     Fault(
@@ -181,6 +181,7 @@ FAULTS = [
         suspend_one,
         wish=WATCHED,
         servers=TIMED,
+        seconds=RECOVERY + 1,
         kills=True,
     ),
     Fault(

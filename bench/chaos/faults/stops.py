@@ -12,7 +12,7 @@ from bench.chaos.servers import signal_to
 from bench.chaos.waits import until
 
 RELOADS = 20
-EVERY = 0.5
+EVERY = 0.4
 STOP_SECONDS = 10.0
 UNDER_LOAD = 0.5
 SEED = 12
@@ -105,19 +105,19 @@ FAULTS = [
         proxy=True,
         absent=proxy.absent,
     ),
-    Fault("stop", "SIGTERM under load, and a new start", stop, probed=False, seconds=7),
+    Fault("stop", "SIGTERM under load, and a new start", stop, probed=False, seconds=6),
     Fault(
         "stop-reload",
         "SIGHUP and SIGTERM in random order under load",
         stop_amid_reloads,
         probed=False,
-        seconds=7,
+        seconds=6,
     ),
     Fault(
         "usr",
         "SIGUSR1 and SIGUSR2 to every process",
         other_signals,
         servers=("carboy",),
-        seconds=3,
+        seconds=2,
     ),
 ]

@@ -107,7 +107,6 @@ FAULTS = [
                 "granian": ("--workers-kill-timeout", str(GRACE)),
             }
         ),
-        seconds=5,
     ),
     Fault(
         "full-crew",
@@ -136,6 +135,5 @@ FAULTS = [
         "async views that block the event loop, beside ordinary views",
         block_the_loop,
         servers=("carboy",),
-        seconds=5,
     ),
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from carboy.server.learned import BRIEF, CAP, CREDIT, SAMPLE, STUCK_PAUSE, UNCLEAR, Learned
+from carboy.server.learned import BRIEF, CAP, CREDIT, RARER, SAMPLE, STUCK_PAUSE, UNCLEAR, Learned
 
 BUDGET = 0.001
 
@@ -24,7 +24,8 @@ def test_a_handler_that_takes_its_time_from_the_processor_computes() -> None:
 
 def test_a_handler_that_computes_and_then_waits_for_longer_waits() -> None:
     learned = learned_of("mixed")
-    learned.note_usage("mixed", 0.102, (0.002, 0.003, 3))
+    for _ in range(2):
+        learned.note_usage("mixed", 0.102, (0.002, 0.003, 3))
     assert not learned.computes("mixed")
 
 
@@ -49,7 +50,8 @@ def test_a_handler_kept_from_computing_by_other_processes_computes() -> None:
 def test_a_key_known_to_wait_does_so_although_the_processor_is_taken() -> None:
     """With enough threads it is always taken."""
     learned = learned_of("mixed")
-    learned.note_usage("mixed", 0.102, (0.002, 0.003, 3))
+    for _ in range(2):
+        learned.note_usage("mixed", 0.102, (0.002, 0.003, 3))
     for _ in range(UNCLEAR - 1):
         learned.note_usage("mixed", 0.102, (0.002, 0.102, 50))
     assert not learned.computes("mixed")
@@ -58,16 +60,34 @@ def test_a_key_known_to_wait_does_so_although_the_processor_is_taken() -> None:
 def test_a_key_that_only_seemed_to_wait_is_looked_at_anew() -> None:
     """Its first request may have waited for a database, and all later ones for each other."""
     learned = learned_of("page")
-    learned.note_usage("page", 0.2, (0.05, 0.05, 3))
+    for _ in range(2):
+        learned.note_usage("page", 0.2, (0.05, 0.05, 3))
     for _ in range(UNCLEAR):
         assert not learned.computes("page")
         learned.note_usage("page", 0.050, (0.0017, 0.050, 50))
     assert learned.computes("page")
     # And rarer, if that was a mistake.
     learned.note_usage("page", 0.022, (0.002, 0.003, 50))
-    for _ in range(2 * UNCLEAR - 1):
+    for _ in range(RARER * UNCLEAR - 1):
         learned.note_usage("page", 0.050, (0.0017, 0.050, 50))
         assert not learned.computes("page")
+
+
+def test_the_first_request_of_a_key_does_not_tell_that_it_waits() -> None:
+    """It imports and connects."""
+    learned = learned_of("page")
+    learned.note_usage("page", 0.2, (0.05, 0.05, 3))
+    learned.note_usage("page", 0.0018, (0.0017, 0.0018, 0))
+    assert learned.computes("page")
+
+
+def test_a_leader_that_is_stuck_without_computing_tells_that_the_key_waits() -> None:
+    learned = learned_of("mixed")
+    learned.note_usage("mixed", 0.102, (0.002, 0.102, 9))
+    learned.note_stuck("mixed", 0.008, 0.002, 0.008)  # others compute
+    assert learned.computes("mixed")
+    learned.note_stuck("mixed", 0.008, 0.002, 0.002)
+    assert not learned.computes("mixed")
 
 
 def test_one_request_that_waits_does_not_make_a_key_wait() -> None:

@@ -137,7 +137,7 @@ def test_a_thread_that_gets_free_replaces_a_stuck_leader(quota: Quota) -> None:
 def test_somebody_leads_whatever_goes_wrong_while_a_leader_is_replaced() -> None:
     go = threading.Event()
 
-    def fails(exchange: object, seconds: float) -> None:
+    def fails(*what: object) -> None:
         raise MemoryError
 
     with served(waits(go)) as live, live.client() as stuck:

@@ -42,10 +42,11 @@ REST = 64  # looks of the watcher at an idle leader before it sleeps until rung
 class Lead:
     """One leadership: `slot` holds the exchange its thread runs itself."""
 
-    __slots__ = ("slot",)
+    __slots__ = ("slot", "thread")
 
     def __init__(self) -> None:
         self.slot: list[ServerExchange] = []
+        self.thread = 0  # that leads
 
 
 class Crew:
@@ -116,6 +117,7 @@ class Crew:
     def _member(self) -> None:
         while (task := self._work.get()) is not None:
             if isinstance(task, Lead):
+                task.thread = threading.get_ident()
                 self._lead(task)
             else:
                 self._run(task)
@@ -215,6 +217,7 @@ class Crew:
             exchange.connection.enter(RUNNING, exchange.began)
             self.away += 1
             self.running[exchange] = None
+            exchange.thread = lead.thread
             self.deposed(exchange, time.monotonic() - exchange.began)
         except Exception as error:
             log.critical("A leader could not be replaced in order.", exc_info=error)

@@ -47,6 +47,7 @@ class ServerExchange:
     asked: float = 0.0  # monotonic seconds: when it was complete, if it had to wait after that
     began: float = 0.0  # monotonic seconds: when its handler began
     lane: Lane | None = None  # what it waits for, or has waited for
+    thread = 0  # that leads no more because of it
     condemned = False  # its key was made slow because of it
     reserve = False  # it has a thread of the reserve
     patience: float = 0.0  # seconds that it may hold the leader; 0.0: as usual

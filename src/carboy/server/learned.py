@@ -28,8 +28,9 @@ CREDIT, BRIEF = 3, 0.25
 STUCK_PAUSE = 0.25
 MOSTLY = 0.8  # of the time: computed nearly all of it
 # One in SAMPLE requests of a key that is known to wait is measured; after UNCLEAR measurements
-# that say nothing, and then after twice as many, the key is looked at anew.
-SAMPLE, UNCLEAR = 16, 4
+# that say nothing, and then after RARER times as many, the key is looked at anew.
+SAMPLE, UNCLEAR, RARER = 16, 32, 4
+STALLED = 0.4  # of the time: a handler that is stuck has computed for less than this
 
 
 class Work:
@@ -192,10 +193,12 @@ class Learned:
         """Remember what a request has used of the processor in its `seconds`."""
         cpu, process, sleeps = used
         work = self._work.get(key)
+        first = False
         if work is None:
             if key not in self.averages:
                 return
             work = self._work[key] = Work(cpu)
+            first = True
         work.skipped = 0
         work.cpu += WEIGHT * (cpu - work.cpu)
         if cpu >= MOSTLY * seconds or (sleeps == 0 and cpu > self._budget):
@@ -203,6 +206,8 @@ class Learned:
         elif process >= MOSTLY * seconds:
             self._unclear(work)
             return
+        elif first and cpu > self._budget:
+            return  # the first request imports and connects
         else:
             sign = 1.0
         work.unclear = 0
@@ -214,4 +219,10 @@ class Learned:
             # With this many at once every handler seems to wait, whatever it does.
             work.waits = None
             work.unclear = 0
-            work.patience *= 2
+            work.patience *= RARER
+
+    def note_stuck(self, key: Hashable, seconds: float, cpu: float, process: float) -> None:
+        """Remember what a request has used that the leader is inside of for `seconds` already."""
+        work = self._work.get(key)
+        if work is not None and max(cpu, process / 2) < STALLED * seconds:
+            work.waits = 1.0 if work.waits is None else work.waits + WEIGHT * (1.0 - work.waits)

@@ -34,7 +34,7 @@ from carboy.server.queueing import (
 )
 from carboy.server.settings import Settings, usable_cpus
 from carboy.server.streams import Streams
-from carboy.server.usage import since, usage
+from carboy.server.usage import since, usage, used_by
 
 UNAVAILABLE = "503 Service Unavailable"
 UNAVAILABLE_TEXT = b"503 Service Unavailable: the server is busy; try again later.\n"
@@ -247,6 +247,10 @@ class Scheduler:
         """The leader is still inside `exchange`, and another thread leads now."""
         key = exchange.key
         self._learned.note(key, seconds, stuck=True)
+        before = exchange.usage  # once: its thread takes it away when it is done
+        used = None if before is None else used_by(exchange.thread, before)
+        if used is not None:
+            self._learned.note_stuck(key, seconds, *used)
         exchange.lane = None
         if self._crew.away > self.queue.threads:
             self.queue.use_reserve(exchange)

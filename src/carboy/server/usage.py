@@ -22,6 +22,15 @@ def usage() -> Usage:
     return time.thread_time(), time.process_time(), sleeps
 
 
+def used_by(thread: int, before: Usage) -> tuple[float, float] | None:
+    """What another thread and the process have used since that thread took `before`."""
+    try:
+        clock = time.pthread_getcpuclockid(thread)
+        return time.clock_gettime(clock) - before[0], time.process_time() - before[1]
+    except (AttributeError, OSError):
+        return None
+
+
 def since(before: Usage) -> Usage:
     """What the calling thread has used since it took `before`."""
     own, all_threads, sleeps = usage()

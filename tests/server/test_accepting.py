@@ -5,7 +5,7 @@ from __future__ import annotations
 import select
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -107,3 +107,26 @@ def test_a_worker_that_stops_hands_on_what_it_was_woken_for() -> None:
         live.join()
         assert own.cells[Figure.SERVING] == 0
         assert is_rung(other)
+
+
+def test_a_listener_that_is_due_twice_gives_one_share() -> None:
+    with beside(threads=1) as (live, _, other), ExitStack() as clients:
+        other.cells[Figure.CONNECTIONS] = 9
+        accepting = live.engine.accepting
+        take = accepting.take
+        most = 0
+
+        def twice(now: float) -> None:  # the tick and the poller name the same one
+            nonlocal most
+            accepting.due *= 2
+            before = len(live.engine.connections)
+            take(now)
+            most = max(most, len(live.engine.connections) - before)
+
+        accepting.take = twice  # type: ignore[method-assign]
+        asked = [clients.enter_context(live.client()) for _ in range(6)]
+        for client in asked:
+            client.request("GET", "/")
+        for client in asked:
+            assert client.reply().status == 200
+        assert most == 1

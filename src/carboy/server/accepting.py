@@ -5,7 +5,8 @@ a listener is readable ─▶ another worker should take it (server/peers.py) �
                └─no─▶ the connection that has been idle longest is closed;
                       is none idle, the door is paused
 
-standing back ─▶ ends when another worker rings, at the latest after a MOMENT
+standing back ─▶ ends when another worker rings, at the latest after a MOMENT; with one thread also
+                 when the request has come that this worker expects, at the latest PROMPTLY
 paused        ─▶ ends when a connection is closed, at the latest after RETRY seconds
 """
 
@@ -26,6 +27,9 @@ from carboy.server.scoreboard import Row
 from carboy.server.settings import Settings
 
 NONE = -1  # instead of a descriptor
+# Seconds in which the first request of a new connection is expected, when this worker has a single
+# thread and the others are at work.
+PROMPTLY = 0.02
 
 
 class Accepting:
@@ -48,7 +52,8 @@ class Accepting:
         # With one thread: the connection taken last, until its first request has come.
         self._newest: Connection | None = None
         self._expecting = False  # we stand back only until that request has come
-        self._prompt = True  # the one before did not let others wait for a MOMENT
+        self._prompt = True  # the one before did not let others wait in vain
+        self._until = 0.0  # monotonic seconds: when we stand back no longer
 
     def use(self, door: Door, deadlines: Deadlines, closing: Closing) -> None:
         """The other parts of the engine that accepting works with."""
@@ -71,51 +76,61 @@ class Accepting:
         """
         share = ANY if self.bell == NONE else self._peers.share(now)
         if self._ours:
-            share = max(1, share)
+            # Unless its one thread is promised to a connection that it took before it was rung.
+            if not (self._alone and self._row.cells[BUSY]):
+                share = max(1, share)
             self._ours = False
         if not self._door.takes():
             pass
         elif share:
-            for fd in self.due:
-                self._accept(fd, share, now)
+            for fd in dict.fromkeys(self.due):
+                share -= self._accept(fd, share, now)
+                if share <= 0:
+                    break
         else:
             self._door.stand_back(now)
             self._expecting = not self._peers.ring()
+            self._until = now + (PROMPTLY if self._expecting else MOMENT)
         self.due.clear()
 
     def served(self) -> None:
         """With one thread: what was ready in this turn has been served.
 
         A request is expected from a connection just taken. Another connection would wait for as
-        long as that request runs, so for a MOMENT it is left to workers that are free. Connections
-        that stay silent do that once, not each of them.
+        long as that request runs, so it is left to the worker that is free first. Connections that
+        stay silent do that once in a while, not each of them.
         """
         if self._newest is not None and not self._newest.is_silent():
             self._newest = None
             self._prompt = True
         self._row.cells[BUSY] = float(self._newest is not None and self._prompt)
 
-    def _accept(self, fd: int, most: int, now: float) -> None:
+    def _accept(self, fd: int, most: int, now: float) -> int:
         room = self._limit - len(self._connections)
         if room <= 0:
             if not self._make_room(now):
                 self._door.pause(now)
-                return
+                return 0
             room = 1
+        taken = 0
         if not self._door.closed:
-            self._admit(self._door.accept(fd, min(room, most), now), now)
+            taken = self._admit(self._door.accept(fd, min(room, most), now), now)
         if self._door.paused and self._make_room(now):
             self._door.resume()
+        return taken
 
-    def _admit(self, accepted: Iterable[Accepted], now: float) -> None:
+    def _admit(self, accepted: Iterable[Accepted], now: float) -> int:
+        taken = 0
         for sock, peer, server in accepted:
             connection = Connection(sock, Machine(self._limits), peer, server, now)
             self._connections[connection.fd] = connection
             self._closing.watch(connection, READ)
+            taken += 1
             if self._alone:
                 self._newest = connection
                 self._row.cells[BUSY] = float(self._prompt)
         self._row.cells[CONNECTIONS] = len(self._connections)
+        return taken
 
     def admit_taken(self, now: float) -> None:
         """Serve those that were taken when the listeners were emptied, whatever their number."""
@@ -148,7 +163,7 @@ class Accepting:
         door = self._door
         if door.paused and now > door.paused + RETRY:
             door.resume()
-        if door.aside and now >= door.aside + MOMENT:
+        if door.aside and now >= self._until:
             self._peers.lapsed(now)
             self._prompt = self._prompt and self._newest is None
             door.come_forward()
@@ -159,7 +174,7 @@ class Accepting:
         """Seconds until `look` has something to do while the door is held."""
         if self._door.paused:
             return RETRY
-        return max(0.0, self._door.aside + MOMENT - time.monotonic())
+        return max(0.0, self._until - time.monotonic())
 
     def hand_on(self, now: float) -> None:
         """The door is closed. The kernel may have woken only this worker for one that waits."""

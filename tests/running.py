@@ -183,6 +183,11 @@ def alive(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] != "Z"
 
 
+def children(pid: int) -> set[int]:
+    """The processes that `pid` has started."""
+    return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+
+
 def await_gone(pid: int) -> None:
     """Wait for the end of a process that is not our child."""
     try:

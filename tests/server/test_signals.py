@@ -125,7 +125,7 @@ def test_a_stop_wins_over_a_reload_in_either_order(folder: Path, mode: str) -> N
             for number in order:
                 server.send(number)
             open_gate(folder)
-            assert server.wait() == 0
+            assert server.wait() == 0, server.text()
             thread.join(PATIENCE)
 
 

@@ -19,6 +19,7 @@ from carboy.server.signals import named, noted
 log = logging.getLogger(ERROR_LOGGER)
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+PR_GET_CHILD_SUBREAPER = 37
 
 
 def live(work: Callable[[], int], what: str = "Worker") -> NoReturn:
@@ -88,6 +89,17 @@ def find_prctl() -> Callable[..., int] | None:
         return ctypes.CDLL(None).prctl
     except (ImportError, OSError, AttributeError):
         return None
+
+
+def is_subreaper() -> bool:
+    """Whether orphans below this process become its children although it is not process 1."""
+    prctl = find_prctl()
+    if prctl is None:
+        return False
+    import ctypes
+
+    answer = ctypes.c_int(0)
+    return prctl(PR_GET_CHILD_SUBREAPER, ctypes.byref(answer), 0, 0, 0) == 0 and bool(answer.value)
 
 
 def die_with_parent(prctl: Callable[..., int] | None) -> None:

@@ -128,16 +128,11 @@ def start(plan: Plan, load: Load, watcher: Watcher | None = None) -> int:
     )
     try:
         worker = Worker(plan, sockets, load, watcher)
-        return supervise(worker) if is_supervised(plan) else worker.run_alone()
+        return supervise(worker) if plan.is_supervised() else worker.run_alone()
     finally:
         binding.remove_files(sockets)
         for sock in sockets:
             sock.close()
-
-
-def is_supervised(plan: Plan) -> bool:
-    """Whether another process than this one is to serve."""
-    return plan.workers > 1 or (plan.supervisor and hasattr(os, "fork"))
 
 
 def supervise(worker: Worker) -> int:

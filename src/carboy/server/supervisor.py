@@ -111,6 +111,8 @@ class Supervisor:
         self._prctl: Callable[..., int] | None = None
         self._errors: ErrorLog
         self._code = 0
+        # With `stay` no other code of this process has children that it waits for itself.
+        self._adopts = stay and (os.getpid() == 1 or child.is_subreaper())
 
     def stop(self, graceful: bool = True) -> None:
         """Stop as SIGTERM does, or at once as SIGQUIT does; returns immediately."""
@@ -376,6 +378,20 @@ class Supervisor:
             except ChildProcessError:
                 ended, status = pid, 0  # SIGCHLD is ignored here: the kernel saw to it
             if ended:
+                self._ended(pid, status)
+        if self._adopts:
+            self._reap_orphans()
+
+    def _reap_orphans(self) -> None:
+        """Processes whose parents have ended are given to process 1: nobody else waits for them."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if not pid:
+                return
+            if pid in self.fleet.members:
                 self._ended(pid, status)
 
     def _ended(self, pid: int, status: int) -> None:

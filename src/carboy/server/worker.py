@@ -28,6 +28,7 @@ from carboy.server.fleet import MERCY
 from carboy.server.heartbeat import Heartbeat
 from carboy.server.log import ERROR_LOGGER
 from carboy.server.logs import Logs
+from carboy.server.overdue import Overdue
 from carboy.server.port import Port
 from carboy.server.post import Post
 from carboy.server.settings import Settings
@@ -64,6 +65,10 @@ class Plan:
     gateway: Callable[[Any], Gateway] = for_application
     ends_process: bool = False  # when serving ends, the process does: it hears no signals then
 
+    def is_supervised(self) -> bool:
+        """Whether another process than this one is to serve."""
+        return self.workers > 1 or (self.supervisor and hasattr(os, "fork"))
+
 
 class Watcher(Protocol):
     """Who tells the user what is going on. Must not block: two are called by a signal."""
@@ -86,6 +91,9 @@ class Worker:
         self.load = load
         self.watcher = watcher
         self.restart = False
+        # Before a supervisor kills, and only then does anything have to be said.
+        patience = plan.settings.graceful_timeout + MERCY - 1.0
+        self._overdue = Overdue(patience, timer=not plan.is_supervised())
         self._interrupts = Interrupts()
         self._terminal = Terminal()
         self._logs: Logs | None = None
@@ -113,6 +121,8 @@ class Worker:
                         Heartbeat(engine, beat_interval(watchdog.timeout), watchdog).start()
                     self._serve(engine, logs)
                 self._start_again_if_asked()
+        if not stay:
+            self._overdue.cancel()
         self.watcher.stopped()
         return 0
 
@@ -186,6 +196,7 @@ class Worker:
 
         def stop(number: int, frame: FrameType | None) -> None:
             engine.stop(port=Port.TAKEN)
+            self._overdue.begin()
             post.leaves()
 
         handlers[signal.SIGINT] = lambda number, frame: engine.stopping.hurry()
@@ -212,6 +223,7 @@ class Worker:
         systemd.notify("STOPPING=1")
         if self._engine is None:
             self._leave(0)
+        self._overdue.begin()
         self._engine.stop(port=Port.CLOSED)
 
     def _interrupted(self, number: int, frame: FrameType | None) -> None:
@@ -233,6 +245,7 @@ class Worker:
             self.restart = True  # as soon as it is loaded: what is loaded now may be old
         elif self._engine.stopping.asked is None:
             self.restart = True
+            self._overdue.begin()
             self._engine.stop(port=Port.BACK)
 
     def _end_at_once(self, number: int, frame: FrameType | None) -> NoReturn:

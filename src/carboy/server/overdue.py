@@ -1,0 +1,88 @@
+"""A process that was told to stop and does not end: it is ended, and the log says what held it.
+
+After its engine has stopped, a process can be kept by a lock of the logs, by a thread of the
+application that is not a daemon, or by a function registered with atexit. All of these run or
+wait in Python, so a thread of our own gets its turn. The interpreter's own end, which may wait
+for a reader of standard output, has no more threads: for it there is a timer of faulthandler's.
+Below a supervisor, that one kills.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import select
+import sys
+import threading
+import time
+from types import FrameType
+
+LAST = 0.5  # seconds that the thread has before the timer
+
+
+class Overdue:
+    """Ends this process `seconds` after `begin`, with exit code 1."""
+
+    def __init__(self, seconds: float, timer: bool) -> None:
+        self._seconds = seconds
+        self._timer = timer
+        self._begun = False
+        self._over = threading.Event()
+
+    def begin(self) -> None:
+        """Start to count, once. May be called by a signal handler."""
+        if self._begun:
+            return
+        self._begun = True
+        if self._timer:
+            faulthandler.dump_traceback_later(self._seconds + LAST, exit=True, file=2)
+        try:
+            threading.Thread(target=self._wait, name="carboy-overdue", daemon=True).start()
+        except RuntimeError:
+            pass  # no thread can be made; the timer or the supervisor has to do
+
+    def cancel(self) -> None:
+        """The process goes on with something else."""
+        if self._begun:
+            self._over.set()
+            if self._timer:
+                faulthandler.cancel_dump_traceback_later()
+
+    def _wait(self) -> None:
+        if not self._over.wait(self._seconds):
+            _say(f"Not ended {self._seconds:g} s after the stop; ended now. Held by {held_by()}.")
+            os._exit(1)
+
+
+def held_by() -> str:
+    """The threads that the end of this process waits for, and where each is."""
+    frames = sys._current_frames()
+    main = threading.main_thread()
+    found = []
+    for thread in threading.enumerate():
+        if thread is main or not thread.daemon:
+            name = "the main thread" if thread is main else f"thread {thread.name!r}"
+            found.append(f"{name} {_place(frames.get(thread.ident or 0))}")
+    return "; ".join(found)
+
+
+def _place(frame: FrameType | None) -> str:
+    if frame is None:
+        return "(has ended)"
+    lines: list[str] = []
+    while frame is not None and len(lines) < 4:
+        code = frame.f_code
+        lines.append(f"{code.co_name} ({code.co_filename}:{frame.f_lineno})")
+        frame = frame.f_back
+    return "in " + " called by ".join(lines)
+
+
+def _say(text: str) -> None:
+    """Write a line to standard error without any lock, unless nobody reads there."""
+    moment = time.strftime("%Y-%m-%d %H:%M:%S")
+    line = f"[{moment}] [{os.getpid()}] CRITICAL {text}\n".encode("utf-8", "backslashreplace")
+    try:
+        if select.select([], [2], [], LAST / 2)[1]:
+            os.write(2, line[: select.PIPE_BUF])
+    except OSError:
+        pass

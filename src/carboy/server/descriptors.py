@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 
-if sys.platform != "win32":
+try:
     import resource
+except ImportError:  # Windows
+    LIMITED = False
+else:
+    LIMITED = True
 
 # Most that the soft limit is raised to: enough for any setting of `connections` in use, while
 # programs that walk through all possible descriptors (old ones that are started) stay quick.
@@ -35,7 +38,7 @@ def raise_limit(connections: int) -> None:
 
     The soft one is low by tradition (1024), for programs that use select(2).
     """
-    if sys.platform == "win32":
+    if not LIMITED:
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = max(ENOUGH, connections + 2 * RESERVE)
@@ -51,7 +54,7 @@ def raise_limit(connections: int) -> None:
 
 def room_for(connections: int) -> int:
     """How many of the `connections` wanted the limit on open files allows, at least 1."""
-    if sys.platform == "win32":
+    if not LIMITED:
         return connections
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY:

@@ -6,6 +6,7 @@ One text for Flask and for Carboy. What happens at import is told by files in CH
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import os
 import re
 import resource
@@ -90,6 +91,15 @@ def dying(app: Any) -> None:
     def stick() -> str:
         """Hold the interpreter lock in C, for longer than anybody waits."""
         return str(re.match(r"(a+)+$", "a" * 60 + "b"))
+
+    @app.get("/hold")
+    def hold() -> str:
+        """Hold the interpreter lock in C, as /stick does, but leave the processor to others."""
+        library = ctypes.PyDLL(None)  # unlike CDLL it keeps the lock
+        mutex = ctypes.create_string_buffer(64)  # of zeros: not locked yet
+        library.pthread_mutex_lock(mutex)
+        library.pthread_mutex_lock(mutex)
+        return "never"
 
     @app.get("/fail")
     def fail() -> str:

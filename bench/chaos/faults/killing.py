@@ -20,6 +20,7 @@ REPLACED = 2.0
 PUT_OFF = 5.0
 """The same, after others have died while they started: those are not started all the time."""
 MOMENT = 1.5
+APART = 0.4
 TIMED = ("carboy", "gunicorn")  # those that look after workers that hang
 WATCHED = Wish(worker_timeout=WORKER_TIMEOUT)
 
@@ -42,10 +43,14 @@ def view_that_kills(scene: Scene) -> None:
 
 
 def stick_all(scene: Scene) -> None:
-    """Twice as many requests as workers: two may come to the same one."""
+    """One after the other: a worker that is stuck accepts nothing, so another gets the next.
+
+    They leave the processors alone, so that it is the servers' time that is measured.
+    """
     for _ in scene.every(RECOVERY + 3):
-        for _ in range(2 * scene.fault.wish.workers):
-            scene.aside(get("/stick"), RECOVERY + 5)
+        for _ in range(scene.fault.wish.workers):
+            scene.aside(get("/hold"), RECOVERY + 5)
+            time.sleep(APART)
 
 
 def stick_one(scene: Scene) -> None:
@@ -158,7 +163,7 @@ FAULTS = [
     Fault("kills", "a view kills its worker every 2 s", view_that_kills, kills=True, seconds=6),
     Fault(
         "stuck",
-        f"all workers hold the interpreter lock; time-out {WORKER_TIMEOUT} s",
+        f"all workers wait with the interpreter lock; time-out {WORKER_TIMEOUT} s",
         stick_all,
         wish=WATCHED,
         servers=TIMED,
@@ -168,7 +173,7 @@ FAULTS = [
     ),
     Fault(
         "stuck-one",
-        f"one of two workers holds the interpreter lock; time-out {WORKER_TIMEOUT} s",
+        f"a regular expression holds the lock in one of two workers; time-out {WORKER_TIMEOUT} s",
         stick_one,
         wish=WATCHED,
         servers=TIMED,

@@ -18,7 +18,7 @@ from bench.chaos.servers import Served, Wish
 DISK = "64k"
 DESCRIPTORS = 64
 HELD = 2.0
-MEMORY = 24.0  # MiB that a log nobody reads may cost each worker
+MEMORY = 40.0  # MiB that a log nobody reads may cost each worker
 PLACE = "disk"
 LONG_LINE = get(f"/?{'x' * 7_000}")
 

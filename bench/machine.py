@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 import subprocess
 import time
 from dataclasses import asdict, dataclass
@@ -69,6 +70,8 @@ def _processor() -> str:
 
 
 def _wrk() -> str:
+    if shutil.which("wrk") is None:
+        return "none"  # not every measurement needs it
     said = subprocess.run(["wrk", "-v"], capture_output=True, text=True, check=False).stdout
     return " ".join(said.split()[1:2])
 

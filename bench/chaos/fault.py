@@ -181,10 +181,12 @@ def carry_out(fault: Fault, server: Server, folder: Path, scale: float) -> Resul
             scene.address = stack.enter_context(proxy.before(served.address, folder))
         if fault.probed:
             prober = Prober(scene.address, scene.ledger)
-            with Deaths(scene), prober, scene.load(fault.clients, fault.source):
+            load = scene.load(fault.clients, fault.source)
+            with Deaths(scene), load, prober:
                 time.sleep(WARM_UP)
                 fault.run(scene)
                 time.sleep(SETTLE)
+                load.finish()  # so that clients and probes without an answer are waited for together
         else:
             fault.run(scene)
         fault.after(scene)

@@ -54,7 +54,11 @@ class Load:
             thread.start()
         return self
 
-    def __exit__(self, *exc: object) -> None:
+    def finish(self) -> None:
+        """Ask nothing more; returns immediately."""
         self._enough.set()
+
+    def __exit__(self, *exc: object) -> None:
+        self.finish()
         for thread in self._threads:
             thread.join()

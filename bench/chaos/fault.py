@@ -186,7 +186,7 @@ def carry_out(fault: Fault, server: Server, folder: Path, scale: float) -> Resul
                 time.sleep(WARM_UP)
                 fault.run(scene)
                 time.sleep(SETTLE)
-                load.finish()  # so that clients and probes without an answer are waited for together
+                load.finish()  # clients and probes without an answer are waited for together
         else:
             fault.run(scene)
         fault.after(scene)

@@ -95,6 +95,41 @@ def test_workers_whose_interpreter_lock_is_held_are_replaced(folder: Path) -> No
         assert server.stop() == 0
 
 
+def test_a_worker_that_holds_the_lock_does_not_outlive_its_supervisor(folder: Path) -> None:
+    # On one processor: what ends it counts processor time, of all there are.
+    usable = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(usable)})
+    try:
+        server = started(folder, "-w", "1", "--supervisor")
+    finally:
+        os.sched_setaffinity(0, usable)
+    with server:
+        server.address()
+        (worker,) = children(server.pid)
+        client = send(server, "/regex")
+        # It runs: its worker does nothing else any more.
+        before = processor_time(worker)
+        while processor_time(worker) < before + 10:
+            time.sleep(0.02)
+        server.process.kill()
+        while worker_is_there(worker):
+            time.sleep(0.05)
+        assert client.recv(1) == b""
+        client.close()
+
+
+def processor_time(pid: int) -> int:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return int(fields[11]) + int(fields[12])
+
+
+def worker_is_there(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
 def test_the_request_of_a_crew_thread_that_holds_the_lock_is_named(folder: Path) -> None:
     with started(folder, "-w", "1", "--supervisor") as server:
         server.address()

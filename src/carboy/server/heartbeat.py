@@ -25,17 +25,26 @@ from carboy.server.systemd import Watchdog
 
 if TYPE_CHECKING:
     from carboy.server.engine import Engine
+    from carboy.server.orphan_timer import OrphanTimer
 
 
 class Heartbeat:
     """Beats every `interval` seconds until the process ends.
 
-    Without a supervisor nobody reads the figures, and `watchdog` is fed here.
+    Without a supervisor nobody reads the figures, and `watchdog` is fed here; below one,
+    `orphan_timer` is for the case that the supervisor dies.
     """
 
-    def __init__(self, engine: Engine, interval: float, watchdog: Watchdog | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        interval: float,
+        watchdog: Watchdog | None = None,
+        orphan_timer: OrphanTimer | None = None,
+    ) -> None:
         self._engine = engine
         self._watchdog = watchdog
+        self._orphan_timer = orphan_timer
         self._interval = interval
         self._seen: tuple[object, ...] = ()  # what the leader did at the last beat
         self._wanted = False  # some request has waited since a thread was free
@@ -49,6 +58,8 @@ class Heartbeat:
         now = monotonic()
         for figure in (Figure.LEADER, Figure.CREW, Figure.BEAT):
             self._engine.row.cells[figure] = now
+        if self._orphan_timer is not None:
+            self._orphan_timer.set_back()
 
     def _run(self) -> None:
         while True:
@@ -67,6 +78,8 @@ class Heartbeat:
             if now - min(cells[Figure.LEADER], cells[Figure.CREW]) < watchdog.timeout:
                 watchdog.feed()
             watchdog.next(now)
+        if self._orphan_timer is not None:
+            self._orphan_timer.set_back()
         self._engine.nudge()
 
     def _leader_moves(self) -> bool:

@@ -28,10 +28,11 @@ from carboy.server.fleet import MERCY
 from carboy.server.heartbeat import Heartbeat
 from carboy.server.log import ERROR_LOGGER
 from carboy.server.logs import Logs
+from carboy.server.orphan_timer import OrphanTimer
 from carboy.server.overdue import Overdue
 from carboy.server.port import Port
 from carboy.server.post import Post
-from carboy.server.settings import Settings
+from carboy.server.settings import Settings, usable_cpus
 from carboy.server.signals import Handlers, Interrupts, Terminal, hold, named, noted
 from carboy.server.watch import beat_interval
 
@@ -136,7 +137,9 @@ class Worker:
         timeout = self.plan.settings.graceful_timeout + MERCY
         post.when_orphaned(lambda: engine.stop(port=Port.TAKEN), timeout)
         if post.beat:
-            Heartbeat(engine, post.beat).start()
+            # Later than the supervisor would end it, with every processor at work.
+            seconds = (self.plan.settings.worker_timeout + MERCY) * usable_cpus()
+            Heartbeat(engine, post.beat, orphan_timer=OrphanTimer(seconds)).start()
         with Handlers(self._handlers_below(engine, post), stay=True):
             post.ready()
             self._serve(engine, logs, ends=True)

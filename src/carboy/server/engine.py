@@ -328,7 +328,7 @@ class Engine:
             return
         # READ_WHOLE is where the machine stands after a request without a body.
         if connection.machine.reading is not READ_WHOLE or event.__class__ is not RequestHead:
-            self._progress(lead, connection, event)
+            self._progress(lead, connection, event, event.__class__ is RequestHead)
             return
         # What _begin does, without its calls: this is nearly every request.
         exchange = _new_exchange(ServerExchange)
@@ -345,8 +345,17 @@ class Engine:
         connection.phase = IDLE
         self._dispatch(lead, exchange)
 
-    def _progress(self, lead: Lead, connection: Connection, event: Event | None = None) -> None:
-        """Events up to the next that needs octets, or a complete request; STEPS at most."""
+    def _progress(
+        self,
+        lead: Lead,
+        connection: Connection,
+        event: Event | None = None,
+        just_read: bool = False,
+    ) -> None:
+        """Events up to the next that needs octets, or a complete request; STEPS at most.
+
+        `just_read`: the head of this request is what the leader read last.
+        """
         machine = connection.machine
         steps = 0
         try:
@@ -354,7 +363,7 @@ class Engine:
                 event = machine.next_event()
             while event is not NEED_DATA:
                 if isinstance(event, RequestHead):
-                    self._begin(lead, connection, event)
+                    self._begin(lead, connection, event, just_read)
                     return
                 if isinstance(event, Data):
                     self._reception.take(connection, event.octets)
@@ -364,7 +373,8 @@ class Engine:
                         return
                 elif event is Signal.END_OF_MESSAGE:
                     exchange = self._reception.end(connection)
-                    self.shown.leader_runs(exchange)  # after its head came what it brought
+                    if not just_read:
+                        self.shown.leader_runs(exchange)
                     self._dispatch(lead, exchange)
                     return
                 else:
@@ -402,9 +412,11 @@ class Engine:
 
     # --- dispatching
 
-    def _begin(self, lead: Lead, connection: Connection, head: RequestHead) -> None:
+    def _begin(
+        self, lead: Lead, connection: Connection, head: RequestHead, just_read: bool
+    ) -> None:
         exchange = ServerExchange(head, connection, self.answering)
-        if not head.has_body:
+        if not (just_read or head.has_body):
             self.shown.leader_runs(exchange)
         try:
             exchange.key = exchange.context.run(self._prepare, exchange)
@@ -416,7 +428,7 @@ class Engine:
             if coming is Coming.STREAM:
                 self._dispatch(lead, exchange, slow=True)
             elif coming is Coming.BODY:
-                self._progress(lead, connection)
+                self._progress(lead, connection, None, just_read)
             return
         connection.phase = IDLE
         self._dispatch(lead, exchange)
@@ -466,7 +478,7 @@ class Engine:
             and machine.reading is UNREAD
             and exchange.body is None
             and not machine.excess
-            and not exchange.asked
+            and connection.interest == READ  # not after it has waited
         ):
             connection.since = now
             exchange.cached_environ = None  # each would keep the other alive
@@ -583,7 +595,7 @@ class Engine:
             self._close_body(exchange)
         if connection.phase is CLOSED or connection.broken:
             self._closing.close(connection)
-        elif connection.owes:
+        elif connection.out is not None or connection.file is not None:
             connection.enter(WRITING, now)
             self._closing.watch(connection, WRITE)
         else:

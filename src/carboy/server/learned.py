@@ -154,7 +154,10 @@ class Learned:
             self._credit[key] = min(CREDIT, credit + 1) if seconds <= BRIEF else max(0, credit - 1)
 
     def _set(self, key: Hashable, before: float, after: float) -> None:
-        if not before:
+        if after <= self.worth:
+            after = 0.0  # the leader need not call `note` for it any more
+            self._light[key] = None
+        elif not before:
             self._light.pop(key, None)
         if before <= self._budget < after:
             self._credit[key] = CREDIT

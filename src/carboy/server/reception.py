@@ -42,8 +42,8 @@ class Reception:
         connection = exchange.connection
         machine = connection.machine
         try:
-            limit = exchange.context.run(self._gateway.body_limit, exchange)
-            stream = exchange.context.run(self._gateway.wants_stream, exchange)
+            limit = self._gateway.body_limit(exchange)
+            stream = self._gateway.wants_stream(exchange)
         except Exception as error:
             self._closing.fail_early(connection, exchange, error)
             return Coming.NOTHING

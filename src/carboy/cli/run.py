@@ -19,7 +19,7 @@ from carboy.cli.options import WHAT, SectionedCommand, listening, option, tuning
 from carboy.server.bind import Address, BindError
 from carboy.server.serve import addresses, count_workers, start
 from carboy.server.settings import Settings, with_values
-from carboy.server.signals import hold
+from carboy.server.signals import ignore
 from carboy.server.supervisor import CannotFork
 from carboy.server.worker import LoadError, Plan
 
@@ -46,8 +46,7 @@ def run(ctx: click.Context, /, app: str | None, **values: Any) -> None:
     """
     name = chosen_app(ctx, app)
     os.environ[FROM_CLI] = "true"
-    # At its very end the interpreter takes all handlers away; what comes then is not heard.
-    atexit.register(hold, True)
+    atexit.register(ignore)
     try:
         plan = make_plan(values)
     except (ValueError, TypeError) as problem:

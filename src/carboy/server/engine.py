@@ -489,7 +489,7 @@ class Engine:
         """Whether the scheduler has another place than this one, now, for the exchange."""
         placed = self.scheduler.place(exchange, average, exchange.began, slow)
         if placed:
-            self._cells[BUSY] = self.scheduler.busy()
+            self._cells[BUSY] = self.crew.away + self._queue.count
         return placed
 
     def _run_waiting(self, lead: Lead, now: float) -> None:
@@ -571,7 +571,8 @@ class Engine:
             exchange = given_back.popleft()
             now = clock()
             self.scheduler.given_back(exchange, now)
-            self.scheduler.start_waiting(now)
+            if self._queue.count:
+                self.scheduler.start_waiting(now)
             self._answered(exchange, now)
         self._cells[BUSY] = self.scheduler.busy()
 

@@ -145,6 +145,17 @@ def hold(held: bool) -> None:
         signal.pthread_sigmask(how, HELD)
 
 
+def ignore() -> None:
+    """Hear no signal any more: for the end of a process, after its last `atexit` function.
+
+    The interpreter then takes handlers away, and a signal would kill. It does not touch signals
+    that are ignored. A mask would hold them for one thread only.
+    """
+    if in_main_thread():
+        for number in HELD:
+            signal.signal(number, signal.SIG_IGN)
+
+
 class Interrupts:
     """Counts how often the user has asked to stop.
 

@@ -221,6 +221,20 @@ def test_a_worker_that_was_stopped_by_a_signal_is_replaced(folder: Path) -> None
         assert server.stop() == 0
 
 
+def test_sigusr2_tells_what_a_worker_does_that_cannot_tell_it_itself(folder: Path) -> None:
+    with started(folder, "-w", "1", "--supervisor", "--worker-timeout", "60") as server:
+        server.address()
+        client = send(server, "/regex")
+        while "about worker" not in server.text():  # its last sign of life has to be old enough
+            server.send(signal.SIGUSR2)
+            time.sleep(0.1)
+        server.line('service.py", line 9 in app')
+        assert "GET /regex HTTP/1.1" in server.text()
+        for pid in children(server.pid):
+            os.kill(pid, signal.SIGKILL)
+        client.close()
+
+
 def test_nobody_is_ended_when_the_time_out_is_off(folder: Path) -> None:
     with started(folder, "--worker-timeout", "0", "--threads", "1") as server:
         server.address()

@@ -230,6 +230,20 @@ class Supervisor:
         else:
             self.fleet.condemn(pid, now)
 
+    def _ask_what_it_does(self, pid: int) -> None:
+        """Have a worker log its requests and stacks; do it for one that cannot run Python code.
+
+        Not for the others: faulthandler reads the frames of threads that run meanwhile, and that
+        has ended a healthy worker with SIGSEGV.
+        """
+        link = self._links[pid]
+        beat = link.row.cells[Figure.BEAT]
+        if not beat or time.monotonic() - beat < 2 * watch.LONGEST_BEAT:
+            _kill(pid, signal.SIGUSR2)
+            return
+        log.warning("Asked by SIGUSR2 about worker %d.%s", pid, link.in_flight.describe())
+        self._ask_for_stacks(pid)
+
     def _ask_for_stacks(self, pid: int) -> None:
         self._asked[pid] = time.monotonic() + LAST_WORDS
         stacks.ask(pid)
@@ -269,9 +283,7 @@ class Supervisor:
                 _kill(pid, number)  # the log files are theirs
         elif number in signals.named("SIGUSR2"):
             for pid in self._serving():
-                requests = self._links[pid].in_flight.describe()
-                log.warning("Asked by SIGUSR2 about worker %d.%s", pid, requests)
-                self._ask_for_stacks(pid)
+                self._ask_what_it_does(pid)
         elif number in (signal.SIGTTIN, signal.SIGTTOU):
             step = 1 if number == signal.SIGTTIN else -1
             self.fleet.target = max(1, self.fleet.target + step)

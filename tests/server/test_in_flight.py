@@ -5,7 +5,10 @@ import time
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from carboy.server.in_flight import TEXT, InFlight
+from live_engine import eventually, hello, served
 
 
 def exchange(line: str) -> Any:
@@ -72,3 +75,14 @@ def test_a_long_request_line_is_cut() -> None:
     shown = InFlight(1)
     shown.read(shown.memory, 0, b"GET /" + b"a" * 999 + b" HTTP/1.1\r\n")
     assert len(shown.last_read()) == TEXT
+
+
+@pytest.mark.parametrize("body", ["", "Content-Length: 2\r\n\r\nok"])
+def test_a_request_whose_head_comes_in_two_halves_is_named(body: str) -> None:
+    with served(hello) as live, live.client() as client:
+        shown = live.engine.shown
+        client.send(b"POST /ha")
+        eventually(lambda: shown.last_read() == "POST /ha")
+        client.send(f"lf HTTP/1.1\r\nHost: a.test\r\n{body or chr(13) + chr(10)}".encode())
+        assert client.reply().body == b"hello"
+        assert shown.last_read() == "POST /half HTTP/1.1"

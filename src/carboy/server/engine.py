@@ -306,8 +306,11 @@ class Engine:
 
     # --- reading
 
-    def _read(self, lead: Lead, connection: Connection) -> None:
-        """The path of nearly every request: octets in, and the answer out."""
+    def _read(self, lead: Lead, connection: Connection, partial: bool = False) -> None:
+        """The path of nearly every request: octets in, and the answer out.
+
+        `partial`: the beginning of the head has been read before.
+        """
         try:
             data = connection.sock.recv(self._read_size)
             self._show(self._memory, 0, data)
@@ -328,7 +331,8 @@ class Engine:
             return
         # READ_WHOLE is where the machine stands after a request without a body.
         if connection.machine.reading is not READ_WHOLE or event.__class__ is not RequestHead:
-            self._progress(lead, connection, event, event.__class__ is RequestHead)
+            just_read = event.__class__ is RequestHead and not partial
+            self._progress(lead, connection, event, just_read)
             return
         # What _begin does, without its calls: this is nearly every request.
         exchange = _new_exchange(ServerExchange)
@@ -342,6 +346,8 @@ class Engine:
         except BaseException as error:
             self._closing.fail_early(connection, exchange, error)
             return
+        if partial:
+            self.shown.leader_runs(exchange)
         connection.phase = IDLE
         self._dispatch(lead, exchange)
 
@@ -397,7 +403,7 @@ class Engine:
             if connection.behind:
                 self._closing.watch(connection, 0)  # what was received comes first
             else:
-                self._read(lead, connection)
+                self._read(lead, connection, phase is BODY or not connection.is_silent())
         elif phase is WRITING:
             self._write(connection, now)
         elif phase is STREAMING:

@@ -1,7 +1,7 @@
 """How an engine stops: who asked for it, what is still waited for, and when it is over.
 
 phase                    thread                    touches
-asked for (`ask`)        any, or a signal handler  asked, over: single assignments; the wakers
+asked for (`ask`)        any, or a signal handler  _wishes, asked, over; the wakers
 begun (`begin`, `tick`)  the leader                door, connections
 waited for               the one in `Engine.run`   its bell; the listeners, under the door's lock
 """
@@ -45,7 +45,8 @@ class Stopping:
     def __init__(
         self, settings: Settings, connections: dict[int, Connection], waker: Waker
     ) -> None:
-        self.asked: Port | None = None
+        self._wishes: list[Port] = []
+        self.asked: Port | None = None  # the greatest wish
         self.over = False
         self._begun = 0.0  # monotonic seconds
         self._give_up_at = 0.0
@@ -77,9 +78,11 @@ class Stopping:
             # In this order: whoever sees that a stop was asked for looks at the times.
             self._begun = clock()
             self._give_up_at = self._begun + self._settings.graceful_timeout
-            self.asked = port
-        elif port > self.asked:
-            self.asked = port
+        self._wishes.append(port)
+        # Another thread or a signal handler may do the same between any two steps. Whoever
+        # assigns last sees every wish that is in the list, so the greatest one wins.
+        while self.asked != (greatest := max(self._wishes)):
+            self.asked = greatest
         self.wake()
 
     def wake(self) -> None:

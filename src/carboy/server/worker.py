@@ -222,7 +222,6 @@ class Worker:
         dump(self._engine)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
-        self.restart = False
         systemd.notify("STOPPING=1")
         if self._engine is None:
             self._leave(0)
@@ -246,10 +245,10 @@ class Worker:
             self._stop(number, frame)
         elif self._engine is None:
             self.restart = True  # as soon as it is loaded: what is loaded now may be old
-        elif self._engine.stopping.asked is None:
+        else:
             self.restart = True
             self._overdue.begin()
-            self._engine.stop(port=Port.BACK)
+            self._engine.stop(port=Port.BACK)  # less than a stop that was asked for, also just now
 
     def _end_at_once(self, number: int, frame: FrameType | None) -> NoReturn:
         self._leave(128 + number)
@@ -271,8 +270,11 @@ class Worker:
     # --- starting again
 
     def _start_again_if_asked(self) -> None:
-        hold(True)  # until the new program has handlers; no signal can take the wish back now
-        if self.restart:
+        hold(True)  # until the new program has handlers
+        assert self._engine is not None
+        # Handlers of several signals may interrupt each other at any point, so the engine, which
+        # keeps the greatest wish, decides, and not who wrote `restart` last.
+        if self.restart and self._engine.stopping.asked in (None, Port.BACK):
             self._start_again()
         hold(False)
 

@@ -69,9 +69,9 @@ def test_every_name_of_a_module_is_there_also_those_it_only_imports() -> None:
 def test_every_name_in_dir_can_be_had() -> None:
     code = """
 import importlib
-from carboy.compat.origins import ORIGINS
+from carboy.compat.module_map import MODULE_MAP
 missing = []
-for path in ORIGINS:
+for path in MODULE_MAP:
     if path.endswith("__main__"):
         continue
     module = importlib.import_module(path)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -86,3 +87,23 @@ def load_env(env_file: str | None, folder: Path, tell: bool = True) -> list[Path
     for path in found:
         dotenv.load_dotenv(path, encoding="utf-8")
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """`before` are the variables as the user's shell gave them, `ours` those we set."""
+
+    before: dict[str, str]
+    ours: dict[str, str]
+    env_file: str | None
+
+    def restore(self) -> None:
+        """Set them as if the program had just been started: what a dotenv file lost is gone."""
+        wanted = self.before | {"PWD": os.environ.get("PWD", self.before.get("PWD", ""))}
+        for name in os.environ.keys() - wanted.keys():
+            del os.environ[name]
+        for name, value in wanted.items():
+            if os.environ.get(name) != value:
+                os.environ[name] = value
+        load_env(self.env_file, Path.cwd(), tell=False)
+        os.environ.update(self.ours)

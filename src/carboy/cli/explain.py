@@ -15,8 +15,8 @@ from urllib.parse import unquote
 
 import click
 
-from carboy.cli import asking, locate, matching
-from carboy.cli.candidates import complete
+from carboy.cli import explain_client, locate, matching
+from carboy.cli.completion import complete
 from carboy.cli.run import as_flask, chosen_app, load_or_explain
 from carboy.dev.explain import page, places, report, terminal
 from carboy.dev.explain.explanation import Explanation, explain
@@ -60,7 +60,7 @@ class Question:
         cut off when time is up."""
         # In a session of its own: Ctrl+C is for this process, which ends the other.
         child = subprocess.Popen(
-            [sys.executable, "-I", asking.__file__],
+            [sys.executable, "-I", explain_client.__file__],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             encoding="utf-8", start_new_session=True,
         )  # fmt: skip

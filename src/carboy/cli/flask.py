@@ -34,14 +34,14 @@ from carboy.app.globals import current_app
 from carboy.app.helpers import get_debug_flag, get_load_dotenv
 from carboy.cli import locate, routes
 from carboy.cli.dev.tools import loaded_or_failing
-from carboy.cli.parameters import (
+from carboy.cli.development_options import (
     CertParamType,
     SeparatedPathType,
     with_certificate,
     with_watched_files,
 )
+from carboy.cli.option_types import PORT, Host
 from carboy.cli.run import FROM_CLI
-from carboy.cli.values import PORT, Host
 from carboy.server import development
 
 __all__ = [

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from carboy.cli.report import import_report
+from carboy.cli.tracebacks import import_report
 from carboy.gateway.callables import WHAT_TO_DO, is_asgi, named
 
 NAMES = ("app", "application")  # Django's wsgi.py has the second

@@ -13,7 +13,7 @@ import click
 from carboy import __version__
 from carboy.cli import config, run
 from carboy.cli.application import application_commands
-from carboy.cli.candidates import complete
+from carboy.cli.completion import complete
 from carboy.cli.options import names_of
 from carboy.cli.run import FROM_CLI
 from carboy.server.signals import hold

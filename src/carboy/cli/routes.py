@@ -11,7 +11,7 @@ import click
 
 from carboy.cli import matching
 from carboy.cli.application import load_for_command
-from carboy.cli.candidates import complete
+from carboy.cli.completion import complete
 
 AUTOMATIC = {"HEAD", "OPTIONS"}
 

@@ -14,7 +14,7 @@ import click
 
 from carboy.cli import locate
 from carboy.cli.banner import Banner
-from carboy.cli.candidates import complete
+from carboy.cli.completion import complete
 from carboy.cli.options import WHAT, SectionedCommand, listening, option, tuning
 from carboy.server.bind import Address, BindError
 from carboy.server.serve import addresses, count_workers, start
@@ -151,9 +151,9 @@ def _install_names(ctx: click.Context, param: click.Parameter, wanted: bool) -> 
 def install_names_if_asked() -> None:
     """Do for every command what --flask does, if CARBOY_COMPAT=1 says so."""
     if os.environ.get("CARBOY_COMPAT"):
-        from carboy.compat import children
+        from carboy.compat import child_processes
 
-        if children.asked_for():
+        if child_processes.asked_for():
             install_names()
 
 

@@ -16,7 +16,7 @@ import click
 
 from carboy import __version__
 from carboy.cli.application import load_for_command
-from carboy.cli.candidates import complete
+from carboy.cli.completion import complete
 
 
 @click.command("shell", short_help="Python, inside the application's context.")

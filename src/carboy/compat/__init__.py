@@ -14,10 +14,10 @@ import importlib
 import sys
 
 from carboy.compat.alias import Alias
-from carboy.compat.children import prepare
+from carboy.compat.child_processes import prepare
 from carboy.compat.finder import AliasFinder, Walk
-from carboy.compat.naming import NamingFinder, rename_loaded
-from carboy.compat.origins import VERSIONS
+from carboy.compat.module_map import VERSIONS
+from carboy.compat.qualnames import NamingFinder, rename_loaded
 
 __all__ = ["AlreadyImported", "install"]
 

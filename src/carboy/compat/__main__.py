@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import sys
 
-from carboy.compat import environment, install, program
+from carboy.compat import install, script_runner, site_install
 
 USAGE = __doc__ or ""
 
@@ -26,7 +26,7 @@ def main(arguments: list[str]) -> None:
         print(USAGE.strip())
         raise SystemExit(0 if arguments else 2)
     if arguments in (["--install"], ["--uninstall"]):
-        change = environment.install if arguments == ["--install"] else environment.uninstall
+        change = site_install.install if arguments == ["--install"] else site_install.uninstall
         print("\n".join(change()))
         return
     children = arguments[0] == "--children" or None
@@ -40,13 +40,13 @@ def run(arguments: list[str]) -> None:
     if target == "-m":
         if not rest:
             raise SystemExit("-m needs the name of a module: python -m carboy.compat -m flask run")
-        program.run_module(rest[0], rest[1:])
-    elif (inside := program.main_in(target)) is not None:
-        program.run_container(target, inside, rest)
+        script_runner.run_module(rest[0], rest[1:])
+    elif (inside := script_runner.main_in(target)) is not None:
+        script_runner.run_container(target, inside, rest)
     elif os.path.isfile(target):  # noqa: PTH113
-        program.run_script(target, rest)
+        script_runner.run_script(target, rest)
     elif os.path.isdir(target) and not target.isidentifier():  # noqa: PTH112
-        program.end(f"can't find '__main__' module in {os.path.abspath(target)!r}")  # noqa: PTH100
+        script_runner.end(f"can't find '__main__' module in {os.path.abspath(target)!r}")  # noqa: PTH100
     else:
         serve(arguments)
 

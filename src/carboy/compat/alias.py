@@ -11,9 +11,9 @@ from opcode import opmap
 from types import ModuleType
 from typing import Any
 
-from carboy.compat import imported
-from carboy.compat.homes import HOMES
-from carboy.compat.origins import DEPRECATED, ORIGINS, VERSIONS
+from carboy.compat import imported_names
+from carboy.compat.module_map import DEPRECATED, MODULE_MAP, VERSIONS
+from carboy.compat.qualnames import QUALNAMES
 
 # What a name has that dir() tells and that cannot be had.
 MISSING: Any = object()
@@ -82,14 +82,14 @@ class Alias(ModuleType):
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             return self._dunder(name)
-        if f"{self.__name__}.{name}" in ORIGINS:
+        if f"{self.__name__}.{name}" in MODULE_MAP:
             return import_module(f"{self.__name__}.{name}")
         found = self._owner(name)
         if found is not None:
             owner, there = found
             return getattr(owner, there) if there else owner
         try:
-            value = imported.find(self.__name__, name)
+            value = imported_names.find(self.__name__, name)
         except KeyError:
             pass
         else:
@@ -131,13 +131,13 @@ class Alias(ModuleType):
         return own(self) | {n: value for n, value in named.items() if value is not MISSING}
 
     def __dir__(self) -> list[str]:
-        origin = ORIGINS[self.__name__]
+        origin = MODULE_MAP[self.__name__]
         theirs = {*own(self), *origin.renamed, *children(self.__name__)}
         names: set[str] = set()
         for module in map(import_module, origin.modules):
             known = [*dir(module), *getattr(module, "__all__", ())]  # the latter: not yet loaded
             names.update(name for name in known if not name.startswith("__"))
-        theirs |= (names - _other_names(origin.modules)) | imported.names(self.__name__)
+        theirs |= (names - _other_names(origin.modules)) | imported_names.names(self.__name__)
         return sorted(theirs - DEPRECATED)
 
     def _dunder(self, name: str) -> Any:
@@ -150,14 +150,14 @@ class Alias(ModuleType):
             )
             return VERSIONS["flask"]
         if name == "__file__":
-            return _file(ORIGINS[self.__name__].modules)
+            return _file(MODULE_MAP[self.__name__].modules)
         if name == "__all__":
             return self._public()
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}", name=name)
 
     def _public(self) -> list[str]:
         """What `from … import *` gives: a package's own names, and the modules it has loaded."""
-        origin = ORIGINS[self.__name__]
+        origin = MODULE_MAP[self.__name__]
         found: set[str] = set(dir(self))
         if origin.package and all(hasattr(import_module(m), "__all__") for m in origin.modules):
             exported = (import_module(module).__all__ for module in origin.modules)
@@ -167,7 +167,7 @@ class Alias(ModuleType):
 
     def _owner(self, name: str) -> tuple[ModuleType, str] | None:
         """The first module that has `name`, and its name there; "" for the module itself."""
-        origin = ORIGINS[self.__name__]
+        origin = MODULE_MAP[self.__name__]
         if name in origin.renamed:
             module, _, there = origin.renamed[name].partition(":")
             return import_module(module), there
@@ -181,7 +181,7 @@ class Alias(ModuleType):
         """Where the value of `name` is kept, as it was before it was first replaced."""
         key = (self.__name__, name)
         if key not in PLACES:
-            if name.startswith("__") or name in own(self) or ".".join(key) in ORIGINS:
+            if name.startswith("__") or name in own(self) or ".".join(key) in MODULE_MAP:
                 return []
             found = self._owner(name)
             if found is None or not found[1]:
@@ -192,7 +192,7 @@ class Alias(ModuleType):
     def _sharing(self, owner: ModuleType, name: str) -> list[Place]:
         # A step of theirs in one module may be spread over several of ours, all of which call it.
         value = getattr(owner, name)
-        modules = (sys.modules.get(module) for module in ORIGINS[self.__name__].modules)
+        modules = (sys.modules.get(module) for module in MODULE_MAP[self.__name__].modules)
         others = (
             module
             for module in modules
@@ -203,11 +203,11 @@ class Alias(ModuleType):
 
 def _other_names(modules: tuple[str, ...]) -> set[str]:
     """Our names of things that have another name in the real package."""
-    homes = (HOMES.get(module, {}) for module in modules)
+    homes = (QUALNAMES.get(module, {}) for module in modules)
     return {"Carboy"} | {ours for home in homes for ours, (_, name) in home.items() if ours != name}
 
 
 def children(package: str) -> list[str]:
     """The names of a package's modules; a program, as `python -m flask`, is not one of them."""
-    found = (name.rpartition(".") for name in ORIGINS)
+    found = (name.rpartition(".") for name in MODULE_MAP)
     return [name for parent, _, name in found if parent == package and name != "__main__"]

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from carboy.compat.alias import Alias, lacking
-from carboy.compat.origins import ORIGINS, VERSIONS
+from carboy.compat.module_map import MODULE_MAP, VERSIONS
 
 # What `python -m` does with modules that are programs as well.
 PROGRAMS = {
@@ -41,7 +41,7 @@ def folder(package: str) -> str:
 
 
 # path entry: the package whose modules it has
-FOLDERS = {folder(name): name for name, origin in ORIGINS.items() if origin.package}
+FOLDERS = {folder(name): name for name, origin in MODULE_MAP.items() if origin.package}
 
 
 class Files(TraversableResources):
@@ -68,7 +68,7 @@ class Walk:
 
     def iter_modules(self, prefix: str = "") -> Iterator[tuple[str, bool]]:
         """The names of the modules, and whether each is a package."""
-        for name, origin in sorted(ORIGINS.items()):
+        for name, origin in sorted(MODULE_MAP.items()):
             parent, _, last = name.rpartition(".")
             if parent == self._package:
                 yield prefix + last, origin.package
@@ -88,7 +88,7 @@ class AliasLoader(Loader):
         return compile(PROGRAMS.get(name, ""), f"<{name}>", "exec")
 
     def is_package(self, name: str) -> bool:
-        return ORIGINS[name].package
+        return MODULE_MAP[name].package
 
     def get_source(self, name: str) -> None:
         """None: a module that only knows where its names are has no source."""
@@ -135,7 +135,7 @@ class AliasFinder(DistributionFinder, MetaPathFinder):
     ) -> ModuleSpec | None:
         if fullname.partition(".")[0] not in VERSIONS:
             return None
-        if fullname not in ORIGINS:
+        if fullname not in MODULE_MAP:
             # Who only asks, by importlib.util.find_spec, gets None. The path of the parent leads
             # no other finder to the real package.
             caller = sys._getframe(1).f_back
@@ -144,7 +144,7 @@ class AliasFinder(DistributionFinder, MetaPathFinder):
             raise ModuleNotFoundError(
                 f"No module named {fullname!r}. {lacking(fullname)}", name=fullname
             )
-        package = ORIGINS[fullname].package
+        package = MODULE_MAP[fullname].package
         spec = ModuleSpec(fullname, AliasLoader(), origin="carboy", is_package=package)
         if spec.submodule_search_locations is not None:
             spec.submodule_search_locations.append(folder(fullname))

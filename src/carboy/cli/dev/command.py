@@ -16,16 +16,16 @@ from typing import Any
 import click
 
 from carboy.cli.banner import network_addresses
-from carboy.cli.candidates import complete
-from carboy.cli.dev import place, portable
-from carboy.cli.dev.environment import Environment
+from carboy.cli.completion import complete
+from carboy.cli.config import Environment
+from carboy.cli.dev import portable
 from carboy.cli.dev.follower import Follower
 from carboy.cli.dev.terminal import Terminal
 from carboy.cli.dev.tools import Tools
 from carboy.cli.dev.worker import Newest
-from carboy.cli.parameters import with_certificate, with_watched_files
+from carboy.cli.development_options import with_certificate, with_watched_files
+from carboy.cli.option_types import PORT, Host
 from carboy.cli.run import FROM_CLI, as_flask, as_flask_in_children, chosen_app
-from carboy.cli.values import PORT, Host
 from carboy.dev.debugger import settle_pin
 from carboy.dev.requests import Store
 from carboy.net.authority import AuthorityError, how_to_trust, local_context
@@ -79,7 +79,7 @@ def command(ctx: click.Context, /, app: str | None, **options: Any) -> None:
         _child(name, [], tools, environment, options, given["trust"]).serve(host, port, None)
         return
     try:
-        address, sockets = place.listen(host, port, insisted)
+        address, sockets = port.listen(host, port, insisted)
     except (BindError, ValueError) as problem:
         raise click.ClickException(str(problem)) from None
     if options["warm"]:

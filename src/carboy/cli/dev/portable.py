@@ -19,7 +19,7 @@ from typing import Any
 
 import click
 
-from carboy.cli.dev.environment import Environment
+from carboy.cli.config import Environment
 from carboy.cli.dev.follower import Follower
 from carboy.cli.dev.terminal import Terminal
 from carboy.cli.dev.tools import LOADING, Tools, failing, failure_of

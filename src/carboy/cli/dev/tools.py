@@ -12,7 +12,7 @@ from typing import Any
 
 from carboy.app.globals import request_ctx
 from carboy.cli.locate import BrokenApplication, NoApplication
-from carboy.cli.report import is_users, painted, traceback_text
+from carboy.cli.tracebacks import is_users, painted, traceback_text
 from carboy.dev.debugger import DebuggedApplication
 from carboy.dev.explain.explanation import of_traced
 from carboy.dev.explain.page import data_of

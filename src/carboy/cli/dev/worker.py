@@ -10,7 +10,7 @@ from socket import socket
 from typing import Any
 
 from carboy.cli import locate
-from carboy.cli.dev.environment import Environment
+from carboy.cli.config import Environment
 from carboy.cli.dev.tools import LOADING, Ended, Tools, failing, failure_of, in_colours
 from carboy.dev.live import Failure, Hub
 from carboy.server import warm

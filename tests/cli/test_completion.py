@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from carboy.cli.candidates import applications
+from carboy.cli.completion import applications
 from running import carboy
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
-class Origin:
+class ModuleEntry:
     """The modules that answer for one import path, and the names that differ."""
 
     modules: tuple[str, ...]
@@ -17,8 +17,8 @@ class Origin:
     package: bool = False
 
 
-def _of(*modules: str, package: bool = False, **renamed: str) -> Origin:
-    return Origin(tuple(f"carboy.{name}" for name in modules), renamed, package)
+def _of(*modules: str, package: bool = False, **renamed: str) -> ModuleEntry:
+    return ModuleEntry(tuple(f"carboy.{name}" for name in modules), renamed, package)
 
 
 _APP = "carboy.app.app:Carboy"
@@ -33,8 +33,8 @@ _ORDERED = {
     for name in ("OrderedMultiDict", "ImmutableOrderedMultiDict")
 }
 
-ORIGINS: dict[str, Origin] = {
-    "flask": Origin(("carboy",), {"Flask": _APP}, package=True),
+MODULE_MAP: dict[str, ModuleEntry] = {
+    "flask": ModuleEntry(("carboy",), {"Flask": _APP}, package=True),
     "flask.app": _of(
         "app.app",
         "app.cycle",
@@ -86,11 +86,11 @@ ORIGINS: dict[str, Origin] = {
         _wz_abort="carboy.app.helpers:_abort",
         _wz_redirect="carboy.app.helpers:_redirect",
     ),
-    "flask.json": Origin(("carboy.app.json", "carboy.app.json.provider"), package=True),
+    "flask.json": ModuleEntry(("carboy.app.json", "carboy.app.json.provider"), package=True),
     "flask.json.provider": _of("app.json.provider"),
     "flask.json.tag": _of("app.json.tag", "app.json"),
     "flask.logging": _of("app.logging", "app.globals"),
-    "flask.sansio": Origin((), package=True),
+    "flask.sansio": ModuleEntry((), package=True),
     "flask.sansio.app": _of(
         "app.app",
         "app.registry",
@@ -123,7 +123,7 @@ ORIGINS: dict[str, Origin] = {
     "flask.typing": _of("app.typing"),
     "flask.views": _of("app.views", "app.globals"),
     "flask.wrappers": _of("app.wrappers", "http.exceptions", "app.globals"),
-    "werkzeug": Origin(
+    "werkzeug": ModuleEntry(
         (),
         {
             "Client": "carboy.testing.client:Client",
@@ -135,7 +135,7 @@ ORIGINS: dict[str, Origin] = {
     ),
     "werkzeug._internal": _of("http.internal"),
     "werkzeug._reloader": _of("dev.reload.loops"),
-    "werkzeug.datastructures": Origin(
+    "werkzeug.datastructures": ModuleEntry(
         ("carboy.http",),
         _ORDERED,
         package=True,
@@ -153,7 +153,7 @@ ORIGINS: dict[str, Origin] = {
         "http.mixins", "http.internal", _immutable_error="carboy.http.mixins:refuse"
     ),
     "werkzeug.datastructures.range": _of("http.ranges"),
-    "werkzeug.datastructures.structures": Origin(
+    "werkzeug.datastructures.structures": ModuleEntry(
         (
             "carboy.http.multidict",
             "carboy.http.combined",
@@ -165,7 +165,7 @@ ORIGINS: dict[str, Origin] = {
         ),
         _ORDERED,
     ),
-    "werkzeug.debug": Origin(("carboy.dev.debugger",), package=True),
+    "werkzeug.debug": ModuleEntry(("carboy.dev.debugger",), package=True),
     "werkzeug.debug.console": _of("dev.debugger.console"),
     "werkzeug.debug.repr": _of("dev.debugger.repr"),
     "werkzeug.debug.tbtools": _of(
@@ -185,14 +185,14 @@ ORIGINS: dict[str, Origin] = {
     ),
     "werkzeug.http": _of("http", "http.status", "http.internal"),
     "werkzeug.local": _of("http.local"),
-    "werkzeug.middleware": Origin((), package=True),
+    "werkzeug.middleware": ModuleEntry((), package=True),
     "werkzeug.middleware.dispatcher": _of("middleware.dispatcher"),
     "werkzeug.middleware.http_proxy": _of("middleware.http_proxy"),
     "werkzeug.middleware.lint": _of("middleware.lint"),
     "werkzeug.middleware.profiler": _of("middleware.profiler"),
     "werkzeug.middleware.proxy_fix": _of("middleware.proxy_fix"),
     "werkzeug.middleware.shared_data": _of("middleware.shared_data"),
-    "werkzeug.routing": Origin(("carboy.routing",), package=True),
+    "werkzeug.routing": ModuleEntry(("carboy.routing",), package=True),
     "werkzeug.routing.converters": _of("routing.converters"),
     "werkzeug.routing.exceptions": _of("routing.errors", "http.properties"),
     "werkzeug.routing.map": _of(
@@ -209,7 +209,7 @@ ORIGINS: dict[str, Origin] = {
         "http.multidict",
         "http.internal",
     ),
-    "werkzeug.sansio": Origin((), package=True),
+    "werkzeug.sansio": ModuleEntry((), package=True),
     "werkzeug.sansio.http": _of(
         "http.conditional",
         "http.cookies",
@@ -284,7 +284,7 @@ ORIGINS: dict[str, Origin] = {
         safe_join="carboy.http.sending:safe_join",
         time="carboy.http.sending:time",
     ),
-    "werkzeug.wrappers": Origin(
+    "werkzeug.wrappers": ModuleEntry(
         ("carboy.http.response_stream",), {"Request": _REQUEST, "Response": _RESPONSE}, package=True
     ),
     "werkzeug.wrappers.request": _of(

@@ -5,26 +5,27 @@ from __future__ import annotations
 import pytest
 import segno
 
-from carboy.cli import qr
+from carboy.cli.dev import terminal
+from carboy.cli.dev.terminal import DARK_ON_LIGHT
 
-HALVES = {shape: pair for pair, shape in qr.HALVES.items()}
+HALVES = {shape: pair for pair, shape in terminal.HALVES.items()}
 
 
 @pytest.mark.parametrize("colour", [True, False])
 def test_every_module_is_drawn_with_a_margin(colour: bool) -> None:
-    lines = qr.drawn("http://192.168.1.5:8000/", colour)
+    lines = terminal.drawn("http://192.168.1.5:8000/", colour)
     if colour:
-        lines = [line.removeprefix(qr.DARK_ON_LIGHT).removesuffix("\x1b[0m") for line in lines]
+        lines = [line.removeprefix(DARK_ON_LIGHT).removesuffix("\x1b[0m") for line in lines]
     rows = []
     for line in lines:
         for half in (0, 1):
             rows.append([HALVES[cell][half] == colour for cell in line])
     code = segno.make("http://192.168.1.5:8000/", micro=False, error="l")
-    wanted = [[bool(dark) for dark in row] for row in code.matrix_iter(border=qr.QUIET)]
+    wanted = [[bool(dark) for dark in row] for row in code.matrix_iter(border=terminal.QUIET)]
     assert rows[: len(wanted)] == wanted
     assert not any(any(row) for row in rows[len(wanted) :])
 
 
 def test_without_the_package_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(qr, "find_spec", lambda name: None)
-    assert qr.drawn("text", True) == []
+    monkeypatch.setattr(terminal, "find_spec", lambda name: None)
+    assert terminal.drawn("text", True) == []

@@ -8,7 +8,7 @@ import sysconfig
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-from carboy.compat.children import FOLDER
+from carboy.compat.child_processes import FOLDER
 
 MARK = "# Written by python -m carboy.compat --install"
 COMMAND = f"""#!{sys.executable}

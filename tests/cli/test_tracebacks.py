@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from carboy.cli.report import FULL, painted, traceback_text
+from carboy.cli.tracebacks import FULL, painted, traceback_text
 
 
 def caught(function: Callable[[], object]) -> Exception:

@@ -17,7 +17,7 @@ from click.testing import CliRunner
 from carboy.cli import config, run
 from carboy.cli.main import make_group
 from carboy.cli.options import listening, names_of, tuning
-from carboy.server.worker import Plan
+from carboy.server.processes.worker import Plan
 from running import PATIENCE, Running, die_with_parent
 
 HELLO = """

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from carboy.server import child
+from carboy.server.processes import child
 from running import alive, await_gone, in_a_fresh_process
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks")

@@ -15,9 +15,9 @@ from typing import Any
 
 import pytest
 
-from carboy.server import keeper as keeping
-from carboy.server.keeper import Keeper, KeeperPost
-from carboy.server.nursery import Nursery
+from carboy.server.processes import keeper as keeping
+from carboy.server.processes.keeper import Keeper, KeeperLink
+from carboy.server.processes.template import Templates
 from running import PATIENCE, in_a_fresh_process
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks")
@@ -38,7 +38,7 @@ def work(folder: Path, told: int, tells: int) -> int:
     def listen(message: dict[str, Any]) -> None:
         os.write(heard, repr(message).encode() + b"\n")
 
-    post = KeeperPost(told, tells, listen, report)
+    post = KeeperLink(told, tells, listen, report)
     heard = os.open(folder / "heard", os.O_RDWR)
     mode = (folder / "mode").read_text()
     if mode == "loads for ever":
@@ -68,8 +68,8 @@ class Kept:
         os.mkfifo(folder / "gate")
         self.heard = os.fdopen(os.open(folder / "heard", os.O_RDWR))
         self.told: SimpleQueue[Event] = SimpleQueue()
-        self.nursery = Nursery(functools.partial(work, folder))
-        self.keeper = Keeper(self.nursery, self, folder, graceful_timeout)
+        self.templates = Templates(functools.partial(work, folder))
+        self.keeper = Keeper(self.templates, self, folder, graceful_timeout)
         self.code = -1
         self.thread = threading.Thread(target=self._run)
 
@@ -167,7 +167,7 @@ def test_without_anything_to_fork_from_it_says_so_and_ends(tmp_path: Path) -> No
     it.thread.start()
     it.number()
     it.expect("ready", True)
-    os.kill(it.nursery._pid, signal.SIGKILL)
+    os.kill(it.templates._pid, signal.SIGKILL)
     assert "was killed" in it.expect("failed")[1]
     it.thread.join(PATIENCE)
     assert it.code == 1
@@ -194,7 +194,7 @@ def test_one_that_dies_old_is_replaced_at_once(tmp_path: Path) -> None:
     with kept(tmp_path) as it:
         it.number()
         it.expect("ready", True)
-        it.nursery.signal(1, signal.SIGKILL)
+        it.templates.signal(1, signal.SIGKILL)
         assert "another one takes its place" in it.expect("ended")[1]
         assert it.number() == 2
         it.save("serves", "file")

@@ -36,8 +36,8 @@ def app(environ, start_response):
         with open("gate") as gate:
             body = gate.read().encode()
     elif path == "/rows":                      # the workers that the scoreboard says serve
-        from carboy.server import forked
-        rows = next(iter(forked._running)).row.scoreboard.used()
+        from carboy.server import after_fork
+        rows = next(iter(after_fork._running)).row.scoreboard.used()
         body = " ".join(str(int(row.cells[0])) for row in rows if row.cells[3]).encode()
     elif path == "/flags":
         body = repr((environ["wsgi.multithread"], environ["wsgi.multiprocess"])).encode()

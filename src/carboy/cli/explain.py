@@ -26,8 +26,8 @@ from carboy.gateway import for_application
 from carboy.grammar import is_token
 from carboy.net.listen import listen_tcp
 from carboy.server.engine import Engine
+from carboy.server.processes.worker import LoadError
 from carboy.server.settings import Settings
-from carboy.server.worker import LoadError
 
 PATIENCE = 300.0  # seconds for the whole answer: somebody may stand in a debugger
 GRACE = 2.0  # seconds for the engine to end; a view that hangs does not

@@ -17,11 +17,11 @@ from carboy.cli.banner import Banner
 from carboy.cli.completion import complete
 from carboy.cli.options import WHAT, SectionedCommand, listening, option, tuning
 from carboy.server.bind import Address, BindError
+from carboy.server.processes.supervisor import CannotFork
+from carboy.server.processes.worker import LoadError, Plan
 from carboy.server.serve import addresses, count_workers, start
 from carboy.server.settings import Settings, with_values
 from carboy.server.signals import ignore
-from carboy.server.supervisor import CannotFork
-from carboy.server.worker import LoadError, Plan
 
 DEBUG = "FLASK_DEBUG"
 # app.run() in a module that is being imported by us has to do nothing. One variable, and Flask's

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 from carboy.protocol.limits import Limits
 from carboy.server.bind import BindError
 from carboy.server.engine import Engine
+from carboy.server.processes.supervisor import CannotFork, Supervisor
+from carboy.server.processes.worker import LoadError
 from carboy.server.serve import serve
 from carboy.server.settings import Settings
-from carboy.server.supervisor import CannotFork, Supervisor
-from carboy.server.worker import LoadError
 
 if TYPE_CHECKING:
     from carboy.server.development import run_simple

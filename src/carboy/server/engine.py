@@ -26,7 +26,7 @@ from carboy.net.waker import Waker
 from carboy.protocol.errors import RemoteProtocolError
 from carboy.protocol.events import Data, Event, RequestHead, Signal
 from carboy.protocol.states import Reading
-from carboy.server import forked, patched
+from carboy.server import after_fork, monkey_patching
 from carboy.server.accepting import NONE, Accepting
 from carboy.server.answer import Access, Answering
 from carboy.server.closing import Closing
@@ -152,8 +152,8 @@ class Engine:
 
     def run(self) -> None:
         """Serve; returns when stopped. The calling thread only waits, so signals reach it."""
-        if package := patched.replaced_by():
-            raise RuntimeError(patched.advice(package))
+        if package := monkey_patching.replaced_by():
+            raise RuntimeError(monkey_patching.advice(package))
         with switch_interval(self.settings.switch_interval):
             self._serve()
         if self._failure is not None:
@@ -163,7 +163,7 @@ class Engine:
         self.poller.add(self._waker.fileno(), READ)
         self.accepting.open(clock())
         self.row.cells[Figure.SERVING] = 1.0
-        forked.watch(self)
+        after_fork.watch(self)
         try:
             self.crew.start()
             self.stopping.wait_for_the_end()
@@ -174,7 +174,7 @@ class Engine:
             self._led.wait(STUCK)
             self.crew.stop()
             self._close_all()
-            forked.forget(self)
+            after_fork.forget(self)
 
     def stop(self, graceful: bool = True, port: Port = Port.LEFT) -> None:
         """Stop serving; from any thread or a signal handler.

@@ -11,7 +11,7 @@ from carboy.server.stdio import Standard
 from carboy.server.writer import CLOSING, Writer
 
 if TYPE_CHECKING:
-    from carboy.server.worker import Plan
+    from carboy.server.processes.worker import Plan
 
 
 class Logs:

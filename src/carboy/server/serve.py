@@ -14,9 +14,9 @@ from carboy.server import bind as binding
 from carboy.server import descriptors
 from carboy.server.bind import Address, from_host, parse_bind
 from carboy.server.log import ERROR_LOGGER
+from carboy.server.processes.supervisor import Supervisor
+from carboy.server.processes.worker import Load, Plan, Watcher, Worker
 from carboy.server.settings import Settings, usable_cpus, with_values
-from carboy.server.supervisor import Supervisor
-from carboy.server.worker import Load, Plan, Watcher, Worker
 
 HOST = "127.0.0.1"
 PORT = 8000

@@ -28,12 +28,12 @@ from carboy.server.failures import Failures
 from carboy.server.handler import HandlerGateway, WSGIRequestHandler
 from carboy.server.logs import Logs
 from carboy.server.port import Port
+from carboy.server.processes.supervisor import CannotFork
+from carboy.server.processes.worker import Plan, Worker
 from carboy.server.serve import Silent, supervisor_for
 from carboy.server.settings import Settings
 from carboy.server.signals import STOP, Handlers, in_main_thread
 from carboy.server.simple_log import _log
-from carboy.server.supervisor import CannotFork
-from carboy.server.worker import Plan, Worker
 
 __all__ = [
     "LISTEN_QUEUE",

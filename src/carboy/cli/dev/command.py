@@ -32,10 +32,10 @@ from carboy.net.authority import AuthorityError, how_to_trust, local_context
 from carboy.net.certificates import context_of
 from carboy.net.tls import TlsStream
 from carboy.server.bind import BindError
-from carboy.server.keeper import Keeper
-from carboy.server.nursery import Nursery
+from carboy.server.processes.keeper import Keeper
+from carboy.server.processes.template import Templates
+from carboy.server.processes.worker import Plan
 from carboy.server.settings import Settings
-from carboy.server.worker import Plan
 
 DEBUG = "FLASK_DEBUG"
 PIN = "WERKZEUG_DEBUG_PIN"
@@ -151,9 +151,9 @@ def _wrap(certificate: Any) -> Any:
 
 def keep(newest: Newest, options: dict[str, Any], trust: Sequence[str] = ()) -> int:
     """Serve by workers forked from a process with warm imports; the exit code."""
-    nursery = Nursery(newest)  # before there are threads
+    templates = Templates(newest)  # before there are threads
     follower = _follower(newest.name, newest.sockets, newest.environment, options, trust)
-    follower.keeper = keeper = Keeper(nursery, follower.terminal, Path.cwd(), GRACEFUL)
+    follower.keeper = keeper = Keeper(templates, follower.terminal, Path.cwd(), GRACEFUL)
     if options["reload"]:
         follower.changes.start()
     try:

@@ -13,10 +13,10 @@ from carboy.cli import locate
 from carboy.cli.config import Environment
 from carboy.cli.dev.tools import LOADING, Ended, Tools, failing, failure_of, in_colours
 from carboy.dev.live import Failure, Hub
-from carboy.server import warm
-from carboy.server.keeper import KeeperPost
+from carboy.server.processes import preloading
+from carboy.server.processes.keeper import KeeperLink
+from carboy.server.processes.worker import LoadError, Plan, Worker
 from carboy.server.serve import Silent
-from carboy.server.worker import LoadError, Plan, Worker
 
 
 @dataclass(slots=True)
@@ -35,11 +35,11 @@ class Newest:
 
     def __call__(self, told: int, tells: int) -> int:
         self.environment.restore()
-        post = KeeperPost(told, tells, self._hear, self._report)
+        post = KeeperLink(told, tells, self._hear, self._report)
         worker = Worker(self.plan, self.sockets, lambda: self._load(post), Silent())
         return worker.run_below(post)
 
-    def _load(self, post: KeeperPost) -> Any:
+    def _load(self, post: KeeperLink) -> Any:
         order = post.order
         failure: Failure | None = None
         try:
@@ -69,10 +69,10 @@ class Newest:
         if len(sys.modules) == self._reported:
             return None
         self._reported = len(sys.modules)
-        modules = warm.installed_modules()
+        modules = preloading.installed_modules()
         return {
             "modules": modules,
-            "stamps": warm.stamps(modules),
+            "stamps": preloading.stamps(modules),
             **used_by(self._app),
         }
 
@@ -85,7 +85,7 @@ def tell(failure: Failure) -> None:
 
 def used_by(app: Any) -> dict[str, Any]:
     """Folders of what was imported and is not installed, and those of `folders_of`."""
-    roots = sorted({str(Path(file).parent) for file in warm.own_files()})
+    roots = sorted({str(Path(file).parent) for file in preloading.own_files()})
     return {"roots": roots, **folders_of(app)}
 
 

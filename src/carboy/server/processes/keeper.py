@@ -21,9 +21,9 @@ from queue import SimpleQueue
 from typing import Any, Protocol
 
 from carboy.server import signals
-from carboy.server.fleet import MERCY
-from carboy.server.nursery import Lost, Nursery
-from carboy.server.post import Post
+from carboy.server.processes.generations import MERCY
+from carboy.server.processes.link import SupervisorLink
+from carboy.server.processes.template import TemplateLost, Templates
 from carboy.server.signals import Inbox, Interrupts, Terminal
 
 HEARD = (*signals.STOP, *signals.named("SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2"))
@@ -31,7 +31,7 @@ QUEUED = 0  # in the inbox, where signals have their numbers: somebody has asked
 YOUNG = 1.0  # a worker that ends within so many seconds of serving would end again
 
 
-class KeeperPost(Post):
+class KeeperLink(SupervisorLink):
     """How a worker talks with the keeper; `listen` gets what is published.
 
     `report` is asked now and then what the keeper should know, and sent if it has changed.
@@ -135,15 +135,15 @@ class Member:
 
 
 class Keeper:
-    """Keeps one worker of the nursery running; `run` blocks until stopped, and gives the code.
+    """Keeps one worker of the templates running; `run` blocks until stopped, and gives the code.
 
     `replace` and `tell` may be called from any thread.
     """
 
     def __init__(
-        self, nursery: Nursery, teller: Told, folder: Path, graceful_timeout: float = 5.0
+        self, templates: Templates, teller: Told, folder: Path, graceful_timeout: float = 5.0
     ) -> None:
-        self.nursery = nursery
+        self.templates = templates
         self.teller = teller
         self.folder = folder
         self.graceful_timeout = graceful_timeout
@@ -180,28 +180,28 @@ class Keeper:
             try:
                 while self._members:
                     self._step()
-            except Lost as problem:
+            except TemplateLost as problem:
                 self.teller.failed(str(problem))
                 self._code = 1
             finally:
                 for member in self._members.values():
-                    self.nursery.signal(member.number, signal.SIGKILL)
-                self.nursery.close()
+                    self.templates.signal(member.number, signal.SIGKILL)
+                self.templates.close()
         if not self._code:
             self.teller.stopped()
         return self._code
 
     def _step(self) -> None:
         by_fd = {member.tells: member for member in self._members.values() if member.tells >= 0}
-        lines = self.nursery.lines
-        waited: list[Any] = [self._inbox, *lines, *by_fd]
+        links = self.templates.links
+        waited: list[Any] = [self._inbox, *links, *by_fd]
         readable, _, _ = select.select(waited, [], [], self._patience())
         for each in readable:
             if isinstance(each, int):
                 self._read(by_fd[each])
-        for line in lines:
-            if line in readable:
-                for number, status in self.nursery.hear(line):
+        for link in links:
+            if link in readable:
+                for number, status in self.templates.hear(link):
                     self._ended(number, status)
         if self._inbox in readable:
             for number in self._inbox.take():
@@ -216,7 +216,7 @@ class Keeper:
         for member in self._members.values():
             if member.kill_at and now >= member.kill_at:
                 member.kill_at = now + MERCY
-                self.nursery.signal(member.number, signal.SIGKILL)
+                self.templates.signal(member.number, signal.SIGKILL)
 
     # --- what is asked for
 
@@ -234,7 +234,7 @@ class Keeper:
             self._stop(at_once=self._interrupts.another(time.monotonic()) > 1)
         elif number in signals.named("SIGUSR1", "SIGUSR2"):
             for member in self._members.values():
-                self.nursery.signal(member.number, number)
+                self.templates.signal(member.number, number)
         elif number == signal.SIGTERM or self._terminal.has_gone():
             self._stop()
         else:
@@ -250,8 +250,8 @@ class Keeper:
             return
         began = time.monotonic()
         if cool:
-            self.nursery.cool()
-        self.nursery.check(self.folder)
+            self.templates.forget()
+        self.templates.check(self.folder)
         if self._current is not None:
             loads = not self._current.ready
             # One that still loads has nothing to finish; and must not write byte code now. Why it
@@ -277,7 +277,7 @@ class Keeper:
         member = Member(self._numbers, our_told, our_tells, why, began, known)
         order = {"number": member.number, "first": not self._ever_ready, "failure": failure}
         _write(our_told, order)
-        self.nursery.start(member.number, told, tells)
+        self.templates.start(member.number, told, tells)
         self._members[member.number] = self._current = member
 
     def _retire(self, member: Member, at_once: bool = False) -> None:
@@ -287,7 +287,7 @@ class Keeper:
         # At the time-out it ends by itself, and logs what ran until then.
         late = now + self.graceful_timeout + MERCY
         member.kill_at = min(member.kill_at or late, late)
-        self.nursery.signal(member.number, signal.SIGKILL if at_once else signal.SIGTERM)
+        self.templates.signal(member.number, signal.SIGKILL if at_once else signal.SIGTERM)
 
     def _read(self, member: Member) -> None:
         octets = os.read(member.tells, 65536)
@@ -313,7 +313,7 @@ class Keeper:
             self._stop()
         else:
             if "modules" in message:
-                self.nursery.warm(message["modules"], message["stamps"])
+                self.templates.preload(message["modules"], message["stamps"])
             self.teller.reported(message)
 
     def _ended(self, number: int, status: int) -> None:

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from carboy.server import warm
+from carboy.server.processes import preloading
 
 
 def test_what_is_installed_is_told_from_what_is_written() -> None:
-    installed = warm.installed_modules()
-    assert {"json", "pytest", "carboy.server.warm"} <= set(installed)
+    installed = preloading.installed_modules()
+    assert {"json", "pytest", "carboy.server.processes.preloading"} <= set(installed)
 
-    assert __file__ in warm.own_files()
+    assert __file__ in preloading.own_files()
     assert __name__ not in installed
 
 
@@ -23,7 +23,7 @@ def test_what_cannot_be_imported_is_left(tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "leaving_package.py").write_text("raise SystemExit(3)\n")
     (tmp_path / "good_package.py").write_text("VALUE = 1\n")
     monkeypatch.syspath_prepend(tmp_path)
-    warm.import_all(["leaving_package", "nothing_of_that_name", "good_package"])
+    preloading.import_all(["leaving_package", "nothing_of_that_name", "good_package"])
     assert "leaving_package" not in sys.modules
     assert sys.modules.pop("good_package").VALUE == 1
 
@@ -32,19 +32,19 @@ def test_a_package_whose_file_changed_is_not_fresh(tmp_path: Path) -> None:
     file = tmp_path / "package.py"
     file.write_text("x = 1\n")
     found = {str(file): file.stat().st_mtime_ns}
-    assert warm.is_fresh(found)
+    assert preloading.is_fresh(found)
     os.utime(file, (1, 1))
-    assert not warm.is_fresh(found)
+    assert not preloading.is_fresh(found)
     file.unlink()
-    assert not warm.is_fresh(found)
+    assert not preloading.is_fresh(found)
 
 
 def test_a_file_of_the_project_that_hides_a_package_is_seen(tmp_path: Path) -> None:
-    assert not warm.shadowed(["jinja2.nodes"], tmp_path)
+    assert not preloading.shadowed(["jinja2.nodes"], tmp_path)
     (tmp_path / "jinja2").mkdir()
-    assert not warm.shadowed(["jinja2.nodes"], tmp_path)  # no package: nothing is hidden
+    assert not preloading.shadowed(["jinja2.nodes"], tmp_path)  # no package: nothing is hidden
     (tmp_path / "jinja2" / "__init__.py").touch()
-    assert warm.shadowed(["jinja2.nodes"], tmp_path)
+    assert preloading.shadowed(["jinja2.nodes"], tmp_path)
     (tmp_path / "click.py").touch()
-    assert warm.shadowed(["click"], tmp_path)
-    assert not warm.shadowed(["click"], tmp_path / "gone")
+    assert preloading.shadowed(["click"], tmp_path)
+    assert not preloading.shadowed(["click"], tmp_path / "gone")

@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from carboy.server import warm
-from carboy.server.nursery import Lost, Nursery
+from carboy.server.processes import preloading
+from carboy.server.processes.template import TemplateLost, Templates
 from running import PATIENCE, await_gone, in_a_fresh_process
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks")
 
-PACKAGE = "package_for_a_nursery"
+PACKAGE = "package_for_templates"
 
 
 def work(told: int, tells: int) -> int:
@@ -28,156 +28,156 @@ def work(told: int, tells: int) -> int:
 class Worker:
     """One that was started, from outside."""
 
-    def __init__(self, nursery: Nursery, number: int) -> None:
+    def __init__(self, templates: Templates, number: int) -> None:
         told, self.told = os.pipe()
         self.tells, tells = os.pipe()
-        self.nursery = nursery
+        self.templates = templates
         self.number = number
-        nursery.start(number, told, tells)
+        templates.start(number, told, tells)
         self.imported = os.read(self.tells, 100).decode()
 
     def end(self, code: int = 0) -> int:
-        """Have it end; the code that the nursery is told of."""
+        """Have it end; the code that the templates is told of."""
         os.write(self.told, str(code).encode())
         return self.ended()
 
     def ended(self) -> int:
-        return os.waitstatus_to_exitcode(dict(heard(self.nursery))[self.number])
+        return os.waitstatus_to_exitcode(dict(heard(self.templates))[self.number])
 
 
-def heard(nursery: Nursery) -> list[tuple[int, int]]:
+def heard(templates: Templates) -> list[tuple[int, int]]:
     """Listen until a worker has ended."""
     found: list[tuple[int, int]] = []
     while not found:
-        found = once(nursery)
+        found = once(templates)
     return found
 
 
-def once(nursery: Nursery) -> list[tuple[int, int]]:
-    readable, _, _ = select.select(nursery.lines, [], [], PATIENCE)
+def once(templates: Templates) -> list[tuple[int, int]]:
+    readable, _, _ = select.select(templates.links, [], [], PATIENCE)
     assert readable, "nothing was said"
-    return nursery.hear(readable[0])
+    return templates.hear(readable[0])
 
 
-def warmed(nursery: Nursery, folder: Path, text: str = "") -> Path:
+def warmed(templates: Templates, folder: Path, text: str = "") -> Path:
     """A package of that text is warm, or was found not to be fit."""
     sys.path.insert(0, str(folder))  # too late for the templates there are
     file = folder / f"{PACKAGE}.py"
     file.write_text(text)
-    nursery.warm([PACKAGE], {str(file): file.stat().st_mtime_ns})
-    assert not nursery.is_warm
-    once(nursery)
+    templates.preload([PACKAGE], {str(file): file.stat().st_mtime_ns})
+    assert not templates.is_preloaded
+    once(templates)
     return file
 
 
-def nursery_for(folder: Path) -> Nursery:
+def templates_for(folder: Path) -> Templates:
     sys.path.insert(0, str(folder))
-    return Nursery(work)
+    return Templates(work)
 
 
 @in_a_fresh_process
 def test_a_worker_has_its_descriptors_and_its_end_is_told() -> None:
-    nursery = Nursery(work)
-    first, second = Worker(nursery, 1), Worker(nursery, 2)
+    templates = Templates(work)
+    first, second = Worker(templates, 1), Worker(templates, 2)
     assert first.imported == "cold"
     assert second.end(7) == 7
     assert first.end(0) == 0
-    nursery.close()
+    templates.close()
     with pytest.raises(ChildProcessError):
         os.wait()
 
 
 @in_a_fresh_process
 def test_signals_reach_a_worker_and_nobody_else() -> None:
-    nursery = Nursery(work)
-    first, second = Worker(nursery, 1), Worker(nursery, 2)
-    nursery.signal(3, signal.SIGKILL)
-    nursery.signal(1, signal.SIGKILL)
+    templates = Templates(work)
+    first, second = Worker(templates, 1), Worker(templates, 2)
+    templates.signal(3, signal.SIGKILL)
+    templates.signal(1, signal.SIGKILL)
     assert first.ended() == -signal.SIGKILL
-    nursery.signal(1, signal.SIGKILL)
+    templates.signal(1, signal.SIGKILL)
     assert second.end() == 0
-    nursery.close()
+    templates.close()
 
 
 @in_a_fresh_process
 def test_packages_that_were_seen_are_imported_in_the_next_worker(tmp_path: Path) -> None:
-    nursery = nursery_for(tmp_path)
-    before = Worker(nursery, 1)
-    warmed(nursery, tmp_path)
-    assert nursery.is_warm
-    after = Worker(nursery, 2)
+    templates = templates_for(tmp_path)
+    before = Worker(templates, 1)
+    warmed(templates, tmp_path)
+    assert templates.is_preloaded
+    after = Worker(templates, 2)
     assert (before.imported, after.imported) == ("cold", "warm")
     assert (before.end(1), after.end(2)) == (1, 2)
-    nursery.close()
+    templates.close()
 
 
 @in_a_fresh_process
 def test_a_package_that_starts_threads_is_not_forked(tmp_path: Path) -> None:
-    nursery = nursery_for(tmp_path)
+    templates = templates_for(tmp_path)
     more = "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()"
-    warmed(nursery, tmp_path, more)
-    assert not nursery.is_warm
-    worker = Worker(nursery, 1)
+    warmed(templates, tmp_path, more)
+    assert not templates.is_preloaded
+    worker = Worker(templates, 1)
     assert (worker.imported, worker.end()) == ("cold", 0)
-    nursery.close()
+    templates.close()
 
 
 @in_a_fresh_process
 def test_a_package_that_ends_its_process_is_not_tried_again(tmp_path: Path) -> None:
-    nursery = nursery_for(tmp_path)
-    warmed(nursery, tmp_path, "import os\nos._exit(3)")
-    lines = len(nursery.lines)
-    nursery.warm([PACKAGE], {})
-    assert len(nursery.lines) == lines
-    worker = Worker(nursery, 1)
+    templates = templates_for(tmp_path)
+    warmed(templates, tmp_path, "import os\nos._exit(3)")
+    lines = len(templates.links)
+    templates.preload([PACKAGE], {})
+    assert len(templates.links) == lines
+    worker = Worker(templates, 1)
     assert (worker.imported, worker.end(4)) == ("cold", 4)
-    nursery.close()
+    templates.close()
 
 
 @in_a_fresh_process
 def test_what_has_changed_or_is_hidden_is_imported_anew(tmp_path: Path) -> None:
     project = tmp_path / "project"
     project.mkdir()
-    nursery = nursery_for(tmp_path)
-    file = warmed(nursery, tmp_path)
-    nursery.check(project)
-    assert nursery.is_warm
-    old = Worker(nursery, 1)
+    templates = templates_for(tmp_path)
+    file = warmed(templates, tmp_path)
+    templates.check(project)
+    assert templates.is_preloaded
+    old = Worker(templates, 1)
     os.utime(file, (1, 1))
-    nursery.check(project)
-    new = Worker(nursery, 2)
+    templates.check(project)
+    new = Worker(templates, 2)
     assert (new.imported, new.end()) == ("cold", 0)
     assert old.end(5) == 5  # its template lives until then
-    warmed(nursery, tmp_path)
+    warmed(templates, tmp_path)
     (project / f"{PACKAGE}.py").touch()
-    nursery.check(project)
-    assert not nursery.is_warm
-    nursery.close()
+    templates.check(project)
+    assert not templates.is_preloaded
+    templates.close()
 
 
 @in_a_fresh_process
 def test_a_template_that_is_killed_takes_its_workers_and_nothing_else(tmp_path: Path) -> None:
-    nursery = nursery_for(tmp_path)
-    other = Worker(nursery, 1)
-    warmed(nursery, tmp_path, f"import os, pathlib\npathlib.Path({str(tmp_path / 'pid')!r})"
+    templates = templates_for(tmp_path)
+    other = Worker(templates, 1)
+    warmed(templates, tmp_path, f"import os, pathlib\npathlib.Path({str(tmp_path / 'pid')!r})"
            ".write_text(str(os.getpid()))")  # fmt: skip
-    lost = Worker(nursery, 2)
+    lost = Worker(templates, 2)
     os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
     assert lost.ended() == -signal.SIGKILL
-    new = Worker(nursery, 3)
+    new = Worker(templates, 3)
     assert (new.imported, new.end()) == ("cold", 0)
     assert other.end(6) == 6
-    nursery.close()
+    templates.close()
 
 
 @in_a_fresh_process
 def test_when_the_first_template_is_killed_there_is_nothing_to_be_done() -> None:
-    nursery = Nursery(work)
-    os.kill(nursery._pid, signal.SIGKILL)
-    await_gone(nursery._pid)
-    with pytest.raises(Lost, match=r"Start .* again"):
-        once(nursery)
+    templates = Templates(work)
+    os.kill(templates._pid, signal.SIGKILL)
+    await_gone(templates._pid)
+    with pytest.raises(TemplateLost, match=r"Start .* again"):
+        once(templates)
 
 
 def test_threads_are_counted() -> None:
-    assert warm.thread_count() >= 1
+    assert preloading.thread_count() >= 1

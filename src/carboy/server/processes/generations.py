@@ -56,7 +56,7 @@ class Member:
 
 
 @dataclass(slots=True)
-class Fleet:
+class Generations:
     """The workers that are there and the number that should be (times in seconds)."""
 
     target: int

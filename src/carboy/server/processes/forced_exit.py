@@ -20,7 +20,7 @@ from types import FrameType
 LAST = 0.5  # seconds that the thread has before the timer
 
 
-class Overdue:
+class ForcedExit:
     """Ends this process `seconds` after `begin`, with exit code 1."""
 
     def __init__(self, seconds: float, timer: bool) -> None:

@@ -1,6 +1,6 @@
 """Ends a worker that holds the interpreter lock although its supervisor is gone.
 
-An orphaned worker stops because a thread of it notices (post.py) and because the kernel sends it
+An orphaned worker stops because a thread of it notices (link.py) and because the kernel sends it
 SIGTERM (child.py). Both need Python code to run, and none runs while compiled code holds the
 interpreter lock. This timer of the kernel ends the process without any: its signal, SIGPROF, keeps
 its default action. Each sign of life sets it back.

@@ -1,25 +1,25 @@
-"""The supervisor's decisions, without a process: a fleet is told what happens, and asked."""
+"""The supervisor's decisions, without a process: they are told what happens, and asked."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carboy.server.fleet import (
+from carboy.server.processes.generations import (
     DELAY_WITHOUT_SERVICE,
     HOPELESS,
     LAST_WORDS,
     LONGEST_DELAY,
     MERCY,
     Do,
-    Fleet,
+    Generations,
     State,
 )
 
 
-def fleet(target: int, ready: bool = True) -> Fleet:
+def generations(target: int, ready: bool = True) -> Generations:
     """One with its workers 1, 2, … started at time 0."""
-    made = Fleet(target, graceful_timeout=30.0)
+    made = Generations(target, graceful_timeout=30.0)
     for pid, (do, _) in enumerate(made.plan(0.0), 1):
         assert do is Do.START
         made.started(pid, 0.0)
@@ -29,12 +29,12 @@ def fleet(target: int, ready: bool = True) -> Fleet:
 
 
 def test_as_many_are_started_as_are_wanted() -> None:
-    assert len(fleet(3).members) == 3
-    assert fleet(3).plan(1.0) == []
+    assert len(generations(3).members) == 3
+    assert generations(3).plan(1.0) == []
 
 
 def test_one_that_served_is_replaced_at_once_however_often_they_die() -> None:
-    workers = fleet(2)
+    workers = generations(2)
     for pid in range(2, 12):
         workers.died(pid, 1.0)
         assert workers.plan(1.0) == [(Do.START, 0)]
@@ -42,7 +42,7 @@ def test_one_that_served_is_replaced_at_once_however_often_they_die() -> None:
         workers.ready(pid + 1)
 
 
-def delays(workers: Fleet, first: int) -> list[float]:
+def delays(workers: Generations, first: int) -> list[float]:
     """Seconds before each of the starts that follow the death of `first` and its successors."""
     now, found = 0.0, []
     for pid in range(first, first + 8):
@@ -58,7 +58,7 @@ def delays(workers: Fleet, first: int) -> list[float]:
 
 
 def test_one_that_never_became_ready_is_replaced_after_a_while_that_doubles() -> None:
-    workers = fleet(1)
+    workers = generations(1)
     workers.target = 2
     assert workers.plan(0.0) == [(Do.START, 0)]
     workers.started(2, 0.0)
@@ -66,11 +66,11 @@ def test_one_that_never_became_ready_is_replaced_after_a_while_that_doubles() ->
 
 
 def test_while_none_serves_nobody_waits_long_for_the_next_start() -> None:
-    assert delays(fleet(1, ready=False), 1) == [0.0, *[DELAY_WITHOUT_SERVICE] * 7]
+    assert delays(generations(1, ready=False), 1) == [0.0, *[DELAY_WITHOUT_SERVICE] * 7]
 
 
 def test_after_a_worker_that_became_ready_delays_begin_anew() -> None:
-    workers = fleet(2)
+    workers = generations(2)
     workers.died(2, 0.0)
     for pid in (3, 4, 5):
         workers.started(pid, 0.0)
@@ -82,7 +82,7 @@ def test_after_a_worker_that_became_ready_delays_begin_anew() -> None:
 
 
 def test_one_that_takes_too_long_to_start_is_given_up_and_then_killed() -> None:
-    workers = Fleet(1, graceful_timeout=30.0, start_timeout=60.0)
+    workers = Generations(1, graceful_timeout=30.0, start_timeout=60.0)
     workers.started(1, 0.0)
     assert workers.wake_at() == 60.0
     assert workers.plan(59.0) == []
@@ -94,7 +94,7 @@ def test_one_that_takes_too_long_to_start_is_given_up_and_then_killed() -> None:
 
 
 def test_one_that_is_stuck_is_replaced_before_it_is_killed() -> None:
-    workers = fleet(2)
+    workers = generations(2)
     workers.condemn(1, 1.0)
     assert workers.plan(1.0) == [(Do.START, 0)]
     workers.started(3, 1.0)
@@ -102,14 +102,14 @@ def test_one_that_is_stuck_is_replaced_before_it_is_killed() -> None:
 
 
 def test_one_that_was_told_to_stop_by_somebody_else_is_replaced_at_once() -> None:
-    workers = fleet(1)
+    workers = generations(1)
     assert workers.leaves(1, 1.0)
     assert not workers.leaves(1, 1.0)
     assert workers.plan(1.0) == [(Do.START, 0)]
 
 
 def test_a_second_replacement_starts_over() -> None:
-    workers = fleet(1)
+    workers = generations(1)
     workers.replace()
     assert workers.plan(1.0) == [(Do.START, 0)]
     workers.started(2, 1.0)
@@ -126,14 +126,14 @@ def test_a_second_replacement_starts_over() -> None:
 
 
 def test_a_stop_reaches_each_worker_once() -> None:
-    workers = fleet(2)
+    workers = generations(2)
     workers.stopping = True
     assert workers.plan(1.0) == [(Do.STOP, 1), (Do.STOP, 2)]
     assert workers.plan(1.5) == []
 
 
 def test_one_that_does_not_stop_is_killed_some_time_after_the_graceful_time() -> None:
-    workers = fleet(1)
+    workers = generations(1)
     workers.stopping = True
     workers.plan(1.0)
     assert workers.wake_at() == 1.0 + 30.0 + MERCY
@@ -142,7 +142,7 @@ def test_one_that_does_not_stop_is_killed_some_time_after_the_graceful_time() ->
 
 
 def test_an_old_worker_is_stopped_only_when_a_new_one_is_ready() -> None:
-    workers = fleet(2)
+    workers = generations(2)
     workers.replace()
     assert workers.plan(1.0) == [(Do.START, 0)]
     workers.started(3, 1.0)
@@ -152,7 +152,7 @@ def test_an_old_worker_is_stopped_only_when_a_new_one_is_ready() -> None:
 
 
 def test_a_replacement_ends_with_new_workers_only() -> None:
-    workers = fleet(3)
+    workers = generations(3)
     workers.replace()
     pid, now, least = 3, 1.0, 3
     for _ in range(20):
@@ -173,7 +173,7 @@ def test_a_replacement_ends_with_new_workers_only() -> None:
 
 
 def test_a_replacement_that_is_given_up_keeps_the_old_workers() -> None:
-    workers = fleet(2)
+    workers = generations(2)
     workers.replace()
     workers.plan(1.0)
     workers.started(3, 1.0)
@@ -184,17 +184,17 @@ def test_a_replacement_that_is_given_up_keeps_the_old_workers() -> None:
 
 
 def test_keeping_says_when_nothing_was_being_replaced() -> None:
-    assert not fleet(2).keep()
+    assert not generations(2).keep()
 
 
 def test_it_is_hopeless_when_several_died_and_none_was_ever_ready() -> None:
-    workers = fleet(1, ready=False)
+    workers = generations(1, ready=False)
     for pid in range(1, HOPELESS + 1):
         assert not workers.hopeless()
         workers.died(pid, float(pid))
         workers.started(pid + 1, float(pid))
     assert workers.hopeless()
-    once_ready = fleet(1)
+    once_ready = generations(1)
     for pid in range(1, 10):
         once_ready.died(pid, 0.0)
         once_ready.started(pid + 1, 0.0)
@@ -202,7 +202,7 @@ def test_it_is_hopeless_when_several_died_and_none_was_ever_ready() -> None:
 
 
 def test_fewer_wanted_stops_the_youngest_surplus() -> None:
-    workers = fleet(2)
+    workers = generations(2)
     workers.target = 3
     assert workers.plan(5.0) == [(Do.START, 0)]
     workers.started(3, 5.0)
@@ -216,7 +216,7 @@ EVENTS = st.lists(st.sampled_from(["ready", "die", "hup", "more", "fewer", "wait
 
 @given(EVENTS)
 def test_whatever_happens_the_fleet_comes_to_the_number_that_is_wanted(events: list[str]) -> None:
-    workers, pid, now = Fleet(2, 30.0), 0, 0.0
+    workers, pid, now = Generations(2, 30.0), 0, 0.0
 
     def obey() -> None:
         nonlocal pid

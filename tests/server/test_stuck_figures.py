@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from carboy.server.processes.stuck import OVERSLEPT, Stuck, StuckDetector, beat_interval
 from carboy.server.scoreboard import Figure, Row, private_row
-from carboy.server.watch import OVERSLEPT, Stuck, Watch, beat_interval
 
 TIMEOUT = 30.0
 LIMIT = TIMEOUT + beat_interval(TIMEOUT)
@@ -20,7 +20,7 @@ def row(beat: float = 0.0, leader: float = 0.0, crew: float = 0.0) -> Row:
 
 
 def test_a_worker_that_beats_is_not_stuck() -> None:
-    assert Watch(TIMEOUT).judge(row(100.0, 100.0, 100.0), 101.0) is None
+    assert StuckDetector(TIMEOUT).judge(row(100.0, 100.0, 100.0), 101.0) is None
 
 
 @pytest.mark.parametrize(
@@ -34,33 +34,33 @@ def test_a_worker_that_beats_is_not_stuck() -> None:
 def test_the_figure_that_is_old_tells_what_is_stuck(
     figures: dict[str, float], stuck: Stuck
 ) -> None:
-    assert Watch(TIMEOUT).judge(row(**figures), 100.0) is stuck
+    assert StuckDetector(TIMEOUT).judge(row(**figures), 100.0) is stuck
 
 
 def test_a_worker_is_never_ended_before_the_time_out() -> None:
     # Its last sign of life may be a beat older than what holds it.
-    watch = Watch(TIMEOUT)
-    assert watch.judge(row(), LIMIT - 0.001) is None
-    assert watch.judge(row(), LIMIT) is Stuck.LOCK
+    detector = StuckDetector(TIMEOUT)
+    assert detector.judge(row(), LIMIT - 0.001) is None
+    assert detector.judge(row(), LIMIT) is Stuck.LOCK
 
 
 def test_nothing_is_judged_when_the_time_out_is_off() -> None:
-    watch = Watch(0.0)
-    assert watch.judge(row(), 1e9) is None
-    assert watch.wake_at([row()], 1e9) == float("inf")
+    detector = StuckDetector(0.0)
+    assert detector.judge(row(), 1e9) is None
+    assert detector.wake_at([row()], 1e9) == float("inf")
 
 
 def test_the_next_look_is_when_the_oldest_figure_is_due() -> None:
-    watch = Watch(TIMEOUT)
+    detector = StuckDetector(TIMEOUT)
     rows = [row(9.0, 9.0, 9.0), row(8.0, 9.0, 9.0)]
-    assert watch.wake_at(rows, 9.0) == pytest.approx(8.0 + LIMIT)
-    assert watch.wake_at([], 9.0) == float("inf")
+    assert detector.wake_at(rows, 9.0) == pytest.approx(8.0 + LIMIT)
+    assert detector.wake_at([], 9.0) == float("inf")
 
 
 def test_workers_that_stood_still_together_with_the_supervisor_get_their_time_again() -> None:
-    watch = Watch(TIMEOUT)
-    due = watch.wake_at([row()], 0.0)
+    detector = StuckDetector(TIMEOUT)
+    due = detector.wake_at([row()], 0.0)
     now = due + OVERSLEPT + 3600.0
-    watch.woke(now)
-    assert watch.judge(row(), now) is None
-    assert watch.judge(row(), now + LIMIT) is Stuck.LOCK
+    detector.woke(now)
+    assert detector.judge(row(), now) is None
+    assert detector.judge(row(), now + LIMIT) is Stuck.LOCK

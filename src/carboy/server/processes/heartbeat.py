@@ -25,7 +25,7 @@ from carboy.server.systemd import Watchdog
 
 if TYPE_CHECKING:
     from carboy.server.engine import Engine
-    from carboy.server.orphan_timer import OrphanTimer
+    from carboy.server.processes.orphan_timer import OrphanTimer
 
 
 class Heartbeat:

@@ -1,7 +1,7 @@
 """The process above the workers: it holds the sockets, starts workers and sees them end.
 
     supervisor ── life pipe (its end in the workers reads EOF when the supervisor is gone)
-               ◀─ post pipe, one a worker: "ready", or why the application cannot be loaded
+               ◀─ pipe, one a worker: "ready", or why the application cannot be loaded
                ◀─ shared memory, one a worker: signs of life, the requests that run
 
 It runs no application code and has no other thread, so that it can fork at any time.
@@ -19,15 +19,15 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NoReturn
 
-from carboy.server import child, signals, stacks, systemd, watch
-from carboy.server.fleet import LAST_WORDS, Do, Fleet, State
-from carboy.server.link import Link
+from carboy.server import signals, systemd
 from carboy.server.log import ERROR_LOGGER, DirectErrors, ErrorLog
 from carboy.server.port import Closure
-from carboy.server.post import LEAVES, READY, Post
+from carboy.server.processes import child, stacks, stuck
+from carboy.server.processes.generations import LAST_WORDS, Do, Generations, State
+from carboy.server.processes.link import LEAVES, READY, SupervisorLink, WorkerLink
+from carboy.server.processes.stuck import Stuck, StuckDetector
 from carboy.server.scoreboard import Figure, Row, Scoreboard, private_row
 from carboy.server.signals import Inbox, Interrupts, Terminal
-from carboy.server.watch import Stuck, Watch
 
 log = logging.getLogger(ERROR_LOGGER)
 
@@ -53,7 +53,7 @@ class CannotFork(RuntimeError):
         )
 
 
-Work = Callable[[Post], int]
+Work = Callable[[SupervisorLink], int]
 
 
 class Supervisor:
@@ -91,16 +91,16 @@ class Supervisor:
         self.graceful_timeout = graceful_timeout
         self.announce = announce
         self.patience = patience  # called when Ctrl+C has not ended everything in a moment
-        self.fleet = Fleet(workers, graceful_timeout, start_timeout)
+        self.generations = Generations(workers, graceful_timeout, start_timeout)
         self.threads = threads
         self.watchdog = systemd.Watchdog()
-        self.watch = Watch(worker_timeout)
+        self._detector = StuckDetector(worker_timeout)
         # The service manager wants to know how workers are also where stuck ones are not ended.
-        self._health = Watch(worker_timeout or self.watchdog.timeout)
+        self._health = StuckDetector(worker_timeout or self.watchdog.timeout)
         self._closure = Closure(sockets)
         self._inbox = Inbox(HEARD, stay)
         self._selector = selectors.DefaultSelector()
-        self._links: dict[int, Link] = {}  # by pid
+        self._links: dict[int, WorkerLink] = {}  # by pid
         self._asked: dict[int, float] = {}  # pid: when the stacks it was asked for are logged
         self._scoreboard = Scoreboard()
         self._life = (-1, -1)
@@ -120,7 +120,7 @@ class Supervisor:
 
     def run(self) -> int:
         self._life = os.pipe()
-        self._scoreboard.open_bells(2 * self.fleet.target + SPARE_BELLS)
+        self._scoreboard.open_bells(2 * self.generations.target + SPARE_BELLS)
         self._errors = ErrorLog(DirectErrors())
         # The kernel sends a parent-death signal when the *thread* that forked ends, and only
         # the main thread lives as long as the process.
@@ -145,11 +145,11 @@ class Supervisor:
         now = time.monotonic()
         self._judge(now)
         self._log_stacks(now)
-        for do, pid in self.fleet.plan(now):
+        for do, pid in self.generations.plan(now):
             self._do(do, pid)
-        if self.fleet.replaced():
+        if self.generations.replaced():
             log.info("All workers have been replaced.")
-        if self.fleet.stopping and not self.fleet.members:
+        if self.generations.stopping and not self.generations.members:
             return False
         if now >= self._explain_at:
             self._explain_at = NEVER
@@ -168,7 +168,7 @@ class Supervisor:
             log.error(
                 "Worker %d has not become ready within %g s and is killed. If the application"
                 " needs more time to load, use a longer --start-timeout.",
-                pid, self.fleet.start_timeout,
+                pid, self.generations.start_timeout,
             )  # fmt: skip
             self._ask_for_stacks(pid)
         else:
@@ -177,13 +177,13 @@ class Supervisor:
             _kill(pid, signal.SIGKILL)
 
     def _wait(self, now: float) -> None:
-        wake_at = self.fleet.wake_at()
+        wake_at = self.generations.wake_at()
         wake_at = min(self._explain_at, NEVER if wake_at is None else wake_at)
         closing = self._closure.look(now)
         if closing is not None:
             wake_at = min(wake_at, now + closing)
         rows = [self._links[pid].row for pid in self._serving()]
-        wake_at = min(wake_at, self.watch.wake_at(rows, now), self.watchdog.wake_at)
+        wake_at = min(wake_at, self._detector.wake_at(rows, now), self.watchdog.wake_at)
         wake_at = min([wake_at, *self._asked.values()])
         timeout = None if wake_at == NEVER else max(0.0, wake_at - now)
         if not signals.in_main_thread():
@@ -193,42 +193,42 @@ class Supervisor:
                 for number in self._inbox.take():
                     self._heard(number)
             else:
-                self._read_post(key.data)
-        self.watch.woke(time.monotonic())
+                self._read_link(key.data)
+        self._detector.woke(time.monotonic())
 
     # --- stuck workers
 
     def _serving(self) -> list[int]:
-        return [m.pid for m in self.fleet.members.values() if m.state is State.SERVING]
+        return [m.pid for m in self.generations.members.values() if m.state is State.SERVING]
 
     def _judge(self, now: float) -> None:
         """End workers that are stuck; tell the service manager when one is not."""
-        if not self.fleet.stopping:
+        if not self.generations.stopping:
             for pid in self._serving():
-                if stuck := self.watch.judge(self._links[pid].row, now):
-                    self._give_up_on(pid, stuck, now)
+                if found := self._detector.judge(self._links[pid].row, now):
+                    self._give_up_on(pid, found, now)
         if now >= self.watchdog.wake_at:
             rows = [self._links[pid].row for pid in self._serving()]
-            if self.fleet.stopping or any(not self._health.judge(row, now) for row in rows):
+            if self.generations.stopping or any(not self._health.judge(row, now) for row in rows):
                 self.watchdog.feed()
             self.watchdog.next(now)
 
-    def _give_up_on(self, pid: int, stuck: Stuck, now: float) -> None:
-        why = watch.WORDS[stuck]
-        if stuck is Stuck.LOCK and stacks.is_stopped(pid):
-            why = watch.STOPPED
-        elif stuck is Stuck.LEADER and self.threads == 1:
-            why = watch.ONLY_THREAD
+    def _give_up_on(self, pid: int, found: Stuck, now: float) -> None:
+        why = stuck.REASONS[found]
+        if found is Stuck.LOCK and stacks.is_stopped(pid):
+            why = stuck.STOPPED
+        elif found is Stuck.LEADER and self.threads == 1:
+            why = stuck.ONLY_THREAD
         log.error(
             "Worker %d has been stuck for %g s: %s. Another one takes its place.%s",
-            pid, self.watch.timeout, why, self._links[pid].in_flight.describe(),
+            pid, self._detector.timeout, why, self._links[pid].in_flight.describe(),
         )  # fmt: skip
         self._ask_for_stacks(pid)
         self._links[pid].row.cells[Figure.SERVING] = 0.0  # others need not wait for it
-        if stuck is Stuck.CREW:  # it still obeys, and requests that get on may finish
-            self._do(*self.fleet.retire(pid, now))
+        if found is Stuck.CREW:  # it still obeys, and requests that get on may finish
+            self._do(*self.generations.retire(pid, now))
         else:
-            self.fleet.condemn(pid, now)
+            self.generations.condemn(pid, now)
 
     def _ask_what_it_does(self, pid: int) -> None:
         """Have a worker log its requests and stacks; do it for one that cannot run Python code.
@@ -238,7 +238,7 @@ class Supervisor:
         """
         link = self._links[pid]
         beat = link.row.cells[Figure.BEAT]
-        if not beat or time.monotonic() - beat < 2 * watch.LONGEST_BEAT:
+        if not beat or time.monotonic() - beat < 2 * stuck.LONGEST_BEAT:
             _kill(pid, signal.SIGUSR2)
             return
         log.warning("Asked by SIGUSR2 about worker %d.%s", pid, link.in_flight.describe())
@@ -254,7 +254,7 @@ class Supervisor:
                 del self._asked[pid]
                 self._log_stacks_of(pid, self._links[pid])
 
-    def _log_stacks_of(self, pid: int, link: Link) -> None:
+    def _log_stacks_of(self, pid: int, link: WorkerLink) -> None:
         if text := link.take_stacks():
             log.error("What the threads of worker %d did:\n%s", pid, text)
 
@@ -265,7 +265,7 @@ class Supervisor:
             now = time.monotonic()
             self._interrupts.another(now)
             self._explain_at = min(self._explain_at, now + MOMENT)
-            for pid in self.fleet.members:
+            for pid in self.generations.members:
                 _kill(pid, number)  # somebody waits for the end: idle connections are closed
         if number == signal.SIGQUIT or self._interrupts.count > 1:
             self._code = 128 + number
@@ -273,35 +273,35 @@ class Supervisor:
         elif number in signals.STOP or (number == signal.SIGHUP and self._terminal.has_gone()):
             self._stop()
         elif number == signal.SIGHUP:
-            if not self.fleet.stopping:
-                again = "Starting over to replace" if self.fleet.replacing else "Replacing"
+            if not self.generations.stopping:
+                again = "Starting over to replace" if self.generations.replacing else "Replacing"
                 log.info("%s the workers one by one.", again)
                 systemd.notify_reloading()
-                self.fleet.replace()
+                self.generations.replace()
         elif number in signals.named("SIGUSR1"):
-            for pid in self.fleet.members:
+            for pid in self.generations.members:
                 _kill(pid, number)  # the log files are theirs
         elif number in signals.named("SIGUSR2"):
             for pid in self._serving():
                 self._ask_what_it_does(pid)
         elif number in (signal.SIGTTIN, signal.SIGTTOU):
             step = 1 if number == signal.SIGTTIN else -1
-            self.fleet.target = max(1, self.fleet.target + step)
-            log.info("There are to be %d workers now.", self.fleet.target)
+            self.generations.target = max(1, self.generations.target + step)
+            log.info("There are to be %d workers now.", self.generations.target)
 
     def _stop(self) -> None:
-        if not self.fleet.stopping:
+        if not self.generations.stopping:
             self._closure.begin(time.monotonic())
             systemd.notify("STOPPING=1")
-            self.fleet.stopping = True
+            self.generations.stopping = True
 
     def _end_at_once(self) -> None:
-        self.fleet.stopping = True
-        for pid in list(self.fleet.members):
+        self.generations.stopping = True
+        for pid in list(self.generations.members):
             _kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             self._forget(pid).close()
-            del self.fleet.members[pid]
+            del self.generations.members[pid]
 
     # --- workers
 
@@ -310,16 +310,16 @@ class Supervisor:
             pid, link = self._fork()
         except OSError as problem:  # no process, memory or descriptor is left
             log.error("No worker can be started: %s.", problem.strerror or problem)
-            self.fleet.not_started(time.monotonic())
+            self.generations.not_started(time.monotonic())
             self._after_failure(final=False)
             return
         link.row.cells[Figure.PID] = pid
         self._links[pid] = link
         self._selector.register(link.reader, selectors.EVENT_READ, pid)
-        self.fleet.started(pid, time.monotonic())
+        self.generations.started(pid, time.monotonic())
 
-    def _fork(self) -> tuple[int, Link]:
-        link = Link(self._free_row(), watch.beat_interval(self._health.timeout))
+    def _fork(self) -> tuple[int, WorkerLink]:
+        link = WorkerLink(self._free_row(), stuck.beat_interval(self._health.timeout))
         try:
             # A signal between the fork and the worker's own handlers would be noted in a copy
             # of our inbox that nobody reads; blocked, it waits.
@@ -340,7 +340,7 @@ class Supervisor:
         except RuntimeError:
             return private_row()  # the worker serves, although others do not see its figures
 
-    def _become_worker(self, link: Link) -> NoReturn:
+    def _become_worker(self, link: WorkerLink) -> NoReturn:
         """The rest of the child's life; it must never return into the supervisor's frames."""
 
         def work() -> int:
@@ -349,9 +349,9 @@ class Supervisor:
             # Besides the life pipe, which needs a thread of the worker to run.
             child.die_with_parent(self._prctl)
             self._errors.close()
-            post = link.post(self._life[0])
-            stacks.write_to(post.post)
-            return self.work(post)
+            end = link.worker_end(self._life[0])
+            stacks.write_to(end.pipe)
+            return self.work(end)
 
         child.live(work)
 
@@ -363,28 +363,28 @@ class Supervisor:
             link.close()
         gc.freeze()  # what came from the supervisor stays shared memory
 
-    def _read_post(self, pid: int) -> None:
+    def _read_link(self, pid: int) -> None:
         link = self._links[pid]
         received = link.read()
         if not received:
             self._selector.unregister(link.reader)
         if READY in received:
-            self.fleet.ready(pid)
+            self.generations.ready(pid)
             self._after_ready()
-        told = LEAVES in received and self.fleet.leaves(pid, time.monotonic())
-        if told and not self.fleet.stopping:
+        told = LEAVES in received and self.generations.leaves(pid, time.monotonic())
+        if told and not self.generations.stopping:
             log.info("Worker %d was told to stop; another one takes its place.", pid)
 
     def _after_ready(self) -> None:
-        serving = sum(m.state is State.SERVING for m in self.fleet.members.values())
-        if serving >= self.fleet.target:
+        serving = sum(m.state is State.SERVING for m in self.generations.members.values())
+        if serving >= self.generations.target:
             systemd.notify("READY=1")
             if not self._announced:
                 self._announced = True
                 self.announce()
 
     def _reap(self) -> None:
-        for pid in list(self.fleet.members):
+        for pid in list(self.generations.members):
             try:
                 ended, status = os.waitpid(pid, os.WNOHANG)
             except ChildProcessError:
@@ -403,17 +403,17 @@ class Supervisor:
                 return
             if not pid:
                 return
-            if pid in self.fleet.members:
+            if pid in self.generations.members:
                 self._ended(pid, status)
 
     def _ended(self, pid: int, status: int) -> None:
         link = self._forget(pid)
-        member = self.fleet.died(pid, time.monotonic())
+        member = self.generations.died(pid, time.monotonic())
         requests = link.in_flight.describe()
         link.close()
         if self._asked.pop(pid, None):
             self._log_stacks_of(pid, link)
-        if member.state is State.STOPPING or self.fleet.stopping:
+        if member.state is State.STOPPING or self.generations.stopping:
             return
         how = signals.death(status)
         if member.state is State.SERVING:
@@ -427,16 +427,16 @@ class Supervisor:
 
     def _after_failure(self, final: bool) -> None:
         """A worker could not start; `final`: the next one could not either."""
-        if not self.fleet.ever_ready and (final or self.fleet.hopeless()):
+        if not self.generations.ever_ready and (final or self.generations.hopeless()):
             self._code = 1
             self._stop()
-        elif self.fleet.keep():
+        elif self.generations.keep():
             log.error("The workers are not replaced: those that are there go on serving.")
             systemd.notify("READY=1")  # the reload is over
         else:
-            log.error("Another worker is started %s.", _in_seconds(self.fleet.delay()))
+            log.error("Another worker is started %s.", _in_seconds(self.generations.delay()))
 
-    def _explain(self, pid: int, how: str, link: Link) -> None:
+    def _explain(self, pid: int, how: str, link: WorkerLink) -> None:
         failure = link.failure()
         if failure is not None:
             log.error("%s", failure.rstrip("\n").removeprefix("Error: "))
@@ -444,7 +444,7 @@ class Supervisor:
         log.error("Worker %d %s before it was ready.", pid, how)
         self._log_stacks_of(pid, link)
 
-    def _forget(self, pid: int) -> Link:
+    def _forget(self, pid: int) -> WorkerLink:
         """Read what a dead worker has still said, and free its row."""
         link = self._links.pop(pid)
         if link.reader in self._selector.get_map():

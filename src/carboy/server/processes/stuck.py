@@ -32,7 +32,7 @@ class Stuck(Enum):
 FIGURES = {Stuck.LOCK: Figure.BEAT, Stuck.LEADER: Figure.LEADER, Stuck.CREW: Figure.CREW}
 
 
-WORDS = {
+REASONS = {
     Stuck.LOCK: (
         "a request holds the interpreter lock in compiled code, such as a regular expression or"
         " an extension module, so that nothing else can run"
@@ -49,7 +49,7 @@ def beat_interval(timeout: float) -> float:
     return min(LONGEST_BEAT, timeout / 4)
 
 
-class Watch:
+class StuckDetector:
     """Judges workers that should show a sign of life every `timeout` seconds (0: never)."""
 
     def __init__(self, timeout: float) -> None:

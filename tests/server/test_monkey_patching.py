@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from carboy.server import patched
+from carboy.server import monkey_patching
 from running import Running
 
 # What gevent.monkey.patch_all() does to threading, as far as it matters here.
@@ -47,4 +47,4 @@ def test_threads_that_a_debugger_starts_its_own_way_are_threads(
         return original(*args)  # type: ignore[misc]
 
     monkeypatch.setattr(threading, "_start_new_thread", start, raising=False)
-    assert patched.replaced_by() is None
+    assert monkey_patching.replaced_by() is None

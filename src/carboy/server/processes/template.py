@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from carboy.server import child, warm
+from carboy.server.processes import child, preloading
 from carboy.server.signals import named
 
 Work = Callable[[int, int], int]  # descriptors: what it is told, what it tells; its exit code
@@ -28,11 +28,11 @@ LONGEST = 1 << 20  # octets of a message: names of a few thousand modules
 HEARD = named("SIGINT", "SIGTERM", "SIGCHLD", "SIGHUP", "SIGQUIT")  # of those a system has
 
 
-class Lost(Exception):
+class TemplateLost(Exception):
     """There is nothing any more to fork from; the text is for the user."""
 
 
-class Template:
+class TemplateProcess:
     """A process whose life is carrying out commands. When there can be none any more it ends."""
 
     def __init__(self, commands: socket.socket, work: Work) -> None:
@@ -93,8 +93,8 @@ class Template:
         self._numbers[pid] = -1
 
     def _do_import(self, fds: list[int], modules: list[str]) -> None:
-        warm.import_all(modules)
-        self._tell(threads=warm.thread_count())
+        preloading.import_all(modules)
+        self._tell(threads=preloading.thread_count())
 
     def _become_worker(self, told: int, tells: int) -> NoReturn:
         def work() -> int:
@@ -108,11 +108,11 @@ class Template:
     def _become_template(self, commands: socket.socket, modules: list[str]) -> NoReturn:
         def work() -> int:
             self._leave()
-            fresh = Template(commands, self.work)
+            fresh = TemplateProcess(commands, self.work)
             fresh._do_import([], modules)
             return fresh.run()
 
-        child.live(work, "Template")
+        child.live(work, "Template process")
 
     def _leave(self) -> None:
         signal.set_wakeup_fd(-1)
@@ -137,8 +137,8 @@ class Template:
             pass  # the nursery has gone; the end of its commands tells so too
 
 
-class Line:
-    """The nursery's end of the line to a template."""
+class TemplateLink:
+    """The nursery's end of the link to a template."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
@@ -164,129 +164,133 @@ class Line:
         return json.loads(message) if message else None
 
 
-class Nursery:
+class Templates:
     """Starts workers by number; make it before there are threads, which do not survive a fork.
 
-    `lines` are to be waited for; `hear` takes what one of them has to say.
+    `links` are to be waited for; `hear` takes what one of them has to say.
     """
 
     def __init__(self, work: Work) -> None:
         self._first, self._pid = _fork_first(work)
-        self._warm: Line | None = None
+        self._preloaded: TemplateLink | None = None
         self._known: set[str] = set()  # modules that are warm, or were tried
         self._stamps: dict[str, int] = {}
-        self._old: list[Line] = []  # templates whose last worker is about to end
-        self._line_of: dict[int, Line] = {}  # whose child a worker is
+        self._old: list[TemplateLink] = []  # templates whose last worker is about to end
+        self._link_of: dict[int, TemplateLink] = {}  # whose child a worker is
 
     @property
-    def lines(self) -> list[Line]:
+    def links(self) -> list[TemplateLink]:
         """Everything to wait for."""
-        return [self._first, *([self._warm] if self._warm else []), *self._old]
+        return [self._first, *([self._preloaded] if self._preloaded else []), *self._old]
 
     @property
-    def is_warm(self) -> bool:
+    def is_preloaded(self) -> bool:
         """Whether the next worker finds packages imported."""
-        return self._warm is not None and self._warm.fit
+        return self._preloaded is not None and self._preloaded.fit
 
     def start(self, number: int, told: int, tells: int) -> None:
         """Fork a worker with these two descriptors, which are closed here."""
-        template = self._warm if self._warm is not None and self._warm.fit else self._first
+        template = (
+            self._preloaded if self._preloaded is not None and self._preloaded.fit else self._first
+        )
         command = {"do": "worker", "number": number}
         if not template.send(command, (told, tells)):
             template = self._first
             template.send(command, (told, tells))
-        self._line_of[number] = template
+        self._link_of[number] = template
         os.close(told)
         os.close(tells)
 
     def signal(self, number: int, what: int) -> None:
         """Send a worker a signal, if it is still there."""
-        if number in self._line_of:
-            self._line_of[number].send({"do": "signal", "number": number, "what": int(what)})
+        if number in self._link_of:
+            self._link_of[number].send({"do": "signal", "number": number, "what": int(what)})
 
-    def warm(self, modules: Sequence[str], stamps: dict[str, int]) -> None:
+    def preload(self, modules: Sequence[str], stamps: dict[str, int]) -> None:
         """Have these modules imported before the next worker starts, in the background.
 
-        `stamps` are their files and when they were changed (see `warm.stamps`).
+        `stamps` are their files and when they were changed (see `preloading.stamps`).
         """
         more = [name for name in modules if name not in self._known]
         if not more:
             return
         self._known.update(more)
         self._stamps |= stamps
-        if self._warm is not None:
-            self._warm.fit = False  # until it has answered
-            self._warm.send({"do": "import", "modules": more})
+        if self._preloaded is not None:
+            self._preloaded.fit = False  # until it has answered
+            self._preloaded.send({"do": "import", "modules": more})
             return
         ours, theirs = _pair()
         self._first.send({"do": "template", "modules": more}, (theirs.fileno(),))
         theirs.close()
-        self._warm = Line(ours)
+        self._preloaded = TemplateLink(ours)
 
-    def cool(self) -> None:
+    def forget(self) -> None:
         """Forget what was imported: the next worker imports everything itself."""
         self._known, self._stamps = set(), {}
-        if self._warm is not None:
-            self._old.append(self._warm)
-            self._warm = None
+        if self._preloaded is not None:
+            self._old.append(self._preloaded)
+            self._preloaded = None
         self._drop_old()
 
     def check(self, folder: Path) -> None:
         """Cool if packages have changed, or a file of the application's folder hides one."""
-        if not warm.is_fresh(self._stamps) or warm.shadowed(self._known, folder):
-            self.cool()
+        if not preloading.is_fresh(self._stamps) or preloading.shadowed(self._known, folder):
+            self.forget()
 
-    def hear(self, line: Line) -> list[tuple[int, int]]:
+    def hear(self, link: TemplateLink) -> list[tuple[int, int]]:
         """Take a message; number and status of workers that have ended."""
-        message = line.receive()
+        message = link.receive()
         if message is None:
-            return self._lost(line)
+            return self._lost(link)
         if "threads" in message:
-            line.fit = message["threads"] == 1
+            link.fit = message["threads"] == 1
             return []
         number = message["ended"]
-        if self._line_of.pop(number, None) is None:
+        if self._link_of.pop(number, None) is None:
             return []
         self._drop_old()
         return [(number, message["status"])]
 
     def close(self) -> None:
         """End the templates. Their workers are to have ended."""
-        for line in self.lines:
-            line.sock.close()
+        for link in self.links:
+            link.sock.close()
         os.waitpid(self._pid, 0)
 
-    def _lost(self, line: Line) -> list[tuple[int, int]]:
+    def _lost(self, link: TemplateLink) -> list[tuple[int, int]]:
         """A template has ended by itself: unfit, or killed. Its workers are not heard of again."""
-        if line is self._first:
-            raise Lost("The process that starts the others was killed. Start carboy dev again.")
-        line.sock.close()
-        self._old = [each for each in self._old if each is not line]
-        if line is self._warm:
-            self._warm = None  # its modules stay known: it would happen again
-        ended = [number for number, its in self._line_of.items() if its is line]
+        if link is self._first:
+            raise TemplateLost(
+                "The process that starts the others was killed. Start carboy dev again."
+            )
+        link.sock.close()
+        self._old = [each for each in self._old if each is not link]
+        if link is self._preloaded:
+            self._preloaded = None  # its modules stay known: it would happen again
+        ended = [number for number, its in self._link_of.items() if its is link]
         for number in ended:
-            del self._line_of[number]
+            del self._link_of[number]
         return [(number, int(signal.SIGKILL)) for number in ended]
 
     def _drop_old(self) -> None:
-        used = set(map(id, self._line_of.values()))
-        for line in [each for each in self._old if id(each) not in used]:
-            self._old.remove(line)
-            line.sock.close()
+        used = set(map(id, self._link_of.values()))
+        for link in [each for each in self._old if id(each) not in used]:
+            self._old.remove(link)
+            link.sock.close()
 
 
-def _fork_first(work: Work) -> tuple[Line, int]:
+def _fork_first(work: Work) -> tuple[TemplateLink, int]:
     ours, theirs = _pair()
     with child.blocked(HEARD):
         pid = os.fork()
         if pid == 0:
             ours.close()
-            child.live(Template(theirs, work).run, "Template")
+            child.live(TemplateProcess(theirs, work).run, "Template process")
     theirs.close()
-    line = Line(ours)
-    line.fit = True
-    return line, pid
+    link = TemplateLink(ours)
+    link.fit = True
+    return link, pid
 
 
 def _pair() -> tuple[socket.socket, socket.socket]:

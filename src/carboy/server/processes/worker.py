@@ -19,22 +19,22 @@ from typing import Any, NoReturn, Protocol
 
 from carboy.gateway import for_application
 from carboy.gateway.interface import Gateway
-from carboy.server import patched, systemd
+from carboy.server import monkey_patching, systemd
 from carboy.server.bind import Address, keep, remove_files
 from carboy.server.door import Wrap
-from carboy.server.dump import dump
 from carboy.server.engine import Engine
-from carboy.server.fleet import MERCY
-from carboy.server.heartbeat import Heartbeat
 from carboy.server.log import ERROR_LOGGER
 from carboy.server.logs import Logs
-from carboy.server.orphan_timer import OrphanTimer
-from carboy.server.overdue import Overdue
 from carboy.server.port import Port
-from carboy.server.post import Post
+from carboy.server.processes import stacks
+from carboy.server.processes.forced_exit import ForcedExit
+from carboy.server.processes.generations import MERCY
+from carboy.server.processes.heartbeat import Heartbeat
+from carboy.server.processes.link import SupervisorLink
+from carboy.server.processes.orphan_timer import OrphanTimer
+from carboy.server.processes.stuck import beat_interval
 from carboy.server.settings import Settings, usable_cpus
 from carboy.server.signals import Handlers, Interrupts, Terminal, hold, named, noted
-from carboy.server.watch import beat_interval
 
 log = logging.getLogger(ERROR_LOGGER)
 
@@ -94,7 +94,7 @@ class Worker:
         self.restart = False
         # Before a supervisor kills, and only then does anything have to be said.
         patience = plan.settings.graceful_timeout + MERCY - 1.0
-        self._overdue = Overdue(patience, timer=not plan.is_supervised())
+        self._forced_exit = ForcedExit(patience, timer=not plan.is_supervised())
         self._interrupts = Interrupts()
         self._terminal = Terminal()
         self._logs: Logs | None = None
@@ -123,29 +123,29 @@ class Worker:
                     self._serve(engine, logs)
                 self._start_again_if_asked()
         if not stay:
-            self._overdue.cancel()
+            self._forced_exit.cancel()
         self.watcher.stopped()
         return 0
 
-    def run_below(self, post: Post) -> int:
+    def run_below(self, link: SupervisorLink) -> int:
         """Serve as one of several; the exit code."""
         try:
-            engine, logs = self._prepare(post)
+            engine, logs = self._prepare(link)
         except LoadError as problem:
-            post.failed(str(problem))
+            link.failed(str(problem))
             return 1
         timeout = self.plan.settings.graceful_timeout + MERCY
-        post.when_orphaned(lambda: engine.stop(port=Port.TAKEN), timeout)
-        if post.beat:
+        link.when_orphaned(lambda: engine.stop(port=Port.TAKEN), timeout)
+        if link.beat:
             # Later than the supervisor would end it, with every processor at work.
             seconds = (self.plan.settings.worker_timeout + MERCY) * usable_cpus()
-            Heartbeat(engine, post.beat, orphan_timer=OrphanTimer(seconds)).start()
-        with Handlers(self._handlers_below(engine, post), stay=True):
-            post.ready()
+            Heartbeat(engine, link.beat, orphan_timer=OrphanTimer(seconds)).start()
+        with Handlers(self._handlers_below(engine, link), stay=True):
+            link.ready()
             self._serve(engine, logs, ends=True)
         return 0
 
-    def _prepare(self, post: Post | None = None) -> tuple[Engine, Logs]:
+    def _prepare(self, link: SupervisorLink | None = None) -> tuple[Engine, Logs]:
         try:
             self._logs = logs = Logs(self.plan)
         except OSError as problem:
@@ -155,8 +155,8 @@ class Worker:
             ) from None
         try:
             application = self.load()
-            if package := patched.replaced_by():
-                raise LoadError(f"Error: {patched.advice(package)}")
+            if package := monkey_patching.replaced_by():
+                raise LoadError(f"Error: {monkey_patching.advice(package)}")
         except BaseException:
             logs.close()
             raise
@@ -168,8 +168,8 @@ class Worker:
             logs.access,
             processes=self.plan.workers > 1,
             wrap=self.plan.wrap,
-            row=post.row if post else None,
-            shown=post.in_flight if post else None,
+            row=link.row if link else None,
+            shown=link.in_flight if link else None,
         )
         return engine, logs
 
@@ -193,14 +193,14 @@ class Worker:
         handlers |= dict.fromkeys(named("SIGQUIT"), self._end_at_once)
         return handlers | self._handlers_for_logs()
 
-    def _handlers_below(self, engine: Engine, post: Post) -> dict[signal.Signals, Any]:
+    def _handlers_below(self, engine: Engine, link: SupervisorLink) -> dict[signal.Signals, Any]:
         # What a terminal sends, it sends to the supervisor too, which then tells us.
         handlers: dict[signal.Signals, Any] = dict.fromkeys(named("SIGHUP", "SIGQUIT"), noted)
 
         def stop(number: int, frame: FrameType | None) -> None:
             engine.stop(port=Port.TAKEN)
-            self._overdue.begin()
-            post.leaves()
+            self._forced_exit.begin()
+            link.leaves()
 
         handlers[signal.SIGINT] = lambda number, frame: engine.stopping.hurry()
         handlers[signal.SIGTERM] = stop
@@ -209,23 +209,23 @@ class Worker:
     def _handlers_for_logs(self) -> dict[signal.Signals, Any]:
         handlers: dict[signal.Signals, Any] = {}
         handlers |= dict.fromkeys(named("SIGUSR1"), self._reopen)
-        handlers |= dict.fromkeys(named("SIGUSR2"), self._dump)
+        handlers |= dict.fromkeys(named("SIGUSR2"), self._log_stacks)
         # An application that has a use for one of them keeps it.
-        free = (signal.SIG_DFL, noted, self._reopen, self._dump)
+        free = (signal.SIG_DFL, noted, self._reopen, self._log_stacks)
         return {n: handler for n, handler in handlers.items() if signal.getsignal(n) in free}
 
     def _reopen(self, number: int, frame: FrameType | None) -> None:
         if self._logs is not None:
             self._logs.reopen()
 
-    def _dump(self, number: int, frame: FrameType | None) -> None:
-        dump(self._engine)
+    def _log_stacks(self, number: int, frame: FrameType | None) -> None:
+        stacks.log_own(self._engine)
 
     def _stop(self, number: int, frame: FrameType | None) -> None:
         systemd.notify("STOPPING=1")
         if self._engine is None:
             self._leave(0)
-        self._overdue.begin()
+        self._forced_exit.begin()
         self._engine.stop(port=Port.CLOSED)
 
     def _interrupted(self, number: int, frame: FrameType | None) -> None:
@@ -247,7 +247,7 @@ class Worker:
             self.restart = True  # as soon as it is loaded: what is loaded now may be old
         else:
             self.restart = True
-            self._overdue.begin()
+            self._forced_exit.begin()
             self._engine.stop(port=Port.BACK)  # less than a stop that was asked for, also just now
 
     def _end_at_once(self, number: int, frame: FrameType | None) -> NoReturn:

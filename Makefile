@@ -1,14 +1,22 @@
-# Two commands are all a newcomer needs: make demo, make test.
+# `make` alone prints the commands. Each builds what it needs in .venv.
 
 PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 
-.PHONY: demo test lint types tests bench chaos clean
+.DEFAULT_GOAL := help
+.PHONY: help demo check test lint types tests bench chaos screenshots clean
 
-# The virtual environment is made again when pyproject.toml changes.
+help:
+	@echo "make demo   run the example application on http://127.0.0.1:8000"
+	@echo "make check  lint, types and the tests of the files you have changed (under a minute)"
+	@echo "make test   lint, types and all tests"
+	@echo "make bench  benchmarks beside other servers and frameworks"
+	@echo "make chaos  faults under load, beside other servers"
+
+# The virtual environment is updated when pyproject.toml changes.
 $(VENV)/.installed: pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Carboy needs Python 3.11 or newer; try: make PYTHON=python3.12 demo")'
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Carboy needs Python 3.11 or newer. Try: make PYTHON=python3.12 demo")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
 	touch $@
@@ -19,6 +27,9 @@ $(VENV)/.tested: pyproject.toml $(VENV)/.installed
 
 demo: $(VENV)/.installed
 	cd examples/notes && ../../$(BIN)/carboy run notes:create_app --port 8000
+
+check: $(VENV)/.tested
+	$(BIN)/python tools/check.py
 
 test: lint types tests
 
@@ -32,18 +43,22 @@ types: $(VENV)/.tested
 tests: $(VENV)/.tested
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-# Everything, into docs/; or for instance: make bench BENCH="b k --quick"
-# The tests' environment, because Flask itself is served by Carboy too.
+# `make bench` measures everything and writes docs/benchmarks.md. For a part of it:
+# make bench BENCH="b k --quick". It uses the test environment, because Carboy serves Flask too.
 BENCH ?= --write
 
 bench: $(VENV)/.tested
 	$(BIN)/python -m bench $(BENCH)
 
-# Faults under verified load, beside gunicorn and granian; or: make chaos CHAOS="killed stuck --quick"
+# All faults on all servers. For a part of them: make chaos CHAOS="killed stuck --quick"
 CHAOS ?=
 
 chaos: $(VENV)/.tested
 	$(BIN)/python -m bench.chaos $(CHAOS)
+
+# The pictures of README.md, in docs/images. Needs Chromium.
+screenshots: $(VENV)/.tested
+	$(BIN)/python tools/screenshots.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

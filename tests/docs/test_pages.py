@@ -1,0 +1,72 @@
+"""Links, options and file names in the documentation exist."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "examples").glob("*/README.md")),
+]
+LINK = re.compile(r"\]\(([^)\s]+)\)|src=\"([^\"]+)\"")
+FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that GitHub makes of the headings of `page`."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text()), re.MULTILINE)
+    plain = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+    return {heading.replace(" ", "-") for heading in plain}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_link_leads_to_a_file_and_heading(page: Path) -> None:
+    missing = []
+    for match in LINK.finditer(FENCE.sub("", page.read_text())):
+        target = match[1] or match[2]
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        file = page.parent / name if name else page
+        if not file.exists() or (anchor and anchor not in anchors(file)):
+            missing.append(target)
+    assert missing == []
+
+
+def options(command: str) -> set[str]:
+    """The options in the help of a command, without the negative of a pair."""
+    carboy = [sys.executable, "-m", "carboy", command, "--help"]
+    text = subprocess.run(carboy, check=True, capture_output=True, text=True).stdout
+    names = re.findall(r"^ +(?:-\w, )?(--[\w-]+)(?:, (--[\w-]+))?", text, re.MULTILINE)
+    return {name for pair in names for name in pair if name}
+
+
+@pytest.mark.parametrize("command", ["run", "dev"])
+def test_every_option_is_explained(command: str) -> None:
+    pages = ("serving", "develop", "from-flask")
+    text = "".join((ROOT / "docs" / f"{name}.md").read_text() for name in pages)
+    explained = set(re.findall(r"--[a-z][\w-]+", text.replace("--no-", "--")))
+    assert options(command) - explained - {"--help"} == set()
+
+
+def test_every_option_in_the_pages_exists() -> None:
+    found = {"--version", "--help"}
+    for command in ("run", "dev", "explain", "routes", "shell", "new", "completion"):
+        found |= options(command)
+    pages = [ROOT / "README.md", *(ROOT / "docs" / f"{n}.md" for n in ("serving", "develop"))]
+    wrong = []
+    for page in pages:
+        # In code only: `--name`, and lines that begin with a command.
+        for name in re.findall(
+            r"(?:`|^ +carboy .*?|^\$ carboy .*?)(--[a-z][\w-]+)", page.read_text(), re.M
+        ):
+            if name not in found and name.replace("--no-", "--", 1) not in found:
+                wrong.append(f"{page.name}: {name}")
+    assert wrong == []

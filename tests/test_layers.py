@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from code_map import ROOMS, Import, Module, lines_of, modules, points_upwards, room_arrows
 
 CHECKOUT = Path(__file__).resolve().parents[1]
@@ -29,6 +30,16 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "app": ("carboy.routing", "carboy.http", "carboy.dates"),
     "middleware": ("carboy.http",),
     "dev": ("carboy.http", "carboy.app.signals"),
+    "serving": (
+        "carboy.server",
+        "carboy.net",
+        "carboy.gateway",
+        "carboy.protocol",
+        "carboy.dates",
+        "carboy.http",
+        "carboy.dev",
+        "carboy.middleware",
+    ),
     "testing": ("carboy.app", "carboy.http", "carboy.gateway", "carboy.dates"),
     "cli": EVERYTHING,
     "compat": EVERYTHING,
@@ -36,7 +47,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 # module: what this module alone may import besides
 MODULE_MAY_IMPORT: dict[str, tuple[str, ...]] = {
     # It runs a server in a thread.
-    "carboy.testing.live": ("carboy.server",),
+    "carboy.testing.live": ("carboy.serving",),
     # A test's request takes the same way as a request from the socket: the HTTP parser reads the
     # request and checks the answer, so that both lanes are tested with what clients send.
     "carboy.testing.direct": ("carboy.protocol",),
@@ -50,10 +61,9 @@ MAY_IMPORT_FOR_TYPES: dict[str, tuple[str, ...]] = {
 }
 # (room, room above it): why this arrow points upwards
 UPWARD: dict[tuple[str, str], str] = {
+    ("app", "serving"): "app.run() is Flask's method.",
     ("app", "testing"): "app.test_client() and app.test_cli_runner() are Flask's methods.",
     ("cli", "compat"): "`--flask` installs the names of Flask and Werkzeug.",
-    ("server", "dev"): "to be moved: run_simple is in the server.",
-    ("server", "middleware"): "to be moved: run_simple is in the server.",
 }
 # what a room above sets in a module below: why
 SET_FROM_ABOVE: dict[str, str] = {
@@ -66,7 +76,7 @@ SET_FROM_ABOVE: dict[str, str] = {
 LATE_IMPORTS: dict[str, dict[str, str]] = {
     "carboy.__main__": {"carboy.cli.main": "to be moved"},
     "carboy.app.app": {
-        "carboy.server": "app.run() is Flask's method; the server is in the other column.",
+        "carboy.serving": "app.run() is Flask's method; the server is in the other column.",
         "carboy.testing": "The test clients are Flask's methods; they load when asked for.",
         "carboy.app.commands": "Loads click.",
         "carboy.app.logging": "Loads logging.",
@@ -87,10 +97,8 @@ LATE_IMPORTS: dict[str, dict[str, str]] = {
         "carboy.http.environ_builder": "The builder imports the request class; tests use it."
     },
     "carboy.routing.rule": {"carboy.routing.described": "Its dataclasses load inspect."},
-    "carboy.server.development": {
-        "carboy.dev.debugger": "to be moved: run_simple is in the server.",
-        "carboy.dev.reload": "to be moved: run_simple is in the server.",
-        "carboy.middleware.shared_data": "to be moved: run_simple is in the server.",
+    "carboy.serving.development": {
+        "carboy.dev.debugger": "Takes 20 ms to load; only use_debugger needs it."
     },
 }
 # library: (reason, modules that import it inside a function)
@@ -107,7 +115,7 @@ LATE_LIBRARIES: dict[str, tuple[str, set[str]]] = {
     "watchfiles": ("An optional dependency.", {"carboy.dev.reload.watching"}),
     # the standard library
     "copy": ("to be moved", {"carboy.http.local"}),
-    "ctypes": ("Takes 4 ms to load; only Linux needs it.", {"carboy.server.child"}),
+    "ctypes": ("Takes 4 ms to load; only Linux needs it.", {"carboy.server.processes.child"}),
     "dataclasses": ("Loads inspect.", {"carboy.app.json.provider"}),
     "difflib": ("Needed for a suggestion in an error.", {"carboy.routing.errors"}),
     "email": ("Loads 10 modules.", {"carboy.dates", "carboy.http.exceptions"}),

@@ -152,10 +152,10 @@ def runs(monkeypatch):
     """Calls of run_simple, which does nothing meanwhile."""
     import werkzeug.serving
 
-    import carboy.server.development
+    import carboy.serving.development
 
     calls = []
-    for module in (carboy.server.development, werkzeug.serving):
+    for module in (carboy.serving.development, werkzeug.serving):
         monkeypatch.setattr(
             module, "run_simple", lambda *args, **kwargs: calls.append((args, kwargs))
         )

@@ -169,7 +169,7 @@ def test_app_run_runs_again_when_the_variable_of_the_command_line_is_taken_away(
     code = (
         "import os, carboy\n"
         "from carboy.cli.flask import FlaskGroup\n"
-        "from carboy.server import development\n"
+        "from carboy.serving import development\n"
         "from click.testing import CliRunner\n"
         "development.run_simple = lambda *args, **options: print('served')\n"
         "app = carboy.Flask('scenario')\n"

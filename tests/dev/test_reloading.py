@@ -13,7 +13,7 @@ from running import PATIENCE, Running, alive, await_gone
 
 SCRIPT = """
 import os
-from carboy.server import run_simple
+from carboy.serving import run_simple
 import answers
 
 def app(environ, start_response):

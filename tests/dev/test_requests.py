@@ -23,8 +23,8 @@ from carboy.dev.debugger import DebuggedApplication
 from carboy.dev.explain.tracer import Tracer
 from carboy.dev.requests import Record, RequestList, Store
 from carboy.dev.requests.page import curl, detailed
-from carboy.server import make_server
 from carboy.server.engine import Engine
+from carboy.serving import make_server
 from chromium import chromium
 from running import PATIENCE
 

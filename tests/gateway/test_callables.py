@@ -11,7 +11,8 @@ import pytest
 from carboy import Flask
 from carboy.gateway import check, for_application
 from carboy.http.local import LocalProxy
-from carboy.server import make_server, run_simple, serve
+from carboy.server import serve
+from carboy.serving import make_server, run_simple
 from running import Running
 
 

@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 
 from carboy import Flask
-from carboy.server import make_server, run_simple, serve
-from carboy.server.simple import BaseWSGIServer
+from carboy.server import serve
+from carboy.serving import make_server, run_simple
+from carboy.serving.simple import BaseWSGIServer
 from live_engine import eventually
 from running import PATIENCE
 

@@ -14,7 +14,7 @@ import pytest
 import werkzeug.serving
 
 import carboy
-import carboy.server
+import carboy.serving
 from running import PATIENCE
 
 HOST = b"Host: a.test:80\r\n"
@@ -86,7 +86,7 @@ def test_it_is_werkzeugs(name: str) -> None:
         start_response("200 OK", [("Content-Length", "0")])
         return []
 
-    for module in (werkzeug.serving, carboy.server):
+    for module in (werkzeug.serving, carboy.serving):
         make_server: Any = module.make_server  # type: ignore[attr-defined]
         with serving(make_server("127.0.0.1", 0, app, threaded=True)) as port:
             assert b" 200 " in ask(port, REQUESTS[name])
@@ -120,7 +120,7 @@ def test_so_is_what_a_request_makes_of_it(name: str, wrapped: bool) -> None:
     theirs: list[Any] = []
     ours: list[Any] = []
     real = werkzeug.serving.make_server("127.0.0.1", 0, application(flask, False, theirs))
-    own = carboy.server.make_server("127.0.0.1", 0, application(carboy, wrapped, ours))
+    own = carboy.serving.make_server("127.0.0.1", 0, application(carboy, wrapped, ours))
     status = []
     for server in (real, own):
         with serving(server) as port:

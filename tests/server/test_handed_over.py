@@ -16,7 +16,7 @@ import pytest
 import websocket
 import werkzeug.serving
 
-from carboy.server import make_server
+from carboy.serving import make_server
 from live_engine import eventually, served
 from running import PATIENCE, Running
 

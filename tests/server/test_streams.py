@@ -19,7 +19,7 @@ import flask
 import pytest
 
 import carboy
-import carboy.server
+import carboy.serving
 from carboy.server.learned import Learned
 from live_engine import Client, Live, eventually
 from live_engine import served as served_as_it_is
@@ -570,7 +570,7 @@ def test_pieces_are_put_aside_under_tls() -> None:
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     app = application("wsgi", watched)
-    server = carboy.server.make_server("127.0.0.1", 0, app, threaded=False, ssl_context="adhoc")
+    server = carboy.serving.make_server("127.0.0.1", 0, app, threaded=False, ssl_context="adhoc")
     server.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * KIB)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()

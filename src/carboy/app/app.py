@@ -626,12 +626,12 @@ class Carboy(Scaffold):
         """Serve the application until Ctrl+C.
 
         Host and port default to those of SERVER_NAME, else 127.0.0.1:5000; the other options
-        are those of `server.run_simple`. In debug mode it starts again when a file changes, and
-        shows errors as a page to work in. Does nothing under `carboy run`.
+        are those of `carboy.serving.run_simple`. In debug mode it starts again when a file
+        changes, and shows errors as a page to work in. Does nothing under `carboy run`.
         """
         from carboy.app.commands import load_dotenv as read_dotenv
         from carboy.app.commands import show_server_banner
-        from carboy.server.development import is_running_from_reloader, run_simple
+        from carboy.serving.development import is_running_from_reloader, run_simple
 
         if os.environ.get("FLASK_RUN_FROM_CLI") == "true":
             if not is_running_from_reloader():

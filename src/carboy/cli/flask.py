@@ -42,7 +42,7 @@ from carboy.cli.development_options import (
 )
 from carboy.cli.option_types import PORT, Host
 from carboy.cli.run import FROM_CLI
-from carboy.server import development
+from carboy.serving import development
 
 __all__ = [
     "AppGroup",

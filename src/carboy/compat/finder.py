@@ -19,7 +19,7 @@ from carboy.compat.module_map import MODULE_MAP, VERSIONS
 # What `python -m` does with modules that are programs as well.
 PROGRAMS = {
     "flask.__main__": "from carboy.cli.flask import main; main()",
-    "werkzeug.testapp": "from carboy.server import run_simple\n"
+    "werkzeug.testapp": "from carboy.serving import run_simple\n"
     "from carboy.testing.environ_page import test_app\n"
     "run_simple('localhost', 5000, test_app, use_reloader=True)",
 }

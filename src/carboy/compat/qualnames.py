@@ -173,13 +173,13 @@ carboy.routing.map werkzeug.routing.map: Map
 carboy.routing.rule werkzeug.routing.rules: Rule
 carboy.routing.syntax werkzeug.routing.rules: parse_converter_args
 carboy.routing.trie werkzeug.routing.matcher: StateMachineMatcher
-carboy.server.addresses werkzeug.serving: get_interface_ip get_sockaddr select_address_family
-carboy.server.dechunked werkzeug.serving: DechunkedInput
-carboy.server.development werkzeug.serving: is_running_from_reloader run_simple
-carboy.server.handler werkzeug.serving: WSGIRequestHandler
-carboy.server.simple werkzeug.serving: BaseWSGIServer ForkingWSGIServer ThreadedWSGIServer
+carboy.serving.addresses werkzeug.serving: get_interface_ip get_sockaddr select_address_family
+carboy.serving.dechunked werkzeug.serving: DechunkedInput
+carboy.serving.development werkzeug.serving: is_running_from_reloader run_simple
+carboy.serving.handler werkzeug.serving: WSGIRequestHandler
+carboy.serving.simple werkzeug.serving: BaseWSGIServer ForkingWSGIServer ThreadedWSGIServer
     make_server
-carboy.server.simple_log werkzeug.serving: _ansi_style
+carboy.serving.simple_log werkzeug.serving: _ansi_style
 carboy.testing.app_client flask.testing: EnvironBuilder FlaskClient
 carboy.testing.cli_runner flask.testing: FlaskCliRunner
 carboy.testing.client werkzeug.test: Client

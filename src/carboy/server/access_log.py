@@ -13,8 +13,9 @@ import sys
 import time
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, Protocol
 
+from carboy.dates import MONTHS
 from carboy.protocol.events import RequestHead
 from carboy.server.log import could_not_be_written
 from carboy.server.output import LogFile, Output, colours_wanted, standard
@@ -23,6 +24,15 @@ from carboy.server.writer import Writer
 # (epoch seconds, client, head, request line as far as it came if there is no head, status,
 #  octets of content sent, seconds taken)
 Record = tuple[float, str, RequestHead | None, str, int, int, float]
+
+
+class RequestLog(Protocol):
+    """What the engine calls with a record for every request."""
+
+    def __call__(self, record: Record, /) -> None: ...
+
+    def close(self) -> None: ...
+
 
 FORMATS = ("auto", "common", "combined", "json", "pretty")
 
@@ -92,9 +102,6 @@ class Common:
             self._moment = time.strftime(f"%d/{month}/%Y:%H:%M:%S %z", local)
             self._second = second
         return self._moment
-
-
-MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 # `json.dumps` with separators makes an encoder for every call.

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from carboy.server.access_log import AccessLog
+from carboy.server.access_log import AccessLog, RequestLog
 from carboy.server.log import ErrorLog, QueuedErrors
-from carboy.server.simple_log import LOGGER, LoggerAccess
 from carboy.server.stdio import Standard
 from carboy.server.writer import CLOSING, Writer
 
@@ -23,7 +22,7 @@ class Logs:
 
     def __init__(self, plan: Plan) -> None:
         self.writer = Writer()
-        self.access: AccessLog | LoggerAccess | None = None
+        self.access: RequestLog | None = None
         self.errors: ErrorLog | None = None
         try:
             self.access = _access_log(plan, self.writer)
@@ -56,9 +55,9 @@ class Logs:
             self.access.close()
 
 
-def _access_log(plan: Plan, writer: Writer) -> AccessLog | LoggerAccess | None:
+def _access_log(plan: Plan, writer: Writer) -> RequestLog | None:
     if not plan.access_log:
         return None
-    if plan.access_log_format == LOGGER:
-        return LoggerAccess(writer)
+    if plan.make_access_log is not None:
+        return plan.make_access_log(writer)
     return AccessLog(writer, plan.access_log_format, plan.access_log_file, plan.access_log_skip)

@@ -27,10 +27,10 @@ from carboy.cli.dev.worker import tell, used_by
 from carboy.cli.locate import NoApplication, load
 from carboy.dev.live import Failure, Hub
 from carboy.dev.reload.loops import AGAIN, ReloaderLoop, ensure_echo_on
-from carboy.server import development
 from carboy.server.settings import Settings
 from carboy.server.signals import Handlers
-from carboy.server.simple import ThreadedWSGIServer
+from carboy.serving import development
+from carboy.serving.simple import ThreadedWSGIServer
 
 PASSED = "CARBOY_DEV"
 LOOK = 1.0  # seconds between looks at what has been imported, and whether the parent is there

@@ -20,10 +20,10 @@ from carboy.dev.explain.tracer import Traced, Tracer
 from carboy.dev.live import Failure, Hub, LivePage
 from carboy.dev.requests import RequestList, Store
 from carboy.server.crew import Lead
-from carboy.server.development import is_running_from_reloader
 from carboy.server.engine import Engine
 from carboy.server.exchange import ServerExchange
 from carboy.server.output import colours_wanted, standard
+from carboy.serving.development import is_running_from_reloader
 
 # What the engine does in one piece; a turn serves several connections, each in a branch of its own.
 TURN, RUN_AWAY = Engine._turn, Engine._run_away

@@ -15,7 +15,7 @@ LEAVES = {
     if name.startswith(("RETURN_", "YIELD_", "INSTRUMENTED_RETURN", "INSTRUMENTED_YIELD"))
 }
 VARARGS, VARKEYWORDS = 0x04, 0x08
-SERVER = ("carboy.server", "carboy.protocol", "carboy.gateway", "carboy.net")
+SERVER = ("carboy.serving", "carboy.server", "carboy.protocol", "carboy.gateway", "carboy.net")
 
 
 class Call:

@@ -20,6 +20,7 @@ from typing import Any, NoReturn, Protocol
 from carboy.gateway import for_application
 from carboy.gateway.interface import Gateway
 from carboy.server import monkey_patching, systemd
+from carboy.server.access_log import RequestLog
 from carboy.server.bind import Address, keep, remove_files
 from carboy.server.door import Wrap
 from carboy.server.engine import Engine
@@ -35,6 +36,7 @@ from carboy.server.processes.orphan_timer import OrphanTimer
 from carboy.server.processes.stuck import beat_interval
 from carboy.server.settings import Settings, usable_cpus
 from carboy.server.signals import Handlers, Interrupts, Terminal, hold, named, noted
+from carboy.server.writer import Writer
 
 log = logging.getLogger(ERROR_LOGGER)
 
@@ -59,6 +61,7 @@ class Plan:
     access_log_format: str = "auto"
     access_log_file: str = "stdout"
     access_log_skip: str | None = None  # paths that begin so are not logged
+    make_access_log: Callable[[Writer], RequestLog] | None = None  # instead of those three
     socket_mode: int | None = None
     socket_group: str | None = None
     umask: int | None = None

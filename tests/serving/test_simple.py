@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import werkzeug.serving
 
-from carboy.server import make_server, run_simple
+from carboy.serving import make_server, run_simple
 from running import PATIENCE, Running
 
 
@@ -171,7 +171,8 @@ def test_handle_request_gives_up_after_its_timeout() -> None:
 
 
 SCRIPT = """
-from carboy.server import {names}
+from carboy.server import serve
+from carboy.serving import make_server, run_simple
 def app(environ, start_response):
     start_response("200 OK", [])
     return [b"%r %r" % (environ["wsgi.multithread"], environ["wsgi.multiprocess"])]
@@ -195,9 +196,7 @@ if __name__ == "__main__":
 def test_a_script_serves_until_a_signal_and_goes_on(
     tmp_path: Path, call: str, answer: bytes, number: int
 ) -> None:
-    (tmp_path / "script.py").write_text(
-        SCRIPT.format(names=call.split("(", maxsplit=1)[0], call=call)
-    )
+    (tmp_path / "script.py").write_text(SCRIPT.format(call=call))
     with Running(cwd=tmp_path, command=("script.py",)) as server:
         assert server.get() == (200, answer)
         assert server.stop(number) == 0
@@ -206,7 +205,7 @@ def test_a_script_serves_until_a_signal_and_goes_on(
 
 def test_ctrl_c_ends_serve_forever_quietly(tmp_path: Path) -> None:
     call = "s = make_server('127.0.0.1', 0, app); print(f'http://x:{s.port}/', flush=True); "
-    script = SCRIPT.format(names="make_server", call=call + "s.serve_forever()")
+    script = SCRIPT.format(call=call + "s.serve_forever()")
     (tmp_path / "script.py").write_text(script)
     with Running(cwd=tmp_path, command=("script.py",)) as server:
         port = int(server.line("http://x:").split(":")[2].strip("/\n"))

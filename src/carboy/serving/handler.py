@@ -18,8 +18,9 @@ from typing import Any
 
 from carboy.gateway import WsgiGateway
 from carboy.gateway.interface import Answer, Exchange
+from carboy.http.internal import _log
 from carboy.protocol.events import RequestHead
-from carboy.server.simple_log import CONTROLS, _log, moment, readable, styled
+from carboy.serving.simple_log import CONTROLS, moment, readable, styled
 
 __all__ = ["WSGIRequestHandler", "connection_dropped_errors"]
 

@@ -10,11 +10,11 @@ from collections.abc import Callable, Hashable
 from copy import copy
 
 from carboy.gateway.interface import Answer, Exchange, Gateway
+from carboy.http.internal import _log
 from carboy.protocol.events import RequestHead
 from carboy.server.first_piece import with_first_piece
 from carboy.server.handed_over import is_handed_over
-from carboy.server.simple_log import _log
-from carboy.server.unframed import unframed
+from carboy.serving.unframed import unframed
 
 STATUS = "500 INTERNAL SERVER ERROR"
 PAGE = b"""<!doctype html>

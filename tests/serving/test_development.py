@@ -26,11 +26,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import carboy.net.certificates
-import carboy.server.addresses
-import carboy.server.dechunked
-import carboy.server.handler
-import carboy.server.simple
-import carboy.server.simple_log
+import carboy.serving.addresses
+import carboy.serving.dechunked
+import carboy.serving.handler
+import carboy.serving.simple
+import carboy.serving.simple_log
 from running import PATIENCE, Running
 
 BOTH = pytest.mark.parametrize("ours", [True, False], ids=["carboy", "werkzeug"])
@@ -40,12 +40,12 @@ CANNOT_BE_VERIFIED.verify_mode = ssl.CERT_NONE
 
 
 def make(ours: bool, app: Any, **options: Any) -> Any:
-    module: Any = carboy.server.simple if ours else werkzeug.serving
+    module: Any = carboy.serving.simple if ours else werkzeug.serving
     return module.make_server(options.pop("host", "127.0.0.1"), 0, app, **options)
 
 
 def handler_class(ours: bool) -> Any:
-    return (carboy.server.handler if ours else werkzeug.serving).WSGIRequestHandler  # type: ignore[attr-defined]
+    return (carboy.serving.handler if ours else werkzeug.serving).WSGIRequestHandler  # type: ignore[attr-defined]
 
 
 @contextmanager
@@ -200,7 +200,7 @@ def test_a_unix_socket_is_told_too(tmp_path: Path, caplog: pytest.LogCaptureFixt
 
 
 def test_styles_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    log = carboy.server.simple_log
+    log = carboy.serving.simple_log
     theirs: Any = werkzeug.serving
     for styles in (("bold", "red"), ("cyan",), ("yellow",), ("magenta",), ("green", "bold")):
         assert log._ansi_style("x", *styles) == theirs._ansi_style("x", *styles)
@@ -480,7 +480,7 @@ def test_a_key_is_readable_by_its_owner_only(certificate: tuple[str, str]) -> No
     ],
 )
 def test_addresses_mean_what_they_mean_there(host: str, port: int) -> None:
-    ours, theirs = carboy.server.addresses, werkzeug.serving
+    ours, theirs = carboy.serving.addresses, werkzeug.serving
     family = theirs.select_address_family(host, port)
     assert ours.select_address_family(host, port) == family
     assert ours.get_sockaddr(host, port, family) == theirs.get_sockaddr(host, port, family)
@@ -488,7 +488,7 @@ def test_addresses_mean_what_they_mean_there(host: str, port: int) -> None:
 
 def test_our_own_address_is_the_same() -> None:
     for family in (socket.AF_INET, socket.AF_INET6):
-        assert carboy.server.addresses.get_interface_ip(family) == (
+        assert carboy.serving.addresses.get_interface_ip(family) == (
             werkzeug.serving.get_interface_ip(family)
         )
 
@@ -515,14 +515,14 @@ def test_a_chunked_body_is_read_as_there(
     chunks: list[bytes], damage: bytes, size: int, end: bytes
 ) -> None:
     raw = b"".join(b"%x%s%s%s" % (len(c), end, c, end) for c in chunks) + damage + b"0" + end + end
-    assert read_all(carboy.server.dechunked, raw, size) == read_all(werkzeug.serving, raw, size)
+    assert read_all(carboy.serving.dechunked, raw, size) == read_all(werkzeug.serving, raw, size)
 
 
 # --- run_simple
 
 
 SCRIPT = """
-from carboy.server import run_simple
+from carboy.serving import run_simple
 def app(environ, start_response):
     start_response("200 OK", [])
     return [b"app"]
@@ -568,4 +568,4 @@ def test_methods_of_the_classes_have_werkzeugs_parameters() -> None:
         return [(p.name, p.default, p.kind) for p in signature.parameters.values()]
 
     for name in ("BaseWSGIServer", "ThreadedWSGIServer", "ForkingWSGIServer"):
-        assert parameters(carboy.server.simple, name) == parameters(werkzeug.serving, name)
+        assert parameters(carboy.serving.simple, name) == parameters(werkzeug.serving, name)

@@ -17,15 +17,13 @@ from typing import Any, NoReturn
 
 from carboy.gateway import check, for_application
 from carboy.gateway.interface import Gateway
+from carboy.http.internal import _log
 from carboy.net.certificates import context_of
 from carboy.net.tls import TlsStream
 from carboy.server import bind as binding
 from carboy.server.access_log import Record
-from carboy.server.addresses import UNIX, get_interface_ip
 from carboy.server.bind import Address, BindError, from_host
 from carboy.server.engine import Engine
-from carboy.server.failures import Failures
-from carboy.server.handler import HandlerGateway, WSGIRequestHandler
 from carboy.server.logs import Logs
 from carboy.server.port import Port
 from carboy.server.processes.supervisor import CannotFork
@@ -33,7 +31,10 @@ from carboy.server.processes.worker import Plan, Worker
 from carboy.server.serve import Silent, supervisor_for
 from carboy.server.settings import Settings
 from carboy.server.signals import STOP, Handlers, in_main_thread
-from carboy.server.simple_log import _log
+from carboy.serving.addresses import UNIX, get_interface_ip
+from carboy.serving.failures import Failures
+from carboy.serving.handler import HandlerGateway, WSGIRequestHandler
+from carboy.serving.simple_log import LOGGER, LoggerAccess
 
 __all__ = [
     "LISTEN_QUEUE",
@@ -116,7 +117,7 @@ class BaseWSGIServer:
         if not self.multithread:
             self.settings = replace(self.settings, threads=1)
         self.access_log = True
-        self.access_log_format = "werkzeug"
+        self.access_log_format = LOGGER
         self.access_log_skip: str | None = None
         self.timeout: float | None = None  # of handle_request, in seconds
         self._server_version = "Carboy"
@@ -252,6 +253,7 @@ class BaseWSGIServer:
             access_log=self.access_log and self.RequestHandlerClass is None,
             access_log_format=self.access_log_format,
             access_log_skip=self.access_log_skip,
+            make_access_log=LoggerAccess if self.access_log_format == LOGGER else None,
             wrap=self._wrap(),
             gateway=self._gateway,
         )

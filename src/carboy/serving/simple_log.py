@@ -5,18 +5,18 @@ Applications silence and redirect that logger by name, and tools read its lines.
 
 from __future__ import annotations
 
-import logging
 import re
 import sys
 import time
-from typing import Any
 from urllib.parse import unquote
 
-from carboy.server.access_log import MONTHS, Record
+from carboy.dates import MONTHS
+from carboy.http.internal import _log
+from carboy.server.access_log import Record
 from carboy.server.log_handlers import LINE
 from carboy.server.writer import Writer
 
-__all__ = ["_ansi_style", "_log", "_log_add_style"]
+__all__ = ["_ansi_style", "_log_add_style"]
 
 LOGGER = "werkzeug"
 _log_add_style = sys.platform != "win32"
@@ -27,24 +27,6 @@ STYLES = {
 # C0 controls and DEL written \xNN: no client may start a line of its own.
 CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
 CONTROLS[ord("\\")] = "\\\\"
-
-
-_logger: logging.Logger | None = None
-
-
-def _log(type: str, message: str, *args: Any, **kwargs: Any) -> None:
-    """Log under the name `werkzeug`; to standard error if nobody has set up logging.
-
-    Level and handler are looked at with the first message: later they are the application's.
-    """
-    global _logger
-    if _logger is None:
-        _logger = logging.getLogger(LOGGER)
-        if _logger.level == logging.NOTSET:
-            _logger.setLevel(logging.INFO)
-        if not _logger.hasHandlers():
-            _logger.addHandler(logging.StreamHandler())
-    getattr(_logger, type)(message.rstrip(), *args, **kwargs)
 
 
 def _ansi_style(value: str, *styles: str) -> str:

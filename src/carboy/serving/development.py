@@ -7,10 +7,13 @@ from collections.abc import Iterable
 from socket import socket
 from typing import Any
 
+from carboy.dev import reload
 from carboy.gateway import check
-from carboy.server.handler import WSGIRequestHandler
-from carboy.server.simple import BaseWSGIServer, make_server
-from carboy.server.simple_log import _ansi_style, _log
+from carboy.http.internal import _log
+from carboy.middleware import shared_data
+from carboy.serving.handler import WSGIRequestHandler
+from carboy.serving.simple import BaseWSGIServer, make_server
+from carboy.serving.simple_log import _ansi_style
 
 __all__ = ["is_running_from_reloader", "run_simple"]
 
@@ -88,11 +91,8 @@ def run_simple(
 def _with_tools(
     app: Any, hostname: str, static_files: Any, use_debugger: bool, use_evalex: bool
 ) -> Any:
-    # The tools load when they are asked for, and know nothing of servers.
     if static_files:
-        from carboy.middleware.shared_data import SharedDataMiddleware
-
-        app = SharedDataMiddleware(app, static_files)
+        app = shared_data.SharedDataMiddleware(app, static_files)
     if use_debugger:
         from carboy.dev.debugger import DebuggedApplication, settle_pin
 
@@ -109,12 +109,10 @@ def _serve_reloaded(
     interval: int,
     reloader_type: str,
 ) -> None:
-    from carboy.dev.reload import run_with_reloader
-
     # The process that watches keeps the socket open: clients wait while the other starts again.
     pass_on(server.socket)
     try:
-        run_with_reloader(
+        reload.run_with_reloader(
             server.serve_forever, extra_files, exclude_patterns, interval, reloader_type
         )
     finally:

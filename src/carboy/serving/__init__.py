@@ -1,0 +1,13 @@
+"""Servers started from Python, under Werkzeug's names: `run_simple`, `make_server`."""
+
+from carboy.serving.development import is_running_from_reloader, run_simple
+from carboy.serving.handler import WSGIRequestHandler
+from carboy.serving.simple import BaseWSGIServer, make_server
+
+__all__ = [
+    "BaseWSGIServer",
+    "WSGIRequestHandler",
+    "is_running_from_reloader",
+    "make_server",
+    "run_simple",
+]

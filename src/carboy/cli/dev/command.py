@@ -20,6 +20,7 @@ from carboy.cli.completion import complete
 from carboy.cli.config import Environment
 from carboy.cli.dev import portable
 from carboy.cli.dev.follower import Follower
+from carboy.cli.dev.port import listen
 from carboy.cli.dev.terminal import Terminal
 from carboy.cli.dev.tools import Tools
 from carboy.cli.dev.worker import Newest
@@ -79,7 +80,7 @@ def command(ctx: click.Context, /, app: str | None, **options: Any) -> None:
         _child(name, [], tools, environment, options, given["trust"]).serve(host, port, None)
         return
     try:
-        address, sockets = port.listen(host, port, insisted)
+        address, sockets = listen(host, port, insisted)
     except (BindError, ValueError) as problem:
         raise click.ClickException(str(problem)) from None
     if options["warm"]:

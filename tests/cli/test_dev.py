@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from carboy.cli.dev import place
+from carboy.cli.dev import port
 from carboy.server.bind import BindError
 from running import PATIENCE, Running, alive, await_gone
 
@@ -541,16 +541,16 @@ def test_a_port_that_is_taken_is_an_error_for_who_insists(folder: Path, taken: i
         assert server.wait() == 1
         assert f"Port {taken} is in use" in server.text()
         with pytest.raises(BindError):
-            place.listen("127.0.0.1", taken, insisted=True)
+            port.listen("127.0.0.1", taken, insisted=True)
 
 
 def test_another_port_is_taken_for_who_does_not(
     taken: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    address, sockets = place.listen("127.0.0.1", taken, insisted=False)
+    address, sockets = port.listen("127.0.0.1", taken, insisted=False)
     with sockets[0]:
         assert address.port is not None
-        assert taken < address.port <= taken + place.FURTHER
+        assert taken < address.port <= taken + port.FURTHER
         assert f"taking {address.port}" in capsys.readouterr().err
 
 

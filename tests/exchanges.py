@@ -6,7 +6,7 @@ import io
 from typing import Any, BinaryIO
 
 from carboy.gateway.wsgi import environ_of
-from carboy.protocol import Connection, Data, Limits, RequestHead, Signal
+from carboy.protocol import Data, Limits, Machine, RequestHead, Signal
 
 
 class RawExchange:
@@ -43,7 +43,7 @@ class RawExchange:
 
 def received(raw: bytes, **options: Any) -> RawExchange:
     """The exchange of a request whose whole body has come."""
-    connection = Connection(Limits())
+    connection = Machine(Limits())
     head = connection.receive(raw)
     assert isinstance(head, RequestHead), head
     pieces = []

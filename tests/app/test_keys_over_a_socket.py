@@ -57,8 +57,8 @@ def test_a_quick_view_is_answered_while_a_slow_one_has_every_thread(
     # one makes that neither slow nor its leader deposed.
     times = {"inline_budget": 60.0, "watch_interval": 5.0}
     with served(app, threads=THREADS, **times) as live, ExitStack() as stack:
-        live.engine.learned.averages[rule._key] = 100.0
-        live.engine.learned.next_trial = float("inf")
+        live.engine.dispatch_times.averages[rule._key] = 100.0
+        live.engine.dispatch_times.next_trial = float("inf")
 
         def ask(path: str, host: str = host) -> Any:
             client = stack.enter_context(live.client())

@@ -13,7 +13,7 @@ from carboy.http import origin_exchange
 from carboy.http.exceptions import ClientDisconnected, RequestEntityTooLarge
 from carboy.http.forms.parser import FormDataParser
 from carboy.http.request import Request
-from carboy.protocol import Connection, Limits, RequestHead
+from carboy.protocol import Limits, Machine, RequestHead
 from exchanges import RawExchange, raw_request, received
 
 ATTRIBUTES = [
@@ -389,7 +389,7 @@ def test_content_that_was_kept_before_is_parsed_as_a_form_all_the_same() -> None
 
 def test_what_one_request_found_is_found_again_on_its_connection_only() -> None:
     raw = raw_request(fields=[("Cookie", "a=1")])
-    connection = Connection(Limits())
+    connection = Machine(Limits())
     first = connection.receive(raw)
     assert isinstance(first, RequestHead)
     assert Request.from_exchange(RawExchange(first, None, 0)).cookies["a"] == "1"
@@ -397,13 +397,13 @@ def test_what_one_request_found_is_found_again_on_its_connection_only() -> None:
     second = connection.receive(raw)
     assert isinstance(second, RequestHead)
     assert second.found is first.found is not None
-    other = Connection(Limits()).receive(raw)
+    other = Machine(Limits()).receive(raw)
     assert isinstance(other, RequestHead)
     assert other.found is None
 
 
 def test_a_request_with_other_fields_finds_its_own() -> None:
-    connection = Connection(Limits())
+    connection = Machine(Limits())
     for value in "123":
         head = connection.receive(raw_request(fields=[("Cookie", f"a={value}"), ("X-A", value)]))
         assert isinstance(head, RequestHead)

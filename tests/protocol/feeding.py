@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from carboy.protocol import (
-    Connection,
     Data,
     Event,
     Limits,
+    Machine,
     RemoteProtocolError,
     RequestHead,
     Signal,
@@ -45,7 +45,7 @@ class Recorder:
     """Drives a connection as an engine does, answering each request when it is complete."""
 
     def __init__(self, limits: Limits, early_answers: bool = False) -> None:
-        self.connection = Connection(limits)
+        self.connection = Machine(limits)
         self.outcome: Outcome = []
         self.early_answers = early_answers
         self.over = False
@@ -145,7 +145,7 @@ def accepted(data: bytes, limits: Limits | None = None) -> RequestHead:
     """The head of the one request that `data` is."""
     result = outcome(data, limits)
     assert [step[0] for step in result][:1] == ["head"], result
-    event = Connection(limits or Limits()).receive(data)
+    event = Machine(limits or Limits()).receive(data)
     assert isinstance(event, RequestHead)
     assert describe(event) == result[0]
     return event

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from carboy.protocol import Connection, Limits, RemoteProtocolError, RequestHead
+from carboy.protocol import Limits, Machine, RemoteProtocolError, RequestHead
 from carboy.protocol.head import HeadReader, quick_head, similar_head
 from protocol.feeding import accepted, describe, outcome, play, refusal
 from protocol.rules import get, line
@@ -173,7 +173,7 @@ def test_the_fields_may_be_as_large_as_the_limit() -> None:
 
 
 def test_a_line_without_end_is_refused_at_its_limit() -> None:
-    connection = Connection(Limits(request_line=100))
+    connection = Machine(Limits(request_line=100))
     connection.receive(b"GET /" + b"a" * 96)
     with pytest.raises(RemoteProtocolError) as caught:
         connection.receive(b"a")
@@ -283,7 +283,7 @@ def test_what_came_before_on_a_connection_changes_nothing(
     """The same request twice, and requests that share fields: as if each had come alone."""
     pieces = [f"{start}Host: x\r\n{lines}\r\n".encode("latin-1") for start, lines in heads]
     octets = pieces[pick % len(pieces)]
-    connection = Connection(Limits())
+    connection = Machine(Limits())
     for line_of in (get(), pieces[0]):
         try:
             event = connection.receive(line_of)
@@ -294,11 +294,11 @@ def test_what_came_before_on_a_connection_changes_nothing(
         connection.whole_response("200 OK", [], b"", b"")
         if connection.buffered:
             return
-    fresh = Connection(Limits())
+    fresh = Machine(Limits())
     assert _first(connection, octets) == _first(fresh, octets)
 
 
-def _first(connection: Connection, octets: bytes) -> object:
+def _first(connection: Machine, octets: bytes) -> object:
     try:
         event = connection.receive(octets)
     except RemoteProtocolError as error:

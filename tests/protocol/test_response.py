@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carboy.protocol import Connection, Fields, Limits, LocalProtocolError, RequestHead, Writing
+from carboy.protocol import Fields, Limits, LocalProtocolError, Machine, RequestHead, Writing
 from carboy.protocol import response as module
 from protocol.rules import get, line
 from vanishing import Vanishing
@@ -17,8 +17,8 @@ from vanishing import Vanishing
 EXTRA = b"Server: carboy\r\nDate: Sun, 22 Nov 2026 16:30:11 GMT\r\n"
 
 
-def connected(method: bytes = b"GET", minor: int = 1, keep: bool | None = None) -> Connection:
-    connection = Connection(Limits())
+def connected(method: bytes = b"GET", minor: int = 1, keep: bool | None = None) -> Machine:
+    connection = Machine(Limits())
     option = {None: b"", True: b"Connection: keep-alive\r\n", False: b"Connection: close\r\n"}[keep]
     octets = line(method + b" / HTTP/1.%d" % minor, b"Host: x\r\n" + option)
     assert isinstance(connection.receive(octets), RequestHead)

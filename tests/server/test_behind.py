@@ -28,7 +28,7 @@ class Turns:
         self.most_kept = 0
         engine: Any = live.engine
         connections = engine.connections
-        wait, take = engine.poller.wait, engine._reception.take
+        wait, take = engine.poller.wait, engine._body_reader.take
 
         def next_turn(seconds: float) -> Any:
             self.pieces.append(0)
@@ -41,7 +41,7 @@ class Turns:
             take(connection, octets)
 
         engine.poller.wait = next_turn
-        engine._reception.take = take_one
+        engine._body_reader.take = take_one
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from carboy.server.learned import Learned
+from carboy.server.dispatch_times import DispatchTimes
 from live_engine import Live, eventually, hello, served
 
 BURN = 0.003  # seconds of processor time: above the budget, and short enough for the leader
@@ -22,7 +22,7 @@ def burn(seconds: float) -> None:
         sum(range(200))
 
 
-def known_to_compute(learned: Learned, key: str, seconds: float = 0.002) -> None:
+def known_to_compute(learned: DispatchTimes, key: str, seconds: float = 0.002) -> None:
     learned.note(key, 0.008)
     learned.note_usage(key, seconds, (seconds, seconds, 0))
     assert learned.computes(key)
@@ -71,7 +71,7 @@ def test_that_a_handler_computes_is_learned() -> None:
         def learned() -> float:
             for client in at_once(live, stack, *["/burn"] * 8):
                 assert client.reply().status == 200
-            return live.engine.learned.computes("GET /burn")
+            return live.engine.dispatch_times.computes("GET /burn")
 
         eventually(learned)
 
@@ -82,7 +82,7 @@ def test_what_computes_for_short_runs_one_at_a_time_in_order_of_arrival() -> Non
     with served(app, watch_interval=5.0) as live, ExitStack() as stack:
         paths = [f"/burn/{letter}" for letter in "abcdefgh"]
         for path in paths:
-            known_to_compute(live.engine.learned, f"GET {path}")
+            known_to_compute(live.engine.dispatch_times, f"GET {path}")
         for client in at_once(live, stack, *paths):
             assert client.reply().status == 200
     assert app.order == paths
@@ -94,7 +94,7 @@ def test_quick_requests_are_let_in_between() -> None:
     with served(app, watch_interval=5.0) as live, ExitStack() as stack:
         live.get("/quick")
         app.order.clear()
-        known_to_compute(live.engine.learned, "GET /burn")
+        known_to_compute(live.engine.dispatch_times, "GET /burn")
         slow = at_once(live, stack, *["/burn"] * 20)
         eventually(lambda: app.order)
         assert live.get("/quick").body == b"hello"
@@ -106,8 +106,8 @@ def test_quick_requests_are_let_in_between() -> None:
 def test_what_computes_for_longer_leaves_the_leader_alone_and_few_do_at_a_time() -> None:
     app = Work()
     with served(app, threads=16) as live, ExitStack() as stack:
-        live.engine.learned.next_trial = float("inf")
-        known_to_compute(live.engine.learned, "GET /burn", 0.05)
+        live.engine.dispatch_times.next_trial = float("inf")
+        known_to_compute(live.engine.dispatch_times, "GET /burn", 0.05)
         live.engine.scheduler.queue._at_once = 1
         clients = at_once(live, stack, *["/burn"] * 8)
         eventually(lambda: "/burn" in app.order)
@@ -130,7 +130,7 @@ def test_what_computes_and_then_waits_gets_threads() -> None:
 def test_what_computed_until_now_and_waits_from_now_on_gets_threads_too(seconds: float) -> None:
     app = Work()
     with served(app, threads=16) as live, ExitStack() as stack:
-        known_to_compute(live.engine.learned, "GET /mixed", seconds)
+        known_to_compute(live.engine.dispatch_times, "GET /mixed", seconds)
         for client in at_once(live, stack, *["/mixed"] * COMPANY):
             assert client.reply().status == 200
 
@@ -138,7 +138,7 @@ def test_what_computed_until_now_and_waits_from_now_on_gets_threads_too(seconds:
 def test_what_computes_runs_although_every_thread_waits() -> None:
     app = Work()
     with served(app, threads=2) as live, ExitStack() as stack:
-        learned = live.engine.learned
+        learned = live.engine.dispatch_times
         learned.averages["GET /hold"] = 1.0
         learned.next_trial = float("inf")
         known_to_compute(learned, "GET /burn/short", 0.002)

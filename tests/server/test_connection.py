@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from carboy.gateway import WsgiGateway
-from carboy.server.intake import Intake
+from carboy.server.request_body import ReceivedBody
 from live_engine import GET, eventually, hello, served
 
 
@@ -266,17 +266,17 @@ def test_a_stream_that_breaks_off_is_an_error_to_the_application(poller: str) ->
 
 
 def test_a_body_in_memory_moves_to_a_file_past_the_limit() -> None:
-    intake = Intake(10)
+    body = ReceivedBody(10)
     for _ in range(5):
-        intake.write(b"12345")
-    file = intake.finish()
+        body.write(b"12345")
+    file = body.finish()
     assert not isinstance(file, io.BytesIO)
-    assert (file.read(), intake.size) == (b"12345" * 5, 25)
-    intake.close()
+    assert (file.read(), body.size) == (b"12345" * 5, 25)
+    body.close()
 
 
 def test_a_body_within_the_limit_stays_in_memory() -> None:
-    intake = Intake(10)
-    intake.write(b"1234567890")
-    assert isinstance(intake.finish(), io.BytesIO)
-    intake.close()
+    body = ReceivedBody(10)
+    body.write(b"1234567890")
+    assert isinstance(body.finish(), io.BytesIO)
+    body.close()

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from carboy.server.learned import CAP, Learned
+from carboy.server.dispatch_times import CAP, DispatchTimes
 from live_engine import GET, Live, eventually, hello, served
 
 
@@ -95,8 +95,8 @@ def test_as_many_handlers_wait_at_once_as_there_are_threads() -> None:
     with gate(threads=3) as (app, live), ExitStack() as stack:
         clients = [stack.enter_context(live.client()) for _ in range(6)]
         # Known to be slow, so that none of them is tried on the leader's thread.
-        live.engine.learned.averages["GET /wait"] = 1.0
-        live.engine.learned.next_trial = math.inf
+        live.engine.dispatch_times.averages["GET /wait"] = 1.0
+        live.engine.dispatch_times.next_trial = math.inf
         for client in clients:
             client.request("GET", "/wait")
         eventually(lambda: app.inside == 3)
@@ -110,10 +110,10 @@ def test_as_many_handlers_wait_at_once_as_there_are_threads() -> None:
 
 def test_what_waits_for_a_thread_gets_one_in_order() -> None:
     with gate(threads=2) as (app, live), ExitStack() as stack:
-        averages = live.engine.learned.averages
+        averages = live.engine.dispatch_times.averages
         for path in ("/wait", *(f"/{name}" for name in "abcdef")):
             averages[f"GET {path}"] = 1.0
-        live.engine.learned.next_trial = math.inf  # none of them on the leader's thread
+        live.engine.dispatch_times.next_trial = math.inf  # none of them on the leader's thread
         clients = [stack.enter_context(live.client()) for _ in range(7)]
         with live.client() as blocked:
             blocked.request("GET", "/wait")
@@ -151,9 +151,9 @@ def test_a_key_that_turned_out_slow_is_run_away_from_the_leader() -> None:
         threading.Event().wait(0.02)
         app.go.set()
         first.reply()
-        eventually(lambda: not live.engine.learned.is_quick("GET /wait"))
+        eventually(lambda: not live.engine.dispatch_times.is_quick("GET /wait"))
         assert live.get("/quick").status == 200
-        assert live.engine.learned.is_quick("GET /quick")
+        assert live.engine.dispatch_times.is_quick("GET /quick")
 
 
 def test_a_thread_is_made_only_when_it_is_needed() -> None:
@@ -165,7 +165,7 @@ def test_a_thread_is_made_only_when_it_is_needed() -> None:
 
 
 def test_a_slow_key_that_turns_out_quick_on_the_leaders_thread_is_quick_at_once() -> None:
-    learned = Learned(budget=0.001, size=10)
+    learned = DispatchTimes(budget=0.001, size=10)
     assert learned.is_quick("new")
     learned.note("a", 5.0)
     assert not learned.is_quick("a")
@@ -174,7 +174,7 @@ def test_a_slow_key_that_turns_out_quick_on_the_leaders_thread_is_quick_at_once(
 
 
 def test_a_time_taken_on_another_thread_makes_no_key_slow() -> None:
-    learned = Learned(budget=0.001, size=10)
+    learned = DispatchTimes(budget=0.001, size=10)
     learned.note("a", 0.0005)
     learned.note_away("a", 5.0)
     learned.note_away("unknown", 5.0)
@@ -182,7 +182,7 @@ def test_a_time_taken_on_another_thread_makes_no_key_slow() -> None:
 
 
 def test_a_slow_key_gets_quick_by_good_times_on_other_threads_too() -> None:
-    learned = Learned(budget=0.001, size=10)
+    learned = DispatchTimes(budget=0.001, size=10)
     learned.note("a", 5.0)
     times = 0
     while not learned.is_quick("a"):
@@ -192,7 +192,7 @@ def test_a_slow_key_gets_quick_by_good_times_on_other_threads_too() -> None:
 
 
 def test_trials_of_a_key_get_rarer_while_it_stays_slow() -> None:
-    learned = Learned(budget=0.001, size=10)
+    learned = DispatchTimes(budget=0.001, size=10)
     learned.note("a", 5.0)
     trials = []
     for millisecond in range(20_000):
@@ -207,7 +207,7 @@ def test_trials_of_a_key_get_rarer_while_it_stays_slow() -> None:
 
 
 def test_trials_of_many_keys_are_spread() -> None:
-    learned = Learned(budget=0.001, size=1000)
+    learned = DispatchTimes(budget=0.001, size=1000)
     for key in range(500):
         learned.note(key, 5.0)
     tried = sum(
@@ -220,12 +220,14 @@ def test_a_quick_view_whose_first_request_was_slow_comes_back_to_the_leader() ->
     """With many requests at once the times on other threads hold waits, and look slow."""
     with gate(inline_budget=0.001) as (app, live):
         app.go.set()
-        live.engine.learned.averages["GET /quick"] = 0.008
-        eventually(lambda: live.get("/quick").status and live.engine.learned.is_quick("GET /quick"))
+        live.engine.dispatch_times.averages["GET /quick"] = 0.008
+        eventually(
+            lambda: live.get("/quick").status and live.engine.dispatch_times.is_quick("GET /quick")
+        )
 
 
 def test_one_slow_answer_does_not_condemn_a_quick_key() -> None:
-    learned = Learned(budget=0.001, size=10)
+    learned = DispatchTimes(budget=0.001, size=10)
     for _ in range(20):
         learned.note("a", 0.0002)
     learned.note("a", 0.003)
@@ -233,13 +235,13 @@ def test_one_slow_answer_does_not_condemn_a_quick_key() -> None:
 
 
 def test_no_time_counts_for_more_than_the_cap() -> None:
-    learned = Learned(budget=0.001, size=10)
+    learned = DispatchTimes(budget=0.001, size=10)
     learned.note("a", 3600.0)
     assert learned.averages["a"] == CAP * 0.001
 
 
 def test_the_table_of_keys_is_bounded() -> None:
-    learned = Learned(budget=0.001, size=10)
+    learned = DispatchTimes(budget=0.001, size=10)
     for key in range(100):
         learned.note(key, 1.0)
     assert len(learned.averages) == 10
@@ -280,7 +282,7 @@ def test_quick_and_slow_requests_mixed_are_all_answered(threads: int) -> None:
 
 def test_a_connection_answered_by_the_crew_goes_on_serving() -> None:
     with gate() as (app, live), live.client() as client:
-        live.engine.learned.averages["GET /slow"] = 1.0
+        live.engine.dispatch_times.averages["GET /slow"] = 1.0
         app.go.set()
         for path in ("/slow", "/quick", "/slow", "/quick"):
             client.request("GET", path)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from carboy.net.poller import make_poller
-from carboy.protocol.connection import Connection as Machine
+from carboy.protocol.machine import Machine
 from carboy.server.accepting import Accepting
 from carboy.server.connection import CLOSED, HEAD, IDLE, Connection
 from carboy.server.deadlines import Deadlines

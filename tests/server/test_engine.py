@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from carboy.net import AddressInUse, listen_tcp, listen_unix
-from carboy.protocol.connection import Connection as Machine
+from carboy.protocol.machine import Machine
 from carboy.server.connection import STREAMING
 from live_engine import GET, LAST, eventually, hello, served
 
@@ -613,7 +613,7 @@ def test_the_engine_is_idle_while_every_connection_is_taken(poller: str) -> None
         with live.client() as first, live.client() as second:
             first.send(GET)
             second.send(GET)
-            eventually(lambda: live.engine.door.paused)
+            eventually(lambda: live.engine.listeners.paused)
             before = turns
             go.wait(0.3)
             assert turns - before < 100

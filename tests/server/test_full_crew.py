@@ -52,8 +52,8 @@ def full(threads: int = 2, **settings: Any) -> Iterator[tuple[Room, Live, ExitSt
     with served(app, threads=threads, **options) as live, ExitStack() as stack:
         try:
             live.get("/quick")
-            live.engine.learned.averages["GET /hold"] = 1.0
-            live.engine.learned.next_trial = NEVER
+            live.engine.dispatch_times.averages["GET /hold"] = 1.0
+            live.engine.dispatch_times.next_trial = NEVER
             for _ in range(threads):
                 ask(live, stack, "/hold")
             eventually(lambda: app.ran.count("/hold") == threads)
@@ -143,7 +143,7 @@ def test_requests_above_the_queue_limit_are_refused_and_their_connections_go_on(
 
 def test_a_request_that_gets_a_thread_is_not_refused_because_others_wait() -> None:
     with full(queue_limit=1) as (app, live, stack):
-        learned, crew = live.engine.learned, live.engine.crew
+        learned, crew = live.engine.dispatch_times, live.engine.crew
         queue = live.engine.scheduler.queue
         waits = ask(live, stack, "/hold")
         eventually(lambda: waiting(live) == 1)
@@ -184,7 +184,7 @@ def test_a_request_that_waits_too_long_gets_503() -> None:
 
 def test_a_refused_request_with_a_body_leaves_its_connection_in_order() -> None:
     with full(queue_timeout=0.05) as (_, live, stack):
-        live.engine.learned.averages["POST /hold"] = 1.0
+        live.engine.dispatch_times.averages["POST /hold"] = 1.0
         client = stack.enter_context(live.client())
         client.request("POST", "/hold", body=b"x" * 1000)
         assert client.reply("POST").status == 503
@@ -220,10 +220,10 @@ def test_any_number_of_new_slow_routes_leave_the_quick_ones_alone() -> None:
 
 def test_a_quick_route_that_stalls_once_is_quick_again_though_every_thread_is_taken() -> None:
     with full(inline_budget=0.001) as (app, live, stack):
-        live.engine.learned.next_trial = 0.0
+        live.engine.dispatch_times.next_trial = 0.0
         live.get("/stall")
         app.smooth.clear()
-        while live.engine.learned.is_quick("GET /stall"):
+        while live.engine.dispatch_times.is_quick("GET /stall"):
             app.stalled.clear()
             ask(live, stack, "/stall")
             eventually(app.stalled.is_set)
@@ -236,7 +236,7 @@ def test_a_quick_route_that_stalls_once_is_quick_again_though_every_thread_is_ta
 
 def test_quick_routes_that_all_stall_do_not_make_threads_without_end() -> None:
     with full(inline_budget=0.001) as (app, live, stack):
-        live.engine.learned.next_trial = 0.0
+        live.engine.dispatch_times.next_trial = 0.0
         paths = [f"/stall/{chr(97 + number)}" for number in range(20)]
         for path in [*paths, "/quick"]:
             live.get(path)

@@ -153,8 +153,8 @@ def test_somebody_leads_whatever_goes_wrong_while_a_leader_is_replaced() -> None
 def test_slow_requests_wait_for_the_threads_there_are(quota: Quota) -> None:
     go = threading.Event()
     with served(waits(go), threads=8, inline_budget=0.05) as live, ExitStack() as stack:
-        live.engine.learned.averages["GET /wait"] = 1.0
-        live.engine.learned.next_trial = float("inf")
+        live.engine.dispatch_times.averages["GET /wait"] = 1.0
+        live.engine.dispatch_times.next_trial = float("inf")
         live.get("/quick")
         quota.left = 2
         clients = [stack.enter_context(live.client()) for _ in range(6)]

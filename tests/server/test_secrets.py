@@ -78,5 +78,5 @@ def test_nothing_of_a_request_or_its_answer_outlives_its_connection(lane: str) -
         assert not kept(list(vars(gateway).values()))
         for inner in vars(gateway).values():
             assert not kept(getattr(inner, "__dict__", {}))
-        assert not kept(live.engine.learned.averages)
+        assert not kept(live.engine.dispatch_times.averages)
     assert urlsplit.cache_info().currsize == 0  # type: ignore[attr-defined]

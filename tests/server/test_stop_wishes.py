@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from carboy.net.waker import Waker
-from carboy.server.port import Port
+from carboy.server.listening import ListenerPolicy
 from carboy.server.settings import Settings
 from carboy.server.stopping import Stopping
 
@@ -21,7 +21,9 @@ def stopping() -> Stopping:
     return made
 
 
-def interrupted_at(line: int, first: Port, second: Port) -> tuple[Stopping, bool]:
+def interrupted_at(
+    line: int, first: ListenerPolicy, second: ListenerPolicy
+) -> tuple[Stopping, bool]:
     """`first` is asked for, and after so many lines of it `second`, as by a signal handler."""
     made = stopping()
     lines = count()
@@ -45,12 +47,19 @@ def interrupted_at(line: int, first: Port, second: Port) -> tuple[Stopping, bool
 
 
 @pytest.mark.parametrize(
-    ("first", "second"), [(Port.BACK, Port.CLOSED), (Port.CLOSED, Port.BACK)], ids=str
+    ("first", "second"),
+    [
+        (ListenerPolicy.RESTART, ListenerPolicy.CLOSE),
+        (ListenerPolicy.CLOSE, ListenerPolicy.RESTART),
+    ],
+    ids=str,
 )
-def test_the_greatest_wish_wins_wherever_another_interrupts_it(first: Port, second: Port) -> None:
+def test_the_greatest_wish_wins_wherever_another_interrupts_it(
+    first: ListenerPolicy, second: ListenerPolicy
+) -> None:
     for line in count():
         made, came = interrupted_at(line, first, second)
-        assert not came or made.asked is Port.CLOSED, line
+        assert not came or made.asked is ListenerPolicy.CLOSE, line
         if not came:
             assert line > 5
             return

@@ -20,7 +20,7 @@ import pytest
 
 import carboy
 import carboy.serving
-from carboy.server.learned import Learned
+from carboy.server.dispatch_times import DispatchTimes
 from live_engine import Client, Live, eventually
 from live_engine import served as served_as_it_is
 from running import Running
@@ -307,7 +307,7 @@ def test_a_reader_that_takes_too_little_is_cut_and_its_generator_closed(threads:
 def test_a_stop_closes_what_was_put_aside(
     threads: int, graceful: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("carboy.server.stalled.STALLED", 0.1)
+    monkeypatch.setattr("carboy.server.stopping.STALLED", 0.1)
     watched = Watched()
     with (
         served(application("direct", watched), threads=threads) as live,
@@ -424,8 +424,8 @@ def test_a_stream_that_waits_for_a_thread_is_closed_when_its_client_leaves() -> 
     with served(app, threads=2, stream_threads=1, record=True) as live, ExitStack() as stack:
         asking(stack, live, "/hold").until(b"first\r\n")
         eventually(lambda: live.engine.streams.keys)
-        live.engine.learned.averages["GET /large"] = 1.0  # goes on with on a stream thread
-        live.engine.learned.next_trial = float("inf")
+        live.engine.dispatch_times.averages["GET /large"] = 1.0  # goes on with on a stream thread
+        live.engine.dispatch_times.next_trial = float("inf")
         clients = [asking(stack, live, "/large") for _ in range(3)]
         # Put aside, and waiting for a thread already if the socket could take some more.
         eventually(lambda: put_aside(live) + len(live.engine.streams) == 3)
@@ -444,7 +444,7 @@ def test_a_stream_that_waits_for_a_thread_is_closed_when_its_client_leaves() -> 
 def test_a_handler_that_computes_is_counted_once_although_its_pieces_are_put_aside(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Learned, "computes", lambda self, key: 1.0)
+    monkeypatch.setattr(DispatchTimes, "computes", lambda self, key: 1.0)
     watched = Watched()
 
     def app(environ: dict[str, Any], start_response: Any) -> Any:
@@ -452,7 +452,7 @@ def test_a_handler_that_computes_is_counted_once_although_its_pieces_are_put_asi
         return pieces(watched)
 
     with served(app, threads=2) as live, ExitStack() as stack:
-        learned = live.engine.learned
+        learned = live.engine.dispatch_times
         learned.averages["GET /"] = 1.0
         learned.next_trial = float("inf")
         clients = [asking(stack, live, "/") for _ in range(4)]

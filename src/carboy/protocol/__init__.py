@@ -1,18 +1,18 @@
 """HTTP/1.1 and 1.0 as a machine: octets to events, answers to octets. No sockets, clock, log."""
 
-from .connection import Connection
 from .errors import LocalProtocolError, ProtocolError, RemoteProtocolError
 from .events import Data, Event, Fields, RequestHead, Signal
 from .limits import Limits
+from .machine import Machine
 from .states import Reading, Writing
 
 __all__ = [
-    "Connection",
     "Data",
     "Event",
     "Fields",
     "Limits",
     "LocalProtocolError",
+    "Machine",
     "ProtocolError",
     "Reading",
     "RemoteProtocolError",

@@ -1,6 +1,6 @@
 """New connections of an engine: which of those that wait it takes, and when. Only for the leader.
 
-a listener is readable ─▶ another worker should take it (server/peers.py) ─▶ stands back
+a listener is readable ─▶ another worker should take it (server/balancing.py) ─▶ stands back
         └──▶ room? ─▶ taken, watched by the poller
                └─no─▶ the connection that has been idle longest is closed;
                       is none idle, the door is paused
@@ -16,13 +16,13 @@ import time
 from collections.abc import Iterable
 
 from carboy.net.poller import READ, Poller
-from carboy.protocol.connection import Connection as Machine
+from carboy.protocol.machine import Machine
+from carboy.server.balancing import ANY, BUSY, CONNECTIONS, HEARD, MOMENT, Balancer
 from carboy.server.closing import Closing
 from carboy.server.connection import Connection
 from carboy.server.deadlines import AT_A_TIME, Deadlines
 from carboy.server.descriptors import room_for
-from carboy.server.door import RETRY, Accepted, Door
-from carboy.server.peers import ANY, BUSY, CONNECTIONS, HEARD, MOMENT, Peers
+from carboy.server.listening import RETRY, Accepted, Listeners
 from carboy.server.scoreboard import Row
 from carboy.server.settings import Settings
 
@@ -43,7 +43,7 @@ class Accepting:
         self._connections = connections
         self._poller = poller
         self._row = row
-        self._peers = Peers(row, settings.threads)
+        self._balancer = Balancer(row, settings.threads)
         self.bell = NONE if row.bell is None else row.bell.fileno()
         self.due: list[int] = []  # listeners to look at when the turn has served what was ready
         self._ours = False  # another worker has left the next connection to this one
@@ -55,9 +55,9 @@ class Accepting:
         self._prompt = True  # the one before did not let others wait in vain
         self._until = 0.0  # monotonic seconds: when we stand back no longer
 
-    def use(self, door: Door, deadlines: Deadlines, closing: Closing) -> None:
+    def use(self, listeners: Listeners, deadlines: Deadlines, closing: Closing) -> None:
         """The other parts of the engine that accepting works with."""
-        self._door = door
+        self._listeners = listeners
         self._deadlines = deadlines
         self._closing = closing
 
@@ -67,20 +67,20 @@ class Accepting:
             self._poller.add(self.bell, READ)
         self._row.cells[HEARD] = now
         self._limit = room_for(self._limit)
-        self._door.open()
+        self._listeners.open()
 
     def take(self, now: float) -> None:
         """Take what waits at the listeners that are due, or leave it to another worker.
 
         At the end of a turn: with one thread, what this worker has taken before is served first.
         """
-        share = ANY if self.bell == NONE else self._peers.share(now)
+        share = ANY if self.bell == NONE else self._balancer.share(now)
         if self._ours:
             # Unless its one thread is promised to a connection that it took before it was rung.
             if not (self._alone and self._row.cells[BUSY]):
                 share = max(1, share)
             self._ours = False
-        if not self._door.takes():
+        if not self._listeners.takes():
             pass
         elif share:
             for fd in dict.fromkeys(self.due):
@@ -88,8 +88,8 @@ class Accepting:
                 if share <= 0:
                     break
         else:
-            self._door.stand_back(now)
-            self._expecting = not self._peers.ring()
+            self._listeners.stand_back(now)
+            self._expecting = not self._balancer.ring()
             self._until = now + (PROMPTLY if self._expecting else MOMENT)
         self.due.clear()
 
@@ -109,14 +109,14 @@ class Accepting:
         room = self._limit - len(self._connections)
         if room <= 0:
             if not self._make_room(now):
-                self._door.pause(now)
+                self._listeners.pause(now)
                 return 0
             room = 1
         taken = 0
-        if not self._door.closed:
-            taken = self._admit(self._door.accept(fd, min(room, most), now), now)
-        if self._door.paused and self._make_room(now):
-            self._door.resume()
+        if not self._listeners.closed:
+            taken = self._admit(self._listeners.accept(fd, min(room, most), now), now)
+        if self._listeners.paused and self._make_room(now):
+            self._listeners.resume()
         return taken
 
     def _admit(self, accepted: Iterable[Accepted], now: float) -> int:
@@ -134,45 +134,45 @@ class Accepting:
 
     def admit_taken(self, now: float) -> None:
         """Serve those that were taken when the listeners were emptied, whatever their number."""
-        self._admit(self._door.taken(), now)
+        self._admit(self._listeners.taken(), now)
 
     def rung(self, now: float) -> None:
         """Another worker leaves the next connection to this one."""
         if self._row.bell is not None:
             self._row.bell.clear()
-        if self._door.takes():
+        if self._listeners.takes():
             self._row.cells[HEARD] = now
-            self._door.come_forward()
+            self._listeners.come_forward()
             self._look_everywhere()
 
     def tick(self) -> None:
         """Once an interval: what nobody was told of."""
-        self._door.resume()
+        self._listeners.resume()
         self._prompt = True
         # The kernel wakes one worker for a connection. That one may have been stuck at the time,
         # or have died since.
-        if self.bell != NONE and not self._door.held:
+        if self.bell != NONE and not self._listeners.held:
             self._look_everywhere()
 
     def _look_everywhere(self) -> None:
         self._ours = True
-        self.due[:] = self._door.listeners
+        self.due[:] = self._listeners.sockets
 
     def look(self, now: float) -> None:
         """End what keeps the door from being open, if it has lasted. Once a turn while it is."""
-        door = self._door
-        if door.paused and now > door.paused + RETRY:
-            door.resume()
-        if door.aside and now >= self._until:
-            self._peers.lapsed(now)
+        listeners = self._listeners
+        if listeners.paused and now > listeners.paused + RETRY:
+            listeners.resume()
+        if listeners.aside and now >= self._until:
+            self._balancer.lapsed(now)
             self._prompt = self._prompt and self._newest is None
-            door.come_forward()
-        elif door.aside and self._expecting and not self._row.cells[BUSY]:
-            door.come_forward()
+            listeners.come_forward()
+        elif listeners.aside and self._expecting and not self._row.cells[BUSY]:
+            listeners.come_forward()
 
     def patience(self) -> float:
         """Seconds until `look` has something to do while the door is held."""
-        if self._door.paused:
+        if self._listeners.paused:
             return RETRY
         return max(0.0, self._until - time.monotonic())
 
@@ -180,7 +180,7 @@ class Accepting:
         """The door is closed. The kernel may have woken only this worker for one that waits."""
         if not self._handed_on:
             self._handed_on = True
-            self._peers.hand_on(now)
+            self._balancer.hand_on(now)
 
     def _make_room(self, now: float) -> bool:
         """Close the connection that has been idle longest; whether there was one."""

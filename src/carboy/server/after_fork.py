@@ -34,7 +34,7 @@ def _after_fork() -> None:
         engine.answering.disown(_leave)
         # Closing takes nothing from the original; without it a client would wait for the end of
         # its connection, and the port stay taken, for as long as the copy lives.
-        for listener in engine.door.listeners.values():
+        for listener in engine.listeners.sockets.values():
             listener.close()
         for connection in list(engine.connections.values()):
             connection.sock.close()

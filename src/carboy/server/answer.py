@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
+from itertools import chain
 from threading import Lock
 from typing import Any
 
@@ -22,9 +23,8 @@ from carboy.protocol.errors import LocalProtocolError, RemoteProtocolError
 from carboy.protocol.states import Writing
 from carboy.server.connection import ClientGone, Connection, FileRest
 from carboy.server.exchange import Headers, ServerExchange
-from carboy.server.first_piece import begun
-from carboy.server.handed_over import SWITCHED, is_handed_over, take_back
-from carboy.server.intake import BodyStream
+from carboy.server.raw_socket import SWITCHED, has_switched_protocol, take_back
+from carboy.server.request_body import BodyStream
 from carboy.server.settings import Settings
 from carboy.server.streams import Rest
 
@@ -90,7 +90,7 @@ class Answering:
         """
         status, headers, body, close = answer
         try:
-            if is_handed_over(exchange):
+            if has_switched_protocol(exchange):
                 self._end_other_protocol(exchange, None)
             elif body.__class__ is bytes and not exchange.head_begun:
                 self.send_whole(exchange, status, headers, body)
@@ -143,7 +143,7 @@ class Answering:
         That the client has gone is no failure, and the application may have been the one to
         whom `write` said so.
         """
-        if is_handed_over(exchange):
+        if has_switched_protocol(exchange):
             self._end_other_protocol(exchange, error)
             return
         if isinstance(error, ClientGone):
@@ -360,3 +360,24 @@ class Answering:
 
 def _nothing(exchange: ServerExchange) -> None:
     pass
+
+
+def with_first_piece(answer: Answer) -> Answer:
+    """The answer with the first piece of its body made; raises what the body raises by then.
+
+    A body that is complete, or a file for the kernel to send, is left as it is. Closing stays
+    the caller's, whether this raises or not.
+    """
+    status, headers, body, close = answer
+    if isinstance(body, bytes):
+        return answer
+    if isinstance(body, FileBody) and regular_file(body.file) is not None:
+        return answer
+    return status, headers, begun(body), close
+
+
+def begun(body: Iterable[bytes]) -> Iterable[bytes]:
+    """The pieces of `body` that are not empty; the first of them is made here."""
+    pieces = filter(None, map(checked, body))
+    first = next(pieces, None)
+    return () if first is None else chain((first,), pieces)

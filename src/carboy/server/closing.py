@@ -9,10 +9,10 @@ import time
 from carboy.net.poller import READ, WRITE, Poller
 from carboy.protocol.errors import RemoteProtocolError
 from carboy.server.answer import Answering
+from carboy.server.balancing import CONNECTIONS
 from carboy.server.connection import CLOSED, LINGER, RUNNING, STREAMING, WRITING, Connection
-from carboy.server.door import Door
 from carboy.server.exchange import ServerExchange
-from carboy.server.peers import CONNECTIONS
+from carboy.server.listening import Listeners
 from carboy.server.scoreboard import Row
 from carboy.server.settings import Settings
 
@@ -27,13 +27,13 @@ class Closing:
         settings: Settings,
         connections: dict[int, Connection],
         poller: Poller,
-        door: Door,
+        listeners: Listeners,
         answering: Answering,
         row: Row,
     ) -> None:
         self._connections = connections
         self._poller = poller
-        self._door = door
+        self._listeners = listeners
         self._answering = answering
         self._cells = row.cells
         self._linger_size = settings.linger_size
@@ -92,9 +92,9 @@ class Closing:
         except OSError:
             self.close(connection)
             return
-        if connection.intake is not None:
-            connection.intake.close()
-            connection.intake = None
+        if connection.received is not None:
+            connection.received.close()
+            connection.received = None
         connection.enter(LINGER, now)
         self.watch(connection, READ)
 
@@ -126,10 +126,10 @@ class Closing:
         self.watch(connection, 0)
         self._connections.pop(connection.fd, None)
         self._cells[CONNECTIONS] = len(self._connections)
-        if connection.intake is not None:
-            connection.intake.close()
-            connection.intake = None
+        if connection.received is not None:
+            connection.received.close()
+            connection.received = None
         connection.forget_file()
         connection.sock.close()
-        if self._door.paused:
-            self._door.resume()
+        if self._listeners.paused:
+            self._listeners.resume()

@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING, Any
 from carboy.net.files import send_part
 from carboy.net.poller import is_readable
 from carboy.net.stream import Stream
-from carboy.protocol.connection import Connection as Machine
-from carboy.server.pace import Pace
+from carboy.protocol.machine import Machine
+from carboy.server.minimum_rate import MinimumRate
 
 if TYPE_CHECKING:
     from carboy.server.exchange import ServerExchange
-    from carboy.server.intake import Intake
+    from carboy.server.request_body import ReceivedBody
 
 
 class Phase(Enum):
@@ -58,16 +58,16 @@ class Connection:
         "exchange",
         "fd",
         "file",
-        "intake",
         "interest",
         "machine",
+        "minimum_rate",
         "moved",
         "octets",
         "out",
-        "pace",
         "peer",
         "pending",
         "phase",
+        "received",
         "server",
         "since",
         "sock",
@@ -98,10 +98,12 @@ class Connection:
         self.phase = HEAD
         self.since = now  # monotonic seconds: when the phase began
         self.moved = 0  # octets that came (BODY, LINGER) or went (STREAMING, WRITING)
-        self.pace: Pace | None = None  # of a phase that counts `moved`, once it was looked at
+        self.minimum_rate: MinimumRate | None = (
+            None  # of a phase that counts `moved`, once it was looked at
+        )
         # for the request
         self.exchange: ServerExchange | None = None
-        self.intake: Intake | None = None
+        self.received: ReceivedBody | None = None
         self.out: deque[memoryview] | None = None
         self.pending = 0  # octets in `out`
         self.file: FileRest | None = None
@@ -113,7 +115,7 @@ class Connection:
         self.phase = phase
         self.since = now
         self.moved = 0
-        self.pace = None
+        self.minimum_rate = None
 
     def is_silent(self) -> bool:
         """Whether not one octet of the first request has come."""
@@ -209,20 +211,20 @@ class Connection:
     def wait_below(self, mark: int, grace: float, rate: int, silence: float) -> None:
         """Block this thread until at most `mark` octets are kept.
 
-        Raises ClientGone when the client is gone or slower than the `Pace` of `grace`, `rate`
-        and `silence`.
+        Raises ClientGone when the client has gone or is too slow: `grace`, `rate` and `silence` are
+        those of MinimumRate.
         """
         poll = select.poll() if hasattr(select, "poll") else None
         if poll is not None:
             poll.register(self.fd, select.POLLOUT)
-        pace = Pace(0.0, grace, rate, silence)
+        rate_check = MinimumRate(0.0, grace, rate, silence)
         waited = 0.0
         before = self.moved
         while not self.broken:
             self.flush()
             if self.pending <= mark:
                 break
-            if pace.is_too_slow(waited, self.moved - before):
+            if rate_check.is_too_slow(waited, self.moved - before):
                 self.give_up()
                 break
             start = time.monotonic()

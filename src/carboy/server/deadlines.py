@@ -2,7 +2,7 @@
 
 Decides only; the engine acts. Deadlines count from the start of a phase, not from the last
 byte, or a client sending one byte at a time would keep a connection for ever; and what came
-early counts for a limited time (server/pace.py).
+early counts for a limited time (server/minimum_rate.py).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 
 from carboy.protocol.errors import RemoteProtocolError
 from carboy.server.connection import BODY, HEAD, IDLE, LINGER, STREAMING, WRITING, Connection
-from carboy.server.pace import Pace
+from carboy.server.minimum_rate import MinimumRate
 from carboy.server.settings import Settings
 
 # Seconds without a look after which this process must have been suspended: a laptop's lid,
@@ -79,11 +79,11 @@ class Deadlines:
             found.append((connection, None))
 
     def _is_too_slow(self, connection: Connection, now: float, grace: float, rate: int) -> bool:
-        pace = connection.pace
-        if pace is None:
-            pace = Pace(connection.since, grace, rate, self._settings.silence_timeout)
-            connection.pace = pace
-        return pace.is_too_slow(now, connection.moved)
+        limit = connection.minimum_rate
+        if limit is None:
+            limit = MinimumRate(connection.since, grace, rate, self._settings.silence_timeout)
+            connection.minimum_rate = limit
+        return limit.is_too_slow(now, connection.moved)
 
     def longest_idle(self, connections: Mapping[int, Connection], now: float) -> Connection | None:
         """The connection idle for longest; None if every one is at work.
@@ -116,5 +116,5 @@ def _leave_out(seconds: float, connections: Collection[Connection], now: float) 
     """
     for connection in connections:
         connection.since = min(now, connection.since + seconds)
-        if connection.pace is not None:
-            connection.pace.put_off(seconds)
+        if connection.minimum_rate is not None:
+            connection.minimum_rate.put_off(seconds)

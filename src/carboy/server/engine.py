@@ -29,6 +29,8 @@ from carboy.protocol.states import Reading
 from carboy.server import after_fork, monkey_patching
 from carboy.server.accepting import NONE, Accepting
 from carboy.server.answer import Access, Answering
+from carboy.server.balancing import BUSY
+from carboy.server.body_reader import AfterHead, BodyReader
 from carboy.server.closing import Closing
 from carboy.server.connection import (
     BODY,
@@ -43,22 +45,18 @@ from carboy.server.connection import (
 )
 from carboy.server.crew import Crew, Lead
 from carboy.server.deadlines import Deadlines
-from carboy.server.door import Door, Wrap
+from carboy.server.dispatch_times import DispatchTimes, since, usage
 from carboy.server.exchange import ServerExchange
 from carboy.server.in_flight import InFlight
-from carboy.server.intake import BodyStream
-from carboy.server.learned import Learned
-from carboy.server.peers import BUSY
-from carboy.server.port import Port
+from carboy.server.listening import ListenerPolicy, Listeners, Wrap
 from carboy.server.queueing import HELD
-from carboy.server.reception import Coming, Reception
+from carboy.server.request_body import BodyStream
 from carboy.server.scheduling import Scheduler
 from carboy.server.scoreboard import Figure, Row, private_row
 from carboy.server.settings import Settings
 from carboy.server.stopping import HURRY, STUCK, Stopping
 from carboy.server.streams import Streams
-from carboy.server.switching import switch_interval
-from carboy.server.usage import since, usage
+from carboy.server.switch_interval import switch_interval
 
 log = logging.getLogger("carboy.error")
 clock = time.monotonic
@@ -108,33 +106,35 @@ class Engine:
         self._memory = self.shown.memory
         self.answering = Answering(settings, access, processes, secure=wrap is not None)
         self.answering.like_werkzeug = getattr(gateway, "like_werkzeug", False)
-        self.learned = Learned(settings.inline_budget, settings.learned_keys)
+        self.dispatch_times = DispatchTimes(settings.inline_budget, settings.learned_keys)
         self.connections: dict[int, Connection] = {}
         self.poller = make_poller(settings.poller)
         self.crew = Crew(settings.threads, settings.watch_interval, self._lead, self._run_away)
-        self.door = Door(listeners, self.poller, settings, wrap)
+        self.listeners = Listeners(listeners, self.poller, settings, wrap)
         self.deadlines = Deadlines(settings)
         self._closing = Closing(
-            settings, self.connections, self.poller, self.door, self.answering, self.row
+            settings, self.connections, self.poller, self.listeners, self.answering, self.row
         )
         self.streams = Streams(settings, self.crew, self._closing.watch)
-        self.scheduler = Scheduler(settings, self.crew, self.streams, self.learned, self.answering)
+        self.scheduler = Scheduler(
+            settings, self.crew, self.streams, self.dispatch_times, self.answering
+        )
         self.scheduler.finished = self._answered
         self.crew.deposed = self._deposed
         self._queue = self.scheduler.queue
         self._here = self._queue.here
         self.accepting = Accepting(settings, self.connections, self.poller, self.row)
-        self.accepting.use(self.door, self.deadlines, self._closing)
-        self._reception = Reception(settings, gateway, self._closing)
+        self.accepting.use(self.listeners, self.deadlines, self._closing)
+        self._body_reader = BodyReader(settings, gateway, self._closing)
         self.answering.before_waiting = self._before_waiting
         self._gateway = gateway
         self._prepare = gateway.prepare
         self._handle = gateway.handle
         self._gateway_turn: Callable[[], None] | None = getattr(gateway, "turn", None)
-        self._averages = self.learned.averages
+        self._averages = self.dispatch_times.averages
         # With one thread nothing is ever placed elsewhere.
         self._budget = math.inf if self.crew.alone else settings.inline_budget
-        self._worth = self.learned.worth
+        self._worth = self.dispatch_times.worth
         self._read_size = settings.read_size
         self._cells = self.row.cells
         self._alone = self.crew.alone
@@ -145,7 +145,7 @@ class Engine:
         self._next_look = 0.0
         self._failure: BaseException | None = None
         self.stopping = Stopping(settings, self.connections, self._waker)
-        self.stopping.use(self.crew, self.door, self.accepting, self._closing, self.answering)
+        self.stopping.use(self.crew, self.listeners, self.accepting, self._closing, self.answering)
         self._led = threading.Event()  # nobody leads any more
 
     # --- the API
@@ -176,16 +176,16 @@ class Engine:
             self._close_all()
             after_fork.forget(self)
 
-    def stop(self, graceful: bool = True, port: Port = Port.LEFT) -> None:
+    def stop(self, graceful: bool = True, listeners: ListenerPolicy = ListenerPolicy.KEEP) -> None:
         """Stop serving; from any thread or a signal handler.
 
         Graceful: nothing new is accepted, what runs may finish within `graceful_timeout`, and
-        idle connections may ask once more within `idle_grace`. `port`: what becomes of listeners.
+        idle connections may ask once more within `idle_grace`. `listeners`: what becomes of them.
         """
         self.row.cells[Figure.SERVING] = 0.0
         if not graceful:
             self.stopping.finish()
-        self.stopping.ask(port)
+        self.stopping.ask(listeners)
 
     def in_flight(self) -> list[tuple[str, float]]:
         """Request line and seconds of everything that runs or waits for a thread."""
@@ -254,12 +254,12 @@ class Engine:
             self.accepting.served()
         if self.accepting.due:
             self.accepting.take(clock())
-        if self.door.held:
+        if self.listeners.held:
             self.accepting.look(clock())
 
     def _patience(self) -> float:
         """Seconds to the next look at the clock; for ever when nothing can run out."""
-        if self.door.held:
+        if self.listeners.held:
             return self.accepting.patience()
         if self.stopping.asked is not None:
             return min(HURRY, self.deadlines.interval)
@@ -299,7 +299,7 @@ class Engine:
                 self._next_tick = now + HURRY
                 self.stopping.begin(now)
                 self.accepting.hand_on(now)
-        elif fd in self.door.listeners:
+        elif fd in self.listeners.sockets:
             self.accepting.due.append(fd)
         elif fd == self.accepting.bell:
             self.accepting.rung(now)
@@ -372,13 +372,13 @@ class Engine:
                     self._begin(lead, connection, event, just_read)
                     return
                 if isinstance(event, Data):
-                    self._reception.take(connection, event.octets)
+                    self._body_reader.take(connection, event.octets)
                     steps += 1
                     if steps == STEPS and machine.buffered:
                         self._fall_behind(connection)
                         return
                 elif event is Signal.END_OF_MESSAGE:
-                    exchange = self._reception.end(connection)
+                    exchange = self._body_reader.end(connection)
                     if not just_read:
                         self.shown.leader_runs(exchange)
                     self._dispatch(lead, exchange)
@@ -430,10 +430,10 @@ class Engine:
             self._closing.fail_early(connection, exchange, error)
             return
         if head.content_length or head.chunked:
-            coming = self._reception.begin(exchange)
-            if coming is Coming.STREAM:
+            after_head = self._body_reader.begin(exchange)
+            if after_head is AfterHead.STREAM:
                 self._dispatch(lead, exchange, slow=True)
-            elif coming is Coming.BODY:
+            elif after_head is AfterHead.RECEIVE:
                 self._progress(lead, connection, None, just_read)
             return
         connection.phase = IDLE
@@ -716,9 +716,9 @@ class Engine:
             if connection.phase is not RUNNING:
                 connection.forget_file()
                 connection.sock.close()
-            if connection.intake is not None:
-                connection.intake.close()
+            if connection.received is not None:
+                connection.received.close()
         self.connections.clear()
-        self.door.forget_taken()
+        self.listeners.forget_taken()
         self._waker.close()
         self.stopping.close()

@@ -14,15 +14,15 @@ from carboy.gateway.wsgi import (
     request_variables,
 )
 from carboy.protocol.events import RequestHead
-from carboy.server.handed_over import HandedOver
-from carboy.server.presence import has_left
+from carboy.server.disconnects import has_left
+from carboy.server.raw_socket import RawSocket
 
 if TYPE_CHECKING:
     from carboy.server.answer import Answering
     from carboy.server.connection import Connection
+    from carboy.server.dispatch_times import Usage
     from carboy.server.queueing import Lane
     from carboy.server.streams import Rest
-    from carboy.server.usage import Usage
 
 Headers = list[tuple[str, str]]
 
@@ -123,7 +123,7 @@ class ServerExchange:
             if self.body is not None:
                 body_variables(environ, head, self.body, self.body_size)
             environ["carboy.exchange"] = self
-            environ["werkzeug.socket"] = HandedOver(self)
+            environ["werkzeug.socket"] = RawSocket(self)
         return environ
 
     def _template(self, tail: bytes) -> dict[str, Any]:

@@ -16,12 +16,12 @@ import math
 from collections.abc import Callable, Hashable
 
 from carboy.server.answer import CLIENT_LEFT, TEXT, Answering
+from carboy.server.busy_warnings import BusyWarnings, Running
 from carboy.server.connection import IDLE, RUNNING
 from carboy.server.crew import Crew
+from carboy.server.disconnects import has_disconnected, has_left
+from carboy.server.dispatch_times import BRIEF, DispatchTimes, since, usage, used_by
 from carboy.server.exchange import ServerExchange
-from carboy.server.learned import BRIEF, Learned
-from carboy.server.presence import has_broken_off, has_left
-from carboy.server.pressure import Pressure, Running
 from carboy.server.queueing import (
     COMPUTES,
     HERE,
@@ -34,7 +34,6 @@ from carboy.server.queueing import (
 )
 from carboy.server.settings import Settings, usable_cpus
 from carboy.server.streams import Streams
-from carboy.server.usage import since, usage, used_by
 
 UNAVAILABLE = "503 Service Unavailable"
 UNAVAILABLE_TEXT = b"503 Service Unavailable: the server is busy; try again later.\n"
@@ -57,12 +56,12 @@ class Scheduler:
         settings: Settings,
         crew: Crew,
         streams: Streams,
-        learned: Learned,
+        times: DispatchTimes,
         answering: Answering,
     ) -> None:
         self._crew = crew
         self._streams = streams
-        self._learned = learned
+        self._times = times
         self._answering = answering
         self._budget = settings.inline_budget
         self._short = max(settings.inline_budget, SHORT)
@@ -70,7 +69,7 @@ class Scheduler:
         self._timeout = settings.queue_timeout or math.inf
         self.queue = Queue(settings.threads, usable_cpus())
         self._most_unknown = self.queue.most - OF_ONE_KEY  # some are left for those that are brief
-        self._pressure = Pressure(settings.threads)
+        self._warnings = BusyWarnings(settings.threads)
         self._looked_at = 0.0
         # Told of every request that is over without having run.
         self.finished: Finished = _nothing
@@ -104,7 +103,7 @@ class Scheduler:
         ):
             # What the queue would do, without its calls.
             exchange.lane = lane
-            exchange.measured = self._learned.wants_usage(exchange.key)
+            exchange.measured = self._times.wants_usage(exchange.key)
             if self._crew.submit(exchange):
                 return True
         self.queue.put(exchange, lane)
@@ -132,8 +131,8 @@ class Scheduler:
         away = self._crew.away
         if average is None:
             return None if away < self._most_unknown else WAITS
-        learned = self._learned
-        cpu = learned.computes(key)
+        times = self._times
+        cpu = times.computes(key)
         if cpu:
             if cpu > self._short:
                 return COMPUTES
@@ -141,19 +140,19 @@ class Scheduler:
             return HERE
         if self._on_trial(key, now):
             return None
-        return PROMPT if learned.is_brief(key) else WAITS
+        return PROMPT if times.is_brief(key) else WAITS
 
     def _on_trial(self, key: Hashable, now: float) -> bool:
-        queue, learned = self.queue, self._learned
+        queue, times = self.queue, self._times
         away = self._crew.away
         if away < queue.threads:
-            return learned.on_trial(key, now)
+            return times.on_trial(key, now)
         stuck = queue.in_reserve[key]
         # Above the reserve one request of each such key: so no route that is quick again waits.
         return (
             stuck < (STUCK_IN_ONE_KEY if away < queue.most else 1)
-            and learned.is_brief(key)
-            and learned.on_trial(key, now, stuck > 0)
+            and times.is_brief(key)
+            and times.on_trial(key, now, stuck > 0)
         )
 
     # --- out
@@ -171,7 +170,7 @@ class Scheduler:
                 queue.ended(exchange)
                 self._drop(exchange, now)
                 continue
-            exchange.measured = self._learned.wants_usage(exchange.key)
+            exchange.measured = self._times.wants_usage(exchange.key)
             if crew.submit(exchange):
                 continue
             if not crew.is_alone():
@@ -179,7 +178,7 @@ class Scheduler:
                 return
             queue.ended(exchange)
             queue.put(exchange, HERE)
-        if queue.prompt and now >= self._learned.next_trial:
+        if queue.prompt and now >= self._times.next_trial:
             for first in queue.first_of_keys():
                 if self._on_trial(first.key, now):
                     queue.take_out(first)
@@ -209,31 +208,31 @@ class Scheduler:
         exchange.lane = None  # a streamed response may get a thread again
         if exchange.resumed:
             return
-        key, seconds, learned = exchange.key, exchange.seconds, self._learned
+        key, seconds, times = exchange.key, exchange.seconds, self._times
         before = not self.queue.count or self._is_for_leader(key)
         if exchange.used is not None:
-            learned.note_usage(key, seconds, exchange.used)
+            times.note_usage(key, seconds, exchange.used)
             exchange.used = None
-        learned.note_away(key, seconds)
+        times.note_away(key, seconds)
         if exchange.condemned and seconds <= BRIEF:
-            learned.pardon(key)
+            times.pardon(key)
         if not before and self._is_for_leader(key):
             self.queue.call_back(key)
 
     def ran_here(self, exchange: ServerExchange, seconds: float) -> None:
         """The leader has run `exchange`."""
-        key, learned = exchange.key, self._learned
+        key, times = exchange.key, self._times
         before = not self.queue.count or self._is_for_leader(key)
-        learned.note(key, seconds)
+        times.note(key, seconds)
         if exchange.usage is not None:
-            learned.note_usage(key, seconds, since(exchange.usage))
+            times.note_usage(key, seconds, since(exchange.usage))
             exchange.usage = None
         if not before and self._is_for_leader(key):
             self.queue.call_back(key)
 
     def _is_for_leader(self, key: Hashable) -> bool:
-        learned = self._learned
-        return learned.is_quick(key) or 0.0 < learned.computes(key) <= self._short
+        times = self._times
+        return times.is_quick(key) or 0.0 < times.computes(key) <= self._short
 
     def busy(self) -> int:
         """How many requests run on other threads or wait."""
@@ -246,16 +245,16 @@ class Scheduler:
     def deposed(self, exchange: ServerExchange, seconds: float) -> None:
         """The leader is still inside `exchange`, and another thread leads now."""
         key = exchange.key
-        self._learned.note(key, seconds, stuck=True)
+        self._times.note(key, seconds, stuck=True)
         before = exchange.usage  # once: its thread takes it away when it is done
         used = None if before is None else used_by(exchange.thread, before)
         if used is not None:
-            self._learned.note_stuck(key, seconds, *used)
+            self._times.note_stuck(key, seconds, *used)
         exchange.lane = None
         if self._crew.away > self.queue.threads:
             self.queue.use_reserve(exchange)
         if self._crew.away > self.queue.most:
-            self._learned.condemn(key)
+            self._times.condemn(key)
             exchange.condemned = True
 
     def _forget(self, exchange: ServerExchange) -> None:
@@ -275,13 +274,13 @@ class Scheduler:
         self._look_at_streams(now)
         away = self._crew.away
         full = away >= queue.threads and not self._crew.alone
-        self._pressure.look(now, full, queue.moved, queue.oldest(), len(queue), running)
+        self._warnings.look(now, full, queue.moved, queue.oldest(), len(queue), running)
 
     def _look_at_streams(self, now: float) -> None:
         for exchange in self._streams.waiting():
             if exchange.rest is not None:
                 # Its generator has begun: it is closed, and by a thread.
-                if has_broken_off(exchange.connection) and self._crew.submit(exchange):
+                if has_disconnected(exchange.connection) and self._crew.submit(exchange):
                     self._streams.take_out(exchange)
             elif has_left(exchange):
                 self._streams.take_out(exchange)
@@ -306,14 +305,14 @@ class Scheduler:
         if has_left(exchange):
             self._drop(exchange, now)
             return
-        self._pressure.refused()
+        self._warnings.refused()
         retry = max(1, min(MOST_RETRY, math.ceil(waited)))
         headers = [*TEXT, ("Retry-After", str(retry))]
         self._answering.send_whole(exchange, UNAVAILABLE, headers, UNAVAILABLE_TEXT)
         self.finished(exchange, now)
 
     def _drop(self, exchange: ServerExchange, now: float) -> None:
-        self._pressure.left()
+        self._warnings.left()
         self._answering.record(exchange, CLIENT_LEFT, 0)
         exchange.connection.broken = True
         self.finished(exchange, now)

@@ -17,14 +17,12 @@ from carboy.net.waker import Waker
 from carboy.server.accepting import Accepting
 from carboy.server.answer import Answering
 from carboy.server.closing import Closing
-from carboy.server.connection import IDLE, RUNNING, STREAMING, Connection
+from carboy.server.connection import IDLE, RUNNING, STREAMING, WRITING, Connection
 from carboy.server.crew import Crew
-from carboy.server.door import Door
-from carboy.server.handed_over import is_handed_over
-from carboy.server.port import Port
+from carboy.server.listening import ListenerPolicy, Listeners
+from carboy.server.raw_socket import has_switched_protocol
 from carboy.server.settings import Settings
 from carboy.server.signals import in_main_thread, waking
-from carboy.server.stalled import Stalled
 
 log = logging.getLogger("carboy.error")
 clock = time.monotonic
@@ -36,6 +34,7 @@ HURRY = 0.05  # seconds between looks at the clock during a stop
 # Seconds between looks of a thread that is not the main one for an exception that another thread
 # has raised in it (PyThreadState_SetAsyncExc): the interpreter does that between two bytecodes.
 LOOK = 0.1
+STALLED = 5.0  # seconds without a byte, from the first look on
 STUCK = 0.5  # seconds for the leader to notice the end; inside a handler it never will
 
 
@@ -45,34 +44,39 @@ class Stopping:
     def __init__(
         self, settings: Settings, connections: dict[int, Connection], waker: Waker
     ) -> None:
-        self._wishes: list[Port] = []
-        self.asked: Port | None = None  # the greatest wish
+        self._wishes: list[ListenerPolicy] = []
+        self.asked: ListenerPolicy | None = None  # the greatest wish
         self.over = False
         self._begun = 0.0  # monotonic seconds
         self._give_up_at = 0.0
-        self._emptied = Port.LEFT  # what has been done at the listeners
+        self._emptied = ListenerPolicy.KEEP  # what has been done at the listeners
         self._idle_grace = settings.idle_grace
         self._settings = settings
         self._connections = connections
         self._waker = waker  # the leader's
-        self._stalled = Stalled()
+        self._stalled = StalledClients()
         # Rung for the thread in `Engine.run`. A lock would not do: `ask` may be called by a signal
         # handler on that very thread while it holds it.
         self._bell = Waker(octets=True)
 
     def use(
-        self, crew: Crew, door: Door, accepting: Accepting, closing: Closing, answering: Answering
+        self,
+        crew: Crew,
+        listeners: Listeners,
+        accepting: Accepting,
+        closing: Closing,
+        answering: Answering,
     ) -> None:
         """The parts of the engine whose work is brought to an end."""
         self._crew = crew
-        self._door = door
+        self._listeners = listeners
         self._accepting = accepting
         self._closing = closing
         self._answering = answering
 
     # --- from any thread
 
-    def ask(self, port: Port) -> None:
+    def ask(self, port: ListenerPolicy) -> None:
         """Stop when what runs has finished, at most `graceful_timeout` later."""
         if self.asked is None:
             # In this order: whoever sees that a stop was asked for looks at the times.
@@ -88,7 +92,7 @@ class Stopping:
     def wake(self) -> None:
         """Have everybody look whether it is over."""
         for exchange in self._crew.present.slot[:]:
-            if is_handed_over(exchange):
+            if has_switched_protocol(exchange):
                 exchange.connection.cut()  # a leader that speaks another protocol does not look
         self._bell.wake()
         self._waker.wake()
@@ -148,15 +152,15 @@ class Stopping:
 
     # --- the listeners, by that thread and by the leader
 
-    def _empty_listeners(self, port: Port) -> bool:
+    def _empty_listeners(self, port: ListenerPolicy) -> bool:
         """Take what waits at our own listeners, once; whether nothing waits any more.
 
         Whoever is first does it: with one thread the leader may be busy for long, and the port
         is to be closed now. What the other thread has taken comes to the leader by its waker.
         """
-        if port < Port.TAKEN:
+        if port < ListenerPolicy.DRAIN:
             return False
-        if self._emptied < port and self._door.empty(port):
+        if self._emptied < port and self._listeners.empty(port):
             self._emptied = port
             self._waker.wake()
         return self._emptied == port
@@ -173,7 +177,7 @@ class Stopping:
         """Close what is not waited for (any longer); the end when nothing is left."""
         awaited = False
         for connection in list(self._connections.values()):
-            if connection.exchange is not None and is_handed_over(connection.exchange):
+            if connection.exchange is not None and has_switched_protocol(connection.exchange):
                 connection.cut()  # a WebSocket has no end of its own
             elif connection.phase is IDLE or connection.is_silent():
                 if self._is_awaited(connection, now):
@@ -184,7 +188,7 @@ class Stopping:
                 connection.reset_on_close()
                 self._closing.close(connection)
         self._leave_the_listeners(now, awaited)
-        if not self._connections and self._door.closed:
+        if not self._connections and self._listeners.closed:
             self.finish()
         elif now >= self._give_up_at:
             self._log_running()
@@ -202,15 +206,39 @@ class Stopping:
         return now - since <= least or now - max(since, self._begun) <= self._idle_grace
 
     def _leave_the_listeners(self, now: float, awaited: bool) -> None:
-        port = self.asked or Port.LEFT
-        if port is Port.BACK and awaited and now - self._begun <= self._idle_grace:
+        port = self.asked or ListenerPolicy.KEEP
+        if port is ListenerPolicy.RESTART and awaited and now - self._begun <= self._idle_grace:
             return  # nobody else accepts, and there is time
-        if not self._door.closed:
-            self._door.close()
+        if not self._listeners.closed:
+            self._listeners.close()
         if self._empty_listeners(port):
-            self._door.let_go(port)
+            self._listeners.let_go(port)
         self._accepting.admit_taken(now)
 
     def _log_running(self) -> None:
         for line, seconds in self.in_flight():
             log.warning("Stopped while running: %s (for %.1f s)", line, seconds)
+
+
+class StalledClients:
+    """Looks at connections again and again. Only for the leader."""
+
+    def __init__(self) -> None:
+        self._seen: dict[Connection, tuple[int, float]] = {}  # bytes sent, monotonic seconds
+
+    def has(self, connection: Connection, now: float) -> bool:
+        """Whether the client of `connection` owes us a read for too long.
+
+        That of a request which still runs is judged by the bytes that its thread waits to send.
+        """
+        phase = connection.phase
+        if not (
+            phase is STREAMING or phase is WRITING or (phase is RUNNING and connection.pending)
+        ):
+            self._seen.pop(connection, None)
+            return False
+        moved, since = self._seen.get(connection, (-1, now))
+        if moved != connection.moved:
+            self._seen[connection] = connection.moved, now
+            return False
+        return now - since > STALLED

@@ -36,7 +36,7 @@ from carboy.net.poller import WRITE
 from carboy.server.connection import Connection
 from carboy.server.crew import Crew
 from carboy.server.exchange import ServerExchange
-from carboy.server.handed_over import is_handed_over
+from carboy.server.raw_socket import has_switched_protocol
 from carboy.server.settings import Settings
 
 log = logging.getLogger("carboy.error")
@@ -201,4 +201,4 @@ class Streams:
 
 def _waits(exchange: ServerExchange) -> bool:
     """Whether the thread of `exchange` may be waiting for the source of an answer in pieces."""
-    return exchange.in_pieces or is_handed_over(exchange)
+    return exchange.in_pieces or has_switched_protocol(exchange)

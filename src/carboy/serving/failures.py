@@ -12,8 +12,8 @@ from copy import copy
 from carboy.gateway.interface import Answer, Exchange, Gateway
 from carboy.http.internal import _log
 from carboy.protocol.events import RequestHead
-from carboy.server.first_piece import with_first_piece
-from carboy.server.handed_over import is_handed_over
+from carboy.server.answer import with_first_piece
+from carboy.server.raw_socket import has_switched_protocol
 from carboy.serving.unframed import unframed
 
 STATUS = "500 INTERNAL SERVER ERROR"
@@ -57,7 +57,7 @@ class Failures:
             exchange.in_pieces = True
             return begun_or_closed(unframed(answer))
         except Exception as error:
-            if is_handed_over(exchange):
+            if has_switched_protocol(exchange):
                 raise  # no client is left to show a page to
             if self.escape is not None:
                 self.escape(error)

@@ -24,8 +24,8 @@ from carboy.server import bind as binding
 from carboy.server.access_log import Record
 from carboy.server.bind import Address, BindError, from_host
 from carboy.server.engine import Engine
+from carboy.server.listening import ListenerPolicy
 from carboy.server.logs import Logs
-from carboy.server.port import Port
 from carboy.server.processes.supervisor import CannotFork
 from carboy.server.processes.worker import Plan, Worker
 from carboy.server.serve import Silent, supervisor_for
@@ -289,8 +289,8 @@ class BaseWSGIServer:
             gateway = self._gateway(self.app)
             engine = Engine(gateway, [self.socket], self.settings, access, wrap=plan.wrap)
             # Between two calls of handle_request clients wait at the listener.
-            port = Port.CLOSED if after_answer is None else Port.LEFT
-            stop = functools.partial(engine.stop, port=port)
+            policy = ListenerPolicy.CLOSE if after_answer is None else ListenerPolicy.KEEP
+            stop = functools.partial(engine.stop, listeners=policy)
             with self._running(stop), Handlers(self._handlers(stop)):
                 engine.run()
         finally:

@@ -17,10 +17,10 @@ from carboy.gateway.wsgi import WsgiGateway, environ_of
 from carboy.http.closing import ClosingIterator
 from carboy.http.environ_headers import EnvironHeaders
 from carboy.http.headers import Headers
-from carboy.protocol.connection import Connection
 from carboy.protocol.errors import RemoteProtocolError
 from carboy.protocol.events import Data, RequestHead, Signal
 from carboy.protocol.limits import Limits
+from carboy.protocol.machine import Machine
 from carboy.testing.environ import EnvironBuilder
 from carboy.testing.response import TestResponse
 from carboy.testing.run import Result, run_wsgi_app
@@ -157,7 +157,7 @@ def _wire_exchange(environ: WSGIEnvironment) -> DirectExchange | None:
     if size != int(environ.get("CONTENT_LENGTH") or 0):
         return None
     try:
-        head, content = _receive(Connection(LIMITS), octets)
+        head, content = _receive(Machine(LIMITS), octets)
     except RemoteProtocolError:
         return None
     return DirectExchange(head, content, environ, dict(environ))
@@ -197,7 +197,7 @@ def raw_request(environ: WSGIEnvironment) -> bytes:
 
 
 def _respond(app: Any, octets: bytes, environ: WSGIEnvironment, buffered: bool) -> Result:
-    machine = Connection(LIMITS)
+    machine = Machine(LIMITS)
     try:
         head, content = _receive(machine, octets)
     except RemoteProtocolError as error:
@@ -214,7 +214,7 @@ def _respond(app: Any, octets: bytes, environ: WSGIEnvironment, buffered: bool) 
     return _result(exchange, answer, buffered)
 
 
-def _receive(machine: Connection, octets: bytes) -> tuple[RequestHead, bytes]:
+def _receive(machine: Machine, octets: bytes) -> tuple[RequestHead, bytes]:
     """Head and content of a complete request; a request that ends early is refused."""
     event = machine.receive(octets)
     if not isinstance(event, RequestHead):

@@ -15,8 +15,8 @@ from carboy.dev.explain.tree import Node, Track
 RULES = (
     ("socket", "socket.accept", "The connection is accepted"),
     ("", "socket.recv", "Octets are read from the socket"),
-    ("carboy.protocol", "Connection.receive", "The octets become the head of a request"),
-    ("carboy.server", "Reception.end", "The body of the request is complete"),
+    ("carboy.protocol", "Machine.receive", "The octets become the head of a request"),
+    ("carboy.server", "BodyReader.end", "The body of the request is complete"),
     ("carboy.gateway", "DirectGateway.prepare", "The dispatch key is found"),
     ("carboy.gateway", "WsgiGateway.prepare", "The dispatch key is found"),
     ("carboy.app.cycle", "handle", "The application is called, on the direct lane"),
@@ -49,8 +49,8 @@ RULES = (
     ("carboy.app", "Carboy.handle_exception", "The exception becomes an answer"),
     ("flask", "Flask.handle_exception", "The exception becomes an answer"),
     ("carboy.server", "Answering.fail", "The application failed; the server answers"),
-    ("carboy.protocol", "Connection.whole_response", "The answer becomes octets"),
-    ("carboy.protocol", "Connection.start_response", "The head of the answer becomes octets"),
+    ("carboy.protocol", "Machine.whole_response", "The answer becomes octets"),
+    ("carboy.protocol", "Machine.start_response", "The head of the answer becomes octets"),
     ("", "socket.send", "The octets are sent"),
     ("", "sendfile", "The file is sent by the kernel"),
 )

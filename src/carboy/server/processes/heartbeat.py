@@ -19,7 +19,7 @@ import threading
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
-from carboy.server.handed_over import is_handed_over
+from carboy.server.raw_socket import has_switched_protocol
 from carboy.server.scoreboard import Figure
 from carboy.server.systemd import Watchdog
 
@@ -92,14 +92,14 @@ class Heartbeat:
         seen = (exchange.began, connection.octets, connection.moved)
         moves = seen != self._seen
         self._seen = seen
-        return moves or is_handed_over(exchange)
+        return moves or has_switched_protocol(exchange)
 
     def _crew_moved(self, now: float) -> float:
         """When a thread was free last, or began a request."""
         engine = self._engine
         running = list(engine.crew.running)
         # Long answers and WebSockets are meant to hold their threads.
-        held = [e for e in running if not e.head_begun and not is_handed_over(e)]
+        held = [e for e in running if not e.head_begun and not has_switched_protocol(e)]
         if len(held) < engine.crew.threads:
             self._wanted = False
             return now

@@ -20,8 +20,8 @@ from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from carboy.server import signals, systemd
+from carboy.server.listening import ListenerShutdown
 from carboy.server.log import ERROR_LOGGER, DirectErrors, ErrorLog
-from carboy.server.port import Closure
 from carboy.server.processes import child, stacks, stuck
 from carboy.server.processes.generations import LAST_WORDS, Do, Generations, State
 from carboy.server.processes.link import LEAVES, READY, SupervisorLink, WorkerLink
@@ -97,7 +97,7 @@ class Supervisor:
         self._detector = StuckDetector(worker_timeout)
         # The service manager wants to know how workers are also where stuck ones are not ended.
         self._health = StuckDetector(worker_timeout or self.watchdog.timeout)
-        self._closure = Closure(sockets)
+        self._closure = ListenerShutdown(sockets)
         self._inbox = Inbox(HEARD, stay)
         self._selector = selectors.DefaultSelector()
         self._links: dict[int, WorkerLink] = {}  # by pid

@@ -22,11 +22,10 @@ from carboy.gateway.interface import Gateway
 from carboy.server import monkey_patching, systemd
 from carboy.server.access_log import RequestLog
 from carboy.server.bind import Address, keep, remove_files
-from carboy.server.door import Wrap
 from carboy.server.engine import Engine
+from carboy.server.listening import ListenerPolicy, Wrap
 from carboy.server.log import ERROR_LOGGER
 from carboy.server.logs import Logs
-from carboy.server.port import Port
 from carboy.server.processes import stacks
 from carboy.server.processes.forced_exit import ForcedExit
 from carboy.server.processes.generations import MERCY
@@ -138,7 +137,7 @@ class Worker:
             link.failed(str(problem))
             return 1
         timeout = self.plan.settings.graceful_timeout + MERCY
-        link.when_orphaned(lambda: engine.stop(port=Port.TAKEN), timeout)
+        link.when_orphaned(lambda: engine.stop(listeners=ListenerPolicy.DRAIN), timeout)
         if link.beat:
             # Later than the supervisor would end it, with every processor at work.
             seconds = (self.plan.settings.worker_timeout + MERCY) * usable_cpus()
@@ -201,7 +200,7 @@ class Worker:
         handlers: dict[signal.Signals, Any] = dict.fromkeys(named("SIGHUP", "SIGQUIT"), noted)
 
         def stop(number: int, frame: FrameType | None) -> None:
-            engine.stop(port=Port.TAKEN)
+            engine.stop(listeners=ListenerPolicy.DRAIN)
             self._forced_exit.begin()
             link.leaves()
 
@@ -229,7 +228,7 @@ class Worker:
         if self._engine is None:
             self._leave(0)
         self._forced_exit.begin()
-        self._engine.stop(port=Port.CLOSED)
+        self._engine.stop(listeners=ListenerPolicy.CLOSE)
 
     def _interrupted(self, number: int, frame: FrameType | None) -> None:
         before = self._interrupts.count
@@ -251,7 +250,9 @@ class Worker:
         else:
             self.restart = True
             self._forced_exit.begin()
-            self._engine.stop(port=Port.BACK)  # less than a stop that was asked for, also just now
+            self._engine.stop(
+                listeners=ListenerPolicy.RESTART
+            )  # less than a stop that was asked for, also just now
 
     def _end_at_once(self, number: int, frame: FrameType | None) -> NoReturn:
         self._leave(128 + number)
@@ -277,7 +278,7 @@ class Worker:
         assert self._engine is not None
         # Handlers of several signals may interrupt each other at any point, so the engine, which
         # keeps the greatest wish, decides, and not who wrote `restart` last.
-        if self.restart and self._engine.stopping.asked in (None, Port.BACK):
+        if self.restart and self._engine.stopping.asked in (None, ListenerPolicy.RESTART):
             self._start_again()
         hold(False)
 

@@ -14,22 +14,22 @@ from carboy.protocol.errors import RemoteProtocolError
 from carboy.server.closing import Closing
 from carboy.server.connection import BODY, IDLE, Connection
 from carboy.server.exchange import ServerExchange
-from carboy.server.intake import BodyStream, Intake
-from carboy.server.pace import Pace
+from carboy.server.minimum_rate import MinimumRate
+from carboy.server.request_body import BodyStream, ReceivedBody
 from carboy.server.settings import Settings
 
 log = logging.getLogger("carboy.error")
 
 
-class Coming(Enum):
+class AfterHead(Enum):
     """What comes after the head of a request with a body."""
 
-    NOTHING = "it was refused"
+    REFUSED = "nothing: the request was refused"
     STREAM = "the application, which reads the body itself"
-    BODY = "the octets of the body"
+    RECEIVE = "the bytes of the body"
 
 
-class Reception:
+class BodyReader:
     """Receives bodies for an engine. Only for the leader."""
 
     def __init__(self, settings: Settings, gateway: Gateway, closing: Closing) -> None:
@@ -37,7 +37,7 @@ class Reception:
         self._gateway = gateway
         self._closing = closing
 
-    def begin(self, exchange: ServerExchange) -> Coming:
+    def begin(self, exchange: ServerExchange) -> AfterHead:
         """Check the limit and ask for the body, unless the application wants to do that."""
         connection = exchange.connection
         machine = connection.machine
@@ -46,51 +46,51 @@ class Reception:
             stream = self._gateway.wants_stream(exchange)
         except Exception as error:
             self._closing.fail_early(connection, exchange, error)
-            return Coming.NOTHING
+            return AfterHead.REFUSED
         try:
             machine.set_body_limit(limit)
         except RemoteProtocolError as error:
             self._closing.refuse(connection, error, time.monotonic())
-            return Coming.NOTHING
+            return AfterHead.REFUSED
         if stream:
             self._leave_unread(exchange)
-            return Coming.STREAM
+            return AfterHead.STREAM
         if machine.continue_needed:
             connection.push(machine.send_continue())
         connection.exchange = exchange
-        connection.intake = Intake(self._settings.spool_limit)
+        connection.received = ReceivedBody(self._settings.spool_limit)
         connection.enter(BODY, time.monotonic())
-        return Coming.BODY
+        return AfterHead.RECEIVE
 
     def _leave_unread(self, exchange: ServerExchange) -> None:
         settings = self._settings
         connection = exchange.connection
-        pace = Pace(0.0, settings.body_grace, settings.body_rate, settings.silence_timeout)
-        exchange.body = BodyStream(connection, pace, settings.read_size)
+        rate = MinimumRate(0.0, settings.body_grace, settings.body_rate, settings.silence_timeout)
+        exchange.body = BodyStream(connection, rate, settings.read_size)
         exchange.body_size = exchange.head.content_length
         self._closing.watch(connection, 0)
 
     def take(self, connection: Connection, octets: bytes) -> None:
         """Keep a piece. Raises RemoteProtocolError 507 when the disk takes no more."""
         connection.moved += len(octets)
-        if connection.intake is not None:
+        if connection.received is not None:
             try:
-                connection.intake.write(octets)
+                connection.received.write(octets)
             except OSError as error:
                 raise _disk_full(error) from error
 
     def end(self, connection: Connection) -> ServerExchange:
         """The exchange with its whole body. Raises RemoteProtocolError 507 like `take`."""
-        exchange, intake = connection.exchange, connection.intake
-        if exchange is None or intake is None:
+        exchange, body = connection.exchange, connection.received
+        if exchange is None or body is None:
             raise RuntimeError("the machine ended a body that never began")
         try:
-            exchange.body = intake.finish()
+            exchange.body = body.finish()
         except OSError as error:
             raise _disk_full(error) from error
-        exchange.body_size = intake.size
+        exchange.body_size = body.size
         connection.exchange = None
-        connection.intake = None
+        connection.received = None
         connection.enter(IDLE, time.monotonic())
         return exchange
 

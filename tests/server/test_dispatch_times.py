@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import pytest
 
-from carboy.server.learned import BRIEF, CAP, CREDIT, RARER, SAMPLE, STUCK_PAUSE, UNCLEAR, Learned
+from carboy.server.dispatch_times import (
+    BRIEF,
+    CAP,
+    CREDIT,
+    RARER,
+    SAMPLE,
+    STUCK_PAUSE,
+    UNCLEAR,
+    DispatchTimes,
+)
 
 BUDGET = 0.001
 
 
-def learned_of(key: str, seconds: float = 0.004) -> Learned:
-    learned = Learned(BUDGET, size=10)
+def learned_of(key: str, seconds: float = 0.004) -> DispatchTimes:
+    learned = DispatchTimes(BUDGET, size=10)
     learned.note(key, seconds)
     return learned
 
@@ -152,7 +161,7 @@ def test_a_key_that_was_condemned_for_a_hiccup_is_quick_again() -> None:
 
 
 def test_a_flood_of_quick_keys_leaves_the_slow_ones_half_the_table() -> None:
-    learned = Learned(BUDGET, size=10)
+    learned = DispatchTimes(BUDGET, size=10)
     for number in range(4):
         learned.note(number, 1.0)
     for number in range(100):

@@ -2,16 +2,16 @@ from __future__ import annotations
 
 import pytest
 
-from carboy.server.pressure import MOMENT, NAMED, PAUSE, REMINDER, Pressure
+from carboy.server.busy_warnings import MOMENT, NAMED, PAUSE, REMINDER, BusyWarnings
 
 RUNNING = [("GET /a HTTP/1.1", 3.0), ("GET /b HTTP/1.1", 12.25)]
 
 
 class Told:
-    """A Pressure, and what it has logged."""
+    """A BusyWarnings, and what it has logged."""
 
     def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
-        self.pressure = Pressure(2)
+        self.pressure = BusyWarnings(2)
         self.caplog = caplog
 
     def look(self, now: float, full: bool = True, moved: float = 0.0, **more: object) -> list[str]:

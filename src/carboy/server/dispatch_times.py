@@ -12,9 +12,16 @@ not waited: its thread did not go to sleep by itself, or the process computed al
 
 from __future__ import annotations
 
+import time
 from collections.abc import Hashable
 
-from carboy.server.usage import Usage
+try:
+    import resource
+
+    _THREAD: int | None = getattr(resource, "RUSAGE_THREAD", None)
+except ImportError:  # not on Windows
+    _THREAD = None
+
 
 WEIGHT = 0.125  # of one new time in the average
 CAP = 8.0  # in budgets: the most one time counts, so that a key is forgiven after some quick ones
@@ -46,7 +53,7 @@ class Work:
         self.skipped = 0  # requests since the last that was measured
 
 
-class Learned:
+class DispatchTimes:
     """A moving average of seconds for each key, in a table of bounded size.
 
     Only the leader calls it. A key nobody has seen is taken for quick: the watch
@@ -229,3 +236,31 @@ class Learned:
         work = self._work.get(key)
         if work is not None and max(cpu, process / 2) < STALLED * seconds:
             work.waits = 1.0 if work.waits is None else work.waits + WEIGHT * (1.0 - work.waits)
+
+
+# Seconds that this thread has computed, that all threads of the process have, and how often this
+# thread has gone to sleep by itself (None where the system does not tell).
+Usage = tuple[float, float, "int | None"]
+
+
+def usage() -> Usage:
+    """The figures of the calling thread; the difference of two is what a handler has used."""
+    sleeps = None if _THREAD is None else resource.getrusage(_THREAD).ru_nvcsw
+    return time.thread_time(), time.process_time(), sleeps
+
+
+def used_by(thread: int, before: Usage) -> tuple[float, float] | None:
+    """What another thread and the process have used since that thread took `before`."""
+    try:
+        clock = time.pthread_getcpuclockid(thread)
+        return time.clock_gettime(clock) - before[0], time.process_time() - before[1]
+    except (AttributeError, OSError):
+        return None
+
+
+def since(before: Usage) -> Usage:
+    """What the calling thread has used since it took `before`."""
+    own, all_threads, sleeps = usage()
+    if sleeps is not None and before[2] is not None:
+        sleeps -= before[2]
+    return own - before[0], all_threads - before[1], sleeps

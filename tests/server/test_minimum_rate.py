@@ -14,7 +14,7 @@ from carboy.gateway import WsgiGateway
 from carboy.net import adopt, listen_tcp
 from carboy.server.connection import BODY, HEAD, IDLE, LINGER, WRITING, Connection, Phase
 from carboy.server.deadlines import FROZEN, Deadlines
-from carboy.server.pace import Pace
+from carboy.server.minimum_rate import MinimumRate
 from carboy.server.settings import Settings
 from live_engine import GET, eventually, hello, served
 from running import Running
@@ -22,10 +22,10 @@ from running import Running
 BEGUN = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\n"
 
 
-def lasts(pace: Pace, moved: list[int], last: int = 10_000) -> int:
-    """The second at which `pace` gives up; `moved` counts the bytes after each second."""
+def lasts(rate: MinimumRate, moved: list[int], last: int = 10_000) -> int:
+    """The second at which `rate` gives up; `moved` counts the bytes after each second."""
     for second in range(1, last):
-        if pace.is_too_slow(float(second), moved[min(second, len(moved)) - 1]):
+        if rate.is_too_slow(float(second), moved[min(second, len(moved)) - 1]):
             return second
     return last
 
@@ -33,25 +33,25 @@ def lasts(pace: Pace, moved: list[int], last: int = 10_000) -> int:
 def test_the_average_has_to_reach_the_rate_after_the_grace() -> None:
     slow = [second * 499 for second in range(1, 100)]
     enough = [second * 500 for second in range(1, 10_000)]
-    assert lasts(Pace(0.0, 10.0, 500, 60.0), slow) == 11
-    assert lasts(Pace(0.0, 10.0, 500, 60.0), enough) == 10_000
+    assert lasts(MinimumRate(0.0, 10.0, 500, 60.0), slow) == 11
+    assert lasts(MinimumRate(0.0, 10.0, 500, 60.0), enough) == 10_000
 
 
 def test_early_bytes_count_for_later_but_for_a_minute_at_most() -> None:
     burst = 90_000_000
-    assert lasts(Pace(0.0, 10.0, 500, 60.0), [burst]) == 62
-    assert lasts(Pace(0.0, 10.0, 500, 60.0), [5_000]) == 11
+    assert lasts(MinimumRate(0.0, 10.0, 500, 60.0), [burst]) == 62
+    assert lasts(MinimumRate(0.0, 10.0, 500, 60.0), [5_000]) == 11
 
 
 def test_a_trickle_after_a_burst_does_not_use_up_more_than_the_credit_of_a_minute() -> None:
     trickle = [90_000_000 + second for second in range(1, 10_000)]
-    assert lasts(Pace(0.0, 10.0, 500, 60.0), trickle) == 62
+    assert lasts(MinimumRate(0.0, 10.0, 500, 60.0), trickle) == 62
 
 
 def test_silence_is_limited_where_the_rate_is_not_and_within_the_grace() -> None:
-    assert lasts(Pace(0.0, 10.0, 0, 60.0), [1]) == 62
-    assert lasts(Pace(0.0, 10.0, 0, 60.0), list(range(1, 10_000))) == 10_000
-    assert lasts(Pace(0.0, 1000.0, 500, 60.0), [1]) == 62
+    assert lasts(MinimumRate(0.0, 10.0, 0, 60.0), [1]) == 62
+    assert lasts(MinimumRate(0.0, 10.0, 0, 60.0), list(range(1, 10_000))) == 10_000
+    assert lasts(MinimumRate(0.0, 1000.0, 500, 60.0), [1]) == 62
 
 
 class Standing:
@@ -61,7 +61,7 @@ class Standing:
         self.phase = phase
         self.since = since
         self.moved = 0
-        self.pace: Pace | None = None
+        self.minimum_rate: MinimumRate | None = None
 
     def is_silent(self) -> bool:
         return True

@@ -7,7 +7,7 @@ The one rule for bodies and answers, whoever waits for them: the leader once an 
 from __future__ import annotations
 
 
-class Pace:
+class MinimumRate:
     """The pace of one body or answer, looked at now and then.
 
     The average has to reach `rate` bytes a second once `grace` seconds have passed. Bytes that

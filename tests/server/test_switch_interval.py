@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from carboy.server.switching import switch_interval
+from carboy.server.switch_interval import switch_interval
 from live_engine import hello, served
 
 

@@ -8,8 +8,8 @@ A little longer than the house allows: the two directions share the state that m
 from __future__ import annotations
 
 from . import response
-from .body import ChunkReader
 from .buffer import ReceiveBuffer
+from .chunked import ChunkReader
 from .errors import REASONS, LocalProtocolError, RemoteProtocolError
 from .events import Data, Event, Fields, RequestHead, Signal
 from .head import HeadReader, quick_head, similar_head
@@ -26,7 +26,7 @@ _TLS_HANDSHAKE = 22
 _SHORTEST_HEAD = len(b"GET / HTTP/1.1\r\n\r\n")
 
 
-class Connection:
+class Machine:
     """One server side of one connection.
 
     `receive` feeds octets and gives the next event, `next_event` the further ones. A head

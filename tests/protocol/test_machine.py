@@ -7,10 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carboy.protocol import (
-    Connection,
     Data,
     Limits,
     LocalProtocolError,
+    Machine,
     Reading,
     RemoteProtocolError,
     RequestHead,
@@ -23,8 +23,8 @@ from protocol.rules import chunked, get, length, line, post
 OK = ("200 OK", [("Content-Type", "text/plain")], b"ok", b"")
 
 
-def connected(octets: bytes, limits: Limits | None = None) -> Connection:
-    connection = Connection(limits or Limits())
+def connected(octets: bytes, limits: Limits | None = None) -> Machine:
+    connection = Machine(limits or Limits())
     assert isinstance(connection.receive(octets), RequestHead)
     return connection
 
@@ -121,7 +121,7 @@ def test_http_1_0_can_keep_the_connection() -> None:
 
 
 def test_nothing_is_read_after_an_error() -> None:
-    connection = Connection(Limits())
+    connection = Machine(Limits())
     with pytest.raises(RemoteProtocolError):
         connection.receive(b"bad\r\n\r\n" + get())
     assert connection.reading is Reading.ERROR
@@ -358,14 +358,14 @@ def test_the_request_line_is_there_for_a_log() -> None:
 
 
 def test_the_request_line_of_a_refused_request_is_there_for_a_log() -> None:
-    connection = Connection(Limits())
+    connection = Machine(Limits())
     with pytest.raises(RemoteProtocolError):
         connection.receive(b"GET /\x1b HTTP/1.1\r\n")
     assert connection.request_line == "GET /\x1b HTTP/1.1"
 
 
 def test_the_request_line_before_a_request_is_empty() -> None:
-    assert Connection(Limits()).request_line == ""
+    assert Machine(Limits()).request_line == ""
 
 
 def test_the_request_line_of_the_last_request_is_not_taken_for_the_next() -> None:
@@ -379,8 +379,8 @@ def test_the_request_line_of_the_last_request_is_not_taken_for_the_next() -> Non
 # -- refusals ----------------------------------------------------------------------------------
 
 
-def refused(octets: bytes) -> tuple[Connection, bytes]:
-    connection = Connection(Limits())
+def refused(octets: bytes) -> tuple[Machine, bytes]:
+    connection = Machine(Limits())
     with pytest.raises(RemoteProtocolError) as caught:
         event = connection.receive(octets)
         while event is not Signal.NEED_DATA:
@@ -443,7 +443,7 @@ def test_a_refusal_does_not_mix_with_an_answer_that_began() -> None:
 
 
 def test_the_driver_can_refuse_by_itself() -> None:
-    connection = Connection(Limits())
+    connection = Machine(Limits())
     connection.receive(b"GET / HT")
     octets = connection.error_response(RemoteProtocolError(408, "too slow"), b"")
     assert octets.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
@@ -451,7 +451,7 @@ def test_the_driver_can_refuse_by_itself() -> None:
 
 
 def test_a_message_outside_latin_1_does_not_prevent_a_refusal() -> None:
-    connection = Connection(Limits())
+    connection = Machine(Limits())
     assert connection.error_response(RemoteProtocolError(599, "snow: \u2603"), b"").endswith(b"\n")
 
 
@@ -459,7 +459,7 @@ def test_a_message_outside_latin_1_does_not_prevent_a_refusal() -> None:
 
 
 def test_nothing_can_be_answered_before_a_request() -> None:
-    connection = Connection(Limits())
+    connection = Machine(Limits())
     with pytest.raises(LocalProtocolError):
         connection.whole_response(*OK)
     with pytest.raises(LocalProtocolError):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carboy.protocol import Connection, Data, Limits
+from carboy.protocol import Data, Limits, Machine
 from protocol.feeding import body, outcome, play, refusal
 from protocol.rules import chunked, get, trailer
 
@@ -107,7 +107,7 @@ def test_chunks_taken_together_are_those_taken_one_by_one(
 
 
 def test_one_step_takes_a_limited_number_of_chunks() -> None:
-    connection = Connection(Limits())
+    connection = Machine(Limits())
     connection.receive(chunked(b""))
     event = connection.receive(b"1\r\nx\r\n" * 10_000)
     sizes = []
@@ -121,7 +121,7 @@ def test_one_step_takes_a_limited_number_of_chunks() -> None:
 @pytest.mark.parametrize("line", [b"1", b"01", b"1;a=b"])
 def test_the_work_for_chunks_is_linear(line: bytes) -> None:
     def steps(count: int) -> int:
-        connection = Connection(Limits())
+        connection = Machine(Limits())
         connection.receive(chunked(b""))
         seen = 0
 

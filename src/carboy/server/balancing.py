@@ -40,7 +40,7 @@ ANY = 1 << 30  # connections: more than anybody accepts in a turn
 Load = tuple[bool, float, float]  # all threads at work?, connections, requests at work
 
 
-class Peers:
+class Balancer:
     """What one worker knows of the others. Only for the leader."""
 
     def __init__(self, row: Row, threads: int) -> None:

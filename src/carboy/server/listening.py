@@ -8,11 +8,11 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from enum import IntEnum
 
 from carboy.net.listener import Listener
 from carboy.net.poller import READ, Poller
 from carboy.net.stream import Stream
-from carboy.server.port import Port
 from carboy.server.settings import Settings
 
 log = logging.getLogger("carboy.error")
@@ -22,6 +22,10 @@ BATCH = 64  # accepted in one turn, so that a flood of connections does not star
 # Most connections taken at the end. No more can wait, but while a worker is only replaced new ones
 # come in as fast as they are taken.
 FLOOD = 4096
+# Seconds for workers to take the connections that wait, before the port is closed regardless:
+# they need milliseconds, unless every one of them is stuck.
+EMPTYING = 2.0
+GLANCE = 0.005  # seconds between looks whether something still waits
 
 Wrap = Callable[[socket.socket], Stream]
 Accepted = tuple[Stream, tuple[str, int] | None, tuple[str, int | None]]
@@ -31,7 +35,16 @@ _SHUT = {errno.EINVAL, errno.EBADF, errno.ENOTSOCK}
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
-class Door:
+class ListenerPolicy(IntEnum):
+    """What a process that stops does with its listeners; a greater one overrides a smaller."""
+
+    KEEP = 0  # another process accepts, or this one will later: leave them as they are
+    RESTART = 1  # this program starts again: accept while idle connections are waited for
+    DRAIN = 2  # accept the connections that wait, then close this process's copies
+    CLOSE = 3  # as DRAIN, and refuse new connections at once
+
+
+class Listeners:
     """Accepts connections; while paused the kernel keeps them in its backlog."""
 
     def __init__(
@@ -41,7 +54,7 @@ class Door:
         settings: Settings,
         wrap: Wrap | None = None,
     ) -> None:
-        self.listeners = {each.fileno(): each for each in listeners}
+        self.sockets = {each.fileno(): each for each in listeners}
         self.paused = 0.0  # monotonic seconds: since when; 0: open
         self.aside = 0.0  # since when the listeners are left to other workers; 0: they are not
         self.held = False  # paused or aside
@@ -55,7 +68,7 @@ class Door:
 
     def open(self) -> None:
         """Begin to accept."""
-        for listener in self.listeners.values():
+        for listener in self.sockets.values():
             listener.setblocking(False)
         self._watch()
 
@@ -66,7 +79,7 @@ class Door:
         if wanted is self._watched:
             return
         self._watched = wanted
-        for fd in self.listeners:
+        for fd in self.sockets:
             if wanted:
                 self._poller.add(fd, READ, shared=True)
             else:
@@ -74,7 +87,7 @@ class Door:
 
     def accept(self, fd: int, room: int, now: float) -> Iterator[Accepted]:
         """What waits at the listener `fd`, at most `room`: sockets, the client's and own names."""
-        listener = self.listeners[fd]
+        listener = self.sockets[fd]
         for _ in range(min(room, BATCH)):
             try:
                 sock, address = listener.accept()
@@ -144,7 +157,7 @@ class Door:
 
     # --- the end of our own listeners
 
-    def empty(self, port: Port) -> bool:
+    def empty(self, port: ListenerPolicy) -> bool:
         """Take what waits at our own listeners, for `taken`; whether nothing waits any more.
 
         From any thread: the leader may be busy inside a handler, and nobody else would come. The
@@ -152,14 +165,14 @@ class Door:
         """
         done = True
         with self._emptying:
-            for listener in self.listeners.values():
+            for listener in self.sockets.values():
                 if not isinstance(listener, Listener):
                     continue  # systemd's: what waits there is for who comes after us
-                if port is Port.CLOSED:
+                if port is ListenerPolicy.CLOSE:
                     listener.refuse()
                 if not self._take(listener):
                     done = False
-                elif port is Port.CLOSED:
+                elif port is ListenerPolicy.CLOSE:
                     listener.end()
         return done
 
@@ -188,12 +201,12 @@ class Door:
         while self._waiting:
             self._waiting.popleft()[0].close()
 
-    def let_go(self, port: Port) -> None:
+    def let_go(self, port: ListenerPolicy) -> None:
         """Close our own listeners, in this process. Only for the leader, once the door is closed:
         the poller would watch a closed descriptor for as long as another process holds it open."""
-        for listener in self.listeners.values():
+        for listener in self.sockets.values():
             if isinstance(listener, Listener):
-                if port is Port.CLOSED:
+                if port is ListenerPolicy.CLOSE:
                     listener.remove_file()
                 listener.close()
 
@@ -213,3 +226,31 @@ def names(
 def plain(host: str) -> str:
     """An IPv4 address that came in by an IPv6 socket, as what it is (RFC 4291, 2.5.5.2)."""
     return host[7:] if host.startswith("::ffff:") and "." in host else host
+
+
+class ListenerShutdown:
+    """A supervisor's part in the end: the port is closed once its workers took what waits."""
+
+    def __init__(self, sockets: Sequence[socket.socket] = ()) -> None:
+        self._open = [each for each in sockets if isinstance(each, Listener)]
+        self._until = float("inf")
+
+    def begin(self, now: float) -> None:
+        """Let nothing new in. Before the workers are told to stop.
+
+        Mostly nothing waits, and the port is closed here: no client is left without an answer.
+        """
+        self._until = now + EMPTYING
+        for listener in self._open:
+            listener.refuse()
+        self.look(now)
+
+    def look(self, now: float) -> float | None:
+        """Close what is empty; seconds until the next look, or None when all is closed."""
+        if self._until == float("inf"):
+            return None
+        for listener in self._open[:]:
+            if now >= self._until or listener.is_empty():
+                listener.end()
+                self._open.remove(listener)
+        return GLANCE if self._open else None

@@ -18,7 +18,7 @@ NAMED = 10  # requests named in one warning
 Running = Callable[[], list[tuple[str, float]]]  # request line and seconds, in any order
 
 
-class Pressure:
+class BusyWarnings:
     """One for each engine; `look` is called about once a second."""
 
     def __init__(self, threads: int) -> None:

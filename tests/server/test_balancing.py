@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from carboy.server.peers import ANY, DEAF, STALE, Peers
+from carboy.server.balancing import ANY, DEAF, STALE, Balancer
 from carboy.server.scoreboard import Figure, Row, Scoreboard
 
 NOW = 1000.0
@@ -31,7 +31,7 @@ def worker(board: Scoreboard, connections: int, busy: int = 0, serving: bool = T
 
 
 def share(row: Row, threads: int = 16) -> int:
-    return Peers(row, threads).share(NOW)
+    return Balancer(row, threads).share(NOW)
 
 
 def test_a_worker_without_others_takes_everything(board: Scoreboard) -> None:
@@ -102,7 +102,7 @@ def test_workers_that_do_not_serve_are_left_out(board: Scoreboard) -> None:
 def test_a_worker_that_does_not_hear_is_left_out_until_it_does(board: Scoreboard) -> None:
     me = worker(board, 3)
     deaf = worker(board, 0)
-    peers = Peers(me, 16)
+    peers = Balancer(me, 16)
     assert peers.share(NOW) == 0
     peers.ring()
     peers.lapsed(NOW)
@@ -114,7 +114,7 @@ def test_a_worker_that_does_not_hear_is_left_out_until_it_does(board: Scoreboard
 def test_a_worker_that_did_not_hear_gets_another_chance(board: Scoreboard) -> None:
     me = worker(board, 3)
     worker(board, 0)
-    peers = Peers(me, 16)
+    peers = Balancer(me, 16)
     peers.share(NOW)
     peers.lapsed(NOW)
     assert peers.share(NOW + DEAF / 2) == 1
@@ -124,7 +124,7 @@ def test_a_worker_that_did_not_hear_gets_another_chance(board: Scoreboard) -> No
 def test_a_worker_that_heard_in_time_is_not_left_out(board: Scoreboard) -> None:
     me = worker(board, 3)
     other = worker(board, 0)
-    peers = Peers(me, 16)
+    peers = Balancer(me, 16)
     peers.share(NOW)
     other.cells[Figure.HEARD] = NOW + 0.001
     peers.lapsed(NOW)
@@ -143,7 +143,7 @@ def test_a_worker_that_is_known_to_be_stuck_is_left_out(board: Scoreboard, figur
 
 def test_ringing_wakes_the_better_worker(board: Scoreboard) -> None:
     me, other = worker(board, 3), worker(board, 0)
-    peers = Peers(me, 16)
+    peers = Balancer(me, 16)
     peers.share(NOW)
     peers.ring()
     assert other.bell is not None

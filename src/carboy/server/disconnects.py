@@ -34,7 +34,7 @@ def has_left(exchange: ServerExchange) -> bool:
     return bool(flags & _GONE) or connection.broken
 
 
-def has_broken_off(connection: Connection) -> bool:
+def has_disconnected(connection: Connection) -> bool:
     """Whether a client reads no more of an answer that has begun; it is noted as broken then."""
     gone = bool(_flags(connection) & _GONE) if _ENDED else _reset(connection)
     connection.broken = connection.broken or gone

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from carboy.protocol.errors import RemoteProtocolError
 from carboy.protocol.events import Data, Signal
-from carboy.server.pace import Pace
+from carboy.server.minimum_rate import MinimumRate
 
 if TYPE_CHECKING:
     from carboy.server.connection import Connection
 
 
-class Intake:
+class ReceivedBody:
     """Collects a body in memory, and in a temporary file once it is larger than `limit`."""
 
     __slots__ = ("_file", "_limit", "size")
@@ -54,8 +54,8 @@ class Intake:
 class BodyStream(io.BufferedReader):
     """The unread body as the application reads it."""
 
-    def __init__(self, connection: Connection, pace: Pace, read_size: int) -> None:
-        self._unread = _Unread(connection, pace, read_size)
+    def __init__(self, connection: Connection, rate: MinimumRate, read_size: int) -> None:
+        self._unread = _Unread(connection, rate, read_size)
         super().__init__(self._unread, read_size)
 
     @property
@@ -74,10 +74,10 @@ class _Unread(io.RawIOBase):
     Raises OSError when the client is gone or breaks a rule; the request is lost then.
     """
 
-    def __init__(self, connection: Connection, pace: Pace, read_size: int) -> None:
+    def __init__(self, connection: Connection, rate: MinimumRate, read_size: int) -> None:
         super().__init__()
         self._connection = connection
-        self._pace = pace
+        self._minimum_rate = rate
         self._read_size = read_size
         self._rest = b""
         self.ended = False
@@ -123,7 +123,7 @@ class _Unread(io.RawIOBase):
             try:
                 data = sock.recv(self._read_size)
             except BlockingIOError:
-                if self._pace.is_too_slow(self._waited, self._received):
+                if self._minimum_rate.is_too_slow(self._waited, self._received):
                     raise BodyTooSlow("The client sends its body too slowly.") from None
                 self._wait()
                 continue

@@ -27,7 +27,7 @@ TAKING = frozenset((*READING, *SENDING, *CHANGING))
 SWITCHED = "101 Switching Protocols"
 
 
-class HandedOver:
+class RawSocket:
     """What the application sees: the socket itself, which it takes by using it.
 
     It blocks, as that of Werkzeug's server does. Closing it is left to the server.
@@ -51,7 +51,7 @@ class HandedOver:
     def __repr__(self) -> str:
         return repr(self._sock)
 
-    def __enter__(self) -> HandedOver:
+    def __enter__(self) -> RawSocket:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -115,7 +115,7 @@ class HandedOver:
         self._closed = True
 
 
-def is_handed_over(exchange: Any) -> bool:
+def has_switched_protocol(exchange: Any) -> bool:
     """Whether the application speaks another protocol on the connection: no answer goes out."""
     return bool(getattr(exchange, "taken", False) and exchange.head.upgrade)
 

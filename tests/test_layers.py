@@ -96,7 +96,7 @@ LATE_IMPORTS: dict[str, dict[str, str]] = {
     "carboy.http.request": {
         "carboy.http.environ_builder": "The builder imports the request class; tests use it."
     },
-    "carboy.routing.rule": {"carboy.routing.described": "Its dataclasses load inspect."},
+    "carboy.routing.rule": {"carboy.routing.description": "Its dataclasses load inspect."},
     "carboy.serving.development": {
         "carboy.dev.debugger": "Takes 20 ms to load; only use_debugger needs it."
     },

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import threading
+from typing import Any
 
 import pytest
 
+import carboy.routing.map
 from carboy.http.exceptions import BadHost, MethodNotAllowed, NotFound
 from carboy.routing import (
     BaseConverter,
@@ -20,13 +22,13 @@ def rule(text: str, endpoint: str | None = None, **options: object) -> Rule:
     return Rule(text, endpoint=endpoint or text, **options)  # type: ignore[arg-type]
 
 
-def test_the_fast_lane_finds_a_fixed_path() -> None:
+def test_the_fast_path_finds_a_fixed_path() -> None:
     url_map = Map([rule("/a", methods=["GET"]), rule("/b", methods=["POST"])])
     found = url_map.lookup("HEAD", "/a")
     assert found is not None and (found[0].endpoint, found[1]) == ("/a", {})
 
 
-def test_the_fast_lane_gives_every_caller_its_own_values() -> None:
+def test_the_fast_path_gives_every_caller_its_own_values() -> None:
     url_map = Map([rule("/a", defaults={"x": 1})])
     first = url_map.lookup("GET", "/a")
     assert first is not None
@@ -39,14 +41,14 @@ def test_the_fast_lane_gives_every_caller_its_own_values() -> None:
     ("method", "path"),
     [("GET", "/b/"), ("POST", "/a"), ("GET", "/nothing"), ("GET", "/old"), ("GET", "//a")],
 )
-def test_the_fast_lane_leaves_errors_and_redirects_to_the_adapter(method: str, path: str) -> None:
+def test_the_fast_path_leaves_errors_and_redirects_to_the_adapter(method: str, path: str) -> None:
     url_map = Map(
         [rule("/a", methods=["GET"]), rule("/b", methods=["GET"]), rule("/old", redirect_to="/a")]
     )
     assert url_map.lookup(method, path) is None
 
 
-def test_the_fast_lane_converts_a_number() -> None:
+def test_the_fast_path_converts_a_number() -> None:
     url_map = Map([rule(f"/r{n}/<int:x>") for n in range(200)])
     found = url_map.lookup("GET", "/r77/42")
     assert found is not None and found == (found[0], {"x": 42})
@@ -60,7 +62,7 @@ def test_a_number_of_too_many_digits_is_not_found() -> None:
         url_map.bind("h").match("/" + "9" * 5000)
 
 
-def test_the_fast_lane_goes_back_where_a_fixed_segment_leads_nowhere() -> None:
+def test_the_fast_path_goes_back_where_a_fixed_segment_leads_nowhere() -> None:
     url_map = Map([rule("/a/b"), rule("/<x>/c")])
     assert url_map.lookup("GET", "/a/c") is None
     assert url_map.bind("h").match("/a/c") == ("/<x>/c", {"x": "a"})
@@ -233,3 +235,37 @@ def test_the_map_shows_its_rules() -> None:
 def test_the_default_converters_cannot_be_changed_for_everybody() -> None:
     with pytest.raises(TypeError):
         Map.default_converters["x"] = UnicodeConverter  # type: ignore[index]
+
+
+def test_other_threads_never_see_an_endpoint_without_rules_while_they_are_sorted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    url_map = Map([rule("/a", "e"), rule("/b/<x>", "e")])
+    seen = set()
+    key = Rule.build_compare_key
+
+    def look(each: Rule) -> tuple[int, int, int]:
+        seen.add(len(url_map._rules_by_endpoint["e"]))  # list.sort() empties its list meanwhile
+        return key(each)
+
+    monkeypatch.setattr(Rule, "build_compare_key", look)
+    url_map.update()
+    assert seen == {2}
+
+
+def test_a_url_builder_made_while_a_rule_is_added_is_not_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    url_map = Map([rule("/a/<x>", "e")])
+    make = carboy.routing.map.fast_builder
+
+    def interrupted(rules: list[Rule], owner: Map) -> Any:
+        made = make(rules, owner)
+        monkeypatch.undo()
+        url_map.add(rule("/b/<x>/<y>", "e"))  # what another thread does at this moment
+        return made
+
+    monkeypatch.setattr(carboy.routing.map, "fast_builder", interrupted)
+    adapter = url_map.bind("h")
+    assert adapter.build("e", {"x": 1, "y": 2}) == "/a/1?y=2"
+    assert adapter.build("e", {"x": 1, "y": 2}) == "/b/1/2"

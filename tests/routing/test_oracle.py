@@ -122,7 +122,7 @@ def test_a_path_has_the_outcome_it_has_in_werkzeug(
 
 @settings(max_examples=300)
 @given(RULES, MAPS, PATHS, st.sampled_from(["GET", "POST"]))
-def test_the_fast_lane_finds_what_the_adapter_finds_or_nothing(
+def test_the_fast_path_finds_what_the_adapter_finds_or_nothing(
     rules: Any, options: Any, path: str, method: str
 ) -> None:
     theirs = bound(werkzeug.routing, rules, options, "")

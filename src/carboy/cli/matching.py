@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from carboy.routing import Map, Rule
-from carboy.routing.described import RulePart, described
+from carboy.routing.description import RulePart, described
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,12 +199,12 @@ MODULE_MAP: dict[str, ModuleEntry] = {
         "routing.map", "routing.adapter", "routing", "http.internal", "http"
     ),
     "werkzeug.routing.matcher": _of(
-        "routing.trie", "routing.errors", "routing.described", "routing"
+        "routing.trie", "routing.errors", "routing.description", "routing"
     ),
     "werkzeug.routing.rules": _of(
         "routing.rule",
         "routing.factories",
-        "routing.described",
+        "routing.description",
         "routing",
         "http.multidict",
         "http.internal",

@@ -162,15 +162,14 @@ carboy.routing.adapter werkzeug.routing.map: MapAdapter
 carboy.routing.converters werkzeug.routing.converters: AnyConverter BaseConverter FloatConverter
     IntegerConverter NumberConverter PathConverter UUIDConverter UnicodeConverter
     ValidationError
-carboy.routing.described werkzeug.routing.matcher: SlashRequired State
-carboy.routing.described werkzeug.routing.rules: RulePart Weighting
+carboy.routing.description werkzeug.routing.matcher: SlashRequired State
+carboy.routing.description werkzeug.routing.rules: RulePart Weighting
 carboy.routing.errors werkzeug.routing.exceptions: BuildError NoMatch RequestAliasRedirect
     RequestPath RequestRedirect RoutingException WebsocketMismatch
 carboy.routing.factories werkzeug.routing.rules: EndpointPrefix RuleTemplate RuleTemplateFactory
     Subdomain Submount
-carboy.routing.factory werkzeug.routing.rules: RuleFactory
 carboy.routing.map werkzeug.routing.map: Map
-carboy.routing.rule werkzeug.routing.rules: Rule
+carboy.routing.rule werkzeug.routing.rules: Rule RuleFactory
 carboy.routing.syntax werkzeug.routing.rules: parse_converter_args
 carboy.routing.trie werkzeug.routing.matcher: StateMachineMatcher
 carboy.serving.addresses werkzeug.serving: get_interface_ip get_sockaddr select_address_family

@@ -28,9 +28,8 @@ from carboy.routing.factories import (
     Subdomain,
     Submount,
 )
-from carboy.routing.factory import RuleFactory
 from carboy.routing.map import Map
-from carboy.routing.rule import Rule
+from carboy.routing.rule import Rule, RuleFactory
 from carboy.routing.syntax import parse_converter_args
 from carboy.routing.trie import StateMachineMatcher
 

@@ -28,6 +28,7 @@ _TARGET_VARIABLE = re.compile("<([^>]+)>")
 # A method no rule names, to learn from the refusal which ones there are.
 NO_METHOD = "--"
 SECURE = {"https", "wss"}
+UNKNOWN = object()  # no fast build was looked for; None: there is none
 
 
 def settled(search: Search) -> tuple[Rule, dict[str, Any]]:
@@ -255,11 +256,10 @@ class MapAdapter:
         Raises BuildError, which knows the closest rule, if there is no such URL.
         """
         if method is None:
-            try:
-                quick = self.map._quick[endpoint]
-            except KeyError:
-                quick = self.map._quick_builder(endpoint)
-            path = quick(values, append_unknown) if quick is not None else None
+            build: Any = self.map._fast_builds.get(endpoint, UNKNOWN)
+            if build is UNKNOWN:
+                build = self.map._fast_builder(endpoint)
+            path: str | None = build(values, append_unknown) if build is not None else None
             if path is not None:
                 if self.script_name != "/":
                     path = self._prefix() + path

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from string import Template
 from typing import TYPE_CHECKING, Any
 
-from carboy.routing.factory import RuleFactory
-from carboy.routing.rule import Rule
+from carboy.routing.rule import Rule, RuleFactory
 
 if TYPE_CHECKING:
     from carboy.routing.map import Map

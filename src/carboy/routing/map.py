@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
+from carboy.http.exceptions import BadHost
+from carboy.http.hosts import get_host as host_of
 from carboy.http.wsgi import _get_environ
 from carboy.routing.adapter import MapAdapter
+from carboy.routing.build import FastBuild, fast_builder
 from carboy.routing.converters import DEFAULT_CONVERTERS, BaseConverter
-from carboy.routing.environ import environ_arguments
-from carboy.routing.factory import RuleFactory
-from carboy.routing.hosts import ascii_host
-from carboy.routing.lane import Lane, step, walk
-from carboy.routing.quick import Quick, quick_builder
-from carboy.routing.rule import Rule
+from carboy.routing.fast_path import FastPath, step, walk
+from carboy.routing.rule import Rule, RuleFactory
 from carboy.routing.trie import Search, StateMachineMatcher
 
 if TYPE_CHECKING:
@@ -59,9 +59,9 @@ class Map:
         self._rules_by_endpoint: dict[Any, list[Rule]] = {}
         self._lock = type(self).lock_class()
         self._pending: list[Rule] = []
-        # of the quick ways; empty while rules are pending
-        self._lane = Lane()
-        self._quick: dict[Any, Quick | None] = {}
+        # Rebuilt from the rules above; empty while rules are pending.
+        self._fast_path = FastPath()
+        self._fast_builds: dict[Any, FastBuild | None] = {}
         for factory in rules or ():
             self.add(factory)
 
@@ -78,30 +78,32 @@ class Map:
         """Add a rule, or the rules a factory makes; a rule belongs to one map only."""
         for rule in rulefactory.get_rules(self):
             rule.bind(self)
-            self._rules_by_endpoint.setdefault(rule.endpoint, []).append(rule)
-            self._pending.append(rule)
-        self._lane, self._quick = Lane(), {}
+            with self._lock:
+                self._rules_by_endpoint.setdefault(rule.endpoint, []).append(rule)
+                self._pending.append(rule)
+                self._fast_path, self._fast_builds = FastPath(), {}
 
     def update(self) -> None:
-        """Put rules added since the last time in order; matching and building do it themselves."""
+        """Sort in the rules added since the last call; matching and building call this."""
         if not self._pending:
             return
         with self._lock:
-            pending = self._pending[:]
-            if pending:
-                self._order(pending)
-            # Rules another thread added meanwhile stay pending.
-            del self._pending[: len(pending)]
-            if not self._pending and not self.host_matching:
-                self._open_lane()
+            if self._pending:
+                self._order(self._pending)
+                if not self.host_matching:
+                    self._build_fast_path()
+                # Last: another thread that sees no pending rule relies on all of the above.
+                self._pending = []
 
     def _order(self, pending: list[Rule]) -> None:
         for endpoint in _distinct(rule.endpoint for rule in pending):
             rules = self._rules_by_endpoint[endpoint]
             if len(rules) > 1:
-                rules.sort(key=Rule.build_compare_key)
+                # A new list: list.sort empties the old one while other threads may read it.
+                rules = sorted(rules, key=Rule.build_compare_key)
+                self._rules_by_endpoint[endpoint] = rules
             providers: list[Rule] = []
-            for rule in rules[:]:
+            for rule in rules:
                 rule._prepare(providers)
                 if rule.defaults and not rule.build_only:
                     providers.append(rule)
@@ -109,10 +111,10 @@ class Map:
             if not rule.build_only:
                 self._matcher.add(rule)
 
-    def _open_lane(self) -> None:
-        """Show `lookup` its tables, made complete before."""
+    def _build_fast_path(self) -> None:
+        """Make the tables of `lookup`, which sees them once they are complete."""
         domain = self._matcher.root.fixed.get(self.default_subdomain)
-        self._lane = Lane(domain.fixed.get("") if domain is not None else None)
+        self._fast_path = FastPath(domain.fixed.get("") if domain is not None else None)
 
     def lookup(self, method: str, path: str) -> tuple[Rule, dict[str, Any]] | None:
         """The rule and values of a plain match in the default subdomain, without an adapter.
@@ -120,20 +122,20 @@ class Map:
         `path` is decoded and starts with a slash, `method` is in upper case. None: ask
         MapAdapter.match, which finds the same rule, the redirect or the error.
         """
-        lane = self._lane
-        answers = lane.fixed.get(path)
+        tables = self._fast_path
+        answers = tables.fixed.get(path)
         if answers is not None:
             rule = answers.get(method) or answers.get(None)
             if rule is not None:
                 return rule, dict(rule.defaults) if rule.defaults else {}
         beginning, _, text = path.rpartition("/")
-        node = lane.beginnings.get(beginning)
+        node = tables.prefixes.get(beginning)
         if node is not None:
             return step(node, text, method)
         if self._pending:
             self.update()
             return self.lookup(method, path) if not self._pending else None
-        return walk(lane.start, path, method) if lane.start is not None else None
+        return walk(tables.start, path, method) if tables.start is not None else None
 
     def search(self, domain: str, method: str, path: str) -> Search:
         """Where the path of an ordinary request leads; `lookup` has not found it.
@@ -217,13 +219,16 @@ class Map:
             query_args=query,
         )
 
-    def _quick_builder(self, endpoint: Any) -> Quick | None:
-        """Find out once whether an endpoint's URLs can be built the quick way."""
+    def _fast_builder(self, endpoint: Any) -> FastBuild | None:
+        """The generated function that builds the URLs of an endpoint, if there can be one."""
         self.update()
+        # Kept in the table of now: a rule added meanwhile replaces the table, and the function
+        # that does not know the rule goes with it.
+        known = self._fast_builds
         rules = self._rules_by_endpoint.get(endpoint)
-        quick = quick_builder(rules, self) if rules and all(map(_ordinary, rules)) else None
-        self._quick[endpoint] = quick
-        return quick
+        made = fast_builder(rules, self) if rules and all(map(_ordinary, rules)) else None
+        known[endpoint] = made
+        return made
 
     def __repr__(self) -> str:
         from pprint import pformat  # loads dataclasses and inspect
@@ -248,3 +253,44 @@ def _items(environ: WSGIEnvironment, key: str) -> list[str]:
 
 def _distinct(endpoints: Iterable[Any]) -> Iterable[Any]:
     return dict.fromkeys(endpoints)
+
+
+def ascii_host(name: str) -> str:
+    """The host in ASCII (RFC 3490); raises BadHost where that is impossible."""
+    if name.isascii() and len(name) < 64 and name[:1] != "." and ".." not in name:
+        return name  # no label can be too long, and none is empty
+    host, colon, port = name.partition(":")
+    try:
+        return host.encode("idna").decode("ascii") + colon + port
+    except UnicodeError as error:
+        raise BadHost() from error
+
+
+def without_default_port(name: str, scheme: str) -> str:
+    """The host without the port that its scheme implies."""
+    port = {"http": ":80", "ws": ":80", "https": ":443", "wss": ":443"}.get(scheme, "")
+    return name.removesuffix(port) if port else name
+
+
+def environ_arguments(
+    environ: WSGIEnvironment, server_name: str | None, subdomain: str | None, host_matching: bool
+) -> tuple[str, str | None]:
+    """The server name and subdomain to bind a map with."""
+    port = environ.get("SERVER_PORT", "")
+    server = (environ.get("SERVER_NAME", ""), int(port) if port.isdecimal() else None)
+    host = host_of(environ["wsgi.url_scheme"], environ.get("HTTP_HOST"), server).lower()
+    if server_name is None:
+        return host, subdomain
+    server_name = without_default_port(server_name.lower(), environ["wsgi.url_scheme"])
+    if subdomain is not None or host_matching:
+        return server_name, subdomain
+    if host == server_name:
+        return server_name, ""
+    if host.endswith(f".{server_name}"):
+        return server_name, host.removesuffix(f".{server_name}")
+    warnings.warn(
+        f"Current server name {host!r} doesn't match configured server name"
+        f" {server_name!r}, so no rule will match. Check SERVER_NAME and the Host header.",
+        stacklevel=3,
+    )
+    return server_name, "<invalid>"

@@ -13,12 +13,11 @@ from carboy.routing.converters import (
     IntegerConverter,
     NumberConverter,
 )
-from carboy.routing.factory import RuleFactory
 from carboy.routing.parts import merge_slashes as merged
 from carboy.routing.syntax import Token, Variable, parse_rule
 
 if TYPE_CHECKING:
-    from carboy.routing.described import RulePart
+    from carboy.routing.description import RulePart
     from carboy.routing.map import Map
 
 _slashes = re.compile("(/)")
@@ -52,6 +51,14 @@ def _traced(tokens: Iterable[Token]) -> Iterator[tuple[bool, str]]:
             yield True, token.name
         else:
             yield from ((False, text) for text in _slashes.split(token) if text)
+
+
+class RuleFactory:
+    """Something that makes rules for a map."""
+
+    def get_rules(self, map: Map) -> Iterable[Rule]:
+        """The rules, not yet bound; subclasses say which."""
+        raise NotImplementedError(f"{type(self).__name__} has to define get_rules.")
 
 
 class Rule(RuleFactory):
@@ -181,7 +188,7 @@ class Rule(RuleFactory):
     @property
     def _parts(self) -> list[RulePart]:
         """The segments, described as in Werkzeug's rules."""
-        from carboy.routing.described import described
+        from carboy.routing.description import described
 
         return described(self)
 

@@ -52,7 +52,7 @@ class Node:
         self.edges: list[Edge] = []
         self.by_key: dict[tuple[str, bool], Edge] = {}
         self.rules: list[Rule] = []
-        self.answers: Answers = {}  # of the fast lane, which sets it
+        self.answers: Answers = {}  # set and read by the fast path
 
     def enter(self, part: Part) -> Node:
         """The node behind `part`, made if there is none."""

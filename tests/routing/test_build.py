@@ -17,7 +17,7 @@ def made(*rules: Rule) -> MapAdapter:
 
 
 def quick(adapter: MapAdapter, endpoint: str = "e") -> Any:
-    return adapter.map._quick_builder(endpoint)
+    return adapter.map._fast_builder(endpoint)
 
 
 def test_ordinary_rules_have_a_function_of_their_own() -> None:

@@ -1,8 +1,8 @@
-"""The fast lane: what the full search would find first, found without it, or nothing.
+"""The fast path of matching: the rule that a search of the trie would find first, or None.
 
-fixed path         one dictionary
-variable at the end  the dictionary of fixed beginnings, then one step in the trie
-others             a walk through the trie that never turns back
+fixed path            one dictionary
+variable at the end   a dictionary of fixed prefixes, then one step in the trie
+other paths           a walk through the trie without backtracking
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 Match = tuple["Rule", dict[str, Any]]
 
 
-class Lane:
-    """The tables for everything below `start`, the node before the first segment.
+class FastPath:
+    """The tables for all rules below `start`, the node before the first segment.
 
-    `fixed` has the answers of each path without variables, `beginnings` the nodes behind such
-    a path from which variables go on. Without `start` all is empty.
+    `fixed` has the rules of each path without variables, `prefixes` the node at the end of each
+    fixed prefix that a variable can follow. Without `start` the tables are empty.
     """
 
-    __slots__ = ("beginnings", "fixed", "start")
+    __slots__ = ("fixed", "prefixes", "start")
 
     def __init__(self, start: Node | None = None) -> None:
         self.start = start
         self.fixed: dict[str, Answers] = {}
-        self.beginnings: dict[str, Node] = {}
+        self.prefixes: dict[str, Node] = {}
         if start is not None:
             _answer(start)
             self._collect(start, "")
@@ -40,7 +40,7 @@ class Lane:
         if path == "/":
             return  # the adapter makes one slash lead a path: never two
         if node.edges:
-            self.beginnings[path] = node
+            self.prefixes[path] = node
         for text, child in node.fixed.items():
             self._collect(child, f"{path}/{text}")
 

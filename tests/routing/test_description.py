@@ -10,7 +10,7 @@ import werkzeug.routing
 from werkzeug.routing.rules import RulePart as Theirs
 
 from carboy.routing import Map, Rule
-from carboy.routing.described import RulePart, SlashRequired, State, Weighting
+from carboy.routing.description import RulePart, SlashRequired, State, Weighting
 
 RULES: list[tuple[str, dict[str, str]]] = [
     *((text, {}) for text in ("/", "/s", "/<int:x>", "/a/<path:p>/b/", "/p/<path:z>")),

@@ -1,0 +1,220 @@
+"""The mechanical part of the project's style: words, messages and help texts.
+
+    python tests/test_words.py            all rooms
+    python tests/test_words.py src/app    one room, also one in NOT_YET
+
+prints what is left to change. What a test cannot see is in CONTRIBUTING.md.
+"""
+
+from __future__ import annotations
+
+import ast
+import io
+import re
+import subprocess
+import sys
+import tokenize
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+KINDS = (".py", ".md", ".tmpl", ".html", ".js", ".css", ".toml")
+
+# Rooms that are still to be read. The list only gets shorter.
+NOT_YET = {
+    "CHANGELOG.md", "CONTRIBUTING.md", "README.md", "bench", "docs", "examples",
+    "src", "src/app", "src/cli", "src/compat", "src/dev", "src/gateway", "src/http",
+    "src/middleware", "src/net", "src/protocol", "src/routing", "src/server", "src/testing",
+    "tests", "tests/app", "tests/bench", "tests/cli", "tests/compat", "tests/dev",
+    "tests/extensions", "tests/gateway", "tests/http", "tests/middleware", "tests/net",
+    "tests/oracle", "tests/protocol", "tests/routing", "tests/scenarios.py", "tests/server",
+    "tests/testing", "tests/wire",
+}  # fmt: skip
+
+# what is not written here: what to write
+TURNS = {
+    r"\boctets?\b(?!-stream)": "byte(s)",
+    r"(?<!there )\b(is|are|was|were) no\b(?! (longer|more|less|better|different)\b)": "is not a",
+    r"(?<!there )\b(is|are|was) (?-i:none)\b": "is not a (name the thing)",
+    r"\bfor ever\b": "indefinitely, or say what does not end",
+    r"\b(nobody|somebody|everybody|anybody)\b": "the client, the user, a thread, nothing",
+    r"\bwho(so)?ever\b": "the caller, the thread that …, clients that …",
+    r"\bwhom\b": "name the client, the thread, the user",
+    r"\b(to|from|by|with|of) who\b(?! (is|are|was|may|can|has)\b)": "to the caller that …",
+    r"\b(stands|stood)\b(?! (for|in for)\b)": "is",
+    r"\bgo(es)? before\b": "has precedence over, comes first",
+    r"\bat work\b": "while a request is being handled; busy",
+    r"\bthat was it\b": "leave it out",
+    r"\bone's own\b": "your own",
+    r"\bwhat is to\b": "name the thing",
+    r"\bmend(s|ed|ing)?\b": "fix",
+    r"\bin earnest\b": "in production",
+    r"\bto the letter\b": "exactly",
+    r"\banew\b": "again",
+    r"\bso long\b(?! as\b)": "that long",
+    r"\bbelieved by\b": "trusted by",
+    r"\bwhat (became|becomes) of\b": "what happens to",
+    r"\bhelps? (nobody|no one)\b": "is not useful",
+    r"\bof yesterday\b": "old",
+    r"\bas it were\b": "leave it out",
+    r"\b(whence|lest|thereof|wherein|therein|whereof)\b": "a plainer word",
+}
+# text that has one of these words for a reason: the reason
+ALLOWED = {
+    r"RFC \d+": "a line that names an RFC may quote it",
+    r"\b(user|group)\W+nobody\b": "the name of a user of the system",
+}
+
+# Messages whose form is a fact: why. Those of Flask and Werkzeug are in tests/compat/phrases.
+FOREIGN = {
+    r"(module|cannot import name) \{\}": "Python's own messages about names",
+    r"Object of type \{\} is not JSON serializable$": "json's own message",
+    r"I/O operation on closed file$": "the message of Python's files",
+}
+LOG_METHODS = {"debug", "info", "warning", "error", "critical", "exception"}
+LOGGERS = {"log", "_log", "logger", "_logger"}
+
+
+@cache
+def sources() -> list[str]:
+    listed = ["git", "ls-files", "-co", "--exclude-standard"]
+    found = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True)
+    return [
+        name
+        for name in found.stdout.split("\n")
+        if (name.endswith(KINDS) or name == "Makefile")
+        and name != "tests/test_words.py"
+        and (ROOT / name).is_file()
+    ]
+
+
+def room_of(name: str) -> str:
+    """`src/server`, `tests/http`, `docs`, `README.md`: what is read as one piece."""
+    parts = name.replace("src/carboy/", "src/").split("/")
+    if parts[0] in ("src", "tests"):
+        return "/".join(parts[:2]) if len(parts) > 2 else parts[0]
+    return parts[0]
+
+
+def passages(name: str) -> Iterator[tuple[int, str]]:
+    """Line and text of every comment, string and name of a test in Python; else every line."""
+    text = (ROOT / name).read_text("utf-8", "replace")
+    if not name.endswith(".py"):
+        yield from enumerate(text.splitlines(), 1)
+        return
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield from enumerate(node.value.splitlines(), node.lineno)
+            if "\n" in node.value:
+                yield node.lineno, " ".join(node.value.split())
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.lineno, node.name.replace("_", " ")
+    for token in tokenize.generate_tokens(io.StringIO(text).readline):
+        if token.type == tokenize.COMMENT:
+            yield token.start[0], token.string
+
+
+def turns_in(name: str) -> Iterator[str]:
+    """A line for each turn of phrase in a file that is not to be there."""
+    told: set[tuple[str, str]] = set()
+    for line, text in passages(name):
+        if any(re.search(allowed, text) for allowed in ALLOWED):
+            continue
+        for turn, instead in TURNS.items():
+            for found in re.finditer(turn, text, re.IGNORECASE):
+                around = text[max(0, found.start() - 30) : found.end() + 30].strip()
+                if (found[0], around[:40]) not in told:
+                    told.add((found[0], around[:40]))
+                    yield f"{name}:{line}: “…{around}…”. Instead of “{found[0]}”: {instead}."
+
+
+def literal(node: ast.expr) -> str | None:
+    """The text of a message, with {} for its values; None if it is not written there."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.JoinedStr):
+        return "".join(str(getattr(part, "value", 0)) if isinstance(part, ast.Constant) else "{}"
+                       for part in node.values)  # fmt: skip
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        parts = [literal(node.left), literal(node.right)]
+        return "".join("{}" if part is None else part for part in parts) if any(parts) else None
+    return None
+
+
+def messages(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Line and text of each exception that is raised and of each line that is logged."""
+    for node in ast.walk(tree):
+        call = node.exc if isinstance(node, ast.Raise) else node
+        if not isinstance(call, ast.Call) or not call.args:
+            continue
+        name = ast.unparse(call.func)
+        owner, _, method = name.rpartition(".")
+        raised = isinstance(node, ast.Raise) and method[:1].isupper()
+        logged = method in LOG_METHODS and owner.rpartition(".")[2] in LOGGERS
+        text = literal(call.args[0])
+        if (raised or logged) and text and text not in ("{}", "%s"):
+            yield node.lineno, text  # type: ignore[attr-defined]
+
+
+@cache
+def phrases() -> str:
+    """Every string in the table of messages that programs match, of Flask and of Werkzeug."""
+    trees = (ast.parse(file.read_text()) for file in (ROOT / "tests/compat/phrases").glob("*.py"))
+    texts = (
+        literal(node) for tree in trees for node in ast.walk(tree) if isinstance(node, ast.expr)
+    )
+    return "\n".join(text for text in texts if text)
+
+
+def is_a_fact(message: str) -> bool:
+    """Whether the form of a message is not ours to choose."""
+    if any(re.match(foreign, message) for foreign in FOREIGN):
+        return True
+    parts = re.split(r"\{\}|[.,:;] ", message)
+    return any(len(part.strip()) > 9 and part.strip() in phrases() for part in parts)
+
+
+def wrong_with(message: str) -> str:
+    """What is wrong with the form of a message; "" if it is right."""
+    first = message.split(maxsplit=1)[0]
+    if is_a_fact(message):
+        return ""
+    if not (message[0].isupper() or message[0] in "'\"`-{%(" or re.search(r"[_.(=/]", first)):
+        return "begins with a small letter"
+    if not message.rstrip().endswith((".", "?", "!", "{}", "%s")):
+        return "does not end with a full stop"
+    return ""
+
+
+def messages_in(name: str) -> Iterator[str]:
+    if name.startswith("src/carboy/") and name.endswith(".py"):
+        for line, message in messages(ast.parse((ROOT / name).read_text())):
+            if problem := wrong_with(message):
+                yield f"{name}:{line}: “{message[:70]}” {problem}."
+
+
+def offences(room: str) -> list[str]:
+    names = [name for name in sources() if room_of(name) == room]
+    return [each for name in names for find in (turns_in, messages_in) for each in find(name)]
+
+
+def rooms() -> list[str]:
+    return sorted({room_of(name) for name in sources()})
+
+
+@pytest.mark.parametrize("room", rooms())
+def test_a_room_reads_as_the_style_asks(room: str) -> None:
+    found = offences(room)
+    if room in NOT_YET and found:
+        pytest.xfail(f"{len(found)} places are left: python tests/test_words.py {room}")
+    assert not found, "\n" + "\n".join(found)
+
+
+if __name__ == "__main__":
+    asked = sys.argv[1:] or rooms()
+    for room in asked:
+        lines = offences(room)
+        print(*lines, f"{room}: {len(lines)}", sep="\n")

@@ -16,7 +16,7 @@ import pytest
 from carboy import Flask
 from carboy.server import serve
 from carboy.serving import make_server, run_simple
-from carboy.serving.simple import BaseWSGIServer
+from carboy.serving.wsgi_server import BaseWSGIServer
 from live_engine import eventually
 from running import PATIENCE
 

@@ -19,7 +19,7 @@ from carboy.app.wrappers import Response as AppResponse
 from carboy.gateway.interface import FileBody
 from carboy.server.answer import with_first_piece
 from carboy.serving import make_server
-from carboy.serving.simple import BaseWSGIServer
+from carboy.serving.wsgi_server import BaseWSGIServer
 from live_engine import eventually, served
 from running import PATIENCE, Running
 

@@ -27,10 +27,10 @@ from hypothesis import strategies as st
 
 import carboy.net.certificates
 import carboy.serving.addresses
-import carboy.serving.dechunked
+import carboy.serving.chunked
 import carboy.serving.handler
-import carboy.serving.simple
-import carboy.serving.simple_log
+import carboy.serving.log
+import carboy.serving.wsgi_server
 from running import PATIENCE, Running
 
 BOTH = pytest.mark.parametrize("ours", [True, False], ids=["carboy", "werkzeug"])
@@ -40,7 +40,7 @@ CANNOT_BE_VERIFIED.verify_mode = ssl.CERT_NONE
 
 
 def make(ours: bool, app: Any, **options: Any) -> Any:
-    module: Any = carboy.serving.simple if ours else werkzeug.serving
+    module: Any = carboy.serving.wsgi_server if ours else werkzeug.serving
     return module.make_server(options.pop("host", "127.0.0.1"), 0, app, **options)
 
 
@@ -200,7 +200,7 @@ def test_a_unix_socket_is_told_too(tmp_path: Path, caplog: pytest.LogCaptureFixt
 
 
 def test_styles_can_be_switched_off(monkeypatch: pytest.MonkeyPatch) -> None:
-    log = carboy.serving.simple_log
+    log = carboy.serving.log
     theirs: Any = werkzeug.serving
     for styles in (("bold", "red"), ("cyan",), ("yellow",), ("magenta",), ("green", "bold")):
         assert log._ansi_style("x", *styles) == theirs._ansi_style("x", *styles)
@@ -515,7 +515,7 @@ def test_a_chunked_body_is_read_as_there(
     chunks: list[bytes], damage: bytes, size: int, end: bytes
 ) -> None:
     raw = b"".join(b"%x%s%s%s" % (len(c), end, c, end) for c in chunks) + damage + b"0" + end + end
-    assert read_all(carboy.serving.dechunked, raw, size) == read_all(werkzeug.serving, raw, size)
+    assert read_all(carboy.serving.chunked, raw, size) == read_all(werkzeug.serving, raw, size)
 
 
 # --- run_simple
@@ -568,4 +568,4 @@ def test_methods_of_the_classes_have_werkzeugs_parameters() -> None:
         return [(p.name, p.default, p.kind) for p in signature.parameters.values()]
 
     for name in ("BaseWSGIServer", "ThreadedWSGIServer", "ForkingWSGIServer"):
-        assert parameters(carboy.serving.simple, name) == parameters(werkzeug.serving, name)
+        assert parameters(carboy.serving.wsgi_server, name) == parameters(werkzeug.serving, name)

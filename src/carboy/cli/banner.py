@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from carboy import __version__
 from carboy.server.bind import url
-from carboy.server.output import Output, colours_wanted, standard
+from carboy.server.logs.output import Output, colours_wanted, standard
 from carboy.server.processes.worker import Plan
 
 # A carboy: narrow neck, round shoulders, and something to pour out.

@@ -24,7 +24,7 @@ from carboy.dev.explain.recorder import Recorder
 from carboy.dev.explain.secrets import Eraser, secrets_of
 from carboy.gateway import for_application
 from carboy.grammar import is_token
-from carboy.net.listen import listen_tcp
+from carboy.net.listener import listen_tcp
 from carboy.server.engine import Engine
 from carboy.server.processes.worker import LoadError
 from carboy.server.settings import Settings

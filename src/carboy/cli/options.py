@@ -13,7 +13,7 @@ import click
 from carboy.cli.config import PREFIX
 from carboy.cli.option_types import PORT, Host, Octal, Size, Workers
 from carboy.protocol.limits import Limits
-from carboy.server.access_log import FORMATS
+from carboy.server.logs.access_log import FORMATS
 from carboy.server.settings import AT_LEAST_ONE, LIMIT, POLLERS, Settings
 
 WHAT = "What to serve"

@@ -173,12 +173,12 @@ carboy.routing.rule werkzeug.routing.rules: Rule RuleFactory
 carboy.routing.syntax werkzeug.routing.rules: parse_converter_args
 carboy.routing.trie werkzeug.routing.matcher: StateMachineMatcher
 carboy.serving.addresses werkzeug.serving: get_interface_ip get_sockaddr select_address_family
-carboy.serving.dechunked werkzeug.serving: DechunkedInput
+carboy.serving.chunked werkzeug.serving: DechunkedInput
 carboy.serving.development werkzeug.serving: is_running_from_reloader run_simple
 carboy.serving.handler werkzeug.serving: WSGIRequestHandler
-carboy.serving.simple werkzeug.serving: BaseWSGIServer ForkingWSGIServer ThreadedWSGIServer
+carboy.serving.wsgi_server werkzeug.serving: BaseWSGIServer ForkingWSGIServer ThreadedWSGIServer
     make_server
-carboy.serving.simple_log werkzeug.serving: _ansi_style
+carboy.serving.log werkzeug.serving: _ansi_style
 carboy.testing.app_client flask.testing: EnvironBuilder FlaskClient
 carboy.testing.cli_runner flask.testing: FlaskCliRunner
 carboy.testing.client werkzeug.test: Client

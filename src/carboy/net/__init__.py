@@ -1,8 +1,9 @@
 """The only room that touches sockets: listening, readiness, waking, sending files."""
 
-from carboy.net.listen import (
+from carboy.net.listener import (
     BACKLOG,
     AddressInUse,
+    Listener,
     adopt,
     holder_of_path,
     holder_of_port,
@@ -11,7 +12,6 @@ from carboy.net.listen import (
     resolve,
     systemd_sockets,
 )
-from carboy.net.listener import Listener
 from carboy.net.poller import READ, WRITE, Poller, make_poller
 from carboy.net.waker import Waker
 

@@ -1,21 +1,29 @@
-"""A listening socket that this program has bound, and how it is closed without losing a client.
+"""Listening sockets: TCP, IPv6, unix, and those inherited from a parent process.
 
-A connection that the kernel has completed waits in the listener's queue; closing the listener
-resets it. So new ones are refused first, then the queue is emptied, then the socket is closed:
+A listener that this program has bound is closed without losing a client. A connection that the
+kernel has completed waits in the listener's queue, and closing the listener resets it. So new
+connections are refused first, then the queue is emptied, then the socket is closed:
 
-    refuse() ──▶ accept() until nothing waits ──▶ end(), for every process that has the socket
+    refuse() ──▶ accept() until the queue is empty ──▶ end(), for every process that has the socket
 """
 
 from __future__ import annotations
 
 import array
+import errno
+import os
 import socket
+import stat
 import struct
 import sys
 from pathlib import Path
 
 from carboy.net.poller import is_readable
 
+BACKLOG = 2048
+# TCP keep-alive: a client whose machine or network is gone, and which therefore never says so, is
+# noticed after 60 + 4 * 15 seconds. The kernel's own two hours are too long for a server.
+KEEP_ALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPALIVE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 SO_ATTACH_FILTER = 26  # asm-generic/socket.h
 SYN = 0x02
 TCP_FLAGS = 13  # offset in the TCP header (RFC 9293, section 3.1)
@@ -27,6 +35,22 @@ DROP_SYN = (
     (0x06, 0, 0, 0xFFFFFFFF),  # accept
 )
 LINUX = sys.platform.startswith("linux")
+
+
+class AddressInUse(OSError):
+    """Somebody listens there already; `address` as asked for, `holder` where /proc tells."""
+
+    def __init__(self, address: str, holder: str | None) -> None:
+        by = f" by {holder}" if holder else ""
+        super().__init__(
+            errno.EADDRINUSE,
+            f"{address} is in use{by}. Stop that program or choose another address.",
+        )
+        self.address = address
+        self.holder = holder
+
+    def __str__(self) -> str:
+        return str(self.strerror)
 
 
 class Listener(socket.socket):
@@ -94,3 +118,203 @@ class Listener(socket.socket):
             self.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass  # closed already, or refused before
+
+
+def listen_tcp(host: str, port: int, backlog: int = BACKLOG) -> Listener:
+    """A listening TCP socket; port 0 takes a free one, `getsockname()` tells which.
+
+    An empty host listens on every address, by IPv6 and IPv4 where the system has both.
+    Raises AddressInUse, or OSError for an address that is not ours.
+    """
+    if not host and socket.has_dualstack_ipv6():
+        return _bound(socket.AF_INET6, ("::", port), backlog, dualstack=True)
+    family, address = resolve(host or "0.0.0.0", port)
+    return _bound(family, address, backlog)
+
+
+def resolve(host: str, port: int) -> tuple[int, tuple[object, ...]]:
+    """Family and address to bind to; socket.gaierror for a name that is not known here."""
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except ValueError:  # with a NUL, or an empty or overlong label (UnicodeError)
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known") from None
+    # IPv4 first where a name has both, as "localhost" does: it is what other tools try.
+    family, _, _, _, address = min(found, key=lambda info: info[0] != socket.AF_INET)
+    return family, address
+
+
+def _bound(
+    family: int, address: tuple[object, ...], backlog: int, dualstack: bool = False
+) -> Listener:
+    sock = Listener(family, socket.SOCK_STREAM)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if dualstack else 1)
+        # Inherited by what is accepted on Linux, which saves one call a connection; the engine
+        # sets it again only where that is not so.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        keep_alive(sock)
+        sock.bind(address)
+        sock.listen(backlog)
+    except OSError as error:
+        sock.close()
+        if error.errno == errno.EADDRINUSE:
+            host, port = str(address[0]), int(str(address[1]))
+            shown = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+            raise AddressInUse(shown, holder_of_port(port)) from None
+        raise
+    sock.setblocking(False)
+    return sock
+
+
+def keep_alive(sock: socket.socket) -> None:
+    """Have the kernel find out whether silent peers are still there.
+
+    Set on a listener, it holds for every connection accepted from it. Times that somebody has
+    set before (systemd's KeepAliveTimeSec=) stay.
+    """
+    if sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    try:
+        if sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE):
+            return
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in KEEP_ALIVE.items():
+            if hasattr(socket, name):  # Linux says KEEPIDLE, macOS KEEPALIVE
+                sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    except OSError:
+        pass  # a system without it serves all the same
+
+
+def listen_unix(
+    path: str, mode: int | None = None, backlog: int = BACKLOG, group: int | None = None
+) -> Listener:
+    """A listening unix socket at `path` with permission bits `mode`, owned by a group's number.
+
+    A file left by a server that is gone is replaced; one that answers is not: AddressInUse.
+    A file that is no socket is never touched: FileExistsError.
+    """
+    _clear_stale(path)
+    sock = Listener(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        # The file must not be reachable with wider bits for the moment between the two calls.
+        before = os.umask(0o777 & ~mode) if mode is not None else None
+        try:
+            sock.bind(path)
+        finally:
+            if before is not None:
+                os.umask(before)
+        sock.note_file(path)
+        if group is not None:
+            os.chown(path, -1, group)
+        if mode is not None:
+            Path(path).chmod(mode)
+        sock.listen(backlog)
+    except OSError:
+        if sock.getsockname():
+            Path(path).unlink(missing_ok=True)
+        sock.close()
+        raise
+    sock.setblocking(False)
+    return sock
+
+
+def _clear_stale(path: str) -> None:
+    file = Path(path)
+    try:
+        kind = file.stat().st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(kind):
+        raise FileExistsError(
+            errno.EEXIST, f"{path} exists and is no socket: remove it or choose another path."
+        )
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            file.unlink(missing_ok=True)
+            return
+        except FileNotFoundError:
+            return
+        except TimeoutError:
+            pass  # its backlog is full: very much alive
+    raise AddressInUse(path, holder_of_path(path))
+
+
+def adopt(fd: int) -> socket.socket:
+    """A listening socket out of an inherited descriptor (--fd, systemd's LISTEN_FDS).
+
+    Raises ValueError with the reason when the descriptor is no listening stream socket.
+    """
+    try:
+        sock = socket.socket(fileno=fd)
+    except OSError as error:
+        raise ValueError(f"Descriptor {fd} is not a socket: {error.strerror}.") from None
+    if sock.type != socket.SOCK_STREAM or not _is_listening(sock):
+        sock.detach()
+        raise ValueError(
+            f"Descriptor {fd} is not a listening stream socket: bind and listen first."
+        )
+    sock.setblocking(False)
+    sock.set_inheritable(False)
+    keep_alive(sock)
+    return sock
+
+
+def _is_listening(sock: socket.socket) -> bool:
+    if not hasattr(socket, "SO_ACCEPTCONN"):
+        return True
+    try:
+        return bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    except OSError:
+        return True  # macOS has the name but not for every socket
+
+
+def systemd_sockets() -> list[socket.socket]:
+    """The sockets systemd passed to this process (sd_listen_fds(3)); none without it."""
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return []
+    count = int(os.environ.get("LISTEN_FDS", "0"))
+    return [adopt(fd) for fd in range(3, 3 + count)]
+
+
+def holder_of_port(port: int) -> str | None:
+    """Which process listens on that TCP port, as "name (pid 123)", where /proc tells."""
+    inodes = set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for columns in _table(table):
+            # sl local_address rem_address st …  inode; state 0A is LISTEN
+            if len(columns) > 9 and columns[3] == "0A" and columns[1].endswith(f":{port:04X}"):
+                inodes.add(columns[9])
+    return _holder(inodes)
+
+
+def holder_of_path(path: str) -> str | None:
+    """Which process holds the unix socket at `path`, where /proc tells."""
+    # Num RefCount Protocol Flags Type St Inode Path
+    return _holder({c[6] for c in _table("/proc/net/unix") if len(c) > 7 and c[7] == path})
+
+
+def _table(path: str) -> list[list[str]]:
+    try:
+        return [line.split() for line in Path(path).read_text().splitlines()[1:]]
+    except OSError:
+        return []
+
+
+def _holder(inodes: set[str]) -> str | None:
+    if not inodes:
+        return None
+    wanted = {f"socket:[{inode}]" for inode in inodes}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            for link in (process / "fd").iterdir():
+                if str(link.readlink()) in wanted:
+                    name = (process / "comm").read_text().strip()
+                    return f"{name} (pid {process.name})"
+        except OSError:
+            continue  # not ours to look into, or gone meanwhile
+    return None

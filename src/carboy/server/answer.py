@@ -18,7 +18,7 @@ from typing import Any
 from carboy.gateway.interface import Answer, FileBody
 from carboy.gateway.wsgi import base_environ, checked
 from carboy.net.clock import ExtraLines
-from carboy.net.files import can_sendfile, octets_left, regular_file
+from carboy.net.stream import can_sendfile, octets_left, regular_file
 from carboy.protocol.errors import LocalProtocolError, RemoteProtocolError
 from carboy.protocol.states import Writing
 from carboy.server.connection import ClientGone, Connection, FileRest

@@ -15,9 +15,8 @@ from collections import deque
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from carboy.net.files import send_part
 from carboy.net.poller import is_readable
-from carboy.net.stream import Stream
+from carboy.net.stream import Stream, send_part
 from carboy.protocol.machine import Machine
 from carboy.server.minimum_rate import MinimumRate
 

@@ -82,7 +82,7 @@ class Deposed(BaseException):
 class Engine:
     """Serves `gateway` on `listeners` until stopped.
 
-    `access` gets one record for each request answered or refused (server/access_log.py).
+    `access` gets one record for each request answered or refused (server/logs/access_log.py).
     `processes` tells applications that other processes serve them too; `wrap` makes TLS
     streams of the sockets that are accepted; `row` has the figures that other processes read,
     `shown` the requests that run.

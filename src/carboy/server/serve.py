@@ -13,7 +13,7 @@ from carboy.gateway import check
 from carboy.server import bind as binding
 from carboy.server import descriptors
 from carboy.server.bind import Address, from_host, parse_bind
-from carboy.server.log import ERROR_LOGGER
+from carboy.server.logs.error_log import ERROR_LOGGER
 from carboy.server.processes.supervisor import Supervisor
 from carboy.server.processes.worker import Load, Plan, Watcher, Worker
 from carboy.server.settings import Settings, usable_cpus, with_values

@@ -2,7 +2,7 @@
 
 from carboy.serving.development import is_running_from_reloader, run_simple
 from carboy.serving.handler import WSGIRequestHandler
-from carboy.serving.simple import BaseWSGIServer, make_server
+from carboy.serving.wsgi_server import BaseWSGIServer, make_server
 
 __all__ = [
     "BaseWSGIServer",

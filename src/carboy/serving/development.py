@@ -12,8 +12,8 @@ from carboy.gateway import check
 from carboy.http.internal import _log
 from carboy.middleware import shared_data
 from carboy.serving.handler import WSGIRequestHandler
-from carboy.serving.simple import BaseWSGIServer, make_server
-from carboy.serving.simple_log import _ansi_style
+from carboy.serving.log import _ansi_style
+from carboy.serving.wsgi_server import BaseWSGIServer, make_server
 
 __all__ = ["is_running_from_reloader", "run_simple"]
 

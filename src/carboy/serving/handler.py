@@ -20,7 +20,7 @@ from carboy.gateway import WsgiGateway
 from carboy.gateway.interface import Answer, Exchange
 from carboy.http.internal import _log
 from carboy.protocol.events import RequestHead
-from carboy.serving.simple_log import CONTROLS, moment, readable, styled
+from carboy.serving.log import CONTROLS, moment, readable, styled
 
 __all__ = ["WSGIRequestHandler", "connection_dropped_errors"]
 

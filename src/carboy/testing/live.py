@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from carboy.serving.simple import make_server
+from carboy.serving.wsgi_server import make_server
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from carboy.dev.reload.loops import AGAIN, ReloaderLoop, ensure_echo_on
 from carboy.server.settings import Settings
 from carboy.server.signals import Handlers
 from carboy.serving import development
-from carboy.serving.simple import ThreadedWSGIServer
+from carboy.serving.wsgi_server import ThreadedWSGIServer
 
 PASSED = "CARBOY_DEV"
 LOOK = 1.0  # seconds between looks at what has been imported, and whether the parent is there

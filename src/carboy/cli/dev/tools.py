@@ -22,7 +22,7 @@ from carboy.dev.requests import RequestList, Store
 from carboy.server.crew import Lead
 from carboy.server.engine import Engine
 from carboy.server.exchange import ServerExchange
-from carboy.server.output import colours_wanted, standard
+from carboy.server.logs.output import colours_wanted, standard
 from carboy.serving.development import is_running_from_reloader
 
 # What the engine does in one piece; a turn serves several connections, each in a branch of its own.

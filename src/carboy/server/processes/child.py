@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from carboy.server.log import ERROR_LOGGER
+from carboy.server.logs.error_log import ERROR_LOGGER
 from carboy.server.signals import named, noted
 
 log = logging.getLogger(ERROR_LOGGER)

@@ -21,7 +21,7 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from carboy.server.log import ERROR_LOGGER
+from carboy.server.logs.error_log import ERROR_LOGGER
 
 if TYPE_CHECKING:
     from carboy.server.engine import Engine

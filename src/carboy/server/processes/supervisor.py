@@ -21,7 +21,7 @@ from typing import NoReturn
 
 from carboy.server import signals, systemd
 from carboy.server.listening import ListenerShutdown
-from carboy.server.log import ERROR_LOGGER, DirectErrors, ErrorLog
+from carboy.server.logs.error_log import ERROR_LOGGER, DirectErrorHandler, ErrorLog
 from carboy.server.processes import child, stacks, stuck
 from carboy.server.processes.generations import LAST_WORDS, Do, Generations, State
 from carboy.server.processes.link import LEAVES, READY, SupervisorLink, WorkerLink
@@ -121,7 +121,7 @@ class Supervisor:
     def run(self) -> int:
         self._life = os.pipe()
         self._scoreboard.open_bells(2 * self.generations.target + SPARE_BELLS)
-        self._errors = ErrorLog(DirectErrors())
+        self._errors = ErrorLog(DirectErrorHandler())
         # The kernel sends a parent-death signal when the *thread* that forked ends, and only
         # the main thread lives as long as the process.
         self._prctl = child.find_prctl() if signals.in_main_thread() else None

@@ -20,12 +20,13 @@ from typing import Any, NoReturn, Protocol
 from carboy.gateway import for_application
 from carboy.gateway.interface import Gateway
 from carboy.server import monkey_patching, systemd
-from carboy.server.access_log import RequestLog
 from carboy.server.bind import Address, keep, remove_files
 from carboy.server.engine import Engine
 from carboy.server.listening import ListenerPolicy, Wrap
-from carboy.server.log import ERROR_LOGGER
 from carboy.server.logs import Logs
+from carboy.server.logs.access_log import RequestLog
+from carboy.server.logs.error_log import ERROR_LOGGER
+from carboy.server.logs.writer import Writer
 from carboy.server.processes import stacks
 from carboy.server.processes.forced_exit import ForcedExit
 from carboy.server.processes.generations import MERCY
@@ -35,7 +36,6 @@ from carboy.server.processes.orphan_timer import OrphanTimer
 from carboy.server.processes.stuck import beat_interval
 from carboy.server.settings import Settings, usable_cpus
 from carboy.server.signals import Handlers, Interrupts, Terminal, hold, named, noted
-from carboy.server.writer import Writer
 
 log = logging.getLogger(ERROR_LOGGER)
 

@@ -1,6 +1,6 @@
 """The error log: the logger "carboy.error", and where its records go while a server runs.
 
-    any thread ── render ──▶ channel of standard error (server/channel.py)
+    any thread ── render ──▶ channel of standard error (server/logs/channel.py)
                └─ record ──▶ thread for log handlers, if the application has attached any
 
 A record is rendered before it waits: one that waits would keep alive what its traceback holds.
@@ -13,11 +13,11 @@ import os
 import time
 from typing import ClassVar
 
-from carboy.server.channel import Channel
-from carboy.server.log_handlers import cost
-from carboy.server.output import colours_wanted
-from carboy.server.stdio import Standard
-from carboy.server.writer import Writer
+from carboy.server.logs.channel import Channel
+from carboy.server.logs.handler_queue import cost
+from carboy.server.logs.output import colours_wanted
+from carboy.server.logs.standard_streams import StandardStreams
+from carboy.server.logs.writer import Writer
 
 ERROR_LOGGER = "carboy.error"
 OWN_LEVEL = logging.INFO - 1  # tells a level that we set from the user's own
@@ -28,7 +28,7 @@ FEW = 256 * 1024  # bytes that may wait in a supervisor, which has little to say
 CONTROLS = {c: f"\\x{c:02x}" for c in (*range(0x20), *range(0x7F, 0xA0)) if c not in (9, 10)}
 
 
-class Lines(logging.Formatter):
+class ErrorFormatter(logging.Formatter):
     """How an error record reads: time, process, level, text, traceback; controls escaped."""
 
     COLOURS = {logging.WARNING: "33", logging.ERROR: "31", logging.CRITICAL: "1;31"}
@@ -51,7 +51,7 @@ class Lines(logging.Formatter):
         return f"[{moment}] [{os.getpid()}] {level} {text}\n"
 
 
-class Errors(logging.Handler):
+class ErrorHandler(logging.Handler):
     """Takes the records of the error log to its channel, or to the application's handlers.
 
     Only if there are no handlers of the application's on the logger or above it, records are
@@ -61,7 +61,7 @@ class Errors(logging.Handler):
     def __init__(self, channel: Channel) -> None:
         super().__init__()
         self.channel = channel
-        self.lines = Lines(colours_wanted(channel.output))
+        self.lines = ErrorFormatter(colours_wanted(channel.output))
 
     def emit(self, record: logging.LogRecord) -> None:
         """Called by `ErrorLog` for records of the error logger, by logging for those below it."""
@@ -87,7 +87,7 @@ class Errors(logging.Handler):
         """The log is closed."""
 
 
-class QueuedErrors(Errors):
+class QueuedErrorHandler(ErrorHandler):
     """For a process that serves: handlers of the application's are called in another thread."""
 
     def __init__(self, writer: Writer) -> None:
@@ -103,7 +103,7 @@ class QueuedErrors(Errors):
         self.writer.handlers.call(handler.handle, record, cost(record))
 
 
-class DirectErrors(Errors):
+class DirectErrorHandler(ErrorHandler):
     """For a supervisor: it forks, and a process that forks should have no other threads.
 
     What standard error does not take at once waits for the next record.
@@ -112,7 +112,7 @@ class DirectErrors(Errors):
     def __init__(self) -> None:
         self.writer = Writer(limit=FEW, threaded=False)
         super().__init__(self.writer.errors)
-        self.streams = Standard(self.writer.channel)
+        self.streams = StandardStreams(self.writer.channel)
 
     def finish(self) -> None:
         self.streams.flush()
@@ -139,7 +139,7 @@ def foreign_handlers(name: str) -> list[logging.Handler]:
     if name != ERROR_LOGGER and logger is not None:
         logger = logger.parent
     while logger is not None:
-        found += (handler for handler in logger.handlers if not isinstance(handler, Errors))
+        found += (handler for handler in logger.handlers if not isinstance(handler, ErrorHandler))
         logger = logger.parent
     return found
 
@@ -152,9 +152,9 @@ class ErrorLog:
     when a configuration of logging that comes later takes our handler off the logger.
     """
 
-    _open: ClassVar[list[Errors]] = []  # several servers may run in one process
+    _open: ClassVar[list[ErrorHandler]] = []  # several servers may run in one process
 
-    def __init__(self, handler: Errors) -> None:
+    def __init__(self, handler: ErrorHandler) -> None:
         self.logger = logging.getLogger(ERROR_LOGGER)
         self.handler = handler
         self._open.append(handler)

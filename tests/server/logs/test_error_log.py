@@ -6,9 +6,9 @@ import threading
 
 import pytest
 
-from carboy.server.log import ErrorLog, QueuedErrors, foreign_handlers
-from carboy.server.output import Output
-from carboy.server.writer import Writer
+from carboy.server.logs.error_log import ErrorLog, QueuedErrorHandler, foreign_handlers
+from carboy.server.logs.output import Output
+from carboy.server.logs.writer import Writer
 from running import PATIENCE
 
 
@@ -24,13 +24,13 @@ def pipe():
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the handlers that pytest attaches to the root logger."""
-    monkeypatch.setattr("carboy.server.log.foreign_handlers", lambda name: [])
+    monkeypatch.setattr("carboy.server.logs.error_log.foreign_handlers", lambda name: [])
 
 
 @pytest.fixture
 def error_log(pipe):
     writer = Writer(Output(pipe[1]))
-    log = ErrorLog(QueuedErrors(writer))
+    log = ErrorLog(QueuedErrorHandler(writer))
     yield log, writer
     log.close()
     writer.close()
@@ -125,7 +125,7 @@ def test_a_handler_that_fails_is_told_and_does_not_end_the_log(pipe, error_log) 
 def test_a_handler_that_never_returns_stops_nobody_and_what_it_cannot_take_is_counted(
     pipe, error_log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("carboy.server.log_handlers.WAITING", 10_000)
+    monkeypatch.setattr("carboy.server.logs.handler_queue.WAITING", 10_000)
     hold, held = threading.Event(), threading.Event()
 
     class Stuck(Mine):
@@ -150,7 +150,7 @@ def test_a_handler_that_never_returns_stops_nobody_and_what_it_cannot_take_is_co
 def test_the_logger_is_an_ordinary_one_again_when_the_log_is_closed() -> None:
     logger = logging.getLogger("carboy.error")
     writer = Writer()
-    first, second = ErrorLog(QueuedErrors(writer)), ErrorLog(QueuedErrors(writer))
+    first, second = ErrorLog(QueuedErrorHandler(writer)), ErrorLog(QueuedErrorHandler(writer))
     first.close()
     assert not logger.propagate
     second.close()
@@ -162,7 +162,7 @@ def test_the_logger_is_an_ordinary_one_again_when_the_log_is_closed() -> None:
 
 def test_two_servers_in_one_process_write_a_record_once(pipe, error_log, alone) -> None:
     other = Writer(Output(pipe[1]))
-    log = ErrorLog(QueuedErrors(other))
+    log = ErrorLog(QueuedErrorHandler(other))
     logging.getLogger("carboy.error").error("one")
     log.close()
     other.close()
@@ -195,7 +195,7 @@ def test_a_logger_that_a_configuration_has_switched_off_is_switched_on() -> None
     logger = logging.getLogger("carboy.error")
     logger.disabled = True
     writer = Writer()
-    log = ErrorLog(QueuedErrors(writer))
+    log = ErrorLog(QueuedErrorHandler(writer))
     assert not logger.disabled
     log.close()
     writer.close()

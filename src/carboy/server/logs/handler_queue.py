@@ -13,7 +13,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Any
 
-from carboy.server.channel import Channel
+from carboy.server.logs.channel import Channel
 
 LINE = 1024  # bytes that a record without a traceback is counted for, besides its text
 TRACEBACK = 64 * 1024  # bytes for one with a traceback: its frames hold what they worked on
@@ -28,7 +28,7 @@ def cost(record: logging.LogRecord) -> int:
     return LINE + len(str(record.msg)) + (TRACEBACK if record.exc_info else 0)
 
 
-class LogHandlers:
+class HandlerQueue:
     """A queue of calls and the thread that makes them, started with the first at the latest.
 
     `_taken` is written by the thread only and `_given` under the lock, so that each has one

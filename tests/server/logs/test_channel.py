@@ -13,10 +13,9 @@ from pathlib import Path
 
 import pytest
 
-from carboy.server.channel import Channel
-from carboy.server.losses import Losses
-from carboy.server.output import LogFile, Output
-from carboy.server.writer import Writer
+from carboy.server.logs.channel import Channel
+from carboy.server.logs.output import LogFile, Output
+from carboy.server.logs.writer import LostLines, Writer
 from running import PATIENCE, in_a_fresh_process
 
 
@@ -172,11 +171,11 @@ def test_lost_lines_are_reported_by_the_channel_for_errors(pipe) -> None:
 def test_a_note_that_cannot_be_written_is_written_later(
     pipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("carboy.server.losses.SETTLE", 0)
-    monkeypatch.setattr("carboy.server.losses.COMPLAIN", 0.001)
+    monkeypatch.setattr("carboy.server.logs.writer.SETTLE", 0)
+    monkeypatch.setattr("carboy.server.logs.writer.COMPLAIN", 0.001)
     full = os.open("/dev/full", os.O_WRONLY)
     channel = Channel(Output(full), "standard error")
-    Losses(channel)
+    LostLines(channel)
     noted = threading.Semaphore(0)
     note, channel.note = channel.note, lambda octets: (noted.release(), note(octets))[1]
     channel.put(b"one\n")

@@ -1,7 +1,7 @@
 """One line for each request that was answered or refused.
 
 The line is made in the thread that answered: what waits to be written is bytes, and keeps no
-head of a request alive. Writing is the business of another thread (server/channel.py).
+head of a request alive. Writing is the business of another thread (server/logs/channel.py).
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from typing import Any, Protocol
 
 from carboy.dates import MONTHS
 from carboy.protocol.events import RequestHead
-from carboy.server.log import could_not_be_written
-from carboy.server.output import LogFile, Output, colours_wanted, standard
-from carboy.server.writer import Writer
+from carboy.server.logs.error_log import could_not_be_written
+from carboy.server.logs.output import LogFile, Output, colours_wanted, standard
+from carboy.server.logs.writer import Writer
 
 # (epoch seconds, client, head, request line as far as it came if there is no head, status,
 #  octets of content sent, seconds taken)

@@ -14,7 +14,7 @@ from carboy.http.internal import _log
 from carboy.protocol.events import RequestHead
 from carboy.server.answer import with_first_piece
 from carboy.server.raw_socket import has_switched_protocol
-from carboy.serving.unframed import unframed
+from carboy.serving.chunked import unframed
 
 STATUS = "500 INTERNAL SERVER ERROR"
 PAGE = b"""<!doctype html>
@@ -25,7 +25,7 @@ PAGE = b"""<!doctype html>
 """
 
 
-class Failures:
+class WerkzeugGateway:
     """A gateway around another whose exceptions become a page and a record of `werkzeug`.
 
     Requests look to the application as under Werkzeug's server: see `like_werkzeug`.

@@ -256,7 +256,7 @@ def test_what_has_no_end_of_line_is_written_at_the_end(ordinary: Path, workers: 
 
 LIBRARY = """
 import io, logging, sys, threading
-from carboy.serving.simple import make_server
+from carboy.serving.wsgi_server import make_server
 {before}
 kept = []
 def app(environ, start_response):

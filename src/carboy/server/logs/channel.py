@@ -32,7 +32,7 @@ from collections.abc import Callable
 from enum import Enum, auto
 from queue import Empty, SimpleQueue
 
-from carboy.server.output import Output, Unwritten
+from carboy.server.logs.output import Output, Unwritten
 
 log = logging.getLogger("carboy.error")
 

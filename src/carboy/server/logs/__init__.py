@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from carboy.server.access_log import AccessLog, RequestLog
-from carboy.server.log import ErrorLog, QueuedErrors
-from carboy.server.stdio import Standard
-from carboy.server.writer import CLOSING, Writer
+from carboy.server.logs.access_log import AccessLog, RequestLog
+from carboy.server.logs.error_log import ErrorLog, QueuedErrorHandler
+from carboy.server.logs.standard_streams import StandardStreams
+from carboy.server.logs.writer import CLOSING, Writer
 
 if TYPE_CHECKING:
     from carboy.server.processes.worker import Plan
@@ -29,11 +29,11 @@ class Logs:
         except OSError:
             self.writer.close()
             raise
-        self.streams = Standard(self.writer.channel)
+        self.streams = StandardStreams(self.writer.channel)
 
     def attach(self) -> None:
         """Take the records of the error log, when the application has set up logging."""
-        self.errors = ErrorLog(QueuedErrors(self.writer))
+        self.errors = ErrorLog(QueuedErrorHandler(self.writer))
 
     def reopen(self) -> None:
         """Open log files again that were moved away; returns at once, also in a signal handler."""

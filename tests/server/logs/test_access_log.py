@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from carboy.protocol.events import RequestHead
-from carboy.server.access_log import (
+from carboy.server.logs.access_log import (
     FORMATS,
     AccessLog,
     Common,
@@ -29,8 +29,8 @@ from carboy.server.access_log import (
     formatter,
     size,
 )
-from carboy.server.output import Output
-from carboy.server.writer import Writer
+from carboy.server.logs.output import Output
+from carboy.server.logs.writer import Writer
 from live_engine import eventually
 from running import PATIENCE, Running, die_with_parent
 
@@ -151,7 +151,7 @@ def test_a_file_that_was_moved_away_is_opened_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, moved = tmp_path / "access", tmp_path / "access.1"
-    monkeypatch.setattr("carboy.server.output.LOOK", 0)
+    monkeypatch.setattr("carboy.server.logs.output.LOOK", 0)
     writer = Writer()
     log = AccessLog(writer, "common", str(path))
     log(record("/before"))

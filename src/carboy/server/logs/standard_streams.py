@@ -3,7 +3,7 @@
     print, traceback, logging, wsgi.errors ──▶ sys.stderr ──▶ Stream ──▶ channel ──▶ descriptor 2
 
 A write to a pipe nobody reads never returns, and the thread that answers a request would be the
-one that waits. So both lead to channels (server/channel.py) while a server runs: what the
+one that waits. So both lead to channels (server/logs/channel.py) while a server runs: what the
 descriptor takes at once is written at once, as ever; the rest waits, and the application goes on.
 
 A stream that the application or a test runner has put there is left alone.
@@ -17,8 +17,8 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from carboy.server.channel import Channel
-from carboy.server.output import Output
+from carboy.server.logs.channel import Channel
+from carboy.server.logs.output import Output
 
 NAMES = {"stdout": "standard output", "stderr": "standard error"}
 
@@ -75,7 +75,7 @@ class Stream(io.BufferedIOBase):
 _wrappers: dict[str, io.TextIOWrapper] = {}  # one for each name: a process has only two of them
 
 
-class Standard:
+class StandardStreams:
     """sys.stdout and sys.stderr lead to channels, from the making of this to `close`.
 
     `channel` gives the channel of an output, by its name.

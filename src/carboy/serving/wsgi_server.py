@@ -21,20 +21,20 @@ from carboy.http.internal import _log
 from carboy.net.certificates import context_of
 from carboy.net.tls import TlsStream
 from carboy.server import bind as binding
-from carboy.server.access_log import Record
 from carboy.server.bind import Address, BindError, from_host
 from carboy.server.engine import Engine
 from carboy.server.listening import ListenerPolicy
 from carboy.server.logs import Logs
+from carboy.server.logs.access_log import Record
 from carboy.server.processes.supervisor import CannotFork
 from carboy.server.processes.worker import Plan, Worker
 from carboy.server.serve import Silent, supervisor_for
 from carboy.server.settings import Settings
 from carboy.server.signals import STOP, Handlers, in_main_thread
 from carboy.serving.addresses import UNIX, get_interface_ip
-from carboy.serving.failures import Failures
+from carboy.serving.gateway import WerkzeugGateway
 from carboy.serving.handler import HandlerGateway, WSGIRequestHandler
-from carboy.serving.simple_log import LOGGER, LoggerAccess
+from carboy.serving.log import LOGGER, LoggerAccess
 
 __all__ = [
     "LISTEN_QUEUE",
@@ -269,7 +269,7 @@ class BaseWSGIServer:
         else:
             inner = for_application(app)
         alone = not self.multithread and self.processes == 1
-        return Failures(inner, self._escape if self.passthrough_errors and alone else None)
+        return WerkzeugGateway(inner, self._escape if self.passthrough_errors and alone else None)
 
     def _escape(self, error: BaseException) -> None:
         self._escaped = error

@@ -12,9 +12,9 @@ from urllib.parse import unquote
 
 from carboy.dates import MONTHS
 from carboy.http.internal import _log
-from carboy.server.access_log import Record
-from carboy.server.log_handlers import LINE
-from carboy.server.writer import Writer
+from carboy.server.logs.access_log import Record
+from carboy.server.logs.handler_queue import LINE
+from carboy.server.logs.writer import Writer
 
 __all__ = ["_ansi_style", "_log_add_style"]
 

@@ -1,0 +1,124 @@
+"""What a serving process writes with: a channel for each output, and a thread for log handlers.
+
+Start it after a fork, not before: a copy of the process has none of its threads.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from carboy.server.logs.channel import WAITING, Channel
+from carboy.server.logs.handler_queue import HandlerQueue
+from carboy.server.logs.output import LogFile, Output, standard
+
+SETTLE = 0.2  # seconds from the first lost line to its note, which then has those that followed
+COMPLAIN = 60.0  # seconds between two notes
+CLOSING = 2.0  # seconds that a process about to end waits for its last lines
+
+
+class Writer:
+    """The channels of a process. Outputs that lead to one place share a channel, so that what is
+    written there stays in order.
+
+    Not `threaded`: for a process that forks. What an output does not take at once waits for the
+    next line, at most `limit` bytes of it.
+    """
+
+    def __init__(
+        self, errors: Output | None = None, limit: int = WAITING, threaded: bool = True
+    ) -> None:
+        self.limit = limit
+        self.threaded = threaded
+        self.errors = self._channel(errors or standard(sys.stderr, 2), "standard error")
+        self.lost_lines = LostLines(self.errors)
+        self.handlers = HandlerQueue(self.errors)
+        self.errors.start()
+
+    def channel(self, output: Output, name: str) -> Channel:
+        """The channel to an output."""
+        for channel in self.lost_lines.channels:
+            if _same(channel.output, output):
+                return channel
+        channel = self._channel(output, name)
+        self.lost_lines.add(channel)
+        return channel
+
+    def _channel(self, output: Output, name: str) -> Channel:
+        return Channel(output, name, self.limit, self.threaded)
+
+    def reopen(self) -> None:
+        """Open log files again that were moved away; returns at once."""
+        for channel in self.lost_lines.channels:
+            channel.reopen()
+
+    def close(self, timeout: float = CLOSING) -> None:
+        """Write what was handed over so far, unless that takes longer than `timeout` seconds.
+
+        An output that takes nothing does not keep the others from being written.
+        """
+        began = time.monotonic()
+        self.handlers.close(began + timeout * 0.5)
+        others = self.lost_lines.channels[1:]
+        for channel in others:
+            channel.begin_to_close()
+        for channel in others:
+            channel.close(began + timeout * 0.8)
+        self.lost_lines.end()
+        self.errors.close(began + timeout)
+
+
+class LostLines:
+    """Lost lines of all channels of a process. Lines are counted until a note has been written."""
+
+    def __init__(self, errors: Channel) -> None:
+        self.errors = errors
+        self.channels: list[Channel] = []
+        self._first: float | None = None
+        self._not_before = 0.0
+        self._ending = False
+        errors.notes = self.tell
+        self.add(errors)
+
+    def add(self, channel: Channel) -> None:
+        """Report what this channel loses."""
+        self.channels.append(channel)
+        channel.lost_first = self.errors.wake
+
+    def end(self) -> None:
+        """From now on do not wait: the process ends."""
+        self._ending = True
+
+    def tell(self) -> float | None:
+        """Write the notes that are due; in how many seconds the next is, or None."""
+        losing = [channel for channel in self.channels if channel.lost]
+        if not losing:
+            self._first = None
+            return None
+        now = time.monotonic()
+        if self._first is None:
+            self._first = now
+        due = max(self._first + SETTLE, self._not_before)
+        if now < due and not self._ending:
+            return due - now
+        for channel in losing:
+            self._tell_of(channel)
+        self._first, self._not_before = None, now + COMPLAIN
+        return COMPLAIN
+
+    def _tell_of(self, channel: Channel) -> None:
+        lost = channel.lost
+        lines = "log line was" if lost == 1 else "log lines were"
+        note = f"carboy: {lost} {lines} lost ({channel.name}): {channel.lost_because}.\n"
+        if self.errors.note(note.encode("utf-8", "backslashreplace")):
+            channel.forget(lost)
+
+
+def _same(one: Output, other: Output) -> bool:
+    if isinstance(one, LogFile) or isinstance(other, LogFile):
+        return one is other  # it may be moved away, and then they part
+    try:
+        return os.path.samestat(os.fstat(one.fd), os.fstat(other.fd))
+    except OSError:
+        return False

@@ -270,11 +270,11 @@ def test_the_report_names_packages_licences_and_permanent_links(folder: Path) ->
     explain(folder, "theirs", *TO_HELLO, "--report", "chain.md")
     text = (folder / "chain.md").read_text()
     assert "| flask | 3.1." in text
-    assert "https://github.com/pallets/flask | BSD-3-Clause |" in text
+    assert "<https://github.com/pallets/flask> | BSD-3-Clause |" in text
     assert re.search(
         r"https://github\.com/pallets/flask/blob/3\.1\.\d+/src/flask/app\.py#L\d+-L\d+", text
     )
-    assert "Keep notice and conditions" in text
+    assert "Keep the copyright notice and the conditions" in text
 
 
 SECRETS = [

@@ -16,7 +16,7 @@ from werkzeug.test import Client
 import carboy
 import carboy.dev.debugger
 from carboy.dev.debugger import DebuggedApplication, hash_pin
-from carboy.dev.debugger.request import MASK, masked, masked_url
+from carboy.dev.masking import MASK, masked, masked_url
 from carboy.testing.live import live_server
 
 BOTH = pytest.mark.parametrize(

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from carboy.dev.explain import tree
-from carboy.dev.explain.calls import Call, Thread
 from carboy.dev.explain.places import APPLICATION, C_CODE, KERNEL, PYTHON
-from carboy.dev.explain.recorder import Recorder
+from carboy.dev.explain.recorder import Call, Recorder, Thread
 from carboy.dev.explain.tree import Line
 from explained import call, request
 

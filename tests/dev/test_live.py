@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from carboy.dev.debugger import DebuggedApplication
-from carboy.dev.live import Failure, Hub, LivePage
+from carboy.dev.live import Broadcaster, Failure, LivePage
 from carboy.http import FileWrapper, Headers, Response
 from carboy.testing import create_environ, run_wsgi_app
 
@@ -34,11 +34,18 @@ def answering(
 
 
 def ask(
-    app: Any, path: str = "/", *, hub: Hub | None = None, method: str = "GET", **headers: str
+    app: Any,
+    path: str = "/",
+    *,
+    broadcaster: Broadcaster | None = None,
+    method: str = "GET",
+    **headers: str,
 ) -> tuple[bytes, str, Headers]:
     fields = {name.replace("_", "-"): value for name, value in headers.items()}
     environ = create_environ(path, method=method, headers=fields)
-    body, status, found = run_wsgi_app(LivePage(app, hub or Hub("g1")), environ, buffered=True)
+    body, status, found = run_wsgi_app(
+        LivePage(app, broadcaster or Broadcaster("g1")), environ, buffered=True
+    )
     return b"".join(body), status, found
 
 
@@ -148,8 +155,8 @@ def test_a_page_from_a_form_says_so() -> None:
 
 
 def test_a_page_of_a_program_that_does_not_start_says_so() -> None:
-    hub = Hub("g1", Failure("SyntaxError: x", "…"))
-    assert b'data-failing=""' in ask(answering(), hub=hub)[0]
+    broadcaster = Broadcaster("g1", Failure("SyntaxError: x", "…"))
+    assert b'data-failing=""' in ask(answering(), broadcaster=broadcaster)[0]
 
 
 # --- streams
@@ -164,7 +171,7 @@ def test_pieces_of_unknown_length_pass_as_they_come() -> None:
             yield piece
 
     environ = create_environ("/")
-    body, _, _ = run_wsgi_app(LivePage(answering(pieces()), Hub("g1")), environ)
+    body, _, _ = run_wsgi_app(LivePage(answering(pieces()), Broadcaster("g1")), environ)
     stream = iter(body)
     assert next(stream) == b"<!doctype html><body>"
     assert len(taken) == 1
@@ -179,7 +186,7 @@ def test_a_generator_of_one_piece_and_known_length_is_a_page() -> None:
 
 def test_a_file_is_left_to_the_server() -> None:
     file = FileWrapper(BytesIO(PAGE))
-    page = LivePage(answering(file), Hub("g1"))
+    page = LivePage(answering(file), Broadcaster("g1"))
     assert page(create_environ("/"), lambda *args: lambda data: None) is file
 
 
@@ -299,7 +306,7 @@ def test_a_policy_that_allows_the_script_is_kept(policy: str, nonce: str) -> Non
 def test_a_policy_that_forbids_it_is_told_once(
     policy: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    page = LivePage(answering(PAGE, ("Content-Security-Policy", policy)), Hub("g1"))
+    page = LivePage(answering(PAGE, ("Content-Security-Policy", policy)), Broadcaster("g1"))
     with caplog.at_level(logging.WARNING, "carboy.dev"):
         for _ in range(2):
             body, _, _ = run_wsgi_app(page, create_environ("/shop"), buffered=True)
@@ -345,11 +352,11 @@ def hello(page: LivePage, **environ: Any) -> Any:
 
 
 def test_a_stream_begins_with_what_a_page_made_now_is_made_of() -> None:
-    hub = Hub("g1", Failure("SyntaxError: x", "Traceback …"))
-    told = hello(LivePage(answering(), hub))
+    broadcaster = Broadcaster("g1", Failure("SyntaxError: x", "Traceback …"))
+    told = hello(LivePage(answering(), broadcaster))
     assert told["generation"] == "g1"
     assert told["failure"] == {"title": "SyntaxError: x", "text": "Traceback …"}
-    assert hello(LivePage(answering(), Hub("g2")))["failure"] is None
+    assert hello(LivePage(answering(), Broadcaster("g2")))["failure"] is None
 
 
 @pytest.mark.parametrize(
@@ -362,23 +369,23 @@ def test_a_stream_begins_with_what_a_page_made_now_is_made_of() -> None:
     ],
 )
 def test_pages_of_other_sites_may_not_listen(fields: dict[str, str]) -> None:
-    assert hello(LivePage(answering(), Hub("g1")), **fields) == 403
+    assert hello(LivePage(answering(), Broadcaster("g1")), **fields) == 403
 
 
 def test_pages_of_this_server_may_listen() -> None:
-    page = LivePage(answering(), Hub("g1"))
+    page = LivePage(answering(), Broadcaster("g1"))
     fields = {"HTTP_SEC_FETCH_SITE": "same-origin", "HTTP_ORIGIN": "https://localhost"}
     assert hello(page, **fields)["generation"] == "g1"
 
 
 def test_a_closed_hub_sends_listeners_away() -> None:
-    hub = Hub("g1")
-    hub.close()
-    assert hello(LivePage(answering(), hub)) == 503
+    broadcaster = Broadcaster("g1")
+    broadcaster.close()
+    assert hello(LivePage(answering(), broadcaster)) == 503
 
 
 def test_a_server_that_does_one_thing_at_a_time_is_not_held_up() -> None:
-    page = LivePage(answering(), Hub("g1"))
+    page = LivePage(answering(), Broadcaster("g1"))
     environ = create_environ("/__carboy__/live")
     environ.update({"wsgi.multithread": False, "wsgi.multiprocess": False})
     body, _, _ = run_wsgi_app(page, environ, buffered=True)

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from carboy import Flask, request
-from carboy.dev.live import Failure, Hub, LivePage
+from carboy.dev.live import Broadcaster, Failure, LivePage
 from chromium import chromium
 from live_engine import served
 from running import PATIENCE
@@ -35,7 +35,7 @@ TRACE = "carboy-live .trace"
 
 
 class Bench:
-    """An application whose process can be replaced: a new hub stands for a new process."""
+    """An application whose process can be replaced: a new broadcaster stands for a new process."""
 
     def __init__(self, folder: Path) -> None:
         self.css = folder / "static" / "css"
@@ -45,7 +45,7 @@ class Bench:
         self.version = "one"
         self.policy = ""
         self.made = 1
-        self.hub = Hub("g1")
+        self.broadcaster = Broadcaster("g1")
         self.app = Flask("shop", root_path=str(folder))
         self.app.add_url_rule("/", view_func=self.index)
         self.app.add_url_rule("/sent", view_func=self.sent, methods=["GET", "POST"])
@@ -68,14 +68,14 @@ class Bench:
         return [b"<!doctype html><h1>broken</h1>"]
 
     def __call__(self, environ: Any, start_response: Any) -> Any:
-        app = self.failing if self.hub.failure else self.app
-        return LivePage(app, self.hub)(environ, start_response)
+        app = self.failing if self.broadcaster.failure else self.app
+        return LivePage(app, self.broadcaster)(environ, start_response)
 
     def replace(self, failure: Failure | None = None) -> None:
         """Another process takes over."""
-        old = self.hub
+        old = self.broadcaster
         self.made += 1
-        self.hub = Hub(f"g{self.made}", failure)
+        self.broadcaster = Broadcaster(f"g{self.made}", failure)
         old.close()
 
 
@@ -85,7 +85,7 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     with served(bench, threads=16) as live:
         bench.url = f"http://127.0.0.1:{live.port}"
         yield bench
-        bench.hub.close()
+        bench.broadcaster.close()
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +128,7 @@ def test_a_new_generation_loads_the_page_again_where_it_was(page: Page, bench: B
 def test_a_changed_page_is_loaded_again(page: Page, bench: Bench) -> None:
     loaded(page, bench.url)
     bench.version = "two"
-    bench.hub.publish("page", ["templates/index.html"])
+    bench.broadcaster.publish("page", ["templates/index.html"])
     expect(page.locator("body h1")).to_have_text("two")
 
 
@@ -138,7 +138,7 @@ def test_a_changed_sheet_is_swapped_in_the_page_that_stands(page: Page, bench: B
     sheet = bench.css / "site.css"
     for shade in (2, 3):
         sheet.write_text(f"h1 {{ color: rgb({shade}, {shade}, {shade}) }}")
-        bench.hub.publish("style", [str(sheet)])
+        bench.broadcaster.publish("style", [str(sheet)])
         colour(page, f"rgb({shade}, {shade}, {shade})")
     expect(page.locator("link")).to_have_count(2)
     assert page.locator("link").nth(1).get_attribute("href") == "/static/css/print.css"
@@ -153,7 +153,7 @@ def test_a_sheet_that_another_one_imports_is_swapped_with_it(page: Page, bench: 
     colour(page, "rgb(4, 4, 4)")
     page.evaluate("window.stood = true")
     part.write_text("h1 { color: rgb(50, 5, 5) }")
-    bench.hub.publish("style", [str(part)])
+    bench.broadcaster.publish("style", [str(part)])
     colour(page, "rgb(50, 5, 5)")
     assert page.evaluate("window.stood")
 
@@ -198,7 +198,7 @@ def test_a_page_of_the_failure_is_loaded_again_when_mended(page: Page, bench: Be
 
 def test_a_failure_of_a_request_lies_over_the_page(page: Page, bench: Bench) -> None:
     loaded(page, bench.url)
-    bench.hub.publish("error", failure=Failure("KeyError: 'a'", "Traceback"))
+    bench.broadcaster.publish("error", failure=Failure("KeyError: 'a'", "Traceback"))
     expect(page.locator(TRACE)).to_have_text("Traceback")
     page.get_by_role("button", name="Hide").click()
     expect(page.locator("carboy-live")).to_have_count(0)
@@ -212,7 +212,7 @@ def test_a_page_in_a_frame_listens_through_the_page_around_it(page: Page, bench:
     inner = page.frame_locator("iframe").locator("h1")
     sheet = bench.css / "site.css"
     sheet.write_text("h1 { color: rgb(6, 6, 6) }")
-    bench.hub.publish("style", [str(sheet)])
+    bench.broadcaster.publish("style", [str(sheet)])
     expect(inner).to_have_css("color", "rgb(6, 6, 6)")
     bench.version = "two"
     bench.replace()

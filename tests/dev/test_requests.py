@@ -22,7 +22,7 @@ from carboy.cli.dev.tools import session_that_is_open, tracer_of
 from carboy.dev.debugger import DebuggedApplication
 from carboy.dev.explain.tracer import Tracer
 from carboy.dev.requests import Record, RequestList, Store
-from carboy.dev.requests.page import curl, detailed
+from carboy.dev.requests.pages import curl, detailed
 from carboy.server.engine import Engine
 from carboy.serving import make_server
 from chromium import chromium
@@ -345,7 +345,7 @@ def test_signals_of_flask_are_heard_too(store: Store) -> None:
 import sys, tempfile, flask
 from pathlib import Path
 from carboy.cli.dev.tools import Tools
-from carboy.dev.live import Hub
+from carboy.dev.live import Broadcaster
 from carboy.dev.requests import Store
 from werkzeug.test import Client
 app = flask.Flask("x")
@@ -355,7 +355,7 @@ def view(n):
     flask.session["seen"] = n
     return flask.render_template_string("{{ n }}", n=n)
 folder = Path(sys.argv[1])
-Client(Tools(requests=folder).around(app, Hub("1"))).get("/a/3", buffered=True)
+Client(Tools(requests=folder).around(app, Broadcaster("1"))).get("/a/3", buffered=True)
 [record] = Store(folder).all()
 print(record.rule, record.endpoint, *record.session[0], *(kind for _, kind, _, _ in record.events))
 """

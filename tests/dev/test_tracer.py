@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from carboy.dev.explain import tracer as tracing
-from carboy.dev.explain.calls import Call
+from carboy.dev.explain.recorder import Call
 from carboy.dev.explain.tracer import Traced, Tracer
 
 NOBODY = ("", 0)

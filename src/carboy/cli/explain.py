@@ -18,10 +18,11 @@ import click
 from carboy.cli import explain_client, locate, matching
 from carboy.cli.completion import complete
 from carboy.cli.run import as_flask, chosen_app, load_or_explain
-from carboy.dev.explain import page, places, report, terminal
+from carboy.dev.explain import page, places, terminal
 from carboy.dev.explain.explanation import Explanation, explain
 from carboy.dev.explain.recorder import Recorder
 from carboy.dev.explain.secrets import Eraser, secrets_of
+from carboy.dev.licences import report
 from carboy.gateway import for_application
 from carboy.grammar import is_token
 from carboy.net.listener import listen_tcp

@@ -25,7 +25,7 @@ from carboy.cli.dev.terminal import Terminal
 from carboy.cli.dev.tools import LOADING, Tools, failing, failure_of
 from carboy.cli.dev.worker import tell, used_by
 from carboy.cli.locate import NoApplication, load
-from carboy.dev.live import Failure, Hub
+from carboy.dev.live import Broadcaster, Failure
 from carboy.dev.reload.loops import AGAIN, ReloaderLoop, ensure_echo_on
 from carboy.server.settings import Settings
 from carboy.server.signals import Handlers
@@ -94,8 +94,8 @@ class Child:
         began = given.get("began", time.time())
         first = given.get("starts", 1) == 1
         app, failure = self._load(first)
-        again.hub = hub = Hub(f"{os.getpid()}-{time.time_ns()}", failure)
-        server = self._server(host, port, self.tools.around(app, hub), fd)
+        again.broadcaster = broadcaster = Broadcaster(f"{os.getpid()}-{time.time_ns()}", failure)
+        server = self._server(host, port, self.tools.around(app, broadcaster), fd)
 
         def ready() -> None:
             broken = failure.title if failure else ""
@@ -145,7 +145,7 @@ class Child:
                 again.wait(report)
             except KeyboardInterrupt:
                 return
-        again.hub.close()
+        again.broadcaster.close()
         server.shutdown()
         sys.exit(AGAIN)
 
@@ -155,7 +155,7 @@ class Again:
 
     def __init__(self, terminal: Terminal) -> None:
         self.terminal = terminal
-        self.hub = Hub("")  # until there is one that browsers listen to
+        self.broadcaster = Broadcaster("")  # until there is one that browsers listen to
         self._asked = threading.Event()
 
     def replace(self, why: Sequence[str], cool: bool = False) -> None:
@@ -163,7 +163,7 @@ class Again:
         self._asked.set()
 
     def tell(self, message: dict[str, Any]) -> None:
-        self.hub.publish(message["publish"], message["paths"])
+        self.broadcaster.publish(message["publish"], message["paths"])
 
     def wait(self, report: Callable[[], object]) -> None:
         """Until another start was asked for. Reports when more has been imported."""

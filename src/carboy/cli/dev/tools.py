@@ -17,7 +17,7 @@ from carboy.dev.debugger import DebuggedApplication
 from carboy.dev.explain.explanation import of_traced
 from carboy.dev.explain.page import data_of
 from carboy.dev.explain.tracer import Traced, Tracer
-from carboy.dev.live import Failure, Hub, LivePage
+from carboy.dev.live import Broadcaster, Failure, LivePage
 from carboy.dev.requests import RequestList, Store
 from carboy.server.crew import Lead
 from carboy.server.engine import Engine
@@ -47,19 +47,19 @@ class Tools:
     host: str = "127.0.0.1"
     requests: Path | None = None  # where the last requests are kept; None: they are not
 
-    def around(self, app: Any, hub: Hub) -> Any:
+    def around(self, app: Any, broadcaster: Broadcaster) -> Any:
         """The application with its tools."""
         own = app
         guard = DebuggedApplication(app, evalex=self.debugger, pin_logging=False)
         guard.trusted_hosts.append(self.host)
         # What keeps an application from being loaded has been told, once.
-        guard.describe = (lambda error: "") if hub.failure else in_terminal
+        guard.describe = (lambda error: "") if broadcaster.failure else in_terminal
         if self.debugger:
             app = guard
         if self.requests is not None:
             store = Store(self.requests)
             app = RequestList(app, store, guard, tracer_of(own, store), session_that_is_open)
-        return LivePage(app, hub) if self.live else app
+        return LivePage(app, broadcaster) if self.live else app
 
 
 def tracer_of(app: Any, store: Store) -> Tracer:

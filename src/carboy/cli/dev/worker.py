@@ -12,7 +12,7 @@ from typing import Any
 from carboy.cli import locate
 from carboy.cli.config import Environment
 from carboy.cli.dev.tools import LOADING, Ended, Tools, failing, failure_of, in_colours
-from carboy.dev.live import Failure, Hub
+from carboy.dev.live import Broadcaster, Failure
 from carboy.server.processes import preloading
 from carboy.server.processes.keeper import KeeperLink
 from carboy.server.processes.worker import LoadError, Plan, Worker
@@ -30,7 +30,7 @@ class Newest:
     tools: Tools
     environment: Environment
     _app: Any = None
-    _hub: Hub = field(default_factory=lambda: Hub(""))
+    _broadcaster: Broadcaster = field(default_factory=lambda: Broadcaster(""))
     _reported: int = 0
 
     def __call__(self, told: int, tells: int) -> int:
@@ -55,14 +55,14 @@ class Newest:
             if not isinstance(problem, Ended):
                 post.broken = failure.title
                 tell(failure)
-        self._hub = Hub(f"{self.run}-{order['number']}", failure)
-        return self.tools.around(app, self._hub)
+        self._broadcaster = Broadcaster(f"{self.run}-{order['number']}", failure)
+        return self.tools.around(app, self._broadcaster)
 
     def _hear(self, message: dict[str, Any]) -> None:
         if "replaced" in message:
-            self._hub.close()
+            self._broadcaster.close()
         else:
-            self._hub.publish(message["publish"], message["paths"])
+            self._broadcaster.publish(message["publish"], message["paths"])
 
     def _report(self) -> dict[str, Any] | None:
         """What was imported, when that has grown; which folders hold templates and the like."""

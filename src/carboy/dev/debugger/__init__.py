@@ -21,6 +21,7 @@ from zlib import adler32
 
 from carboy.dev.debugger import console, repr, tbtools  # noqa: A004 - the name it has there
 from carboy.dev.debugger.console import Console
+from carboy.dev.debugger.page import request_html
 from carboy.dev.debugger.pin import (
     PIN_TIME,
     get_machine_id,
@@ -28,7 +29,6 @@ from carboy.dev.debugger.pin import (
     hash_pin,
     settle_pin,
 )
-from carboy.dev.debugger.request import request_html
 from carboy.dev.debugger.tbtools import DebugFrameSummary, DebugTraceback, render_console_html
 from carboy.http.cookies import parse_cookie
 from carboy.http.exceptions import NotFound, SecurityError

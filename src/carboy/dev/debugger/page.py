@@ -6,12 +6,16 @@ Style sheet and script are files in `shared`, which the debugger serves itself.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from markupsafe import Markup, escape
 
-from carboy.dev.colours import Part, coloured, parts_of
+from carboy.dev.debugger.repr import debug_repr
 from carboy.dev.editor import editor_link
+from carboy.dev.highlight import Part, coloured, parts_of
+from carboy.dev.masking import MASK, masked, masked_header, masked_url
 
 CONTEXT = 5  # lines of source shown before and after
 CAUSE = "The above exception was the direct cause of the following exception"
@@ -183,3 +187,44 @@ def _line(line: str, parts: list[Part], mark: tuple[int, int] | None) -> Markup:
     start, stop = mark
     marked = Markup("<mark>{}</mark>").format(coloured(line, parts, start, stop))
     return coloured(line, parts, 0, start) + marked + coloured(line, parts, stop)
+
+
+def request_html(request: Any, session: Any = None) -> str:
+    """Request line, headers, query, form, files, cookies and session, each if there is any."""
+    parts = [
+        ("Headers", [(name, masked_header(name, value)) for name, value in request.headers]),
+        ("Query", _pairs(request.args)),
+        ("Form", _readable(lambda: _pairs(request.form))),
+        ("Files", _readable(lambda: [(n, f.filename) for n, f in request.files.items(multi=True)])),
+        ("Cookies", [(name, MASK) for name in request.cookies]),
+        ("Session", _readable(lambda: _pairs(session or {}))),
+    ]
+    tables = "".join(_request_table(title, rows) for title, rows in parts if rows)
+    line = f"{request.method} {masked_url(request.url)}"
+    return (
+        f"<section class=request><details><summary>Request <code>{escape(line)}</code></summary>"
+        f"{tables}</details></section>"
+    )
+
+
+def _pairs(values: Any) -> list[tuple[str, Any]]:
+    items = values.items(multi=True) if hasattr(values, "lists") else values.items()
+    return [(str(name), masked(str(name), value)) for name, value in items]
+
+
+def _readable(rows: Any) -> list[tuple[str, Any]]:
+    """Rows that may be past reading: a body that was read elsewhere, a session out of reach."""
+    try:
+        found: list[tuple[str, Any]] = rows()
+    except Exception:
+        return []
+    return found
+
+
+def _request_table(title: str, rows: Iterable[tuple[str, Any]]) -> str:
+    lines = "".join(f"<tr><th scope=row>{escape(n)}<td>{_request_value(v)}" for n, v in rows)
+    return f"<h3>{title}</h3><table>{lines}</table>"
+
+
+def _request_value(value: Any) -> str:
+    return str(escape(value)) if isinstance(value, str) else debug_repr(value)

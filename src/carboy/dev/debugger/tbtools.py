@@ -12,9 +12,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from carboy.dev.colours import is_python
 from carboy.dev.debugger import page
 from carboy.dev.debugger.console import Console, _InteractiveConsole
+from carboy.dev.highlight import is_python
 from carboy.http.properties import cached_property
 
 __all__ = ["DebugFrameSummary", "DebugTraceback", "render_console_html"]

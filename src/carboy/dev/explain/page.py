@@ -11,13 +11,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from carboy.dev.colours import is_python, parts_of
 from carboy.dev.editor import editor_link
-from carboy.dev.explain import links, places
+from carboy.dev.explain import places
 from carboy.dev.explain.explanation import Explanation
 from carboy.dev.explain.steps import Step
 from carboy.dev.explain.terminal import duration
 from carboy.dev.explain.tree import Node
+from carboy.dev.highlight import is_python, parts_of
 
 MOST_LINES = 120  # of one function's source
 
@@ -111,6 +111,6 @@ def _source(node: Node) -> dict[str, Any]:
         "first": place.first,
         "text": text,
         "parts": parts_of(text) if is_python(place.file) else {},
-        "link": links.link(place) or Path(place.file).as_uri(),
+        "link": places.link(place) or Path(place.file).as_uri(),
         "edit": editor_link(place.file, place.first),
     }

@@ -18,9 +18,8 @@ from dataclasses import dataclass, field
 from types import CodeType, FrameType
 from typing import Any, TypeVar
 
-from carboy.dev.explain.calls import Call, Thread
 from carboy.dev.explain.places import SYSTEM_CALLS
-from carboy.dev.explain.recorder import clock, toll_of_an_event
+from carboy.dev.explain.recorder import Call, Thread, clock, toll_of_an_event
 
 MOST = 20_000  # calls of a unit: recording them takes a tenth of a second at most
 CONNECTIONS = 200  # whose branches are remembered until their next request

@@ -9,9 +9,8 @@ from itertools import accumulate
 from types import CodeType
 
 from carboy.dev.explain import places
-from carboy.dev.explain.calls import Call
 from carboy.dev.explain.places import Place
-from carboy.dev.explain.recorder import Recorder
+from carboy.dev.explain.recorder import Call, Recorder
 
 SMALL = 0.03  # of the whole time: below it Python's own library is part of who called it
 

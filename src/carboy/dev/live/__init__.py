@@ -1,12 +1,14 @@
-"""The live page: a browser that shows a change before you have looked up.
+"""The live page: browsers show a change of the application's files at once.
 
-`LivePage` puts a small script into HTML pages; it listens at `/__carboy__/live` to what the
-`Hub` is told: a new generation of the program, changed pages and style sheets, failures.
+`LivePage` puts a small script into HTML pages. The script listens at `/__carboy__/live` to what a
+`Broadcaster` publishes: a new generation of the program, changed pages and style sheets, failures.
 """
 
 from __future__ import annotations
 
-from carboy.dev.live.hub import Failure, Hub
-from carboy.dev.live.page import LivePage
+from carboy.dev.live.broadcaster import Broadcaster, Failure
+from carboy.dev.live.middleware import LivePage
 
-__all__ = ["Failure", "Hub", "LivePage"]
+Hub = Broadcaster  # the name that programs may still import
+
+__all__ = ["Broadcaster", "Failure", "Hub", "LivePage"]

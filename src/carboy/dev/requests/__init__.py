@@ -3,8 +3,7 @@
 `RequestList` wraps a WSGI application, notes, and shows what it has at `/__carboy__/`.
 """
 
-from carboy.dev.requests.record import Record
-from carboy.dev.requests.store import Store
-from carboy.dev.requests.wsgi import RequestList
+from carboy.dev.requests.middleware import RequestList
+from carboy.dev.requests.store import Record, Store
 
 __all__ = ["Record", "RequestList", "Store"]

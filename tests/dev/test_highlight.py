@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carboy.dev.colours import coloured, is_python, parts_of
+from carboy.dev.highlight import coloured, is_python, parts_of
 
 
 def kinds(source: str) -> list[tuple[str, str]]:

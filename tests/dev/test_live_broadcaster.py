@@ -1,4 +1,4 @@
-"""The hub of the live page: what listeners are told, and when their streams end."""
+"""The broadcaster of the live page: what listeners are told, and when their streams end."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from carboy.dev.live import Failure, Hub, hub
+from carboy.dev.live import Broadcaster, Failure, broadcaster
 
 
 def heard(event: bytes) -> tuple[str, Any]:
@@ -17,7 +17,7 @@ def heard(event: bytes) -> tuple[str, Any]:
     return kind.removeprefix("event: "), json.loads(data.removeprefix("data: "))
 
 
-def listening(to: Hub) -> Iterator[bytes]:
+def listening(to: Broadcaster) -> Iterator[bytes]:
     """A stream whose hello has been taken."""
     stream = to.listen()
     assert heard(next(stream))[0] == "hello"
@@ -25,11 +25,11 @@ def listening(to: Hub) -> Iterator[bytes]:
 
 
 def test_everybody_is_told() -> None:
-    hub = Hub("g1")
-    streams = [listening(hub), listening(hub)]
-    hub.publish("page")
-    hub.publish("style", ["/app/static/site.css"])
-    hub.publish("error", failure=Failure("KeyError: 'a'", "Traceback"))
+    broadcaster = Broadcaster("g1")
+    streams = [listening(broadcaster), listening(broadcaster)]
+    broadcaster.publish("page")
+    broadcaster.publish("style", ["/app/static/site.css"])
+    broadcaster.publish("error", failure=Failure("KeyError: 'a'", "Traceback"))
     for stream in streams:
         assert heard(next(stream))[0] == "page"
         kind, told = heard(next(stream))
@@ -38,36 +38,36 @@ def test_everybody_is_told() -> None:
 
 
 def test_who_comes_late_learns_from_the_hello_that_something_was_published() -> None:
-    hub = Hub("g1")
-    hub.publish("page")
-    hub.publish("style")
-    _, told = heard(next(hub.listen()))
+    broadcaster = Broadcaster("g1")
+    broadcaster.publish("page")
+    broadcaster.publish("style")
+    _, told = heard(next(broadcaster.listen()))
     assert (told["page"], told["style"]) == (1, 1)
 
 
 def test_a_closed_hub_ends_every_stream_and_those_to_come() -> None:
-    hub = Hub("g1")
-    stream = listening(hub)
-    hub.close()
+    broadcaster = Broadcaster("g1")
+    stream = listening(broadcaster)
+    broadcaster.close()
     assert list(stream) == []
-    assert list(listening(hub)) == []
+    assert list(listening(broadcaster)) == []
 
 
 def test_closing_ends_a_stream_that_waits() -> None:
-    hub = Hub("g1")
-    stream = listening(hub)
+    broadcaster = Broadcaster("g1")
+    stream = listening(broadcaster)
     rest: list[bytes] = []
     waiting = threading.Thread(target=lambda: rest.extend(stream))
     waiting.start()
-    hub.close()
+    broadcaster.close()
     waiting.join(20)
     assert not waiting.is_alive()
     assert rest == []
 
 
 def test_the_oldest_stream_ends_when_there_are_too_many() -> None:
-    live = Hub("g1")
-    streams = [live.listen(who=str(n)) for n in range(hub.STREAMS + 1)]
+    live = Broadcaster("g1")
+    streams = [live.listen(who=str(n)) for n in range(broadcaster.STREAMS + 1)]
     for stream in streams:
         next(stream)
     assert [heard(event)[0] for event in streams[0]] == ["full"]
@@ -77,33 +77,33 @@ def test_the_oldest_stream_ends_when_there_are_too_many() -> None:
 
 def test_one_browser_does_not_use_up_its_connections() -> None:
     """A browser opens six to a host, and pages need some as well."""
-    live = Hub("g1")
+    live = Broadcaster("g1")
     other = live.listen(who="other")
     next(other)
-    streams = [listening(live) for _ in range(hub.STREAMS_OF_ONE + 1)]
+    streams = [listening(live) for _ in range(broadcaster.STREAMS_OF_ONE + 1)]
     assert [heard(event)[0] for event in streams[0]] == ["full"]
     live.publish("page")
     assert {heard(next(stream))[0] for stream in [other, *streams[1:]]} == {"page"}
 
 
 def test_a_stream_that_was_closed_leaves_its_place() -> None:
-    live = Hub("g1")
+    live = Broadcaster("g1")
     first = listening(live)
-    for _ in range(hub.STREAMS * 2):
+    for _ in range(broadcaster.STREAMS * 2):
         listening(live).close()  # type: ignore[attr-defined]
     live.publish("page")
     assert heard(next(first))[0] == "page"
 
 
 def test_a_silent_stream_gives_signs_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hub, "HEARTBEAT", 0.001)
-    assert next(listening(Hub("g1"))).startswith(b":")
+    monkeypatch.setattr(broadcaster, "HEARTBEAT", 0.001)
+    assert next(listening(Broadcaster("g1"))).startswith(b":")
 
 
 def test_events_and_failures_go_together_or_not_at_all() -> None:
     with pytest.raises(ValueError, match="no event 'pages'"):
-        Hub("g1").publish("pages")
+        Broadcaster("g1").publish("pages")
     with pytest.raises(ValueError, match="only with it"):
-        Hub("g1").publish("error")
+        Broadcaster("g1").publish("error")
     with pytest.raises(ValueError, match="only with it"):
-        Hub("g1").publish("page", failure=Failure("a", "b"))
+        Broadcaster("g1").publish("page", failure=Failure("a", "b"))

@@ -8,7 +8,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import Any
 
-from carboy.dev.explain.calls import Call, Thread
+from carboy.dev.explain.recorder import Call, Thread
 from carboy.gateway import for_application
 
 

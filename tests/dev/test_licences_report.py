@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from carboy.dev.explain import report
+import pytest
+
 from carboy.dev.explain.places import APPLICATION, PYTHON
+from carboy.dev.licences import report
 from explained import call, explanation, request
 
 
@@ -14,13 +16,13 @@ def test_packages_are_named_once_carboy_first_and_the_application_not() -> None:
 def test_each_package_has_version_repository_and_licence() -> None:
     lines = report.make(explanation()).splitlines()
     (row,) = [line for line in lines if line.startswith("| flask ")]
-    assert row.endswith("| https://github.com/pallets/flask | BSD-3-Clause |")
+    assert row.endswith("| <https://github.com/pallets/flask> | BSD-3-Clause |")
 
 
 def test_what_is_not_known_is_called_so() -> None:
     text = report.make(explanation(*request(), call("f", "homemade", 200_000, 201_000)))
     assert "| homemade | unknown | unknown | unknown |" in text
-    assert "| unknown | not known: read its licence | not known | not known |" in text
+    assert "| unknown | unknown: read the licence | unknown | unknown |" in text
 
 
 def test_a_step_says_what_came_in_and_what_went_out() -> None:
@@ -29,7 +31,7 @@ def test_a_step_says_what_came_in_and_what_went_out() -> None:
     text = report.make(explanation(call("run", "server", 0, 3, view)))
     assert "1. **Your index runs**: `index`, 0.0 µs.\n" in text
     assert "   - in: `name = 'Bob'`\n   - out: ``'Hi `you`'``\n" in text
-    assert "your application/file.py:10-20, the application itself" in text
+    assert "`your application/file.py:10-20`, the application itself" in text
 
 
 def test_an_exception_went_out() -> None:
@@ -41,7 +43,7 @@ def test_an_exception_went_out() -> None:
 def test_sends_say_how_often_and_who_asked_the_kernel() -> None:
     text = report.make(explanation())
     assert "5. **The octets are sent**, 2 times: `socket.send`, 9.0 µs.\n" in text
-    assert "   - a system call, made by carboy/server/file.py:10-20\n" in text
+    assert "   - a system call, made by `carboy/server/file.py:10-20`\n" in text
 
 
 def test_the_rule_stands_at_the_end() -> None:
@@ -49,3 +51,23 @@ def test_the_rule_stands_at_the_end() -> None:
     assert "How the rule" not in report.make(found)
     found.rule = ["GET /", "  ✓ / → index"]
     assert report.make(found).endswith("```text\nGET /\n  ✓ / → index\n```\n")
+
+
+def test_the_report_is_one_list_of_steps_whatever_is_in_its_texts() -> None:
+    """As CommonMark reads it: a step with two digits needs a deeper indentation than one."""
+    markdown_it = pytest.importorskip("markdown_it")
+    calls = [call(f"<view_{n}>", APPLICATION, n, n + 1, result="'`'") for n in range(12)]
+    found = explanation(call("run", "server", 0, 20, *calls))
+    found.request = "GET /a|b`*c*"
+    found.rule = ["GET /", "```", "</b>"]
+    for step in found.steps:
+        step.title = f"The view '__init__ <b>{step.number}</b>' runs"
+    tokens = markdown_it.MarkdownIt("commonmark").enable("table").parse(report.make(found))
+    kinds = [token.type for token in tokens if token.level == 0]
+    inline = [each.type for token in tokens for each in token.children or ()]
+    assert kinds.count("ordered_list_open") == 1
+    assert kinds.count("table_open") == 2
+    assert kinds.count("fence") == 1
+    assert "bullet_list_open" not in kinds
+    assert not {"html_inline", "em_open"} & set(inline)
+    assert inline.count("strong_open") == len(found.steps)

@@ -14,10 +14,9 @@ from urllib.parse import quote, urlsplit
 
 from markupsafe import escape
 
-from carboy.dev.live.call import SEAL, Call, is_file
-from carboy.dev.live.hub import Hub, State
-from carboy.dev.live.injection import is_page, with_tag
-from carboy.dev.live.policy import nonce_for, policies
+from carboy.dev.live.broadcaster import Broadcaster, State
+from carboy.dev.live.held_response import SEAL, HeldResponse, is_file
+from carboy.dev.live.script_tag import is_page, nonce_for, policies, with_tag
 from carboy.http.closing import ClosingIterator
 from carboy.http.response import Response
 
@@ -45,14 +44,14 @@ _log = logging.getLogger("carboy.dev")
 
 
 class LivePage:
-    """A WSGI application around another, whose HTML pages follow what `hub` is told.
+    """A WSGI application around another, whose HTML pages follow what `broadcaster` is told.
 
     Only whole, uncompressed answers of known length to a browser that loads a page are changed.
     """
 
-    def __init__(self, app: WSGIApplication, hub: Hub) -> None:
+    def __init__(self, app: WSGIApplication, broadcaster: Broadcaster) -> None:
         self.app = app
-        self.hub = hub
+        self.broadcaster = broadcaster
         style = (SHARED / "live.css").read_text("utf-8")
         code = (SHARED / "live.js").read_text("utf-8")
         self._script = code.replace('"STYLE"', json.dumps(style)).encode()
@@ -72,12 +71,12 @@ class LivePage:
     def _stream(self, environ: WSGIEnvironment) -> Response:
         if not same_origin(environ):
             return Response("Only pages of this server may listen.\n", 403, mimetype="text/plain")
-        if self.hub.closed:
+        if self.broadcaster.closed:
             return Response("About to start again.\n", 503, {"Retry-After": "1"})
         # A server that does one thing at a time would do nothing else while somebody listens.
         alone = not (environ.get("wsgi.multithread") or environ.get("wsgi.multiprocess"))
         asked = environ.get("QUERY_STRING") == "once"
-        events = self.hub.listen(once=alone or asked, who=_browser(environ))
+        events = self.broadcaster.listen(once=alone or asked, who=_browser(environ))
         response = Response(events, mimetype="text/event-stream", headers=ours())
         response.headers["Cache-Control"] = "no-store"
         response.headers["X-Accel-Buffering"] = "no"
@@ -92,22 +91,23 @@ class LivePage:
     # --- pages
 
     def _page(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        state = self.hub.state  # before the application runs: what changes meanwhile is news
+        # Read before the application runs, so that a change in between reloads the page.
+        state = self.broadcaster.state
         seal = _seal(state)
-        call = Call(start_response, seal, confirming=ask_without_seal(environ, seal))
-        result = self.app(environ, call.start_response)
+        held = HeldResponse(start_response, seal, confirming=ask_without_seal(environ, seal))
+        result = self.app(environ, held.start_response)
         close = getattr(result, "close", None)
         try:
-            if call.begun or is_file(result, environ) or (call.status and not _is_html(call)):
-                call.begin()
+            if held.begun or is_file(result, environ) or (held.status and not _is_html(held)):
+                held.begin()
                 return result
             whole = isinstance(result, list | tuple)
             rest = iter(result)
             # The status may come as late as the first piece (PEP 3333, start_response).
             pieces = list(rest) if whole else [next(rest, b"")]
-            if not call.begun and (whole or _length(call) == len(pieces[0])):
-                pieces = self._with_script(environ, call, pieces, state)
-            call.begin()
+            if not held.begun and (whole or _length(held) == len(pieces[0])):
+                pieces = self._with_script(environ, held, pieces, state)
+            held.begin()
         except BaseException:
             if close is not None:
                 close()
@@ -117,24 +117,24 @@ class LivePage:
         return ClosingIterator(chain(pieces, rest), close)
 
     def _with_script(
-        self, environ: WSGIEnvironment, call: Call, pieces: list[bytes], state: State
+        self, environ: WSGIEnvironment, held: HeldResponse, pieces: list[bytes], state: State
     ) -> list[bytes]:
-        if not (_is_html(call) and all(isinstance(piece, bytes) for piece in pieces)):
+        if not (_is_html(held) and all(isinstance(piece, bytes) for piece in pieces)):
             return pieces
         body = b"".join(pieces)
         # What the browser is about to show as a page is one, whatever it leaves out.
         shown = environ.get("HTTP_SEC_FETCH_DEST") in SHOWN or is_page(body)
-        nonce = self._nonce(environ, call) if shown and 0 < len(body) <= LARGEST else None
+        nonce = self._nonce(environ, held) if shown and 0 < len(body) <= LARGEST else None
         if nonce is None:
             return pieces
         tag = self._tag(environ, state, nonce).encode("ascii", "xmlcharrefreplace")
         changed = with_tag(body, tag)
-        call.change(len(changed))
+        held.change(len(changed))
         return [changed]
 
-    def _nonce(self, environ: WSGIEnvironment, call: Call) -> str | None:
-        enforced = policies(call.values("content-security-policy"))
-        watched = policies(call.values("content-security-policy-report-only"))
+    def _nonce(self, environ: WSGIEnvironment, held: HeldResponse) -> str | None:
+        enforced = policies(held.values("content-security-policy"))
+        watched = policies(held.values("content-security-policy-report-only"))
         if not (enforced or watched):
             return ""
         nonce = nonce_for(environ.get("HTTP_HOST", "").lower(), enforced, watched)
@@ -155,7 +155,7 @@ class LivePage:
             "data-page": state.page,
             "data-style": state.style,
         }
-        if self.hub.failure is not None:
+        if self.broadcaster.failure is not None:
             values["data-failing"] = ""
         if environ["REQUEST_METHOD"] != "GET":
             values["data-method"] = environ["REQUEST_METHOD"]
@@ -221,20 +221,20 @@ def _seal(state: State) -> str:
     return quote(f"{state.generation}.{state.page}.{state.style}", safe="")
 
 
-def _is_html(call: Call) -> bool:
+def _is_html(held: HeldResponse) -> bool:
     """Whether it is HTML that is shown, to its end, and open to a change."""
-    status = int(call.status[:3]) if call.status and call.status[:3].isdecimal() else 0
+    status = int(held.status[:3]) if held.status and held.status[:3].isdecimal() else 0
     if status < HTTPStatus.OK or HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         return False
     if status in (HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT, HTTPStatus.PARTIAL_CONTENT):
         return False
-    kind = "".join(call.values("content-type")[:1]).lower()
-    if kind.partition(";")[0].strip() != "text/html" or any(call.values(*AS_IT_IS)):
+    kind = "".join(held.values("content-type")[:1]).lower()
+    if kind.partition(";")[0].strip() != "text/html" or any(held.values(*AS_IT_IS)):
         return False
     if any(value.lower().lstrip().startswith("attachment")
-           for value in call.values("content-disposition")):  # fmt: skip
+           for value in held.values("content-disposition")):  # fmt: skip
         return False
-    return "no-transform" not in ",".join(call.values("cache-control")) and _reads_ascii(kind)
+    return "no-transform" not in ",".join(held.values("cache-control")) and _reads_ascii(kind)
 
 
 def _reads_ascii(kind: str) -> bool:
@@ -246,6 +246,6 @@ def _reads_ascii(kind: str) -> bool:
         return False
 
 
-def _length(call: Call) -> int | None:
-    value = "".join(call.values("content-length")[:1])
+def _length(held: HeldResponse) -> int | None:
+    value = "".join(held.values("content-length")[:1])
     return int(value) if value.isdecimal() else None

@@ -11,7 +11,7 @@ from typing import Any
 from markupsafe import escape
 
 from carboy.dev.explain.terminal import duration as nanoseconds
-from carboy.dev.requests.record import Pairs, Record
+from carboy.dev.requests.store import Pairs, Record
 
 SHARED = Path(__file__).parent / "shared"
 FILES = {"requests.css": "text/css", "requests.js": "text/javascript"}

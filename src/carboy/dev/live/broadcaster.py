@@ -39,7 +39,7 @@ class State:
     style: int = 0
 
 
-class Hub:
+class Broadcaster:
     """Passes on what changed to every stream of events; any thread may call it.
 
     `generation` names this process among those that come and go under one address; `failure` is
@@ -49,7 +49,7 @@ class Hub:
     def __init__(self, generation: str, failure: Failure | None = None) -> None:
         self.failure = failure
         self._state = State(generation)
-        # Reentrant: a signal's handler may close the hub in the middle of a publish.
+        # Reentrant: a signal's handler may close the broadcaster in the middle of a publish.
         self._lock = RLock()
         self._streams: dict[SimpleQueue[bytes | None], str] = {}  # whose, the oldest first
         self._closed = False
@@ -97,9 +97,9 @@ class Hub:
                 stream.put(None)
 
     def listen(self, once: bool = False, who: str = "") -> Iterator[bytes]:
-        """The events, the first of them "hello"; with `once` that one only. Ends with the hub.
+        """The events of one stream, beginning with "hello"; with `once` only that one.
 
-        `who` names the browser. One that has many streams loses the oldest.
+        `who` names the browser. A browser with too many streams loses the oldest one.
         """
         stream: SimpleQueue[bytes | None] = SimpleQueue()
         with self._lock:  # nothing is published between the hello and the place in the list

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from carboy.dev.explain.licences import (
-    NOBODY_KNOWS,
+from carboy.dev.licences import (
     TERMS,
+    UNKNOWN_TERMS,
     Licence,
     licence_of,
     parts_of,
@@ -78,4 +78,4 @@ def test_expressions_are_taken_apart() -> None:
     assert found == ["Apache-2.0", "MIT", "PSF-2.0"]
     assert terms_of("GPL-3.0-or-later") is TERMS["GPL"]
     assert terms_of("LGPL-2.1-only") is TERMS["LGPL"]
-    assert terms_of("Nobody-1.0") is NOBODY_KNOWS
+    assert terms_of("Nobody-1.0") is UNKNOWN_TERMS

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qs, quote, urlsplit
 
 from carboy.dev.debugger import DebuggedApplication
-from carboy.dev.debugger.request import masked, masked_url
 from carboy.dev.explain import page as calls_page
 from carboy.dev.explain.secrets import secrets_of
 from carboy.dev.explain.tracer import Tracer
-from carboy.dev.requests import listening, page
-from carboy.dev.requests.record import TEXT, Record
-from carboy.dev.requests.store import Store
+from carboy.dev.masking import masked_header, masked_url
+from carboy.dev.requests import events, pages
+from carboy.dev.requests.store import TEXT, Record, Store
 from carboy.http.closing import ClosingIterator
 from carboy.http.environ_headers import EnvironHeaders
 from carboy.http.request import Request
@@ -33,7 +32,6 @@ LOOPBACK = ("127.", "::1", "::ffff:127.")
 POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"  # noqa: E501
 FRAMES = "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 _NONCE = "style-src 'nonce-{0}'; script-src 'nonce-{0}'"
-LINKS = ("referer", "location", "origin")
 
 
 class RequestList:
@@ -56,7 +54,7 @@ class RequestList:
         self.tracer = tracer
         self._last = 0
         self._lock = threading.Lock()
-        listening.install(session, self._aside, self._cost)
+        events.install(session, self._aside, self._cost)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Show the list, or have the application answer and take notes."""
@@ -76,7 +74,7 @@ class RequestList:
 
         def starting(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
             record.status = status
-            record.response = [(name, _header(name, value)) for name, value in headers]
+            record.response = [(name, masked_header(name, value)) for name, value in headers]
             keeping.is_text = _is_text(headers)
             rest = (exc_info,) if exc_info else ()
             return keeping.counting_write(start_response(status, headers, *rest))
@@ -84,10 +82,10 @@ class RequestList:
         if self.tracer is not None:
             self.tracer.begin(record.number, _peer(environ), lambda: _secrets(environ))
         try:
-            with listening.noting(record, environ):
+            with events.noting(record, environ):
                 answer = self.app(environ, starting)
         except BaseException as error:
-            listening.note(record, "error", f"{type(error).__name__}: {error}")
+            events.note(record, "error", f"{type(error).__name__}: {error}")
             self._finish(record)
             raise
         wrapper = environ.get("wsgi.file_wrapper")
@@ -104,7 +102,7 @@ class RequestList:
     def _record(self, environ: WSGIEnvironment) -> Record:
         with self._lock:
             self._last = number = max(self._last + 1, time.time_ns() // 1000)
-        headers = [(name, _header(name, value)) for name, value in EnvironHeaders(environ)]
+        headers = [(name, masked_header(name, value)) for name, value in EnvironHeaders(environ)]
         target = quote(environ.get("PATH_INFO", ""), safe="/:@!$&'()*+,;=~", encoding="latin-1")
         if query := environ.get("QUERY_STRING"):
             target = masked_url(f"{target}?{query}")
@@ -132,14 +130,14 @@ class RequestList:
         """The answer to one of our own addresses; `rest` is what follows `/__carboy__/`."""
         if not self._is_here(request):
             return _page("Only this machine may look at requests.\n", 403, "text/plain")
-        if rest in page.FILES:
-            return _page(page.file(rest), 200, page.FILES[rest])
+        if rest in pages.FILES:
+            return _page(pages.file(rest), 200, pages.FILES[rest])
         if request.method == "POST" and not _same_origin(request):
             return _page("Only pages of this server may do that.\n", 403, "text/plain")
         if rest == "" and request.method == "POST":
             return self._enter(request)
         if not self.guard.check_pin_trust(request.environ):
-            return _page(page.locked(tried=False), 401)
+            return _page(pages.locked(tried=False), 401)
         if rest == "requests.json":
             found = [record.summary() for record in self.store.all()]
             return _page(json.dumps(found), 200, "application/json")
@@ -151,24 +149,24 @@ class RequestList:
             return Response(status=303, headers={"Location": _root(request.environ)})
         if rest == "":
             switch = None if self.tracer is None else self.store.records_calls
-            return _page(page.listed(self.store.all(), switch))
+            return _page(pages.listed(self.store.all(), switch))
         number, _, more = rest.partition("/")
         record = self.store.get(int(number)) if number.isdecimal() else None
         if record is None or more not in ("", "calls"):
-            return _page(page.missing(), 404)
+            return _page(pages.missing(), 404)
         return self._calls(record) if more else self._detailed(record, request)
 
     def _detailed(self, record: Record, request: Request) -> Response:
         origin = f"{request.scheme}://{request.host}"
         calls = self.store.calls(record.number) or {}
-        return _page(page.detailed(record, origin, calls.get("steps", [])))
+        return _page(pages.detailed(record, origin, calls.get("steps", [])))
 
     def _calls(self, record: Record) -> Response:
         calls = self.store.calls(record.number)
         if calls is None:
-            return _page(page.missing(), 404)
+            return _page(pages.missing(), 404)
         nonce = secrets.token_urlsafe(16)
-        summary = page.summary(record, calls["overflowed"])
+        summary = pages.summary(record, calls["overflowed"])
         title = f"{record.method} {record.target}"
         text = calls_page.of_data(title, summary, calls, nonce, f"../{record.number}")
         # Places and hues are set by its script, element by element, which a policy lets pass.
@@ -186,7 +184,7 @@ class RequestList:
         told = self.guard.pin_auth(asked)
         answer = told.get_json(silent=True) or {}
         if not answer.get("auth"):
-            return _page(page.locked(tried=True, exhausted=bool(answer.get("exhausted"))), 401)
+            return _page(pages.locked(tried=True, exhausted=bool(answer.get("exhausted"))), 401)
         response = Response(status=303, headers={"Location": _root(request.environ)})
         for cookie in told.headers.getlist("Set-Cookie"):
             response.headers.add("Set-Cookie", cookie)
@@ -230,7 +228,7 @@ class Passing:
         return self
 
     def __next__(self) -> bytes:
-        with listening.noting(self._keeping.record, self._environ):
+        with events.noting(self._keeping.record, self._environ):
             piece = self._next()
         self._keeping.take(piece)
         return piece
@@ -238,16 +236,12 @@ class Passing:
     def close(self) -> None:
         close = getattr(self._answer, "close", None)
         if close is not None:
-            with listening.noting(self._keeping.record, self._environ):
+            with events.noting(self._keeping.record, self._environ):
                 close()
 
 
 def _root(environ: WSGIEnvironment) -> str:
     return quote(environ.get("SCRIPT_NAME", ""), encoding="latin-1") + ROOT
-
-
-def _header(name: str, value: str) -> str:
-    return masked_url(value) if name.lower() in LINKS else str(masked(name, value))
 
 
 def _is_text(headers: Iterable[tuple[str, str]]) -> bool:

@@ -17,7 +17,7 @@ SEAL = "+live-"
 UNTRUE = ("last-modified", "accept-ranges")
 
 
-class Call:
+class HeldResponse:
     """What the application gave to start_response; `begin` passes it on.
 
     `seal` marks the entity tags of changed pages; `confirming`: the browser asks about such a

@@ -8,15 +8,15 @@ from importlib import metadata
 
 import pytest
 
-from carboy.dev.explain import links
+from carboy.dev.explain import places
 from carboy.dev.explain.places import APPLICATION, KERNEL, PYTHON, Place
 
 
 @pytest.fixture(autouse=True)
 def forget() -> Iterator[None]:
-    links.repository.cache_clear()
+    places.repository.cache_clear()
     yield
-    links.repository.cache_clear()
+    places.repository.cache_clear()
 
 
 def repository_of(monkeypatch: pytest.MonkeyPatch, *fields: tuple[str, str]) -> str:
@@ -24,7 +24,7 @@ def repository_of(monkeypatch: pytest.MonkeyPatch, *fields: tuple[str, str]) -> 
     for name, value in fields:
         about[name] = value
     monkeypatch.setattr(metadata, "metadata", lambda package: about)
-    return links.repository("some")
+    return places.repository("some")
 
 
 @pytest.mark.parametrize(
@@ -55,12 +55,12 @@ def test_the_source_is_preferred_to_the_home_page(monkeypatch: pytest.MonkeyPatc
 
 
 def test_what_is_not_installed_has_no_repository() -> None:
-    assert links.repository("nobody-has-this") == ""
+    assert places.repository("nobody-has-this") == ""
 
 
 def link(monkeypatch: pytest.MonkeyPatch, package: str, version: str, short: str) -> str:
-    monkeypatch.setattr(links, "version_of", lambda name: version)
-    return links.link(Place("/there", 3, 9, package, package, short))
+    monkeypatch.setattr(places, "version_of", lambda name: version)
+    return places.link(Place("/there", 3, 9, package, package, short))
 
 
 @pytest.mark.parametrize(
@@ -87,10 +87,10 @@ def test_a_version_without_a_tag_has_no_link(monkeypatch: pytest.MonkeyPatch, ve
 def test_where_nobody_knows_the_form_of_the_tag_there_is_no_link(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert links.repository("pytest")
+    assert places.repository("pytest")
     assert link(monkeypatch, "pytest", "1.2.3", "pytest/__init__.py") == ""
 
 
 def test_the_application_and_the_kernel_have_no_link() -> None:
-    assert links.link(Place("/there/shop.py", 1, 2, APPLICATION, APPLICATION, "shop.py")) == ""
-    assert links.link(Place("", 0, 0, KERNEL, KERNEL, "")) == ""
+    assert places.link(Place("/there/shop.py", 1, 2, APPLICATION, APPLICATION, "shop.py")) == ""
+    assert places.link(Place("", 0, 0, KERNEL, KERNEL, "")) == ""

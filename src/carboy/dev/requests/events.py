@@ -17,8 +17,8 @@ from contextvars import ContextVar
 from typing import Any
 
 from carboy.app import signals
-from carboy.dev.debugger.request import masked, masked_url
-from carboy.dev.requests.record import TEXT, Record
+from carboy.dev.masking import masked, masked_url
+from carboy.dev.requests.store import TEXT, Record
 
 current: ContextVar[Record | None] = ContextVar("carboy_dev_record", default=None)
 _environ: ContextVar[dict[str, Any]] = ContextVar("carboy_dev_environ")

@@ -56,7 +56,7 @@ def test_the_rule_stands_at_the_end() -> None:
 def test_the_report_is_one_list_of_steps_whatever_is_in_its_texts() -> None:
     """As CommonMark reads it: a step with two digits needs a deeper indentation than one."""
     markdown_it = pytest.importorskip("markdown_it")
-    calls = [call(f"<view_{n}>", APPLICATION, n, n + 1, result="'`'") for n in range(12)]
+    calls = [call(f"view_{n}__", APPLICATION, n, n + 1, result="'`'") for n in range(12)]
     found = explanation(call("run", "server", 0, 20, *calls))
     found.request = "GET /a|b`*c*"
     found.rule = ["GET /", "```", "</b>"]

@@ -184,8 +184,14 @@ def alive(pid: int) -> bool:
 
 
 def children(pid: int) -> set[int]:
-    """The processes that `pid` has started."""
-    return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
+    """The processes that `pid` has started, in whichever thread."""
+    found: set[int] = set()
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        try:
+            found |= set(map(int, (task / "children").read_text().split()))
+        except OSError:
+            pass  # a thread that has ended
+    return found
 
 
 def await_gone(pid: int) -> None:

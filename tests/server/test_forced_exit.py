@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from running import PATIENCE, Running, children
+from running import Running
 
 APP = """
-import atexit, logging, os, subprocess, sys, threading, time
+import atexit, logging, threading
 
 def hold_lock():
     logging._acquireLock() if hasattr(logging, "_acquireLock") else logging._lock.acquire()
@@ -32,19 +29,10 @@ def app(environ, start_response):
     elif path == "/lock":
         threading.Thread(target=hold_lock, name="locker", daemon=True).start()
         held.wait()
-    elif path == "/orphan":
-        shell = subprocess.run(["sh", "-c", "true & echo $!"], stdout=subprocess.PIPE)
-        pid = int(shell.stdout)
-        end = time.monotonic() + 20
-        while os.path.exists(f"/proc/{pid}") and time.monotonic() < end:
-            time.sleep(0.01)
-        body = repr((os.getppid(), os.path.exists(f"/proc/{pid}"))).encode()
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [body]
 """
 SHORT = ("--graceful-timeout", "0.1", "--idle-grace", "0")
-# Becomes unshare(1), which starts `python -m carboy …` as process 1 of a namespace.
-UNSHARE = "import os, sys; os.execvp('unshare', [*sys.argv[1:6], '-m', 'carboy', *sys.argv[6:]])"
 
 
 @pytest.fixture
@@ -73,22 +61,3 @@ def test_a_process_that_does_not_end_is_ended_and_the_log_says_why(
         for path, server in servers.items():
             server.wait()
             assert reasons[path] in server.line("Not ended"), path
-
-
-def can_unshare() -> bool:
-    if shutil.which("unshare") is None:
-        return False
-    command = ["unshare", "-pf", "--kill-child", "--mount-proc", "true"]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
-
-
-@pytest.mark.skipif(not can_unshare(), reason="needs a pid namespace")
-def test_process_1_of_a_container_reaps_orphans(folder: Path) -> None:
-    unshare = ("unshare", "-pf", "--kill-child", "--mount-proc", sys.executable)
-    with Running(
-        *unshare, "run", "service", "-p", "0", cwd=folder, command=("-c", UNSHARE)
-    ) as server:
-        assert server.get("/orphan") == (200, b"(1, False)")
-        (first,) = children(server.pid)
-        subprocess.run(["kill", str(first)], check=True)
-        server.process.wait(PATIENCE)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from running import PATIENCE, Running, alive, await_gone
+from running import PATIENCE, Running, alive, await_gone, children
 
 APP = """
 import os, threading
@@ -53,10 +53,6 @@ def started(folder: Path, *args: str) -> Running:
 def open_gate(folder: Path) -> None:
     with open(folder / "gate", "w") as gate:
         gate.write("late")
-
-
-def children(pid: int) -> set[int]:
-    return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -109,8 +105,11 @@ def test_a_reload_while_the_application_is_loaded_loads_it_again(folder: Path) -
         server.line("loading")
         server.send(signal.SIGHUP)
         open_gate(folder)
-        server.line("loading", 2)
+        server.line("loading", 2)  # the check
         open_gate(folder)
+        server.line("loading", 3)
+        open_gate(folder)
+        server.line("serves service", 2)
         assert server.get()[0] == 200
         assert server.stop() == 0
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from running import PATIENCE, Running, free_port
+from running import PATIENCE, Running, children, free_port
 
 APP = """
 import os
@@ -232,10 +232,6 @@ class Load:
         self._over.set()
         for thread in self._threads:
             thread.join(PATIENCE)
-
-
-def children(pid: int) -> set[int]:
-    return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
 
 def reload_under(load: Load, server: Running) -> None:

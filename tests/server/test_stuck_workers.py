@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from running import PATIENCE, Running, alive
+from running import PATIENCE, Running, alive, children
 
 TIMEOUT = 1.0  # seconds, of the worker
 RECOVERY = 2.0  # seconds beyond the time-out, within which there is service again
@@ -61,10 +61,6 @@ def send(server: Running, path: str) -> socket.socket:
     client = socket.create_connection(server.address(), PATIENCE)
     client.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     return client
-
-
-def children(pid: int) -> set[int]:
-    return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
 
 def recovered(server: Running, before: set[int]) -> float:

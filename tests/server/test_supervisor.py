@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from running import PATIENCE, Running, await_gone
+from running import PATIENCE, Running, await_gone, children
 
 ALONE, ONE, TWO = ("--no-supervisor",), ("-w1",), ("-w", "2")  # as long as there are workers
 
@@ -65,10 +65,6 @@ def pids_of(server: Running, count: int) -> set[int]:
     while len(found) < count:
         found.add(int(server.get("/pid")[1]))
     return found
-
-
-def children(pid: int) -> set[int]:
-    return set(map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()))
 
 
 def await_only_new(server: Running, old: set[int]) -> None:
@@ -290,20 +286,18 @@ def test_sighup_serves_fresh_code_and_loses_no_connection(
         assert server.stop() == 0
 
 
-def test_a_second_sighup_during_the_restart_of_the_first_is_obeyed(folder: Path) -> None:
-    loading = 'import os\nprint("loading", flush=True)\nopen("gate").read()\n'
+def test_a_second_sighup_starts_over_when_the_new_code_hangs_while_loading(folder: Path) -> None:
     with started(folder, *ALONE) as server:
         server.address()
-        for count in (1, 2):
-            if count == 1:
-                (folder / "service.py").write_text(loading + APP.replace("VERSION", "again"))
-                server.send(signal.SIGHUP)
-                server.line("loading")
-                server.send(signal.SIGHUP)
-            else:
-                server.line("loading", 2)
-            open_gate(folder, "")
-        assert server.get("/") == (200, b"again")
+        (folder / "service.py").write_text('print("loading", flush=True)\nopen("gate").read()\n')
+        server.send(signal.SIGHUP)
+        server.line("loading")
+        (folder / "service.py").write_text(APP.replace("VERSION", "again"))
+        server.send(signal.SIGHUP)
+        server.line("Checking again whether the new code loads.")
+        while server.get("/")[1] != b"again":
+            pass
+        assert children(server.pid) == set()
         assert server.stop() == 0
 
 
@@ -407,6 +401,110 @@ def test_sighup_keeps_the_old_workers_when_the_new_code_does_not_start(
         server.line("not replaced")
         assert "nothing_of_that_name" in server.text()
         assert pids_of(server, len(how)) == old
+        assert server.stop() == 0
+
+
+BROKEN = {
+    "import nothing_of_that_name\n": "nothing_of_that_name",
+    "def app(:\n": "SyntaxError",
+    "nothing = 1\n": "no application",
+    "import os\nos._exit(9)\n": "exited with code 9",
+}
+
+
+def test_sighup_keeps_a_process_without_a_supervisor_when_the_new_code_does_not_load(
+    folder: Path,
+) -> None:
+    with started(folder, *ALONE) as server:
+        assert server.get("/") == (200, b"one")
+        for count, (code, reason) in enumerate(BROKEN.items(), 1):
+            (folder / "service.py").write_text(code)
+            server.send(signal.SIGHUP)
+            server.line("The old code goes on serving.", count)
+            assert reason in server.text()
+            assert server.get("/") == (200, b"one")
+        (folder / "service.py").write_text(APP.replace("VERSION", "mended"))
+        server.send(signal.SIGHUP)
+        while server.get("/")[1] != b"mended":
+            pass
+        assert int(server.get("/pid")[1]) == server.pid
+        assert children(server.pid) == set()
+        assert server.stop() == 0
+
+
+def test_a_process_without_a_supervisor_gives_up_new_code_that_hangs_while_loading(
+    folder: Path,
+) -> None:
+    with started(folder, *ALONE, "--start-timeout", "2") as server:
+        server.address()
+        (folder / "service.py").write_text('open("gate").read()\n')
+        server.send(signal.SIGHUP)
+        server.line("has not been loaded within 2 s")
+        server.line('service.py", line 1 in <module>')
+        server.line("The old code goes on serving.")
+        assert server.get("/") == (200, b"one")
+        assert children(server.pid) == set()
+        assert server.stop() == 0
+
+
+FAILS_ONCE = """
+from pathlib import Path
+loads = Path("loads")
+loads.write_text(loads.read_text() + "x" if loads.exists() else "x")
+if loads.read_text() == "xx":                  # the check succeeds, the restart does not
+    raise RuntimeError("not this time")
+"""
+
+
+def test_a_process_without_a_supervisor_loads_code_again_that_failed_after_its_check(
+    folder: Path,
+) -> None:
+    with started(folder, *ALONE) as server:
+        server.address()
+        (folder / "service.py").write_text(FAILS_ONCE + APP.replace("VERSION", "mended"))
+        server.send(signal.SIGHUP)
+        server.line("not this time")
+        server.line("The application is loaded again")
+        while server.get("/")[1] != b"mended":
+            pass
+        assert server.stop() == 0
+
+
+def test_a_stop_does_not_wait_for_new_code_that_hangs_while_loading(folder: Path) -> None:
+    with started(folder, *ALONE) as server:
+        server.address()
+        (folder / "service.py").write_text('print("loading", flush=True)\nopen("gate").read()\n')
+        server.send(signal.SIGHUP)
+        server.line("loading")
+        (hanging,) = children(server.pid)
+        assert server.stop() == 0
+        await_gone(hanging)
+
+
+SCRIPT = """
+import carboy, pathlib
+from carboy.server import serve
+
+app = carboy.Flask(__name__)
+app.get("/")(lambda: "VERSION")
+serve(app, port=0)
+"""
+
+
+def test_a_script_that_serves_goes_on_when_its_new_code_does_not_load(folder: Path) -> None:
+    script = folder / "script.py"
+    script.write_text(SCRIPT.replace("VERSION", "one"))
+    with Running(cwd=folder, command=("script.py",)) as server:
+        assert server.get("/") == (200, b"one")
+        script.write_text("import nothing_of_that_name\n")
+        server.send(signal.SIGHUP)
+        server.line("The old code goes on serving.")
+        server.line("ModuleNotFoundError")
+        assert server.get("/") == (200, b"one")
+        script.write_text(SCRIPT.replace("VERSION", "mended"))
+        server.send(signal.SIGHUP)
+        while server.get("/")[1] != b"mended":
+            pass
         assert server.stop() == 0
 
 

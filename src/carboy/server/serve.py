@@ -14,6 +14,7 @@ from carboy.server import bind as binding
 from carboy.server import descriptors
 from carboy.server.bind import Address, from_host, parse_bind
 from carboy.server.logs.error_log import ERROR_LOGGER
+from carboy.server.processes import load_check
 from carboy.server.processes.supervisor import Supervisor
 from carboy.server.processes.worker import Load, Plan, Watcher, Worker
 from carboy.server.settings import Settings, usable_cpus, with_values
@@ -122,12 +123,15 @@ def start(plan: Plan, load: Load, watcher: Watcher | None = None) -> int:
     descriptors.raise_limit(plan.settings.connections)
     if plan.umask is not None:
         os.umask(plan.umask)
+    if link := load_check.asked_for():
+        return Worker(plan, (), load, watcher).check_load(link)
     file = binding.SocketFile(plan.socket_mode, plan.socket_group)
+    restarted = binding.KEPT_FDS in os.environ
     sockets = binding.inherited() or binding.open_sockets(
         plan.addresses, plan.settings.backlog, file
     )
     try:
-        worker = Worker(plan, sockets, load, watcher)
+        worker = Worker(plan, sockets, load, watcher, restarted)
         return supervise(worker) if plan.is_supervised() else worker.run_alone()
     finally:
         binding.remove_files(sockets)

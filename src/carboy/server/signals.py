@@ -203,9 +203,8 @@ class Terminal:
         return self.there and not self._open()
 
 
-def death(status: int) -> str:
-    """How a process ended, from the status of os.waitpid: "was killed by SIGKILL (…)"."""
-    code = os.waitstatus_to_exitcode(status)
+def death(code: int) -> str:
+    """How a process ended, from its exit code (negative: a signal): "was killed by SIGKILL (…)"."""
     if code >= 0:
         return f"exited with code {code}"
     try:

@@ -328,7 +328,7 @@ class Keeper:
         self._current = None
         if self._stopping:
             return
-        text = f"The application's process {signals.death(status)}"
+        text = f"The application's process {signals.death(os.waitstatus_to_exitcode(status))}"
         now = time.monotonic()
         if member.ready and now - member.ready > YOUNG:
             self.teller.ended(f"{text}; another one takes its place.")

@@ -84,18 +84,18 @@ class WorkerLink:
     def __init__(self, row: Row, beat: float) -> None:
         self.row = row
         self.in_flight = InFlight()
-        self.reader, self._writer = os.pipe()
+        self.reader, self.writer = os.pipe()
         self._beat = beat
         self._received = bytearray()
 
     def worker_end(self, life: int) -> SupervisorLink:
         """The worker's end, in the worker."""
         os.close(self.reader)
-        return SupervisorLink(life, self._writer, self.row, self.in_flight, self._beat)
+        return SupervisorLink(life, self.writer, self.row, self.in_flight, self._beat)
 
     def forked(self) -> None:
         """The worker has its end now."""
-        os.close(self._writer)
+        os.close(self.writer)
 
     def read(self) -> bytes:
         """What the worker has sent, b"" when it never will again; BlockingIOError."""

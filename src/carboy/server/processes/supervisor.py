@@ -415,7 +415,7 @@ class Supervisor:
             self._log_stacks_of(pid, link)
         if member.state is State.STOPPING or self.generations.stopping:
             return
-        how = signals.death(status)
+        how = signals.death(os.waitstatus_to_exitcode(status))
         if member.state is State.SERVING:
             log.error("Worker %d %s; another one takes its place.%s", pid, how, requests)
             self._log_stacks_of(pid, link)

@@ -32,6 +32,7 @@ from carboy.server.processes.forced_exit import ForcedExit
 from carboy.server.processes.generations import MERCY
 from carboy.server.processes.heartbeat import Heartbeat
 from carboy.server.processes.link import SupervisorLink
+from carboy.server.processes.load_check import LoadCheck, check, this_program
 from carboy.server.processes.orphan_timer import OrphanTimer
 from carboy.server.processes.stuck import beat_interval
 from carboy.server.settings import Settings, usable_cpus
@@ -39,6 +40,7 @@ from carboy.server.signals import Handlers, Interrupts, Terminal, hold, named, n
 
 log = logging.getLogger(ERROR_LOGGER)
 
+RETRY = 1.0  # seconds between two attempts to load new code, when the old code has gone
 LAST_LINES = 0.2  # seconds for lines of the log when the process is to end at once
 
 Load = Callable[[], Any]
@@ -87,13 +89,20 @@ class Worker:
     """Runs the engine until a signal or `Engine.stop` ends it."""
 
     def __init__(
-        self, plan: Plan, sockets: Sequence[socket.socket], load: Load, watcher: Watcher
+        self,
+        plan: Plan,
+        sockets: Sequence[socket.socket],
+        load: Load,
+        watcher: Watcher,
+        restarted: bool = False,
     ) -> None:
         self.plan = plan
         self.sockets = sockets
         self.load = load
         self.watcher = watcher
+        self.restarted = restarted  # by itself, on SIGHUP without a supervisor
         self.restart = False
+        self._load_check = LoadCheck(plan.settings.start_timeout, self._code_loads)
         # Before a supervisor kills, and only then does anything have to be said.
         patience = plan.settings.graceful_timeout + MERCY - 1.0
         self._forced_exit = ForcedExit(patience, timer=not plan.is_supervised())
@@ -101,6 +110,7 @@ class Worker:
         self._terminal = Terminal()
         self._logs: Logs | None = None
         self._engine: Engine | None = None  # None: the application is still being loaded
+        self._hung_up_early = False  # SIGHUP came before the application was loaded
 
     def run_alone(self) -> int:
         """Serve as the only process; the exit code."""
@@ -111,18 +121,20 @@ class Worker:
                 engine, logs = self._prepare()
             except LoadError as problem:
                 sys.stderr.write(f"{problem}\n")
-                return 1
+                if not self.restarted:
+                    return 1
+                self._try_again()
             # Again: the application may have set some of its own while it was loaded.
             with Handlers(self._handlers_alone(), stay):
-                if self.restart:
-                    logs.close()
-                else:
-                    self.watcher.ready(self.sockets, self.plan)
-                    systemd.notify("READY=1")
-                    watchdog = systemd.Watchdog()
-                    if watchdog.timeout:
-                        Heartbeat(engine, beat_interval(watchdog.timeout), watchdog).start()
-                    self._serve(engine, logs)
+                self.watcher.ready(self.sockets, self.plan)
+                systemd.notify("READY=1")
+                watchdog = systemd.Watchdog()
+                if watchdog.timeout:
+                    Heartbeat(engine, beat_interval(watchdog.timeout), watchdog).start()
+                if self._hung_up_early:
+                    self._load_check.ask()
+                self._serve(engine, logs)
+                self._load_check.cancel()
                 self._start_again_if_asked()
         if not stay:
             self._forced_exit.cancel()
@@ -148,6 +160,32 @@ class Worker:
         return 0
 
     def _prepare(self, link: SupervisorLink | None = None) -> tuple[Engine, Logs]:
+        gateway, self._logs = self._load()
+        logs = self._logs
+        logs.attach()
+        self._engine = engine = Engine(
+            gateway,
+            self.sockets,
+            self.plan.settings,
+            logs.access,
+            processes=self.plan.workers > 1,
+            wrap=self.plan.wrap,
+            row=link.row if link else None,
+            shown=link.in_flight if link else None,
+        )
+        return engine, logs
+
+    def check_load(self, link: SupervisorLink) -> int:
+        """Only tell whether the application can be loaded; the exit code."""
+        try:
+            check(self._load, link)
+        except LoadError as problem:
+            link.failed(str(problem))
+            return 1
+        return 0
+
+    def _load(self) -> tuple[Gateway, Logs]:
+        """The application behind its gateway, and its logs. Raises LoadError."""
         try:
             self._logs = logs = Logs(self.plan)
         except OSError as problem:
@@ -159,21 +197,10 @@ class Worker:
             application = self.load()
             if package := monkey_patching.replaced_by():
                 raise LoadError(f"Error: {monkey_patching.advice(package)}")
+            return self.plan.gateway(application), logs
         except BaseException:
             logs.close()
             raise
-        logs.attach()
-        self._engine = engine = Engine(
-            self.plan.gateway(application),
-            self.sockets,
-            self.plan.settings,
-            logs.access,
-            processes=self.plan.workers > 1,
-            wrap=self.plan.wrap,
-            row=link.row if link else None,
-            shown=link.in_flight if link else None,
-        )
-        return engine, logs
 
     def _serve(self, engine: Engine, logs: Logs, ends: bool = False) -> None:
         try:
@@ -246,19 +273,24 @@ class Worker:
                 self._engine.stopping.hurry()
             self._stop(number, frame)
         elif self._engine is None:
-            self.restart = True  # as soon as it is loaded: what is loaded now may be old
-        else:
-            self.restart = True
-            self._forced_exit.begin()
-            self._engine.stop(
-                listeners=ListenerPolicy.RESTART
-            )  # less than a stop that was asked for, also just now
+            self._hung_up_early = True  # what is loaded now may be old
+        elif self._engine.stopping.asked is None:
+            self._load_check.ask()
+
+    def _code_loads(self) -> None:
+        """The new code has been checked: stop, and start again with it. On a thread."""
+        assert self._engine is not None
+        self.restart = True
+        self._forced_exit.begin()
+        # A stop that was asked for, also just now, wins.
+        self._engine.stop(listeners=ListenerPolicy.RESTART)
 
     def _end_at_once(self, number: int, frame: FrameType | None) -> NoReturn:
         self._leave(128 + number)
 
     def _leave(self, code: int) -> NoReturn:
         """End now, whatever other threads do or hold."""
+        self._load_check.cancel()
         remove_files(self.sockets)
         if self._logs is not None:
             try:
@@ -282,10 +314,16 @@ class Worker:
             self._start_again()
         hold(False)
 
+    def _try_again(self) -> NoReturn:
+        """The new code was checked and cannot be loaded all the same; clients wait already."""
+        log.error("The application is loaded again in %g s.", RETRY)
+        time.sleep(RETRY)  # a stop ends the process meanwhile
+        self._start_again()
+
     def _start_again(self) -> NoReturn:
         """Become a fresh process on the same sockets; clients wait in their queues meanwhile."""
         keep(self.sockets)
         systemd.notify_reloading()
         sys.stdout.flush()
         sys.stderr.flush()
-        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+        os.execv(sys.executable, this_program())

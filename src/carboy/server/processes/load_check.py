@@ -1,0 +1,195 @@
+"""SIGHUP without a supervisor: a child process checks that the new code loads.
+
+    server ── starts the same program with CARBOY_LOAD_CHECK ──▶ child: loads the application
+           ◀── ready, or why not ── (processes/link.py)
+
+The server process itself becomes the new program (`exec`), so its process id stays, but then there
+is no way back to the old code. So the child loads the application first. Meanwhile, and if that
+fails, the old code serves.
+
+function    thread
+ask         main: called by a signal handler, so it takes no lock
+cancel      main: may be called by a signal handler
+_run        one thread for each call of `ask`; a later one ends the child of an earlier one
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+from carboy.server import systemd
+from carboy.server.logs.error_log import ERROR_LOGGER
+from carboy.server.processes import child, stacks
+from carboy.server.processes.generations import LAST_WORDS, MERCY
+from carboy.server.processes.link import READY, SupervisorLink, WorkerLink
+from carboy.server.scoreboard import private_row
+from carboy.server.signals import death, hold, in_main_thread
+
+log = logging.getLogger(ERROR_LOGGER)
+
+VARIABLE = "CARBOY_LOAD_CHECK"  # for the child: pid of the server, descriptor and inode of the pipe
+
+
+def this_program() -> list[str]:
+    """The command line that started this process, with all the interpreter's options."""
+    return [sys.executable, *sys.orig_argv[1:]]
+
+
+# --- in the child
+
+
+def asked_for() -> SupervisorLink | None:
+    """The link to the server that has started this process to check the code, if one has."""
+    parent, _, pipe = os.environ.pop(VARIABLE, "").partition(":")
+    number, _, inode = pipe.partition(":")
+    try:
+        if not inode or os.fstat(int(number)).st_ino != int(inode):
+            return None  # started by the application, which has passed the variable on
+    except OSError:
+        return None
+    if int(parent) != os.getppid():
+        sys.exit(1)  # the server has ended meanwhile
+    os.set_inheritable(int(number), False)
+    return SupervisorLink(-1, int(number))
+
+
+def check(load: Callable[[], object], link: SupervisorLink) -> None:
+    """Call `load` and report that it has returned. An exception is for the caller."""
+    if in_main_thread():
+        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl+C is the parent's to explain
+        hold(False)
+    child.die_with_parent(child.find_prctl())
+    stacks.write_to(link.pipe)
+    load()
+    link.ready()
+
+
+# --- in the server
+
+
+class LoadCheck:
+    """Checks the code whenever it is asked to, and calls `succeeded` when it loads.
+
+    A check that takes longer than `timeout` seconds has failed (0: it may take any time).
+    """
+
+    def __init__(self, timeout: float, succeeded: Callable[[], object]) -> None:
+        self._timeout = timeout
+        self._succeeded = succeeded
+        self._number = 0  # of the latest check; written by the main thread
+        self._lock = threading.Lock()  # around the start of a child, and _child
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def ask(self) -> None:
+        """Check the code as it is now, instead of a check that is still running."""
+        self._number = number = self._number + 1
+        try:
+            threading.Thread(
+                target=self._run, args=(number,), name="carboy-load-check", daemon=True
+            ).start()
+        except RuntimeError:
+            log.error("The new code is not loaded: no thread can be started. Try again.")
+
+    def cancel(self) -> None:
+        """End a check that is still running, because this process ends."""
+        self._number += 1
+        self._end_child()
+
+    def _run(self, number: int) -> None:
+        started = self._start(number)
+        if started is None:
+            return
+        process, link = started
+        failure = self._outcome(process, link)
+        link.close()
+        if number != self._number:
+            return  # cancelled, or a later check has taken over
+        if failure is None:
+            self._succeeded()
+            return
+        log.error("%s", failure.rstrip("\n").removeprefix("Error: "))
+        log.error("The new code is not used. The old code goes on serving.")
+        systemd.notify("READY=1")  # the reload is over
+
+    def _start(self, number: int) -> tuple[subprocess.Popen[bytes], WorkerLink] | None:
+        with self._lock:
+            if number != self._number:
+                return None
+            again = self._end_child()
+            log.info("%s whether the new code loads.", "Checking again" if again else "Checking")
+            systemd.notify_reloading()
+            link = WorkerLink(private_row(), beat=0.0)
+            inode = os.fstat(link.writer).st_ino
+            variables = {**os.environ, VARIABLE: f"{os.getpid()}:{link.writer}:{inode}"}
+            try:
+                self._child = process = subprocess.Popen(
+                    this_program(), env=variables, pass_fds=[link.writer]
+                )
+            except OSError as problem:
+                link.forked()
+                link.close()
+                log.error("The new code is not loaded: %s. Try again.", problem.strerror)
+                systemd.notify("READY=1")
+                return None
+            link.forked()
+            if number != self._number:  # `cancel` may have come too early to see the child
+                self._end_child()
+        return process, link
+
+    def _outcome(self, process: subprocess.Popen[bytes], link: WorkerLink) -> str | None:
+        """Wait for the child's end; why the code cannot be used, or None if it can."""
+        end = time.monotonic() + self._timeout if self._timeout else None
+        if (ready := _read_until(link, end)) is None:
+            stacks.ask(process.pid)
+            _read_until(link, time.monotonic() + LAST_WORDS)
+            process.kill()
+            process.wait()
+            did = link.take_stacks()
+            return (
+                f"The new code has not been loaded within {self._timeout:g} s. If the application"
+                " needs more time, use a longer --start-timeout."
+                + (f"\nWhat the threads of the new process did:\n{did}" if did else "")
+            )
+        if ready:
+            # What the application holds while it is loaded is to be free for this process.
+            _read_until(link, time.monotonic() + MERCY)
+            process.kill()
+        process.wait()
+        if ready:
+            return None
+        how = death(process.returncode)
+        return link.failure() or f"The process that loaded the new code {how} before it was ready."
+
+    def _end_child(self) -> bool:
+        """Kill the child, if there is one, and wait until it has ended. Takes no lock."""
+        process = self._child
+        if process is None or process.poll() is not None:
+            return False
+        process.kill()
+        if hasattr(os, "waitid"):
+            try:
+                os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+            except ChildProcessError:
+                pass  # the thread that waits for it was quicker
+        return True
+
+
+def _read_until(link: WorkerLink, end: float | None) -> bool | None:
+    """Read what the child sends until it is ready or has ended; None if neither until `end`."""
+    while True:
+        left = None if end is None else max(0.0, end - time.monotonic())
+        if not select.select([link.reader], [], [], left)[0]:
+            return None
+        received = link.read()
+        if READY in received:
+            return True
+        if not received:
+            return False

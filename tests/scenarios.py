@@ -100,10 +100,10 @@ def _carboy() -> SimpleNamespace:
     import carboy.app.sessions
     import carboy.app.templating
     import carboy.app.views
-    import carboy.http.auth
     import carboy.http.exceptions
-    import carboy.http.headers
-    import carboy.http.response
+    import carboy.http.fields.auth
+    import carboy.http.fields.headers
+    import carboy.http.response.response
     import carboy.routing
     import carboy.testing
 
@@ -119,9 +119,9 @@ def _carboy() -> SimpleNamespace:
         templating=carboy.app.templating,
         views=carboy.app.views,
         routing=carboy.routing,
-        Headers=carboy.http.headers.Headers,
-        WWWAuthenticate=carboy.http.auth.WWWAuthenticate,
-        BaseResponse=carboy.http.response.Response,
+        Headers=carboy.http.fields.headers.Headers,
+        WWWAuthenticate=carboy.http.fields.auth.WWWAuthenticate,
+        BaseResponse=carboy.http.response.response.Response,
         exceptions=carboy.http.exceptions,
         test=carboy.testing,
     )

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from carboy import http
-from carboy.http.forms import FormDataParser
+from carboy.http.forms.parser import FormDataParser
 
 ROOMS = ("gateway", "http", "protocol", "server")
 OF_THE_OPERATOR = ("carboy.server.bind", "carboy.server.settings")  # read from its command line

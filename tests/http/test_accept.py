@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import carboy.http as ours
 from black_box import evaluated, outcome, plain
-from carboy.http.accept import MAX_ITEMS, _mime_parts
+from carboy.http.fields.accept import MAX_ITEMS, _mime_parts
 
 KINDS = ["Accept", "MIMEAccept", "LanguageAccept", "CharsetAccept"]
 MEDIA = [

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 import carboy.http as ours
 from black_box import outcome
-from carboy.http.cookies import MAX_COOKIES
+from carboy.http.fields.cookies import MAX_COOKIES
 
 FIELDS = st.text('ab=;" \t\\073,é', max_size=20).map(lambda text: text.encode().decode("latin-1"))
 

@@ -11,15 +11,15 @@ import pytest
 import werkzeug.datastructures
 import werkzeug.test
 
-from carboy.http.auth import Authorization
-from carboy.http.environ_builder import EnvironBuilder
-from carboy.http.file_storage import FileStorage
-from carboy.http.headers import Headers
-from carboy.http.multidict import MultiDict
-from carboy.http.request import Request
+from carboy.http.containers.multidict import MultiDict
+from carboy.http.fields.auth import Authorization
+from carboy.http.fields.headers import Headers
+from carboy.http.forms.file_storage import FileStorage
+from carboy.http.request.environ_builder import EnvironBuilder
+from carboy.http.request.request import Request
 from carboy.testing import create_environ
 
-BOUNDARY = re.compile(rb"(?:-{15}WerkzeugFormPart_[0-9.]+|carboy-[0-9a-f]+)")
+BOUNDARY = re.compile(rb"(?:-{15}WerkzeugFormPart_[0-9.]+(?:e-[0-9]+)?|carboy-[0-9a-f]+)")
 
 
 def made(builder: Any, *args: Any, **kwargs: Any) -> Any:
@@ -232,7 +232,7 @@ def test_a_builder_makes_requests() -> None:
 
 def test_a_request_is_made_up_before_anything_of_the_tests_is_imported() -> None:
     program = (
-        "import sys; from carboy.http.request import Request;"
+        "import sys; from carboy.http.request.request import Request;"
         "print(Request.from_values('/x?a=1').args['a'], 'carboy.testing' in sys.modules)"
     )
     done = subprocess.run(

@@ -15,8 +15,8 @@ from markupsafe import Markup
 from werkzeug.test import create_environ
 
 from carboy.http import exceptions
-from carboy.http.auth import WWWAuthenticate
-from carboy.http.response import Response
+from carboy.http.fields.auth import WWWAuthenticate
+from carboy.http.response.response import Response
 
 NAMES = sorted(
     name
@@ -164,7 +164,7 @@ def test_an_exception_can_be_pickled() -> None:
 def test_importing_the_exceptions_alone_is_enough_for_a_page() -> None:
     code = (
         "import sys; from carboy.http.exceptions import NotFound;"
-        "assert 'carboy.http.response' not in sys.modules;"
+        "assert 'carboy.http.response.response' not in sys.modules;"
         "print(NotFound().get_response().status)"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

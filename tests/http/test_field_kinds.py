@@ -94,7 +94,7 @@ def test_the_values_need_no_heavy_module() -> None:
         "h.Headers, h.MultiDict, h.parse_cookie, h.Accept, h.Range, h.ETags, h.iri_to_uri\n"
         "h.FileStorage, h.Authorization, h.ContentSecurityPolicy, h.RequestCacheControl\n"
         "heavy = {'email', 'http.cookies', 'urllib.request', 'hashlib', 'mimetypes', 'tempfile',\n"
-        "         'socket', 'ssl', 'asyncio', 'jinja2', 'carboy.http.request'}\n"
+        "         'socket', 'ssl', 'asyncio', 'jinja2', 'carboy.http.request.request'}\n"
         "print(sorted(heavy & set(sys.modules)))\n"
     )
     done = subprocess.run(

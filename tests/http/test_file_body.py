@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import werkzeug.wsgi
 
-from carboy.http import file_body
-from carboy.http.response import Response
+from carboy.http.response import files as file_body
+from carboy.http.response.response import Response
 
 
 class _Seeking(io.BytesIO):

@@ -13,10 +13,14 @@ from werkzeug.test import create_environ, encode_multipart
 
 from black_box import outcome, plain
 from carboy.http.exceptions import ClientDisconnected, RequestEntityTooLarge
-from carboy.http.forms import FormDataParser, default_stream_factory, parse_form_data
-from carboy.http.forms.store import MAX_IN_MEMORY
-from carboy.http.request import Request
-from carboy.http.streams import LimitedStream
+from carboy.http.forms.parser import (
+    MAX_IN_MEMORY,
+    FormDataParser,
+    default_stream_factory,
+    parse_form_data,
+)
+from carboy.http.request.request import Request
+from carboy.http.wsgi import LimitedStream
 from exchanges import raw_request, received
 
 FIELD = b'Content-Disposition: form-data; name="a"'

@@ -5,9 +5,9 @@ import io
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from carboy.http.environ_builder import EnvironBuilder
-from carboy.http.file_storage import FileStorage
-from carboy.http.multidict import MultiDict
+from carboy.http.containers.multidict import MultiDict
+from carboy.http.forms.file_storage import FileStorage
+from carboy.http.request.environ_builder import EnvironBuilder
 from carboy.testing import encode_multipart, stream_encode_multipart
 
 NAMES = st.text(

@@ -300,7 +300,7 @@ def test_a_tab_and_text_beyond_ascii_are_fine_in_a_value() -> None:
 
 
 def test_the_names_that_are_known_to_be_good_are_bounded() -> None:
-    from carboy.http import headers as module
+    from carboy.http.fields import headers as module
 
     for number in range(module.MAX_KNOWN_NAMES + 50):
         ours.Headers([(f"X-{number}", "v")])

@@ -17,7 +17,9 @@ import werkzeug.wsgi
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carboy.http import Request, internal
+from carboy import werkzeug_log
+from carboy.compat import internal
+from carboy.http import Request
 from carboy.testing import create_environ
 
 
@@ -86,11 +88,11 @@ def untouched() -> Iterator[logging.Logger]:
     logger = logging.getLogger("werkzeug")
     before = logger.level, logger.handlers[:], logger.propagate
     logger.level, logger.handlers[:], logger.propagate = logging.NOTSET, [], False
-    internal._logger = werkzeug._internal._logger = None
+    werkzeug_log._logger = werkzeug._internal._logger = None
     try:
         yield logger
     finally:
-        internal._logger = werkzeug._internal._logger = None
+        werkzeug_log._logger = werkzeug._internal._logger = None
         logger.level, logger.handlers[:], logger.propagate = before
 
 

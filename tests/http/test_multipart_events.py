@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from werkzeug.exceptions import RequestEntityTooLarge as TheirTooLarge
 
 from carboy.http.exceptions import RequestEntityTooLarge
-from carboy.http.forms import decoder, encoder, events
-from carboy.http.headers import Headers
+from carboy.http.fields.headers import Headers
+from carboy.http.forms import multipart_events as events
 
 FIELD = b'Content-Disposition: form-data; name="a"'
 FILE = FIELD + b'; filename="x.txt"\r\nContent-Type: text/plain'
@@ -91,14 +91,14 @@ def test_the_events_are_those_of_werkzeug(
     real = decoded(theirs, pieces, **limits)
     stricter = strict(real)
     assume(stricter is real)
-    ours: Any = type("Ours", (), {"MultipartDecoder": decoder.MultipartDecoder})
+    ours: Any = type("Ours", (), {"MultipartDecoder": events.MultipartDecoder})
     assert decoded(ours, pieces, **limits) == real
 
 
 def content(pieces: list[bytes]) -> list[Any]:
     """Heads and whole contents, without where one piece ends."""
     found: list[Any] = []
-    for event, *_ in decoded(decoder, pieces):
+    for event, *_ in decoded(events, pieces):
         if event[0] == "Data" and found[-1][0] == "Data":
             found[-1] = ("Data", found[-1][1] + event[1])
         elif event[0] == "Data":
@@ -132,7 +132,7 @@ def test_the_cr_that_werkzeug_gives_out_there() -> None:
 
 
 def test_a_body_that_ends_early_says_where() -> None:
-    parser = decoder.MultipartDecoder(b"XX")
+    parser = events.MultipartDecoder(b"XX")
     parser.receive_data(START + b"abc")
     while parser.next_event() is not events.NEED_DATA:
         pass
@@ -142,7 +142,7 @@ def test_a_body_that_ends_early_says_where() -> None:
 
 
 def test_a_part_without_disposition_is_malformed() -> None:
-    assert decoded(decoder, [b"--XX\r\nA: b\r\n\r\n"])[-1] == "malformed"
+    assert decoded(events, [b"--XX\r\nA: b\r\n\r\n"])[-1] == "malformed"
 
 
 def every_event(module: Any, headers: Any) -> list[Any]:
@@ -171,19 +171,19 @@ def sent(write: Any, chosen: list[Any]) -> list[Any]:
 def test_what_is_written_is_what_werkzeug_writes(order: list[int]) -> None:
     real = every_event(theirs, werkzeug.datastructures.Headers)
     ours = every_event(events, Headers)
-    assert sent(encoder.MultipartEncoder(b"XX"), [ours[index] for index in order]) == sent(
+    assert sent(events.MultipartEncoder(b"XX"), [ours[index] for index in order]) == sent(
         theirs.MultipartEncoder(b"XX"), [real[index] for index in order]
     )
 
 
 def test_a_name_cannot_end_its_quotes() -> None:
-    write = encoder.MultipartEncoder(b"XX")
+    write = events.MultipartEncoder(b"XX")
     field = events.Field('a"; filename="x\r\n', Headers())
     assert b'name="a%22; filename=%22x%0D%0A"\r\n' in write.send_event(field)
 
 
 def test_an_empty_piece_may_begin_a_content() -> None:
-    write = encoder.MultipartEncoder(b"XX")
+    write = events.MultipartEncoder(b"XX")
     steps = [
         events.Field("a", Headers()),
         events.Data(b"", True),

@@ -12,7 +12,8 @@ import werkzeug.datastructures
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carboy.http import MultiDict, ordered
+from carboy.compat import ordered
+from carboy.http import MultiDict
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import carboy.http as ours
 from black_box import outcome
-from carboy.http.ranges import MAX_RANGES
+from carboy.http.fields.ranges import MAX_RANGES
 
 NUMBERS = st.none() | st.integers(-3, 12)
 RANGES = st.lists(

@@ -17,9 +17,9 @@ from werkzeug.test import create_environ
 from black_box import plain
 from carboy import Carboy, jsonify, request
 from carboy.http import exceptions
-from carboy.http.headers import Headers
-from carboy.http.request import Request
-from carboy.http.response import Response
+from carboy.http.fields.headers import Headers
+from carboy.http.request.request import Request
+from carboy.http.response.response import Response
 from exchanges import raw_request, received
 
 URL_PARTS = (
@@ -371,7 +371,7 @@ def test_every_attribute_can_be_assigned_by_a_subclass_or_a_test() -> None:
 
 
 def test_a_decorated_function_is_a_wsgi_application_and_closes_its_request() -> None:
-    from carboy.http.response import Response
+    from carboy.http.response.response import Response
 
     closed = []
 

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carboy.http import origin_exchange
 from carboy.http.exceptions import ClientDisconnected, RequestEntityTooLarge
 from carboy.http.forms.parser import FormDataParser
-from carboy.http.request import Request
+from carboy.http.request import exchange as origin_exchange
+from carboy.http.request.request import Request
 from carboy.protocol import Limits, Machine, RequestHead
 from exchanges import RawExchange, raw_request, received
 

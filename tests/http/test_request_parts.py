@@ -11,9 +11,9 @@ import werkzeug.sansio.request
 from hypothesis import given
 from hypothesis import strategies as st
 
+from carboy.compat.sansio import RequestOfParts
 from carboy.http import Headers, Request
-from carboy.http.cookies import parse_cookie_field
-from carboy.http.request_parts import RequestOfParts
+from carboy.http.fields.cookies import parse_cookie_field
 from carboy.testing import create_environ
 
 FIELDS = [("Host", "a.example:81"), ("Cookie", "a=1"), ("Content-Length", "3")]

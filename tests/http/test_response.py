@@ -18,9 +18,9 @@ from werkzeug.test import create_environ
 from black_box import plain
 from carboy.gateway.interface import FileBody
 from carboy.http.exceptions import RequestedRangeNotSatisfiable
-from carboy.http.file_body import FileWrapper
-from carboy.http.request import Request
-from carboy.http.response import Response
+from carboy.http.request.request import Request
+from carboy.http.response.files import FileWrapper
+from carboy.http.response.response import Response
 from exchanges import raw_request, received
 
 Make = Callable[[type[Any]], Any]

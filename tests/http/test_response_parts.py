@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import werkzeug.sansio.response
 
+from carboy.compat.sansio import ResponseOfParts
 from carboy.http import Response
-from carboy.http.response_parts import ResponseOfParts
 
 CASES: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
     ((), {}),

@@ -9,7 +9,7 @@ import werkzeug.security
 from hypothesis import given
 from hypothesis import strategies as st
 
-from carboy.http import paths
+from carboy.http import security as paths
 from carboy.http.security import (
     SALT_CHARS,
     check_password_hash,

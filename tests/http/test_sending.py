@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from werkzeug.test import create_environ
 
 from carboy.gateway.interface import FileBody
-from carboy.http import sending as ours
 from carboy.http.exceptions import NotFound, RequestedRangeNotSatisfiable
-from carboy.http.request import Request
-from carboy.http.response import Response
-from carboy.http.utils import send_file, send_from_directory
+from carboy.http.request.request import Request
+from carboy.http.response import sending as ours
+from carboy.http.response.response import Response
+from carboy.http.response.sending import send_file, send_from_directory
 from exchanges import raw_request, received
 
 THEIRS = werkzeug.utils

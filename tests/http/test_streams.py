@@ -15,7 +15,7 @@ from werkzeug.test import create_environ
 
 from carboy.http import wsgi
 from carboy.http.exceptions import ClientDisconnected, RequestEntityTooLarge
-from carboy.http.streams import LimitedStream
+from carboy.http.wsgi import LimitedStream
 
 CONTENT = b"ab\ncd\nef"
 READS: dict[str, Callable[[Any], Any]] = {

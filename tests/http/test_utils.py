@@ -14,12 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.test import create_environ
 
-from carboy.http import utils
-from carboy.http.hosts import get_host, host_is_trusted
+from carboy import http as utils
+from carboy.http.fields.user_agent import UserAgent
 from carboy.http.properties import lazy
-from carboy.http.response import Response
-from carboy.http.user_agent import UserAgent
-from carboy.http.wsgi_call import run_wsgi_app
+from carboy.http.request.url import get_host, host_is_trusted
+from carboy.http.response.response import Response
+from carboy.http.wsgi import run_wsgi_app
 
 
 @given(st.text(max_size=30))
@@ -378,7 +378,7 @@ def test_importing_requests_and_responses_loads_nothing_that_is_seldom_needed() 
     seldom = "email http json hashlib hmac mimetypes tempfile multipart markupsafe inspect socket"
     code = (
         "import sys; before = set(sys.modules);"
-        "import carboy.http.utils, carboy.http.security, carboy.http.local;"
+        "import carboy.http.imports, carboy.http.security, carboy.http.local;"
         f"print(sorted(set({seldom.split()!r}) & (set(sys.modules) - before)))"
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -12,8 +12,8 @@ import werkzeug.routing
 import carboy.http
 import carboy.routing
 from black_box import outcome
+from carboy.http.containers.multidict import MultiDict
 from carboy.http.exceptions import NotFound
-from carboy.http.multidict import MultiDict
 from carboy.routing import BuildError, Map, RequestRedirect, Rule, WebsocketMismatch
 
 ENVIRON = {

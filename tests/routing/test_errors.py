@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import werkzeug.routing
 
-import carboy.http.response  # noqa: F401  # makes responses of errors
+import carboy.http.response.response  # noqa: F401  # makes responses of errors
 import carboy.routing
 from carboy.routing import NoMatch, RequestPath, RequestRedirect
 

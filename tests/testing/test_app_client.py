@@ -9,7 +9,7 @@ import pytest
 import werkzeug.test
 
 import carboy
-from carboy.http.environ_builder import EnvironBuilder as BaseBuilder
+from carboy.http.request.environ_builder import EnvironBuilder as BaseBuilder
 from carboy.testing import EnvironBuilder, FlaskClient
 
 lanes = pytest.mark.parametrize("lane", ["wsgi", "direct"])

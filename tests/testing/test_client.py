@@ -8,9 +8,9 @@ import werkzeug.test
 import werkzeug.wrappers
 
 import carboy.testing.environ
-from carboy.http.environ_builder import EnvironBuilder
-from carboy.http.request import Request
-from carboy.http.response import Response
+from carboy.http.request.environ_builder import EnvironBuilder
+from carboy.http.request.request import Request
+from carboy.http.response.response import Response
 from carboy.testing import Client, ClientRedirectError, TestResponse, create_environ
 from carboy.testing.redirects import followed
 

@@ -7,8 +7,8 @@ import pytest
 import werkzeug.test
 import werkzeug.wrappers
 
-from carboy.http.request import Request
-from carboy.http.response import Response
+from carboy.http.request.request import Request
+from carboy.http.response.response import Response
 from carboy.testing import Client
 
 

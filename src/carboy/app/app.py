@@ -35,10 +35,10 @@ from carboy.app.packages import instance_path_of
 from carboy.app.registry import Scaffold, endpoint_from_view_func, setupmethod
 from carboy.app.sessions import SecureCookieSessionInterface, SessionInterface
 from carboy.app.wrappers import Request, Response
+from carboy.http.containers.immutable import ImmutableDict
 from carboy.http.exceptions import Aborter, HTTPException
-from carboy.http.immutable import ImmutableDict
 from carboy.http.properties import cached_property
-from carboy.http.utils import redirect as _redirect
+from carboy.http.response.redirects import redirect as _redirect
 from carboy.routing import BuildError, Map, Rule
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from carboy.app.commands import AppGroup
     from carboy.app.templating import Environment
     from carboy.gateway.interface import Exchange
-    from carboy.http.response import Response as BaseResponse
+    from carboy.http.response.response import Response as BaseResponse
     from carboy.routing import MapAdapter
     from carboy.testing import FlaskClient, FlaskCliRunner
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import IO, Any, Generic, TypeVar, overload
 
-from carboy.http.utils import import_string
+from carboy.http.imports import import_string
 
 __all__ = ["Config", "ConfigAttribute"]
 

@@ -34,10 +34,10 @@ from carboy.app.globals import _cv, _cv_app, _cv_request
 from carboy.app.plan import NO_HOST, NO_RULE, Plan, proven
 from carboy.app.returns import is_own_page, make_response
 from carboy.http.exceptions import HTTPException
-from carboy.http.origin_environ import path as environ_path
-from carboy.http.origin_exchange import path as wire_path
-from carboy.http.response import Response as BaseResponse
-from carboy.http.response_status import is_empty, of_code
+from carboy.http.request.environ import path as environ_path
+from carboy.http.request.exchange import path as wire_path
+from carboy.http.response.response import Response as BaseResponse
+from carboy.http.status import is_empty, of_code
 from carboy.routing import RequestRedirect
 
 if TYPE_CHECKING:

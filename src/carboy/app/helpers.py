@@ -11,14 +11,14 @@ from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 from carboy.app import signals
 from carboy.app.globals import _cv_app, _cv_request, current_app, request, session
 from carboy.app.packages import get_root_path
-from carboy.http import utils
 from carboy.http.exceptions import abort as _abort
-from carboy.http.utils import redirect as _redirect
+from carboy.http.response import sending
+from carboy.http.response.redirects import redirect as _redirect
 
 if TYPE_CHECKING:
     from carboy.app.context import AppContext, RequestContext
     from carboy.app.wrappers import Response
-    from carboy.http.response import Response as BaseResponse
+    from carboy.http.response.response import Response as BaseResponse
 
 __all__ = [
     "abort",
@@ -199,14 +199,14 @@ def send_file(
             "max_age": max_age,
         }
     )
-    return cast("Response", utils.send_file(path_or_file, **options))
+    return cast("Response", sending.send_file(path_or_file, **options))
 
 
 def send_from_directory(
     directory: str | os.PathLike[str], path: str | os.PathLike[str], **kwargs: Any
 ) -> Response:
     """A file below a directory as response; 404 for anything that is not a file there."""
-    return cast("Response", utils.send_from_directory(directory, path, **_file_options(kwargs)))
+    return cast("Response", sending.send_from_directory(directory, path, **_file_options(kwargs)))
 
 
 @cache

@@ -26,8 +26,8 @@ from carboy.app.json.provider import DefaultJSONProvider
 from carboy.app.sessions import SecureCookieSession, SecureCookieSessionInterface
 from carboy.app.wrappers import Request, Response
 from carboy.http.exceptions import HTTPException
-from carboy.http.request import Request as RequestBase
-from carboy.http.response import Response as ResponseBase
+from carboy.http.request.request import Request as RequestBase
+from carboy.http.response.response import Response as ResponseBase
 from carboy.routing import Map, MapAdapter
 
 if TYPE_CHECKING:

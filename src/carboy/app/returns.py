@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from carboy.app.globals import request_ctx
 from carboy.http import exceptions
 from carboy.http.exceptions import HTTPException
-from carboy.http.headers import Headers
-from carboy.http.response import Response as BaseResponse
+from carboy.http.fields.headers import Headers
+from carboy.http.response.response import Response as BaseResponse
 from carboy.routing import RequestRedirect
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from carboy.app.json.tag import TaggedJSONSerializer
-from carboy.http.immutable import CallbackDict
+from carboy.http.containers.immutable import CallbackDict
 
 if TYPE_CHECKING:
     from itsdangerous import URLSafeTimedSerializer

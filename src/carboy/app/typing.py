@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar, Union
 if TYPE_CHECKING:
     from wsgiref.types import WSGIApplication
 
-    from carboy.http.headers import Headers
-    from carboy.http.response import Response as BaseResponse
+    from carboy.http.fields.headers import Headers
+    from carboy.http.response.response import Response as BaseResponse
 
 ResponseValue = Union[
     "BaseResponse",

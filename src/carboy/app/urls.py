@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 from carboy.app.globals import _cv_app, _cv_request
 from carboy.app.helpers import _split_blueprint_path
-from carboy.http import origin_exchange as wire
-from carboy.http.hosts import get_host
+from carboy.http.request import exchange as wire
+from carboy.http.request.url import get_host
 from carboy.routing import BuildError
 
 if TYPE_CHECKING:

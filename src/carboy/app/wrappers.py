@@ -9,8 +9,8 @@ from carboy.app.debughelpers import attach_enctype_error_multidict
 from carboy.app.globals import active_app
 from carboy.app.helpers import _split_blueprint_path
 from carboy.http.exceptions import BadRequest, HTTPException
-from carboy.http.request import Request as RequestBase
-from carboy.http.response import Response as ResponseBase
+from carboy.http.request.request import Request as RequestBase
+from carboy.http.response.response import Response as ResponseBase
 
 if TYPE_CHECKING:
     from carboy.routing import Rule

@@ -42,7 +42,7 @@ flask.templating: Template=jinja2.environment:
 flask.testing: importlib werkzeug
 flask.typing: cabc=collections.abc
 flask.views: F=* ft=flask.typing
-werkzeug._internal: _TAccessorValue=* timezone=datetime:
+werkzeug._internal: _TAccessorValue=* logging sys timezone=datetime:
 werkzeug._reloader: PurePath=pathlib: time
 werkzeug.datastructures.accept: cabc=collections.abc
 werkzeug.datastructures.auth: base64 cabc=collections.abc

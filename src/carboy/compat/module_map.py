@@ -23,13 +23,13 @@ def _of(*modules: str, package: bool = False, **renamed: str) -> ModuleEntry:
 
 _APP = "carboy.app.app:Carboy"
 _APP_OF_PARTS = "carboy.app.app_parts:AppOfParts"
-_REQUEST = "carboy.http.request:Request"
-_RESPONSE = "carboy.http.response:Response"
-_PARSE_COOKIE = "carboy.http.cookies:parse_cookie_field"
-_MULTIPART = ("http.forms.events", "http.forms.decoder", "http.forms.encoder")
+_REQUEST = "carboy.http.request.request:Request"
+_RESPONSE = "carboy.http.response.response:Response"
+_PARSE_COOKIE = "carboy.http.fields.cookies:parse_cookie_field"
+_MULTIPART = "http.forms.multipart_events"
 # Asking for these warns, so that a walk over names leaves them out.
 _ORDERED = {
-    name: f"carboy.http.ordered:{name}"
+    name: f"carboy.compat.ordered:{name}"
     for name in ("OrderedMultiDict", "ImmutableOrderedMultiDict")
 }
 
@@ -108,7 +108,7 @@ MODULE_MAP: dict[str, ModuleEntry] = {
     "flask.sessions": _of(
         "app.sessions",
         "app.json.tag",
-        "http.immutable",
+        "http.containers.immutable",
         _lazy_sha1="carboy.app.sessions:_sha1",
     ),
     "flask.signals": _of("app.signals", Namespace="blinker:Namespace"),
@@ -133,35 +133,35 @@ MODULE_MAP: dict[str, ModuleEntry] = {
         },
         package=True,
     ),
-    "werkzeug._internal": _of("http.internal"),
+    "werkzeug._internal": _of("compat.internal"),
     "werkzeug._reloader": _of("dev.reload.loops"),
     "werkzeug.datastructures": ModuleEntry(
         ("carboy.http",),
         _ORDERED,
         package=True,
     ),
-    "werkzeug.datastructures.accept": _of("http.accept"),
-    "werkzeug.datastructures.auth": _of("http.auth"),
+    "werkzeug.datastructures.accept": _of("http.fields.accept"),
+    "werkzeug.datastructures.auth": _of("http.fields.auth"),
     "werkzeug.datastructures.cache_control": _of(
-        "http.cache_control", _CacheControl="carboy.http.cache_control:CacheControl"
+        "http.fields.cache_control", _CacheControl="carboy.http.fields.cache_control:CacheControl"
     ),
-    "werkzeug.datastructures.csp": _of("http.csp"),
-    "werkzeug.datastructures.etag": _of("http.etag"),
-    "werkzeug.datastructures.file_storage": _of("http.file_storage", "http.internal"),
-    "werkzeug.datastructures.headers": _of("http.headers", "http.environ_headers", "http.internal"),
+    "werkzeug.datastructures.csp": _of("http.fields.policies"),
+    "werkzeug.datastructures.etag": _of("http.fields.etag"),
+    "werkzeug.datastructures.file_storage": _of("http.forms.file_storage", "compat.internal"),
+    "werkzeug.datastructures.headers": _of("http.fields.headers", "compat.internal"),
     "werkzeug.datastructures.mixins": _of(
-        "http.mixins", "http.internal", _immutable_error="carboy.http.mixins:refuse"
+        "http.containers.immutable",
+        "compat.internal",
+        _immutable_error="carboy.http.containers.immutable:refuse",
     ),
-    "werkzeug.datastructures.range": _of("http.ranges"),
+    "werkzeug.datastructures.range": _of("http.fields.ranges"),
     "werkzeug.datastructures.structures": ModuleEntry(
         (
-            "carboy.http.multidict",
-            "carboy.http.combined",
-            "carboy.http.immutable",
-            "carboy.http.header_set",
-            "carboy.http.mixins",
-            "carboy.http.internal",
-            "carboy.http.ordered",
+            "carboy.http.containers.multidict",
+            "carboy.http.containers.immutable",
+            "carboy.http.fields.syntax",
+            "carboy.compat.internal",
+            "carboy.compat.ordered",
         ),
         _ORDERED,
     ),
@@ -174,16 +174,14 @@ MODULE_MAP: dict[str, ModuleEntry] = {
         HEADER="carboy.dev.debugger.page:PAGE",
         PAGE_HTML="carboy.dev.debugger.page:BODY",
     ),
-    "werkzeug.exceptions": _of("http.exceptions", "http.internal"),
+    "werkzeug.exceptions": _of("http.exceptions", "compat.internal"),
     "werkzeug.formparser": _of(
         "http.forms.parser",
-        "http.forms.store",
-        "http.forms.multipart",
         "http.wsgi",
-        *_MULTIPART,
-        "http.internal",
+        _MULTIPART,
+        "compat.internal",
     ),
-    "werkzeug.http": _of("http", "http.status", "http.internal"),
+    "werkzeug.http": _of("http", "http.status", "compat.internal"),
     "werkzeug.local": _of("http.local"),
     "werkzeug.middleware": ModuleEntry((), package=True),
     "werkzeug.middleware.dispatcher": _of("middleware.dispatcher"),
@@ -196,7 +194,7 @@ MODULE_MAP: dict[str, ModuleEntry] = {
     "werkzeug.routing.converters": _of("routing.converters"),
     "werkzeug.routing.exceptions": _of("routing.errors", "http.properties"),
     "werkzeug.routing.map": _of(
-        "routing.map", "routing.adapter", "routing", "http.internal", "http"
+        "routing.map", "routing.adapter", "routing", "compat.internal", "http"
     ),
     "werkzeug.routing.matcher": _of(
         "routing.trie", "routing.errors", "routing.description", "routing"
@@ -206,41 +204,37 @@ MODULE_MAP: dict[str, ModuleEntry] = {
         "routing.factories",
         "routing.description",
         "routing",
-        "http.multidict",
-        "http.internal",
+        "http.containers.multidict",
+        "compat.internal",
     ),
     "werkzeug.sansio": ModuleEntry((), package=True),
     "werkzeug.sansio.http": _of(
-        "http.conditional",
-        "http.cookies",
-        "http.internal",
-        is_resource_modified="carboy.http.conditional:is_modified",
+        "http.response.conditional",
+        "http.fields.cookies",
+        "compat.internal",
+        is_resource_modified="carboy.http.response.conditional:is_modified",
         parse_cookie=_PARSE_COOKIE,
     ),
-    "werkzeug.sansio.multipart": _of(*_MULTIPART, "http.headers"),
+    "werkzeug.sansio.multipart": _of(_MULTIPART, "http.fields.headers"),
     "werkzeug.sansio.request": _of(
-        "http.request",
-        "http.hosts",
-        "http.current_url",
+        "http.request.request",
+        "http.request.url",
         "http",
-        Request="carboy.http.request_parts:RequestOfParts",
+        Request="carboy.compat.sansio:RequestOfParts",
         get_content_length="carboy.http.wsgi:content_length",
         parse_cookie=_PARSE_COOKIE,
     ),
     "werkzeug.sansio.response": _of(
-        "http.response", "http", Response="carboy.http.response_parts:ResponseOfParts"
+        "http.response.response", "http", Response="carboy.compat.sansio:ResponseOfParts"
     ),
     "werkzeug.sansio.utils": _of(
-        "http.hosts",
-        "http.current_url",
+        "http.request.url",
         "http.wsgi",
-        "http.internal",
+        "compat.internal",
         "http",
         get_content_length="carboy.http.wsgi:content_length",
     ),
-    "werkzeug.security": _of(
-        "http.security", "http.paths", _hash_internal="carboy.http.security:_hash"
-    ),
+    "werkzeug.security": _of("http.security", _hash_internal="carboy.http.security:_hash"),
     "werkzeug.serving": _of(
         "serving.wsgi_server",
         "serving.development",
@@ -250,63 +244,62 @@ MODULE_MAP: dict[str, ModuleEntry] = {
         "serving.log",
         "net.certificates",
         "http",
-        "http.internal",
+        "compat.internal",
     ),
     "werkzeug.test": _of(
         "testing.client",
-        "http.environ_builder",
-        "http.forms.encoded",
+        "http.request.environ_builder",
+        "http.forms.encoding",
         "testing",
-        "http.wsgi_call",
+        "http.wsgi",
         "http",
-        "http.internal",
-        *_MULTIPART,
-        _iter_data="carboy.http.environ_builder:_fields",
+        "compat.internal",
+        _MULTIPART,
+        _iter_data="carboy.http.request.environ_builder:_fields",
     ),
     "werkzeug.testapp": _of("testing.environ_page"),
     "werkzeug.urls": _of(
         "http.urls",
-        "http.multidict",
-        "http.internal",
+        "http.containers.multidict",
+        "compat.internal",
         _codec_error_url_quote="carboy.http.urls:_quote_undecodable",
         _decode_idna="carboy.http.urls:_readable_host",
     ),
-    "werkzeug.user_agent": _of("http.user_agent"),
+    "werkzeug.user_agent": _of("http.fields.user_agent"),
     "werkzeug.utils": _of(
-        "http.utils",
+        "http.security",
+        "http.response.sending",
         "http.properties",
-        "http.media",
-        "http.redirects",
+        "http.fields.content_type",
+        "http.response.redirects",
         "http.imports",
         "http",
-        "http.internal",
-        adler32="carboy.http.sending:adler32",
-        safe_join="carboy.http.sending:safe_join",
-        time="carboy.http.sending:time",
+        "compat.internal",
+        adler32="carboy.http.response.sending:adler32",
+        safe_join="carboy.http.response.sending:safe_join",
+        time="carboy.http.response.sending:time",
     ),
     "werkzeug.wrappers": ModuleEntry(
-        ("carboy.http.response_stream",), {"Request": _REQUEST, "Response": _RESPONSE}, package=True
+        ("carboy.http.response.body",), {"Request": _REQUEST, "Response": _RESPONSE}, package=True
     ),
     "werkzeug.wrappers.request": _of(
-        "http.request", "http", "http.internal", _SansIORequest=_REQUEST
+        "http.request.request", "http", "compat.internal", _SansIORequest=_REQUEST
     ),
     "werkzeug.wrappers.response": _of(
-        "http.response",
-        "http.response_stream",
+        "http.response.response",
+        "http.response.body",
         "http",
-        "http.internal",
+        "compat.internal",
         _SansIOResponse=_RESPONSE,
-        _RangeWrapper="carboy.http.file_body:RangeIterator",
+        _RangeWrapper="carboy.http.response.files:RangeIterator",
     ),
     "werkzeug.wsgi": _of(
         "http.wsgi",
-        "http.closing",
-        "http.current_url",
-        "http.file_body",
-        "http.streams",
+        "http.request.url",
+        "http.response.files",
         "http",
-        "http.internal",
-        _RangeWrapper="carboy.http.file_body:RangeIterator",
+        "compat.internal",
+        _RangeWrapper="carboy.http.response.files:RangeIterator",
     ),
 }
 

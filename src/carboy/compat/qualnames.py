@@ -51,6 +51,14 @@ carboy.cli.flask flask.cli: routes_command run_command shell_command
 carboy.cli.flask flask.cli: FlaskGroup _set_app _set_debug find_app_by_string find_best_app
     get_version locate_app main prepare_import
 carboy.cli.development_options flask.cli: CertParamType SeparatedPathType
+carboy.compat.internal werkzeug._internal: _dt_as_utc _plain_int _wsgi_decoding_dance
+    _wsgi_encoding_dance
+carboy.compat.internal werkzeug.urls: _urlencode
+carboy.compat.internal werkzeug.wsgi: _get_server
+carboy.compat.ordered werkzeug.datastructures.structures: _ImmutableOrderedMultiDict
+    _OrderedMultiDict
+carboy.compat.sansio werkzeug.sansio.request: Request=RequestOfParts
+carboy.compat.sansio werkzeug.sansio.response: Response=ResponseOfParts
 carboy.dates werkzeug.http: dump_age http_date parse_age parse_date
 carboy.dev.debugger werkzeug.debug: DebuggedApplication _ConsoleFrame
 carboy.dev.debugger.console werkzeug.debug.console: Console HTMLStringO ThreadedStream
@@ -62,26 +70,14 @@ carboy.dev.debugger.tbtools werkzeug.debug.tbtools: DebugFrameSummary DebugTrace
 carboy.dev.reload.loops werkzeug._reloader: ReloaderLoop StatReloaderLoop WatchdogReloaderLoop
     _find_common_roots _find_stat_paths _find_watchdog_paths _get_args_for_reloading
     _iter_module_paths _remove_by_pattern ensure_echo_on run_with_reloader
-carboy.http.accept werkzeug.datastructures.accept: Accept CharsetAccept LanguageAccept
-    MIMEAccept
-carboy.http.accept werkzeug.http: parse_accept_header
-carboy.http.auth werkzeug.datastructures.auth: Authorization WWWAuthenticate
-carboy.http.cache_control werkzeug.datastructures.cache_control: RequestCacheControl
-    ResponseCacheControl _CacheControl=CacheControl cache_control_property
-carboy.http.cache_control werkzeug.http: parse_cache_control_header
-carboy.http.closing werkzeug.wsgi: ClosingIterator
-carboy.http.combined werkzeug.datastructures.structures: CombinedMultiDict
-carboy.http.conditional werkzeug.http: is_resource_modified
-carboy.http.conditional werkzeug.sansio.http: is_resource_modified=is_modified
-carboy.http.cookies werkzeug.http: dump_cookie parse_cookie
-carboy.http.cookies werkzeug.sansio.http: parse_cookie=parse_cookie_field
-carboy.http.cross_origin werkzeug.http: COEP COOP
-carboy.http.csp werkzeug.datastructures.csp: ContentSecurityPolicy csp_property
-carboy.http.csp werkzeug.http: dump_csp_header parse_csp_header
-carboy.http.current_url werkzeug.sansio.utils: get_current_url
-carboy.http.environ_headers werkzeug.datastructures.headers: EnvironHeaders
-carboy.http.etag werkzeug.datastructures.etag: ETags
-carboy.http.etag werkzeug.http: generate_etag parse_etags quote_etag unquote_etag
+carboy.http.containers.immutable werkzeug._internal: _Missing=Missing
+carboy.http.containers.immutable werkzeug.datastructures.mixins: ImmutableDictMixin
+    ImmutableHeadersMixin ImmutableListMixin ImmutableMultiDictMixin UpdateDictMixin
+    _immutable_error=refuse
+carboy.http.containers.immutable werkzeug.datastructures.structures: CallbackDict ImmutableDict
+    ImmutableList ImmutableTypeConversionDict TypeConversionDict
+carboy.http.containers.multidict werkzeug.datastructures.structures: CombinedMultiDict
+    ImmutableMultiDict MultiDict iter_multi_items
 carboy.http.exceptions werkzeug.exceptions: Aborter BadGateway BadHost BadRequest
     BadRequestKeyError ClientDisconnected Conflict ExpectationFailed FailedDependency Forbidden
     GatewayTimeout Gone HTTPException HTTPVersionNotSupported ImATeapot InternalServerError
@@ -90,65 +86,61 @@ carboy.http.exceptions werkzeug.exceptions: Aborter BadGateway BadHost BadReques
     RequestHeaderFieldsTooLarge RequestTimeout RequestURITooLarge RequestedRangeNotSatisfiable
     SecurityError ServiceUnavailable TooManyRequests Unauthorized UnavailableForLegalReasons
     UnprocessableEntity UnsupportedMediaType _RetryAfter abort
-carboy.http.field_kinds werkzeug.http: is_entity_header is_hop_by_hop_header
+carboy.http.fields.accept werkzeug.datastructures.accept: Accept CharsetAccept LanguageAccept
+    MIMEAccept
+carboy.http.fields.accept werkzeug.http: parse_accept_header
+carboy.http.fields.auth werkzeug.datastructures.auth: Authorization WWWAuthenticate
+carboy.http.fields.cache_control werkzeug.datastructures.cache_control: RequestCacheControl
+    ResponseCacheControl _CacheControl=CacheControl cache_control_property
+carboy.http.fields.cache_control werkzeug.http: parse_cache_control_header
+carboy.http.fields.content_type werkzeug.utils: get_content_type
+carboy.http.fields.cookies werkzeug.http: dump_cookie parse_cookie
+carboy.http.fields.cookies werkzeug.sansio.http: parse_cookie=parse_cookie_field
+carboy.http.fields.etag werkzeug.datastructures.etag: ETags
+carboy.http.fields.etag werkzeug.http: generate_etag parse_etags quote_etag unquote_etag
+carboy.http.fields.headers werkzeug.datastructures.headers: EnvironHeaders Headers
+carboy.http.fields.headers werkzeug.http: is_entity_header is_hop_by_hop_header
     remove_entity_headers remove_hop_by_hop_headers
-carboy.http.file_body werkzeug.wsgi: FileWrapper _RangeWrapper=RangeIterator wrap_file
-carboy.http.file_storage werkzeug.datastructures.file_storage: FileMultiDict FileStorage
-carboy.http.forms.decoder werkzeug.sansio.multipart: MultipartDecoder
-carboy.http.forms.encoder werkzeug.sansio.multipart: MultipartEncoder
-carboy.http.forms.events werkzeug.sansio.multipart: Data Epilogue Event Field File NeedData
-    Preamble State
-carboy.http.forms.multipart werkzeug.formparser: MultiPartParser
-carboy.http.forms.parser werkzeug.formparser: FormDataParser parse_form_data
-carboy.http.forms.store werkzeug.formparser: default_stream_factory
-carboy.http.header_set werkzeug.datastructures.structures: HeaderSet
-carboy.http.header_set werkzeug.http: parse_set_header
-carboy.http.headers werkzeug.datastructures.headers: Headers
-carboy.http.hosts werkzeug.sansio.utils: get_host host_is_trusted
-carboy.http.immutable werkzeug.datastructures.structures: CallbackDict ImmutableDict
-    ImmutableList ImmutableTypeConversionDict TypeConversionDict
+carboy.http.fields.policies werkzeug.datastructures.csp: ContentSecurityPolicy csp_property
+carboy.http.fields.policies werkzeug.http: COEP COOP dump_csp_header parse_csp_header
+carboy.http.fields.ranges werkzeug.datastructures.range: ContentRange IfRange Range
+carboy.http.fields.ranges werkzeug.http: is_byte_range_valid parse_content_range_header
+    parse_if_range_header parse_range_header
+carboy.http.fields.syntax werkzeug.datastructures.structures: HeaderSet
+carboy.http.fields.syntax werkzeug.http: dump_header dump_options_header parse_dict_header
+    parse_list_header parse_options_header parse_set_header quote_header_value
+    unquote_header_value
+carboy.http.fields.user_agent werkzeug.user_agent: UserAgent
+carboy.http.forms.encoding werkzeug.test: encode_multipart stream_encode_multipart
+carboy.http.forms.file_storage werkzeug.datastructures.file_storage: FileMultiDict FileStorage
+carboy.http.forms.multipart_events werkzeug.sansio.multipart: Data Epilogue Event Field File
+    MultipartDecoder MultipartEncoder NeedData Preamble State
+carboy.http.forms.parser werkzeug.formparser: FormDataParser MultiPartParser
+    default_stream_factory parse_form_data
 carboy.http.imports werkzeug.utils: ImportStringError find_modules import_string
-carboy.http.internal werkzeug._internal: _ColorStreamHandler _dt_as_utc
-    _has_level_handler _log _plain_int _wsgi_decoding_dance _wsgi_encoding_dance
-carboy.http.wsgi werkzeug._internal: _get_environ
-carboy.http.environ_builder werkzeug.test: EnvironBuilder _iter_data=_fields create_environ
-carboy.http.forms.encoded werkzeug.test: encode_multipart stream_encode_multipart
-carboy.http.internal werkzeug.urls: _urlencode
-carboy.http.internal werkzeug.wsgi: _get_server
 carboy.http.local werkzeug.local: Local LocalManager LocalProxy LocalStack release_local
-carboy.http.media werkzeug.utils: get_content_type
-carboy.http.mixins werkzeug.datastructures.mixins: ImmutableDictMixin ImmutableHeadersMixin
-    ImmutableListMixin ImmutableMultiDictMixin UpdateDictMixin _immutable_error=refuse
-carboy.http.multidict werkzeug.datastructures.structures: ImmutableMultiDict MultiDict
-    iter_multi_items
-carboy.http.options werkzeug.http: dump_header dump_options_header parse_dict_header
-    parse_list_header parse_options_header quote_header_value unquote_header_value
-carboy.http.ordered werkzeug.datastructures.structures: _ImmutableOrderedMultiDict
-    _OrderedMultiDict
-carboy.http.paths werkzeug.security: safe_join
 carboy.http.properties werkzeug._internal: _DictAccessorProperty=_EntryProperty
 carboy.http.properties werkzeug.utils: cached_property environ_property header_property
-carboy.http.ranges werkzeug.datastructures.range: ContentRange IfRange Range
-carboy.http.ranges werkzeug.http: is_byte_range_valid parse_content_range_header
-    parse_if_range_header parse_range_header
-carboy.http.redirects werkzeug.utils: append_slash_redirect redirect
-carboy.http.request werkzeug.wrappers.request: Request
-carboy.http.request_parts werkzeug.sansio.request: Request=RequestOfParts
-carboy.http.response werkzeug.wrappers.response: Response
-carboy.http.response_parts werkzeug.sansio.response: Response=ResponseOfParts
-carboy.http.response_stream werkzeug.wrappers.response: ResponseStream
+carboy.http.request.environ_builder werkzeug.test: EnvironBuilder _iter_data=_fields
+    create_environ
+carboy.http.request.request werkzeug.wrappers.request: Request
+carboy.http.request.url werkzeug.sansio.utils: get_current_url get_host host_is_trusted
+carboy.http.response.body werkzeug.wrappers.response: ResponseStream
+carboy.http.response.conditional werkzeug.http: is_resource_modified
+carboy.http.response.conditional werkzeug.sansio.http: is_resource_modified=is_modified
+carboy.http.response.files werkzeug.wsgi: FileWrapper _RangeWrapper=RangeIterator wrap_file
+carboy.http.response.redirects werkzeug.utils: append_slash_redirect redirect
+carboy.http.response.response werkzeug.wrappers.response: Response
+carboy.http.response.sending werkzeug.utils: send_file send_from_directory
 carboy.http.security werkzeug.security: _hash_internal=_hash check_password_hash gen_salt
-    generate_password_hash
-carboy.http.sending werkzeug.utils: send_file send_from_directory
-carboy.http.sentinel werkzeug._internal: _Missing=Missing
-carboy.http.streams werkzeug.wsgi: LimitedStream
+    generate_password_hash safe_join
+carboy.http.security werkzeug.utils: secure_filename
 carboy.http.urls werkzeug.urls: _codec_error_url_quote=_quote_undecodable
     _decode_idna=_readable_host iri_to_uri uri_to_iri
-carboy.http.user_agent werkzeug.user_agent: UserAgent
-carboy.http.utils werkzeug.utils: secure_filename
+carboy.http.wsgi werkzeug._internal: _get_environ
 carboy.http.wsgi werkzeug.sansio.utils: get_content_length=content_length
-carboy.http.wsgi werkzeug.wsgi: get_content_length get_current_url get_host get_input_stream
-    get_path_info responder
+carboy.http.wsgi werkzeug.wsgi: ClosingIterator LimitedStream get_content_length get_current_url
+    get_host get_input_stream get_path_info responder
 carboy.middleware.dispatcher werkzeug.middleware.dispatcher: DispatcherMiddleware
 carboy.middleware.http_proxy werkzeug.middleware.http_proxy: ProxyMiddleware
 carboy.middleware.lint werkzeug.middleware.lint: ErrorStream GuardedIterator GuardedWrite
@@ -186,6 +178,7 @@ carboy.testing.cookies werkzeug.test: Cookie
 carboy.testing.environ_page werkzeug.testapp: iter_sys_path test_app
 carboy.testing.response werkzeug.test: ClientRedirectError TestResponse
 carboy.testing.run werkzeug.test: run_wsgi_app
+carboy.werkzeug_log werkzeug._internal: _ColorStreamHandler _has_level_handler _log
 """
 
 

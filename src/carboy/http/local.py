@@ -16,7 +16,7 @@ from functools import partial
 from operator import attrgetter
 from typing import Any, Generic, TypeVar, cast
 
-from carboy.http.closing import ClosingIterator
+from carboy.http.wsgi import ClosingIterator
 
 T = TypeVar("T")
 _NOT_BOUND = "object is not bound"

@@ -6,7 +6,9 @@ A hash is `method$salt$hex`, the method with its parameters: `scrypt:32768:8:1` 
 
 from __future__ import annotations
 
-from carboy.http.paths import safe_join
+import os
+import posixpath
+import re
 
 __all__ = [
     "DEFAULT_PBKDF2_ITERATIONS",
@@ -85,3 +87,74 @@ def check_password_hash(pwhash: str, password: str) -> bool:
         return False
     salt, known = rest
     return compare_digest(_hash(method, salt, password)[0].encode(), known.encode())
+
+
+# Opening one of these on Windows reaches a device, in whichever directory and with whatever
+# extension it is named.
+_DEVICE = re.compile(
+    r"(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(?:COM|LPT)[0-9¹²³])\s*(?:[.:].*)?",
+    re.IGNORECASE | re.DOTALL,
+).fullmatch
+
+# What this system has besides the slash; tests set those of another system.
+_os_alt_seps = [each for each in (os.sep, os.path.altsep) if each not in (None, "/")]
+
+
+# What separates segments here besides the slash.
+_os_alt_seps = [sep for sep in (os.sep, os.altsep) if sep not in (None, "/")]
+
+
+def safe_join(directory: str, *untrusted: str) -> str | None:
+    """`directory` joined with untrusted parts, None if the result would lie outside it.
+
+    Every part and every segment is judged by itself, without asking the file system: no
+    absolute part, no way up, no NUL; on Windows no backslash, drive, stream or device name.
+    """
+    parts = [directory or "."]
+    for part in untrusted:
+        if not part:
+            continue
+        part = posixpath.normpath(part)
+        if not _is_inside(part):
+            return None
+        parts.append(part)
+    return posixpath.join(*parts)
+
+
+def _is_inside(part: str) -> bool:
+    if "\0" in part or part.startswith("/") or any(sep in part for sep in _os_alt_seps):
+        return False
+    if any(separator in part for separator in _os_alt_seps):
+        return False
+    segments = part.split("/")
+    if ".." in segments:
+        return False
+    return os.name != "nt" or not any(
+        "\\" in segment or ":" in segment or _DEVICE(segment.lstrip()) for segment in segments
+    )
+
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
+# Windows opens a device for a file of such a name, whatever its extension.
+_DEVICES = frozenset(
+    {"CON", "PRN", "AUX", "NUL", *(f"{port}{n}" for port in ("COM", "LPT") for n in range(10))}
+)
+
+
+def secure_filename(filename: str, _windows: bool | None = None) -> str:
+    """A name for the file system made of one from a client: ASCII, no path, not hidden.
+
+    May be empty. On Windows a device's name is preceded by an underscore.
+    """
+    import os
+    from unicodedata import normalize
+
+    name = normalize("NFKD", filename).encode("ascii", "ignore").decode("ascii")
+    for separator in (os.sep, os.altsep):
+        if separator:
+            name = name.replace(separator, " ")
+    name = _UNSAFE.sub("", "_".join(name.split())).strip("._")
+    windows = os.name == "nt" if _windows is None else _windows
+    if windows and name.split(".")[0].upper() in _DEVICES:
+        name = f"_{name}"
+    return name

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from functools import update_wrapper
+from itertools import chain
 from typing import IO, TYPE_CHECKING, Any
 
-from carboy.http.closing import ClosingIterator
-from carboy.http.current_url import get_current_url as _current_url
-from carboy.http.exceptions import RequestEntityTooLarge
-from carboy.http.file_body import FileWrapper, wrap_file
-from carboy.http.hosts import get_host as _host
-from carboy.http.streams import LimitedStream
+from carboy.http.exceptions import ClientDisconnected, RequestEntityTooLarge
+from carboy.http.fields.headers import Headers
+from carboy.http.request.url import get_current_url as _current_url
+from carboy.http.request.url import get_host as _host
+from carboy.http.response.files import FileWrapper, wrap_file
 
 if TYPE_CHECKING:
-    from _typeshed.wsgi import WSGIEnvironment
+    from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
 __all__ = [
     "ClosingIterator",
@@ -146,3 +146,169 @@ def get_input_stream(
     if length is None:
         return io.BytesIO() if safe_fallback else stream
     return LimitedStream(stream, length)  # type: ignore[return-value]
+
+
+class ClosingIterator:
+    """Iterates `iterable`; `close` closes it and then calls every one of `callbacks`."""
+
+    def __init__(
+        self,
+        iterable: Iterable[bytes],
+        callbacks: Callable[[], Any] | Iterable[Callable[[], Any]] | None = None,
+    ) -> None:
+        self._next = iter(iterable).__next__
+        if callbacks is None:
+            todo: list[Callable[[], Any]] = []
+        elif callable(callbacks):
+            todo = [callbacks]
+        else:
+            todo = list(callbacks)
+        close = getattr(iterable, "close", None)
+        if close is not None:
+            todo.insert(0, close)
+        self._callbacks = todo
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        return self._next()
+
+    def close(self) -> None:
+        for callback in self._callbacks:
+            callback()
+
+
+def run_wsgi_app(
+    app: WSGIApplication, environ: WSGIEnvironment, buffered: bool = False
+) -> tuple[Iterable[bytes], str, Headers]:
+    """Body, status and headers of what `app` answers.
+
+    With `buffered` the whole body is read and its iterable closed at once. The environ is
+    copied, so that the application may change it. RuntimeError if it never starts a response.
+    """
+    started: list[Any] = []
+    written: list[bytes] = []
+
+    def start_response(status: str, headers: Any, exc_info: Any = None) -> Any:
+        if exc_info is not None:
+            raise exc_info[1].with_traceback(exc_info[2])
+        started[:] = [status, headers]
+        return written.append
+
+    body = app(dict(_get_environ(environ)), start_response)
+    close = getattr(body, "close", None)
+    if buffered:
+        try:
+            body = [*body]
+        finally:
+            if close is not None:
+                close()
+        pieces: Iterable[bytes] = [*written, *body]
+    else:
+        # The head may come with the first piece: PEP 3333 wants it before that is yielded.
+        pieces = iter(body)
+        if not started:
+            pieces = chain([next(pieces, b"")], pieces)
+        pieces = chain(written, pieces) if written else pieces
+        if close is not None:
+            pieces = ClosingIterator(pieces, close)
+    if not started:
+        raise RuntimeError("The application has not called start_response(status, headers).")
+    return pieces, started[0], Headers(started[1])
+
+
+_CHUNK = 64 * 1024
+
+
+class LimitedStream(io.RawIOBase):
+    """At most `limit` octets of `stream`, which may be a socket that goes on after them.
+
+    The limit is the exact length: a stream that ends before it raises ClientDisconnected.
+    With `is_max` it is the most there may be: more raises RequestEntityTooLarge.
+    """
+
+    def __init__(self, stream: IO[bytes], limit: int, is_max: bool = False) -> None:
+        super().__init__()
+        self._stream = stream
+        self._pos = 0
+        self.limit = limit
+        self._limit_is_max = is_max
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether all of it has been read."""
+        return self._pos >= self.limit
+
+    def on_exhausted(self) -> bytes | None:
+        """A read past the limit: nothing, or RequestEntityTooLarge with `is_max`.
+
+        A stream whose maximum is reached is asked for one octet more, so that a body of
+        exactly that size is not refused.
+        """
+        if self._limit_is_max and self._read_some(1):
+            raise RequestEntityTooLarge
+        return None
+
+    def on_disconnect(self, error: Exception | None = None) -> bytes | None:
+        """A stream failed (`error`) or ended before the limit: ClientDisconnected.
+
+        With `is_max` a stream may end before the limit, and nothing is wrong.
+        """
+        if error is not None or not self._limit_is_max:
+            raise ClientDisconnected from error
+        return None
+
+    def _read_some(self, size: int) -> bytes:
+        return self._stream.read(size)
+
+    def exhaust(self) -> bytes:
+        """Read what is left and give it."""
+        return b"" if self.is_exhausted else self.readall()
+
+    def readable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        """Octets read so far."""
+        return self._pos
+
+    def _next(self, size: int) -> bytes:
+        """Up to `size` bytes; empty at the end, after what the end means was done."""
+        size = min(size, self.limit - self._pos)
+        if size <= 0:
+            self.on_exhausted()
+            return b""
+        try:
+            data = self._read_some(size)
+        except (OSError, ValueError) as error:
+            self.on_disconnect(error=error)
+            return b""
+        if not data:
+            self.on_disconnect()
+        self._pos += len(data)
+        return data
+
+    def readinto(self, b: Any) -> int | None:
+        if not len(b):
+            return 0
+        data = self._next(len(b))
+        b[: len(data)] = data
+        return len(data)
+
+    def readall(self) -> bytes:
+        """Everything up to the end of the body."""
+        left = self.limit - self._pos
+        if left <= 0:
+            self.on_exhausted()
+            return b""
+        pieces: list[bytes] = []
+        while not self.is_exhausted:
+            # The limit is the client's word: never allocate it before the octets are there.
+            data = self._next(min(_CHUNK if not pieces else 1 << 20, self.limit - self._pos))
+            if not data:
+                break
+            pieces.append(data)
+        if self._limit_is_max and self.is_exhausted:
+            self.on_exhausted()
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)

@@ -10,9 +10,8 @@ from http import client
 from typing import IO, Any
 from urllib.parse import quote, urlsplit
 
-from carboy.http.environ_headers import EnvironHeaders
 from carboy.http.exceptions import BadGateway
-from carboy.http.field_kinds import is_hop_by_hop_header
+from carboy.http.fields.headers import EnvironHeaders, is_hop_by_hop_header
 from carboy.http.wsgi import get_input_stream
 
 __all__ = ["ProxyMiddleware"]

@@ -11,9 +11,8 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 from warnings import warn
 
-from carboy.http.field_kinds import is_entity_header
-from carboy.http.file_body import FileWrapper
-from carboy.http.headers import Headers
+from carboy.http.fields.headers import Headers, is_entity_header
+from carboy.http.response.files import FileWrapper
 
 __all__ = ["HTTPWarning", "LintMiddleware", "WSGIWarning"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from carboy.http.options import parse_list_header
+from carboy.http.fields.syntax import parse_list_header
 
 __all__ = ["ProxyFix"]
 

@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
+from carboy.http.containers.multidict import MultiDict
 from carboy.http.exceptions import HTTPException, MethodNotAllowed, NotFound
-from carboy.http.multidict import MultiDict
 from carboy.routing.build import encode_query
 from carboy.routing.converters import quote_path
 from carboy.routing.errors import (

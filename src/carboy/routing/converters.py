@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import quote
 
-from carboy.http.immutable import ImmutableDict
+from carboy.http.containers.immutable import ImmutableDict
 
 if TYPE_CHECKING:
     from uuid import UUID

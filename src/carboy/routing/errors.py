@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from carboy.http.exceptions import BadRequest, HTTPException
-from carboy.http.redirects import redirect
+from carboy.http.response.redirects import redirect
 
 if TYPE_CHECKING:
     from carboy.routing.adapter import MapAdapter

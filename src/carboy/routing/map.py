@@ -8,7 +8,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 from carboy.http.exceptions import BadHost
-from carboy.http.hosts import get_host as host_of
+from carboy.http.request.url import get_host as host_of
 from carboy.http.wsgi import _get_environ
 from carboy.routing.adapter import MapAdapter
 from carboy.routing.build import FastBuild, fast_builder

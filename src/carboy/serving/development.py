@@ -9,11 +9,11 @@ from typing import Any
 
 from carboy.dev import reload
 from carboy.gateway import check
-from carboy.http.internal import _log
 from carboy.middleware import shared_data
 from carboy.serving.handler import WSGIRequestHandler
 from carboy.serving.log import _ansi_style
 from carboy.serving.wsgi_server import BaseWSGIServer, make_server
+from carboy.werkzeug_log import _log
 
 __all__ = ["is_running_from_reloader", "run_simple"]
 

@@ -10,11 +10,11 @@ from collections.abc import Callable, Hashable
 from copy import copy
 
 from carboy.gateway.interface import Answer, Exchange, Gateway
-from carboy.http.internal import _log
 from carboy.protocol.events import RequestHead
 from carboy.server.answer import with_first_piece
 from carboy.server.raw_socket import has_switched_protocol
 from carboy.serving.chunked import unframed
+from carboy.werkzeug_log import _log
 
 STATUS = "500 INTERNAL SERVER ERROR"
 PAGE = b"""<!doctype html>

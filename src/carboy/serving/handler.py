@@ -18,9 +18,9 @@ from typing import Any
 
 from carboy.gateway import WsgiGateway
 from carboy.gateway.interface import Answer, Exchange
-from carboy.http.internal import _log
 from carboy.protocol.events import RequestHead
 from carboy.serving.log import CONTROLS, moment, readable, styled
+from carboy.werkzeug_log import _log
 
 __all__ = ["WSGIRequestHandler", "connection_dropped_errors"]
 

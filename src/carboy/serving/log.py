@@ -11,14 +11,13 @@ import time
 from urllib.parse import unquote
 
 from carboy.dates import MONTHS
-from carboy.http.internal import _log
 from carboy.server.logs.access_log import Record
 from carboy.server.logs.handler_queue import LINE
 from carboy.server.logs.writer import Writer
+from carboy.werkzeug_log import _log
 
 __all__ = ["_ansi_style", "_log_add_style"]
 
-LOGGER = "werkzeug"
 _log_add_style = sys.platform != "win32"
 
 STYLES = {

@@ -17,7 +17,6 @@ from typing import Any, NoReturn
 
 from carboy.gateway import check, for_application
 from carboy.gateway.interface import Gateway
-from carboy.http.internal import _log
 from carboy.net.certificates import context_of
 from carboy.net.tls import TlsStream
 from carboy.server import bind as binding
@@ -34,7 +33,8 @@ from carboy.server.signals import STOP, Handlers, in_main_thread
 from carboy.serving.addresses import UNIX, get_interface_ip
 from carboy.serving.gateway import WerkzeugGateway
 from carboy.serving.handler import HandlerGateway, WSGIRequestHandler
-from carboy.serving.log import LOGGER, LoggerAccess
+from carboy.serving.log import LoggerAccess
+from carboy.werkzeug_log import LOGGER, _log
 
 __all__ = [
     "LISTEN_QUEUE",

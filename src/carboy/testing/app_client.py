@@ -9,8 +9,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from carboy.http.environ_builder import EnvironBuilder as BaseBuilder
-from carboy.http.request import Request
+from carboy.http.request.environ_builder import EnvironBuilder as BaseBuilder
+from carboy.http.request.request import Request
 from carboy.testing.client import Client
 from carboy.testing.response import TestResponse
 

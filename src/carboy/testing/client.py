@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from carboy.http.environ_builder import EnvironBuilder
-from carboy.http.request import Request
-from carboy.http.response import Response
+from carboy.http.request.environ_builder import EnvironBuilder
+from carboy.http.request.request import Request
+from carboy.http.response.response import Response
 from carboy.testing.cookies import Cookie, CookieJar
 from carboy.testing.direct import run_as_served, run_direct
 from carboy.testing.redirects import REDIRECTS, followed

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from carboy.dates import parse_date
-from carboy.http.cookies import dump_cookie, parse_cookie
+from carboy.http.fields.cookies import dump_cookie, parse_cookie
 
 Key = tuple[str, str, str]
 

@@ -14,9 +14,8 @@ from urllib.parse import quote
 
 from carboy.gateway.interface import Answer, DirectApplication
 from carboy.gateway.wsgi import WsgiGateway, environ_of
-from carboy.http.closing import ClosingIterator
-from carboy.http.environ_headers import EnvironHeaders
-from carboy.http.headers import Headers
+from carboy.http.fields.headers import EnvironHeaders, Headers
+from carboy.http.wsgi import ClosingIterator
 from carboy.protocol.errors import RemoteProtocolError
 from carboy.protocol.events import Data, RequestHead, Signal
 from carboy.protocol.limits import Limits

@@ -14,8 +14,8 @@ from importlib.metadata import distributions, version
 from pathlib import Path
 from typing import Any
 
-from carboy.http.request import Request
-from carboy.http.response import Response
+from carboy.http.request.request import Request
+from carboy.http.response.response import Response
 
 __all__ = ["iter_sys_path", "test_app"]
 

@@ -1,5 +1,5 @@
 """Encoding of forms as multipart/form-data."""
 
-from carboy.http.forms.encoded import encode_multipart, stream_encode_multipart
+from carboy.http.forms.encoding import encode_multipart, stream_encode_multipart
 
 __all__ = ["encode_multipart", "stream_encode_multipart"]

@@ -6,7 +6,7 @@ import io
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
-from carboy.http.environ_builder import EnvironBuilder
+from carboy.http.request.environ_builder import EnvironBuilder
 from carboy.testing.response import ClientRedirectError, TestResponse
 
 if TYPE_CHECKING:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from carboy.http.response import Response
+from carboy.http.response.response import Response
 
 if TYPE_CHECKING:
-    from carboy.http.headers import Headers
-    from carboy.http.request import Request
+    from carboy.http.fields.headers import Headers
+    from carboy.http.request.request import Request
 
 
 class ClientRedirectError(Exception):

@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterable
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from carboy.http.closing import ClosingIterator
-from carboy.http.headers import Headers
-from carboy.http.wsgi import _get_environ
+from carboy.http.fields.headers import Headers
+from carboy.http.wsgi import ClosingIterator, _get_environ
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment

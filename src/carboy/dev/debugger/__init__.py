@@ -30,13 +30,13 @@ from carboy.dev.debugger.pin import (
     settle_pin,
 )
 from carboy.dev.debugger.tbtools import DebugFrameSummary, DebugTraceback, render_console_html
-from carboy.http.cookies import parse_cookie
 from carboy.http.exceptions import NotFound, SecurityError
-from carboy.http.hosts import host_is_trusted
-from carboy.http.internal import _log
-from carboy.http.request import Request
-from carboy.http.response import Response
+from carboy.http.fields.cookies import parse_cookie
+from carboy.http.request.request import Request
+from carboy.http.request.url import host_is_trusted
+from carboy.http.response.response import Response
 from carboy.http.security import gen_salt
+from carboy.werkzeug_log import _log
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

@@ -17,8 +17,8 @@ from markupsafe import escape
 from carboy.dev.live.broadcaster import Broadcaster, State
 from carboy.dev.live.held_response import SEAL, HeldResponse, is_file
 from carboy.dev.live.script_tag import is_page, nonce_for, policies, with_tag
-from carboy.http.closing import ClosingIterator
-from carboy.http.response import Response
+from carboy.http.response.response import Response
+from carboy.http.wsgi import ClosingIterator
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

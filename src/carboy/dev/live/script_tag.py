@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from carboy.http.csp import ContentSecurityPolicy, parse_csp_header
+from carboy.http.fields.policies import ContentSecurityPolicy, parse_csp_header
 
 SCRIPT = ("script-src-elem", "script-src", "default-src")
 CONNECT = ("connect-src", "default-src")

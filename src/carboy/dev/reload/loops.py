@@ -22,7 +22,7 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from carboy.dev.reload.watching import Watching, native_name
-from carboy.http.internal import _log
+from carboy.werkzeug_log import _log
 
 __all__ = [
     "ReloaderLoop",

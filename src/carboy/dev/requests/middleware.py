@@ -17,10 +17,10 @@ from carboy.dev.explain.tracer import Tracer
 from carboy.dev.masking import masked_header, masked_url
 from carboy.dev.requests import events, pages
 from carboy.dev.requests.store import TEXT, Record, Store
-from carboy.http.closing import ClosingIterator
-from carboy.http.environ_headers import EnvironHeaders
-from carboy.http.request import Request
-from carboy.http.response import Response
+from carboy.http.fields.headers import EnvironHeaders
+from carboy.http.request.request import Request
+from carboy.http.response.response import Response
+from carboy.http.wsgi import ClosingIterator
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment

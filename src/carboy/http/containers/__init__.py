@@ -1,0 +1,1 @@
+"""Dicts and lists beyond the built-in ones: several values for a key, immutable, observed."""

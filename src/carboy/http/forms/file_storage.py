@@ -1,0 +1,144 @@
+"""An uploaded file: its stream and what the form said about it."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Iterator
+from typing import IO, Any
+
+from carboy.http.containers.multidict import MultiDict
+from carboy.http.fields.headers import Headers
+from carboy.http.fields.syntax import parse_options_header
+
+
+class FileStorage:
+    """A file of a form. Methods of the stream (`read`, `seek`, ...) are its own too.
+
+    `filename` is what the client says, never a path to write to: see `secure_filename`. It is
+    true if it has a file name, that is, if a file was chosen.
+    """
+
+    def __init__(
+        self,
+        stream: IO[bytes] | None = None,
+        filename: str | None = None,
+        name: str | None = None,
+        content_type: str | None = None,
+        content_length: int | None = None,
+        headers: Headers | None = None,
+    ) -> None:
+        self.name = name
+        self.stream: IO[bytes] = stream or io.BytesIO()
+        self.filename = _stream_name(stream) if filename is None else os.fsdecode(filename)
+        self.headers = Headers() if headers is None else headers
+        if content_type is not None:
+            self.headers["Content-Type"] = content_type
+        if content_length is not None:
+            self.headers["Content-Length"] = str(content_length)
+        self._parsed: tuple[str, dict[str, str]] | None = None
+
+    def __reduce__(self) -> Any:
+        return type(self), (self.stream, self.filename, self.name, None, None, self.headers)
+
+    @property
+    def content_type(self) -> str | None:
+        """The `Content-Type` the client has sent with the file; often a guess."""
+        return self.headers.get("content-type")  # type: ignore[no-any-return]
+
+    @property
+    def content_length(self) -> int:
+        """The `Content-Length` sent with the file; 0 if there is none, as browsers do it."""
+        return self.headers.get("content-length", 0, type=int)  # type: ignore[no-any-return]
+
+    def _content_type(self) -> tuple[str, dict[str, str]]:
+        if self._parsed is None:
+            self._parsed = parse_options_header(self.content_type)
+        return self._parsed
+
+    @property
+    def mimetype(self) -> str:
+        """The content type without parameters, in lower case."""
+        return self._content_type()[0].lower()
+
+    @property
+    def mimetype_params(self) -> dict[str, str]:
+        """The parameters of the content type."""
+        return self._content_type()[1]
+
+    def save(self, dst: str | os.PathLike[str] | IO[bytes], buffer_size: int = 16384) -> None:
+        """Write what is left of the stream to a path or an open file, in chunks."""
+        if not isinstance(dst, str | os.PathLike):
+            self._copy(dst, buffer_size)
+            return
+        with open(dst, "wb") as file:  # noqa: PTH123
+            self._copy(file, buffer_size)
+
+    def _copy(self, target: IO[bytes], buffer_size: int) -> None:
+        while chunk := self.stream.read(buffer_size):
+            target.write(chunk)
+
+    def close(self) -> None:
+        """Close the stream, if it can be."""
+        try:
+            self.stream.close()
+        except Exception:
+            pass
+
+    def __bool__(self) -> bool:
+        return bool(self.filename)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "stream":  # while it is unpickled or copied
+            raise AttributeError(name)
+        try:
+            return getattr(self.stream, name)
+        except AttributeError:
+            # Python's SpooledTemporaryFile had no io.IOBase methods before 3.11.
+            inner = getattr(self.stream, "_file", None)
+            if inner is None:
+                raise
+            return getattr(inner, name)
+
+    def __iter__(self) -> Iterator[bytes]:
+        return iter(self.stream)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.filename!r} ({self.content_type!r})>"
+
+
+def _stream_name(stream: IO[bytes] | None) -> str | None:
+    """The name of an open file; a descriptor's number or a name like "<stdin>" is none."""
+    name = getattr(stream, "name", None)
+    if not isinstance(name, str | bytes | os.PathLike):
+        return None
+    name = os.fsdecode(name)
+    return None if name[:1] == "<" and name[-1:] == ">" else name
+
+
+class FileMultiDict(MultiDict[str, FileStorage]):
+    """Files under the names of their form fields."""
+
+    def add_file(
+        self,
+        name: str,
+        file: str | os.PathLike[str] | IO[bytes] | FileStorage,
+        filename: str | None = None,
+        content_type: str | None = None,
+    ) -> None:
+        """Add a file: one uploaded, an open one, or a path, which is opened.
+
+        The content type is guessed from the file name, if there is one.
+        """
+        if isinstance(file, FileStorage):
+            self.add(name, file)
+            return
+        stream: Any = file
+        if isinstance(file, str | os.PathLike):
+            filename = os.fspath(file) if filename is None else filename
+            stream = open(file, "rb")  # noqa: PTH123
+        if filename and content_type is None:
+            from mimetypes import guess_type
+
+            content_type = guess_type(filename)[0] or "application/octet-stream"
+        self.add(name, FileStorage(stream, filename, name, content_type))

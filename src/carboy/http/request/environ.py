@@ -1,0 +1,67 @@
+"""The facts of a request, read from a WSGI environ."""
+
+from __future__ import annotations
+
+import io
+from typing import IO, TYPE_CHECKING
+
+from carboy.http.fields.headers import EnvironHeaders, Headers
+from carboy.http.wsgi import (
+    environ_text,
+    get_content_length,
+    get_input_stream,
+    get_path_info,
+    get_server,
+)
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+
+def method(environ: WSGIEnvironment) -> str:
+    return str(environ.get("REQUEST_METHOD", "GET")).upper()
+
+
+def scheme(environ: WSGIEnvironment) -> str:
+    return str(environ.get("wsgi.url_scheme", "http"))
+
+
+def server(environ: WSGIEnvironment) -> tuple[str, int | None] | None:
+    return get_server(environ)
+
+
+def root_path(environ: WSGIEnvironment) -> str:
+    return environ_text(environ.get("SCRIPT_NAME") or "").rstrip("/")
+
+
+def path(environ: WSGIEnvironment) -> str:
+    return "/" + get_path_info(environ).lstrip("/")
+
+
+def query_string(environ: WSGIEnvironment) -> bytes:
+    return str(environ.get("QUERY_STRING", "")).encode("latin-1")
+
+
+def remote_addr(environ: WSGIEnvironment) -> str | None:
+    return environ.get("REMOTE_ADDR")
+
+
+def headers(environ: WSGIEnvironment) -> Headers:
+    return EnvironHeaders(environ)
+
+
+def stream(environ: WSGIEnvironment, limit: int | None) -> IO[bytes]:
+    return get_input_stream(environ, max_content_length=limit)
+
+
+def raw_stream(environ: WSGIEnvironment) -> IO[bytes]:
+    found: IO[bytes] = environ.get("wsgi.input") or io.BytesIO()
+    return found
+
+
+def host_header(environ: WSGIEnvironment) -> str | None:
+    return environ.get("HTTP_HOST")
+
+
+def content_length(environ: WSGIEnvironment) -> int | None:
+    return get_content_length(environ)

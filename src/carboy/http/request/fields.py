@@ -1,0 +1,110 @@
+"""What the header fields of a request say: functions of a request, attributes of Request."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from carboy.dates import parse_date
+from carboy.http.fields.accept import (
+    Accept,
+    CharsetAccept,
+    LanguageAccept,
+    MIMEAccept,
+    parse_accept_header,
+)
+from carboy.http.fields.auth import Authorization
+from carboy.http.fields.cache_control import RequestCacheControl, parse_cache_control_header
+from carboy.http.fields.cookies import parse_cookie
+from carboy.http.fields.etag import ETags, parse_etags
+from carboy.http.fields.ranges import IfRange, Range, parse_if_range_header, parse_range_header
+from carboy.http.fields.syntax import HeaderSet, parse_options_header, parse_set_header
+
+if TYPE_CHECKING:
+    from carboy.http.request.request import Request
+
+
+def cookies(request: Request) -> Any:
+    """The cookies the client sent."""
+    field = request._field("Cookie")
+    if field is not None and "headers" in request.__dict__:
+        # Headers made by hand may have several lines (RFC 9113, section 8.2.3).
+        field = ";".join(request.headers.getlist("Cookie"))
+    return parse_cookie(field, request.dict_storage_class)
+
+
+def parsed_content_type(request: Request) -> tuple[str, dict[str, str]]:
+    """The media type in lower case, and its parameters."""
+    mimetype, options = parse_options_header(request._field("Content-Type"))
+    return mimetype.lower(), options
+
+
+def user_agent(request: Request) -> Any:
+    """What the client says about itself, as `user_agent_class`."""
+    return request.user_agent_class(request.headers.get("User-Agent", ""))
+
+
+def authorization(request: Request) -> Authorization | None:
+    """The credentials the client sent, None without or in a form that is not known."""
+    return Authorization.from_header(request.headers.get("Authorization"))
+
+
+def accept_mimetypes(request: Request) -> MIMEAccept:
+    """The media types the client accepts."""
+    return parse_accept_header(request.headers.get("Accept"), MIMEAccept)
+
+
+def accept_charsets(request: Request) -> CharsetAccept:
+    """The character sets the client accepts."""
+    return parse_accept_header(request.headers.get("Accept-Charset"), CharsetAccept)
+
+
+def accept_encodings(request: Request) -> Accept:
+    """The content codings the client accepts."""
+    return parse_accept_header(request.headers.get("Accept-Encoding"))
+
+
+def accept_languages(request: Request) -> LanguageAccept:
+    """The languages the client accepts."""
+    return parse_accept_header(request.headers.get("Accept-Language"), LanguageAccept)
+
+
+def cache_control(request: Request) -> RequestCacheControl:
+    """The client's Cache-Control."""
+    value = request.headers.get("Cache-Control")
+    return parse_cache_control_header(value, None, RequestCacheControl)
+
+
+def pragma(request: Request) -> HeaderSet:
+    """The client's Pragma."""
+    return parse_set_header(request.headers.get("Pragma", ""))
+
+
+def if_match(request: Request) -> ETags:
+    """The entity tags of If-Match."""
+    return parse_etags(request.headers.get("If-Match"))
+
+
+def if_none_match(request: Request) -> ETags:
+    """The entity tags of If-None-Match."""
+    return parse_etags(request.headers.get("If-None-Match"))
+
+
+def if_modified_since(request: Request) -> datetime | None:
+    """If-Modified-Since in UTC."""
+    return parse_date(request.headers.get("If-Modified-Since"))
+
+
+def if_unmodified_since(request: Request) -> datetime | None:
+    """If-Unmodified-Since in UTC."""
+    return parse_date(request.headers.get("If-Unmodified-Since"))
+
+
+def if_range(request: Request) -> IfRange:
+    """If-Range: an entity tag or a date."""
+    return parse_if_range_header(request.headers.get("If-Range"))
+
+
+def range_(request: Request) -> Range | None:
+    """The ranges the client asks for."""
+    return parse_range_header(request.headers.get("Range"))

@@ -1,0 +1,174 @@
+"""Which host a request is for, and whether to believe it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from carboy.http.exceptions import SecurityError
+from carboy.http.fields.syntax import parse_list_header
+from carboy.http.forms.urlencoded import parse_query
+from carboy.http.urls import uri_to_iri
+
+if TYPE_CHECKING:
+    from carboy.http.request.request import Request
+
+_DEFAULT_PORTS = {"http": "80", "ws": "80", "https": "443", "wss": "443"}
+# A name of letters, digits, dots and dashes (RFC 1123, section 2.1), or an IPv6 address in
+# brackets; then a port. The host ends up in URLs, so nothing that could change their meaning
+# passes. The wire's rule (carboy.grammar) is wider: it has to accept what RFC 9110 accepts.
+_HOST = re.compile(
+    r"([A-Za-z0-9.-]++|\[[0-9A-Fa-f]*+:[0-9A-Fa-f:.]++\])(?::([1-9][0-9]{0,4}+))?"
+).fullmatch
+
+
+def _split(host: str) -> tuple[str, str | None] | None:
+    """Name and port of a valid host; None for one that is not."""
+    found = _HOST(host)
+    if found is None:
+        return None
+    name, port = found.groups()
+    if port is not None and int(port) > 65535:
+        return None
+    return name, port
+
+
+def get_host(
+    scheme: str,
+    host_header: str | None,
+    server: tuple[str, int | None] | None = None,
+    trusted_hosts: Iterable[str] | None = None,
+) -> str:
+    """The host of a request, without the port that the scheme implies.
+
+    Taken from the Host field, otherwise from the server's address; "" when it is no valid
+    host. SecurityError if `trusted_hosts` is given and does not name it.
+    """
+    host = ""
+    if host_header is not None:
+        host = host_header
+    elif server is not None and server[1] is not None:
+        host = f"[{server[0]}]" if ":" in server[0] else server[0]
+        host = f"{host}:{server[1]}"
+    parts = _split(host)
+    if parts is None:
+        valid = ""
+    elif parts[1] is not None and parts[1] == _DEFAULT_PORTS.get(scheme):
+        valid = parts[0]
+    else:
+        valid = host
+    if trusted_hosts and not host_is_trusted(valid, trusted_hosts):
+        raise SecurityError(f"Host {host!r} is not trusted.")
+    return valid
+
+
+def _encoded(name: str) -> str | None:
+    """A name as it stands on the wire: international ones in IDNA."""
+    if name.isascii():
+        return name
+    try:
+        return name.encode("idna").decode("ascii")
+    except UnicodeError:
+        return None
+
+
+def host_is_trusted(hostname: str | None, trusted_list: Iterable[str] | None = None) -> bool:
+    """Whether a host stands in the list; one that begins with a dot means all below it too.
+
+    Ports do not count. Any valid host is trusted without a list.
+    """
+    parts = _split(hostname) if hostname else None
+    if parts is None:
+        return False
+    if not trusted_list:
+        return True
+    if isinstance(trusted_list, str):
+        trusted_list = [trusted_list]
+    return any(_matches(parts[0], entry) for entry in trusted_list)
+
+
+def _matches(name: str, entry: str) -> bool:
+    below = entry.startswith(".")
+    encoded = _encoded(entry[1:] if below else entry)
+    parts = _split(encoded) if encoded else None
+    if parts is None:
+        return False
+    return name == parts[0] or (below and name.endswith(f".{parts[0]}"))
+
+
+# What stays as it is in a path and in a query (RFC 3986, section 3.3 and 3.4). "%" is among
+# them: a path with a literal one is shown as it was decoded.
+_PATH = "!$&'()*+,/:;=@%"
+_QUERY = "!$&'()*+,/:;=?@%"
+
+
+def get_current_url(
+    scheme: str,
+    host: str,
+    root_path: str | None = None,
+    path: str | None = None,
+    query_string: bytes | None = None,
+) -> str:
+    """An IRI: the host's; with `root_path` the application's; with `path` the whole."""
+    url = f"{scheme}://{host}"
+    if root_path is None:
+        return uri_to_iri(f"{url}/")
+    url += quote(root_path.rstrip("/"), safe=_PATH) + "/"
+    if path is None:
+        return uri_to_iri(url)
+    url += quote(path.lstrip("/"), safe=_PATH)
+    if query_string:
+        url += f"?{quote(query_string, safe=_QUERY)}"
+    return uri_to_iri(url)
+
+
+def args(request: Request) -> Any:
+    """The parameters of the query."""
+    query = request.query_string
+    return request.parameter_storage_class(parse_query(query) if query else None)
+
+
+def host(request: Request) -> str:
+    """The host, with a port that the scheme does not imply; "" if it is none.
+
+    SecurityError if `trusted_hosts` is set and does not name it.
+    """
+    return get_host(request.scheme, request.host_header, request.server, request.trusted_hosts)
+
+
+def host_url(request: Request) -> str:
+    """Scheme and host, ended by "/"."""
+    return get_current_url(request.scheme, request.host)
+
+
+def root_url(request: Request) -> str:
+    """The URL the application is mounted at, ended by "/"."""
+    return get_current_url(request.scheme, request.host, request.root_path)
+
+
+def base_url(request: Request) -> str:
+    """The URL without its query."""
+    return get_current_url(request.scheme, request.host, request.root_path, request.path)
+
+
+def url(request: Request) -> str:
+    """The whole URL, as an IRI."""
+    return get_current_url(
+        request.scheme, request.host, request.root_path, request.path, request.query_string
+    )
+
+
+def full_path(request: Request) -> str:
+    """Path and query; the "?" is there without a query too."""
+    return f"{request.path}?{request.query_string.decode('utf-8', 'replace')}"
+
+
+def access_route(request: Request) -> Any:
+    """The addresses in X-Forwarded-For, otherwise the one of the client, if it is known."""
+    forwarded = request.headers.get("X-Forwarded-For")
+    if forwarded is not None:
+        return request.list_storage_class(parse_list_header(forwarded))
+    known = () if request.remote_addr is None else (request.remote_addr,)
+    return request.list_storage_class(known)

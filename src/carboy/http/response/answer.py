@@ -1,0 +1,67 @@
+"""What the server gets of a response: its final header fields, and the direct lane's answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
+
+from carboy.http.fields.headers import Headers, remove_entity_headers
+from carboy.http.request.request import Request
+from carboy.http.status import is_empty
+from carboy.http.urls import iri_to_uri
+
+if TYPE_CHECKING:
+    from carboy.gateway.interface import Answer, Exchange
+    from carboy.http.response.response import Response
+
+
+def finish_fields(response: Response, headers: Headers, base_url: Callable[[], str]) -> None:
+    """Encode locations, add the length where it is known, remove what the status forbids."""
+    location = headers.get("Location")
+    if location is not None:
+        location = iri_to_uri(location)
+        if response.autocorrect_location_header:
+            location = urljoin(iri_to_uri(base_url()), location)
+        headers["Location"] = location
+    content_location = headers.get("Content-Location")
+    if content_location is not None:
+        headers["Content-Location"] = iri_to_uri(content_location)
+    if response.status_code == 304:
+        remove_entity_headers(headers)
+    elif is_empty(response.status_code):
+        headers.remove("Content-Length")
+    elif (
+        response.automatically_set_content_length
+        and response.is_sequence
+        and "Content-Length" not in headers
+    ):
+        headers["Content-Length"] = str(sum(len(piece) for piece in response.iter_encoded()))
+
+
+def full_answer(response: Response, origin: Request | Exchange, method: str) -> Answer:
+    """The answer of a response that is no small page."""
+    headers = Headers(response.headers)
+    finish_fields(response, headers, lambda: request_of(origin).base_url)
+    body: Any
+    if method == "HEAD" or is_empty(response.status_code):
+        body = b""
+    elif response.direct_passthrough:
+        body = response.response
+    elif response.is_sequence:
+        body = b"".join(response.iter_encoded())
+    else:
+        body = response.iter_encoded()
+    close = response.close if response._on_close or hasattr(response.response, "close") else None
+    return response.status, headers.to_wsgi_list(), body, close
+
+
+def hooked_answer(response: Response, origin: Request | Exchange) -> Answer:
+    """The answer of a subclass that makes it from an environ, so it gets one."""
+    environ = request_of(origin).environ
+    body, status, headers = response.get_wsgi_response(environ)
+    return status, headers, body, getattr(body, "close", None)
+
+
+def request_of(origin: Request | Exchange) -> Request:
+    return origin if isinstance(origin, Request) else Request.from_exchange(origin)

@@ -1,0 +1,206 @@
+"""Whether the client has the current version already (RFC 9110, section 13)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from carboy.dates import http_date, parse_date
+from carboy.http.exceptions import RequestedRangeNotSatisfiable
+from carboy.http.fields.etag import generate_etag, parse_etags, unquote_etag
+from carboy.http.fields.ranges import IfRange, parse_if_range_header, parse_range_header
+from carboy.http.response.files import FileWrapper, RangeIterator, can_seek
+from carboy.http.wsgi import _get_environ
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
+
+def is_resource_modified(
+    environ: Mapping[str, Any],
+    etag: str | None = None,
+    data: bytes | None = None,
+    last_modified: datetime | str | None = None,
+    ignore_if_range: bool = True,
+) -> bool:
+    """Whether a request (a WSGI environ) has to be answered in full.
+
+    `etag` is the tag of the current version, as in the header, or `data` the content to make
+    one of (TypeError for both). With `ignore_if_range=False` an `If-Range` beside a `Range`
+    takes the place of the other conditions.
+    """
+    return is_modified(
+        http_range=environ.get("HTTP_RANGE"),
+        http_if_range=environ.get("HTTP_IF_RANGE"),
+        http_if_modified_since=environ.get("HTTP_IF_MODIFIED_SINCE"),
+        http_if_none_match=environ.get("HTTP_IF_NONE_MATCH"),
+        http_if_match=environ.get("HTTP_IF_MATCH"),
+        etag=etag,
+        data=data,
+        last_modified=last_modified,
+        ignore_if_range=ignore_if_range,
+    )
+
+
+def is_modified(
+    http_range: str | None = None,
+    http_if_range: str | None = None,
+    http_if_modified_since: str | None = None,
+    http_if_none_match: str | None = None,
+    http_if_match: str | None = None,
+    etag: str | None = None,
+    data: bytes | None = None,
+    last_modified: datetime | str | None = None,
+    ignore_if_range: bool = True,
+) -> bool:
+    """`is_resource_modified` for the fields themselves."""
+    if data is not None:
+        if etag is not None:
+            raise TypeError("both data and etag given: pass only one of them.")
+        etag = generate_etag(data)
+    condition = None
+    if not ignore_if_range and http_range is not None:
+        condition = parse_if_range_header(http_if_range)
+    tag = unquote_etag(etag)[0] if etag else None
+    if tag is not None:
+        by_tag = _modified_by_tag(tag, condition, http_if_none_match, http_if_match)
+        if by_tag is not None:
+            return by_tag
+    current = _utc_second(last_modified)
+    known = condition.date if condition else None
+    if known is None:
+        known = parse_date(http_if_modified_since)
+    return not (known and current and current <= known)
+
+
+def _modified_by_tag(
+    tag: str, condition: IfRange | None, http_if_none_match: str | None, http_if_match: str | None
+) -> bool | None:
+    """The answer of the fields with entity tags; None if there is none among them."""
+    if condition is not None and condition.etag is not None:
+        return condition.etag != tag
+    match = parse_etags(http_if_match)
+    if match:
+        # `*` is met by any current version (RFC 9110, section 13.1.1).
+        return match.star_tag or match.is_strong(tag)
+    none_match = parse_etags(http_if_none_match)
+    return not none_match.contains_weak(tag) if none_match else None
+
+
+def _utc_second(moment: datetime | str | None) -> datetime | None:
+    """A date as HTTP can express it: in UTC, without fractions of a second."""
+    if isinstance(moment, str):
+        moment = parse_date(moment)
+    if moment is None:
+        return None
+    moment = moment.replace(microsecond=0)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+_FIELDS = (
+    ("If-Match", "HTTP_IF_MATCH"),
+    ("If-None-Match", "HTTP_IF_NONE_MATCH"),
+    ("If-Modified-Since", "HTTP_IF_MODIFIED_SINCE"),
+    ("If-Unmodified-Since", "HTTP_IF_UNMODIFIED_SINCE"),
+    ("If-Range", "HTTP_IF_RANGE"),
+    ("Range", "HTTP_RANGE"),
+)
+
+
+def conditions(source: Any) -> WSGIEnvironment:
+    """The keys of an environ that count here; a request of the direct lane has no environ."""
+    if isinstance(source, dict):
+        return source
+    if not hasattr(source, "headers"):
+        return _get_environ(source)
+    headers = source.headers
+    found = {key: headers.get(name) for name, key in _FIELDS}
+    environ = {key: value for key, value in found.items() if value is not None}
+    environ["REQUEST_METHOD"] = source.method
+    return environ
+
+
+def make_conditional(
+    response: Any, source: Any, accept_ranges: bool | str, complete_length: int | None
+) -> None:
+    """Change `response` into what the request's conditions ask for."""
+    environ = conditions(source)
+    if environ["REQUEST_METHOD"] not in {"GET", "HEAD"}:
+        return
+    headers = response.headers
+    if "Date" not in headers:
+        headers["Date"] = http_date()
+    unit = _unit(accept_ranges)
+    if unit:
+        headers["Accept-Ranges"] = unit
+    partial = response._process_range_request(environ, complete_length, accept_ranges)
+    if not partial and not _modified(response, environ):
+        failed = bool(parse_etags(environ.get("HTTP_IF_MATCH")))
+        response.status_code = 412 if failed else 304
+    if response.automatically_set_content_length and "Content-Length" not in headers:
+        length = response.calculate_content_length()
+        if length is not None:
+            headers["Content-Length"] = str(length)
+
+
+def _unit(accept_ranges: bool | str) -> str:
+    if isinstance(accept_ranges, str):
+        return accept_ranges
+    return "bytes" if accept_ranges else ""
+
+
+def _modified(response: Any, environ: WSGIEnvironment, ignore_if_range: bool = True) -> bool:
+    headers = response.headers
+    return is_resource_modified(
+        environ,
+        headers.get("ETag"),
+        None,
+        headers.get("Last-Modified"),
+        ignore_if_range=ignore_if_range,
+    )
+
+
+def wants_part(response: Any, environ: WSGIEnvironment) -> bool:
+    """Whether the request asks for a range, of what the client has already if it says so
+    (If-Range, RFC 9110, section 13.1.5)."""
+    if "HTTP_RANGE" not in environ:
+        return False
+    return "HTTP_IF_RANGE" not in environ or not _modified(response, environ, ignore_if_range=False)
+
+
+def make_partial(
+    response: Any, environ: WSGIEnvironment, complete_length: int | None, accept_ranges: bool | str
+) -> bool:
+    """Whether the request asked for a range and got it; one that cannot be had raises 416."""
+    if _unit(accept_ranges) in {"", "none"} or not complete_length:
+        return False
+    if not response._is_range_request_processable(environ):
+        return False
+    asked = parse_range_header(environ["HTTP_RANGE"])
+    bounds = asked.range_for_length(complete_length) if asked is not None else None
+    if asked is None or bounds is None:
+        raise RequestedRangeNotSatisfiable(complete_length)
+    start, stop = bounds
+    response.headers["Content-Length"] = str(stop - start)
+    response.headers["Content-Range"] = asked.to_content_range_header(complete_length)
+    response.status_code = 206
+    response._wrap_range_response(start, stop - start)
+    return True
+
+
+def narrow(response: Any, start: int, length: int) -> None:
+    """Leave only a part of the body. Of a file the kernel can still send it."""
+    body = response.response
+    file: Any = getattr(body, "file", None)
+    if hasattr(body, "count") and hasattr(file, "seek"):
+        wrapper = body if isinstance(body, FileWrapper) else FileWrapper(file)
+        wrapper.narrow(start, length)
+        response.response = wrapper
+    else:
+        response.response = RangeIterator(
+            body if can_seek(body) else response.iter_encoded(), start, length
+        )
+        close = getattr(body, "close", None)
+        if close is not None:
+            response.call_on_close(close)

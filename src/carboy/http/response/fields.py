@@ -1,0 +1,188 @@
+"""Header fields of a response as attributes: text as numbers, dates, sets, and back.
+
+Values that can change in place (a set of names, a cache control) write themselves back into
+the headers they came from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from carboy.dates import http_date, parse_date
+from carboy.http.containers.immutable import CallbackDict
+from carboy.http.fields.auth import WWWAuthenticate
+from carboy.http.fields.cache_control import ResponseCacheControl, parse_cache_control_header
+from carboy.http.fields.content_type import get_content_type
+from carboy.http.fields.policies import ContentSecurityPolicy, dump_csp_header, parse_csp_header
+from carboy.http.fields.ranges import ContentRange, parse_content_range_header
+from carboy.http.fields.syntax import (
+    HeaderSet,
+    dump_header,
+    dump_options_header,
+    parse_options_header,
+    parse_set_header,
+)
+
+
+def _write_back(response: Any, name: str) -> Callable[[Any], None]:
+    """The function that a value calls when it changed: an empty one removes the field."""
+
+    def on_update(value: Any) -> None:
+        if value:
+            response.headers[name] = value.to_header()
+        else:
+            response.headers.pop(name, None)
+
+    return on_update
+
+
+def set_property(name: str, doc: str) -> property:
+    """A list of names as a HeaderSet; text, an iterable or None can be assigned."""
+
+    def get(response: Any) -> HeaderSet:
+        return parse_set_header(response.headers.get(name), _write_back(response, name))
+
+    def put(response: Any, value: Any) -> None:
+        if not value:
+            response.headers.pop(name, None)
+        else:
+            response.headers[name] = value if isinstance(value, str) else dump_header(value)
+
+    return property(get, put, doc=doc)
+
+
+def policy_property(name: str, doc: str) -> property:
+    """A Content-Security-Policy; text, a mapping or None can be assigned."""
+
+    def get(response: Any) -> ContentSecurityPolicy:
+        return parse_csp_header(response.headers.get(name), _write_back(response, name))
+
+    def put(response: Any, value: Any) -> None:
+        if not value:
+            response.headers.pop(name, None)
+        else:
+            response.headers[name] = _policy_text(value)
+
+    return property(get, put, doc=doc)
+
+
+def _policy_text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    to_header = getattr(value, "to_header", None)
+    return dump_csp_header(value) if to_header is None else str(to_header())
+
+
+def get_cache_control(response: Any) -> ResponseCacheControl:
+    """Cache-Control; changes of it are written to the headers."""
+    return parse_cache_control_header(
+        response.headers.get("Cache-Control"),
+        _write_back(response, "Cache-Control"),
+        ResponseCacheControl,
+    )
+
+
+def get_content_range(response: Any) -> ContentRange:
+    """Content-Range, as an object that is false where there is none."""
+    on_update = _write_back(response, "Content-Range")
+    found = parse_content_range_header(response.headers.get("Content-Range"), on_update)
+    # A response without the field gives an empty value, whose `set` then makes the field.
+    return found if found is not None else ContentRange(None, None, None, on_update=on_update)
+
+
+def put_content_range(response: Any, value: ContentRange | str | None) -> None:
+    if not value:
+        response.headers.pop("Content-Range", None)
+    else:
+        text = value if isinstance(value, str) else value.to_header()
+        response.headers["Content-Range"] = text
+
+
+def get_retry_after(response: Any) -> datetime | None:
+    """Retry-After as a moment in UTC; a number or a datetime can be assigned."""
+    value = response.headers.get("Retry-After")
+    if value is None:
+        return None
+    try:
+        seconds = int(value)
+    except ValueError:
+        return parse_date(value)
+    try:
+        return datetime.now(UTC) + timedelta(seconds=seconds)
+    except OverflowError:  # after the year 9999: never
+        return None
+
+
+def put_retry_after(response: Any, value: datetime | int | str | None) -> None:
+    if value is None:
+        response.headers.pop("Retry-After", None)
+    else:
+        text = http_date(value) if isinstance(value, datetime) else str(value)
+        response.headers["Retry-After"] = text
+
+
+def get_www_authenticate(response: Any) -> WWWAuthenticate:
+    """The first challenge of WWW-Authenticate; changes of it are written to the headers."""
+    value = WWWAuthenticate.from_header(response.headers.get("WWW-Authenticate"))
+    if value is None:
+        value = WWWAuthenticate("basic")
+
+    def on_update(changed: WWWAuthenticate) -> None:
+        response.www_authenticate = changed
+
+    value._on_update = on_update
+    return value
+
+
+def put_www_authenticate(
+    response: Any, value: WWWAuthenticate | list[WWWAuthenticate] | None
+) -> None:
+    if not value:
+        response.headers.pop("WWW-Authenticate", None)
+        return
+    challenges = value if isinstance(value, list) else [value]
+    response.headers.setlist("WWW-Authenticate", [str(each) for each in challenges])
+    if not isinstance(value, list):
+
+        def on_update(changed: WWWAuthenticate) -> None:
+            response.www_authenticate = changed
+
+        value._on_update = on_update
+
+
+def delete_www_authenticate(response: Any) -> None:
+    response.headers.pop("WWW-Authenticate", None)
+
+
+def get_allow_credentials(response: Any) -> bool:
+    """Whether Access-Control-Allow-Credentials is there."""
+    return "Access-Control-Allow-Credentials" in response.headers
+
+
+def put_allow_credentials(response: Any, value: bool | None) -> None:
+    if value is True:
+        response.headers["Access-Control-Allow-Credentials"] = "true"
+    else:
+        response.headers.pop("Access-Control-Allow-Credentials", None)
+
+
+def get_mimetype(response: Any) -> str | None:
+    """The media type without parameters; text types get charset=utf-8 when assigned."""
+    value = response.headers.get("Content-Type")
+    return value.split(";")[0].strip() if value else None
+
+
+def put_mimetype(response: Any, value: str) -> None:
+    response.headers["Content-Type"] = get_content_type(value, "utf-8")
+
+
+def get_mimetype_params(response: Any) -> dict[str, str]:
+    """The parameters of Content-Type; changes are written to the headers."""
+
+    def on_update(params: Any) -> None:
+        response.headers["Content-Type"] = dump_options_header(response.mimetype, params)
+
+    params = parse_options_header(response.headers.get("Content-Type", ""))[1]
+    return CallbackDict(params, on_update)

@@ -44,5 +44,5 @@ def calls_of(app: Any, *requests: bytes, record: bool = False, **settings: Any) 
                     client.send(octets)
                     client.reply(octets.split(b" ", 1)[0].decode())
     finally:
-        threading.setprofile(None)  # type: ignore[arg-type]
+        threading.setprofile(None)
     return recorder.calls

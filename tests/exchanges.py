@@ -34,7 +34,7 @@ class RawExchange:
 
     def environ(self) -> dict[str, Any]:
         if self._environ is None:
-            self._environ = environ_of(self)  # type: ignore[arg-type]
+            self._environ = environ_of(self)
         return self._environ
 
     def start(self, status: str, headers: list[tuple[str, str]]) -> Any:

@@ -97,7 +97,7 @@ class Running:
         def found() -> list[str]:
             return [line for line in self.out + self.err if part in line][count - 1 : count]
 
-        return self.until(found, f"line with {part!r}")[0]
+        return str(self.until(found, f"line with {part!r}")[0])
 
     def text(self) -> str:
         return "--- out\n" + "".join(self.out) + "--- err\n" + "".join(self.err)

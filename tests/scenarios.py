@@ -321,7 +321,7 @@ class Pair:
         self.carboy = _carboy()
 
     def run(
-        self, fl: Any, call: Callable[[Any, Req], Seen], build: Build, requests: tuple[Any, ...]
+        self, fl: Any, call: Callable[[Any, Any], Seen], build: Build, requests: tuple[Any, ...]
     ) -> tuple[list[Seen], list[Any]]:
         log: list[Any] = []
         app = build(fl, log)

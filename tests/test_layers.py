@@ -111,7 +111,7 @@ LATE_LIBRARIES: dict[str, tuple[str, set[str]]] = {
     # third party
     "cryptography": (
         "An optional dependency that takes 60 ms to load.",
-        {"carboy.cli.development_options", "carboy.net.authority", "carboy.net.certificates"},
+        {"carboy.cli.development_options", "carboy.net.certificates"},
     ),
     "dotenv": ("An optional dependency.", {"carboy.app.commands", "carboy.cli.config"}),
     "itsdangerous": ("Needed by the first signed session.", {"carboy.app.sessions"}),

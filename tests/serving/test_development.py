@@ -26,6 +26,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import carboy.net.certificates
+import carboy.net.tls
 import carboy.serving.addresses
 import carboy.serving.chunked
 import carboy.serving.handler
@@ -407,7 +408,7 @@ def test_a_client_certificate_is_in_the_environ(
     tmp_path: Path, certificate: tuple[str, str]
 ) -> None:
     trustme_like = _authority(tmp_path)
-    context = carboy.net.certificates.load_ssl_context(*certificate)
+    context = carboy.net.tls.load_ssl_context(*certificate)
     context.verify_mode = ssl.CERT_OPTIONAL
     context.load_verify_locations(trustme_like)
 
@@ -454,7 +455,7 @@ def _authority(directory: Path) -> str:
 
 def test_what_ssl_context_may_be() -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    assert carboy.net.certificates.context_of(context) is context
+    assert carboy.net.tls.context_of(context) is context
     with pytest.raises(TypeError, match="adhoc"):
         make(True, app, ssl_context=7)
     with pytest.raises(FileNotFoundError):

@@ -242,6 +242,7 @@ MODULE_MAP: dict[str, ModuleEntry] = {
         "serving.chunked",
         "serving.addresses",
         "serving.log",
+        "net.tls",
         "net.certificates",
         "http",
         "compat.internal",

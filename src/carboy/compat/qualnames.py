@@ -149,7 +149,8 @@ carboy.middleware.profiler werkzeug.middleware.profiler: ProfilerMiddleware
 carboy.middleware.proxy_fix werkzeug.middleware.proxy_fix: ProxyFix
 carboy.middleware.shared_data werkzeug.middleware.shared_data: SharedDataMiddleware
 carboy.net.certificates werkzeug.serving: generate_adhoc_ssl_context generate_adhoc_ssl_pair
-    is_ssl_error load_ssl_context make_ssl_devcert
+    make_ssl_devcert
+carboy.net.tls werkzeug.serving: is_ssl_error load_ssl_context
 carboy.routing.adapter werkzeug.routing.map: MapAdapter
 carboy.routing.converters werkzeug.routing.converters: AnyConverter BaseConverter FloatConverter
     IntegerConverter NumberConverter PathConverter UUIDConverter UnicodeConverter

@@ -1,7 +1,9 @@
-"""TLS over a non-blocking socket, as the engine uses sockets.
+"""TLS: contexts for servers, and connections over non-blocking sockets.
 
-Knows nothing of HTTP. The handshake happens inside the first receives, so that the deadline of
-the first head is the handshake's too, and a client that is slow at it keeps nobody waiting.
+`context_of` makes the context of `ssl_context=`, --cert and --key. A `TlsStream` is what the engine
+reads and writes instead of the socket. The handshake happens inside the first receives, so that
+the deadline of the request head applies to it, and a slow client does not delay the others.
+net/certificates.py makes certificates for development.
 """
 
 from __future__ import annotations
@@ -10,11 +12,50 @@ import socket
 import ssl
 from typing import Any
 
+from carboy.net.certificates import generate_adhoc_ssl_context
 from carboy.net.stream import WantsWrite
+
+__all__ = ["is_ssl_error", "load_ssl_context"]
 
 # Given to OpenSSL at a time. What it has begun to write must be offered again unchanged, so
 # pieces are small enough for the progress of a slow reader to be seen.
 PIECE = 64 * 1024
+
+
+def load_ssl_context(
+    cert_file: str, pkey_file: str | None = None, protocol: int | None = None
+) -> ssl.SSLContext:
+    """A server's context with a certificate chain and its key, from PEM files.
+
+    Without `pkey_file` the key is in `cert_file`. Raises FileNotFoundError and ssl.SSLError.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if protocol is None else protocol)
+    context.load_cert_chain(cert_file, pkey_file)
+    return context
+
+
+def context_of(given: Any) -> ssl.SSLContext | None:
+    """The context for a value of `ssl_context=`: a context, (certificate, key), "adhoc" or None.
+
+    Raises TypeError for other values.
+    """
+    if given is None or isinstance(given, ssl.SSLContext):
+        return given
+    if given == "adhoc":
+        return generate_adhoc_ssl_context()
+    if isinstance(given, tuple) and 1 <= len(given) <= 3:
+        return load_ssl_context(*given)
+    if hasattr(given, "wrap_socket"):
+        return given  # type: ignore[no-any-return]  # a context of another library
+    raise TypeError(
+        "ssl_context must be an ssl.SSLContext, a tuple (certificate file, key file) or 'adhoc',"
+        f" not {given!r}."
+    )
+
+
+def is_ssl_error(error: Exception | None = None) -> bool:
+    """Whether `error` is an ssl.SSLError."""
+    return isinstance(error, ssl.SSLError)
 
 
 class TlsStream:

@@ -17,8 +17,7 @@ from typing import Any, NoReturn
 
 from carboy.gateway import check, for_application
 from carboy.gateway.interface import Gateway
-from carboy.net.certificates import context_of
-from carboy.net.tls import TlsStream
+from carboy.net.tls import TlsStream, context_of
 from carboy.server import bind as binding
 from carboy.server.bind import Address, BindError, from_host
 from carboy.server.engine import Engine

@@ -29,9 +29,8 @@ from carboy.cli.option_types import PORT, Host
 from carboy.cli.run import FROM_CLI, as_flask, as_flask_in_children, chosen_app
 from carboy.dev.debugger import settle_pin
 from carboy.dev.requests import Store
-from carboy.net.authority import AuthorityError, how_to_trust, local_context
-from carboy.net.certificates import context_of
-from carboy.net.tls import TlsStream
+from carboy.net.certificates import AuthorityError, how_to_trust, local_context
+from carboy.net.tls import TlsStream, context_of
 from carboy.server.bind import BindError
 from carboy.server.processes.keeper import Keeper
 from carboy.server.processes.template import Templates

@@ -6,6 +6,7 @@ import socket
 import ssl
 import stat
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,8 +16,9 @@ from typing import Any
 import pytest
 from cryptography import x509
 
-from carboy.net import authority
-from carboy.net.authority import AuthorityError, local_context
+from carboy.net import certificates
+from carboy.net.certificates import AuthorityError, local_context
+from carboy.net.tls import context_of
 
 
 @contextmanager
@@ -74,12 +76,12 @@ def test_it_is_made_once_and_signs_again_for_more_names(tmp_path: Path) -> None:
     local_context(["10.1.2.3"], tmp_path)
     after = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     changed = {name for name in after if after[name] != kept.get(name)}
-    assert changed == {authority.SERVER}
+    assert changed == {certificates.SERVER}
 
 
 def test_a_certificate_of_another_authority_is_made_anew(tmp_path: Path) -> None:
     local_context(folder=tmp_path)
-    (tmp_path / authority.CERTIFICATE).unlink()
+    (tmp_path / certificates.AUTHORITY_CERTIFICATE).unlink()
     _, made = local_context(folder=tmp_path)
     assert made.created
     client = ssl.create_default_context(cafile=str(made.certificate))
@@ -107,7 +109,7 @@ def test_it_signs_for_this_machine_and_private_networks_only(tmp_path: Path, nam
 @pytest.mark.parametrize("name", ["carboy.dev", "8.8.8.8"])
 def test_clients_refuse_what_its_key_has_signed_for_others(tmp_path: Path, name: str) -> None:
     _, made = local_context(folder=tmp_path)
-    (tmp_path / "other.pem").write_bytes(authority._signed(tmp_path, ["localhost", name]))
+    (tmp_path / "other.pem").write_bytes(certificates._signed(tmp_path, ["localhost", name]))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(tmp_path / "other.pem")
     client = ssl.create_default_context(cafile=str(made.certificate))
@@ -131,7 +133,7 @@ def test_a_name_that_the_machine_got_later_spoils_nothing(
     monkeypatch.setattr(socket, "gethostname", lambda: "another-name")
     _, again = local_context(folder=tmp_path)
     assert not again.created
-    assert b"another-name" not in (tmp_path / authority.SERVER).read_bytes()
+    assert b"another-name" not in (tmp_path / certificates.SERVER).read_bytes()
 
 
 def test_one_that_could_sign_for_any_name_is_made_anew(
@@ -139,9 +141,9 @@ def test_one_that_could_sign_for_any_name_is_made_anew(
 ) -> None:
     with monkeypatch.context() as patch:
         patch.setattr(x509.CertificateBuilder, "add_extension", without_constraints)
-        certificate, key = authority._self_signed()
-    for name, octets in ((authority.CERTIFICATE, certificate), (authority.KEY, key)):
-        (tmp_path / name).write_bytes(octets)
+        certificate, key = certificates._new_authority()
+    (tmp_path / certificates.AUTHORITY_CERTIFICATE).write_bytes(certificate)
+    (tmp_path / certificates.AUTHORITY_KEY).write_bytes(key)
     assert local_context(folder=tmp_path)[1].created
     assert not local_context(folder=tmp_path)[1].created
 
@@ -164,7 +166,7 @@ def test_only_its_owner_reads_the_keys(tmp_path: Path) -> None:
 
 def test_what_is_damaged_or_cannot_be_written_is_told(tmp_path: Path) -> None:
     local_context(folder=tmp_path)
-    (tmp_path / authority.CERTIFICATE).write_text("no certificate")
+    (tmp_path / certificates.AUTHORITY_CERTIFICATE).write_text("no certificate")
     with pytest.raises(AuthorityError, match="damaged"):
         local_context(folder=tmp_path)
     with pytest.raises(AuthorityError, match="CARBOY_AUTHORITY"):
@@ -172,11 +174,11 @@ def test_what_is_damaged_or_cannot_be_written_is_told(tmp_path: Path) -> None:
 
 
 def test_the_folder_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv(authority.VARIABLE, raising=False)
+    monkeypatch.delenv(certificates.AUTHORITY_FOLDER, raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
-    assert authority.folder_of_user() == tmp_path / "carboy"
-    monkeypatch.setenv(authority.VARIABLE, str(tmp_path / "own"))
-    assert authority.folder_of_user() == tmp_path / "own"
+    assert certificates.folder_of_user() == tmp_path / "carboy"
+    monkeypatch.setenv(certificates.AUTHORITY_FOLDER, str(tmp_path / "own"))
+    assert certificates.folder_of_user() == tmp_path / "own"
 
 
 @pytest.mark.parametrize(
@@ -184,7 +186,7 @@ def test_the_folder_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     [("linux", "update-ca-certificates"), ("darwin", "security"), ("win32", "certutil -user")],
 )
 def test_it_says_how_it_is_trusted(platform: str, program: str) -> None:
-    assert program in authority.how_to_trust(Path("/kept/authority.pem"), platform)[0]
+    assert program in certificates.how_to_trust(Path("/kept/authority.pem"), platform)[0]
 
 
 def test_servers_that_start_together_make_one_authority(tmp_path: Path) -> None:
@@ -207,3 +209,13 @@ def test_servers_that_start_together_make_one_authority(tmp_path: Path) -> None:
         with client.wrap_socket(sock, server_hostname="localhost") as stream:
             stream.sendall(b"GET / HTTP/1.1\r\n\r\n")
             assert stream.recv(4096).endswith(b"hi")
+
+
+def test_a_missing_package_is_told_with_the_command_that_installs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "cryptography", None)
+    with pytest.raises(AuthorityError, match="pip install cryptography"):
+        local_context(folder=tmp_path)
+    with pytest.raises(TypeError, match="pip install cryptography"):
+        context_of("adhoc")

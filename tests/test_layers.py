@@ -43,7 +43,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "carboy.dev",
         "carboy.middleware",
     ),
-    "testing": ("carboy.app", "carboy.http", "carboy.gateway", "carboy.dates"),
+    "testing": ("carboy.app", "carboy.http", "carboy.gateway", "carboy.dates", "carboy.lazy"),
     "cli": EVERYTHING,
     "compat": EVERYTHING,
 }
@@ -131,7 +131,7 @@ LATE_LIBRARIES: dict[str, tuple[str, set[str]]] = {
         {"carboy.app.sessions", "carboy.http.fields.etag", "carboy.http.security"},
     ),
     "hmac": ("Loads OpenSSL.", {"carboy.http.security"}),
-    "importlib": ("to be moved", {"carboy.compat.child.carboy_names", "carboy.testing.__init__"}),
+    "importlib": ("to be moved", {"carboy.compat.child.carboy_names"}),
     "json": ("to be moved", {"carboy.http.request.body"}),
     "mimetypes": (
         "Reads the system's files when loaded.",
@@ -150,7 +150,7 @@ LATE_LIBRARIES: dict[str, tuple[str, set[str]]] = {
     "ssl": ("Loads OpenSSL.", {"carboy.cli.development_options"}),
     "tempfile": (
         "Loads random and OpenSSL; only large bodies need it.",
-        {"carboy.http.forms.encoding", "carboy.http.forms.parser", "carboy.server.request_body"},
+        {"carboy.http.forms.encoding", "carboy.server.request_body"},
     ),
     "termios": ("Not there on Windows.", {"carboy.dev.reload.loops"}),
     "unicodedata": (

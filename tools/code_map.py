@@ -19,7 +19,7 @@ ROOMS = (
     "routing", "app", "middleware", "dev", "serving", "testing", "cli", "compat",
 )  # fmt: skip
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
-LOADERS = {"import_module", "__import__"}
+LOADERS = {"import_module", "__import__", "lazy_names"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,8 @@ class Import:
     """One name that a module imports, or reaches in another way.
 
     `where` is "top", "types" (under `if TYPE_CHECKING:`), "function", "string" (a module's name
-    that is loaded by `import_module`) or "assigned" (an attribute of a module that is set).
+    that is loaded by `import_module`
+    or `lazy_names`) or "assigned" (an attribute of a module that is set).
     """
 
     target: str

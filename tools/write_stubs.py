@@ -1,33 +1,37 @@
-"""Writes the `__init__.pyi` of every package whose names load from a table.
+"""Writes the `__init__.pyi` of each package whose names load from a table.
 
     python tools/write_stubs.py
 
-Type checkers read the stubs, because they cannot follow names that load when they are first used
-(carboy/lazy.py). `tests/test_lazy.py` fails when a stub does not agree with its table.
+Type checkers read these stubs, because they cannot follow names that load when they are first
+used (carboy/lazy.py). `tests/test_lazy.py` fails when a stub does not agree with its table.
 """
 
 from __future__ import annotations
 
 from importlib import import_module
+from operator import itemgetter
 from pathlib import Path
 
 from carboy.lazy import homes
 
-PACKAGES = ("carboy.http",)
-HEAD = '"""Written by tools/write_stubs.py from the table NAMES in __init__.py."""\n\n'
+PACKAGES = ("carboy", "carboy.http", "carboy.testing")
+HEAD = '"""Written by tools/write_stubs.py from the table NAMES in __init__.py."""'
 
 
 def stub(package: str) -> str:
     """The text of the package's stub."""
     module = import_module(package)
-    lines = sorted(
-        f"from {home} import {defined} as {name}\n" for name, home, defined in homes(module.NAMES)
-    )
-    return HEAD + "".join(lines)
+    lines = [HEAD, ""]
+    for name, home, defined in sorted(homes(module.NAMES), key=itemgetter(1, 0)):
+        lines.append(f"from {home} import {defined}" + (f" as {name}" if name != defined else ""))
+    if hasattr(module, "__version__"):
+        lines += ["", "__version__: str"]
+    lines += ["", "__all__ = [", *(f'    "{name}",' for name in module.__all__), "]", ""]
+    return "\n".join(lines)
 
 
 def path(package: str) -> Path:
-    """Where the package's stub is."""
+    """The file of the package's stub."""
     file = import_module(package).__file__
     assert file is not None
     return Path(file).with_suffix(".pyi")

@@ -1,4 +1,4 @@
-"""Names of a package that load from their modules when they are first used."""
+"""Names of a module that load from other modules when they are first used."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 
 
 def homes(table: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
-    """The (name, module, name in that module) of every name in a package's table.
+    """The (name, module, name in that module) of every name in a table.
 
-    The table maps modules to the names they define, separated by spaces; `public=defined`
-    exports a name under another one.
+    The table maps modules to the names they define, separated by spaces. `public=defined` gives
+    a name another one.
     """
     for module, names in table.items():
         for entry in names.split():
@@ -21,23 +21,24 @@ def homes(table: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
 
 
 def lazy_names(
-    package: str, table: Mapping[str, str]
+    module_name: str, table: Mapping[str, str]
 ) -> tuple[list[str], Callable[[str], Any], Callable[[], list[str]]]:
-    """`__all__`, `__getattr__` and `__dir__` of the package with this table."""
+    """`__all__`, `__getattr__` and `__dir__` for a module with this table."""
     found = {name: (module, defined) for name, module, defined in homes(table)}
-    own = vars(sys.modules[package])
+    own = vars(sys.modules[module_name])
 
     def load(name: str) -> Any:
-        if name not in found:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        module, defined = found[name]
+        home = found.get(name)
+        if home is None:
+            raise AttributeError(f"module {module_name!r} has no attribute {name!r}")
+        module, defined = home
         owner = import_module(module)
         if not hasattr(owner, defined):
-            import_module(f"{module}.{defined}")  # the name is that of a submodule
+            import_module(f"{module}.{defined}")  # a module may be exported as well
         value = own[name] = getattr(owner, defined)
         return value
 
     def names() -> list[str]:
-        return sorted({*(name for name in own if name.startswith("__")), *found})
+        return sorted({*found, *(name for name in own if name.startswith("__"))})
 
     return sorted(found), load, names

@@ -6,41 +6,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from carboy.lazy import lazy_names
 
-from carboy.testing.app_client import EnvironBuilder, FlaskClient
-from carboy.testing.client import Client
-from carboy.testing.cookies import Cookie
-from carboy.testing.environ import create_environ
-from carboy.testing.multipart import encode_multipart, stream_encode_multipart
-from carboy.testing.response import ClientRedirectError, TestResponse
-from carboy.testing.run import run_wsgi_app
+# module: the names it defines. tools/write_stubs.py writes __init__.pyi from this table.
+NAMES = {
+    "carboy.http.forms.encoding": "encode_multipart stream_encode_multipart",
+    "carboy.http.request.environ_builder": "create_environ",
+    "carboy.testing.app_client": "EnvironBuilder FlaskClient",
+    "carboy.testing.cli_runner": "FlaskCliRunner",
+    "carboy.testing.client": "Client",
+    "carboy.testing.cookies": "Cookie",
+    "carboy.testing.live": "live_server",
+    "carboy.testing.response": "ClientRedirectError TestResponse",
+    "carboy.testing.run": "run_wsgi_app",
+}
 
-if TYPE_CHECKING:
-    from carboy.testing.cli_runner import FlaskCliRunner
-    from carboy.testing.live import live_server
-
-__all__ = [
-    "Client",
-    "ClientRedirectError",
-    "Cookie",
-    "EnvironBuilder",
-    "FlaskCliRunner",
-    "FlaskClient",
-    "TestResponse",
-    "create_environ",
-    "encode_multipart",
-    "live_server",
-    "run_wsgi_app",
-    "stream_encode_multipart",
-]
-
-_LATE = {"FlaskCliRunner": "cli_runner", "live_server": "live"}  # click; the server
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _LATE:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from importlib import import_module
-
-    return getattr(import_module(f"{__name__}.{_LATE[name]}"), name)
+__all__, __getattr__, __dir__ = lazy_names(__name__, NAMES)

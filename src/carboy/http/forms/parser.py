@@ -15,6 +15,7 @@ from carboy.http.forms.file_storage import FileStorage
 from carboy.http.forms.reader import Event, Lines, MultipartReader
 from carboy.http.forms.urlencoded import parse_form
 from carboy.http.wsgi import get_content_length, get_input_stream
+from carboy.lazy import lazy_names
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -38,13 +39,8 @@ def default_stream_factory(
     return cast("IO[bytes]", spooled(max_size=MAX_IN_MEMORY, mode="rb+"))
 
 
-def __getattr__(name: str) -> Any:
-    if name != "SpooledTemporaryFile":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from tempfile import SpooledTemporaryFile  # loads much, for large uploads only
-
-    globals()[name] = SpooledTemporaryFile
-    return SpooledTemporaryFile
+# tempfile loads random and OpenSSL; only large uploads need it.
+__getattr__ = lazy_names(__name__, {"tempfile": "SpooledTemporaryFile"})[1]
 
 
 Items = list[tuple[str | None, Any]]

@@ -1,0 +1,87 @@
+"""Written by tools/write_stubs.py from the table NAMES in __init__.py."""
+
+from carboy.app import json
+from carboy.app.app import Carboy
+from carboy.app.app import Carboy as Flask
+from carboy.app.blueprint import Blueprint
+from carboy.app.config import Config
+from carboy.app.context import after_this_request
+from carboy.app.context import copy_current_request_context
+from carboy.app.context import has_app_context
+from carboy.app.context import has_request_context
+from carboy.app.globals import current_app
+from carboy.app.globals import g
+from carboy.app.globals import request
+from carboy.app.globals import session
+from carboy.app.helpers import abort
+from carboy.app.helpers import flash
+from carboy.app.helpers import get_flashed_messages
+from carboy.app.helpers import get_template_attribute
+from carboy.app.helpers import make_response
+from carboy.app.helpers import redirect
+from carboy.app.helpers import send_file
+from carboy.app.helpers import send_from_directory
+from carboy.app.helpers import stream_with_context
+from carboy.app.helpers import url_for
+from carboy.app.json import jsonify
+from carboy.app.signals import appcontext_popped
+from carboy.app.signals import appcontext_pushed
+from carboy.app.signals import appcontext_tearing_down
+from carboy.app.signals import before_render_template
+from carboy.app.signals import got_request_exception
+from carboy.app.signals import message_flashed
+from carboy.app.signals import request_finished
+from carboy.app.signals import request_started
+from carboy.app.signals import request_tearing_down
+from carboy.app.signals import template_rendered
+from carboy.app.templating import render_template
+from carboy.app.templating import render_template_string
+from carboy.app.templating import stream_template
+from carboy.app.templating import stream_template_string
+from carboy.app.wrappers import Request
+from carboy.app.wrappers import Response
+
+__version__: str
+
+__all__ = [
+    "Blueprint",
+    "Carboy",
+    "Config",
+    "Flask",
+    "Request",
+    "Response",
+    "abort",
+    "after_this_request",
+    "appcontext_popped",
+    "appcontext_pushed",
+    "appcontext_tearing_down",
+    "before_render_template",
+    "copy_current_request_context",
+    "current_app",
+    "flash",
+    "g",
+    "get_flashed_messages",
+    "get_template_attribute",
+    "got_request_exception",
+    "has_app_context",
+    "has_request_context",
+    "json",
+    "jsonify",
+    "make_response",
+    "message_flashed",
+    "redirect",
+    "render_template",
+    "render_template_string",
+    "request",
+    "request_finished",
+    "request_started",
+    "request_tearing_down",
+    "send_file",
+    "send_from_directory",
+    "session",
+    "stream_template",
+    "stream_template_string",
+    "stream_with_context",
+    "template_rendered",
+    "url_for",
+]

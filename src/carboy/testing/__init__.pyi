@@ -1,0 +1,29 @@
+"""Written by tools/write_stubs.py from the table NAMES in __init__.py."""
+
+from carboy.http.forms.encoding import encode_multipart
+from carboy.http.forms.encoding import stream_encode_multipart
+from carboy.http.request.environ_builder import create_environ
+from carboy.testing.app_client import EnvironBuilder
+from carboy.testing.app_client import FlaskClient
+from carboy.testing.cli_runner import FlaskCliRunner
+from carboy.testing.client import Client
+from carboy.testing.cookies import Cookie
+from carboy.testing.live import live_server
+from carboy.testing.response import ClientRedirectError
+from carboy.testing.response import TestResponse
+from carboy.testing.run import run_wsgi_app
+
+__all__ = [
+    "Client",
+    "ClientRedirectError",
+    "Cookie",
+    "EnvironBuilder",
+    "FlaskCliRunner",
+    "FlaskClient",
+    "TestResponse",
+    "create_environ",
+    "encode_multipart",
+    "live_server",
+    "run_wsgi_app",
+    "stream_encode_multipart",
+]

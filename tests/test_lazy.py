@@ -1,0 +1,66 @@
+"""Packages whose names load when they are first used, and the stubs that type checkers read."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from write_stubs import PACKAGES, path, stub
+
+CACHE = Path(__file__).resolve().parents[1] / ".mypy_cache" / "users"
+
+USER = """
+from carboy import Flask, request
+from carboy.http import Headers
+app = Flask(__name__)
+name: str = app.name
+method: int = request.method
+length: str = len(Headers())
+"""
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_the_stub_agrees_with_the_table(package: str) -> None:
+    told = f"The stub of {package} is out of date. Run: python tools/write_stubs.py"
+    assert path(package).read_text() == stub(package), told
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_name_can_be_imported(package: str) -> None:
+    module = import_module(package)
+    assert [name for name in module.__all__ if not hasattr(module, name)] == []
+    assert set(module.__all__) <= set(dir(module))
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_an_unknown_name_is_an_attribute_error(package: str) -> None:
+    with pytest.raises(AttributeError, match=f"module '{package}' has no attribute 'nothing'"):
+        import_module(package).nothing  # noqa: B018
+
+
+def test_importing_the_packages_loads_none_of_their_modules() -> None:
+    code = (
+        f"import sys, {', '.join(PACKAGES)}\n"
+        "print(*sorted(name for name in sys.modules if name.startswith('carboy')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, text=True)
+    assert done.stdout.split() == sorted([*PACKAGES, "carboy.lazy"])
+
+
+def test_a_type_checker_knows_the_names(tmp_path: Path) -> None:
+    (tmp_path / "user.py").write_text(USER)
+    mypy = [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--cache-dir", str(CACHE)]
+    done = subprocess.run(
+        [*mypy, "user.py"], cwd=tmp_path, capture_output=True, check=False, text=True
+    )
+    errors = [line for line in done.stdout.splitlines() if "error" in line and "Found" not in line]
+    assert errors == [
+        'user.py:6: error: Incompatible types in assignment (expression has type "str",'
+        ' variable has type "int")  [assignment]',
+        'user.py:7: error: Incompatible types in assignment (expression has type "int",'
+        ' variable has type "str")  [assignment]',
+    ], done.stdout + done.stderr

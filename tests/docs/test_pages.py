@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pkgutil
 import re
 import subprocess
 import sys
@@ -70,3 +71,39 @@ def test_every_option_in_the_pages_exists() -> None:
             if name not in found and name.replace("--no-", "--", 1) not in found:
                 wrong.append(f"{page.name}: {name}")
     assert wrong == []
+
+
+def files() -> list[str]:
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    return [f"/{name}" for name in listed.stdout.splitlines() if (ROOT / name).exists()]
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "docs"])
+def test_every_file_that_is_named_exists(name: str) -> None:
+    pages = sorted((ROOT / name).glob("*.md")) if name == "docs" else [ROOT / name]
+    known = files()
+    invented = {"hello.py", "app.py", "wsgi.py", "script.py", "shop.py", "x.py", "test_x.py"}
+    missing = []
+    for page in pages:
+        for file in re.findall(r"`(?:\.\./)?([\w/]*\w\.(?:py|toml|lua))\b", page.read_text()):
+            there = any(path.endswith(f"/{file}") for path in known)
+            if not there and file.rpartition("/")[2] not in invented | {"sitecustomize.py"}:
+                missing.append(f"{page.name}: {file}")
+    assert missing == []
+
+
+def test_every_module_that_is_named_exists() -> None:
+    missing = []
+    for page in PAGES:
+        if page.name in ("CHANGELOG.md", "explain-example.md"):
+            continue
+        found = re.findall(r"`(?:from )?(carboy(?:\.\w+)+)(?=[`( ])", page.read_text())
+        for name in set(found) - {"carboy.error", "carboy.exchange"}:  # a logger, an environ key
+            try:
+                pkgutil.resolve_name(name)
+            except (ImportError, AttributeError):
+                missing.append(f"{page.name}: {name}")
+    assert missing == []

@@ -39,7 +39,6 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "carboy.protocol",
         "carboy.dates",
         "carboy.werkzeug_log",
-        "carboy.http",
         "carboy.dev",
         "carboy.middleware",
     ),
@@ -53,7 +52,7 @@ MODULE_MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "carboy.testing.live": ("carboy.serving",),
     # A test's request takes the same way as a request from the socket: the HTTP parser reads the
     # request and checks the answer, so that both lanes are tested with what clients send.
-    "carboy.testing.direct": ("carboy.protocol",),
+    "carboy.testing.lanes": ("carboy.protocol",),
 }
 # only under `if TYPE_CHECKING:`
 MAY_IMPORT_FOR_TYPES: dict[str, tuple[str, ...]] = {

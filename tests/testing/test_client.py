@@ -7,12 +7,12 @@ import pytest
 import werkzeug.test
 import werkzeug.wrappers
 
-import carboy.testing.environ
+import carboy.http.request.environ_builder
 from carboy.http.request.environ_builder import EnvironBuilder
 from carboy.http.request.request import Request
 from carboy.http.response.response import Response
 from carboy.testing import Client, ClientRedirectError, TestResponse, create_environ
-from carboy.testing.redirects import followed
+from carboy.testing.client import followed
 
 LOCATIONS = {
     "/r": "/t?x=1",
@@ -294,7 +294,7 @@ def test_odd_calls_send_what_werkzeugs_client_sends(calls: Any) -> None:
             for response in calls(client.open, module)
         ]
 
-    assert answers(OURS, carboy.testing.environ) == answers(THEIRS, werkzeug.test)
+    assert answers(OURS, carboy.http.request.environ_builder) == answers(THEIRS, werkzeug.test)
 
 
 def test_each_response_of_a_chain_knows_those_before_it() -> None:

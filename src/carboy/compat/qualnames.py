@@ -178,7 +178,7 @@ carboy.testing.client werkzeug.test: Client
 carboy.testing.cookies werkzeug.test: Cookie
 carboy.testing.environ_page werkzeug.testapp: iter_sys_path test_app
 carboy.testing.response werkzeug.test: ClientRedirectError TestResponse
-carboy.testing.run werkzeug.test: run_wsgi_app
+carboy.testing.lanes werkzeug.test: run_wsgi_app
 carboy.werkzeug_log werkzeug._internal: _ColorStreamHandler _has_level_handler _log
 """
 

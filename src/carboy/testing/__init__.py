@@ -1,7 +1,7 @@
 """Testing applications: clients that call them, made-up requests, a server in a thread.
 
-`EnvironBuilder` here is the application's; the one without an application is
-`carboy.testing.environ.EnvironBuilder`.
+`EnvironBuilder` is the builder of an application, which knows its configuration. The builder
+without an application is in `carboy.http.request.environ_builder`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ NAMES = {
     "carboy.testing.cookies": "Cookie",
     "carboy.testing.live": "live_server",
     "carboy.testing.response": "ClientRedirectError TestResponse",
-    "carboy.testing.run": "run_wsgi_app",
+    "carboy.testing.lanes": "run_wsgi_app",
 }
 
 __all__, __getattr__, __dir__ = lazy_names(__name__, NAMES)

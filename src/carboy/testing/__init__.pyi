@@ -8,10 +8,10 @@ from carboy.testing.app_client import FlaskClient
 from carboy.testing.cli_runner import FlaskCliRunner
 from carboy.testing.client import Client
 from carboy.testing.cookies import Cookie
+from carboy.testing.lanes import run_wsgi_app
 from carboy.testing.live import live_server
 from carboy.testing.response import ClientRedirectError
 from carboy.testing.response import TestResponse
-from carboy.testing.run import run_wsgi_app
 
 __all__ = [
     "Client",

@@ -1,12 +1,18 @@
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
 
 import carboy
-from carboy.testing import Client
-from carboy.testing.direct import send
+from carboy.http.response.response import Response
+from carboy.testing import Client, create_environ, run_wsgi_app
+from carboy.testing.lanes import _respond
+
+
+def send(app: Any, request: bytes, environ: dict[str, Any] | None = None) -> Response:
+    return Response(*_respond(app, request, environ or {}, buffered=True))
 
 
 def application() -> carboy.Flask:
@@ -24,7 +30,7 @@ def application() -> carboy.Flask:
     return app
 
 
-def test_raw_octets_are_answered() -> None:
+def test_raw_bytes_are_answered() -> None:
     response = send(application(), b"GET /echo?a=%20b HTTP/1.1\r\nHost: h\r\n\r\n")
     assert (response.status, response.json) == ("200 OK", {"data": "", "args": " b"})
 
@@ -39,7 +45,7 @@ def test_a_chunked_body_is_put_together() -> None:
 
 
 @pytest.mark.parametrize(
-    ("octets", "status"),
+    ("request_bytes", "status"),
     [
         (b"GET / HTTP/1.1\r\n\r\n", 400),
         (b"GET / HTTP/3.0\r\nHost: h\r\n\r\n", 505),
@@ -48,10 +54,10 @@ def test_a_chunked_body_is_put_together() -> None:
         (b"GET /\x00 HTTP/1.1\r\nHost: h\r\n\r\n", 400),
     ],
 )
-def test_what_the_machine_refuses_it_answers(octets: bytes, status: int) -> None:
-    response = send(application(), octets)
+def test_what_the_machine_refuses_it_answers(request_bytes: bytes, status: int) -> None:
+    response = send(application(), request_bytes)
     assert response.status_code == status
-    assert response.text.startswith(f"{status} ")
+    assert response.get_data(as_text=True).startswith(f"{status} ")
 
 
 def test_an_environ_tells_what_the_wire_does_not() -> None:
@@ -144,3 +150,103 @@ def test_an_answer_the_wire_cannot_carry_is_an_error_and_closed() -> None:
 def test_a_mounted_request_takes_the_wsgi_lane() -> None:
     client = application().test_client(lane="direct")
     assert client.get("/addr", base_url="http://localhost/app").status_code == 200
+
+
+# --- the WSGI lane
+
+
+def test_the_body_is_taken_up_to_its_first_chunk() -> None:
+    steps: list[str] = []
+
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [("X-Y", "z")])
+        steps.append("first")
+        yield b"a"
+        steps.append("second")
+        yield b"b"
+
+    body, status, headers = run_wsgi_app(app, create_environ())
+    assert (status, headers["x-y"], steps) == ("200 OK", "z", ["first"])
+    assert list(body) == [b"a", b"b"]
+
+
+def test_what_was_written_comes_first() -> None:
+    def app(environ: Any, start_response: Any) -> Any:
+        write = start_response("200 OK", [])
+        write(b"1")
+        return [b"2"]
+
+    assert b"".join(run_wsgi_app(app, create_environ())[0]) == b"12"
+    assert run_wsgi_app(app, create_environ(), buffered=True)[0] == [b"1", b"2"]
+
+
+class Closing:
+    def __init__(self) -> None:
+        self.closed = 0
+
+    def __iter__(self) -> Any:
+        yield b"1"
+        yield b"2"
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+@pytest.mark.parametrize("buffered", [False, True])
+def test_close_is_called_once(buffered: bool) -> None:
+    closing = Closing()
+
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [])
+        return closing
+
+    body, _, _ = run_wsgi_app(app, create_environ(), buffered)
+    assert list(body) == [b"1", b"2"]
+    close = getattr(body, "close", None)
+    if close is not None:
+        close()
+    assert closing.closed == 1
+
+
+def test_close_is_called_after_an_error() -> None:
+    class Broken(Closing):
+        def __iter__(self) -> Any:
+            raise KeyError("x")
+
+    broken = Broken()
+
+    def app(environ: Any, start_response: Any) -> Any:
+        start_response("200 OK", [])
+        return broken
+
+    with pytest.raises(KeyError):
+        run_wsgi_app(app, create_environ())
+    assert broken.closed == 1
+
+
+def test_an_error_reported_by_exc_info_is_raised() -> None:
+    def app(environ: Any, start_response: Any) -> Any:
+        try:
+            raise ZeroDivisionError
+        except ZeroDivisionError:
+            start_response("500 Oh", [], sys.exc_info())
+        return []
+
+    with pytest.raises(ZeroDivisionError):
+        run_wsgi_app(app, create_environ())
+
+
+def test_an_answer_without_start_response_is_an_error() -> None:
+    with pytest.raises(RuntimeError, match="start_response"):
+        run_wsgi_app(lambda environ, start_response: [b"x"], create_environ())
+
+
+def test_the_caller_keeps_its_environ() -> None:
+    def app(environ: Any, start_response: Any) -> Any:
+        environ["changed"] = True
+        start_response("200 OK", [])
+        return []
+
+    environ = create_environ()
+    run_wsgi_app(app, environ)
+    assert "changed" not in environ

@@ -1,7 +1,11 @@
-"""The direct lane without a server: protocol machine, gateway and application in one call.
+"""The ways of a request from a test client to an application.
 
-What arrives is octets, as from a socket, so a request is read, refused, dispatched and its
-answer framed exactly as on Carboy's server; only the engine between them is left out.
+    server     the lane that Carboy's server would take: direct for its own applications, else WSGI
+    wsgi       as under any other server
+    direct     the request as bytes through protocol parser and gateway; parser errors are answered
+
+Only the engine and its sockets are left out, so requests are read, refused and dispatched, and
+their responses framed, exactly as on Carboy's server.
 """
 
 from __future__ import annotations
@@ -15,17 +19,16 @@ from urllib.parse import quote
 from carboy.gateway.interface import Answer, DirectApplication
 from carboy.gateway.wsgi import WsgiGateway, environ_of
 from carboy.http.fields.headers import EnvironHeaders, Headers
-from carboy.http.wsgi import ClosingIterator
+from carboy.http.wsgi import ClosingIterator, _get_environ
 from carboy.protocol.errors import RemoteProtocolError
 from carboy.protocol.events import Data, RequestHead, Signal
 from carboy.protocol.limits import Limits
 from carboy.protocol.machine import Machine
-from carboy.testing.environ import EnvironBuilder
-from carboy.testing.response import TestResponse
-from carboy.testing.run import Result, run_wsgi_app
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
+
+Result = tuple[Iterable[bytes], str, Headers]  # body, status, headers
 
 LIMITS = Limits(underscore_fields=True)
 # Of an environ, what the wire says and environ_of makes again.
@@ -45,6 +48,56 @@ FROM_WIRE = frozenset(
         "wsgi.input",
     }
 )
+
+
+def run_wsgi_app(app: WSGIApplication, environ: WSGIEnvironment, buffered: bool = False) -> Result:
+    """Body, status and headers of one call of `app` (PEP 3333).
+
+    The body is taken up to its first chunk, or whole and closed if `buffered`. An error the
+    application reports through `exc_info` is raised: a test wants to see it.
+    """
+    started: list[Any] = []
+    written: list[bytes] = []
+
+    def start_response(
+        status: str, headers: list[tuple[str, str]], exc_info: Any = None, /
+    ) -> Callable[[bytes], object]:
+        if exc_info is not None:
+            raise exc_info[1].with_traceback(exc_info[2])
+        started[:] = [status, Headers(headers)]
+        return written.append
+
+    result = app(dict(_get_environ(environ)), start_response)
+    close = getattr(result, "close", None)
+    try:
+        body = _take(result, started, written, buffered)
+        if not started:
+            raise RuntimeError(f"{app!r} answered without calling start_response(status, headers).")
+    except BaseException:
+        if close is not None:
+            close()
+        raise
+    status, headers = started
+    if buffered:
+        if close is not None:
+            close()
+    elif close is not None and body is not result:
+        body = ClosingIterator(body, close)
+    return body, status, headers
+
+
+def _take(
+    result: Iterable[bytes], started: list[Any], written: list[bytes], buffered: bool
+) -> Iterable[bytes]:
+    if buffered:
+        rest = list(result)
+        return [*written, *rest]
+    iterator = iter(result)
+    for chunk in iterator:
+        written.append(chunk)
+        if started:
+            break
+    return chain(written, iterator) if written else iterator
 
 
 class DirectExchange:
@@ -92,20 +145,6 @@ class DirectExchange:
         """PEP 3333's imperative way of answering."""
         self.started = (status, headers)
         return self.written.append
-
-
-def send(app: Any, octets: bytes, environ: WSGIEnvironment | None = None) -> TestResponse:
-    """Send one raw request to `app` and give its response.
-
-    What the protocol machine refuses it answers itself. `environ` tells what the wire does not:
-    `wsgi.url_scheme`, `REMOTE_ADDR`, `SERVER_NAME` and keys of the test's own.
-    """
-    body, status, headers = _respond(app, octets, environ or {}, buffered=True)
-    line = octets.split(b"\r\n", 1)[0].decode("latin-1").split(" ")
-    with EnvironBuilder(
-        quote(line[1], safe="/?%&=") if len(line) > 1 else "/", method=line[0]
-    ) as builder:
-        return TestResponse(body, status, headers, builder.get_request())
 
 
 def run_direct(app: WSGIApplication, environ: WSGIEnvironment, buffered: bool = False) -> Result:

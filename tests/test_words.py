@@ -25,7 +25,7 @@ KINDS = (".py", ".md", ".tmpl", ".html", ".js", ".css", ".toml")
 
 # Rooms that are still to be read. The list only gets shorter.
 NOT_YET = {
-    "CHANGELOG.md", "CONTRIBUTING.md", "README.md", "bench", "docs", "examples",
+    "CHANGELOG.md", "bench", "docs", "examples",
     "src", "src/app", "src/cli", "src/compat", "src/dev", "src/gateway", "src/http",
     "src/middleware", "src/net", "src/protocol", "src/routing", "src/server", "src/serving",
     "src/testing",

@@ -107,3 +107,18 @@ def test_every_module_that_is_named_exists() -> None:
             except (ImportError, AttributeError):
                 missing.append(f"{page.name}: {name}")
     assert missing == []
+
+
+def test_the_table_of_where_to_find_things_is_true() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    rows = text.partition("### Where to find things")[2].partition("\n## ")[0]
+    missing = []
+    for row in re.findall(r"^\| [A-Z].*$", rows, re.MULTILINE):
+        _, _, places, names, _ = row.split("|")
+        files = re.findall(r"`([\w/]+\.py)`", places)
+        assert files, row
+        code = "".join((ROOT / "src/carboy" / file).read_text() for file in files)
+        missing += [
+            name for name in re.findall(r"`(\w+)`", names) if not re.search(rf"\b{name}\b", code)
+        ]
+    assert missing == []

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import werkzeug.wsgi
 
-from carboy.http.response import files as file_body
+from carboy.http import FileWrapper
+from carboy.http.response.conditional import RangeIterator
 from carboy.http.response.response import Response
 
 
@@ -31,11 +32,11 @@ def test_a_part_of_a_body_that_can_seek_begins_with_a_seek(
         return body.seekable, list(body), file.sought
 
     oracle = part(werkzeug.wsgi._RangeWrapper, werkzeug.wsgi.FileWrapper)
-    assert part(file_body.RangeIterator, file_body.FileWrapper) == oracle
+    assert part(RangeIterator, FileWrapper) == oracle
 
 
 def test_a_part_of_a_body_that_cannot_seek_is_read_up_to() -> None:
-    body = file_body.RangeIterator(iter([b"abc", b"def"]), 2, 2)
+    body = RangeIterator(iter([b"abc", b"def"]), 2, 2)
     assert (body.seekable, list(body)) == (False, [b"c", b"d"])
 
 

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 from werkzeug.test import create_environ
 
 from black_box import plain
+from carboy.file_wrapper import FileWrapper
 from carboy.gateway.interface import FileBody
 from carboy.http.exceptions import RequestedRangeNotSatisfiable
 from carboy.http.request.request import Request
-from carboy.http.response.files import FileWrapper
 from carboy.http.response.response import Response
 from exchanges import raw_request, received
 

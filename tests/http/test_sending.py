@@ -267,9 +267,9 @@ def test_the_servers_own_wrapper_is_used_for_a_whole_file(root: Path) -> None:
 
 
 def test_a_range_through_the_wire_columns_wrapper_is_a_part_of_the_file(root: Path) -> None:
-    from carboy.gateway.wsgi import FileWrapper as GatewayWrapper
+    from carboy.gateway.wsgi import ServerFile
 
-    environ = {**environ_of({"Range": "bytes=3-5"}), "wsgi.file_wrapper": GatewayWrapper}
+    environ = {**environ_of({"Range": "bytes=3-5"}), "wsgi.file_wrapper": ServerFile}
     with send_file(root / "a b.txt", environ) as response:
         body = response.response
         assert isinstance(body, FileBody)

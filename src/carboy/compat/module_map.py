@@ -292,15 +292,15 @@ MODULE_MAP: dict[str, ModuleEntry] = {
         "http",
         "compat.internal",
         _SansIOResponse=_RESPONSE,
-        _RangeWrapper="carboy.http.response.files:RangeIterator",
+        _RangeWrapper="carboy.http.response.conditional:RangeIterator",
     ),
     "werkzeug.wsgi": _of(
         "http.wsgi",
         "http.request.url",
-        "http.response.files",
+        "file_wrapper",
         "http",
         "compat.internal",
-        _RangeWrapper="carboy.http.response.files:RangeIterator",
+        _RangeWrapper="carboy.http.response.conditional:RangeIterator",
     ),
 }
 

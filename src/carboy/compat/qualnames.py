@@ -70,6 +70,7 @@ carboy.dev.debugger.tbtools werkzeug.debug.tbtools: DebugFrameSummary DebugTrace
 carboy.dev.reload.loops werkzeug._reloader: ReloaderLoop StatReloaderLoop WatchdogReloaderLoop
     _find_common_roots _find_stat_paths _find_watchdog_paths _get_args_for_reloading
     _iter_module_paths _remove_by_pattern ensure_echo_on run_with_reloader
+carboy.file_wrapper werkzeug.wsgi: FileWrapper
 carboy.http.containers.immutable werkzeug._internal: _Missing=Missing
 carboy.http.containers.immutable werkzeug.datastructures.mixins: ImmutableDictMixin
     ImmutableHeadersMixin ImmutableListMixin ImmutableMultiDictMixin UpdateDictMixin
@@ -128,7 +129,7 @@ carboy.http.request.url werkzeug.sansio.utils: get_current_url get_host host_is_
 carboy.http.response.body werkzeug.wrappers.response: ResponseStream
 carboy.http.response.conditional werkzeug.http: is_resource_modified
 carboy.http.response.conditional werkzeug.sansio.http: is_resource_modified=is_modified
-carboy.http.response.files werkzeug.wsgi: FileWrapper _RangeWrapper=RangeIterator wrap_file
+carboy.http.response.conditional werkzeug.wsgi: _RangeWrapper=RangeIterator
 carboy.http.response.redirects werkzeug.utils: append_slash_redirect redirect
 carboy.http.response.response werkzeug.wrappers.response: Response
 carboy.http.response.sending werkzeug.utils: send_file send_from_directory
@@ -140,7 +141,7 @@ carboy.http.urls werkzeug.urls: _codec_error_url_quote=_quote_undecodable
 carboy.http.wsgi werkzeug._internal: _get_environ
 carboy.http.wsgi werkzeug.sansio.utils: get_content_length=content_length
 carboy.http.wsgi werkzeug.wsgi: ClosingIterator LimitedStream get_content_length get_current_url
-    get_host get_input_stream get_path_info responder
+    get_host get_input_stream get_path_info responder wrap_file
 carboy.middleware.dispatcher werkzeug.middleware.dispatcher: DispatcherMiddleware
 carboy.middleware.http_proxy werkzeug.middleware.http_proxy: ProxyMiddleware
 carboy.middleware.lint werkzeug.middleware.lint: ErrorStream GuardedIterator GuardedWrite

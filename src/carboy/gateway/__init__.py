@@ -11,7 +11,7 @@ from carboy.gateway.interface import (
     FileBody,
     Gateway,
 )
-from carboy.gateway.wsgi import FileWrapper, WsgiGateway, environ_of
+from carboy.gateway.wsgi import WsgiGateway, environ_of
 
 __all__ = [
     "Answer",
@@ -19,7 +19,6 @@ __all__ = [
     "DirectGateway",
     "Exchange",
     "FileBody",
-    "FileWrapper",
     "Gateway",
     "WsgiGateway",
     "check",

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, BinaryIO
 from urllib.parse import unquote_to_bytes
 
+from carboy.file_wrapper import FileWrapper
 from carboy.gateway.interface import Answer, Exchange
 from carboy.protocol.events import RequestHead
 
@@ -26,49 +27,11 @@ _LONG = re.compile("[^/]{20}").search
 SHAPES = 1024  # paths remembered with their dispatch keys; clients choose paths
 
 
-class FileWrapper:
-    """wsgi.file_wrapper: a file the engine may hand to the kernel (PEP 3333).
+class ServerFile(FileWrapper):
+    """wsgi.file_wrapper: a file that the server may let the kernel send (PEP 3333)."""
 
-    Starts where the file stands; iterating gives blocks of `block_size` octets.
-    """
-
-    def __init__(self, file: BinaryIO, block_size: int = 64 * 1024) -> None:
-        self.file = file
-        self.block_size = block_size
-        self.count: int | None = None
-        try:
-            self.offset = file.tell()
-        except (AttributeError, OSError, ValueError):
-            self.offset = 0
-
-    def __iter__(self) -> FileWrapper:
-        # Itself, so that whoever wraps only the iterator can still close the file through it.
-        return self
-
-    def __next__(self) -> bytes:
-        data = self.file.read(self.block_size)
-        if not data:
-            raise StopIteration
-        return data
-
-    def seekable(self) -> bool:
-        """Whether `seek` works, which those who send a range ask."""
-        seekable = getattr(self.file, "seekable", None)
-        return bool(seekable()) if seekable is not None else hasattr(self.file, "seek")
-
-    def seek(self, *where: int) -> None:
-        """Move the file."""
-        self.file.seek(*where)
-
-    def tell(self) -> int:
-        """Where the file stands."""
-        return self.file.tell()
-
-    def close(self) -> None:
-        """Close the file, when it can be closed."""
-        close = getattr(self.file, "close", None)
-        if close is not None:
-            close()
+    def __init__(self, file: BinaryIO, buffer_size: int = 64 * 1024) -> None:
+        super().__init__(file, buffer_size)
 
 
 class _Errors(io.TextIOBase):
@@ -107,7 +70,7 @@ def base_environ(threads: bool, processes: bool, software: str) -> dict[str, Any
         "wsgi.multithread": threads,
         "wsgi.multiprocess": processes,
         "wsgi.run_once": False,
-        "wsgi.file_wrapper": FileWrapper,
+        "wsgi.file_wrapper": ServerFile,
         "wsgi.input_terminated": True,
     }
 

@@ -11,6 +11,7 @@ from carboy.lazy import lazy_names
 # module: the names it defines. tools/write_stubs.py writes __init__.pyi from this table.
 NAMES = {
     "carboy.dates": "dump_age http_date parse_age parse_date",
+    "carboy.file_wrapper": "FileWrapper",
     "carboy.http.containers.immutable": """
         CallbackDict ImmutableDict ImmutableDictMixin ImmutableHeadersMixin ImmutableList
         ImmutableListMixin ImmutableMultiDictMixin ImmutableTypeConversionDict
@@ -68,7 +69,6 @@ NAMES = {
     "carboy.http.request.url": "host_is_trusted",
     "carboy.http.response.body": "ResponseStream",
     "carboy.http.response.conditional": "is_resource_modified",
-    "carboy.http.response.files": "FileWrapper wrap_file",
     "carboy.http.response.redirects": "append_slash_redirect redirect",
     "carboy.http.response.response": "Response",
     "carboy.http.response.sending": "send_file send_from_directory",
@@ -79,7 +79,7 @@ NAMES = {
     "carboy.http.urls": "iri_to_uri uri_to_iri",
     "carboy.http.wsgi": """
         ClosingIterator LimitedStream get_content_length get_current_url get_host
-        get_input_stream get_path_info responder
+        get_input_stream get_path_info responder wrap_file
     """,
 }
 

@@ -4,6 +4,7 @@ from carboy.dates import dump_age
 from carboy.dates import http_date
 from carboy.dates import parse_age
 from carboy.dates import parse_date
+from carboy.file_wrapper import FileWrapper
 from carboy.http.containers.immutable import CallbackDict
 from carboy.http.containers.immutable import ImmutableDict
 from carboy.http.containers.immutable import ImmutableDictMixin
@@ -126,8 +127,6 @@ from carboy.http.request.request import Request
 from carboy.http.request.url import host_is_trusted
 from carboy.http.response.body import ResponseStream
 from carboy.http.response.conditional import is_resource_modified
-from carboy.http.response.files import FileWrapper
-from carboy.http.response.files import wrap_file
 from carboy.http.response.redirects import append_slash_redirect
 from carboy.http.response.redirects import redirect
 from carboy.http.response.response import Response
@@ -149,6 +148,7 @@ from carboy.http.wsgi import get_host
 from carboy.http.wsgi import get_input_stream
 from carboy.http.wsgi import get_path_info
 from carboy.http.wsgi import responder
+from carboy.http.wsgi import wrap_file
 
 __all__ = [
     "Aborter",

@@ -9,11 +9,11 @@ from functools import update_wrapper
 from itertools import chain
 from typing import IO, TYPE_CHECKING, Any
 
+from carboy.file_wrapper import FileWrapper
 from carboy.http.exceptions import ClientDisconnected, RequestEntityTooLarge
 from carboy.http.fields.headers import Headers
 from carboy.http.request.url import get_current_url as _current_url
 from carboy.http.request.url import get_host as _host
-from carboy.http.response.files import FileWrapper, wrap_file
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
@@ -312,3 +312,12 @@ class LimitedStream(io.RawIOBase):
         if self._limit_is_max and self.is_exhausted:
             self.on_exhausted()
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+def wrap_file(
+    environ: WSGIEnvironment, file: IO[bytes], buffer_size: int = 8192
+) -> Iterable[bytes]:
+    """The file in the server's own wrapper (`wsgi.file_wrapper`), otherwise in FileWrapper."""
+    wrapper = environ.get("wsgi.file_wrapper", FileWrapper)
+    wrapped: Iterable[bytes] = wrapper(file, buffer_size)
+    return wrapped

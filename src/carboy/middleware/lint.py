@@ -11,8 +11,8 @@ from typing import IO, Any
 from urllib.parse import urlsplit
 from warnings import warn
 
+from carboy.file_wrapper import FileWrapper
 from carboy.http.fields.headers import Headers, is_entity_header
-from carboy.http.response.files import FileWrapper
 
 __all__ = ["HTTPWarning", "LintMiddleware", "WSGIWarning"]
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from carboy.dates import http_date, parse_date
+from carboy.file_wrapper import FileWrapper
 from carboy.http.exceptions import RequestedRangeNotSatisfiable
 from carboy.http.fields.etag import generate_etag, parse_etags, unquote_etag
 from carboy.http.fields.ranges import IfRange, parse_if_range_header, parse_range_header
-from carboy.http.response.files import FileWrapper, RangeIterator, can_seek
 from carboy.http.wsgi import _get_environ
 
 if TYPE_CHECKING:
@@ -190,13 +191,10 @@ def make_partial(
 
 
 def narrow(response: Any, start: int, length: int) -> None:
-    """Leave only a part of the body. Of a file the kernel can still send it."""
+    """Leave only a part of the body. The kernel can still send a part of a file."""
     body = response.response
-    file: Any = getattr(body, "file", None)
-    if hasattr(body, "count") and hasattr(file, "seek"):
-        wrapper = body if isinstance(body, FileWrapper) else FileWrapper(file)
-        wrapper.narrow(start, length)
-        response.response = wrapper
+    if isinstance(body, FileWrapper) and hasattr(body.file, "seek"):
+        body.narrow(start, length)
     else:
         response.response = RangeIterator(
             body if can_seek(body) else response.iter_encoded(), start, length
@@ -204,3 +202,49 @@ def narrow(response: Any, start: int, length: int) -> None:
         close = getattr(body, "close", None)
         if close is not None:
             response.call_on_close(close)
+
+
+def can_seek(body: object) -> bool:
+    """Whether the body says that it has a position which can be set."""
+    seekable = getattr(body, "seekable", None)
+    return seekable is not None and bool(seekable())
+
+
+class RangeIterator:
+    """A part of an iterable body: `byte_range` bytes, or all there are, after `start_byte`.
+
+    A body that can seek is not read up to there. Closes the iterable when closed.
+    """
+
+    def __init__(
+        self, iterable: Iterable[bytes], start_byte: int = 0, byte_range: int | None = None
+    ) -> None:
+        self._iterable = iterable
+        self._chunks = iter(iterable)
+        self._skip = start_byte
+        self._left = sys.maxsize if byte_range is None else byte_range
+        self.seekable = can_seek(iterable)
+        self._placed = not self.seekable
+
+    def __iter__(self) -> Iterator[bytes]:
+        return self
+
+    def __next__(self) -> bytes:
+        if not self._placed:
+            cast("IO[bytes]", self._iterable).seek(self._skip)
+            self._skip, self._placed = 0, True
+        while self._left > 0:
+            chunk = next(self._chunks)
+            if self._skip >= len(chunk):
+                self._skip -= len(chunk)
+                continue
+            chunk = chunk[self._skip : self._skip + self._left]
+            self._skip = 0
+            self._left -= len(chunk)
+            return chunk
+        raise StopIteration
+
+    def close(self) -> None:
+        close = getattr(self._iterable, "close", None)
+        if close is not None:
+            close()

@@ -12,12 +12,13 @@ from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import quote
 from zlib import adler32
 
+from carboy.file_wrapper import FileWrapper
 from carboy.http.exceptions import NotFound, RequestedRangeNotSatisfiable
 from carboy.http.fields.headers import Headers
 from carboy.http.request.request import Request
-from carboy.http.response.files import FileWrapper, wrap_file
 from carboy.http.response.response import Response
 from carboy.http.security import safe_join
+from carboy.http.wsgi import wrap_file
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment

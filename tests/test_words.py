@@ -18,22 +18,57 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+import click
 import pytest
+
+from carboy.cli import run
+from carboy.cli.main import LATE, make_group
+from carboy.cli.options import tuning
 
 ROOT = Path(__file__).resolve().parents[1]
 KINDS = (".py", ".md", ".tmpl", ".html", ".js", ".css", ".toml")
 
 # Rooms that are still to be read. The list only gets shorter.
 NOT_YET = {
-    "CHANGELOG.md", "bench", "docs", "examples",
-    "src", "src/app", "src/cli", "src/compat", "src/dev", "src/gateway", "src/http",
-    "src/middleware", "src/net", "src/protocol", "src/routing", "src/server", "src/serving",
+    "CHANGELOG.md",
+    "bench",
+    "docs",
+    "examples",
+    "src",
+    "src/app",
+    "src/cli",
+    "src/compat",
+    "src/dev",
+    "src/gateway",
+    "src/http",
+    "src/middleware",
+    "src/net",
+    "src/protocol",
+    "src/routing",
+    "src/server",
+    "src/serving",
     "src/testing",
-    "tests", "tests/app", "tests/bench", "tests/cli", "tests/compat", "tests/demo", "tests/dev",
-    "tests/extensions", "tests/gateway", "tests/http", "tests/middleware", "tests/net",
-    "tests/oracle", "tests/protocol", "tests/routing", "tests/scenarios.py", "tests/server",
-    "tests/serving", "tests/testing", "tests/wire",
-}  # fmt: skip
+    "tests",
+    "tests/app",
+    "tests/bench",
+    "tests/cli",
+    "tests/compat",
+    "tests/demo",
+    "tests/dev",
+    "tests/extensions",
+    "tests/gateway",
+    "tests/http",
+    "tests/middleware",
+    "tests/net",
+    "tests/oracle",
+    "tests/protocol",
+    "tests/routing",
+    "tests/scenarios.py",
+    "tests/server",
+    "tests/serving",
+    "tests/testing",
+    "tests/wire",
+}
 
 # what is not written here: what to write
 TURNS = {
@@ -212,6 +247,48 @@ def test_a_room_reads_as_the_style_asks(room: str) -> None:
     if room in NOT_YET and found:
         pytest.xfail(f"{len(found)} places are left: python tests/test_words.py {room}")
     assert not found, "\n" + "\n".join(found)
+
+
+# --- help texts
+
+
+def options() -> Iterator[tuple[str, click.Option]]:
+    """Every option of every command, with the command's name."""
+    group = make_group()
+    with click.Context(group, info_name="carboy") as context:
+        commands = [group, *(group.get_command(context, name) for name in LATE), run.make_command()]
+    for command in commands:
+        assert command is not None
+        for each in command.params:
+            if isinstance(each, click.Option):
+                yield str(command.name), each
+
+
+def test_a_help_text_is_a_sentence_that_can_be_read_alone() -> None:
+    wrong = []
+    for command, option in options():
+        text = (option.help or "").partition("  [")[0]
+        if not 20 <= len(text) <= 180 or not text[0].isupper() or not text.endswith("."):
+            wrong.append(f"{command} {option.opts[0]}: {text}")
+    assert not wrong, "\n" + "\n".join(wrong)
+
+
+def test_a_help_text_does_not_refer_to_the_line_above_it() -> None:
+    assert [
+        f"{command} {option.opts[0]}"
+        for command, option in options()
+        if re.match(r"(Like|The same|As above|Its|Their|Only|Of|For|A|With|Without|Not)\b",
+                    option.help or "")
+    ] == []  # fmt: skip
+
+
+def test_every_option_of_run_shows_its_unit_and_its_default() -> None:
+    for parameter in tuning():
+        assert isinstance(parameter, click.Option)
+        assert parameter.secondary_opts or parameter.metavar or isinstance(
+            parameter.type, click.Choice
+        ), parameter.name  # fmt: skip
+        assert "  [default: " in (parameter.help or ""), parameter.name
 
 
 if __name__ == "__main__":

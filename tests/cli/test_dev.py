@@ -189,7 +189,7 @@ def test_it_speaks_tls_with_a_certificate_made_on_the_spot(
 def test_a_local_authority_is_made_once(folder: Path, tmp_path: Path) -> None:
     env = {"CARBOY_AUTHORITY": str(tmp_path / "kept")}
     certificate = tmp_path / "kept" / "authority.pem"
-    for told in ("Browsers trust it after:", "signed by "):
+    for told in ("To trust it in browsers, run:", "signed by "):
         with developing(folder, "--tls", env=env) as server:
             port = int(server.line("https://127.0.0.1:").rpartition(":")[2].strip().rstrip("/"))
             server.line(told)

@@ -213,7 +213,7 @@ def test_deep_recursion_is_written_in_every_way(folder: Path) -> None:
 
 def test_an_application_that_does_not_answer_is_given_up(folder: Path) -> None:
     said = explain(folder, "plain:hanging", "GET", "/", "--timeout", "5", "--cold", code=1)
-    assert "There was no answer within 5 s. It runs hanging, " in said
+    assert "There was no response within 5 s. The application runs hanging, " in said
     assert "plain.py:10." in said
 
 
@@ -233,7 +233,7 @@ def test_ctrl_c_ends_it_and_says_where_the_application_was(folder: Path) -> None
     child.send_signal(signal.SIGINT)
     said = child.communicate(timeout=60)[1]
     assert child.returncode == 1
-    assert "Stopped. It runs hanging, " in said
+    assert "Stopped. The application runs hanging, " in said
     assert "Traceback" not in said
 
 
@@ -241,19 +241,19 @@ def test_ctrl_c_ends_it_and_says_where_the_application_was(folder: Path) -> None
     ("args", "said"),
     [
         (("missing", "GET", "/"), "There is no module 'missing'"),
-        (("plain", "GET", "/", "-H", "no colon"), "write it as 'Name: value'"),
-        (("plain", "POST", "/", "--json", "{"), "this is no JSON"),
-        (("plain", "GET", "/", "-H", "X: a\nb"), "write it as 'Name: value'"),
-        (("plain", "GET", "/", "-H", "a b: c"), "write it as 'Name: value'"),
-        (("plain", "GET", "nowhere"), "begins with /"),
-        (("plain", "GET", "/a#b"), "has no #"),
-        (("plain", "G T", "/"), "is no method"),
-        (("plain", "POST", "/", "--json", "1", "-d", "1"), "not both"),
+        (("plain", "GET", "/", "-H", "no colon"), "Write it as 'Name: value'"),
+        (("plain", "POST", "/", "--json", "{"), "The value is not JSON"),
+        (("plain", "GET", "/", "-H", "X: a\nb"), "Write it as 'Name: value'"),
+        (("plain", "GET", "/", "-H", "a b: c"), "Write it as 'Name: value'"),
+        (("plain", "GET", "nowhere"), "Begin it with /"),
+        (("plain", "GET", "/a#b"), "leave out #"),
+        (("plain", "G T", "/"), "is not a method"),
+        (("plain", "POST", "/", "--json", "1", "-d", "1"), "exclude each other"),
         (("plain", "POST", "/", "-d", "@missing"), "missing cannot be read"),
         (("plain", "POST", "/", "-d", "@."), ". cannot be read: Is a directory"),
         (("plain", "GET", "/", "--html", "."), "is a directory"),
         (("plain", "GET", "/", "--report", "no/x.md"), "no/x.md cannot be written: No such"),
-        (("plain", "GET", "/", "--only", "httq"), "There are: C, carboy, gateway,"),
+        (("plain", "GET", "/", "--only", "httq"), "Use one of these: C, carboy, gateway,"),
     ],
 )
 def test_bad_input_is_explained(folder: Path, args: tuple[str, ...], said: str) -> None:

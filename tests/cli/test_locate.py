@@ -66,7 +66,7 @@ def test_the_argument_goes_before_the_variables_and_they_before_the_files(tmp_pa
 
 
 def test_without_anything_the_error_says_how_to_name_one(tmp_path: Path) -> None:
-    with pytest.raises(NoApplication, match="carboy run MODULE:NAME"):
+    with pytest.raises(NoApplication, match="carboy run hello:app"):
         locate.choose(None, {}, tmp_path)
 
 
@@ -129,12 +129,12 @@ def test_an_attribute_of_an_attribute_is_found(write: Write) -> None:
         ("locatd", "Did you mean 'located'"),
         ("located:ap", "Did you mean 'app'"),
         ("located:number", "is 3, which is not an application"),
-        ("located:number()", "leave the parentheses out"),
+        ("located:number()", "Leave the parentheses out"),
         ("located:build", r'needs.*located:build\("value"\)'),
         ("located:build(open)", "have to be literals"),
         ("located:app or 1", r"neither NAME nor FACTORY"),
         ("located:nothing()", "returned None"),
-        ("missing.py", "no file missing.py"),
+        ("missing.py", "no file missing.py in"),
     ],
 )
 def test_what_cannot_be_found_is_answered_with_what_to_do(

@@ -87,7 +87,7 @@ def test_an_unknown_command_is_an_error(folder: Path) -> None:
 
 def test_help_of_run_has_a_heading_for_each_kind_of_option(folder: Path) -> None:
     output = carboy(folder, "run", "--help")
-    places = [output.index(f"\n{title}:") for title in ("Where to listen", "Logs", "Other")]
+    places = [output.index(f"\n{title}:") for title in ("Address", "Access log", "Other")]
     assert places == sorted(places)
 
 
@@ -97,7 +97,9 @@ def test_columns_are_as_wide_as_their_widest_cell() -> None:
 
 def test_routes_can_be_filtered_and_are_json_for_programs(folder: Path) -> None:
     assert "static" not in carboy(folder, "routes", "site_of_notes", "--filter", "note")
-    assert "No route has 'nothing'" in carboy(folder, "routes", "site_of_notes", "-f", "nothing")
+    assert "No route contains 'nothing'" in carboy(
+        folder, "routes", "site_of_notes", "-f", "nothing"
+    )
     found = json.loads(carboy(folder, "routes", "site_of_notes", "--json", "-f", "notes"))
     assert [(each["rule"], each["endpoint"]) for each in found] == [("/notes/<int:note>", "note")]
 
@@ -154,7 +156,7 @@ def test_a_shell_at_a_terminal_greets_and_asks(folder: Path) -> None:
             while piece := os.read(ours, 4096):
                 seen += piece
     os.close(ours)
-    assert b"Here: app, g" in seen
+    assert b"Names: app, g" in seen
     assert b"42 site_of_notes" in seen
 
 

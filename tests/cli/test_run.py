@@ -146,11 +146,11 @@ def test_a_project_file_that_cannot_be_read_is_an_error(folder: Path) -> None:
     ("args", "part"),
     [
         (("-b", "nowhere"), "HOST:PORT"),
-        (("-w", "0"), "neither a number from 1 up nor 'auto'"),
-        (("-t", "0"), "0 is not in the range x>=1"),
+        (("-w", "0"), "Use a number from 1 up, or auto."),
+        (("-t", "0"), "not a whole number of at least 1."),
         (("-p", "70000"), "65535"),
         (("--limit-body", "much"), "512k or 10MiB"),
-        (("--umask", "9"), "permission bits"),
+        (("--umask", "9"), "in octal, like 660"),
     ],
 )
 def test_a_wrong_value_is_an_error_with_the_right_forms(

@@ -8,11 +8,12 @@ from carboy.protocol.limits import Limits
 from carboy.server.settings import Settings, default_threads, with_values
 
 
-def test_every_setting_says_its_unit_and_reason() -> None:
+def test_every_setting_has_a_unit_a_help_text_and_a_section() -> None:
     for field in dataclasses.fields(Settings):
         if field.name != "limits":
             assert field.metadata["unit"], field.name
-            assert field.metadata["reason"], field.name
+            assert field.metadata["help"], field.name
+            assert field.metadata["section"], field.name
 
 
 def test_settings_cannot_be_changed() -> None:
@@ -28,9 +29,9 @@ def test_the_default_number_of_threads_is_between_16_and_64() -> None:
 @pytest.mark.parametrize(
     ("values", "part"),
     [
-        ({"threads": 0}, "threads has to be at least 1"),
+        ({"threads": 0}, "threads must be at least 1"),
         ({"backlog": 0}, "backlog"),
-        ({"keepalive_timeout": -1.0}, "keepalive_timeout cannot be negative"),
+        ({"keepalive_timeout": -1.0}, "keepalive_timeout must not be negative"),
         ({"poller": "kqueue"}, "auto, epoll, selectors"),
         ({"server_header": "a\r\nb: c"}, "printable"),
     ],

@@ -1,4 +1,4 @@
-"""The application that a command is about, and the commands it brings along."""
+"""The application that a command is about, and the commands it adds to the command line."""
 
 from __future__ import annotations
 
@@ -9,14 +9,31 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from carboy.cli import locate
-from carboy.cli.run import chosen_app
+from carboy.server.processes.worker import LoadError
 
 if TYPE_CHECKING:
     from carboy.app.commands import ScriptInfo
 
 
+def chosen_app(ctx: click.Context, given: str | None) -> str:
+    """The application's name: the command's argument, --app, a variable or the usual file."""
+    before = ctx.find_root().params.get("app")
+    try:
+        return locate.choose(given or before, os.environ, Path.cwd())
+    except locate.NoApplication as problem:
+        raise click.UsageError(str(problem), ctx) from None
+
+
+def load_or_explain(name: str) -> Any:
+    """The application, or a LoadError whose text tells the user what to correct."""
+    try:
+        return locate.load(name)
+    except (locate.NoApplication, locate.BrokenApplication) as problem:
+        raise LoadError(f"Error: {problem}") from None
+
+
 def application_commands(ctx: click.Context) -> click.Group | None:
-    """The group of the application's own commands; None without an application or group."""
+    """The commands of the application; None without an application, or if it has none."""
     info = script_info(ctx)
     try:
         locate.choose(info.app_import_path, os.environ, Path.cwd())
@@ -27,20 +44,19 @@ def application_commands(ctx: click.Context) -> click.Group | None:
 
 
 def script_info(ctx: click.Context) -> ScriptInfo:
-    """What commands of an application expect in `ctx.obj`, and how it finds the application.
+    """The object that commands of an application expect in `ctx.obj`.
 
-    Imported here, so that `carboy run` serves a foreign application without the framework.
+    Imported here, so that `carboy run` serves other WSGI applications without the framework.
     """
     from carboy.app.commands import ScriptInfo
 
-    ScriptInfo.locate = staticmethod(find_application)
+    ScriptInfo.locate = staticmethod(_find_application)
     info = ctx.ensure_object(ScriptInfo)
     info.app_import_path = info.app_import_path or ctx.find_root().params.get("app")
     return info
 
 
-def find_application(info: ScriptInfo) -> Any:
-    """How a ScriptInfo of the command line finds the application."""
+def _find_application(info: ScriptInfo) -> Any:
     try:
         name = locate.choose(info.app_import_path, os.environ, Path.cwd())
         return locate.load(name)
@@ -49,7 +65,7 @@ def find_application(info: ScriptInfo) -> Any:
 
 
 def load_for_command(ctx: click.Context, given: str | None) -> Any:
-    """The application for a sub-command that takes it as its argument."""
+    """The application for a command that takes it as its argument."""
     info = script_info(ctx)
     if given is not None:
         info.app_import_path = given

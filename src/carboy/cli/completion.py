@@ -1,4 +1,4 @@
-"""Shell completion: the `carboy completion` command, and the applications offered for APP."""
+"""Shell completion: the `carboy completion` command, and the applications offered as APP."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ HOW = {
 }
 
 
-@click.command("completion", short_help="Have a shell complete commands and options.")
+@click.command("completion", short_help="Print the completion script for a shell.")
 @click.argument("shell", type=click.Choice(list(HOW)))
 @click.pass_context
 def command(ctx: click.Context, shell: str) -> None:
-    """Print the script for SHELL."""
+    """Print the script that completes commands and options in a shell."""
     kind = get_completion_class(shell)
-    assert kind is not None  # the three are click's own
+    assert kind is not None  # click has all three
     click.echo(kind(ctx.find_root().command, {}, "carboy", VARIABLE).source())
 
 
-command.epilog = "  ".join(["\b\n", *(f"{line}\n" for line in HOW.values())])
+command.help = "\n".join([f"{command.help}\n\n\b", *HOW.values()])
 
 
 def make_command() -> click.Command:
@@ -39,16 +39,16 @@ def make_command() -> click.Command:
 
 
 KINDS = ("Flask", "Carboy")
-MOST = 100  # files that are read: a key has been pressed, and somebody waits
+MOST = 100  # files that are read: the user has pressed a key and waits
 
 
 def complete(ctx: Any, param: Any, incomplete: str) -> list[str]:
-    """For click: the applications of the current folder that begin like this."""
+    """For click: the applications of the current folder whose names begin with `incomplete`."""
     return [name for name in applications(Path.cwd()) if name.startswith(incomplete)]
 
 
 def applications(folder: Path) -> list[str]:
-    """MODULE:NAME of each application and factory, as far as the source shows it."""
+    """MODULE:NAME of each application and factory, found by parsing; nothing is imported."""
     files = sorted(folder.glob("*.py")) + sorted(folder.glob("*/__init__.py"))
     return [f"{_module(file)}:{name}" for file in files[:MOST] for name in _names(file)]
 
@@ -67,9 +67,11 @@ def _names(file: Path) -> Iterator[str]:
             yield statement.name
         elif isinstance(statement, ast.Assign):
             names = [each.id for each in statement.targets if isinstance(each, ast.Name)]
-            yield from (name for name in names if name in NAMES or _makes_one(statement.value))
+            yield from (
+                name for name in names if name in NAMES or _makes_an_application(statement.value)
+            )
 
 
-def _makes_one(value: ast.expr) -> bool:
-    """Whether it reads like `Flask(…)` or `flask.Flask(…)`."""
+def _makes_an_application(value: ast.expr) -> bool:
+    """Whether it is a call such as `Flask(…)` or `flask.Flask(…)`."""
     return isinstance(value, ast.Call) and ast.unparse(value.func).rpartition(".")[2] in KINDS

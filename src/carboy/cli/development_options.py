@@ -1,4 +1,4 @@
-"""Types of options of `flask run` that click does not have."""
+"""Options that `carboy dev` and `flask run` share: certificates and watched files."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
+from carboy.cli.options import ADDRESS, RELOAD, SectionOption
 from carboy.http.imports import import_string
 
 __all__ = ["CertParamType", "SeparatedPathType"]
@@ -49,7 +50,7 @@ class CertParamType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
         self.path_type = click.Path(exists=True, dir_okay=False, resolve_path=True)
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """The absolute path, "adhoc" or the ssl.SSLContext; click.BadParameter for the rest."""
+        """The absolute path, "adhoc" or the ssl.SSLContext. Else raises click.BadParameter."""
         if _context_class() is None:
             raise click.BadParameter(
                 'Using "--cert" requires Python to be compiled with SSL support, which this'
@@ -120,12 +121,14 @@ def with_certificate(command: F) -> F:
     """The options --cert and --key; the command gets `cert`: a context, "adhoc", a pair, None."""
     key_type = click.Path(exists=True, dir_okay=False, resolve_path=True)
     key = click.option(
-        "--key", type=key_type, callback=checked_key, expose_value=False,
-        help="The key file of the certificate.",
+        "--key", cls=SectionOption, section=ADDRESS, type=key_type, callback=checked_key,
+        expose_value=False,
+        help="Private key file of the certificate.",
     )  # fmt: skip
     cert = click.option(
-        "--cert", type=CertParamType(), is_eager=True,
-        help="TLS: a certificate file, 'adhoc', or the import name of an ssl.SSLContext.",
+        "--cert", cls=SectionOption, section=ADDRESS, type=CertParamType(), is_eager=True,
+        help="Certificate for HTTPS: a file, 'adhoc' for a generated certificate, or the import"
+        " name of an ssl.SSLContext.",
     )  # fmt: skip
     return cert(key(command))
 
@@ -133,11 +136,12 @@ def with_certificate(command: F) -> F:
 def with_watched_files(command: F) -> F:
     """The options --extra-files and --exclude-patterns of a reloader."""
     exclude = click.option(
-        "--exclude-patterns", type=SeparatedPathType(),
-        help=f"fnmatch patterns of files not to reload for, separated by {os.pathsep!r}.",
+        "--exclude-patterns", cls=SectionOption, section=RELOAD, type=SeparatedPathType(),
+        help="Patterns of files whose changes do not cause a reload, as for fnmatch, separated by"
+        f" {os.pathsep!r}.",
     )  # fmt: skip
     extra = click.option(
-        "--extra-files", type=SeparatedPathType(),
-        help=f"More files to reload for, separated by {os.pathsep!r}.",
+        "--extra-files", cls=SectionOption, section=RELOAD, type=SeparatedPathType(),
+        help=f"Further files to watch for changes, separated by {os.pathsep!r}.",
     )  # fmt: skip
     return extra(exclude(command))

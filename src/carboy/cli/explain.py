@@ -1,4 +1,4 @@
-"""`carboy explain`: one request through the real stack, and everything that ran for it."""
+"""`carboy explain`: sends one request through the real server and shows what ran for it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,10 @@ from urllib.parse import unquote
 import click
 
 from carboy.cli import explain_client, locate, matching
+from carboy.cli.application import chosen_app, load_or_explain
 from carboy.cli.completion import complete
-from carboy.cli.run import as_flask, chosen_app, load_or_explain
+from carboy.cli.option_types import Number
+from carboy.cli.run import as_flask
 from carboy.dev.explain import page, places, terminal
 from carboy.dev.explain.explanation import Explanation, explain
 from carboy.dev.explain.recorder import Recorder
@@ -30,21 +32,21 @@ from carboy.server.engine import Engine
 from carboy.server.processes.worker import LoadError
 from carboy.server.settings import Settings
 
-PATIENCE = 300.0  # seconds for the whole answer: somebody may stand in a debugger
-GRACE = 2.0  # seconds for the engine to end; a view that hangs does not
-DEPTH = 20_000  # of Python's own stack: what recurses was recorded, and is walked by recursion
-# Everything stays on the leader, so that one track tells the whole story; a view that asks its
-# own server is helped by another leader after a while.
+PATIENCE = 300.0  # seconds for the whole response: the application may be in a debugger
+GRACE = 2.0  # seconds for the engine to end; it does not if a view hangs
+DEPTH = 20_000  # of Python's stack: recorded calls are walked by recursion
+# Everything runs on the leader, so that one thread's record has all calls. If a view sends a
+# request to its own server, another leader takes over after `watch_interval`.
 SETTINGS = Settings(inline_budget=3600.0, watch_interval=5.0, switch_interval=None)
 
-PATH = re.compile(r"/[!-\"$-~]*")  # what a request line takes, and no fragment
-CONTENT = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")  # of a field: RFC 9110 5.5
+PATH = re.compile(r"/[!-\"$-~]*")  # the characters of a request target, without a fragment
+CONTENT = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")  # field values: RFC 9110, 5.5
 
 Fields = dict[str, str]
 
 
 class NoAnswer(Exception):
-    """Says why there is none."""
+    """There was no response; the text says why."""
 
 
 class Question:
@@ -57,9 +59,8 @@ class Question:
         self.body = body
 
     def ask(self, port: int, patience: float) -> tuple[str, int]:
-        """Send it; the status line's end and the number of octets of the answer, which may be
-        cut off when time is up."""
-        # In a session of its own: Ctrl+C is for this process, which ends the other.
+        """Send it; the status and the size of the response, which is cut off after `patience`."""
+        # In its own session, so that Ctrl+C reaches only this process, which ends the other.
         child = subprocess.Popen(
             [sys.executable, "-I", explain_client.__file__],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
@@ -72,13 +73,13 @@ class Question:
             status = child.communicate()[0].strip()
             if status:
                 return f"{status}, cut off after {patience:g} s", 0
-            raise NoAnswer(f"There was no answer within {patience:g} s.") from None
+            raise NoAnswer(f"There was no response within {patience:g} s.") from None
         finally:
             child.kill()
         if child.returncode:
-            raise NoAnswer(f"There was no answer: {problem.strip()}.")
-        status, octets = said.splitlines()
-        return status, int(octets)
+            raise NoAnswer(f"There was no response: {problem.strip()}.")
+        status, size = said.splitlines()
+        return status, int(size)
 
     def _document(self, port: int) -> str:
         body = None if self.body is None else self.body.decode("latin-1")
@@ -91,7 +92,7 @@ class Question:
 def record(
     app: Any, name: str, question: Question, cold: bool = False, patience: float = PATIENCE
 ) -> Explanation:
-    """Serve `app` on a loopback socket of its own, ask it, and explain what ran."""
+    """Serve `app` on a loopback socket, send the request, and explain what ran."""
     recorder = Recorder()
     recorder.install()
     listener = listen_tcp("127.0.0.1", 0)
@@ -103,13 +104,13 @@ def record(
         if not cold:
             question.ask(port, patience)
         recorder.arm()
-        status, octets = question.ask(port, patience)
+        status, size = question.ask(port, patience)
     except NoAnswer as problem:
-        raise click.ClickException(f"{problem}{_standing()}") from None
+        raise click.ClickException(f"{problem}{_running()}") from None
     except KeyboardInterrupt:
-        raise click.ClickException(f"Stopped.{_standing()}") from None
+        raise click.ClickException(f"Stopped.{_running()}") from None
     finally:
-        # What follows the last send (teardown, close) is finished before the engine ends.
+        # Wait for what follows the last send: teardown functions and close().
         engine.stop()
         thread.join(GRACE)
         recorder.disarm()
@@ -117,7 +118,7 @@ def record(
         listener.close()
     sys.setrecursionlimit(max(sys.getrecursionlimit(), DEPTH))
     line = f"{question.method} {question.path}"
-    found = explain(recorder, app, name, line, status, octets, _rule(app, question))
+    found = explain(recorder, app, name, line, status, size, _rule(app, question))
     asked = secrets_of(question.path, question.fields, question.body)
     eraser = Eraser(asked | recorder.secrets)
     eraser.clean(found.nodes())
@@ -127,21 +128,21 @@ def record(
     return found
 
 
-def _standing() -> str:
-    """Where a thread of the server runs the application."""
+def _running() -> str:
+    """Which function of the application a thread of the server runs."""
     here = threading.get_ident()
     for ident, innermost in sys._current_frames().items():
         frame: FrameType | None = innermost if ident != here else None
         while frame is not None:
             code = frame.f_code
             if places.of_code(code).room == places.APPLICATION:
-                return f" It runs {code.co_name}, {code.co_filename}:{frame.f_lineno}."
+                return f" The application runs {code.co_name}, {code.co_filename}:{frame.f_lineno}."
             frame = frame.f_back
     return ""
 
 
 def _rule(app: Any, question: Question) -> list[str]:
-    """Which rule answers, and why; [] for an application that has none."""
+    """Lines about the rule that matches; [] for an application without rules."""
     if not locate.is_flask_like(app):
         return []
     return matching.of_app(app, question.method, unquote(question.path.partition("?")[0]))
@@ -153,10 +154,10 @@ def _fields(values: tuple[str, ...]) -> Fields:
         name, colon, content = value.partition(":")
         if not colon or not is_token(name.strip()) or not CONTENT.fullmatch(content):
             raise click.BadParameter(
-                f"{value!r} is no header: write it as 'Name: value'.", param_hint="-H"
+                f"{value!r} is not a header. Write it as 'Name: value'.", param_hint="-H"
             )
         name = next((each for each in fields if each.lower() == name.strip().lower()), name.strip())
-        # A field that comes again is as good as one with a list (RFC 9110, 5.3).
+        # Repeated fields mean the same as one with a list (RFC 9110, 5.3).
         comma = "; " if name.lower() == "cookie" else ", "
         before = fields[name] + comma if name in fields else ""
         fields[name] = before + content.strip()
@@ -166,12 +167,14 @@ def _fields(values: tuple[str, ...]) -> Fields:
 def _body(fields: Fields, data: str | None, document: str | None) -> bytes | None:
     known = {name.lower() for name in fields}
     if data is not None and document is not None:
-        raise click.UsageError("Give either -d or --json, not both.")
+        raise click.UsageError("-d and --json exclude each other. Give only one of them.")
     if document is not None:
         try:
             json.loads(document)
         except ValueError as problem:
-            raise click.BadParameter(f"this is no JSON: {problem}.", param_hint="--json") from None
+            raise click.BadParameter(
+                f"The value is not JSON: {problem}.", param_hint="--json"
+            ) from None
         if "content-type" not in known:
             fields["Content-Type"] = "application/json"
         return document.encode()
@@ -184,32 +187,59 @@ def _body(fields: Fields, data: str | None, document: str | None) -> bytes | Non
     try:
         return Path(data[1:]).read_bytes()
     except OSError as problem:
-        said = f"{data[1:]} cannot be read: {problem.strerror}."
-        raise click.BadParameter(said, param_hint="-d") from None
+        text = f"{data[1:]} cannot be read: {problem.strerror}."
+        raise click.BadParameter(text, param_hint="-d") from None
 
 
 @click.command("explain", short_help="Show everything that runs for one request.")
 @click.argument("app", shell_complete=complete)
 @click.argument("method")
 @click.argument("path")
-@click.option("-H", "--header", "headers", multiple=True, help="A header, 'Name: value'.")
-@click.option("-d", "--data", help="Content to send; @FILE sends that of a file.")
-@click.option("--json", "document", help="A JSON document to send.")
-@click.option("--cold", is_flag=True, help="Show the first request, without one before it.")
+@click.option(
+    "-H",
+    "--header",
+    "headers",
+    multiple=True,
+    metavar="HEADER",
+    help="Header to send, such as 'Accept: text/html'. May be given more than once.",
+)
+@click.option(
+    "-d", "--data", metavar="TEXT", help="Body to send; @FILE sends the content of a file."
+)
+@click.option("--json", "document", metavar="TEXT", help="JSON document to send as the body.")
+@click.option(
+    "--cold",
+    is_flag=True,
+    help="Explanation of the very first request, without sending one before it.",
+)
 @click.option(
     "--timeout",
-    type=click.FloatRange(0, min_open=True),
+    type=Number(float),
     default=PATIENCE,
-    show_default=True,
     metavar="SECONDS",
-    help="Wait so long for the answer; of a stream that never ends show what there is.",
+    help="Longest wait for the response; what has arrived by then is shown."
+    f"  [default: {PATIENCE:g}]",
 )
-@click.option("--depth", type=click.IntRange(1), help="Levels of the tree to show.")
-@click.option("--only", metavar="ROOM_OR_PACKAGE", help="Show calls of these only: http, jinja2.")
-@click.option("--full", is_flag=True, help="Show every call, unfolded.")
-@click.option("--html", "html", type=click.Path(dir_okay=False), help="Write a page to FILE.")
 @click.option(
-    "--report", "markdown", type=click.Path(dir_okay=False), help="Write a report to FILE."
+    "--depth",
+    type=Number(int, 1),
+    metavar="LEVELS",
+    help="Number of levels of the call tree to show.  [default: all]",
+)
+@click.option(
+    "--only",
+    metavar="NAME",
+    help="Room of Carboy or package whose calls are shown, such as http or jinja2.",
+)
+@click.option("--full", is_flag=True, help="All calls, including those that are usually folded.")
+@click.option(
+    "--html", type=click.Path(dir_okay=False), help="File for an HTML page with the explanation."
+)
+@click.option(
+    "--report",
+    "markdown",
+    type=click.Path(dir_okay=False),
+    help="File for a Markdown report with the explanation.",
 )
 @click.pass_context
 def command(
@@ -228,19 +258,21 @@ def command(
     html: str | None,
     markdown: str | None,
 ) -> None:
-    """Send METHOD PATH to APP through the real server, on a real socket of this machine only,
-    and show everything that ran from accept() to the last send().
+    """Send the request METHOD PATH to APP and show everything that runs for it.
 
-    A request like it is sent before, so that what is done once only does not show: not with
-    --cold, which is what to use for a request that changes something.
+    The request goes through the real server, on a socket that only this machine can reach. The
+    output shows every step from accept() to the last send().
+
+    The same request is sent once before, so that work for the first request only is not shown.
+    Use --cold for a request that changes data, or to see that work.
     """
     if not is_token(method):
-        raise click.BadParameter(f"{method!r} is no method: GET, POST, …", param_hint="METHOD")
-    if not PATH.fullmatch(path):
         raise click.BadParameter(
-            f"{path!r} is no path: it begins with /, is quoted (%20 for a space), and has no #.",
-            param_hint="PATH",
+            f"{method!r} is not a method. Use GET, POST, or another.", param_hint="METHOD"
         )
+    if not PATH.fullmatch(path):
+        text = f"{path!r} is not a path. Begin it with /, write %20 for a space, leave out #."
+        raise click.BadParameter(text, param_hint="PATH")
     fields = _fields(headers)
     body = _body(fields, data, document)
     name = chosen_app(ctx, app)
@@ -253,7 +285,7 @@ def command(
     if only is not None and only not in found.names():
         names = ", ".join(sorted(found.names()))
         raise click.BadParameter(
-            f"nothing of {only!r} ran. There are: {names}.", param_hint="--only"
+            f"Nothing of {only!r} ran. Use one of these: {names}.", param_hint="--only"
         )
     _write(html, page.make, found)
     _write(markdown, report.make, found)
@@ -273,10 +305,10 @@ def _write(file: str | None, make: Any, found: Explanation) -> None:
         Path(file).write_text(make(found), encoding="utf-8")
     except OSError as problem:
         raise click.ClickException(f"{file} cannot be written: {problem.strerror}.") from None
-    click.echo(f"Written: {file}", err=True)
+    click.echo(f"Wrote {file}.", err=True)
 
 
 def make_command() -> click.Command:
-    """The command, with --flask to give Carboy under Flask's names."""
+    """The command with its --flask option."""
     command.params = [each for each in command.params if each.name != "flask"] + [as_flask()]
     return command

@@ -1,8 +1,8 @@
-"""One request, sent by a process of its own: the answer is read without taking time from the
-interpreter that is measured. Run as a file; it needs nothing but Python's library.
+"""The client of `carboy explain`, a separate process so that it does not slow down the server.
 
-A JSON document on the input says what to send. The output has the status as soon as it is known,
-then the number of octets of the content, each on its line; or the error.
+Run as a file; it needs only the standard library. Standard input has a JSON document with the
+request. Standard output gets the status as soon as it is known and then the size of the body in
+bytes, each on a line. An error goes to standard error.
 """
 
 from __future__ import annotations
@@ -14,21 +14,21 @@ from typing import Any
 
 
 def ask(port: int, method: str, path: str, fields: dict[str, str], body: str | None) -> int:
-    """Send it; the number of octets of the answer."""
+    """Send the request and print the status; the size of the body."""
     client = http.client.HTTPConnection("127.0.0.1", port)
     content = None if body is None else body.encode("latin-1")
-    octets = {name: value.encode("utf-8") for name, value in fields.items()}
-    client.request(method, path, content, octets)
-    answer = client.getresponse()
-    print(f"{answer.status} {answer.reason}".strip(), flush=True)
+    encoded = {name: value.encode("utf-8") for name, value in fields.items()}
+    client.request(method, path, content, encoded)
+    response = client.getresponse()
+    print(f"{response.status} {response.reason}".strip(), flush=True)
     size = 0
-    while part := answer.read1(1 << 20):
+    while part := response.read1(1 << 20):
         size += len(part)
     return size
 
 
 def main(given: dict[str, Any]) -> None:
-    """Ask, and say what became of it."""
+    """Send the request and print the result."""
     try:
         print(ask(**given))
     except (OSError, http.client.HTTPException) as problem:

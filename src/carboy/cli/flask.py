@@ -6,12 +6,12 @@ import ast
 import code
 import contextlib
 import functools
-import importlib
 import inspect
 import os
 import platform
 import sys
 import traceback
+from collections.abc import Callable
 from importlib.metadata import PackageNotFoundError, entry_points, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -40,6 +40,7 @@ from carboy.cli.development_options import (
     with_certificate,
     with_watched_files,
 )
+from carboy.cli.locate import BrokenApplication, NoApplication, Reason
 from carboy.cli.option_types import PORT, Host
 from carboy.cli.run import FROM_CLI
 from carboy.serving import development
@@ -72,153 +73,115 @@ __all__ = [
 
 def find_best_app(module: ModuleType) -> Any:
     """The application of a module: `app`, `application`, the only one, or what a factory makes."""
-    for name in locate.NAMES:
-        app = getattr(module, name, None)
-        if locate.is_flask_like(app):
-            return app
-    found = [value for value in vars(module).values() if locate.is_flask_like(value)]
-    if len(found) > 1:
-        raise NoAppException(
-            f"Detected multiple Flask applications in module {module.__name__!r}. Use"
-            f" '{module.__name__}:name' to specify which one."
-        )
-    if found:
-        return found[0]
-    for name in locate.FACTORIES:
-        factory = getattr(module, name, None)
-        if inspect.isfunction(factory):
-            unfit = (
-                f"Detected factory {name!r} in module {module.__name__!r}, but could not call it"
-                " without arguments"
+    name = module.__name__
+    try:
+        return _own_errors(locate.find, module, locate.is_flask_like)
+    except NoApplication as problem:
+        if problem.reason is Reason.SEVERAL:
+            text = (
+                f"Detected multiple Flask applications in module {name!r}. Use '{name}:name' to"
+                " specify which one."
             )
-            app = _made(factory, [], {}, module, unfit)
-            if locate.is_flask_like(app):
-                return app
-    raise NoAppException(
-        f"Failed to find Flask application or factory in module {module.__name__!r}."
-        f" Use '{module.__name__}:name' to specify it."
-    )
+        elif problem.reason is Reason.ARGUMENTS:
+            factory = next(each for each in locate.FACTORIES if hasattr(module, each))
+            text = (
+                f"Detected factory {factory!r} in module {name!r}, but could not call it without"
+                f" arguments ({problem.__cause__}). Use '{name}:{factory}(argument)' to pass them."
+            )
+        else:
+            text = (
+                f"Failed to find Flask application or factory in module {name!r}. Use"
+                f" '{name}:name' to specify it."
+            )
+        raise NoAppException(text) from None
 
 
 def find_app_by_string(module: ModuleType, app_name: str) -> Any:
-    """The application that a name or a call with literal arguments stands for."""
-    name, args, options = _name_and_arguments(app_name)
+    """The application that a name, or a call with literal arguments, gives."""
+    name = module.__name__
+    found: Any = None
     try:
-        thing = getattr(module, name)
-    except AttributeError:
-        raise NoAppException(
-            f"Failed to find attribute {name!r} in {module.__name__!r}. Check the spelling."
-        ) from None
-    if inspect.isfunction(thing) or isinstance(thing, functools.partial):
-        unfit = (
-            f"The factory {app_name!r} in module {module.__name__!r} could not be called with the"
-            " specified arguments"
+        expression = locate.parse_expression(app_name)
+        if not isinstance(expression.target, ast.Name):
+            raise _wrong_form(expression)
+        found = locate.attribute(module, expression.target, app_name)
+        if inspect.isfunction(found) or isinstance(found, functools.partial):
+            found = _own_errors(locate.call, module, expression, found, lambda made: True)
+        if locate.is_flask_like(found):
+            return found
+        text = (
+            f"A valid Flask application was not obtained from '{name}:{app_name}': it is"
+            f" {found!r:.100}. Name an application or a factory that returns one."
         )
-        thing = _made(thing, args, options, module, unfit)
-    if locate.is_flask_like(thing):
-        return thing
-    raise NoAppException(
-        "A valid Flask application was not obtained from"
-        f" '{module.__name__}:{app_name}': it is {thing!r:.100}. Name an application or"
-        " a factory that returns one."
-    )
+    except NoApplication as problem:
+        text = {
+            Reason.FORM: f"Failed to parse {app_name!r} as an attribute name or function call."
+            " Write NAME or FACTORY('argument').",
+            Reason.LITERALS: f"Failed to parse arguments as literal values: {app_name!r}. Write"
+            " text in quotes, numbers, lists or dicts.",
+            Reason.NO_ATTRIBUTE: f"Failed to find attribute {app_name.partition('(')[0]!r} in"
+            f" {name!r}. Check the spelling.",
+            Reason.ARGUMENTS: f"The factory {app_name!r} in module {name!r} could not be called"
+            f" with the specified arguments ({problem.__cause__}). Write them after the name, as"
+            f" in '{name}:NAME(1)'.",
+        }.get(problem.reason, str(problem))
+    raise NoAppException(text)
 
 
-def _name_and_arguments(text: str) -> tuple[str, list[Any], dict[str, Any]]:
-    """The parts of NAME or NAME("literal", key=1)."""
-    called = False
+def _wrong_form(expression: locate.Expression) -> Exception:
+    if expression.called:
+        text = f"Function reference must be a simple name: {expression.text!r}."
+        return NoAppException(text)
+    return NoApplication(Reason.FORM, "")
+
+
+def _own_errors(function: Callable[..., Any], *arguments: Any) -> Any:
+    """What a function gives; errors of the application's own code are raised as they are."""
     try:
-        tree = ast.parse(text.strip(), mode="eval").body
-        if isinstance(tree, ast.Name):
-            return tree.id, [], {}
-        called = isinstance(tree, ast.Call)
-        if isinstance(tree, ast.Call) and isinstance(tree.func, ast.Name):
-            options = {str(each.arg): ast.literal_eval(each.value) for each in tree.keywords}
-            return tree.func.id, [ast.literal_eval(arg) for arg in tree.args], options
-    except SyntaxError:
-        pass
-    except ValueError:
-        raise NoAppException(
-            f"Failed to parse arguments as literal values: {text!r}. Write text in quotes,"
-            " numbers, lists or dicts."
-        ) from None
-    if called:
-        raise NoAppException(f"Function reference must be a simple name: {text!r}.")
-    raise NoAppException(
-        f"Failed to parse {text!r} as an attribute name or function call. Write NAME or"
-        " FACTORY('argument')."
-    )
-
-
-def _made(
-    factory: Any, args: list[Any], options: dict[str, Any], module: ModuleType, unfit: str
-) -> Any:
-    """What a factory makes; if the arguments do not fit it, NoAppException with `unfit`."""
-    try:
-        inspect.signature(factory).bind(*args, **options)
-    except TypeError as problem:
-        raise NoAppException(
-            f"{unfit} ({problem}). Write its arguments after the name, as in"
-            f" '{module.__name__}:NAME(1)'."
-        ) from None
-    return factory(*args, **options)
+        return function(*arguments)
+    except BrokenApplication as problem:
+        error = problem.__cause__
+    assert error is not None
+    raise error
 
 
 def prepare_import(path: str) -> str:
     """The dotted name of a module's file; the folder of its package goes on sys.path."""
-    place = Path(os.path.realpath(path))
-    if place.suffix == ".py":
-        place = place.with_suffix("")
-    if place.name == "__init__":
-        place = place.parent
-    names = [place.name]
-    folder = place.parent
-    while (folder / "__init__.py").exists():
-        names.insert(0, folder.name)
-        folder = folder.parent
+    folder, name = locate.module_of_file(Path(path))
     if sys.path[:1] != [str(folder)]:
         sys.path.insert(0, str(folder))
-    return ".".join(names)
+    return name
 
 
 def locate_app(module_name: str, app_name: str | None, raise_if_not_found: bool = True) -> Any:
     """Import a module and find the application in it; None for no module, if that is allowed."""
     try:
-        module = importlib.import_module(module_name)
-    except ImportError as problem:
-        if problem.__traceback__ is not None and _raised_inside(problem):
-            raise NoAppException(
-                f"While importing {module_name!r}, an ImportError was raised:\n\n"
-                f"{traceback.format_exc()}"
-            ) from None
+        module = _own_errors(locate.import_by_name, module_name, Path.cwd())
+    except NoApplication:
         if raise_if_not_found:
             raise NoAppException(f"Could not import {module_name!r}.") from None
         return None
+    except ImportError:
+        raise NoAppException(
+            f"While importing {module_name!r}, an ImportError was raised:\n\n"
+            f"{traceback.format_exc()}"
+        ) from None
     return find_best_app(module) if app_name is None else find_app_by_string(module, app_name)
 
 
-def _raised_inside(problem: ImportError) -> bool:
-    """Whether the module was found, and something that it imports was not."""
-    frames = traceback.extract_tb(problem.__traceback__)
-    return not all("importlib" in frame.filename or frame.filename == __file__ for frame in frames)
-
-
 def load_like_flask(info: ScriptInfo) -> Any:
-    """How a ScriptInfo finds its application: the path it was given, wsgi.py, app.py."""
+    """The application that a ScriptInfo names, or that of wsgi.py or app.py."""
     if info.app_import_path:
-        path, _, name = info.app_import_path.partition(":")
-        if len(path) == 1 and name[:1] in ("\\", "/"):  # C:\folder\app.py:name
-            rest, _, name = name.partition(":")
-            path = f"{path}:{rest}"
-        return locate_app(prepare_import(path), name or None)
-    for name in ("wsgi.py", "app.py"):
+        spec = locate.parse(info.app_import_path.removesuffix(":"))
+        return locate_app(prepare_import(spec.module), spec.expression or None)
+    for name in locate.FILES:
         found = locate_app(prepare_import(name), None, raise_if_not_found=False)
         if found is not None:
             return found
     return None
 
 
-# For whoever makes a ScriptInfo without a command; a command line sets its own search.
+# For a ScriptInfo that is made without a command; a command line sets its own search.
 ScriptInfo.locate = ScriptInfo.locate or staticmethod(load_like_flask)
 
 

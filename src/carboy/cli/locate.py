@@ -1,6 +1,9 @@
-"""From what a user writes after `carboy run` to an application.
+"""Finds the application that a user names on the command line.
 
 module   module:name   module:factory("text", key=1)   folder/file.py   folder/file.py:name
+
+`load` is what commands of Carboy use. `carboy.cli.flask` uses the same steps for Flask's
+functions, with Flask's messages: `NoApplication.reason` says which message fits.
 """
 
 from __future__ import annotations
@@ -12,8 +15,9 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
+from enum import Enum
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -27,17 +31,35 @@ FILES = ("wsgi.py", "app.py")
 VARIABLES = ("CARBOY_APP", "FLASK_APP")
 
 
+class Reason(Enum):
+    """Why there is no application."""
+
+    NOT_NAMED = "no application is named"
+    NO_MODULE = "the module or file does not exist"
+    NOTHING = "the module has no application"
+    SEVERAL = "the module has several applications"
+    FORM = "the expression is not a name or a call"
+    LITERALS = "the arguments are not literals"
+    NO_ATTRIBUTE = "the module does not have the name"
+    ARGUMENTS = "the arguments do not fit the factory"
+    VALUE = "the value is not an application"
+
+
 class NoApplication(Exception):
     """There is no application where it was looked for; the text says what to do."""
 
+    def __init__(self, reason: Reason, text: str) -> None:
+        super().__init__(text)
+        self.reason = reason
+
 
 class BrokenApplication(Exception):
-    """The application's own code raised; the text holds its traceback."""
+    """The application's own code raised `__cause__`; the text has its traceback."""
 
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """Which module, and what in it; `expression` "" means: look for it."""
+    """A module or file, and the expression in it; "" if the application has to be found."""
 
     module: str
     expression: str = ""
@@ -46,8 +68,19 @@ class Spec:
         return f"{self.module}:{self.expression}" if self.expression else self.module
 
 
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """NAME, NAME.ATTRIBUTE or FACTORY("literal", key=1) as it was written, and its parts."""
+
+    text: str
+    target: ast.expr
+    called: bool = False
+    args: tuple[Any, ...] = ()
+    options: dict[str, Any] = field(default_factory=dict)
+
+
 def choose(given: str | None, environ: Mapping[str, str], folder: Path) -> str:
-    """What to serve: the argument, a variable, or a file of the usual name in `folder`."""
+    """The name of the application: the argument, a variable, or the usual file in `folder`."""
     for text in (given, *(environ.get(name) for name in VARIABLES)):
         if text:
             return text
@@ -55,19 +88,22 @@ def choose(given: str | None, environ: Mapping[str, str], folder: Path) -> str:
         if (folder / name).is_file():
             return name
     raise NoApplication(
-        "There is no application named, and no wsgi.py or app.py in this folder. Name it:"
-        " carboy run MODULE:NAME, for example `carboy run hello:app`, or set CARBOY_APP."
+        Reason.NOT_NAMED,
+        "No application is named, and this folder has no wsgi.py or app.py. Name it as"
+        " MODULE:NAME, for example `carboy run hello:app`, or set CARBOY_APP.",
     )
 
 
 def parse(text: str) -> Spec:
-    """Split at the last colon that does not belong to a path or an argument."""
+    """Split at the first colon that does not belong to a drive."""
     path, colon, expression = text.partition(":")
     if os.name == "nt" and len(path) == 1 and expression[:1] in "\\/":  # C:\app.py:app
         rest, colon, expression = expression.partition(":")
         path = f"{path}:{rest}"
     if colon and not expression:
-        raise NoApplication(f"{text!r} ends with a colon: write what follows it, or leave it out.")
+        raise NoApplication(
+            Reason.FORM, f"{text!r} ends with a colon. Write a name after it, or leave it out."
+        )
     return Spec(path, expression)
 
 
@@ -84,10 +120,14 @@ def load(text: str, folder: Path | None = None) -> Any:
     return evaluate(module, spec.expression) if spec.expression else find(module)
 
 
+# --- modules
+
+
 def module_of_file(path: Path) -> tuple[Path, str]:
     """The folder that has to be on sys.path, and the dotted name, of a file or package."""
     path = path.resolve()
-    parts = [] if path.name == "__init__.py" else [path.stem]
+    name = path.name.removesuffix(".py")
+    parts = [] if name == "__init__" else [name]
     folder = path.parent
     while (folder / "__init__.py").is_file():
         parts.insert(0, folder.name)
@@ -104,15 +144,21 @@ def import_module(name: str, folder: Path) -> ModuleType:
         if not path.is_file() and path.with_suffix(".py").is_file():
             path = path.with_suffix(".py")
         if not path.is_file():
-            raise NoApplication(f"There is no file {name}. Folder: {folder}.")
+            raise NoApplication(Reason.NO_MODULE, f"There is no file {name} in {folder}.")
         root, name = module_of_file(path)
         if str(root) not in sys.path:
             sys.path.insert(0, str(root))
+    return import_by_name(name, folder)
+
+
+def import_by_name(name: str, folder: Path) -> ModuleType:
+    """Import a dotted name; `folder` is for the message if there is no such module."""
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as problem:
         if problem.name is not None and (name + ".").startswith(problem.name + "."):
-            raise NoApplication(_no_module(name, problem.name, folder)) from None
+            text = _no_module(name, problem.name, folder)
+            raise NoApplication(Reason.NO_MODULE, text) from None
         raise BrokenApplication(import_report(name, problem)) from problem
     except (Exception, SystemExit) as problem:
         raise BrokenApplication(import_report(name, problem)) from problem
@@ -126,41 +172,51 @@ def _no_module(name: str, missing: str, folder: Path) -> str:
     near = get_close_matches(missing, here, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     if not near and here:
-        hint = f" In this folder there are: {', '.join(here[:8])}."
-    return f"There is no module {missing!r} to import {name!r} from (folder: {folder}).{hint}"
+        hint = f" This folder has: {', '.join(here[:8])}."
+    wanted = "" if name == missing else f" to import {name!r} from"
+    return f"There is no module {missing!r}{wanted} (in {folder}).{hint}"
+
+
+# --- what is an application
 
 
 def is_application(thing: Any) -> bool:
-    """Whether it can be served as it is: a callable of two arguments that is not a class."""
+    """Whether it can be served: a callable of two arguments that is not a class."""
     if not callable(thing) or inspect.isclass(thing) or is_asgi(thing):
         return False
     return is_flask_like(thing) or _accepts(thing, 2)
 
 
-def not_an_application(where: str, thing: Any, verb: str = "is") -> NoApplication:
-    """The error that says what something is instead."""
-    if is_asgi(thing):
-        return NoApplication(f"{where} {verb} an ASGI application ({named(thing)}). {WHAT_TO_DO}")
-    if inspect.isclass(thing):
-        return NoApplication(f"{where} {verb} a class. Name an object of it, or a function.")
-    if callable(thing):
-        return NoApplication(
-            f"{where} {verb} {thing!r}, which cannot be called with (environ, start_response)."
-            " Name a WSGI application."
-        )
-    return NoApplication(f"{where} {verb} {thing!r}, which is not an application. Name one.")
-
-
 def is_flask_like(thing: Any) -> bool:
-    """Whether it is an application object of Carboy's or of Flask's kind.
+    """Whether it is an application object of Carboy or of Flask.
 
-    Asked of its type first: a proxy such as `request` cannot be asked outside a request.
+    Its type is asked first, because a proxy such as `request` raises outside of a request.
     """
     return hasattr(type(thing), "wsgi_app") and hasattr(thing, "url_map")
 
 
-def _plain_callable(thing: Any) -> bool:
+def _not_an_application(where: str, thing: Any, verb: str = "is") -> NoApplication:
+    """The error that says what something is instead."""
+    if is_asgi(thing):
+        text = f"an ASGI application ({named(thing)}). {WHAT_TO_DO}"
+    elif inspect.isclass(thing):
+        text = "a class. Name an object of the class, or a function."
+    elif callable(thing):
+        text = (
+            f"{thing!r}, which cannot be called with (environ, start_response)."
+            " Name a WSGI application."
+        )
+    else:
+        text = f"{thing!r}, which is not an application. Name a WSGI application."
+    return NoApplication(Reason.VALUE, f"{where} {verb} {text}")
+
+
+def _is_plain_callable(thing: Any) -> bool:
     return inspect.isroutine(thing) or isinstance(thing, functools.partial)
+
+
+def _is_factory(name: str, thing: Any) -> bool:
+    return _is_plain_callable(thing) and name in FACTORIES and _accepts(thing, 0)
 
 
 def _accepts(function: Callable[..., Any], count: int) -> bool:
@@ -168,118 +224,134 @@ def _accepts(function: Callable[..., Any], count: int) -> bool:
         inspect.signature(function).bind(*[None] * count)
     except TypeError:
         return False
-    except Exception:  # built in, or a proxy of nothing, and does not tell
+    except Exception:  # a built-in function, or a proxy without an object, has no signature
         return True
     return True
 
 
-def find(module: ModuleType) -> Any:
-    """The application of a module that is not named: by name, by kind, by factory."""
+# --- an application that is not named
+
+
+def find(module: ModuleType, wanted: Callable[[Any], bool] = is_application) -> Any:
+    """The application of a module: by its usual name, the only one, or from a factory."""
     for name in NAMES:
         candidate = getattr(module, name, None)
-        if candidate is not None and is_application(candidate):
+        if candidate is not None and wanted(candidate):
             return candidate
     found = {name: value for name, value in vars(module).items() if is_flask_like(value)}
     if len({id(value) for value in found.values()}) > 1:
         names = " or ".join(f"{module.__name__}:{name}" for name in sorted(found))
-        raise NoApplication(f"{module.__name__} has several applications. Name one: {names}.")
+        raise NoApplication(
+            Reason.SEVERAL, f"{module.__name__} has several applications. Name one: {names}."
+        )
     if found:
         return next(iter(found.values()))
-    for name in NAMES:
-        if is_asgi(candidate := getattr(module, name, None)):
-            raise not_an_application(f"{module.__name__}:{name}", candidate)
     for name in FACTORIES:
         factory = getattr(module, name, None)
         if inspect.isfunction(factory):
-            return _call(module, name, factory, (), {})
+            return call(module, Expression(name, ast.Name(name)), factory, wanted)
+    for name in NAMES:
+        if is_asgi(candidate := getattr(module, name, None)):
+            raise _not_an_application(f"{module.__name__}:{name}", candidate)
     raise NoApplication(
+        Reason.NOTHING,
         f"{module.__name__} has no application named {' or '.join(NAMES)} and no factory named"
-        f" {' or '.join(FACTORIES)}. Name it: {module.__name__}:NAME."
+        f" {' or '.join(FACTORIES)}. Name the application: {module.__name__}:NAME.",
     )
 
 
-def evaluate(module: ModuleType, expression: str) -> Any:
-    """What `name`, `name.attribute` or `factory("literal", key=1)` is in a module."""
-    try:
-        tree = ast.parse(expression.strip(), mode="eval").body
-    except SyntaxError:
-        raise NoApplication(_form(expression)) from None
-    args: tuple[Any, ...] = ()
-    options: dict[str, Any] = {}
-    called = isinstance(tree, ast.Call)
-    if isinstance(tree, ast.Call):
-        args, options = _literals(tree, expression)
-        tree = tree.func
-    thing = _attribute(module, tree, expression)
-    name = ast.unparse(tree)
-    if not called and is_asgi(thing) and not _is_factory(name, thing):
-        raise not_an_application(f"{module.__name__}:{name}", thing)
-    if called or (_plain_callable(thing) and not _accepts(thing, 2)) or _is_factory(name, thing):
-        return _call(module, name, thing, args, options)
+# --- an application that is named
+
+
+def evaluate(module: ModuleType, text: str) -> Any:
+    """The application that `name`, `name.attribute` or `factory("literal", key=1)` is."""
+    expression = parse_expression(text)
+    thing = attribute(module, expression.target, text)
+    name = ast.unparse(expression.target)
+    if expression.called or _is_factory(name, thing):
+        return call(module, expression, thing)
+    if is_asgi(thing):
+        raise _not_an_application(f"{module.__name__}:{name}", thing)
+    if _is_plain_callable(thing) and not _accepts(thing, 2):
+        return call(module, expression, thing)
     if not is_application(thing):
-        raise not_an_application(f"{module.__name__}:{name}", thing)
+        raise _not_an_application(f"{module.__name__}:{name}", thing)
     return thing
 
 
-def _is_factory(name: str, thing: Any) -> bool:
-    return _plain_callable(thing) and name in FACTORIES and _accepts(thing, 0)
-
-
-def _literals(call: ast.Call, expression: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
+def parse_expression(text: str) -> Expression:
+    """The parts of an expression; the arguments of a call have to be literals."""
     try:
-        args = tuple(ast.literal_eval(arg) for arg in call.args)
-        options = {keyword.arg or "": ast.literal_eval(keyword.value) for keyword in call.keywords}
+        tree = ast.parse(text.strip(), mode="eval").body
+    except SyntaxError:
+        raise _wrong_form(text) from None
+    if not isinstance(tree, ast.Call):
+        return Expression(text, tree)
+    try:
+        args = tuple(ast.literal_eval(arg) for arg in tree.args)
+        options = {str(each.arg): ast.literal_eval(each.value) for each in tree.keywords}
     except ValueError:
         raise NoApplication(
-            f"The arguments in {expression!r} have to be literals: text, numbers, lists, …"
+            Reason.LITERALS,
+            f"The arguments in {text!r} have to be literals, such as texts, numbers and lists.",
         ) from None
-    if "" in options:
-        raise NoApplication(_form(expression))
-    return args, options
+    if any(each.arg is None for each in tree.keywords):
+        raise _wrong_form(text)
+    return Expression(text, tree.func, True, args, options)
 
 
-def _form(expression: str) -> str:
-    return f'{expression!r} is neither NAME nor FACTORY("argument", key=1).'
+def _wrong_form(text: str) -> NoApplication:
+    return NoApplication(Reason.FORM, f'{text!r} is neither NAME nor FACTORY("argument", key=1).')
 
 
-def _attribute(module: ModuleType, tree: ast.expr, expression: str) -> Any:
-    if isinstance(tree, ast.Attribute):
-        owner = _attribute(module, tree.value, expression)
-        name = tree.attr
-    elif isinstance(tree, ast.Name):
-        owner, name = module, tree.id
+def attribute(module: ModuleType, target: ast.expr, text: str) -> Any:
+    """The value of a name, or of an attribute of a name, in a module."""
+    if isinstance(target, ast.Attribute):
+        owner = attribute(module, target.value, text)
+        name = target.attr
+    elif isinstance(target, ast.Name):
+        owner, name = module, target.id
     else:
-        raise NoApplication(_form(expression))
+        raise _wrong_form(text)
     try:
         return getattr(owner, name)
     except AttributeError:
         near = get_close_matches(name, dir(owner), n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise NoApplication(f"{module.__name__} has no {name!r}.{hint}") from None
+        raise NoApplication(
+            Reason.NO_ATTRIBUTE, f"{module.__name__} has no {name!r}.{hint}"
+        ) from None
 
 
-def _call(
-    module: ModuleType, name: str, factory: Any, args: tuple[Any, ...], options: dict[str, Any]
+def call(
+    module: ModuleType,
+    expression: Expression,
+    factory: Any,
+    wanted: Callable[[Any], bool] = is_application,
 ) -> Any:
-    where = f"{module.__name__}:{name}"
+    """The application that a factory makes."""
+    where = f"{module.__name__}:{ast.unparse(expression.target)}"
     if not callable(factory):
-        raise NoApplication(f"{where} cannot be called: leave the parentheses out.")
+        raise NoApplication(Reason.VALUE, f"{where} cannot be called. Leave the parentheses out.")
     try:
-        inspect.signature(factory).bind(*args, **options)
+        inspect.signature(factory).bind(*expression.args, **expression.options)
     except TypeError as problem:
         raise NoApplication(
-            f"{where} is called without the arguments it needs ({problem}):"
-            f' write them behind it, like {where}("value").'
-        ) from None
+            Reason.ARGUMENTS,
+            f"{where} needs other arguments ({problem}). Write them after the name, like"
+            f' {where}("value").',
+        ) from problem
     except ValueError:
-        pass  # built in, and does not tell
+        pass  # a built-in function without a signature
     try:
-        made = factory(*args, **options)
+        made = factory(*expression.args, **expression.options)
     except (Exception, SystemExit) as problem:
         raise BrokenApplication(import_report(where, problem)) from problem
     if inspect.iscoroutine(made):
         made.close()
-        raise NoApplication(f"{where} is a coroutine function. Write the factory without async.")
-    if not is_application(made):
-        raise not_an_application(where, made, "returned")
+        raise NoApplication(
+            Reason.VALUE, f"{where} is a coroutine function. Write the factory without async."
+        )
+    if not wanted(made):
+        raise _not_an_application(where, made, "returned")
     return made

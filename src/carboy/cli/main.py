@@ -1,4 +1,4 @@
-"""The `carboy` command: its own sub-commands, and those that the application brings along."""
+"""The `carboy` command: its own commands and those of the application."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from carboy.cli.options import names_of
 from carboy.cli.run import FROM_CLI
 from carboy.server.signals import hold
 
-# Commands whose modules bring much along that a server has no use for: name, module.
+# Commands whose modules import much that a server does not need: name, module.
 LATE = {
     "completion": "carboy.cli.completion",
     "dev": "carboy.cli.dev",
@@ -30,7 +30,7 @@ LATE = {
 
 
 class CarboyGroup(click.Group):
-    """Finds a command among its own first, then among those of the application."""
+    """Looks for a command among its own first, then among those of the application."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         rest = super().parse_args(ctx, args)
@@ -75,7 +75,7 @@ class CarboyGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         names = {*super().list_commands(ctx), *LATE}
-        if "env_file" not in ctx.params:  # --help comes before what was not given
+        if "env_file" not in ctx.params:  # --help is handled before options that are not given
             config.load_env(None, Path.cwd())
         try:
             commands = application_commands(ctx)
@@ -95,36 +95,37 @@ def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> No
 
 def _load_env(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     if not ctx.resilient_parsing:
-        ctx.meta["carboy.environ"] = dict(os.environ)  # for who has to read the files again
+        ctx.meta["carboy.environ"] = dict(os.environ)  # `carboy dev` reads the files again
         config.load_env(value, Path.cwd())
     return value
 
 
 def make_group() -> CarboyGroup:
-    """The command with its options and its own sub-commands."""
+    """The command with its options and its own commands."""
     return CarboyGroup(
         "carboy",
         params=[
             click.Option(
                 ["--env-file", "-e"], envvar="CARBOY_ENV_FILE", is_eager=True,
                 type=click.Path(exists=True, dir_okay=False), callback=_load_env,
-                help="Set variables from this file; wins over .env, .carboyenv and .flaskenv.",
+                help="File of environment variables to set; has precedence over .env, .carboyenv"
+                " and .flaskenv.",
             ),
             click.Option(
                 ["--app", "-A"], is_eager=True, envvar="CARBOY_APP", metavar="APP",
                 shell_complete=complete,
-                help="The application: MODULE:NAME, MODULE:FACTORY(…) or a file.",
+                help="Application: MODULE:NAME, MODULE:FACTORY(…) or the path of a file.",
             ),
             run.debug(),
             click.Option(
                 ["--version"], is_flag=True, is_eager=True, expose_value=False,
-                callback=_show_version, help="Show the versions of Carboy and Python.",
+                callback=_show_version, help="Show the versions of Carboy and Python, and exit.",
             ),
         ],
         commands=[
             run.make_command(),
         ],
-        help="Serve a web application, or run one of its own commands.",
+        help="Serve a web application, or run one of its commands.",
         context_settings={"help_option_names": ["--help"]},
     )  # fmt: skip
 

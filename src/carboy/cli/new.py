@@ -1,4 +1,4 @@
-"""`carboy new`: a small, tested project to start from."""
+"""`carboy new`: creates a small project with tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 PROJECT = Path(__file__).parent / "project"
-# A file of the project, and what it is made of.
+# file of the project: its template
 FILES = {
     "README.md": "README.md",
     "pyproject.toml": "pyproject.toml",
@@ -28,7 +28,7 @@ TAKEN = {"carboy", "flask", "werkzeug", "tests", "test"}
 
 
 def files(name: str) -> dict[str, str]:
-    """The project's files: paths and texts."""
+    """The paths of the project's files, with their texts."""
     return {
         _named(path, name): _named((PROJECT / f"{source}.tmpl").read_text("utf-8"), name)
         for path, source in FILES.items()
@@ -40,16 +40,16 @@ def _named(text: str, name: str) -> str:
 
 
 def check(name: str) -> str | None:
-    """Why `name` cannot be a package's, and which could; None if it can."""
+    """What is wrong with `name` as the name of a package, with a suggestion; None if nothing."""
     if not re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name) or keyword.iskeyword(name):
-        return f"{name!r} is no name for a Python package. For example: {_better(name)}."
+        return f"{name!r} is not a name for a Python package. Use for example {_better(name)}."
     if is_taken(name):
-        return f"{name!r} is a package that is there already. For example: {name}_site."
+        return f"The package {name!r} already exists. Use for example {name}_site."
     return None
 
 
 def is_taken(name: str) -> bool:
-    """Whether another package has this name, or one that a file system takes for the same."""
+    """Whether another package has this name, in upper or lower case."""
     if name.lower() in TAKEN or name in sys.stdlib_module_names:
         return True
     here = {"", str(Path.cwd())}
@@ -58,23 +58,23 @@ def is_taken(name: str) -> bool:
 
 
 def _better(name: str) -> str:
-    """A name much like it that a package can have."""
+    """A similar name that a package can have."""
     plain = unicodedata.normalize("NFKD", name.removesuffix(".py")).encode("ascii", "ignore")
     words = re.sub(r"\W+", "_", plain.decode()).strip("_").lower()
     fits = words.isidentifier() and not keyword.iskeyword(words) and not is_taken(words)
     return words if fits else f"site_{words}" if words else "my_site"
 
 
-@click.command("new", short_help="Make a small, tested project to start from.")
+@click.command("new", short_help="Create a small project with tests.")
 @click.argument("name")
 def command(name: str) -> None:
-    """Make a folder NAME with an application, a page, a style sheet and tests."""
+    """Create a folder NAME with an application, a page, a style sheet and tests."""
     problem = check(name)
     if problem is not None:
         raise click.BadParameter(problem, param_hint="NAME")
     folder = Path(name)
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        raise click.ClickException(f"{folder} is there and not empty: choose another name.")
+        raise click.ClickException(f"{folder} exists and is not empty. Choose another name.")
     try:
         for path, text in files(name).items():
             file = folder / path

@@ -1,7 +1,8 @@
-"""Kinds of values that options take: sizes, permission bits, numbers of workers."""
+"""Types of the values of options: numbers, sizes, ports, hosts, permissions, workers."""
 
 from __future__ import annotations
 
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -10,16 +11,55 @@ import click
 from carboy.server.bind import BindError, check_host
 
 if TYPE_CHECKING:
-    Kind = click.ParamType[Any]
+    ParamType = click.ParamType[Any]
 else:  # generic since click 8.4
-    Kind = click.ParamType
+    ParamType = click.ParamType
 
 UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 SIZE = re.compile(r"([0-9]+)\s*([kmg]?)(?:i?b)?", re.IGNORECASE)
-PORT = click.IntRange(0, 65535)
 
 
-class Size(Kind):
+class Number(ParamType):
+    """An int or a float of at least `least`."""
+
+    name = "number"
+
+    def __init__(self, kind: type[int | float], least: int = 0) -> None:
+        self.kind = kind
+        self.least = least
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | float:
+        try:
+            number = self.kind(value)
+        except ValueError:
+            number = math.nan
+        if not self.least <= number < math.inf:
+            kind = "a whole number" if self.kind is int else "a number"
+            self.fail(f"{value!r} is not {kind} of at least {self.least}.", param, ctx)
+        return number
+
+
+class Port(ParamType):
+    """The number of a TCP port; 0 for a free one."""
+
+    name = "port"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            port = int(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a valid integer. Use a port from 0 to 65535.", param, ctx)
+        if not 0 <= port <= 65535:
+            self.fail(f"{value!r} is not a port. Use one from 0 to 65535.", param, ctx)
+        return port
+
+
+PORT = Port()
+
+
+class Size(ParamType):
     """A number of bytes: 4096, 512k, 10MiB."""
 
     name = "size"
@@ -27,12 +67,12 @@ class Size(Kind):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         found = SIZE.fullmatch(str(value).strip())
         if found is None:
-            self.fail(f"{value!r} is no size: write it like 4096, 512k or 10MiB.", param, ctx)
+            self.fail(f"{value!r} is not a size. Write it like 4096, 512k or 10MiB.", param, ctx)
         return int(found[1]) * UNITS[found[2].lower()]
 
 
-class Host(Kind):
-    """An address, or a name that is known here; also unix://PATH."""
+class Host(ParamType):
+    """An address, a host name that can be resolved here, or unix://PATH."""
 
     name = "text"
 
@@ -46,8 +86,8 @@ class Host(Kind):
         return host
 
 
-class Octal(Kind):
-    """Permission bits in octal: 660, 0o022."""
+class Octal(ParamType):
+    """Permissions in octal: 660, 0o022."""
 
     name = "octal"
 
@@ -57,11 +97,11 @@ class Octal(Kind):
         except ValueError:
             bits = -1
         if not 0 <= bits <= 0o777:
-            self.fail(f"{value!r} are no permission bits: write them like 660.", param, ctx)
+            self.fail(f"{value!r} are not permissions. Write them in octal, like 660.", param, ctx)
         return bits
 
 
-class Workers(Kind):
+class Workers(ParamType):
     """A number of processes from 1 up, or "auto"."""
 
     name = "workers"
@@ -72,5 +112,8 @@ class Workers(Kind):
         if value == "auto":
             return "auto"
         if not str(value).isdecimal() or int(value) < 1:
-            self.fail(f"{value!r} is neither a number from 1 up nor 'auto'.", param, ctx)
+            self.fail(
+                f"{value!r} is not a number of workers. Use a number from 1 up, or auto.",
+                param, ctx,
+            )  # fmt: skip
         return int(value)

@@ -1,47 +1,37 @@
-"""The options of `carboy run`: made from the settings, so that there is one list of them.
+"""The options of `carboy run`.
 
-Every option has a variable, CARBOY_ and its name, and a key in [tool.carboy].
+Most are made from the fields of `carboy.server.settings.Settings` and of
+`carboy.protocol.limits.Limits`: **to add an option, add a field there**, with its default, its
+unit and its help text. Only options that are not a setting of one worker (where to listen, how
+many workers, which log) are written here, in `listening`, and are read in `carboy.cli.run`.
+
+Every option has an environment variable, CARBOY_ and its name, and a key in [tool.carboy].
 """
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import Field, fields
 from typing import Any
 
 import click
 
 from carboy.cli.config import PREFIX
-from carboy.cli.option_types import PORT, Host, Octal, Size, Workers
+from carboy.cli.option_types import PORT, Host, Number, Octal, Size, Workers
 from carboy.protocol.limits import Limits
 from carboy.server.logs.access_log import FORMATS
-from carboy.server.settings import AT_LEAST_ONE, LIMIT, POLLERS, Settings
+from carboy.server.settings import LIMIT, OTHER, SIZES, THREADS, TIMES, Settings
 
-WHAT = "What to serve"
-WHERE = "Where to listen"
-WORK = "Processes and threads"
-LOGS = "Logs"
-TIME = "Deadlines, in seconds or bytes a second"
-SIZES = "Sizes and numbers"
+APPLICATION = "Application"
+ADDRESS = "Address"
+LOGS = "Access log"
 LIMITS = "Limits of one request"
-OTHER = "Other"
-
-SHORT = {"threads": "-t"}
-SECTIONS = {
-    "threads": WORK, "stream_threads": WORK, "inline_budget": WORK, "watch_interval": WORK,
-    "queue_limit": WORK, "queue_timeout": WORK, "learned_keys": WORK, "switch_interval": WORK,
-    "headers_timeout": TIME, "keepalive_timeout": TIME, "body_grace": TIME, "body_rate": TIME,
-    "write_grace": TIME, "write_rate": TIME, "silence_timeout": TIME,
-    "graceful_timeout": TIME, "idle_grace": TIME, "worker_timeout": TIME,
-    "start_timeout": TIME, "linger_timeout": TIME,
-    "linger_size": SIZES, "spool_limit": SIZES, "high_water": SIZES, "read_size": SIZES,
-    "connections": SIZES, "backlog": SIZES,
-}  # fmt: skip
-# Other spellings that people know from elsewhere
-ALIASES = {"keepalive_timeout": "--keepalive"}
+RELOAD = "Reload"  # of `carboy dev`, as the next
+TOOLS = "Tools"
+SECTIONS = (APPLICATION, ADDRESS, RELOAD, TOOLS, THREADS, LOGS, TIMES, SIZES, LIMITS, OTHER)
 
 
 class SectionOption(click.Option):
-    """An option that knows under which heading of the help it stands."""
+    """An option with the heading under which the help shows it."""
 
     def __init__(self, *args: Any, section: str = OTHER, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -49,22 +39,25 @@ class SectionOption(click.Option):
 
 
 class SectionedCommand(click.Command):
-    """A command with so many options that its help needs headings."""
+    """A command whose help shows its options under headings."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         sections: dict[str, list[tuple[str, str]]] = {}
         for param in self.get_params(ctx):
             record = param.get_help_record(ctx)
             if record is not None and isinstance(param, click.Option):
-                sections.setdefault(getattr(param, "section", OTHER), []).append(record)
-        for title in (WHAT, WHERE, WORK, LOGS, TIME, SIZES, LIMITS, OTHER):
+                # A no-break space, so that a line never ends with "[default:".
+                kept = (record[0], record[1].replace("[default: ", "[default:\xa0"))
+                sections.setdefault(getattr(param, "section", OTHER), []).append(kept)
+        for title in SECTIONS:
             if title in sections:
                 with formatter.section(title):
                     formatter.write_dl(sections[title])
+        formatter.buffer[:] = [part.replace("\xa0", " ") for part in formatter.buffer]
 
 
 def option(*names: str, section: str, **attributes: Any) -> SectionOption:
-    """An option with its variable, named after the first long name."""
+    """An option with its environment variable, named after the first long name."""
     long = next(name for name in names if name.startswith("--"))
     name = long.partition("/")[0].removeprefix("--").replace("-", "_")
     attributes.setdefault("envvar", PREFIX + name.upper())
@@ -72,56 +65,61 @@ def option(*names: str, section: str, **attributes: Any) -> SectionOption:
 
 
 def listening() -> list[click.Parameter]:
-    """Where, how many, and what is logged."""
+    """The options that are not a setting of one worker."""
     return [
         option(
-            "--host", "-h", section=WHERE, type=Host(),
-            help="Address or name.  [default: 127.0.0.1]",
+            "--host", "-h", section=ADDRESS, type=Host(), metavar="HOST",
+            help="Address or host name to listen on.  [default: 127.0.0.1]",
         ),
         option(
-            "--port", "-p", section=WHERE, type=PORT,
-            help="0 takes a free one.  [default: 8000]",
+            "--port", "-p", section=ADDRESS, type=PORT, metavar="PORT",
+            help="Port to listen on; 0 chooses a free port.  [default: 8000]",
         ),
         option(
-            "--bind", "-b", section=WHERE, multiple=True, metavar="ADDRESS",
-            help="HOST:PORT, [IPV6]:PORT, unix:PATH or fd://NUMBER; may be repeated.",
+            "--bind", "-b", section=ADDRESS, multiple=True, metavar="ADDRESS",
+            help="Address to listen on: HOST:PORT, [IPV6]:PORT, unix:PATH or fd://NUMBER. May be"
+            " given more than once.",
         ),
         option(
-            "--fd", section=WHERE, type=click.IntRange(min=0), metavar="NUMBER",
-            help="A listening socket inherited from the program that started this one.",
+            "--fd", section=ADDRESS, type=Number(int), metavar="NUMBER",
+            help="File descriptor of a listening socket inherited from the parent process.",
         ),
         option(
-            "--socket-mode", section=WHERE, type=Octal(), metavar="BITS",
-            help="Permissions of unix sockets, like 660.",
+            "--socket-mode", section=ADDRESS, type=Octal(), metavar="MODE",
+            help="Permissions of unix sockets, such as 660.  [default: from the umask]",
         ),
         option(
-            "--socket-group", section=WHERE, metavar="GROUP",
-            help="Group that owns unix sockets, like that of the proxy. Permissions: 660.",
+            "--socket-group", section=ADDRESS, metavar="GROUP",
+            help="Group that owns unix sockets, such as that of the proxy. Without --socket-mode,"
+            " their permissions are then 660.",
         ),
         option(
-            "--umask", section=WHERE, type=Octal(), metavar="BITS",
-            help="Permissions that files made by the application do not get, like 027.",
+            "--umask", section=ADDRESS, type=Octal(), metavar="MODE",
+            help="Permissions that files made by the application do not get, such as 027."
+            "  [default: unchanged]",
         ),
         option(
-            "--workers", "-w", section=WORK, type=Workers(), default=1, metavar="N|auto",
-            show_default=True, help="Processes; auto: one for each processor.",
+            "--workers", "-w", section=THREADS, type=Workers(), default=1, metavar="N|auto",
+            show_default=True, help="Number of worker processes; auto: one for each processor.",
         ),
         option(
-            "--supervisor/--no-supervisor", section=WORK, default=True,
-            help="A process that replaces workers which crash or are stuck. Without it the only"
-            " worker is the process itself.  [default: yes]",
+            "--supervisor/--no-supervisor", section=THREADS, default=True,
+            help="Parent process that replaces workers which crash or hang. Without it, the"
+            " program itself is the only worker.  [default: yes]",
         ),
         option(
             "--access-log/--no-access-log", section=LOGS, default=True,
-            help="A line for each request.  [default: yes]",
+            help="Access log, with a line for each request.  [default: yes]",
         ),
         option(
             "--access-log-format", section=LOGS, type=click.Choice(FORMATS), default="auto",
-            show_default=True, help="auto: pretty on a terminal, else common.",
+            show_default=True, metavar="FORMAT",
+            help=f"Format of the access log: {', '.join(FORMATS)}. auto: pretty on a terminal,"
+            " common elsewhere.",
         ),
         option(
             "--access-log-file", section=LOGS, default="stdout", metavar="FILE",
-            show_default=True, help="A file, stdout or stderr.",
+            show_default=True, help="Destination of the access log: a file, stdout or stderr.",
         ),
     ]  # fmt: skip
 
@@ -130,55 +128,47 @@ def tuning() -> list[click.Parameter]:
     """An option for every field of Settings and of Limits."""
     defaults = Settings()
     options: list[click.Parameter] = [
-        _setting(each.name, getattr(defaults, each.name), each.metadata)
+        _of_field(each, each.name, getattr(defaults, each.name))
         for each in fields(Settings)
         if each.name != "limits"
     ]
     options += (
-        _limit(each.name, getattr(defaults.limits, each.name))
+        _of_field(each, f"{LIMIT}{each.name}", getattr(defaults.limits, each.name))
         for each in fields(Limits)
         if each.init
     )
     return options
 
 
-def _setting(name: str, default: Any, metadata: Any) -> SectionOption:
-    names = [f"--{name.replace('_', '-')}"]
+def _of_field(each: Field[Any], name: str, default: Any) -> SectionOption:
+    known = each.metadata
+    unit = known.get("unit", "number" if name.endswith("_count") else "bytes")
+    long = f"--{name.replace('_', '-')}"
+    metavar: str | None = "SIZE" if unit == "bytes" else unit.upper()
     if isinstance(default, bool):
-        names = [f"{names[0]}/--no-{name.replace('_', '-')}"]
-    names += [extra[name] for extra in (SHORT, ALIASES) if name in extra]
-    unit, reason = metadata["unit"], metadata["reason"]
-    attributes: dict[str, Any] = {"type": _kind(default, unit, int(name in AT_LEAST_ONE))}
-    if name == "poller":
-        attributes["type"] = click.Choice(POLLERS)
+        long, metavar = f"{long}/--no-{long.removeprefix('--')}", None
+    elif "choices" in known:
+        metavar = None
+    shown = known.get("shown") or _shown(default, unit)
     return option(
-        *names, section=SECTIONS.get(name, OTHER), default=None,
-        metavar=None if isinstance(default, bool) or name == "poller" else unit.upper(),
-        help=f"{reason[0].upper()}{reason[1:]}.  [default: {_shown(default, unit)}]", **attributes,
+        long, *known.get("flags", ()), section=known.get("section", LIMITS), default=None,
+        type=_type(default, unit, known), metavar=metavar,
+        help=f"{known['help']}  [default: {shown}]",
     )  # fmt: skip
 
 
-def _limit(name: str, default: Any) -> SectionOption:
-    long = f"--{LIMIT}{name}".replace("_", "-")
-    if isinstance(default, bool):
-        long += f"/--no-{LIMIT}{name}".replace("_", "-")
-    count = name.endswith("_count")
-    return option(
-        long, section=LIMITS, default=None, type=_kind(default, "" if count else "bytes"),
-        metavar=None if isinstance(default, bool) else "NUMBER" if count else "SIZE",
-        help=f"[default: {_shown(default, '' if count else 'bytes')}]",
-    )  # fmt: skip
-
-
-def _kind(default: Any, unit: str, least: int = 0) -> Any:
-    if isinstance(default, bool):
-        return bool
+def _type(default: Any, unit: str, known: Any) -> Any:
+    if "choices" in known:
+        return click.Choice(known["choices"])
+    if isinstance(default, bool | str):
+        return type(default)
     if unit == "bytes":
         return Size()
-    return {int: click.IntRange(min=least), float: click.FloatRange(min=0)}.get(type(default), str)
+    return Number(type(default), known.get("least", 0))
 
 
 def _shown(value: Any, unit: str) -> str:
+    """A default as the help shows it."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
@@ -189,5 +179,5 @@ def _shown(value: Any, unit: str) -> str:
 
 
 def names_of(parameters: list[click.Parameter]) -> list[str]:
-    """The keys that [tool.carboy] may have for them."""
+    """The keys that [tool.carboy] may have for these options."""
     return [parameter.name for parameter in parameters if parameter.name]

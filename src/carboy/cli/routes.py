@@ -1,4 +1,4 @@
-"""`carboy routes`: what an application answers to."""
+"""`carboy routes`: the routes of an application."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def table(headers: list[str], rows: Iterable[list[str]]) -> list[str]:
 
 
 def routes(app: Any, sort: str = "endpoint", all_methods: bool = False) -> list[str]:
-    """The lines of the table; one that says so if there are no routes."""
+    """The lines of the table, or one line if there are no routes."""
     hidden = set() if all_methods else AUTOMATIC
     rows = [(rule, sorted((rule.methods or set()) - hidden)) for rule in app.url_map.iter_rules()]
     if not rows:
@@ -57,27 +57,34 @@ def routes(app: Any, sort: str = "endpoint", all_methods: bool = False) -> list[
 def make_command() -> click.Command:
     """The command."""
 
-    @click.command("routes", short_help="Show what an application answers to.")
+    @click.command("routes", short_help="Show the routes of an application.")
     @click.argument("app", required=False, shell_complete=complete)
     @click.option(
         "--sort", "-s", type=click.Choice(SORTS), default="endpoint", show_default=True,
-        help="match: in the order in which the application tries them.",
+        help="Order of the routes; match: the order in which the application tries them.",
     )  # fmt: skip
-    @click.option("--all-methods", is_flag=True, help="Show HEAD and OPTIONS too.")
-    @click.option("--filter", "-f", "part", default="", help="Only what has this text in it.")
-    @click.option("--json", "as_json", is_flag=True, help="As JSON, for programs.")
+    @click.option("--all-methods", is_flag=True, help="HEAD and OPTIONS among the methods.")
     @click.option(
-        "--match", "-m", metavar="[METHOD] URL", help="Which rule answers a request, and why."
+        "--filter", "-f", "part", default="", help="Text that every route shown has to contain."
+    )
+    @click.option("--json", "as_json", is_flag=True, help="Output as JSON, for other programs.")
+    @click.option(
+        "--match",
+        "-m",
+        metavar="[METHOD] URL",
+        help="Request whose route is shown, with the reason, such as 'POST /notes'.",
     )
     @click.pass_context
     def command(
         ctx: click.Context, app: str | None, sort: str, all_methods: bool, part: str,
         as_json: bool, match: str | None,
     ) -> None:  # fmt: skip
-        """Show the rules of APP with their endpoints and methods."""
+        """Show the routes of APP with their endpoints and methods."""
         application = load_for_command(ctx, app)
         if not hasattr(application, "url_map"):
-            raise click.UsageError(f"{application!r} has no url_map to show.", ctx)
+            raise click.UsageError(
+                f"{application!r} has no url_map. Is it a Flask application?", ctx
+            )
         if match is not None:
             click.echo("\n".join(_matched(application, match)))
         elif as_json:
@@ -91,11 +98,11 @@ def make_command() -> click.Command:
 
 
 def _none(part: str) -> str:
-    return f"No route has {part!r} in it."
+    return f"No route contains {part!r}."
 
 
 def as_objects(app: Any, part: str = "") -> list[dict[str, Any]]:
-    """The rules as JSON has them; only those with `part` in their rule or endpoint."""
+    """The rules as JSON objects; only those with `part` in their rule or endpoint."""
     return [
         {
             "rule": rule.rule,
@@ -115,5 +122,7 @@ def _matched(app: Any, text: str) -> list[str]:
     method = method.strip().upper() or "GET"
     url = urlsplit(address)
     if not url.path.startswith("/"):
-        raise click.BadParameter(f"{text!r} has no path that begins with a slash.")
+        raise click.BadParameter(
+            f"{text!r} has no path that begins with a slash. Write it like 'POST /notes'."
+        )
     return matching.of_app(app, method, unquote(url._replace(query="", fragment="").geturl()))

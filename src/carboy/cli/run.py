@@ -7,18 +7,17 @@ import os
 import sys
 from collections.abc import Iterable
 from ipaddress import ip_address
-from pathlib import Path
 from typing import Any
 
 import click
 
-from carboy.cli import locate
+from carboy.cli.application import chosen_app, load_or_explain
 from carboy.cli.banner import Banner
 from carboy.cli.completion import complete
-from carboy.cli.options import WHAT, SectionedCommand, listening, option, tuning
+from carboy.cli.options import APPLICATION, SectionedCommand, listening, option, tuning
 from carboy.server.bind import Address, BindError
 from carboy.server.processes.supervisor import CannotFork
-from carboy.server.processes.worker import LoadError, Plan
+from carboy.server.processes.worker import Plan
 from carboy.server.serve import addresses, count_workers, start
 from carboy.server.settings import Settings, with_values
 from carboy.server.signals import ignore
@@ -35,14 +34,17 @@ PLACE = ("host", "port", "bind", "fd")
 
 
 def run(ctx: click.Context, /, app: str | None, **values: Any) -> None:
-    """Serve APP, in development and in production.
+    """Serve the application APP.
 
     APP is MODULE, MODULE:NAME, MODULE:FACTORY("argument", key=1) or the path of a file. Without
-    it: CARBOY_APP, FLASK_APP, wsgi.py or app.py in the current folder.
+    APP, the variables CARBOY_APP and FLASK_APP are used, then wsgi.py or app.py in the current
+    folder.
 
-    Every option can also be given as a variable, CARBOY_ and its name (CARBOY_PORT=80), and as
-    a key in [tool.carboy] of pyproject.toml. SIGHUP starts fresh code without losing a
-    connection; SIGTERM and Ctrl+C stop gracefully, with exit code 0; a second Ctrl+C at once.
+    Every option can also be set by an environment variable (CARBOY_PORT=80) or by a key of
+    [tool.carboy] in pyproject.toml. A SIZE is a number of bytes: 4096, 512k, 10m.
+
+    SIGHUP loads the application again without losing a connection. SIGTERM and Ctrl+C stop
+    the server gracefully, with exit code 0. A second Ctrl+C stops it at once.
     """
     name = chosen_app(ctx, app)
     os.environ[FROM_CLI] = "true"
@@ -57,23 +59,6 @@ def run(ctx: click.Context, /, app: str | None, **values: Any) -> None:
     except (BindError, CannotFork, ValueError, TypeError) as problem:
         raise click.ClickException(str(problem)) from None
     sys.exit(code)
-
-
-def chosen_app(ctx: click.Context, given: str | None) -> str:
-    """What to serve, as the user wrote it here, before the command, or anywhere else."""
-    before = ctx.find_root().params.get("app")
-    try:
-        return locate.choose(given or before, os.environ, Path.cwd())
-    except locate.NoApplication as problem:
-        raise click.UsageError(str(problem), ctx) from None
-
-
-def load_or_explain(name: str) -> Any:
-    """The application, or a LoadError with everything the user has to know."""
-    try:
-        return locate.load(name)
-    except (locate.NoApplication, locate.BrokenApplication) as problem:
-        raise LoadError(f"Error: {problem}") from None
 
 
 def make_plan(values: dict[str, Any]) -> Plan:
@@ -118,28 +103,30 @@ def _set_debug(ctx: click.Context, param: click.Parameter, wanted: bool | None) 
 
 
 def debug() -> click.Option:
-    """The option that turns the application's debug mode on or off."""
+    """The option that sets the debug mode of the application."""
     return option(
-        "--debug/--no-debug", section=WHAT, default=None, is_eager=True, expose_value=False,
-        callback=_set_debug, help="The application's debug mode; on this machine only.",
+        "--debug/--no-debug", section=APPLICATION, default=None, is_eager=True, expose_value=False,
+        callback=_set_debug,
+        help="Debug mode of the application; refused on an address that other machines reach.",
     )  # fmt: skip
 
 
 def as_flask() -> click.Option:
-    """The option that gives `flask` and `werkzeug` to the application, before it is loaded."""
+    """The option that makes `flask` and `werkzeug` mean Carboy before the application is loaded."""
     return option(
-        "--flask", section=WHAT, is_flag=True, is_eager=True, expose_value=False,
+        "--flask", section=APPLICATION, is_flag=True, is_eager=True, expose_value=False,
         callback=_install_names,
-        help="import flask and import werkzeug give Carboy: for applications of Flask's.",
+        help="Carboy under the names flask and werkzeug, for applications that import them.",
     )  # fmt: skip
 
 
 def as_flask_in_children() -> click.Option:
-    """The option that gives these names to the processes of the application as well."""
+    """The option that does so in the child processes of the application as well."""
     return option(
-        "--flask-children", section=WHAT, is_flag=True, is_eager=True, expose_value=False,
+        "--flask-children", section=APPLICATION, is_flag=True, is_eager=True, expose_value=False,
         callback=_install_names,
-        help="Like --flask, also in the programs that the application starts.",
+        help="Carboy under the names flask and werkzeug, also in Python processes that the"
+        " application starts.",
     )  # fmt: skip
 
 

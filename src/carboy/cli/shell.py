@@ -1,4 +1,4 @@
-"""`carboy shell`: Python with the application at hand."""
+"""`carboy shell`: Python in the context of an application."""
 
 from __future__ import annotations
 
@@ -19,19 +19,22 @@ from carboy.cli.application import load_for_command
 from carboy.cli.completion import complete
 
 
-@click.command("shell", short_help="Python, inside the application's context.")
+@click.command("shell", short_help="Start Python in the context of an application.")
 @click.argument("app", required=False, shell_complete=complete)
-@click.option("-c", "line", metavar="CODE", help="Run this instead of asking.")
-@click.option("--plain", is_flag=True, help="Not IPython, even if it is installed.")
+@click.option("-c", "line", metavar="CODE", help="Code to run instead of an interactive shell.")
+@click.option("--plain", is_flag=True, help="Python's own shell, even if IPython is installed.")
 @click.pass_context
 def command(ctx: click.Context, app: str | None, line: str | None, plain: bool) -> None:
-    """Start Python in the context of APP: `app`, `g`, and what its shell context processors add.
+    """Start Python in the application context of APP.
 
-    What is piped into it is run as it is.
+    The names `app`, `g` and those of the shell context processors are defined. Code that is
+    piped to standard input is run.
     """
     application = load_for_command(ctx, app)
     if not hasattr(application, "make_shell_context"):
-        raise click.UsageError(f"{application!r} has no context to be in: is it a Flask?", ctx)
+        raise click.UsageError(
+            f"{application!r} has no application context. Is it a Flask application?", ctx
+        )
     with application.app_context():
         names = application.make_shell_context()
         if line is not None:
@@ -45,7 +48,7 @@ def command(ctx: click.Context, app: str | None, line: str | None, plain: bool) 
 
 
 def execute(text: str, origin: str, names: dict[str, Any]) -> None:
-    """Run it; an error ends the program with its traceback, in which we have no frame."""
+    """Run it; an error ends the program with a traceback of the code's own frames."""
     try:
         exec(compile(text, origin, "exec"), names)
     except Exception as error:
@@ -63,14 +66,14 @@ def interact(application: Any, names: dict[str, Any]) -> None:
         import readline
         from rlcompleter import Completer
     except ImportError:
-        pass  # Windows: no completion
+        pass  # Windows has no completion
     else:
         readline.set_completer(Completer(names).complete)
     if hook := getattr(sys, "__interactivehook__", None):
         hook()
     title = f"Carboy {__version__}, Python {platform.python_version()}"
     known = ", ".join(sorted(name for name in names if not name.startswith("_")))
-    code.interact(f"{title}\n{application!r}\nHere: {known}", local=names, exitmsg="")
+    code.interact(f"{title}\n{application!r}\nNames: {known}", local=names, exitmsg="")
 
 
 def make_command() -> click.Command:

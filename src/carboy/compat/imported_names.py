@@ -16,7 +16,7 @@ flask.app: T_shell_context_processor=* T_teardown=* T_template_filter=* T_templa
     T_template_test=* chain=itertools: _url_quote=urllib.parse:quote cabc=collections.abc
     cli=flask.cli click ft=flask.typing is_running_from_reloader=werkzeug.serving:
     iscoroutinefunction=inspect:
-flask.cli: ParameterSource=click.core: cabc=collections.abc
+flask.cli: ParameterSource=click.core: cabc=collections.abc importlib
     is_running_from_reloader=werkzeug.serving: itemgetter=operator: re
 flask.ctx: TracebackType=types: contextvars ft=flask.typing
 flask.debughelpers: BaseLoader=jinja2.loaders:

@@ -1,7 +1,8 @@
-"""Everything about serving that can be set: a name, a unit and the reason for each value.
+"""The settings of a server: default, unit and help text of each.
 
-Values only; nobody here looks at a clock, a socket or the environment. The command line
-makes an option, a CARBOY_… variable and a key of [tool.carboy] out of every field.
+To add an option to `carboy run`, add a field here (a limit of one request: in
+`carboy.protocol.limits`). The command line makes the option, its CARBOY_… variable, its key in
+[tool.carboy] and its line of `carboy run --help` from the field, under the heading above it.
 """
 
 from __future__ import annotations
@@ -16,139 +17,253 @@ from carboy.protocol.limits import Limits
 
 KIB = 1024
 POLLERS = ("auto", "epoll", "selectors")
-AT_LEAST_ONE = ("threads", "stream_threads", "connections", "backlog", "read_size", "high_water")
+
+# The headings of the help
+THREADS = "Processes and threads"
+TIMES = "Time limits"
+SIZES = "Sizes and numbers"
+OTHER = "Other"
 
 
 def usable_cpus() -> int:
-    """How many processors this process may run on: its affinity where the system tells."""
+    """Number of processors this process may use: its affinity where the system has one."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0)) or 1
     return os.cpu_count() or 1
 
 
 def default_threads() -> int:
-    """Threads of one worker when nobody says: enough for handlers that wait, 16 to 64.
+    """Default number of threads of one worker: enough for handlers that wait, 16 to 64.
 
-    Quick handlers run on the one thread that reads, so the number matters only for handlers
-    that wait for something else; threads are made when first needed.
+    Fast handlers run on the one thread that reads, so the number matters only for handlers
+    that wait for something else. Threads are started when they are first needed.
     """
     return max(16, min(64, 16 * usable_cpus()))
 
 
-def _setting(default: Any, unit: str, reason: str) -> Any:
-    return field(default=default, metadata={"unit": unit, "reason": reason})
+def _setting(default: Any, unit: str, help: str, section: str, **more: Any) -> Any:
+    """A field with what the command line needs.
+
+    `more` may have: `least`, the smallest value; `flags`, other spellings of the option;
+    `choices`, the only values; `shown`, the default as the help shows it.
+    """
+    known = {"unit": unit, "help": help, "section": section, **more}
+    if callable(default):
+        return field(default_factory=default, metadata=known)
+    return field(default=default, metadata=known)
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How one worker serves (docs/design.md, sections 4 and 7).
 
-    Frozen, so that it can be shared by all threads; `dataclasses.replace` makes variants.
-    Raises ValueError, naming the field, for a value that could not work.
+    Frozen, so that all threads can share it; `dataclasses.replace` makes variants. Raises
+    ValueError, naming the field, for a value that cannot work.
     """
 
-    # --- the crew
-    threads: int = field(
-        default_factory=default_threads,
-        metadata={"unit": "threads", "reason": "1 means strictly one request at a time"},
+    # --- threads
+    threads: int = _setting(
+        default_threads,
+        "threads",
+        "Maximum number of threads that handle requests, per worker. 1 handles strictly one"
+        " request at a time.",
+        THREADS,
+        least=1,
+        flags=("-t",),
+        shown="16 per processor, from 16 to 64",
     )
     stream_threads: int = _setting(
         128,
         "threads",
-        "for answers in pieces that wait for their own source, apart from `threads`",
+        "Maximum number of further threads, per worker, for streamed responses that wait for"
+        " their source.",
+        THREADS,
+        least=1,
     )
     inline_budget: float = _setting(
-        0.001, "seconds", "a dispatch key slower than this on average goes to the crew"
+        0.001,
+        "seconds",
+        "Average handler time above which a route no longer runs on the thread that reads"
+        " requests.",
+        THREADS,
     )
     watch_interval: float = _setting(
-        0.002, "seconds", "a leader inside a handler this long is replaced"
+        0.002,
+        "seconds",
+        "Time a handler may run on the thread that reads requests before another thread takes"
+        " over the reading.",
+        THREADS,
     )
     queue_limit: int = _setting(
-        0, "requests", "waiting for a thread; more get 503; 0: as many as there are connections"
+        0,
+        "requests",
+        "Maximum number of requests that wait for a thread, per worker; further requests get"
+        " 503. 0: no limit but the number of connections.",
+        THREADS,
     )
     queue_timeout: float = _setting(
-        30.0, "seconds", "a request waits for a thread before it gets 503; 0: for ever"
+        30.0,
+        "seconds",
+        "Longest time a request waits for a thread before it gets 503. 0: no limit.",
+        THREADS,
     )
+    # Bounded, because clients choose the paths.
     learned_keys: int = _setting(
-        4096, "keys", "dispatch keys whose time is remembered; bounded, as clients choose paths"
+        4096,
+        "routes",
+        "Maximum number of routes whose average handler time is remembered, per worker.",
+        THREADS,
     )
     switch_interval: float | None = _setting(
-        0.0005, "seconds", "how long a CPU-bound handler may keep the leader from running"
+        0.0005,
+        "seconds",
+        "Python's thread switch interval while serving: how long a CPU-bound handler can delay"
+        " other threads.",
+        THREADS,
     )
 
-    # --- deadlines, counted from the start of what they limit, never from the last read
-    headers_timeout: float = _setting(10.0, "seconds", "a complete head, from accept or first byte")
-    keepalive_timeout: float = _setting(75.0, "seconds", "idle between requests; what browsers use")
-    body_grace: float = _setting(10.0, "seconds", "before the rate of a request body is looked at")
-    body_rate: int = _setting(500, "bytes/s", "slowest average at which a body may arrive")
-    write_grace: float = _setting(30.0, "seconds", "before the rate of a response is looked at")
-    write_rate: int = _setting(500, "bytes/s", "slowest average at which a response may be taken")
+    # --- time limits, counted from the start of what they limit, never from the last read
+    headers_timeout: float = _setting(
+        10.0,
+        "seconds",
+        "Time limit for a complete request head, from the accept or from its first byte.",
+        TIMES,
+    )
+    keepalive_timeout: float = _setting(  # about what browsers use
+        75.0,
+        "seconds",
+        "Time an idle connection is kept open between two requests.",
+        TIMES,
+        flags=("--keepalive",),
+    )
+    body_grace: float = _setting(
+        10.0, "seconds", "Time before --body-rate applies to a request body.", TIMES
+    )
+    body_rate: int = _setting(
+        500, "bytes/s", "Slowest average rate at which a client may send a request body.", TIMES
+    )
+    write_grace: float = _setting(
+        30.0, "seconds", "Time before --write-rate applies to a response.", TIMES
+    )
+    write_rate: int = _setting(
+        500, "bytes/s", "Slowest average rate at which a client may read a response.", TIMES
+    )
     silence_timeout: float = _setting(
         60.0,
         "seconds",
-        "without one byte of a body or an answer; also the most that bytes which"
-        " came early count for later",
+        "Longest pause within a request body or a response. It also limits the time that a fast"
+        " start gains under --body-rate and --write-rate.",
+        TIMES,
     )
-    graceful_timeout: float = _setting(30.0, "seconds", "running requests may finish after a stop")
+    graceful_timeout: float = _setting(
+        30.0, "seconds", "Time that running requests may take to finish after a stop.", TIMES
+    )
+    # A client may have begun to send a request when the stop comes.
     idle_grace: float = _setting(
-        2.0, "seconds", "an idle connection may ask once more after a stop; it may have begun to"
+        2.0,
+        "seconds",
+        "Time after a stop during which an idle connection may send one more request.",
+        TIMES,
     )
     worker_timeout: float = _setting(
-        30.0, "seconds", "a worker that shows no sign of life for so long is replaced; 0: never"
+        30.0,
+        "seconds",
+        "Time without a sign of life after which a worker is replaced. 0: never.",
+        TIMES,
     )
     start_timeout: float = _setting(
-        120.0, "seconds", "a worker may take to load the application; 0: any time"
+        120.0, "seconds", "Time limit for a worker to load the application. 0: no limit.", TIMES
     )
+    # Closing with unread input sends a reset, and the client loses the response.
     linger_timeout: float = _setting(
-        2.0, "seconds", "unread input is drained before closing, so that no reset eats the answer"
+        2.0,
+        "seconds",
+        "Longest time that unread input is drained before a connection is closed.",
+        TIMES,
     )
 
     # --- sizes
+    # Many clients read the response only after they have sent their whole body.
     linger_size: int = _setting(
         64 * 1024 * KIB,
         "bytes",
-        "most input drained before closing; many clients read only after their whole body is sent",
+        "Maximum amount of unread input drained before a connection is closed.",
+        SIZES,
     )
-    spool_limit: int = _setting(512 * KIB, "bytes", "of a body in memory; above it goes to a file")
+    spool_limit: int = _setting(
+        512 * KIB,
+        "bytes",
+        "Largest request body kept in memory; larger bodies are written to a temporary file.",
+        SIZES,
+    )
     high_water: int = _setting(
-        256 * KIB, "bytes", "of answer waiting for a slow reader before a generator is paused"
+        256 * KIB,
+        "bytes",
+        "Amount of unsent response data at which the generator of a streamed response is paused.",
+        SIZES,
+        least=1,
     )
-    read_size: int = _setting(64 * KIB, "bytes", "taken from a socket at a time")
-
-    # --- connections
+    read_size: int = _setting(
+        64 * KIB, "bytes", "Maximum number of bytes read from a socket at a time.", SIZES, least=1
+    )
     connections: int = _setting(
-        10_000, "connections", "a worker; above it the oldest idle one is closed"
+        10_000,
+        "connections",
+        "Maximum number of open connections, per worker; beyond it, the connection that has been"
+        " idle for longest is closed.",
+        SIZES,
+        least=1,
     )
-    backlog: int = _setting(2048, "connections", "the kernel keeps until they are accepted")
+    backlog: int = _setting(
+        2048,
+        "connections",
+        "Maximum number of connections the kernel queues before they are accepted.",
+        SIZES,
+        least=1,
+    )
 
-    # --- identity and machinery
-    server_header: str = _setting("carboy", "text", "Server field; empty sends none; no version")
-    poller: str = _setting("auto", "auto, epoll or selectors", "epoll where there is one")
-    sendfile: bool = _setting(True, "yes or no", "let the kernel send files")
+    # --- identity and system calls
+    server_header: str = _setting(
+        "carboy",
+        "text",
+        "Value of the Server header of responses; an empty value sends no such header.",
+        OTHER,
+    )
+    poller: str = _setting(
+        "auto",
+        "name",
+        "Mechanism that waits for sockets; auto: epoll where it is available.",
+        OTHER,
+        choices=POLLERS,
+    )
+    sendfile: bool = _setting(
+        True, "yes or no", "Files sent by the kernel, without copying them into the process.", OTHER
+    )
 
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
-        for name in AT_LEAST_ONE:
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} has to be at least 1, not {getattr(self, name)!r}.")
         for each in fields(self):
             value = getattr(self, each.name)
             if isinstance(value, int | float) and value < 0:
-                raise ValueError(f"{each.name} cannot be negative: {value!r}.")
+                raise ValueError(f"{each.name} must not be negative. It is {value!r}.")
+            if isinstance(value, int) and value < each.metadata.get("least", 0):
+                raise ValueError(f"{each.name} must be at least 1. It is {value!r}.")
         if self.poller not in POLLERS:
-            raise ValueError(f"poller is one of {', '.join(POLLERS)}, not {self.poller!r}.")
+            raise ValueError(
+                f"There is no poller {self.poller!r}. Use one of {', '.join(POLLERS)}."
+            )
         if any(ord(c) < 0x20 or ord(c) > 0x7E for c in self.server_header):
-            raise ValueError("server_header takes printable ASCII characters only.")
+            raise ValueError("server_header may have printable ASCII characters only.")
 
 
-LIMIT = "limit_"  # before the name of a limit, wherever settings and limits stand side by side
+LIMIT = "limit_"  # before the name of a limit, wherever settings and limits are in one namespace
 
 
 def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
-    """`settings` with some values changed; a limit is called "limit_" and its name.
+    """`settings` with some values changed; the name of a limit is "limit_" and its field's.
 
-    Raises TypeError for a name that does not exist, with the one that may have been meant.
+    Raises TypeError for a name that does not exist; the message suggests the nearest one.
     """
     limits = {f"{LIMIT}{each.name}": each.name for each in fields(Limits) if each.init}
     own = {each.name for each in fields(Settings)} - {"limits"}

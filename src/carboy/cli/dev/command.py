@@ -1,4 +1,4 @@
-"""The command: from its options to a keeper with its worker, or to Werkzeug's way of reloading."""
+"""The command `carboy dev`: reads its options and starts the server that reloads."""
 
 from __future__ import annotations
 
@@ -7,14 +7,15 @@ import ssl
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from socket import socket
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
+from carboy.cli.application import chosen_app
 from carboy.cli.banner import network_addresses
 from carboy.cli.completion import complete
 from carboy.cli.config import Environment
@@ -26,7 +27,8 @@ from carboy.cli.dev.tools import Tools
 from carboy.cli.dev.worker import Newest
 from carboy.cli.development_options import with_certificate, with_watched_files
 from carboy.cli.option_types import PORT, Host
-from carboy.cli.run import FROM_CLI, as_flask, as_flask_in_children, chosen_app
+from carboy.cli.options import ADDRESS, RELOAD, TOOLS, SectionedCommand, SectionOption
+from carboy.cli.run import FROM_CLI, as_flask, as_flask_in_children
 from carboy.dev.debugger import settle_pin
 from carboy.dev.requests import Store
 from carboy.net.certificates import AuthorityError, how_to_trust, local_context
@@ -37,34 +39,81 @@ from carboy.server.processes.template import Templates
 from carboy.server.processes.worker import Plan
 from carboy.server.settings import Settings
 
+F = TypeVar("F", bound=Callable[..., Any])
 DEBUG = "FLASK_DEBUG"
 PIN = "WERKZEUG_DEBUG_PIN"
 ENVIRON = "carboy.environ"  # in the context's meta: variables before dotenv files were read
-# Forking a process that has used frameworks of macOS is not safe, and Windows cannot.
+# It is not safe to fork a process that has used frameworks of macOS, and Windows has no fork.
 CAN_FORK = sys.platform.startswith("linux")
-GRACEFUL = 5.0  # seconds that requests of old code may take to end
+GRACEFUL = 5.0  # seconds that requests of the old code may take to finish
 EVERYWHERE = "0.0.0.0"
 
 
-@click.command("dev", short_help="Serve an application while you write it.")
+def _option(section: str, *names: str, **more: Any) -> Callable[[F], F]:
+    """An option under a heading of the help."""
+    return click.option(*names, cls=SectionOption, section=section, **more)
+
+
+OPTIONS = (
+    _option(
+        ADDRESS, "--host", "-h", default="127.0.0.1", type=Host(), metavar="HOST",
+        help="Address or host name to listen on.  [default: 127.0.0.1]",
+    ),
+    _option(
+        ADDRESS, "--port", "-p", default=8000, type=PORT, metavar="PORT",
+        help="Port to listen on; 0 chooses a free port. Without this option, 8000 or the next port"
+        " that is free.",
+    ),
+    _option(ADDRESS, "--lan", is_flag=True, help="Access from other devices in the network."),
+    _option(
+        ADDRESS, "--tls", is_flag=True,
+        help="HTTPS with a certificate of a local authority, which is created when needed.",
+    ),
+    with_certificate,
+    _option(
+        RELOAD, "--reload/--no-reload", default=True,
+        help="Reload of the application when a file changes.  [default: yes]",
+    ),
+    _option(
+        RELOAD, "--warm/--no-warm", default=CAN_FORK,
+        help="Reuse of imported packages for faster reloads.  [default: yes on Linux]",
+    ),
+    _option(
+        RELOAD, "--live/--no-live", default=True,
+        help="Refresh of open pages in the browser when a file changes.  [default: yes]",
+    ),
+    _option(
+        TOOLS, "--requests/--no-requests", default=True,
+        help="List of the last requests at /__carboy__/.  [default: yes]",
+    ),
+    _option(
+        TOOLS, "--calls", is_flag=True,
+        help="Function calls of each request, recorded in the list at /__carboy__/. Slows requests"
+        " down.",
+    ),
+    _option(
+        TOOLS, "--debugger/--no-debugger", default=True,
+        help="Interactive debugger on error pages.  [default: yes]",
+    ),
+    with_watched_files,
+)  # fmt: skip
+
+
+def _with_options(command: F) -> F:
+    for each in reversed(OPTIONS):
+        command = each(command)
+    return command
+
+
+@click.command("dev", cls=SectionedCommand, short_help="Serve an application while you write it.")
 @click.argument("app", required=False, shell_complete=complete)
-@click.option("--host", "-h", default="127.0.0.1", type=Host(), help="The interface to bind to.")
-@click.option("--port", "-p", default=8000, type=PORT, help="The port to bind to; 0: a free one.")
-@click.option("--lan", is_flag=True, help="For other devices in the network as well.")
-@click.option("--tls", is_flag=True, help="TLS, with a certificate of an authority of your own.")
-@with_certificate
-@click.option("--reload/--no-reload", default=True, help="Serve new code when a file changes.")
-@click.option("--warm/--no-warm", default=CAN_FORK, help="Keep installed packages imported.")
-@click.option("--live/--no-live", default=True, help="Have browsers follow changes.")
-@click.option("--requests/--no-requests", default=True, help="List the last at /__carboy__/.")
-@click.option("--calls", is_flag=True, help="Record the calls of each there, which slows it.")
-@click.option("--debugger/--no-debugger", default=True, help="Show errors as a page to work in.")
-@with_watched_files
+@_with_options
 @click.pass_context
 def command(ctx: click.Context, /, app: str | None, **options: Any) -> None:
-    """Serve APP in debug mode: a saved file is live at once, an error is a page to work in.
+    """Serve the application APP in debug mode while you write it.
 
-    APP is named as for `carboy run`. For this machine only, unless --lan or --host say otherwise.
+    A file that is saved is served at once, and an error is shown as a page with a debugger. APP
+    is named as for `carboy run`. Only this machine has access, unless --lan or --host is given.
     """
     name = chosen_app(ctx, app)
     environment = _environment(ctx)
@@ -88,7 +137,7 @@ def command(ctx: click.Context, /, app: str | None, **options: Any) -> None:
             addresses=(address,),
             settings=Settings(graceful_timeout=GRACEFUL, idle_grace=0.0),
             access_log_format="pretty",
-            access_log_skip="/__carboy__/",  # what the tools ask for is not the application's
+            access_log_skip="/__carboy__/",  # requests of the tools, not of the application
             wrap=_wrap(options["cert"]),
         )
         sys.exit(keep(Newest(name, run, plan, sockets, tools, environment), options, trust))
@@ -101,11 +150,11 @@ def command(ctx: click.Context, /, app: str | None, **options: Any) -> None:
 
 
 def _kept(ctx: click.Context, options: dict[str, Any], given: dict[str, Any]) -> Path | None:
-    """Where requests are kept for as long as the program runs; None: nowhere."""
+    """The folder for the list of requests while the program runs; None without that list."""
     if not options["requests"]:
         if options["calls"]:
             raise click.UsageError(
-                "--calls shows in the list of requests: leave out --no-requests."
+                "--calls requires the list of requests. Leave out --no-requests."
             )
         return None
     if given:
@@ -125,9 +174,9 @@ def _environment(ctx: click.Context) -> Environment:
 
 
 def _add_certificate(options: dict[str, Any]) -> list[str]:
-    """Put a context of the local authority into the options; how to trust it, if it is new."""
+    """Set `cert` to a context of the local authority; lines that tell how to trust it."""
     if options["cert"] is not None:
-        raise click.UsageError("--tls has a certificate of its own: leave --cert out.")
+        raise click.UsageError("--tls makes a certificate. Leave out --cert.")
     everywhere = options["lan"] or options["host"] in ("0.0.0.0", "::")
     names = network_addresses() if everywhere else [options["host"]]
     try:
@@ -137,7 +186,7 @@ def _add_certificate(options: dict[str, Any]) -> list[str]:
     place = str(authority.certificate).replace(str(Path.home()), "~", 1)
     if not authority.created:
         return [f"signed by {place}"]
-    return [f"Made {place}. Browsers trust it after:", *how_to_trust(authority.certificate)]
+    return [f"Created {place}. To trust it in browsers, run:", *how_to_trust(authority.certificate)]
 
 
 def _wrap(certificate: Any) -> Any:
@@ -150,8 +199,8 @@ def _wrap(certificate: Any) -> Any:
 
 
 def keep(newest: Newest, options: dict[str, Any], trust: Sequence[str] = ()) -> int:
-    """Serve by workers forked from a process with warm imports; the exit code."""
-    templates = Templates(newest)  # before there are threads
+    """Serve with workers forked from a process that has imported the packages; the exit code."""
+    templates = Templates(newest)  # before threads are started
     follower = _follower(newest.name, newest.sockets, newest.environment, options, trust)
     follower.keeper = keeper = Keeper(templates, follower.terminal, Path.cwd(), GRACEFUL)
     if options["reload"]:

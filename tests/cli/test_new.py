@@ -35,10 +35,10 @@ def test_the_project_passes_its_tests_and_is_served(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "told"),
-    [("my-site", "Use for example my_site."), ("class", "For example: site_class."),
-     ("json", "Use for example json_site."), ("9lives", "For example: site_9lives."),
-     ("Flask", "Use for example Flask_site."), ("click", "For example: click_site."),
-     ("über.py", "Use for example uber."), ("..", "For example: my_site."),
+    [("my-site", "Use for example my_site."), ("class", "Use for example site_class."),
+     ("json", "Use for example json_site."), ("9lives", "Use for example site_9lives."),
+     ("Flask", "Use for example Flask_site."), ("click", "Use for example click_site."),
+     ("über.py", "Use for example uber."), ("..", "Use for example my_site."),
      ("__init__", "Use for example init.")],
 )  # fmt: skip
 def test_a_name_that_cannot_be_is_told_with_one_that_can(

@@ -595,9 +595,9 @@ def test_calls_are_shown_from_accept_to_the_last_send(folder: Path, switched: st
             titles = [step["title"] for step in found["steps"]]
             if each is listed[-1]:
                 assert titles.pop(0) == "The connection is accepted"
-            assert titles[0] == "Octets are read from the socket"
-            assert titles[1] == "The octets become the head of a request"
-            assert titles[-1].startswith("The octets are sent")
+            assert titles[0] == "Bytes are read from the socket"
+            assert titles[1] == "The bytes are parsed as a request head"
+            assert titles[-1].startswith("The bytes are sent")
             assert f"The view {each['endpoint']!r} runs" in titles
             assert "hunter2" not in json.dumps(found)
 

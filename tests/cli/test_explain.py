@@ -121,12 +121,12 @@ def test_the_steps_go_from_accept_to_the_last_send(folder: Path, app: str) -> No
     steps = [step.partition(" ×")[0] for step in steps_of(text)]
     wanted = [
         "The connection is accepted",
-        "Octets are read from the socket",
-        "The octets become the head of a request",
+        "Bytes are read from the socket",
+        "The bytes are parsed as a request head",
         "The before_request hook 'remember' runs",
         "The view 'hello' runs",
         "The template is rendered",
-        "The octets are sent",
+        "The bytes are sent",
     ]
     # A streamed answer is sent in pieces, each a step.
     assert list(dict.fromkeys(step for step in steps if step in wanted)) == wanted
@@ -173,7 +173,7 @@ def test_a_header_given_twice_is_sent_as_a_list(folder: Path) -> None:
 def test_json_is_sent_with_its_content_type(folder: Path) -> None:
     text = explain(folder, "ours", "POST", "/echo", "--json", '{"a": 1}')
     assert text.startswith("POST /echo → 200 OK")
-    assert "The body of the request is complete" in text
+    assert "The request body is complete" in text
 
 
 @pytest.mark.parametrize("app", ["ours", "theirs"])
@@ -195,14 +195,14 @@ def test_a_coroutine_is_one_step_where_it_began(folder: Path, app: str) -> None:
     text = explain(folder, app, "GET", "/async")
     steps = [step.partition(" ×")[0] for step in steps_of(text)]
     assert steps.count("The view 'later' runs") == 1
-    assert steps.index("The view 'later' runs") < steps.index("The octets are sent")
-    assert steps.count("The octets are sent") == 1  # and not those that wake a loop up
+    assert steps.index("The view 'later' runs") < steps.index("The bytes are sent")
+    assert steps.count("The bytes are sent") == 1  # and not those that wake a loop up
 
 
 def test_many_sends_are_one_step(folder: Path) -> None:
     steps = steps_of(explain(folder, "ours", "GET", "/stream"))
     assert [step for step in steps if "sent ×" in step]
-    assert sum("octets are sent" in step for step in steps) < 4
+    assert sum("bytes are sent" in step for step in steps) < 4
 
 
 def test_deep_recursion_is_written_in_every_way(folder: Path) -> None:
@@ -220,7 +220,7 @@ def test_an_application_that_does_not_answer_is_given_up(folder: Path) -> None:
 def test_an_answer_without_an_end_is_cut_off_and_explained(folder: Path) -> None:
     text = explain(folder, "plain:endless", "GET", "/", "--timeout", "5", "--cold", "--depth=1")
     assert text.startswith("GET / → 200 OK, cut off after 5 s")
-    assert any(step.startswith("The octets are sent ×") for step in steps_of(text))
+    assert any(step.startswith("The bytes are sent ×") for step in steps_of(text))
 
 
 def test_ctrl_c_ends_it_and_says_where_the_application_was(folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""DebuggedApplication: what it shows, to whom, and what keeps others out."""
+"""DebuggedApplication: its pages, and the checks before it runs code."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_an_exception_is_a_page_with_500(module: Any) -> None:
 
 
 @BOTH
-def test_an_answer_that_does_not_fail_is_left_alone(module: Any) -> None:
+def test_a_response_without_an_exception_is_not_changed(module: Any) -> None:
     def app(environ: Any, start_response: Any) -> list[bytes]:
         start_response("201 Made", [("X-Mine", "1")])
         return [b"a", b"b"]
@@ -76,7 +76,7 @@ def test_an_answer_that_does_not_fail_is_left_alone(module: Any) -> None:
 
 
 @BOTH
-def test_a_failure_after_the_head_is_written_down(module: Any) -> None:
+def test_an_exception_after_the_head_is_logged(module: Any) -> None:
     def app(environ: Any, start_response: Any) -> Iterator[bytes]:
         start_response("200 OK", [])
         yield b"begun"
@@ -87,8 +87,8 @@ def test_a_failure_after_the_head_is_written_down(module: Any) -> None:
     assert "LookupError: late" in errors.getvalue()
 
 
-def test_a_failure_between_the_head_and_the_first_octet_is_a_page() -> None:
-    """Of a generator before its first piece, or of what runs when the request is torn down."""
+def test_an_exception_before_the_first_byte_is_a_page() -> None:
+    """In a generator before its first piece, or while the request is torn down."""
 
     def app(environ: Any, start_response: Any) -> Iterator[bytes]:
         start_response("200 OK", [("Content-Length", "1"), ("X-Mine", "1")])
@@ -134,7 +134,7 @@ SECRETS = {
 @pytest.mark.parametrize("request_of", SECRETS.values(), ids=SECRETS)
 def test_no_secret_of_the_request_is_on_the_page(request_of: dict[str, Any]) -> None:
     app = carboy.Flask(__name__)
-    view = eval("lambda: 1 / 0")  # its source, with the secrets above, is not to be shown
+    view = eval("lambda: 1 / 0")  # so that its source code, with the secrets above, is not shown
     app.add_url_rule("/", view_func=view, methods=["GET", "POST"], endpoint="fails")
     app.debug = True
     page = browser(DebuggedApplication(app)).open(**request_of).text
@@ -176,7 +176,7 @@ def test_the_page_shows_the_request_with_its_secrets_masked() -> None:
         assert hidden not in request, hidden
 
 
-# --- the locks
+# --- secret, host and PIN
 
 
 @BOTH
@@ -207,7 +207,7 @@ def test_code_runs_only_with_secret_pin_and_host(module: Any) -> None:
 
 
 @BOTH
-def test_a_wrong_pin_is_no_pin_and_ten_are_the_end(module: Any) -> None:
+def test_a_wrong_pin_is_refused_and_ten_exhaust_the_attempts(module: Any) -> None:
     app = debugged(module)
     client = browser(app)
     for _ in range(10):
@@ -219,7 +219,7 @@ def test_a_wrong_pin_is_no_pin_and_ten_are_the_end(module: Any) -> None:
 
 
 @BOTH
-def test_a_cookie_of_another_pin_is_taken_away(module: Any) -> None:
+def test_a_cookie_for_another_pin_is_deleted(module: Any) -> None:
     app = debugged(module)
     client = browser(app)
     client.set_cookie(app.pin_cookie_name, "99999999999|wrong", domain="127.0.0.1")
@@ -240,14 +240,16 @@ def test_a_cookie_of_another_pin_is_taken_away(module: Any) -> None:
         ("99999999999|" + hash_pin("123-456"), True),
     ],
 )
-def test_what_a_cookie_is_worth(value: str | None, trusted: bool | None) -> None:
+def test_a_cookie_is_trusted_only_with_the_right_hash_and_time(
+    value: str | None, trusted: bool | None
+) -> None:
     for module in (carboy.dev.debugger, werkzeug.debug):
         app: Any = debugged(module)
         cookie = {} if value is None else {"HTTP_COOKIE": f"{app.pin_cookie_name}={value}"}
         assert app.check_pin_trust(cookie) is trusted
 
 
-def test_the_cookie_of_one_opens_the_other() -> None:
+def test_carboy_and_werkzeug_accept_each_others_cookies() -> None:
     assert hash_pin("123-456") == werkzeug.debug.hash_pin("123-456")
 
 
@@ -263,7 +265,7 @@ def test_the_variable_sets_the_pin(pin: str, monkeypatch: pytest.MonkeyPatch) ->
         assert ours[0] == theirs[0]
 
 
-def test_a_pin_of_ones_own_stays_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_derived_pin_stays_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WERKZEUG_DEBUG_PIN")
     first, cookie = carboy.dev.debugger.get_pin_and_cookie_name(failing)
     assert (first, cookie) == carboy.dev.debugger.get_pin_and_cookie_name(failing)
@@ -272,7 +274,7 @@ def test_a_pin_of_ones_own_stays_the_same(monkeypatch: pytest.MonkeyPatch) -> No
     assert [len(part) for part in first.split("-")] == [3, 3, 3]
 
 
-def test_without_pin_security_nobody_is_asked() -> None:
+def test_without_pin_security_no_pin_is_needed() -> None:
     app = debugged(pin_security=False)
     client = browser(app)
     client.get("/", base_url=HOST)
@@ -289,7 +291,7 @@ def test_without_evalex_there_is_no_console() -> None:
 
 
 @BOTH
-def test_the_pin_is_told_in_the_log_when_a_page_asks(
+def test_the_pin_is_logged_when_a_page_asks_for_it(
     module: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "werkzeug")
@@ -322,7 +324,7 @@ def test_the_process_of_a_reloader_tells_the_pin_at_its_start(
 # --- the console and the files of the page
 
 
-def test_the_console_page_works_in_names_of_ones_own() -> None:
+def test_the_console_page_has_the_names_of_its_init_function() -> None:
     app = debugged(pin_security=False, console_init_func=lambda: {"answer": 42})
     client = browser(app)
     assert "CONSOLE_MODE = true" in client.get("/console", base_url=HOST).text
@@ -355,7 +357,7 @@ def test_the_files_of_the_page_are_served_and_nothing_else() -> None:
         assert asked(client, cmd="resource", f=name).status_code == 404
 
 
-def test_the_contexts_of_a_request_are_there_again_in_its_consoles() -> None:
+def test_a_console_runs_in_the_contexts_of_its_request() -> None:
     app = carboy.Flask("scenario")
 
     @app.get("/<name>")
@@ -374,7 +376,7 @@ def test_the_contexts_of_a_request_are_there_again_in_its_consoles() -> None:
     assert "/adaada" in shown.text
 
 
-def test_old_frames_are_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_frames_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(carboy.dev.debugger, "FRAMES", 3)
     app = debugged()
     for _ in range(5):

@@ -71,7 +71,7 @@ def unlock(page: Page) -> None:
     page.get_by_role("button", name="Unlock").click()
 
 
-def test_the_exception_stands_first_and_the_frames_that_raised_are_open(page: Page) -> None:
+def test_the_exception_is_at_the_top_and_the_frames_that_raised_are_open(page: Page) -> None:
     expect(page).to_have_title("LookupError: no price for quince // Carboy Debugger")
     expect(page.get_by_role("heading", level=1)).to_have_text("no price for quince")
     expect(page.locator("details.frame[open] .function")).to_have_text(
@@ -87,7 +87,7 @@ def test_a_console_opens_with_the_pin_and_works_in_its_frame(page: Page) -> None
     page.keyboard.press("c")
     page.get_by_label("PIN").fill("999")
     page.keyboard.press("Enter")
-    expect(page.get_by_role("alert")).to_have_text("That is not the PIN.")
+    expect(page.get_by_role("alert")).to_have_text("Wrong PIN.")
     unlock(page)
     typed(page, "basket")
     expect(page.locator(".out").last).to_contain_text("['apple', 'quince']")
@@ -110,7 +110,7 @@ def test_local_variables_are_shown_in_their_frame(page: Page) -> None:
     expect(page.locator(".box th")).to_have_text(["basket"])
 
 
-def test_frames_are_walked_with_keys(page: Page) -> None:
+def test_keys_move_through_the_frames(page: Page) -> None:
     page.keyboard.press("j")
     expect(page.locator("summary").first).to_be_focused()
     page.keyboard.press("Enter")

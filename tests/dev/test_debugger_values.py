@@ -61,7 +61,7 @@ VALUES = [
 
 
 @pytest.mark.parametrize("value", VALUES, ids=lambda value: type(value).__name__)
-def test_a_value_is_shown_as_there(value: Any) -> None:
+def test_a_value_is_shown_as_by_werkzeug(value: Any) -> None:
     assert OURS.repr.debug_repr(value) == THEIRS.repr.debug_repr(value)
 
 
@@ -78,12 +78,12 @@ TREES = st.recursive(
 
 
 @given(TREES)
-def test_any_value_is_shown_as_there(value: Any) -> None:
+def test_any_value_is_shown_as_by_werkzeug(value: Any) -> None:
     assert OURS.repr.debug_repr(value) == THEIRS.repr.debug_repr(value)
 
 
-def test_a_pattern_cannot_bring_markup_into_the_page() -> None:
-    """Werkzeug shows it as it is."""
+def test_a_pattern_cannot_add_markup_to_the_page() -> None:
+    """Werkzeug shows such a value as a whole."""
     assert "<b>" not in OURS.repr.debug_repr(re.compile("<b>"))
 
 
@@ -113,7 +113,7 @@ THING = Plain()
 @pytest.mark.parametrize(
     "value", [{"a": 1, "b": "<"}, {}, THING, 5, [1]], ids=lambda v: type(v).__name__
 )
-def test_an_object_is_dumped_as_there(value: Any) -> None:
+def test_an_object_is_dumped_as_by_werkzeug(value: Any) -> None:
     def stable(text: str) -> str:
         return re.sub("0x[0-9a-f]+", "0x", text)
 
@@ -121,7 +121,7 @@ def test_an_object_is_dumped_as_there(value: Any) -> None:
 
 
 def local_variables(side: Any) -> str:
-    first, second = 1, "<"  # noqa: F841 - they are what is shown
+    first, second = 1, "<"  # noqa: F841 - these are shown
     with collected(side.console) as out:
         side.repr.dump()
         text = out.reset()
@@ -136,7 +136,7 @@ def test_without_an_object_the_local_variables_are_dumped() -> None:
 
 
 @pytest.mark.parametrize("args", [(), (int,), ([],)], ids=str)
-def test_help_is_a_box_as_there(args: tuple[Any, ...]) -> None:
+def test_help_is_a_box_as_in_werkzeug(args: tuple[Any, ...]) -> None:
     def told(side: Any) -> str:
         with collected(side.console) as out:
             side.repr.helper(*args)
@@ -153,8 +153,8 @@ LINES = [
 ]  # fmt: skip
 
 
-def test_a_console_answers_line_by_line_as_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    # Werkzeug sets it for the process, once, when it is imported.
+def test_a_console_answers_line_by_line_as_werkzeugs(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Werkzeug sets it once for the process, when it is imported.
     monkeypatch.setattr(sys, "displayhook", THEIRS.console.ThreadedStream.displayhook)
     monkeypatch.setattr(sys, "stdout", sys.stdout)
 
@@ -165,10 +165,10 @@ def test_a_console_answers_line_by_line_as_there(monkeypatch: pytest.MonkeyPatch
     assert transcript(OURS) == transcript(THEIRS)
 
 
-def test_a_console_leaves_the_way_in_which_other_shells_show_values(
+def test_a_console_does_not_change_the_displayhook_of_other_code(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    # Werkzeug's console shows values in this way from then on; ours stays a page's.
+    # Werkzeug's console changes it for all code. Carboy's changes it for its own code only.
     shown: list[object] = []
     monkeypatch.setattr(sys, "displayhook", shown.append)
     assert 'class="number">2<' in OURS.console.Console().eval("1 + 1")
@@ -176,7 +176,7 @@ def test_a_console_leaves_the_way_in_which_other_shells_show_values(
     assert shown == []
 
 
-def test_a_console_shows_what_its_code_raises_and_goes_on() -> None:
+def test_a_console_shows_exceptions_and_continues() -> None:
     console = OURS.console.Console()
     shown = console.eval("1/0")
     assert "ZeroDivisionError: division by zero" in shown
@@ -187,7 +187,7 @@ def test_a_console_shows_what_its_code_raises_and_goes_on() -> None:
     assert console.eval("2") == '>>> 2\n<span class="number">2</span>'
 
 
-def test_a_console_leaves_standard_output_alone(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_console_does_not_change_standard_output(capsys: pytest.CaptureFixture[str]) -> None:
     OURS.console.Console().eval("print('inside')")
     print("outside")
     assert capsys.readouterr().out == "outside\n"
@@ -246,7 +246,7 @@ HIDES = [
 
 @pytest.mark.parametrize("first", HIDES)
 @pytest.mark.parametrize("second", HIDES)
-def test_frames_that_hide_are_hidden_as_there(first: Any, second: Any) -> None:
+def test_hidden_frames_are_hidden_as_by_werkzeug(first: Any, second: Any) -> None:
     def outer() -> None:
         __traceback_hide__ = first
         middle()
@@ -312,7 +312,7 @@ def test_code_runs_in_its_frame() -> None:
     assert frame.eval("value").endswith('<span class="number">8</span>')
 
 
-def test_frames_link_to_the_editor_that_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_frames_link_to_the_configured_editor(monkeypatch: pytest.MonkeyPatch) -> None:
     found = OURS.tbtools.DebugTraceback(caught(lambda: fails(6)))
     line = found.all_frames[-1].lineno
     assert '<a class="edit"'.replace('"', "") not in found.render_traceback_html()
@@ -322,7 +322,7 @@ def test_frames_link_to_the_editor_that_is_named(monkeypatch: pytest.MonkeyPatch
     assert f'href="x:{__file__}?{line}"' in found.render_traceback_html()
 
 
-def test_a_file_of_the_console_escapes() -> None:
+def test_the_stream_of_a_console_escapes() -> None:
     for side in (OURS, THEIRS):
         out = side.console.HTMLStringO()
         out.write("<a>")
@@ -334,7 +334,7 @@ def test_a_file_of_the_console_escapes() -> None:
 
 
 class Verbose:
-    """A value whose own repr is enormous."""
+    """A value with an enormous repr."""
 
     def __repr__(self) -> str:
         return "y" * 10_000_000
@@ -357,7 +357,7 @@ def test_an_enormous_value_is_shown_in_part(value: Any) -> None:
     assert "…" in shown
 
 
-def test_what_of_an_enormous_value_is_left_out_is_counted() -> None:
+def test_the_omitted_part_of_an_enormous_value_is_counted() -> None:
     assert "… 999,800 more" in OURS.repr.debug_repr(set(range(1_000_000)))
     assert "… 40 more" in OURS.repr.debug_repr("x" * 10_040)
 
@@ -367,7 +367,7 @@ def test_one_enormous_value_takes_no_space_from_the_others() -> None:
     assert OURS.repr.debug_repr({"a": [1]}) in shown
 
 
-def test_containers_in_containers_have_an_end() -> None:
+def test_nested_containers_are_limited() -> None:
     nested: list[Any] = []
     for _ in range(100):
         nested = [nested, 1]
@@ -378,7 +378,7 @@ def page_of(error: BaseException) -> str:
     return OURS.tbtools.DebugTraceback(error).render_debugger_html(True, "secret", False)
 
 
-def test_what_python_cannot_read_is_shown_as_a_place(tmp_path: Path) -> None:
+def test_a_syntax_error_is_shown_like_a_frame(tmp_path: Path) -> None:
     file = tmp_path / "broken.py"
     file.write_text("one = 1\nx = (\n\ntwo = 2\n")
     with pytest.raises(SyntaxError) as caught:
@@ -391,13 +391,13 @@ def test_what_python_cannot_read_is_shown_as_a_place(tmp_path: Path) -> None:
     assert "two = " in shown
 
 
-def test_source_that_is_in_no_file_is_shown_as_the_error_knows_it(tmp_path: Path) -> None:
+def test_source_code_without_a_file_is_taken_from_the_error(tmp_path: Path) -> None:
     with pytest.raises(SyntaxError) as caught:
         compile("x = (", str(tmp_path / "gone.py"), "exec")
     assert "<span class=number>1</span>x = <mark>(</mark></pre>" in page_of(caught.value)
 
 
-def test_each_exception_of_a_chain_says_what_it_was() -> None:
+def test_each_exception_of_a_chain_has_its_message() -> None:
     def chained() -> None:
         try:
             {}["bread"]
@@ -408,16 +408,16 @@ def test_each_exception_of_a_chain_says_what_it_was() -> None:
     assert shown.index("<blockquote>KeyError: &#39;bread&#39;<") < shown.index('"exc-divider"')
 
 
-def test_frames_that_are_all_the_same_are_counted() -> None:
+def test_repeated_frames_are_counted() -> None:
     def again() -> None:
         again()
 
     shown = page_of(caught(again))
-    assert re.search(r"<p class=repeated>The same frame, \d{3} times more</p>", shown)
+    assert re.search(r"<p class=repeated>The same frame, \d{3} more times</p>", shown)
     assert shown.count("<details class=") < 10
 
 
-def test_a_long_message_is_set_small() -> None:
+def test_a_long_message_has_a_smaller_font() -> None:
     assert '<h1 class="errormsg long">' in page_of(ValueError("long " * 100))
     assert '<h1 class="errormsg">' in page_of(ValueError("short"))
 
@@ -433,7 +433,7 @@ def test_a_long_message_is_set_small() -> None:
     ],
     ids=repr,
 )
-def test_the_page_says_what_was_raised_and_why(error: Exception, kind: str, text: str) -> None:
+def test_the_page_shows_the_exception_and_its_cause(error: Exception, kind: str, text: str) -> None:
     shown = page_of(error)
     assert f"<p class=kind>{kind}</p>" in shown
     assert f'<h1 class="errormsg">{text}</h1>' in shown

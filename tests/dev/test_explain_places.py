@@ -1,4 +1,4 @@
-"""Where a function comes from."""
+"""The places of functions."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_a_function_of_carboy_has_its_room() -> None:
         (json.dumps, places.PYTHON, "json/__init__.py"),
     ],
 )
-def test_a_function_of_a_package_or_of_python_is_known(
+def test_a_function_of_a_package_or_of_python_has_its_package(
     function: Callable[..., object], package: str, short: str
 ) -> None:
     code = function.__code__  # type: ignore[attr-defined]
@@ -55,7 +55,7 @@ def test_lines_go_to_the_end_of_the_last_inner_function() -> None:
     assert of_code(inner).lines == "shop/views.py:2-3"
 
 
-def test_other_code_is_the_applications_beside_the_working_directory(
+def test_other_code_belongs_to_the_application(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -65,7 +65,7 @@ def test_other_code_is_the_applications_beside_the_working_directory(
     assert of_code(code_in("/far/away/shop/views.py")).short == "shop/views.py"
 
 
-def test_the_same_code_in_two_files_is_told_apart() -> None:
+def test_equal_code_in_two_files_is_distinguished() -> None:
     assert of_code(code_in("/there/a/views.py")).short == "a/views.py"
     assert of_code(code_in("/there/b/views.py")).short == "b/views.py"
 
@@ -75,26 +75,26 @@ def test_a_template_has_no_lines_of_python() -> None:
     assert (place.room, place.lines) == (places.TEMPLATE, "index.html")
 
 
-def test_frozen_and_made_code_belongs_to_python() -> None:
+def test_frozen_and_generated_code_belongs_to_python() -> None:
     assert of_code(code_in("<frozen importlib._bootstrap>")).room == places.PYTHON
     assert of_code(code_in("<string>")).room == places.PYTHON
 
 
 @pytest.mark.parametrize("name", ["socket.send", "epoll.poll", "select", "sendfile"])
-def test_system_calls_are_the_kernels(name: str) -> None:
+def test_system_calls_belong_to_the_kernel(name: str) -> None:
     assert of_c(name).room == places.KERNEL
 
 
-def test_other_functions_in_c_are_pythons_own() -> None:
+def test_other_c_functions_are_c_code() -> None:
     assert of_c("dict.get").room == places.C_CODE
 
 
-def test_the_name_in_the_index_may_differ_from_the_module() -> None:
+def test_a_distribution_may_have_another_name_than_its_module() -> None:
     assert distribution_of("dotenv") == "python-dotenv"
     assert distribution_of("nobody_has_this") == "nobody_has_this"
 
 
-def test_versions_are_those_installed() -> None:
+def test_versions_are_those_of_installed_packages() -> None:
     assert version_of("click") == metadata.version("click")
     assert version_of(places.PYTHON) == sys.version.split()[0]
-    assert version_of("nobody-has-this") == ""
+    assert version_of("not-installed-anywhere") == ""

@@ -1,4 +1,4 @@
-"""Links into repositories, from metadata that differ as widely as they do in the index."""
+"""Permanent links into repositories, from the different metadata that packages have."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def repository_of(monkeypatch: pytest.MonkeyPatch, *fields: tuple[str, str]) -> 
         ([], ""),
     ],
 )
-def test_the_repository_is_what_metadata_call_so(
+def test_the_repository_is_the_url_with_that_label(
     monkeypatch: pytest.MonkeyPatch, fields: list[tuple[str, str]], found: str
 ) -> None:
     assert repository_of(monkeypatch, *fields) == found
@@ -54,8 +54,8 @@ def test_the_source_is_preferred_to_the_home_page(monkeypatch: pytest.MonkeyPatc
     assert repository_of(monkeypatch, *fields) == "https://github.com/a/code"
 
 
-def test_what_is_not_installed_has_no_repository() -> None:
-    assert places.repository("nobody-has-this") == ""
+def test_a_package_that_is_not_installed_has_no_repository() -> None:
+    assert places.repository("not-installed-anywhere") == ""
 
 
 def link(monkeypatch: pytest.MonkeyPatch, package: str, version: str, short: str) -> str:
@@ -84,7 +84,7 @@ def test_a_version_without_a_tag_has_no_link(monkeypatch: pytest.MonkeyPatch, ve
     assert link(monkeypatch, "flask", version, "flask/app.py") == ""
 
 
-def test_where_nobody_knows_the_form_of_the_tag_there_is_no_link(
+def test_without_a_known_form_of_the_tag_there_is_no_link(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     assert places.repository("pytest")

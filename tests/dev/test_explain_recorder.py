@@ -1,4 +1,4 @@
-"""What `sys.setprofile` tells, as calls."""
+"""Calls from the events of `sys.setprofile`."""
 
 from __future__ import annotations
 
@@ -50,18 +50,18 @@ def fail() -> None:
     raise KeyError("x")
 
 
-def test_a_call_has_what_came_in_and_went_out() -> None:
+def test_a_call_has_its_arguments_and_its_result() -> None:
     (call,) = named(record(lambda: add(1, b=2)), "add")
     assert (call.args, call.result, call.raised) == ((("a", "1"), ("b", "2")), "3", False)
 
 
-def test_a_call_that_raised_says_so_and_where() -> None:
+def test_a_call_that_raised_has_its_line() -> None:
     (call,) = named(record(fail), "fail")
     assert call.raised
     assert call.line == fail.__code__.co_firstlineno + 1
 
 
-def test_code_in_c_is_called_by_its_name() -> None:
+def test_a_c_function_has_its_qualified_name() -> None:
     assert named(record("a".upper), "str.upper")
 
 
@@ -77,7 +77,7 @@ def test_after_too_many_calls_those_of_the_server_are_kept() -> None:
     assert named(thread, "for_application")
 
 
-def test_a_clock_that_goes_back_stands_still() -> None:
+def test_a_clock_that_goes_back_is_stopped() -> None:
     times = iter(range(1000, 0, -1))
     (call,) = named(record(lambda: add(1), clock=lambda: next(times)), "add")
     assert call.ended >= call.began

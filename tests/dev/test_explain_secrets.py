@@ -1,4 +1,4 @@
-"""The secrets of a request are found, and taken out of what is told of it."""
+"""Secrets of a request are found, and removed from its explanation."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_secrets_are_found_by_their_names(
     assert "hunter2" in secrets_of(path, fields, body)
 
 
-def test_what_is_no_secret_is_left_alone() -> None:
+def test_values_that_are_not_secrets_are_kept() -> None:
     fields = {"Accept": "text/html", "Authorization": "Basic nonsense"}
     assert secrets_of("/?q=milk&passage=west", fields, b"\xff\x00") == {
         "nonsense",
@@ -52,12 +52,12 @@ def test_what_is_no_secret_is_left_alone() -> None:
     "text",
     ["'hunter2'", "b'x=hunter2&y'", "'x=hunter…' (99 characters)", "'hunt…'", "['hunter2', 1]"],
 )
-def test_a_secret_is_erased_whole_or_cut(text: str) -> None:
+def test_a_secret_is_erased_also_if_it_was_cut(text: str) -> None:
     assert "hunt" not in Eraser(["hunter2"]).erase(text)
 
 
 @pytest.mark.parametrize("text", ["'hunting…'", "'hunter'", "'hun…'"])
-def test_words_that_begin_alike_stay(text: str) -> None:
+def test_words_with_the_same_beginning_are_kept(text: str) -> None:
     assert Eraser(["hunter2"]).erase(text) == text
 
 
@@ -68,7 +68,7 @@ def test_quoted_and_escaped_forms_are_erased() -> None:
         assert "rd" not in Eraser([secret]).erase(form)
 
 
-def test_what_is_too_short_is_not_looked_for() -> None:
+def test_short_secrets_are_not_searched_for() -> None:
     assert Eraser(["a", ""]).erase("'banana'") == "'banana'"
     assert Eraser([]).erase("'banana'") == "'banana'"
 
@@ -80,7 +80,7 @@ def test_calls_are_cleaned() -> None:
     assert (node.args, node.result) == ((("data", "b'…'"),), "'…'")
 
 
-def test_what_is_put_under_the_key_of_a_secret_is_one() -> None:
+def test_a_value_under_the_key_of_a_secret_is_a_secret() -> None:
     found: set[str] = set()
     shown = arguments({"key": "password", "value": "hunter2"}, found)
     assert shown == (("key", "'password'"), ("value", "'…'"))

@@ -1,4 +1,4 @@
-"""Which calls are steps, and what they are called."""
+"""The calls that are steps, and their titles."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ def code_of(function: object) -> CodeType:
 def test_steps_are_numbered_in_the_order_in_which_they_began() -> None:
     assert [(step.number, step.title) for step in explanation().steps] == [
         (1, "The connection is accepted"),
-        (2, "Octets are read from the socket"),
+        (2, "Bytes are read from the socket"),
         (3, "Flask takes over"),
         (4, "Your index runs"),
-        (5, "The octets are sent"),
+        (5, "The bytes are sent"),
     ]
 
 
-def test_threads_take_turns() -> None:
+def test_steps_of_several_threads_are_in_one_order() -> None:
     other = [call("work", APPLICATION, 5, 6), call("Flask.wsgi_app", "flask", 25, 26)]
     tracks = [
         Track(
@@ -44,35 +44,35 @@ def test_threads_take_turns() -> None:
         "The connection is accepted",
         "Your work runs",
         "Flask takes over",
-        "The octets are sent",
+        "The bytes are sent",
     ]
 
 
-def test_sends_in_a_row_are_one_step_with_the_time_of_all() -> None:
+def test_consecutive_sends_are_one_step_with_their_total_time() -> None:
     last: Step = explanation().steps[-1]
     assert (last.times, last.time) == (2, 9_000)
 
 
-def test_a_system_call_stands_where_its_caller_does() -> None:
+def test_a_system_call_has_the_place_of_its_caller() -> None:
     assert explanation().steps[-1].where == "carboy/server/file.py:10-20"
 
 
-def test_sockets_of_the_application_are_no_steps() -> None:
+def test_sockets_of_the_application_are_not_steps() -> None:
     view = call("index", APPLICATION, 0, 9, call("socket.send", KERNEL, 1, 2))
     loop = call("BaseEventLoop.call_soon", PYTHON, 10, 19, call("socket.send", KERNEL, 11, 12))
     assert titles(call("handle", "gateway", 0, 20, view, loop)) == ["Your index runs"]
 
 
-def test_a_call_that_comes_again_is_a_step_once() -> None:
+def test_a_repeated_call_is_one_step() -> None:
     roots = [call("Flask.wsgi_app", "flask", n, n + 1) for n in range(3)]
     assert titles(*roots) == ["Flask takes over"]
 
 
-def test_a_name_alone_makes_no_step_of_a_function_of_others() -> None:
+def test_a_function_is_a_step_only_in_its_own_module() -> None:
     assert titles(call("Flask.wsgi_app", "other", 0, 1)) == []
 
 
-def test_what_the_application_calls_of_its_own_is_no_step() -> None:
+def test_calls_within_the_application_are_not_steps() -> None:
     inner = call("total", APPLICATION, 1, 2)
     assert titles(call("run", "server", 0, 4, call("index", APPLICATION, 0, 3, inner))) == [
         "Your index runs"
@@ -81,7 +81,7 @@ def test_what_the_application_calls_of_its_own_is_no_step() -> None:
         assert titles(call("sorted", busy, 0, 4, call("key", APPLICATION, 0, 3))) == []
 
 
-def test_lambdas_and_comprehensions_are_no_steps() -> None:
+def test_lambdas_and_comprehensions_are_not_steps() -> None:
     own = [
         call(name, APPLICATION, 0, 1)
         for name in ("index.<locals>.<lambda>", "index.<locals>.<listcomp>")
@@ -89,12 +89,12 @@ def test_lambdas_and_comprehensions_are_no_steps() -> None:
     assert titles(call("run", "server", 0, 4, *own)) == []
 
 
-def test_a_function_in_a_function_is_called_by_its_own_name() -> None:
+def test_a_nested_function_has_its_own_name() -> None:
     own = call("stream.<locals>.lines", APPLICATION, 0, 1)
     assert titles(call("run", "server", 0, 4, own)) == ["Your lines runs"]
 
 
-def test_registered_functions_are_called_by_what_they_are_for() -> None:
+def test_registered_functions_have_their_roles() -> None:
     def index() -> None: ...
     def check() -> None: ...
     def sorry(error: Exception) -> None: ...
@@ -114,12 +114,12 @@ def test_registered_functions_are_called_by_what_they_are_for() -> None:
     assert node.role == "view 'shop.index'"
 
 
-def test_an_application_with_attributes_of_another_kind_has_no_roles() -> None:
+def test_attributes_of_other_types_give_no_roles() -> None:
     assert roles_of(SimpleNamespace(view_functions=7, before_request_funcs=None)) == {}
     assert roles_of(None) == {}
 
 
-def test_a_coroutine_that_goes_on_is_no_second_step() -> None:
+def test_a_resumed_coroutine_is_not_a_second_step() -> None:
     async def later() -> None: ...
 
     roots = request()

@@ -25,13 +25,13 @@ def test_times_are_in_microseconds_or_milliseconds(nanoseconds: int, text: str) 
     assert terminal.duration(nanoseconds) == text
 
 
-def test_the_first_line_sums_it_up() -> None:
+def test_the_first_line_is_a_summary() -> None:
     assert terminal.show(explanation()).splitlines()[0] == (
-        "GET / → 200 OK, 1,234 octets; 8 calls in 90.0 µs from accept() to the last send()"
+        "GET / → 200 OK, 1,234 bytes; 8 calls in 90.0 µs from accept() to the last send()"
     )
 
 
-def test_plain_text_has_no_escapes_and_coloured_text_says_the_same() -> None:
+def test_plain_and_coloured_text_are_the_same_apart_from_escapes() -> None:
     plain = terminal.show(explanation())
     coloured = terminal.show(explanation(), coloured=True)
     assert "\x1b" not in plain
@@ -54,7 +54,7 @@ def test_a_place_that_does_not_fit_is_shortened_or_left_out() -> None:
     assert view(50).endswith("index +1 call [4]")
 
 
-def test_no_line_of_the_tree_is_longer_than_the_terminal_is_wide() -> None:
+def test_no_line_of_the_tree_is_wider_than_the_terminal() -> None:
     found = explanation()
     for node in found.nodes():
         node.role = "a role of many words that say what it is for"
@@ -69,7 +69,7 @@ def test_shares_are_own_times_and_c_counts_for_its_caller() -> None:
     assert sum(own for _, own in shares.values()) == 90_000
 
 
-def test_one_call_is_no_calls() -> None:
+def test_a_single_call_is_not_called_calls() -> None:
     text = terminal.show(explanation())
     assert re.search(r"flask .* 1 call   █", text)
     assert not re.search(r"\b1 calls|\+1 calls", text)
@@ -86,7 +86,7 @@ def test_other_threads_have_their_own_tree() -> None:
     assert "\nCalls on thread worker\n" in terminal.show(found)
 
 
-def test_an_overflow_is_told() -> None:
+def test_an_overflow_is_reported() -> None:
     found = explanation()
     found.overflowed = True
     assert "made too many calls" in terminal.show(found)
@@ -101,7 +101,7 @@ def failed(error: Exception) -> Explanation:
     return explanation(*request(), handler)
 
 
-def test_an_exception_is_told_with_its_place_and_without_secrets() -> None:
+def test_an_exception_is_shown_with_its_place_and_without_secrets() -> None:
     found = failed(ValueError("hunter2 is too short"))
     found.erase = lambda text: text.replace("hunter2", "…")
     text = terminal.show(found)
@@ -109,6 +109,6 @@ def test_an_exception_is_told_with_its_place_and_without_secrets() -> None:
     assert re.search(r"^  at .*test_explain_terminal\.py:\d+$", text, re.MULTILINE)
 
 
-def test_nothing_recorded_is_shown_as_nothing() -> None:
+def test_without_calls_only_the_summary_is_shown() -> None:
     found = Explanation("shop", "GET /", "200 OK", 0, [], [])
-    assert terminal.show(found).startswith("GET / → 200 OK, 0 octets; 0 calls in 0.0 µs")
+    assert terminal.show(found).startswith("GET / → 200 OK, 0 bytes; 0 calls in 0.0 µs")

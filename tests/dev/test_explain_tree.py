@@ -33,7 +33,7 @@ def names(lines: Iterable[Line]) -> list[object]:
     ]
 
 
-def test_nothing_recorded_is_no_track() -> None:
+def test_without_calls_there_is_no_track() -> None:
     assert tree.build(recorder_of()) == []
     assert tree.build(recorder_of([recorded("socket.accept", 0, 1)])) == []  # no send
 
@@ -67,7 +67,7 @@ def test_waiting_for_the_client_takes_no_time() -> None:
     assert [(root.began, root.ended) for root in track.roots] == [(0, 10), (10, 20)]
 
 
-def test_other_threads_have_the_same_clock_and_are_left_out_beyond_the_request() -> None:
+def test_calls_of_other_threads_outside_of_the_request_are_left_out() -> None:
     worker = [recorded("before", 1, 2), recorded("work", 122, 124), recorded("after", 140, 150)]
     for call_of_python in worker:
         call_of_python.code = compile("", "/there/file.py", "exec")
@@ -76,7 +76,7 @@ def test_other_threads_have_the_same_clock_and_are_left_out_beyond_the_request()
     assert [(root.began, root.ended) for root in other.roots] == [(12, 14)]
 
 
-def test_only_what_leaves_a_room_or_means_something_is_a_line() -> None:
+def test_a_call_has_its_own_line_if_it_enters_a_room_or_is_a_step() -> None:
     inner = call("b", "http", 1_000, 2_000, call("c", "http", 1_100, 1_200), call("x", "app", 0, 1))
     assert names(tree.fold([call("a", "http", 0, 3_000, inner)], 3_000)) == [("a", ["x"])]
     step = call("b", "http", 1_000, 2_000)
@@ -84,17 +84,17 @@ def test_only_what_leaves_a_room_or_means_something_is_a_line() -> None:
     assert names(tree.fold([call("a", "http", 0, 3_000, step)], 3_000)) == [("a", ["b"])]
 
 
-def test_each_function_of_the_application_is_a_line() -> None:
+def test_each_function_of_the_application_has_its_own_line() -> None:
     node = call("a", APPLICATION, 0, 9, call("b", APPLICATION, 1, 8))
     assert names(tree.fold([node], 9)) == [("a", ["b"])]
 
 
-def test_code_in_c_belongs_to_who_called_it_and_the_kernel_stands_out() -> None:
+def test_c_code_belongs_to_its_caller_and_system_calls_have_their_own_line() -> None:
     node = call("a", "http", 0, 9, call("len", C_CODE, 1, 2), call("socket.send", KERNEL, 3, 4))
     assert names(tree.fold([node], 9)) == [("a", ["socket.send"])]
 
 
-def test_little_calls_of_the_library_are_folded_unless_they_lead_elsewhere() -> None:
+def test_short_calls_of_the_library_are_folded_unless_they_enter_another_room() -> None:
     small = call("wraps", PYTHON, 0, 10)
     leads = call("run", PYTHON, 20, 30, call("x", "jinja2", 21, 22))
     large = call("loads", PYTHON, 100, 500)
@@ -103,13 +103,13 @@ def test_little_calls_of_the_library_are_folded_unless_they_lead_elsewhere() -> 
     ]
 
 
-def test_the_same_call_again_is_counted_in_one_line() -> None:
+def test_repeated_calls_are_counted_in_one_line() -> None:
     node = call("a", "http", 0, 90, *[call("x", "app", n, n + 2) for n in range(0, 60, 20)])
     (line,) = tree.fold([node], 90)
     assert [(each.times, each.time, each.calls) for each in line.children] == [(3, 6, 3)]
 
 
-def test_unfolded_every_call_is_a_line() -> None:
+def test_unfolded_lines_show_every_call() -> None:
     roots = request()
     lines = tree.unfolded(roots)
     assert sum(1 for line in lines for _ in line.walk()) == sum(
@@ -117,18 +117,18 @@ def test_unfolded_every_call_is_a_line() -> None:
     )
 
 
-def test_only_finds_what_is_wanted_wherever_it_was_called() -> None:
+def test_only_finds_calls_at_any_depth() -> None:
     node = call("a", "http", 0, 9, call("x", "app", 1, 8, call("b", "http", 2, 3)))
     lines = tree.only(tree.unfolded([node]), lambda each: each.place.room == "http")
     assert names(lines) == [("a", ["b"])]
 
 
-def test_own_time_is_without_that_of_what_was_called() -> None:
+def test_own_time_is_without_that_of_the_callees() -> None:
     assert call("a", "http", 0, 9, call("b", "http", 1, 5)).own == 5
-    assert call("a", "http", 0, 3, call("b", "http", 0, 5)).own == 0  # never less than nothing
+    assert call("a", "http", 0, 3, call("b", "http", 0, 5)).own == 0  # never negative
 
 
-def test_what_another_thread_did_stays_in_its_time_when_the_engine_waits_again_later() -> None:
+def test_calls_of_other_threads_keep_their_time_if_the_engine_waits_later() -> None:
     engine = [
         *engine_that_waits(),
         recorded("epoll.poll", 130, 900),
@@ -140,7 +140,7 @@ def test_what_another_thread_did_stays_in_its_time_when_the_engine_waits_again_l
     assert [(root.began, root.ended) for root in track.roots] == [(12, 14)]
 
 
-def test_of_a_loop_that_was_waiting_already_what_it_called_is_kept() -> None:
+def test_a_loop_that_was_waiting_is_replaced_by_its_calls() -> None:
     view = recorded("later", 122, 124)
     view.code = compile("", "/there/view.py", "exec")
     loop = recorded("run_once", 1, 125, recorded("select", 2, 121), view)

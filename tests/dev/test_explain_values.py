@@ -1,4 +1,4 @@
-"""Values in a few characters: short, without secrets, and without running anything of theirs."""
+"""Values as text: short, without secrets, and without running code of their classes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_secrets_are_left_out(value: Any) -> None:
 
 
 @given(st.sampled_from(["password", "SECRET_KEY", "csrf_token", "authorization"]), st.text("xyz"))
-def test_what_is_called_a_secret_is_one(name: str, value: str) -> None:
+def test_a_value_with_the_name_of_a_secret_is_hidden(name: str, value: str) -> None:
     assert argument(name, value) == "'…'"
 
 
@@ -61,12 +61,12 @@ def test_what_is_called_a_secret_is_one(name: str, value: str) -> None:
         (KeyError("name"), "KeyError('name')"),
     ],
 )
-def test_values_read_well(value: Any, text: str) -> None:
+def test_values_are_described_briefly(value: Any, text: str) -> None:
     assert brief(value) == text
 
 
 class Hostile:
-    """Everything of it raises, as an object of a closed database session does."""
+    """All its methods raise, as those of an object of a closed database session."""
 
     name = property(lambda self: 1 / 0)
 
@@ -86,7 +86,7 @@ def test_no_code_of_the_value_runs() -> None:
     assert exception(KeyError(Hostile())) == "KeyError(<Hostile>)"
 
 
-def test_an_object_is_called_by_its_name() -> None:
+def test_an_object_is_described_by_its_name() -> None:
     class Rule:
         def __init__(self) -> None:
             self.endpoint = "index"

@@ -1,4 +1,4 @@
-"""Python source in colours: nothing lost, nothing added, and the right parts."""
+"""Syntax highlighting of Python: the right parts, and no change of the text."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from carboy.dev.highlight import coloured, is_python, parts_of
 
 
 def kinds(source: str) -> list[tuple[str, str]]:
-    """What has a colour, and which, in its order."""
+    """The highlighted parts with their kinds, in order."""
     lines = source.split("\n")
     return [
         (lines[number][start:stop], kind)
@@ -42,14 +42,14 @@ def test_parts_have_their_kind(source: str, expected: dict[str, str]) -> None:
 
 
 @given(st.text(alphabet="abif \"'\\#\nü1_()<", max_size=80))
-def test_colours_change_no_character(source: str) -> None:
+def test_highlighting_changes_no_character(source: str) -> None:
     parts = parts_of(source)
     for number, line in enumerate(source.split("\n")):
         assert text_of(str(coloured(line, parts.get(number, [])))) == line
 
 
 @given(st.text(alphabet="abif \"'#", max_size=30), st.integers(0, 30), st.integers(0, 30))
-def test_a_piece_of_a_line_is_that_piece(line: str, one: int, other: int) -> None:
+def test_a_part_of_a_line_can_be_highlighted(line: str, one: int, other: int) -> None:
     start, stop = sorted((min(one, len(line)), min(other, len(line))))
     shown = coloured(line, parts_of(line).get(0, []), start, stop)
     assert text_of(str(shown)) == line[start:stop]

@@ -1,4 +1,4 @@
-"""Licences: from metadata of every age, and from the text where metadata is silent."""
+"""Licences from all versions of metadata, and from the licence text."""
 
 from __future__ import annotations
 
@@ -58,24 +58,24 @@ def test_metadata_is_read(install, fields: str, expression: str) -> None:  # typ
 
 
 @pytest.mark.parametrize("expression", TEXTS)
-def test_a_text_is_recognised_and_said_to_be(install, expression: str) -> None:  # type: ignore[no-untyped-def]
+def test_a_licence_is_recognised_by_its_text(install, expression: str) -> None:  # type: ignore[no-untyped-def]
     fields = "Classifier: License :: OSI Approved :: BSD License"
     found = install("some_package", fields, {"LICENSE.txt": TEXTS[expression]})
     assert found == Licence(expression, by_text=True)
 
 
-def test_two_different_texts_are_not_decided_between(install) -> None:  # type: ignore[no-untyped-def]
+def test_two_different_texts_are_an_unknown_licence(install) -> None:  # type: ignore[no-untyped-def]
     texts = {"LICENSE": TEXTS["MIT"], "LICENSE.other": TEXTS["Apache-2.0"]}
     assert install("some_package", "", texts) == Licence("unknown")
 
 
-def test_what_is_not_installed_is_unknown() -> None:
-    assert licence_of("nobody-has-this") == Licence("unknown")
+def test_a_package_that_is_not_installed_has_an_unknown_licence() -> None:
+    assert licence_of("not-installed-anywhere") == Licence("unknown")
 
 
-def test_expressions_are_taken_apart() -> None:
+def test_an_expression_is_split_into_licences() -> None:
     found = parts_of("(Apache-2.0 WITH LLVM-exception OR MIT) AND PSF-2.0")
     assert found == ["Apache-2.0", "MIT", "PSF-2.0"]
     assert terms_of("GPL-3.0-or-later") is TERMS["GPL"]
     assert terms_of("LGPL-2.1-only") is TERMS["LGPL"]
-    assert terms_of("Nobody-1.0") is UNKNOWN_TERMS
+    assert terms_of("Unheard-1.0") is UNKNOWN_TERMS

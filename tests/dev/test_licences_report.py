@@ -1,4 +1,4 @@
-"""The report for those who document their dependencies."""
+"""The report about packages, licences and steps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_each_package_has_version_repository_and_licence() -> None:
     assert row.endswith("| <https://github.com/pallets/flask> | BSD-3-Clause |")
 
 
-def test_what_is_not_known_is_called_so() -> None:
+def test_unknown_values_are_marked_as_unknown() -> None:
     text = report.make(explanation(*request(), call("f", "homemade", 200_000, 201_000)))
     assert "| homemade | unknown | unknown | unknown |" in text
     assert "| unknown | unknown: read the licence | unknown | unknown |" in text
@@ -34,19 +34,19 @@ def test_a_step_says_what_came_in_and_what_went_out() -> None:
     assert "`your application/file.py:10-20`, the application itself" in text
 
 
-def test_an_exception_went_out() -> None:
+def test_a_step_that_raised_says_so() -> None:
     view = call("index", APPLICATION, 1, 2)
     view.raised = True
     assert "   - out: an exception\n" in report.make(explanation(call("run", "server", 0, 3, view)))
 
 
-def test_sends_say_how_often_and_who_asked_the_kernel() -> None:
+def test_a_send_step_has_its_count_and_its_caller() -> None:
     text = report.make(explanation())
-    assert "5. **The octets are sent**, 2 times: `socket.send`, 9.0 µs.\n" in text
+    assert "5. **The bytes are sent**, 2 times: `socket.send`, 9.0 µs.\n" in text
     assert "   - a system call, made by `carboy/server/file.py:10-20`\n" in text
 
 
-def test_the_rule_stands_at_the_end() -> None:
+def test_the_rule_is_at_the_end() -> None:
     found = explanation()
     assert "How the rule" not in report.make(found)
     found.rule = ["GET /", "  ✓ / → index"]
@@ -54,7 +54,7 @@ def test_the_rule_stands_at_the_end() -> None:
 
 
 def test_the_report_is_one_list_of_steps_whatever_is_in_its_texts() -> None:
-    """As CommonMark reads it: a step with two digits needs a deeper indentation than one."""
+    """In CommonMark, a list item with a number of two digits needs a deeper indentation."""
     markdown_it = pytest.importorskip("markdown_it")
     calls = [call(f"view_{n}__", APPLICATION, n, n + 1, result="'`'") for n in range(12)]
     found = explanation(call("run", "server", 0, 20, *calls))

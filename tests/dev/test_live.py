@@ -1,4 +1,4 @@
-"""The live page's middleware: which answers get the script, and who may listen."""
+"""The middleware of the live page: which responses get the script, and which pages a stream."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ TAG = b'<script src="/__carboy__/live.js" data-generation="g1" data-page="0" dat
 def answering(
     body: Any = PAGE, *headers: tuple[str, str], status: str = "200 OK", length: bool = False
 ) -> Callable[..., Any]:
-    """An application with one answer."""
+    """An application that always sends this response."""
 
     def app(environ: Any, start_response: Any) -> Any:
         size = [("Content-Length", str(len(body)))] if length else []
@@ -62,7 +62,7 @@ def test_a_page_gets_the_script_before_the_end_of_its_body() -> None:
     assert headers["Content-Length"] == str(len(body))
 
 
-def test_a_page_without_end_tags_gets_it_at_its_end() -> None:
+def test_a_page_without_end_tags_gets_the_script_at_its_end() -> None:
     assert ask(answering(b"<!doctype html><p>Hi"))[0].endswith(b"defer></script>\n")
 
 
@@ -75,12 +75,12 @@ def test_a_page_without_end_tags_gets_it_at_its_end() -> None:
         b"<template></body></template>",
     ],
 )
-def test_an_end_of_a_body_that_is_text_is_not_the_end(holder: bytes) -> None:
+def test_an_end_tag_inside_a_script_or_comment_is_ignored(holder: bytes) -> None:
     body, _, _ = ask(answering(b"<html><body>1</body>" + holder + b"</html>"))
     assert body.startswith(b"<html><body>1" + TAG)
 
 
-def test_pages_of_errors_are_live() -> None:
+def test_error_pages_are_live() -> None:
     assert is_live(answering(status="500 INTERNAL SERVER ERROR"))
     assert is_live(answering(status="404 NOT FOUND"))
 
@@ -98,7 +98,7 @@ def test_the_page_of_the_debugger_is_live() -> None:
 @pytest.mark.parametrize(
     "status", ["302 FOUND", "204 NO CONTENT", "304 NOT MODIFIED", "206 PARTIAL CONTENT"]
 )
-def test_answers_that_are_not_shown_stay_as_they_are(status: str) -> None:
+def test_responses_that_are_not_shown_are_not_changed(status: str) -> None:
     assert not is_live(answering(status=status))
 
 
@@ -111,12 +111,12 @@ def test_answers_that_are_not_shown_stay_as_they_are(status: str) -> None:
         ("Repr-Digest", "sha-256=:AAAA:"),
     ],
 )
-def test_answers_that_would_break_stay_as_they_are(field: tuple[str, str]) -> None:
+def test_responses_that_would_break_are_not_changed(field: tuple[str, str]) -> None:
     assert not is_live(answering(PAGE, field))
 
 
 @pytest.mark.parametrize("kind", ["text/plain", "application/json", "text/html; charset=utf-16"])
-def test_what_is_no_html_of_ascii_octets_stays_as_it_is(kind: str) -> None:
+def test_html_in_other_charsets_is_not_changed(kind: str) -> None:
     def app(environ: Any, start_response: Any) -> list[bytes]:
         start_response("200 OK", [("Content-Type", kind)])
         return [PAGE]
@@ -124,11 +124,11 @@ def test_what_is_no_html_of_ascii_octets_stays_as_it_is(kind: str) -> None:
     assert not is_live(app)
 
 
-def test_a_fragment_stays_as_it_is() -> None:
+def test_a_fragment_is_not_changed() -> None:
     assert ask(answering(b"<li>One</li>"))[0] == b"<li>One</li>"
 
 
-def test_a_fragment_is_a_page_where_the_browser_shows_it_as_one() -> None:
+def test_a_fragment_that_the_browser_shows_as_a_page_is_live() -> None:
     assert is_live(answering(b"<p>Hello, World!</p>"), Sec_Fetch_Dest="document")
 
 
@@ -141,20 +141,20 @@ def test_a_fragment_is_a_page_where_the_browser_shows_it_as_one() -> None:
         {"Range": "bytes=0-9"},
     ],
 )
-def test_what_a_script_asks_for_stays_as_it_is(field: dict[str, str]) -> None:
+def test_a_response_to_a_script_is_not_changed(field: dict[str, str]) -> None:
     assert not is_live(answering(), **field)
 
 
-def test_an_answer_to_head_keeps_its_length() -> None:
+def test_a_response_to_head_keeps_its_length() -> None:
     _, _, headers = ask(answering(length=True), method="HEAD")
     assert headers["Content-Length"] == str(len(PAGE))
 
 
-def test_a_page_from_a_form_says_so() -> None:
+def test_a_page_from_a_form_has_its_method() -> None:
     assert b'data-method="POST"' in ask(answering(), method="POST")[0]
 
 
-def test_a_page_of_a_program_that_does_not_start_says_so() -> None:
+def test_a_page_of_a_failed_program_is_marked() -> None:
     broadcaster = Broadcaster("g1", Failure("SyntaxError: x", "…"))
     assert b'data-failing=""' in ask(answering(), broadcaster=broadcaster)[0]
 
@@ -162,7 +162,7 @@ def test_a_page_of_a_program_that_does_not_start_says_so() -> None:
 # --- streams
 
 
-def test_pieces_of_unknown_length_pass_as_they_come() -> None:
+def test_a_stream_of_unknown_length_is_not_changed() -> None:
     taken = []
 
     def pieces() -> Iterator[bytes]:
@@ -190,7 +190,7 @@ def test_a_file_is_left_to_the_server() -> None:
     assert page(create_environ("/"), lambda *args: lambda data: None) is file
 
 
-def test_what_is_written_passes_as_it_is() -> None:
+def test_a_response_sent_with_write_is_not_changed() -> None:
     def app(environ: Any, start_response: Any) -> list[bytes]:
         write = start_response("200 OK", [HTML])
         write(PAGE)
@@ -233,36 +233,36 @@ def test_an_iterable_that_raises_is_closed() -> None:
 
 
 def cached(environ: Any, start_response: Any) -> Iterable[bytes]:
-    """A page with an entity tag, which confirms it."""
+    """An application with an entity tag, which answers 304."""
     response = Response(PAGE, mimetype="text/html")
     response.set_etag("abc")
     response.last_modified = 0  # type: ignore[assignment]
     return response.make_conditional(environ)(environ, start_response)
 
 
-def test_a_changed_page_has_an_entity_tag_of_its_own_and_no_date() -> None:
+def test_a_changed_page_has_another_entity_tag_and_no_date() -> None:
     _, _, headers = ask(cached)
     assert headers["ETag"] == '"abc+live-g1.0.0"'
     assert "Last-Modified" not in headers
 
 
-def test_a_page_that_is_up_to_date_is_confirmed() -> None:
+def test_a_page_that_is_up_to_date_gets_304() -> None:
     body, status, headers = ask(cached, If_None_Match='"abc+live-g1.0.0"')
     assert (body, status) == (b"", "304 NOT MODIFIED")
     assert headers["ETag"] == '"abc+live-g1.0.0"'
 
 
-def test_a_page_of_another_generation_is_not_confirmed() -> None:
+def test_a_page_of_another_generation_does_not_get_304() -> None:
     assert ask(cached, If_None_Match='"abc+live-g0.0.0"')[1] == "200 OK"
 
 
-def test_a_page_without_script_is_not_confirmed_to_a_browser() -> None:
+def test_a_browser_with_a_page_without_the_script_does_not_get_304() -> None:
     assert ask(cached, If_None_Match='"abc"')[1] == "304 NOT MODIFIED"
     fields = {"Sec_Fetch_Dest": "document", "If_Modified_Since": "Thu, 01 Jan 2099 00:00:00 GMT"}
     assert ask(cached, If_None_Match='"abc"', **fields)[1] == "200 OK"
 
 
-def test_a_change_is_asked_for_with_the_tag_of_the_application() -> None:
+def test_if_match_has_the_tag_of_the_application() -> None:
     def app(environ: Any, start_response: Any) -> list[bytes]:
         start_response("200 OK", [("Content-Type", "text/plain")])
         return [environ["HTTP_IF_MATCH"].encode()]
@@ -285,7 +285,7 @@ def test_a_change_is_asked_for_with_the_tag_of_the_application() -> None:
         ("default-src 'self', script-src 'nonce-b' 'nonce-a'", "b"),
     ],
 )
-def test_a_policy_that_allows_the_script_is_kept(policy: str, nonce: str) -> None:
+def test_the_script_has_the_nonce_of_the_policy(policy: str, nonce: str) -> None:
     body, _, headers = ask(answering(PAGE, ("Content-Security-Policy", policy)))
     assert b"live.js" in body
     assert (f'nonce="{nonce}"'.encode() in body) == bool(nonce)
@@ -303,7 +303,7 @@ def test_a_policy_that_allows_the_script_is_kept(policy: str, nonce: str) -> Non
         "script-src 'nonce-a', script-src 'nonce-b'",
     ],
 )
-def test_a_policy_that_forbids_it_is_told_once(
+def test_a_policy_that_forbids_the_script_is_logged_once(
     policy: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     page = LivePage(answering(PAGE, ("Content-Security-Policy", policy)), Broadcaster("g1"))
@@ -311,8 +311,8 @@ def test_a_policy_that_forbids_it_is_told_once(
         for _ in range(2):
             body, _, _ = run_wsgi_app(page, create_environ("/shop"), buffered=True)
             assert b"".join(body) == PAGE
-    assert [record.getMessage().split(" lets")[0] for record in caplog.records] == [
-        "The Content-Security-Policy of /shop"
+    assert [record.getMessage().split(" forbids")[0] for record in caplog.records] == [
+        "The page /shop cannot reload itself, because its Content-Security-Policy"
     ]
 
 
@@ -322,10 +322,10 @@ def test_a_policy_that_only_reports_forbids_nothing() -> None:
     assert b'nonce="a"' in ask(answering(PAGE, (name, "script-src 'nonce-a'")))[0]
 
 
-# --- what the page asks for
+# --- requests of the page
 
 
-def test_the_script_is_javascript_with_its_styles_and_is_confirmed() -> None:
+def test_the_script_contains_its_styles_and_has_an_entity_tag() -> None:
     body, _, headers = ask(answering(), "/__carboy__/live.js")
     assert headers["Content-Type"].startswith("text/javascript")
     assert b"const STYLE = " in body
@@ -351,7 +351,7 @@ def hello(page: LivePage, **environ: Any) -> Any:
     return json.loads(data.removeprefix("data: "))
 
 
-def test_a_stream_begins_with_what_a_page_made_now_is_made_of() -> None:
+def test_a_stream_begins_with_the_current_state() -> None:
     broadcaster = Broadcaster("g1", Failure("SyntaxError: x", "Traceback …"))
     told = hello(LivePage(answering(), broadcaster))
     assert told["generation"] == "g1"
@@ -378,13 +378,13 @@ def test_pages_of_this_server_may_listen() -> None:
     assert hello(page, **fields)["generation"] == "g1"
 
 
-def test_a_closed_hub_sends_listeners_away() -> None:
+def test_a_closed_broadcaster_refuses_streams() -> None:
     broadcaster = Broadcaster("g1")
     broadcaster.close()
     assert hello(LivePage(answering(), broadcaster)) == 503
 
 
-def test_a_server_that_does_one_thing_at_a_time_is_not_held_up() -> None:
+def test_a_stream_does_not_block_a_server_with_one_thread() -> None:
     page = LivePage(answering(), Broadcaster("g1"))
     environ = create_environ("/__carboy__/live")
     environ.update({"wsgi.multithread": False, "wsgi.multiprocess": False})

@@ -1,4 +1,4 @@
-"""The broadcaster of the live page: what listeners are told, and when their streams end."""
+"""The broadcaster of the live page: the events of a stream, and its end."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ def heard(event: bytes) -> tuple[str, Any]:
 
 
 def listening(to: Broadcaster) -> Iterator[bytes]:
-    """A stream whose hello has been taken."""
+    """A stream after its hello event."""
     stream = to.listen()
     assert heard(next(stream))[0] == "hello"
     return stream
 
 
-def test_everybody_is_told() -> None:
+def test_every_stream_gets_the_events() -> None:
     broadcaster = Broadcaster("g1")
     streams = [listening(broadcaster), listening(broadcaster)]
     broadcaster.publish("page")
@@ -37,7 +37,7 @@ def test_everybody_is_told() -> None:
         assert heard(next(stream)) == ("failure", {"title": "KeyError: 'a'", "text": "Traceback"})
 
 
-def test_who_comes_late_learns_from_the_hello_that_something_was_published() -> None:
+def test_the_hello_of_a_late_stream_has_the_current_state() -> None:
     broadcaster = Broadcaster("g1")
     broadcaster.publish("page")
     broadcaster.publish("style")
@@ -45,7 +45,7 @@ def test_who_comes_late_learns_from_the_hello_that_something_was_published() -> 
     assert (told["page"], told["style"]) == (1, 1)
 
 
-def test_a_closed_hub_ends_every_stream_and_those_to_come() -> None:
+def test_close_ends_open_and_later_streams() -> None:
     broadcaster = Broadcaster("g1")
     stream = listening(broadcaster)
     broadcaster.close()
@@ -53,7 +53,7 @@ def test_a_closed_hub_ends_every_stream_and_those_to_come() -> None:
     assert list(listening(broadcaster)) == []
 
 
-def test_closing_ends_a_stream_that_waits() -> None:
+def test_close_ends_a_waiting_stream() -> None:
     broadcaster = Broadcaster("g1")
     stream = listening(broadcaster)
     rest: list[bytes] = []
@@ -76,7 +76,7 @@ def test_the_oldest_stream_ends_when_there_are_too_many() -> None:
 
 
 def test_one_browser_does_not_use_up_its_connections() -> None:
-    """A browser opens six to a host, and pages need some as well."""
+    """A browser opens six connections to a host, and pages need some of them."""
     live = Broadcaster("g1")
     other = live.listen(who="other")
     next(other)
@@ -86,7 +86,7 @@ def test_one_browser_does_not_use_up_its_connections() -> None:
     assert {heard(next(stream))[0] for stream in [other, *streams[1:]]} == {"page"}
 
 
-def test_a_stream_that_was_closed_leaves_its_place() -> None:
+def test_a_closed_stream_makes_room_for_another() -> None:
     live = Broadcaster("g1")
     first = listening(live)
     for _ in range(broadcaster.STREAMS * 2):
@@ -95,15 +95,15 @@ def test_a_stream_that_was_closed_leaves_its_place() -> None:
     assert heard(next(first))[0] == "page"
 
 
-def test_a_silent_stream_gives_signs_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_idle_stream_sends_comments(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(broadcaster, "HEARTBEAT", 0.001)
     assert next(listening(Broadcaster("g1"))).startswith(b":")
 
 
-def test_events_and_failures_go_together_or_not_at_all() -> None:
+def test_only_the_event_error_takes_a_failure() -> None:
     with pytest.raises(ValueError, match="no event 'pages'"):
         Broadcaster("g1").publish("pages")
-    with pytest.raises(ValueError, match="only with it"):
+    with pytest.raises(ValueError, match="no other event takes it"):
         Broadcaster("g1").publish("error")
-    with pytest.raises(ValueError, match="only with it"):
+    with pytest.raises(ValueError, match="no other event takes it"):
         Broadcaster("g1").publish("page", failure=Failure("a", "b"))

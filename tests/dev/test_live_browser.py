@@ -34,8 +34,8 @@ FAILURE = Failure(
 TRACE = "carboy-live .trace"
 
 
-class Bench:
-    """An application whose process can be replaced: a new broadcaster stands for a new process."""
+class LiveApp:
+    """An application whose process can be replaced: a new broadcaster simulates a new process."""
 
     def __init__(self, folder: Path) -> None:
         self.css = folder / "static" / "css"
@@ -72,7 +72,7 @@ class Bench:
         return LivePage(app, self.broadcaster)(environ, start_response)
 
     def replace(self, failure: Failure | None = None) -> None:
-        """Another process takes over."""
+        """Simulate a new process."""
         old = self.broadcaster
         self.made += 1
         self.broadcaster = Broadcaster(f"g{self.made}", failure)
@@ -80,12 +80,12 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
-    bench = Bench(tmp_path)
-    with served(bench, threads=16) as live:
-        bench.url = f"http://127.0.0.1:{live.port}"
-        yield bench
-        bench.broadcaster.close()
+def live_app(tmp_path: Path) -> Iterator[LiveApp]:
+    live_app = LiveApp(tmp_path)
+    with served(live_app, threads=16) as live:
+        live_app.url = f"http://127.0.0.1:{live.port}"
+        yield live_app
+        live_app.broadcaster.close()
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +95,7 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture
-def page(browser: Browser, bench: Bench) -> Iterator[Page]:
+def page(browser: Browser, live_app: LiveApp) -> Iterator[Page]:
     faults: list[str] = []
     context = browser.new_context()
     page = context.new_page()
@@ -107,7 +107,7 @@ def page(browser: Browser, bench: Bench) -> Iterator[Page]:
 
 
 def loaded(page: Page, url: str) -> None:
-    """Load a page and wait until it listens."""
+    """Load a page and wait until it has a stream."""
     with page.expect_response("**/__carboy__/live"):
         page.goto(url)
 
@@ -116,62 +116,62 @@ def colour(page: Page, expected: str) -> None:
     expect(page.locator("body h1")).to_have_css("color", expected)
 
 
-def test_a_new_generation_loads_the_page_again_where_it_was(page: Page, bench: Bench) -> None:
-    loaded(page, bench.url)
+def test_a_new_generation_reloads_the_page_at_the_same_place(page: Page, live_app: LiveApp) -> None:
+    loaded(page, live_app.url)
     page.evaluate("scrollTo(0, 700)")
-    bench.version = "two"
-    bench.replace()
+    live_app.version = "two"
+    live_app.replace()
     expect(page.locator("body h1")).to_have_text("two")
     page.wait_for_function("scrollY === 700")
 
 
-def test_a_changed_page_is_loaded_again(page: Page, bench: Bench) -> None:
-    loaded(page, bench.url)
-    bench.version = "two"
-    bench.broadcaster.publish("page", ["templates/index.html"])
+def test_a_changed_page_is_reloaded(page: Page, live_app: LiveApp) -> None:
+    loaded(page, live_app.url)
+    live_app.version = "two"
+    live_app.broadcaster.publish("page", ["templates/index.html"])
     expect(page.locator("body h1")).to_have_text("two")
 
 
-def test_a_changed_sheet_is_swapped_in_the_page_that_stands(page: Page, bench: Bench) -> None:
-    loaded(page, bench.url)
-    page.evaluate("window.stood = true")
-    sheet = bench.css / "site.css"
+def test_a_changed_style_sheet_is_replaced_without_a_reload(page: Page, live_app: LiveApp) -> None:
+    loaded(page, live_app.url)
+    page.evaluate("window.kept = true")
+    sheet = live_app.css / "site.css"
     for shade in (2, 3):
         sheet.write_text(f"h1 {{ color: rgb({shade}, {shade}, {shade}) }}")
-        bench.broadcaster.publish("style", [str(sheet)])
+        live_app.broadcaster.publish("style", [str(sheet)])
         colour(page, f"rgb({shade}, {shade}, {shade})")
     expect(page.locator("link")).to_have_count(2)
     assert page.locator("link").nth(1).get_attribute("href") == "/static/css/print.css"
-    assert page.evaluate("window.stood")
+    assert page.evaluate("window.kept")
 
 
-def test_a_sheet_that_another_one_imports_is_swapped_with_it(page: Page, bench: Bench) -> None:
-    part = bench.css / "_part.css"
+def test_an_imported_style_sheet_is_replaced_with_its_parent(page: Page, live_app: LiveApp) -> None:
+    part = live_app.css / "_part.css"
     part.write_text("h1 { color: rgb(4, 4, 4) }")
-    (bench.css / "site.css").write_text('@import "_part.css";')
-    loaded(page, bench.url)
+    (live_app.css / "site.css").write_text('@import "_part.css";')
+    loaded(page, live_app.url)
     colour(page, "rgb(4, 4, 4)")
-    page.evaluate("window.stood = true")
+    page.evaluate("window.kept = true")
     part.write_text("h1 { color: rgb(50, 5, 5) }")
-    bench.broadcaster.publish("style", [str(part)])
+    live_app.broadcaster.publish("style", [str(part)])
     colour(page, "rgb(50, 5, 5)")
-    assert page.evaluate("window.stood")
+    assert page.evaluate("window.kept")
 
 
-def test_a_failure_lies_over_the_page_until_it_is_mended(page: Page, bench: Bench) -> None:
-    loaded(page, bench.url)
-    bench.replace(FAILURE)
+def test_a_failure_is_shown_over_the_page_until_it_is_fixed(page: Page, live_app: LiveApp) -> None:
+    loaded(page, live_app.url)
+    live_app.replace(FAILURE)
     expect(page.get_by_role("heading", name="was never closed")).to_be_visible()
     expect(page.locator(TRACE)).to_have_text(FAILURE.text)
-    bench.version = "mended"
-    bench.replace()
-    expect(page.locator("body h1")).to_have_text("mended")
+    live_app.version = "fixed"
+    live_app.replace()
+    expect(page.locator("body h1")).to_have_text("fixed")
     expect(page.locator("carboy-live")).to_have_count(0)
 
 
-def test_a_failure_can_be_hidden_and_shown_again(page: Page, bench: Bench) -> None:
-    loaded(page, bench.url)
-    bench.replace(FAILURE)
+def test_a_failure_can_be_hidden_and_shown_again(page: Page, live_app: LiveApp) -> None:
+    loaded(page, live_app.url)
+    live_app.replace(FAILURE)
     expect(page.locator(TRACE)).to_be_focused()
     page.keyboard.press("Escape")
     expect(page.locator(TRACE)).to_have_count(0)
@@ -179,83 +179,85 @@ def test_a_failure_can_be_hidden_and_shown_again(page: Page, bench: Bench) -> No
     expect(page.locator(TRACE)).to_be_visible()
 
 
-def test_another_failure_takes_the_place_of_the_first(page: Page, bench: Bench) -> None:
-    loaded(page, bench.url)
-    bench.replace(FAILURE)
+def test_a_second_failure_replaces_the_first(page: Page, live_app: LiveApp) -> None:
+    loaded(page, live_app.url)
+    live_app.replace(FAILURE)
     expect(page.locator(TRACE)).to_be_visible()
-    bench.replace(Failure("NameError: shelf", "Traceback\nNameError: shelf"))
+    live_app.replace(Failure("NameError: shelf", "Traceback\nNameError: shelf"))
     expect(page.locator(TRACE)).to_have_text("Traceback\nNameError: shelf")
 
 
-def test_a_page_of_the_failure_is_loaded_again_when_mended(page: Page, bench: Bench) -> None:
-    bench.replace(FAILURE)
-    loaded(page, bench.url)
+def test_a_page_that_shows_the_failure_is_reloaded_once_it_is_fixed(
+    page: Page, live_app: LiveApp
+) -> None:
+    live_app.replace(FAILURE)
+    loaded(page, live_app.url)
     expect(page.locator("body h1")).to_have_text("broken")
     expect(page.locator("carboy-live")).to_have_count(0)
-    bench.replace()
+    live_app.replace()
     expect(page.locator("body h1")).to_have_text("one")
 
 
-def test_a_failure_of_a_request_lies_over_the_page(page: Page, bench: Bench) -> None:
-    loaded(page, bench.url)
-    bench.broadcaster.publish("error", failure=Failure("KeyError: 'a'", "Traceback"))
+def test_a_failure_of_a_request_is_shown_over_the_page(page: Page, live_app: LiveApp) -> None:
+    loaded(page, live_app.url)
+    live_app.broadcaster.publish("error", failure=Failure("KeyError: 'a'", "Traceback"))
     expect(page.locator(TRACE)).to_have_text("Traceback")
     page.get_by_role("button", name="Hide").click()
     expect(page.locator("carboy-live")).to_have_count(0)
 
 
-def test_a_page_in_a_frame_listens_through_the_page_around_it(page: Page, bench: Bench) -> None:
+def test_a_page_in_a_frame_is_reloaded_with_its_outer_page(page: Page, live_app: LiveApp) -> None:
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    bench.app.add_url_rule("/frames", view_func=lambda: "<p>Around</p><iframe src=/></iframe>")
-    loaded(page, f"{bench.url}/frames")
+    live_app.app.add_url_rule("/frames", view_func=lambda: "<p>Around</p><iframe src=/></iframe>")
+    loaded(page, f"{live_app.url}/frames")
     inner = page.frame_locator("iframe").locator("h1")
-    sheet = bench.css / "site.css"
+    sheet = live_app.css / "site.css"
     sheet.write_text("h1 { color: rgb(6, 6, 6) }")
-    bench.broadcaster.publish("style", [str(sheet)])
+    live_app.broadcaster.publish("style", [str(sheet)])
     expect(inner).to_have_css("color", "rgb(6, 6, 6)")
-    bench.version = "two"
-    bench.replace()
+    live_app.version = "two"
+    live_app.replace()
     expect(inner).to_have_text("two")
-    before = asked[: asked.index(f"{bench.url}/frames", 1)]  # until it was loaded again
+    before = asked[: asked.index(f"{live_app.url}/frames", 1)]  # until the reload
     assert len([url for url in before if url.endswith("/__carboy__/live.js")]) == 2
     assert len([url for url in before if url.endswith("/__carboy__/live")]) == 2  # g1, g2
 
 
-def test_a_form_is_not_sent_again_but_by_the_user(page: Page, bench: Bench) -> None:
-    loaded(page, bench.url)
+def test_only_the_user_can_send_a_form_again(page: Page, live_app: LiveApp) -> None:
+    loaded(page, live_app.url)
     with page.expect_response("**/__carboy__/live"):
         page.get_by_role("button", name="Send").click()
     expect(page.locator("p")).to_have_text("POST one")
-    bench.version = "two"
-    bench.replace()
+    live_app.version = "two"
+    live_app.replace()
     again = page.get_by_role("button", name="Send the form again")
     expect(again).to_be_visible()
     expect(page.locator("p")).to_have_text("POST one")
 
 
-def test_a_strict_policy_with_a_nonce_is_kept(page: Page, bench: Bench) -> None:
-    bench.policy = (
+def test_the_script_works_under_a_strict_policy_with_a_nonce(page: Page, live_app: LiveApp) -> None:
+    live_app.policy = (
         "default-src 'none'; script-src 'nonce-abc' 'strict-dynamic'; connect-src 'self';"
         " style-src 'self'; require-trusted-types-for 'script'"
     )
     refused: list[str] = []
     page.on("console", lambda message: refused.append(message.text))
-    loaded(page, bench.url)
-    refused.clear()  # the page's own style attribute
-    bench.replace(FAILURE)
+    loaded(page, live_app.url)
+    refused.clear()  # the style attribute of the page itself
+    live_app.replace(FAILURE)
     expect(page.locator(TRACE)).to_be_visible()
     assert page.locator("carboy-live dialog").evaluate("it => getComputedStyle(it).display") == (
         "flex"
     )
     assert [text for text in refused if "Policy" in text] == []
-    bench.version = "two"
-    bench.replace()
+    live_app.version = "two"
+    live_app.replace()
     expect(page.locator("body h1")).to_have_text("two")
 
 
-def test_a_page_that_nobody_looks_at_holds_no_stream(page: Page, bench: Bench) -> None:
-    loaded(page, bench.url)
+def test_a_hidden_page_holds_no_stream(page: Page, live_app: LiveApp) -> None:
+    loaded(page, live_app.url)
     page.evaluate(
         """() => {
             window.seen = "hidden";
@@ -263,8 +265,8 @@ def test_a_page_that_nobody_looks_at_holds_no_stream(page: Page, bench: Bench) -
             document.dispatchEvent(new Event("visibilitychange"));
         }"""
     )
-    bench.version = "two"
-    bench.replace()
+    live_app.version = "two"
+    live_app.replace()
     with page.expect_response("**/__carboy__/live"):
         page.evaluate(
             '() => { window.seen = "visible";'
@@ -273,15 +275,13 @@ def test_a_page_that_nobody_looks_at_holds_no_stream(page: Page, bench: Bench) -
     expect(page.locator("body h1")).to_have_text("two")
 
 
-def test_more_windows_than_a_browser_has_connections_follow_and_are_not_held_up(
-    page: Page, bench: Bench
-) -> None:
-    """HTTP/1.1 has six to a host, and each window that is seen would hold one."""
+def test_more_windows_than_connections_all_follow_changes(page: Page, live_app: LiveApp) -> None:
+    """A browser opens six HTTP/1.1 connections to a host. Each visible window would hold one."""
     pages = [page, *(page.context.new_page() for _ in range(7))]
     for each in pages:
         each.set_default_timeout(PATIENCE * 1000)
-        each.goto(bench.url)
-    bench.version = "two"
-    bench.replace()
+        each.goto(live_app.url)
+    live_app.version = "two"
+    live_app.replace()
     for each in pages:
         expect(each.locator("body h1")).to_have_text("two")

@@ -161,6 +161,6 @@ def test_flask_run_lives_on_with_an_import_error_and_the_next_save_mends_it(
         running.save("app.py", "import flask\napp = (\n")
         running.told(" * Restarting with ", 2)
         assert any("SyntaxError" in word for word in running.answer())
-        running.save("app.py", FLASK_APP.format(text="mended"))
+        running.save("app.py", FLASK_APP.format(text="fixed"))
         running.told(" * Restarting with ", 3)
-        assert running.answer() == ["mended"]
+        assert running.answer() == ["fixed"]

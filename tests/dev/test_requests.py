@@ -1,4 +1,4 @@
-"""The list of requests: what is noted, who may see it, and that nothing is in the way."""
+"""The list of requests: the records, access to them, and responses that are not affected."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def application() -> Any:
 
 @pytest.fixture(autouse=True)
 def engine_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tracer takes the place of its units, in all servers of this process, for a test only."""
+    """Installs the tracer in all servers of this process, for the duration of a test."""
     for name in ("_turn", "_run_away"):
         monkeypatch.setattr(Engine, name, getattr(Engine, name))
 
@@ -110,12 +110,12 @@ def events(record: Record, kind: str) -> list[tuple[str, str]]:
     return [(title, detail) for _, found, title, detail in record.events if found == kind]
 
 
-def test_what_happens_is_noted(
+def test_events_are_recorded(
     client: Client, store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert client.get("/notes/3?token=hunter2&page=2").text == "3 "
     [record] = store.all()
-    assert (record.rule, record.endpoint, record.octets) == ("/notes/<int:n>", "note", 2)
+    assert (record.rule, record.endpoint, record.size) == ("/notes/<int:n>", "note", 2)
     assert record.body == "3 "
     assert events(record, "log") == [(f"WARNING {__name__}", "about 3")]
     assert events(record, "flash") == [("good", "kept")]
@@ -129,30 +129,30 @@ def test_what_happens_is_noted(
     assert "page=2" in record.target
 
 
-def test_a_form_is_noted_when_the_application_has_read_it(client: Client, store: Store) -> None:
+def test_a_form_is_recorded_if_the_application_has_read_it(client: Client, store: Store) -> None:
     assert client.post("/form", data={"name": "ada", "password": "hunter2"}).text == "ada"
     [record] = store.all()
     assert [tuple(pair) for pair in record.form] == [("name", "ada"), ("password", "••••••")]
     assert "--data-urlencode name=ada" in curl(record, "http://h")
 
 
-def test_a_form_is_noted_also_when_the_view_fails(client: Client, store: Store) -> None:
+def test_a_form_is_recorded_also_if_the_view_fails(client: Client, store: Store) -> None:
     client.post("/fails", data={"name": "ada"})
     [record] = store.all()
     assert [tuple(pair) for pair in record.form] == [("name", "ada")]
 
 
-def test_uploaded_files_are_noted_by_their_names(client: Client, store: Store) -> None:
+def test_uploaded_files_are_recorded_by_name(client: Client, store: Store) -> None:
     plan = (io.BytesIO(b"walls"), "plan.txt", "text/plain")
     assert client.post("/upload", data={"name": "a b", "plan": plan}).text == "a bwalls"
     [record] = store.all()
     assert [tuple(pair) for pair in record.files] == [("plan", "plan.txt")]
     command = curl(record, "http://h")
     assert "--form-string 'name=a b' --form plan=@plan.txt" in command
-    assert "boundary" not in command  # curl makes its own
+    assert "boundary" not in command  # curl chooses its own
 
 
-def test_json_is_noted_without_its_secrets(client: Client, store: Store) -> None:
+def test_json_is_recorded_without_its_secrets(client: Client, store: Store) -> None:
     given = {"title": "Milk", "token": "hunter2"}
     client.post("/json", json=given)
     [record] = store.all()
@@ -171,8 +171,8 @@ def test_the_command_for_a_head_request_does_not_wait_for_a_body(
 
 
 @pytest.mark.parametrize("path", ["/notes/1", "/stream"])
-def test_moments_are_without_what_recording_took(store: Store, path: str) -> None:
-    """As the time of the whole is."""
+def test_times_of_events_are_without_the_time_of_recording(store: Store, path: str) -> None:
+    """As is the duration of the request."""
 
     class Costly(Tracer):
         def cost(self, number: int) -> float:
@@ -186,7 +186,7 @@ def test_moments_are_without_what_recording_took(store: Store, path: str) -> Non
     assert {at for at, *_ in record.events} == {0.0}
 
 
-def test_an_error_is_noted_and_goes_on(
+def test_an_error_is_recorded_and_raised(
     client: Client, store: Store, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert client.get("/fails").status_code == 500
@@ -196,8 +196,8 @@ def test_an_error_is_noted_and_goes_on(
     assert store.all()[0].summary()["error"]
 
 
-def test_what_a_generator_does_is_noted(store: Store) -> None:
-    """The debugger is one: the application runs when the first piece is asked for."""
+def test_events_in_a_generator_are_recorded(store: Store) -> None:
+    """The debugger is a generator, which calls the application for its first piece."""
     app = application()
     debugged = DebuggedApplication(app)
     client = Client(RequestList(debugged, store, debugged))
@@ -207,7 +207,7 @@ def test_what_a_generator_does_is_noted(store: Store) -> None:
     assert events(record, "template")
 
 
-def test_a_stream_stays_one(wrapped: RequestList, store: Store) -> None:
+def test_a_stream_is_not_buffered(wrapped: RequestList, store: Store) -> None:
     def start(status: str, headers: Any, exc_info: Any = None) -> Any:
         return lambda data: None
 
@@ -216,13 +216,13 @@ def test_a_stream_stays_one(wrapped: RequestList, store: Store) -> None:
     answer = wrapped(environ, start)
     iterator = iter(answer)
     assert next(iterator) == b"0\n"
-    assert store.all() == []  # it is not over
+    assert store.all() == []  # the request has not ended
     assert next(iterator) == b"1\n"
     answer.close()  # type: ignore[attr-defined]
-    assert store.all()[0].octets == 4
+    assert store.all()[0].size == 4
 
 
-def test_the_newest_are_kept(client: Client, store: Store) -> None:
+def test_the_newest_records_are_kept(client: Client, store: Store) -> None:
     for n in range(8):
         client.get(f"/notes/{n}")
     assert [record.target for record in store.all()] == [f"/notes/{n}" for n in (7, 6, 5, 4, 3)]
@@ -230,19 +230,19 @@ def test_the_newest_are_kept(client: Client, store: Store) -> None:
     assert store.all() == []
 
 
-def test_a_folder_that_has_gone_harms_no_request(tmp_path: Path) -> None:
+def test_a_missing_folder_does_not_affect_the_request(tmp_path: Path) -> None:
     app = application()
     client = Client(RequestList(app, Store(tmp_path / "gone"), DebuggedApplication(app)))
     assert client.get("/notes/1").status_code == 200
 
 
-def test_lines_outside_of_a_request_are_nobodys(store: Store, client: Client) -> None:
+def test_log_lines_outside_of_a_request_are_not_recorded(store: Store, client: Client) -> None:
     client.get("/notes/1")
     logging.getLogger("elsewhere").warning("alone")
     assert "alone" not in str(store.all())
 
 
-def test_only_who_has_the_pin_sees_them(client: Client, store: Store) -> None:
+def test_requests_are_shown_only_with_the_pin(client: Client, store: Store) -> None:
     client.get("/notes/1")
     number = store.all()[0].number
     paths = ["/__carboy__/", f"/__carboy__/{number}", "/__carboy__/requests.json"]
@@ -258,12 +258,12 @@ def test_only_who_has_the_pin_sees_them(client: Client, store: Store) -> None:
     assert client.get("/__carboy__/1", **HERE).status_code == 404
 
 
-def test_after_ten_tries_the_right_pin_is_too_late(client: Client) -> None:
+def test_after_ten_wrong_pins_the_right_one_is_refused(client: Client) -> None:
     for _ in range(10):
         client.post("/__carboy__/", data={"pin": "9"}, **HERE)
     response = client.post("/__carboy__/", data={"pin": "123456"}, **HERE)
     assert response.status_code == 401
-    assert "start the server again" in response.text
+    assert "Restart the server" in response.text
 
 
 @pytest.mark.parametrize(
@@ -274,19 +274,19 @@ def test_after_ten_tries_the_right_pin_is_too_late(client: Client) -> None:
     ],
     ids=["another machine", "another name"],
 )
-def test_only_this_machine_is_asked_for_a_pin(client: Client, asked: dict[str, Any]) -> None:
+def test_only_this_machine_can_enter_a_pin(client: Client, asked: dict[str, Any]) -> None:
     entered(client)
     assert client.get("/__carboy__/", **asked).status_code == 403
 
 
-def test_other_sites_cannot_clear_it(client: Client) -> None:
+def test_other_sites_cannot_clear_the_list(client: Client) -> None:
     entered(client)
     headers = {"Origin": "http://evil.example"}
     assert client.post("/__carboy__/clear", headers=headers, **HERE).status_code == 403
     assert client.post("/__carboy__/clear", **HERE).status_code == 303
 
 
-def test_what_comes_from_outside_is_text_on_the_page(client: Client, store: Store) -> None:
+def test_values_of_a_request_are_escaped_on_the_page(client: Client, store: Store) -> None:
     client.get("/<script>alert(1)</script>", headers={"X-Evil": "<img src=x>"})
     entered(client)
     number = store.all()[0].number
@@ -296,7 +296,7 @@ def test_what_comes_from_outside_is_text_on_the_page(client: Client, store: Stor
         assert "<img" not in text
 
 
-def test_calls_are_kept_with_their_record(store: Store) -> None:
+def test_calls_are_stored_with_their_record(store: Store) -> None:
     def record(number: int) -> Record:
         return Record(number, 0.0, "GET", "/", [])
 
@@ -305,26 +305,26 @@ def test_calls_are_kept_with_their_record(store: Store) -> None:
         store.add(record(number))
     assert store.calls(7) == {"of": 7}
     assert store.calls(1) is None
-    store.add_calls(1, {"of": 1})  # its record has gone
+    store.add_calls(1, {"of": 1})  # its record was deleted
     assert store.calls(1) is None
     store.clear()
     assert store.calls(7) is None
     assert not store.records_calls
     store.records_calls = True
-    assert Store(store.folder).records_calls  # of another process
+    assert Store(store.folder).records_calls  # as seen by another process
     store.records_calls = False
     assert not store.records_calls
 
 
-def test_calls_that_are_still_being_written_are_awaited() -> None:
+def test_a_page_waits_for_calls_that_are_being_written() -> None:
     record = Record(1, time.time(), "GET", "/", [], seconds=0.1, recording=0.05)
     assert "awaited" in detailed(record, "http://h")
     assert "awaited" not in detailed(record, "http://h", [CALL])
-    record.began -= 60  # they were lost
+    record.began -= 60  # the calls were lost
     assert "awaited" not in detailed(record, "http://h")
 
 
-def test_the_session_is_noted_as_the_view_left_it(store: Store) -> None:
+def test_the_session_is_recorded_after_the_view(store: Store) -> None:
     app = application()
 
     @app.get("/enters")
@@ -339,8 +339,8 @@ def test_the_session_is_noted_as_the_view_left_it(store: Store) -> None:
     assert dict(first.session) == {"user": "'ada'", "token": "'••••••'"}
 
 
-def test_signals_of_flask_are_heard_too(store: Store) -> None:
-    """In a process of its own: whoever listens does so for good."""
+def test_signals_of_flask_are_recorded_too(store: Store) -> None:
+    """In a separate process, because receivers stay connected."""
     code = """
 import sys, tempfile, flask
 from pathlib import Path
@@ -383,7 +383,7 @@ def address(wrapped: RequestList) -> Iterator[str]:
     server.server_close()
 
 
-def test_in_a_browser_the_list_follows_and_is_moved_by_keys(page: Page, address: str) -> None:
+def test_in_a_browser_the_list_is_updated_and_has_keys(page: Page, address: str) -> None:
     page.goto(f"{address}/__carboy__/")
     page.fill("#pin", "123-456")
     page.keyboard.press("Enter")
@@ -402,16 +402,16 @@ def test_in_a_browser_the_list_follows_and_is_moved_by_keys(page: Page, address:
     assert "note" in page.inner_text("dl")
 
 
-def test_in_a_browser_the_door_opens_from_wherever_it_stands(page: Page, address: str) -> None:
+def test_in_a_browser_the_pin_is_accepted_under_any_path(page: Page, address: str) -> None:
     page.goto(f"{address}/__carboy__/123")
     page.fill("#pin", "123-456")
     page.keyboard.press("Enter")
     page.wait_for_selector("#rows", state="attached")
-    page.context.clear_cookies()  # as if the server were another one, with a PIN of its own
+    page.context.clear_cookies()  # as after a restart with another PIN
     page.wait_for_selector("#pin")
 
 
-def test_in_a_browser_calls_are_switched_on_and_looked_at(page: Page, address: str) -> None:
+def test_in_a_browser_calls_are_recorded_and_shown(page: Page, address: str) -> None:
     problems: list[str] = []
     page.on("console", lambda message: problems.append(message.text))
     page.goto(f"{address}/__carboy__/")
@@ -419,15 +419,15 @@ def test_in_a_browser_calls_are_switched_on_and_looked_at(page: Page, address: s
     page.keyboard.press("Enter")
     page.click("text=Calls: off")
     page.wait_for_selector("text=Calls: on")
-    problems.clear()  # the door was answered with 401
+    problems.clear()  # the PIN page has status 401
     page.request.get(f"{address}/notes/1")
     page.click('text="/notes/1"')
     page.wait_for_selector("text=View 'note' runs")
     page.click("text=all calls")
     page.click("#steps button:has-text('View')")
-    expect(page.locator("#detail")).to_contain_text("carboy.flash")  # its source
+    expect(page.locator("#detail")).to_contain_text("carboy.flash")  # its source code
     page.fill("#search", "flash")
     expect(page.locator("#tree .chosen")).to_contain_text("flash")
     page.click("header a")
     page.wait_for_selector("text=What happened")
-    assert problems == []  # the policy lets its own style and script pass
+    assert problems == []  # the policy allows its style sheet and script

@@ -1,4 +1,4 @@
-"""The tracer: which calls belong to which request, and that nothing else is disturbed."""
+"""The tracer: which calls belong to which request, and that other code is not affected."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def view() -> str:
 
 
 class Server:
-    """Serves numbers in turns, as the engine does: a branch of the turn for each of them."""
+    """Serves numbers in turns, as the engine does: each number has a branch of the turn."""
 
     def __init__(self, tracer: Tracer, work: Callable[[], object] = view) -> None:
         self.tracer = tracer
@@ -55,7 +55,7 @@ TURN = {Server.turn.__code__: 1}
 def traced_in_a_thread(
     work: Callable[[Tracer], object], on: Callable[[], bool] = lambda: True, **more: Any
 ) -> list[Traced]:
-    """What is kept while a thread of its own does something; nothing else is profiled."""
+    """The requests that are recorded while a separate thread does something."""
     kept: list[Traced] = []
     tracer = Tracer(kept.append, on, **more)
 
@@ -85,13 +85,13 @@ def test_each_request_has_its_branch_from_reading_to_sending() -> None:
         assert names(traced.calls) == ["read", "receive", "answer", "view", "send"]
 
 
-def test_one_that_was_sent_away_has_its_whole_unit() -> None:
+def test_a_request_handled_on_another_thread_has_its_whole_unit() -> None:
     units = {Server.read.__code__: 0}
     [traced] = traced_in_a_thread(lambda tracer: Server(tracer).read(7), units=units)
     assert names(traced.calls) == ["read", "receive", "answer", "view", "send"]
 
 
-def test_without_units_it_is_what_runs_between_begin_and_end() -> None:
+def test_without_units_the_calls_between_begin_and_end_are_recorded() -> None:
     kept = traced_in_a_thread(lambda tracer: Server(tracer).turn(1, 2))
     assert [(traced.number, names(traced.calls)) for traced in kept] == [
         (1, ["view"]),
@@ -99,7 +99,7 @@ def test_without_units_it_is_what_runs_between_begin_and_end() -> None:
     ]
 
 
-def test_a_unit_that_raises_is_told_of() -> None:
+def test_a_unit_that_raises_is_recorded() -> None:
     def fails() -> None:
         raise LookupError
 
@@ -113,7 +113,7 @@ def test_a_unit_that_raises_is_told_of() -> None:
     assert names(kept[0].calls) == ["read", "receive", "answer", "fails"]
 
 
-def test_what_is_aside_is_not_of_the_request() -> None:
+def test_calls_made_aside_are_not_part_of_the_request() -> None:
     def work(tracer: Tracer) -> None:
         def beside() -> None:
             assert sys.getprofile() is None
@@ -124,7 +124,7 @@ def test_what_is_aside_is_not_of_the_request() -> None:
     assert "beside" not in names(traced.calls)
 
 
-def test_switched_off_it_leaves_no_hook_behind() -> None:
+def test_no_hook_is_left_when_recording_is_off() -> None:
     switch = {"on": True}
     seen = []
 
@@ -141,11 +141,11 @@ def test_switched_off_it_leaves_no_hook_behind() -> None:
     kept = traced_in_a_thread(work, lambda: switch["on"], units=TURN)
     assert [profile is None for profile in seen] == [False, True, True, False, False]
     assert [traced.number for traced in kept] == [1, 3, 4]
-    assert "receive" not in names(kept[1].calls)  # it had been read when it was switched on
+    assert "receive" not in names(kept[1].calls)  # it was read before recording was switched on
     assert "receive" in names(kept[2].calls)
 
 
-def test_a_thread_that_watches_is_recorded_from_the_next_unit_when_it_is_switched_on() -> None:
+def test_a_watching_thread_is_recorded_from_the_next_unit() -> None:
     switch = {"on": False}
 
     def work(tracer: Tracer) -> None:
@@ -160,7 +160,7 @@ def test_a_thread_that_watches_is_recorded_from_the_next_unit_when_it_is_switche
     assert names(traced.calls) == ["read", "receive", "answer", "view", "send"]
 
 
-def test_a_thread_that_somebody_profiles_is_left_alone() -> None:
+def test_a_thread_with_another_profiler_is_not_recorded() -> None:
     def profiler(frame: Any, event: str, arg: Any) -> None: ...
 
     def work(tracer: Tracer) -> None:
@@ -172,7 +172,7 @@ def test_a_thread_that_somebody_profiles_is_left_alone() -> None:
     assert traced_in_a_thread(work, units=TURN) == []
 
 
-def test_too_many_calls_are_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_too_many_calls_are_truncated(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracing, "MOST", 50)
 
     def many() -> None:
@@ -190,7 +190,7 @@ def test_too_many_calls_are_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     assert whole.number == 2
 
 
-def test_a_unit_after_one_that_was_cut_off_is_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_unit_after_a_truncated_one_is_complete(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tracing, "MOST", 50)
 
     class Idle(Server):
@@ -198,7 +198,7 @@ def test_a_unit_after_one_that_was_cut_off_is_whole(monkeypatch: pytest.MonkeyPa
             if number:
                 super().read(number)
             else:
-                [view() for _ in range(100)]  # of no request
+                [view() for _ in range(100)]  # outside of a request
 
     def work(tracer: Tracer) -> None:
         for number in (0, 1):
@@ -209,7 +209,7 @@ def test_a_unit_after_one_that_was_cut_off_is_whole(monkeypatch: pytest.MonkeyPa
     assert names(traced.calls) == ["read", "read", "receive", "answer", "view", "send"]
 
 
-def test_a_disk_that_is_full_harms_no_request(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_full_disk_does_not_affect_the_request(caplog: pytest.LogCaptureFixture) -> None:
     def full(traced: Traced) -> None:
         raise OSError("no space left")
 
@@ -228,11 +228,11 @@ def test_a_disk_that_is_full_harms_no_request(caplog: pytest.LogCaptureFixture) 
         thread.start()
         thread.join()
     assert done
-    assert "could not be kept" in caplog.text
+    assert "could not be stored" in caplog.text
 
 
 class Engine(Server):
-    """Reads for a client in one branch of a turn, and answers in another thread."""
+    """Reads for a client in a branch of a turn, and answers on another thread."""
 
     def turn(self, *numbers: int) -> None:
         for number in numbers:
@@ -250,7 +250,7 @@ class Engine(Server):
 PEER = ("127.0.0.1", 5000)
 
 
-def test_what_was_read_on_another_thread_belongs_to_its_request() -> None:
+def test_a_branch_read_on_another_thread_belongs_to_its_request() -> None:
     def work(tracer: Tracer) -> None:
         engine = Engine(tracer)
         engine.turn(0, 0)
@@ -274,7 +274,7 @@ def test_what_was_read_on_another_thread_belongs_to_its_request() -> None:
     ]
 
 
-def test_branches_of_clients_that_never_ask_are_forgotten() -> None:
+def test_branches_of_clients_without_a_request_are_dropped() -> None:
     def work(tracer: Tracer) -> None:
         engine = Engine(tracer)
         for port in range(tracing.CONNECTIONS + 5):

@@ -1,4 +1,4 @@
-"""Links that open a file at a line in the developer's editor."""
+"""Links that open a file in the developer's editor, at a line."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 EDITOR = "CARBOY_EDITOR"
-# What opens a file at a line in editors that register a kind of link.
+# Links of the editors that register a URL scheme.
 EDITORS = {
     "vscode": "vscode://file{path}:{line}",
     "cursor": "cursor://file{path}:{line}",
@@ -20,9 +20,9 @@ EDITORS = {
 
 
 def editor_link(filename: str, line: int) -> str | None:
-    """A link that opens the file in the editor named by CARBOY_EDITOR, or a template of a link.
+    """A link that opens the file in the editor of CARBOY_EDITOR: a known name or a link template.
 
-    None without the variable, and for code that is in no file.
+    None if the variable is not set, and for code that is not in a file.
     """
     wanted = os.environ.get(EDITOR, "")
     template = EDITORS.get(wanted, wanted)

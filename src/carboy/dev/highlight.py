@@ -1,4 +1,4 @@
-"""Python source in colours: which part of which line is a string, a comment, a keyword."""
+"""Syntax highlighting of Python: which parts of a line are strings, comments or keywords."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from functools import lru_cache
 
 from markupsafe import Markup, escape
 
-# From, to and kind of a part of a line.
+# Start, end and kind of a part of a line.
 Part = tuple[int, int, str]
 
-SUFFIXES = (".py", ".pyw", ">")  # what is in no file is called <…>
+SUFFIXES = (".py", ".pyw", ">")  # code without a file has a name like <string>
 
-# Possessive, so that text of any shape takes one pass. A string that is not closed goes to the
-# end of its line, or of the source when it has three quotes.
+# Possessive quantifiers, so that any text takes linear time. An unclosed string ends with its line,
+# or with the source if it has three quotes.
 TOKEN = re.compile(
     r"""
       (?P<comment>\#[^\n]*+)
@@ -32,15 +32,15 @@ TOKEN = re.compile(
 
 
 def is_python(filename: str) -> bool:
-    """Whether a file's lines are to be read as Python; those of templates are not."""
+    """Whether a file is highlighted as Python. Templates are not."""
     return filename.endswith(SUFFIXES)
 
 
 @lru_cache(maxsize=32)
 def parts_of(source: str) -> dict[int, list[Part]]:
-    """The parts that have a colour, by line, from 0."""
+    """The highlighted parts of each line; the first line is 0."""
     found: dict[int, list[Part]] = {}
-    line, begin, seen = 0, 0, 0  # the line, where it begins, and up to where lines were counted
+    line, begin, seen = 0, 0, 0  # line, its start, end of what was counted
     for match in TOKEN.finditer(source):
         kind = _kind(match)
         if not kind:

@@ -1,4 +1,4 @@
-"""Takes secrets out of what the developer's tools show, by the names of values."""
+"""Masks secrets in what the debugger and the list of requests show, by the names of values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PASSWORD = re.compile(r"(//[^/@:]*:)[^/@]*@")
 
 
 def masked(name: str, value: Any) -> Any:
-    """The value, without what is secret by its name or by a name inside it."""
+    """The value, masked if its name is that of a secret; so are the values inside it."""
     if SECRET.search(name):
         return MASK
     if isinstance(value, dict):
@@ -26,7 +26,7 @@ def masked(name: str, value: Any) -> Any:
 
 
 def masked_url(url: str) -> str:
-    """A URL without the values of secrets in its query, and without a password before its host."""
+    """A URL with masked secrets in its query and a masked password in its user information."""
     url = PASSWORD.sub(rf"\1{MASK}@", url)
     return QUERY.sub(_masked_parameter, url)
 
@@ -37,4 +37,5 @@ def _masked_parameter(match: re.Match[str]) -> str:
 
 
 def masked_header(name: str, value: str) -> str:
+    """The value of a header field without secrets."""
     return masked_url(value) if name.lower() in URL_FIELDS else str(masked(name, value))

@@ -1,7 +1,7 @@
-"""The debugger: an exception of an application as a page to work in.
+"""The debugger: shows an exception of an application as a page with a console in each frame.
 
-`DebuggedApplication` wraps any WSGI application. Three locks are on everything that runs code:
-a secret in the page, the host the browser asked for, and a PIN from the terminal.
+`DebuggedApplication` wraps any WSGI application. Code is only run for a request that has the
+secret of the page, a trusted host name, and a cookie that proves the PIN from the terminal.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from rlcompleter import Completer
 from typing import TYPE_CHECKING, Any
 from zlib import adler32
 
-from carboy.dev.debugger import console, repr, tbtools  # noqa: A004 - the name it has there
+from carboy.dev.debugger import console, repr, tbtools  # noqa: A004 - Werkzeug's name
 from carboy.dev.debugger.console import Console
 from carboy.dev.debugger.page import request_html
 from carboy.dev.debugger.pin import (
@@ -62,30 +62,30 @@ TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 TERMINALS = ("curl/", "httpie/", "wget/", "xh/")
 PRESERVE = "werkzeug.debug.preserve_context"
 TRIES = 10
-# Frames kept for consoles: each keeps alive what its function had in hand.
+# Frames kept for consoles. Each keeps the local variables of its function alive.
 FRAMES = 2000
 STARTED_BY_RELOADER = "WERKZEUG_RUN_MAIN"
 
 
 class _ConsoleFrame:
-    """What the console page works in instead of a frame."""
+    """Replaces a frame on the page of the console."""
 
     def __init__(self, namespace: dict[str, Any]) -> None:
         self.console = Console(namespace)
         self.id = 0
 
     def eval(self, code: str) -> Any:
-        """Run code; the transcript as HTML."""
+        """Run code and return the transcript as HTML."""
         return self.console.eval(code)
 
 
 class DebuggedApplication:
-    """A WSGI application around another, whose exceptions it shows.
+    """WSGI middleware that shows the exceptions of an application.
 
-    `evalex` lets the page run code in every frame; `console_path` is a console without an
-    exception, with the names `console_init_func` gives; `show_hidden_frames` shows frames with
-    `__traceback_hide__`; `pin_security=False` leaves the PIN out, `pin_logging=False` its log.
-    `trusted_hosts` are the names under which the console may be used.
+    `evalex` allows the page to run code in frames. `console_path` is a console without an
+    exception; `console_init_func` returns its names. `show_hidden_frames` shows frames with
+    `__traceback_hide__`. `pin_security=False` switches the PIN off, `pin_logging=False` does not
+    log it. `trusted_hosts` are the host names under which code may be run.
     """
 
     _pin: str | None
@@ -111,10 +111,10 @@ class DebuggedApplication:
         self.console_init_func = console_init_func
         self.show_hidden_frames = show_hidden_frames
         self.secret = gen_salt(20)
-        # Shared by the processes of a server: ten tries are ten for all of them.
+        # Shared by the processes of a server, so that the limit is for all of them.
         self._failed_pin_auth = Value("B")
         self.pin_logging = pin_logging
-        # What is written to wsgi.errors of an exception that has a page.
+        # Makes the text about an exception that is written to wsgi.errors.
         self.describe: Callable[[Exception], str] | None = None
         self.trusted_hosts: list[str] = [".localhost", "127.0.0.1"]
         if not pin_security:
@@ -131,7 +131,7 @@ class DebuggedApplication:
 
     @property
     def pin(self) -> str | None:
-        """The PIN; None: nobody is asked for one."""
+        """The PIN; None if no PIN is needed."""
         if not hasattr(self, "_pin"):
             self._pin, self._pin_cookie = get_pin_and_cookie_name(self.app)
         return self._pin
@@ -142,7 +142,7 @@ class DebuggedApplication:
 
     @property
     def pin_cookie_name(self) -> str:
-        """The name of the cookie that says the PIN was given."""
+        """The name of the cookie that proves the PIN."""
         if not hasattr(self, "_pin_cookie"):
             self._pin, self._pin_cookie = get_pin_and_cookie_name(self.app)
         return self._pin_cookie or "__wzd"
@@ -150,8 +150,10 @@ class DebuggedApplication:
     # --- requests
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer what the page asks for; everything else is the application's."""
-        request = Request(environ, populate_request=False)  # that place is the application's
+        """Answer the requests of the page; pass all others to the application."""
+        request = Request(
+            environ, populate_request=False
+        )  # the environ's request is the application's
         if request.args.get("__debugger__") == "yes":
             answer = self._asked_for(request)
         elif self.evalex and self.console_path and request.path == self.console_path:
@@ -186,7 +188,7 @@ class DebuggedApplication:
     def debug_application(
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterator[bytes]:
-        """The application's own answer, or the page of what it raised."""
+        """The response of the application, or the page about its exception."""
         contexts: list[AbstractContextManager[Any]] = []
         if self.evalex:
             environ[PRESERVE] = contexts.append
@@ -203,7 +205,7 @@ class DebuggedApplication:
             yield from answer
         except Exception as error:
             if isinstance(error, ConnectionError) and _has_taken_socket(environ):
-                raise  # how WebSocket libraries say that they are done with the connection
+                raise  # raised by WebSocket libraries at the end of a connection
             again = partial(_start_again, start_response, error) if started else start_response
             yield from self._show(error, environ, again, contexts)
         finally:
@@ -222,7 +224,7 @@ class DebuggedApplication:
         request = Request(environ)
         if _wants_page(request):
             trusted = bool(self.check_pin_trust(environ))
-            # The framework's own request has read the body, which cannot be read again.
+            # The request of the framework has read the body, which cannot be read twice.
             own = _of_contexts("request", contexts) or request
             shown = request_html(own, _of_contexts("session", contexts))
             text = found.render_debugger_html(self.evalex, self.secret, trusted, shown)
@@ -230,14 +232,14 @@ class DebuggedApplication:
         else:
             response = Response(found.render_traceback_text(), status=500, mimetype="text/plain")
         errors = environ["wsgi.errors"]
-        # Before the page: a server closes what it cannot send, and nothing below is run then.
+        # Before the page, because nothing after it runs if the client disconnects.
         errors.write(self.describe(error) if self.describe else found.render_traceback_text())
         try:
             yield from response(environ, start_response)
         except Exception:
             errors.write(
-                "The answer had begun when the application failed, so the debugger has no page"
-                " for this exception.\n"
+                "The response had already been started, so the debugger cannot show a page for this"
+                " exception.\n"
             )
 
     def _keep(self, found: DebugTraceback, contexts: list[AbstractContextManager[Any]]) -> None:
@@ -248,12 +250,12 @@ class DebuggedApplication:
             self.frames.pop(old, None)
             self.frame_contexts.pop(old, None)
 
-    # --- what the page asks for
+    # --- requests of the page
 
     def execute_command(
         self, request: Request, command: str, frame: DebugFrameSummary | _ConsoleFrame
     ) -> Response:
-        """Run code in a frame, inside the contexts its request had."""
+        """Run code in a frame, inside the contexts of its request."""
         if not self.check_host_trust(request.environ):
             return SecurityError()  # type: ignore[return-value]
         with ExitStack() as stack:
@@ -264,7 +266,7 @@ class DebuggedApplication:
     def _complete(
         self, request: Request, text: str, frame: DebugFrameSummary | _ConsoleFrame
     ) -> Response:
-        """How a name could go on, as a JSON list."""
+        """Completions of a name, as a JSON list."""
         if not self.check_host_trust(request.environ):
             return SecurityError()  # type: ignore[return-value]
         completer = Completer(frame.console.names)
@@ -272,14 +274,14 @@ class DebuggedApplication:
         return _as_json(sorted({name for name in found if name is not None}))
 
     def _locals(self, request: Request, frame: DebugFrameSummary | _ConsoleFrame) -> Response:
-        """The local variables of a frame, as they are now."""
+        """The current local variables of a frame."""
         if not self.check_host_trust(request.environ):
             return SecurityError()  # type: ignore[return-value]
         names = getattr(frame, "local_ns", {})
         return Response(repr.DebugReprGenerator().dump_locals(names), mimetype="text/html")
 
     def display_console(self, request: Request) -> Response:
-        """The page of a console on its own."""
+        """The page of a console without an exception."""
         if not self.check_host_trust(request.environ):
             return SecurityError()  # type: ignore[return-value]
         if 0 not in self.frames:
@@ -290,7 +292,7 @@ class DebuggedApplication:
         return Response(render_console_html(self.secret, trusted), mimetype="text/html")
 
     def get_resource(self, request: Request, filename: str) -> Response:
-        """A file of the page."""
+        """A style sheet or script of the page."""
         path = SHARED / Path(filename).name
         if path.suffix not in TYPES or not path.is_file():
             return NotFound()  # type: ignore[return-value]
@@ -301,7 +303,7 @@ class DebuggedApplication:
         return response.make_conditional(request)
 
     def check_pin_trust(self, environ: WSGIEnvironment) -> bool | None:
-        """Whether the browser has given the PIN; None: it has given another one's."""
+        """Whether the browser has proved the PIN; None if its cookie is for another PIN."""
         if self.pin is None:
             return True
         value = parse_cookie(environ).get(self.pin_cookie_name)
@@ -313,7 +315,7 @@ class DebuggedApplication:
         return time.time() - PIN_TIME < int(moment)
 
     def check_host_trust(self, environ: WSGIEnvironment) -> bool:
-        """Whether the request came to one of `trusted_hosts`: not to another name of ours."""
+        """Whether the Host of the request is one of `trusted_hosts`."""
         return host_is_trusted(environ.get("HTTP_HOST"), self.trusted_hosts)
 
     def _fail_pin_auth(self) -> None:
@@ -324,14 +326,14 @@ class DebuggedApplication:
         time.sleep(5.0 if count > TRIES // 2 else 0.5)
 
     def pin_auth(self, request: Request) -> Response:
-        """Whether the PIN given is the right one; if so, the browser is trusted from now on."""
+        """Check the PIN of a request; if it is right, set the cookie that proves it."""
         if not self.check_host_trust(request.environ):
             return SecurityError()  # type: ignore[return-value]
         trust = self.check_pin_trust(request.environ)
         exhausted = self._failed_pin_auth.value >= TRIES
         given = request.args.get("pin", "").strip().replace("-", "")
         auth = bool(trust)
-        stale = trust is None  # a cookie of another PIN is to go
+        stale = trust is None  # delete a cookie for another PIN
         if trust is None:
             self._fail_pin_auth()
         elif not trust and not exhausted:
@@ -358,7 +360,7 @@ class DebuggedApplication:
             response.delete_cookie(self.pin_cookie_name)
 
     def log_pin_request(self, request: Request) -> Response:
-        """Tell the PIN in the terminal, because a page asks for it."""
+        """Log the PIN in the terminal, because a page needs it."""
         if not self.check_host_trust(request.environ):
             return SecurityError()  # type: ignore[return-value]
         if self.pin_logging and self.pin is not None:
@@ -368,14 +370,14 @@ class DebuggedApplication:
 
 
 def _has_taken_socket(environ: WSGIEnvironment) -> bool:
-    """Whether the application speaks another protocol on the connection (`werkzeug.socket`)."""
+    """Whether the application uses the socket for another protocol (`werkzeug.socket`)."""
     return bool(getattr(environ.get("carboy.exchange"), "taken", False))
 
 
 def _start_again(
     start_response: StartResponse, error: Exception, status: str, headers: Any, *more: Any
 ) -> Any:
-    """Replace a head that was given but has not been sent yet (PEP 3333); raises if it has."""
+    """Replace a head that has not been sent (PEP 3333); raises the error if it was sent."""
     raised: Any = (type(error), error, error.__traceback__)
     return start_response(status, headers, raised)
 
@@ -385,7 +387,7 @@ def _as_json(value: Any) -> Response:
 
 
 def _wants_page(request: Request) -> bool:
-    """Whether a person looks at it in a browser; programs and terminals get text."""
+    """Whether the client is a browser. Other programs get text."""
     if "text/html" in request.headers.get("Accept", ""):
         return True
     if request.user_agent.string.lower().startswith(TERMINALS):
@@ -394,6 +396,6 @@ def _wants_page(request: Request) -> bool:
 
 
 def _of_contexts(name: str, contexts: list[Any]) -> Any:
-    """The request or session of a framework that keeps them in its contexts."""
+    """The request or session in the contexts of a framework, or None."""
     found = (getattr(context, name, None) for context in contexts)
     return next((each for each in found if each is not None), None)

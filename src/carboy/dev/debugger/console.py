@@ -1,4 +1,4 @@
-"""A Python console whose input comes by HTTP and whose output is HTML."""
+"""A Python console with input from HTTP requests and HTML output."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from carboy.dev.debugger.repr import debug_repr, dump, helper
 
 __all__ = ["Console", "HTMLStringO", "ThreadedStream"]
 
-# Of the thread or task in which a console is running right now.
+# For the thread or task that is running code in a console.
 _stream: ContextVar[HTMLStringO | None] = ContextVar("carboy.debugger.stream")
 _ipy: ContextVar[_InteractiveConsole] = ContextVar("carboy.debugger.console")
 
 
 class HTMLStringO:
-    """A file of text that escapes what is written to it."""
+    """A text file that escapes what is written to it."""
 
     def __init__(self) -> None:
         self._buffer: list[str] = []
@@ -41,11 +41,11 @@ class HTMLStringO:
         """Nothing."""
 
     def readline(self) -> str:
-        """The first piece that was written; "" when there is none."""
+        """Remove and return the first piece that was written, or ""."""
         return self._buffer.pop(0) if self._buffer else ""
 
     def reset(self) -> str:
-        """All that was written, which is then forgotten."""
+        """Remove and return all that was written."""
         text = "".join(self._buffer)
         self._buffer.clear()
         return text
@@ -54,21 +54,21 @@ class HTMLStringO:
         self._buffer.append(x)
 
     def write(self, x: str) -> int:
-        """Text, escaped."""
+        """Write text, escaped."""
         self._write(str(escape(x)))
         return len(x)
 
     def writelines(self, x: Iterable[str]) -> None:
-        """Several texts, escaped."""
+        """Write several texts, escaped."""
         self._write(str(escape("".join(x))))
 
 
 class ThreadedStream:
-    """Stands for sys.stdout: in a console it is the console's, elsewhere what it was before."""
+    """Replaces sys.stdout: code in a console writes to the console, other code as before."""
 
     @staticmethod
     def push() -> None:
-        """Begin to collect, in this thread."""
+        """Start collecting output, in this thread or task."""
         if not isinstance(sys.stdout, ThreadedStream):
             sys.stdout = ThreadedStream()
         sys.displayhook = ThreadedStream.displayhook
@@ -76,13 +76,13 @@ class ThreadedStream:
 
     @staticmethod
     def fetch() -> str:
-        """What was collected since."""
+        """The output that was collected."""
         stream = _stream.get(None)
         return "" if stream is None else stream.reset()
 
     @staticmethod
     def displayhook(obj: object) -> None:
-        """Show the value of an expression in a console, and keep it as `_`."""
+        """Show the value of an expression in a console, and store it as `_`."""
         stream = _stream.get(None)
         if stream is None:
             _displayhook(obj)
@@ -91,7 +91,7 @@ class ThreadedStream:
             stream._write(debug_repr(obj))
 
     def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError(f"The attribute {name!r} of a stream of threads cannot be set.")
+        raise AttributeError(f"The attribute {name!r} of a ThreadedStream cannot be set.")
 
     def __dir__(self) -> list[str]:
         return dir(sys.__stdout__)
@@ -108,7 +108,7 @@ _displayhook = sys.displayhook
 
 
 class _Outside:
-    """What belongs to everybody else while consoles run, in however many threads."""
+    """sys.stdout and sys.displayhook for the code outside of consoles, while consoles run."""
 
     def __init__(self) -> None:
         self.stdout = sys.stdout
@@ -135,20 +135,20 @@ _outside = _Outside()
 
 
 class _ConsoleLoader:
-    """Source of what was typed, so that tracebacks can show it."""
+    """The source code that was typed, for tracebacks."""
 
     def __init__(self) -> None:
         self._sources: dict[int, str] = {}
 
     def register(self, code: CodeType, source: str) -> None:
-        """Remember the source of a code object and of those inside it."""
+        """Store the source of a code object and of the code objects inside it."""
         self._sources[id(code)] = source
         for each in code.co_consts:
             if isinstance(each, CodeType):
                 self._sources[id(each)] = source
 
     def get_source_by_code(self, code: CodeType) -> str | None:
-        """The source, if it was typed here."""
+        """The source of code that was typed in this console, or None."""
         return self._sources.get(id(code))
 
 
@@ -172,7 +172,7 @@ class _InteractiveConsole(code.InteractiveInterpreter):
         self.compile = remembering  # type: ignore[assignment]
 
     def runsource(self, source: str, **kwargs: Any) -> str:  # type: ignore[override]
-        """Run a line; gives prompt, input and output as HTML."""
+        """Run a line and return prompt, input and output as HTML."""
         source = f"{source.rstrip()}\n"
         prompt = "... " if self.more else ">>> "
         ThreadedStream.push()
@@ -188,23 +188,23 @@ class _InteractiveConsole(code.InteractiveInterpreter):
         return f"{prompt}{escape(source)}{output}"
 
     def runcode(self, code: CodeType) -> None:
-        """Run what was compiled; SystemExit and the like go on to the caller."""
+        """Run compiled code. SystemExit and the like are raised to the caller."""
         try:
             exec(code, self.locals)
         except Exception:
             self.showtraceback()
 
-    # How an exception looks: (the exception, frames of ours to leave out) to HTML. Tracebacks
-    # have consoles, so that module sets it.
+    # Makes HTML of an exception, without its first frames. Set by `tbtools`, which cannot be
+    # imported here, because the frames of a traceback have consoles.
     render_error: Callable[[BaseException, int], str] | None = None
 
     def showtraceback(self, **kwargs: Any) -> None:
-        """Show the exception that is being handled."""
+        """Show the current exception."""
         self._show(sys.exception(), 1)
 
     def showsyntaxerror(self, filename: str | None = None, **kwargs: Any) -> None:
-        """Show that the input is no Python."""
-        self._show(sys.exception(), sys.maxsize)  # the frames are all the compiler's
+        """Show that the input is not valid Python."""
+        self._show(sys.exception(), sys.maxsize)  # all frames are the compiler's
 
     def _show(self, error: BaseException | None, skip: int) -> None:
         render = type(self).render_error
@@ -213,26 +213,26 @@ class _InteractiveConsole(code.InteractiveInterpreter):
         sys.stdout._write(shown)  # type: ignore[union-attr]
 
     def write(self, data: str) -> None:
-        """Text of the interpreter itself."""
+        """Write a message of the interpreter."""
         sys.stdout.write(data)
 
 
 class Console:
-    """A console with names of its own, which lives from one line to the next."""
+    """A console that keeps its names from line to line."""
 
     def __init__(
         self, globals: dict[str, Any] | None = None, locals: dict[str, Any] | None = None
     ) -> None:
         self._ipy = _InteractiveConsole(globals or {}, locals or {})
-        self._lock = Lock()  # lines of two requests must not run through each other
+        self._lock = Lock()  # only one line runs at a time
 
     @property
     def names(self) -> dict[str, Any]:
-        """The names that the console knows."""
+        """The names in the console."""
         return self._ipy.locals
 
     def eval(self, code: str) -> str:
-        """Run one line of input; the transcript as HTML."""
+        """Run one line of input and return the transcript as HTML."""
         _ipy.set(self._ipy)
         with self._lock, _outside:
             return self._ipy.runsource(code)

@@ -1,6 +1,6 @@
-"""The debugger's pages: the HTML around exceptions, frames and the console.
+"""The HTML of the debugger: exceptions, frames, the request and the console.
 
-Style sheet and script are files in `shared`, which the debugger serves itself.
+The style sheet and the script are files in `shared`, which the debugger serves.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from carboy.dev.masking import MASK, masked, masked_header, masked_url
 CONTEXT = 5  # lines of source shown before and after
 CAUSE = "The above exception was the direct cause of the following exception"
 WHILE = "During handling of the above exception, another exception occurred"
-LONG = 160  # characters of a message that is set in small type
+LONG = 160  # characters; a longer message has a smaller font
 FILES = "?__debugger__=yes&amp;cmd=resource&amp;f="
 
 PAGE = """\
@@ -75,7 +75,7 @@ NOSCRIPT = "<noscript>The console needs JavaScript.</noscript>"
 
 
 def script(console: bool, evalex: bool, trusted: bool, secret: str) -> str:
-    """What the page's script has to know."""
+    """The variables of the page's script."""
     values = (
         ("CONSOLE_MODE", console),
         ("EVALEX", evalex),
@@ -88,7 +88,7 @@ def script(console: bool, evalex: bool, trusted: bool, secret: str) -> str:
 def debugger_html(
     kind: str, message: str, summary: str, plain: str, script: str, request: str
 ) -> str:
-    """The page of an exception. The text stands behind it as a comment, for terminals."""
+    """The page of an exception. A comment at its end has the traceback as text."""
     body = BODY.format(
         kind=escape(kind),
         size=" long" if len(message) > LONG else "",
@@ -99,18 +99,18 @@ def debugger_html(
     )
     title = escape(" ".join(f"{kind}: {message}".split())[:200])
     whole = PAGE.format(title=title, files=FILES, script=script, body=body)
-    # Two hyphens would end the comment.
+    # Two hyphens end a comment.
     return f"{whole}\n<!--\n\n{plain.replace('--', '- -')}\n-->\n"
 
 
 def console_html(script: str) -> str:
-    """The page of a console on its own."""
+    """The page of a console without an exception."""
     body = CONSOLE.format(noscript=NOSCRIPT)
     return PAGE.format(title="Console", files=FILES, script=script, body=body)
 
 
 def traceback_html(rows: list[str], message: str, syntax: bool, include_title: bool) -> str:
-    """Frames and what joins them, then the exception."""
+    """The frames of a traceback, then the exception."""
     classes = "traceback" if rows else "traceback noframe-traceback"
     title = ""
     if include_title:
@@ -123,31 +123,31 @@ def traceback_html(rows: list[str], message: str, syntax: bool, include_title: b
 
 
 def row_html(content: str, info: object) -> str:
-    """One entry of a traceback, with what the frame says about itself."""
+    """One entry of a traceback; `info` is its `__traceback_info__`."""
     title = f' title="{escape(info)}"' if info is not None else ""
     return f"<li{title}>{content}</li>\n"
 
 
 def divider_html(text: str) -> str:
-    """What stands between two exceptions."""
+    """The line between two exceptions."""
     return f'<li><div class="exc-divider">{escape(text)}:</div></li>\n'
 
 
 def message_html(text: str) -> str:
-    """Class and text of an exception, behind its frames."""
+    """Class and text of an exception, after its frames."""
     return f"<li><blockquote>{escape(text)}</blockquote></li>\n"
 
 
 def repeated_html(count: int) -> str:
-    """What stands for frames that are all the same."""
-    more = "once more" if count == 1 else f"{count:,} times more"
+    """The line that replaces repetitions of a frame."""
+    more = "once more" if count == 1 else f"{count:,} more times"
     return f"<li><p class=repeated>The same frame, {more}</p></li>\n"
 
 
 def frame_html(
     filename: str, lineno: int, function: str, source: str, library: bool = False, id: int = 0
 ) -> str:
-    """A frame: where, and the lines around. Without an `id` there can be no console in it."""
+    """A frame: its place and the lines around it. A console needs an `id`."""
     link = editor_link(filename, lineno)
     edit = f' <a class=edit href="{escape(link)}">open in editor</a>' if link else ""
     frame = f' id="frame-{id}"' if id else ""
@@ -161,7 +161,7 @@ def frame_html(
 
 
 def _short(filename: str) -> str:
-    """A path as one names it from here."""
+    """The path relative to the current folder, if the file is inside it."""
     path = Path(filename)
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else filename
@@ -170,7 +170,7 @@ def _short(filename: str) -> str:
 def source_html(
     lines: list[str], current: int, mark: tuple[int, int] | None, python: bool = True
 ) -> str:
-    """The lines around the one at the index `current`; `mark` is the part of it that raised."""
+    """The lines around index `current`; `mark` is the part of that line that raised."""
     parts = parts_of("\n".join(lines)) if python else {}
     first = max(0, current - CONTEXT)
     made = []
@@ -190,7 +190,7 @@ def _line(line: str, parts: list[Part], mark: tuple[int, int] | None) -> Markup:
 
 
 def request_html(request: Any, session: Any = None) -> str:
-    """Request line, headers, query, form, files, cookies and session, each if there is any."""
+    """Request line, headers, query, form, files, cookies and session; secrets are masked."""
     parts = [
         ("Headers", [(name, masked_header(name, value)) for name, value in request.headers]),
         ("Query", _pairs(request.args)),
@@ -213,7 +213,7 @@ def _pairs(values: Any) -> list[tuple[str, Any]]:
 
 
 def _readable(rows: Any) -> list[tuple[str, Any]]:
-    """Rows that may be past reading: a body that was read elsewhere, a session out of reach."""
+    """The rows; [] if they cannot be read, for example because the body was read elsewhere."""
     try:
         found: list[tuple[str, Any]] = rows()
     except Exception:

@@ -1,7 +1,8 @@
-"""The PIN that opens the debugger.
+"""The PIN of the debugger.
 
-Servers for development set one at random, in a variable that outlives a reload. Without it, it is
-made of this user, machine and application, the same each start, as Werkzeug's.
+Development servers choose a random PIN and store it in a variable that survives a reload. Without
+the variable, the PIN is derived from user, machine and application, as Werkzeug's, and is the same
+at each start.
 """
 
 from __future__ import annotations
@@ -30,20 +31,20 @@ DIGITS = 9
 
 
 def settle_pin() -> str:
-    """The PIN of the variable, which is set at random if nobody has set it."""
+    """The PIN in the environment variable; sets it to a random PIN if it is not set."""
     return os.environ.setdefault(
         VARIABLE, "-".join(f"{secrets.randbelow(1000):03}" for _ in range(3))
     )
 
 
 def hash_pin(pin: str) -> str:
-    """What the cookie holds of the PIN."""
+    """The hash of the PIN in the cookie."""
     return hashlib.sha1(f"{pin} added salt".encode("utf-8", "replace")).hexdigest()[:12]
 
 
 @cache
 def get_machine_id() -> str | bytes | None:
-    """What tells this machine (or container) from others; None where nothing does."""
+    """An identifier of this machine (or container), or None."""
     for read in (_linux, _macos, _windows):
         found = read()
         if found:
@@ -53,12 +54,12 @@ def get_machine_id() -> str | bytes | None:
 
 def _linux() -> bytes:
     found = b""
-    # The boot's id is the second choice: it changes with every boot.
+    # The boot id is the second choice, because it changes with every boot.
     for name in ("/etc/machine-id", "/proc/sys/kernel/random/boot_id"):
         with contextlib.suppress(OSError):
             found = Path(name).read_bytes().splitlines()[0].strip()
             break
-    # Containers share the machine's id, and tell apart by their control group.
+    # Containers share the id of the machine and differ in their control group.
     with contextlib.suppress(OSError, IndexError):
         group = Path("/proc/self/cgroup").read_bytes().splitlines()[0].strip()
         found += group.rpartition(b"/")[2]
@@ -95,7 +96,7 @@ def _windows() -> str | bytes | None:
 def get_pin_and_cookie_name(app: Any) -> tuple[str, str] | tuple[None, None]:
     """The PIN and the name of its cookie; (None, None) when WERKZEUG_DEBUG_PIN is "off".
 
-    The variable may hold a PIN of one's own: digits, or digits with dashes where one likes them.
+    The variable may contain a PIN: digits, with or without dashes.
     """
     given = os.environ.get(VARIABLE)
     if given == "off":
@@ -109,11 +110,11 @@ def get_pin_and_cookie_name(app: Any) -> tuple[str, str] | tuple[None, None]:
 
 
 def _seed(app: Any) -> Any:
-    """A hash of what is the same at every start here, and of what others cannot easily know."""
+    """A hash of values that do not change between starts and are hard to guess for others."""
     module = getattr(app, "__module__", type(app).__module__)
     try:
         user: str | None = getpass.getuser()
-    except (ImportError, KeyError, OSError):  # a user without a name, as containers have
+    except (ImportError, KeyError, OSError):  # a user without a name, for example in a container
         user = None
     public = (
         user,
@@ -130,7 +131,7 @@ def _seed(app: Any) -> Any:
 
 
 def _grouped(number: str) -> str:
-    """The digits in groups of five, four or three, if they come out even."""
+    """The digits in groups of five, four or three, if they can be divided evenly."""
     for size in (5, 4, 3):
         if len(number) % size == 0:
             return "-".join(number[at : at + size] for at in range(0, len(number), size))

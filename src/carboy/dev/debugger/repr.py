@@ -1,6 +1,6 @@
 """Values as HTML, for the console and the frames of the debugger.
 
-The markup is Werkzeug's, class by class, so that pages and tests made for it fit.
+The CSS classes are Werkzeug's, so that style sheets and tests for its pages still work.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from markupsafe import escape
 
 __all__ = ["DebugReprGenerator", "debug_repr", "dump", "helper"]
 
-TEXT_LIMIT = 70  # characters of a text shown at once; the rest unfolds
-ITEM_LIMIT = 8  # and items of a sequence
-PAIR_LIMIT = 5
-OBJECT_LIMIT = 1000  # characters of what an object says of itself
-# Values may be of any size, and a page is not: the rest is counted, or a "…".
-TEXT_MOST = 10_000  # characters of a text, unfolded
-ITEMS_MOST = 200  # items of a container, unfolded
-SPACE = 30_000  # characters of HTML for one value with all that is in it
-DEEP = 20  # containers in containers
+TEXT_LIMIT = 70  # characters of a text that are shown; the rest is folded
+ITEM_LIMIT = 8  # items of a sequence
+PAIR_LIMIT = 5  # items of a dict
+OBJECT_LIMIT = 1000  # characters of the repr of an object
+# Limits that keep the page small, also with the folded parts; the rest is counted, or a "…".
+TEXT_MOST = 10_000  # characters of a text
+ITEMS_MOST = 200  # items of a container
+SPACE = 30_000  # characters of HTML for one value with everything inside it
+DEEP = 20  # levels of nested containers
 REST = '<span class="help">…</span>'
 missing = object()
 
@@ -47,22 +47,22 @@ HELP_HTML = """\
 
 
 def debug_repr(obj: object) -> str:
-    """`repr(obj)` as HTML: coloured by kind, long values unfolding; never raises, never huge."""
+    """`repr(obj)` as HTML of limited size, with long values folded. Never raises."""
     return DebugReprGenerator().repr(obj)
 
 
 def dump(obj: object = missing) -> None:
-    """Show an object's attributes, a dict's items, or without one the local variables."""
+    """Show the attributes of an object, the items of a dict, or without an object the locals."""
     generator = DebugReprGenerator()
     if obj is missing:
         shown = generator.dump_locals(sys._getframe(1).f_locals)
     else:
         shown = generator.dump_object(obj)
-    sys.stdout._write(shown)  # type: ignore[union-attr]  # the console's, which takes HTML
+    sys.stdout._write(shown)  # type: ignore[union-attr]  # the console's stream, which accepts HTML
 
 
 class _Helper:
-    """`help` of the console: what pydoc prints, as a box."""
+    """`help` in the console: the output of pydoc in a box."""
 
     def __repr__(self) -> str:
         return "Type help(object) for help about object."
@@ -73,7 +73,7 @@ class _Helper:
             out._write(f"<span class=help>{self!r}</span>")
             return
         pydoc.help(topic)
-        # What pydoc has written is HTML already: the console's stream escapes.
+        # The output of pydoc is HTML already, because the console's stream escapes it.
         text = out.reset()
         title, _, rest = text.partition("\n\n")
         if not rest.strip():
@@ -85,16 +85,16 @@ helper = _Helper()
 
 
 class DebugReprGenerator:
-    """Makes the HTML of one value; remembers the way down, for values that hold themselves."""
+    """Makes the HTML of one value, also of a value that contains itself."""
 
     def __init__(self) -> None:
         self._stack: list[Any] = []
-        self._space = SPACE  # what is left of it
+        self._space = SPACE  # characters that are left
 
     # --- values
 
     def repr(self, obj: object) -> str:
-        """The HTML of `obj`, or of what went wrong when its own repr was called."""
+        """The HTML of `obj`, or of the exception that its repr raised."""
         if not self._stack:
             self._space = SPACE
         elif self._space <= 0 or len(self._stack) > DEEP:
@@ -112,7 +112,7 @@ class DebugReprGenerator:
         return shown
 
     def dispatch_repr(self, obj: object, recursive: bool) -> str:
-        """The HTML by the kind of `obj`."""
+        """The HTML of `obj`, depending on its type."""
         if obj is helper:
             return f'<span class="help">{helper!r}</span>'
         if isinstance(obj, int | float | complex):
@@ -178,7 +178,7 @@ class DebugReprGenerator:
         )
 
     def _parts(self, items: Collection[Any], show: Callable[[Any], str]) -> Iterator[str]:
-        """The items as long as there is space for them, then how many more there are."""
+        """The items that fit into the space, then the number of the others."""
         count = 0
         for item in islice(items, ITEMS_MOST):
             if self._space <= 0:
@@ -189,7 +189,7 @@ class DebugReprGenerator:
             yield f'<span class="help">… {len(items) - count:,} more</span>'
 
     def string_repr(self, obj: str | bytes, limit: int = TEXT_LIMIT) -> str:
-        """Text or octets, the end folded when long."""
+        """Text or bytes; the end of a long value is folded."""
         text = repr(obj[:TEXT_MOST])
         shown = f"{escape(text)}"
         if len(text) - limit > 2:
@@ -201,7 +201,7 @@ class DebugReprGenerator:
         return _subclassed(f'<span class="string">{shown}</span>', obj, base)
 
     def regex_repr(self, obj: re.Pattern[Any]) -> str:
-        """A compiled pattern, as one would write it."""
+        """A compiled pattern, as in source code."""
         pattern = codecs.decode(repr(obj.pattern), "unicode-escape", "ignore")
         prefix = "r"
         if pattern[:1] == "b":
@@ -218,15 +218,15 @@ class DebugReprGenerator:
         return f'<span class="object">{shown}{folded}</span>{rest}'
 
     def fallback_repr(self) -> str:
-        """What stands for a value whose repr raises."""
+        """The HTML of a value whose repr raises."""
         error = sys.exc_info()
         told = "".join(format_exception_only(error[0], error[1])).strip()
         return f'<span class="brokenrepr">&lt;broken repr ({escape(told)})&gt;</span>'
 
-    # --- objects with what is in them
+    # --- objects with their attributes
 
     def dump_object(self, obj: object) -> str:
-        """A box: the items of a dict whose keys are text, the attributes of anything else."""
+        """A box with the items of a dict whose keys are strings, or the attributes of an object."""
         shown = ""
         items: list[tuple[str, str]] = []
         name = object.__repr__(obj)[1:-1]
@@ -238,18 +238,18 @@ class DebugReprGenerator:
             try:
                 items.append((key, self.repr(getattr(obj, key))))
             except Exception:
-                continue  # an attribute that cannot be read
+                continue  # the attribute cannot be read
         return self.render_object_dump(items, f"Details for {name}", shown)
 
     def dump_locals(self, d: dict[str, Any]) -> str:
-        """A box of local variables."""
+        """A box with local variables."""
         items = [(key, self.repr(value)) for key, value in d.items()]
         return self.render_object_dump(items, "Local variables in frame")
 
     def render_object_dump(
         self, items: list[tuple[str, str]], title: str, repr: str | None = None
     ) -> str:
-        """The box: names with the HTML of their values."""
+        """A box with names and the HTML of their values."""
         rows = [f"<tr><th>{escape(key)}<td><pre class=repr>{value}</pre>" for key, value in items]
         return OBJECT_DUMP_HTML % {
             "title": escape(title),
@@ -266,7 +266,7 @@ def _folded(parts: list[str], limit: int) -> str:
 
 
 def _subclassed(inner: str, obj: object, base: type) -> str:
-    """`inner` in the name of the class, if that is not the plain one."""
+    """`inner` as a call of the class, if the object is of a subclass of `base`."""
     kind = type(obj)
     if kind is base or isinstance(obj, FunctionType):
         return inner

@@ -1,4 +1,4 @@
-"""An exception with its frames, as text and as HTML."""
+"""A traceback as text and as HTML, with a console in each frame."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from carboy.http.properties import cached_property
 
 __all__ = ["DebugFrameSummary", "DebugTraceback", "render_console_html"]
 
-REPEATED = 3  # frames that are all the same are shown so often, as in Python's own tracebacks
+REPEATED = 3  # how often a repeated frame is shown, as in Python's tracebacks
 SYSTEM_PATHS = tuple(
     os.path.realpath(path) + os.sep
     for path in {*sysconfig.get_paths().values(), str(Path(__file__).parents[2])}
 )
-# A frame says by a local variable of this name which frames are not worth showing.
+# A local variable of this name in a frame hides frames of the traceback.
 HIDE = "__traceback_hide__"
 INFO = "__traceback_info__"
 
 
 class DebugFrameSummary(traceback.FrameSummary):
-    """A frame of a traceback with its names, for the console that works in it."""
+    """A frame of a traceback with its variables and a console."""
 
-    # FrameSummary has slots, and so has this one: the names, and what is worked out of them.
+    # FrameSummary has slots, so this class has them, too; cached properties use _cache_*.
     __slots__ = (
         "_cache_console",
         "_cache_info",
@@ -48,25 +48,25 @@ class DebugFrameSummary(traceback.FrameSummary):
 
     @cached_property
     def info(self) -> str | None:
-        """What the frame says about itself in `__traceback_info__`."""
+        """The value of `__traceback_info__` in the frame."""
         return self.local_ns.get(INFO)
 
     @cached_property
     def is_library(self) -> bool:
-        """Whether it is code of an installed package or of Python itself."""
+        """Whether the code is in an installed package or in Python."""
         return os.path.realpath(self.filename).startswith(SYSTEM_PATHS)
 
     @cached_property
     def console(self) -> Console:
-        """The console that works in this frame; it keeps its names from line to line."""
+        """The console of this frame, which keeps its names from line to line."""
         return Console(self.global_ns, self.local_ns)
 
     def eval(self, code: str) -> Any:
-        """Run code in the frame; the transcript as HTML."""
+        """Run code in the frame and return the transcript as HTML."""
         return self.console.eval(code)
 
     def render_html(self, mark_library: bool) -> str:
-        """The frame with the lines around the one that runs."""
+        """The frame with the lines around the current line."""
         return page.frame_html(
             filename=self.filename,
             lineno=self.lineno or 1,
@@ -79,7 +79,9 @@ class DebugFrameSummary(traceback.FrameSummary):
     def _lines(self) -> list[str]:
         lines = linecache.getlines(self.filename)
         loader = self.global_ns.get("__loader__")
-        if not lines and hasattr(loader, "get_source_by_code"):  # typed into a console
+        if not lines and hasattr(
+            loader, "get_source_by_code"
+        ):  # code that was typed into a console
             lines = (self.line or "").splitlines(keepends=True)
         return [line.rstrip("\r\n") for line in lines]
 
@@ -90,20 +92,20 @@ class DebugFrameSummary(traceback.FrameSummary):
         return page.source_html(lines, current, mark, is_python(self.filename))
 
     def _mark(self, line: str) -> tuple[int, int] | None:
-        """From where to where in the line the expression stands that raised."""
+        """Start and end of the expression that raised, in the line."""
         if self.colno is None or self.end_colno is None:
             return None
-        octets = line.encode()
-        start = len(octets[: self.colno].decode("utf-8", "replace"))
+        encoded = line.encode()
+        start = len(encoded[: self.colno].decode("utf-8", "replace"))
         if self.end_lineno not in (None, self.lineno):
             return start, len(line)
-        return start, len(octets[: self.end_colno].decode("utf-8", "replace"))
+        return start, len(encoded[: self.end_colno].decode("utf-8", "replace"))
 
 
 def _process_traceback(
     exc: BaseException, te: traceback.TracebackException, skip: int, hide: bool
 ) -> None:
-    """Give the frames of `te` their names, and leave out those that ask for it."""
+    """Add variables to the frames of `te`, and remove hidden frames."""
     found = [
         (frame, _summary(frame, each))
         for (frame, _), each in zip(traceback.walk_tb(exc.__traceback__), te.stack, strict=False)
@@ -157,7 +159,7 @@ def _not_hidden(found: list[tuple[FrameType, DebugFrameSummary]]) -> list[DebugF
 
 
 class DebugTraceback:
-    """An exception, those it came from, and those it groups."""
+    """An exception with its causes and, for a group, its exceptions."""
 
     def __init__(
         self,
@@ -176,12 +178,12 @@ class DebugTraceback:
 
     @cached_property
     def all_tracebacks(self) -> list[tuple[str | None, traceback.TracebackException]]:
-        """The exception and its causes, the last first, each with what joins it to its own."""
+        """The exception and its causes, the last one first, each with the text that joins them."""
         return _chain(self._te)
 
     @cached_property
     def all_frames(self) -> list[DebugFrameSummary]:
-        """Every frame: of the exception, then of what it came from; those of groups included."""
+        """All frames: of the exception, of its causes, and of the exceptions in groups."""
         return list(_frames(self._te))
 
     @property
@@ -191,15 +193,15 @@ class DebugTraceback:
 
     @property
     def message(self) -> str:
-        """Class and text of the exception, on the lines they have."""
+        """Class and text of the exception."""
         return _message(self._te)
 
     def render_traceback_text(self) -> str:
-        """As Python itself shows it."""
+        """The traceback as Python shows it."""
         return "".join(self._te.format())
 
     def render_traceback_html(self, include_title: bool = True) -> str:
-        """All frames, oldest first, with what joins causes; then the exception."""
+        """All frames, the oldest first, then the exception."""
         library = [frame.is_library for frame in self.all_frames]
         mark_library = any(library) and not all(library)
         rows = _rows(self._te, mark_library)
@@ -209,7 +211,7 @@ class DebugTraceback:
     def render_debugger_html(
         self, evalex: bool, secret: str, evalex_trusted: bool, request: str = ""
     ) -> str:
-        """The whole page; `request` is more HTML for it."""
+        """The whole page; `request` is HTML about the request."""
         kind, message = _kind_and_text(self._te, self._name)
         return page.debugger_html(
             kind=kind,
@@ -249,13 +251,13 @@ def _frames(te: traceback.TracebackException) -> Iterator[DebugFrameSummary]:
 
 
 def _rows(te: traceback.TracebackException, mark_library: bool) -> list[str]:
-    """The frames of an exception and its causes; exceptions of a group below their group."""
+    """The frames of an exception and its causes; exceptions of a group are below it."""
     rows: list[str] = []
     for text, each in reversed(_chain(te)):
         if text is not None:
             rows.append(page.divider_html(text))
         rows += _frame_rows(each, mark_library)
-        if each is not te:  # whose message stands above or below all of them
+        if each is not te:  # its message is shown above or below all frames
             rows.append(page.message_html(_message(each)))
         for number, inner in enumerate(_inner(each), 1):
             message = _message(inner)
@@ -273,7 +275,7 @@ def _frame_rows(te: traceback.TracebackException, mark_library: bool) -> Iterato
             yield page.row_html(frame.render_html(mark_library), frame.info)
         if len(frames) > REPEATED:
             yield page.repeated_html(len(frames) - REPEATED)
-    if _is_syntax_error(te) and te.filename and te.filename[0] != "<":  # not of a console
+    if _is_syntax_error(te) and te.filename and te.filename[0] != "<":  # not in a console
         yield page.row_html(_syntax_html(te), None)
 
 
@@ -282,7 +284,7 @@ def _is_syntax_error(te: traceback.TracebackException) -> bool:
 
 
 def _syntax_html(te: traceback.TracebackException) -> str:
-    """Where Python could not read on, as if it were a frame."""
+    """The place of a syntax error, shown like a frame."""
     filename, number = te.filename or "", int(te.lineno or 1)
     lines = [line.rstrip("\r\n") for line in linecache.getlines(filename)]
     if len(lines) < number:
@@ -292,7 +294,7 @@ def _syntax_html(te: traceback.TracebackException) -> str:
     end = int(te.end_offset or 0) - 1 if te.end_lineno in (None, te.lineno) else -1
     mark = (start, max(end, start + 1)) if start >= 0 else None
     source = page.source_html(lines, number - 1, mark)
-    return page.frame_html(filename, number, "not Python", source)
+    return page.frame_html(filename, number, "syntax error", source)
 
 
 def _message(te: traceback.TracebackException) -> str:
@@ -302,16 +304,16 @@ def _message(te: traceback.TracebackException) -> str:
 
 
 def _kind_and_text(te: traceback.TracebackException, name: str) -> tuple[str, str]:
-    """What an exception is, and what it says."""
+    """Class and text of an exception."""
     message = _message(te)
-    if _is_syntax_error(te):  # whose message begins with the place
+    if _is_syntax_error(te):  # its message begins with the place
         message = message[message.rfind("\n", 0, message.rfind(te.msg or "")) + 1 :]
     kind, _, text = message.partition(": ")
     return (kind, text) if text else (name, message)
 
 
 def render_console_html(secret: str, evalex_trusted: bool) -> str:
-    """The page of a console on its own."""
+    """The page of a console without an exception."""
     return page.console_html(page.script(True, True, evalex_trusted, secret))
 
 

@@ -1,1 +1,1 @@
-"""What happened to one request between accept() and the last send(), from a recording of it."""
+"""Explains one request from accept() to the last send(), from a recording of all its calls."""

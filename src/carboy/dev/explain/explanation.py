@@ -1,4 +1,4 @@
-"""All that is known of one explained request: what every kind of output is made from."""
+"""An explained request: the data for all kinds of output."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ from carboy.dev.explain.tree import Node, Track
 
 @dataclass(slots=True)
 class Explanation:
-    """One request, its answer, and what ran in between."""
+    """One request, its response, and the calls between them."""
 
     app: str
     request: str  # "GET /path"
     status: str
-    octets: int  # of the answer's content
+    size: int  # bytes of the response body
     tracks: list[Track]
     steps: list[Step]
     overflowed: bool = False
-    rule: list[str] = field(default_factory=list)  # which won and why, as lines
-    erase: Callable[[str], str] = str  # takes the secrets of the request out of a text
+    rule: list[str] = field(default_factory=list)  # lines that tell which rule matched and why
+    erase: Callable[[str], str] = str  # removes the secrets of the request from a text
 
     @property
     def time(self) -> int:
-        """Nanoseconds the engine's thread was busy."""
+        """Nanoseconds that the thread of the engine was busy."""
         return sum(root.time for root in self.tracks[0].roots) if self.tracks else 0
 
     def nodes(self) -> list[Node]:
-        """Every call of every thread."""
+        """All calls of all threads."""
         return [node for track in self.tracks for node in track.walk()]
 
     def names(self) -> set[str]:
-        """The rooms and packages that ran."""
+        """The rooms and packages whose code ran."""
         places = {node.place for node in self.nodes()}
         return {place.room for place in places} | {place.package for place in places}
 
     def shares(self) -> list[tuple[str, int, int]]:
-        """Room or package, calls and own nanoseconds; C code counts for who called it."""
+        """(room or package, calls, own nanoseconds); C code counts for its caller."""
         found: dict[str, list[int]] = {}
 
         def add(node: Node, caller: str) -> None:
@@ -63,17 +63,17 @@ class Explanation:
         )
 
     def failure(self) -> tuple[BaseException, Node] | None:
-        """The exception the application raised, and the call that was told of it."""
+        """The exception that the application raised, and the call that handled it."""
         for node in self.nodes():
             if node.error is None or type(node.error).__module__.startswith("carboy.server"):
-                continue  # such as that the client has gone
+                continue  # for example that the client has disconnected
             if node.step and node.error.__traceback__:
                 return node.error, node
         return None
 
 
 def of_traced(traced: Traced, app: Any, name: str = "") -> Explanation:
-    """What one request of a tracer has to tell."""
+    """The explanation of a request that a tracer recorded."""
     tracks = [tree.of_branches(traced.thread, traced.calls)]
     Eraser(traced.secrets).clean(node for track in tracks for node in track.walk())
     return Explanation(name, "", "", 0, tracks, name_steps(tracks, app), traced.overflowed)
@@ -89,10 +89,10 @@ def explain(
     name: str,
     request: str,
     status: str,
-    octets: int,
+    size: int,
     rule: list[str],
 ) -> Explanation:
-    """What a disarmed recorder has to tell."""
+    """The explanation of the request that a recorder has recorded."""
     tracks = tree.build(recorder)
     steps = name_steps(tracks, app)
-    return Explanation(name, request, status, octets, tracks, steps, recorder.overflowed, rule)
+    return Explanation(name, request, status, size, tracks, steps, recorder.overflowed, rule)

@@ -1,4 +1,4 @@
-"""An explanation as one page that needs nothing but itself: steps, flame chart, tree, source."""
+"""An explanation as one self-contained HTML page: steps, flame chart, tree, source code."""
 
 from __future__ import annotations
 
@@ -19,20 +19,20 @@ from carboy.dev.explain.terminal import duration
 from carboy.dev.explain.tree import Node
 from carboy.dev.highlight import is_python, parts_of
 
-MOST_LINES = 120  # of one function's source
+MOST_LINES = 120  # of the source code of a function
 
 
 def make(found: Explanation) -> str:
-    """The page as HTML."""
+    """The page of an explanation as HTML."""
     summary = (
-        f"{found.status} · {found.octets:,} octets · {duration(found.time)}"
+        f"{found.status} · {found.size:,} bytes · {duration(found.time)}"
         " from accept() to the last send()"
     )
     return of_data(found.request, summary, data_of(found))
 
 
 def of_data(title: str, summary: str, data: dict[str, Any], nonce: str = "", back: str = "") -> str:
-    """The page of what `data_of` has given; `nonce` is of its policy, `back` a link."""
+    """The page for the result of `data_of`; `nonce` is for its policy, `back` is a link."""
     files = resources.files("carboy.dev.explain") / "shared"
     parts = {
         "title": escape(title),
@@ -41,7 +41,7 @@ def of_data(title: str, summary: str, data: dict[str, Any], nonce: str = "", bac
         "nonce": f' nonce="{escape(nonce)}"' if nonce else "",
         "style": (files / "page.css").read_text("utf-8"),
         "script": (files / "page.js").read_text("utf-8"),
-        # Closing tags inside the data must not end the element they stand in.
+        # A closing tag inside the data must not end the script element.
         "data": json.dumps(data, ensure_ascii=False).replace("<", "\\u003c"),
     }
     text = (files / "page.html").read_text("utf-8")
@@ -49,7 +49,7 @@ def of_data(title: str, summary: str, data: dict[str, Any], nonce: str = "", bac
 
 
 def data_of(found: Explanation) -> dict[str, Any]:
-    """Steps, calls and source, as JSON has it."""
+    """Steps, calls and source code, as values for JSON."""
     sources: dict[str, dict[str, Any]] = {}
     tracks = [
         {"name": track.name, "calls": [_call(root, sources) for root in track.roots]}
@@ -95,7 +95,7 @@ def _call(node: Node, sources: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def _shown(calls: Iterable[Node]) -> Iterator[Node]:
-    """The calls without those into C. What these have called is shown in their place."""
+    """The calls without calls into C, which are replaced by the calls they made."""
     for call in calls:
         if call.place.room == places.C_CODE:
             yield from _shown(call.children)

@@ -1,4 +1,4 @@
-"""Where code comes from: file and lines, room of Carboy, package and its version."""
+"""Where code comes from: file and lines, room of Carboy, package, version, permanent link."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from types import CodeType
 
-KERNEL = "kernel"  # system calls that move octets or wait for them
+KERNEL = "kernel"  # system calls that transfer bytes or wait for them
 C_CODE = "C"
 APPLICATION = "your application"
 PYTHON = "python"
@@ -23,7 +23,7 @@ SYSTEM_CALLS = ("socket.", "epoll.", "poll.", "kqueue.", "select", "sendfile", "
 WAITS = {"epoll.poll", "poll.poll", "kqueue.control", "select"}
 REPOSITORY = re.compile(r"https://(?:github\.com|gitlab\.com)/[\w.-]+/[\w.-]+")
 LABELS = ("source", "source code", "repository", "code", "github", "homepage")
-# How these name the tag of a version, and what stands before the package in the repository.
+# The tag of a version, and the folder of the package, in the repositories of these packages.
 TAGS = {
     "flask": ("{}", "src/"),
     "werkzeug": ("{}", "src/"),
@@ -39,42 +39,44 @@ TAGS = {
     "asgiref": ("{}", ""),
     "falcon": ("{}", ""),
 }
-RELEASE = re.compile(r"\d+(\.\d+)*((a|b|rc|\.post)\d+)?")  # no .dev and no +local has a tag
+RELEASE = re.compile(
+    r"\d+(\.\d+)*((a|b|rc|\.post)\d+)?"
+)  # versions with .dev or +local have no tag
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a function stands. `first` and `last` are 0 for what has no lines."""
+    """The place of a function; `first` and `last` are 0 for code without lines."""
 
     file: str
     first: int
     last: int
-    package: str  # as it is called in an index, or APPLICATION, PYTHON, KERNEL
-    room: str  # of Carboy: "http"; else the same as the package
-    short: str  # the file as a reader would call it: "flask/app.py"
+    package: str  # name of the distribution, or APPLICATION, PYTHON, KERNEL
+    room: str  # room of Carboy such as "http", else the package
+    short: str  # short name of the file: "flask/app.py"
 
     @property
     def lines(self) -> str:
-        """ "flask/app.py:10-20", or only the file."""
+        """File and lines: `flask/app.py:10-20`; or only the file."""
         if not self.first:
             return self.short
         return f"{self.short}:{self.first}" + (f"-{self.last}" if self.last > self.first else "")
 
 
 def of_c(name: str) -> Place:
-    """The place of a function of C, by its name."""
+    """The place of a C function with this name."""
     kind = KERNEL if name.startswith(SYSTEM_CALLS) else C_CODE
     return Place("", 0, 0, kind, kind, "")
 
 
 def of_code(code: CodeType) -> Place:
-    """The place of a function of Python."""
+    """The place of a Python function."""
     return _of_code(code, code.co_filename)
 
 
 @cache
 def _of_code(code: CodeType, file: str) -> Place:
-    # The file is a key of its own: code that is the same in two files counts as equal.
+    # The file is part of the key, because equal code objects of two files compare equal.
     path = Path(file)
     if not file.endswith(".py") or not path.is_absolute():
         if file.startswith(("<frozen ", "<string>")):
@@ -115,13 +117,13 @@ def _distributions() -> dict[str, list[str]]:
 
 
 def distribution_of(top: str) -> str:
-    """The name in the index of what is imported as `top`."""
+    """The name of the distribution that contains the package `top`."""
     names = _distributions().get(top)
     return names[0].lower() if names else top
 
 
 def version_of(package: str) -> str:
-    """Its installed version, or ""."""
+    """The installed version of a package, or ""."""
     if package == PYTHON:
         return sys.version.split()[0]
     try:
@@ -132,7 +134,7 @@ def version_of(package: str) -> str:
 
 @cache
 def repository(package: str) -> str:
-    """The URL of the code as the metadata gives it, or ""."""
+    """The URL of the repository in the metadata of a package, or ""."""
     if package == PYTHON:
         return "https://github.com/python/cpython"
     try:
@@ -152,7 +154,7 @@ def repository(package: str) -> str:
 
 
 def link(place: Place) -> str:
-    """To the lines at the version's tag; "" where its form is not known."""
+    """A permanent link to the lines at the tag of the version; "" if its form is unknown."""
     home = repository(place.package)
     if not home.startswith("https://github.com/") or not place.first:
         return ""

@@ -1,12 +1,11 @@
-"""Every call of one request, on all its threads, as it happens.
+"""Records every call of one request, on all its threads.
 
-`sys.setprofile` rather than `sys.monitoring`: it is in Python 3.11 too, and doing the same work
-(20,000 calls with arguments and calls into C) it took 32 ms against 24 ms on 3.12 and 18 ms
-against 18 ms on 3.13: nothing worth a second way. It is installed before the engine's threads
-start, as a thread that runs already cannot be reached before 3.12, and writes down nothing
-until armed.
+`sys.setprofile` is used and not `sys.monitoring`, because Python 3.11 has it too. For 20,000 calls
+with arguments and calls into C it took 32 ms against 24 ms on 3.12, and 18 ms against 18 ms on
+3.13. It is installed before the threads of the engine start, since a running thread cannot be
+profiled before 3.12, and records nothing until `arm`.
 
-The clock, one for all threads, stands still while the recorder works: what is measured is the
+All threads share one clock, which stops while the recorder works. So the times are those of the
 request.
 """
 
@@ -23,8 +22,8 @@ from carboy.dev.explain.places import SYSTEM_CALLS
 from carboy.dev.explain.values import arguments, brief
 
 clock = time.perf_counter_ns
-MOST = 100_000  # calls of a thread; more nobody reads, and a page of them no browser shows
-LONGEST = 200_000  # nanoseconds that writing down one event may take
+MOST = 100_000  # calls of a thread; a browser cannot show a page with more
+LONGEST = 200_000  # nanoseconds counted for recording one event
 LEAVES = {
     number
     for name, number in opcode.opmap.items()
@@ -35,7 +34,7 @@ SERVER = ("carboy.serving", "carboy.server", "carboy.protocol", "carboy.gateway"
 
 
 class Call:
-    """One call: what was called, from when to when, with what, and how it ended."""
+    """One call with its arguments, times and result."""
 
     __slots__ = (
         "args",
@@ -52,25 +51,24 @@ class Call:
     )
 
     def __init__(self, code: CodeType | str, module: str, began: int) -> None:
-        self.code = code  # the name of something in C
+        self.code = code  # a name for a function in C
         self.module = module
-        self.began = began  # nanoseconds of the thread's own clock
-        self.ended = 0  # 0: did not end while recording
+        self.began = began  # nanoseconds of the clock of its thread
+        self.ended = 0  # 0: has not ended
         self.children: list[Call] = []
         self.args: tuple[tuple[str, str], ...] = ()
         self.result = ""
         self.raised = False
-        self.line = 0  # that was running when it ended
-        self.error: BaseException | None = None  # an exception among the arguments
-        self.kept = True  # False: there were too many
+        self.line = 0  # that ran last
+        self.error: BaseException | None = None  # an exception that was an argument
+        self.kept = True  # False after too many calls
 
 
 class Thread:
-    """What one thread called: the calls that nobody who is recorded made, in order.
+    """The recorded calls of one thread; `roots` are those without a recorded caller.
 
-    After `most` calls it keeps only those of the server, which tell how the answer was sent, or the
-    memory would be full; calls into C only when they are into one of `c_code`, the beginnings of
-    names.
+    After `most` calls only calls of the server are kept, which show how the response is sent, so
+    that memory stays bounded. Calls into C are kept if their name starts with one of `c_code`.
     """
 
     def __init__(self, name: str, most: int, c_code: tuple[str, ...] = ("",)) -> None:
@@ -80,17 +78,17 @@ class Thread:
         self.count = 0
         self.roots: list[Call] = []
         self.stack: list[Call] = []
-        self.secrets: set[str] = set()  # that were arguments
-        self.lost = 0  # nanoseconds that recording has taken
+        self.secrets: set[str] = set()  # found in arguments
+        self.lost = 0  # nanoseconds that recording took
         self.last = 0
 
     @property
     def overflowed(self) -> bool:
-        """Whether calls are missing."""
+        """Whether calls were left out."""
         return self.count > self.most
 
     def note(self, frame: FrameType, event: str, arg: Any, when: int) -> None:
-        """Take an event of `sys.setprofile`, at `when` nanoseconds of the thread's own clock."""
+        """Record an event of `sys.setprofile`; `when` is in nanoseconds of the thread's clock."""
         when = self.last = max(when, self.last)
         if event == "call":
             self._enter(_python(frame, when, self.secrets))
@@ -106,7 +104,7 @@ class Thread:
             call.raised = event == "c_exception"
 
     def end(self) -> None:
-        """Calls that have not ended end with the last event."""
+        """End the calls that are still running at the time of the last event."""
         for call in self.stack:
             call.ended = call.ended or self.last
         self.stack = []
@@ -122,7 +120,7 @@ class Thread:
     def _leave(self, code: CodeType, frame: FrameType, value: Any, when: int) -> None:
         stack = self.stack
         if not any(call.code is code for call in reversed(stack)):
-            return  # it was called before there was a recorder
+            return  # called before the recording began
         while True:
             call = stack.pop()
             call.ended = when
@@ -144,7 +142,7 @@ def _python(frame: FrameType, when: int, secrets: set[str]) -> Call:
         values = frame.f_locals
         given = {name: values.get(name) for name in code.co_varnames[:count]}
         for value in given.values():
-            if issubclass(type(value), BaseException):  # isinstance would ask a proxy what it is
+            if issubclass(type(value), BaseException):  # isinstance would call a proxy's __class__
                 call.error = value
         call.args = arguments(given, secrets)
     return call
@@ -162,44 +160,44 @@ def _name(function: Any) -> str:
 
 
 class Recorder:
-    """Records between `arm` and `disarm` on every thread started since `install`."""
+    """Records between `arm` and `disarm`, on threads that start after `install`."""
 
     def __init__(self) -> None:
         self.threads: dict[int, Thread] = {}
-        self.toll = 0  # nanoseconds an event costs outside of the hook
+        self.toll = 0  # nanoseconds that an event costs outside of the hook
         self._armed = False
         self._began = 0
-        self._lost = 0  # nanoseconds that recording has taken
+        self._lost = 0  # nanoseconds that recording took
 
     @property
     def overflowed(self) -> bool:
-        """Whether a thread made more calls than are kept."""
+        """Whether calls of a thread were left out."""
         return any(thread.overflowed for thread in self.threads.values())
 
     @property
     def secrets(self) -> set[str]:
-        """What was given to functions under the name of a password or the like."""
+        """Arguments whose names are those of passwords or other secrets."""
         return set().union(*(thread.secrets for thread in self.threads.values()))
 
     def install(self) -> None:
-        """Watch the threads that are started from now on; not the calling one."""
+        """Profile threads that start from now on, not the calling thread."""
         self.toll = toll_of_an_event()
         threading.setprofile(self._event)
 
     def uninstall(self) -> None:
-        """Threads started from now on are left alone."""
+        """Stop recording, and do not profile new threads."""
         self._armed = False
         threading.setprofile(None)
 
     def arm(self) -> None:
-        """Forget what there is, and begin."""
+        """Discard earlier calls and start recording."""
         self.threads = {}
         self._lost = 0
         self._began = clock()
         self._armed = True
 
     def disarm(self) -> None:
-        """Record no more; calls that have not ended end with the last event of their thread."""
+        """Stop recording. Running calls end at the time of the last event of their thread."""
         self._armed = False
         for thread in self.threads.values():
             thread.end()
@@ -212,7 +210,7 @@ class Recorder:
         lost = self._lost
         thread.note(frame, event, arg, now - self._began - lost)
         spent = clock() - now
-        # Where another thread ran meanwhile, not all of that was spent here.
+        # If another thread ran in between, not all of this time was spent here.
         self._lost += (spent if lost == self._lost else min(spent, LONGEST)) + self.toll
 
     def _new_thread(self) -> Thread:
@@ -222,9 +220,9 @@ class Recorder:
 
 
 def toll_of_an_event(tries: int = 20, rounds: int = 100) -> int:
-    """Nanoseconds that calling a hook costs before its first line and after its last.
+    """Nanoseconds that calling a hook costs outside of its own lines.
 
-    The least that was found: an interrupted try would take more from the clock than there is.
+    The minimum of several measurements, because interruptions only add time.
     """
 
     def hook(frame: FrameType, event: str, arg: Any) -> None:

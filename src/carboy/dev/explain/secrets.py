@@ -1,7 +1,7 @@
-"""The secrets of a request, found before it is sent, and taken out of all that is told of it.
+"""Finds the secrets of a request before it is sent, and removes them from its explanation.
 
-What a value is called is known only where it stands beside its name; the octets of a password go
-through many functions that call them `data`. So its text is looked for everywhere.
+A password passes through many functions as an argument called `data`, so names are not enough to
+find it. Its text is removed everywhere.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from urllib.parse import parse_qsl, quote, quote_plus
 from carboy.dev.explain.tree import Node
 from carboy.dev.explain.values import SECRET_NAME
 
-LEAST = 4  # characters: what is shorter would be found in anything
+LEAST = 4  # characters; a shorter text would be found in any text
 SHOWN = "…"
 PART = re.compile(rb"name=\"?([^\";\r\n]+)[^\r\n]*\r\n(?:[^\r\n]+\r\n)*\r\n(.*?)\r\n--", re.DOTALL)
 
 
 def secrets_of(path: str, fields: Mapping[str, str], body: bytes | None) -> set[str]:
-    """The values in a request that cookies and authorization have, or names of secrets."""
+    """The values of cookies and authorization in a request, and of names such as "password"."""
     found: set[str] = set()
     for name, value in fields.items():
         if SECRET_NAME.search(name):
@@ -70,7 +70,7 @@ def _of_document(value: Any, name: str) -> Iterator[str]:
 
 
 class Eraser:
-    """Takes secrets out of texts, in each form in which they may stand there."""
+    """Removes secrets from texts, in all encodings in which they may occur."""
 
     def __init__(self, secrets: Iterable[str]) -> None:
         forms = {form for secret in secrets if len(secret) >= LEAST for form in _forms(secret)}
@@ -78,11 +78,11 @@ class Eraser:
         self._pattern = re.compile("|".join(map(_cut_or_whole, ordered)) or r"(?!)")
 
     def erase(self, text: str) -> str:
-        """The text without them."""
+        """The text without the secrets."""
         return self._pattern.sub(SHOWN, text)
 
     def clean(self, nodes: Iterable[Node]) -> None:
-        """Take them out of what went into calls and came out of them."""
+        """Remove the secrets from the arguments and results of calls."""
         for node in nodes:
             node.args = tuple((name, self.erase(value)) for name, value in node.args)
             node.result = self.erase(node.result)
@@ -91,11 +91,11 @@ class Eraser:
 def _forms(secret: str) -> set[str]:
     latin = secret.encode().decode("latin-1")
     plain = {secret, latin, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1]}
-    octets = repr(secret.encode())[2:-1]
-    return plain | {octets} | {repr(each)[1:-1] for each in plain}
+    as_bytes = repr(secret.encode())[2:-1]
+    return plain | {as_bytes} | {repr(each)[1:-1] for each in plain}
 
 
 def _cut_or_whole(form: str) -> str:
-    """A pattern of the form, and of its beginning where a value was cut."""
+    """A pattern that matches the form, or its beginning where a value was cut."""
     cut = "|".join(re.escape(form[:size]) for size in range(min(len(form), 80) - 1, LEAST - 1, -1))
     return f"{re.escape(form)}|(?:{cut})(?=…)"

@@ -1,4 +1,4 @@
-"""The calls that mean something, named: where octets became a head, how the rule was found, …"""
+"""Names the calls that are steps of a request: parsing the head, finding the rule, the view, …"""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from typing import Any
 from carboy.dev.explain import places
 from carboy.dev.explain.tree import Node, Track
 
-# (module begins with, qualified name, what it is); the first call of each is the step
+# (start of the module, qualified name, title); the first call of each is the step
 RULES = (
     ("socket", "socket.accept", "The connection is accepted"),
-    ("", "socket.recv", "Octets are read from the socket"),
-    ("carboy.protocol", "Machine.receive", "The octets become the head of a request"),
-    ("carboy.server", "BodyReader.end", "The body of the request is complete"),
-    ("carboy.gateway", "DirectGateway.prepare", "The dispatch key is found"),
-    ("carboy.gateway", "WsgiGateway.prepare", "The dispatch key is found"),
+    ("", "socket.recv", "Bytes are read from the socket"),
+    ("carboy.protocol", "Machine.receive", "The bytes are parsed as a request head"),
+    ("carboy.server", "BodyReader.end", "The request body is complete"),
+    ("carboy.gateway", "DirectGateway.prepare", "The dispatch key is determined"),
+    ("carboy.gateway", "WsgiGateway.prepare", "The dispatch key is determined"),
     ("carboy.app.cycle", "handle", "The application is called, on the direct lane"),
-    ("carboy.gateway", "WsgiGateway.handle", "The application is called, as WSGI says"),
-    ("carboy.server", "ServerExchange.environ", "The head becomes a WSGI environ"),
-    ("carboy.http.request.exchange", "headers", "The head becomes request.headers"),
-    ("carboy.http.request.environ", "headers", "The environ becomes request.headers"),
-    ("werkzeug", "EnvironHeaders.__init__", "The environ becomes request.headers"),
+    ("carboy.gateway", "WsgiGateway.handle", "The application is called, through WSGI"),
+    ("carboy.server", "ServerExchange.environ", "The WSGI environ is built"),
+    ("carboy.http.request.exchange", "headers", "request.headers is built from the head"),
+    ("carboy.http.request.environ", "headers", "request.headers is built from the environ"),
+    ("werkzeug", "EnvironHeaders.__init__", "request.headers is built from the environ"),
     ("carboy.routing", "Map.lookup", "The rule is looked up"),
     ("carboy.routing", "MapAdapter.match", "The rule is matched"),
     ("werkzeug.routing", "MapAdapter.match", "The rule is matched"),
     ("flask", "Flask.wsgi_app", "Flask takes over"),
     ("django", "WSGIHandler.__call__", "Django takes over"),
-    ("django", "HttpHeaders.__init__", "The environ becomes request.headers"),
+    ("django", "HttpHeaders.__init__", "request.headers is built from the environ"),
     ("django.urls", "URLResolver.resolve", "The rule is matched"),
     ("django.template", "Template.render", "The template is rendered"),
     ("falcon", "App.__call__", "Falcon takes over"),
@@ -41,17 +41,17 @@ RULES = (
     ("jinja2", "Environment._load_template", "The template is found"),
     ("jinja2", "Environment.compile", "The template is compiled"),
     ("jinja2", "Template.render", "The template is rendered"),
-    ("carboy.app.cycle", "answer_of", "The view's value becomes an answer"),
-    ("carboy.app.returns", "make_response", "The view's value becomes a response"),
-    ("flask", "Flask.make_response", "The view's value becomes a response"),
-    ("carboy.app.errors", "handle_http", "An HTTP exception becomes an answer"),
-    ("flask", "Flask.handle_http_exception", "An HTTP exception becomes an answer"),
-    ("carboy.app", "Carboy.handle_exception", "The exception becomes an answer"),
-    ("flask", "Flask.handle_exception", "The exception becomes an answer"),
-    ("carboy.server", "Answering.fail", "The application failed; the server answers"),
-    ("carboy.protocol", "Machine.whole_response", "The answer becomes octets"),
-    ("carboy.protocol", "Machine.start_response", "The head of the answer becomes octets"),
-    ("", "socket.send", "The octets are sent"),
+    ("carboy.app.cycle", "answer_of", "The view's return value becomes a response"),
+    ("carboy.app.returns", "make_response", "The view's return value becomes a Response object"),
+    ("flask", "Flask.make_response", "The view's return value becomes a Response object"),
+    ("carboy.app.errors", "handle_http", "The HTTP exception becomes a response"),
+    ("flask", "Flask.handle_http_exception", "The HTTP exception becomes a response"),
+    ("carboy.app", "Carboy.handle_exception", "The exception becomes a response"),
+    ("flask", "Flask.handle_exception", "The exception becomes a response"),
+    ("carboy.server", "Answering.fail", "The application failed. The server responds"),
+    ("carboy.protocol", "Machine.whole_response", "The response becomes bytes"),
+    ("carboy.protocol", "Machine.start_response", "The response head becomes bytes"),
+    ("", "socket.send", "The bytes are sent"),
     ("", "sendfile", "The file is sent by the kernel"),
 )
 FUNCTIONS = (
@@ -63,7 +63,7 @@ FUNCTIONS = (
 )
 SENDS = ("socket.send", "sendfile")
 SUSPENDED = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
-# The application itself, and what sorts, maps and runs threads for it.
+# Callers whose callbacks are not named: sorted(), map(), threads, …
 BUSY_CALLERS = {places.APPLICATION, places.C_CODE, places.PYTHON}
 NO_RECEIVERS = {"blinker", places.PYTHON, places.C_CODE, places.KERNEL}
 
@@ -72,13 +72,13 @@ Key = tuple[CodeType, str]
 
 
 def key_of(code: CodeType) -> Key:
-    """Tells code apart that is the same in two files, which counts as equal."""
+    """A key that distinguishes equal code objects of two files."""
     return code, code.co_filename
 
 
 @dataclass(slots=True)
 class Step:
-    """One named step and the call it is; of a system call `where` and `file` are the caller's."""
+    """A named step and its call. `where` and `file` of a system call are those of its caller."""
 
     number: int
     title: str
@@ -86,11 +86,11 @@ class Step:
     where: str
     file: str
     time: int
-    times: int = 1  # sends in a row are one step
+    times: int = 1  # consecutive sends are one step
 
 
 def name_steps(tracks: Iterable[Track], app: Any) -> list[Step]:
-    """Find the steps, and write their numbers and the roles of functions into the nodes."""
+    """Find the steps. Sets `step` and `role` of the nodes."""
     namer = Namer(roles_of(app))
     steps: list[Step] = []
     for node, above in _in_order(tracks):
@@ -109,7 +109,7 @@ def name_steps(tracks: Iterable[Track], app: Any) -> list[Step]:
 
 
 def _in_order(tracks: Iterable[Track]) -> list[tuple[Node, Node | None]]:
-    """Every call with its caller, as they began; the threads of a request take turns."""
+    """All calls with their callers, of all threads, in the order in which they began."""
 
     def below(node: Node, above: Node | None) -> Iterator[tuple[Node, Node | None]]:
         yield node, above
@@ -121,17 +121,17 @@ def _in_order(tracks: Iterable[Track]) -> list[tuple[Node, Node | None]]:
 
 
 class Namer:
-    """Says of one call after the other what it means. What comes again does so once only."""
+    """Names one call after the other; most titles are given only once."""
 
     def __init__(self, roles: dict[Key, str]) -> None:
         self._roles = roles
         self._seen: set[object] = set()
 
     def title(self, node: Node, above: Node | None) -> str:
-        """What the call means, or ""; notes the role of its function in it."""
+        """The title of a call, or "". Sets the role of the node."""
         node.role = self._role(node, above)
         if node.role:
-            # A coroutine is called again each time it goes on.
+            # A coroutine is called again each time it is resumed.
             again = node.code is not None and node.code.co_flags & SUSPENDED
             return "" if again and not self._first(id(node.code)) else f"The {node.role} runs"
         return _signal(node) or self._rule(node, above) or self._own(node, above)
@@ -144,12 +144,12 @@ class Namer:
         for module, name, title in RULES:
             if node.name == name and node.module.startswith(module):
                 if node.place.room == places.KERNEL and not _is_carboys(above):
-                    return ""  # the application's own sockets
+                    return ""  # sockets of the application
                 return title if name in SENDS or self._first(title) else ""
         return ""
 
     def _own(self, node: Node, above: Node | None) -> str:
-        """A function of the application that somebody else calls, such as a template filter."""
+        """A function of the application that a library calls, such as a template filter."""
         name = node.name.rpartition("<locals>.")[2]
         is_own = node.place.room == places.APPLICATION and not name.startswith("<")
         if not is_own or above is None or above.place.package in BUSY_CALLERS:
@@ -179,16 +179,16 @@ def _signal_name(node: Node) -> str:
 
 
 def _receiver(node: Node, above: Node | None) -> str:
-    """What a signal calls, of the application or of an extension."""
+    """A receiver of a signal, in the application or an extension."""
     name = _signal_name(above) if above else ""
-    ours = node.module.startswith("carboy.dev.")  # the list of requests listens too
+    ours = node.module.startswith("carboy.dev.")  # the list of requests has receivers, too
     if not name or ours or node.place.package in NO_RECEIVERS:
         return ""
     return f"receiver {node.name.rpartition('.')[2]!r} of signal {name}"
 
 
 def roles_of(app: Any) -> dict[Key, str]:
-    """What the functions registered on an application of Flask's kind are there for."""
+    """The roles of the functions that are registered on a Flask or Carboy application."""
     roles: dict[Key, str] = {}
     for attribute, what in FUNCTIONS:
         for owner, functions in _items(getattr(app, attribute, None)):

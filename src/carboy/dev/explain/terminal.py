@@ -1,4 +1,4 @@
-"""An explanation for a terminal: summary, steps, tree."""
+"""An explanation as text for a terminal: summary, steps, tree of calls."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ ESCAPES = re.compile(r"\x1b\[[\d;]*m|\x1b\]8;;.*?\x1b\\")
 
 
 class Painter:
-    """Colours and links where the terminal has them, plain text where not."""
+    """Adds colours and links if the terminal shows them."""
 
     def __init__(self, coloured: bool, width: int = 0) -> None:
         self.coloured = coloured
-        self.width = width  # 0: no line is too long
+        self.width = width  # 0: unlimited
 
     def fitting(self, place: str, taken: int) -> str:
-        """The place, or what of it fits into a line of which so many columns are taken."""
+        """The place, shortened so that it fits into a line with `taken` columns, or ""."""
         forms = (place, place.rpartition("/")[2])
         return next(
             (each for each in forms if not self.width or taken + len(each) <= self.width), ""
         )
 
     def colour(self, text: str, code: str) -> str:
-        """The text in a colour."""
+        """The text in the colour of an escape code."""
         return f"\x1b[{code}m{text}\x1b[0m" if self.coloured and text else text
 
     def link(self, text: str, file: str) -> str:
@@ -63,12 +63,15 @@ def show(
     only: str | None = None,
     full: bool = False,
 ) -> str:
-    """The whole text. `only` is a room or a package, `full` shows every call, and
-    `width` is that of a terminal."""
+    """The whole text.
+
+    `width` is that of the terminal, `depth` the number of levels shown, `only` a room or a package
+    whose calls are shown, and `full` shows all calls.
+    """
     painter = Painter(coloured, width)
     count = sum(node.place.room != places.C_CODE for node in found.nodes())
     lines = [
-        f"{painter.colour(found.request, '1')} → {found.status}, {found.octets:,} octets;"
+        f"{painter.colour(found.request, '1')} → {found.status}, {found.size:,} bytes;"
         f" {count:,} calls in {duration(found.time)} from accept() to the last send()",
         "",
         *_shares(found, painter),
@@ -80,7 +83,10 @@ def show(
     if found.rule:
         lines += ["", painter.colour("How the rule was found", "1"), *found.rule[1:]]
     if found.overflowed:
-        lines += ["", "The request made too many calls: of the later ones only the server's show."]
+        lines += [
+            "",
+            "The request made too many calls. Later calls are shown only if they are the server's.",
+        ]
     for track in found.tracks:
         made = tree.unfolded(track.roots) if full else tree.fold(track.roots, found.time)
         if only is not None:
@@ -92,7 +98,7 @@ def show(
 
 
 def duration(nanoseconds: int) -> str:
-    """In microseconds or milliseconds."""
+    """Text in microseconds or milliseconds."""
     micros = nanoseconds / 1000
     return f"{micros / 1000:,.2f} ms" if micros >= 1000 else f"{micros:.1f} µs"
 

@@ -1,10 +1,10 @@
-"""The calls of one request after another, in a server that goes on.
+"""Records the calls of each request in a running server.
 
-The `Recorder` is for one request; this one tells the requests of a thread apart. What a server
-does in one piece, a turn of its loop, is a unit: it is told which functions those are. At the end
-of a unit each request that was answered in it is given to `keep`, with the branch it was in, from
-reading its octets to sending the answer; and before it those of its connection that led to it, on
-whatever thread: in which it was accepted, and octets were read.
+A `Recorder` records one request; a `Tracer` separates the requests of a thread. A unit is what a
+server does in one piece, such as a turn of its loop; the server names the functions that are units.
+At the end of a unit, `keep` is called for each request that was answered in it, with the branch of
+calls from reading the request to sending the response. Earlier branches of the same connection, in
+which it was accepted and bytes were read, come first; they may have run on other threads.
 """
 
 from __future__ import annotations
@@ -21,31 +21,31 @@ from typing import Any, TypeVar
 from carboy.dev.explain.places import SYSTEM_CALLS
 from carboy.dev.explain.recorder import Call, Thread, clock, toll_of_an_event
 
-MOST = 20_000  # calls of a unit: recording them takes a tenth of a second at most
-CONNECTIONS = 200  # whose branches are remembered until their next request
-BRANCHES = 20  # of each: a large body is read in many
+MOST = 20_000  # calls of a unit; recording them takes at most a tenth of a second
+CONNECTIONS = 200  # with branches that wait for the next request
+BRANCHES = 20  # of a connection; a large body is read in many
 ACCEPT = socket.socket.accept.__code__
 
 Peer = tuple[str, int]
 T = TypeVar("T")
-OURS = globals()  # whose calls are no part of a request
+OURS = globals()  # frames of this module are not recorded
 log = logging.getLogger("carboy.dev")
 
 
 @dataclass(slots=True)
 class Mark:
-    """A request, where it was found on the stack. Without a branch it has all of the unit."""
+    """A request and its branch on the stack. Without a branch, it has all calls of the unit."""
 
     number: int
-    before: list[Call]  # branches of other turns in which it was accepted and read
+    before: list[Call]  # earlier branches, in which it was accepted and read
     branch: Call | None
-    lost: int  # nanoseconds that recording had taken before
-    secrets: set[str]  # of the head
+    lost: int  # nanoseconds that recording had taken at its start
+    secrets: set[str]  # in its head
 
 
 @dataclass(slots=True)
 class Unit:
-    """What a thread does in one piece; `depth` is where on the stack its branches begin."""
+    """What a thread does in one piece. Its branches begin at this depth of the stack."""
 
     thread: Thread
     depth: int
@@ -54,22 +54,22 @@ class Unit:
 
 @dataclass(frozen=True, slots=True)
 class Traced:
-    """The calls of one request, in order."""
+    """The recorded calls of one request, in order."""
 
     number: int
     thread: str
     calls: list[Call]
     overflowed: bool
-    secrets: set[str] = field(default_factory=set)  # whose text is to be left out
+    secrets: set[str] = field(default_factory=set)  # texts to remove from the output
 
 
 class Tracer:
-    """Records while `on()`, on threads that `watch`, and those where a request is begun.
+    """Records while `on()` is true, on threads that call `watch` or `begin`.
 
-    `units` has the functions that are units, with 1 where their callees are the branches, and 0
-    where they are one themselves; `reading` those of branches that read, with what tells whose
-    octets, from the frame. `keep` is called when the unit has ended, so that the client has its
-    answer. A thread that somebody else profiles is left alone.
+    `units` maps the functions that are units to 1 if the functions they call are the branches, or 0
+    if the unit itself is the branch. `reading` maps functions that read from a connection to a
+    function that finds the peer in the frame. `keep` is called at the end of the unit, when the
+    client has its response. A thread with another profiler is not recorded.
     """
 
     def __init__(
@@ -86,51 +86,51 @@ class Tracer:
         self._open: dict[int, Unit] = {}
         self._before: dict[Peer, list[Call]] = {}
         self._toll = 0
-        self._hook = self._event  # one object, to be known again
+        self._hook = self._event  # one object, so that it can be compared
 
     def watch(self) -> None:
-        """A unit is about to begin on this thread: from here on it is recorded, if it is on."""
+        """Called before a unit begins on this thread; switches recording on or off."""
         if sys.getprofile() not in (None, self._hook):
             return
         on = self.on()
         self._toll = self._toll or (toll_of_an_event() if on else 0)
-        # One that was cut off for its length has not been seen to end.
+        # The end of a unit with too many calls was not recorded.
         self._open.pop(threading.get_ident(), None)
         sys.setprofile(self._hook if on else None)
 
-    # --- the ends of a request, told by whoever answers it
+    # --- start and end of a request, called by the middleware that records it
 
     def begin(self, number: int, peer: Peer, secrets: Callable[[], set[str]] = set) -> None:
-        """A request is about to be answered, on this thread. `secrets` are those of its head."""
+        """A request starts on this thread. `secrets` finds the secrets in its head."""
         profiled = sys.getprofile()
         if profiled not in (None, self._hook):
             return
         began = clock()
-        sys.setprofile(None)  # what is done here is nobody's
+        sys.setprofile(None)  # this method is not part of the request
         ident = threading.get_ident()
         if not self.on():
             self._open.pop(ident, None)
             return
         self._toll = self._toll or toll_of_an_event()
         unit = self._open.get(ident)
-        if unit is None or profiled is None:  # it is not recorded from the beginning of a unit
+        if unit is None or profiled is None:  # the unit is not recorded from its beginning
             unit = self._open[ident] = Unit(self._new_thread(), 0)
         stack = unit.thread.stack
         inside = len(stack) > unit.depth and stack[0].code in self._units
         branch = stack[unit.depth] if inside else None
-        # Now, not when the answer has been sent: by then the next request may have been read.
+        # Now, because the next request may be read before this response is sent.
         before = self._before.pop(peer, [])
         unit.marks.append(Mark(number, before, branch, unit.thread.lost, secrets()))
         unit.thread.lost += clock() - began
         sys.setprofile(self._hook)
 
     def cost(self, number: int) -> float:
-        """The seconds that recording has taken of a request until now."""
+        """The seconds that recording has added to a request so far."""
         unit, mark = self._find(number)
         return (unit.thread.lost - mark.lost) / 1e9 if unit and mark else 0.0
 
     def end(self, number: int) -> None:
-        """The answer has been made. What a unit tells of it comes when that has ended."""
+        """The response is complete. `keep` is called at the end of the unit."""
         self.aside(lambda: self._end(number))
 
     def _end(self, number: int) -> None:
@@ -144,7 +144,7 @@ class Tracer:
         return unit, next((mark for mark in marks if mark.number == number), None)
 
     def aside(self, work: Callable[[], T]) -> T:
-        """Do something that is not of the request: it is not recorded, and takes no time."""
+        """Call `work` outside of the recording: neither its calls nor its time are counted."""
         if sys.getprofile() is not self._hook:
             return work()
         began = clock()
@@ -177,9 +177,9 @@ class Tracer:
             if code is ACCEPT and arg is not None and len(thread.stack) > unit.depth:
                 self._remember(arg[1], thread.stack[unit.depth])
             if not thread.stack and code in self._units:
-                self._close(ident)  # the answer has been sent
+                self._close(ident)  # the response has been sent
         if thread.overflowed:
-            sys.setprofile(None)  # the next request has it again
+            sys.setprofile(None)  # switched on again for the next request
         thread.lost += clock() - now + self._toll
 
     def _remember(self, peer: Any, branch: Call) -> None:
@@ -203,15 +203,15 @@ class Tracer:
             traced = Traced(mark.number, unit.thread.name, calls, unit.thread.overflowed, known)
             try:
                 self._keep(traced)
-            except Exception:  # out of the hook it would hit whatever runs
-                log.exception("The calls of a request could not be kept.")
+            except Exception:  # an exception in the hook would be raised in the traced code
+                log.exception("The calls of a request could not be stored.")
 
     def _new_thread(self) -> Thread:
         return Thread(threading.current_thread().name, MOST, SYSTEM_CALLS)
 
 
 def _end(call: Call) -> int:
-    """When a call ended: one that still runs, on another thread, ends with what it has done."""
+    """Set the end of a call that still runs on another thread to that of its last callee."""
     if not call.ended:
         call.ended = max([call.began, *(_end(each) for each in call.children[-1:])])
     return call.ended

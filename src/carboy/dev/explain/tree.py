@@ -1,4 +1,4 @@
-"""The calls of a request as a tree to look at, and the same folded by room and package."""
+"""The calls of a request as a tree, and folded by room and package."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from carboy.dev.explain import places
 from carboy.dev.explain.places import Place
 from carboy.dev.explain.recorder import Call, Recorder
 
-SMALL = 0.03  # of the whole time: below it Python's own library is part of who called it
+SMALL = 0.03  # of the whole time; shorter calls of the standard library count for their caller
 
 
 @dataclass(eq=False, slots=True)
 class Node:
-    """One call. Times are nanoseconds since accept() began, without the time nothing ran."""
+    """One call. Times are nanoseconds since accept() began, without waiting time."""
 
     name: str
     module: str
@@ -31,21 +31,21 @@ class Node:
     error: BaseException | None = None
     code: CodeType | None = None
     children: list[Node] = field(default_factory=list)
-    role: str = ""  # what the application uses it for: "view 'index'"
-    step: int = 0  # the number of the step it is, if it is one
+    role: str = ""  # its role in the application: "view 'index'"
+    step: int = 0  # number of the step that it is, or 0
 
     @property
     def time(self) -> int:
-        """Nanoseconds, with everything it called."""
+        """Nanoseconds, including the calls it made."""
         return self.ended - self.began
 
     @property
     def own(self) -> int:
-        """Nanoseconds in its own lines."""
+        """Nanoseconds without the calls it made."""
         return max(0, self.time - sum(child.time for child in self.children))
 
     def walk(self) -> Iterator[Node]:
-        """Itself and everything below, in the order of the calls."""
+        """This call and all calls below it, in order."""
         yield self
         for child in self.children:
             yield from child.walk()
@@ -53,19 +53,19 @@ class Node:
 
 @dataclass(slots=True)
 class Track:
-    """What one thread did."""
+    """The calls of one thread."""
 
     name: str
     roots: list[Node]
 
     def walk(self) -> Iterator[Node]:
-        """Every call of the thread, in order."""
+        """All calls of the thread, in order."""
         for root in self.roots:
             yield from root.walk()
 
 
 def build(recorder: Recorder) -> list[Track]:
-    """A track for each thread that took part, the engine's first, from accept() to send()."""
+    """A track for each thread, that of the engine first, from accept() to the last send()."""
     tracks = [_track(each.name, each.roots) for each in recorder.threads.values() if each.roots]
     tracks.sort(key=lambda track: not any(map(_accepts, track.walk())))
     _without_waits(tracks)
@@ -87,8 +87,8 @@ def build(recorder: Recorder) -> list[Track]:
 
 
 def _within(nodes: Iterable[Node], zero: int, end: int) -> Iterator[Node]:
-    """The calls that began in this time; of one that began before, as a loop that waits, what it
-    called."""
+    """The calls that began in this time. A call that began earlier, such as a loop that waits,
+    is replaced by its callees."""
     for node in nodes:
         if zero <= node.began <= end:
             yield node
@@ -97,7 +97,7 @@ def _within(nodes: Iterable[Node], zero: int, end: int) -> Iterator[Node]:
 
 
 def of_branches(name: str, calls: Iterable[Call]) -> Track:
-    """A track of calls that belong together, without the time between them."""
+    """A track of calls, without the time between them."""
     track = _track(name, calls)
     _without_waits([track])
     now = 0
@@ -123,9 +123,9 @@ def _track(name: str, calls: Iterable[Call]) -> Track:
 
 
 def _without_waits(tracks: list[Track]) -> None:
-    """Take the time in which the first track waited for the client out of all of them."""
+    """Remove the time in which the first track waited for the client from all tracks."""
     waits = [node for node in tracks[0].walk() if node.name in places.WAITS] if tracks else []
-    # As they were: the waits are moved themselves.
+    # Copies, because the waits are moved, too.
     begins, ends = [wait.began for wait in waits], [wait.ended for wait in waits]
     waited = [0, *accumulate(wait.time for wait in waits)]
 
@@ -155,11 +155,11 @@ def _node(call: Call) -> Node:
 
 
 def _between(track: Track) -> Track:
-    """From the turn that accepted to the one that sent last; waiting and the clock left out."""
+    """From the turn that accepted to the turn that sent last, without waiting and the clock."""
     turns: list[Node] = []
     for root in track.roots:
         turns += root.children if root.name == "Engine._turn" else [root]
-    # The end of the request before may still have been running when the recording began.
+    # The previous request may still have been running when the recording began.
     came = [n for n, turn in enumerate(turns) if any(map(_accepts, turn.walk()))]
     went = [n for n, turn in enumerate(turns) if any(map(_sends, turn.walk()))]
     if not came or not went:
@@ -177,24 +177,24 @@ def _idle(turn: Node) -> bool:
 
 @dataclass(eq=False, slots=True)
 class Line:
-    """Calls of one room or package in a row, with what other rooms they called below."""
+    """Consecutive calls of one room or package, with their calls of other rooms below."""
 
     node: Node  # the first call
     time: int = 0
-    own: int = 0  # of the calls of this room or package alone
+    own: int = 0  # of the calls of this room or package only
     calls: int = 0
-    times: int = 1  # how often the same came again
+    times: int = 1  # how often the same call is repeated
     children: list[Line] = field(default_factory=list)
 
     def walk(self) -> Iterator[Line]:
-        """Itself and all lines below."""
+        """This line and all lines below it."""
         yield self
         for child in self.children:
             yield from child.walk()
 
 
 def fold(roots: Iterable[Node], whole: int) -> list[Line]:
-    """The lines of a tree in which only what leaves a room, or means something, is a line."""
+    """The folded lines: a call has its own line if it enters another room or is a step."""
     lines: list[Line] = []
     for root in roots:
         _fold(root, None, lines, whole)
@@ -202,12 +202,12 @@ def fold(roots: Iterable[Node], whole: int) -> list[Line]:
 
 
 def unfolded(roots: Iterable[Node]) -> list[Line]:
-    """Every call its own line."""
+    """One line for each call."""
     return [Line(root, root.time, root.own, 1, children=unfolded(root.children)) for root in roots]
 
 
 def _fold(node: Node, above: Line | None, into: list[Line], whole: int) -> None:
-    if above is not None and not _stands_out(node, above.node, whole):
+    if above is not None and not _has_own_line(node, above.node, whole):
         line, target = above, into
     else:
         line = Line(node, node.time)
@@ -219,7 +219,7 @@ def _fold(node: Node, above: Line | None, into: list[Line], whole: int) -> None:
         _fold(child, line, target, whole)
 
 
-def _stands_out(node: Node, above: Node, whole: int) -> bool:
+def _has_own_line(node: Node, above: Node, whole: int) -> bool:
     room = node.place.room
     if node.step or node.role or room == places.KERNEL:
         return True
@@ -236,7 +236,7 @@ def _leads_elsewhere(node: Node, above: Node) -> bool:
 
 
 def _together(lines: list[Line]) -> list[Line]:
-    """Neighbours that are the same call again become one line."""
+    """Repetitions of the same call become one line."""
     kept: list[Line] = []
     for line in lines:
         before = kept[-1] if kept else None
@@ -259,7 +259,7 @@ def _same(one: Line, other: Line) -> bool:
 
 
 def only(lines: list[Line], wanted: Callable[[Node], bool]) -> list[Line]:
-    """The lines of what is wanted, each with what it called, wherever it was called from."""
+    """The lines whose calls are wanted, each with the wanted lines below it."""
     found: list[Line] = []
     for line in lines:
         if wanted(line.node):

@@ -1,7 +1,7 @@
-"""A value in a few characters, for people; running no code of the value's own.
+"""Describes a value in a few characters, without running code of the value's class.
 
-The recorder looks at live objects in the middle of a request: a `__repr__` or `__len__` of
-theirs could query a database or fail, so only built-in types are looked into.
+The recorder sees objects in the middle of a request. Their `__repr__` or `__len__` could query a
+database or fail, so only values of built-in types are examined.
 """
 
 from __future__ import annotations
@@ -10,27 +10,29 @@ import re
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType
 from typing import Any
 
-LONGEST = 72  # characters of one value
+LONGEST = 72  # characters of a value
 ITEMS = 3  # of a container
-DEEP = 2  # containers in containers
+DEEP = 2  # levels of nested containers
 NAMES = ("name", "endpoint", "rule", "key", "path", "status", "type")
-MASK = "***"  # while it is text; shown as one character
+MASK = "***"  # replaced by one character in the end
 PLAIN = (int, float, bool, type(None), complex)
 WORDS = "passw|secret|token|credential|api[_-]?key|private[_-]?key"
 WHOLE_WORDS = "pw|pwd|pass|pin"
-# A header field, wherever it stands: to the end of its line.
+# A header field in any text, up to the end of the line.
 SECRET_FIELD = re.compile(r"(?i)((?:authorization|cookie)['\"]?\s*[:,=]\s*)[^\r\n]+")
 # In a query, a form or JSON: token=…, "password": "…".
 SECRET_VALUE = re.compile(
     rf"(?i)((?:[\w.-]*(?:{WORDS})[\w.-]*|\b(?:{WHOLE_WORDS}))['\"]?\s*[=:]"
     r"\s*['\"]?)[^&\s'\"\\,;}]+"
 )
-PASSWORD = re.compile(r"(?i)passw|secret|credential")  # never what a parser calls its words
+PASSWORD = re.compile(
+    r"(?i)passw|secret|credential"
+)  # words that parsers do not use as names of tokens
 SECRET_NAME = re.compile(rf"(?i){WORDS}|cookie|authorization|(?:\b|_)(?:{WHOLE_WORDS})$")
 
 
 def brief(value: Any, deep: int = DEEP) -> str:
-    """The value as text of at most about `LONGEST` characters."""
+    """The value as text of about `LONGEST` characters at most."""
     kind = type(value)
     if kind in PLAIN:
         return repr(value)
@@ -40,7 +42,7 @@ def brief(value: Any, deep: int = DEEP) -> str:
         return _container(value, deep)
     if kind in (FunctionType, MethodType, BuiltinFunctionType):
         return f"<function {value.__qualname__}>"
-    # Not isinstance: that asks for `__class__`, which is code of the value's own.
+    # Not isinstance, which would run the `__class__` property of the value.
     if issubclass(kind, type):
         return f"<class {type.__dict__['__name__'].__get__(value)}>"
     if issubclass(kind, BaseException):
@@ -59,7 +61,10 @@ def exception(error: BaseException) -> str:
 
 
 def arguments(given: dict[str, Any], secrets: set[str]) -> tuple[tuple[str, str], ...]:
-    """Those of a call. What is put under the key of a secret is one; `secrets` gets them."""
+    """The arguments of a call as text. Values of secrets are added to `secrets`.
+
+    A value that is stored under a key such as "password" is a secret, too.
+    """
     labels = [value for name, value in given.items() if name in ("key", "name")]
     label = next((each for each in labels if type(each) is str and SECRET_NAME.search(each)), "")
     shown = []
@@ -73,7 +78,7 @@ def arguments(given: dict[str, Any], secrets: set[str]) -> tuple[tuple[str, str]
 
 
 def argument(name: str, value: Any) -> str:
-    """As `brief`, but what is called like a secret is not shown."""
+    """As `brief`, but values with the name of a secret are not shown."""
     if SECRET_NAME.search(name) and type(value) in (str, bytes, list, tuple):
         return "'…'"
     return brief(value)
@@ -89,7 +94,7 @@ def _text(value: str | bytes | bytearray) -> str:
     if size <= LONGEST and len(whole) <= LONGEST:
         return whole.replace(MASK, "…")
     quote = whole[-1]
-    unit = "characters" if type(value) is str else "octets"
+    unit = "characters" if type(value) is str else "bytes"
     cut = whole[:LONGEST].rstrip(quote).replace(MASK, "…")
     return f"{cut}…{quote} ({size:,} {unit})"
 
@@ -112,7 +117,7 @@ def _container(value: Any, deep: int) -> str:
                 parts.append(f"… {size} in all")
                 break
             parts.append(_item(each, value, deep - 1))
-    except RuntimeError:  # another thread has changed it meanwhile
+    except RuntimeError:  # changed by another thread
         parts.append("…")
     comma = "," if type(value) is tuple and size == 1 else ""
     return f"{opened}{', '.join(parts)}{comma}{closed}"

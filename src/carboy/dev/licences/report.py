@@ -22,7 +22,7 @@ def make(found: Explanation) -> str:
         f"# How {_code(found.request)} is answered",
         "",
         f"Made by `carboy explain` from one real request to {_code(found.app)}. The answer was"
-        f" {_text(found.status)}, {found.octets:,} bytes, on Python {version_of(places.PYTHON)}.",
+        f" {_text(found.status)}, {found.size:,} bytes, on Python {version_of(places.PYTHON)}.",
         "All times are of this one request, without the time that recording took.",
         "",
         "## Packages",

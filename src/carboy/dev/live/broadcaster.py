@@ -1,4 +1,4 @@
-"""Who listens for changes, and what they are told. Knows nothing of HTTP but the event stream."""
+"""Publishes changes to browsers, as server-sent events. Knows nothing else of HTTP."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from queue import Empty, SimpleQueue
 from threading import RLock
 from typing import Any
 
-# Each stream holds a thread of the server; tabs that are not looked at hold none.
+# Each stream holds a thread of the server. A hidden tab has no stream.
 STREAMS = 16
-# A browser has six connections to a host (HTTP/1.1), for all its windows, and pages need some.
+# A browser opens six connections to a host (HTTP/1.1) for all its tabs, and pages need some.
 STREAMS_OF_ONE = 3
-# Seconds between two signs of life: only writing tells that a browser has gone.
+# Seconds between comments that are sent to find out whether the browser is still connected.
 HEARTBEAT = 15.0
 BEAT = b": here\n\n"
 KINDS = ("page", "style", "error")
@@ -21,7 +21,7 @@ KINDS = ("page", "style", "error")
 
 @dataclass(frozen=True)
 class Failure:
-    """What went wrong: `title` as in "SyntaxError: invalid syntax", `text` the whole traceback."""
+    """An exception: `title` such as "SyntaxError: invalid syntax"; `text` is the traceback."""
 
     title: str
     text: str
@@ -29,9 +29,9 @@ class Failure:
 
 @dataclass(frozen=True)
 class State:
-    """What a page was made of; a browser whose page has another one is behind.
+    """The state in which a page was made. A browser with a page of an older state is out of date.
 
-    `page` and `style` count what was published of that kind since the process began.
+    `page` and `style` count the events of that kind since the process started.
     """
 
     generation: str
@@ -40,45 +40,51 @@ class State:
 
 
 class Broadcaster:
-    """Passes on what changed to every stream of events; any thread may call it.
+    """Publishes events to all open streams; any thread may call it.
 
-    `generation` names this process among those that come and go under one address; `failure` is
-    why its application could not be loaded, or None.
+    `generation` identifies this process among those that serve the address one after the other.
+    `failure` is the reason why the application could not be loaded, or None.
     """
 
     def __init__(self, generation: str, failure: Failure | None = None) -> None:
         self.failure = failure
         self._state = State(generation)
-        # Reentrant: a signal's handler may close the broadcaster in the middle of a publish.
+        # Reentrant, because a signal handler may call close() during publish().
         self._lock = RLock()
-        self._streams: dict[SimpleQueue[bytes | None], str] = {}  # whose, the oldest first
+        self._streams: dict[
+            SimpleQueue[bytes | None], str
+        ] = {}  # stream: its browser; the oldest first
         self._closed = False
 
     @property
     def generation(self) -> str:
-        """The name of this process."""
+        """The identifier of this process."""
         return self._state.generation
 
     @property
     def state(self) -> State:
-        """What a page made now is made of."""
+        """The state of a page that is made now."""
         return self._state
 
     @property
     def closed(self) -> bool:
-        """Whether nobody is told anything any more."""
+        """Whether the streams have ended."""
         return self._closed
 
     def publish(
         self, kind: str, paths: Sequence[str] = (), *, failure: Failure | None = None
     ) -> None:
-        """Tell every browser. `kind` is "page" (load it again), "style" (the style sheets at
-        `paths`, files, have changed) or "error" (show `failure`). ValueError for another one.
+        """Send an event to every browser. ValueError for an unknown kind.
+
+        `kind` is "page" (reload the page), "style" (reload the style sheets in the files `paths`)
+        or "error" (show `failure`).
         """
         if kind not in KINDS:
-            raise ValueError(f"There is no event {kind!r}: it is one of {', '.join(KINDS)}.")
+            raise ValueError(f"There is no event {kind!r}. Use one of {', '.join(KINDS)}.")
         if (failure is None) == (kind == "error"):
-            raise ValueError('failure=Failure(title, text) goes with "error", and only with it.')
+            raise ValueError(
+                'The event "error" needs failure=Failure(title, text); no other event takes it.'
+            )
         with self._lock:
             if kind == "page":
                 self._state = State(self.generation, self._state.page + 1, self._state.style)
@@ -86,11 +92,11 @@ class Broadcaster:
                 self._state = State(self.generation, self._state.page, self._state.style + 1)
             told = asdict(failure) if failure else {**asdict(self._state), "paths": list(paths)}
             for stream in list(self._streams):
-                # A browser calls the end of a stream "error".
+                # Not "error": browsers use that name for the end of a stream.
                 stream.put(event("failure" if failure else kind, told))
 
     def close(self) -> None:
-        """End every stream, and those to come: the process is about to be replaced."""
+        """End all streams, also future ones: the process is about to be replaced."""
         with self._lock:
             self._closed = True
             for stream in list(self._streams):
@@ -102,7 +108,7 @@ class Broadcaster:
         `who` names the browser. A browser with too many streams loses the oldest one.
         """
         stream: SimpleQueue[bytes | None] = SimpleQueue()
-        with self._lock:  # nothing is published between the hello and the place in the list
+        with self._lock:  # so that no event is lost between hello and joining
             first = self._hello(once)
             if not once:
                 self._join(stream, who)
@@ -135,12 +141,12 @@ class Broadcaster:
         self._streams[stream] = who
 
     def _send_away(self, stream: SimpleQueue[bytes | None]) -> None:
-        """It may ask now and then, but not come back at once and push out the next one."""
+        """End a stream; "full" tells the browser to wait before it opens another one."""
         del self._streams[stream]
         stream.put(event("full", {}))
         stream.put(None)
 
 
 def event(name: str, data: dict[str, Any]) -> bytes:
-    """One event as a browser reads it (HTML, section 9.2, server-sent events)."""
+    """One server-sent event (HTML, section 9.2)."""
     return f"event: {name}\ndata: {json.dumps(data)}\n\n".encode()

@@ -1,4 +1,4 @@
-"""One call of an application whose head is kept back until its body is known."""
+"""A response whose status and headers are held back until its body is known."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
 NOT_MODIFIED = "304"
-# Ends the entity tags of changed pages; after it stands the state they were made in.
+# Separates the application's entity tag from the state that a changed page was made in.
 SEAL = "+live-"
-# They are about the octets the application gave, which are no longer the ones sent.
+# Fields about the bytes of the application's response, which are not the bytes that are sent.
 UNTRUE = ("last-modified", "accept-ranges")
 
 
 class HeldResponse:
-    """What the application gave to start_response; `begin` passes it on.
+    """What the application passed to start_response; `begin` passes it to the server.
 
-    `seal` marks the entity tags of changed pages; `confirming`: the browser asks about such a
-    tag, so that a 304 has to carry it.
+    `seal` is added to the entity tags of changed pages. `confirming` says that the browser asked
+    about a sealed tag, so that a 304 has to carry it too.
     """
 
     def __init__(self, start_response: StartResponse, seal: str, confirming: bool = False) -> None:
@@ -34,43 +34,41 @@ class HeldResponse:
 
     @property
     def begun(self) -> bool:
-        """Whether the server has the head already."""
+        """Whether the server has been given the status and the headers."""
         return self._write is not None
 
     def start_response(
         self, status: str, headers: list[tuple[str, str]], exc_info: Any = None, /
     ) -> Callable[[bytes], object]:
-        """PEP 3333's start_response: remembers, until the head has gone out."""
+        """PEP 3333's start_response. Stores its arguments until `begin`."""
         if self.begun:
-            # The server knows what is still possible, and raises what is not.
+            # The server raises an error if it has sent the headers.
             return self._start(status, headers, exc_info)
         if self.status and exc_info is None:
-            raise AssertionError(
-                "start_response was called a second time: only with exc_info may it be."
-            )
+            raise AssertionError("start_response was called twice. A second call needs exc_info.")
         self.status = status
         self.headers = headers
         return self.write
 
     def write(self, data: bytes) -> object:
-        """PEP 3333's imperative writing: the answer is not held up, nor changed."""
+        """PEP 3333's write(): the response is neither held back nor changed."""
         self.begin()
         assert self._write is not None
         return self._write(data)
 
     def begin(self) -> None:
-        """Give the server the head, unless it has it, or there is none: it will say so."""
+        """Pass status and headers to the server, once the application has given them."""
         if not self.begun and self.status:
             if self._confirming and self.status.startswith(NOT_MODIFIED):
                 self._mark_tags()
             self._write = self._start(self.status, self.headers)
 
     def values(self, *names: str) -> list[str]:
-        """The values of the fields with these names, in lower case, in order."""
+        """The values of the fields with these names (in lower case), in their order."""
         return [value for name, value in self.headers if name.lower() in names]
 
     def change(self, size: int) -> None:
-        """Correct the fields for a page that was changed, and is of `size` octets now."""
+        """Adapt the headers to a changed page of `size` bytes."""
         self._mark_tags()
         self.headers = [
             (name, str(size) if name.lower() == "content-length" else value)
@@ -89,7 +87,7 @@ class HeldResponse:
 
 
 def is_file(result: Any, environ: WSGIEnvironment) -> bool:
-    """Whether it is a file that the server may send by itself."""
+    """Whether the result is a file that the server may send without reading it in Python."""
     wrapper = environ.get("wsgi.file_wrapper")
     own = isinstance(wrapper, type) and isinstance(result, wrapper)
     return own or isinstance(result, FileWrapper)

@@ -1,4 +1,4 @@
-"""The WSGI middleware of the live page: the script, its stream of events, and its tag in pages."""
+"""The WSGI middleware of the live page: the script, its event stream, and its tag in pages."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from carboy.http.wsgi import ClosingIterator
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-OURS = "/__carboy__/"  # what the tools show needs no tool
+OURS = "/__carboy__/"  # pages of the tools, which are not live themselves
 STREAM = "/__carboy__/live"
 SCRIPT = "/__carboy__/live.js"
 SHARED = Path(__file__).parent / "shared"
-# What a browser says it loads when a page is to be shown (Fetch Metadata, Sec-Fetch-Dest).
+# Values of Sec-Fetch-Dest (Fetch Metadata) for what a browser shows as a page.
 SHOWN = ("document", "iframe", "frame")
-# Sent by what puts a fragment into a page that is there already.
+# Sent by scripts that insert a fragment into a page.
 BY_SCRIPT = ("HTTP_X_REQUESTED_WITH", "HTTP_HX_REQUEST")
-# Nobody writes a page of that size; looking for its end would be felt.
+# Bytes. Larger pages are not changed, because the search for their end would take too long.
 LARGEST = 8 * 1024 * 1024
-# They vouch for the octets the application gave, or say that they are no HTML as they stand.
+# Fields that depend on the exact bytes, or say that these are not plain HTML.
 AS_IT_IS = ("content-encoding", "content-md5", "digest", "content-digest", "repr-digest",
             "transfer-encoding", "content-range")  # fmt: skip
 MATCH = "HTTP_IF_MATCH"
@@ -44,9 +44,9 @@ _log = logging.getLogger("carboy.dev")
 
 
 class LivePage:
-    """A WSGI application around another, whose HTML pages follow what `broadcaster` is told.
+    """WSGI middleware that makes HTML pages reload themselves on the events of `broadcaster`.
 
-    Only whole, uncompressed answers of known length to a browser that loads a page are changed.
+    It changes only complete, uncompressed responses of known length to browsers that load a page.
     """
 
     def __init__(self, app: WSGIApplication, broadcaster: Broadcaster) -> None:
@@ -58,7 +58,7 @@ class LivePage:
         self._told_policy = False
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer the script's requests; everything else is the application's."""
+        """Answer the requests of the script; pass all others to the application."""
         path = environ.get("PATH_INFO", "")
         if path == STREAM:
             return self._stream(environ)(environ, start_response)
@@ -70,10 +70,12 @@ class LivePage:
 
     def _stream(self, environ: WSGIEnvironment) -> Response:
         if not same_origin(environ):
-            return Response("Only pages of this server may listen.\n", 403, mimetype="text/plain")
+            return Response(
+                "Only pages of this server may open the event stream.\n", 403, mimetype="text/plain"
+            )
         if self.broadcaster.closed:
-            return Response("About to start again.\n", 503, {"Retry-After": "1"})
-        # A server that does one thing at a time would do nothing else while somebody listens.
+            return Response("The server is restarting.\n", 503, {"Retry-After": "1"})
+        # A stream would block a server that handles one request at a time.
         alone = not (environ.get("wsgi.multithread") or environ.get("wsgi.multiprocess"))
         asked = environ.get("QUERY_STRING") == "once"
         events = self.broadcaster.listen(once=alone or asked, who=_browser(environ))
@@ -103,7 +105,7 @@ class LivePage:
                 return result
             whole = isinstance(result, list | tuple)
             rest = iter(result)
-            # The status may come as late as the first piece (PEP 3333, start_response).
+            # start_response may be called as late as for the first piece (PEP 3333).
             pieces = list(rest) if whole else [next(rest, b"")]
             if not held.begun and (whole or _length(held) == len(pieces[0])):
                 pieces = self._with_script(environ, held, pieces, state)
@@ -122,7 +124,7 @@ class LivePage:
         if not (_is_html(held) and all(isinstance(piece, bytes) for piece in pieces)):
             return pieces
         body = b"".join(pieces)
-        # What the browser is about to show as a page is one, whatever it leaves out.
+        # A browser shows an incomplete document as a page, too.
         shown = environ.get("HTTP_SEC_FETCH_DEST") in SHOWN or is_page(body)
         nonce = self._nonce(environ, held) if shown and 0 < len(body) <= LARGEST else None
         if nonce is None:
@@ -141,9 +143,9 @@ class LivePage:
         if nonce is None and not self._told_policy:
             self._told_policy = True
             _log.warning(
-                "The Content-Security-Policy of %s lets no script of this server run, or not"
-                " connect to it, so the page does not reload itself. A nonce or 'self' in"
-                " script-src and 'self' in connect-src would do.",
+                "The page %s cannot reload itself, because its Content-Security-Policy forbids"
+                " scripts of this server, or connections to it. Allow a nonce or 'self' in"
+                " script-src, and 'self' in connect-src.",
                 environ.get("PATH_INFO", "/"),
             )
         return nonce
@@ -166,7 +168,7 @@ class LivePage:
 
 
 def loads_page(environ: WSGIEnvironment) -> bool:
-    """Whether a browser may be about to show the answer: it says so, or nothing says otherwise."""
+    """Whether a browser may show the response as a page: it says so, or says nothing else."""
     if environ["REQUEST_METHOD"] == "HEAD" or "HTTP_RANGE" in environ:
         return False
     kind = environ.get("HTTP_SEC_FETCH_DEST")
@@ -176,16 +178,16 @@ def loads_page(environ: WSGIEnvironment) -> bool:
 
 
 def same_origin(environ: WSGIEnvironment) -> bool:
-    """Whether it is a page of this server that asks; browsers tell (Fetch Metadata, Origin)."""
+    """Whether the request comes from a page of this server (Fetch Metadata, Origin)."""
     if environ.get("HTTP_SEC_FETCH_SITE", "same-origin") not in ("same-origin", "none"):
         return False
     origin = environ.get("HTTP_ORIGIN")
-    # A proxy may have taken TLS off, so the scheme is not compared.
+    # The scheme is not compared, because a proxy may have terminated TLS.
     return origin is None or urlsplit(origin).netloc == environ.get("HTTP_HOST")
 
 
 def ours() -> dict[str, str]:
-    """Fields of every answer of our own: for pages of this server only."""
+    """Headers of the middleware's own responses, which are for pages of this server only."""
     return {
         "Cross-Origin-Resource-Policy": "same-origin",
         "X-Content-Type-Options": "nosniff",
@@ -193,11 +195,10 @@ def ours() -> dict[str, str]:
 
 
 def ask_without_seal(environ: WSGIEnvironment, seal: str) -> bool:
-    """Give the application back the entity tags it made; whether one of a page is among them.
+    """Restore the application's entity tags in `environ`; whether a current page is among them.
 
-    Only tags of pages that are up to date are left. A page kept by the browser knows the state
-    it was made in, or has no script at all: confirmed as unchanged, it would load itself again
-    and again.
+    Only tags of pages that are up to date are kept. If an older page in the browser's cache were
+    confirmed as unchanged, it would find itself out of date and reload again and again.
     """
     browser = "HTTP_SEC_FETCH_DEST" in environ
     confirming = False
@@ -222,7 +223,7 @@ def _seal(state: State) -> str:
 
 
 def _is_html(held: HeldResponse) -> bool:
-    """Whether it is HTML that is shown, to its end, and open to a change."""
+    """Whether the response is complete HTML that a browser shows and that may be changed."""
     status = int(held.status[:3]) if held.status and held.status[:3].isdecimal() else 0
     if status < HTTPStatus.OK or HTTPStatus.MULTIPLE_CHOICES <= status < HTTPStatus.BAD_REQUEST:
         return False
@@ -238,7 +239,7 @@ def _is_html(held: HeldResponse) -> bool:
 
 
 def _reads_ascii(kind: str) -> bool:
-    """Whether the charset has our tag as the octets of ASCII, as all but UTF-16 and kin do."""
+    """Whether the charset encodes ASCII as single bytes. UTF-16 and its like do not."""
     charset = kind.partition("charset=")[2].partition(";")[0].strip(" \"'") or "utf-8"
     try:
         return "<script>".encode(charset) == b"<script>"

@@ -11,12 +11,12 @@ SCRIPT = ("script-src-elem", "script-src", "default-src")
 CONNECT = ("connect-src", "default-src")
 NONCE = "'nonce-"
 
-# A page begins like this, after what may stand before it (HTML, section 13.1).
+# The start of a page, after what may come first (HTML, section 13.1).
 _begins = re.compile(
     rb"(?:\xef\xbb\xbf)?(?:\s+|<!--.*?-->|<\?xml.*?\?>)*+<(?:!doctype\s+html|html|head|body)\b",
     re.DOTALL | re.IGNORECASE,
 ).match
-# What may hold "</body>" as text comes first, so that the end found is the end of the body.
+# Elements that may contain "</body>" as text are matched as a whole, and thereby skipped.
 _ends = re.compile(
     rb"<!--.*?-->|<(script|style|textarea|title|template|iframe|xmp)\b.*?</\1\s*>|(</body\s*>)",
     re.DOTALL | re.IGNORECASE,
@@ -24,12 +24,12 @@ _ends = re.compile(
 
 
 def is_page(body: bytes) -> bool:
-    """Whether `body` is a whole page, and not a fragment for a place in one."""
+    """Whether `body` is a whole page and not a fragment."""
     return _begins(body) is not None
 
 
 def with_tag(body: bytes, tag: bytes) -> bytes:
-    """`body` with `tag` before the end of the page's body, or at its own end."""
+    """`body` with `tag` before `</body>`, or at the end if there is no `</body>`."""
     place = len(body)
     for found in _ends(body):
         if found[2] is not None:
@@ -38,17 +38,16 @@ def with_tag(body: bytes, tag: bytes) -> bytes:
 
 
 def policies(values: Iterable[str]) -> list[ContentSecurityPolicy]:
-    """Every policy of the fields; a comma joins several (CSP level 3, section 2.2)."""
+    """All policies in these field values; a comma separates policies (CSP level 3, section 2.2)."""
     return [parse_csp_header(part) for value in values for part in value.split(",") if part.strip()]
 
 
 def nonce_for(
     host: str, enforced: list[ContentSecurityPolicy], watched: list[ContentSecurityPolicy]
 ) -> str | None:
-    """The nonce with which the script may run and listen: "" if none is needed, None if no way.
+    """The nonce that lets the script run and connect: "" if none is needed, None if none helps.
 
-    Policies that are only reported (`watched`) forbid nothing, but a nonce of theirs saves the
-    page a report.
+    Report-only policies (`watched`) forbid nothing, but a nonce that suits them avoids a report.
     """
     found = [nonce for policy in enforced + watched for nonce in _nonces(policy)]
     candidates = ["", *dict.fromkeys(found)]
@@ -60,7 +59,7 @@ def nonce_for(
 
 
 def _sources(policy: ContentSecurityPolicy, names: tuple[str, ...]) -> list[str] | None:
-    """The source list of the first directive there is; None: everything is allowed."""
+    """The source list of the first of these directives; None if everything is allowed."""
     found = next((policy[name] for name in _names(policy, names)), None)
     return None if found is None else found.split()
 
@@ -81,7 +80,7 @@ def _permits(policy: ContentSecurityPolicy, host: str, nonce: str) -> bool:
         return False
     script = _sources(policy, SCRIPT)
     named = bool(nonce) and nonce in _nonces(policy)
-    # 'strict-dynamic' makes every source but nonces and hashes mean nothing.
+    # With 'strict-dynamic', only nonces and hashes count.
     if not (
         script is None or named or ("'strict-dynamic'" not in script and _names_us(script, host))
     ):
@@ -91,6 +90,6 @@ def _permits(policy: ContentSecurityPolicy, host: str, nonce: str) -> bool:
 
 
 def _names_us(sources: list[str], host: str) -> bool:
-    """Whether one of the sources is the host that gives the page."""
+    """Whether one of the sources matches the host of the page."""
     ours = {"'self'", "*", "http:", "https:", host, f"http://{host}", f"https://{host}"}
     return any(source.lower().rstrip("/") in ours for source in sources)

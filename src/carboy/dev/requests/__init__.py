@@ -1,6 +1,6 @@
-"""The last requests of an application, and what happened while each was answered.
+"""The list of requests: the last requests of an application, and what happened during each.
 
-`RequestList` wraps a WSGI application, notes, and shows what it has at `/__carboy__/`.
+`RequestList` is WSGI middleware that records requests and shows them at `/__carboy__/`.
 """
 
 from carboy.dev.requests.middleware import RequestList

@@ -1,7 +1,7 @@
-"""What an application does while it answers: signals, templates, log lines, errors.
+"""What happens while a request is handled: signals, templates, log lines and errors.
 
-All of it is told to whoever listens, with nothing about the request; which record it belongs
-to is a context variable, so that threads and copied contexts do not mix.
+Signals and log records do not name the request they belong to. A context variable holds its
+record, so that requests on other threads are not mixed up.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from carboy.dev.requests.store import TEXT, Record
 current: ContextVar[Record | None] = ContextVar("carboy_dev_record", default=None)
 _environ: ContextVar[dict[str, Any]] = ContextVar("carboy_dev_environ")
 
-SILENT = ("before_render_template",)  # its template is told of when it has been rendered
+SILENT = ("before_render_template",)  # reported by template_rendered
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 300
 _installed = False
@@ -34,7 +34,7 @@ _cost: Callable[[int], float]
 
 @contextmanager
 def noting(record: Record, environ: dict[str, Any]) -> Iterator[None]:
-    """What happens in this context meanwhile is of `record`."""
+    """Within this context, events belong to `record`."""
     tokens = current.set(record), _environ.set(environ)
     try:
         yield
@@ -48,10 +48,10 @@ def install(
     aside: Callable[[Callable[[], None]], None],
     cost: Callable[[int], float],
 ) -> None:
-    """Listen, in this process and from now on. Doing it twice is doing it once.
+    """Connect to signals and logging in this process. Further calls only replace the arguments.
 
-    `session` gives the session of the request that runs, if it was opened; `aside` does something
-    without letting it be part of the request, and `cost` tells what that has taken of a record.
+    `session` returns the session of the current request if it was opened. `aside` calls a function
+    without recording it. `cost` gives the seconds that recording has taken for a record number.
     """
     global _installed, _session, _aside, _cost
     _session, _aside, _cost = session, aside, cost
@@ -61,11 +61,11 @@ def install(
     for found in {id(each): each for each in _frameworks()}.values():
         for name in signals.__all__:
             if name not in SILENT:
-                # Not weak: nobody else holds these.
+                # Not weak, because there is no other reference to these functions.
                 getattr(found, name).connect(_receiver(name), weak=False)
     before = logging.getLogRecordFactory()
 
-    # Not a handler: one on the root logger would tell Flask that it needs none of its own.
+    # Not a handler: with a handler on the root logger, Flask would not add its own.
     def factory(*args: Any, **kwargs: Any) -> logging.LogRecord:
         line = before(*args, **kwargs)
         _noted(line)
@@ -75,7 +75,7 @@ def install(
 
 
 def _frameworks() -> list[Any]:
-    """Where signals are: ours, and Flask's, if the application is one of Flask's."""
+    """The modules with signals: Carboy's, and Flask's if it is loaded."""
     return [signals, *filter(None, [sys.modules.get("flask.signals")])]
 
 
@@ -85,13 +85,13 @@ def _noted(line: logging.LogRecord) -> None:
         return
     try:
         text = line.getMessage()
-    except Exception:  # arguments that do not fit: the logging module will say so
+    except Exception:  # The arguments do not fit the message. The logging module reports that.
         text = str(line.msg)
     note(record, "log", f"{line.levelname} {line.name}", text)
 
 
 def note(record: Record, kind: str, title: str, detail: str = "") -> None:
-    """It happens now, in a request that is still being answered."""
+    """Add an event to a request that is being handled."""
     record.note(kind, title, detail, _cost(record.number))
 
 
@@ -138,9 +138,7 @@ def _note_rule(record: Record) -> None:
 
 
 def _note_body(record: Record) -> None:
-    """The form, the names of files and the JSON, if the application has read them; nobody else
-    may.
-    """
+    """Form, file names and JSON, if the application has read them. They are not read here."""
     read = getattr(_environ.get().get("werkzeug.request"), "__dict__", {})
     if (form := read.get("form")) is not None:
         record.form = [(name, str(masked(name, value))) for name, value in form.items(multi=True)]
@@ -152,9 +150,9 @@ def _note_body(record: Record) -> None:
 
 
 def _note_session(record: Record) -> None:
-    """The session as the view has left it."""
+    """The session after the view."""
     try:
         found = dict(_session() or {})
     except Exception:
-        return  # one of the application's own making
+        return  # a session class of the application that cannot be read
     record.session = [(str(k), _shown(masked(str(k), v))) for k, v in found.items()]

@@ -1,4 +1,4 @@
-"""The WSGI middleware: notes requests, and shows them to who has the PIN."""
+"""The WSGI middleware of the list of requests: records requests, and shows them after the PIN."""
 
 from __future__ import annotations
 
@@ -28,16 +28,17 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 ROOT = "/__carboy__/"
 LOOPBACK = ("127.", "::1", "::ffff:127.")
-# The page runs its own script and style, sent with it, and talks to nobody else.
+# The page uses its own script and style sheet, and connects only to this server.
 POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"  # noqa: E501
 FRAMES = "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 _NONCE = "style-src 'nonce-{0}'; script-src 'nonce-{0}'"
 
 
 class RequestList:
-    """A WSGI application around another. `guard` holds the PIN and the trusted hosts.
+    """WSGI middleware that records requests in `store` and shows them at `/__carboy__/`.
 
-    `tracer` records the calls, `session` gives the session of the request that runs.
+    `guard` checks the PIN and the trusted hosts, `tracer` records the calls, and `session` returns
+    the session of the current request.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class RequestList:
         events.install(session, self._aside, self._cost)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Show the list, or have the application answer and take notes."""
+        """Show the list, or call the application and record the request."""
         path = environ.get("PATH_INFO", "")
         if path == ROOT.rstrip("/"):
             response = Response(status=308, headers={"Location": _root(environ)})
@@ -66,7 +67,7 @@ class RequestList:
             return self._shown(Request(environ), path[len(ROOT) :])(environ, start_response)
         return self._noted(environ, start_response)
 
-    # --- taking notes
+    # --- recording requests
 
     def _noted(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         record = self._aside(lambda: self._record(environ))
@@ -90,7 +91,7 @@ class RequestList:
             raise
         wrapper = environ.get("wsgi.file_wrapper")
         if isinstance(wrapper, type) and isinstance(answer, wrapper):
-            self._finish(record)  # a file goes its own way, which is not to be slowed
+            self._finish(record)  # the server sends files without reading them here
             return answer
         if isinstance(answer, list | tuple):
             for piece in answer:
@@ -124,16 +125,16 @@ class RequestList:
     def _aside(self, work: Callable[[], T]) -> T:
         return work() if self.tracer is None else self.tracer.aside(work)
 
-    # --- showing them
+    # --- showing requests
 
     def _shown(self, request: Request, rest: str) -> Response:
-        """The answer to one of our own addresses; `rest` is what follows `/__carboy__/`."""
+        """The response for a path of the list; `rest` is the part after `/__carboy__/`."""
         if not self._is_here(request):
-            return _page("Only this machine may look at requests.\n", 403, "text/plain")
+            return _page("Requests are shown only on this machine.\n", 403, "text/plain")
         if rest in pages.FILES:
             return _page(pages.file(rest), 200, pages.FILES[rest])
         if request.method == "POST" and not _same_origin(request):
-            return _page("Only pages of this server may do that.\n", 403, "text/plain")
+            return _page("Only pages of this server may send this request.\n", 403, "text/plain")
         if rest == "" and request.method == "POST":
             return self._enter(request)
         if not self.guard.check_pin_trust(request.environ):
@@ -169,7 +170,7 @@ class RequestList:
         summary = pages.summary(record, calls["overflowed"])
         title = f"{record.method} {record.target}"
         text = calls_page.of_data(title, summary, calls, nonce, f"../{record.number}")
-        # Places and hues are set by its script, element by element, which a policy lets pass.
+        # Its script sets styles through the DOM, which the policy allows.
         return _page(text, policy=f"default-src 'none'; {_NONCE.format(nonce)}; {FRAMES}")
 
     def _is_here(self, request: Request) -> bool:
@@ -177,7 +178,7 @@ class RequestList:
         return client.startswith(LOOPBACK) and self.guard.check_host_trust(request.environ)
 
     def _enter(self, request: Request) -> Response:
-        """Try a PIN; the debugger counts the tries."""
+        """Check a PIN. The debugger counts the attempts."""
         body = str(request.get_data(as_text=True))
         pin = parse_qs(body[:200]).get("pin", [""])[0]
         asked = Request({**request.environ, "QUERY_STRING": f"pin={quote(pin)}"})
@@ -192,7 +193,7 @@ class RequestList:
 
 
 class Keeping:
-    """Counts the octets of an answer, and keeps the beginning of a text."""
+    """Counts the bytes of a response body, and keeps the beginning of a text."""
 
     def __init__(self, record: Record) -> None:
         self.record = record
@@ -202,7 +203,7 @@ class Keeping:
         room = TEXT - len(self.record.body)
         if self.is_text and room > 0:
             self.record.body += piece[:room].decode("utf-8", "replace")
-        self.record.octets += len(piece)
+        self.record.size += len(piece)
 
     def counting_write(self, write: Callable[[bytes], object]) -> Callable[[bytes], object]:
         def counted(piece: bytes) -> object:
@@ -213,9 +214,9 @@ class Keeping:
 
 
 class Passing:
-    """An answer whose pieces are taken as they pass; what happens to make them is noted too.
+    """A response body that is recorded as it is iterated over, with the events during that.
 
-    Generators do nothing before they are asked: the debugger is one.
+    A generator runs only then; the debugger is a generator.
     """
 
     def __init__(self, answer: Iterable[bytes], keeping: Keeping, environ: WSGIEnvironment) -> None:

@@ -1,4 +1,4 @@
-"""The pages: a list, one request, and the door."""
+"""The pages of the list of requests: the list, one request, and the PIN form."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from carboy.dev.requests.store import Pairs, Record
 
 SHARED = Path(__file__).parent / "shared"
 FILES = {"requests.css": "text/css", "requests.js": "text/javascript"}
-# Fields that curl gives by itself, and better.
+# Fields that curl sends by itself.
 OF_CURL = {"host", "content-length", "connection", "accept-encoding"}
-# Seconds: the client has its answer before the calls are kept.
+# Seconds after a response within which its calls may still be written to the store.
 STILL_WRITTEN = 5.0
 FROM_SOCKET = "From the socket to the view and back"
 UNITS = ((1024**2, "MiB"), (1024, "KiB"))
 
 
 def file(name: str) -> str:
-    """One of FILES."""
+    """The content of one of FILES."""
     return (SHARED / name).read_text("utf-8")
 
 
@@ -39,36 +39,42 @@ def _whole(title: str, body: str) -> str:
 
 def locked(tried: bool, exhausted: bool = False) -> str:
     """The page that asks for the PIN."""
-    told = "That was another PIN. " if tried else ""
+    told = "Wrong PIN. " if tried else ""
     if exhausted:
-        told = "Too many wrong PINs: start the server again. "
+        told = "Too many wrong PINs. Restart the server. "
     return _whole(
         "Carboy: PIN",
-        "<h1>Requests</h1><form method=post action=/__carboy__/ class=door>"
-        f"<label for=pin>{told}The PIN that stands in the terminal:</label><input id=pin"
+        "<h1>Requests</h1><form method=post action=/__carboy__/ class=pin>"
+        f"<label for=pin>{told}Enter the PIN that is shown in the terminal:</label><input id=pin"
         " name=pin autofocus autocomplete=off inputmode=numeric><button>Open</button></form>",
     )
 
 
 def missing() -> str:
-    """The page for a record that has gone."""
-    return _whole("Carboy: gone", "<h1>Gone</h1><p>Newer requests have taken its place.</p>" + BACK)
+    """The page for a record that is no longer stored."""
+    return _whole(
+        "Carboy: not found", "<h1>Not found</h1><p>This request is no longer stored.</p>" + BACK
+    )
 
 
 BACK = "<p><a href=/__carboy__/ class=back>← all requests</a></p>"
 
 
 def listed(records: Iterable[Record], records_calls: bool | None = None) -> str:
-    """The list, the newest first; with a switch for recording calls, unless that is None."""
+    """The list, the newest first, with a switch for recording calls unless that is None."""
     rows = "".join(map(_row, records))
-    empty = "" if rows else "<p class=empty>No request has come yet. Ask your application.</p>"
+    empty = (
+        ""
+        if rows
+        else "<p class=empty>There are no requests yet. Open a page of your application.</p>"
+    )
     return _whole(
         "Carboy: requests",
         "<header><h1>Requests</h1><input type=search id=filter placeholder='Filter  /'"
         " aria-label=Filter><form method=post action=/__carboy__/clear><button>Clear</button>"
         f"</form>{_switch(records_calls)}</header><table class=list><thead><tr>"
         "<th>Time<th>Method<th>Target<th>Status"
-        f"<th class=n>Took<th class=n>Size<th>Endpoint<tbody id=rows>{rows}</table>{empty}"
+        f"<th class=n>Duration<th class=n>Size<th>Endpoint<tbody id=rows>{rows}</table>{empty}"
         "<footer><kbd>j</kbd> <kbd>k</kbd> move, <kbd>Enter</kbd> open, <kbd>/</kbd> filter"
         "</footer>",
     )
@@ -77,7 +83,7 @@ def listed(records: Iterable[Record], records_calls: bool | None = None) -> str:
 def _switch(on: bool | None) -> str:
     if on is None:
         return ""
-    title = "Recording the calls of a request makes it slower"
+    title = "Recording the calls makes requests slower"
     return (
         f"<form method=post action=/__carboy__/calls><button name=record title='{title}'"
         f" value={'no' if on else 'yes'} aria-pressed={str(on).lower()}>"
@@ -92,24 +98,24 @@ def _row(record: Record) -> str:
         f"<tr class=s{escape(code[:1])}><td>{moment}<td>{escape(record.method)}"
         f"<td class=target><a href=/__carboy__/{record.number}>{escape(record.target)}</a>"
         f"<td class=code>{escape(code)}<td class=n>{duration(record.took)}"
-        f"<td class=n>{size(record.octets)}<td class=soft>{escape(record.endpoint)}"
+        f"<td class=n>{size(record.size)}<td class=soft>{escape(record.endpoint)}"
     )
 
 
 def summary(record: Record, overflowed: bool) -> str:
     """A line about a request and its calls."""
-    facts = [record.status, size(record.octets), duration(record.took)]
+    facts = [record.status, size(record.size), duration(record.took)]
     if overflowed:
-        facts.append("it made too many calls: only the first are here")
+        facts.append("too many calls: only the first are shown")
     return " · ".join(facts)
 
 
 def detailed(record: Record, origin: str, steps: Sequence[dict[str, Any]] = ()) -> str:
-    """Everything that is known of one request; `steps` are those of its calls."""
+    """The page of one request; `steps` are the named steps of its calls."""
     facts = [
-        ("Rule", record.rule), ("Endpoint", record.endpoint), ("Took", duration(record.took)),
-        ("Recording took", duration(record.recording) if record.recording else ""),
-        ("Size", size(record.octets)), ("Client", record.client), ("Protocol", record.protocol),
+        ("Rule", record.rule), ("Endpoint", record.endpoint), ("Duration", duration(record.took)),
+        ("Recording", duration(record.recording) if record.recording else ""),
+        ("Size", size(record.size)), ("Client", record.client), ("Protocol", record.protocol),
     ]  # fmt: skip
     return _whole(
         f"{record.method} {record.target}",
@@ -121,20 +127,20 @@ def detailed(record: Record, origin: str, steps: Sequence[dict[str, Any]] = ()) 
         f"{_table('Files', record.files)}{_json(record)}"
         f"{_table('Session', record.session)}"
         f"{_table('Response', record.response)}{_body(record)}"
-        f"<h2>Again</h2><pre class=curl>{escape(curl(record, origin))}</pre>",
+        f"<h2>Repeat this request</h2><pre class=curl>{escape(curl(record, origin))}</pre>",
     )
 
 
 def _timeline(record: Record) -> str:
     if not record.events:
-        return "<p class=empty>It told nothing: no signals, templates or log lines.</p>"
+        return "<p class=empty>No signals, templates, log lines or errors.</p>"
     whole = max(record.seconds * 1000, record.events[-1][0], 0.001)
     return f"<ol class=events>{''.join(_event(each, whole) for each in record.events)}</ol>"
 
 
 def _event(event: tuple[float, str, str, str], whole: float) -> str:
     at, kind, title, detail = event
-    # A meter needs no style attribute, which the page's policy forbids.
+    # A meter needs no style attribute, which the Content-Security-Policy of the page forbids.
     meter = f"<meter max={whole:.3f} value={at:.3f}></meter>"
     head = f"<span class=at>{at:.2f} ms</span>{meter}<b>{escape(kind)}</b>"
     if "\n" not in detail:
@@ -149,9 +155,9 @@ def _event(event: tuple[float, str, str, str], whole: float) -> str:
 
 def _calls(record: Record, steps: Sequence[dict[str, Any]]) -> str:
     if not steps and record.recording and time.time() - record.ended < STILL_WRITTEN:
-        return f"<h2>{FROM_SOCKET}</h2><p class='empty awaited'>Being written …</p>"
+        return f"<h2>{FROM_SOCKET}</h2><p class='empty awaited'>Loading …</p>"
     if not steps:
-        hint = "Not recorded: the button <i>Calls</i> above the list switches it on for the next."
+        hint = "Not recorded. The button <i>Calls</i> above the list starts recording."
         return f"<h2>{FROM_SOCKET}</h2><p class=empty>{hint}</p>"
     rows = "".join(
         f"<tr><td class=n>{step['number']}<td>{escape(step['title'])}"
@@ -160,7 +166,7 @@ def _calls(record: Record, steps: Sequence[dict[str, Any]]) -> str:
     )
     return (
         f"<h2>{FROM_SOCKET} <a href=/__carboy__/{record.number}/calls"
-        f" class=calls>all calls, with source →</a></h2><table class=steps>{rows}</table>"
+        f" class=calls>all calls with source code →</a></h2><table class=steps>{rows}</table>"
     )
 
 
@@ -178,15 +184,12 @@ def _json(record: Record) -> str:
 def _body(record: Record) -> str:
     if not record.body:
         return ""
-    return (
-        "<details><summary>Beginning of the body</summary>"
-        f"<pre>{escape(record.body)}</pre></details>"
-    )
+    return f"<details><summary>Body (beginning)</summary><pre>{escape(record.body)}</pre></details>"
 
 
 def curl(record: Record, origin: str) -> str:
-    """The command that asks again; what is masked is masked there too."""
-    # Told to expect a body, curl would wait for that of a HEAD request.
+    """A curl command that repeats the request. Masked values stay masked."""
+    # With -X HEAD, curl would wait for a body.
     parts = ["curl", "-I" if record.method == "HEAD" else "-i"]
     if record.method not in ("GET", "HEAD"):
         parts += ["-X", record.method]
@@ -209,9 +212,9 @@ def duration(seconds: float) -> str:
     return f"{seconds * 1000:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"
 
 
-def size(octets: int) -> str:
+def size(count: int) -> str:
     """512 B, 1.5 KiB."""
     for unit, name in UNITS:
-        if octets >= unit:
-            return f"{octets / unit:.1f} {name}"
-    return f"{octets} B"
+        if count >= unit:
+            return f"{count / unit:.1f} {name}"
+    return f"{count} B"

@@ -11,15 +11,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-TEXT = 8 * 1024  # characters kept of a body, a log line, a traceback
-EVENTS = 500  # kept of one request; a loop that logs must not fill the memory
+TEXT = 8 * 1024  # characters stored of a body, a log line or a traceback
+EVENTS = 500  # stored of one request, so that a loop with log lines does not fill the memory
 
 Pairs = list[tuple[str, str]]
 
 
 @dataclass(slots=True)
 class Record:
-    """`events` are (milliseconds since it came, kind, title, detail)."""
+    """A request, its response, and its events: (milliseconds, kind, title, detail)."""
 
     number: int
     began: float  # seconds since the epoch
@@ -35,16 +35,16 @@ class Record:
     json: str = ""
     status: str = ""
     response: Pairs = field(default_factory=list)
-    octets: int = 0
+    size: int = 0  # bytes of the response body
     body: str = ""
     session: Pairs = field(default_factory=list)
     seconds: float = 0.0
-    recording: float = 0.0  # of these seconds, spent on recording the calls
+    recording: float = 0.0  # part of `seconds` that recording the calls took
     events: list[tuple[float, str, str, str]] = field(default_factory=list)
 
     @property
     def took(self) -> float:
-        """Seconds, without those that went into recording."""
+        """Seconds without the time that recording took."""
         return self.seconds - self.recording
 
     @property
@@ -53,50 +53,50 @@ class Record:
         return self.began + self.seconds
 
     def note(self, kind: str, title: str, detail: str = "", recording: float = 0.0) -> None:
-        """Something happens now; recording has taken so many seconds up to it."""
+        """Add an event that happens now. `recording` is the time that recording took so far."""
         if len(self.events) < EVENTS:
             since = max(0.0, time.time() - self.began - recording) * 1000
             self.events.append((round(since, 3), kind, title[:TEXT], detail[:TEXT]))
 
     def as_json(self) -> dict[str, Any]:
-        """What is stored; `Record(**found)` makes it again."""
+        """The fields as stored in a file; `Record(**fields)` restores them."""
         return asdict(self)
 
     def summary(self) -> dict[str, Any]:
-        """What the list shows."""
-        keys = ("number", "began", "method", "target", "status", "octets", "seconds", "endpoint")
+        """The fields that the list shows."""
+        keys = ("number", "began", "method", "target", "status", "size", "seconds", "endpoint")
         return {key: getattr(self, key) for key in keys} | {
             "error": any(kind == "error" for _, kind, _, _ in self.events)
         }
 
 
-CALLS = "calls"  # a file of this name: calls are recorded
+CALLS = "calls"  # while a file of this name exists, calls are recorded
 
 
 class Store:
-    """Keeps `limit` records as files; any thread and any process may add."""
+    """Stores the last `limit` records as files. All threads and processes may use it."""
 
     def __init__(self, folder: Path, limit: int = 100) -> None:
         self.folder = folder
         self.limit = limit
 
     def add(self, record: Record) -> None:
-        """Keep it. A full disk loses it, and does no harm to the request."""
-        self._write(self.folder / f"{record.number}.json", _octets(record.as_json()))
+        """Store a record. If the disk is full, the record is lost; the request is not affected."""
+        self._write(self.folder / f"{record.number}.json", _as_bytes(record.as_json()))
         for old in self._files()[self.limit :]:
             _forget(old)
 
     def all(self) -> list[Record]:
-        """The newest first."""
+        """All records, the newest first."""
         found = (self._read(file) for file in self._files()[: self.limit])
         return [record for record in found if record is not None]
 
     def get(self, number: int) -> Record | None:
-        """One of them, if it is still there."""
+        """The record with this number, if it is still stored."""
         return self._read(self.folder / f"{number}.json")
 
     def clear(self) -> None:
-        """Forget all of them."""
+        """Delete all records."""
         for file in self._files():
             _forget(file)
 
@@ -104,7 +104,7 @@ class Store:
 
     @property
     def records_calls(self) -> bool:
-        """Whether calls are to be recorded; it is for all processes that use the folder."""
+        """Whether calls are recorded, by all processes that use the folder."""
         return (self.folder / CALLS).exists()
 
     @records_calls.setter
@@ -116,18 +116,18 @@ class Store:
                 (self.folder / CALLS).unlink(missing_ok=True)
 
     def add_calls(self, number: int, calls: dict[str, Any]) -> None:
-        """Keep what was called for a record, while that is kept."""
+        """Store the calls of a record, if the record has not been deleted."""
         if number >= self._oldest():
-            octets = zlib.compress(_octets(calls), 1)  # names and source come again and again
-            self._write(self.folder / f"{number}.calls", octets)
+            data = zlib.compress(_as_bytes(calls), 1)  # names and source code repeat often
+            self._write(self.folder / f"{number}.calls", data)
 
     def calls(self, number: int) -> dict[str, Any] | None:
-        """What was called for a record; None when it was not recorded."""
+        """The calls of a record; None if they were not recorded."""
         try:
-            octets = zlib.decompress((self.folder / f"{number}.calls").read_bytes())
+            data = zlib.decompress((self.folder / f"{number}.calls").read_bytes())
         except (OSError, zlib.error):
             return None
-        found: dict[str, Any] = json.loads(octets)
+        found: dict[str, Any] = json.loads(data)
         return found
 
     # --- files
@@ -137,10 +137,10 @@ class Store:
         return int(files[-1].stem) if len(files) >= self.limit else 0
 
     @staticmethod
-    def _write(file: Path, octets: bytes) -> None:
+    def _write(file: Path, data: bytes) -> None:
         fresh = file.with_suffix(f".{os.getpid()}")
         try:
-            fresh.write_bytes(octets)
+            fresh.write_bytes(data)
             fresh.replace(file)
         except OSError:
             with contextlib.suppress(OSError):
@@ -155,11 +155,11 @@ class Store:
         try:
             found = json.loads(file.read_text("utf-8"))
         except (OSError, ValueError):
-            return None  # another process has just removed it
+            return None  # another process has just deleted it
         return Record(**found)
 
 
-def _octets(value: dict[str, Any]) -> bytes:
+def _as_bytes(value: dict[str, Any]) -> bytes:
     return json.dumps(value).encode()
 
 

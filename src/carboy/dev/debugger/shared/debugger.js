@@ -1,6 +1,6 @@
 "use strict";
-// The page of the debugger: opening frames, consoles in them, and the PIN before the first.
-// Works without: everything but consoles is plain HTML.
+// The page of the debugger: folding frames, consoles, and the PIN form. Without JavaScript,
+// everything except the consoles works.
 
 const ask = (query) => fetch(`?${new URLSearchParams({ __debugger__: "yes", s: SECRET, ...query })}`,
   { credentials: "same-origin" });
@@ -31,13 +31,13 @@ function unlocked() {
       }
       const { auth, exhausted } = await response.json();
       if (auth) { trusted = true; answer.textContent = ""; close(true); }
-      else if (exhausted) answer.textContent = "Too many tries. Start the server again for new ones.";
-      else { answer.textContent = "That is not the PIN."; form.pin.select(); }
+      else if (exhausted) answer.textContent = "Too many wrong PINs. Restart the server to try again.";
+      else { answer.textContent = "Wrong PIN."; form.pin.select(); }
     };
   });
 }
 
-// --- values that unfold
+// --- folded values
 
 function unfoldable(root) {
   for (const rest of root.querySelectorAll(".extended")) {
@@ -68,7 +68,7 @@ function makeConsole(id) {
   let at = remembered().length;
 
   const grow = () => { input.rows = input.value.split("\n").length; };
-  // One after the other: a line may need what the one before has defined.
+  // One after the other, because a line may need the names of the line before it.
   let last = Promise.resolve();
   const queued = (query, code) => { last = last.then(() => show(query, code)); return last; };
   const run = (code) => queued({ cmd: code }, code);
@@ -79,7 +79,7 @@ function makeConsole(id) {
     out.className = "out";
     const text = await response.text();
     if (response.ok && !text.startsWith("<!doctype")) out.innerHTML = text;
-    else out.textContent = "This frame is gone: the server was started again, or the page is old. Load it again.";
+    else out.textContent = "This frame no longer exists, because the server was restarted or the page is old. Reload the page.";
     box.querySelector(".out-all").append(out);
     unfoldable(out);
     const lines = text.split("\n");
@@ -178,7 +178,7 @@ function start() {
   if (CONSOLE_MODE) {
     const page = document.querySelector(".console-page");
     unlocked().then((open) => {
-      if (!open) { page.textContent = "The console stays locked. Load the page again to try."; return; }
+      if (!open) { page.textContent = "The console is locked. Reload the page to try again."; return; }
       const made = makeConsole("0");
       page.replaceChildren(made.box);
       made.input.focus();
@@ -189,7 +189,7 @@ function start() {
   const own = frames.filter((frame) => !frame.classList.contains("library"));
   const last = own.at(-1) || frames.at(-1);
   if (last) last.open = true;
-  // The frame that raised, of every exception the last one came from.
+  // Also open the frame that raised each of the causes.
   for (const divider of document.querySelectorAll(".exc-divider")) {
     let item = divider.parentElement.previousElementSibling;
     while (item && !item.querySelector(":scope > .frame")) item = item.previousElementSibling;

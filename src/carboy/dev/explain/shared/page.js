@@ -91,7 +91,7 @@ function choose(call, scroll) {
   detail.replaceChildren();
   make("h3", detail, call.name);
   const about = make("p", detail, call.room + " · "), source = data.sources[call.where];
-  // A page of a server may not open files.
+  // A page from a server may not link to files.
   if (source && (source.link.startsWith("https:") || location.protocol === "file:")) {
     make("a", about, call.where).href = source.link;
   } else about.append(call.where);
@@ -145,7 +145,7 @@ search.oninput = () => {
 function count(word) {
   const at = hits.indexOf(chosen) + 1;
   document.getElementById("hits").textContent =
-    hits.length ? `${at} of ${hits.length}` : word ? "nothing found" : "";
+    hits.length ? `${at} of ${hits.length}` : word ? "no matches" : "";
 }
 search.onkeydown = event => {
   if (event.key !== "Enter" || !hits.length) return;
@@ -156,7 +156,7 @@ search.onkeydown = event => {
 for (const [room, own] of data.shares) {
   const chip = make("button", document.getElementById("rooms"), room);
   chip.style.cssText = `--hue:${hue(room)}`;
-  chip.title = "Find its calls";
+  chip.title = "Search these calls";
   make("time", chip, time(own));
   chip.onclick = () => { search.value = room; search.oninput(); };
 }

@@ -1,6 +1,6 @@
-/* The page's side of the live page: listens to /__carboy__/live, loads the page again, swaps
-   style sheets, shows failures. It makes no element from HTML and sets no style attribute, so
-   that it works under a strict Content-Security-Policy. */
+/* The browser's part of the live page. It listens to /__carboy__/live, reloads the page, replaces
+   style sheets and shows failures. It creates no elements from HTML and sets no style attributes,
+   so that it works under a strict Content-Security-Policy. */
 (() => {
 "use strict";
 const MARK = Symbol.for("carboy.live");
@@ -8,22 +8,22 @@ const own = document.currentScript;
 if (!own || window[MARK]) return;
 window[MARK] = true;
 
-const STYLE = "STYLE";  // live.css is put here
+const STYLE = "STYLE";  // replaced by the content of live.css
 const FIRST_PAUSE = 50, LAST_PAUSE = 2000, POLL = 1000;  // milliseconds
 const address = new URL("live", own.src);
-// What this page was made of; "page" and "style" count changes in one generation.
+// The state in which this page was made; "page" and "style" count changes in one generation.
 const made = {
   generation: own.dataset.generation,
   page: Number(own.dataset.page),
   style: Number(own.dataset.style),
 };
-const failing = "failing" in own.dataset;  // the page itself shows a failure of the program
+const failing = "failing" in own.dataset;  // the page itself shows why the program does not start
 const method = own.dataset.method || "GET";
 
-/* --- the stream: one a page that is looked at, as HTTP/1.1 allows six connections a host */
+/* --- the event stream: only while the page is visible, as browsers open six connections a host */
 
 let stream = null, timer = 0, pause = FIRST_PAUSE;
-let asking = false;  // now and then, as others have the streams there are
+let asking = false;  // every second, because other pages have all streams
 let shown = "";  // the generation whose failure was shown
 
 function connect() {
@@ -62,7 +62,7 @@ function hello(state) {
     if (state.style !== made.style) swap([]);
     made.style = state.style;
   } else if (state.failure && !failing) {
-    if (shown === state.generation) return;  // hidden by the user, or there already
+    if (shown === state.generation) return;  // visible already, or hidden by the user
     shown = state.generation;
     show({...state.failure, kind: "The program does not start", lasting: true});
   } else {
@@ -70,7 +70,7 @@ function hello(state) {
   }
 }
 
-/* --- loading the page again */
+/* --- reloading the page */
 
 const STORED = "carboy.live";
 
@@ -78,11 +78,11 @@ function reload(state) {
   const aim = `${state.generation} ${state.page} ${location.href}`;
   hide();
   if (method !== "GET") {
-    // Only the user may send a form a second time.
+    // Only the user may decide to send a form twice.
     note("The program has changed.", "Send the form again", () => location.reload());
   } else if (stored() === aim) {
-    // Loaded for this already, and still old: something keeps the page, such as a service worker.
-    note("This page is older than the program.", "Load again", () => location.reload());
+    // Still old after a reload: something caches the page, such as a service worker.
+    note("This page is older than the program.", "Reload", () => location.reload());
   } else {
     store(aim);
     location.reload();
@@ -94,7 +94,7 @@ function stored() {
 }
 
 function store(value) {
-  try { sessionStorage.setItem(STORED, value); } catch { /* storage is forbidden: do without */ }
+  try { sessionStorage.setItem(STORED, value); } catch { /* storage is forbidden */ }
 }
 
 function settle() {
@@ -110,12 +110,12 @@ function swap(paths) {
     .filter(link => link.relList.contains("stylesheet") && !replaced.has(link))
     .filter(link => new URL(link.href).origin === location.origin);
   const found = new Set(paths.flatMap(path => matching(path, sheets)));
-  // A sheet that no link names is imported by one of them.
+  // A style sheet without a link is imported by one that has a link.
   const imported = paths.length === 0 || paths.some(path => !matching(path, sheets).length);
   for (const link of imported ? sheets : found) replace(link);
 }
 
-/* The sheets whose address ends most like the file's path does. */
+/* The style sheets whose URL has the longest common ending with the path of the file. */
 function matching(path, sheets) {
   const file = path.split(/[\\/]/).reverse();
   const likeness = link => {
@@ -128,7 +128,7 @@ function matching(path, sheets) {
   return best ? sheets.filter(link => likeness(link) === best) : [];
 }
 
-/* The new sheet stands beside the old one until it is there, so that nothing flashes. */
+/* The old style sheet stays until the new one is loaded, so that the page does not flicker. */
 function replace(link) {
   const fresh = link.cloneNode();
   const url = new URL(link.href);
@@ -136,14 +136,14 @@ function replace(link) {
   fresh.href = url;
   fresh.nonce = link.nonce;
   fresh.disabled = link.disabled;
-  fresh.removeAttribute("integrity");  // of the old content
+  fresh.removeAttribute("integrity");  // it is that of the old content
   replaced.add(link);
   fresh.addEventListener("load", () => link.remove(), {once: true});
   fresh.addEventListener("error", () => { fresh.remove(); replaced.delete(link); }, {once: true});
   link.after(fresh);
 }
 
-/* This page and those in its frames, as far as they are ours. */
+/* The documents of this window and of its frames, except those of other sites. */
 function documents(view) {
   try {
     return [view.document, ...Array.from(view, frame => frame).flatMap(documents)];
@@ -152,7 +152,7 @@ function documents(view) {
   }
 }
 
-/* --- what is shown: a failure over the page, or a note in its corner */
+/* --- messages: a failure over the page, or a note in its corner */
 
 let host = null, root = null;
 
@@ -202,12 +202,12 @@ function show(failure) {
       element("h1", {id: "message"}, ...(name ? [element("b", {}, `${name}:`), " "] : []), message || name)),
     trace,
     element("footer", {},
-      element("p", {}, failure.lasting ? "Goes away by itself when the error is mended."
-        : "Stays until you hide it or the program changes."),
+      element("p", {}, failure.lasting ? "This message disappears when the error is fixed."
+        : "This message stays until you hide it or the program changes."),
       copy,
       element("button", {type: "button", click: () => dialog.close()}, "Hide", element("kbd", {}, "Esc"))));
   put(dialog).showModal();
-  trace.scrollTop = trace.scrollHeight;  // the line that failed is the last
+  trace.scrollTop = trace.scrollHeight;  // the line that failed is at the end
 }
 
 function left(failure) {
@@ -226,7 +226,7 @@ async function copied(button, text) {
   }
 }
 
-/* The traceback, line for line: places, code and marks told apart by colour only. */
+/* The traceback line by line; files, code and marks differ in colour only. */
 function traced(text) {
   const pieces = [];
   let library = false;
@@ -249,7 +249,7 @@ function traced(text) {
       pieces.push(row("text", false, line));
     }
   }
-  // Where it happened: the last line of code that is the user's own.
+  // The line that failed: the last line of code.
   const last = pieces.findLastIndex(piece => piece.className === "code");
   if (last >= 0) pieces[last].classList.add("current");
   if (pieces[last + 1]?.className === "caret") pieces[last + 1].classList.add("current");
@@ -260,20 +260,20 @@ function row(kind, library, ...content) {
   return element("div", {class: library ? `${kind} library` : kind}, ...content, "\n");
 }
 
-/* --- beginning and end */
+/* --- start and end */
 
 document.addEventListener("visibilitychange", () => {
   asking = false;
   if (document.visibilityState === "visible") connect();
   else disconnect();
 });
-addEventListener("pagehide", disconnect);  // a stream would keep the page out of the back cache
+addEventListener("pagehide", disconnect);  // an open stream would keep the page out of the back/forward cache
 addEventListener("pageshow", event => { if (event.persisted) connect(); });
 
-/* A frame in a page of ours is loaded with it. */
+/* A frame inside a live page is reloaded with that page. */
 function begin() {
   let outer = false;
-  try { outer = window !== top && Boolean(top[MARK]); } catch { /* of another site */ }
+  try { outer = window !== top && Boolean(top[MARK]); } catch { /* the outer page is of another site */ }
   if (outer) return;
   connect();
 }

@@ -1,4 +1,4 @@
-// The list follows new requests while somebody looks, and is moved through by keys.
+// Adds new requests to the list while the page is visible; handles its keys.
 const rows = document.querySelector("#rows");
 const filter = document.querySelector("#filter");
 
@@ -24,7 +24,7 @@ function sift() {
 async function follow() {
   if (document.visibilityState !== "visible") return;
   const answer = await fetch("/__carboy__/").catch(() => null);
-  if (answer?.status === 401) location.reload();  // another server, with another PIN
+  if (answer?.status === 401) location.reload();  // the server was restarted and has another PIN
   if (!answer?.ok) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   const body = fresh.querySelector("#rows");

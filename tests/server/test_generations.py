@@ -162,7 +162,7 @@ def test_a_replacement_ends_with_new_workers_only() -> None:
                 workers.started(pid, now)
             else:
                 workers.died(who, now)
-        starting = [m.pid for m in workers.members.values() if m.state is State.STARTING]
+        starting = [m.number for m in workers.members.values() if m.state is State.STARTING]
         for each in starting:
             workers.ready(each)
         serving = sum(m.state is State.SERVING for m in workers.members.values())
@@ -228,7 +228,7 @@ def test_whatever_happens_the_fleet_comes_to_the_number_that_is_wanted(events: l
                 workers.died(who, now)
 
     def ready() -> None:
-        for each in [m.pid for m in workers.members.values() if m.state is State.STARTING]:
+        for each in [m.number for m in workers.members.values() if m.state is State.STARTING]:
             workers.ready(each)
 
     for event in events:

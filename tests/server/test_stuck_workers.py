@@ -142,7 +142,7 @@ def test_a_request_that_holds_the_only_thread_is_ended(folder: Path) -> None:
             server.line("waiting")
             assert "only thread (--threads 1)" in server.line("has been stuck")
             server.line("GET /never HTTP/1.1")
-            server.line("line 15 in app")
+            server.line("line 15, in app")
         assert server.get("/")[0] == 200
 
 
@@ -203,7 +203,8 @@ def test_a_worker_whose_threads_are_all_stuck_is_replaced_when_requests_wait(
         recovered(server, before)
         for client in clients:
             client.close()
-        assert "line 15 in app" in server.text()
+        assert "line 15, in app" in server.text()
+        assert "Thread carboy-heartbeat" in server.text()  # written by the worker itself
 
 
 def test_a_worker_that_was_stopped_by_a_signal_is_replaced(folder: Path) -> None:

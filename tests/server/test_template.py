@@ -34,6 +34,8 @@ class Worker:
         self.templates = templates
         self.number = number
         templates.start(number, told, tells)
+        os.close(told)
+        os.close(tells)
         self.imported = os.read(self.tells, 100).decode()
 
     def end(self, code: int = 0) -> int:

@@ -16,7 +16,7 @@ from carboy.cli.banner import Banner
 from carboy.cli.completion import complete
 from carboy.cli.options import APPLICATION, SectionedCommand, listening, option, tuning
 from carboy.server.bind import Address, BindError
-from carboy.server.processes.supervisor import CannotFork
+from carboy.server.processes.start_methods import CannotFork
 from carboy.server.processes.worker import Plan
 from carboy.server.serve import addresses, count_workers, start
 from carboy.server.settings import Settings, with_values

@@ -3,7 +3,8 @@
 from carboy.protocol.limits import Limits
 from carboy.server.bind import BindError
 from carboy.server.engine import Engine
-from carboy.server.processes.supervisor import CannotFork, Supervisor
+from carboy.server.processes.start_methods import CannotFork
+from carboy.server.processes.supervisor import Supervisor
 from carboy.server.processes.worker import LoadError
 from carboy.server.serve import serve
 from carboy.server.settings import Settings

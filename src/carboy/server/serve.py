@@ -14,7 +14,10 @@ from carboy.server import bind as binding
 from carboy.server import descriptors
 from carboy.server.bind import Address, from_host, parse_bind
 from carboy.server.logs.error_log import ERROR_LOGGER
-from carboy.server.processes import load_check
+from carboy.server.processes import child, load_check
+from carboy.server.processes.generations import Generations
+from carboy.server.processes.health import Health
+from carboy.server.processes.start_methods import Fork
 from carboy.server.processes.supervisor import Supervisor
 from carboy.server.processes.worker import Load, Plan, Watcher, Worker
 from carboy.server.settings import Settings, usable_cpus, with_values
@@ -148,17 +151,17 @@ def supervise(worker: Worker) -> int:
 
 
 def supervisor_for(worker: Worker) -> Supervisor:
-    """The supervisor of a plan with several workers, not yet running."""
+    """The supervisor of a plan with several workers, not yet running. Raises CannotFork."""
     plan = worker.plan
+    settings = plan.settings
+    # Where this process ends with serving, no other code in it has children to wait for.
+    adopts = plan.ends_process and (os.getpid() == 1 or child.is_subreaper())
     return Supervisor(
-        worker.run_below,
-        plan.workers,
-        plan.settings.graceful_timeout,
-        lambda: worker.watcher.ready(worker.sockets, plan),
-        worker.watcher.stopping,
-        worker.sockets,
-        start_timeout=plan.settings.start_timeout,
-        worker_timeout=plan.settings.worker_timeout,
-        threads=plan.settings.threads,
+        Fork(worker.run_below, adopts=adopts),
+        Generations(plan.workers, settings.graceful_timeout, start_timeout=settings.start_timeout),
+        Health(settings.worker_timeout, settings.threads),
+        sockets=worker.sockets,
+        announce=lambda: worker.watcher.ready(worker.sockets, plan),
+        patience=worker.watcher.stopping,
         stay=plan.ends_process,
     )

@@ -29,6 +29,12 @@ def in_main_thread() -> bool:
 
 HELD = (*STOP, *named("SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGTTIN", "SIGTTOU"))
 
+# What a supervisor hears.
+SUPERVISED = (
+    *STOP,
+    *named("SIGQUIT", "SIGHUP", "SIGTTIN", "SIGTTOU", "SIGCHLD", "SIGUSR1", "SIGUSR2"),
+)
+
 
 class Handlers:
     """Signal handlers for as long as a `with` block; elsewhere than in the main thread none.

@@ -24,7 +24,7 @@ from carboy.server.engine import Engine
 from carboy.server.listening import ListenerPolicy
 from carboy.server.logs import Logs
 from carboy.server.logs.access_log import Record
-from carboy.server.processes.supervisor import CannotFork
+from carboy.server.processes.start_methods import CannotFork
 from carboy.server.processes.worker import Plan, Worker
 from carboy.server.serve import Silent, supervisor_for
 from carboy.server.settings import Settings

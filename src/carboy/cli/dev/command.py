@@ -34,7 +34,7 @@ from carboy.dev.requests import Store
 from carboy.net.certificates import AuthorityError, how_to_trust, local_context
 from carboy.net.tls import TlsStream, context_of
 from carboy.server.bind import BindError
-from carboy.server.processes.keeper import Keeper
+from carboy.server.processes.development import DevelopmentSupervisor
 from carboy.server.processes.template import Templates
 from carboy.server.processes.worker import Plan
 from carboy.server.settings import Settings
@@ -202,11 +202,12 @@ def keep(newest: Newest, options: dict[str, Any], trust: Sequence[str] = ()) -> 
     """Serve with workers forked from a process that has imported the packages; the exit code."""
     templates = Templates(newest)  # before threads are started
     follower = _follower(newest.name, newest.sockets, newest.environment, options, trust)
-    follower.keeper = keeper = Keeper(templates, follower.terminal, Path.cwd(), GRACEFUL)
+    supervisor = DevelopmentSupervisor(templates, follower.terminal, Path.cwd(), GRACEFUL)
+    follower.supervisor = supervisor
     if options["reload"]:
         follower.changes.start()
     try:
-        return keeper.run()
+        return supervisor.run()
     finally:
         follower.changes.stop()
         for sock in newest.sockets:

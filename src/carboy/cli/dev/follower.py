@@ -13,10 +13,10 @@ from carboy.dev.reload.changes import Changes
 from carboy.dev.reload.rules import Change, Kind, Rules
 
 
-class Keeps(Protocol):
-    """Who has the application run: `server.keeper.Keeper`, or who starts the program again."""
+class Replaces(Protocol):
+    """What has the application run: a DevelopmentSupervisor, or `portable.Again`."""
 
-    def replace(self, why: Sequence[str], cool: bool = False) -> None: ...
+    def replace(self, why: Sequence[str], forget: bool = False) -> None: ...
 
     def tell(self, message: dict[str, Any]) -> None: ...
 
@@ -24,7 +24,7 @@ class Keeps(Protocol):
 class Follower:
     """Says what each change means: another worker, or word to the browsers."""
 
-    keeper: Keeps
+    supervisor: Replaces
     terminal: Terminal
 
     def __init__(
@@ -45,10 +45,10 @@ class Follower:
         """Called in the thread that watches."""
         if change.kind is Kind.CODE or (change.kind is Kind.TEMPLATE and not self.rereads):
             forget_byte_code(change.paths)
-            self.keeper.replace(change.paths, cool=change.environment)
+            self.supervisor.replace(change.paths, forget=change.environment)
         elif self.live:
             kind = "style" if change.kind is Kind.STYLE else "page"
-            self.keeper.tell({"publish": kind, "paths": change.paths})
+            self.supervisor.tell({"publish": kind, "paths": change.paths})
             self.terminal.changed(kind, change.paths)
 
     def report(self, report: dict[str, Any]) -> None:

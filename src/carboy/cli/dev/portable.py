@@ -89,7 +89,7 @@ class Child:
         given = passed()
         again = Again(self.terminal)
         if given:
-            self.follower.keeper = again
+            self.follower.supervisor = again
             self.follower.changes.start()  # before files are read
         began = given.get("began", time.time())
         first = given.get("starts", 1) == 1
@@ -158,7 +158,7 @@ class Again:
         self.broadcaster = Broadcaster("")  # until there is one that browsers listen to
         self._asked = threading.Event()
 
-    def replace(self, why: Sequence[str], cool: bool = False) -> None:
+    def replace(self, why: Sequence[str], forget: bool = False) -> None:
         self.terminal.saved(why)
         self._asked.set()
 

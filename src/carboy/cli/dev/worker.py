@@ -14,7 +14,7 @@ from carboy.cli.config import Environment
 from carboy.cli.dev.tools import LOADING, Ended, Tools, failing, failure_of, in_colours
 from carboy.dev.live import Broadcaster, Failure
 from carboy.server.processes import preloading
-from carboy.server.processes.keeper import KeeperLink
+from carboy.server.processes.link import Message, SupervisorLink
 from carboy.server.processes.worker import LoadError, Plan, Worker
 from carboy.server.serve import Silent
 
@@ -31,16 +31,20 @@ class Newest:
     environment: Environment
     _app: Any = None
     _broadcaster: Broadcaster = field(default_factory=lambda: Broadcaster(""))
+    _broken: str = ""  # why an error is served instead of the application
     _reported: int = 0
 
     def __call__(self, told: int, tells: int) -> int:
         self.environment.restore()
-        post = KeeperLink(told, tells, self._hear, self._report)
-        worker = Worker(self.plan, self.sockets, lambda: self._load(post), Silent())
-        return worker.run_below(post)
+        link = SupervisorLink(told, tells)
+        link.listen, link.report = self._hear, self._report
+        order = link.receive()
+        if order is None:
+            return 1  # the supervisor has gone
+        worker = Worker(self.plan, self.sockets, lambda: self._load(order), Silent())
+        return worker.run_below(link)
 
-    def _load(self, post: KeeperLink) -> Any:
-        order = post.order
+    def _load(self, order: Message) -> Any:
         failure: Failure | None = None
         try:
             if order["failure"]:
@@ -53,7 +57,7 @@ class Newest:
                 raise LoadError(str(problem)) from None
             failure, app = failure_of(problem), failing(problem)
             if not isinstance(problem, Ended):
-                post.broken = failure.title
+                self._broken = failure.title
                 tell(failure)
         self._broadcaster = Broadcaster(f"{self.run}-{order['number']}", failure)
         return self.tools.around(app, self._broadcaster)
@@ -73,6 +77,7 @@ class Newest:
         return {
             "modules": modules,
             "stamps": preloading.stamps(modules),
+            "broken": self._broken,
             **used_by(self._app),
         }
 

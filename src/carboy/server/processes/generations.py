@@ -47,7 +47,7 @@ Action = tuple[Do, int]  # what, to whom (0 for START)
 class Member:
     """One worker process as its supervisor sees it."""
 
-    pid: int
+    number: int
     born: float
     generation: int
     state: State = State.STARTING
@@ -61,6 +61,7 @@ class Generations:
 
     target: int
     graceful_timeout: float
+    overlap: bool = True  # an old worker serves until a new one can take its place
     start_timeout: float = 0.0  # 0: a worker may take any time to get ready
     generation: int = 0
     stopping: bool = False
@@ -70,38 +71,38 @@ class Generations:
     failed_at: float = 0.0
     members: dict[int, Member] = field(default_factory=dict)
 
-    def started(self, pid: int, now: float) -> None:
-        self.members[pid] = Member(pid, now, self.generation)
+    def started(self, number: int, now: float) -> None:
+        self.members[number] = Member(number, now, self.generation)
 
-    def ready(self, pid: int) -> None:
-        member = self.members.get(pid)
+    def ready(self, number: int) -> None:
+        member = self.members.get(number)
         if member is not None and member.state is State.STARTING and not member.given_up:
             member.state = State.SERVING
             self.ever_ready = True
             self.failed_starts = 0
 
-    def leaves(self, pid: int, now: float) -> bool:
+    def leaves(self, number: int, now: float) -> bool:
         """A worker stops; whether somebody else than the supervisor has told it to."""
-        member = self.members.get(pid)
+        member = self.members.get(number)
         if member is None or member.state is not State.SERVING:
             return False
         self._stop(member, now)
         return True
 
-    def retire(self, pid: int, now: float) -> Action:
+    def retire(self, number: int, now: float) -> Action:
         """Another worker is to take the place of this one, which may finish what it has."""
-        return self._stop(self.members[pid], now)
+        return self._stop(self.members[number], now)
 
-    def condemn(self, pid: int, now: float) -> None:
+    def condemn(self, number: int, now: float) -> None:
         """A worker is stuck: it gets a moment to write its stacks, and is killed."""
-        member = self.members[pid]
+        member = self.members[number]
         member.state = State.STOPPING
         member.given_up = True
         member.kill_at = now + LAST_WORDS
 
-    def died(self, pid: int, now: float) -> Member:
+    def died(self, number: int, now: float) -> Member:
         """Forget a worker. One that never became ready makes the next one wait."""
-        member = self.members.pop(pid)
+        member = self.members.pop(number)
         if member.state is State.STARTING:
             self.not_started(now)
         return member
@@ -151,6 +152,8 @@ class Generations:
         if self.stopping:
             return actions + [self._stop(m, now) for m in self._live()]
         actions += self._outdated() + self._slow_starts(now)
+        if not self.overlap:
+            actions += [self._stop(m, now) for m in self._old() if m.state is State.SERVING]
         surplus = self._surplus(now)  # first: an old worker that stops needs no replacement
         return actions + self._missing(now) + surplus
 
@@ -178,7 +181,7 @@ class Generations:
         for member in late:
             member.state = State.STOPPING
             member.kill_at = None
-        return [(Do.DROP, member.pid) for member in late]
+        return [(Do.DROP, member.number) for member in late]
 
     def _slow_starts(self, now: float) -> list[Action]:
         if not self.start_timeout:
@@ -189,7 +192,7 @@ class Generations:
         for member in late:
             member.given_up = True
             member.kill_at = now + LAST_WORDS
-        return [(Do.GIVE_UP, member.pid) for member in late]
+        return [(Do.GIVE_UP, member.number) for member in late]
 
     def _missing(self, now: float) -> list[Action]:
         if now < self.failed_at + self.delay():
@@ -210,10 +213,10 @@ class Generations:
     def _stop(self, member: Member, now: float) -> Action:
         member.state = State.STOPPING
         member.kill_at = now + self.graceful_timeout + MERCY
-        return (Do.STOP, member.pid)
+        return (Do.STOP, member.number)
 
     def _overdue(self, now: float) -> list[Action]:
         late = [m for m in self.members.values() if m.kill_at is not None and now >= m.kill_at]
         for member in late:
             member.kill_at = None
-        return [(Do.DROP if m.given_up else Do.KILL, m.pid) for m in late]
+        return [(Do.DROP if m.given_up else Do.KILL, m.number) for m in late]

@@ -1,51 +1,75 @@
 """The two ends of what a supervisor shares with one worker.
 
-    WorkerLink (supervisor) ◀── pipe: bytes and text ────────────── SupervisorLink (worker)
-                            ─── life pipe: its end means the supervisor has gone ──▶
-                            ◀── shared memory: figures, requests in flight ──
+    supervisor: WorkerLink                                          worker: SupervisorLink
+        ── one JSON object a line; EOF: the supervisor has gone ──▶
+       ◀── READY, LEAVES, FAILED and why, reports, stacks ────────
+       ◀── shared memory: figures, requests in flight ────────────
 
-On the pipe, bytes that are not text say what the worker does. Text says why the worker cannot
-start, or is the stacks that faulthandler writes when the worker is asked for them or crashes.
+What the worker writes is text with control bytes between: a control byte is a message, whatever it
+interrupts, and may be written by a signal handler. The text is why the worker cannot start, or the
+stacks of its threads, which faulthandler writes to the same pipe when the worker crashes.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import select
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from carboy.server.in_flight import InFlight
+from carboy.server.processes.stacks import own_stacks
 from carboy.server.scoreboard import Row, private_row
 
 READY = b"\x06"
 LEAVES = b"\x04"
 FAILED = b"\x15"  # the rest until EOF is the text for the user
+REPORT, REPORT_END = b"\x02", b"\x03"  # around a JSON object
 
-LONGEST = 256 * 1024  # bytes of text that are kept; the stacks of some hundred threads
+REPORT_INTERVAL = 1.0  # seconds between two questions for a report
+LONGEST = 1 << 20  # bytes that are kept: stacks of some hundred threads, names of all modules
+
+_reports = re.compile(b"%b([^\x00-\x08]*)%b" % (REPORT, REPORT_END))
+_controls = re.compile(r"[\x00-\x08\x15]")
+
+Message = dict[str, Any]
 
 
 class SupervisorLink:
-    """A worker's end: how it reports to its supervisor, and learns that the supervisor has gone."""
+    """A worker's end: how it reports to its supervisor, and hears from it.
+
+    `listen` is called with messages that are not for the link itself. `report` is called now and
+    then, and what it returns is sent (None: nothing new).
+    """
 
     def __init__(
         self,
-        life: int,
-        pipe: int,
+        told: int,
+        tells: int,
         row: Row | None = None,
         in_flight: InFlight | None = None,
         beat: float = 0.0,
     ) -> None:
-        self.life = life
-        self.pipe = pipe
+        self.told = told
+        self.tells = tells
         # What the supervisor reads: the worker's own figures and the requests it runs.
         self.row = row or private_row()
         self.in_flight = in_flight or InFlight()
         self.beat = beat  # seconds between two signs of life; 0: none are wanted
+        self.listen: Callable[[Message], object] = lambda message: None
+        self.report: Callable[[], Message | None] | None = None
+        self._received = b""
+        self._is_ready = threading.Event()
 
     def ready(self) -> None:
         """From now on this worker takes connections."""
+        self._report()  # before requests are served that may change what is reported
         self._send(READY)
+        self._is_ready.set()
 
     def leaves(self) -> None:
         """From now on this worker takes no connections: it has been told to stop."""
@@ -53,52 +77,94 @@ class SupervisorLink:
 
     def failed(self, text: str) -> None:
         """This worker will never take connections; `text` is for the user."""
-        self._send(FAILED + text.encode("utf-8", "replace"))
+        self._send(FAILED + _as_text(text))
+
+    def receive(self, timeout: float | None = None) -> Message | None:
+        """The next message; {} when none has come in time, None when the supervisor has gone."""
+        while b"\n" not in self._received:
+            if timeout is not None and not select.select([self.told], [], [], timeout)[0]:
+                return {}
+            received = os.read(self.told, 65536)
+            if not received:
+                return None
+            self._received += received
+        line, _, self._received = self._received.partition(b"\n")
+        try:
+            found: Message = json.loads(line)
+        except ValueError:
+            return {}  # half of a message that the pipe was too full for
+        return found
+
+    def attend(self, orphaned: Callable[[], object], timeout: float) -> None:
+        """Hear the supervisor and report, in a thread, once this worker is ready.
+
+        When the supervisor has gone, calls `orphaned` and ends the process `timeout` s later.
+        """
+
+        def run() -> None:
+            self._is_ready.wait()
+            interval = REPORT_INTERVAL if self.report else None
+            while (message := self.receive(interval)) is not None:
+                if "stacks" in message:
+                    self._send(_as_text("\n".join(own_stacks())))
+                elif message:
+                    self.listen(message)
+                else:
+                    self._report()
+            orphaned()
+            time.sleep(timeout)
+            os._exit(1)
+
+        threading.Thread(target=run, name="carboy-link", daemon=True).start()
+
+    def _report(self) -> None:
+        if self.report is not None and (found := self.report()):
+            self._send(REPORT + json.dumps(found).encode() + REPORT_END)
 
     def _send(self, message: bytes) -> None:
         try:
             while message:
-                message = message[os.write(self.pipe, message) :]
+                message = message[os.write(self.tells, message) :]
         except OSError:
-            pass  # the supervisor has gone; `when_orphaned` sees to that
-
-    def when_orphaned(self, stop: Callable[[], object], timeout: float) -> None:
-        """Call `stop` when the supervisor is gone, and end the process `timeout` s later."""
-
-        def wait() -> None:
-            while os.read(self.life, 1):
-                pass  # the supervisor writes nothing; only the end can come
-            stop()
-            time.sleep(timeout)
-            os._exit(1)
-
-        threading.Thread(target=wait, name="carboy-life", daemon=True).start()
+            pass  # the supervisor has gone; `attend` sees to that
 
 
 class WorkerLink:
-    """A supervisor's end: the worker's pipe, its row of the scoreboard, its requests in flight.
+    """A supervisor's end: what a worker has written, its row of the scoreboard, its requests.
 
-    Made before the fork. Then the worker takes `worker_end`, and the supervisor calls `forked`.
+    It is made before the worker, which takes `told` and `tells`; then `handed_over` closes them.
     """
 
-    def __init__(self, row: Row, beat: float) -> None:
-        self.row = row
+    def __init__(self, row: Row | None = None, beat: float = 0.0) -> None:
+        self.row = row or private_row()
         self.in_flight = InFlight()
-        self.reader, self.writer = os.pipe()
+        self.reader, self.tells = os.pipe()
+        self.told, self._writer = os.pipe()
+        # A worker that does not listen must not stop the supervisor.
+        os.set_blocking(self._writer, False)
         self._beat = beat
         self._received = bytearray()
 
-    def worker_end(self, life: int) -> SupervisorLink:
-        """The worker's end, in the worker."""
+    def worker_end(self) -> SupervisorLink:
+        """The worker's end, in a forked worker."""
         os.close(self.reader)
-        return SupervisorLink(life, self.writer, self.row, self.in_flight, self._beat)
+        os.close(self._writer)
+        return SupervisorLink(self.told, self.tells, self.row, self.in_flight, self._beat)
 
-    def forked(self) -> None:
+    def handed_over(self) -> None:
         """The worker has its end now."""
-        os.close(self.writer)
+        os.close(self.told)
+        os.close(self.tells)
+
+    def tell(self, **message: Any) -> None:
+        """Send a message, unless the worker has gone or does not listen."""
+        try:
+            os.write(self._writer, json.dumps(message).encode() + b"\n")
+        except OSError:
+            pass
 
     def read(self) -> bytes:
-        """What the worker has sent, b"" when it never will again; BlockingIOError."""
+        """What the worker has written, b"" when it never will again; BlockingIOError."""
         received = os.read(self.reader, 65536)
         room = LONGEST - len(self._received)
         self._received += received[: max(0, room)]
@@ -119,13 +185,25 @@ class WorkerLink:
             return None
         return self._received[len(FAILED) :].decode("utf-8", "replace")
 
+    def take_reports(self) -> list[Message]:
+        """What the worker has reported since the last time."""
+        found = _reports.findall(self._received)
+        if found:
+            self._received = bytearray(_reports.sub(b"", self._received))
+        return [json.loads(each) for each in found]
+
     def take_stacks(self) -> str:
-        """What faulthandler has written since the last time, "" if nothing."""
+        """The stacks that the worker has written since the last time, "" if it has not."""
         text = self._received.replace(READY, b"").replace(LEAVES, b"")
         self._received.clear()
         return text.decode("utf-8", "replace").strip()
 
     def close(self) -> None:
-        """Let go of the pipe and the memory; what was read stays."""
+        """Close the supervisor's descriptors and the memory; what was read stays."""
         os.close(self.reader)
+        os.close(self._writer)
         self.in_flight.close()
+
+
+def _as_text(text: str) -> bytes:
+    return _controls.sub("?", text).encode("utf-8", "replace")

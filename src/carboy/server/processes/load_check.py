@@ -30,7 +30,6 @@ from carboy.server.logs.error_log import ERROR_LOGGER
 from carboy.server.processes import child, stacks
 from carboy.server.processes.generations import LAST_WORDS, MERCY
 from carboy.server.processes.link import READY, SupervisorLink, WorkerLink
-from carboy.server.scoreboard import private_row
 from carboy.server.signals import death, hold, in_main_thread
 
 log = logging.getLogger(ERROR_LOGGER)
@@ -67,7 +66,7 @@ def check(load: Callable[[], object], link: SupervisorLink) -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl+C is the parent's to explain
         hold(False)
     child.die_with_parent(child.find_prctl())
-    stacks.write_to(link.pipe)
+    stacks.write_to(link.tells)
     load()
     link.ready()
 
@@ -126,20 +125,20 @@ class LoadCheck:
             again = self._end_child()
             log.info("%s whether the new code loads.", "Checking again" if again else "Checking")
             systemd.notify_reloading()
-            link = WorkerLink(private_row(), beat=0.0)
-            inode = os.fstat(link.writer).st_ino
-            variables = {**os.environ, VARIABLE: f"{os.getpid()}:{link.writer}:{inode}"}
+            link = WorkerLink()
+            inode = os.fstat(link.tells).st_ino
+            variables = {**os.environ, VARIABLE: f"{os.getpid()}:{link.tells}:{inode}"}
             try:
                 self._child = process = subprocess.Popen(
-                    this_program(), env=variables, pass_fds=[link.writer]
+                    this_program(), env=variables, pass_fds=[link.tells]
                 )
             except OSError as problem:
-                link.forked()
+                link.handed_over()
                 link.close()
                 log.error("The new code is not loaded: %s. Try again.", problem.strerror)
                 systemd.notify("READY=1")
                 return None
-            link.forked()
+            link.handed_over()
             if number != self._number:  # `cancel` may have come too early to see the child
                 self._end_child()
         return process, link

@@ -189,7 +189,7 @@ class Templates:
         return self._preloaded is not None and self._preloaded.fit
 
     def start(self, number: int, told: int, tells: int) -> None:
-        """Fork a worker with these two descriptors, which are closed here."""
+        """Have a worker forked that takes these two descriptors."""
         template = (
             self._preloaded if self._preloaded is not None and self._preloaded.fit else self._first
         )
@@ -198,8 +198,6 @@ class Templates:
             template = self._first
             template.send(command, (told, tells))
         self._link_of[number] = template
-        os.close(told)
-        os.close(tells)
 
     def signal(self, number: int, what: int) -> None:
         """Send a worker a signal, if it is still there."""
@@ -237,6 +235,13 @@ class Templates:
         """Cool if packages have changed, or a file of the application's folder hides one."""
         if not preloading.is_fresh(self._stamps) or preloading.shadowed(self._known, folder):
             self.forget()
+
+    def ended(self) -> list[tuple[int, int]]:
+        """Number and status of workers that have ended; does not wait."""
+        found: list[tuple[int, int]] = []
+        while readable := select.select(self.links, [], [], 0)[0]:
+            found += self.hear(readable[0])
+        return found
 
     def hear(self, link: TemplateLink) -> list[tuple[int, int]]:
         """Take a message; number and status of workers that have ended."""

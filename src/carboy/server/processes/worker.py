@@ -149,7 +149,7 @@ class Worker:
             link.failed(str(problem))
             return 1
         timeout = self.plan.settings.graceful_timeout + MERCY
-        link.when_orphaned(lambda: engine.stop(listeners=ListenerPolicy.DRAIN), timeout)
+        link.attend(lambda: engine.stop(listeners=ListenerPolicy.DRAIN), timeout)
         if link.beat:
             # Later than the supervisor would end it, with every processor at work.
             seconds = (self.plan.settings.worker_timeout + MERCY) * usable_cpus()

@@ -1,4 +1,4 @@
-"""The keeper and its worker: real forks, told and telling; the user is a list."""
+"""The supervisor of `carboy dev`: real forks and links; the user is a queue of what was told."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 
-from carboy.server.processes import keeper as keeping
-from carboy.server.processes.keeper import Keeper, KeeperLink
+from carboy.server.processes import development, generations
+from carboy.server.processes.development import DevelopmentSupervisor
+from carboy.server.processes.link import Message, SupervisorLink
 from carboy.server.processes.template import Templates
 from running import PATIENCE, in_a_fresh_process
 
@@ -32,34 +33,37 @@ def work(folder: Path, told: int, tells: int) -> int:
     os.set_blocking(stop, False)
     news = [{"modules": ["json"], "stamps": {}}]
 
-    def report() -> dict[str, Any] | None:
-        return news.pop() | {"order": post.order} if news else None
+    def report() -> Message | None:
+        return news.pop() | {"order": order} if news else None
 
-    def listen(message: dict[str, Any]) -> None:
+    def listen(message: Message) -> None:
         os.write(heard, repr(message).encode() + b"\n")
 
-    post = KeeperLink(told, tells, listen, report)
+    link = SupervisorLink(told, tells)
+    link.listen, link.report = listen, report
+    order = link.receive()
+    assert order is not None
     heard = os.open(folder / "heard", os.O_RDWR)
     mode = (folder / "mode").read_text()
     if mode == "loads for ever":
         (folder / "gate").open().read()
     if mode == "fails":
-        post.failed("no such thing")
+        link.failed("no such thing")
         return 1
-    if mode == "dies" and not post.order["failure"]:
+    if mode == "dies" and not order["failure"]:
         os._exit(9)
     signal.set_wakeup_fd(stop)
     signal.signal(signal.SIGTERM, lambda number, frame: None)
-    post.when_orphaned(lambda: os.write(stop, b"x"), 1.0)
-    post.ready()
+    link.attend(lambda: os.write(stop, b"x"), 1.0)
+    link.ready()
     os.read(stopped, 1)
     if mode == "stays":
         threading.Event().wait()
     return 0
 
 
-class Kept:
-    """A keeper in a thread, and what it tells its user."""
+class Developing:
+    """A supervisor in a thread, and what it tells its user."""
 
     def __init__(self, folder: Path, graceful_timeout: float) -> None:
         self.folder = folder
@@ -69,16 +73,16 @@ class Kept:
         self.heard = os.fdopen(os.open(folder / "heard", os.O_RDWR))
         self.told: SimpleQueue[Event] = SimpleQueue()
         self.templates = Templates(functools.partial(work, folder))
-        self.keeper = Keeper(self.templates, self, folder, graceful_timeout)
+        self.supervisor = DevelopmentSupervisor(self.templates, self, folder, graceful_timeout)
         self.code = -1
         self.thread = threading.Thread(target=self._run)
 
     def _run(self) -> None:
-        self.code = self.keeper.run()
+        self.code = self.supervisor.run()
 
     def save(self, mode: str, *why: str) -> None:
         (self.folder / "mode").write_text(mode)
-        self.keeper.replace(why)
+        self.supervisor.replace(why)
 
     def expect(self, *event: Any) -> Event:
         """The next thing that is told; more of it than was asked for."""
@@ -91,7 +95,7 @@ class Kept:
         return int(self.expect("reported")[1]["order"]["number"])
 
     def stop(self) -> int:
-        self.keeper.stop()
+        self.supervisor.stop()
         self.thread.join(PATIENCE)
         assert not self.thread.is_alive()
         return self.code
@@ -108,7 +112,7 @@ class Kept:
     def ended(self, text: str) -> None:
         self.told.put(("ended", text))
 
-    def reported(self, report: dict[str, Any]) -> None:
+    def reported(self, report: Message) -> None:
         self.told.put(("reported", report))
 
     def stopped(self) -> None:
@@ -116,8 +120,8 @@ class Kept:
 
 
 @contextmanager
-def kept(folder: Path, graceful_timeout: float = PATIENCE) -> Iterator[Kept]:
-    found = Kept(folder, graceful_timeout)
+def developing(folder: Path, graceful_timeout: float = PATIENCE) -> Iterator[Developing]:
+    found = Developing(folder, graceful_timeout)
     found.thread.start()
     yield found
     assert found.stop() == 0
@@ -129,7 +133,7 @@ def kept(folder: Path, graceful_timeout: float = PATIENCE) -> Iterator[Kept]:
 
 @in_a_fresh_process
 def test_a_worker_is_kept_and_replaced(tmp_path: Path) -> None:
-    with kept(tmp_path) as it:
+    with developing(tmp_path) as it:
         assert it.number() == 1
         it.expect("ready", True, ())
         for number in (2, 3):
@@ -140,7 +144,7 @@ def test_a_worker_is_kept_and_replaced(tmp_path: Path) -> None:
 
 @in_a_fresh_process
 def test_one_that_still_loads_is_killed_and_its_reasons_are_the_next_ones(tmp_path: Path) -> None:
-    with kept(tmp_path) as it:
+    with developing(tmp_path) as it:
         it.number()
         it.expect("ready", True)
         it.save("loads for ever", "b")
@@ -152,7 +156,7 @@ def test_one_that_still_loads_is_killed_and_its_reasons_are_the_next_ones(tmp_pa
 
 @in_a_fresh_process
 def test_one_that_cannot_begin_ends_all(tmp_path: Path) -> None:
-    it = Kept(tmp_path, 1.0)
+    it = Developing(tmp_path, 1.0)
     (tmp_path / "mode").write_text("fails")
     it.thread.start()
     it.expect("failed", "no such thing")
@@ -163,7 +167,7 @@ def test_one_that_cannot_begin_ends_all(tmp_path: Path) -> None:
 
 @in_a_fresh_process
 def test_without_anything_to_fork_from_it_says_so_and_ends(tmp_path: Path) -> None:
-    it = Kept(tmp_path, 1.0)
+    it = Developing(tmp_path, 1.0)
     it.thread.start()
     it.number()
     it.expect("ready", True)
@@ -176,7 +180,7 @@ def test_without_anything_to_fork_from_it_says_so_and_ends(tmp_path: Path) -> No
 
 @in_a_fresh_process
 def test_one_that_dies_young_waits_for_a_save(tmp_path: Path) -> None:
-    with kept(tmp_path) as it:
+    with developing(tmp_path) as it:
         it.number()
         it.expect("ready", True)
         it.save("dies")
@@ -190,8 +194,8 @@ def test_one_that_dies_young_waits_for_a_save(tmp_path: Path) -> None:
 
 @in_a_fresh_process
 def test_one_that_dies_old_is_replaced_at_once(tmp_path: Path) -> None:
-    keeping.YOUNG = -1.0
-    with kept(tmp_path) as it:
+    development.YOUNG = -1.0
+    with developing(tmp_path) as it:
         it.number()
         it.expect("ready", True)
         it.templates.signal(1, signal.SIGKILL)
@@ -204,8 +208,8 @@ def test_one_that_dies_old_is_replaced_at_once(tmp_path: Path) -> None:
 
 @in_a_fresh_process
 def test_one_that_does_not_end_is_killed(tmp_path: Path) -> None:
-    keeping.MERCY = 0.1
-    it = Kept(tmp_path, graceful_timeout=0.1)
+    generations.MERCY = 0.1
+    it = Developing(tmp_path, graceful_timeout=0.1)
     (tmp_path / "mode").write_text("stays")
     it.thread.start()
     it.number()
@@ -218,24 +222,24 @@ def test_one_that_does_not_end_is_killed(tmp_path: Path) -> None:
 
 @in_a_fresh_process
 def test_one_that_does_not_listen_does_not_stop_the_others(tmp_path: Path) -> None:
-    with kept(tmp_path) as it:
+    with developing(tmp_path) as it:
         it.number()
         it.expect("ready", True)
         it.save("loads for ever")
         with (tmp_path / "gate").open("w"):
             for _ in range(100):
-                it.keeper.tell({"publish": "page", "paths": ["x" * 4000]})
+                it.supervisor.tell({"publish": "page", "paths": ["x" * 4000]})
             it.save("serves")
             assert it.number() == 3
             it.expect("ready", False)
-        it.keeper.tell({"publish": "page", "paths": ["a"]})
+        it.supervisor.tell({"publish": "page", "paths": ["a"]})
         while "'paths': ['a']" not in it.heard.readline():
             pass
 
 
 @in_a_fresh_process
 def test_stopped_while_it_loads_it_ends_at_once(tmp_path: Path) -> None:
-    with kept(tmp_path) as it:
+    with developing(tmp_path) as it:
         it.number()
         it.expect("ready", True)
         it.save("loads for ever")

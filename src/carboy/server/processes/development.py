@@ -1,0 +1,179 @@
+"""The supervisor of `carboy dev`: one worker that runs the newest code, whatever that code does.
+
+    new code            the old worker is told to stop, a new one starts at the same time
+    code does not load  the worker serves the error as a page
+    worker ends         another one takes its place; if it had just started, it serves the reason
+
+The listening sockets stay open in between, so a client waits for the new worker.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Protocol
+
+from carboy.server import signals
+from carboy.server.processes.generations import Do, Generations, Member
+from carboy.server.processes.health import Health
+from carboy.server.processes.link import Message, WorkerLink
+from carboy.server.processes.start_methods import FromTemplate
+from carboy.server.processes.supervisor import Supervisor
+from carboy.server.processes.template import TemplateLost, Templates
+
+QUEUED = 0  # in the inbox, where signals have their numbers: a call is in the queue
+YOUNG = 1.0  # a worker that ends within that many seconds of serving would end again
+
+
+class Reporter(Protocol):
+    """Tells the user what happens."""
+
+    def ready(self, first: bool, why: Sequence[str], seconds: float, broken: str) -> None: ...
+
+    def failed(self, text: str) -> None: ...
+
+    def ended(self, text: str) -> None: ...
+
+    def reported(self, report: Message, /) -> object: ...
+
+    def stopped(self) -> None: ...
+
+
+@dataclass(slots=True)
+class Start:
+    """One start of a worker, for the user: what changed, and when that was."""
+
+    why: Sequence[str] = ()
+    began: float = 0.0  # monotonic seconds; 0: when the worker is started
+    is_known: bool = False  # the user has been told that it takes another one's place
+    failure: str = ""  # what the worker serves instead of the application
+    ready: float = 0.0  # monotonic seconds; 0: not yet
+    broken: str = ""  # why the application could not be loaded
+
+
+class DevelopmentSupervisor(Supervisor):
+    """Keeps one worker of the templates running; `run` blocks until stopped, and gives the code.
+
+    `replace` and `tell` may be called from any thread.
+    """
+
+    HEARD = (*signals.STOP, *signals.named("SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2"))
+
+    def __init__(
+        self, templates: Templates, reporter: Reporter, folder: Path, graceful_timeout: float = 5.0
+    ) -> None:
+        generations = Generations(1, graceful_timeout, overlap=False)
+        super().__init__(FromTemplate(templates), generations, Health(0.0, 0))
+        self.templates = templates
+        self.reporter = reporter
+        self.folder = folder
+        self._calls: SimpleQueue[Callable[[], object]] = SimpleQueue()
+        self._next = Start()
+        self._newest = 0
+        self._starts: dict[int, Start] = {}  # by worker
+        self._first = True
+
+    def replace(self, why: Sequence[str], forget: bool = False) -> None:
+        """Start a worker that has `why` (paths) as they are now. `forget`: nothing preloaded."""
+        began = time.monotonic()
+        self._call(lambda: self._renew(why, began, forget))
+
+    def tell(self, message: Message) -> None:
+        """Pass on a message to the newest worker."""
+        self._call(lambda: self._tell_newest(message))
+
+    def _call(self, call: Callable[[], object]) -> None:
+        self._calls.put(call)
+        self._inbox.post(QUEUED)
+
+    def run(self) -> int:
+        try:
+            super().run()
+        except TemplateLost as problem:
+            self.reporter.failed(str(problem))
+            self._code = 1
+        if self._code != 1:
+            self.reporter.stopped()
+        return self._code
+
+    # --- what is asked for
+
+    def _heard(self, number: int) -> None:
+        if number != QUEUED:
+            super()._heard(number)
+            return
+        while not self._calls.empty():
+            self._calls.get()()
+
+    def _replace(self) -> None:
+        self._renew((), time.monotonic(), forget=True)
+
+    def _renew(self, why: Sequence[str], began: float, forget: bool) -> None:
+        if self.generations.stopping:
+            return
+        if forget:
+            self.templates.forget()
+        self.templates.check(self.folder)
+        newest = self._starts.get(self._newest)
+        if newest is not None and not newest.ready:
+            # It is killed while it loads, and the user was not told of its reasons.
+            why = sorted({*why, *newest.why})
+        self._next = Start(why, began)
+        self.generations.replace()
+
+    def _tell_newest(self, message: Message) -> None:
+        if link := self._links.get(self._newest):
+            link.tell(**message)
+
+    # --- workers
+
+    def _do(self, do: Do, worker: int) -> None:
+        if do is Do.STOP:
+            self._links[worker].tell(replaced=True)  # streams to browsers end
+        super()._do(do, worker)
+
+    def _started(self, worker: int, link: WorkerLink) -> None:
+        start, self._next = self._next, Start()
+        start.began = start.began or time.monotonic()
+        self._starts[worker] = start
+        self._newest = worker
+        link.tell(number=worker, first=self._first, failure=start.failure)
+
+    def _reported(self, worker: int, report: Message) -> None:
+        if "broken" in report:
+            self._starts[worker].broken = report["broken"]
+        if "modules" in report:
+            self.templates.preload(report["modules"], report["stamps"])
+            self.reporter.reported(report)
+
+    def _ready(self, worker: int) -> None:
+        start = self._starts[worker]
+        start.ready = time.monotonic()
+        first, self._first = self._first, False
+        if worker == self._newest and (first or not start.is_known):
+            self.reporter.ready(first, start.why, start.ready - start.began, start.broken)
+
+    def _replaced(self) -> None:
+        pass  # the user was told when it was ready
+
+    def _ended(self, worker: int, status: int) -> None:
+        super()._ended(worker, status)
+        del self._starts[worker]
+
+    def _failed(self, member: Member, link: WorkerLink, how: str, requests: str) -> None:
+        if failure := link.failure():
+            self.reporter.failed(failure)
+            self._code = 1
+            self._stop()
+            return
+        now, start = time.monotonic(), self._starts[member.number]
+        text = f"The application's process {how}"
+        self._next = Start(began=now, is_known=True)
+        if start.ready and now - start.ready > YOUNG:
+            self.reporter.ended(f"{text}; another one takes its place.")
+        else:
+            self._next.failure = text + "."
+            self.reporter.ended(f"{text}. Save a file to start it again.")

@@ -59,7 +59,6 @@ NAMES = [
 
 def _flask() -> SimpleNamespace:
     import flask
-    import flask.debughelpers
     import flask.json.provider
     import flask.json.tag
     import flask.sessions
@@ -76,7 +75,6 @@ def _flask() -> SimpleNamespace:
         app_ctx=flask.globals.app_ctx,
         request_ctx=flask.globals.request_ctx,
         helpers=flask.helpers,
-        debughelpers=flask.debughelpers,
         provider=flask.json.provider,
         sessions=flask.sessions,
         tag=flask.json.tag,
@@ -93,7 +91,6 @@ def _flask() -> SimpleNamespace:
 
 def _carboy() -> SimpleNamespace:
     import carboy
-    import carboy.app.debughelpers
     import carboy.app.helpers
     import carboy.app.json.provider
     import carboy.app.json.tag
@@ -112,7 +109,6 @@ def _carboy() -> SimpleNamespace:
         app_ctx=carboy.app.globals.app_ctx,
         request_ctx=carboy.app.globals.request_ctx,
         helpers=carboy.app.helpers,
-        debughelpers=carboy.app.debughelpers,
         provider=carboy.app.json.provider,
         sessions=carboy.app.sessions,
         tag=carboy.app.json.tag,

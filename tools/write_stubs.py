@@ -15,6 +15,11 @@ from pathlib import Path
 from carboy.lazy import homes
 
 PACKAGES = ("carboy", "carboy.http", "carboy.testing")
+# Names whose own modules are below the class in their type, so that they say less there.
+TYPES = {
+    "current_app": "current_app: Carboy",
+    "jsonify": "def jsonify(*args: object, **kwargs: object) -> Response: ...",
+}
 HEAD = '"""Written by tools/write_stubs.py from the table NAMES in __init__.py."""'
 
 
@@ -23,7 +28,12 @@ def stub(package: str) -> str:
     module = import_module(package)
     lines = [HEAD, ""]
     for name, home, defined in sorted(homes(module.NAMES), key=itemgetter(1, 0)):
+        if name in TYPES:
+            continue
         lines.append(f"from {home} import {defined}" + (f" as {name}" if name != defined else ""))
+    typed = [TYPES[name] for name in sorted(set(TYPES) & set(module.__all__))]
+    if typed:
+        lines += ["", *typed]
     if hasattr(module, "__version__"):
         lines += ["", "__version__: str"]
     lines += ["", "__all__ = [", *(f'    "{name}",' for name in module.__all__), "]", ""]

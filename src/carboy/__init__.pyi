@@ -9,7 +9,6 @@ from carboy.app.context import after_this_request
 from carboy.app.context import copy_current_request_context
 from carboy.app.context import has_app_context
 from carboy.app.context import has_request_context
-from carboy.app.globals import current_app
 from carboy.app.globals import g
 from carboy.app.globals import request
 from carboy.app.globals import session
@@ -23,7 +22,6 @@ from carboy.app.helpers import send_file
 from carboy.app.helpers import send_from_directory
 from carboy.app.helpers import stream_with_context
 from carboy.app.helpers import url_for
-from carboy.app.json import jsonify
 from carboy.app.signals import appcontext_popped
 from carboy.app.signals import appcontext_pushed
 from carboy.app.signals import appcontext_tearing_down
@@ -40,6 +38,9 @@ from carboy.app.templating import stream_template
 from carboy.app.templating import stream_template_string
 from carboy.app.wrappers import Request
 from carboy.app.wrappers import Response
+
+current_app: Carboy
+def jsonify(*args: object, **kwargs: object) -> Response: ...
 
 __version__: str
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import carboy
-from carboy.app import loop, loop_watch
+from carboy.app import loop
 from carboy.app.loop import waiting_for
 from live_engine import GET, eventually, served
 
@@ -21,7 +21,7 @@ log = logging.getLogger("carboy.error")
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(loop, "LOOK", 0.02)
-    monkeypatch.setattr(loop_watch, "BLOCKED", 0.1)
+    monkeypatch.setattr(loop, "BLOCKED", 0.1)
 
 
 @pytest.fixture(params=["direct", "wsgi", "serial"])
@@ -218,16 +218,14 @@ class Loop:
 
 
 @pytest.fixture
-def watch(monkeypatch: pytest.MonkeyPatch) -> loop_watch.LoopWatch:
-    monkeypatch.setattr(loop_watch, "BLOCKED", 0.0)
+def watch(monkeypatch: pytest.MonkeyPatch) -> loop.LoopWatch:
+    monkeypatch.setattr(loop, "BLOCKED", 0.0)
     code = test_a_loop_that_makes_its_steps_is_not_reported.__code__
     looped: Any = Loop()
-    return loop_watch.LoopWatch(looped, threading.get_ident(), code, lambda frame: "A test")
+    return loop.LoopWatch(looped, threading.get_ident(), code, lambda frame: "A test")
 
 
-def test_a_loop_that_makes_its_steps_is_not_reported(
-    watch: loop_watch.LoopWatch, warned: Warned
-) -> None:
+def test_a_loop_that_makes_its_steps_is_not_reported(watch: loop.LoopWatch, warned: Warned) -> None:
     steps = watch._loop.steps  # type: ignore[attr-defined]
     for _ in range(5):
         watch.look()
@@ -239,7 +237,7 @@ def test_a_loop_that_makes_its_steps_is_not_reported(
 
 
 def test_time_in_which_the_process_was_suspended_is_not_the_loops(
-    watch: loop_watch.LoopWatch, warned: Warned
+    watch: loop.LoopWatch, warned: Warned
 ) -> None:
     watch.look()
     watch._looked -= 100.0

@@ -18,7 +18,6 @@ import carboy
 MODULES = {
     "flask.config": "carboy.app.config",
     "flask.ctx": "carboy.app.context",
-    "flask.debughelpers": "carboy.app.debughelpers",
     "flask.globals": "carboy.app.globals",
     "flask.helpers": "carboy.app.helpers",
     "flask.json": "carboy.app.json",
@@ -62,7 +61,7 @@ CLASSES = {
     flask.cli.ScriptInfo: ("carboy.app.commands", "ScriptInfo"),
 }
 # What a module imports for itself is not its surface.
-OWN = {"flask.globals": {"_cv_app", "_cv_request"}, "flask.helpers": {"_split_blueprint_path"}}
+OWN = {"flask.globals": {"_cv_app", "_cv_request"}}
 
 
 def ours(where):

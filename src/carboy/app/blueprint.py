@@ -8,15 +8,13 @@ from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from carboy.app.helpers import folder_max_age, open_in_folder, serve_static
-from carboy.app.registry import Scaffold, endpoint_from_view_func, extend_by_name, setupmethod
-from carboy.http.properties import cached_property
+from carboy.app.registry import Scaffold, decorator_of, extend_by_name, setupmethod
+from carboy.app.urls import endpoint_from_view_func
 
 if TYPE_CHECKING:
     from typing import IO
 
     from carboy.app import typing as ft
-    from carboy.app.app import Carboy
-    from carboy.app.commands import AppGroup
     from carboy.app.wrappers import Response
 
 __all__ = ["Blueprint", "BlueprintSetupState"]
@@ -30,7 +28,7 @@ class BlueprintSetupState:
     """One registration of a blueprint on an application, as recorded functions see it."""
 
     def __init__(
-        self, blueprint: Blueprint, app: Carboy, options: dict[str, Any], first_registration: bool
+        self, blueprint: Blueprint, app: Any, options: dict[str, Any], first_registration: bool
     ) -> None:
         self.app = app
         self.blueprint = blueprint
@@ -105,13 +103,6 @@ class Blueprint(Scaffold):
         self.cli_group = cli_group
         self._blueprints: list[tuple[Blueprint, dict[str, Any]]] = []
 
-    @cached_property
-    def cli(self) -> AppGroup:  # type: ignore[override]
-        """The commands of this blueprint (a click group)."""
-        from carboy.app.commands import AppGroup
-
-        return AppGroup(name=self.name)
-
     def _check_setup_finished(self, f_name: str) -> None:
         if self._got_registered_once:
             raise AssertionError(
@@ -139,7 +130,7 @@ class Blueprint(Scaffold):
         self.record(update_wrapper(only_first, func))
 
     def make_setup_state(
-        self, app: Carboy, options: dict[str, Any], first_registration: bool = False
+        self, app: Any, options: dict[str, Any], first_registration: bool = False
     ) -> BlueprintSetupState:
         """The state that recorded functions get."""
         return BlueprintSetupState(self, app, options, first_registration)
@@ -179,7 +170,7 @@ class Blueprint(Scaffold):
 
     # --- registration ----------------------------------------------------------------
 
-    def register(self, app: Carboy, options: dict[str, Any]) -> None:
+    def register(self, app: Any, options: dict[str, Any]) -> None:
         """Carry out everything recorded on `app`; `app.register_blueprint` calls this."""
         prefix = options.get("name_prefix", "")
         own = options.get("name", self.name)
@@ -208,7 +199,7 @@ class Blueprint(Scaffold):
         for blueprint, own in self._blueprints:
             blueprint.register(app, _nested_options(state, blueprint, own, name))
 
-    def _merge_blueprint_funcs(self, app: Carboy, name: str) -> None:
+    def _merge_blueprint_funcs(self, app: Any, name: str) -> None:
         for table in (
             "before_request_funcs",
             "after_request_funcs",
@@ -224,7 +215,7 @@ class Blueprint(Scaffold):
             for code, handlers in by_code.items():
                 target[code].update(handlers)
 
-    def _register_commands(self, app: Carboy, group: Any, name: str) -> None:
+    def _register_commands(self, app: Any, group: Any, name: str) -> None:
         if "cli" not in self.__dict__ or not self.cli.commands:
             return
         if group is None:
@@ -236,7 +227,7 @@ class Blueprint(Scaffold):
     # --- files -----------------------------------------------------------------------
 
     def get_send_file_max_age(self, filename: str | None) -> int | None:
-        """Seconds that a browser may keep a static file; None: it has to ask each time."""
+        """Seconds that a browser may cache a file; None: the browser has to ask each time."""
         return folder_max_age()
 
     def send_static_file(self, filename: str) -> Response:
@@ -295,13 +286,6 @@ class Blueprint(Scaffold):
 
         return decorator
 
-    def _template_part(self, kind: str, name: str | None) -> Callable[[F], F]:
-        def decorator(f: F) -> F:
-            getattr(self, f"add_app_template_{kind}")(f, name=name)
-            return f
-
-        return decorator
-
     def _add_template_part(self, kind: str, f: Any, name: str | None) -> None:
         self.record_once(
             lambda state: getattr(state.app.jinja_env, kind).__setitem__(name or f.__name__, f)
@@ -310,7 +294,7 @@ class Blueprint(Scaffold):
     @setupmethod
     def app_template_filter(self, name: str | None = None) -> Callable[[F], F]:
         """Decorate a filter for all templates."""
-        return self._template_part("filter", name)
+        return decorator_of(self.add_app_template_filter, name)
 
     @setupmethod
     def add_app_template_filter(
@@ -322,7 +306,7 @@ class Blueprint(Scaffold):
     @setupmethod
     def app_template_test(self, name: str | None = None) -> Callable[[F], F]:
         """Decorate a test for all templates."""
-        return self._template_part("test", name)
+        return decorator_of(self.add_app_template_test, name)
 
     @setupmethod
     def add_app_template_test(self, f: ft.TemplateTestCallable, name: str | None = None) -> None:
@@ -332,7 +316,7 @@ class Blueprint(Scaffold):
     @setupmethod
     def app_template_global(self, name: str | None = None) -> Callable[[F], F]:
         """Decorate a global function for all templates."""
-        return self._template_part("global", name)
+        return decorator_of(self.add_app_template_global, name)
 
     @setupmethod
     def add_app_template_global(

@@ -1,8 +1,9 @@
-"""Commands of an application: click groups that run in an application context."""
+"""Commands of an application, which run in an application context, and `app.run()`."""
 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, TypeVar, cast
@@ -10,33 +11,39 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import click
 
 from carboy.app.globals import current_app
-from carboy.app.helpers import get_debug_flag
+from carboy.app.helpers import get_debug_flag, get_load_dotenv
 
 if TYPE_CHECKING:
-    from carboy.app.app import Carboy
+    from carboy.app.interface import Application
 
 __all__ = ["AppGroup", "NoAppException", "ScriptInfo", "pass_script_info", "with_appcontext"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+RUN_IGNORED = (
+    " * Ignoring a call to 'app.run()': the command line serves the application already."
+    " Put the call under \"if __name__ == '__main__':\"."
+)
+
+
 class NoAppException(click.UsageError):
-    """No application was given, or none was found where it was said to be."""
+    """No application is named, or it is not where it should be."""
 
 
 class ScriptInfo:
-    """What a command line knows about the application, and how it is loaded.
+    """What a command line knows about the application, and how it loads the application.
 
-    `create_app` makes it; without one `locate` finds it by `app_import_path`, which the
-    command-line room sets to its search.
+    `create_app` makes the application. Without it, `locate` finds the application by
+    `app_import_path`; the `cli` room sets `locate` to its search.
     """
 
-    locate: Callable[[ScriptInfo], Carboy | None] | None = None
+    locate: Callable[[ScriptInfo], Application | None] | None = None
 
     def __init__(
         self,
         app_import_path: str | None = None,
-        create_app: Callable[..., Carboy] | None = None,
+        create_app: Callable[..., Application] | None = None,
         set_debug_flag: bool = True,
         load_dotenv_defaults: bool = True,
     ) -> None:
@@ -45,13 +52,13 @@ class ScriptInfo:
         self.data: dict[Any, Any] = {}
         self.set_debug_flag = set_debug_flag
         self.load_dotenv_defaults = load_dotenv_defaults
-        self._loaded_app: Carboy | None = None
+        self._loaded_app: Application | None = None
 
-    def load_app(self) -> Carboy:
-        """The application, loaded at the first call. Raises NoAppException if there is none."""
+    def load_app(self) -> Application:
+        """The application, loaded by the first call. Raises NoAppException if there is none."""
         if self._loaded_app is not None:
             return self._loaded_app
-        app: Carboy | None = None
+        app: Application | None = None
         if self.create_app is not None:
             app = self.create_app()
         elif type(self).locate is not None:
@@ -74,7 +81,7 @@ pass_script_info = click.make_pass_decorator(ScriptInfo, ensure=True)
 def with_appcontext(f: F) -> F:
     """Run a command's function in the context of the command line's application.
 
-    Not needed for commands of `app.cli` and of blueprints, which have it already.
+    Commands of `app.cli` and of blueprints do not need it: they have the context already.
     """
 
     @click.pass_context
@@ -91,7 +98,7 @@ class AppGroup(click.Group):
     """A click group whose commands run in an application context."""
 
     def command(self, *args: Any, **kwargs: Any) -> Any:
-        """`click.Group.command`; with_appcontext=False leaves the context out."""
+        """`click.Group.command`; with_appcontext=False runs the command without a context."""
         wrap = kwargs.pop("with_appcontext", True)
         make = super().command
 
@@ -102,19 +109,58 @@ class AppGroup(click.Group):
         return decorator
 
     def group(self, *args: Any, **kwargs: Any) -> Any:
-        """`click.Group.group`, of this class."""
+        """`click.Group.group`; the group is of this class."""
         kwargs.setdefault("cls", AppGroup)
         return super().group(*args, **kwargs)
 
 
 def show_server_banner(debug: bool, app_import_path: str | None) -> None:
-    """What is served, unless a reloader says it again."""
+    """Show what is served, but only once: not again in a process that a reloader started."""
     if os.environ.get("WERKZEUG_RUN_MAIN") == "true":
         return
     if app_import_path is not None:
         click.echo(f" * Serving Flask app '{app_import_path}'")
     if debug is not None:
         click.echo(f" * Debug mode: {'on' if debug else 'off'}")
+
+
+def run(
+    app: Any,
+    host: str | None,
+    port: int | None,
+    debug: bool | None,
+    dotenv: bool,
+    options: dict[str, Any],
+) -> None:
+    """`app.run`."""
+    from carboy.serving.development import is_running_from_reloader, run_simple
+
+    if os.environ.get("FLASK_RUN_FROM_CLI") == "true":
+        if not is_running_from_reloader():
+            print(RUN_IGNORED, file=sys.stderr)
+        return
+    if get_load_dotenv(dotenv):
+        load_dotenv()
+        if "CARBOY_DEBUG" in os.environ or "FLASK_DEBUG" in os.environ:
+            app.debug = get_debug_flag()
+    if debug is not None:
+        app.debug = bool(debug)
+    show_server_banner(app.debug, app.name)
+    name, number = _address(app.config["SERVER_NAME"])
+    options.setdefault("use_reloader", app.debug)
+    options.setdefault("use_debugger", app.debug)
+    options.setdefault("threaded", True)
+    try:
+        run_simple(host or name, number if port is None else int(port), app, **options)
+    finally:
+        # In an interactive session the application may be set up further afterwards.
+        app._got_first_request = False
+
+
+def _address(server_name: str | None) -> tuple[str, int]:
+    """Host and port of SERVER_NAME, with Flask's defaults for what is missing."""
+    host, _, port = (server_name or "").partition(":")
+    return host or "127.0.0.1", int(port or 5000)
 
 
 def load_dotenv(path: str | os.PathLike[str] | None = None, load_defaults: bool = True) -> bool:

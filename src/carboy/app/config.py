@@ -7,6 +7,7 @@ import json
 import os
 import types
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any, Generic, TypeVar, overload
 
@@ -17,6 +18,44 @@ __all__ = ["Config", "ConfigAttribute"]
 T = TypeVar("T")
 MISSING_PY = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR)
 MISSING_FILE = (errno.ENOENT, errno.EISDIR)
+
+# What every application starts with.
+DEFAULT_CONFIG: dict[str, Any] = {
+    "DEBUG": None,  # the environment decides when the configuration is made
+    "TESTING": False,
+    "PROPAGATE_EXCEPTIONS": None,  # as TESTING or DEBUG
+    "SECRET_KEY": None,
+    "SECRET_KEY_FALLBACKS": None,
+    "PERMANENT_SESSION_LIFETIME": timedelta(days=31),
+    "USE_X_SENDFILE": False,
+    "TRUSTED_HOSTS": None,
+    "SERVER_NAME": None,
+    "APPLICATION_ROOT": "/",
+    "SESSION_COOKIE_NAME": "session",
+    "SESSION_COOKIE_DOMAIN": None,
+    "SESSION_COOKIE_PATH": None,  # as APPLICATION_ROOT
+    "SESSION_COOKIE_HTTPONLY": True,
+    "SESSION_COOKIE_SECURE": False,
+    "SESSION_COOKIE_PARTITIONED": False,
+    "SESSION_COOKIE_SAMESITE": None,
+    "SESSION_REFRESH_EACH_REQUEST": True,
+    "MAX_CONTENT_LENGTH": None,
+    "MAX_FORM_MEMORY_SIZE": 500_000,
+    "MAX_FORM_PARTS": 1_000,
+    "SEND_FILE_MAX_AGE_DEFAULT": None,
+    "TRAP_BAD_REQUEST_ERRORS": None,
+    "TRAP_HTTP_EXCEPTIONS": False,
+    "EXPLAIN_TEMPLATE_LOADING": False,
+    "PREFERRED_URL_SCHEME": "http",
+    "TEMPLATES_AUTO_RELOAD": None,  # as DEBUG
+    "MAX_COOKIE_SIZE": 4093,
+    "PROVIDE_AUTOMATIC_OPTIONS": True,
+}
+
+
+def _timedelta(value: Any) -> Any:
+    """Seconds as a timedelta; None stays None."""
+    return value if value is None or isinstance(value, timedelta) else timedelta(seconds=value)
 
 
 class ConfigAttribute(Generic[T]):

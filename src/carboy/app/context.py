@@ -14,7 +14,7 @@ from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from carboy.app import signals
-from carboy.app.globals import Undo, _cv, _cv_app, _cv_request
+from carboy.app.active import NO_APP, NO_REQUEST, ActiveContext, Token, _cv
 from carboy.http.exceptions import HTTPException
 from carboy.http.properties import lazy
 from carboy.routing.adapter import settled
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment
 
     from carboy.app import typing as ft
-    from carboy.app.app import Carboy
+    from carboy.app.interface import Application
     from carboy.app.sessions import SessionMixin
     from carboy.app.wrappers import Request
     from carboy.gateway.interface import Exchange
@@ -51,6 +51,9 @@ class _Unset:
 
 
 UNSET: Any = _Unset()
+
+_cv_app: ActiveContext[AppContext] = ActiveContext("app_ctx", NO_APP)
+_cv_request: ActiveContext[RequestContext] = ActiveContext("request_ctx", NO_REQUEST)
 
 
 class _AppCtxGlobals:
@@ -93,11 +96,11 @@ class _AppCtxGlobals:
 class AppContext:
     """An application at work: `current_app` and `g` are its."""
 
-    _cv_tokens: list[Undo[AppContext]]
+    _cv_tokens: list[Token[AppContext]]
     _g: Any = None
     _adapter: Any = UNSET
 
-    def __init__(self, app: Carboy) -> None:
+    def __init__(self, app: Application) -> None:
         self.app = app
         self._cv_tokens = []
         if not app._plan.plain_urls:
@@ -189,7 +192,7 @@ class RequestContext:
     """
 
     # Made once a request, so what most requests leave alone are attributes of the class.
-    app: Carboy
+    app: Application
     flashes: list[tuple[str, str]] | None = None
     # where the request comes from, and what the server's side of the cycle has found out
     exchange: Exchange | None = None
@@ -207,7 +210,7 @@ class RequestContext:
 
     def __init__(
         self,
-        app: Carboy,
+        app: Application,
         environ: WSGIEnvironment | None,
         request: Request | None = None,
         session: SessionMixin | None = None,
@@ -239,7 +242,7 @@ class RequestContext:
         found = self._app_ctx
         if found is None:
             found = self._app_ctx = AppContext(self.app)
-            found._cv_tokens.append(Undo(None, None))
+            found._cv_tokens.append(Token(None, None))
         return found
 
     @property
@@ -248,7 +251,7 @@ class RequestContext:
             # Pushed by the cycle and not popped yet. After a context inside has come and gone
             # the active Frame is another object, which holds this one.
             pushed = getattr(_cv.get(), "request_ctx", None) is self
-            self._tokens = [(Undo(None, None), self.app_ctx)] if pushed else []
+            self._tokens = [(Token(None, None), self.app_ctx)] if pushed else []
         return self._tokens
 
     # --- what it holds ---
@@ -307,12 +310,6 @@ class RequestContext:
         self._opened = found
         return found
 
-    def open_session_early(self) -> None:
-        """Open the session as its interface expects it: before there is an endpoint."""
-        match, self.match = self.match, None
-        self._open_session()
-        self.match = match
-
     def copy(self) -> RequestContext:
         """A context of the same request and session, for another thread or task."""
         return type(self)(self.app, environ=None, request=self.request, session=self._session)
@@ -339,6 +336,17 @@ class RequestContext:
         except HTTPException as error:
             request.routing_exception = error
 
+    def begin(self, early_session: bool) -> None:
+        """Open the session, unless that can wait until it is used, and match the URL."""
+        if early_session and self._opened is None:
+            # As its interface expects: before there is an endpoint.
+            match, self.match = self.match, None
+            self._open_session()
+            self.match = match
+        # An adapter that could not be made has left its error as `routing_exception`.
+        if self._adapter is not None:
+            self.match_request()
+
     def push(self) -> None:
         """Make this the active request, open its session and match its URL."""
         outer = _cv_app.get(None)
@@ -347,11 +355,7 @@ class RequestContext:
             own = self.app.app_context()
             own.push()
         self._cv_tokens.append((_cv_request.set(self), own))
-        if self._opened is None and self.app._plan.early_session:
-            self.open_session_early()
-        # An adapter that could not be made has left its error as `routing_exception`.
-        if self._adapter is not None:
-            self.match_request()
+        self.begin(self.app._plan.early_session)
 
     def pop(self, exc: BaseException | None = UNSET) -> None:
         """Make the previous request active again; the last pop runs the teardown functions."""

@@ -27,28 +27,24 @@ from collections.abc import Callable, Hashable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from carboy.app import signals
-from carboy.app.context import RequestContext
-from carboy.app.debughelpers import FormDataRoutingRedirect
-from carboy.app.errors import UNHANDLED, handled
-from carboy.app.globals import _cv, _cv_app, _cv_request
+from carboy.app.active import _cv
+from carboy.app.context import RequestContext, _cv_app, _cv_request
+from carboy.app.errors import UNHANDLED, handled, raise_routing
 from carboy.app.plan import NO_HOST, NO_RULE, Plan, proven
-from carboy.app.returns import is_own_page, make_response
-from carboy.http.exceptions import HTTPException
+from carboy.app.returns import is_own_page, make_response, page_of
+from carboy.app.sessions import session_to_refresh
 from carboy.http.request.environ import path as environ_path
 from carboy.http.request.exchange import path as wire_path
 from carboy.http.response.response import Response as BaseResponse
 from carboy.http.status import is_empty, of_code
-from carboy.routing import RequestRedirect
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
-    from carboy.app.app import Carboy
+    from carboy.app.interface import Application
     from carboy.app.wrappers import Request, Response
     from carboy.gateway.interface import Answer, Exchange
 
-KEEPS_CONTENT = {307, 308}
-WITHOUT_CONTENT = {"GET", "HEAD", "OPTIONS"}
 ALL = frozenset({None})  # where the application itself has hooks, and no blueprint
 ALONE: tuple[str | None, ...] = (None,)
 HTML = ("Content-Type", "text/html; charset=utf-8")
@@ -64,7 +60,36 @@ _new_context = RequestContext.__new__
 # --- the two lanes ---------------------------------------------------------------------
 
 
-def prepare(app: Carboy, exchange: Exchange) -> Hashable:
+def ready(app: Application) -> bool:
+    """Whether the direct lane is open: nothing wraps the application.
+
+    Asked once a turn, before requests are read. It compares everything that the plan depends on,
+    because any of it may have been patched.
+    """
+    return proven(app).direct
+
+
+def body_limit(app: Application, exchange: Exchange) -> int | None:
+    """None: the server's own limit holds for the content that it receives.
+
+    Content of undeclared length may turn out to be larger than MAX_CONTENT_LENGTH. The view, or
+    the application's handler of 413, answers that, as on the WSGI lane.
+    """
+    return None
+
+
+def wants_stream(app: Application, exchange: Exchange) -> bool:
+    """Whether the declared content exceeds MAX_CONTENT_LENGTH: the server does not receive it.
+
+    The view runs all the same, because Flask raises the 413 where the view reads the content:
+    the application's error handler answers, or the view has raised the limit, or it does not
+    read the content.
+    """
+    limit = app.config["MAX_CONTENT_LENGTH"]
+    return limit is not None and (exchange.head.content_length or 0) > limit
+
+
+def prepare(app: Application, exchange: Exchange) -> Hashable:
     """Match the URL for `handle`. Gives the dispatch key: the rule, or that there is none.
 
     None where only code of the application could tell. Runs none of it.
@@ -94,7 +119,7 @@ def prepare(app: Carboy, exchange: Exchange) -> Hashable:
 
 
 def handle(
-    app: Carboy, exchange: Exchange, preserve: Callable[[Any], object] | None = None
+    app: Application, exchange: Exchange, preserve: Callable[[Any], object] | None = None
 ) -> Answer:
     """The whole request of the direct lane: no environ is built unless something asks for it.
 
@@ -122,7 +147,9 @@ def handle(
     return run(app, plan, ctx, exchange, None, preserve)  # type: ignore[no-any-return]
 
 
-def wsgi(app: Carboy, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+def wsgi(
+    app: Application, environ: WSGIEnvironment, start_response: StartResponse
+) -> Iterable[bytes]:
     """`app.wsgi_app`: a whole request, from the environ to the body."""
     plan = proven(app)
     if plan.own_contexts:
@@ -147,17 +174,14 @@ def wsgi(app: Carboy, environ: WSGIEnvironment, start_response: StartResponse) -
 
 
 def run(
-    app: Carboy,
+    app: Application,
     plan: Plan,
     ctx: RequestContext,
     origin: Any,
     start_response: StartResponse | None,
     preserve: Callable[[Any], object] | None,
 ) -> Any:
-    """The request of `ctx`, with its contexts pushed: the answer to `origin`.
-
-    For an environ and its `start_response` that is the body, for an exchange an Answer.
-    """
+    """Answer the request of `ctx`: an environ by the body, an exchange by an Answer."""
     token = None
     error: BaseException | None = None
     try:
@@ -172,11 +196,8 @@ def run(
                 ctx.push()
             else:
                 token = _cv.set(ctx)
-                if plan.early_session:
-                    ctx.open_session_early()
-                # An adapter that could not be made has left its error as `routing_exception`.
-                if (ctx.match is None or ctx._request is not None) and ctx._adapter is not None:
-                    ctx.match_request()
+                if plan.early_session or ctx.match is None or ctx._request is not None:
+                    ctx.begin(plan.early_session)
             if plan.full_dispatch_request:
                 found: Any = app.full_dispatch_request()
             else:
@@ -249,7 +270,7 @@ def _release(request: Request) -> None:
 
 
 def _finish(
-    app: Carboy,
+    app: Application,
     ctx: RequestContext,
     error: BaseException | None,
     preserve: Callable[[Any], object] | None,
@@ -266,12 +287,12 @@ def _finish(
 # --- the steps -------------------------------------------------------------------------
 
 
-def at_work(app: Carboy) -> tuple[Plan, RequestContext]:
-    """What the functions of this file need, for a step that is called as a method."""
+def current(app: Application) -> tuple[Plan, RequestContext]:
+    """Plan and context of the current request, for a step that is called as a method."""
     return app._plan_made or proven(app), _cv_request()
 
 
-def returned(app: Carboy, plan: Plan, ctx: RequestContext) -> Any:
+def returned(app: Application, plan: Plan, ctx: RequestContext) -> Any:
     """What a hook, the view or an error handler returns; what no handler takes is raised."""
     if not app._got_first_request:
         app.__dict__["_got_first_request"] = True
@@ -295,7 +316,7 @@ def returned(app: Carboy, plan: Plan, ctx: RequestContext) -> Any:
     return rv
 
 
-def preprocess(app: Carboy, plan: Plan, ctx: RequestContext) -> Any:
+def preprocess(app: Application, plan: Plan, ctx: RequestContext) -> Any:
     """The hooks before the view: the application's, then the blueprints' from outside in."""
     changes, hooks = app.url_value_preprocessors, app.before_request_funcs
     names = ALONE
@@ -318,7 +339,7 @@ def preprocess(app: Carboy, plan: Plan, ctx: RequestContext) -> Any:
     return None
 
 
-def call_view(app: Carboy, plan: Plan, ctx: RequestContext) -> Any:
+def call_view(app: Application, plan: Plan, ctx: RequestContext) -> Any:
     """Call the view that matched, or raise what the URL matching found."""
     rule: Any
     values: Any
@@ -343,21 +364,15 @@ def call_view(app: Carboy, plan: Plan, ctx: RequestContext) -> Any:
     return known[1](**values) if values else known[1]()
 
 
-def raise_routing(app: Carboy, request: Request) -> Any:
-    """Raise the routing error; in debug mode explain a redirect that would lose content."""
-    error = request.routing_exception
-    assert error is not None
-    if (
-        app.config["DEBUG"]
-        and isinstance(error, RequestRedirect)
-        and error.code not in KEEPS_CONTENT
-        and request.method not in WITHOUT_CONTENT
-    ):
-        raise FormDataRoutingRedirect(request)
-    raise error
+def options_response(app: Application, ctx: RequestContext) -> Response:
+    """The response to OPTIONS: the methods that this URL allows."""
+    response = app.response_class()
+    adapter = ctx.url_adapter
+    response.allow.update(() if adapter is None else adapter.allowed_methods())
+    return response
 
 
-def answer_of(app: Carboy, plan: Plan, ctx: RequestContext, rv: Any) -> Any:
+def answer_of(app: Application, plan: Plan, ctx: RequestContext, rv: Any) -> Any:
     """The answer of a return value: a Response, or at once status, fields and body.
 
     A Response is made only if a hook, a receiver or the session is to see it, or the value
@@ -391,7 +406,7 @@ def answer_of(app: Carboy, plan: Plan, ctx: RequestContext, rv: Any) -> Any:
         body = f"{provider.dumps_compact(value, config['DEBUG'])}\n".encode()
         content_type = ("Content-Type", provider.mimetype)
     elif plan.error_pages and is_own_page(rv):
-        return _page_of(plan, ctx, rv)
+        return page_of(plan, ctx, rv)
     else:
         return rv if rv.__class__ is app.response_class else make_response(app, rv)
     size = len(body)
@@ -401,23 +416,8 @@ def answer_of(app: Carboy, plan: Plan, ctx: RequestContext, rv: Any) -> Any:
     return status, [content_type, length], body, None
 
 
-def _page_of(plan: Plan, ctx: RequestContext, error: HTTPException) -> Answer:
-    """The answer of an HTTP error without a handler."""
-    kind, text = type(error), error.description
-    known = plan.pages.get(kind)
-    if known is not None and known[0] is text:
-        body = known[1]
-    else:
-        body = error.get_body().encode()
-        # The same for every error of its class, unless it was given a text of its own.
-        if text is kind.description and kind.get_body is HTTPException.get_body:
-            plan.pages[kind] = (text, body)
-    fields = [*error.get_headers(), ("Content-Length", str(len(body)))]
-    return of_code(error.code or 0), fields, b"" if ctx.method == "HEAD" else body, None
-
-
 def finalize(
-    app: Carboy, plan: Plan, ctx: RequestContext, rv: Any, from_error_handler: bool = False
+    app: Application, plan: Plan, ctx: RequestContext, rv: Any, from_error_handler: bool = False
 ) -> Response:
     """Make the response and run the hooks on it."""
     response = app.make_response(rv) if plan.make_response else make_response(app, rv)
@@ -438,7 +438,7 @@ def finalize(
     return response
 
 
-def process(app: Carboy, plan: Plan, ctx: RequestContext, response: Response) -> Response:
+def process(app: Application, plan: Plan, ctx: RequestContext, response: Response) -> Response:
     """The hooks after the view: this request's, the blueprints' from inside out, the rest."""
     for hook in ctx._after or ():
         response = app.ensure_sync(hook)(response)
@@ -459,23 +459,17 @@ def process(app: Carboy, plan: Plan, ctx: RequestContext, response: Response) ->
     return response
 
 
-def session_to_refresh(app: Carboy, ctx: RequestContext) -> bool:
-    """Whether an untouched session may have to be sent again: it came with a cookie."""
-    config = app.config
-    if not config["SESSION_REFRESH_EACH_REQUEST"]:
-        return False
-    name = config["SESSION_COOKIE_NAME"]
-    if ctx.exchange is not None and f"{name}=".encode() not in ctx.exchange.head.block:
-        return False  # no cookie of that name, without splitting the fields
-    if ctx.environ is not None and name not in ctx.environ.get("HTTP_COOKIE", ""):
-        return False
-    return name in ctx.request.cookies
-
-
-def teardown(app: Carboy, plan: Plan, ctx: RequestContext, exc: BaseException | None) -> None:
+def teardown(app: Application, plan: Plan, ctx: RequestContext, exc: BaseException | None) -> None:
     """The teardown functions of a request, the last registered first."""
     if hooks := app.teardown_request_funcs:
         for name in ALONE if hooks.keys() <= ALL else plan.names_of(ctx):
             for hook in reversed(hooks.get(name, ())):
                 app.ensure_sync(hook)(exc)
     signals.send_async("request_tearing_down", app, exc=exc)
+
+
+def teardown_app(app: Application, exc: BaseException | None) -> None:
+    """The teardown functions of an application context, the last registered first."""
+    for function in reversed(app.teardown_appcontext_funcs):
+        app.ensure_sync(function)(exc)
+    signals.send_async("appcontext_tearing_down", app, exc=exc)

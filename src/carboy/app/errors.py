@@ -7,25 +7,49 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from carboy.app import signals
-from carboy.app.globals import request_ctx
+from carboy.app.context import _cv_request
 from carboy.http.exceptions import (
     BadRequest,
     BadRequestKeyError,
     HTTPException,
     InternalServerError,
 )
-from carboy.routing import RoutingException
+from carboy.routing import RequestRedirect, RoutingException
 
 if TYPE_CHECKING:
     from carboy.app import typing as ft
-    from carboy.app.app import Carboy
     from carboy.app.context import RequestContext
+    from carboy.app.interface import Application
     from carboy.app.plan import Plan
-    from carboy.app.wrappers import Response
+    from carboy.app.wrappers import Request, Response
+
+
+KEEPS_CONTENT = {307, 308}
+WITHOUT_CONTENT = {"GET", "HEAD", "OPTIONS"}
+
+
+class UnexpectedUnicodeError(AssertionError, UnicodeError):
+    """Text where bytes are needed, or bytes where text is needed."""
+
+
+class FormDataRoutingRedirect(AssertionError):
+    """A redirect would lose the content of a request; raised in debug mode only."""
+
+    def __init__(self, request: Request) -> None:
+        exc: Any = request.routing_exception
+        text = (
+            f"A request was sent to {request.url!r}, but routing issued a redirect to the"
+            f" canonical URL {exc.new_url!r}, and clients will drop the content of a"
+            f" {request.method} on the way."
+        )
+        if f"{request.base_url}/" == exc.new_url.partition("?")[0]:
+            text += " The URL was defined with a trailing slash, and this one has none."
+        text += " Send requests to the canonical URL. This error is raised in debug mode only."
+        super().__init__(text)
 
 
 def find_error_handler(
-    app: Carboy, error: Exception, blueprints: Sequence[str | None]
+    app: Application, error: Exception, blueprints: Sequence[str | None]
 ) -> ft.ErrorHandlerCallable | None:
     """The handler nearest to an error.
 
@@ -50,7 +74,7 @@ NOTHING: dict[Any, Any] = {}
 
 
 def _handler_of(
-    app: Carboy, plan: Plan, ctx: RequestContext, error: Exception
+    app: Application, plan: Plan, ctx: RequestContext, error: Exception
 ) -> ft.ErrorHandlerCallable | None:
     if plan._find_error_handler:
         return app._find_error_handler(error, ctx.request.blueprints)
@@ -59,10 +83,24 @@ def _handler_of(
     return find_error_handler(app, error, plan.names_of(ctx)[:-1])
 
 
+def raise_routing(app: Application, request: Request) -> Any:
+    """Raise the routing error; in debug mode explain a redirect that would lose content."""
+    error = request.routing_exception
+    assert error is not None
+    if (
+        app.config["DEBUG"]
+        and isinstance(error, RequestRedirect)
+        and error.code not in KEEPS_CONTENT
+        and request.method not in WITHOUT_CONTENT
+    ):
+        raise FormDataRoutingRedirect(request)
+    raise error
+
+
 UNHANDLED: Any = object()
 
 
-def handled(app: Carboy, plan: Plan, ctx: RequestContext, error: Exception) -> Any:
+def handled(app: Application, plan: Plan, ctx: RequestContext, error: Exception) -> Any:
     """The handler's answer to an error of a view or hook, or UNHANDLED."""
     if isinstance(error, HTTPException):
         if isinstance(error, BadRequestKeyError) and (
@@ -81,7 +119,7 @@ def handled(app: Carboy, plan: Plan, ctx: RequestContext, error: Exception) -> A
     return UNHANDLED if handler is None else app.ensure_sync(handler)(error)
 
 
-def handle_user(app: Carboy, plan: Plan, ctx: RequestContext, error: Exception) -> Any:
+def handle_user(app: Application, plan: Plan, ctx: RequestContext, error: Exception) -> Any:
     """The handler's answer to an error of a view or hook; raised again without a handler."""
     rv = handled(app, plan, ctx, error)
     if rv is UNHANDLED:
@@ -89,7 +127,7 @@ def handle_user(app: Carboy, plan: Plan, ctx: RequestContext, error: Exception) 
     return rv
 
 
-def handle_http(app: Carboy, plan: Plan, ctx: RequestContext, error: HTTPException) -> Any:
+def handle_http(app: Application, plan: Plan, ctx: RequestContext, error: HTTPException) -> Any:
     """The handler's answer to an HTTP error; the error itself, which is a response, without."""
     # Without a code it only carries a response; a redirect is not an error.
     if error.code is None or isinstance(error, RoutingException):
@@ -98,7 +136,7 @@ def handle_http(app: Carboy, plan: Plan, ctx: RequestContext, error: HTTPExcepti
     return error if handler is None else app.ensure_sync(handler)(error)
 
 
-def handle_unhandled(app: Carboy, error: Exception) -> Response:
+def handle_unhandled(app: Application, error: Exception) -> Response:
     """The last resort: log the error and answer 500, or let it through where it is wanted."""
     exc_info = sys.exc_info()
     signals.send_async("got_request_exception", app, exception=error)
@@ -109,13 +147,13 @@ def handle_unhandled(app: Carboy, error: Exception) -> Response:
         raise error
     app.log_exception(exc_info)
     answer: Any = InternalServerError(original_exception=error)
-    handler = app._find_error_handler(answer, request_ctx.request.blueprints)
+    handler = app._find_error_handler(answer, _cv_request().request.blueprints)
     if handler is not None:
         answer = app.ensure_sync(handler)(answer)
     return app.finalize_request(answer, from_error_handler=True)
 
 
-def trapped(app: Carboy, error: Exception) -> bool:
+def trapped(app: Application, error: Exception) -> bool:
     """Whether an HTTP error is treated like any other exception."""
     if app.config["TRAP_HTTP_EXCEPTIONS"]:
         return True

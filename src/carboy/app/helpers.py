@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable, Iterator
 from datetime import timedelta
-from functools import cache, update_wrapper
+from functools import update_wrapper
 from typing import IO, TYPE_CHECKING, Any, NoReturn, cast
 
 from carboy.app import signals
-from carboy.app.globals import _cv_app, _cv_request, current_app, request, session
+from carboy.app.context import _cv_app, _cv_request
+from carboy.app.globals import current_app, request, session
 from carboy.app.packages import get_root_path
 from carboy.http.exceptions import abort as _abort
 from carboy.http.response import sending
@@ -209,16 +210,7 @@ def send_from_directory(
     return cast("Response", sending.send_from_directory(directory, path, **_file_options(kwargs)))
 
 
-@cache
-def _split_blueprint_path(name: str) -> list[str]:
-    names = [name]
-    while "." in name:
-        name = name.rpartition(".")[0]
-        names.append(name)
-    return names
-
-
-# --- what applications and blueprints do alike -------------------------------------------
+# --- for applications and blueprints -----------------------------------------------------
 
 
 def folder_max_age() -> int | None:
@@ -230,12 +222,12 @@ def folder_max_age() -> int | None:
 
 
 def serve_static(owner: Any, filename: str) -> Response:
-    """A file of the owner's static folder."""
+    """A file of the static folder of `owner`."""
     if not owner.has_static_folder:
         raise RuntimeError(
             "'static_folder' must be set to serve static files. Pass it to the constructor."
         )
-    # The owner's own method decides, which a subclass may have overridden.
+    # The method of the owner, which a subclass may have overridden.
     max_age = owner.get_send_file_max_age(filename)
     return send_from_directory(owner.static_folder, filename, max_age=max_age)
 

@@ -10,7 +10,7 @@ from carboy.app.globals import request
 from carboy.http.local import LocalProxy
 
 if TYPE_CHECKING:
-    from carboy.app.app import Carboy
+    from carboy.app.interface import Application
 
 __all__ = ["create_logger", "default_handler", "has_level_handler", "wsgi_errors_stream"]
 
@@ -40,7 +40,7 @@ default_handler.setFormatter(
 )
 
 
-def create_logger(app: Carboy) -> logging.Logger:
+def create_logger(app: Application) -> logging.Logger:
     """The logger named after the application; at DEBUG in debug mode if it has no level."""
     logger = logging.getLogger(app.name)
     if app.debug and not logger.level:

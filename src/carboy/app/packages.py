@@ -1,4 +1,4 @@
-"""Where a module or package lies on disk, and where an installed one keeps its data."""
+"""The place of a module or package on disk, and the place of its data when it is installed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 
-__all__ = ["find_package", "get_root_path", "instance_path_of"]
+__all__ = ["find_package", "get_root_path", "instance_path_of", "name_of"]
 
 
 def _spec(name: str) -> ModuleSpec | None:
@@ -19,7 +19,7 @@ def _spec(name: str) -> ModuleSpec | None:
 
 
 def get_root_path(import_name: str) -> str:
-    """The directory of a module or package; the working directory if that is unknown.
+    """The directory of a module or package, or the working directory if that is unknown.
 
     Raises RuntimeError for a module without a file (built-in, or a namespace package).
     """
@@ -36,6 +36,14 @@ def get_root_path(import_name: str) -> str:
                 " built in, or a namespace package. Pass root_path with the directory to use."
             )
     return str(Path(filename).absolute().parent)
+
+
+def name_of(import_name: str) -> str:
+    """The import name, or for `__main__` the name of the file that is run."""
+    if import_name != "__main__":
+        return import_name
+    filename: str | None = getattr(sys.modules["__main__"], "__file__", None)
+    return "__main__" if filename is None else Path(filename).stem
 
 
 def _package_path(import_name: str) -> Path:

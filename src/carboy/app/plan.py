@@ -21,10 +21,9 @@ from typing import TYPE_CHECKING, Any
 
 from carboy.app import urls
 from carboy.app.context import AppContext, RequestContext
-from carboy.app.helpers import _split_blueprint_path
 from carboy.app.json.provider import DefaultJSONProvider
 from carboy.app.sessions import SecureCookieSession, SecureCookieSessionInterface
-from carboy.app.wrappers import Request, Response
+from carboy.app.wrappers import Request, Response, _split_blueprint_path
 from carboy.http.exceptions import HTTPException
 from carboy.http.request.request import Request as RequestBase
 from carboy.http.response.response import Response as ResponseBase
@@ -33,7 +32,7 @@ from carboy.routing import Map, MapAdapter
 if TYPE_CHECKING:
     from wsgiref.types import WSGIEnvironment
 
-    from carboy.app.app import Carboy
+    from carboy.app.interface import Application
     from carboy.gateway.interface import Exchange
 
 ENTRY = ("__call__", "wsgi_app")
@@ -119,7 +118,7 @@ _map_of = attrgetter("bind", "bind_to_environ", "lookup", "search")
 _stock: dict[str, Any] = {}
 
 
-def remember(kind: type[Carboy]) -> None:
+def remember(kind: type[Any]) -> None:
     """Keep the attributes of the classes as they are before anything could patch them."""
     _stock["steps"] = dict(zip((*ENTRY, *STEPS), _steps_of(kind), strict=True))
     _stock["classes"] = _classes()
@@ -139,7 +138,7 @@ def _classes() -> tuple[Any, ...]:
     )
 
 
-def _facts(app: Carboy) -> tuple[Any, ...]:
+def _facts(app: Application) -> tuple[Any, ...]:
     """All that a plan rests on and an assignment to the application does not tell."""
     url_map, session, json = app.url_map, app.session_interface, app.json
     return (
@@ -158,9 +157,9 @@ def _own_of(value: object) -> dict[str, Any]:
     return getattr(value, "__dict__", {})
 
 
-def proven(app: Carboy) -> Plan:
+def proven(app: Application) -> Plan:
     """The plan of an application, made anew if anything it rests on has changed."""
-    plan = app._plan_made
+    plan: Plan | None = app._plan_made
     facts = _facts(app)
     if plan is None or plan.facts != facts:
         plan = app.__dict__["_plan_made"] = Plan(app, facts)
@@ -180,7 +179,7 @@ def _static(kind: type, name: str) -> Any:
     return None
 
 
-def _session_is_stock(app: Carboy) -> bool:
+def _session_is_stock(app: Application) -> bool:
     """Whether a session opened late is the same as one opened at once."""
     interface = app.session_interface
     return (
@@ -194,7 +193,7 @@ def _session_is_stock(app: Carboy) -> bool:
 class Plan(Steps):
     """What one application's request cycle rests on."""
 
-    def __init__(self, app: Carboy, facts: tuple[Any, ...]) -> None:
+    def __init__(self, app: Application, facts: tuple[Any, ...]) -> None:
         kind, own, stock = type(app), app.__dict__, _stock["steps"]
         replaced = {name for name in stock if name in own or getattr(kind, name) is not stock[name]}
         for name in STEPS:
@@ -221,7 +220,7 @@ class Plan(Steps):
         self.chains: dict[Any, tuple[str | None, ...]] = {}
         self.pages: dict[type[HTTPException], tuple[str | None, bytes]] = {}
 
-    def _look_at_requests(self, app: Carboy, requests: bool, match: bool) -> None:
+    def _look_at_requests(self, app: Application, requests: bool, match: bool) -> None:
         """How a request is made, and whether its URL can be matched before it is."""
         kind, url_map = app.request_class, app.url_map
         stock = requests and issubclass(kind, Request)
@@ -243,7 +242,7 @@ class Plan(Steps):
         self.default_domain = url_map.default_subdomain
         self.trusted: Any = None
 
-    def _look_at_answers(self, app: Carboy, responses: bool, errors: bool, json: bool) -> None:
+    def _look_at_answers(self, app: Application, responses: bool, errors: bool, json: bool) -> None:
         """Which return values have an answer that is known without making a Response."""
         plain = responses and app.response_class is Response
         provider = app.json
@@ -260,7 +259,7 @@ class Plan(Steps):
         """Forget the hosts, because TRUSTED_HOSTS has changed."""
         self.domains, self.trusted = {}, copy(self.config["TRUSTED_HOSTS"])
 
-    def domain_of(self, app: Carboy, exchange: Exchange) -> str | None:
+    def domain_of(self, app: Application, exchange: Exchange) -> str | None:
         """What the rules for this host are filed under; None for a host that is not served."""
         domains = self.domains
         host = exchange.head.host
@@ -314,7 +313,9 @@ class Plan(Steps):
             chain = self.chains[endpoint] = (*names, None)
         return chain
 
-    def learn_view(self, app: Carboy, endpoint: str, view: Any) -> tuple[Any, Callable[..., Any]]:
+    def learn_view(
+        self, app: Application, endpoint: str, view: Any
+    ) -> tuple[Any, Callable[..., Any]]:
         """The view and how it is called: found out once, unless `ensure_sync` is another one."""
         found = (view, app.ensure_sync(view))
         if not self.ensure_sync:
@@ -322,7 +323,11 @@ class Plan(Steps):
         return found
 
     def learn_hooks(
-        self, app: Carboy, known: dict[str | None, Synced], name: str | None, hooks: Iterable[Any]
+        self,
+        app: Application,
+        known: dict[str | None, Synced],
+        name: str | None,
+        hooks: Iterable[Any],
     ) -> Synced:
         """A table's hooks of one name and how they are called; as for views."""
         kept = list(hooks)

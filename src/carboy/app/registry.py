@@ -1,10 +1,10 @@
-"""What an application and a blueprint have in common: a place where things are registered.
+"""What an application and a blueprint have in common: the tables of what is registered.
 
-    view functions, hooks, error handlers ── by the name of the blueprint they belong to,
+    view functions, hooks, error handlers ── by the name of the blueprint that they belong to,
                                              None for the whole application
 
-The tables are open: extensions read and change them. The request cycle reads them as they
-are at that moment and keeps no copy.
+The tables are open: extensions read and change them. The request cycle reads them at each request
+and keeps no copy.
 """
 
 from __future__ import annotations
@@ -24,10 +24,11 @@ from carboy.http.properties import cached_property
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    import click
     from jinja2 import BaseLoader
 
     from carboy.app import typing as ft
+    from carboy.app.commands import AppGroup
+    from carboy.app.templating import Environment
 
 __all__ = ["Scaffold", "setupmethod"]
 
@@ -35,7 +36,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 def setupmethod(f: F) -> F:
-    """A method that has to be called before the first request (or the registration)."""
+    """Decorate a method that must be called before the first request (or the registration)."""
     name = f.__name__
 
     def checked(self: Scaffold, *args: Any, **kwargs: Any) -> Any:
@@ -45,19 +46,28 @@ def setupmethod(f: F) -> F:
     return cast(F, update_wrapper(checked, f))
 
 
-def endpoint_from_view_func(view_func: Callable[..., Any] | None) -> str:
-    """The endpoint of a view that was given none: the function's name."""
-    if view_func is None:
-        raise AssertionError(
-            "expected view func if endpoint is not provided: pass view_func, endpoint or both."
-        )
-    return view_func.__name__
+def decorator_of(add: Callable[..., object], name: str | None) -> Callable[[F], F]:
+    """A decorator that calls `add(f, name=name)`."""
+
+    def decorator(f: F) -> F:
+        add(f, name=name)
+        return f
+
+    return decorator
+
+
+class LateJinjaEnvironment:
+    """The class attribute `jinja_environment`: loads Jinja2 when it is first read."""
+
+    def __get__(self, obj: object, owner: type) -> type[Environment]:
+        from carboy.app.templating import Environment
+
+        return Environment
 
 
 class Scaffold:
-    """Routes, hooks, error handlers and folders of an application or a blueprint."""
+    """Routes, hooks, error handlers, folders and commands of an application or a blueprint."""
 
-    cli: click.Group
     name: str
     _static_folder: str | None = None
     _static_url_path: str | None = None
@@ -102,11 +112,18 @@ class Scaffold:
     def _check_setup_finished(self, f_name: str) -> None:
         raise NotImplementedError
 
+    @cached_property
+    def cli(self) -> AppGroup:
+        """The commands that are registered here (a click group)."""
+        from carboy.app.commands import AppGroup
+
+        return AppGroup(name=self.name)
+
     # --- folders ---------------------------------------------------------------------
 
     @property
     def static_folder(self) -> str | None:
-        """The absolute path of the folder with static files; None: there is none."""
+        """The absolute path of the folder with static files, or None."""
         if self._static_folder is None:
             return None
         return os.path.join(self.root_path, self._static_folder)  # noqa: PTH118 — Flask's text
@@ -117,17 +134,17 @@ class Scaffold:
 
     @property
     def has_static_folder(self) -> bool:
-        """Whether a static folder is set; it need not exist."""
+        """Whether a static folder is set. The folder need not exist."""
         return self.static_folder is not None
 
     @property
     def static_url_path(self) -> str | None:
-        """The URL prefix of static files: as set, or else after the folder's name."""
+        """The URL prefix of static files; the name of the folder unless it is set."""
         if self._static_url_path is not None:
             return self._static_url_path
         if self.static_folder is None:
             return None
-        # Of the text: Path would read "root/" and "root/." as the folder root.
+        # basename of the text: Path would read "root/" and "root/." as the folder root.
         return f"/{os.path.basename(self.static_folder)}".rstrip("/")  # noqa: PTH119
 
     @static_url_path.setter
@@ -136,7 +153,7 @@ class Scaffold:
 
     @cached_property
     def jinja_loader(self) -> BaseLoader | None:
-        """The loader of the template folder; None: there is none."""
+        """The loader of the template folder, or None."""
         if self.template_folder is None:
             return None
         from jinja2 import FileSystemLoader
@@ -179,7 +196,7 @@ class Scaffold:
 
     @setupmethod
     def route(self, rule: str, **options: Any) -> Callable[[F], F]:
-        """Decorate a view: it answers requests for this rule (see `add_url_rule`)."""
+        """Decorate the view of this rule (see `add_url_rule`)."""
 
         def decorator(f: F) -> F:
             endpoint = options.pop("endpoint", None)
@@ -214,7 +231,7 @@ class Scaffold:
 
     @setupmethod
     def before_request(self, f: F) -> F:
-        """Call `f()` before each request; what it returns, unless None, is the response."""
+        """Call `f()` before each request. If it returns a value, that is the response."""
         self.before_request_funcs.setdefault(None, []).append(f)
         return f
 
@@ -226,13 +243,13 @@ class Scaffold:
 
     @setupmethod
     def teardown_request(self, f: F) -> F:
-        """Call `f(exception or None)` when the request's context goes."""
+        """Call `f(exception or None)` when the context of a request is popped."""
         self.teardown_request_funcs.setdefault(None, []).append(f)
         return f
 
     @setupmethod
     def context_processor(self, f: F) -> F:
-        """Add what `f()` returns to the variables of templates."""
+        """Add the variables that `f()` returns to those of templates."""
         self.template_context_processors[None].append(f)
         return f
 
@@ -272,7 +289,7 @@ class Scaffold:
     def _get_exc_class_and_code(
         exc_class_or_code: type[Exception] | int,
     ) -> tuple[type[Exception], int | None]:
-        """The class an error handler is for, and its status code if it is an HTTP error."""
+        """The exception class of an error handler, and the status code of an HTTP error."""
         found: Any = exc_class_or_code
         if isinstance(found, int):
             if found not in default_exceptions:

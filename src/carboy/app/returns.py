@@ -6,26 +6,30 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from carboy.app.globals import request_ctx
+from carboy.app.context import _cv_request
 from carboy.http import exceptions
 from carboy.http.exceptions import HTTPException
 from carboy.http.fields.headers import Headers
 from carboy.http.response.response import Response as BaseResponse
+from carboy.http.status import of_code
 from carboy.routing import RequestRedirect
 
 if TYPE_CHECKING:
-    from carboy.app.app import Carboy
+    from carboy.app.context import RequestContext
+    from carboy.app.interface import Application
+    from carboy.app.plan import Plan
     from carboy.app.wrappers import Response
+    from carboy.gateway.interface import Answer
 
 
-def make_response(app: Carboy, rv: Any) -> Response:
+def make_response(app: Application, rv: Any) -> Response:
     """What a view returned as a response of the application's class."""
     status: Any = None
     headers: Any = None
     if isinstance(rv, tuple):
         rv, status, headers = _split(rv)
     if rv is None:
-        endpoint = request_ctx.request.endpoint
+        endpoint = _cv_request().request.endpoint
         raise TypeError(
             f"The view function for {endpoint!r} did not return a valid response: it"
             " returned None. End every path through it with a return statement."
@@ -63,16 +67,16 @@ def _split(rv: tuple[Any, ...]) -> tuple[Any, Any, Any]:
     )
 
 
-def _convert(app: Carboy, rv: Any) -> Any:
+def _convert(app: Application, rv: Any) -> Any:
     if isinstance(rv, dict | list):
         return app.json.response(rv)
     if isinstance(rv, BaseResponse) or callable(rv):
         # For HEAD the error is called, as any application: hooks see the page without content.
         if (is_own_page(rv) or isinstance(rv, RequestRedirect)) and (
-            request_ctx.request.method != "HEAD"
+            _cv_request().request.method != "HEAD"
         ):
             rv = rv.get_response()
-        environ = None if isinstance(rv, BaseResponse) else request_ctx.request.environ
+        environ = None if isinstance(rv, BaseResponse) else _cv_request().request.environ
         try:
             return app.response_class.force_type(rv, environ)
         except TypeError as error:
@@ -105,3 +109,18 @@ def _not_a_response(rv: Any) -> str:
         " a dict or list for JSON, an iterator, a Response, a WSGI callable, or a tuple of one of"
         f" these with status and headers, but it was a {type(rv).__name__}."
     )
+
+
+def page_of(plan: Plan, ctx: RequestContext, error: HTTPException) -> Answer:
+    """The answer of an HTTP error without a handler."""
+    kind, text = type(error), error.description
+    known = plan.pages.get(kind)
+    if known is not None and known[0] is text:
+        body = known[1]
+    else:
+        body = error.get_body().encode()
+        # The same for every error of its class, unless it was given a text of its own.
+        if text is kind.description and kind.get_body is HTTPException.get_body:
+            plan.pages[kind] = (text, body)
+    fields = [*error.get_headers(), ("Content-Length", str(len(body)))]
+    return of_code(error.code or 0), fields, b"" if ctx.method == "HEAD" else body, None

@@ -5,8 +5,8 @@ itsdangerous loads when a cookie has to be signed or verified for the first time
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
-from datetime import UTC, datetime
+from collections.abc import Mapping, MutableMapping
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -16,7 +16,6 @@ from carboy.http.containers.immutable import CallbackDict
 if TYPE_CHECKING:
     from itsdangerous import URLSafeTimedSerializer
 
-    from carboy.app.app import Carboy
     from carboy.app.wrappers import Request, Response
 
 __all__ = [
@@ -89,7 +88,7 @@ class SessionInterface:
     null_session_class = NullSession
     pickle_based = False
 
-    def make_null_session(self, app: Carboy) -> NullSession:
+    def make_null_session(self, app: Any) -> NullSession:
         """The session to use when `open_session` gave None."""
         return self.null_session_class()
 
@@ -97,52 +96,53 @@ class SessionInterface:
         """Whether `obj` is such a session; it is not stored."""
         return isinstance(obj, self.null_session_class)
 
-    def get_cookie_name(self, app: Carboy) -> str:
+    def get_cookie_name(self, app: Any) -> str:
         """SESSION_COOKIE_NAME."""
         return app.config["SESSION_COOKIE_NAME"]  # type: ignore[no-any-return]
 
-    def get_cookie_domain(self, app: Carboy) -> str | None:
+    def get_cookie_domain(self, app: Any) -> str | None:
         """SESSION_COOKIE_DOMAIN."""
         return app.config["SESSION_COOKIE_DOMAIN"]  # type: ignore[no-any-return]
 
-    def get_cookie_path(self, app: Carboy) -> str:
+    def get_cookie_path(self, app: Any) -> str:
         """SESSION_COOKIE_PATH, or else APPLICATION_ROOT."""
         path: str = app.config["SESSION_COOKIE_PATH"] or app.config["APPLICATION_ROOT"]
         return path
 
-    def get_cookie_httponly(self, app: Carboy) -> bool:
+    def get_cookie_httponly(self, app: Any) -> bool:
         """SESSION_COOKIE_HTTPONLY."""
         return app.config["SESSION_COOKIE_HTTPONLY"]  # type: ignore[no-any-return]
 
-    def get_cookie_secure(self, app: Carboy) -> bool:
+    def get_cookie_secure(self, app: Any) -> bool:
         """SESSION_COOKIE_SECURE."""
         return app.config["SESSION_COOKIE_SECURE"]  # type: ignore[no-any-return]
 
-    def get_cookie_samesite(self, app: Carboy) -> str | None:
+    def get_cookie_samesite(self, app: Any) -> str | None:
         """SESSION_COOKIE_SAMESITE."""
         return app.config["SESSION_COOKIE_SAMESITE"]  # type: ignore[no-any-return]
 
-    def get_cookie_partitioned(self, app: Carboy) -> bool:
+    def get_cookie_partitioned(self, app: Any) -> bool:
         """SESSION_COOKIE_PARTITIONED."""
         return app.config["SESSION_COOKIE_PARTITIONED"]  # type: ignore[no-any-return]
 
-    def get_expiration_time(self, app: Carboy, session: SessionMixin) -> datetime | None:
+    def get_expiration_time(self, app: Any, session: SessionMixin) -> datetime | None:
         """When the cookie of a permanent session ends; None: with the browser."""
         if not session.permanent:
             return None
-        return datetime.now(UTC) + app.permanent_session_lifetime
+        lifetime: timedelta = app.permanent_session_lifetime
+        return datetime.now(UTC) + lifetime
 
-    def should_set_cookie(self, app: Carboy, session: SessionMixin) -> bool:
+    def should_set_cookie(self, app: Any, session: SessionMixin) -> bool:
         """Whether the cookie has to be sent: changed, or permanent and to be refreshed."""
         return session.modified or (
             session.permanent and app.config["SESSION_REFRESH_EACH_REQUEST"]
         )
 
-    def open_session(self, app: Carboy, request: Request) -> SessionMixin | None:
+    def open_session(self, app: Any, request: Request) -> SessionMixin | None:
         """The session of a request; None: sessions cannot be used."""
         raise NotImplementedError
 
-    def save_session(self, app: Carboy, session: SessionMixin, response: Response) -> None:
+    def save_session(self, app: Any, session: SessionMixin, response: Response) -> None:
         """Store the session with the response; not called for a null session."""
         raise NotImplementedError
 
@@ -172,14 +172,14 @@ class SecureCookieSessionInterface(SessionInterface):
     serializer: Any = session_json_serializer
     session_class = SecureCookieSession
 
-    def get_signing_serializer(self, app: Carboy) -> URLSafeTimedSerializer | None:
+    def get_signing_serializer(self, app: Any) -> URLSafeTimedSerializer | None:
         """The signer; SECRET_KEY_FALLBACKS verify, SECRET_KEY signs. None without a key."""
         key = app.secret_key
         if not key:
             return None
         keys = [*(app.config["SECRET_KEY_FALLBACKS"] or ()), key]
         made_of = (keys, self.salt, self.serializer, self.key_derivation, self.digest_method)
-        known = app._signer
+        known: tuple[Any, URLSafeTimedSerializer] | None = app._signer
         if known is None or known[0] != made_of:
             digest = self.digest_method
             signer = _serializer_class()(
@@ -195,7 +195,7 @@ class SecureCookieSessionInterface(SessionInterface):
             known = app.__dict__["_signer"] = (made_of, signer)
         return known[1]
 
-    def open_session(self, app: Carboy, request: Request) -> SecureCookieSession | None:
+    def open_session(self, app: Any, request: Request) -> SecureCookieSession | None:
         """The session in the request's cookie; an empty one when that is bad or too old."""
         signer = self.get_signing_serializer(app)
         if signer is None:
@@ -209,7 +209,7 @@ class SecureCookieSessionInterface(SessionInterface):
         except _bad_signature():
             return self.session_class()
 
-    def save_session(self, app: Carboy, session: SessionMixin, response: Response) -> None:
+    def save_session(self, app: Any, session: SessionMixin, response: Response) -> None:
         """Set or delete the cookie if that is needed, and say what the response depends on."""
         # A cache must not give one client's answer to another that has another session.
         if session.accessed:
@@ -237,6 +237,20 @@ class SecureCookieSessionInterface(SessionInterface):
         assert signer is not None  # without a key the session is a null session
         value = signer.dumps(dict(session))
         response.set_cookie(name, value, expires=expires, **place)
+
+
+def session_to_refresh(app: Any, ctx: Any) -> bool:
+    """Whether an untouched session may have to be sent again: it came with a cookie."""
+    config = app.config
+    if not config["SESSION_REFRESH_EACH_REQUEST"]:
+        return False
+    name = config["SESSION_COOKIE_NAME"]
+    if ctx.exchange is not None and f"{name}=".encode() not in ctx.exchange.head.block:
+        return False  # no cookie of that name, without splitting the fields
+    if ctx.environ is not None and name not in ctx.environ.get("HTTP_COOKIE", ""):
+        return False
+    cookies: Mapping[str, str] = ctx.request.cookies
+    return name in cookies
 
 
 def _depends_on_cookie(response: Response) -> None:

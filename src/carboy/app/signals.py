@@ -1,26 +1,27 @@
-"""The ten signals an application sends (blinker).
+"""The ten signals that an application sends (blinker).
 
-blinker is imported when a signal is first asked for. Until then nobody can have
-connected a receiver, so the request cycle asks `loaded` and sends nothing.
+blinker is imported when a signal is first asked for. Until then no receiver can be connected, so
+the request cycle looks at `loaded` and sends nothing.
 """
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from carboy.app.signal_objects import (
-        appcontext_popped,
-        appcontext_pushed,
-        appcontext_tearing_down,
-        before_render_template,
-        got_request_exception,
-        message_flashed,
-        request_finished,
-        request_started,
-        request_tearing_down,
-        template_rendered,
-    )
+    from blinker import NamedSignal
+
+    appcontext_popped: NamedSignal
+    appcontext_pushed: NamedSignal
+    appcontext_tearing_down: NamedSignal
+    before_render_template: NamedSignal
+    got_request_exception: NamedSignal
+    message_flashed: NamedSignal
+    request_finished: NamedSignal
+    request_started: NamedSignal
+    request_tearing_down: NamedSignal
+    template_rendered: NamedSignal
 
 __all__ = [
     "appcontext_popped",
@@ -36,8 +37,8 @@ __all__ = [
 ]
 
 loaded = False
-# The receivers of the signals about contexts: with one of them, a context is pushed and popped
-# in all its steps.
+# The receivers of the signals about contexts. If there is one, contexts are pushed and popped
+# step by step.
 of_contexts: tuple[Any, ...] = ()
 CONTEXTS = (
     "appcontext_pushed",
@@ -45,17 +46,23 @@ CONTEXTS = (
     "appcontext_tearing_down",
     "appcontext_popped",
 )
+_lock = Lock()
 
 
 def _load() -> None:
+    """Make the signals, once: a receiver connected to a second set would never be called."""
     global loaded, of_contexts
-    from carboy.app import signal_objects
+    from blinker import Namespace
 
-    names = globals()
-    for name in ("_signals", *__all__):
-        names[name] = getattr(signal_objects, name)
-    of_contexts = tuple(names[name].receivers for name in CONTEXTS)
-    loaded = True
+    with _lock:
+        if loaded:
+            return
+        names = globals()
+        names["_signals"] = namespace = Namespace()
+        for name in __all__:
+            names[name] = namespace.signal(name.replace("_", "-"))
+        of_contexts = tuple(names[name].receivers for name in CONTEXTS)
+        loaded = True
 
 
 def __getattr__(name: str) -> Any:
@@ -66,12 +73,12 @@ def __getattr__(name: str) -> Any:
 
 
 def send(name: str, sender: object, **values: object) -> None:
-    """Send the signal of this name, if anybody could have connected to it."""
+    """Send the signal of this name, if a receiver can be connected to it."""
     if loaded:
         globals()[name].send(sender, **values)
 
 
 def send_async(name: str, sender: Any, **values: object) -> None:
-    """The same; coroutine receivers are run by the application's `ensure_sync`."""
+    """`send`, with coroutine receivers run by the application's `ensure_sync`."""
     if loaded:
         globals()[name].send(sender, _async_wrapper=sender.ensure_sync, **values)

@@ -1,4 +1,4 @@
-"""Jinja with an application: the environment, the loaders and the functions to render."""
+"""Jinja with an application: the environment, the loaders and the rendering functions."""
 
 from __future__ import annotations
 
@@ -9,16 +9,14 @@ from jinja2 import BaseLoader, TemplateNotFound
 from jinja2 import Environment as BaseEnvironment
 
 from carboy.app import signals
-from carboy.app.context import _default_template_ctx_processor
-from carboy.app.debughelpers import explain_template_loading_attempts
+from carboy.app.context import _cv_request, _default_template_ctx_processor
 from carboy.app.globals import current_app, g, request, session
 from carboy.app.helpers import get_flashed_messages, stream_with_context
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
-    from carboy.app.app import Carboy
-    from carboy.app.registry import Scaffold
+    from carboy.app.interface import Application
 
 __all__ = [
     "DispatchingJinjaLoader",
@@ -36,7 +34,7 @@ Found = tuple[str, str | None, Callable[[], bool] | None]
 class Environment(BaseEnvironment):
     """A Jinja environment that knows its application and loads from it and its blueprints."""
 
-    def __init__(self, app: Carboy, **options: Any) -> None:
+    def __init__(self, app: Application, **options: Any) -> None:
         if "loader" not in options:
             options["loader"] = app.create_global_jinja_loader()
         super().__init__(**options)
@@ -46,7 +44,7 @@ class Environment(BaseEnvironment):
 class DispatchingJinjaLoader(BaseLoader):
     """Looks in the application's template folder, then in those of its blueprints."""
 
-    def __init__(self, app: Carboy) -> None:
+    def __init__(self, app: Application) -> None:
         self.app = app
 
     def get_source(self, environment: BaseEnvironment, template: str) -> Found:
@@ -60,7 +58,7 @@ class DispatchingJinjaLoader(BaseLoader):
         raise TemplateNotFound(template)
 
     def _explained(self, environment: BaseEnvironment, template: str) -> Found:
-        attempts: list[tuple[BaseLoader, Scaffold, Found | None]] = []
+        attempts: list[tuple[BaseLoader, Any, Found | None]] = []
         first: Found | None = None
         for source, loader in self._iter_loaders(template):
             found: Found | None = None
@@ -75,7 +73,7 @@ class DispatchingJinjaLoader(BaseLoader):
             raise TemplateNotFound(template)
         return first
 
-    def _iter_loaders(self, template: str) -> Iterator[tuple[Scaffold, BaseLoader]]:
+    def _iter_loaders(self, template: str) -> Iterator[tuple[Any, BaseLoader]]:
         for source in (self.app, *self.app.iter_blueprints()):
             loader = source.jinja_loader
             if loader is not None:
@@ -88,8 +86,55 @@ class DispatchingJinjaLoader(BaseLoader):
         return list(names)
 
 
-def make_environment(app: Carboy) -> Environment:
-    """The environment of an application, with what templates call in it."""
+def _describe(loader: Any) -> str:
+    lines = [f"class: {type(loader).__module__}.{type(loader).__name__}"]
+    for name, value in sorted(loader.__dict__.items()):
+        if name.startswith("_"):
+            continue
+        if isinstance(value, tuple | list):
+            if all(isinstance(item, str) for item in value):
+                lines.append(f"{name}:")
+                lines.extend(f"  - {item}" for item in value)
+        elif isinstance(value, str | int | float | bool):
+            lines.append(f"{name}: {value!r}")
+    return "\n".join(f"       {line}" for line in lines)
+
+
+def _outcome(result: Any) -> str:
+    return f"found ({result[1] or '<string>'!r})" if result else "no match"
+
+
+def explain_template_loading_attempts(
+    app: Application, template: str, attempts: list[tuple[Any, Any, Any]]
+) -> None:
+    """Log which loaders were asked for a template and what each of them found."""
+    lines = [f"Locating template {template!r}:"]
+    found = 0
+    for number, (loader, source, result) in enumerate(attempts, start=1):
+        kind = "application" if source is app else "blueprint"
+        origin = repr(app.name) if source is app else f"{source.name!r} ({source.import_name})"
+        lines.append(f"{number:5}: trying loader of {kind} {origin}")
+        lines.append(_describe(loader))
+        lines.append(f"       -> {_outcome(result)}")
+        found += result is not None
+    if found != 1:
+        lines.append(
+            "Error: the template could not be found: no loader has it."
+            if not found
+            else "Warning: multiple loaders returned a match, and the first wins."
+        )
+        ctx = _cv_request.get(None)
+        if ctx is not None and ctx.request.blueprint is not None:
+            lines.append(
+                "  The template was looked up from an endpoint that belongs to the blueprint"
+                f" {ctx.request.blueprint!r}. Is it in the folder of another blueprint?"
+                "\n  See https://flask.palletsprojects.com/blueprints/#templates"
+            )
+    app.logger.info("\n".join(lines))
+
+
+def make_environment(app: Application) -> Environment:
+    """The environment of an application, with the functions that templates call."""
     options = dict(app.jinja_options)
     options.setdefault("autoescape", app.select_jinja_autoescape)
     if "auto_reload" not in options:
@@ -111,11 +156,23 @@ def make_environment(app: Carboy) -> Environment:
     return env
 
 
-def _app() -> Carboy:
+def add_processed(app: Application, context: dict[str, Any]) -> None:
+    """`app.update_template_context`."""
+    names: list[str | None] = [None]
+    if request:
+        names.extend(reversed(request.blueprints))
+    given = context.copy()
+    for name in names:
+        for function in app.template_context_processors.get(name, ()):
+            context.update(app.ensure_sync(function)())
+    context.update(given)
+
+
+def _app() -> Application:
     return current_app._get_current_object()  # type: ignore[attr-defined,no-any-return]
 
 
-def _render(app: Carboy, template: Template, context: dict[str, Any]) -> str:
+def _render(app: Application, template: Template, context: dict[str, Any]) -> str:
     app.update_template_context(context)
     signals.send_async("before_render_template", app, template=template, context=context)
     text = template.render(context)
@@ -123,7 +180,7 @@ def _render(app: Carboy, template: Template, context: dict[str, Any]) -> str:
     return text
 
 
-def _stream(app: Carboy, template: Template, context: dict[str, Any]) -> Iterator[str]:
+def _stream(app: Application, template: Template, context: dict[str, Any]) -> Iterator[str]:
     app.update_template_context(context)
     signals.send_async("before_render_template", app, template=template, context=context)
 

@@ -1,26 +1,101 @@
-"""URLs of an application: adapters to match and build with, and `url_for`."""
+"""URLs of an application: rules, adapters to match and build with, and `url_for`."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
-from carboy.app.globals import _cv_app, _cv_request
-from carboy.app.helpers import _split_blueprint_path
+from carboy.app.context import _cv_app, _cv_request
+from carboy.app.wrappers import _split_blueprint_path
 from carboy.http.request import exchange as wire
 from carboy.http.request.url import get_host
 from carboy.routing import BuildError
 
 if TYPE_CHECKING:
-    from carboy.app.app import Carboy
+    from carboy.app import typing as ft
     from carboy.app.context import AppContext, RequestContext
+    from carboy.app.interface import Application
     from carboy.app.wrappers import Request
     from carboy.routing import MapAdapter
 
-FRAGMENT = "%!#$&'()*+,/:;=?@"  # RFC 3986, section 3.5, and what is quoted already
+FRAGMENT = "%!#$&'()*+,/:;=?@"  # RFC 3986, section 3.5; "%" begins what is already quoted
 
 
-def make_adapter(app: Carboy, request: Request | None) -> MapAdapter | None:
+def endpoint_from_view_func(view_func: Callable[..., Any] | None) -> str:
+    """The default endpoint of a view: the name of the function."""
+    if view_func is None:
+        raise AssertionError(
+            "expected view func if endpoint is not provided: pass view_func, endpoint or both."
+        )
+    name: str = view_func.__name__
+    return name
+
+
+def add_rule(
+    app: Application,
+    rule: str,
+    endpoint: str | None,
+    view_func: ft.RouteCallable | None,
+    automatic_options: bool | None,
+    options: dict[str, Any],
+) -> None:
+    """`app.add_url_rule`."""
+    if endpoint is None:
+        endpoint = endpoint_from_view_func(view_func)
+    methods = options.pop("methods", None)
+    if methods is None:
+        methods = getattr(view_func, "methods", None) or ("GET",)
+    if isinstance(methods, str):
+        raise TypeError(
+            "Allowed methods must be a list of strings, not one string. Write methods=['POST']."
+        )
+    methods = {method.upper() for method in methods}
+    methods |= {method.upper() for method in getattr(view_func, "required_methods", ())}
+    if automatic_options is None:
+        automatic_options = getattr(view_func, "provide_automatic_options", None)
+    if automatic_options is None:
+        automatic_options = "OPTIONS" not in methods and app.config["PROVIDE_AUTOMATIC_OPTIONS"]
+        if automatic_options:
+            methods.add("OPTIONS")
+    made: Any = app.url_rule_class(rule, methods=methods, endpoint=endpoint, **options)
+    made.provide_automatic_options = automatic_options
+    app.url_map.add(made)
+    if view_func is None:
+        return
+    known = app.view_functions.get(endpoint)
+    if known is not None and known != view_func:
+        raise AssertionError(
+            "View function mapping is overwriting an existing endpoint function:"
+            f" {endpoint}. Give one of the two views its own endpoint='...', or use"
+            " functools.wraps in the decorator."
+        )
+    app.view_functions[endpoint] = view_func
+
+
+def add_static_rule(
+    app: Application, static_host: str | None, host_matching: bool, module: str
+) -> None:
+    """Register the rule of the static folder; `module` is the module name of its view."""
+    if bool(static_host) != host_matching:
+        raise AssertionError("Invalid static_host/host_matching combination: set both or neither.")
+    # A strong reference from the view would make a reference cycle.
+    this = weakref.ref(app)
+
+    view = lambda **kwargs: cast("Application", this()).send_static_file(**kwargs)  # noqa: E731
+    # Extensions exempt this view by its dotted name, flask.app.<lambda>.
+    view.__module__ = module
+    view.__qualname__ = "Flask.__init__.<locals>.<lambda>"
+    app.add_url_rule(
+        f"{app.static_url_path}/<path:filename>",
+        endpoint="static",
+        host=static_host,
+        view_func=view,
+    )
+
+
+def make_adapter(app: Application, request: Request | None) -> MapAdapter | None:
     """The adapter of a request; without one, of SERVER_NAME if that is set."""
     config = app.config
     server_name = config["SERVER_NAME"]
@@ -60,7 +135,7 @@ def make_adapter(app: Carboy, request: Request | None) -> MapAdapter | None:
 
 
 def build(
-    app: Carboy,
+    app: Application,
     endpoint: str,
     anchor: str | None,
     method: str | None,
@@ -104,8 +179,8 @@ def build(
     return url
 
 
-def inject_defaults(app: Carboy, endpoint: str, values: dict[str, Any]) -> None:
-    """Run the `url_defaults` functions: the application's, then the blueprints' from outside."""
+def inject_defaults(app: Application, endpoint: str, values: dict[str, Any]) -> None:
+    """Run the `url_defaults` functions: the application's, then the blueprints' from outside in."""
     names: list[str | None] = [None]
     if "." in endpoint:
         names.extend(reversed(_split_blueprint_path(endpoint.rpartition(".")[0])))
@@ -115,7 +190,7 @@ def inject_defaults(app: Carboy, endpoint: str, values: dict[str, Any]) -> None:
 
 
 def handle_build_error(
-    app: Carboy, error: BuildError, endpoint: str, values: dict[str, Any]
+    app: Application, error: BuildError, endpoint: str, values: dict[str, Any]
 ) -> str:
     """Ask the `url_build_error_handlers`; raise the error if none of them has a URL."""
     for handler in app.url_build_error_handlers:

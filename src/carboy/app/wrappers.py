@@ -1,13 +1,12 @@
-"""The application's request and response: `http`'s, and what needs an application."""
+"""The application's request and response: those of `http`, and what needs an application."""
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from carboy.app import json
-from carboy.app.debughelpers import attach_enctype_error_multidict
-from carboy.app.globals import active_app
-from carboy.app.helpers import _split_blueprint_path
+from carboy.app.active import active_app
 from carboy.http.exceptions import BadRequest, HTTPException
 from carboy.http.request.request import Request as RequestBase
 from carboy.http.response.response import Response as ResponseBase
@@ -15,7 +14,17 @@ from carboy.http.response.response import Response as ResponseBase
 if TYPE_CHECKING:
     from carboy.routing import Rule
 
-__all__ = ["Request", "Response"]
+__all__ = ["DebugFilesKeyError", "Request", "Response", "attach_enctype_error_multidict"]
+
+
+@cache
+def _split_blueprint_path(name: str) -> list[str]:
+    """The name of a blueprint and the names of its parents, innermost first."""
+    names = [name]
+    while "." in name:
+        name = name.rpartition(".")[0]
+        names.append(name)
+    return names
 
 
 def _limit(own: str, key: str, text: str) -> Any:
@@ -46,12 +55,18 @@ class Request(RequestBase):
     _max_form_parts: int | None = None
 
     max_content_length = _limit(
-        "_max_content_length", "MAX_CONTENT_LENGTH", "Octets of content at most; else 413."
+        "_max_content_length",
+        "MAX_CONTENT_LENGTH",
+        "Maximum size of the content in bytes; a larger one is a 413.",
     )
     max_form_memory_size = _limit(
-        "_max_form_memory_size", "MAX_FORM_MEMORY_SIZE", "Octets of a form field at most; else 413."
+        "_max_form_memory_size",
+        "MAX_FORM_MEMORY_SIZE",
+        "Maximum size of a form field in bytes; a larger one is a 413.",
     )
-    max_form_parts = _limit("_max_form_parts", "MAX_FORM_PARTS", "Form parts at most; else 413.")
+    max_form_parts = _limit(
+        "_max_form_parts", "MAX_FORM_PARTS", "Maximum number of form parts; more are a 413."
+    )
 
     @property
     def endpoint(self) -> str | None:
@@ -69,7 +84,7 @@ class Request(RequestBase):
 
     @property
     def blueprints(self) -> list[str]:
-        """That name and the names of its parents, innermost first."""
+        """The name of that blueprint and the names of its parents, innermost first."""
         name = self.blueprint
         return [] if name is None else _split_blueprint_path(name)
 
@@ -109,3 +124,41 @@ class Response(ResponseBase):
         if app is not None:
             return app.config["MAX_COOKIE_SIZE"]  # type: ignore[no-any-return]
         return ResponseBase.max_cookie_size
+
+
+class DebugFilesKeyError(KeyError, AssertionError):
+    """A view asked for a file of a form that cannot send files."""
+
+    def __init__(self, request: Request, key: str) -> None:
+        sent = ", ".join(repr(name) for name in request.form.getlist(key))
+        self.msg = (
+            f"You tried to access the file {key!r}, but it does not exist in this request. The"
+            f" mimetype for the request is {request.mimetype!r}, so no file contents were"
+            ' transmitted. Give the form enctype="multipart/form-data".'
+        )
+        if sent:
+            self.msg += (
+                f" The browser instead transmitted some file names. This was submitted: {sent}."
+            )
+        super().__init__(self.msg)
+
+    def __str__(self) -> str:
+        return self.msg
+
+
+def attach_enctype_error_multidict(request: Request) -> None:
+    """Let `request.files[name]` explain itself when the form was sent without files."""
+    kind = type(request.files)
+
+    class Explaining(kind):  # type: ignore[valid-type,misc]
+        def __getitem__(self, key: str) -> Any:
+            try:
+                return super().__getitem__(key)
+            except KeyError as error:
+                if key not in request.form:
+                    raise
+                raise DebugFilesKeyError(request, key).with_traceback(error.__traceback__) from None
+
+    Explaining.__name__ = kind.__name__
+    Explaining.__module__ = kind.__module__
+    request.files.__class__ = Explaining

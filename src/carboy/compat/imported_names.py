@@ -15,11 +15,12 @@ TABLE = """
 flask.app: T_shell_context_processor=* T_teardown=* T_template_filter=* T_template_global=*
     T_template_test=* chain=itertools: _url_quote=urllib.parse:quote cabc=collections.abc
     cli=flask.cli click ft=flask.typing is_running_from_reloader=werkzeug.serving:
-    iscoroutinefunction=inspect:
+    iscoroutinefunction=inspect: weakref
 flask.cli: ParameterSource=click.core: cabc=collections.abc importlib
     is_running_from_reloader=werkzeug.serving: itemgetter=operator: re
 flask.ctx: TracebackType=types: contextvars ft=flask.typing
 flask.debughelpers: BaseLoader=jinja2.loaders:
+flask.globals: ContextVar=contextvars:
 flask.helpers: datetime=datetime: werkzeug
 flask.json.provider: dataclasses decimal uuid
 flask.json.tag: UUID=uuid:

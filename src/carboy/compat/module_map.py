@@ -22,7 +22,7 @@ def _of(*modules: str, package: bool = False, **renamed: str) -> ModuleEntry:
 
 
 _APP = "carboy.app.app:Carboy"
-_APP_OF_PARTS = "carboy.app.app_parts:AppOfParts"
+_APP_OF_PARTS = "carboy.compat.sansio:AppOfParts"
 _REQUEST = "carboy.http.request.request:Request"
 _RESPONSE = "carboy.http.response.response:Response"
 _PARSE_COOKIE = "carboy.http.fields.cookies:parse_cookie_field"
@@ -55,7 +55,7 @@ MODULE_MAP: dict[str, ModuleEntry] = {
         "serving.wsgi_server",
         Flask=_APP,
         App=_APP_OF_PARTS,
-        _make_timedelta="carboy.app.app:_timedelta",
+        _make_timedelta="carboy.app.config:_timedelta",
     ),
     "flask.blueprints": _of(
         "app.blueprint",
@@ -74,8 +74,21 @@ MODULE_MAP: dict[str, ModuleEntry] = {
     "flask.__main__": _of("cli.flask"),
     "flask.config": _of("app.config", "http.imports"),
     "flask.ctx": _of("app.context", "app.globals", "app.signals"),
-    "flask.debughelpers": _of("app.debughelpers", "app.blueprint", "routing", App=_APP_OF_PARTS),
-    "flask.globals": _of("app.globals"),
+    "flask.debughelpers": _of(
+        "app.wrappers",
+        "app.errors",
+        "app.templating",
+        "app.globals",
+        "app.blueprint",
+        "routing",
+        App=_APP_OF_PARTS,
+    ),
+    "flask.globals": _of(
+        "app.globals",
+        "app.context",
+        _no_app_msg="carboy.app.active:NO_APP",
+        _no_req_msg="carboy.app.active:NO_REQUEST",
+    ),
     "flask.helpers": _of(
         "app.helpers",
         "app.globals",
@@ -86,7 +99,9 @@ MODULE_MAP: dict[str, ModuleEntry] = {
         _wz_abort="carboy.app.helpers:_abort",
         _wz_redirect="carboy.app.helpers:_redirect",
     ),
-    "flask.json": ModuleEntry(("carboy.app.json", "carboy.app.json.provider"), package=True),
+    "flask.json": ModuleEntry(
+        ("carboy.app.json", "carboy.app.json.provider", "carboy.app.globals"), package=True
+    ),
     "flask.json.provider": _of("app.json.provider"),
     "flask.json.tag": _of("app.json.tag", "app.json"),
     "flask.logging": _of("app.logging", "app.globals"),
@@ -103,7 +118,7 @@ MODULE_MAP: dict[str, ModuleEntry] = {
     "flask.sansio.scaffold": _of(
         "app.registry",
         "app.packages",
-        _endpoint_from_view_func="carboy.app.registry:endpoint_from_view_func",
+        _endpoint_from_view_func="carboy.app.urls:endpoint_from_view_func",
     ),
     "flask.sessions": _of(
         "app.sessions",

@@ -17,8 +17,7 @@ from types import FunctionType, ModuleType
 from typing import Any, ForwardRef
 
 TABLE = """
-carboy.app.app flask.app: _make_timedelta=_timedelta
-carboy.app.app_parts flask.sansio.app: App=AppOfParts
+carboy.app.config flask.app: _make_timedelta=_timedelta
 carboy.app.blueprint flask.blueprints: Blueprint
 carboy.app.blueprint flask.sansio.blueprints: BlueprintSetupState
 carboy.app.commands flask.cli: AppGroup NoAppException ScriptInfo load_dotenv show_server_banner
@@ -27,9 +26,8 @@ carboy.app.config flask.config: Config ConfigAttribute
 carboy.app.context flask.ctx: AppContext RequestContext _AppCtxGlobals after_this_request
     copy_current_request_context has_app_context has_request_context
 carboy.app.context flask.templating: _default_template_ctx_processor
-carboy.app.debughelpers flask.debughelpers: DebugFilesKeyError FormDataRoutingRedirect
-    UnexpectedUnicodeError attach_enctype_error_multidict explain_template_loading_attempts
-carboy.app.helpers flask.helpers: _split_blueprint_path abort flash get_debug_flag
+carboy.app.errors flask.debughelpers: FormDataRoutingRedirect UnexpectedUnicodeError
+carboy.app.helpers flask.helpers: abort flash get_debug_flag
     get_flashed_messages get_load_dotenv get_template_attribute make_response redirect send_file
     send_from_directory stream_with_context url_for
 carboy.app.json flask.json: dump dumps jsonify load loads
@@ -39,13 +37,16 @@ carboy.app.json.tag flask.json.tag: JSONTag PassDict PassList TagBytes TagDateTi
 carboy.app.logging flask.logging: create_logger has_level_handler
 carboy.app.packages flask.helpers: get_root_path
 carboy.app.packages flask.sansio.scaffold: find_package
-carboy.app.registry flask.sansio.scaffold: Scaffold
-    _endpoint_from_view_func=endpoint_from_view_func setupmethod
+carboy.app.registry flask.sansio.scaffold: Scaffold setupmethod
 carboy.app.sessions flask.sessions: NullSession SecureCookieSession SecureCookieSessionInterface
     SessionInterface SessionMixin _lazy_sha1=_sha1
+carboy.app.templating flask.debughelpers: explain_template_loading_attempts
 carboy.app.templating flask.templating: DispatchingJinjaLoader Environment _render _stream
     render_template render_template_string stream_template stream_template_string
+carboy.app.urls flask.sansio.scaffold: _endpoint_from_view_func=endpoint_from_view_func
 carboy.app.views flask.views: MethodView View
+carboy.app.wrappers flask.debughelpers: DebugFilesKeyError attach_enctype_error_multidict
+carboy.app.wrappers flask.helpers: _split_blueprint_path
 carboy.app.wrappers flask.wrappers: Request Response
 carboy.cli.flask flask.cli: routes_command run_command shell_command
 carboy.cli.flask flask.cli: FlaskGroup _set_app _set_debug find_app_by_string find_best_app
@@ -57,6 +58,7 @@ carboy.compat.internal werkzeug.urls: _urlencode
 carboy.compat.internal werkzeug.wsgi: _get_server
 carboy.compat.ordered werkzeug.datastructures.structures: _ImmutableOrderedMultiDict
     _OrderedMultiDict
+carboy.compat.sansio flask.sansio.app: App=AppOfParts
 carboy.compat.sansio werkzeug.sansio.request: Request=RequestOfParts
 carboy.compat.sansio werkzeug.sansio.response: Response=ResponseOfParts
 carboy.dates werkzeug.http: dump_age http_date parse_age parse_date
@@ -200,6 +202,7 @@ QUALNAMES = _read(TABLE)
 
 # The class of applications keeps its own name; its methods are views and hooks of programs.
 METHODS_ONLY = {("carboy.app.app", "Flask"): "flask.app"}
+QUALNAMES.update({module: {} for module, _ in METHODS_ONLY})
 
 
 class NamingFinder(MetaPathFinder):

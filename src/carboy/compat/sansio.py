@@ -1,4 +1,4 @@
-"""A request out of its parts, without a WSGI environ: `werkzeug.sansio.request.Request`."""
+"""The classes of `flask.sansio` and `werkzeug.sansio`: an application, a request, a response."""
 
 from __future__ import annotations
 
@@ -6,32 +6,48 @@ from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, cast
 
+from carboy.app.app import Carboy
 from carboy.http.fields.headers import Headers
 from carboy.http.request.request import Request
 from carboy.http.response.response import Response
 from carboy.http.wsgi import content_length
 
 
-class _AnyRequest(type):
-    """Every request is one of parts, as every one has them: for isinstance and issubclass."""
+class _Parts(type):
+    """A class whose instances and subclasses include those of `_whole`, which has all parts."""
+
+    _whole: type | None
 
     def __instancecheck__(cls, instance: object) -> bool:
-        if cls is RequestOfParts:
-            return isinstance(instance, Request)
+        whole = vars(cls).get("_whole")  # not of a subclass
+        if whole is not None and isinstance(instance, whole):
+            return True
         return super().__instancecheck__(instance)
 
     def __subclasscheck__(cls, subclass: type) -> bool:
-        if cls is RequestOfParts:
-            return issubclass(subclass, Request)
+        whole = vars(cls).get("_whole")
+        if whole is not None and issubclass(subclass, whole):
+            return True
         return super().__subclasscheck__(subclass)
 
 
-class RequestOfParts(Request, metaclass=_AnyRequest):
+class AppOfParts(Carboy, metaclass=_Parts):
+    """The setup of an application, which Quart subclasses: without a route of static files."""
+
+    _whole = Carboy
+
+    def _add_static_route(self, static_host: str | None, host_matching: bool) -> None:
+        pass
+
+
+class RequestOfParts(Request, metaclass=_Parts):
     """What a request says, without its body.
 
     `path` begins with one slash, `root_path` is the prefix of the application, `server` the
     name and port it came to.
     """
+
+    _whole = Request
 
     def __init__(
         self,
@@ -65,28 +81,20 @@ class RequestOfParts(Request, metaclass=_AnyRequest):
 _OWN = {"__dict__", "__weakref__", "__init__", "__init_subclass__", "__module__", "__qualname__"}
 
 
-class _AnyResponse(type):
-    """Every response is one of parts, as every one has them: for isinstance and issubclass."""
+class _ResponseParts(_Parts):
+    """Copies what it needs of Response, because it must not be a subclass."""
 
-    def __new__(mcs, name: str, bases: tuple[type, ...], body: dict[str, Any]) -> _AnyResponse:
+    def __new__(mcs, name: str, bases: tuple[type, ...], body: dict[str, Any]) -> _ResponseParts:
         if not bases:
             shared = {name: value for name, value in vars(Response).items() if name not in _OWN}
             body = shared | body
         return super().__new__(mcs, name, bases, body)
 
-    def __instancecheck__(cls, instance: object) -> bool:
-        if cls is ResponseOfParts and isinstance(instance, Response):
-            return True
-        return super().__instancecheck__(instance)
 
-    def __subclasscheck__(cls, subclass: type) -> bool:
-        if cls is ResponseOfParts and issubclass(subclass, Response):
-            return True
-        return super().__subclasscheck__(subclass)
-
-
-class ResponseOfParts(metaclass=_AnyResponse):
+class ResponseOfParts(metaclass=_ResponseParts):
     """Status and headers; the arguments are those of Response, without the body."""
+
+    _whole = Response
 
     def __init__(
         self,

@@ -8,13 +8,12 @@ from collections.abc import Callable
 from datetime import date
 from json import encoder as _encoder
 from json.encoder import encode_basestring, encode_basestring_ascii
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, Protocol, cast
 
 from carboy.dates import http_date
 
 if TYPE_CHECKING:
-    from carboy.app.app import Carboy
-    from carboy.app.wrappers import Response
+    from carboy.http.response.response import Response
 
 __all__ = ["DefaultJSONProvider", "JSONProvider"]
 
@@ -24,11 +23,20 @@ c_make_encoder: Callable[..., Encode] | None
 c_make_encoder = getattr(_encoder, "c_make_encoder", None)
 
 
+class Application(Protocol):
+    """What a provider asks of its application."""
+
+    debug: bool
+
+    @property
+    def response_class(self) -> Callable[..., Response]: ...
+
+
 class JSONProvider:
     """JSON for one application. A subclass has to write `dumps` and `loads`."""
 
-    def __init__(self, app: Carboy) -> None:
-        self._app = cast("Carboy", weakref.proxy(app))
+    def __init__(self, app: Application) -> None:
+        self._app: Application = weakref.proxy(app)
 
     def dumps(self, obj: Any, **kwargs: Any) -> str:
         """`obj` as JSON text."""
@@ -39,11 +47,11 @@ class JSONProvider:
         fp.write(self.dumps(obj, **kwargs))
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
-        """What JSON text says."""
+        """The value of JSON text."""
         raise NotImplementedError(f"Write the method 'loads' of {type(self).__name__}.")
 
     def load(self, fp: IO[Any], **kwargs: Any) -> Any:
-        """What the JSON text in a file says."""
+        """The value of the JSON text in a file."""
         return self.loads(fp.read(), **kwargs)
 
     def response(self, *args: Any, **kwargs: Any) -> Response:
@@ -134,7 +142,7 @@ class DefaultJSONProvider(JSONProvider):
             return "".join(_compact_encoder(*settings, {})(obj, 0))
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
-        """What JSON text says; the keywords are those of `json.loads`."""
+        """The value of JSON text; the keywords are those of `json.loads`."""
         return json.loads(s, **kwargs)
 
     def response(self, *args: Any, **kwargs: Any) -> Response:

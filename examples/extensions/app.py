@@ -1,4 +1,4 @@
-"""A guest book with five extensions, written for Flask: nothing here knows of Carboy.
+"""A guest book with five extensions, written for Flask. Run it on Carboy:
 
 carboy run --flask app
 """
@@ -100,7 +100,7 @@ def book():
 
 @app.route("/sign-in", methods=["GET", "POST"])
 def sign_in():
-    """Sign in; a name nobody has yet is taken."""
+    """Sign in; a new name is registered."""
     form = Credentials()
     if form.validate_on_submit():
         guest = Guest.query.filter_by(name=form.name.data).first()

@@ -1,4 +1,4 @@
-"""The demo as a user meets it: `carboy run` in a process of its own, and Chromium."""
+"""The demo as a user sees it: served by `carboy run`, and opened in Chromium."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.xdist_group("chromium")
 NOTES = Path(__file__).parents[2] / "examples" / "notes"
 CARBOY = Path(sys.executable).parent / "carboy"
 PASSWORD = "correct horse"
-WAIT_MS = 60_000  # an event is waited for; this only ends a test that is lost
+WAIT_MS = 60_000  # far longer than any event takes; ends a test that hangs
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def chromium() -> Iterator[Browser]:
 
 
 class Visit:
-    """A window of its own: no cookie of another test, and every complaint written down."""
+    """A browser window without cookies of other tests, and the errors it has reported."""
 
     def __init__(self, context: BrowserContext, address: str, pictures: Path) -> None:
         context.set_default_timeout(WAIT_MS)
@@ -93,7 +93,7 @@ class Visit:
         page.locator(f"label:has(input[value={colour}])").click()
         if picture:
             page.get_by_label("Picture").set_input_files(picture)
-        page.get_by_role("button", name="Keep it").click()
+        page.get_by_role("button", name="Save").click()
         expect(page.get_by_role("heading", name=title)).to_be_visible()
 
     def picture(self, name: str) -> None:
@@ -177,11 +177,11 @@ def test_a_note_is_changed_pinned_and_deleted(visit):
     expect(page.get_by_text("Pinned")).to_be_visible()
     page.get_by_label("Delete this note").click()
     page.get_by_role("button", name="Delete for good").click()
-    expect(page.get_by_role("status")).to_contain_text("“Garden” is gone.")
+    expect(page.get_by_role("status")).to_contain_text("“Garden” is deleted.")
     assert visit.complaints == []
 
 
-def test_what_is_no_picture_is_refused_and_the_text_stays(visit, tmp_path):
+def test_an_upload_that_is_not_a_picture_is_refused_and_the_text_is_kept(visit, tmp_path):
     page = visit.page
     visit.register("mallory")
     fake = tmp_path / "fake.png"
@@ -189,12 +189,12 @@ def test_what_is_no_picture_is_refused_and_the_text_stays(visit, tmp_path):
     visit.open("/notes/new")
     page.get_by_label("Title").fill("A trick")
     page.get_by_label("Picture").set_input_files(fake)
-    page.get_by_role("button", name="Keep it").click()
+    page.get_by_role("button", name="Save").click()
     expect(page.get_by_text("This is not a PNG")).to_be_visible()
     expect(page.get_by_label("Title")).to_have_value("A trick")
 
 
-def test_light_and_dark_change_by_hand_and_stay_changed(visit):
+def test_a_choice_of_light_or_dark_is_kept(visit):
     ground = "getComputedStyle(document.body).backgroundColor"
     visit.open("/")
     before = visit.page.evaluate(ground)
@@ -205,7 +205,7 @@ def test_light_and_dark_change_by_hand_and_stay_changed(visit):
     assert visit.page.evaluate(ground) == after
 
 
-def test_every_page_fits_a_telephone(visit, tmp_path):
+def test_every_page_fits_a_phone(visit, tmp_path):
     visit.page.set_viewport_size({"width": 360, "height": 740})
     visit.register("ida")
     visit.write("A-long-title-in-one-word-" * 4, "word" * 80, "cobalt", photo(tmp_path))

@@ -1,4 +1,4 @@
-"""The demo brings its own tests; they have to pass from its own folder."""
+"""The tests of the demo pass when they are run in its folder."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""Five extensions, unmodified, with a database, a Redis and a browser, on `carboy run --flask`."""
+"""Five unmodified extensions on `carboy run --flask`, with a database, Redis and a browser."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def test_a_form_without_its_token_writes_nothing(page: Page, address: str) -> No
     assert "forged (Grace)" not in answer.text()
 
 
-def test_other_origins_read_what_they_may(address: str) -> None:
+def test_another_origin_can_read_what_cors_allows(address: str) -> None:
     with httpx.Client(base_url=address) as client:
         answer = client.get("/api/count", headers=ELSEWHERE)
         assert answer.headers["Access-Control-Allow-Origin"] == ELSEWHERE["Origin"]
@@ -112,7 +112,9 @@ def test_other_origins_read_what_they_may(address: str) -> None:
         assert "GET" in preflight.headers["Access-Control-Allow-Methods"]
 
 
-def test_a_cached_answer_stays_until_it_is_forgotten(page: Page, address: str, redis: str) -> None:
+def test_a_cached_response_is_used_until_it_is_cleared(
+    page: Page, address: str, redis: str
+) -> None:
     with httpx.Client(base_url=address) as client:
         client.post("/api/forget")
         before = json.loads(client.get("/api/count").text)["entries"]

@@ -1,7 +1,7 @@
 """Notes: a small, complete application on Carboy.
 
-Accounts, notes with pictures, search, and a JSON API, on SQLite. `create_app` makes an
-application; everything it keeps is in the instance folder.
+It has accounts, notes with pictures, search, and a JSON API, on SQLite. `create_app` creates the
+application, which stores all its data in the instance folder.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ MEBIBYTE = 1024 * 1024
 
 
 def create_app(config: Mapping[str, Any] | None = None) -> Flask:
-    """The application. `config` goes over the defaults; tests give their own folder."""
+    """Create the application; `config` overrides the defaults."""
     app = Flask(__name__, instance_path=_instance_path(config))
     app.config.from_mapping(
         DATABASE=str(Path(app.instance_path) / "notes.sqlite3"),
@@ -43,16 +43,17 @@ def create_app(config: Mapping[str, Any] | None = None) -> Flask:
 
 
 def _instance_path(config: Mapping[str, Any] | None) -> str:
-    """Of the configuration, or NOTES_INSTANCE_PATH, or beside the package."""
+    """The folder from the configuration, from NOTES_INSTANCE_PATH, or beside the package."""
     chosen = (config or {}).get("INSTANCE_PATH") or os.environ.get("NOTES_INSTANCE_PATH")
     return str(chosen or Path(__file__).resolve().parent.parent / "instance")
 
 
 def _secret_key(file: Path) -> str:
-    """The key that signs sessions: made once, kept in a file only its owner reads."""
+    """The key that signs sessions, created once, in a file that only its owner can read."""
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
-        # Several workers start at once: a key appears whole, and the first one is everybody's.
+        # Several workers may start at once. The file appears with its content, and all workers
+        # use the key of the first one.
         fresh = file.with_name(f"{file.name}.{secrets.token_hex(8)}")
         fresh.touch(mode=0o600)
         try:

@@ -1,4 +1,4 @@
-"""Register, log in, log out; who is asking."""
+"""Registering, logging in and out, and the user of the current request."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ LOCAL = re.compile(r"/(?!/)[^\\\x00-\x20\x7f]*")
 SHORTEST_PASSWORD = 8
 LONGEST_PASSWORD = 256
 WELCOME = """\
-This is your first note. Change it or throw it away.
+This is your first note. Change it or delete it.
 
-- Pin what you need every day
-- Give a note the colour of its glass
+- Pin the notes that you need every day
+- Give each note a colour of glass
 - Add a picture, up to 5 MiB
 
-Write `code` and **strong words**, and leave links as they are: https://www.python.org"""
+You can write `code` and **strong words**. Links work as they are: https://www.python.org"""
 
 P = ParamSpec("P")
 
@@ -47,14 +47,14 @@ P = ParamSpec("P")
 def install(app: Flask) -> None:
     app.register_blueprint(bp)
     app.add_template_global(current_user)
-    # Checked when a name is unknown, so that the answer takes as long as for a known one.
-    app.extensions["nobody"] = generate_password_hash(
+    # Checked when the name is unknown, so that the response takes as long as for a known name.
+    app.extensions["unknown_user"] = generate_password_hash(
         secrets.token_hex(), app.config["PASSWORD_METHOD"]
     )
 
 
 def current_user() -> sqlite3.Row | None:
-    """Who is logged in, looked up once a request."""
+    """The user who is logged in, looked up once for each request."""
     if "user" not in g:
         known = session.get("user_id")
         row = db().execute("SELECT * FROM users WHERE id = ?", (known,)).fetchone()
@@ -64,7 +64,7 @@ def current_user() -> sqlite3.Row | None:
 
 
 def login_required(view: Callable[P, Any]) -> Callable[P, Any]:
-    """Send those who are not logged in to the login page, and then back here."""
+    """Redirect to the login page if no user is logged in, and back after the login."""
 
     @functools.wraps(view)
     def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
@@ -89,7 +89,7 @@ def register() -> Any:
             _enter(user_id)
             flash(f"Welcome, {name}. Your bottle is ready.", "success")
             return redirect(url_for("notebook.index"))
-        errors["name"] = "Somebody has this name already. Choose another."
+        errors["name"] = "This name is taken. Choose another one."
     return render_template("register.html", errors=errors), 422
 
 
@@ -100,7 +100,7 @@ def login() -> Any:
     name = request.form.get("name", "").strip()
     row = db().execute("SELECT * FROM users WHERE name = ?", (name,)).fetchone()
     if not _right(row, request.form.get("password", "")):
-        errors = {"name": "Name and password do not fit together."}
+        errors = {"name": "Name and password do not match."}
         return render_template("login.html", errors=errors), 422
     _enter(row["id"])
     flash(f"Good to see you, {row['name']}.", "success")
@@ -123,7 +123,7 @@ def account() -> Any:
 @bp.post("/account/token")
 @login_required
 def new_token() -> Any:
-    """A fresh API token: shown this once, kept only as a hash; the one before it ends."""
+    """Replace the API token. The page shows it once; only its hash is stored."""
     token = secrets.token_urlsafe(32)
     with db():
         db().execute(
@@ -134,20 +134,20 @@ def new_token() -> Any:
 
 
 def token_hash(token: str) -> str:
-    """A token is random and long: one round of SHA-256 is enough to keep it."""
+    """The hash to store. A token is long and random, so one round of SHA-256 is enough."""
     return hashlib.sha256(token.encode()).hexdigest()
 
 
 def local_path(target: str | None) -> str | None:
-    """`target` if it stays on this site.
+    """`target` if it is on this site, otherwise None.
 
-    Browsers read a backslash as a slash and leave tabs and line ends out.
+    Browsers read a backslash as a slash, and ignore tabs and line ends.
     """
     return target if target and LOCAL.fullmatch(target) else None
 
 
 def _right(row: sqlite3.Row | None, password: str) -> bool:
-    known = row["password"] if row else current_app.extensions["nobody"]
+    known = row["password"] if row else current_app.extensions["unknown_user"]
     return check_password_hash(known, password[:LONGEST_PASSWORD]) and row is not None
 
 
@@ -161,7 +161,7 @@ def _complaints(name: str, password: str) -> dict[str, str]:
 
 
 def _create(name: str, password: str) -> int | None:
-    """The new user's id, or None when the name is taken."""
+    """Create a user; return the new id, or None if the name is taken."""
     moment = now()
     hashed = generate_password_hash(password, current_app.config["PASSWORD_METHOD"])
     try:
@@ -181,7 +181,7 @@ def _create(name: str, password: str) -> int | None:
 
 
 def _enter(user_id: int) -> None:
-    """A new session: nothing of the one before the login stays."""
+    """Start a new session, so that data from before the login is not kept."""
     session.clear()
     session["user_id"] = user_id
     session.permanent = True

@@ -1,6 +1,6 @@
-"""The JSON API under /api, for programs: `Authorization: Bearer TOKEN`.
+"""The JSON API under /api, for programs that send `Authorization: Bearer TOKEN`.
 
-It knows nobody by cookie. Errors are JSON too: {"error": {"status": …, "message": …}}.
+Cookies are ignored here. Errors are JSON too: {"error": {"status": …, "message": …}}.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ bp = Blueprint("api", __name__, url_prefix="/api")
 
 MOST = 100
 KINDS: dict[str, type] = {"title": str, "body": str, "colour": str, "pinned": bool}
+JSON_NAMES = {str: "string", bool: "boolean"}
 
 
 def install(app: Flask) -> None:
@@ -32,7 +33,7 @@ def authenticate() -> Response | None:
         found = db().execute("SELECT * FROM users WHERE token = ?", (token_hash(token.strip()),))
         row = found.fetchone()
     if row is None:
-        message = "Send your token as: Authorization: Bearer TOKEN. The account page makes one."
+        message = "Send your token as Authorization: Bearer TOKEN. Make one on the account page."
         answer = make_response(jsonify(error={"status": 401, "message": message}), 401)
         answer.headers["WWW-Authenticate"] = 'Bearer realm="notes"'
         return answer
@@ -100,15 +101,15 @@ def public(row: sqlite3.Row) -> dict[str, Any]:
 
 
 def _draft(known: dict[str, Any]) -> Draft:
-    """What the request's JSON makes of the fields that are `known`; 400 and 422 with reason."""
+    """The `known` fields with the changes from the request's JSON; aborts with 400 or 422."""
     sent = request.get_json()
     if not isinstance(sent, dict):
         abort(400, "Send a JSON object.")
     if unknown := sorted(set(sent) - set(KINDS)):
-        abort(422, f"Unknown: {', '.join(unknown)}. A note has {', '.join(KINDS)}.")
+        abort(422, f"Unknown fields: {', '.join(unknown)}. A note has {', '.join(KINDS)}.")
     for name, value in sent.items():
         if not isinstance(value, KINDS[name]):
-            abort(422, f"{name} has to be a {KINDS[name].__name__}.")
+            abort(422, f"The field {name} has to be a {JSON_NAMES[KINDS[name]]}.")
     draft = Draft(**{**known, **sent})
     if errors := draft.complaints():
         abort(422, " ".join(errors.values()))

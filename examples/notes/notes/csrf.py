@@ -1,8 +1,8 @@
-"""Forms of other sites cannot post in a user's name.
+"""Protection against forms on other sites that post in a user's name.
 
-Every form carries a token that is also in the signed session; a request that changes
-something and does not bring it is refused. The API is exempt: it never looks at
-cookies, so another site has nothing to abuse there.
+Each form contains a token that is also in the signed session. A request that changes data and
+does not contain the token is refused. The API is exempt: it ignores cookies, so a browser cannot
+be made to use it in a user's name.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def token() -> str:
 
 
 def field() -> Markup:
-    """The hidden field every form of ours starts with."""
+    """The hidden field at the start of each form."""
     return Markup('<input type="hidden" name="{}" value="{}">').format(FIELD, token())
 
 
@@ -41,4 +41,7 @@ def check() -> None:
     expected = session.get(FIELD, "")
     given = request.form.get(FIELD, "")
     if not expected or not hmac.compare_digest(expected.encode(), given.encode()):
-        abort(400, "This form is too old, or did not come from here. Go back, reload, try again.")
+        abort(
+            400,
+            "This form is too old, or is not from this site. Go back, reload and try again.",
+        )

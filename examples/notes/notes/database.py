@@ -1,4 +1,4 @@
-"""SQLite: one connection a request, the schema made on the first start."""
+"""The SQLite database: a connection for each request, and the schema."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def install(app: Flask) -> None:
         schema = file.read().decode()
     connection = connect(app.config["DATABASE"])
     try:
-        # Readers go on while somebody writes.
+        # Readers do not wait for a writer.
         connection.execute("PRAGMA journal_mode = WAL")
         connection.executescript(schema)
     finally:
@@ -31,7 +31,7 @@ def connect(path: str) -> sqlite3.Connection:
 
 
 def db() -> sqlite3.Connection:
-    """The connection of this request; `with db():` is one transaction."""
+    """The connection of the current request; `with db():` is one transaction."""
     if "db" not in g:
         g.db = connect(current_app.config["DATABASE"])
     connection: sqlite3.Connection = g.db
@@ -45,5 +45,5 @@ def close(error: BaseException | None = None) -> None:
 
 
 def now() -> str:
-    """This moment in UTC, as the tables keep it."""
+    """The current time in UTC, in the format of the tables."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds")

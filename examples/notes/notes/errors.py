@@ -1,4 +1,4 @@
-"""Error pages that look like the rest, and JSON where a program asks."""
+"""Error pages in the style of the application, and JSON errors for programs."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ TITLES = {
     500: "Something broke",
 }
 ADVICE = {
-    404: "The page is not here. It may have been deleted, or the address has a typing mistake.",
-    413: "A picture may have 5 MiB. Make it smaller and try again.",
-    500: "The mistake is ours and has been written down. Try again in a moment.",
+    404: "This page does not exist. It may have been deleted, or the address may be wrong.",
+    413: "A picture may have up to 5 MiB. Make it smaller and try again.",
+    500: "The error has been logged. Try again in a moment.",
 }
 
 
@@ -26,7 +26,7 @@ def install(app: Flask) -> None:
 
 
 def show(error: HTTPException) -> Response | HTTPException:
-    """The page of `error`, with its headers (Allow, Retry-After …); redirects stay as they are."""
+    """The page for `error`, with its headers (Allow, Retry-After, …); redirects are not changed."""
     status = error.code
     if status is None or status < 400 or error.response is not None:
         return error

@@ -1,4 +1,4 @@
-"""What browsers are told to be careful about."""
+"""Security headers of each response."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ POLICY = "; ".join(
 )
 
 
-# `carboy dev` tells the page of changes, over a connection of its script.
+# Under `carboy dev`, a script in the page connects to the server to learn of changes.
 POLICY_IN_DEBUG = POLICY + "; connect-src 'self'"
 
 

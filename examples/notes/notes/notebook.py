@@ -1,4 +1,4 @@
-"""The notes themselves: list, read, write, throw away."""
+"""The notes: listing, reading, writing and deleting them."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def install(app: Flask) -> None:
 
 @dataclass(frozen=True)
 class Draft:
-    """What a user wants a note to be."""
+    """The content of a note as the user has entered it."""
 
     title: str
     body: str = ""
@@ -46,14 +46,14 @@ class Draft:
     pinned: bool = False
 
     def complaints(self) -> dict[str, str]:
-        """What is wrong, by field."""
+        """Messages for the user, by field."""
         errors = {}
         if not self.title:
             errors["title"] = "A note needs a title."
         if len(self.title) > LONGEST_TITLE:
-            errors["title"] = f"A title may have {LONGEST_TITLE} characters."
+            errors["title"] = f"A title may have up to {LONGEST_TITLE} characters."
         if len(self.body) > LONGEST_BODY:
-            errors["body"] = f"A note may have {LONGEST_BODY:,} characters."
+            errors["body"] = f"A note may have up to {LONGEST_BODY:,} characters."
         if self.colour not in COLOURS:
             errors["colour"] = f"The colours are {', '.join(COLOURS)}."
         return errors
@@ -73,11 +73,11 @@ class Page:
         return max(1, -(-self.total // self.size))
 
 
-# The store
+# Stored notes
 
 
 def find(user_id: int, *, query: str = "", colour: str = "", number: int = 1, size: int) -> Page:
-    """Notes of a user with `query` in title or body, pinned and newest first."""
+    """One page of a user's notes with `query` in title or body, pinned and newest first."""
     where = "user_id = ?"
     values: list[int | str] = [user_id]
     if query:
@@ -97,7 +97,7 @@ def find(user_id: int, *, query: str = "", colour: str = "", number: int = 1, si
 
 
 def own(user_id: int, note_id: int) -> sqlite3.Row:
-    """One note. Somebody else's is not there: its existence is not told either."""
+    """A note of the user. Notes of other users give 404, as if they did not exist."""
     row: sqlite3.Row | None = (
         db()
         .execute("SELECT * FROM notes WHERE id = ? AND user_id = ?", (note_id, user_id))
@@ -122,7 +122,7 @@ def add(user_id: int, draft: Draft, picture: Picture | None = None) -> int:
 
 
 def change(row: sqlite3.Row, draft: Draft, picture: Picture | None, *, drop: bool = False) -> None:
-    """Write `draft` over a note; a new picture, or `drop`, ends the old one."""
+    """Replace a note by `draft`. A new picture, or `drop`, removes the old picture."""
     with db() as connection:
         connection.execute(
             "UPDATE notes SET title = ?, body = ?, colour = ?, pinned = ?, updated = ?"
@@ -182,7 +182,7 @@ def new() -> Any:
     if errors:
         return render_template("edit.html", note=None, draft=draft, errors=errors), 422
     note_id = add(session["user_id"], draft, picture)
-    flash("Kept.", "success")
+    flash("Saved.", "success")
     return redirect(url_for(".show", note_id=note_id))
 
 
@@ -212,14 +212,14 @@ def edit(note_id: int) -> Any:
 def delete(note_id: int) -> Any:
     note = own(session["user_id"], note_id)
     remove(note)
-    flash(f"“{note['title']}” is gone.", "success")
+    flash(f"“{note['title']}” is deleted.", "success")
     return redirect(url_for(".index"))
 
 
 @bp.post("/notes/<int:note_id>/pin")
 @login_required
 def pin(note_id: int) -> Any:
-    """Pin or unpin; the note does not count as changed."""
+    """Pin or unpin a note, without changing its date."""
     note = own(session["user_id"], note_id)
     with db() as connection:
         connection.execute(
@@ -229,7 +229,7 @@ def pin(note_id: int) -> Any:
 
 
 def _sent() -> tuple[Draft, Picture | None, dict[str, str]]:
-    """Draft, picture and complaints of the form that was posted."""
+    """Draft, picture and error messages of the submitted form."""
     draft = Draft(
         title=request.form.get("title", "").strip(),
         body=request.form.get("body", "").replace("\r\n", "\n"),
@@ -250,7 +250,7 @@ def _sent() -> tuple[Draft, Picture | None, dict[str, str]]:
 
 
 def _bottle() -> dict[str, Any]:
-    """How full the bottle on the page is, and how many notes each colour has."""
+    """How full the bottle on the page is, and the number of notes of each colour."""
     rows = db().execute(
         "SELECT colour, COUNT(*) AS many FROM notes WHERE user_id = ? GROUP BY colour",
         (session["user_id"],),

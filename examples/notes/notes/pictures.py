@@ -1,7 +1,7 @@
-"""Pictures: what a file really is decides, never its name or what the browser says.
+"""Pictures, which are checked by their content and not by their name or declared type.
 
-A picture is kept under a random name with the ending of its real type, and served to
-its owner only, so that nothing uploaded is ever taken for a page of this site.
+A picture is stored under a random name with the ending of its real type, and served to its owner
+only, so that a browser does not take an upload for a page of this site.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ LARGEST_FILE = 5 * 1024 * 1024
 LARGEST_SIDE = 12_000
 TYPES = {"png": "image/png", "jpg": "image/jpeg", "gif": "image/gif", "webp": "image/webp"}
 JPEG_SIZES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-"""The markers of JPEG's frames; the three between them are tables and extensions."""
+"""The markers of JPEG frames. The three markers that are left out are tables and extensions."""
 
 
 class Refused(Exception):
-    """The upload is no picture we keep; the text is for the user."""
+    """The upload is refused; the text is for the user."""
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ def install(app: Flask) -> None:
 
 
 def examine(content: bytes) -> Picture:
-    """The picture in `content`; raises Refused when there is none, or too large a one."""
+    """The picture in `content`; raises Refused if it is not a picture, or too large."""
     if len(content) > LARGEST_FILE:
-        raise Refused("A picture may have 5 MiB.")
+        raise Refused("A picture may have up to 5 MiB.")
     for ending, size_of in READERS.items():
         try:
             size = size_of(content)
@@ -57,7 +57,7 @@ def examine(content: bytes) -> Picture:
         if size:
             width, height = size
             if not (0 < width <= LARGEST_SIDE and 0 < height <= LARGEST_SIDE):
-                raise Refused(f"A side of a picture may have {LARGEST_SIDE:,} pixels.")
+                raise Refused(f"A side of a picture may have up to {LARGEST_SIDE:,} pixels.")
             return Picture(ending, width, height, content)
     raise Refused("This is not a PNG, JPEG, GIF or WebP picture.")
 
@@ -83,7 +83,7 @@ def show(name: str) -> Any:
     response = send_from_directory(
         current_app.config["PICTURES"], name, mimetype=TYPES[name.rpartition(".")[2]]
     )
-    # Opened on its own, a picture can run nothing; and shared caches do not keep it.
+    # A picture that is opened by itself cannot run scripts, and shared caches do not store it.
     response.headers["Content-Security-Policy"] = "default-src 'none'; sandbox"
     response.cache_control.private = True
     response.cache_control.no_cache = None
@@ -95,7 +95,7 @@ def _file(name: str) -> Path:
     return Path(current_app.config["PICTURES"]) / name
 
 
-# Width and height as the formats keep them, or None when it is another format.
+# Each reader returns width and height, or None if the content has another format.
 
 
 def _png(content: bytes) -> tuple[int, int] | None:
@@ -113,7 +113,7 @@ def _gif(content: bytes) -> tuple[int, int] | None:
 
 
 def _jpeg(content: bytes) -> tuple[int, int] | None:
-    """Walk the segments up to the first that tells the frame's size."""
+    """Read the segments up to the first one that contains the size of the frame."""
     if not content.startswith(b"\xff\xd8\xff"):
         return None
     at = 2

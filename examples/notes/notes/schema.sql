@@ -13,7 +13,7 @@ CREATE TABLE IF NOT EXISTS notes (
     body       TEXT NOT NULL DEFAULT '',
     colour     TEXT NOT NULL DEFAULT 'clear',
     pinned     INTEGER NOT NULL DEFAULT 0,
-    picture    TEXT,                     -- a file name in the folder of pictures
+    picture    TEXT,                     -- file name in the folder of pictures
     width      INTEGER,
     height     INTEGER,
     created    TEXT NOT NULL,

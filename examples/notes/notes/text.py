@@ -1,4 +1,4 @@
-"""Template filters: everything that turns stored text into HTML escapes it first."""
+"""Template filters. Filters that turn stored text into HTML escape it first."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def install(app: Flask) -> None:
 
 
 def prose(text: str) -> Markup:
-    """Paragraphs, lists of lines with a dash, headings with #, links, `code`, **strong**."""
+    """HTML of a note: paragraphs, lists (- ), headings (# ), links, `code`, **strong**."""
     blocks = re.split(r"\n[ \t]*\n", text.replace("\r\n", "\n").strip("\n"))
     return Markup("\n").join(_block(block) for block in blocks if block.strip())
 
@@ -56,7 +56,7 @@ def _marked(match: re.Match[str]) -> Markup:
 
 
 def excerpt(text: str, query: str = "") -> str:
-    """The beginning of `text`, or the surroundings of what was searched."""
+    """The beginning of `text`, or the part around the first occurrence of `query`."""
     flat = re.sub(r"\*\*|`|^# ", "", text, flags=re.MULTILINE).strip()
     flat = re.sub(r"^[-*•] +", "• ", re.sub(r"\n\s*\n", "\n", flat), flags=re.MULTILINE)
     found = flat.lower().find(query.lower()) if query else -1
@@ -68,7 +68,7 @@ def excerpt(text: str, query: str = "") -> str:
 
 
 def highlight(text: str, query: str) -> Markup:
-    """`text` with every occurrence of `query` marked."""
+    """`text` with each occurrence of `query` marked."""
     if not query:
         return escape(text)
     pieces = re.split(f"({re.escape(query)})", text, flags=re.IGNORECASE)
@@ -80,13 +80,13 @@ def highlight(text: str, query: str) -> Markup:
 
 
 def day(stored: str) -> str:
-    """12 November 2026; without the year when it is this one."""
+    """A date such as 12 November 2026, without the year if it is the current year."""
     date = datetime.datetime.fromisoformat(stored)
     this_year = datetime.datetime.now(datetime.UTC).year
     return f"{date.day} {date:%B}" + ("" if date.year == this_year else f" {date.year}")
 
 
 def moment(stored: str) -> str:
-    """12 November 2026, 14:05 UTC."""
+    """A date and time such as 12 November 2026, 14:05 UTC."""
     date = datetime.datetime.fromisoformat(stored)
     return f"{date.day} {date:%B %Y, %H:%M} UTC"

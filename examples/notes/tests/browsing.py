@@ -1,4 +1,4 @@
-"""A visitor, as the tests need one."""
+"""A visitor for the tests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ PASSWORD = "correct horse"
 
 
 class Visitor:
-    """A browser as the tests need it: cookies, and the token of the form it reads."""
+    """A test client that keeps cookies and reads the tokens of forms."""
 
     def __init__(self, app: Flask) -> None:
         self.client = app.test_client()

@@ -1,4 +1,4 @@
-"""What the tests share: an application in a folder of its own, and somebody logged in."""
+"""Fixtures: an application in a temporary folder, and users who are logged in."""
 
 from __future__ import annotations
 

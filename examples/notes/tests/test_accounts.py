@@ -6,14 +6,14 @@ from browsing import PASSWORD, Visitor
 from notes import create_app
 
 
-def test_a_visitor_sees_the_way_in(visitor):
+def test_a_visitor_sees_how_to_register(visitor):
     page = visitor.get("/")
     assert page.status_code == 200
     assert "Start a bottle" in page.text
     assert "Set-Cookie" not in page.headers
 
 
-def test_registering_logs_in_and_says_welcome(visitor):
+def test_registering_logs_in_and_welcomes_the_user(visitor):
     sent = visitor.register("ada")
     assert sent.headers["Location"] == "/"
     page = visitor.get("/").text
@@ -26,10 +26,10 @@ def test_a_message_is_shown_once(ada):
     assert "Welcome, ada." not in ada.get("/").text
 
 
-def test_a_name_is_taken_whatever_its_case(ada, app):
+def test_a_name_is_taken_regardless_of_case(ada, app):
     sent = Visitor(app).register("ADA")
     assert sent.status_code == 422
-    assert "Somebody has this name already" in sent.text
+    assert "This name is taken." in sent.text
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_names_and_passwords_have_rules(visitor, name, password, complaint):
     assert "<script>" not in sent.text
 
 
-def test_the_password_is_kept_as_a_slow_hash(tmp_path):
+def test_the_password_is_stored_as_a_slow_hash(tmp_path):
     app = create_app({"INSTANCE_PATH": str(tmp_path)})
     assert Visitor(app).register("ada").status_code == 302
     connection = sqlite3.connect(app.config["DATABASE"])
@@ -67,14 +67,14 @@ def test_logging_in_and_out(ada, app):
     assert "Start a bottle" in visitor.get("/").text
 
 
-@pytest.mark.parametrize(("name", "password"), [("ada", "wrong horse"), ("nobody", PASSWORD)])
-def test_a_wrong_login_tells_the_same_for_name_and_password(ada, app, name, password):
+@pytest.mark.parametrize(("name", "password"), [("ada", "wrong horse"), ("unknown", PASSWORD)])
+def test_a_wrong_name_and_a_wrong_password_give_the_same_message(ada, app, name, password):
     sent = Visitor(app).log_in(name, password)
     assert sent.status_code == 422
-    assert "do not fit together" in sent.text
+    assert "do not match" in sent.text
 
 
-def test_a_guarded_page_sends_to_the_login_and_back(ada, app):
+def test_a_protected_page_redirects_to_the_login_and_back(ada, app):
     visitor = Visitor(app)
     sent = visitor.get("/notes/new?x=1")
     assert sent.headers["Location"] == "/login?next=/notes/new?x%3D1"
@@ -85,7 +85,7 @@ def test_a_guarded_page_sends_to_the_login_and_back(ada, app):
 @pytest.mark.parametrize(
     "target", ["//evil.example", "/\\evil.example", "/%09/evil.example", "https://evil.example"]
 )
-def test_the_way_back_stays_on_this_site(ada, app, target):
+def test_the_redirect_after_a_login_stays_on_this_site(ada, app, target):
     sent = Visitor(app).post(
         f"/login?next={target}", {"name": "ada", "password": PASSWORD}, form="/login"
     )
@@ -95,10 +95,10 @@ def test_the_way_back_stays_on_this_site(ada, app, target):
 def test_a_form_without_its_token_is_refused(visitor):
     sent = visitor.client.post("/register", data={"name": "ada", "password": PASSWORD})
     assert sent.status_code == 400
-    assert "did not come from here" in sent.text
+    assert "is not from this site" in sent.text
 
 
-def test_a_form_with_the_token_of_somebody_else_is_refused(ada, grace):
+def test_a_form_with_the_token_of_another_user_is_refused(ada, grace):
     token = grace.token("/")
     sent = ada.client.post("/logout", data={"csrf_token": token})
     assert sent.status_code == 400

@@ -16,18 +16,18 @@ def api(ada, app):
     return call
 
 
-def test_without_a_token_nothing_is_told(app):
+def test_a_request_without_a_token_gets_401(app):
     answer = app.test_client().get("/api/notes")
     assert answer.status_code == 401
     assert answer.headers["WWW-Authenticate"] == 'Bearer realm="notes"'
     assert answer.json["error"]["status"] == 401
 
 
-def test_the_cookie_of_a_browser_opens_nothing_here(ada):
+def test_the_api_ignores_the_cookies_of_a_browser(ada):
     assert ada.get("/api/notes").status_code == 401
 
 
-def test_a_new_token_ends_the_one_before(ada, api):
+def test_a_new_token_replaces_the_old_one(ada, api):
     assert api("GET", "/api/notes").status_code == 200
     ada.post("/account/token", form="/account")
     assert api("GET", "/api/notes").status_code == 401
@@ -56,19 +56,19 @@ def test_notes_are_listed_and_searched(api):
     ("sent", "message"),
     [
         ({}, "A note needs a title."),
-        ({"title": 5}, "title has to be a str."),
-        ({"title": "x", "owner": 1}, "Unknown: owner."),
+        ({"title": 5}, "The field title has to be a string."),
+        ({"title": "x", "owner": 1}, "Unknown fields: owner."),
         ({"title": "x", "colour": "mud"}, "The colours are"),
     ],
 )
-def test_what_is_wrong_is_said_in_json(api, sent, message):
+def test_errors_are_reported_in_json(api, sent, message):
     answer = api("POST", "/api/notes", json=sent)
     assert answer.status_code == 422
     assert message in answer.json["error"]["message"]
 
 
 @pytest.mark.parametrize(("body", "kind"), [("{", "application/json"), ("[]", "application/json")])
-def test_what_is_no_json_object_is_refused(api, body, kind):
+def test_a_body_that_is_not_a_json_object_is_refused(api, body, kind):
     assert api("POST", "/api/notes", data=body, content_type=kind).status_code == 400
 
 
@@ -78,7 +78,7 @@ def test_another_content_type_is_refused(api):
     assert answer.json["error"]["status"] == 415
 
 
-def test_notes_of_others_are_not_there(api, grace):
+def test_notes_of_other_users_give_404(api, grace):
     number = grace.write("Secret")
     assert api("GET", f"/api/notes/{number}").status_code == 404
     assert api("DELETE", f"/api/notes/{number}").status_code == 404

@@ -6,34 +6,34 @@ import pytest
 from notes import create_app
 
 
-def test_the_application_makes_all_it_needs(tmp_path):
+def test_the_application_creates_its_files(tmp_path):
     app = create_app({"INSTANCE_PATH": str(tmp_path / "deep" / "instance")})
     assert app.test_client().get("/").status_code == 200
     made = {entry.name for entry in (tmp_path / "deep" / "instance").iterdir()}
     assert {"notes.sqlite3", "pictures", "secret_key"} <= made
 
 
-def test_the_secret_key_is_kept_and_is_nobody_elses_to_read(tmp_path):
+def test_the_secret_key_is_stored_and_only_its_owner_can_read_it(tmp_path):
     first = create_app({"INSTANCE_PATH": str(tmp_path)})
     second = create_app({"INSTANCE_PATH": str(tmp_path)})
     assert first.config["SECRET_KEY"] == second.config["SECRET_KEY"]
     assert stat.S_IMODE(os.stat(tmp_path / "secret_key").st_mode) == 0o600
 
 
-def test_a_missing_page_looks_like_the_others(visitor):
+def test_a_missing_page_has_the_style_of_the_application(visitor):
     page = visitor.get("/nowhere")
     assert page.status_code == 404
     assert "Nothing in this bottle" in page.text
 
 
-def test_a_wrong_method_keeps_its_header(visitor):
+def test_a_405_keeps_its_allow_header(visitor):
     page = visitor.get("/logout")
     assert page.status_code == 405
     assert "POST" in page.headers["Allow"]
     assert "Not that way" in page.text
 
 
-def test_a_mistake_of_ours_gets_a_page(app, visitor):
+def test_an_exception_gives_an_error_page(app, visitor):
     app.config["PROPAGATE_EXCEPTIONS"] = False
 
     @app.get("/broken")
@@ -47,7 +47,7 @@ def test_a_mistake_of_ours_gets_a_page(app, visitor):
 
 
 @pytest.mark.parametrize("path", ["/", "/login", "/static/notes.css", "/nowhere"])
-def test_browsers_are_told_to_be_careful(visitor, path):
+def test_each_response_has_security_headers(visitor, path):
     with visitor.get(path) as page:
         assert "default-src 'none'" in page.headers["Content-Security-Policy"]
         assert page.headers["X-Content-Type-Options"] == "nosniff"

@@ -6,7 +6,7 @@ def test_a_note_is_written_and_read(ada):
     page = ada.get(f"/notes/{number}").text
     assert "<h1>Balcony</h1>" in page
     assert "<p>Basil wants a <strong>bigger</strong> pot.</p>" in page
-    assert "Kept." in page
+    assert "Saved." in page
 
 
 def test_a_note_is_changed(ada):
@@ -24,7 +24,7 @@ def test_a_note_is_changed(ada):
     assert "Pinned" in page
 
 
-def test_the_form_shows_what_is_there(ada):
+def test_the_form_shows_the_note(ada):
     number = ada.write("Balcony", "Basil & <b>", colour="bottle", pinned="on")
     form = ada.get(f"/notes/{number}/edit").text
     assert 'value="Balcony"' in form
@@ -33,11 +33,11 @@ def test_the_form_shows_what_is_there(ada):
     assert 'name="pinned" checked' in form
 
 
-def test_a_note_is_thrown_away(ada):
+def test_a_note_is_deleted(ada):
     number = ada.write("Balcony")
     sent = ada.post(f"/notes/{number}/delete", form=f"/notes/{number}")
     assert sent.headers["Location"] == "/"
-    assert "“Balcony” is gone." in ada.get("/").text
+    assert "“Balcony” is deleted." in ada.get("/").text
     assert ada.get(f"/notes/{number}").status_code == 404
 
 
@@ -45,19 +45,19 @@ def test_a_note_is_thrown_away(ada):
     ("fields", "complaint"),
     [
         ({"title": " "}, "A note needs a title."),
-        ({"title": "x" * 121}, "A title may have 120 characters."),
-        ({"title": "x", "body": "y" * 100_001}, "A note may have 100,000 characters."),
+        ({"title": "x" * 121}, "A title may have up to 120 characters."),
+        ({"title": "x", "body": "y" * 100_001}, "A note may have up to 100,000 characters."),
         ({"title": "x", "colour": "mud"}, "The colours are clear, sea"),
     ],
 )
-def test_what_is_wrong_is_said_and_nothing_is_lost(ada, fields, complaint):
+def test_a_form_with_an_error_keeps_the_input(ada, fields, complaint):
     sent = ada.post("/notes/new", {"body": "My words", **fields}, form="/notes/new")
     assert sent.status_code == 422
     assert complaint in sent.text
     assert fields.get("body", "My words")[:50] in sent.text
 
 
-def test_notes_are_told_from_markup(ada):
+def test_markup_in_notes_is_escaped(ada):
     number = ada.write("<script>1</script>", "<img src=x> & `<b>` http://a.example/?a=1&b=2.")
     for page in (ada.get(f"/notes/{number}").text, ada.get("/").text):
         assert "<script>1" not in page
@@ -68,13 +68,13 @@ def test_notes_are_told_from_markup(ada):
 
 
 @pytest.mark.parametrize("page", ["", "/edit"])
-def test_notes_of_others_are_not_there(ada, grace, page):
+def test_notes_of_other_users_give_404(ada, grace, page):
     number = ada.write("Secret")
     assert grace.get(f"/notes/{number}{page}").status_code == 404
 
 
 @pytest.mark.parametrize("action", ["edit", "delete", "pin"])
-def test_notes_of_others_cannot_be_touched(ada, grace, action):
+def test_notes_of_other_users_cannot_be_changed(ada, grace, action):
     number = ada.write("Secret")
     assert grace.post(f"/notes/{number}/{action}", {"title": "x"}, form="/").status_code == 404
     assert "Secret" in ada.get(f"/notes/{number}").text
@@ -90,7 +90,7 @@ def test_pinned_notes_come_first(ada):
     assert page.index("First") < page.index("Second")
 
 
-def test_the_colours_narrow_the_list(ada):
+def test_a_colour_filters_the_list(ada):
     ada.write("Tomatoes", colour="bottle")
     ada.write("Lighthouses", colour="cobalt")
     page = ada.get("/?colour=cobalt").text
@@ -121,19 +121,19 @@ def test_search_finds_titles_and_texts_in_any_case(ada):
 
 
 @pytest.mark.parametrize(("query", "many"), [("80 %", 1), ("%", 1), ("_", 0), ("\\", 0), ("'", 0)])
-def test_search_takes_signs_as_they_are(ada, query, many):
+def test_search_takes_wildcards_literally(ada, query, many):
     ada.write("Sourdough", "80 % water")
     page = ada.get("/", query_string={"q": query}).text
     assert page.count("<article") == many
 
 
-def test_search_shows_the_place_in_a_long_note(ada):
+def test_search_shows_the_part_of_a_long_note(ada):
     ada.write("Long", "word " * 500 + "needle in it " + "word " * 500)
     page = ada.get("/?q=needle").text
     assert "<mark>needle</mark> in it" in page
     assert page.count("word ") < 100
 
 
-def test_search_sees_only_ones_own(ada, grace):
+def test_search_finds_only_the_notes_of_the_user(ada, grace):
     ada.write("Secret recipe")
-    assert "Nothing with “Secret”" in grace.get("/?q=Secret").text
+    assert "No notes with “Secret”" in grace.get("/?q=Secret").text

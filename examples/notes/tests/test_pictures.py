@@ -25,7 +25,7 @@ def picture_of(visitor, note):
     return page.partition('class="picture" href="')[2].partition('"')[0]
 
 
-def test_a_picture_is_kept_and_shown(ada, png):
+def test_a_picture_is_stored_and_shown(ada, png):
     sent = upload(ada, png(30, 20))
     page = ada.get(sent.headers["Location"]).text
     assert 'width="30" height="20"' in page
@@ -34,7 +34,7 @@ def test_a_picture_is_kept_and_shown(ada, png):
         assert shown.headers["Content-Type"] == "image/png"
 
 
-def test_a_picture_is_served_so_that_it_can_do_nothing(ada, png):
+def test_a_picture_is_served_without_permission_to_run_scripts(ada, png):
     sent = upload(ada, png())
     with ada.get(picture_of(ada, sent.headers["Location"])) as shown:
         headers = shown.headers
@@ -50,7 +50,7 @@ def test_the_name_of_the_upload_is_not_used(ada, app, png):
     assert "evil" not in kept.name
 
 
-def test_a_picture_in_part(ada, png):
+def test_a_range_of_a_picture(ada, png):
     path = picture_of(ada, upload(ada, png()).headers["Location"])
     with ada.get(path, headers={"Range": "bytes=0-7"}) as part:
         assert part.status_code == 206
@@ -60,7 +60,7 @@ def test_a_picture_in_part(ada, png):
 @pytest.mark.parametrize(
     "content", [b"<svg onload=alert(1)>", b"<html>", b"", b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff\xe0"]
 )
-def test_what_is_no_picture_is_refused(ada, app, content):
+def test_an_upload_that_is_not_a_picture_is_refused(ada, app, content):
     sent = upload(ada, content)
     assert sent.status_code == 422
     assert "not a PNG, JPEG, GIF or WebP" in sent.text
@@ -72,7 +72,7 @@ def test_a_picture_beyond_the_limit_is_refused(ada, png, monkeypatch):
     monkeypatch.setattr(pictures, "LARGEST_FILE", 1000)
     sent = upload(ada, png() + b"\0" * 1000)
     assert sent.status_code == 422
-    assert "A picture may have 5 MiB." in sent.text
+    assert "A picture may have up to 5 MiB." in sent.text
 
 
 def test_a_request_beyond_the_limit_gets_a_page(ada, app):
@@ -82,12 +82,12 @@ def test_a_request_beyond_the_limit_gets_a_page(ada, app):
     assert "Too large for the neck" in sent.text
 
 
-def test_pictures_of_others_are_not_there(ada, grace, png):
+def test_pictures_of_other_users_give_404(ada, grace, png):
     path = picture_of(ada, upload(ada, png()).headers["Location"])
     assert grace.get(path).status_code == 404
 
 
-def test_a_new_picture_ends_the_old_one(ada, app, png):
+def test_a_new_picture_replaces_the_old_one(ada, app, png):
     note = upload(ada, png()).headers["Location"]
     ada.post(
         f"{note}/edit", {"title": "x", "picture": (io.BytesIO(GIF), "new.gif")}, form=f"{note}/edit"
@@ -96,14 +96,14 @@ def test_a_new_picture_ends_the_old_one(ada, app, png):
     assert kept.read_bytes() == GIF
 
 
-def test_a_picture_is_taken_away(ada, app, png):
+def test_a_picture_is_removed(ada, app, png):
     note = upload(ada, png()).headers["Location"]
     ada.post(f"{note}/edit", {"title": "x", "drop_picture": "on"}, form=f"{note}/edit")
     assert not list(Path(app.config["PICTURES"]).iterdir())
     assert "<img" not in ada.get(note).text
 
 
-def test_a_note_takes_its_picture_along(ada, app, png):
+def test_deleting_a_note_deletes_its_picture(ada, app, png):
     note = upload(ada, png()).headers["Location"]
     ada.post(f"{note}/delete", form=note)
     assert not list(Path(app.config["PICTURES"]).iterdir())

@@ -1,4 +1,4 @@
-// Comfort only: everything works without this file.
+// Everything works without this file; it only adds comfort.
 "use strict";
 
 const root = document.documentElement;
@@ -39,7 +39,7 @@ function enliven(editor) {
   body.addEventListener("input", fit);
   fit();
 
-  // The sheet takes the colour that is chosen.
+  // The sheet gets the chosen colour.
   for (const swatch of editor.querySelectorAll("[name=colour]")) {
     swatch.addEventListener("change", () => {
       editor.className = editor.className.replace(/glass-\w+/, `glass-${swatch.value}`);
@@ -56,7 +56,7 @@ function enliven(editor) {
     preview.hidden = false;
   });
 
-  // Ctrl+Enter keeps the note.
+  // Ctrl+Enter saves the note.
   editor.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) editor.requestSubmit();
   });

@@ -41,7 +41,6 @@ NOT_YET = {
     "src/gateway",
     "src/http",
     "src/middleware",
-    "src/net",
     "src/protocol",
     "src/routing",
     "src/server",
@@ -56,7 +55,6 @@ NOT_YET = {
     "tests/gateway",
     "tests/http",
     "tests/middleware",
-    "tests/net",
     "tests/oracle",
     "tests/protocol",
     "tests/routing",
@@ -98,6 +96,7 @@ TURNS = {
 # text that has one of these words for a reason: the reason
 ALLOWED = {
     r"RFC \d+": "a line that names an RFC may quote it",
+    r"^octets$": "a field of the JSON access log, which programs read",
     r"\b(user|group)\W+nobody\b": "the name of a user of the system",
 }
 

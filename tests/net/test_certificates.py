@@ -54,7 +54,7 @@ def test_a_client_that_trusts_the_authority_trusts_the_server(tmp_path: Path, na
     assert (done.stdout, done.stderr) == ("hi", "")
 
 
-def test_python_verifies_it_as_well(tmp_path: Path) -> None:
+def test_python_verifies_the_certificate_too(tmp_path: Path) -> None:
     context, made = local_context(["192.168.7.9"], tmp_path)
     client = ssl.create_default_context(cafile=str(made.certificate))
     client.verify_flags |= ssl.VERIFY_X509_STRICT
@@ -67,7 +67,7 @@ def test_python_verifies_it_as_well(tmp_path: Path) -> None:
         assert stream.recv(100).startswith(b"HTTP/1.1 200")
 
 
-def test_it_is_made_once_and_signs_again_for_more_names(tmp_path: Path) -> None:
+def test_the_authority_is_made_once_and_signs_again_for_more_names(tmp_path: Path) -> None:
     _, first = local_context(folder=tmp_path)
     kept = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
     _, second = local_context(folder=tmp_path)
@@ -79,7 +79,7 @@ def test_it_is_made_once_and_signs_again_for_more_names(tmp_path: Path) -> None:
     assert changed == {certificates.SERVER}
 
 
-def test_a_certificate_of_another_authority_is_made_anew(tmp_path: Path) -> None:
+def test_a_certificate_of_another_authority_is_replaced(tmp_path: Path) -> None:
     local_context(folder=tmp_path)
     (tmp_path / certificates.AUTHORITY_CERTIFICATE).unlink()
     _, made = local_context(folder=tmp_path)
@@ -99,7 +99,9 @@ OTHERS = ["example.com", "carboy.dev", "notlocalhost", "8.8.8.8", "2001:db8::1",
 
 
 @pytest.mark.parametrize("name", OTHERS)
-def test_it_signs_for_this_machine_and_private_networks_only(tmp_path: Path, name: str) -> None:
+def test_the_authority_signs_for_this_machine_and_private_networks_only(
+    tmp_path: Path, name: str
+) -> None:
     with pytest.raises(AuthorityError, match="not for"):
         local_context([name], tmp_path)
     names = ["app.localhost", "shop.test", "printer.local", "10.0.0.7", "172.31.0.1", "fd00::1"]
@@ -107,7 +109,7 @@ def test_it_signs_for_this_machine_and_private_networks_only(tmp_path: Path, nam
 
 
 @pytest.mark.parametrize("name", ["carboy.dev", "8.8.8.8"])
-def test_clients_refuse_what_its_key_has_signed_for_others(tmp_path: Path, name: str) -> None:
+def test_clients_refuse_what_the_key_has_signed_for_other_names(tmp_path: Path, name: str) -> None:
     _, made = local_context(folder=tmp_path)
     (tmp_path / "other.pem").write_bytes(certificates._signed(tmp_path, ["localhost", name]))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -126,7 +128,7 @@ def test_clients_refuse_what_its_key_has_signed_for_others(tmp_path: Path, name:
         client.wrap_socket(sock, server_hostname="localhost")
 
 
-def test_a_name_that_the_machine_got_later_spoils_nothing(
+def test_a_new_name_of_the_machine_keeps_the_certificate_valid(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     local_context(folder=tmp_path)
@@ -136,7 +138,7 @@ def test_a_name_that_the_machine_got_later_spoils_nothing(
     assert b"another-name" not in (tmp_path / certificates.SERVER).read_bytes()
 
 
-def test_one_that_could_sign_for_any_name_is_made_anew(
+def test_an_authority_that_could_sign_for_any_name_is_replaced(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
@@ -157,14 +159,14 @@ def without_constraints(
     return self if isinstance(extension, x509.NameConstraints) else add(self, extension, critical)
 
 
-def test_only_its_owner_reads_the_keys(tmp_path: Path) -> None:
+def test_only_the_owner_can_read_the_keys(tmp_path: Path) -> None:
     local_context(folder=tmp_path / "kept")
     assert stat.S_IMODE((tmp_path / "kept").stat().st_mode) == 0o700
     for path in (tmp_path / "kept").iterdir():
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_what_is_damaged_or_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_damaged_or_unwritable_folder_is_an_error_with_advice(tmp_path: Path) -> None:
     local_context(folder=tmp_path)
     (tmp_path / certificates.AUTHORITY_CERTIFICATE).write_text("no certificate")
     with pytest.raises(AuthorityError, match="damaged"):
@@ -173,7 +175,9 @@ def test_what_is_damaged_or_cannot_be_written_is_told(tmp_path: Path) -> None:
         local_context(folder=Path("/proc/nowhere/kept"))
 
 
-def test_the_folder_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_default_folder_is_for_the_users_data(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.delenv(certificates.AUTHORITY_FOLDER, raising=False)
     monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
     assert certificates.folder_of_user() == tmp_path / "carboy"
@@ -185,7 +189,7 @@ def test_the_folder_is_the_users(monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ("platform", "program"),
     [("linux", "update-ca-certificates"), ("darwin", "security"), ("win32", "certutil -user")],
 )
-def test_it_says_how_it_is_trusted(platform: str, program: str) -> None:
+def test_the_user_is_told_how_to_trust_the_authority(platform: str, program: str) -> None:
     assert program in certificates.how_to_trust(Path("/kept/authority.pem"), platform)[0]
 
 
@@ -211,7 +215,7 @@ def test_servers_that_start_together_make_one_authority(tmp_path: Path) -> None:
             assert stream.recv(4096).endswith(b"hi")
 
 
-def test_a_missing_package_is_told_with_the_command_that_installs_it(
+def test_the_error_for_a_missing_package_has_the_install_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "cryptography", None)

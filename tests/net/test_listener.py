@@ -23,7 +23,7 @@ def listener(request: pytest.FixtureRequest, tmp_path: Path) -> Listener:
 
 
 @linux
-def test_what_waits_is_still_accepted_while_new_connections_are_not(listener: Listener) -> None:
+def test_waiting_connections_can_be_accepted_after_new_ones_are_refused(listener: Listener) -> None:
     with listener, socket.socket(listener.family) as early, socket.socket(listener.family) as late:
         early.connect(listener.getsockname())
         listener.refuse()
@@ -38,7 +38,7 @@ def test_what_waits_is_still_accepted_while_new_connections_are_not(listener: Li
 
 
 @linux
-def test_the_end_is_the_end_in_every_process_that_has_the_socket(listener: Listener) -> None:
+def test_end_refuses_connections_in_every_process_that_has_the_socket(listener: Listener) -> None:
     with listener, listener.dup(), socket.socket(listener.family) as late:
         address = listener.getsockname()
         listener.refuse()
@@ -47,7 +47,7 @@ def test_the_end_is_the_end_in_every_process_that_has_the_socket(listener: Liste
             late.connect(address)
 
 
-def test_the_file_of_another_server_is_left_where_it_is(tmp_path: Path) -> None:
+def test_the_file_of_another_server_is_not_removed(tmp_path: Path) -> None:
     path = tmp_path / "s"
     with listen_unix(str(path)) as first:
         path.unlink()
@@ -85,12 +85,12 @@ def test_a_listener_does_not_block_and_sends_at_once(tcp_listener: socket.socket
         tcp_listener.accept()
 
 
-def test_a_port_in_use_is_told_with_its_address(tcp_listener: socket.socket) -> None:
+def test_the_error_for_a_used_port_has_the_address(tcp_listener: socket.socket) -> None:
     port = tcp_listener.getsockname()[1]
     with pytest.raises(AddressInUse) as caught:
         listen_tcp("127.0.0.1", port)
     assert caught.value.address == f"127.0.0.1:{port}"
-    assert f"127.0.0.1:{port} is in use" in str(caught.value)
+    assert f"127.0.0.1:{port} is already in use" in str(caught.value)
 
 
 @needs_proc
@@ -102,7 +102,7 @@ def test_the_process_that_holds_a_port_is_named(tcp_listener: socket.socket) -> 
     assert caught.value.holder in str(caught.value)
 
 
-def test_an_address_that_is_not_ours_is_an_error() -> None:
+def test_an_address_of_another_machine_is_an_error() -> None:
     with pytest.raises(OSError):
         listen_tcp("192.0.2.1", 0)
 
@@ -123,7 +123,7 @@ def wait_accept(sock: socket.socket) -> tuple[socket.socket, object]:
     return sock.accept()
 
 
-def test_no_host_listens_on_ipv4_and_ipv6() -> None:
+def test_an_empty_host_listens_on_ipv4_and_ipv6() -> None:
     with listen_tcp("", 0) as sock:
         port = sock.getsockname()[1]
         with socket.create_connection(("127.0.0.1", port)):
@@ -143,7 +143,7 @@ def test_a_unix_socket_gets_its_mode(tmp_path: Path) -> None:
         assert reachable(sock)
 
 
-def test_the_umask_is_as_before(tmp_path: Path) -> None:
+def test_the_umask_is_restored(tmp_path: Path) -> None:
     before = os.umask(0o027)
     try:
         with listen_unix(str(tmp_path / "s"), 0o600):
@@ -178,10 +178,10 @@ def test_the_process_that_holds_a_unix_socket_is_named(tmp_path: Path) -> None:
     assert f"(pid {os.getpid()})" in caught.value.holder
 
 
-def test_a_file_that_is_no_socket_is_never_touched(tmp_path: Path) -> None:
+def test_a_file_that_is_not_a_socket_is_never_touched(tmp_path: Path) -> None:
     path = tmp_path / "precious"
     path.write_text("content")
-    with pytest.raises(FileExistsError, match="no socket"):
+    with pytest.raises(FileExistsError, match="not a socket"):
         listen_unix(str(path))
     assert path.read_text() == "content"
 
@@ -199,7 +199,7 @@ def test_an_inherited_descriptor_is_adopted(tcp_listener: socket.socket) -> None
         assert reachable(sock)
 
 
-def test_a_descriptor_that_is_no_listener_is_refused(tmp_path: Path) -> None:
+def test_a_descriptor_that_is_not_a_listener_is_refused(tmp_path: Path) -> None:
     with socket.socket() as plain:
         with pytest.raises(ValueError, match="listening stream socket"):
             adopt(plain.fileno())
@@ -211,7 +211,9 @@ def test_a_descriptor_that_is_no_listener_is_refused(tmp_path: Path) -> None:
         adopt(9999)
 
 
-def test_systemd_hands_nothing_to_others(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sockets_passed_to_another_process_are_ignored(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("LISTEN_FDS", "1")
     monkeypatch.setenv("LISTEN_PID", str(os.getpid() + 1))
     assert systemd_sockets() == []

@@ -32,7 +32,7 @@ def test_nothing_is_ready_at_first(poller: Poller, pair: Pair) -> None:
     assert poller.wait(0) == []
 
 
-def test_input_makes_readable(poller: Poller, pair: Pair) -> None:
+def test_a_socket_with_input_is_readable(poller: Poller, pair: Pair) -> None:
     poller.add(pair[0].fileno(), READ)
     pair[1].send(b"x")
     assert poller.wait(10) == [(pair[0].fileno(), READ)]
@@ -41,12 +41,12 @@ def test_input_makes_readable(poller: Poller, pair: Pair) -> None:
     assert poller.wait(0) == []
 
 
-def test_room_makes_writable(poller: Poller, pair: Pair) -> None:
+def test_a_socket_with_room_is_writable(poller: Poller, pair: Pair) -> None:
     poller.add(pair[0].fileno(), WRITE)
     assert poller.wait(10) == [(pair[0].fileno(), WRITE)]
 
 
-def test_what_is_watched_for_can_change(poller: Poller, pair: Pair) -> None:
+def test_the_watched_flags_can_change(poller: Poller, pair: Pair) -> None:
     fd = pair[0].fileno()
     poller.add(fd, READ)
     poller.change(fd, WRITE)
@@ -65,7 +65,7 @@ def test_a_removed_descriptor_is_silent_even_when_the_peer_is_gone(
     assert poller.wait(0) == []
 
 
-def test_removing_what_is_closed_is_no_error(poller: Poller, pair: Pair) -> None:
+def test_removing_a_closed_descriptor_is_not_an_error(poller: Poller, pair: Pair) -> None:
     fd = pair[0].fileno()
     poller.add(fd, READ)
     pair[0].close()
@@ -86,7 +86,7 @@ def test_a_shared_listener_reports_connections(poller: Poller) -> None:
             assert poller.wait(10) == [(listener.fileno(), READ)]
 
 
-def test_an_unknown_poller_is_whatever_there_is() -> None:
+def test_auto_makes_an_available_poller() -> None:
     made = make_poller("auto")
     made.close()
 
@@ -131,7 +131,7 @@ def test_no_wake_is_lost_between_threads(poller: Poller) -> None:
     waker.close()
 
 
-def test_a_closed_waker_writes_to_nobody() -> None:
+def test_a_closed_waker_does_not_write() -> None:
     waker = Waker()
     waker.close()
     left, right = socket.socketpair()
@@ -151,5 +151,5 @@ def test_the_lines_of_every_response_follow_the_clock() -> None:
     assert extra.lines == extra.refresh(86400.0)
 
 
-def test_no_server_line_without_a_name() -> None:
+def test_an_empty_server_name_makes_no_server_line() -> None:
     assert ExtraLines("").refresh(0.0) == b"Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n"

@@ -36,19 +36,19 @@ from running import PATIENCE, Running
         ("fd://3", Address(fd=3)),
     ],
 )
-def test_an_address_is_read_as_it_is_written(text: str, address: Address) -> None:
+def test_addresses_are_parsed(text: str, address: Address) -> None:
     assert parse_bind(text) == address
 
 
 @pytest.mark.parametrize(
     "text", ["", "8000", "a:b", "a:99999", "::1:80", "unix:", "fd://x", "http://a:1", "a:1\n"]
 )
-def test_what_is_no_address_is_answered_with_the_forms_there_are(text: str) -> None:
+def test_the_error_for_a_wrong_address_lists_the_forms(text: str) -> None:
     with pytest.raises(ValueError, match=r"HOST:PORT, \[IPV6\]:PORT, unix:PATH or fd://NUMBER"):
         parse_bind(text)
 
 
-def test_host_and_port_may_be_given_apart() -> None:
+def test_host_and_port_may_be_separate() -> None:
     assert from_host("::1", 80) == from_host("[::1]", 80) == Address("::1", 80)
     assert from_host("unix:///a", 0) == Address(path="/a")
     with pytest.raises(ValueError, match="65535"):
@@ -67,7 +67,7 @@ def test_an_address_of_another_machine_is_explained() -> None:
         open_sockets([Address("192.0.2.1", 0)], 10)
 
 
-def test_the_url_is_one_to_click_on() -> None:
+def test_the_url_can_be_clicked_on() -> None:
     (sock,) = open_sockets([Address("0.0.0.0", 0)], 10)
     with sock:
         assert url(sock) == f"http://127.0.0.1:{sock.getsockname()[1]}/"
@@ -91,8 +91,8 @@ def ask(sock: socket.socket) -> bytes:
     sock.settimeout(PATIENCE)
     sock.sendall(REQUEST)
     answer = b""
-    while octets := sock.recv(65536):
-        answer += octets
+    while data := sock.recv(65536):
+        answer += data
     return answer
 
 
@@ -142,7 +142,7 @@ os.execv(sys.executable, [sys.executable, "-m", "carboy", "run", *sys.argv[2:]])
 """
 
 
-def test_a_socket_of_systemd_is_served_and_the_variables_are_not_passed_on(folder: Path) -> None:
+def test_a_socket_of_systemd_is_served_and_its_variables_are_not_inherited(folder: Path) -> None:
     (folder / "env.py").write_text(
         HELLO.replace("hello", "%s").replace('b"%s"', "repr(os.environ.get('LISTEN_FDS')).encode()")
         .replace("\ndef", "import os\ndef", 1)
@@ -156,7 +156,7 @@ def test_a_socket_of_systemd_is_served_and_the_variables_are_not_passed_on(folde
             assert server.stop() == 0
 
 
-def test_a_port_in_use_is_one_line_that_names_its_holder_and_the_way_out(folder: Path) -> None:
+def test_the_error_for_a_used_port_names_the_process_and_the_option(folder: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with Running("run", "hello", "-p", str(port), cwd=folder) as server:
@@ -167,14 +167,14 @@ def test_a_port_in_use_is_one_line_that_names_its_holder_and_the_way_out(folder:
             assert "--port" in line
 
 
-def test_a_descriptor_that_is_no_socket_is_one_line(folder: Path) -> None:
+def test_a_descriptor_that_is_not_a_socket_is_one_line(folder: Path) -> None:
     with Running("run", "hello", "--fd", "0", cwd=folder) as server:
         assert server.wait() == 1
         assert len(server.err) == 1
         assert "Descriptor 0" in server.err[0]
 
 
-def test_umask_holds_for_the_application(folder: Path) -> None:
+def test_the_umask_applies_to_the_application(folder: Path) -> None:
     (folder / "mask.py").write_text(
         HELLO.replace('b"hello"', "oct(os.umask(0)).encode()").replace("\ndef", "import os\ndef", 1)
     )
@@ -188,7 +188,7 @@ import os, socket, sys
 path, group = sys.argv[1], int(sys.argv[2])
 os.setgroups([])
 os.setgid(group)
-os.setuid(65534)  # nobody
+os.setuid(65534)
 client = socket.socket(socket.AF_UNIX)
 try:
     client.connect(path)
@@ -219,7 +219,7 @@ def public(folder: Path) -> Iterator[Path]:
         (("--socket-group", str(PROXY), "--socket-mode", "600"), {PROXY: False, OTHERS: False}),
     ],
 )
-def test_a_proxy_of_another_user_may_connect_where_it_is_said(
+def test_mode_and_group_decide_which_users_may_connect(
     public: Path, options: tuple[str, ...], may: dict[int, bool]
 ) -> None:
     args = ("run", "hello", "-b", "unix:s", "--umask", "022", *options)
@@ -240,7 +240,7 @@ def test_a_group_is_found_by_name(tmp_path: Path) -> None:
         assert (status.st_gid, status.st_mode & 0o777) == (os.getgid(), 0o660)
 
 
-def test_an_unknown_group_is_named_and_no_file_stays(tmp_path: Path) -> None:
+def test_an_unknown_group_is_named_and_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(BindError, match="no group 'nosuch'"):
         open_sockets([Address(path=str(tmp_path / "s"))], 1, SocketFile(group="nosuch"))
     assert not (tmp_path / "s").exists()

@@ -1,4 +1,7 @@
-"""The only room that touches sockets: listening, readiness, waking, sending files."""
+"""Sockets: listening, readiness, waking the engine, sending files, TLS.
+
+No other room opens sockets.
+"""
 
 from carboy.net.listener import (
     BACKLOG,

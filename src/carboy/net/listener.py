@@ -21,8 +21,8 @@ from pathlib import Path
 from carboy.net.poller import is_readable
 
 BACKLOG = 2048
-# TCP keep-alive: a client whose machine or network is gone, and which therefore never says so, is
-# noticed after 60 + 4 * 15 seconds. The kernel's own two hours are too long for a server.
+# TCP keep-alive: a client whose machine or network is gone cannot close its connection. The kernel
+# notices after 60 + 4 * 15 seconds; its own default of two hours is too long for a server.
 KEEP_ALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPALIVE": 60, "TCP_KEEPINTVL": 15, "TCP_KEEPCNT": 4}
 SO_ATTACH_FILTER = 26  # asm-generic/socket.h
 SYN = 0x02
@@ -38,13 +38,13 @@ LINUX = sys.platform.startswith("linux")
 
 
 class AddressInUse(OSError):
-    """Somebody listens there already; `address` as asked for, `holder` where /proc tells."""
+    """Another program listens at `address`; `holder` names it where /proc tells."""
 
     def __init__(self, address: str, holder: str | None) -> None:
         by = f" by {holder}" if holder else ""
         super().__init__(
             errno.EADDRINUSE,
-            f"{address} is in use{by}. Stop that program or choose another address.",
+            f"{address} is already in use{by}. Stop that program or use another address.",
         )
         self.address = address
         self.holder = holder
@@ -54,24 +54,24 @@ class AddressInUse(OSError):
 
 
 class Listener(socket.socket):
-    """A listening socket of our own; those inherited from systemd or a parent are plain sockets."""
+    """A listening socket that this program bound. Inherited sockets are plain `socket` objects."""
 
-    path: str | None = None  # of a unix socket's file
+    path: str | None = None  # of the file of a unix socket
     file: tuple[int, int] | None = None  # device and inode of that file
 
     def note_file(self, path: str) -> None:
-        """Remember which file belongs to the socket; right after it was bound to `path`."""
+        """Remember the file of the socket; call this right after binding to `path`."""
         try:
             found = Path(path).stat()
         except OSError:
-            return  # an abstract socket, or taken away already
+            return  # an abstract socket, or the file is removed already
         self.path = str(Path(path).absolute())
         self.file = (found.st_dev, found.st_ino)
 
     def remove_file(self) -> None:
-        """Unlink the file of a unix socket, unless another server has put its own there.
+        """Unlink the file of a unix socket, unless another server has replaced it.
 
-        Before the socket is closed: until then no other file can have its inode.
+        Call this before the socket is closed: until then no other file can have the same inode.
         """
         if self.path is None:
             return
@@ -85,10 +85,10 @@ class Listener(socket.socket):
             pass  # gone already, or not ours to remove
 
     def refuse(self) -> None:
-        """Let no new connection into the queue; what waits there can still be accepted.
+        """Keep new connections out of the queue; those in the queue can still be accepted.
 
-        TCP clients are left without an answer until `end`, and then refused when they ask again.
-        Does nothing where the system has no way to do it.
+        New TCP clients get no answer until `end`; then their next attempt is refused. Does nothing
+        where the system has no way to do it.
         """
         if not LINUX:
             return
@@ -106,14 +106,14 @@ class Listener(socket.socket):
         self.setsockopt(socket.SOL_SOCKET, SO_ATTACH_FILTER, program)
 
     def is_empty(self) -> bool:
-        """Whether nothing waits to be accepted."""
+        """Whether no connection is waiting to be accepted."""
         try:
             return not is_readable(self.fileno())
         except (OSError, ValueError):
             return True  # closed
 
     def end(self) -> None:
-        """Refuse every new connection from now on, whichever processes hold the socket too."""
+        """Refuse every new connection from now on, also in other processes that have the socket."""
         try:
             self.shutdown(socket.SHUT_RDWR)
         except OSError:
@@ -121,10 +121,10 @@ class Listener(socket.socket):
 
 
 def listen_tcp(host: str, port: int, backlog: int = BACKLOG) -> Listener:
-    """A listening TCP socket; port 0 takes a free one, `getsockname()` tells which.
+    """A listening TCP socket. Port 0 takes a free port, which `getsockname()` tells.
 
-    An empty host listens on every address, by IPv6 and IPv4 where the system has both.
-    Raises AddressInUse, or OSError for an address that is not ours.
+    An empty host means every address, of IPv6 and IPv4 where the system has both. Raises
+    AddressInUse, or OSError for an address that this machine does not have.
     """
     if not host and socket.has_dualstack_ipv6():
         return _bound(socket.AF_INET6, ("::", port), backlog, dualstack=True)
@@ -133,12 +133,12 @@ def listen_tcp(host: str, port: int, backlog: int = BACKLOG) -> Listener:
 
 
 def resolve(host: str, port: int) -> tuple[int, tuple[object, ...]]:
-    """Family and address to bind to; socket.gaierror for a name that is not known here."""
+    """Family and address to bind to; socket.gaierror for an unknown name."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except ValueError:  # with a NUL, or an empty or overlong label (UnicodeError)
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known") from None
-    # IPv4 first where a name has both, as "localhost" does: it is what other tools try.
+    # IPv4 first where a name has both, such as "localhost": other tools try it first.
     family, _, _, _, address = min(found, key=lambda info: info[0] != socket.AF_INET)
     return family, address
 
@@ -151,8 +151,8 @@ def _bound(
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0 if dualstack else 1)
-        # Inherited by what is accepted on Linux, which saves one call a connection; the engine
-        # sets it again only where that is not so.
+        # Accepted connections inherit it on Linux, which saves a call for each; the engine
+        # sets it elsewhere.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         keep_alive(sock)
         sock.bind(address)
@@ -169,10 +169,10 @@ def _bound(
 
 
 def keep_alive(sock: socket.socket) -> None:
-    """Have the kernel find out whether silent peers are still there.
+    """Have the kernel check whether silent peers are still there.
 
-    Set on a listener, it holds for every connection accepted from it. Times that somebody has
-    set before (systemd's KeepAliveTimeSec=) stay.
+    Connections inherit this from their listener. Times that are already set, such as systemd's
+    KeepAliveTimeSec=, are kept.
     """
     if sock.family not in (socket.AF_INET, socket.AF_INET6):
         return
@@ -181,24 +181,24 @@ def keep_alive(sock: socket.socket) -> None:
             return
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for name, value in KEEP_ALIVE.items():
-            if hasattr(socket, name):  # Linux says KEEPIDLE, macOS KEEPALIVE
+            if hasattr(socket, name):  # KEEPIDLE on Linux, KEEPALIVE on macOS
                 sock.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
     except OSError:
-        pass  # a system without it serves all the same
+        pass  # the system does not have it
 
 
 def listen_unix(
     path: str, mode: int | None = None, backlog: int = BACKLOG, group: int | None = None
 ) -> Listener:
-    """A listening unix socket at `path` with permission bits `mode`, owned by a group's number.
+    """A listening unix socket at `path`, with permission bits `mode` and the number of a `group`.
 
-    A file left by a server that is gone is replaced; one that answers is not: AddressInUse.
-    A file that is no socket is never touched: FileExistsError.
+    Replaces the socket file of a server that is gone. Raises AddressInUse if a server answers
+    there, and FileExistsError for a file that is not a socket.
     """
     _clear_stale(path)
     sock = Listener(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        # The file must not be reachable with wider bits for the moment between the two calls.
+        # Between bind and chmod, the file must not have wider permissions.
         before = os.umask(0o777 & ~mode) if mode is not None else None
         try:
             sock.bind(path)
@@ -228,7 +228,7 @@ def _clear_stale(path: str) -> None:
         return
     if not stat.S_ISSOCK(kind):
         raise FileExistsError(
-            errno.EEXIST, f"{path} exists and is no socket: remove it or choose another path."
+            errno.EEXIST, f"{path} exists and is not a socket. Remove it or use another path."
         )
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1.0)
@@ -240,23 +240,25 @@ def _clear_stale(path: str) -> None:
         except FileNotFoundError:
             return
         except TimeoutError:
-            pass  # its backlog is full: very much alive
+            pass  # its queue is full: the server is running
     raise AddressInUse(path, holder_of_path(path))
 
 
 def adopt(fd: int) -> socket.socket:
-    """A listening socket out of an inherited descriptor (--fd, systemd's LISTEN_FDS).
+    """The listening socket with an inherited descriptor (--fd, systemd's LISTEN_FDS).
 
-    Raises ValueError with the reason when the descriptor is no listening stream socket.
+    Raises ValueError with the reason when the descriptor is not a listening stream socket.
     """
     try:
         sock = socket.socket(fileno=fd)
     except OSError as error:
-        raise ValueError(f"Descriptor {fd} is not a socket: {error.strerror}.") from None
+        raise ValueError(
+            f"Descriptor {fd} is not a socket: {error.strerror}. Pass a listening socket."
+        ) from None
     if sock.type != socket.SOCK_STREAM or not _is_listening(sock):
         sock.detach()
         raise ValueError(
-            f"Descriptor {fd} is not a listening stream socket: bind and listen first."
+            f"Descriptor {fd} is not a listening stream socket. Bind and listen before passing it."
         )
     sock.setblocking(False)
     sock.set_inheritable(False)
@@ -270,11 +272,11 @@ def _is_listening(sock: socket.socket) -> bool:
     try:
         return bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
     except OSError:
-        return True  # macOS has the name but not for every socket
+        return True  # macOS has the option, but not for every socket
 
 
 def systemd_sockets() -> list[socket.socket]:
-    """The sockets systemd passed to this process (sd_listen_fds(3)); none without it."""
+    """The sockets that systemd passed to this process (sd_listen_fds(3)); else an empty list."""
     if os.environ.get("LISTEN_PID") != str(os.getpid()):
         return []
     count = int(os.environ.get("LISTEN_FDS", "0"))
@@ -282,7 +284,7 @@ def systemd_sockets() -> list[socket.socket]:
 
 
 def holder_of_port(port: int) -> str | None:
-    """Which process listens on that TCP port, as "name (pid 123)", where /proc tells."""
+    """The process that listens on a TCP port, as "name (pid 123)"; None if /proc does not tell."""
     inodes = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         for columns in _table(table):
@@ -293,7 +295,7 @@ def holder_of_port(port: int) -> str | None:
 
 
 def holder_of_path(path: str) -> str | None:
-    """Which process holds the unix socket at `path`, where /proc tells."""
+    """The process that has the unix socket at `path`; None if /proc does not tell."""
     # Num RefCount Protocol Flags Type St Inode Path
     return _holder({c[6] for c in _table("/proc/net/unix") if len(c) > 7 and c[7] == path})
 
@@ -316,5 +318,5 @@ def _holder(inodes: set[str]) -> str | None:
                     name = (process / "comm").read_text().strip()
                     return f"{name} (pid {process.name})"
         except OSError:
-            continue  # not ours to look into, or gone meanwhile
+            continue  # of another user, or gone meanwhile
     return None

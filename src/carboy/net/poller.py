@@ -1,6 +1,6 @@
 """Which sockets are ready: epoll on Linux, the standard library's selectors elsewhere.
 
-Both report the same two flags, so that the engine does not know which one it has.
+Both report the same two flags.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ Ready = list[tuple[int, int]]
 
 
 class Poller(Protocol):
-    """Readiness of file descriptors; `wait` gives (descriptor, flags).
+    """Readiness of file descriptors; `wait` returns pairs (descriptor, flags).
 
-    Flags other than READ and WRITE mean that the peer is gone or the socket broken.
+    Flags other than READ and WRITE mean that the peer is gone or the socket is broken.
     """
 
-    wait: Callable[[float], Ready]  # seconds, -1 for ever
+    wait: Callable[[float], Ready]  # seconds; -1: until a descriptor is ready
 
     def add(self, fd: int, flags: int, shared: bool = False) -> None:
-        """Watch `fd`; `shared`: other processes watch it too and one of them is enough."""
+        """Watch `fd`. `shared`: other processes watch it too, and waking one of them is enough."""
         ...
 
     def change(self, fd: int, flags: int) -> None: ...
@@ -36,7 +36,7 @@ class Poller(Protocol):
 
 
 def is_readable(fd: int) -> bool:
-    """Whether reading from `fd`, or accepting, would not block now; a number of any size."""
+    """Whether reading from `fd`, or accepting, would not block. `fd` may exceed FD_SETSIZE."""
     if not hasattr(select, "poll"):
         return bool(select.select([fd], [], [], 0)[0])
     poll = select.poll()
@@ -56,7 +56,7 @@ class EpollPoller:
 
     def add(self, fd: int, flags: int, shared: bool = False) -> None:
         if shared:
-            # Without it every worker wakes for each connection and all but one find nothing.
+            # Without it, every worker wakes for each connection and all but one find nothing.
             flags |= select.EPOLLEXCLUSIVE
         self._epoll.register(fd, flags)
 
@@ -64,11 +64,11 @@ class EpollPoller:
         try:
             self._epoll.unregister(fd)
         except OSError:
-            pass  # closed by somebody else meanwhile; the kernel has forgotten it already
+            pass  # closed by another thread meanwhile: the kernel has removed it already
 
 
 class SelectorPoller:
-    """Whatever the platform has: kqueue, poll or select."""
+    """The best of kqueue, poll and select that the platform has."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
@@ -89,7 +89,7 @@ class SelectorPoller:
 
     def _wait(self, timeout: float) -> Ready:
         if not self._selector.get_map():
-            # select() on nothing is refused on some platforms; the engine always has a waker.
+            # Some platforms refuse select() without descriptors; the engine always has a waker.
             return []
         ready = self._selector.select(None if timeout < 0 else timeout)
         return [
@@ -109,9 +109,9 @@ def _selector_flags(flags: int) -> int:
 
 
 def make_poller(name: str = "auto") -> Poller:
-    """The poller of that name: "epoll", "selectors", or "auto" for the best there is."""
+    """The poller with this name: "epoll", "selectors", or "auto" for the best available."""
     if name == "selectors" or (name == "auto" and not hasattr(select, "epoll")):
         return SelectorPoller()
     if not hasattr(select, "epoll"):
-        raise ValueError('This system has no epoll: set poller to "auto" or "selectors".')
+        raise ValueError('This system has no epoll. Set poller to "auto" or "selectors".')
     return EpollPoller()

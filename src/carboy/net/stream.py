@@ -13,11 +13,11 @@ STEP = 1024 * 1024  # bytes a call: a fast reader of a large file must not occup
 
 
 class WantsWrite(BlockingIOError):
-    """Receiving waits until the socket takes octets: TLS has something to say first."""
+    """TLS has to send before it can receive: wait until the socket takes bytes."""
 
 
 class Stream(Protocol):
-    """A non-blocking stream of octets; BlockingIOError where it would have to wait."""
+    """A non-blocking stream of bytes. Methods raise BlockingIOError instead of waiting."""
 
     def fileno(self) -> int: ...
 
@@ -33,7 +33,7 @@ class Stream(Protocol):
 
 
 def regular_file(file: Any) -> int | None:
-    """The descriptor of `file` when it is a regular file the kernel can send; else None."""
+    """The descriptor of a regular file, which the kernel can send; None for other objects."""
     try:
         fd = file.fileno()
         if stat.S_ISREG(os.fstat(fd).st_mode):
@@ -43,19 +43,19 @@ def regular_file(file: Any) -> int | None:
     return None
 
 
-def octets_left(fd: int, offset: int, count: int | None) -> int:
-    """How many octets there are from `offset`, at most `count`."""
+def bytes_left(fd: int, offset: int, count: int | None) -> int:
+    """Number of bytes from `offset` to the end of the file, at most `count`."""
     there = max(0, os.fstat(fd).st_size - offset)
     return there if count is None else min(there, count)
 
 
 def can_sendfile() -> bool:
-    """Whether this system sends files to non-blocking sockets by one call."""
+    """Whether the system can send a file to a non-blocking socket in one call."""
     return hasattr(os, "sendfile")
 
 
 def send_part(sock: Stream, fd: int, offset: int, count: int, by_kernel: bool) -> int:
-    """Send up to `count` octets of `fd` from `offset`; gives how many, 0 at the file's end.
+    """Send up to `count` bytes of `fd` from `offset`; returns how many, 0 at the end of the file.
 
     Raises BlockingIOError when the socket is full and OSError when it is broken.
     """

@@ -1,7 +1,7 @@
 """TLS: contexts for servers, and connections over non-blocking sockets.
 
-`context_of` makes the context of `ssl_context=`, --cert and --key. A `TlsStream` is what the engine
-reads and writes instead of the socket. The handshake happens inside the first receives, so that
+`context_of` makes the context of `ssl_context=`, --cert and --key. The engine reads and
+writes a `TlsStream` instead of the socket. The handshake happens inside the first receives, so that
 the deadline of the request head applies to it, and a slow client does not delay the others.
 net/certificates.py makes certificates for development.
 """
@@ -17,8 +17,8 @@ from carboy.net.stream import WantsWrite
 
 __all__ = ["is_ssl_error", "load_ssl_context"]
 
-# Given to OpenSSL at a time. What it has begun to write must be offered again unchanged, so
-# pieces are small enough for the progress of a slow reader to be seen.
+# Bytes given to OpenSSL at a time. A piece that OpenSSL has begun to write must be offered again
+# unchanged, so pieces are small enough to show the progress of a slow reader.
 PIECE = 64 * 1024
 
 
@@ -66,23 +66,26 @@ class TlsStream:
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext) -> None:
         self.sock = context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
-        self._greeted = False  # the handshake is done
+        self._handshake_done = False
         self._certificate: bytes | None = None
-        self._ended = False  # our side has said its last: what comes is only counted
+        self._ended = False  # our side has ended: what the client still sends is only counted
 
     def fileno(self) -> int:
         """The descriptor; -1 once closed."""
         return self.sock.fileno()
 
     def recv(self, size: int) -> bytes:
-        """Decrypted octets, none left behind where a poller would not see them; b"" at the end."""
+        """Decrypted bytes; b"" at the end.
+
+        No bytes are left in OpenSSL, where a poller cannot see them.
+        """
         if self._ended:
-            return socket.socket.recv(_beneath(self.sock), size)
+            return socket.socket.recv(_plain_socket(self.sock), size)
         try:
-            if not self._greeted:
+            if not self._handshake_done:
                 self.sock.do_handshake()
-                self._greeted = True
-                # Now, on the thread that alone uses the TLS state: others may ask for it later.
+                self._handshake_done = True
+                # Read by the only thread that uses the TLS state. Others may ask for it later.
                 self._certificate = self.sock.getpeercert(binary_form=True)
             data = self.sock.recv(size)
             while left := self.sock.pending():
@@ -94,9 +97,9 @@ class TlsStream:
             raise WantsWrite from None
 
     def send(self, data: Any) -> int:
-        """Encrypt and send; gives how many octets of `data` the kernel has taken."""
-        if not self._greeted:
-            raise ConnectionError("There is no answer before the handshake.")
+        """Encrypt and send; returns how many bytes of `data` the kernel has taken."""
+        if not self._handshake_done:
+            raise ConnectionError("A response cannot be sent before the handshake.")
         view = memoryview(data)
         sent = 0
         try:
@@ -108,46 +111,46 @@ class TlsStream:
         return sent
 
     def shutdown(self, how: int) -> None:
-        """End our side, with TLS's word for it (close_notify, RFC 8446, section 6.1).
+        """End our side with a close_notify alert (RFC 8446, section 6.1).
 
-        SHUT_RDWR breaks off without a word: it comes from any thread, and only one may use
-        the TLS state.
+        SHUT_RDWR ends it without one: any thread may call this, and only one thread may use the
+        TLS state.
         """
         if how != socket.SHUT_RDWR:
-            self._say_goodbye()
+            self._send_close_notify()
         self._ended = True
         _shutdown(self.sock, how)
 
     def leave(self) -> None:
-        """Use the TLS state no more: a thread of the application may be using it still."""
+        """Stop using the TLS state: a thread of the application may still be using it."""
         self._ended = True
 
-    def _say_goodbye(self) -> None:
-        if self._greeted and not self._ended:
+    def _send_close_notify(self) -> None:
+        if self._handshake_done and not self._ended:
             try:
                 self.sock.unwrap()
             except (OSError, ValueError):
-                pass  # nobody waits for the client's own word, nor for room to say ours
+                pass  # we wait neither for the client's alert nor for room to send ours
 
     def setsockopt(self, level: int, option: int, value: bytes) -> None:
-        """As of a socket."""
+        """As `socket.setsockopt`."""
         self.sock.setsockopt(level, option, value)
 
     def close(self) -> None:
-        """Say goodbye and close."""
-        self._say_goodbye()
+        """Send close_notify and close."""
+        self._send_close_notify()
         self.sock.close()
 
     def certificate(self) -> str | None:
-        """The client's certificate in PEM, if the context asked for one and there is one."""
+        """The client's certificate in PEM; None if the client was not asked or has none."""
         encoded = self._certificate
         return None if encoded is None else ssl.DER_cert_to_PEM_cert(encoded)
 
 
 def _shutdown(sock: ssl.SSLSocket, how: int) -> None:
-    # Not SSLSocket's own, which forgets the TLS state under the thread that may be using it.
-    socket.socket.shutdown(_beneath(sock), how)
+    # Not SSLSocket's own method: it drops the TLS state that another thread may be using.
+    socket.socket.shutdown(_plain_socket(sock), how)
 
 
-def _beneath(sock: ssl.SSLSocket) -> socket.socket:
+def _plain_socket(sock: ssl.SSLSocket) -> socket.socket:
     return sock

@@ -1,4 +1,4 @@
-"""Waking the engine out of its poll, from any thread and from a signal handler."""
+"""Wakes the engine from its poll, from any thread and from a signal handler."""
 
 from __future__ import annotations
 
@@ -6,65 +6,65 @@ import os
 
 
 class Waker:
-    """A descriptor that becomes readable when somebody calls `wake`.
+    """A descriptor that becomes readable when a thread calls `wake`.
 
-    With `octets` others may ring too, by writing single octets to `writer` as
-    signal.set_wakeup_fd does; the default takes less of the kernel.
+    With `pipe` it also becomes readable when single bytes are written to `writer`, as by
+    signal.set_wakeup_fd. The default is an eventfd, which costs the kernel less.
     """
 
-    def __init__(self, octets: bool = False) -> None:
-        if hasattr(os, "eventfd") and not octets:
+    def __init__(self, pipe: bool = False) -> None:
+        if hasattr(os, "eventfd") and not pipe:
             self._read = self._write = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         else:
             self._read, self._write = os.pipe()
             os.set_blocking(self._read, False)
             os.set_blocking(self._write, False)
-        self._rung = False
+        self._woken = False
 
     def fileno(self) -> int:
         return self._read
 
     @property
     def writer(self) -> int:
-        """The end that makes it readable."""
+        """The descriptor to write to."""
         return self._write
 
     def wake(self) -> None:
-        """Make the descriptor readable; calls before it is read again cost nothing."""
-        if self._rung:
+        """Make the descriptor readable; more calls before `clear` cost nothing."""
+        if self._woken:
             return
-        self._rung = True
+        self._woken = True
         try:
-            # Eight octets are what an eventfd takes; to a pipe any number will do.
+            # An eventfd takes exactly eight bytes; a pipe takes any number.
             os.write(self._write, b"\1\0\0\0\0\0\0\0")
         except BlockingIOError:
-            pass  # full of wake-ups nobody has read yet: it is readable
+            pass  # full of wake-ups that have not been read: the descriptor is readable
         except OSError:
-            pass  # closed: nobody is left to wake
+            pass  # closed: there is no engine left to wake
 
     def clear(self) -> None:
-        """Read what was written. Work handed over before the matching `wake` is visible after."""
-        # The flag goes last: with the other order a wake in between would have its octets read
-        # here and its flag stand for ever. A wake before the flag falls is skipped, but its work
-        # was handed over before, and who clears looks for work afterwards.
+        """Read the wake-ups. Work handed over before a `wake` can be seen after this."""
+        # The flag is reset last. In the other order, a wake between the two would set the flag
+        # and have its bytes read here, and no later wake would write. A wake before the reset
+        # is skipped, but its work was handed over before, and the engine looks for work next.
         try:
             os.read(self._read, 512)
         except BlockingIOError:
             pass
-        self._rung = False
+        self._woken = False
 
     def close(self) -> None:
-        """Let go of the descriptor; waking does nothing from now on."""
-        self._rung = True  # its number may soon be somebody else's
+        """Close the descriptor. `wake` does nothing from now on."""
+        self._woken = True  # another file may soon have the descriptor's number
         os.close(self._read)
         if self._write != self._read:
             os.close(self._write)
 
 
 class SharedWaker(Waker):
-    """A waker that several processes may ring; one of them clears it."""
+    """A waker that several processes wake; one of them clears it."""
 
     def wake(self) -> None:
-        # Whether it has been rung and not cleared since, another process knows.
-        self._rung = False
+        # Only the process that clears knows whether the flag still holds.
+        self._woken = False
         super().wake()

@@ -75,6 +75,10 @@ class RequestHead:
             self._block = self.tail[self.tail.index(b"\n") + 1 : -2]
         return self._block
 
+    def request_line(self) -> str:
+        """The request line, for logs."""
+        return f"{self.method} {self.target} HTTP/1.{self.minor}"
+
     def fields(self) -> Fields:
         """Every field line in the order received, names as sent, values trimmed of SP and HTAB."""
         if self._fields is None:

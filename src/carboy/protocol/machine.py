@@ -335,7 +335,7 @@ class Machine:
             return self._reader.request_line.decode("latin-1")
         if self.head is None or self._reader is not None:
             return ""
-        return f"{self.head.method} {self.head.target} HTTP/1.{self.head.minor}"
+        return self.head.request_line()
 
     # -- out -----------------------------------------------------------------------------------
 

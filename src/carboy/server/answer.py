@@ -18,20 +18,18 @@ from typing import Any
 from carboy.gateway.interface import Answer, FileBody
 from carboy.gateway.wsgi import base_environ, checked
 from carboy.net.clock import ExtraLines
-from carboy.net.stream import can_sendfile, octets_left, regular_file
+from carboy.net.stream import bytes_left, can_sendfile, regular_file
 from carboy.protocol.errors import LocalProtocolError, RemoteProtocolError
 from carboy.protocol.states import Writing
 from carboy.server.connection import ClientGone, Connection, FileRest
 from carboy.server.exchange import Headers, ServerExchange
+from carboy.server.logs.access_log import Record
 from carboy.server.raw_socket import SWITCHED, has_switched_protocol, take_back
 from carboy.server.request_body import BodyStream
 from carboy.server.settings import Settings
 from carboy.server.streams import Rest
 
-# time since the epoch, peer, head or None, request line if there is no head, status, octets of
-# content, seconds
-AccessRecord = tuple[float, str, Any, str, int, int, float]
-Access = Callable[[AccessRecord], None]
+Access = Callable[[Record], None]
 
 log = logging.getLogger("carboy.error")
 
@@ -307,7 +305,7 @@ class Answering:
     ) -> None:
         connection = exchange.connection
         machine = connection.machine
-        left = octets_left(fd, body.offset, body.count)
+        left = bytes_left(fd, body.offset, body.count)
         if not any(name.lower() == "content-length" for name, _ in headers):
             headers = [*headers, ("Content-Length", str(left))]
         self._begin(exchange, status, headers)

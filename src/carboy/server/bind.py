@@ -1,4 +1,4 @@
-"""From what a user writes to listening sockets, and from what goes wrong to what to do.
+"""Addresses as users write them, the sockets that listen there, and errors that say what to do.
 
 host:port   [::1]:8000   :8000   unix:/path   unix:///path   fd://3
 """
@@ -25,13 +25,14 @@ from carboy.net import (
 
 ADDRESS = re.compile(r"(?:\[(?P<six>[^\[\]]+)\]|(?P<host>[^:\[\]/]*)):(?P<port>[0-9]{1,5})")
 
-# The sockets a process hands to itself when it starts itself again (SIGHUP, one worker): a
-# descriptor, then "=" if we have bound it ourselves, then device:inode of a unix socket's file.
+# Environment variable: the sockets that a process keeps when it replaces itself by exec (SIGHUP
+# without a supervisor). For each, the descriptor, then "=" if this program has bound the socket,
+# then device:inode of the file of a unix socket.
 KEPT_FDS = "CARBOY_KEPT_FDS"
 
 
 class BindError(OSError):
-    """An address cannot be listened on; the text says why and what to do."""
+    """The server cannot listen on an address. The text says why and what to do."""
 
     def __init__(self, code: int | None, text: str) -> None:
         super().__init__(code, text)
@@ -42,7 +43,7 @@ class BindError(OSError):
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """One place to listen: exactly one of port, path and fd is given."""
+    """An address to listen on. Exactly one of port, path and fd is set."""
 
     host: str = ""
     port: int | None = None
@@ -58,7 +59,7 @@ class Address:
 
 
 def parse_bind(text: str) -> Address:
-    """An address as a user writes it; ValueError with the forms there are."""
+    """The address that a user has written; ValueError with the accepted forms."""
     for prefix in ("unix://", "unix:"):
         if text.startswith(prefix) and len(text) > len(prefix):
             return Address(path=str(Path(text[len(prefix) :]).absolute()))
@@ -67,33 +68,33 @@ def parse_bind(text: str) -> Address:
     found = ADDRESS.fullmatch(text)
     if found is None or int(found["port"]) > 65535:
         raise ValueError(
-            f"{text!r} is no address to listen on: write HOST:PORT, [IPV6]:PORT,"
-            " unix:PATH or fd://NUMBER."
+            f"{text!r} is not an address to listen on. Use HOST:PORT, [IPV6]:PORT, unix:PATH or"
+            " fd://NUMBER."
         )
     return Address(found["six"] or found["host"] or "", int(found["port"]))
 
 
 def from_host(host: str, port: int) -> Address:
-    """Host and port given apart, the host also as unix://PATH (as Werkzeug has it)."""
+    """The address of a host and a port; the host may be unix://PATH, as in Werkzeug."""
     if host.startswith("unix:"):
         return parse_bind(host)
     if not 0 <= port <= 65535:
-        raise ValueError(f"A port is a number from 0 to 65535, not {port}.")
+        raise ValueError(f"Port {port} does not exist. Use a number from 0 to 65535.")
     return Address(host.removeprefix("[").removesuffix("]"), port)
 
 
 @dataclass(frozen=True, slots=True)
 class SocketFile:
-    """Who may use the files of unix sockets: permission bits and a group; None: as any file.
+    """Permission bits and group of the files of unix sockets; None: as for any other file.
 
-    A group alone means 660: to connect, the group needs permission to write.
+    A group without a mode means 660: clients need write permission to connect.
     """
 
     mode: int | None = None
     group: str | None = None
 
     def bits(self) -> int | None:
-        """The permissions to set."""
+        """The permission bits to set."""
         return 0o660 if self.mode is None and self.group is not None else self.mode
 
     def number(self) -> int | None:
@@ -107,14 +108,14 @@ class SocketFile:
         except (ImportError, KeyError):
             raise ValueError(
                 f"This machine has no group {self.group!r}. Use --socket-group with the group of"
-                " the proxy's user: `id -gn www-data` tells it."
+                " the proxy's user, which `id -gn www-data` prints."
             ) from None
 
 
 def open_sockets(
     addresses: Iterable[Address], backlog: int, file: SocketFile | None = None
 ) -> list[socket.socket]:
-    """Listen on every address, or on none and raise BindError."""
+    """Listen on every address. When one fails, close the others and raise BindError."""
     opened: list[socket.socket] = []
     try:
         for address in addresses:
@@ -142,7 +143,7 @@ def _open(address: Address, backlog: int, file: SocketFile) -> socket.socket:
 
 
 def check_host(host: str) -> None:
-    """BindError when `host` is neither an address nor a name that is known here."""
+    """Raise BindError when `host` is neither an address nor a known name."""
     if host.startswith("unix:"):
         return
     name = host.removeprefix("[").removesuffix("]")
@@ -153,39 +154,39 @@ def check_host(host: str) -> None:
 
 
 def in_use(address: Address, holder: str | None) -> str:
-    """One line: who is there and how to go on."""
+    """A line that names the other program and says what to do."""
     by = f" by another program, {holder}" if holder else " by another program"
     if address.path is not None:
-        return f"{address.path} is in use{by}. Stop it, or choose another path."
+        return f"{address.path} is in use{by}. Stop it, or use another path."
     port = address.port or 0
     other = port + 1 if port < 65535 else port - 1
     return (
-        f"Port {port} is in use{by}. Stop it, or choose another port,"
-        f" for example --port {other} (0 takes a free one)."
+        f"Port {port} is in use{by}. Stop it, or use another port,"
+        f" for example --port {other} (0 takes a free port)."
     )
 
 
 def trouble(address: Address, problem: OSError, file: SocketFile) -> str:
-    """One line for whatever else keeps us from listening."""
+    """A line for any other reason why the server cannot listen."""
     if problem.errno == errno.EPERM and address.path is not None and file.group is not None:
         return (
-            f"This user may not give {address.path} to the group {file.group}. Make the user a"
-            f" member of it: usermod -aG {file.group} USER."
+            f"This user may not give {address.path} to the group {file.group}. Add the user to the"
+            f" group: usermod -aG {file.group} USER."
         )
     if isinstance(problem, socket.gaierror):
-        return f"The host name {address.host!r} is not known here: {problem.strerror}."
+        return f"The host name {address.host!r} is unknown: {problem.strerror}. Use an IP address."
     if problem.errno == errno.EADDRNOTAVAIL:
         return (
-            f"This machine has no address {address.host!r}. Use 127.0.0.1 for this machine only,"
+            f"This machine has no address {address.host!r}. Use 127.0.0.1 for this machine only, or"
             " 0.0.0.0 for all its addresses."
         )
     if problem.errno in (errno.EACCES, errno.EPERM) and address.port is not None:
-        return f"Port {address.port} needs more rights than this user has: use one above 1023."
-    return f"Cannot listen on {address}: {problem.strerror or problem}"
+        return f"This user may not listen on port {address.port}. Use a port above 1023."
+    return f"Cannot listen on {address}: {problem.strerror or problem}."
 
 
 def inherited() -> list[socket.socket]:
-    """Sockets that whoever started us has opened: ourselves before a restart, or systemd."""
+    """Sockets that this process inherited: from itself before a restart, or from systemd."""
     kept = os.environ.pop(KEPT_FDS, "")
     if kept:
         return [_kept(each) for each in kept.split(",")]
@@ -196,11 +197,11 @@ def inherited() -> list[socket.socket]:
     finally:
         if os.environ.get("LISTEN_PID") == str(os.getpid()):
             for name in ("LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES"):
-                os.environ.pop(name, None)  # no child may take them for its own
+                os.environ.pop(name, None)  # child processes must not use them
 
 
 def keep(sockets: Iterable[socket.socket]) -> None:
-    """Let the program that replaces this process find the sockets again."""
+    """Pass the sockets to the program that replaces this process."""
     for sock in sockets:
         sock.set_inheritable(True)
     os.environ[KEPT_FDS] = ",".join(map(_keeping, sockets))
@@ -227,7 +228,7 @@ def _kept(text: str) -> socket.socket:
 
 
 def url(sock: socket.socket) -> str:
-    """Where to find a listening socket, as something to click on."""
+    """The URL of a listening socket, to click on."""
     name = sock.getsockname()
     if isinstance(name, str | bytes):
         return f"unix:{os.fsdecode(name)}"
@@ -240,9 +241,9 @@ def url(sock: socket.socket) -> str:
 
 
 def remove_files(sockets: Iterable[socket.socket]) -> None:
-    """Unlink the files of our own unix sockets, when they are closed for good.
+    """Unlink the files of unix sockets that this program bound; call it before closing them.
 
-    Not those of sockets that systemd handed over: they stay its.
+    The files of systemd's sockets belong to systemd.
     """
     for sock in sockets:
         if isinstance(sock, Listener):

@@ -151,4 +151,4 @@ class ServerExchange:
 
     def request_line(self) -> str:
         """As the client wrote it, for logs."""
-        return f"{self.head.method} {self.head.target} HTTP/1.{self.head.minor}"
+        return self.head.request_line()

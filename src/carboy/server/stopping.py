@@ -57,7 +57,7 @@ class Stopping:
         self._stalled = StalledClients()
         # Rung for the thread in `Engine.run`. A lock would not do: `ask` may be called by a signal
         # handler on that very thread while it holds it.
-        self._bell = Waker(octets=True)
+        self._bell = Waker(pipe=True)
 
     def use(
         self,

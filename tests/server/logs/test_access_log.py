@@ -37,10 +37,10 @@ from running import PATIENCE, Running, die_with_parent
 BLOCK = b'Host: x\r\nReferer: http://a/\r\nUser-Agent: curl "x"\r\n'
 
 
-def record(target: str = "/a?b=1", status: int = 200, octets: int = 12) -> Record:
+def record(target: str = "/a?b=1", status: int = 200, sent: int = 12) -> Record:
     path, _, query = target.partition("?")
     head = RequestHead("GET", target, path, query, 1, "x", BLOCK)
-    return (1700000000.25, "192.0.2.7", head, "", status, octets, 0.0123456)
+    return (1700000000.25, "192.0.2.7", head, "", status, sent, 0.0123456)
 
 
 def refused(line: str) -> Record:
@@ -63,28 +63,28 @@ def test_common_is_ncsa_format_with_the_time_taken(utc: object) -> None:
 
 
 def test_no_content_is_a_dash() -> None:
-    assert '" 304 - ' in Common()(record(status=304, octets=0))
+    assert '" 304 - ' in Common()(record(status=304, sent=0))
 
 
 def test_combined_has_referer_and_user_agent_with_quotes_escaped() -> None:
     assert r'200 12 "http://a/" "curl \"x\"" 0.012346' in Common(combined=True)(record())
 
 
-def test_what_was_refused_without_a_head_is_there_too() -> None:
+def test_a_request_refused_without_a_head_is_logged() -> None:
     assert r'"GET / HTTP/9.\x1b[2J" 400' in Common()(refused("GET / HTTP/9.\x1b[2J"))
     assert '"-" 400' in Common()(refused(""))
 
 
 @given(st.binary())
-def test_the_bytes_of_a_line_are_escaped_as_they_came(octets: bytes) -> None:
-    escaped = escape(octets.decode("latin-1"))
+def test_the_bytes_of_a_request_line_are_escaped(raw: bytes) -> None:
+    escaped = escape(raw.decode("latin-1"))
     assert (
         re.sub(
             rb"\\(?:x([0-9a-f]{2})|(.))",
             lambda found: bytes.fromhex(found[1].decode()) if found[1] else found[2],
             escaped.encode("ascii"),
         )
-        == octets
+        == raw
     )
 
 
@@ -94,7 +94,7 @@ def test_a_raw_utf_8_target_is_logged_byte_for_byte() -> None:
 
 
 @given(st.text(st.characters(max_codepoint=255)))
-def test_no_octet_of_a_client_can_end_a_field_or_a_line(text: str) -> None:
+def test_no_byte_of_a_client_can_end_a_field_or_a_line(text: str) -> None:
     for render in (Common(), Common(True), Pretty(False), as_json):
         line = render(refused(text))
         assert line.endswith("\n") and line.count("\n") == 1
@@ -103,7 +103,7 @@ def test_no_octet_of_a_client_can_end_a_field_or_a_line(text: str) -> None:
     assert re.fullmatch(r'(?:[ !#-\[\]-~]|\\["\\]|\\x[0-9a-f]{2})*', escaped)
 
 
-def test_json_is_an_object_a_line_with_numbers_as_numbers() -> None:
+def test_json_is_one_object_on_a_line_with_numbers_as_numbers() -> None:
     line = json.loads(as_json(record()))
     assert line["time"] == "2023-11-14T22:13:20.250000Z"
     assert (line["status"], line["octets"], line["seconds"]) == (200, 12, 0.012346)
@@ -112,7 +112,7 @@ def test_json_is_an_object_a_line_with_numbers_as_numbers() -> None:
     assert json.loads(as_json(refused("\x00")))["request"] == "\x00"
 
 
-def test_pretty_is_readable_and_coloured_by_kind_of_status() -> None:
+def test_pretty_is_readable_and_coloured_by_status() -> None:
     assert Pretty(False)(record()).split()[1:] == (
         ["200", "GET", "/a?b=1", "12.3", "ms", "12", "B", "192.0.2.7"]
     )
@@ -127,10 +127,10 @@ def test_durations_are_for_people(seconds: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("octets", "text"), [(512, "512 B"), (1536, "1.5 KiB"), (3 * 1024**2, "3.0 MiB")]
+    ("count", "text"), [(512, "512 B"), (1536, "1.5 KiB"), (3 * 1024**2, "3.0 MiB")]
 )
-def test_sizes_are_for_people(octets: int, text: str) -> None:
-    assert size(octets) == text
+def test_sizes_are_for_people(count: int, text: str) -> None:
+    assert size(count) == text
 
 
 def test_auto_is_common_for_files_and_pretty_for_terminals(tmp_path: Path) -> None:
@@ -142,7 +142,7 @@ def test_auto_is_common_for_files_and_pretty_for_terminals(tmp_path: Path) -> No
     os.close(slave)
 
 
-def test_an_unknown_format_is_answered_with_those_there_are(tmp_path: Path) -> None:
+def test_the_error_for_an_unknown_format_lists_the_formats(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=", ".join(FORMATS)):
         formatter("apache", Output(1))
 
@@ -151,7 +151,7 @@ def test_a_file_that_was_moved_away_is_opened_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path, moved = tmp_path / "access", tmp_path / "access.1"
-    monkeypatch.setattr("carboy.server.logs.output.LOOK", 0)
+    monkeypatch.setattr("carboy.server.logs.output.CHECK_INTERVAL", 0)
     writer = Writer()
     log = AccessLog(writer, "common", str(path))
     log(record("/before"))
@@ -164,7 +164,7 @@ def test_a_file_that_was_moved_away_is_opened_again(
     assert "/after" in path.read_text()
 
 
-def test_a_record_that_cannot_be_rendered_does_not_fail_the_request(tmp_path: Path) -> None:
+def test_a_record_that_cannot_be_formatted_does_not_fail_the_request(tmp_path: Path) -> None:
     writer = Writer()
     log = AccessLog(writer, "common", str(tmp_path / "access"))
     log((None, None))
@@ -210,7 +210,7 @@ def test_lines_are_written_before_the_process_ends(folder: Path) -> None:
         assert paths == [f"/{number}" for number in range(200)]
 
 
-def test_a_refused_request_is_a_line_too(folder: Path) -> None:
+def test_a_refused_request_is_a_line(folder: Path) -> None:
     with Running("run", "hello", "-p", "0", cwd=folder) as server:
         connection = server.connect()
         connection.connect()
@@ -238,7 +238,7 @@ def test_an_error_is_logged_with_traceback_and_request_line(folder: Path) -> Non
 
 
 def full_pipe() -> tuple[int, int]:
-    """A pipe that nobody reads and that has no room left."""
+    """A full pipe that is not read."""
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     with contextlib.suppress(BlockingIOError):
@@ -250,7 +250,7 @@ def full_pipe() -> tuple[int, int]:
 
 @contextlib.contextmanager
 def carboy(folder: Path, **options: object) -> Iterator[socket.socket]:
-    """A client of a server on an inherited socket, for outputs that tell no address."""
+    """A client of a server on an inherited socket, whose output does not name the address."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         fd = listener.fileno()
         command = [sys.executable, "-m", "carboy", "run", "hello", "--fd", str(fd)]
@@ -293,7 +293,9 @@ def test_an_output_whose_reader_is_gone_does_not_end_the_process(folder: Path) -
         os.close(writer)
 
 
-def test_outputs_that_are_closed_from_the_start_are_not_taken_for_a_client(folder: Path) -> None:
+def test_lines_never_go_to_a_client_with_the_number_of_a_closed_output(
+    folder: Path,
+) -> None:
     def close_outputs() -> None:
         os.close(1)
         os.close(2)
@@ -309,7 +311,7 @@ def test_a_full_disk_does_not_end_the_process(folder: Path) -> None:
     args = ("run", "hello", "-p", "0", "--access-log-file", "/dev/full")
     with Running(*args, cwd=folder) as server:
         assert server.get("/")[0] == 200
-        assert "No space left" in server.line("1 log line was lost")  # told at once …
+        assert "No space left" in server.line("1 log line was lost")  # reported at once …
         for _ in range(3):
             assert server.get("/error")[0] == 500
         assert server.stop() == 0
@@ -318,7 +320,7 @@ def test_a_full_disk_does_not_end_the_process(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_log_that_cannot_be_opened_is_told_in_a_line(folder: Path, workers: str) -> None:
+def test_a_log_file_that_cannot_be_opened_is_one_line_of_error(folder: Path, workers: str) -> None:
     args = ("run", "hello", "-p", "0", "-w", workers, "--access-log-file", "nowhere/a.log")
     with Running(*args, cwd=folder) as server:
         assert server.wait() == 1

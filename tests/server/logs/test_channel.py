@@ -1,4 +1,4 @@
-"""Lines on their way to an output that is slow, full, stalled or gone."""
+"""Lines for an output that is slow, full, stalled or gone."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def pipe():
 
 
 def read_all(fd: int) -> bytes:
-    """What a pipe holds now."""
+    """The bytes in a pipe."""
     found = b""
     while select.select([fd], [], [], 0)[0]:
         piece = os.read(fd, 65536)
@@ -47,7 +47,7 @@ def read_until(fd: int, done: Callable[[bytes], bool]) -> bytes:
 
 
 def fill(fd: int) -> None:
-    """Leave no room in a pipe."""
+    """Fill a pipe."""
     os.set_blocking(fd, False)
     try:
         while True:
@@ -116,7 +116,7 @@ def test_a_reader_that_stops_reading_blocks_neither_the_author_nor_the_end(pipe,
     assert channel.lost > 0
     found = drain(channel, pipe[0])
     numbers = [int(line[:4]) for line in found.splitlines()]
-    assert numbers == list(range(len(numbers)))  # in order, without a gap, up to some line
+    assert numbers == list(range(len(numbers)))  # in order and without a gap
 
 
 def test_a_reader_that_reads_again_gets_every_line_that_had_room(pipe) -> None:
@@ -130,7 +130,7 @@ def test_a_reader_that_reads_again_gets_every_line_that_had_room(pipe) -> None:
     assert not channel.lost
 
 
-def test_what_waits_is_bounded_by_bytes_and_the_rest_is_counted(pipe) -> None:
+def test_waiting_lines_are_bounded_by_bytes_and_lost_lines_are_counted(pipe) -> None:
     fill(pipe[1])
     channel = Channel(Output(pipe[1]), "the pipe", limit=100_000)
     for _ in range(500):
@@ -139,7 +139,7 @@ def test_what_waits_is_bounded_by_bytes_and_the_rest_is_counted(pipe) -> None:
     assert channel._size + channel._in_hand <= 100_000
     lost = channel.lost
     for _ in range(500):
-        channel.put(b"")  # what is empty takes memory, too
+        channel.put(b"")  # an empty line takes memory, too
         channel.put(b"\n")
     assert channel._size + channel._in_hand <= 100_000
     assert channel.lost > lost
@@ -156,12 +156,12 @@ def test_lost_lines_are_reported_by_the_channel_for_errors(pipe) -> None:
     for _ in range(50):
         channel.put(b"x" * 999 + b"\n")
     note = read_until(errors_reader, lambda found: b"\n" in found).decode()
-    assert " log lines were lost (standard output): nobody read them.\n" in note
+    assert " log lines were lost (standard output): they were not read in time.\n" in note
     count = int(note.split()[1])
     for _ in range(7):
         channel.put(b"x" * 9999 + b"\n")
     writer.close(0.5)
-    final = read_all(errors_reader).decode()  # with those that never left
+    final = read_all(errors_reader).decode()  # with the lines that were never written
     assert count + int(final.split()[1]) == 57
     drain(channel, pipe[0])
     for fd in (errors_reader, errors_writer):
@@ -171,13 +171,13 @@ def test_lost_lines_are_reported_by_the_channel_for_errors(pipe) -> None:
 def test_a_note_that_cannot_be_written_is_written_later(
     pipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("carboy.server.logs.writer.SETTLE", 0)
-    monkeypatch.setattr("carboy.server.logs.writer.COMPLAIN", 0.001)
+    monkeypatch.setattr("carboy.server.logs.writer.NOTE_DELAY", 0)
+    monkeypatch.setattr("carboy.server.logs.writer.NOTE_INTERVAL", 0.001)
     full = os.open("/dev/full", os.O_WRONLY)
     channel = Channel(Output(full), "standard error")
     LostLines(channel)
     noted = threading.Semaphore(0)
-    note, channel.note = channel.note, lambda octets: (noted.release(), note(octets))[1]
+    note, channel.note = channel.note, lambda data: (noted.release(), note(data))[1]
     channel.put(b"one\n")
     for _ in range(3):
         assert noted.acquire(timeout=PATIENCE)
@@ -190,7 +190,7 @@ def test_a_note_that_cannot_be_written_is_written_later(
     os.close(full)
 
 
-def test_outputs_that_lead_to_one_place_share_a_channel(pipe) -> None:
+def test_outputs_to_the_same_place_share_a_channel(pipe) -> None:
     writer = Writer(Output(pipe[1]))
     again = os.dup(pipe[1])
     assert writer.channel(Output(again), "standard output") is writer.errors
@@ -215,14 +215,14 @@ def test_a_writer_closes_within_its_time_although_every_output_is_stalled(pipe) 
     threading.Thread(target=close).start()
     assert ended.wait(PATIENCE)
     assert channel.stalled and writer.errors.stalled
-    writer.errors.write(b"afterwards\n")  # waits a moment, once
+    writer.errors.write(b"afterwards\n")  # waits for a short time, once
     drain(writer.errors, pipe[0])
     drain(channel, other_reader)
     os.close(other_reader)
     os.close(other_writer)
 
 
-def test_a_channel_without_a_thread_keeps_what_finds_no_room_until_the_next_line(pipe) -> None:
+def test_a_channel_without_a_thread_keeps_the_rest_until_the_next_line(pipe) -> None:
     channel = Channel(Output(pipe[1]), "the pipe", threaded=False)
     fill(pipe[1])
     channel.put(b"first\n")
@@ -233,7 +233,7 @@ def test_a_channel_without_a_thread_keeps_what_finds_no_room_until_the_next_line
     closed(channel)
 
 
-def test_without_a_thread_to_be_had_lines_are_written_where_they_come_from(
+def test_lines_are_written_by_their_author_when_no_thread_can_be_made(
     pipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(thread: threading.Thread) -> None:
@@ -250,7 +250,7 @@ def test_without_a_thread_to_be_had_lines_are_written_where_they_come_from(
 
 
 @in_a_fresh_process
-def test_a_forked_copy_writes_its_own_lines_only_and_writes_them_at_once() -> None:
+def test_a_forked_process_writes_only_its_own_lines_at_once() -> None:
     reader, writer = os.pipe()
     fill(writer)
     channel = Channel(Output(writer), "the pipe")
@@ -308,12 +308,12 @@ class Limited:
 
 
 @in_a_fresh_process
-def test_a_line_torn_by_a_full_disk_does_not_glue_to_the_next(tmp_path: Path) -> None:
+def test_a_line_cut_by_a_full_disk_is_ended_before_the_next(tmp_path: Path) -> None:
     channel = Channel(LogFile(str(tmp_path / "log")), "log")
     with Limited() as disk:
         disk.at(25)
         for number in range(5):
-            channel.write(b"line %d\n" % number)  # 7 bytes each: the fourth is torn
+            channel.write(b"line %d\n" % number)  # 7 bytes each: the fourth is cut
         disk.at(1000)
         channel.write(b"line 5\n")
     closed(channel)
@@ -324,7 +324,7 @@ def test_a_line_torn_by_a_full_disk_does_not_glue_to_the_next(tmp_path: Path) ->
 
 
 @in_a_fresh_process
-def test_a_line_that_another_worker_could_not_finish_does_not_glue_to_ours(tmp_path: Path) -> None:
+def test_a_line_that_another_worker_could_not_finish_is_ended_before_ours(tmp_path: Path) -> None:
     first = Channel(LogFile(str(tmp_path / "log")), "log")
     second = Channel(LogFile(str(tmp_path / "log")), "log")
     with Limited() as disk:
@@ -359,7 +359,7 @@ def test_standard_output_on_a_full_disk_begins_a_new_line_too(tmp_path: Path) ->
 # --- log files that are moved away
 
 
-def test_a_file_moved_away_is_opened_again_as_soon_as_that_is_asked_for(tmp_path: Path) -> None:
+def test_a_file_moved_away_is_opened_again_at_once_when_asked(tmp_path: Path) -> None:
     path = tmp_path / "log"
     writer = Writer()
     channel = writer.channel(LogFile(str(path)), "log")
@@ -367,7 +367,7 @@ def test_a_file_moved_away_is_opened_again_as_soon_as_that_is_asked_for(tmp_path
     while not path.read_bytes():
         time.sleep(0.001)
     path.rename(tmp_path / "log.1")
-    writer.reopen()  # also without a line
+    writer.reopen()  # works without a line, too
     end = time.monotonic() + PATIENCE
     while not path.exists():
         assert time.monotonic() < end
@@ -379,7 +379,7 @@ def test_a_file_moved_away_is_opened_again_as_soon_as_that_is_asked_for(tmp_path
     channel.output.close()
 
 
-def test_a_file_that_cannot_be_opened_again_is_told_and_the_old_one_takes_the_lines(
+def test_a_file_that_cannot_be_opened_again_is_reported_and_the_old_file_takes_the_lines(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder = tmp_path / "logs"

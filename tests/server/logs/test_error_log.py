@@ -54,7 +54,7 @@ def test_control_characters_in_errors_are_escaped(pipe, error_log, alone) -> Non
     assert rb"\x1b]0;title\x07 \x9b2J\x0d" in os.read(pipe[0], 1000)
 
 
-def test_a_record_that_cannot_be_rendered_does_not_end_the_log(pipe, error_log, alone) -> None:
+def test_a_record_that_cannot_be_formatted_does_not_end_the_log(pipe, error_log, alone) -> None:
     logging.getLogger("carboy.error").error("%d", "text")
     logging.getLogger("carboy.error").error("next")
     error_log[1].close()
@@ -64,7 +64,7 @@ def test_a_record_that_cannot_be_rendered_does_not_end_the_log(pipe, error_log, 
 
 
 class Mine(logging.Handler):
-    """Notes what it gets, and in which thread."""
+    """Records the messages it gets, and in which thread."""
 
     def __init__(self, level: int = logging.ERROR) -> None:
         super().__init__(level)
@@ -92,7 +92,7 @@ def test_a_handler_of_the_application_gets_each_record_once_in_another_thread(
 
 
 @pytest.mark.parametrize("name", ["carboy.error.below", "carboy.error", "carboy"])
-def test_a_handler_gets_records_of_a_logger_below_once_too(pipe, error_log, name: str) -> None:
+def test_a_handler_gets_records_of_a_child_logger_once(pipe, error_log, name: str) -> None:
     mine = Mine()
     logging.getLogger(name).addHandler(mine)
     try:
@@ -103,7 +103,7 @@ def test_a_handler_gets_records_of_a_logger_below_once_too(pipe, error_log, name
     assert [text for text, _ in mine.seen] == ["one"]
 
 
-def test_a_handler_that_fails_is_told_and_does_not_end_the_log(pipe, error_log) -> None:
+def test_a_handler_that_fails_is_reported_and_does_not_end_the_log(pipe, error_log) -> None:
     class Failing(Mine):
         def emit(self, record: logging.LogRecord) -> None:
             super().emit(record)
@@ -122,7 +122,7 @@ def test_a_handler_that_fails_is_told_and_does_not_end_the_log(pipe, error_log) 
     assert b"could not be written: RuntimeError('no network')" in os.read(pipe[0], 1000)
 
 
-def test_a_handler_that_never_returns_stops_nobody_and_what_it_cannot_take_is_counted(
+def test_a_handler_that_never_returns_blocks_no_thread_and_lost_lines_are_counted(
     pipe, error_log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("carboy.server.logs.handler_queue.WAITING", 10_000)
@@ -144,7 +144,7 @@ def test_a_handler_that_never_returns_stops_nobody_and_what_it_cannot_take_is_co
         hold.set()
         logging.getLogger("carboy").removeHandler(stuck)
     note = os.read(pipe[0], 1000)
-    assert b"log lines were lost (standard error): the handlers of the logger are slow" in note
+    assert b"log lines were lost (standard error): the handlers of the logger are too slow" in note
 
 
 def test_the_logger_is_an_ordinary_one_again_when_the_log_is_closed() -> None:
@@ -170,18 +170,16 @@ def test_two_servers_in_one_process_write_a_record_once(pipe, error_log, alone) 
     assert os.read(pipe[0], 1000).count(b"one") == 1
 
 
-def test_handlers_are_those_of_the_logger_and_above_that_are_not_ours() -> None:
+def test_the_applications_handlers_are_those_of_the_logger_and_its_parents() -> None:
     assert foreign_handlers("carboy.error") == logging.getLogger().handlers
 
 
 @pytest.mark.parametrize("name", ["carboy", ""])
-def test_a_configuration_of_logging_that_comes_later_does_not_end_the_log(
-    pipe, error_log, name: str
-) -> None:
+def test_a_later_configuration_of_logging_does_not_end_the_log(pipe, error_log, name: str) -> None:
     mine = Mine()
     logging.getLogger(name).addHandler(mine)
     try:
-        # what logging.config does with the loggers below one that it is told to set up
+        # as logging.config does with the child loggers of one that it sets up
         logger = logging.getLogger("carboy.error")
         logger.handlers, logger.propagate = [], True
         logger.error("one")
@@ -191,7 +189,7 @@ def test_a_configuration_of_logging_that_comes_later_does_not_end_the_log(
     assert mine.seen == [("one", "carboy-log-handlers")]
 
 
-def test_a_logger_that_a_configuration_has_switched_off_is_switched_on() -> None:
+def test_a_disabled_logger_is_enabled() -> None:
     logger = logging.getLogger("carboy.error")
     logger.disabled = True
     writer = Writer()
@@ -201,7 +199,7 @@ def test_a_logger_that_a_configuration_has_switched_off_is_switched_on() -> None
     writer.close()
 
 
-def test_threads_that_log_do_not_wait_for_each_other_for_ever(pipe, error_log, alone) -> None:
+def test_threads_that_log_do_not_deadlock(pipe, error_log, alone) -> None:
     def work() -> None:
         logging.getLogger("carboy.error").error("one")
 

@@ -1,4 +1,4 @@
-"""sys.stdout and sys.stderr of a server whose output nobody reads."""
+"""sys.stdout and sys.stderr of a server whose output is not read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ import pytest
 
 from running import PATIENCE, Running, die_with_parent
 
-# Routes of one application for Flask and for Carboy: what fails, what logs, what is slow.
+# Routes of one application for Flask and for Carboy: routes that fail, that log and that are slow.
 FRAMEWORK = """
 import logging, sys, threading, time, traceback
 from {package} import {name}, request
@@ -67,7 +67,7 @@ def unread(
     stdout: int | None = None,
     stderr: int | None = None,
 ) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """A server whose two outputs are pipes nobody reads, or what is given; with its port."""
+    """A server and its port. Its outputs are pipes that are not read, unless others are given."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         fd = listener.fileno()
         command = [sys.executable, "-m", "carboy", "run", app, "--fd", str(fd), *args]
@@ -111,7 +111,7 @@ def at_once(count: int, work: Callable[[], object]) -> list[object]:
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_outputs_nobody_reads_stop_no_route(tmp_path: Path, kind: str, workers: str) -> None:
+def test_outputs_that_are_not_read_block_no_route(tmp_path: Path, kind: str, workers: str) -> None:
     (tmp_path / "service.py").write_text(KINDS[kind])
     with unread(tmp_path, "-w", workers) as (process, port):
         assert at_once(33, lambda: get(port, "/write")) == [200] * 33
@@ -137,7 +137,7 @@ def app(environ, start_response):
 """
 
 
-def test_an_access_log_nobody_reads_takes_bounded_memory_and_what_is_lost_is_told(
+def test_an_access_log_that_is_not_read_takes_bounded_memory_and_lost_lines_are_reported(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "service.py").write_text(HELLO)
@@ -167,7 +167,7 @@ def test_an_access_log_nobody_reads_takes_bounded_memory_and_what_is_lost_is_tol
         assert process.wait(PATIENCE) == 0
         told += process.stderr.read()
         lost = re.findall(rb"(\d+) log lines? (?:was|were) lost \(standard output\): (.*)\.", told)
-        assert {reason for _, reason in lost} == {b"nobody read them"}
+        assert {reason for _, reason in lost} == {b"they were not read in time"}
         assert process.stdout is not None
         written = process.stdout.read().count(b"\n")
         assert sum(int(count) for count, _ in lost) + written in (6049, 6050, 6051)
@@ -222,14 +222,14 @@ def run(folder: Path, *args: str, **env: str) -> Running:
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 @pytest.mark.parametrize("unbuffered", ["", "1"])
-def test_the_streams_have_the_attributes_of_those_they_stand_for(
+def test_the_streams_have_the_attributes_of_the_originals(
     ordinary: Path, workers: str, unbuffered: str
 ) -> None:
     with run(ordinary, "-w", workers, PYTHONUNBUFFERED=unbuffered) as server:
         assert server.get("/attributes") == (200, b""), server.text()
 
 
-def test_what_is_printed_comes_out_complete_and_in_order(ordinary: Path) -> None:
+def test_printed_text_is_complete_and_in_order(ordinary: Path) -> None:
     with run(ordinary, PYTHONUNBUFFERED="", PYTHONIOENCODING="utf-8:surrogateescape") as server:
         assert server.get("/print")[0] == 200
         server.line("two\n")
@@ -239,7 +239,7 @@ def test_what_is_printed_comes_out_complete_and_in_order(ordinary: Path) -> None
         assert server.out[-1] == "good bye\n"
 
 
-def test_last_words_before_a_process_ends_itself_are_written(ordinary: Path) -> None:
+def test_text_written_right_before_the_process_ends_is_complete(ordinary: Path) -> None:
     with run(ordinary) as server:
         with pytest.raises((OSError, http.client.HTTPException)):
             server.get("/last-words")
@@ -247,7 +247,7 @@ def test_last_words_before_a_process_ends_itself_are_written(ordinary: Path) -> 
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_what_has_no_end_of_line_is_written_at_the_end(ordinary: Path, workers: str) -> None:
+def test_an_incomplete_line_is_written_at_the_end(ordinary: Path, workers: str) -> None:
     with run(ordinary, "-w", workers) as server:
         assert server.get("/unfinished")[0] == 200
         assert server.stop() == 0
@@ -285,12 +285,12 @@ thread.join()
             "mine = sys.stderr = io.StringIO()",
             "assert kept[0] is mine is sys.stderr; sys.__stderr__.write('right\\n')",
         ),
-        # put there while the server ran
+        # set while the server ran
         (
             "class Tee(io.StringIO): pass\nsys.stderr = io.StringIO(); sys.stderr = sys.__stderr__",
             "sys.stderr.write('right\\n')",
         ),
-        # handlers that were made before follow, and come back
+        # existing handlers follow the stream, and are restored
         (
             "logging.basicConfig()",
             "assert logging.getLogger().handlers[0].stream is sys.__stderr__;"
@@ -299,7 +299,7 @@ thread.join()
     ],
     ids=["restored", "left-alone", "changed", "handlers"],
 )
-def test_a_server_in_a_program_gives_the_streams_back(before: str, after: str) -> None:
+def test_a_server_in_a_program_restores_the_streams(before: str, after: str) -> None:
     done = subprocess.run(
         [sys.executable, "-c", LIBRARY.format(before=before, after=after)],
         capture_output=True, text=True, timeout=PATIENCE, check=False,
@@ -308,7 +308,7 @@ def test_a_server_in_a_program_gives_the_streams_back(before: str, after: str) -
     assert "right\n" in done.stderr
 
 
-def test_a_terminal_stays_one(tmp_path: Path) -> None:
+def test_a_terminal_is_still_a_terminal(tmp_path: Path) -> None:
     (tmp_path / "service.py").write_text(
         HELLO.replace("def app", "import sys\n\ndef app").replace(
             "    start_response", "    assert sys.stderr.isatty()\n    start_response"
@@ -323,7 +323,7 @@ def test_a_terminal_stays_one(tmp_path: Path) -> None:
         os.close(slave)
 
 
-def test_a_process_ends_although_it_still_writes_to_an_output_nobody_reads(tmp_path: Path) -> None:
+def test_a_process_ends_while_it_writes_to_an_output_that_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "service.py").write_text(
         HELLO + "\nimport atexit, sys\n"
         "atexit.register(lambda: [sys.stderr.write('x' * 9999 + '\\n') for _ in range(100)])\n"
@@ -337,7 +337,7 @@ def test_a_process_ends_although_it_still_writes_to_an_output_nobody_reads(tmp_p
         assert process.wait(PATIENCE) == 0
 
 
-def test_a_supervisor_whose_output_nobody_reads_replaces_workers(tmp_path: Path) -> None:
+def test_a_supervisor_whose_output_is_not_read_replaces_workers(tmp_path: Path) -> None:
     (tmp_path / "service.py").write_text(
         HELLO + "\nimport os, signal, sys\n"
         "def fill(environ, start_response):\n"

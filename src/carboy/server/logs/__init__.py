@@ -1,4 +1,15 @@
-"""The logs of a process that serves."""
+"""The logs of a server process.
+
+| file | content |
+|---|---|
+| access_log | the line of each request, in every format |
+| error_log | the logger "carboy.error": how its records are written |
+| standard_streams | sys.stdout and sys.stderr while a server runs |
+| output | a descriptor or log file that lines are written to |
+| channel | lines that wait for one output, and the thread that writes them |
+| handler_queue | the application's log handlers, called in a thread of their own |
+| writer | the channels and the handler queue of a process; notes about lost lines |
+"""
 
 from __future__ import annotations
 
@@ -14,10 +25,10 @@ if TYPE_CHECKING:
 
 
 class Logs:
-    """The writer of this process and what feeds it.
+    """The writer of this process, and the access log, error log and standard streams that use it.
 
-    Make it before the application is loaded, so that what the application makes of sys.stdout
-    and sys.stderr does not wait for a reader. OSError when the access log cannot be opened.
+    Make it before the application is loaded. Objects that the application makes of sys.stdout and
+    sys.stderr then do not wait for a reader. OSError when the access log cannot be opened.
     """
 
     def __init__(self, plan: Plan) -> None:
@@ -32,18 +43,18 @@ class Logs:
         self.streams = StandardStreams(self.writer.channel)
 
     def attach(self) -> None:
-        """Take the records of the error log, when the application has set up logging."""
+        """Take the records of the error log; call this when the application has set up logging."""
         self.errors = ErrorLog(QueuedErrorHandler(self.writer))
 
     def reopen(self) -> None:
-        """Open log files again that were moved away; returns at once, also in a signal handler."""
+        """Open log files again that were moved away. Returns at once, also in a signal handler."""
         self.writer.reopen()
 
     def close(self, timeout: float = CLOSING, ends: bool = False) -> None:
         """Write what was logged so far, for at most `timeout` seconds.
 
-        `ends`: the process ends now, and sys.stdout and sys.stderr stay as they are. What is
-        written to them at its exit does not wait for a reader.
+        `ends`: the process ends now, and sys.stdout and sys.stderr stay as they are, so that
+        writes during its exit do not wait for a reader.
         """
         if self.errors is not None:
             self.errors.close()

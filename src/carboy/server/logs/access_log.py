@@ -1,7 +1,8 @@
-"""One line for each request that was answered or refused.
+"""The access log: one line for each request that was answered or refused.
 
-The line is made in the thread that answered: what waits to be written is bytes, and keeps no
-head of a request alive. Writing is the business of another thread (server/logs/channel.py).
+`Common`, `as_json` and `Pretty` format the line; serving/log.py has Werkzeug's format. The line is
+formatted in the thread that answered, because bytes that wait keep no request alive. Another
+thread writes it (server/logs/channel.py).
 """
 
 from __future__ import annotations
@@ -17,17 +18,17 @@ from typing import Any, Protocol
 
 from carboy.dates import MONTHS
 from carboy.protocol.events import RequestHead
-from carboy.server.logs.error_log import could_not_be_written
-from carboy.server.logs.output import LogFile, Output, colours_wanted, standard
+from carboy.server.logs.channel import could_not_be_written
+from carboy.server.logs.output import STANDARD, LogFile, Output, colours_wanted, standard
 from carboy.server.logs.writer import Writer
 
-# (epoch seconds, client, head, request line as far as it came if there is no head, status,
-#  octets of content sent, seconds taken)
+# (seconds since the epoch, client, head or None, the received part of the request line without a
+#  head, status, bytes of content sent, seconds taken)
 Record = tuple[float, str, RequestHead | None, str, int, int, float]
 
 
 class RequestLog(Protocol):
-    """What the engine calls with a record for every request."""
+    """Called by the engine with a record for every request. Must not block or raise."""
 
     def __call__(self, record: Record, /) -> None: ...
 
@@ -36,13 +37,13 @@ class RequestLog(Protocol):
 
 FORMATS = ("auto", "common", "combined", "json", "pretty")
 
-# What may stand in a quoted field as it is. Everything else, bytes above 0x7E included, is
-# written \xNN as it came: the reader of the log must be able to tell where a field ends.
+# Quoted fields contain only these characters unchanged. Other bytes are written as \xNN, so that
+# a client cannot end a field or a line of the log.
 UNSAFE = re.compile(r"[^ !#-\[\]-~]")
 
 
 def escape(text: str) -> str:
-    """`text` fit for a quoted field: quotes and backslashes behind a backslash, rest as \\xNN."""
+    """`text` for a quoted field: quotes and backslashes escaped, other unsafe bytes as \\xNN."""
     return UNSAFE.sub(_escaped, text)
 
 
@@ -50,16 +51,14 @@ def _escaped(match: re.Match[str]) -> str:
     char = match[0]
     if char in '"\\':
         return "\\" + char
-    # Text off the wire is latin-1: one character is one byte.
-    octets = char.encode("latin-1" if char <= "\xff" else "utf-8")
-    return "".join(f"\\x{octet:02x}" for octet in octets)
+    # Text of a request is latin-1: one character is one byte.
+    encoded = char.encode("latin-1" if char <= "\xff" else "utf-8")
+    return "".join(f"\\x{byte:02x}" for byte in encoded)
 
 
 def request_line(head: RequestHead | None, fallback: str) -> str:
-    """The request line of a head, or as much as came of one that was refused."""
-    if head is None:
-        return fallback
-    return f"{head.method} {head.target} HTTP/1.{head.minor}"
+    """The request line of a head, or the received part of one that was refused."""
+    return fallback if head is None else head.request_line()
 
 
 def referrer_and_agent(head: RequestHead | None) -> tuple[str, str]:
@@ -73,9 +72,9 @@ def referrer_and_agent(head: RequestHead | None) -> tuple[str, str]:
 
 
 class Common:
-    """NCSA common log format, then the seconds taken.
+    """NCSA common log format, followed by the seconds taken.
 
-    `combined` puts the Referer and User-Agent fields in between, as servers everywhere do.
+    `combined` adds the Referer and User-Agent fields before the seconds, as other servers do.
     """
 
     def __init__(self, combined: bool = False) -> None:
@@ -84,39 +83,39 @@ class Common:
         self._moment = ""
 
     def __call__(self, record: Record) -> str:
-        when, peer, head, fallback, status, octets, seconds = record
+        when, peer, head, fallback, status, sent, seconds = record
         line = escape(request_line(head, fallback)) or "-"
         extra = ""
         if self.combined:
             extra = "".join(f' "{escape(each) or "-"}"' for each in referrer_and_agent(head))
         return (
             f'{escape(peer) or "-"} - - [{self.moment(int(when))}] "{line}" '
-            f"{status} {octets or '-'}{extra} {seconds:.6f}\n"
+            f"{status} {sent or '-'}{extra} {seconds:.6f}\n"
         )
 
     def moment(self, second: int) -> str:
-        """The local time of a second with its offset, made once a second."""
+        """The local time with its offset from UTC, formatted once a second."""
         if second != self._second:
             local = time.localtime(second)
-            month = MONTHS[local.tm_mon - 1]  # strftime's would be in the user's language
+            month = MONTHS[local.tm_mon - 1]  # strftime would use the user's language
             self._moment = time.strftime(f"%d/{month}/%Y:%H:%M:%S %z", local)
             self._second = second
         return self._moment
 
 
-# `json.dumps` with separators makes an encoder for every call.
+# `json.dumps` with separators would make an encoder for every call.
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def as_json(record: Record) -> str:
-    """One JSON object a line; time in UTC (RFC 3339), seconds as a number."""
-    when, peer, head, fallback, status, octets, seconds = record
+    """A JSON object on one line; time in UTC (RFC 3339), seconds as a number."""
+    when, peer, head, fallback, status, sent, seconds = record
     line: dict[str, Any] = {
         "time": f"{_utc(int(when))}.{int(when % 1 * 1e6):06}Z",
         "peer": peer,
         "request": request_line(head, fallback),
         "status": status,
-        "octets": octets,
+        "octets": sent,
         "seconds": round(seconds, 6),
         "pid": os.getpid(),
     }
@@ -132,7 +131,7 @@ def _utc(second: int) -> str:
 
 
 class Pretty:
-    """For a person at a terminal: time, status, request, duration, size."""
+    """For a person at a terminal: time, status, request, duration, size, client."""
 
     COLOURS = {1: "1", 2: "32", 3: "36", 4: "33", 5: "1;31"}
 
@@ -140,10 +139,10 @@ class Pretty:
         self.colour = colour
 
     def __call__(self, record: Record) -> str:
-        when, peer, head, fallback, status, octets, seconds = record
+        when, peer, head, fallback, status, sent, seconds = record
         moment = time.strftime("%H:%M:%S", time.localtime(when))
         line = f"{head.method:<7} {escape(head.target)}" if head else escape(fallback) or "-"
-        tail = f"{duration(seconds)}  {size(octets)}  {escape(peer)}"
+        tail = f"{duration(seconds)}  {size(sent)}  {escape(peer)}"
         code = str(status)
         if self.colour:
             code = f"\x1b[{self.COLOURS.get(status // 100, '0')}m{code}\x1b[0m"
@@ -152,21 +151,21 @@ class Pretty:
 
 
 def duration(seconds: float) -> str:
-    """A time a person can read: 85 µs, 12.3 ms, 2.05 s."""
+    """A duration for people: 85 µs, 12.3 ms, 2.05 s."""
     if seconds < 0.001:
         return f"{seconds * 1e6:.0f} µs"
     return f"{seconds * 1000:.1f} ms" if seconds < 1 else f"{seconds:.2f} s"
 
 
-def size(octets: int) -> str:
-    """A size a person can read: 512 B, 1.5 KiB, 3.0 MiB."""
-    if octets < 1024:
-        return f"{octets} B"
-    return f"{octets / 1024:.1f} KiB" if octets < 1024**2 else f"{octets / 1024**2:.1f} MiB"
+def size(count: int) -> str:
+    """A size for people: 512 B, 1.5 KiB, 3.0 MiB."""
+    if count < 1024:
+        return f"{count} B"
+    return f"{count / 1024:.1f} KiB" if count < 1024**2 else f"{count / 1024**2:.1f} MiB"
 
 
 def formatter(name: str, output: Output) -> Callable[[Record], str]:
-    """The format of a name in FORMATS; ValueError for others."""
+    """The function that formats a record, for a name in FORMATS; ValueError for other names."""
     if name == "auto":
         name = "pretty" if output.is_terminal() else "common"
     if name == "json":
@@ -175,15 +174,14 @@ def formatter(name: str, output: Output) -> Callable[[Record], str]:
         return Pretty(colours_wanted(output))
     if name in ("common", "combined"):
         return Common(name == "combined")
-    raise ValueError(f"There is no access log format {name!r}; there are {', '.join(FORMATS)}.")
+    raise ValueError(f"Access log format {name!r} does not exist. Use one of {', '.join(FORMATS)}.")
 
 
 class AccessLog:
-    """Called by the engine with a record for every request; never blocks, never raises.
+    """Writes records to standard output ("stdout"), standard error ("stderr") or a file.
 
-    It goes to standard output ("stdout"), standard error ("stderr") or the file of that name,
-    appended to; a file moved away by a log rotation is opened again within a second. Requests
-    for paths that begin with `skip` are left out.
+    Lines are appended to a file, which is opened again within a second when log rotation has moved
+    it away. Requests for paths that begin with `skip` are left out.
     """
 
     def __init__(
@@ -213,9 +211,6 @@ class AccessLog:
         self.channel.put(line)
 
     def close(self) -> None:
-        """Close a file opened here; call it when the writer is closed."""
+        """Close the log file, if any; call this when the writer is closed."""
         if isinstance(self.output, LogFile) and not self.channel.stalled:
             self.output.close()
-
-
-STANDARD = {"stdout": "standard output", "stderr": "standard error"}

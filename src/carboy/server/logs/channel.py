@@ -1,23 +1,23 @@
-"""Lines on their way to one output: bounded by bytes, and written by a thread of their own.
+"""Lines that wait for one output: bounded by bytes, and written by a thread of their own.
 
-    any thread ── put ──▶ lines that wait ── writer thread ──▶ output
-               └─ write ──────────────────── at once, if that needs no waiting ──▶ output
+    any thread ── put ──▶ waiting lines ── writer thread ──▶ output
+               └─ write ─▶ output, as far as it takes bytes at once; the rest waits
 
-What is shared, and why that is safe:
+What threads share, and why that is safe:
 
-- `_lines`, `_size`, `lost` and `_state` are changed by any thread, under `_lock`, which is held
-  for a few lines of Python and never during a write.
-- The output, `_hand` and `_in_hand` belong to who holds `_turn`. The writer thread waits for it;
-  other threads only try it, and leave their lines to its holder. (`_in_hand` is read by others: a
-  moment's difference only moves the limit by a line.)
-- `_awake` is cleared under `_lock` when no lines wait. Who adds a line reads it afterwards, so
-  either the writer thread sees the line or the author of the line wakes the thread.
+- Any thread changes `_lines`, `_size`, `lost` and `_state`, under `_lock`, which is held for a few
+  lines of Python and never during a write.
+- The output, `_hand` and `_in_hand` belong to the thread that holds `_turn`. The writer thread
+  waits for `_turn`; other threads only try it, and leave their lines to its holder. (Others read
+  `_in_hand`; an old value only moves the limit by a line.)
+- `_awake` is cleared under `_lock` when no lines wait. A thread that adds a line reads it
+  afterwards, so either the writer thread sees the line, or this thread wakes the writer thread.
 
-A signal handler may log while its own thread is in `put` or `write`: `_lock` is reentrant, the
-line is only added at a place where that is harmless, and `_turn` is found taken. The wake-up is a
-SimpleQueue because its `put` is reentrant too.
+A signal handler may log while its own thread is in `put` or `write`: `_lock` is reentrant, a line
+is only added where that is harmless, and `_turn` is found taken. The wake-up is a SimpleQueue
+because its `put` is reentrant too.
 
-In a process that the application forks, a channel has no thread: it writes as a plain file does.
+In a process that the application forks, a channel has no thread and writes like a plain file.
 """
 
 from __future__ import annotations
@@ -37,42 +37,42 @@ from carboy.server.logs.output import Output, Unwritten
 log = logging.getLogger("carboy.error")
 
 KIB = 1024
-# Bytes that wait for a reader that has stopped reading. More are counted and dropped, because
-# memory is the only other place for them.
+# Bytes that wait for a reader that has stopped reading. Further lines are counted and dropped,
+# because they could only be kept in memory.
 WAITING = 16 * 1024 * KIB
-LINE_COST = 64  # bytes of memory that a line takes besides its own
-# After a batch the thread sleeps a moment. Otherwise every line would wake it, and the leader
-# would have to fight it for the interpreter once a request.
+LINE_COST = 64  # bytes of memory that a line takes besides its text
+# After a batch, the thread sleeps for so many seconds. Otherwise every line would wake it, and it
+# would compete with the leader for the interpreter at every request.
 GATHER = 0.05
-AT_ONCE = 64 * KIB  # with more bytes than this waiting, the writer thread is left to it
-AFTERWARDS = 1.0  # seconds that lines which come after the end may wait for their output, in all
-UNREAD = "nobody read them"
+AT_ONCE = 64 * KIB  # with more bytes waiting, only the writer thread writes
+AFTERWARDS = 1.0  # seconds that lines logged after `close` may wait for their output, in total
+UNREAD = "they were not read in time"
 
 
 class State(Enum):
     OPEN = auto()
-    CLOSED = auto()  # the writer thread has ended, or is not waited for any more
+    CLOSED = auto()  # the writer thread has ended, or took too long to end
     COPY = auto()  # in a process that the application has forked
 
 
 class Channel:
-    """Lines for one output. `put` and `write` never raise, and do not wait for the output."""
+    """Lines for one output. `put` and `write` never raise and never wait for the output."""
 
     def __init__(
         self, output: Output, name: str, limit: int = WAITING, threaded: bool = True
     ) -> None:
         self.output = output
-        self.threaded = threaded  # not in a process that forks: it should have no other threads
-        self.name = name  # for the note about lost lines: "standard output", a path
+        self.threaded = threaded  # false in a process that forks, which must not have other threads
+        self.name = name  # in the note about lost lines: "standard output", a path
         self.limit = limit
         self.lost = 0
         self.lost_because = ""
-        self.lost_first: Callable[[], object] = _nothing  # called for the first of lost lines
-        # Of the channel for errors: writes notes, and tells in how many seconds the next is due.
+        self.lost_first: Callable[[], object] = _nothing  # called for the first lost line
+        # Of the channel for errors: writes notes, and returns the seconds until the next one.
         self.notes: Callable[[], float | None] = _none
         self._lines: deque[bytes] = deque()
         self._size = 0  # of `_lines`
-        self._hand: deque[bytes] = deque()  # what is written next
+        self._hand: deque[bytes] = deque()  # the lines that are written next
         self._piece = b""  # what the writer thread is writing
         self._in_hand = 0  # its size
         self._afterwards = AFTERWARDS
@@ -81,7 +81,7 @@ class Channel:
         self._turn = threading.Lock()
         self._wake: SimpleQueue[None] = SimpleQueue()
         self._awake = False
-        self._troubled = False
+        self._cannot_open = False
         self._gave_up = False
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -90,19 +90,19 @@ class Channel:
     # --- any thread
 
     def put(self, line: bytes) -> None:
-        """Complete lines, to be written soon."""
+        """Have complete lines written soon."""
         self._add(line)
         if not self._awake:
             self.wake()
 
-    def write(self, octets: bytes) -> None:
-        """Write at once what can be written without waiting; the rest as soon as possible."""
+    def write(self, data: bytes) -> None:
+        """Write at once what the output takes without waiting, and the rest as soon as possible."""
         if self._lines or self._state is not State.OPEN or not self._turn.acquire(blocking=False):
-            self._add(octets)
+            self._add(data)
             self.push()
         else:
             try:
-                if rest := octets[self._write_now(octets) :]:
+                if rest := data[self._write_now(data) :]:
                     self._hand.append(rest)
                     self._give_back()
             finally:
@@ -111,7 +111,7 @@ class Channel:
             self.wake()
 
     def push(self) -> None:
-        """Write what waits, as far as that needs no waiting and no other thread is at it."""
+        """Write waiting lines if no other thread does, as far as the output takes them at once."""
         if not self._lines or self._size > AT_ONCE or not self._turn.acquire(blocking=False):
             return
         try:
@@ -125,7 +125,7 @@ class Channel:
             self._turn.release()
 
     def start(self) -> bool:
-        """Start the writer thread, if there is none; whether there is one."""
+        """Start the writer thread, unless it runs; returns whether it runs."""
         if not self.threaded:
             return False
         with self._lock:
@@ -133,13 +133,13 @@ class Channel:
                 thread = threading.Thread(target=self._run, name="carboy-log", daemon=True)
                 try:
                     thread.start()
-                except RuntimeError:  # no more threads can be made: tried again with the next line
+                except RuntimeError:  # no more threads can be made; the next line tries again
                     return False
                 self._thread = thread
         return True
 
     def wake(self) -> None:
-        """Have the writer thread look for lines, notes and a log file that was moved away."""
+        """Have the writer thread check for lines, notes and a log file that was moved away."""
         self._awake = True
         if self._thread is not None or self.start():
             self._wake.put(None)
@@ -150,17 +150,17 @@ class Channel:
                 self.notes()
 
     def reopen(self) -> None:
-        """Open a log file again that was moved away; done by the writer thread."""
+        """Have the writer thread open a log file again that was moved away."""
         self.output.reopen()
         self.wake()
 
     def begin_to_close(self) -> None:
-        """Have the writer thread write what waits without gathering more, and end."""
+        """Have the writer thread write the waiting lines at once and end."""
         self._closing.set()
         self._wake.put(None)
 
     def close(self, end: float) -> None:
-        """Write what waits, until `end` (monotonic seconds); the rest is lost."""
+        """Write the waiting lines, until `end` (monotonic seconds). The rest is lost."""
         self.begin_to_close()
         thread = self._thread
         if thread is not None:
@@ -188,19 +188,19 @@ class Channel:
         """Whether the channel was closed before everything was written."""
         return self._gave_up
 
-    def note(self, octets: bytes) -> bool:
-        """Write something about the log itself, in `notes`; whether the output took it."""
+    def note(self, data: bytes) -> bool:
+        """Write a line about the log itself, in `notes`; returns whether the output took it."""
         if self._thread is None:
-            return self.output.write_within(octets, 0) == len(octets)
+            return self.output.write_within(data, 0) == len(data)
         with self._turn:
             try:
-                self.output.write(octets)
+                self.output.write(data)
             except Unwritten:
                 return False
         return True
 
     def lose(self, count: int, because: str) -> None:
-        """Count lines that were lost; the first causes a note."""
+        """Count lost lines. The first one causes a note."""
         with self._lock:
             first = not self.lost
             self.lost += count
@@ -209,46 +209,46 @@ class Channel:
             self.lost_first()
 
     def forget(self, count: int) -> None:
-        """So many lost lines have been reported."""
+        """Subtract lost lines that have been reported."""
         with self._lock:
             self.lost -= count
 
-    def _add(self, octets: bytes) -> None:
+    def _add(self, data: bytes) -> None:
         if self._state is not State.OPEN:
-            self._write_without_thread(octets)
+            self._write_without_thread(data)
             return
         with self._lock:
-            size = self._size + len(octets) + LINE_COST
+            size = self._size + len(data) + LINE_COST
             if size + self._in_hand > self.limit:
-                self._lose(octets, UNREAD)
+                self._lose(data, UNREAD)
             else:
-                self._lines.append(octets)
+                self._lines.append(data)
                 self._size = size
 
-    def _lose(self, octets: bytes, because: str) -> None:
-        self.lose(octets.count(b"\n") or 1, because)
+    def _lose(self, data: bytes, because: str) -> None:
+        self.lose(data.count(b"\n") or 1, because)
 
-    def _write_without_thread(self, octets: bytes) -> None:
+    def _write_without_thread(self, data: bytes) -> None:
         if self._state is State.COPY:
             try:
-                self.output.write(octets)
+                self.output.write(data)
             except Unwritten:
                 pass
             return
         began = time.monotonic()
-        self.output.write_within(octets, max(0.0, self._afterwards))
+        self.output.write_within(data, max(0.0, self._afterwards))
         self._afterwards -= time.monotonic() - began
 
-    # --- who holds `_turn`
+    # --- the thread that holds `_turn`
 
     def _take(self) -> None:
-        """Take in hand what waits."""
+        """Take the waiting lines."""
         with self._lock:
             self._hand, self._lines = self._lines, deque()
             self._in_hand, self._size = self._size, 0
 
     def _next_piece(self) -> bytes:
-        """What is written next; it ends with a line, if that is not longer than a piece."""
+        """The bytes to write next. They end with a line that is not longer than a piece."""
         hand, limit = self._hand, self.output.piece
         piece = [hand.popleft()]
         size = len(piece[0])
@@ -260,11 +260,11 @@ class Channel:
 
     def _give_back(self) -> None:
         with self._lock:
-            octets = b"".join(self._hand)
+            data = b"".join(self._hand)
             self._hand = deque()
             self._in_hand = 0
-            self._lines.appendleft(octets)
-            self._size += len(octets) + LINE_COST
+            self._lines.appendleft(data)
+            self._size += len(data) + LINE_COST
 
     def _write_now(self, piece: bytes) -> int:
         done = 0
@@ -291,14 +291,14 @@ class Channel:
                     try:
                         self.output.write(piece)
                     except Unwritten as problem:
-                        # Disk full, reader gone, descriptor closed: the log has a gap, the
-                        # service has not.
+                        # Disk full, reader gone, descriptor closed: the log has a gap, but the
+                        # server continues.
                         self._lose(piece[problem.written :], problem.reason)
                     self._piece = b""
             self._closing.wait(GATHER)
 
     def _await_lines(self) -> bool:
-        """Wait until there are lines to write; False when there will be none."""
+        """Wait until there are lines to write; False when the channel is closing."""
         while True:
             due = self.notes()
             with self._lock:
@@ -315,15 +315,15 @@ class Channel:
                 self._refresh()
 
     def _refresh(self) -> None:
-        """Open a log file that was moved away; what is open takes the lines until that works."""
+        """Open a log file that was moved away. Until that works, the open file takes the lines."""
         try:
             self.output.refresh()
-            self._troubled = False
+            self._cannot_open = False
         except OSError as problem:
-            if not self._troubled:
-                self._troubled = True
+            if not self._cannot_open:
+                self._cannot_open = True
                 log.error(
-                    "%s cannot be opened again: %s. Lines go on to the file that is open.",
+                    "%s cannot be opened again: %s. Lines are still written to the old file.",
                     self.name,
                     problem.strerror,
                 )
@@ -332,8 +332,14 @@ class Channel:
 _channels: weakref.WeakSet[Channel] = weakref.WeakSet()
 
 
+def could_not_be_written(problem: Exception) -> bytes:
+    """The line that replaces one that could not be formatted or handled."""
+    text = f"carboy: a log line could not be written: {problem!r}.\n"
+    return text.encode("utf-8", "backslashreplace")
+
+
 def _after_fork() -> None:
-    """The copy has no writer threads; what waited is written by the original."""
+    """The child has no writer threads. The parent writes the lines that were waiting."""
     for channel in list(_channels):
         channel._lock = threading.RLock()
         channel._turn = threading.Lock()

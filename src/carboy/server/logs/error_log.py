@@ -1,9 +1,10 @@
 """The error log: the logger "carboy.error", and where its records go while a server runs.
 
-    any thread ── render ──▶ channel of standard error (server/logs/channel.py)
-               └─ record ──▶ thread for log handlers, if the application has attached any
+    any thread ── line ───▶ channel of standard error (server/logs/channel.py)
+               └─ record ─▶ the application's log handlers, if any (server/logs/handler_queue.py)
 
-A record is rendered before it waits: one that waits would keep alive what its traceback holds.
+A record becomes a line before it waits: a waiting record would keep the objects of its traceback
+alive.
 """
 
 from __future__ import annotations
@@ -13,23 +14,23 @@ import os
 import time
 from typing import ClassVar
 
-from carboy.server.logs.channel import Channel
+from carboy.server.logs.channel import Channel, could_not_be_written
 from carboy.server.logs.handler_queue import cost
 from carboy.server.logs.output import colours_wanted
 from carboy.server.logs.standard_streams import StandardStreams
 from carboy.server.logs.writer import Writer
 
 ERROR_LOGGER = "carboy.error"
-OWN_LEVEL = logging.INFO - 1  # tells a level that we set from the user's own
-FEW = 256 * 1024  # bytes that may wait in a supervisor, which has little to say
+OWN_LEVEL = logging.INFO - 1  # differs from any level that a user sets
+SUPERVISOR_WAITING = 256 * 1024  # bytes that may wait in a supervisor, which logs little
 
 # C0 and C1 controls and DEL as \xNN: a client must not be able to start a new log line or to
-# talk to the terminal that shows the log. Tab and newline stay, tracebacks need them.
+# control the terminal that shows the log. Tab and newline are kept, tracebacks need them.
 CONTROLS = {c: f"\\x{c:02x}" for c in (*range(0x20), *range(0x7F, 0xA0)) if c not in (9, 10)}
 
 
 class ErrorFormatter(logging.Formatter):
-    """How an error record reads: time, process, level, text, traceback; controls escaped."""
+    """A record as text: time, process, level, message, traceback; control characters escaped."""
 
     COLOURS = {logging.WARNING: "33", logging.ERROR: "31", logging.CRITICAL: "1;31"}
 
@@ -52,10 +53,10 @@ class ErrorFormatter(logging.Formatter):
 
 
 class ErrorHandler(logging.Handler):
-    """Takes the records of the error log to its channel, or to the application's handlers.
+    """Passes the records of the error log to the application's handlers, or to standard error.
 
-    Only if there are no handlers of the application's on the logger or above it, records are
-    written to standard error.
+    Records go to standard error only if the logger and its parents have no handlers of the
+    application.
     """
 
     def __init__(self, channel: Channel) -> None:
@@ -64,7 +65,7 @@ class ErrorHandler(logging.Handler):
         self.lines = ErrorFormatter(colours_wanted(channel.output))
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Called by `ErrorLog` for records of the error logger, by logging for those below it."""
+        """Called by `ErrorLog` for records of "carboy.error", by logging for its child loggers."""
         handlers = foreign_handlers(record.name)
         for handler in handlers:
             if record.levelno >= handler.level:
@@ -73,44 +74,44 @@ class ErrorHandler(logging.Handler):
             self.channel.put(self.rendered(record))
 
     def rendered(self, record: logging.LogRecord) -> bytes:
-        """The lines of a record."""
+        """The lines of a record, as bytes."""
         try:
             return self.lines.format(record).encode("utf-8", "backslashreplace")
-        except Exception as problem:  # arguments that do not fit the text, a bad __str__
+        except Exception as problem:  # arguments that do not match the text, a __str__ that raises
             return could_not_be_written(problem)
 
     def pass_on(self, handler: logging.Handler, record: logging.LogRecord) -> None:
-        """Have a handler of the application's called."""
+        """Call a handler of the application, or have it called."""
         raise NotImplementedError
 
     def finish(self) -> None:
-        """The log is closed."""
+        """Called when the log is closed."""
 
 
 class QueuedErrorHandler(ErrorHandler):
-    """For a process that serves: handlers of the application's are called in another thread."""
+    """For a process that serves: the application's handlers are called in another thread."""
 
     def __init__(self, writer: Writer) -> None:
         super().__init__(writer.errors)
         self.writer = writer
 
     def pass_on(self, handler: logging.Handler, record: logging.LogRecord) -> None:
-        # Now, not in the other thread: by then the arguments may have changed.
+        # Not in the other thread: the arguments may have changed by then.
         try:
             record.msg, record.args = record.getMessage(), None
         except Exception:
-            pass  # the handler will say so
+            pass  # the handler reports the problem
         self.writer.handlers.call(handler.handle, record, cost(record))
 
 
 class DirectErrorHandler(ErrorHandler):
-    """For a supervisor: it forks, and a process that forks should have no other threads.
+    """For a supervisor, which forks and must not have other threads.
 
     What standard error does not take at once waits for the next record.
     """
 
     def __init__(self) -> None:
-        self.writer = Writer(limit=FEW, threaded=False)
+        self.writer = Writer(limit=SUPERVISOR_WAITING, threaded=False)
         super().__init__(self.writer.errors)
         self.streams = StandardStreams(self.writer.channel)
 
@@ -123,16 +124,11 @@ class DirectErrorHandler(ErrorHandler):
         handler.handle(record)
 
 
-def could_not_be_written(problem: Exception) -> bytes:
-    """The line in place of one that could not be rendered."""
-    return f"carboy: a log line could not be written: {problem!r}\n".encode()
-
-
 def foreign_handlers(name: str) -> list[logging.Handler]:
-    """The handlers that get a record of the error log besides ours, in another way than logging's.
+    """The application's handlers for a record of the logger `name`.
 
-    Those of a logger below "carboy.error", and then those of "carboy.error", have been called by
-    logging already.
+    For a child logger of "carboy.error", logging has called the handlers of the child and of
+    "carboy.error" already; they are left out.
     """
     found: list[logging.Handler] = []
     logger: logging.Logger | None = logging.getLogger(ERROR_LOGGER)
@@ -145,11 +141,11 @@ def foreign_handlers(name: str) -> list[logging.Handler]:
 
 
 class ErrorLog:
-    """Attaches one of the handlers above to "carboy.error" as long as it is open.
+    """Attaches one of the handlers above to "carboy.error" until it is closed.
 
-    logging would call the application's handlers on that logger in the thread that logs, which
-    can be the leader. So the logger's records go to our handler only, which passes them on; also
-    when a configuration of logging that comes later takes our handler off the logger.
+    logging would call the application's handlers in the thread that logs, which can be the leader.
+    So the records go to our handler only, which passes them on. This still holds when a later
+    configuration of logging removes our handler from the logger.
     """
 
     _open: ClassVar[list[ErrorHandler]] = []  # several servers may run in one process
@@ -160,14 +156,14 @@ class ErrorLog:
         self._open.append(handler)
         self.logger.addHandler(handler)
         self.logger.propagate = False
-        # logging.config switches off every logger that is there already, unless it is told not to.
+        # logging.config disables existing loggers by default.
         self.logger.disabled = False
         self.logger.callHandlers = self._to_the_newest  # type: ignore[method-assign]
         if self.logger.level == logging.NOTSET:
             self.logger.setLevel(OWN_LEVEL)
 
     def close(self) -> None:
-        """Detach; with no other server open the logger is an ordinary one again."""
+        """Detach. Without another open server, the logger is an ordinary one again."""
         self.logger.removeHandler(self.handler)
         self._open.remove(self.handler)
         self.handler.finish()
@@ -180,7 +176,7 @@ class ErrorLog:
 
     @classmethod
     def _to_the_newest(cls, record: logging.LogRecord) -> None:
-        """Have one of ours called, so that a record is written once."""
+        """Call the newest of our handlers only, so that a record is written once."""
         for handler in cls._open[-1:]:
             if record.levelno >= handler.level:
                 handler.handle(record)

@@ -2,11 +2,12 @@
 
     print, traceback, logging, wsgi.errors ──▶ sys.stderr ──▶ Stream ──▶ channel ──▶ descriptor 2
 
-A write to a pipe nobody reads never returns, and the thread that answers a request would be the
-one that waits. So both lead to channels (server/logs/channel.py) while a server runs: what the
-descriptor takes at once is written at once, as ever; the rest waits, and the application goes on.
+A write to a pipe that is not read never returns, and the thread that writes may be the one that
+answers a request. So both streams write to channels (server/logs/channel.py) while a server runs:
+what the descriptor takes at once is written at once, and the rest waits while the application
+continues.
 
-A stream that the application or a test runner has put there is left alone.
+A stream that the application or a test runner has set is left alone.
 """
 
 from __future__ import annotations
@@ -18,16 +19,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from carboy.server.logs.channel import Channel
-from carboy.server.logs.output import Output
-
-NAMES = {"stdout": "standard output", "stderr": "standard error"}
+from carboy.server.logs.output import STANDARD, Output
 
 
 class Stream(io.BufferedIOBase):
-    """The `buffer` of sys.stdout or sys.stderr: bytes to the newest channel that is open.
+    """The `buffer` of sys.stdout or sys.stderr: writes bytes to the newest open channel.
 
-    Without one they go where they would have gone: objects that the application has made while
-    a server ran may keep this stream for as long as they like.
+    Without an open channel it writes to the original stream: objects that the application made
+    while a server ran may keep this stream.
     """
 
     def __init__(self, original: Any) -> None:
@@ -35,8 +34,8 @@ class Stream(io.BufferedIOBase):
         self.channels: list[Channel] = []
         self.mode = "wb"
 
-    def write(self, octets: Any) -> int:
-        data = bytes(octets)
+    def write(self, data: Any) -> int:
+        data = bytes(data)
         if channel := self._channel():
             channel.write(data)
         else:
@@ -72,18 +71,18 @@ class Stream(io.BufferedIOBase):
         return str(self.original.name)
 
 
-_wrappers: dict[str, io.TextIOWrapper] = {}  # one for each name: a process has only two of them
+_wrappers: dict[str, io.TextIOWrapper] = {}  # by name: "stdout", "stderr"
 
 
 class StandardStreams:
-    """sys.stdout and sys.stderr lead to channels, from the making of this to `close`.
+    """Makes sys.stdout and sys.stderr write to channels until `close`.
 
-    `channel` gives the channel of an output, by its name.
+    `channel` returns the channel of an output and its title.
     """
 
     def __init__(self, channel: Callable[[Output, str], Channel]) -> None:
         self._opened: list[tuple[str, io.TextIOWrapper, Channel]] = []
-        for name, title in NAMES.items():
+        for name, title in STANDARD.items():
             wrapper = _wrapper(name)
             if wrapper is None:
                 continue
@@ -94,7 +93,7 @@ class StandardStreams:
             _move_handlers(_stream(wrapper).original, wrapper)
 
     def flush(self) -> None:
-        """Pass on what was written without its end of line."""
+        """Pass on lines that are not complete."""
         for _, wrapper, _ in self._opened:
             try:
                 wrapper.flush()
@@ -102,10 +101,10 @@ class StandardStreams:
                 pass  # the application has closed it
 
     def close(self) -> None:
-        """Put the original streams back; call it when the channels are closed.
+        """Restore the original streams; call this when the channels are closed.
 
-        Not in place of a channel whose reader has stopped reading: what is written at the end of
-        the process would wait for it, and the process would not end.
+        A stream whose reader has stopped reading is not restored: writes at the end of the process
+        would wait for the reader, and the process would not end.
         """
         for name, wrapper, channel in self._opened:
             stream = _stream(wrapper)
@@ -121,7 +120,7 @@ class StandardStreams:
 
 
 def _wrapper(name: str) -> io.TextIOWrapper | None:
-    """What takes the place of a standard stream, or None if that is the application's."""
+    """The replacement of a standard stream; None if the application has set the stream."""
     current = getattr(sys, name)
     known = _wrappers.get(name)
     if known is not None and not known.closed and current in (known, _stream(known).original):
@@ -153,7 +152,7 @@ def _stream(wrapper: io.TextIOWrapper) -> Stream:
 
 
 def _move_handlers(old: Any, new: Any) -> None:
-    """Have handlers of logging that were made before write to the stream that is there now."""
+    """Make existing logging handlers of the stream `old` write to `new`."""
     for handler in _handlers():
         if getattr(handler, "stream", None) is old and hasattr(handler, "setStream"):
             handler.setStream(new)

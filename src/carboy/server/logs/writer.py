@@ -1,6 +1,6 @@
-"""What a serving process writes with: a channel for each output, and a thread for log handlers.
+"""The writer of a server process: a channel for each output, and a thread for log handlers.
 
-Start it after a fork, not before: a copy of the process has none of its threads.
+Make it after a fork, not before: a forked process has none of the threads.
 """
 
 from __future__ import annotations
@@ -11,19 +11,19 @@ import time
 
 from carboy.server.logs.channel import WAITING, Channel
 from carboy.server.logs.handler_queue import HandlerQueue
-from carboy.server.logs.output import LogFile, Output, standard
+from carboy.server.logs.output import STANDARD, LogFile, Output, standard
 
-SETTLE = 0.2  # seconds from the first lost line to its note, which then has those that followed
-COMPLAIN = 60.0  # seconds between two notes
-CLOSING = 2.0  # seconds that a process about to end waits for its last lines
+NOTE_DELAY = 0.2  # seconds from the first lost line to its note, which counts those that follow
+NOTE_INTERVAL = 60.0  # seconds between two notes
+CLOSING = 2.0  # seconds that a process waits for its last lines before it ends
 
 
 class Writer:
-    """The channels of a process. Outputs that lead to one place share a channel, so that what is
-    written there stays in order.
+    """The channels of a process. Outputs that lead to the same place share a channel, which keeps
+    their lines in order.
 
-    Not `threaded`: for a process that forks. What an output does not take at once waits for the
-    next line, at most `limit` bytes of it.
+    A process that forks is not `threaded`: what an output does not take at once then waits for
+    the next line, up to `limit` bytes.
     """
 
     def __init__(
@@ -31,13 +31,13 @@ class Writer:
     ) -> None:
         self.limit = limit
         self.threaded = threaded
-        self.errors = self._channel(errors or standard(sys.stderr, 2), "standard error")
+        self.errors = self._channel(errors or standard(sys.stderr, 2), STANDARD["stderr"])
         self.lost_lines = LostLines(self.errors)
         self.handlers = HandlerQueue(self.errors)
         self.errors.start()
 
     def channel(self, output: Output, name: str) -> Channel:
-        """The channel to an output."""
+        """The channel of an output."""
         for channel in self.lost_lines.channels:
             if _same(channel.output, output):
                 return channel
@@ -49,14 +49,14 @@ class Writer:
         return Channel(output, name, self.limit, self.threaded)
 
     def reopen(self) -> None:
-        """Open log files again that were moved away; returns at once."""
+        """Open log files again that were moved away. Returns at once."""
         for channel in self.lost_lines.channels:
             channel.reopen()
 
     def close(self, timeout: float = CLOSING) -> None:
-        """Write what was handed over so far, unless that takes longer than `timeout` seconds.
+        """Write what was handed over so far, for at most `timeout` seconds.
 
-        An output that takes nothing does not keep the others from being written.
+        An output that takes nothing does not delay the others.
         """
         began = time.monotonic()
         self.handlers.close(began + timeout * 0.5)
@@ -70,7 +70,11 @@ class Writer:
 
 
 class LostLines:
-    """Lost lines of all channels of a process. Lines are counted until a note has been written."""
+    """Counts the lines that the channels of a process lose, and writes notes about them.
+
+    A note says how many lines were lost, in which output and why. The writer thread of the channel
+    for errors writes it: the thread of a channel that loses lines may be waiting for its reader.
+    """
 
     def __init__(self, errors: Channel) -> None:
         self.errors = errors
@@ -82,16 +86,16 @@ class LostLines:
         self.add(errors)
 
     def add(self, channel: Channel) -> None:
-        """Report what this channel loses."""
+        """Report the lost lines of this channel."""
         self.channels.append(channel)
         channel.lost_first = self.errors.wake
 
     def end(self) -> None:
-        """From now on do not wait: the process ends."""
+        """Write notes without delay from now on: the process ends."""
         self._ending = True
 
     def tell(self) -> float | None:
-        """Write the notes that are due; in how many seconds the next is, or None."""
+        """Write the notes that are due; returns the seconds until the next one, or None."""
         losing = [channel for channel in self.channels if channel.lost]
         if not losing:
             self._first = None
@@ -99,13 +103,13 @@ class LostLines:
         now = time.monotonic()
         if self._first is None:
             self._first = now
-        due = max(self._first + SETTLE, self._not_before)
+        due = max(self._first + NOTE_DELAY, self._not_before)
         if now < due and not self._ending:
             return due - now
         for channel in losing:
             self._tell_of(channel)
-        self._first, self._not_before = None, now + COMPLAIN
-        return COMPLAIN
+        self._first, self._not_before = None, now + NOTE_INTERVAL
+        return NOTE_INTERVAL
 
     def _tell_of(self, channel: Channel) -> None:
         lost = channel.lost
@@ -117,7 +121,7 @@ class LostLines:
 
 def _same(one: Output, other: Output) -> bool:
     if isinstance(one, LogFile) or isinstance(other, LogFile):
-        return one is other  # it may be moved away, and then they part
+        return one is other  # the file may be moved away, and then they differ
     try:
         return os.path.samestat(os.fstat(one.fd), os.fstat(other.fd))
     except OSError:

@@ -48,7 +48,7 @@ def received(raw: bytes, **options: Any) -> RawExchange:
     assert isinstance(head, RequestHead), head
     pieces = []
     while isinstance(event := connection.next_event(), Data):
-        pieces.append(event.octets)
+        pieces.append(event.data)
     assert event in (Signal.END_OF_MESSAGE, Signal.PAUSED), event
     content = b"".join(pieces)
     if not head.has_body:

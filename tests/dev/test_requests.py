@@ -23,7 +23,6 @@ from carboy.dev.debugger import DebuggedApplication
 from carboy.dev.explain.tracer import Tracer
 from carboy.dev.requests import Record, RequestList, Store
 from carboy.dev.requests.pages import curl, detailed
-from carboy.server.engine import Engine
 from carboy.serving import make_server
 from chromium import chromium
 from running import PATIENCE
@@ -64,13 +63,6 @@ def application() -> Any:
         return (f"{n}\n" for n in range(1000)), {"Content-Type": "text/plain"}
 
     return app
-
-
-@pytest.fixture(autouse=True)
-def engine_of_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Installs the tracer in all servers of this process, for the duration of a test."""
-    for name in ("_turn", "_run_away"):
-        monkeypatch.setattr(Engine, name, getattr(Engine, name))
 
 
 @pytest.fixture
@@ -375,6 +367,8 @@ def page() -> Iterator[Page]:
 @pytest.fixture
 def address(wrapped: RequestList) -> Iterator[str]:
     server = make_server("127.0.0.1", 0, wrapped, threaded=True)
+    assert wrapped.tracer is not None
+    server.trace = wrapped.tracer.watch
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.port}"

@@ -66,13 +66,13 @@ class Recorder:
             if not event.has_body:
                 self.answer()
         elif isinstance(event, Data):
-            assert event.octets, "a piece of a body is never empty"
+            assert event.data, "a piece of a body is never empty"
             if self.outcome[-1][0] == "body":
-                self.outcome[-1] = ("body", self.outcome[-1][1] + event.octets)
+                self.outcome[-1] = ("body", self.outcome[-1][1] + event.data)
             else:
-                self.outcome.append(("body", event.octets))
+                self.outcome.append(("body", event.data))
         elif event is Signal.END_OF_MESSAGE:
-            self.outcome.append(("end", tuple(self.connection.trailers)))
+            self.outcome.append(("end",))
             self.answer()
         elif event is Signal.CLOSED:
             if not self.over:

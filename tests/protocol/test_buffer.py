@@ -59,4 +59,4 @@ def test_it_gives_what_was_fed_in_order(steps: list[object]) -> None:
             end = reference.find(b"\n") + 1
             assert buffer.line() == (reference[:end] or None)
             reference = reference[end:]
-        assert buffer.octets == reference
+        assert buffer.data == reference

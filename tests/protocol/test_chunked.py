@@ -1,4 +1,4 @@
-"""Chunked bodies: their octets, their trailers, their limits."""
+"""Chunked bodies: their content, their trailers, their limits."""
 
 from __future__ import annotations
 
@@ -13,17 +13,11 @@ from protocol.feeding import body, outcome, play, refusal
 from protocol.rules import chunked, get, trailer
 
 
-def test_trailers_are_kept_apart_from_headers() -> None:
+def test_trailers_never_become_headers() -> None:
     result = outcome(chunked(b"5\r\nhello\r\n0\r\nA: b\r\nc:  d \r\n\r\n"))
     [head] = [step for step in result if step[0] == "head"]
     assert [name for name, _ in head[8]] == ["Host", "Transfer-Encoding"]
-    assert ("end", (("A", "b"), ("c", "d"))) not in result  # names are lower-cased
-    assert ("end", (("a", "b"), ("c", "d"))) in result
-
-
-def test_trailers_do_not_outlive_their_request() -> None:
-    result = outcome(chunked(b"0\r\nA: b\r\n\r\n") + chunked(b"0\r\n\r\n"))
-    assert [step for step in result if step[0] == "end"] == [("end", (("a", "b"),)), ("end", ())]
+    assert ("end",) in result
 
 
 def test_a_request_follows_a_chunked_one() -> None:
@@ -112,7 +106,7 @@ def test_one_step_takes_a_limited_number_of_chunks() -> None:
     event = connection.receive(b"1\r\nx\r\n" * 10_000)
     sizes = []
     while isinstance(event, Data):
-        sizes.append(len(event.octets))
+        sizes.append(len(event.data))
         event = connection.next_event()
     assert sum(sizes) == 10_000
     assert max(sizes) < 100
@@ -153,8 +147,8 @@ def test_the_work_for_chunks_is_linear(line: bytes) -> None:
         *("Forwarded", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host"),
     ],
 )
-def test_a_trailer_that_comes_too_late_is_dropped(name: str) -> None:
+def test_trailers_are_discarded(name: str) -> None:
     octets = trailer(f"A: b\r\n{name}: x\r\n{name.lower()}: y\r\nC: d\r\n".encode())
     result = outcome(octets)
-    assert ("end", (("a", "b"), ("c", "d"))) in result
+    assert ("end",) in result
     assert result[-1][0] == "answer"

@@ -36,14 +36,13 @@ def test_a_head_without_a_body_is_complete_by_itself() -> None:
     connection = connected(get())
     assert connection.reading is Reading.DONE
     assert connection.next_event() is Signal.PAUSED
-    assert not connection.request_unread
 
 
 def test_a_body_is_followed_by_one_end() -> None:
     connection = connected(length(b"5"))
     piece = connection.next_event()
     assert isinstance(piece, Data)
-    assert piece.octets == b"hello"
+    assert piece.data == b"hello"
     assert connection.next_event() is Signal.END_OF_MESSAGE
     assert connection.next_event() is Signal.PAUSED
 
@@ -52,10 +51,9 @@ def test_pieces_of_a_body_are_given_as_they_come() -> None:
     connection = connected(post(b"Content-Length: 5", body=b"he"))
     assert isinstance(connection.next_event(), Data)
     assert connection.next_event() is Signal.NEED_DATA
-    assert connection.request_unread
     piece = connection.receive(b"llo")
     assert isinstance(piece, Data)
-    assert piece.octets == b"llo"
+    assert piece.data == b"llo"
     assert connection.next_event() is Signal.END_OF_MESSAGE
 
 
@@ -138,18 +136,11 @@ def test_nothing_is_kept_of_what_comes_after_the_end() -> None:
     assert connection.buffered == 0
 
 
-def test_the_octets_after_a_request_can_be_looked_at() -> None:
+def test_the_bytes_after_a_request_go_to_the_application_that_takes_the_socket() -> None:
     connection = connected(get(b"Connection: upgrade", b"Upgrade: chat") + b"hello")
-    assert connection.trailing_data == b"hello"
-
-
-def test_trailers_do_not_outlive_their_request() -> None:
-    connection = connected(chunked(b"0\r\nA: b\r\n\r\n"))
-    connection.next_event()
-    assert connection.trailers == [("a", "b")]
-    connection.whole_response(*OK)
-    connection.receive(get())
-    assert connection.trailers == []
+    assert connection.hand_over(for_good=True) == b"hello"
+    assert connection.must_close
+    assert connection.receive(get()) is Signal.CLOSED
 
 
 # -- the end of the peer's octets --------------------------------------------------------------
@@ -317,7 +308,6 @@ def test_an_answer_before_the_body_has_come_closes(octets: bytes) -> None:
     connection = connected(octets)
     assert b"\r\nConnection: close\r\n" in connection.whole_response(*OK)
     assert connection.must_close
-    assert connection.request_unread
     assert connection.receive(get()) is Signal.CLOSED
 
 
@@ -336,18 +326,6 @@ def test_a_body_can_come_while_the_answer_leaves() -> None:
     assert connection.send_data(b"hello") == b"5\r\nhello\r\n"
     connection.end_response()
     assert connection.must_close  # as the head of the answer said
-
-
-def test_what_was_pipelined_behind_a_closing_request_is_unread() -> None:
-    connection = connected(get(b"Connection: close") + get())
-    connection.whole_response(*OK)
-    assert connection.request_unread
-
-
-def test_nothing_is_unread_after_a_plain_request_that_closes() -> None:
-    connection = connected(get(b"Connection: close"))
-    connection.whole_response(*OK)
-    assert not connection.request_unread
 
 
 # -- what a log needs --------------------------------------------------------------------------
@@ -400,7 +378,6 @@ def test_a_refusal_is_a_short_text_that_says_what_was_wrong() -> None:
     ]
     assert text.startswith(b"400 Bad Request: a header name")
     assert connection.must_close
-    assert connection.response_complete
 
 
 def test_a_tls_client_on_a_plain_port_is_told_so() -> None:

@@ -116,7 +116,7 @@ def test_every_kind_of_answer_is_framed_as_the_rfc_asks(again: str) -> None:
         option = b"close" if said else (b"keep-alive" if not minor else None)
         assert fields.get(b"Connection") == option, case
         assert connection.must_close is (said or want["short"]), case
-        assert connection.response_complete
+        assert connection.writing is Writing.DONE, case
 
 
 def unchunk(octets: bytes) -> bytes:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from carboy.server.engine import STEPS
+from carboy.server.engine import PIECES_A_TURN
 from live_engine import GET, LAST, Live, eventually, hello, served
 
 HEAD = b"POST /%b HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -77,7 +77,7 @@ def test_tiny_chunks_are_taken_a_few_at_a_turn(chunk: bytes, poller: str) -> Non
         client.send(HEAD % b"" + chunk * 5000 + b"0\r\n\r\n" + LAST)
         assert client.reply().body == b"x" * 5000
         assert client.reply().body == b""
-    assert max(turns.pieces) <= 2 * STEPS  # the read itself, and going on
+    assert max(turns.pieces) <= 2 * PIECES_A_TURN  # the read itself, and going on
 
 
 def test_others_are_served_between_the_chunks_of_one_read() -> None:

@@ -147,16 +147,16 @@ def test_trials_are_rarer_while_a_leader_is_stuck_in_one() -> None:
 
 def test_a_condemned_key_is_slow_at_once() -> None:
     learned = learned_of("quick", 0.00001)
-    learned.condemn("quick")
-    learned.condemn("new")
+    learned.make_slow("quick")
+    learned.make_slow("new")
     assert learned.averages == {"quick": CAP * BUDGET, "new": CAP * BUDGET}
     assert learned.is_brief("quick") and not learned.is_brief("new")
 
 
 def test_a_key_that_was_condemned_for_a_hiccup_is_quick_again() -> None:
     learned = learned_of("quick", 0.00001)
-    learned.condemn("quick")
-    learned.pardon("quick")
+    learned.make_slow("quick")
+    learned.forgive("quick")
     assert learned.is_quick("quick")
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from carboy.net import listen_unix
-from carboy.server import pressure
+from carboy.server import busy_warnings
 from carboy.server.queueing import HELD
 from live_engine import Client, Live, eventually, hello, served
 
@@ -152,7 +152,7 @@ def test_a_request_that_gets_a_thread_is_not_refused_because_others_wait() -> No
         learned.note_away("GET /brief", 0.01)
         learned.note_usage("GET /burn", 0.1, (0.1, 0.1, 0))  # computes for long
         for path in ("/burn", "/brief") * 3:
-            eventually(lambda: crew.away == 2 and time.monotonic() > queue.moved + HELD)
+            eventually(lambda: crew.away == 2 and time.monotonic() > queue.last_free + HELD)
             assert live.get(path).status == 200
         app.go.set()
         assert waits.reply().status == 200
@@ -227,7 +227,7 @@ def test_a_quick_route_that_stalls_once_is_quick_again_though_every_thread_is_ta
             app.stalled.clear()
             ask(live, stack, "/stall")
             eventually(app.stalled.is_set)
-            eventually(lambda: not live.engine.crew.present.slot)
+            eventually(lambda: not live.engine.crew.current.slot)
         app.smooth.set()
         for _ in range(20):
             assert live.get("/stall").body == b"hello"
@@ -259,7 +259,7 @@ def test_quick_routes_that_all_stall_do_not_make_threads_without_end() -> None:
 def test_the_log_tells_when_every_thread_is_taken_and_when_no_longer(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(pressure, "MOMENT", 0.01)
+    monkeypatch.setattr(busy_warnings, "MOMENT", 0.01)
     with full(headers_timeout=0.1) as (app, live, stack):
         late = ask(live, stack, "/hold")
         eventually(lambda: "All 2 threads are busy" in caplog.text)

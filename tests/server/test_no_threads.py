@@ -47,7 +47,7 @@ def quota(monkeypatch: pytest.MonkeyPatch) -> Iterator[Quota]:
     quota = Quota()
     substitute = SimpleNamespace(**{**vars(threading), "Thread": quota.thread})
     monkeypatch.setattr(crew, "threading", substitute)
-    monkeypatch.setattr(crew, "AGAIN", 0.0)
+    monkeypatch.setattr(crew, "RETRY_AFTER", 0.0)
     return quota
 
 
@@ -142,7 +142,7 @@ def test_somebody_leads_whatever_goes_wrong_while_a_leader_is_replaced() -> None
 
     with served(waits(go)) as live, live.client() as stuck:
         live.get("/quick")
-        live.engine.crew.deposed = fails
+        live.engine.crew.on_deposed = fails
         stuck.request("GET", "/wait")
         eventually(lambda: live.engine.crew.away)
         assert live.get("/quick").body == b"hello"

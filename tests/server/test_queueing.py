@@ -3,17 +3,26 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from carboy.server.queueing import COMPUTES, HELD, HERE, HOLD, PROMPT, WAITS, Lane, Queue
+from carboy.server.queueing import (
+    ANY_THREAD,
+    CPU_THREAD,
+    HELD,
+    HOLD,
+    LEADER,
+    THREAD,
+    Queue,
+    WaitsFor,
+)
 
 
-def request(key: str, asked: float = 0.0) -> Any:
-    return SimpleNamespace(key=key, asked=asked, lane=None, reserve=False)
+def request(key: str, queued_at: float = 0.0) -> Any:
+    return SimpleNamespace(key=key, queued_at=queued_at, waits_for=None, in_reserve=False)
 
 
-def filled(*waiting: tuple[Lane, str, float], threads: int = 2, processors: int = 1) -> Queue:
+def filled(*waiting: tuple[WaitsFor, str, float], threads: int = 2, processors: int = 1) -> Queue:
     queue = Queue(threads, processors)
-    for lane, key, asked in waiting:
-        queue.put(request(key, asked), lane)
+    for waits_for, key, queued_at in waiting:
+        queue.put(request(key, queued_at), waits_for)
     return queue
 
 
@@ -21,19 +30,19 @@ def key_of(exchange: Any) -> Any:
     return None if exchange is None else exchange.key
 
 
-def test_threads_go_to_requests_in_order_of_arrival_whatever_their_lane() -> None:
-    queue = filled((WAITS, "c", 3.0), (PROMPT, "a", 1.0), (COMPUTES, "b", 2.0), threads=8)
+def test_threads_go_to_requests_in_order_of_arrival_whatever_they_wait_for() -> None:
+    queue = filled((THREAD, "c", 3.0), (ANY_THREAD, "a", 1.0), (CPU_THREAD, "b", 2.0), threads=8)
     assert [key_of(queue.next_for_thread(n, 4.0)) for n in range(4)] == ["a", "b", "c", None]
 
 
 def test_nothing_that_waits_gets_more_than_the_threads_there_are() -> None:
-    queue = filled((WAITS, "a", 1.0))
+    queue = filled((THREAD, "a", 1.0))
     assert queue.next_for_thread(2, 2.0) is None
     assert key_of(queue.next_for_thread(1, 2.0)) == "a"
 
 
 def test_few_compute_at_once_and_those_that_wait_go_past_them() -> None:
-    queue = filled((COMPUTES, "a", 1.0), (COMPUTES, "b", 1.1), (WAITS, "c", 1.2), threads=8)
+    queue = filled((CPU_THREAD, "a", 1.0), (CPU_THREAD, "b", 1.1), (THREAD, "c", 1.2), threads=8)
     first = queue.next_for_thread(0, 2.0)
     assert first is not None and first.key == "a"
     assert key_of(queue.next_for_thread(1, 2.0)) == "c"
@@ -43,7 +52,7 @@ def test_few_compute_at_once_and_those_that_wait_go_past_them() -> None:
 
 
 def test_one_that_computes_for_long_lets_another_begin_beside_it() -> None:
-    queue = filled((COMPUTES, "a", 1.0), (COMPUTES, "b", 1.1), threads=8)
+    queue = filled((CPU_THREAD, "a", 1.0), (CPU_THREAD, "b", 1.1), threads=8)
     queue.next_for_thread(0, 2.0)
     assert queue.due() == 2.0 + HOLD
     assert queue.next_for_thread(1, 2.0 + HOLD / 2) is None
@@ -51,40 +60,42 @@ def test_one_that_computes_for_long_lets_another_begin_beside_it() -> None:
 
 
 def test_one_that_computes_runs_although_all_threads_wait() -> None:
-    queue = filled((COMPUTES, "a", 1.0), (COMPUTES, "b", 1.0))
+    queue = filled((CPU_THREAD, "a", 1.0), (CPU_THREAD, "b", 1.0))
     assert key_of(queue.next_for_thread(2, 2.0)) == "a"
     assert queue.next_for_thread(2, 9.0) is None
 
 
 def test_the_reserve_is_for_brief_keys_and_only_while_no_thread_gets_free() -> None:
-    queue = filled((WAITS, "slow", 1.0), (PROMPT, "a", 1.0))
-    queue.moved = 5.0
+    queue = filled((THREAD, "slow", 1.0), (ANY_THREAD, "a", 1.0))
+    queue.last_free = 5.0
     assert queue.next_for_thread(2, 5.0 + HELD / 2) is None
     assert queue.due() == 5.0 + HELD
     assert key_of(queue.next_for_thread(2, 5.0 + HELD)) == "a"
 
 
 def test_the_reserve_is_for_two_requests_of_a_key_at_a_time() -> None:
-    queue = filled((WAITS, "slow", 1.0), *[(PROMPT, "a", 2.0)] * 3, (PROMPT, "b", 4.0))
+    queue = filled((THREAD, "slow", 1.0), *[(ANY_THREAD, "a", 2.0)] * 3, (ANY_THREAD, "b", 4.0))
     first = queue.next_for_thread(2, 5.0)
     assert first is not None and first.key == "a"
     assert [key_of(queue.next_for_thread(n, 5.0)) for n in (3, 4, 5)] == ["a", "b", None]
     queue.ended(first)
     assert key_of(queue.next_for_thread(4, 5.0)) == "a"
-    assert filled((PROMPT, "a", 1.0)).next_for_thread(6, 5.0) is None
+    assert filled((ANY_THREAD, "a", 1.0)).next_for_thread(6, 5.0) is None
 
 
 def test_requests_of_a_key_are_called_back_for_the_leader_in_their_order() -> None:
-    queue = filled((WAITS, "a", 1.0), (WAITS, "b", 2.0), (PROMPT, "a", 3.0), (COMPUTES, "a", 4.0))
-    queue.call_back("a")
-    assert [each.key for each in queue.here] == ["a", "a", "a"] and len(queue) == 4
+    queue = filled(
+        (THREAD, "a", 1.0), (THREAD, "b", 2.0), (ANY_THREAD, "a", 3.0), (CPU_THREAD, "a", 4.0)
+    )
+    queue.move_to_leader("a")
+    assert [each.key for each in queue.for_leader] == ["a", "a", "a"] and len(queue) == 4
     assert key_of(queue.next_for_thread(0, 5.0)) == "b"
-    assert [key_of(queue.next_here()) for _ in range(4)] == ["a", "a", "a", None]
+    assert [key_of(queue.next_for_leader()) for _ in range(4)] == ["a", "a", "a", None]
     assert len(queue) == 0
 
 
 def test_what_gets_no_thread_after_all_is_first_again() -> None:
-    queue = filled((COMPUTES, "a", 1.0), (COMPUTES, "b", 1.0), threads=8)
+    queue = filled((CPU_THREAD, "a", 1.0), (CPU_THREAD, "b", 1.0), threads=8)
     exchange = queue.next_for_thread(0, 2.0)
     assert exchange is not None
     queue.put_back(exchange)
@@ -92,14 +103,16 @@ def test_what_gets_no_thread_after_all_is_first_again() -> None:
 
 
 def test_those_that_have_waited_too_long_are_taken_out() -> None:
-    queue = filled((WAITS, "a", 1.0), (WAITS, "b", 3.0), (HERE, "c", 1.5), (PROMPT, "d", 2.5))
+    queue = filled(
+        (THREAD, "a", 1.0), (THREAD, "b", 3.0), (LEADER, "c", 1.5), (ANY_THREAD, "d", 2.5)
+    )
     assert queue.oldest() == 1.0
     assert sorted(each.key for each in queue.older_than(2.0)) == ["a", "c"]
     assert [each.key for each in queue] == ["b", "d"] and len(queue) == 2
 
 
 def test_one_that_is_not_going_to_run_is_forgotten() -> None:
-    queue = filled((WAITS, "a", 1.0), (WAITS, "b", 3.0))
+    queue = filled((THREAD, "a", 1.0), (THREAD, "b", 3.0))
     queue.take_out(next(iter(queue)))
     assert [each.key for each in queue] == ["b"]
     assert queue.oldest() == 3.0

@@ -13,7 +13,7 @@ from urllib.parse import unquote_to_bytes
 
 from carboy.file_wrapper import FileWrapper
 from carboy.gateway.interface import Answer, Exchange
-from carboy.protocol.events import RequestHead
+from carboy.protocol.events import VERSIONS, RequestHead
 
 Headers = list[tuple[str, str]]
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
@@ -89,7 +89,7 @@ def field_variables(head: RequestHead, underscores: bool = False) -> dict[str, s
     Repeated fields are joined with "," and Cookie with "; " (RFC 9110, section 5.3; RFC 6265).
     Names with "_" are left out unless `underscores`: they would pass for the same name with "-".
     """
-    variables = {"SERVER_PROTOCOL": f"HTTP/1.{head.minor}"}
+    variables = {"SERVER_PROTOCOL": VERSIONS[head.minor]}
     for name, value in head.fields():
         if "_" in name and not underscores:
             continue

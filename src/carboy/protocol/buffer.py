@@ -1,66 +1,66 @@
-"""Octets received and not yet used; every one is looked at once."""
+"""Bytes received and not yet used; each is searched once."""
 
 from __future__ import annotations
 
 
 class ReceiveBuffer:
-    """A queue of octets that gives whole lines or counted pieces.
+    """A queue of bytes that gives whole lines or counted pieces.
 
     Removing from the front of a bytearray only moves its start, and `line` remembers how far
-    it has looked, so any way of feeding costs time linear in the input.
+    it has looked, so the time is linear in the input, whatever pieces it comes in.
     """
 
-    __slots__ = ("_searched", "octets")
+    __slots__ = ("_searched", "data")
 
     def __init__(self) -> None:
-        self.octets = bytearray()  # to read; change it by the methods
+        self.data = bytearray()  # to read; change it by the methods
         self._searched = 0
 
     def __len__(self) -> int:
-        return len(self.octets)
+        return len(self.data)
 
     def feed(self, data: bytes) -> None:
-        """Append octets."""
-        self.octets += data
+        """Append bytes."""
+        self.data += data
 
     def clear(self) -> None:
         """Forget everything."""
-        self.octets = bytearray()
+        self.data = bytearray()
         self._searched = 0
 
     def first(self) -> int:
-        """The next octet, or -1."""
-        return self.octets[0] if self.octets else -1
+        """The next byte, or -1."""
+        return self.data[0] if self.data else -1
 
     def find(self, needle: bytes) -> int:
-        """Where `needle` stands first, or -1."""
-        return self.octets.find(needle)
+        """Position of the first `needle`, or -1."""
+        return self.data.find(needle)
 
     def take(self, count: int) -> bytes:
-        """At most `count` octets, removed."""
-        octets = self.octets
-        if count >= len(octets):
-            self.octets = bytearray()
+        """At most `count` bytes, removed."""
+        data = self.data
+        if count >= len(data):
+            self.data = bytearray()
             self._searched = 0
-            return bytes(octets)
-        piece = bytes(octets[:count])
-        del octets[:count]
+            return bytes(data)
+        piece = bytes(data[:count])
+        del data[:count]
         self._searched = 0
         return piece
 
     def drop(self, count: int) -> None:
-        """Remove `count` octets."""
-        del self.octets[:count]
+        """Remove `count` bytes."""
+        del self.data[:count]
         self._searched = 0
 
     def line(self) -> bytes | None:
-        """The octets up to and with the next LF, removed; None if there is no LF yet."""
-        end = self.octets.find(b"\n", self._searched) + 1
+        """The bytes up to and including the next LF, removed; None if there is no LF yet."""
+        end = self.data.find(b"\n", self._searched) + 1
         if not end:
-            self._searched = len(self.octets)
+            self._searched = len(self.data)
             return None
         return self.take(end)
 
     def peek(self, count: int) -> bytes:
-        """A copy of at most the first `count` octets."""
-        return bytes(self.octets[:count])
+        """A copy of at most the first `count` bytes."""
+        return bytes(self.data[:count])

@@ -1,8 +1,8 @@
-"""What goes wrong on the wire, with the status it is answered with.
+"""What goes wrong on the wire, with the status of the response to it.
 
 ProtocolError
-├── RemoteProtocolError   the client broke a rule: answer with `.status`, then close
-└── LocalProtocolError    the application did: nothing of its answer was written
+├── RemoteProtocolError   the client broke a rule: respond with `.status`, then close
+└── LocalProtocolError    the application did: nothing of its response was written
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class ProtocolError(Exception):
 
 
 class RemoteProtocolError(ProtocolError):
-    """The client broke a rule; `status` is the answer, the message says what was wrong."""
+    """The client broke a rule. `status` is the response; the message says what was wrong."""
 
     def __init__(self, status: int, message: str) -> None:
         super().__init__(message)
@@ -40,4 +40,12 @@ class RemoteProtocolError(ProtocolError):
 
 
 class LocalProtocolError(ProtocolError):
-    """The application's answer cannot be put on the wire as it stands."""
+    """The application's response cannot be sent as it is."""
+
+
+def content_too_large(limit: int) -> RemoteProtocolError:
+    """The 413 for a body larger than `limit` bytes, by its Content-Length or by its chunks.
+
+    `limit` is the setting `limit_body`, or what the application says (MAX_CONTENT_LENGTH).
+    """
+    return RemoteProtocolError(413, f"the body is larger than the {limit} bytes allowed here")

@@ -1,7 +1,7 @@
 """What the HTTP/1.1 machine reports: a request head, pieces of its body, its end.
 
 Knows no socket, clock or log. A head keeps its field lines as the one validated
-block that arrived; they are split only when somebody asks for them.
+block that arrived, and splits them when they are first read.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ _trailing_space = re.compile(rb"\r(?<=[ \t]\r)").search
 _field_lines = re.compile(r"([^:]++):[ \t]*+([^\r]*+)\r\n").findall
 
 Fields = list[tuple[str, str]]
+# By the minor version of a head.
+VERSIONS = ("HTTP/1.0", "HTTP/1.1")
 
 
 class RequestHead:
@@ -22,7 +24,7 @@ class RequestHead:
 
     Fields whose name has "_" are not there unless `Limits.underscore_fields` lets them.
 
-    Text attributes hold latin-1 decoded octets, still percent-encoded. `path` and `query`
+    Text attributes are bytes decoded as latin-1, still percent-encoded. `path` and `query`
     are the two halves of the origin-form target (an absolute-form target has already lost
     its scheme and authority, and the authority replaces Host, here and among the fields);
     `has_query` tells "/a?" from "/a". `content_length` is None when there was no such line.
@@ -36,9 +38,9 @@ class RequestHead:
     upgrade = False
     content_length: int | None = None
     # What followed the target, as it came, if nothing had to be changed in it. The heads of one
-    # connection share one object when their octets agree, so comparing two is most often `is`.
+    # connection share one object when their bytes agree, so comparing two is most often `is`.
     tail = b""
-    # What readers have found in the field lines, for whoever asks again. Such heads share this
+    # What was found in the field lines, for the next reader. Heads that share a tail share this
     # too. It may hold secrets (Cookie, Authorization), so it ends with the connection.
     found: dict[str, Any] | None = None
     _block: bytes | None = None
@@ -64,8 +66,13 @@ class RequestHead:
         self.keep_alive = minor == 1
 
     @property
+    def version(self) -> str:
+        """ "HTTP/1.1" or "HTTP/1.0"."""
+        return VERSIONS[self.minor]
+
+    @property
     def has_body(self) -> bool:
-        """Whether octets of content follow the head."""
+        """Whether content follows the head."""
         return self.chunked or bool(self.content_length)
 
     @property
@@ -77,7 +84,7 @@ class RequestHead:
 
     def request_line(self) -> str:
         """The request line, for logs."""
-        return f"{self.method} {self.target} HTTP/1.{self.minor}"
+        return f"{self.method} {self.target} {VERSIONS[self.minor]}"
 
     def fields(self) -> Fields:
         """Every field line in the order received, names as sent, values trimmed of SP and HTAB."""
@@ -92,18 +99,18 @@ class RequestHead:
 class Data:
     """A piece of the request body, decoded from its framing."""
 
-    __slots__ = ("octets",)
+    __slots__ = ("data",)
 
-    def __init__(self, octets: bytes) -> None:
-        self.octets = octets
+    def __init__(self, data: bytes) -> None:
+        self.data = data
 
 
 class Signal(Enum):
     """Events without content."""
 
-    NEED_DATA = "feed more octets"
+    NEED_DATA = "more bytes are needed"
     END_OF_MESSAGE = "the request is complete"
-    PAUSED = "the answer to this request has to be finished first"
+    PAUSED = "the response to this request has to be finished first"
     CLOSED = "nothing more will be read from this connection"
 
 

@@ -1,8 +1,8 @@
-"""Octets of one request head to a `RequestHead`: the leaf a compiled twin may replace.
+"""The bytes of one request head to a `RequestHead`.
 
-Two readers with one outcome. `quick_head` takes a whole head of the usual shape and answers
-None to everything else, valid or not. `HeadReader` takes any head, line by line, and raises at
-the first line that breaks a rule, whatever pieces the octets came in.
+Two readers with one outcome. `quick_head` takes a whole head of the usual shape and gives None
+for everything else, valid or not. `HeadReader` takes any head, line by line, and raises at the
+first line that breaks a rule, whatever pieces the bytes came in.
 """
 
 from __future__ import annotations
@@ -19,21 +19,21 @@ from .limits import Limits
 _METHODS = {
     name.encode(): name for name in ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH")
 }
-# Connection as nearly everybody sends it.
+# Connection as nearly every client sends it.
 _OPTIONS = frozenset((b"keep-alive", b"Keep-Alive", b"close"))
 _new = RequestHead.__new__
 
-# Every control octet but HTAB and LF becomes a CR. Then: the pattern sees to it that each CR is
-# followed by LF; and when the result has as many LFs as the original has CRs, every LF followed
-# a CR and no CR stands for another control octet.
+# Every control character but HTAB and LF becomes a CR. The pattern requires that an LF follows
+# each CR. When the result has as many LFs as the original has CRs, every LF followed a CR, and
+# no CR replaced another control character.
 _FOLD = bytes(13 if (i < 32 and i not in (9, 10)) or i == 127 else i for i in range(256))
 _TOKEN = r"0-9!#$%&'*+\-.^`|~"  # and letters; a name with "_" is for the line reader
 
 
 def _head_pattern(value: str) -> re.Pattern[bytes]:
-    """A whole head, with `value` for an octet of a value. Possessive throughout, so linear.
+    """A whole head, with `value` for one byte of a value. Possessive throughout, so linear.
 
-    Three names may stand once: a second one sets the empty group before the value's group.
+    Three names may come once: a second one sets the empty group before the value's group.
     The first alternative takes the lines no other one could, and saves trying them.
     No group may open before something that can fail: until Python 3.13 a possessive loop does
     not take that back, and re then raises SystemError about the group's span (gh-101955).
@@ -49,7 +49,7 @@ def _head_pattern(value: str) -> re.Pattern[bytes]:
         return f"[{first}][a-zA-Z{_TOKEN}]*+:{value}*+"
 
     closer = "|".join(letters(name) for name in ("transfer-encoding", "expect", "upgrade"))
-    # Content-Type may stand once too. quick_head counts its last letters, because one more group
+    # Content-Type may come once too. quick_head counts its last letters, because one more group
     # would slow every head down; this is for the spellings in which these are others.
     closer += "|[Cc][Oo][Nn][Tt][Ee][Nn][Tt]-[Tt](?!ype)[Yy][Pp][Ee]"
     alternatives = (
@@ -73,17 +73,17 @@ _folded_head = _head_pattern(r"[^\r]").fullmatch
 _quick_host = re.compile(
     rb"[A-Za-z0-9.\-]++(?::(?:[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|[0-9]{1,4}))?+"
 ).fullmatch
-# Hosts that were valid once: a server is called by few names. Bounded: when full it starts anew.
-# Another engine of the process may empty these tables at any moment: ask with `get`, once.
+# Hosts that were found valid: a server has few names. Bounded: a full table is emptied. Another
+# engine of the process may empty these tables at any moment, so they are read with one `get`.
 _HOSTS_SIZE = 256
 _hosts: dict[bytes, str] = {}
-# The octets before a tail that is known already.
+# The bytes before a tail that is known already.
 _start = re.compile(rb"([A-Z]++) (/[^\x00-\x20\x7f?#]*+)(\?[^\x00-\x20\x7f#]*+)?+").fullmatch
-# Method and path of such octets that were valid once, as far as short ones without a query go:
-# the same few are asked for all the time. Bounded as above. A path with a long segment is not
-# kept, as that may be a secret: the token of a link to reset a password, say.
+# Method and path of such starts that were found valid, if they are short and have no query: the
+# same few are requested all the time. Bounded as above. A path with a long segment is not kept,
+# because the segment may be a secret: the token of a link to reset a password, for example.
 _STARTS_SIZE = 1024
-_START_OCTETS = 128
+_START_SIZE = 128
 _starts: dict[bytes, tuple[str, str]] = {}
 _long_segment = re.compile(rb"[^/]{20}").search
 _host = re.compile(HOST.encode()).fullmatch
@@ -98,22 +98,22 @@ def _bad(message: str, status: int = 400) -> RemoteProtocolError:
     return RemoteProtocolError(status, message)
 
 
-def quick_head(octets: bytes, limits: Limits) -> RequestHead | None:
-    """The head that `octets` are from first to last, or None if a closer look is needed.
+def quick_head(data: bytes, limits: Limits) -> RequestHead | None:
+    """The head that `data` is from first to last, or None if a closer look is needed.
 
-    The caller has made sure that there are at most `limits.quick` octets.
+    The caller has checked that `data` has at most `limits.quick` bytes.
     """
-    if len(octets) <= limits.short:
-        match = _short_head(octets)
+    if len(data) <= limits.short:
+        match = _short_head(data)
         if match is None:
             return None
     else:
-        folded = octets.translate(_FOLD)
+        folded = data.translate(_FOLD)
         match = _folded_head(folded)
         if match is None:
             return None
         count = folded.count(b"\n")
-        if count != octets.count(b"\r") or count - 2 > limits.fields_count:
+        if count != data.count(b"\r") or count - 2 > limits.fields_count:
             return None
     (
         method, path, query, minor,
@@ -125,7 +125,7 @@ def quick_head(octets: bytes, limits: Limits) -> RequestHead | None:
         or second_connection is not None
         or second_length is not None
         or host is None
-        or octets.count(b"ype:") > 1  # there may be two of Content-Type
+        or data.count(b"ype:") > 1  # there may be two of Content-Type
     ):
         return None
     name = _METHODS.get(method)
@@ -135,7 +135,7 @@ def quick_head(octets: bytes, limits: Limits) -> RequestHead | None:
     head = _new(RequestHead)
     _set_start(head, name, path, query)
     head.host = host_text
-    head.tail = octets[match.end(2 if query is None else 3) :]
+    head.tail = data[match.end(2 if query is None else 3) :]
     head.content_length = None
     if minor == b"1":
         head.minor = 1
@@ -152,13 +152,13 @@ def quick_head(octets: bytes, limits: Limits) -> RequestHead | None:
     return head
 
 
-def similar_head(octets: bytes, last: RequestHead) -> RequestHead | None:
-    """The head that `octets` are, or None, if they end in the tail of `last`, from quick_head.
+def similar_head(data: bytes, last: RequestHead) -> RequestHead | None:
+    """The head that `data` is, or None. It ends in the tail of `last`, which quick_head gave.
 
-    Clients repeat themselves on a connection, and what was found valid there is valid again,
-    octet for octet. Method and target are looked at in full.
+    Clients send the same fields again on a connection, and what was valid before is valid again,
+    byte for byte. Method and target are checked in full.
     """
-    start = octets[: -len(last.tail)]
+    start = data[: -len(last.tail)]
     head = _new(RequestHead)
     known = _starts.get(start)
     if known is not None:
@@ -185,7 +185,7 @@ def _read_start(head: RequestHead, start: bytes) -> bool:
     if name is None:
         return False
     _set_start(head, name, path, query)
-    if query is None and len(start) <= _START_OCTETS and not _long_segment(path):
+    if query is None and len(start) <= _START_SIZE and not _long_segment(path):
         if len(_starts) >= _STARTS_SIZE:
             _starts.clear()
         _starts[start] = name, head.path
@@ -244,7 +244,7 @@ def chop(line: bytes) -> bytes:
     if line[-2:] != b"\r\n":
         raise _bad("a line ends in LF without CR")
     if b"\r" in line[:-2]:
-        raise _bad("a CR stands alone in a line")
+        raise _bad("a line has a CR without LF")
     return line[:-2]
 
 
@@ -303,7 +303,7 @@ def parse_version(version: bytes) -> int:
 def parse_coding(values: list[bytes], minor: int) -> None:
     """Accept Transfer-Encoding if it is `chunked`, once (RFC 9112, section 6.1).
 
-    Where the last coding is another one nobody knows where the body ends: 400 (section 6.3).
+    When the last coding is another one, the end of the body is unknown: 400 (section 6.3).
     A coding before a last `chunked` is one this server does not know: 501.
     """
     if not minor:
@@ -344,7 +344,7 @@ def parse_host(values: list[bytes], minor: int) -> bytes:
 class HeadReader:
     """One head, line by line; `add` gives the head when its empty line has come.
 
-    The outcome depends on the octets alone: a rule about one line is applied when the line is
+    The outcome depends on the bytes alone: a rule about one line is applied when the line is
     complete, a rule about the whole head at its end, a limit as soon as it is exceeded.
     """
 
@@ -360,14 +360,14 @@ class HeadReader:
         self._size = 0
 
     def room(self) -> int:
-        """How many octets the next line may have before its CRLF."""
+        """How many bytes the next line may have before its CRLF."""
         if self.request_line is None:
             return self._limits.request_line
         left = max(0, self._limits.fields_size - self._size - 2)
         return min(self._limits.field_line, left)
 
     def too_long(self) -> RemoteProtocolError:
-        """What to raise when the next line has more octets than `room`."""
+        """What to raise when the next line has more bytes than `room`."""
         if self.request_line is None:
             return _bad("the request line is too long", 414)
         if self.room() < self._limits.field_line:

@@ -1,8 +1,19 @@
 """The server side of one HTTP/1.1 connection, without the connection.
 
-Octets in, events out; answers in, octets out. Knows no socket, clock or log. After the peer has
-broken a rule nothing it sends is read as a request any more, and one error answer may leave.
-A little longer than the house allows: the two directions share the state that must agree.
+Bytes in, events out; responses in, bytes out. Knows no socket, clock or log. After the client has
+broken a rule nothing it sends is read as a request any more, and one error response may leave.
+
+Whether the connection is kept after a response (RFC 9112, section 9.3) is `must_close`. It begins
+as what the client asked for (`RequestHead.keep_alive`, protocol/head.py); `close_after_response`
+is called for every other reason to close:
+
+    the application sends `Connection: close`
+    the body of the response has no framing but the end of the connection (HTTP/1.0)
+    the response is shorter than its Content-Length, or given up (server/answer.py)
+    the response leaves before the whole request has come
+    the client breaks a rule, or ends its side
+    the application takes the socket over (server/raw_socket.py)
+    the server stops, or fails before the application is called (server/answer.py, closing.py)
 """
 
 from __future__ import annotations
@@ -10,7 +21,7 @@ from __future__ import annotations
 from . import response
 from .buffer import ReceiveBuffer
 from .chunked import ChunkReader
-from .errors import REASONS, LocalProtocolError, RemoteProtocolError
+from .errors import LocalProtocolError, RemoteProtocolError, content_too_large
 from .events import Data, Event, Fields, RequestHead, Signal
 from .head import HeadReader, quick_head, similar_head
 from .limits import Limits
@@ -27,9 +38,9 @@ _SHORTEST_HEAD = len(b"GET / HTTP/1.1\r\n\r\n")
 
 
 class Machine:
-    """One server side of one connection.
+    """One connection, seen from the server.
 
-    `receive` feeds octets and gives the next event, `next_event` the further ones. A head
+    `receive` takes bytes and gives the next event, `next_event` the further ones. A head
     without a body is complete by itself; a head with one is followed by Data and one
     END_OF_MESSAGE. RemoteProtocolError is raised for what a client may not send;
     LocalProtocolError for what an application may not, and nothing was written then.
@@ -48,7 +59,6 @@ class Machine:
         "_received",
         "_remaining",
         "_to_write",
-        "_unread",
         "excess",
         "head",
         "must_close",
@@ -58,18 +68,18 @@ class Machine:
     )
 
     def __init__(self, limits: Limits) -> None:
-        # as long as the connection
+        # for the life of the connection
         self._limits = limits
         self._quick = limits.quick
         self._buffer = ReceiveBuffer()
         self._eof = False
         self.reading = IDLE
         self.writing = Writing.NOTHING
-        self.must_close = False  # after the answer; whoever drives may set it before it
-        # one request
+        # for one request
+        self.must_close = False  # once the response is sent, see above
         self.head: RequestHead | None = None
-        self.short = False  # the application gave fewer octets than its Content-Length
-        self.excess = 0  # how many more, which were dropped
+        self.short = False  # the application gave fewer bytes than its Content-Length
+        self.excess = 0  # bytes that it gave beyond its Content-Length, which were dropped
         self._reader: HeadReader | None = None
         self._blank_skipped = False
         self._chunks: ChunkReader | None = None
@@ -78,12 +88,11 @@ class Machine:
         self._continued = False
         self._body_limit = limits.body
         self._to_write = 0
-        self._unread = False
 
-    # -- in ------------------------------------------------------------------------------------
+    # --- the request
 
     def receive(self, data: bytes) -> Event:
-        """Feed octets (b"": the peer has sent its last) and give the next event."""
+        """Take bytes (b"": the client has ended its side) and give the next event."""
         if self.reading is IDLE and len(data) <= self._quick:
             last = self.head
             head = None
@@ -93,12 +102,13 @@ class Machine:
             if head is None:
                 end = data.find(b"\r\n\r\n") + 4
                 if end > _SHORTEST_HEAD:
-                    octets, rest = data[:end], data[end:]
-                    if rest and last is not None and last.tail and octets.endswith(last.tail):
-                        head = similar_head(octets, last)
+                    whole, rest = data[:end], data[end:]
+                    if rest and last is not None and last.tail and whole.endswith(last.tail):
+                        head = similar_head(whole, last)
                     if head is None:
-                        head = quick_head(octets, self._limits)
+                        head = quick_head(whole, self._limits)
             if head is not None:
+                # What _accept does, without its call; no such head is chunked.
                 self.head = head
                 self.writing = WAITING
                 self.must_close = not head.keep_alive
@@ -118,7 +128,7 @@ class Machine:
         return self.next_event()
 
     def next_event(self) -> Event:
-        """The next event without new octets."""
+        """The next event without new bytes."""
         reading = self.reading
         try:
             if reading is LENGTH:
@@ -141,17 +151,16 @@ class Machine:
 
     def _ended(self) -> Event:
         reader = self._reader
-        nothing_came = reader is None or (reader.request_line is None and not self._buffer.octets)
+        nothing_came = reader is None or (reader.request_line is None and not self._buffer.data)
         if self.reading is IDLE or (self.reading is HEAD and nothing_came):
             self.reading = CLOSED
-            self.must_close = True
+            self.close_after_response()
             return Signal.CLOSED
         raise RemoteProtocolError(400, "the connection ended in the middle of a request")
 
     def _fail(self) -> None:
         self.reading = ERROR
-        self._unread = True
-        self.must_close = True
+        self.close_after_response()
         self._buffer.clear()
 
     def _accept(self, head: RequestHead) -> None:
@@ -177,7 +186,7 @@ class Machine:
     def _next_head(self) -> Event:
         buffer = self._buffer
         if self._reader is None:
-            if not buffer.octets:
+            if not buffer.data:
                 return NEED_DATA
             quick = self._begin_head()
             if quick is not None:
@@ -223,39 +232,37 @@ class Machine:
 
     def _next_counted(self) -> Event:
         self._check_limit()
-        if not self._buffer.octets:
+        if not self._buffer.data:
             return NEED_DATA
-        octets = self._buffer.take(self._remaining)
-        self._remaining -= len(octets)
+        piece = self._buffer.take(self._remaining)
+        self._remaining -= len(piece)
         self._received = True
         if not self._remaining:
             self.reading = ENDING
-        return Data(octets)
+        return Data(piece)
 
     def _next_chunked(self) -> Event:
         chunks = self._chunks
-        if chunks is None or not self._buffer.octets:
+        if chunks is None or not self._buffer.data:
             return NEED_DATA
         self._received = True
-        octets = chunks.next(self._buffer, self._body_limit)
-        if octets is None:
+        piece = chunks.next(self._buffer, self._body_limit)
+        if piece is None:
             return NEED_DATA
-        if octets:
-            return Data(octets)
+        if piece:
+            return Data(piece)
         self.reading = DONE
         return Signal.END_OF_MESSAGE
 
     def _check_limit(self) -> None:
         head = self.head
         if head is not None and (head.content_length or 0) > self._body_limit:
-            raise RemoteProtocolError(
-                413, f"the body is larger than the {self._body_limit} bytes allowed here"
-            )
+            raise content_too_large(self._body_limit)
 
     def set_body_limit(self, limit: int | None) -> None:
-        """The most octets of content this one request may have; None: the server's own limit.
+        """Set the largest content of this one request, in bytes; None: the server's own limit.
 
-        Call it after the head. RemoteProtocolError 413 at once for a Content-Length above it.
+        Call it after the head. Raises RemoteProtocolError 413 for a larger Content-Length.
         """
         self._body_limit = self._limits.body if limit is None else limit
         try:
@@ -264,11 +271,11 @@ class Machine:
             self._fail()
             raise
 
-    # -- what a driver asks --------------------------------------------------------------------
+    # --- what the server asks
 
     @property
     def continue_needed(self) -> bool:
-        """Whether the peer waits for `100 Continue` before it sends its body (RFC 9110, 10.1.1)."""
+        """Whether the client waits for `100 Continue` before its body (RFC 9110, 10.1.1)."""
         return (
             self.head is not None
             and self.head.expect_continue
@@ -278,55 +285,33 @@ class Machine:
         )
 
     def send_continue(self) -> bytes:
-        """The interim answer, once; b"" when it is not needed (any more)."""
+        """The interim response, once; b"" when it is not needed (any more)."""
         if not self.continue_needed:
             return b""
         self._continued = True
         return b"HTTP/1.1 100 Continue\r\n\r\n"
 
     @property
-    def request_unread(self) -> bool:
-        """Whether octets of the request are still to come from the peer."""
-        return self._unread or self.reading in (HEAD, LENGTH, CHUNKS)
-
-    @property
-    def response_complete(self) -> bool:
-        """Whether the last request was answered to the last octet."""
-        return self.writing is ANSWERED
-
-    @property
-    def response_started(self) -> bool:
-        """Whether a head was given out for the present request."""
-        return self.writing is not WAITING and self.writing is not Writing.NOTHING
-
-    @property
     def buffered(self) -> int:
-        """How many octets were received and not used yet."""
+        """How many bytes were received and not used yet."""
         return len(self._buffer)
 
-    def hand_over(self, for_good: bool) -> bytes:
-        """The octets after the present request, for whoever takes the connection over.
-
-        No further request is read. `for_good`: nor is the present one answered.
-        """
-        octets = self.trailing_data
-        self._buffer.clear()
+    def close_after_response(self) -> None:
+        """Read no further request: the response to this one is the last of the connection."""
         self.must_close = True
+
+    def hand_over(self, for_good: bool) -> bytes:
+        """The bytes after the present request, for the application that takes the socket.
+
+        No further request is read. `for_good`: the present one is not answered either.
+        """
+        rest = self._buffer.peek(len(self._buffer))
+        self._buffer.clear()
+        self.close_after_response()
         if for_good:
             self.writing = ANSWERED
             self.reading = CLOSED
-        return octets
-
-    @property
-    def trailing_data(self) -> bytes:
-        """The octets after the present request, for whoever takes the connection over."""
-        return self._buffer.peek(len(self._buffer))
-
-    @property
-    def trailers(self) -> Fields:
-        """The trailer fields of the present request, names in lower case; never headers."""
-        chunked = self.head is not None and self.head.chunked
-        return self._chunks.trailers if chunked and self._chunks is not None else []
+        return rest
 
     @property
     def request_line(self) -> str:
@@ -337,10 +322,10 @@ class Machine:
             return ""
         return self.head.request_line()
 
-    # -- out -----------------------------------------------------------------------------------
+    # --- the response
 
     def whole_response(self, status: str, headers: Fields, body: bytes, extra: bytes) -> bytes:
-        """Head and body of a complete answer in one piece.
+        """Head and body of a complete response in one piece.
 
         Content-Length and Connection are added where needed, and `extra`, encoded default
         lines (Server, Date), where the application has not sent its own.
@@ -354,19 +339,19 @@ class Machine:
             and request.minor
             and request.method != "HEAD"
         ):
-            answer = ordinary_response(status, headers, body, extra)
-            if answer is not None:
+            whole = ordinary_response(status, headers, body, extra)
+            if whole is not None:
                 self.writing = ANSWERED
-                # IDLE says that the buffer is empty: what waits comes before new octets.
-                self.reading = HEAD if self._buffer.octets else IDLE
-                return answer
+                # IDLE says that the buffer is empty: what waits comes before new bytes.
+                self.reading = HEAD if self._buffer.data else IDLE
+                return whole
         head = self._response_head(status, headers, extra, len(body))
         if self.writing is Writing.LENGTH:
             return head + self.send_data(body) + self.end_response()
         return head + self.end_response()
 
     def start_response(self, status: str, headers: Fields, extra: bytes) -> bytes:
-        """The head of an answer whose body follows by `send_data` and `end_response`.
+        """The head of a response whose body follows by `send_data` and `end_response`.
 
         The body is framed by the application's Content-Length, else in chunks, else, for
         HTTP/1.0, by closing the connection.
@@ -375,10 +360,12 @@ class Machine:
 
     def _response_head(self, status: str, headers: Fields, extra: bytes, size: int | None) -> bytes:
         if self.writing is not WAITING:
-            raise LocalProtocolError("this request was answered already, or there is none")
+            raise LocalProtocolError("There is no request that is still to be answered.")
         status_line, code = encode_status(status)
         if code < 200:
-            raise LocalProtocolError(f"{status} is no final answer: use informational()")
+            raise LocalProtocolError(
+                f"{status} is not a final response. Use a status of 200 or more."
+            )
         encoded = encode_lines(headers)
         traits = 0
         for _, trait in encoded:
@@ -390,16 +377,17 @@ class Machine:
         if traits & response.DEFAULTS:
             extra = response.without_defaults(extra, traits)
         # Nothing is refused below this line: only now the state may change.
-        self._begin_answer(code, length, size, options)
+        self._begin_response(code, length, size, options)
+        minor = 1 if self.head is None else self.head.minor
         parts = [status_line]
         parts += [line for line, trait in encoded if not trait & response.WIRE]
         parts.append(extra)
-        parts.append(self._framing_line(code, length, size))
-        parts.append(self._connection_line(options))
+        parts.append(response.framing_line(self.writing, code, length, size))
+        parts.append(response.connection_line(options, self.must_close, minor))
         parts.append(b"\r\n")
         return b"".join(parts)
 
-    def _begin_answer(
+    def _begin_response(
         self, code: int, length: int | None, size: int | None, options: list[str]
     ) -> None:
         self.short = False
@@ -407,7 +395,7 @@ class Machine:
         if self.reading is ENDING:
             self.reading = DONE
         if self.reading is not DONE or "close" in options:
-            self.must_close = True
+            self.close_after_response()
         head = self.head
         if code in response.BODILESS or (head is not None and head.method == "HEAD"):
             self.writing = Writing.BODILESS
@@ -418,30 +406,10 @@ class Machine:
             self.writing = Writing.CHUNKED
         else:
             self.writing = Writing.UNTIL_CLOSE
-            self.must_close = True
-
-    def _framing_line(self, code: int, length: int | None, size: int | None) -> bytes:
-        if self.writing is Writing.CHUNKED:
-            return b"Transfer-Encoding: chunked\r\n"
-        if code == 205:
-            return b"Content-Length: 0\r\n"
-        if code == 204 or self.writing is Writing.UNTIL_CLOSE:
-            return b""
-        if length is None and code != 304:
-            # Of an empty body for HEAD nobody knows whether GET would have one.
-            length = size or None if self.writing is Writing.BODILESS else size
-        return b"" if length is None else b"Content-Length: %d\r\n" % length
-
-    def _connection_line(self, options: list[str]) -> bytes:
-        kept = [option for option in options if option not in ("close", "keep-alive")]
-        if self.must_close:
-            kept.append("close")
-        elif self.head is not None and not self.head.minor:
-            kept.append("keep-alive")
-        return f"Connection: {', '.join(kept)}\r\n".encode("latin-1") if kept else b""
+            self.close_after_response()
 
     def send_data(self, data: bytes) -> bytes:
-        """Octets of the body, framed; what exceeds Content-Length is dropped and noted."""
+        """Bytes of the body, framed; what exceeds Content-Length is dropped and counted."""
         writing = self.writing
         if writing is Writing.LENGTH:
             if len(data) > self._to_write:
@@ -456,10 +424,10 @@ class Machine:
             return data
         if writing is Writing.BODILESS:
             return b""
-        raise LocalProtocolError("no answer is under way: call start_response first")
+        raise LocalProtocolError("No response has begun. Call start_response() first.")
 
     def account(self, count: int) -> int:
-        """How many of `count` octets the driver may send by itself (sendfile), now counted.
+        """How many of `count` bytes the server may send by itself (sendfile), now counted.
 
         Not for a chunked body.
         """
@@ -472,13 +440,13 @@ class Machine:
         return count if self.writing is Writing.UNTIL_CLOSE else 0
 
     def end_response(self) -> bytes:
-        """The octets that end the body: the last chunk, or none."""
+        """The bytes that end the body: the last chunk, or none."""
         writing = self.writing
         if writing is WAITING or writing is ANSWERED or writing is Writing.NOTHING:
-            raise LocalProtocolError("no answer is under way: call start_response first")
+            raise LocalProtocolError("No response has begun. Call start_response() first.")
         if writing is Writing.LENGTH and self._to_write:
             self.short = True
-            self.must_close = True
+            self.close_after_response()
         self._finish()
         return b"0\r\n\r\n" if writing is Writing.CHUNKED else b""
 
@@ -489,46 +457,34 @@ class Machine:
         if self.reading is ENDING:
             self.reading = DONE
         if self.reading is not DONE:
-            self.must_close = True
+            self.close_after_response()
         if self.must_close:
-            self._unread = self.reading is not DONE or len(self._buffer) > 0
             self.reading = CLOSED
             self._buffer.clear()
         else:
-            # IDLE says that the buffer is empty: what waits in it comes before new octets.
-            self.reading = HEAD if self._buffer.octets else IDLE
+            # IDLE says that the buffer is empty: what waits in it comes before new bytes.
+            self.reading = HEAD if self._buffer.data else IDLE
 
     def informational(self, status: str, headers: Fields) -> bytes:
-        """An interim answer such as 103; b"" for an HTTP/1.0 client, which knows none."""
+        """An interim response such as 103; b"" for an HTTP/1.0 client, which knows none."""
         line, code = encode_status(status)
         if code >= 200 or code == 101:
-            raise LocalProtocolError(f"{status} is no interim answer")
+            raise LocalProtocolError(f"{status} is not an interim response. Send 100, 102 or 103.")
         if self.writing is not WAITING:
-            raise LocalProtocolError("an interim answer comes before the final one")
+            raise LocalProtocolError("An interim response has to come before the final one.")
         fields = encode_lines(headers)
         if self.head is None or not self.head.minor:
             return b""
-        return b"".join((line, *(octets for octets, trait in fields if not trait), b"\r\n"))
+        return b"".join((line, *(field for field, trait in fields if not trait), b"\r\n"))
 
     def error_response(self, error: RemoteProtocolError, extra: bytes) -> bytes:
         """A short text that says what was wrong; the connection has to be closed after it.
 
-        b"" when an answer is under way or complete.
+        b"" when a response has begun or is complete.
         """
         answerable = self.writing is WAITING or self.writing is Writing.NOTHING
         self._fail()
         self.writing = ANSWERED
         if not answerable:
             return b""
-        reason = REASONS.get(error.status, "Error")
-        body = f"{error.status} {reason}: {error.message}\n".encode("latin-1", "replace")
-        of_head = self.request_line.startswith("HEAD ")
-        answer = b"".join(
-            (
-                b"HTTP/1.1 %d %b\r\n" % (error.status, reason.encode()),
-                extra,
-                b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n" % len(body),
-                b"Connection: close\r\n\r\n",
-            )
-        )
-        return answer if of_head else answer + body
+        return response.refusal(error, extra, with_body=not self.request_line.startswith("HEAD "))

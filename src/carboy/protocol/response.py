@@ -1,7 +1,7 @@
-"""The application's status and headers to octets; refuses what would split a response.
+"""The application's status and headers to bytes; refuses what would split a response.
 
-Knows no connection: what a header means for the framing is told by its traits, and acted on
-elsewhere.
+Knows no connection: the traits of a line say what a header means for the framing, and
+protocol/machine.py acts on them.
 """
 
 from __future__ import annotations
@@ -10,18 +10,19 @@ import re
 
 from carboy.grammar import has_control, is_token
 
-from .errors import LocalProtocolError
+from .errors import REASONS, LocalProtocolError, RemoteProtocolError
 from .events import Fields
+from .states import Writing
 
-# What a response header means to the connection: bits of a line's traits, most have none.
+# What a response header means to the connection: bits of a line's traits. Most have none.
 LENGTH = 1
 DATE = 2
 SERVER = 4
 CONNECTION = 8
 CODING = 16
-HOP = 32  # belongs to the connection, which is not the application's (PEP 3333)
+HOP = 32  # belongs to the connection, so applications may not send it (PEP 3333)
 DEFAULTS = DATE | SERVER
-# Without content. Of 205 the client reads the length all the same (RFC 9110, section 15.3.6).
+# Without content; a client still reads the length of a 205 (RFC 9110, section 15.3.6).
 BODILESS = frozenset((*range(100, 200), 204, 205, 304))
 WIRE = LENGTH | CONNECTION | CODING | HOP  # the connection writes these itself
 
@@ -37,13 +38,13 @@ _TRAITS = {
 
 Line = tuple[bytes, int]
 
-# Lines that were validated once, by (name, value). Bounded: when full it starts anew, which
-# costs an application whose headers never repeat one `clear` in so many lines. Another engine
-# of the process may empty these tables at any moment: ask with `get`, once.
+# Lines that were found valid, by (name, value). Bounded: a full table is emptied, which costs an
+# application whose headers never repeat one `clear` in _MEMO_SIZE lines. Another engine of the
+# process may empty these tables at any moment, so they are read with one `get`.
 _MEMO_SIZE = 1024
 _MEMO_VALUE = 128
-# Only of these the lines are kept: they say the same to everybody. What others hold may be a
-# secret (Set-Cookie, Location, X-Auth-Token), and no secret outlives its answer here.
+# Only the lines of these headers are kept: they are the same for every client. Others may hold a
+# secret (Set-Cookie, Location, X-Auth-Token), and no secret is kept after its response.
 _KEPT = frozenset(
     (
         "accept-ranges",
@@ -83,10 +84,10 @@ _KEPT = frozenset(
 lines: dict[tuple[str, str], Line] = {}
 # Status lines by status, each with its code.
 statuses: dict[str, Line] = {}
-# The same without codes, for those whose answers have a body.
+# The same without codes, for those whose responses have a body.
 _ordinary: dict[str, bytes] = {}
-# Whole heads of such answers, by all they are made of, so that an application that says the
-# same again costs one look. Each second brings another Date and a new set; bounded likewise.
+# Whole heads of such responses, by all they are made of, so that an application that sends the
+# same headers again costs one look. Each second has another Date and so a new set; bounded too.
 _HEADS_SIZE = 256
 _heads: dict[tuple[object, ...], bytes] = {}
 
@@ -98,17 +99,17 @@ def encode_line(pair: tuple[str, str]) -> Line:
     try:
         name, value = pair
         if not is_token(name):
-            raise LocalProtocolError(f"{name!r} is not a header name: use letters, digits and '-'")
+            raise LocalProtocolError(f"{name!r} is not a header name. Use letters, digits and '-'.")
         if has_control(value):
-            raise LocalProtocolError(f"the value of {name} has a control character: {value!r}")
+            raise LocalProtocolError(f"The value of {name} has a control character: {value!r}.")
         line = f"{name}: {value}\r\n".encode("latin-1")
     except UnicodeEncodeError:
         raise LocalProtocolError(
-            f"the value of {name} has characters outside latin-1; encode it first"
+            f"The value of {name} has characters outside latin-1. Encode it first."
         ) from None
     except (TypeError, ValueError):
         raise LocalProtocolError(
-            f"a header is a (name, value) tuple of str, not {pair!r}"
+            f"A header is a (name, value) tuple of str, not {pair!r}."
         ) from None
     lowered = name.lower()
     entry = line, _TRAITS.get(lowered, 0)
@@ -126,14 +127,16 @@ def encode_status(status: str) -> Line:
         return known
     if not isinstance(status, str) or not _status(status):
         raise LocalProtocolError(
-            f"a status is like '200 OK', without control characters: {status!r}"
+            f"A status is like '200 OK', without control characters, not {status!r}."
         )
     # The space stays when the reason is empty (RFC 9112, section 4).
     space = " " if len(status) == 3 else ""
     try:
         line = f"HTTP/1.1 {status}{space}\r\n".encode("latin-1")
     except UnicodeEncodeError:
-        raise LocalProtocolError(f"the status has characters outside latin-1: {status!r}") from None
+        raise LocalProtocolError(
+            f"The status has characters outside latin-1: {status!r}."
+        ) from None
     entry = line, int(status[:3])
     if len(statuses) >= _MEMO_SIZE:
         statuses.clear()
@@ -145,7 +148,7 @@ def encode_status(status: str) -> Line:
 
 
 def ordinary_response(status: str, headers: Fields, body: bytes, extra: bytes) -> bytes | None:
-    """The whole answer, if its status is known already and nothing needs a decision."""
+    """The whole response, if its status is known already and nothing needs a decision."""
     size = len(body)
     sized = False
     kept = True
@@ -154,7 +157,9 @@ def ordinary_response(status: str, headers: Fields, body: bytes, extra: bytes) -
         known = _heads.get(key)
         if known is not None:
             return known + body
-        head = _ordinary[status]
+        head = _ordinary.get(status)
+        if head is None:
+            return None
         for pair in headers:
             entry = lines.get(pair)
             if entry is None:
@@ -162,12 +167,12 @@ def ordinary_response(status: str, headers: Fields, body: bytes, extra: bytes) -
                 entry = encode_line(pair)
             line, traits = entry
             if traits:
-                # Its own right Content-Length, once, is the only trait that decides nothing.
+                # A right Content-Length, once, is the only trait that needs no decision.
                 if traits != LENGTH or sized or pair[1] != str(size):
                     return None
                 sized = True
             head += line
-    except (KeyError, TypeError):
+    except TypeError:  # a pair that cannot be a key: a list, say
         return None
     head += extra + (b"\r\n" if sized else b"Content-Length: %d\r\n\r\n" % size)
     if kept:
@@ -178,7 +183,7 @@ def ordinary_response(status: str, headers: Fields, body: bytes, extra: bytes) -
 
 
 def encode_lines(headers: Fields) -> list[Line]:
-    """Every header's line and traits."""
+    """The line and traits of every header."""
     try:
         return [lines.get(pair) or encode_line(pair) for pair in headers]
     except TypeError:  # a pair that cannot be a key: a list, say
@@ -202,21 +207,67 @@ def connection_options(headers: Fields) -> list[str]:
 
 
 def declared_length(headers: Fields) -> int:
-    """The application's Content-Length; LocalProtocolError if there are two or it is no number."""
+    """The application's Content-Length. Raises LocalProtocolError for two, or a wrong one."""
     values = {value.strip(" \t") for name, value in headers if name.lower() == "content-length"}
     if len(values) != 1:
-        raise LocalProtocolError(f"Content-Length stands twice: {', '.join(sorted(values))}")
+        raise LocalProtocolError(
+            f"The response has more than one Content-Length: {', '.join(sorted(values))}."
+        )
     (value,) = values
     if not (value.isascii() and value.isdigit()) or len(value) > 18:
-        raise LocalProtocolError(f"Content-Length is not a decimal number: {value!r}")
+        raise LocalProtocolError(f"Content-Length is not a decimal number: {value!r}.")
     return int(value)
 
 
+def framing_line(writing: Writing, code: int, length: int | None, size: int | None) -> bytes:
+    """The line that frames the body of a response (RFC 9112, section 6), or b"".
+
+    `length` is the application's Content-Length, `size` that of a body which is complete.
+    """
+    if writing is Writing.CHUNKED:
+        return b"Transfer-Encoding: chunked\r\n"
+    if code == 205:
+        return b"Content-Length: 0\r\n"
+    if code == 204 or writing is Writing.UNTIL_CLOSE:
+        return b""
+    if length is None and code != 304:
+        # An empty body for HEAD does not tell whether GET would have one.
+        length = size or None if writing is Writing.BODILESS else size
+    return b"" if length is None else b"Content-Length: %d\r\n" % length
+
+
+def connection_line(options: list[str], close: bool, minor: int) -> bytes:
+    """The Connection line with the application's `options` and the server's own, or b""."""
+    kept = [option for option in options if option not in ("close", "keep-alive")]
+    if close:
+        kept.append("close")
+    elif not minor:
+        kept.append("keep-alive")
+    return f"Connection: {', '.join(kept)}\r\n".encode("latin-1") if kept else b""
+
+
+def refusal(error: RemoteProtocolError, extra: bytes, with_body: bool) -> bytes:
+    """The whole response to a request that broke a rule."""
+    reason = REASONS.get(error.status, "Error")
+    body = f"{error.status} {reason}: {error.message}\n".encode("latin-1", "replace")
+    return b"".join(
+        (
+            b"HTTP/1.1 %d %b\r\n" % (error.status, reason.encode()),
+            extra,
+            b"Content-Type: text/plain; charset=utf-8\r\nContent-Length: %d\r\n" % len(body),
+            b"Connection: close\r\n\r\n",
+            body if with_body else b"",
+        )
+    )
+
+
 def check_coding(headers: Fields) -> None:
-    """The server frames the body itself; `chunked` is what it does anyway (PEP 3333)."""
+    """Refuse a Transfer-Encoding but `chunked`: the server frames the body itself (PEP 3333)."""
     for name, value in headers:
         if name.lower() == "transfer-encoding" and value.strip(" \t").lower() not in (
             "chunked",
             "identity",
         ):
-            raise LocalProtocolError(f"Transfer-Encoding is the server's own, not {value!r}")
+            raise LocalProtocolError(
+                f"Transfer-Encoding is chosen by the server and cannot be {value!r}."
+            )

@@ -1,7 +1,7 @@
-"""Where the two halves of a connection stand.
+"""The states of the two halves of a connection.
 
-What came in and what goes out move on their own: a body may still be arriving while its
-answer is being written. Knows no octets.
+The request and the response have states of their own: a body may still be arriving while its
+response is being written.
 
     Reading:  IDLE ─▶ HEAD ─▶ LENGTH ─▶ ENDING ─▶ DONE ─▶ IDLE or CLOSED
                         └───▶ CHUNKS ─────────────┘
@@ -14,25 +14,25 @@ from enum import Enum
 
 
 class Reading(Enum):
-    """What the next octet of the peer is."""
+    """What the next byte of the client is."""
 
-    IDLE = "the first octet of a request"
-    HEAD = "an octet of a head"
-    LENGTH = "an octet of a body counted by Content-Length"
-    CHUNKS = "an octet of a chunked body"
-    ENDING = "nothing of this request; its end was not reported yet"
-    DONE = "of the next request, which waits for this answer"
+    IDLE = "the first byte of a request"
+    HEAD = "a byte of a head"
+    LENGTH = "a byte of a body counted by Content-Length"
+    CHUNKS = "a byte of a chunked body"
+    ENDING = "nothing of this request, whose end has not been reported yet"
+    DONE = "of the next request, which waits for this response"
     CLOSED = "not read any more"
-    ERROR = "not read any more, because the peer broke a rule"
+    ERROR = "not read any more, because the client broke a rule"
 
 
 class Writing(Enum):
-    """How the octets of the answer are framed."""
+    """How the bytes of the response are framed."""
 
-    NOTHING = "no request to answer yet"
-    WAITING = "no answer begun"
+    NOTHING = "no request yet"
+    WAITING = "no response begun"
     LENGTH = "counted by Content-Length"
     CHUNKED = "in chunks"
     UNTIL_CLOSE = "ended by closing the connection"
     BODILESS = "a head only: HEAD, 204, 205, 304"
-    DONE = "answered"
+    DONE = "complete"

@@ -22,12 +22,11 @@ from carboy.net.stream import bytes_left, can_sendfile, regular_file
 from carboy.protocol.errors import LocalProtocolError, RemoteProtocolError
 from carboy.protocol.states import Writing
 from carboy.server.connection import ClientGone, Connection, FileRest
-from carboy.server.exchange import Headers, ServerExchange
+from carboy.server.exchange import Headers, Rest, ServerExchange
 from carboy.server.logs.access_log import Record
 from carboy.server.raw_socket import SWITCHED, has_switched_protocol, take_back
 from carboy.server.request_body import BodyStream
 from carboy.server.settings import Settings
-from carboy.server.streams import Rest
 
 Access = Callable[[Record], None]
 
@@ -75,7 +74,7 @@ class Answering:
     def disown(self, instead: Callable[..., Any]) -> None:
         """Call `instead` for everything that would put octets on a connection."""
         self.plain = False
-        for name in ("deliver", "fail", "go_on", "start"):
+        for name in ("deliver", "fail", "resume", "start"):
             setattr(self, name, instead)
 
     # --- whole answers
@@ -83,7 +82,7 @@ class Answering:
     def deliver(self, exchange: ServerExchange, answer: Answer) -> None:
         """Send `answer` as far as it goes. Never raises; always calls its `close`, once.
 
-        An answer in pieces may be put aside: `exchange.rest` is what `go_on` will go on with, and
+        An answer in pieces may be put aside: `exchange.rest` is what `resume` will go on with, and
         close.
         """
         status, headers, body, close = answer
@@ -104,7 +103,7 @@ class Answering:
             if close is not None and exchange.rest is None:
                 self._close(exchange, close)
 
-    def go_on(self, exchange: ServerExchange) -> None:
+    def resume(self, exchange: ServerExchange) -> None:
         """Go on with an answer in pieces that was put aside; close it when its client has gone."""
         rest = exchange.rest
         if rest is None:
@@ -127,7 +126,7 @@ class Answering:
         connection = exchange.connection
         machine = connection.machine
         if self.stopping:
-            machine.must_close = True
+            machine.close_after_response()
         data = machine.whole_response(status, headers, body, self.extra.lines)
         exchange.head_begun = True
         exchange.status = status
@@ -147,7 +146,7 @@ class Answering:
         if isinstance(error, ClientGone):
             self._finish(exchange, exchange.status)
             return
-        if exchange.left and not exchange.head_begun:
+        if exchange.client_left and not exchange.head_begun:
             self.record(exchange, CLIENT_LEFT, 0)
             return
         log.error(
@@ -185,7 +184,7 @@ class Answering:
     def abandon(self, connection: Connection) -> None:
         """An answer that cannot be completed: the client has to see that."""
         machine = connection.machine
-        machine.must_close = True
+        machine.close_after_response()
         if machine.writing is Writing.UNTIL_CLOSE:
             # Any other framing shows that something is missing, and keeps what has arrived.
             connection.reset_on_close()
@@ -221,7 +220,7 @@ class Answering:
         connection = exchange.connection
         machine = connection.machine
         if self.stopping:
-            machine.must_close = True
+            machine.close_after_response()
         head = machine.start_response(status, headers, self.extra.lines)
         exchange.head_begun = True
         exchange.status = status
@@ -324,7 +323,7 @@ class Answering:
             connection = exchange.connection
             self.record(exchange, status, connection.octets - connection.machine.excess)
 
-    def complain(self, exchange: ServerExchange) -> None:
+    def log_wrong_length(self, exchange: ServerExchange) -> None:
         """Log an answer whose body did not have the length its head announced."""
         if exchange.connection.machine.short:
             text = "%s: the answer is shorter than its Content-Length; the connection is closed"
@@ -338,7 +337,7 @@ class Answering:
         """Hand the access log its record."""
         if self.access is not None:
             peer = exchange.peer
-            seconds = time.monotonic() - (exchange.asked or exchange.began)
+            seconds = time.monotonic() - (exchange.queued_at or exchange.began)
             code = int(status[:3])
             if exchange.head.method == "HEAD" or code in (204, 205, 304):
                 octets = 0  # nobody sees the content

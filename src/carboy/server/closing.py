@@ -57,7 +57,7 @@ class Closing:
     ) -> None:
         """The gateway could not even look at the request."""
         exchange.began = time.monotonic()
-        connection.machine.must_close = True
+        connection.machine.close_after_response()
         self._answering.fail(exchange, error)
         connection.unread = True
         self.end(connection, exchange.began)

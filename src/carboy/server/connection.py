@@ -50,8 +50,8 @@ class Connection:
     """The engine's side of one connection."""
 
     __slots__ = (
-        "behind",
         "broken",
+        "deferred",
         "environ",
         "environ_tail",
         "exchange",
@@ -90,7 +90,7 @@ class Connection:
         self.interest = 0  # flags the poller watches for; 0: not registered
         self.broken = False  # no octet goes out any more
         # Received bytes wait for its next turn. Nothing more is received until they are used.
-        self.behind = False
+        self.deferred = False
         self.environ: dict[str, Any] | None = None  # of the last request, without its own part
         self.environ_tail = b""  # what followed the target there
         # for the phase
@@ -122,7 +122,7 @@ class Connection:
 
     def is_quiet(self) -> bool:
         """Whether nothing has come that is not read yet; asked before an idle one is closed."""
-        return not (self.behind or is_readable(self.fd))
+        return not (self.deferred or is_readable(self.fd))
 
     # --- sending
 

@@ -1,23 +1,54 @@
-"""The threads of a worker: one leads, the others run what waits or would make others wait.
+"""The threads of a worker: one leads, the others run requests that wait or would hold it up.
 
-Knows no sockets: what leading and running mean it is told.
+This file does not know sockets: the engine tells it what leading and running mean.
 
-    leader ──submit──▶ a member runs the exchange ──▶ done, given back to the leader
+    leader ──submit──▶ a member runs the exchange ──▶ finished, given back to the leader
     leader inside a handler for too long ──watcher──▶ another member leads,
                                                       the old leader finishes as a member
 
-A leadership is one `Lead`. The exchange that the leader runs itself lies in its `slot`; who
-takes it out, the leader after the handler or the watcher before, decides who leads on. Taking
-from a list is atomic, so the leader's path needs no lock.
+A leadership is one `Lead`. The exchange that the leader runs itself is in the `slot` of its Lead.
 
-A task is put into the queue only for a thread that has been claimed for it, so nothing is ever
-in the queue that no thread will take:
+Which thread may touch what:
 
-    thread            a member leaves a token in `_idle` when it is about to wait for a task
-    leader, watcher   takes a token, or starts a thread, and only then puts the task
+    phase of the request     thread          may touch
+    read, body received      leader          the connection, its machine, the poller
+    runs on the leader       leader          the same, the exchange, and all tables of the engine
+    waits for a thread       leader          the exchange and its connection, which has no other
+                                             thread: it may look for a disconnect and answer 503
+    runs in the crew         a member        the exchange; of the connection and its machine what
+                                             sends the response, and what reads an unread body
+    runs, leader replaced    the old leader  what a member may touch
+    put aside (STREAMING)    leader          the exchange and its connection
+    written, drained         leader          the connection, its machine, the poller
 
-The system may refuse to start a thread (a limit of processes or of memory). Whoever wanted one
-then keeps what it has: the leader its exchange, the watcher the leader that there is.
+While a member has a connection, the leader may only `cut` it, set it to be reset on close, and
+send what it keeps, with the lock `exchange.sending` (server/streams.py). The heartbeat, signal
+handlers and `Engine.in_flight` read figures of it and change nothing. Every other table (the
+queue, dispatch times, deadlines, …) belongs to the leader, or to the thread that replaces it.
+
+Why each hand-over is safe:
+
+    leader to member         The leader writes, then puts the exchange into `_work`, and leaves
+                             it alone from then on. SimpleQueue orders the two threads.
+    member to leader         The member writes, then appends the exchange to the Runner's
+                             `_given_back`, then wakes the leader. The leader clears the waker
+                             first and takes from the deque after it, so no wake-up is lost.
+    leader to old leader     Leader and watcher both take the exchange out of the slot, and
+                             taking from a list is atomic: exactly one gets it. If the leader
+                             does, it leads on. If the watcher does, the old leader finds the slot
+                             empty, touches only the exchange from then on, and gives it back.
+    old leader to new one    Until the watcher has put the new Lead into `_work` no thread leads,
+                             so it may touch the leader's tables, and does so last. The old leader
+                             may be sending meanwhile: of the connection the watcher writes only
+                             `exchange`, `phase` and `since`, which a handler's thread never reads.
+    member or watcher to     A member leaves a token in `_idle` before it waits for a task, and a
+    a free thread            task is put into `_work` only for a token that was taken or a thread
+                             that was started. So no task is in the queue without a thread for it.
+    leader to watcher        The leader fills the slot, then reads `asleep`. The watcher sets
+    (asleep)                 `asleep`, then reads the slot. One of them sees the other.
+
+The system may refuse to start a thread (a limit of processes or of memory). Then whoever asked for
+it keeps what it has: the leader its exchange, the watcher the leader that there is.
 """
 
 from __future__ import annotations
@@ -27,63 +58,67 @@ import threading
 import time
 from collections.abc import Callable
 from queue import SimpleQueue
+from typing import TypeVar
 
 from carboy.server.connection import RUNNING
 from carboy.server.exchange import ServerExchange
 
 log = logging.getLogger("carboy.error")
+T = TypeVar("T")
 
 # Seconds after the system refused a thread before another one is asked for, and between two
 # warnings about it.
-AGAIN, COMPLAIN = 1.0, 60.0
-REST = 64  # looks of the watcher at an idle leader before it sleeps until rung
+RETRY_AFTER, WARN_EVERY = 1.0, 60.0
+IDLE_LOOKS = 64  # times the watcher finds the leader idle before it sleeps until it is woken
+
+
+class Deposed(BaseException):
+    """Another thread leads now, and the exchange that this thread ran has been given back.
+
+    Not an Exception, so that no handler on the way takes it for a fault.
+    """
 
 
 class Lead:
-    """One leadership: `slot` holds the exchange its thread runs itself."""
+    """One leadership: `slot` holds the exchange that its thread runs itself."""
 
     __slots__ = ("slot", "thread")
 
     def __init__(self) -> None:
         self.slot: list[ServerExchange] = []
-        self.thread = 0  # that leads
+        self.thread = 0  # identifier of the thread that leads
 
 
 class Crew:
-    """The threads; who runs where, and what waits, is decided in server/scheduling.py.
+    """The threads. server/scheduling.py decides what runs where and what waits.
 
-    `lead` leads with the given Lead until deposed or stopped; `run` runs one exchange and
-    gives it back. With one thread there is no crew: nothing is submitted and nobody deposed.
+    `lead` leads with the given Lead until deposed or stopped; `run` runs one exchange and gives
+    it back. With one thread there is no crew: nothing is submitted, and no leader is deposed.
     """
 
-    def __init__(
-        self,
-        threads: int,
-        interval: float,
-        lead: Callable[[Lead], None],
-        run: Callable[[ServerExchange], None],
-    ) -> None:
+    def __init__(self, threads: int, interval: float, lead: Callable[[Lead], None]) -> None:
         self.threads = threads
-        self.alone = threads == 1
-        self._interval = interval
-        self._lead = lead
-        self._run = run
-        # Called when the crew is full: what may be counted apart leaves it (server/streams.py).
+        self.single_threaded = threads == 1
+        self.lead = lead
+        self.run: Callable[[ServerExchange], None] = _nothing
+        # Called when the crew is full: streamed responses may leave it (server/streams.py).
         self.relieve: Callable[[], None] = lambda: None
+        # Called with the exchange that turned out to be slow, and its seconds so far. Its key
+        # becomes slow now: before the exchange ends, many more requests of the key may have come,
+        # and each of them would cost another leader.
+        self.on_deposed: Callable[[ServerExchange, float], object] = _nothing
+        self.current = Lead()
+        self.away = 0  # exchanges submitted or left with an old leader, not yet given back
+        self.running: dict[ServerExchange, None] = {}  # the same exchanges
+        self.asleep = False  # the watcher: the leader wakes it after filling the slot
+        self._interval = interval
         self._work: SimpleQueue[ServerExchange | Lead | None] = SimpleQueue()
         self._members: list[threading.Thread] = []
         self._idle: list[None] = []  # tokens, see above
-        self._refused_at = self._complained_at = -COMPLAIN
+        self._refused_at = self._warned_at = -WARN_EVERY
         self._watcher: threading.Thread | None = None
+        self._wake = threading.Semaphore(0)  # for the watcher
         self._stopped = False
-        # Told the exchange and the seconds so far of what the watcher found to be slow: by its
-        # end many more of its kind may have come, each of which would cost another leader.
-        self.deposed: Callable[[ServerExchange, float], object] = lambda exchange, seconds: None
-        self.away = 0  # exchanges submitted or left with a deposed leader, not yet given back
-        self.running: dict[ServerExchange, None] = {}  # those
-        self.present = Lead()
-        self.asleep = False  # the watcher: whoever fills the slot has to ring
-        self._bell = threading.Semaphore(0)
 
     # --- life
 
@@ -94,15 +129,15 @@ class Crew:
                 "No thread can be started to serve requests."
                 " Raise the limit of processes or memory."
             )
-        # The first thread leads last: once a request is answered nothing is being started. An
+        # The watcher first, so that no thread is being started once requests are answered. An
         # exception that another thread raises in this one (PyThreadState_SetAsyncExc) while it
-        # starts a thread may end that thread instead, and this one would wait for it for ever.
+        # starts a thread may end that thread instead, and this one would wait for it endlessly.
         self.start_watcher()
-        self._work.put(self.present)
+        self._work.put(self.current)
 
     def start_watcher(self) -> None:
-        """Start the watcher unless there is one; without a thread for it nobody is deposed."""
-        if not self.alone and (self._watcher is None or not self._watcher.is_alive()):
+        """Start the watcher unless it runs; without a thread for it no leader is deposed."""
+        if not self.single_threaded and (self._watcher is None or not self._watcher.is_alive()):
             watcher = threading.Thread(target=self._watch, name="carboy-watcher", daemon=True)
             if self._started(watcher):
                 self._watcher = watcher
@@ -112,30 +147,30 @@ class Crew:
         self._stopped = True
         for _ in range(len(self._members) + 1):  # the watcher may be starting one
             self._work.put(None)
-        self._bell.release()
+        self._wake.release()
 
     def _member(self) -> None:
         while (task := self._work.get()) is not None:
             if isinstance(task, Lead):
                 task.thread = threading.get_ident()
-                self._lead(task)
+                self.lead(task)
             else:
-                self._run(task)
+                self.run(task)
             if self._stopped:
                 return
             del task  # a waiting thread must not keep the last request alive
 
     def leave_token(self) -> None:
-        """Called by a member that is about to give its exchange back, as the last thing it does.
+        """Called by a member that is about to give its exchange back, and then waits for a task.
 
-        Before the exchange: the leader that takes it back may claim this very thread.
+        Before it gives the exchange back: the leader that takes it may claim this very thread.
         """
         self._idle.append(None)
 
     # --- threads
 
     def _claim(self) -> bool:
-        """Have a thread for one task that the caller is going to put; False when there is none."""
+        """Have a thread for one task that the caller will put; False when there is none."""
         try:
             self._idle.pop()
         except IndexError:
@@ -153,14 +188,14 @@ class Crew:
 
     def _started(self, thread: threading.Thread) -> bool:
         now = time.monotonic()
-        if now < self._refused_at + AGAIN:
+        if now < self._refused_at + RETRY_AFTER:
             return False
         try:
             thread.start()
         except (RuntimeError, MemoryError) as error:
             self._refused_at = now
-            if now > self._complained_at + COMPLAIN:
-                self._complained_at = now
+            if now > self._warned_at + WARN_EVERY:
+                self._warned_at = now
                 log.warning(
                     "No further thread can be started: %s. Requests wait for the %d there are."
                     " Raise the limit of processes or memory, or lower --threads.",
@@ -174,33 +209,36 @@ class Crew:
 
     def submit(self, exchange: ServerExchange) -> bool:
         """Run `exchange` on another thread; False when there is none and none can be started."""
-        if not self.submit_apart(exchange):
+        if not self.submit_uncounted(exchange):
             return False
         self.away += 1
         self.running[exchange] = None
         return True
 
-    def submit_apart(self, exchange: ServerExchange) -> bool:
-        """Run `exchange` on another thread that does not count; False when there is none."""
+    def submit_uncounted(self, exchange: ServerExchange) -> bool:
+        """Run `exchange` on another thread that is not counted; False when there is none."""
         if not self._claim():
             return False
         self._work.put(exchange)
         return True
 
-    def is_alone(self) -> bool:
-        """Whether there is only the leader's thread, and no other one to wait for."""
+    def has_only_leader(self) -> bool:
+        """Whether the leader's thread is the only one, so that no other can be waited for."""
         return len(self._members) < 2
 
-    def given_back(self, exchange: ServerExchange) -> None:
-        """One exchange is done, or not counted any more."""
+    def release(self, exchange: ServerExchange) -> None:
+        """Count `exchange` no more: it was given back, or is counted by the streams."""
         self.away -= 1
         self.running.pop(exchange, None)
 
     # --- leadership
 
     def depose(self, lead: Lead) -> bool:
-        """Make another thread leader if `lead` still runs a handler; whether it did."""
-        # First the thread, then the slot: without a new leader nobody would ever lead again.
+        """Make another thread leader if `lead` still runs a handler; whether it did.
+
+        Called by the watcher, or by a leader that is about to wait.
+        """
+        # First the thread, then the slot: without a new leader no thread would ever lead again.
         if not lead.slot or not self._claim():
             return False
         successor = Lead()
@@ -209,43 +247,45 @@ class Crew:
         except IndexError:
             self._idle.append(None)  # the leader was quicker
             return False
-        # Nobody leads at this moment, so what is the leader's may be touched; and whatever goes
-        # wrong (there may be no memory), somebody has to lead after it.
+        # No thread leads now, so the leader's tables may be touched; and whatever goes wrong
+        # (there may be no memory), a thread has to lead after it.
         try:
             exchange.deposed = True
-            exchange.connection.exchange = exchange
-            exchange.connection.enter(RUNNING, exchange.began)
+            connection = exchange.connection
+            connection.exchange = exchange
+            connection.phase = RUNNING
+            connection.since = exchange.began
             self.away += 1
             self.running[exchange] = None
-            exchange.thread = lead.thread
-            self.deposed(exchange, time.monotonic() - exchange.began)
+            exchange.leader_thread = lead.thread
+            self.on_deposed(exchange, time.monotonic() - exchange.began)
         except Exception as error:
             log.critical("A leader could not be replaced in order.", exc_info=error)
         finally:
-            self.present = successor
+            self.current = successor
             self._work.put(successor)
         return True
 
-    def ring(self) -> None:
-        """Wake the watcher."""
+    def wake_watcher(self) -> None:
+        """Have the watcher look again: a leader has filled its slot while it slept."""
         self.asleep = False
-        self._bell.release()
+        self._wake.release()
 
     def _watch(self) -> None:
         seen = None
-        quiet = 0
+        idle_looks = 0
         while not self._stopped:
             time.sleep(self._interval)
-            lead = self.present
+            lead = self.current
             now = lead.slot[-1:]
             if not now:
-                quiet += 1
+                idle_looks += 1
                 seen = None
-                if quiet > REST:
-                    self._rest()
-                    quiet = 0
+                if idle_looks > IDLE_LOOKS:
+                    self._sleep()
+                    idle_looks = 0
                 continue
-            quiet = 0
+            idle_looks = 0
             if now[0] is seen:
                 patience = now[0].patience
                 if not patience or time.monotonic() - now[0].began > patience:
@@ -255,11 +295,25 @@ class Crew:
                 seen = now[0]
             del now
 
-    def _rest(self) -> None:
+    def _sleep(self) -> None:
         self.asleep = True
-        # The leader fills its slot first and looks at `asleep` then; here it is the other way
-        # round, so one of the two sees the other.
-        if self.present.slot:
+        if self.current.slot:  # the leader has filled it without seeing `asleep`
             self.asleep = False
             return
-        self._bell.acquire()
+        self._wake.acquire()
+
+
+def _nothing(*args: object) -> None:
+    pass
+
+
+def traced(work: Callable[[T], None], trace: Callable[[], object] | None) -> Callable[[T], None]:
+    """`work`, with `trace` called before each call of it; `work` itself without one."""
+    if trace is None:
+        return work
+
+    def with_trace(argument: T) -> None:
+        trace()
+        work(argument)
+
+    return with_trace

@@ -105,7 +105,7 @@ class Deadlines:
 def is_idle(connection: Connection, now: float) -> bool:
     """Whether a connection waits for a request, of which nothing has been received."""
     if connection.phase is IDLE:
-        return not connection.behind
+        return not connection.deferred
     return connection.is_silent() and now - connection.since > NEWCOMER
 
 

@@ -64,7 +64,7 @@ def _send_ahead(exchange: ServerExchange) -> bool:
     stream = connection.sock
     if isinstance(stream, _Shortened) or connection.out is not None or exchange.head.upgrade:
         return False
-    if exchange.head_begun or exchange.taken:
+    if exchange.head_begun or exchange.socket_taken:
         return False
     try:
         sent = stream.send(AHEAD)

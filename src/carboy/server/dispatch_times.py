@@ -1,13 +1,16 @@
-"""How long handlers take, and of what, by dispatch key: what may run on the leader's thread.
+"""How long the handlers of each dispatch key take: which keys may run on the leader's thread.
 
 Two things are learned. The time of a key says whether it is quick. For a key that is not, the
 processor time of some of its requests says whether it computes or waits for something else:
 
-    it computes   more threads would only fight for the interpreter
+    it computes   more threads would only compete for the interpreter
     it waits      more threads let more of its requests wait at once
 
 A handler that was kept from computing, by other threads of the process or by other processes, has
 not waited: its thread did not go to sleep by itself, or the process computed all the time.
+
+Only the leader uses `DispatchTimes`, or the thread that replaces it (server/crew.py). The functions
+at the end of the file read the clocks of a thread, on that thread unless they say otherwise.
 """
 
 from __future__ import annotations
@@ -24,20 +27,20 @@ except ImportError:  # not on Windows
 
 
 WEIGHT = 0.125  # of one new time in the average
-CAP = 8.0  # in budgets: the most one time counts, so that a key is forgiven after some quick ones
-# Seconds between two trials of a slow key on the leader's thread: doubled while it stays slow.
+CAP = 8.0  # in budgets: the most one time counts, so that some quick ones make up for it
+# Seconds between two trials of a slow key on the leader's thread, doubled while it stays slow,
 FIRST_PAUSE, LAST_PAUSE = 0.02, 2.0
-# And between trials of any two keys: each may hold the leader until the watcher deposes it.
+# and between trials of any two keys: each may hold the leader until the watcher deposes it.
 BETWEEN_TRIALS = 0.05
 # A key is brief while its requests hold a thread for at most BRIEF seconds, give or take CREDIT.
 CREDIT, BRIEF = 3, 0.25
 # Seconds between two trials of a key while the leader of an earlier one is still inside it.
 STUCK_PAUSE = 0.25
-MOSTLY = 0.8  # of the time: computed nearly all of it
-# One in SAMPLE requests of a key that is known to wait is measured; after UNCLEAR measurements
-# that say nothing, and then after RARER times as many, the key is looked at anew.
+MOSTLY = 0.8  # share of the time: computed nearly all of it
+# One in SAMPLE requests of a key that is known to wait is measured. After UNCLEAR measurements
+# that say nothing, and then after RARER times as many, what is known of the key is dropped.
 SAMPLE, UNCLEAR, RARER = 16, 32, 4
-STALLED = 0.4  # of the time: a handler that is stuck has computed for less than this
+STALLED = 0.4  # share of the time: a handler that is stuck has computed for less than this
 
 
 class Work:
@@ -47,8 +50,8 @@ class Work:
 
     def __init__(self, cpu: float) -> None:
         self.cpu = cpu  # seconds, a moving average
-        self.waits: float | None = None  # 0: it computes, 1: it waits; None: nobody can say yet
-        self.unclear = 0  # measurements in succession that said nothing
+        self.waits: float | None = None  # 0: it computes, 1: it waits; None: not known yet
+        self.unclear = 0  # consecutive measurements that said nothing
         self.patience = UNCLEAR
         self.skipped = 0  # requests since the last that was measured
 
@@ -56,13 +59,13 @@ class Work:
 class DispatchTimes:
     """A moving average of seconds for each key, in a table of bounded size.
 
-    Only the leader calls it. A key nobody has seen is taken for quick: the watch
-    (server/crew.py) catches the mistake, and that one request corrects it.
+    A key that is not known is expected to be quick: the watcher (server/crew.py) catches the
+    mistake, and that one request corrects it.
 
-    A time taken on another thread counts only when it is better than what is known: it holds
-    the waits for the interpreter's lock, and with many requests at once these alone look slow.
-    Quick handlers that were once sent away would stay away for ever. So a slow key gets a
-    trial on the leader's thread now and then, which tells its own time.
+    A time taken on another thread counts only when it is better than what is known: it includes
+    waits for the interpreter's lock, and with many requests at once these alone look slow.
+    Quick handlers that once ran on other threads would stay there indefinitely. So a slow key
+    gets a trial on the leader's thread now and then, which tells its own time.
     """
 
     __slots__ = (
@@ -102,9 +105,9 @@ class DispatchTimes:
         return self._credit.get(key, 0) > 0
 
     def on_trial(self, key: Hashable, now: float, stuck: bool = False) -> bool:
-        """Whether this request of a slow key is to run on the leader's thread all the same.
+        """Whether this request of a slow key is to run on the leader's thread as a trial.
 
-        `stuck`: the handler of an earlier trial has not come back.
+        `stuck`: the handler of an earlier trial has not returned.
         """
         due, pause = self._trials.get(key, (0.0, FIRST_PAUSE))
         if stuck:
@@ -116,7 +119,7 @@ class DispatchTimes:
         return True
 
     def note(self, key: Hashable, seconds: float, stuck: bool = False) -> None:
-        """Remember a time taken on the leader's thread; `stuck`: so far."""
+        """Note a time taken on the leader's thread; `stuck`: the handler still runs."""
         average = self.averages.get(key)
         seconds = min(seconds, CAP * self._budget)
         if average is None:
@@ -129,15 +132,15 @@ class DispatchTimes:
                 self.averages[key] = 0.0
                 self._light[key] = None
         elif average > self._budget >= seconds:
-            # A trial went well: what was learned before was the first request's, which imports
-            # and connects, or of a worse hour.
+            # A trial went well: the time known before was that of the first request, which imports
+            # and connects, or of a time with more load.
             self.averages[key] = seconds
             self._trials.pop(key, None)
         else:
             self._set(key, average, average + WEIGHT * (seconds - average))
 
-    def condemn(self, key: Hashable) -> None:
-        """Take `key` for slow at once: no thread is left to make up for another mistake."""
+    def make_slow(self, key: Hashable) -> None:
+        """Treat `key` as slow at once: no thread is left for another mistake."""
         average = self.averages.get(key)
         if average is None:
             self.note(key, CAP * self._budget, stuck=True)
@@ -146,13 +149,13 @@ class DispatchTimes:
         if (work := self._work.get(key)) is not None:
             work.waits = 1.0
 
-    def pardon(self, key: Hashable) -> None:
-        """What `key` was condemned for was a hiccup: the machine was busy, or the interpreter."""
+    def forgive(self, key: Hashable) -> None:
+        """Undo `make_slow`: the machine or the interpreter was busy for a moment."""
         if key in self.averages:
             self.averages[key] = self._budget
 
     def note_away(self, key: Hashable, seconds: float) -> None:
-        """Remember a time taken on another thread."""
+        """Note a time taken on another thread."""
         average = self.averages.get(key)
         if average is not None and seconds < average:
             self.averages[key] = average + WEIGHT * (seconds - average)
@@ -173,19 +176,18 @@ class DispatchTimes:
     def _make_room(self) -> None:
         if len(self.averages) < self._size:
             return
-        # The one that came first goes: dictionaries keep their order. Clients choose paths, so
-        # keys that are only quick never take more than half the room from those that are slow.
+        # The oldest key goes: dictionaries keep their order. Clients choose paths, so keys that
+        # are only quick never take more than half the room from those that are slow.
         crowd = self._light if len(self._light) > self._size // 2 else self.averages
         oldest = next(iter(crowd))
         self._light.pop(oldest, None)
-        del self.averages[oldest]
-        for table in (self._trials, self._credit, self._work):
+        for table in (self.averages, self._trials, self._credit, self._work):
             table.pop(oldest, None)
 
     # --- does it compute?
 
     def computes(self, key: Hashable) -> float:
-        """Seconds of processor time that a request of `key` takes, 0.0 if it rather waits."""
+        """Seconds of processor time that a request of `key` takes; 0.0 if it mostly waits."""
         work = self._work.get(key)
         if work is None or (work.waits or 0.0) >= 0.5 or work.cpu <= self._budget:
             return 0.0
@@ -200,7 +202,7 @@ class DispatchTimes:
         return work.skipped >= SAMPLE
 
     def note_usage(self, key: Hashable, seconds: float, used: Usage) -> None:
-        """Remember what a request has used of the processor in its `seconds`."""
+        """Note what a request has used of the processor in its `seconds`."""
         cpu, process, sleeps = used
         work = self._work.get(key)
         first = False
@@ -226,20 +228,20 @@ class DispatchTimes:
     def _unclear(self, work: Work) -> None:
         work.unclear += 1
         if work.waits is not None and work.waits >= 0.5 and work.unclear >= work.patience:
-            # With this many at once every handler seems to wait, whatever it does.
+            # With this many requests at once every handler seems to wait, whatever it does.
             work.waits = None
             work.unclear = 0
             work.patience *= RARER
 
     def note_stuck(self, key: Hashable, seconds: float, cpu: float, process: float) -> None:
-        """Remember what a request has used that the leader is inside of for `seconds` already."""
+        """Note what a request has used that has held the leader for `seconds` already."""
         work = self._work.get(key)
         if work is not None and max(cpu, process / 2) < STALLED * seconds:
             work.waits = 1.0 if work.waits is None else work.waits + WEIGHT * (1.0 - work.waits)
 
 
-# Seconds that this thread has computed, that all threads of the process have, and how often this
-# thread has gone to sleep by itself (None where the system does not tell).
+# Seconds of processor time of this thread and of all threads of the process, and how often this
+# thread has gone to sleep by itself (None where the system does not say).
 Usage = tuple[float, float, "int | None"]
 
 

@@ -1,8 +1,8 @@
-"""One request on its way through the application, as the gateway sees it."""
+"""One request and its response, as the gateway sees them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import Context
 from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from carboy.server.answer import Answering
     from carboy.server.connection import Connection
     from carboy.server.dispatch_times import Usage
-    from carboy.server.queueing import Lane
-    from carboy.server.streams import Rest
+    from carboy.server.queueing import WaitsFor
 
 Headers = list[tuple[str, str]]
 
@@ -33,48 +32,69 @@ _OF_ONE_REQUEST = dict.fromkeys(
 )
 
 
+class Rest:
+    """The part of a streamed response that is still to be made."""
+
+    __slots__ = ("close", "pieces", "status")
+
+    def __init__(
+        self, pieces: Iterator[bytes], status: str, close: Callable[[], object] | None
+    ) -> None:
+        self.pieces = pieces
+        self.status = status
+        self.close = close
+
+
 class ServerExchange:
     """What gateway.interface.Exchange asks for, over a connection.
 
-    Made once a request, so what most requests leave alone are attributes of the class, and the
-    engine leaves out `__init__` on its busiest path: that halves the price on Python 3.11.
+    One is made for each request, so the attributes that most requests leave alone are attributes
+    of the class, and the engine leaves out `__init__` on its busiest path: that halves the cost
+    on Python 3.11.
     """
 
+    # the request
     body: BinaryIO | None = None
     body_size: int | None = 0
     match: Any = None
     key: Any = None  # the dispatch key
-    asked: float = 0.0  # monotonic seconds: when it was complete, if it had to wait after that
-    began: float = 0.0  # monotonic seconds: when its handler began
-    lane: Lane | None = None  # what it waits for, or has waited for
-    thread = 0  # that leads no more because of it
-    condemned = False  # its key was made slow because of it
-    reserve = False  # it has a thread of the reserve
-    patience: float = 0.0  # seconds that it may hold the leader; 0.0: as usual
-    measured = False  # its use of the processor is wanted
-    usage: Usage | None = None  # of its thread when its handler began
-    used: Usage | None = None  # by its handler
-    head_begun = False  # the machine gave out the head of the answer
-    status = ""  # of an answer in pieces
-    unsent_head = b""  # kept back for the first piece
-    in_pieces = False  # the application has returned, and its answer is iterated
-    rest: Rest | None = None  # of an answer in pieces, from its first piece to its end
-    # Held by whoever touches what the connection keeps to send. Made when the application may run
-    # on while there is something: the leader sends it meanwhile (server/streams.py).
-    sending: Lock | None = None
-    apart = False  # its thread is counted by Streams and not by the crew
-    leave_thread = False  # at the next piece: its thread is needed
-    resumed = 0.0  # monotonic seconds: when the answer in pieces was last gone on with
-    slow_pieces = False  # they are not made on the leader's thread any more
-    seconds = 0.0  # the handler took, when run away from the leader
-    returned = False  # that thread is done with it
-    taken = False  # the application uses the socket itself
-    left = False  # its client, while it ran
-    deposed = False  # its thread lost the lead while running it
-    cached_environ: dict[str, Any] | None = None  # until the answer is finished
-    # All application code of the request runs in here: a context variable set by one request is
-    # not seen by the next one on the same thread. Empty, as the context of a new thread is.
+    cached_environ: dict[str, Any] | None = None  # until the response is finished
+    # All application code of the request runs in this context: a context variable set by one
+    # request is not seen by the next one on the same thread. Empty, as that of a new thread.
     context: Context
+
+    # where it runs (server/scheduling.py)
+    queued_at: float = 0.0  # monotonic seconds: when it was complete, if it had to wait after that
+    began: float = 0.0  # monotonic seconds: when its handler began
+    waits_for: WaitsFor | None = None  # what it waits for, or has waited for
+    leader_thread = 0  # identifier of the thread that lost the lead because of it
+    made_key_slow = False  # its key was made slow at once because of it
+    in_reserve = False  # it has a thread of the reserve
+    patience: float = 0.0  # seconds that it may hold the leader; 0.0: as usual
+    measure_usage = False  # its use of the processor is wanted
+    usage_before: Usage | None = None  # of its thread when its handler began
+    usage: Usage | None = None  # by its handler
+    seconds = 0.0  # taken by the handler, when it ran on another thread than the leader's
+    deposed = False  # its thread lost the lead while running it
+    returned = False  # that thread is done with it
+
+    # the response
+    head_begun = False  # the machine gave out the head of the response
+    status = ""  # of a streamed response
+    unsent_head = b""  # kept back for the first piece
+    in_pieces = False  # the application has returned, and its response is iterated
+    rest: Rest | None = None  # of a streamed response, from its first piece to its end
+    # Held by the thread that touches what the connection keeps to send. Made when the application
+    # may run on while there is something: the leader sends it meanwhile (server/streams.py).
+    sending: Lock | None = None
+    on_stream_thread = False  # its thread is counted by Streams and not by the crew
+    leave_thread = False  # at the next piece: its thread is needed
+    resumed = 0.0  # monotonic seconds: when the streamed response was last resumed
+    slow_pieces = False  # its pieces are not made on the leader's thread any more
+
+    # the client
+    socket_taken = False  # the application uses the socket itself
+    client_left = False  # while the request ran
 
     def __init__(self, head: RequestHead, connection: Connection, answering: Answering) -> None:
         self.head = head
@@ -98,23 +118,23 @@ class ServerExchange:
         return self.connection.server
 
     def has_left(self) -> bool:
-        """Whether the client has gone, so that nobody wants the answer any more.
+        """Whether the client has gone, so that no one reads the response.
 
-        Only for the thread that runs the request, or while that waits for whoever asks.
+        Only for the thread that runs the request, or while that thread waits for the caller.
         """
-        if not self.left and not self.taken and has_left(self):
-            self.left = self.connection.broken = True
-        return self.left
+        if not self.client_left and not self.socket_taken and has_left(self):
+            self.client_left = self.connection.broken = True
+        return self.client_left
 
     def environ(self) -> dict[str, Any]:
-        """The request as a PEP 3333 environ; made when first asked, then the same one."""
+        """The request as a PEP 3333 environ; made by the first call, the same one after that."""
         environ = self.cached_environ
         if environ is None:
             head = self.head
             connection = self.connection
             template = connection.environ
-            # A client sends the same fields again and again on one connection: all that follows
-            # the target is compared at once, octet for octet.
+            # A client sends the same fields again and again on one connection: everything after
+            # the target is compared at once, byte for byte.
             tail = head.tail
             if template is None or connection.environ_tail != tail or not tail:
                 template = self._template(tail)
@@ -146,7 +166,7 @@ class ServerExchange:
         return template
 
     def start(self, status: str, headers: Headers) -> Callable[[bytes], object]:
-        """Send a head before the body is known; gives `write` (PEP 3333)."""
+        """Begin a response before its body is known; gives `write` (PEP 3333)."""
         return self.answering.start(self, status, headers)
 
     def request_line(self) -> str:

@@ -1,15 +1,16 @@
 """Requests that wait for a thread, and which of them gets the next one.
 
-Decides only: it knows no clock, no socket and no thread. Only the leader calls it.
+Decides only: it knows no clock, no socket and no thread. Only the leader calls it, or the thread
+that replaces a leader (`use_reserve`).
 
-A request waits in a lane, in order of arrival. What a lane waits for:
+Requests wait in queues, in order of arrival. What the requests of each queue wait for:
 
-    WAITS      one of `threads`
-    COMPUTES   one of `threads`, and that few others compute: more would only take the interpreter
-               from each other
-    PROMPT     one of `threads` or, when none of these gets free for a while, of the reserve: its
-               key holds a thread for a moment only
-    HERE       the leader, which runs one between two turns: its key computes, and not for long
+    THREAD      one of `threads`
+    CPU_THREAD  one of `threads`, and that few others compute: more would only take the
+                interpreter from each other
+    ANY_THREAD  one of `threads` or, when none of these gets free for a while, of the reserve: its
+                key holds a thread for a moment only
+    LEADER      the leader, which runs one between two turns: its key computes, but not for long
 """
 
 from __future__ import annotations
@@ -23,60 +24,60 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from carboy.server.exchange import ServerExchange
 
-# Seconds after which a computing handler lets another one begin beside it: it may wait for
-# something by now, and one that computes for minutes must not keep shorter ones from beginning.
+# Seconds after which another computing handler may begin beside one that runs: that one may wait
+# for something by now, and one that computes for minutes must not keep shorter ones waiting.
 HOLD = 0.1
-# Seconds in which none of `threads` gets free before the reserve is used: while they come and go,
-# nobody waits for long, and `threads` is what the operator wants to run at once.
+# Seconds in which none of `threads` gets free before the reserve is used. While threads get free,
+# no request waits for long, and `threads` is how many the operator wants to run at once.
 HELD = 0.05
 
 
-class Lane(Enum):
-    """What a request waits for."""
+class WaitsFor(Enum):
+    """What a request waits for, see above."""
 
-    WAITS = "a thread"
-    COMPUTES = "a thread, and few others that compute"
-    PROMPT = "a thread, or one of the reserve"
-    HERE = "the leader"
-
-
-WAITS, COMPUTES, PROMPT, HERE = Lane
+    THREAD = "a thread"
+    CPU_THREAD = "a thread, and few others that compute"
+    ANY_THREAD = "a thread, or one of the reserve"
+    LEADER = "the leader"
 
 
-# Exchanges of one key that may have a thread of the reserve, and with leaders that are stuck in it.
+THREAD, CPU_THREAD, ANY_THREAD, LEADER = WaitsFor
+
+
+# Exchanges of one key that may have a thread of the reserve, in all and with old leaders in them.
 OF_ONE_KEY, STUCK_IN_ONE_KEY = 2, 4
 
 
 def reserve_of(threads: int) -> int:
-    """Threads above `threads`: for keys that are brief or that nobody knows yet."""
+    """Number of threads above `threads`, for keys that are brief or not known yet."""
     return max(4, threads // 4)
 
 
 class Queue:
-    """The lanes, and the accounts of the threads that run what was in them.
+    """What waits, and the accounts of the threads that run what has waited.
 
-    `away` is told: exchanges that other threads than the leader's run.
+    `away` is the number of exchanges that other threads than the leader's run.
     """
 
     def __init__(self, threads: int, processors: int) -> None:
         self.threads = threads
         self.most = threads + reserve_of(threads)
-        self._at_once = max(1, processors)
-        self.here: deque[ServerExchange] = deque()
-        self._waits: deque[ServerExchange] = deque()
-        self.computes: deque[ServerExchange] = deque()
-        self.prompt: deque[ServerExchange] = deque()
-        self.moved = 0.0  # when a thread last got free
-        self._lanes = {
-            WAITS: self._waits,
-            COMPUTES: self.computes,
-            PROMPT: self.prompt,
-            HERE: self.here,
+        self._processors = max(1, processors)
+        self.for_leader: deque[ServerExchange] = deque()
+        self._for_thread: deque[ServerExchange] = deque()
+        self.for_cpu_thread: deque[ServerExchange] = deque()
+        self.for_any_thread: deque[ServerExchange] = deque()
+        self.last_free = 0.0  # when a thread last got free
+        self._queues = {
+            THREAD: self._for_thread,
+            CPU_THREAD: self.for_cpu_thread,
+            ANY_THREAD: self.for_any_thread,
+            LEADER: self.for_leader,
         }
-        self.count = 0  # of everything that waits
+        self.count = 0  # exchanges that wait
         self.relieved = 0.0  # when the crew was last asked for threads to be counted apart
-        self._computing = 0  # exchanges of the lane COMPUTES that have a thread
-        self._began = 0.0  # when the last of them got it
+        self._computing = 0  # exchanges that waited for a CPU_THREAD and have one
+        self._last_began = 0.0  # when the last of them got it
         # Exchanges that run above `threads`, by key: at most OF_ONE_KEY each.
         self.in_reserve: Counter[Hashable] = Counter()
 
@@ -84,129 +85,129 @@ class Queue:
         return self.count
 
     def __iter__(self) -> Iterator[ServerExchange]:
-        """Everything that waits, lane by lane."""
-        for lane in self._lanes.values():
-            yield from list(lane)
+        """Everything that waits, queue by queue."""
+        for queue in self._queues.values():
+            yield from list(queue)
 
-    def put(self, exchange: ServerExchange, lane: Lane) -> None:
-        """Have `exchange` wait; its `asked` is set."""
-        exchange.lane = lane
-        self._lanes[lane].append(exchange)
+    def put(self, exchange: ServerExchange, waits_for: WaitsFor) -> None:
+        """Have `exchange` wait; its `queued_at` is set."""
+        exchange.waits_for = waits_for
+        self._queues[waits_for].append(exchange)
         self.count += 1
 
     # --- out
 
-    def is_behind(self) -> bool:
-        """Whether something waits for a thread."""
-        return self.count > len(self.here)
+    def has_waiting_for_thread(self) -> bool:
+        """Whether an exchange waits for a thread other than the leader's."""
+        return self.count > len(self.for_leader)
 
     def next_for_thread(self, away: int, now: float) -> ServerExchange | None:
-        """The exchange to start on another thread now; it waits no longer."""
+        """The exchange to start on another thread now, taken out of its queue."""
         if away < self.threads:
-            lanes = [lane for lane in (self.prompt, self._waits) if lane]
-            if self.computes and self._may_compute(now):
-                lanes.append(self.computes)
-            if not lanes:
+            queues = [queue for queue in (self.for_any_thread, self._for_thread) if queue]
+            if self.for_cpu_thread and self._may_compute(now):
+                queues.append(self.for_cpu_thread)
+            if not queues:
                 return None
-            return self._start(min(lanes, key=_asked_first), now)
+            return self._start(min(queues, key=_first_queued_at), now)
         if away < self.most:
-            # One that computes ends by itself.
-            if self.computes and not self._computing:
-                return self._start(self.computes, now)
-            if now < self.moved + HELD:
+            # A computing handler ends by itself.
+            if self.for_cpu_thread and not self._computing:
+                return self._start(self.for_cpu_thread, now)
+            if now < self.last_free + HELD:
                 return None
-            for place, exchange in enumerate(self.prompt):
+            for place, exchange in enumerate(self.for_any_thread):
                 if self.in_reserve[exchange.key] < OF_ONE_KEY:
-                    del self.prompt[place]
+                    del self.for_any_thread[place]
                     self.count -= 1
                     self.use_reserve(exchange)
                     return exchange
         return None
 
     def put_back(self, exchange: ServerExchange) -> None:
-        """There is no thread for it after all."""
+        """Put an exchange back: there is no thread for it after all."""
         self.ended(exchange)
-        if exchange.lane is not None:
-            self._lanes[exchange.lane].appendleft(exchange)
+        if exchange.waits_for is not None:
+            self._queues[exchange.waits_for].appendleft(exchange)
             self.count += 1
 
-    def next_here(self) -> ServerExchange | None:
-        """The exchange that the leader is to run; it waits no longer."""
-        if not self.here:
+    def next_for_leader(self) -> ServerExchange | None:
+        """The exchange that the leader is to run next, taken out of its queue."""
+        if not self.for_leader:
             return None
         self.count -= 1
-        return self.here.popleft()
+        return self.for_leader.popleft()
 
     def first_of_keys(self) -> list[ServerExchange]:
         """The first request of each brief key that waits."""
         first: dict[Hashable, ServerExchange] = {}
-        for exchange in self.prompt:
+        for exchange in self.for_any_thread:
             first.setdefault(exchange.key, exchange)
         return list(first.values())
 
-    def call_back(self, key: Hashable) -> None:
-        """The leader is to run the requests of `key` after all."""
-        for lane in (self._waits, self.computes, self.prompt):
-            for exchange in [each for each in lane if each.key == key]:
-                lane.remove(exchange)
-                exchange.lane = HERE
-                self.here.append(exchange)
+    def move_to_leader(self, key: Hashable) -> None:
+        """Have the leader run the waiting requests of `key`."""
+        for queue in (self._for_thread, self.for_cpu_thread, self.for_any_thread):
+            for exchange in [each for each in queue if each.key == key]:
+                queue.remove(exchange)
+                exchange.waits_for = LEADER
+                self.for_leader.append(exchange)
 
     def take_out(self, exchange: ServerExchange) -> bool:
-        """Forget one that waits: it is not going to run. Whether it did wait."""
-        lane = self._lanes[exchange.lane] if exchange.lane is not None else ()
-        if exchange not in lane:
+        """Forget one that waits, as it will not run; whether it did wait."""
+        queue = None if exchange.waits_for is None else self._queues[exchange.waits_for]
+        if queue is None or exchange not in queue:
             return False
-        lane.remove(exchange)  # type: ignore[union-attr]
+        queue.remove(exchange)
         self.count -= 1
         return True
 
     def older_than(self, moment: float) -> list[ServerExchange]:
-        """Those that have waited since before `moment`, taken out."""
+        """Take out those that have waited since before `moment`."""
         found: list[ServerExchange] = []
-        for lane in self._lanes.values():
-            while lane and lane[0].asked < moment:
-                found.append(lane.popleft())
+        for queue in self._queues.values():
+            while queue and queue[0].queued_at < moment:
+                found.append(queue.popleft())
         self.count -= len(found)
         return found
 
     def oldest(self) -> float | None:
-        """Since when the one waits that has waited longest; None when nothing waits."""
-        return min((lane[0].asked for lane in self._lanes.values() if lane), default=None)
+        """When the exchange that has waited longest began to wait; None when nothing waits."""
+        return min((queue[0].queued_at for queue in self._queues.values() if queue), default=None)
 
     def due(self) -> float:
-        """When `next_for_thread` may say something else although nothing has ended."""
-        computes = self._began + HOLD if self.computes else math.inf
-        return min(computes, self.moved + HELD) if self.prompt else computes
+        """When `next_for_thread` may give something although nothing has ended."""
+        computes = self._last_began + HOLD if self.for_cpu_thread else math.inf
+        return min(computes, self.last_free + HELD) if self.for_any_thread else computes
 
     def _may_compute(self, now: float) -> bool:
-        return self._computing < self._at_once or now >= self._began + HOLD
+        return self._computing < self._processors or now >= self._last_began + HOLD
 
-    def _start(self, lane: deque[ServerExchange], now: float) -> ServerExchange:
-        exchange = lane.popleft()
+    def _start(self, queue: deque[ServerExchange], now: float) -> ServerExchange:
+        exchange = queue.popleft()
         self.count -= 1
-        if lane is self.computes:
+        if queue is self.for_cpu_thread:
             self._computing += 1
-            self._began = now
+            self._last_began = now
         return exchange
 
     def ended(self, exchange: ServerExchange) -> None:
-        """`exchange`, which had a thread, is done."""
-        if exchange.lane is COMPUTES:
+        """`exchange` does not have its thread any more."""
+        if exchange.waits_for is CPU_THREAD:
             self._computing -= 1
-        if exchange.reserve:
-            exchange.reserve = False
+        if exchange.in_reserve:
+            exchange.in_reserve = False
             self.in_reserve[exchange.key] -= 1
             if not self.in_reserve[exchange.key]:
-                del self.in_reserve[exchange.key]
+                self.in_reserve.pop(exchange.key, None)
 
     # --- the reserve
 
     def use_reserve(self, exchange: ServerExchange) -> None:
-        """`exchange` runs above `threads`."""
-        exchange.reserve = True
+        """Count `exchange`, which runs above `threads`."""
+        exchange.in_reserve = True
         self.in_reserve[exchange.key] += 1
 
 
-def _asked_first(lane: deque[ServerExchange]) -> float:
-    return lane[0].asked
+def _first_queued_at(queue: deque[ServerExchange]) -> float:
+    return queue[0].queued_at

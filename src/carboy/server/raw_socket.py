@@ -66,9 +66,9 @@ class RawSocket:
         exchange = self._exchange
         if self._closed or exchange.cached_environ is None:
             raise OSError(errno.EBADF, "The request is over, and its connection is the server's")
-        if exchange.taken:
+        if exchange.socket_taken:
             return
-        exchange.taken = True
+        exchange.socket_taken = True
         machine = exchange.connection.machine
         self._rest = machine.hand_over(for_good=exchange.head.upgrade)
         self._sock.setblocking(True)
@@ -99,11 +99,11 @@ class RawSocket:
 
     def gettimeout(self) -> float | None:
         """None, as it blocks, unless the application has set another."""
-        return self._sock.gettimeout() if self._exchange.taken else None
+        return self._sock.gettimeout() if self._exchange.socket_taken else None
 
     def getblocking(self) -> bool:
         """True, unless the application has set it otherwise."""
-        return bool(self._sock.getblocking()) if self._exchange.taken else True
+        return bool(self._sock.getblocking()) if self._exchange.socket_taken else True
 
     @property
     def timeout(self) -> float | None:
@@ -117,7 +117,7 @@ class RawSocket:
 
 def has_switched_protocol(exchange: Any) -> bool:
     """Whether the application speaks another protocol on the connection: no answer goes out."""
-    return bool(getattr(exchange, "taken", False) and exchange.head.upgrade)
+    return bool(getattr(exchange, "socket_taken", False) and exchange.head.upgrade)
 
 
 def take_back(exchange: ServerExchange) -> None:

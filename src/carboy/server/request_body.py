@@ -105,7 +105,7 @@ class _Unread(io.RawIOBase):
             event = machine.next_event()
             while True:
                 if isinstance(event, Data):
-                    return event.octets
+                    return event.data
                 if event is Signal.END_OF_MESSAGE:
                     self.ended = True
                     return b""

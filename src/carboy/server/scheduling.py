@@ -5,9 +5,9 @@
     computes for longer           another thread, a few at a time
     waits for something else      another thread
 
-What has no thread waits in a queue (server/queueing.py). Requests whose clients have gone leave
-it without being run, and those that wait too long, or are too many, are answered with 503.
-Only the leader calls what is here, but for `deposed`, which is called while nobody leads.
+What has no thread waits in a queue (server/queueing.py). Requests whose clients have gone are
+taken out without being run, and those that wait too long, or are too many, are answered with 503.
+Only the leader calls this file, but for `deposed`: the thread that replaces a leader calls that.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from carboy.server.disconnects import has_disconnected, has_left
 from carboy.server.dispatch_times import BRIEF, DispatchTimes, since, usage, used_by
 from carboy.server.exchange import ServerExchange
 from carboy.server.queueing import (
-    COMPUTES,
-    HERE,
+    ANY_THREAD,
+    CPU_THREAD,
+    LEADER,
     OF_ONE_KEY,
-    PROMPT,
     STUCK_IN_ONE_KEY,
-    WAITS,
-    Lane,
+    THREAD,
     Queue,
+    WaitsFor,
 )
 from carboy.server.settings import Settings, usable_cpus
 from carboy.server.streams import Streams
@@ -38,9 +38,9 @@ from carboy.server.streams import Streams
 UNAVAILABLE = "503 Service Unavailable"
 UNAVAILABLE_TEXT = b"503 Service Unavailable: the server is busy; try again later.\n"
 # Seconds of processor time up to which a handler may run on the leader although it is not quick:
-# less than others would lose by sharing the interpreter with it.
+# other requests would lose more by sharing the interpreter with it.
 SHORT = 0.005
-# The leader is left inside a short handler that computes for this many times its usual time.
+# The leader stays inside a short handler that computes for this many times its usual time.
 PATIENCE = 3.0
 BETWEEN_LOOKS = 0.1  # seconds between two looks at all clients that wait
 MOST_RETRY = 30  # seconds: the longest Retry-After
@@ -49,7 +49,7 @@ Finished = Callable[[ServerExchange, float], None]
 
 
 class Scheduler:
-    """Decides for an engine, and keeps what waits."""
+    """Decides where the requests of an engine run, and keeps those that wait."""
 
     def __init__(
         self,
@@ -61,17 +61,18 @@ class Scheduler:
     ) -> None:
         self._crew = crew
         self._streams = streams
-        self._times = times
+        self.times = times
         self._answering = answering
         self._budget = settings.inline_budget
         self._short = max(settings.inline_budget, SHORT)
         self._limit = settings.queue_limit or math.inf
         self._timeout = settings.queue_timeout or math.inf
         self.queue = Queue(settings.threads, usable_cpus())
-        self._most_unknown = self.queue.most - OF_ONE_KEY  # some are left for those that are brief
+        # Threads that unknown keys may use; some of the reserve are left for brief keys.
+        self._most_unknown = self.queue.most - OF_ONE_KEY
         self._warnings = BusyWarnings(settings.threads)
         self._looked_at = 0.0
-        # Told of every request that is over without having run.
+        # Called with every request that ends without having run.
         self.finished: Finished = _nothing
         streams.departed = self._forget
 
@@ -82,39 +83,39 @@ class Scheduler:
     ) -> bool:
         """Find another place for a request that is not known to be quick.
 
-        False when the leader is to run it at once. `away`: never the leader.
+        False when the leader is to run it at once. `away`: the leader must not run it.
         """
-        if self._crew.alone:
+        if self._crew.single_threaded:
             return False
         if exchange.key in self._streams.keys:
             return self._place_apart(exchange, now)
-        lane = WAITS if away else self._lane(exchange, average, now)
-        if lane is None:
-            exchange.usage = usage()
+        waits_for = THREAD if away else self._what_for(exchange, average, now)
+        if waits_for is None:
+            exchange.usage_before = usage()
             return False
-        exchange.asked = now
+        exchange.queued_at = now
         exchange.connection.exchange = exchange
         exchange.connection.enter(RUNNING, now)
         queue = self.queue
         if (
-            (lane is PROMPT or lane is WAITS)
+            (waits_for is ANY_THREAD or waits_for is THREAD)
             and self._crew.away < queue.threads
-            and not queue.is_behind()
+            and not queue.has_waiting_for_thread()
         ):
             # What the queue would do, without its calls.
-            exchange.lane = lane
-            exchange.measured = self._times.wants_usage(exchange.key)
+            exchange.waits_for = waits_for
+            exchange.measure_usage = self.times.wants_usage(exchange.key)
             if self._crew.submit(exchange):
                 return True
-        self.queue.put(exchange, lane)
-        if lane is not HERE:
+        self.queue.put(exchange, waits_for)
+        if waits_for is not LEADER:
             self.start_waiting(now)
         if len(self.queue) > self._limit:
             self._refuse_one_of(exchange, now)
         return True
 
     def _place_apart(self, exchange: ServerExchange, now: float) -> bool:
-        exchange.asked = now
+        exchange.queued_at = now
         exchange.connection.exchange = exchange
         exchange.connection.enter(RUNNING, now)
         if self._streams.submit(exchange):
@@ -126,29 +127,33 @@ class Scheduler:
         exchange.connection.enter(IDLE, now)
         return False
 
-    def _lane(self, exchange: ServerExchange, average: float | None, now: float) -> Lane | None:
+    def _what_for(
+        self, exchange: ServerExchange, average: float | None, now: float
+    ) -> WaitsFor | None:
+        """What the request has to wait for; None: the leader runs it at once."""
         key = exchange.key
         away = self._crew.away
         if average is None:
-            return None if away < self._most_unknown else WAITS
-        times = self._times
+            return None if away < self._most_unknown else THREAD
+        times = self.times
         cpu = times.computes(key)
         if cpu:
             if cpu > self._short:
-                return COMPUTES
+                return CPU_THREAD
             exchange.patience = PATIENCE * cpu
-            return HERE
+            return LEADER
         if self._on_trial(key, now):
             return None
-        return PROMPT if times.is_brief(key) else WAITS
+        return ANY_THREAD if times.is_brief(key) else THREAD
 
     def _on_trial(self, key: Hashable, now: float) -> bool:
-        queue, times = self.queue, self._times
+        queue, times = self.queue, self.times
         away = self._crew.away
         if away < queue.threads:
             return times.on_trial(key, now)
         stuck = queue.in_reserve[key]
-        # Above the reserve one request of each such key: so no route that is quick again waits.
+        # Above the reserve one request of each such key, so that a route that is quick again is
+        # found out.
         return (
             stuck < (STUCK_IN_ONE_KEY if away < queue.most else 1)
             and times.is_brief(key)
@@ -160,107 +165,107 @@ class Scheduler:
     def start_waiting(self, now: float) -> None:
         """Give threads to requests that wait."""
         queue, crew = self.queue, self._crew
-        if not queue.is_behind():
+        if not queue.has_waiting_for_thread():
             return
         if crew.away >= queue.threads:
             queue.relieved = now
             crew.relieve()
         while (exchange := queue.next_for_thread(crew.away, now)) is not None:
-            if exchange.asked != now and has_left(exchange):
+            if exchange.queued_at != now and has_left(exchange):
                 queue.ended(exchange)
                 self._drop(exchange, now)
                 continue
-            exchange.measured = self._times.wants_usage(exchange.key)
+            exchange.measure_usage = self.times.wants_usage(exchange.key)
             if crew.submit(exchange):
                 continue
-            if not crew.is_alone():
+            if not crew.has_only_leader():
                 queue.put_back(exchange)
                 return
             queue.ended(exchange)
-            queue.put(exchange, HERE)
-        if queue.prompt and now >= self._times.next_trial:
+            queue.put(exchange, LEADER)
+        if queue.for_any_thread and now >= self.times.next_trial:
             for first in queue.first_of_keys():
                 if self._on_trial(first.key, now):
                     queue.take_out(first)
-                    queue.put(first, HERE)
+                    queue.put(first, LEADER)
                     return
 
-    def next_here(self, now: float) -> ServerExchange | None:
+    def next_for_leader(self, now: float) -> ServerExchange | None:
         """The request that the leader is to run between two turns."""
-        while (exchange := self.queue.next_here()) is not None:
+        while (exchange := self.queue.next_for_leader()) is not None:
             if has_left(exchange):
                 self._drop(exchange, now)
                 continue
             exchange.connection.exchange = None
             exchange.connection.phase = IDLE
-            exchange.usage = usage()
+            exchange.usage_before = usage()
             return exchange
         return None
 
-    def given_back(self, exchange: ServerExchange, now: float) -> None:
-        """Another thread has run `exchange`, or finished it after it had been deposed."""
-        self.queue.moved = now
-        if exchange.apart:
-            self._streams.given_back(exchange)
+    def taken_back(self, exchange: ServerExchange, now: float) -> None:
+        """Another thread has run `exchange`, or the old leader has finished it."""
+        self.queue.last_free = now
+        if exchange.on_stream_thread:
+            self._streams.taken_back(exchange)
         else:
-            self._crew.given_back(exchange)
+            self._crew.release(exchange)
         self.queue.ended(exchange)
-        exchange.lane = None  # a streamed response may get a thread again
+        exchange.waits_for = None  # a streamed response may get a thread again
         if exchange.resumed:
             return
-        key, seconds, times = exchange.key, exchange.seconds, self._times
+        key, seconds, times = exchange.key, exchange.seconds, self.times
         before = not self.queue.count or self._is_for_leader(key)
-        if exchange.used is not None:
-            times.note_usage(key, seconds, exchange.used)
-            exchange.used = None
+        if exchange.usage is not None:
+            times.note_usage(key, seconds, exchange.usage)
+            exchange.usage = None
         times.note_away(key, seconds)
-        if exchange.condemned and seconds <= BRIEF:
-            times.pardon(key)
+        if exchange.made_key_slow and seconds <= BRIEF:
+            times.forgive(key)
         if not before and self._is_for_leader(key):
-            self.queue.call_back(key)
+            self.queue.move_to_leader(key)
 
     def ran_here(self, exchange: ServerExchange, seconds: float) -> None:
         """The leader has run `exchange`."""
-        key, times = exchange.key, self._times
+        key, times = exchange.key, self.times
         before = not self.queue.count or self._is_for_leader(key)
         times.note(key, seconds)
-        if exchange.usage is not None:
-            times.note_usage(key, seconds, since(exchange.usage))
-            exchange.usage = None
+        if exchange.usage_before is not None:
+            times.note_usage(key, seconds, since(exchange.usage_before))
+            exchange.usage_before = None
         if not before and self._is_for_leader(key):
-            self.queue.call_back(key)
+            self.queue.move_to_leader(key)
 
     def _is_for_leader(self, key: Hashable) -> bool:
-        times = self._times
+        times = self.times
         return times.is_quick(key) or 0.0 < times.computes(key) <= self._short
 
     def busy(self) -> int:
-        """How many requests run on other threads or wait."""
+        """Number of requests that run on other threads or wait."""
         return self._crew.away + self.queue.count
 
     def waits_for_thread(self) -> bool:
         """Whether a request waits for a thread other than the leader's."""
-        return len(self.queue) > len(self.queue.here)
+        return len(self.queue) > len(self.queue.for_leader)
 
     def deposed(self, exchange: ServerExchange, seconds: float) -> None:
-        """The leader is still inside `exchange`, and another thread leads now."""
+        """The leader is still inside `exchange`, and another thread is about to lead."""
         key = exchange.key
-        self._times.note(key, seconds, stuck=True)
-        before = exchange.usage  # once: its thread takes it away when it is done
-        used = None if before is None else used_by(exchange.thread, before)
+        self.times.note(key, seconds, stuck=True)
+        before = exchange.usage_before  # read once: its thread deletes it when it ends
+        used = None if before is None else used_by(exchange.leader_thread, before)
         if used is not None:
-            self._times.note_stuck(key, seconds, *used)
-        exchange.lane = None
+            self.times.note_stuck(key, seconds, *used)
+        exchange.waits_for = None
         if self._crew.away > self.queue.threads:
             self.queue.use_reserve(exchange)
         if self._crew.away > self.queue.most:
-            self._times.condemn(key)
-            exchange.condemned = True
+            self.times.make_slow(key)
+            exchange.made_key_slow = True
 
     def _forget(self, exchange: ServerExchange) -> None:
-        """Its thread is counted by the streams from here on."""
+        """The streams count its thread from here on."""
         self.queue.ended(exchange)
-        exchange.lane = None
+        exchange.waits_for = None
 
     # --- now and then
 
@@ -269,28 +274,28 @@ class Scheduler:
         queue = self.queue
         if len(queue):
             for exchange in queue.older_than(now - self._timeout):
-                self._refuse(exchange, now, now - exchange.asked)
+                self._refuse(exchange, now, now - exchange.queued_at)
             self.start_waiting(now)
-        self._look_at_streams(now)
+        self._check_waiting_streams(now)
         away = self._crew.away
-        full = away >= queue.threads and not self._crew.alone
-        self._warnings.look(now, full, queue.moved, queue.oldest(), len(queue), running)
+        full = away >= queue.threads and not self._crew.single_threaded
+        self._warnings.look(now, full, queue.last_free, queue.oldest(), len(queue), running)
 
-    def _look_at_streams(self, now: float) -> None:
+    def _check_waiting_streams(self, now: float) -> None:
         for exchange in self._streams.waiting():
             if exchange.rest is not None:
-                # Its generator has begun: it is closed, and by a thread.
+                # Its generator has begun, so a thread has to close it.
                 if has_disconnected(exchange.connection) and self._crew.submit(exchange):
                     self._streams.take_out(exchange)
             elif has_left(exchange):
                 self._streams.take_out(exchange)
                 self._drop(exchange, now)
-            elif exchange.asked < now - self._timeout:
+            elif exchange.queued_at < now - self._timeout:
                 self._streams.take_out(exchange)
-                self._refuse(exchange, now, now - exchange.asked)
+                self._refuse(exchange, now, now - exchange.queued_at)
 
     def _refuse_one_of(self, exchange: ServerExchange, now: float) -> None:
-        """The queue is too long: those whose clients have gone leave it, or else `exchange`."""
+        """The queue is too long: take out those whose clients have gone, or else `exchange`."""
         if now > self._looked_at + BETWEEN_LOOKS:
             self._looked_at = now
             for other in list(self.queue):

@@ -91,7 +91,7 @@ class Stopping:
 
     def wake(self) -> None:
         """Have everybody look whether it is over."""
-        for exchange in self._crew.present.slot[:]:
+        for exchange in self._crew.current.slot[:]:
             if has_switched_protocol(exchange):
                 exchange.connection.cut()  # a leader that speaks another protocol does not look
         self._bell.wake()
@@ -120,7 +120,7 @@ class Stopping:
             and each.phase in (RUNNING, STREAMING)
             and id(each.exchange) not in without
         ]
-        found += [(each.request_line(), now - each.began) for each in self._crew.present.slot[:]]
+        found += [(each.request_line(), now - each.began) for each in self._crew.current.slot[:]]
         return found
 
     # --- only for the thread in Engine.run

@@ -1,8 +1,8 @@
-"""Answers in pieces: put aside while their readers are slow, and counted apart from the crew.
+"""Streamed responses: put aside while their clients are slow, and counted apart from the crew.
 
-An answer in pieces (a generator, any iterable) is made by the thread that ran its request, until
-its connection has more than `high_water` bytes to send. Then the thread returns, and what is left
-lies with the exchange:
+A streamed response (a generator, any iterable) is made by the thread that ran its request, until
+its connection has more than `high_water` bytes to send. Then the thread returns, and the rest of
+the response stays with the exchange:
 
     who has it                    phase      what it waits for
     a thread, in Answering        RUNNING    its own source, inside `next`
@@ -11,18 +11,17 @@ lies with the exchange:
 
 A thread that is in code of the application (in `next`, between two calls of `write`, in `close`)
 may have left bytes with the connection that the socket did not take. The leader finds them once an
-interval and sends them: both touch what is kept only with the lock `exchange.sending`, which the
-thread makes after it has kept the first bytes. The leader never waits for it.
+interval and sends them. Both touch what is kept only with the lock `exchange.sending`, which the
+thread makes after it has kept the first bytes. The leader never waits for the lock.
 
-The hand-overs are those of every request: a thread gives an exchange back by the engine's
-`_return`, and gets it from the crew's queue. An exchange that is put aside has no thread, so the
-leader may send what its connection keeps; from `submit` on it may not.
+The hand-overs are those of every request (server/crew.py). An exchange that is put aside has no
+thread, so the leader may send what its connection keeps; after `submit` it may not.
 
-A thread that waits inside `next` cannot be taken away. So that such answers do not use up the
+A thread that waits inside `next` cannot be taken away. So that such responses do not use up the
 crew, they are counted apart, at most `stream_threads` of them: when the crew is full, or when one
 has run for more than a second. Its dispatch key is remembered then, and further requests of the
-key are counted apart from the start. Counting is all there is to it: the threads are the crew's,
-which starts another one when none is idle. Only the leader calls anything here.
+key are counted apart from the start. They are only counted apart: the threads are the crew's,
+which starts another one when none is idle. Only the leader calls this file.
 """
 
 from __future__ import annotations
@@ -30,70 +29,127 @@ from __future__ import annotations
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable
 
 from carboy.net.poller import WRITE
-from carboy.server.connection import Connection
-from carboy.server.crew import Crew
+from carboy.server.connection import RUNNING, Connection
+from carboy.server.crew import Deposed, Lead
+from carboy.server.dispatch_times import DispatchTimes
 from carboy.server.exchange import ServerExchange
 from carboy.server.raw_socket import has_switched_protocol
+from carboy.server.request_body import BodyStream
+from carboy.server.runner import Runner
 from carboy.server.settings import Settings
 
 log = logging.getLogger("carboy.error")
 clock = time.monotonic
 
-LONG = 1.0  # seconds after which an answer in pieces is taken for one that waits for its source
-COMPLAIN = 60.0  # seconds between two lines in the log
-
-
-class Rest:
-    """What is left of an answer in pieces."""
-
-    __slots__ = ("close", "pieces", "status")
-
-    def __init__(
-        self, pieces: Iterator[bytes], status: str, close: Callable[[], object] | None
-    ) -> None:
-        self.pieces = pieces
-        self.status = status
-        self.close = close
+LONG = 1.0  # seconds after which a streamed response is expected to wait for its source
+WARN_EVERY = 60.0  # seconds between two lines in the log
 
 
 class Streams:
-    """Gives answers in pieces their threads."""
+    """Gives streamed responses their threads."""
 
     def __init__(
-        self, settings: Settings, crew: Crew, watch: Callable[[Connection, int], None]
+        self,
+        settings: Settings,
+        runner: Runner,
+        times: DispatchTimes,
+        watch: Callable[[Connection, int], None],
     ) -> None:
+        self._runner = runner
+        self._crew = crew = runner.crew
+        self._answering = runner.answering
+        self._times = times
+        self._watch = watch  # has the poller watch a connection
         self.limit = settings.stream_threads
-        self.low_water = 0 if crew.alone else settings.high_water // 2
-        # Dispatch keys whose answers hold a thread while they wait. Bounded: clients choose paths.
+        self.low_water = 0 if crew.single_threaded else settings.high_water // 2
+        # Dispatch keys whose responses hold a thread while they wait. Bounded: clients choose
+        # paths.
         self.keys: dict[Hashable, None] = {}
         self._keys_size = settings.learned_keys
-        self._crew = crew
-        self._watch = watch  # has the poller watch a connection
-        self._apart: dict[ServerExchange, None] = {}  # they have a thread
-        self._waiting: deque[ServerExchange] = deque()  # for one
+        self._budget = settings.inline_budget
+        self._with_thread: dict[ServerExchange, None] = {}
+        self._waiting: deque[ServerExchange] = deque()  # for a thread
         self._waiting_since = 0.0
-        self._complain_at = 0.0
-        # Told of an exchange that the crew does not count any more.
+        self._warn_at = 0.0
+        # Called with an exchange that the crew does not count any more.
         self.departed: Callable[[ServerExchange], None] = lambda exchange: None
+        # Called with an exchange, and the time, when the leader has resumed it.
+        self.resumed: Callable[[ServerExchange, float], None] = lambda exchange, now: None
         crew.relieve = self.relieve
+
+    # --- resuming what was put aside
+
+    def resume(self, lead: Lead, connection: Connection) -> None:
+        """Make more of a response whose client has taken some of it, or has gone."""
+        exchange = connection.exchange
+        everything_sent = connection.flush(self._answering.sendfile)
+        if exchange is None or not (everything_sent or connection.pending <= self.low_water):
+            return
+        if self._crew.single_threaded or not self._is_slow(exchange):
+            self._resume_here(lead, exchange)
+            return
+        connection.enter(RUNNING, clock())
+        self._watch(connection, 0)
+        if not self.submit(exchange):
+            self._resume_here(lead, exchange)
+
+    def _is_slow(self, exchange: ServerExchange) -> bool:
+        """Whether another thread should make the next pieces."""
+        return (
+            exchange.deposed
+            or exchange.slow_pieces
+            or isinstance(exchange.body, BodyStream)
+            or not self._times.is_quick(exchange.key)
+        )
+
+    def _resume_here(self, lead: Lead, exchange: ServerExchange) -> None:
+        """Run the exchange on this thread, as `Engine._dispatch` does."""
+        exchange.connection.exchange = None  # the slot has it
+        exchange.returned = False
+        slot = lead.slot
+        slot.append(exchange)
+        if self._crew.asleep:
+            self._crew.wake_watcher()
+        exchange.leave_thread = False
+        exchange.resumed = began = clock()
+        exchange.context.run(self._answering.resume, exchange)
+        now = clock()
+        exchange.slow_pieces = now - began > self._budget
+        try:
+            slot.pop()
+        except IndexError:
+            self._runner.give_back(exchange, now - began)
+            raise Deposed from None
+        self.resumed(exchange, now)
+
+    def send(self, connection: Connection, sendfile: bool) -> bool:
+        """Send what a thread in code of the application has kept; whether some is still kept."""
+        exchange = connection.exchange
+        sending = exchange.sending if exchange is not None else None
+        if sending is None or not sending.acquire(blocking=False):
+            return False
+        try:
+            return not connection.flush(sendfile)
+        finally:
+            sending.release()
 
     # --- threads
 
     def submit(self, exchange: ServerExchange) -> bool:
-        """Run `exchange`, or go on with its answer, on a thread that is counted apart.
+        """Run `exchange`, or resume its response, on a thread that is counted apart.
 
-        False when there is only the leader's thread: it has to do that itself.
+        False when the leader's thread is the only one: it has to do that itself.
         """
         if exchange.connection.broken and exchange.rest is not None:
-            # It is only closed, which must not wait for streams that go on.
+            # The response is only closed, which must not wait for streams that go on.
             return self._crew.submit(exchange)
-        if len(self._apart) < self.limit:
+        if len(self._with_thread) < self.limit:
             if self._start(exchange):
                 return True
-            if self._crew.is_alone():
+            if self._crew.has_only_leader():
                 return False
         if not self._waiting:
             self._waiting_since = clock()
@@ -101,28 +157,30 @@ class Streams:
         return True
 
     def _start(self, exchange: ServerExchange) -> bool:
-        exchange.apart = True
+        exchange.on_stream_thread = True
         exchange.leave_thread = False
-        exchange.lane = None
+        exchange.waits_for = None
         if exchange.rest is not None:
             exchange.resumed = clock()
-        self._apart[exchange] = None
-        if self._crew.submit_apart(exchange):
+        self._with_thread[exchange] = None
+        if self._crew.submit_uncounted(exchange):
             return True
-        exchange.apart = False
-        del self._apart[exchange]
+        exchange.on_stream_thread = False
+        del self._with_thread[exchange]
         return False
 
-    def given_back(self, exchange: ServerExchange) -> None:
-        """The thread of an exchange counted apart is free."""
-        exchange.apart = False
-        self._apart.pop(exchange, None)
-        if exchange.rest is None and exchange.key in self.keys and clock() - exchange.began < LONG:
-            del self.keys[exchange.key]  # not all of its answers wait
+    def taken_back(self, exchange: ServerExchange) -> None:
+        """The thread of an exchange that was counted apart is free."""
+        exchange.on_stream_thread = False
+        self._with_thread.pop(exchange, None)
+        if exchange.rest is None and clock() - exchange.began < LONG:
+            self.keys.pop(exchange.key, None)  # not all of its responses wait
         self._start_waiting()
 
     def _start_waiting(self) -> None:
-        while self._waiting and len(self._apart) < self.limit and self._start(self._waiting[0]):
+        while self._waiting and len(self._with_thread) < self.limit:
+            if not self._start(self._waiting[0]):
+                return
             self._waiting.popleft()
 
     def __len__(self) -> int:
@@ -137,9 +195,34 @@ class Streams:
         """Forget one that waits for a thread."""
         self._waiting.remove(exchange)
 
-    def _complain(self, now: float) -> None:
-        if now >= self._complain_at:
-            self._complain_at = now + COMPLAIN
+    # --- counting
+
+    def relieve(self) -> None:
+        """Count apart what may be, since the crew is full."""
+        for exchange in list(self._crew.running):
+            if _may_wait(exchange):
+                self._count_apart(exchange)
+
+    def tick(self, now: float) -> None:
+        """Once an interval: remember what has held a thread for long, send what threads keep."""
+        for exchange in list(self._crew.running):
+            if now - exchange.began > LONG and _may_wait(exchange):
+                self._remember(exchange.key)
+                self._count_apart(exchange)
+        for exchange in self._with_thread:
+            if now - (exchange.resumed or exchange.began) > LONG:
+                self._remember(exchange.key)
+        for exchange in (*self._crew.running, *self._with_thread):
+            connection = exchange.connection
+            if exchange.sending is not None and connection.owes:
+                self._watch(connection, WRITE)
+        self._start_waiting()  # no thread could be started before
+        if self._waiting and now - self._waiting_since > LONG:
+            self._warn(now)
+
+    def _warn(self, now: float) -> None:
+        if now >= self._warn_at:
+            self._warn_at = now + WARN_EVERY
             log.warning(
                 "All %d stream threads are in use. Streamed responses that wait for one: %d."
                 " Use --stream-threads for more.",
@@ -147,47 +230,11 @@ class Streams:
                 len(self._waiting),
             )
 
-    # --- counting
-
-    def relieve(self) -> None:
-        """Count what may be counted apart, since the crew is full."""
-        for exchange in list(self._crew.running):
-            if _waits(exchange):
-                self._count_apart(exchange)
-
-    def look(self, now: float) -> None:
-        """Once an interval: remember what has held a thread for long."""
-        for exchange in list(self._crew.running):
-            if now - exchange.began > LONG and _waits(exchange):
-                self._remember(exchange.key)
-                self._count_apart(exchange)
-        for exchange in self._apart:
-            if now - (exchange.resumed or exchange.began) > LONG:
-                self._remember(exchange.key)
-        for exchange in (*self._crew.running, *self._apart):
-            connection = exchange.connection
-            if exchange.sending is not None and connection.owes:
-                self._watch(connection, WRITE)
-        self._start_waiting()  # no thread could be started before
-        if self._waiting and now - self._waiting_since > LONG:
-            self._complain(now)
-
-    def send(self, connection: Connection, sendfile: bool) -> bool:
-        """Send what a thread in code of the application has left; whether some is still left."""
-        exchange = connection.exchange
-        sending = exchange.sending if exchange is not None else None
-        if sending is None or not sending.acquire(blocking=False):
-            return False
-        try:
-            return not connection.flush(sendfile)
-        finally:
-            sending.release()
-
     def _count_apart(self, exchange: ServerExchange) -> None:
-        if len(self._apart) < self.limit:
-            exchange.apart = True
-            self._apart[exchange] = None
-            self._crew.given_back(exchange)
+        if len(self._with_thread) < self.limit:
+            exchange.on_stream_thread = True
+            self._with_thread[exchange] = None
+            self._crew.release(exchange)
             self.departed(exchange)
         else:
             exchange.leave_thread = True
@@ -199,6 +246,6 @@ class Streams:
             self.keys[key] = None
 
 
-def _waits(exchange: ServerExchange) -> bool:
-    """Whether the thread of `exchange` may be waiting for the source of an answer in pieces."""
+def _may_wait(exchange: ServerExchange) -> bool:
+    """Whether the thread of `exchange` may be waiting for the source of a streamed response."""
     return exchange.in_pieces or has_switched_protocol(exchange)

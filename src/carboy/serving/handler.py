@@ -67,7 +67,7 @@ class WSGIRequestHandler(BaseHTTPRequestHandler):
         head: RequestHead = arrived.exchange.head
         self.command = head.method
         self.path = head.target
-        self.request_version = f"HTTP/1.{head.minor}"
+        self.request_version = head.version
         self.requestline = f"{head.method} {head.target} {self.request_version}"
         self.raw_requestline = f"{self.requestline}\r\n".encode("latin-1")
         self.headers = _message(head)

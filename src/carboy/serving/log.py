@@ -84,7 +84,7 @@ def line_of(record: Record) -> str:
     if head is None:
         line = fallback
     else:
-        line = f"{head.method} {readable(head.target)} HTTP/1.{head.minor}"
+        line = f"{head.method} {readable(head.target)} {head.version}"
     line = styled(line.translate(CONTROLS), str(status))
     return f'{peer or "<local>"} - - [{moment(when)}] "{line}" {status} -'
 

@@ -118,6 +118,7 @@ class BaseWSGIServer:
         self.access_log = True
         self.access_log_format = LOGGER
         self.access_log_skip: str | None = None
+        self.trace: Callable[[], object] | None = None  # before each unit of work of the engine
         self.timeout: float | None = None  # of handle_request, in seconds
         self._server_version = "Carboy"
         # of the socket
@@ -255,6 +256,7 @@ class BaseWSGIServer:
             make_access_log=LoggerAccess if self.access_log_format == LOGGER else None,
             wrap=self._wrap(),
             gateway=self._gateway,
+            trace=self.trace,
         )
 
     def _wrap(self) -> Callable[[socket.socket], TlsStream] | None:
@@ -286,7 +288,9 @@ class BaseWSGIServer:
         try:
             access = _and_then(logs.access, after_answer)
             gateway = self._gateway(self.app)
-            engine = Engine(gateway, [self.socket], self.settings, access, wrap=plan.wrap)
+            engine = Engine(
+                gateway, [self.socket], self.settings, access, wrap=plan.wrap, trace=plan.trace
+            )
             # Between two calls of handle_request clients wait at the listener.
             policy = ListenerPolicy.CLOSE if after_answer is None else ListenerPolicy.KEEP
             stop = functools.partial(engine.stop, listeners=policy)

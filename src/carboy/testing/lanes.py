@@ -261,7 +261,7 @@ def _receive(machine: Machine, octets: bytes) -> tuple[RequestHead, bytes]:
     while head.has_body and (event := machine.next_event()) is not Signal.END_OF_MESSAGE:
         if not isinstance(event, Data):
             raise RemoteProtocolError(400, "the request ended before its content did")
-        body.append(event.octets)
+        body.append(event.data)
     return head, b"".join(body)
 
 

@@ -139,6 +139,7 @@ def command(ctx: click.Context, /, app: str | None, **options: Any) -> None:
             access_log_format="pretty",
             access_log_skip="/__carboy__/",  # requests of the tools, not of the application
             wrap=_wrap(options["cert"]),
+            trace=tools.trace if tools.requests else None,
         )
         sys.exit(keep(Newest(name, run, plan, sockets, tools, environment), options, trust))
     child = _child(name, sockets, tools, environment, options, trust)

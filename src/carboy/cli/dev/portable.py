@@ -114,6 +114,7 @@ class Child:
         server = ThreadedWSGIServer(host, port, app, ssl_context=certificate, fd=fd)
         server.access_log_format = "pretty"
         server.access_log_skip = "/__carboy__/"
+        server.trace = self.tools.trace if self.tools.requests else None
         server.settings = Settings(graceful_timeout=GRACEFUL, idle_grace=0.0)
         self.terminal.sockets = [server.socket]
         return server

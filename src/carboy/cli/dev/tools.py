@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -19,26 +19,24 @@ from carboy.dev.explain.page import data_of
 from carboy.dev.explain.tracer import Traced, Tracer
 from carboy.dev.live import Broadcaster, Failure, LivePage
 from carboy.dev.requests import RequestList, Store
-from carboy.server.crew import Lead
 from carboy.server.engine import Engine
-from carboy.server.exchange import ServerExchange
 from carboy.server.logs.output import colours_wanted, standard
+from carboy.server.runner import Runner
 from carboy.serving.development import is_running_from_reloader
 
-# What the engine does in one piece; a turn serves several connections, each in a branch of its own.
-TURN, RUN_AWAY = Engine._turn, Engine._run_away
-UNITS = {TURN.__code__: 1, RUN_AWAY.__code__: 0}
+# The engine's units of work. A turn serves several connections, each in a branch of its own.
+UNITS = {Engine._turn.__code__: 1, Runner.run.__code__: 0}
 
 
 def peer_of(frame: FrameType) -> Any:
-    """Whose octets a branch of the engine is reading."""
+    """The client whose bytes a branch of the engine is reading."""
     return frame.f_locals["connection"].peer
 
 
-READING = {Engine._read.__code__: peer_of, Engine._continue.__code__: peer_of}
+READING = {Engine._read.__code__: peer_of, Engine._serve_by_phase.__code__: peer_of}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Tools:
     """Which of them are wanted; `host` is where the console may be used besides this machine."""
 
@@ -46,6 +44,7 @@ class Tools:
     live: bool = True
     host: str = "127.0.0.1"
     requests: Path | None = None  # where the last requests are kept; None: they are not
+    tracer: Tracer | None = field(default=None, init=False)
 
     def around(self, app: Any, broadcaster: Broadcaster) -> Any:
         """The application with its tools."""
@@ -58,31 +57,23 @@ class Tools:
             app = guard
         if self.requests is not None:
             store = Store(self.requests)
-            app = RequestList(app, store, guard, tracer_of(own, store), session_that_is_open)
+            self.tracer = tracer_of(own, store)
+            app = RequestList(app, store, guard, self.tracer, session_that_is_open)
         return LivePage(app, broadcaster) if self.live else app
+
+    def trace(self) -> None:
+        """For the engine to call before each unit of work."""
+        if self.tracer is not None:
+            self.tracer.watch()
 
 
 def tracer_of(app: Any, store: Store) -> Tracer:
-    """Records the calls of requests into the store, from reading octets to sending the answer."""
+    """Records the calls of requests into the store, from reading bytes to sending the response."""
 
     def keep(traced: Traced) -> None:
         store.add_calls(traced.number, data_of(of_traced(traced, app)))
 
-    tracer = Tracer(keep, lambda: store.records_calls, UNITS, READING)
-
-    def turn(engine: Engine, lead: Lead) -> None:
-        tracer.watch()
-        TURN(engine, lead)
-
-    def run_away(engine: Engine, exchange: ServerExchange) -> None:
-        tracer.watch()
-        RUN_AWAY(engine, exchange)
-
-    # Replaced and not asked by the engine whether somebody watches: a server that serves in earnest
-    # would be asking that for each request.
-    for name, unit in (("_turn", turn), ("_run_away", run_away)):
-        setattr(Engine, name, unit)
-    return tracer
+    return Tracer(keep, lambda: store.records_calls, UNITS, READING)
 
 
 def session_that_is_open() -> Any:

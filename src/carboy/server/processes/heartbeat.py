@@ -84,7 +84,7 @@ class Heartbeat:
 
     def _leader_moves(self) -> bool:
         """Whether the leader runs another request than last time, or has sent something."""
-        exchange = next(iter(self._engine.crew.present.slot[-1:]), None)
+        exchange = next(iter(self._engine.crew.current.slot[-1:]), None)
         if exchange is None:
             self._seen = ()
             return False  # it writes its figure itself

@@ -68,6 +68,7 @@ class Plan:
     umask: int | None = None
     wrap: Wrap | None = None  # makes TLS streams of accepted sockets
     gateway: Callable[[Any], Gateway] = for_application
+    trace: Callable[[], object] | None = None  # called before each unit of work of the engine
     ends_process: bool = False  # when serving ends, the process does: it hears no signals then
 
     def is_supervised(self) -> bool:
@@ -172,6 +173,7 @@ class Worker:
             wrap=self.plan.wrap,
             row=link.row if link else None,
             shown=link.in_flight if link else None,
+            trace=self.plan.trace,
         )
         return engine, logs
 

@@ -1,0 +1,144 @@
+"""A request on the leader's thread: it runs here at once, or gets another place.
+
+Everything here is for the leader, but for `deposed`, which the thread that replaces a leader
+calls, and `before_waiting`, which a thread that runs a request calls. What the crew does with a
+request is in server/runner.py.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+
+from carboy.net.poller import READ
+from carboy.protocol.states import Reading
+from carboy.server.balancing import BUSY
+from carboy.server.crew import Deposed, Lead
+from carboy.server.exchange import ServerExchange
+from carboy.server.keep_alive import KeepAlive
+from carboy.server.queueing import HELD
+from carboy.server.runner import Runner
+from carboy.server.scheduling import Scheduler
+from carboy.server.scoreboard import Row
+from carboy.server.settings import Settings
+
+clock = time.monotonic
+NEXT_REQUEST = Reading.IDLE  # where the machine is when it may read another request
+
+
+class Dispatcher:
+    """Runs requests for an engine, or has them run."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        runner: Runner,
+        scheduler: Scheduler,
+        keep_alive: KeepAlive,
+        row: Row,
+    ) -> None:
+        self.handle = runner.gateway.handle  # a gateway may choose another one before each turn
+        self._runner = runner
+        self._crew = runner.crew
+        self._answering = runner.answering
+        self._in_flight = runner.in_flight
+        self._scheduler = scheduler
+        self._queue = scheduler.queue
+        self._averages = scheduler.times.averages
+        # With one thread no request is ever placed elsewhere.
+        self._budget = math.inf if self._crew.single_threaded else settings.inline_budget
+        self._worth = scheduler.times.worth
+        self._finish = keep_alive.finish
+        self._cells = row.cells
+        self._answering.before_waiting = self.before_waiting
+        self._crew.on_deposed = self.deposed
+
+    def dispatch(self, lead: Lead, exchange: ServerExchange, slow: bool = False) -> None:
+        """Run the exchange here, unless the scheduler has another place for it."""
+        key = exchange.key
+        average = self._averages.get(key)
+        crew = self._crew
+        exchange.began = began = clock()
+        if (
+            (average is None or average > self._budget or slow)
+            and not exchange.queued_at  # it has waited, and this is its place
+            and self._placed(exchange, average, slow)
+        ):
+            return
+        slot = lead.slot
+        slot.append(exchange)
+        if crew.asleep:
+            crew.wake_watcher()
+        connection = exchange.connection
+        machine = connection.machine
+        answering = self._answering
+        sent = False
+        try:
+            status, headers, body, close = answer = exchange.context.run(self.handle, exchange)
+            if close is None and body.__class__ is bytes and answering.plain:
+                # What Answering.deliver does for nearly every response, without its calls.
+                sent = connection.push(
+                    machine.whole_response(status, headers, body, answering.extra.lines)
+                )
+            else:
+                exchange.context.run(answering.deliver, exchange, answer)
+        except BaseException as error:
+            exchange.context.run(answering.fail, exchange, error)
+        now = clock()
+        try:
+            slot.pop()
+        except IndexError:
+            self._runner.give_back(exchange, now - began)
+            raise Deposed from None
+        if average != 0.0 or now - began > self._worth:
+            self._scheduler.ran_here(exchange, now - began)
+        # What KeepAlive.finish does for nearly every response, without its calls.
+        if (
+            sent
+            and machine.reading is NEXT_REQUEST
+            and exchange.body is None
+            and not machine.excess
+            and connection.interest == READ  # not after it has waited
+        ):
+            connection.since = now
+            exchange.cached_environ = None  # each would keep the other alive
+        else:
+            self._finish(exchange, now)
+
+    def _placed(self, exchange: ServerExchange, average: float | None, slow: bool) -> bool:
+        """Whether the scheduler has another place for the exchange than this thread, now."""
+        placed = self._scheduler.place(exchange, average, exchange.began, slow)
+        if placed:
+            self._cells[BUSY] = self._crew.away + self._queue.count
+        return placed
+
+    def run_one_queued(self, lead: Lead, now: float) -> None:
+        """Run one request that has waited for the leader; give threads to others."""
+        # A handler may have returned its generator meanwhile, which is counted apart.
+        if now >= min(self._queue.due(), self._queue.relieved + HELD):
+            self._scheduler.start_waiting(now)
+        self._cells[BUSY] = self._scheduler.busy()
+        exchange = self._scheduler.next_for_leader(now)
+        if exchange is not None:
+            self.dispatch(lead, exchange)
+        self._cells[BUSY] = self._scheduler.busy()
+
+    def take_back(self) -> None:
+        """Finish what other threads have given back."""
+        for exchange in self._runner.take_back():
+            now = clock()
+            self._scheduler.taken_back(exchange, now)
+            if self._queue.count:
+                self._scheduler.start_waiting(now)
+            self._finish(exchange, now)
+        self._cells[BUSY] = self._scheduler.busy()
+
+    def before_waiting(self, exchange: ServerExchange) -> None:
+        """The calling thread is going to wait for a slow client: it must not be the leader."""
+        lead = self._crew.current
+        if not self._crew.single_threaded and lead.slot[:1] == [exchange]:
+            self._crew.depose(lead)
+
+    def deposed(self, exchange: ServerExchange, seconds: float) -> None:
+        self._in_flight.begin(exchange)
+        self._scheduler.deposed(exchange, seconds)

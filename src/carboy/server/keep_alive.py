@@ -1,0 +1,94 @@
+"""After a response: the connection is kept for the next request, or closed.
+
+The machine decides which (`must_close`, protocol/machine.py, from what protocol/head.py read in
+the Connection field); this file carries it out. Only for the leader.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+from carboy.net.poller import READ, WRITE
+from carboy.server.answer import Answering
+from carboy.server.closing import Closing
+from carboy.server.connection import BODY, CLOSED, HEAD, IDLE, STREAMING, WRITING, Connection
+from carboy.server.exchange import ServerExchange
+from carboy.server.runner import close_body
+
+RECEIVING = (IDLE, HEAD, BODY)
+
+
+class KeepAlive:
+    """Finishes responses for an engine, and keeps connections whose input waits for a turn."""
+
+    def __init__(self, answering: Answering, closing: Closing) -> None:
+        self._answering = answering
+        self._closing = closing
+        # Connections from which more was received than one turn handles.
+        self.deferred: deque[Connection] = deque()
+
+    def finish(self, exchange: ServerExchange, now: float) -> None:
+        """The application has returned: put aside, send the rest, or go on to the next request."""
+        connection = exchange.connection
+        machine = connection.machine
+        if exchange.rest is not None:
+            connection.exchange = exchange
+            exchange.resumed = now
+            connection.enter(STREAMING, now)
+            self._closing.watch(connection, WRITE)
+            return
+        exchange.cached_environ = None  # each would keep the other alive
+        connection.exchange = None
+        if machine.short or machine.excess:
+            self._answering.log_wrong_length(exchange)
+        if exchange.body is not None:
+            close_body(exchange)
+        if connection.phase is CLOSED or connection.broken:
+            self._closing.close(connection)
+        elif connection.out is not None or connection.file is not None:
+            connection.enter(WRITING, now)
+            self._closing.watch(connection, WRITE)
+        else:
+            self._keep_or_close(connection, now)
+
+    def flush(self, connection: Connection, now: float) -> None:
+        """Send more of a response that the application has finished."""
+        if connection.flush(self._answering.sendfile):
+            if connection.broken:
+                self._closing.close(connection)
+            else:
+                self._keep_or_close(connection, now)
+
+    def _keep_or_close(self, connection: Connection, now: float) -> None:
+        """The response is sent."""
+        machine = connection.machine
+        if machine.must_close:
+            self._closing.end(connection, now)
+            return
+        connection.phase = IDLE
+        connection.since = now
+        if machine.buffered:
+            connection.phase = HEAD
+            self.defer(connection)
+        elif connection.interest != READ:
+            self._closing.watch(connection, READ)
+
+    # --- input that was received and not used yet
+
+    def defer(self, connection: Connection) -> None:
+        """Leave what was received from the connection to the next turn.
+
+        Thousands of requests or chunks fit into one read, and all other connections would wait
+        for them. Nothing more is received meanwhile, as it would have to be kept.
+        """
+        connection.deferred = True
+        self.deferred.append(connection)
+
+    def receive_again(self, connection: Connection) -> None:
+        """Watch a connection that was deferred, unless it is again or has something else to do."""
+        if connection.deferred:
+            return
+        if connection.phase is HEAD and connection.is_silent():
+            connection.phase = IDLE  # what was left was an empty line
+        if connection.phase in RECEIVING and connection.interest != READ:
+            self._closing.watch(connection, READ)

@@ -1,0 +1,108 @@
+"""Requests on threads of the crew: each is run, and given back to the leader.
+
+What a member of the crew calls: `run` and what it needs. What the leader calls: `take_back`.
+A leader that was deposed calls `give_back` for the exchange it ran. server/crew.py says why these
+hand-overs are safe.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+
+from carboy.gateway.interface import Gateway
+from carboy.net.waker import Waker
+from carboy.server.answer import Answering
+from carboy.server.crew import Crew
+from carboy.server.dispatch_times import since, usage
+from carboy.server.exchange import ServerExchange
+from carboy.server.in_flight import InFlight
+from carboy.server.request_body import BodyStream
+
+clock = time.monotonic
+
+
+class Runner:
+    """Runs exchanges for an engine; `waker` wakes its leader."""
+
+    def __init__(
+        self, gateway: Gateway, answering: Answering, crew: Crew, in_flight: InFlight, waker: Waker
+    ) -> None:
+        self.gateway = gateway
+        self.answering = answering
+        self.crew = crew
+        self.in_flight = in_flight
+        self._waker = waker
+        self._given_back: deque[ServerExchange] = deque()
+        self.leaderless = threading.Event()  # the engine has ended: no thread takes anything back
+
+    def run(self, exchange: ServerExchange) -> None:
+        """Run the exchange, or resume its streamed response, and give it back."""
+        began = clock()
+        exchange.returned = False
+        self.in_flight.begin(exchange)
+        run = exchange.context.run
+        if exchange.rest is not None:
+            run(self.answering.resume, exchange)
+            self.give_back(exchange, clock() - began)
+            return
+        exchange.began = began
+        if exchange.measure_usage:
+            exchange.usage_before = usage()
+        try:
+            answer = run(self.gateway.handle, exchange)
+        except BaseException as error:
+            run(self.answering.fail, exchange, error)
+        else:
+            run(self.answering.deliver, exchange, answer)
+        self.give_back(exchange, clock() - began)
+
+    def give_back(self, exchange: ServerExchange, seconds: float) -> None:
+        """Hand the exchange to the leader. Its thread does not touch it any more."""
+        exchange.seconds = seconds
+        if exchange.usage_before is not None:
+            exchange.usage = since(exchange.usage_before)
+            exchange.usage_before = None
+        exchange.returned = True
+        self.in_flight.end(exchange)
+        self.crew.leave_token()
+        self._given_back.append(exchange)
+        self._waker.wake()
+        if self.leaderless.is_set():
+            self.close_late()
+
+    def take_back(self) -> Iterator[ServerExchange]:
+        """What other threads have given back. Only for the leader."""
+        given_back = self._given_back
+        while given_back:
+            yield given_back.popleft()
+
+    # --- after the end, on any thread
+
+    def close_late(self) -> None:
+        """Close what was given back after the last leader has ended."""
+        while self._given_back:
+            try:
+                exchange = self._given_back.popleft()
+            except IndexError:
+                return  # another thread was quicker
+            self.abandon(exchange)
+            exchange.connection.sock.close()
+
+    def abandon(self, exchange: ServerExchange) -> None:
+        """The engine ends first: close what the application has open for `exchange`."""
+        if exchange.rest is not None:
+            exchange.connection.cut()
+            exchange.context.run(self.answering.resume, exchange)
+        close_body(exchange)
+
+
+def close_body(exchange: ServerExchange) -> None:
+    """Close the request's body, noting whether the client may still be sending it."""
+    body = exchange.body
+    if isinstance(body, BodyStream):
+        exchange.connection.unread = not body.ended
+    if body is not None:
+        body.close()

@@ -15,12 +15,12 @@ The texts of the pages are those that clients of Flask applications already see.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
-# The package, not its Response: that needs the values, and the values need this module's
-# BadRequestKeyError. The package finds its names when they are used.
-from carboy import http
+from markupsafe import Markup, escape
+
+from carboy.dates import http_date
 from carboy.http.status import HTTP_STATUS_CODES
 
 if TYPE_CHECKING:
@@ -61,15 +61,11 @@ class HTTPException(Exception):
 
     def get_description(self, environ: Any = None, scope: Any = None) -> str:
         """The description as HTML: escaped unless it is Markup, one `<br>` a line end."""
-        from markupsafe import Markup, escape
-
         text = "" if self.description is None else self.description
         return f"<p>{escape(text).replace(chr(10), Markup('<br>'))}</p>"
 
     def get_body(self, environ: Any = None, scope: Any = None) -> str:
         """The whole page."""
-        from markupsafe import escape
-
         return (
             "<!doctype html>\n"
             "<html lang=en>\n"
@@ -87,7 +83,9 @@ class HTTPException(Exception):
         if self.response is not None:
             return self.response
         environ = _environ_of(environ)
-        return http.Response(self.get_body(environ), self.code, self.get_headers(environ))
+        from carboy.http.response.response import Response
+
+        return Response(self.get_body(environ), self.code, self.get_headers(environ))
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         answer: Iterable[bytes] = self.get_response(environ)(environ, start_response)
@@ -346,16 +344,10 @@ class _RetryAfter(HTTPException):
     def get_headers(self, environ: Any = None, scope: Any = None) -> list[tuple[str, str]]:
         headers = super().get_headers(environ, scope)
         if self.retry_after:
-            headers.append(("Retry-After", _retry_value(self.retry_after)))
+            when = self.retry_after
+            value = http_date(when) if isinstance(when, datetime) else str(when)
+            headers.append(("Retry-After", value))
         return headers
-
-
-def _retry_value(when: datetime | int) -> str:
-    if not isinstance(when, datetime):
-        return str(when)
-    from email.utils import format_datetime
-
-    return format_datetime(when.replace(tzinfo=when.tzinfo or UTC).astimezone(UTC), usegmt=True)
 
 
 class TooManyRequests(_RetryAfter):
@@ -418,43 +410,12 @@ class HTTPVersionNotSupported(HTTPException):
     description = "The server does not support the HTTP protocol version used in the request."
 
 
-# Every error with a code of its own, by code.
+# Each exception that defines a code, by its code.
 default_exceptions: dict[int, type[HTTPException]] = {
-    error.code: error
-    for error in (
-        BadRequest,
-        Unauthorized,
-        Forbidden,
-        NotFound,
-        MethodNotAllowed,
-        NotAcceptable,
-        RequestTimeout,
-        Conflict,
-        Gone,
-        LengthRequired,
-        PreconditionFailed,
-        RequestEntityTooLarge,
-        RequestURITooLarge,
-        UnsupportedMediaType,
-        RequestedRangeNotSatisfiable,
-        ExpectationFailed,
-        ImATeapot,
-        MisdirectedRequest,
-        UnprocessableEntity,
-        Locked,
-        FailedDependency,
-        PreconditionRequired,
-        TooManyRequests,
-        RequestHeaderFieldsTooLarge,
-        UnavailableForLegalReasons,
-        InternalServerError,
-        NotImplemented,
-        BadGateway,
-        ServiceUnavailable,
-        GatewayTimeout,
-        HTTPVersionNotSupported,
-    )
-    if error.code is not None
+    each.code: each
+    for each in list(globals().values())
+    if isinstance(each, type) and issubclass(each, HTTPException)
+    if each.code is not None and "code" in vars(each)
 }
 
 

@@ -8,11 +8,12 @@ a copied context must not see later assignments.
 
 from __future__ import annotations
 
+import copy
 import math
 import operator
 from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar
-from functools import partial
+from functools import partial, update_wrapper
 from operator import attrgetter
 from typing import Any, Generic, TypeVar, cast
 
@@ -141,8 +142,6 @@ class LocalManager:
 
     def middleware(self, func: Any) -> Any:
         """`make_middleware` as a decorator: the wrapper keeps the function's name and text."""
-        from functools import update_wrapper
-
         return update_wrapper(self.make_middleware(func), func)
 
     def __repr__(self) -> str:
@@ -362,14 +361,10 @@ def _reversed(operation: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]
 
 
 def _copy(found: Any) -> Any:
-    import copy
-
     return copy.copy(found)
 
 
 def _deepcopy(found: Any, memo: Any) -> Any:
-    import copy
-
     return copy.deepcopy(found, memo)
 
 

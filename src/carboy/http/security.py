@@ -146,7 +146,6 @@ def secure_filename(filename: str, _windows: bool | None = None) -> str:
 
     May be empty. On Windows a device's name is preceded by an underscore.
     """
-    import os
     from unicodedata import normalize
 
     name = normalize("NFKD", filename).encode("ascii", "ignore").decode("ascii")

@@ -16,22 +16,6 @@ if TYPE_CHECKING:
     from carboy.http.request.request import Request
 
 
-class LazyJSON:
-    """The standard library's json, imported when JSON is first read or written."""
-
-    @staticmethod
-    def loads(s: str | bytes, **kwargs: Any) -> Any:
-        import json
-
-        return json.loads(s, **kwargs)
-
-    @staticmethod
-    def dumps(obj: Any, **kwargs: Any) -> str:
-        import json
-
-        return json.dumps(obj, **kwargs)
-
-
 def load_form_data(request: Request) -> None:
     """Parse the body as a form, once: sets `stream`, `form` and `files`."""
     kept = request.__dict__

@@ -7,6 +7,7 @@ to nothing.
 
 from __future__ import annotations
 
+import json as _json
 from collections.abc import Callable, Iterable
 from functools import update_wrapper
 from types import TracebackType
@@ -89,7 +90,7 @@ class Request:
     list_storage_class: type[Any] = ImmutableList
     user_agent_class: type[Any] = UserAgent
     form_data_parser_class: type[FormDataParser] = FormDataParser
-    json_module: Any = body.LazyJSON
+    json_module: Any = _json
 
     shallow = False
     _exchange: Exchange | None = None

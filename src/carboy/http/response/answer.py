@@ -1,4 +1,4 @@
-"""What the server gets of a response: its final header fields, and the direct lane's answer."""
+"""What the server is given of a response: the final header fields, and the direct lane's answer."""
 
 from __future__ import annotations
 
@@ -8,16 +8,62 @@ from urllib.parse import urljoin
 
 from carboy.http.fields.headers import Headers, remove_entity_headers
 from carboy.http.request.request import Request
-from carboy.http.status import is_empty
+from carboy.http.status import EMPTY, is_empty
 from carboy.http.urls import iri_to_uri
 
 if TYPE_CHECKING:
     from carboy.gateway.interface import Answer, Exchange
     from carboy.http.response.response import Response
 
+# Usual spellings of names that `plain_fields` has no rule for; they need no lower().
+_WITHOUT_RULE = frozenset({"Content-Type", "Set-Cookie", "Vary", "Cache-Control", "Date", "ETag"})
+_LOCATIONS = frozenset({"location", "content-location"})
+
+
+def plain_fields(response: Response) -> list[tuple[str, str]] | None:
+    """The header fields of a response that is sent as it is; None for all others.
+
+    Such a response has one piece of bytes as its body and a Content-Length, and neither a
+    location to encode nor functions to call when it is closed.
+    """
+    body = response.response
+    code = response._status_code
+    if (
+        response._on_close
+        or body.__class__ is not list
+        or len(body) != 1
+        or body[0].__class__ is not bytes
+        or (code != 200 and (code < 200 or code in EMPTY))
+    ):
+        return None
+    kept = response.__dict__
+    if "headers" not in kept:
+        if response._length is None:
+            return None
+        if response._content_type is None:
+            return [("Content-Length", str(response._length))]
+        return [
+            ("Content-Type", response._content_type),
+            ("Content-Length", str(response._length)),
+        ]
+    headers = kept["headers"]
+    if headers.__class__ is not Headers:
+        return None  # A mapping or list was assigned; get_wsgi_headers reads it.
+    found: list[tuple[str, str]] = list(headers._list)
+    counted = False
+    for name, _ in found:
+        if name in _WITHOUT_RULE:
+            continue
+        name = name.lower()
+        if name == "content-length":
+            counted = True
+        elif name in _LOCATIONS:
+            return None
+    return found if counted else None
+
 
 def finish_fields(response: Response, headers: Headers, base_url: Callable[[], str]) -> None:
-    """Encode locations, add the length where it is known, remove what the status forbids."""
+    """Encode locations, add the length if it is known, remove what the status forbids."""
     location = headers.get("Location")
     if location is not None:
         location = iri_to_uri(location)
@@ -40,7 +86,7 @@ def finish_fields(response: Response, headers: Headers, base_url: Callable[[], s
 
 
 def full_answer(response: Response, origin: Request | Exchange, method: str) -> Answer:
-    """The answer of a response that is no small page."""
+    """The answer of a response without `plain_fields`."""
     headers = Headers(response.headers)
     finish_fields(response, headers, lambda: request_of(origin).base_url)
     body: Any
@@ -57,7 +103,7 @@ def full_answer(response: Response, origin: Request | Exchange, method: str) -> 
 
 
 def hooked_answer(response: Response, origin: Request | Exchange) -> Answer:
-    """The answer of a subclass that makes it from an environ, so it gets one."""
+    """The answer of a subclass that overrides how it is made from an environ."""
     environ = request_of(origin).environ
     body, status, headers = response.get_wsgi_response(environ)
     return status, headers, body, getattr(body, "close", None)

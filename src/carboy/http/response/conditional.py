@@ -1,11 +1,14 @@
-"""Whether the client has the current version already (RFC 9110, section 13)."""
+"""Conditional requests: whether the client has the current version, and 304, 206, 412, 416.
+
+RFC 9110, sections 13 and 14. The functions of a response are methods of Response.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any, TypeVar, cast
 
 from carboy.dates import http_date, parse_date
 from carboy.file_wrapper import FileWrapper
@@ -17,6 +20,11 @@ from carboy.http.wsgi import _get_environ
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
+    from carboy.http.request.request import Request
+    from carboy.http.response.response import Response
+
+R = TypeVar("R", bound="Response")
+
 
 def is_resource_modified(
     environ: Mapping[str, Any],
@@ -27,9 +35,9 @@ def is_resource_modified(
 ) -> bool:
     """Whether a request (a WSGI environ) has to be answered in full.
 
-    `etag` is the tag of the current version, as in the header, or `data` the content to make
-    one of (TypeError for both). With `ignore_if_range=False` an `If-Range` beside a `Range`
-    takes the place of the other conditions.
+    `etag` is the current version's tag as written in the header. Alternatively, `data` is the
+    content to compute the tag from (TypeError if both are given). With `ignore_if_range=False`,
+    `If-Range` together with `Range` replaces the other conditions.
     """
     return is_modified(
         http_range=environ.get("HTTP_RANGE"),
@@ -55,7 +63,7 @@ def is_modified(
     last_modified: datetime | str | None = None,
     ignore_if_range: bool = True,
 ) -> bool:
-    """`is_resource_modified` for the fields themselves."""
+    """`is_resource_modified` with the values of the header fields."""
     if data is not None:
         if etag is not None:
             raise TypeError("both data and etag given: pass only one of them.")
@@ -78,19 +86,19 @@ def is_modified(
 def _modified_by_tag(
     tag: str, condition: IfRange | None, http_if_none_match: str | None, http_if_match: str | None
 ) -> bool | None:
-    """The answer of the fields with entity tags; None if there is none among them."""
+    """The result according to the fields with entity tags; None if there are no such fields."""
     if condition is not None and condition.etag is not None:
         return condition.etag != tag
     match = parse_etags(http_if_match)
     if match:
-        # `*` is met by any current version (RFC 9110, section 13.1.1).
+        # `*` matches any current version (RFC 9110, section 13.1.1).
         return match.star_tag or match.is_strong(tag)
     none_match = parse_etags(http_if_none_match)
     return not none_match.contains_weak(tag) if none_match else None
 
 
 def _utc_second(moment: datetime | str | None) -> datetime | None:
-    """A date as HTTP can express it: in UTC, without fractions of a second."""
+    """The date in UTC without fractions of a second, which HTTP dates do not have."""
     if isinstance(moment, str):
         moment = parse_date(moment)
     if moment is None:
@@ -110,7 +118,7 @@ _FIELDS = (
 
 
 def conditions(source: Any) -> WSGIEnvironment:
-    """The keys of an environ that count here; a request of the direct lane has no environ."""
+    """The environ, or its conditions only: a request of the direct lane has no environ."""
     if isinstance(source, dict):
         return source
     if not hasattr(source, "headers"):
@@ -123,12 +131,19 @@ def conditions(source: Any) -> WSGIEnvironment:
 
 
 def make_conditional(
-    response: Any, source: Any, accept_ranges: bool | str, complete_length: int | None
-) -> None:
-    """Change `response` into what the request's conditions ask for."""
-    environ = conditions(source)
+    response: R,
+    request_or_environ: WSGIEnvironment | Request,
+    accept_ranges: bool | str = False,
+    complete_length: int | None = None,
+) -> R:
+    """Apply the request's conditions, using ETag and Last-Modified: 304 or 412 if they fail.
+
+    With `accept_ranges` the response becomes a 206 with the requested range of the
+    `complete_length` bytes. RequestedRangeNotSatisfiable if it does not have that range.
+    """
+    environ = conditions(request_or_environ)
     if environ["REQUEST_METHOD"] not in {"GET", "HEAD"}:
-        return
+        return response
     headers = response.headers
     if "Date" not in headers:
         headers["Date"] = http_date()
@@ -143,6 +158,7 @@ def make_conditional(
         length = response.calculate_content_length()
         if length is not None:
             headers["Content-Length"] = str(length)
+    return response
 
 
 def _unit(accept_ranges: bool | str) -> str:
@@ -151,7 +167,7 @@ def _unit(accept_ranges: bool | str) -> str:
     return "bytes" if accept_ranges else ""
 
 
-def _modified(response: Any, environ: WSGIEnvironment, ignore_if_range: bool = True) -> bool:
+def _modified(response: Response, environ: WSGIEnvironment, ignore_if_range: bool = True) -> bool:
     headers = response.headers
     return is_resource_modified(
         environ,
@@ -162,18 +178,21 @@ def _modified(response: Any, environ: WSGIEnvironment, ignore_if_range: bool = T
     )
 
 
-def wants_part(response: Any, environ: WSGIEnvironment) -> bool:
-    """Whether the request asks for a range, of what the client has already if it says so
-    (If-Range, RFC 9110, section 13.1.5)."""
+def wants_part(response: Response, environ: WSGIEnvironment) -> bool:
+    """Whether a range may be sent: the request has Range, and a matching If-Range if any
+    (RFC 9110, section 13.1.5). Subclasses return False if their body has no ranges."""
     if "HTTP_RANGE" not in environ:
         return False
     return "HTTP_IF_RANGE" not in environ or not _modified(response, environ, ignore_if_range=False)
 
 
 def make_partial(
-    response: Any, environ: WSGIEnvironment, complete_length: int | None, accept_ranges: bool | str
+    response: Response,
+    environ: WSGIEnvironment,
+    complete_length: int | None,
+    accept_ranges: bool | str,
 ) -> bool:
-    """Whether the request asked for a range and got it; one that cannot be had raises 416."""
+    """Become the requested range. False if the whole body is to be sent."""
     if _unit(accept_ranges) in {"", "none"} or not complete_length:
         return False
     if not response._is_range_request_processable(environ):
@@ -190,8 +209,8 @@ def make_partial(
     return True
 
 
-def narrow(response: Any, start: int, length: int) -> None:
-    """Leave only a part of the body. The kernel can still send a part of a file."""
+def narrow(response: Response, start: int, length: int) -> None:
+    """Reduce the body to a range. The kernel can still send a range of a file."""
     body = response.response
     if isinstance(body, FileWrapper) and hasattr(body.file, "seek"):
         body.narrow(start, length)
@@ -205,15 +224,15 @@ def narrow(response: Any, start: int, length: int) -> None:
 
 
 def can_seek(body: object) -> bool:
-    """Whether the body says that it has a position which can be set."""
+    """Whether the body has a position that can be set."""
     seekable = getattr(body, "seekable", None)
     return seekable is not None and bool(seekable())
 
 
 class RangeIterator:
-    """A part of an iterable body: `byte_range` bytes, or all there are, after `start_byte`.
+    """A range of an iterable body: at most `byte_range` bytes from `start_byte` on.
 
-    A body that can seek is not read up to there. Closes the iterable when closed.
+    A body with `seek` is not read up to the start. `close` closes the iterable.
     """
 
     def __init__(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from markupsafe import escape
+
 from carboy.http.response.response import Response as BaseResponse
 from carboy.http.wsgi import environ_text, get_path_info
 
@@ -18,8 +20,6 @@ def redirect(
 
     `code` is 301, 302, 303, 307 or 308; `Response` the class to make it of.
     """
-    from markupsafe import escape
-
     target = escape(location)
     page = (
         "<!doctype html>\n"

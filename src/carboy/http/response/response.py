@@ -1,18 +1,17 @@
 """A response, as a WSGI application and as the answer of the direct lane.
 
 The other modules of this package are its parts: `fields` (header fields as attributes), `body`,
-`answer` (what the server is given) and `conditional` (304, 206, 412, 416).
+`answer` (what the server is given) and `conditional` (304, 206, 412, 416). Their functions that
+take a response are assigned below as its methods.
 
-A small page is one bytes object and one or two header fields. That case has a short way
-through here: no Headers object is made unless somebody asks for one.
-
-It is longer than the house allows because Werkzeug's Response is one class with that many
-attributes; whatever is more than an attribute stands in the parts.
+Most responses have a body of one bytes object and one or two header fields. Such a response makes
+no Headers object until its headers are read.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import json as _json
+from collections.abc import Callable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
@@ -24,13 +23,11 @@ from carboy.http.fields.headers import Headers
 from carboy.http.fields.policies import COEP, COOP
 from carboy.http.fields.syntax import dump_header, parse_set_header
 from carboy.http.properties import header_property, lazy
-from carboy.http.request.body import LazyJSON, loads_of_a_client
 from carboy.http.request.request import Request
-from carboy.http.response import fields
-from carboy.http.response.answer import finish_fields, full_answer, hooked_answer
+from carboy.http.response import body, conditional, fields
+from carboy.http.response.answer import finish_fields, full_answer, hooked_answer, plain_fields
 from carboy.http.response.body import ResponseStream
-from carboy.http.response.conditional import make_conditional, make_partial, narrow, wants_part
-from carboy.http.status import EMPTY, cleaned, is_empty
+from carboy.http.status import cleaned, is_empty
 from carboy.http.wsgi import ClosingIterator, get_current_url, run_wsgi_app
 
 if TYPE_CHECKING:
@@ -42,7 +39,7 @@ if TYPE_CHECKING:
     from carboy.gateway.interface import Answer, Exchange
 
 Body = Iterable[bytes] | bytes | Iterable[str] | str | None
-# Overriding one of these in a subclass means the answer has to be made with it.
+# If a subclass overrides one of these, its answer has to be made by calling it.
 _HOOKS = (
     "close",
     "get_app_iter",
@@ -57,16 +54,16 @@ _UNMADE_HEADERS = ("_content_type", "_length")
 
 
 def _default_headers(response: Response) -> Headers:
-    """The header fields, made when first asked for."""
+    """The header fields, made when they are first read."""
     return Headers._from_checked(response._first_fields())
 
 
 class Response:
     """One HTTP response, itself a WSGI application.
 
-    `response` is text, bytes or an iterable of either; `status` a code or text such as
-    "404 NOT FOUND"; `mimetype` gets a charset if it is text, `content_type` is taken as it
-    is. `direct_passthrough` hands the iterable to the server untouched.
+    `response` is text, bytes or an iterable of either; `status` is a code or text such as
+    "404 NOT FOUND". A text `mimetype` gets a charset, `content_type` is used as it is. With
+    `direct_passthrough` the server is given the iterable unchanged.
     """
 
     default_status = 200
@@ -75,14 +72,14 @@ class Response:
     implicit_sequence_conversion = True
     autocorrect_location_header = False
     automatically_set_content_length = True
-    json_module: Any = LazyJSON
+    json_module: Any = _json
 
     direct_passthrough = False
     response: Any
     _status = "200 OK"
     _status_code = 200
     _on_close: list[Callable[[], Any]] | tuple[()] = ()
-    # What the headers are made of while nobody has asked for them.
+    # The values of the first header fields until `headers` is made.
     _content_type: str | None = None
     _length: int | None = None
     _hooked: ClassVar[bool] = False
@@ -93,9 +90,9 @@ class Response:
 
     @classmethod
     def _look_for_hooks(cls) -> None:
-        """Find out whether this class has methods of its own that make the answer.
+        """Find out whether this class and its subclasses override how the answer is made.
 
-        Called again for a class that may have been patched, and for all its subclasses.
+        Called again when a class may have been patched.
         """
         cls._hooked = any(getattr(cls, name) is not own for name, own in _own_hooks.items())
         for each in cls.__subclasses__():
@@ -125,14 +122,14 @@ class Response:
             self.direct_passthrough = True
         kind = response.__class__
         if (kind is str or kind is bytes) and not self._hooked:
-            # set_data, written out: this is every page.
-            octets = response.encode() if kind is str else response  # type: ignore[union-attr]
-            self.response = [octets]
+            # A copy of set_data, because nearly every response comes through here.
+            data = response.encode() if kind is str else response  # type: ignore[union-attr]
+            self.response = [data]
             if self.automatically_set_content_length:
                 if headers is None:
-                    self._length = len(octets)  # type: ignore[arg-type]
+                    self._length = len(data)  # type: ignore[arg-type]
                 else:
-                    self.headers["Content-Length"] = str(len(octets))  # type: ignore[arg-type]
+                    self.headers["Content-Length"] = str(len(data))  # type: ignore[arg-type]
         elif response is None:
             self.response = []
         elif isinstance(response, str | bytes | bytearray):
@@ -173,7 +170,10 @@ class Response:
         headers = lazy(_default_headers)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Werkzeug's attributes, and the caller's own: a cached response is read by either."""
+        """The attributes that Werkzeug pickles as well, so that either can read a cached response.
+
+        Attributes that the application has added are included.
+        """
         own = {name: value for name, value in vars(self).items() if name not in _UNMADE_HEADERS}
         return {
             **own,
@@ -188,7 +188,7 @@ class Response:
 
     @property
     def status_code(self) -> int:
-        """The status as a number; assigning it sets the phrase."""
+        """The status as a number. Assigning it sets the phrase as well."""
         return self._status_code
 
     @status_code.setter
@@ -206,28 +206,19 @@ class Response:
 
     # the body
 
-    def get_data(self, as_text: bool = False) -> bytes | str:
-        """The whole body as bytes, or as text from UTF-8; reads an iterable to its end."""
-        self._ensure_sequence()
-        data = b"".join(self.iter_encoded())
-        return data.decode() if as_text else data
-
-    def set_data(self, value: bytes | str) -> None:
-        """Replace the body; Content-Length follows."""
-        if isinstance(value, str):
-            value = value.encode()
-        self.response = [value]
-        if self.automatically_set_content_length:
-            if "headers" in self.__dict__:
-                self.headers["Content-Length"] = str(len(value))
-            else:
-                self._length = len(value)
-
+    get_data = body.get_data
+    set_data = body.set_data
     data = property(get_data, set_data, doc="The whole body as bytes; text can be assigned.")
+    calculate_content_length = body.calculate_content_length
+    make_sequence = body.make_sequence
+    _ensure_sequence = body.ensure_sequence
+    iter_encoded = body.iter_encoded
+    freeze = body.freeze
+    get_json = body.get_json
 
     @property
     def is_streamed(self) -> bool:
-        """Whether the body has no length that can be known without reading it."""
+        """Whether the body has no length that is known without reading it."""
         try:
             len(self.response)
         except (TypeError, AttributeError):
@@ -239,51 +230,6 @@ class Response:
         """Whether the body is a list or tuple."""
         return isinstance(self.response, list | tuple)
 
-    def calculate_content_length(self) -> int | None:
-        """Octets in the body; None where that cannot be known."""
-        try:
-            self._ensure_sequence()
-        except RuntimeError:
-            return None
-        return sum(len(chunk) for chunk in self.iter_encoded())
-
-    def _ensure_sequence(self, mutable: bool = False) -> None:
-        if self.is_sequence:
-            if mutable and not isinstance(self.response, list):
-                self.response = list(self.response)
-            return
-        if self.direct_passthrough:
-            raise RuntimeError(
-                "Attempted implicit sequence conversion in direct passthrough mode: the server"
-                " reads the body. Set direct_passthrough to False first."
-            )
-        if not self.implicit_sequence_conversion:
-            raise RuntimeError(
-                "The response required the iterable to be a sequence, and"
-                " implicit_sequence_conversion is off. Call make_sequence() first."
-            )
-        self.make_sequence()
-
-    def make_sequence(self) -> None:
-        """Read the body into a list; the iterable's close is called when the response's is."""
-        if self.is_sequence:
-            return
-        close = getattr(self.response, "close", None)
-        self.response = list(self.iter_encoded())
-        if close is not None:
-            self.call_on_close(close)
-
-    def iter_encoded(self) -> Iterator[bytes]:
-        """The pieces of the body, text as UTF-8."""
-        # The body is taken now and not when the first piece is: it may be replaced till then.
-        return _encoded(self.response)
-
-    def freeze(self) -> None:
-        """Make the response one that can be pickled and cached: body in a list, length, ETag."""
-        self.response = list(self.iter_encoded())
-        self.headers["Content-Length"] = str(sum(map(len, self.response)))
-        self.add_etag()
-
     @lazy
     def stream(self) -> ResponseStream:
         """The response as a file to write to."""
@@ -291,37 +237,25 @@ class Response:
 
     @property
     def is_json(self) -> bool:
-        """Whether Content-Type says JSON."""
+        """Whether Content-Type is JSON."""
         return is_json(self.mimetype)
 
     @property
     def json(self) -> Any:
-        """The body as JSON; None if Content-Type does not say so."""
+        """The body as JSON; None if Content-Type is not JSON."""
         return self.get_json()
 
-    def get_json(self, force: bool = False, silent: bool = False) -> Any:
-        """The body as JSON, None unless Content-Type says so or `force`. ValueError for what
-        is no JSON, None with `silent`."""
-        if not (force or self.is_json):
-            return None
-        try:
-            return loads_of_a_client(self.json_module, self.get_data())
-        except ValueError:
-            if not silent:
-                raise
-            return None
-
-    # life
+    # closing
 
     def call_on_close(self, func: Callable[[], Any]) -> Callable[[], Any]:
-        """Call `func` when the response is finished; usable as a decorator."""
+        """Call `func` when the response is closed. Can be used as a decorator."""
         if not self._on_close:
             self._on_close = []
         cast("list[Any]", self._on_close).append(func)
         return func
 
     def close(self) -> None:
-        """Close the body and call what was registered with `call_on_close`."""
+        """Close the body and call the functions registered with `call_on_close`."""
         close = getattr(self.response, "close", None)
         if close is not None:
             close()
@@ -346,17 +280,20 @@ class Response:
             body = "streamed" if self.is_streamed else "likely-streamed"
         return f"<{type(self).__name__} {body} [{self.status}]>"
 
-    # to the server
+    # what the server is given
 
     def get_wsgi_headers(self, environ: WSGIEnvironment) -> Headers:
-        """The header fields as they are sent: a copy with absolute or encoded locations and
-        the length, without what the status does not allow."""
+        """A copy of the header fields as they are sent.
+
+        Locations are encoded or absolute, the length is added, and fields that the status does
+        not allow are removed.
+        """
         headers = Headers(self.headers)
         finish_fields(self, headers, lambda: get_current_url(environ, strip_querystring=True))
         return headers
 
     def get_app_iter(self, environ: WSGIEnvironment) -> Iterable[bytes]:
-        """The body as it is sent: empty for HEAD and where the status has none."""
+        """The body as it is sent: empty for HEAD and for a status without content."""
         if environ["REQUEST_METHOD"] == "HEAD" or is_empty(self._status_code):
             return ClosingIterator((), self.close)
         if self.direct_passthrough:
@@ -372,7 +309,7 @@ class Response:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if not self._hooked and environ["REQUEST_METHOD"] != "HEAD":
-            plain = self._plain_fields()
+            plain = plain_fields(self)
             if plain is not None:
                 start_response(self._status, plain)
                 return self.response  # type: ignore[no-any-return]
@@ -380,62 +317,26 @@ class Response:
         start_response(status, headers)
         return body
 
-    def _plain_fields(self) -> list[tuple[str, str]] | None:
-        """The header fields, if the response is one piece of bytes and needs nothing done."""
-        body = self.response
-        if (
-            self._on_close
-            or body.__class__ is not list
-            or len(body) != 1
-            or body[0].__class__ is not bytes
-            or (self._status_code != 200 and not self._may_have_content())
-        ):
-            return None
-        kept = self.__dict__
-        if "headers" not in kept:
-            if self._length is None:
-                return None
-            if self._content_type is None:
-                return [("Content-Length", str(self._length))]
-            return [
-                ("Content-Type", self._content_type),
-                ("Content-Length", str(self._length)),
-            ]
-        headers = kept["headers"]
-        if headers.__class__ is not Headers:
-            return None  # a mapping or list that somebody assigned: get_wsgi_headers reads it
-        found: list[tuple[str, str]] = list(headers._list)
-        counted = False
-        for name, _ in found:
-            if name in _HARMLESS:
-                continue
-            name = name.lower()
-            if name == "content-length":
-                counted = True
-            elif name in _LOCATIONS:
-                return None
-        return found if counted else None
-
-    def _may_have_content(self) -> bool:
-        return self._status_code >= 200 and self._status_code not in EMPTY
-
     def answer(self, origin: Request | Exchange) -> Answer:
-        """The response for the direct lane: status, header fields, body, and what to call
-        when it has been sent. `origin` is the request or its exchange."""
+        """The response for the direct lane; `origin` is the request or its exchange.
+
+        The tuple has the status, the header fields, the body, and a function or None to call
+        when the response has been sent.
+        """
         if self._hooked:
             return hooked_answer(self, origin)
         method = origin.method if isinstance(origin, Request) else origin.head.method
         if method != "HEAD":
-            plain = self._plain_fields()
+            plain = plain_fields(self)
             if plain is not None:
                 return self._status, plain, self.response[0], None
         return full_answer(self, origin, method)
 
     @classmethod
     def force_type(cls, response: Any, environ: WSGIEnvironment | None = None) -> Self:
-        """A response or any WSGI application as one of this class.
+        """A response or any WSGI application as a response of this class.
 
-        A response is changed in place; an application needs the environ to be called with.
+        A response is changed in place. An application is called with the environ.
         """
         if not isinstance(response, Response):
             if environ is None:
@@ -451,38 +352,18 @@ class Response:
     def from_app(
         cls, app: WSGIApplication, environ: WSGIEnvironment, buffered: bool = False
     ) -> Self:
-        """What a WSGI application answers, as a response."""
+        """The answer of a WSGI application as a response."""
         return cls(*run_wsgi_app(app, environ, buffered))
 
     # conditional requests
 
-    def make_conditional(
-        self,
-        request_or_environ: WSGIEnvironment | Request,
-        accept_ranges: bool | str = False,
-        complete_length: int | None = None,
-    ) -> Self:
-        """Answer the request's conditions by ETag and Last-Modified: 304, 412, or 206 for a
-        range of `complete_length` octets if `accept_ranges`. RequestedRangeNotSatisfiable."""
-        make_conditional(self, request_or_environ, accept_ranges, complete_length)
-        return self
-
-    def _is_range_request_processable(self, environ: WSGIEnvironment) -> bool:
-        """Whether a part may be sent; subclasses say no where they cannot cut."""
-        return wants_part(self, environ)
-
-    def _process_range_request(
-        self, environ: WSGIEnvironment, complete_length: int | None, accept_ranges: bool | str
-    ) -> bool:
-        """Become the part that is asked for; False if the whole is to be sent."""
-        return make_partial(self, environ, complete_length, accept_ranges)
-
-    def _wrap_range_response(self, start: int, length: int) -> None:
-        """Leave only a part of the body."""
-        narrow(self, start, length)
+    make_conditional = conditional.make_conditional
+    _is_range_request_processable = conditional.wants_part
+    _process_range_request = conditional.make_partial
+    _wrap_range_response = conditional.narrow
 
     def add_etag(self, overwrite: bool = False, weak: bool = False) -> None:
-        """Set an ETag made of the body, unless there is one."""
+        """Set an ETag computed from the body, unless there is one already."""
         if overwrite or "ETag" not in self.headers:
             self.set_etag(generate_etag(cast("bytes", self.get_data())), weak)
 
@@ -535,7 +416,7 @@ class Response:
         samesite: str | None = None,
         partitioned: bool = False,
     ) -> None:
-        """Let a cookie expire; path and domain have to be those it was set with."""
+        """Delete a cookie; path and domain have to be those it was set with."""
         self.set_cookie(
             key,
             expires=0,
@@ -603,12 +484,3 @@ class Response:
 
 
 _own_hooks = {name: getattr(Response, name) for name in _HOOKS}
-
-# Names that no rule of `finish_fields` looks for: spared the comparison without case.
-_HARMLESS = frozenset({"Content-Type", "Set-Cookie", "Vary", "Cache-Control", "Date", "ETag"})
-_LOCATIONS = frozenset({"location", "content-location"})
-
-
-def _encoded(pieces: Iterable[bytes | str]) -> Iterator[bytes]:
-    for piece in pieces:
-        yield piece.encode() if isinstance(piece, str) else piece

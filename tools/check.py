@@ -169,19 +169,23 @@ def main(arguments: list[str] | None = None) -> int:
         print("\n".join(files))
         return 0
     python = sys.executable
-    results = [
-        run("lint", python, "-m", "ruff", "check", "."),
-        run("format", python, "-m", "ruff", "format", "--check", "."),
-        run("types", python, "-m", "mypy"),
-    ]
+    results = {
+        "lint": run("lint", python, "-m", "ruff", "check", "."),
+        "format": run("format", python, "-m", "ruff", "format", "--check", "."),
+        "types": run("types", python, "-m", "mypy"),
+    }
+    if not results["format"]:
+        print("format: to fix it, run .venv/bin/ruff format .")
     if not changed:
         print("tests: no file has changed. `make test` runs all of them.")
     elif not files:
         print("tests: no test belongs to the changed files. `make test` runs all of them.")
     else:
-        results.append(run_tests(files, SECONDS_FOR_TESTS))
-    print(f"{'Passed' if all(results) else 'Failed'} in {time.monotonic() - started:.0f} s.")
-    return 0 if all(results) else 1
+        results["tests"] = run_tests(files, SECONDS_FOR_TESTS)
+    failed = [title for title, passed in results.items() if not passed]
+    verdict = f"Failed: {', '.join(failed)}" if failed else "Passed"
+    print(f"{verdict} ({time.monotonic() - started:.0f} s).")
+    return 1 if failed else 0
 
 
 if __name__ == "__main__":

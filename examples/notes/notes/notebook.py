@@ -255,6 +255,7 @@ def _bottle() -> dict[str, Any]:
         "SELECT colour, COUNT(*) AS many FROM notes WHERE user_id = ? GROUP BY colour",
         (session["user_id"],),
     )
-    counts = {row["colour"]: row["many"] for row in rows}
+    # All colours, because a template would find dict.clear in place of a missing "clear".
+    counts = dict.fromkeys(COLOURS, 0) | {row["colour"]: row["many"] for row in rows}
     total = sum(counts.values())
     return {"counts": counts, "total": total, "level": min(1.0, total / FULL_BOTTLE)}

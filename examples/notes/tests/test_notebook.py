@@ -1,3 +1,5 @@
+import re
+
 import pytest
 
 
@@ -96,6 +98,14 @@ def test_a_colour_filters_the_list(ada):
     page = ada.get("/?colour=cobalt").text
     assert "Lighthouses" in page
     assert "Tomatoes" not in page
+
+
+def test_the_list_names_only_colours_that_are_used(ada):
+    ada.write("Balcony", colour="bottle")
+    page = ada.get("/").text
+    assert "built-in method" not in page
+    names = re.findall(r'class="dot glass-\w+"></span>(\w+) ', page)
+    assert names == ["Sea", "Bottle"]
 
 
 def test_long_lists_have_pages(ada, app):

@@ -190,8 +190,7 @@ ORDER_OF_APP = (
 
 MOST_LINES = 500  # of a file
 MOST_LINES_OF_A_FUNCTION = 60
-LONG_FILES: dict[str, str] = {
-}
+LONG_FILES: dict[str, str] = {}
 LONG_FUNCTIONS: dict[str, str] = {}
 
 

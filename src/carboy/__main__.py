@@ -1,4 +1,4 @@
-"""`python -m carboy`, and the program `carboy`."""
+"""The entry point of `carboy` and of `python -m carboy`."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ import sys
 
 
 def main() -> None:
-    """The entry point. The signals that a server hears wait until it can hear them: importing the
-    command line takes a while, in which they would end the process or raise KeyboardInterrupt."""
+    """Run the command line.
+
+    For `carboy run`, the signals that a server handles are blocked while the command line is
+    imported. Until the handlers are set, they would end the process or raise KeyboardInterrupt.
+    """
     if "run" in sys.argv[1:] and hasattr(signal, "pthread_sigmask"):
         names = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGUSR1", "SIGUSR2")
         held = [getattr(signal, name) for name in names]  # carboy.server.signals.HELD

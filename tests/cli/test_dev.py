@@ -189,7 +189,7 @@ def test_it_speaks_tls_with_a_certificate_made_on_the_spot(
 def test_a_local_authority_is_made_once(folder: Path, tmp_path: Path) -> None:
     env = {"CARBOY_AUTHORITY": str(tmp_path / "kept")}
     certificate = tmp_path / "kept" / "authority.pem"
-    for told in ("To trust it in browsers, run:", "signed by "):
+    for told in ("To trust it in browsers, run:", "certificate signed by "):
         with developing(folder, "--tls", env=env) as server:
             port = int(server.line("https://127.0.0.1:").rpartition(":")[2].strip().rstrip("/"))
             server.line(told)
@@ -232,7 +232,7 @@ def test_a_saved_file_is_served_and_an_error_in_it_is_a_page(folder: Path) -> No
         server.line("app.py  reloaded in")
         assert server.get() == (200, b"new True")
         save(folder / "app.py", APP + "\nraise LookupError('while it loads')\n")
-        server.line("app.py  LookupError: while it loads; the next save tries again")
+        server.line("app.py  LookupError: while it loads. Save a file to try again")
         status, page = server.get()
         assert status == 500
         assert b"LookupError: while it loads" in page
@@ -334,7 +334,7 @@ def test_browsers_learn_of_new_code_and_of_what_keeps_it_from_loading(folder: Pa
             save(folder / "app.py", "app = (")
             with pytest.raises(AssertionError):
                 following("never")  # the stream ends with its process
-        server.line("the next save tries again")
+        server.line("Save a file to try again")
         with events(server) as following:
             second = following("hello")
             assert second["generation"] != first["generation"]
@@ -440,12 +440,12 @@ def portable(folder: Path) -> Iterator[Running]:
 
 
 def test_without_warm_imports_it_looks_the_same(portable: Running, folder: Path) -> None:
-    portable.line("develops app")
+    portable.line("serves app for development")
     portable.line("debugger PIN")
     portable.line("ready in")
     save(folder / "app.py", APP.replace("debug {", "new {"))
     portable.line("app.py  has changed")
-    portable.line("everything  reloaded in")
+    portable.line("all files  reloaded in")
     assert portable.get() == (200, b"new True")
     portable.line("GET     /", 2)
     assert portable.stop() == 0
@@ -474,7 +474,7 @@ def test_without_warm_imports_an_error_is_a_page_and_requests_are_kept(
     portable: Running, folder: Path
 ) -> None:
     save(folder / "app.py", "app = (")
-    portable.line("the next save tries again")
+    portable.line("Save a file to try again")
     assert portable.get()[0] == 500
     save(folder / "app.py", APP)
     portable.line("reloaded in")
@@ -518,7 +518,7 @@ def test_sighup_serves_everything_anew(folder: Path) -> None:
     with developing(folder) as server:
         pid = server.get("/pid")
         server.send(signal.SIGHUP)
-        server.line("everything  reloaded in")
+        server.line("all files  reloaded in")
         assert server.get("/pid") != pid
 
 
@@ -551,7 +551,7 @@ def test_another_port_is_taken_for_who_does_not(
     with sockets[0]:
         assert address.port is not None
         assert taken < address.port <= taken + port.FURTHER
-        assert f"taking {address.port}" in capsys.readouterr().err
+        assert f"Port {address.port} is used instead" in capsys.readouterr().err
 
 
 def test_in_the_network_it_tells_the_address_there(folder: Path) -> None:

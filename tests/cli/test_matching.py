@@ -33,7 +33,11 @@ THEIRS = werkzeug.routing.Map(
     ("path", "winner", "others"),
     [
         ("/notes/new", "new", {"named": "has a variable where", "page": "has a variable where"}),
-        ("/notes/3", "note", {"save": "is for POST", "named": "tried later", "page": "variable"}),
+        (
+            "/notes/3",
+            "note",
+            {"save": "only allows POST", "named": "tried later", "page": "variable"},
+        ),
         ("/about", "page", {}),
     ],
 )
@@ -52,9 +56,9 @@ def test_the_others_have_their_reasons(
 @pytest.mark.parametrize("url_map", [MAP, THEIRS], ids=["carboy", "werkzeug"])
 def test_what_no_rule_answers_is_told(url_map: Any) -> None:
     assert "redirect to http://localhost/notes/" in matched(url_map, "GET", "/notes").outcome
-    assert "405: the path is there, for GET, HEAD" in matched(url_map, "PUT", "/notes/new").outcome
+    assert "405: the path only allows GET, HEAD" in matched(url_map, "PUT", "/notes/new").outcome
     only = type(url_map)([type(next(url_map.iter_rules()))("/a", endpoint="a")])
-    assert told(matched(only, "GET", "/b"), "GET", "/b") == ["GET /b", "  ✗ 404: no rule fits"]
+    assert told(matched(only, "GET", "/b"), "GET", "/b") == ["GET /b", "  ✗ 404: no rule matches"]
 
 
 def test_of_two_equal_rules_the_first_wins() -> None:
@@ -67,7 +71,7 @@ def test_the_nearest_rule_is_told_when_none_fits() -> None:
     assert matched(MAP, "GET", "/").winner is not None
     only = Map([Rule("/notes/<int:n>", endpoint="note"), Rule("/about", endpoint="about")])
     assert matched(only, "GET", "/note/3").outcome == (
-        "404: no rule fits, the nearest is /notes/<int:n>"
+        "404: no rule matches; the nearest is /notes/<int:n>"
     )
 
 

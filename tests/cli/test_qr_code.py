@@ -13,7 +13,7 @@ HALVES = {shape: pair for pair, shape in terminal.HALVES.items()}
 
 @pytest.mark.parametrize("colour", [True, False])
 def test_every_module_is_drawn_with_a_margin(colour: bool) -> None:
-    lines = terminal.drawn("http://192.168.1.5:8000/", colour)
+    lines = terminal.qr_code("http://192.168.1.5:8000/", colour)
     if colour:
         lines = [line.removeprefix(DARK_ON_LIGHT).removesuffix("\x1b[0m") for line in lines]
     rows = []
@@ -28,4 +28,4 @@ def test_every_module_is_drawn_with_a_margin(colour: bool) -> None:
 
 def test_without_the_package_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(terminal, "find_spec", lambda name: None)
-    assert terminal.drawn("text", True) == []
+    assert terminal.qr_code("text", True) == []

@@ -189,12 +189,12 @@ def test_dotenv_files_can_be_left_alone(folder: Path, monkeypatch: pytest.Monkey
 def test_the_banner_is_plain_text_without_a_terminal(folder: Path) -> None:
     with Running("run", "-p", "0", "-w", "2", "-t", "3", cwd=folder) as server:
         host, port = server.address()
-        server.line("Ctrl+C stops it")
+        server.line("Press Ctrl+C to stop")
         assert server.err == [
             "Carboy 0.1.0 serves app.py\n",
             f"http://{host}:{port}/\n",
             f"2 workers × 3 threads, Python {sys.version.split()[0]}, pid {server.pid}\n",
-            "Ctrl+C stops it\n",
+            "Press Ctrl+C to stop\n",
         ]
         assert server.stop(signal.SIGINT) == 0
         assert server.err[-1] == "Stopped.\n"
@@ -239,7 +239,7 @@ def test_ctrl_c_says_what_it_waits_for(folder: Path, how: tuple[str, ...]) -> No
         connection.request("GET", "/")
         server.line("in\n")
         server.send(signal.SIGINT)
-        server.line("Finishing a request; Ctrl+C again stops at once.")
+        server.line("Finishing 1 request. Press Ctrl+C again to stop at once.")
         (folder / "gate").write_text("")
         assert connection.getresponse().read() == b"done"
         connection.close()

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
-from carboy.cli.tracebacks import FULL, painted, traceback_text
+from carboy.cli.tracebacks import FULL, coloured, traceback_text
 
 
 def caught(function: Callable[[], object]) -> Exception:
@@ -57,7 +57,7 @@ def test_colours_add_nothing_but_colours() -> None:
             raise RuntimeError("two\nlines") from error
 
     text = traceback_text(caught(fails))
-    shown = painted(text)
+    shown = coloured(text)
     assert re.sub("\x1b\\[[0-9;]*m", "", shown) == text
     assert "\x1b[1;31mKeyError: 'bread'\x1b[0m\n" in shown
     assert f'File "\x1b[36m{__file__}\x1b[0m", line ' in shown

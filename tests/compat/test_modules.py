@@ -152,7 +152,9 @@ print(json.dumps([
         ("from werkzeug.contrib import x", "ModuleNotFoundError", "No module named 'werkzeug.c"),
     ],
 )
-def test_a_missing_name_says_who_stands_there(code: str, kind: str, begins: str) -> None:
+def test_a_missing_name_is_reported_with_the_package_that_carboy_replaces(
+    code: str, kind: str, begins: str
+) -> None:
     told = (
         f"try:\n    exec({code!r})\n"
         "except Exception as error: print(json.dumps([type(error).__name__, str(error)]))"
@@ -162,7 +164,7 @@ def test_a_missing_name_says_who_stands_there(code: str, kind: str, begins: str)
     assert mine[1].startswith(begins)
     # Flask's own says the name alone, where it says that its version has moved.
     assert real[1].startswith(begins) or real[1] == "nothing"
-    assert "Carboy stands in for" in mine[1]
+    assert "Carboy is used in place of" in mine[1]
     assert "report that" in mine[1]
 
 

@@ -1,4 +1,4 @@
-"""What the terminal shows when serving starts and stops."""
+"""The lines that the terminal shows when a server starts and stops."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from carboy.server.bind import url
 from carboy.server.logs.output import Output, colours_wanted, standard
 from carboy.server.processes.worker import Plan
 
-# A carboy: narrow neck, round shoulders, and something to pour out.
+# A carboy: a bottle with a narrow neck and round shoulders.
 BOTTLE = ("   ┌┬┐   ", "  ╭╯ ╰╮  ", " ╭╯   ╰╮ ", " │∼∼∼∼∼│ ", " │     │ ", " ╰─────╯ ")
 GLASS, WATER = "37", "36"
 
 
 class Banner:
-    """Tells what is served where when it is ready, and in a line that it stops.
+    """Shows what is served at which address, and later that the server stops.
 
-    Written to standard error past its buffer, and only if that does not block: two of the
-    methods are called while a signal is handled.
+    Text is written to standard error without its buffer, and only if that does not block: two
+    of the methods are called while a signal is handled.
     """
 
     def __init__(self, name: str) -> None:
@@ -35,7 +35,7 @@ class Banner:
         self.show(self.lines(sockets, plan))
 
     def show(self, lines: list[str], below: Sequence[str] = ()) -> None:
-        """Lines beside the bottle, where that can be drawn, and others below it."""
+        """Show `lines` beside the bottle, where it can be drawn, and `below` under it."""
         if self.output.is_terminal() and _can_draw(self.output):
             lines = self._beside_bottle(lines)
         self.write("\n".join([*lines, *below]) + "\n")
@@ -43,15 +43,15 @@ class Banner:
     def stopping(self, running: int | None) -> None:
         if running != 0:
             self._told = True
-            what = {None: "what runs", 1: "a request"}.get(running, f"{running} requests")
-            self.write(f"\rFinishing {what}; Ctrl+C again stops at once.\n")
+            what = {None: "running requests", 1: "1 request"}.get(running, f"{running} requests")
+            self.write(f"\rFinishing {what}. Press Ctrl+C again to stop at once.\n")
 
     def stopped(self) -> None:
         if not self._told:
             self.write("\rStopped.\n" if self.output.is_terminal() else "Stopped.\n")
 
     def lines(self, sockets: Sequence[socket.socket], plan: Plan) -> list[str]:
-        """The banner's text, a line for each thing worth knowing."""
+        """The text: application, addresses, processes and threads."""
         processes = "1 process" if plan.workers == 1 else f"{plan.workers} workers"
         threads = plan.settings.threads
         crew = "1 thread" if threads == 1 else f"{threads} threads"
@@ -61,7 +61,7 @@ class Banner:
             *(self.style(place, "1;4") for place in places(sockets)),
             self.style(f"{processes} × {crew}, Python {platform.python_version()}", "2")
             + self.style(f", pid {os.getpid()}", "2"),
-            self.style("Ctrl+C stops it", "2"),
+            self.style("Press Ctrl+C to stop", "2"),
         ]
 
     def _beside_bottle(self, lines: list[str]) -> list[str]:
@@ -75,17 +75,17 @@ class Banner:
         return ["", *(f"{p} {t}".rstrip() for p, t in zip(painted, body, strict=True)), ""]
 
     def style(self, text: str, code: str) -> str:
-        """The text in a colour (an SGR code), where colours are wanted."""
+        """The text in a colour (an SGR code), if colours are wanted."""
         return f"\x1b[{code}m{text}\x1b[0m" if self.colour else text
 
     def write(self, text: str) -> None:
-        """To the terminal, if it takes it at once."""
+        """Write to the terminal, unless that would block."""
         encoding = getattr(sys.stderr, "encoding", None) or "utf-8"
         self.output.write_within(text.encode(encoding, "replace"), 0)
 
 
 def places(sockets: Sequence[socket.socket]) -> list[str]:
-    """Where to find the service, each as something a terminal lets one click on."""
+    """The URLs of the server, which terminals show as links."""
     found: list[str] = []
     for sock in sockets:
         found.append(url(sock))
@@ -96,7 +96,7 @@ def places(sockets: Sequence[socket.socket]) -> list[str]:
 
 
 def network_addresses() -> list[str]:
-    """This machine's address as others in its network see it; nothing is sent to find out."""
+    """This machine's address in its network, found without sending anything."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))  # TEST-NET-1, RFC 5737

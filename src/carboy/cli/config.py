@@ -1,8 +1,8 @@
-"""Where values of options come from besides the command line.
+"""Values of options that are not on the command line.
 
     command line  >  CARBOY_… variable  >  [tool.carboy] of pyproject.toml  >  default
 
-click looks at them in this order once it is given the third as its `default_map`.
+click reads them in this order once it has the third as its `default_map`.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ import click
 from carboy.server.settings import suggestion
 
 PREFIX = "CARBOY_"
-DOTENV_FILES = (".env", ".carboyenv", ".flaskenv")  # of the same variable the first counts
+DOTENV_FILES = (".env", ".carboyenv", ".flaskenv")  # the first file that has a variable wins
 SKIP = ("CARBOY_SKIP_DOTENV", "FLASK_SKIP_DOTENV")
 
 
 def upward(folder: Path, name: str) -> Path | None:
-    """The nearest file of that name in a folder or above it."""
+    """The nearest file with this name, in a folder or above it."""
     for place in (folder, *folder.parents):
         if (place / name).is_file():
             return place / name
@@ -34,7 +34,7 @@ def upward(folder: Path, name: str) -> Path | None:
 def read_project(folder: Path, known: Iterable[str]) -> dict[str, Any]:
     """The values in [tool.carboy] of the nearest pyproject.toml, by option name.
 
-    A key that is no option is an error: a misspelt limit must not be silently off.
+    An unknown key is an error, so that a misspelt limit is not silently ignored.
     """
     path = upward(folder, "pyproject.toml")
     if path is None:
@@ -44,14 +44,14 @@ def read_project(folder: Path, known: Iterable[str]) -> dict[str, Any]:
     except (OSError, ValueError, AttributeError) as problem:
         raise click.ClickException(f"{path} cannot be read: {problem}") from None
     if not isinstance(table, Mapping):
-        raise click.ClickException(f"tool.carboy in {path} has to be a table.")
+        raise click.ClickException(f"tool.carboy in {path} is not a table. Write [tool.carboy].")
     names = sorted(known)
     values: dict[str, Any] = {}
     for key, value in table.items():
         name = key.replace("-", "_")
         if name not in names:
             raise click.ClickException(
-                f"[tool.carboy] in {path} has the key {key!r}, which is no option."
+                f"There is no option for the key {key!r} of [tool.carboy] in {path}."
                 + suggestion(name, names)
             )
         values[name] = list(map(str, value)) if isinstance(value, list) else value
@@ -59,10 +59,10 @@ def read_project(folder: Path, known: Iterable[str]) -> dict[str, Any]:
 
 
 def load_env(env_file: str | None, folder: Path, tell: bool = True) -> list[Path]:
-    """Set variables from dotenv files, if python-dotenv is there; the files that were read.
+    """Set variables from dotenv files, if python-dotenv is installed; the files that were read.
 
-    Nothing that is set already is changed. What `env_file` says wins over the files that are
-    found: of each name the nearest one, here or above.
+    Variables that are already set stay unchanged. `env_file` has precedence over the files
+    that are found: the nearest of each name, in `folder` or above it.
     """
     if env_file is None and any(os.environ.get(name) for name in SKIP):
         return []
@@ -75,12 +75,12 @@ def load_env(env_file: str | None, folder: Path, tell: bool = True) -> list[Path
     except ImportError:
         if env_file is not None:
             raise click.ClickException(
-                "--env-file needs python-dotenv: pip install 'carboy[dotenv]'."
+                "--env-file requires python-dotenv. Install it with pip install 'carboy[dotenv]'."
             ) from None
         if tell:
             click.echo(
-                f"{found[0].name} is not read: that needs python-dotenv"
-                " (pip install 'carboy[dotenv]').",
+                f"{found[0].name} is not read, because python-dotenv is not installed. Install it"
+                " with pip install 'carboy[dotenv]'.",
                 err=True,
             )
         return []

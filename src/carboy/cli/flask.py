@@ -1,4 +1,4 @@
-"""The `flask` command under its own names: what extensions build their command lines upon."""
+"""`flask.cli`: the `flask` command and the classes that extensions build their commands on."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ ScriptInfo.locate = ScriptInfo.locate or staticmethod(load_like_flask)
 
 
 def get_version(ctx: click.Context, param: click.Parameter, value: Any) -> None:
-    """Print the versions and end: to the letter what Flask prints, where its name is in use."""
+    """Print the versions and exit: the same lines as Flask, if its name is in use."""
     if value and not ctx.resilient_parsing:
         lines = [f"Python {platform.python_version()}"]
         for name in ("Flask", "Werkzeug"):
@@ -216,7 +216,7 @@ def _set_debug(ctx: click.Context, param: click.Option, value: bool) -> bool | N
 def _env_file(ctx: click.Context, param: click.Option, value: str | None) -> str | None:
     if value is not None and find_spec("dotenv") is None:
         raise click.BadParameter(
-            "python-dotenv must be installed to load an env file: pip install python-dotenv.",
+            "python-dotenv must be installed to load an env file. Run pip install python-dotenv.",
             ctx,
             param,
         )
@@ -230,24 +230,24 @@ def _options() -> list[click.Option]:
         click.Option(
             ["-e", "--env-file"], type=click.Path(exists=True, dir_okay=False), is_eager=True,
             expose_value=False, callback=_env_file,
-            help="Set variables from this file; it wins over .env and .flaskenv. Needs"
-            " python-dotenv.",
+            help="File of environment variables to set; has precedence over .env and .flaskenv."
+            " Requires python-dotenv.",
         ),
         click.Option(
             ["-A", "--app"], metavar="IMPORT", is_eager=True, expose_value=False,
             callback=_set_app,
-            help="The application: MODULE:NAME, MODULE:FACTORY(…) or a file.",
+            help="Application: MODULE:NAME, MODULE:FACTORY(…) or the path of a file.",
         ),
         click.Option(
             ["--debug/--no-debug"], expose_value=False, callback=_set_debug,
-            help="Set debug mode.",
+            help="Debug mode of the application.",
         ),
     ]  # fmt: skip
 
 
 version_option = click.Option(
     ["--version"],
-    help="Show the version of Carboy.",
+    help="Show the versions of Python and Carboy, and exit.",
     expose_value=False,
     callback=get_version,
     is_flag=True,
@@ -256,10 +256,10 @@ version_option = click.Option(
 
 
 class FlaskGroup(AppGroup):
-    """A command line of its own for an application: Flask's commands, plugins', and the app's.
+    """A group of Flask's commands, those of plugins and those of the application.
 
-    `create_app` makes the application; without it, it is found as `flask` finds it. What fails
-    while it loads is shown, and the built-in commands work all the same.
+    `create_app` makes the application; without it, the application is found as by `flask`. An
+    error while it loads is shown, and the built-in commands still work.
     """
 
     def __init__(
@@ -338,7 +338,7 @@ class FlaskGroup(AppGroup):
         return super().make_context(info_name, args, parent=parent, **extra)
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Without arguments, the files of variables are read before the help lists commands."""
+        """Read dotenv files before the help lists commands, if there are no arguments."""
         if (not args and self.no_args_is_help) or args == ["--help"]:
             _env_file(ctx, self.params[0], None)  # type: ignore[arg-type]
             path = os.environ.get("FLASK_APP")
@@ -348,18 +348,31 @@ class FlaskGroup(AppGroup):
 
 
 @click.command("run", short_help="Run a development server.")
-@click.option("--debug/--no-debug", callback=_set_debug, expose_value=False, help="Debug mode.")
-@click.option("--host", "-h", default="127.0.0.1", type=Host(), help="The interface to bind to.")
-@click.option("--port", "-p", default=5000, type=PORT, help="The port to bind to.")
+@click.option(
+    "--debug/--no-debug", callback=_set_debug, expose_value=False,
+    help="Debug mode of the application.",
+)  # fmt: skip
+@click.option(
+    "--host", "-h", default="127.0.0.1", type=Host(), metavar="HOST", show_default=True,
+    help="Address or host name to listen on.",
+)  # fmt: skip
+@click.option(
+    "--port", "-p", default=5000, type=PORT, metavar="PORT", show_default=True,
+    help="Port to listen on; 0 chooses a free port.",
+)  # fmt: skip
 @with_certificate
 @click.option(
-    "--reload/--no-reload", default=None, help="Start again when a file changes. With --debug: on."
-)
+    "--reload/--no-reload", default=None,
+    help="Restart when a file changes.  [default: as --debug]",
+)  # fmt: skip
 @click.option(
     "--debugger/--no-debugger", default=None,
-    help="Show errors as a page to work in. With --debug: on.",
+    help="Interactive debugger on error pages.  [default: as --debug]",
 )  # fmt: skip
-@click.option("--with-threads/--without-threads", default=True, help="Many requests at a time.")
+@click.option(
+    "--with-threads/--without-threads", default=True,
+    help="Several requests at the same time.  [default: yes]",
+)  # fmt: skip
 @with_watched_files
 @pass_script_info
 def run_command(
@@ -373,9 +386,9 @@ def run_command(
     extra_files: list[str] | None,
     exclude_patterns: list[str] | None,
 ) -> None:
-    """Serve the application, as `app.run()` does.
+    """Serve the application as `app.run()` does.
 
-    With --debug it starts again when a file changes, and shows errors as a page to work in.
+    With --debug, the server restarts when a file changes and error pages have a debugger.
     """
     app = loaded_or_failing(info.load_app)
     debug = get_debug_flag()
@@ -396,7 +409,7 @@ def run_command(
 @click.command("shell", short_help="Run a shell in the app context.")
 @with_appcontext
 def shell_command() -> None:
-    """An interactive Python in the application's context, with its shell context."""
+    """Start Python in the application's context, with its shell context."""
     banner = (
         f"Python {sys.version} on {sys.platform}\n"
         f"App: {current_app.import_name}\nInstance: {current_app.instance_path}"
@@ -422,12 +435,12 @@ def shell_command() -> None:
 @click.command("routes", short_help="Show the routes for the app.")
 @click.option(
     "--sort", "-s", type=click.Choice(routes.SORTS), default="endpoint",
-    help="How to sort them; match is the order in which they are tried.",
+    help="Order of the routes; match: the order in which the application tries them.",
 )  # fmt: skip
-@click.option("--all-methods", is_flag=True, help="Show HEAD and OPTIONS too.")
+@click.option("--all-methods", is_flag=True, help="HEAD and OPTIONS among the methods.")
 @with_appcontext
 def routes_command(sort: str, all_methods: bool) -> None:
-    """The rules of the application with their endpoints and methods."""
+    """Show the routes of the application with their endpoints and methods."""
     click.echo("\n".join(routes.routes(current_app, sort, all_methods)))
 
 

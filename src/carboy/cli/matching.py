@@ -1,4 +1,4 @@
-"""Which rule of an application answers a request, and why none of the others."""
+"""Which rule of an application matches a request, and why the others do not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from carboy.routing.description import RulePart, described
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A rule that fits the path, alone in a map: `why` says what keeps it from the answer."""
+    """A rule that matches the path when it is alone in a map; `why` it is not the winner."""
 
     rule: Any
     values: dict[str, Any]
@@ -25,7 +25,7 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Matched:
-    """What becomes of a request: the rule that wins, or `outcome` in words."""
+    """The rule that matches a request, or the `outcome` in words."""
 
     winner: Candidate | None
     outcome: str
@@ -33,7 +33,7 @@ class Matched:
 
 
 class Framework:
-    """The names of Werkzeug's API, from where the map comes: Carboy or the real Werkzeug."""
+    """The routing API of the package that made a map: Carboy or the real Werkzeug."""
 
     def __init__(self, url_map: Any) -> None:
         self.is_ours = isinstance(url_map, Map)
@@ -46,9 +46,9 @@ class Framework:
 def matched(
     url_map: Any, method: str, path: str, server_name: str = "localhost", **place: str
 ) -> Matched:
-    """Match as the application does; then each rule by itself, by the same machine.
+    """Match a request as the application does, then match each rule alone.
 
-    `place` may have a `subdomain`, as Map.bind.
+    `place` may have a `subdomain`, as for Map.bind.
     """
     framework = Framework(url_map)
     routing, exceptions = framework.routing, framework.exceptions
@@ -61,14 +61,14 @@ def matched(
         outcome = f"{redirect.code} redirect to {redirect.new_url}"
     except exceptions.MethodNotAllowed as error:
         allowed = ", ".join(sorted(error.valid_methods or ()))
-        outcome = f"405: the path is there, for {allowed}"
+        outcome = f"405: the path only allows {allowed}"
     except exceptions.NotFound:
         subdomain = place.get("subdomain", url_map.default_subdomain)
         here = server_name if url_map.host_matching else subdomain
         near = nearest(
             path, (r.rule for r in url_map.iter_rules() if here in (r.host, r.subdomain))
         )
-        outcome = f"404: no rule fits, the nearest is {near}" if near else "404: no rule fits"
+        outcome = f"404: no rule matches; the nearest is {near}" if near else "404: no rule matches"
     except exceptions.HTTPException as error:
         outcome = f"{error.code}: {error.description}"
     others = [
@@ -80,7 +80,7 @@ def matched(
 
 
 def nearest(path: str, rules: Iterable[str]) -> str | None:
-    """The rule most like a path, if one is, whatever stands for its variables."""
+    """The rule that is most similar to a path, with any values for its variables."""
     given = path.split("/")
     filled: dict[str, str] = {}
     for rule in rules:
@@ -114,7 +114,7 @@ def _candidates(
         except routing.RequestRedirect as redirect:
             yield Candidate(rule, {}, f"would redirect to {redirect.new_url}")
         except exceptions.MethodNotAllowed as error:
-            yield Candidate(rule, {}, f"is for {', '.join(sorted(error.valid_methods or ()))}")
+            yield Candidate(rule, {}, f"only allows {', '.join(sorted(error.valid_methods or ()))}")
         except exceptions.HTTPException:
             continue
         else:
@@ -125,7 +125,7 @@ def _candidates(
 
 
 def _ours(framework: Framework, url_map: Any, rule: Any) -> Any:
-    """The rule as one of Carboy's, which can be taken apart; Werkzeug's has the same order."""
+    """The rule as one of Carboy's, which has parts; Werkzeug orders rules in the same way."""
     if framework.is_ours:
         return rule
     own = Rule(rule.rule, endpoint=rule.endpoint, host=rule.host, subdomain=rule.subdomain)
@@ -134,13 +134,13 @@ def _ours(framework: Framework, url_map: Any, rule: Any) -> Any:
 
 
 def difference(winner: Any, other: Any) -> str:
-    """Why `winner` comes first of two rules that both fit."""
+    """Why `other` does not win over `winner`, if both match."""
     first, second = described(winner), described(other)
     for ours, theirs in zip(first, second, strict=False):
         if ours.static and not theirs.static:
             return f"has a variable where the other has the text {ours.content!r}"
         if not ours.static and not theirs.static and _weight(ours) != _weight(theirs):
-            return "is tried later: first what takes numbers, then text, then paths"
+            return "is tried later: numbers come first, then text, then paths"
     if len(first) != len(second):
         return "takes more of the path with one variable"
     return "was added later"
@@ -151,14 +151,14 @@ def _weight(part: RulePart) -> tuple[Any, ...]:
 
 
 def of_app(app: Any, method: str, address: str) -> list[str]:
-    """Lines about which rule of an application answers, or does not; `address` may have a host."""
+    """Lines about the rule of an application that matches; `address` may have a host."""
     url = urlsplit(address)
     server, place = _place(app, url.netloc)
     return told(matched(app.url_map, method, url.path, server, **place), method, address)
 
 
 def _place(app: Any, host: str) -> tuple[str, dict[str, str]]:
-    """What to bind the map to, for a request to `host`; "": to the application's own."""
+    """Server name and subdomain to bind the map to, for a request to `host` ("": the default)."""
     server = app.config.get("SERVER_NAME") or host or "localhost"
     if not host or app.url_map.host_matching:
         return host or server, {}
@@ -167,7 +167,7 @@ def _place(app: Any, host: str) -> tuple[str, dict[str, str]]:
     asked, own = (name.lower().partition(":")[0] for name in (host, server))
     if asked == own:
         return server, {}
-    # No rule can be for a subdomain of this name, so that none answers for a foreign host.
+    # A subdomain that no rule can have, so that no rule matches a foreign host.
     found = asked.removesuffix(f".{own}")
     return server, {"subdomain": found if found != asked else "<invalid>"}
 

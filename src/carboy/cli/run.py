@@ -23,8 +23,8 @@ from carboy.server.settings import Settings, with_values
 from carboy.server.signals import ignore
 
 DEBUG = "FLASK_DEBUG"
-# app.run() in a module that is being imported by us has to do nothing. One variable, and Flask's
-# name: tests that run commands in their own process take it away again by that name.
+# While it is set, app.run() in the application's module does nothing. The variable is Flask's,
+# because tests that run commands in their own process remove it by that name.
 FROM_CLI = "FLASK_RUN_FROM_CLI"
 PLAN = (
     *("workers", "supervisor", "access_log", "access_log_format", "access_log_file"),
@@ -62,7 +62,7 @@ def run(ctx: click.Context, /, app: str | None, **values: Any) -> None:
 
 
 def make_plan(values: dict[str, Any]) -> Plan:
-    """The options of the command as what the server takes."""
+    """The plan of the server, from the options of the command."""
     given = {name: value for name, value in values.items() if value is not None}
     workers = count_workers(given.pop("workers"))
     if workers > 1 and not given["supervisor"]:
@@ -75,22 +75,22 @@ def make_plan(values: dict[str, Any]) -> Plan:
 
 
 def refuse_debug_in_public(addresses: Iterable[Address]) -> None:
-    """A usage error when debug mode would be reached from elsewhere than this machine.
+    """Raise a usage error if other machines could reach an application in debug mode.
 
-    Messages of errors in debug mode tell more than strangers should know.
+    Error pages in debug mode show more than strangers should see.
     """
     if os.environ.get(DEBUG, "0").lower() in ("0", "false", "no", ""):
         return
     for address in addresses:
         if address.port is not None and not is_loopback(address.host):
             raise click.UsageError(
-                f"Debug mode is for this machine only, and {address} is not: leave --debug out"
-                f" (or {DEBUG}), bind to 127.0.0.1, or use `carboy dev --lan`."
+                f"Debug mode is for this machine only, and others reach {address}. Leave out"
+                f" --debug (or {DEBUG}), listen on 127.0.0.1, or use `carboy dev --lan`."
             )
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host to bind to is reached from this machine only."""
+    """Whether only this machine can reach a host to listen on."""
     try:
         return ip_address(host).is_loopback
     except ValueError:
@@ -136,7 +136,7 @@ def _install_names(ctx: click.Context, param: click.Parameter, wanted: bool) -> 
 
 
 def install_names_if_asked() -> None:
-    """Do for every command what --flask does, if CARBOY_COMPAT=1 says so."""
+    """Do what --flask does, for every command, if CARBOY_COMPAT=1 is set."""
     if os.environ.get("CARBOY_COMPAT"):
         from carboy.compat import child_processes
 
@@ -145,14 +145,14 @@ def install_names_if_asked() -> None:
 
 
 def install_names(children: bool | None = None) -> None:
-    """Give `flask` and `werkzeug` to what is loaded from here on."""
+    """Make `flask` and `werkzeug` mean Carboy in everything that is imported later."""
     from carboy.compat import install
 
     install(children)
 
 
 def make_command() -> click.Command:
-    """The command with its many options."""
+    """The command with its options."""
     return SectionedCommand(
         "run",
         callback=click.pass_context(run),

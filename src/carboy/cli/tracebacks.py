@@ -1,4 +1,4 @@
-"""An error in the user's own code, shown without the frames that are not the user's."""
+"""Tracebacks of errors in the user's code, without the frames of libraries."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ CARBOY = str(Path(__file__).resolve().parents[1])
 LIBRARIES = tuple(
     {CARBOY, *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))}
 )
-# The parts of the line that tells where a frame is.
+# The parts of the line with the place of a frame.
 PLACE = re.compile(r"""([ |]*File ")(.*)(", line \d+(?:, in )?)(.*)\n""")
-# What a message may hold from a client, and a terminal would carry out.
+# Control characters, which a message may have from a client and a terminal would obey.
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 PHRASES = ("Traceback ", "The above exception", "During handling")
 FULL = "CARBOY_FULL_TRACEBACK"
 
 
 def import_report(name: str, problem: BaseException) -> str:
-    """The text for an error while `name` was imported or called: frames, then what to do."""
+    """The text for an error while `name` was imported or called: the frames and what to do."""
     return f"{name} could not be loaded.\n\n{traceback_text(problem)}\n{advice(name, problem)}"
 
 
 def traceback_text(problem: BaseException) -> str:
-    """A traceback as Python writes it, with the user's frames only."""
+    """A traceback in Python's form, with the user's frames only."""
     trimmed = traceback.TracebackException.from_exception(problem)
     left_out = 0 if os.environ.get(FULL) else _trim(trimmed)
     text = "".join(trimmed.format()).rstrip("\n") + "\n"
@@ -37,12 +37,12 @@ def traceback_text(problem: BaseException) -> str:
     return CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
-def painted(text: str) -> str:
-    """The text of a traceback in a terminal's colours: places, carets, and what was raised."""
-    return "".join(map(_painted, text.splitlines(keepends=True)))
+def coloured(text: str) -> str:
+    """The text of a traceback with places, carets and the exception in colours."""
+    return "".join(map(_coloured, text.splitlines(keepends=True)))
 
 
-def _painted(line: str) -> str:
+def _coloured(line: str) -> str:
     bare = line.strip(" |\n")
     if place := PLACE.fullmatch(line):
         return "{}\x1b[36m{}\x1b[0m{}\x1b[1m{}\x1b[0m\n".format(*place.groups(""))
@@ -56,7 +56,7 @@ def _painted(line: str) -> str:
 
 
 def _trim(error: traceback.TracebackException) -> int:
-    """Leave the user's frames, in every link of the chain; how many frames went."""
+    """Keep only the user's frames in every exception of the chain; the number of the others."""
     left_out = 0
     seen: set[int] = set()
     links = [error]
@@ -74,32 +74,32 @@ def _trim(error: traceback.TracebackException) -> int:
 
 
 def _is_machinery(filename: str) -> bool:
-    """Frames of the import itself are of no interest even to those who want to see all."""
+    """Whether it is a frame of the import itself, which is never shown."""
     return filename.startswith(("<frozen importlib", CARBOY)) or "/importlib/" in filename
 
 
 def is_users(filename: str) -> bool:
-    """Whether a file is neither Python's nor Carboy's nor an installed package's."""
+    """Whether a file does not belong to Python, Carboy or an installed package."""
     if filename.startswith("<"):
         return False
     return not any(filename.startswith(folder + os.sep) for folder in LIBRARIES)
 
 
 def advice(name: str, problem: BaseException) -> str:
-    """One line: what to do about it."""
+    """One line that tells the user what to do."""
     if isinstance(problem, ModuleNotFoundError) and problem.name:
         top = problem.name.partition(".")[0]
         if top in sys.modules:
-            return f"{top!r} is installed and has no {problem.name!r}: correct the import."
+            return f"{top!r} is installed but has no {problem.name!r}. Correct the import."
         return (
-            f"Install what provides {top!r} into this environment (pip install …),"
-            " or run carboy from the folder that holds it."
+            f"Install the package that provides {top!r} into this environment (pip install …),"
+            " or run carboy in the folder that has it."
         )
     if isinstance(problem, SyntaxError) and problem.filename:
         return f"Correct the syntax in {problem.filename}, line {problem.lineno}."
     if isinstance(problem, SystemExit):
         return (
-            f"{name} ended the program while it was imported: put what it does then"
+            f"{name} ended the program while it was imported. Put the code that does this"
             ' under `if __name__ == "__main__":`.'
         )
     frames = [f for f in traceback.extract_tb(problem.__traceback__) if is_users(f.filename)]

@@ -1,13 +1,17 @@
-"""`python -m carboy.compat`: run a program of Flask's on Carboy.
+"""`python -m carboy.compat`: run a Flask program on Carboy.
 
-python -m carboy.compat script.py [args…]     a script, a folder or a zip file, as python would
-python -m carboy.compat -m module [args…]     a module, `flask` among them
-python -m carboy.compat module:app [options…] serve an application, as `carboy run` does
+python -m carboy.compat script.py [args…]      run a script, a folder or a zip file
+python -m carboy.compat -m module [args…]      run a module, such as flask
+python -m carboy.compat module:app [options…]  serve an application, as `carboy run` does
 
---children  before these: the names also in the processes that the program starts
---install   give the names to every Python process of this environment: where the real flask is
-            not installed, and where CARBOY_COMPAT=1; with a `flask` command
---uninstall undo that
+Options, before the target:
+  --children   Carboy under the names flask and werkzeug, also in child processes.
+
+Instead of a target:
+  --install    Install the names for every Python process of this environment that has
+               CARBOY_COMPAT=1, or for all if the real flask is not installed. Also
+               installs a flask command.
+  --uninstall  Remove what --install has installed.
 """
 
 from __future__ import annotations
@@ -21,7 +25,7 @@ USAGE = __doc__ or ""
 
 
 def main(arguments: list[str]) -> None:
-    """Carry out the command line. A missing target ends with the usage and code 2."""
+    """Run the command line. Without a target, show the usage and exit with code 2."""
     if not arguments or arguments[0] in ("-h", "--help"):
         print(USAGE.strip())
         raise SystemExit(0 if arguments else 2)
@@ -35,11 +39,13 @@ def main(arguments: list[str]) -> None:
 
 
 def run(arguments: list[str]) -> None:
-    """Run the target, which has the names."""
+    """Run the target."""
     target, rest = (arguments[0], arguments[1:]) if arguments else ("-h", [])
     if target == "-m":
         if not rest:
-            raise SystemExit("-m needs the name of a module: python -m carboy.compat -m flask run")
+            raise SystemExit(
+                "-m requires a module. Run for example: python -m carboy.compat -m flask."
+            )
         script_runner.run_module(rest[0], rest[1:])
     elif (inside := script_runner.main_in(target)) is not None:
         script_runner.run_container(target, inside, rest)

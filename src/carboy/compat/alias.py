@@ -1,4 +1,4 @@
-"""A module of `flask` or `werkzeug` whose every name lives in a module of Carboy."""
+"""Modules of `flask` and `werkzeug` whose names are defined in modules of Carboy."""
 
 from __future__ import annotations
 
@@ -15,41 +15,41 @@ from carboy.compat import imported_names
 from carboy.compat.module_map import DEPRECATED, MODULE_MAP, VERSIONS
 from carboy.compat.qualnames import QUALNAMES
 
-# What a name has that dir() tells and that cannot be had.
+# The value of a name that dir() lists and that cannot be read.
 MISSING: Any = object()
 
 IMPORT_FROM = opmap.get("IMPORT_FROM")
 
 
 def _file(modules: tuple[str, ...]) -> str:
-    """Where the first of them is written; nothing is loaded for it but packages."""
+    """The file of the first module; only packages are imported to find it."""
     spec = find_spec(modules[0] if modules else "carboy")
     if spec is None or spec.origin is None:
-        raise AttributeError(f"{modules} have no file.")
+        raise AttributeError(f"The modules {modules} have no file.")
     return spec.origin
 
 
 def lacking(module: str) -> str:
-    """What to say after the sentence that a module, or a name in it, was not found."""
+    """The advice after the message that a module, or a name in it, was not found."""
     package = module.partition(".")[0]
     return (
-        f"Carboy stands in for {package} here and does not have it. If {package}"
+        f"Carboy is used in place of {package} here and does not have it. If {package}"
         f" {VERSIONS[package]} has it, report that to Carboy (docs/from-flask.md, Reporting)."
     )
 
 
 def _imported_by_name(depth: int) -> bool:
-    """Whether the frame at this depth is at a `from … import …`.
+    """Whether the frame at this depth runs a `from … import …`.
 
-    Python forgets the text of an AttributeError there, but passes an ImportError on.
+    Python drops the text of an AttributeError there, but keeps that of an ImportError.
     """
     frame = sys._getframe(depth + 1)
     return frame.f_lasti >= 0 and frame.f_code.co_code[frame.f_lasti] == IMPORT_FROM
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """A module of Carboy, a name in it, and the value it has of its own."""
+class Binding:
+    """A name in a module of Carboy, with its original value."""
 
     module: ModuleType
     name: str
@@ -59,24 +59,24 @@ class Place:
         return vars(self.module).get(self.name, self.value) is not self.value
 
 
-# Modules that the packages do not load by themselves.
+# Modules that the real packages do not import themselves.
 NOT_LOADED = {"debug", "debughelpers", "middleware", "testapp", "testing", "views"}
 
-# What was replaced or deleted through an alias: (alias, name there), where it is.
-PLACES: dict[tuple[str, str], list[Place]] = {}
+# (alias, name in it): the bindings that were replaced or deleted through the alias
+BINDINGS: dict[tuple[str, str], list[Binding]] = {}
 
 
 def own(module: ModuleType) -> dict[str, Any]:
-    """What a module itself has, apart from what its owners have."""
+    """The attributes of an alias itself, without those of the modules behind it."""
     names: dict[str, Any] = vars(ModuleType)["__dict__"].__get__(module)
     return names
 
 
 class Alias(ModuleType):
-    """Reads and assignments reach the modules that own the name.
+    """A module whose reads and assignments reach the modules that define a name.
 
     So `monkeypatch.setattr("werkzeug.serving.run_simple", fake)` changes what Carboy calls.
-    Nothing is loaded before a name is asked for.
+    Nothing is imported before a name is read.
     """
 
     def __getattr__(self, name: str) -> Any:
@@ -106,38 +106,41 @@ class Alias(ModuleType):
         )
 
     def __setattr__(self, name: str, value: Any) -> None:
-        places = self._places(name)
-        if not places:
+        bindings = self._bindings(name)
+        if not bindings:
             ModuleType.__setattr__(self, name, value)
-        for place in places:
-            setattr(place.module, place.name, value)
+        for binding in bindings:
+            setattr(binding.module, binding.name, value)
 
     def __delattr__(self, name: str) -> None:
-        """Deletes, or gives back what was replaced: so mock.patch ends what it began."""
-        places = self._places(name)
-        if not places:
+        """Delete a name, or restore the value that was replaced, as mock.patch expects."""
+        bindings = self._bindings(name)
+        if not bindings:
             ModuleType.__delattr__(self, name)
-        replaced = any(place.is_replaced() for place in places)
-        for place in places:
+        replaced = any(binding.is_replaced() for binding in bindings)
+        for binding in bindings:
             if replaced:
-                setattr(place.module, place.name, place.value)
+                setattr(binding.module, binding.name, binding.value)
             else:
-                delattr(place.module, place.name)
+                delattr(binding.module, binding.name)
 
     @property
     def __dict__(self) -> dict[str, Any]:  # type: ignore[override]
-        """All names with their values, as they are now: for those who look past getattr."""
+        """All names with their current values, for code that does not use getattr."""
         named = {name: getattr(self, name, MISSING) for name in dir(self)}
         return own(self) | {n: value for n, value in named.items() if value is not MISSING}
 
     def __dir__(self) -> list[str]:
-        origin = MODULE_MAP[self.__name__]
-        theirs = {*own(self), *origin.renamed, *children(self.__name__)}
+        entry = MODULE_MAP[self.__name__]
+        theirs = {*own(self), *entry.renamed, *children(self.__name__)}
         names: set[str] = set()
-        for module in map(import_module, origin.modules):
-            known = [*dir(module), *getattr(module, "__all__", ())]  # the latter: not yet loaded
+        for module in map(import_module, entry.modules):
+            known = [
+                *dir(module),
+                *getattr(module, "__all__", ()),
+            ]  # also lazy ones
             names.update(name for name in known if not name.startswith("__"))
-        theirs |= (names - _other_names(origin.modules)) | imported_names.names(self.__name__)
+        theirs |= (names - _other_names(entry.modules)) | imported_names.names(self.__name__)
         return sorted(theirs - DEPRECATED)
 
     def _dunder(self, name: str) -> Any:
@@ -156,41 +159,41 @@ class Alias(ModuleType):
         raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}", name=name)
 
     def _public(self) -> list[str]:
-        """What `from … import *` gives: a package's own names, and the modules it has loaded."""
-        origin = MODULE_MAP[self.__name__]
+        """The names of `from … import *`: those of the package, and the modules it imports."""
+        entry = MODULE_MAP[self.__name__]
         found: set[str] = set(dir(self))
-        if origin.package and all(hasattr(import_module(m), "__all__") for m in origin.modules):
-            exported = (import_module(module).__all__ for module in origin.modules)
+        if entry.package and all(hasattr(import_module(m), "__all__") for m in entry.modules):
+            exported = (import_module(module).__all__ for module in entry.modules)
             found = set(children(self.__name__)) - NOT_LOADED
-            found.update(*exported, origin.renamed)
+            found.update(*exported, entry.renamed)
         return sorted(name for name in found if not name.startswith("_"))
 
     def _owner(self, name: str) -> tuple[ModuleType, str] | None:
-        """The first module that has `name`, and its name there; "" for the module itself."""
-        origin = MODULE_MAP[self.__name__]
-        if name in origin.renamed:
-            module, _, there = origin.renamed[name].partition(":")
+        """The first module that defines `name`, and the name there; "" for the module itself."""
+        entry = MODULE_MAP[self.__name__]
+        if name in entry.renamed:
+            module, _, there = entry.renamed[name].partition(":")
             return import_module(module), there
-        for module in origin.modules:
+        for module in entry.modules:
             owner = import_module(module)
             if hasattr(owner, name):
                 return owner, name
         return None
 
-    def _places(self, name: str) -> list[Place]:
-        """Where the value of `name` is kept, as it was before it was first replaced."""
+    def _bindings(self, name: str) -> list[Binding]:
+        """The bindings of `name`, with the values from before the first replacement."""
         key = (self.__name__, name)
-        if key not in PLACES:
+        if key not in BINDINGS:
             if name.startswith("__") or name in own(self) or ".".join(key) in MODULE_MAP:
                 return []
             found = self._owner(name)
             if found is None or not found[1]:
                 return []
-            PLACES[key] = self._sharing(*found)
-        return PLACES[key]
+            BINDINGS[key] = self._sharing(*found)
+        return BINDINGS[key]
 
-    def _sharing(self, owner: ModuleType, name: str) -> list[Place]:
-        # A step of theirs in one module may be spread over several of ours, all of which call it.
+    def _sharing(self, owner: ModuleType, name: str) -> list[Binding]:
+        # What one of their modules does may be in several of ours, all of which call the name.
         value = getattr(owner, name)
         modules = (sys.modules.get(module) for module in MODULE_MAP[self.__name__].modules)
         others = (
@@ -198,16 +201,16 @@ class Alias(ModuleType):
             for module in modules
             if module is not None and module is not owner and vars(module).get(name) is value
         )
-        return [Place(module, name, value) for module in (owner, *others)]
+        return [Binding(module, name, value) for module in (owner, *others)]
 
 
 def _other_names(modules: tuple[str, ...]) -> set[str]:
-    """Our names of things that have another name in the real package."""
+    """The names that differ in Carboy and therefore do not exist in the real package."""
     homes = (QUALNAMES.get(module, {}) for module in modules)
     return {"Carboy"} | {ours for home in homes for ours, (_, name) in home.items() if ours != name}
 
 
 def children(package: str) -> list[str]:
-    """The names of a package's modules; a program, as `python -m flask`, is not one of them."""
+    """The names of a package's modules, without `__main__`."""
     found = (name.rpartition(".") for name in MODULE_MAP)
     return [name for parent, _, name in found if parent == package and name != "__main__"]

@@ -1,4 +1,4 @@
-"""The child processes of a program in which flask is Carboy: what they inherit."""
+"""The environment variables for child processes of a program in which flask is Carboy."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from pathlib import Path
 
 from carboy.compat.child.carboy_names import NO, VARIABLE, YES
 
-# Python runs the sitecustomize.py in it.
+# The folder of the sitecustomize.py that Python runs when it starts.
 FOLDER = str(Path(__file__).with_name("child"))
 
 
 def asked_for() -> bool:
-    """Whether the environment asks for Carboy's names."""
+    """Whether the environment asks for the names."""
     return os.environ.get(VARIABLE, "").lower() in YES
 
 
 def prepare(give: bool | None) -> None:
-    """Let children have the names too, or say so when they run the real flask.
+    """Set the variables: child processes have the names, or warn if they run the real flask.
 
-    None leaves it to CARBOY_COMPAT; without that, children only say it.
+    None leaves that to CARBOY_COMPAT; without it, child processes only warn.
     """
     if give is None and os.environ.get(VARIABLE, "").lower() in NO:
         return

@@ -1,4 +1,4 @@
-"""The finder that answers `import flask` and `import werkzeug` with Carboy."""
+"""The import hook that makes `import flask` and `import werkzeug` import Carboy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 from carboy.compat.alias import Alias, lacking
 from carboy.compat.module_map import MODULE_MAP, VERSIONS
 
-# What `python -m` does with modules that are programs as well.
+# The code that `python -m` runs for modules that are also programs.
 PROGRAMS = {
     "flask.__main__": "from carboy.cli.flask import main; main()",
     "werkzeug.testapp": "from carboy.serving import run_simple\n"
@@ -24,7 +24,7 @@ PROGRAMS = {
     "run_simple('localhost', 5000, test_app, use_reloader=True)",
 }
 
-# What the real packages say in their metadata, besides name and version.
+# The metadata of the real packages, besides name and version.
 ENTRY_POINTS = {"flask": "[console_scripts]\nflask = flask.cli:main\n"}
 REQUIRED = {
     "flask": (
@@ -36,15 +36,15 @@ REQUIRED = {
 
 
 def folder(package: str) -> str:
-    """A path that stands for a package. It does not exist, so other finders find nothing there."""
+    """The `__path__` of a package. It does not exist, so other finders find nothing there."""
     return str(Path(__file__).with_name("-").joinpath(*package.split(".")))
 
 
-# path entry: the package whose modules it has
+# path: the package
 FOLDERS = {folder(name): name for name, origin in MODULE_MAP.items() if origin.package}
 
 
-class Files(TraversableResources):
+class ModuleResources(TraversableResources):
     """The files beside a module of Carboy, for importlib.resources."""
 
     def __init__(self, module: str) -> None:
@@ -54,16 +54,16 @@ class Files(TraversableResources):
         return Path(str(importlib.import_module(self._module).__file__)).parent
 
 
-class Walk:
-    """What pkgutil asks for the modules of a package."""
+class AliasPathHook:
+    """A path entry finder, which pkgutil asks for the modules of a package."""
 
     def __init__(self, path: str) -> None:
         if path not in FOLDERS:
-            raise ImportError(f"{path!r} is not a package of Flask's or Werkzeug's.", path=path)
+            raise ImportError(f"{path!r} is not a package of Flask or Werkzeug.", path=path)
         self._package = FOLDERS[path]
 
     def find_spec(self, fullname: str, target: ModuleType | None = None) -> ModuleSpec | None:
-        """Nothing: AliasFinder has been asked before."""
+        """None: AliasFinder comes first."""
         return None
 
     def iter_modules(self, prefix: str = "") -> Iterator[tuple[str, bool]]:
@@ -75,34 +75,34 @@ class Walk:
 
 
 class AliasLoader(Loader):
-    """Makes the module; its names come when they are asked for."""
+    """Makes the alias; names are looked up when they are read."""
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         return Alias(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        """Nothing runs at import, but of `python -m flask`."""
+        """Nothing: an alias has no code of its own."""
 
     def get_code(self, name: str) -> Any:
-        """For runpy: what `python -m` runs."""
+        """The code that runpy runs for `python -m`."""
         return compile(PROGRAMS.get(name, ""), f"<{name}>", "exec")
 
     def is_package(self, name: str) -> bool:
         return MODULE_MAP[name].package
 
     def get_source(self, name: str) -> None:
-        """None: a module that only knows where its names are has no source."""
+        """None: an alias has no source."""
 
     def get_resource_reader(self, name: str) -> TraversableResources:
-        return Files(name)
+        return ModuleResources(name)
 
     def get_data(self, path: str) -> bytes:
         """A file, for pkgutil.get_data."""
         return Path(path).read_bytes()
 
 
-class Named(Distribution):
-    """What importlib.metadata tells of the package whose place Carboy takes."""
+class AliasDistribution(Distribution):
+    """The metadata of Flask or Werkzeug, for importlib.metadata."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -128,7 +128,7 @@ class Named(Distribution):
 
 
 class AliasFinder(DistributionFinder, MetaPathFinder):
-    """First in sys.meta_path. A submodule Carboy does not have is not looked for elsewhere."""
+    """The first finder in sys.meta_path; no other finder is asked for modules of these packages."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -136,8 +136,8 @@ class AliasFinder(DistributionFinder, MetaPathFinder):
         if fullname.partition(".")[0] not in VERSIONS:
             return None
         if fullname not in MODULE_MAP:
-            # Who only asks, by importlib.util.find_spec, gets None. The path of the parent leads
-            # no other finder to the real package.
+            # importlib.util.find_spec gets None. Other finders do not find the real package,
+            # because the path of its parent does not exist.
             caller = sys._getframe(1).f_back
             if caller is None or caller.f_code.co_name != "_find_and_load_unlocked":
                 return None
@@ -157,4 +157,4 @@ class AliasFinder(DistributionFinder, MetaPathFinder):
         wanted = None if context is None else context.name
         for name in VERSIONS:
             if wanted is None or wanted.lower() == name:
-                yield Named(name)
+                yield AliasDistribution(name)

@@ -1,7 +1,7 @@
-"""Names that a module of the real package merely imports, and that programs take from there.
+"""Names that modules of the real packages import, and that programs import from there.
 
-Replacing one here is seen by those who ask for it again. What Carboy's own code calls is found in
-the modules of `origins`, and replacing that reaches the code.
+A replacement of such a name is only seen by code that imports it again. The names that Carboy's own
+code uses are in `module_map`, where a replacement reaches that code.
 """
 
 from __future__ import annotations
@@ -107,12 +107,12 @@ EVERYWHERE = {"t": "typing"}
 
 
 def names(module: str) -> set[str]:
-    """The names that a module imports."""
+    """The names that a module of the real packages imports."""
     return {*IMPORTED.get(module, ()), *EVERYWHERE}
 
 
 def find(module: str, name: str) -> Any:
-    """What `name` is in `module`; KeyError if it does not import that."""
+    """The value of an imported name; KeyError if `module` does not import it."""
     target = IMPORTED.get(module, EVERYWHERE).get(name) or EVERYWHERE[name]
     if target == "*":
         return TypeVar(name)

@@ -1,4 +1,4 @@
-"""Names of `werkzeug._internal` that others import all the same."""
+"""Names of `werkzeug._internal` that extensions import."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ _digits = re.compile(r"-?[0-9]+").fullmatch
 
 
 def _wsgi_decoding_dance(s: str) -> str:
-    """Text of a value in an environ, which carries octets as Latin-1 (PEP 3333)."""
+    """The text of a value in an environ, which has bytes as Latin-1 (PEP 3333)."""
     return s.encode("latin-1").decode(errors="replace")
 
 
 def _wsgi_encoding_dance(s: str) -> str:
-    """A value for an environ out of text."""
+    """The value for an environ of a text."""
     return s.encode().decode("latin-1")
 
 
 def _get_server(environ: WSGIEnvironment) -> tuple[str, int | None] | None:
-    """The server's name and port; None without a name, no port where that is no number."""
+    """The server's name and port; None without a name, and no port if it is not a number."""
     name = environ.get("SERVER_NAME")
     if name is None:
         return None
@@ -59,20 +59,20 @@ def _get_server(environ: WSGIEnvironment) -> tuple[str, int | None] | None:
 
 
 def _dt_as_utc(dt: datetime | None) -> datetime | None:
-    """In UTC; a time without a zone is taken for UTC."""
+    """The time in UTC; a time without a zone is in UTC already."""
     if dt is None:
         return None
     return dt.replace(tzinfo=UTC) if dt.tzinfo is None else dt.astimezone(UTC)
 
 
 def _urlencode(query: Any) -> str:
-    """A query of the pairs; a value of None is left out, the rest is encoded as browsers do."""
+    """A query string, encoded as browsers do; pairs with the value None are left out."""
     items = [pair for pair in iter_multi_items(query) if pair[1] is not None]
     return urlencode(items, safe="!$'()*,/:;?@")
 
 
 def _plain_int(value: str) -> int:
-    """ASCII digits and perhaps a minus; ValueError for what else `int` would take."""
+    """The number of ASCII digits after an optional minus; ValueError for other forms."""
     value = value.strip()
     if _digits(value) is None:
         raise ValueError(f"Write a number in the digits 0 to 9, not {value!r}.")

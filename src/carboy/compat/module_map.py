@@ -1,6 +1,6 @@
-"""Where Carboy keeps what stands in each module of `flask` and `werkzeug`.
+"""The modules of Carboy that have the names of each module of `flask` and `werkzeug`.
 
-A module of theirs is a list of ours, searched in order; `name=theirs` in brackets renames.
+A module of theirs is a list of ours, searched in order; a keyword argument is a name that differs.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class ModuleEntry:
-    """The modules that answer for one import path, and the names that differ."""
+    """The modules of Carboy for one module of theirs, and the names that differ."""
 
     modules: tuple[str, ...]
     renamed: dict[str, str] = field(default_factory=dict)  # their name: module:name of ours
@@ -27,7 +27,7 @@ _REQUEST = "carboy.http.request.request:Request"
 _RESPONSE = "carboy.http.response.response:Response"
 _PARSE_COOKIE = "carboy.http.fields.cookies:parse_cookie_field"
 _MULTIPART = "http.forms.multipart_events"
-# Asking for these warns, so that a walk over names leaves them out.
+# Reading these warns, so that dir() leaves them out.
 _ORDERED = {
     name: f"carboy.compat.ordered:{name}"
     for name in ("OrderedMultiDict", "ImmutableOrderedMultiDict")
@@ -321,5 +321,5 @@ MODULE_MAP: dict[str, ModuleEntry] = {
 
 DEPRECATED = frozenset(_ORDERED)
 
-# The versions whose names and behaviour these are, for those who ask.
+# The versions of the real packages that Carboy agrees with.
 VERSIONS = {"flask": "3.1.3", "werkzeug": "3.1.9"}

@@ -1,6 +1,6 @@
 """The deprecated MultiDict that also keeps the order of pairs of different keys.
 
-Asking for one warns, as does making one: it goes with Werkzeug 3.2.
+Reading one of the names warns, as does making an object: Werkzeug 3.2 removes them.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class _OrderedMultiDict(MultiDict[K, V]):
 
     @classmethod
     def _quietly(cls, pairs: Iterable[tuple[Any, Any]]) -> Any:
-        """Another one, without a second warning to who was warned."""
+        """A new object without a second warning."""
         made = cls.__new__(cls)
         made._fill(pairs)
         return made
@@ -56,7 +56,7 @@ class _OrderedMultiDict(MultiDict[K, V]):
         return False if isinstance(other, dict) else NotImplemented
 
     def __ne__(self, other: object) -> bool:
-        # dict has one of its own, which knows nothing of the order.
+        # The method of dict ignores the order.
         equal = self.__eq__(other)
         return equal if equal is NotImplemented else not equal
 
@@ -100,10 +100,10 @@ class _OrderedMultiDict(MultiDict[K, V]):
         return self[key]
 
     def setlistdefault(self, key: Any, default_list: Any = None) -> NoReturn:
-        """A list of one key would not know of the order: TypeError."""
+        """TypeError: the list of one key would not keep the order."""
         raise TypeError(
-            "setlistdefault is unsupported for ordered multi dicts: they keep no list of a"
-            " key. Use setlist or add."
+            "setlistdefault() is unsupported for ordered multi dicts, which keep no list for a key."
+            " Use setlist or add."
         )
 
     def pop(self, key: K, default: Any = MISSING) -> Any:
@@ -130,7 +130,7 @@ class _OrderedMultiDict(MultiDict[K, V]):
         self._pairs.clear()
 
     def copy(self) -> Self:
-        """A copy with an order of its own."""
+        """A copy with its own order."""
         return self._quietly(self._pairs)  # type: ignore[no-any-return]
 
     def deepcopy(self, memo: Any = None) -> Self:
@@ -142,7 +142,7 @@ class _ImmutableOrderedMultiDict(ImmutableMultiDictMixin[K, V], _OrderedMultiDic
     """An OrderedMultiDict that cannot be changed and can be hashed."""
 
     def __init__(self, mapping: Any = None) -> None:
-        # The name that filters of warnings know: Werkzeug's constructors warn of the base alone.
+        # Filters of warnings know this name: Werkzeug's constructors only warn about the base.
         _deprecated("OrderedMultiDict", 2)
         self._fill(() if mapping is None else iter_multi_items(mapping))
 
@@ -161,7 +161,7 @@ class _ImmutableOrderedMultiDict(ImmutableMultiDictMixin[K, V], _OrderedMultiDic
 
 def __getattr__(name: str) -> Any:
     if name in ("OrderedMultiDict", "ImmutableOrderedMultiDict"):
-        # Whoever asks does so through a module of another name.
+        # The caller reads the name through a module with another name.
         _deprecated(name, 3)
         return globals()[f"_{name}"]
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

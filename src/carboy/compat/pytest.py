@@ -2,8 +2,8 @@
 
 Test clients take the lane that Carboy's server would take; `--carboy-lane` chooses another.
 
-With -p, on the command line or in `addopts`, pytest imports this before conftest files and other
-plugins. The processes that tests start have the names too, unless CARBOY_COMPAT=0.
+With -p, on the command line or in `addopts`, pytest imports this module before conftest files and
+other plugins. Processes that tests start have the names too, unless CARBOY_COMPAT=0.
 """
 
 from __future__ import annotations
@@ -31,5 +31,5 @@ def pytest_addoption(parser: Any) -> None:
 
 
 def pytest_configure(config: Any) -> None:
-    """Let all clients take the lane that was asked for."""
+    """Set the lane of all test clients."""
     Client.default_lane = config.getoption("--carboy-lane")

@@ -1,9 +1,9 @@
-"""The names by which Flask and Werkzeug know their own classes and functions.
+"""Gives Carboy's classes and functions the `__module__` and `__qualname__` of the real packages.
 
-A pickle, an exemption by dotted name, a traceback and a repr show `__module__` and `__qualname__`.
-Each entry is a module of Carboy, the module that defines these names in the real package, and the
-names, `theirs=ours` where they differ. `flask.app.Flask` is left out on purpose: its `__module__`
-tells a program, a test or a bug report that Carboy runs.
+Pickles, exemptions by dotted name, tracebacks and reprs depend on these names. Each entry of TABLE
+has a module of Carboy, the module that defines the names in the real package, and the names
+(`theirs=ours` where they differ). `flask.app.Flask` is left out on purpose: its `__module__` shows
+programs, tests and bug reports that Carboy runs.
 """
 
 from __future__ import annotations
@@ -197,16 +197,16 @@ def _read(table: str) -> dict[str, dict[str, tuple[str, str]]]:
     return homes
 
 
-# module of Carboy: its name: the module and the name it has in the real package
+# module of Carboy: name in it: module and name in the real package
 QUALNAMES = _read(TABLE)
 
-# The class of applications keeps its own name; its methods are views and hooks of programs.
+# The class Flask keeps its own name, but its methods are used as views and hooks.
 METHODS_ONLY = {("carboy.app.app", "Flask"): "flask.app"}
 QUALNAMES.update({module: {} for module, _ in METHODS_ONLY})
 
 
 class NamingFinder(MetaPathFinder):
-    """Finds modules of Carboy as usual, and renames what they define once they have run."""
+    """Finds modules of Carboy as usual, and renames what they define after they have run."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
@@ -228,7 +228,7 @@ class NamingFinder(MetaPathFinder):
 
 
 def rename_loaded() -> None:
-    """What was imported before the names were installed is renamed now."""
+    """Rename what was imported before the names were installed."""
     for name in QUALNAMES:
         module = sys.modules.get(name)
         if module is not None:
@@ -240,16 +240,16 @@ def rename(module: ModuleType) -> None:
     own = module.__name__
     for name, (home, there) in QUALNAMES[own].items():
         thing: Any = vars(module).get(name)
-        thing = getattr(thing, "callback", thing)  # a command is known by its function
+        thing = getattr(thing, "callback", thing)  # a command has the name of its function
         if getattr(thing, "__module__", None) != own:
             continue
-        alias = import_module(home)  # inspect looks there for the class and its file
+        alias = import_module(home)  # where inspect looks for the class and its file
         if isinstance(thing, type):
             _move_class(thing, module, alias)
         else:
             thing.__module__ = home
         thing.__name__ = thing.__qualname__ = there
-    # After all functions: one of them may be the method of a class as well.
+    # After all functions, because a function may be a method of a class as well.
     for name, (home, there) in QUALNAMES[own].items():
         thing = vars(module).get(name)
         if isinstance(thing, type):
@@ -260,12 +260,12 @@ def rename(module: ModuleType) -> None:
 
 
 def _move_class(kind: Any, module: ModuleType, alias: ModuleType) -> None:
-    """Give it the alias for its module; what depends on where it is written stays true."""
+    """Set the alias as the module of a class; its annotations and line number stay valid."""
     annotations = vars(kind).get("__annotations__", {})
     for name, value in annotations.items():
         if isinstance(value, str):
             annotations[name] = ForwardRef(value, module=module.__name__, is_class=True)
-    # From 3.13 on a class forgets its line when it is moved; it counts in the alias's file.
+    # Since 3.13, setting __module__ deletes the line number, which is that of the alias's file.
     line = vars(kind).get("__firstlineno__")
     kind.__module__ = alias.__name__
     if line is not None and alias.__file__ == module.__file__:

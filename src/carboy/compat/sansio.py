@@ -41,10 +41,10 @@ class AppOfParts(Carboy, metaclass=_Parts):
 
 
 class RequestOfParts(Request, metaclass=_Parts):
-    """What a request says, without its body.
+    """A request without its body.
 
     `path` begins with one slash, `root_path` is the prefix of the application, `server` the
-    name and port it came to.
+    name and port that the request was sent to.
     """
 
     _whole = Request

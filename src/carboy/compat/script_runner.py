@@ -1,6 +1,6 @@
 """Runs a script, a module, a folder or a zip file as `python` itself would.
 
-What it raises is shown without our frames: they are not the program's.
+A traceback is shown without the frames of Carboy, which are not the program's.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def run_script(path: str, arguments: list[str]) -> None:
     """`python path arguments…`."""
     sys.argv = [path, *arguments]
     full = _absolute(path)
-    _first_on_path(str(Path(full).resolve().parent))  # where a link leads, as python has it
+    _first_on_path(str(Path(full).resolve().parent))  # of the target of a link, as python does
 
     def load(module: ModuleType) -> Any:
         compiled = path.endswith(".pyc")
@@ -37,7 +37,7 @@ def run_script(path: str, arguments: list[str]) -> None:
 
 
 def main_in(path: str) -> ModuleSpec | None:
-    """The `__main__` of a folder or a zip file; None if `path` is neither, or has none."""
+    """The `__main__` module of a folder or a zip file; None if there is none."""
     importer = pkgutil.get_importer(_absolute(path))
     return importer.find_spec("__main__") if importer is not None else None
 
@@ -73,16 +73,16 @@ def _program(name: str) -> ModuleSpec:
 
 
 def end(text: str) -> NoReturn:
-    """How python ends when there is nothing to run."""
+    """End as python does when there is nothing to run."""
     raise SystemExit(f"{sys.executable}: {text}")
 
 
 def _absolute(path: str) -> str:
-    return os.path.join(os.getcwd(), path)  # noqa: PTH109,PTH118 — as written, as python has it
+    return os.path.join(os.getcwd(), path)  # noqa: PTH109,PTH118 — not normalized, as python does
 
 
 def _first_on_path(entry: str) -> None:
-    # In the place of the one that was there for us.
+    # Replace the entry for Carboy's own start.
     if not sys.flags.safe_path:
         sys.path[:1] = [entry]
 
@@ -115,11 +115,11 @@ def _run(load: Any) -> None:
         _show(error, vars(module))
         raise
     finally:
-        del ours  # until here, because its functions are running
+        del ours  # kept until here, because its functions are running
 
 
 def _show(error: BaseException, namespace: dict[str, Any]) -> None:
-    """Show the traceback from the program's first frame on; Python ends without showing it."""
+    """Show the traceback from the program's first frame on, and keep Python from showing it."""
     trace: TracebackType | None = error.__traceback__
     while trace is not None and trace.tb_frame.f_globals is not namespace:
         trace = trace.tb_next

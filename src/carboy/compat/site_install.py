@@ -1,4 +1,4 @@
-"""Puts the names into an environment, for every Python process of it, and takes them out."""
+"""Installs the names for every Python process of an environment, and removes them."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from carboy.cli.flask import main
 
 sys.exit(main())
 """
-# One line, which site executes; quiet when Carboy is gone.
+# One line, which the site module executes. It does nothing if Carboy is uninstalled.
 START = (
     f"import os, sys; p = {FOLDER!r};"
     " os.path.isdir(p) and (sys.path.append(p), __import__('carboy_names').start(alone=True),"
@@ -32,7 +32,7 @@ START = (
 
 
 def start_file() -> Path:
-    """The file that Python reads at its start."""
+    """The .pth file, which Python reads when it starts."""
     return Path(sysconfig.get_path("purelib")) / "carboy-compat.pth"
 
 
@@ -42,26 +42,26 @@ def command_file() -> Path:
 
 
 def install() -> list[str]:
-    """Write both files; tells what was done, a line each."""
+    """Write both files; a line about each."""
     start_file().write_text(START)
     told = [
-        f"Wrote {start_file()}: flask and werkzeug are Carboy in processes with CARBOY_COMPAT=1"
-        + (", and in all others too." if not _real() else "; others have the real ones."),
+        f"Wrote {start_file()}. In this environment, flask and werkzeug mean Carboy"
+        + (" in processes with CARBOY_COMPAT=1." if _has_real_flask() else "."),
     ]
     command = command_file()
     if os.name == "nt":
-        told.append("There is no flask command on Windows: use python -m flask.")
+        told.append("On Windows there is no flask command. Use python -m flask.")
     elif command.exists() and MARK not in command.read_text(errors="replace"):
-        told.append(f"{command} is the real one's, and Carboy's with CARBOY_COMPAT=1.")
+        told.append(f"Kept {command} of the real flask. It runs on Carboy with CARBOY_COMPAT=1.")
     else:
         command.write_text(COMMAND)
         command.chmod(0o755)
-        told.append(f"Wrote {command}: the flask command, on Carboy.")
+        told.append(f"Wrote {command}, which runs on Carboy.")
     return told
 
 
 def uninstall() -> list[str]:
-    """Remove what `install` wrote, and nothing else."""
+    """Remove the files that `install` has written; a line about each."""
     told = []
     for file in (start_file(), command_file()):
         if not file.exists() or (file == command_file() and MARK not in file.read_text()):
@@ -71,5 +71,5 @@ def uninstall() -> list[str]:
     return told or ["There was nothing to remove."]
 
 
-def _real() -> bool:
+def _has_real_flask() -> bool:
     return PathFinder.find_spec("flask") is not None

@@ -1,4 +1,4 @@
-"""`carboy dev`: serve an application for whoever is writing it."""
+"""`carboy dev`: serves an application while it is being written."""
 
 from carboy.cli.dev.command import make_command
 

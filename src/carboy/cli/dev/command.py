@@ -20,11 +20,11 @@ from carboy.cli.banner import network_addresses
 from carboy.cli.completion import complete
 from carboy.cli.config import Environment
 from carboy.cli.dev import portable
-from carboy.cli.dev.follower import Follower
+from carboy.cli.dev.file_changes import FileChangeHandler
 from carboy.cli.dev.port import listen
 from carboy.cli.dev.terminal import Terminal
 from carboy.cli.dev.tools import Tools
-from carboy.cli.dev.worker import Newest
+from carboy.cli.dev.worker import DevelopmentWorker
 from carboy.cli.development_options import with_certificate, with_watched_files
 from carboy.cli.option_types import PORT, Host
 from carboy.cli.options import ADDRESS, RELOAD, TOOLS, SectionedCommand, SectionOption
@@ -120,7 +120,7 @@ def command(ctx: click.Context, /, app: str | None, **options: Any) -> None:
     os.environ.update(environment.ours)
     host = EVERYWHERE if options["lan"] else options["host"]
     given = portable.passed()
-    tools = Tools(options["debugger"], options["live"], host, _kept(ctx, options, given))
+    tools = Tools(options["debugger"], options["live"], host, _requests_folder(ctx, options, given))
     insisted = ctx.get_parameter_source("port") is not click.core.ParameterSource.DEFAULT
     port = options["port"]
     trust = _add_certificate(options) if options["tls"] else []
@@ -141,16 +141,20 @@ def command(ctx: click.Context, /, app: str | None, **options: Any) -> None:
             wrap=_wrap(options["cert"]),
             trace=tools.trace if tools.requests else None,
         )
-        sys.exit(keep(Newest(name, run, plan, sockets, tools, environment), options, trust))
+        sys.exit(
+            keep(DevelopmentWorker(name, run, plan, sockets, tools, environment), options, trust)
+        )
     child = _child(name, sockets, tools, environment, options, trust)
     if options["reload"]:
         told = {"trust": trust, "requests": str(tools.requests or "")}
-        portable.keep(portable.Starts(environment, sockets, told), child.terminal.stopped)
+        portable.keep(portable.ChildStarter(environment, sockets, told), child.terminal.stopped)
     else:
         child.serve(host, address.port or 0, sockets[0].fileno())
 
 
-def _kept(ctx: click.Context, options: dict[str, Any], given: dict[str, Any]) -> Path | None:
+def _requests_folder(
+    ctx: click.Context, options: dict[str, Any], given: dict[str, Any]
+) -> Path | None:
     """The folder for the list of requests while the program runs; None without that list."""
     if not options["requests"]:
         if options["calls"]:
@@ -186,7 +190,7 @@ def _add_certificate(options: dict[str, Any]) -> list[str]:
         raise click.ClickException(str(problem)) from None
     place = str(authority.certificate).replace(str(Path.home()), "~", 1)
     if not authority.created:
-        return [f"signed by {place}"]
+        return [f"certificate signed by {place}"]
     return [f"Created {place}. To trust it in browsers, run:", *how_to_trust(authority.certificate)]
 
 
@@ -199,19 +203,19 @@ def _wrap(certificate: Any) -> Any:
     return partial(TlsStream, context=context)
 
 
-def keep(newest: Newest, options: dict[str, Any], trust: Sequence[str] = ()) -> int:
+def keep(worker: DevelopmentWorker, options: dict[str, Any], trust: Sequence[str] = ()) -> int:
     """Serve with workers forked from a process that has imported the packages; the exit code."""
-    templates = Templates(newest)  # before threads are started
-    follower = _follower(newest.name, newest.sockets, newest.environment, options, trust)
-    supervisor = DevelopmentSupervisor(templates, follower.terminal, Path.cwd(), GRACEFUL)
-    follower.supervisor = supervisor
+    templates = Templates(worker)  # forks, so it comes before threads are started
+    handler = _handler(worker.name, worker.sockets, worker.environment, options, trust)
+    supervisor = DevelopmentSupervisor(templates, handler.terminal, Path.cwd(), GRACEFUL)
+    handler.supervisor = supervisor
     if options["reload"]:
-        follower.changes.start()
+        handler.changes.start()
     try:
         return supervisor.run()
     finally:
-        follower.changes.stop()
-        for sock in newest.sockets:
+        handler.changes.stop()
+        for sock in worker.sockets:
             sock.close()
 
 
@@ -223,32 +227,32 @@ def _child(
     options: dict[str, Any],
     trust: Sequence[str],
 ) -> portable.Child:
-    follower = _follower(name, sockets, environment, options, trust)
-    return portable.Child(name, tools, follower, follower.terminal, options)
+    handler = _handler(name, sockets, environment, options, trust)
+    return portable.Child(name, tools, handler, handler.terminal, options)
 
 
-def _follower(
+def _handler(
     name: str,
     sockets: Sequence[socket],
     environment: Environment,
     options: dict[str, Any],
     trust: Sequence[str],
-) -> Follower:
-    follower = Follower(
+) -> FileChangeHandler:
+    handler = FileChangeHandler(
         options["extra_files"] or (),
         options["exclude_patterns"] or (),
         environment.env_file,
         options["live"],
     )
-    follower.terminal = Terminal(
+    handler.terminal = Terminal(
         name,
         sockets,
         options["cert"] is not None,
-        [_what_is_on(options, environment.ours[PIN], follower.changes.name_of_way), *trust],
+        [_what_is_on(options, environment.ours[PIN], handler.changes.name_of_way), *trust],
         qr_code=options["lan"],
-        reported=follower.report,
+        reported=handler.report,
     )
-    return follower
+    return handler
 
 
 def _what_is_on(options: dict[str, Any], pin: str, way: str) -> str:

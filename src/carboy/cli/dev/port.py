@@ -1,4 +1,4 @@
-"""Where to listen: the port that was asked for, or the next that is free."""
+"""The port of `carboy dev`: the one the user asked for, or the next that is free."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import click
 
 from carboy.server.bind import Address, BindError, from_host, open_sockets
 
-FURTHER = 20  # ports looked at beyond the one that is taken
+FURTHER = 20  # ports tried after the one that is in use
 BACKLOG = 2048
 
 
 def listen(host: str, port: int, insisted: bool) -> tuple[Address, list[socket.socket]]:
-    """Listen there; on a port that is taken, offer the next free one.
+    """Listen on a port, or on the next free one if it is in use.
 
-    When the user has `insisted` on the port they are asked, and without a terminal it is the
-    BindError; otherwise they are told.
+    If the user has `insisted` on the port, they are asked first; without a terminal, the
+    BindError is raised.
     """
     wanted = from_host(host, port)
     try:
@@ -33,12 +33,12 @@ def listen(host: str, port: int, insisted: bool) -> tuple[Address, list[socket.s
             raise
         taken = str(problem).partition(".")[0]
     address, sockets = found
-    if insisted and not click.confirm(f"{taken}. Take {address.port} instead?", True, err=True):
+    if insisted and not click.confirm(f"{taken}. Use port {address.port} instead?", True, err=True):
         for sock in sockets:
             sock.close()
         raise click.Abort
     if not insisted:
-        click.secho(f"{taken}: taking {address.port}.", err=True, fg="yellow")
+        click.secho(f"{taken}. Port {address.port} is used instead.", err=True, fg="yellow")
     return address, sockets
 
 

@@ -1,7 +1,7 @@
-"""`carboy dev` where nothing can be forked: the program starts again as a whole.
+"""`carboy dev` without fork: a change of files restarts the child process.
 
-parent ── the listening socket, and in CARBOY_DEV what it knows ──▶ child: the application
-       ◀─ exit code 3: once more ────
+parent ── the listening socket, and its state in CARBOY_DEV ──▶ child: serves the application
+       ◀─ exit code 3: start another child ──
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from typing import Any
 import click
 
 from carboy.cli.config import Environment
-from carboy.cli.dev.follower import Follower
+from carboy.cli.dev.file_changes import FileChangeHandler
 from carboy.cli.dev.terminal import Terminal
 from carboy.cli.dev.tools import LOADING, Tools, failing, failure_of
-from carboy.cli.dev.worker import tell, used_by
+from carboy.cli.dev.worker import show_failure, used_by
 from carboy.cli.locate import NoApplication, load
 from carboy.dev.live import Broadcaster, Failure
 from carboy.dev.reload.loops import AGAIN, ReloaderLoop, ensure_echo_on
@@ -33,18 +33,20 @@ from carboy.serving import development
 from carboy.serving.wsgi_server import ThreadedWSGIServer
 
 PASSED = "CARBOY_DEV"
-LOOK = 1.0  # seconds between looks at what has been imported, and whether the parent is there
-GRACEFUL = 1.0  # seconds that requests of old code may take to end: the new code waits for them
+POLL_INTERVAL = 1.0  # seconds between checks for new imports and for the end of the parent
+GRACEFUL = (
+    1.0  # seconds that requests of the old code may take to finish; the new code waits for them
+)
 
 
 def passed() -> dict[str, Any]:
-    """What the parent has passed on to this process; nothing in the parent itself."""
+    """The state that the parent passed to this process; empty in the parent itself."""
     found: dict[str, Any] = json.loads(os.environ.get(PASSED, "{}"))
     return found if development.is_running_from_reloader() else {}
 
 
-class Starts(ReloaderLoop):
-    """Starts the child, each time with the variables as dotenv files are now."""
+class ChildStarter(ReloaderLoop):
+    """Starts each child with the environment variables of the current dotenv files."""
 
     def __init__(
         self, environment: Environment, sockets: Sequence[socket.socket], told: dict[str, Any]
@@ -63,11 +65,11 @@ class Starts(ReloaderLoop):
         development.pass_on(self.sockets[0])
 
 
-def keep(starts: Starts, stopped: Callable[[], object]) -> None:
-    """The parent: ends as its last child does."""
+def keep(starter: ChildStarter, stopped: Callable[[], object]) -> None:
+    """Run the parent, which ends with the exit code of its last child."""
     with Handlers({signal.SIGTERM: signal.default_int_handler}):
         try:
-            if code := starts.restart_with_reloader():
+            if code := starter.restart_with_reloader():
                 sys.exit(code)
         except KeyboardInterrupt:
             pass
@@ -76,21 +78,21 @@ def keep(starts: Starts, stopped: Callable[[], object]) -> None:
 
 @dataclass(slots=True)
 class Child:
-    """Serves the application as its files are now, until they are not."""
+    """Serves the application until its files change."""
 
     name: str
     tools: Tools
-    follower: Follower
+    handler: FileChangeHandler
     terminal: Terminal
     options: dict[str, Any]
 
     def serve(self, host: str, port: int, fd: int | None) -> None:
-        """Serve at the listening socket `fd`, or the one passed on."""
+        """Serve on the listening socket `fd`, or on the one that the parent passed."""
         given = passed()
-        again = Again(self.terminal)
+        again = RestartRequest(self.terminal)
         if given:
-            self.follower.supervisor = again
-            self.follower.changes.start()  # before files are read
+            self.handler.supervisor = again
+            self.handler.changes.start()  # before files are read
         began = given.get("began", time.time())
         first = given.get("starts", 1) == 1
         app, failure = self._load(first)
@@ -102,7 +104,7 @@ class Child:
             self.terminal.ready(first, (), time.time() - began, broken)
 
         if given:
-            self._follow(server, again, lambda: self.follower.report(used_by(app)), ready)
+            self._follow(server, again, lambda: self.handler.report(used_by(app)), ready)
         else:
             ready()
             server.serve_forever()
@@ -123,17 +125,17 @@ class Child:
         try:
             return load(self.name), None
         except LOADING as problem:
-            # Mended at the terminal, or by nothing but another start.
+            # The user can only correct these in the terminal, or by starting again.
             if first and (isinstance(problem, NoApplication) or not self.options["reload"]):
                 raise click.ClickException(str(problem)) from None
             failure = failure_of(problem)
-            tell(failure)
+            show_failure(failure)
             return failing(problem), failure
 
     def _follow(
         self,
         server: ThreadedWSGIServer,
-        again: Again,
+        again: RestartRequest,
         report: Callable[[], object],
         ready: Callable[[], object],
     ) -> None:
@@ -151,12 +153,15 @@ class Child:
         sys.exit(AGAIN)
 
 
-class Again:
-    """Takes the keeper's place: asks for another start, and tells browsers what is none."""
+class RestartRequest:
+    """Asks the parent for another child, and tells browsers about other changes.
+
+    It has the methods of DevelopmentSupervisor that FileChangeHandler calls.
+    """
 
     def __init__(self, terminal: Terminal) -> None:
         self.terminal = terminal
-        self.broadcaster = Broadcaster("")  # until there is one that browsers listen to
+        self.broadcaster = Broadcaster("")  # replaced by the one that browsers are connected to
         self._asked = threading.Event()
 
     def replace(self, why: Sequence[str], forget: bool = False) -> None:
@@ -167,13 +172,13 @@ class Again:
         self.broadcaster.publish(message["publish"], message["paths"])
 
     def wait(self, report: Callable[[], object]) -> None:
-        """Until another start was asked for. Reports when more has been imported."""
+        """Wait until a restart is requested; report when more modules are imported."""
         parent, modules = passed()["parent"], 0
         while True:
             if len(sys.modules) != modules:
                 modules = len(sys.modules)
                 report()
-            if self._asked.wait(LOOK):
+            if self._asked.wait(POLL_INTERVAL):
                 return
             if sys.platform != "win32" and os.getppid() != parent:
-                sys.exit(1)  # it was killed
+                sys.exit(1)  # the parent was killed

@@ -1,4 +1,4 @@
-"""What `carboy dev` shows in the terminal."""
+"""The lines that `carboy dev` shows in the terminal."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHOWN = 3  # names of files in a line
 
 
 class Terminal:
-    """Tells when there is something to look at, what was reloaded and how long it took."""
+    """Shows the banner, then a line for each reload, refresh and error."""
 
     def __init__(
         self,
@@ -37,21 +37,21 @@ class Terminal:
         self.reported = reported
 
     def ready(self, first: bool, why: Sequence[str], seconds: float, broken: str) -> None:
-        what = files(why) if why else "everything"
+        what = files(why) if why else "all files"
         if first:
             self.banner.show(self._lines(seconds), self._code())
         elif not broken:
             self._tell("↻", "36", f"{what}  reloaded in {seconds * 1000:.0f} ms")
         if broken:
             where = "" if first else f"{what}  "
-            self.failed(f"{where}{broken.rstrip('.')}; the next save tries again.")
+            self.failed(f"{where}{broken.rstrip('.')}. Save a file to try again.")
 
     def saved(self, paths: Sequence[str]) -> None:
-        """New code is going to be loaded."""
+        """Show that files have changed, before their code is loaded."""
         self._tell("↻", "36", f"{files(paths)}  has changed")
 
     def changed(self, kind: str, paths: Sequence[str]) -> None:
-        """Something that only browsers have to know."""
+        """Show a change that only concerns open pages."""
         what = {"style": "style sheet swapped", "page": "page refreshed"}[kind]
         self._tell("↺", "36", f"{files(paths)}  {what}")
 
@@ -72,29 +72,29 @@ class Terminal:
         return [place.replace("http://", scheme, 1) for place in places(self.sockets)]
 
     def _code(self) -> list[str]:
-        """A QR code of the address that other devices find, the last one."""
+        """A QR code of the last address, which other devices can reach."""
         if not self.qr_code or not self.banner.output.is_terminal():
             return []
-        code = drawn(self._places()[-1], self.banner.colour)
-        return [*code, ""] if code else ["For a QR code of the address: pip install segno"]
+        code = qr_code(self._places()[-1], self.banner.colour)
+        return [*code, ""] if code else ["To show a QR code of the address: pip install segno"]
 
     def _lines(self, seconds: float) -> list[str]:
         style = self.banner.style
         title = style(f"Carboy {__version__}", "1;36")
         return [
-            f"{title} develops {style(self.banner.name, '1')}",
+            f"{title} serves {style(self.banner.name, '1')} for development",
             *(style(place, "1;4") for place in self._places()),
             *(style(note, "2") for note in self.notes),
             style(
-                f"ready in {seconds * 1000:.0f} ms, Python {platform.python_version()},"
-                f" pid {os.getpid()}; Ctrl+C stops it",
+                f"Ready in {seconds * 1000:.0f} ms, Python {platform.python_version()},"
+                f" pid {os.getpid()}. Press Ctrl+C to stop",
                 "2",
             ),
         ]
 
 
 def files(paths: Sequence[str]) -> str:
-    """A few paths, as seen from here."""
+    """The first paths, relative to the current folder, and the number of the others."""
     here = Path.cwd()
     names = [
         str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
@@ -104,17 +104,17 @@ def files(paths: Sequence[str]) -> str:
     return ", ".join(names) + (f" and {more} more" if more else "")
 
 
-QUIET = 2  # modules of margin; four are the rule (ISO/IEC 18004), and two are read as well
-# Upper and lower half of a cell, by which of the two are dark: drawn dark on light.
+QUIET = 2  # modules of margin; ISO/IEC 18004 asks for four, and scanners read two as well
+# (upper half dark, lower half dark): the character, drawn dark on light
 HALVES = {(False, False): " ", (True, False): "▀", (False, True): "▄", (True, True): "█"}
-# Whatever the terminal's own colours: a code that is light on dark is not read by everything.
+# Independent of the terminal's colours: not every scanner reads a code that is light on dark.
 DARK_ON_LIGHT = "\x1b[38;5;16;48;5;231m"
 
 
-def drawn(text: str, colour: bool) -> list[str]:
-    """Lines of half blocks; none where the package segno is missing.
+def qr_code(text: str, colour: bool) -> list[str]:
+    """A QR code as lines of half blocks; no lines if the package segno is not installed.
 
-    Without colours the code is drawn for a dark terminal.
+    Without colours, the code is drawn for a dark terminal.
     """
     if find_spec("segno") is None:
         return []

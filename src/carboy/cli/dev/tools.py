@@ -1,4 +1,4 @@
-"""What `carboy dev` puts around an application: debugger, list of requests, live page."""
+"""The tools that `carboy dev` puts around an application: debugger, list of requests, live page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from carboy.app.globals import request_ctx
 from carboy.cli.locate import BrokenApplication, NoApplication
-from carboy.cli.tracebacks import is_users, painted, traceback_text
+from carboy.cli.tracebacks import coloured, is_users, traceback_text
 from carboy.dev.debugger import DebuggedApplication
 from carboy.dev.explain.explanation import of_traced
 from carboy.dev.explain.page import data_of
@@ -38,12 +38,12 @@ READING = {Engine._read.__code__: peer_of, Engine._serve_by_phase.__code__: peer
 
 @dataclass(slots=True)
 class Tools:
-    """Which of them are wanted; `host` is where the console may be used besides this machine."""
+    """The tools to use. `host` may use the console, besides localhost."""
 
     debugger: bool = True
     live: bool = True
     host: str = "127.0.0.1"
-    requests: Path | None = None  # where the last requests are kept; None: they are not
+    requests: Path | None = None  # folder of the last requests; None: no list
     tracer: Tracer | None = field(default=None, init=False)
 
     def around(self, app: Any, broadcaster: Broadcaster) -> Any:
@@ -51,14 +51,14 @@ class Tools:
         own = app
         guard = DebuggedApplication(app, evalex=self.debugger, pin_logging=False)
         guard.trusted_hosts.append(self.host)
-        # What keeps an application from being loaded has been told, once.
+        # The error of an application that does not load has been shown once.
         guard.describe = (lambda error: "") if broadcaster.failure else in_terminal
         if self.debugger:
             app = guard
         if self.requests is not None:
             store = Store(self.requests)
             self.tracer = tracer_of(own, store)
-            app = RequestList(app, store, guard, self.tracer, session_that_is_open)
+            app = RequestList(app, store, guard, self.tracer, open_session)
         return LivePage(app, broadcaster) if self.live else app
 
     def trace(self) -> None:
@@ -76,8 +76,8 @@ def tracer_of(app: Any, store: Store) -> Tracer:
     return Tracer(keep, lambda: store.records_calls, UNITS, READING)
 
 
-def session_that_is_open() -> Any:
-    """The session of the request that runs, of Carboy or of Flask; None if nobody opened it."""
+def open_session() -> Any:
+    """The open session of the current request, of Carboy or of Flask; None without one."""
     if request_ctx:
         return request_ctx._opened
     context = getattr(sys.modules.get("flask.globals"), "request_ctx", None)
@@ -85,7 +85,7 @@ def session_that_is_open() -> Any:
 
 
 def failure_of(problem: BaseException) -> Failure:
-    """What is shown of an application that could not be loaded."""
+    """Title and text for an application that could not be loaded."""
     error = problem.__cause__ or problem
     lines = traceback.format_exception_only(error)
     if isinstance(problem, BrokenApplication):
@@ -94,21 +94,21 @@ def failure_of(problem: BaseException) -> Failure:
 
 
 def in_terminal(error: BaseException) -> str:
-    """An exception's traceback as the terminal shows it."""
+    """The traceback of an exception for the terminal."""
     return in_colours(traceback_text(error))
 
 
 def in_colours(text: str) -> str:
-    """The text of a traceback, painted if standard error is a terminal that wants colours."""
-    return painted(text) if colours_wanted(standard(sys.stderr, 2)) else text
+    """The text of a traceback, coloured if standard error is a terminal that wants colours."""
+    return coloured(text) if colours_wanted(standard(sys.stderr, 2)) else text
 
 
 def failing(problem: BaseException) -> Callable[[Any, Any], Any]:
-    """An application that raises what kept the real one from being loaded."""
+    """An application that raises the error that kept the real one from being loaded."""
     error = problem.__cause__ or problem
     trace = error.__traceback__
     while trace is not None and not is_users(trace.tb_frame.f_code.co_filename):
-        trace = trace.tb_next  # how we came to import it helps nobody
+        trace = trace.tb_next  # leave out the frames of the import
 
     def app(environ: Any, start_response: Any) -> Any:
         __traceback_hide__ = True
@@ -118,22 +118,22 @@ def failing(problem: BaseException) -> Callable[[Any, Any], Any]:
 
 
 class Ended(Exception):
-    """The application's process has ended before it could serve."""
+    """The application's process ended before it could serve."""
 
 
 LOADING = (BrokenApplication, NoApplication, Ended)
 
 
 def loaded_or_failing(load: Callable[[], Any]) -> Any:
-    """What `load` gives; after a reload, if it raises, an application that raises the same.
+    """The result of `load`; if it raises after a reload, an application that raises the same.
 
-    At the first start the user is at the terminal, and the error belongs there.
+    At the first start the error is raised, so that it is shown in the terminal.
     """
     try:
         return load()
     except Exception as error:
         if not is_running_from_reloader():
             raise
-        failure = error.__cause__ or error  # what the application's own code has raised
+        failure = error.__cause__ or error  # the error of the application's own code
         traceback.print_exception(failure)
         return failing(failure)

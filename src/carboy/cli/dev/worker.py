@@ -1,4 +1,4 @@
-"""What a worker of `carboy dev` does: load the newest code, serve it, hear and report."""
+"""A worker of `carboy dev`: loads the current code, serves it, and reports what it uses."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from carboy.server.serve import Silent
 
 
 @dataclass(slots=True)
-class Newest:
-    """Serves the application as its files are now; called in a process of its own."""
+class DevelopmentWorker:
+    """Serves the application with the current code; called in a forked process."""
 
     name: str
-    run: str  # of the program, so that a browser tells a worker of yesterday's from ours
+    run: str  # identifies this run of `carboy dev`, so that browsers notice a worker of another run
     plan: Plan
     sockets: Sequence[socket]
     tools: Tools
@@ -37,10 +37,10 @@ class Newest:
     def __call__(self, told: int, tells: int) -> int:
         self.environment.restore()
         link = SupervisorLink(told, tells)
-        link.listen, link.report = self._hear, self._report
+        link.listen, link.report = self._on_message, self._report
         order = link.receive()
         if order is None:
-            return 1  # the supervisor has gone
+            return 1  # the supervisor has ended
         worker = Worker(self.plan, self.sockets, lambda: self._load(order), Silent())
         return worker.run_below(link)
 
@@ -52,24 +52,24 @@ class Newest:
             self._app = locate.load(self.name)
             app = self._app
         except LOADING as problem:
-            # A name that fits nothing is mended at the terminal, where it was just written.
+            # A mistyped name is reported in the terminal, where the user can fix it.
             if order["first"] and isinstance(problem, locate.NoApplication):
                 raise LoadError(str(problem)) from None
             failure, app = failure_of(problem), failing(problem)
             if not isinstance(problem, Ended):
                 self._broken = failure.title
-                tell(failure)
+                show_failure(failure)
         self._broadcaster = Broadcaster(f"{self.run}-{order['number']}", failure)
         return self.tools.around(app, self._broadcaster)
 
-    def _hear(self, message: dict[str, Any]) -> None:
+    def _on_message(self, message: dict[str, Any]) -> None:
         if "replaced" in message:
             self._broadcaster.close()
         else:
             self._broadcaster.publish(message["publish"], message["paths"])
 
     def _report(self) -> dict[str, Any] | None:
-        """What was imported, when that has grown; which folders hold templates and the like."""
+        """Imported modules and the folders in use, if more was imported; None otherwise."""
         if len(sys.modules) == self._reported:
             return None
         self._reported = len(sys.modules)
@@ -82,20 +82,20 @@ class Newest:
         }
 
 
-def tell(failure: Failure) -> None:
-    """Show at the terminal what kept the application from being loaded."""
+def show_failure(failure: Failure) -> None:
+    """Show in the terminal why the application could not be loaded."""
     traceback, _, advice = failure.text.rpartition("\n")
     sys.stderr.write(f"\n{in_colours(traceback)}\n{advice}\n\n")
 
 
 def used_by(app: Any) -> dict[str, Any]:
-    """Folders of what was imported and is not installed, and those of `folders_of`."""
+    """Folders of imported modules that are not installed, and those of `folders_of`."""
     roots = sorted({str(Path(file).parent) for file in preloading.own_files()})
     return {"roots": roots, **folders_of(app)}
 
 
 def folders_of(app: Any) -> dict[str, Any]:
-    """Folders of templates and static files; whether a template that changed is read again."""
+    """Folders of templates and static files; whether the application reloads templates itself."""
     templates: set[str] = set()
     statics: set[str] = set()
     if locate.is_flask_like(app):

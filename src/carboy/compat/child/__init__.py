@@ -1,1 +1,1 @@
-"""Put on PYTHONPATH for child processes: nothing but what Python runs at their start."""
+"""The folder on PYTHONPATH of child processes, with the code that Python runs when it starts."""

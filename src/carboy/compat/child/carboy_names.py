@@ -1,10 +1,10 @@
-"""What a Python process does at its start about the names `flask` and `werkzeug`.
+"""Prepares the names `flask` and `werkzeug` when a Python process starts.
 
-It runs in every process that inherits CARBOY_COMPAT, also under a Python that has no Carboy, so it
-imports nothing but os and sys, and Carboy only when one of the names is asked for.
+This runs in every process that inherits CARBOY_COMPAT, also under a Python without Carboy. So it
+only imports os and sys, and Carboy when one of the names is first imported.
 
-CARBOY_COMPAT=1     the names are Carboy's
-CARBOY_COMPAT=warn  a line on standard error if they are not
+CARBOY_COMPAT=1     the names mean Carboy
+CARBOY_COMPAT=warn  a line on standard error if they do not
 CARBOY_COMPAT=0     nothing
 """
 
@@ -19,27 +19,27 @@ NO = ("0", "false", "no", "off")
 NAMES = ("flask", "werkzeug")
 
 
-class Giver:
-    """A finder that makes the names Carboy's when one of them is first asked for.
+class InstallingFinder:
+    """A finder that installs the names when one of them is first imported.
 
-    It stays in sys.meta_path, which is being walked; from then on Carboy's finder is before it.
+    It stays in sys.meta_path, over which Python is iterating; Carboy's finder is put before it.
     """
 
     asked = False
 
     def find_spec(self, fullname, path=None, target=None):  # type: ignore[no-untyped-def]
-        if fullname.partition(".")[0] not in NAMES or not self._give():
+        if fullname.partition(".")[0] not in NAMES or not self._install():
             return None
         return sys.meta_path[0].find_spec(fullname, path, target)
 
     def find_distributions(self, context=None):  # type: ignore[no-untyped-def]
-        """What importlib.metadata asks: the version of flask is Carboy's too."""
+        """The metadata of flask and werkzeug, for importlib.metadata."""
         name = getattr(context, "name", None)
-        if (name is None or name.lower() in NAMES) and self._give():
+        if (name is None or name.lower() in NAMES) and self._install():
             return sys.meta_path[0].find_distributions(context)  # type: ignore[attr-defined]
         return iter(())
 
-    def _give(self) -> bool:
+    def _install(self) -> bool:
         if self.asked:
             return False
         try:
@@ -54,30 +54,30 @@ class Giver:
         return False
 
 
-class Fallback(Giver):
-    """The last finder, in an environment with Carboy alone: nobody else has the names."""
+class FallbackFinder(InstallingFinder):
+    """The last finder, for environments without the real packages."""
 
     def find_distributions(self, context=None):  # type: ignore[no-untyped-def]
-        """Nothing: the variable did not ask for it."""
+        """Nothing, because CARBOY_COMPAT did not ask for it."""
         return iter(())
 
 
-class Teller:
-    """A finder that finds nothing, and says once whose flask this process has."""
+class WarningFinder:
+    """A finder that finds nothing, and warns once if this process has the real flask."""
 
     told = False
 
     def find_spec(self, fullname, path=None, target=None):  # type: ignore[no-untyped-def]
         if fullname in NAMES and not self.told:
             self.told = True
-            if _has(Fallback) and not _real_one():
+            if _has(FallbackFinder) and not _has_real_flask():
                 return
             tell(f"Set {VARIABLE}=1 to give it Carboy's, or {VARIABLE}=0")
 
 
 def tell(what_to_do: str) -> None:
     """One line on standard error."""
-    what_it_has = "runs the real flask" if _real_one() else "has no flask"
+    what_it_has = "runs the real flask" if _has_real_flask() else "has no flask"
     if sys.stderr is not None:
         sys.stderr.write(
             f"carboy: this process ({os.getpid()}) was started by a program in which flask is"
@@ -85,7 +85,7 @@ def tell(what_to_do: str) -> None:
         )
 
 
-def _real_one() -> bool:
+def _has_real_flask() -> bool:
     from importlib.machinery import PathFinder
 
     return PathFinder.find_spec("flask") is not None
@@ -96,16 +96,16 @@ def _has(kind: type) -> bool:
 
 
 def start(alone: bool = False) -> None:
-    """Do what the variable says; with `alone`, give the names also where nobody has them.
+    """Do what CARBOY_COMPAT says; with `alone`, have the names without it if flask is missing.
 
-    A process may come here twice, by a .pth file and by sitecustomize.
+    A process may call this twice, from a .pth file and from sitecustomize.
     """
     wanted = os.environ.get(VARIABLE, "").lower()
     if wanted in NO:
         return
-    if wanted in YES and not _has(Giver):
-        sys.meta_path.insert(0, Giver())
-    elif wanted == "warn" and not _has(Teller):
-        sys.meta_path.insert(0, Teller())
-    if alone and not _has(Fallback):
-        sys.meta_path.append(Fallback())
+    if wanted in YES and not _has(InstallingFinder):
+        sys.meta_path.insert(0, InstallingFinder())
+    elif wanted == "warn" and not _has(WarningFinder):
+        sys.meta_path.insert(0, WarningFinder())
+    if alone and not _has(FallbackFinder):
+        sys.meta_path.append(FallbackFinder())

@@ -1,6 +1,6 @@
-"""Python runs this at the start of a process that has this folder on PYTHONPATH.
+"""Python runs this when a process starts that has this folder on PYTHONPATH.
 
-Afterwards it runs the sitecustomize that would have been run without it.
+It also runs the sitecustomize module that Python would have run without this one.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import sys
 from importlib.machinery import PathFinder
 from importlib.util import module_from_spec
 
-HERE = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100,PTH120 — pathlib takes time
+HERE = os.path.dirname(os.path.abspath(__file__))  # noqa: PTH100,PTH120 — importing pathlib takes time
 
 
 def run_the_next() -> None:

@@ -1,4 +1,4 @@
-"""What a change of files means to `carboy dev`: new code, or word to the browsers."""
+"""What `carboy dev` does when files change: it loads the new code or refreshes open pages."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from carboy.dev.reload.rules import Change, Kind, Rules
 
 
 class Replaces(Protocol):
-    """What has the application run: a DevelopmentSupervisor, or `portable.Again`."""
+    """What replaces the application: a DevelopmentSupervisor or `portable.RestartRequest`."""
 
     def replace(self, why: Sequence[str], forget: bool = False) -> None: ...
 
     def tell(self, message: dict[str, Any]) -> None: ...
 
 
-class Follower:
-    """Says what each change means: another worker, or word to the browsers."""
+class FileChangeHandler:
+    """Starts another worker, or tells browsers to refresh, after each change of files."""
 
     supervisor: Replaces
     terminal: Terminal
@@ -37,12 +37,12 @@ class Follower:
             environment_files=[env_file] if env_file else (),
             roots=[here],
         )
-        self.changes = Changes([here, *self.rules.places], self.hear, self.rules)
+        self.changes = Changes([here, *self.rules.places], self.on_change, self.rules)
         self.live = live
-        self.rereads = False  # whether the application looks at templates again by itself
+        self.rereads = False  # whether the application reloads changed templates itself
 
-    def hear(self, change: Change) -> None:
-        """Called in the thread that watches."""
+    def on_change(self, change: Change) -> None:
+        """Called in the thread that watches the files."""
         if change.kind is Kind.CODE or (change.kind is Kind.TEMPLATE and not self.rereads):
             forget_byte_code(change.paths)
             self.supervisor.replace(change.paths, forget=change.environment)
@@ -52,7 +52,7 @@ class Follower:
             self.terminal.changed(kind, change.paths)
 
     def report(self, report: dict[str, Any]) -> None:
-        """Watch what the application turned out to use."""
+        """Watch the files that the application has turned out to use."""
         self.rereads = report["rereads"]
         self.rules.templates = report["templates"]
         self.rules.statics = report["statics"]
@@ -62,7 +62,8 @@ class Follower:
 
 
 def forget_byte_code(paths: tuple[str, ...]) -> None:
-    """Byte code is told from its source by seconds and size: two saves can look the same."""
+    """Delete cached byte code: it is matched to its source by time in seconds and size only,
+    which two saves can have in common."""
     for path in paths:
         if path.endswith(".py"):
             with contextlib.suppress(OSError, NotImplementedError):

@@ -122,3 +122,12 @@ def test_the_table_of_where_to_find_things_is_true() -> None:
             name for name in re.findall(r"`(\w+)`", names) if not re.search(rf"\b{name}\b", code)
         ]
     assert missing == []
+
+
+def test_imports_in_examples_work() -> None:
+    for page in PAGES:
+        for code in re.findall(
+            r"^```python\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL
+        ):
+            for line in re.findall(r"^(?:from|import) carboy.*$", code, re.MULTILINE):
+                exec(line)

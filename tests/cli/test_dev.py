@@ -202,7 +202,7 @@ def test_a_local_authority_is_made_once(folder: Path, tmp_path: Path) -> None:
             connection.close()
 
 
-def test_a_name_that_fits_nothing_ends_it(folder: Path) -> None:
+def test_a_name_without_an_application_ends_the_command(folder: Path) -> None:
     with Running("dev", "app:application", "-p", "0", cwd=folder) as server:
         assert server.wait() == 1
         assert "has no 'application'" in server.text()
@@ -211,7 +211,7 @@ def test_a_name_that_fits_nothing_ends_it(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "told"), [("import nothing_like_it", "nothing_like_it"), ("app = (", "SyntaxError")]
 )
-def test_an_application_that_does_not_load_is_a_page_until_it_is_mended(
+def test_an_application_that_does_not_load_is_a_page_until_it_is_fixed(
     folder: Path, text: str, told: str
 ) -> None:
     (folder / "app.py").write_text(text)
@@ -251,7 +251,7 @@ def test_the_terminal_shows_the_frames_of_the_users_own_code(folder: Path) -> No
         assert server.text().count("  File ") == 1
 
 
-def test_two_saves_of_the_same_length_in_the_same_second_are_two(folder: Path) -> None:
+def test_two_saves_of_the_same_length_in_one_second_are_both_loaded(folder: Path) -> None:
     """Byte code is told from its source by the second and the size."""
     (folder / "word.py").write_text("WORD = 'aaa'\n")
     (folder / "app.py").write_text(
@@ -342,7 +342,7 @@ def test_browsers_learn_of_new_code_and_of_what_keeps_it_from_loading(folder: Pa
             assert "app.py" in second["failure"]["text"]
 
 
-def test_a_process_that_ends_is_told_and_replaced(folder: Path) -> None:
+def test_a_process_that_ends_is_reported_and_replaced(folder: Path) -> None:
     with developing(folder) as server:
         pid = server.get("/pid")[1]
         until(lambda: alive(int(pid)) and server.get()[0] == 200)
@@ -416,7 +416,7 @@ def test_installed_packages_stay_imported(tmp_path: Path) -> None:
         until(lambda: server.get() == (200, b"another WORD"))
 
 
-def test_a_package_that_starts_threads_is_imported_anew(tmp_path: Path) -> None:
+def test_a_package_that_starts_threads_is_imported_by_each_worker(tmp_path: Path) -> None:
     more = "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()"
     package = Package(tmp_path, more)
     with developing(tmp_path, env={"PYTHONPATH": str(package.place)}) as server:
@@ -482,7 +482,7 @@ def test_without_warm_imports_an_error_is_a_page_and_requests_are_kept(
         assert [each["status"][:3] for each in json.loads(ask("requests.json"))] == ["500", "200"]
 
 
-def test_without_warm_imports_a_name_that_fits_nothing_ends_it(folder: Path) -> None:
+def test_without_warm_imports_a_name_without_an_application_ends_the_command(folder: Path) -> None:
     with Running("dev", "app:application", "-p", "0", "--no-warm", cwd=folder) as server:
         assert server.wait() == 1
         assert server.text().count("has no 'application'") == 1
@@ -500,7 +500,7 @@ def test_it_stops_with_all_its_processes(folder: Path, number: signal.Signals) -
     with developing(folder) as server:
         pid = int(server.get("/pid")[1])
         with events(server) as following:
-            following("hello")  # a browser that listens keeps nobody
+            following("hello")  # a browser that listens does not keep it
             server.send(number)
             assert server.wait() == 0
         assert not alive(pid)
@@ -514,7 +514,7 @@ def test_nothing_stays_behind_when_it_is_killed(folder: Path) -> None:
         await_gone(pid)
 
 
-def test_sighup_serves_everything_anew(folder: Path) -> None:
+def test_sighup_loads_everything_again(folder: Path) -> None:
     with developing(folder) as server:
         pid = server.get("/pid")
         server.send(signal.SIGHUP)
@@ -536,7 +536,7 @@ def taken() -> Iterator[int]:
         yield sock.getsockname()[1]
 
 
-def test_a_port_that_is_taken_is_an_error_for_who_insists(folder: Path, taken: int) -> None:
+def test_a_chosen_port_that_is_in_use_is_an_error(folder: Path, taken: int) -> None:
     with Running("dev", "-p", str(taken), cwd=folder) as server:
         assert server.wait() == 1
         assert f"Port {taken} is in use" in server.text()
@@ -544,7 +544,7 @@ def test_a_port_that_is_taken_is_an_error_for_who_insists(folder: Path, taken: i
             port.listen("127.0.0.1", taken, insisted=True)
 
 
-def test_another_port_is_taken_for_who_does_not(
+def test_another_port_is_used_if_none_was_chosen(
     taken: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     address, sockets = port.listen("127.0.0.1", taken, insisted=False)
@@ -554,7 +554,7 @@ def test_another_port_is_taken_for_who_does_not(
         assert f"Port {address.port} is used instead" in capsys.readouterr().err
 
 
-def test_in_the_network_it_tells_the_address_there(folder: Path) -> None:
+def test_with_lan_the_address_in_the_network_is_shown(folder: Path) -> None:
     with developing(folder, "--lan") as server:
         port = server.address()[1]
         assert server.get() == (200, b"debug True")

@@ -1,4 +1,4 @@
-"""What becomes of a process that the application forks while it answers."""
+"""What happens to a process that the application forks while it answers."""
 
 from __future__ import annotations
 
@@ -47,21 +47,21 @@ def started(folder: Path, *args: str) -> Running:
 def to_the_end(server: Running, path: str) -> bytes:
     with socket.create_connection(server.address(), PATIENCE) as sock:
         sock.sendall(f"GET {path} HTTP/1.0\r\n\r\n".encode())
-        octets = b""
+        received = b""
         while piece := sock.recv(65536):
-            octets += piece
-    return octets
+            received += piece
+    return received
 
 
 @pytest.mark.parametrize("threads", ["1", "4"])
 def test_a_copy_that_returns_is_ended_and_answers_nothing(folder: Path, threads: str) -> None:
     with started(folder, "-t", threads) as server:
         for _ in range(3):
-            octets = to_the_end(server, "/return")
-            assert octets.count(b"HTTP/1.1") == 1
-            pid = int(octets.rpartition(b"\n")[2])
+            received = to_the_end(server, "/return")
+            assert received.count(b"HTTP/1.1") == 1
+            pid = int(received.rpartition(b"\n")[2])
             assert pid > 0
-            server.line(f"Process {pid}, forked by the application, has returned")
+            server.line(f"Process {pid}, which the application has forked")
         assert server.get("/") == (200, b"0")
         assert server.stop() == 0
 

@@ -32,7 +32,7 @@ def said_by_child(work: Callable[[], str]) -> str:
 
 
 @in_a_fresh_process
-def test_pools_of_processes_end_with_it() -> None:
+def test_process_pools_end_with_the_child() -> None:
     """Also when the parent had imported what they need."""
     pools = []
 
@@ -49,7 +49,7 @@ def test_pools_of_processes_end_with_it() -> None:
 
 
 @in_a_fresh_process
-def test_it_tidies_up_its_own_and_leaves_the_parents(tmp_path: Path) -> None:
+def test_a_child_runs_its_own_exit_functions_and_not_its_parents(tmp_path: Path) -> None:
     kept = []
 
     def work() -> str:

@@ -53,9 +53,7 @@ def limited(folder: Path, soft: int, hard: int, *args: str) -> Running:
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_descriptors_that_are_closed_at_the_start_go_to_no_client(
-    folder: Path, workers: str
-) -> None:
+def test_closed_standard_descriptors_are_not_used_for_clients(folder: Path, workers: str) -> None:
     path = folder / "s"
     command = f"exec {sys.executable} -m carboy run service -b unix:{path} -w {workers}"
     process = subprocess.Popen(
@@ -85,7 +83,7 @@ def test_the_soft_limit_is_raised_to_the_hard_one(folder: Path) -> None:
         assert server.get("/limit") == (200, b"512")
 
 
-def test_connections_that_never_say_a_word_do_not_use_up_the_descriptors(folder: Path) -> None:
+def test_silent_connections_do_not_use_up_the_descriptors(folder: Path) -> None:
     with limited(folder, 80, 80) as server:
         silent = [socket.create_connection(server.address(), PATIENCE) for _ in range(120)]
         try:
@@ -131,7 +129,7 @@ def pairs() -> Iterator[list[tuple[Connection, socket.socket]]]:
         theirs.close()
 
 
-def test_room_is_not_made_by_closing_a_connection_whose_request_has_just_come(
+def test_a_connection_whose_request_has_just_come_is_not_closed_to_make_room(
     pairs: list[tuple[Connection, socket.socket]],
 ) -> None:
     settings = Settings()

@@ -27,7 +27,7 @@ Event = tuple[Any, ...]
 
 
 def work(folder: Path, told: int, tells: int) -> int:
-    """What a worker does stands in a file, as the code of an application would."""
+    """What a worker does is read from a file, as the code of an application would be."""
     # A pipe and not an Event: a signal that comes just before Event.wait() would not end it.
     stopped, stop = os.pipe()
     os.set_blocking(stop, False)
@@ -45,7 +45,7 @@ def work(folder: Path, told: int, tells: int) -> int:
     assert order is not None
     heard = os.open(folder / "heard", os.O_RDWR)
     mode = (folder / "mode").read_text()
-    if mode == "loads for ever":
+    if mode == "hangs while loading":
         (folder / "gate").open().read()
     if mode == "fails":
         link.failed("no such thing")
@@ -132,7 +132,7 @@ def developing(folder: Path, graceful_timeout: float = PATIENCE) -> Iterator[Dev
 
 
 @in_a_fresh_process
-def test_a_worker_is_kept_and_replaced(tmp_path: Path) -> None:
+def test_a_worker_is_replaced_when_files_have_changed(tmp_path: Path) -> None:
     with developing(tmp_path) as it:
         assert it.number() == 1
         it.expect("ready", True, ())
@@ -143,11 +143,13 @@ def test_a_worker_is_kept_and_replaced(tmp_path: Path) -> None:
 
 
 @in_a_fresh_process
-def test_one_that_still_loads_is_killed_and_its_reasons_are_the_next_ones(tmp_path: Path) -> None:
+def test_a_worker_that_is_still_loading_is_killed_and_its_reasons_pass_to_the_next(
+    tmp_path: Path,
+) -> None:
     with developing(tmp_path) as it:
         it.number()
         it.expect("ready", True)
-        it.save("loads for ever", "b")
+        it.save("hangs while loading", "b")
         with (tmp_path / "gate").open("w"):  # it has begun
             it.save("serves", "a", "c")
             assert it.number() == 3
@@ -155,7 +157,7 @@ def test_one_that_still_loads_is_killed_and_its_reasons_are_the_next_ones(tmp_pa
 
 
 @in_a_fresh_process
-def test_one_that_cannot_begin_ends_all(tmp_path: Path) -> None:
+def test_a_first_worker_without_an_application_ends_the_program(tmp_path: Path) -> None:
     it = Developing(tmp_path, 1.0)
     (tmp_path / "mode").write_text("fails")
     it.thread.start()
@@ -166,7 +168,7 @@ def test_one_that_cannot_begin_ends_all(tmp_path: Path) -> None:
 
 
 @in_a_fresh_process
-def test_without_anything_to_fork_from_it_says_so_and_ends(tmp_path: Path) -> None:
+def test_without_a_template_process_the_program_says_so_and_ends(tmp_path: Path) -> None:
     it = Developing(tmp_path, 1.0)
     it.thread.start()
     it.number()
@@ -179,7 +181,7 @@ def test_without_anything_to_fork_from_it_says_so_and_ends(tmp_path: Path) -> No
 
 
 @in_a_fresh_process
-def test_one_that_dies_young_waits_for_a_save(tmp_path: Path) -> None:
+def test_after_a_worker_that_dies_at_once_the_next_one_serves_the_reason(tmp_path: Path) -> None:
     with developing(tmp_path) as it:
         it.number()
         it.expect("ready", True)
@@ -187,13 +189,13 @@ def test_one_that_dies_young_waits_for_a_save(tmp_path: Path) -> None:
         assert "Save a file" in it.expect("ended")[1]
         failure = it.expect("reported")[1]["order"]["failure"]
         assert failure == "The application's process exited with code 9."
-        it.save("serves", "mended")
+        it.save("serves", "fixed")
         assert it.number() == 4
-        it.expect("ready", False, ("mended",))
+        it.expect("ready", False, ("fixed",))
 
 
 @in_a_fresh_process
-def test_one_that_dies_old_is_replaced_at_once(tmp_path: Path) -> None:
+def test_a_worker_that_dies_after_a_while_is_replaced_at_once(tmp_path: Path) -> None:
     development.YOUNG = -1.0
     with developing(tmp_path) as it:
         it.number()
@@ -207,7 +209,7 @@ def test_one_that_dies_old_is_replaced_at_once(tmp_path: Path) -> None:
 
 
 @in_a_fresh_process
-def test_one_that_does_not_end_is_killed(tmp_path: Path) -> None:
+def test_a_worker_that_does_not_stop_is_killed(tmp_path: Path) -> None:
     generations.MERCY = 0.1
     it = Developing(tmp_path, graceful_timeout=0.1)
     (tmp_path / "mode").write_text("stays")
@@ -221,11 +223,11 @@ def test_one_that_does_not_end_is_killed(tmp_path: Path) -> None:
 
 
 @in_a_fresh_process
-def test_one_that_does_not_listen_does_not_stop_the_others(tmp_path: Path) -> None:
+def test_a_worker_that_does_not_listen_does_not_stop_the_others(tmp_path: Path) -> None:
     with developing(tmp_path) as it:
         it.number()
         it.expect("ready", True)
-        it.save("loads for ever")
+        it.save("hangs while loading")
         with (tmp_path / "gate").open("w"):
             for _ in range(100):
                 it.supervisor.tell({"publish": "page", "paths": ["x" * 4000]})
@@ -238,10 +240,10 @@ def test_one_that_does_not_listen_does_not_stop_the_others(tmp_path: Path) -> No
 
 
 @in_a_fresh_process
-def test_stopped_while_it_loads_it_ends_at_once(tmp_path: Path) -> None:
+def test_a_stop_while_a_worker_is_loading_ends_at_once(tmp_path: Path) -> None:
     with developing(tmp_path) as it:
         it.number()
         it.expect("ready", True)
-        it.save("loads for ever")
+        it.save("hangs while loading")
         with (tmp_path / "gate").open("w"):
             assert it.stop() == 0

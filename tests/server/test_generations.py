@@ -1,4 +1,4 @@
-"""The supervisor's decisions, without a process: they are told what happens, and asked."""
+"""The decisions of a supervisor, without processes: tests report events and read the plan."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from carboy.server.processes.generations import (
 
 
 def generations(target: int, ready: bool = True) -> Generations:
-    """One with its workers 1, 2, … started at time 0."""
+    """Generations with the workers 1, 2, … started at time 0."""
     made = Generations(target, graceful_timeout=30.0)
     for pid, (do, _) in enumerate(made.plan(0.0), 1):
         assert do is Do.START
@@ -28,12 +28,12 @@ def generations(target: int, ready: bool = True) -> Generations:
     return made
 
 
-def test_as_many_are_started_as_are_wanted() -> None:
+def test_as_many_workers_are_started_as_are_wanted() -> None:
     assert len(generations(3).members) == 3
     assert generations(3).plan(1.0) == []
 
 
-def test_one_that_served_is_replaced_at_once_however_often_they_die() -> None:
+def test_a_worker_that_served_is_replaced_at_once_however_often() -> None:
     workers = generations(2)
     for pid in range(2, 12):
         workers.died(pid, 1.0)
@@ -57,7 +57,7 @@ def delays(workers: Generations, first: int) -> list[float]:
     return found
 
 
-def test_one_that_never_became_ready_is_replaced_after_a_while_that_doubles() -> None:
+def test_a_worker_that_never_became_ready_is_replaced_after_a_delay_that_doubles() -> None:
     workers = generations(1)
     workers.target = 2
     assert workers.plan(0.0) == [(Do.START, 0)]
@@ -65,11 +65,11 @@ def test_one_that_never_became_ready_is_replaced_after_a_while_that_doubles() ->
     assert delays(workers, 2) == [0.5, 1.0, 2.0, 4.0, 8.0, 16.0, LONGEST_DELAY, LONGEST_DELAY]
 
 
-def test_while_none_serves_nobody_waits_long_for_the_next_start() -> None:
+def test_while_no_worker_serves_the_next_start_is_soon() -> None:
     assert delays(generations(1, ready=False), 1) == [0.0, *[DELAY_WITHOUT_SERVICE] * 7]
 
 
-def test_after_a_worker_that_became_ready_delays_begin_anew() -> None:
+def test_after_a_worker_that_became_ready_delays_are_short_again() -> None:
     workers = generations(2)
     workers.died(2, 0.0)
     for pid in (3, 4, 5):
@@ -81,7 +81,7 @@ def test_after_a_worker_that_became_ready_delays_begin_anew() -> None:
     assert workers.plan(0.0) == [(Do.START, 0)]
 
 
-def test_one_that_takes_too_long_to_start_is_given_up_and_then_killed() -> None:
+def test_a_worker_that_takes_too_long_to_start_is_killed() -> None:
     workers = Generations(1, graceful_timeout=30.0, start_timeout=60.0)
     workers.started(1, 0.0)
     assert workers.wake_at() == 60.0
@@ -93,7 +93,7 @@ def test_one_that_takes_too_long_to_start_is_given_up_and_then_killed() -> None:
     assert workers.died(1, 61.0).state is State.STARTING
 
 
-def test_one_that_is_stuck_is_replaced_before_it_is_killed() -> None:
+def test_a_stuck_worker_is_replaced_before_it_is_killed() -> None:
     workers = generations(2)
     workers.condemn(1, 1.0)
     assert workers.plan(1.0) == [(Do.START, 0)]
@@ -101,7 +101,7 @@ def test_one_that_is_stuck_is_replaced_before_it_is_killed() -> None:
     assert workers.plan(1.0 + LAST_WORDS) == [(Do.DROP, 1)]
 
 
-def test_one_that_was_told_to_stop_by_somebody_else_is_replaced_at_once() -> None:
+def test_a_worker_that_another_program_stopped_is_replaced_at_once() -> None:
     workers = generations(1)
     assert workers.leaves(1, 1.0)
     assert not workers.leaves(1, 1.0)
@@ -132,7 +132,7 @@ def test_a_stop_reaches_each_worker_once() -> None:
     assert workers.plan(1.5) == []
 
 
-def test_one_that_does_not_stop_is_killed_some_time_after_the_graceful_time() -> None:
+def test_a_worker_that_does_not_stop_is_killed_after_the_graceful_timeout() -> None:
     workers = generations(1)
     workers.stopping = True
     workers.plan(1.0)
@@ -183,11 +183,11 @@ def test_a_replacement_that_is_given_up_keeps_the_old_workers() -> None:
     assert sorted(workers.members) == [1, 2]
 
 
-def test_keeping_says_when_nothing_was_being_replaced() -> None:
+def test_keep_says_whether_workers_were_being_replaced() -> None:
     assert not generations(2).keep()
 
 
-def test_it_is_hopeless_when_several_died_and_none_was_ever_ready() -> None:
+def test_it_is_hopeless_when_several_workers_died_and_none_was_ever_ready() -> None:
     workers = generations(1, ready=False)
     for pid in range(1, HOPELESS + 1):
         assert not workers.hopeless()
@@ -201,7 +201,7 @@ def test_it_is_hopeless_when_several_died_and_none_was_ever_ready() -> None:
     assert not once_ready.hopeless()
 
 
-def test_fewer_wanted_stops_the_youngest_surplus() -> None:
+def test_the_youngest_workers_stop_when_fewer_are_wanted() -> None:
     workers = generations(2)
     workers.target = 3
     assert workers.plan(5.0) == [(Do.START, 0)]
@@ -211,11 +211,22 @@ def test_fewer_wanted_stops_the_youngest_surplus() -> None:
     assert workers.plan(6.0) == [(Do.STOP, 3)]
 
 
+def test_without_overlap_old_workers_stop_when_new_ones_start() -> None:
+    workers = Generations(1, graceful_timeout=5.0, overlap=False)
+    workers.started(1, 0.0)
+    workers.ready(1)
+    workers.replace()
+    assert workers.plan(1.0) == [(Do.STOP, 1), (Do.START, 0)]
+    workers.started(2, 1.0)
+    workers.replace()  # the new worker is still loading
+    assert workers.plan(2.0) == [(Do.DROP, 2), (Do.START, 0)]
+
+
 EVENTS = st.lists(st.sampled_from(["ready", "die", "hup", "more", "fewer", "wait"]), max_size=60)
 
 
 @given(EVENTS)
-def test_whatever_happens_the_fleet_comes_to_the_number_that_is_wanted(events: list[str]) -> None:
+def test_after_any_events_there_are_as_many_workers_as_wanted(events: list[str]) -> None:
     workers, pid, now = Generations(2, 30.0), 0, 0.0
 
     def obey() -> None:

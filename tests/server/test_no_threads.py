@@ -80,7 +80,7 @@ def test_the_leader_alone_answers_quick_and_slow_requests(quota: Quota, left: in
         eventually(lambda: not live.engine.in_flight())
 
 
-def test_a_leader_that_nobody_can_replace_leads_on_after_its_handler(quota: Quota) -> None:
+def test_a_leader_that_cannot_be_replaced_leads_again_after_its_handler(quota: Quota) -> None:
     go = threading.Event()
     with served(waits(go)) as live, live.client() as stuck:
         live.get("/quick")
@@ -95,7 +95,7 @@ def test_a_leader_that_nobody_can_replace_leads_on_after_its_handler(quota: Quot
         assert live.get("/slow").body == b"hello"
 
 
-def test_a_leader_is_replaced_as_soon_as_a_thread_can_be_had_again(quota: Quota) -> None:
+def test_a_leader_is_replaced_as_soon_as_a_thread_can_be_started_again(quota: Quota) -> None:
     go = threading.Event()
     with served(waits(go)) as live, live.client() as stuck, live.client() as behind:
         live.get("/quick")
@@ -124,7 +124,7 @@ def test_a_thread_that_gets_free_replaces_a_stuck_leader(quota: Quota) -> None:
         one.request("GET", "/first")  # deposes the first leader
         eventually(lambda: live.engine.crew.away == 1)
         quota.left = 0
-        two.request("GET", "/second")  # and nobody can replace the second
+        two.request("GET", "/second")  # and no thread can replace the second leader
         eventually(lambda: len(live.engine.in_flight()) == 2)
         three.request("GET", "/quick")
         first.set()  # but now
@@ -134,7 +134,7 @@ def test_a_thread_that_gets_free_replaces_a_stuck_leader(quota: Quota) -> None:
         assert two.reply().body == b"hello"
 
 
-def test_somebody_leads_whatever_goes_wrong_while_a_leader_is_replaced() -> None:
+def test_a_thread_leads_whatever_goes_wrong_while_a_leader_is_replaced() -> None:
     go = threading.Event()
 
     def fails(*what: object) -> None:

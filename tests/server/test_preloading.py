@@ -11,7 +11,7 @@ import pytest
 from carboy.server.processes import preloading
 
 
-def test_what_is_installed_is_told_from_what_is_written() -> None:
+def test_installed_packages_and_own_files_are_told_apart() -> None:
     installed = preloading.installed_modules()
     assert {"json", "pytest", "carboy.server.processes.preloading"} <= set(installed)
 
@@ -19,7 +19,9 @@ def test_what_is_installed_is_told_from_what_is_written() -> None:
     assert __name__ not in installed
 
 
-def test_what_cannot_be_imported_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_modules_that_cannot_be_imported_are_skipped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "leaving_package.py").write_text("raise SystemExit(3)\n")
     (tmp_path / "good_package.py").write_text("VALUE = 1\n")
     monkeypatch.syspath_prepend(tmp_path)
@@ -39,7 +41,7 @@ def test_a_package_whose_file_changed_is_not_fresh(tmp_path: Path) -> None:
     assert not preloading.is_fresh(found)
 
 
-def test_a_file_of_the_project_that_hides_a_package_is_seen(tmp_path: Path) -> None:
+def test_a_file_of_the_project_that_hides_a_package_is_noticed(tmp_path: Path) -> None:
     assert not preloading.shadowed(["jinja2.nodes"], tmp_path)
     (tmp_path / "jinja2").mkdir()
     assert not preloading.shadowed(["jinja2.nodes"], tmp_path)  # no package: nothing is hidden

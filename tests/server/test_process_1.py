@@ -70,9 +70,9 @@ def test_process_1_reloads_and_survives_code_that_does_not_load(folder: Path) ->
         os.kill(first, signal.SIGHUP)
         server.line("The old code goes on serving.")
         assert server.get("/") == (200, b"old")
-        (folder / "service.py").write_text(APP.replace("old", "mended"))
+        (folder / "service.py").write_text(APP.replace("old", "fixed"))
         os.kill(first, signal.SIGHUP)
-        while server.get("/")[1] != b"mended":
+        while server.get("/")[1] != b"fixed":
             pass
         assert children(server.pid) == {first}
         os.kill(first, signal.SIGTERM)

@@ -31,13 +31,13 @@ def test_a_child_process_sees_rows_that_were_taken_after_it_was_forked():
     os.close(tell)
 
 
-def test_a_row_that_is_taken_is_clear():
+def test_a_new_row_is_empty():
     board = Scoreboard(1)
     board.take().cells[Figure.BUSY] = 3
     assert board.take().cells[Figure.BUSY] == 0
 
 
-def test_a_row_with_a_process_is_not_given_away():
+def test_a_row_in_use_is_not_given_to_another_worker():
     board = Scoreboard(2)
     first = board.take()
     first.cells[Figure.PID] = 1

@@ -54,7 +54,7 @@ def interrupted_at(
     ],
     ids=str,
 )
-def test_the_greatest_wish_wins_wherever_another_interrupts_it(
+def test_the_greatest_wish_wins_wherever_another_one_interrupts_it(
     first: ListenerPolicy, second: ListenerPolicy
 ) -> None:
     for line in count():

@@ -95,8 +95,10 @@ def test_a_stop_closes_the_port_at_once_and_finishes_what_runs(folder: Path, wor
 
 
 @pytest.mark.parametrize("workers", WORKERS)
-def test_what_waits_at_the_port_when_it_is_closed_is_answered(folder: Path, workers: str) -> None:
-    # One thread each, and busy: nobody can accept before the stop.
+def test_connections_that_wait_when_the_port_is_closed_are_answered(
+    folder: Path, workers: str
+) -> None:
+    # One thread each, and busy: no worker can accept before the stop.
     with started(folder, *WORKERS[workers], "-t", "1") as server:
         busy = []
         for count in range(2 if workers == "two" else 1):
@@ -163,7 +165,7 @@ def test_an_interrupt_does_not_wait_for_idle_connections(folder: Path) -> None:
         connection.close()
 
 
-def test_one_process_that_starts_again_goes_on_accepting_for_the_grace(folder: Path) -> None:
+def test_a_single_process_that_starts_again_accepts_during_the_idle_grace(folder: Path) -> None:
     options = ("--no-supervisor", "--idle-grace", "60", "--graceful-timeout", "60")
     with started(folder, *options) as server:
         idle = server.connect()

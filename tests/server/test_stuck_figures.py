@@ -31,9 +31,7 @@ def test_a_worker_that_beats_is_not_stuck() -> None:
         ({"beat": 100.0, "leader": 100.0}, Stuck.CREW),
     ],
 )
-def test_the_figure_that_is_old_tells_what_is_stuck(
-    figures: dict[str, float], stuck: Stuck
-) -> None:
+def test_the_old_figure_tells_what_is_stuck(figures: dict[str, float], stuck: Stuck) -> None:
     assert StuckDetector(TIMEOUT).judge(row(**figures), 100.0) is stuck
 
 
@@ -57,7 +55,7 @@ def test_the_next_look_is_when_the_oldest_figure_is_due() -> None:
     assert detector.wake_at([], 9.0) == float("inf")
 
 
-def test_workers_that_stood_still_together_with_the_supervisor_get_their_time_again() -> None:
+def test_workers_that_were_suspended_with_the_supervisor_have_another_timeout() -> None:
     detector = StuckDetector(TIMEOUT)
     due = detector.wake_at([row()], 0.0)
     now = due + OVERSLEPT + 3600.0

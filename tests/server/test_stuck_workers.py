@@ -218,7 +218,7 @@ def test_a_worker_that_was_stopped_by_a_signal_is_replaced(folder: Path) -> None
         assert server.stop() == 0
 
 
-def test_sigusr2_tells_what_a_worker_does_that_cannot_tell_it_itself(folder: Path) -> None:
+def test_sigusr2_logs_the_stacks_of_a_worker_that_cannot_run_python(folder: Path) -> None:
     with started(folder, "-w", "1", "--supervisor", "--worker-timeout", "60") as server:
         server.address()
         client = send(server, "/regex")
@@ -232,7 +232,7 @@ def test_sigusr2_tells_what_a_worker_does_that_cannot_tell_it_itself(folder: Pat
         client.close()
 
 
-def test_nobody_is_ended_when_the_time_out_is_off(folder: Path) -> None:
+def test_no_worker_is_ended_when_the_timeout_is_off(folder: Path) -> None:
     with started(folder, "--worker-timeout", "0", "--threads", "1") as server:
         server.address()
         before = children(server.pid)

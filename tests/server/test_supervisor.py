@@ -104,7 +104,7 @@ def rows(server: Running) -> set[int]:
     return set(map(int, server.get("/rows")[1].split()))
 
 
-def test_each_worker_reads_in_the_scoreboard_which_workers_serve(folder: Path) -> None:
+def test_each_worker_sees_in_the_scoreboard_which_workers_serve(folder: Path) -> None:
     with started(folder, "-w", "2") as server:
         workers = pids_of(server, 2)
         assert rows(server) == workers
@@ -117,14 +117,14 @@ def test_each_worker_reads_in_the_scoreboard_which_workers_serve(folder: Path) -
         assert found == children(server.pid)
 
 
-def test_auto_is_a_worker_for_each_processor(folder: Path) -> None:
+def test_auto_starts_one_worker_for_each_processor(folder: Path) -> None:
     with started(folder, "-w", "auto") as server:
         server.address()
         count = len(os.sched_getaffinity(0))
         assert len(children(server.pid)) == count
 
 
-def test_one_worker_has_a_supervisor_too(folder: Path) -> None:
+def test_a_single_worker_also_has_a_supervisor(folder: Path) -> None:
     with started(folder, "-t", "1") as server:
         assert {int(server.get("/pid")[1])} == children(server.pid)
         assert server.get("/flags") == (200, b"(False, False)")
@@ -160,9 +160,9 @@ def test_a_stop_lets_running_requests_finish(
 
 
 def refused_from(host: str, port: int) -> None:
-    """Return as soon as nobody accepts any more, at the latest when the socket is closed.
+    """Return when no process accepts connections any longer, or the socket is closed.
 
-    Several processes may hold the socket; a connection that nobody will take just waits there,
+    Several processes may hold the socket; a connection that no process accepts waits in its queue,
     which is all that is waited for here.
     """
     try:
@@ -177,13 +177,13 @@ def refused_from(host: str, port: int) -> None:
         return
 
 
-def test_a_signal_that_another_thread_gets_is_heard(folder: Path) -> None:
+def test_a_signal_that_another_thread_receives_is_obeyed(folder: Path) -> None:
     with started(folder, *ALONE) as server:
         assert server.get("/stop-here") == (200, b"asked")
         assert server.wait() == 0
 
 
-def test_a_worker_that_somebody_else_stops_is_replaced_while_it_finishes(folder: Path) -> None:
+def test_a_worker_that_another_program_stops_is_replaced_while_it_finishes(folder: Path) -> None:
     with started(folder, *ONE) as server:
         thread, answers = get_later(server, "/wait")
         server.line("waiting")
@@ -210,7 +210,7 @@ def test_a_stop_closes_idle_connections(folder: Path) -> None:
         assert server.wait() == 0
 
 
-def test_after_the_graceful_time_what_runs_is_closed_and_logged(folder: Path) -> None:
+def test_requests_that_run_after_the_graceful_timeout_are_closed_and_logged(folder: Path) -> None:
     with started(folder, "-w", "2", "--graceful-timeout", "0.2") as server:
         thread, answers = get_later(server, "/wait")
         server.line("waiting")
@@ -321,7 +321,7 @@ def test_a_second_sighup_starts_over_when_the_new_worker_hangs_while_loading(
 
 
 @pytest.mark.parametrize("how", [ONE, TWO])
-def test_a_worker_that_hangs_while_loading_is_given_up_and_the_old_ones_stay(
+def test_a_worker_that_hangs_while_loading_is_given_up_and_the_old_workers_stay(
     folder: Path, how: tuple[str, ...]
 ) -> None:
     with started(folder, *how, "--start-timeout", "2") as server:
@@ -332,11 +332,11 @@ def test_a_worker_that_hangs_while_loading_is_given_up_and_the_old_ones_stay(
         server.line('service.py", line 1 in <module>')
         server.line("not replaced")
         assert children(server.pid) == old
-        (folder / "service.py").write_text(APP.replace("VERSION", "mended"))
+        (folder / "service.py").write_text(APP.replace("VERSION", "fixed"))
         server.send(signal.SIGHUP)
         server.line("All workers have been replaced.")
         await_only_new(server, old)
-        assert server.get("/") == (200, b"mended")
+        assert server.get("/") == (200, b"fixed")
         assert server.stop() == 0
 
 
@@ -350,7 +350,7 @@ def test_an_application_that_always_hangs_while_loading_ends_the_server(
         assert "has not become ready" in server.text()
 
 
-def test_views_that_kill_their_workers_again_and_again_leave_no_second_without_service(
+def test_views_that_kill_their_workers_again_and_again_do_not_stop_the_service_for_a_second(
     folder: Path,
 ) -> None:
     with started(folder, *TWO) as server:
@@ -375,7 +375,7 @@ def test_the_only_worker_is_replaced_at_once_each_time_it_dies(folder: Path) -> 
         assert server.stop() == 0
 
 
-def test_the_log_says_when_the_next_worker_is_started_after_one_that_could_not(
+def test_the_log_says_when_the_next_worker_is_started_after_one_that_failed(
     folder: Path,
 ) -> None:
     with started(folder, *TWO) as server:
@@ -385,7 +385,7 @@ def test_the_log_says_when_the_next_worker_is_started_after_one_that_could_not(
         server.line("exited with code 3 before it was ready")
         server.line("Another worker is started in 0.5 s.")
         server.line("Another worker is started in 1 s.")
-        (folder / "service.py").write_text(APP.replace("VERSION", "mended"))
+        (folder / "service.py").write_text(APP.replace("VERSION", "fixed"))
         pids_of(server, 2)
         assert server.stop() == 0
 
@@ -423,9 +423,9 @@ def test_sighup_keeps_a_process_without_a_supervisor_when_the_new_code_does_not_
             server.line("The old code goes on serving.", count)
             assert reason in server.text()
             assert server.get("/") == (200, b"one")
-        (folder / "service.py").write_text(APP.replace("VERSION", "mended"))
+        (folder / "service.py").write_text(APP.replace("VERSION", "fixed"))
         server.send(signal.SIGHUP)
-        while server.get("/")[1] != b"mended":
+        while server.get("/")[1] != b"fixed":
             pass
         assert int(server.get("/pid")[1]) == server.pid
         assert children(server.pid) == set()
@@ -461,11 +461,11 @@ def test_a_process_without_a_supervisor_loads_code_again_that_failed_after_its_c
 ) -> None:
     with started(folder, *ALONE) as server:
         server.address()
-        (folder / "service.py").write_text(FAILS_ONCE + APP.replace("VERSION", "mended"))
+        (folder / "service.py").write_text(FAILS_ONCE + APP.replace("VERSION", "fixed"))
         server.send(signal.SIGHUP)
         server.line("not this time")
         server.line("The application is loaded again")
-        while server.get("/")[1] != b"mended":
+        while server.get("/")[1] != b"fixed":
             pass
         assert server.stop() == 0
 
@@ -501,9 +501,9 @@ def test_a_script_that_serves_goes_on_when_its_new_code_does_not_load(folder: Pa
         server.line("The old code goes on serving.")
         server.line("ModuleNotFoundError")
         assert server.get("/") == (200, b"one")
-        script.write_text(SCRIPT.replace("VERSION", "mended"))
+        script.write_text(SCRIPT.replace("VERSION", "fixed"))
         server.send(signal.SIGHUP)
-        while server.get("/")[1] != b"mended":
+        while server.get("/")[1] != b"fixed":
             pass
         assert server.stop() == 0
 
@@ -540,7 +540,7 @@ def test_a_worker_that_is_loading_does_not_outlive_its_supervisor(folder: Path) 
             await_gone(pid)
 
 
-def test_an_application_that_cannot_be_loaded_is_told_once_and_nothing_is_started_again(
+def test_an_application_that_cannot_be_loaded_is_reported_once_and_ends_the_server(
     folder: Path,
 ) -> None:
     (folder / "broken.py").write_text("def f():\n    return 1 / 0\nf()\n")
@@ -580,7 +580,7 @@ def with_scarce_processes(folder: Path, refused: str) -> Running:
     return Running("run", "service", "-p", "0", "-w", "2", cwd=folder, command=command)
 
 
-def test_a_supervisor_that_gets_no_process_tries_again(folder: Path) -> None:
+def test_a_supervisor_that_cannot_start_a_process_tries_again(folder: Path) -> None:
     with with_scarce_processes(folder, "(3, 4)") as server:
         before = pids_of(server, 2)
         os.kill(min(before), signal.SIGKILL)
@@ -590,7 +590,7 @@ def test_a_supervisor_that_gets_no_process_tries_again(folder: Path) -> None:
         assert server.stop() == 0
 
 
-def test_a_supervisor_that_never_gets_a_process_ends(folder: Path) -> None:
+def test_a_supervisor_that_can_never_start_a_process_ends(folder: Path) -> None:
     with with_scarce_processes(folder, "range(99)") as server:
         assert server.wait() == 1
         assert "No worker can be started" in server.text()

@@ -21,7 +21,7 @@ PACKAGE = "package_for_templates"
 
 def work(told: int, tells: int) -> int:
     """Say what is imported, wait for a word, and end with the code it names."""
-    os.write(tells, b"warm" if PACKAGE in sys.modules else b"cold")
+    os.write(tells, b"imported" if PACKAGE in sys.modules else b"not imported")
     return int(os.read(told, 100) or b"0")
 
 
@@ -78,10 +78,10 @@ def templates_for(folder: Path) -> Templates:
 
 
 @in_a_fresh_process
-def test_a_worker_has_its_descriptors_and_its_end_is_told() -> None:
+def test_a_worker_has_its_descriptors_and_its_end_is_reported() -> None:
     templates = Templates(work)
     first, second = Worker(templates, 1), Worker(templates, 2)
-    assert first.imported == "cold"
+    assert first.imported == "not imported"
     assert second.end(7) == 7
     assert first.end(0) == 0
     templates.close()
@@ -90,7 +90,7 @@ def test_a_worker_has_its_descriptors_and_its_end_is_told() -> None:
 
 
 @in_a_fresh_process
-def test_signals_reach_a_worker_and_nobody_else() -> None:
+def test_a_signal_reaches_one_worker_only() -> None:
     templates = Templates(work)
     first, second = Worker(templates, 1), Worker(templates, 2)
     templates.signal(3, signal.SIGKILL)
@@ -102,25 +102,25 @@ def test_signals_reach_a_worker_and_nobody_else() -> None:
 
 
 @in_a_fresh_process
-def test_packages_that_were_seen_are_imported_in_the_next_worker(tmp_path: Path) -> None:
+def test_packages_in_use_are_imported_before_the_next_worker_starts(tmp_path: Path) -> None:
     templates = templates_for(tmp_path)
     before = Worker(templates, 1)
     warmed(templates, tmp_path)
     assert templates.is_preloaded
     after = Worker(templates, 2)
-    assert (before.imported, after.imported) == ("cold", "warm")
+    assert (before.imported, after.imported) == ("not imported", "imported")
     assert (before.end(1), after.end(2)) == (1, 2)
     templates.close()
 
 
 @in_a_fresh_process
-def test_a_package_that_starts_threads_is_not_forked(tmp_path: Path) -> None:
+def test_a_template_whose_packages_start_threads_is_not_used(tmp_path: Path) -> None:
     templates = templates_for(tmp_path)
     more = "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()"
     warmed(templates, tmp_path, more)
     assert not templates.is_preloaded
     worker = Worker(templates, 1)
-    assert (worker.imported, worker.end()) == ("cold", 0)
+    assert (worker.imported, worker.end()) == ("not imported", 0)
     templates.close()
 
 
@@ -132,12 +132,12 @@ def test_a_package_that_ends_its_process_is_not_tried_again(tmp_path: Path) -> N
     templates.preload([PACKAGE], {})
     assert len(templates.links) == lines
     worker = Worker(templates, 1)
-    assert (worker.imported, worker.end(4)) == ("cold", 4)
+    assert (worker.imported, worker.end(4)) == ("not imported", 4)
     templates.close()
 
 
 @in_a_fresh_process
-def test_what_has_changed_or_is_hidden_is_imported_anew(tmp_path: Path) -> None:
+def test_packages_that_have_changed_or_are_hidden_are_imported_again(tmp_path: Path) -> None:
     project = tmp_path / "project"
     project.mkdir()
     templates = templates_for(tmp_path)
@@ -148,7 +148,7 @@ def test_what_has_changed_or_is_hidden_is_imported_anew(tmp_path: Path) -> None:
     os.utime(file, (1, 1))
     templates.check(project)
     new = Worker(templates, 2)
-    assert (new.imported, new.end()) == ("cold", 0)
+    assert (new.imported, new.end()) == ("not imported", 0)
     assert old.end(5) == 5  # its template lives until then
     warmed(templates, tmp_path)
     (project / f"{PACKAGE}.py").touch()
@@ -167,13 +167,13 @@ def test_a_template_that_is_killed_takes_its_workers_and_nothing_else(tmp_path: 
     os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
     assert lost.ended() == -signal.SIGKILL
     new = Worker(templates, 3)
-    assert (new.imported, new.end()) == ("cold", 0)
+    assert (new.imported, new.end()) == ("not imported", 0)
     assert other.end(6) == 6
     templates.close()
 
 
 @in_a_fresh_process
-def test_when_the_first_template_is_killed_there_is_nothing_to_be_done() -> None:
+def test_when_the_first_template_is_killed_an_error_says_so() -> None:
     templates = Templates(work)
     os.kill(templates._pid, signal.SIGKILL)
     await_gone(templates._pid)

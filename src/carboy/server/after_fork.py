@@ -1,8 +1,8 @@
-"""Copies of a serving process, made by application code that calls os.fork.
+"""What happens in a copy of a serving process, made by application code that calls os.fork.
 
-A copy has our sockets, our poll and our wake-ups, and of our threads only the one that
-forked. It may do what it was made for; it must not go on as a second server that nobody
-knows, takes others' requests and outlives everything.
+A copy has the sockets and pollers of the server, but only the thread that forked. It may do what
+the application made it for. It must not serve: no supervisor knows it, and it would take requests
+from the workers and outlive them.
 """
 
 from __future__ import annotations
@@ -20,20 +20,20 @@ _running: WeakSet[Engine] = WeakSet()
 
 
 def watch(engine: Engine) -> None:
-    """From now on copies of this process do not serve."""
+    """From now on, copies of this process do not serve."""
     _running.add(engine)
 
 
 def forget(engine: Engine) -> None:
-    """The engine does not run any more."""
+    """The engine does not run any longer."""
     _running.discard(engine)
 
 
 def _after_fork() -> None:
     for engine in list(_running):
         engine.answering.disown(_leave)
-        # Closing takes nothing from the original; without it a client would wait for the end of
-        # its connection, and the port stay taken, for as long as the copy lives.
+        # The original keeps its own descriptors. If the copy kept these, connections would not end
+        # for the clients, and the port would stay in use, for as long as the copy lives.
         for listener in engine.listeners.sockets.values():
             listener.close()
         for connection in list(engine.connections.values()):
@@ -42,7 +42,7 @@ def _after_fork() -> None:
 
 
 def _leave(*args: object) -> NoReturn:
-    """What a copy does instead of answering: it ends where the application has returned."""
+    """End the copy when the application has returned, instead of answering."""
     error = args[-1] if isinstance(args[-1], BaseException) else None
     code = 0
     try:
@@ -53,8 +53,9 @@ def _leave(*args: object) -> NoReturn:
             traceback.print_exception(error)
         else:
             sys.stderr.write(
-                f"Process {os.getpid()}, forked by the application, has returned from it and is"
-                " ended: only its parent can answer. Let it call os._exit().\n"
+                f"Process {os.getpid()}, which the application has forked, has returned from the"
+                " application and is ended, because only its parent can answer."
+                " Call os._exit() in the forked process.\n"
             )
         sys.stdout.flush()
         sys.stderr.flush()

@@ -11,8 +11,8 @@ except ImportError:  # Windows
 else:
     LIMITED = True
 
-# Most that the soft limit is raised to: enough for any setting of `connections` in use, while
-# programs that walk through all possible descriptors (old ones that are started) stay quick.
+# Highest value that the soft limit is raised to: enough for any common setting of `connections`,
+# while programs that loop over all possible descriptors, as some old ones do, stay quick.
 ENOUGH = 65_536
 # Descriptors that connections leave to everything else: log files, temporary files of bodies,
 # files being sent, the application's databases. At most; of a small limit it is a quarter.
@@ -20,10 +20,10 @@ RESERVE = 256
 
 
 def open_standard() -> None:
-    """Open 0, 1 and 2 on /dev/null where they are closed.
+    """Open descriptors 0, 1 and 2 on /dev/null if they are closed.
 
-    Otherwise the next connection gets the number, and what the application prints goes to a
-    client. Before any other descriptor is opened.
+    Otherwise a connection would get the number, and what the application prints would be sent to a
+    client. Call it before any other descriptor is opened.
     """
     for number in range(3):
         try:
@@ -34,9 +34,9 @@ def open_standard() -> None:
 
 
 def raise_limit(connections: int) -> None:
-    """Raise the soft limit on open files as far as the hard one allows and is of use.
+    """Raise the soft limit on open files as far as is useful and the hard limit allows.
 
-    The soft one is low by tradition (1024), for programs that use select(2).
+    The soft limit is low by tradition (1024), for programs that use select(2).
     """
     if not LIMITED:
         return
@@ -49,7 +49,7 @@ def raise_limit(connections: int) -> None:
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     except (OSError, ValueError):
-        pass  # macOS has a further limit of its own; what there is has to do
+        pass  # macOS has a further limit of its own; the limit stays as it is
 
 
 def room_for(connections: int) -> int:

@@ -1,7 +1,7 @@
-"""The requests that a worker runs, written where its supervisor can read them.
+"""The requests that a worker runs, in memory that its supervisor can read.
 
-A worker whose interpreter lock is held cannot be asked anything any more, nor can one that has
-been killed. So what it runs is written to shared memory beforehand:
+A worker whose interpreter lock is held cannot be asked for them, nor can one that has been killed.
+So they are written to shared memory beforehand:
 
     place 0       the first bytes of what the leader read last, one C call for each read
     other places  a request that runs on another thread: when it was dispatched, its first line
@@ -35,11 +35,11 @@ _request_line = re.compile(rb"[A-Z]+ [!-~\x80-\xff]+(?: HTTP/1\.[01])?").match
 
 
 class InFlight:
-    """What one worker runs. Made before the fork, written by the worker, read by either."""
+    """The requests of one worker. Made before the fork, written by the worker, read by both."""
 
     def __init__(self, places: int = PLACES) -> None:
         self.memory = mmap.mmap(-1, (places + 1) * PLACE.size)
-        self.read = LEADER.pack_into  # read(memory, 0, octets): for the leader, after each recv
+        self.read = LEADER.pack_into  # read(memory, 0, bytes): for the leader, after each recv
         self.exchanges: dict[ServerExchange, int] = {}  # the worker's: which place each has
         self._free = deque(range(1, places + 1))
 
@@ -65,7 +65,7 @@ class InFlight:
             self.end(exchange)
 
     def end(self, exchange: ServerExchange) -> None:
-        """The request has been run; nothing happens if it was never noted."""
+        """The request has been run; does nothing if it was never noted."""
         place = self.exchanges.pop(exchange, 0)
         if place:
             PLACE.pack_into(self.memory, place * PLACE.size, 0.0, b"")
@@ -83,11 +83,11 @@ class InFlight:
         return found
 
     def last_read(self) -> str:
-        """First line of the request that the leader read last; "" if that was something else."""
+        """First line of the request that the leader read last; "" if it read no request line."""
         return _text(LEADER.unpack_from(self.memory)[0])
 
     def describe(self) -> str:
-        """Lines to follow those of a log record: each request that runs or may, oldest first."""
+        """Lines for the end of a log record: the requests that run or may run, oldest first."""
         now = time.monotonic()
         running = sorted(self.running(), key=lambda pair: pair[1])
         lines = [f"{line} (for {now - began:.1f} s)" for line, began in running]
@@ -97,7 +97,7 @@ class InFlight:
         return "".join(f"\n  {line}" for line in ["Requests in flight:", *lines]) if lines else ""
 
     def close(self) -> None:
-        """Give the memory back."""
+        """Free the memory."""
         self.memory.close()
 
 

@@ -1,7 +1,7 @@
 """Detects applications that have replaced Python's threads (gevent, eventlet).
 
-Each thread of a server would become a coroutine of one thread then. The first that waits for the
-kernel would stop all others, and the server would never answer.
+The threads of a server would become coroutines of a single thread. The first coroutine that waits
+for the kernel would stop all others, and the server would never answer.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ def replaced_by() -> str | None:
 
 
 def advice(package: str) -> str:
-    """What is wrong and what to do, for the user."""
+    """What is wrong and how to fix it, for the user."""
     return (
         f"The application has replaced Python's threads with coroutines of {package}"
-        " (monkey-patching), on which this server cannot run. Remove that call: requests that"
-        " wait do not need it, as each has a thread of its own."
+        " (monkey-patching), and this server needs real threads. Remove the call that does this."
+        " Requests that wait do not need it, because each has a thread of its own."
     )

@@ -1,4 +1,4 @@
-"""Figures that the processes of a server share: one row for each worker, which all of them read.
+"""Figures that the processes of a server share: one row for each worker, which all workers read.
 
 The supervisor makes the mapping before it forks and gives each worker a row. A worker writes
 only its own row; the supervisor clears a row when its worker has died, and again before another
@@ -21,7 +21,7 @@ class Figure(IntEnum):
     """What a row holds. All are floats; times are those of time.monotonic()."""
 
     PID = 0  # 0: the row is free
-    LEADER = 1  # time at which the leader last got on
+    LEADER = 1  # time at which the leader last made progress
     BEAT = 2  # time at which a thread without other work last got the interpreter
     SERVING = 3  # 1 from when the worker takes connections until it is told to stop
     CONNECTIONS = 4  # open connections

@@ -46,12 +46,12 @@ def serve(
     settings: Settings | None = None,
     **more: Any,
 ) -> None:
-    """Serve a Carboy application or any WSGI callable, on 127.0.0.1:8000 unless told otherwise.
+    """Serve a Carboy application or any WSGI callable, by default on 127.0.0.1:8000.
 
-    `bind` is one or more of "host:port", "[::1]:8000", "unix:/path", "fd://3"; `workers` a
-    number of processes or "auto". `more` are fields of Settings (`keepalive_timeout=5`) and,
-    with "limit_" before them, of Limits. Returns when a signal has stopped it; raises
-    BindError when an address cannot be had. With one worker SIGHUP starts the program again.
+    `bind` is one or more of "host:port", "[::1]:8000", "unix:/path" and "fd://3". `workers` is a
+    number of processes, or "auto". `more` are fields of Settings (`keepalive_timeout=5`) and, with
+    the prefix "limit_", of Limits. Returns when a signal has stopped the server. Raises BindError
+    if it cannot listen on an address. With one worker, SIGHUP starts the program again.
     """
     check(app)
     chosen = with_values(settings or Settings(), more)
@@ -76,7 +76,7 @@ def serve(
 def addresses(
     host: str | None, port: int | None, bind: str | Iterable[str] = (), fd: int | None = None
 ) -> tuple[Address, ...]:
-    """All addresses asked for; the default one if there is none."""
+    """All addresses that were asked for, or the default address."""
     wanted = [parse_bind(text) for text in ([bind] if isinstance(bind, str) else bind)]
     if fd is not None:
         wanted.append(Address(fd=fd))
@@ -86,17 +86,17 @@ def addresses(
 
 
 def count_workers(workers: int | str) -> int:
-    """A number of processes; "auto" is one for each processor we may use."""
+    """A number of processes; "auto" is one for each processor that this process may use."""
     if workers == "auto":
         return usable_cpus()
     count = int(workers)
     if count < 1:
-        raise ValueError(f"workers has to be at least 1, or 'auto', not {workers!r}.")
+        raise ValueError(f"The number of workers must be at least 1, or 'auto', not {workers!r}.")
     return count
 
 
 class LogWatcher:
-    """Tells about start and stop in the error log."""
+    """Logs the start in the error log."""
 
     def ready(self, sockets: Sequence[socket.socket], plan: Plan) -> None:
         places = " and ".join(map(binding.url, sockets))
@@ -110,14 +110,14 @@ class LogWatcher:
 
 
 class Silent(LogWatcher):
-    """Tells nothing."""
+    """Logs nothing."""
 
     def ready(self, sockets: Sequence[socket.socket], plan: Plan) -> None:
         pass
 
 
 def start(plan: Plan, load: Load, watcher: Watcher | None = None) -> int:
-    """Bind, then serve what `load` returns until stopped; the exit code of the process.
+    """Listen, then serve what `load` returns until stopped; the exit code of the process.
 
     Each worker below a supervisor calls `load` itself, so that new workers run new code.
     """
@@ -143,7 +143,7 @@ def start(plan: Plan, load: Load, watcher: Watcher | None = None) -> int:
 
 
 def supervise(worker: Worker) -> int:
-    """Run the worker in as many processes as its plan says; the exit code."""
+    """Run as many worker processes as the plan says; the exit code."""
     code = supervisor_for(worker).run()
     if code == 0:
         worker.watcher.stopped()
@@ -154,7 +154,7 @@ def supervisor_for(worker: Worker) -> Supervisor:
     """The supervisor of a plan with several workers, not yet running. Raises CannotFork."""
     plan = worker.plan
     settings = plan.settings
-    # Where this process ends with serving, no other code in it has children to wait for.
+    # If this process ends after serving, no other code in it waits for children.
     adopts = plan.ends_process and (os.getpid() == 1 or child.is_subreaper())
     return Supervisor(
         Fork(worker.run_below, adopts=adopts),

@@ -1,7 +1,7 @@
-"""Signals as something to be waited for, instead of code that runs in between.
+"""Signals that a process waits for, instead of handlers that interrupt its code.
 
-A handler that runs Python in the middle of other Python may do next to nothing safely. So
-the number is written to a pipe, by the interpreter itself, and read where it is convenient.
+A handler that runs Python code in the middle of other Python code can do very little safely. So the
+interpreter writes the number of a signal to a pipe, and the process reads it when it is ready to.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def named(*names: str) -> tuple[signal.Signals, ...]:
 
 
 def in_main_thread() -> bool:
-    """Whether signal handlers can be set here (only the main thread may)."""
+    """Whether signal handlers can be set here: only the main thread may do that."""
     return threading.current_thread() is threading.main_thread()
 
 
@@ -37,10 +37,10 @@ SUPERVISED = (
 
 
 class Handlers:
-    """Signal handlers for as long as a `with` block; elsewhere than in the main thread none.
+    """Signal handlers for the time of a `with` block; outside of the main thread it does nothing.
 
-    With `stay` they stay afterwards, in a process that is about to end: the signal that comes a
-    moment too late must neither kill it nor raise KeyboardInterrupt.
+    With `stay` the handlers stay afterwards, in a process that is about to end: a signal that comes
+    a moment too late must neither kill it nor raise KeyboardInterrupt.
     """
 
     def __init__(self, handlers: dict[signal.Signals, Any], stay: bool = False) -> None:
@@ -63,16 +63,16 @@ class Handlers:
         if self.stay:
             return
         for number, handler in self._before.items():
-            # None: was set by code that is not Python's, and cannot be set again from here
+            # None: set by code that is not Python, and cannot be set again from here
             signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 @contextmanager
 def waking(fd: int) -> Iterator[None]:
-    """Have every signal write an octet to `fd` for as long as a `with` block.
+    """Have every signal write a byte to `fd` for the time of a `with` block.
 
-    The handlers run in the main thread, but the kernel may interrupt any thread, or the main
-    one in the moment before it waits: only a descriptor it waits for wakes it then as well.
+    Handlers run in the main thread, but the kernel may interrupt another thread, or the main thread
+    in the moment before it waits. Only a descriptor that it waits for wakes it in these cases.
     """
     if not in_main_thread():
         yield
@@ -85,8 +85,8 @@ def waking(fd: int) -> Iterator[None]:
 
 
 def noted(number: int, frame: FrameType | None) -> None:
-    """A handler that does nothing: if somebody is to hear of the signal, the interpreter has
-    written its number to the wake-up descriptor already."""
+    """A handler that does nothing: the interpreter has written the number of the signal to the
+    wake-up descriptor already, if there is one."""
 
 
 class Inbox:
@@ -117,7 +117,7 @@ class Inbox:
         self.close()
 
     def fileno(self) -> int:
-        """Readable when there is something to take."""
+        """Readable when signals have arrived."""
         return self.reader
 
     def post(self, number: int) -> None:
@@ -125,26 +125,26 @@ class Inbox:
         try:
             os.write(self.writer, bytes([number]))
         except (BlockingIOError, OSError):
-            pass  # full: it is awake anyway; closed: nobody is left to be told
+            pass  # full: the process is awake anyway; closed: it has ended
 
     def take(self) -> list[int]:
-        """What arrived since the last time."""
+        """The signals that have arrived since the last call."""
         try:
             return list(os.read(self.reader, 4096))
         except BlockingIOError:
             return []
 
     def close(self) -> None:
-        """Close both ends, in a child process without touching the parent's handlers."""
+        """Close both ends. In a forked process this does not touch the parent's handlers."""
         os.close(self.reader)
         os.close(self.writer)
 
 
 def hold(held: bool) -> None:
-    """Let signals wait until their handlers are there, or come again.
+    """Let signals wait until their handlers are set (True), or let them come (False).
 
-    A mask outlives the exec of another program, handlers do not, and what came in between is not
-    forgotten. `carboy.__main__` holds them for the time in which the command line is imported.
+    A mask stays when the process executes another program, handlers do not; signals that are held
+    are not lost. `carboy.__main__` holds them while the command line is imported.
     """
     if in_main_thread() and hasattr(signal, "pthread_sigmask"):
         how = signal.SIG_BLOCK if held else signal.SIG_UNBLOCK
@@ -152,10 +152,10 @@ def hold(held: bool) -> None:
 
 
 def ignore() -> None:
-    """Hear no signal any more: for the end of a process, after its last `atexit` function.
+    """Ignore all signals: for the end of a process, after its last `atexit` function.
 
-    The interpreter then takes handlers away, and a signal would kill. It does not touch signals
-    that are ignored. A mask would hold them for one thread only.
+    The interpreter then removes handlers, and a signal would kill the process. It leaves ignored
+    signals alone. A mask would hold them in one thread only.
     """
     if in_main_thread():
         for number in HELD:
@@ -163,10 +163,10 @@ def ignore() -> None:
 
 
 class Interrupts:
-    """Counts how often the user has asked to stop.
+    """Counts how often the user has pressed Ctrl+C.
 
-    Wrappers such as timeout(1) send what the terminal has sent already a second time; what
-    comes within a tenth of a second was not pressed by a finger.
+    Wrappers such as timeout(1) send the terminal's signal a second time. A signal within a tenth of
+    a second of another one was not sent by the user.
     """
 
     ECHO = 0.1
@@ -184,14 +184,14 @@ class Interrupts:
 
 
 class Terminal:
-    """Tells a SIGHUP of a terminal that was closed from one that somebody sent.
+    """Tells a SIGHUP of a terminal that was closed from one that was sent to reload.
 
-    The first means that the user has gone, the second that workers are to be replaced.
+    The first means that the user has gone, so the server stops.
     """
 
     def __init__(self) -> None:
         hangup = named("SIGHUP")
-        # nohup(1): the user goes and wants us to stay.
+        # nohup(1): the user goes and wants the server to stay.
         stays = any(signal.getsignal(number) is signal.SIG_IGN for number in hangup)
         self.there = not stays and self._open()
 

@@ -1,4 +1,4 @@
-"""Telling the service manager how we are (sd_notify(3)); does nothing outside systemd."""
+"""Messages to the service manager (sd_notify(3)); does nothing outside systemd."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ def notify(state: str) -> bool:
 
 
 def notify_reloading() -> bool:
-    """Tell the service manager that we start anew, as Type=notify-reload wants it told."""
+    """Tell the service manager that the code is loaded again, as Type=notify-reload requires."""
     return notify(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
 
 class Watchdog:
-    """The sign of life that a service with WatchdogSec= is to give (sd_watchdog_enabled(3)).
+    """The sign of life that a service with WatchdogSec= has to give (sd_watchdog_enabled(3)).
 
-    Does nothing where the service manager has not asked this process for one.
+    Does nothing if the service manager has not asked this process for one.
     """
 
     def __init__(self) -> None:
-        self.timeout = _watchdog_timeout()  # seconds; 0: nobody waits for a sign
+        self.timeout = _watchdog_timeout()  # seconds; 0: no sign is wanted
         self.wake_at = 0.0 if self.timeout else float("inf")  # monotonic seconds
 
     def feed(self) -> None:

@@ -1,5 +1,8 @@
 """`carboy dev` without fork: a change of files restarts the child process.
 
+It needs only what Windows has as well: no signals between processes, and no pipes to wait for. So
+the child watches the files itself, and asks for its successor with an exit code.
+
 parent ── the listening socket, and its state in CARBOY_DEV ──▶ child: serves the application
        ◀─ exit code 3: start another child ──
 """
@@ -22,10 +25,9 @@ import click
 from carboy.cli.config import Environment
 from carboy.cli.dev.file_changes import FileChangeHandler
 from carboy.cli.dev.terminal import Terminal
-from carboy.cli.dev.tools import LOADING, Tools, failing, failure_of
-from carboy.cli.dev.worker import show_failure, used_by
-from carboy.cli.locate import NoApplication, load
-from carboy.dev.live import Broadcaster, Failure
+from carboy.cli.dev.tools import LOADING, Tools
+from carboy.cli.dev.worker import load_or_error_app, used_by
+from carboy.dev.live import Broadcaster
 from carboy.dev.reload.loops import AGAIN, ReloaderLoop, ensure_echo_on
 from carboy.server.settings import Settings
 from carboy.server.signals import Handlers
@@ -34,9 +36,7 @@ from carboy.serving.wsgi_server import ThreadedWSGIServer
 
 PASSED = "CARBOY_DEV"
 POLL_INTERVAL = 1.0  # seconds between checks for new imports and for the end of the parent
-GRACEFUL = (
-    1.0  # seconds that requests of the old code may take to finish; the new code waits for them
-)
+GRACEFUL = 1.0  # seconds for requests of the old code to finish; the new code waits for them
 
 
 def passed() -> dict[str, Any]:
@@ -95,7 +95,10 @@ class Child:
             self.handler.changes.start()  # before files are read
         began = given.get("began", time.time())
         first = given.get("starts", 1) == 1
-        app, failure = self._load(first)
+        try:
+            app, failure = load_or_error_app(self.name, first, self.options["reload"])
+        except LOADING as problem:
+            raise click.ClickException(str(problem)) from None
         again.broadcaster = broadcaster = Broadcaster(f"{os.getpid()}-{time.time_ns()}", failure)
         server = self._server(host, port, self.tools.around(app, broadcaster), fd)
 
@@ -120,17 +123,6 @@ class Child:
         server.settings = Settings(graceful_timeout=GRACEFUL, idle_grace=0.0)
         self.terminal.sockets = [server.socket]
         return server
-
-    def _load(self, first: bool) -> tuple[Any, Failure | None]:
-        try:
-            return load(self.name), None
-        except LOADING as problem:
-            # The user can only correct these in the terminal, or by starting again.
-            if first and (isinstance(problem, NoApplication) or not self.options["reload"]):
-                raise click.ClickException(str(problem)) from None
-            failure = failure_of(problem)
-            show_failure(failure)
-            return failing(problem), failure
 
     def _follow(
         self,

@@ -46,19 +46,18 @@ class DevelopmentWorker:
 
     def _load(self, order: Message) -> Any:
         failure: Failure | None = None
-        try:
-            if order["failure"]:
-                raise Ended(order["failure"])
-            self._app = locate.load(self.name)
-            app = self._app
-        except LOADING as problem:
-            # A mistyped name is reported in the terminal, where the user can fix it.
-            if order["first"] and isinstance(problem, locate.NoApplication):
-                raise LoadError(str(problem)) from None
+        if order["failure"]:
+            problem = Ended(order["failure"])
             failure, app = failure_of(problem), failing(problem)
-            if not isinstance(problem, Ended):
+        else:
+            try:
+                app, failure = load_or_error_app(self.name, order["first"])
+            except locate.NoApplication as problem:
+                raise LoadError(str(problem)) from None
+            if failure:
                 self._broken = failure.title
-                show_failure(failure)
+            else:
+                self._app = app
         self._broadcaster = Broadcaster(f"{self.run}-{order['number']}", failure)
         return self.tools.around(app, self._broadcaster)
 
@@ -82,7 +81,23 @@ class DevelopmentWorker:
         }
 
 
-def show_failure(failure: Failure) -> None:
+def load_or_error_app(name: str, first: bool, again: bool = True) -> tuple[Any, Failure | None]:
+    """The application of that name, or one that raises the error that prevented loading it.
+
+    At the `first` start, a name without an application is raised: the user has just typed it, and
+    can correct it in the terminal. Without `again`, all errors are, as the code is loaded only once.
+    """
+    try:
+        return locate.load(name), None
+    except LOADING as problem:
+        if first and (isinstance(problem, locate.NoApplication) or not again):
+            raise
+        failure = failure_of(problem)
+        _show(failure)
+        return failing(problem), failure
+
+
+def _show(failure: Failure) -> None:
     """Show in the terminal why the application could not be loaded."""
     traceback, _, advice = failure.text.rpartition("\n")
     sys.stderr.write(f"\n{in_colours(traceback)}\n{advice}\n\n")

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-# An editor's steps (write beside it, rename; or truncate, write) are a few milliseconds apart,
-# and are told of in rounds of watching.STEP.
+# The steps of an editor (write another file, rename it; or truncate, write) are a few milliseconds
+# apart, and are reported in rounds of watching.STEP.
 QUIET = 0.025
-# So many at once are a checkout or a tool, which may pause for longer than an editor.
+# That many files at once are a checkout or a tool, which may pause for longer than an editor.
 MANY = 10
 QUIET_WHEN_MANY = 0.1
-# A file that is empty or gone is most likely being written; one that is meant to be waits.
+# A file that is empty or missing is most likely being written. If it is meant to be so, it waits.
 QUIET_WHEN_UNFINISHED = 0.3
-# A tool that writes without end must not keep a change back for ever; longer than a checkout.
+# A tool that never stops writing must not keep a change back. Longer than a checkout takes.
 LONGEST = 5.0
 
 
@@ -24,10 +24,10 @@ def _never(path: str) -> bool:
 
 
 class Burst:
-    """Collects paths until nothing has been added for a moment.
+    """Collects paths until none has been added for a moment.
 
-    `is_unfinished` tells of a path whether more is to be expected, and is asked only when all
-    has been quiet.
+    `is_unfinished` says whether a file is likely to change again. It is called only after a quiet
+    moment.
     """
 
     def __init__(self, is_unfinished: Callable[[str], bool] = _never, quiet: float = QUIET) -> None:
@@ -39,7 +39,7 @@ class Burst:
         self._due = 0.0
 
     def add(self, paths: Iterable[str], now: float) -> None:
-        """Note that something happened to `paths`."""
+        """Note that these files have changed."""
         fresh = set(paths)
         if not fresh:
             return
@@ -50,11 +50,11 @@ class Burst:
         self._wait_until(now + (self._quiet if len(self._paths) < MANY else QUIET_WHEN_MANY))
 
     def wake_at(self) -> float | None:
-        """When `take` may have something to give; None while nothing has happened."""
+        """When to call `take` again; None while no file has changed."""
         return self._due if self._paths else None
 
     def take(self, now: float) -> frozenset[str]:
-        """Everything that was collected, once it is complete; else nothing."""
+        """All paths that were collected, once the change is complete; until then, none."""
         if not self._paths or now < self._due:
             return frozenset()
         self._wait_until(self._last + QUIET_WHEN_UNFINISHED)

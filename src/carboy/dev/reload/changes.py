@@ -1,4 +1,4 @@
-"""Changes of files as the program means them: watched, gathered into bursts, told by kind."""
+"""Changes of files: watched, gathered into bursts, and reported with what they mean."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 from carboy.dev.reload.burst import Burst
 from carboy.dev.reload.rules import Change, Rules
+from carboy.dev.reload.tree import outermost
 from carboy.dev.reload.watching import Watching, native_name
 
 
@@ -39,13 +40,13 @@ class Changes:
         self._thread = threading.Thread(target=self._run, name="carboy-changes", daemon=True)
 
     def start(self) -> None:
-        """Begin to watch."""
+        """Start to watch."""
         self._running = True
         self.also(self._waiting)
         self._thread.start()
 
     def stop(self) -> None:
-        """Tell of nothing more."""
+        """Report no more changes."""
         with self._changed:
             self._running = False
             self._changed.notify()
@@ -53,17 +54,17 @@ class Changes:
             self._watching.stop()
 
     def also(self, roots: Iterable[str]) -> None:
-        """Watch these folders and files too. Those that are watched go on meanwhile."""
+        """Watch these folders and files as well."""
         if not self._running:
             return
         before = self._watching
         known = before.roots if before is not None else ()
         fresh = filter(os.path.exists, map(os.path.realpath, roots))
-        wanted = _outermost([*known, *fresh])
+        wanted = outermost([*known, *fresh])
         if before is not None and wanted == set(known):
             return
-        # One for all places, because each looks many times a second whether there is something.
-        # The one before stops after this one has started: what both hear is told once.
+        # One thread watches all places, because each looks many times a second for events. The
+        # thread before it stops after this one has started, and what both report is gathered once.
         self._watching = Watching(
             wanted,
             self._heard,
@@ -97,21 +98,8 @@ class Changes:
 
 
 def _is_unfinished(path: str) -> bool:
-    """Empty, or removed to be made again: most likely an editor is at it."""
+    """Whether a file is empty or missing: most likely an editor is writing it."""
     try:
         return os.stat(path).st_size == 0  # noqa: PTH116
     except OSError:
         return True
-
-
-def _outermost(places: Iterable[str]) -> set[str]:
-    """Those that are in none of the others."""
-    found: list[str] = []
-    for place in sorted(places):
-        if not any(_is_below(place, each) for each in found):
-            found.append(place)
-    return set(found)
-
-
-def _is_below(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)

@@ -1,12 +1,12 @@
-"""Reloading under Werkzeug's names: the process that was started by hand starts another one,
-which does the work, and again whenever that ends with the exit code 3.
+"""The reloader under Werkzeug's names: the process that the user has started starts a second one,
+which serves, and starts it again when it ends with the exit code 3.
 
     parent ── WERKZEUG_RUN_MAIN=true ──▶ child: the program in a thread, the loop in the main one
            ◀──────── exit code 3 ──────
 """
 
 # Thousands of paths a second, which come and go as text:
-# ruff: noqa: PTH100, PTH110, PTH113, PTH116, PTH118, PTH119, PTH120, PTH206
+# ruff: noqa: PTH100, PTH110, PTH113, PTH116, PTH118, PTH119, PTH120
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from itertools import chain
 from types import FrameType
 from typing import Any, NoReturn
 
+from carboy.dev.reload.tree import outermost
 from carboy.dev.reload.watching import Watching, native_name
 from carboy.werkzeug_log import _log
 
@@ -36,9 +37,9 @@ __all__ = [
 RUN_MAIN = "WERKZEUG_RUN_MAIN"
 AGAIN = 3  # the exit code that asks for another start
 
-# Python's own files do not change under a running program.
+# Python's own files do not change while a program runs.
 _ignore_always = tuple({sys.base_prefix, sys.base_exec_prefix})
-# What an environment has installed is looked at when it was imported, and not searched through.
+# Installed packages are watched if they are imported, but their folders are not searched.
 _stat_ignore_scan = tuple({*_ignore_always, sys.prefix, sys.exec_prefix})
 _ignore_common_dirs = {
     "__pycache__", ".git", ".hg", ".tox", ".nox", ".pytest_cache", ".mypy_cache",
@@ -47,7 +48,7 @@ WATCHED = ("*.py", "*.pyc", "*.zip")
 
 
 def _iter_module_paths() -> Iterator[str]:
-    """The files of everything that is imported; of a module in an archive, the archive."""
+    """The files of all imported modules; for a module in an archive, the archive."""
     for module in list(sys.modules.values()):
         path = getattr(module, "__file__", None)
         if not isinstance(path, str):
@@ -61,7 +62,7 @@ def _iter_module_paths() -> Iterator[str]:
 
 
 def _remove_by_pattern(paths: set[str], exclude_patterns: set[str]) -> None:
-    """Take away, in place, what one of the patterns fits."""
+    """Remove the paths that match one of the patterns, in place."""
     for pattern in exclude_patterns:
         paths.difference_update([path for path in paths if fnmatch(path, pattern)])
 
@@ -69,8 +70,8 @@ def _remove_by_pattern(paths: set[str], exclude_patterns: set[str]) -> None:
 def _scanned(top: str) -> Iterator[str]:
     """Python files below a folder.
 
-    A folder without any, in one without any, is not gone into: what follows can be large and
-    is no package.
+    A folder without Python files, in a folder without Python files, is not searched: it can be
+    large, and it is not a package.
     """
     has_python = {os.path.dirname(top): True}
     for folder, names, files in os.walk(top):
@@ -86,7 +87,7 @@ def _scanned(top: str) -> Iterator[str]:
 
 
 def _find_stat_paths(extra_files: set[str], exclude_patterns: set[str]) -> Iterable[str]:
-    """The files to look at: modules, Python files on sys.path, and the extra ones."""
+    """The files to check: modules, Python files on sys.path, and the extra files."""
     paths: set[str] = set()
     for path in chain(list(sys.path), extra_files):
         path = os.path.abspath(path)
@@ -100,28 +101,20 @@ def _find_stat_paths(extra_files: set[str], exclude_patterns: set[str]) -> Itera
 
 
 def _find_watchdog_paths(extra_files: set[str], exclude_patterns: set[str]) -> Iterable[str]:
-    """The folders (and extra files elsewhere) to be notified of."""
+    """The folders to watch, and extra files outside of them."""
     folders: set[str] = set()
     for name in chain(list(sys.path), extra_files):
         path = os.path.abspath(name)
         folders.add(path)
-    # A script's may be relative, and the folder "" would be above all others.
+    # The path of a script may be relative, and the folder "" would be above all others.
     folders.update(os.path.dirname(os.path.abspath(path)) for path in _iter_module_paths())
     _remove_by_pattern(folders, exclude_patterns)
     return _find_common_roots(folders)
 
 
 def _find_common_roots(paths: Iterable[str]) -> Iterable[str]:
-    """Those of `paths` that are not below another of them."""
-    roots: list[str] = []
-    for path in sorted(paths, key=lambda each: each.split(os.sep)):
-        if not roots or not _is_below(path, roots[-1]):
-            roots.append(path)
-    return set(roots)
-
-
-def _is_below(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
+    """Those of `paths` that are not below another one of them."""
+    return outermost(paths)
 
 
 def _get_args_for_reloading() -> list[str]:
@@ -130,9 +123,9 @@ def _get_args_for_reloading() -> list[str]:
 
 
 class ReloaderLoop:
-    """Waits in the main thread for a change, and ends the process when there is one.
+    """Waits in the main thread for a change, and ends the process when a file has changed.
 
-    `interval` are the seconds between two steps. Subclasses say how in `run_step`.
+    `interval` is the number of seconds between two steps. Subclasses implement `run_step`.
     """
 
     name = ""
@@ -155,17 +148,17 @@ class ReloaderLoop:
         pass
 
     def run(self) -> None:
-        """Step, wait, and so on, until a step ends the process."""
+        """Run steps with pauses between them, until a step ends the process."""
         pause = threading.Event()
         while True:
             self.run_step()
             pause.wait(self.interval)
 
     def run_step(self) -> None:
-        """Look once. Also called when the loop is entered, to know how things are."""
+        """Look once. Also called when the loop is entered, to know the state before changes."""
 
     def restart_with_reloader(self) -> int:
-        """Start this program again for as long as it asks for it; its last exit code."""
+        """Start this program again as long as it asks for it; its last exit code."""
         while True:
             self.log_restart()
             code = subprocess.call(
@@ -177,7 +170,7 @@ class ReloaderLoop:
                 return code
 
     def log_restart(self) -> None:
-        """Tell that the program starts."""
+        """Log that the program starts."""
         _log("info", f" * Restarting with {self.name}")
 
     def trigger_reload(self, filename: str) -> None:
@@ -186,13 +179,13 @@ class ReloaderLoop:
         sys.exit(AGAIN)
 
     def log_reload(self, filename: str | bytes) -> None:
-        """Tell which file was the reason."""
+        """Log which file was the reason."""
         path = os.path.abspath(os.fsdecode(filename))
         _log("info", f" * Detected change in {path!r}, reloading")
 
 
 class StatReloaderLoop(ReloaderLoop):
-    """Looks at the time of every file, over and over."""
+    """Checks the modification time of every file, once an interval."""
 
     name = "stat"
 
@@ -211,7 +204,7 @@ class StatReloaderLoop(ReloaderLoop):
 
 
 class _EventHandler:
-    """Says which events of which files count; events have `src_path` and `event_type`."""
+    """Decides which events matter; an event has `src_path` and `event_type`."""
 
     COUNTING = ("created", "deleted", "modified", "moved", "closed")
 
@@ -234,7 +227,7 @@ class _EventHandler:
 
 
 class _Modified:
-    """All that is told of a change: that there was one. Files that were made or removed too."""
+    """The event of every change, also of a file that was created or removed."""
 
     event_type = "modified"
 
@@ -243,9 +236,9 @@ class _Modified:
 
 
 class WatchdogReloaderLoop(ReloaderLoop):
-    """Is notified of changes by the system; where it cannot be, looks every `interval` seconds.
+    """Is notified of changes by the system, or checks the files every `interval` seconds.
 
-    No watchdog package is needed: watchfiles does it, if that is there.
+    The package watchdog is not needed; watchfiles is used if it is installed.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -268,7 +261,7 @@ class WatchdogReloaderLoop(ReloaderLoop):
                 self.event_handler.dispatch(_Modified(path))
 
     def trigger_reload(self, filename: str | bytes) -> None:
-        # Called in the observer's thread: only the main one can end the process.
+        # Called in the observer's thread; only the main thread can end the process.
         self.should_reload.set()
         self.log_reload(filename)
 
@@ -286,7 +279,7 @@ class WatchdogReloaderLoop(ReloaderLoop):
         sys.exit(AGAIN)
 
     def run_step(self) -> None:
-        """Watch what has been imported since the last step as well."""
+        """Watch what has been imported since the last step, too."""
         wanted = self._wanted()
         if set(wanted) - set(self.observer.roots):
             before = self.observer
@@ -313,7 +306,7 @@ reloader_loops: dict[str, type[ReloaderLoop]] = {
 
 
 def ensure_echo_on() -> None:
-    """Have the terminal show again what is typed: a debugger that was ended has left it off."""
+    """Have the terminal show what is typed: a debugger that was killed may have turned it off."""
     if sys.stdin is None or not sys.stdin.isatty():
         return
     try:
@@ -335,8 +328,8 @@ def run_with_reloader(
 ) -> None:
     """Run `main_func` in a process that starts again when a file changes.
 
-    Called in both processes. The one started by hand ends with the exit code of the other;
-    SIGTERM ends either with 0. `reloader_type` is a key of `reloader_loops`.
+    It is called in both processes. The first ends with the exit code of the second. SIGTERM ends
+    either with 0. `reloader_type` is a key of `reloader_loops`.
     """
     signal.signal(signal.SIGTERM, _end)
     loop = reloader_loops[reloader_type](
@@ -347,7 +340,7 @@ def run_with_reloader(
             sys.exit(loop.restart_with_reloader())
         ensure_echo_on()
         program = threading.Thread(target=main_func, args=(), daemon=True)
-        with loop:  # before the program, so that nothing it does is missed
+        with loop:  # before the program starts, so that no change is missed
             program.start()
             loop.run()
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""Which files count, and what a change of one means. Looks at names only, not at what is there.
+"""Which files matter, and what a change of each means. Only names are looked at.
 
     change of …                                          what follows
     Python, compiled modules, translations, extra files  CODE: the program starts again
@@ -7,8 +7,8 @@
     a style sheet in a folder of static files            STYLE: swapped in the page
     anything else in a folder of static files            PAGE: the browser loads the page again
 
-A file that was touched, or saved with the same bytes, has changed, as for Flask: `touch` is how
-people ask for another start.
+A file that was touched, or saved with the same bytes, counts as changed, as for Flask: people use
+`touch` to ask for another start.
 """
 
 # Thousands of paths a second, which come and go as text:
@@ -23,9 +23,11 @@ from dataclasses import dataclass
 from enum import Enum
 from fnmatch import fnmatch, translate
 
+from carboy.dev.reload.tree import is_below
+
 
 class Kind(Enum):
-    """What has to happen after a change: a restart, or something in the browser only."""
+    """What follows from a change: a restart, or an update in the browser only."""
 
     CODE = "code"
     TEMPLATE = "template"
@@ -33,18 +35,18 @@ class Kind(Enum):
     PAGE = "page"
 
 
-# A change of several kinds at once is the first of these that is among them.
+# The kind of a change of several files is the first of these that is among theirs.
 GRAVITY = (Kind.CODE, Kind.TEMPLATE, Kind.PAGE, Kind.STYLE)
 
-# Folders that tools make, and nobody edits by hand.
+# Folders that tools create, and that are not edited by hand.
 IGNORED_FOLDERS = frozenset({
     "__pycache__", ".git", ".hg", ".svn", ".jj", ".tox", ".nox", ".venv", "venv", "site-packages",
     "node_modules", "bower_components", ".mypy_cache", ".pytest_cache", ".ruff_cache",
     ".hypothesis", ".idea", ".vscode", ".eggs", ".ipynb_checkpoints", "__pypackages__",
     ".cache", ".direnv", ".sass-cache", ".parcel-cache", ".Trash", "htmlcov",
 })  # fmt: skip
-# What editors and file systems leave beside a file while it is saved; what a program writes
-# while it runs.
+# Files that editors and file systems create while a file is saved, and that programs write while
+# they run.
 IGNORED_FILES = (
     "*~", ".#*", "#*#", "*.swp", "*.swx", "*.swo", ".*.sw?", "4913", "*___jb_*___",
     ".goutputstream*", ".~lock.*#", ".fuse_hidden*", ".nfs*", ".DS_Store", "Thumbs.db",
@@ -66,7 +68,7 @@ _is_pattern = re.compile(r"[*?[]").search
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Files that changed together. `kind` is the gravest of theirs.
+    """Files that have changed together. `kind` is the gravest of their kinds.
 
     `environment` is true when variables of the process itself may have changed, so that a
     process that keeps them has to read them again.
@@ -133,19 +135,19 @@ class Rules:
 
     @roots.setter
     def roots(self, folders: Iterable[str]) -> None:
-        # The innermost first: it is the one that a path is measured from.
+        # The innermost first, as paths are taken relative to it.
         self._roots = tuple(sorted(map(os.path.realpath, folders), key=len, reverse=True))
 
     @property
     def places(self) -> frozenset[str]:
-        """What has to be watched, beside the program's own folders, for all that counts."""
+        """What has to be watched besides the program's own folders."""
         patterns = map(_folder_of_pattern, self.extra_patterns)
         return frozenset({
             *self.extra, *patterns, *self.environment_files, *self.templates, *self.statics,
         })  # fmt: skip
 
     def kind(self, path: str) -> Kind | None:
-        """What a change of this file means; None: nothing."""
+        """What a change of this file means; None: it does not matter."""
         if self._is_excluded(path):
             return None
         if path in self.extra or path in self.environment_files:
@@ -158,11 +160,11 @@ class Rules:
         return self._kind_of_suffix(path, frozenset(folders), name)
 
     def enters(self, folder: str) -> bool:
-        """Whether files below this folder may count."""
+        """Whether files below this folder may matter."""
         return os.path.basename(folder) not in IGNORED_FOLDERS and not self._is_excluded(folder)
 
     def change(self, paths: Iterable[str]) -> Change | None:
-        """All those of `paths` that count, as one change; None if none does."""
+        """Those of `paths` that matter, as one change; None if none does."""
         kinds = {path: kind for path in sorted(paths) if (kind := self.kind(path)) is not None}
         if not kinds:
             return None
@@ -191,22 +193,18 @@ class Rules:
         )
 
     def _inside(self, path: str) -> str:
-        """The part of `path` below what is watched; the whole, if it is below nothing."""
+        """The part of `path` below a watched folder, or the whole path if it is below none."""
         for root in self._roots:
-            if _is_below(path, root):
+            if is_below(path, root):
                 return path[len(root.rstrip(os.sep)) + 1 :]
         return path
 
 
-def _is_below(path: str, folder: str) -> bool:
-    return path.startswith(folder.rstrip(os.sep) + os.sep)
-
-
 def _below_any(path: str, folders: Iterable[str]) -> bool:
-    return any(_is_below(path, folder) for folder in folders)
+    return any(is_below(path, folder) for folder in folders)
 
 
 def _folder_of_pattern(pattern: str) -> str:
-    """The deepest folder that is the same for everything the pattern fits."""
+    """The deepest folder that all files that match the pattern are below."""
     found = _is_pattern(pattern)
     return os.path.dirname(pattern[: found.start()] if found else pattern) or os.sep

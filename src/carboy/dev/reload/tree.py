@@ -1,7 +1,7 @@
-"""The folders and files below some places, without what nobody wants to hear of."""
+"""The folders and files below some places, without the folders that do not matter."""
 
 # Thousands of paths a second, which come and go as text:
-# ruff: noqa: PTH112, PTH116, PTH120
+# ruff: noqa: PTH112, PTH116, PTH120, PTH206
 
 from __future__ import annotations
 
@@ -17,12 +17,26 @@ def everywhere(folder: str) -> bool:
     return True
 
 
-class Tree:
-    """What lies below `roots` (folders or files), as it is now.
+def is_below(path: str, folder: str) -> bool:
+    """Whether a path is in a folder or below it."""
+    return path.startswith(folder.rstrip(os.sep) + os.sep)
 
-    Folders for which `enters` is false are left out, unless they are roots. A link to a folder
-    is followed, and what is in there goes by its real name; a file behind a link keeps its
-    own, because that tells what it is.
+
+def outermost(paths: Iterable[str]) -> set[str]:
+    """Those of the paths that are not below another one of them."""
+    found: list[str] = []
+    for path in sorted(set(paths), key=lambda each: each.split(os.sep)):
+        if not found or not is_below(path, found[-1]):
+            found.append(path)
+    return set(found)
+
+
+class Tree:
+    """The folders and files below `roots` (folders or files), as they are now.
+
+    Folders for which `enters` is false are left out, unless they are roots. A link to a folder is
+    followed, and files in it have their real names. A link to a file keeps its own name, because
+    the name says what kind of file it is.
     """
 
     def __init__(self, roots: Iterable[str], enters: Enters = everywhere) -> None:
@@ -36,7 +50,7 @@ class Tree:
 
     @property
     def places(self) -> set[str]:
-        """Every folder in which something happens that matters."""
+        """Every folder in which changes matter."""
         alone = {os.path.dirname(file) for file in (*self.files, *self.links)}
         return self.folders.keys() | set(filter(os.path.isdir, alone))
 
@@ -45,13 +59,13 @@ class Tree:
         return self.files.union(*self.folders.values())
 
     def name(self, path: str) -> str | None:
-        """By which name a file belongs here, if it does."""
+        """The name by which a file is in the tree; None if it is not in it."""
         if path in self.files or os.path.dirname(path) in self.folders:
             return path
         return self.links.get(path)
 
     def is_folder(self, path: str) -> bool:
-        """Whether a folder is, or was, or would be among them."""
+        """Whether this is a folder that is, was, or would be in the tree."""
         return path in self.folders or (
             os.path.dirname(path) in self.folders and os.path.isdir(path) and self.enters(path)
         )
@@ -70,7 +84,7 @@ class Tree:
             self.files.add(place)
             return
         except OSError:
-            return  # not to be read, or gone meanwhile
+            return  # not readable, or removed meanwhile
         files = self.folders[place] = []
         with entries:
             for entry in entries:
@@ -86,14 +100,14 @@ class Tree:
 
     def _follow(self, link: str) -> None:
         real = os.path.realpath(link)
-        # One that leads upwards leads in circles, and to all that is beside the project.
+        # A link to a folder above would lead in circles, and to files outside of the project.
         above = real.rstrip(os.sep) + os.sep
         if self.enters(link) and self.enters(real) and not link.startswith(above):
             self._waiting.append(real)
 
 
 def snapshot(roots: Iterable[str], enters: Enters = everywhere) -> Snapshot:
-    """Time, size and inode of every file below `roots`; what cannot be read is left out."""
+    """Time, size and inode of every file below `roots`, without unreadable files."""
     found: Snapshot = {}
     for path in Tree(roots, enters).all_files():
         try:
@@ -105,7 +119,7 @@ def snapshot(roots: Iterable[str], enters: Enters = everywhere) -> Snapshot:
 
 
 def differences(before: Snapshot, after: Snapshot) -> frozenset[str]:
-    """Every path that is new, gone or not the same."""
+    """Every path that is new, missing or different."""
     return frozenset(
         path for path in before.keys() | after.keys() if before.get(path) != after.get(path)
     )

@@ -1,4 +1,4 @@
-"""A thread that tells which files have changed: by the system's notification, or by looking."""
+"""A thread that reports which files have changed: notified by the system, or by polling."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ log = logging.getLogger("carboy.dev")
 
 Hear = Callable[[frozenset[str]], object]
 
-# How the system's own notification is called; watchfiles takes it for us.
+# The name of the system's notification, which the package watchfiles uses.
 NATIVE = {"linux": "inotify", "darwin": "fsevents", "win32": "windowsapi"}
-# Where each folder is watched by itself, and takes one of the user's few watches (8,192 on some
-# systems): thousands in node_modules or an environment would leave none for anybody else.
+# Whether each folder takes one of the user's few watches (8,192 on some systems). Thousands for
+# node_modules or an environment would leave none for other programs.
 FOLDER_BY_FOLDER = sys.platform.startswith("linux")
 
-# In milliseconds, for watchfiles. It looks every STEP whether the system has sent something:
-# longer costs the developer time, shorter costs an idle machine more than half a percent. After
-# ROUND without a change this thread looks whether it is to stop.
+# In milliseconds, for watchfiles. Every STEP it looks for events of the system: a longer step costs
+# the developer time, a shorter one costs an idle machine more than half a percent. After a ROUND
+# without a change, this thread looks whether it is asked to stop.
 STEP = 20
 GROUP = 20
 ROUND = 250
 
-MODIFIED = 2  # what watchfiles says of a file that was there before and is still
+MODIFIED = 2  # watchfiles' number for a file that existed before and still does
 
 
 class _Native(Protocol):
@@ -41,7 +41,7 @@ class _Native(Protocol):
 
 
 def native_name() -> str | None:
-    """What notifies of changes here; None where there is nothing but looking."""
+    """The system's way to notify of changes; None if files have to be polled."""
     if find_spec("watchfiles") is None:
         return None
     return NATIVE.get(sys.platform, "native")
@@ -50,9 +50,9 @@ def native_name() -> str | None:
 class Watching(threading.Thread):
     """Calls `hear` with what has changed below `roots` (folders or files), until stopped.
 
-    Natively where `native` is true and the system allows it, else by looking every `interval`
-    seconds. `enters` keeps it out of folders that do not matter. It watches from the moment
-    that `start` returns: what is saved after that is heard of.
+    The system notifies it if `native` is true and the system can; otherwise it polls, every
+    `interval` seconds. Folders for which `enters` is false are left out. It watches from the moment
+    that `start` returns, so no later change is missed.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Watching(threading.Thread):
         self.name_of_way = (native_name() if native else None) or "polling"
         self._stop_asked = threading.Event()
         self._native: _Native | None = None
-        self._tree: Tree | None = None  # where it is watched folder by folder
+        self._tree: Tree | None = None  # if each folder is watched by itself
         self._before: Snapshot = {}
 
     def start(self) -> None:
@@ -83,7 +83,7 @@ class Watching(threading.Thread):
         super().start()
 
     def stop(self) -> None:
-        """Have the thread end when it has told of what was there until now; `join` waits for it."""
+        """Have the thread end after it has reported all changes until now; `join` waits for it."""
         self._stop_asked.set()
 
     def run(self) -> None:
@@ -91,7 +91,7 @@ class Watching(threading.Thread):
         while not stopped:
             stopped = self._stop_asked.is_set()
             if self._native is not None:
-                # Not told of the wish to stop: it would forget what it has gathered.
+                # Without a stop event: watchfiles would forget the changes it has gathered.
                 self._tell(_gathered(self._native, STEP if stopped else ROUND))
             else:
                 stopped = self._stop_asked.wait(self.interval)
@@ -106,10 +106,10 @@ class Watching(threading.Thread):
         if found:
             self.hear(found)
 
-    # --- what the system tells
+    # --- events of the system
 
     def _tell(self, found: set[tuple[int, str]]) -> None:
-        """Pass it on as files. Folders that are new are watched from now on."""
+        """Report events as files. New folders are watched from now on."""
         while found:
             tree, meanwhile = self._tree, set()
             if tree is None:
@@ -119,7 +119,7 @@ class Watching(threading.Thread):
                 folders = {path for how, path in found if how != MODIFIED and tree.is_folder(path)}
                 if folders:
                     meanwhile = self._open_again()
-                    # Nobody has said what is in them, or was.
+                    # There were no events for the files in them.
                     paths |= tree.below(folders) | Tree(folders, self.enters).all_files()
                     paths -= folders
             if paths:
@@ -129,7 +129,7 @@ class Watching(threading.Thread):
     def _open(self) -> None:
         try:
             self._native = self._opened()
-        # A RuntimeError of its own: the system has no more of what it needs one of.
+        # A RuntimeError of watchfiles: the system has no more watches, for example.
         except (ImportError, OSError, RuntimeError) as problem:
             self._native = self._tree = None
             self.name_of_way = "polling"
@@ -142,8 +142,8 @@ class Watching(threading.Thread):
             )
 
     def _opened(self) -> _Native:
-        # Not public there: what is public begins to watch when it is asked for
-        # changes, and no sooner.
+        # Not public there. The public functions do not begin to watch before they are asked for
+        # changes.
         from watchfiles._rust_notify import RustNotify
 
         if not FOLDER_BY_FOLDER:
@@ -152,21 +152,21 @@ class Watching(threading.Thread):
         while True:
             tree = Tree(self.roots, self.enters)
             try:
-                # Ignoring what may not be read would ignore that there are too many as well.
+                # The option to ignore unreadable folders would also ignore a lack of watches.
                 native = RustNotify(sorted(tree.places), False, False, 0, False, False)
             except FileNotFoundError:
-                continue  # gone since we have looked
+                continue  # removed meanwhile
             self._tree = tree
             return native
 
     def _open_again(self) -> set[tuple[int, str]]:
-        """Watch the folders that there are now; what was told until then."""
+        """Watch the folders that exist now; the events until then."""
         before = self._native
         if before is None:
             return set()
         try:
             self._native = self._opened()
-        except (OSError, RuntimeError):  # not enough for both
+        except (OSError, RuntimeError):  # not enough watches for both
             before.close()
             self._open()
             return set()

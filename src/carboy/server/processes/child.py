@@ -1,4 +1,4 @@
-"""The life of a process that was forked for one piece of work: what it forgets, does and leaves."""
+"""A process that was forked to do one piece of work: its beginning, its end, its signals."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PR_GET_CHILD_SUBREAPER = 37
 
 
 def live(work: Callable[[], int], what: str = "Worker") -> NoReturn:
-    """Do `work` and end the process with what it returns; never returns into parent's frames."""
+    """Do `work` and end the process with its result; never returns into the parent's frames."""
     code = 1
     try:
         _forget_the_parents_end()
@@ -34,7 +34,8 @@ def live(work: Callable[[], int], what: str = "Worker") -> NoReturn:
         log.exception("%s %d ends because of an error.", what, os.getpid())
     finally:
         try:
-            # As at the end of every Python, but for waiting for threads: pools of processes first.
+            # As at the end of every Python process, except that threads are not waited for.
+            # Pools of processes end first.
             for call in reversed(getattr(threading, "_threading_atexits", ())):
                 call()
             atexit._run_exitfuncs()
@@ -45,8 +46,10 @@ def live(work: Callable[[], int], what: str = "Worker") -> NoReturn:
 
 
 def _forget_the_parents_end() -> None:
-    """What was registered in the parent is done there, once; not what modules of the standard
-    library have registered for whatever process they are in."""
+    """What the parent has registered is done in the parent, once.
+
+    Modules of the standard library have registered functions for every process; these stay.
+    """
     atexit._clear()
     atexit.register(logging.shutdown)
     if pools := sys.modules.get("multiprocessing.util"):
@@ -58,7 +61,7 @@ def _forget_the_parents_end() -> None:
 
 @contextmanager
 def blocked(numbers: Iterable[signal.Signals]) -> Iterator[None]:
-    """Let signals wait: one between a fork and the child's own handlers would be lost."""
+    """Let signals wait: a signal between a fork and the child's own handlers would be lost."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
         yield
@@ -73,14 +76,14 @@ def reset_signals(numbers: Iterable[signal.Signals]) -> None:
         signal.signal(number, signal.SIG_DFL)
     # Not SIG_IGN: programs that the application starts would inherit it.
     signal.signal(signal.SIGINT, noted)
-    # They ask for something that this process cannot do yet, and would end it.
+    # Their default action would end a process that cannot do yet what they ask for.
     for number in named("SIGUSR1", "SIGUSR2"):
         signal.signal(number, noted)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
 
 
 def find_prctl() -> Callable[..., int] | None:
-    """prctl(2), loaded before a fork, because loading in the child costs each of them."""
+    """prctl(2), loaded before the fork, because each child would have to load it again."""
     if not sys.platform.startswith("linux"):
         return None
     try:

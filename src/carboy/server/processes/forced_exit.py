@@ -1,10 +1,10 @@
-"""A process that was told to stop and does not end: it is ended, and the log says what held it.
+"""Ends a process that was told to stop and does not end; the log says what held it.
 
-After its engine has stopped, a process can be kept by a lock of the logs, by a thread of the
+After its engine has stopped, a process can be held by a lock of the logs, by a thread of the
 application that is not a daemon, or by a function registered with atexit. All of these run or
-wait in Python, so a thread of our own gets its turn. The interpreter's own end, which may wait
-for a reader of standard output, has no more threads: for it there is a timer of faulthandler's.
-Below a supervisor, that one kills.
+wait in Python, so a thread of our own gets its turn. During the interpreter's own end, which may
+wait for a reader of standard output, no threads run; a timer of faulthandler ends it then. Below a
+supervisor this is not needed, because the supervisor kills the process.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ class ForcedExit:
         self._over = threading.Event()
 
     def begin(self) -> None:
-        """Start to count, once. May be called by a signal handler."""
+        """Start the time, once. May be called by a signal handler."""
         if self._begun:
             return
         self._begun = True
@@ -39,10 +39,10 @@ class ForcedExit:
         try:
             threading.Thread(target=self._wait, name="carboy-overdue", daemon=True).start()
         except RuntimeError:
-            pass  # no thread can be made; the timer or the supervisor has to do
+            pass  # no thread can be started; the timer or the supervisor ends the process
 
     def cancel(self) -> None:
-        """The process goes on with something else."""
+        """Do not end the process: it goes on with something else."""
         if self._begun:
             self._over.set()
             if self._timer:
@@ -50,7 +50,7 @@ class ForcedExit:
 
     def _wait(self) -> None:
         if not self._over.wait(self._seconds):
-            _say(f"Not ended {self._seconds:g} s after the stop; ended now. Held by {held_by()}.")
+            _log(f"Not ended {self._seconds:g} s after the stop; ended now. Held by {held_by()}.")
             os._exit(1)
 
 
@@ -77,8 +77,8 @@ def _place(frame: FrameType | None) -> str:
     return "in " + " called by ".join(lines)
 
 
-def _say(text: str) -> None:
-    """Write a line to standard error without any lock, unless nobody reads there."""
+def _log(text: str) -> None:
+    """Write a line to standard error without any lock, unless its pipe is full."""
     moment = time.strftime("%Y-%m-%d %H:%M:%S")
     line = f"[{moment}] [{os.getpid()}] CRITICAL {text}\n".encode("utf-8", "backslashreplace")
     try:

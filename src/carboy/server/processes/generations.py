@@ -4,7 +4,9 @@
     STARTING ─────▶ SERVING ──────────────────▶ STOPPING ──▶ gone
         └──────────────────────────────────────────▲
 
-The supervisor reports what happened, asks `plan(now)` and does what it says.
+The supervisor reports what happened, asks `plan(now)` and does what it says. `replace` begins a
+new generation. With `overlap` an old worker serves until a new one is ready; without, old workers
+are told to stop at once, and clients wait for the new ones.
 """
 
 from __future__ import annotations
@@ -18,10 +20,10 @@ LONGEST_DELAY = 30.0  # … up to this
 # While no worker serves, the next one is started at once after the first failure and this many
 # seconds after each other one: clients wait, but loading should not take the whole processor.
 DELAY_WITHOUT_SERVICE = 1.0
-# If not a single worker got ready and this many died trying, trying on only fills the log.
+# If no worker ever got ready and this many died, more attempts would only fill the log.
 HOPELESS = 3
-# Beyond the graceful time-out, before a worker that does not end is killed: it closes and logs
-# what is still running at the time-out itself, and needs a moment for that.
+# Seconds beyond the graceful time-out, before a worker that does not end is killed. At the
+# time-out the worker itself closes and logs what still runs, and needs a moment for that.
 MERCY = 5.0
 LAST_WORDS = 0.5  # seconds that a stuck worker gets to write its stacks
 
@@ -40,12 +42,12 @@ class Do(Enum):
     GIVE_UP = "it takes too long to load the application"
 
 
-Action = tuple[Do, int]  # what, to whom (0 for START)
+Action = tuple[Do, int]  # and the number of the worker (0 for START)
 
 
 @dataclass(slots=True)
 class Member:
-    """One worker process as its supervisor sees it."""
+    """One worker process as its supervisor sees it. `number` is the start method's name for it."""
 
     number: int
     born: float
@@ -57,7 +59,7 @@ class Member:
 
 @dataclass(slots=True)
 class Generations:
-    """The workers that are there and the number that should be (times in seconds)."""
+    """The workers that exist, and how many there should be. Times are monotonic seconds."""
 
     target: int
     graceful_timeout: float
@@ -82,7 +84,7 @@ class Generations:
             self.failed_starts = 0
 
     def leaves(self, number: int, now: float) -> bool:
-        """A worker stops; whether somebody else than the supervisor has told it to."""
+        """A worker stops. True if it was not told to by the supervisor."""
         member = self.members.get(number)
         if member is None or member.state is not State.SERVING:
             return False
@@ -90,25 +92,25 @@ class Generations:
         return True
 
     def retire(self, number: int, now: float) -> Action:
-        """Another worker is to take the place of this one, which may finish what it has."""
+        """Have another worker take the place of this one, which may finish its requests."""
         return self._stop(self.members[number], now)
 
     def condemn(self, number: int, now: float) -> None:
-        """A worker is stuck: it gets a moment to write its stacks, and is killed."""
+        """A worker is stuck: it has a moment to write its stacks, and is then killed."""
         member = self.members[number]
         member.state = State.STOPPING
         member.given_up = True
         member.kill_at = now + LAST_WORDS
 
     def died(self, number: int, now: float) -> Member:
-        """Forget a worker. One that never became ready makes the next one wait."""
+        """A worker has ended. If it never became ready, the next start is delayed."""
         member = self.members.pop(number)
         if member.state is State.STARTING:
             self.not_started(now)
         return member
 
     def not_started(self, now: float) -> None:
-        """The system has refused to start a worker: as if it had died at once."""
+        """The system could not start a worker; counts as one that never became ready."""
         self.failed_starts += 1
         self.failed_at = now
 
@@ -121,17 +123,17 @@ class Generations:
         return float(min(FIRST_DELAY * 2 ** min(self.failed_starts - 1, 10), LONGEST_DELAY))
 
     def hopeless(self) -> bool:
-        """Whether no worker has ever got ready and enough have tried."""
+        """Whether no worker ever became ready, and enough have been started."""
         return not self.ever_ready and self.failed_starts >= HOPELESS
 
     def replace(self) -> None:
-        """Make every worker that is there now an old one, also those that just load the code."""
+        """Make all workers old, also those that are still loading the code."""
         self.generation += 1
         self.replacing = True
         self.failed_starts = 0
 
     def replaced(self) -> bool:
-        """Whether a replacement has just come to its end: there are new workers only."""
+        """Whether a replacement has just ended: all workers are new ones. True once."""
         if not self.replacing or self._old():
             return False
         if sum(m.state is State.SERVING for m in self._live()) < self.target:
@@ -140,25 +142,25 @@ class Generations:
         return True
 
     def keep(self) -> bool:
-        """Give a replacement up: those that are there stay. False if none was going on."""
+        """Give up a replacement: the workers that exist stay. False if there was none."""
         replacing, self.replacing = self.replacing, False
         for member in self.members.values():
             member.generation = self.generation
         return replacing
 
     def plan(self, now: float) -> list[Action]:
-        """What to do now; everything said here is taken as done."""
+        """What to do now. All of it is taken as done."""
         actions = self._overdue(now)
         if self.stopping:
             return actions + [self._stop(m, now) for m in self._live()]
         actions += self._outdated() + self._slow_starts(now)
         if not self.overlap:
             actions += [self._stop(m, now) for m in self._old() if m.state is State.SERVING]
-        surplus = self._surplus(now)  # first: an old worker that stops needs no replacement
+        surplus = self._surplus(now)  # first, as an old worker that stops is not to be replaced
         return actions + self._missing(now) + surplus
 
     def wake_at(self) -> float | None:
-        """When to ask again although nothing happened; None: no need."""
+        """When to ask again even if nothing has happened; None: never."""
         times = [m.kill_at for m in self.members.values() if m.kill_at is not None]
         if not self.stopping:
             if self.start_timeout:
@@ -199,7 +201,7 @@ class Generations:
             return []
         missing = self.target - len(self._live())
         if missing <= 0 and self._old() and not self._starting():
-            missing = 1  # one more than wanted, until it can take an old one's place
+            missing = 1  # one more than `target`, until it can take an old worker's place
         return [(Do.START, 0)] * missing
 
     def _surplus(self, now: float) -> list[Action]:

@@ -1,4 +1,4 @@
-"""How a worker shows its supervisor that it lives: a thread without other work.
+"""How a worker shows its supervisor that it is alive: a thread that does nothing else.
 
     BEAT    written by this thread: old when no Python code can run any more
     LEADER  written by the leader when this thread has woken it, and by this thread when the
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class Heartbeat:
     """Beats every `interval` seconds until the process ends.
 
-    Without a supervisor nobody reads the figures, and `watchdog` is fed here; below one,
+    Without a supervisor no process reads the figures, and `watchdog` is fed here. Below one,
     `orphan_timer` is for the case that the supervisor dies.
     """
 
@@ -47,10 +47,10 @@ class Heartbeat:
         self._orphan_timer = orphan_timer
         self._interval = interval
         self._seen: tuple[object, ...] = ()  # what the leader did at the last beat
-        self._wanted = False  # some request has waited since a thread was free
+        self._wanted = False  # a request has waited since a thread was free last
 
     def start(self) -> None:
-        """Begin. RuntimeError when no thread can be made."""
+        """Start the thread. RuntimeError when none can be started."""
         self._begin()
         threading.Thread(target=self._run, name="carboy-heartbeat", daemon=True).start()
 
@@ -67,7 +67,7 @@ class Heartbeat:
             self.beat(monotonic())
 
     def beat(self, now: float) -> None:
-        """Write what is so at `now`."""
+        """Write the figures as they are at `now`."""
         cells = self._engine.row.cells
         if self._leader_moves():
             cells[Figure.LEADER] = now

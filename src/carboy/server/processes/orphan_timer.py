@@ -1,9 +1,9 @@
-"""Ends a worker that holds the interpreter lock although its supervisor is gone.
+"""Ends a worker that holds the interpreter lock when its supervisor has gone.
 
 An orphaned worker stops because a thread of it notices (link.py) and because the kernel sends it
 SIGTERM (child.py). Both need Python code to run, and none runs while compiled code holds the
-interpreter lock. This timer of the kernel ends the process without any: its signal, SIGPROF, keeps
-its default action. Each sign of life sets it back.
+interpreter lock. This timer of the kernel needs no Python code: its signal, SIGPROF, keeps its
+default action, which ends the process. Each sign of life sets the timer back.
 
 It counts the processor time of the process, so a suspended or idle worker is never ended. Programs
 that the application starts do not inherit it. An application that uses SIGPROF or the timer
@@ -25,11 +25,11 @@ class OrphanTimer:
         self._armed = TIMER is not None and signal.getitimer(TIMER) == (0.0, 0.0)
 
     def set_back(self) -> None:
-        """Begin to count anew; from any thread."""
+        """Begin to count again; from any thread."""
         if not self._armed or TIMER is None:
             return
         if signal.getsignal(signal.SIGPROF) is not signal.SIG_DFL:
             self._armed = False
-            signal.setitimer(TIMER, 0.0)  # a handler would be called without need
+            signal.setitimer(TIMER, 0.0)  # the application's handler must not be called for it
             return
         signal.setitimer(TIMER, self._seconds)

@@ -1,6 +1,6 @@
-"""Installed packages: which an application uses, and having them imported beforehand.
+"""Which installed packages an application uses, and importing them before it is loaded.
 
-What is installed does not change while somebody writes an application, what they write does.
+Installed packages hardly ever change while an application is developed; its own files do.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ CARBOY = str(Path(__file__).parents[1]) + os.sep  # also when it is not among th
 
 
 def installed_modules() -> list[str]:
-    """The names of modules that are imported here and were installed, in their order."""
+    """The names of installed modules that this process has imported, in the order of import."""
     return [name for name, file in _files().items() if _is_installed(file)]
 
 
 def own_files() -> list[str]:
-    """The files of modules that are imported here and were not installed: what is edited."""
+    """The files of imported modules that are not installed: those that the user edits."""
     return [file for file in _files().values() if not _is_installed(file)]
 
 
@@ -50,7 +50,7 @@ def _is_installed(file: str) -> bool:
 
 
 def import_all(names: Iterable[str]) -> None:
-    """Import what can be; what cannot is left for the application to explain."""
+    """Import these modules. Errors are left for the application to explain."""
     for name in names:
         if name in sys.modules:
             continue
@@ -96,7 +96,7 @@ def _is_package(folder: Path) -> bool:
 
 
 def thread_count() -> int:
-    """How many threads this process has, those of compiled libraries included where one can see."""
+    """How many threads this process has, on Linux with those of compiled libraries."""
     try:
         return len(os.listdir("/proc/self/task"))  # noqa: PTH208
     except OSError:

@@ -4,8 +4,8 @@
     BEAT fresh, LEADER old  the thread that reads requests is stuck
     BEAT fresh, CREW old    every thread runs a request, others wait, and none gets on
 
-The supervisor asks at the time at which a worker that shows no more life will be due, so that
-healthy workers cost it a look every `timeout` seconds.
+The supervisor asks at the time at which a worker would be stuck if its figures stayed as they are,
+so healthy workers cost it a look every `timeout` seconds.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from enum import Enum
 from carboy.server.scoreboard import Figure, Row
 
 LONGEST_BEAT = 1.0  # seconds between two beats of a worker
-# Seconds by which the supervisor may wake too late. If it is more, it was stopped or starved
-# itself, and so were its workers: then they get another `timeout`.
+# Seconds by which the supervisor may wake too late. If it is later, it was stopped or starved
+# itself, and so were its workers: they have another `timeout` then.
 OVERSLEPT = 1.0
 
 
@@ -45,7 +45,7 @@ STOPPED = "it has been stopped by a signal"
 
 
 def beat_interval(timeout: float) -> float:
-    """Seconds between beats, so that `timeout` is kept; 0: no beats are wanted."""
+    """Seconds between two beats of a worker, for this `timeout`; 0: no beats are wanted."""
     return min(LONGEST_BEAT, timeout / 4)
 
 
@@ -54,13 +54,13 @@ class StuckDetector:
 
     def __init__(self, timeout: float) -> None:
         self.timeout = timeout
-        # A worker is never ended before the time-out, and at most a beat later.
+        # A worker is never ended before the time-out, and at most a beat after it.
         self._limit = timeout + beat_interval(timeout)
         self._floor = 0.0  # what happened before does not count
         self._due = float("inf")
 
     def wake_at(self, rows: Iterable[Row], now: float) -> float:
-        """When to judge again; infinity when there is nobody to judge."""
+        """When to judge again; infinity when there is no worker to judge."""
         self._due = float("inf")
         if self.timeout:
             for row in rows:

@@ -1,11 +1,11 @@
-"""Processes forked from one that has already imported what is slow to import.
+"""Template processes: they have imported what is slow to import, and fork workers.
 
-    nursery ── {"do": "worker", "number": 7} and two descriptors ─▶ template ── fork ─▶ worker 7
-            ◀─ {"ended": 7, "status": 0} ─────────────────────────
+    Templates ── {"do": "worker", "number": 7} and two descriptors ──▶ template ── fork ──▶ worker 7
+              ◀── {"ended": 7, "status": 0} ──────────────────────────
 
 A template runs no code of the application and has one thread, so that it can fork at any time.
-The first knows Carboy only; a second, forked from it, has imported the packages that the
-application was seen to use. Where those start threads, there is only the first.
+The first template knows Carboy only. A second one, forked from it, has imported the packages that
+the application was seen to use. If those packages start threads, only the first one is used.
 """
 
 from __future__ import annotations
@@ -21,44 +21,44 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from carboy.server.processes import child, preloading
-from carboy.server.signals import named
+from carboy.server.signals import Inbox, named
 
-Work = Callable[[int, int], int]  # descriptors: what it is told, what it tells; its exit code
-LONGEST = 1 << 20  # octets of a message: names of a few thousand modules
-HEARD = named("SIGINT", "SIGTERM", "SIGCHLD", "SIGHUP", "SIGQUIT")  # of those a system has
+# Called in a worker with two descriptors: what the supervisor tells it, and what it tells the
+# supervisor. Returns the exit code.
+Work = Callable[[int, int], int]
+LONGEST = 1 << 20  # bytes of a message: names of a few thousand modules
+HEARD = named("SIGINT", "SIGTERM", "SIGCHLD", "SIGHUP", "SIGQUIT")
 
 
 class TemplateLost(Exception):
-    """There is nothing any more to fork from; the text is for the user."""
+    """The first template has ended, so no worker can be forked; the text is for the user."""
 
 
 class TemplateProcess:
-    """A process whose life is carrying out commands. When there can be none any more it ends."""
+    """Carries out commands until `Templates` has closed the socket and the last worker has ended.
+
+    Of signals only SIGCHLD matters: Ctrl+C goes to every process, and the supervisor decides.
+    """
 
     def __init__(self, commands: socket.socket, work: Work) -> None:
         self.commands = commands
         self.work = work
         self._numbers: dict[int, int] = {}  # pid: number of the worker
-        self._woken = (-1, -1)
+        self._inbox: Inbox
 
     def run(self) -> int:
-        """Until the nursery has gone, and the last worker; the exit code."""
-        self._woken = os.pipe()
-        for end in self._woken:
-            os.set_blocking(end, False)
-        signal.set_wakeup_fd(self._woken[1], warn_on_full_buffer=False)
-        for number in HEARD:  # the terminal sends Ctrl+C to all; the nursery decides
-            signal.signal(number, lambda number, frame: None)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
-        listening = True
-        while listening or self._numbers:
-            waited: list[Any] = [self._woken[0], *([self.commands] if listening else [])]
-            readable, _, _ = select.select(waited, [], [])
-            if self._woken[0] in readable:
-                os.read(self._woken[0], 4096)
-            self._reap()
-            if self.commands in readable:
-                listening = self._obey()
+        """The rest of the process; its exit code."""
+        self._inbox = Inbox(HEARD)
+        with self._inbox:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
+            listening = True
+            while listening or self._numbers:
+                waited: list[Any] = [self._inbox, *([self.commands] if listening else [])]
+                readable, _, _ = select.select(waited, [], [])
+                self._inbox.take()
+                self._reap()
+                if self.commands in readable:
+                    listening = self._obey()
         return 0
 
     def _obey(self) -> bool:
@@ -81,7 +81,7 @@ class TemplateProcess:
     def _do_signal(self, fds: list[int], number: int, what: int) -> None:
         for pid, worker in self._numbers.items():
             if worker == number:
-                os.kill(pid, what)  # it is our child and not reaped: the pid is its own
+                os.kill(pid, what)  # a child that is not reaped yet: the pid is still its own
 
     def _do_template(self, fds: list[int], modules: list[str]) -> None:
         commands = socket.socket(fileno=fds[0])
@@ -108,17 +108,17 @@ class TemplateProcess:
     def _become_template(self, commands: socket.socket, modules: list[str]) -> NoReturn:
         def work() -> int:
             self._leave()
-            fresh = TemplateProcess(commands, self.work)
-            fresh._do_import([], modules)
-            return fresh.run()
+            second = TemplateProcess(commands, self.work)
+            second._do_import([], modules)
+            return second.run()
 
         child.live(work, "Template process")
 
     def _leave(self) -> None:
+        """Close what is the template's, in a process that was forked from it."""
         signal.set_wakeup_fd(-1)
         self.commands.close()
-        for end in self._woken:
-            os.close(end)
+        self._inbox.close()
 
     def _reap(self) -> None:
         while self._numbers:
@@ -134,11 +134,11 @@ class TemplateProcess:
         try:
             self.commands.send(json.dumps(message).encode())
         except OSError:
-            pass  # the nursery has gone; the end of its commands tells so too
+            pass  # `Templates` has gone; the end of the commands says so too
 
 
 class TemplateLink:
-    """The nursery's end of the link to a template."""
+    """The supervisor's end of the socket to a template."""
 
     def __init__(self, sock: socket.socket) -> None:
         self.sock = sock
@@ -148,7 +148,7 @@ class TemplateLink:
         return self.sock.fileno()
 
     def send(self, command: dict[str, Any], fds: Sequence[int] = ()) -> bool:
-        """Whether there is somebody to hear it."""
+        """Send a command. False: the template has gone."""
         try:
             socket.send_fds(self.sock, [json.dumps(command).encode()], fds)
         except OSError:
@@ -165,27 +165,28 @@ class TemplateLink:
 
 
 class Templates:
-    """Starts workers by number; make it before there are threads, which do not survive a fork.
+    """Has template processes start workers, which are known by number.
 
-    `links` are to be waited for; `hear` takes what one of them has to say.
+    Make it before there are threads, which do not survive a fork. Wait for `links`, then call
+    `ended`.
     """
 
     def __init__(self, work: Work) -> None:
         self._first, self._pid = _fork_first(work)
         self._preloaded: TemplateLink | None = None
-        self._known: set[str] = set()  # modules that are warm, or were tried
+        self._known: set[str] = set()  # modules that are preloaded, or were tried
         self._stamps: dict[str, int] = {}
         self._old: list[TemplateLink] = []  # templates whose last worker is about to end
         self._link_of: dict[int, TemplateLink] = {}  # whose child a worker is
 
     @property
     def links(self) -> list[TemplateLink]:
-        """Everything to wait for."""
+        """The sockets to wait for."""
         return [self._first, *([self._preloaded] if self._preloaded else []), *self._old]
 
     @property
     def is_preloaded(self) -> bool:
-        """Whether the next worker finds packages imported."""
+        """Whether the next worker starts with packages imported."""
         return self._preloaded is not None and self._preloaded.fit
 
     def start(self, number: int, told: int, tells: int) -> None:
@@ -200,12 +201,12 @@ class Templates:
         self._link_of[number] = template
 
     def signal(self, number: int, what: int) -> None:
-        """Send a worker a signal, if it is still there."""
+        """Send a signal to a worker, if it still exists."""
         if number in self._link_of:
             self._link_of[number].send({"do": "signal", "number": number, "what": int(what)})
 
     def preload(self, modules: Sequence[str], stamps: dict[str, int]) -> None:
-        """Have these modules imported before the next worker starts, in the background.
+        """Import these modules in a template, in the background, for the next worker.
 
         `stamps` are their files and when they were changed (see `preloading.stamps`).
         """
@@ -224,7 +225,7 @@ class Templates:
         self._preloaded = TemplateLink(ours)
 
     def forget(self) -> None:
-        """Forget what was imported: the next worker imports everything itself."""
+        """Forget what was imported: the next worker imports all packages itself."""
         self._known, self._stamps = set(), {}
         if self._preloaded is not None:
             self._old.append(self._preloaded)
@@ -232,7 +233,7 @@ class Templates:
         self._drop_old()
 
     def check(self, folder: Path) -> None:
-        """Cool if packages have changed, or a file of the application's folder hides one."""
+        """Forget packages that have changed, or that a file of the application's folder hides."""
         if not preloading.is_fresh(self._stamps) or preloading.shadowed(self._known, folder):
             self.forget()
 
@@ -244,7 +245,7 @@ class Templates:
         return found
 
     def hear(self, link: TemplateLink) -> list[tuple[int, int]]:
-        """Take a message; number and status of workers that have ended."""
+        """Read a message; number and status of workers that have ended."""
         message = link.receive()
         if message is None:
             return self._lost(link)
@@ -258,13 +259,13 @@ class Templates:
         return [(number, message["status"])]
 
     def close(self) -> None:
-        """End the templates. Their workers are to have ended."""
+        """End the templates, when their workers have ended or are about to."""
         for link in self.links:
             link.sock.close()
         os.waitpid(self._pid, 0)
 
     def _lost(self, link: TemplateLink) -> list[tuple[int, int]]:
-        """A template has ended by itself: unfit, or killed. Its workers are not heard of again."""
+        """A template has ended by itself. Nothing more is learned of its workers."""
         if link is self._first:
             raise TemplateLost(
                 "The process that starts the others was killed. Start carboy dev again."

@@ -1,6 +1,7 @@
 """One process that serves: loads the application, runs the engine, obeys signals.
 
-It is the same alone and below a supervisor; only whom it listens to differs.
+It works the same with and without a supervisor above it. Without one, it obeys all signals itself,
+and SIGHUP makes it start again (load_check.py).
 """
 
 from __future__ import annotations
@@ -41,13 +42,13 @@ from carboy.server.signals import Handlers, Interrupts, Terminal, hold, named, n
 log = logging.getLogger(ERROR_LOGGER)
 
 RETRY = 1.0  # seconds between two attempts to load new code, when the old code has gone
-LAST_LINES = 0.2  # seconds for lines of the log when the process is to end at once
+LAST_LINES = 0.2  # seconds to write lines of the log when the process is ended at once
 
 Load = Callable[[], Any]
 
 
 class LoadError(Exception):
-    """There is nothing to serve, or no way to; the text is complete and for the user."""
+    """The application cannot be served; the text is complete and for the user."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +62,7 @@ class Plan:
     access_log: bool = True
     access_log_format: str = "auto"
     access_log_file: str = "stdout"
-    access_log_skip: str | None = None  # paths that begin so are not logged
+    access_log_skip: str | None = None  # paths with this prefix are not logged
     make_access_log: Callable[[Writer], RequestLog] | None = None  # instead of those three
     socket_mode: int | None = None
     socket_group: str | None = None
@@ -69,19 +70,19 @@ class Plan:
     wrap: Wrap | None = None  # makes TLS streams of accepted sockets
     gateway: Callable[[Any], Gateway] = for_application
     trace: Callable[[], object] | None = None  # called before each unit of work of the engine
-    ends_process: bool = False  # when serving ends, the process does: it hears no signals then
+    ends_process: bool = False  # the process ends after serving, and then ignores signals
 
     def is_supervised(self) -> bool:
-        """Whether another process than this one is to serve."""
+        """Whether other processes than this one serve."""
         return self.workers > 1 or (self.supervisor and hasattr(os, "fork"))
 
 
 class Watcher(Protocol):
-    """Who tells the user what is going on. Must not block: two are called by a signal."""
+    """Tells the user what happens. Must not block: `stopping` is called by a signal handler."""
 
     def ready(self, sockets: Sequence[socket.socket], plan: Plan) -> None: ...
 
-    def stopping(self, running: int | None) -> None: ...  # None: nobody knows how many
+    def stopping(self, running: int | None) -> None: ...  # None: not known how many
 
     def stopped(self) -> None: ...
 
@@ -104,7 +105,7 @@ class Worker:
         self.restarted = restarted  # by itself, on SIGHUP without a supervisor
         self.restart = False
         self._load_check = LoadCheck(plan.settings.start_timeout, self._code_loads)
-        # Before a supervisor kills, and only then does anything have to be said.
+        # A second before a supervisor would kill this process, which logs less.
         patience = plan.settings.graceful_timeout + MERCY - 1.0
         self._forced_exit = ForcedExit(patience, timer=not plan.is_supervised())
         self._interrupts = Interrupts()
@@ -114,7 +115,7 @@ class Worker:
         self._hung_up_early = False  # SIGHUP came before the application was loaded
 
     def run_alone(self) -> int:
-        """Serve as the only process; the exit code."""
+        """Serve without a supervisor; the exit code."""
         stay = self.plan.ends_process
         with Handlers(self._handlers_alone(), stay):
             hold(False)
@@ -125,7 +126,7 @@ class Worker:
                 if not self.restarted:
                     return 1
                 self._try_again()
-            # Again: the application may have set some of its own while it was loaded.
+            # Again: the application may have set handlers of its own while it was loaded.
             with Handlers(self._handlers_alone(), stay):
                 self.watcher.ready(self.sockets, self.plan)
                 systemd.notify("READY=1")
@@ -143,7 +144,7 @@ class Worker:
         return 0
 
     def run_below(self, link: SupervisorLink) -> int:
-        """Serve as one of several; the exit code."""
+        """Serve below a supervisor; the exit code."""
         try:
             engine, logs = self._prepare(link)
         except LoadError as problem:
@@ -152,7 +153,7 @@ class Worker:
         timeout = self.plan.settings.graceful_timeout + MERCY
         link.attend(lambda: engine.stop(listeners=ListenerPolicy.DRAIN), timeout)
         if link.beat:
-            # Later than the supervisor would end it, with every processor at work.
+            # Later than the supervisor would end it, also if every processor computes for it.
             seconds = (self.plan.settings.worker_timeout + MERCY) * usable_cpus()
             Heartbeat(engine, link.beat, orphan_timer=OrphanTimer(seconds)).start()
         with Handlers(self._handlers_below(engine, link), stay=True):
@@ -225,7 +226,7 @@ class Worker:
         return handlers | self._handlers_for_logs()
 
     def _handlers_below(self, engine: Engine, link: SupervisorLink) -> dict[signal.Signals, Any]:
-        # What a terminal sends, it sends to the supervisor too, which then tells us.
+        # The terminal also sends its signals to the supervisor, which then tells the workers.
         handlers: dict[signal.Signals, Any] = dict.fromkeys(named("SIGHUP", "SIGQUIT"), noted)
 
         def stop(number: int, frame: FrameType | None) -> None:
@@ -241,7 +242,7 @@ class Worker:
         handlers: dict[signal.Signals, Any] = {}
         handlers |= dict.fromkeys(named("SIGUSR1"), self._reopen)
         handlers |= dict.fromkeys(named("SIGUSR2"), self._log_stacks)
-        # An application that has a use for one of them keeps it.
+        # An application that has a handler of its own for one of them keeps it.
         free = (signal.SIG_DFL, noted, self._reopen, self._log_stacks)
         return {n: handler for n, handler in handlers.items() if signal.getsignal(n) in free}
 
@@ -291,7 +292,7 @@ class Worker:
         self._leave(128 + number)
 
     def _leave(self, code: int) -> NoReturn:
-        """End now, whatever other threads do or hold."""
+        """End at once, whatever other threads do, and whatever locks they hold."""
         self._load_check.cancel()
         remove_files(self.sockets)
         if self._logs is not None:
@@ -302,28 +303,28 @@ class Worker:
                 last.start()
                 last.join(2 * LAST_LINES)
             except RuntimeError:
-                pass  # no thread can be made
+                pass  # no thread can be started
         os._exit(code)
 
     # --- starting again
 
     def _start_again_if_asked(self) -> None:
-        hold(True)  # until the new program has handlers
+        hold(True)  # signals wait until the new program has handlers
         assert self._engine is not None
-        # Handlers of several signals may interrupt each other at any point, so the engine, which
-        # keeps the greatest wish, decides, and not who wrote `restart` last.
+        # Handlers of several signals may interrupt each other at any point, so the greatest wish
+        # that the engine keeps decides, not the handler that wrote `restart` last.
         if self.restart and self._engine.stopping.asked in (None, ListenerPolicy.RESTART):
             self._start_again()
         hold(False)
 
     def _try_again(self) -> NoReturn:
-        """The new code was checked and cannot be loaded all the same; clients wait already."""
+        """The new code was checked, and yet cannot be loaded. Clients wait for it already."""
         log.error("The application is loaded again in %g s.", RETRY)
         time.sleep(RETRY)  # a stop ends the process meanwhile
         self._start_again()
 
     def _start_again(self) -> NoReturn:
-        """Become a fresh process on the same sockets; clients wait in their queues meanwhile."""
+        """Become a fresh program on the same sockets; clients wait in their queues meanwhile."""
         keep(self.sockets)
         systemd.notify_reloading()
         sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""Requests sent on to another server, over real sockets, beside Werkzeug's proxy."""
+"""Requests forwarded to another server over real sockets, as by Werkzeug's proxy."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from carboy import Flask, request
 from carboy.middleware.http_proxy import ProxyMiddleware
 from carboy.testing import Client, create_environ, live_server
 
-# Werkzeug's proxy leaves its sockets to the collector.
+# Werkzeug's proxy does not close its sockets.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
@@ -31,7 +31,7 @@ def own(environ: Any, start_response: Any) -> list[bytes]:
 
 @contextmanager
 def target(answer: bytes | None = OK) -> Iterator[tuple[str, list[bytes]]]:
-    """A server that takes one request and keeps it; None: it never answers."""
+    """A server that records one request. It never answers if the answer is None."""
     listener = socket.create_server(("127.0.0.1", 0))
     kept: list[bytes] = []
     done = threading.Event()
@@ -79,7 +79,7 @@ def asked(
     changes: Any = None,
     **environ: Any,
 ) -> list[bytes]:
-    """The lines the target gets: the request line, the fields in any order, the body."""
+    """The request that the target gets: request line, fields in any order, body."""
     with target() as (url, kept):
         proxy = kind(own, {prefix: {"target": url + base, **options}})
         given = {**create_environ(path, **environ), **(changes or {})}
@@ -120,13 +120,13 @@ def test_the_target_gets_what_werkzeug_sends(case: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("path", ["/", "/api", "/apix", "/other"])
 @BOTH
-def test_other_paths_are_the_applications(kind: Any, path: str) -> None:
+def test_other_paths_are_passed_to_the_application(kind: Any, path: str) -> None:
     proxy = kind(own, {"/api/": {"target": "http://127.0.0.1:1"}})
     assert Client(proxy).get(path).text == "own"
 
 
 @BOTH
-def test_the_first_prefix_that_fits_is_taken(kind: Any) -> None:
+def test_the_first_matching_prefix_is_used(kind: Any) -> None:
     class Noting(kind):  # type: ignore[misc]
         def proxy_to(self, opts: Any, path: str, prefix: str) -> Any:
             taken.append((opts["target"], path, prefix))
@@ -166,13 +166,13 @@ def test_the_client_gets_what_werkzeug_passes_on(answer: bytes) -> None:
 
 
 @BOTH
-def test_a_body_comes_in_pieces_of_the_size_asked_for(kind: Any) -> None:
+def test_a_body_has_pieces_of_the_given_size(kind: Any) -> None:
     answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2500\r\n\r\n" + b"x" * 2500
     assert [len(piece) for piece in answered(kind, answer, chunk_size=1000)[1]] == [1000, 1000, 500]
 
 
 @BOTH
-def test_a_target_that_is_not_there_is_a_502(kind: Any) -> None:
+def test_an_unreachable_target_is_a_502(kind: Any) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
     assert Client(kind(own, {"/api/": {"target": url}})).get("/api/x").status_code == 502
@@ -191,17 +191,17 @@ def test_a_target_that_does_not_speak_http_is_a_502(answer: bytes) -> None:
 
 
 @BOTH
-def test_a_target_is_an_http_url(kind: Any) -> None:
+def test_a_target_must_be_an_http_url(kind: Any) -> None:
     with pytest.raises(RuntimeError, match="ftp"):
         Client(kind(own, {"/api/": {"target": "ftp://example.test"}})).get("/api/x")
 
 
-def test_octets_beyond_ascii_stay_the_octets_they_are() -> None:
+def test_bytes_above_ascii_are_forwarded_unchanged() -> None:
     case: dict[str, Any] = {"changes": {"PATH_INFO": "/api/\xc3\xa9/%", "QUERY_STRING": "a b\xff"}}
     assert asked(ProxyMiddleware, {}, **case)[0] == b"GET /api/%C3%A9/%25?a%20b%FF HTTP/1.1"
 
 
-def test_a_body_without_length_keeps_its_frame() -> None:
+def test_a_body_without_length_is_forwarded_in_chunks() -> None:
     from io import BytesIO
 
     changes = {
@@ -214,14 +214,14 @@ def test_a_body_without_length_keeps_its_frame() -> None:
     assert lines[-1] == b"5\r\nGET /\r\n0\r\n\r\n"
 
 
-def test_what_connection_names_stays_on_its_connection() -> None:
+def test_fields_named_by_connection_are_not_forwarded() -> None:
     headers = {"Connection": "close, X-Hop", "X-Hop": "1", "Accept-Encoding": "br"}
     lines = asked(ProxyMiddleware, {}, headers=headers)
     assert b"X-Hop: 1" not in lines
     assert [line for line in lines if line.startswith(b"Accept-Enc")] == [b"Accept-Encoding: br"]
 
 
-def test_tls_is_checked_with_the_context_given() -> None:
+def test_tls_is_verified_with_the_given_context() -> None:
     with target() as (url, _):
         options = {
             "target": url.replace("http:", "https:"),
@@ -233,7 +233,7 @@ def test_tls_is_checked_with_the_context_given() -> None:
             assert Client(proxy).get("/api/x").text == "hi"
 
 
-def test_one_carboy_behind_another() -> None:
+def test_a_carboy_server_behind_another() -> None:
     app = Flask(__name__)
 
     @app.post("/base/<name>")

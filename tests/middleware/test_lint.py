@@ -1,4 +1,4 @@
-"""What the linter warns of, beside Werkzeug's: the same conditions, the same categories."""
+"""The linter warns in the same cases as Werkzeug's, with the same categories."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ Do = Callable[[Any, Any], Any]
 
 
 class Text(str):
-    """No plain str."""
+    """A subclass of str."""
 
 
-class Octets(bytes):
-    """No plain bytes."""
+class Bytes(bytes):
+    """A subclass of bytes."""
 
 
 def noted(module: Any, headers: Any, do: Do) -> tuple[Any, list[tuple[str, str]]]:
-    """What comes of it: the result or the error's kind, and each warning's kind and file."""
+    """The result or the type of the error, and the category and file of each warning."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
@@ -44,7 +44,7 @@ def noted(module: Any, headers: Any, do: Do) -> tuple[Any, list[tuple[str, str]]
 
 
 def same(do: Do) -> list[str]:
-    """The kinds of the warnings, which are the same here and there."""
+    """The categories of the warnings, after checking that both sides agree."""
     (theirs, expected), (ours, found) = (noted(module, headers, do) for module, headers in SIDES)
     assert (ours, found) == (theirs, expected)
     return [kind for kind, _ in found]
@@ -64,18 +64,18 @@ def test_reading_the_body_without_a_size_is_unsafe(method: str, arguments: tuple
 W, H = "WSGIWarning", "HTTPWarning"
 
 
-def test_the_streams_of_the_server_stay_open() -> None:
+def test_closing_a_stream_of_the_server_is_a_warning() -> None:
     assert same(lambda module, _: module.InputStream(io.BytesIO()).close()) == [W]
     assert same(lambda module, _: module.ErrorStream(io.StringIO()).close()) == [W]
 
 
-def test_the_body_is_iterated_or_found_not_to_be() -> None:
+def test_a_body_that_cannot_be_iterated_is_a_warning() -> None:
     assert same(lambda module, _: list(module.InputStream(io.BytesIO(b"a\nb")))) == []
     assert same(lambda module, _: list(module.InputStream(object()))) == [W]
 
 
 @pytest.mark.parametrize("value", ["a", b"a", Text("a")])
-def test_the_log_takes_plain_text(value: Any) -> None:
+def test_the_error_stream_takes_plain_text(value: Any) -> None:
     def do(module: Any, _: Any) -> str:
         stream = io.StringIO()
         module.ErrorStream(stream).write(value)
@@ -84,7 +84,7 @@ def test_the_log_takes_plain_text(value: Any) -> None:
     assert same(do) == ([] if type(value) is str else [W])
 
 
-def test_lines_for_the_log_are_looked_at_one_by_one() -> None:
+def test_writelines_checks_each_line() -> None:
     stream = io.StringIO()
     guarded = lint.ErrorStream(stream)
     with pytest.warns(lint.WSGIWarning, match="wsgi.error.write"):
@@ -93,7 +93,7 @@ def test_lines_for_the_log_are_looked_at_one_by_one() -> None:
     assert stream.getvalue() == "ab"
 
 
-@pytest.mark.parametrize("value", ["a", b"abc", Octets(b"x")])
+@pytest.mark.parametrize("value", ["a", b"abc", Bytes(b"x")])
 def test_write_takes_plain_bytes_and_counts_them(value: Any) -> None:
     def do(module: Any, _: Any) -> Any:
         chunks: list[int] = []
@@ -111,7 +111,7 @@ PLACES = ["/x", "http://h/x", "//h/x", "mailto:x", ""]
 @pytest.mark.parametrize(
     "header", [*product(["ETag"], TAGS), *product(["Location"], PLACES)], ids=str
 )
-def test_an_entity_tag_is_quoted_and_a_location_whole(header: tuple[str, str]) -> None:
+def test_entity_tags_and_locations_are_checked(header: tuple[str, str]) -> None:
     kinds = same(
         lambda module, headers: module.LintMiddleware(None).check_headers(headers([header]))
     )
@@ -136,7 +136,7 @@ STARTS: dict[str, tuple[Any, Any, Any]] = {
 
 
 @pytest.mark.parametrize("start", STARTS.values(), ids=STARTS)
-def test_a_response_starts_as_pep_3333_says(start: tuple[Any, Any, Any]) -> None:
+def test_start_response_is_checked_by_pep_3333(start: tuple[Any, Any, Any]) -> None:
     def do(module: Any, _: Any) -> Any:
         status, headers = module.LintMiddleware(None).check_start_response(*start)
         return status, list(headers)
@@ -156,19 +156,19 @@ ENVIRONS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("changes", ENVIRONS, ids=str)
-def test_what_an_environ_holds_is_looked_at(changes: dict[str, Any]) -> None:
+def test_values_of_the_environ_are_checked(changes: dict[str, Any]) -> None:
     environ = {**create_environ(), **changes}
     same(lambda module, _: module.LintMiddleware(None).check_environ(environ))
 
 
 @pytest.mark.parametrize("key", sorted(create_environ()))
-def test_what_an_environ_lacks_is_missed(key: str) -> None:
+def test_missing_keys_of_the_environ_are_warnings(key: str) -> None:
     environ = {k: value for k, value in create_environ().items() if k != key}
     kinds = same(lambda module, _: module.LintMiddleware(None).check_environ(environ))
     assert kinds == ([W] if key in lint.REQUIRED else [])
 
 
-def test_an_environ_is_a_plain_dict() -> None:
+def test_an_environ_must_be_a_plain_dict() -> None:
     class Environ(dict[str, Any]):
         pass
 
@@ -177,7 +177,7 @@ def test_an_environ_is_a_plain_dict() -> None:
 
 
 @pytest.mark.parametrize("body", [[b"a"], (b"a",), b"abc", "abc", Text("abc")], ids=repr)
-def test_a_body_is_no_str(body: Any) -> None:
+def test_a_body_must_not_be_a_str(body: Any) -> None:
     kinds = same(lambda module, _: module.LintMiddleware(None).check_iterator(body))
     assert kinds == ([W] if isinstance(body, str) else [])
 
@@ -200,9 +200,9 @@ FIELDS = [
     status=st.sampled_from([100, 101, 199, 200, 204, 205, 206, 302, 304, 404, 500]),
     length=st.sampled_from([None, "0", "3", "x"]),
     fields=st.lists(st.sampled_from(FIELDS), unique=True, max_size=4),
-    body=st.sampled_from([[], [b""], [b"abc"], [b"ab", b"c"], ["abc"], [Octets(b"abc")]]),
+    body=st.sampled_from([[], [b""], [b"abc"], [b"ab", b"c"], ["abc"], [Bytes(b"abc")]]),
 )
-def test_a_finished_response_is_looked_at_as_a_whole(
+def test_a_complete_response_is_checked(
     status: int, length: str | None, fields: list[str], body: list[Any]
 ) -> None:
     given = [(field, "x") for field in fields]
@@ -268,15 +268,15 @@ APPLICATIONS: dict[str, tuple[Any, list[str]]] = {
 
 
 @pytest.mark.parametrize(("app", "kinds"), APPLICATIONS.values(), ids=APPLICATIONS)
-def test_an_application_is_watched(app: Any, kinds: list[str]) -> None:
+def test_applications_are_checked(app: Any, kinds: list[str]) -> None:
     assert same(run(app)) == kinds
 
 
-def test_a_body_that_nobody_closes_is_noticed() -> None:
+def test_a_body_that_is_not_closed_is_noticed() -> None:
     assert same(run(answers("200 OK", GOOD, body=[b"x"]), close=False)) == [W]
 
 
-def test_a_body_is_not_read_after_it_was_closed() -> None:
+def test_reading_a_closed_body_is_a_warning() -> None:
     def do(module: Any, headers: Any) -> Any:
         guarded = module.GuardedIterator([b"a", b"b"], (200, headers(GOOD)), [])
         first = next(guarded)
@@ -300,7 +300,7 @@ def test_closing_closes_the_applications_body() -> None:
     assert closed == [True, True]
 
 
-def test_a_body_that_is_none_is_an_error_and_nothing_else(monkeypatch: Any) -> None:
+def test_none_as_body_is_an_error_without_warnings(monkeypatch: Any) -> None:
     unraisable: list[Any] = []
     monkeypatch.setattr(sys, "unraisablehook", unraisable.append)
     with pytest.raises(TypeError):
@@ -310,7 +310,7 @@ def test_a_body_that_is_none_is_an_error_and_nothing_else(monkeypatch: Any) -> N
 
 
 @pytest.mark.parametrize("given", [0, 1, 3])
-def test_an_application_is_called_with_two_arguments(given: int) -> None:
+def test_an_application_must_get_two_arguments(given: int) -> None:
     def do(module: Any, _: Any) -> Any:
         arguments = [create_environ(), start, 1][:given]
         module.LintMiddleware(answers("200 OK", GOOD))(*arguments).close()
@@ -318,19 +318,19 @@ def test_an_application_is_called_with_two_arguments(given: int) -> None:
     assert same(do) == [W]
 
 
-def test_an_application_is_called_without_names() -> None:
+def test_an_application_must_not_get_keyword_arguments() -> None:
     def do(module: Any, _: Any) -> Any:
         module.LintMiddleware(answers("200 OK", GOOD))(create_environ(), start, more=1).close()
 
     assert same(do) == [W]
 
 
-def test_the_type_has_to_be_the_very_one() -> None:
+def test_subclasses_are_warnings() -> None:
     assert same(lambda module, _: module.check_type("x", Text("a"))) == [W]
     assert same(lambda module, _: module.check_type("x", "a")) == []
     assert same(lambda module, _: module.check_type("x", b"a", bytes)) == []
 
 
-def test_a_malformed_name_of_a_header_is_refused_where_werkzeug_lets_it_pass() -> None:
+def test_a_malformed_header_name_is_refused_unlike_in_werkzeug() -> None:
     with pytest.raises(ValueError, match="a:"):
         lint.LintMiddleware(None).check_start_response("200 OK", [("a:", "b")], None)

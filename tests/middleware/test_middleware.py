@@ -1,4 +1,4 @@
-"""Middleware beside Werkzeug's: the same environs give the same results."""
+"""The same environs give the same results as with Werkzeug's middleware."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_forwarded_headers_change_the_environ_as_werkzeug_does(
     assert ours == theirs
 
 
-def test_a_client_cannot_forge_what_the_proxy_sets() -> None:
+def test_a_client_cannot_forge_the_proxys_values() -> None:
     seen: dict[str, Any] = {}
     app = ProxyFix(lambda environ, start: seen.update(environ) or [])
     app(create_environ(headers={"X-Forwarded-For": "6.6.6.6, 1.2.3.4"}), None)
@@ -190,7 +190,7 @@ def test_the_profile_and_its_statistics_can_be_replaced_in_the_module(
     assert (dumped, printed) == ([os.path.join("folder", "name")], [(5,)])  # noqa: PTH118
 
 
-def test_profiles_go_to_files_under_the_names_asked_for(tmp_path: Path) -> None:
+def test_profiles_are_written_to_files_with_the_given_names(tmp_path: Path) -> None:
     inner = Response("x")
     Client(ProfilerMiddleware(inner, None, profile_dir=str(tmp_path))).get("/a/b")
     (name,) = (each.name for each in tmp_path.iterdir())

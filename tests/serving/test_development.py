@@ -1,4 +1,4 @@
-"""run_simple and make_server as their developer uses them; Werkzeug's are asked for the facts."""
+"""run_simple and make_server during development; Werkzeug's give the expected results."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
 
 
 def access_lines(ours: bool, requests: list[tuple[str, str]], **options: Any) -> list[str]:
-    """What the logger `werkzeug` is told, without the time."""
+    """The messages of the logger `werkzeug`, without the time."""
     lines: list[str] = []
 
     class Keep(logging.Handler):
@@ -126,7 +126,7 @@ REQUESTS = [
 @pytest.mark.parametrize("handler", [False, True], ids=["own log", "handler"])
 def test_access_lines_are_werkzeugs(handler: bool) -> None:
     def lines(ours: bool) -> list[str]:
-        options: dict[str, Any] = {"threaded": True}  # HTTP/1.1 there too
+        options: dict[str, Any] = {"threaded": True}  # so that Werkzeug speaks HTTP/1.1, too
         if handler:
             options["request_handler"] = handler_class(ours)
         return access_lines(ours, REQUESTS, **options)
@@ -135,7 +135,7 @@ def test_access_lines_are_werkzeugs(handler: bool) -> None:
 
 
 def test_every_success_is_plain() -> None:
-    """Werkzeug shows 201 and 204 in the colour of failures."""
+    """Werkzeug shows 201 and 204 in the colour of errors."""
     assert "\x1b" not in "".join(access_lines(True, [("GET", "/?201+Made"), ("GET", "/?204+No")]))
 
 
@@ -155,7 +155,7 @@ def test_an_exception_is_a_page_and_a_record_with_its_traceback(
 
 @BOTH
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Werkzeug's
-def test_passthrough_errors_lets_an_exception_out(ours: bool) -> None:
+def test_passthrough_errors_raises_the_exception(ours: bool) -> None:
     server = make(ours, app, passthrough_errors=True)
     client = threading.Thread(target=_try, args=(server,))
     client.start()
@@ -172,7 +172,7 @@ def _try(server: Any) -> None:
         pass
 
 
-def test_where_it_listens_is_told_as_werkzeug_tells_it(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_address_is_logged_as_by_werkzeug(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "werkzeug")
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     for host, options in (
@@ -192,7 +192,9 @@ def test_where_it_listens_is_told_as_werkzeug_tells_it(caplog: pytest.LogCapture
         assert told[0] == told[1]
 
 
-def test_a_unix_socket_is_told_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_path_of_a_unix_socket_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level(logging.INFO, "werkzeug")
     server = make(True, app, host=f"unix://{tmp_path}/s")
     server.log_startup()
@@ -223,7 +225,7 @@ def test_a_handler_class_can_change_the_environ_and_the_log(ours: bool) -> None:
             return environ
 
         def address_string(self) -> str:
-            return "somebody"
+            return "a client"
 
         def log(self, type: str, message: str, *args: Any) -> None:
             calls.append((type, self.address_string(), message % args))
@@ -231,11 +233,11 @@ def test_a_handler_class_can_change_the_environ_and_the_log(ours: bool) -> None:
     with serving(ours, app, request_handler=Handler, threaded=True) as server:
         assert get(server, "/a") == (404, b"x")
     line = '"\x1b[33mGET /a HTTP/1.1\x1b[0m" 404 -'
-    assert calls == [("info", "somebody", line)]
+    assert calls == [("info", "a client", line)]
 
 
 @BOTH
-def test_a_handler_class_can_be_silent(ours: bool, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_handler_class_can_turn_off_the_log(ours: bool, caplog: pytest.LogCaptureFixture) -> None:
     class Handler(handler_class(ours)):  # type: ignore[misc]
         def log_request(self, code: Any = "-", size: Any = "-") -> None:
             pass
@@ -281,7 +283,7 @@ def test_a_handler_sees_the_request(ours: bool) -> None:
     done = threading.Event()
     with serving(ours, app, request_handler=Handler, threaded=True) as server:
         get(server, "/a?203+x", headers={"X-One": "1"})
-        assert done.wait(PATIENCE)  # the client may have its answer before
+        assert done.wait(PATIENCE)  # the client may get its answer first
     assert seen == {
         "command": "GET",
         "path": "/a?203+x",
@@ -319,13 +321,13 @@ def framed(*pieces: bytes, more: bytes = b"") -> Any:
     return app
 
 
-def test_chunks_of_the_application_arrive_as_they_are() -> None:
+def test_chunks_of_the_application_are_framed_once() -> None:
     with serving(True, framed(b"first", b"second" * 9000)) as server:
         assert get(server) == (200, b"first" + b"second" * 9000)
 
 
 @pytest.mark.parametrize("more", [b"zz\r\n", b"5\r\nabc\r\n"])
-def test_a_malformed_frame_of_the_application_is_seen_by_the_client(more: bytes) -> None:
+def test_the_client_sees_malformed_chunks_of_the_application(more: bytes) -> None:
     with serving(True, framed(b"first", more=more)) as server:
         with pytest.raises((http.client.IncompleteRead, ConnectionError, ValueError)):
             get(server)
@@ -340,7 +342,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, str]:
     return carboy.net.certificates.make_ssl_devcert(str(base), host="localhost")
 
 
-def test_a_certificate_of_ours_is_good_for_its_host(certificate: tuple[str, str]) -> None:
+def test_a_development_certificate_is_valid_for_its_host(certificate: tuple[str, str]) -> None:
     def scheme(environ: Any, start_response: Any) -> list[bytes]:
         start_response("200 OK", [])
         return [environ["wsgi.url_scheme"].encode() + environ["wsgi.input"].read()]
@@ -357,7 +359,7 @@ def test_a_certificate_of_ours_is_good_for_its_host(certificate: tuple[str, str]
 
 
 @pytest.mark.parametrize("options", [{}, {"threaded": True}, {"processes": 2}], ids=str)
-def test_tls_serves_in_all_ways_and_ad_hoc(options: dict[str, Any]) -> None:
+def test_tls_works_ad_hoc_serial_threaded_and_in_processes(options: dict[str, Any]) -> None:
     big = b"0123456789" * 400_000  # more than a socket takes at once
 
     def answer(environ: Any, start_response: Any) -> list[bytes]:
@@ -369,7 +371,7 @@ def test_tls_serves_in_all_ways_and_ad_hoc(options: dict[str, Any]) -> None:
         assert get(server) == (200, big)
 
 
-def test_a_file_under_tls_arrives_whole(tmp_path: Path, certificate: tuple[str, str]) -> None:
+def test_a_file_over_tls_is_complete(tmp_path: Path, certificate: tuple[str, str]) -> None:
     content = bytes(range(256)) * 4000
     (tmp_path / "f").write_bytes(content)
 
@@ -381,7 +383,9 @@ def test_a_file_under_tls_arrives_whole(tmp_path: Path, certificate: tuple[str, 
         assert get(server) == (200, content)
 
 
-def test_plain_http_on_a_tls_port_harms_nobody_else(certificate: tuple[str, str]) -> None:
+def test_plain_http_on_a_tls_port_affects_no_other_client(
+    certificate: tuple[str, str],
+) -> None:
     with serving(True, app, ssl_context=certificate) as server:
         with socket.create_connection(("127.0.0.1", server.port), PATIENCE) as client:
             client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -453,7 +457,7 @@ def _authority(directory: Path) -> str:
     return str(file)
 
 
-def test_what_ssl_context_may_be() -> None:
+def test_the_values_of_ssl_context() -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     assert carboy.net.tls.context_of(context) is context
     with pytest.raises(TypeError, match="adhoc"):
@@ -462,7 +466,7 @@ def test_what_ssl_context_may_be() -> None:
         make(True, app, ssl_context=("missing.pem", "missing.key"))
 
 
-def test_a_key_is_readable_by_its_owner_only(certificate: tuple[str, str]) -> None:
+def test_only_the_owner_can_read_a_key(certificate: tuple[str, str]) -> None:
     assert Path(certificate[1]).stat().st_mode & 0o77 == 0
 
 
@@ -480,14 +484,14 @@ def test_a_key_is_readable_by_its_owner_only(certificate: tuple[str, str]) -> No
         ("no.invalid", 5),
     ],
 )
-def test_addresses_mean_what_they_mean_there(host: str, port: int) -> None:
+def test_addresses_mean_the_same_as_in_werkzeug(host: str, port: int) -> None:
     ours, theirs = carboy.serving.addresses, werkzeug.serving
     family = theirs.select_address_family(host, port)
     assert ours.select_address_family(host, port) == family
     assert ours.get_sockaddr(host, port, family) == theirs.get_sockaddr(host, port, family)
 
 
-def test_our_own_address_is_the_same() -> None:
+def test_the_interface_address_is_the_same_as_in_werkzeug() -> None:
     for family in (socket.AF_INET, socket.AF_INET6):
         assert carboy.serving.addresses.get_interface_ip(family) == (
             werkzeug.serving.get_interface_ip(family)
@@ -512,7 +516,7 @@ DAMAGE = st.sampled_from(
 
 
 @given(CHUNKS, DAMAGE, st.integers(1, 30), st.sampled_from([b"\r\n", b"\n"]))
-def test_a_chunked_body_is_read_as_there(
+def test_a_chunked_body_is_read_as_by_werkzeug(
     chunks: list[bytes], damage: bytes, size: int, end: bytes
 ) -> None:
     raw = b"".join(b"%x%s%s%s" % (len(c), end, c, end) for c in chunks) + damage + b"0" + end + end
@@ -537,7 +541,7 @@ def running(tmp_path: Path, options: str) -> Running:
     return Running(cwd=tmp_path, command=("script.py",))
 
 
-def test_run_simple_says_where_and_how_to_stop_and_logs_requests(tmp_path: Path) -> None:
+def test_run_simple_logs_address_stop_key_and_requests(tmp_path: Path) -> None:
     with running(tmp_path, "threaded=True") as server:
         line = server.line(" * Running on http://127.0.0.1:")
         port = int(line.rpartition(":")[2])
@@ -547,11 +551,11 @@ def test_run_simple_says_where_and_how_to_stop_and_logs_requests(tmp_path: Path)
         connection.close()
         assert '"GET /x HTTP/1.1" 200 -' in server.line("GET /x")
         assert "Press CTRL+C to quit" in server.text()
-        assert "development server" not in server.text()  # it serves production alike
+        assert "development server" not in server.text()  # it is a production server
         assert server.stop() == 0
 
 
-def test_static_files_stand_before_the_application(tmp_path: Path) -> None:
+def test_static_files_have_precedence_over_the_application(tmp_path: Path) -> None:
     (tmp_path / "hello.txt").write_text("hello")
     with running(tmp_path, f"static_files={{'/files': {str(tmp_path)!r}}}") as server:
         port = int(server.line(" * Running on http").rpartition(":")[2])

@@ -1,4 +1,4 @@
-"""Werkzeug's serving names; Werkzeug itself is asked where the two have to agree."""
+"""Servers under Werkzeug's names; Werkzeug gives the expected results."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_attributes_are_werkzeugs() -> None:
         assert ours.fileno() == ours.socket.fileno() > 2
 
 
-def test_a_unix_socket_is_a_host_and_its_file_goes_with_the_server(tmp_path: Path) -> None:
+def test_a_unix_socket_is_a_host_and_its_file_is_removed(tmp_path: Path) -> None:
     path = tmp_path / "s"
     server = make_server(f"unix://{path}", 0, app)
     assert server.server_address == str(path)
@@ -93,7 +93,7 @@ def test_a_unix_socket_is_a_host_and_its_file_goes_with_the_server(tmp_path: Pat
     assert not path.exists()
 
 
-def test_a_descriptor_given_stays_the_callers() -> None:
+def test_a_given_descriptor_still_belongs_to_the_caller() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         server = make_server("127.0.0.1", 0, app, fd=listener.fileno())
         assert server.port == listener.getsockname()[1]
@@ -153,7 +153,7 @@ def test_shutdown_waits_until_the_running_request_is_answered() -> None:
     assert answers == ["1 2"]
 
 
-def test_handle_request_answers_one_and_returns() -> None:
+def test_handle_request_answers_one_request_and_returns() -> None:
     with make_server("127.0.0.1", 0, app) as server:
         answers: list[str] = []
         client = threading.Thread(target=lambda: answers.append(get(server)))
@@ -164,7 +164,7 @@ def test_handle_request_answers_one_and_returns() -> None:
         assert server.fileno() > 0
 
 
-def test_handle_request_gives_up_after_its_timeout() -> None:
+def test_handle_request_returns_after_its_timeout() -> None:
     with make_server("127.0.0.1", 0, app) as server:
         server.timeout = 0.01
         server.handle_request()
@@ -193,7 +193,7 @@ if __name__ == "__main__":
         ("serve(app, bind='127.0.0.1:0', threads=1)", b"False False"),
     ],
 )
-def test_a_script_serves_until_a_signal_and_goes_on(
+def test_a_script_continues_after_the_signal_that_ends_serving(
     tmp_path: Path, call: str, answer: bytes, number: int
 ) -> None:
     (tmp_path / "script.py").write_text(SCRIPT.format(call=call))
@@ -240,7 +240,7 @@ app.run(port=0, debug=False)
 """
 
 
-def test_each_run_of_an_application_has_the_switches_it_was_given(tmp_path: Path) -> None:
+def test_each_run_of_an_application_has_its_own_options(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(TWICE)
     with Running(cwd=tmp_path, command=("app.py",)) as server:
         for count, debugged in enumerate((False, True, False), start=1):

@@ -1,4 +1,4 @@
-"""Several applications in one, told apart by the first parts of the path."""
+"""Several applications in one, chosen by the first parts of the path."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ __all__ = ["DispatcherMiddleware"]
 
 
 class DispatcherMiddleware:
-    """Hands a request to the application mounted at the longest prefix of its path, or to `app`.
+    """Passes a request to the application with the longest prefix of its path, or to `app`.
 
-    The prefix moves from PATH_INFO to SCRIPT_NAME, as an application at a mount expects
+    `mounts` maps prefixes to applications. The prefix is moved from PATH_INFO to SCRIPT_NAME
     (PEP 3333).
     """
 

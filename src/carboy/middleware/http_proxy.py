@@ -1,6 +1,6 @@
-"""Sends requests below some paths on to other HTTP servers.
+"""Forwards requests below some paths to other HTTP servers.
 
-For development: an assets server, a service beside the application, under one host.
+For development: an assets server or another service under the same host as the application.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from carboy.http.wsgi import get_input_stream
 
 __all__ = ["ProxyMiddleware"]
 
-# RFC 3986, section 3.3: what stands in a path as it is; and in a query, where "%" is kept
-# because a query has not been decoded.
+# Characters that are not escaped in a path (RFC 3986, section 3.3), and in a query, where "%" is
+# kept because a query has not been decoded.
 PATH = "/:@!$&'()*+,;=~"
 QUERY = PATH + "?%"
 
 
 class ProxyMiddleware:
-    """Answers requests below a prefix with what another server answers, the rest with `app`.
+    """Forwards requests below a prefix to another server, and passes the rest to `app`.
 
-    `targets` maps prefixes to options: `target` (a URL; required), `remove_prefix` (put the
-    rest of the path behind the target's own path), `host` (of the Host field; "<auto>" is the
-    target's name, None the client's), `headers` (more of them), `ssl_context`. The first prefix
-    that fits is taken. `timeout` is in seconds; a target that fails is a 502.
+    `targets` maps prefixes to options: `target` (a URL; required), `remove_prefix` (append only
+    the rest of the path to the target's path), `host` (the Host field; "<auto>" means the target's
+    name, None the client's), `headers` (additional headers), `ssl_context`. The first matching
+    prefix is used. `timeout` is in seconds. A target that fails is answered with 502.
     """
 
     def __init__(
@@ -57,14 +57,14 @@ class ProxyMiddleware:
         return answer
 
     def proxy_to(self, opts: dict[str, Any], path: str, prefix: str) -> Any:
-        """An application that asks the target of `opts`."""
+        """An application that forwards requests to the target of `opts`."""
         target = urlsplit(opts["target"])
-        octets = path.encode("latin-1")
+        raw = path.encode("latin-1")
         if opts["remove_prefix"]:
-            octets = octets[len(prefix) :]
-            url = f"{target.path.rstrip('/')}/{quote(octets, safe=PATH)}"
+            raw = raw[len(prefix) :]
+            url = f"{target.path.rstrip('/')}/{quote(raw, safe=PATH)}"
         else:
-            url = quote(octets, safe=PATH)
+            url = quote(raw, safe=PATH)
 
         def application(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
             headers = _forwarded(environ, opts, target.hostname or "")
@@ -102,13 +102,15 @@ class ProxyMiddleware:
             return client.HTTPSConnection(
                 target.hostname, target.port, timeout=self.timeout, context=ssl_context
             )
-        raise RuntimeError(f"A target is an http or https URL, not one of {target.scheme!r}.")
+        raise RuntimeError(
+            f"Scheme {target.scheme!r} is not supported. Use an http or https URL as the target."
+        )
 
 
 def _forwarded(environ: dict[str, Any], opts: dict[str, Any], name: str) -> list[tuple[str, str]]:
-    """The request's fields as the target gets them."""
+    """The fields of the forwarded request."""
     headers = EnvironHeaders(environ)
-    # RFC 9110, section 7.6.1: what Connection names is for this connection only, too.
+    # RFC 9110, section 7.6.1: fields that Connection names are for this connection only.
     named = {name.strip().lower() for name in headers.get("Connection", "").split(",")}
     skipped = {"content-length", "host", *named}
     fields = [
@@ -119,7 +121,7 @@ def _forwarded(environ: dict[str, Any], opts: dict[str, Any], name: str) -> list
         and not (key.lower() == "content-type" and not value)
     ]
     fields.append(("Connection", "close"))
-    # The name without its port, as servers behind this have come to expect.
+    # The name without its port, as servers behind Werkzeug's middleware get it.
     auto = f"[{name}]" if ":" in name else name
     host = auto if opts["host"] == "<auto>" else opts["host"] or headers.get("Host")
     if host:
@@ -134,10 +136,10 @@ def _send(
     headers: list[tuple[str, str]],
     size: int,
 ) -> None:
-    """Send the request; its body as it comes in."""
+    """Send the request. The body is forwarded while it is received."""
     length = environ.get("CONTENT_LENGTH")
-    # A body without a length keeps its frame: to leave it out would let the client write
-    # requests of its own behind the head.
+    # A body without a length is sent in chunks. Without any framing, the client could send its own
+    # requests in the body.
     chunked = not length and "chunked" in environ.get("HTTP_TRANSFER_ENCODING", "").lower()
     body: IO[bytes] | None = None
     if length or chunked:
@@ -160,7 +162,7 @@ def _send(
 
 
 class _Body:
-    """The target's body as it comes in; closing it closes the connection."""
+    """The target's body, passed on while it is received. Closing it closes the connection."""
 
     def __init__(
         self, connection: client.HTTPConnection, response: client.HTTPResponse, size: int

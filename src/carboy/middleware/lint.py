@@ -1,7 +1,7 @@
 """Warns when an application or a server breaks PEP 3333 or HTTP.
 
-For tests and development. A warning names the line that broke the rule, as far as it is known;
-what is passed through is not changed.
+For tests and development. A warning names the line that broke the rule where that line is known.
+Requests and responses are not changed.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from carboy.http.fields.headers import Headers, is_entity_header
 
 __all__ = ["HTTPWarning", "LintMiddleware", "WSGIWarning"]
 
-# PEP 3333, "environ Variables": what every server has to give.
+# PEP 3333, "environ Variables": keys that every server has to set.
 REQUIRED = (
     "REQUEST_METHOD", "SERVER_NAME", "SERVER_PORT", "wsgi.version", "wsgi.input", "wsgi.errors",
     "wsgi.multithread", "wsgi.multiprocess", "wsgi.run_once",
 )  # fmt: skip
-# RFC 9110, section 15.4.5: what a 304 may say of the content it stands for.
+# RFC 9110, section 15.4.5: entity headers that a 304 may have.
 ALLOWED_IN_304 = ("expires", "content-location")
 
 
 class WSGIWarning(Warning):
-    """PEP 3333 is broken."""
+    """An application or a server breaks PEP 3333."""
 
 
 class HTTPWarning(Warning):
-    """HTTP is broken."""
+    """An application or a server breaks HTTP."""
 
 
 def check_type(context: str, obj: object, need: type = str) -> None:
-    """Warn unless `obj` is exactly a `need`: PEP 3333 does not allow subclasses."""
+    """Warn unless the type of `obj` is `need`. PEP 3333 does not allow subclasses."""
     if type(obj) is not need:
         message = (
             f"{context!r} requires {need.__name__!r}, got {type(obj).__name__!r}. Pass"
@@ -44,7 +44,7 @@ def check_type(context: str, obj: object, need: type = str) -> None:
 
 
 class InputStream:
-    """The body of the request: warns of what PEP 3333 does not promise."""
+    """The body of the request. Warns about calls that PEP 3333 does not guarantee."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
@@ -103,7 +103,7 @@ class InputStream:
 
 
 class ErrorStream:
-    """The log of the server: takes text, and stays open."""
+    """The error stream of the server. Warns about bytes and about closing it."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
@@ -129,7 +129,7 @@ class ErrorStream:
 
 
 class GuardedWrite:
-    """`write` of start_response; counts what is sent."""
+    """The `write` function of start_response. Counts the bytes that are sent."""
 
     def __init__(self, write: Callable[[bytes], object], chunks: list[int]) -> None:
         self._write = write
@@ -142,15 +142,15 @@ class GuardedWrite:
 
 
 class GuardedIterator:
-    """The body of the response; looks at the whole when it is closed.
+    """The body of the response. Checks the complete response when it is closed.
 
-    `headers_set` is (status, headers) once the response was started, and empty before.
+    `headers_set` is empty until the response is started, then (status, headers).
     """
 
     def __init__(
         self, iterator: Iterable[bytes], headers_set: Sequence[Any], chunks: list[int]
     ) -> None:
-        # First: __del__ looks at it even when the next line raises.
+        # Set first: __del__ reads it even when the next line raises.
         self.closed = True
         self._iterator = iterator
         self._next = iter(iterator).__next__
@@ -186,7 +186,7 @@ class GuardedIterator:
             self._iterator.close()
         if self.headers_set:
             status, headers = self.headers_set
-            for message, category in _of_the_whole(status, headers, sum(self.chunks)):
+            for message, category in _problems(status, headers, sum(self.chunks)):
                 warn(message, category, stacklevel=2)
 
     def __del__(self) -> None:
@@ -199,35 +199,38 @@ class GuardedIterator:
             )
 
 
-def _of_the_whole(
+def _problems(
     status: int, headers: Headers, sent: int
 ) -> Iterator[tuple[str, type[WSGIWarning] | type[HTTPWarning]]]:
-    """What is wrong with a finished response."""
+    """The problems of a complete response."""
     length = headers.get("Content-Length", type=int)
     if status == 304:
         for key, _ in headers:
             if key.lower() not in ALLOWED_IN_304 and is_entity_header(key):
-                yield f"Leave {key} out of a 304: it has no content to describe.", HTTPWarning
+                yield (
+                    f"A 304 response must not have the header {key}.",
+                    HTTPWarning,
+                )
     elif 100 <= status < 200 or status == 204:
         if length != 0:
-            yield f"The Content-Length of a {status} has to be 0.", HTTPWarning
+            yield f"The Content-Length of a {status} response must be 0.", HTTPWarning
     elif length is not None and length != sent:
-        yield f"Content-Length says {length} octets, the body has {sent}.", WSGIWarning
+        yield f"Content-Length is {length}, but the body has {sent} bytes.", WSGIWarning
     if sent and (status in (204, 304) or 100 <= status < 200):
-        yield f"A {status} has no body; send none.", HTTPWarning
+        yield f"A {status} response must not have a body.", HTTPWarning
 
 
 class LintMiddleware:
-    """Calls the application and warns of what it, or the server, does wrong.
+    """Calls the application and warns about its mistakes and those of the server.
 
-    WSGIWarning where PEP 3333 is broken, HTTPWarning where HTTP is.
+    A WSGIWarning is about PEP 3333, an HTTPWarning about HTTP.
     """
 
     def __init__(self, app: Any) -> None:
         self.app = app
 
     def check_environ(self, environ: dict[str, Any]) -> None:
-        """Warn of what the server left out of the environ or put in wrongly."""
+        """Warn about missing and wrong values in the environ."""
         if type(environ) is not dict:
             warn(
                 "WSGI environment is not a standard Python dict. Pass a plain dict.",
@@ -255,7 +258,7 @@ class LintMiddleware:
     def check_start_response(
         self, status: str, headers: list[tuple[str, str]], exc_info: Any
     ) -> tuple[int, Headers]:
-        """Warn of a malformed start of the response; gives its status and headers."""
+        """Warn about malformed arguments of start_response; returns status and headers."""
         check_type("status", status)
         code = (status.split(None, 1) or [""])[0]
         if len(code) != 3 or not code.isdecimal():
@@ -298,7 +301,7 @@ class LintMiddleware:
                 warn(message, WSGIWarning, stacklevel=4)
 
     def check_headers(self, headers: Headers) -> None:
-        """Warn of an entity tag without quotes and a Location without a host."""
+        """Warn about an entity tag without quotes and a Location without a host."""
         etag = headers.get("etag")
         if etag is not None:
             if etag.startswith(("W/", "w/")):
@@ -316,7 +319,7 @@ class LintMiddleware:
             )
 
     def check_iterator(self, app_iter: object) -> None:
-        """Warn of a body that would be sent letter by letter."""
+        """Warn about a string as body, which would be sent character by character."""
         if isinstance(app_iter, str):
             message = (
                 "The application returned a string, and each letter would be sent alone."
@@ -337,7 +340,7 @@ class LintMiddleware:
         self.check_environ(environ)
         environ["wsgi.input"] = InputStream(environ["wsgi.input"])
         environ["wsgi.errors"] = ErrorStream(environ["wsgi.errors"])
-        # So that iterating a file shows to the guard as well.
+        # A wrapper that is iterated, so that the guard sees the contents of files.
         environ["wsgi.file_wrapper"] = FileWrapper
         headers_set: list[Any] = []
         chunks: list[int] = []

@@ -1,4 +1,4 @@
-"""Where the time of each request goes."""
+"""Profiles of requests: where their time is spent."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ FILENAME = "{method}.{path}.{elapsed:.0f}ms.{time:.0f}.prof"
 
 
 class ProfilerMiddleware:
-    """Profiles every request by cProfile, to a stream, to files, or both.
+    """Profiles every request with cProfile, to a stream, to files, or both.
 
-    `stream` gets a table, sorted and cut as pstats does it; None writes none. `profile_dir` gets
-    one file a request, named by `filename_format`: a pattern of method, path, elapsed
-    (milliseconds) and time (seconds), or a function of the environ, in which
-    `environ["werkzeug.profiler"]` has elapsed and time.
+    `stream` gets a table for each request, sorted by `sort_by` and limited by `restrictions` as in
+    pstats; None writes no tables. `profile_dir` gets a file for each request. `filename_format`
+    names it: a pattern with method, path, elapsed (milliseconds) and time (seconds), or a function
+    of the environ, which has elapsed and time in `environ["werkzeug.profiler"]`.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class ProfilerMiddleware:
         return [body]
 
     def _answer(self, environ: dict[str, Any], start_response: Any) -> bytes:
-        """The whole body, so that what a generator does is in the profile."""
+        """The complete body, so that the profile includes generators."""
         written: list[bytes] = []
 
         def start(status: Any, headers: Any, exc_info: Any = None) -> Callable[[bytes], None]:

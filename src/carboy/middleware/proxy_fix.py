@@ -1,4 +1,4 @@
-"""What the client asked for, where a proxy stands in front."""
+"""The client's address, scheme and host behind a proxy."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ FORWARDED = [f"HTTP_X_FORWARDED_{name}" for name in ("FOR", "PROTO", "HOST", "PO
 class ProxyFix:
     """Takes the client's address, scheme, host, port and prefix from X-Forwarded-* headers.
 
-    Each number says how many proxies in front set that header; the value counts from the right
-    end of the list, because a client can send the left one itself. 0 ignores the header. What
-    stood in the environ before is kept in `environ["werkzeug.proxy_fix.orig"]`.
+    Each parameter is the number of proxies that set that header; 0 ignores the header. The value is
+    counted from the right end of the list, because a client can send the values on the left. The
+    original values of the environ are in `environ["werkzeug.proxy_fix.orig"]`.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class ProxyFix:
         self.x_prefix = x_prefix
 
     def _get_real_value(self, trusted: int, value: str | None) -> str | None:
-        """The value that the outermost trusted proxy has set; None if there are too few."""
+        """The value that the outermost trusted proxy set; None if there are too few values."""
         if not trusted or not value:
             return None
         values = parse_list_header(value)
@@ -51,10 +51,10 @@ class ProxyFix:
             zip(ORIGINAL, map(environ.get, ORIGINAL), strict=True)
         )
         if not environ.keys().isdisjoint(FORWARDED):
-            self._believe(environ)
+            self._apply(environ)
         return self.app(environ, start_response)  # type: ignore[no-any-return]
 
-    def _believe(self, environ: dict[str, Any]) -> None:
+    def _apply(self, environ: dict[str, Any]) -> None:
         if client := self._header(environ, "FOR", self.x_for):
             environ["REMOTE_ADDR"] = client
         if scheme := self._header(environ, "PROTO", self.x_proto):
@@ -72,7 +72,7 @@ class ProxyFix:
 
 
 def _split(host: str) -> tuple[str, str]:
-    """Name and port; the colons of a bracketed IPv6 address are not the port's."""
+    """Name and port. Colons within a bracketed IPv6 address do not start a port."""
     if ":" in host and not host.endswith("]"):
         name, _, port = host.rpartition(":")
         return name, port

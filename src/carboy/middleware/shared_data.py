@@ -1,4 +1,4 @@
-"""Files served beside an application."""
+"""Static files in front of an application."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from carboy.http import (
 
 __all__ = ["SharedDataMiddleware"]
 
-# What opens a file: it, its time of change in UTC, its size.
+# Opens a file and returns it, its modification time in UTC, and its size.
 Opener = Callable[[], tuple[IO[bytes], datetime, int]]
 Found = tuple[str | None, Opener | None]
 Loader = Callable[[str | None], Found]
@@ -34,12 +34,12 @@ Exports = Mapping[str, Any] | Iterable[tuple[str, Any]]
 
 
 class SharedDataMiddleware:
-    """Answers with a file where the path stands under one of `exports`; else asks `app`.
+    """Answers with a file if `exports` has one for the path, and passes other requests to `app`.
 
-    An export is a path prefix, and a folder, a file, or (package, folder in it). Names that
-    match `disallow` (as fnmatch has it) are not served. With `cache`, an ETag is sent and
-    `cache_timeout`, in seconds, is how long clients may keep the file. ValueError for an export
-    that is none of these or whose file does not exist.
+    `exports` maps path prefixes to a folder, a file, or (package, folder in it). Files whose names
+    match the fnmatch pattern `disallow` are not served. With `cache`, an ETag is sent and clients
+    may keep a file for `cache_timeout` seconds. Raises TypeError for other exports, and ValueError
+    for an unknown package.
     """
 
     def __init__(
@@ -74,18 +74,20 @@ class SharedDataMiddleware:
         return self.get_directory_loader(value)
 
     def is_allowed(self, filename: str) -> bool:
-        """Whether this file may be served: everything, until overridden or `disallow` is given."""
+        """Whether this file may be served. Override it, or give `disallow`, to refuse files."""
         return True
 
     def get_file_loader(self, filename: str) -> Loader:
-        """A loader that gives one file, whatever is asked for."""
+        """A loader that returns the same file for every path."""
         return lambda _: (Path(filename).name, self._opener(filename))
 
     def get_package_loader(self, package: str, package_path: str) -> Loader:
-        """A loader of files in a package, which may stand in an archive."""
+        """A loader of files in a package, which may be in a zip archive."""
         spec = importlib.util.find_spec(package)
         if spec is None or spec.loader is None:
-            raise ValueError(f"There is no package {package!r} to serve files of.")
+            raise ValueError(
+                f"Package {package!r} does not exist. Export files of an installed package."
+            )
         get_data = getattr(spec.loader, "get_data", None)
         roots = spec.submodule_search_locations or [str(Path(spec.origin or "").parent)]
 
@@ -138,7 +140,7 @@ class SharedDataMiddleware:
         return open_file
 
     def generate_etag(self, mtime: datetime, file_size: int, real_filename: str | bytes) -> str:
-        """A tag of the file's time, size and name."""
+        """An entity tag made of the file's modification time, size and name."""
         name = real_filename.encode() if isinstance(real_filename, str) else real_filename
         return f"wzsdm-{mtime.timestamp()}-{file_size}-{adler32(name) & 0xFFFFFFFF}"
 

@@ -1,4 +1,7 @@
-"""Servers started from Python, under Werkzeug's names: `run_simple`, `make_server`."""
+"""Servers started from Python, under Werkzeug's names: `run_simple` and `make_server`.
+
+`carboy.server.serve` is the server of `carboy run`.
+"""
 
 from carboy.serving.development import is_running_from_reloader, run_simple
 from carboy.serving.handler import WSGIRequestHandler

@@ -18,7 +18,7 @@ __all__ = ["DechunkedInput"]
 
 
 class DechunkedInput(io.RawIOBase):
-    """Reads the content of the chunks of `rfile`; OSError where they are malformed.
+    """Reads the content of the chunks of `rfile`. Raises OSError for malformed chunks.
 
     Chunk extensions and trailers are refused.
     """
@@ -38,13 +38,13 @@ class DechunkedInput(io.RawIOBase):
         try:
             size = int(line.strip(), 16)
         except ValueError:
-            raise OSError(f"Invalid chunk header: {line!r:.40} is no size.") from None
+            raise OSError(f"Invalid chunk header: {line!r:.40} is not a size.") from None
         if size < 0:
             raise OSError(f"Negative chunk length not allowed: {size}.")
         return size
 
     def readinto(self, buf: Any) -> int:
-        """Fill `buf` as far as the content goes; how many octets that were."""
+        """Fill `buf` as far as the content goes; returns how many bytes that are."""
         read = 0
         while not self._done and read < len(buf):
             if not self._len:
@@ -68,7 +68,7 @@ class DechunkedInput(io.RawIOBase):
 
 
 class _Pieces(io.RawIOBase):
-    """An iterable of octets as a file."""
+    """An iterable of bytes as a file."""
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
         self._pieces = iter(pieces)
@@ -90,11 +90,11 @@ class _Pieces(io.RawIOBase):
 
 
 def unframed(answer: Answer) -> Answer:
-    """The answer without a frame of its own; each of its chunks stays one piece."""
+    """The answer without its own framing; each of its chunks is one piece."""
     status, headers, body, close = answer
     if not any(n.lower() == "transfer-encoding" and v.lower() == "chunked" for n, v in headers):
         return answer
-    # A length beside it would be that of the frame (RFC 9112, section 6.3: it does not count).
+    # Content-Length would count the framing; RFC 9112, section 6.3 says to ignore it.
     own = ("transfer-encoding", "content-length")
     headers = [(n, v) for n, v in headers if n.lower() not in own]
     pieces = [body] if isinstance(body, bytes) else body
@@ -102,17 +102,17 @@ def unframed(answer: Answer) -> Answer:
 
 
 def _contents(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """What is in the chunks. OSError, which cuts the answer, where they are malformed."""
+    """The content of the chunks. Raises OSError, which cuts the answer, for malformed chunks."""
     file = io.BufferedReader(_Pieces(pieces))
     while line := file.readline():
         try:
             size = int(line, 16)
         except ValueError:
-            yield line  # with it goes the head: the client sees an answer that is cut
-            raise OSError(f"The application's {line!r:.40} is no size of a chunk.") from None
+            yield line  # this sends the head, so the client sees an answer that is cut
+            raise OSError(f"The application sent {line!r:.40}, not the size of a chunk.") from None
         if size <= 0:
             return
         content = file.read(size)
         yield content
         if len(content) < size or file.readline() not in (b"\r\n", b"\n"):
-            raise OSError("The application's own chunks do not fit their sizes.")
+            raise OSError("The application sent a chunk that does not have its size.")

@@ -1,4 +1,4 @@
-"""`run_simple`: serve an application for its developer, with whatever tools are asked for."""
+"""`run_simple`: serve an application during development, with debugger, reloader and files."""
 
 from __future__ import annotations
 
@@ -17,24 +17,24 @@ from carboy.werkzeug_log import _log
 
 __all__ = ["is_running_from_reloader", "run_simple"]
 
-# How a reloader's process and the one it starts talk to each other.
+# Environment variables that a reloader sets for the process that it starts.
 STARTED_BY_RELOADER = "WERKZEUG_RUN_MAIN"
 LISTENING = "WERKZEUG_SERVER_FD"
 
 
 def is_running_from_reloader() -> bool:
-    """Whether a reloader has started this process."""
+    """Whether a reloader started this process."""
     return os.environ.get(STARTED_BY_RELOADER) == "true"
 
 
 def pass_on(listener: socket) -> None:
-    """Let the process that a reloader starts have a listening socket."""
+    """Pass a listening socket to the processes that the reloader starts."""
     listener.set_inheritable(True)
     os.environ[LISTENING] = str(listener.fileno())
 
 
 def passed_on() -> int:
-    """The descriptor of that socket, in the process that was started."""
+    """The descriptor of that socket, in a process that was started."""
     return int(os.environ[LISTENING])
 
 
@@ -56,16 +56,16 @@ def run_simple(
     passthrough_errors: bool = False,
     ssl_context: Any = None,
 ) -> None:
-    """Serve until Ctrl+C or SIGTERM. `hostname` may be unix://PATH; port 0 takes a free one.
+    """Serve until Ctrl+C or SIGTERM. `hostname` may be unix://PATH; port 0 takes a free port.
 
-    `use_reloader` starts the program again when a file it uses changes, `use_debugger` shows
-    errors as a page to work in, `static_files` maps prefixes of URLs to files, directories or
-    (package, path); the rest is make_server's. An address that cannot be had is explained on
-    standard error, and the process exits with 1.
+    `use_reloader` restarts the program when a file that it uses changes. `use_debugger` shows
+    errors on an interactive page. `static_files` maps URL prefixes to files, directories or
+    (package, path). The other parameters are those of `make_server`. When the address cannot be
+    used, the reason is printed to standard error and the process exits with 1.
     """
     if not isinstance(port, int):
         raise TypeError(f"port must be an integer, not {port!r}.")
-    check(application)  # tools around it would hide what it is
+    check(application)  # before the middleware below hides it
     application = _with_tools(application, hostname, static_files, use_debugger, use_evalex)
     again = is_running_from_reloader()
     server = make_server(
@@ -109,7 +109,7 @@ def _serve_reloaded(
     interval: int,
     reloader_type: str,
 ) -> None:
-    # The process that watches keeps the socket open: clients wait while the other starts again.
+    # This process keeps the socket open, so clients wait while the other process restarts.
     pass_on(server.socket)
     try:
         reload.run_with_reloader(

@@ -1,6 +1,7 @@
-"""What a server started from Python does when its application raises: log and answer 500.
+"""Makes the server treat an application as Werkzeug's server does.
 
-Or, for debuggers that wait for the exception itself, let it out of `serve_forever`.
+An exception of the application is logged and answered with a page, or raised from `serve_forever`
+for debuggers that wait for it.
 """
 
 from __future__ import annotations
@@ -21,19 +22,17 @@ PAGE = b"""<!doctype html>
 <html lang=en>
 <title>500 Internal Server Error</title>
 <h1>Internal Server Error</h1>
-<p>The application failed while it answered this request. The log of the server says how.</p>
+<p>The application failed while it answered this request. The server's log has the reason.</p>
 """
 
 
 class WerkzeugGateway:
-    """A gateway around another whose exceptions become a page and a record of `werkzeug`.
+    """Wraps a gateway: its exceptions become a page and a record on the logger `werkzeug`.
 
-    Requests look to the application as under Werkzeug's server: see `like_werkzeug`.
-
-    With `escape` they are handed to that instead, and the request gets the engine's own 500.
+    With `escape`, exceptions are passed to that function instead, and the engine answers 500.
     """
 
-    like_werkzeug = True  # for environs (server/exchange.py)
+    like_werkzeug = True  # server/exchange.py makes environs like Werkzeug's
 
     def __init__(
         self, inner: Gateway, escape: Callable[[BaseException], object] | None = None
@@ -45,20 +44,20 @@ class WerkzeugGateway:
         self.turn = getattr(inner, "turn", None)
 
     def prepare(self, exchange: Exchange) -> Hashable:
-        """As the inner gateway; several slashes at the start of a target are one."""
+        """As the inner gateway. Several slashes at the start of a target become one."""
         if exchange.head.target.startswith("//"):
             exchange.head = one_slash(exchange.head)
         return self.inner.prepare(exchange)
 
     def handle(self, exchange: Exchange) -> Answer:
-        """The inner gateway's answer, or the page."""
+        """The inner gateway's answer, or the page for an exception."""
         try:
             answer = self.inner.handle(exchange)
             exchange.in_pieces = True
             return begun_or_closed(unframed(answer))
         except Exception as error:
             if has_switched_protocol(exchange):
-                raise  # no client is left to show a page to
+                raise  # the application has the socket, so a page cannot be sent
             if self.escape is not None:
                 self.escape(error)
                 raise
@@ -68,7 +67,7 @@ class WerkzeugGateway:
 
 
 def begun_or_closed(answer: Answer) -> Answer:
-    """The answer once its body has begun; it is closed when that fails."""
+    """The answer with the first piece of its body; it is closed when that fails."""
     try:
         return with_first_piece(answer)
     except BaseException:
@@ -79,7 +78,7 @@ def begun_or_closed(answer: Answer) -> Answer:
 
 
 def one_slash(head: RequestHead) -> RequestHead:
-    """The head with a target that cannot pass for the authority of a URL (`//host/path`)."""
+    """The head with one slash at the start, so that `//host/path` is not taken for a host."""
     head = copy(head)
     head.target = "/" + head.target.lstrip("/")
     head.path = "/" + head.path.lstrip("/")

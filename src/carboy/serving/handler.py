@@ -1,8 +1,8 @@
-"""A request as an object of a class that users extend: `WSGIRequestHandler`.
+"""`WSGIRequestHandler`: a request as an object of a class that users extend.
 
-Werkzeug's server makes one for each connection and lets it read the socket. Here the engine
-reads, and a handler is made for each request that has arrived whole; its methods are called in
-the same order, so that a class that overrides some of them sees what it would see there.
+Werkzeug's server makes a handler for each connection and lets it read the socket. Here the engine
+reads, and a handler is made for each complete request. Its methods are called in the same order,
+so a class that overrides some of them works as it does there.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ connection_dropped_errors = (ConnectionError, TimeoutError, ssl.SSLEOFError)
 
 
 class Arrived:
-    """What a handler is made of instead of a socket: a request, and a place for the answer."""
+    """Passed to a handler instead of a socket: a request, and the place for its answer."""
 
     def __init__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> None:
         self.environ = environ
@@ -46,7 +46,7 @@ class WSGIRequestHandler(BaseHTTPRequestHandler):
     """One request of a server from `make_server` or `run_simple(request_handler=…)`.
 
     Override `make_environ`, `address_string`, `log_request`, `log`, `do_METHOD`, `run_wsgi`.
-    A method that writes an answer to `wfile` itself (send_response, end_headers, …) may do so.
+    A method may also write the answer to `wfile` (send_response, end_headers, …).
     """
 
     server: Any
@@ -54,13 +54,13 @@ class WSGIRequestHandler(BaseHTTPRequestHandler):
 
     @property
     def server_version(self) -> str:  # type: ignore[override]
-        """What the server calls itself."""
+        """The value of the Server field."""
         return str(self.server._server_version)
 
-    # --- the way of a request, in the order of the calls
+    # --- handling a request, in the order of the calls
 
     def setup(self) -> None:
-        """Take over what has arrived."""
+        """Set the attributes of the request."""
         arrived: Arrived = self.request
         self._arrived = arrived
         self.request = self.connection = arrived.socket()
@@ -68,7 +68,7 @@ class WSGIRequestHandler(BaseHTTPRequestHandler):
         self.command = head.method
         self.path = head.target
         self.request_version = head.version
-        self.requestline = f"{head.method} {head.target} {self.request_version}"
+        self.requestline = head.request_line()
         self.raw_requestline = f"{self.requestline}\r\n".encode("latin-1")
         self.headers = _message(head)
         self.close_connection = False
@@ -80,21 +80,21 @@ class WSGIRequestHandler(BaseHTTPRequestHandler):
         self.handle_one_request()
 
     def handle_one_request(self) -> None:
-        """Call the method for the request's own: `run_wsgi`, unless a class has a do_… for it."""
+        """Call `do_METHOD` if the class has that method, else `run_wsgi`."""
         getattr(self, f"do_{self.command}")()
 
     def __getattr__(self, name: str) -> Any:
-        # Every method of HTTP is the application's, as it has its own 405.
+        # The application gets every HTTP method and answers 405 itself.
         if name.startswith("do_"):
             return self.run_wsgi
-        raise AttributeError(f"{type(self).__name__} has no attribute {name!r}.")
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def make_environ(self) -> dict[str, Any]:
-        """The environ the application is called with."""
+        """The environ for the application."""
         return self._arrived.environ
 
     def run_wsgi(self) -> None:
-        """Call the application; its answer is sent when the handler has finished."""
+        """Call the application. Its answer is sent when the handler has finished."""
         self.environ = environ = self.make_environ()
         start_response = self._arrived.start_response
 
@@ -106,10 +106,10 @@ class WSGIRequestHandler(BaseHTTPRequestHandler):
         self._arrived.answer = self.server.app(environ, started)
 
     def finish(self) -> None:
-        """Nothing: the engine sends, and the connection is its."""
+        """Does nothing: the engine sends the answer and owns the connection."""
 
     def answered(self) -> Iterable[bytes]:
-        """The body of the answer, logged; for the gateway, after the handler has been made."""
+        """Log the request and return the body of its answer; called by the gateway."""
         body = self._arrived.answer
         if body is None:
             return self._written()
@@ -119,7 +119,7 @@ class WSGIRequestHandler(BaseHTTPRequestHandler):
         return _logged_late(self, body)
 
     def _written(self) -> Iterable[bytes]:
-        """What a method has written to `wfile`, as a WSGI answer."""
+        """The bytes that a method has written to `wfile`, as a WSGI answer."""
         response = HTTPResponse(_Socket(self._output.getvalue()), method=self.command)  # type: ignore[arg-type]
         response.begin()
         body = response.read()
@@ -131,12 +131,12 @@ class WSGIRequestHandler(BaseHTTPRequestHandler):
     def connection_dropped(
         self, error: BaseException, environ: dict[str, Any] | None = None
     ) -> None:
-        """Called when the client has gone; does nothing."""
+        """Does nothing. Werkzeug calls it when the client has gone."""
 
-    # --- who and when, for logs
+    # --- client, time and lines for logs
 
     def address_string(self) -> str:
-        """The client's address, "<local>" on a unix socket."""
+        """The client's address; "<local>" on a unix socket."""
         if not isinstance(self.client_address, tuple) or not self.client_address[0]:
             return "<local>"
         return str(self.client_address[0])
@@ -146,25 +146,25 @@ class WSGIRequestHandler(BaseHTTPRequestHandler):
         return int(self.client_address[1])
 
     def log_date_time_string(self) -> str:
-        """Now, as logs have it."""
+        """The current time, as in log lines."""
         return moment(time.time())
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """One line for a request that is being answered."""
+        """Log a line for a request that is being answered."""
         code = str(int(code)) if isinstance(code, int) else code
         line = f"{self.command} {readable(self.path)} {self.request_version}"
         self.log("info", '"%s" %s %s', styled(line.translate(CONTROLS), code), code, size)
 
     def log_error(self, format: str, *args: Any) -> None:
-        """A line at level error."""
+        """Log a line at level error."""
         self.log("error", format, *args)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """A line at level info."""
+        """Log a line at level info."""
         self.log("info", format, *args)
 
     def log(self, type: str, message: str, *args: Any) -> None:
-        """A line with address and time before it, on the logger `werkzeug`."""
+        """Log a line that begins with address and time, on the logger `werkzeug`."""
         who = f"{self.address_string()} - - [{self.log_date_time_string()}]"
         _log(type, f"{who.replace('%', '%%')} {message}\n", *args)
 
@@ -182,7 +182,7 @@ def _code(status: str) -> int | str:
 
 
 def _logged_late(handler: WSGIRequestHandler, body: Iterable[bytes]) -> Iterable[bytes]:
-    """For an application that calls start_response as late as with its first piece of body."""
+    """Log when the first piece of the body comes: the application has no status until then."""
     logged = False
     try:
         for piece in body:
@@ -196,18 +196,18 @@ def _logged_late(handler: WSGIRequestHandler, body: Iterable[bytes]) -> Iterable
 
 
 class _Socket:
-    """Octets as http.client wants to find them."""
+    """Bytes as a socket that http.client can read."""
 
     def __init__(self, data: bytes) -> None:
         self._data = data
 
     def makefile(self, mode: str) -> io.BytesIO:
-        """The octets as a file."""
+        """The bytes as a file."""
         return io.BytesIO(self._data)
 
 
 class HandlerGateway:
-    """A WSGI application behind a handler class."""
+    """A gateway that calls a WSGI application through a handler class."""
 
     def __init__(self, handler: type[WSGIRequestHandler], server: Any) -> None:
         self.handler = handler
@@ -217,11 +217,11 @@ class HandlerGateway:
         self.wants_stream = self._wsgi.wants_stream
 
     def prepare(self, exchange: Exchange) -> Hashable:
-        """The dispatch key: as of any WSGI application."""
+        """The dispatch key, as for any WSGI application."""
         return self._wsgi.prepare(exchange)
 
     def handle(self, exchange: Exchange) -> Answer:
-        """Make a handler, which answers."""
+        """Make a handler, which calls the application."""
         return self._wsgi.handle(exchange)
 
     def _call(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:

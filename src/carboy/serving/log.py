@@ -1,6 +1,6 @@
-"""The log of servers started from Python, as Werkzeug's: logger `werkzeug`, its lines.
+"""The access log in Werkzeug's format, on the logger `werkzeug`.
 
-Applications silence and redirect that logger by name, and tools read its lines.
+`line_of` formats the line of a request.
 """
 
 from __future__ import annotations
@@ -23,13 +23,13 @@ _log_add_style = sys.platform != "win32"
 STYLES = {
     "bold": 1, "red": 31, "green": 32, "yellow": 33, "magenta": 35, "cyan": 36,
 }  # fmt: skip
-# C0 controls and DEL written \xNN: no client may start a line of its own.
+# C0 and C1 controls and DEL as \xNN: a client must not be able to start a new log line.
 CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
 CONTROLS[ord("\\")] = "\\\\"
 
 
 def _ansi_style(value: str, *styles: str) -> str:
-    """`value` in a terminal's styles, unless `_log_add_style` has been switched off."""
+    """`value` in styles of the terminal, unless `_log_add_style` is false."""
     if not _log_add_style:
         return value
     for style in styles:
@@ -38,7 +38,7 @@ def _ansi_style(value: str, *styles: str) -> str:
 
 
 def styled(line: str, status: str) -> str:
-    """A request line in the colour of its status: "404" or what stands in its place."""
+    """A request line in the colour of its status, such as "404"."""
     if status == "304":
         return _ansi_style(line, "cyan")
     if status == "404":
@@ -56,12 +56,12 @@ def styled(line: str, status: str) -> str:
             return _ansi_style(line, "bold", "magenta")
 
 
-# Octets above ASCII: text a person wants to read. Everything below stays as it was sent.
+# Escaped bytes above ASCII are text to read. Other escapes are logged as they were sent.
 _TEXT = re.compile("(?:%[89a-fA-F][0-9a-fA-F])+")
 
 
 def readable(target: str) -> str:
-    """A request target with its escaped UTF-8 decoded, the other escapes as they were sent."""
+    """A request target with its escaped UTF-8 decoded and other escapes as they were sent."""
     return _TEXT.sub(_decoded, target) if "%" in target else target
 
 
@@ -90,7 +90,7 @@ def line_of(record: Record) -> str:
 
 
 class LoggerAccess:
-    """An access log on the logger `werkzeug`, whose handlers a thread of their own calls."""
+    """An access log on the logger `werkzeug`, whose handlers are called in another thread."""
 
     def __init__(self, writer: Writer) -> None:
         self.handlers = writer.handlers
@@ -101,7 +101,7 @@ class LoggerAccess:
         self.handlers.call(_information, line, LINE + len(line))
 
     def close(self) -> None:
-        """Nothing was opened."""
+        """Does nothing: no file is open."""
 
 
 def _information(line: str) -> None:

@@ -1,4 +1,4 @@
-"""A server as an object, under Werkzeug's names: `make_server` and what it returns."""
+"""`make_server` and the servers that it returns, under Werkzeug's names."""
 
 from __future__ import annotations
 
@@ -44,8 +44,6 @@ __all__ = [
     "make_server",
 ]
 
-# Of a server in a thread of a test or a script; whoever shuts it down waits this long at most.
-GRACE = 5.0
 LISTEN_QUEUE = 128
 EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
@@ -63,11 +61,12 @@ def make_server(
     ssl_context: Any = None,
     fd: int | None = None,
 ) -> BaseWSGIServer:
-    """A bound server that serves when told to, also in a thread.
+    """A server that listens; call `serve_forever` to serve, also in a thread.
 
-    Neither `threaded` nor `processes`: one request at a time. Threaded: the crew. Processes:
-    that many, each serial; ValueError for both. `ssl_context` is an ssl.SSLContext, (certificate
-    file, key file) or "adhoc"; `fd` a listening socket to take over, which stays the caller's.
+    It answers one request at a time; with `threaded`, many at a time by the crew; with
+    `processes`, one at a time in each process. Both together are a ValueError. `ssl_context` is an
+    ssl.SSLContext, (certificate file, key file) or "adhoc". `fd` is a listening socket to
+    duplicate; the caller keeps the original.
     """
     if threaded and processes > 1:
         raise ValueError(
@@ -84,9 +83,9 @@ def make_server(
 
 
 class BaseWSGIServer:
-    """A listening socket and an application; one request at a time.
+    """A listening socket and an application that answers one request at a time.
 
-    `serve_forever` blocks; `shutdown`, from another thread, ends it and waits until it has.
+    `serve_forever` blocks. `shutdown`, called from another thread, ends it and waits for its end.
     """
 
     multithread = False
@@ -106,13 +105,13 @@ class BaseWSGIServer:
         fd: int | None = None,
     ) -> None:
         check(app)
-        # set by the caller, for life
+        # set by the caller
         self.app = app
         self.host = host
         self.passthrough_errors = passthrough_errors
         self.ssl_context = context_of(ssl_context)
         self.RequestHandlerClass = handler
-        self.settings = Settings(idle_grace=0.0)  # who calls shutdown() waits for its end
+        self.settings = Settings(idle_grace=0.0)  # a thread that calls shutdown() waits for the end
         if not self.multithread:
             self.settings = replace(self.settings, threads=1)
         self.access_log = True
@@ -143,7 +142,7 @@ class BaseWSGIServer:
         with _explained():
             if fd is None:
                 return binding.open_sockets([self._address], self.settings.backlog)[0]
-            # Like Werkzeug: the descriptor is duplicated, the caller's own stays open.
+            # As in Werkzeug, the descriptor is duplicated and the caller's own stays open.
             with socket.socket(fileno=fd) as theirs:
                 copy = theirs.dup()
                 theirs.detach()
@@ -151,14 +150,14 @@ class BaseWSGIServer:
             return binding.open_sockets([Address(fd=number)], self.settings.backlog)[0]
 
     def fileno(self) -> int:
-        """The listening descriptor; -1 once closed."""
+        """The listening descriptor; -1 after closing."""
         return self.socket.fileno()
 
     def serve_forever(self, poll_interval: float = 0.5) -> None:
-        """Serve until `shutdown`, or Ctrl+C or SIGTERM in the main thread; closes the socket.
+        """Serve until `shutdown`, or Ctrl+C or SIGTERM in the main thread; then close the socket.
 
-        `poll_interval` is taken for compatibility: nothing here polls. With `passthrough_errors`
-        an exception of the application, served one request at a time, ends it and is raised.
+        `poll_interval` is accepted for compatibility and not used. With `passthrough_errors` and
+        one request at a time, an exception of the application ends serving and is raised here.
         """
         try:
             if self.processes > 1:
@@ -172,7 +171,7 @@ class BaseWSGIServer:
         self._raise_escaped()
 
     def handle_request(self) -> None:
-        """Serve until one request was answered, or `timeout` seconds have passed."""
+        """Serve until a request was answered or `timeout` seconds have passed."""
         timer: threading.Timer | None = None
         if self.timeout is not None:
             timer = threading.Timer(self.timeout, self._end)
@@ -185,7 +184,7 @@ class BaseWSGIServer:
         self._raise_escaped()
 
     def shutdown(self) -> None:
-        """End serve_forever: running requests finish, then it returns, and so does this."""
+        """End serve_forever. Returns when running requests have finished."""
         with self._lock:
             self._stop_asked = True
         self._end()
@@ -207,14 +206,14 @@ class BaseWSGIServer:
     ) -> None:
         self.server_close()
 
-    # --- what it says
+    # --- log lines
 
     def log(self, type: str, message: str, *args: Any) -> None:
-        """A line of the logger `werkzeug`; `type` is the name of its level."""
+        """Log a line on the logger `werkzeug`; `type` is the name of the level."""
         _log(type, message, *args)
 
     def log_startup(self) -> None:
-        """Tell where it listens; every address that is one for a browser to open."""
+        """Log the addresses where the server listens, as URLs for a browser."""
         if self.host.startswith(UNIX):
             _log("info", " * Running on %s", self.host)
             return
@@ -232,9 +231,9 @@ class BaseWSGIServer:
         return f"{scheme}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Log the exception that is being handled, or let it out with `passthrough_errors`."""
+        """Log the exception that is being handled; raise it with `passthrough_errors`."""
         if self.passthrough_errors:
-            raise  # noqa: PLE0704 - called where one is handled
+            raise  # noqa: PLE0704 - called in an except block
         _log("error", "Error on request:\n%s", traceback.format_exc())
 
     # --- serving
@@ -291,7 +290,7 @@ class BaseWSGIServer:
             engine = Engine(
                 gateway, [self.socket], self.settings, access, wrap=plan.wrap, trace=plan.trace
             )
-            # Between two calls of handle_request clients wait at the listener.
+            # Between two calls of handle_request, clients wait in the listener's queue.
             policy = ListenerPolicy.CLOSE if after_answer is None else ListenerPolicy.KEEP
             stop = functools.partial(engine.stop, listeners=policy)
             with self._running(stop), Handlers(self._handlers(stop)):
@@ -300,7 +299,7 @@ class BaseWSGIServer:
             logs.close()
 
     def _handlers(self, end: Callable[[], object]) -> dict[signal.Signals, Any]:
-        """Signals that would end the process at once are graceful, the first time."""
+        """Handlers that make the first signal graceful; the second one ends the process."""
         if not in_main_thread():
             return {}
         before = {number: signal.getsignal(number) for number in STOP}
@@ -322,7 +321,7 @@ class BaseWSGIServer:
         with self._lock:
             self._stop = stop
             self._done.clear()
-            if self._stop_asked:  # shutdown was quicker than the thread that serves
+            if self._stop_asked:  # shutdown was called before this thread served
                 stop(True)
         try:
             yield
@@ -333,14 +332,14 @@ class BaseWSGIServer:
 
 
 class ThreadedWSGIServer(BaseWSGIServer):
-    """A server whose crew answers many requests at a time."""
+    """A server that answers many requests at a time, in threads."""
 
     multithread = True
     daemon_threads = True
 
 
 class ForkingWSGIServer(BaseWSGIServer):
-    """A server of several processes, each of which answers one request at a time."""
+    """A server of several processes; each answers one request at a time."""
 
     multiprocess = True
 
@@ -379,7 +378,7 @@ def _and_then(
 
 @contextlib.contextmanager
 def _explained() -> Iterator[None]:
-    """An address that cannot be had ends the process with a line, as Werkzeug does."""
+    """End the process with a line when the address cannot be used, as Werkzeug does."""
     try:
         yield
     except BindError as problem:

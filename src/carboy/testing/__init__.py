@@ -1,4 +1,4 @@
-"""Testing applications: clients that call them, made-up requests, a server in a thread.
+"""Testing applications: clients, requests without a server, a server in a thread.
 
 `EnvironBuilder` is the builder of an application, which knows its configuration. The builder
 without an application is in `carboy.http.request.environ_builder`.

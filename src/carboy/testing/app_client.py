@@ -1,4 +1,4 @@
-"""The client and the builder of an application, which know its configuration and session."""
+"""The client and the environ builder of an application, with its configuration and session."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ USER_AGENT = "Carboy"
 class EnvironBuilder(BaseBuilder):
     """A builder with the defaults of an application.
 
-    The base URL is made of PREFERRED_URL_SCHEME, SERVER_NAME and APPLICATION_ROOT where the
-    path or the arguments do not say otherwise; JSON is the application's.
+    PREFERRED_URL_SCHEME, SERVER_NAME and APPLICATION_ROOT are the defaults of the base URL. JSON is
+    written by the application's provider.
     """
 
     def __init__(
@@ -51,14 +51,14 @@ class EnvironBuilder(BaseBuilder):
         super().__init__(path, base_url, *args, **kwargs)
 
     def json_dumps(self, obj: Any, **kwargs: Any) -> str:  # type: ignore[override]
-        """JSON as the application writes it."""
+        """JSON by the application's provider."""
         return self.app.json.dumps(obj, **kwargs)
 
 
 def _application_url(
     app: Carboy, path: str, subdomain: str | None, url_scheme: str | None
 ) -> tuple[str, str]:
-    """Path and base URL of a request to `app`; `path` may be a whole URL."""
+    """Path and base URL of a request to `app`. `path` may be a complete URL."""
     url = urlsplit(path)
     scheme = url.scheme or url_scheme or app.config["PREFERRED_URL_SCHEME"]
     host = url.netloc or app.config.get("SERVER_NAME") or "localhost"
@@ -70,10 +70,10 @@ def _application_url(
 
 
 class FlaskClient(Client):
-    """A client of an application: `app.test_client()`.
+    """The client that `app.test_client()` returns.
 
-    In a `with` block the contexts of the last request stay, to be looked at. `environ_base`
-    is under the environ of every request.
+    In a `with` block, the contexts of the last request are kept, so that a test can inspect them.
+    `environ_base` has the default values of every environ.
     """
 
     application: Carboy
@@ -87,7 +87,7 @@ class FlaskClient(Client):
 
     @contextmanager
     def session_transaction(self, *args: Any, **kwargs: Any) -> Iterator[SessionMixin]:
-        """The session the next request will have, to be changed in a `with` block.
+        """Change the session of the next request in a `with` block.
 
         The arguments are those of `app.test_request_context`.
         """
@@ -124,8 +124,8 @@ class FlaskClient(Client):
     def _request_from(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
         arg = args[0] if args else None
         if isinstance(arg, Request | dict | BaseBuilder):
-            # A request that is whole: the other arguments are left out, as by Flask's client.
-            # One that adds headers in its own `open` gets to see redirects so, too.
+            # The request is complete, so other arguments are ignored, as by Flask's client. A
+            # client whose `open` adds headers gets redirects in this form, too.
             if isinstance(arg, Request):
                 arg = copy(arg)
                 arg.environ = self._copy_environ(arg.environ)
@@ -139,7 +139,7 @@ class FlaskClient(Client):
         return self._request_from_builder_args(args, kwargs)
 
     def _request_from_builder_args(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Request:
-        """The request that these arguments of a builder describe; subclasses add their own."""
+        """The request for these arguments of a builder. Subclasses may add more."""
         kwargs["environ_base"] = self._copy_environ(kwargs.get("environ_base"))
         with EnvironBuilder(self.application, *args, **kwargs) as made:
             return made.get_request()
@@ -151,7 +151,7 @@ class FlaskClient(Client):
         follow_redirects: bool = False,
         **kwargs: Any,
     ) -> TestResponse:
-        """Send a request, see Client.open; the contexts of the request before it end."""
+        """Send a request, see `Client.open`. Ends the contexts of the previous request."""
         self._context_stack.close()
         self._new_contexts.clear()
         response = super().open(

@@ -1,4 +1,4 @@
-"""Running an application's commands in tests."""
+"""Runs an application's commands in tests."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class FlaskCliRunner(CliRunner):
-    """click's runner, with the application found already: `app.test_cli_runner()`."""
+    """click's runner for one application; `app.test_cli_runner()` returns it."""
 
     def __init__(self, app: Carboy, **kwargs: Any) -> None:
         self.app = app
         super().__init__(**kwargs)
 
     def invoke(self, cli: Any = None, args: Any = None, **kwargs: Any) -> Result:  # type: ignore[override]
-        """Run a command, `app.cli` if none is given."""
+        """Run a command; by default `app.cli`."""
         if cli is None:
             cli = self.app.cli
         if "obj" not in kwargs:

@@ -1,4 +1,4 @@
-"""A client that calls an application in the same process."""
+"""A client that calls an application in the same process, and follows its redirects."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ LANES = ("server", "wsgi", "direct")
 class Client:
     """Sends requests to `application` and keeps its cookies.
 
-    `response_wrapper` is mixed into the responses. `lane` is the way to the application: the one
-    that Carboy's "server" would take, "wsgi" as under any other server, or "direct" with the
-    protocol machine before and behind it, which refuses what a wire cannot carry. None is
-    `Client.default_lane`.
+    `response_wrapper` is mixed into the responses. `lane` is the way to the application, see
+    testing/lanes.py; None means `Client.default_lane`.
     """
 
     default_lane = "server"
-    _own_run = staticmethod(run_wsgi_app)  # to notice when the name in this module is replaced
+    _own_run = staticmethod(
+        run_wsgi_app
+    )  # to notice when a test replaces the function in this module
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Client:
     ) -> None:
         lane = self.default_lane if lane is None else lane
         if lane not in LANES:
-            raise ValueError(f"There is no lane {lane!r}: choose from {', '.join(LANES)}.")
+            raise ValueError(f"Lane {lane!r} does not exist. Use one of {', '.join(LANES)}.")
         self.application = application
         self.response_wrapper = test_response_class(response_wrapper)
         self._cookies = CookieJar() if use_cookies else None
@@ -58,7 +58,7 @@ class Client:
         return self._cookies
 
     def get_cookie(self, key: str, domain: str = "localhost", path: str = "/") -> Cookie | None:
-        """The cookie of this name, domain and path, if there is one."""
+        """The cookie with this name, domain and path, or None."""
         return self._jar().get(key, domain, path)
 
     def set_cookie(
@@ -71,15 +71,15 @@ class Client:
         path: str = "/",
         **kwargs: Any,
     ) -> None:
-        """Keep a cookie; the further arguments are those of `dump_cookie`."""
+        """Set a cookie. Further arguments are those of `dump_cookie`."""
         self._jar().set(key, value, domain, origin_only, path, **kwargs)
 
     def delete_cookie(self, key: str, *, domain: str = "localhost", path: str = "/") -> None:
-        """Forget a cookie."""
+        """Remove a cookie."""
         self._jar().delete(key, domain, path)
 
     def _add_cookies_to_wsgi(self, environ: WSGIEnvironment) -> None:
-        """Put the cookies for this request into it; they replace a Cookie header."""
+        """Add the cookies for this request. They replace its Cookie header."""
         if self._cookies is None:
             return
         header = self._cookies.header_for(*_address(environ))
@@ -97,23 +97,22 @@ class Client:
     # -- requests
 
     def run_wsgi_app(self, environ: WSGIEnvironment, buffered: bool = False) -> Result:
-        """Call the application with the client's cookies and keep those it sets."""
+        """Call the application with the client's cookies, and keep the cookies that it sets."""
         self._add_cookies_to_wsgi(environ)
         _check_fields(environ)
         run = run_direct if self.lane == "direct" else run_wsgi_app
-        if (
-            self.lane == "server" and run_wsgi_app is self._own_run
-        ):  # a replaced one is to be called
+        # A test may have replaced run_wsgi_app. Its function is called then.
+        if self.lane == "server" and run_wsgi_app is self._own_run:
             run = run_as_served
         result = run(self.application, environ, buffered)
         self._update_cookies_from_response(*_address(environ), result[2].getlist("Set-Cookie"))
         return result
 
     def resolve_redirect(self, response: TestResponse, buffered: bool = False) -> TestResponse:
-        """The response to the request that `response` redirects to."""
+        """Follow the redirect `response`; returns the next response."""
         builder = followed(response, response.request.environ, self.allow_subdomain_redirects)
         with builder:
-            # By `open`, where a subclass adds what its requests need.
+            # `open` of a subclass may add to its requests.
             return self.open(builder, buffered=buffered)
 
     def _send(self, request: Request, buffered: bool) -> TestResponse:
@@ -127,10 +126,10 @@ class Client:
         follow_redirects: bool = False,
         **kwargs: Any,
     ) -> TestResponse:
-        """Send a request: a builder, an environ, a request, or the arguments of EnvironBuilder.
+        """Send a request: a builder, an environ, a request, or arguments of EnvironBuilder.
 
-        `buffered` reads the whole body at once. With `follow_redirects` the last response is
-        returned, with the others as its `history`.
+        `buffered` reads the complete body. With `follow_redirects`, the last response is returned
+        and the others are its `history`.
         """
         request = self._request_from(args, kwargs)
         response = self._send(request, buffered)
@@ -203,18 +202,18 @@ class Client:
 
 
 def _address(environ: WSGIEnvironment) -> tuple[str, str]:
-    # A path that a test wrote without its slash is below the root all the same.
+    # A test may have written the path without its slash.
     path = f"/{environ['PATH_INFO'].removeprefix('/')}"
     return environ["SERVER_NAME"], f"{environ['SCRIPT_NAME']}{path}"
 
 
 def _check_fields(environ: WSGIEnvironment) -> None:
-    """Refuse what no server would let through, wherever it was put into the environ."""
+    """Refuse control characters in header values, which every server refuses."""
     for key, value in environ.items():
         if key.startswith(("HTTP_", "CONTENT_")) and not str(value).isprintable():
             bad = [char for char in str(value) if (char < " " and char != "\t") or char == "\x7f"]
             if bad:
-                raise ValueError(f"{key} holds the control character {bad[0]!r}: {value!r}.")
+                raise ValueError(f"{key} has the control character {bad[0]!r}: {value!r}.")
 
 
 # --- redirects (RFC 9110, section 15.4)
@@ -259,7 +258,7 @@ def _set_host(builder: EnvironBuilder, scheme: str, netloc: str, subdomains: boo
 
 
 def _set_path(builder: EnvironBuilder, path: str) -> None:
-    """Within the application where it is mounted, else at the root."""
+    """Set the path, below the mount point of the application if it is there."""
     root = builder.script_root
     if root and (path == root or path.startswith(f"{root}/")):
         path = path[len(root) :]
@@ -269,7 +268,7 @@ def _set_path(builder: EnvironBuilder, path: str) -> None:
 
 
 def _rewind(stream: Any) -> None:
-    """The application may have read the body already."""
+    """Rewind the body, which the application may have read."""
     try:
         stream.seek(0)
     except (AttributeError, OSError, io.UnsupportedOperation):

@@ -1,4 +1,4 @@
-"""The cookies of a test client (RFC 6265, as far as tests need it)."""
+"""The cookies of a test client (the parts of RFC 6265 that tests need)."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ Key = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Cookie:
-    """One cookie; `key` and `value` as they stand on the wire, and decoded.
+    """A cookie. `key` and `value` are encoded, as in the header.
 
-    With `origin_only` it is for its domain alone, else also for what is below that.
+    With `origin_only`, the cookie is for its domain only, otherwise also for its subdomains.
     """
 
     key: str
@@ -43,7 +43,7 @@ class Cookie:
         )
 
     def _matches_request(self, server_name: str, path: str) -> bool:
-        """Whether a request for this host and path gets the cookie (sections 5.1.3 and 5.1.4)."""
+        """Whether a request for this host and path has the cookie (sections 5.1.3 and 5.1.4)."""
         domain = self.domain
         host = server_name.lower()
         if host != domain and (self.origin_only or not host.endswith(f".{domain}")):
@@ -57,7 +57,7 @@ class Cookie:
 
 
 def cookie_from_header(server_name: str, path: str, header: str) -> Cookie | None:
-    """The cookie of a Set-Cookie field for a request to this host and path; None: no cookie."""
+    """The cookie of a Set-Cookie field in the response of a host and path; None if invalid."""
     pair, _, rest = header.partition(";")
     key, _, value = (part.strip() for part in pair.partition("="))
     decoded = next(iter(parse_cookie(pair).items()), None)
@@ -85,7 +85,7 @@ def cookie_from_header(server_name: str, path: str, header: str) -> Cookie | Non
 
 
 def _seconds(text: str | None) -> int | None:
-    """Max-Age; one that is no number is ignored (section 5.2.2)."""
+    """Max-Age in seconds. A value that is not a number is ignored (section 5.2.2)."""
     try:
         return None if text is None else int(text)
     except ValueError:
@@ -93,17 +93,17 @@ def _seconds(text: str | None) -> int | None:
 
 
 class CookieJar:
-    """The cookies a client holds, in the order they were first set."""
+    """The cookies of a client, in the order in which they were first set."""
 
     def __init__(self) -> None:
         self._cookies: dict[Key, Cookie] = {}
 
     def get(self, key: str, domain: str, path: str) -> Cookie | None:
-        """The cookie of exactly this name, domain and path."""
+        """The cookie with exactly this name, domain and path."""
         return self._cookies.get((domain, path, key))
 
     def store(self, cookie: Cookie | None) -> None:
-        """Keep a cookie, or forget it if it has expired."""
+        """Store a cookie, or remove it if it has expired."""
         if cookie is None:
             return
         if cookie._should_delete:
@@ -114,18 +114,18 @@ class CookieJar:
     def set(
         self, key: str, value: str, domain: str, origin_only: bool, path: str, **kwargs: Any
     ) -> None:
-        """Keep a cookie as if a response from `domain` had set it."""
+        """Store a cookie as if a response from `domain` had set it."""
         header = dump_cookie(
             key, value, domain=None if origin_only else domain, path=path, **kwargs
         )
         self.store(cookie_from_header(domain.removeprefix("."), path, header))
 
     def delete(self, key: str, domain: str, path: str) -> None:
-        """Forget a cookie, if it is there."""
+        """Remove a cookie, if it exists."""
         self._cookies.pop((domain, path, key), None)
 
     def header_for(self, server_name: str, path: str) -> str:
-        """The Cookie field of a request, empty if no cookie is for it."""
+        """The Cookie field of a request; empty without matching cookies."""
         return "; ".join(
             cookie._to_request_header()
             for cookie in self._cookies.values()
@@ -133,12 +133,6 @@ class CookieJar:
         )
 
     def update(self, server_name: str, path: str, headers: list[str]) -> None:
-        """Take in the Set-Cookie fields of a response."""
+        """Store the cookies of a response's Set-Cookie fields."""
         for header in headers:
             self.store(cookie_from_header(server_name, path, header))
-
-    def __iter__(self) -> Any:
-        return iter(self._cookies.values())
-
-    def __len__(self) -> int:
-        return len(self._cookies)

@@ -1,7 +1,7 @@
-"""A page that shows what a WSGI server hands to an application, and which Python runs it.
+"""A page that shows the environ of a WSGI server, and the Python that runs it.
 
-For finding out how a server, or what stands in front of it, is set up. Not for the public: the
-page shows everything, cookies and credentials of the request too.
+It helps to find out how a server or its proxy is configured. Do not make it public: the page shows
+everything, including cookies and credentials of the request.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ TEMPLATE = """\
   }}
 </style>
 <h1>WSGI Information</h1>
-<p>What this server hands to an application, and the Python that runs it.</p>
+<p>The environ that this server gives to applications, and the Python that runs it.</p>
 <h2 id=python-interpreter>Python Interpreter</h2>
 <table>{python}</table>
 <h2 id=wsgi-environment>WSGI Environment</h2>
@@ -57,16 +57,17 @@ TEMPLATE = """\
 <h2 id=installed-packages>Installed Packages</h2>
 <ul class=packages>{packages}</ul>
 <h2 id=sys-path>System Path</h2>
-<p>Where modules are looked for, in this order. Grey and underlined: not a directory, an archive
-perhaps. With a background: relative, shown in full.</p>
+<p>Python searches these places for modules, in this order. Grey and underlined: not a directory,
+for example an archive. With a background: a relative path, shown in full.</p>
 <ul>{path}</ul>
 """
 
 
 def iter_sys_path() -> Iterator[tuple[str, bool, bool]]:
-    """Each entry of sys.path: as shown, whether it is no directory, whether it is relative.
+    """Each entry of sys.path: the shown text, whether it is missing, whether it is relative.
 
-    The home directory is shown as `~`, a relative entry in full.
+    An entry that is not a directory is missing. The home directory is shown as `~`, a relative
+    entry in full.
     """
     home = str(Path.home())
     for item in sys.path:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 Result = tuple[Iterable[bytes], str, Headers]  # body, status, headers
 
 LIMITS = Limits(underscore_fields=True)
-# Of an environ, what the wire says and environ_of makes again.
+# Keys of an environ that environ_of makes from the bytes of the request.
 FROM_WIRE = frozenset(
     {
         "CONTENT_LENGTH",
@@ -53,8 +53,8 @@ FROM_WIRE = frozenset(
 def run_wsgi_app(app: WSGIApplication, environ: WSGIEnvironment, buffered: bool = False) -> Result:
     """Body, status and headers of one call of `app` (PEP 3333).
 
-    The body is taken up to its first chunk, or whole and closed if `buffered`. An error the
-    application reports through `exc_info` is raised: a test wants to see it.
+    The body is read up to its first chunk; with `buffered`, it is read completely and closed. An
+    error that the application reports as `exc_info` is raised, so that the test sees it.
     """
     started: list[Any] = []
     written: list[bytes] = []
@@ -101,7 +101,7 @@ def _take(
 
 
 class DirectExchange:
-    """A request on its way through an application that no server has received."""
+    """The exchange of a request that is passed to an application without a server."""
 
     def __init__(
         self,
@@ -131,7 +131,7 @@ class DirectExchange:
             environ["wsgi.input"] = self.body
 
     def environ(self) -> dict[str, Any]:
-        """The request as an environ, with what the test put into it besides."""
+        """The environ of the request, with the additional keys of the test."""
         if self._environ is None:
             self._environ = environ_of(self, underscores=True)
             self._environ.update(
@@ -142,16 +142,15 @@ class DirectExchange:
         return self._environ
 
     def start(self, status: str, headers: list[tuple[str, str]]) -> Callable[[bytes], object]:
-        """PEP 3333's imperative way of answering."""
+        """The start_response function of PEP 3333."""
         self.started = (status, headers)
         return self.written.append
 
 
 def run_direct(app: WSGIApplication, environ: WSGIEnvironment, buffered: bool = False) -> Result:
-    """Body, status and headers of a request given as an environ, over the direct lane.
+    """Body, status and headers of the request in `environ`, over the direct lane.
 
-    One with a script name cannot come over the wire to an application that is served as it
-    is; it takes the WSGI lane.
+    A request with a script name takes the WSGI lane: without a mount, a server cannot receive it.
     """
     if environ.get("SCRIPT_NAME"):
         return run_wsgi_app(app, environ, buffered)
@@ -161,8 +160,8 @@ def run_direct(app: WSGIApplication, environ: WSGIEnvironment, buffered: bool = 
 def run_as_served(app: Any, environ: WSGIEnvironment, buffered: bool = False) -> Result:
     """Body, status and headers of a request, over the lane that Carboy's server would take.
 
-    A request that cannot come over a wire as it is (a script name, a header name that is not a
-    token, content of another length than declared) takes the WSGI lane.
+    A request that a server cannot receive takes the WSGI lane: one with a script name, with a
+    header name that is not a token, or with content of another length than declared.
     """
     exchange = None
     if isinstance(app, DirectApplication) and app.direct_ready():
@@ -170,12 +169,12 @@ def run_as_served(app: Any, environ: WSGIEnvironment, buffered: bool = False) ->
     if exchange is None:
         return run_wsgi_app(app, environ, buffered)
     answer = _answered(app, exchange, environ)
-    # Whether a wire could carry the answer is the server's to tell, as under any other client.
+    # The answer is not checked: a server would do that for every client.
     return _result(exchange, answer, buffered)
 
 
 def _wire_exchange(environ: WSGIEnvironment) -> DirectExchange | None:
-    """The exchange of an environ, if the same request could have come over the wire."""
+    """The exchange for an environ; None if a server could not receive the same request."""
     stream = environ["wsgi.input"]
     query = environ["QUERY_STRING"]
     if (
@@ -189,20 +188,20 @@ def _wire_exchange(environ: WSGIEnvironment) -> DirectExchange | None:
     ):
         return None
     at = stream.tell()
-    octets = raw_request(environ)
+    request = raw_request(environ)
     size = len(stream.getvalue()) - at
     stream.seek(at)
     if size != int(environ.get("CONTENT_LENGTH") or 0):
         return None
     try:
-        head, content = _receive(Machine(LIMITS), octets)
+        head, content = _receive(Machine(LIMITS), request)
     except RemoteProtocolError:
         return None
     return DirectExchange(head, content, environ, dict(environ))
 
 
 def _answered(app: Any, exchange: DirectExchange, environ: WSGIEnvironment) -> Answer:
-    """The answer over the lane that is open, as gateway.direct finds it."""
+    """The answer over the direct lane if the application has it, as in gateway/direct.py."""
     if not (isinstance(app, DirectApplication) and app.direct_ready()):
         return WsgiGateway(app).handle(exchange)
     app.direct_prepare(exchange)
@@ -213,7 +212,7 @@ def _answered(app: Any, exchange: DirectExchange, environ: WSGIEnvironment) -> A
 
 
 def raw_request(environ: WSGIEnvironment) -> bytes:
-    """The octets of the request that an environ describes."""
+    """The bytes of the request that an environ describes."""
     body: bytes = environ["wsgi.input"].read()
     target = quote(environ["PATH_INFO"].encode("latin-1"), safe="/!$&'()*+,:;=@") or "/"
     if environ["QUERY_STRING"]:
@@ -234,10 +233,10 @@ def raw_request(environ: WSGIEnvironment) -> bytes:
         return head.encode() + body
 
 
-def _respond(app: Any, octets: bytes, environ: WSGIEnvironment, buffered: bool) -> Result:
+def _respond(app: Any, request: bytes, environ: WSGIEnvironment, buffered: bool) -> Result:
     machine = Machine(LIMITS)
     try:
-        head, content = _receive(machine, octets)
+        head, content = _receive(machine, request)
     except RemoteProtocolError as error:
         return _split(machine.error_response(error, b""))
     exchange = DirectExchange(head, content, environ)
@@ -252,9 +251,9 @@ def _respond(app: Any, octets: bytes, environ: WSGIEnvironment, buffered: bool) 
     return _result(exchange, answer, buffered)
 
 
-def _receive(machine: Machine, octets: bytes) -> tuple[RequestHead, bytes]:
-    """Head and content of a complete request; a request that ends early is refused."""
-    event = machine.receive(octets)
+def _receive(machine: Machine, request: bytes) -> tuple[RequestHead, bytes]:
+    """Head and content of a complete request. A request that ends early is refused."""
+    event = machine.receive(request)
     if not isinstance(event, RequestHead):
         raise RemoteProtocolError(400, "the request ended before its head did")
     head, body = event, []
@@ -266,7 +265,7 @@ def _receive(machine: Machine, octets: bytes) -> tuple[RequestHead, bytes]:
 
 
 def _result(exchange: DirectExchange, answer: Answer, buffered: bool) -> Result:
-    """The answer as a result."""
+    """Body, status and headers of an answer."""
     status, headers, body, close = answer
     status, headers = exchange.started or (status, headers)
     try:
@@ -275,7 +274,7 @@ def _result(exchange: DirectExchange, answer: Answer, buffered: bool) -> Result:
             chunks = [*exchange.written, *chunks]
         if buffered:
             chunks = list(chunks)
-        else:  # up to the first piece, so that an error before it comes out here
+        else:  # up to the first piece, so that an error before it is raised here
             iterator = iter(chunks)
             chunks = chain([*islice(iterator, 1)], iterator)
     except BaseException:
@@ -291,7 +290,7 @@ def _result(exchange: DirectExchange, answer: Answer, buffered: bool) -> Result:
 
 
 def _split(response: bytes) -> Result:
-    """Body, status and headers of an answer the machine made itself."""
+    """Body, status and headers of an answer that the parser made."""
     head, _, body = response.partition(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     fields = [line.split(": ", 1) for line in lines]

@@ -1,4 +1,4 @@
-"""What a test client gives back."""
+"""The response of a test client."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ if TYPE_CHECKING:
 
 
 class ClientRedirectError(Exception):
-    """Following redirects leads in a circle, or nowhere."""
+    """Redirects form a loop, or a redirect has no Location."""
 
 
 class TestResponse(Response):
-    """A response with the request that was made, and the responses that redirected to it."""
+    """A response with its request, and the redirect responses before it."""
 
-    __test__ = False  # not a test, whatever pytest thinks of its name
+    __test__ = False  # not a test class, in spite of its name
 
     default_mimetype = None
     request: Request
@@ -45,7 +45,7 @@ class TestResponse(Response):
 
 
 def test_response_class(wrapper: type[Response] | None) -> type[TestResponse]:
-    """`wrapper` made a TestResponse too."""
+    """`wrapper` combined with TestResponse."""
     if wrapper is None or wrapper is Response:
         return TestResponse
     if issubclass(wrapper, TestResponse):

@@ -73,7 +73,7 @@ def test_a_session_transaction_needs_cookies_and_a_key() -> None:
 
 
 @lanes
-def test_the_contexts_of_the_last_request_stay_in_a_with_block(lane: str) -> None:
+def test_the_contexts_of_the_last_request_are_kept_in_a_with_block(lane: str) -> None:
     with counter().test_client(lane=lane) as client:
         client.get("/")
         assert (carboy.request.path, carboy.g.seen, carboy.session["n"]) == ("/", "/", 1)
@@ -84,7 +84,7 @@ def test_the_contexts_of_the_last_request_stay_in_a_with_block(lane: str) -> Non
 
 
 @lanes
-def test_the_contexts_stay_during_a_session_transaction(lane: str) -> None:
+def test_the_contexts_are_kept_during_a_session_transaction(lane: str) -> None:
     with counter().test_client(lane=lane) as client:
         client.get("/")
         with client.session_transaction() as session:
@@ -94,7 +94,7 @@ def test_the_contexts_stay_during_a_session_transaction(lane: str) -> None:
 
 
 @lanes
-def test_no_context_stays_after_an_error(lane: str) -> None:
+def test_no_context_is_kept_after_an_error(lane: str) -> None:
     app = counter(TESTING=True)
     with app.test_client(lane=lane) as client:
         with pytest.raises(ZeroDivisionError):
@@ -120,7 +120,7 @@ def teardowns(library: Any, **options: Any) -> list[str]:
 
 
 @lanes
-def test_teardown_runs_when_it_runs_in_flask(lane: str) -> None:
+def test_teardown_runs_at_the_same_time_as_in_flask(lane: str) -> None:
     assert teardowns(carboy, lane=lane) == teardowns(flask)
 
 
@@ -159,7 +159,7 @@ CONFIG = {"SERVER_NAME": "ex.com:80", "APPLICATION_ROOT": "/root", "PREFERRED_UR
         (("/x",), {"query_string": {"a": 1}}),
     ],
 )
-def test_the_url_is_made_of_the_configuration_as_in_flask(
+def test_the_url_is_made_from_the_configuration_as_in_flask(
     config: Any, args: Any, kwargs: Any
 ) -> None:
     class Theirs(flask.testing.EnvironBuilder):
@@ -173,7 +173,7 @@ def test_the_url_is_made_of_the_configuration_as_in_flask(
     assert ours == urls(flask, Theirs, config, *args, **kwargs)
 
 
-def test_json_is_the_applications() -> None:
+def test_json_is_written_by_the_application() -> None:
     app = carboy.Flask("x")
     with EnvironBuilder(app, json={"d": datetime.date(2020, 1, 1)}) as builder:
         assert builder.input_stream is not None
@@ -182,7 +182,7 @@ def test_json_is_the_applications() -> None:
 
 @lanes
 @pytest.mark.parametrize("kind", ["path", "builder", "base builder", "environ", "request"])
-def test_the_base_environ_is_under_every_kind_of_request(lane: str, kind: str) -> None:
+def test_every_kind_of_request_has_the_base_environ(lane: str, kind: str) -> None:
     app = counter()
     client = app.test_client(lane=lane)
     client.environ_base["REMOTE_ADDR"] = "9.9.9.9"
@@ -199,7 +199,7 @@ def test_the_base_environ_is_under_every_kind_of_request(lane: str, kind: str) -
     assert (found["HTTP_HOST"], found["url"]) == ("localhost", "http://localhost/environ")
 
 
-def test_a_client_class_of_ones_own_gets_its_arguments() -> None:
+def test_a_custom_client_class_gets_its_arguments() -> None:
     class Own(FlaskClient):
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             self.extra = kwargs.pop("extra")
@@ -255,7 +255,7 @@ def redirecting(library: Any) -> Any:
 
 
 @lanes
-def test_a_request_that_follows_a_redirect_has_the_clients_environ_base_too(lane: str) -> None:
+def test_the_request_after_a_redirect_has_the_environ_base(lane: str) -> None:
     def found(library: Any, **options: Any) -> Any:
         client = redirecting(library).test_client(**options)
         client.environ_base["own"] = "mine"
@@ -266,7 +266,7 @@ def test_a_request_that_follows_a_redirect_has_the_clients_environ_base_too(lane
 
 
 @lanes
-def test_the_contexts_that_stay_are_those_of_the_request_that_followed(lane: str) -> None:
+def test_the_kept_contexts_are_those_of_the_request_after_a_redirect(lane: str) -> None:
     with redirecting(carboy).test_client(lane=lane) as client:
         client.get("/from", follow_redirects=True)
         assert carboy.request.path == "/to"
@@ -275,7 +275,7 @@ def test_the_contexts_that_stay_are_those_of_the_request_that_followed(lane: str
         assert flask.request.path == "/to"
 
 
-def test_an_open_of_ones_own_sees_the_requests_that_follow() -> None:
+def test_an_overridden_open_gets_the_requests_after_a_redirect() -> None:
     def found(library: Any, kind: Any) -> Any:
         seen = []
 
@@ -294,7 +294,7 @@ def test_an_open_of_ones_own_sees_the_requests_that_follow() -> None:
     assert mine[0]["header"] == "secret"
 
 
-def test_arguments_beside_a_whole_request_are_left_out() -> None:
+def test_arguments_besides_a_complete_request_are_ignored() -> None:
     def found(library: Any, builder: Any) -> Any:
         client = redirecting(library).test_client()
         made = builder("/to", method="POST")
@@ -309,7 +309,7 @@ def test_arguments_beside_a_whole_request_are_left_out() -> None:
     assert [(one["method"], one["header"]) for one in mine] == [("POST", None)] * 3
 
 
-def test_a_subclass_may_say_how_arguments_become_a_request() -> None:
+def test_a_subclass_may_change_how_arguments_become_a_request() -> None:
     class Named(FlaskClient):
         def _copy_environ(self, other: Any) -> Any:
             return {**super()._copy_environ(other), "HTTP_X_NAME": "mine"}

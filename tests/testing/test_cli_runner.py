@@ -21,7 +21,7 @@ def test_a_command_of_the_application_is_run() -> None:
     assert (result.output, result.exit_code) == ("hi you from hello\n", 0)
 
 
-def test_a_command_can_be_given_itself() -> None:
+def test_a_command_object_can_be_passed() -> None:
     app = application()
     result = app.test_cli_runner().invoke(app.cli.commands["hi"], ["you"])
     assert result.output == "hi you from hello\n"

@@ -132,7 +132,7 @@ def test_a_redirect_without_a_location_is_an_error() -> None:
         Client(app).get("/", follow_redirects=True)
 
 
-def test_a_redirect_can_be_followed_by_hand() -> None:
+def test_a_redirect_can_be_followed_explicitly() -> None:
     client = Client(echo(OURS))
     response = client.resolve_redirect(client.get("/r"))
     assert response.request.url == "http://localhost/t?x=1"
@@ -147,7 +147,7 @@ def test_a_redirect_can_be_followed_by_hand() -> None:
     ],
     ids=["builder", "request", "environ"],
 )
-def test_open_takes_what_describes_a_request(argument: Any) -> None:
+def test_open_takes_builders_environs_and_requests(argument: Any) -> None:
     response = Client(echo(OURS)).open(argument())
     assert response.text.startswith("PUT http://localhost/t")
 
@@ -176,7 +176,7 @@ def test_the_response_class_is_mixed_into_the_response() -> None:
     assert isinstance(response.request, Request)
 
 
-def test_a_response_gets_no_content_type_of_its_own() -> None:
+def test_a_response_gets_no_default_content_type() -> None:
     def app(environ: Any, start_response: Any) -> Any:
         start_response("200 OK", [])
         return [b"x"]
@@ -297,14 +297,14 @@ def test_odd_calls_send_what_werkzeugs_client_sends(calls: Any) -> None:
     assert answers(OURS, carboy.http.request.environ_builder) == answers(THEIRS, werkzeug.test)
 
 
-def test_each_response_of_a_chain_knows_those_before_it() -> None:
+def test_each_response_of_a_chain_has_the_earlier_ones_as_history() -> None:
     for library in (OURS, THEIRS):
         response = library[2](echo(library)).get("/chain", follow_redirects=True)
         chain = [*response.history, response]
         assert [each.history for each in chain] == [tuple(chain[:n]) for n in range(len(chain))]
 
 
-def test_a_request_that_is_sent_is_the_one_of_the_response() -> None:
+def test_the_request_of_a_response_is_the_one_that_was_sent() -> None:
     for library in (OURS, THEIRS):
         request = library[0](create_environ("/x"))
         assert library[2](echo(library)).open(request).request is request

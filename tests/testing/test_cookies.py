@@ -57,7 +57,7 @@ def test_cookies_are_kept_as_by_werkzeugs_client(header: str, base_url: str) -> 
 
 
 @pytest.mark.parametrize("header", ["", "=x", "a=1; Max-Age=x"])
-def test_what_is_no_cookie_is_ignored_where_werkzeug_fails(header: str) -> None:
+def test_an_invalid_cookie_is_ignored_where_werkzeug_fails(header: str) -> None:
     assert [cookie["key"] for cookie in stored(OURS, header)] == (["a"] if "a" in header else [])
 
 
@@ -70,7 +70,7 @@ def test_a_leading_dot_of_a_domain_is_ignored() -> None:
     ("cookie_path", "path"),
     [("/a", "/a"), ("/a", "/ab"), ("/a", "/a/b"), ("/a/", "/a"), ("/a/", "/a/b"), ("/a", "/")],
 )
-def test_cookies_are_for_paths_as_in_werkzeugs_client(cookie_path: str, path: str) -> None:
+def test_cookies_match_paths_as_in_werkzeugs_client(cookie_path: str, path: str) -> None:
     texts = []
     for library in (THEIRS, OURS):
         client = library[2](cookie_app(library))
@@ -81,7 +81,7 @@ def test_cookies_are_for_paths_as_in_werkzeugs_client(cookie_path: str, path: st
 
 @pytest.mark.parametrize("host", ["localhost", "sub.localhost", "other", "LOCALHOST"])
 @pytest.mark.parametrize("origin_only", [True, False])
-def test_cookies_are_for_domains_as_in_werkzeugs_client(host: str, origin_only: bool) -> None:
+def test_cookies_match_domains_as_in_werkzeugs_client(host: str, origin_only: bool) -> None:
     texts = []
     for library in (THEIRS, OURS):
         client = library[2](cookie_app(library))
@@ -90,7 +90,7 @@ def test_cookies_are_for_domains_as_in_werkzeugs_client(host: str, origin_only: 
     assert texts[1] == texts[0]
 
 
-def test_cookies_are_set_asked_for_and_deleted() -> None:
+def test_cookies_can_be_set_read_and_deleted() -> None:
     client = Client(cookie_app(OURS))
     client.set_cookie("k", 'v é;"', path="/p", httponly=True, samesite="Strict", max_age=5)
     cookie = client.get_cookie("k", path="/p")
@@ -107,7 +107,7 @@ def test_cookies_are_set_asked_for_and_deleted() -> None:
     assert client.get_cookie("k", path="/p") is None
 
 
-def test_a_client_without_cookies_says_so() -> None:
+def test_a_client_without_cookies_raises_an_error() -> None:
     client = Client(cookie_app(OURS), use_cookies=False)
     for call in (client.set_cookie, client.get_cookie, client.delete_cookie):
         with pytest.raises(TypeError, match="use_cookies"):

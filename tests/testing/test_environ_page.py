@@ -1,4 +1,4 @@
-"""The page about the server, beside Werkzeug's."""
+"""The page that shows the environ; its list of paths is Werkzeug's."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from carboy.testing.environ_page import iter_sys_path
 from carboy.testing.environ_page import test_app as application
 
 
-def test_entries_of_the_path_are_shown_as_werkzeug_does(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_entries_of_the_path_are_shown_as_by_werkzeug(monkeypatch: pytest.MonkeyPatch) -> None:
     home = os.path.expanduser("~")
     more = ["", "a", "./b", f"{home}/c", home, "/no//d/", "/tmp/../etc"]
     monkeypatch.setattr(sys, "path", [*more, *sys.path])
     assert list(iter_sys_path()) == list(werkzeug.testapp.iter_sys_path())
 
 
-def test_a_directory_beside_home_is_no_part_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_directory_beside_home_is_not_below_it(monkeypatch: pytest.MonkeyPatch) -> None:
     beside = os.path.expanduser("~") + "-other"
     monkeypatch.setattr(sys, "path", [beside])
     assert next(iter_sys_path())[0] == beside
@@ -41,7 +41,7 @@ def test_the_page_shows_interpreter_and_packages() -> None:
     assert "<li>pytest " in page
 
 
-def test_the_page_shows_what_a_real_server_hands_over() -> None:
+def test_the_page_shows_the_environ_of_a_real_server() -> None:
     from urllib.request import urlopen
 
     with live_server(application) as url, urlopen(url + "/x") as response:

@@ -35,7 +35,7 @@ def test_raw_bytes_are_answered() -> None:
     assert (response.status, response.json) == ("200 OK", {"data": "", "args": " b"})
 
 
-def test_a_chunked_body_is_put_together() -> None:
+def test_a_chunked_body_is_decoded() -> None:
     response = send(
         application(),
         b"POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n"
@@ -54,13 +54,13 @@ def test_a_chunked_body_is_put_together() -> None:
         (b"GET /\x00 HTTP/1.1\r\nHost: h\r\n\r\n", 400),
     ],
 )
-def test_what_the_machine_refuses_it_answers(request_bytes: bytes, status: int) -> None:
+def test_the_parser_answers_requests_that_it_refuses(request_bytes: bytes, status: int) -> None:
     response = send(application(), request_bytes)
     assert response.status_code == status
     assert response.get_data(as_text=True).startswith(f"{status} ")
 
 
-def test_an_environ_tells_what_the_wire_does_not() -> None:
+def test_an_environ_adds_to_the_bytes_of_a_request() -> None:
     response = send(
         application(),
         b"GET /addr HTTP/1.1\r\nHost: h\r\n\r\n",
@@ -69,7 +69,7 @@ def test_an_environ_tells_what_the_wire_does_not() -> None:
     assert response.json == {"addr": "1.2.3.4", "scheme": "https"}
 
 
-def test_the_lane_is_really_the_direct_one() -> None:
+def test_the_direct_lane_calls_direct_handle() -> None:
     app = application()
     taken: list[str] = []
 
@@ -103,7 +103,7 @@ def test_the_lane_is_really_the_direct_one() -> None:
     assert taken == ["direct_handle"]
 
 
-def test_a_wrapped_application_takes_the_wsgi_way_behind_the_machine() -> None:
+def test_a_wrapped_application_is_called_over_wsgi() -> None:
     app = application()
     inner = app.wsgi_app
     seen: list[str] = []
@@ -127,7 +127,7 @@ def test_a_foreign_application_is_called_through_the_wsgi_gateway() -> None:
     assert (response.data, response.headers["X-Y"]) == (b"ab", "z")
 
 
-def test_an_answer_the_wire_cannot_carry_is_an_error_and_closed() -> None:
+def test_an_invalid_answer_is_an_error_and_closed() -> None:
     closed: list[int] = []
 
     class Body:
@@ -155,7 +155,7 @@ def test_a_mounted_request_takes_the_wsgi_lane() -> None:
 # --- the WSGI lane
 
 
-def test_the_body_is_taken_up_to_its_first_chunk() -> None:
+def test_the_body_is_read_up_to_its_first_chunk() -> None:
     steps: list[str] = []
 
     def app(environ: Any, start_response: Any) -> Any:
@@ -170,7 +170,7 @@ def test_the_body_is_taken_up_to_its_first_chunk() -> None:
     assert list(body) == [b"a", b"b"]
 
 
-def test_what_was_written_comes_first() -> None:
+def test_written_bytes_come_first() -> None:
     def app(environ: Any, start_response: Any) -> Any:
         write = start_response("200 OK", [])
         write(b"1")
@@ -241,7 +241,7 @@ def test_an_answer_without_start_response_is_an_error() -> None:
         run_wsgi_app(lambda environ, start_response: [b"x"], create_environ())
 
 
-def test_the_caller_keeps_its_environ() -> None:
+def test_the_callers_environ_is_not_changed() -> None:
     def app(environ: Any, start_response: Any) -> Any:
         environ["changed"] = True
         start_response("200 OK", [])

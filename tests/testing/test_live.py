@@ -6,7 +6,7 @@ import carboy
 from carboy.testing import live_server
 
 
-def test_an_application_is_served_while_the_block_lasts() -> None:
+def test_an_application_is_served_until_the_block_ends() -> None:
     app = carboy.Flask("live")
     app.add_url_rule("/", "index", lambda: carboy.request.host)
     with live_server(app) as url:
@@ -14,7 +14,7 @@ def test_an_application_is_served_while_the_block_lasts() -> None:
             assert f"http://{response.read().decode()}" == url
 
 
-def test_a_response_with_a_status_beside_it_is_answered_alike_every_time() -> None:
+def test_a_response_with_a_status_is_the_same_every_time() -> None:
     app = carboy.Flask("live")
     app.add_url_rule("/", "made", lambda: (carboy.jsonify(id=7), 201))
     with live_server(app) as url:

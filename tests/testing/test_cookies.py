@@ -47,7 +47,8 @@ def stored(library: Any, header: str, **options: Any) -> list[dict[str, Any]]:
     client = library[2](cookie_app(library))
     client.get("/a/b", query_string={"h": header}, **options)
     jar = client._cookies
-    return [asdict(cookie) for cookie in (jar.values() if isinstance(jar, dict) else jar)]
+    cookies = jar if isinstance(jar, dict) else jar._cookies
+    return [asdict(cookie) for cookie in cookies.values()]
 
 
 @pytest.mark.parametrize("header", HEADERS)

@@ -29,9 +29,7 @@ class Client:
     """
 
     default_lane = "server"
-    _own_run = staticmethod(
-        run_wsgi_app
-    )  # to notice when a test replaces the function in this module
+    _own_run = staticmethod(run_wsgi_app)  # tells whether a test has replaced the function
 
     def __init__(
         self,

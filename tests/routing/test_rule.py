@@ -157,3 +157,17 @@ def test_the_trace_lists_texts_slashes_and_variables() -> None:
         return [rule._trace for rule in (*rules, library.Rule("/unbound"))]
 
     assert traces(carboy.routing) == traces(werkzeug.routing)
+
+
+def test_a_rule_that_another_thread_refreshes_still_builds_its_url() -> None:
+    class Interrupted(Rule):
+        def __getattribute__(self, name: str) -> Any:
+            found = super().__getattribute__(name)
+            if name == "_template" and found is not None:
+                self._template = None  # what `refresh` does in another thread at this moment
+            return found
+
+    rule = Interrupted("/a/<x>", endpoint="e")
+    Map([rule])
+    assert rule.build({"x": 1}) == ("", "/a/1")
+    assert rule.build({"x": 1}) == ("", "/a/1")

@@ -175,8 +175,9 @@ class Blueprint(Scaffold):
         prefix = options.get("name_prefix", "")
         own = options.get("name", self.name)
         name = f"{prefix}.{own}".lstrip(".")
-        if name in app.blueprints:
-            taken = "this blueprint" if app.blueprints[name] is self else "a different blueprint"
+        known = app.blueprints.get(name)
+        if known is not None:
+            taken = "this blueprint" if known is self else "a different blueprint"
             raise ValueError(
                 f"The name {own!r} is already registered for {taken}. Use 'name=' to give this"
                 " registration a unique name."

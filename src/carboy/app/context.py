@@ -316,6 +316,8 @@ class RequestContext:
 
     def match_request(self) -> None:
         """Find the rule of the request, or the error to raise when it is dispatched."""
+        if self._adapter is None:
+            return  # it could not be made, and left its error as `routing_exception`
         request, search = self.request, self.search
         if self.match is not None:
             request.url_rule, request.view_args = self.match
@@ -336,16 +338,11 @@ class RequestContext:
         except HTTPException as error:
             request.routing_exception = error
 
-    def begin(self, early_session: bool) -> None:
-        """Open the session, unless that can wait until it is used, and match the URL."""
-        if early_session and self._opened is None:
-            # As its interface expects: before there is an endpoint.
-            match, self.match = self.match, None
-            self._open_session()
-            self.match = match
-        # An adapter that could not be made has left its error as `routing_exception`.
-        if self._adapter is not None:
-            self.match_request()
+    def open_session_early(self) -> None:
+        """Open the session as its interface expects: before there is an endpoint."""
+        match, self.match = self.match, None
+        self._open_session()
+        self.match = match
 
     def push(self) -> None:
         """Make this the active request, open its session and match its URL."""
@@ -355,7 +352,9 @@ class RequestContext:
             own = self.app.app_context()
             own.push()
         self._cv_tokens.append((_cv_request.set(self), own))
-        self.begin(self.app._plan.early_session)
+        if self._opened is None and self.app._plan.early_session:
+            self.open_session_early()
+        self.match_request()
 
     def pop(self, exc: BaseException | None = UNSET) -> None:
         """Make the previous request active again; the last pop runs the teardown functions."""

@@ -196,8 +196,10 @@ def run(
                 ctx.push()
             else:
                 token = _cv.set(ctx)
-                if plan.early_session or ctx.match is None or ctx._request is not None:
-                    ctx.begin(plan.early_session)
+                if plan.early_session:
+                    ctx.open_session_early()
+                if ctx.match is None or ctx._request is not None:
+                    ctx.match_request()
             if plan.full_dispatch_request:
                 found: Any = app.full_dispatch_request()
             else:

@@ -292,12 +292,13 @@ class Scaffold:
         """The exception class of an error handler, and the status code of an HTTP error."""
         found: Any = exc_class_or_code
         if isinstance(found, int):
-            if found not in default_exceptions:
+            kind = default_exceptions.get(found)
+            if kind is None:
                 raise ValueError(
                     f"'{found}' is not a recognized HTTP error code. Use a subclass of"
                     " HTTPException that has this code."
                 )
-            found = default_exceptions[found]
+            found = kind
         if isinstance(found, Exception):
             raise TypeError(
                 f"{found!r} is an instance, not a class. Register the handler for its class."

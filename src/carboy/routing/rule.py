@@ -210,13 +210,14 @@ class Rule(RuleFactory):
         kwargs: Mapping[str, Any],
     ) -> BaseConverter:
         """A converter for one variable; raises LookupError if the map knows no such converter."""
-        if converter_name not in self.map.converters:
+        kind = self.map.converters.get(converter_name)
+        if kind is None:
             known = ", ".join(sorted(self.map.converters))
             raise LookupError(
                 f"the converter {converter_name!r} does not exist. {self.rule!r} uses it for"
                 f" {variable_name!r}, and the map has {known}."
             )
-        return self.map.converters[converter_name](self.map, *args, **kwargs)
+        return kind(self.map, *args, **kwargs)
 
     def _prepare(self, providers: list[Rule]) -> None:
         """Work out ahead what a match of this rule needs; `providers` precede it."""
@@ -240,9 +241,11 @@ class Rule(RuleFactory):
         return values
 
     def _compiled(self) -> Template:
-        if self._template is None:
-            self._template = Template(*self._tokens, self._converters, self.defaults or {})
-        return self._template
+        template = self._template  # read once: `refresh` in another thread may reset it
+        if template is None:
+            template = Template(*self._tokens, self._converters, self.defaults or {})
+            self._template = template
+        return template
 
     def build(
         self, values: Mapping[str, Any], append_unknown: bool = True

@@ -33,7 +33,6 @@ NOT_YET = {
     "bench",
     "docs",
     "src",
-    "src/app",
     "src/cli",
     "src/compat",
     "src/dev",

@@ -131,7 +131,7 @@ class Carboy(Scaffold):
 
     @property
     def _plan(self) -> plan.Plan:
-        return self._plan_made or plan.proven(self)
+        return self._plan_made or plan.plan_of(self)
 
     def _check_setup_finished(self, f_name: str) -> None:
         if self._got_first_request:
@@ -356,7 +356,7 @@ class Carboy(Scaffold):
 
     def full_dispatch_request(self) -> Response:
         """Run the hooks, the view and the error handlers, and make the response."""
-        return self.finalize_request(cycle.returned(self, *cycle.current(self)))
+        return self.finalize_request(cycle.return_value(self, *cycle.current(self)))
 
     def preprocess_request(self) -> ft.ResponseReturnValue | None:
         """Run the hooks before the view; a value that one returns replaces the view's."""
@@ -423,7 +423,7 @@ class Carboy(Scaffold):
 
     def trap_http_exception(self, e: Exception) -> bool:
         """Whether an HTTP error is handled like any other exception."""
-        return errors.trapped(self, e)
+        return errors.is_trapped(self, e)
 
     def should_ignore_error(self, error: BaseException | None) -> bool:
         """Whether the teardown functions get None instead of this error."""
@@ -493,7 +493,7 @@ class Carboy(Scaffold):
         return kind(self, **kwargs)
 
 
-plan.remember(Carboy)
+plan.keep_originals(Carboy)
 
 # The class is called Flask where people see its name: in repr(app) and in pickles.
 Flask = Carboy

@@ -1,4 +1,4 @@
-"""Blueprints: routes, hooks and folders recorded now, registered on applications later."""
+"""Blueprints: record routes, hooks and folders, and register them on applications later."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ __all__ = ["Blueprint", "BlueprintSetupState"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 DeferredSetupFunction = Callable[["BlueprintSetupState"], None]
-_own_name = object()  # cli_group: a group with the blueprint's name
+_own_name = object()  # cli_group: a group with the name of the blueprint
 
 
 class BlueprintSetupState:
-    """One registration of a blueprint on an application, as recorded functions see it."""
+    """A registration of a blueprint on an application: the argument of recorded functions."""
 
     def __init__(
         self, blueprint: Blueprint, app: Any, options: dict[str, Any], first_registration: bool
@@ -50,7 +50,7 @@ class BlueprintSetupState:
         view_func: ft.RouteCallable | None = None,
         **options: Any,
     ) -> None:
-        """Register a rule on the application, under the blueprint's prefix and name."""
+        """Register a rule on the application, with the prefix and name of the blueprint."""
         if self.url_prefix is not None:
             joined = f"{self.url_prefix.rstrip('/')}/{rule.lstrip('/')}"
             rule = joined if rule else self.url_prefix
@@ -132,12 +132,12 @@ class Blueprint(Scaffold):
     def make_setup_state(
         self, app: Any, options: dict[str, Any], first_registration: bool = False
     ) -> BlueprintSetupState:
-        """The state that recorded functions get."""
+        """The argument of recorded functions."""
         return BlueprintSetupState(self, app, options, first_registration)
 
     @setupmethod
     def register_blueprint(self, blueprint: Blueprint, **options: Any) -> None:
-        """Nest a blueprint: it is registered whenever this one is, under its prefix and name."""
+        """Nest a blueprint: it is registered with this one, under its prefix and name."""
         if blueprint is self:
             raise ValueError(
                 f"Cannot register a blueprint on itself: {self.name!r}. Register another blueprint."
@@ -171,7 +171,7 @@ class Blueprint(Scaffold):
     # --- registration ----------------------------------------------------------------
 
     def register(self, app: Any, options: dict[str, Any]) -> None:
-        """Carry out everything recorded on `app`; `app.register_blueprint` calls this."""
+        """Apply everything that is recorded to `app`; called by `app.register_blueprint`."""
         prefix = options.get("name_prefix", "")
         own = options.get("name", self.name)
         name = f"{prefix}.{own}".lstrip(".")
@@ -192,7 +192,7 @@ class Blueprint(Scaffold):
                 view_func=self.send_static_file,
                 endpoint="static",
             )
-        # The name is new, so the hooks have to be known under it, at every registration.
+        # At every registration, because the hooks are found by its name.
         self._merge_blueprint_funcs(app, name)
         for deferred in self.deferred_functions:
             deferred(state)
@@ -232,16 +232,16 @@ class Blueprint(Scaffold):
         return folder_max_age()
 
     def send_static_file(self, filename: str) -> Response:
-        """The view of this blueprint's static files."""
+        """The view of the static folder."""
         return serve_static(self, filename)
 
     def open_resource(
         self, resource: str, mode: str = "rb", encoding: str | None = "utf-8"
     ) -> IO[Any]:
-        """Open a file of the blueprint's own folder for reading."""
+        """Open a file below `root_path` for reading."""
         return open_in_folder(self.root_path, resource, mode, encoding)
 
-    # --- the application's, not only this blueprint's ----------------------------------
+    # --- for the whole application -------------------------------------------------------
 
     def _in_app(self, table: str, f: F) -> F:
         self.record_once(lambda state: getattr(state.app, table).setdefault(None, []).append(f))

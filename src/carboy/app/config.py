@@ -1,4 +1,4 @@
-"""The application's configuration: a dict that can be filled from many places."""
+"""The configuration of an application: a dict that can be filled from several sources."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ T = TypeVar("T")
 MISSING_PY = (errno.ENOENT, errno.EISDIR, errno.ENOTDIR)
 MISSING_FILE = (errno.ENOENT, errno.EISDIR)
 
-# What every application starts with.
+# The configuration of every new application.
 DEFAULT_CONFIG: dict[str, Any] = {
-    "DEBUG": None,  # the environment decides when the configuration is made
+    "DEBUG": None,  # set from the environment when the configuration is made
     "TESTING": False,
     "PROPAGATE_EXCEPTIONS": None,  # as TESTING or DEBUG
     "SECRET_KEY": None,
@@ -59,7 +59,7 @@ def _timedelta(value: Any) -> Any:
 
 
 class ConfigAttribute(Generic[T]):
-    """An attribute of the application that is really a key of its configuration."""
+    """An attribute of the application that is stored as a key of its configuration."""
 
     def __init__(self, name: str, get_converter: Callable[[Any], T] | None = None) -> None:
         self.__name__ = name
@@ -84,7 +84,7 @@ class ConfigAttribute(Generic[T]):
 
 
 class Config(dict[str, Any]):
-    """A dict with ways to fill it. Only keys in upper case are taken from files and objects.
+    """A dict with methods to fill it. Only upper-case names are taken from files and objects.
 
     File names are relative to `root_path`.
     """
@@ -96,7 +96,7 @@ class Config(dict[str, Any]):
         self.root_path = root_path
 
     def from_envvar(self, variable_name: str, silent: bool = False) -> bool:
-        """Read the Python file that this environment variable names."""
+        """Read the Python file whose path is in an environment variable."""
         filename = os.environ.get(variable_name)
         if filename:
             return self.from_pyfile(filename, silent=silent)
@@ -110,10 +110,10 @@ class Config(dict[str, Any]):
     def from_prefixed_env(
         self, prefix: str = "FLASK", *, loads: Callable[[str], Any] = json.loads
     ) -> bool:
-        """Take every environment variable that starts with `prefix_`.
+        """Set a key from each environment variable that starts with `prefix_`.
 
-        Values are read with `loads`; one it cannot read stays text. `A__B` sets key `B` of
-        the dict `A`. Variables are taken in the order of their names.
+        Values are parsed with `loads`; a value that it cannot parse stays text. `A__B` sets the
+        key `B` of the dict `A`. Variables are read in the order of their names.
         """
         start = f"{prefix}_"
         for variable in sorted(name for name in os.environ if name.startswith(start)):
@@ -121,7 +121,7 @@ class Config(dict[str, Any]):
             try:
                 value = loads(value)
             except Exception:
-                pass  # `loads` is the caller's: whatever it raises means "plain text"
+                pass  # plain text; `loads` of the caller may raise any exception
             *path, last = variable[len(start) :].split("__")
             target: Any = self
             for step in path:
@@ -144,7 +144,7 @@ class Config(dict[str, Any]):
         return True
 
     def from_object(self, obj: object | str) -> None:
-        """Take the upper-case attributes of an object, or of what an import name names."""
+        """Take the upper-case attributes of an object, or of the object with an import name."""
         if isinstance(obj, str):
             obj = import_string(obj)
         for name in dir(obj):
@@ -158,7 +158,7 @@ class Config(dict[str, Any]):
         silent: bool = False,
         text: bool = True,
     ) -> bool:
-        """Take the upper-case keys of what `load` makes of an open file."""
+        """Take the upper-case keys of the mapping that `load` reads from an open file."""
         path = Path(self.root_path, filename)
         try:
             with path.open("r" if text else "rb") as file:
@@ -180,7 +180,7 @@ class Config(dict[str, Any]):
     def get_namespace(
         self, namespace: str, lowercase: bool = True, trim_namespace: bool = True
     ) -> dict[str, Any]:
-        """The keys that start with `namespace`, as a dict of their own."""
+        """The keys that start with `namespace`, as a new dict."""
         found = {}
         for key, value in self.items():
             if key.startswith(namespace):

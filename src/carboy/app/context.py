@@ -1,9 +1,8 @@
-"""The two contexts: an application at work, and a request of it.
+"""The two contexts: of an application, and of a request.
 
-What costs something is made when it is first asked for: `g`, the session, the URL adapter.
-A stock session opened late is the same as one opened at once, because nothing but the
-request's cookie and the configuration goes into it; any other session interface is asked
-when the context is pushed, as its author expects.
+`g`, the session and the URL adapter are made when they are first used. A session of the default
+interface depends only on the request's cookie and the configuration, so it can be opened late.
+Any other session interface is asked when the context is pushed, as its author expects.
 """
 
 from __future__ import annotations
@@ -44,7 +43,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _Unset:
-    """Not given, or not made yet; None means something in these places."""
+    """Not given, or not made yet, where None is a value."""
 
     def __repr__(self) -> str:
         return "<unset>"
@@ -57,23 +56,23 @@ _cv_request: ActiveContext[RequestContext] = ActiveContext("request_ctx", NO_REQ
 
 
 class _AppCtxGlobals:
-    """`g`: a namespace for whatever an application wants to keep during one context."""
+    """`g`: a namespace for the objects that an application keeps during one context."""
 
     def get(self, name: str, default: Any = None) -> Any:
         """The attribute of this name, or `default`."""
         return self.__dict__.get(name, default)
 
     def pop(self, name: str, default: Any = UNSET) -> Any:
-        """Take the attribute of this name out; KeyError if there is none and no default."""
+        """Remove and return an attribute; KeyError if it does not exist and there is no default."""
         if default is UNSET:
             return self.__dict__.pop(name)
         return self.__dict__.pop(name, default)
 
     def setdefault(self, name: str, default: Any = None) -> Any:
-        """The attribute of this name, set to `default` first if there is none."""
+        """The attribute of this name, which is first set to `default` if it does not exist."""
         return self.__dict__.setdefault(name, default)
 
-    # Any name may be set, read and deleted: said here for type checkers.
+    # For type checkers: any name may be read, set and deleted.
     if TYPE_CHECKING:
 
         def __getattr__(self, name: str) -> Any: ...
@@ -94,7 +93,7 @@ class _AppCtxGlobals:
 
 
 class AppContext:
-    """An application at work: `current_app` and `g` are its."""
+    """The context of an application: `current_app` and `g` belong to it."""
 
     _cv_tokens: list[Token[AppContext]]
     _g: Any = None
@@ -120,7 +119,7 @@ class AppContext:
 
     @property
     def url_adapter(self) -> MapAdapter | None:
-        """Builds URLs outside a request; None unless SERVER_NAME is set."""
+        """The adapter that builds URLs outside a request; None unless SERVER_NAME is set."""
         if self._adapter is UNSET:
             self._adapter = self.app.create_url_adapter(None)
         return self._adapter  # type: ignore[no-any-return]
@@ -135,7 +134,7 @@ class AppContext:
         signals.send_async("appcontext_pushed", self.app)
 
     def pop(self, exc: BaseException | None = UNSET) -> None:
-        """Make the previous one active again; the last pop runs the teardown functions."""
+        """Make the previous context active again. The last pop runs the teardown functions."""
         try:
             if len(self._cv_tokens) == 1:
                 if exc is UNSET:
@@ -165,7 +164,7 @@ _new_request = cast("Callable[[type[Request]], Request]", object.__new__)
 
 
 def _late_request(ctx: RequestContext) -> Request:
-    """The request of a context that the cycle has made; most small views never look at it."""
+    """The request of a context that the cycle has made. Most small views never use it."""
     app, exchange = ctx.app, ctx.exchange
     if exchange is None:
         request = app.request_class(ctx.environ)  # type: ignore[arg-type]
@@ -183,25 +182,25 @@ def _late_request(ctx: RequestContext) -> Request:
 
 
 class RequestContext:
-    """A request of an application: `request` and `session` are its.
+    """The context of a request: `request` and `session` belong to it.
 
-    Pushing it pushes an application context too, if that of its application is not active.
-    The cycle makes one without `__init__` and pushes it by itself (`cycle.run`): that one is its
-    own Frame, and the application context, the request and the tokens of its push are made when
-    they are asked for. Pushed once more, by a streamed response, it is like any other.
+    Pushing it also pushes an application context, unless that of its application is active.
+    `cycle.run` makes a context without `__init__` and pushes it without `push`. That context is
+    its own Frame; its application context, its request and the tokens of its push are made when
+    they are first used. If a streamed response pushes it again, it is like any other context.
     """
 
-    # Made once a request, so what most requests leave alone are attributes of the class.
+    # One is made per request, so attributes that most requests do not set are of the class.
     app: Application
     flashes: list[tuple[str, str]] | None = None
-    # where the request comes from, and what the server's side of the cycle has found out
+    # The origin of the request, and the result of URL matching before the context was made.
     exchange: Exchange | None = None
     environ: WSGIEnvironment | None = None
     match: tuple[Rule, dict[str, Any]] | None = None
     search: Search | None = None
     method: str | None = None
-    # made when asked for
-    _request: Request | None = None  # set when there is one to clean up after
+    # Made when first used.
+    _request: Request | None = None  # set if it has to be closed at the end
     _app_ctx: AppContext | None = None
     _adapter: Any = UNSET
     _opened: Any = None  # the session; None: not opened yet
@@ -231,7 +230,7 @@ class RequestContext:
     else:
         request = lazy(_late_request)
 
-    # --- as its own Frame ---
+    # --- the attributes of a Frame ---
 
     @property
     def request_ctx(self) -> RequestContext:
@@ -248,13 +247,13 @@ class RequestContext:
     @property
     def _cv_tokens(self) -> list[Any]:
         if self._tokens is None:
-            # Pushed by the cycle and not popped yet. After a context inside has come and gone
+            # Pushed by the cycle and not popped yet. After another context was pushed and popped,
             # the active Frame is another object, which holds this one.
             pushed = getattr(_cv.get(), "request_ctx", None) is self
             self._tokens = [(Token(None, None), self.app_ctx)] if pushed else []
         return self._tokens
 
-    # --- what it holds ---
+    # --- adapter, session and rule ---
 
     def make_adapter(self) -> MapAdapter | None:
         self._adapter = None
@@ -267,7 +266,7 @@ class RequestContext:
 
     @property
     def url_adapter(self) -> MapAdapter | None:
-        """Matches and builds URLs for this request."""
+        """The adapter that matches and builds URLs for this request."""
         if self._adapter is UNSET:
             self.make_adapter()
         return self._adapter  # type: ignore[no-any-return]
@@ -284,7 +283,7 @@ class RequestContext:
 
     @property
     def _session(self) -> SessionMixin | None:
-        """The session without marking it as touched."""
+        """The session, not marked as accessed."""
         if self._opened is None and self._cv_tokens:
             self._open_session()
         return self._opened  # type: ignore[no-any-return]
@@ -295,7 +294,7 @@ class RequestContext:
 
     @property
     def session(self) -> SessionMixin:
-        """The session; the response depends on it from now on."""
+        """The session, marked as accessed: the response depends on the cookie from now on."""
         found = self._opened
         if found is None:
             found = self._open_session()
@@ -315,7 +314,7 @@ class RequestContext:
         return type(self)(self.app, environ=None, request=self.request, session=self._session)
 
     def match_request(self) -> None:
-        """Find the rule of the request, or the error to raise when it is dispatched."""
+        """Find the rule of the request, or keep the error for `dispatch_request` to raise."""
         if self._adapter is None:
             return  # it could not be made, and left its error as `routing_exception`
         request, search = self.request, self.search
@@ -323,7 +322,7 @@ class RequestContext:
             request.url_rule, request.view_args = self.match
             return
         try:
-            # What does not redirect needs to know no server.
+            # Only a redirect depends on the name of the server.
             if (
                 search is not None
                 and search.other_path is None
@@ -357,7 +356,7 @@ class RequestContext:
         self.match_request()
 
     def pop(self, exc: BaseException | None = UNSET) -> None:
-        """Make the previous request active again; the last pop runs the teardown functions."""
+        """Make the previous request active again. The last pop runs the teardown functions."""
         last = len(self._cv_tokens) == 1
         try:
             if last:
@@ -371,7 +370,7 @@ class RequestContext:
             token, own = self._cv_tokens.pop()
             _cv_request.reset(token)
             if last and self._request is not None:
-                # The environ refers to the request and the request to it: a cycle.
+                # The environ and the request refer to each other: end the reference cycle.
                 environ = self._request.__dict__.get("environ")
                 if environ is not None:
                     environ["werkzeug.request"] = None
@@ -418,10 +417,10 @@ def after_this_request(f: F) -> F:
 
 
 def copy_current_request_context(f: F) -> F:
-    """A function that runs `f` with the present request active, wherever it is called.
+    """A function that runs `f` with the current request active, wherever it is called.
 
     For background threads and tasks. They share the request and the session with the view,
-    so they should only read.
+    so they should only read them.
     """
     original = _cv_request.get(None)
     if original is None:
@@ -439,17 +438,17 @@ def copy_current_request_context(f: F) -> F:
 
 
 def has_request_context() -> bool:
-    """Whether a request is at work here."""
+    """Whether a request is active here."""
     return _cv_request.get(None) is not None
 
 
 def has_app_context() -> bool:
-    """Whether an application is at work here."""
+    """Whether an application is active here."""
     return _cv_app.get(None) is not None
 
 
 def _default_template_ctx_processor() -> dict[str, Any]:
-    """What every template sees: `g`, and in a request `request` and `session`."""
+    """`g`, and in a request `request`; `session` is a global of the Jinja environment."""
     app_ctx = _cv_app.get(None)
     request_ctx = _cv_request.get(None)
     found: dict[str, Any] = {}

@@ -1,24 +1,24 @@
-"""The way of one request through an application, top to bottom: one for both lanes.
+"""The request cycle: one request from the server to the answer, in the order of this file.
 
-    direct_prepare ── the URL is matched: the dispatch key
-    direct_handle, wsgi_app ── the contexts are made
-      run                      the contexts are pushed
-        returned
-          preprocess             URL value preprocessors, before_request functions
-          call_view              the view                    } what these raise goes to
-          handled                the error handlers          }
-        answer_of                a small page at once; otherwise
+    prepare (direct lane)     the URL is matched, which gives the dispatch key
+    handle (direct lane)      the contexts are made
+    wsgi (WSGI lane)          the contexts are made
+      run                     the contexts are pushed
+        return_value
+          preprocess          URL value preprocessors and before_request functions
+          call_view           the view
+          handle_error        the error handler, if one of these raised (errors.py)
+        answer_of             a small page is answered without a Response; otherwise:
           finalize
-            make_response        the return value becomes a response
-            process              after_request functions, the session
-        handle_exception         whatever is left: a 500
-        finish                   the contexts are popped: teardown functions
+            make_response     the return value becomes a Response (returns.py)
+            process           after_request functions; the session is saved (sessions.py)
+        handle_exception      the 500 for an error without a handler (errors.py)
+        _finish               the contexts are popped: teardown functions
 
-The lanes differ in how the context is made and how the answer leaves. Each step is also a method
-of the application, and its body is here. A step that the application has replaced is called as a
-method (see `plan`); the other steps are called as functions. Open tables (hooks, views,
-configuration) are read at each request, because applications and extensions change them at any
-time.
+The lanes differ only in how the context is made and how the answer is sent. Each step is also a
+method of the application. A step that the application has replaced is called as a method (see
+`plan`), the other steps are called as functions. The open tables (hooks, views, configuration) are
+read at each request, because applications and extensions can change them at any time.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from typing import TYPE_CHECKING, Any
 from carboy.app import signals
 from carboy.app.active import _cv
 from carboy.app.context import RequestContext, _cv_app, _cv_request
-from carboy.app.errors import UNHANDLED, handled, raise_routing
-from carboy.app.plan import NO_HOST, NO_RULE, Plan, proven
+from carboy.app.errors import UNHANDLED, handle_error, raise_routing
+from carboy.app.plan import NO_HOST, NO_RULE, Plan, plan_of
 from carboy.app.returns import is_own_page, make_response, page_of
 from carboy.app.sessions import session_to_refresh
 from carboy.http.request.environ import path as environ_path
@@ -45,14 +45,15 @@ if TYPE_CHECKING:
     from carboy.app.wrappers import Request, Response
     from carboy.gateway.interface import Answer, Exchange
 
-ALL = frozenset({None})  # where the application itself has hooks, and no blueprint
-ALONE: tuple[str | None, ...] = (None,)
+# Hooks are kept by the name of their blueprint, those of the application under None.
+ONLY_APP = frozenset({None})
+APP_NAMES: tuple[str | None, ...] = (None,)
 HTML = ("Content-Type", "text/html; charset=utf-8")
-# The field of every small page, made once: the wire remembers the pairs it has checked.
+# Made once, because the server remembers the header fields that it has checked.
 COUNTED = 1024
 LENGTHS = [("Content-Length", str(size)) for size in range(COUNTED)]
 
-OWN_CALL = BaseResponse.__call__  # whatever it is replaced by
+ORIGINAL_CALL = BaseResponse.__call__  # a patch replaces the attribute, not this
 
 _new_context = RequestContext.__new__
 
@@ -63,17 +64,17 @@ _new_context = RequestContext.__new__
 def ready(app: Application) -> bool:
     """Whether the direct lane is open: nothing wraps the application.
 
-    Asked once a turn, before requests are read. It compares everything that the plan depends on,
-    because any of it may have been patched.
+    The server asks once per turn, before it reads requests. Everything that the plan depends on
+    is compared, because any of it may have been patched.
     """
-    return proven(app).direct
+    return plan_of(app).direct
 
 
 def body_limit(app: Application, exchange: Exchange) -> int | None:
-    """None: the server's own limit holds for the content that it receives.
+    """None: the server applies its own limit to the content that it receives.
 
     Content of undeclared length may turn out to be larger than MAX_CONTENT_LENGTH. The view, or
-    the application's handler of 413, answers that, as on the WSGI lane.
+    the application's handler of 413, answers that request, as on the WSGI lane.
     """
     return None
 
@@ -90,16 +91,16 @@ def wants_stream(app: Application, exchange: Exchange) -> bool:
 
 
 def prepare(app: Application, exchange: Exchange) -> Hashable:
-    """Match the URL for `handle`. Gives the dispatch key: the rule, or that there is none.
+    """Match the URL for `handle`. Returns the dispatch key: the rule, or NO_HOST or NO_RULE.
 
-    None where only code of the application could tell. Runs none of it.
+    Runs no code of the application, and returns None where only such code could tell the rule.
     """
-    plan = app._plan_made or proven(app)
+    plan = app._plan_made or plan_of(app)
     head = exchange.head
     if not plan.matches_early or head.upgrade:
         return None
     if plan.config["TRUSTED_HOSTS"] != plan.trusted:
-        plan.distrust()
+        plan.forget_hosts()
     domain = plan.domains.get(head.host) if plan.plain_urls else None
     if domain is None:
         domain = plan.domain_of(app, exchange)
@@ -121,18 +122,18 @@ def prepare(app: Application, exchange: Exchange) -> Hashable:
 def handle(
     app: Application, exchange: Exchange, preserve: Callable[[Any], object] | None = None
 ) -> Answer:
-    """The whole request of the direct lane: no environ is built unless something asks for it.
+    """Answer a request of the direct lane. No environ is built unless something asks for it.
 
     `preserve` is called with both contexts before they are popped.
     """
-    plan = app._plan_made or proven(app)
+    plan = app._plan_made or plan_of(app)
     if plan.own_contexts:
         ctx = app.request_context(exchange.environ())
     else:
         match = exchange.match
         ctx = _new_context(RequestContext)
         ctx.app = app
-        # Python finds a default in the class much more slowly than an attribute of its own.
+        # Set here, because Python finds a default of the class much more slowly.
         ctx.match = ctx._after = ctx._opened = ctx._tokens = ctx._request = ctx._app_ctx = None
         ctx.exchange = exchange
         ctx.method = exchange.head.method
@@ -150,8 +151,8 @@ def handle(
 def wsgi(
     app: Application, environ: WSGIEnvironment, start_response: StartResponse
 ) -> Iterable[bytes]:
-    """`app.wsgi_app`: a whole request, from the environ to the body."""
-    plan = proven(app)
+    """`app.wsgi_app`: answer a request of the WSGI lane."""
+    plan = plan_of(app)
     if plan.own_contexts:
         ctx = app.request_context(environ)
     else:
@@ -162,7 +163,7 @@ def wsgi(
         ctx.method = method = environ["REQUEST_METHOD"].upper()
         if not plan.from_wire:
             ctx.request = ctx._request = app.request_class(environ)
-        elif plan.plain_urls and plan.serves(environ):
+        elif plan.plain_urls and plan.can_match(environ):
             path = environ_path(environ)
             ctx.match = plan.find(method, path)
             if ctx.match is None:
@@ -181,15 +182,15 @@ def run(
     start_response: StartResponse | None,
     preserve: Callable[[Any], object] | None,
 ) -> Any:
-    """Answer the request of `ctx`: an environ by the body, an exchange by an Answer."""
+    """Answer the request of `ctx`. Returns the body for an environ, an Answer for an exchange."""
     token = None
     error: BaseException | None = None
     try:
         try:
-            # One object is both contexts here, pushed by one assignment, unless the application
-            # or a receiver of signals could see the difference.
+            # One object serves as both contexts and is pushed by one assignment, unless the
+            # application or a receiver of signals could see the difference.
             if (
-                plan.whole_push
+                plan.full_push
                 or _cv.get() is not None
                 or (signals.loaded and any(signals.of_contexts))
             ):
@@ -203,12 +204,12 @@ def run(
             if plan.full_dispatch_request:
                 found: Any = app.full_dispatch_request()
             else:
-                found = answer_of(app, plan, ctx, returned(app, plan, ctx))
+                found = answer_of(app, plan, ctx, return_value(app, plan, ctx))
         except Exception as failure:
             error = failure
             found = app.handle_exception(failure)
         if found.__class__ is not tuple:
-            return _sent(found, origin, start_response)
+            return _send(found, origin, start_response)
         if start_response is None:
             return found
         start_response(found[0], found[1])
@@ -235,17 +236,17 @@ def run(
             _cv.reset(token)
 
 
-def _sent(response: Any, origin: Any, start_response: StartResponse | None) -> Any:
-    """A Response on its way: the body by `start_response`, or an Answer to an exchange."""
+def _send(response: Any, origin: Any, start_response: StartResponse | None) -> Any:
+    """Send a Response: returns the body for an environ, an Answer for an exchange."""
     if start_response is not None:
         return response(origin, start_response)
-    if type(response).__call__ is OWN_CALL:
+    if type(response).__call__ is ORIGINAL_CALL:
         return response.answer(origin)
-    return _called(response, origin)
+    return _call(response, origin)
 
 
-def _called(response: Any, exchange: Exchange) -> Answer:
-    """The answer of a response that has its own way of being called, or of any application."""
+def _call(response: Any, exchange: Exchange) -> Answer:
+    """The answer of a response with its own `__call__`, or of any WSGI application."""
     started: list[Any] = []
 
     def start_response(status: str, headers: Any, exc_info: Any = None) -> Any:
@@ -263,7 +264,7 @@ def _called(response: Any, exchange: Exchange) -> Answer:
 
 
 def _release(request: Request) -> None:
-    """What popping a context does to its request."""
+    """What popping a context does to its request: files are closed, a reference cycle ends."""
     kept = request.__dict__
     if kept.get("files"):
         request.close()
@@ -277,8 +278,8 @@ def _finish(
     error: BaseException | None,
     preserve: Callable[[Any], object] | None,
 ) -> None:
-    """Pop the contexts, with the error for the teardown functions unless it is to be ignored."""
-    if preserve is not None:  # a debugger or a test client wants to look at them later
+    """Pop the contexts. The teardown functions get the error, unless it should be ignored."""
+    if preserve is not None:  # a debugger or a test client reads them later
         preserve(_cv_app.get())
         preserve(_cv_request.get())
     if error is not None and app.should_ignore_error(error):
@@ -290,12 +291,15 @@ def _finish(
 
 
 def current(app: Application) -> tuple[Plan, RequestContext]:
-    """Plan and context of the current request, for a step that is called as a method."""
-    return app._plan_made or proven(app), _cv_request()
+    """The plan and context of the current request, for steps that are called as methods."""
+    return app._plan_made or plan_of(app), _cv_request()
 
 
-def returned(app: Application, plan: Plan, ctx: RequestContext) -> Any:
-    """What a hook, the view or an error handler returns; what no handler takes is raised."""
+def return_value(app: Application, plan: Plan, ctx: RequestContext) -> Any:
+    """The value that a hook, the view or an error handler returns.
+
+    Raises an error that has no handler.
+    """
     if not app._got_first_request:
         app.__dict__["_got_first_request"] = True
     try:
@@ -312,18 +316,18 @@ def returned(app: Application, plan: Plan, ctx: RequestContext) -> Any:
         if plan.handle_user_exception:
             rv = app.handle_user_exception(error)
         else:
-            rv = handled(app, plan, ctx, error)
+            rv = handle_error(app, plan, ctx, error)
         if rv is UNHANDLED:
-            raise  # from here, which adds nothing to the traceback
+            raise  # here, because this adds no line to the traceback
     return rv
 
 
 def preprocess(app: Application, plan: Plan, ctx: RequestContext) -> Any:
-    """The hooks before the view: the application's, then the blueprints' from outside in."""
+    """Run the hooks before the view: the application's, then the blueprints' from outside in."""
     changes, hooks = app.url_value_preprocessors, app.before_request_funcs
-    names = ALONE
-    if not (changes.keys() | hooks.keys()) <= ALL:
-        names = plan.names_of(ctx)[::-1]
+    names = APP_NAMES
+    if not (changes.keys() | hooks.keys()) <= ONLY_APP:
+        names = plan.hook_names(ctx)[::-1]
     if changes:
         request = ctx.request
         for name in names:
@@ -342,10 +346,10 @@ def preprocess(app: Application, plan: Plan, ctx: RequestContext) -> Any:
 
 
 def call_view(app: Application, plan: Plan, ctx: RequestContext) -> Any:
-    """Call the view that matched, or raise what the URL matching found."""
+    """Call the view of the rule that matched, or raise the error of URL matching."""
     rule: Any
     values: Any
-    if ctx._request is None:  # no code has read or changed it yet
+    if ctx._request is None:  # no code has read or changed the request yet
         rule, values = ctx.match  # type: ignore[misc]
     else:
         request = ctx.request
@@ -362,7 +366,7 @@ def call_view(app: Application, plan: Plan, ctx: RequestContext) -> Any:
     known = plan.views.get(endpoint)
     if known is None or known[0] is not view:
         known = plan.learn_view(app, endpoint, view)
-    # With ** a call goes through C, which costs more than all of a small view.
+    # A call with ** costs more than a whole small view.
     return known[1](**values) if values else known[1]()
 
 
@@ -375,14 +379,14 @@ def options_response(app: Application, ctx: RequestContext) -> Response:
 
 
 def answer_of(app: Application, plan: Plan, ctx: RequestContext, rv: Any) -> Any:
-    """The answer of a return value: a Response, or at once status, fields and body.
+    """The answer for a return value: a Response, or a tuple of status, header fields and body.
 
-    A Response is made only if a hook, a receiver or the session is to see it, or the value
+    A Response is made only if a hook, a receiver or the session has to see it, or if the value
     needs one.
     """
     config = plan.config
     if (
-        plan.own_answers
+        plan.own_responses
         or app.after_request_funcs
         or ctx._after is not None
         or ctx._opened is not None
@@ -399,11 +403,11 @@ def answer_of(app: Application, plan: Plan, ctx: RequestContext, rv: Any) -> Any
             status, value = of_code(code), rv[0]
             kind = value.__class__
     content_type = HTML
-    if kind is str and kind in plan.shapes:
+    if kind is str and kind in plan.plain_types:
         body = value.encode()
-    elif kind is bytes and kind in plan.shapes:
+    elif kind is bytes and kind in plan.plain_types:
         body = value
-    elif kind in plan.shapes:
+    elif kind in plan.plain_types:
         provider: Any = app.json
         body = f"{provider.dumps_compact(value, config['DEBUG'])}\n".encode()
         content_type = ("Content-Type", provider.mimetype)
@@ -421,7 +425,7 @@ def answer_of(app: Application, plan: Plan, ctx: RequestContext, rv: Any) -> Any
 def finalize(
     app: Application, plan: Plan, ctx: RequestContext, rv: Any, from_error_handler: bool = False
 ) -> Response:
-    """Make the response and run the hooks on it."""
+    """Make the response and run the hooks after the view."""
     response = app.make_response(rv) if plan.make_response else make_response(app, rv)
     try:
         if plan.process_response:
@@ -441,11 +445,14 @@ def finalize(
 
 
 def process(app: Application, plan: Plan, ctx: RequestContext, response: Response) -> Response:
-    """The hooks after the view: this request's, the blueprints' from inside out, the rest."""
+    """Run the hooks after the view, and save the session.
+
+    First the hooks of this request, then the blueprints' from inside out, then the application's.
+    """
     for hook in ctx._after or ():
         response = app.ensure_sync(hook)(response)
     if hooks := app.after_request_funcs:
-        for name in ALONE if hooks.keys() <= ALL else plan.names_of(ctx):
+        for name in APP_NAMES if hooks.keys() <= ONLY_APP else plan.hook_names(ctx):
             if found := hooks.get(name):
                 known = plan.after.get(name)
                 if known is None or known[0] != found:
@@ -462,16 +469,16 @@ def process(app: Application, plan: Plan, ctx: RequestContext, response: Respons
 
 
 def teardown(app: Application, plan: Plan, ctx: RequestContext, exc: BaseException | None) -> None:
-    """The teardown functions of a request, the last registered first."""
+    """Run the teardown functions of a request, the last registered first."""
     if hooks := app.teardown_request_funcs:
-        for name in ALONE if hooks.keys() <= ALL else plan.names_of(ctx):
+        for name in APP_NAMES if hooks.keys() <= ONLY_APP else plan.hook_names(ctx):
             for hook in reversed(hooks.get(name, ())):
                 app.ensure_sync(hook)(exc)
     signals.send_async("request_tearing_down", app, exc=exc)
 
 
 def teardown_app(app: Application, exc: BaseException | None) -> None:
-    """The teardown functions of an application context, the last registered first."""
+    """Run the teardown functions of an application context, the last registered first."""
     for function in reversed(app.teardown_appcontext_funcs):
         app.ensure_sync(function)(exc)
     signals.send_async("appcontext_tearing_down", app, exc=exc)

@@ -1,4 +1,4 @@
-"""What becomes of an error: its handler, or a page of its own."""
+"""What happens when a view or hook raises: the error handlers, or the page of the error."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from carboy.app.plan import Plan
     from carboy.app.wrappers import Request, Response
 
-
 KEEPS_CONTENT = {307, 308}
 WITHOUT_CONTENT = {"GET", "HEAD", "OPTIONS"}
+UNHANDLED: Any = object()  # there is no handler; None is a value that a handler may return
+NO_HANDLERS: dict[Any, Any] = {}
 
 
 class UnexpectedUnicodeError(AssertionError, UnicodeError):
@@ -33,7 +34,7 @@ class UnexpectedUnicodeError(AssertionError, UnicodeError):
 
 
 class FormDataRoutingRedirect(AssertionError):
-    """A redirect would lose the content of a request; raised in debug mode only."""
+    """A redirect would lose the content of a request. Raised in debug mode only."""
 
     def __init__(self, request: Request) -> None:
         exc: Any = request.routing_exception
@@ -48,43 +49,8 @@ class FormDataRoutingRedirect(AssertionError):
         super().__init__(text)
 
 
-def find_error_handler(
-    app: Application, error: Exception, blueprints: Sequence[str | None]
-) -> ft.ErrorHandlerCallable | None:
-    """The handler nearest to an error.
-
-    By its status code before its class alone; then the blueprints from inside out before the
-    application; then its own class before the bases.
-    """
-    exc_class, code = app._get_exc_class_and_code(type(error))
-    spec: Mapping[Any, Any] = app.error_handler_spec
-    for number in (None,) if code is None else (code, None):
-        for name in (*blueprints, None):
-            handlers = spec.get(name, NOTHING).get(number)
-            if not handlers:
-                continue
-            for base in exc_class.__mro__:
-                handler = handlers.get(base)
-                if handler is not None:
-                    return handler  # type: ignore[no-any-return]
-    return None
-
-
-NOTHING: dict[Any, Any] = {}
-
-
-def _handler_of(
-    app: Application, plan: Plan, ctx: RequestContext, error: Exception
-) -> ft.ErrorHandlerCallable | None:
-    if plan._find_error_handler:
-        return app._find_error_handler(error, ctx.request.blueprints)
-    if not app.error_handler_spec:
-        return None
-    return find_error_handler(app, error, plan.names_of(ctx)[:-1])
-
-
 def raise_routing(app: Application, request: Request) -> Any:
-    """Raise the routing error; in debug mode explain a redirect that would lose content."""
+    """Raise the error of URL matching; in debug mode explain a redirect that loses content."""
     error = request.routing_exception
     assert error is not None
     if (
@@ -97,11 +63,8 @@ def raise_routing(app: Application, request: Request) -> Any:
     raise error
 
 
-UNHANDLED: Any = object()
-
-
-def handled(app: Application, plan: Plan, ctx: RequestContext, error: Exception) -> Any:
-    """The handler's answer to an error of a view or hook, or UNHANDLED."""
+def handle_error(app: Application, plan: Plan, ctx: RequestContext, error: Exception) -> Any:
+    """The return value of the handler of an error, or UNHANDLED."""
     if isinstance(error, HTTPException):
         if isinstance(error, BadRequestKeyError) and (
             app.config["DEBUG"] or app.config["TRAP_BAD_REQUEST_ERRORS"]
@@ -110,7 +73,7 @@ def handled(app: Application, plan: Plan, ctx: RequestContext, error: Exception)
         if plan.trap_http_exception:
             trap = app.trap_http_exception(error)
         else:
-            trap = trapped(app, error)
+            trap = is_trapped(app, error)
         if not trap:
             if plan.handle_http_exception:
                 return app.handle_http_exception(error)
@@ -120,16 +83,16 @@ def handled(app: Application, plan: Plan, ctx: RequestContext, error: Exception)
 
 
 def handle_user(app: Application, plan: Plan, ctx: RequestContext, error: Exception) -> Any:
-    """The handler's answer to an error of a view or hook; raised again without a handler."""
-    rv = handled(app, plan, ctx, error)
+    """`app.handle_user_exception`: an error without a handler is raised again."""
+    rv = handle_error(app, plan, ctx, error)
     if rv is UNHANDLED:
         raise error
     return rv
 
 
 def handle_http(app: Application, plan: Plan, ctx: RequestContext, error: HTTPException) -> Any:
-    """The handler's answer to an HTTP error; the error itself, which is a response, without."""
-    # Without a code it only carries a response; a redirect is not an error.
+    """The return value of the handler, or the HTTP error itself, which is a response as well."""
+    # An error without a code only carries a response, and a redirect is not an error.
     if error.code is None or isinstance(error, RoutingException):
         return error
     handler = _handler_of(app, plan, ctx, error)
@@ -137,7 +100,7 @@ def handle_http(app: Application, plan: Plan, ctx: RequestContext, error: HTTPEx
 
 
 def handle_unhandled(app: Application, error: Exception) -> Response:
-    """The last resort: log the error and answer 500, or let it through where it is wanted."""
+    """Log an error without a handler and make the 500, or raise it (PROPAGATE_EXCEPTIONS)."""
     exc_info = sys.exc_info()
     signals.send_async("got_request_exception", app, exception=error)
     propagate = app.config["PROPAGATE_EXCEPTIONS"]
@@ -153,7 +116,7 @@ def handle_unhandled(app: Application, error: Exception) -> Response:
     return app.finalize_request(answer, from_error_handler=True)
 
 
-def trapped(app: Application, error: Exception) -> bool:
+def is_trapped(app: Application, error: Exception) -> bool:
     """Whether an HTTP error is treated like any other exception."""
     if app.config["TRAP_HTTP_EXCEPTIONS"]:
         return True
@@ -161,3 +124,35 @@ def trapped(app: Application, error: Exception) -> bool:
     if trap is None and app.config["DEBUG"] and isinstance(error, BadRequestKeyError):
         return True
     return bool(trap) and isinstance(error, BadRequest)
+
+
+def _handler_of(
+    app: Application, plan: Plan, ctx: RequestContext, error: Exception
+) -> ft.ErrorHandlerCallable | None:
+    if plan._find_error_handler:
+        return app._find_error_handler(error, ctx.request.blueprints)
+    if not app.error_handler_spec:
+        return None
+    return find_error_handler(app, error, plan.hook_names(ctx)[:-1])
+
+
+def find_error_handler(
+    app: Application, error: Exception, blueprints: Sequence[str | None]
+) -> ft.ErrorHandlerCallable | None:
+    """The closest handler of an error, or None.
+
+    Handlers of the status code come before handlers of the class alone; then the blueprints, from
+    inside out, before the application; then the class of the error before its bases.
+    """
+    exc_class, code = app._get_exc_class_and_code(type(error))
+    spec: Mapping[Any, Any] = app.error_handler_spec
+    for number in (None,) if code is None else (code, None):
+        for name in (*blueprints, None):
+            handlers = spec.get(name, NO_HANDLERS).get(number)
+            if not handlers:
+                continue
+            for base in exc_class.__mro__:
+                handler = handlers.get(base)
+                if handler is not None:
+                    return handler  # type: ignore[no-any-return]
+    return None

@@ -1,4 +1,4 @@
-"""Functions that views use: responses, URLs, files, messages."""
+"""Functions for views: responses, URLs, files, messages."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ NO = {"0", "false", "no"}
 
 
 def get_debug_flag() -> bool:
-    """Whether CARBOY_DEBUG, or else FLASK_DEBUG, asks for debug mode."""
+    """Whether CARBOY_DEBUG, or else FLASK_DEBUG, turns on debug mode."""
     value = os.environ.get("CARBOY_DEBUG") or os.environ.get("FLASK_DEBUG")
     return bool(value and value.lower() not in NO)
 
 
 def get_load_dotenv(default: bool = True) -> bool:
-    """Whether .env files are read: the opposite of FLASK_SKIP_DOTENV, if that is set."""
+    """Whether .env files are read: not if CARBOY_SKIP_DOTENV or FLASK_SKIP_DOTENV is set."""
     value = os.environ.get("CARBOY_SKIP_DOTENV") or os.environ.get("FLASK_SKIP_DOTENV")
     if not value:
         return default
@@ -55,10 +55,10 @@ def get_load_dotenv(default: bool = True) -> bool:
 
 
 def stream_with_context(generator_or_function: Any) -> Any:
-    """Keep the present contexts for a generator that runs after the view has returned.
+    """Keep the current contexts for a generator that runs after the view has returned.
 
-    Give it an iterator, or decorate a generator function with it. Raises RuntimeError
-    without a request at work (for a function: when it is called).
+    Pass an iterator, or decorate a generator function. Raises RuntimeError if no request is
+    active; for a generator function, when that is called.
     """
     try:
         source: Iterator[Any] = iter(generator_or_function)
@@ -80,7 +80,7 @@ def stream_with_context(generator_or_function: Any) -> Any:
 def _in_context(
     source: Iterator[Any], app_ctx: AppContext, request_ctx: RequestContext
 ) -> Iterator[Any]:
-    # Pushed once more: the view's own push is popped before the stream is read.
+    # Pushed again, because the cycle pops its contexts before the stream is read.
     with app_ctx, request_ctx:
         try:
             yield from source
@@ -91,7 +91,7 @@ def _in_context(
 
 
 def make_response(*args: Any) -> Response:
-    """The response that a view's return value would give, to set headers on."""
+    """The response for a return value of a view, for example to set headers."""
     if not args:
         return current_app.response_class()
     return current_app.make_response(args[0] if len(args) == 1 else args)
@@ -120,14 +120,14 @@ def url_for(
 def redirect(
     location: str, code: int = 302, Response: type[BaseResponse] | None = None
 ) -> BaseResponse:
-    """A response that sends the client elsewhere; the application's `redirect` if there is one."""
+    """A redirect, by the `redirect` method of the active application if there is one."""
     if current_app:
         return current_app.redirect(location, code=code)
     return _redirect(location, code=code, Response=Response)
 
 
 def abort(code: int | BaseResponse, *args: Any, **kwargs: Any) -> NoReturn:
-    """Raise the HTTP exception of a status code, by the application's aborter if there is one."""
+    """Raise the HTTP exception of a status code, by the aborter of the active application."""
     if current_app:
         current_app.aborter(code, *args, **kwargs)
     _abort(code, *args, **kwargs)
@@ -139,8 +139,8 @@ def get_template_attribute(template_name: str, attribute: str) -> Any:
 
 
 def flash(message: str, category: str = "message") -> None:
-    """Keep a message for the next request of this client; a template shows it."""
-    # The session has to notice the change, so the list is read, changed and set again.
+    """Keep a message in the session until a template shows it."""
+    # Set again, because the session does not notice a change inside the list.
     flashes = session.get("_flashes", [])
     flashes.append((category, message))
     session["_flashes"] = flashes
@@ -151,7 +151,7 @@ def flash(message: str, category: str = "message") -> None:
 def get_flashed_messages(
     with_categories: bool = False, category_filter: Iterable[str] = ()
 ) -> list[str] | list[tuple[str, str]]:
-    """Take the kept messages out of the session; the same ones again within this request."""
+    """Remove and return the messages of the session; the same messages in all of a request."""
     ctx = _cv_request.get(None)
     flashes = None if ctx is None else ctx.flashes
     if flashes is None:
@@ -185,9 +185,9 @@ def send_file(
     last_modified: Any = None,
     max_age: int | Callable[[str | None], int | None] | None = None,
 ) -> Response:
-    """A file as response; a relative path is relative to the application's root path.
+    """A file as a response; a relative path is relative to the root path of the application.
 
-    Never pass it a path that a client sent: that is what `send_from_directory` is for.
+    Never pass a path that a client sent. Use `send_from_directory` for such paths.
     """
     options = _file_options(
         {
@@ -206,7 +206,7 @@ def send_file(
 def send_from_directory(
     directory: str | os.PathLike[str], path: str | os.PathLike[str], **kwargs: Any
 ) -> Response:
-    """A file below a directory as response; 404 for anything that is not a file there."""
+    """A file below a directory as a response; 404 for a path that is not a file there."""
     return cast("Response", sending.send_from_directory(directory, path, **_file_options(kwargs)))
 
 

@@ -1,4 +1,4 @@
-"""The application's logger: quiet where logging is configured, helpful where it is not."""
+"""The logger of an application. It gets a handler unless logging is configured."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ __all__ = ["create_logger", "default_handler", "has_level_handler", "wsgi_errors
 
 @LocalProxy
 def wsgi_errors_stream() -> TextIO:
-    """The active request's error stream; standard error when there is no request."""
+    """The error stream of the active request, or standard error."""
     if request:
         return request.environ["wsgi.errors"]  # type: ignore[no-any-return]
     return sys.stderr
 
 
 def has_level_handler(logger: logging.Logger) -> bool:
-    """Whether a handler of the logger or of its parents would take its messages."""
+    """Whether a handler of the logger or of its parents takes its messages."""
     level = logger.getEffectiveLevel()
     current: logging.Logger | None = logger
     while current is not None:
@@ -41,7 +41,7 @@ default_handler.setFormatter(
 
 
 def create_logger(app: Application) -> logging.Logger:
-    """The logger named after the application; at DEBUG in debug mode if it has no level."""
+    """The logger named after the application; its level is DEBUG in debug mode if unset."""
     logger = logging.getLogger(app.name)
     if app.debug and not logger.level:
         logger.setLevel(logging.DEBUG)

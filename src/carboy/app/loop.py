@@ -32,8 +32,8 @@ __all__ = ["waiting_for"]
 log = logging.getLogger("carboy.error")
 
 LOOK = 0.5  # seconds between two looks of a thread that waits
-BLOCKED = 1.0  # seconds without a step of the loop, before that is reported
-EVERY = 10.0  # seconds between two reports: what blocks once blocks often
+BLOCKED = 1.0  # seconds without a step of the loop before that is reported
+EVERY = 10.0  # seconds between two reports, because code that blocks once blocks often
 _OF_THE_LOOP = ("asyncio.", "selectors")  # modules that the loop's thread is in when it is idle
 
 
@@ -44,7 +44,7 @@ _MISSING = object()
 
 
 class _Call:
-    """One call of a coroutine function, from the thread that waits for it to the loop."""
+    """A call of a coroutine function: what the waiting thread passes to the loop."""
 
     __slots__ = ("args", "context", "exchange", "func", "future", "kwargs", "left", "task")
 
@@ -57,22 +57,22 @@ class _Call:
         self.context = contextvars.copy_context()
         self.future: Future[Any] = Future()
         self.task: asyncio.Task[Any] | None = None
-        self.exchange: Any = None  # of the request it belongs to, once it has taken long
+        self.exchange: Any = None  # of the request; set when the call takes long
         self.left = False  # the client has gone, and the task was cancelled
 
     def name(self) -> str:
-        """What to call it in a log."""
+        """The name of this call in a log."""
         name = getattr(self.func, "__qualname__", repr(self.func))
         line = getattr(self.exchange, "request_line", None)
         return f"{line()}: {name}()" if line is not None else f"{name}()"
 
 
 def waiting_for(func: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., Any]:
-    """A plain function that runs `func` on the loop and gives its result, or raises its error.
+    """A plain function that runs `func` on the loop and returns its result or raises its error.
 
-    The coroutine sees the caller's context variables, and the caller those that it has set. When
-    the client of the request leaves, it is cancelled.
-    RuntimeError where the caller is itself on the loop: it would wait for itself.
+    The coroutine sees the context variables of its caller, and the caller sees those that the
+    coroutine has set. The coroutine is cancelled when the client of the request disconnects.
+    Raises RuntimeError if the caller runs on the loop, because it would wait for itself.
     """
 
     def wait(*args: Any, **kwargs: Any) -> Any:
@@ -87,7 +87,7 @@ def waiting_for(func: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., 
         try:
             return _result(loop, call)
         except BaseException:
-            # Ctrl+C in the waiting thread: nobody is left who wants the result.
+            # Ctrl+C in the waiting thread: the result is not needed any more.
             call.future.cancel()
             raise
         finally:
@@ -97,19 +97,19 @@ def waiting_for(func: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., 
 
 
 def _result(loop: asyncio.AbstractEventLoop, call: _Call) -> Any:
-    """Wait for the coroutine's end; look now and then at the loop and at the client."""
+    """Wait until the coroutine ends; from time to time, check the loop and the client."""
     while True:
         try:
             return call.future.result(LOOK)
         except TimeoutError:
             if call.future.done():
-                break  # its own, or it has ended just now
+                break  # a TimeoutError of the coroutine, or the coroutine has just ended
         if call.exchange is None:
             call.exchange = _exchange_of_caller()
         if _watch is not None:
             _watch.look()
-        # This thread owns the connection while its request runs, so it may look at it. It waits
-        # on after that: the coroutine may have something to put in order.
+        # This thread owns the connection while its request runs, so it may check it. It still
+        # waits after that, because the coroutine may have to clean up.
         has_left = getattr(call.exchange, "has_left", None)
         if has_left is not None and not call.left and has_left():
             call.left = True
@@ -118,7 +118,7 @@ def _result(loop: asyncio.AbstractEventLoop, call: _Call) -> Any:
 
 
 def _exchange_of_caller() -> Any:
-    """The server's side of the request that this thread handles; None under other servers."""
+    """The exchange of the request that this thread handles; None under other servers."""
     ctx = getattr(_cv.get(), "request_ctx", None)
     if ctx is None or ctx.exchange is not None:
         return ctx and ctx.exchange
@@ -127,14 +127,14 @@ def _exchange_of_caller() -> Any:
 
 
 def the_loop() -> asyncio.AbstractEventLoop:
-    """The loop of this process, started when first asked for."""
+    """The loop of this process, which starts when it is first used."""
     global _loop, _watch
     with _lock:
         if _loop is None:
             _loop = asyncio.new_event_loop()
             started = threading.Event()
             _loop.call_soon(started.set)
-            # Daemon: a coroutine that never ends must not keep the process from ending.
+            # A daemon, because a coroutine that never ends must not keep the process alive.
             thread = threading.Thread(target=_loop.run_forever, name="carboy-loop", daemon=True)
             thread.start()
             started.wait()
@@ -162,7 +162,7 @@ def _start(loop: asyncio.AbstractEventLoop, call: _Call) -> None:
 
 
 def _cancel(call: _Call) -> None:
-    """On the loop: the coroutine gets a CancelledError where it waits."""
+    """On the loop: raise CancelledError where the coroutine waits."""
     if call.task is not None:
         call.task.cancel()
 
@@ -186,24 +186,24 @@ def _settle(task: asyncio.Task[Any], future: Future[Any]) -> None:
 
 
 def _adopt(context: contextvars.Context) -> None:
-    """Context variables that the coroutine has set hold in its caller too."""
+    """Set the context variables that the coroutine has set in its caller as well."""
     for variable, value in context.items():
         if variable.get(_MISSING) is not value:
             variable.set(value)
 
 
 def _forget() -> None:
-    """In a forked child: the thread of the loop stayed behind with the parent."""
+    """In a forked child: the thread of the loop exists only in the parent."""
     global _loop, _lock, _watch
     _loop = _watch = None
     _lock = threading.Lock()
 
 
 class LoopWatch:
-    """Watches one loop, which runs in the thread of the identifier `thread`.
+    """Watches a loop, which runs in the thread with the identifier `thread`.
 
-    `outermost` is the code below which the application's own frames are, and `named` tells from
-    its frame which request it runs for.
+    The frames of the application are inside the frame of the code `outermost`. `named` returns
+    the name of the call from that frame.
     """
 
     def __init__(
@@ -218,15 +218,15 @@ class LoopWatch:
         self._outermost = outermost
         self._named = named
         self._lock = threading.Lock()
-        self._asked = 0.0  # monotonic seconds: since when a step of the loop is waited for
+        self._asked = 0.0  # monotonic seconds of the last unanswered request for a step of the loop
         self._looked = 0.0
         self._report_after = 0.0
 
     def look(self) -> None:
-        """Ask the loop for a step, or report that it has not made the one asked for; any thread."""
+        """Ask the loop for a step, or report that the last one is late; called by any thread."""
         with self._lock:
             now = time.monotonic()
-            # After a long time without a look this process was suspended, or nobody waited.
+            # After a long time without a look, the process was suspended or no thread waited.
             if now - self._looked > 2 * LOOK + BLOCKED:
                 self._asked = 0.0
             self._looked = now
@@ -246,7 +246,7 @@ class LoopWatch:
     def _report(self, seconds: float) -> None:
         frame = sys._current_frames().get(self._thread)
         if frame is None or frame.f_globals.get("__name__", "").startswith(_OF_THE_LOOP):
-            return  # it goes on at this very moment
+            return  # it is running again
         name = "A coroutine"
         inside = []
         for each, line in traceback.walk_stack(frame):

@@ -1,13 +1,14 @@
-"""What the request cycle of one application rests on, found out once and proven again.
+"""The plan of one application's request cycle: which shortcuts the cycle may take.
 
-A Plan tells which steps of the cycle the application has replaced, and what follows from its
-classes: which answers need no Response to be made, whether a URL can be matched before there
-is a Request. The open tables (hooks, views, error handlers, configuration) are not part of it,
-because the cycle reads them as they are.
+A Plan says which steps of the cycle the application has replaced, and what follows from its
+classes: which return values need no Response, whether a URL can be matched before there is a
+Request. The open tables (hooks, views, error handlers, configuration) are not part of the plan,
+because the cycle reads them at each request.
 
-An assignment to the application throws its plan away. A class can be patched as well, which no
-assignment tells, so `proven` compares all that a plan rests on with what is there now: for each
-request on the WSGI lane, and once a turn of the leader, before it reads, on Carboy's server.
+An assignment to the application discards its plan. Classes can be patched as well, and no
+assignment tells. So `plan_of` compares everything that the plan depends on with its current state:
+for each request on the WSGI lane, and once per turn of the leader, before it reads requests, on
+the direct lane.
 """
 
 from __future__ import annotations
@@ -39,9 +40,9 @@ ENTRY = ("__call__", "wsgi_app")
 
 
 class Steps:
-    """What the cycle does by itself; True where the application has a method of its own.
+    """True for each step that the application has replaced. The cycle runs the others itself.
 
-    Every other method that has a part in a request is called as one.
+    All other methods that take part in a request are always called as methods.
     """
 
     _find_error_handler: bool
@@ -64,7 +65,7 @@ class Steps:
 
 
 STEPS = tuple(Steps.__annotations__)
-# Assigned to an application, these throw its plan away.
+# An assignment to one of these attributes discards the plan of the application.
 WATCHED = frozenset(
     {
         *ENTRY,
@@ -79,14 +80,14 @@ WATCHED = frozenset(
         "url_map",
     }
 )
-URL_FACTS = ("host", "host_header")  # what trust in a host rests on
+URL_FACTS = ("host", "host_header")  # what the check of TRUSTED_HOSTS reads
 MADE_BY = ("__init__", "__new__", "close", "environ", "from_exchange")
 NAMED_BY = ("blueprint", "blueprints", "endpoint")
 SESSION_KEPT = ("is_null_session", "make_null_session", "open_session", "save_session")
 NO_HOST = "no host"  # the dispatch key of requests for a host that is not served
-NO_RULE = "no rule"  # and of those that no rule takes
-MAX_HOSTS = 512  # hosts that were looked at; clients choose them
-INVALID = "<invalid>"  # the subdomain of a host outside SERVER_NAME: warned of each time
+NO_RULE = "no rule"  # the dispatch key of requests that no rule matches
+MAX_HOSTS = 512  # hosts to remember: clients choose them
+INVALID = "<invalid>"  # the subdomain of a host outside SERVER_NAME, with a warning each time
 CO_COROUTINE = 0x80
 
 _steps_of = attrgetter(*ENTRY, *STEPS)
@@ -115,18 +116,18 @@ _session_of = attrgetter(*SESSION_KEPT, "session_class")
 _json_of = attrgetter("dumps", "response")
 _map_of = attrgetter("bind", "bind_to_environ", "lookup", "search")
 
-_stock: dict[str, Any] = {}
+_originals: dict[str, Any] = {}
 
 
-def remember(kind: type[Any]) -> None:
-    """Keep the attributes of the classes as they are before anything could patch them."""
-    _stock["steps"] = dict(zip((*ENTRY, *STEPS), _steps_of(kind), strict=True))
-    _stock["classes"] = _classes()
-    _stock["map"] = _map_of(Map)
+def keep_originals(kind: type[Any]) -> None:
+    """Keep the attributes of the classes before anything can patch them."""
+    _originals["steps"] = dict(zip((*ENTRY, *STEPS), _steps_of(kind), strict=True))
+    _originals["classes"] = _classes()
+    _originals["map"] = _map_of(Map)
 
 
 def _classes() -> tuple[Any, ...]:
-    """What the classes of this package are like that the cycle takes short cuts around."""
+    """The attributes of this package's classes that the shortcuts of the cycle leave out."""
     return (
         (_context_of(AppContext), _context_of(RequestContext), _match_of(RequestContext)),
         (_request_of(Request), _base_request_of(RequestBase.__dict__), len(Request.__dict__)),
@@ -139,26 +140,26 @@ def _classes() -> tuple[Any, ...]:
 
 
 def _facts(app: Application) -> tuple[Any, ...]:
-    """All that a plan rests on and an assignment to the application does not tell."""
+    """Everything that a plan depends on and that can change without an assignment."""
     url_map, session, json = app.url_map, app.session_interface, app.json
     return (
         _classes(),
         _steps_of(type(app)),
         (app.request_class, app.request_class.__init__, len(app.request_class.__dict__)),
         app.response_class,
-        (session, bool(_own_of(session))),
-        (json, _own_of(json).get("dumps"), _own_of(json).get("response")),
+        (session, bool(_instance_dict(session))),
+        (json, _instance_dict(json).get("dumps"), _instance_dict(json).get("response")),
         (_map_of(type(url_map)), url_map.host_matching, url_map.default_subdomain),
     )
 
 
-def _own_of(value: object) -> dict[str, Any]:
-    """What an object has besides its class."""
+def _instance_dict(value: object) -> dict[str, Any]:
+    """The attributes of an object that are not those of its class."""
     return getattr(value, "__dict__", {})
 
 
-def proven(app: Application) -> Plan:
-    """The plan of an application, made anew if anything it rests on has changed."""
+def plan_of(app: Application) -> Plan:
+    """The plan of an application; a new one if anything that it depends on has changed."""
     plan: Plan | None = app._plan_made
     facts = _facts(app)
     if plan is None or plan.facts != facts:
@@ -167,34 +168,34 @@ def proven(app: Application) -> Plan:
 
 
 def _same(kind: type, base: type, names: Iterable[str]) -> bool:
-    """Whether a subclass has these attributes as its base has them."""
+    """Whether a subclass has the same attributes of these names as its base."""
     return kind is base or all(_static(kind, name) is _static(base, name) for name in names)
 
 
 def _static(kind: type, name: str) -> Any:
-    """The attribute as it is in the class, without calling its descriptor."""
+    """The attribute in the class itself: its descriptor is not called."""
     for base in kind.__mro__:
         if name in base.__dict__:
             return base.__dict__[name]
     return None
 
 
-def _session_is_stock(app: Application) -> bool:
-    """Whether a session opened late is the same as one opened at once."""
+def _session_can_wait(app: Application) -> bool:
+    """Whether a session can be opened when it is first used, with the same result."""
     interface = app.session_interface
     return (
         isinstance(interface, SecureCookieSessionInterface)
-        and not _own_of(interface)
+        and not _instance_dict(interface)
         and interface.session_class is SecureCookieSession
         and _same(type(interface), SecureCookieSessionInterface, SESSION_KEPT)
     )
 
 
 class Plan(Steps):
-    """What one application's request cycle rests on."""
+    """The plan of one application (see the top of this file)."""
 
     def __init__(self, app: Application, facts: tuple[Any, ...]) -> None:
-        kind, own, stock = type(app), app.__dict__, _stock["steps"]
+        kind, own, stock = type(app), app.__dict__, _originals["steps"]
         replaced = {name for name in stock if name in own or getattr(kind, name) is not stock[name]}
         for name in STEPS:
             setattr(self, name, name in replaced)
@@ -202,36 +203,36 @@ class Plan(Steps):
         self.config = app.config
         self.direct = replaced.isdisjoint(ENTRY)
         contexts, requests, responses, errors, sessions, json, match = (
-            now == then for now, then in zip(facts[0], _stock["classes"], strict=True)
+            now == then for now, then in zip(facts[0], _originals["classes"], strict=True)
         )
         self.own_contexts = not contexts or self.app_context or self.request_context
-        # An adapter of the application's own is asked for when the contexts are made.
-        self.whole_push = self.own_contexts or self.create_url_adapter
-        self.own_answers = self.finalize_request or self.make_response or self.process_response
+        # A replaced `create_url_adapter` has to be called when the contexts are made.
+        self.full_push = self.own_contexts or self.create_url_adapter
+        self.own_responses = self.finalize_request or self.make_response or self.process_response
         ResponseBase._look_for_hooks()
-        self.early_session = not (sessions and _session_is_stock(app))
+        self.early_session = not (sessions and _session_can_wait(app))
         self.own_teardown = self.do_teardown_request or self.do_teardown_appcontext
-        self._look_at_requests(app, requests, match)
-        self._look_at_answers(app, responses, errors, json)
-        # Learned as requests come: how views and hooks are called, by endpoint and by name.
+        self._examine_requests(app, requests, match)
+        self._examine_responses(app, responses, errors, json)
+        # Filled by requests: how views and hooks are called, by endpoint and by name.
         self.views: dict[str, tuple[Any, Callable[..., Any]]] = {}
-        self.before: dict[str | None, Synced] = {}
-        self.after: dict[str | None, Synced] = {}
+        self.before: dict[str | None, Callables] = {}
+        self.after: dict[str | None, Callables] = {}
         self.chains: dict[Any, tuple[str | None, ...]] = {}
         self.pages: dict[type[HTTPException], tuple[str | None, bytes]] = {}
 
-    def _look_at_requests(self, app: Application, requests: bool, match: bool) -> None:
-        """How a request is made, and whether its URL can be matched before it is."""
+    def _examine_requests(self, app: Application, requests: bool, match: bool) -> None:
+        """How a request is made, and whether its URL can be matched before that."""
         kind, url_map = app.request_class, app.url_map
         stock = requests and issubclass(kind, Request)
-        # A request class that wants an environ in its constructor gets one.
+        # A request class with its own constructor gets an environ.
         self.from_wire = stock and _same(kind, Request, MADE_BY)
         self.own_names = not _same(kind, Request, NAMED_BY)
         self.matches_early = (
             stock
             and match
             and _same(kind, Request, URL_FACTS)
-            and _map_of(type(url_map)) == _stock["map"]
+            and _map_of(type(url_map)) == _originals["map"]
             and not self.create_url_adapter
         )
         self.plain_urls = (
@@ -242,25 +243,27 @@ class Plan(Steps):
         self.default_domain = url_map.default_subdomain
         self.trusted: Any = None
 
-    def _look_at_answers(self, app: Application, responses: bool, errors: bool, json: bool) -> None:
-        """Which return values have an answer that is known without making a Response."""
+    def _examine_responses(
+        self, app: Application, responses: bool, errors: bool, json: bool
+    ) -> None:
+        """Which return values can be answered without a Response."""
         plain = responses and app.response_class is Response
         provider = app.json
         own_json = (
             not json
             or type(provider) is not DefaultJSONProvider
-            or not _own_of(provider).keys().isdisjoint({"dumps", "response"})
+            or not _instance_dict(provider).keys().isdisjoint({"dumps", "response"})
         )
-        shapes = {str, bytes} if own_json else {str, bytes, dict, list}
-        self.shapes = frozenset(shapes if plain else ())
+        plain_types = {str, bytes} if own_json else {str, bytes, dict, list}
+        self.plain_types = frozenset(plain_types if plain else ())
         self.error_pages = plain and errors
 
-    def distrust(self) -> None:
+    def forget_hosts(self) -> None:
         """Forget the hosts, because TRUSTED_HOSTS has changed."""
         self.domains, self.trusted = {}, copy(self.config["TRUSTED_HOSTS"])
 
     def domain_of(self, app: Application, exchange: Exchange) -> str | None:
-        """What the rules for this host are filed under; None for a host that is not served."""
+        """The domain of the rules for this host; None for a host that is not served."""
         domains = self.domains
         host = exchange.head.host
         key: Hashable = host if self.plain_urls else (exchange.scheme, host)
@@ -268,33 +271,33 @@ class Plan(Steps):
         if domain is None:
             try:
                 adapter: Any = urls.make_adapter(app, Request.from_exchange(exchange))
-            except Exception:  # for the application to answer, within the contexts
+            except Exception:  # the application answers it, within the contexts
                 return None
             domain = adapter.server_name if app.url_map.host_matching else adapter.subdomain or ""
-            # Without a host it depends on the server's own name; an invalid one is warned of.
+            # Not kept without a host (the domain is the server's then) or with a warning.
             if host and domain != INVALID and len(domains) < MAX_HOSTS:
                 domains[key] = domain
         return domain
 
     def learn_host(self, request: Request) -> None:
-        """An adapter could be made for this host: it is served."""
+        """Remember that the host of a request is served, because it has an adapter."""
         if self.config["TRUSTED_HOSTS"] != self.trusted:
-            self.distrust()
+            self.forget_hosts()
         host = request.host_header
         if self.plain_urls and host and len(self.domains) < MAX_HOSTS:
             self.domains[host] = self.default_domain
 
-    def serves(self, environ: WSGIEnvironment) -> bool:
-        """Whether the URL in an environ can be matched without an adapter."""
+    def can_match(self, environ: WSGIEnvironment) -> bool:
+        """Whether the URL in an environ can be matched without an adapter: its host is known."""
         return (
             environ.get("HTTP_HOST") in self.domains
             and self.config["TRUSTED_HOSTS"] == self.trusted
             and "HTTP_UPGRADE" not in environ
-            and bool(environ.get("PATH_INFO"))  # mounted, and asked for without a slash
+            and bool(environ.get("PATH_INFO"))  # empty: the prefix of a mounted application
         )
 
-    def names_of(self, ctx: RequestContext) -> tuple[str | None, ...]:
-        """The names under which the hooks of a request are filed, from the inside out."""
+    def hook_names(self, ctx: RequestContext) -> tuple[str | None, ...]:
+        """The keys of a request in the tables of hooks: its blueprints from inside out, None."""
         rule: Any
         if ctx._request is None:
             rule = ctx.match[0]  # type: ignore[index]
@@ -316,7 +319,7 @@ class Plan(Steps):
     def learn_view(
         self, app: Application, endpoint: str, view: Any
     ) -> tuple[Any, Callable[..., Any]]:
-        """The view and how it is called: found out once, unless `ensure_sync` is another one."""
+        """The view and its callable, which is kept unless `ensure_sync` is replaced."""
         found = (view, app.ensure_sync(view))
         if not self.ensure_sync:
             self.views[endpoint] = found
@@ -325,11 +328,11 @@ class Plan(Steps):
     def learn_hooks(
         self,
         app: Application,
-        known: dict[str | None, Synced],
+        known: dict[str | None, Callables],
         name: str | None,
         hooks: Iterable[Any],
-    ) -> Synced:
-        """A table's hooks of one name and how they are called; as for views."""
+    ) -> Callables:
+        """The hooks of one name in a table and their callables, kept like those of views."""
         kept = list(hooks)
         found = (kept, [app.ensure_sync(hook) for hook in kept])
         if not self.ensure_sync:
@@ -337,11 +340,11 @@ class Plan(Steps):
         return found
 
 
-Synced = tuple[list[Any], list[Callable[..., Any]]]
+Callables = tuple[list[Any], list[Callable[..., Any]]]
 
 
 def is_coroutine_function(func: Any) -> bool:
-    """Whether calling `func` gives a coroutine (what `inspect` says, without importing it)."""
+    """Whether calling `func` returns a coroutine: inspect.iscoroutinefunction, not imported."""
     while isinstance(func, MethodType | partial):
         func = func.__func__ if isinstance(func, MethodType) else func.func
     if isinstance(func, FunctionType):

@@ -1,4 +1,4 @@
-"""What a view returned, as a response."""
+"""Responses from the return values of views."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def make_response(app: Application, rv: Any) -> Response:
-    """What a view returned as a response of the application's class."""
+    """A return value as a response of the application's class."""
     status: Any = None
     headers: Any = None
     if isinstance(rv, tuple):
@@ -71,7 +71,7 @@ def _convert(app: Application, rv: Any) -> Any:
     if isinstance(rv, dict | list):
         return app.json.response(rv)
     if isinstance(rv, BaseResponse) or callable(rv):
-        # For HEAD the error is called, as any application: hooks see the page without content.
+        # For HEAD the error is called like any WSGI application: hooks see a page without content.
         if (is_own_page(rv) or isinstance(rv, RequestRedirect)) and (
             _cv_request().request.method != "HEAD"
         ):
@@ -86,12 +86,12 @@ def _convert(app: Application, rv: Any) -> Any:
     raise TypeError(_not_a_response(rv))
 
 
-# By themselves: the drop-in gives classes the names of the modules that Flask's users know.
+# The classes, not their `__module__`: `carboy.compat` gives them the modules of Werkzeug.
 OWN_ERRORS = {each for each in vars(exceptions).values() if isinstance(each, type)}
 
 
 def is_own_page(rv: Any) -> bool:
-    """Whether it is an HTTP error of ours, whose page needs no environ to be made."""
+    """Whether `rv` is an HTTP error of this package, whose page can be made without an environ."""
     if not isinstance(rv, HTTPException):
         return False
     kind = type(rv)
@@ -112,14 +112,14 @@ def _not_a_response(rv: Any) -> str:
 
 
 def page_of(plan: Plan, ctx: RequestContext, error: HTTPException) -> Answer:
-    """The answer of an HTTP error without a handler."""
+    """The answer to an HTTP error without a handler."""
     kind, text = type(error), error.description
     known = plan.pages.get(kind)
     if known is not None and known[0] is text:
         body = known[1]
     else:
         body = error.get_body().encode()
-        # The same for every error of its class, unless it was given a text of its own.
+        # Kept for all errors of the class, unless this one has its own description.
         if text is kind.description and kind.get_body is HTTPException.get_body:
             plan.pages[kind] = (text, body)
     fields = [*error.get_headers(), ("Content-Length", str(len(body)))]

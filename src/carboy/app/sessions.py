@@ -1,6 +1,7 @@
-"""Sessions kept in a signed cookie; the format is Flask's, so either reads the other's.
+"""Sessions in a signed cookie. The format is Flask's, so each framework reads the other's cookies.
 
-itsdangerous loads when a cookie has to be signed or verified for the first time.
+itsdangerous loads when a cookie is first signed or verified. `app` is the application; its type is
+Any because subclasses of SessionInterface name the class of the application.
 """
 
 from __future__ import annotations
@@ -29,15 +30,15 @@ __all__ = [
 
 
 class SessionMixin(MutableMapping[str, Any]):
-    """A session: a mapping that knows whether it has to be stored."""
+    """A session: a mapping that knows whether it has to be saved."""
 
     new = False  # made for this request, not read from a cookie
-    modified = True  # has to be stored
-    accessed = False  # was touched, so the response depends on the cookie
+    modified = True  # has to be saved
+    accessed = False  # was read or changed, so the response depends on the cookie
 
     @property
     def permanent(self) -> bool:
-        """Whether the session outlives the browser: its key `_permanent`."""
+        """Whether the session outlives the browser (the key `_permanent`)."""
         return bool(self.get("_permanent", False))
 
     @permanent.setter
@@ -46,7 +47,7 @@ class SessionMixin(MutableMapping[str, Any]):
 
 
 class SecureCookieSession(CallbackDict[str, Any], SessionMixin):
-    """A session for a signed cookie. Only changes of its own keys are noticed.
+    """A session for a signed cookie. It notices changes of its own keys only.
 
     Set `modified` after a change inside a value.
     """
@@ -61,13 +62,13 @@ class SecureCookieSession(CallbackDict[str, Any], SessionMixin):
         self.modified = True
 
     def __reduce__(self) -> Any:
-        # Made by its constructor, which knows who is told of changes, here and in Flask.
+        # By the constructor, which sets `on_update` here and in Flask.
         state = {name: value for name, value in vars(self).items() if name != "on_update"}
         return type(self), (dict(self),), state
 
 
 class NullSession(SecureCookieSession):
-    """The session of an application without a secret key: empty, and refuses to be written."""
+    """The session of an application without a secret key: empty and read-only."""
 
     def _fail(self, *args: Any, **kwargs: Any) -> NoReturn:
         raise RuntimeError(
@@ -80,20 +81,20 @@ class NullSession(SecureCookieSession):
 
 
 class SessionInterface:
-    """How sessions are opened and stored: subclass, set `app.session_interface`.
+    """How sessions are opened and saved: subclass and set `app.session_interface`.
 
-    Write `open_session` and `save_session`; the rest reads the configuration.
+    Define `open_session` and `save_session`; the other methods read the configuration.
     """
 
     null_session_class = NullSession
     pickle_based = False
 
     def make_null_session(self, app: Any) -> NullSession:
-        """The session to use when `open_session` gave None."""
+        """The session for requests where `open_session` returns None."""
         return self.null_session_class()
 
     def is_null_session(self, obj: object) -> bool:
-        """Whether `obj` is such a session; it is not stored."""
+        """Whether `obj` is such a session, which is not saved."""
         return isinstance(obj, self.null_session_class)
 
     def get_cookie_name(self, app: Any) -> str:
@@ -126,24 +127,24 @@ class SessionInterface:
         return app.config["SESSION_COOKIE_PARTITIONED"]  # type: ignore[no-any-return]
 
     def get_expiration_time(self, app: Any, session: SessionMixin) -> datetime | None:
-        """When the cookie of a permanent session ends; None: with the browser."""
+        """When the cookie of a permanent session expires; None: when the browser is closed."""
         if not session.permanent:
             return None
         lifetime: timedelta = app.permanent_session_lifetime
         return datetime.now(UTC) + lifetime
 
     def should_set_cookie(self, app: Any, session: SessionMixin) -> bool:
-        """Whether the cookie has to be sent: changed, or permanent and to be refreshed."""
+        """Whether the cookie is sent: the session is modified, or permanent and refreshed."""
         return session.modified or (
             session.permanent and app.config["SESSION_REFRESH_EACH_REQUEST"]
         )
 
     def open_session(self, app: Any, request: Request) -> SessionMixin | None:
-        """The session of a request; None: sessions cannot be used."""
+        """The session of a request; None if sessions cannot be used."""
         raise NotImplementedError
 
     def save_session(self, app: Any, session: SessionMixin, response: Response) -> None:
-        """Store the session with the response; not called for a null session."""
+        """Save the session and change the response; not called for a null session."""
         raise NotImplementedError
 
 
@@ -153,7 +154,7 @@ session_json_serializer = TaggedJSONSerializer()
 def _sha1(string: bytes = b"") -> Any:
     import hashlib
 
-    # Absent in some hardened builds, and only needed when a key is used.
+    # Missing in some hardened builds, and only needed when a key is used.
     return hashlib.sha1(string)
 
 
@@ -173,7 +174,10 @@ class SecureCookieSessionInterface(SessionInterface):
     session_class = SecureCookieSession
 
     def get_signing_serializer(self, app: Any) -> URLSafeTimedSerializer | None:
-        """The signer; SECRET_KEY_FALLBACKS verify, SECRET_KEY signs. None without a key."""
+        """The serializer: signs with SECRET_KEY, also verifies with SECRET_KEY_FALLBACKS.
+
+        None without a key.
+        """
         key = app.secret_key
         if not key:
             return None
@@ -188,7 +192,7 @@ class SecureCookieSessionInterface(SessionInterface):
                 serializer=self.serializer,
                 signer_kwargs={
                     "key_derivation": self.key_derivation,
-                    # The function of OpenSSL itself: hmac then works without Python's.
+                    # OpenSSL's own function, with which hmac is faster.
                     "digest_method": _openssl_sha1() if digest is _sha1 else digest,
                 },
             )
@@ -196,7 +200,7 @@ class SecureCookieSessionInterface(SessionInterface):
         return known[1]
 
     def open_session(self, app: Any, request: Request) -> SecureCookieSession | None:
-        """The session in the request's cookie; an empty one when that is bad or too old."""
+        """The session in the cookie of a request; an empty one if that is invalid or too old."""
         signer = self.get_signing_serializer(app)
         if signer is None:
             return None
@@ -210,8 +214,8 @@ class SecureCookieSessionInterface(SessionInterface):
             return self.session_class()
 
     def save_session(self, app: Any, session: SessionMixin, response: Response) -> None:
-        """Set or delete the cookie if that is needed, and say what the response depends on."""
-        # A cache must not give one client's answer to another that has another session.
+        """Set or delete the cookie if necessary, and add Cookie to the Vary field."""
+        # A cache must not send the response of one client to another client.
         if session.accessed:
             _depends_on_cookie(response)
         if not session and not session.modified:
@@ -240,13 +244,13 @@ class SecureCookieSessionInterface(SessionInterface):
 
 
 def session_to_refresh(app: Any, ctx: Any) -> bool:
-    """Whether an untouched session may have to be sent again: it came with a cookie."""
+    """Whether a session that was not used may have to be sent again: it has a cookie."""
     config = app.config
     if not config["SESSION_REFRESH_EACH_REQUEST"]:
         return False
     name = config["SESSION_COOKIE_NAME"]
     if ctx.exchange is not None and f"{name}=".encode() not in ctx.exchange.head.block:
-        return False  # no cookie of that name, without splitting the fields
+        return False  # known without parsing the header fields
     if ctx.environ is not None and name not in ctx.environ.get("HTTP_COOKIE", ""):
         return False
     cookies: Mapping[str, str] = ctx.request.cookies
@@ -267,7 +271,7 @@ def _serializer_class() -> type[URLSafeTimedSerializer]:
     from itsdangerous.signer import Signer
 
     class Serializer(URLSafeTimedSerializer):
-        """Keeps its signer, which is the same for every value."""
+        """Keeps its signer, which is the same for all values."""
 
         kept: Signer | None = None
 

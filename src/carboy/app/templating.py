@@ -32,7 +32,7 @@ Found = tuple[str, str | None, Callable[[], bool] | None]
 
 
 class Environment(BaseEnvironment):
-    """A Jinja environment that knows its application and loads from it and its blueprints."""
+    """A Jinja environment that loads templates of its application and blueprints."""
 
     def __init__(self, app: Application, **options: Any) -> None:
         if "loader" not in options:
@@ -42,7 +42,7 @@ class Environment(BaseEnvironment):
 
 
 class DispatchingJinjaLoader(BaseLoader):
-    """Looks in the application's template folder, then in those of its blueprints."""
+    """Looks in the template folder of the application, then in those of its blueprints."""
 
     def __init__(self, app: Application) -> None:
         self.app = app
@@ -147,7 +147,7 @@ def make_environment(app: Application) -> Environment:
         url_for=app.url_for,
         get_flashed_messages=get_flashed_messages,
         config=app.config,
-        # The proxies are for templates imported without their context.
+        # The proxies, for templates that are imported without a context.
         request=request,
         session=session,
         g=g,
@@ -195,7 +195,7 @@ def _stream(app: Application, template: Template, context: dict[str, Any]) -> It
 
 
 def render_template(template_name_or_list: Any, **context: Any) -> str:
-    """Render the template of this name, or the first that exists of several."""
+    """Render the template of this name, or the first of several names that exists."""
     app = _app()
     return _render(app, app.jinja_env.get_or_select_template(template_name_or_list), context)
 
@@ -207,12 +207,12 @@ def render_template_string(source: str, **context: Any) -> str:
 
 
 def stream_template(template_name_or_list: Any, **context: Any) -> Iterator[str]:
-    """The same as `render_template`, piece by piece; return it from a view."""
+    """Render like `render_template`, in pieces. A view can return the iterator."""
     app = _app()
     return _stream(app, app.jinja_env.get_or_select_template(template_name_or_list), context)
 
 
 def stream_template_string(source: str, **context: Any) -> Iterator[str]:
-    """The same as `render_template_string`, piece by piece."""
+    """Render like `render_template_string`, in pieces."""
     app = _app()
     return _stream(app, app.jinja_env.from_string(source), context)

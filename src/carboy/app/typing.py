@@ -1,4 +1,4 @@
-"""Types that applications use in their own annotations."""
+"""Types for the annotations of applications."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ TemplateGlobalCallable = Callable[..., Any]
 TemplateTestCallable = Callable[..., bool]
 URLDefaultCallable = Callable[[str, dict[str, Any]], None]
 URLValuePreprocessorCallable = Callable[[str | None, dict[str, Any] | None], None]
-# An error handler takes the exception it was registered for, which no type can tell.
+# An error handler takes an exception of the class that it is registered for.
 ErrorHandlerCallable = (
     Callable[[Any], ResponseReturnValue] | Callable[[Any], Awaitable[ResponseReturnValue]]
 )

@@ -1,4 +1,4 @@
-"""Views as classes."""
+"""Class-based views."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ http_method_funcs = frozenset({"get", "post", "head", "options", "delete", "put"
 
 
 class View:
-    """A view that is a class: subclass, write `dispatch_request`, register `as_view(name)`.
+    """A class-based view: subclass, define `dispatch_request`, register `as_view(name)`.
 
     `decorators` wrap the view function, the first one innermost. With `init_every_request`
-    False one instance, made by `as_view`, serves all requests and must keep no state.
+    False, `as_view` makes one instance for all requests, which must not keep state.
     """
 
     methods: ClassVar[Collection[str] | None] = None
@@ -28,7 +28,7 @@ class View:
     init_every_request: ClassVar[bool] = True
 
     def dispatch_request(self) -> ResponseReturnValue:
-        """The view. URL variables come as keyword arguments."""
+        """Handle a request. The URL variables are keyword arguments."""
         raise NotImplementedError(f"Write the method 'dispatch_request' of {type(self).__name__}.")
 
     @classmethod
@@ -37,7 +37,7 @@ class View:
         if cls.init_every_request:
 
             def view(**kwargs: Any) -> ResponseReturnValue:
-                # What stands on the function now: it may have been replaced since.
+                # Read from the function, where it may have been replaced.
                 self = view.view_class(*class_args, **class_kwargs)  # type: ignore[attr-defined]
                 return _call(self.dispatch_request, kwargs)  # type: ignore[no-any-return]
 
@@ -63,16 +63,16 @@ def _call(function: Callable[..., Any], kwargs: dict[str, Any]) -> Any:
 
 
 def _name(view: Any, cls: type[View], name: str) -> None:
-    # Set before each decorator too: functools.wraps copies what it finds.
+    # Also set before each decorator, because functools.wraps copies these names.
     view.__name__ = name
     view.__module__ = cls.__module__
     view.__doc__ = cls.__doc__
 
 
 class MethodView(View):
-    """One method of the class for each HTTP method: `get`, `post`, ….
+    """A view with one method for each HTTP method: `get`, `post`, ….
 
-    `methods` follows from those that are there, in this class and its bases.
+    `methods` is made from the methods of this class and its bases.
     """
 
     def __init_subclass__(cls, **kwargs: Any) -> None:

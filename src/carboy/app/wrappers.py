@@ -28,7 +28,7 @@ def _split_blueprint_path(name: str) -> list[str]:
 
 
 def _limit(own: str, key: str, text: str) -> Any:
-    """A limit: as set on the request, else the configuration's, else the class's default."""
+    """A limit: set on the request, or else by the configuration, or else by the class."""
 
     def read(self: Request) -> int | None:
         value: int | None = getattr(self, own)
@@ -44,7 +44,7 @@ def _limit(own: str, key: str, text: str) -> Any:
 
 
 class Request(RequestBase):
-    """`http.Request` with its rule, its view arguments and the application's limits."""
+    """`http.Request` with its rule, its view arguments and the limits of the application."""
 
     json_module: Any = json
     url_rule: Rule | None = None
@@ -70,13 +70,13 @@ class Request(RequestBase):
 
     @property
     def endpoint(self) -> str | None:
-        """The endpoint that matched; None if none did."""
+        """The endpoint of the rule that matched, or None."""
         rule = self.url_rule
         return None if rule is None else rule.endpoint
 
     @property
     def blueprint(self) -> str | None:
-        """The name of the blueprint the endpoint belongs to."""
+        """The name of the blueprint that the endpoint belongs to."""
         endpoint = self.endpoint
         if endpoint is None or "." not in endpoint:
             return None
@@ -100,7 +100,7 @@ class Request(RequestBase):
             attach_enctype_error_multidict(self)
 
     def on_json_loading_failed(self, e: ValueError | None) -> Any:
-        """The answer to content that is not JSON: 400, with the reason in debug mode only."""
+        """Raise a 400 for content that is not JSON, with the reason in debug mode only."""
         try:
             return super().on_json_loading_failed(e)
         except BadRequest as error:
@@ -111,7 +111,7 @@ class Request(RequestBase):
 
 
 class Response(ResponseBase):
-    """`http.Response` as HTML by default."""
+    """`http.Response`, as HTML by default."""
 
     default_mimetype: str | None = "text/html"
     json_module: Any = json
@@ -119,7 +119,7 @@ class Response(ResponseBase):
 
     @property
     def max_cookie_size(self) -> int:  # type: ignore[override]
-        """MAX_COOKIE_SIZE: a larger cookie is sent with a warning."""
+        """MAX_COOKIE_SIZE in bytes: a larger cookie causes a warning."""
         app = active_app()
         if app is not None:
             return app.config["MAX_COOKIE_SIZE"]  # type: ignore[no-any-return]
@@ -147,7 +147,7 @@ class DebugFilesKeyError(KeyError, AssertionError):
 
 
 def attach_enctype_error_multidict(request: Request) -> None:
-    """Let `request.files[name]` explain itself when the form was sent without files."""
+    """Make `request.files[name]` explain that the form was sent without files."""
     kind = type(request.files)
 
     class Explaining(kind):  # type: ignore[valid-type,misc]

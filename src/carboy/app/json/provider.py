@@ -1,4 +1,4 @@
-"""How an application writes and reads JSON: subclass, set `app.json_provider_class`."""
+"""The JSON of an application. To change it, subclass and set `app.json_provider_class`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Application(Protocol):
 
 
 class JSONProvider:
-    """JSON for one application. A subclass has to write `dumps` and `loads`."""
+    """JSON for one application. A subclass has to define `dumps` and `loads`."""
 
     def __init__(self, app: Application) -> None:
         self._app: Application = weakref.proxy(app)
@@ -71,11 +71,11 @@ class JSONProvider:
 
 
 def _default(o: Any) -> Any:
-    """The JSON value of what the standard library's encoder does not know."""
+    """The JSON value of an object that the standard library's encoder does not know."""
     if isinstance(o, date):
         return http_date(o)
     kind = type(o)
-    # By name: an application that never makes a Decimal or a UUID need not import them.
+    # By name, so that `decimal` and `uuid` need not be imported.
     names = {(base.__module__, base.__name__) for base in kind.__mro__}
     if names & STRINGS:
         return str(o)
@@ -94,9 +94,9 @@ STRINGS = {("decimal", "Decimal"), ("uuid", "UUID")}
 def _compact_encoder(
     default: Callable[[Any], Any], ensure_ascii: bool, sort_keys: bool, markers: Any
 ) -> Encode:
-    """What json.dumps would make anew at every call.
+    """The encoder that json.dumps makes at every call.
 
-    Without `markers` (the containers being written) it keeps no state, so threads can share it.
+    Without `markers` (the containers being written) it has no state, so threads can share it.
     """
     make = cast("Callable[..., Encode]", c_make_encoder)
     quoted = encode_basestring_ascii if ensure_ascii else encode_basestring
@@ -104,10 +104,10 @@ def _compact_encoder(
 
 
 class DefaultJSONProvider(JSONProvider):
-    """JSON by the standard library, and some types more.
+    """JSON by the standard library, with more types.
 
-    Dates become HTTP dates; Decimal and UUID text; a dataclass a dict; what has `__html__`
-    (markup) text. `compact` None means: compact unless the application is in debug mode.
+    Dates become HTTP dates; Decimal, UUID and objects with `__html__` (markup) become text; a
+    dataclass becomes a dict. `compact` None means: compact unless in debug mode.
     """
 
     default: Callable[[Any], Any] = staticmethod(_default)
@@ -124,10 +124,10 @@ class DefaultJSONProvider(JSONProvider):
         kwargs.setdefault("sort_keys", self.sort_keys)
         return json.dumps(obj, **kwargs)
 
-    _own_dumps = staticmethod(dumps)  # whatever `dumps` is replaced by
+    _original_dumps = staticmethod(dumps)  # a patch replaces `dumps`, not this
 
     def dumps_compact(self, obj: Any, debug: bool) -> str:
-        """The text of a response without the newline, as short as `compact` allows."""
+        """The text of a response without the final newline, as short as `compact` allows."""
         compact = not debug if self.compact is None else self.compact
         if c_make_encoder is None or not compact:
             return self.dumps(obj, **self._layout())
@@ -138,7 +138,7 @@ class DefaultJSONProvider(JSONProvider):
         try:
             return "".join(known[1](obj, 0))
         except RecursionError:
-            # Too deep, or a value that contains itself; with markers the encoder can tell.
+            # Too deep, or a value that contains itself: with markers the encoder can tell.
             return "".join(_compact_encoder(*settings, {})(obj, 0))
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
@@ -146,9 +146,9 @@ class DefaultJSONProvider(JSONProvider):
         return json.loads(s, **kwargs)
 
     def response(self, *args: Any, **kwargs: Any) -> Response:
-        """A response with the JSON text of the arguments and a newline at its end."""
+        """A response with the JSON text of the arguments and a final newline."""
         obj = self._prepare_response_obj(args, kwargs)
-        if type(self).dumps is self._own_dumps and "dumps" not in self.__dict__:
+        if type(self).dumps is self._original_dumps and "dumps" not in self.__dict__:
             text = self.dumps_compact(obj, self._app.debug)
         else:
             text = self.dumps(obj, **self._layout())

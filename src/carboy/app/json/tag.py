@@ -1,7 +1,7 @@
-"""JSON that keeps Python types apart: what a session cookie is written in.
+"""Tagged JSON, the format of session cookies, which keeps Python types.
 
-A value that JSON has no type for becomes an object with one key, the tag:
-(1, 2) is {" t": [1, 2]}. The format is Flask's.
+A value that has no type in JSON becomes an object with one key, the tag: (1, 2) becomes
+{" t": [1, 2]}. The format is Flask's.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ PLAIN = frozenset({str, int, float, bool, type(None)})
 
 
 class JSONTag:
-    """One type of value. Subclass and `register` to let sessions keep a type of your own."""
+    """A type of value. To keep another type in sessions, subclass and `register` it."""
 
     __slots__ = ("serializer",)
-    key: str = ""  # the tag; "" for a type that is only looked into
+    key: str = ""  # the tag; "" for a container that has a type in JSON
 
     def __init__(self, serializer: TaggedJSONSerializer) -> None:
         self.serializer = serializer
@@ -46,11 +46,11 @@ class JSONTag:
         raise NotImplementedError
 
     def to_json(self, value: Any) -> Any:
-        """`value` as something JSON has a type for."""
+        """`value` as a value that has a type in JSON."""
         raise NotImplementedError
 
     def to_python(self, value: Any) -> Any:
-        """The value back from its JSON form; the tag is already taken off."""
+        """The value from its JSON form, without the tag."""
         raise NotImplementedError
 
     def tag(self, value: Any) -> dict[str, Any]:
@@ -59,7 +59,7 @@ class JSONTag:
 
 
 class TagDict(JSONTag):
-    """A dict whose only key is a tag: escaped, so that it is not taken for one."""
+    """A dict whose only key looks like a tag, which is escaped."""
 
     __slots__ = ()
     key = " di"
@@ -78,7 +78,7 @@ class TagDict(JSONTag):
 
 
 class PassDict(JSONTag):
-    """Any other dict: its values may need tags."""
+    """Any other dict, whose values may need tags."""
 
     __slots__ = ()
 
@@ -132,7 +132,7 @@ class TagBytes(JSONTag):
 
 
 class TagMarkup(JSONTag):
-    """What has `__html__`; it comes back as Markup."""
+    """An object with `__html__`, which becomes Markup."""
 
     __slots__ = ()
     key = " m"
@@ -152,7 +152,7 @@ class TagUUID(JSONTag):
     key = " u"
 
     def check(self, value: Any) -> bool:
-        # By name: a session without UUIDs need not import the module.
+        # By name, so that `uuid` need not be imported.
         return any(
             base.__module__ == "uuid" and base.__name__ == "UUID" for base in type(value).__mro__
         )
@@ -167,7 +167,7 @@ class TagUUID(JSONTag):
 
 
 class TagDateTime(JSONTag):
-    """A datetime, to the second; one without a zone counts as UTC."""
+    """A datetime, to the second, in UTC unless it has a time zone."""
 
     __slots__ = ()
     key = " d"
@@ -183,9 +183,9 @@ class TagDateTime(JSONTag):
 
 
 class TaggedJSONSerializer:
-    """Values to tagged JSON text and back. Types are tried in `order`."""
+    """Converts values to tagged JSON text and back. Types are tried in `order`."""
 
-    __slots__ = ("_stock", "order", "tags")
+    __slots__ = ("_default_order", "order", "tags")
 
     default_tags: list[type[JSONTag]] = [
         TagDict,
@@ -203,14 +203,14 @@ class TaggedJSONSerializer:
         self.order: list[JSONTag] = []
         for tag_class in self.default_tags:
             self.register(tag_class)
-        # While the order is this one, no tag is for a value that JSON has a type for.
-        stock = {type(tag) for tag in self.order} <= OWN_TAGS
-        self._stock = self.order[:] if stock else None
+        # With this order, a value that has a type in JSON never gets a tag.
+        known = {type(tag) for tag in self.order} <= OWN_TAGS
+        self._default_order = self.order[:] if known else None
 
     def register(
         self, tag_class: type[JSONTag], force: bool = False, index: int | None = None
     ) -> None:
-        """Add a type; at `index` if it has to be tried before others.
+        """Add a type, at `index` if it has to be tried before others.
 
         Raises KeyError when its key is taken and `force` is not set.
         """
@@ -225,7 +225,7 @@ class TaggedJSONSerializer:
 
     def tag(self, value: Any) -> Any:
         """`value` with tags where they are needed."""
-        if value.__class__ in PLAIN and self.order == self._stock:
+        if value.__class__ in PLAIN and self.order == self._default_order:
             return value
         for tag in self.order:
             if tag.check(value):
@@ -233,7 +233,7 @@ class TaggedJSONSerializer:
         return value
 
     def untag(self, value: dict[str, Any]) -> Any:
-        """The value of an object that is a tag; any other object as it is."""
+        """The value of a tagged object; other objects are returned unchanged."""
         if len(value) != 1:
             return value
         ((key, inner),) = value.items()

@@ -1,1 +1,1 @@
-"""Carboy beside its rivals, on the same machine, in the same minutes."""
+"""Benchmarks of Carboy and of other servers and frameworks."""

@@ -24,20 +24,28 @@ DOCUMENT = rivals.ROOT / "docs" / "benchmarks.md"
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("work", nargs="*", help="letters of the works; all without any")
-    parser.add_argument("--servers", help="only these, separated by commas")
+    parser.add_argument("work", nargs="*", help="letters of the works (default: all)")
+    parser.add_argument(
+        "--servers", help="names of the servers, separated by commas (default: all)"
+    )
     parser.add_argument(
         "--before",
         type=Path,
         metavar="DIR",
-        help="measure Carboy alone, beside Carboy from the checkout of another commit in DIR",
+        help="compare Carboy only with Carboy from another checkout, in DIR",
     )
-    parser.add_argument("--rounds", type=int, help="how often each is measured (3)")
-    parser.add_argument("--seconds", type=float, help="how long each time (3)")
+    parser.add_argument(
+        "--rounds", type=int, help="number of measurements of each server (default: 3)"
+    )
+    parser.add_argument("--seconds", type=float, help="length of a measurement (default: 3)")
     parser.add_argument("--quick", action="store_true", help="one round of one second")
-    parser.add_argument("--write", action="store_true", help="put the results into docs/")
-    parser.add_argument("--render", action="store_true", help="write docs/ again, measure nothing")
-    parser.add_argument("--no-install", action="store_true", help="leave bench/.env as it is")
+    parser.add_argument("--write", action="store_true", help="write the results into docs/")
+    parser.add_argument(
+        "--render", action="store_true", help="write docs/ from results.json, without measuring"
+    )
+    parser.add_argument(
+        "--no-install", action="store_true", help="do not install the other servers"
+    )
     parser.add_argument("--list", action="store_true", help="list works and servers")
     return parser.parse_args()
 
@@ -52,7 +60,7 @@ def main() -> int:
     if options.before is not None and options.write:
         sys.exit("--before prints its figures. Leave out --write, or --before.")
     if shutil.which("wrk") is None:
-        sys.exit("wrk makes the load and is not installed (Debian: apt-get install wrk)")
+        sys.exit("wrk is not installed. It generates the load (Debian: apt-get install wrk).")
     if not options.no_install and options.before is None:
         rivals.install()
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
@@ -70,7 +78,10 @@ def main() -> int:
 def make_plan(options: argparse.Namespace, folder: Path) -> Plan:
     cores = sorted(os.sched_getaffinity(0))
     if len(cores) == 1:
-        print("only one core: server and load share it, so the figures say little", file=sys.stderr)
+        print(
+            "There is only one core. Server and load share it, so the figures are not reliable.",
+            file=sys.stderr,
+        )
     seconds = options.seconds or (1 if options.quick else 3)
     bench = Bench(
         server_core=cores[0],
@@ -88,9 +99,9 @@ def make_plan(options: argparse.Namespace, folder: Path) -> Plan:
 
 
 def beside(works: list[Work], checkout: Path) -> list[Work]:
-    """The works with nothing but Carboy, as it is here and as it is in another checkout."""
+    """The works with only Carboy, from this checkout and from another one."""
     if not (checkout / "src" / "carboy").is_dir():
-        sys.exit(f"{checkout} is not a checkout of Carboy: it has no src/carboy")
+        sys.exit(f"{checkout} is not a checkout of Carboy. It has no src/carboy.")
     found = []
     for work in works:
         ours = [name for name in work.servers if SERVERS[name].name.startswith("carboy")]
@@ -107,7 +118,7 @@ def chosen_works(letters: list[str]) -> list[Work]:
     wanted = set("".join(letters).replace(",", ""))
     unknown = wanted - {work.key for work in WORKS}
     if unknown:
-        sys.exit(f"no work named {', '.join(sorted(unknown))}; --list shows them")
+        sys.exit(f"Unknown work: {', '.join(sorted(unknown))}. --list shows the works.")
     return [work for work in WORKS if not wanted or work.key in wanted]
 
 
@@ -116,7 +127,7 @@ def chosen_servers(names: str | None) -> frozenset[str] | None:
         return None
     wanted = frozenset(names.split(","))
     if unknown := wanted - set(SERVERS):
-        sys.exit(f"no server named {', '.join(sorted(unknown))}; --list shows them")
+        sys.exit(f"Unknown server: {', '.join(sorted(unknown))}. --list shows the servers.")
     return wanted
 
 
@@ -124,13 +135,13 @@ def warn_if_busy() -> None:
     share = machine.busy()
     if share > machine.BUSY:
         print(
-            f"others use {share:.0%} of this machine: the figures will be too low and uneven",
+            f"Other programs use {share:.0%} of this machine. The figures will be too low.",
             file=sys.stderr,
         )
 
 
 def carry_out(plan: Plan, *, with_earlier: bool) -> Record:
-    """Measure; with `with_earlier`, works that are not measured now keep their figures."""
+    """Measure. With `with_earlier`, the figures of other works are kept."""
     start = time.monotonic()
     record = Record(machine.describe().as_json())
     if with_earlier and RESULTS.exists():
@@ -147,14 +158,14 @@ def publish(record: Record) -> None:
     chart.write_chart(record, CHART)
     report.write_document(record, DOCUMENT)
     print(
-        f"written: {', '.join(str(f.relative_to(rivals.ROOT)) for f in (RESULTS, CHART, DOCUMENT))}"
+        f"Written: {', '.join(str(f.relative_to(rivals.ROOT)) for f in (RESULTS, CHART, DOCUMENT))}"
     )
 
 
 def list_all() -> int:
     for work in WORKS:
         print(f"({work.key}) {work.title}: {', '.join(work.servers)}")
-    print(f"{len(expect.PROMISES)} promises are held against the results")
+    print(f"{len(expect.PROMISES)} promises are compared with the results")
     return 0
 
 

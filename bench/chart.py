@@ -1,4 +1,4 @@
-"""The record as a picture: one panel a work, one bar a server, in SVG."""
+"""The results as an SVG chart: a panel for each work, a bar for each server."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ svg { font: 12px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
 
 
 def svg(record: Record) -> str:
-    """Requests per second, every panel with a scale of its own; two panels abreast."""
+    """The chart of requests per second, in two columns. Each panel has its own scale."""
     works = [work for work in record.works() if _drawable(work, record.outcomes[work.key])]
     columns: list[list[Work]] = [[], []]
     heights = [0, 0]
@@ -93,7 +93,7 @@ def _document(width: int, height: int, panels: list[str]) -> str:
             f'<rect class="ground" width="{width}" height="{height}" rx="12"/>',
             f'<text id="title" class="title" x="{MARGIN}" y="42">Requests per second</text>',
             f'<text id="note" class="note" x="{MARGIN}" y="62">One core for the server, one for '
-            "the load, 64 connections. Longer is better; every panel has its own scale.</text>",
+            "the load, 64 connections. Longer is better. Each panel has its own scale.</text>",
             *panels,
             "</svg>\n",
         ]

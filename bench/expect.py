@@ -1,4 +1,4 @@
-"""What Carboy promises, as ratios within one run, and whether it is kept."""
+"""The promises about Carboy, as ratios within one run, and whether they are kept."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from bench.measure import Figures
 
 Results = dict[str, dict[str, Figures]]
-"""Figures by work and server; a server that was missing or failed is not in it."""
+"""Figures by work and server, without servers that are missing or failed."""
 
 
 @dataclass(frozen=True)
 class Promise:
-    """One ratio and its bound: at least `bound`, or at most where `at_most` is set."""
+    """A ratio that is at least `bound`, or at most `bound` if `at_most` is set."""
 
     work: str
     text: str
@@ -25,7 +25,7 @@ class Promise:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A promise held against one run; `value` is None where a figure is missing."""
+    """A promise with the value of a run; None if a figure is missing."""
 
     promise: Promise
     value: float | None
@@ -59,28 +59,28 @@ def _fraction(work: str, figure: str, of: str, bound: float, text: str) -> Promi
 
 
 PROMISES = (
-    _faster("a", "granian", 1.1, "to granian", "carboy-wsgi"),
-    _faster("a", "bjoern", 0.65, "to bjoern", "carboy-wsgi"),
-    _faster("b", "falcon-bjoern", 1.1, "to Falcon on bjoern"),
-    _faster("b", "flask-gunicorn", 20, "to Flask on gunicorn, 4 threads"),
-    _faster("c", "falcon-bjoern", 1.0, "to Falcon on bjoern"),
-    _faster("c", "flask-gunicorn", 15, "to Flask on gunicorn, 4 threads"),
-    _faster("d", "falcon-bjoern", 1.0, "to Falcon on bjoern"),
-    _faster("e", "falcon-bjoern", 1.0, "to Falcon on bjoern"),
-    _faster("f", "falcon-bjoern", 1.0, "to Falcon on bjoern"),
-    _faster("i", "gunicorn", 1.1, "to gunicorn, 64 threads"),
-    _faster("j", "granian", 1.0, "to granian, 64 threads"),
+    _faster("a", "granian", 1.1, "compared with granian", "carboy-wsgi"),
+    _faster("a", "bjoern", 0.65, "compared with bjoern", "carboy-wsgi"),
+    _faster("b", "falcon-bjoern", 1.1, "compared with Falcon on bjoern"),
+    _faster("b", "flask-gunicorn", 20, "compared with Flask on gunicorn, 4 threads"),
+    _faster("c", "falcon-bjoern", 1.0, "compared with Falcon on bjoern"),
+    _faster("c", "flask-gunicorn", 15, "compared with Flask on gunicorn, 4 threads"),
+    _faster("d", "falcon-bjoern", 1.0, "compared with Falcon on bjoern"),
+    _faster("e", "falcon-bjoern", 1.0, "compared with Falcon on bjoern"),
+    _faster("f", "falcon-bjoern", 1.0, "compared with Falcon on bjoern"),
+    _faster("i", "gunicorn", 1.1, "compared with gunicorn, 64 threads"),
+    _faster("j", "granian", 1.0, "compared with granian, 64 threads"),
     Promise(
         "j",
-        "p50 to that of (b)",
+        "p50, compared with that of (b)",
         lambda results: results["j"]["carboy"]["p50_ms"] / results["b"]["carboy"]["p50_ms"],
         1.5,
         at_most=True,
     ),
-    _fraction("k", "p99_ms", "gunicorn", 0.5, "p99 of hello to gunicorn gthread's"),
+    _fraction("k", "p99_ms", "gunicorn", 0.5, "p99 of hello, compared with gunicorn gthread"),
     Promise(
         "l",
-        "throughput to that without idle connections",
+        "requests per second, compared with no idle connections",
         lambda results: (
             results["l"]["carboy"]["requests_per_second"]
             / results["l"]["carboy"]["alone_per_second"]
@@ -89,20 +89,22 @@ PROMISES = (
     ),
     Promise(
         "l",
-        "resident memory of an idle connection",
+        "memory of an idle connection",
         lambda results: results["l"]["carboy"]["connection_kib"],
         8,
         at_most=True,
         unit=" KiB",
     ),
-    _fraction("m", "import_ms", "flask-run", 0.5, "import time to Flask's"),
-    _fraction("m", "rss_mib", "flask-run", 0.7, "memory of a hello application to Flask's"),
-    _faster("q", "carboy-flask", 3.0, "WSGI lane, to Flask on Carboy", "carboy-lane"),
+    _fraction("m", "import_ms", "flask-run", 0.5, "import time, compared with Flask"),
+    _fraction(
+        "m", "rss_mib", "flask-run", 0.7, "memory of a hello application, compared with Flask"
+    ),
+    _faster("q", "carboy-flask", 3.0, "WSGI lane, compared with Flask on Carboy", "carboy-lane"),
 )
 
 
 def judge(results: Results) -> list[Verdict]:
-    """Every promise, held against `results`."""
+    """All promises, compared with `results`."""
     verdicts = []
     for promise in PROMISES:
         try:

@@ -1,4 +1,4 @@
-"""The clients: wrk for the load, and two small ones for what wrk cannot do."""
+"""The clients: wrk for the load, and two small clients for what wrk cannot do."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ SCRIPT = Path(__file__).parent / "request.lua"
 
 @dataclass(frozen=True)
 class Load:
-    """What wrk saw."""
+    """The result of a run of wrk."""
 
     requests: int
     seconds: float
     p50_ms: float
     p99_ms: float
     refused: int  # responses with a status of 400 or more
-    broken: int  # connections that could not be made, read, written or were too late
+    broken: int  # connections with errors or time-outs
 
     @property
     def per_second(self) -> float:
@@ -42,24 +42,26 @@ class Load:
 
 
 def probe(port: int, exchange: Exchange) -> None:
-    """One request; raises ServerFailed unless status and body are right."""
+    """Send one request. Raises ServerFailed unless status and body are right."""
     connection = http.client.HTTPConnection(HOST, port, timeout=PROBE_SECONDS)
     try:
         connection.request(exchange.method, exchange.path, exchange.body, exchange.headers)
         response = connection.getresponse()
         body = response.read()
     except (OSError, http.client.HTTPException) as error:
-        raise ServerFailed(f"no answer to {exchange.method} {exchange.path}: {error!r}") from error
+        raise ServerFailed(
+            f"There was no response to {exchange.method} {exchange.path}: {error!r}"
+        ) from error
     finally:
         connection.close()
     if response.status != 200 or not exchange.accepts(body):
         raise ServerFailed(
-            f"wrong answer to {exchange.method} {exchange.path}: {response.status} {body[:200]!r}"
+            f"Wrong response to {exchange.method} {exchange.path}: {response.status} {body[:200]!r}"
         )
 
 
 def write_request(exchange: Exchange, file: Path) -> None:
-    """The request as request.lua reads it."""
+    """Write the request in the format of request.lua."""
     rarely = f" {payload.ONE_IN} {exchange.rarely}" if exchange.rarely else ""
     lines = [f"{exchange.method} {exchange.path}{rarely}"]
     lines += [f"{name}: {value}" for name, value in exchange.headers.items()]
@@ -67,7 +69,7 @@ def write_request(exchange: Exchange, file: Path) -> None:
 
 
 def wrk(port: int, request: Path, core: int, seconds: float) -> Load:
-    """Run wrk on `core` for `seconds` (rounded up to whole ones, as wrk counts)."""
+    """Run wrk on `core` for `seconds` (rounded, as wrk takes whole seconds)."""
     whole = max(1, round(seconds))
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{whole}s", "-s", str(SCRIPT)]
     done = subprocess.run(
@@ -94,14 +96,14 @@ def wrk(port: int, request: Path, core: int, seconds: float) -> Load:
 
 @dataclass
 class Beside:
-    """What the CPU-bound requests took, in milliseconds."""
+    """The durations of the CPU-bound requests, in milliseconds."""
 
     milliseconds: list[float] = field(default_factory=list)
 
 
 @contextlib.contextmanager
 def one_a_second(port: int, path: str) -> Iterator[Beside]:
-    """Ask for `path` once a second, on a connection of its own, while the block runs."""
+    """Request `path` once a second, on separate connections, during this context."""
     enough = threading.Event()
     beside = Beside()
 
@@ -122,7 +124,7 @@ def one_a_second(port: int, path: str) -> Iterator[Beside]:
 
 
 def allow_files(many: int) -> None:
-    """Raise the soft limit of open files for us and for the servers we start."""
+    """Raise the soft limit of open files for this process and the servers it starts."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = many if hard == resource.RLIM_INFINITY else min(many, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -131,7 +133,7 @@ def allow_files(many: int) -> None:
 
 @contextlib.contextmanager
 def idle_connections(port: int, many: int) -> Iterator[list[socket.socket]]:
-    """Open `many` connections, each after one answered request, and keep them open."""
+    """Open `many` connections, get a response on each, and keep them open."""
     open_ones: list[socket.socket] = []
     try:
         for _ in range(many):
@@ -139,24 +141,24 @@ def idle_connections(port: int, many: int) -> Iterator[list[socket.socket]]:
             open_ones.append(one)
             one.sendall(f"GET / HTTP/1.1\r\nHost: {HOST}:{port}\r\n\r\n".encode())
             if not one.recv(65536).startswith(b"HTTP/1.1 200"):
-                raise ServerFailed(f"connection {len(open_ones)} got no answer")
+                raise ServerFailed(f"Connection {len(open_ones)} got no response.")
             one.setblocking(False)
         yield open_ones
     except OSError as error:
-        raise ServerFailed(f"connection {len(open_ones)} of {many}: {error!r}") from error
+        raise ServerFailed(f"Connection {len(open_ones)} of {many} failed: {error!r}") from error
     finally:
         for one in open_ones:
             one.close()
 
 
 def still_open(connections: list[socket.socket]) -> int:
-    """How many of them the server has not closed."""
+    """The number of connections that the server has not closed."""
     return sum(map(_is_open, connections))
 
 
 def _is_open(connection: socket.socket) -> bool:
     try:
-        while received := connection.recv(65536):  # a body that came after its head
+        while received := connection.recv(65536):  # a body that was sent after its head
             del received
     except BlockingIOError:
         return True

@@ -1,4 +1,4 @@
-"""The machine a run was made on, and whether it was quiet."""
+"""The machine of a run, and whether other programs use it."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from pathlib import Path
 from bench import rivals
 
 BUSY = 0.15
-"""The share of the processors that others may use before a run is called disturbed."""
+"""The share of the processors above which other programs disturb a run."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """What the figures depend on."""
+    """The properties of the machine that the figures depend on."""
 
     processor: str
     cores: int
@@ -50,7 +50,7 @@ def describe() -> Machine:
 
 
 def busy(seconds: float = 0.5) -> float:
-    """The share of all processors in use while we sleep, 0 to 1."""
+    """The share of the processors that other programs use, from 0 to 1."""
     idle_before, all_before = _processor_time()
     time.sleep(seconds)
     idle_after, all_after = _processor_time()

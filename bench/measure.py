@@ -1,4 +1,4 @@
-"""One measurement of one server, and the medians of several."""
+"""Measures a server once, and takes medians of several measurements."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ MOST_REFUSED = 0.001
 MODULES = {"carboy": "carboy", "flask-run": "flask"}
 
 Figures = dict[str, float]
-"""Figures by name; the unit is the end of the name."""
+"""Figures by name. The unit is at the end of the name."""
 
 
 @dataclass(frozen=True)
 class Bench:
-    """Where and how long to measure."""
+    """On which cores and how long to measure."""
 
     server_core: int
     load_core: int
@@ -39,13 +39,13 @@ class Bench:
 
 
 def prepare(folder: Path) -> None:
-    """What the works need on disk and of the system."""
+    """Prepare files and limits that the works need."""
     (folder / STATIC_NAME).write_bytes(static_file())
     load.allow_files(2 * IDLE_CONNECTIONS)
 
 
 def once(bench: Bench, server: Server, work: Work) -> Figures:
-    """Start `server`, check its answer, measure it, stop it. Raises ServerFailed."""
+    """Start a server, check its response, measure it and stop it. Raises ServerFailed."""
     with tempfile.TemporaryDirectory() as scratch:
         request = Path(scratch) / "request"
         load.write_request(work.exchange, request)
@@ -58,7 +58,7 @@ def once(bench: Bench, server: Server, work: Work) -> Figures:
 
 
 def medians(rounds: list[Figures]) -> Figures:
-    """The median of every figure, each taken for itself."""
+    """The median of each figure, separately."""
     return {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
 
 
@@ -69,9 +69,9 @@ def _loaded(bench: Bench, started: Running, request: Path, *, warm: bool = True)
     seen = load.wrk(started.port, request, bench.load_core, bench.seconds)
     after = process.cost(started.pid)
     if seen.requests == 0:
-        raise ServerFailed("no request was answered")
+        raise ServerFailed("No request was answered.")
     if seen.refused > seen.requests * MOST_REFUSED:
-        raise ServerFailed(f"{seen.refused} of {seen.requests} responses were errors")
+        raise ServerFailed(f"{seen.refused} of {seen.requests} responses were errors.")
     return {
         "requests_per_second": seen.per_second,
         "p50_ms": seen.p50_ms,
@@ -88,7 +88,7 @@ def _beside(bench: Bench, started: Running, request: Path) -> Figures:
     with load.one_a_second(started.port, "/cpu") as beside:
         figures = _loaded(bench, started, request, warm=False)
     if not beside.milliseconds:
-        raise ServerFailed("no CPU-bound request was answered beside the load")
+        raise ServerFailed("No CPU-bound request was answered under load.")
     figures["beside_ms"] = statistics.median(beside.milliseconds)
     return figures
 
@@ -109,14 +109,14 @@ def _idle(bench: Bench, started: Running, request: Path) -> Figures:
 
 
 def _resting(bench: Bench, started: Running, request: Path) -> Figures:
-    """Memory of a process that has answered a few requests and waits."""
+    """Memory of an idle process that has answered some requests."""
     for _ in range(PROCESS_REQUESTS):
         load.probe(started.port, Exchange())
     return {"rss_mib": process.cost(started.pid).rss_mib}
 
 
 def _import_time(bench: Bench, server: Server) -> Figures:
-    """Best of many fresh interpreters, and their memory with one hello application."""
+    """The best import time of many new interpreters, and their memory with an application."""
     python = sys.executable if server.ours else str(rivals.PYTHON)
     module = MODULES[server.name]
     code = (
@@ -142,7 +142,7 @@ def _fresh(bench: Bench, python: str, code: str) -> tuple[float, float]:
         check=False,
     )
     if done.returncode:
-        raise ServerFailed(f"import failed: {done.stderr.strip()[-300:]}")
+        raise ServerFailed(f"The import failed: {done.stderr.strip()[-300:]}")
     milliseconds, _, status = done.stdout.partition(" ")
     resident = re.search(r"VmRSS:\s+(\d+) kB", status)
     return float(milliseconds), int(resident[1]) / 1024 if resident else 0.0

@@ -1,8 +1,8 @@
-"""`python -m bench.micro`: Carboy's values and routing beside Werkzeug's, in one process.
+"""`python -m bench.micro`: routing and values of Carboy and of Werkzeug, in one process.
 
-Each row does the same work with both, turn by turn in small slices, and takes the quickest
-slice of either: what disturbs a slice only ever makes it slower. Before the clock starts both
-have to give the same result. `--write` puts the table into docs/benchmarks.md.
+Each row does the same work with both, alternating in small slices, and takes the quickest slice of
+each, because disturbances only make a slice slower. Both have to give the same result. `--write`
+writes the table into docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ MANY, FEW = 5_000, 50
 
 @dataclass(frozen=True)
 class Row:
-    """The same work for both; `promised` is how many times as quick Carboy has to be."""
+    """The same work for both; `promised` is how many times as fast Carboy has to be."""
 
     title: str
     ours: Callable[[], Any]
@@ -63,7 +63,7 @@ class Timed:
     def verdict(self) -> str:
         if self.row.promised is None:
             return ""
-        return f"{self.row.promised:g} " + ("met" if self.ratio >= self.row.promised else "NOT met")
+        return f"{self.row.promised:g} " + ("met" if self.ratio >= self.row.promised else "not met")
 
 
 COOKIES = "visitor=5f2b9c1e7d3a4b68; theme=dark; consent=necessary; session=eyJhIjoxfQ.Zx.abc-_d"
@@ -77,7 +77,7 @@ BOUNDARY = "----benchmark7f3a9c"
 
 
 def multipart(parts: list[tuple[str, bytes]]) -> bytes:
-    """A body of `parts`: what stands in Content-Disposition after form-data, and the content."""
+    """A body of `parts`: parameters of Content-Disposition, and content."""
     body = b"".join(
         f"--{BOUNDARY}\r\nContent-Disposition: form-data; {name}\r\n\r\n".encode()
         + content
@@ -92,7 +92,7 @@ FILE = multipart([('name="file"; filename="photo.bin"', bytes(range(256)) * 4096
 
 
 def form_reader(parser: Any, content_type: str, body: bytes) -> Callable[[], Any]:
-    """Parses `body` and gives fields and sizes of files."""
+    """A function that parses `body` and returns the fields and the sizes of files."""
     environ = {
         "wsgi.input": None,
         "REQUEST_METHOD": "POST",
@@ -115,7 +115,7 @@ def rules(routing: Any, number: int) -> list[Any]:
 
 
 def built(routing: Any, number: int) -> Any:
-    """A map that is ready: Werkzeug sorts it when first asked."""
+    """A map that is sorted, which Werkzeug does when it is first used."""
     made = routing.Map(rules(routing, number))
     made.update()
     return made
@@ -131,7 +131,7 @@ def rows() -> Iterator[Row]:
     few, many, rival = adapter(ours, FEW), adapter(ours, MANY), adapter(theirs, MANY)
     yield Row(f"match, {MANY:,} rules", lambda: many.match(last), lambda: rival.match(last), None)
     yield Row(
-        f"match among {MANY:,} rules, beside {FEW}",
+        f"match, {MANY:,} rules compared with {FEW}",
         lambda: many.match(last)[1],
         lambda: few.match(f"/section{FEW - 1}/21/ada")[1],
         0.9,
@@ -153,7 +153,7 @@ def rows() -> Iterator[Row]:
         5,
     )
     yield Row(
-        f"make a map of {MANY:,} rules",
+        f"create a map of {MANY:,} rules",
         lambda: built(ours, MANY),
         lambda: built(theirs, MANY),
         2,
@@ -166,8 +166,8 @@ def value_rows() -> Iterator[Row]:
     ours, theirs = carboy.http.parse_form_data, werkzeug.formparser.parse_form_data
     for title, content_type, body in (
         ("multipart, 20 fields", f"multipart/form-data; boundary={BOUNDARY}", FIELDS),
-        ("multipart, a file of 1 MiB", f"multipart/form-data; boundary={BOUNDARY}", FILE),
-        ("a form of five fields", "application/x-www-form-urlencoded", FORM),
+        ("multipart, file of 1 MiB", f"multipart/form-data; boundary={BOUNDARY}", FILE),
+        ("form with five fields", "application/x-www-form-urlencoded", FORM),
     ):
         yield Row(
             title,
@@ -176,7 +176,7 @@ def value_rows() -> Iterator[Row]:
             1.5,
         )
     yield Row(
-        "a cookie header of four",
+        "Cookie header with four cookies",
         lambda: carboy.http.parse_cookie(COOKIES),
         lambda: werkzeug.http.parse_cookie(COOKIES),
         1.5,
@@ -187,7 +187,7 @@ def value_rows() -> Iterator[Row]:
 
 def dict_row(title: str, pairs: list[tuple[str, str]]) -> Row:
     return Row(
-        f"a MultiDict of {title}",
+        f"MultiDict with {title}",
         lambda: carboy.http.MultiDict(pairs),
         lambda: werkzeug.datastructures.MultiDict(pairs),
         1.5,
@@ -201,12 +201,12 @@ def check(row: Row) -> None:
 
 
 def plain(value: Any) -> Any:
-    """A value that can be compared across the two: a MultiDict as lists."""
+    """A value that can be compared between the packages: a MultiDict as a dict of lists."""
     return value.to_dict(flat=False) if hasattr(value, "to_dict") else value
 
 
 def timed(row: Row) -> Timed:
-    """Both in turn, `SLICES` times."""
+    """Run both, alternating, `SLICES` times."""
     check(row)
     sides = [(row.ours, calls(row.ours)), (row.theirs, calls(row.theirs))]
     best = [float("inf"), float("inf")]
@@ -217,7 +217,7 @@ def timed(row: Row) -> Timed:
 
 
 def calls(work: Callable[[], Any]) -> int:
-    """How many make one slice."""
+    """The number of calls in one slice."""
     return max(1, int(SLICE_SECONDS / max(slice_of(work, 3) / 3, 1e-9)))
 
 
@@ -230,7 +230,7 @@ def slice_of(work: Callable[[], Any], number: int) -> float:
 
 def table(results: list[Timed]) -> str:
     lines = [
-        "| work | Carboy µs | beside | µs | times as quick | promised |",
+        "| work | Carboy µs | compared with | µs | ratio | promised |",
         "|---|---:|---|---:|---:|---|",
     ]
     lines += [
@@ -255,7 +255,9 @@ def publish(text: str) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.micro", description=__doc__)
-    parser.add_argument("--write", action="store_true", help="put the table into docs/")
+    parser.add_argument(
+        "--write", action="store_true", help="write the table into docs/benchmarks.md"
+    )
     options = parser.parse_args()
     text = table([timed(row) for row in rows()])
     print(text)

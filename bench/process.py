@@ -1,4 +1,4 @@
-"""What a server's processes cost: processor time and memory, from /proc."""
+"""Processor time and memory of the processes of a server, from /proc."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class Cost:
-    """Of a process and all its descendants together."""
+    """Processor time and memory of a process and all its descendants."""
 
     cpu_seconds: float
     rss_mib: float
 
 
 def tree(root: int) -> list[int]:
-    """`root` and its descendants, as far as they live."""
+    """`root` and its descendants that are running."""
     families = _families()
     found = [root]
     for pid in found:
@@ -28,12 +28,12 @@ def tree(root: int) -> list[int]:
 
 
 def children(parent: int) -> list[int]:
-    """The processes that `parent` has started, as far as they live."""
+    """The running child processes of `parent`."""
     return _families().get(parent, [])
 
 
 def session(leader: int) -> list[int]:
-    """The processes of the session that `leader` began, whether it lives or not."""
+    """The processes of the session of `leader`, which may have ended."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -44,7 +44,7 @@ def session(leader: int) -> list[int]:
 
 
 def _families() -> dict[int, list[int]]:
-    """The children of every process."""
+    """The children of all processes."""
     families: dict[int, list[int]] = {}
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -54,7 +54,7 @@ def _families() -> dict[int, list[int]]:
 
 
 def cost(root: int) -> Cost:
-    """Processor time so far, of children that ended too, and resident memory now."""
+    """Processor time so far, including ended children, and current resident memory."""
     ticks, kib = 0, 0
     for pid in tree(root):
         with contextlib.suppress(OSError):
@@ -64,7 +64,7 @@ def cost(root: int) -> Cost:
 
 
 def _stat(pid: int) -> list[str]:
-    """The fields after the name, which may itself hold spaces and brackets."""
+    """The fields after the name, which may contain spaces and brackets."""
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
 
 

@@ -1,10 +1,10 @@
-"""`python -m bench.reload`: from saving a file to the first answer of the new code.
+"""`python -m bench.reload`: the time from saving a file to the first response of the new code.
 
-The notes of examples/ are served by each way of developing, a module is saved again and again, and
-a client asks every few milliseconds until the answer comes from the new code. Then nothing happens
-in a tree of 13,000 files, and the processor time of that is taken. `carboy dev` serves them as
-they are; the others serve a copy that imports flask and werkzeug. `--write` puts the table
-into docs/benchmarks.md.
+Each development server serves the notes application of examples/. A module is saved repeatedly, and
+a client sends requests every few milliseconds until the response comes from the new code. Then the
+processor time of an idle server in a tree of 13,000 files is measured. `carboy dev` serves the
+application as it is; the others serve a copy that imports flask and werkzeug. `--write` writes the
+table into docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ DOCUMENT = rivals.ROOT / "docs" / "benchmarks.md"
 BEGIN = "<!-- reload: begin (written by python -m bench.reload --write; do not edit) -->"
 END = "<!-- reload: end -->"
 SAVES = 15
-PAUSE = 1.5  # seconds between saves: nobody saves faster, and packages are imported meanwhile
+PAUSE = 1.5  # seconds between saves, in which packages are imported again
 ASK = 0.003  # seconds between two requests
 IDLE_SECONDS = 20
 FILES = 13_000
@@ -41,11 +41,11 @@ PATIENCE = 30.0
 
 @dataclass(frozen=True)
 class Way:
-    """One way to serve while writing; `command` gets a port."""
+    """A development server; `command` gets a port."""
 
     name: str
     command: Callable[[int], list[str]]
-    flask: bool = True  # whether the application is Flask's
+    flask: bool = True  # whether the application imports Flask
 
 
 CARBOY = [sys.executable, "-m", "carboy", "dev", "notes:create_app", "-p"]
@@ -67,7 +67,7 @@ WAYS = [
 
 @dataclass(frozen=True)
 class Measured:
-    """Milliseconds from a save to an answer, and percent of a processor with nothing to do."""
+    """Milliseconds from a save to a response, and idle use of a processor in percent."""
 
     name: str
     start: float
@@ -80,7 +80,7 @@ class Measured:
 
 
 class Serving:
-    """A server on a copy of the notes."""
+    """A server with a copy of the notes."""
 
     def __init__(self, way: Way, folder: Path) -> None:
         self.module = folder / "notes" / "__init__.py"
@@ -96,7 +96,7 @@ class Serving:
         )
 
     def mark(self) -> str | None:
-        """Which code has answered; None while there is no answer."""
+        """The mark of the code that responds; None if there is no response."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE)
         try:
             connection.request("GET", "/")
@@ -109,16 +109,16 @@ class Serving:
             connection.close()
 
     def until(self, mark: str) -> float:
-        """The moment of the first answer with this mark."""
+        """The time of the first response with this mark."""
         end = time.monotonic() + PATIENCE
         while time.monotonic() < end:
             if self.mark() == mark:
                 return time.monotonic()
             time.sleep(ASK)
-        raise TimeoutError(f"no answer marked {mark!r} in {PATIENCE:g} s")
+        raise TimeoutError(f"There was no response with the mark {mark!r} within {PATIENCE:g} s.")
 
     def save(self, text: str, mark: str) -> float:
-        """Save the module so that it marks its answers; the milliseconds until one comes."""
+        """Save the module with a mark; return the milliseconds until a response has it."""
         marking = f'app.after_request(lambda r: r.headers.set("X-Mark", "{mark}") or r)'
         self.module.write_text(text.replace("    return app\n", f"    {marking}\n    return app\n"))
         began = time.monotonic()
@@ -130,7 +130,7 @@ class Serving:
 
 
 def copy(folder: Path, flask: bool) -> None:
-    """The notes, importing Flask's names or Carboy's."""
+    """Copy the notes application, importing Flask or Carboy."""
     shutil.copytree(rivals.ROOT / "examples" / "notes", folder)
     if flask:
         for path in (folder / "notes").glob("*.py"):
@@ -139,7 +139,7 @@ def copy(folder: Path, flask: bool) -> None:
 
 
 def fill(folder: Path) -> None:
-    """A project of 13,000 files: modules, and packages of a browser's."""
+    """Create 13,000 files: Python modules, and JavaScript in `node_modules`."""
     for number in range(FILES // 100):
         place = folder / ("modules" if number % 2 else "node_modules") / f"part{number}"
         place.mkdir(parents=True)
@@ -148,7 +148,7 @@ def fill(folder: Path) -> None:
 
 
 def measured(way: Way) -> Measured:
-    """Serve, save, and then do nothing."""
+    """Measure saves, then the idle server."""
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place) / "project"
         copy(folder, way.flask)
@@ -167,12 +167,12 @@ def measured(way: Way) -> Measured:
 
 
 def idle(way: Way, folder: Path) -> float:
-    """Percent of a processor that all processes take together."""
+    """Processor time of all processes, in percent of a core."""
     serving = Serving(way, folder)
     try:
         while serving.mark() is None:
             time.sleep(ASK)
-        time.sleep(3)  # until everything is looked at once
+        time.sleep(3)  # until all files have been read once
         before = cost(serving.process.pid).cpu_seconds
         time.sleep(IDLE_SECONDS)
         return (cost(serving.process.pid).cpu_seconds - before) / IDLE_SECONDS * 100
@@ -181,9 +181,9 @@ def idle(way: Way, folder: Path) -> float:
 
 
 def table(found: list[Measured]) -> str:
-    """As Markdown, with the versions."""
-    head = ["with", "start to first answer, ms", "save to answer, median ms", "worst ms",
-            f"idle, % of a core, {FILES:,} files more"]  # fmt: skip
+    """The table as Markdown, with the versions."""
+    head = ["server", "start to first response, ms", "save to response, median ms", "worst ms",
+            f"idle, % of a core, with {FILES:,} files"]  # fmt: skip
     rows = [head, ["---", *["---:"] * 4], *(each.cells() for each in found)]
     lines = "\n".join(f"| {' | '.join(row)} |" for row in rows)
     names = ", ".join(line for line in rivals.requirements() if line.startswith(("flask=", "uvi")))
@@ -195,7 +195,7 @@ def table(found: list[Measured]) -> str:
 
 
 def publish(text: str) -> None:
-    """Put the table between its marks."""
+    """Replace the table between its markers."""
     before, rest = DOCUMENT.read_text().split(BEGIN)
     after = rest.split(END)[1]
     DOCUMENT.write_text(f"{before}{BEGIN}\n\n{text}\n\n{END}{after}")
@@ -203,7 +203,9 @@ def publish(text: str) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.reload", description=__doc__)
-    parser.add_argument("--write", action="store_true", help="put the table into docs/")
+    parser.add_argument(
+        "--write", action="store_true", help="write the table into docs/benchmarks.md"
+    )
     options = parser.parse_args()
     rivals.install()
     found = []

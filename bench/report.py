@@ -1,4 +1,4 @@
-"""The record as people read it: on a terminal, and in docs/benchmarks.md."""
+"""The results as tables: in the terminal, and in docs/benchmarks.md."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ END = "<!-- results: end -->"
 
 @dataclass(frozen=True)
 class Column:
-    """One figure of a table."""
+    """A column of a table."""
 
     title: str
     figure: str
@@ -30,7 +30,7 @@ def _whole(value: float) -> str:
 
 
 def _short(value: float) -> str:
-    """Three significant digits at most, none where they say nothing."""
+    """At most three significant digits."""
     if value >= 100:
         return f"{value:,.0f}"
     return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
@@ -48,10 +48,10 @@ COLUMNS: dict[Kind, tuple[Column, ...]] = {
     Kind.BESIDE: (*LOADED, Column("CPU-bound ms", "beside_ms", _short)),
     Kind.IDLE: (
         RATE,
-        Column("alone", "alone_per_second", _whole),
+        Column("without idle", "alone_per_second", _whole),
         P99,
-        Column("KiB each", "connection_kib", _short),
-        Column("kept", "kept", _whole),
+        Column("KiB per connection", "connection_kib", _short),
+        Column("still open", "kept", _whole),
         RSS,
     ),
     Kind.PROCESS: (
@@ -63,7 +63,7 @@ COLUMNS: dict[Kind, tuple[Column, ...]] = {
 
 
 def ordered(work: Work, outcome: Outcome) -> list[str]:
-    """Server names, the best first."""
+    """The names of the servers, the best first."""
     first = COLUMNS[work.kind][0].figure
     best_is_low = work.kind is Kind.PROCESS
     return sorted(
@@ -74,7 +74,7 @@ def ordered(work: Work, outcome: Outcome) -> list[str]:
 
 
 def ratio(work: Work, figures: Figures, ours: Figures | None) -> str:
-    """How many times as good as this one we are, by the table's first figure."""
+    """How many times as good as this server Carboy is, by the first figure of the table."""
     if not ours:
         return ""
     first = COLUMNS[work.kind][0].figure
@@ -85,10 +85,10 @@ def ratio(work: Work, figures: Figures, ours: Figures | None) -> str:
 
 
 def table(work: Work, outcome: Outcome) -> tuple[list[str], list[list[str]]]:
-    """Titles and rows, text only; the first cell of a row is the server's label."""
+    """Titles and rows as text. The first cell of a row is the label of the server."""
     columns = COLUMNS[work.kind]
     ours = outcome.figures.get(work.ours)
-    titles = ["server", *(column.title for column in columns), "Carboy to it"]
+    titles = ["server", *(column.title for column in columns), "Carboy / server"]
     rows = []
     for name in ordered(work, outcome):
         figures = outcome.figures[name]
@@ -97,11 +97,11 @@ def table(work: Work, outcome: Outcome) -> tuple[list[str], list[list[str]]]:
     return titles, rows
 
 
-# On a terminal
+# --- in the terminal
 
 
 def terminal(record: Record, keys: list[str], *, colour: bool) -> str:
-    """The tables of `keys`, then what was promised of these works."""
+    """The tables of the works `keys`, then the promises about them."""
     paint = _paint if colour else _plain
     parts = [_terminal_table(work, record, paint) for work in record.works() if work.key in keys]
     parts.append(
@@ -134,7 +134,7 @@ def _aligned(row: list[str], widths: list[int]) -> str:
 
 def _terminal_verdicts(verdicts: list[Verdict], paint: Callable[[str, str], str]) -> str:
     colours = {"met": "32", "not met": "31", "not measured": "2"}
-    lines = [paint("1", "Promised")]
+    lines = [paint("1", "Promises")]
     for one in verdicts:
         promise = one.promise
         text = f"({promise.work}) {promise.text}"
@@ -157,12 +157,12 @@ def _plain(code: str, text: str) -> str:
     return text
 
 
-# In the documentation
+# --- in the documentation
 
 
 def markdown(record: Record) -> str:
-    """Everything between the two markers of docs/benchmarks.md."""
-    parts = ["![Requests per second of Carboy and its rivals](benchmarks/chart.svg)\n"]
+    """The text between the two markers in docs/benchmarks.md."""
+    parts = ["![Requests per second of Carboy and of other servers](benchmarks/chart.svg)\n"]
     parts.append(_markdown_machine(record))
     parts.append(_markdown_verdicts(judge(record.results)))
     parts += [_markdown_table(work, record.outcomes[work.key]) for work in record.works()]
@@ -170,12 +170,12 @@ def markdown(record: Record) -> str:
 
 
 def write_document(record: Record, file: Path) -> None:
-    """Put the results between the markers of `file`; the rest stays as it is."""
+    """Replace the text between the markers in `file`."""
     text = file.read_text()
     before, begin, rest = text.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise SystemExit(f"{file} has lost its markers; it needs these two lines:\n{BEGIN}\n{END}")
+        raise SystemExit(f"{file} has no markers. It needs these two lines:\n{BEGIN}\n{END}")
     file.write_text(f"{before}{BEGIN}\n\n{markdown(record)}\n{END}{after}")
 
 
@@ -190,7 +190,7 @@ def _markdown_machine(record: Record) -> str:
         f"Measured on {' and '.join(days)}: {machine['processor']}, {machine['cores']} cores, "
         f"{machine['memory_gib']:g} GiB, {machine['system']}, {machine['python']}, "
         f"wrk {machine['wrk']}; medians of {_listed(rounds)} rounds of {_listed(seconds)} seconds. "
-        f"Carboy {machine['carboy']} at {machine['commit']}.\n\nRivals: {rivals}.\n"
+        f"Carboy {machine['carboy']} at {machine['commit']}.\n\nOther servers: {rivals}.\n"
     )
 
 
@@ -200,8 +200,8 @@ def _listed(values: list[int] | list[float]) -> str:
 
 def _markdown_verdicts(verdicts: list[Verdict]) -> str:
     lines = [
-        "### Promised and measured\n",
-        "| work | Carboy's | promised | measured | |",
+        "### Promises\n",
+        "| work | figure of Carboy | promised | measured | |",
         "|---|---|--:|--:|---|",
     ]
     for one in verdicts:

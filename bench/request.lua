@@ -1,7 +1,7 @@
--- The request is read from the file that BENCH_REQUEST names: method and path, one
--- header a line, an empty line, the body; after the path perhaps a number and another
--- path, for one request in so many. It is put together once, so that wrk sends
--- it as fast as a request without a script.
+-- The request is read from the file BENCH_REQUEST: a line with method and path, a line for each
+-- header, an empty line, the body. The path may be followed by a number and another path, which is
+-- used for one request in that number. The request is built once, so that wrk sends it as fast as
+-- without a script.
 local file = assert(io.open(assert(os.getenv("BENCH_REQUEST")), "rb"))
 local text = file:read("*a")
 file:close()
@@ -22,7 +22,7 @@ if body_start < #text then
     wrk.body = text:sub(body_start + 1)
 end
 
--- "{n}" in a header: a number that differs from request to request, as a Referer does.
+-- "{n}" in a header is replaced by a number that changes in each request, as in a Referer.
 local VARIANTS = 1000
 local varying = nil
 for name, value in pairs(wrk.headers) do
@@ -43,7 +43,7 @@ local function requests()
     return made
 end
 
--- Asking wrk for the same text again and again is quickest: a function only where it is needed.
+-- A request that never changes is fastest without a function.
 if every or varying then
     local usual, rare, count = nil, nil, 0
     function request()
@@ -54,7 +54,7 @@ if every or varying then
     end
 end
 
--- One line of JSON instead of wrk's report: microseconds, not rounded.
+-- One line of JSON instead of the report of wrk, with unrounded microseconds.
 function done(summary, latency, requests)
     local errors = summary.errors
     io.write(string.format(

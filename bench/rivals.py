@@ -1,4 +1,4 @@
-"""The rivals' own virtual environment, made when it is first needed."""
+"""The other servers, in their own virtual environment, which is created when needed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def requirements() -> list[str]:
 
 
 def install(only: tuple[str, ...] = ()) -> None:
-    """Make the environment, or complete it; a rival that cannot be installed stays out.
+    """Create or complete the environment. Servers that cannot be installed are left out.
 
     All are tried at once; when that fails, one by one, so that a missing compiler or
     header costs one rival and not the run. With `only`, no others are installed.
@@ -38,26 +38,26 @@ def install(only: tuple[str, ...] = ()) -> None:
     if only:
         install_some(only)
         return
-    print("installing the rivals into bench/.env …", file=sys.stderr, flush=True)
+    print("Installing the other servers into bench/.env …", file=sys.stderr, flush=True)
     if not PYTHON.exists():
         subprocess.run([sys.executable, "-m", "venv", str(ENVIRONMENT)], check=True)
     setuptools, *others = requirements()
     complete = _pip(setuptools, "wheel") and _pip(*others)
     if not complete:
-        done = [_pip(one) for one in others]  # each, whatever became of those before it
+        done = [_pip(one) for one in others]  # all of them, even if one fails
         complete = all(done)
     if complete:
         STAMP.write_text(wanted)
 
 
 def install_some(names: tuple[str, ...]) -> None:
-    """Some rivals alone, in the versions that are asked for, for those who need no others."""
+    """Install only some packages, in the versions of requirements.txt."""
     installed = versions()
     asked = {re.split(r"[\[=]", one)[0]: one for one in requirements()}
     wanted = [asked[name] for name in names]
     if all(f"{name}=={installed.get(name)}" == asked[name] for name in names):
         return
-    print(f"installing {', '.join(names)} into bench/.env …", file=sys.stderr, flush=True)
+    print(f"Installing {', '.join(names)} into bench/.env …", file=sys.stderr, flush=True)
     if not PYTHON.exists():
         subprocess.run([sys.executable, "-m", "venv", str(ENVIRONMENT)], check=True)
     for one in wanted:
@@ -65,9 +65,9 @@ def install_some(names: tuple[str, ...]) -> None:
 
 
 def missing(modules: tuple[str, ...]) -> str | None:
-    """Why a server that needs `modules` cannot run, or None when it can."""
+    """Why a server that needs `modules` cannot run, or None if it can."""
     if not PYTHON.exists():
-        return "bench/.env is not there; run without --no-install"
+        return "bench/.env does not exist. Run without --no-install"
     for module in modules:
         found = subprocess.run(
             [str(PYTHON), "-W", "ignore", "-c", f"import {module}"],
@@ -80,7 +80,7 @@ def missing(modules: tuple[str, ...]) -> str | None:
 
 
 def versions() -> dict[str, str]:
-    """The versions that are really installed, of the packages we asked for."""
+    """The installed versions of the packages in requirements.txt."""
     if not PYTHON.exists():
         return {}
     listed = subprocess.run(
@@ -97,7 +97,7 @@ def versions() -> dict[str, str]:
 
 
 def _pip(*packages: str) -> bool:
-    """Install without build isolation: fastwsgi wants the older setuptools to build too."""
+    """Install without build isolation, because fastwsgi needs the older setuptools to build."""
     command = [str(PYTHON), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     done = subprocess.run(
         [*command, "--no-build-isolation", *packages], capture_output=True, text=True, check=False

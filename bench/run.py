@@ -1,4 +1,4 @@
-"""A run: every work on every server, alternating, and the record of it."""
+"""A run of all works on all servers, and its record."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bench.work import WORKS, Work
 
 @dataclass
 class Outcome:
-    """What came of one work: figures by server, and the reasons where there are none."""
+    """The outcome of one work: figures by server, and reasons for missing figures."""
 
     figures: dict[str, Figures] = field(default_factory=dict)
     rounds: dict[str, list[Figures]] = field(default_factory=dict)
@@ -31,7 +31,7 @@ class Outcome:
 
 @dataclass
 class Record:
-    """All that is known: the outcomes by work, and the machine they come from."""
+    """The outcomes by work, and the machine."""
 
     machine: dict[str, Any]
     outcomes: dict[str, Outcome] = field(default_factory=dict)
@@ -56,7 +56,7 @@ class Record:
 
 
 def read_record(file: Path) -> Record:
-    """The record of an earlier run; raises FileNotFoundError."""
+    """The record of an earlier run. Raises FileNotFoundError."""
     content = json.loads(file.read_text())
     outcomes = {}
     for key, values in content["works"].items():
@@ -67,10 +67,10 @@ def read_record(file: Path) -> Record:
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured in one call."""
+    """The works and servers of one run."""
 
     works: Sequence[Work]
-    servers: frozenset[str] | None  # None: all of each work
+    servers: frozenset[str] | None  # None for all servers of each work
     rounds: int
     bench: Bench
 
@@ -79,14 +79,14 @@ class Plan:
 
 
 class Runner:
-    """Carries a plan out and tells on standard error how far it is."""
+    """Carries out a plan, and reports progress on standard error."""
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
         self._absent: dict[str, str | None] = {}
 
     def outcome(self, work: Work) -> Outcome:
-        """Every round takes all servers in turn, every second one backwards."""
+        """Measure all servers in turn in each round, in reverse order in every second round."""
         bench = self.plan.bench
         outcome = Outcome(
             when=datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
@@ -125,7 +125,7 @@ class Runner:
 
 
 def _rounded(value: Any) -> Any:
-    """Six significant digits are more than a measurement has."""
+    """Floats with six significant digits, more than a measurement has."""
     if isinstance(value, float):
         return float(f"{value:.6g}")
     if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""The servers: how each is started, as its own guide says, on one core."""
+"""The servers, each started on one core as its documentation says."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ GUNICORN_THREADS = 4
 
 
 class ServerFailed(Exception):
-    """A server did not start, or answered wrongly; the text holds what it printed."""
+    """A server did not start, or sent a wrong response. The text contains its output."""
 
 
 @dataclass(frozen=True)
 class Server:
-    """One way to serve one kind of application."""
+    """A server with one of the applications."""
 
     name: str
     label: str
-    application: str  # of bench.apps; "plain" takes the callable from the work
+    application: str  # in bench.apps; "plain" takes the callable of the work
     arguments: Callable[[str, int, int | None], list[str]]
-    needs: tuple[str, ...] = ()  # modules of bench/.env
+    needs: tuple[str, ...] = ()  # modules in bench/.env
 
     @property
     def ours(self) -> bool:
         return self.name.startswith("carboy")
 
     def target(self, work: Work) -> str:
-        """The application as module:name."""
+        """The application, as `module:name`."""
         if work.kind is Kind.PROCESS:
             return f"bench.apps.hello_{'carboy' if self.ours else 'flask'}:app"
         if self.application == "plain":
@@ -60,7 +60,7 @@ class Server:
         if not self.ours:
             return rivals.missing(self.needs)
         if not carboy_command().exists():
-            return f"{carboy_command()} is not there; run pip install -e ."
+            return f"{carboy_command()} does not exist. Run pip install -e ."
         if "flask" in self.application and find_spec("flask") is None:
             return "Flask is not installed beside Carboy (make test installs it)"
         return None
@@ -80,7 +80,7 @@ def _tool(name: str) -> str:
 
 
 def _called(module: str) -> Callable[[str, int, int | None], list[str]]:
-    """A server that has no command of its own: module.run(app, host, port)."""
+    """Arguments for a server without a command, with `module.run(app, host, port)`."""
 
     def arguments(target: str, port: int, threads: int | None) -> list[str]:
         where, name = target.split(":")
@@ -173,7 +173,7 @@ SERVERS = {
 
 
 def before(server: Server, checkout: Path) -> Server:
-    """The same server of Carboy, from the source of another checkout."""
+    """The same server, with Carboy from another checkout."""
 
     def arguments(target: str, port: int, threads: int | None) -> list[str]:
         path = os.pathsep.join([str(checkout / "src"), str(rivals.ROOT)])
@@ -186,7 +186,7 @@ def before(server: Server, checkout: Path) -> Server:
 
 @dataclass(frozen=True)
 class Running:
-    """A started server: where it listens, and the process that was started."""
+    """The port and the process of a started server."""
 
     port: int
     pid: int
@@ -209,18 +209,18 @@ def running(server: Server, work: Work, core: int, folder: Path) -> Iterator[Run
         )
         try:
             if not _listens(process, port):
-                raise ServerFailed(f"{server.label} does not listen")
+                raise ServerFailed(f"{server.label} does not listen.")
             yield Running(port, process.pid)
         except ServerFailed as error:
             output.seek(0)
             said = output.read().decode(errors="replace").strip()[-600:]
-            raise ServerFailed(f"{error}. It said: {said or 'nothing'}") from error
+            raise ServerFailed(f"{error} Its output: {said or 'none'}") from error
         finally:
             _stop(process)
 
 
 def pinned(core: int, command: list[str]) -> list[str]:
-    """`command`, held on one core with all its children."""
+    """`command` with all its children on one core."""
     return ["taskset", "--cpu-list", str(core), *command]
 
 
@@ -253,7 +253,7 @@ def _listens(process: subprocess.Popen[bytes], port: int) -> bool:
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
-    """Ask, then insist, the whole of the session that was started."""
+    """Send SIGTERM, then SIGKILL to the whole session."""
     process.terminate()
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(STOP_SECONDS)

@@ -1,4 +1,4 @@
-"""What is asked of the servers, and what is expected of Carboy."""
+"""The works: which request is sent to which servers."""
 
 from __future__ import annotations
 
@@ -60,27 +60,27 @@ SOMETIMES = ("carboy", "carboy-wsgi", "granian", "gunicorn", "bjoern", "flask-gr
 class Kind(Enum):
     """How a work is measured."""
 
-    LOAD = auto()  # 64 connections, as fast as they go
-    BESIDE = auto()  # the same, with one CPU-bound request a second
-    IDLE = auto()  # the same, alone and beside 10,000 idle connections
+    LOAD = auto()  # 64 connections without pauses
+    BESIDE = auto()  # LOAD, with one CPU-bound request a second
+    IDLE = auto()  # LOAD, without and with 10,000 idle connections
     PROCESS = auto()  # no load: import time and memory
 
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request, and a question to the body of its response."""
+    """One request, and a check of the body of its response."""
 
     method: str = "GET"
     path: str = "/"
     headers: dict[str, str] = field(default_factory=dict)
     body: bytes = b""
     accepts: Callable[[bytes], bool] = lambda body: body == payload.HELLO.encode()
-    rarely: str | None = None  # the path of one request in `payload.ONE_IN` instead
+    rarely: str | None = None  # another path for one request in `payload.ONE_IN`
 
 
 @dataclass(frozen=True)
 class Work:
-    """One row of the benchmark: what every server in `servers` has to do."""
+    """One table of the benchmark: what each server in `servers` has to do."""
 
     key: str
     title: str
@@ -88,9 +88,9 @@ class Work:
     exchange: Exchange = Exchange()
     kind: Kind = Kind.LOAD
     plain: str = "hello"  # the callable of apps/plain.py
-    threads: int | None = None  # None: each server's own default, gunicorn four
+    threads: int | None = None  # None for the default of each server; four for gunicorn
     routes: int = 0
-    ours: str = "carboy"  # what the others are compared with
+    ours: str = "carboy"  # the server that the others are compared with
 
 
 def _multipart(content: bytes) -> tuple[str, bytes]:
@@ -127,7 +127,12 @@ FORM = Exchange(
 WORKS = (
     Work("a", "plain WSGI hello", PLAIN, ours="carboy-wsgi"),
     Work("b", "framework hello", FRAMEWORKS),
-    Work("c", "hello, 12 browser headers, a cookie", FRAMEWORKS, Exchange(headers=BROWSER_HEADERS)),
+    Work(
+        "c",
+        "hello with 12 browser headers and a cookie",
+        FRAMEWORKS,
+        Exchange(headers=BROWSER_HEADERS),
+    ),
     Work(
         "d",
         "JSON document",
@@ -136,16 +141,16 @@ WORKS = (
     ),
     Work(
         "e",
-        "one integer in the path, 200 routes",
+        "an integer in the path, 200 routes",
         FRAMEWORKS,
         Exchange(path="/section137/item/21", accepts=lambda answer: answer == b"42"),
         routes=200,
     ),
-    Work("f", "form POST", FRAMEWORKS, FORM),
-    Work("g", "1 MiB upload", FRAMEWORKS, _upload()),
+    Work("f", "POST of a form", FRAMEWORKS, FORM),
+    Work("g", "upload of 1 MiB", FRAMEWORKS, _upload()),
     Work(
         "h",
-        "100 KiB static file",
+        "static file of 100 KiB",
         FRAMEWORKS,
         Exchange(path=f"/static/{STATIC_NAME}", accepts=lambda answer: len(answer) == STATIC_BYTES),
     ),
@@ -159,7 +164,7 @@ WORKS = (
     ),
     Work(
         "j",
-        "one in 100 sleeps 10 ms, its own view, 64 threads",
+        "one request in 100 sleeps 10 ms, in another view, 64 threads",
         SOMETIMES,
         Exchange(rarely="/sleep"),
         plain="seldom",
@@ -167,7 +172,7 @@ WORKS = (
     ),
     Work(
         "n",
-        "one in 100 sleeps 10 ms, same view, 64 threads",
+        "one request in 100 sleeps 10 ms, in the same view, 64 threads",
         SOMETIMES,
         Exchange(path="/sometimes"),
         plain="sometimes",
@@ -175,21 +180,21 @@ WORKS = (
     ),
     Work(
         "k",
-        "hello beside one CPU-bound 50 ms request a second",
+        "hello, with a request of 50 ms CPU time once a second",
         ("carboy", "carboy-wsgi", "granian", "gunicorn", "flask-gunicorn", "waitress"),
         kind=Kind.BESIDE,
         plain="beside",
     ),
     Work(
         "l",
-        "hello beside 10,000 idle connections",
+        "hello, with 10,000 idle connections",
         ("carboy", "carboy-wsgi", "granian", "bjoern", "uvicorn"),
         kind=Kind.IDLE,
     ),
     Work("m", "import time and memory", ("carboy", "flask-run"), kind=Kind.PROCESS),
     Work(
         "o",
-        "as (c), and one header differs from request to request",
+        "as (c), with one header that changes in each request",
         ("carboy", "falcon-bjoern", "flask-bjoern", "flask-gunicorn"),
         Exchange(headers={**BROWSER_HEADERS, "Referer": "http://127.0.0.1/notes/{n}"}),
     ),
@@ -202,14 +207,14 @@ WORKS = (
     ),
     Work(
         "q",
-        "as (c), the application behind a WSGI middleware",
+        "as (c), behind a WSGI middleware",
         ("carboy-lane", "carboy-flask"),
         Exchange(headers=BROWSER_HEADERS),
         ours="carboy-lane",
     ),
     Work(
         "r",
-        "a page: hooks, a session, ProxyFix, a template with 40 links",
+        "a page with hooks, a session, ProxyFix and a template with 40 links",
         ("carboy-page", "carboy-flask-page", "flask-page-gunicorn"),
         Exchange(path="/page", accepts=lambda answer: answer.count(b"/item/") == 40),
         ours="carboy-page",
@@ -218,6 +223,6 @@ WORKS = (
 
 
 def static_file() -> bytes:
-    """The content of the static file: text, the same in every run."""
+    """The content of the static file, which is always the same."""
     line = b"The quick brown fox jumps over the lazy dog; sphinx of black quartz.\n"
     return (line * (STATIC_BYTES // len(line) + 1))[:STATIC_BYTES]

@@ -1,4 +1,4 @@
-"""Two libraries asked the same question: what each answers, in a form that can be compared."""
+"""Compares the results of two libraries for the same call."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MODULE = re.compile(r"\b(?:carboy|flask|werkzeug)(?:\.\w+)+\.(?=[A-Z])")
 
 
 def plain(value: Any) -> str:
-    """The repr without addresses and module names; what is lazy is drawn out first."""
+    """The repr without addresses and module names; a generator is turned into a list."""
     if isinstance(value, types.GeneratorType):
         value = list(value)
     if isinstance(value, tuple):
@@ -23,7 +23,7 @@ def plain(value: Any) -> str:
 
 
 def outcome(question: Callable[[], Any]) -> str:
-    """The answer, or the type of the exception; never its text, which is each library's own."""
+    """The result, or the type of the exception, but not its text, which differs."""
     try:
         return plain(question())
     except Exception as error:

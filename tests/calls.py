@@ -40,9 +40,9 @@ def calls_of(app: Any, *requests: bytes, record: bool = False, **settings: Any) 
     try:
         with served(app, record=record, threads=1, **settings) as live:
             with live.client() as client:
-                for octets in requests * (WARM_UP + 1):
-                    client.send(octets)
-                    client.reply(octets.split(b" ", 1)[0].decode())
+                for data in requests * (WARM_UP + 1):
+                    client.send(data)
+                    client.reply(data.split(b" ", 1)[0].decode())
     finally:
         threading.setprofile(None)
     return recorder.calls

@@ -1,4 +1,4 @@
-"""A browser for tests of every room, and other programs that a machine may lack."""
+"""A browser for tests, and other programs that may not be installed."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 
 from running import PATIENCE
 
-expect.set_options(timeout=PATIENCE * 1000)  # its own five seconds are short on a loaded machine
+expect.set_options(timeout=PATIENCE * 1000)  # the default of 5 s is too short on a busy machine
 
 QUIET = [
     "--no-sandbox",
@@ -25,7 +25,7 @@ QUIET = [
 
 
 def program(*names: str) -> str:
-    """The path of the first there is; without one the test is skipped, in CI it fails."""
+    """The path of the first installed program. Without one, the test is skipped; in CI it fails."""
     found = next((path for name in names if (path := shutil.which(name))), None)
     if found is None:
         if os.environ.get("CI"):
@@ -36,7 +36,7 @@ def program(*names: str) -> str:
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium, closed at the end."""
+    """Debian's Chromium, which is closed at the end."""
     path = program("chromium", "chromium-browser")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=QUIET)

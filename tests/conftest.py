@@ -1,4 +1,4 @@
-"""What all tests share: how Hypothesis chooses its examples."""
+"""Settings for all tests: how Hypothesis chooses examples."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import os
 
 from hypothesis import HealthCheck, settings
 
-# The same examples in every run, so that a change is judged by itself and not by luck, and no
-# deadlines, so that a loaded machine judges nothing. HYPOTHESIS_PROFILE=explore looks for new
-# ones; what it finds becomes an @example or a test of its own.
+# The same examples in every run, so that results depend on the code only, and no deadlines, so that
+# they do not depend on the load of the machine. HYPOTHESIS_PROFILE=explore tries new examples; add
+# what it finds as an @example or as a test.
 settings.register_profile(
     "repeatable",
     derandomize=True,

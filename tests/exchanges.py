@@ -10,7 +10,7 @@ from carboy.protocol import Data, Limits, Machine, RequestHead, Signal
 
 
 class RawExchange:
-    """What gateway.interface.Exchange asks for, over the octets of one request."""
+    """An Exchange of gateway.interface, with the bytes of one request."""
 
     def __init__(
         self,
@@ -63,7 +63,7 @@ def raw_request(
     body: bytes = b"",
     host: str | None = "example.com",
 ) -> bytes:
-    """The octets of a request; text goes out as latin-1."""
+    """The bytes of a request; text is encoded as Latin-1."""
     lines = [f"{method} {target} HTTP/1.1"]
     if host is not None:
         lines.append(f"Host: {host}")

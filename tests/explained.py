@@ -1,4 +1,4 @@
-"""Calls made by hand, for the tests of what is made from them."""
+"""Recorded calls made by hand, for the tests of explanations."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def call(
 
 
 def request() -> list[Node]:
-    """What a small request may be made of, in microseconds."""
+    """The calls of a small request. Times are in nanoseconds."""
     view = call("index", APPLICATION, 40_000, 60_000, call("len", C_CODE, 45_000, 46_000))
     return [
         call(

@@ -47,10 +47,10 @@ class Live:
         finally:
             sock.close()
 
-    def ask(self, octets: bytes) -> bytes:
-        """Send all of `octets`, and read to the end of the connection."""
+    def ask(self, data: bytes) -> bytes:
+        """Send all of `data`, and read to the end of the connection."""
         with self.client() as client:
-            client.send(octets)
+            client.send(data)
             return client.rest()
 
     def get(self, path: str = "/", **headers: str) -> Reply:
@@ -94,8 +94,8 @@ class Client:
         self.sock = sock
         self.file = sock.makefile("rb")
 
-    def send(self, octets: bytes) -> None:
-        self.sock.sendall(octets)
+    def send(self, data: bytes) -> None:
+        self.sock.sendall(data)
 
     def request(
         self, method: str, path: str, headers: dict[str, str] | None = None, body: bytes = b""
@@ -114,13 +114,13 @@ class Client:
         return Reply(response.status, response.headers, response.read())
 
     def until(self, end: bytes) -> bytes:
-        """Octets up to and with `end`."""
-        octets = b""
-        while not octets.endswith(end):
+        """Bytes up to and with `end`."""
+        data = b""
+        while not data.endswith(end):
             piece = self.file.read(1)
-            assert piece, f"the connection ended after {octets!r}"
-            octets += piece
-        return octets
+            assert piece, f"the connection ended after {data!r}"
+            data += piece
+        return data
 
     def rest(self) -> bytes:
         return self.file.read()

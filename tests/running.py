@@ -1,4 +1,4 @@
-"""A server in a process of its own, as a user starts it, for tests of every room."""
+"""Starts a server in a separate process, as a user does, for tests of all rooms."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-PATIENCE = 60.0  # seconds: far more than anything takes, so that only what hangs fails
+PATIENCE = 60.0  # seconds, far more than anything takes, so that only a hang fails
 URL = re.compile(r"http://(\[[^\]]+\]|[^:/\s]+):(\d+)\b")
 
 
@@ -27,9 +27,9 @@ _prctl = ctypes.CDLL(None).prctl if sys.platform.startswith("linux") else None
 
 
 def die_with_parent() -> None:
-    """Called in a new process: a test run that is killed must not leave servers behind.
+    """Runs in a new process, so that a killed test run leaves no servers.
 
-    Nor does Ctrl+C mean nothing there because the run itself was put in the background.
+    Also restores the default of SIGINT, which shells ignore in background processes.
     """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if _prctl is not None:
@@ -58,7 +58,7 @@ class Running:
             stderr=subprocess.PIPE,
             text=True,
             start_new_session=True,
-            preexec_fn=die_with_parent,  # noqa: PLW1509 - one call into the kernel
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - only a system call
             **options,
         )
         self.out: list[str] = []
@@ -84,7 +84,7 @@ class Running:
         return self.process.pid
 
     def until(self, done: Callable[[], Any], what: str) -> Any:
-        """Wait for something that shows in the output."""
+        """Wait for a condition that depends on the output."""
         with self._changed:
             self._changed.wait_for(lambda: done() or self._open == 0, PATIENCE)
             result = done()
@@ -92,7 +92,7 @@ class Running:
         return result
 
     def line(self, part: str, count: int = 1) -> str:
-        """The count-th line that holds `part`, on either stream."""
+        """Wait for the count-th line that contains `part`, on either stream."""
 
         def found() -> list[str]:
             return [line for line in self.out + self.err if part in line][count - 1 : count]
@@ -103,7 +103,7 @@ class Running:
         return "--- out\n" + "".join(self.out) + "--- err\n" + "".join(self.err)
 
     def address(self) -> tuple[str, int]:
-        """Host and port, out of the banner."""
+        """Host and port, from the banner."""
         found = URL.search(self.until(lambda: next(filter(URL.search, self.err), ""), "address"))
         assert found is not None
         return found[1].strip("[]"), int(found[2])
@@ -150,7 +150,7 @@ class Running:
 
 
 def in_a_fresh_process(test: Callable[..., None]) -> Callable[..., None]:
-    """Run a test where there are no threads, so that it may fork. Its fixtures must pickle."""
+    """Run a test in a process without threads, so that it may fork. Its arguments are pickled."""
 
     @functools.wraps(test)
     def run(*args: Any, **kwargs: Any) -> None:
@@ -165,7 +165,7 @@ def in_a_fresh_process(test: Callable[..., None]) -> Callable[..., None]:
         if process.is_alive():
             process.kill()
             process.join()
-        assert process.exitcode == 0, "see its standard error"
+        assert process.exitcode == 0, "The test failed in its process; see standard error."
 
     return run
 
@@ -175,7 +175,7 @@ def _run_of(file: str, name: str, args: tuple[Any, ...], kwargs: dict[str, Any])
 
 
 def alive(pid: int) -> bool:
-    """Whether a process runs (a zombie does not)."""
+    """Whether a process is running. A zombie is not."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
@@ -195,7 +195,7 @@ def children(pid: int) -> set[int]:
 
 
 def await_gone(pid: int) -> None:
-    """Wait for the end of a process that is not our child."""
+    """Wait for the end of a process that is not a child."""
     try:
         handle = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -210,7 +210,7 @@ def await_gone(pid: int) -> None:
 
 
 def carboy(folder: Path, *args: str, code: int = 0, **env: str) -> str:
-    """What `carboy …` prints, once it has ended with `code`."""
+    """The output of `carboy …`, which has to end with `code`."""
     done = subprocess.run(
         [sys.executable, "-m", "carboy", *args],
         cwd=folder, env={"PATH": "", **env}, capture_output=True, text=True,
@@ -221,7 +221,7 @@ def carboy(folder: Path, *args: str, code: int = 0, **env: str) -> str:
 
 
 def free_port() -> int:
-    """A port that nobody listens on now, for programs that cannot choose one themselves."""
+    """A free port, for programs that cannot choose one themselves."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])

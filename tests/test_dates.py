@@ -51,7 +51,7 @@ def test_without_argument_it_is_now() -> None:
 
 
 @pytest.mark.parametrize("moment", [1e12, 1e18, float("nan"), "x", (2020, 1, 1)])
-def test_what_is_no_time_of_our_calendar_raises(moment: Any) -> None:
+def test_a_value_that_is_not_a_time_raises(moment: Any) -> None:
     with pytest.raises((ValueError, OverflowError, OSError, TypeError)):
         ours.http_date(moment)
 

@@ -19,7 +19,7 @@ def test_a_token_has_only_the_characters_of_rfc_9110() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "a b", "a\n", "\na", "a:", "ä"])
-def test_a_text_with_anything_else_is_no_token(text: str) -> None:
+def test_a_text_with_another_character_is_not_a_token(text: str) -> None:
     assert not is_token(text)
 
 

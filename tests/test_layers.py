@@ -1,4 +1,4 @@
-"""The rules of the house (docs/design.md, section 3): who may import whom, and how long code is.
+"""The rules of the house (docs/design.md, section 3): permitted imports, and lengths of code.
 
 The table of rooms is held literally. Exceptions are listed with their reasons, and an exception
 that is no longer needed fails a test, so that the lists below only hold what is true.

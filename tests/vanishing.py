@@ -1,4 +1,4 @@
-"""A shared table at its worst."""
+"""A dict that loses its items at the worst moment."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class Vanishing(dict[Any, Any]):
-    """A table that another thread empties right behind every look."""
+    """A dict that is emptied after each access, as another thread might do."""
 
     def __contains__(self, key: object) -> bool:
         found = super().__contains__(key)

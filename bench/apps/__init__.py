@@ -1,5 +1,4 @@
-"""The same small application, once for every framework.
+"""The same small application for each framework, written as its documentation shows.
 
-Each answers what `payload.py` says: a measurement starts only after one request has
-been answered rightly. Nothing here is tuned; it is what each project's guide shows.
+The responses are in `payload.py`. A measurement starts only after a right response.
 """

@@ -1,4 +1,4 @@
-"""ASGI with no framework: what a server alone costs."""
+"""ASGI without a framework, to measure the server only."""
 
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any

@@ -1,4 +1,4 @@
-"""The application on Carboy, behind a middleware that does nothing: the WSGI lane."""
+"""The application on Carboy behind a middleware that does nothing, so on the WSGI lane."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ inner = app.wsgi_app
 
 
 def middleware(environ: Any, start_response: Any) -> Any:
-    """Every middleware at its cheapest; that there is one makes the lane."""
+    """The cheapest middleware."""
     return inner(environ, start_response)
 
 

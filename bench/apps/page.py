@@ -1,4 +1,4 @@
-"""A page as applications make them: hooks, a session, a proxy in front, a template with links."""
+"""A realistic page: hooks, a session, ProxyFix, a template with links."""
 
 from types import ModuleType
 from typing import Any
@@ -12,7 +12,7 @@ TEMPLATE = """<!doctype html>
 
 
 def build(framework: ModuleType, proxy_fix: Any) -> Any:
-    """The application written with the names of `framework` (flask or carboy)."""
+    """The application, made with `framework` (flask or carboy)."""
     app = framework.Flask("page")
     app.secret_key = "benchmark"
     app.wsgi_app = proxy_fix(app.wsgi_app)

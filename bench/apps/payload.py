@@ -1,4 +1,4 @@
-"""What every application answers, so that all do the same work."""
+"""The responses of all applications, so that all do the same work."""
 
 import itertools
 import os
@@ -20,29 +20,29 @@ CPU_SECONDS = 0.050
 ONE_IN = 100
 
 STATIC_FOLDER = os.environ.get("BENCH_STATIC", "/nonexistent")
-"""The folder of the file for the static work, made by the benchmark."""
+"""The folder with the static file, which the benchmark creates."""
 
 ROUTES = int(os.environ.get("BENCH_ROUTES", "0"))
-"""How many routes with one integer are registered beside the others."""
+"""Number of additional routes with an integer."""
 
 _count = itertools.count(1)
 
 
 def sleep_always() -> str:
-    """Wait as a database would be waited for."""
+    """Wait, as for a database."""
     time.sleep(SLEEP_SECONDS)
     return HELLO
 
 
 def sleep_sometimes() -> str:
-    """Wait in one request of a hundred; nothing in the request tells which."""
+    """Wait in one request in a hundred, which cannot be told from the others."""
     if next(_count) % ONE_IN == 0:
         time.sleep(SLEEP_SECONDS)
     return HELLO
 
 
 def compute() -> str:
-    """Burn 50 ms of this thread's processor time, however long that takes."""
+    """Use 50 ms of processor time in this thread."""
     end = time.thread_time() + CPU_SECONDS
     while time.thread_time() < end:
         sum(range(200))

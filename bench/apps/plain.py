@@ -1,4 +1,4 @@
-"""WSGI with no framework: what a server alone costs."""
+"""WSGI without a framework, to measure the server only."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ _compute = doing(payload.compute)
 
 
 def seldom(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
-    """Hello, and the wait at /sleep."""
+    """Hello, or a wait at /sleep."""
     answer = sleep if environ["PATH_INFO"] == "/sleep" else hello
     return answer(environ, start_response)
 
 
 def beside(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
-    """Hello, and the computation at /cpu."""
+    """Hello, or a computation at /cpu."""
     answer = _compute if environ["PATH_INFO"] == "/cpu" else hello
     return answer(environ, start_response)

@@ -1,4 +1,4 @@
-"""The application for Flask and for Carboy: one text, given the module to use."""
+"""The application for Flask and for Carboy: the same code for both."""
 
 from types import ModuleType
 from typing import Any
@@ -7,7 +7,7 @@ from bench.apps import payload
 
 
 def build(framework: ModuleType) -> Any:
-    """The application written with the names of `framework` (flask or carboy)."""
+    """The application, made with `framework` (flask or carboy)."""
     app = framework.Flask("bench", static_folder=payload.STATIC_FOLDER, static_url_path="/static")
     request = framework.request
 

@@ -1,4 +1,4 @@
-"""`python -m bench.chaos`: faults under verified load, and what each server loses.
+"""`python -m bench.chaos`: injects faults under verified load, and counts lost requests.
 
 The exit code is 1 when Carboy misses a goal.
 """
@@ -29,12 +29,20 @@ FILES = 8192
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.chaos", description=__doc__)
-    parser.add_argument("fault", nargs="*", help="names of faults; all without any")
-    parser.add_argument("--servers", help="only these, separated by commas")
-    parser.add_argument("--quick", action="store_true", help="fewer injections of each fault")
-    parser.add_argument("--write", action="store_true", help="put the results into docs/")
-    parser.add_argument("--logs", type=Path, metavar="DIR", help="keep the servers' logs there")
-    parser.add_argument("--no-install", action="store_true", help="leave bench/.env as it is")
+    parser.add_argument("fault", nargs="*", help="names of the faults (default: all)")
+    parser.add_argument(
+        "--servers", help="names of the servers, separated by commas (default: all)"
+    )
+    parser.add_argument("--quick", action="store_true", help="inject each fault less often")
+    parser.add_argument(
+        "--write", action="store_true", help="write the results into docs/reliability.md"
+    )
+    parser.add_argument(
+        "--logs", type=Path, metavar="DIR", help="folder in which the logs of the servers are kept"
+    )
+    parser.add_argument(
+        "--no-install", action="store_true", help="do not install the other servers"
+    )
     parser.add_argument("--list", action="store_true", help="list the faults")
     return parser.parse_args()
 
@@ -53,7 +61,7 @@ def main() -> int:
         rivals.install(RIVALS)
     load.allow_files(FILES)
     warn_if_busy()
-    # The servers are stopped then as well; without this they would go on alone.
+    # An exception instead of the default, so that the servers are stopped, too.
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     begin = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="chaos-") as folder:
@@ -73,18 +81,18 @@ def main() -> int:
 def warn_if_busy() -> None:
     share = machine.busy()
     if share > machine.BUSY:
-        tell(f"others use {share:.0%} of this machine: servers will seem slower than they are")
+        tell(f"Other programs use {share:.0%} of this machine, so servers will seem too slow.")
 
 
 def chosen(wanted: list[str], known: list[str]) -> list[str]:
-    """The names that were asked for, or all."""
+    """The wanted names, or all."""
     if unknown := set(wanted) - set(known):
-        sys.exit(f"There is nothing named {', '.join(sorted(unknown))}. --list shows the faults.")
+        sys.exit(f"Unknown name: {', '.join(sorted(unknown))}. --list shows the names.")
     return [name for name in known if name in wanted] or known
 
 
 def attempt(fault: Fault, servers: list[str], place: Path, quick: bool) -> Outcome:
-    """`fault` on each server that has what it is about."""
+    """Run `fault` on each server that has the feature it is about."""
     outcome = Outcome(fault)
     for name in fault.servers:
         if name not in servers:

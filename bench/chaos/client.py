@@ -1,4 +1,4 @@
-"""A client that checks each answer byte for byte and enters what became of its request."""
+"""A client that compares each response byte for byte and records the outcome."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from bench.chaos.questions import Question
 
 Address = tuple[str, int]
 PATIENCE = 10.0
-"""Seconds until an answer that has not come is lost."""
+"""Seconds after which a request without a response is lost."""
 
 
 class Cut(Exception):
-    """The connection ended before the answer did."""
+    """The connection ended before the response was complete."""
 
 
 class Wrong(Exception):
-    """What came is not the answer; the text says how it differs."""
+    """The response is not the expected one; the text tells the difference."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Answer:
 
 
 class Client:
-    """One client with at most one connection, which it keeps as long as the server does."""
+    """A client with at most one connection, which stays open as long as the server keeps it."""
 
     def __init__(
         self, address: Address, ledger: Ledger, *, keep: bool = True, patience: float = PATIENCE
@@ -48,7 +48,7 @@ class Client:
         self._received = b""
 
     def ask(self, question: Question) -> Outcome:
-        """Send one request, on the kept connection if it is still open, and check its answer."""
+        """Send one request, on the open connection if there is one, and check its response."""
         self.ledger.asked()
         sent = time.monotonic()
         try:
@@ -63,11 +63,11 @@ class Client:
             if not (answer.keep and self.keep):
                 self.close()
         except TimeoutError:
-            return self._lost(sent, "not answered in time")
+            return self._lost(sent, "no response in time")
         except Cut as error:
             return self._lost(sent, str(error), cut=True)
         except OSError as error:
-            return self._lost(sent, f"broken: {type(error).__name__}", cut=True)
+            return self._lost(sent, f"connection failed: {type(error).__name__}", cut=True)
         except Wrong as error:
             return self._lost(sent, f"wrong: {error}")
         if answer.status == 503:
@@ -76,12 +76,12 @@ class Client:
         if answer.status != question.status:
             return self._lost(sent, f"wrong: status {answer.status}")
         if question.body is not None and answer.body != question.body:
-            return self._lost(sent, "wrong: another body")
+            return self._lost(sent, "wrong: different body")
         self.ledger.was_right(time.monotonic() - sent)
         return Outcome.RIGHT
 
     def fetch(self, question: Question) -> str:
-        """The body of an answer whose text is not known before; "" when there is none."""
+        """The body of a response with unknown text; "" if there is none."""
         self.ledger.asked()
         sent = time.monotonic()
         try:
@@ -101,7 +101,7 @@ class Client:
         self._received = b""
 
     def _connected(self) -> socket.socket:
-        """The kept connection unless the server has closed it meanwhile, as every client looks."""
+        """The open connection, unless the server has closed it; all HTTP clients check this."""
         if self._socket is not None and select.select([self._socket], [], [], 0)[0]:
             self.close()
         if self._socket is None:
@@ -112,7 +112,7 @@ class Client:
     def _exchange(self, connection: socket.socket, question: Question) -> Answer:
         connection.settimeout(self.patience)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            send(connection, question)  # an early answer may be there all the same
+            send(connection, question)  # an early response may have been received
         end = time.monotonic() + self.patience
         head, _, self._received = self._until(connection, b"\r\n\r\n", end)
         status, fields = parse_head(head)
@@ -124,7 +124,7 @@ class Client:
         else:
             body, keep = self._rest(connection, end), False
         if self._received:
-            raise Wrong("bytes after the answer")
+            raise Wrong("bytes after the response")
         return Answer(status, fields, body, keep)
 
     def _more(self, connection: socket.socket, end: float) -> bool:
@@ -136,13 +136,17 @@ class Client:
     def _until(self, connection: socket.socket, mark: bytes, end: float) -> tuple[bytes, ...]:
         while mark not in self._received:
             if not self._more(connection, end):
-                raise Cut("cut within the answer" if self._received else "closed without an answer")
+                raise Cut(
+                    "connection closed within the response"
+                    if self._received
+                    else "connection closed without a response"
+                )
         return self._received.partition(mark)
 
     def _exactly(self, connection: socket.socket, many: int, end: float) -> bytes:
         while len(self._received) < many:
             if not self._more(connection, end):
-                raise Cut("cut within the answer")
+                raise Cut("connection closed within the response")
         body, self._received = self._received[:many], self._received[many:]
         return body
 
@@ -168,7 +172,7 @@ class Client:
 
 
 def send(connection: socket.socket, question: Question) -> None:
-    """Send a request, at once or in two halves."""
+    """Send a request, as a whole or in two halves."""
     half = len(question.request) // 2 if question.pause else 0
     if half:
         connection.sendall(question.request[:half])
@@ -177,7 +181,7 @@ def send(connection: socket.socket, question: Question) -> None:
 
 
 def parse_head(head: bytes) -> tuple[int, dict[bytes, bytes]]:
-    """Status and fields, the names in lower case; raises Wrong."""
+    """The status and the fields, with names in lower case. Raises Wrong."""
     line, *rest = head.split(b"\r\n")
     parts = line.split(b" ", 2)
     if len(parts) < 2 or not parts[0].startswith(b"HTTP/1.") or not parts[1].isdigit():

@@ -1,4 +1,4 @@
-"""Many bad clients at once: raw connections that send little, read little, or leave."""
+"""Many bad clients: connections that send or read slowly, or disconnect."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from collections.abc import Callable
 
 from bench.chaos.client import Address
 
-SMALL_BUFFER = 4096  # bytes that the kernel takes for a client that does not read
+SMALL_BUFFER = 4096  # bytes that the kernel buffers for a client that does not read
 CONNECT_SECONDS = 5.0
 
 Habit = Callable[[socket.socket], bool]
-"""What a bad client does each time it is its turn; False when its connection is over."""
+"""What a bad client does in its turn; False when its connection has ended."""
 
 
 class Crowd:
-    """`many` connections, each of which begins with `first`; a context manager.
+    """`many` connections that first send `first`; a context manager.
 
-    With a habit, each connection has its turn every `pause` seconds, in one thread; one that
-    is over is made again when `again` says so.
+    With a habit, each connection has its turn every `pause` seconds, in one thread. With `again`, a
+    connection that has ended is replaced.
     """
 
     def __init__(
@@ -56,13 +56,13 @@ class Crowd:
         self.leave()
 
     def leave(self) -> None:
-        """Close every connection."""
+        """Close all connections."""
         for one in self.sockets:
             one.close()
         self.sockets.clear()
 
     def held(self) -> int:
-        """How many connections the server has not closed."""
+        """The number of connections that the server has not closed."""
         return sum(map(is_open, self.sockets))
 
     def _join_in(self) -> None:
@@ -90,7 +90,7 @@ class Crowd:
 
 
 def drip(piece: bytes) -> Habit:
-    """Send a little."""
+    """Send `piece` in each turn."""
 
     def habit(one: socket.socket) -> bool:
         try:
@@ -105,7 +105,7 @@ def drip(piece: bytes) -> Habit:
 
 
 def sip(most: int) -> Habit:
-    """Read a little."""
+    """Read at most `most` bytes in each turn."""
 
     def habit(one: socket.socket) -> bool:
         try:
@@ -119,7 +119,7 @@ def sip(most: int) -> Habit:
 
 
 def is_open(one: socket.socket) -> bool:
-    """Whether the server has not closed; what it has sent is thrown away."""
+    """Whether the server has not closed the connection. Discards what it has sent."""
     try:
         while one.recv(65536):
             pass

@@ -1,4 +1,4 @@
-"""What a fault is, and one run of it on one server."""
+"""A fault, and its run on one server."""
 
 from __future__ import annotations
 
@@ -17,38 +17,38 @@ from bench.chaos.ledger import Ledger, ways
 from bench.chaos.load import Load
 from bench.chaos.prober import EVERY, Prober
 from bench.chaos.questions import Question, Source
-from bench.chaos.servers import Served, Server, Wish
+from bench.chaos.servers import Served, Server, Setup
 from bench.chaos.waits import until
 
 WARM_UP = 0.5
 SETTLE = 0.5
-NUISANCE = 2.0  # seconds that clients nobody counts wait for an answer
+NUISANCE = 2.0  # seconds that clients which are not counted wait for a response
 ALL = ("carboy", "gunicorn", "granian")
 
 
 @dataclass(frozen=True)
 class Fault:
-    """One way in which a day goes bad."""
+    """One kind of fault, and the load during it."""
 
     name: str
     title: str
-    run: Callable[[Scene], None]  # injects it, while the load goes on
+    run: Callable[[Scene], None]  # injects the fault, under load
     prepare: Callable[[Served], None] = lambda served: None  # before the server starts
     after: Callable[[Scene], None] = lambda scene: None  # when the load has ended
-    wish: Wish = field(default_factory=Wish)
+    setup: Setup = field(default_factory=Setup)
     servers: Sequence[str] = ALL
     seconds: float = 4.0  # how long faults are injected
     clients: int = 8
     source: Source = questions.mixed
-    proxy: bool = False  # whether nginx stands before the server
-    probed: bool = True  # whether anybody is to be served all the time
-    kills: bool = False  # whether what ran inside a killed process may be lost
+    proxy: bool = False  # whether nginx is in front of the server
+    probed: bool = True  # whether the prober runs
+    kills: bool = False  # whether requests inside a killed process may be lost
     down: float = 0.0  # seconds without service that each injection may cost
     absent: Callable[[], str | None] = lambda: None  # why it cannot be run on this machine
 
 
 class Scene:
-    """One server under one fault: what the fault acts on, and what it notes."""
+    """One server under one fault: what the fault uses, and its results."""
 
     def __init__(self, fault: Fault, served: Served, seconds: float) -> None:
         self.fault = fault
@@ -56,16 +56,16 @@ class Scene:
         self.seconds = seconds
         self.ledger = Ledger()
         self.injected: list[float] = []
-        self.deaths: list[float] = []  # moments at which a process of the server was killed
+        self.deaths: list[float] = []  # times at which a process of the server was killed
         self.recoveries: list[float] = []
-        self.endings: list[float] = []  # seconds from a signal to stop to the end
+        self.endings: list[float] = []  # seconds from a stop signal to the end
         self.notes: list[str] = []
         self.misses: list[str] = []
-        self.address = served.address  # of the server, or of the proxy before it
+        self.address = served.address  # of the server, or of the proxy in front of it
         self._side: list[threading.Thread] = []
 
     def every(self, seconds: float) -> Iterator[int]:
-        """Count injections, one each `seconds`, until the time is over; at least one."""
+        """Number the injections, one every `seconds`, until the time is over; at least one."""
         end = time.monotonic() + self.seconds
         due = time.monotonic()
         number = 0
@@ -77,21 +77,21 @@ class Scene:
             time.sleep(max(0.0, due - time.monotonic()))
 
     def aside(self, question: Question, patience: float) -> None:
-        """Send a request that is part of the fault: nobody counts what becomes of it."""
+        """Send a request that is part of the fault. Its outcome is not counted."""
         client = Client(self.address, Ledger(), keep=False, patience=patience)
         thread = threading.Thread(target=client.ask, args=(question,), daemon=True)
         thread.start()
         self._side.append(thread)
 
     def once(self, question: Question) -> None:
-        """Send one request on a connection of its own, and count it."""
+        """Send one request on its own connection, and count its outcome."""
         Client(self.address, self.ledger, keep=False).ask(question)
 
     def load(self, clients: int = 8, source: Source = questions.mixed) -> Load:
         return Load(self.address, self.ledger, clients=clients, source=source)
 
     def nuisance(self, question: Question, clients: int) -> Load:
-        """Clients that send the same request without a pause; nobody counts their answers."""
+        """Clients that send the same request without a pause. Outcomes are not counted."""
         source = functools.partial(itertools.repeat, question)
         return Load(
             self.address,
@@ -103,23 +103,23 @@ class Scene:
         )
 
     def fetch(self, path: str) -> str:
-        """The body of an answer that is not counted; "" when there is none."""
+        """The body of a response that is not counted; "" if there is none."""
         client = Client(self.address, Ledger(), keep=False, patience=5)
         return client.fetch(questions.get(path))
 
-    def until(self, true: Callable[[], bool], seconds: float, what: str) -> bool:
-        """Wait for something that a good server does; a goal is missed when it does not come."""
+    def until(self, true: Callable[[], bool], seconds: float, missing: str) -> bool:
+        """Wait for a condition. If it is not met in time, report `missing` as a missed goal."""
         begin = time.monotonic()
         if until(true, seconds):
             return True
-        self.miss(f"{what}: not within {time.monotonic() - begin:.0f} s")
+        self.miss(f"{missing} within {time.monotonic() - begin:.0f} s")
         return False
 
     def note(self, text: str) -> None:
         self.notes.append(text)
 
     def miss(self, text: str) -> None:
-        if text not in self.misses:  # one that is missed each time is said once
+        if text not in self.misses:  # each text is reported once
             self.misses.append(text)
 
     def join(self, seconds: float = 1.0) -> None:
@@ -128,7 +128,7 @@ class Scene:
 
 
 class Deaths:
-    """A thread that sees when worker processes end."""
+    """A thread that records when worker processes end."""
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
@@ -152,14 +152,14 @@ class Deaths:
 
 @dataclass(frozen=True)
 class Result:
-    """What came of one run; seconds are None where nobody had to be served all the time."""
+    """The result of one run; seconds are None without a prober."""
 
     times: int
     sent: int
     right: int
     refused: int
     lost: int
-    excused: int  # of the lost, those that ran inside a process that was killed
+    excused: int  # lost requests that ran inside a killed process
     without: float | None
     recovery: float | None
     slowest_probe: float | None
@@ -169,8 +169,8 @@ class Result:
 
 
 def carry_out(fault: Fault, server: Server, folder: Path, scale: float) -> Result:
-    """Run `fault` on `server`, for `scale` times its usual time; raises ServerFailed."""
-    served = Served(server, fault.wish, folder)
+    """Run `fault` on `server`, for `scale` times its usual time. Raises ServerFailed."""
+    served = Served(server, fault.setup, folder)
     scene = Scene(fault, served, fault.seconds * scale)
     prober = None
     with contextlib.ExitStack() as stack:
@@ -178,7 +178,7 @@ def carry_out(fault: Fault, server: Server, folder: Path, scale: float) -> Resul
         fault.prepare(served)
         served.start()
         if fault.proxy:
-            scene.address = stack.enter_context(proxy.before(served.address, folder))
+            scene.address = stack.enter_context(proxy.in_front_of(served.address, folder))
         if fault.probed:
             prober = Prober(scene.address, scene.ledger)
             load = scene.load(fault.clients, fault.source)
@@ -186,7 +186,7 @@ def carry_out(fault: Fault, server: Server, folder: Path, scale: float) -> Resul
                 time.sleep(WARM_UP)
                 fault.run(scene)
                 time.sleep(SETTLE)
-                load.finish()  # clients and probes without an answer are waited for together
+                load.finish()  # waits for clients and probes together
         else:
             fault.run(scene)
         fault.after(scene)
@@ -195,14 +195,14 @@ def carry_out(fault: Fault, server: Server, folder: Path, scale: float) -> Resul
 
 
 def judged(scene: Scene, prober: Prober | None) -> Result:
-    """The figures of a run that is over, held against the goals."""
+    """The figures of a finished run, compared with the goals."""
     fault, ledger = scene.fault, scene.ledger
     unexcused = ledger.unexcused(scene.deaths if fault.kills else ())
     misses = list(scene.misses)
     if unexcused:
         misses.append(f"lost: {ways(unexcused)}")
     if ledger.open:
-        misses.append(f"{ledger.open} requests have no outcome: a bug of this harness")
+        misses.append(f"{ledger.open} requests have no outcome, which is a bug in bench/chaos")
     without = recovery = slowest_probe = None
     if prober is not None:
         without = sum(gap.seconds for gap in prober.gaps)
@@ -229,7 +229,7 @@ def judged(scene: Scene, prober: Prober | None) -> Result:
 
 
 def _recoveries(injected: Sequence[float], prober: Prober) -> Iterator[float]:
-    """From the last injection before a gap's end to that end."""
+    """The times from the last injection before the end of a gap to that end."""
     for gap in prober.gaps:
         before = [at for at in injected if at < gap.end]
         if before:

@@ -1,4 +1,4 @@
-"""What became of each request, counted; nothing is counted twice and nothing is left out."""
+"""Counts the outcomes of requests. Each request has exactly one outcome."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 SLACK = 0.25
-"""Seconds between the end of a process and the moment at which it is noticed, either way."""
+"""Most seconds between the end of a process and the time at which it is noticed."""
 
 
 class Outcome(Enum):
-    RIGHT = "status and body are those that were expected"
-    REFUSED = "a complete 503, or no connection: the client knows that nothing was done"
-    LOST = "cut, reset, too late or wrong"
+    RIGHT = "the expected status and body"
+    REFUSED = "a complete 503, or no connection, so that the client knows that nothing was done"
+    LOST = "closed, reset, too late or wrong"
 
 
 @dataclass(frozen=True)
 class Loss:
-    """One request that was lost: when it was sent, when that was known, and how."""
+    """A lost request: when it was sent, when it was known to be lost, and how it was lost."""
 
     sent: float
     known: float
     how: str
-    cut: bool  # the connection ended; otherwise the answer was wrong or did not come in time
+    cut: bool  # the connection ended; otherwise the response was wrong or late
 
     def ran_in(self, deaths: Sequence[float]) -> bool:
-        """Whether a process that was killed meanwhile took this request with it."""
+        """Whether the request may have run in a process that was killed."""
         return self.cut and any(self.sent - SLACK <= at <= self.known + SLACK for at in deaths)
 
 
 @dataclass
 class Ledger:
-    """The requests of all clients of one run."""
+    """The outcomes of the requests of all clients in one run."""
 
     sent: int = 0
     right: int = 0
-    slowest: float = 0.0  # seconds that a right answer took at most
+    slowest: float = 0.0  # most seconds that a right response took
     refused: int = 0
     losses: list[Loss] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -66,14 +66,14 @@ class Ledger:
 
     @property
     def open(self) -> int:
-        """Requests whose outcome is not known; 0 when all clients have stopped."""
+        """Requests without an outcome yet; 0 after all clients have stopped."""
         return self.sent - self.right - self.refused - self.lost
 
     def unexcused(self, deaths: Sequence[float]) -> list[Loss]:
-        """The losses that no killed process explains."""
+        """The losses that are not explained by a killed process."""
         return [loss for loss in self.losses if not loss.ran_in(deaths)]
 
 
 def ways(losses: Sequence[Loss]) -> str:
-    """The most frequent ways in which requests were lost, for people."""
+    """Text with the most frequent ways in which requests were lost."""
     return "; ".join(f"{many} {how}" for how, many in Counter(x.how for x in losses).most_common(3))

@@ -1,4 +1,4 @@
-"""Many clients that ask side by side until they are told to stop."""
+"""Clients that send requests concurrently until they are stopped."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from bench.chaos.ledger import Ledger, Outcome
 from bench.chaos.questions import Source
 
 PAUSE = 0.008
-"""Seconds between an answer and the next request of a client: load, but not more than that."""
+"""Seconds between a response and the next request of a client, for a light load."""
 AFTER_REFUSAL = 0.05
 
 
 class Load:
-    """Verified load; a context manager, after which every request has its outcome."""
+    """Verified load, as a context manager. After it, every request has an outcome."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Load:
         return self
 
     def finish(self) -> None:
-        """Ask nothing more; returns immediately."""
+        """Send no more requests. Returns immediately."""
         self._enough.set()
 
     def __exit__(self, *exc: object) -> None:

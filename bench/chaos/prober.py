@@ -1,7 +1,7 @@
-"""Whether somebody is served: a quick request every 50 ms, each on a new connection.
+"""Checks whether clients are served: a quick request every 50 ms, each on a new connection.
 
-A probe that waits does not keep the next one: all run side by side in one thread. The seconds
-without service are the lengths of the gaps above one second between two right answers.
+A waiting probe does not delay the next one: all run concurrently in one thread. The seconds
+without service are the total length of the gaps of more than a second between right responses.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from bench.chaos.questions import HELLO, HELLO_BODY
 
 EVERY = 0.05
 GAP = 1.0
-"""Seconds; what is shorter is not called an interruption."""
+"""Seconds. A shorter time without a right response is not an interruption."""
 
 
 @dataclass(frozen=True)
 class Gap:
-    """A time without a right answer."""
+    """A time without a right response."""
 
     begin: float
     end: float
@@ -36,14 +36,14 @@ class Gap:
 
 
 def gaps(begin: float, answers: list[float], end: float, least: float = GAP) -> list[Gap]:
-    """The times above `least` seconds between `begin`, the right answers and `end`."""
+    """The times of more than `least` seconds between `begin`, the right responses and `end`."""
     moments = [begin, *sorted(answers), end]
     return [Gap(a, b) for a, b in itertools.pairwise(moments) if b - a > least]
 
 
 @dataclass
 class _Probe:
-    """One request under way."""
+    """A request that is being answered."""
 
     connection: socket.socket
     sent: float
@@ -53,7 +53,7 @@ class _Probe:
 
 @dataclass
 class Prober:
-    """A context manager; `gaps` is asked afterwards."""
+    """Probes a server, as a context manager. `gaps` is valid after it."""
 
     address: Address
     ledger: Ledger
@@ -62,7 +62,7 @@ class Prober:
     end: float = 0.0
     answers: list[float] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)
-    late: float = 0.0  # seconds by which this thread itself came too late, at worst
+    late: float = 0.0  # most seconds by which a probe was sent too late
 
     def __post_init__(self) -> None:
         self._enough = threading.Event()
@@ -87,7 +87,7 @@ class Prober:
 
     @property
     def slowest(self) -> float:
-        """The longest time, in seconds, that a right answer took."""
+        """Most seconds that a right response took."""
         return max(self.waits, default=0.0)
 
     def _run(self) -> None:
@@ -102,7 +102,7 @@ class Prober:
                 self._step(key.data)
             for probe in list(self._probes.values()):
                 if now - probe.sent > self.patience:
-                    self._over(probe, "not answered in time")
+                    self._over(probe, "no response in time")
 
     def _start(self, now: float) -> None:
         self.ledger.asked()
@@ -121,7 +121,7 @@ class Prober:
                 return
             received = probe.connection.recv(65536)
         except OSError as error:
-            self._over(probe, f"broken: {type(error).__name__}", cut=True)
+            self._over(probe, f"connection failed: {type(error).__name__}", cut=True)
             return
         probe.received += received
         if not received:
@@ -138,15 +138,15 @@ class Prober:
         self._selector.modify(probe.connection, selectors.EVENT_READ, probe)
 
     def _closed(self, probe: _Probe) -> None:
-        """The server has closed: now there is a whole answer, or there will never be one."""
+        """The server has closed the connection, so the response is complete or lost."""
         head, _, body = probe.received.partition(b"\r\n\r\n")
         try:
             status, fields = parse_head(head)
         except Wrong:
-            self._over(probe, "closed without an answer", cut=True)
+            self._over(probe, "connection closed without a response", cut=True)
             return
         if len(body) < int(fields.get(b"content-length", 0)):
-            self._over(probe, "cut within the answer", cut=True)
+            self._over(probe, "connection closed within the response", cut=True)
             return
         if status == 503:
             self._drop(probe)

@@ -1,4 +1,4 @@
-"""nginx before a server, with the configuration that docs/serving.md shows."""
+"""nginx in front of a server, configured as in docs/serving.md."""
 
 from __future__ import annotations
 
@@ -54,13 +54,13 @@ def _program() -> str | None:
 
 
 @contextlib.contextmanager
-def before(address: Address, folder: Path) -> Iterator[Address]:
-    """Run nginx before `address`; gives the address that it listens on."""
+def in_front_of(address: Address, folder: Path) -> Iterator[Address]:
+    """Run nginx in front of `address`; yields the address of nginx."""
     with socket.create_server((HOST, 0)) as free:
         front: int = free.getsockname()[1]
     file = folder / "nginx.conf"
     host, port = address
-    user = "user root;" if os.geteuid() == 0 else ""  # as whom it reads its own folder
+    user = "user root;" if os.geteuid() == 0 else ""  # so that it can read its folder
     file.write_text(
         CONFIGURATION.format(user=user, folder=folder, host=host, port=port, front=front)
     )
@@ -82,7 +82,7 @@ def before(address: Address, folder: Path) -> Iterator[Address]:
 
 
 def listens(address: Address) -> bool:
-    """Whether a connection can be made now."""
+    """Whether the address accepts a connection now."""
     try:
         socket.create_connection(address, 1).close()
     except OSError:

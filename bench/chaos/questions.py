@@ -1,4 +1,4 @@
-"""Requests and the only right answer of each; no two answers of a client are alike."""
+"""Requests with the expected response of each. All responses to a client are different."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ HALF = 0.2  # seconds between the halves of a slow request
 
 @dataclass(frozen=True)
 class Question:
-    """The bytes of a request, and the only right answer; a body of None may be any."""
+    """The bytes of a request, and its expected response; None accepts any body."""
 
     request: bytes
     body: bytes | None
@@ -23,7 +23,7 @@ class Question:
 
 
 Source = Callable[[int], Iterator[Question]]
-"""The questions of a client, by its number; without end."""
+"""The endless requests of a client with this number."""
 
 
 def get(path: str, body: bytes | None = None, status: int = 200) -> Question:
@@ -45,7 +45,7 @@ HELLO = get("/", HELLO_BODY)
 
 
 def mixed(number: int) -> Iterator[Question]:
-    """What an ordinary application is asked: small and large, quick and waiting, with bodies."""
+    """The requests of an ordinary application: small and large, quick and waiting, with bodies."""
     chance = random.Random(number)
     while True:
         one = chance.randrange(10**9)
@@ -58,7 +58,7 @@ def mixed(number: int) -> Iterator[Question]:
 
 
 def quick(number: int) -> Iterator[Question]:
-    """Quick answers only, each different."""
+    """Requests with quick responses."""
     chance = random.Random(number)
     while True:
         one = chance.randrange(10**9)
@@ -66,9 +66,9 @@ def quick(number: int) -> Iterator[Question]:
 
 
 def posts(number: int) -> Iterator[Question]:
-    """Mostly bodies, which no client and no proxy may send a second time by itself.
+    """Mostly POSTs, which clients and proxies may not repeat by themselves.
 
-    One in ten arrives in two halves, so that a stop or a reload falls in between.
+    One in ten is sent in two halves, so that a stop or a reload may happen between them.
     """
     chance = random.Random(number)
     while True:

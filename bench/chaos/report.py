@@ -1,4 +1,4 @@
-"""The results as people read them: on a terminal, and in docs/reliability.md."""
+"""The results as tables: in the terminal, and in docs/reliability.md."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ TITLES = (
 
 @dataclass
 class Outcome:
-    """What came of one fault: results by server, and the reasons where there are none."""
+    """The outcome of one fault: results by server, and reasons for missing results."""
 
     fault: Fault
     results: dict[str, Result] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class Outcome:
 
 
 def cells(name: str, result: Result) -> list[str]:
-    """One row of a table."""
+    """A row of a table."""
     counts = (result.times, result.sent, result.right, result.refused, result.lost, result.excused)
     seconds = (result.without, result.recovery, result.slowest_probe, result.slowest)
     goals = "missed" if result.misses else "met"
@@ -46,7 +46,7 @@ def cells(name: str, result: Result) -> list[str]:
 
 
 def terminal(outcomes: list[Outcome], *, colour: bool) -> str:
-    """A table of each fault."""
+    """A table for each fault, as text."""
     return "\n".join(_terminal_table(one, colour) for one in outcomes)
 
 
@@ -75,7 +75,7 @@ def _paint(code: str, text: str, colour: bool) -> str:
 
 
 def markdown(outcomes: list[Outcome], machine: Mapping[str, object], when: str) -> str:
-    """Everything between the two markers of docs/reliability.md."""
+    """The text between the two markers in docs/reliability.md."""
     tools = machine["rivals"]
     assert isinstance(tools, dict)
     versions = ", ".join(f"{name} {tools[name]}" for name in SERVERS if name in tools)
@@ -109,10 +109,10 @@ def _one_line(text: str) -> str:
 
 
 def write_document(text: str, file: Path) -> None:
-    """Put the results between the markers of `file`; the rest stays as it is."""
+    """Replace the text between the markers in `file`."""
     content = file.read_text()
     before, begin, rest = content.partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise SystemExit(f"{file} has lost its markers; it needs these two lines:\n{BEGIN}\n{END}")
+        raise SystemExit(f"{file} has no markers. It needs these two lines:\n{BEGIN}\n{END}")
     file.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}")

@@ -1,4 +1,4 @@
-"""The servers, each started as its own guide says for production, in a process group of its own."""
+"""The servers, each started as its documentation says for production, in a new session."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ from bench.servers import HOST, STOP_SECONDS, ServerFailed, carboy_command
 THREADS = 32
 START_SECONDS = 30.0
 SETTLE = 0.2
-HELPERS = ("resource_tracker", "gunicornc")  # processes beside the workers, by their command line
+HELPERS = ("resource_tracker", "gunicornc")  # processes that are not workers, by their command line
 
 
 @dataclass(frozen=True)
-class Wish:
-    """How a fault wants its server."""
+class Setup:
+    """The options with which a fault needs its server."""
 
     workers: int = 2
     threads: int = THREADS
     worker_timeout: int | None = None
     access_log: str | None = None  # a file, or "-" for standard output
-    options: Mapping[str, Sequence[str]] = field(default_factory=dict)  # by the server's name
+    options: Mapping[str, Sequence[str]] = field(default_factory=dict)  # by the name of the server
 
 
 @dataclass(frozen=True)
@@ -42,44 +42,44 @@ class Server:
 
     name: str
     label: str
-    command: Callable[[Wish, int], list[str]]
+    command: Callable[[Setup, int], list[str]]
 
     @property
     def ours(self) -> bool:
         return self.name == "carboy"
 
     def absent(self) -> str | None:
-        """Why it cannot be run here, or None."""
+        """Why the server cannot be run here, or None."""
         if self.ours:
             missing = not carboy_command().exists()
-            return f"{carboy_command()} is not there; run pip install -e ." if missing else None
+            return f"{carboy_command()} does not exist. Run pip install -e ." if missing else None
         return rivals.missing((self.name, "flask"))
 
 
-def _carboy(wish: Wish, port: int) -> list[str]:
-    log = "stdout" if wish.access_log == "-" else wish.access_log
+def _carboy(setup: Setup, port: int) -> list[str]:
+    log = "stdout" if setup.access_log == "-" else setup.access_log
     options = ["--access-log-file", log] if log else ["--no-access-log"]
-    if wish.worker_timeout:
-        options += ["--worker-timeout", str(wish.worker_timeout)]
-    crew = ["--workers", str(wish.workers), "--threads", str(wish.threads)]
+    if setup.worker_timeout:
+        options += ["--worker-timeout", str(setup.worker_timeout)]
+    crew = ["--workers", str(setup.workers), "--threads", str(setup.threads)]
     address = ["--host", HOST, "--port", str(port)]
     target = "bench.chaos.on_carboy:app"
     return [str(carboy_command()), "run", target, *address, *crew, *options]
 
 
-def _gunicorn(wish: Wish, port: int) -> list[str]:
-    options = ["--access-logfile", wish.access_log] if wish.access_log else []
-    if wish.worker_timeout:
-        options += ["--timeout", str(wish.worker_timeout)]
-    crew = ["-w", str(wish.workers), "-k", "gthread", "--threads", str(wish.threads)]
+def _gunicorn(setup: Setup, port: int) -> list[str]:
+    options = ["--access-logfile", setup.access_log] if setup.access_log else []
+    if setup.worker_timeout:
+        options += ["--timeout", str(setup.worker_timeout)]
+    crew = ["-w", str(setup.workers), "-k", "gthread", "--threads", str(setup.threads)]
     tool = str(rivals.ENVIRONMENT / "bin" / "gunicorn")
     target = "bench.chaos.on_flask:app"
     return [tool, "-b", f"{HOST}:{port}", *crew, "--no-control-socket", *options, target]
 
 
-def _granian(wish: Wish, port: int) -> list[str]:
-    options = ["--access-log"] if wish.access_log else []
-    crew = ["--workers", str(wish.workers), "--blocking-threads", str(wish.threads)]
+def _granian(setup: Setup, port: int) -> list[str]:
+    options = ["--access-log"] if setup.access_log else []
+    crew = ["--workers", str(setup.workers), "--blocking-threads", str(setup.threads)]
     tool = str(rivals.ENVIRONMENT / "bin" / "granian")
     address = ["--interface", "wsgi", "--host", HOST, "--port", str(port)]
     target = "bench.chaos.on_flask:app"
@@ -97,18 +97,18 @@ SERVERS = {
 
 
 class Served:
-    """A running server. It may be started again on its port after it has ended."""
+    """A running server. After it has ended, it can be started again on its port."""
 
-    def __init__(self, server: Server, wish: Wish, folder: Path) -> None:
+    def __init__(self, server: Server, setup: Setup, folder: Path) -> None:
         self.server = server
-        self.wish = wish
+        self.setup = setup
         self.folder = folder
         self.port = _free_port()
-        self.prefix: list[str] = []  # a program before the command, for limits
-        self.stdout: int | None = None  # a descriptor; None: into the log
+        self.prefix: list[str] = []  # a program that runs the command, with limits
+        self.stdout: int | None = None  # a descriptor; None for the log
         self.stderr: int | None = None
         self.log = folder / "server.log"
-        self.log.unlink(missing_ok=True)  # of an earlier run
+        self.log.unlink(missing_ok=True)  # that of an earlier run
         self.process: subprocess.Popen[bytes] | None = None
         self._ends = contextlib.ExitStack()
 
@@ -119,13 +119,13 @@ class Served:
     @property
     def pid(self) -> int:
         if self.process is None:
-            raise ServerFailed(f"{self.server.label} has not been started")
+            raise ServerFailed(f"{self.server.label} has not been started.")
         return self.process.pid
 
     def start(self) -> None:
-        """Start, and wait until all workers are there and one answers; raises ServerFailed."""
-        command = [*self.prefix, *self.server.command(self.wish, self.port)]
-        command += self.wish.options.get(self.server.name, ())
+        """Start the server, and wait until all workers run and one answers. Raises ServerFailed."""
+        command = [*self.prefix, *self.server.command(self.setup, self.port)]
+        command += self.setup.options.get(self.server.name, ())
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 command,
@@ -137,7 +137,7 @@ class Served:
                 start_new_session=True,
             )
         if not until(self._serves, START_SECONDS):
-            raise ServerFailed(f"{self.server.label} does not serve. It said: {self.said()}")
+            raise ServerFailed(f"{self.server.label} does not serve. Its output: {self.said()}")
         time.sleep(SETTLE)
 
     def _environment(self) -> Mapping[str, str]:
@@ -147,28 +147,30 @@ class Served:
 
     def _serves(self) -> bool:
         if self.process is not None and self.process.poll() is not None:
-            raise ServerFailed(f"{self.server.label} ended at its start. It said: {self.said()}")
-        enough = self.wish.workers if self.wish.workers > 1 else 0
+            raise ServerFailed(
+                f"{self.server.label} ended while it started. Its output: {self.said()}"
+            )
+        enough = self.setup.workers if self.setup.workers > 1 else 0
         return len(self.workers()) >= enough and self.answers()
 
     def answers(self) -> bool:
-        """Whether one hello is answered now."""
+        """Whether the server answers a request now."""
         client = Client(self.address, Ledger(), keep=False, patience=2)
         return client.ask(HELLO) is Outcome.RIGHT
 
     def workers(self) -> list[int]:
-        """Its worker processes, the oldest first; none when it serves alone."""
+        """Its worker processes, the oldest first; empty for a single process."""
         return sorted(pid for pid in process.children(self.pid) if _is_worker(pid))
 
     def unread(self) -> int:
-        """The end of a pipe from which nobody reads, for `stdout` or `stderr`."""
+        """The write end of a pipe that is not read, for `stdout` or `stderr`."""
         reader, writer = os.pipe()
         self.at_end(lambda: os.close(reader))
         self.at_end(lambda: os.close(writer))
         return writer
 
     def at_end(self, undo: Callable[[], object]) -> None:
-        """Call `undo` when the server will not be started again."""
+        """Call `undo` in `close`."""
         self._ends.callback(undo)
 
     def close(self) -> None:
@@ -179,7 +181,7 @@ class Served:
         signal_to(self.pid, number)
 
     def wait(self, seconds: float) -> int | None:
-        """The exit code, or None when it has not ended in time."""
+        """The exit code, or None if the server has not ended in time."""
         assert self.process is not None
         try:
             return self.process.wait(seconds)
@@ -187,11 +189,11 @@ class Served:
             return None
 
     def left(self) -> list[int]:
-        """The processes of its session that are still there."""
+        """The processes of its session that are still running."""
         return [pid for pid in process.session(self.pid) if pid != self.pid and _is_worker(pid)]
 
     def stop(self) -> None:
-        """Ask, then insist, the whole of the session that was started."""
+        """Send SIGTERM, then SIGKILL to the whole session."""
         if self.process is None:
             return
         self.process.terminate()
@@ -206,7 +208,7 @@ class Served:
 
 
 def signal_to(pid: int, number: int) -> None:
-    """Send a signal; a process that has just ended does not get it."""
+    """Send a signal to a process, if it still exists."""
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
 

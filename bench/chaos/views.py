@@ -1,6 +1,6 @@
-"""The application that is served: ordinary routes, and one for each way to misbehave.
+"""The application that is served: ordinary routes, and a route for each kind of misbehaviour.
 
-One text for Flask and for Carboy. What happens at import is told by files in CHAOS_FOLDER.
+The same code for Flask and for Carboy. Files in CHAOS_FOLDER tell what to do when it is imported.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from typing import Any
 HELLO = "Hello, World!"
 WAIT_SECONDS = 0.02
 FOLDER = os.environ.get("CHAOS_FOLDER", "/nonexistent")
-HANG = "hang"  # a file of this name: the import does not end
-SUICIDE = "suicide"  # the process ends as if it had been killed
-PIECE = bytes(65536)  # of a streamed answer
+HANG = "hang"  # if a file of this name exists, the import does not end
+SUICIDE = "suicide"  # likewise, the process kills itself
+PIECE = bytes(65536)  # of a streamed response
 
 
 def page(number: int) -> bytes:
@@ -31,7 +31,7 @@ def page(number: int) -> bytes:
 
 
 def obey() -> None:
-    """Do at import what the folder says."""
+    """Do what the files in the folder say."""
     if _there(SUICIDE):
         os.kill(os.getpid(), signal.SIGKILL)
     while _there(HANG):
@@ -43,7 +43,7 @@ def _there(name: str) -> bool:
 
 
 def build(framework: ModuleType) -> Any:
-    """The application written with the names of `framework` (flask or carboy)."""
+    """The application, made with `framework` (flask or carboy)."""
     obey()
     app = framework.Flask("bench.chaos")
     ordinary(app, framework.request)
@@ -89,14 +89,14 @@ def dying(app: Any) -> None:
 
     @app.get("/stick")
     def stick() -> str:
-        """Hold the interpreter lock in C, for longer than anybody waits."""
+        """Hold the interpreter lock in C, for longer than any time-out."""
         return str(re.match(r"(a+)+$", "a" * 60 + "b"))
 
     @app.get("/hold")
     def hold() -> str:
-        """Hold the interpreter lock in C, as /stick does, but leave the processor to others."""
-        library = ctypes.PyDLL(None)  # unlike CDLL it keeps the lock
-        mutex = ctypes.create_string_buffer(64)  # of zeros: not locked yet
+        """Hold the interpreter lock in C, as /stick does, but without using the processor."""
+        library = ctypes.PyDLL(None)  # unlike CDLL, it does not release the lock
+        mutex = ctypes.create_string_buffer(64)  # zeros, which is an unlocked mutex
         library.pthread_mutex_lock(mutex)
         library.pthread_mutex_lock(mutex)
         return "never"
@@ -125,7 +125,7 @@ def waiting(app: Any) -> None:
 
     @app.get("/threads/<int:most>")
     def threads(most: int) -> str:
-        """How many threads the user may have when this process wants one more."""
+        """Set the limit of the user's threads, for this process."""
         _, hard = resource.getrlimit(resource.RLIMIT_NPROC)
         resource.setrlimit(resource.RLIMIT_NPROC, (most, hard))
         return str(most)
@@ -142,7 +142,7 @@ def waiting(app: Any) -> None:
 
     @app.get("/coroutine/block")
     async def block() -> str:
-        time.sleep(0.2)  # what a coroutine should never do
+        time.sleep(0.2)  # a coroutine should never do this
         return "blocked"
 
     @app.get("/coroutine/<int:number>")

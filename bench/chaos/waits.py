@@ -1,4 +1,4 @@
-"""Waiting for something to become true."""
+"""Waits for a condition."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def until(true: Callable[[], bool], seconds: float, every: float = 0.02) -> bool:
-    """Wait until something is true; False when it does not become so in time."""
+    """Wait until a condition is true; False if it is not true in time."""
     end = time.monotonic() + seconds
     while not true():
         if time.monotonic() > end:

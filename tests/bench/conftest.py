@@ -1,4 +1,4 @@
-"""bench/ is no installed package: it is found from the folder it is run in."""
+"""Makes `bench` importable, which is not an installed package."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The faults' harness counts rightly: a server that does one thing wrong is caught."""
+"""bench.chaos counts correctly: a server that does one thing wrong is detected."""
 
 import contextlib
 import itertools
@@ -23,7 +23,7 @@ BUSY = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 4\r\n\r\nbusy"
 
 
 class FakeServer:
-    """Answers the n-th request with the n-th bytes, then with the last; b"" closes."""
+    """Answers the n-th request with the n-th bytes, later requests with the last; b"" closes."""
 
     def __init__(self, *answers, last=RIGHT):
         self.answers = itertools.chain(answers, itertools.repeat(last))
@@ -68,7 +68,7 @@ class FakeServer:
 
 
 def asked(server, times=1, **options):
-    """What a client notes that asks `times` times."""
+    """The ledger and the outcomes of a client that sends `times` requests."""
     ledger = Ledger()
     client = Client(server.address, ledger, **options)
     outcomes = [client.ask(QUESTION) for _ in range(times)]
@@ -81,7 +81,7 @@ def counts(ledger):
     return ledger.sent, ledger.right, ledger.refused, ledger.lost
 
 
-def test_right_answers_are_counted_as_right():
+def test_right_responses_are_counted_as_right():
     with FakeServer() as server:
         assert counts(asked(server, 5)[0]) == (5, 5, 0, 0)
         assert len(server.connections) == 1
@@ -90,15 +90,15 @@ def test_right_answers_are_counted_as_right():
 @pytest.mark.parametrize(
     ("answer", "how"),
     [
-        (b"", "closed without an answer"),
-        (LAST[:-1], "cut within the answer"),
-        (RIGHT.replace(b"42", b"43"), "wrong: another body"),
-        (RIGHT + b"x", "wrong: bytes after the answer"),
+        (b"", "connection closed without a response"),
+        (LAST[:-1], "connection closed within the response"),
+        (RIGHT.replace(b"42", b"43"), "wrong: different body"),
+        (RIGHT + b"x", "wrong: bytes after the response"),
         (RIGHT.replace(b"200", b"500"), "wrong: status 500"),
         (b"nonsense\r\n\r\n", "wrong: b'nonsense' is not a status line"),
     ],
 )
-def test_one_lost_answer_is_reported_as_one_lost(answer, how):
+def test_one_lost_response_is_reported_as_one_lost(answer, how):
     with FakeServer(RIGHT, answer) as server:
         ledger, outcomes = asked(server, 4)
     assert counts(ledger) == (4, 3, 0, 1)
@@ -106,10 +106,10 @@ def test_one_lost_answer_is_reported_as_one_lost(answer, how):
     assert [loss.how for loss in ledger.losses] == [how]
 
 
-def test_an_answer_that_does_not_come_is_lost():
+def test_a_request_without_a_response_is_lost():
     with FakeServer(RIGHT[:-1]) as server:
         ledger, _ = asked(server, 1, patience=0.05)
-    assert [loss.how for loss in ledger.losses] == ["not answered in time"]
+    assert [loss.how for loss in ledger.losses] == ["no response in time"]
 
 
 def test_a_complete_503_and_a_closed_port_are_refusals():
@@ -142,7 +142,7 @@ def test_a_connection_that_closed_while_it_was_idle_loses_nothing():
         assert counts(ledger) == (2, 2, 0, 0)
 
 
-def test_a_load_of_many_clients_reports_the_one_answer_that_was_lost():
+def test_a_load_with_many_clients_reports_the_one_lost_response():
     enough = threading.Event()
 
     def questions(number):
@@ -179,14 +179,14 @@ def test_the_prober_counts_each_probe():
     assert not prober.gaps
 
 
-def test_a_gap_counts_by_its_length_from_one_second_on():
+def test_a_gap_of_more_than_a_second_counts_with_its_length():
     assert gaps(0, [0.5, 1.4, 1.2], 2) == []
     (gap,) = gaps(0, [0.5, 3.0], 3.5)
     assert gap.seconds == 2.5
     assert [gap.seconds for gap in gaps(10, [], 12)] == [2]
 
 
-def test_only_what_was_under_way_in_a_killed_process_is_excused():
+def test_only_requests_inside_a_killed_process_are_excused():
     killed = [100.0]
     assert Loss(99, 100.1, "cut", cut=True).ran_in(killed)
     assert not Loss(99, 100.1, "wrong", cut=False).ran_in(killed)
@@ -196,12 +196,12 @@ def test_only_what_was_under_way_in_a_killed_process_is_excused():
 
 def scene(tmp_path, **options):
     fault = Fault("test", "a test", run=lambda scene: None, **options)
-    return Scene(fault, Served(SERVERS["carboy"], fault.wish, tmp_path), 1)
+    return Scene(fault, Served(SERVERS["carboy"], fault.setup, tmp_path), 1)
 
 
 def lose_one(scene, at):
     scene.ledger.asked()
-    scene.ledger.was_lost(Loss(at - 1, at, "cut within the answer", cut=True))
+    scene.ledger.was_lost(Loss(at - 1, at, "connection closed within the response", cut=True))
 
 
 def test_a_lost_request_misses_the_goal_unless_its_process_was_killed(tmp_path):
@@ -209,7 +209,7 @@ def test_a_lost_request_misses_the_goal_unless_its_process_was_killed(tmp_path):
     for each in (strict, lenient):
         lose_one(each, at=50.0)
         each.deaths.append(50.0)
-    assert judged(strict, None).misses == ["lost: 1 cut within the answer"]
+    assert judged(strict, None).misses == ["lost: 1 connection closed within the response"]
     assert judged(lenient, None).misses == []
     assert judged(lenient, None).excused == 1
 
@@ -227,7 +227,7 @@ def test_seconds_without_service_miss_the_goal_unless_the_fault_costs_them(tmp_p
         assert report.cells("carboy", result)[-1] == word
 
 
-def test_a_missed_goal_of_carboy_alone_decides_about_the_exit_code(tmp_path):
+def test_only_a_missed_goal_of_carboy_changes_the_exit_code(tmp_path):
     good, bad = judged(scene(tmp_path), None), scene(tmp_path)
     bad.miss("a goal")
     fault = bad.fault
@@ -237,7 +237,7 @@ def test_a_missed_goal_of_carboy_alone_decides_about_the_exit_code(tmp_path):
     assert not report.Outcome(fault, {}, {"granian": "did not start"}).missed
 
 
-def test_only_what_is_between_the_markers_is_written(tmp_path):
+def test_only_the_text_between_the_markers_is_replaced(tmp_path):
     outcome = report.Outcome(scene(tmp_path).fault, {"carboy": judged(scene(tmp_path), None)})
     machine = dict.fromkeys(("processor", "cores", "system", "python", "carboy", "commit"), "x")
     text = report.markdown([outcome], {**machine, "rivals": {"gunicorn": "27"}}, "2026-01-02")
@@ -248,5 +248,5 @@ def test_only_what_is_between_the_markers_is_written(tmp_path):
     assert page.read_text().endswith(f"{report.END}\nafter\n")
     assert "| Carboy | 0 |" in page.read_text()
     page.write_text("mine")
-    with pytest.raises(SystemExit, match="lost its markers"):
+    with pytest.raises(SystemExit, match="has no markers"):
         report.write_document(text, page)

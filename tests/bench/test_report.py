@@ -1,4 +1,4 @@
-"""What the benchmarks say about themselves; the speed itself is not tested."""
+"""The reports of the benchmarks. Speed is not tested."""
 
 from xml.etree import ElementTree
 
@@ -37,7 +37,7 @@ FIGURES = [
 
 @pytest.fixture
 def record():
-    """Every server of every work: those named first are the faster."""
+    """Figures for all servers of all works; the first server is the fastest."""
     settings = {"rounds": 3, "seconds": 3.0}
     record = Record(MACHINE)
     for work in WORKS:
@@ -57,7 +57,7 @@ def test_every_server_of_a_work_is_known():
     assert {name for work in WORKS for name in work.servers} == set(SERVERS)
 
 
-def test_a_promise_is_held_to_its_bound(record):
+def test_a_promise_is_compared_with_its_bound(record):
     figures = record.outcomes["a"].figures
     figures["carboy-wsgi"]["requests_per_second"] = 109.0
     figures["granian"]["requests_per_second"] = 100.0
@@ -82,7 +82,7 @@ def test_a_record_is_read_as_it_was_written(record, tmp_path):
     assert (tmp_path / "again.json").read_text() == (tmp_path / "results.json").read_text()
 
 
-def test_only_what_is_between_the_markers_is_written(record, tmp_path):
+def test_only_the_text_between_the_markers_is_replaced(record, tmp_path):
     page = tmp_path / "page.md"
     page.write_text(f"before\n{report.BEGIN}\nold\n{report.END}\nafter\n")
     report.write_document(record, page)
@@ -94,15 +94,15 @@ def test_only_what_is_between_the_markers_is_written(record, tmp_path):
     assert text.count("### (b) framework hello") == 1
 
 
-def test_a_page_without_markers_is_left_alone(record, tmp_path):
+def test_a_page_without_markers_is_not_changed(record, tmp_path):
     page = tmp_path / "page.md"
     page.write_text("mine")
-    with pytest.raises(SystemExit, match="lost its markers"):
+    with pytest.raises(SystemExit, match="has no markers"):
         report.write_document(record, page)
     assert page.read_text() == "mine"
 
 
-def test_the_page_names_what_is_missing(record):
+def test_the_page_names_missing_servers(record):
     record.outcomes["a"].figures.pop("bjoern")
     record.outcomes["a"].failures["bjoern"] = "missing: libev's\nheaders | compiler"
     text = report.markdown(record)
@@ -124,7 +124,7 @@ def test_a_request_is_written_as_the_script_reads_it(tmp_path):
     assert body == form.body
 
 
-def test_carboy_is_measured_beside_another_checkout_of_it(tmp_path, monkeypatch):
+def test_carboy_is_compared_with_another_checkout(tmp_path, monkeypatch):
     from bench import __main__ as command
     from bench import servers
 

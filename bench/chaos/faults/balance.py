@@ -1,4 +1,4 @@
-"""How work is spread over worker processes."""
+"""The balance between worker processes."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 from bench.chaos.client import Client
 from bench.chaos.fault import Fault, Scene
 from bench.chaos.questions import get
-from bench.chaos.servers import Wish
+from bench.chaos.servers import Setup
 
 WORKERS = 4
 CONNECTIONS = 64
-UNEVEN = 0.2  # how far from an even share a worker may be
+UNEVEN = 0.2  # how far the share of a worker may be from an even one
 NAPS = 12
 NAP = 0.5
 
 
 def spread_connections(scene: Scene) -> None:
-    """Connections that are kept, 10 ms apart."""
+    """Open keep-alive connections, 10 ms apart."""
     even = CONNECTIONS / WORKERS
     for _ in scene.every(1.0):
         clients = [Client(scene.address, scene.ledger) for _ in range(CONNECTIONS)]
@@ -30,13 +30,15 @@ def spread_connections(scene: Scene) -> None:
         shares = sorted([*served.values(), *[0] * (WORKERS - len(served))], reverse=True)
         scene.note(", ".join(map(str, shares)))
         if any(abs(share - even) > even * UNEVEN for share in shares):
-            scene.miss(f"a worker is more than {UNEVEN:.0%} from an even share")
+            scene.miss(
+                f"a worker has a share that differs by more than {UNEVEN:.0%} from an even one"
+            )
         for client in clients:
             client.close()
 
 
 def spread_naps(scene: Scene) -> None:
-    """Requests that come together where each worker takes one at a time."""
+    """Send simultaneous requests to workers that handle one at a time."""
     most = (NAPS / WORKERS + 1) * NAP + NAP / 2
     question = get(f"/sleep/{NAP}", f"slept {NAP}".encode())
     for _ in scene.every(1.0):
@@ -52,17 +54,17 @@ def spread_naps(scene: Scene) -> None:
 FAULTS = [
     Fault(
         "connections",
-        f"{CONNECTIONS} kept connections, 10 ms apart, over {WORKERS} workers",
+        f"{CONNECTIONS} keep-alive connections, opened 10 ms apart, to {WORKERS} workers",
         spread_connections,
-        wish=Wish(workers=WORKERS),
+        setup=Setup(workers=WORKERS),
         probed=False,
         seconds=5,
     ),
     Fault(
         "naps",
-        f"{NAPS} requests of {NAP} s at once, over {WORKERS} workers with one thread each",
+        f"{NAPS} simultaneous requests of {NAP} s to {WORKERS} workers with one thread each",
         spread_naps,
-        wish=Wish(workers=WORKERS, threads=1),
+        setup=Setup(workers=WORKERS, threads=1),
         probed=False,
         seconds=5,
     ),

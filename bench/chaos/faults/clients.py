@@ -1,4 +1,4 @@
-"""Clients that read slowly or not at all, send slowly, or send what takes long to understand."""
+"""Clients that read slowly or not at all, send slowly, or send requests that are slow to parse."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import time
 from bench.chaos.crowd import Crowd, drip, sip
 from bench.chaos.fault import Fault, Scene
 from bench.chaos.questions import Question, get
-from bench.chaos.servers import Wish
+from bench.chaos.servers import Setup
 
-READERS = 40  # more than there are threads
+READERS = 40  # more than the server has threads
 FEW = 3  # more than one thread
-PIECES = 400  # of 64 KiB each, more than any buffer takes
+PIECES = 400  # of 64 KiB each, more than all buffers hold
 UPLOADS = 100
 SILENCE = 3
 MERCY = 2.0
@@ -25,17 +25,19 @@ HOSTILE = get("/files/" + "a/in/" * 1_500 + "x")
 
 def do_not_read(scene: Scene) -> None:
     for _ in scene.every(1.0):
-        readers = READERS if scene.fault.wish.threads > 1 else FEW
+        readers = READERS if scene.fault.setup.threads > 1 else FEW
         with Crowd(scene.address, readers, STREAM):
             time.sleep(2.0)
-        scene.until(lambda: scene.fetch("/streams") == "0", 5, "generators are closed")
+        scene.until(
+            lambda: scene.fetch("/streams") == "0", 5, "the generators have not been closed"
+        )
 
 
 def read_slowly(scene: Scene) -> None:
     with Crowd(scene.address, READERS, STREAM, sip(1_000), pause=0.5):
         for _ in scene.every(1.0):
             pass
-    scene.until(lambda: scene.fetch("/streams") == "0", 5, "generators are closed")
+    scene.until(lambda: scene.fetch("/streams") == "0", 5, "the generators have not been closed")
 
 
 def send_heads_slowly(scene: Scene) -> None:
@@ -48,7 +50,9 @@ def send_heads_slowly(scene: Scene) -> None:
 def stall_uploads(scene: Scene) -> None:
     for _ in scene.every(1.0):
         with Crowd(scene.address, UPLOADS, UPLOAD) as crowd:
-            scene.until(lambda: crowd.held() == 0, SILENCE + MERCY, "silent uploads are given up")
+            scene.until(
+                lambda: crowd.held() == 0, SILENCE + MERCY, "silent uploads have not been ended"
+            )
 
 
 def send_single_bytes(scene: Scene) -> None:
@@ -63,38 +67,38 @@ def ask_hostile_urls(scene: Scene) -> None:
             pass
 
 
-ONE = Wish(workers=1)
+ONE = Setup(workers=1)
 FAULTS = [
     Fault(
         "do-not-read",
-        f"{READERS} clients do not read what a generator gives; one process, 32 threads",
+        f"{READERS} clients do not read the response of a generator; one process, 32 threads",
         do_not_read,
-        wish=ONE,
+        setup=ONE,
     ),
     Fault(
         "do-not-read-1",
-        "three clients do not read what a generator gives; one process, one thread",
+        "3 clients do not read the response of a generator; one process, one thread",
         do_not_read,
-        wish=Wish(workers=1, threads=1),
+        setup=Setup(workers=1, threads=1),
     ),
     Fault(
         "read-slowly",
-        f"{READERS} clients read a generator at 2 kB/s; one process, 32 threads",
+        f"{READERS} clients read the response of a generator at 2 kB/s; one process, 32 threads",
         read_slowly,
-        wish=ONE,
+        setup=ONE,
         seconds=3,
     ),
     Fault(
         "slowloris",
-        f"{SLOWLORIS} clients send a byte of their head every 0.3 s",
+        f"{SLOWLORIS} clients send one byte of a request head every 0.3 s",
         send_heads_slowly,
         seconds=3,
     ),
     Fault(
         "stalled",
-        f"{UPLOADS} uploads stop in the middle; a silence of {SILENCE} s is too long",
+        f"{UPLOADS} uploads stop in the middle; silence time-out {SILENCE} s",
         stall_uploads,
-        wish=Wish(options={"carboy": ("--silence-timeout", str(SILENCE))}),
+        setup=Setup(options={"carboy": ("--silence-timeout", str(SILENCE))}),
         seconds=3,
     ),
     Fault(
@@ -105,7 +109,7 @@ FAULTS = [
     ),
     Fault(
         "urls",
-        "four clients ask for 7 KB that fit almost a rule with two path converters",
+        "four clients request a URL of 7 KB that almost matches a rule with two path converters",
         ask_hostile_urls,
         seconds=3,
     ),

@@ -1,4 +1,4 @@
-"""Worker processes that are killed, kill themselves, hang, or cannot be started."""
+"""Worker processes that are killed, kill themselves, hang or cannot be started."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ from pathlib import Path
 from bench.chaos import views
 from bench.chaos.fault import Fault, Scene
 from bench.chaos.questions import get
-from bench.chaos.servers import Wish, signal_to
+from bench.chaos.servers import Setup, signal_to
 from bench.chaos.waits import until
 
 WORKER_TIMEOUT = 5
 RECOVERY = WORKER_TIMEOUT + 2.0
 START_TIMEOUT = 2
 REPLACED = 2.0
-"""Seconds within which a worker that served is replaced."""
+"""Seconds within which a working worker has to be replaced."""
 PUT_OFF = 5.0
-"""The same, after others have died while they started: those are not started all the time."""
+"""The same after replacements have died, as a server waits before it starts the next one."""
 MOMENT = 1.5
 APART = 0.4
-TIMED = ("carboy", "gunicorn")  # those that look after workers that hang
-WATCHED = Wish(worker_timeout=WORKER_TIMEOUT)
+TIMED = ("carboy", "gunicorn")  # servers that replace workers that hang
+WATCHED = Setup(worker_timeout=WORKER_TIMEOUT)
 
 
 def kill_a_worker(scene: Scene) -> None:
-    """The oldest, each time when all answer."""
+    """Kill the oldest worker, whenever all workers answer."""
     for _ in scene.every(1.0):
         before = scene.served.workers()
         if not before:
@@ -43,12 +43,12 @@ def view_that_kills(scene: Scene) -> None:
 
 
 def stick_all(scene: Scene) -> None:
-    """One after the other: a worker that is stuck accepts nothing, so another gets the next.
+    """Block one worker after the other; a blocked worker accepts no further request.
 
-    They leave the processors alone, so that it is the servers' time that is measured.
+    They use no processor time, so that the time of the server is measured.
     """
     for _ in scene.every(RECOVERY + 3):
-        for _ in range(scene.fault.wish.workers):
+        for _ in range(scene.fault.setup.workers):
             scene.aside(get("/hold"), RECOVERY + 5)
             time.sleep(APART)
 
@@ -69,19 +69,19 @@ def suspend_one(scene: Scene) -> None:
 
 
 def await_replacement(scene: Scene, before: list[int], within: float) -> None:
-    """Note how long it takes until one worker of those before is gone and another is there."""
+    """Record how long it takes until a worker has been replaced by a new one."""
     begin = time.monotonic()
 
     def replaced() -> bool:
         now = scene.served.workers()
         return len(now) >= len(before) and not set(before) <= set(now)
 
-    if scene.until(replaced, within, "the worker is replaced"):
+    if scene.until(replaced, within, "the worker has not been replaced"):
         scene.recoveries.append(time.monotonic() - begin)
 
 
 def die_at_start(scene: Scene) -> None:
-    """One of two workers is killed, and those that are to replace it die while they start."""
+    """Kill one of two workers, and let its replacements die while they start."""
     for _ in scene.every(1.0):
         file = told(scene, views.SUICIDE)
         for worker in scene.served.workers()[:1]:
@@ -89,14 +89,14 @@ def die_at_start(scene: Scene) -> None:
         time.sleep(2.0)
         file.unlink()
         begin = time.monotonic()
-        steady = Steady(scene, scene.fault.wish.workers)
-        if scene.until(steady, PUT_OFF, "the worker is replaced once it can start"):
+        steady = Steady(scene, scene.fault.setup.workers)
+        if scene.until(steady, PUT_OFF, "once it can start, the worker has not been replaced"):
             scene.recoveries.append(time.monotonic() - begin)
         await_answers(scene)
 
 
 def await_answers(scene: Scene) -> None:
-    """Until each worker has answered, or a moment is over: the kernel may prefer some."""
+    """Wait until each worker has answered, or a moment is over: the kernel may prefer some."""
     heard: set[str] = set()
 
     def all_heard() -> bool:
@@ -107,7 +107,7 @@ def await_answers(scene: Scene) -> None:
 
 
 class Steady:
-    """True when the same enough workers were there for a while."""
+    """True once enough workers have been running for a while without a change."""
 
     SECONDS = 0.3
 
@@ -125,7 +125,7 @@ class Steady:
 
 
 def hang_in_import(scene: Scene) -> None:
-    """A reload whose new workers never get ready, and then one that is right."""
+    """A reload whose new workers never become ready, then one that succeeds."""
     for _ in scene.every(1.0):
         file = told(scene, views.HANG)
         scene.served.signal(signal.SIGHUP)
@@ -137,14 +137,14 @@ def hang_in_import(scene: Scene) -> None:
 
         def renewed(before: set[int] = before) -> bool:
             now = set(scene.served.workers())
-            return len(now) >= scene.fault.wish.workers and not before & now
+            return len(now) >= scene.fault.setup.workers and not before & now
 
-        if scene.until(renewed, 15, "a reload after one that hung"):
+        if scene.until(renewed, 15, "the reload after the failed one has not ended"):
             scene.recoveries.append(time.monotonic() - begin)
 
 
 def told(scene: Scene, what: str) -> Path:
-    """Tell the application what to do at its next import, until the file is removed."""
+    """Tell the application what to do when it is imported, until the file is removed."""
     file = scene.served.folder / what
     file.touch()
     return file
@@ -156,16 +156,16 @@ FAULTS = [
         "killed-only",
         "the only worker is killed (SIGKILL)",
         kill_a_worker,
-        wish=Wish(workers=1),
+        setup=Setup(workers=1),
         kills=True,
         down=REPLACED,
     ),
     Fault("kills", "a view kills its worker every 2 s", view_that_kills, kills=True, seconds=6),
     Fault(
         "stuck",
-        f"all workers wait with the interpreter lock; time-out {WORKER_TIMEOUT} s",
+        f"all workers wait and hold the interpreter lock; time-out {WORKER_TIMEOUT} s",
         stick_all,
-        wish=WATCHED,
+        setup=WATCHED,
         servers=TIMED,
         seconds=RECOVERY + 4,
         kills=True,
@@ -173,9 +173,10 @@ FAULTS = [
     ),
     Fault(
         "stuck-one",
-        f"a regular expression holds the lock in one of two workers; time-out {WORKER_TIMEOUT} s",
+        "a regular expression holds the interpreter lock in one of two workers;"
+        f" time-out {WORKER_TIMEOUT} s",
         stick_one,
-        wish=WATCHED,
+        setup=WATCHED,
         servers=TIMED,
         seconds=RECOVERY + 1,
         kills=True,
@@ -184,22 +185,22 @@ FAULTS = [
         "suspended",
         f"one of two workers is stopped (SIGSTOP); time-out {WORKER_TIMEOUT} s",
         suspend_one,
-        wish=WATCHED,
+        setup=WATCHED,
         servers=TIMED,
         seconds=RECOVERY + 1,
         kills=True,
     ),
     Fault(
         "dies-at-start",
-        "a worker of two is killed; for 2 s, those that replace it die while they start",
+        "one of two workers is killed; for 2 s, its replacements die while they start",
         die_at_start,
         kills=True,
     ),
     Fault(
         "import-hangs",
-        f"a reload (SIGHUP) hangs in import; start time-out {START_TIMEOUT} s; then one is right",
+        f"a reload (SIGHUP) hangs in an import, start time-out {START_TIMEOUT} s; one succeeds",
         hang_in_import,
-        wish=Wish(options={"carboy": ("--start-timeout", str(START_TIMEOUT))}),
+        setup=Setup(options={"carboy": ("--start-timeout", str(START_TIMEOUT))}),
         seconds=6,
     ),
 ]

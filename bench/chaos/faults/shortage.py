@@ -1,4 +1,4 @@
-"""What runs out: room for logs, a reader of them, file descriptors."""
+"""Shortages: a full disk, logs that are not read, few file descriptors."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from bench import process
 from bench.chaos.crowd import Crowd
 from bench.chaos.fault import Fault, Scene
 from bench.chaos.questions import Question, get
-from bench.chaos.servers import Served, Wish
+from bench.chaos.servers import Served, Setup
 
 DISK = "64k"
 DESCRIPTORS = 64
 HELD = 2.0
-MEMORY = 40.0  # MiB that a log nobody reads may cost each worker
+MEMORY = 40.0  # MiB that an unread log may cost for each worker
 PLACE = "disk"
 LONG_LINE = get(f"/?{'x' * 7_000}")
 
 
 def unread_output(served: Served) -> None:
-    """Standard output is a pipe that nobody reads."""
+    """Make standard output a pipe that is not read."""
     served.stdout = served.unread()
 
 
@@ -33,14 +33,14 @@ def unread_errors(served: Served) -> None:
 
 
 def ask_quickly(scene: Scene) -> None:
-    """Many long lines of log, and what they cost in memory."""
+    """Send requests with long log lines, and check the memory of the server."""
     before = process.cost(scene.served.pid).rss_mib
     with scene.nuisance(LONG_LINE, clients=2):
         for _ in scene.every(1.0):
             pass
     grown = process.cost(scene.served.pid).rss_mib - before
     scene.note(f"memory +{grown:.0f} MiB")
-    if grown > MEMORY * scene.fault.wish.workers:
+    if grown > MEMORY * scene.fault.setup.workers:
         scene.miss(f"the log takes {grown:.0f} MiB of memory")
 
 
@@ -51,19 +51,19 @@ def fail_often(scene: Scene) -> None:
 
 
 def failures(number: int) -> Iterator[Question]:
-    """Requests whose right answer is an error, with a traceback in the log."""
+    """Requests whose right response is an error, with a traceback in the log."""
     while True:
         yield get("/fail", status=500)
 
 
 def small_disk(served: Served) -> None:
-    """A file system of 64 KiB for everything the server writes."""
+    """Put the logs of the server on a file system of 64 KiB."""
     place = served.folder / PLACE
     place.mkdir(exist_ok=True)
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK}", "chaos", place], check=True)
     served.at_end(lambda: subprocess.run(["umount", "--lazy", place], check=True))
     served.log = place / "server.log"
-    served.wish = Wish(access_log=str(place / "access.log"))
+    served.setup = Setup(access_log=str(place / "access.log"))
 
 
 def no_mount() -> str | None:
@@ -71,7 +71,7 @@ def no_mount() -> str | None:
 
 
 def fill_the_disk(scene: Scene) -> None:
-    """Full for a second, free for a second."""
+    """Fill the disk for a second, then free it for a second."""
     place = scene.served.folder / PLACE
     for _ in scene.every(2.0):
         with full(place):
@@ -83,14 +83,14 @@ def fill_the_disk(scene: Scene) -> None:
     glued = sum(line.count(b" - - [") > 1 for line in lines)
     scene.note(f"{len(lines):,} lines in the log afterwards")
     if glued:
-        scene.miss(f"{glued} lines of the log are glued together")
+        scene.miss(f"{glued} pairs of lines in the log are joined")
     if not lines:
-        scene.miss("nothing is logged once there is room again")
+        scene.miss("nothing is logged after the disk is free again")
 
 
 @contextlib.contextmanager
 def full(place: Path) -> Iterator[None]:
-    """No room in the file system of `place`."""
+    """Fill the file system of `place` during this context."""
     file = place / "filler"
     with contextlib.suppress(OSError), file.open("wb", buffering=0) as filler:
         while filler.write(bytes(1024)):
@@ -114,32 +114,32 @@ def use_up_descriptors(scene: Scene) -> None:
 FAULTS = [
     Fault(
         "unread-stdout",
-        "nobody reads standard output, where the access log goes",
+        "the access log is written to standard output, which is not read",
         ask_quickly,
         prepare=unread_output,
-        wish=Wish(access_log="-"),
+        setup=Setup(access_log="-"),
         seconds=4,
     ),
     Fault(
         "unread-stderr",
-        "nobody reads standard error, and two clients ask for a view that fails",
+        "standard error is not read, and two clients request a view that fails",
         fail_often,
         prepare=unread_errors,
         seconds=4,
     ),
     Fault(
         "full-disk",
-        f"the {DISK} of disk for the logs are full, and free, every second",
+        "the disk with the logs (64 KiB) is alternately full and free for a second",
         fill_the_disk,
         prepare=small_disk,
         absent=no_mount,
     ),
     Fault(
         "descriptors",
-        f"{2 * DESCRIPTORS} idle connections, {DESCRIPTORS} descriptors for one process",
+        f"{2 * DESCRIPTORS} idle connections to a process with {DESCRIPTORS} descriptors",
         use_up_descriptors,
         prepare=few_descriptors,
-        wish=Wish(workers=1, threads=8),
+        setup=Setup(workers=1, threads=8),
         clients=4,
         down=HELD + 2,
     ),

@@ -1,4 +1,4 @@
-"""Signals: reloads and stops under load, in every order."""
+"""Signals: reloads and stops under load, in any order."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def reload(scene: Scene) -> None:
 
     def renewed() -> bool:
         now = set(scene.served.workers())
-        return len(now) == scene.fault.wish.workers and not first & now
+        return len(now) == scene.fault.setup.workers and not first & now
 
-    scene.until(renewed, 40, "the last reload ends")
+    scene.until(renewed, 40, "the last reload has not ended")
 
 
 def stop(scene: Scene) -> None:
-    """Stop and start again, while clients go on asking."""
+    """Stop and restart the server, while clients continue to send requests."""
     with scene.load(source=questions.posts):
         for number in scene.every(0.1):
             if number:
@@ -42,7 +42,7 @@ def stop(scene: Scene) -> None:
 
 
 def stop_amid_reloads(scene: Scene) -> None:
-    """Reloads at random moments before and after the signal to stop."""
+    """Reload at random times before and after the stop signal."""
     chance = random.Random(SEED)
     with scene.load(source=questions.posts):
         for number in scene.every(0.1):
@@ -57,7 +57,7 @@ def stop_amid_reloads(scene: Scene) -> None:
 
 
 def end(scene: Scene, hang_up_after: float | None = None) -> None:
-    """Send SIGTERM; the server has to end, with 0, and to leave no process behind."""
+    """Send SIGTERM. The server has to end with exit code 0 and leave no process."""
     scene.served.signal(signal.SIGTERM)
     if hang_up_after is not None:
         time.sleep(hang_up_after)
@@ -72,7 +72,7 @@ def end(scene: Scene, hang_up_after: float | None = None) -> None:
         scene.miss(f"ended with {code} after SIGTERM")
     scene.endings.append(time.monotonic() - begin)
     if not until(lambda: not scene.served.left(), 1):
-        scene.miss("processes are left behind")
+        scene.miss("processes are left")
         scene.served.stop()
 
 
@@ -81,7 +81,7 @@ def note_endings(scene: Scene) -> None:
 
 
 def other_signals(scene: Scene) -> None:
-    """SIGUSR1 and SIGUSR2, which end a program that does not know them."""
+    """Send SIGUSR1 and SIGUSR2, which end a program without handlers for them."""
     for _ in scene.every(0.3):
         for pid in (scene.served.pid, *scene.served.workers()):
             for number in (signal.SIGUSR1, signal.SIGUSR2):
@@ -91,7 +91,7 @@ def other_signals(scene: Scene) -> None:
 FAULTS = [
     Fault(
         "reload",
-        f"SIGHUP {RELOADS} times under keep-alive load with POSTs",
+        f"SIGHUP {RELOADS} times under load with keep-alive and POSTs",
         reload,
         source=questions.posts,
         seconds=RELOADS * EVERY,
@@ -105,7 +105,7 @@ FAULTS = [
         proxy=True,
         absent=proxy.absent,
     ),
-    Fault("stop", "SIGTERM under load, and a new start", stop, probed=False, seconds=6),
+    Fault("stop", "SIGTERM under load, then a restart", stop, probed=False, seconds=6),
     Fault(
         "stop-reload",
         "SIGHUP and SIGTERM in random order under load",
@@ -115,7 +115,7 @@ FAULTS = [
     ),
     Fault(
         "usr",
-        "SIGUSR1 and SIGUSR2 to every process",
+        "SIGUSR1 and SIGUSR2 to all processes",
         other_signals,
         servers=("carboy",),
         seconds=2,

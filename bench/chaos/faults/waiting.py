@@ -1,4 +1,4 @@
-"""Handlers that wait, for long or for ever, and threads that cannot be made."""
+"""Handlers that wait, some without end, and threads that cannot be started."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from bench.chaos import questions
 from bench.chaos.crowd import Crowd
 from bench.chaos.fault import Fault, Scene
 from bench.chaos.questions import Question, get
-from bench.chaos.servers import Served, Wish
+from bench.chaos.servers import Served, Setup
 
-QUICK_ENOUGH = 1.0  # seconds that a quick answer may take beside handlers that wait
+QUICK_ENOUGH = 1.0  # seconds that a quick response may take while handlers wait
 GRACE = 2
-MERCY = 5.0  # seconds beyond the graceful time-out within which everything has ended
+EXTRA = 5.0  # seconds after the graceful time-out within which the server has to end
 LEFT_ALONE = 100
-RUN_ANYWAY = 10  # of those: requests that may have begun before their client left
-NOBODY = 65534  # a user to whom limits apply
+RUN_ANYWAY = 10  # requests that may have started before their client disconnected
+UNPRIVILEGED = 65534  # id of a user who has limits
 
 
-def wait_for_ever(scene: Scene) -> None:
+def wait_without_end(scene: Scene) -> None:
     for _ in scene.every(1.0):
         scene.aside(get("/forever"), scene.seconds + 2)
         scene.aside(get("/forever"), scene.seconds + 2)
@@ -30,35 +30,35 @@ def wait_for_ever(scene: Scene) -> None:
 def stop_with_stuck_threads(scene: Scene) -> None:
     begin = time.monotonic()
     scene.served.signal(signal.SIGTERM)
-    code = scene.served.wait(GRACE + MERCY)
+    code = scene.served.wait(GRACE + EXTRA)
     if code is None:
-        scene.miss(f"has not ended {GRACE + MERCY:g} s after SIGTERM")
+        scene.miss(f"has not ended {GRACE + EXTRA:g} s after SIGTERM")
     elif code:
         scene.miss(f"ended with {code} after SIGTERM")
     scene.note(f"ended {time.monotonic() - begin:.1f} s after SIGTERM")
 
 
 def fill_the_crew(scene: Scene) -> None:
-    """More requests that wait than there are threads, again and again."""
+    """Send more requests that wait than there are threads, again and again."""
     for _ in scene.every(5.0):
-        for _ in range(scene.fault.wish.threads + 8):
+        for _ in range(scene.fault.setup.threads + 8):
             scene.aside(get("/sleep/3.0"), 15)
 
 
 def leave_the_queue(scene: Scene) -> None:
-    """Clients that ask while all threads are taken, and are gone when one gets free."""
+    """Clients that send a request while all threads are busy, and disconnect before one is free."""
     for _ in scene.every(5.0):
         before = int(scene.fetch("/counts") or 0)
-        for _ in range(scene.fault.wish.threads):
+        for _ in range(scene.fault.setup.threads):
             scene.aside(get("/sleep/2.0"), 15)
         time.sleep(0.3)
         with Crowd(scene.address, LEFT_ALONE, get("/counted").request):
             time.sleep(0.5)
-        time.sleep(2.5 + LEFT_ALONE * 0.05 / scene.fault.wish.threads)
+        time.sleep(2.5 + LEFT_ALONE * 0.05 / scene.fault.setup.threads)
         ran = int(scene.fetch("/counts") or 0) - before
-        scene.note(f"ran {ran} of {LEFT_ALONE} whose client had left")
+        scene.note(f"{ran} of {LEFT_ALONE} requests of disconnected clients ran")
         if ran > RUN_ANYWAY:
-            scene.miss("requests ran whose client had left")
+            scene.miss("requests of disconnected clients ran")
 
 
 def naps(number: int) -> Iterator[Question]:
@@ -67,7 +67,7 @@ def naps(number: int) -> Iterator[Question]:
 
 
 def forbid_threads(scene: Scene) -> None:
-    """Two seconds without a new thread while more handlers wait than there are threads."""
+    """Allow no new thread for two seconds, while more handlers wait than there are threads."""
     for _ in scene.every(4.0):
         if not scene.fetch("/threads/1"):
             scene.miss("the limit could not be set")
@@ -77,11 +77,11 @@ def forbid_threads(scene: Scene) -> None:
         time.sleep(0.5)
 
 
-def as_nobody(served: Served) -> None:
-    """Limits do not hold for root; another user is given its right to read files."""
+def as_unprivileged(served: Served) -> None:
+    """Run the server as another user, because root has no limits; it may read all files."""
     if os.geteuid() == 0:
         rights = "+dac_override,+dac_read_search"
-        who = [f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups"]
+        who = [f"--reuid={UNPRIVILEGED}", f"--regid={UNPRIVILEGED}", "--clear-groups"]
         served.prefix = [
             "setpriv", *who, f"--inh-caps={rights}", f"--ambient-caps={rights}",
         ]  # fmt: skip
@@ -93,14 +93,14 @@ def block_the_loop(scene: Scene) -> None:
             pass
 
 
-ONE = Wish(workers=1)
+ONE = Setup(workers=1)
 FAULTS = [
     Fault(
         "stuck-threads",
-        f"two more handlers a second wait for ever; then SIGTERM, graceful time-out {GRACE} s",
-        wait_for_ever,
+        f"two more handlers a second wait without end; then SIGTERM, graceful time-out {GRACE} s",
+        wait_without_end,
         after=stop_with_stuck_threads,
-        wish=Wish(
+        setup=Setup(
             options={
                 "carboy": ("--graceful-timeout", str(GRACE)),
                 "gunicorn": ("--graceful-timeout", str(GRACE)),
@@ -110,29 +110,29 @@ FAULTS = [
     ),
     Fault(
         "full-crew",
-        "40 handlers wait 3 s in one process with 32 threads, beside quick routes",
+        "40 handlers wait 3 s in one process with 32 threads; other clients request quick routes",
         fill_the_crew,
-        wish=ONE,
+        setup=ONE,
         source=questions.quick,
         seconds=6,
     ),
     Fault(
         "gone",
-        f"all 8 threads wait, and {LEFT_ALONE} clients leave before their turn",
+        f"all 8 threads wait, and {LEFT_ALONE} clients disconnect while their requests are queued",
         leave_the_queue,
-        wish=Wish(workers=1, threads=8),
+        setup=Setup(workers=1, threads=8),
         source=questions.quick,
     ),
     Fault(
         "no-threads",
-        "no thread can be made for 2 s, while 16 clients ask for handlers that wait",
+        "no thread can be started for 2 s, while 16 clients request handlers that wait",
         forbid_threads,
-        prepare=as_nobody,
-        wish=ONE,
+        prepare=as_unprivileged,
+        setup=ONE,
     ),
     Fault(
         "coroutines",
-        "async views that block the event loop, beside ordinary views",
+        "async views block the event loop; other clients request ordinary views",
         block_the_loop,
         servers=("carboy",),
     ),

@@ -25,7 +25,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "lazy": (),
     "werkzeug_log": (),
     "protocol": ("carboy.grammar",),
-    "net": ("carboy.dates",),
+    "net": (),
     "gateway": ("carboy.protocol.events", "carboy.protocol.errors", "carboy.file_wrapper"),
     "server": ("carboy.gateway", "carboy.net", "carboy.protocol", "carboy.dates"),
     "http": ("carboy.grammar", "carboy.dates", "carboy.file_wrapper", "carboy.lazy"),

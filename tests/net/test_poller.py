@@ -7,7 +7,6 @@ from collections.abc import Iterator
 import pytest
 
 from carboy.net import READ, WRITE, Poller, Waker, make_poller
-from carboy.net.clock import ExtraLines
 
 
 @pytest.fixture(params=["epoll", "selectors"])
@@ -142,14 +141,3 @@ def test_a_closed_waker_does_not_write() -> None:
         for sock in (left, right):
             with pytest.raises(BlockingIOError):
                 sock.recv(1)
-
-
-def test_the_lines_of_every_response_follow_the_clock() -> None:
-    extra = ExtraLines("carboy")
-    assert extra.refresh(0.0) == b"Server: carboy\r\nDate: Thu, 01 Jan 1970 00:00:00 GMT\r\n"
-    assert extra.refresh(86400.9).endswith(b"Fri, 02 Jan 1970 00:00:00 GMT\r\n")
-    assert extra.lines == extra.refresh(86400.0)
-
-
-def test_an_empty_server_name_makes_no_server_line() -> None:
-    assert ExtraLines("").refresh(0.0) == b"Date: Thu, 01 Jan 1970 00:00:00 GMT\r\n"

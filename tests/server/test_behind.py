@@ -1,4 +1,4 @@
-"""How much one connection may do in one turn of the leader, and what it may keep meanwhile."""
+"""How much one connection may do in one turn of the leader, and how much it may buffer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def poller(request: pytest.FixtureRequest) -> str:
 
 
 class Turns:
-    """What an engine did in each of its turns: how many pieces of bodies and how many answers."""
+    """Counts the pieces of bodies in each turn of an engine, and the bytes it buffers."""
 
     def __init__(self, live: Live) -> None:
         self.pieces = [0]
@@ -36,9 +36,9 @@ class Turns:
             self.most_kept = max([self.most_kept, *kept])
             return wait(seconds)
 
-        def take_one(connection: Any, octets: bytes) -> None:
+        def take_one(connection: Any, data: bytes) -> None:
             self.pieces[-1] += 1
-            take(connection, octets)
+            take(connection, data)
 
         engine.poller.wait = next_turn
         engine._body_reader.take = take_one
@@ -46,7 +46,7 @@ class Turns:
 
 @contextmanager
 def held(live: Live) -> Iterator[None]:
-    """The leader of a serial engine kept busy, so that what is sent waits in the sockets."""
+    """Keep the leader of a serial engine busy, so that requests wait in the sockets."""
     with live.client() as client:
         client.request("GET", "/hold")
         assert inside.wait(10)
@@ -77,10 +77,10 @@ def test_tiny_chunks_are_taken_a_few_at_a_turn(chunk: bytes, poller: str) -> Non
         client.send(HEAD % b"" + chunk * 5000 + b"0\r\n\r\n" + LAST)
         assert client.reply().body == b"x" * 5000
         assert client.reply().body == b""
-    assert max(turns.pieces) <= 2 * PIECES_A_TURN  # the read itself, and going on
+    assert max(turns.pieces) <= 2 * PIECES_A_TURN  # in the turn of the read and in the next one
 
 
-def test_others_are_served_between_the_chunks_of_one_read() -> None:
+def test_other_clients_are_served_between_the_chunks_of_one_read() -> None:
     order: list[str] = []
 
     def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
@@ -97,12 +97,12 @@ def test_others_are_served_between_the_chunks_of_one_read() -> None:
     assert order == ["/hold", "/one", "/many"]
 
 
-@pytest.mark.parametrize("octets", [GET, HEAD % b"" + b"1\r\nx\r\n" * 100 + b"0\r\n\r\n"])
-def test_what_cannot_be_answered_yet_stays_in_the_socket(octets: bytes, poller: str) -> None:
-    count = 200_000 // len(octets)
+@pytest.mark.parametrize("raw", [GET, HEAD % b"" + b"1\r\nx\r\n" * 100 + b"0\r\n\r\n"])
+def test_requests_that_cannot_be_answered_yet_wait_in_the_socket(raw: bytes, poller: str) -> None:
+    count = 200_000 // len(raw)
     with served(echo, poller=poller, read_size=4096) as live, live.client() as client:
         turns = Turns(live)
-        sender = threading.Thread(target=client.send, args=(octets * count + LAST,))
+        sender = threading.Thread(target=client.send, args=(raw * count + LAST,))
         sender.start()
         answers = client.rest()
         sender.join()
@@ -110,7 +110,7 @@ def test_what_cannot_be_answered_yet_stays_in_the_socket(octets: bytes, poller: 
     assert turns.most_kept <= 4096
 
 
-def test_a_connection_is_read_again_when_it_has_caught_up(poller: str) -> None:
+def test_a_connection_is_read_again_after_its_requests_are_answered(poller: str) -> None:
     with served(echo, poller=poller, threads=1) as live, live.client() as client:
         for _ in range(3):
             with held(live):
@@ -128,12 +128,12 @@ def test_an_empty_line_after_a_request_leaves_an_idle_connection() -> None:
         client.reply()
         done = threading.Event()
         eventually(lambda: [c.phase.name for c in live.engine.connections.values()] == ["IDLE"])
-        done.wait(0.3)  # three times as long as a head may take
+        done.wait(0.3)  # three times headers_timeout
         client.send(GET)
         assert client.reply().status == 200
 
 
-def test_a_client_that_leaves_with_work_left_is_let_go(poller: str) -> None:
+def test_the_connection_of_a_client_that_leaves_early_is_closed(poller: str) -> None:
     with served(echo, poller=poller, threads=1) as live:
         with held(live), live.client() as client:
             client.send(GET * 200)
@@ -143,11 +143,11 @@ def test_a_client_that_leaves_with_work_left_is_let_go(poller: str) -> None:
         eventually(lambda: not live.engine.connections)
 
 
-def test_requests_that_were_received_are_not_all_answered_before_a_stop() -> None:
+def test_a_stop_does_not_wait_for_all_pipelined_requests() -> None:
     with served(echo, threads=1) as live, live.client() as client:
         with held(live):
             client.send(GET * 200)
             live.engine.stop()
-        octets = client.rest()
-    assert octets.count(b"HTTP/1.1 200 OK") <= 2
-    assert octets.endswith(b"Connection: close\r\n\r\n")
+        answers = client.rest()
+    assert answers.count(b"HTTP/1.1 200 OK") <= 2
+    assert answers.endswith(b"Connection: close\r\n\r\n")

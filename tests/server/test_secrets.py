@@ -1,4 +1,4 @@
-"""No table of the process keeps what only one client should know."""
+"""No table of the process keeps secrets of a request."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def application() -> Flask:
 
 
 def kept(value: object, depth: int = 4) -> bool:
-    """Whether the secret stands somewhere in this table."""
+    """Whether this table contains the secret."""
     if isinstance(value, str):
         return SECRET in value
     if isinstance(value, bytes | bytearray):
@@ -49,7 +49,7 @@ def kept(value: object, depth: int = 4) -> bool:
 
 
 @pytest.mark.parametrize("lane", ["direct", "WSGI"])
-def test_nothing_of_a_request_or_its_answer_outlives_its_connection(lane: str) -> None:
+def test_no_secret_of_a_request_is_kept_after_its_connection(lane: str) -> None:
     app = application()
     if lane == "WSGI":
         app.wsgi_app = partial(app.wsgi_app)  # type: ignore[method-assign]

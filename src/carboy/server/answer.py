@@ -17,11 +17,11 @@ from typing import Any
 
 from carboy.gateway.interface import Answer, FileBody
 from carboy.gateway.wsgi import base_environ, checked
-from carboy.net.clock import ExtraLines
 from carboy.net.stream import bytes_left, can_sendfile, regular_file
 from carboy.protocol.errors import LocalProtocolError, RemoteProtocolError
 from carboy.protocol.states import Writing
 from carboy.server.connection import ClientGone, Connection, FileRest
+from carboy.server.default_fields import DefaultFields
 from carboy.server.exchange import Headers, Rest, ServerExchange
 from carboy.server.logs.access_log import Record
 from carboy.server.raw_socket import SWITCHED, has_switched_protocol, take_back
@@ -50,7 +50,7 @@ class Answering:
     ) -> None:
         self.settings = settings
         self.access = access
-        self.extra = ExtraLines(settings.server_header)
+        self.extra = DefaultFields(settings.server_header)
         software = settings.server_header or "carboy"
         self.environ = base_environ(settings.threads > 1, processes, software)
         self.like_werkzeug = False  # environs hold what Werkzeug's server puts there

@@ -1,4 +1,4 @@
-"""The lines that every response gets, made once a second and not once a request."""
+"""The Server and Date fields of every response, formatted once a second."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import time
 from carboy.dates import http_date
 
 
-class ExtraLines:
-    """The encoded Server and Date lines (RFC 9110, sections 10.2.4 and 6.6.1).
+class DefaultFields:
+    """The encoded lines of Server and Date (RFC 9110, sections 10.2.4 and 6.6.1).
 
-    `lines` is what a response head takes as it is; `refresh` renews it for the current second.
+    `lines` is copied into each response head. `refresh` formats it for another second.
     """
 
     def __init__(self, server: str) -> None:
@@ -19,6 +19,6 @@ class ExtraLines:
         self.refresh(time.time())
 
     def refresh(self, timestamp: float) -> bytes:
-        """The lines for `timestamp`, in seconds since the epoch."""
+        """Format the lines for `timestamp` (seconds since the epoch) and return them."""
         self.lines = f"{self._server}Date: {http_date(timestamp)}\r\n".encode("latin-1")
         return self.lines

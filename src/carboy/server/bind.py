@@ -182,7 +182,8 @@ def trouble(address: Address, problem: OSError, file: SocketFile) -> str:
         )
     if problem.errno in (errno.EACCES, errno.EPERM) and address.port is not None:
         return f"This user may not listen on port {address.port}. Use a port above 1023."
-    return f"Cannot listen on {address}: {problem.strerror or problem}."
+    reason = str(problem.strerror or problem).rstrip(".")
+    return f"Cannot listen on {address}: {reason}."
 
 
 def inherited() -> list[socket.socket]:

@@ -131,3 +131,28 @@ def test_imports_in_examples_work() -> None:
         ):
             for line in re.findall(r"^(?:from|import) carboy.*$", code, re.MULTILINE):
                 exec(line)
+
+
+@pytest.mark.parametrize(
+    ("page", "text"),
+    [
+        ("serving", " threads are busy, and "),
+        ("serving", "Threads are free again after "),
+        ("serving", " requests were answered with 503, and "),
+        ("serving", " were dropped because their clients had gone."),
+        ("serving", " has been stuck for "),
+        ("serving", "a request holds the interpreter lock in compiled code, such as a regular "),
+        ("serving", ". Another one takes its place."),
+        ("serving", " (the last one that was read)"),
+        ("serving", "another program, "),
+        ("serving", ". Stop it, or use another port, for example --port "),
+        ("serving", " (0 takes a free port)."),
+        ("serving", "they were not read in time"),
+        ("from-flask", ". In this environment, flask and werkzeug mean Carboy"),
+        ("from-flask", ", which runs on Carboy."),
+    ],
+)
+def test_messages_in_the_pages_are_those_of_the_program(page: str, text: str) -> None:
+    assert text in (ROOT / f"docs/{page}.md").read_text()
+    source = "".join(file.read_text() for file in (ROOT / "src/carboy").rglob("*.py"))
+    assert text in re.sub(r'"\s*\n\s*(?:\+ )?f?"', "", source)

@@ -1,4 +1,4 @@
-"""What a shell offers as the name of an application."""
+"""The applications that shell completion offers."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_applications_and_factories_are_found_without_running_anything(folder: Path) -> None:
+def test_applications_and_factories_are_found_without_importing_anything(folder: Path) -> None:
     assert applications(folder) == ["site:shop", "wsgi:application", "notes:create_app"]
 
 
 @pytest.mark.parametrize("command", ["run", "dev", "routes", "shell", "explain", "--app"])
-def test_they_are_completed_where_an_application_is_named(folder: Path, command: str) -> None:
+def test_applications_are_completed_for_every_command(folder: Path, command: str) -> None:
     asked = {"_CARBOY_COMPLETE": "bash_complete", "COMP_WORDS": f"carboy {command} n"}
     assert carboy(folder, COMP_CWORD="2", **asked).split() == ["plain,notes:create_app"]

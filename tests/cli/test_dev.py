@@ -1,4 +1,4 @@
-"""`carboy dev` as a whole: real processes, real saves."""
+"""`carboy dev` as a whole, with real processes and files that are saved."""
 
 from __future__ import annotations
 
@@ -72,14 +72,14 @@ def developing(folder: Path, *options: str, **more: Any) -> Running:
 
 
 def save(path: Path, text: str) -> None:
-    """As editors do: a new file takes the place of the old one."""
+    """Save as editors do: a new file replaces the old one."""
     fresh = path.with_name(path.name + "~")
     fresh.write_text(text)
     fresh.replace(path)
 
 
 def until(happens: Callable[[], Any]) -> Any:
-    """Ask again and again, for what no output tells of."""
+    """Poll for a state that no output shows."""
     for _ in range(int(PATIENCE * 50)):
         if found := happens():
             return found
@@ -89,7 +89,7 @@ def until(happens: Callable[[], Any]) -> Any:
 
 @contextmanager
 def events(server: Running) -> Iterator[Callable[[str], dict[str, Any]]]:
-    """The event stream of the live page: call with a name, get the next event of that name."""
+    """Read the event stream of the live page: called with a name, returns its next event."""
     connection = server.connect()
     connection.request("GET", "/__carboy__/live")
     response = connection.getresponse()
@@ -108,7 +108,7 @@ def events(server: Running) -> Iterator[Callable[[str], dict[str, Any]]]:
 
 @contextmanager
 def entered(server: Running) -> Iterator[Callable[..., str]]:
-    """The list of requests: call with a path below it, get the page; "" while there is none."""
+    """Read the list of requests: called with a path below it, returns the page, or ""."""
     pin = server.line("debugger PIN ").partition("debugger PIN ")[2].strip()
     with closing(server.connect()) as connection:
         connection.request("POST", "/__carboy__/", f"pin={pin}")
@@ -141,7 +141,7 @@ def test_it_serves_in_debug_mode_with_the_debugger(folder: Path) -> None:
         assert pin.replace("-", "").isdecimal()
 
 
-def test_the_pin_is_another_one_at_each_start_and_stays_over_a_reload(folder: Path) -> None:
+def test_the_pin_changes_with_each_start_and_not_with_a_reload(folder: Path) -> None:
     pins = []
     (folder / "app.py").write_text(APP + "PIN = os.environ['WERKZEUG_DEBUG_PIN']\n")
     code = APP + "@app.get('/pin')\ndef pin():\n    return os.environ['WERKZEUG_DEBUG_PIN']\n"
@@ -157,7 +157,7 @@ def test_the_pin_is_another_one_at_each_start_and_stays_over_a_reload(folder: Pa
     assert len(set(pins)) == 2
 
 
-def test_its_tools_can_be_left_out(folder: Path) -> None:
+def test_each_tool_can_be_turned_off(folder: Path) -> None:
     options = ("--no-reload", "--no-debugger", "--no-live", "--no-requests")
     with developing(folder, *options) as server:
         assert server.get() == (200, b"debug True")
@@ -169,9 +169,7 @@ def test_its_tools_can_be_left_out(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("options", [(), ("--no-warm", "--no-reload")], ids=["warm", "portable"])
-def test_it_speaks_tls_with_a_certificate_made_on_the_spot(
-    folder: Path, options: tuple[str, ...]
-) -> None:
+def test_tls_works_with_a_generated_certificate(folder: Path, options: tuple[str, ...]) -> None:
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -186,7 +184,7 @@ def test_it_speaks_tls_with_a_certificate_made_on_the_spot(
         connection.close()
 
 
-def test_a_local_authority_is_made_once(folder: Path, tmp_path: Path) -> None:
+def test_a_local_authority_is_created_once(folder: Path, tmp_path: Path) -> None:
     env = {"CARBOY_AUTHORITY": str(tmp_path / "kept")}
     certificate = tmp_path / "kept" / "authority.pem"
     for told in ("To trust it in browsers, run:", "certificate signed by "):
@@ -225,7 +223,7 @@ def test_an_application_that_does_not_load_is_a_page_until_it_is_fixed(
         assert server.get() == (200, b"debug True")
 
 
-def test_a_saved_file_is_served_and_an_error_in_it_is_a_page(folder: Path) -> None:
+def test_a_saved_file_is_served_and_its_error_is_shown_as_a_page(folder: Path) -> None:
     with developing(folder) as server:
         assert server.get() == (200, b"debug True")
         save(folder / "app.py", APP.replace("debug {", "new {"))
@@ -252,7 +250,7 @@ def test_the_terminal_shows_the_frames_of_the_users_own_code(folder: Path) -> No
 
 
 def test_two_saves_of_the_same_length_in_one_second_are_both_loaded(folder: Path) -> None:
-    """Byte code is told from its source by the second and the size."""
+    """Byte code is matched to its source by time in seconds and by size."""
     (folder / "word.py").write_text("WORD = 'aaa'\n")
     (folder / "app.py").write_text(
         "import word\ndef app(environ, start_response):\n"
@@ -267,13 +265,13 @@ def test_two_saves_of_the_same_length_in_one_second_are_both_loaded(folder: Path
             until(lambda text=text: server.get() == (200, text.encode()))
 
 
-def test_a_request_that_comes_while_it_loads_waits_for_the_new_code(folder: Path) -> None:
+def test_a_request_during_a_reload_waits_for_the_new_code(folder: Path) -> None:
     with developing(folder) as server:
         old = server.get("/pid")
         gate = folder / "gate"
         os.mkfifo(gate)
         save(folder / "app.py", f"open({str(gate)!r}).read()\n" + APP.replace("debug {", "new {"))
-        with gate.open("w"):  # opens when the new code reads it
+        with gate.open("w"):  # returns when the new code opens it
             await_gone(int(old[1]))
             connection = server.connect()
             connection.request("GET", "/")
@@ -281,7 +279,7 @@ def test_a_request_that_comes_while_it_loads_waits_for_the_new_code(folder: Path
         connection.close()
 
 
-def test_a_request_that_runs_is_finished_by_the_old_code(folder: Path) -> None:
+def test_a_running_request_is_finished_by_the_old_code(folder: Path) -> None:
     gate = folder / "gate"
     os.mkfifo(gate)
     slow = f"@app.get('/slow')\ndef slow():\n    open({str(gate)!r}).read()\n    return 'old'\n"
@@ -308,7 +306,7 @@ def test_variables_of_a_dotenv_file_are_read_again(folder: Path) -> None:
         assert server.get("/env")[1] == b"none"
 
 
-def test_templates_and_styles_need_no_new_process(folder: Path) -> None:
+def test_templates_and_styles_change_without_a_new_process(folder: Path) -> None:
     (folder / "templates").mkdir()
     (folder / "static").mkdir()
     (folder / "templates" / "page.html").write_text("first")
@@ -326,14 +324,14 @@ def test_templates_and_styles_need_no_new_process(folder: Path) -> None:
         assert server.get("/pid") == pid
 
 
-def test_browsers_learn_of_new_code_and_of_what_keeps_it_from_loading(folder: Path) -> None:
+def test_browsers_are_told_about_new_code_and_its_errors(folder: Path) -> None:
     with developing(folder) as server:
         with events(server) as following:
             first = following("hello")
             assert first["failure"] is None
             save(folder / "app.py", "app = (")
             with pytest.raises(AssertionError):
-                following("never")  # the stream ends with its process
+                following("never")  # the stream ends when its process ends
         server.line("Save a file to try again")
         with events(server) as following:
             second = following("hello")
@@ -352,7 +350,7 @@ def test_a_process_that_ends_is_reported_and_replaced(folder: Path) -> None:
         assert server.get("/pid")[1] != pid
 
 
-def test_a_process_that_ends_while_it_loads_is_a_page(folder: Path) -> None:
+def test_a_process_that_ends_while_loading_is_shown_as_a_page(folder: Path) -> None:
     (folder / "app.py").write_text("import os\nos._exit(9)\n")
     with developing(folder) as server:
         status, page = server.get()
@@ -378,7 +376,7 @@ def app(environ, start_response):
 
 
 class Package:
-    """A package that is installed, as far as one can see, and notes its imports."""
+    """A package that looks installed and counts its imports."""
 
     def __init__(self, folder: Path, more: str = "") -> None:
         self.log = folder / "log"
@@ -400,7 +398,7 @@ def test_installed_packages_stay_imported(tmp_path: Path) -> None:
     package = Package(tmp_path)
     with developing(tmp_path, env={"PYTHONPATH": str(package.place)}) as server:
         assert server.get() == (200, b"one WORD")
-        until(lambda: package.imports() == 2)  # by the first worker, and for those to come
+        until(lambda: package.imports() == 2)  # by the first worker and by the template
         for count in range(1, 30):
             before = package.imports()
             save(tmp_path / "app.py", USES_PACKAGE.replace("WORD", f"word {count}"))
@@ -430,7 +428,7 @@ def test_a_package_that_starts_threads_is_imported_by_each_worker(tmp_path: Path
 
 @pytest.fixture
 def portable(folder: Path) -> Iterator[Running]:
-    """The way that needs no fork: the whole program starts again."""
+    """`carboy dev` without fork, which restarts its child process."""
     (folder / ".env").write_text("COLOUR=red\n")
     (folder / "templates").mkdir()
     (folder / "templates" / "page.html").write_text("first")
@@ -439,7 +437,7 @@ def portable(folder: Path) -> Iterator[Running]:
         yield server
 
 
-def test_without_warm_imports_it_looks_the_same(portable: Running, folder: Path) -> None:
+def test_without_warm_imports_the_output_is_the_same(portable: Running, folder: Path) -> None:
     portable.line("serves app for development")
     portable.line("debugger PIN")
     portable.line("ready in")
@@ -453,7 +451,7 @@ def test_without_warm_imports_it_looks_the_same(portable: Running, folder: Path)
     assert " * " not in portable.text()
 
 
-def test_without_warm_imports_variables_and_templates_are_followed(
+def test_without_warm_imports_changed_variables_and_templates_are_used(
     portable: Running, folder: Path
 ) -> None:
     assert portable.get("/env")[1] == b"red"
@@ -489,25 +487,25 @@ def test_without_warm_imports_a_name_without_an_application_ends_the_command(fol
         assert "Stopped" not in server.text()
 
 
-def test_without_warm_imports_nothing_stays_behind(portable: Running) -> None:
+def test_without_warm_imports_no_process_or_file_is_left_behind(portable: Running) -> None:
     pid = int(portable.get("/pid")[1])
     os.kill(portable.pid, signal.SIGKILL)
     await_gone(pid)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_stops_with_all_its_processes(folder: Path, number: signal.Signals) -> None:
+def test_all_processes_end_when_it_stops(folder: Path, number: signal.Signals) -> None:
     with developing(folder) as server:
         pid = int(server.get("/pid")[1])
         with events(server) as following:
-            following("hello")  # a browser that listens does not keep it
+            following("hello")  # a connected browser does not delay the end
             server.send(number)
             assert server.wait() == 0
         assert not alive(pid)
         assert "Stopped." in server.text()
 
 
-def test_nothing_stays_behind_when_it_is_killed(folder: Path) -> None:
+def test_no_process_is_left_behind_when_it_is_killed(folder: Path) -> None:
     with developing(folder) as server:
         pid = int(server.get("/pid")[1])
         os.kill(server.pid, signal.SIGKILL)
@@ -522,7 +520,7 @@ def test_sighup_loads_everything_again(folder: Path) -> None:
         assert server.get("/pid") != pid
 
 
-def test_requests_of_the_tools_are_not_in_the_access_lines(folder: Path) -> None:
+def test_requests_of_the_tools_are_not_in_the_access_log(folder: Path) -> None:
     with developing(folder) as server:
         server.get("/__carboy__/live.js")
         server.get("/pid")
@@ -559,7 +557,7 @@ def test_with_lan_the_address_in_the_network_is_shown(folder: Path) -> None:
         port = server.address()[1]
         assert server.get() == (200, b"debug True")
         with socket.create_connection((socket.gethostbyname(socket.gethostname()), port)):
-            pass  # not on loopback only
+            pass  # also on an address that is not loopback
 
 
 @pytest.mark.parametrize("before", [("--debug",), ()], ids=["before", "behind"])
@@ -579,8 +577,8 @@ def test_carboy_run_is_in_debug_mode_on_this_machine_only(
 def test_calls_are_shown_from_accept_to_the_last_send(folder: Path, switched: str) -> None:
     options = ("--calls",) if switched == "at the start" else ()
     with developing(folder, *options) as server, entered(server) as ask:
-        server.get("/waits")  # a view that is known to be slow is answered elsewhere than read
-        until(lambda: json.loads(ask("requests.json")))  # it is kept after its answer is sent
+        server.get("/waits")  # a slow view does not run on the thread that reads
+        until(lambda: json.loads(ask("requests.json")))  # recorded after the response is sent
         if not options:
             ask("calls", "record=yes")
         ask("clear", "")
@@ -588,7 +586,7 @@ def test_calls_are_shown_from_accept_to_the_last_send(folder: Path, switched: st
             for view in ("waits", "waits", "waits", "env", "env"):
                 connection.request("GET", f"/{view}?secret_key=hunter2")
                 assert connection.getresponse().read()
-        # Both are kept when the answer has been sent.
+        # Both are recorded after the response has been sent.
         listed = until(lambda: len(found := json.loads(ask("requests.json"))) == 5 and found)
         for each in listed:
             found = calls_of(ask, each["number"])
@@ -609,7 +607,7 @@ def calls_of(ask: Callable[..., str], number: int) -> Any:
     return json.loads(data[1])
 
 
-def test_the_last_requests_are_kept_over_a_reload_behind_the_pin(folder: Path) -> None:
+def test_the_last_requests_survive_a_reload_and_require_the_pin(folder: Path) -> None:
     with developing(folder) as server:
         server.get("/env?token=hunter2")
         save(folder / "app.py", APP)

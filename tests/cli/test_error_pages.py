@@ -1,4 +1,4 @@
-"""Error pages in production: plain, and safe, whoever serves and whatever went wrong."""
+"""Error pages in production are plain and safe, under every server and for every error."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def ids(case: object) -> str:
 
 
 @pytest.mark.parametrize(("code", "octets"), OF_THE_APPLICATION, ids=ids)
-def test_errors_of_the_application_tell_nothing_but_what_they_are(
+def test_error_pages_of_the_application_show_only_the_error(
     server: Running, code: int, octets: bytes
 ) -> None:
     status, fields, body = asked(server, octets)
@@ -129,7 +129,9 @@ def test_errors_of_the_application_tell_nothing_but_what_they_are(
 
 @pytest.mark.parametrize("server", ["carboy"], indirect=True)
 @pytest.mark.parametrize(("code", "octets"), OF_THE_SERVER, ids=ids)
-def test_errors_of_the_server_are_a_line_of_text(server: Running, code: int, octets: bytes) -> None:
+def test_errors_of_the_server_are_one_line_of_text(
+    server: Running, code: int, octets: bytes
+) -> None:
     status, fields, body = asked(server, octets)
     assert status == code
     assert fields[b"content-type"] == b"text/plain; charset=utf-8"
@@ -140,12 +142,12 @@ def test_errors_of_the_server_are_a_line_of_text(server: Running, code: int, oct
 
 
 @pytest.mark.parametrize("target", [REFLECTED, b"/boom", b"/abort/503"])
-def test_an_error_has_no_body_for_head(server: Running, target: bytes) -> None:
+def test_an_error_has_no_body_for_a_head_request(server: Running, target: bytes) -> None:
     _, fields, body = asked(server, get(target, method=b"HEAD"))
     assert body == b""
     assert int(fields[b"content-length"]) > 0
 
 
-def test_what_the_application_did_wrong_stands_in_the_log_only(server: Running) -> None:
+def test_errors_of_the_application_are_only_in_the_log(server: Running) -> None:
     asked(server, get(b"/boom"))
     assert server.line("LookupError: <i>hunter2</i>")

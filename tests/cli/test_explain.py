@@ -1,4 +1,4 @@
-"""`carboy explain` in a process of its own, for a Carboy and for a real Flask application."""
+"""`carboy explain` as a process, for a Carboy and for a real Flask application."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_the_steps_go_from_accept_to_the_last_send(folder: Path, app: str) -> No
         "The template is rendered",
         "The bytes are sent",
     ]
-    # A streamed answer is sent in pieces, each a step.
+    # A streamed response is sent in pieces, and each of them is a step.
     assert list(dict.fromkeys(step for step in steps if step in wanted)) == wanted
     assert steps[0] == wanted[0] and steps[-1] == wanted[-1]
     assert any("rule" in step for step in steps)
@@ -136,7 +136,7 @@ def test_the_steps_go_from_accept_to_the_last_send(folder: Path, app: str) -> No
 
 
 @pytest.mark.parametrize("app", ["ours", "theirs"])
-def test_signals_and_the_rule_are_told(folder: Path, app: str) -> None:
+def test_signals_and_the_matching_rule_are_shown(folder: Path, app: str) -> None:
     text = explain(folder, app, *TO_HELLO)
     assert "Signal request-started is sent" in text
     assert "The receiver 'heard' of signal request-started runs" in text
@@ -145,7 +145,7 @@ def test_signals_and_the_rule_are_told(folder: Path, app: str) -> None:
     assert "· /<path:rest> → rest  (rest='hello/bob')\n      has a variable where" in rules
 
 
-def test_of_a_flask_application_the_calls_of_flask_and_werkzeug_show(folder: Path) -> None:
+def test_a_real_flask_application_shows_calls_of_flask_and_werkzeug(folder: Path) -> None:
     text = explain(folder, "theirs", *TO_HELLO)
     assert re.search(r"flask Flask\.wsgi_app .*flask/app\.py:\d+-\d+", text)
     assert re.search(r"werkzeug MapAdapter\.match .*werkzeug/routing/map\.py:\d+-\d+", text)
@@ -177,26 +177,26 @@ def test_json_is_sent_with_its_content_type(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("app", ["ours", "theirs"])
-def test_where_the_application_raised_is_said_beside_the_500(folder: Path, app: str) -> None:
+def test_the_line_that_raised_is_shown_beside_the_500(folder: Path, app: str) -> None:
     text = explain(folder, app, "GET", "/boom")
     assert "GET /boom → 500 INTERNAL SERVER ERROR" in text
     assert "The application raised ZeroDivisionError: division by zero" in text
     assert f"{app}.py:28" in text
 
 
-def test_of_an_exception_out_of_a_library_the_own_line_is_said(folder: Path) -> None:
+def test_an_exception_from_a_library_shows_the_line_of_the_application(folder: Path) -> None:
     text = explain(folder, "ours", "GET", "/missing")
     assert "NotFound" in text
     assert re.search(r"^  at .*/ours\.py:\d+$", text, re.MULTILINE)
 
 
 @pytest.mark.parametrize("app", ["ours", "theirs"])
-def test_a_coroutine_is_one_step_where_it_began(folder: Path, app: str) -> None:
+def test_a_coroutine_is_one_step_at_the_place_where_it_started(folder: Path, app: str) -> None:
     text = explain(folder, app, "GET", "/async")
     steps = [step.partition(" ×")[0] for step in steps_of(text)]
     assert steps.count("The view 'later' runs") == 1
     assert steps.index("The view 'later' runs") < steps.index("The bytes are sent")
-    assert steps.count("The bytes are sent") == 1  # and not those that wake a loop up
+    assert steps.count("The bytes are sent") == 1  # not the bytes that wake up a loop
 
 
 def test_many_sends_are_one_step(folder: Path) -> None:
@@ -205,25 +205,25 @@ def test_many_sends_are_one_step(folder: Path) -> None:
     assert sum("bytes are sent" in step for step in steps) < 4
 
 
-def test_deep_recursion_is_written_in_every_way(folder: Path) -> None:
+def test_deep_recursion_is_shown_in_every_format(folder: Path) -> None:
     assert "The view 'deep' runs" in explain(folder, "ours", "GET", "/deep", "--full")
     explain(folder, "ours", "GET", "/deep", "--html", "page.html", "--report", "chain.md")
     assert "deep.<locals>.down" in (folder / "page.html").read_text().replace("\\u003c", "<")
 
 
-def test_an_application_that_does_not_answer_is_given_up(folder: Path) -> None:
+def test_an_application_that_does_not_respond_is_an_error(folder: Path) -> None:
     said = explain(folder, "plain:hanging", "GET", "/", "--timeout", "5", "--cold", code=1)
     assert "There was no response within 5 s. The application runs hanging, " in said
     assert "plain.py:10." in said
 
 
-def test_an_answer_without_an_end_is_cut_off_and_explained(folder: Path) -> None:
+def test_an_endless_response_is_cut_off_and_explained(folder: Path) -> None:
     text = explain(folder, "plain:endless", "GET", "/", "--timeout", "5", "--cold", "--depth=1")
     assert text.startswith("GET / → 200 OK, cut off after 5 s")
     assert any(step.startswith("The bytes are sent ×") for step in steps_of(text))
 
 
-def test_ctrl_c_ends_it_and_says_where_the_application_was(folder: Path) -> None:
+def test_ctrl_c_ends_it_and_shows_where_the_application_was(folder: Path) -> None:
     child = subprocess.Popen(
         [sys.executable, "-m", "carboy", "explain", "plain:hanging", "GET", "/"],
         cwd=folder, stderr=subprocess.PIPE, text=True,
@@ -289,20 +289,22 @@ FORM = b'--B\r\nContent-Disposition: form-data; name="password"\r\n\r\nhunter2\r
 
 @pytest.mark.parametrize("app", ["ours", "theirs"])
 @pytest.mark.parametrize("args", SECRETS)
-def test_no_secret_of_the_request_shows(folder: Path, app: str, args: tuple[str, ...]) -> None:
+def test_secrets_of_the_request_are_not_shown(
+    folder: Path, app: str, args: tuple[str, ...]
+) -> None:
     (folder / "form").write_bytes(FORM)
     explain(folder, app, *args, "--report", "chain.md", "--html", "page.html")
     assert "hunter2" not in (folder / "chain.md").read_text()
     assert "hunter2" not in (folder / "page.html").read_text()
 
 
-def test_a_password_that_the_application_puts_into_the_session_does_not_show(folder: Path) -> None:
+def test_a_password_put_into_the_session_is_not_shown(folder: Path) -> None:
     explain(folder, "ours", "POST", "/login", "-d", "password=x", "--html", "page.html")
     page = (folder / "page.html").read_text()
     assert page.count("made-here") == page.count('= \\"made-here\\"') == 1  # in the source
 
 
-def test_the_page_is_walked_and_searched_in_a_browser(folder: Path) -> None:
+def test_the_page_can_be_navigated_and_searched_in_a_browser(folder: Path) -> None:
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
         if os.environ.get("CI"):

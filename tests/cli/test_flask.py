@@ -1,4 +1,4 @@
-"""The `flask` command on Carboy beside the real one."""
+"""The `flask` command on Carboy, compared with the real one."""
 
 from __future__ import annotations
 
@@ -105,7 +105,9 @@ def test_output_is_that_of_flask(arguments: list[str], folder: Path) -> None:
     ],
     ids=str,
 )
-def test_what_fails_for_flask_fails_with_the_same_code(arguments: list[str], folder: Path) -> None:
+def test_a_command_that_fails_has_the_exit_code_of_flask(
+    arguments: list[str], folder: Path
+) -> None:
     code, out, err = run(OURS, folder, *arguments)
     assert (code, out) == run(REAL, folder, *arguments)[:2]
     assert "Error: " in err
@@ -118,7 +120,7 @@ def test_commands_are_listed_with_those_of_the_application(folder: Path) -> None
         assert f"\n  {name}" in out
 
 
-def test_an_application_that_does_not_load_leaves_the_built_in_commands(folder: Path) -> None:
+def test_built_in_commands_work_if_the_application_does_not_load(folder: Path) -> None:
     code, out, err = run(OURS, folder, "--app", "broken", "--help")
     assert code == 0
     assert "routes" in out
@@ -129,11 +131,11 @@ def test_the_variable_names_the_application(folder: Path) -> None:
     assert run(OURS, folder, "greet", FLASK_APP="other") == (0, "hello from other\n", "")
 
 
-def test_versions_are_shown_to_the_letter(folder: Path) -> None:
+def test_versions_are_shown_exactly_as_by_flask(folder: Path) -> None:
     assert run(OURS, folder, "--version") == run(REAL, folder, "--version")
 
 
-def test_a_command_line_of_ones_own(folder: Path) -> None:
+def test_an_application_can_have_its_own_command_line(folder: Path) -> None:
     code = (
         "import click, carboy.compat; carboy.compat.install()\n"
         "from flask.cli import FlaskGroup\n"
@@ -146,7 +148,7 @@ def test_a_command_line_of_ones_own(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("package", ["flask", "carboy"])
-def test_a_certificate_that_cannot_be_made_is_a_wrong_option(
+def test_a_certificate_that_cannot_be_made_is_a_usage_error(
     package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import click
@@ -163,7 +165,7 @@ def test_a_certificate_that_cannot_be_made_is_a_wrong_option(
     assert kind.convert("adhoc", None, None) == "adhoc"
 
 
-def test_app_run_runs_again_when_the_variable_of_the_command_line_is_taken_away(
+def test_app_run_serves_again_after_the_variable_of_the_command_line_is_removed(
     folder: Path,
 ) -> None:
     code = (

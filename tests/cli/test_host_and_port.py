@@ -1,4 +1,4 @@
-"""A place that cannot exist is a usage error: exit code 2, no traceback, before anything loads."""
+"""An impossible host or port is a usage error: exit code 2 before the application is loaded."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ WRONG = [
 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
-def test_a_place_that_cannot_be_is_a_usage_error(command: tuple[str, ...], tmp_path: Path) -> None:
+def test_an_impossible_host_or_port_is_a_usage_error(
+    command: tuple[str, ...], tmp_path: Path
+) -> None:
     running = [
         subprocess.Popen(
             [sys.executable, *command, *wrong], cwd=tmp_path, stderr=subprocess.PIPE, text=True
@@ -33,7 +35,7 @@ def test_a_place_that_cannot_be_is_a_usage_error(command: tuple[str, ...], tmp_p
         assert "Usage:" in err and "Traceback" not in err and f"'{wrong[0]}'" in err, (wrong, err)
 
 
-def test_an_address_to_bind_to_that_is_none_is_a_usage_error(tmp_path: Path) -> None:
+def test_an_invalid_address_to_bind_is_a_usage_error(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "carboy", "run", "missing", "--bind", "x:99999"]
     done = subprocess.run(
         command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False

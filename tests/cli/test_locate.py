@@ -15,7 +15,7 @@ APP = "def {name}(environ, start_response):\n    return []\n"
 
 @pytest.fixture
 def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], str]]:
-    """Writes a module into a folder that is the current one, and forgets its import after."""
+    """Writes modules into the current folder, and forgets their imports afterwards."""
     before = set(sys.modules)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
@@ -49,12 +49,14 @@ def test_a_name_is_split_at_its_first_colon(text: str, spec: Spec) -> None:
     assert locate.parse(text) == spec
 
 
-def test_nothing_behind_a_colon_is_an_error() -> None:
+def test_a_colon_without_a_name_is_an_error() -> None:
     with pytest.raises(NoApplication, match="ends with a colon"):
         locate.parse("a:")
 
 
-def test_the_argument_goes_before_the_variables_and_they_before_the_files(tmp_path: Path) -> None:
+def test_the_argument_has_precedence_over_variables_and_variables_over_files(
+    tmp_path: Path,
+) -> None:
     both = {"CARBOY_APP": "c", "FLASK_APP": "f"}
     assert locate.choose("given", both, tmp_path) == "given"
     assert locate.choose(None, both, tmp_path) == "c"
@@ -65,7 +67,7 @@ def test_the_argument_goes_before_the_variables_and_they_before_the_files(tmp_pa
     assert locate.choose(None, {}, tmp_path) == "wsgi.py"
 
 
-def test_without_anything_the_error_says_how_to_name_one(tmp_path: Path) -> None:
+def test_without_an_application_the_error_shows_how_to_name_one(tmp_path: Path) -> None:
     with pytest.raises(NoApplication, match="carboy run hello:app"):
         locate.choose(None, {}, tmp_path)
 
@@ -98,7 +100,7 @@ def test_a_factory_of_the_usual_name_is_called(write: Write, name: str) -> None:
     assert locate.load(f"located:{name}").__name__ == "made"
 
 
-def test_a_factory_gets_the_literals_behind_it(write: Write) -> None:
+def test_a_factory_gets_the_literal_arguments(write: Write) -> None:
     text = "def build(a, b=0):\n def made(environ, start): 1\n made.got = a, b\n return made"
     write("located.py", text)
     assert locate.load('located:build("x:y", b=[1, None])').got == ("x:y", [1, None])
@@ -137,7 +139,7 @@ def test_an_attribute_of_an_attribute_is_found(write: Write) -> None:
         ("missing.py", "no file missing.py in"),
     ],
 )
-def test_what_cannot_be_found_is_answered_with_what_to_do(
+def test_an_application_that_is_not_found_is_an_error_with_advice(
     write: Write, text: str, part: str
 ) -> None:
     write(
@@ -148,7 +150,7 @@ def test_what_cannot_be_found_is_answered_with_what_to_do(
         locate.load(text)
 
 
-def test_a_module_without_an_application_says_what_was_looked_for(write: Write) -> None:
+def test_a_module_without_an_application_is_an_error_with_the_usual_names(write: Write) -> None:
     write("located.py", "x = 1\n")
     with pytest.raises(NoApplication, match="app or application.*create_app or make_app"):
         locate.load("located")
@@ -170,7 +172,7 @@ def test_a_module_without_an_application_says_what_was_looked_for(write: Write) 
     ],
     ids=["error", "module", "submodule", "syntax", "exit", "library", "factory"],
 )
-def test_an_error_of_the_application_shows_its_own_frames_and_what_to_do(
+def test_an_error_of_the_application_shows_its_frames_and_advice(
     write: Write, text: str, part: str
 ) -> None:
     write("located.py", text)
@@ -226,21 +228,23 @@ ASGI = {
 
 @pytest.mark.parametrize("named", ["located", "located:app"])
 @pytest.mark.parametrize("text", ASGI.values(), ids=ASGI)
-def test_an_asgi_application_is_told_what_it_is(write: Write, text: str, named: str) -> None:
+def test_an_asgi_application_is_an_error_that_says_so(write: Write, text: str, named: str) -> None:
     write("located.py", text)
     with pytest.raises(NoApplication, match="is an ASGI application .* does not serve ASGI yet"):
         locate.load(named)
 
 
 @pytest.mark.parametrize("named", ["located", "located:create_app", "located:create_app()"])
-def test_so_is_a_factory_of_one(write: Write, named: str) -> None:
+def test_a_factory_of_an_asgi_application_is_an_error_that_says_so(
+    write: Write, named: str
+) -> None:
     write("located.py", f"{ASGI['object']}\ndel app\ndef create_app():\n    return Framework()")
     with pytest.raises(NoApplication, match="(is|returned) an ASGI application"):
         locate.load(named)
 
 
 @pytest.mark.parametrize("named", ["located", "located:create_app", "located:create_app()"])
-def test_a_factory_that_is_a_coroutine_function_is_told(write: Write, named: str) -> None:
+def test_a_factory_that_is_a_coroutine_function_is_an_error(write: Write, named: str) -> None:
     write("located.py", "async def create_app(): ...")
     with pytest.raises(NoApplication, match="create_app is a coroutine function"):
         locate.load(named)
@@ -251,7 +255,7 @@ def test_the_wsgi_application_beside_an_asgi_application_is_served(write: Write)
     assert locate.load("located").__name__ == "application"
 
 
-def test_a_callable_object_with_other_parameters_is_told(write: Write) -> None:
+def test_a_callable_object_with_other_parameters_is_an_error(write: Write) -> None:
     write("located.py", "class App:\n    def __call__(self): ...\napp = App()")
     with pytest.raises(NoApplication, match="cannot be called with"):
         locate.load("located:app")

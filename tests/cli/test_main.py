@@ -28,7 +28,7 @@ def note(note):
 @app.cli.command("greet")
 @click.argument("name")
 def greet(name):
-    "Greet somebody."
+    "Greet a person."
     print("hello", name, "from", current_app.name)
 """
 
@@ -45,7 +45,7 @@ def test_version_names_carboy_and_python(folder: Path) -> None:
 
 def test_routes_are_a_table(folder: Path) -> None:
     lines = carboy(folder, "routes", "site_of_notes").splitlines()
-    assert lines == [  # without spaces at their ends, which would wrap
+    assert lines == [  # no trailing spaces, which would wrap
         "Endpoint  Methods    Rule",
         "--------  ---------  -----------------------",
         "note      GET, POST  /notes/<int:note>",
@@ -71,10 +71,10 @@ def test_commands_of_the_application_are_commands_of_carboy(
     folder: Path, args: tuple[str, ...], env: dict[str, str]
 ) -> None:
     assert carboy(folder, *args, "greet", "Ida", **env) == "hello Ida from site_of_notes\n"
-    assert "Greet somebody." in carboy(folder, *args, "--help", **env)
+    assert "Greet a person." in carboy(folder, *args, "--help", **env)
 
 
-def test_help_is_there_even_if_the_application_is_broken(folder: Path) -> None:
+def test_help_works_even_if_the_application_is_broken(folder: Path) -> None:
     (folder / "app.py").write_text("1 / 0\n")
     output = carboy(folder, "--help")
     assert "ZeroDivisionError" in output
@@ -104,7 +104,7 @@ def test_routes_can_be_filtered_and_are_json_for_programs(folder: Path) -> None:
     assert [(each["rule"], each["endpoint"]) for each in found] == [("/notes/<int:note>", "note")]
 
 
-def test_routes_tell_which_rule_answers(folder: Path) -> None:
+def test_routes_show_the_rule_that_matches_a_request(folder: Path) -> None:
     told = carboy(folder, "routes", "site_of_notes", "--match", "post /notes/3")
     assert told == "POST /notes/3\n  ✓ /notes/<int:note> → note  (note=3)\n"
     told = carboy(folder, "routes", "site_of_notes", "-m", "/notes/x")
@@ -126,14 +126,14 @@ def shell(folder: Path, *args: str, **options: Any) -> subprocess.CompletedProce
     )  # fmt: skip
 
 
-def test_a_shell_runs_what_is_piped_into_it(folder: Path) -> None:
+def test_a_shell_runs_code_from_standard_input(folder: Path) -> None:
     done = shell(folder, input="for n in (6, 7):\n    print(n, app.name)\nprint(g)\n")
     assert done.stdout.startswith("6 site_of_notes\n7 site_of_notes\n<")
     assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.parametrize("by", ["option", "pipe"])
-def test_an_error_in_what_a_shell_runs_is_told_without_our_frames(folder: Path, by: str) -> None:
+def test_an_error_in_a_shell_is_shown_without_frames_of_carboy(folder: Path, by: str) -> None:
     code = "def f():\n    1 / 0\nf()"
     done = shell(folder, "-c", code) if by == "option" else shell(folder, input=code)
     assert done.returncode == 1
@@ -143,7 +143,7 @@ def test_an_error_in_what_a_shell_runs_is_told_without_our_frames(folder: Path, 
     assert "shell.py" not in done.stderr
 
 
-def test_a_shell_at_a_terminal_greets_and_asks(folder: Path) -> None:
+def test_a_shell_in_a_terminal_shows_the_names_and_reads_code(folder: Path) -> None:
     ours, theirs = pty.openpty()
     with subprocess.Popen(
         [sys.executable, "-m", "carboy", "shell", "site_of_notes", "--plain"],
@@ -152,7 +152,7 @@ def test_a_shell_at_a_terminal_greets_and_asks(folder: Path) -> None:
         os.close(theirs)
         os.write(ours, b"print(6 * 7, app.name)\nexit()\n")
         seen = b""
-        with contextlib.suppress(OSError):  # EIO: nobody has its other end any more
+        with contextlib.suppress(OSError):  # EIO: the other end is closed
             while piece := os.read(ours, 4096):
                 seen += piece
     os.close(ours)
@@ -160,7 +160,7 @@ def test_a_shell_at_a_terminal_greets_and_asks(folder: Path) -> None:
     assert b"42 site_of_notes" in seen
 
 
-def test_a_misspelt_command_is_answered_with_the_one_that_was_meant(folder: Path) -> None:
+def test_a_misspelt_command_is_an_error_with_a_suggestion(folder: Path) -> None:
     assert "Did you mean 'routes'?" in carboy(folder, "rotes", code=2)
 
 

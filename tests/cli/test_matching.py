@@ -1,4 +1,4 @@
-"""Which rule wins and why: always the one that the map itself finds."""
+"""The rule that matches a request and the reason; always the rule that the map finds."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ THEIRS = werkzeug.routing.Map(
         ("/about", "page", {}),
     ],
 )
-def test_the_others_have_their_reasons(
+def test_rules_that_do_not_win_have_a_reason(
     url_map: Any, path: str, winner: str, others: dict[str, str]
 ) -> None:
     found = matched(url_map, "GET", path)
@@ -54,7 +54,7 @@ def test_the_others_have_their_reasons(
 
 
 @pytest.mark.parametrize("url_map", [MAP, THEIRS], ids=["carboy", "werkzeug"])
-def test_what_no_rule_answers_is_told(url_map: Any) -> None:
+def test_a_request_without_a_matching_rule_has_an_outcome(url_map: Any) -> None:
     assert "redirect to http://localhost/notes/" in matched(url_map, "GET", "/notes").outcome
     assert "405: the path only allows GET, HEAD" in matched(url_map, "PUT", "/notes/new").outcome
     only = type(url_map)([type(next(url_map.iter_rules()))("/a", endpoint="a")])
@@ -67,7 +67,7 @@ def test_of_two_equal_rules_the_first_wins() -> None:
     assert lines[2:] == ["  · /a → two", "      was added later"]
 
 
-def test_the_nearest_rule_is_told_when_none_fits() -> None:
+def test_the_nearest_rule_is_suggested_if_no_rule_matches() -> None:
     assert matched(MAP, "GET", "/").winner is not None
     only = Map([Rule("/notes/<int:n>", endpoint="note"), Rule("/about", endpoint="about")])
     assert matched(only, "GET", "/note/3").outcome == (
@@ -93,7 +93,7 @@ def test_the_host_of_an_address_counts(kind: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", [carboy.Flask, flask.Flask], ids=["carboy", "flask"])
-def test_hosts_are_matched_where_rules_have_them(kind: Any) -> None:
+def test_hosts_are_matched_with_host_matching(kind: Any) -> None:
     app = kind("shop", host_matching=True, static_host="a.example")
     app.add_url_rule("/", "there", str, host="a.example")
     assert "→ there" in "\n".join(of_app(app, "GET", "http://a.example/"))
@@ -104,7 +104,7 @@ PATHS = st.lists(st.sampled_from(["notes", "new", "3", "x", ""]), max_size=4).ma
 
 
 @given(PATHS, st.sampled_from(["GET", "POST", "HEAD", "PUT"]))
-def test_the_winner_is_the_one_of_the_map(path: str, method: str) -> None:
+def test_the_winner_is_the_rule_that_the_map_finds(path: str, method: str) -> None:
     found = matched(MAP, method, f"/{path}")
     try:
         rule, values = MAP.bind("localhost").match(f"/{path}", method, return_rule=True)

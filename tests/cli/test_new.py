@@ -1,4 +1,4 @@
-"""`carboy new`: the project works as it is."""
+"""`carboy new`: the created project works without changes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_the_project_passes_its_tests_and_is_served(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
     assert "2 passed" in done.stdout
-    with Running("run", "-p", "0", cwd=folder) as server:  # its name stands in pyproject.toml
+    with Running("run", "-p", "0", cwd=folder) as server:  # the name is in pyproject.toml
         status, page = server.get()
         assert status == 200
         assert b"Hello, world!" in page
@@ -41,21 +41,21 @@ def test_the_project_passes_its_tests_and_is_served(tmp_path: Path) -> None:
      ("über.py", "Use for example uber."), ("..", "Use for example my_site."),
      ("__init__", "Use for example init.")],
 )  # fmt: skip
-def test_a_name_that_cannot_be_is_told_with_one_that_can(
+def test_an_impossible_name_is_an_error_with_a_suggestion(
     tmp_path: Path, name: str, told: str
 ) -> None:
     assert told in carboy(tmp_path, "new", name, code=2)
     assert not list(tmp_path.iterdir())
 
 
-def test_nothing_is_written_over(tmp_path: Path) -> None:
+def test_existing_files_are_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "bottle").mkdir()
     (tmp_path / "bottle" / "mine").write_text("kept")
     assert "not empty" in carboy(tmp_path, "new", "bottle", code=1)
     assert [path.name for path in (tmp_path / "bottle").iterdir()] == ["mine"]
 
 
-def test_a_folder_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "bottle").symlink_to("/proc/nowhere")
     assert "cannot be written" in carboy(tmp_path, "new", "bottle", code=1)
 
@@ -70,7 +70,7 @@ def hurried() -> Iterator[None]:
 
 @pytest.mark.usefixtures("hurried")
 @pytest.mark.parametrize("made_by", ["carboy new", "the example"])
-def test_workers_that_start_together_have_one_secret_key(
+def test_workers_that_start_at_the_same_time_share_one_secret_key(
     made_by: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if made_by == "carboy new":

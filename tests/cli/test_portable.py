@@ -1,4 +1,4 @@
-"""The portable way, on a Python without what only POSIX systems have."""
+"""`carboy run` and `carboy dev` on a Python without the modules that only POSIX systems have."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_carboy_run_serves(folder: Path) -> None:
         assert server.get() == (200, b"old")
 
 
-def test_carboy_dev_serves_what_was_saved_and_shows_errors(folder: Path) -> None:
+def test_carboy_dev_serves_saved_files_and_shows_errors(folder: Path) -> None:
     with started(folder, "dev", "app:app", "-p", "0", "--no-warm") as server:
         assert server.get() == (200, b"old")
         (folder / "app.py").write_text(APP.replace("old", "a new one"))

@@ -26,6 +26,6 @@ def test_every_module_is_drawn_with_a_margin(colour: bool) -> None:
     assert not any(any(row) for row in rows[len(wanted) :])
 
 
-def test_without_the_package_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_the_package_segno_nothing_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(terminal, "find_spec", lambda name: None)
     assert terminal.qr_code("text", True) == []

@@ -1,4 +1,4 @@
-"""`carboy run` in processes of its own, and where its options come from."""
+"""`carboy run` as a process, and the sources of its options."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def planned(monkeypatch: pytest.MonkeyPatch, *args: str) -> tuple[Plan, str]:
-    """What `carboy run` would do, and for which application; nothing is served."""
+    """The plan and the application of `carboy run`; nothing is served."""
     plans: list[tuple[Plan, str]] = []
 
     def start(plan: Plan, load: object, watcher: object) -> int:
@@ -58,7 +58,7 @@ def refused(*args: str) -> str:
     return result.output
 
 
-def test_it_serves_app_py_of_the_folder_on_port_8000_of_this_machine(
+def test_app_py_is_served_on_port_8000_of_this_machine_by_default(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plan, name = planned(monkeypatch, "run")
@@ -83,7 +83,7 @@ def test_options_reach_the_settings(folder: Path, monkeypatch: pytest.MonkeyPatc
     assert (plan.socket_mode, plan.socket_group) == (0o660, "www-data")
 
 
-def test_the_command_line_goes_before_variables_and_they_before_the_project(
+def test_the_command_line_has_precedence_over_variables_and_variables_over_the_project(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (folder / "pyproject.toml").write_text(
@@ -130,7 +130,7 @@ def test_bind_may_be_a_list_in_the_project(folder: Path, monkeypatch: pytest.Mon
     assert [str(address) for address in plan.addresses] == ["unix:/a", "127.0.0.1:1"]
 
 
-def test_an_unknown_key_of_the_project_is_an_error_with_the_nearest(folder: Path) -> None:
+def test_an_unknown_key_of_the_project_is_an_error_with_a_suggestion(folder: Path) -> None:
     (folder / "pyproject.toml").write_text("[tool.carboy]\nkeep-alive-timeout = 3\n")
     output = refused("run")
     assert "'keep-alive-timeout'" in output
@@ -153,13 +153,13 @@ def test_a_project_file_that_cannot_be_read_is_an_error(folder: Path) -> None:
         (("--umask", "9"), "in octal, like 660"),
     ],
 )
-def test_a_wrong_value_is_an_error_with_the_right_forms(
+def test_a_wrong_value_is_an_error_with_the_right_form(
     folder: Path, args: tuple[str, ...], part: str
 ) -> None:
     assert part in refused("run", *args)
 
 
-def test_dotenv_files_set_variables_but_never_over_real_ones(
+def test_dotenv_files_do_not_replace_variables_that_are_set(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("A", "B", "C", "D"):
@@ -174,13 +174,13 @@ def test_dotenv_files_set_variables_but_never_over_real_ones(
     assert values == ["env", "other", "flask", "real"]
 
 
-def test_a_variable_of_a_dotenv_file_counts_as_an_option(folder: Path) -> None:
+def test_a_variable_in_a_dotenv_file_sets_an_option(folder: Path) -> None:
     (folder / ".carboyenv").write_text("CARBOY_PORT=0\nGREETING=from the file\n")
     with Running("run", cwd=folder) as server:
         assert server.get() == (200, b"from the file")
 
 
-def test_dotenv_files_can_be_left_alone(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_dotenv_files_can_be_ignored(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / ".env").write_text("TRIED_E=1\n")
     monkeypatch.setenv("FLASK_SKIP_DOTENV", "1")
     assert config.load_env(None, folder) == []
@@ -201,7 +201,7 @@ def test_the_banner_is_plain_text_without_a_terminal(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("no_color", ["", "1"])
-def test_a_terminal_shows_a_bottle_and_colours_unless_they_are_not_wanted(
+def test_a_terminal_shows_a_bottle_in_colours_unless_no_color_is_set(
     folder: Path, no_color: str
 ) -> None:
     master, slave = pty.openpty()
@@ -209,7 +209,7 @@ def test_a_terminal_shows_a_bottle_and_colours_unless_they_are_not_wanted(
     process = subprocess.Popen(
         [sys.executable, "-m", "carboy", "run", "-p", "0"],
         cwd=folder, env=env, stdout=slave, stderr=slave, stdin=slave,
-        preexec_fn=die_with_parent,  # noqa: PLW1509 - one call into the kernel
+        preexec_fn=die_with_parent,  # noqa: PLW1509 - only one system call
     )  # fmt: skip
     os.close(slave)
     shown = b""
@@ -228,7 +228,7 @@ def test_a_terminal_shows_a_bottle_and_colours_unless_they_are_not_wanted(
 
 
 @pytest.mark.parametrize("how", [("-w", "1"), ("-w", "2"), ("--no-supervisor",)])
-def test_ctrl_c_says_what_it_waits_for(folder: Path, how: tuple[str, ...]) -> None:
+def test_ctrl_c_shows_what_the_server_waits_for(folder: Path, how: tuple[str, ...]) -> None:
     os.mkfifo(folder / "gate")
     (folder / "slow.py").write_text(
         "import os\ndef app(environ, start):\n os.write(1, b'in\\n')\n"
@@ -258,7 +258,7 @@ def test_ctrl_c_while_the_application_is_loading_is_quiet(
         assert "Traceback" not in server.text()
 
 
-def test_a_broken_application_is_told_with_its_own_frames_only(folder: Path) -> None:
+def test_a_broken_application_is_shown_with_its_own_frames_only(folder: Path) -> None:
     (folder / "broken.py").write_text("import json\njson.loads('{')\n")
     with Running("run", "broken", "-p", "0", cwd=folder) as server:
         assert server.wait() == 1
@@ -304,7 +304,7 @@ def test_real_applications_run_unchanged(folder: Path, name: str, text: str) -> 
         assert server.stop() == 0
 
 
-def test_a_foreign_application_is_served_without_loading_the_framework(folder: Path) -> None:
+def test_another_wsgi_application_is_served_without_importing_the_framework(folder: Path) -> None:
     (folder / "look.py").write_text(
         "import sys\nWANT = 'carboy.app carboy.http carboy.dev jinja2 ssl http.server'.split()\n"
         "def app(environ, start):\n start('200 OK', [])\n"

@@ -1,4 +1,4 @@
-"""A traceback for the terminal: the user's frames, colours, nothing a terminal would carry out."""
+"""Tracebacks for the terminal: the user's frames, colours, and no control characters."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def test_frames_of_libraries_are_left_out_and_counted() -> None:
     assert text.endswith(f"(3 frames of libraries are left out; {FULL}=1 shows all.)\n")
 
 
-def test_a_variable_shows_them_all(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variable_shows_all_frames(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(FULL, "1")
     text = traceback_text(caught(lambda: json.loads("{bad")))
     assert "json/decoder.py" in text
     assert "left out" not in text
 
 
-def test_those_of_causes_and_groups_too() -> None:
+def test_frames_of_causes_and_groups_are_left_out_too() -> None:
     def fails() -> None:
         try:
             json.loads("{bad")
@@ -44,7 +44,7 @@ def test_those_of_causes_and_groups_too() -> None:
     assert text.count("JSONDecodeError") == 2
 
 
-def test_a_message_cannot_steer_the_terminal() -> None:
+def test_a_message_cannot_control_the_terminal() -> None:
     text = traceback_text(ValueError("\x1b[2Jgone\x07\x9b1m ü\n\tnext\r"))
     assert text == "ValueError: \\x1b[2Jgone\\x07\\x9b1m ü\n\tnext\\x0d\n"
 

@@ -1,4 +1,4 @@
-"""What `flask.cli` does in many cases, as JSON lines: run by test_cli_agrees.py on both sides."""
+"""The results of many calls of `flask.cli`, as JSON lines. test_cli_agrees.py runs both sides."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ OPTIONS = [
 
 
 def invoked(command: Any, args: list[str]) -> Any:
-    """Exit code and output; of a failure the code alone, as texts of errors are our own."""
+    """Exit code and output; only the code of a failure, because error texts differ."""
     for name in ("FLASK_APP", "FLASK_DEBUG", "FLASK_RUN_FROM_CLI"):
         os.environ.pop(name, None)
     result = CliRunner().invoke(command, args)

@@ -1,4 +1,4 @@
-"""By which names a program sees Flask's own classes and functions: run by test_names.py."""
+"""The names of Flask's classes and functions as a program sees them. Run by test_names.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Makes or reads pickles of what Flask and Werkzeug make: run by test_pickles.py.
+"""Makes or reads pickles of objects of Flask and Werkzeug. Run by test_pickles.py.
 
 pickle_scenarios.py SIDE dump FILE    writes the pickles, and prints what is in the objects
 pickle_scenarios.py SIDE load FILE    prints what is in the objects that are read
@@ -124,7 +124,7 @@ def not_pickled_by_the_real_ones() -> dict[str, Any]:
 
 
 def told(thing: Any) -> Any:
-    """What is in an object, as JSON can say it."""
+    """The content of an object as JSON."""
     kind = f"{type(thing).__module__}.{type(thing).__qualname__}"
     if isinstance(thing, wrappers.Response):
         content = [thing.status, list(thing.headers), repr(thing.response), thing.is_sequence]

@@ -1,4 +1,4 @@
-"""Runs a script on Carboy's names and on the real packages, each in an interpreter of its own."""
+"""Runs a script with Carboy and with the real packages, each in its own interpreter."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 
 
 def clean() -> dict[str, str]:
-    """The environment without what commands of other tests have set in it."""
+    """The environment without variables that commands of other tests have set."""
     ours = ("FLASK_", "CARBOY_", "PYTHONPATH", "COV_", "PYTEST_")
     return {name: value for name, value in os.environ.items() if not name.startswith(ours)}
 

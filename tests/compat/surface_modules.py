@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-# Modules that are not there yet stand in docs/framework.md.
+# docs/framework.md lists modules that Carboy does not have yet.
 MODULES = """
 flask flask.app flask.blueprints flask.cli flask.config flask.ctx flask.debughelpers
 flask.globals flask.helpers flask.json flask.json.provider flask.json.tag flask.logging

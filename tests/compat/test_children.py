@@ -1,4 +1,4 @@
-"""Processes that are started by a program in which flask is Carboy."""
+"""Child processes of a program in which flask means Carboy."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def test_a_child_has_the_names_when_asked_for(script: Path) -> None:
 
 
 @pytest.mark.parametrize("value", ["1", "true"])
-def test_the_variable_asks_for_it_too(script: Path, value: str) -> None:
+def test_a_child_has_the_names_with_the_variable(script: Path, value: str) -> None:
     done = python("-m", "carboy.compat", script, CARBOY_COMPAT=value)
     assert (done.stdout, done.stderr) == ("carboy 3.1.3\n", "")
 
 
-def test_a_child_with_the_real_one_says_so_once(script: Path) -> None:
+def test_a_child_with_the_real_flask_warns_once(script: Path) -> None:
     done = python("-m", "carboy.compat", script)
     assert done.stdout.startswith("/")
     assert done.stderr.count("\n") == 1
@@ -58,11 +58,11 @@ def test_a_child_with_the_real_one_says_so_once(script: Path) -> None:
     assert "CARBOY_COMPAT=1" in done.stderr
 
 
-def test_the_line_can_be_hidden(script: Path) -> None:
+def test_the_warning_can_be_turned_off(script: Path) -> None:
     assert python("-m", "carboy.compat", script, CARBOY_COMPAT="0").stderr == ""
 
 
-def test_a_child_that_does_not_ask_for_flask_says_nothing(tmp_path: Path) -> None:
+def test_a_child_that_does_not_import_flask_does_not_warn(tmp_path: Path) -> None:
     file = tmp_path / "starts.py"
     file.write_text("import subprocess, sys; subprocess.run([sys.executable, '-c', 'import os'])")
     assert python("-m", "carboy.compat", file).stderr == ""
@@ -117,7 +117,7 @@ def test_a_child_keeps_its_paths(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of an environment that has Carboy, and no Flask."""
+    """The interpreter of an environment with Carboy and without Flask."""
     place = tmp_path_factory.mktemp("alone") / "env"
     venv.create(place, with_pip=False)
     (packages,) = place.glob("lib/python*/site-packages")
@@ -135,7 +135,7 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return place / "bin" / "python"
 
 
-def test_a_python_without_carboy_says_what_is_missing(script: Path, tmp_path: Path) -> None:
+def test_a_python_without_carboy_warns(script: Path, tmp_path: Path) -> None:
     venv.create(tmp_path / "bare", with_pip=False)
     bare = tmp_path / "bare" / "bin" / "python"
     script.write_text(f"import subprocess; subprocess.run([{str(bare)!r}, '-c', 'import flask'])")
@@ -164,7 +164,7 @@ def test_an_environment_with_carboy_alone_can_have_the_names(alone: Path, tmp_pa
     assert not alone.with_name("flask").exists()
 
 
-def test_a_flask_command_of_the_real_one_is_left_alone(alone: Path) -> None:
+def test_the_flask_command_of_the_real_flask_is_not_replaced(alone: Path) -> None:
     command = alone.with_name("flask")
     command.write_text("#!/bin/sh\n")
     told = python("-m", "carboy.compat", "--install", executable=alone).stdout
@@ -174,14 +174,14 @@ def test_a_flask_command_of_the_real_one_is_left_alone(alone: Path) -> None:
     command.unlink()
 
 
-def test_it_starts_as_quickly_as_before_when_nothing_is_asked_for(alone: Path) -> None:
+def test_python_starts_as_fast_as_before_without_the_names(alone: Path) -> None:
     python("-m", "carboy.compat", "--install", executable=alone)
     loaded = "import sys; print([name for name in sys.modules if name.startswith('carboy')])"
     assert python("-c", loaded, executable=alone).stdout == "['carboy_names']\n"
     python("-m", "carboy.compat", "--uninstall", executable=alone)
 
 
-def test_commands_of_carboy_have_the_names_by_the_variable(tmp_path: Path) -> None:
+def test_commands_of_carboy_have_the_names_with_the_variable(tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text("import flask\n\napp = flask.Flask(flask.__spec__.origin)\n")
     show = ("-m", "carboy", "--app", "shop", "routes")
     assert "/static" in python(*show, cwd=tmp_path, CARBOY_COMPAT="1").stdout
@@ -190,7 +190,7 @@ def test_commands_of_carboy_have_the_names_by_the_variable(tmp_path: Path) -> No
 @pytest.mark.parametrize(
     ("option", "origin"), [("--flask", "site-packages"), ("--flask-children", "carboy")]
 )
-def test_a_served_application_gives_the_names_on_request(
+def test_children_of_a_served_application_have_the_names_when_asked_for(
     tmp_path: Path, option: str, origin: str
 ) -> None:
     (tmp_path / "shop.py").write_text(f"{STARTS}\nimport flask\n\napp = flask.Flask('shop')\n")

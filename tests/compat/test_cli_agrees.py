@@ -1,4 +1,4 @@
-"""`flask.cli` on Carboy and the real one, asked the same; texts of errors are our own."""
+"""The same calls of `flask.cli` on Carboy and on the real Flask; error texts may differ."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The names flask and werkzeug for Carboy, each in an interpreter of its own."""
+"""The names flask and werkzeug mean Carboy; each test has its own interpreter."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 INSTALL = "import carboy.compat; carboy.compat.install()\n"
 
-# Names that Flask and Werkzeug no longer have; libraries guard their imports by them.
+# Names that Flask and Werkzeug no longer have; libraries test for them.
 ABSENT = [
     "flask.Markup",
     "flask.Module",
@@ -29,7 +29,7 @@ ABSENT = [
     "werkzeug.debug.tbtools.get_current_traceback",
 ]
 
-# Names with an underscore that are imported all the same.
+# Names with an underscore that libraries import.
 PRIVATE = [
     "flask.globals._cv_app",
     "flask.ctx._AppCtxGlobals",
@@ -41,7 +41,7 @@ PRIVATE = [
 
 
 def python(code: str, *arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    # Commands of other tests in this process may have said that a command line is at work.
+    # Commands of other tests in this process may have set the variable of the command line.
     env = {k: v for k, v in os.environ.items() if not k.startswith(("FLASK_", "CARBOY_"))}
     return subprocess.run(
         [sys.executable, *arguments, *(["-c", code] if code else [])],
@@ -94,7 +94,7 @@ def test_an_application_runs_unchanged() -> None:
 
 
 @pytest.mark.parametrize("name", ABSENT)
-def test_what_flask_has_dropped_stays_absent(name: str) -> None:
+def test_names_that_flask_has_removed_do_not_exist(name: str) -> None:
     module, _, attribute = name.rpartition(".")
     assert (
         out(
@@ -108,7 +108,7 @@ def test_what_flask_has_dropped_stays_absent(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", PRIVATE)
-def test_names_with_an_underscore_that_libraries_import_are_there(name: str) -> None:
+def test_names_with_an_underscore_that_libraries_import_exist(name: str) -> None:
     module, _, attribute = name.rpartition(".")
     assert out(f"from {module} import {attribute}; print('there')").strip() == "there"
 
@@ -120,7 +120,7 @@ def test_a_module_that_carboy_does_not_have_is_not_taken_from_the_real_package()
 
 
 @pytest.mark.parametrize("real", ["flask", "werkzeug.http"])
-def test_it_says_what_to_do_if_the_real_one_was_imported_before(real: str) -> None:
+def test_installing_after_the_real_flask_was_imported_is_an_error_with_advice(real: str) -> None:
     done = python(f"import {real}\n" + INSTALL)
     assert done.returncode == 1
     assert "was imported before carboy.compat.install()" in done.stderr
@@ -138,7 +138,7 @@ def test_replacing_a_name_reaches_what_carboy_calls() -> None:
     ).endswith("replaced 127.0.0.1\n")
 
 
-def test_versions_are_those_whose_names_these_are() -> None:
+def test_versions_are_those_of_the_real_packages() -> None:
     assert out(
         "import warnings, importlib.metadata as m\n"
         "import flask\n"
@@ -184,7 +184,7 @@ def test_a_test_run_chooses_the_lane_of_its_clients(
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_an_application_of_parts_adds_no_static_route() -> None:
+def test_a_sansio_application_adds_no_static_route() -> None:
     assert (
         out(
             "import flask, flask.sansio.app as sansio\n"
@@ -197,7 +197,7 @@ def test_an_application_of_parts_adds_no_static_route() -> None:
     )
 
 
-def test_a_response_of_parts_is_not_one_with_a_body() -> None:
+def test_a_sansio_response_has_no_body() -> None:
     assert (
         out(
             "import werkzeug.sansio.response as sansio, werkzeug.wrappers as w\n"

@@ -1,4 +1,4 @@
-"""The modules of Flask and Werkzeug as programs see them: names, walks, files, patches."""
+"""The modules of Flask and Werkzeug as programs see them: names, files, patches."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if sys.argv[1] == "carboy":
 
 
 def both(code: str) -> tuple[Any, Any]:
-    """What code prints as JSON on Carboy, and on the real packages."""
+    """The JSON that code prints on Carboy, and on the real packages."""
     found = []
     for side in ("carboy", "real"):
         done = subprocess.run(
@@ -51,11 +51,11 @@ for path in %r:
 print(json.dumps(found))
 """
 
-# Steps of the real code that a program has no use for: its patterns, tables and helpers.
+# Internal names of the real code that programs do not use: patterns, tables and helpers.
 INTERNAL = set(Path(__file__).with_name("internal.txt").read_text().split())
 
 
-def test_every_name_of_a_module_is_there_also_those_it_only_imports() -> None:
+def test_every_name_of_a_module_exists_including_imported_names() -> None:
     paths = [*MODULES.split(), "flask.sansio", "werkzeug", "werkzeug.sansio"]
     real = both(NAMES % paths)[1]
     missing = ours(
@@ -66,7 +66,7 @@ def test_every_name_of_a_module_is_there_also_those_it_only_imports() -> None:
     assert [path for path in missing if path.rpartition(".")[2] not in INTERNAL] == []
 
 
-def test_every_name_in_dir_can_be_had() -> None:
+def test_every_name_in_dir_can_be_read() -> None:
     code = """
 import importlib
 from carboy.compat.module_map import MODULE_MAP
@@ -82,7 +82,7 @@ print(json.dumps(missing))
 
 
 @pytest.mark.parametrize("package", ["flask", "werkzeug", "werkzeug.debug", "flask.json"])
-def test_a_walk_finds_the_modules(package: str) -> None:
+def test_pkgutil_finds_the_modules(package: str) -> None:
     code = (
         "import importlib, pkgutil\n"
         f"package = importlib.import_module({package!r})\n"
@@ -90,7 +90,7 @@ def test_a_walk_finds_the_modules(package: str) -> None:
         "print(json.dumps([[each.name, each.ispkg] for each in walk]))"
     )
     mine, real = both(code)
-    # Real modules that run a program, and Flask's namespace package, are beside the question.
+    # Without modules that run a program, and without Flask's namespace package.
     assert [each for each in real if each not in mine and "__main__" not in each[0]] == []
     assert [each for each in mine if each not in real and "sansio" not in each[0]] == []
 
@@ -162,13 +162,13 @@ def test_a_missing_name_is_reported_with_the_package_that_carboy_replaces(
     mine, real = both(told)
     assert mine[0] == real[0] == kind
     assert mine[1].startswith(begins)
-    # Flask's own says the name alone, where it says that its version has moved.
+    # Flask's message is only the name, where Flask warns about its version.
     assert real[1].startswith(begins) or real[1] == "nothing"
     assert "Carboy is used in place of" in mine[1]
     assert "report that" in mine[1]
 
 
-def test_a_missing_name_may_be_asked_for_in_every_way() -> None:
+def test_a_missing_name_can_be_tested_for_in_every_way() -> None:
     code = (
         "import flask\nprint(json.dumps([hasattr(flask, 'Markup'), getattr(flask, 'Markup', 1)]))"
     )
@@ -176,7 +176,7 @@ def test_a_missing_name_may_be_asked_for_in_every_way() -> None:
     assert mine == real
 
 
-# what is replaced: what then calls it
+# name that is replaced: code that then calls it
 PATCHES = {
     "flask.helpers.werkzeug.utils.send_file": "request(lambda: flask.send_file(FILE).close())",
     "werkzeug.utils.send_file": "request(lambda: flask.send_file(FILE).close())",
@@ -258,7 +258,7 @@ print(json.dumps(found))
 """
 
 
-def test_replacing_a_name_reaches_what_uses_it_and_ends_with_the_test() -> None:
+def test_replacing_a_name_reaches_its_users_until_the_end_of_the_test() -> None:
     mine, real = both(f"PATCHES = {PATCHES!r}\n{PATCHING}")
     assert mine == real
     assert {tuple(outcomes) for outcomes in real.values()} == {
@@ -280,7 +280,7 @@ print(json.dumps([before, during, joined()]))
     assert mine == real == [False, True, False]
 
 
-def test_a_name_taken_away_comes_back() -> None:
+def test_a_deleted_name_is_restored() -> None:
     code = """
 import pytest
 import flask.helpers
@@ -296,7 +296,7 @@ print(json.dumps([gone, hasattr(flask.helpers, "url_for"), callable(flask.helper
     assert mine == real == [False, True, True]
 
 
-def test_a_program_may_look_past_getattr() -> None:
+def test_a_program_can_read_the_dict_of_a_module() -> None:
     code = """
 import inspect, importlib.util
 import flask, flask.helpers, werkzeug.utils
@@ -312,7 +312,7 @@ print(json.dumps([
     assert set(real[2]) <= set(mine[2])
 
 
-def test_a_module_defines_what_it_defines_there() -> None:
+def test_a_module_defines_the_same_names_as_the_real_one() -> None:
     code = f"""
 import importlib, inspect
 found = {{}}
@@ -332,7 +332,7 @@ print(json.dumps(found))
         extra[path] = set(mine[path]) - set(names) - private
     assert {path: names for path, names in extra.items() if names} == {}
     assert {path: names for path, names in missing.items() if names} == {
-        "flask.app": {"Flask"},  # tells which one runs
+        "flask.app": {"Flask"},  # shows which one runs
         "flask.sansio.blueprints": {"Blueprint"},  # one class
         "werkzeug.debug": {"get_machine_id"},  # has a cache around it
     }
@@ -356,7 +356,7 @@ print(json.dumps([*found, hasattr(flask, "mine")]))
     assert mine == real == [1, 1, False]
 
 
-def test_a_star_import_gives_what_it_gives_there() -> None:
+def test_a_star_import_gives_the_same_names_as_in_the_real_packages() -> None:
     code = (
         "names = {}\nexec('from flask import *', names)\n"
         "print(*(name for name in names if not name.startswith('__')))"
@@ -366,4 +366,4 @@ def test_a_star_import_gives_what_it_gives_there() -> None:
         set(subprocess.check_output([sys.executable, "-c", each], text=True).split())
         for each in (code, install + code)
     )
-    assert ours - {"Carboy"} == real - {"annotations", "t"}  # what it has only for itself
+    assert ours - {"Carboy"} == real - {"annotations", "t"}  # names for its own use

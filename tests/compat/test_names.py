@@ -1,4 +1,4 @@
-"""Flask's own classes and functions are known by the names they have in the real packages.
+"""Classes and functions have the names that they have in the real packages.
 
 Extensions exempt views by dotted name, programs print and compare types, pickles hold names.
 """
@@ -15,9 +15,9 @@ Names = dict[str, Any]
 
 PARTS = ("fragment", "path", "query", "user")
 
-# One object here for two of theirs, or a step of their own that a program does not see.
+# One object here for two of theirs, or an internal function that programs do not see.
 INTENDED = {
-    "flask.Flask": "tells which one runs",
+    "flask.Flask": "shows which one runs",
     "flask.app.Flask": "the same",
     "flask.blueprints.SansioBlueprint": "one class",
     "flask.sansio.blueprints.Blueprint": "one class",

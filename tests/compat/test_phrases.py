@@ -1,7 +1,7 @@
-"""Messages that programs match have the real ones' key phrases, types and categories.
+"""Messages that programs match have the key phrases and types of the real packages.
 
-The table stands in phrases/; each row is run with the real packages, so that the table is
-true, and with Carboy under their names. A phrase of a warning is its beginning, because
+The table is in phrases/. Each row is run with the real packages, so that the table is right,
+and with Carboy under their names. A phrase of a warning is its beginning, because
 filters of warnings look there.
 """
 
@@ -20,7 +20,7 @@ TOLD = Path(__file__).parent / "phrases" / "told.py"
 
 
 class Told(NamedTuple):
-    """A row of the table and what was said: type and text of each message of its kind."""
+    """A row of the table, with type and text of each message of its kind."""
 
     name: str
     phrase: str
@@ -59,7 +59,7 @@ def ours(tmp_path_factory: pytest.TempPathFactory) -> list[Told]:
     return told("carboy", tmp_path_factory.mktemp("phrases") / "ours")
 
 
-def test_the_table_is_true_of_the_real_packages(theirs: list[Told]) -> None:
+def test_the_phrases_are_those_of_the_real_packages(theirs: list[Told]) -> None:
     assert len({row.name for row in theirs}) == len(theirs) > 300
     assert [row for row in theirs if not row.has_phrase()] == []
 

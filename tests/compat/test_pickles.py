@@ -15,9 +15,7 @@ SCRIPT = "pickle_scenarios.py"
 
 
 @pytest.mark.parametrize(("writer", "reader"), [("carboy", "real"), ("real", "carboy")])
-def test_what_one_has_pickled_is_read_by_the_other(
-    tmp_path: Path, writer: str, reader: str
-) -> None:
+def test_pickles_of_one_are_read_by_the_other(tmp_path: Path, writer: str, reader: str) -> None:
     written = told(writer, SCRIPT, "dump", tmp_path / "pickles")
     read = told(reader, SCRIPT, "load", tmp_path / "pickles")
     assert len(written) > 130
@@ -26,10 +24,10 @@ def test_what_one_has_pickled_is_read_by_the_other(
     } == {}
 
 
-def test_both_make_the_same_of_the_same_objects(tmp_path: Path) -> None:
+def test_both_make_the_same_pickles(tmp_path: Path) -> None:
     ours = told("carboy", SCRIPT, "dump", tmp_path / "ours")
     real = told("real", SCRIPT, "dump", tmp_path / "real")
-    # The text of an error is our own, and has its own length.
+    # Error texts differ, and so do their lengths.
     same = [name for name in real if not name.startswith(("error", "redirect", "plain error"))]
     differing = [name for name in same if ours[name] != real[name]]
     assert differing == []

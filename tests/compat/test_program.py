@@ -42,7 +42,7 @@ PROGRAMS = {
     "package/__main__.py": SHOWS,
     "package/module.py": SHOWS,
 }
-# What python shows of itself when it runs a folder or a module.
+# The frames of Python itself when it runs a folder or a module.
 RUNPY = re.compile(r'  File "<frozen runpy>", line \d+, in \w+\n')
 
 
@@ -93,7 +93,7 @@ def test_a_program_runs_and_ends_as_under_python(folder: Path, command: str) -> 
     assert ran(folder, "-m", "carboy.compat", *arguments) == ran(folder, *arguments)
 
 
-def test_a_folder_without_a_program_is_named(folder: Path) -> None:
+def test_a_folder_without_a_program_is_an_error(folder: Path) -> None:
     (folder / "empty").mkdir(exist_ok=True)
     code, _, said = ran(folder, "-m", "carboy.compat", "./empty")
     assert (code, "can't find '__main__' module in" in said) == (1, True)

@@ -1,4 +1,4 @@
-"""What some eighty extensions and applications import: there, or absent as in Flask 3.1."""
+"""The names that some eighty extensions and applications import exist as in Flask 3.1."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ def there() -> dict[str, bool]:
     return found
 
 
-def test_every_name_that_others_import_is_there(there: dict[str, bool]) -> None:
+def test_every_name_that_extensions_import_exists(there: dict[str, bool]) -> None:
     assert [name for name in names("reached.txt") if not there[name]] == []
 
 
-def test_names_that_flask_has_dropped_stay_absent(there: dict[str, bool]) -> None:
+def test_names_that_flask_has_removed_do_not_exist(there: dict[str, bool]) -> None:
     assert [name for name in names("absent.txt") if there[name]] == []

@@ -1,4 +1,4 @@
-"""The `flask` command and what finds the application for it."""
+"""The `flask` command and the search for its application."""
 
 from __future__ import annotations
 

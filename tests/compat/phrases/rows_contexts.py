@@ -1,4 +1,4 @@
-"""Contexts, what they are needed for, sessions, and proxies."""
+"""Contexts and the functions that require them, sessions, and proxies."""
 
 from __future__ import annotations
 

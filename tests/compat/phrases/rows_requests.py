@@ -273,7 +273,7 @@ row(
     lambda: request(data="x").json,
 )
 row(
-    "JSON that is none",
+    "invalid JSON",
     exceptions.BadRequest,
     "Failed to decode JSON object",
     lambda: request(data="{", content_type="application/json").json,

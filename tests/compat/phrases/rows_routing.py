@@ -132,7 +132,7 @@ row(
     lambda: bound("/", methods=["GET"]).build("index", method="POST"),
 )
 row(
-    "word that is none of any",
+    "word that any does not list",
     ValueError,
     "'c' is not one of 'a', 'b'",
     lambda: bound("/<any(a, b):v>").build("index", {"v": "c"}),

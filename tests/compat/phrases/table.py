@@ -1,4 +1,4 @@
-"""The table of messages that programs match: how each is provoked, what carries it, its phrase.
+"""The table of messages that programs match: phrase, type, and code that causes the message.
 
 The rows are written with the names `flask` and `werkzeug` and run by told.py, once with the real
 packages and once with Carboy under these names.
@@ -27,20 +27,20 @@ ROWS: list[Row] = []
 def row(
     name: str, kind: type[BaseException] | str, phrase: str, provoke: Callable[[], Any]
 ) -> None:
-    """Add a row whose message one expression provokes."""
+    """Add a row whose message one expression causes."""
     ROWS.append(Row(name, kind, phrase, provoke))
 
 
 def rows(
     kind: type[BaseException] | str, phrase: str, provoked: dict[str, Callable[[], Any]]
 ) -> None:
-    """Add rows that differ only in how the message is provoked."""
+    """Add rows that differ only in the code that causes the message."""
     for name, provoke in provoked.items():
         row(name, kind, phrase, provoke)
 
 
 def case(name: str, kind: type[BaseException] | str, *phrases: str) -> Callable[[Any], Any]:
-    """Add a row for each phrase in what the decorated function provokes."""
+    """Add a row for each phrase of the message that the decorated function causes."""
 
     def add(function: Callable[[], Any]) -> Callable[[], Any]:
         for number, phrase in enumerate(phrases):

@@ -1,4 +1,4 @@
-"""What every row of the table says, as one JSON line: run by test_phrases.py on both sides."""
+"""Prints the messages of every row as one JSON line. Run by test_phrases.py on both sides."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ MODULES = ("contexts", "setup", "answers", "requests", "routing", "testing", "se
 
 
 class Output(io.StringIO):
-    """Stays open, for rows that close the stream of errors."""
+    """A stream that stays open, for rows that close standard error."""
 
     def close(self) -> None:
         """Leave it open."""
@@ -69,7 +69,7 @@ def main() -> None:
         import carboy.compat
 
         carboy.compat.install()
-    os.chdir(sys.argv[2])  # rows leave files
+    os.chdir(sys.argv[2])  # rows create files
     sys.path.insert(0, sys.argv[2])
     for module in MODULES:
         importlib.import_module(f"rows_{module}")
@@ -79,7 +79,7 @@ def main() -> None:
     told = [[row.name, row.phrase, _named(row.kind), said(row)] for row in ROWS]
     print(json.dumps(told))
     sys.stdout.flush()
-    os._exit(0)  # without the messages of what is collected at the end
+    os._exit(0)  # skips messages of objects that are collected at the end
 
 
 if __name__ == "__main__":

@@ -259,7 +259,7 @@ def _open_authority(folder: Path) -> Authority:
     if certificate.exists() and key.exists():
         found = _load(certificate)
         # One without constraints could sign for any name.
-        if _constraints(found) is not None and _lives_on(found):
+        if _constraints(found) is not None and _is_fresh(found):
             return Authority(folder, created=False)
     certificate_pem, key_pem = _new_authority()
     _write(key, key_pem)  # first: a program that finds the certificate finds both
@@ -344,7 +344,7 @@ def _constraints(certificate: Any) -> Any:
 
 
 def _is_current(folder: Path, names: list[str]) -> bool:
-    """Whether the server's certificate has all names, lives on, and is the authority's."""
+    """Whether the server's certificate is fresh, has all names, and is signed by the authority."""
     if not (folder / SERVER).exists():
         return False
     x509 = _cryptography().x509
@@ -354,10 +354,10 @@ def _is_current(folder: Path, names: list[str]) -> bool:
         certificate.verify_directly_issued_by(_load(folder / AUTHORITY_CERTIFICATE))
     except Exception:  # of several types, when another authority has signed it
         return False
-    return {str(each.value) for each in found}.issuperset(names) and _lives_on(certificate)
+    return {str(each.value) for each in found}.issuperset(names) and _is_fresh(certificate)
 
 
-def _lives_on(certificate: Any) -> bool:
+def _is_fresh(certificate: Any) -> bool:
     return bool(certificate.not_valid_after_utc > _now() + RENEWED_BEFORE_END)
 
 

@@ -10,10 +10,10 @@ import socket
 import sys
 import threading
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from types import FrameType, TracebackType
-from typing import Any, NoReturn
+from typing import Any
 
 from carboy.gateway import check, for_application
 from carboy.gateway.interface import Gateway
@@ -24,7 +24,6 @@ from carboy.server.engine import Engine
 from carboy.server.listening import ListenerPolicy
 from carboy.server.logs import Logs
 from carboy.server.logs.access_log import Record
-from carboy.server.processes.start_methods import CannotFork
 from carboy.server.processes.worker import Plan, Worker
 from carboy.server.serve import Silent, supervisor_for
 from carboy.server.settings import Settings
@@ -139,15 +138,17 @@ class BaseWSGIServer:
         self._done.set()
 
     def _open(self, fd: int | None) -> socket.socket:
-        with _explained():
-            if fd is None:
-                return binding.open_sockets([self._address], self.settings.backlog)[0]
+        address = self._address
+        if fd is not None:
             # As in Werkzeug, the descriptor is duplicated and the caller's own stays open.
             with socket.socket(fileno=fd) as theirs:
-                copy = theirs.dup()
+                address = Address(fd=theirs.dup().detach())
                 theirs.detach()
-            number = copy.detach()
-            return binding.open_sockets([Address(fd=number)], self.settings.backlog)[0]
+        try:
+            return binding.open_sockets([address], self.settings.backlog)[0]
+        except BindError as problem:  # as in Werkzeug, a line and the end of the process
+            sys.stderr.write(f"{problem}\n")
+            raise SystemExit(1) from None
 
     def fileno(self) -> int:
         """The listening descriptor; -1 after closing."""
@@ -374,19 +375,3 @@ def _and_then(
         then()
 
     return both
-
-
-@contextlib.contextmanager
-def _explained() -> Iterator[None]:
-    """End the process with a line when the address cannot be used, as Werkzeug does."""
-    try:
-        yield
-    except BindError as problem:
-        _exit(problem)
-    except CannotFork as problem:
-        raise ValueError(str(problem)) from None
-
-
-def _exit(problem: BindError) -> NoReturn:
-    sys.stderr.write(f"{problem}\n")
-    raise SystemExit(1) from None

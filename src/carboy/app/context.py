@@ -16,7 +16,7 @@ from carboy.app import signals
 from carboy.app.active import NO_APP, NO_REQUEST, ActiveContext, Token, _cv
 from carboy.http.exceptions import HTTPException
 from carboy.http.properties import lazy
-from carboy.routing.adapter import settled
+from carboy.routing.adapter import matched_rule
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -328,7 +328,7 @@ class RequestContext:
                 and search.other_path is None
                 and (search.rule is None or search.rule._direct)
             ):
-                request.url_rule, request.view_args = settled(search)
+                request.url_rule, request.view_args = matched_rule(search)
                 return
             adapter = self.url_adapter
             if adapter is not None:

@@ -1,4 +1,4 @@
-"""A map bound to a server and a request: matches its paths and builds its URLs."""
+"""A map bound to a server and a request, which matches paths and builds URLs."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ if TYPE_CHECKING:
     from carboy.routing.trie import Search
 
 _TARGET_VARIABLE = re.compile("<([^>]+)>")
-# A method no rule names, to learn from the refusal which ones there are.
+# A method that no rule allows: the error lists the methods that the rules allow.
 NO_METHOD = "--"
 SECURE = {"https", "wss"}
-UNKNOWN = object()  # no fast build was looked for; None: there is none
+UNKNOWN = object()  # an endpoint without a result of `fast_builder`, which may be None
 
 
-def settled(search: Search) -> tuple[Rule, dict[str, Any]]:
-    """The rule and values of a search, as far as they need no server's name.
+def matched_rule(search: Search) -> tuple[Rule, dict[str, Any]]:
+    """The rule and values of a search, which do not depend on the name of the server.
 
-    Raises NotFound, MethodNotAllowed (with the methods there are), WebsocketMismatch, and
-    RequestPath where the client has to be redirected.
+    Raises NotFound, MethodNotAllowed (with the allowed methods), WebsocketMismatch, or RequestPath
+    if the client has to be redirected.
     """
     try:
-        return search.settled()
+        return search.result()
     except NoMatch as none:
         if none.have_match_for:
             raise MethodNotAllowed(valid_methods=list(none.have_match_for)) from None
@@ -48,7 +48,7 @@ def settled(search: Search) -> tuple[Rule, dict[str, Any]]:
 
 
 class MapAdapter:
-    """What `Map.bind` gives: matches paths of one server, and builds URLs as seen from it."""
+    """Matches paths of one server and builds URLs relative to it. `Map.bind` makes it."""
 
     def __init__(
         self,
@@ -78,9 +78,10 @@ class MapAdapter:
         method: str | None = None,
         catch_http_exceptions: bool = False,
     ) -> Any:
-        """Match and call `view_func(endpoint, values)`.
+        """Match the path and call `view_func(endpoint, values)`.
 
-        A redirect is returned as a response; other HTTP errors are when they shall be caught.
+        A redirect is returned as a response. Other HTTP errors are returned if
+        `catch_http_exceptions` is set.
         """
         try:
             try:
@@ -103,7 +104,7 @@ class MapAdapter:
     ) -> tuple[Any, dict[str, Any]]:
         """The endpoint (or rule) and values for a path.
 
-        Raises RequestRedirect, NotFound, MethodNotAllowed (with the methods there are) and
+        Raises RequestRedirect, NotFound, MethodNotAllowed (with the allowed methods) and
         WebsocketMismatch.
         """
         path_info = self.path_info if path_info is None else path_info
@@ -127,7 +128,7 @@ class MapAdapter:
                 return found
         path = f"/{path_info.lstrip('/')}" if path_info else ""
         try:
-            return settled(self.map._matcher.search(domain, path, method, websocket))
+            return matched_rule(self.map._matcher.search(domain, path, method, websocket))
         except RequestPath as other:
             target = self.make_redirect_url(quote_path(other.path_info), query_args)
             raise RequestRedirect(target) from None
@@ -139,7 +140,7 @@ class MapAdapter:
         method: str,
         query_args: Mapping[str, Any] | str,
     ) -> str | None:
-        """The URL the match has to be redirected to, if any."""
+        """The URL to redirect a match to, or None."""
         if rule._direct:
             return None
         if self.map.redirect_defaults:
@@ -157,7 +158,7 @@ class MapAdapter:
         )
 
     def _target(self, rule: Rule, values: dict[str, Any]) -> str:
-        """Where a rule with `redirect_to` sends its requests."""
+        """The target of a rule with `redirect_to`."""
         if callable(rule.redirect_to):
             return rule.redirect_to(self, **values)
 
@@ -167,7 +168,7 @@ class MapAdapter:
         return _TARGET_VARIABLE.sub(text, str(rule.redirect_to))
 
     def test(self, path_info: str | None = None, method: str | None = None) -> bool:
-        """Whether the path matches, or is redirected."""
+        """Whether the path matches or is redirected."""
         try:
             self.match(path_info, method)
         except RequestRedirect:
@@ -177,7 +178,7 @@ class MapAdapter:
         return True
 
     def allowed_methods(self, path_info: str | None = None) -> list[str]:
-        """The methods that rules of this path name."""
+        """The methods that the rules of this path allow."""
         try:
             self.match(path_info, method=NO_METHOD)
         except MethodNotAllowed as error:
@@ -187,7 +188,7 @@ class MapAdapter:
         return []
 
     def get_host(self, domain_part: str | None) -> str:
-        """The host for a rule's domain part; None is the adapter's own."""
+        """The host for the domain part of a rule; None means the host of the adapter."""
         if self.map.host_matching:
             return self.server_name if domain_part is None else domain_part
         subdomain = self.subdomain if domain_part is None else domain_part
@@ -200,7 +201,7 @@ class MapAdapter:
         values: dict[str, Any],
         query_args: Mapping[str, Any] | str,
     ) -> str | None:
-        """The URL of the rule whose defaults the matched values are, if there is one."""
+        """The URL of the rule whose defaults equal the matched values, or None."""
         for other in rule._provides_defaults:
             if other.suitable_for(values, method):
                 built = other.build({**values, **(other.defaults or {})})
@@ -209,7 +210,7 @@ class MapAdapter:
         return None
 
     def encode_query_args(self, query_args: Mapping[str, Any] | str) -> str:
-        """The arguments as a query string, which they may be already."""
+        """The arguments as a query string; a string is returned unchanged."""
         return query_args if isinstance(query_args, str) else encode_query(query_args)
 
     def make_redirect_url(
@@ -218,14 +219,14 @@ class MapAdapter:
         query_args: Mapping[str, Any] | str | None = None,
         domain_part: str | None = None,
     ) -> str:
-        """An absolute URL for an encoded path, which never becomes a host: one slash leads it."""
+        """An absolute URL for an encoded path. It gets one leading slash, so it is never a host."""
         query = query_args or self.query_args
         suffix = f"?{self.encode_query_args(query)}" if query else ""
         path = f"{self._prefix()}/{path_info.lstrip('/')}"
         return f"{self.url_scheme or 'http'}://{self.get_host(domain_part)}{path}{suffix}"
 
     def _prefix(self) -> str:
-        """Where the application is mounted, without the last slash."""
+        """The prefix of the application, without a trailing slash."""
         prefix = self.script_name.rstrip("/")
         return f"/{prefix.lstrip('/')}" if prefix.startswith("//") else prefix
 
@@ -237,7 +238,7 @@ class MapAdapter:
         method: str,
         query_args: Mapping[str, Any] | str,
     ) -> str:
-        """The canonical URL of an alias."""
+        """The canonical URL for an alias."""
         url = self.build(endpoint, values, method, append_unknown=False, force_external=True)
         return f"{url}?{self.encode_query_args(query_args)}" if query_args else url
 
@@ -250,10 +251,10 @@ class MapAdapter:
         append_unknown: bool = True,
         url_scheme: str | None = None,
     ) -> str:
-        """The URL of an endpoint: a path, or absolute for another host or `force_external`.
+        """The URL of an endpoint: a path, or an absolute URL for another host or `force_external`.
 
-        Values no rule names become the query if `append_unknown`; None leaves a value out.
-        Raises BuildError, which knows the closest rule, if there is no such URL.
+        With `append_unknown`, values that the rule does not name become the query. A value of None
+        is left out. Raises BuildError, which knows the closest rule, if there is no such URL.
         """
         if method is None:
             build: Any = self.map._fast_builds.get(endpoint, UNKNOWN)
@@ -293,7 +294,7 @@ class MapAdapter:
     def _absolute(
         self, domain: str, path: str, url_scheme: str | None, websocket: bool = False
     ) -> str:
-        """The URL with its host and with the scheme of its kind, or none if that is empty."""
+        """The URL with its host, and with the scheme of its kind unless that is empty."""
         scheme = self.url_scheme if url_scheme is None else url_scheme
         if websocket:
             leader = "wss:" if scheme in SECURE else "ws:"
@@ -304,7 +305,7 @@ class MapAdapter:
     def _partial_build(
         self, endpoint: Any, values: Mapping[str, Any], method: str | None, append_unknown: bool
     ) -> tuple[str, str, bool] | None:
-        """Domain, path and kind by the first suitable rule; the default method goes first."""
+        """Domain, path and kind from the first suitable rule; the default method is tried first."""
         if method is None:
             found = self._partial_build(endpoint, values, self.default_method, append_unknown)
             if found is not None:
@@ -324,8 +325,8 @@ class MapAdapter:
 
 
 def _given(values: Mapping[str, Any] | None) -> dict[str, Any]:
-    """The values without those that are None. Of a MultiDict what a name has, None too, and the
-    list where it has several."""
+    """The values that are not None. A name of a MultiDict keeps its value, also None, or its list
+    of several values."""
     if not values:
         return {}
     if isinstance(values, MultiDict):

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from carboy.routing.map import Map
     from carboy.routing.rule import Rule
 
-# Stays as it is in a query (RFC 3986 section 3.4), without what separates its parts.
+# The characters of a query that are not quoted (RFC 3986 section 3.4), without separators.
 QUERY_SAFE = "!$'()*,/:;?@"
 
 Slot = tuple[str, Callable[[Any], str]]
@@ -39,7 +39,7 @@ def encode_query(
     sort: bool = False,
     sort_key: Callable[[tuple[Any, Any]], Any] | None = None,
 ) -> str:
-    """The values as a query string: a list gives its name several times, None nothing."""
+    """The values as a query string. A list repeats its name; None is left out."""
     items = _query_items(values)
     if sort:
         items.sort(key=sort_key)
@@ -65,7 +65,7 @@ def _quote_query(value: Any) -> str:
 
 
 class Template:
-    """Domain and path of a rule, as texts and slots in turn."""
+    """The domain and the path of a rule, each as a text with slots."""
 
     __slots__ = ("domain", "path")
 
@@ -82,7 +82,7 @@ class Template:
     def build(
         self, values: Mapping[str, Any], rule: Rule, append_unknown: bool
     ) -> tuple[str, str] | None:
-        """Domain and path with the query of the values the rule does not name."""
+        """The domain, and the path with the values that the rule does not name as the query."""
         try:
             domain, path = self.domain.fill(values), self.path.fill(values)
         except ValidationError:
@@ -97,7 +97,7 @@ class Template:
 
 
 class Pattern:
-    """One text with slots: `form` as for the % operator, `slots` the names in order."""
+    """A text with slots: `form` for the % operator, and `slots` with the names in order."""
 
     __slots__ = ("form", "slots")
 
@@ -170,12 +170,12 @@ def fast_builder(rules: list[Rule], map: Map) -> FastBuild | None:
         if lines is None:
             return None
         source.append(lines)
-    exec("\n".join(source), names)  # see the top of this file for what it is made of
+    exec("\n".join(source), names)  # the top of this file says what the source is made of
     return names["build"]  # type: ignore[no-any-return]
 
 
 class _Query:
-    """Adds the values a rule does not name to its path."""
+    """Adds the values that a rule does not name to its path."""
 
     def __init__(self, map: Map) -> None:
         self.map = map
@@ -186,7 +186,7 @@ class _Query:
             if key in known:
                 continue
             kind = type(value)
-            # Words and numbers are the usual values, and stand in a query as they are.
+            # Words and numbers are the usual values, and need no quoting.
             if not (
                 (kind is int or (kind is str and value.isalnum() and value.isascii()))
                 and type(key) is str
@@ -206,7 +206,7 @@ class _Query:
 
 
 def _rule_lines(rule: Rule, number: int, names: dict[str, Any]) -> str | None:
-    """The part of the function for one rule: a condition, and what to do if it is met."""
+    """The part of the function for one rule: a condition, and the statements for it."""
     pattern = rule._compiled().path
     taken = _slot_lines(pattern, rule._converters)
     if taken is None:
@@ -243,6 +243,6 @@ def _slot_lines(pattern: Pattern, converters: Mapping[str, BaseConverter]) -> st
 
 
 def _format(pattern: Pattern) -> str:
-    """The path as an f-string; what else has braces (a converter's default) has them doubled."""
+    """The path as an f-string; other braces (from the default of a converter) are doubled."""
     form = "/" + pattern.form.lstrip("/").replace("{", "{{").replace("}", "}}")
     return f"f{form % tuple(f'{{v{index}}}' for index in range(len(pattern.slots)))!r}"

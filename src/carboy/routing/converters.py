@@ -1,7 +1,7 @@
-"""Converters: what a `<name>` in a rule accepts, as text and as a Python value.
+"""Converters: the texts that a `<name>` in a rule accepts, and their Python values.
 
-`regex` says which text is a candidate; `to_python` makes the value and may still refuse by
-ValidationError (the request is then 404); `to_url` is the way back.
+`regex` matches the possible texts. `to_python` makes the value, or raises ValidationError, which
+means that the rule does not match. `to_url` makes the text of a value.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from carboy.routing.map import Map
 
-# RFC 3986 section 3.3: pchar without "%", and the slash, stay as they are in a path.
+# RFC 3986 section 3.3: the characters of a path that are not quoted (pchar without "%").
 PATH_SAFE = "!$&'()*+,/:;=@"
 _plain = re.compile(r"[A-Za-z0-9_.~!$&'()*+,/:;=@-]*").fullmatch
 
@@ -31,15 +31,15 @@ def quote_path(text: str) -> str:
 
 
 class ValidationError(ValueError):
-    """A converter refuses a value: no match, or no URL."""
+    """A converter does not accept a value: the rule does not match, or there is no URL."""
 
 
 class BaseConverter:
-    """Any text without a slash; the base of all converters, also of users' own.
+    """Any text without a slash; the base class of all converters.
 
-    `weight` orders the candidates at one place of a URL, the lowest first. A converter whose
-    text may contain a slash has `part_isolating` False; a subclass with its own `regex` gets
-    the right value by itself.
+    Converters at the same place of a URL are tried in the order of their `weight`, the lowest
+    first. `part_isolating` is False for a converter whose text may contain a slash. A subclass
+    with its own `regex` gets the right value automatically.
     """
 
     regex = "[^/]+"
@@ -55,7 +55,7 @@ class BaseConverter:
         self.map = map
 
     def to_python(self, value: str) -> Any:
-        """The value given to the view; raises ValidationError if there is none."""
+        """The value for the view; raises ValidationError if `value` is not accepted."""
         return value
 
     def to_url(self, value: Any) -> str:
@@ -64,7 +64,7 @@ class BaseConverter:
 
 
 class UnicodeConverter(BaseConverter):
-    """`string`, the default: text without a slash, of `length` or `minlength` to `maxlength`."""
+    """`string`, the default: text without a slash, with an optional length or range of lengths."""
 
     def __init__(
         self, map: Map, minlength: int = 1, maxlength: int | None = None, length: int | None = None
@@ -93,7 +93,7 @@ class AnyConverter(BaseConverter):
 
 
 class PathConverter(BaseConverter):
-    """`path`: text that may contain slashes, but not at its start."""
+    """`path`: text that may contain slashes, but does not start with one."""
 
     part_isolating = False
     regex = "[^/].*?"
@@ -101,7 +101,7 @@ class PathConverter(BaseConverter):
 
 
 class NumberConverter(BaseConverter):
-    """Base of `int` and `float`: digits, optionally of a fixed number and within bounds."""
+    """Base of `int` and `float`: digits, optionally a fixed number of them, or within bounds."""
 
     weight = 50
     num_convert: ClassVar[Callable[[Any], Any]] = int
@@ -124,15 +124,15 @@ class NumberConverter(BaseConverter):
 
     def to_python(self, value: str) -> Any:
         if self.fixed_digits and len(value) != self.fixed_digits:
-            raise ValidationError(f"{value!r} has not {self.fixed_digits} digits")
+            raise ValidationError(f"{value!r} does not have {self.fixed_digits} digits.")
         try:
             number = type(self).num_convert(value)
-        except ValueError:  # also more digits than int() takes from a string
-            raise ValidationError(f"{value[:40]!r} is not a number") from None
+        except ValueError:  # includes more digits than int() accepts
+            raise ValidationError(f"{value[:40]!r} is not a number.") from None
         if self.min is not None and number < self.min:
-            raise ValidationError(f"{number} is less than {self.min}")
+            raise ValidationError(f"{number} is less than {self.min}.")
         if self.max is not None and number > self.max:
-            raise ValidationError(f"{number} is more than {self.max}")
+            raise ValidationError(f"{number} is greater than {self.max}.")
         return number
 
     def to_url(self, value: Any) -> str:
@@ -141,18 +141,18 @@ class NumberConverter(BaseConverter):
 
     @property
     def signed_regex(self) -> str:
-        """The pattern with an optional minus in front."""
+        """The pattern with an optional minus sign."""
         return f"-?{self.regex}"
 
 
 class IntegerConverter(NumberConverter):
-    """`int`: a whole number; without a sign unless `signed`."""
+    """`int`: a whole number, without a sign unless `signed`."""
 
     regex = r"\d+"
 
 
 class FloatConverter(NumberConverter):
-    """`float`: digits on both sides of a point; without a sign unless `signed`."""
+    """`float`: digits on both sides of a point, without a sign unless `signed`."""
 
     regex = r"\d+\.\d+"
     num_convert = float

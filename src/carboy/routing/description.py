@@ -1,6 +1,6 @@
-"""What a rule consists of, in Werkzeug's words, for those who look at rules.
+"""The parts of a rule in the form of Werkzeug's rules, for programs that inspect rules.
 
-Matching does not use these: it has the trie.
+Matching uses the trie instead.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Weighting(NamedTuple):
-    """What orders rules: fixed texts, their places and lengths, variables and their weights."""
+    """The sort key of rules: fixed texts, their places and lengths, variables, their weights."""
 
     number_static_weights: int
     static_weights: list[tuple[int, int]]
@@ -26,7 +26,7 @@ class Weighting(NamedTuple):
 
 @dataclass
 class RulePart:
-    """A segment of a rule: a text, or with `static` off the pattern that matches it."""
+    """A segment of a rule: a text, or a pattern if `static` is False."""
 
     content: str
     final: bool
@@ -37,7 +37,7 @@ class RulePart:
 
 @dataclass
 class State:
-    """A place between two segments: where to go from here, and the rules that end."""
+    """A node between two segments: the ways to the next segment, and the rules that end here."""
 
     dynamic: list[tuple[RulePart, State]] = field(default_factory=list)
     rules: list[Rule] = field(default_factory=list)
@@ -45,7 +45,7 @@ class State:
 
 
 class SlashRequired(Exception):
-    """A path that matches if a slash is put behind it."""
+    """The path matches if a slash is appended."""
 
 
 def described(rule: Rule) -> list[RulePart]:
@@ -64,7 +64,7 @@ def _described(parts: list[Part]) -> Iterator[RulePart]:
         if isinstance(part, Fixed):
             if part.text:
                 weight = Weighting(-1, [(0, -len(part.text))], 0, [])
-            elif not suffixed:  # else it is the end of the part before, and weighs as much
+            elif not suffixed:  # otherwise it is the end of the previous part and has its weight
                 weight = Weighting(0, [], 0, [])
             yield RulePart(part.text, False, True, False, weight)
         else:

@@ -1,13 +1,13 @@
-"""What routing raises.
+"""The exceptions of routing.
 
 RoutingException
-├── RequestRedirect     the URL is known under another address; a 308 response by itself
+├── RequestRedirect     the canonical URL is another one; also a 308 response
 ├── RequestPath         the path has to be redirected to its normal form
 ├── RequestAliasRedirect  the rule is an alias of another one
 └── BuildError          no URL for this endpoint and these values
 BadRequest
-└── WebsocketMismatch   a WebSocket rule met by an HTTP request, or the other way round
-NoMatch                 internal to matching; MapAdapter.match makes it 404, 405 or 400
+└── WebsocketMismatch   a WebSocket rule for an HTTP request, or the other way round
+NoMatch                 internal to matching; MapAdapter.match raises a 404, 405 or 400
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from carboy.routing.adapter import MapAdapter
     from carboy.routing.rule import Rule
 
-# How much a property of a rule counts when a BuildError looks for the rule that was meant:
-# the name decides, the values and the method only between equally similar names.
+# Weights for the search of the rule that was meant in a BuildError: the name decides, the values
+# and the method only among equally similar names.
 NAME_WEIGHT, DETAIL_WEIGHT = 0.98, 0.01
 
 
 class RoutingException(Exception):
-    """Base of the exceptions with which routing ends a request other than by a match."""
+    """Base of the exceptions for a request that does not simply match a rule."""
 
 
 class RequestRedirect(HTTPException, RoutingException):
-    """The client has to come back under `new_url`; 308 keeps method and body."""
+    """Redirects the client to `new_url`. The code 308 keeps the method and the body."""
 
     code = 308
 
@@ -41,7 +41,7 @@ class RequestRedirect(HTTPException, RoutingException):
         self.new_url = new_url
 
     def get_response(self, environ: Any = None, scope: Any = None) -> Any:
-        """A redirect, with a page for clients that do not follow it by themselves."""
+        """A redirect, with a page for clients that do not follow it automatically."""
         return redirect(self.new_url, self.code)
 
 
@@ -56,7 +56,7 @@ class RequestPath(RoutingException):
 
 
 class RequestAliasRedirect(RoutingException):
-    """The matched rule is an alias; the canonical URL is that of `endpoint`."""
+    """The matched rule is an alias. The canonical URL is the URL of `endpoint`."""
 
     def __init__(self, matched_values: Mapping[str, Any], endpoint: Any) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class WebsocketMismatch(BadRequest):
 
 
 class NoMatch(Exception):
-    """No rule; with the methods other rules of the path have, and whether only the kind differs."""
+    """No rule matches. Has the methods of other rules, and whether a WebSocket rule matches."""
 
     __slots__ = ("have_match_for", "websocket_mismatch")
 
@@ -80,7 +80,7 @@ class NoMatch(Exception):
 
 
 class BuildError(RoutingException, LookupError):
-    """No URL can be built; `suggested` is the rule that was probably meant, or None."""
+    """A URL cannot be built. `suggested` is the rule that was probably meant, or None."""
 
     def __init__(
         self,
@@ -99,14 +99,14 @@ class BuildError(RoutingException, LookupError):
 
     @property
     def suggested(self) -> Rule | None:
-        """The rule closest to what was asked for; searched when first asked."""
+        """The rule that was probably meant; searched when first used."""
         if not self._searched:
             self._suggested = self.closest_rule(self.adapter)
             self._searched = True
         return self._suggested
 
     def closest_rule(self, adapter: MapAdapter | None) -> Rule | None:
-        """The most similar rule of the adapter's map: by name, then by values and method."""
+        """The most similar rule of the map: by name, then by values and method."""
         if adapter is None:
             return None
         from difflib import SequenceMatcher
@@ -120,7 +120,7 @@ class BuildError(RoutingException, LookupError):
         return max(adapter.map.iter_rules(), key=similarity, default=None)
 
     def __str__(self) -> str:
-        # To the letter what Flask's users read: their tests look for these suggestions.
+        # Exactly Flask's text, because tests of applications compare these suggestions.
         method = f" ({self.method!r})" if self.method is not None else ""
         given = f" with values {sorted(map(str, self.values))!r}" if self.values else ""
         return f"Could not build url for endpoint {self.endpoint!r}{method}{given}.{self._hint()}"

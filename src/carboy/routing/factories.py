@@ -1,4 +1,4 @@
-"""Factories: rules with something in common, and rules with placeholders."""
+"""Factories: rules with a common prefix or subdomain, and rules with placeholders."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Subdomain(RuleFactory):
-    """The rules, all under one subdomain."""
+    """Rules with a common subdomain."""
 
     def __init__(self, subdomain: str, rules: Iterable[RuleFactory]) -> None:
         self.subdomain = subdomain
@@ -26,7 +26,7 @@ class Subdomain(RuleFactory):
 
 
 class Submount(RuleFactory):
-    """The rules, with a path in front of theirs."""
+    """Rules with a common path prefix."""
 
     def __init__(self, path: str, rules: Iterable[RuleFactory]) -> None:
         self.path = path.rstrip("/")
@@ -39,7 +39,7 @@ class Submount(RuleFactory):
 
 
 class EndpointPrefix(RuleFactory):
-    """The rules, with text in front of their endpoints."""
+    """Rules with a common prefix of their endpoints."""
 
     def __init__(self, prefix: str, rules: Iterable[RuleFactory]) -> None:
         self.prefix = prefix
@@ -58,7 +58,7 @@ def _copies(factories: Iterable[RuleFactory], map: Map) -> Iterator[Rule]:
 
 
 class RuleTemplate:
-    """Rules with `$placeholders` (string.Template); a call with their values makes a factory."""
+    """Rules with `$placeholders` (string.Template). A call with the values makes a factory."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
         self.rules = list(rules)
@@ -68,7 +68,7 @@ class RuleTemplate:
 
 
 class RuleTemplateFactory(RuleFactory):
-    """Rules whose texts have placeholders, filled in from `context`."""
+    """Rules with placeholders, which are replaced by the values of `context`."""
 
     def __init__(self, rules: Iterable[RuleFactory], context: dict[str, Any]) -> None:
         self.rules = rules

@@ -38,7 +38,7 @@ class FastPath:
         if node.rules:
             self.fixed[path] = node.answers
         if path == "/":
-            return  # the adapter makes one slash lead a path: never two
+            return  # a path that begins with two slashes is left to the adapter
         if node.edges:
             self.prefixes[path] = node
         for text, child in node.fixed.items():
@@ -46,19 +46,19 @@ class FastPath:
 
 
 def _answer(node: Node) -> None:
-    """Settle for this node and all below the rule of each method that is the answer at once."""
+    """For this node and all below: find the rules that answer a method without a full search."""
     table: dict[str | None, Rule] = {}
     for rule in node.rules:
         if rule.websocket:
             continue
         if rule.methods is None:
-            table.setdefault(None, rule)  # for all methods that none before it has
+            table.setdefault(None, rule)  # for the methods that no earlier rule has
             break
         for method in rule.methods:
             table.setdefault(method, rule)
     answers = {method: rule for method, rule in table.items() if rule._plain}
     if len(answers) < len(table):
-        answers.pop(None, None)  # it must not answer for the methods left out
+        answers.pop(None, None)  # must not answer the methods that are left out
     node.answers = answers
     for edge in node.edges:
         _answer(edge.node)
@@ -67,7 +67,7 @@ def _answer(node: Node) -> None:
 
 
 def step(node: Node, text: str, method: str) -> Match | None:
-    """The match of the path that ends with the segment `text` behind `node`."""
+    """The match of the path that ends with the segment `text` after `node`."""
     if node.child(text) is not None:
         return None
     for edge in node.edges:
@@ -90,12 +90,12 @@ def step(node: Node, text: str, method: str) -> Match | None:
 
 
 def walk(node: Node, path: str, method: str) -> Match | None:
-    """The match of `path` by the first way that fits at every segment."""
+    """The match of `path` by the first edge that fits at each segment."""
     raw: tuple[str, ...] = ()
     segments = path.split("/")
     count = len(segments)
     if segments[0] or count < 3 or not segments[1]:
-        return None  # one segment is a matter of `step`; two slashes of the adapter
+        return None  # `step` matches one segment; two slashes are left to the adapter
     for index in range(1, count):
         segment = segments[index]
         child = node.child(segment)
@@ -118,7 +118,7 @@ def walk(node: Node, path: str, method: str) -> Match | None:
 
 
 def finish(node: Node, method: str, raw: tuple[str, ...]) -> Match | None:
-    """The answer of a node with its values."""
+    """The rule of a node for a method, with its values."""
     answers = node.answers
     rule = answers.get(method) or answers.get(None)
     if rule is None:

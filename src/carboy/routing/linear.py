@@ -1,12 +1,12 @@
-"""Several variables in one part of a path, matched in linear time.
+"""Matching of several variables in one part of a path, in linear time.
 
-`re` goes back over the text for each variable: two of them take the square of its length when it
-does not match after all, three the cube, and the client chooses the text. Here each pair of a
-variable and a place where it could end is tried once. The order of trying is that of `re`, so the
-outcome is the same.
+`re` backtracks for each variable: if the text does not match, two variables take time proportional
+to the square of its length, three to the cube, and the client chooses the text. Here each pair of
+a variable and a place where it could end is tried once. The order of the attempts is that of `re`,
+so the result is the same.
 
-Taken are patterns made of what rules usually have: fixed texts, and variables that are rows of
-repeated characters or one of several words. Everything else is left to `re`.
+This module accepts patterns of what rules usually have: fixed texts, and variables that are runs of
+repeated characters or one of several words. All other patterns are left to `re`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-# Text that `re` is asked about all the same: so many steps at most, which is a fraction of a
-# millisecond. It is quicker as long as it does not have to go back, which is nearly always.
+# Steps that `re` may take, a fraction of a millisecond: shorter texts are left to `re`, which is
+# faster as long as it does not backtrack, and it nearly never does.
 AFFORDABLE = 20_000
 
 SUFFIX = "(?<!/)(/?)"  # the slash that ends a branch, see parts.py
@@ -27,15 +27,15 @@ _WORD = rf"(?:\\[^0-9a-zA-Z]|[^{_SPECIAL}])*+"
 _words = re.compile(rf"\((\?:)?({_WORD}(?:\|{_WORD})++)\)(?![*+?{{])", re.DOTALL)
 _each_word = re.compile(rf"(?:^|\|)({_WORD})", re.DOTALL)
 _escaped = re.compile(r"\\(.)", re.DOTALL)
-_LARGE = 1 << 16  # of a repetition, and
-_LONG = 200  # of a row of items: what is more is left to `re`
+_LARGE = 1 << 16  # longest repetition; patterns with a longer one are left to `re`
+_LONG = 200  # most items; longer patterns are left to `re`
 
 NOWHERE = (0, -1)
 Match = Callable[[str], tuple[str, ...] | None]
 
 
 class Words:
-    """One of several texts, the first that leads to a match; a fixed text is one of one."""
+    """One of several texts: the first that leads to a match. A fixed text is the only one."""
 
     __slots__ = ("texts",)
 
@@ -43,8 +43,8 @@ class Words:
         self.texts = texts
 
 
-class Row:
-    """From `least` to `most` characters of one kind; the longest row first unless `lazy`."""
+class Run:
+    """From `least` to `most` characters of one kind; the longest run first unless `lazy`."""
 
     __slots__ = ("lazy", "least", "most", "reach")
 
@@ -56,36 +56,36 @@ class Row:
 
 
 class Suffix:
-    """An optional slash at the end of the text, behind something else than a slash."""
+    """An optional slash at the end of the text, after another character than a slash."""
 
     __slots__ = ()
 
 
-Item = Words | Row | Suffix
+Item = Words | Run | Suffix
 
 
 def linear_match(pattern: str, groups: tuple[int, ...]) -> tuple[Match, int] | None:
-    """What gives the texts of `groups`, as a full match of `pattern` by `re` would.
+    """A function that returns the texts of `groups`, like a full match of `pattern` by `re`.
 
-    With it comes the length of text up to which `re` is quick enough. None if `re` is linear by
-    itself, as with one variable, or if the pattern has something that is not known here.
+    The second value is the length of text up to which `re` is fast enough. Returns None if `re` is
+    linear, as with one variable, or if the pattern has a part that this module does not know.
     """
     reader = _Reader(pattern)
     if not reader.read() or len(reader.items) > _LONG:
         return None
-    rows, ways = 0, 1
+    runs, ways = 0, 1
     for item in reader.items:
         if isinstance(item, Words):
             ways *= len(item.texts)
-        elif isinstance(item, Row) and (item.most is None or item.most - item.least > 1):
-            rows += 1
-    if rows < 2 and ways < AFFORDABLE // 20:
+        elif isinstance(item, Run) and (item.most is None or item.most - item.least > 1):
+            runs += 1
+    if runs < 2 and ways < AFFORDABLE // 20:
         return None
     all_lazy = all(
-        not isinstance(item, Row) or item.lazy or item.most == item.least for item in reader.items
+        not isinstance(item, Run) or item.lazy or item.most == item.least for item in reader.items
     )
     spans = [reader.spans[number] for number in groups]
-    length = int((AFFORDABLE / ways) ** (1 / max(rows, 1)))
+    length = int((AFFORDABLE / ways) ** (1 / max(runs, 1)))
 
     def match(text: str) -> tuple[str, ...] | None:
         places = Trial(reader.items, text, lazy=True).run()
@@ -99,7 +99,7 @@ def linear_match(pattern: str, groups: tuple[int, ...]) -> tuple[Match, int] | N
 
 
 class _Reader:
-    """Takes a pattern apart into items; `spans` has the first and the last of each group."""
+    """Splits a pattern into items; `spans` has the first and the last item of each group."""
 
     def __init__(self, pattern: str) -> None:
         self.pattern = pattern
@@ -109,7 +109,7 @@ class _Reader:
         self._fixed = ""
 
     def read(self) -> bool:
-        """Whether the whole pattern could be read."""
+        """Read the pattern; whether that was possible."""
         while self.at < len(self.pattern):
             if self.pattern.startswith(SUFFIX, self.at):
                 self._end_fixed()
@@ -126,7 +126,7 @@ class _Reader:
         return True
 
     def _group(self) -> bool:
-        """A variable: the group with its converter's pattern."""
+        """Read a variable: the group with the pattern of its converter."""
         self._end_fixed()
         first = len(self.items)
         if not self._choice(capturing=True):
@@ -152,7 +152,7 @@ class _Reader:
         return True
 
     def _item(self) -> bool:
-        """A character, or a kind of characters, and how often."""
+        """Read a character or a kind of characters, with its repetition."""
         found = _atom.match(self.pattern, self.at)
         character = None
         if found is None:
@@ -169,7 +169,7 @@ class _Reader:
                 self._fixed += character
                 return True
             self._end_fixed()
-            self.items.append(Row(found[0], 1, 1, lazy=False))
+            self.items.append(Run(found[0], 1, 1, lazy=False))
             return True
         self._end_fixed()
         self.at = repeat.end()
@@ -180,10 +180,10 @@ class _Reader:
             low = int(least or 0)
             high = low if not comma else int(most) if most else None
         else:
-            return False  # "{}" and "{,}" have meanings of their own
+            return False  # "{}" and "{,}" are not repetitions
         if max(low, high or 0) > _LARGE:
             return False
-        self.items.append(Row(found[0], low, high, bool(lazy)))
+        self.items.append(Run(found[0], low, high, bool(lazy)))
         return True
 
     def _end_fixed(self) -> None:
@@ -193,13 +193,13 @@ class _Reader:
 
 
 class Trial:
-    """One text, and what was found not to lead to a match.
+    """An attempt to match one text, with the places that are known not to lead to a match.
 
-    `_tried` has for each open row (one without a longest length), by the place where its kind of
-    characters ends, the lowest end that was tried: all above it were as well. `_failed` has each
-    end of other rows. `_dead` is, for each item, a stretch of places from which it leads nowhere:
-    when an open row has failed, so it does from all places behind, as far as its characters go,
-    and so do the items before it from where they would lead there.
+    An open run has no maximum length. `_tried` has for each open run, by the place where its kind
+    of characters ends, the lowest end that was tried: all higher ends were tried as well. `_failed`
+    has each end of the other runs that was tried. `_dead` has for each item a range of places where
+    it cannot match: after an open run has failed, it also fails from all later places, as far as
+    its characters reach, and so do the items before it from the places that lead there.
     """
 
     __slots__ = ("_dead", "_failed", "_items", "_last", "_lazy", "_places", "_text", "_tried")
@@ -207,19 +207,21 @@ class Trial:
     def __init__(self, items: list[Item], text: str, lazy: bool = False) -> None:
         self._items = items
         self._text = text
-        self._lazy = lazy  # all rows: whether there is a match does not depend on the order
+        self._lazy = (
+            lazy  # treat all runs as lazy: the order does not change whether there is a match
+        )
         self._places = [0] * (len(items) + 1)
         self._tried: list[dict[int, int]] = [{} for _ in items]
         self._failed: list[set[int]] = [set() for _ in items]
         self._dead = [NOWHERE] * (len(items) + 1)
-        self._last = [NOWHERE] * len(items)  # from where to where a row's characters reach
+        self._last = [NOWHERE] * len(items)  # the range that the characters of a run last reached
 
     def run(self) -> list[int] | None:
-        """The place in the text where each item begins and the last one ends, or None."""
-        return self._places if self._leads_on(0, 0) else None
+        """The places where each item begins and the last one ends, or None without a match."""
+        return self._places if self._matches(0, 0) else None
 
-    def _leads_on(self, index: int, at: int) -> bool:
-        """Whether the items from `index` on match the text from `at` on."""
+    def _matches(self, index: int, at: int) -> bool:
+        """Whether the items from `index` match the text from `at`."""
         self._places[index] = at
         if index == len(self._items):
             return at == len(self._text)
@@ -229,37 +231,37 @@ class Trial:
         item = self._items[index]
         if isinstance(item, Words):
             return self._words(index, item, at)
-        if isinstance(item, Row):
+        if isinstance(item, Run):
             return (self._open if item.most is None else self._closed)(index, item, at)
         if at and self._text[at - 1] == "/":
             return False
-        return self._leads_on(index + 1, at + self._text.startswith("/", at))
+        return self._matches(index + 1, at + self._text.startswith("/", at))
 
     def _words(self, index: int, item: Words, at: int) -> bool:
         if at in self._failed[index]:
             return False
         for text in item.texts:
-            if self._text.startswith(text, at) and self._leads_on(index + 1, at + len(text)):
+            if self._text.startswith(text, at) and self._matches(index + 1, at + len(text)):
                 return True
         if len(item.texts) > 1:
             self._failed[index].add(at)
         return False
 
-    def _closed(self, index: int, item: Row, at: int) -> bool:
+    def _closed(self, index: int, item: Run, at: int) -> bool:
         found = item.reach(self._text, at, at + (item.most or 0))
         reach = at if found is None else found.end()
         if item.most == item.least:
-            return reach == at + item.least and self._leads_on(index + 1, reach)
+            return reach == at + item.least and self._matches(index + 1, reach)
         failed = self._failed[index]
         ends = range(at + item.least, reach + 1)
         for end in ends if item.lazy else reversed(ends):
             if end not in failed:
-                if self._leads_on(index + 1, end):
+                if self._matches(index + 1, end):
                     return True
                 failed.add(end)
         return False
 
-    def _open(self, index: int, item: Row, at: int) -> bool:
+    def _open(self, index: int, item: Run, at: int) -> bool:
         reach = self._reach(index, item, at)
         lowest = at + item.least
         tried = self._tried[index].get(reach, reach + 1)
@@ -268,11 +270,11 @@ class Trial:
             if search(index + 1, lowest, tried - 1):
                 return True
             self._tried[index][reach] = lowest
-        self._bury(index, at, reach)
+        self._mark_dead(index, at, reach)
         return False
 
-    def _reach(self, index: int, item: Row, at: int) -> int:
-        """Where this row's kind of characters ends; no character is looked at often."""
+    def _reach(self, index: int, item: Run, at: int) -> int:
+        """Where this run's kind of characters ends. No character is examined often."""
         first, last = self._last[index]
         if first <= at <= last:
             return last
@@ -284,7 +286,7 @@ class Trial:
         return reach
 
     def _upwards(self, index: int, low: int, high: int) -> bool:
-        """Whether the items from `index` on match from a place between, the lowest first."""
+        """Whether the items from `index` match from a place in the range, lowest place first."""
         fixed = self._fixed(index)
         if index == len(self._items):
             low = max(low, len(self._text))
@@ -293,14 +295,14 @@ class Trial:
                 low = self._text.find(fixed, low, high + len(fixed))
                 if low < 0:
                     return False
-            if self._leads_on(index, low):
+            if self._matches(index, low):
                 return True
             first, last = self._dead[index]
             low = last + 1 if first <= low <= last else low + 1
         return False
 
     def _downwards(self, index: int, low: int, high: int) -> bool:
-        """The same, the highest place first."""
+        """Whether the items from `index` match from a place in the range, highest place first."""
         fixed = self._fixed(index)
         if index == len(self._items):
             low = max(low, len(self._text))
@@ -309,7 +311,7 @@ class Trial:
                 high = self._text.rfind(fixed, low, high + len(fixed))
                 if high < 0:
                     return False
-            if self._leads_on(index, high):
+            if self._matches(index, high):
                 return True
             first, last = self._dead[index]
             high = first - 1 if first <= high <= last else high - 1
@@ -322,8 +324,8 @@ class Trial:
                 return item.texts[0]
         return ""
 
-    def _bury(self, index: int, first: int, last: int) -> None:
-        """The places from `first` to `last` lead nowhere from this item on: pass it back."""
+    def _mark_dead(self, index: int, first: int, last: int) -> None:
+        """Mark a range where this item cannot match, and the ranges that lead there."""
         before, end = self._dead[index]
         self._dead[index] = (min(before, first) if end == last else first, last)
         while index:
@@ -332,7 +334,7 @@ class Trial:
             if isinstance(item, Words):
                 first -= min(map(len, item.texts))
                 last -= max(map(len, item.texts))
-            elif isinstance(item, Row) and item.most is not None:
+            elif isinstance(item, Run) and item.most is not None:
                 first -= item.least
                 last -= item.most
             else:

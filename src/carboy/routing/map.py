@@ -1,4 +1,4 @@
-"""The map of all URL rules of an application."""
+"""The map of all URL rules of an application, and the host names that it is bound to."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
 
 
 class Map:
-    """Rules and what they have in common; `bind` gives the adapter that matches and builds.
+    """Rules and their common settings; `bind` makes the adapter that matches and builds URLs.
 
     `strict_slashes` redirects `/a` to the branch `/a/`; `merge_slashes` redirects `/a//b` to
     `/a/b`; `redirect_defaults` redirects to the rule that has the matched values as its
     defaults, and from an alias; `host_matching` matches whole hosts instead of subdomains.
-    `converters` adds to the default ones; `sort_parameters` sorts queries, by `sort_key`.
+    `converters` are added to the default ones; `sort_parameters` sorts queries by `sort_key`.
     """
 
     default_converters = DEFAULT_CONVERTERS
@@ -75,7 +75,7 @@ class Map:
         self._matcher.merge_slashes = value
 
     def add(self, rulefactory: RuleFactory) -> None:
-        """Add a rule, or the rules a factory makes; a rule belongs to one map only."""
+        """Add a rule, or the rules of a factory. A rule belongs to one map only."""
         for rule in rulefactory.get_rules(self):
             rule.bind(self)
             with self._lock:
@@ -92,7 +92,7 @@ class Map:
                 self._order(self._pending)
                 if not self.host_matching:
                     self._build_fast_path()
-                # Last: another thread that sees no pending rule relies on all of the above.
+                # At the end, because threads that see no pending rules use these tables.
                 self._pending = []
 
     def _order(self, pending: list[Rule]) -> None:
@@ -117,10 +117,10 @@ class Map:
         self._fast_path = FastPath(domain.fixed.get("") if domain is not None else None)
 
     def lookup(self, method: str, path: str) -> tuple[Rule, dict[str, Any]] | None:
-        """The rule and values of a plain match in the default subdomain, without an adapter.
+        """The rule and values of a simple match in the default subdomain, without an adapter.
 
-        `path` is decoded and starts with a slash, `method` is in upper case. None: ask
-        MapAdapter.match, which finds the same rule, the redirect or the error.
+        `path` is decoded and starts with a slash, `method` is in upper case. Returns None where
+        MapAdapter.match has to find the rule, the redirect or the error.
         """
         tables = self._fast_path
         answers = tables.fixed.get(path)
@@ -138,17 +138,17 @@ class Map:
         return walk(tables.start, path, method) if tables.start is not None else None
 
     def search(self, domain: str, method: str, path: str) -> Search:
-        """Where the path of an ordinary request leads; `lookup` has not found it.
+        """Search for the path of a request without an upgrade, after `lookup` returned None.
 
         `domain` is a subdomain, or a host with host matching. Runs no code of an application:
-        its converters are asked when the search is settled.
+        converters are called by `Search.result`.
         """
         if self._pending:
             self.update()
         return self._matcher.search(domain, path, method, False)
 
     def iter_rules(self, endpoint: Any | None = None) -> Iterator[Rule]:
-        """All rules, or those of `endpoint` (KeyError if it has none), in building order."""
+        """All rules, or those of `endpoint` (KeyError if it has none), in the order of building."""
         self.update()
         if endpoint is not None:
             return iter(self._rules_by_endpoint[endpoint])
@@ -170,7 +170,7 @@ class Map:
         path_info: str | None = None,
         query_args: Mapping[str, Any] | str | None = None,
     ) -> MapAdapter:
-        """An adapter for a server; raises BadHost for a name that is not a host."""
+        """An adapter for a server; raises BadHost for an invalid host name."""
         if not self.host_matching:
             if subdomain is None:
                 subdomain = self.default_subdomain
@@ -197,8 +197,8 @@ class Map:
     ) -> MapAdapter:
         """An adapter for the request in a WSGI environ (or a request object with one).
 
-        With `server_name` the subdomain is what the host has in front of it. A host that is
-        not below it gives a warning and a subdomain that no rule has.
+        With `server_name`, the subdomain is the part of the host before that name. A host outside
+        `server_name` causes a warning and gets a subdomain that no rule has.
         """
         environ = _get_environ(environ)
         name, domain = environ_arguments(environ, server_name, subdomain, self.host_matching)
@@ -220,10 +220,10 @@ class Map:
         )
 
     def _fast_builder(self, endpoint: Any) -> FastBuild | None:
-        """The generated function that builds the URLs of an endpoint, if there can be one."""
+        """The generated function that builds the URLs of an endpoint, or None."""
         self.update()
-        # Kept in the table of now: a rule added meanwhile replaces the table, and the function
-        # that does not know the rule goes with it.
+        # Kept in the current table. Adding a rule replaces the table, and with it a function that
+        # does not know the rule.
         known = self._fast_builds
         rules = self._rules_by_endpoint.get(endpoint)
         made = fast_builder(rules, self) if rules and all(map(_ordinary, rules)) else None
@@ -237,12 +237,12 @@ class Map:
 
     @property
     def _rules(self) -> list[Rule]:
-        """All rules, for those who reach for them under this name."""
+        """All rules, for programs that use this name of Werkzeug's."""
         return list(self.iter_rules())
 
 
 def _ordinary(rule: Rule) -> bool:
-    """Whether no subclass says otherwise how a URL is built."""
+    """Whether no subclass changes how the URL of a rule is built."""
     kind = type(rule)
     return kind.build is Rule.build and kind.suitable_for is Rule.suitable_for
 
@@ -256,7 +256,7 @@ def _distinct(endpoints: Iterable[Any]) -> Iterable[Any]:
 
 
 def ascii_host(name: str) -> str:
-    """The host in ASCII (RFC 3490); raises BadHost where that is impossible."""
+    """The host in ASCII (RFC 3490); raises BadHost if that is not possible."""
     if name.isascii() and len(name) < 64 and name[:1] != "." and ".." not in name:
         return name  # no label can be too long, and none is empty
     host, colon, port = name.partition(":")
@@ -267,7 +267,7 @@ def ascii_host(name: str) -> str:
 
 
 def without_default_port(name: str, scheme: str) -> str:
-    """The host without the port that its scheme implies."""
+    """The host without the default port of its scheme."""
     port = {"http": ":80", "ws": ":80", "https": ":443", "wss": ":443"}.get(scheme, "")
     return name.removesuffix(port) if port else name
 

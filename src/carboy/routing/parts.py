@@ -1,4 +1,4 @@
-"""A rule cut into what the trie is made of: fixed segments and dynamic parts."""
+"""The parts of a rule that the trie is made of: fixed segments and dynamic parts."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from carboy.routing.syntax import Token
 
 _SLASHES = re.compile("/{2,}")
 
-# Fixed texts first (more, then earlier and longer ones), then more variables, then their weights.
+# Orders rules: more fixed texts, earlier and longer ones, more variables, then their weights.
 Weight = tuple[int, list[tuple[int, int]], int, list[int]]
 
 
 def merge_slashes(path: str) -> str:
-    """The path with every run of slashes made one."""
+    """The path with each run of slashes replaced by one slash."""
     return _SLASHES.sub("/", path)
 
 
 class Fixed(NamedTuple):
-    """A segment that has to be this text."""
+    """A segment of fixed text."""
 
     text: str
 
 
 class Dynamic(NamedTuple):
-    """A segment with variables, or, if `final`, everything that is left of the path.
+    """A segment with variables, or, if `final`, the whole rest of the path.
 
-    `pattern` matches it whole; `groups` numbers the variables' groups. With `suffixed` the
-    last group is the slash that ends a branch, or empty where it is missing.
+    `pattern` matches all of it; `groups` has the numbers of the groups of the variables. With
+    `suffixed`, the last group is the slash that ends a branch, or empty if that is missing.
     """
 
     pattern: str
@@ -51,9 +51,9 @@ def domain_part(tokens: list[Token], converters: Mapping[str, BaseConverter]) ->
 
 
 def path_parts(tokens: list[Token], converters: Mapping[str, BaseConverter]) -> Iterable[Part]:
-    """The parts of a rule's path; the first is the empty one before the leading slash.
+    """The parts of the path of a rule. The first part is empty, before the leading slash.
 
-    From the first variable that may contain a slash on, the rest is one final part.
+    From the first variable that may contain a slash, the rest of the path is one final part.
     """
     segments = _segments(tokens)
     for index, segment in enumerate(segments):

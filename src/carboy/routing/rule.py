@@ -1,4 +1,4 @@
-"""One URL rule: what it says, and what becomes of it when it is bound to a map."""
+"""A URL rule, and what is made of it when it is bound to a map."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ WEBSOCKET_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def plain_conversion(converter: BaseConverter) -> Callable[[str], Any] | None:
-    """The quickest function doing what `converter.to_python` does; None where text stays text."""
+    """The fastest function that does the same as `converter.to_python`; None for plain text."""
     to_python = type(converter).to_python
     if to_python is BaseConverter.to_python:
         return None
     if to_python is NumberConverter.to_python and type(converter) is IntegerConverter:
         limited = converter.fixed_digits or converter.min is not None or converter.max is not None
         if not limited:
-            return int  # a ValueError (too many digits) sends the caller back to to_python
+            return int  # after a ValueError (too many digits) the caller uses to_python
     return converter.to_python
 
 
 def _is_own(converter: BaseConverter) -> bool:
-    """Whether `to_python` runs no code of an application, which may want its contexts."""
+    """Whether `to_python` is of this package: an application's code may need its contexts."""
     return type(converter).to_python in _OWN_CONVERSIONS
 
 
@@ -64,9 +64,9 @@ class RuleFactory:
 class Rule(RuleFactory):
     """A URL rule: `string` with `<converter(arguments):name>` for its variable parts.
 
-    It is a leaf, or a branch if it ends with a slash. Arguments left None are the map's.
-    Raises ValueError or TypeError for what cannot be a rule; the variables are looked at
-    when the rule is bound to a map.
+    It is a leaf, or a branch if it ends with a slash. Arguments that are None default to the
+    settings of the map. Raises ValueError or TypeError for invalid arguments; the variables are
+    checked when the rule is bound to a map.
     """
 
     def __init__(
@@ -105,12 +105,12 @@ class Rule(RuleFactory):
         self._converters: dict[str, BaseConverter] = {}
         self._tokens: tuple[list[Token], list[Token]] = ([], [])
         self._template: Template | None = None
-        # set by the map when its rules are put in order
-        self._key = ""  # names the rule among all of an application
+        # Set by the map when it sorts its rules.
+        self._key = ""  # unique among the rules of an application
         self._conversions: tuple[tuple[str, Callable[[str], Any] | None], ...] = ()
         self._provides_defaults: list[Rule] = []
-        self._direct = False  # a match of it is the answer: no alias, no redirect
-        self._plain = False  # and its values are made by the converters of this package
+        self._direct = False  # a match is never redirected: not an alias, no redirect_to
+        self._plain = False  # also, all converters are of this package
 
     def _method_set(self, methods: Iterable[str] | None) -> set[str] | None:
         if methods is None:
@@ -129,7 +129,7 @@ class Rule(RuleFactory):
         return type(self)(self.rule, **self.get_empty_kwargs())
 
     def get_empty_kwargs(self) -> dict[str, Any]:
-        """The keyword arguments that `empty` makes the copy with; subclasses add their own."""
+        """The keyword arguments for a copy of the rule; subclasses add theirs."""
         return {
             "defaults": dict(self.defaults) if self.defaults else None,
             "subdomain": self.subdomain,
@@ -148,11 +148,11 @@ class Rule(RuleFactory):
         yield self
 
     def refresh(self) -> None:
-        """Bind again after an attribute was changed by hand."""
+        """Bind again after an attribute was changed."""
         self.bind(self.map, rebind=True)
 
     def bind(self, map: Map, rebind: bool = False) -> None:
-        """Make the rule a part of `map`, with its defaults and converters."""
+        """Make the rule part of `map`, with the defaults and converters of the map."""
         if self.map is not None and not rebind:
             raise RuntimeError(
                 f"url rule {self!r} already bound to map {self.map!r}. Add rule.empty() instead."
@@ -167,7 +167,7 @@ class Rule(RuleFactory):
         self.compile()
 
     def compile(self) -> None:
-        """Read the rule's text and make its converters; the rest is compiled when needed."""
+        """Parse the text of the rule and make its converters."""
         if self.map is None:
             raise AssertionError(f"rule not bound: add {self.rule!r} to a map first.")
         domain = self.host if self.map.host_matching else self.subdomain
@@ -181,13 +181,13 @@ class Rule(RuleFactory):
 
     @property
     def _trace(self) -> list[tuple[bool, str]]:
-        """The parts in order, each with whether it is a variable, as API generators read them."""
+        """Pairs of whether a part is a variable and the part, which API generators read."""
         domain, path = self._tokens
         return list(_traced((*domain, "|", *path))) if path else []
 
     @property
     def _parts(self) -> list[RulePart]:
-        """The segments, described as in Werkzeug's rules."""
+        """The segments, in the form of Werkzeug's rules."""
         from carboy.routing.description import described
 
         return described(self)
@@ -220,7 +220,7 @@ class Rule(RuleFactory):
         return kind(self.map, *args, **kwargs)
 
     def _prepare(self, providers: list[Rule]) -> None:
-        """Work out ahead what a match of this rule needs; `providers` precede it."""
+        """Compute what a match of this rule needs. `providers` are the earlier rules."""
         self._conversions = tuple(
             (name, plain_conversion(converter)) for name, converter in self._converters.items()
         )
@@ -231,7 +231,7 @@ class Rule(RuleFactory):
         self._key = f"{self.endpoint} {self.host or self.subdomain or ''}{self.rule}"
 
     def _convert(self, raw: Iterable[str]) -> dict[str, Any]:
-        """The matched texts as values, with the defaults; ValidationError where one is refused."""
+        """The values of the matched texts, with the defaults; may raise ValidationError."""
         values = {
             name: self._converters[name].to_python(text)
             for name, text in zip(self._converters, raw, strict=True)
@@ -254,7 +254,7 @@ class Rule(RuleFactory):
         return self._compiled().build(values, self, append_unknown)
 
     def provides_defaults_for(self, rule: Rule) -> bool:
-        """Whether this rule stands for `rule` when its variables have this rule's defaults."""
+        """Whether this rule replaces `rule` for values that are this rule's defaults."""
         return bool(
             not self.build_only
             and self.defaults
@@ -264,7 +264,7 @@ class Rule(RuleFactory):
         )
 
     def suitable_for(self, values: Mapping[str, Any], method: str | None = None) -> bool:
-        """Whether a URL with `values` can be this rule's."""
+        """Whether this rule can build a URL with `values`."""
         if method is not None and self.methods is not None and method not in self.methods:
             return False
         defaults = self.defaults
@@ -283,7 +283,7 @@ class Rule(RuleFactory):
         return (int(self.alias), -len(self.arguments), -len(self.defaults or ()))
 
     def _shape(self) -> object:
-        """Texts and names of variables: what two rules for the same URLs have in common."""
+        """The texts and variable names, which are equal for rules of the same URLs."""
         if not self._tokens[1]:
             return self.rule, self.subdomain, self.host
         return [[t if isinstance(t, str) else (t.name,) for t in ts] for ts in self._tokens]

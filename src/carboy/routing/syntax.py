@@ -1,4 +1,4 @@
-"""The language of rules: `/static/<converter(arguments):name>/…`."""
+"""The syntax of rules: `/static/<converter(arguments):name>/…`."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Token = str | Variable
 
 
 def parse_rule(rule: str) -> list[Token]:
-    """The rule as texts and variables, in order; raises ValueError where it is malformed."""
+    """The texts and variables of a rule, in order; raises ValueError if it is malformed."""
     if "<" not in rule:
         return [rule] if rule else []
     tokens: list[Token] = []
@@ -60,7 +60,7 @@ def parse_converter_args(argstr: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """The arguments of a converter, positional and named.
 
     A value is True, False, None, a number, or text with or without quotes.
-    Raises ValueError with the part that is neither.
+    Raises ValueError, which shows the part that cannot be parsed.
     """
     args: list[Any] = []
     kwargs: dict[str, Any] = {}

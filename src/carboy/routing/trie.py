@@ -1,8 +1,8 @@
-"""The trie of all rules: one level a path segment, so that matching does not scan rules.
+"""The trie of all rules, with one level for each path segment: matching does not scan rules.
 
-Knows texts and rules, but no redirects; what comes of a match the adapter decides.
-A node is entered by its fixed text first, then by its dynamic edges in order of weight;
-edges of the same pattern share a node, whatever their variables are called.
+It knows texts and rules. Redirects are made by the adapter. From a node, the fixed text of a
+segment is tried first, then the dynamic edges in the order of their weight. Edges with the same
+pattern share a node, whatever the names of their variables are.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Answers = dict[str | None, "Rule"]
 
 
 class Kind(Enum):
-    """How the text of an edge is matched. \\d is exactly str.isdecimal; segments have no slash."""
+    """How the text of an edge is matched. \\d is str.isdecimal, and segments have no slash."""
 
     PATTERN = "by its regular expression"
     TEXT = "any text"
@@ -36,13 +36,13 @@ KINDS = {"([^/]+)": TEXT, "([^/]{1,})": TEXT, r"(\d+)": DIGITS}
 
 
 class Outcome(Enum):
-    """How the search ended without a rule of its own."""
+    """How a search ended without a rule."""
 
     SLASH_MISSING = "the rule of this path with a slash at the end would match"
 
 
 class Node:
-    """A place in the trie: where to go on, and the rules that end here."""
+    """A place in the trie: the ways to the next segment, and the rules that end here."""
 
     __slots__ = ("answers", "by_key", "child", "edges", "fixed", "rules")
 
@@ -55,20 +55,20 @@ class Node:
         self.answers: Answers = {}  # set and read by the fast path
 
     def enter(self, part: Part) -> Node:
-        """The node behind `part`, made if there is none."""
+        """The node after `part`, which is made if it does not exist."""
         if isinstance(part, Fixed):
             return self.fixed.setdefault(part.text, Node())
         key = (part.pattern, part.final)
         edge = self.by_key.get(key)
         if edge is None:
             edge = self.by_key[key] = Edge(part)
-            # A new list, not a sort in place: others may be walking the old one.
+            # A new list, because other threads may be iterating over the old one.
             self.edges = sorted([*self.edges, edge], key=lambda each: each.weight)
         return edge.node
 
 
 class Edge:
-    """A dynamic way from one node to another."""
+    """An edge with variables, from one node to another."""
 
     __slots__ = ("final", "fullmatch", "groups", "kind", "linear", "node", "suffixed", "weight")
 
@@ -95,10 +95,10 @@ class Edge:
 
 
 class Search:
-    """One search and what it found: a rule, another path to go to, or why there is none.
+    """A search and its result: a rule, another path to redirect to, or why there is no rule.
 
-    `raw` are the texts of the rule's variables; `allowed` and `mismatch` tell which rules of
-    the right path were passed over.
+    `raw` has the texts of the rule's variables. `allowed` (methods) and `mismatch` (WebSocket) say
+    why rules of the right path did not match.
     """
 
     __slots__ = ("allowed", "method", "mismatch", "other_path", "raw", "rule", "websocket")
@@ -112,8 +112,8 @@ class Search:
         self.allowed: set[str] = set()
         self.mismatch = False
 
-    def settled(self) -> tuple[Rule, dict[str, Any]]:
-        """The rule and its values, made by the converters; raises RequestPath or NoMatch."""
+    def result(self) -> tuple[Rule, dict[str, Any]]:
+        """The rule and its values from the converters; raises RequestPath or NoMatch."""
         if self.other_path is not None:
             raise RequestPath(self.other_path)
         if self.rule is None:
@@ -124,7 +124,7 @@ class Search:
             raise NoMatch(self.allowed, self.mismatch) from None
 
     def find(self, node: Node, parts: list[str], at: int) -> tuple[Rule, Raw] | Outcome | None:
-        """The first rule below `node` that the rest of the path, `parts[at:]`, leads to."""
+        """The first rule below `node` that matches the rest of the path, `parts[at:]`."""
         if at == len(parts):
             return self._end(node)
         part = parts[at]
@@ -139,7 +139,9 @@ class Search:
                 found = self._follow(edge, raw, parts, at)
                 if found is not None:
                     return found
-        if not part and at == len(parts) - 1:  # a slash that a leaf takes if it is not strict
+        if (
+            not part and at == len(parts) - 1
+        ):  # a trailing slash, which a leaf accepts if it is not strict
             for rule in node.rules:
                 if not rule.strict_slashes and self._usable(rule):
                     return rule, ()
@@ -190,7 +192,7 @@ class StateMachineMatcher:
         self.root = Node()
 
     def add(self, rule: Rule) -> None:
-        """Put a bound rule into the trie."""
+        """Add a bound rule to the trie."""
         domain, path = rule._tokens
         node = self.root.enter(domain_part(domain, rule._converters))
         for part in path_parts(path, rule._converters):
@@ -198,10 +200,10 @@ class StateMachineMatcher:
         node.rules.append(rule)
 
     def update(self) -> None:
-        """The trie is always in order; here because callers of other matchers call it."""
+        """Do nothing: the trie is always in order. Callers of Werkzeug's matcher call it."""
 
     def search(self, domain: str, path: str, method: str, websocket: bool) -> Search:
-        """Where the path leads, by texts alone: no converter is asked for a value."""
+        """Search for the path by texts alone: no converter is called."""
         search = Search(method, websocket)
         found = search.find(self.root, [domain, *path.split("/")], 0)
         if found is Outcome.SLASH_MISSING:
@@ -213,7 +215,7 @@ class StateMachineMatcher:
         return search
 
     def _search_merged(self, search: Search, domain: str, path: str) -> None:
-        """Redirect if the path without its doubled slashes leads somewhere."""
+        """Redirect if the path without its doubled slashes matches."""
         merged = merge_slashes(path)
         found = search.find(self.root, [domain, *merged.split("/")], 0)
         if found is Outcome.SLASH_MISSING:
@@ -225,4 +227,4 @@ class StateMachineMatcher:
         self, domain: str, path: str, method: str, websocket: bool
     ) -> tuple[Rule, dict[str, Any]]:
         """The rule and its values; raises RequestPath or NoMatch."""
-        return self.search(domain, path, method, websocket).settled()
+        return self.search(domain, path, method, websocket).result()

@@ -13,7 +13,8 @@ from carboy.dev.explain.terminal import duration
 from carboy.dev.licences import licence_of, parts_of, terms_of
 
 NO_PACKAGE = {places.KERNEL, places.C_CODE, places.APPLICATION}
-SPECIAL = re.compile(r"[\\`*_{}\[\]<>#|&~!]")  # what Markdown may read as markup
+# What Markdown may read as markup: underscores are none inside a word.
+SPECIAL = re.compile(r"[\\`*\[\]<>|&~]|(?<![^\W_])_+|_+(?![^\W_])")
 
 
 def make(found: Explanation) -> str:
@@ -21,7 +22,7 @@ def make(found: Explanation) -> str:
     lines = [
         f"# How {_code(found.request)} is answered",
         "",
-        f"Made by `carboy explain` from one real request to {_code(found.app)}. The answer was"
+        f"Made by `carboy explain` from one real request to {_code(found.app)}. The response was"
         f" {_text(found.status)}, {found.size:,} bytes, on Python {version_of(places.PYTHON)}.",
         "All times are of this one request, without the time that recording took.",
         "",
@@ -35,7 +36,7 @@ def make(found: Explanation) -> str:
         "",
         *_licences(found),
         "",
-        "## Steps, from the TCP connection to the answer",
+        "## Steps, from the TCP connection to the response",
         "",
     ]
     for step in found.steps:
@@ -108,7 +109,7 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
 
 def _text(text: str) -> str:
     """Text that has no markup."""
-    return SPECIAL.sub(r"\\\g<0>", " ".join(text.split()))
+    return SPECIAL.sub(lambda found: "".join(f"\\{c}" for c in found[0]), " ".join(text.split()))
 
 
 def _code(text: str) -> str:

@@ -122,7 +122,7 @@ def detailed(record: Record, origin: str, steps: Sequence[dict[str, Any]] = ()) 
         f"{BACK}<h1 class=s{escape(record.status[:1])}><code>{escape(record.method)}"
         f" {escape(record.target)}</code> <span class=code>{escape(record.status)}</span></h1>"
         f"<dl>{''.join(f'<div><dt>{n}<dd>{escape(v)}</div>' for n, v in facts if v)}</dl>"
-        f"<h2>What happened</h2>{_timeline(record)}{_calls(record, steps)}"
+        f"<h2>Events</h2>{_timeline(record)}{_calls(record, steps)}"
         f"{_table('Request', record.request)}{_table('Form', record.form)}"
         f"{_table('Files', record.files)}{_json(record)}"
         f"{_table('Session', record.session)}"

@@ -392,7 +392,7 @@ def test_in_a_browser_the_list_is_updated_and_has_keys(page: Page, address: str)
     page.keyboard.press("Escape")
     page.keyboard.press("j")
     page.keyboard.press("Enter")
-    page.wait_for_selector("text=What happened")
+    page.wait_for_selector("text=Events")
     assert "note" in page.inner_text("dl")
 
 
@@ -423,5 +423,5 @@ def test_in_a_browser_calls_are_recorded_and_shown(page: Page, address: str) -> 
     page.fill("#search", "flash")
     expect(page.locator("#tree .chosen")).to_contain_text("flash")
     page.click("header a")
-    page.wait_for_selector("text=What happened")
+    page.wait_for_selector("text=Events")
     assert problems == []  # the policy allows its style sheet and script

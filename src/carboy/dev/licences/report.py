@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from urllib.parse import quote
 
 from carboy.dev.explain import places
 from carboy.dev.explain.explanation import Explanation
@@ -13,7 +14,7 @@ from carboy.dev.explain.terminal import duration
 from carboy.dev.licences import licence_of, parts_of, terms_of
 
 NO_PACKAGE = {places.KERNEL, places.C_CODE, places.APPLICATION}
-# What Markdown may read as markup: underscores are none inside a word.
+# What Markdown may read as markup, which excludes underscores inside a word.
 SPECIAL = re.compile(r"[\\`*\[\]<>|&~]|(?<![^\W_])_+|_+(?![^\W_])")
 
 
@@ -97,7 +98,7 @@ def _where(step: Step) -> str:
     if not place.file:
         return f"a system call, made by {_code(step.where)}"
     if url := places.link(place):
-        return f"[{_text(place.lines)}](<{url}>)"
+        return f"[{_text(place.lines)}]({quote(url, safe=':/#@+')})"
     if place.package == places.APPLICATION:
         return f"{_code(place.lines)}, the application itself"
     return f"{_text(place.package)} {version_of(place.package)}, {_code(place.lines)}"

@@ -77,7 +77,7 @@ class Terminal:
     def wait_for(self, pattern: str) -> None:
         """Read until `pattern` is in the text."""
         until = time.monotonic() + PATIENCE
-        while not re.search(pattern, self.text):
+        while not re.search(pattern, self.text, re.IGNORECASE):
             if not select.select([self._end], [], [], until - time.monotonic())[0]:
                 raise TimeoutError(f"{pattern!r} did not come:\n{self.text}")
             self.text += os.read(self._end, 65536).decode()

@@ -21,7 +21,7 @@ from pathlib import Path
 import click
 import pytest
 
-from carboy.cli import run
+from carboy.cli import flask, run
 from carboy.cli.main import LATE, make_group
 from carboy.cli.options import tuning
 
@@ -237,6 +237,7 @@ def options() -> Iterator[tuple[str, click.Option]]:
     group = make_group()
     with click.Context(group, info_name="carboy") as context:
         commands = [group, *(group.get_command(context, name) for name in LATE), run.make_command()]
+    commands += [flask.cli, *flask.cli.commands.values()]
     for command in commands:
         assert command is not None
         for each in command.params:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import select
 import signal
 import subprocess
@@ -20,6 +21,7 @@ from carboy.cli.options import listening, names_of, tuning
 from carboy.server.processes.worker import Plan
 from running import PATIENCE, Running, die_with_parent
 
+SERVING = Path(__file__).resolve().parents[2] / "docs" / "serving.md"
 HELLO = """
 import os
 def app(environ, start_response):
@@ -122,6 +124,24 @@ def test_every_option_of_run_reaches_the_settings(
     owner = settings.limits if parameter.name.startswith("limit_") else settings
     got = getattr(owner, parameter.name.removeprefix("limit_"))
     assert str(got) in (value, "2.0", "True")
+
+
+def test_the_tables_of_the_documentation_have_every_option_with_its_default() -> None:
+    """A row has one or more options, and one default for all of them or one for each."""
+    documented: dict[str, str] = {}
+    for line in SERVING.read_text().splitlines():
+        if line.startswith("| `--"):
+            names = re.findall(r"`(--[a-z-]+)", line.split("|")[1])
+            defaults = line.split("|")[2].strip().replace("`", "").split(", ")
+            if len(defaults) != len(names):
+                defaults = [", ".join(defaults)] * len(names)
+            documented |= dict(zip(names, defaults, strict=True))
+    for parameter in [*listening(), *tuning()]:
+        assert isinstance(parameter, click.Option)
+        name = next(each for each in parameter.opts if each.startswith("--"))
+        shown = re.search(r"\[default: (.*)\]", parameter.help or "")
+        default = shown[1] if shown else str(parameter.default) if parameter.show_default else ""
+        assert documented[name].startswith(default), (name, default, documented[name])
 
 
 def test_bind_may_be_a_list_in_the_project(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

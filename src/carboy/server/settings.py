@@ -70,7 +70,7 @@ class Settings:
         THREADS,
         least=1,
         flags=("-t",),
-        shown="16 per processor, from 16 to 64",
+        shown="16 for each processor, 16 to 64",
     )
     stream_threads: int = _setting(
         128,

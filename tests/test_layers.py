@@ -44,6 +44,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "carboy.gateway",
         "carboy.protocol",
         "carboy.dates",
+        "carboy.lazy",
         "carboy.werkzeug_log",
         "carboy.dev",
         "carboy.middleware",

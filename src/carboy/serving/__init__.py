@@ -3,14 +3,15 @@
 `carboy.server.serve` is the server of `carboy run`.
 """
 
-from carboy.serving.development import is_running_from_reloader, run_simple
-from carboy.serving.handler import WSGIRequestHandler
-from carboy.serving.wsgi_server import BaseWSGIServer, make_server
+from __future__ import annotations
 
-__all__ = [
-    "BaseWSGIServer",
-    "WSGIRequestHandler",
-    "is_running_from_reloader",
-    "make_server",
-    "run_simple",
-]
+from carboy.lazy import lazy_names
+
+# module: the names it defines. tools/write_stubs.py writes __init__.pyi from this table.
+NAMES = {
+    "carboy.serving.development": "is_running_from_reloader run_simple",
+    "carboy.serving.handler": "WSGIRequestHandler",
+    "carboy.serving.wsgi_server": "BaseWSGIServer make_server",
+}
+
+__all__, __getattr__, __dir__ = lazy_names(__name__, NAMES)

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from carboy.server.balancing import ANY, DEAF, STALE, Balancer
+from carboy.server.balancing import ANY, ASK_AGAIN, STALE, Balancer
 from carboy.server.scoreboard import Figure, Row, Scoreboard
 
 NOW = 1000.0
@@ -104,8 +104,8 @@ def test_a_worker_that_does_not_hear_is_left_out_until_it_does(board: Scoreboard
     deaf = worker(board, 0)
     peers = Balancer(me, 16)
     assert peers.share(NOW) == 0
-    peers.ring()
-    peers.lapsed(NOW)
+    peers.ask_better()
+    peers.waited(NOW)
     assert peers.share(NOW) == 1
     deaf.cells[Figure.HEARD] = NOW + 0.01
     assert peers.share(NOW) == 0
@@ -116,9 +116,9 @@ def test_a_worker_that_did_not_hear_gets_another_chance(board: Scoreboard) -> No
     worker(board, 0)
     peers = Balancer(me, 16)
     peers.share(NOW)
-    peers.lapsed(NOW)
-    assert peers.share(NOW + DEAF / 2) == 1
-    assert peers.share(NOW + 2 * DEAF) == 0
+    peers.waited(NOW)
+    assert peers.share(NOW + ASK_AGAIN / 2) == 1
+    assert peers.share(NOW + 2 * ASK_AGAIN) == 0
 
 
 def test_a_worker_that_heard_in_time_is_not_left_out(board: Scoreboard) -> None:
@@ -127,7 +127,7 @@ def test_a_worker_that_heard_in_time_is_not_left_out(board: Scoreboard) -> None:
     peers = Balancer(me, 16)
     peers.share(NOW)
     other.cells[Figure.HEARD] = NOW + 0.001
-    peers.lapsed(NOW)
+    peers.waited(NOW)
     assert peers.share(NOW) == 0
 
 
@@ -145,13 +145,13 @@ def test_ringing_wakes_the_better_worker(board: Scoreboard) -> None:
     me, other = worker(board, 3), worker(board, 0)
     peers = Balancer(me, 16)
     peers.share(NOW)
-    peers.ring()
+    peers.ask_better()
     assert other.bell is not None
     assert me.bell is not None
     assert readable(other.bell.fileno())
     assert not readable(me.bell.fileno())
     other.bell.clear()
-    peers.ring()  # whether it has been heard since, only the other worker knows
+    peers.ask_better()  # whether it has been heard since, only the other worker knows
     assert readable(other.bell.fileno())
 
 

@@ -11,13 +11,13 @@ class Told:
     """A BusyWarnings, and what it has logged."""
 
     def __init__(self, caplog: pytest.LogCaptureFixture) -> None:
-        self.pressure = BusyWarnings(2)
+        self.warnings = BusyWarnings(2)
         self.caplog = caplog
 
     def look(self, now: float, full: bool = True, moved: float = 0.0, **more: object) -> list[str]:
         self.caplog.clear()
         running = more.get("running", RUNNING)
-        self.pressure.look(now, full, moved, more.get("oldest"), 3, lambda: running)  # type: ignore
+        self.warnings.check(now, full, moved, more.get("oldest"), 3, lambda: running)  # type: ignore
         return [record.getMessage() for record in self.caplog.records]
 
 
@@ -39,7 +39,7 @@ def test_longer_is_with_the_requests_that_hold_the_threads_longest_first(told: T
         " GET /a HTTP/1.1 (3.0 s)."
     ]
     assert told.look(102.0) == []
-    told.pressure.refused()
+    told.warnings.refused()
     assert told.look(104.0, full=False) == [
         "Threads are free again after 4.0 s. Meanwhile 1 requests were answered with 503,"
         " and 0 were dropped because their clients had gone."

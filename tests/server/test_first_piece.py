@@ -136,9 +136,9 @@ def test_a_body_that_fails_at_its_first_piece_is_a_500(
         assert client.reply().status == 404
         # A client has its answer before the access log has its record.
         eventually(lambda: [record[4] for record in live.records] == [500, 500, 500, 404])
-    failures = [each for each in caplog.records if each.getMessage().endswith("failed")]
+    failures = [each for each in caplog.records if "application failed" in each.getMessage()]
     assert [each.getMessage() for each in failures] == 3 * [
-        f"GET {path} HTTP/1.1: the application failed"
+        f"The application failed: GET {path} HTTP/1.1."
     ]
     assert all(each.exc_info is not None for each in failures)
     closings = {

@@ -145,7 +145,7 @@ def test_it_cannot_be_used_after_the_request() -> None:
         assert client.reply().body == b"hi"
         client.request("GET", "/")  # by now the engine has seen the end of the first
         assert client.reply().body == b"hi"
-        with pytest.raises(OSError, match="The request is over"):
+        with pytest.raises(OSError, match="The request has ended"):
             kept[0].sendall(b"what belongs to nobody")
 
 

@@ -1,7 +1,7 @@
-"""Whether something can be called as a WSGI application, and what it is if it cannot.
+"""Whether an object can be called as a WSGI application, and what it is if it cannot.
 
-An ASGI application is a callable too: called with an environ it fails at each request, or gives
-a coroutine that nobody awaits. It is better told before the first one.
+An ASGI application is a callable too. Called with an environ it fails at each request, or gives a
+coroutine that is never awaited. The user is told before the first request.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ WHAT_TO_DO = (
 
 
 def check(app: Any) -> None:
-    """Raise TypeError, which says what to do, for what cannot be a WSGI application."""
+    """Raise TypeError, which says what to do, if `app` cannot be a WSGI application."""
     if not callable(app):
         raise TypeError(
             f"{app!r} is not a WSGI application. Give a function or object that takes"
@@ -32,9 +32,9 @@ def check(app: Any) -> None:
 
 
 def is_asgi(thing: Any) -> bool:
-    """Whether it is an ASGI application: version 3 or 2, an object, function or class.
+    """Whether `thing` is an ASGI application: version 3 or 2, an object, function or class.
 
-    Its type is asked, and no attribute of the object, which may be a proxy of something else.
+    Looks at its type and at no attribute of the object, which may be a proxy.
     """
     kind = type(thing)
     if issubclass(kind, type):
@@ -46,7 +46,7 @@ def is_asgi(thing: Any) -> bool:
 
 
 def named(thing: Any) -> str:
-    """A function by its name, an object by its class."""
+    """The name of a function, or of the class of an object."""
     while isinstance(thing, partial):
         thing = thing.func
     kind = thing if issubclass(type(thing), (type, *PLAIN)) else type(thing)
@@ -54,7 +54,7 @@ def named(thing: Any) -> str:
 
 
 def _call_of(kind: type) -> Any:
-    """What calling an object of this class runs, as it is defined."""
+    """The function that runs when an object of this class is called."""
     return next(
         (each.__dict__["__call__"] for each in kind.__mro__ if "__call__" in each.__dict__), None
     )
@@ -65,15 +65,15 @@ def _is_coroutine_function(function: Any) -> bool:
 
 
 def _is_legacy(thing: Callable[..., Any]) -> bool:
-    """ASGI 2: called with the scope alone, it gives what is called with receive and send."""
+    """Whether `thing` is an ASGI 2 application, which is called with the scope alone."""
     return _names(thing) == ("scope",)
 
 
 def _names(function: Any) -> tuple[str, ...]:
-    """The names of the parameters that have no default; none if they cannot be known."""
+    """The names of the parameters without a default; () if they are not known."""
     try:
         parameters = inspect.signature(function).parameters.values()
-    except Exception:  # built in, or a proxy of something that is not there
+    except Exception:  # built in, or a proxy without an object
         return ()
     given = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     return tuple(

@@ -1,4 +1,4 @@
-"""A Carboy app served as it is: it gets the exchange, and no environ is built."""
+"""A Carboy app served directly: it gets the exchange, and no environ is built."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from carboy.gateway.wsgi import WsgiGateway
 
 
 class DirectGateway:
-    """The calls of DirectApplication under the Gateway's names.
+    """The methods of DirectApplication under the Gateway's names.
 
-    Whether the app may be called directly is asked once a turn of the leader, because its
-    classes can be patched, and a wrapper put around its WSGI entry point, at any time. `handle`
-    is an attribute, which spares each request a call.
+    The app is asked once a turn of the leader whether it may be called directly, because its
+    classes may be patched and its WSGI entry point wrapped at any time. `handle` is an attribute,
+    which saves each request a call.
     """
 
     def __init__(self, app: DirectApplication) -> None:
@@ -25,18 +25,18 @@ class DirectGateway:
         self.turn()
 
     def turn(self) -> None:
-        """Look at the app before the requests of a turn: `handle` is the lane that is open."""
+        """Choose `handle` for the requests of a turn: the direct lane, or WSGI."""
         self._direct = self.app.direct_ready()
         self.handle: Callable[[Exchange], Answer]
         self.handle = self.app.direct_handle if self._direct else self._wsgi.handle
 
     def prepare(self, exchange: Exchange) -> Hashable:
-        """What the app says: the rule that matched, or that none does."""
+        """The dispatch key: the rule that matched, or the key of requests without one."""
         key = self._prepare(exchange)
         if self._direct and key is not None:
             return key
-        # The wrapper may send the request elsewhere: only the key is of use, and only if it is
-        # a rule's.
+        # A wrapper may change the request, so only the key is used, and only if it is that of a
+        # rule.
         match, exchange.match = exchange.match, None
         if match.__class__ is tuple or getattr(match, "rule", None) is not None:
             return key

@@ -2,7 +2,7 @@
 
 Types only: the framework column imports this room for type checking and for nothing else.
 
-    engine ──Exchange──▶ Gateway.prepare   cheap: which dispatch key, how much body
+    engine ──Exchange──▶ Gateway.prepare   cheap: the dispatch key, the limit of the body
                          Gateway.handle    runs the application
            ◀──Answer───
 """
@@ -14,12 +14,12 @@ from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 from carboy.protocol.events import RequestHead
 
-# An answer is a plain tuple, so that the framework needs no import to make one:
+# A response to a server is a plain tuple, so that the framework needs no import to make one:
 #   status   "200 OK"
 #   headers  names and values as text; the wire refuses control characters in them
 #   body     bytes: complete, its length is known; FileBody: sent by sendfile;
 #            other iterable: one write a chunk, framed by Content-Length if `headers` has one
-#   close    called exactly once when the answer is finished or abandoned
+#   close    called exactly once, when the response is finished or given up
 Answer = tuple[
     str,
     list[tuple[str, str]],
@@ -30,9 +30,9 @@ Answer = tuple[
 
 @runtime_checkable
 class FileBody(Protocol):
-    """A body the kernel can send: `count` octets of `file`, or all to its end, from `offset`.
+    """A body the kernel can send: `count` bytes of `file`, or all to its end, from `offset`.
 
-    Iterating it gives the same octets, for transports without sendfile.
+    Iterating it gives the same bytes, for transports without sendfile.
     """
 
     file: BinaryIO
@@ -46,14 +46,16 @@ class Exchange(Protocol):
     """One request on its way through an application.
 
     An exchange may also have a method `has_left`: whether the client has gone. Only the thread
-    that runs the request asks it.
+    that runs the request calls it.
     """
 
     head: RequestHead
     body: BinaryIO | None  # the whole content at its start, or the unread stream; None: empty
-    body_size: int | None  # octets in `body`; None: an unread chunked stream
-    match: Any  # what Gateway.prepare found out, for Gateway.handle
-    in_pieces: bool  # set by the gateway: the application has returned, its answer is iterated
+    body_size: int | None  # bytes in `body`; None: an unread chunked stream
+    match: Any  # what Gateway.prepare found, for Gateway.handle
+    in_pieces: (
+        bool  # set by the gateway: the application has returned, its response is iterated
+    )
 
     @property
     def scheme(self) -> str:
@@ -71,14 +73,14 @@ class Exchange(Protocol):
         ...
 
     def environ(self) -> dict[str, Any]:
-        """The request as a PEP 3333 environ; made when first asked, then the same one."""
+        """The request as a PEP 3333 environ; made by the first call, the same one after that."""
         ...
 
     def start(self, status: str, headers: list[tuple[str, str]]) -> Callable[[bytes], object]:
-        """Send a head and return `write`: PEP 3333's imperative way of answering.
+        """Send a head and return `write`, as PEP 3333 asks for.
 
         `write` returns when the connection has taken the chunk; it blocks above the high-water
-        mark. After it, `handle` answers with a body of the chunks that are left.
+        mark. After it, `handle` gives a body of the chunks that are left.
         """
         ...
 
@@ -86,17 +88,17 @@ class Exchange(Protocol):
 class Gateway(Protocol):
     """An application behind one calling convention.
 
-    A gateway may also have a method `turn`, called before the requests of a turn of the leader:
-    for what may have changed in the application, but not with every request. `handle` may be
-    another one after it.
+    A gateway may also have a method `turn`, called before the requests of a turn of the leader.
+    It looks for changes in the application that need not be looked for with every request, and
+    may choose another `handle`.
     """
 
     def prepare(self, exchange: Exchange) -> Hashable:
-        """The dispatch key whose handler time is learned. Quick, never runs application code."""
+        """The dispatch key whose handler time is learned. Quick; never runs application code."""
         ...
 
     def body_limit(self, exchange: Exchange) -> int | None:
-        """The most octets of content this request may have; None: the server's own limit."""
+        """The largest content of this request, in bytes; None: the server's own limit."""
         ...
 
     def wants_stream(self, exchange: Exchange) -> bool:
@@ -104,7 +106,7 @@ class Gateway(Protocol):
         ...
 
     def handle(self, exchange: Exchange) -> Answer:
-        """Run the application. Whatever it raises the engine answers with 500 and logs."""
+        """Run the application. The engine logs any exception and answers 500."""
         ...
 
 
@@ -112,9 +114,9 @@ class Gateway(Protocol):
 class DirectApplication(Protocol):
     """An application that takes an exchange as it is, without an environ (a Carboy app).
 
-    `direct_ready` is False while something wraps the WSGI entry point, because that
-    wrapper has to see an environ: the app is then served through the wsgi gateway. It is
-    asked before the requests of each turn.
+    `direct_ready` is False while something wraps the WSGI entry point, because the wrapper needs
+    an environ: the app is then served through the WSGI gateway. It is called before the requests
+    of each turn.
     """
 
     def direct_ready(self) -> bool: ...

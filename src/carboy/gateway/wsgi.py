@@ -19,8 +19,8 @@ Headers = list[tuple[str, str]]
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
-# A segment that holds a digit or is long looks like a value; a long one may be a secret as well,
-# such as the token of a link to reset a password.
+# A segment with a digit and a long segment look like values. A long one may also be a secret, such
+# as the token of a link to reset a password.
 _VALUE = re.compile("[0-9]|[^/]{20}").search
 _LONG = re.compile("[^/]{20}").search
 
@@ -35,7 +35,7 @@ class ServerFile(FileWrapper):
 
 
 class _Errors(io.TextIOBase):
-    """wsgi.errors: whatever sys.stderr is at the moment of writing."""
+    """wsgi.errors: sys.stderr as it is when something is written."""
 
     def write(self, text: str) -> int:
         return sys.stderr.write(text)
@@ -48,13 +48,13 @@ class _Errors(io.TextIOBase):
 
 
 class _EmptyInput(io.BytesIO):
-    """wsgi.input of every request without a body: nothing can be put in, closing it is nothing."""
+    """wsgi.input of every request without a body: cannot be written, and closing has no effect."""
 
     def close(self) -> None:
         pass
 
     def write(self, data: object) -> int:
-        raise io.UnsupportedOperation("A request body is for reading.")
+        raise io.UnsupportedOperation("A request body can only be read.")
 
 
 def base_environ(threads: bool, processes: bool, software: str) -> dict[str, Any]:
@@ -75,9 +75,9 @@ def base_environ(threads: bool, processes: bool, software: str) -> dict[str, Any
     }
 
 
-# CGI's own names for these two.
+# CGI's names for these two have no HTTP_.
 _SPECIAL = {"CONTENT-TYPE": "CONTENT_TYPE", "CONTENT-LENGTH": "CONTENT_LENGTH"}
-# Variables by names as clients write them, which are few. Bounded: when full it starts anew.
+# Variables by header names as clients write them, which are few. Bounded: a full table is emptied.
 _NAMES_SIZE = 512
 _NAME_SIZE = 64
 _names: dict[str, str] = {}
@@ -87,7 +87,7 @@ def field_variables(head: RequestHead, underscores: bool = False) -> dict[str, s
     """The version and the header fields as CGI variables.
 
     Repeated fields are joined with "," and Cookie with "; " (RFC 9110, section 5.3; RFC 6265).
-    Names with "_" are left out unless `underscores`: they would pass for the same name with "-".
+    Names with "_" are left out unless `underscores`: they would look like the name with "-".
     """
     variables = {"SERVER_PROTOCOL": VERSIONS[head.minor]}
     for name, value in head.fields():
@@ -111,7 +111,7 @@ def _variable(name: str) -> str:
 
 
 def decode_path(path: str) -> str:
-    """PATH_INFO: percent-decoded octets as latin-1 text (PEP 3333, unicode issues)."""
+    """PATH_INFO: percent-decoded bytes as latin-1 text (PEP 3333, unicode issues)."""
     if "%" not in path:
         return path
     return unquote_to_bytes(path.encode("latin-1")).decode("latin-1")
@@ -129,10 +129,10 @@ def request_variables(environ: dict[str, Any], head: RequestHead) -> None:
 def body_variables(
     environ: dict[str, Any], head: RequestHead, body: BinaryIO, size: int | None
 ) -> None:
-    """Put a body into `environ`; without this it is empty."""
+    """Put a body into `environ`."""
     environ["wsgi.input"] = body
     if head.chunked and size is not None:
-        # Received and counted: applications that know no chunks find a body with a length.
+        # Received and counted: applications without support for chunks get a length.
         environ["CONTENT_LENGTH"] = str(size)
 
 
@@ -154,7 +154,7 @@ def connection_variables(
 def environ_of(
     exchange: Exchange, base: dict[str, Any] | None = None, underscores: bool = False
 ) -> dict[str, Any]:
-    """A complete environ for `exchange`, nothing of it shared or remembered."""
+    """A complete environ for `exchange`, not shared and not kept."""
     environ = base_environ(True, False, "carboy") if base is None else base.copy()
     environ.update(connection_variables(exchange.scheme, exchange.server, exchange.peer))
     environ.update(field_variables(exchange.head, underscores))
@@ -166,14 +166,14 @@ def environ_of(
 
 
 class Call:
-    """One call of the application: what start_response was given, and write."""
+    """One call of the application: the arguments of start_response, and `write`."""
 
-    # Attributes of the class until they change: one is made for every request, and WsgiGateway
+    # Attributes of the class until they change: one is made for each request, and WsgiGateway
     # leaves out __init__.
     status: str | None = None
     headers: Headers = []
     writer: Callable[[bytes], object] | None = None
-    answering = False  # the head is out or about to be: it cannot be changed
+    answering = False  # the head is sent or about to be: it cannot be changed
 
     def __init__(self, exchange: Exchange) -> None:
         self.exchange = exchange
@@ -181,7 +181,7 @@ class Call:
     def start_response(
         self, status: str, headers: Headers, exc_info: ExcInfo | None = None
     ) -> Callable[[bytes], object]:
-        """PEP 3333's start_response: remembers; nothing is sent before there is a body."""
+        """PEP 3333's start_response: notes its arguments. The first piece of body sends them."""
         if exc_info is not None:
             try:
                 if self.answering:
@@ -190,7 +190,7 @@ class Call:
                 exc_info = None  # PEP 3333: no circular reference through the traceback
         elif self.status is not None:
             raise AssertionError(
-                "start_response was called a second time: only with exc_info may it be."
+                "start_response was called a second time without exc_info. Call it once."
             )
         if status.__class__ is not str:
             status = _checked_status(status)
@@ -199,8 +199,8 @@ class Call:
         return self.write
 
     def write(self, data: bytes) -> object:
-        """PEP 3333's imperative writing: sends the head first."""
-        data = checked(data)  # before the head is out, so that a mistake is still a 500
+        """PEP 3333's `write`: sends the head first."""
+        data = checked(data)  # before the head is sent, so that an error still gives a 500
         if self.writer is None:
             self.answering = True
             self.writer = self.exchange.start(self.started(), self.headers)
@@ -210,8 +210,8 @@ class Call:
         """The status. Raises RuntimeError if the application never called start_response."""
         if self.status is None:
             raise RuntimeError(
-                "write() before start_response: the application gave a body without calling"
-                " start_response(status, headers)."
+                "The application gave a body without calling start_response(status, headers)."
+                " Call it before write() and before the first chunk."
             )
         return self.status
 
@@ -226,17 +226,17 @@ def _checked_status(status: object) -> str:
 
 
 def checked(chunk: object) -> bytes:
-    """A piece of body as bytes. Raises TypeError for what is none."""
+    """A piece of body as bytes. Raises TypeError for anything else."""
     if isinstance(chunk, bytes):
         return chunk
     if isinstance(chunk, str):
         raise TypeError(
-            f"applications must write bytes, not text: {chunk[:40]!r}. Encode it, for"
+            f"Applications must write bytes, not text: {chunk[:40]!r}. Encode it, for"
             " example with .encode()."
         )
     if isinstance(chunk, bytearray | memoryview):
         return bytes(chunk)
-    raise TypeError(f"applications must write bytes, not {type(chunk).__name__}.")
+    raise TypeError(f"Applications must write bytes, not {type(chunk).__name__}.")
 
 
 class WsgiGateway:
@@ -256,20 +256,20 @@ class WsgiGateway:
         key = f"{head.method} {path_shape(head.path)}"
         if not _LONG(head.path):
             if len(self._keys) >= SHAPES:
-                self._keys.clear()  # cheaper than any order of leaving, and as rare
+                self._keys.clear()  # cheaper than keeping an order, and rare
             self._keys[seen] = key
         return key
 
     def body_limit(self, exchange: Exchange) -> int | None:
-        """None: a foreign application does not say."""
+        """None: a WSGI application cannot tell its limit."""
         return None
 
     def wants_stream(self, exchange: Exchange) -> bool:
-        """False: PEP 3333 cannot ask for it."""
+        """False: PEP 3333 has no way to ask for it."""
         return False
 
     def handle(self, exchange: Exchange) -> Answer:
-        """Call the application and take its answer up to the first piece of body."""
+        """Call the application and take its response up to the first piece of body."""
         # Twice as quick as Call(exchange) on Python 3.11, where reading a default from the class
         # costs several times what setting it here does.
         call = _new_call(Call)
@@ -287,14 +287,14 @@ class WsgiGateway:
 
 
 def path_shape(path: str) -> str:
-    """The path with every segment that holds a digit or is long made "*"."""
+    """The path with "*" for every segment that has a digit or is long."""
     if not _VALUE(path):
         return path
     return "/".join("*" if _VALUE(part) else part for part in path.split("/"))
 
 
 def _iterated(call: Call, result: Iterable[bytes]) -> Answer:
-    """The answer out of an iterable: its first piece is taken here.
+    """The answer for an iterable, whose first piece is taken here.
 
     start_response may be called as late as that, and again with exc_info until then (PEP 3333).
     """

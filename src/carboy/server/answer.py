@@ -1,8 +1,8 @@
-"""An answer of the application put on its connection, on the thread that ran the request.
+"""The application's response, sent on its connection by the thread that ran the request.
 
-What the socket does not take stays with the connection for the engine to finish. An answer made
-piece by piece is put aside above the high-water mark: its rest lies with the exchange until the
-engine has it gone on with (server/streams.py). Only `write` of PEP 3333 waits, on its own thread.
+The connection keeps what the socket does not take, and the engine sends it later. A response made
+piece by piece is put aside above the high-water mark: the exchange keeps its rest until the engine
+resumes it (server/streams.py). Only `write` of PEP 3333 waits, on its own thread.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ log = logging.getLogger("carboy.error")
 
 FAILURE = "500 Internal Server Error"
 FAILURE_TEXT = b"500 Internal Server Error: the application failed; its log says how.\n"
-# Seconds after which an answer in pieces lets others go first, where one thread does everything.
+# Seconds after which a streamed response lets others go first, where one thread does everything.
 SLICE = 0.01
 NEVER = float("inf")
-CLIENT_LEFT = "499 Client Closed Request"  # only in logs: nobody is there to read it
+CLIENT_LEFT = "499 Client Closed Request"  # only in logs: the client has gone
 NOTHING = nullcontext()
 TEXT: Headers = [("Content-Type", "text/plain; charset=utf-8")]
 
 
 class Answering:
-    """Puts answers on connections; one for all requests of an engine."""
+    """Sends the responses of an engine."""
 
     def __init__(
         self, settings: Settings, access: Access | None, processes: bool, secure: bool = False
@@ -53,37 +53,36 @@ class Answering:
         self.extra = DefaultFields(settings.server_header)
         software = settings.server_header or "carboy"
         self.environ = base_environ(settings.threads > 1, processes, software)
-        self.like_werkzeug = False  # environs hold what Werkzeug's server puts there
+        self.like_werkzeug = False  # environs have what Werkzeug's server puts there
         self.scheme = "https" if secure else "http"
-        # What the kernel sends by itself goes out as it is, not encrypted.
+        # The kernel sends files as they are, not encrypted.
         self.sendfile = settings.sendfile and not secure and can_sendfile()
         self.before_waiting: Callable[[ServerExchange], None] = _nothing
-        # A client gets each piece while the next one is made (PEP 3333). With one thread nobody
-        # else would send what the socket has not taken, so nothing is kept then.
+        # A client gets each piece while the next one is made (PEP 3333). With one thread no other
+        # thread would send what the socket has not taken, so nothing is kept then.
         alone = settings.threads == 1
         self._slice = SLICE if alone else NEVER
         self._enough = 0 if alone else settings.high_water
         self.stopping = False
-        self.plain = access is None  # an answer in one piece needs nothing but sending
+        self.plain = access is None  # a complete response only has to be sent
 
     def stop(self) -> None:
-        """From now on every answer is the last of its connection."""
+        """From now on every response is the last of its connection."""
         self.stopping = True
         self.plain = False
 
     def disown(self, instead: Callable[..., Any]) -> None:
-        """Call `instead` for everything that would put octets on a connection."""
+        """Call `instead` for everything that would send bytes on a connection."""
         self.plain = False
         for name in ("deliver", "fail", "resume", "start"):
             setattr(self, name, instead)
 
-    # --- whole answers
+    # --- complete responses
 
     def deliver(self, exchange: ServerExchange, answer: Answer) -> None:
-        """Send `answer` as far as it goes. Never raises; always calls its `close`, once.
+        """Send `answer` as far as possible. Never raises; always calls its `close`, once.
 
-        An answer in pieces may be put aside: `exchange.rest` is what `resume` will go on with, and
-        close.
+        A streamed response may be put aside: `resume` will send and close `exchange.rest`.
         """
         status, headers, body, close = answer
         try:
@@ -104,7 +103,7 @@ class Answering:
                 self._close(exchange, close)
 
     def resume(self, exchange: ServerExchange) -> None:
-        """Go on with an answer in pieces that was put aside; close it when its client has gone."""
+        """Resume a streamed response that was put aside; close it when its client has gone."""
         rest = exchange.rest
         if rest is None:
             return
@@ -122,7 +121,7 @@ class Answering:
     def send_whole(
         self, exchange: ServerExchange, status: str, headers: Headers, body: bytes
     ) -> None:
-        """Head and body in one send. Raises LocalProtocolError before anything is written."""
+        """Head and body in one send. Raises LocalProtocolError before anything is sent."""
         connection = exchange.connection
         machine = connection.machine
         if self.stopping:
@@ -135,10 +134,10 @@ class Answering:
             self.record(exchange, status, len(body) - machine.excess)
 
     def fail(self, exchange: ServerExchange, error: BaseException | None = None) -> None:
-        """Answer 500 when nothing was sent yet, else cut the connection; log either way.
+        """Answer 500 when nothing was sent yet, otherwise cut the connection; log both.
 
-        That the client has gone is no failure, and the application may have been the one to
-        whom `write` said so.
+        A client that has gone is not a failure. ClientGone may come through the application, when
+        `write` raised it there.
         """
         if has_switched_protocol(exchange):
             self._end_other_protocol(exchange, error)
@@ -150,9 +149,11 @@ class Answering:
             self.record(exchange, CLIENT_LEFT, 0)
             return
         log.error(
-            "%s: the application failed%s",
+            "The application failed%s: %s.",
+            " after its response had begun, and the connection is cut"
+            if exchange.head_begun
+            else "",
             exchange.request_line(),
-            " after its answer had begun; the connection is cut" if exchange.head_begun else "",
             exc_info=error,
         )
         connection = exchange.connection
@@ -169,12 +170,12 @@ class Answering:
     def _end_other_protocol(self, exchange: ServerExchange, error: BaseException | None) -> None:
         """The application is done with the connection it has taken over.
 
-        With ConnectionError it says so (Flask-Sock, Flask-SocketIO), or that the client has gone.
-        An answer that it tried to send all the same is a LocalProtocolError.
+        It may say so with ConnectionError (Flask-Sock, Flask-SocketIO), also when the client has
+        gone. A response that it tries to send nevertheless is a LocalProtocolError.
         """
         if error is not None and not isinstance(error, (ConnectionError, LocalProtocolError)):
             log.error(
-                "%s: the application failed after it had taken over the connection",
+                "The application failed after it had taken over the connection: %s.",
                 exchange.request_line(),
                 exc_info=error,
             )
@@ -182,7 +183,7 @@ class Answering:
         self.record(exchange, SWITCHED, 0)
 
     def abandon(self, connection: Connection) -> None:
-        """An answer that cannot be completed: the client has to see that."""
+        """Give up a response that cannot be completed, so that the client notices."""
         machine = connection.machine
         machine.close_after_response()
         if machine.writing is Writing.UNTIL_CLOSE:
@@ -193,13 +194,13 @@ class Answering:
     def _close(self, exchange: ServerExchange, close: Callable[[], object]) -> None:
         connection = exchange.connection
         if connection.owes and not self._reads_itself(exchange):
-            exchange.sending = exchange.sending or Lock()  # this may take its time
+            exchange.sending = exchange.sending or Lock()  # close() may take long
         try:
             close()
         except BaseException as error:
-            log.error("%s: close() failed", exchange.request_line(), exc_info=error)
+            log.error("close() of a response failed: %s.", exchange.request_line(), exc_info=error)
 
-    # --- answers in pieces
+    # --- streamed responses
 
     def start(
         self, exchange: ServerExchange, status: str, headers: Headers
@@ -216,7 +217,7 @@ class Answering:
         return write
 
     def _begin(self, exchange: ServerExchange, status: str, headers: Headers) -> None:
-        """Have the head made, and keep it back until there is a piece of body to go with it."""
+        """Make the head, and keep it until there is a piece of body to send with it."""
         connection = exchange.connection
         machine = connection.machine
         if self.stopping:
@@ -226,7 +227,7 @@ class Answering:
         exchange.status = status
         exchange.unsent_head = head
         exchange.in_pieces = True
-        connection.octets = 0
+        connection.body_sent = 0
 
     def _put(self, exchange: ServerExchange, piece: bytes) -> None:
         connection = exchange.connection
@@ -234,7 +235,7 @@ class Answering:
         if exchange.unsent_head:
             data = exchange.unsent_head + data
             exchange.unsent_head = b""
-        connection.octets += len(piece)
+        connection.body_sent += len(piece)
         if data:
             self._push(exchange, data)
         if connection.broken:
@@ -249,11 +250,11 @@ class Answering:
             exchange.sending = Lock()
 
     def _reads_itself(self, exchange: ServerExchange) -> bool:
-        """Whether the application may receive while the leader sends: not on one TLS stream."""
+        """Whether the application reads from a TLS stream, so that the leader must not send."""
         return self.scheme == "https" and isinstance(exchange.body, BodyStream)
 
     def _wait(self, exchange: ServerExchange) -> None:
-        """Hold this thread until the client has taken some of what is kept."""
+        """Block this thread until the client has taken some of what is kept."""
         connection = exchange.connection
         if connection.pending > self.settings.high_water:
             self.before_waiting(exchange)
@@ -268,14 +269,14 @@ class Answering:
     def _begin_pieces(
         self, exchange: ServerExchange, status: str, headers: Headers, body: Any
     ) -> Iterator[bytes] | None:
-        """The pieces to send, behind a head that is made; None for a file, which is sent."""
+        """Make the head and give the pieces to send; None for a file, which is sent already."""
         if not exchange.head_begun:
             fd = regular_file(body.file) if isinstance(body, FileBody) else None
             if fd is not None:
                 self._send_file(exchange, status, headers, body, fd)
                 return None
             if exchange.head.method == "HEAD" or status[:3] in ("204", "205", "304"):
-                body = ()  # nobody would see it
+                body = ()  # it would not be sent
             exchange.in_pieces = True
             pieces = iter(begun(body))
             self._begin(exchange, status, headers)
@@ -283,7 +284,7 @@ class Answering:
         return iter(begun(body))
 
     def _iterate(self, exchange: ServerExchange, rest: Rest) -> None:
-        """Send pieces until there are no more, or this thread is better used otherwise."""
+        """Send pieces until there are no more, or this thread is needed for other requests."""
         connection = exchange.connection
         enough = self._enough
         until = time.monotonic() + self._slice
@@ -313,7 +314,7 @@ class Answering:
         exchange.unsent_head = b""
         if left and not connection.broken:
             connection.file = FileRest(fd, body.offset, left)
-            connection.octets = left
+            connection.body_sent = left
             connection.flush(self.sendfile)
         connection.push(machine.end_response())
         self._finish(exchange, status)
@@ -321,32 +322,32 @@ class Answering:
     def _finish(self, exchange: ServerExchange, status: str) -> None:
         if self.access is not None:
             connection = exchange.connection
-            self.record(exchange, status, connection.octets - connection.machine.excess)
+            self.record(exchange, status, connection.body_sent - connection.machine.excess)
 
     def log_wrong_length(self, exchange: ServerExchange) -> None:
-        """Log an answer whose body did not have the length its head announced."""
+        """Log a response whose body did not have the length that its head announced."""
         if exchange.connection.machine.short:
-            text = "%s: the answer is shorter than its Content-Length; the connection is closed"
+            text = "The response is shorter than its Content-Length. The connection is closed: %s."
         else:
-            text = "%s: the answer is longer than its Content-Length; the rest was dropped"
+            text = "The response is longer than its Content-Length. The rest was dropped: %s."
         log.error(text, exchange.request_line())
 
     # --- the access log
 
-    def record(self, exchange: ServerExchange, status: str, octets: int) -> None:
+    def record(self, exchange: ServerExchange, status: str, size: int) -> None:
         """Hand the access log its record."""
         if self.access is not None:
             peer = exchange.peer
             seconds = time.monotonic() - (exchange.queued_at or exchange.began)
             code = int(status[:3])
             if exchange.head.method == "HEAD" or code in (204, 205, 304):
-                octets = 0  # nobody sees the content
+                size = 0  # the content is not sent
             self.access(
-                (time.time(), peer[0] if peer else "", exchange.head, "", code, octets, seconds)
+                (time.time(), peer[0] if peer else "", exchange.head, "", code, size, seconds)
             )
 
     def record_refusal(self, connection: Connection, error: RemoteProtocolError) -> None:
-        """The same for a request that was refused before it was one."""
+        """Hand the access log its record of a request that was refused before it was complete."""
         if self.access is not None:
             machine = connection.machine
             peer = connection.peer[0] if connection.peer else ""
@@ -360,10 +361,12 @@ def _nothing(exchange: ServerExchange) -> None:
 
 
 def with_first_piece(answer: Answer) -> Answer:
-    """The answer with the first piece of its body made; raises what the body raises by then.
+    """The answer with the first piece of its body made; raises what the body raises until then.
 
-    A body that is complete, or a file for the kernel to send, is left as it is. Closing stays
-    the caller's, whether this raises or not.
+    A generator runs none of its code before its first piece is asked for. If the head were sent
+    first, an error at the start of the generator could not become an error page any more.
+    A body that is complete, or a file for the kernel to send, is left as it is. The caller closes
+    the answer, whether this raises or not.
     """
     status, headers, body, close = answer
     if isinstance(body, bytes):

@@ -1,6 +1,8 @@
-"""Request bodies from the first octet to the last, before the application is called.
+"""Request bodies, received before the application is called. Only for the leader.
 
-Decides what becomes of a body and keeps its octets; the engine reads and dispatches.
+A body is refused when it is larger than the limit (413, protocol/errors.py), left to an application
+that reads it itself, or received into memory or a temporary file. The engine reads the bytes and
+dispatches the request.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ log = logging.getLogger("carboy.error")
 
 
 class AfterHead(Enum):
-    """What comes after the head of a request with a body."""
+    """What follows the head of a request with a body."""
 
     REFUSED = "nothing: the request was refused"
     STREAM = "the application, which reads the body itself"
@@ -30,7 +32,7 @@ class AfterHead(Enum):
 
 
 class BodyReader:
-    """Receives bodies for an engine. Only for the leader."""
+    """Receives bodies for an engine."""
 
     def __init__(self, settings: Settings, gateway: Gateway, closing: Closing) -> None:
         self._settings = settings
@@ -38,7 +40,7 @@ class BodyReader:
         self._closing = closing
 
     def begin(self, exchange: ServerExchange) -> AfterHead:
-        """Check the limit and ask for the body, unless the application wants to do that."""
+        """Check the limit and ask for the body, unless the application reads it itself."""
         connection = exchange.connection
         machine = connection.machine
         try:
@@ -70,12 +72,12 @@ class BodyReader:
         exchange.body_size = exchange.head.content_length
         self._closing.watch(connection, 0)
 
-    def take(self, connection: Connection, octets: bytes) -> None:
-        """Keep a piece. Raises RemoteProtocolError 507 when the disk takes no more."""
-        connection.moved += len(octets)
+    def take(self, connection: Connection, piece: bytes) -> None:
+        """Keep a piece. Raises RemoteProtocolError 507 when the disk is full."""
+        connection.moved += len(piece)
         if connection.received is not None:
             try:
-                connection.received.write(octets)
+                connection.received.write(piece)
             except OSError as error:
                 raise _disk_full(error) from error
 
@@ -83,7 +85,7 @@ class BodyReader:
         """The exchange with its whole body. Raises RemoteProtocolError 507 like `take`."""
         exchange, body = connection.exchange, connection.received
         if exchange is None or body is None:
-            raise RuntimeError("the machine ended a body that never began")
+            raise RuntimeError("The machine has ended a body that did not begin.")
         try:
             exchange.body = body.finish()
         except OSError as error:
@@ -96,5 +98,5 @@ class BodyReader:
 
 
 def _disk_full(error: OSError) -> RemoteProtocolError:
-    log.error("A request body could not be spooled to a file: %s", error)
+    log.error("A request body could not be written to a temporary file: %s.", error)
     return RemoteProtocolError(507, "the server has no room for this body now")

@@ -1,6 +1,6 @@
-"""Tells the operator when every thread is taken for longer than a moment, and when no longer.
+"""Warnings in the log while all threads are busy for longer than a moment, and when they end.
 
-Decides when to say what; it is told the time and everything else.
+Decides what to log and when. The caller gives the time and all figures.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 log = logging.getLogger("carboy.error")
 
-MOMENT = 1.0  # seconds that all threads may be taken without a word
-PAUSE = 10.0  # seconds at least between the beginnings of two such times
+MOMENT = 1.0  # seconds that all threads may be busy without a warning
+PAUSE = 10.0  # seconds at least between the first warnings of two such times
 REMINDER = 60.0  # seconds until the warning is repeated while nothing changes
 NAMED = 10  # requests named in one warning
 
@@ -23,9 +23,9 @@ class BusyWarnings:
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
-        self._since: float | None = None  # all threads have been taken since then
-        self._warned_at: float | None = None  # in this time of pressure
-        self._last = -PAUSE  # a warning began at that time
+        self._since: float | None = None  # when all threads became busy
+        self._warned_at: float | None = None  # about the present time
+        self._last = -PAUSE  # when a first warning was logged
         self._refused = 0
         self._left = 0
 
@@ -34,30 +34,36 @@ class BusyWarnings:
         self._refused += 1
 
     def left(self) -> None:
-        """The client of one that waited has gone."""
+        """The client of a request that waited has gone."""
         self._left += 1
 
-    def look(
-        self, now: float, full: bool, moved: float, oldest: float | None, waiting: int, run: Running
+    def check(
+        self,
+        now: float,
+        full: bool,
+        last_free: float,
+        oldest: float | None,
+        waiting: int,
+        running: Running,
     ) -> None:
-        """`moved`: when a thread last got free; `oldest`: since when a request waits."""
+        """`last_free`: when a thread last got free; `oldest`: since when a request has waited."""
         if not full:
             if self._warned_at is not None:
-                self._say_free(now)
+                self._log_free(now)
             self._since = self._warned_at = None
             return
         if self._since is None:
             self._since = now
         if self._warned_at is None:
-            stuck = now - max(moved, self._since) >= MOMENT
+            stuck = now - max(last_free, self._since) >= MOMENT
             slow = oldest is not None and now - oldest >= MOMENT
             if (stuck or slow) and now >= self._last + PAUSE:
                 self._last = now
-                self._say_full(now, waiting, run())
+                self._log_busy(now, waiting, running())
         elif now >= self._warned_at + REMINDER:
-            self._say_full(now, waiting, run())
+            self._log_busy(now, waiting, running())
 
-    def _say_full(self, now: float, waiting: int, running: list[tuple[str, float]]) -> None:
+    def _log_busy(self, now: float, waiting: int, running: list[tuple[str, float]]) -> None:
         self._warned_at = now
         longest = sorted(running, key=lambda each: -each[1])
         named = ", ".join(f"{line} ({seconds:.1f} s)" for line, seconds in longest[:NAMED])
@@ -71,7 +77,7 @@ class BusyWarnings:
             more,
         )
 
-    def _say_free(self, now: float) -> None:
+    def _log_free(self, now: float) -> None:
         log.warning(
             "Threads are free again after %.1f s. Meanwhile %d requests were answered with 503,"
             " and %d were dropped because their clients had gone.",

@@ -20,7 +20,7 @@ log = logging.getLogger("carboy.error")
 
 
 class Closing:
-    """Lets go of connections of an engine, and tells the poller what they wait for until then."""
+    """Closes the connections of an engine, and tells the poller what they wait for until then."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Closing:
         self._read_size = settings.read_size
 
     def watch(self, connection: Connection, flags: int) -> None:
-        """Have the poller watch for `flags`, 0 for nothing at all."""
+        """Have the poller watch a connection for `flags`; 0: for nothing."""
         before = connection.interest
         if before == flags:
             return
@@ -55,7 +55,7 @@ class Closing:
     def fail_early(
         self, connection: Connection, exchange: ServerExchange, error: BaseException
     ) -> None:
-        """The gateway could not even look at the request."""
+        """Answer 500: an error occurred before the application could be called."""
         exchange.began = time.monotonic()
         connection.machine.close_after_response()
         self._answering.fail(exchange, error)
@@ -63,21 +63,21 @@ class Closing:
         self.end(connection, exchange.began)
 
     def refuse(self, connection: Connection, error: RemoteProtocolError, now: float) -> None:
-        """Answer an error of the client's, and close so that it sees the answer."""
+        """Answer a request that broke a rule, and close so that the client sees the response."""
         self._answering.record_refusal(connection, error)
         connection.push(connection.machine.error_response(error, self._answering.extra.lines))
         connection.unread = True
         self.end(connection, now)
 
     def fault(self, connection: Connection, error: Exception) -> None:
-        """Our own code failed over what this client sent: that must cost nobody else anything."""
+        """Close a connection whose input made our own code fail; others are not affected."""
         log.critical("A connection is closed because of a fault in Carboy.", exc_info=error)
         self.close(connection)
 
     def end(self, connection: Connection, now: float) -> None:
-        """Close after the last answer; first drain what the client still sends.
+        """Close after the last response; first drain what the client still sends.
 
-        Closing with unread input makes the kernel send a reset, which can overtake the answer
+        Closing with unread input makes the kernel send a reset, which can overtake the response
         (RFC 9112, section 9.6).
         """
         if connection.broken or not (connection.unread or connection.out is not None):
@@ -99,6 +99,7 @@ class Closing:
         self.watch(connection, READ)
 
     def drain(self, connection: Connection) -> None:
+        """Discard input of a connection whose last response is sent."""
         try:
             data = connection.sock.recv(self._read_size)
         except BlockingIOError:
@@ -110,10 +111,10 @@ class Closing:
             self.close(connection)
 
     def close(self, connection: Connection) -> None:
-        """Let go of a connection; one whose request still runs is only cut, and closed later.
+        """Close a connection. One whose request still runs is only cut, and closed later.
 
-        So is one with an answer in pieces put aside: the poller reports the cut, and the engine
-        ends the answer.
+        So is one with a streamed response that is put aside: the poller reports the cut, and the
+        engine ends the response.
         """
         phase = connection.phase
         if phase is CLOSED:

@@ -1,8 +1,14 @@
-"""One accepted connection: its socket, its machine, and the octets it still owes.
+"""One accepted connection: its socket, its machine, and the bytes that are still to be sent.
 
-Exactly one thread owns a connection at a time: the leader, or, from dispatch until the
-answer is handed over, the thread that runs the request. Only the owner calls anything here
-but `cut`. Knows no gateway and no log.
+One thread owns a connection at a time: the leader, or the thread that runs its request, until
+that gives the exchange back. Only the owner uses a connection, with these exceptions:
+
+    cut                     any thread
+    reset_on_close          the leader, for a connection that it is about to cut
+    flush                   the leader, with the lock `exchange.sending` (server/streams.py)
+    moved, body_sent, phase  read by the heartbeat and the leader, for figures
+
+server/crew.py has the whole table of threads. This file knows no gateway and no log.
 """
 
 from __future__ import annotations
@@ -32,9 +38,9 @@ class Phase(Enum):
     IDLE = "the next request"
     BODY = "the rest of a body"
     RUNNING = "the application"
-    STREAMING = "the client, to take what was made of an answer in pieces"
-    WRITING = "the client, to take the answer"
-    LINGER = "the client, to see the last answer"
+    STREAMING = "the client, to take what was made of a streamed response"
+    WRITING = "the client, to take the response"
+    LINGER = "the client, to read the last response and close"
     CLOSED = "nothing"
 
 
@@ -43,13 +49,14 @@ HEAD, IDLE, BODY, RUNNING, STREAMING, WRITING, LINGER, CLOSED = Phase
 
 
 class ClientGone(Exception):
-    """The client closed, broke off, or was too slow: the rest of the answer has no reader."""
+    """The client closed, broke off, or was too slow: the rest of the response has no reader."""
 
 
 class Connection:
     """The engine's side of one connection."""
 
     __slots__ = (
+        "body_sent",
         "broken",
         "deferred",
         "environ",
@@ -61,7 +68,6 @@ class Connection:
         "machine",
         "minimum_rate",
         "moved",
-        "octets",
         "out",
         "peer",
         "pending",
@@ -88,25 +94,25 @@ class Connection:
         self.peer = peer
         self.server = server
         self.interest = 0  # flags the poller watches for; 0: not registered
-        self.broken = False  # no octet goes out any more
-        # Received bytes wait for its next turn. Nothing more is received until they are used.
+        self.broken = False  # nothing can be sent any more
+        # Received bytes wait for the next turn, and nothing more is received until they are used.
         self.deferred = False
         self.environ: dict[str, Any] | None = None  # of the last request, without its own part
         self.environ_tail = b""  # what followed the target there
         # for the phase
         self.phase = HEAD
         self.since = now  # monotonic seconds: when the phase began
-        self.moved = 0  # octets that came (BODY, LINGER) or went (STREAMING, WRITING)
+        self.moved = 0  # bytes received (BODY, LINGER) or sent (STREAMING, WRITING)
         self.minimum_rate: MinimumRate | None = (
-            None  # of a phase that counts `moved`, once it was looked at
+            None  # of a phase that counts `moved`, after the first look
         )
         # for the request
         self.exchange: ServerExchange | None = None
         self.received: ReceivedBody | None = None
         self.out: deque[memoryview] | None = None
-        self.pending = 0  # octets in `out`
+        self.pending = 0  # bytes in `out`
         self.file: FileRest | None = None
-        self.octets = 0  # of body handed over for sending
+        self.body_sent = 0  # bytes of body handed over for sending
         self.unread = False  # the client may be sending still: drain before closing
 
     def enter(self, phase: Phase, now: float) -> None:
@@ -117,22 +123,22 @@ class Connection:
         self.minimum_rate = None
 
     def is_silent(self) -> bool:
-        """Whether not one octet of the first request has come."""
+        """Whether not one byte of the first request has come."""
         return self.phase is HEAD and not (self.machine.buffered or self.machine.request_line)
 
     def is_quiet(self) -> bool:
-        """Whether nothing has come that is not read yet; asked before an idle one is closed."""
+        """Whether everything that has come is read; asked before an idle connection is closed."""
         return not (self.deferred or is_readable(self.fd))
 
     # --- sending
 
     @property
     def owes(self) -> bool:
-        """Whether something is kept that the socket has not taken yet."""
+        """Whether bytes are kept that the socket has not taken yet."""
         return self.out is not None or self.file is not None
 
     def push(self, data: bytes) -> bool:
-        """Send `data`, keeping what the socket does not take; whether it took everything.
+        """Send `data` and keep what the socket does not take; whether it took everything.
 
         Never blocks and never raises.
         """
@@ -159,7 +165,7 @@ class Connection:
             self.pending += len(rest)
 
     def flush(self, sendfile: bool = True) -> bool:
-        """Send more of what is kept; whether everything is out, or never will be."""
+        """Send more of what is kept; whether everything is sent, or never will be."""
         try:
             while self.out:
                 piece = self.out[0]
@@ -188,7 +194,7 @@ class Connection:
             file.offset += sent
             file.left -= sent
             self.moved += sent
-            # One step a turn: others are waiting too.
+            # One step a turn: other connections wait too.
             if file.left:
                 return False
         self.forget_file()
@@ -201,14 +207,14 @@ class Connection:
             self.file = None
 
     def give_up(self) -> None:
-        """No octet goes out any more; what is kept is forgotten."""
+        """Send nothing any more, and forget what is kept."""
         self.broken = True
         self.out = None
         self.pending = 0
         self.forget_file()
 
     def wait_below(self, mark: int, grace: float, rate: int, silence: float) -> None:
-        """Block this thread until at most `mark` octets are kept.
+        """Block this thread until at most `mark` bytes are kept.
 
         Raises ClientGone when the client has gone or is too slow: `grace`, `rate` and `silence` are
         those of MinimumRate.
@@ -231,22 +237,22 @@ class Connection:
                 poll.poll(1000)
             else:
                 select.select((), (self.fd,), (), 1.0)
-            # No more than the time-out: the rest is time in which this process was suspended.
+            # At most the time-out: the rest is time in which this process was suspended.
             waited += min(time.monotonic() - start, 1.0)
         if self.broken:
             raise ClientGone
 
     def early_hints(self, headers: list[tuple[str, str]]) -> None:
-        """Send a 103 with these fields, at once (RFC 8297); nothing to an HTTP/1.0 client.
+        """Send a 103 with these fields at once (RFC 8297); an HTTP/1.0 client gets nothing.
 
-        Raises LocalProtocolError when the answer has begun.
+        Raises LocalProtocolError when the response has begun.
         """
         self.push(self.machine.informational("103 Early Hints", headers))
 
     # --- ending
 
     def cut(self) -> None:
-        """Break the connection off; from any thread. The owner notices and lets go."""
+        """Break the connection off; from any thread. The owner notices, and closes it."""
         self.broken = True
         try:
             self.sock.shutdown(socket.SHUT_RDWR)
@@ -254,7 +260,7 @@ class Connection:
             pass
 
     def reset_on_close(self) -> None:
-        """Make the client see an error and not an end: the answer is not complete."""
+        """Make the client see an error and not an end, as the response is not complete."""
         try:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         except OSError:
@@ -270,7 +276,7 @@ class FileRest:
     __slots__ = ("fd", "left", "offset")
 
     def __init__(self, fd: int, offset: int, left: int) -> None:
-        # The application may close its file as soon as its answer is handed over.
+        # The application may close its file as soon as it has returned its response.
         self.fd = os.dup(fd)
         self.offset = offset
         self.left = left

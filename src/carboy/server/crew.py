@@ -47,8 +47,8 @@ Why each hand-over is safe:
     leader to watcher        The leader fills the slot, then reads `asleep`. The watcher sets
     (asleep)                 `asleep`, then reads the slot. One of them sees the other.
 
-The system may refuse to start a thread (a limit of processes or of memory). Then whoever asked for
-it keeps what it has: the leader its exchange, the watcher the leader that there is.
+The system may refuse to start a thread (a limit of processes or of memory). Then the leader keeps
+the exchange that it wanted to submit, and the watcher leaves the leader as it is.
 """
 
 from __future__ import annotations

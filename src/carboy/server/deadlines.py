@@ -1,8 +1,8 @@
-"""Who has waited too long: looked at in bulk once an interval, so that requests pay nothing.
+"""Connections that have waited too long, checked once an interval: requests pay nothing for it.
 
 Decides only; the engine acts. Deadlines count from the start of a phase, not from the last
-byte, or a client sending one byte at a time would keep a connection for ever; and what came
-early counts for a limited time (server/minimum_rate.py).
+byte. Otherwise a client that sends one byte at a time could keep a connection open without end.
+Bytes that came early count for a limited time (server/minimum_rate.py).
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from carboy.server.connection import BODY, HEAD, IDLE, LINGER, STREAMING, WRITIN
 from carboy.server.minimum_rate import MinimumRate
 from carboy.server.settings import Settings
 
-# Seconds without a look after which this process must have been suspended: a laptop's lid,
+# Seconds without a look after which this process must have been suspended: a laptop that slept,
 # SIGSTOP, a container that was paused.
-FROZEN = 1.0
+SUSPENDED = 1.0
 AT_A_TIME = 32  # idle connections put in order at least, when room is needed
 NEWCOMER = 1.0  # seconds that the first byte of a connection is waited for when room is needed
 Verdict = tuple[Connection, RemoteProtocolError | None]
 
 
 class Deadlines:
-    """The limits in time of design.md, section 7, and the order of leaving for idle connections."""
+    """The time limits of docs/design.md, section 7, and which idle connection is closed first."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -38,17 +38,17 @@ class Deadlines:
             settings.graceful_timeout or 1.0,
             settings.queue_timeout or 1.0,
         )
-        # Seconds between two looks: nobody waits noticeably longer than promised.
+        # Seconds between two looks: no limit is exceeded noticeably.
         self.interval = max(0.01, min(1.0, shortest / 4))
         self._looked = 0.0  # monotonic seconds: the last look
         self._candidates: deque[tuple[Connection, float]] = deque()
 
     def exceeded(self, connections: Collection[Connection], now: float) -> list[Verdict]:
-        """Who is over, with the error to answer, or None to close without a word."""
+        """Connections over a limit, each with the error to answer, or None to close silently."""
         found: list[Verdict] = []
         gap = now - self._looked if self._looked else 0.0
         self._looked = now
-        if gap > max(FROZEN, 2 * self.interval):
+        if gap > max(SUSPENDED, 2 * self.interval):
             _leave_out(gap - self.interval, connections, now)
             return found
         before = now - self._settings.keepalive_timeout
@@ -86,10 +86,11 @@ class Deadlines:
         return limit.is_too_slow(now, connection.moved)
 
     def longest_idle(self, connections: Mapping[int, Connection], now: float) -> Connection | None:
-        """The connection idle for longest; None if every one is at work.
+        """The connection that has been idle longest; None if there is no idle one.
 
         One that has never sent a byte is idle too, once its first request should have come.
-        Sorting is done for many calls at once: a flood of connections must not cost a scan each.
+        Sorting is done for many calls at once, so that each of many new connections does not
+        cost a scan.
         """
         for _ in range(2):
             while self._candidates:
@@ -103,16 +104,16 @@ class Deadlines:
 
 
 def is_idle(connection: Connection, now: float) -> bool:
-    """Whether a connection waits for a request, of which nothing has been received."""
+    """Whether a connection waits for a request of which nothing has been received."""
     if connection.phase is IDLE:
         return not connection.deferred
     return connection.is_silent() and now - connection.since > NEWCOMER
 
 
 def _leave_out(seconds: float, connections: Collection[Connection], now: float) -> None:
-    """Do not count seconds in which this process did not run.
+    """Leave out seconds in which this process did not run.
 
-    What the clients sent meanwhile is still in their sockets and has to be received first.
+    What the clients sent meanwhile is still in the sockets and has to be received first.
     """
     for connection in connections:
         connection.since = min(now, connection.since + seconds)

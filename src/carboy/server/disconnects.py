@@ -1,9 +1,9 @@
 """Whether the client of a request that waits is still there.
 
-A client that gives up closes its socket, and what arrives is the same as from one that only says
-that it sends no more (`shutdown(SHUT_WR)`) and reads on. What follows differs: octets sent to a
-closed socket come back as a reset. Every answer begins with the same nine octets, so these are
-sent ahead, and left out when the answer itself is sent.
+A client that gives up closes its socket. The server receives the same from a client that only sends
+no more (`shutdown(SHUT_WR)`) and still reads. What follows differs: bytes sent to a closed socket
+come back as a reset. Every response begins with the same nine bytes, so these are sent ahead, and
+left out when the response itself is sent.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ENDED = getattr(select, "POLLRDHUP", 0)  # the client sends no more
 
 
 def has_left(exchange: ServerExchange) -> bool:
-    """Whether nobody reads the answer any more. Only for the thread that owns the connection."""
+    """Whether the response has no reader any more. For the thread that owns the connection."""
     connection = exchange.connection
     if connection.broken:
         return True
@@ -30,12 +30,12 @@ def has_left(exchange: ServerExchange) -> bool:
         return _reset(connection)
     flags = _flags(connection)
     if flags & _ENDED and not flags & _GONE and _send_ahead(exchange):
-        flags = _flags(connection)  # within one machine the reset is here already
+        flags = _flags(connection)  # from the same computer the reset is here already
     return bool(flags & _GONE) or connection.broken
 
 
 def has_disconnected(connection: Connection) -> bool:
-    """Whether a client reads no more of an answer that has begun; it is noted as broken then."""
+    """Whether a client reads no more of a response that has begun; it is marked broken then."""
     gone = bool(_flags(connection) & _GONE) if _ENDED else _reset(connection)
     connection.broken = connection.broken or gone
     return connection.broken
@@ -49,7 +49,7 @@ def _flags(connection: Connection) -> int:
 
 
 def _reset(connection: Connection) -> bool:
-    """All that can be told where the system does not say that the client sends no more."""
+    """For systems that do not say that the client sends no more: only a reset is seen."""
     try:
         connection.sock.recv(0)
     except BlockingIOError:
@@ -78,7 +78,7 @@ def _send_ahead(exchange: ServerExchange) -> bool:
 
 
 class _Shortened:
-    """The stream of a connection, for as long as the octets sent ahead are still to come."""
+    """The stream of a connection until the bytes that were sent ahead have been left out."""
 
     def __init__(self, connection: Connection, stream: Any, ahead: int) -> None:
         self._connection = connection

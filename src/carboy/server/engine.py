@@ -244,7 +244,7 @@ class Engine:
         if self.accepting.due:
             self.accepting.take(clock())
         if self.listeners.held:
-            self.accepting.look(clock())
+            self.accepting.watch_again(clock())
 
     def _patience(self) -> float:
         """Seconds to the next look at the clock; negative: until something is ready."""
@@ -291,11 +291,11 @@ class Engine:
             if self.stopping.asked is not None:
                 self._next_tick = now + HURRY
                 self.stopping.begin(now)
-                self.accepting.hand_on(now)
+                self.accepting.pass_on(now)
         elif fd in self.listeners.sockets:
             self.accepting.due.append(fd)
         elif fd == self.accepting.bell:
-            self.accepting.rung(now)
+            self.accepting.asked(now)
 
     def _serve_by_phase(self, lead: Lead, connection: Connection, flags: int, now: float) -> None:
         """A connection in any phase but IDLE is ready."""
@@ -456,6 +456,6 @@ class Engine:
             if connection.received is not None:
                 connection.received.close()
         self.connections.clear()
-        self.listeners.forget_taken()
+        self.listeners.close_drained()
         self._waker.close()
         self.stopping.close()

@@ -1,4 +1,4 @@
-"""The listening sockets as the engine uses them: open, paused or closed for good."""
+"""The listening sockets of an engine: watched, paused, left to other workers, or closed."""
 
 from __future__ import annotations
 
@@ -17,26 +17,27 @@ from carboy.server.settings import Settings
 
 log = logging.getLogger("carboy.error")
 
-RETRY = 0.02  # seconds of a pause, unless a connection is closed before
-BATCH = 64  # accepted in one turn, so that a flood of connections does not starve those there are
-# Most connections taken at the end. No more can wait, but while a worker is only replaced new ones
-# come in as fast as they are taken.
-FLOOD = 4096
-# Seconds for workers to take the connections that wait, before the port is closed regardless:
+RETRY = 0.02  # seconds of a pause, unless a connection is closed earlier
+BATCH = 64  # accepted in one turn, so that a flood of connections does not starve the open ones
+# Most connections accepted at the end. No more can wait, but while a worker is only replaced, new
+# ones come in as fast as they are accepted.
+MOST_AT_THE_END = 4096
+# Seconds for workers to accept the connections that wait, before the port is closed regardless:
 # they need milliseconds, unless every one of them is stuck.
-EMPTYING = 2.0
-GLANCE = 0.005  # seconds between looks whether something still waits
+DRAIN_TIMEOUT = 2.0
+DRAIN_INTERVAL = 0.005  # seconds between looks whether something still waits
 
 Wrap = Callable[[socket.socket], Stream]
 Accepted = tuple[Stream, tuple[str, int] | None, tuple[str, int | None]]
 
-# No descriptor or memory left: accepting again at once would fail again at once.
+# The listener is closed or refuses connections.
 _SHUT = {errno.EINVAL, errno.EBADF, errno.ENOTSOCK}
+# No descriptor or memory left: accepting again at once would fail again at once.
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
 class ListenerPolicy(IntEnum):
-    """What a process that stops does with its listeners; a greater one overrides a smaller."""
+    """What a process that stops does with its listeners; a greater policy overrides a smaller."""
 
     KEEP = 0  # another process accepts, or this one will later: leave them as they are
     RESTART = 1  # this program starts again: accept while idle connections are waited for
@@ -55,14 +56,14 @@ class Listeners:
         wrap: Wrap | None = None,
     ) -> None:
         self.sockets = {each.fileno(): each for each in listeners}
-        self.paused = 0.0  # monotonic seconds: since when; 0: open
-        self.aside = 0.0  # since when the listeners are left to other workers; 0: they are not
-        self.held = False  # paused or aside
+        self.paused = 0.0  # monotonic seconds: when the pause began; 0: none
+        self.yielded = 0.0  # when the listeners were left to other workers; 0: they are not
+        self.held = False  # paused or yielded
         self._watched = False
         self.closed = False
-        self._emptying = threading.Lock()  # held by the thread that takes what waits at the end
-        self._waiting: deque[tuple[socket.socket, object]] = deque()  # taken, not yet welcomed
-        self._complain_at = 0.0
+        self._draining = threading.Lock()  # held by the thread that accepts what waits at the end
+        self._drained: deque[tuple[socket.socket, object]] = deque()  # accepted, not set up yet
+        self._warn_at = 0.0
         self._poller = poller
         self._wrap = wrap  # makes TLS streams of sockets; None: they are used as they are
 
@@ -73,8 +74,8 @@ class Listeners:
         self._watch()
 
     def _watch(self) -> None:
-        """Have the poller watch the listeners if nothing speaks against it."""
-        self.held = bool(self.paused or self.aside) and not self.closed
+        """Have the poller watch the listeners, unless they are paused, yielded or closed."""
+        self.held = bool(self.paused or self.yielded) and not self.closed
         wanted = not (self.closed or self.held)
         if wanted is self._watched:
             return
@@ -86,7 +87,7 @@ class Listeners:
                 self._poller.remove(fd)
 
     def accept(self, fd: int, room: int, now: float) -> Iterator[Accepted]:
-        """What waits at the listener `fd`, at most `room`: sockets, the client's and own names."""
+        """Accept at most `room` connections at the listener `fd`; gives sockets and addresses."""
         listener = self.sockets[fd]
         for _ in range(min(room, BATCH)):
             try:
@@ -95,27 +96,27 @@ class Listeners:
                 return
             except OSError as error:
                 if error.errno in _EXHAUSTED:
-                    self._run_out(error, now)
+                    self._pause_without_resources(error, now)
                     return
-                continue  # the client was gone before we came: ECONNABORTED and its like
-            accepted = self._welcome(sock, address)
+                continue  # the client has gone already: ECONNABORTED and its like
+            accepted = self._set_up(sock, address)
             if accepted is not None:
                 yield accepted
 
-    def _welcome(self, sock: socket.socket, address: object) -> Accepted | None:
+    def _set_up(self, sock: socket.socket, address: object) -> Accepted | None:
         sock.setblocking(False)
         if self._wrap is None:
-            return sock, *names(sock, address)
+            return sock, *addresses(sock, address)
         try:
-            found = names(sock, address)
+            found = addresses(sock, address)
             return self._wrap(sock), *found
         except OSError:
-            sock.close()  # the client was gone before we could greet it
+            sock.close()  # the client has gone already
             return None
 
-    def _run_out(self, error: OSError, now: float) -> None:
-        if now >= self._complain_at:
-            self._complain_at = now + 60.0
+    def _pause_without_resources(self, error: OSError, now: float) -> None:
+        if now >= self._warn_at:
+            self._warn_at = now + 60.0
             log.error(
                 "No connection can be accepted now: %s. Raise the limit on open files.",
                 error.strerror,
@@ -134,52 +135,52 @@ class Listeners:
             self.paused = 0.0
             self._watch()
 
-    def stand_back(self, now: float) -> None:
-        """Leave the listeners to other workers until `come_forward`."""
-        self.aside = now
+    def yield_to_others(self, now: float) -> None:
+        """Leave the listeners to other workers until `take_part`."""
+        self.yielded = now
         self._watch()
 
-    def come_forward(self) -> None:
-        """Stand back no longer."""
-        if self.aside:
-            self.aside = 0.0
+    def take_part(self) -> None:
+        """Watch the listeners again, if they were left to other workers."""
+        if self.yielded:
+            self.yielded = 0.0
             self._watch()
 
-    def takes(self) -> bool:
+    def can_accept(self) -> bool:
         """Whether connections can be accepted now."""
         return not (self.paused or self.closed)
 
     def close(self) -> None:
-        """Accept nothing any more; the sockets stay whose they are."""
+        """Accept nothing any more. The sockets themselves stay open."""
         self.paused = 0.0
         self.closed = True
         self._watch()
 
     # --- the end of our own listeners
 
-    def empty(self, port: ListenerPolicy) -> bool:
-        """Take what waits at our own listeners, for `taken`; whether nothing waits any more.
+    def drain(self, policy: ListenerPolicy) -> bool:
+        """Accept what waits at our own listeners, for `drained`; whether nothing waits any more.
 
-        From any thread: the leader may be busy inside a handler, and nobody else would come. The
-        lock makes who comes second see what the first has taken.
+        From any thread: the leader may be busy inside a handler while the thread in `Engine.run`
+        stops the engine. The lock makes the second of the two see what the first has accepted.
         """
         done = True
-        with self._emptying:
+        with self._draining:
             for listener in self.sockets.values():
                 if not isinstance(listener, Listener):
-                    continue  # systemd's: what waits there is for who comes after us
-                if port is ListenerPolicy.CLOSE:
+                    continue  # systemd's: what waits there is for the next process
+                if policy is ListenerPolicy.CLOSE:
                     listener.refuse()
-                if not self._take(listener):
+                if not self._accept_waiting(listener):
                     done = False
-                elif port is ListenerPolicy.CLOSE:
+                elif policy is ListenerPolicy.CLOSE:
                     listener.end()
         return done
 
-    def _take(self, listener: socket.socket) -> bool:
-        for _ in range(FLOOD):
+    def _accept_waiting(self, listener: socket.socket) -> bool:
+        for _ in range(MOST_AT_THE_END):
             try:
-                self._waiting.append(listener.accept())
+                self._drained.append(listener.accept())
             except BlockingIOError:
                 return True
             except OSError as error:
@@ -189,29 +190,29 @@ class Listeners:
                     return True
         return True
 
-    def taken(self) -> Iterator[Accepted]:
-        """Connections that `empty` has taken. Only for the leader."""
-        while self._waiting:
-            accepted = self._welcome(*self._waiting.popleft())
+    def drained(self) -> Iterator[Accepted]:
+        """Connections that `drain` has accepted. Only for the leader."""
+        while self._drained:
+            accepted = self._set_up(*self._drained.popleft())
             if accepted is not None:
                 yield accepted
 
-    def forget_taken(self) -> None:
-        """Close those that nobody will serve any more."""
-        while self._waiting:
-            self._waiting.popleft()[0].close()
+    def close_drained(self) -> None:
+        """Close the connections of `drained` that will not be served any more."""
+        while self._drained:
+            self._drained.popleft()[0].close()
 
-    def let_go(self, port: ListenerPolicy) -> None:
-        """Close our own listeners, in this process. Only for the leader, once the door is closed:
-        the poller would watch a closed descriptor for as long as another process holds it open."""
+    def close_sockets(self, policy: ListenerPolicy) -> None:
+        """Close our own listeners in this process. Only for the leader, after `close`: the poller
+        would watch a closed descriptor for as long as another process keeps it open."""
         for listener in self.sockets.values():
             if isinstance(listener, Listener):
-                if port is ListenerPolicy.CLOSE:
+                if policy is ListenerPolicy.CLOSE:
                     listener.remove_file()
                 listener.close()
 
 
-def names(
+def addresses(
     sock: socket.socket, address: object
 ) -> tuple[tuple[str, int] | None, tuple[str, int | None]]:
     """Address and port of the client (None on a unix socket), and our own."""
@@ -224,33 +225,33 @@ def names(
 
 
 def plain(host: str) -> str:
-    """An IPv4 address that came in by an IPv6 socket, as what it is (RFC 4291, 2.5.5.2)."""
+    """The IPv4 address inside an IPv4-mapped IPv6 one (RFC 4291, 2.5.5.2), or `host` itself."""
     return host[7:] if host.startswith("::ffff:") and "." in host else host
 
 
 class ListenerShutdown:
-    """A supervisor's part in the end: the port is closed once its workers took what waits."""
+    """A supervisor's part in the end: it closes the port once its workers took what waits."""
 
     def __init__(self, sockets: Sequence[socket.socket] = ()) -> None:
         self._open = [each for each in sockets if isinstance(each, Listener)]
         self._until = float("inf")
 
     def begin(self, now: float) -> None:
-        """Let nothing new in. Before the workers are told to stop.
+        """Refuse new connections. Called before the workers are told to stop.
 
-        Mostly nothing waits, and the port is closed here: no client is left without an answer.
+        Usually nothing waits, and the port is closed here. No client is left without a response.
         """
-        self._until = now + EMPTYING
+        self._until = now + DRAIN_TIMEOUT
         for listener in self._open:
             listener.refuse()
         self.look(now)
 
     def look(self, now: float) -> float | None:
-        """Close what is empty; seconds until the next look, or None when all is closed."""
+        """Close listeners where nothing waits. Gives the seconds to the next look, if any."""
         if self._until == float("inf"):
             return None
         for listener in self._open[:]:
             if now >= self._until or listener.is_empty():
                 listener.end()
                 self._open.remove(listener)
-        return GLANCE if self._open else None
+        return DRAIN_INTERVAL if self._open else None

@@ -1,19 +1,19 @@
-"""Whether a peer still moves enough bytes: an average rate, limited credit, limited silence.
+"""Whether a client still moves enough bytes: an average rate, limited credit, limited silence.
 
-The one rule for bodies and answers, whoever waits for them: the leader once an interval
-(server/deadlines.py), or a thread that receives or sends by itself. Knows no clock or socket.
+One rule for request bodies and responses, for the leader, which looks once an interval
+(server/deadlines.py), and for threads that receive or send themselves. Knows no clock or socket.
 """
 
 from __future__ import annotations
 
 
 class MinimumRate:
-    """The pace of one body or answer, looked at now and then.
+    """The minimum rate of one body or response, checked now and then.
 
     The average has to reach `rate` bytes a second once `grace` seconds have passed. Bytes that
-    come early count for later, but for `silence` seconds at most: a burst buys no idle hours,
-    neither by silence nor by a trickle. Nothing at all for `silence` seconds is too slow, also
-    within the grace. A `rate` of 0 leaves only the limit on silence.
+    come early count for later, but for `silence` seconds at most, so that no client can send a
+    burst and then hold the connection for hours. Nothing at all for `silence` seconds is too
+    slow, also within the grace. A `rate` of 0 leaves only the limit on silence.
     """
 
     __slots__ = ("_good_until", "_grace_until", "_heard", "_moved", "_rate", "_silence")
@@ -40,7 +40,7 @@ class MinimumRate:
         return bool(self._rate) and now > max(self._grace_until, self._good_until)
 
     def put_off(self, seconds: float) -> None:
-        """Leave out `seconds` in which nobody could have moved anything."""
+        """Leave out `seconds` in which this process was suspended."""
         self._grace_until += seconds
         self._heard += seconds
         self._good_until += seconds

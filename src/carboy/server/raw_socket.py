@@ -1,14 +1,14 @@
 """A connection's socket for the application: `werkzeug.socket` of an environ.
 
-WebSocket libraries for WSGI take it and speak another protocol on it. Until they do, the
-connection is the engine's; from the first use that reads, sends or changes the mode it is the
-application's, for as long as the request runs:
+WebSocket libraries for WSGI take it and speak another protocol on it. The engine owns the socket
+until the first use that reads, sends or changes its mode. From then on the application owns it, for
+as long as the request runs:
 
-    the engine      does not touch it: a connection whose request runs is never read from
-    octets read     by the engine behind the head already are the first that `recv` gives
-    an upgrade      (the request has an Upgrade field) leaves nothing for the server to answer:
-                    the connection is closed when the application returns or raises
-    other requests  are answered as ever afterwards, on a connection that is then closed
+    the engine      does not touch it: it never reads from a connection whose request runs
+    bytes received  by the engine after the head are the first that `recv` gives
+    an upgrade      (the request has an Upgrade field) needs no response from the server: the
+                    connection is closed when the application returns or raises
+    other requests  are answered as usual afterwards, on a connection that is then closed
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ SWITCHED = "101 Switching Protocols"
 
 
 class RawSocket:
-    """What the application sees: the socket itself, which it takes by using it.
+    """What the application sees: the socket itself, which it takes over by using it.
 
-    It blocks, as that of Werkzeug's server does. Closing it is left to the server.
+    It blocks, as that of Werkzeug's server does. The server closes it.
     """
 
-    # One is made for every environ and hardly one is used: what changes then stands here.
+    # One is made for every environ and hardly one is used, so these are attributes of the class.
     _rest = b""
     _closed = False
 
@@ -65,7 +65,9 @@ class RawSocket:
     def _take(self) -> None:
         exchange = self._exchange
         if self._closed or exchange.cached_environ is None:
-            raise OSError(errno.EBADF, "The request is over, and its connection is the server's")
+            raise OSError(
+                errno.EBADF, "The request has ended. Its connection belongs to the server."
+            )
         if exchange.socket_taken:
             return
         exchange.socket_taken = True
@@ -76,7 +78,7 @@ class RawSocket:
     # --- what differs from the socket itself
 
     def recv(self, size: int, flags: int = 0) -> bytes:
-        """Octets that the server has received already, then those of the socket."""
+        """Bytes that the server has received already, then those of the socket."""
         self._take()
         if self._rest:
             data, self._rest = self._rest[:size], self._rest[size:]
@@ -84,7 +86,7 @@ class RawSocket:
         return self._sock.recv(size, flags)  # type: ignore[no-any-return]
 
     def recv_into(self, buffer: Any, size: int = 0, flags: int = 0) -> int:
-        """The same into a buffer."""
+        """As `recv`, into a buffer."""
         self._take()
         if not self._rest:
             return self._sock.recv_into(buffer, size, flags)  # type: ignore[no-any-return]
@@ -111,12 +113,12 @@ class RawSocket:
         return self.gettimeout()
 
     def close(self) -> None:
-        """Use it no more; the server closes it when the request is over."""
+        """Do not use it any more. The server closes it when the request has ended."""
         self._closed = True
 
 
 def has_switched_protocol(exchange: Any) -> bool:
-    """Whether the application speaks another protocol on the connection: no answer goes out."""
+    """Whether the application speaks another protocol on the connection: no response is sent."""
     return bool(getattr(exchange, "socket_taken", False) and exchange.head.upgrade)
 
 

@@ -1,4 +1,4 @@
-"""A request body on its way in: received by the engine, or read by the application itself."""
+"""A request body: received by the engine, or read by the application itself."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class ReceivedBody:
         self._file: Any = io.BytesIO()
         self.size = 0
 
-    def write(self, octets: bytes) -> None:
+    def write(self, data: bytes) -> None:
         """Add a piece. Raises OSError when the disk takes no more."""
         before = self.size
-        self.size += len(octets)
+        self.size += len(data)
         if before <= self._limit < self.size:
             self._spool()
-        self._file.write(octets)
+        self._file.write(data)
 
     def _spool(self) -> None:
         import tempfile
@@ -47,12 +47,12 @@ class ReceivedBody:
         return file
 
     def close(self) -> None:
-        """Forget the body; a temporary file is gone with this."""
+        """Forget the body and its temporary file."""
         self._file.close()
 
 
 class BodyStream(io.BufferedReader):
-    """The unread body as the application reads it."""
+    """The unread body, as the application reads it."""
 
     def __init__(self, connection: Connection, rate: MinimumRate, read_size: int) -> None:
         self._unread = _Unread(connection, rate, read_size)
@@ -65,13 +65,13 @@ class BodyStream(io.BufferedReader):
 
 
 class BodyTooSlow(OSError):
-    """The client sends its body more slowly than the server waits for."""
+    """The client sends its body more slowly than the server allows."""
 
 
 class _Unread(io.RawIOBase):
     """The unread body: reading receives, on the thread that reads.
 
-    Raises OSError when the client is gone or breaks a rule; the request is lost then.
+    Raises OSError when the client has gone or breaks a rule; the request is lost then.
     """
 
     def __init__(self, connection: Connection, rate: MinimumRate, read_size: int) -> None:
@@ -117,7 +117,7 @@ class _Unread(io.RawIOBase):
             raise OSError(f"The request body is broken: {error.message}") from error
 
     def _receive(self) -> bytes:
-        """Octets from the socket; waits for them, for as long as the body's rate allows."""
+        """Bytes from the socket; waits for them as long as the minimum rate allows."""
         sock = self._connection.sock
         while True:
             try:
@@ -135,7 +135,7 @@ class _Unread(io.RawIOBase):
         select.select((self._connection.fd,), (), (), 1.0) if not hasattr(select, "poll") else (
             _poll_in(self._connection.fd)
         )
-        # No more than the time-out: the rest is time in which this process was suspended.
+        # At most the time-out: the rest is time in which this process was suspended.
         self._waited += min(time.monotonic() - start, 1.0)
 
 

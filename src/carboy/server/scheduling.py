@@ -279,7 +279,7 @@ class Scheduler:
         self._check_waiting_streams(now)
         away = self._crew.away
         full = away >= queue.threads and not self._crew.single_threaded
-        self._warnings.look(now, full, queue.last_free, queue.oldest(), len(queue), running)
+        self._warnings.check(now, full, queue.last_free, queue.oldest(), len(queue), running)
 
     def _check_waiting_streams(self, now: float) -> None:
         for exchange in self._streams.waiting():

@@ -1,9 +1,12 @@
-"""How an engine stops: who asked for it, what is still waited for, and when it is over.
+"""How an engine stops: what was asked for, what is still waited for, and when it has ended.
 
 phase                    thread                    touches
-asked for (`ask`)        any, or a signal handler  _wishes, asked, over; the wakers
-begun (`begin`, `tick`)  the leader                door, connections
-waited for               the one in `Engine.run`   its bell; the listeners, under the door's lock
+asked for (`ask`)        any, or a signal handler  _policies, asked, over; the wakers
+begun (`begin`, `tick`)  the leader                listeners, connections
+waited for               the one in `Engine.run`   its waker; the listeners, with their lock
+
+`in_flight` may be called by any thread. It only reads, and reads what another thread may change
+once.
 """
 
 from __future__ import annotations
@@ -27,9 +30,9 @@ from carboy.server.signals import in_main_thread, waking
 log = logging.getLogger("carboy.error")
 clock = time.monotonic
 NEVER = float("inf")
-NEWCOMER = 1.0  # seconds that a stop waits for the first byte of a connection
-# Seconds after an answer in which a stop expects another request, however short the idle grace.
-LIVELY = 0.25
+FIRST_BYTE = 1.0  # seconds that a stop waits for the first byte of a connection
+# Seconds after a response in which a stop expects another request, however short the idle grace.
+NEXT_REQUEST = 0.25
 HURRY = 0.05  # seconds between looks at the clock during a stop
 # Seconds between looks of a thread that is not the main one for an exception that another thread
 # has raised in it (PyThreadState_SetAsyncExc): the interpreter does that between two bytecodes.
@@ -39,25 +42,25 @@ STUCK = 0.5  # seconds for the leader to notice the end; inside a handler it nev
 
 
 class Stopping:
-    """The end of one engine, from the first wish to stop until nothing is left."""
+    """The end of one engine, from the first call of `ask` until nothing is left."""
 
     def __init__(
         self, settings: Settings, connections: dict[int, Connection], waker: Waker
     ) -> None:
-        self._wishes: list[ListenerPolicy] = []
-        self.asked: ListenerPolicy | None = None  # the greatest wish
+        self._policies: list[ListenerPolicy] = []  # all that were asked for
+        self.asked: ListenerPolicy | None = None  # the greatest of them
         self.over = False
         self._begun = 0.0  # monotonic seconds
         self._give_up_at = 0.0
-        self._emptied = ListenerPolicy.KEEP  # what has been done at the listeners
+        self._drained = ListenerPolicy.KEEP  # what has been done at the listeners
         self._idle_grace = settings.idle_grace
         self._settings = settings
         self._connections = connections
         self._waker = waker  # the leader's
         self._stalled = StalledClients()
-        # Rung for the thread in `Engine.run`. A lock would not do: `ask` may be called by a signal
-        # handler on that very thread while it holds it.
-        self._bell = Waker(pipe=True)
+        # Wakes the thread in `Engine.run`. Not a lock: a signal handler may call `ask` on that
+        # very thread while it holds the lock.
+        self._run_waker = Waker(pipe=True)
 
     def use(
         self,
@@ -67,7 +70,7 @@ class Stopping:
         closing: Closing,
         answering: Answering,
     ) -> None:
-        """The parts of the engine whose work is brought to an end."""
+        """Set the parts of the engine that are brought to an end."""
         self._crew = crew
         self._listeners = listeners
         self._accepting = accepting
@@ -76,36 +79,36 @@ class Stopping:
 
     # --- from any thread
 
-    def ask(self, port: ListenerPolicy) -> None:
+    def ask(self, policy: ListenerPolicy) -> None:
         """Stop when what runs has finished, at most `graceful_timeout` later."""
         if self.asked is None:
-            # In this order: whoever sees that a stop was asked for looks at the times.
+            # In this order: a thread that sees `asked` reads the times.
             self._begun = clock()
             self._give_up_at = self._begun + self._settings.graceful_timeout
-        self._wishes.append(port)
-        # Another thread or a signal handler may do the same between any two steps. Whoever
-        # assigns last sees every wish that is in the list, so the greatest one wins.
-        while self.asked != (greatest := max(self._wishes)):
+        self._policies.append(policy)
+        # Another thread or a signal handler may do the same between any two steps. The last to
+        # assign sees every policy that is in the list, so the greatest one wins.
+        while self.asked != (greatest := max(self._policies)):
             self.asked = greatest
         self.wake()
 
     def wake(self) -> None:
-        """Have everybody look whether it is over."""
+        """Have all threads that wait look whether the engine has ended."""
         for exchange in self._crew.current.slot[:]:
             if has_switched_protocol(exchange):
                 exchange.connection.cut()  # a leader that speaks another protocol does not look
-        self._bell.wake()
+        self._run_waker.wake()
         self._waker.wake()
 
     def hurry(self) -> None:
-        """Do not wait for another request of idle connections: somebody waits for the end."""
+        """Do not wait for another request of idle connections: a user waits for the end."""
         self._idle_grace = 0.0
         self._waker.wake()
 
     def finish(self) -> None:
-        """Nothing is waited for any longer."""
+        """Wait for nothing any longer."""
         self.over = True
-        self._bell.wake()
+        self._run_waker.wake()
 
     def in_flight(self, without: Container[int] = ()) -> list[tuple[str, float]]:
         """Request line and seconds of everything that runs or waits for a thread.
@@ -113,72 +116,69 @@ class Stopping:
         `without`: ids of exchanges that are left out.
         """
         now = clock()
-        found = [
-            (each.exchange.request_line(), now - each.exchange.began)
-            for each in list(self._connections.values())
-            if each.exchange is not None
-            and each.phase in (RUNNING, STREAMING)
-            and id(each.exchange) not in without
-        ]
-        found += [(each.request_line(), now - each.began) for each in self._crew.current.slot[:]]
-        return found
+        exchanges = self._crew.current.slot[:]
+        for connection in list(self._connections.values()):
+            exchange = connection.exchange  # the leader may delete it at any moment
+            if exchange is not None and connection.phase in (RUNNING, STREAMING):
+                exchanges.append(exchange)
+        return [(e.request_line(), now - e.began) for e in exchanges if id(e) not in without]
 
     # --- only for the thread in Engine.run
 
     def wait_for_the_end(self) -> None:
-        """Block until the end, or until the leader should have seen it long ago."""
-        with waking(self._bell.writer):
-            bell = make_poller(self._settings.poller)
-            bell.add(self._bell.fileno(), READ)
+        """Block until the engine has ended, or the leader should have ended it long ago."""
+        with waking(self._run_waker.writer):
+            poller = make_poller(self._settings.poller)
+            poller.add(self._run_waker.fileno(), READ)
             look = NEVER if in_main_thread() else LOOK
             try:
                 while not self.over:
                     left = NEVER
                     if self.asked is not None:
                         left = self._give_up_at + STUCK - clock()
-                        self._empty_listeners(self.asked)
+                        self._drain_listeners(self.asked)
                     patience = min(look, left)
-                    if bell.wait(-1.0 if patience == NEVER else max(0.0, patience)):
-                        self._bell.clear()
+                    if poller.wait(-1.0 if patience == NEVER else max(0.0, patience)):
+                        self._run_waker.clear()
                     elif left <= look:
                         self._log_running()  # the leader itself is stuck inside a handler
                         break
             finally:
-                bell.close()
+                poller.close()
 
     def close(self) -> None:
-        """Let go of the descriptors; nobody waits any more."""
-        self._bell.close()
+        """Close the descriptors of the waker."""
+        self._run_waker.close()
 
     # --- the listeners, by that thread and by the leader
 
-    def _empty_listeners(self, port: ListenerPolicy) -> bool:
-        """Take what waits at our own listeners, once; whether nothing waits any more.
+    def _drain_listeners(self, policy: ListenerPolicy) -> bool:
+        """Accept what waits at our own listeners, once; whether nothing waits any more.
 
-        Whoever is first does it: with one thread the leader may be busy for long, and the port
-        is to be closed now. What the other thread has taken comes to the leader by its waker.
+        The first of the two threads does it: with one thread the leader may be busy for long, and
+        the port is to be closed now. The waker tells the leader what the other thread accepted.
         """
-        if port < ListenerPolicy.DRAIN:
+        if policy < ListenerPolicy.DRAIN:
             return False
-        if self._emptied < port and self._listeners.empty(port):
-            self._emptied = port
+        if self._drained < policy and self._listeners.drain(policy):
+            self._drained = policy
             self._waker.wake()
-        return self._emptied == port
+        return self._drained == policy
 
     # --- only for the leader
 
     def begin(self, now: float) -> None:
-        """What was asked for is done from here on; may be called again."""
+        """Begin to stop; may be called again."""
         if not self._answering.stopping:
             self._answering.stop()
         self.tick(now)
 
     def tick(self, now: float) -> None:
-        """Close what is not waited for (any longer); the end when nothing is left."""
+        """Close what is not waited for (any longer); finish when nothing is left."""
         awaited = False
         for connection in list(self._connections.values()):
             if connection.exchange is not None and has_switched_protocol(connection.exchange):
-                connection.cut()  # a WebSocket has no end of its own
+                connection.cut()  # a WebSocket does not end by itself
             elif connection.phase is IDLE or connection.is_silent():
                 if self._is_awaited(connection, now):
                     awaited = True
@@ -187,7 +187,7 @@ class Stopping:
             elif self._stalled.has(connection, now):
                 connection.reset_on_close()
                 self._closing.close(connection)
-        self._leave_the_listeners(now, awaited)
+        self._close_listeners(now, awaited)
         if not self._connections and self._listeners.closed:
             self.finish()
         elif now >= self._give_up_at:
@@ -197,39 +197,40 @@ class Stopping:
     def _is_awaited(self, connection: Connection, now: float) -> bool:
         """Whether the next request of an idle connection may be on its way.
 
-        Who has only just connected is about to ask, and nobody else would answer. Who has asked
-        before may ask again, and would lose the request if the connection were closed right now:
-        until `idle_grace` is over it is answered, with the word that it was the last.
+        A client that has just connected is about to send a request, which no other process would
+        answer. A client that has sent requests before may send another one, and would lose it if
+        the connection were closed now. Until `idle_grace` is over it is answered, and the response
+        says that the connection is closed.
         """
-        least = LIVELY if connection.phase is IDLE else NEWCOMER
+        least = NEXT_REQUEST if connection.phase is IDLE else FIRST_BYTE
         since = connection.since
         return now - since <= least or now - max(since, self._begun) <= self._idle_grace
 
-    def _leave_the_listeners(self, now: float, awaited: bool) -> None:
-        port = self.asked or ListenerPolicy.KEEP
-        if port is ListenerPolicy.RESTART and awaited and now - self._begun <= self._idle_grace:
-            return  # nobody else accepts, and there is time
+    def _close_listeners(self, now: float, awaited: bool) -> None:
+        policy = self.asked or ListenerPolicy.KEEP
+        if policy is ListenerPolicy.RESTART and awaited and now - self._begun <= self._idle_grace:
+            return  # no other process accepts, and there is time
         if not self._listeners.closed:
             self._listeners.close()
-        if self._empty_listeners(port):
-            self._listeners.let_go(port)
-        self._accepting.admit_taken(now)
+        if self._drain_listeners(policy):
+            self._listeners.close_sockets(policy)
+        self._accepting.admit_drained(now)
 
     def _log_running(self) -> None:
         for line, seconds in self.in_flight():
-            log.warning("Stopped while running: %s (for %.1f s)", line, seconds)
+            log.warning("Stopped while a request was running for %.1f s: %s.", seconds, line)
 
 
 class StalledClients:
-    """Looks at connections again and again. Only for the leader."""
+    """Clients that do not read their response. Only for the leader."""
 
     def __init__(self) -> None:
         self._seen: dict[Connection, tuple[int, float]] = {}  # bytes sent, monotonic seconds
 
     def has(self, connection: Connection, now: float) -> bool:
-        """Whether the client of `connection` owes us a read for too long.
+        """Whether the client of `connection` has not read for too long.
 
-        That of a request which still runs is judged by the bytes that its thread waits to send.
+        For a request that still runs, the bytes count that its thread waits to send.
         """
         phase = connection.phase
         if not (

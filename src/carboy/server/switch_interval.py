@@ -1,7 +1,7 @@
-"""The interpreter's switch interval while engines run: it belongs to the whole process.
+"""The interpreter's switch interval while engines run. It belongs to the whole process.
 
-The first engine in notes what was set before, the last one out sets it again. In between the
-engine that came last has its way.
+The first engine that begins notes the interval before it, and the last one that ends restores it.
+Between them the interval of the engine that began last applies.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 _lock = threading.Lock()
-_wanted: list[list[float]] = []  # one cell for each engine, so that equal wishes are told apart
+_running: list[list[float]] = []  # a list of one number for each engine, told apart by identity
 _before = 0.0
-_ours = 0.0
+_set_by_us = 0.0
 
 
 @contextmanager
@@ -23,33 +23,36 @@ def switch_interval(seconds: float | None) -> Iterator[None]:
     if not seconds:
         yield
         return
-    cell = [seconds]
-    with _lock:
-        _enter(cell)
+    own = [seconds]
     try:
+        with _lock:
+            _begin(own)
         yield
     finally:
         with _lock:
-            _leave(cell)
+            _end(own)
 
 
-def _enter(cell: list[float]) -> None:
+def _begin(own: list[float]) -> None:
     global _before
-    if not _wanted:
+    if not _running:
         _before = sys.getswitchinterval()
-    _wanted.append(cell)
-    _set(cell[0])
+    _running.append(own)
+    _set(own[0])
 
 
-def _leave(cell: list[float]) -> None:
-    _wanted[:] = [other for other in _wanted if other is not cell]
-    # What the application has set in the meantime is the application's.
-    if sys.getswitchinterval() == _ours:
-        _set(_wanted[-1][0] if _wanted else _before)
+def _end(own: list[float]) -> None:
+    others = [each for each in _running if each is not own]
+    if len(others) == len(_running):
+        return  # interrupted before it began
+    _running[:] = others
+    # What the application has set in the meantime stays.
+    if sys.getswitchinterval() == _set_by_us:
+        _set(_running[-1][0] if _running else _before)
 
 
 def _set(seconds: float) -> None:
-    global _ours
+    global _set_by_us
     # Python cuts to whole microseconds, and so 0.007 as it is read becomes 0.006999.
     sys.setswitchinterval(seconds + 5e-7)
-    _ours = sys.getswitchinterval()
+    _set_by_us = sys.getswitchinterval()

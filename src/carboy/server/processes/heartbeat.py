@@ -89,7 +89,7 @@ class Heartbeat:
             self._seen = ()
             return False  # it writes its figure itself
         connection = exchange.connection
-        seen = (exchange.began, connection.octets, connection.moved)
+        seen = (exchange.began, connection.body_sent, connection.moved)
         moves = seen != self._seen
         self._seen = seen
         return moves or has_switched_protocol(exchange)

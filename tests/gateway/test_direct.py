@@ -63,8 +63,8 @@ def test_the_limit_of_the_application_is_looked_at_before_reading() -> None:
     app = App()
     app.limit = 3
     with served(app) as live:
-        octets = live.ask(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n")
-    assert octets.startswith(b"HTTP/1.1 413 ")
+        data = live.ask(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\n")
+    assert data.startswith(b"HTTP/1.1 413 ")
 
 
 def test_a_rule_may_ask_for_the_stream() -> None:

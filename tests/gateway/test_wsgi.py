@@ -325,7 +325,7 @@ def test_a_file_wrapper_is_handed_on_as_a_file() -> None:
     assert file.closed
 
 
-def test_something_that_is_no_application_is_refused() -> None:
+def test_something_that_is_not_an_application_is_refused() -> None:
     with pytest.raises(TypeError, match="is not a WSGI application"):
         for_application("module:app")
 
@@ -380,12 +380,12 @@ def test_a_generator_is_chunked_for_1_1_and_closed_for_1_0() -> None:
     with served(generator) as live:
         with live.client() as client:
             client.send(GET)
-            octets = client.until(b"0\r\n\r\n")
-        assert b"Transfer-Encoding: chunked\r\n" in octets
-        assert octets.endswith(b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n")
-        octets = live.ask(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
-        assert octets.endswith(b"\r\n\r\nonetwo")
-        assert b"Connection: close\r\n" in octets
+            data = client.until(b"0\r\n\r\n")
+        assert b"Transfer-Encoding: chunked\r\n" in data
+        assert data.endswith(b"3\r\none\r\n3\r\ntwo\r\n0\r\n\r\n")
+        data = live.ask(b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+        assert data.endswith(b"\r\n\r\nonetwo")
+        assert b"Connection: close\r\n" in data
 
 
 def test_each_piece_is_sent_when_it_is_made() -> None:
@@ -438,7 +438,7 @@ def test_close_is_called_when_the_body_fails(caplog: pytest.LogCaptureFixture) -
     assert "halfway" in caplog.text
 
 
-def test_a_close_that_fails_is_logged_and_the_answer_stands(
+def test_a_close_that_fails_is_logged_after_the_response(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     class Failing(Closing):

@@ -1,4 +1,4 @@
-"""Feeds the machine whole, octet by octet and split at every position, and compares."""
+"""Feeds the machine whole, byte by byte and split at every position, and compares."""
 
 from __future__ import annotations
 
@@ -86,8 +86,8 @@ class Recorder:
         return True
 
     def answer(self) -> None:
-        octets = self.connection.whole_response(*ANSWER)
-        self.outcome.append(("answer", octets))
+        data = self.connection.whole_response(*ANSWER)
+        self.outcome.append(("answer", data))
 
 
 def play(pieces: Iterable[bytes], limits: Limits, eof: bool = False) -> Outcome:
@@ -116,7 +116,7 @@ def outcome(data: bytes, limits: Limits | None = None, eof: bool = False) -> Out
     limits = limits or Limits()
     whole = play([data], limits, eof)
     single = play([data[i : i + 1] for i in range(len(data))], limits, eof)
-    assert single == whole, "octet by octet"
+    assert single == whole, "byte by byte"
     for parts in splits(data):
         assert play(parts, limits, eof) == whole, f"split after {parts[0][-40:]!r}"
     return whole

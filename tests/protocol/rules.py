@@ -7,13 +7,13 @@ from typing import NamedTuple
 
 class Refused(NamedTuple):
     sentence: str
-    octets: bytes
+    data: bytes
     status: int
 
 
 class Accepted(NamedTuple):
     sentence: str
-    octets: bytes
+    data: bytes
     body: bytes = b""
 
 
@@ -45,8 +45,8 @@ def host(value: bytes) -> bytes:
     return line(b"GET / HTTP/1.1", b"Host: " + value + b"\r\n")
 
 
-def trailer(octets: bytes) -> bytes:
-    return chunked(b"5\r\nhello\r\n0\r\n" + octets + b"\r\n")
+def trailer(data: bytes) -> bytes:
+    return chunked(b"5\r\nhello\r\n0\r\n" + data + b"\r\n")
 
 
 REFUSED = [
@@ -56,10 +56,10 @@ REFUSED = [
     Refused("a bare LF ends a long header line", get(b"A: " + b"b" * 200 + b"\nC: d"), 400),
     Refused("a bare LF ends the head", b"GET / HTTP/1.1\r\nHost: x\r\n\n", 400),
     Refused("all lines end in a bare LF", b"GET / HTTP/1.1\nHost: x\n\n", 400),
-    Refused("a bare CR stands in the request line", line(b"GET /\r HTTP/1.1"), 400),
-    Refused("a bare CR stands in a header value", get(b"A: b\rc"), 400),
-    Refused("a bare CR stands in a long head", get(b"A: " + b"b" * 200 + b"\rc"), 400),
-    Refused("a bare CR stands in a header name", get(b"A\rB: c"), 400),
+    Refused("a bare CR is in the request line", line(b"GET /\r HTTP/1.1"), 400),
+    Refused("a bare CR is in a header value", get(b"A: b\rc"), 400),
+    Refused("a bare CR is in a long head", get(b"A: " + b"b" * 200 + b"\rc"), 400),
+    Refused("a bare CR is in a header name", get(b"A\rB: c"), 400),
     Refused("a line ends in CR CR LF", get(b"A: b\r"), 400),
     Refused("two empty lines come before a request", b"\r\n\r\n" + get(), 400),
     Refused("a bare LF comes before a request", b"\n" + get(), 400),
@@ -67,11 +67,11 @@ REFUSED = [
     Refused("the request line is empty of words", line(b"GET"), 400),
     Refused("HTTP/0.9 has no version", line(b"GET /"), 400),
     Refused("two spaces stand in the request line", line(b"GET  / HTTP/1.1"), 400),
-    Refused("a space stands in the target", line(b"GET /a b HTTP/1.1"), 400),
+    Refused("a space is in the target", line(b"GET /a b HTTP/1.1"), 400),
     Refused("a space follows the version", line(b"GET / HTTP/1.1 "), 400),
     Refused("a tab separates the words", line(b"GET\t/\tHTTP/1.1"), 400),
     Refused("the request line starts with a space", line(b" GET / HTTP/1.1"), 400),
-    Refused("the method is no token", line(b"GE(T / HTTP/1.1"), 400),
+    Refused("the method is not a token", line(b"GE(T / HTTP/1.1"), 400),
     Refused("the method holds a NUL", line(b"GE\0T / HTTP/1.1"), 400),
     Refused("the version is lower case", line(b"GET / http/1.1"), 400),
     Refused("the version has no number", line(b"GET / HTTP/x"), 400),
@@ -93,11 +93,11 @@ REFUSED = [
     Refused("the target has no slash", get(target=b"index.html"), 400),
     Refused("the target has a fragment", get(target=b"/a#b"), 400),
     Refused("the query has a fragment", get(target=b"/a?b#c"), 400),
-    Refused("the target has a control octet", get(target=b"/a\x01"), 400),
+    Refused("the target has a control character", get(target=b"/a\x01"), 400),
     Refused("the target has a NUL", get(target=b"/a\x00b"), 400),
     Refused("the target has a DEL", get(target=b"/a\x7f"), 400),
     Refused("the target has a tab", get(target=b"/a\tb"), 400),
-    Refused("the query has a control octet", get(target=b"/?a\x0bb"), 400),
+    Refused("the query has a control character", get(target=b"/?a\x0bb"), 400),
     Refused("the target is * but not for OPTIONS", get(target=b"*"), 400),
     Refused("the target is of another scheme", get(target=b"ftp://x/"), 400),
     Refused("the target is a file", get(target=b"file:///etc/passwd"), 400),
@@ -121,7 +121,7 @@ REFUSED = [
     Refused("a header name has a slash", get(b"A/B: c"), 400),
     Refused("a header name has a quote", get(b'"A": c'), 400),
     Refused("a header name has a NUL", get(b"A\0: c"), 400),
-    Refused("a header name has an octet above 127", get(b"\xc3\x84: c"), 400),
+    Refused("a header name has an byte above 127", get(b"\xc3\x84: c"), 400),
     Refused("a header name in a long head has a parenthesis", get(b"C" * 200 + b"(: c"), 400),
     Refused("a space precedes the colon of Content-Length",
             length(b"5").replace(b"h:", b"h :"), 400),
@@ -131,10 +131,10 @@ REFUSED = [
     Refused("a header value has a DEL", get(b"A: b\x7f"), 400),
     Refused("a header value has a vertical tab", get(b"A:\x0bb"), 400),
     Refused("a header value has a form feed", get(b"A: b\x0c"), 400),
-    Refused("a control octet takes the place of CR", get(b"A: b\x01\nC: d"), 400),
-    Refused("a control octet takes the place of CR in a long head",
+    Refused("a control character takes the place of CR", get(b"A: b\x01\nC: d"), 400),
+    Refused("a control character takes the place of CR in a long head",
             get(b"A: " + b"b" * 200 + b"\x01\nC: d"), 400),
-    Refused("a control octet takes the place of LF", get(b"A: b\r\x01C: d"), 400),
+    Refused("a control character takes the place of LF", get(b"A: b\r\x01C: d"), 400),
     # Host
     Refused("there is no Host", line(b"GET / HTTP/1.1", b""), 400),
     Refused("there are two Hosts", get(b"Host: y"), 400),
@@ -151,7 +151,7 @@ REFUSED = [
     Refused("Host has a backslash", host(b"x\\y"), 400),
     Refused("Host has an angle bracket", host(b"<x>"), 400),
     Refused("Host has a quote", host(b'x"'), 400),
-    Refused("Host has an octet above 127", host(b"\xc3\xa4"), 400),
+    Refused("Host has an byte above 127", host(b"\xc3\xa4"), 400),
     Refused("Host has a bad escape", host(b"x%zz"), 400),
     Refused("Host has a name for a port", host(b"x:http"), 400),
     Refused("Host has a negative port", host(b"x:-1"), 400),
@@ -177,7 +177,7 @@ REFUSED = [
     Refused("Content-Length has a space inside", length(b"5 0"), 400),
     Refused("Content-Length has a vertical tab", length(b"\x0b5"), 400),
     Refused("Content-Length has a Unicode space", length(b"\xa05"), 400),
-    Refused("Content-Length has a next-line octet", length(b"5\x85"), 400),
+    Refused("Content-Length has a next-line byte", length(b"5\x85"), 400),
     Refused("Content-Length is an Arabic digit", length(b"\xd9\xa5"), 400),
     Refused("Content-Length is a superscript", length(b"\xb2"), 400),
     Refused("Content-Length has a fraction", length(b"5.0"), 400),
@@ -199,9 +199,9 @@ REFUSED = [
             get(b"Content-Type:", b"Content-Type: c/d"), 400),
     Refused("the body is larger than allowed", length(b"999999999999999"), 413),
     # Transfer-Encoding
-    Refused("Content-Length stands beside Transfer-Encoding",
+    Refused("Content-Length comes with Transfer-Encoding",
             post(b"Content-Length: 5", b"Transfer-Encoding: chunked", body=b"0\r\n\r\n"), 400),
-    Refused("Transfer-Encoding stands beside Content-Length",
+    Refused("Transfer-Encoding comes with Content-Length",
             post(b"Transfer-Encoding: chunked", b"Content-Length: 5", body=b"0\r\n\r\n"), 400),
     Refused("the coding is gzip, then chunked", coding(b"gzip, chunked"), 501),
     Refused("the coding is gzip, then chunked, in two lines", coding(b"gzip", b"chunked"), 501),
@@ -212,7 +212,7 @@ REFUSED = [
     Refused("the coding is chunked;a=b, chunked", coding(b"chunked;a=b, chunked"), 400),
     Refused("the coding is gzip, then chunked with a parameter", coding(b"gzip, chunked;a=b"), 400),
     Refused("the coding is gzip, then chunked in quotes", coding(b'gzip, "chunked"'), 400),
-    Refused("the coding is no token, then chunked", coding(b"g zip, chunked"), 400),
+    Refused("the coding is not a token, then chunked", coding(b"g zip, chunked"), 400),
     Refused("the coding is nothing, then chunked", coding(b", chunked"), 400),
     Refused("the coding is gzip", coding(b"gzip"), 400),
     Refused("the coding is identity", coding(b"identity"), 400),
@@ -239,7 +239,7 @@ REFUSED = [
     Refused("a chunk size is an extension only", chunked(b";a\r\nhello\r\n0\r\n\r\n"), 400),
     Refused("a chunk size starts with a space", chunked(b" 5\r\nhello\r\n0\r\n\r\n"), 400),
     Refused("a chunk size ends in a space", chunked(b"5 \r\nhello\r\n0\r\n\r\n"), 400),
-    Refused("a chunk size is no number", chunked(b"g\r\nhello\r\n0\r\n\r\n"), 400),
+    Refused("a chunk size is not a number", chunked(b"g\r\nhello\r\n0\r\n\r\n"), 400),
     Refused("a chunk size is an Arabic digit", chunked(b"\xd9\xa5\r\nhello\r\n0\r\n\r\n"), 400),
     Refused("a chunk size has seventeen digits",
             chunked(b"1" * 17 + b"\r\nhello\r\n0\r\n\r\n"), 400),
@@ -253,7 +253,7 @@ REFUSED = [
     Refused("a chunk size ends in a bare CR", chunked(b"5\rhello\r\n0\r\n\r\n"), 400),
     Refused("a chunk is shorter than its data", chunked(b"4\r\nhello\r\n0\r\n\r\n"), 400),
     Refused("a chunk is longer than its data", chunked(b"6\r\nhello\r\n0\r\n\r\n"), 400),
-    Refused("a chunk is ended by two other octets", chunked(b"5\r\nhelloXX0\r\n\r\n"), 400),
+    Refused("a chunk is ended by two other bytes", chunked(b"5\r\nhelloXX0\r\n\r\n"), 400),
     Refused("a chunk is ended by a bare LF", chunked(b"5\r\nhello\n0\r\n\r\n"), 400),
     Refused("the last chunk size ends in a bare LF", chunked(b"5\r\nhello\r\n0\n\n"), 400),
     Refused("a chunk extension has a bare LF", chunked(b"5;a\nb\r\nhello\r\n0\r\n\r\n"), 400),
@@ -302,7 +302,7 @@ ACCEPTED = [
     Accepted("the target is absolute", get(target=b"http://example.com/a?b")),
     Accepted("the target is absolute without a path", get(target=b"http://example.com")),
     Accepted("the target has two slashes", get(target=b"//example.com/a")),
-    Accepted("the target has octets above 127", get(target=b"/\xc3\xa4?\xc3\xb6")),
+    Accepted("the target has bytes above 127", get(target=b"/\xc3\xa4?\xc3\xb6")),
     Accepted("the target has unwise characters", get(target=b'/a|b{c}"d"<e>?f[]=^`')),
     Accepted("the query is empty", get(target=b"/a?")),
     Accepted("the query has question marks", get(target=b"/a?b?c")),
@@ -314,7 +314,7 @@ ACCEPTED = [
     Accepted("a header value has white space around it", get(b"A:\t b c \t")),
     Accepted("a header value has no white space before it", get(b"A:b")),
     Accepted("a header value has colons", get(b"A: b:c: d")),
-    Accepted("a header value has octets above 127", get(b"A: \xc3\xa4\x80\xff\xa0")),
+    Accepted("a header value has bytes above 127", get(b"A: \xc3\xa4\x80\xff\xa0")),
     Accepted("a header name has every token character", get(b"aZ09!#$%&'*+-.^_`|~: b")),
     Accepted("a header is repeated", get(b"A: b", b"A: c")),
     Accepted("a header name starts as a framing one does", get(b"Hostess: a", b"Contents: b")),

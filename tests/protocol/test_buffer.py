@@ -1,4 +1,4 @@
-"""The queue of received octets."""
+"""The queue of received bytes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def test_a_line_is_given_when_its_end_has_come() -> None:
     assert len(buffer) == 0
 
 
-def test_dropped_octets_are_gone() -> None:
+def test_dropped_bytes_are_gone() -> None:
     buffer = ReceiveBuffer()
     buffer.feed(b"ab\ncd")
     assert buffer.line() == b"ab\n"

@@ -33,40 +33,40 @@ def test_extensions_are_limited_in_proportion_to_the_data() -> None:
     assert body(play([chunked(long * 20 + b"0\r\n\r\n")], limits)) == b"x" * 2000
 
 
-def test_chunks_of_one_octet_are_no_abuse() -> None:
-    octets = chunked(b"1\r\nx\r\n" * 20_000 + b"0\r\n\r\n")
-    assert body(play([octets], Limits())) == b"x" * 20_000
+def test_chunks_of_one_byte_are_accepted() -> None:
+    data = chunked(b"1\r\nx\r\n" * 20_000 + b"0\r\n\r\n")
+    assert body(play([data], Limits())) == b"x" * 20_000
 
 
 @pytest.mark.parametrize("size", [5, 100])
 def test_a_chunk_line_may_be_as_long_as_the_limit(size: int) -> None:
-    octets = chunked(b"5;" + b"a" * (size - 2) + b"\r\nhello\r\n0\r\n\r\n")
-    assert body(outcome(octets, Limits(chunk_line=size))) == b"hello"
-    assert refusal(octets, Limits(chunk_line=size - 1))[0] == 400
+    data = chunked(b"5;" + b"a" * (size - 2) + b"\r\nhello\r\n0\r\n\r\n")
+    assert body(outcome(data, Limits(chunk_line=size))) == b"hello"
+    assert refusal(data, Limits(chunk_line=size - 1))[0] == 400
 
 
 def test_trailers_may_be_as_large_as_the_limit() -> None:
-    octets = chunked(b"0\r\nA: b\r\nC: d\r\n\r\n")
-    assert outcome(octets, Limits(trailers_size=12))[-1][0] == "answer"
-    assert refusal(octets, Limits(trailers_size=11))[0] == 400
+    data = chunked(b"0\r\nA: b\r\nC: d\r\n\r\n")
+    assert outcome(data, Limits(trailers_size=12))[-1][0] == "answer"
+    assert refusal(data, Limits(trailers_size=11))[0] == 400
 
 
 @given(st.lists(st.binary(min_size=1, max_size=50), max_size=10), st.data())
-def test_chunks_decode_to_what_was_encoded(pieces: list[bytes], data: st.DataObject) -> None:
+def test_chunks_decode_to_what_was_encoded(pieces: list[bytes], drawn: st.DataObject) -> None:
     stream = b"".join(b"%X\r\n%b\r\n" % (len(piece), piece) for piece in pieces) + b"0\r\n\r\n"
-    octets = chunked(stream) + get(target=b"/next")
-    cut = data.draw(st.integers(0, len(octets)))
-    result = play([octets[:cut], octets[cut:]], Limits())
+    data = chunked(stream) + get(target=b"/next")
+    cut = drawn.draw(st.integers(0, len(data)))
+    result = play([data[:cut], data[cut:]], Limits())
     assert body(result) == b"".join(pieces)
     assert [step[2] for step in result if step[0] == "head"] == ["/", "/next"]
 
 
 @given(st.binary(max_size=60))
 def test_arbitrary_chunk_streams_do_not_depend_on_pieces(stream: bytes) -> None:
-    octets = chunked(stream)
-    start = len(octets) - len(stream)
-    whole = play([octets], Limits(body=1000))
-    single = [octets[:start], *(octets[i : i + 1] for i in range(start, len(octets)))]
+    data = chunked(stream)
+    start = len(data) - len(stream)
+    whole = play([data], Limits(body=1000))
+    single = [data[:start], *(data[i : i + 1] for i in range(start, len(data)))]
     assert play(single, Limits(body=1000)) == whole
 
 
@@ -92,11 +92,11 @@ LIMITS = [Limits(), Limits(body=5), Limits(body=0), Limits(chunk_overhead=20), L
 def test_chunks_taken_together_are_those_taken_one_by_one(
     pieces: list[bytes], last: bytes, limits: Limits, size: int
 ) -> None:
-    octets = chunked(b"".join(pieces) + last) + get(target=b"/next")
-    whole = play([octets], limits)
-    single = [octets[i : i + 1] for i in range(len(octets))]
+    data = chunked(b"".join(pieces) + last) + get(target=b"/next")
+    whole = play([data], limits)
+    single = [data[i : i + 1] for i in range(len(data))]
     assert play(single, limits) == whole
-    groups = [octets[i : i + size] for i in range(0, len(octets), size)]
+    groups = [data[i : i + size] for i in range(0, len(data), size)]
     assert play(groups, limits) == whole
 
 
@@ -123,10 +123,10 @@ def test_the_work_for_chunks_is_linear(line: bytes) -> None:
             nonlocal seen
             seen += 1
 
-        octets = (line + b"\r\nx\r\n") * count
+        data = (line + b"\r\nx\r\n") * count
         sys.setprofile(count_calls)
         try:
-            event = connection.receive(octets)
+            event = connection.receive(data)
             while isinstance(event, Data):
                 event = connection.next_event()
         finally:
@@ -148,7 +148,7 @@ def test_the_work_for_chunks_is_linear(line: bytes) -> None:
     ],
 )
 def test_trailers_are_discarded(name: str) -> None:
-    octets = trailer(f"A: b\r\n{name}: x\r\n{name.lower()}: y\r\nC: d\r\n".encode())
-    result = outcome(octets)
+    data = trailer(f"A: b\r\n{name}: x\r\n{name.lower()}: y\r\nC: d\r\n".encode())
+    result = outcome(data)
     assert ("end",) in result
     assert result[-1][0] == "answer"

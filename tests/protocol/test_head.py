@@ -15,9 +15,9 @@ from protocol.rules import get, line
 from vanishing import Vanishing
 
 
-def read(octets: bytes, limits: Limits | None = None) -> RequestHead:
+def read(data: bytes, limits: Limits | None = None) -> RequestHead:
     reader = HeadReader(limits or Limits())
-    for text in octets.split(b"\n")[:-1]:
+    for text in data.split(b"\n")[:-1]:
         head = reader.add(text + b"\n")
     assert head is not None
     return head
@@ -35,7 +35,7 @@ def test_an_empty_query_differs_from_none() -> None:
     assert accepted(get(target=b"/a?")).query == accepted(get(target=b"/a")).query == ""
 
 
-def test_octets_above_127_are_latin_1_text() -> None:
+def test_bytes_above_127_are_latin_1_text() -> None:
     assert accepted(get(target=b"/\xc3\xa4")).path == "/\xc3\xa4"
 
 
@@ -129,8 +129,8 @@ def test_connection_says_whether_to_keep_it(
     minor: int, values: list[bytes], keep: bool, padding: int
 ) -> None:
     lines = [b"Connection: " + value for value in values]
-    octets = get(b"A: " + b"b" * padding, *lines).replace(b"HTTP/1.1", b"HTTP/1.%d" % minor)
-    assert accepted(octets).keep_alive is keep
+    data = get(b"A: " + b"b" * padding, *lines).replace(b"HTTP/1.1", b"HTTP/1.%d" % minor)
+    assert accepted(data).keep_alive is keep
 
 
 def test_an_upgrade_needs_both_its_fields_and_http_1_1() -> None:
@@ -146,30 +146,30 @@ def test_an_upgrade_needs_both_its_fields_and_http_1_1() -> None:
 
 @pytest.mark.parametrize("size", [20, 200])
 def test_a_request_line_may_be_as_long_as_the_limit(size: int) -> None:
-    octets = get(target=b"/" + b"a" * (size - 14))
-    assert len(octets.split(b"\r\n")[0]) == size
-    assert accepted(octets, Limits(request_line=size))
-    assert refusal(octets, Limits(request_line=size - 1))[0] == 414
+    data = get(target=b"/" + b"a" * (size - 14))
+    assert len(data.split(b"\r\n")[0]) == size
+    assert accepted(data, Limits(request_line=size))
+    assert refusal(data, Limits(request_line=size - 1))[0] == 414
 
 
 @pytest.mark.parametrize("size", [20, 200])
 def test_a_field_line_may_be_as_long_as_the_limit(size: int) -> None:
-    octets = get(b"A: " + b"b" * (size - 3))
-    assert accepted(octets, Limits(field_line=size))
-    assert refusal(octets, Limits(field_line=size - 1))[0] == 431
+    data = get(b"A: " + b"b" * (size - 3))
+    assert accepted(data, Limits(field_line=size))
+    assert refusal(data, Limits(field_line=size - 1))[0] == 431
 
 
 @pytest.mark.parametrize("count", [2, 50])
 def test_there_may_be_as_many_fields_as_the_limit(count: int) -> None:
-    octets = get(*[b"a:"] * (count - 1))
-    assert accepted(octets, Limits(fields_count=count))
-    assert refusal(octets, Limits(fields_count=count - 1))[0] == 431
+    data = get(*[b"a:"] * (count - 1))
+    assert accepted(data, Limits(fields_count=count))
+    assert refusal(data, Limits(fields_count=count - 1))[0] == 431
 
 
 def test_the_fields_may_be_as_large_as_the_limit() -> None:
-    octets = get(b"A: b", b"C: d")
-    assert accepted(octets, Limits(fields_size=len(b"Host: x\r\nA: b\r\nC: d\r\n")))
-    assert refusal(octets, Limits(fields_size=len(b"Host: x\r\nA: b\r\nC: d\r\n") - 1))[0] == 431
+    data = get(b"A: b", b"C: d")
+    assert accepted(data, Limits(fields_size=len(b"Host: x\r\nA: b\r\nC: d\r\n")))
+    assert refusal(data, Limits(fields_size=len(b"Host: x\r\nA: b\r\nC: d\r\n") - 1))[0] == 431
 
 
 def test_a_line_without_end_is_refused_at_its_limit() -> None:
@@ -239,14 +239,14 @@ def test_the_quick_reader_agrees_with_the_careful_one(
     start: str, lines: list[str], host: str, padding: int
 ) -> None:
     filler = f"Filler: {'z' * padding}\r\n" if padding else ""
-    octets = (start + host + filler + "".join(lines) + "\r\n").encode("latin-1")
+    data = (start + host + filler + "".join(lines) + "\r\n").encode("latin-1")
     limits = Limits(fields_count=7)
-    head = quick_head(octets, limits)
+    head = quick_head(data, limits)
     if head is None:
         return
-    [first, *_] = play([octets[i : i + 1] for i in range(len(octets))], limits)
+    [first, *_] = play([data[i : i + 1] for i in range(len(data))], limits)
     assert describe(head) == first
-    assert head.block == read(octets, limits).block
+    assert head.block == read(data, limits).block
 
 
 PARTS = st.text("GETPOSget /?#%a\xa0\x7f\r\n\t:", max_size=12)
@@ -265,11 +265,11 @@ def test_a_head_like_the_last_one_is_read_as_if_it_were_the_first(
 ) -> None:
     last = quick_head(get(), Limits())
     assert last is not None
-    octets = f"{start}Host: {'x' if new else 'y'}\r\n{more}\r\n".encode("latin-1")
-    if not octets.endswith(last.tail):
+    data = f"{start}Host: {'x' if new else 'y'}\r\n{more}\r\n".encode("latin-1")
+    if not data.endswith(last.tail):
         return
-    head = similar_head(octets, last)
-    known = quick_head(octets, Limits())
+    head = similar_head(data, last)
+    known = quick_head(data, Limits())
     assert (head is None) == (known is None)
     if head is not None and known is not None:
         assert describe(head) == describe(known)
@@ -282,7 +282,7 @@ def test_what_came_before_on_a_connection_changes_nothing(
 ) -> None:
     """The same request twice, and requests that share fields: as if each had come alone."""
     pieces = [f"{start}Host: x\r\n{lines}\r\n".encode("latin-1") for start, lines in heads]
-    octets = pieces[pick % len(pieces)]
+    data = pieces[pick % len(pieces)]
     connection = Machine(Limits())
     for line_of in (get(), pieces[0]):
         try:
@@ -295,12 +295,12 @@ def test_what_came_before_on_a_connection_changes_nothing(
         if connection.buffered:
             return
     fresh = Machine(Limits())
-    assert _first(connection, octets) == _first(fresh, octets)
+    assert _first(connection, data) == _first(fresh, data)
 
 
-def _first(connection: Machine, octets: bytes) -> object:
+def _first(connection: Machine, data: bytes) -> object:
     try:
-        event = connection.receive(octets)
+        event = connection.receive(data)
     except RemoteProtocolError as error:
         return error.status, error.message
     return describe(event) if isinstance(event, RequestHead) else event
@@ -316,14 +316,14 @@ USUAL = (
 @pytest.mark.parametrize("filler", [(), (b"Filler: " + b"z" * 200,)], ids=["short", "long"])
 def test_any_order_of_headers_is_read_alike(filler: tuple[bytes, ...]) -> None:
     for lines in permutations(USUAL, 3):
-        octets = b"\r\n".join((b"POST / HTTP/1.1", *filler, *lines, b"", b""))
-        head = quick_head(octets, Limits())
+        data = b"\r\n".join((b"POST / HTTP/1.1", *filler, *lines, b"", b""))
+        head = quick_head(data, Limits())
         framing = [each for each in lines if each in USUAL[3:6]]
         if framing or b"Host: x" not in lines:
             assert head is None, lines
         else:
             assert head is not None, lines
-            assert head.fields() == read(octets).fields(), lines
+            assert head.fields() == read(data).fields(), lines
 
 
 def test_the_quick_reader_takes_what_browsers_and_tools_send() -> None:
@@ -386,7 +386,7 @@ def test_a_path_that_may_hold_a_secret_is_not_remembered() -> None:
 
 
 @pytest.mark.parametrize(
-    "octets",
+    "data",
     [
         get(*[b"a:" + b" " * 8000] * 8),
         get(b"a:" + b"\t " * 4000 + b"\x00"),
@@ -399,10 +399,10 @@ def test_a_path_that_may_hold_a_secret_is_not_remembered() -> None:
     ],
     ids=range(8),
 )
-def test_hostile_heads_have_the_same_outcome_in_pieces(octets: bytes) -> None:
-    whole = play([octets], Limits())
-    assert play([octets[i : i + 997] for i in range(0, len(octets), 997)], Limits()) == whole
-    assert outcome(octets[:500]) == []  # the beginning of such a head decides nothing
+def test_hostile_heads_have_the_same_outcome_in_pieces(data: bytes) -> None:
+    whole = play([data], Limits())
+    assert play([data[i : i + 997] for i in range(0, len(data), 997)], Limits()) == whole
+    assert outcome(data[:500]) == []  # the beginning of such a head decides nothing
 
 
 @pytest.mark.parametrize("port", [1, 80, 8000, 9999, 10000, 57687, 60999, 65499])

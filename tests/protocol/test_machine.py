@@ -23,9 +23,9 @@ from protocol.rules import chunked, get, length, line, post
 OK = ("200 OK", [("Content-Type", "text/plain")], b"ok", b"")
 
 
-def connected(octets: bytes, limits: Limits | None = None) -> Machine:
+def connected(data: bytes, limits: Limits | None = None) -> Machine:
     connection = Machine(limits or Limits())
-    assert isinstance(connection.receive(octets), RequestHead)
+    assert isinstance(connection.receive(data), RequestHead)
     return connection
 
 
@@ -70,7 +70,7 @@ def test_pipelined_requests_wait_and_are_answered_in_order() -> None:
     assert connection.next_event() is Signal.NEED_DATA
 
 
-def test_octets_received_while_requests_wait_come_after_them() -> None:
+def test_bytes_received_while_requests_wait_come_after_them() -> None:
     connection = connected(get(target=b"/1") + get(target=b"/2"))
     connection.whole_response(*OK)
     head = connection.receive(get(target=b"/3"))
@@ -82,7 +82,7 @@ def test_octets_received_while_requests_wait_come_after_them() -> None:
     assert head.target == "/3"
 
 
-def test_octets_received_before_the_answer_wait() -> None:
+def test_bytes_received_before_the_answer_wait() -> None:
     connection = connected(get(target=b"/1"))
     assert connection.receive(get(target=b"/2")) is Signal.PAUSED
     connection.whole_response(*OK)
@@ -112,8 +112,8 @@ def test_no_request_is_read_after_http_1_0() -> None:
 
 
 def test_http_1_0_can_keep_the_connection() -> None:
-    octets = line(b"GET / HTTP/1.0", b"Connection: keep-alive\r\n")
-    result = outcome(octets + octets)
+    data = line(b"GET / HTTP/1.0", b"Connection: keep-alive\r\n")
+    result = outcome(data + data)
     assert [step[0] for step in result] == ["head", "answer", "head", "answer"]
     assert b"\r\nConnection: keep-alive\r\n" in result[1][1]
 
@@ -143,7 +143,7 @@ def test_the_bytes_after_a_request_go_to_the_application_that_takes_the_socket()
     assert connection.receive(get()) is Signal.CLOSED
 
 
-# -- the end of the peer's octets --------------------------------------------------------------
+# -- the end of the peer's bytes --------------------------------------------------------------
 
 
 def test_an_end_between_requests_closes() -> None:
@@ -167,11 +167,11 @@ def test_an_end_in_the_pipeline_does_not_prevent_answers() -> None:
 
 
 @pytest.mark.parametrize(
-    "octets",
+    "data",
     [b"G", get()[:-1], get()[:-2], length(b"6"), chunked(b"5\r\nhel"), chunked(b"0\r\n")],
 )
-def test_an_end_in_the_middle_of_a_request_is_an_error(octets: bytes) -> None:
-    result = outcome(octets, eof=True)
+def test_an_end_in_the_middle_of_a_request_is_an_error(data: bytes) -> None:
+    result = outcome(data, eof=True)
     assert result[-1][:2] == ("error", 400)
 
 
@@ -200,7 +200,7 @@ def test_continue_is_not_needed_when_the_body_has_come() -> None:
 
 
 @pytest.mark.parametrize(
-    "octets",
+    "data",
     [
         get(),
         length(b"5")[:-5],
@@ -209,8 +209,8 @@ def test_continue_is_not_needed_when_the_body_has_come() -> None:
         EXPECTING.replace(b"HTTP/1.1", b"HTTP/1.0"),
     ],
 )
-def test_continue_is_not_needed_when_nobody_waits_for_it(octets: bytes) -> None:
-    connection = connected(octets)
+def test_continue_is_not_needed_when_the_client_does_not_wait_for_it(data: bytes) -> None:
+    connection = connected(data)
     assert not connection.continue_needed
     assert connection.send_continue() == b""
 
@@ -232,8 +232,8 @@ def test_continue_is_for_one_request_only() -> None:
 
 
 def test_a_chunked_body_can_be_waited_for() -> None:
-    octets = post(b"Transfer-Encoding: chunked", b"Expect: 100-CONTINUE")
-    assert connected(octets).continue_needed
+    data = post(b"Transfer-Encoding: chunked", b"Expect: 100-CONTINUE")
+    assert connected(data).continue_needed
 
 
 # -- the size of a body ------------------------------------------------------------------------
@@ -303,9 +303,9 @@ def test_the_limit_of_one_request_holds_for_chunks() -> None:
 # -- answers before the body has come ----------------------------------------------------------
 
 
-@pytest.mark.parametrize("octets", [length(b"9"), chunked(b"5\r\nhel")])
-def test_an_answer_before_the_body_has_come_closes(octets: bytes) -> None:
-    connection = connected(octets)
+@pytest.mark.parametrize("data", [length(b"9"), chunked(b"5\r\nhel")])
+def test_an_answer_before_the_body_has_come_closes(data: bytes) -> None:
+    connection = connected(data)
     assert b"\r\nConnection: close\r\n" in connection.whole_response(*OK)
     assert connection.must_close
     assert connection.receive(get()) is Signal.CLOSED
@@ -357,18 +357,18 @@ def test_the_request_line_of_the_last_request_is_not_taken_for_the_next() -> Non
 # -- refusals ----------------------------------------------------------------------------------
 
 
-def refused(octets: bytes) -> tuple[Machine, bytes]:
+def refused(data: bytes) -> tuple[Machine, bytes]:
     connection = Machine(Limits())
     with pytest.raises(RemoteProtocolError) as caught:
-        event = connection.receive(octets)
+        event = connection.receive(data)
         while event is not Signal.NEED_DATA:
             event = connection.next_event()
     return connection, connection.error_response(caught.value, b"Server: carboy\r\n")
 
 
 def test_a_refusal_is_a_short_text_that_says_what_was_wrong() -> None:
-    connection, octets = refused(get(b"A : b"))
-    head, _, text = octets.partition(b"\r\n\r\n")
+    connection, data = refused(get(b"A : b"))
+    head, _, text = data.partition(b"\r\n\r\n")
     assert head.split(b"\r\n") == [
         b"HTTP/1.1 400 Bad Request",
         b"Server: carboy",
@@ -390,18 +390,18 @@ def test_a_refusal_leaves_once() -> None:
 
 
 def test_a_refusal_of_a_head_request_has_no_body() -> None:
-    octets = length(b"999999999999").replace(b"POST", b"HEAD")
-    assert refused(octets)[1].endswith(b"Connection: close\r\n\r\n")
+    data = length(b"999999999999").replace(b"POST", b"HEAD")
+    assert refused(data)[1].endswith(b"Connection: close\r\n\r\n")
 
 
 @pytest.mark.parametrize(
-    "octets",
+    "data",
     [b"HEAD / HTTP/1.1\r\n\r\n", b"HEAD / HTTP/3.0\r\nHost: x\r\n\r\n",
      b"HEAD / HTTP/1.1\r\nHost: x\r\nA : b\r\n\r\n", b"HEAD / HTTP/1.1\r\nA: " + b"b" * 20_000],
 )  # fmt: skip
-def test_nor_has_one_of_a_head_request_whose_head_is_refused(octets: bytes) -> None:
+def test_nor_has_one_of_a_head_request_whose_head_is_refused(data: bytes) -> None:
     """RFC 9110, section 9.3.2: no content in an answer to HEAD, whatever it says."""
-    assert refused(octets)[1].endswith(b"Connection: close\r\n\r\n")
+    assert refused(data)[1].endswith(b"Connection: close\r\n\r\n")
 
 
 def test_a_refusal_after_a_head_request_has_its_body() -> None:
@@ -422,8 +422,8 @@ def test_a_refusal_does_not_mix_with_an_answer_that_began() -> None:
 def test_the_driver_can_refuse_by_itself() -> None:
     connection = Machine(Limits())
     connection.receive(b"GET / HT")
-    octets = connection.error_response(RemoteProtocolError(408, "too slow"), b"")
-    assert octets.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+    data = connection.error_response(RemoteProtocolError(408, "too slow"), b"")
+    assert data.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
     assert connection.receive(b"TP/1.1\r\nHost: x\r\n\r\n") is Signal.CLOSED
 
 
@@ -495,7 +495,7 @@ def test_events_do_not_depend_on_pieces(stream: bytes, data: st.DataObject) -> N
 
 
 @given(STREAMS)
-def test_arbitrary_octets_raise_nothing_but_a_refusal(stream: bytes) -> None:
+def test_arbitrary_bytes_raise_nothing_but_a_refusal(stream: bytes) -> None:
     result = play([stream], Limits(), eof=True)  # anything else would have been raised
     assert result[-1][0] in ("closed", "error")
 
@@ -513,9 +513,9 @@ def test_a_valid_request_arrives_as_it_was_sent(
     method: str, path: str, fields: list[tuple[str, str]], content: bytes
 ) -> None:
     lines = "".join(f"{name}: {value}\r\n" for name, value in fields)
-    octets = f"{method} /{path} HTTP/1.1\r\nHost: x\r\n{lines}".encode("latin-1")
-    octets += b"Content-Length: %d\r\n\r\n" % len(content) + content
-    result = play([octets], Limits())
+    data = f"{method} /{path} HTTP/1.1\r\nHost: x\r\n{lines}".encode("latin-1")
+    data += b"Content-Length: %d\r\n\r\n" % len(content) + content
+    result = play([data], Limits())
     [head] = heads(result)
     assert head[1:4] == (method, f"/{path}", f"/{path}")
     assert list(head[8])[1:-1] == [(name, value.strip(" \t")) for name, value in fields]

@@ -20,8 +20,8 @@ EXTRA = b"Server: carboy\r\nDate: Sun, 22 Nov 2026 16:30:11 GMT\r\n"
 def connected(method: bytes = b"GET", minor: int = 1, keep: bool | None = None) -> Machine:
     connection = Machine(Limits())
     option = {None: b"", True: b"Connection: keep-alive\r\n", False: b"Connection: close\r\n"}[keep]
-    octets = line(method + b" / HTTP/1.%d" % minor, b"Host: x\r\n" + option)
-    assert isinstance(connection.receive(octets), RequestHead)
+    data = line(method + b" / HTTP/1.%d" % minor, b"Host: x\r\n" + option)
+    assert isinstance(connection.receive(data), RequestHead)
     return connection
 
 
@@ -29,12 +29,12 @@ def whole(
     headers: Fields, body: bytes = b"hello", status: str = "200 OK", **request: object
 ) -> tuple[list[bytes], bytes]:
     """Lines of the head and the body of a whole answer."""
-    octets = connected(**request).whole_response(status, headers, body, EXTRA)  # type: ignore[arg-type]
-    return parts(octets)
+    data = connected(**request).whole_response(status, headers, body, EXTRA)  # type: ignore[arg-type]
+    return parts(data)
 
 
-def parts(octets: bytes) -> tuple[list[bytes], bytes]:
-    head, found, body = octets.partition(b"\r\n\r\n")
+def parts(data: bytes) -> tuple[list[bytes], bytes]:
+    head, found, body = data.partition(b"\r\n\r\n")
     assert found
     return head.split(b"\r\n"), body
 
@@ -93,16 +93,16 @@ def test_every_kind_of_answer_is_framed_as_the_rfc_asks(again: str) -> None:
         if length is not None:
             headers.append(("Content-Length", length))
         if form == "whole":
-            octets = connection.whole_response(f"{status} X", headers, body, EXTRA)
+            data = connection.whole_response(f"{status} X", headers, body, EXTRA)
         else:
-            octets = connection.start_response(f"{status} X", headers, EXTRA)
-            octets += connection.send_data(body[:2])
-            octets += connection.send_data(body[2:])
-            octets += connection.end_response()
-        lines, content = parts(octets)
+            data = connection.start_response(f"{status} X", headers, EXTRA)
+            data += connection.send_data(body[:2])
+            data += connection.send_data(body[2:])
+            data += connection.end_response()
+        lines, content = parts(data)
         fields = dict(item.split(b": ", 1) for item in lines[1:])
         assert lines[0] == b"HTTP/1.1 %d X" % status, case
-        assert len(fields) == len(lines) - 1, ("a field stands twice", case, lines)
+        assert len(fields) == len(lines) - 1, ("a field comes twice", case, lines)
         want_length = want["content-length"]
         assert fields.get(b"Content-Length") == (
             None if want_length is None else b"%d" % want_length
@@ -119,25 +119,23 @@ def test_every_kind_of_answer_is_framed_as_the_rfc_asks(again: str) -> None:
         assert connection.writing is Writing.DONE, case
 
 
-def unchunk(octets: bytes) -> bytes:
+def unchunk(data: bytes) -> bytes:
     content = b""
     while True:
-        size, _, rest = octets.partition(b"\r\n")
+        size, _, rest = data.partition(b"\r\n")
         count = int(size, 16)
         assert rest[count : count + 2] == b"\r\n"
         if not count:
             assert rest == b"\r\n"
             return content
         content += rest[:count]
-        octets = rest[count + 2 :]
+        data = rest[count + 2 :]
 
 
 def test_a_whole_answer_gets_its_length_and_the_default_lines() -> None:
     for _ in "first", "remembered":
-        octets = connected().whole_response("200 OK", [("A", "b")], b"hello", EXTRA)
-        assert octets == (
-            b"HTTP/1.1 200 OK\r\nA: b\r\n" + EXTRA + b"Content-Length: 5\r\n\r\nhello"
-        )
+        data = connected().whole_response("200 OK", [("A", "b")], b"hello", EXTRA)
+        assert data == (b"HTTP/1.1 200 OK\r\nA: b\r\n" + EXTRA + b"Content-Length: 5\r\n\r\nhello")
 
 
 @pytest.mark.parametrize(
@@ -167,7 +165,7 @@ def test_an_empty_piece_does_not_end_a_chunked_body() -> None:
     assert connection.end_response() == b"0\r\n\r\n"
 
 
-def test_octets_sent_by_the_driver_are_counted() -> None:
+def test_bytes_sent_by_the_driver_are_counted() -> None:
     connection = connected()
     connection.start_response("200 OK", [("Content-Length", "10")], b"")
     assert connection.account(4) == 4
@@ -177,7 +175,7 @@ def test_octets_sent_by_the_driver_are_counted() -> None:
     assert not connection.short
 
 
-def test_octets_the_driver_did_not_send_are_missed() -> None:
+def test_bytes_the_driver_did_not_send_are_missed() -> None:
     connection = connected()
     connection.start_response("200 OK", [("Content-Length", "10")], b"")
     connection.account(4)
@@ -259,8 +257,8 @@ def test_two_equal_content_lengths_are_one() -> None:
 
 def test_an_interim_answer_precedes_the_final_one() -> None:
     connection = connected()
-    octets = connection.informational("103 Early Hints", [("Link", "</a.css>; rel=preload")])
-    assert octets == b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n"
+    data = connection.informational("103 Early Hints", [("Link", "</a.css>; rel=preload")])
+    assert data == b"HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n"
     assert connection.whole_response("200 OK", [], b"", b"").startswith(b"HTTP/1.1 200")
     with pytest.raises(LocalProtocolError):
         connection.informational("103 Early Hints", [])
@@ -322,8 +320,8 @@ def fails_and_can_be_answered_with_500(status: object, headers: object) -> None:
                 connection.start_response(status, headers, EXTRA)  # type: ignore[arg-type]
         assert str(caught.value).isprintable()
         assert (connection.reading, connection.writing, connection.must_close) == before
-        octets = connection.whole_response("500 Internal Server Error", [], b"sorry", b"")
-        assert octets == (b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 5\r\n\r\nsorry")
+        data = connection.whole_response("500 Internal Server Error", [], b"sorry", b"")
+        assert data == (b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 5\r\n\r\nsorry")
 
 
 @pytest.mark.parametrize("headers", BAD_HEADERS, ids=ascii)
@@ -337,7 +335,7 @@ def test_a_status_that_would_break_the_answer_is_refused(status: str) -> None:
 
 
 @pytest.mark.parametrize("status", [200, b"200 OK", None, ["200 OK"]])
-def test_a_status_that_is_no_text_is_refused(status: object) -> None:
+def test_a_status_that_is_not_text_is_refused(status: object) -> None:
     fails_and_can_be_answered_with_500(status, [])
 
 

@@ -1,4 +1,4 @@
-"""Every rule of the wire on the machine alone, whole, octet by octet and split everywhere."""
+"""Every rule of the wire on the machine alone, whole, byte by byte and split everywhere."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from protocol.rules import ACCEPTED, REFUSED, Accepted, Refused
 
 @pytest.mark.parametrize("rule", REFUSED, ids=lambda rule: rule.sentence)
 def test_the_machine_refuses_when(rule: Refused) -> None:
-    status, message = refusal(rule.octets)
+    status, message = refusal(rule.data)
     assert status == rule.status, message
     assert message.isprintable()
 
 
 @pytest.mark.parametrize("rule", ACCEPTED, ids=lambda rule: rule.sentence)
 def test_the_machine_accepts_when(rule: Accepted) -> None:
-    result = outcome(rule.octets)
+    result = outcome(rule.data)
     assert len(heads(result)) == 1
     assert body(result) == rule.body
     assert result[-1][0] in ("answer", "closed")

@@ -87,7 +87,7 @@ def test_with_one_thread_connections_are_taken_one_at_a_time(board: Scoreboard) 
     assert share(me, threads=1) == 1
 
 
-def test_with_one_thread_a_worker_at_work_takes_none(board: Scoreboard) -> None:
+def test_with_one_thread_a_busy_worker_takes_none(board: Scoreboard) -> None:
     me = worker(board, 1, busy=1)
     worker(board, 1, busy=1)
     assert share(me, threads=1) == 0

@@ -47,7 +47,7 @@ def test_longer_is_with_the_requests_that_hold_the_threads_longest_first(told: T
     assert told.look(105.0, full=False) == []
 
 
-def test_threads_that_come_and_go_are_not_stuck_unless_somebody_waits_for_long(told: Told) -> None:
+def test_threads_that_come_and_go_are_not_stuck_unless_a_request_waits_long(told: Told) -> None:
     for second in range(100, 110):
         assert told.look(float(second), moved=second - 0.01, oldest=second - 0.5) == []
     assert told.look(110.0, moved=109.9, oldest=110.0 - MOMENT)

@@ -58,7 +58,7 @@ def test_a_chunked_body_arrives_as_one_with_a_length(poller: str) -> None:
             assert reply.headers["X-Length"] == "11"
 
 
-def test_a_body_may_come_octet_by_octet(poller: str) -> None:
+def test_a_body_may_come_byte_by_byte(poller: str) -> None:
     with served(echo, poller=poller) as live, live.client() as client:
         client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for n in range(len(CHUNKED)):
@@ -75,34 +75,34 @@ def test_the_application_is_not_called_before_the_body_is_there(poller: str) -> 
         return echo(environ, start_response)
 
     with served(app, poller=poller, threads=1) as live, live.client() as client:
-        octets = post(b"0123456789")
-        client.send(octets[:-3])
+        data = post(b"0123456789")
+        client.send(data[:-3])
         assert live.get().status == 200
         assert not called.is_set()
-        client.send(octets[-3:])
+        client.send(data[-3:])
         assert client.reply().body == b"0123456789"
 
 
 def test_one_100_is_sent_when_the_client_waits_for_it(poller: str) -> None:
     with served(echo, poller=poller) as live, live.client() as client:
-        octets = post(b"payload", b"Expect: 100-continue")
-        client.send(octets[:-7])
+        data = post(b"payload", b"Expect: 100-continue")
+        client.send(data[:-7])
         assert client.until(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
-        client.send(octets[-7:])
+        client.send(data[-7:])
         assert client.until(b"\r\n").startswith(b"HTTP/1.1 200")
 
 
 def test_a_body_that_is_too_large_is_refused_before_it_is_asked_for(poller: str) -> None:
     with served(echo, gateway=Limited(echo, 10), poller=poller) as live:
-        octets = live.ask(
+        data = live.ask(
             b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 11\r\n\r\n"
         )
-    assert octets.startswith(b"HTTP/1.1 413 ")
-    assert b"100 Continue" not in octets
+    assert data.startswith(b"HTTP/1.1 413 ")
+    assert b"100 Continue" not in data
 
 
 class Limited(WsgiGateway):
-    """A gateway whose application allows so many octets."""
+    """A gateway whose application allows so many bytes."""
 
     def __init__(self, app: Any, limit: int) -> None:
         super().__init__(app)
@@ -115,9 +115,9 @@ class Limited(WsgiGateway):
 def test_a_client_that_sends_too_much_still_sees_the_413(poller: str) -> None:
     body = b"x" * 600_000
     with served(echo, gateway=Limited(echo, 1000), poller=poller) as live:
-        octets = live.ask(post(body))
-    assert octets.startswith(b"HTTP/1.1 413 ")
-    assert b"Connection: close\r\n" in octets
+        data = live.ask(post(body))
+    assert data.startswith(b"HTTP/1.1 413 ")
+    assert b"Connection: close\r\n" in data
 
 
 def test_a_client_that_reads_only_after_20_mb_sees_the_413(poller: str) -> None:
@@ -136,13 +136,13 @@ def test_a_chunked_body_that_is_too_large_is_refused(poller: str) -> None:
         assert live.ask(CHUNKED).startswith(b"HTTP/1.1 413 ")
 
 
-def test_octets_after_a_refused_request_are_no_request(poller: str) -> None:
+def test_bytes_after_a_refused_request_are_discarded(poller: str) -> None:
     with served(echo, gateway=Limited(echo, 1), poller=poller) as live:
-        octets = live.ask(post(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n") + GET)
-    assert octets.count(b"HTTP/1.1 ") == 1
+        data = live.ask(post(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n") + GET)
+    assert data.count(b"HTTP/1.1 ") == 1
 
 
-def test_draining_ends_after_so_many_octets(poller: str) -> None:
+def test_draining_ends_after_so_many_bytes(poller: str) -> None:
     options = {"poller": poller, "linger_size": 100_000, "linger_timeout": 20.0}
     with served(echo, gateway=Limited(echo, 1), **options) as live, live.client() as client:
         client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n")
@@ -182,8 +182,8 @@ def test_a_full_disk_is_answered_and_the_engine_lives(
 ) -> None:
     monkeypatch.setattr(tempfile, "TemporaryFile", lambda **kwargs: Full())
     with served(echo, spool_limit=10) as live:
-        octets = live.ask(post(b"x" * 1000))
-        assert octets.startswith(b"HTTP/1.1 507 ")
+        data = live.ask(post(b"x" * 1000))
+        assert data.startswith(b"HTTP/1.1 507 ")
         assert live.get().status == 200
     assert "No space left on device" in caplog.text
 
@@ -210,11 +210,11 @@ def test_an_application_may_read_the_unread_stream(poller: str) -> None:
     with served(app, gateway=Streaming(app), poller=poller) as live, live.client() as client:
         for _ in range(2):
             started.clear()
-            octets = post(b"0123456789")
-            client.send(octets[:-5])
+            data = post(b"0123456789")
+            client.send(data[:-5])
             assert started.wait(10)
             assert live.get().status == 200
-            client.send(octets[-5:])
+            client.send(data[-5:])
             assert client.reply().body == b"012|3456789"
         client.send(CHUNKED)
         assert client.reply().body == b"hel|lo world"
@@ -229,9 +229,9 @@ def test_the_stream_asks_for_100_only_when_it_is_read(poller: str) -> None:
 
     with served(app, gateway=Streaming(app), poller=poller) as live:
         head = b"POST %b HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"
-        octets = live.ask(head % b"/refused")
-        assert octets.startswith(b"HTTP/1.1 403 ")
-        assert b"Connection: close\r\n" in octets
+        data = live.ask(head % b"/refused")
+        assert data.startswith(b"HTTP/1.1 403 ")
+        assert b"Connection: close\r\n" in data
         with live.client() as client:
             client.send(head % b"/read")
             assert client.until(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -245,8 +245,8 @@ def test_an_unread_stream_is_never_read_as_a_request(poller: str) -> None:
         return [b"ignored"]
 
     with served(app, gateway=Streaming(app), poller=poller) as live:
-        octets = live.ask(post(GET * 10) + GET)
-    assert octets.count(b"HTTP/1.1 ") == 1
+        data = live.ask(post(GET * 10) + GET)
+    assert data.count(b"HTTP/1.1 ") == 1
 
 
 def test_a_stream_that_breaks_off_is_an_error_to_the_application(poller: str) -> None:

@@ -14,7 +14,7 @@ from tests.live_engine import served
 from carboy import Flask
 from carboy.routing import BaseConverter
 
-who: ContextVar[str] = ContextVar("who", default="nobody")
+who: ContextVar[str] = ContextVar("who", default="no user")
 
 
 def carboy_application() -> Any:
@@ -81,11 +81,11 @@ def test_a_context_variable_is_not_seen_by_the_next_request(
     ):
         for _ in range(4):
             client.request("GET", "/")
-            assert client.reply().body == b"nobody"
+            assert client.reply().body == b"no user"
         client.request("GET", "/fail")
         assert client.reply().status == 500
         client.request("POST", "/", body=b"content")
-        assert client.reply().body == b"nobody"
+        assert client.reply().body == b"no user"
 
 
 @pytest.mark.parametrize("make", APPLICATIONS)
@@ -93,7 +93,7 @@ def test_a_body_in_pieces_runs_in_the_context_of_its_request(make: Callable[[], 
     with served(make()) as live, live.client() as client:
         for _ in range(3):
             client.request("GET", "/stream")
-            assert client.reply().body == b"nobody an earlier stream"
+            assert client.reply().body == b"no user an earlier stream"
 
 
 def test_hooks_view_and_teardown_share_the_context() -> None:
@@ -144,7 +144,7 @@ def test_what_a_converter_sets_holds_in_the_view() -> None:
         client.request("GET", "/en/")
         assert client.reply().body == b"en"
         client.request("GET", "/")
-        assert client.reply().body == b"nobody"
+        assert client.reply().body == b"no user"
 
 
 def test_the_context_of_the_thread_that_serves_is_not_the_requests() -> None:
@@ -152,6 +152,6 @@ def test_the_context_of_the_thread_that_serves_is_not_the_requests() -> None:
     token = who.set("the program")
     try:
         with served(carboy_application()) as live:
-            assert live.get().body == b"nobody"
+            assert live.get().body == b"no user"
     finally:
         who.reset(token)

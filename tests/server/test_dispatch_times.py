@@ -66,7 +66,7 @@ def test_a_key_known_to_wait_does_so_although_the_processor_is_taken() -> None:
     assert not learned.computes("mixed")
 
 
-def test_a_key_that_only_seemed_to_wait_is_looked_at_anew() -> None:
+def test_a_key_that_only_seemed_to_wait_is_measured_again() -> None:
     """Its first request may have waited for a database, and all later ones for each other."""
     learned = learned_of("page")
     for _ in range(2):
@@ -131,7 +131,7 @@ def test_a_slow_key_is_brief_while_it_holds_threads_for_a_moment_only() -> None:
     learned = learned_of("known")
     assert learned.is_brief("known")  # 4 ms
     learned.note("stuck", 0.004, stuck=True)
-    assert not learned.is_brief("stuck")  # nobody knows for how long
+    assert not learned.is_brief("stuck")  # for a time that is not known
     learned.note_away("stuck", 0.05)
     assert learned.is_brief("stuck")
     learned.note_away("stuck", 12.0)

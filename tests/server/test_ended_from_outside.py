@@ -95,7 +95,7 @@ def test_an_idle_server_in_a_thread_ends_with_the_exception(run: Callable[[int],
     raise_in(thread)
     thread.join(PATIENCE)
     assert not thread.is_alive()
-    socket.create_server(("127.0.0.1", port)).close()  # nobody listens there any more
+    socket.create_server(("127.0.0.1", port)).close()  # the port is closed
 
 
 @pytest.mark.parametrize("run", LASTING)

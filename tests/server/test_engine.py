@@ -21,8 +21,8 @@ def poller(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def answers(octets: bytes) -> int:
-    return octets.count(b"HTTP/1.1 200 OK\r\n")
+def answers(data: bytes) -> int:
+    return data.count(b"HTTP/1.1 200 OK\r\n")
 
 
 def test_a_request_is_answered_with_length_date_and_server(poller: str) -> None:
@@ -43,9 +43,9 @@ def test_one_connection_serves_many_requests(poller: str) -> None:
 
 def test_a_connection_is_closed_when_the_client_asks(poller: str) -> None:
     with served(hello, poller=poller) as live:
-        octets = live.ask(LAST)
-    assert b"Connection: close\r\n" in octets
-    assert octets.endswith(b"\r\n\r\nhello")
+        data = live.ask(LAST)
+    assert b"Connection: close\r\n" in data
+    assert data.endswith(b"\r\n\r\nhello")
 
 
 def test_http_1_0_closes_and_is_kept_alive_on_request() -> None:
@@ -63,11 +63,11 @@ def test_pipelined_requests_are_answered_in_order(poller: str) -> None:
         return [environ["PATH_INFO"].encode()]
 
     with served(app, poller=poller) as live:
-        octets = live.ask(
+        data = live.ask(
             b"".join(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % n for n in range(20)) + LAST
         )
-    assert answers(octets) == 21
-    places = [octets.index(b"\r\n\r\n/%dHTTP" % n) for n in range(20)]
+    assert answers(data) == 21
+    places = [data.index(b"\r\n\r\n/%dHTTP" % n) for n in range(20)]
     assert places == sorted(places)
 
 
@@ -78,17 +78,17 @@ def test_pipelined_requests_are_answered_in_order_when_the_crew_runs_them(poller
         return [environ["PATH_INFO"].encode()]
 
     with served(app, poller=poller, inline_budget=0.0001) as live:
-        octets = live.ask(
+        data = live.ask(
             b"".join(b"GET /%d HTTP/1.1\r\nHost: a\r\n\r\n" % n for n in range(10)) + LAST
         )
-    places = [octets.index(b"\r\n\r\n/%dHTTP" % n) for n in range(10)]
+    places = [data.index(b"\r\n\r\n/%dHTTP" % n) for n in range(10)]
     assert places == sorted(places)
 
 
 def test_thousands_of_pipelined_requests_need_no_deeper_stack(poller: str) -> None:
     with served(hello, poller=poller) as live:
-        octets = live.ask(GET * 3000 + LAST)
-    assert answers(octets) == 3001
+        data = live.ask(GET * 3000 + LAST)
+    assert answers(data) == 3001
 
 
 def test_one_that_pipelines_does_not_keep_others_waiting() -> None:
@@ -115,7 +115,7 @@ def test_one_that_pipelines_does_not_keep_others_waiting() -> None:
     assert order.index("/one") < 100
 
 
-def test_a_request_may_come_octet_by_octet(poller: str) -> None:
+def test_a_request_may_come_byte_by_byte(poller: str) -> None:
     with served(hello, poller=poller) as live, live.client() as client:
         client.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for n in range(len(GET)):
@@ -125,9 +125,9 @@ def test_a_request_may_come_octet_by_octet(poller: str) -> None:
 
 def test_a_bad_request_gets_its_status_and_the_connection_closes(poller: str) -> None:
     with served(hello, poller=poller, record=True) as live:
-        octets = live.ask(b"GET / HTTP/1.1\r\n\r\n" + GET)
-    assert octets.startswith(b"HTTP/1.1 400 Bad Request\r\n")
-    assert answers(octets) == 0
+        data = live.ask(b"GET / HTTP/1.1\r\n\r\n" + GET)
+    assert data.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert answers(data) == 0
     eventually(lambda: [record[4] for record in live.records] == [400])
 
 
@@ -210,7 +210,7 @@ def test_a_large_answer_is_finished_by_the_engine(poller: str) -> None:
 
     with served(app, poller=poller, threads=1) as live, live.client() as client:
         client.request("GET", "/large")
-        # One thread, and nobody reads the large answer: others are served all the same.
+        # One thread, and the client does not read the large response: others are served.
         assert live.get("/").body == b"hello"
         assert client.reply().body == body
         client.send(GET)
@@ -279,21 +279,21 @@ def test_the_log_gets_every_request_also_refused_ones() -> None:
         live.ask(b"GET /a HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         live.ask(b"NONSENSE\r\n\r\n")
         eventually(lambda: len(live.records) == 2)
-    (_, peer, head, _, status, octets, seconds), refused = live.records
-    assert (peer, head.target, status, octets) == ("127.0.0.1", "/a", 404, 12)
+    (_, peer, head, _, status, data, seconds), refused = live.records
+    assert (peer, head.target, status, data) == ("127.0.0.1", "/a", 404, 12)
     assert 0 <= seconds < 20
     assert (refused[2], refused[4]) == (None, 400)
     assert "NONSENSE" in refused[3]
 
 
 def recorded(live: Any, count: int) -> list[tuple[str, int, int]]:
-    """Target, status and octets of the first requests in the log."""
+    """Target, status and bytes of the first requests in the log."""
     eventually(lambda: len(live.records) >= count)
     return [(each[2].target, each[4], each[5]) for each in live.records]
 
 
 def in_pieces(environ: dict[str, Any], start_response: Any) -> Any:
-    """As many pieces as the path says, of three octets; then what comes after it."""
+    """As many pieces as the path says, of three bytes; then what comes after it."""
     _, count, then = environ["PATH_INFO"].split("/")
     start_response("200 OK", [("Content-Length", "8")] if then == "long" else [])
     for _ in range(int(count)):
@@ -302,7 +302,7 @@ def in_pieces(environ: dict[str, Any], start_response: Any) -> Any:
         raise RuntimeError("halfway")
 
 
-def test_the_log_counts_the_octets_of_each_answer_on_its_own() -> None:
+def test_the_log_counts_the_bytes_of_each_answer_on_its_own() -> None:
     with served(in_pieces, record=True) as live, live.client() as client:
         for _ in range(2):
             client.request("GET", "/2/end")
@@ -319,7 +319,7 @@ def test_the_log_gets_a_request_whose_answer_was_cut(caplog: pytest.LogCaptureFi
     assert "halfway" in caplog.text
 
 
-def test_the_log_does_not_count_octets_that_were_dropped(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_does_not_count_bytes_that_were_dropped(caplog: pytest.LogCaptureFixture) -> None:
     def app(environ: dict[str, Any], start_response: Any) -> Any:
         if environ["PATH_INFO"] != "/whole":
             return in_pieces(environ, start_response)
@@ -332,7 +332,7 @@ def test_the_log_does_not_count_octets_that_were_dropped(caplog: pytest.LogCaptu
         assert recorded(live, 2) == [("/4/long", 200, 8), ("/whole", 200, 2)]
 
 
-def test_the_log_counts_no_octets_where_an_answer_has_no_content() -> None:
+def test_the_log_counts_no_bytes_where_an_answer_has_no_content() -> None:
     def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         start_response("204 No Content", [])
         return [b"never seen"]
@@ -361,9 +361,9 @@ def test_the_log_gets_a_request_whose_client_left(
         with live.client() as client:
             client.request("GET", "/endless")
             client.until(b"xxxx")
-        [(target, status, octets)] = recorded(live, 1)
+        [(target, status, data)] = recorded(live, 1)
         assert (target, status) == ("/endless", 200)
-        assert octets >= 65536
+        assert data >= 65536
     assert caplog.text == ""
 
 
@@ -394,8 +394,8 @@ def test_a_silent_connection_is_closed_in_time(poller: str) -> None:
 @pytest.mark.parametrize("begun", [b"GET", b"GET / HTTP/1.1\r\n", b"GET / HTTP/1.1\r\nHost:"])
 def test_a_head_that_takes_too_long_gets_408(poller: str, begun: bytes) -> None:
     with served(hello, poller=poller, headers_timeout=0.1) as live:
-        octets = live.ask(begun)
-    assert octets.startswith(b"HTTP/1.1 408 ")
+        data = live.ask(begun)
+    assert data.startswith(b"HTTP/1.1 408 ")
 
 
 def test_an_idle_connection_is_closed_in_time(poller: str) -> None:
@@ -407,8 +407,8 @@ def test_an_idle_connection_is_closed_in_time(poller: str) -> None:
 
 def test_a_body_that_arrives_too_slowly_gets_408(poller: str) -> None:
     with served(hello, poller=poller, body_grace=0.1, body_rate=500) as live:
-        octets = live.ask(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
-    assert octets.startswith(b"HTTP/1.1 408 ")
+        data = live.ask(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
+    assert data.startswith(b"HTTP/1.1 408 ")
 
 
 def test_a_reader_that_is_too_slow_is_cut(poller: str) -> None:
@@ -593,7 +593,7 @@ def test_accepting_pauses_while_there_is_no_descriptor(
 
 
 def test_the_engine_is_idle_while_every_connection_is_taken(poller: str) -> None:
-    """Nobody is refused and nothing spins: the turns of a second can be counted."""
+    """No client is refused, and the engine does not spin: its turns are counted."""
     go = threading.Event()
     turns = 0
 
@@ -633,9 +633,9 @@ def test_a_reset_is_nothing_to_complain_about(
     poller: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     with served(hello, poller=poller) as live:
-        for octets in (b"", GET[:10], GET):
+        for data in (b"", GET[:10], GET):
             with live.client() as client:
-                client.send(octets)
+                client.send(data)
                 linger = b"\1\0\0\0\0\0\0\0"
                 client.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
         eventually(lambda: not live.engine.connections)

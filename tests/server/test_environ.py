@@ -65,9 +65,9 @@ def serving(server: Any) -> Iterator[int]:
         thread.join(PATIENCE)
 
 
-def ask(port: int, octets: bytes) -> bytes:
+def ask(port: int, data: bytes) -> bytes:
     with socket.create_connection(("127.0.0.1", port), PATIENCE) as sock:
-        sock.sendall(octets)
+        sock.sendall(data)
         with sock.makefile("rb") as file:
             return file.readline()
 

@@ -59,7 +59,7 @@ def test_a_file_arrives_whole_and_is_closed(file: Path, settings: dict[str, Any]
     eventually(lambda: [each.closed for each in app.opened] == [True, True])
 
 
-def test_a_file_starts_where_it_stands(file: Path, settings: dict[str, Any]) -> None:
+def test_a_file_is_sent_from_its_position(file: Path, settings: dict[str, Any]) -> None:
     with served(Files(file, skip=1000), **settings) as live:
         assert live.get().body == CONTENT[1000:]
 
@@ -71,7 +71,7 @@ def test_no_more_of_a_file_is_sent_than_announced(file: Path, settings: dict[str
             assert client.reply().body == CONTENT[:100]
 
 
-def test_head_of_a_file_sends_no_octet_of_it(file: Path, settings: dict[str, Any]) -> None:
+def test_head_of_a_file_sends_no_byte_of_it(file: Path, settings: dict[str, Any]) -> None:
     app = Files(file)
     with served(app, **settings) as live, live.client() as client:
         client.request("HEAD", "/")
@@ -112,7 +112,7 @@ def test_a_file_that_shrinks_cuts_the_connection(file: Path, settings: dict[str,
             assert client.closed()
 
 
-def test_what_is_no_file_is_iterated(settings: dict[str, Any]) -> None:
+def test_an_object_that_is_not_a_file_is_iterated(settings: dict[str, Any]) -> None:
     def app(environ: dict[str, Any], start_response: Any) -> Any:
         start_response("200 OK", [])
         return environ["wsgi.file_wrapper"](io.BytesIO(CONTENT), 8192)

@@ -161,10 +161,10 @@ def test_writing_what_is_not_bytes_is_a_500(wrapped: bool) -> None:
 
 @LANES
 def test_a_http_1_0_client_gets_the_500_too(wrapped: bool) -> None:
-    octets = b"GET /request HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n"
+    data = b"GET /request HTTP/1.0\r\nHost: a\r\nConnection: keep-alive\r\n\r\n"
     with served(application(wrapped)) as live, live.client() as client:
         for _ in range(3):
-            client.send(octets)
+            client.send(data)
             reply = client.reply()
             assert (reply.status, reply.headers["Connection"]) == (500, "keep-alive")
 

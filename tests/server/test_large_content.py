@@ -18,7 +18,7 @@ def app() -> Flask:
 
     @app.errorhandler(413)
     def too_large(error: Exception) -> tuple[str, int]:
-        return "at most 1000 octets, please", 413
+        return "at most 1000 bytes, please", 413
 
     @app.post("/form")
     def form() -> str:
@@ -54,7 +54,7 @@ def post(port: int, path: str, size: int) -> tuple[int, bytes, str | None]:
 
 
 def test_the_applications_own_handler_answers_content_over_its_limit(port: int) -> None:
-    assert post(port, "/form", 500_000) == (413, b"at most 1000 octets, please", "close")
+    assert post(port, "/form", 500_000) == (413, b"at most 1000 bytes, please", "close")
 
 
 def test_a_view_may_raise_the_limit_for_itself(port: int) -> None:
@@ -89,7 +89,7 @@ def test_content_of_undeclared_length_is_the_applications_to_answer_too(
     assert (
         found
         == {
-            "/form": (413, b"at most 1000 octets, please"),
+            "/form": (413, b"at most 1000 bytes, please"),
             "/more": (200, b"3005"),
             "/blind": (200, b"not read"),
         }[path]

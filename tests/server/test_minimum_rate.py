@@ -13,7 +13,7 @@ import pytest
 from carboy.gateway import WsgiGateway
 from carboy.net import adopt, listen_tcp
 from carboy.server.connection import BODY, HEAD, IDLE, LINGER, WRITING, Connection, Phase
-from carboy.server.deadlines import FROZEN, Deadlines
+from carboy.server.deadlines import SUSPENDED, Deadlines
 from carboy.server.minimum_rate import MinimumRate
 from carboy.server.settings import Settings
 from live_engine import GET, eventually, hello, served
@@ -79,7 +79,7 @@ def test_time_in_which_the_process_was_suspended_is_not_the_clients(phase: Phase
         assert deadlines.exceeded(connections, now) == []
     found = []
     for tick in range(1, 400):
-        found += deadlines.exceeded(connections, 1100.5 + tick * FROZEN / 2)
+        found += deadlines.exceeded(connections, 1100.5 + tick * SUSPENDED / 2)
     assert found
 
 
@@ -92,8 +92,8 @@ class Streaming(WsgiGateway):
 
 def test_a_body_that_stops_after_a_burst_is_over() -> None:
     with served(hello, silence_timeout=0.1, body_grace=0.0, body_rate=1) as live:
-        octets = live.ask(BEGUN + bytes(900_000))
-    assert octets.startswith(b"HTTP/1.1 408 ")
+        data = live.ask(BEGUN + bytes(900_000))
+    assert data.startswith(b"HTTP/1.1 408 ")
 
 
 def test_a_body_that_the_application_reads_is_over_as_well() -> None:

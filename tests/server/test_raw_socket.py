@@ -92,7 +92,7 @@ def test_nothing_is_sent_after_the_other_protocol(
     assert len(errors) == (3 if path == b"error" else 0)
 
 
-def test_octets_sent_with_the_head_are_not_lost() -> None:
+def test_bytes_sent_with_the_head_are_not_lost() -> None:
     with served(app) as live, live.client() as client:
         client.send(UPGRADE % b"rest" + b"early, in pieces")
         client.until(b"\r\n\r\nearly, in pieces")
@@ -127,9 +127,9 @@ def test_a_request_without_an_upgrade_is_answered_all_the_same() -> None:
         return [b"hi"]
 
     with served(takes) as live:
-        octets = live.ask(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-    assert octets.startswith(b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\n")
-    assert octets.endswith(b"Connection: close\r\n\r\nhi")
+        data = live.ask(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+    assert data.startswith(b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\n")
+    assert data.endswith(b"Connection: close\r\n\r\nhi")
 
 
 def test_it_cannot_be_used_after_the_request() -> None:

@@ -217,7 +217,7 @@ def test_requests_that_run_after_the_graceful_timeout_are_closed_and_logged(fold
         assert server.stop() == 0
         thread.join(PATIENCE)
         assert isinstance(answers[0], OSError | http.client.HTTPException)
-        assert "GET /wait HTTP/1.1" in server.line("Stopped while running")
+        assert "GET /wait HTTP/1.1" in server.line("Stopped while a request was running")
 
 
 @pytest.mark.parametrize("how", [ALONE, ONE, TWO])

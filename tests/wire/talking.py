@@ -13,8 +13,8 @@ _date = re.compile(rb"\r\nDate: [^\r]*")
 def converse(address: object, conversations: list[list[bytes]]) -> list[bytes]:
     """What each conversation was answered with, to the end of its connection, without dates.
 
-    The first piece of all of them is sent before the second of any, and so on: the server
-    has read one when the next one comes, without anybody waiting for a time.
+    The first piece of all of them is sent before the second of any, and so on: the server has
+    read one piece when the next one comes, and the test does not wait for a time.
     """
     answers: list[bytes] = []
     for start in range(0, len(conversations), AT_ONCE):
@@ -48,17 +48,17 @@ def _rest(sock: socket.socket) -> bytes:
     return b"".join(pieces)
 
 
-def in_singles(octets: bytes) -> list[bytes]:
-    """Octet by octet; of a long text only the first and last hundred, and what is between."""
-    if len(octets) > 400:
-        return [*in_singles(octets[:100]), octets[100:-100], *in_singles(octets[-100:])]
-    return [octets[i : i + 1] for i in range(len(octets))]
+def in_singles(data: bytes) -> list[bytes]:
+    """Byte by byte; of a long text only the first and last hundred, and what is between."""
+    if len(data) > 400:
+        return [*in_singles(data[:100]), data[100:-100], *in_singles(data[-100:])]
+    return [data[i : i + 1] for i in range(len(data))]
 
 
-def in_halves(octets: bytes) -> list[list[bytes]]:
+def in_halves(data: bytes) -> list[list[bytes]]:
     """Split at every position; of a long text at the first and last hundred, and some between."""
-    positions = set(range(1, len(octets)))
-    if len(octets) > 400:
-        far = range(100, len(octets) - 100, len(octets) // 20)
-        positions = {*range(1, 100), *far, *range(len(octets) - 100, len(octets))}
-    return [[octets[:position], octets[position:]] for position in sorted(positions)]
+    positions = set(range(1, len(data)))
+    if len(data) > 400:
+        far = range(100, len(data) - 100, len(data) // 20)
+        positions = {*range(1, 100), *far, *range(len(data) - 100, len(data))}
+    return [[data[:position], data[position:]] for position in sorted(positions)]

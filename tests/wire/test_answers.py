@@ -50,9 +50,9 @@ def live() -> Iterator[Live]:
         yield live
 
 
-def alike(live: Live, octets: bytes, *, halves: bool = True) -> bytes:
-    """What `octets` are answered with, however they arrive."""
-    pieces = [[octets], in_singles(octets), *(in_halves(octets) if halves else [])]
+def alike(live: Live, data: bytes, *, halves: bool = True) -> bytes:
+    """What `data` are answered with, however they arrive."""
+    pieces = [[data], in_singles(data), *(in_halves(data) if halves else [])]
     answers = converse(live.address, pieces)
     assert set(answers) == {answers[0]}
     return answers[0]
@@ -190,7 +190,7 @@ def test_a_205_keeps_the_connection(live: Live) -> None:
 
 
 @pytest.mark.parametrize(
-    ("octets", "first"),
+    ("data", "first"),
     [
         (post(b"Content-Length: 999999999999"), b"HTTP/1.1 413 Content Too Large"),
         (get(target=b"/" + b"a" * 9000), b"HTTP/1.1 414 URI Too Long"),
@@ -200,18 +200,16 @@ def test_a_205_keeps_the_connection(live: Live) -> None:
         (line(b"CONNECT x:1 HTTP/1.1"), b"HTTP/1.1 501 Not Implemented"),
     ],
 )
-def test_a_refusal_has_the_reason_phrase_of_rfc_9110(
-    live: Live, octets: bytes, first: bytes
-) -> None:
-    said = live.ask(octets)
+def test_a_refusal_has_the_reason_phrase_of_rfc_9110(live: Live, data: bytes, first: bytes) -> None:
+    said = live.ask(data)
     assert said.startswith(first + b"\r\n")
     text = said.partition(b"\r\n\r\n")[2]
     assert text.startswith(first.removeprefix(b"HTTP/1.1 ") + b": ")
 
 
 def test_http_1_0_can_keep_the_connection(live: Live) -> None:
-    octets = line(b"GET /a HTTP/1.0", b"Connection: keep-alive\r\n")
-    said = alike(live, octets + line(b"GET /b HTTP/1.0"))
+    data = line(b"GET /a HTTP/1.0", b"Connection: keep-alive\r\n")
+    said = alike(live, data + line(b"GET /b HTTP/1.0"))
     assert said.count(b"HTTP/1.1 200 OK") == 2
     assert said.count(b"\r\nConnection: keep-alive\r\n") == 1
     assert said.endswith(b"/b")

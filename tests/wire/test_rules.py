@@ -19,7 +19,7 @@ LAST = b"GET /last HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
 class Witness:
-    """An application that tells what it was called with, and remembers for whom."""
+    """An application that returns what it was called with, and notes the paths."""
 
     def __init__(self) -> None:
         self.paths: set[str] = set()
@@ -54,11 +54,11 @@ def unix(witness: Witness, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         yield live
 
 
-def answer(octets: bytes, tcp: Live, unix: Live) -> bytes:
-    """What `octets` are answered with, which does not depend on how they arrive."""
-    whole, single = converse(tcp.address, [[octets], in_singles(octets)])
-    assert single == whole, "octet by octet"
-    halves = in_halves(octets)
+def answer(data: bytes, tcp: Live, unix: Live) -> bytes:
+    """What `data` are answered with, which does not depend on how they arrive."""
+    whole, single = converse(tcp.address, [[data], in_singles(data)])
+    assert single == whole, "byte by byte"
+    halves = in_halves(data)
     for half, said in zip(halves, converse(unix.address, halves), strict=True):
         assert said == whole, f"split after {half[0][-40:]!r}"
     return whole
@@ -68,7 +68,7 @@ def answer(octets: bytes, tcp: Live, unix: Live) -> bytes:
 def test_the_server_refuses_and_closes_when(
     rule: Refused, tcp: Live, unix: Live, witness: Witness
 ) -> None:
-    said = answer(rule.octets + SMUGGLED, tcp, unix)
+    said = answer(rule.data + SMUGGLED, tcp, unix)
     head, _, text = said.partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 %d " % rule.status), said
     assert b"\r\nConnection: close" in head
@@ -80,8 +80,8 @@ def test_the_server_refuses_and_closes_when(
 
 @pytest.mark.parametrize("rule", ACCEPTED, ids=lambda rule: rule.sentence)
 def test_the_server_accepts_when(rule: Accepted, tcp: Live, unix: Live) -> None:
-    closes = b"HTTP/1.0" in rule.octets
-    said = answer(rule.octets if closes else rule.octets + LAST, tcp, unix)
+    closes = b"HTTP/1.0" in rule.data
+    said = answer(rule.data if closes else rule.data + LAST, tcp, unix)
     assert said.startswith(b"HTTP/1.1 200 OK\r\n"), said
     first, _, _ = said.partition(b"HTTP/1.1 200 OK\r\n")[2].partition(b"HTTP/1.1 ")
     assert first.endswith(b"\nbody=" + rule.body)

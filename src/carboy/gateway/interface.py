@@ -53,9 +53,7 @@ class Exchange(Protocol):
     body: BinaryIO | None  # the whole content at its start, or the unread stream; None: empty
     body_size: int | None  # bytes in `body`; None: an unread chunked stream
     match: Any  # what Gateway.prepare found, for Gateway.handle
-    in_pieces: (
-        bool  # set by the gateway: the application has returned, its response is iterated
-    )
+    in_pieces: bool  # set by the gateway: the application has returned, its response is iterated
 
     @property
     def scheme(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from carboy.server.processes import preloading
+from carboy.server.processes.link import WorkerLink
 from carboy.server.processes.template import TemplateLost, Templates
 from running import PATIENCE, await_gone, in_a_fresh_process
 
@@ -20,27 +22,25 @@ PACKAGE = "package_for_templates"
 
 
 def work(told: int, tells: int) -> int:
-    """Say what is imported, wait for a word, and end with the code it names."""
+    """Write whether the package is imported, wait for an exit code, and end with it."""
     os.write(tells, b"imported" if PACKAGE in sys.modules else b"not imported")
-    return int(os.read(told, 100) or b"0")
+    return int(json.loads(os.read(told, 100) or b'{"code": 0}')["code"])
 
 
 class Worker:
-    """One that was started, from outside."""
+    """A worker, as its supervisor sees it."""
 
     def __init__(self, templates: Templates, number: int) -> None:
-        told, self.told = os.pipe()
-        self.tells, tells = os.pipe()
+        self.link = WorkerLink()
         self.templates = templates
+        assert templates.start(self.link) == number
         self.number = number
-        templates.start(number, told, tells)
-        os.close(told)
-        os.close(tells)
-        self.imported = os.read(self.tells, 100).decode()
+        self.link.handed_over()
+        self.imported = self.link.read().decode()
 
     def end(self, code: int = 0) -> int:
-        """Have it end; the code that the templates is told of."""
-        os.write(self.told, str(code).encode())
+        """Have it end; the exit code that is reported."""
+        self.link.tell(code=code)
         return self.ended()
 
     def ended(self) -> int:
@@ -48,7 +48,7 @@ class Worker:
 
 
 def heard(templates: Templates) -> list[tuple[int, int]]:
-    """Listen until a worker has ended."""
+    """Wait until a worker has ended."""
     found: list[tuple[int, int]] = []
     while not found:
         found = once(templates)
@@ -56,13 +56,14 @@ def heard(templates: Templates) -> list[tuple[int, int]]:
 
 
 def once(templates: Templates) -> list[tuple[int, int]]:
-    readable, _, _ = select.select(templates.links, [], [], PATIENCE)
-    assert readable, "nothing was said"
-    return templates.hear(readable[0])
+    """Wait for a message of a template process."""
+    readable, _, _ = select.select(templates.links(), [], [], PATIENCE)
+    assert readable, "no message"
+    return templates.ended()
 
 
-def warmed(templates: Templates, folder: Path, text: str = "") -> Path:
-    """A package of that text is warm, or was found not to be fit."""
+def preloaded(templates: Templates, folder: Path, text: str = "") -> Path:
+    """Have a package of that text imported; wait until it is, or has turned out to be unfit."""
     sys.path.insert(0, str(folder))  # too late for the templates there are
     file = folder / f"{PACKAGE}.py"
     file.write_text(text)
@@ -84,7 +85,7 @@ def test_a_worker_has_its_descriptors_and_its_end_is_reported() -> None:
     assert first.imported == "not imported"
     assert second.end(7) == 7
     assert first.end(0) == 0
-    templates.close()
+    templates.end()
     with pytest.raises(ChildProcessError):
         os.wait()
 
@@ -98,42 +99,42 @@ def test_a_signal_reaches_one_worker_only() -> None:
     assert first.ended() == -signal.SIGKILL
     templates.signal(1, signal.SIGKILL)
     assert second.end() == 0
-    templates.close()
+    templates.end()
 
 
 @in_a_fresh_process
 def test_packages_in_use_are_imported_before_the_next_worker_starts(tmp_path: Path) -> None:
     templates = templates_for(tmp_path)
     before = Worker(templates, 1)
-    warmed(templates, tmp_path)
+    preloaded(templates, tmp_path)
     assert templates.is_preloaded
     after = Worker(templates, 2)
     assert (before.imported, after.imported) == ("not imported", "imported")
     assert (before.end(1), after.end(2)) == (1, 2)
-    templates.close()
+    templates.end()
 
 
 @in_a_fresh_process
 def test_a_template_whose_packages_start_threads_is_not_used(tmp_path: Path) -> None:
     templates = templates_for(tmp_path)
     more = "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()"
-    warmed(templates, tmp_path, more)
+    preloaded(templates, tmp_path, more)
     assert not templates.is_preloaded
     worker = Worker(templates, 1)
     assert (worker.imported, worker.end()) == ("not imported", 0)
-    templates.close()
+    templates.end()
 
 
 @in_a_fresh_process
 def test_a_package_that_ends_its_process_is_not_tried_again(tmp_path: Path) -> None:
     templates = templates_for(tmp_path)
-    warmed(templates, tmp_path, "import os\nos._exit(3)")
-    lines = len(templates.links)
+    preloaded(templates, tmp_path, "import os\nos._exit(3)")
+    lines = len(templates.links())
     templates.preload([PACKAGE], {})
-    assert len(templates.links) == lines
+    assert len(templates.links()) == lines
     worker = Worker(templates, 1)
     assert (worker.imported, worker.end(4)) == ("not imported", 4)
-    templates.close()
+    templates.end()
 
 
 @in_a_fresh_process
@@ -141,7 +142,7 @@ def test_packages_that_have_changed_or_are_hidden_are_imported_again(tmp_path: P
     project = tmp_path / "project"
     project.mkdir()
     templates = templates_for(tmp_path)
-    file = warmed(templates, tmp_path)
+    file = preloaded(templates, tmp_path)
     templates.check(project)
     assert templates.is_preloaded
     old = Worker(templates, 1)
@@ -150,18 +151,18 @@ def test_packages_that_have_changed_or_are_hidden_are_imported_again(tmp_path: P
     new = Worker(templates, 2)
     assert (new.imported, new.end()) == ("not imported", 0)
     assert old.end(5) == 5  # its template lives until then
-    warmed(templates, tmp_path)
+    preloaded(templates, tmp_path)
     (project / f"{PACKAGE}.py").touch()
     templates.check(project)
     assert not templates.is_preloaded
-    templates.close()
+    templates.end()
 
 
 @in_a_fresh_process
 def test_a_template_that_is_killed_takes_its_workers_and_nothing_else(tmp_path: Path) -> None:
     templates = templates_for(tmp_path)
     other = Worker(templates, 1)
-    warmed(templates, tmp_path, f"import os, pathlib\npathlib.Path({str(tmp_path / 'pid')!r})"
+    preloaded(templates, tmp_path, f"import os, pathlib\npathlib.Path({str(tmp_path / 'pid')!r})"
            ".write_text(str(os.getpid()))")  # fmt: skip
     lost = Worker(templates, 2)
     os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
@@ -169,7 +170,7 @@ def test_a_template_that_is_killed_takes_its_workers_and_nothing_else(tmp_path: 
     new = Worker(templates, 3)
     assert (new.imported, new.end()) == ("not imported", 0)
     assert other.end(6) == 6
-    templates.close()
+    templates.end()
 
 
 @in_a_fresh_process

@@ -20,7 +20,6 @@ from carboy.server import signals
 from carboy.server.processes.generations import Do, Generations, Member
 from carboy.server.processes.health import Health
 from carboy.server.processes.link import Message, WorkerLink
-from carboy.server.processes.start_methods import FromTemplate
 from carboy.server.processes.supervisor import Supervisor
 from carboy.server.processes.template import TemplateLost, Templates
 
@@ -66,7 +65,7 @@ class DevelopmentSupervisor(Supervisor):
         self, templates: Templates, reporter: Reporter, folder: Path, graceful_timeout: float = 5.0
     ) -> None:
         generations = Generations(1, graceful_timeout, overlap=False)
-        super().__init__(FromTemplate(templates), generations, Health(0.0, 0))
+        super().__init__(templates, generations, Health(0.0, 0))
         self.templates = templates
         self.reporter = reporter
         self.folder = folder

@@ -1,7 +1,7 @@
 """How a supervisor starts a worker, signals it and learns of its end.
 
-    Fork           the worker is forked from the supervisor, which has imported Carboy only
-    FromTemplate   the worker is forked from a template process, which has imported packages
+    Fork        forks the worker from the supervisor, which has imported Carboy only
+    Templates   forks it from a template process, which has imported packages (template.py)
 
 Where processes cannot fork, the program is started again as a whole: cli/dev/portable.py.
 """
@@ -16,7 +16,6 @@ from typing import NoReturn, Protocol
 from carboy.server import signals
 from carboy.server.processes import child, stacks
 from carboy.server.processes.link import SupervisorLink, WorkerLink
-from carboy.server.processes.template import Templates
 
 Work = Callable[[SupervisorLink], int]  # what a worker does; its exit code
 Ended = tuple[int, int]  # a worker, and its status as os.waitpid gives it
@@ -133,33 +132,3 @@ class Fork:
         for worker in workers:
             self.signal(worker, signal.SIGKILL)
             os.waitpid(worker, 0)
-
-
-class FromTemplate:
-    """Workers are children of a template process, which is asked for them."""
-
-    def __init__(self, templates: Templates) -> None:
-        self.templates = templates
-        self._started = 0
-        self._ended = False
-
-    def start(self, link: WorkerLink, leave: Callable[[], object]) -> int:
-        self._started += 1
-        self.templates.start(self._started, link.told, link.tells)
-        return self._started
-
-    def signal(self, worker: int, number: int) -> None:
-        self.templates.signal(worker, number)
-
-    def links(self) -> Iterable[HasDescriptor]:
-        return self.templates.links
-
-    def ended(self, workers: Iterable[int]) -> list[Ended]:
-        return self.templates.ended()
-
-    def end(self, workers: Iterable[int]) -> None:
-        for worker in workers:
-            self.templates.signal(worker, signal.SIGKILL)
-        if not self._ended:
-            self._ended = True
-            self.templates.close()

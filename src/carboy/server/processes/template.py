@@ -16,11 +16,13 @@ import os
 import select
 import signal
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from carboy.server.processes import child, preloading
+from carboy.server.processes.link import WorkerLink
+from carboy.server.processes.start_methods import Ended
 from carboy.server.signals import Inbox, named
 
 # Called in a worker with two descriptors: what the supervisor tells it, and what it tells the
@@ -165,10 +167,9 @@ class TemplateLink:
 
 
 class Templates:
-    """Has template processes start workers, which are known by number.
+    """A start method (start_methods.py): template processes fork the workers.
 
-    Make it before there are threads, which do not survive a fork. Wait for `links`, then call
-    `ended`.
+    Make it before there are threads, which do not survive a fork.
     """
 
     def __init__(self, work: Work) -> None:
@@ -178,10 +179,9 @@ class Templates:
         self._stamps: dict[str, int] = {}
         self._old: list[TemplateLink] = []  # templates whose last worker is about to end
         self._link_of: dict[int, TemplateLink] = {}  # whose child a worker is
+        self._started = 0
 
-    @property
     def links(self) -> list[TemplateLink]:
-        """The sockets to wait for."""
         return [self._first, *([self._preloaded] if self._preloaded else []), *self._old]
 
     @property
@@ -189,21 +189,19 @@ class Templates:
         """Whether the next worker starts with packages imported."""
         return self._preloaded is not None and self._preloaded.fit
 
-    def start(self, number: int, told: int, tells: int) -> None:
-        """Have a worker forked that takes these two descriptors."""
-        template = (
-            self._preloaded if self._preloaded is not None and self._preloaded.fit else self._first
-        )
+    def start(self, link: WorkerLink, leave: Callable[[], object] | None = None) -> int:
+        self._started = number = self._started + 1
+        template = self._preloaded if self._preloaded and self._preloaded.fit else self._first
         command = {"do": "worker", "number": number}
-        if not template.send(command, (told, tells)):
+        if not template.send(command, (link.told, link.tells)):
             template = self._first
-            template.send(command, (told, tells))
+            template.send(command, (link.told, link.tells))
         self._link_of[number] = template
+        return number
 
-    def signal(self, number: int, what: int) -> None:
-        """Send a signal to a worker, if it still exists."""
-        if number in self._link_of:
-            self._link_of[number].send({"do": "signal", "number": number, "what": int(what)})
+    def signal(self, worker: int, number: int) -> None:
+        if template := self._link_of.get(worker):
+            template.send({"do": "signal", "number": worker, "what": int(number)})
 
     def preload(self, modules: Sequence[str], stamps: dict[str, int]) -> None:
         """Import these modules in a template, in the background, for the next worker.
@@ -237,15 +235,14 @@ class Templates:
         if not preloading.is_fresh(self._stamps) or preloading.shadowed(self._known, folder):
             self.forget()
 
-    def ended(self) -> list[tuple[int, int]]:
-        """Number and status of workers that have ended; does not wait."""
-        found: list[tuple[int, int]] = []
-        while readable := select.select(self.links, [], [], 0)[0]:
-            found += self.hear(readable[0])
+    def ended(self, workers: Iterable[int] = ()) -> list[Ended]:
+        """Workers of the templates that have ended. Raises TemplateLost."""
+        found: list[Ended] = []
+        while readable := select.select(self.links(), [], [], 0)[0]:
+            found += self._read(readable[0])
         return found
 
-    def hear(self, link: TemplateLink) -> list[tuple[int, int]]:
-        """Read a message; number and status of workers that have ended."""
+    def _read(self, link: TemplateLink) -> list[Ended]:
         message = link.receive()
         if message is None:
             return self._lost(link)
@@ -258,13 +255,17 @@ class Templates:
         self._drop_old()
         return [(number, message["status"])]
 
-    def close(self) -> None:
-        """End the templates, when their workers have ended or are about to."""
-        for link in self.links:
-            link.sock.close()
-        os.waitpid(self._pid, 0)
+    def end(self, workers: Iterable[int] = ()) -> None:
+        """Kill these workers, and end the templates."""
+        for worker in workers:
+            self.signal(worker, signal.SIGKILL)
+        if self._pid:
+            for link in self.links():
+                link.sock.close()
+            os.waitpid(self._pid, 0)
+            self._pid = 0
 
-    def _lost(self, link: TemplateLink) -> list[tuple[int, int]]:
+    def _lost(self, link: TemplateLink) -> list[Ended]:
         """A template has ended by itself. Nothing more is learned of its workers."""
         if link is self._first:
             raise TemplateLost(

@@ -440,7 +440,7 @@ def portable(folder: Path) -> Iterator[Running]:
 def test_without_warm_imports_the_output_is_the_same(portable: Running, folder: Path) -> None:
     portable.line("serves app for development")
     portable.line("debugger PIN")
-    portable.line("ready in")
+    portable.line("Ready in")
     save(folder / "app.py", APP.replace("debug {", "new {"))
     portable.line("app.py  has changed")
     portable.line("all files  reloaded in")

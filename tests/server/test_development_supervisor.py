@@ -247,3 +247,18 @@ def test_a_stop_while_a_worker_is_loading_ends_at_once(tmp_path: Path) -> None:
         it.save("hangs while loading")
         with (tmp_path / "gate").open("w"):
             assert it.stop() == 0
+
+
+@in_a_fresh_process
+def test_a_stop_at_once_does_not_wait_for_the_worker(tmp_path: Path) -> None:
+    it = Developing(tmp_path, PATIENCE)
+    (tmp_path / "mode").write_text("stays")
+    it.thread.start()
+    it.number()
+    it.expect("ready", True)
+    it.supervisor.stop(graceful=False)
+    it.expect("stopped")
+    it.thread.join(PATIENCE)
+    assert it.code == 128 + signal.SIGQUIT
+    with pytest.raises(ChildProcessError):
+        os.wait()

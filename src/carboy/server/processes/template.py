@@ -182,6 +182,8 @@ class Templates:
         self._started = 0
 
     def links(self) -> list[TemplateLink]:
+        if not self._pid:
+            return []
         return [self._first, *([self._preloaded] if self._preloaded else []), *self._old]
 
     @property

@@ -1,7 +1,7 @@
 """HTTP dates and ages: text to datetime and back (RFC 9110, sections 5.6.7 and 10.2.3).
 
-Knows no header and no clock but the one in `http_date()` without an argument. Nothing
-here follows the locale: names of days and months are English by the RFC.
+This module knows no headers. Only `http_date()` without an argument reads a clock. The names of
+days and months are English in every locale, as the RFC requires.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", 
 _MONTH_NUMBERS = {name.lower(): number for number, name in enumerate(MONTHS, 1)}
 _FIXDATE = "%s, %02d %s %04d %02d:%02d:%02d GMT"
 
-# What nearly everybody sends, read without further questions.
+# The form that almost all clients send, which is read without further checks.
 _fixdate = re.compile(
     r"[A-Za-z]{3}, ([0-9]{2}) ([A-Za-z]{3}) ([0-9]{4}) ([0-9]{2}):([0-9]{2}):([0-9]{2}) GMT"
 ).fullmatch
@@ -39,7 +39,7 @@ def http_date(
         fields = time.gmtime(_seconds(timestamp))
     year, month, day, hour, minute, second, weekday = fields[:7]
     if not 0 < year < 10_000:
-        raise ValueError(f"an HTTP date has a year from 1 to 9999, not {year}")
+        raise ValueError(f"The year of an HTTP date must be from 1 to 9999, not {year}.")
     return _FIXDATE % (DAYS[weekday], day, MONTHS[month - 1], year, hour, minute, second)
 
 
@@ -54,7 +54,7 @@ def _seconds(timestamp: float | time.struct_time | None) -> float:
 def parse_date(value: str | None) -> datetime | None:
     """The date of a header field as an aware datetime, or None if it is not one.
 
-    Takes what Python's reader of mail takes (RFC 5322, section 4.3): the three forms of
+    Accepts what Python's mail parser accepts (RFC 5322, section 4.3): the three forms of
     RFC 9110, a numeric or American zone instead of GMT (it stays in the result), a missing zone
     (UTC), full names of months, a word before the date.
     """
@@ -81,19 +81,19 @@ def _mail_date(value: str) -> datetime | None:
     try:
         found = parsedate_to_datetime(value)
     except (TypeError, ValueError, IndexError, OverflowError):
-        return None  # mostly ValueError; the reader trips over some texts in other ways
+        return None  # mostly ValueError, but the parser raises others for some texts
     return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 def _full_year(year: int) -> int:
-    """RFC 850's two digits: 69 to 99 are the twentieth century (POSIX)."""
+    """The year of two digits (RFC 850): 69 to 99 are in the twentieth century (POSIX)."""
     if year < 69:
         return year + 2000
     return year + 1900 if year < 100 else year
 
 
 def parse_age(value: str | None = None) -> timedelta | None:
-    """Seconds as a timedelta (`Age`, `Retry-After`); None if it is no such number."""
+    """Seconds as a timedelta (`Age`, `Retry-After`); None if the value is not a valid number."""
     if not value:
         return None
     try:

@@ -10,9 +10,9 @@ import re
 
 # RFC 9110, section 5.6.2: tchar
 TCHAR = r"!#$%&'*+\-.^_`|~0-9A-Za-z"
-# RFC 9110, section 5.6.4: quoted-string, without the control octets it never had a use for
+# RFC 9110, section 5.6.4: quoted-string, without control characters, which have no use in it
 QUOTED_STRING = r'"(?:[\t !#-\[\]-~\x80-\xff]|\\[\t !-~\x80-\xff])*+"'
-# RFC 9110, section 5.5: what a field value never holds (HTAB is the one allowed control)
+# RFC 9110, section 5.5: characters that a field value never has (HTAB is allowed)
 CONTROL = r"\x00-\x08\x0a-\x1f\x7f"
 
 _token = re.compile(f"[{TCHAR}]++").fullmatch
@@ -53,12 +53,12 @@ def is_token(text: str) -> bool:
 
 
 def has_control(text: str) -> bool:
-    """Whether a control character other than HTAB stands in `text`: CR, LF, NUL, DEL, ..."""
+    """Whether `text` has a control character other than HTAB: CR, LF, NUL, DEL, …"""
     return _control(text) is not None
 
 
 def has_control_or_tab(text: str) -> bool:
-    """Whether any control character stands in `text`, HTAB included (cookies, reasons)."""
+    """Whether `text` has any control character, including HTAB (cookies, reasons)."""
     return _control_or_tab(text) is not None
 
 

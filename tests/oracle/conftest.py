@@ -28,5 +28,5 @@ def quiet_loggers() -> Iterator[None]:
 
 @pytest.fixture
 def frozen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Time stands still, so that signed cookies are the same everywhere."""
+    """A constant time, so that signed cookies are the same everywhere."""
     monkeypatch.setattr("time.time", lambda: 1_700_000_000.0)

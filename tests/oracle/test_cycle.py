@@ -173,7 +173,7 @@ def test_http_errors_are_trapped_where_they_are_in_flask(
 
 
 @scenario("/", status=500)
-def test_a_handler_that_fails_is_handled_by_nobody_but_the_one_for_500(fl, log):
+def test_an_error_in_a_handler_is_only_handled_by_the_handler_for_500(fl, log):
     app = fl.Flask("scenario")
 
     @app.errorhandler(KeyError)

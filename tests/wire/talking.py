@@ -1,4 +1,4 @@
-"""Many conversations with one server at once, each in pieces."""
+"""Many conversations with one server at the same time, each sent in pieces."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _date = re.compile(rb"\r\nDate: [^\r]*")
 
 
 def converse(address: object, conversations: list[list[bytes]]) -> list[bytes]:
-    """What each conversation was answered with, to the end of its connection, without dates.
+    """The response bytes of each conversation, up to the end of its connection, without dates.
 
     The first piece of all of them is sent before the second of any, and so on: the server has
     read one piece when the next one comes, and the test does not wait for a time.
@@ -56,7 +56,7 @@ def in_singles(data: bytes) -> list[bytes]:
 
 
 def in_halves(data: bytes) -> list[list[bytes]]:
-    """Split at every position; of a long text at the first and last hundred, and some between."""
+    """Split at every position; long data at the first and last hundred, and at some between."""
     positions = set(range(1, len(data)))
     if len(data) > 400:
         far = range(100, len(data) - 100, len(data) // 20)

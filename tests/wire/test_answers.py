@@ -1,4 +1,4 @@
-"""What comes out of a real engine: order, framing, and what an application may not send."""
+"""Responses of a real engine: order, framing, and headers that an application may not send."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LAST = get(b"Connection: close", target=b"/last")
 
 
 def app(environ: dict[str, Any], start_response: Any) -> Any:
-    """Answers by its path: what the tests below ask for."""
+    """An application whose response depends on the path."""
     path = environ["PATH_INFO"]
     headers = [("Content-Type", "text/plain")]
     status = "200 OK"
@@ -51,7 +51,7 @@ def live() -> Iterator[Live]:
 
 
 def alike(live: Live, data: bytes, *, halves: bool = True) -> bytes:
-    """What `data` are answered with, however they arrive."""
+    """The response to `data`, however they arrive."""
     pieces = [[data], in_singles(data), *(in_halves(data) if halves else [])]
     answers = converse(live.address, pieces)
     assert set(answers) == {answers[0]}

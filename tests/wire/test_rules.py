@@ -48,14 +48,14 @@ def tcp(witness: Witness) -> Iterator[Live]:
 
 @pytest.fixture(scope="module")
 def unix(witness: Witness, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
-    # For the thousands of connections of the splits, which TCP has no ports for.
+    # For the thousands of connections in halves, for which TCP does not have enough ports.
     path: Path = tmp_path_factory.mktemp("wire") / "socket"
     with served(witness, listener=listen_unix(str(path))) as live:
         yield live
 
 
 def answer(data: bytes, tcp: Live, unix: Live) -> bytes:
-    """What `data` are answered with, which does not depend on how they arrive."""
+    """The response to `data`, which does not depend on how the data arrive."""
     whole, single = converse(tcp.address, [[data], in_singles(data)])
     assert single == whole, "byte by byte"
     halves = in_halves(data)
@@ -74,7 +74,7 @@ def test_the_server_refuses_and_closes_when(
     assert b"\r\nConnection: close" in head
     assert b"\r\nContent-Type: text/plain" in head
     assert text.startswith(b"%d " % rule.status)
-    assert text.count(b"\n") == 1  # one answer and nothing after it
+    assert text.count(b"\n") == 1  # one response and nothing after it
     assert "/smuggled" not in witness.paths
 
 

@@ -72,7 +72,7 @@ class Reply:
 
 
 class _Shared:
-    """What HTTPResponse takes for a socket: one buffer for all responses, never closed."""
+    """A socket for HTTPResponse: one buffer for all responses, never closed."""
 
     def __init__(self, file: Any) -> None:
         self.file = file

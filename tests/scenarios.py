@@ -137,7 +137,7 @@ class Req:
 
 @dataclass
 class Seen:
-    """What came back: a response, or the exception that came out of the application."""
+    """The result of a request: a response, or the exception that the application raised."""
 
     status: str
     headers: list[tuple[str, str]]

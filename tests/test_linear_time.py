@@ -1,4 +1,4 @@
-"""What a client sends is read in time that grows with its length and not with the square of it.
+"""Data from clients are read in time that grows with their length, not with its square.
 
 Each pattern of the rooms that clients reach, and each parser of a header field or a form, is given
 long repetitions that nearly match. Processor time of the thread is compared for a text and for one

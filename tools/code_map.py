@@ -1,4 +1,4 @@
-"""What the source says about itself: modules, imports, lines and functions of a checkout.
+"""Facts about the source: modules, imports, lines and functions of a checkout.
 
 `tests/test_layers.py` holds the rules with it and `tools/metrics.py` prints figures.
 """
@@ -57,7 +57,7 @@ class Module:
 
     @property
     def package(self) -> str:
-        """What a relative import of one dot starts from."""
+        """The package that a relative import with one dot starts from."""
         return self.name.rpartition(".")[0]
 
     def imports(self) -> list[Import]:

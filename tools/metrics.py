@@ -43,7 +43,7 @@ Figures = dict[str, int | float | str]
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a newcomer asks, and the files to open for the answer: (path, what it tells)."""
+    """Questions of a newcomer, and the files to open for the answers: (path, what it tells)."""
 
     text: str
     opens: list[tuple[str, str]]

@@ -15,7 +15,7 @@ Names = dict[str, Any]
 
 PARTS = ("fragment", "path", "query", "user")
 
-# One object here for two of theirs, or an internal function that programs do not see.
+# One object for two of Werkzeug's, or an internal function that programs do not see.
 INTENDED = {
     "flask.Flask": "shows which one runs",
     "flask.app.Flask": "the same",

@@ -1,4 +1,4 @@
-"""What cannot be a WSGI application is told before a server starts."""
+"""An object that is not a WSGI application is an error before a server starts."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def test_a_flask_application(tmp_path: Path) -> None:
 
 
 class _Routes:
-    """What Django takes for the module with its routes."""
+    """The object that Django uses as the module with its routes."""
 
     urlpatterns: list[Any] = []
 

@@ -1,4 +1,4 @@
-"""What changes between two requests holds from the next request on, on both lanes as in Flask."""
+"""A change between two requests is used from the next request on, on both lanes as in Flask."""
 
 from __future__ import annotations
 

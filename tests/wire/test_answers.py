@@ -90,7 +90,7 @@ def test_a_body_shorter_than_its_content_length_ends_the_connection(live: Live) 
         try:
             [said] = converse(live.address, [pieces])
         except ConnectionResetError:
-            continue  # the client is told by a reset: as good as by an early end
+            continue  # a reset shows the error to the client as well as an early end
         assert b"\r\nContent-Length: 10\r\n" in said
         assert said.endswith(b"/short")
 
@@ -215,7 +215,7 @@ def test_http_1_0_can_keep_the_connection(live: Live) -> None:
     assert said.endswith(b"/b")
 
 
-def test_a_tls_client_on_the_plain_port_is_told_so(live: Live) -> None:
+def test_a_tls_client_on_the_plain_port_gets_an_explanation(live: Live) -> None:
     said = alike(live, bytes.fromhex("16030100f8010000f40303") + bytes(range(64)))
     assert said.startswith(b"HTTP/1.1 400 ")
     assert b"this port speaks plain HTTP" in said

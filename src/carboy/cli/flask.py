@@ -136,7 +136,7 @@ def _wrong_form(expression: locate.Expression) -> Exception:
 
 
 def _own_errors(function: Callable[..., Any], *arguments: Any) -> Any:
-    """What a function gives; errors of the application's own code are raised as they are."""
+    """Call a function; errors of the application's own code are raised unchanged."""
     try:
         return function(*arguments)
     except BrokenApplication as problem:

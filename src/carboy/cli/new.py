@@ -40,7 +40,7 @@ def _named(text: str, name: str) -> str:
 
 
 def check(name: str) -> str | None:
-    """What is wrong with `name` as the name of a package, with a suggestion; None if nothing."""
+    """The reason why `name` cannot be the name of a package, with a suggestion; or None."""
     if not re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name) or keyword.iskeyword(name):
         return f"{name!r} is not a name for a Python package. Use for example {_better(name)}."
     if is_taken(name):

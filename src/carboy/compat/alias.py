@@ -193,7 +193,7 @@ class Alias(ModuleType):
         return BINDINGS[key]
 
     def _sharing(self, owner: ModuleType, name: str) -> list[Binding]:
-        # What one of their modules does may be in several of ours, all of which call the name.
+        # One of their modules may be several of Carboy's, all of which call the name.
         value = getattr(owner, name)
         modules = (sys.modules.get(module) for module in MODULE_MAP[self.__name__].modules)
         others = (

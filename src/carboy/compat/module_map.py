@@ -1,6 +1,6 @@
 """The modules of Carboy that have the names of each module of `flask` and `werkzeug`.
 
-A module of theirs is a list of ours, searched in order; a keyword argument is a name that differs.
+Each is a list of Carboy's modules, searched in order; a keyword argument is a name that differs.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class ModuleEntry:
-    """The modules of Carboy for one module of theirs, and the names that differ."""
+    """The modules of Carboy for one module of Flask or Werkzeug, and the names that differ."""
 
     modules: tuple[str, ...]
-    renamed: dict[str, str] = field(default_factory=dict)  # their name: module:name of ours
+    renamed: dict[str, str] = field(default_factory=dict)  # name: "module:name" in Carboy
     package: bool = False
 
 

@@ -1,7 +1,7 @@
 """Whether an object can be called as a WSGI application, and what it is if it cannot.
 
 An ASGI application is a callable too. Called with an environ it fails at each request, or gives a
-coroutine that is never awaited. The user is told before the first request.
+coroutine that is never awaited. This module finds that before the first request.
 """
 
 from __future__ import annotations

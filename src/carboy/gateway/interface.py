@@ -1,4 +1,4 @@
-"""What an application looks like to a server, and a request to an application.
+"""The interface between a server and an application, and the one of a request.
 
 Types only: the framework column imports this room for type checking and for nothing else.
 

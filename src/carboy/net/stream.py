@@ -1,4 +1,4 @@
-"""What the engine asks of a connection's socket, and sending files through it.
+"""The methods of a connection's socket that the engine uses, and sending files through it.
 
 A plain socket is a `Stream`, and so is a TLS connection (net/tls.py).
 """

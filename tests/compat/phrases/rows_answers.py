@@ -1,4 +1,4 @@
-"""What views return, what is logged about them, and responses."""
+"""Return values of views, log messages about them, and responses."""
 
 from __future__ import annotations
 
@@ -46,11 +46,11 @@ rows(
     },
 )
 row("view that returns None is named", TypeError, "The view function for 'index'", returned(None))
-row("view that returns None is told so", TypeError, "returned None", returned(None))
-row("type of a return value is told", TypeError, "but it was a int", returned(3))
-row("types to return are told", TypeError, "The return type must be", returned(3))
+row("view that returns None, type", TypeError, "returned None", returned(None))
+row("view that returns a wrong type", TypeError, "but it was a int", returned(3))
+row("types that a view may return", TypeError, "The return type must be", returned(3))
 row(
-    "tuple of four is told the form",
+    "form of a tuple",
     TypeError,
     "tuple must have the form",
     returned(("a", 1, 2, 3)),

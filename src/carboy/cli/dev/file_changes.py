@@ -1,4 +1,4 @@
-"""What `carboy dev` does when files change: it loads the new code or refreshes open pages."""
+"""The reaction of `carboy dev` to changed files: it loads new code or refreshes open pages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from carboy.dev.reload.rules import Change, Kind, Rules
 
 
 class Replaces(Protocol):
-    """What replaces the application: a DevelopmentSupervisor or `portable.RestartRequest`."""
+    """The replacer of the application: a DevelopmentSupervisor or `portable.RestartRequest`."""
 
     def replace(self, why: Sequence[str], forget: bool = False) -> None: ...
 

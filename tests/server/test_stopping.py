@@ -254,6 +254,22 @@ def test_reloads_under_load_on_kept_connections_lose_nothing(folder: Path) -> No
         assert server.stop() == 0
 
 
+def test_reloads_of_a_single_process_under_load_lose_nothing(folder: Path) -> None:
+    with started(folder, "--no-supervisor", "--no-access-log") as server:
+        with Load(server.address(), 6) as load:
+            for count in range(1, RELOADS + 1):
+                (folder / "service.py").write_text("import nothing_of_that_name\n")
+                server.send(signal.SIGHUP)
+                server.line("The old code goes on serving.", count)
+                load.more(50)
+                (folder / "service.py").write_text(APP)
+                server.send(signal.SIGHUP)
+                server.line("serves service", count + 1)
+                load.more(50)
+        assert not load.lost and load.answered > 100 * RELOADS
+        assert server.stop() == 0
+
+
 NGINX = """
 daemon off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
 events {{ worker_connections 512; }}

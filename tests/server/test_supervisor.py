@@ -508,6 +508,32 @@ def test_a_script_that_serves_goes_on_when_its_new_code_does_not_load(folder: Pa
         assert server.stop() == 0
 
 
+ENDS = """
+import atexit
+
+atexit.register(print, "at exit", flush=True)
+try:
+    serve(app, port=0, access_log=False)
+finally:
+    print("after serve", flush=True)
+"""
+
+
+def test_checking_the_code_of_a_script_does_not_run_what_ends_it(folder: Path) -> None:
+    script = folder / "script.py"
+    text = SCRIPT.replace("serve(app, port=0)\n", "") + ENDS
+    script.write_text(text.replace("VERSION", "one"))
+    with Running(cwd=folder, command=("script.py",)) as server:
+        assert server.get("/") == (200, b"one")
+        script.write_text(text.replace("VERSION", "two"))
+        server.send(signal.SIGHUP)
+        while server.get("/")[1] != b"two":
+            pass
+        assert server.out == []
+        assert server.stop() == 0
+        assert server.out == ["after serve\n", "at exit\n"]
+
+
 def test_ttin_and_ttou_change_the_number_of_workers(folder: Path) -> None:
     with started(folder, "-w", "2") as server:
         server.address()

@@ -127,7 +127,7 @@ def start(plan: Plan, load: Load, watcher: Watcher | None = None) -> int:
     if plan.umask is not None:
         os.umask(plan.umask)
     if link := load_check.asked_for():
-        return Worker(plan, (), load, watcher).check_load(link)
+        load_check.run(Worker(plan, (), load, watcher).load_failure, link)
     file = binding.SocketFile(plan.socket_mode, plan.socket_group)
     restarted = binding.KEPT_FDS in os.environ
     sockets = binding.inherited() or binding.open_sockets(

@@ -24,6 +24,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import NoReturn
 
 from carboy.server import systemd
 from carboy.server.logs.error_log import ERROR_LOGGER
@@ -60,15 +61,27 @@ def asked_for() -> SupervisorLink | None:
     return SupervisorLink(-1, int(number))
 
 
-def check(load: Callable[[], object], link: SupervisorLink) -> None:
-    """Call `load` and report that it has returned. An exception is for the caller."""
-    if in_main_thread():
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl+C is the parent's to explain
-        hold(False)
-    child.die_with_parent(child.find_prctl())
-    stacks.write_to(link.tells)
-    load()
-    link.ready()
+def run(load: Callable[[], str | None], link: SupervisorLink) -> NoReturn:
+    """Call `load`, report whether it succeeds (None) or why it fails, and end the process.
+
+    The process ends as a forked worker does: nothing is run that the program does at its own end,
+    such as removing a file, because the program goes on.
+    """
+
+    def work() -> int:
+        if in_main_thread():
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # the server logs what Ctrl+C does
+            hold(False)
+        child.die_with_parent(child.find_prctl())
+        stacks.write_to(link.tells)
+        failure = load()
+        if failure is None:
+            link.ready()
+            return 0
+        link.failed(failure)
+        return 1
+
+    child.live(work, "The check")
 
 
 # --- in the server

@@ -33,7 +33,7 @@ from carboy.server.processes.forced_exit import ForcedExit
 from carboy.server.processes.generations import MERCY
 from carboy.server.processes.heartbeat import Heartbeat
 from carboy.server.processes.link import SupervisorLink
-from carboy.server.processes.load_check import LoadCheck, check, this_program
+from carboy.server.processes.load_check import LoadCheck, this_program
 from carboy.server.processes.orphan_timer import OrphanTimer
 from carboy.server.processes.stuck import beat_interval
 from carboy.server.settings import Settings, usable_cpus
@@ -162,8 +162,7 @@ class Worker:
         return 0
 
     def _prepare(self, link: SupervisorLink | None = None) -> tuple[Engine, Logs]:
-        gateway, self._logs = self._load()
-        logs = self._logs
+        gateway, logs = self._load()
         logs.attach()
         self._engine = engine = Engine(
             gateway,
@@ -178,14 +177,13 @@ class Worker:
         )
         return engine, logs
 
-    def check_load(self, link: SupervisorLink) -> int:
-        """Only tell whether the application can be loaded; the exit code."""
+    def load_failure(self) -> str | None:
+        """Load the application, and say why it cannot be served; None if it can."""
         try:
-            check(self._load, link)
+            self._load()
         except LoadError as problem:
-            link.failed(str(problem))
-            return 1
-        return 0
+            return str(problem)
+        return None
 
     def _load(self) -> tuple[Gateway, Logs]:
         """The application behind its gateway, and its logs. Raises LoadError."""

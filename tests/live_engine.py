@@ -140,6 +140,7 @@ def served(
     gateway: Any = None,
     listener: socket.socket | None = None,
     record: bool = False,
+    trace: Callable[[], object] | None = None,
     **settings: Any,
 ) -> Iterator[Live]:
     """`app` served until the block ends."""
@@ -147,7 +148,9 @@ def served(
     records: list[Any] = []
     access: Callable[[Any], None] | None = records.append if record else None
     options = {"threads": 4, "switch_interval": None, "idle_grace": 0.0, **settings}
-    engine = Engine(gateway or for_application(app), [listener], Settings(**options), access)
+    engine = Engine(
+        gateway or for_application(app), [listener], Settings(**options), access, trace=trace
+    )
     live = Live(engine, listener)
     live.records = records
     live.thread = threading.Thread(target=engine.run, name="test-engine")

@@ -73,11 +73,11 @@ def test_what_cannot_be_called_is_refused() -> None:
         Flask("app").wsgi_app,
     ],
 )
-def test_a_wsgi_application_is_taken(app: Any) -> None:
+def test_a_wsgi_application_is_accepted(app: Any) -> None:
     check(app)
 
 
-def test_a_proxy_is_not_asked_what_it_stands_for() -> None:
+def test_the_object_behind_a_proxy_is_not_looked_at() -> None:
     check(LocalProxy(missing))
 
 

@@ -51,7 +51,7 @@ def test_a_direct_application_gets_the_exchange() -> None:
         assert client.reply().body == b"b 127.0.0.1 7 payload"
 
 
-def test_a_wrapped_application_is_called_by_environ() -> None:
+def test_a_wrapped_application_is_called_with_an_environ() -> None:
     app = App()
     with served(app) as live:
         assert live.get("/x").body.startswith(b"x ")
@@ -59,7 +59,7 @@ def test_a_wrapped_application_is_called_by_environ() -> None:
         assert live.get("/x").body == b"by environ"
 
 
-def test_the_limit_of_the_application_is_looked_at_before_reading() -> None:
+def test_the_limit_of_the_application_is_checked_before_reading() -> None:
     app = App()
     app.limit = 3
     with served(app) as live:
@@ -75,7 +75,7 @@ def test_a_rule_may_ask_for_the_stream() -> None:
         assert client.reply().body == b"a 127.0.0.1 7 payload"
 
 
-def test_an_application_that_cannot_even_prepare_is_a_500() -> None:
+def test_an_application_that_fails_to_prepare_gets_a_500() -> None:
     class Broken(App):
         def direct_prepare(self, exchange: Any) -> str:
             raise KeyError("no table")

@@ -86,7 +86,7 @@ def test_names_with_an_underscore_are_left_out_unless_wanted() -> None:
     assert variables(block, underscores=True)["HTTP_X_A"] == "bad,good"
 
 
-def test_type_and_length_have_names_of_their_own() -> None:
+def test_content_type_and_length_have_names_without_http() -> None:
     found = variables(b"Content-Type: text/plain\r\ncontent-length: 5\r\n")
     assert found["CONTENT_TYPE"] == "text/plain"
     assert found["CONTENT_LENGTH"] == "5"
@@ -94,7 +94,7 @@ def test_type_and_length_have_names_of_their_own() -> None:
     assert "HTTP_CONTENT_LENGTH" not in found
 
 
-def test_the_host_is_the_one_the_wire_settled_on() -> None:
+def test_the_host_is_that_of_the_absolute_target() -> None:
     def app(environ: Any, start_response: Any) -> Any:
         start_response("200 OK", [])
         return [f"{environ['HTTP_HOST']} {environ['PATH_INFO']}".encode()]
@@ -113,7 +113,7 @@ def test_a_path_is_decoded_once_to_latin_1(path: str, decoded: str) -> None:
     assert decode_path(path) == decoded
 
 
-def test_errors_go_where_stderr_is_now(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_errors_go_to_the_present_stderr(monkeypatch: pytest.MonkeyPatch) -> None:
     errors = environ_of(FakeExchange())["wsgi.errors"]
     other = io.StringIO()
     monkeypatch.setattr(sys, "stderr", other)
@@ -185,7 +185,7 @@ class Closing:
         self.closed += 1
 
 
-def test_an_iterable_is_handed_on_with_its_close() -> None:
+def test_an_iterable_is_passed_on_with_its_close() -> None:
     body = Closing(b"", b"a", b"b")
 
     def app(environ: Any, start_response: Any) -> Any:
@@ -240,7 +240,7 @@ def test_a_body_without_start_response_is_an_error() -> None:
 
 
 @pytest.mark.parametrize("result", [["text"], iter(["text"]), ["a", "b"]])
-def test_text_is_refused_with_the_fix(result: Any) -> None:
+def test_text_is_refused_and_the_error_says_what_to_do(result: Any) -> None:
     def app(environ: Any, start_response: Any) -> Any:
         start_response("200 OK", [])
         return result
@@ -310,7 +310,7 @@ def test_write_sends_the_head_and_the_rest_follows() -> None:
     assert list(rest) == [b"three"]
 
 
-def test_a_file_wrapper_is_handed_on_as_a_file() -> None:
+def test_a_file_wrapper_is_passed_on_as_a_file() -> None:
     file = io.BytesIO(b"0123456789")
     file.seek(4)
 
@@ -407,7 +407,7 @@ def test_each_piece_is_sent_when_it_is_made() -> None:
 @pytest.mark.parametrize(
     ("method", "status"), [("GET", "200 OK"), ("HEAD", "200 OK"), ("GET", "304 Not Modified")]
 )
-def test_close_is_called_once_whatever_becomes_of_the_body(method: str, status: str) -> None:
+def test_close_is_called_once_whatever_happens_to_the_body(method: str, status: str) -> None:
     body = Closing(b"a", b"b")
 
     def app(environ: Any, start_response: Any) -> Any:
@@ -478,7 +478,7 @@ def test_a_long_body_is_cut_to_its_length_and_logged(caplog: pytest.LogCaptureFi
     assert "longer than its Content-Length" in caplog.text
 
 
-def test_early_hints_go_out_before_the_answer() -> None:
+def test_early_hints_are_sent_before_the_response() -> None:
     def app(environ: Any, start_response: Any) -> Any:
         environ["wsgi.early_hints"]([("Link", "</style.css>; rel=preload")])
         return hello(environ, start_response)
@@ -513,7 +513,7 @@ def test_two_requests_of_a_connection_share_no_environ() -> None:
     assert [each["QUERY_STRING"] for each in seen] == ["", "c", "", ""]
 
 
-def test_threads_are_announced() -> None:
+def test_wsgi_multithread_is_set() -> None:
     seen: list[Any] = []
 
     def app(environ: Any, start_response: Any) -> Any:

@@ -29,14 +29,14 @@ def test_dropped_bytes_are_gone() -> None:
     assert buffer.line() == b"d\n"
 
 
-def test_looking_takes_nothing() -> None:
+def test_peeking_removes_nothing() -> None:
     buffer = ReceiveBuffer()
     assert buffer.first() == -1
     buffer.feed(b"abc")
     assert (buffer.first(), buffer.peek(2), buffer.find(b"c"), len(buffer)) == (97, b"ab", 2, 3)
 
 
-def test_clearing_forgets_how_far_it_looked() -> None:
+def test_clearing_resets_the_search() -> None:
     buffer = ReceiveBuffer()
     buffer.feed(b"abc")
     assert buffer.line() is None
@@ -46,7 +46,7 @@ def test_clearing_forgets_how_far_it_looked() -> None:
 
 
 @given(st.lists(st.binary(max_size=8) | st.integers(0, 9) | st.just("line")))
-def test_it_gives_what_was_fed_in_order(steps: list[object]) -> None:
+def test_bytes_come_out_in_the_order_they_were_fed(steps: list[object]) -> None:
     buffer, reference = ReceiveBuffer(), b""
     for step in steps:
         if isinstance(step, bytes):

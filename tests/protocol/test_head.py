@@ -29,7 +29,7 @@ def test_a_target_is_taken_apart_at_the_first_question_mark() -> None:
     assert head.has_query
 
 
-def test_an_empty_query_differs_from_none() -> None:
+def test_an_empty_query_differs_from_a_missing_one() -> None:
     assert accepted(get(target=b"/a?")).has_query
     assert not accepted(get(target=b"/a")).has_query
     assert accepted(get(target=b"/a?")).query == accepted(get(target=b"/a")).query == ""
@@ -58,7 +58,7 @@ def test_the_authority_of_an_absolute_target_wins_over_host(
     assert head.fields() == [("Host", host), ("A", "b")]
 
 
-def test_options_of_a_bare_absolute_target_is_about_the_server() -> None:
+def test_options_of_an_absolute_target_without_a_path_is_about_the_server() -> None:
     assert accepted(line(b"OPTIONS http://example.com HTTP/1.1")).path == "*"
 
 
@@ -125,7 +125,7 @@ def test_dropped_names_count_as_headers() -> None:
     ],
 )
 @pytest.mark.parametrize("padding", [0, 200])
-def test_connection_says_whether_to_keep_it(
+def test_the_connection_field_decides_whether_to_keep_it(
     minor: int, values: list[bytes], keep: bool, padding: int
 ) -> None:
     lines = [b"Connection: " + value for value in values]
@@ -277,7 +277,7 @@ def test_a_head_like_the_last_one_is_read_as_if_it_were_the_first(
 
 
 @given(st.lists(st.tuples(STARTS, LINES.map("".join)), min_size=1, max_size=2), st.integers(1, 9))
-def test_what_came_before_on_a_connection_changes_nothing(
+def test_earlier_requests_on_a_connection_change_nothing(
     heads: list[tuple[str, str]], pick: int
 ) -> None:
     """The same request twice, and requests that share fields: as if each had come alone."""
@@ -314,7 +314,7 @@ USUAL = (
 
 
 @pytest.mark.parametrize("filler", [(), (b"Filler: " + b"z" * 200,)], ids=["short", "long"])
-def test_any_order_of_headers_is_read_alike(filler: tuple[bytes, ...]) -> None:
+def test_the_order_of_headers_does_not_matter(filler: tuple[bytes, ...]) -> None:
     for lines in permutations(USUAL, 3):
         data = b"\r\n".join((b"POST / HTTP/1.1", *filler, *lines, b"", b""))
         head = quick_head(data, Limits())

@@ -221,7 +221,7 @@ def test_continue_is_not_sent_after_the_answer_began() -> None:
     assert connection.send_continue() == b""
 
 
-def test_continue_is_for_one_request_only() -> None:
+def test_continue_is_sent_for_one_request_only() -> None:
     connection = connected(EXPECTING)
     connection.send_continue()
     connection.receive(b"hello")
@@ -262,13 +262,13 @@ def test_a_limit_of_one_request_can_be_higher() -> None:
     assert isinstance(connection.next_event(), Data)
 
 
-def test_a_limit_of_none_is_the_servers_own() -> None:
+def test_without_a_limit_of_its_own_a_request_has_the_servers() -> None:
     connection = connected(length(b"5"), Limits(body=4))
     with pytest.raises(RemoteProtocolError):
         connection.set_body_limit(None)
 
 
-def test_a_limit_does_not_outlive_its_request() -> None:
+def test_a_limit_is_for_one_request_only() -> None:
     connection = connected(length(b"5"), Limits(body=5))
     connection.set_body_limit(9)
     connection.next_event()
@@ -304,14 +304,14 @@ def test_the_limit_of_one_request_holds_for_chunks() -> None:
 
 
 @pytest.mark.parametrize("data", [length(b"9"), chunked(b"5\r\nhel")])
-def test_an_answer_before_the_body_has_come_closes(data: bytes) -> None:
+def test_a_response_before_the_body_has_come_closes(data: bytes) -> None:
     connection = connected(data)
     assert b"\r\nConnection: close\r\n" in connection.whole_response(*OK)
     assert connection.must_close
     assert connection.receive(get()) is Signal.CLOSED
 
 
-def test_an_answer_before_the_end_was_reported_keeps() -> None:
+def test_a_response_before_the_end_was_reported_keeps_the_connection() -> None:
     connection = connected(length(b"5"))
     connection.next_event()
     assert b"Connection" not in connection.whole_response(*OK)
@@ -346,7 +346,7 @@ def test_the_request_line_before_a_request_is_empty() -> None:
     assert Machine(Limits()).request_line == ""
 
 
-def test_the_request_line_of_the_last_request_is_not_taken_for_the_next() -> None:
+def test_the_request_line_of_the_last_request_is_not_that_of_the_next() -> None:
     connection = connected(get(target=b"/1"))
     connection.whole_response(*OK)
     with pytest.raises(RemoteProtocolError):
@@ -384,7 +384,7 @@ def test_a_tls_client_on_a_plain_port_is_told_so() -> None:
     assert b"this port speaks plain HTTP" in refused(b"\x16\x03\x01\x02\x00\x01")[1]
 
 
-def test_a_refusal_leaves_once() -> None:
+def test_a_refusal_is_sent_once() -> None:
     connection, _ = refused(b"bad\r\n")
     assert connection.error_response(RemoteProtocolError(400, "again"), b"") == b""
 
@@ -399,7 +399,7 @@ def test_a_refusal_of_a_head_request_has_no_body() -> None:
     [b"HEAD / HTTP/1.1\r\n\r\n", b"HEAD / HTTP/3.0\r\nHost: x\r\n\r\n",
      b"HEAD / HTTP/1.1\r\nHost: x\r\nA : b\r\n\r\n", b"HEAD / HTTP/1.1\r\nA: " + b"b" * 20_000],
 )  # fmt: skip
-def test_nor_has_one_of_a_head_request_whose_head_is_refused(data: bytes) -> None:
+def test_a_refusal_of_a_broken_head_request_has_no_body(data: bytes) -> None:
     """RFC 9110, section 9.3.2: no content in an answer to HEAD, whatever it says."""
     assert refused(data)[1].endswith(b"Connection: close\r\n\r\n")
 
@@ -419,7 +419,7 @@ def test_a_refusal_does_not_mix_with_an_answer_that_began() -> None:
     assert connection.must_close
 
 
-def test_the_driver_can_refuse_by_itself() -> None:
+def test_the_server_can_refuse_by_itself() -> None:
     connection = Machine(Limits())
     connection.receive(b"GET / HT")
     data = connection.error_response(RemoteProtocolError(408, "too slow"), b"")
@@ -456,14 +456,14 @@ def test_a_request_is_answered_once() -> None:
         connection.end_response()
 
 
-def test_the_driver_may_close_after_any_answer() -> None:
+def test_the_server_may_close_after_any_response() -> None:
     connection = connected(get())
     connection.must_close = True
     assert b"\r\nConnection: close\r\n" in connection.whole_response(*OK)
     assert connection.next_event() is Signal.CLOSED
 
 
-def test_the_writing_state_tells_the_framing() -> None:
+def test_the_writing_state_is_the_framing() -> None:
     connection = connected(get())
     assert connection.writing is Writing.WAITING
     connection.start_response("200 OK", [], b"")

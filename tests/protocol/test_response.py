@@ -152,7 +152,7 @@ def test_default_lines_are_left_out_one_by_one(own: Fields, left: list[bytes]) -
         assert lines[1:] == [*left, b"Content-Length: 5"]
 
 
-def test_repeated_headers_all_leave_in_order() -> None:
+def test_repeated_headers_are_all_sent_in_order() -> None:
     lines, _ = whole([("Set-Cookie", "a=1"), ("X", "y"), ("Set-Cookie", "b=2")])
     assert lines[1:4] == [b"Set-Cookie: a=1", b"X: y", b"Set-Cookie: b=2"]
 
@@ -165,7 +165,7 @@ def test_an_empty_piece_does_not_end_a_chunked_body() -> None:
     assert connection.end_response() == b"0\r\n\r\n"
 
 
-def test_bytes_sent_by_the_driver_are_counted() -> None:
+def test_bytes_sent_by_the_server_itself_are_counted() -> None:
     connection = connected()
     connection.start_response("200 OK", [("Content-Length", "10")], b"")
     assert connection.account(4) == 4
@@ -175,7 +175,7 @@ def test_bytes_sent_by_the_driver_are_counted() -> None:
     assert not connection.short
 
 
-def test_bytes_the_driver_did_not_send_are_missed() -> None:
+def test_bytes_the_server_did_not_send_are_missed() -> None:
     connection = connected()
     connection.start_response("200 OK", [("Content-Length", "10")], b"")
     connection.account(4)
@@ -184,14 +184,14 @@ def test_bytes_the_driver_did_not_send_are_missed() -> None:
     assert connection.must_close
 
 
-def test_the_driver_may_not_send_by_itself_what_has_to_be_framed() -> None:
+def test_the_server_may_not_send_a_chunked_body_by_itself() -> None:
     connection = connected()
     connection.start_response("200 OK", [], b"")
     assert connection.writing is Writing.CHUNKED
     assert connection.account(4) == 0
 
 
-def test_short_and_excess_are_about_one_answer() -> None:
+def test_short_and_excess_are_about_one_response() -> None:
     connection = connected()
     connection.whole_response("200 OK", [("Content-Length", "2")], b"hello", b"")
     assert connection.excess
@@ -225,7 +225,7 @@ def test_other_connection_options_are_passed_on() -> None:
 
 
 @pytest.mark.parametrize("value", ["chunked", "Chunked", "identity"])
-def test_the_framing_is_the_servers_even_if_the_application_names_it(value: str) -> None:
+def test_the_server_frames_the_body_even_if_the_application_names_a_coding(value: str) -> None:
     lines, body = whole([("Transfer-Encoding", value)])
     assert not [item for item in lines if item.lower().startswith(b"transfer-encoding")]
     assert b"Content-Length: 5" in lines
@@ -245,7 +245,7 @@ def test_a_status_304_keeps_its_content_length() -> None:
     assert body == b""
 
 
-def test_two_equal_content_lengths_are_one() -> None:
+def test_two_equal_content_lengths_are_sent_as_one() -> None:
     lines, _ = whole([("Content-Length", "5"), ("content-length", "5")])
     assert [item for item in lines if item.lower().startswith(b"content-length")] == [
         b"Content-Length: 5"
@@ -264,7 +264,7 @@ def test_an_interim_answer_precedes_the_final_one() -> None:
         connection.informational("103 Early Hints", [])
 
 
-def test_http_1_0_knows_no_interim_answers() -> None:
+def test_an_http_1_0_client_gets_no_interim_response() -> None:
     assert connected(minor=0).informational("103 Early Hints", []) == b""
 
 

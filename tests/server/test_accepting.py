@@ -52,7 +52,7 @@ BOTH = pytest.mark.parametrize("poller", ["auto", "selectors"])
 
 
 @BOTH
-def test_a_row_tells_how_many_connections_there_are(poller: str) -> None:
+def test_a_row_has_the_number_of_open_connections(poller: str) -> None:
     with beside(poller) as (live, own, _):
         with live.client() as client:
             client.request("GET", "/")
@@ -63,7 +63,7 @@ def test_a_row_tells_how_many_connections_there_are(poller: str) -> None:
 
 @BOTH
 @pytest.mark.parametrize("threads", [1, 4])
-def test_a_connection_is_taken_when_a_better_worker_does_not_hear(
+def test_a_connection_is_accepted_when_a_better_worker_does_not_react(
     poller: str, threads: int
 ) -> None:
     turns = 0
@@ -86,7 +86,7 @@ def test_a_connection_is_taken_when_a_better_worker_does_not_hear(
 
 
 @BOTH
-def test_a_worker_that_is_rung_takes_what_waits(poller: str) -> None:
+def test_a_worker_that_is_asked_accepts_what_waits(poller: str) -> None:
     with beside(poller) as (live, own, other), live.client() as first:
         first.request("GET", "/")
         assert first.reply().status == 200
@@ -100,7 +100,7 @@ def test_a_worker_that_is_rung_takes_what_waits(poller: str) -> None:
             assert second.reply().status == 200
 
 
-def test_a_worker_that_stops_hands_on_what_it_was_woken_for() -> None:
+def test_a_worker_that_stops_asks_another_one_to_accept() -> None:
     with beside() as (live, own, other):
         assert not is_rung(other)
         live.engine.stop()
@@ -109,7 +109,7 @@ def test_a_worker_that_stops_hands_on_what_it_was_woken_for() -> None:
         assert is_rung(other)
 
 
-def test_a_listener_that_is_due_twice_gives_one_share() -> None:
+def test_a_listener_that_is_due_twice_is_accepted_from_once() -> None:
     with beside(threads=1) as (live, _, other), ExitStack() as clients:
         other.cells[Figure.CONNECTIONS] = 9
         accepting = live.engine.accepting

@@ -162,7 +162,7 @@ def is_suspended(pid: int) -> bool:
     return all(stat.read_text().rpartition(")")[2].split()[0] == "T" for stat in threads)
 
 
-def test_a_worker_that_is_suspended_gets_no_connection_until_it_goes_on(folder: Path) -> None:
+def test_a_suspended_worker_gets_no_connection_until_it_continues(folder: Path) -> None:
     with started(folder, 2) as server, ExitStack() as clients:
         kept = keep(server, clients, 8)
         suspended = kept[0][1]

@@ -65,7 +65,7 @@ def test_slow_requests_are_not_taken_unevenly(board: Scoreboard) -> None:
     assert share(me) == 0
 
 
-def test_of_workers_with_as_many_connections_the_less_busy_one_takes_the_next(
+def test_of_workers_with_equally_many_connections_the_less_busy_one_takes_the_next(
     board: Scoreboard,
 ) -> None:
     me = worker(board, 3, busy=2)
@@ -99,7 +99,7 @@ def test_workers_that_do_not_serve_are_left_out(board: Scoreboard) -> None:
     assert share(me) == ANY
 
 
-def test_a_worker_that_does_not_hear_is_left_out_until_it_does(board: Scoreboard) -> None:
+def test_a_worker_that_does_not_react_is_left_out_until_it_does(board: Scoreboard) -> None:
     me = worker(board, 3)
     deaf = worker(board, 0)
     peers = Balancer(me, 16)
@@ -111,7 +111,7 @@ def test_a_worker_that_does_not_hear_is_left_out_until_it_does(board: Scoreboard
     assert peers.share(NOW) == 0
 
 
-def test_a_worker_that_did_not_hear_gets_another_chance(board: Scoreboard) -> None:
+def test_a_worker_that_did_not_react_is_asked_again_later(board: Scoreboard) -> None:
     me = worker(board, 3)
     worker(board, 0)
     peers = Balancer(me, 16)
@@ -121,7 +121,7 @@ def test_a_worker_that_did_not_hear_gets_another_chance(board: Scoreboard) -> No
     assert peers.share(NOW + 2 * ASK_AGAIN) == 0
 
 
-def test_a_worker_that_heard_in_time_is_not_left_out(board: Scoreboard) -> None:
+def test_a_worker_that_reacted_in_time_is_not_left_out(board: Scoreboard) -> None:
     me = worker(board, 3)
     other = worker(board, 0)
     peers = Balancer(me, 16)
@@ -141,7 +141,7 @@ def test_a_worker_that_is_known_to_be_stuck_is_left_out(board: Scoreboard, figur
     assert share(me) == ANY
 
 
-def test_ringing_wakes_the_better_worker(board: Scoreboard) -> None:
+def test_asking_wakes_the_better_worker(board: Scoreboard) -> None:
     me, other = worker(board, 3), worker(board, 0)
     peers = Balancer(me, 16)
     peers.share(NOW)

@@ -26,13 +26,13 @@ def told(caplog: pytest.LogCaptureFixture) -> Told:
     return Told(caplog)
 
 
-def test_a_moment_is_not_worth_a_line(told: Told) -> None:
+def test_busy_threads_for_a_moment_are_not_logged(told: Told) -> None:
     assert told.look(100.0) == []
     assert told.look(100.0 + MOMENT / 2) == []
     assert told.look(100.0 + MOMENT, full=False) == []
 
 
-def test_longer_is_with_the_requests_that_hold_the_threads_longest_first(told: Told) -> None:
+def test_the_warning_names_the_longest_requests_first(told: Told) -> None:
     told.look(100.0)
     assert told.look(100.0 + MOMENT) == [
         "All 2 threads are busy, and 3 requests wait for one. Running: GET /b HTTP/1.1 (12.2 s),"
@@ -67,6 +67,6 @@ def test_the_log_is_not_flooded(told: Told) -> None:
     assert 2 <= lines <= 2 * (100 / PAUSE + 1)
 
 
-def test_a_warning_is_repeated_now_and_then(told: Told) -> None:
+def test_the_warning_is_repeated_after_a_while(told: Told) -> None:
     lines = sum(len(told.look(float(second))) for second in range(100, 100 + int(3 * REMINDER)))
     assert lines == 3

@@ -64,7 +64,7 @@ class Work:
         return hello(environ, start_response)
 
 
-def test_that_a_handler_computes_is_learned() -> None:
+def test_a_handler_that_computes_is_recognized() -> None:
     app = Work()
     with served(app) as live, ExitStack() as stack:
 
@@ -76,7 +76,7 @@ def test_that_a_handler_computes_is_learned() -> None:
         eventually(learned)
 
 
-def test_what_computes_for_short_runs_one_at_a_time_in_order_of_arrival() -> None:
+def test_short_computing_handlers_run_one_at_a_time_in_order_of_arrival() -> None:
     app = Work()
     # The leader is patient, as the machine of a test may be slow.
     with served(app, watch_interval=5.0) as live, ExitStack() as stack:
@@ -89,7 +89,7 @@ def test_what_computes_for_short_runs_one_at_a_time_in_order_of_arrival() -> Non
     assert app.most == 1
 
 
-def test_quick_requests_are_let_in_between() -> None:
+def test_quick_requests_run_between_computing_ones() -> None:
     app = Work()
     with served(app, watch_interval=5.0) as live, ExitStack() as stack:
         live.get("/quick")
@@ -103,7 +103,7 @@ def test_quick_requests_are_let_in_between() -> None:
     assert app.order.index("/quick") < 20
 
 
-def test_what_computes_for_longer_leaves_the_leader_alone_and_few_do_at_a_time() -> None:
+def test_long_computing_handlers_run_in_the_crew_and_few_at_a_time() -> None:
     app = Work()
     with served(app, threads=16) as live, ExitStack() as stack:
         live.engine.dispatch_times.next_trial = float("inf")
@@ -116,7 +116,7 @@ def test_what_computes_for_longer_leaves_the_leader_alone_and_few_do_at_a_time()
             assert client.reply().status == 200
 
 
-def test_what_computes_and_then_waits_gets_threads() -> None:
+def test_handlers_that_compute_and_then_wait_get_threads() -> None:
     """None of them ends before enough have begun."""
     app = Work()
     with served(app, threads=16) as live, ExitStack() as stack:
@@ -127,7 +127,7 @@ def test_what_computes_and_then_waits_gets_threads() -> None:
 
 
 @pytest.mark.parametrize("seconds", [0.002, 0.05], ids=["on the leader", "on threads"])
-def test_what_computed_until_now_and_waits_from_now_on_gets_threads_too(seconds: float) -> None:
+def test_handlers_that_begin_to_wait_get_threads(seconds: float) -> None:
     app = Work()
     with served(app, threads=16) as live, ExitStack() as stack:
         known_to_compute(live.engine.dispatch_times, "GET /mixed", seconds)
@@ -135,7 +135,7 @@ def test_what_computed_until_now_and_waits_from_now_on_gets_threads_too(seconds:
             assert client.reply().status == 200
 
 
-def test_what_computes_runs_although_every_thread_waits() -> None:
+def test_a_computing_handler_runs_although_every_thread_waits() -> None:
     app = Work()
     with served(app, threads=2) as live, ExitStack() as stack:
         learned = live.engine.dispatch_times

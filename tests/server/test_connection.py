@@ -83,7 +83,7 @@ def test_the_application_is_not_called_before_the_body_is_there(poller: str) -> 
         assert client.reply().body == b"0123456789"
 
 
-def test_one_100_is_sent_when_the_client_waits_for_it(poller: str) -> None:
+def test_one_100_continue_is_sent_to_a_client_that_waits_for_it(poller: str) -> None:
     with served(echo, poller=poller) as live, live.client() as client:
         data = post(b"payload", b"Expect: 100-continue")
         client.send(data[:-7])
@@ -142,7 +142,7 @@ def test_bytes_after_a_refused_request_are_discarded(poller: str) -> None:
     assert data.count(b"HTTP/1.1 ") == 1
 
 
-def test_draining_ends_after_so_many_bytes(poller: str) -> None:
+def test_draining_ends_at_its_size_limit(poller: str) -> None:
     options = {"poller": poller, "linger_size": 100_000, "linger_timeout": 20.0}
     with served(echo, gateway=Limited(echo, 1), **options) as live, live.client() as client:
         client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n")
@@ -152,7 +152,7 @@ def test_draining_ends_after_so_many_bytes(poller: str) -> None:
                 client.send(b"x" * 65536)
 
 
-def test_draining_ends_after_so_much_time(poller: str) -> None:
+def test_draining_ends_at_its_time_limit(poller: str) -> None:
     options = {"poller": poller, "linger_timeout": 0.1}
     with served(echo, gateway=Limited(echo, 1), **options) as live, live.client() as client:
         client.send(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 100000000\r\n\r\n")
@@ -177,7 +177,7 @@ class Full(io.BytesIO):
         raise OSError(errno.ENOSPC, "No space left on device")
 
 
-def test_a_full_disk_is_answered_and_the_engine_lives(
+def test_a_full_disk_gets_507_and_the_engine_goes_on(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(tempfile, "TemporaryFile", lambda **kwargs: Full())
@@ -249,7 +249,7 @@ def test_an_unread_stream_is_never_read_as_a_request(poller: str) -> None:
     assert data.count(b"HTTP/1.1 ") == 1
 
 
-def test_a_stream_that_breaks_off_is_an_error_to_the_application(poller: str) -> None:
+def test_a_body_stream_that_breaks_off_raises_in_the_application(poller: str) -> None:
     seen: list[Exception] = []
 
     def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:

@@ -72,7 +72,7 @@ APPLICATIONS = [carboy_application, flask_application, plain_application]
 
 @pytest.mark.parametrize("make", APPLICATIONS)
 @pytest.mark.parametrize("budget", [10.0, 0.0], ids=["quick", "away"])
-def test_a_context_variable_is_not_seen_by_the_next_request(
+def test_the_next_request_does_not_see_a_context_variable(
     make: Callable[[], Any], budget: float
 ) -> None:
     with (
@@ -122,7 +122,7 @@ def test_hooks_view_and_teardown_share_the_context() -> None:
     assert seen == ["the hook", "the view"]
 
 
-def test_what_a_converter_sets_holds_in_the_view() -> None:
+def test_the_view_sees_what_a_converter_has_set() -> None:
     app = Flask("converter")
 
     class Language(BaseConverter):
@@ -147,7 +147,7 @@ def test_what_a_converter_sets_holds_in_the_view() -> None:
         assert client.reply().body == b"no user"
 
 
-def test_the_context_of_the_thread_that_serves_is_not_the_requests() -> None:
+def test_a_request_does_not_run_in_the_context_of_the_serving_thread() -> None:
     """As on a server with a new thread for each request (Python below 3.14)."""
     token = who.set("the program")
     try:

@@ -58,7 +58,7 @@ def test_a_stuck_handler_never_stops_others() -> None:
         assert stuck.reply().body == b"hello"
 
 
-def test_many_slow_ones_at_once_leave_the_quick_ones_alone() -> None:
+def test_many_slow_requests_at_once_do_not_delay_quick_ones() -> None:
     with gate(threads=2) as (app, live), ExitStack() as stack:
         clients = [stack.enter_context(live.client()) for _ in range(12)]
         for client in clients:
@@ -72,7 +72,7 @@ def test_many_slow_ones_at_once_leave_the_quick_ones_alone() -> None:
             assert client.reply().body == b"hello"
 
 
-def test_a_handler_that_never_lets_go_of_the_interpreter_lock_for_long_is_handed_over() -> None:
+def test_a_handler_that_holds_the_interpreter_lock_loses_the_lead() -> None:
     stop = threading.Event()
 
     def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
@@ -91,7 +91,7 @@ def test_a_handler_that_never_lets_go_of_the_interpreter_lock_for_long_is_handed
         assert busy.reply().body == b"hello"
 
 
-def test_as_many_handlers_wait_at_once_as_there_are_threads() -> None:
+def test_all_threads_can_wait_in_handlers_at_once() -> None:
     with gate(threads=3) as (app, live), ExitStack() as stack:
         clients = [stack.enter_context(live.client()) for _ in range(6)]
         # Known to be slow, so that none of them is tried on the leader's thread.
@@ -108,7 +108,7 @@ def test_as_many_handlers_wait_at_once_as_there_are_threads() -> None:
     assert app.most <= 4  # three that wait, and a quick one beside them
 
 
-def test_what_waits_for_a_thread_gets_one_in_order() -> None:
+def test_requests_get_threads_in_order() -> None:
     with gate(threads=2) as (app, live), ExitStack() as stack:
         averages = live.engine.dispatch_times.averages
         for path in ("/wait", *(f"/{name}" for name in "abcdef")):
@@ -144,7 +144,7 @@ def test_one_thread_means_one_request_at_a_time_on_one_thread() -> None:
     assert len(set(app.threads.values())) == 1
 
 
-def test_a_key_that_turned_out_slow_is_run_away_from_the_leader() -> None:
+def test_a_key_that_turned_out_slow_runs_in_the_crew() -> None:
     with gate(inline_budget=0.001) as (app, live), live.client() as first:
         first.request("GET", "/wait")
         eventually(lambda: app.inside)
@@ -173,7 +173,7 @@ def test_a_slow_key_that_turns_out_quick_on_the_leaders_thread_is_quick_at_once(
     assert learned.is_quick("a")
 
 
-def test_a_time_taken_on_another_thread_makes_no_key_slow() -> None:
+def test_a_time_taken_on_another_thread_does_not_make_a_key_slow() -> None:
     learned = DispatchTimes(budget=0.001, size=10)
     learned.note("a", 0.0005)
     learned.note_away("a", 5.0)
@@ -181,7 +181,7 @@ def test_a_time_taken_on_another_thread_makes_no_key_slow() -> None:
     assert learned.is_quick("a") and learned.is_quick("unknown")
 
 
-def test_a_slow_key_gets_quick_by_good_times_on_other_threads_too() -> None:
+def test_short_times_on_other_threads_make_a_slow_key_quick() -> None:
     learned = DispatchTimes(budget=0.001, size=10)
     learned.note("a", 5.0)
     times = 0
@@ -226,7 +226,7 @@ def test_a_quick_view_whose_first_request_was_slow_comes_back_to_the_leader() ->
         )
 
 
-def test_one_slow_answer_does_not_condemn_a_quick_key() -> None:
+def test_one_slow_response_does_not_make_a_quick_key_slow() -> None:
     learned = DispatchTimes(budget=0.001, size=10)
     for _ in range(20):
         learned.note("a", 0.0002)
@@ -234,7 +234,7 @@ def test_one_slow_answer_does_not_condemn_a_quick_key() -> None:
     assert learned.is_quick("a")
 
 
-def test_no_time_counts_for_more_than_the_cap() -> None:
+def test_a_time_counts_for_the_cap_at_most() -> None:
     learned = DispatchTimes(budget=0.001, size=10)
     learned.note("a", 3600.0)
     assert learned.averages["a"] == CAP * 0.001
@@ -280,7 +280,7 @@ def test_quick_and_slow_requests_mixed_are_all_answered(threads: int) -> None:
         eventually(lambda: live.engine.crew.away == 0)
 
 
-def test_a_connection_answered_by_the_crew_goes_on_serving() -> None:
+def test_a_connection_is_kept_after_a_response_of_the_crew() -> None:
     with gate() as (app, live), live.client() as client:
         live.engine.dispatch_times.averages["GET /slow"] = 1.0
         app.go.set()
@@ -289,3 +289,50 @@ def test_a_connection_answered_by_the_crew_goes_on_serving() -> None:
             assert client.reply().body == b"hello"
         client.send(GET)
         assert client.reply().body == b"hello"
+
+
+def test_trace_is_called_before_each_turn_and_each_request_in_the_crew() -> None:
+    traced: list[str] = []
+    go = threading.Event()
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        if environ["PATH_INFO"] == "/wait":
+            go.wait(20)
+        return hello(environ, start_response)
+
+    def trace() -> None:
+        traced.append(threading.current_thread().name)
+
+    with served(app, trace=trace) as live, live.client() as client:
+        live.engine.dispatch_times.averages["GET /wait"] = 1.0
+        live.engine.dispatch_times.next_trial = math.inf
+        turns = len(traced)
+        assert live.get("/").body == b"hello"
+        assert len(traced) > turns
+        client.request("GET", "/wait")
+        eventually(lambda: live.engine.crew.away == 1 and len(set(traced)) == 2)
+        go.set()
+        assert client.reply().body == b"hello"
+
+
+def test_replacing_a_leader_keeps_the_count_of_bytes_sent() -> None:
+    """The handler may be about to measure the rate at which its client reads."""
+    written, go = threading.Event(), threading.Event()
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        write = start_response("200 OK", [("Content-Length", str(1 << 22))])
+        write(bytes(1 << 22))
+        written.set()
+        go.wait(20)
+        return []
+
+    with served(app, high_water=1 << 23, watch_interval=60.0) as live, live.client() as client:
+        client.request("GET", "/")
+        assert written.wait(20)
+        [connection] = live.engine.connections.values()
+        before = connection.moved
+        assert before > 0
+        assert live.engine.crew.depose(live.engine.crew.current)
+        assert connection.moved == before
+        go.set()
+        assert len(client.reply().body) == 1 << 22

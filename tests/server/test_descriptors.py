@@ -83,7 +83,7 @@ def test_the_soft_limit_is_raised_to_the_hard_one(folder: Path) -> None:
         assert server.get("/limit") == (200, b"512")
 
 
-def test_silent_connections_do_not_use_up_the_descriptors(folder: Path) -> None:
+def test_silent_connections_do_not_exhaust_the_descriptors(folder: Path) -> None:
     with limited(folder, 80, 80) as server:
         silent = [socket.create_connection(server.address(), PATIENCE) for _ in range(120)]
         try:
@@ -93,7 +93,7 @@ def test_silent_connections_do_not_use_up_the_descriptors(folder: Path) -> None:
                 each.close()
 
 
-def test_some_descriptors_are_kept_from_connections() -> None:
+def test_some_descriptors_are_reserved() -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (400, hard))

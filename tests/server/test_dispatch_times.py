@@ -44,7 +44,7 @@ def test_a_handler_that_sleeps_only_waits() -> None:
     assert not learned.computes("sleeps")
 
 
-def test_a_handler_kept_from_computing_by_other_threads_is_taken_for_one_that_computes() -> None:
+def test_a_handler_kept_from_computing_by_other_threads_counts_as_computing() -> None:
     learned = learned_of("page")
     learned.note_usage("page", 0.050, (0.0017, 0.0499, 90))
     assert learned.computes("page")
@@ -82,7 +82,7 @@ def test_a_key_that_only_seemed_to_wait_is_measured_again() -> None:
         assert not learned.computes("page")
 
 
-def test_the_first_request_of_a_key_does_not_tell_that_it_waits() -> None:
+def test_the_first_request_of_a_key_does_not_show_that_it_waits() -> None:
     """It imports and connects."""
     learned = learned_of("page")
     learned.note_usage("page", 0.2, (0.05, 0.05, 3))
@@ -90,7 +90,7 @@ def test_the_first_request_of_a_key_does_not_tell_that_it_waits() -> None:
     assert learned.computes("page")
 
 
-def test_a_leader_that_is_stuck_without_computing_tells_that_the_key_waits() -> None:
+def test_a_leader_stuck_without_computing_shows_that_the_key_waits() -> None:
     learned = learned_of("mixed")
     learned.note_usage("mixed", 0.102, (0.002, 0.102, 9))
     learned.note_stuck("mixed", 0.008, 0.002, 0.008)  # others compute
@@ -99,7 +99,7 @@ def test_a_leader_that_is_stuck_without_computing_tells_that_the_key_waits() -> 
     assert not learned.computes("mixed")
 
 
-def test_one_request_that_waits_does_not_make_a_key_wait() -> None:
+def test_one_waiting_request_does_not_make_a_key_a_waiting_one() -> None:
     learned = learned_of("page")
     for _ in range(5):
         learned.note_usage("page", 0.0018, (0.0017, 0.0018, 0))
@@ -145,7 +145,7 @@ def test_trials_are_rarer_while_a_leader_is_stuck_in_one() -> None:
     assert learned.on_trial("key", 100.0 + STUCK_PAUSE, stuck=True)
 
 
-def test_a_condemned_key_is_slow_at_once() -> None:
+def test_a_key_can_be_made_slow_at_once() -> None:
     learned = learned_of("quick", 0.00001)
     learned.make_slow("quick")
     learned.make_slow("new")
@@ -153,7 +153,7 @@ def test_a_condemned_key_is_slow_at_once() -> None:
     assert learned.is_brief("quick") and not learned.is_brief("new")
 
 
-def test_a_key_that_was_condemned_for_a_hiccup_is_quick_again() -> None:
+def test_a_key_that_was_slow_once_can_be_quick_again() -> None:
     learned = learned_of("quick", 0.00001)
     learned.make_slow("quick")
     learned.forgive("quick")

@@ -91,7 +91,7 @@ def test_thousands_of_pipelined_requests_need_no_deeper_stack(poller: str) -> No
     assert answers(data) == 3001
 
 
-def test_one_that_pipelines_does_not_keep_others_waiting() -> None:
+def test_a_client_that_pipelines_does_not_delay_others() -> None:
     order: list[str] = []
     go = threading.Event()
 
@@ -217,7 +217,7 @@ def test_a_large_answer_is_finished_by_the_engine(poller: str) -> None:
         assert client.reply().body == b"hello"
 
 
-def test_a_closed_client_is_nothing_to_complain_about(
+def test_a_client_that_closed_is_not_logged_as_an_error(
     poller: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     closed = threading.Event()
@@ -368,7 +368,7 @@ def test_the_log_gets_a_request_whose_client_left(
 
 
 @pytest.mark.parametrize("method", ["receive", "next_event"])
-def test_a_fault_of_ours_costs_one_connection(
+def test_a_bug_of_ours_closes_one_connection(
     method: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(self: Machine, *args: object) -> Any:
@@ -411,7 +411,7 @@ def test_a_body_that_arrives_too_slowly_gets_408(poller: str) -> None:
     assert data.startswith(b"HTTP/1.1 408 ")
 
 
-def test_a_reader_that_is_too_slow_is_cut(poller: str) -> None:
+def test_a_client_that_reads_too_slowly_is_cut(poller: str) -> None:
     def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         start_response("200 OK", [])
         return [b"x" * 30_000_000]
@@ -438,7 +438,7 @@ def test_the_oldest_idle_connection_makes_room(poller: str) -> None:
             assert second.reply().status == 200
 
 
-def test_accepting_pauses_while_every_connection_works(poller: str) -> None:
+def test_accepting_pauses_while_every_connection_is_busy(poller: str) -> None:
     go = threading.Event()
     inside = threading.Event()
 
@@ -458,7 +458,7 @@ def test_accepting_pauses_while_every_connection_works(poller: str) -> None:
             assert second.reply().status == 200
 
 
-def test_a_graceful_stop_finishes_what_runs_and_closes_what_is_idle(poller: str) -> None:
+def test_a_graceful_stop_finishes_requests_and_closes_idle_connections(poller: str) -> None:
     go = threading.Event()
     inside = threading.Event()
 
@@ -483,7 +483,7 @@ def test_a_graceful_stop_finishes_what_runs_and_closes_what_is_idle(poller: str)
             live.join()
 
 
-def test_a_request_on_its_way_during_a_stop_is_answered_as_the_last(poller: str) -> None:
+def test_a_request_that_comes_during_a_stop_gets_a_last_response(poller: str) -> None:
     with served(hello, poller=poller) as live, live.client() as client:
         client.send(GET)
         client.reply()
@@ -504,7 +504,7 @@ def test_a_graceful_stop_does_not_wait_for_silent_connections(poller: str) -> No
         live.join()
 
 
-def test_an_answer_that_began_before_the_stop_is_the_last_of_its_connection(poller: str) -> None:
+def test_a_response_that_began_before_the_stop_is_the_last_of_its_connection(poller: str) -> None:
     go = threading.Event()
 
     def app(environ: dict[str, Any], start_response: Any) -> Any:
@@ -523,7 +523,7 @@ def test_an_answer_that_began_before_the_stop_is_the_last_of_its_connection(poll
         live.join()
 
 
-def test_who_was_not_told_that_an_answer_was_the_last_may_ask_once_more() -> None:
+def test_a_client_not_told_to_close_may_send_one_more_request() -> None:
     """Closing at once would lose a request that is on its way."""
     go = threading.Event()
 
@@ -622,16 +622,14 @@ def test_the_engine_is_idle_while_every_connection_is_taken(poller: str) -> None
             assert second.reply().status == 200
 
 
-def test_a_client_may_close_its_half_and_still_gets_its_answer(poller: str) -> None:
+def test_a_client_that_closes_its_half_still_gets_its_response(poller: str) -> None:
     with served(hello, poller=poller) as live, live.client() as client:
         client.send(GET)
         client.sock.shutdown(socket.SHUT_WR)
         assert client.rest().endswith(b"\r\n\r\nhello")
 
 
-def test_a_reset_is_nothing_to_complain_about(
-    poller: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_reset_is_not_logged_as_an_error(poller: str, caplog: pytest.LogCaptureFixture) -> None:
     with served(hello, poller=poller) as live:
         for data in (b"", GET[:10], GET):
             with live.client() as client:
@@ -643,7 +641,7 @@ def test_a_reset_is_nothing_to_complain_about(
     assert caplog.text == ""
 
 
-def test_a_client_that_leaves_while_its_request_runs_is_let_go(poller: str) -> None:
+def test_the_connection_of_a_client_that_leaves_during_its_request_is_closed(poller: str) -> None:
     go = threading.Event()
     inside = threading.Event()
 

@@ -73,7 +73,7 @@ def ask(port: int, data: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("name", REQUESTS)
-def test_it_is_werkzeugs(name: str) -> None:
+def test_the_environ_is_that_of_werkzeugs_server(name: str) -> None:
     seen: list[dict[str, Any]] = []
 
     def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
@@ -116,7 +116,7 @@ def application(package: Any, wrapped: bool, seen: list[Any]) -> Any:
 
 @pytest.mark.parametrize("wrapped", [False, True], ids=["direct", "wsgi"])
 @pytest.mark.parametrize("name", [n for n in REQUESTS if n != "OPTIONS *"])
-def test_so_is_what_a_request_makes_of_it(name: str, wrapped: bool) -> None:
+def test_a_request_made_from_it_agrees_too(name: str, wrapped: bool) -> None:
     theirs: list[Any] = []
     ours: list[Any] = []
     real = werkzeug.serving.make_server("127.0.0.1", 0, application(flask, False, theirs))

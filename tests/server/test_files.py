@@ -64,14 +64,14 @@ def test_a_file_is_sent_from_its_position(file: Path, settings: dict[str, Any]) 
         assert live.get().body == CONTENT[1000:]
 
 
-def test_no_more_of_a_file_is_sent_than_announced(file: Path, settings: dict[str, Any]) -> None:
+def test_a_file_is_sent_up_to_its_announced_length(file: Path, settings: dict[str, Any]) -> None:
     with served(Files(file, length="100"), **settings) as live, live.client() as client:
         for _ in range(2):
             client.send(GET)
             assert client.reply().body == CONTENT[:100]
 
 
-def test_head_of_a_file_sends_no_byte_of_it(file: Path, settings: dict[str, Any]) -> None:
+def test_head_of_a_file_sends_no_content(file: Path, settings: dict[str, Any]) -> None:
     app = Files(file)
     with served(app, **settings) as live, live.client() as client:
         client.request("HEAD", "/")

@@ -151,7 +151,7 @@ def test_a_body_that_fails_at_its_first_piece_is_a_500(
 
 
 @LANES
-def test_writing_what_is_not_bytes_is_a_500(wrapped: bool) -> None:
+def test_writing_something_other_than_bytes_is_a_500(wrapped: bool) -> None:
     with served(application(wrapped), record=True) as live, live.client() as client:
         for _ in range(3):
             client.request("GET", "/written")
@@ -170,7 +170,7 @@ def test_a_http_1_0_client_gets_the_500_too(wrapped: bool) -> None:
 
 
 @LANES
-def test_head_asks_for_no_piece(wrapped: bool) -> None:
+def test_head_makes_no_piece(wrapped: bool) -> None:
     with served(application(wrapped), record=True) as live, live.client() as client:
         for _ in range(3):
             client.request("HEAD", "/request")
@@ -195,7 +195,7 @@ def test_the_development_server_shows_its_page_and_logs_the_error(
 
 
 @LANES
-def test_the_exception_is_let_out_when_asked_to(wrapped: bool) -> None:
+def test_the_exception_is_raised_with_passthrough_errors(wrapped: bool) -> None:
     server = make_server("127.0.0.1", 0, application(wrapped), passthrough_errors=True)
     raised = passed_through(server, "/response")
     assert raised == "no first piece"
@@ -251,7 +251,7 @@ def test_the_debugger_shows_what_a_generator_raised_first(path: str, tmp_path: P
             assert b"Traceback" in body
 
 
-def test_a_file_that_the_kernel_sends_is_left_alone(tmp_path: Path) -> None:
+def test_a_file_that_the_kernel_sends_is_not_read(tmp_path: Path) -> None:
     class File(list[bytes]):
         file: Any
         offset, count = 0, None
@@ -264,6 +264,6 @@ def test_a_file_that_the_kernel_sends_is_left_alone(tmp_path: Path) -> None:
         assert with_first_piece(("200 OK", [], body, None))[2] is body
 
 
-def test_empty_pieces_are_passed_over_and_the_rest_is_kept() -> None:
+def test_empty_pieces_are_skipped_and_the_rest_is_kept() -> None:
     _, _, body, _ = with_first_piece(("200 OK", [], iter([b"", b"a", b"", b"b"]), None))
     assert b"".join(body) == b"ab"

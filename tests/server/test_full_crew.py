@@ -94,7 +94,7 @@ def test_a_request_whose_client_has_gone_is_not_run(kind: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
-def test_a_client_that_only_sends_no_more_gets_its_answer(kind: str, tmp_path: Path) -> None:
+def test_a_client_that_only_ends_its_side_gets_its_response(kind: str, tmp_path: Path) -> None:
     listener = listen_unix(str(tmp_path / "s")) if kind == "unix" else None
     with full(listener=listener) as (app, live, stack):
         clients = [ask(live, stack, "/hold") for _ in range(3)]
@@ -110,7 +110,7 @@ def test_a_client_that_only_sends_no_more_gets_its_answer(kind: str, tmp_path: P
         assert clients[2].reply().body == b"hello"
 
 
-def test_a_pipelined_request_of_a_client_that_sends_no_more_is_answered_too() -> None:
+def test_a_pipelined_request_of_a_client_that_ended_its_side_is_answered() -> None:
     with full() as (app, live, stack):
         client = ask(live, stack, "/hold")
         client.request("GET", "/quick")
@@ -125,7 +125,7 @@ def test_a_pipelined_request_of_a_client_that_sends_no_more_is_answered_too() ->
 # --- limits
 
 
-def test_requests_above_the_queue_limit_are_refused_and_their_connections_go_on() -> None:
+def test_requests_above_the_queue_limit_get_503_and_their_connections_are_kept() -> None:
     with full(queue_limit=2) as (app, live, stack):
         waits = [ask(live, stack, "/hold") for _ in range(2)]
         eventually(lambda: waiting(live) == 2)
@@ -158,7 +158,7 @@ def test_a_request_that_gets_a_thread_is_not_refused_because_others_wait() -> No
         assert waits.reply().status == 200
 
 
-def test_those_whose_clients_have_gone_take_no_place_in_the_queue() -> None:
+def test_requests_whose_clients_have_gone_do_not_count_in_the_queue() -> None:
     with full(queue_limit=2) as (app, live, stack):
         with ExitStack() as leaving:
             for _ in range(2):
@@ -182,7 +182,7 @@ def test_a_request_that_waits_too_long_gets_503() -> None:
         assert app.ran.count("/hold") == 2
 
 
-def test_a_refused_request_with_a_body_leaves_its_connection_in_order() -> None:
+def test_a_connection_is_usable_after_a_refused_request_with_a_body() -> None:
     with full(queue_timeout=0.05) as (_, live, stack):
         live.engine.dispatch_times.averages["POST /hold"] = 1.0
         client = stack.enter_context(live.client())
@@ -195,7 +195,7 @@ def test_a_refused_request_with_a_body_leaves_its_connection_in_order() -> None:
 # --- what stays quick
 
 
-def test_the_first_call_of_another_slow_route_leaves_the_quick_ones_alone() -> None:
+def test_the_first_call_of_another_slow_route_does_not_delay_quick_ones() -> None:
     with full() as (app, live, stack):
         for _ in range(4):
             ask(live, stack, "/hold")
@@ -207,7 +207,7 @@ def test_the_first_call_of_another_slow_route_leaves_the_quick_ones_alone() -> N
         assert not app.go.is_set()
 
 
-def test_any_number_of_new_slow_routes_leave_the_quick_ones_alone() -> None:
+def test_many_new_slow_routes_do_not_delay_quick_ones() -> None:
     with full() as (app, live, stack):
         for letter in "abcdefghijklmnopqrstuvwxyz":
             ask(live, stack, f"/hold/{letter}")
@@ -234,7 +234,7 @@ def test_a_quick_route_that_stalls_once_is_quick_again_though_every_thread_is_ta
         assert not app.go.is_set()
 
 
-def test_quick_routes_that_all_stall_do_not_make_threads_without_end() -> None:
+def test_quick_routes_that_all_stall_start_a_limited_number_of_threads() -> None:
     with full(inline_budget=0.001) as (app, live, stack):
         live.engine.dispatch_times.next_trial = 0.0
         paths = [f"/stall/{chr(97 + number)}" for number in range(20)]
@@ -256,7 +256,7 @@ def test_quick_routes_that_all_stall_do_not_make_threads_without_end() -> None:
 # --- the log
 
 
-def test_the_log_tells_when_every_thread_is_taken_and_when_no_longer(
+def test_the_log_says_when_all_threads_are_busy_and_when_they_are_free_again(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(busy_warnings, "MOMENT", 0.01)

@@ -71,7 +71,7 @@ def test_content_within_the_limit_keeps_the_connection(port: int) -> None:
 
 
 @pytest.mark.parametrize("path", ["/form", "/more", "/blind"])
-def test_content_of_undeclared_length_is_the_applications_to_answer_too(
+def test_the_application_answers_content_of_unknown_length_over_its_limit(
     port: int, path: str
 ) -> None:
     def pieces() -> Iterator[bytes]:

@@ -43,12 +43,12 @@ def test_early_bytes_count_for_later_but_for_a_minute_at_most() -> None:
     assert lasts(MinimumRate(0.0, 10.0, 500, 60.0), [5_000]) == 11
 
 
-def test_a_trickle_after_a_burst_does_not_use_up_more_than_the_credit_of_a_minute() -> None:
+def test_a_burst_gives_credit_for_a_minute_at_most() -> None:
     trickle = [90_000_000 + second for second in range(1, 10_000)]
     assert lasts(MinimumRate(0.0, 10.0, 500, 60.0), trickle) == 62
 
 
-def test_silence_is_limited_where_the_rate_is_not_and_within_the_grace() -> None:
+def test_silence_is_limited_without_a_rate_and_within_the_grace() -> None:
     assert lasts(MinimumRate(0.0, 10.0, 0, 60.0), [1]) == 62
     assert lasts(MinimumRate(0.0, 10.0, 0, 60.0), list(range(1, 10_000))) == 10_000
     assert lasts(MinimumRate(0.0, 1000.0, 500, 60.0), [1]) == 62
@@ -71,7 +71,7 @@ class Standing:
 
 
 @pytest.mark.parametrize("phase", [HEAD, IDLE, BODY, WRITING, LINGER])
-def test_time_in_which_the_process_was_suspended_is_not_the_clients(phase: Phase) -> None:
+def test_time_in_which_the_process_was_suspended_does_not_count(phase: Phase) -> None:
     deadlines = Deadlines(Settings(linger_timeout=20.0))
     standing: Any = Standing(phase, 100.0)
     connections: list[Connection] = [standing]
@@ -90,13 +90,13 @@ class Streaming(WsgiGateway):
         return True
 
 
-def test_a_body_that_stops_after_a_burst_is_over() -> None:
+def test_a_body_that_stops_after_a_burst_is_refused() -> None:
     with served(hello, silence_timeout=0.1, body_grace=0.0, body_rate=1) as live:
         data = live.ask(BEGUN + bytes(900_000))
     assert data.startswith(b"HTTP/1.1 408 ")
 
 
-def test_a_body_that_the_application_reads_is_over_as_well() -> None:
+def test_a_body_that_the_application_reads_is_given_up_too() -> None:
     seen: list[str] = []
 
     def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
@@ -114,7 +114,7 @@ def test_a_body_that_the_application_reads_is_over_as_well() -> None:
 
 
 @pytest.mark.parametrize("pieces", [1, 3000])
-def test_an_answer_whose_reader_stops_after_a_burst_is_over(pieces: int) -> None:
+def test_a_response_whose_reader_stops_after_a_burst_is_cut(pieces: int) -> None:
     def app(environ: dict[str, Any], start_response: Any) -> Any:
         start_response("200 OK", [])
         return (bytes(30_000_000 // pieces) for _ in range(pieces))
@@ -126,7 +126,7 @@ def test_an_answer_whose_reader_stops_after_a_burst_is_over(pieces: int) -> None
         eventually(lambda: not live.engine.connections)
 
 
-def test_a_client_that_sends_and_reads_steadily_outlasts_the_limit_on_silence() -> None:
+def test_a_steady_client_is_not_affected_by_the_limit_on_silence() -> None:
     going = threading.Event()
 
     def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
@@ -170,7 +170,7 @@ def test_a_request_that_came_while_the_process_was_stopped_is_answered(tmp_path:
                 assert sock.recv(1000).startswith(b"HTTP/1.1 200 OK")
 
 
-def test_the_kernel_looks_after_silent_clients() -> None:
+def test_the_kernel_probes_silent_clients() -> None:
     with listen_tcp("127.0.0.1", 0) as listener:
         with socket.create_connection(listener.getsockname()):
             listener.setblocking(True)
@@ -181,7 +181,7 @@ def test_the_kernel_looks_after_silent_clients() -> None:
                     assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 60
 
 
-def test_times_that_were_set_for_an_inherited_socket_stay() -> None:
+def test_keepalive_times_of_an_inherited_socket_are_kept() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         plain = adopt(listener.detach())
     with plain:

@@ -134,7 +134,7 @@ def test_a_thread_that_gets_free_replaces_a_stuck_leader(quota: Quota) -> None:
         assert two.reply().body == b"hello"
 
 
-def test_a_thread_leads_whatever_goes_wrong_while_a_leader_is_replaced() -> None:
+def test_a_thread_leads_even_if_replacing_a_leader_fails() -> None:
     go = threading.Event()
 
     def fails(*what: object) -> None:
@@ -150,7 +150,7 @@ def test_a_thread_leads_whatever_goes_wrong_while_a_leader_is_replaced() -> None
         assert stuck.reply().body == b"hello"
 
 
-def test_slow_requests_wait_for_the_threads_there_are(quota: Quota) -> None:
+def test_slow_requests_wait_for_the_existing_threads(quota: Quota) -> None:
     go = threading.Event()
     with served(waits(go), threads=8, inline_budget=0.05) as live, ExitStack() as stack:
         live.engine.dispatch_times.averages["GET /wait"] = 1.0

@@ -30,18 +30,18 @@ def key_of(exchange: Any) -> Any:
     return None if exchange is None else exchange.key
 
 
-def test_threads_go_to_requests_in_order_of_arrival_whatever_they_wait_for() -> None:
+def test_requests_of_all_queues_get_threads_in_order_of_arrival() -> None:
     queue = filled((THREAD, "c", 3.0), (ANY_THREAD, "a", 1.0), (CPU_THREAD, "b", 2.0), threads=8)
     assert [key_of(queue.next_for_thread(n, 4.0)) for n in range(4)] == ["a", "b", "c", None]
 
 
-def test_nothing_that_waits_gets_more_than_the_threads_there_are() -> None:
+def test_waiting_requests_get_no_more_threads_than_allowed() -> None:
     queue = filled((THREAD, "a", 1.0))
     assert queue.next_for_thread(2, 2.0) is None
     assert key_of(queue.next_for_thread(1, 2.0)) == "a"
 
 
-def test_few_compute_at_once_and_those_that_wait_go_past_them() -> None:
+def test_few_handlers_compute_at_once_and_waiting_ones_overtake_them() -> None:
     queue = filled((CPU_THREAD, "a", 1.0), (CPU_THREAD, "b", 1.1), (THREAD, "c", 1.2), threads=8)
     first = queue.next_for_thread(0, 2.0)
     assert first is not None and first.key == "a"
@@ -51,7 +51,7 @@ def test_few_compute_at_once_and_those_that_wait_go_past_them() -> None:
     assert key_of(queue.next_for_thread(1, 2.0)) == "b"
 
 
-def test_one_that_computes_for_long_lets_another_begin_beside_it() -> None:
+def test_another_handler_begins_beside_one_that_computes_for_long() -> None:
     queue = filled((CPU_THREAD, "a", 1.0), (CPU_THREAD, "b", 1.1), threads=8)
     queue.next_for_thread(0, 2.0)
     assert queue.due() == 2.0 + HOLD
@@ -59,7 +59,7 @@ def test_one_that_computes_for_long_lets_another_begin_beside_it() -> None:
     assert key_of(queue.next_for_thread(1, 2.0 + HOLD)) == "b"
 
 
-def test_one_that_computes_runs_although_all_threads_wait() -> None:
+def test_one_computing_handler_may_use_the_reserve() -> None:
     queue = filled((CPU_THREAD, "a", 1.0), (CPU_THREAD, "b", 1.0))
     assert key_of(queue.next_for_thread(2, 2.0)) == "a"
     assert queue.next_for_thread(2, 9.0) is None
@@ -83,7 +83,7 @@ def test_the_reserve_is_for_two_requests_of_a_key_at_a_time() -> None:
     assert filled((ANY_THREAD, "a", 1.0)).next_for_thread(6, 5.0) is None
 
 
-def test_requests_of_a_key_are_called_back_for_the_leader_in_their_order() -> None:
+def test_requests_of_a_key_move_to_the_leader_in_their_order() -> None:
     queue = filled(
         (THREAD, "a", 1.0), (THREAD, "b", 2.0), (ANY_THREAD, "a", 3.0), (CPU_THREAD, "a", 4.0)
     )
@@ -94,7 +94,7 @@ def test_requests_of_a_key_are_called_back_for_the_leader_in_their_order() -> No
     assert len(queue) == 0
 
 
-def test_what_gets_no_thread_after_all_is_first_again() -> None:
+def test_a_request_that_gets_no_thread_is_first_again() -> None:
     queue = filled((CPU_THREAD, "a", 1.0), (CPU_THREAD, "b", 1.0), threads=8)
     exchange = queue.next_for_thread(0, 2.0)
     assert exchange is not None
@@ -111,7 +111,7 @@ def test_those_that_have_waited_too_long_are_taken_out() -> None:
     assert [each.key for each in queue] == ["b", "d"] and len(queue) == 2
 
 
-def test_one_that_is_not_going_to_run_is_forgotten() -> None:
+def test_a_request_that_will_not_run_is_taken_out() -> None:
     queue = filled((THREAD, "a", 1.0), (THREAD, "b", 3.0))
     queue.take_out(next(iter(queue)))
     assert [each.key for each in queue] == ["b"]

@@ -49,7 +49,7 @@ def app(environ: Environ, start_response: Any) -> list[bytes]:
     return [b"an answer that nobody can read"]
 
 
-def test_it_looks_like_werkzeugs() -> None:
+def test_the_socket_looks_like_that_of_werkzeugs_server() -> None:
     theirs = werkzeug.serving.make_server("127.0.0.1", 0, app)
     with served(app) as live, in_a_thread(theirs):
         with socket.create_connection(("127.0.0.1", theirs.port), PATIENCE) as sock:
@@ -76,7 +76,7 @@ def in_a_thread(server: Any) -> Iterator[None]:
 
 @pytest.mark.parametrize("threads", [1, 4])
 @pytest.mark.parametrize("path", [b"connection-error", b"answer", b"close", b"error"])
-def test_nothing_is_sent_after_the_other_protocol(
+def test_no_response_is_sent_after_the_other_protocol(
     path: bytes, threads: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     with served(app, record=True, threads=threads) as live:
@@ -100,7 +100,7 @@ def test_bytes_sent_with_the_head_are_not_lost() -> None:
         client.until(b"and later")
 
 
-def test_others_are_served_meanwhile() -> None:
+def test_other_requests_are_served_meanwhile() -> None:
     with served(app) as live, live.client() as client:
         client.send(UPGRADE % b"rest" + b"a")
         client.until(b"\r\n\r\na")
@@ -111,7 +111,7 @@ def test_others_are_served_meanwhile() -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 4])
-def test_a_graceful_stop_cuts_it(threads: int) -> None:
+def test_a_graceful_stop_cuts_the_socket(threads: int) -> None:
     with served(app, threads=threads) as live, live.client() as client:
         client.send(UPGRADE % b"rest" + b"a")
         client.until(b"\r\n\r\na")
@@ -120,7 +120,7 @@ def test_a_graceful_stop_cuts_it(threads: int) -> None:
         live.join()
 
 
-def test_a_request_without_an_upgrade_is_answered_all_the_same() -> None:
+def test_a_request_without_an_upgrade_is_answered() -> None:
     def takes(environ: Environ, start_response: Any) -> list[bytes]:
         environ["werkzeug.socket"].sendall(b"HTTP/1.1 103 Early Hints\r\n\r\n")
         start_response("200 OK", [("Content-Length", "2")])
@@ -132,7 +132,7 @@ def test_a_request_without_an_upgrade_is_answered_all_the_same() -> None:
     assert data.endswith(b"Connection: close\r\n\r\nhi")
 
 
-def test_it_cannot_be_used_after_the_request() -> None:
+def test_the_socket_cannot_be_used_after_the_request() -> None:
     kept: list[Any] = []
 
     def keeps(environ: Environ, start_response: Any) -> list[bytes]:
@@ -149,7 +149,7 @@ def test_it_cannot_be_used_after_the_request() -> None:
             kept[0].sendall(b"what belongs to nobody")
 
 
-def test_the_server_of_the_development_tools_shows_no_page_for_its_end(
+def test_the_development_server_shows_no_page_at_its_end(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     server = make_server("127.0.0.1", 0, app, threaded=True)
@@ -161,7 +161,7 @@ def test_the_server_of_the_development_tools_shows_no_page_for_its_end(
     assert not [each for each in caplog.records if each.levelno >= logging.ERROR]
 
 
-def test_it_can_be_taken_under_tls() -> None:
+def test_the_socket_can_be_taken_under_tls() -> None:
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

@@ -52,7 +52,7 @@ def test_what_is_derived_from_limits_cannot_be_set() -> None:
         with_values(Settings(), {"limit_quick": 10})
 
 
-def test_an_unknown_name_is_answered_with_the_one_that_was_meant() -> None:
+def test_the_error_for_an_unknown_name_suggests_a_known_one() -> None:
     with pytest.raises(TypeError, match="Did you mean 'keepalive_timeout'"):
         with_values(Settings(), {"keep_alive_timeout": 3})
     with pytest.raises(TypeError, match="Did you mean 'limit_body'"):

@@ -81,7 +81,7 @@ def until_refused(address: tuple[str, int]) -> int:
 
 
 @pytest.mark.parametrize("workers", WORKERS)
-def test_a_stop_closes_the_port_at_once_and_finishes_what_runs(folder: Path, workers: str) -> None:
+def test_a_stop_closes_the_port_at_once_and_finishes_requests(folder: Path, workers: str) -> None:
     with started(folder, *WORKERS[workers]) as server:
         thread, results = in_background(lambda: server.get("/wait"))
         server.line("waiting")

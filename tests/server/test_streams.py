@@ -191,7 +191,7 @@ def put_aside(live: Live) -> int:
 
 @KINDS
 @THREADS
-def test_readers_that_do_not_read_hold_no_thread(kind: str, threads: int) -> None:
+def test_clients_that_do_not_read_hold_no_thread(kind: str, threads: int) -> None:
     watched = Watched()
     with served(application(kind, watched), threads=threads) as live, ExitStack() as stack:
         paths = ["/large", "/counted", "/bytes-io", "/template", "/context"]
@@ -208,7 +208,7 @@ def test_readers_that_do_not_read_hold_no_thread(kind: str, threads: int) -> Non
 @KINDS
 @THREADS
 @pytest.mark.parametrize("path", ["/large", "/counted", "/bytes-io"])
-def test_a_slow_reader_gets_every_byte_and_the_connection_goes_on(
+def test_a_slow_client_gets_every_byte_and_the_connection_is_kept(
     kind: str, threads: int, path: str
 ) -> None:
     watched = Watched()
@@ -234,7 +234,7 @@ def test_a_slow_reader_gets_every_byte_and_the_connection_goes_on(
 
 @KINDS
 @THREADS
-def test_a_generator_goes_on_in_its_context(kind: str, threads: int) -> None:
+def test_a_generator_is_resumed_in_its_context(kind: str, threads: int) -> None:
     watched = Watched()
     with served(application(kind, watched), threads=threads) as live, ExitStack() as stack:
         client = asking(stack, live, "/context")
@@ -290,7 +290,7 @@ def test_an_error_after_the_generator_was_put_aside_cuts_the_connection(
 
 
 @THREADS
-def test_a_reader_that_takes_too_little_is_cut_and_its_generator_closed(threads: int) -> None:
+def test_a_client_that_reads_too_little_is_cut_and_its_generator_closed(threads: int) -> None:
     watched = Watched()
     app = application("direct", watched)
     with (
@@ -325,7 +325,7 @@ def test_a_stop_closes_what_was_put_aside(
 
 @KINDS
 @pytest.mark.parametrize("path", ["/events", "/silent-events"])
-def test_many_events_leave_the_crew_its_threads(kind: str, path: str) -> None:
+def test_many_event_streams_do_not_use_up_the_crew(kind: str, path: str) -> None:
     watched = Watched()
     with served(application(kind, watched), threads=2) as live, ExitStack() as stack:
         clients = [asking(stack, live, path) for _ in range(40)]
@@ -483,7 +483,7 @@ def test_requests_that_wait_for_a_stream_thread_are_limited_in_time_and_number()
         go.set()
 
 
-def test_connections_that_speak_another_protocol_leave_the_crew_its_threads() -> None:
+def test_connections_with_another_protocol_do_not_use_up_the_crew() -> None:
     go = threading.Event()
     inside = threading.Semaphore(0)
 
@@ -618,7 +618,7 @@ def app(environ, start_response):
 
 
 @pytest.mark.parametrize("options", [(), ("--threads", "1")])
-def test_a_process_with_readers_that_do_not_read_ends_soon(
+def test_a_process_with_clients_that_do_not_read_ends_soon(
     options: tuple[str, ...], tmp_path: Path
 ) -> None:
     (tmp_path / "service.py").write_text(SERVICE)

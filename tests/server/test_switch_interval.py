@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from carboy.server import switch_interval as module
 from carboy.server.switch_interval import switch_interval
 from live_engine import hello, served
 
@@ -23,14 +24,14 @@ def now() -> float:
     return round(sys.getswitchinterval(), 6)
 
 
-def test_an_engine_gives_back_what_was_set_before_it() -> None:
+def test_an_engine_restores_the_interval() -> None:
     with served(hello, switch_interval=0.001) as live:
         live.get()
         assert now() == 0.001
     assert now() == 0.007
 
 
-def test_an_engine_without_a_wish_changes_nothing() -> None:
+def test_an_engine_without_an_interval_changes_nothing() -> None:
     with served(hello, switch_interval=None) as live:
         live.get()
         assert now() == 0.007
@@ -38,7 +39,7 @@ def test_an_engine_without_a_wish_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("wishes", [(0.001, 0.001), (0.001, 0.002)])
-def test_the_last_of_two_engines_gives_it_back(wishes: tuple[float, float]) -> None:
+def test_the_last_of_two_engines_restores_the_interval(wishes: tuple[float, float]) -> None:
     first, second = (switch_interval(wish) for wish in wishes)
     first.__enter__()
     second.__enter__()
@@ -49,7 +50,7 @@ def test_the_last_of_two_engines_gives_it_back(wishes: tuple[float, float]) -> N
     assert now() == 0.007
 
 
-def test_the_outer_of_two_engines_has_its_own_again() -> None:
+def test_the_interval_of_the_outer_engine_applies_again_after_the_inner_one() -> None:
     with switch_interval(0.001):
         with switch_interval(0.002):
             assert now() == 0.002
@@ -57,13 +58,27 @@ def test_the_outer_of_two_engines_has_its_own_again() -> None:
     assert now() == 0.007
 
 
-def test_it_is_given_back_when_an_engine_fails() -> None:
+def test_the_interval_is_restored_when_an_engine_fails() -> None:
     with pytest.raises(ZeroDivisionError), switch_interval(0.001):
         raise ZeroDivisionError
     assert now() == 0.007
 
 
-def test_what_the_application_has_set_meanwhile_stays() -> None:
+def test_an_interval_that_the_application_has_set_is_kept() -> None:
     with switch_interval(0.001):
         sys.setswitchinterval(0.003)
     assert now() == 0.003
+
+
+def test_an_engine_that_is_interrupted_before_it_begins_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def interrupted(own: list[float]) -> None:
+        raise KeyboardInterrupt
+
+    with switch_interval(0.001):
+        monkeypatch.setattr(module, "_begin", interrupted)
+        with pytest.raises(KeyboardInterrupt), switch_interval(0.002):
+            pass
+        assert now() == 0.001
+    assert now() == 0.007

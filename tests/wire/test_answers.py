@@ -164,7 +164,7 @@ def _reset_content() -> Any:
 
 
 @pytest.mark.parametrize("lane", ["direct", "WSGI"])
-def test_a_205_goes_out_without_content(lane: str) -> None:
+def test_a_205_is_sent_without_content(lane: str) -> None:
     app = _reset_content()
     if lane == "WSGI":
         app.wsgi_app = partial(app.wsgi_app)
@@ -240,5 +240,5 @@ def test_a_client_whose_body_is_too_large_sees_the_answer(live: Live) -> None:
     assert said.startswith(b"HTTP/1.1 413 ")
 
 
-def test_the_server_goes_on_after_all_this(live: Live) -> None:
+def test_the_server_answers_after_all_of_these(live: Live) -> None:
     assert live.ask(LAST).endswith(b"/last")

@@ -24,7 +24,7 @@ from carboy.server.connection import ClientGone, Connection, FileRest
 from carboy.server.default_fields import DefaultFields
 from carboy.server.exchange import Headers, Rest, ServerExchange
 from carboy.server.logs.access_log import Record
-from carboy.server.raw_socket import SWITCHED, has_switched_protocol, take_back
+from carboy.server.raw_socket import SWITCHED, close_after_use, has_switched_protocol
 from carboy.server.request_body import BodyStream
 from carboy.server.settings import Settings
 
@@ -179,7 +179,7 @@ class Answering:
                 exchange.request_line(),
                 exc_info=error,
             )
-        take_back(exchange)
+        close_after_use(exchange)
         self.record(exchange, SWITCHED, 0)
 
     def abandon(self, connection: Connection) -> None:
@@ -193,7 +193,7 @@ class Answering:
 
     def _close(self, exchange: ServerExchange, close: Callable[[], object]) -> None:
         connection = exchange.connection
-        if connection.owes and not self._reads_itself(exchange):
+        if connection.has_unsent and not self._reads_itself(exchange):
             exchange.sending = exchange.sending or Lock()  # close() may take long
         try:
             close()
@@ -256,7 +256,7 @@ class Answering:
     def _wait(self, exchange: ServerExchange) -> None:
         """Block this thread until the client has taken some of what is kept."""
         connection = exchange.connection
-        if connection.pending > self.settings.high_water:
+        if connection.unsent_bytes > self.settings.high_water:
             self.before_waiting(exchange)
             with exchange.sending or NOTHING:
                 connection.wait_below(
@@ -291,7 +291,7 @@ class Answering:
         for piece in rest.pieces:
             if piece:
                 self._put(exchange, checked(piece))
-                if connection.pending > enough or exchange.leave_thread:
+                if connection.unsent_bytes > enough or exchange.leave_thread:
                     return
                 if until != NEVER and time.monotonic() > until:
                     return

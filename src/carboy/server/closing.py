@@ -80,10 +80,10 @@ class Closing:
         Closing with unread input makes the kernel send a reset, which can overtake the response
         (RFC 9112, section 9.6).
         """
-        if connection.broken or not (connection.unread or connection.out is not None):
+        if connection.broken or not (connection.unread or connection.unsent is not None):
             self.close(connection)
             return
-        if connection.out is not None:
+        if connection.unsent is not None:
             connection.enter(WRITING, now)
             self.watch(connection, WRITE)
             return

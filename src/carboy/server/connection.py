@@ -68,15 +68,15 @@ class Connection:
         "machine",
         "minimum_rate",
         "moved",
-        "out",
         "peer",
-        "pending",
         "phase",
         "received",
         "server",
         "since",
         "sock",
         "unread",
+        "unsent",
+        "unsent_bytes",
     )
 
     def __init__(
@@ -109,8 +109,8 @@ class Connection:
         # for the request
         self.exchange: ServerExchange | None = None
         self.received: ReceivedBody | None = None
-        self.out: deque[memoryview] | None = None
-        self.pending = 0  # bytes in `out`
+        self.unsent: deque[memoryview] | None = None
+        self.unsent_bytes = 0  # bytes in `unsent`
         self.file: FileRest | None = None
         self.body_sent = 0  # bytes of body handed over for sending
         self.unread = False  # the client may be sending still: drain before closing
@@ -133,16 +133,16 @@ class Connection:
     # --- sending
 
     @property
-    def owes(self) -> bool:
+    def has_unsent(self) -> bool:
         """Whether bytes are kept that the socket has not taken yet."""
-        return self.out is not None or self.file is not None
+        return self.unsent is not None or self.file is not None
 
     def push(self, data: bytes) -> bool:
         """Send `data` and keep what the socket does not take; whether it took everything.
 
         Never blocks and never raises.
         """
-        if self.out is None and not self.broken:
+        if self.unsent is None and not self.broken:
             try:
                 sent = self.sock.send(data)
                 if sent == len(data):
@@ -153,30 +153,30 @@ class Connection:
                 self.broken = True
                 return False
             self.moved += sent
-            self.out = deque()
+            self.unsent = deque()
             self._keep(memoryview(data)[sent:])
         elif not self.broken:
             self._keep(memoryview(data))
         return False
 
     def _keep(self, rest: memoryview) -> None:
-        if self.out is not None and rest:
-            self.out.append(rest)
-            self.pending += len(rest)
+        if self.unsent is not None and rest:
+            self.unsent.append(rest)
+            self.unsent_bytes += len(rest)
 
     def flush(self, sendfile: bool = True) -> bool:
         """Send more of what is kept; whether everything is sent, or never will be."""
         try:
-            while self.out:
-                piece = self.out[0]
+            while self.unsent:
+                piece = self.unsent[0]
                 sent = self.sock.send(piece)
-                self.pending -= sent
+                self.unsent_bytes -= sent
                 self.moved += sent
                 if sent < len(piece):
-                    self.out[0] = piece[sent:]
+                    self.unsent[0] = piece[sent:]
                     return False
-                self.out.popleft()
-            self.out = None
+                self.unsent.popleft()
+            self.unsent = None
             return self.file is None or self._flush_file(self.file, sendfile)
         except BlockingIOError:
             return False
@@ -209,8 +209,8 @@ class Connection:
     def give_up(self) -> None:
         """Send nothing any more, and forget what is kept."""
         self.broken = True
-        self.out = None
-        self.pending = 0
+        self.unsent = None
+        self.unsent_bytes = 0
         self.forget_file()
 
     def wait_below(self, mark: int, grace: float, rate: int, silence: float) -> None:
@@ -227,7 +227,7 @@ class Connection:
         before = self.moved
         while not self.broken:
             self.flush()
-            if self.pending <= mark:
+            if self.unsent_bytes <= mark:
                 break
             if rate_check.is_too_slow(waited, self.moved - before):
                 self.give_up()

@@ -62,7 +62,7 @@ def _reset(connection: Connection) -> bool:
 def _send_ahead(exchange: ServerExchange) -> bool:
     connection = exchange.connection
     stream = connection.sock
-    if isinstance(stream, _Shortened) or connection.out is not None or exchange.head.upgrade:
+    if isinstance(stream, _Shortened) or connection.unsent is not None or exchange.head.upgrade:
         return False
     if exchange.head_begun or exchange.socket_taken:
         return False

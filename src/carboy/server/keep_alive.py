@@ -45,7 +45,7 @@ class KeepAlive:
             close_body(exchange)
         if connection.phase is CLOSED or connection.broken:
             self._closing.close(connection)
-        elif connection.out is not None or connection.file is not None:
+        elif connection.unsent is not None or connection.file is not None:
             connection.enter(WRITING, now)
             self._closing.watch(connection, WRITE)
         else:

@@ -122,7 +122,7 @@ def has_switched_protocol(exchange: Any) -> bool:
     return bool(getattr(exchange, "socket_taken", False) and exchange.head.upgrade)
 
 
-def take_back(exchange: ServerExchange) -> None:
+def close_after_use(exchange: ServerExchange) -> None:
     """Have the engine close the connection: the application has returned."""
     connection = exchange.connection
     leave = getattr(connection.sock, "leave", None)

@@ -234,7 +234,7 @@ class StalledClients:
         """
         phase = connection.phase
         if not (
-            phase is STREAMING or phase is WRITING or (phase is RUNNING and connection.pending)
+            phase is STREAMING or phase is WRITING or (phase is RUNNING and connection.unsent_bytes)
         ):
             self._seen.pop(connection, None)
             return False

@@ -86,7 +86,7 @@ class Streams:
         """Make more of a response whose client has taken some of it, or has gone."""
         exchange = connection.exchange
         everything_sent = connection.flush(self._answering.sendfile)
-        if exchange is None or not (everything_sent or connection.pending <= self.low_water):
+        if exchange is None or not (everything_sent or connection.unsent_bytes <= self.low_water):
             return
         if self._crew.single_threaded or not self._is_slow(exchange):
             self._resume_here(lead, exchange)
@@ -214,7 +214,7 @@ class Streams:
                 self._remember(exchange.key)
         for exchange in (*self._crew.running, *self._with_thread):
             connection = exchange.connection
-            if exchange.sending is not None and connection.owes:
+            if exchange.sending is not None and connection.has_unsent:
                 self._watch(connection, WRITE)
         self._start_waiting()  # no thread could be started before
         if self._waiting and now - self._waiting_since > LONG:

@@ -1,15 +1,16 @@
-"""Several wishes to stop, of which one interrupts the other anywhere."""
+"""What other threads and signal handlers do to an engine that stops, at any point."""
 
 from __future__ import annotations
 
 import sys
 from itertools import count
-from types import FrameType
+from types import FrameType, SimpleNamespace
 from typing import Any
 
 import pytest
 
 from carboy.net.waker import Waker
+from carboy.server.connection import RUNNING
 from carboy.server.listening import ListenerPolicy
 from carboy.server.settings import Settings
 from carboy.server.stopping import Stopping
@@ -54,7 +55,7 @@ def interrupted_at(
     ],
     ids=str,
 )
-def test_the_greatest_wish_wins_wherever_another_one_interrupts_it(
+def test_the_greatest_policy_wins_wherever_another_one_interrupts_it(
     first: ListenerPolicy, second: ListenerPolicy
 ) -> None:
     for line in count():
@@ -63,3 +64,23 @@ def test_the_greatest_wish_wins_wherever_another_one_interrupts_it(
         if not came:
             assert line > 5
             return
+
+
+class Answered:
+    """A connection whose exchange the leader deletes as soon as it has been looked at."""
+
+    phase = RUNNING
+
+    def __init__(self) -> None:
+        self.exchanges: list[Any] = [SimpleNamespace(began=0.0, request_line=lambda: "GET /")]
+
+    @property
+    def exchange(self) -> Any:
+        return self.exchanges.pop() if self.exchanges else None
+
+
+def test_the_list_of_requests_can_be_made_while_the_leader_answers_them() -> None:
+    made = stopping()
+    made._crew = SimpleNamespace(current=SimpleNamespace(slot=[]))  # type: ignore[assignment]
+    made._connections = {number: Answered() for number in range(3)}  # type: ignore[misc]
+    assert [line for line, _ in made.in_flight()] == 3 * ["GET /"]

@@ -91,3 +91,9 @@ def test_a_host_that_is_no_idna_stays_where_werkzeug_raises() -> None:
     assert ours.uri_to_iri(uri) == "http://xn--zzzzzz99999/é"
     with pytest.raises(UnicodeError):
         theirs.uri_to_iri(uri)
+
+
+def test_an_ascii_host_with_an_empty_label_is_kept_where_werkzeug_raises() -> None:
+    assert ours.iri_to_uri("http://a..b/é") == "http://a..b/%C3%A9"
+    with pytest.raises(UnicodeError):
+        theirs.iri_to_uri("http://a..b/é")

@@ -18,7 +18,7 @@ from playwright.sync_api import Page, expect
 from werkzeug.test import Client
 
 import carboy
-from carboy.cli.dev.tools import session_that_is_open, tracer_of
+from carboy.cli.dev.tools import open_session, tracer_of
 from carboy.dev.debugger import DebuggedApplication
 from carboy.dev.explain.tracer import Tracer
 from carboy.dev.requests import Record, RequestList, Store
@@ -324,7 +324,7 @@ def test_the_session_is_recorded_after_the_view(store: Store) -> None:
         carboy.session.update(user="ada", token="hunter2")
         return "in"
 
-    client = Client(RequestList(app, store, DebuggedApplication(app), None, session_that_is_open))
+    client = Client(RequestList(app, store, DebuggedApplication(app), None, open_session))
     client.get("/enters")
     client.get("/notes/1", headers={"Cookie": ""})
     first = store.all()[1]

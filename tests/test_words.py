@@ -33,7 +33,6 @@ NOT_YET = {
     "docs",
     "src/app",
     "src/dev",
-    "src/http",
     "src/protocol",
     "src/server",
     "tests/app",

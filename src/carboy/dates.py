@@ -27,9 +27,9 @@ def http_date(
 ) -> str:
     """The time as an IMF-fixdate, "Sun, 06 Nov 1994 08:49:37 GMT"; without argument, now.
 
-    A naive datetime is UTC, a date its midnight, a number seconds since the epoch, a
-    struct_time local time. Raises ValueError, OverflowError or OSError when the time is
-    not between the years 1 and 9999.
+    A naive datetime is in UTC, a date is its midnight in UTC, a number is seconds since the epoch,
+    and a struct_time is local time. ValueError, OverflowError or OSError if the year is not
+    between 1 and 9999.
     """
     if isinstance(timestamp, date):
         if isinstance(timestamp, datetime) and timestamp.tzinfo is not None:
@@ -52,7 +52,7 @@ def _seconds(timestamp: float | time.struct_time | None) -> float:
 
 
 def parse_date(value: str | None) -> datetime | None:
-    """The date of a header field as an aware datetime, or None if it is not one.
+    """The date in a header field as an aware datetime; None if it is not a date.
 
     Accepts what Python's mail parser accepts (RFC 5322, section 4.3): the three forms of
     RFC 9110, a numeric or American zone instead of GMT (it stays in the result), a missing zone
@@ -104,12 +104,12 @@ def parse_age(value: str | None = None) -> timedelta | None:
 
 
 def dump_age(age: timedelta | int | None = None) -> str | None:
-    """Whole seconds as text. Raises ValueError for a negative age; None stays None."""
+    """Whole seconds as text; None for None. ValueError for a negative age."""
     if age is None:
         return None
     seconds = int(age.total_seconds()) if isinstance(age, timedelta) else int(age)
     if seconds < 0:
         raise ValueError(
-            f"age cannot be negative: {seconds} seconds since something happened is below 0."
+            f"age cannot be negative: {seconds} seconds. Pass the time since an event in the past."
         )
     return str(seconds)

@@ -1,7 +1,7 @@
-"""Tokens of RFC 9110 and RFC 9112 that the wire and the framework share.
+"""Tokens of RFC 9110 and RFC 9112 that the server and the framework share.
 
-Every pattern is used with `fullmatch` (``$`` would accept a newline) and every repetition is
-possessive or bounded, so that each check is linear in its input.
+Patterns are used with `fullmatch`, because ``$`` accepts a newline. Each repetition is possessive
+or bounded, so that the time of a check is linear in its input.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _control_or_tab = re.compile(r"[\x00-\x1f\x7f]").search
 
 # RFC 3986, section 3.2.2
 _H16 = "[0-9A-Fa-f]{1,4}"
-_OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
-_IPV4 = rf"{_OCTET}(?:\.{_OCTET}){{3}}"
+_DEC_OCTET = "(?:25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
+_IPV4 = rf"{_DEC_OCTET}(?:\.{_DEC_OCTET}){{3}}"
 _LS32 = f"(?:{_H16}:{_H16}|{_IPV4})"
 _IPV6 = "|".join(
     (
@@ -40,15 +40,13 @@ _IPV6 = "|".join(
 _IPVFUTURE = r"[vV][0-9A-Fa-f]{1,8}\.[0-9A-Za-z\-._~!$&'()*+,;=:]{1,64}"
 _REG_NAME = r"(?:[0-9A-Za-z\-._~!$&'()*+,;=]++|%[0-9A-Fa-f]{2})++"
 _PORT = "(?:6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[0-9]{0,4})"
-# RFC 9110, section 7.2: Host = uri-host [ ":" port ]. An empty host names no http resource
-# (RFC 9110, section 4.2.1), so it is not one here. No userinfo: RFC 9110, section 4.2.4.
+# RFC 9110, section 7.2: Host = uri-host [ ":" port ]. An empty host is invalid for http
+# (RFC 9110, section 4.2.1). Userinfo is not allowed: RFC 9110, section 4.2.4.
 HOST = rf"(?:\[(?:{_IPV6}|{_IPVFUTURE})\]|{_REG_NAME})(?::{_PORT})?"
-
-_host = re.compile(HOST).fullmatch
 
 
 def is_token(text: str) -> bool:
-    """Whether `text` is a token: a method, a field name, a parameter name (RFC 9110, 5.6.2)."""
+    """Whether `text` is a token: a method, field name or parameter name (RFC 9110, 5.6.2)."""
     return _token(text) is not None
 
 
@@ -60,8 +58,3 @@ def has_control(text: str) -> bool:
 def has_control_or_tab(text: str) -> bool:
     """Whether `text` has any control character, including HTAB (cookies, reasons)."""
     return _control_or_tab(text) is not None
-
-
-def is_host(text: str) -> bool:
-    """Whether `text` is a host, a bracketed IPv6 address or a name, with an optional port."""
-    return _host(text) is not None

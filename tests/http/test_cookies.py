@@ -140,7 +140,7 @@ def test_parsing_is_linear_in_the_input(evil: str) -> None:
 
 @pytest.mark.parametrize("key", ["", "a b", "a=b", "a;", "a\nb", "a\0", " a", "a\t", 'a"', "\x7f"])
 def test_a_name_that_could_not_be_read_back_is_refused_where_werkzeug_writes_it(key: str) -> None:
-    with pytest.raises(ValueError, match="no cookie name"):
+    with pytest.raises(ValueError, match="is not a cookie name"):
         ours.dump_cookie(key, "value")
 
 
@@ -150,7 +150,7 @@ def test_nothing_breaks_out_of_an_attribute_where_werkzeug_lets_it(
     attribute: str, octet: int
 ) -> None:
     """tornado CVE-2025-67724; a semicolon would begin another attribute."""
-    with pytest.raises(ValueError, match="is no d"):
+    with pytest.raises(ValueError, match="is not a d"):
         ours.dump_cookie("a", "b", **{attribute: f"x{chr(octet)}y"})  # type: ignore[arg-type]
 
 

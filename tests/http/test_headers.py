@@ -282,7 +282,7 @@ def test_no_control_character_gets_into_a_value(way: Any, octet: int) -> None:
 def test_only_a_token_is_a_name_where_werkzeug_takes_anything(way: Any, name: str) -> None:
     headers = ours.Headers([("Here", "before")])
     for _ in range(2):  # what was refused once is not known the second time
-        with pytest.raises(ValueError, match="no header name"):
+        with pytest.raises(ValueError, match="is not a header name"):
             way(headers, name, "value")
     assert headers == ours.Headers([("Here", "before")])
 

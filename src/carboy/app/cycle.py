@@ -36,7 +36,7 @@ from carboy.app.sessions import session_to_refresh
 from carboy.http.request.environ import path as environ_path
 from carboy.http.request.exchange import path as wire_path
 from carboy.http.response.response import Response as BaseResponse
-from carboy.http.status import is_empty, of_code
+from carboy.http.status import has_no_content, status_text
 
 if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
@@ -399,8 +399,8 @@ def answer_of(app: Application, plan: Plan, ctx: RequestContext, rv: Any) -> Any
     status, value, kind = "200 OK", rv, rv.__class__
     if kind is tuple and len(rv) == 2 and rv[1].__class__ is int:
         code = rv[1]
-        if 200 <= code < 600 and not is_empty(code):
-            status, value = of_code(code), rv[0]
+        if 200 <= code < 600 and not has_no_content(code):
+            status, value = status_text(code), rv[0]
             kind = value.__class__
     content_type = HTML
     if kind is str and kind in plan.plain_types:

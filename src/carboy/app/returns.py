@@ -11,7 +11,7 @@ from carboy.http import exceptions
 from carboy.http.exceptions import HTTPException
 from carboy.http.fields.headers import Headers
 from carboy.http.response.response import Response as BaseResponse
-from carboy.http.status import of_code
+from carboy.http.status import status_text
 from carboy.routing import RequestRedirect
 
 if TYPE_CHECKING:
@@ -123,4 +123,4 @@ def page_of(plan: Plan, ctx: RequestContext, error: HTTPException) -> Answer:
         if text is kind.description and kind.get_body is HTTPException.get_body:
             plan.pages[kind] = (text, body)
     fields = [*error.get_headers(), ("Content-Length", str(len(body)))]
-    return of_code(error.code or 0), fields, b"" if ctx.method == "HEAD" else body, None
+    return status_text(error.code or 0), fields, b"" if ctx.method == "HEAD" else body, None

@@ -1,4 +1,4 @@
-"""The deprecated MultiDict that also keeps the order of pairs of different keys.
+"""Werkzeug's deprecated MultiDicts that keep the order of the pairs of all keys.
 
 Reading one of the names warns, as does making an object: Werkzeug 3.2 removes them.
 """
@@ -27,7 +27,7 @@ def _deprecated(name: str, stacklevel: int) -> None:
 
 
 class _OrderedMultiDict(MultiDict[K, V]):
-    """A MultiDict of pairs in the order in which they were added. Changes cost its length."""
+    """A MultiDict of pairs in the order in which they were added. Removing takes linear time."""
 
     def __init__(self, mapping: Any = None) -> None:
         _deprecated("OrderedMultiDict", 2)
@@ -79,22 +79,22 @@ class _OrderedMultiDict(MultiDict[K, V]):
         self.pop(key)
 
     def items(self, multi: bool = False) -> Iterator[tuple[K, V]]:  # type: ignore[override]
-        """Keys with their first value, or with `multi` the pairs in their order."""
+        """Each key with its first value; with `multi`, the pairs in order."""
         return iter(self._pairs) if multi else super().items()
 
     def add(self, key: K, value: V) -> None:
-        """One more pair, behind all others."""
+        """Add a pair at the end."""
         MultiDict.add(self, key, value)
         self._pairs.append((key, value))
 
     def setlist(self, key: K, new_list: Iterable[V]) -> None:
-        """Replace all pairs of the key by pairs behind all others."""
+        """Remove all pairs of the key and add new pairs at the end."""
         self.poplist(key)
         for value in new_list:
             self.add(key, value)
 
     def setdefault(self, key: K, default: V | None = None) -> V | None:  # type: ignore[override]
-        """The first value; if the key is new, `default`, which is then its value."""
+        """The first value. A missing key is added with `default`."""
         if key not in self:
             self[key] = default  # type: ignore[assignment]
         return self[key]
@@ -113,19 +113,19 @@ class _OrderedMultiDict(MultiDict[K, V]):
         return value
 
     def poplist(self, key: K) -> list[V]:
-        """Remove the key and return all its values; an unknown key has none."""
+        """Remove the key and return its values; an empty list if the key is missing."""
         values = super().poplist(key)
         self._without(key)
         return values
 
     def popitemlist(self) -> tuple[K, list[V]]:
-        """Remove the last key and return it with all its values."""
+        """Remove the last key and return it with the list of its values."""
         key, values = super().popitemlist()
         self._without(key)
         return key, values
 
     def clear(self) -> None:
-        """Remove everything."""
+        """Remove all pairs."""
         dict.clear(self)
         self._pairs.clear()
 
@@ -134,7 +134,7 @@ class _OrderedMultiDict(MultiDict[K, V]):
         return self._quietly(self._pairs)  # type: ignore[no-any-return]
 
     def deepcopy(self, memo: Any = None) -> Self:
-        """A copy whose values are copied too."""
+        """A copy with copied values."""
         return self._quietly(copy.deepcopy(self._pairs, memo))  # type: ignore[no-any-return]
 
 
@@ -152,7 +152,7 @@ class _ImmutableOrderedMultiDict(ImmutableMultiDictMixin[K, V], _OrderedMultiDic
         return enumerate(self._pairs)
 
     def copy(self) -> Any:
-        """A changeable copy. `copy.copy` gives the same object."""
+        """A mutable copy. `copy.copy` returns the same object."""
         return _OrderedMultiDict._quietly(self._pairs)
 
     def __copy__(self) -> Self:

@@ -77,7 +77,7 @@ class RequestOfParts(Request, metaclass=_Parts):
         self.__dict__.update(given)
 
 
-# What belongs to the class itself.
+# Attributes that belong to each class itself.
 _OWN = {"__dict__", "__weakref__", "__init__", "__init_subclass__", "__module__", "__qualname__"}
 
 
@@ -92,7 +92,7 @@ class _ResponseParts(_Parts):
 
 
 class ResponseOfParts(metaclass=_ResponseParts):
-    """Status and headers; the arguments are those of Response, without the body."""
+    """Status and headers. The arguments are those of Response, without the body."""
 
     _whole = Response
 

@@ -1,15 +1,15 @@
-"""HTTP errors as exceptions; each is a WSGI application of its own error page.
+"""HTTP errors as exceptions. Each is also a WSGI application that answers with its error page.
 
-HTTPException                    raised with a finished response it answers with that
+HTTPException                    can be raised with a complete response
 ├── BadRequest 400
-│   ├── BadRequestKeyError       also a KeyError: a missing form field is the client's fault
-│   ├── ClientDisconnected       the body ended early
+│   ├── BadRequestKeyError       also a KeyError, for a field that the client did not send
+│   ├── ClientDisconnected       the body ended too early
 │   ├── SecurityError            the request looks like an attack
 │   └── BadHost                  the Host field is not a host
 ├── Unauthorized 401 … UnavailableForLegalReasons 451
 └── InternalServerError 500 … HTTPVersionNotSupported 505
 
-The texts of the pages are those that clients of Flask applications already see.
+The texts of the pages are Werkzeug's.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ if TYPE_CHECKING:
 
 
 def _environ_of(source: Any) -> WSGIEnvironment | None:
-    """The environ of a request, or `source` itself where it already is one."""
+    """The environ of a request, or `source` if it is an environ."""
     found: WSGIEnvironment | None = getattr(source, "environ", source)
     return found
 
 
 def _is_collection(value: Any) -> bool:
-    """Whether several challenges were given; a challenge itself cannot be iterated."""
+    """Whether there are several challenges. A single challenge is not iterable."""
     return hasattr(value, "__iter__")
 
 
 class HTTPException(Exception):
-    """An error answered with an HTTP status, a WSGI application by itself.
+    """An error with an HTTP status, and a WSGI application that answers with its page.
 
-    `description` is the text of the page, `response` a finished response to use instead
-    of a page. Subclasses set `code`.
+    `description` is the text of the page. `response` is a complete response to send instead of the
+    page. Subclasses set `code`.
     """
 
     code: int | None = None
@@ -60,7 +60,7 @@ class HTTPException(Exception):
         return HTTP_STATUS_CODES.get(self.code or 0, "Unknown Error")
 
     def get_description(self, environ: Any = None, scope: Any = None) -> str:
-        """The description as HTML: escaped unless it is Markup, one `<br>` a line end."""
+        """The description as HTML: escaped unless it is Markup, with `<br>` for line ends."""
         text = "" if self.description is None else self.description
         return f"<p>{escape(text).replace(chr(10), Markup('<br>'))}</p>"
 
@@ -75,11 +75,11 @@ class HTTPException(Exception):
         )
 
     def get_headers(self, environ: Any = None, scope: Any = None) -> list[tuple[str, str]]:
-        """The header fields of the page, to be extended by subclasses."""
+        """The header fields of the page. Subclasses add fields."""
         return [("Content-Type", "text/html; charset=utf-8")]
 
     def get_response(self, environ: Any = None, scope: Any = None) -> Any:
-        """The page as a Response, or the response the exception was raised with."""
+        """The page as a Response, or the response that the exception was raised with."""
         if self.response is not None:
             return self.response
         environ = _environ_of(environ)
@@ -106,9 +106,9 @@ class BadRequest(HTTPException):
 
 
 class BadRequestKeyError(BadRequest, KeyError):
-    """A key missing in the request's own data: 400 for the client, KeyError for the program.
+    """A key is missing in the data of the request: a 400 response and a KeyError.
 
-    With `show_exception` the page names the key; it is off because keys are internals.
+    With `show_exception` the page contains the key. It is off because keys are internal.
     """
 
     _description = BadRequest.description
@@ -330,7 +330,7 @@ class PreconditionRequired(HTTPException):
 
 
 class _RetryAfter(HTTPException):
-    """An error that may tell when to come back: seconds, or a moment."""
+    """An error with an optional Retry-After, as seconds or a datetime."""
 
     def __init__(
         self,
@@ -382,7 +382,7 @@ class InternalServerError(HTTPException):
         super().__init__(description, response)
 
 
-class NotImplemented(HTTPException):  # noqa: A001 — the name is public API
+class NotImplemented(HTTPException):  # noqa: A001 (a public name)
     code = 501
     description = "The server does not support the action requested by the browser."
 
@@ -420,9 +420,9 @@ default_exceptions: dict[int, type[HTTPException]] = {
 
 
 class Aborter:
-    """Raises the exception of a status code, or one around a finished response.
+    """Raises the exception of a status code, or an HTTPException with a response.
 
-    `mapping` replaces the known exceptions, `extra` adds to them.
+    `mapping` replaces `default_exceptions`, `extra` adds to them.
     """
 
     def __init__(
@@ -445,7 +445,7 @@ class Aborter:
 
 
 def _is_response(value: Any) -> bool:
-    """Whether `abort` got a response: it has a status and answers as a WSGI application."""
+    """Whether `abort` was given a response: a callable with a status code."""
     return callable(value) and hasattr(value, "status_code")
 
 
@@ -453,8 +453,8 @@ _aborter = Aborter()
 
 
 def abort(status: Any, *args: Any, **kwargs: Any) -> NoReturn:
-    """Raise the HTTPException of a status code, or one that answers with a response.
+    """Raise the HTTPException of a status code, or an HTTPException with a response.
 
-    Further arguments go to the exception. LookupError for a code without an exception.
+    Further arguments are passed to the exception. LookupError for a code without an exception.
     """
     _aborter(status, *args, **kwargs)

@@ -1,4 +1,4 @@
-"""Modules and objects found by their dotted names."""
+"""Import of modules and objects by their dotted names."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class ImportStringError(ImportError):
-    """`import_string` failed: `import_name` and the original `exception`."""
+    """`import_string` failed. `exception` is the original exception."""
 
     def __init__(self, import_name: str, exception: BaseException) -> None:
         self.import_name = import_name
@@ -28,14 +28,14 @@ class ImportStringError(ImportError):
 
 
 def _is_missing(import_name: str, exception: BaseException) -> bool:
-    """Whether the name itself is not there; otherwise the code behind it failed to import."""
+    """Whether the name does not exist; otherwise its code failed to import."""
     if isinstance(exception, ModuleNotFoundError):
         return f"{import_name}.".startswith(f"{exception.name}.")
     return not isinstance(exception, ImportError) or exception.name == import_name
 
 
 def _importable_part(import_name: str) -> str:
-    """The longest beginning of the name that has been imported."""
+    """The longest prefix of the name that has been imported."""
     parts = import_name.split(".")
     for count in range(len(parts), 0, -1):
         name = ".".join(parts[:count])
@@ -45,9 +45,9 @@ def _importable_part(import_name: str) -> str:
 
 
 def import_string(import_name: str, silent: bool = False) -> Any:
-    """The module or object `package.module.name`; a colon may stand before the object.
+    """The module or object `package.module.name`, or `package.module:name`.
 
-    ImportStringError if there is none, None with `silent`.
+    ImportStringError if it cannot be imported; None instead with `silent`.
     """
     import_name = import_name.replace(":", ".")
     try:
@@ -72,7 +72,7 @@ def _find(import_name: str) -> Any:
     try:
         return getattr(module, name)
     except AttributeError as error:
-        # A module of the name that cannot be imported is told by what it lacks.
+        # If a module of this name exists, the error says why it cannot be imported.
         if not _is_missing(import_name, failure):
             raise failure from None
         raise ImportError(error, name=import_name) from None
@@ -81,9 +81,9 @@ def _find(import_name: str) -> Any:
 def find_modules(
     import_path: str, include_packages: bool = False, recursive: bool = False
 ) -> Iterator[str]:
-    """The names of the modules in a package, those of packages in it if asked for.
+    """The names of the modules in a package, with its packages if `include_packages`.
 
-    ValueError if `import_path` is no package.
+    ValueError if `import_path` is not a package.
     """
     from pkgutil import iter_modules
 

@@ -1,9 +1,9 @@
-"""Names whose value depends on the context (thread, task) that asks: contextvars behind proxies.
+"""Names with a value in each context (thread or task), and proxies to such values.
 
-A proxy's special methods are found on its type, so each one stands there as a small
-descriptor that looks up the object first. `ContextVar`s are never deleted, so a `Local`
-keeps its values in one variable each, as a dict that is replaced and never changed:
-a copied context must not see later assignments.
+Python finds special methods on the type of a proxy, so the type has a descriptor for each of them,
+which forwards to the object. A `Local` keeps its values in one ContextVar, because context
+variables are never deleted. The variable holds a dict that is replaced and never changed, so that
+a copied context does not see later assignments.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ def release_local(local: Local | LocalStack[Any]) -> None:
 
 
 class Local:
-    """A namespace with values of its own in each context.
+    """A namespace with separate values in each context.
 
-    Call it with a name for a proxy to that attribute. A `context_var` may be given when the
-    Local is not made at module level, since context variables are never collected.
+    Calling it with a name returns a proxy to that attribute. Pass a `context_var` to a Local that
+    is not made at module level, because context variables are never deleted.
     """
 
     __slots__ = ("_storage",)
@@ -73,7 +73,7 @@ class Local:
 
 
 class LocalStack(Generic[T]):
-    """A stack of its own in each context; call it for a proxy to its top."""
+    """A separate stack in each context. Calling it returns a proxy to the top item."""
 
     __slots__ = ("_storage",)
 
@@ -86,13 +86,13 @@ class LocalStack(Generic[T]):
         self._storage.set([])
 
     def push(self, obj: T) -> list[T]:
-        """Add an item on top; gives the whole stack."""
+        """Add an item on top and return the whole stack."""
         stack = [*self._storage.get([]), obj]
         self._storage.set(stack)
         return stack
 
     def pop(self) -> T | None:
-        """Remove and give the top item; None where the stack is empty."""
+        """Remove and return the top item; None if the stack is empty."""
         stack = self._storage.get([])
         if not stack:
             return None
@@ -101,7 +101,7 @@ class LocalStack(Generic[T]):
 
     @property
     def top(self) -> T | None:
-        """The item last pushed; None where the stack is empty."""
+        """The top item; None if the stack is empty."""
         stack = self._storage.get([])
         return stack[-1] if stack else None
 
@@ -113,7 +113,7 @@ class LocalStack(Generic[T]):
 
 
 class LocalManager:
-    """Empties several Locals and LocalStacks together, by itself or at the end of a request."""
+    """Empties several Locals and LocalStacks together, for instance at the end of a request."""
 
     __slots__ = ("locals",)
 
@@ -128,12 +128,12 @@ class LocalManager:
             self.locals = list(locals)
 
     def cleanup(self) -> None:
-        """Empty all of them in the current context."""
+        """Empty all Locals and LocalStacks in the current context."""
         for local in self.locals:
             release_local(local)
 
     def make_middleware(self, app: Any) -> Any:
-        """Wrap a WSGI application so that `cleanup` runs when its answer is closed."""
+        """Wrap a WSGI application so that `cleanup` runs when its response is closed."""
 
         def application(environ: dict[str, Any], start_response: Any) -> ClosingIterator:
             return ClosingIterator(app(environ, start_response), self.cleanup)
@@ -141,7 +141,7 @@ class LocalManager:
         return application
 
     def middleware(self, func: Any) -> Any:
-        """`make_middleware` as a decorator: the wrapper keeps the function's name and text."""
+        """`make_middleware` as a decorator that keeps the function's name and docstring."""
         return update_wrapper(self.make_middleware(func), func)
 
     def __repr__(self) -> str:
@@ -149,7 +149,7 @@ class LocalManager:
 
 
 def _resolver(source: Any, name: str | None, unbound_message: str | None) -> Callable[[], Any]:
-    """The function that finds a proxy's object, one for each kind of source."""
+    """A function that returns the object of a proxy, depending on the type of `source`."""
     message = unbound_message or _NOT_BOUND
     pick: Callable[[Any], Any] | None = None if name is None else attrgetter(name)
     if isinstance(source, Local):
@@ -199,7 +199,7 @@ def _from_variable(
         return plain
 
     def attribute() -> Any:
-        # Written out, not built upon `plain`: this runs for every `request.something`.
+        # A copy of `plain`, because this runs for every `request.something`.
         try:
             found = get()
         except LookupError:
@@ -210,10 +210,10 @@ def _from_variable(
 
 
 class LocalProxy(Generic[T]):
-    """A proxy to an object that is found anew at each use; every operation goes to it.
+    """A proxy that looks up its object at each use and forwards all operations to it.
 
-    `local` is a ContextVar, a Local, a LocalStack or a function, `name` an attribute of
-    what it holds. RuntimeError with `unbound_message` while nothing is bound.
+    `local` is a ContextVar, a Local, a LocalStack or a function, and `name` an attribute of its
+    value. RuntimeError with `unbound_message` if there is no value.
     """
 
     __slots__ = ("__wrapped", "_get_current_object")
@@ -231,7 +231,7 @@ class LocalProxy(Generic[T]):
         object.__setattr__(self, "_LocalProxy__wrapped", local)
         object.__setattr__(self, "_get_current_object", find)
 
-    # isinstance() asks for the class by this name; type() still tells the proxy.
+    # isinstance() uses this property. type() still returns LocalProxy.
     @property  # type: ignore[misc]
     def __class__(self) -> Any:
         try:
@@ -239,8 +239,8 @@ class LocalProxy(Generic[T]):
         except RuntimeError:
             return type(self)
 
-    # Not __getattr__: Python would first look in vain on the proxy and make an exception of
-    # it, which doubles the time of the commonest operation there is.
+    # Not __getattr__: Python would first search the proxy and raise an exception, which doubles the
+    # time of the most frequent operation.
     def __getattribute__(self, name: str) -> Any:
         if name[:1] != "_":
             return getattr(_find(self)(), name)
@@ -261,9 +261,9 @@ _proxy_text = LocalProxy.__doc__
 
 
 class _Forward:
-    """One special method of the proxy: `operation(object, …)`, or the object's own method.
+    """A special method of the proxy: `operation(object, …)`, or the object's own method.
 
-    `unbound` is what the method is while nothing is bound, called with the proxy.
+    `unbound` is called with the proxy if the proxy has no object.
     """
 
     __slots__ = ("name", "operation", "unbound")
@@ -292,7 +292,7 @@ class _Forward:
         return partial(self.operation, found)
 
     def __call__(self, proxy: Any, *args: Any, **kwargs: Any) -> Any:
-        """Called off the class, as copy.copy() does: the proxy is the first argument."""
+        """A call through the class, as by copy.copy(): the proxy is the first argument."""
         return self.__get__(proxy)(*args, **kwargs)
 
     def __repr__(self) -> str:
@@ -300,7 +300,7 @@ class _Forward:
 
 
 class _ForwardAttribute(_Forward):
-    """A special attribute that is no method, such as `__doc__`."""
+    """A special attribute that is not a method, such as `__doc__`."""
 
     __slots__ = ()
 
@@ -315,13 +315,13 @@ class _ForwardAttribute(_Forward):
             return self.unbound(proxy)
         return getattr(found, self.name)
 
-    # A data descriptor: assigning to it goes to the object, as every assignment does.
+    # With __set__, assignments go to the object as well.
     def __set__(self, proxy: Any, value: Any) -> None:
         setattr(proxy._get_current_object(), self.name, value)
 
 
 class _ForwardInPlace(_Forward):
-    """`proxy += value`: the object changes, the name goes on standing for the proxy."""
+    """`proxy += value` changes the object; the name still refers to the proxy."""
 
     __slots__ = ()
 

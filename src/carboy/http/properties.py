@@ -1,8 +1,8 @@
-"""Attributes that are computed when first asked, or stand for an entry of a mapping.
+"""Attributes that are computed once, or that read and write an entry of a mapping.
 
-`lazy` is the room's own: not a data descriptor, so that after the first access Python finds
-the value in the instance without calling anything. The others are public names with more
-comfort: `cached_property` works with slots, the two others read and write.
+`lazy` is used inside this package. It is not a data descriptor: after the first access, Python
+finds the value in the instance without a call. The others are public: `cached_property` also
+works with slots, `environ_property` and `header_property` access an environ or headers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _MISSING = object()
 
 
 class lazy(Generic[T]):
-    """An attribute computed by `function(instance)` once and then kept; it can be assigned."""
+    """An attribute that `function(instance)` computes at the first access. It can be assigned."""
 
     def __init__(self, function: Callable[[Any], T]) -> None:
         self.function = function
@@ -39,7 +39,7 @@ class lazy(Generic[T]):
 class cached_property(property, Generic[T]):
     """A property whose value is computed once and kept until it is deleted.
 
-    It is kept in the instance's `__dict__`, or in the slot `_cache_NAME` of a class with slots.
+    The value is kept in the instance's `__dict__`, or in the slot `_cache_NAME`.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class cached_property(property, Generic[T]):
             if kept is None:
                 self.__set__(obj, value)
             else:
-                # Of threads that ask first at the same time, all get what one of them has made.
+                # If several threads compute the value at the same time, all return the same one.
                 value = kept.setdefault(self.__name__, value)
         return value  # type: ignore[return-value]
 
@@ -85,7 +85,7 @@ class cached_property(property, Generic[T]):
 
 
 class _EntryProperty(Generic[T]):
-    """An entry of the mapping that `lookup(instance)` gives, loaded and dumped on the way."""
+    """An attribute that reads and writes an entry of `lookup(instance)`, converting the value."""
 
     read_only = False
 
@@ -144,7 +144,7 @@ class _EntryProperty(Generic[T]):
 
 
 class environ_property(_EntryProperty[T]):
-    """An attribute that reads a key of `instance.environ`; read-only unless told otherwise."""
+    """An attribute that reads a key of `instance.environ`; read-only by default."""
 
     read_only = True
 

@@ -1,7 +1,7 @@
-"""Password hashes and safe paths.
+"""Password hashes, and paths and file names from clients.
 
-A hash is `method$salt$hex`, the method with its parameters: `scrypt:32768:8:1` or
-`pbkdf2:sha256:1000000`. Hashes of Werkzeug's have the same form and are checked the same.
+A hash is `method$salt$hex`. The method includes its parameters: `scrypt:32768:8:1` or
+`pbkdf2:sha256:1000000`. This is the format of Werkzeug's hashes.
 """
 
 from __future__ import annotations
@@ -10,22 +10,13 @@ import os
 import posixpath
 import re
 
-__all__ = [
-    "DEFAULT_PBKDF2_ITERATIONS",
-    "SALT_CHARS",
-    "check_password_hash",
-    "gen_salt",
-    "generate_password_hash",
-    "safe_join",
-]
-
 SALT_CHARS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 DEFAULT_PBKDF2_ITERATIONS = 1_000_000
-_SCRYPT = (32768, 8, 1)  # 2**15 rounds, blocks of 8, one lane: 32 MiB and some 60 ms
+_SCRYPT = (32768, 8, 1)  # N, r, p: takes 32 MiB and about 60 ms
 
 
 def gen_salt(length: int) -> str:
-    """`length` random letters and digits. ValueError if it is less than 1."""
+    """`length` random letters and digits. ValueError if `length` is less than 1."""
     if length <= 0:
         raise ValueError(f"Salt length must be at least 1, not {length}.")
     from secrets import choice
@@ -40,7 +31,7 @@ def _scrypt(arguments: list[str], salt: bytes, password: bytes) -> tuple[str, st
         n, r, p = map(int, arguments) if arguments else _SCRYPT
     except ValueError:
         raise ValueError("'scrypt' takes 3 arguments, all numbers: scrypt:N:r:p.") from None
-    # RFC 7914, section 2: 128 r (N + p) octets, and the library wants a little more.
+    # RFC 7914, section 2: 128 r (N + p) bytes. OpenSSL needs a little more.
     memory = 128 * r * (n + p + 2)
     found = scrypt(password, salt=salt, n=n, r=r, p=p, maxmem=memory)
     return found.hex(), f"scrypt:{n}:{r}:{p}"
@@ -61,7 +52,7 @@ _METHODS = {"scrypt": _scrypt, "pbkdf2": _pbkdf2}
 
 
 def _hash(method: str, salt: str, password: str) -> tuple[str, str]:
-    """The hash in hex, and the method with all its parameters."""
+    """The hash in hexadecimal, and the method with all parameters."""
     name, *arguments = method.split(":")
     if name not in _METHODS:
         raise ValueError(f"Invalid hash method {name!r}. Use scrypt or pbkdf2.")
@@ -69,9 +60,9 @@ def _hash(method: str, salt: str, password: str) -> tuple[str, str]:
 
 
 def generate_password_hash(password: str, method: str = "scrypt", salt_length: int = 16) -> str:
-    """A salted hash of a password, to be stored.
+    """A salted hash of a password, for storage.
 
-    `method` is `scrypt[:N:r:p]` or `pbkdf2[:hash[:iterations]]`: ValueError for others.
+    `method` is `scrypt[:N:r:p]` or `pbkdf2[:hash[:iterations]]`; ValueError for other methods.
     """
     salt = gen_salt(salt_length)
     found, described = _hash(method, salt, password)
@@ -79,7 +70,7 @@ def generate_password_hash(password: str, method: str = "scrypt", salt_length: i
 
 
 def check_password_hash(pwhash: str, password: str) -> bool:
-    """Whether the password is the one of the hash, compared in constant time."""
+    """Whether the password has this hash, compared in constant time."""
     from hmac import compare_digest
 
     method, *rest = pwhash.split("$", 2)
@@ -89,26 +80,21 @@ def check_password_hash(pwhash: str, password: str) -> bool:
     return compare_digest(_hash(method, salt, password)[0].encode(), known.encode())
 
 
-# Opening one of these on Windows reaches a device, in whichever directory and with whatever
-# extension it is named.
+# On Windows these names open a device, in any directory and with any extension.
 _DEVICE = re.compile(
     r"(?:CON|PRN|AUX|NUL|CONIN\$|CONOUT\$|(?:COM|LPT)[0-9¹²³])\s*(?:[.:].*)?",
     re.IGNORECASE | re.DOTALL,
 ).fullmatch
 
-# What this system has besides the slash; tests set those of another system.
-_os_alt_seps = [each for each in (os.sep, os.path.altsep) if each not in (None, "/")]
-
-
-# What separates segments here besides the slash.
+# Separators of this system besides the slash. Tests set those of another system.
 _os_alt_seps = [sep for sep in (os.sep, os.altsep) if sep not in (None, "/")]
 
 
 def safe_join(directory: str, *untrusted: str) -> str | None:
-    """`directory` joined with untrusted parts, None if the result would lie outside it.
+    """`directory` joined with untrusted parts; None if the result could be outside it.
 
-    Every part and every segment is judged by itself, without asking the file system: no
-    absolute part, no way up, no NUL; on Windows no backslash, drive, stream or device name.
+    The parts are checked as text, without the file system. Absolute parts, `..` and NUL are
+    refused; on Windows also backslashes, drives, streams and the names of devices.
     """
     parts = [directory or "."]
     for part in untrusted:
@@ -124,8 +110,6 @@ def safe_join(directory: str, *untrusted: str) -> str | None:
 def _is_inside(part: str) -> bool:
     if "\0" in part or part.startswith("/") or any(sep in part for sep in _os_alt_seps):
         return False
-    if any(separator in part for separator in _os_alt_seps):
-        return False
     segments = part.split("/")
     if ".." in segments:
         return False
@@ -135,16 +119,16 @@ def _is_inside(part: str) -> bool:
 
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
-# Windows opens a device for a file of such a name, whatever its extension.
+# On Windows these names open a device, with any extension.
 _DEVICES = frozenset(
     {"CON", "PRN", "AUX", "NUL", *(f"{port}{n}" for port in ("COM", "LPT") for n in range(10))}
 )
 
 
 def secure_filename(filename: str, _windows: bool | None = None) -> str:
-    """A name for the file system made of one from a client: ASCII, no path, not hidden.
+    """A file name for the file system made from a client's: ASCII, without a path, not hidden.
 
-    May be empty. On Windows a device's name is preceded by an underscore.
+    The result may be empty. On Windows the name of a device gets an underscore in front.
     """
     from unicodedata import normalize
 

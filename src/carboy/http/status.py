@@ -1,4 +1,4 @@
-"""Reason phrases of status codes (the IANA registry, and the ones in common use beside it)."""
+"""Status codes with their phrases: those of the IANA registry, and others in common use."""
 
 from __future__ import annotations
 
@@ -74,39 +74,39 @@ HTTP_STATUS_CODES: dict[int, str] = {
 }
 
 
-# A response without content whatever its body is (RFC 9110, sections 15.2, 15.3.5, 15.4.5).
-EMPTY = frozenset({204, 304})
+# These responses have no content (RFC 9110, sections 15.3.5 and 15.4.5).
+WITHOUT_CONTENT = frozenset({204, 304})
 
 _known: dict[int, str] = {
     code: f"{code} {phrase.upper()}" for code, phrase in HTTP_STATUS_CODES.items()
 }
 
 
-def of_code(code: int) -> str:
-    """`404 NOT FOUND`; UNKNOWN for a code without a phrase."""
+def status_text(code: int) -> str:
+    """The code with its phrase, `404 NOT FOUND`. The phrase of an unknown code is UNKNOWN."""
     return _known.get(code) or f"{int(code)} UNKNOWN"
 
 
-def cleaned(value: Any) -> tuple[str, int]:
-    """Text and number of a status given as either. Text without a number gets the number 0.
+def parse_status(value: Any) -> tuple[str, int]:
+    """Text and number of a status given as text or number. Text without a number has the number 0.
 
-    ValueError if it is empty or holds a control character, which would end the line.
+    ValueError if the text is empty or contains a control character, which could end the line.
     """
     if isinstance(value, int):
-        return of_code(value), int(value)
+        return status_text(value), int(value)
     text = value.strip()
     if not text:
         raise ValueError("Empty status argument: give a code, or text such as '200 OK'.")
     if has_control_or_tab(text):
-        raise ValueError(f"A status may not hold control characters: {text!r}.")
+        raise ValueError(f"A status may not contain control characters: {text!r}.")
     code, _, phrase = text.partition(" ")
     try:
         number = int(code)
     except ValueError:
         return f"0 {text}", 0
-    return (text if phrase else of_code(number)), number
+    return (text if phrase else status_text(number)), number
 
 
-def is_empty(code: int) -> bool:
-    """Whether a response of this status has no content."""
-    return code in EMPTY or 100 <= code < 200
+def has_no_content(code: int) -> bool:
+    """Whether a response with this code has no content (RFC 9110, section 15.2 for 1xx)."""
+    return code in WITHOUT_CONTENT or 100 <= code < 200

@@ -1,4 +1,4 @@
-"""Between URLs as people read them (IRI, RFC 3987) and as the wire has them (URI, RFC 3986)."""
+"""Conversion between IRIs (RFC 3987), which people read, and URIs (RFC 3986), which are sent."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ import urllib.parse
 from collections.abc import Callable
 from urllib.parse import SplitResult, quote, unquote, urlsplit, urlunsplit
 
-# Without it urlunsplit loses the slashes of Apple's scheme, which has an empty host.
+# Otherwise urlunsplit drops the slashes of Apple's scheme, whose host is empty.
 if "itms-services" not in urllib.parse.uses_netloc:
     urllib.parse.uses_netloc.append("itms-services")
 
-# Its cache would keep the URLs of clients for others, tokens in their queries included.
+# The undecorated function: the cache of urlsplit would keep clients' URLs, with their tokens.
 _split: Callable[[str], SplitResult] = getattr(urlsplit, "__wrapped__", urlsplit)
-# A URL that is the same in both forms, for the usual ones: nothing to take apart.
+# Usual URLs that are equal in both forms; they need not be parsed.
 _plain = re.compile(
     r"(?:https?://[a-z0-9\-.]++(?::[1-9][0-9]{0,3}+)?+)?+/(?!/)[A-Za-z0-9\-._~/]*+(?:\?[A-Za-z0-9\-._~&=+]++)?+"
 ).fullmatch
@@ -33,7 +33,7 @@ _ALWAYS = "".join(map(chr, range(0x21))) + "%\x7f"
 
 
 def _partial_unquote(keep: str) -> Callable[[str], str]:
-    """A function that decodes all percent-encoded octets but those of `keep`."""
+    """A function that decodes percent-encoded bytes, except those of the characters in `keep`."""
     kept = "|".join(f"{ord(char):02x}" for char in _ALWAYS + keep)
     run = re.compile(f"(?:%(?!{kept})[0-9a-f]{{2}})++", re.IGNORECASE)
 
@@ -43,7 +43,7 @@ def _partial_unquote(keep: str) -> Callable[[str], str]:
     return lambda text: run.sub(decode, text) if "%" in text else text
 
 
-# RFC 3986, section 2.2: the delimiters that mean something in each part stay encoded.
+# RFC 3986, section 2.2: delimiters that have a meaning in a part stay encoded.
 _unquote_path = _partial_unquote("/?#")
 _unquote_query = _partial_unquote("&=+#")
 _unquote_fragment = _partial_unquote("")
@@ -51,9 +51,9 @@ _unquote_user = _partial_unquote(":@/?#")
 
 
 def iri_to_uri(iri: str) -> str:
-    """The URL in ASCII: percent-encoded, the host in IDNA. What is encoded stays as it is.
+    """The URL in ASCII: percent-encoded, with the host in IDNA. Encoded parts stay unchanged.
 
-    ValueError (UnicodeError is one) if host or port cannot be.
+    ValueError (or its subclass UnicodeError) if the host or port cannot be encoded.
     """
     if _plain(iri):
         return iri
@@ -66,9 +66,9 @@ def iri_to_uri(iri: str) -> str:
 
 
 def uri_to_iri(uri: str) -> str:
-    """The URL as people read it: what is encoded is shown, if it stays the same URL.
+    """The URL as people read it: decoded where this does not change its meaning.
 
-    Octets that are not UTF-8 stay encoded; so does a host that is not IDNA.
+    Bytes that are not UTF-8 and hosts that are not IDNA stay encoded.
     """
     if "xn--" not in uri and _plain(uri):
         return uri

@@ -1,4 +1,4 @@
-"""Helpers on a WSGI environ: host, URL, path, input, files (PEP 3333)."""
+"""Helpers for WSGI (PEP 3333): values of an environ, the request body, response iterables."""
 
 from __future__ import annotations
 
@@ -34,13 +34,15 @@ __all__ = [
     "wrap_file",
 ]
 
-# int() is quadratic in the digits and refuses more than 4,300.
+# int() is quadratic in the number of digits and refuses more than 4,300.
 _digits = re.compile("[0-9]{1,1000}").fullmatch
 
 
 def responder(f: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that returns a WSGI application becomes one; its last two arguments are
-    the environ and start_response, so that it may be a method."""
+    """Make a WSGI application of a function or method that returns one.
+
+    The last two arguments of the function are the environ and start_response.
+    """
 
     def application(*args: Any) -> Any:
         return f(*args)(*args[-2:])
@@ -49,7 +51,7 @@ def responder(f: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def environ_text(value: str) -> str:
-    """Text of an environ, which holds octets as latin-1, decoded as UTF-8 (PEP 3333)."""
+    """A text of an environ, where bytes are decoded as Latin-1 (PEP 3333), decoded as UTF-8."""
     if value.isascii():
         return value
     return value.encode("latin-1").decode("utf-8", "replace")
@@ -71,7 +73,7 @@ def get_path_info(environ: WSGIEnvironment) -> str:
 
 
 def get_server(environ: WSGIEnvironment) -> tuple[str, int | None] | None:
-    """Name and port of the server; the port is None where it is not a number."""
+    """Name and port of the server. The port is None if it is not a number."""
     name = environ.get("SERVER_NAME")
     if not name:
         return None
@@ -82,7 +84,7 @@ def get_server(environ: WSGIEnvironment) -> tuple[str, int | None] | None:
 
 
 def get_host(environ: WSGIEnvironment, trusted_hosts: Iterable[str] | None = None) -> str:
-    """The host of the request: see `hosts.get_host`."""
+    """The host of the request: see `carboy.http.request.url.get_host`."""
     return _host(
         environ["wsgi.url_scheme"], environ.get("HTTP_HOST"), get_server(environ), trusted_hosts
     )
@@ -95,7 +97,7 @@ def get_current_url(
     host_only: bool = False,
     trusted_hosts: Iterable[str] | None = None,
 ) -> str:
-    """The URL of the request as an IRI, whole or up to the query, the application or the host."""
+    """The URL of the request as an IRI: the whole URL, or only its beginning."""
     root = path = None
     query = b""
     if not host_only:
@@ -111,8 +113,7 @@ def get_current_url(
 def content_length(
     http_content_length: str | None = None, http_transfer_encoding: str | None = None
 ) -> int | None:
-    """Content-Length as a number: None where there is none or the body is chunked, 0 where
-    it is not a number."""
+    """Content-Length as a number; 0 if it is not a number, None for a chunked or unknown length."""
     if http_content_length is None or (http_transfer_encoding or "").strip().lower() == "chunked":
         return None
     value = http_content_length.strip(" \t")
@@ -129,11 +130,12 @@ def get_input_stream(
     safe_fallback: bool = True,
     max_content_length: int | None = None,
 ) -> IO[bytes]:
-    """The body as a stream that ends where the body ends.
+    """The body as a stream that ends at the end of the body.
 
-    Empty where neither its length is known nor the server ends it (`wsgi.input_terminated`),
-    unless `safe_fallback` is off: reading would wait for ever. RequestEntityTooLarge if the
-    declared length is over `max_content_length`; the stream raises it where none is declared.
+    The stream is empty if the length is unknown and the server does not end the stream
+    (`wsgi.input_terminated`), because reading would not end; `safe_fallback=False` returns the
+    server's stream. RequestEntityTooLarge if Content-Length is above `max_content_length`; without
+    Content-Length, the stream raises it.
     """
     stream: IO[bytes] = environ["wsgi.input"]
     length = get_content_length(environ)
@@ -149,7 +151,7 @@ def get_input_stream(
 
 
 class ClosingIterator:
-    """Iterates `iterable`; `close` closes it and then calls every one of `callbacks`."""
+    """An iterator over `iterable`. `close` closes the iterable and then calls the callbacks."""
 
     def __init__(
         self,
@@ -182,10 +184,10 @@ class ClosingIterator:
 def run_wsgi_app(
     app: WSGIApplication, environ: WSGIEnvironment, buffered: bool = False
 ) -> tuple[Iterable[bytes], str, Headers]:
-    """Body, status and headers of what `app` answers.
+    """Call a WSGI application and return the body, status and headers of its response.
 
-    With `buffered` the whole body is read and its iterable closed at once. The environ is
-    copied, so that the application may change it. RuntimeError if it never starts a response.
+    With `buffered` the whole body is read and its iterable is closed. The application is given a
+    copy of the environ. RuntimeError if it does not call start_response.
     """
     started: list[Any] = []
     written: list[bytes] = []
@@ -206,7 +208,7 @@ def run_wsgi_app(
                 close()
         pieces: Iterable[bytes] = [*written, *body]
     else:
-        # The head may come with the first piece: PEP 3333 wants it before that is yielded.
+        # The application may call start_response as late as the first piece (PEP 3333).
         pieces = iter(body)
         if not started:
             pieces = chain([next(pieces, b"")], pieces)
@@ -222,10 +224,10 @@ _CHUNK = 64 * 1024
 
 
 class LimitedStream(io.RawIOBase):
-    """At most `limit` octets of `stream`, which may be a socket that goes on after them.
+    """The first `limit` bytes of `stream`, which may be a socket with more data.
 
-    The limit is the exact length: a stream that ends before it raises ClientDisconnected.
-    With `is_max` it is the most there may be: more raises RequestEntityTooLarge.
+    `limit` is the exact length: ClientDisconnected if the stream ends earlier. With `is_max` it is
+    the maximum: RequestEntityTooLarge if the stream is longer.
     """
 
     def __init__(self, stream: IO[bytes], limit: int, is_max: bool = False) -> None:
@@ -237,23 +239,22 @@ class LimitedStream(io.RawIOBase):
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether all of it has been read."""
+        """Whether `limit` bytes have been read."""
         return self._pos >= self.limit
 
     def on_exhausted(self) -> bytes | None:
-        """A read past the limit: nothing, or RequestEntityTooLarge with `is_max`.
+        """Called for a read after the limit. RequestEntityTooLarge with `is_max` if there is more.
 
-        A stream whose maximum is reached is asked for one octet more, so that a body of
-        exactly that size is not refused.
+        One more byte is read to find out, so that a body with the maximum size is accepted.
         """
         if self._limit_is_max and self._read_some(1):
             raise RequestEntityTooLarge
         return None
 
     def on_disconnect(self, error: Exception | None = None) -> bytes | None:
-        """A stream failed (`error`) or ended before the limit: ClientDisconnected.
+        """Called if the stream fails (`error`) or ends before the limit: ClientDisconnected.
 
-        With `is_max` a stream may end before the limit, and nothing is wrong.
+        With `is_max` the stream may end before the limit.
         """
         if error is not None or not self._limit_is_max:
             raise ClientDisconnected from error
@@ -263,18 +264,18 @@ class LimitedStream(io.RawIOBase):
         return self._stream.read(size)
 
     def exhaust(self) -> bytes:
-        """Read what is left and give it."""
+        """Read and return the rest."""
         return b"" if self.is_exhausted else self.readall()
 
     def readable(self) -> bool:
         return True
 
     def tell(self) -> int:
-        """Octets read so far."""
+        """Number of bytes read."""
         return self._pos
 
     def _next(self, size: int) -> bytes:
-        """Up to `size` bytes; empty at the end, after what the end means was done."""
+        """Up to `size` bytes. At the end, on_exhausted or on_disconnect is called."""
         size = min(size, self.limit - self._pos)
         if size <= 0:
             self.on_exhausted()
@@ -297,14 +298,14 @@ class LimitedStream(io.RawIOBase):
         return len(data)
 
     def readall(self) -> bytes:
-        """Everything up to the end of the body."""
+        """The rest of the body."""
         left = self.limit - self._pos
         if left <= 0:
             self.on_exhausted()
             return b""
         pieces: list[bytes] = []
         while not self.is_exhausted:
-            # The limit is the client's word: never allocate it before the octets are there.
+            # The client sets the limit, so memory is allocated only for bytes that arrive.
             data = self._next(min(_CHUNK if not pieces else 1 << 20, self.limit - self._pos))
             if not data:
                 break
@@ -317,7 +318,7 @@ class LimitedStream(io.RawIOBase):
 def wrap_file(
     environ: WSGIEnvironment, file: IO[bytes], buffer_size: int = 8192
 ) -> Iterable[bytes]:
-    """The file in the server's own wrapper (`wsgi.file_wrapper`), otherwise in FileWrapper."""
+    """The file in the server's wrapper (`wsgi.file_wrapper`), or in FileWrapper without one."""
     wrapper = environ.get("wsgi.file_wrapper", FileWrapper)
     wrapped: Iterable[bytes] = wrapper(file, buffer_size)
     return wrapped

@@ -249,7 +249,7 @@ def without_conversion() -> None:
 row(
     "application made a response without environ",
     TypeError,
-    "cannot convert WSGI application into response",
+    "cannot convert WSGI application into response objects",
     lambda: Response.force_type(lambda environ, start: []),
 )
 row("empty status", ValueError, "Empty status argument", lambda: Response(status=""))

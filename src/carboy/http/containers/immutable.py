@@ -1,4 +1,4 @@
-"""The default that means "no default was given", where None is a value."""
+"""Dicts and lists that cannot be changed, that report changes, or that convert values."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from typing import Any, Final, Generic, Literal, NoReturn, Self, SupportsIndex, 
 
 
 class Missing(Enum):
-    """An enum, so that it is one object also after pickling and type checkers can tell it."""
+    """The type of MISSING, the default of arguments for which None is a value.
+
+    An enum has one object, after unpickling as well, and type checkers can narrow it.
+    """
 
     MISSING = "no value"
 
@@ -17,7 +20,7 @@ class Missing(Enum):
         return self.value
 
     def __reduce_ex__(self, protocol: Any) -> str:  # type: ignore[override]
-        return "_missing"  # its name in Werkzeug too, so that either reads the pickle
+        return "_missing"  # Werkzeug's name as well, so that either package can unpickle it
 
 
 MISSING: Final[Literal[Missing.MISSING]] = Missing.MISSING
@@ -154,7 +157,7 @@ class ImmutableMultiDictMixin(ImmutableDictMixin[K, V]):
 
 
 class ImmutableHeadersMixin:
-    """Makes Headers immutable. They stay unhashable."""
+    """Makes Headers immutable. They cannot be hashed."""
 
     def __delitem__(self, key: Any, **kwargs: Any) -> NoReturn:
         refuse(self)
@@ -262,12 +265,12 @@ class ImmutableList(ImmutableListMixin, list[V]):  # type: ignore[misc]
 
 
 class TypeConversionDict(dict[K, V]):
-    """A dict whose `get` converts the value on the way out."""
+    """A dict whose `get` can convert the value."""
 
     def get(self, key: K, default: Any = None, type: Callable[[V], Any] | None = None) -> Any:
-        """The value, through `type` if that is given; `default` when there is none.
+        """The value, converted by `type` if given; `default` if the key is missing.
 
-        A ValueError or TypeError of `type` counts as "there is none".
+        `default` is also returned if `type` raises ValueError or TypeError.
         """
         try:
             value = self[key]
@@ -285,7 +288,7 @@ class ImmutableTypeConversionDict(ImmutableDictMixin[K, V], TypeConversionDict[K
     """A TypeConversionDict that cannot be changed."""
 
     def copy(self) -> TypeConversionDict[K, V]:
-        """A changeable copy. `copy.copy` gives the same object."""
+        """A mutable copy. `copy.copy` returns the same object."""
         return TypeConversionDict(self)
 
     def __copy__(self) -> Self:
@@ -293,13 +296,13 @@ class ImmutableTypeConversionDict(ImmutableDictMixin[K, V], TypeConversionDict[K
 
 
 class ImmutableDict(ImmutableDictMixin[K, V], dict[K, V]):  # type: ignore[misc]
-    """A dict that cannot be changed and, if its values can, can be hashed."""
+    """A dict that cannot be changed. It can be hashed if its values can be hashed."""
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({dict.__repr__(self)})"
 
     def copy(self) -> dict[K, V]:
-        """A changeable copy. `copy.copy` gives the same object."""
+        """A mutable copy. `copy.copy` returns the same object."""
         return dict(self)
 
     def __copy__(self) -> Self:

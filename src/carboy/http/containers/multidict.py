@@ -1,4 +1,4 @@
-"""Several values for one key: query arguments, form fields, cookies."""
+"""Dicts with several values for a key: query arguments, form fields, cookies."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ K = TypeVar("K")
 V = TypeVar("V")
 T = TypeVar("T")
 
-# A MultiDict is declared dict[K, V], its first values, and is a dict of lists underneath.
-# These reach the lists; as plain functions they are also quicker than super().
+# A MultiDict is declared as dict[K, V] (its first values), but the dict it inherits from holds
+# lists. These functions access the lists, and they are faster than super().
 _raw_get: Any = dict.get
 _raw_set: Any = dict.__setitem__
 _raw_items: Any = dict.items
@@ -30,7 +30,7 @@ _raw_setdefault: Any = dict.setdefault
 _raw_update: Any = dict.update
 
 
-# What a mapping means by several values. A tuple: `list | tuple` would be built each time.
+# Types that mean several values in a mapping. `list | tuple` would be built at each call.
 _MANY = (list, tuple, set)
 
 
@@ -39,7 +39,7 @@ def iter_multi_items(
     | Mapping[K, V | list[V] | tuple[V, ...] | set[V]]
     | Iterable[tuple[K, V]],
 ) -> Iterator[tuple[K, V]]:
-    """Every pair of key and value, lists, tuples and sets in a mapping taken apart."""
+    """Each pair of key and value. Lists, tuples and sets in a mapping give a pair for each item."""
     if isinstance(mapping, MultiDict):
         yield from mapping.items(multi=True)
     elif isinstance(mapping, Mapping):
@@ -64,7 +64,7 @@ def _grouped(pairs: Iterable[tuple[Any, Any]]) -> dict[Any, list[Any]]:
 
 
 def _listed(mapping: Mapping[Any, Any]) -> dict[Any, list[Any]]:
-    """A mapping's values as lists; a key whose list is empty is left out."""
+    """A mapping's values as lists, without the keys whose list is empty."""
     groups: dict[Any, list[Any]] = {}
     for key, value in mapping.items():
         if type(value) is str or not isinstance(value, _MANY):
@@ -75,7 +75,7 @@ def _listed(mapping: Mapping[Any, Any]) -> dict[Any, list[Any]]:
 
 
 class MultiDict(TypeConversionDict[K, V]):
-    """A dict with several values for a key; whoever asks in dict's way gets the first.
+    """A dict with several values for a key; the methods of dict use the first value.
 
     A missing key raises BadRequestKeyError, which is a KeyError and a 400 response.
     """
@@ -89,7 +89,7 @@ class MultiDict(TypeConversionDict[K, V]):
     ) -> None:
         if mapping is None:
             return
-        # What is usual first: the check against Mapping is slow.
+        # The usual types come first, because the check against Mapping is slow.
         if type(mapping) is list:
             _raw_update(self, _grouped(mapping))
         elif isinstance(mapping, MultiDict):
@@ -107,7 +107,7 @@ class MultiDict(TypeConversionDict[K, V]):
         _raw_update(self, value)
 
     def __iter__(self) -> Iterator[K]:
-        # Defined, so that dict(multi) asks keys() and [] instead of copying the lists.
+        # With a method of its own, dict(multi) uses keys() and [] instead of copying the lists.
         return super().__iter__()
 
     def __getitem__(self, key: K) -> V:
@@ -120,9 +120,9 @@ class MultiDict(TypeConversionDict[K, V]):
         _raw_set(self, key, [value])
 
     def get(self, key: K, default: Any = None, type: Callable[[V], Any] | None = None) -> Any:
-        """The first value, through `type` if that is given; `default` when there is none.
+        """The first value, converted by `type` if given; `default` if the key is missing.
 
-        A ValueError or TypeError of `type` counts as "there is none".
+        `default` is also returned if `type` raises ValueError or TypeError.
         """
         values = _raw_get(self, key)
         if not values:
@@ -135,11 +135,11 @@ class MultiDict(TypeConversionDict[K, V]):
             return default
 
     def add(self, key: K, value: V) -> None:
-        """One more value for the key."""
+        """Add a value for the key."""
         _raw_setdefault(self, key, []).append(value)
 
     def getlist(self, key: K, type: Callable[[V], Any] | None = None) -> list[Any]:
-        """All values of the key, through `type` if given; those it refuses are left out."""
+        """All values of the key, converted by `type` if given; values it refuses are left out."""
         values = _raw_get(self, key)
         if not values:
             return []
@@ -150,14 +150,14 @@ class MultiDict(TypeConversionDict[K, V]):
         _raw_set(self, key, list(new_list))
 
     def setdefault(self, key: K, default: V | None = None) -> V | None:  # type: ignore[override]
-        """The first value; if the key is new, `default`, which is then its value."""
+        """The first value. A missing key is added with `default`."""
         if key in self:
             return self[key]
         _raw_set(self, key, [default])
         return default
 
     def setlistdefault(self, key: K, default_list: Iterable[V] | None = None) -> list[V]:
-        """The list of the key itself: changing it changes the dict."""
+        """The list of the key. Changing the list changes the dict."""
         values = _raw_get(self, key)
         if values is None:
             values = list(default_list or ())
@@ -165,7 +165,7 @@ class MultiDict(TypeConversionDict[K, V]):
         return values  # type: ignore[no-any-return]
 
     def items(self, multi: bool = False) -> Iterator[tuple[K, V]]:  # type: ignore[override]
-        """Keys with their first value, or with `multi` a pair for every value."""
+        """Each key with its first value; with `multi`, a pair for each value."""
         for key, values in _raw_items(self):
             if multi:
                 for value in values:
@@ -174,35 +174,35 @@ class MultiDict(TypeConversionDict[K, V]):
                 yield key, values[0]
 
     def lists(self) -> Iterable[tuple[K, list[V]]]:
-        """Keys with the list of all their values."""
+        """Each key with the list of its values."""
         for key, values in _raw_items(self):
             yield key, list(values)
 
     def values(self) -> Iterator[V]:  # type: ignore[override]
-        """The first value of every key."""
+        """The first value of each key."""
         for values in _raw_values(self):
             if values:
                 yield values[0]
 
     def listvalues(self) -> Iterable[list[V]]:
-        """The list of all values of every key."""
+        """The list of the values of each key."""
         return _raw_values(self)  # type: ignore[no-any-return]
 
     def copy(self) -> Self:
-        """A copy whose lists are its own."""
+        """A copy with lists of its own."""
         return type(self)(self)
 
     def deepcopy(self, memo: Any = None) -> Self:
-        """A copy whose values are copied too."""
+        """A copy with copied values."""
         return type(self)(copy.deepcopy(self.to_dict(flat=False), memo))
 
     def to_dict(self, flat: bool = True) -> dict[K, Any]:
-        """A plain dict of the first values, or with `flat=False` of the lists of all."""
+        """A plain dict of the first values; with `flat=False`, of the lists of all values."""
         return dict(self.items() if flat else self.lists())
 
     def update(self, mapping: Any) -> None:
-        """Add the values of `mapping` to those that are there; nothing is replaced."""
-        for key, value in list(iter_multi_items(mapping)):  # a list: it may be this very dict
+        """Add the values of `mapping`. No value is replaced."""
+        for key, value in list(iter_multi_items(mapping)):  # `mapping` may be this dict
             self.add(key, value)
 
     def __or__(self, other: Mapping[K, Any]) -> MultiDict[K, V]:  # type: ignore[override]
@@ -235,11 +235,11 @@ class MultiDict(TypeConversionDict[K, V]):
         return key, values[0]
 
     def poplist(self, key: K) -> list[V]:
-        """Remove the key and return all its values; an unknown key has none."""
+        """Remove the key and return its values; an empty list if the key is missing."""
         return _raw_pop(self, key, [])  # type: ignore[no-any-return]
 
     def popitemlist(self) -> tuple[K, list[V]]:
-        """Remove the last key and return it with all its values."""
+        """Remove the last key and return it with the list of its values."""
         try:
             return _raw_popitem(self)  # type: ignore[no-any-return]
         except KeyError as error:
@@ -256,7 +256,7 @@ class MultiDict(TypeConversionDict[K, V]):
 
 
 def converted(values: Iterable[Any], type: Callable[[Any], Any]) -> list[Any]:
-    """The values through `type`, without those for which it raises ValueError or TypeError."""
+    """The values converted by `type`, without those for which it raises ValueError or TypeError."""
     result = []
     for value in values:
         try:
@@ -270,7 +270,7 @@ class ImmutableMultiDict(ImmutableMultiDictMixin[K, V], MultiDict[K, V]):  # typ
     """A MultiDict that cannot be changed and can be hashed."""
 
     def copy(self) -> MultiDict[K, V]:  # type: ignore[override]
-        """A changeable copy. `copy.copy` gives the same object."""
+        """A mutable copy. `copy.copy` returns the same object."""
         return MultiDict(self)
 
     def __copy__(self) -> Self:
@@ -278,9 +278,9 @@ class ImmutableMultiDict(ImmutableMultiDictMixin[K, V], MultiDict[K, V]):  # typ
 
 
 class CombinedMultiDict(ImmutableMultiDictMixin[K, V], MultiDict[K, V]):
-    """A read-only view of several MultiDicts; for single values the first that has one wins.
+    """A read-only view of several MultiDicts; a single value comes from the first that has the key.
 
-    It is a dict for isinstance() only: nothing is stored in the dict it inherits from.
+    It inherits from dict for isinstance() only; the inherited dict stays empty.
     """
 
     def __init__(self, dicts: Iterable[MultiDict[K, V]] | None = None) -> None:
@@ -304,7 +304,7 @@ class CombinedMultiDict(ImmutableMultiDictMixin[K, V], MultiDict[K, V]):
         raise BadRequestKeyError(key)
 
     def get(self, key: K, default: Any = None, type: Callable[[V], Any] | None = None) -> Any:
-        """The first value that `type` takes, looking through the dicts in order."""
+        """The first value that `type` accepts, in the order of the dicts."""
         for each in self.dicts:
             if key not in each:
                 continue
@@ -321,14 +321,14 @@ class CombinedMultiDict(ImmutableMultiDictMixin[K, V], MultiDict[K, V]):
         return [value for each in self.dicts for value in each.getlist(key, type)]
 
     def keys(self) -> KeysView[K]:  # type: ignore[override]
-        """All keys, each once, in the order in which the dicts have them."""
+        """Each key once, in the order of the dicts."""
         return dict.fromkeys(key for each in self.dicts for key in each).keys()
 
     def __iter__(self) -> Iterator[K]:
         return iter(self.keys())
 
     def items(self, multi: bool = False) -> Iterator[tuple[K, V]]:  # type: ignore[override]
-        """Keys with their first value, or with `multi` a pair for every value."""
+        """Each key with its first value; with `multi`, a pair for each value."""
         found = set()
         for each in self.dicts:
             for key, value in each.items(multi):
@@ -339,12 +339,12 @@ class CombinedMultiDict(ImmutableMultiDictMixin[K, V], MultiDict[K, V]):
                     yield key, value
 
     def values(self) -> Iterator[V]:  # type: ignore[override]
-        """The first value of every key."""
+        """The first value of each key."""
         for _, value in self.items():
             yield value
 
     def lists(self) -> Iterable[tuple[K, list[V]]]:
-        """Keys with the values of all dicts."""
+        """Each key with its values in all dicts."""
         groups: dict[K, list[V]] = {}
         for each in self.dicts:
             for key, values in each.lists():
@@ -352,16 +352,16 @@ class CombinedMultiDict(ImmutableMultiDictMixin[K, V], MultiDict[K, V]):
         return groups.items()
 
     def listvalues(self) -> Iterable[list[V]]:
-        """The values of all dicts for every key."""
+        """The values of each key in all dicts."""
         for _, values in self.lists():
             yield values
 
     def copy(self) -> MultiDict[K, V]:  # type: ignore[override]
-        """A changeable MultiDict with the values of all dicts."""
+        """A mutable MultiDict with the values of all dicts."""
         return MultiDict(self)
 
     def deepcopy(self, memo: Any = None) -> Self:
-        """A copy that combines copies of the dicts."""
+        """A view of copies of the dicts."""
         return type(self)(copy.deepcopy(self.dicts, memo))
 
     def __eq__(self, other: object) -> bool:
@@ -369,7 +369,7 @@ class CombinedMultiDict(ImmutableMultiDictMixin[K, V], MultiDict[K, V]):
             return dict(self.lists()) == dict(other.lists())
         return dict(self.lists()) == other if isinstance(other, dict) else NotImplemented
 
-    def __ne__(self, other: object) -> bool:  # dict has one of its own
+    def __ne__(self, other: object) -> bool:  # dict defines __ne__ as well
         equal = self.__eq__(other)
         return equal if equal is NotImplemented else not equal
 

@@ -1,4 +1,7 @@
-"""What a client accepts, and which of our offers suits it best (RFC 9110, section 12)."""
+"""`Accept` and its relatives: what a client accepts, and the best of several offers.
+
+RFC 9110, section 12.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from typing import Any, SupportsIndex, TypeVar, overload
 from carboy.http.containers.immutable import ImmutableList
 from carboy.http.fields.syntax import dump_options_header, parse_list_header, parse_options_header
 
-# Browsers send about ten; matching costs (items times offers).
+# Browsers send about ten items. The time of a match is items times offers.
 MAX_ITEMS = 100
 
 A = TypeVar("A", bound="Accept")
@@ -18,18 +21,19 @@ A = TypeVar("A", bound="Accept")
 _quality = re.compile(r"-?[0-9]+(?:\.[0-9]+)?", re.ASCII).fullmatch
 _simple = re.compile(r"([^;\s]++);[ ]?q=([0-9]+(?:\.[0-9]+)?)", re.ASCII).fullmatch
 _locale_parts = re.compile(r"[_-]").split
-# White space counts only from its start on, or a long run of it would be gone over from each place.
+# A match of white space begins where the white space begins, so a long run is read only once.
 _mime_parts = re.compile(r"/|(?<!\s)\s++;\s*+|;\s*+").split
 
 
 class Accept(ImmutableList[tuple[str, float]]):
-    """(value, quality) pairs, the most specific and best-liked first.
+    """(value, quality) pairs, with the most specific first, then the preferred.
 
-    A text as an index or with `in` asks for the quality of a value, `*` matching all.
+    `accept[text]` is the quality of a value and `text in accept` tells whether it is accepted. `*`
+    matches any value.
     """
 
     def __init__(self, values: Accept | Iterable[tuple[str, float]] | None = ()) -> None:
-        # Whether the header was there at all, be it empty.
+        # Whether the request has the header, which may be empty.
         self.provided: bool = values.provided if isinstance(values, Accept) else values is not None
         if values is None:
             values = ()
@@ -55,7 +59,7 @@ class Accept(ImmutableList[tuple[str, float]]):
         return self.quality(key) if isinstance(key, str) else super().__getitem__(key)
 
     def quality(self, key: str) -> float:
-        """The quality of the first item that matches, 0 if none does."""
+        """The quality of the first matching item, or 0."""
         for item, quality in self:
             if self._value_matches(key, item):
                 return quality
@@ -68,7 +72,7 @@ class Accept(ImmutableList[tuple[str, float]]):
         return isinstance(value, str) and self._accepts(value)
 
     def index(self, key: str | tuple[str, float]) -> int:  # type: ignore[override]
-        """The position of the first item that matches. ValueError if none does."""
+        """The position of the first matching item. ValueError if no item matches."""
         if not isinstance(key, str):
             return super().index(key)
         for position, (item, _) in enumerate(self):
@@ -77,14 +81,14 @@ class Accept(ImmutableList[tuple[str, float]]):
         raise ValueError(key)
 
     def find(self, key: str | tuple[str, float]) -> int:
-        """The position of the first item that matches, or -1."""
+        """The position of the first matching item, or -1."""
         try:
             return self.index(key)
         except ValueError:
             return -1
 
     def values(self) -> Iterator[str]:
-        """The values alone."""
+        """The values without their quality."""
         for item, _ in self:
             yield item
 
@@ -99,10 +103,10 @@ class Accept(ImmutableList[tuple[str, float]]):
         return f"{type(self).__name__}([{', '.join([repr(pair) for pair in self])}])"
 
     def best_match(self, matches: Iterable[str], default: str | None = None) -> str | None:
-        """The offer that the client likes best; the more specific, then the first, if equal.
+        """The offer that the client prefers; of equal offers the more specific, then the first.
 
-        For each offer its most specific item counts, so that one with quality 0 refuses what
-        a wildcard would allow (RFC 9110, section 12.5.1).
+        The most specific item that matches an offer decides, so an item with quality 0 refuses an
+        offer that a wildcard would allow (RFC 9110, section 12.5.1).
         """
         best, best_quality = default, 0.0
         best_specificity: tuple[bool, ...] = (False,)
@@ -120,7 +124,7 @@ class Accept(ImmutableList[tuple[str, float]]):
 
     @property
     def best(self) -> str | None:
-        """The value the client likes best, None if it named none."""
+        """The value that the client prefers; None if there are no items."""
         return self[0][0] if self else None
 
 
@@ -138,7 +142,7 @@ def _media_type(value: str) -> tuple[str, str, list[str]]:
 
 
 class MIMEAccept(Accept):
-    """Media types; `text/*` and `*/*` match, and parameters have to be equal."""
+    """Media types. `text/*` and `*/*` match; parameters have to be equal."""
 
     def _specificity(self, value: str) -> tuple[bool, ...]:
         parts = _mime_parts(value) if ";" in value else value.split("/")
@@ -165,12 +169,12 @@ class MIMEAccept(Accept):
 
     @property
     def accept_html(self) -> bool:
-        """Whether HTML, or XHTML, is accepted."""
+        """Whether HTML or XHTML is accepted."""
         return self._accepts("text/html") or self.accept_xhtml
 
     @property
     def accept_xhtml(self) -> bool:
-        """Whether XHTML is accepted, by its own type or as XML."""
+        """Whether XHTML is accepted, by its own media type or as XML."""
         return self._accepts("application/xhtml+xml") or self._accepts("application/xml")
 
     @property
@@ -180,16 +184,16 @@ class MIMEAccept(Accept):
 
 
 class LanguageAccept(Accept):
-    """Language tags; `_` and `-` are the same, and `best_match` falls back to the language."""
+    """Language tags. `_` and `-` are equal, and `best_match` falls back to the primary language."""
 
     def _value_matches(self, value: str, item: str) -> bool:
         return item == "*" or _locale_parts(value.lower()) == _locale_parts(item.lower())
 
     def best_match(self, matches: Iterable[str], default: str | None = None) -> str | None:
-        """The best offer by the whole tags; else by the client's languages; else by our offers'.
+        """The best offer by whole tags, then by the primary languages of the client or the offers.
 
-        `en` is then an answer to `en-US`, and `en-US` to `en`, but not `en-GB` to `en-US`
-        (RFC 4647, section 3.4).
+        `en` matches `en-US` and `en-US` matches `en`, but `en-GB` does not match `en-US` (RFC 4647,
+        section 3.4).
         """
         matches = list(matches)
         result = super().best_match(matches)
@@ -207,7 +211,7 @@ class LanguageAccept(Accept):
 
 
 class CharsetAccept(Accept):
-    """Charsets; names of the same encoding match."""
+    """Charsets. Different names of one encoding match."""
 
     def _value_matches(self, value: str, item: str) -> bool:
         return item == "*" or _encoding(value) == _encoding(item)
@@ -227,7 +231,7 @@ def parse_accept_header(value: str | None, cls: None) -> Accept: ...
 @overload
 def parse_accept_header(value: str | None, cls: type[A]) -> A: ...
 def parse_accept_header(value: str | None, cls: type[Any] | None = None) -> Any:
-    """An `Accept*` field. Items with a quality that is no number from 0 to 1 are left out."""
+    """The items of an `Accept*` field, without items whose quality is not a number from 0 to 1."""
     cls = Accept if cls is None else cls
     if not value:
         return cls(None)

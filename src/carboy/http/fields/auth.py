@@ -9,12 +9,12 @@ from typing import Any, Self
 from carboy.http.containers.immutable import CallbackDict
 from carboy.http.fields.syntax import dump_header, parse_dict_header, quote_header_value
 
-# RFC 7616, sections 3.3 and 3.4, want these between quotes even when they are tokens.
+# RFC 7616, sections 3.3 and 3.4, requires quotes around these even if they are tokens.
 _DIGEST_QUOTED = frozenset({"realm", "domain", "nonce", "opaque", "qop"})
 
 
 def _parse(value: str | None) -> tuple[str, str] | None:
-    """The scheme in lower case and what follows it."""
+    """The scheme in lower case, and the rest."""
     if not value:
         return None
     scheme, _, rest = value.partition(" ")
@@ -22,15 +22,15 @@ def _parse(value: str | None) -> tuple[str, str] | None:
 
 
 def _has_parameters(rest: str) -> bool:
-    """Whether it is `name=value, ...`; else it is a token68, which may end in equals signs."""
+    """Whether the rest is `name=value, ...`. Otherwise it is a token68, which may end in "="."""
     return "=" in rest.rstrip("=")
 
 
 class Authorization:
-    """The credentials a client sends: `parameters` or a `token`, never both.
+    """The credentials of a client: either `parameters` or a `token`.
 
-    Basic has `username` and `password`. Parameters are attributes and items too; one that is
-    missing is None.
+    Basic has the parameters `username` and `password`. Parameters can be read as attributes and
+    items; a missing parameter is None.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class Authorization:
         return self.parameters.get(name)
 
     def get(self, key: str, default: str | None = None) -> str | None:
-        """A parameter, `default` if it is missing."""
+        """A parameter; `default` if it is missing."""
         return self.parameters.get(key, default)
 
     def __contains__(self, key: str) -> bool:
@@ -71,7 +71,7 @@ class Authorization:
 
     @classmethod
     def from_header(cls, value: str | None) -> Self | None:
-        """The credentials of a field; None if there are none, or Basic ones cannot be decoded."""
+        """The credentials in a field; None without a value, or if Basic cannot be decoded."""
         found = _parse(value)
         if found is None:
             return None
@@ -103,15 +103,15 @@ class Authorization:
 
 
 def _from_base64(text: str) -> str:
-    # Otherwise Python's decoder would leave out what is not in the alphabet.
+    # Without strict mode, Python's decoder skips characters that are not in the alphabet.
     return binascii.a2b_base64(text, strict_mode=True).decode()
 
 
 class WWWAuthenticate:
-    """The challenge a server sends: `parameters` or a `token`, never both.
+    """The challenge of a server: either `parameters` or a `token`.
 
-    Parameters are attributes and items too; one that is missing is None, and setting one to
-    None removes it. After each change the response's header follows.
+    Parameters can be read and set as attributes and items. A missing parameter is None, and
+    setting a parameter to None removes it. Each change updates the response's header.
     """
 
     _on_update: Callable[[WWWAuthenticate], None] | None
@@ -132,7 +132,7 @@ class WWWAuthenticate:
             self._on_update(self)
 
     def __reduce__(self) -> Any:
-        # A copy belongs to no response.
+        # A copy does not belong to a response.
         return type(self), (self._type, dict(self._parameters), self._token)
 
     @property
@@ -157,7 +157,7 @@ class WWWAuthenticate:
 
     @property
     def token(self) -> str | None:
-        """The token68, of schemes that have one instead of parameters."""
+        """The token68 of schemes that do not use parameters."""
         return self._token
 
     @token.setter
@@ -195,7 +195,7 @@ class WWWAuthenticate:
         return key in self._parameters
 
     def get(self, key: str, default: str | None = None) -> str | None:
-        """A parameter, `default` if it is missing."""
+        """A parameter; `default` if it is missing."""
         return self._parameters.get(key, default)
 
     def __eq__(self, other: object) -> bool:
@@ -211,7 +211,7 @@ class WWWAuthenticate:
 
     @classmethod
     def from_header(cls, value: str | None) -> Self | None:
-        """The challenge of a field, None if there is none."""
+        """The challenge in a field; None without a value."""
         found = _parse(value)
         if found is None:
             return None

@@ -14,10 +14,10 @@ C = TypeVar("C", bound="CacheControl")
 def cache_control_property(
     key: str, empty: Any, type: type[Any] | None, doc: str | None = None
 ) -> Any:
-    """A property for one directive, for subclasses with directives of their own.
+    """A property for one directive, for subclasses that add directives.
 
-    `type` is bool for a directive without a value, int or another for one that has to be
-    converted, None for text. `empty` is what a directive that came without its value gives.
+    `type` is bool for a directive without a value, None for text, or a type that the value is
+    converted to. `empty` is the result for a directive that was sent without a value.
     """
     return property(
         lambda self: self._get_cache_value(key, empty, type),
@@ -28,10 +28,10 @@ def cache_control_property(
 
 
 class CacheControl(CallbackDict[str, str | None]):
-    """Directives and their values, None for those without; attributes convert them.
+    """A dict of directives, with None for a directive without a value. Attributes convert values.
 
-    Setting an attribute to None or False removes the directive. After each change
-    `on_update(self)` is called.
+    Setting an attribute to None or False removes the directive. `on_update(self)` is called after
+    each change.
     """
 
     no_store: bool = cache_control_property("no-store", None, bool)
@@ -122,6 +122,6 @@ def parse_cache_control_header(value: str | None, on_update: Update | None, cls:
 def parse_cache_control_header(
     value: str | None, on_update: Update | None = None, cls: type[Any] | None = None
 ) -> Any:
-    """The directives of a field, as a `RequestCacheControl` or a `cls`."""
+    """The directives of a field as a `RequestCacheControl` or `cls`."""
     cls = RequestCacheControl if cls is None else cls
     return cls(parse_dict_header(value) if value else (), on_update)

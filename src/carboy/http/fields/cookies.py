@@ -1,4 +1,4 @@
-"""`Cookie` read and `Set-Cookie` written (RFC 6265)."""
+"""The parser of `Cookie` and the writer of `Set-Cookie` (RFC 6265)."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from carboy.http.containers.multidict import MultiDict
 
 M = TypeVar("M", bound="MultiDict[str, str]")
 
-# Browsers keep at most 180 for a site (RFC 6265 asks for 50); the rest is dropped.
+# Browsers keep at most 180 cookies for a site (RFC 6265 requires 50). More cookies are dropped.
 MAX_COOKIES = 500
-# What every browser takes: 4096 octets with name and attributes.
+# Every browser accepts cookies of 4096 bytes, with name and attributes.
 MAX_COOKIE_SIZE = 4093
 
-# One pair up to the semicolon after it. A name or value with a space or a quote in it is none.
+# A pair and the semicolon after it. Names and values with a space or quote do not match.
 _pair = re.compile(
     r'[ \t]*+([^ \t";=]++)[ \t]*+'
     r'(?:=[ \t]*+(?:("(?:[^"\\]++|\\.)*+")|([^ \t";]*+))[ \t]*+)?(?:;|\Z)',
@@ -29,7 +29,7 @@ _pair = re.compile(
 _escape = re.compile(rb"\\(?:([0-3][0-7]{2})|(.))")
 
 _plain_value = re.compile(r"[\w!#$%&'()*+\-./:<=>?@\[\]^`{|}~]*+", re.ASCII).fullmatch
-_ESCAPES = {octet: f"\\{octet:03o}" for octet in (*range(0x20), *b",;", *range(0x7F, 0x100))}
+_ESCAPES = {byte: f"\\{byte:03o}" for byte in (*range(0x20), *b",;", *range(0x7F, 0x100))}
 _ESCAPES |= {ord('"'): '\\"', ord("\\"): "\\\\"}
 _no_name = re.compile(r'[\x00-\x20\x7f";=]').search
 _no_domain = re.compile(r"[\x00-\x20\x7f;,]").search
@@ -46,8 +46,8 @@ def parse_cookie(header: Mapping[str, Any] | str | None, cls: type[M]) -> M: ...
 def parse_cookie(header: Mapping[str, Any] | str | None, cls: Any = None) -> Any:
     """The cookies of a `Cookie` field (text or a WSGI environ), in order.
 
-    Octets are UTF-8. A cookie without a name, with a space in its value or with a quote that
-    does not close is dropped, and so is what comes after the 500th.
+    Bytes are decoded as UTF-8. A cookie without a name, with a space in its value or with an
+    unclosed quote is dropped, and so are cookies after the 500th.
     """
     if header is not None and not isinstance(header, str):
         header = header.get("HTTP_COOKIE")
@@ -60,14 +60,14 @@ def parse_cookie(header: Mapping[str, Any] | str | None, cls: Any = None) -> Any
 
 
 def parse_cookie_field(cookie: str | None = None, cls: type[Any] | None = None) -> Any:
-    """The cookies of a `Cookie` field that is text already, not an environ's octets."""
+    """The cookies of a `Cookie` field that is decoded text, unlike the text of an environ."""
     return parse_cookie(cookie and cookie.encode().decode("latin-1"), cls)
 
 
 def _utf8(header: str) -> str:
     try:
         return header.encode("latin-1").decode("utf-8", "replace")
-    except UnicodeEncodeError:  # nobody has read it as Latin-1: it is text already
+    except UnicodeEncodeError:  # the header is decoded text, not bytes read as Latin-1
         return header
 
 
@@ -75,7 +75,7 @@ def _plain_pairs(header: str) -> list[tuple[str, str]]:
     header = header.replace("; ", ";")
     parts = header.split(";", MAX_COOKIES)[:MAX_COOKIES]
     pairs: list[tuple[str, str]] = []
-    if " " not in header and "\t" not in header:  # the usual case: nothing to strip
+    if " " not in header and "\t" not in header:  # the usual case
         for part in parts:
             name, _, value = part.partition("=")
             if name:
@@ -91,7 +91,7 @@ def _plain_pairs(header: str) -> list[tuple[str, str]]:
 
 
 def _quoted_pairs(header: str) -> list[tuple[str, str]]:
-    # A quoted value is scanned at most to the quote that opens the next one: linear.
+    # The scan of a quoted value ends at the next quote at the latest, so the time is linear.
     pairs: list[tuple[str, str]] = []
     position, end = 0, len(header)
     while position < end and len(pairs) < MAX_COOKIES:
@@ -132,13 +132,17 @@ def dump_cookie(
 ) -> str:
     """The value of a `Set-Cookie` field.
 
-    `max_age` is in seconds and, with `sync_expires`, also sets `Expires` for old browsers;
-    `partitioned` needs and sets `Secure`. ValueError if a name, domain or date could break
-    out of its place. Above `max_size` octets (0: no limit) a warning says so.
+    `max_age` is in seconds. With `sync_expires` it also sets `Expires`, for old browsers.
+    `partitioned` requires and sets `Secure`. ValueError if a name, domain or date contains
+    characters that would change the rest of the field. A warning is issued for a cookie of more
+    than `max_size` bytes (0: no limit).
     """
     if not key or _no_name(key):
-        raise ValueError(f"{key!r} is no cookie name: no space, quote, ';', '=' or control in it")
-    parts = [f"{_octets(key)}={_dumped(value)}"]
+        raise ValueError(
+            f"{key!r} is not a cookie name. Use a name without spaces, quotes, ';', '=' and control"
+            " characters."
+        )
+    parts = [f"{_as_latin1(key)}={_dumped(value)}"]
     if domain is not None:
         parts.append(f"Domain={_domain(domain)}")
     if isinstance(max_age, timedelta):
@@ -173,28 +177,30 @@ def dump_cookie(
 _PATH_SAFE = "%!$&'()*+,/:=@"
 
 
-def _octets(key: str) -> str:
+def _as_latin1(key: str) -> str:
     return key if key.isascii() else key.encode().decode("latin-1")
 
 
 def _dumped(value: str) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"a cookie's value is text, not {type(value).__name__}: {value!r}")
+        raise TypeError(f"A cookie's value has to be text, not {type(value).__name__}: {value!r}.")
     if _plain_value(value):
         return value
-    return f'"{_octets(value).translate(_ESCAPES)}"'
+    return f'"{_as_latin1(value).translate(_ESCAPES)}"'
 
 
 def _domain(domain: str) -> str:
     """The domain without port and leading dot, in ASCII (RFC 6265, section 5.2.3)."""
     if _no_domain(domain):
-        raise ValueError(f"{domain!r} is no domain for a cookie: write one like 'example.com'")
+        raise ValueError(f"{domain!r} is not a domain. Use a name such as 'example.com'.")
     domain = domain.partition(":")[0].lstrip(".")
     if not domain.isascii():
         return domain.encode("idna").decode("ascii")
     labels = domain.removesuffix(".").split(".") if domain else []
     if any(not 0 < len(label) < 64 for label in labels):
-        raise ValueError(f"{domain!r} is no domain: its labels have 1 to 63 characters")
+        raise ValueError(
+            f"{domain!r} is not a domain. Each of its labels needs 1 to 63 characters."
+        )
     return domain
 
 
@@ -202,7 +208,9 @@ def _expires(expires: str | datetime | int | float) -> str:
     if not isinstance(expires, str):
         return http_date(expires)
     if ";" in expires or has_control_or_tab(expires):
-        raise ValueError(f"{expires!r} is no date: pass a datetime, or text from http_date()")
+        raise ValueError(
+            f"{expires!r} is not a date. Pass a datetime, or text made by http_date()."
+        )
     return expires
 
 

@@ -5,19 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable, Iterator
 
-# One tag, or a word that somebody forgot to quote, up to the comma after it.
+# A tag, or a word without quotes, and the comma after it.
 _tag = re.compile(r'[ \t]*+([Ww]/)?(?:"([^"]*)"|([^ \t",]+)|)[ \t]*+(?:,|\Z)')
 
 
 def quote_etag(etag: str, weak: bool = False) -> str:
-    """The tag as it stands in a header. ValueError if a quote is in it."""
+    """The tag as written in a header. ValueError if it contains a quote."""
     if '"' in etag:
         raise ValueError(f"invalid etag: {etag!r} must not contain a quote.")
     return f'W/"{etag}"' if weak else f'"{etag}"'
 
 
 def unquote_etag(etag: str | None) -> tuple[str, bool] | tuple[None, None]:
-    """The tag without quotes and whether it is weak; (None, None) for nothing."""
+    """The tag without quotes and whether it is weak; (None, None) without a value."""
     if not etag:
         return None, None
     weak = etag.startswith(("W/", "w/"))
@@ -29,16 +29,16 @@ def unquote_etag(etag: str | None) -> tuple[str, bool] | tuple[None, None]:
 
 
 def generate_etag(data: bytes) -> str:
-    """A tag made of the content: its SHA-1 in hexadecimal."""
+    """A tag computed from the content: its SHA-1 in hexadecimal."""
     import hashlib
 
     return hashlib.sha1(data, usedforsecurity=False).hexdigest()
 
 
 class ETags(Collection[str]):
-    """The tags of `If-Match` or `If-None-Match`; `*` (`star_tag`) matches every one.
+    """The tags of `If-Match` or `If-None-Match`; `*` (`star_tag`) matches any tag.
 
-    As a collection it has the strong tags.
+    The collection contains the strong tags.
     """
 
     def __init__(
@@ -47,33 +47,33 @@ class ETags(Collection[str]):
         weak_etags: Iterable[str] | None = None,
         star_tag: bool = False,
     ) -> None:
-        # Dicts, for the order in which the tags came.
+        # Dicts, to keep the order of the tags.
         self._strong = dict.fromkeys(() if star_tag or not strong_etags else strong_etags)
         self._weak = dict.fromkeys(weak_etags or ())
         self.star_tag = star_tag
 
     def as_set(self, include_weak: bool = False) -> set[str]:
-        """The strong tags, or with `include_weak` all of them, as a plain set."""
+        """The strong tags, or all tags with `include_weak`, as a plain set."""
         return {*self._strong, *self._weak} if include_weak else set(self._strong)
 
     def is_weak(self, etag: str) -> bool:
-        """Whether it was named as a weak tag."""
+        """Whether the tag is one of the weak tags."""
         return etag in self._weak
 
     def is_strong(self, etag: str) -> bool:
-        """Whether it was named as a strong tag."""
+        """Whether the tag is one of the strong tags."""
         return etag in self._strong
 
     def contains_weak(self, etag: str) -> bool:
-        """Whether it matches by weak comparison: strong and weak tags count."""
+        """Whether the tag matches by weak comparison, with the strong and weak tags."""
         return self.is_weak(etag) or self.contains(etag)
 
     def contains(self, etag: str) -> bool:
-        """Whether it matches by strong comparison: only strong tags count."""
+        """Whether the tag matches by strong comparison, with the strong tags only."""
         return self.star_tag or self.is_strong(etag)
 
     def contains_raw(self, etag: str) -> bool:
-        """Whether a quoted tag matches, compared weakly if it is a weak one."""
+        """Whether a quoted tag matches; a weak tag is compared weakly."""
         tag, weak = unquote_etag(etag)
         if tag is None:
             return False
@@ -114,7 +114,7 @@ class ETags(Collection[str]):
 
 
 def parse_etags(value: str | None) -> ETags:
-    """The tags of a field; what is malformed is left out."""
+    """The tags of a field, without malformed tags."""
     if not value:
         return ETags()
     if value.strip(" \t") == "*":

@@ -1,7 +1,7 @@
-"""Header fields in the order they were added, names compared without regard to case.
+"""Header fields in the order in which they were added; the case of names is ignored.
 
-The fields stand in `_list` as plain (name, value) tuples of text, checked when they are
-added: what is in it can go to the wire as it is.
+`_list` holds the fields as (name, value) tuples of text. They are checked when they are added, so
+they can be sent unchanged.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from carboy.http.fields.syntax import dump_options_header
 
 T = TypeVar("T")
 Field = tuple[str, str]
-# What headers can be made of; a list, tuple or set in a mapping is one field a value.
+# Headers can be made from these. A list, tuple or set in a mapping gives a field for each value.
 Source: TypeAlias = "Headers | MultiDict[str, Any] | Mapping[str, Any] | Iterable[tuple[str, Any]]"
 
 _control = re.compile(f"[{CONTROL}]").search
 
-# Names that passed the check. An application has a few dozen; the bound keeps one that makes
-# names up from growing it.
+# Names that passed the check. An application uses a few dozen; the limit is for an application
+# that generates names.
 MAX_KNOWN_NAMES = 1024
 _known_names: set[str] = set()
 
 
 def _check_name(name: Any) -> str:
-    """A field name is a token (RFC 9110, section 5.1): ValueError or TypeError if not."""
+    """ValueError or TypeError unless the name is a token (RFC 9110, section 5.1)."""
     if not isinstance(name, str):
-        raise TypeError(f"a header name is text, not {type(name).__name__}: {name!r}")
+        raise TypeError(f"A header name has to be text, not {type(name).__name__}: {name!r}.")
     if not is_token(name):
         raise ValueError(
-            f"{name!r} is no header name: only letters, digits and !#$%&'*+-.^_`|~ may be in one"
+            f"{name!r} is not a header name. Use letters, digits and !#$%&'*+-.^_`|~ only."
         )
     if len(_known_names) < MAX_KNOWN_NAMES:
         _known_names.add(name)
@@ -43,7 +43,7 @@ def _check_name(name: Any) -> str:
 
 
 def _check_text(value: Any) -> str:
-    """The value as text. ValueError if a control character stands in it (RFC 9110, 5.5)."""
+    """The value as text. ValueError if it contains a control character (RFC 9110, section 5.5)."""
     if not isinstance(value, str):
         value = str(value)
     if not value.isprintable() and _control(value) is not None:
@@ -63,7 +63,7 @@ def _field(name: Any, value: Any) -> Field:
 
 
 def _with_options(value: Any, options: Mapping[str, Any]) -> Any:
-    """The value followed by `; name=value` for each option, underscores in names as dashes."""
+    """The value followed by `; name=value` for each option. Underscores in names become dashes."""
     if not options:
         return value
     dashed = {name.replace("_", "-"): each for name, each in options.items()}
@@ -71,10 +71,10 @@ def _with_options(value: Any, options: Mapping[str, Any]) -> Any:
 
 
 class Headers:
-    """The header fields of a request or response: a list of pairs that is also asked by name.
+    """The header fields of a request or response: a list of pairs with access by name.
 
-    A missing name raises BadRequestKeyError, which is a KeyError. Names have to be tokens and
-    values may not hold control characters: ValueError.
+    A missing name raises BadRequestKeyError, which is a KeyError. ValueError is raised for names
+    that are not tokens and for values with control characters.
     """
 
     def __init__(
@@ -92,14 +92,14 @@ class Headers:
 
     @classmethod
     def _from_checked(cls, fields: list[Field]) -> Self:
-        """Headers over this very list, whose pairs somebody has checked already (the wire)."""
+        """Headers that use this list, whose fields have been checked by the HTTP parser."""
         headers = cls.__new__(cls)
         headers._list = fields
         return headers
 
     @classmethod
     def _with_any_names(cls, source: Source) -> Self:
-        """Headers as a bad client may send them: names need not be tokens."""
+        """Headers of a test's request: names do not have to be tokens."""
         return cls._from_checked(
             [
                 (
@@ -113,7 +113,7 @@ class Headers:
     # reading
 
     def _find(self, key: str) -> str | None:
-        """The first value of the name, or None. What asks by name asks here."""
+        """The first value of the name, or None. All access by name comes through here."""
         lowered = key.lower()
         for name, value in self._list:
             if name.lower() == lowered:
@@ -134,9 +134,9 @@ class Headers:
         return self._list[key]
 
     def get(self, key: str, default: Any = None, type: Callable[[str], Any] | None = None) -> Any:
-        """The first value, through `type` if that is given; `default` when there is none.
+        """The first value, converted by `type` if given; `default` if the name is missing.
 
-        A ValueError or TypeError of `type` counts as "there is none".
+        `default` is also returned if `type` raises ValueError or TypeError.
         """
         value = self._find(key)
         if value is None:
@@ -149,13 +149,13 @@ class Headers:
             return default
 
     def getlist(self, key: str, type: Callable[[str], Any] | None = None) -> list[Any]:
-        """All values of the name, through `type` if given; those it refuses are left out."""
+        """All values of the name, converted by `type` if given; values it refuses are left out."""
         lowered = key.lower()
         values = [value for name, value in self if name.lower() == lowered]
         return values if type is None else converted(values, type)
 
     def get_all(self, name: str) -> list[str]:
-        """All values of the name, under the name that wsgiref's headers give it."""
+        """`getlist` under the name it has in wsgiref's headers."""
         return self.getlist(name)
 
     def items(self, lower: bool = False) -> Iterator[Field]:
@@ -164,7 +164,7 @@ class Headers:
             yield (name.lower() if lower else name), value
 
     def keys(self, lower: bool = False) -> Iterator[str]:
-        """The names, a repeated one each time; with `lower` in lower case."""
+        """The name of each field; with `lower` in lower case."""
         for name, _ in self:
             yield name.lower() if lower else name
 
@@ -190,7 +190,7 @@ class Headers:
     __hash__ = None  # type: ignore[assignment]
 
     def to_wsgi_list(self) -> list[Field]:
-        """The fields as a new list of tuples, as PEP 3333 wants them."""
+        """The fields as a new list of tuples, as PEP 3333 requires."""
         return self._list[:]
 
     def copy(self) -> Self:
@@ -201,7 +201,7 @@ class Headers:
         return self.copy()
 
     def __str__(self) -> str:
-        """The fields as on the wire, with the empty line that ends them."""
+        """The fields as they are sent, with the empty line at the end."""
         lines = [f"{name}: {value}" for name, value in self]
         return "\r\n".join([*lines, "\r\n"]) if lines else "\r\n"
 
@@ -211,7 +211,7 @@ class Headers:
     # adding
 
     def add(self, key: str, value: Any, /, **kwargs: Any) -> None:
-        """Add a field, after those of the same name. Keyword arguments become its parameters.
+        """Add a field at the end. Keyword arguments become its parameters.
 
         `add("Content-Disposition", "attachment", filename="a b.txt")` adds
         `Content-Disposition: attachment; filename="a b.txt"`.
@@ -224,11 +224,11 @@ class Headers:
             self._list.append(_field(key, value))
 
     def add_header(self, key: str, value: Any, /, **kwargs: Any) -> None:
-        """`add`, under the name that wsgiref's headers give it."""
+        """`add` under the name it has in wsgiref's headers."""
         self.add(key, value, **kwargs)
 
     def extend(self, arg: Any = None, /, **kwargs: Any) -> None:
-        """Add the fields of a mapping, of Headers or of pairs, then those of the keywords."""
+        """Add the fields of a mapping, of Headers or of pairs, then the keyword arguments."""
         if arg is not None:
             self._list += [_field(name, value) for name, value in iter_multi_items(arg)]
         if kwargs:
@@ -237,7 +237,7 @@ class Headers:
     # replacing
 
     def set(self, key: str, value: Any, /, **kwargs: Any) -> None:
-        """Replace all fields of the name by this one, which stands where the first stood.
+        """Replace all fields of the name by this field, at the position of the first.
 
         Keyword arguments become parameters as with `add`.
         """
@@ -256,7 +256,7 @@ class Headers:
         fields.append(field)
 
     def setlist(self, key: str, values: Iterable[Any]) -> None:
-        """Replace all fields of the name: one for each value, none when there are no values."""
+        """Replace all fields of the name by a field for each value. No values remove the name."""
         values = list(values or ())
         if not values:
             self.remove(key)
@@ -266,7 +266,7 @@ class Headers:
         self._list.extend(fields[1:])
 
     def setdefault(self, key: str, default: Any) -> str:
-        """The first value of the name; if there is none, `default`, which is then added."""
+        """The first value of the name. A missing name is added with `default`."""
         value = self._find(key)
         if value is None:
             self.set(key, default)
@@ -274,7 +274,7 @@ class Headers:
         return value
 
     def setlistdefault(self, key: str, default: Iterable[Any]) -> list[str]:
-        """All values of the name; if there are none, `default`, which are then added."""
+        """All values of the name. A missing name is added with the values in `default`."""
         if key not in self:
             self.setlist(key, default)
         return self.getlist(key)
@@ -288,9 +288,9 @@ class Headers:
             self._list[key] = _field(*value)
 
     def update(self, arg: Any = None, /, **kwargs: Any) -> None:
-        """Replace the fields of every name in a mapping, Headers or pairs and the keywords.
+        """Replace the fields of each name in a mapping, Headers, pairs or keyword arguments.
 
-        Of pairs the last of a name stays; the lists of a mapping are set whole.
+        The last of several pairs with one name is kept; a list in a mapping sets several fields.
         """
         if arg is not None:
             self._replace(arg)
@@ -337,9 +337,9 @@ class Headers:
             del self._list[key]
 
     def pop(self, key: str | int | None = None, default: T | Missing = MISSING) -> Any:
-        """Remove and return: all fields of a name (the first value), or one field by position.
+        """Remove all fields of a name and return the first value, or remove a field by position.
 
-        Without argument the last field goes.
+        Without argument, remove the last field and return it.
         """
         if key is None:
             return self._list.pop()
@@ -362,8 +362,8 @@ class Headers:
         self._list.clear()
 
 
-# The two that CGI names without HTTP_ (RFC 3875, section 4.1); an HTTP_ one beside them is
-# not what the server has understood.
+# CGI names these two without HTTP_ (RFC 3875, section 4.1). The server did not use a value that
+# is named with HTTP_.
 _UNPREFIXED = ("CONTENT_TYPE", "CONTENT_LENGTH")
 _SHADOWED = ("HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH")
 
@@ -371,8 +371,8 @@ _SHADOWED = ("HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH")
 class EnvironHeaders(ImmutableHeadersMixin, Headers):
     """A read-only view of the `HTTP_` keys of a WSGI environ.
 
-    It can not be copied, because the environ belongs to the server: `Headers(view)` makes
-    headers of one's own. A missing name raises BadRequestKeyError.
+    It cannot be copied, because the environ belongs to the server; use `Headers(view)`. A missing
+    name raises BadRequestKeyError.
     """
 
     def __init__(self, environ: dict[str, Any]) -> None:
@@ -422,7 +422,7 @@ class EnvironHeaders(ImmutableHeadersMixin, Headers):
         )
 
 
-# RFC 2616, section 7.1; a 304 leaves them out.
+# RFC 2616, section 7.1. A 304 response does not have them.
 ENTITY_HEADERS = frozenset(
     {
         "allow",
@@ -437,7 +437,7 @@ ENTITY_HEADERS = frozenset(
         "last-modified",
     }
 )
-# RFC 2616, section 13.5.1; PEP 3333 keeps them for the server.
+# RFC 2616, section 13.5.1. PEP 3333 reserves them for the server.
 HOP_BY_HOP_HEADERS = frozenset(
     {
         "connection",
@@ -458,7 +458,7 @@ def is_entity_header(header: str) -> bool:
 
 
 def is_hop_by_hop_header(header: str) -> bool:
-    """Whether the field is about one connection only."""
+    """Whether the field applies to one connection only."""
     return header.lower() in HOP_BY_HOP_HEADERS
 
 
@@ -471,11 +471,11 @@ def remove_entity_headers(
     headers: Headers | list[tuple[str, str]],
     allowed: Iterable[str] = ("expires", "content-location"),
 ) -> None:
-    """Remove what describes the content, in place, but for the names `allowed`."""
+    """Remove the fields that describe the content, except those in `allowed`, in place."""
     kept = {name.lower() for name in allowed}
     _keep(headers, [f for f in headers if not is_entity_header(f[0]) or f[0].lower() in kept])
 
 
 def remove_hop_by_hop_headers(headers: Headers | list[tuple[str, str]]) -> None:
-    """Remove what is about one connection, in place."""
+    """Remove the fields that apply to one connection only, in place."""
     _keep(headers, [field for field in headers if not is_hop_by_hop_header(field[0])])

@@ -1,4 +1,4 @@
-"""`Content-Security-Policy` (W3C CSP, level 3)."""
+"""`Content-Security-Policy` (W3C CSP, level 3) and the cross-origin policies (WHATWG HTML, 7.1)."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ P = TypeVar("P", bound="ContentSecurityPolicy")
 
 
 def csp_property(key: str) -> Any:
-    """A property for one directive, for subclasses with directives of their own."""
+    """A property for one directive, for subclasses that add directives."""
     return property(
         lambda self: self._get_value(key),
         lambda self, value: self._set_value(key, value),
@@ -22,10 +22,10 @@ def csp_property(key: str) -> Any:
 
 
 class ContentSecurityPolicy(CallbackDict[str, str]):
-    """Directives and their values; one without a value, as `sandbox` may be, has "".
+    """A dict of directives; the value is "" for a directive without one, such as `sandbox`.
 
-    Setting an attribute to None removes the directive. After each change `on_update(self)` is
-    called.
+    Setting an attribute to None removes the directive. `on_update(self)` is called after each
+    change.
     """
 
     base_uri: str | None = csp_property("base-uri")
@@ -105,7 +105,7 @@ def parse_csp_header(value: str | None, on_update: Update | None, cls: type[P]) 
 def parse_csp_header(
     value: str | None, on_update: Update | None = None, cls: type[Any] | None = None
 ) -> Any:
-    """The policy of a field; a directive without a value is kept, with ""."""
+    """The policy in a field. A directive without a value has the value ""."""
     cls = ContentSecurityPolicy if cls is None else cls
     if value is None:
         return cls((), on_update)

@@ -10,11 +10,11 @@ from typing import Any
 from carboy.dates import http_date, parse_date
 from carboy.http.fields.etag import quote_etag, unquote_etag
 
-# A download manager asks for a handful. More is an attack (CVE-2011-3192), and a server may
-# ignore Range (RFC 9110, section 14.2).
+# Download managers request a few ranges; more are an attack (CVE-2011-3192). A server may ignore
+# Range (RFC 9110, section 14.2).
 MAX_RANGES = 100
 
-# No file has a size of 20 digits; int() is quadratic in them and refuses more than 4,300.
+# int() is quadratic in the number of digits and refuses more than 4,300; sizes have less than 20.
 _number = re.compile(r"[0-9]{1,1000}", re.ASCII).fullmatch
 
 
@@ -24,7 +24,7 @@ def _int(text: str) -> int | None:
 
 
 def is_byte_range_valid(start: int | None, stop: int | None, length: int | None) -> bool:
-    """Whether octets `start` to before `stop` begin within `length` octets (None: unknown)."""
+    """Whether `start` to `stop` (exclusive) begins within `length` bytes (None: unknown)."""
     if (start is None) != (stop is None):
         return False
     if start is None or stop is None:
@@ -35,7 +35,7 @@ def is_byte_range_valid(start: int | None, stop: int | None, length: int | None)
 
 
 class IfRange:
-    """The condition of a range request: an entity tag, or a date, or neither."""
+    """The condition of a range request: an entity tag, a date, or neither."""
 
     def __init__(self, etag: str | None = None, date: datetime | None = None) -> None:
         self.etag = etag
@@ -55,7 +55,7 @@ class IfRange:
 
 
 def parse_if_range_header(value: str | None) -> IfRange:
-    """A date if the field is one, else an entity tag."""
+    """The field as a date if it is one, otherwise as an entity tag."""
     if not value:
         return IfRange()
     date = parse_date(value)
@@ -63,10 +63,10 @@ def parse_if_range_header(value: str | None) -> IfRange:
 
 
 class Range:
-    """What part of a representation is asked for.
+    """The requested ranges of a representation.
 
-    `ranges` holds (start, stop), stop not included; (start, None) goes to the end, (-n, None)
-    is the last n. ValueError for anything else.
+    `ranges` has tuples (start, stop) with stop exclusive; (start, None) is the rest from `start`
+    on, and (-n, None) is the last n. ValueError for other tuples.
     """
 
     def __init__(self, units: str, ranges: Sequence[tuple[int, int | None]]) -> None:
@@ -79,20 +79,20 @@ class Range:
                 )
 
     def range_for_length(self, length: int | None) -> tuple[int, int] | None:
-        """(start, stop) within `length` octets, if this is one satisfiable range of bytes."""
+        """(start, stop) within `length` bytes; None unless it is one satisfiable range of bytes."""
         if self.units != "bytes" or length is None or len(self.ranges) != 1:
             return None
         start, stop = self.ranges[0]
         if stop is None:
             stop = length
-            if start < 0:  # a suffix longer than the whole is the whole (RFC 9110, 14.1.2)
+            if start < 0:  # a longer suffix is the whole representation (RFC 9110, 14.1.2)
                 start = max(0, start + length)
         if is_byte_range_valid(start, stop, length):
             return start, min(stop, length)
         return None
 
     def make_content_range(self, length: int | None) -> ContentRange | None:
-        """The `Content-Range` of the answer, if the range can be served."""
+        """The `Content-Range` of the response; None if the range cannot be satisfied."""
         found = self.range_for_length(length)
         return None if found is None else ContentRange(self.units, found[0], found[1], length)
 
@@ -107,7 +107,7 @@ class Range:
         return f"{self.units}={','.join(parts)}"
 
     def to_content_range_header(self, length: int | None) -> str | None:
-        """The text of `make_content_range`."""
+        """The result of `make_content_range` as text."""
         found = self.range_for_length(length)
         return None if found is None else f"{self.units} {found[0]}-{found[1] - 1}/{length}"
 
@@ -119,7 +119,7 @@ class Range:
 
 
 def parse_range_header(value: str | None, make_inclusive: bool = True) -> Range | None:
-    """The ranges of a field, None if it is malformed or they overlap or are out of order."""
+    """The ranges of a field; None if it is malformed, or the ranges overlap or are not in order."""
     if not value or "=" not in value:
         return None
     units, _, text = value.partition("=")
@@ -154,10 +154,10 @@ def _parse_range(item: str) -> tuple[int, int | None] | None:
 
 
 class ContentRange:
-    """Which part of a representation a response holds.
+    """The part of a representation that a response contains.
 
-    `stop` is not included; without start and stop it says only how long the whole is. After
-    each change `on_update(self)` is called.
+    `stop` is exclusive. Without start and stop, only the length of the whole is given.
+    `on_update(self)` is called after each change.
     """
 
     def __init__(
@@ -177,7 +177,7 @@ class ContentRange:
 
     @property
     def units(self) -> str | None:
-        """The unit, "bytes"; None when there is no `Content-Range`."""
+        """The unit, "bytes"; None without a `Content-Range`."""
         return self._units
 
     @units.setter
@@ -187,7 +187,7 @@ class ContentRange:
 
     @property
     def start(self) -> int | None:
-        """The first octet."""
+        """The position of the first byte."""
         return self._start
 
     @start.setter
@@ -197,7 +197,7 @@ class ContentRange:
 
     @property
     def stop(self) -> int | None:
-        """The octet after the last."""
+        """The position after the last byte."""
         return self._stop
 
     @stop.setter
@@ -207,7 +207,7 @@ class ContentRange:
 
     @property
     def length(self) -> int | None:
-        """How many octets the whole has; None when that is not known."""
+        """Number of bytes of the whole representation; None if unknown."""
         return self._length
 
     @length.setter
@@ -222,7 +222,7 @@ class ContentRange:
         length: int | None = None,
         units: str | None = "bytes",
     ) -> None:
-        """Set everything at once. ValueError if start and stop are no range."""
+        """Set all values. ValueError if start and stop are not a valid range."""
         if not is_byte_range_valid(start, stop, length):
             raise ValueError(
                 f"Bad range provided: {start} to {stop} of {length}. start has to be smaller"
@@ -235,11 +235,11 @@ class ContentRange:
         self._changed()
 
     def unset(self) -> None:
-        """Say nothing: the field goes."""
+        """Remove the field."""
         self.set(None, None, units=None)
 
     def to_header(self) -> str:
-        """The range as the value of a field, "" if there is none."""
+        """The range as the value of a field; "" after `unset`."""
         if self._units is None:
             return ""
         length: Any = "*" if self._length is None else self._length
@@ -260,7 +260,7 @@ class ContentRange:
 def parse_content_range_header(
     value: str | None, on_update: Callable[[ContentRange], None] | None = None
 ) -> ContentRange | None:
-    """The range of a field, None if it is malformed."""
+    """The range of a field; None if it is malformed."""
     if value is None:
         return None
     units, _, text = value.strip(" \t").partition(" ")

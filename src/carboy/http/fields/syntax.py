@@ -1,8 +1,8 @@
-"""Values with parameters (`text/html; charset=utf-8`), lists and dicts in one header field.
+"""The syntax that header fields share: quoting, parameters, lists, dicts and sets of words.
 
-Quoting and unquoting by RFC 9110, section 5.6; `name*=charset'language'text` and the
-continuations `name*0`, `name*1*` by RFC 8187 and RFC 2231. Every parser is linear in the
-length of its input: it goes over it once, with possessive patterns.
+Quoting follows RFC 9110, section 5.6. The parameters `name*=charset'language'text`, `name*0` and
+`name*1*` follow RFC 8187 and RFC 2231. Each parser reads its input once, with possessive patterns,
+so its time is linear.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from carboy.grammar import TCHAR
 
 _token = re.compile(f"[{TCHAR}]++").fullmatch
 _escape = re.compile(r"\\(.)")
-# One element of a list: commas between quotes do not end it.
+# An element of a list: commas between quotes do not end it.
 _element = re.compile(r'(?:[^",]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
-# Group 2 is the value, a token or still between its quotes; 3 is there if they never close.
+# Group 2 is the value, a token or quoted text with its quotes. Group 3 is a quote without an end.
 _parameter = re.compile(
     rf';[ \t]*+(?:([{TCHAR}]++)=(?:([{TCHAR}]++|"(?:[^"\\]++|\\.)*+")|(")|))?', re.DOTALL
 )
-# What a Content-Type has nearly always: one parameter that is a token, nothing special in it.
+# The usual parameter of Content-Type: a token without "%" and "*".
 _plain_token = TCHAR.replace("%", "").replace("*", "")
 _one_parameter = re.compile(rf"; ?([{_plain_token}]++)=([{_plain_token}]++)").fullmatch
 _continuation = re.compile(r"(.*)\*[0-9]++", re.DOTALL).fullmatch
@@ -30,13 +30,16 @@ _continuation = re.compile(r"(.*)\*[0-9]++", re.DOTALL).fullmatch
 _word = TCHAR.replace("'", "")
 _extended = re.compile(rf"([{_word}]*+)'[{_word}]*+'([{TCHAR}]++)").fullmatch
 
-# RFC 8187 names UTF-8; the others are what old browsers and RFC 5987 sent. Any other charset
-# would let the sender choose among all of Python's codecs.
+# RFC 8187 requires UTF-8; the others are of RFC 5987 and old browsers. If all charsets were
+# accepted, the sender could choose any of Python's codecs.
 CHARSETS = frozenset({"ascii", "us-ascii", "utf-8", "iso-8859-1"})
+
+# WHATWG HTML, "multipart/form-data encoding algorithm": these would end a quoted name.
+FORM_NAME_ESCAPES = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})
 
 
 def quote_header_value(value: Any, allow_token: bool = True) -> str:
-    """The value as it stands in a header: a token as it is, all else between quotes."""
+    """The value as written in a header: a token unchanged, other text in quotes."""
     text = str(value)
     if allow_token and _token(text):
         return text
@@ -46,7 +49,7 @@ def quote_header_value(value: Any, allow_token: bool = True) -> str:
 
 
 def unquote_header_value(value: str) -> str:
-    """The value without the quotes around it and its escapes; without quotes, unchanged."""
+    """The value without its quotes and escapes. A value without quotes is unchanged."""
     if len(value) < 2 or value[0] != '"' or value[-1] != '"':
         return value
     value = value[1:-1]
@@ -54,9 +57,9 @@ def unquote_header_value(value: str) -> str:
 
 
 def dump_options_header(header: str | None, options: Mapping[str, Any]) -> str:
-    """`header; name=value; ...`; None as a value leaves the parameter out.
+    """`header; name=value; ...`, without the parameters whose value is None.
 
-    A name that ends in `*` says that its value is encoded already.
+    The value of a name that ends in `*` is encoded already.
     """
     parts = [] if header is None else [header]
     for name, value in options.items():
@@ -67,7 +70,7 @@ def dump_options_header(header: str | None, options: Mapping[str, Any]) -> str:
 
 
 def dump_header(iterable: dict[str, Any] | Iterable[Any]) -> str:
-    """A comma-separated list of values, or of `name=value` from a dict (None: the name alone)."""
+    """A comma-separated list of values; of a dict, `name=value` or (for None) `name`."""
     if not isinstance(iterable, dict):
         return ", ".join([quote_header_value(value) for value in iterable])
     parts = []
@@ -80,9 +83,9 @@ def dump_header(iterable: dict[str, Any] | Iterable[Any]) -> str:
 
 
 def parse_list_header(value: str) -> list[str]:
-    """The elements of a comma-separated list, unquoted; empty ones are dropped.
+    """The unquoted elements of a comma-separated list, without empty elements.
 
-    A list in which a quote is never closed has no elements.
+    A list with an unclosed quote has no elements.
     """
     if '"' not in value:
         return [element for part in value.split(",") if (element := part.strip(" \t"))]
@@ -102,7 +105,7 @@ def parse_list_header(value: str) -> list[str]:
 def parse_dict_header(value: str) -> dict[str, str | None]:
     """`name=value, ...` as a dict; a name without `=` has the value None.
 
-    `name*=UTF-8''...` is decoded, under the name without the star.
+    `name*=UTF-8''...` is decoded and stored under the name without the star.
     """
     result: dict[str, str | None] = {}
     for element in parse_list_header(value):
@@ -122,7 +125,7 @@ def parse_dict_header(value: str) -> dict[str, str | None]:
 
 
 def _decoded(text: str, charset: str | None = None) -> tuple[str, str | None]:
-    """An extended value, decoded, and the charset that holds for its continuations."""
+    """A decoded extended value, and the charset of its continuations."""
     match = _extended(text)
     if match:
         named, text = match.groups()
@@ -133,10 +136,10 @@ def _decoded(text: str, charset: str | None = None) -> tuple[str, str | None]:
 
 
 def parse_options_header(value: str | None) -> tuple[str, dict[str, str]]:
-    """A value and its parameters, their names in lower case.
+    """A value and its parameters, with names in lower case.
 
-    Parameters that are malformed are skipped; the last of a name wins. `%22` stands for a
-    quote, because that is how browsers write one in a form's names (WHATWG).
+    Malformed parameters are skipped; the last of several parameters with one name is used. `%22`
+    is a quote, because browsers write a quote in the names of a form that way (WHATWG).
     """
     if value is None:
         return "", {}
@@ -153,7 +156,7 @@ def parse_options_header(value: str | None) -> tuple[str, dict[str, str]]:
 
 
 def _parse_parameters(value: str, start: int) -> dict[str, str]:
-    """The parameters from the semicolon at `start` on."""
+    """The parameters after the semicolon at `start`."""
     options: dict[str, str] = {}
     continued: dict[str, list[str]] = {}
     charsets: dict[str, str | None] = {}
@@ -193,7 +196,7 @@ def _plain(text: str) -> str:
 def _extended_parameter(
     name: str, text: str, charsets: dict[str, str | None]
 ) -> tuple[str | None, str]:
-    """What `name*` or `name*0` stands for: (name that it continues or None, its text)."""
+    """The meaning of `name*` or `name*0`: (the name that it continues or None, its text)."""
     encoded = name[-1] == "*"
     match = _continuation(name[:-1] if encoded else name)
     base = match[1] if match else None
@@ -206,9 +209,9 @@ def _extended_parameter(
 
 
 class HeaderSet(MutableSet[str]):
-    """Words that keep their order and case but are compared without it.
+    """A set of words that keeps their order and case; comparisons ignore the case.
 
-    After each change `on_update(self)` is called.
+    `on_update(self)` is called after each change.
     """
 
     def __init__(
@@ -225,11 +228,11 @@ class HeaderSet(MutableSet[str]):
             self.on_update(self)
 
     def add(self, header: str) -> None:
-        """Add a word at the end, unless it is there."""
+        """Add a word at the end, unless the set has it."""
         self.update((header,))
 
     def remove(self, header: str) -> None:
-        """Remove a word. KeyError if it is not there."""
+        """Remove a word. KeyError if the set does not have it."""
         lowered = header.lower()
         if lowered not in self._set:
             raise KeyError(header)
@@ -238,7 +241,7 @@ class HeaderSet(MutableSet[str]):
         self._changed()
 
     def update(self, iterable: Iterable[str]) -> None:
-        """Add the words that are not there yet."""
+        """Add the words that the set does not have."""
         new = False
         for header in iterable:
             lowered = header.lower()
@@ -250,7 +253,7 @@ class HeaderSet(MutableSet[str]):
             self._changed()
 
     def discard(self, header: str) -> None:
-        """Remove a word, if it is there."""
+        """Remove a word if the set has it."""
         if header.lower() in self._set:
             self.remove(header)
 
@@ -263,7 +266,7 @@ class HeaderSet(MutableSet[str]):
         return -1
 
     def index(self, header: str) -> int:
-        """The position of a word. IndexError if it is not there."""
+        """The position of a word. IndexError if the set does not have it."""
         position = self.find(header)
         if position < 0:
             raise IndexError(header)
@@ -318,5 +321,5 @@ class HeaderSet(MutableSet[str]):
 def parse_set_header(
     value: str | None, on_update: Callable[[Any], None] | None = None
 ) -> HeaderSet:
-    """The words of a field's value; None and "" have none."""
+    """The words of a field's value. None and "" give an empty set."""
     return HeaderSet(parse_list_header(value) if value else None, on_update)

@@ -1,10 +1,10 @@
-"""What a client says about itself. Nothing is parsed: subclass and set `user_agent_class`."""
+"""`User-Agent`, unparsed. For a parser, subclass UserAgent and set `user_agent_class`."""
 
 from __future__ import annotations
 
 
 class UserAgent:
-    """The User-Agent field; `platform`, `browser`, `version`, `language` are for subclasses."""
+    """The User-Agent field. Subclasses set `platform`, `browser`, `version` and `language`."""
 
     platform: str | None = None
     browser: str | None = None

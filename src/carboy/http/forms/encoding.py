@@ -1,4 +1,4 @@
-"""multipart/form-data for requests made up by tests (RFC 7578)."""
+"""The encoder of multipart/form-data for requests that tests make (RFC 7578)."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import IO, Any
 
 from carboy.http.containers.multidict import iter_multi_items
+from carboy.http.fields.syntax import FORM_NAME_ESCAPES
 
-# HTML, "multipart/form-data encoding algorithm": what would end a quoted name.
-_ESCAPES = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})
 _PIECE = 64 * 1024
 
 
@@ -20,10 +19,10 @@ def stream_encode_multipart(
     threshold: int = 512_000,
     boundary: str | None = None,
 ) -> tuple[IO[bytes], int, str]:
-    """The form as a stream at its start, its length in octets, and its boundary.
+    """The form as a stream, its length in bytes, and its boundary.
 
-    Files are values with a `read` method (FileStorage). Above `threshold` octets the stream is
-    a temporary file, unless `use_tempfile` is off.
+    Values with a `read` method (FileStorage) are sent as files. For more than `threshold` bytes the
+    stream is a temporary file, unless `use_tempfile` is False.
     """
     boundary = boundary or f"carboy-{secrets.token_hex(16)}"
     stream: IO[bytes] = io.BytesIO()
@@ -38,7 +37,7 @@ def stream_encode_multipart(
 
 
 def encode_multipart(values: Mapping[str, Any], boundary: str | None = None) -> tuple[str, bytes]:
-    """The boundary and the whole form in memory."""
+    """The boundary and the form as bytes."""
     stream, _, boundary = stream_encode_multipart(values, use_tempfile=False, boundary=boundary)
     return boundary, stream.read()
 
@@ -80,9 +79,9 @@ def _guessed(filename: str | None) -> str:
 
 
 def _head(name: str, filename: str | None, fields: list[tuple[str, str]]) -> bytes:
-    lines = [f'Content-Disposition: form-data; name="{str(name).translate(_ESCAPES)}"']
+    lines = [f'Content-Disposition: form-data; name="{str(name).translate(FORM_NAME_ESCAPES)}"']
     if filename is not None:
-        lines[0] += f'; filename="{str(filename).translate(_ESCAPES)}"'
+        lines[0] += f'; filename="{str(filename).translate(FORM_NAME_ESCAPES)}"'
     skipped = {"content-disposition", "content-length"}
     lines += [f"{key}: {value}" for key, value in fields if key.lower() not in skipped]
     return ("\r\n".join(lines) + "\r\n\r\n").encode()

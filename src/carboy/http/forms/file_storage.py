@@ -1,4 +1,4 @@
-"""An uploaded file: its stream and what the form said about it."""
+"""Uploaded files: their content as a stream, their names and their headers."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from carboy.http.fields.syntax import parse_options_header
 
 
 class FileStorage:
-    """A file of a form. Methods of the stream (`read`, `seek`, ...) are its own too.
+    """A file of a form, with the methods of its stream (`read`, `seek`, ...).
 
-    `filename` is what the client says, never a path to write to: see `secure_filename`. It is
-    true if it has a file name, that is, if a file was chosen.
+    `filename` comes from the client. Do not use it as a path: see `secure_filename`. The object is
+    true if it has a file name, which means that the user selected a file.
     """
 
     def __init__(
@@ -43,12 +43,12 @@ class FileStorage:
 
     @property
     def content_type(self) -> str | None:
-        """The `Content-Type` the client has sent with the file; often a guess."""
+        """The `Content-Type` that the client has sent with the file. It is often a guess."""
         return self.headers.get("content-type")  # type: ignore[no-any-return]
 
     @property
     def content_length(self) -> int:
-        """The `Content-Length` sent with the file; 0 if there is none, as browsers do it."""
+        """The `Content-Length` sent with the file; 0 without one, which is usual."""
         return self.headers.get("content-length", 0, type=int)  # type: ignore[no-any-return]
 
     def _content_type(self) -> tuple[str, dict[str, str]]:
@@ -67,7 +67,7 @@ class FileStorage:
         return self._content_type()[1]
 
     def save(self, dst: str | os.PathLike[str] | IO[bytes], buffer_size: int = 16384) -> None:
-        """Write what is left of the stream to a path or an open file, in chunks."""
+        """Write the rest of the stream to a path or an open file, in chunks."""
         if not isinstance(dst, str | os.PathLike):
             self._copy(dst, buffer_size)
             return
@@ -79,7 +79,7 @@ class FileStorage:
             target.write(chunk)
 
     def close(self) -> None:
-        """Close the stream, if it can be."""
+        """Close the stream. Errors are ignored."""
         try:
             self.stream.close()
         except Exception:
@@ -89,7 +89,7 @@ class FileStorage:
         return bool(self.filename)
 
     def __getattr__(self, name: str) -> Any:
-        if name == "stream":  # while it is unpickled or copied
+        if name == "stream":  # while the object is being unpickled or copied
             raise AttributeError(name)
         try:
             return getattr(self.stream, name)
@@ -108,7 +108,7 @@ class FileStorage:
 
 
 def _stream_name(stream: IO[bytes] | None) -> str | None:
-    """The name of an open file; a descriptor's number or a name like "<stdin>" is none."""
+    """The name of an open file; None for a file descriptor or a name such as "<stdin>"."""
     name = getattr(stream, "name", None)
     if not isinstance(name, str | bytes | os.PathLike):
         return None
@@ -117,7 +117,7 @@ def _stream_name(stream: IO[bytes] | None) -> str | None:
 
 
 class FileMultiDict(MultiDict[str, FileStorage]):
-    """Files under the names of their form fields."""
+    """Files by the names of their form fields."""
 
     def add_file(
         self,
@@ -126,9 +126,9 @@ class FileMultiDict(MultiDict[str, FileStorage]):
         filename: str | None = None,
         content_type: str | None = None,
     ) -> None:
-        """Add a file: one uploaded, an open one, or a path, which is opened.
+        """Add a FileStorage, an open file, or the file at a path.
 
-        The content type is guessed from the file name, if there is one.
+        The content type is guessed from the file name.
         """
         if isinstance(file, FileStorage):
             self.add(name, file)

@@ -1,34 +1,33 @@
-"""What a multipart body consists of, as events: in from the decoder, out by the encoder."""
+"""Multipart bodies as events: a decoder and an encoder, as in `werkzeug.sansio.multipart`.
+
+Forms of a request are read by `carboy.http.forms.parser`.
+"""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import TYPE_CHECKING
 
 from carboy.http.exceptions import RequestEntityTooLarge
 from carboy.http.fields.headers import Headers
-from carboy.http.fields.syntax import parse_options_header
-
-if TYPE_CHECKING:
-    from carboy.http.fields.headers import Headers
+from carboy.http.fields.syntax import FORM_NAME_ESCAPES, parse_options_header
 
 
 class Event:
-    """Anything that a multipart body is made of."""
+    """The base class of the parts of a multipart body."""
 
 
 @dataclass(frozen=True)
 class Preamble(Event):
-    """What stands before the first boundary; readers ignore it."""
+    """The bytes before the first boundary, which readers ignore."""
 
     data: bytes
 
 
 @dataclass(frozen=True)
 class Field(Event):
-    """The head of a part that is a value."""
+    """The headers of a part that is a value."""
 
     name: str
     headers: Headers
@@ -36,7 +35,7 @@ class Field(Event):
 
 @dataclass(frozen=True)
 class File(Event):
-    """The head of a part that is a file."""
+    """The headers of a part that is a file."""
 
     name: str
     filename: str
@@ -45,7 +44,7 @@ class File(Event):
 
 @dataclass(frozen=True)
 class Data(Event):
-    """A piece of a part's content; `more_data` is off on the last."""
+    """A piece of a part's content. `more_data` is False for the last piece."""
 
     data: bytes
     more_data: bool
@@ -53,13 +52,13 @@ class Data(Event):
 
 @dataclass(frozen=True)
 class Epilogue(Event):
-    """What stands behind the last boundary; readers ignore it."""
+    """The bytes after the last boundary, which readers ignore."""
 
     data: bytes
 
 
 class NeedData(Event):
-    """Nothing can be said before there is more input."""
+    """The decoder needs more input."""
 
 
 NEED_DATA = NeedData()
@@ -80,18 +79,18 @@ LINE_BREAK = b"(?:\r\n|\n|\r)"
 LINE_BREAK_RE = re.compile(LINE_BREAK)
 BLANK_LINE_RE = re.compile(b"(?:\r\n\r\n|\r\r|\n\n)")
 HEADER_CONTINUATION_RE = re.compile(LINE_BREAK + b"[ \t]")
-# What may stand around a boundary's own octets: two line breaks, and two dashes on each side.
+# Bytes around the text of a boundary: two line breaks, and two dashes on each side.
 SEARCH_EXTRA_LENGTH = 8
-# RFC 2046, section 5.1.1: "--" closes, "transport-padding" is skipped.
+# RFC 2046, section 5.1.1: "--" is the end of the body, "transport-padding" is skipped.
 _ENDING = b"(--[^\\S\n\r]*" + LINE_BREAK + b"?|[^\\S\n\r]*" + LINE_BREAK + b")"
 
 
 class MultipartDecoder:
-    """Decodes one body between boundaries of `boundary`.
+    """Decodes one body with this boundary.
 
-    `max_form_memory_size` bounds what is received and not yet handed out, in octets, and
-    `max_parts` the number of parts: RequestEntityTooLarge. Of a malformed or cut off body
-    `next_event` raises ValueError.
+    RequestEntityTooLarge for more than `max_form_memory_size` bytes that were received but not
+    returned as events, and for more than `max_parts` parts. `next_event` raises ValueError for a
+    malformed or incomplete body.
     """
 
     def __init__(
@@ -114,7 +113,7 @@ class MultipartDecoder:
         self._parts_decoded = 0
 
     def receive_data(self, data: bytes | None) -> None:
-        """Take in a piece of the body; None at its end."""
+        """Receive a piece of the body; None at its end."""
         if data is None:
             self.complete = True
             return
@@ -124,7 +123,7 @@ class MultipartDecoder:
         self.buffer.extend(data)
 
     def next_event(self) -> Event:
-        """The next event that the input holds, NEED_DATA if it ends within one."""
+        """The next event, or NEED_DATA if the input ends before it is complete."""
         event = self._step()
         if self.complete and isinstance(event, NeedData):
             raise ValueError(
@@ -162,7 +161,7 @@ class MultipartDecoder:
             self._search_from(len(self.buffer) - SEARCH_EXTRA_LENGTH)
             return NEED_DATA
         headers = self._parse_headers(self.buffer[: match.start()])
-        # The second line break stays: a part without content has only one before its boundary.
+        # The second line break is kept: a part without content has one before its boundary only.
         del self.buffer[: (match.start() + match.end()) // 2]
         if "content-disposition" not in headers:
             raise ValueError(
@@ -175,7 +174,7 @@ class MultipartDecoder:
         self._parts_decoded += 1
         if self.max_parts is not None and self._parts_decoded > self.max_parts:
             raise RequestEntityTooLarge
-        # A part without a name has the name None there too; nobody is helped by an error.
+        # Werkzeug also gives a part without a name the name None.
         if filename is not None:
             return File(name, filename, headers)  # type: ignore[arg-type]
         return Field(name, headers)  # type: ignore[arg-type]
@@ -189,7 +188,7 @@ class MultipartDecoder:
         return Data(data, more) if data or start or not more else NEED_DATA
 
     def _parse_data(self, data: bytes | bytearray, *, start: bool) -> tuple[bytes, int, bool]:
-        """Content that is certain, what it takes of the buffer, and whether more follows."""
+        """The content before a boundary, the bytes used of the buffer, and whether more follows."""
         begin = 0
         if start and (line_break := LINE_BREAK_RE.match(data)):
             begin = line_break.end()
@@ -205,31 +204,31 @@ class MultipartDecoder:
         return b"--" + self.boundary
 
     def _last_partial_boundary_index(self, data: bytes | bytearray) -> int:
-        """Where what may turn out to be a boundary begins; the length if there is none."""
+        """The position where a boundary may begin; the length if there is no such position."""
         window = len(data) - len(self.boundary) - 4
         index = len(data)
-        for octet in (b"\n", b"\r"):
-            found = data.rfind(octet)
+        for line_break in (b"\n", b"\r"):
+            found = data.rfind(line_break)
             if found >= 0 and found >= window:
                 index = min(index, found)
         waiting = self._waiting(data)
         if waiting >= 0:
             index = min(index, waiting)
-        # What turns out to be a boundary takes the CR of its CRLF with it.
+        # The CR before the LF belongs to the boundary.
         after_cr = index > 0 and data[index - 1 : index + 1] == b"\r\n"
         if after_cr and (index == waiting or self._delimiter.startswith(data[index + 1 :])):
             index -= 1
         return index
 
     def _waiting(self, data: bytes | bytearray) -> int:
-        """The LF before a boundary whose line is not over yet, or -1."""
+        """The position of the LF before a boundary whose line is not complete, or -1."""
         whole = data.rfind(b"\n" + self._delimiter)
         rest = data[whole + 1 + len(self._delimiter) :]
         over = rest != b"-" and (len(rest) > SEARCH_EXTRA_LENGTH or rest.strip(b" \t\f\v") != b"")
         return -1 if over else whole
 
     def _parse_headers(self, data: bytes | bytearray) -> Headers:
-        """The fields of a part; a folded line is joined to the one before."""
+        """The header fields of a part. A folded line is joined to the line before it."""
         headers = Headers()
         for line in LINE_BREAK_RE.split(HEADER_CONTINUATION_RE.sub(b" ", data)):
             if line := line.strip():
@@ -246,19 +245,15 @@ class MultipartDecoder:
         self._search_position = 0
 
 
-# HTML, "multipart/form-data encoding algorithm": what would end a quoted name.
-_ESCAPES = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})
-
-
 class MultipartEncoder:
-    """Turns events into octets. ValueError for one that cannot stand at its place."""
+    """Encodes events as bytes. ValueError for an event that may not come next."""
 
     def __init__(self, boundary: bytes) -> None:
         self.boundary = boundary
         self.state = State.PREAMBLE
 
     def send_event(self, event: Event) -> bytes:
-        """The octets of the event."""
+        """The event as bytes."""
         if isinstance(event, Preamble) and self.state is State.PREAMBLE:
             self.state = State.PART
             return event.data
@@ -276,15 +271,15 @@ class MultipartEncoder:
         )
 
     def _head(self, event: Field | File) -> bytes:
-        first = f'Content-Disposition: form-data; name="{event.name.translate(_ESCAPES)}"'
+        first = f'Content-Disposition: form-data; name="{event.name.translate(FORM_NAME_ESCAPES)}"'
         if isinstance(event, File):
-            first += f'; filename="{event.filename.translate(_ESCAPES)}"'
+            first += f'; filename="{event.filename.translate(FORM_NAME_ESCAPES)}"'
         lines = [first]
         lines += [f"{k}: {v}" for k, v in event.headers if k.lower() != "content-disposition"]
         return b"\r\n--" + self.boundary + b"\r\n" + "\r\n".join([*lines, ""]).encode()
 
     def _data(self, event: Data) -> bytes:
-        # The empty line goes with the first content; without any the next boundary brings it.
+        # The empty line is sent with the first content, or with the next boundary without content.
         if self.state is State.DATA_START and (event.data or not event.more_data):
             self.state = State.DATA
             return b"\r\n" + event.data if event.data else b""

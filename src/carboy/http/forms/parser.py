@@ -1,4 +1,4 @@
-"""Where the content of an uploaded file is kept."""
+"""The parsers of forms: urlencoded and multipart bodies become fields and files."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 from carboy.http.containers.multidict import MultiDict
 from carboy.http.exceptions import RequestEntityTooLarge
 from carboy.http.fields.headers import Headers
-from carboy.http.fields.syntax import parse_options_header
+from carboy.http.fields.syntax import CHARSETS, parse_options_header
 from carboy.http.forms.file_storage import FileStorage
 from carboy.http.forms.reader import Event, Lines, MultipartReader
 from carboy.http.forms.urlencoded import parse_form
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 StreamFactory = Callable[..., IO[bytes]]
 
-# Above this a file goes to the disk: 500 KiB.
+# Bytes of an uploaded file; a larger file is written to the disk.
 MAX_IN_MEMORY = 500 * 1024
 
 
@@ -32,30 +32,27 @@ def default_stream_factory(
     filename: str | None,
     content_length: int | None = None,
 ) -> IO[bytes]:
-    """Memory for a small body; for others a temporary file, in memory up to 500 KiB."""
+    """Memory for a small body, otherwise a temporary file that starts in memory."""
     if total_content_length is not None and total_content_length <= MAX_IN_MEMORY:
         return io.BytesIO()
     spooled = sys.modules[__name__].SpooledTemporaryFile  # tests replace it here
     return cast("IO[bytes]", spooled(max_size=MAX_IN_MEMORY, mode="rb+"))
 
 
-# tempfile loads random and OpenSSL; only large uploads need it.
+# tempfile loads random and OpenSSL, and only large uploads need it.
 __getattr__ = lazy_names(__name__, {"tempfile": "SpooledTemporaryFile"})[1]
 
 
 Items = list[tuple[str | None, Any]]
 
-# The character sets a part may name; others are read as UTF-8.
-_CHARSETS = {"ascii", "us-ascii", "utf-8", "iso-8859-1"}
-
 
 class _Part:
-    """A part on its way: its headers, and where its content goes."""
+    """A part that is being read: its headers, and the pieces or file of its content."""
 
     __slots__ = ("chunks", "file", "filename", "headers", "name")
 
     def __init__(self, lines: Lines) -> None:
-        # Control characters are kept, as everything that a client may put into a name.
+        # The values may contain control characters, as a client may send them in a name.
         self.headers = Headers._from_checked(lines)
         disposition, options = parse_options_header(self.headers.get("Content-Disposition"))
         if disposition.lower() != "form-data":
@@ -81,9 +78,8 @@ class _Part:
 class MultiPartParser:
     """Reads a multipart body into fields and files.
 
-    `max_form_memory_size` bounds what is kept in memory besides the files, in octets,
-    `max_form_parts` the number of parts: RequestEntityTooLarge. A malformed body raises
-    ValueError.
+    RequestEntityTooLarge if the body has more than `max_form_parts` parts, or if its fields and
+    headers have more than `max_form_memory_size` bytes. ValueError for a malformed body.
     """
 
     def __init__(
@@ -101,15 +97,15 @@ class MultiPartParser:
         self.max_form_parts = max_form_parts
 
     def fail(self, message: str) -> None:
-        """Raise the error of a malformed body."""
+        """Raise the error for a malformed body."""
         raise ValueError(message)
 
     def get_part_charset(self, headers: Headers) -> str:
-        """The character set of a field: the one it names, if it is a common one, or UTF-8."""
+        """The character set of a field: the declared one if it is in CHARSETS, otherwise UTF-8."""
         content_type = headers.get("Content-Type")
         if content_type:
             charset = parse_options_header(content_type)[1].get("charset", "").lower()
-            if charset in _CHARSETS:
+            if charset in CHARSETS:
                 return charset
         return "utf-8"
 
@@ -147,7 +143,7 @@ class MultiPartParser:
                     part.file = self._open(part, content_length)
                     opened.append(part.file)
             elif part is None:
-                raise RuntimeError("a part ended that had not begun")
+                raise RuntimeError("The reader has sent content before the headers of its part.")
             elif event is None:
                 if part.file is None:
                     fields.append((part.name, part.text(self.get_part_charset(part.headers))))
@@ -182,8 +178,6 @@ class MultiPartParser:
         reader.close()
 
 
-__all__ = ["FormDataParser", "default_stream_factory", "parse_form_data"]
-
 Parsed = tuple[IO[bytes], Any, Any]
 
 
@@ -197,7 +191,7 @@ def parse_form_data(
     *,
     max_form_parts: int | None = None,
 ) -> Parsed:
-    """The rest of the body, the fields and the files of the form in an environ."""
+    """The stream, the fields and the files of the form in an environ."""
     return FormDataParser(
         stream_factory,
         max_form_memory_size,
@@ -208,15 +202,15 @@ def parse_form_data(
     ).parse_from_environ(environ)
 
 
-READ_SIZE = 256 * 1024  # a tenth quicker on files than the 64 KiB that a parser takes by itself
+READ_SIZE = 256 * 1024  # on files a tenth faster than the parser's default of 64 KiB
 
 
 class FormDataParser:
-    """Parses forms. A body that is none, or is malformed, has no fields and no files;
-    with `silent` off a malformed one raises ValueError.
+    """Parses a body as a form. A body that is not a form has no fields and no files.
 
-    `max_content_length` bounds the body in octets, `max_form_memory_size` what a multipart
-    form keeps in memory, `max_form_parts` its parts: RequestEntityTooLarge.
+    A malformed form has none either, or raises ValueError with `silent=False`.
+    RequestEntityTooLarge for more than `max_content_length` bytes, and for multipart forms as in
+    MultiPartParser.
     """
 
     def __init__(
@@ -237,7 +231,7 @@ class FormDataParser:
         self.silent = silent
 
     def parse_from_environ(self, environ: WSGIEnvironment) -> Parsed:
-        """`parse` with the body and the headers of an environ."""
+        """`parse` for the body and the headers of an environ."""
         stream = get_input_stream(environ, max_content_length=self.max_content_length)
         mimetype, options = parse_options_header(environ.get("CONTENT_TYPE"))
         return self.parse(stream, mimetype, get_content_length(environ), options)
@@ -249,8 +243,7 @@ class FormDataParser:
         content_length: int | None,
         options: dict[str, str] | None = None,
     ) -> Parsed:
-        """The rest of the body, the fields and the files. `options` are the parameters of
-        the media type."""
+        """The stream, the fields and the files. `options` are the media type's parameters."""
         limit = self.max_content_length
         if limit is not None and content_length is not None and content_length > limit:
             raise RequestEntityTooLarge

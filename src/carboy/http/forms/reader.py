@@ -1,8 +1,8 @@
-"""A multipart body taken apart as it comes in, strictly (RFC 2046, section 5.1.1; RFC 7578).
+"""A strict incremental parser of multipart bodies (RFC 2046, section 5.1.1; RFC 7578).
 
-Knows no streams and no forms: bytes go in, the header lines and the content of parts come out.
-The outcome depends on the bytes alone and not on the pieces they come in: a line is judged when
-all of it is there, and what may be the beginning of a boundary waits until it is known.
+It is given bytes and returns the header lines and the content of parts, without streams and forms.
+The result does not depend on how the bytes are split into pieces: a line is parsed when it is
+complete, and bytes that may begin a boundary are kept until this is known.
 """
 
 from __future__ import annotations
@@ -14,17 +14,18 @@ from enum import Enum
 from carboy.grammar import TCHAR
 from carboy.http.exceptions import RequestEntityTooLarge
 
-# Header lines of a part; bytes of its content; None at its end.
+# The header lines of a part, a piece of its content, or None at its end.
 Lines = list[tuple[str, str]]
 Event = Lines | bytes | None
 
-# A part has Content-Disposition, Content-Type and perhaps a few more (RFC 7578, section 4.8).
+# Parts have Content-Disposition, Content-Type and few other fields (RFC 7578, section 4.8).
 MAX_HEADER_LINE = 8 * 1024
 MAX_HEADER_LINES = 16
 
-# What follows the text of a boundary: the dashes of the last one; the end of its line, behind
-# padding (RFC 2046, section 5.1.1), which is bounded because it is looked at again with every
-# piece; nothing that decides yet; or a line end that is none. All else belongs to the content.
+# What can follow the text of a boundary. `last`: the dashes of the last boundary. `next`: the end
+# of the line after padding (RFC 2046, section 5.1.1), which is limited because it is read again
+# with each piece. `open`: not enough bytes to decide. `bare`: an invalid line end. Without a match,
+# the text is not a boundary but content.
 _PADDING = rb"[ \t]{0,1024}+"
 _behind = re.compile(
     rb"(?P<last>--)|(?P<next>%b\r\n)|(?P<open>(?:-|%b\r?)\Z)|(?P<bare>%b[\r\n])"
@@ -35,7 +36,7 @@ _length = re.compile(r"0{0,238}+[0-9]{1,18}|0{1,238}").fullmatch
 
 
 class State(Enum):
-    """Where the next byte belongs."""
+    """The part of the body that the next byte belongs to."""
 
     PREAMBLE = "before the first boundary"
     HEAD = "among the headers of a part"
@@ -44,7 +45,7 @@ class State(Enum):
 
 
 class MultipartReader:
-    """Reads the body between boundaries of `boundary`.
+    """Parses one body with this boundary.
 
     ValueError is raised for a malformed body, RequestEntityTooLarge for more than `max_parts`
     parts and for header lines above the limits.
@@ -54,19 +55,19 @@ class MultipartReader:
         self._delimiter = b"\r\n--" + boundary
         self._max_parts = max_parts
         self._state = State.PREAMBLE
-        # The first boundary needs no line break before it; with this one it is like the others.
+        # The first boundary needs no line break before it. This one makes it like the others.
         self._buffer = b"\r\n"
-        self._at = 0  # what comes before this in the buffer is done with
+        self._at = 0  # the position in the buffer up to which it has been used
         self._parts = 0
-        # one part, or the preamble
+        # of the current part or the preamble:
         self._headers: Lines = []
-        self._count = 0  # of its header lines
-        self._lead = 0  # bytes of the line break before the content that are still in the buffer
+        self._count = 0  # number of header lines
+        self._lead = 0  # bytes in the buffer that belong to the line break before the content
         self._declared: int | None = None
         self._size = 0
 
     def feed(self, piece: bytes) -> Iterator[Event]:
-        """Take the next piece of the body and give what it completes."""
+        """Parse the next piece of the body and yield the events that it completes."""
         self._buffer = self._buffer[self._at :] + piece
         self._at = 0
         while self._state is not State.END:
@@ -92,17 +93,17 @@ class MultipartReader:
                 self._pass_boundary(behind)
 
     def close(self) -> None:
-        """Call it at the end of the body: ValueError if that is not behind the last boundary."""
+        """Check that the body ended after the last boundary. ValueError if not."""
         if self._state is not State.END:
             raise ValueError(
-                f"The multipart body ends {self._state.value}; send it whole, up to the boundary"
-                " that ends in two dashes."
+                f"The multipart body ends {self._state.value}. Send the whole body, up to the"
+                " boundary that ends with two dashes."
             )
 
     # boundaries and content
 
     def _find_boundary(self) -> tuple[int, re.Match[bytes] | None]:
-        """Where the content ends for now, and what follows the boundary there, if one does."""
+        """The end of the content, and the match of `_behind` if a boundary follows it."""
         buffer, delimiter = self._buffer, self._delimiter
         size = len(delimiter)
         found = buffer.find(delimiter, self._at)
@@ -110,17 +111,19 @@ class MultipartReader:
             behind = _behind(buffer, found + size)
             if behind is not None:
                 if behind.lastgroup == "bare":
-                    raise ValueError("The line of a boundary ends in a bare CR or LF, not in CRLF.")
+                    raise ValueError(
+                        "The line of a boundary ends with a bare CR or LF instead of CRLF."
+                    )
                 return found, behind if behind.lastgroup != "open" else None
             found = buffer.find(delimiter, found + size)
-        # A boundary has one CR, so only the last CR can begin one that is not complete yet.
+        # A boundary contains one CR, so only the last CR can begin an incomplete boundary.
         found = buffer.rfind(b"\r", max(self._at, len(buffer) - size + 1))
         if found >= 0 and delimiter.startswith(buffer[found:]):
             return found, None
         return len(buffer), None
 
     def _take(self, end: int) -> bytes:
-        """The content up to `end`; b"" for a preamble, and while there is none."""
+        """The content up to `end`; b"" for a preamble, or without content."""
         begin = self._at
         if end == begin:
             return b""
@@ -136,7 +139,7 @@ class MultipartReader:
     def _pass_boundary(self, behind: re.Match[bytes]) -> None:
         self._at = behind.end()
         if behind.lastgroup == "last":
-            # A form without a single part is the last boundary alone, perhaps on a second line.
+            # A form without parts is just the last boundary, possibly after a line break.
             if not self._parts and self._size > 2:
                 raise ValueError("The multipart body ends before its first part.")
             self._state = State.END
@@ -152,7 +155,7 @@ class MultipartReader:
     # headers
 
     def _line(self) -> bytes | None:
-        """The next line without its end, None if that has not come. An empty line stays."""
+        """The next line without its end; None if it is incomplete. An empty line stays in place."""
         end = self._buffer.find(b"\r\n", self._at)
         size = (len(self._buffer) - 1 if end < 0 else end) - self._at
         if size > MAX_HEADER_LINE:
@@ -172,7 +175,7 @@ class MultipartReader:
         if field is None:
             self._add_continuation(line)
             return
-        # Values are UTF-8; one that is not must not cost the user the whole form.
+        # Values are UTF-8. Invalid bytes are replaced, so that the rest of the form is still read.
         name, value = field[1].decode(), field[2].decode("utf-8", "replace").strip(" \t")
         if len(name) == len("content-length") and name.lower() == "content-length":
             if self._declared is not None or not _length(value):
@@ -181,9 +184,9 @@ class MultipartReader:
         self._headers.append((name, value))
 
     def _add_continuation(self, line: bytes) -> None:
-        """A line that begins with white space goes on with the one before it."""
+        """Append a line that begins with white space to the line before it."""
         if line[:1] not in (b" ", b"\t") or b"\r" in line or b"\n" in line or not self._headers:
-            raise ValueError("A header line of a part has to be 'name: value' and end in CRLF.")
+            raise ValueError("A header line of a part has to be 'name: value' and end with CRLF.")
         name, value = self._headers[-1]
         if name.lower() == "content-length":
             raise ValueError("The Content-Length of a part has to be one decimal number.")
@@ -192,7 +195,7 @@ class MultipartReader:
 
     def _begin_content(self) -> None:
         self._state = State.CONTENT
-        # Of a part without content the empty line's end may be the boundary's line break too.
+        # In a part without content, the end of the empty line may be the boundary's line break.
         self._lead = 2
         self._size = 0
 

@@ -6,14 +6,14 @@ from urllib.parse import unquote_to_bytes
 
 import carboy.http.urls  # noqa: F401 — it registers the error handler
 
-# Octets that are not UTF-8 stay percent-encoded, so that nothing is lost.
+# Bytes that are not UTF-8 stay percent-encoded, so that no information is lost.
 _ERRORS = "werkzeug.url_quote"
 
 
 def parse_query(query: bytes) -> list[tuple[str, str]]:
-    """The pairs of a query in order; a name without "=" has the value "".
+    """The pairs of a query in order. A name without "=" has the value "".
 
-    "+" is a space, percent-encoded octets are UTF-8; those that are not stay encoded.
+    "+" is a space. Percent-encoded bytes are decoded as UTF-8; other bytes stay encoded.
     """
     try:
         text = query.decode()
@@ -23,7 +23,7 @@ def parse_query(query: bytes) -> list[tuple[str, str]]:
 
 
 def parse_form(body: bytes) -> list[tuple[str, str]]:
-    """The pairs of a form's body. ValueError if it is not UTF-8, so it is not such a form."""
+    """The pairs of a form's body. ValueError if the body is not UTF-8."""
     return _pairs(body.decode())
 
 
@@ -42,27 +42,27 @@ def _pairs(text: str) -> list[tuple[str, str]]:
 
 
 _ASCII = {
-    form(octet): chr(octet) for octet in range(0x80) for form in ("{:02x}".format, "{:02X}".format)
+    form(byte): chr(byte) for byte in range(0x80) for form in ("{:02x}".format, "{:02X}".format)
 }
 
 
 def _decoded(text: str) -> str:
     if "%" not in text:
         return text
-    # Mostly what is encoded is ASCII, and then no octets have to be put together.
+    # Most encoded characters are ASCII, which need no decoding as UTF-8.
     pieces = text.split("%")
     for index in range(1, len(pieces)):
         piece = pieces[index]
         char = _ASCII.get(piece[:2])
         if char is None:
-            return _decoded_octets(text)
+            return _decoded_as_utf8(text)
         pieces[index] = char + piece[2:]
     return "".join(pieces)
 
 
-def _decoded_octets(text: str) -> str:
-    octets = unquote_to_bytes(text)
+def _decoded_as_utf8(text: str) -> str:
+    data = unquote_to_bytes(text)
     try:
-        return octets.decode()
+        return data.decode()
     except UnicodeDecodeError:
-        return octets.decode("utf-8", _ERRORS)
+        return data.decode("utf-8", _ERRORS)

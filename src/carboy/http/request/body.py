@@ -1,4 +1,4 @@
-"""The body of a request: stream, data, form and JSON, each read when first asked."""
+"""The body of a request as bytes, form and JSON. Each is read at the first access."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def load_form_data(request: Request) -> None:
-    """Parse the body as a form, once: sets `stream`, `form` and `files`."""
+    """Parse the body as a form once, and set `stream`, `form` and `files`."""
     kept = request.__dict__
     if "form" in kept:
         return
@@ -42,14 +42,16 @@ def _received_form(request: Request) -> tuple[Any, Any, Any]:
     body: Any = request._exchange.body  # type: ignore[union-attr]
     try:
         fields = parse_form(body.read())
-    except ValueError:  # as the parser does: a malformed form has no fields
+    except ValueError:  # a malformed form has no fields, as with the parser
         fields = []
     return body, new(fields), new()
 
 
 def _is_received_form(request: Request, kept: dict[str, Any]) -> bool:
-    """Whether it is what a form without files nearly always is: all of it in memory, of a size
-    that is allowed, and no part of the parsing overridden. The parser would do the same."""
+    """Whether the form can be read from memory, with the result of FormDataParser.
+
+    It has to be urlencoded and received, within the limit, and no step of parsing overridden.
+    """
     exchange = request._exchange
     if (
         exchange is None
@@ -64,14 +66,14 @@ def _is_received_form(request: Request, kept: dict[str, Any]) -> bool:
     limit = request.max_content_length
     return (
         (limit is None or (exchange.body_size or 0) <= limit)
-        and request._parses_forms_as_ever()
+        and request._parses_forms_normally()
         and not request.shallow
         and request.form_data_parser_class is FormDataParser
     )
 
 
 URLENCODED = "application/x-www-form-urlencoded"
-# What a subclass overrides to parse forms its own way; anybody may replace it at any time.
+# Subclasses can override these to parse forms differently, and they can be replaced at any time.
 FORM_PARSING = frozenset({"make_form_data_parser", "mimetype", "stream", "want_form_data_parsed"})
 form_parsing: Callable[[Any], tuple[Any, ...]] = attrgetter(*sorted(FORM_PARSING))
 
@@ -82,19 +84,19 @@ def _stream_to_parse(request: Request) -> IO[bytes]:
 
 
 def form(request: Request) -> Any:
-    """The fields of a form in the body, none where the body is not a form."""
+    """The fields of a form in the body; empty if the body is not a form."""
     request._load_form_data()
     return request.__dict__["form"]
 
 
 def files(request: Request) -> Any:
-    """The uploaded files of a multipart form, as FileStorage."""
+    """The uploaded files of a multipart form, as FileStorage objects."""
     request._load_form_data()
     return request.__dict__["files"]
 
 
 def values(request: Request) -> CombinedMultiDict[str, str]:
-    """`args` and `form` together; a GET has only `args`, whatever its body holds."""
+    """`args` and `form` together. For a GET request, `args` only."""
     sources = [request.args]
     if request.method != "GET":
         sources.append(request.form)
@@ -104,13 +106,13 @@ def values(request: Request) -> CombinedMultiDict[str, str]:
 
 
 def get_data(request: Request, cache: bool, as_text: bool, parse_form_data: bool) -> bytes | str:
-    """The body as bytes or UTF-8 text; kept unless `cache` is off."""
+    """The body as bytes or as text decoded from UTF-8; kept unless `cache` is False."""
     data: bytes | None = request.__dict__.get("_cached_data")
     if data is None:
         if parse_form_data:
             request._load_form_data()
         stream = request.stream
-        if getattr(stream, "closed", False):  # a request kept until after its connection
+        if getattr(stream, "closed", False):  # the request was kept after its connection ended
             raise ClientDisconnected
         data = stream.read()
         if cache:
@@ -119,14 +121,14 @@ def get_data(request: Request, cache: bool, as_text: bool, parse_form_data: bool
 
 
 def get_json(request: Request, force: bool, silent: bool, cache: bool) -> Any:
-    """The body as JSON. What a silent and a loud call found is kept apart."""
+    """The body as JSON. The results with and without `silent` are kept separately."""
     if cache and request._cached_json[silent] is not ...:
         return request._cached_json[silent]
     if not (force or request.is_json):
         return None if silent else request.on_json_loading_failed(None)
     data = request.get_data(cache=cache)
     try:
-        found = loud = quiet = loads_of_a_client(request.json_module, data)
+        found = loud = quiet = loads_untrusted(request.json_module, data)
     except ValueError as error:
         loud, quiet = request._cached_json
         if silent:
@@ -138,8 +140,8 @@ def get_json(request: Request, force: bool, silent: bool, cache: bool) -> Any:
     return found
 
 
-def loads_of_a_client(module: Any, data: bytes | str) -> Any:
-    """`module.loads`, which fails with ValueError for whatever the other side may have sent."""
+def loads_untrusted(module: Any, data: bytes | str) -> Any:
+    """`module.loads` with ValueError for JSON that is nested too deeply."""
     try:
         return module.loads(data)
     except RecursionError:
@@ -147,7 +149,7 @@ def loads_of_a_client(module: Any, data: bytes | str) -> Any:
 
 
 def json_failed(error: ValueError | None) -> Any:
-    """400 for JSON that cannot be read, 415 for a body that does not say it is JSON."""
+    """400 for invalid JSON, 415 for a Content-Type that is not JSON."""
     if error is not None:
         raise BadRequest(f"Failed to decode JSON object: {error}")
     raise UnsupportedMediaType(

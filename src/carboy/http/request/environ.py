@@ -1,4 +1,4 @@
-"""The facts of a request, read from a WSGI environ."""
+"""Attributes of a request that are read from a WSGI environ."""
 
 from __future__ import annotations
 

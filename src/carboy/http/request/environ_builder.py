@@ -1,4 +1,4 @@
-"""WSGI environs made from the parts of a request."""
+"""A builder of WSGI environs and requests for tests."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ URLENCODED = "application/x-www-form-urlencoded"
 
 
 class EnvironBuilder:
-    """The parts of a request, and the environ or request they make.
+    """The parts of a request, from which an environ or a request is made.
 
-    `path` may have a query; `base_url` gives scheme, host and script name. `data` is the body:
-    octets, text, a stream, or a mapping of form fields and files (a file is an open one, a
-    FileStorage, or a tuple of stream, name and type). `json` is encoded by `json_dumps`.
-    `auth` is a name and password or an Authorization. Header names need not be tokens, as a
-    bad client may send any; control characters in names and values are refused with
-    ValueError, as is a query given twice.
+    `path` may contain a query; `base_url` gives scheme, host and script name. `data` is the body:
+    bytes, text, a stream, or a mapping of form fields and files. A file is an open file, a
+    FileStorage, or a tuple of stream, name and type. `json` is encoded by `json_dumps`. `auth` is a
+    tuple of name and password or an Authorization. Header names do not have to be tokens, so that
+    tests can send invalid names. ValueError for control characters in names and values, and for
+    two queries.
     """
 
     server_protocol = "HTTP/1.1"
@@ -95,7 +95,7 @@ class EnvironBuilder:
         if data:
             self._set_data(data)
 
-    # -- what the arguments say
+    # arguments
 
     def _set_target(self, path: str, query: Mapping[str, Any] | str | bytes | None) -> None:
         if query is not None and "?" in path:
@@ -146,12 +146,12 @@ class EnvironBuilder:
 
     @staticmethod
     def json_dumps(obj: Any, **kwargs: Any) -> str:
-        """JSON for the `json` argument; subclasses use their application's."""
+        """Encode the `json` argument. Subclasses use the JSON provider of their application."""
         return _json.dumps(obj, **kwargs)
 
     @classmethod
     def from_environ(cls, environ: WSGIEnvironment, **kwargs: Any) -> Self:
-        """A builder of the same request; keyword arguments replace its parts."""
+        """A builder for the request of an environ. Keyword arguments replace its parts."""
         headers = Headers._with_any_names(EnvironHeaders(environ))
         script = _quoted(environ.get("SCRIPT_NAME", ""))
         scheme, host = environ["wsgi.url_scheme"], environ.get("HTTP_HOST") or _server(environ)
@@ -171,11 +171,11 @@ class EnvironBuilder:
         headers.pop("Host", None)
         return cls(**{**found, "headers": headers, **kwargs})
 
-    # -- parts with rules of their own
+    # parts that are computed or checked
 
     @property
     def base_url(self) -> str:
-        """Scheme, host and script name; a URL without query and fragment."""
+        """Scheme, host and script name: a URL without query and fragment."""
         return urlunsplit((self.url_scheme, self.host, f"{self.script_root}/", "", ""))
 
     @base_url.setter
@@ -193,7 +193,7 @@ class EnvironBuilder:
 
     @property
     def content_type(self) -> str | None:
-        """Of the headers; else what the form needs, or None."""
+        """Content-Type of the headers, or the type for the form, or None."""
         found: str | None = self.headers.get("Content-Type")
         if found is None and self._input_stream is None:
             if self._files:
@@ -208,7 +208,7 @@ class EnvironBuilder:
 
     @property
     def mimetype(self) -> str | None:
-        """The content type without its parameters."""
+        """The content type without parameters."""
         found = self.content_type
         return found.split(";")[0].strip() if found else None
 
@@ -218,7 +218,7 @@ class EnvironBuilder:
 
     @property
     def mimetype_params(self) -> CallbackDict[str, str]:
-        """The parameters of the content type; changing them changes it."""
+        """The parameters of the content type. Changing them changes the header."""
 
         def changed(params: CallbackDict[str, str]) -> None:
             self.headers["Content-Type"] = dump_options_header(self.mimetype, params)
@@ -228,7 +228,7 @@ class EnvironBuilder:
 
     @property
     def content_length(self) -> int | None:
-        """Of the headers; a form's is counted when it is encoded."""
+        """Content-Length of the headers. The length of a form is computed when it is encoded."""
         found: int | None = self.headers.get("Content-Length", type=int)
         return found
 
@@ -238,7 +238,7 @@ class EnvironBuilder:
 
     @property
     def form(self) -> MultiDict[str, Any]:
-        """The form's fields; AttributeError where there is a stream instead."""
+        """The fields of the form. AttributeError if `input_stream` is set."""
         self._no_stream()
         if self._form is None:
             self._form = MultiDict()
@@ -251,7 +251,7 @@ class EnvironBuilder:
 
     @property
     def files(self) -> FileMultiDict:
-        """The form's files; AttributeError where there is a stream instead."""
+        """The files of the form. AttributeError if `input_stream` is set."""
         self._no_stream()
         if self._files is None:
             self._files = FileMultiDict()
@@ -271,7 +271,7 @@ class EnvironBuilder:
 
     @property
     def input_stream(self) -> IO[bytes] | None:
-        """The body as a stream; setting it drops the form."""
+        """The body as a stream. Setting it drops the form."""
         return self._input_stream
 
     @input_stream.setter
@@ -282,7 +282,7 @@ class EnvironBuilder:
 
     @property
     def query_string(self) -> str:
-        """The query; setting it drops `args`."""
+        """The query. Setting it drops `args`."""
         if self._query_string is None:
             return _encode_form(self._args or MultiDict())
         return self._query_string
@@ -294,7 +294,7 @@ class EnvironBuilder:
 
     @property
     def args(self) -> MultiDict[str, Any]:
-        """The query's values; AttributeError where it is given as text."""
+        """The values of the query. AttributeError if `query_string` is set."""
         if self._args is None:
             raise AttributeError("a query string is defined. Read query_string, or set args.")
         return self._args
@@ -306,19 +306,19 @@ class EnvironBuilder:
 
     @property
     def server_name(self) -> str:
-        """The host without its port."""
+        """The host without the port."""
         host, _, port = self.host.rpartition(":")
         return host if host and "]" not in port else self.host
 
     @property
     def server_port(self) -> int:
-        """The host's port, or the scheme's."""
+        """The port of the host, or the default port of the scheme."""
         port = self.host.rpartition(":")[2]
         if port.isdecimal() and ":" in self.host:
             return int(port)
         return 443 if self.url_scheme == "https" else 80
 
-    # -- results
+    # results
 
     def close(self) -> None:
         """Close the files."""
@@ -335,7 +335,7 @@ class EnvironBuilder:
         self.close()
 
     def _body(self) -> tuple[IO[bytes], int | None, str | None]:
-        """Stream, length and content type."""
+        """The stream, length and content type of the body."""
         kind = self.content_type
         stream = self._input_stream
         if stream is not None:
@@ -355,7 +355,7 @@ class EnvironBuilder:
         return io.BytesIO(), self.content_length, kind
 
     def get_environ(self) -> WSGIEnvironment:
-        """The environ; the overrides go over everything, the base under it."""
+        """The environ: the base, then the values of this builder, then the overrides."""
         stream, length, content_type = self._body()
         uri = _latin1(self.request_uri)
         environ: WSGIEnvironment = {
@@ -397,12 +397,12 @@ class EnvironBuilder:
             environ[key] = ("; " if key == "HTTP_COOKIE" else ", ").join(values)
 
     def get_request(self, cls: type[Request] | None = None) -> Request:
-        """A request of `cls` or `request_class` with the environ."""
+        """A request with the environ, of `cls` or of `request_class`."""
         return (cls or self.request_class)(self.get_environ())
 
 
 def create_environ(*args: Any, **kwargs: Any) -> WSGIEnvironment:
-    """The environ of an EnvironBuilder with these arguments."""
+    """The environ of an EnvironBuilder that has these arguments."""
     with EnvironBuilder(*args, **kwargs) as builder:
         return builder.get_environ()
 
@@ -425,7 +425,7 @@ def _encode_form(values: Mapping[str, Any]) -> str:
     return urlencode(items, safe="!$'()*,/:;?@")
 
 
-# PEP 3333: an environ's texts are octets, decoded as latin-1.
+# The texts of an environ are bytes decoded as Latin-1 (PEP 3333).
 
 
 def _latin1(text: str) -> str:
@@ -449,7 +449,7 @@ def _server(environ: WSGIEnvironment) -> str:
 
 
 def _fields(data: Any) -> Iterator[tuple[str, Any]]:
-    """Names and values; a list is several of one name, a tuple is one file."""
+    """Names and values. A list is several values of one name, a tuple is one file."""
     if not isinstance(data, Mapping) or hasattr(data, "getlist"):
         yield from iter_multi_items(data)
         return

@@ -1,6 +1,6 @@
-"""The facts of a request, read from an exchange of the direct lane: no environ is built.
+"""Attributes of a request that are read from an exchange of the direct lane, without an environ.
 
-What comes out is what `carboy.http.request.environ` finds in the environ of the same exchange.
+The values are those that `carboy.http.request.environ` reads from the exchange's environ.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NO_LIMIT = 1 << 62
 
 
 class WireHeaders(ImmutableHeadersMixin, Headers):
-    """The read-only fields of a request that came over the wire."""
+    """The read-only header fields of a request from an exchange."""
 
 
 def method(exchange: Exchange) -> str:
@@ -34,7 +34,7 @@ def scheme(exchange: Exchange) -> str:
 
 
 def server(exchange: Exchange) -> tuple[str, int | None] | None:
-    # A unix socket has neither name nor port; an environ has to have both.
+    # A unix socket has neither a name nor a port, but an environ needs both.
     return exchange.server if exchange.server[1] is not None else ("localhost", 80)
 
 
@@ -59,14 +59,14 @@ def remote_addr(exchange: Exchange) -> str | None:
     return exchange.peer[0] if exchange.peer else ""
 
 
-# Names as an application sees them, by the name on the wire; "" for one it does not see. The
-# client chooses names, so the number kept is bounded.
+# Names as the application sees them, by the name in the request; "" for a hidden name. Clients
+# choose the names, so their number is limited.
 _TITLES: dict[str, str] = {}
 MAX_TITLES = 1024
 
 
 def _title(name: str) -> str:
-    """`user-agent` as `User-Agent`. A name with "_" would pass for the one with "-": gone."""
+    """`user-agent` as `User-Agent`. A name with "_" is hidden: it looks like one with "-"."""
     title = "" if "_" in name else name.title()
     if len(_TITLES) < MAX_TITLES:
         _TITLES[name] = title
@@ -74,9 +74,9 @@ def _title(name: str) -> str:
 
 
 def headers(exchange: Exchange) -> Headers:
-    """Repeated fields are joined with "," and Cookie with "; " (RFC 9110, 5.3; RFC 6265)."""
+    """Repeated fields are joined with ",", Cookie fields with "; " (RFC 9110, 5.3; RFC 6265)."""
     head = exchange.head
-    if head.chunked:  # their length stands in no field line
+    if head.chunked:  # the length is not in the fields
         return WireHeaders._from_checked(_all_fields(exchange))
     found = _found_in(exchange)
     pairs = found.get(ALL)
@@ -101,12 +101,12 @@ def _all_fields(exchange: Exchange) -> list[tuple[str, str]]:
 
 
 def _settle(exchange: Exchange, fields: dict[str, str]) -> None:
-    """What the wire has found out counts more than the field that said it."""
+    """Replace fields by what the HTTP parser has found out."""
     head = exchange.head
     if head.host:
         fields["Host"] = head.host
     if head.chunked and exchange.body is not None and exchange.body_size is not None:
-        # Received and counted: applications that know no chunks find a body with a length.
+        # The whole body was received. The application sees a body with a length.
         fields["Content-Length"] = str(exchange.body_size)
     for name in ("Content-Type", "Content-Length"):
         if not fields.get(name, "-"):
@@ -123,7 +123,7 @@ def stream(exchange: Exchange, limit: int | None) -> IO[bytes]:
         raise RequestEntityTooLarge
     if body.seekable():
         return body
-    # Still on its way: what goes wrong with it is the client's fault, not the application's.
+    # The body is still being received: errors while reading it are the client's.
     if size is not None:
         return LimitedStream(body, size)  # type: ignore[return-value]
     return LimitedStream(body, NO_LIMIT if limit is None else limit, is_max=True)  # type: ignore[return-value]
@@ -138,18 +138,18 @@ def host_header(exchange: Exchange) -> str | None:
 
 
 def content_length(exchange: Exchange) -> int | None:
-    # None for a chunked body, received or not, as of an environ that has Transfer-Encoding.
+    # None for a chunked body, as for an environ with Transfer-Encoding.
     head = exchange.head
     return None if head.chunked else head.content_length
 
 
-# A client sends the same field lines with every request of a connection, and the heads then
-# share what was found in them: it is found again at once, and forgotten with the connection.
+# Clients send the same field lines with each request of a connection. The heads of such requests
+# share the dict of parsed fields, which is dropped with the connection.
 ALL = ""
 
 
 def _found_in(exchange: Exchange) -> dict[str, Any]:
-    """Fields by name, as far as they were asked for; under ALL all of them."""
+    """Fields that were read before, by name; all fields under ALL."""
     head = exchange.head
     if head.found is None:
         head.found = {}
@@ -157,10 +157,9 @@ def _found_in(exchange: Exchange) -> dict[str, Any]:
 
 
 def field(exchange: Exchange, name: str) -> str | None:
-    """One field by its name, found in the head as it stands: nothing is split.
+    """A field by its name, searched for in the bytes of the head.
 
-    What most requests are asked for is a cookie or a content type; the other dozen fields
-    need not become text for that.
+    Most applications read a cookie or a content type only; the other fields need not be decoded.
     """
     found = _found_in(exchange)
     if name not in found:
@@ -174,7 +173,7 @@ def _search(block: bytes, name: bytes) -> str | None:
     found: list[str] = []
     at = lowered.find(wanted)
     while at >= 0:
-        # The name of a field stands at the beginning of a line.
+        # The name of a field is at the beginning of a line.
         if at == 0 or lowered[at - 1] == 10:
             end = block.index(b"\r\n", at)
             found.append(block[at + len(wanted) : end].strip(b" \t").decode("latin-1"))

@@ -1,4 +1,4 @@
-"""What the header fields of a request say: functions of a request, attributes of Request."""
+"""Parsed header fields of a request. The functions are attributes of Request."""
 
 from __future__ import annotations
 
@@ -25,58 +25,58 @@ if TYPE_CHECKING:
 
 
 def cookies(request: Request) -> Any:
-    """The cookies the client sent."""
+    """The cookies of the request."""
     field = request._field("Cookie")
     if field is not None and "headers" in request.__dict__:
-        # Headers made by hand may have several lines (RFC 9113, section 8.2.3).
+        # Headers that were assigned may have several Cookie fields (RFC 9113, section 8.2.3).
         field = ";".join(request.headers.getlist("Cookie"))
     return parse_cookie(field, request.dict_storage_class)
 
 
 def parsed_content_type(request: Request) -> tuple[str, dict[str, str]]:
-    """The media type in lower case, and its parameters."""
+    """The media type in lower case and its parameters."""
     mimetype, options = parse_options_header(request._field("Content-Type"))
     return mimetype.lower(), options
 
 
 def user_agent(request: Request) -> Any:
-    """What the client says about itself, as `user_agent_class`."""
+    """The User-Agent field as `user_agent_class`."""
     return request.user_agent_class(request.headers.get("User-Agent", ""))
 
 
 def authorization(request: Request) -> Authorization | None:
-    """The credentials the client sent, None without or in a form that is not known."""
+    """The credentials of the client; None without credentials, or if they cannot be decoded."""
     return Authorization.from_header(request.headers.get("Authorization"))
 
 
 def accept_mimetypes(request: Request) -> MIMEAccept:
-    """The media types the client accepts."""
+    """The media types that the client accepts."""
     return parse_accept_header(request.headers.get("Accept"), MIMEAccept)
 
 
 def accept_charsets(request: Request) -> CharsetAccept:
-    """The character sets the client accepts."""
+    """The character sets that the client accepts."""
     return parse_accept_header(request.headers.get("Accept-Charset"), CharsetAccept)
 
 
 def accept_encodings(request: Request) -> Accept:
-    """The content codings the client accepts."""
+    """The content codings that the client accepts."""
     return parse_accept_header(request.headers.get("Accept-Encoding"))
 
 
 def accept_languages(request: Request) -> LanguageAccept:
-    """The languages the client accepts."""
+    """The languages that the client accepts."""
     return parse_accept_header(request.headers.get("Accept-Language"), LanguageAccept)
 
 
 def cache_control(request: Request) -> RequestCacheControl:
-    """The client's Cache-Control."""
+    """The Cache-Control field of the request."""
     value = request.headers.get("Cache-Control")
     return parse_cache_control_header(value, None, RequestCacheControl)
 
 
 def pragma(request: Request) -> HeaderSet:
-    """The client's Pragma."""
+    """The Pragma field of the request."""
     return parse_set_header(request.headers.get("Pragma", ""))
 
 
@@ -106,5 +106,5 @@ def if_range(request: Request) -> IfRange:
 
 
 def range_(request: Request) -> Range | None:
-    """The ranges the client asks for."""
+    """The ranges that the client requests."""
     return parse_range_header(request.headers.get("Range"))

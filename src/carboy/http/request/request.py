@@ -11,20 +11,20 @@ import json as _json
 from collections.abc import Callable, Iterable
 from functools import update_wrapper
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self, TypeVar
 
 from carboy.dates import parse_date
 from carboy.http.containers.immutable import ImmutableList
 from carboy.http.containers.multidict import ImmutableMultiDict
 from carboy.http.exceptions import HTTPException
-from carboy.http.fields.headers import Headers
+from carboy.http.fields.content_type import is_json
 from carboy.http.fields.syntax import parse_set_header
 from carboy.http.fields.user_agent import UserAgent
 from carboy.http.forms.parser import FormDataParser, default_stream_factory
 from carboy.http.properties import environ_property, header_property, lazy
 from carboy.http.request import body, fields
-from carboy.http.request import environ as environ_origin
-from carboy.http.request import exchange as exchange_origin
+from carboy.http.request import environ as of_environ
+from carboy.http.request import exchange as of_exchange
 from carboy.http.request import url as url_parts
 
 if TYPE_CHECKING:
@@ -32,34 +32,31 @@ if TYPE_CHECKING:
 
     from carboy.gateway.interface import Exchange
 
+T = TypeVar("T")
 
-def _fact(name: str) -> Callable[[Any], Any]:
-    """The function that finds a fact of a request at its origin, whichever that is."""
-    of_environ = getattr(environ_origin, name)
-    of_exchange = getattr(exchange_origin, name)
 
-    def fact(request: Request) -> Any:
+def _fact(environ_reader: Callable[[Any], T], exchange_reader: Callable[[Any], T]) -> lazy[T]:
+    """An attribute that is read from the origin of the request."""
+
+    def fact(request: Request) -> T:
         exchange = request._exchange
-        if exchange is None:
-            return of_environ(request.environ)
-        return of_exchange(exchange)
+        return environ_reader(request.environ) if exchange is None else exchange_reader(exchange)
 
-    fact.__name__ = name
-    fact.__doc__ = of_environ.__doc__
-    return fact
+    fact.__doc__ = environ_reader.__doc__
+    return lazy(fact)
 
 
 def _environ(request: Request) -> WSGIEnvironment:
-    """The WSGI environ; on the direct lane it is built when first asked for."""
+    """The WSGI environ; on the direct lane it is built at the first access."""
     if request._exchange is None:
-        raise AttributeError("environ")
+        raise AttributeError("This request was made from its parts and has no environ.")
     environ = request._exchange.environ()
     environ.setdefault("werkzeug.request", request)
     return environ
 
 
 def _stream(request: Request) -> IO[bytes]:
-    """The body, to be read once. RequestEntityTooLarge if it is over `max_content_length`."""
+    """The body, which can be read once. RequestEntityTooLarge above `max_content_length`."""
     if request.shallow:
         raise RuntimeError(
             "This request was created with 'shallow=True': its body belongs to another"
@@ -67,19 +64,19 @@ def _stream(request: Request) -> IO[bytes]:
         )
     limit = request.max_content_length
     if request._exchange is None:
-        return environ_origin.stream(request.environ, limit)
-    return exchange_origin.stream(request._exchange, limit)
+        return of_environ.stream(request.environ, limit)
+    return of_exchange.stream(request._exchange, limit)
 
 
 class Request:
     """One HTTP request, for any WSGI application and for the direct lane.
 
-    `Request(environ)` puts itself into the environ as "werkzeug.request" unless
-    `populate_request` is off; a `shallow` one refuses to read the body. Class attributes
-    set limits and the types of what is parsed.
+    `Request(environ)` stores itself in the environ as "werkzeug.request" unless
+    `populate_request` is False. A `shallow` request refuses to read the body. Class attributes set
+    the limits and the types of parsed values.
     """
 
-    # limits of the body: octets in all, octets in memory of a multipart form, its parts
+    # Bytes of the body; bytes of a multipart form kept in memory; parts of a multipart form.
     max_content_length: int | None = None
     max_form_memory_size: int | None = 500_000
     max_form_parts: int | None = 1000
@@ -113,7 +110,7 @@ class Request:
 
     @classmethod
     def from_values(cls, *args: Any, **kwargs: Any) -> Self:
-        """A request made up from the arguments of `EnvironBuilder`."""
+        """A request for tests, made from the arguments of `EnvironBuilder`."""
         from carboy.http.request.environ_builder import EnvironBuilder
 
         builder = EnvironBuilder(*args, **kwargs)
@@ -124,10 +121,10 @@ class Request:
 
     @classmethod
     def application(cls, f: Callable[..., WSGIApplication]) -> WSGIApplication:
-        """A function of a request that returns a response, as a WSGI application.
+        """Make a WSGI application of a function or method that takes a request.
 
-        The request is the last argument, so that methods can be decorated. An HTTPException
-        is the response; the request is closed afterwards.
+        The request is its last argument. A raised HTTPException becomes the response. The request
+        is closed afterwards.
         """
 
         def application(*args: Any) -> Iterable[bytes]:
@@ -141,31 +138,31 @@ class Request:
 
         return update_wrapper(application, f)
 
-    # facts of the origin
+    # read from the origin
 
     if not TYPE_CHECKING:
         environ = lazy(_environ)
-    method: lazy[str] = lazy(_fact("method"))
-    scheme: lazy[str] = lazy(_fact("scheme"))
-    server: lazy[tuple[str, int | None] | None] = lazy(_fact("server"))
-    root_path: lazy[str] = lazy(_fact("root_path"))
-    path: lazy[str] = lazy(_fact("path"))
-    query_string: lazy[bytes] = lazy(_fact("query_string"))
-    remote_addr: lazy[str | None] = lazy(_fact("remote_addr"))
-    headers: lazy[Headers] = lazy(_fact("headers"))
-    host_header: lazy[str | None] = lazy(_fact("host_header"))
-    content_length: lazy[int | None] = lazy(_fact("content_length"))
-    input_stream: lazy[IO[bytes]] = lazy(_fact("raw_stream"))
+    method = _fact(of_environ.method, of_exchange.method)
+    scheme = _fact(of_environ.scheme, of_exchange.scheme)
+    server = _fact(of_environ.server, of_exchange.server)
+    root_path = _fact(of_environ.root_path, of_exchange.root_path)
+    path = _fact(of_environ.path, of_exchange.path)
+    query_string = _fact(of_environ.query_string, of_exchange.query_string)
+    remote_addr = _fact(of_environ.remote_addr, of_exchange.remote_addr)
+    headers = _fact(of_environ.headers, of_exchange.headers)
+    host_header = _fact(of_environ.host_header, of_exchange.host_header)
+    content_length = _fact(of_environ.content_length, of_exchange.content_length)
+    input_stream = _fact(of_environ.raw_stream, of_exchange.raw_stream)
     remote_user = environ_property[str]("REMOTE_USER")
     is_multithread = environ_property[bool]("wsgi.multithread")
     is_multiprocess = environ_property[bool]("wsgi.multiprocess")
     is_run_once = environ_property[bool]("wsgi.run_once")
 
     def _field(self, name: str) -> str | None:
-        """A header field; on the direct lane without making all of them text."""
+        """A header field. On the direct lane only this field is decoded."""
         if self._exchange is None or "headers" in self.__dict__:
             return self.headers.get(name)  # type: ignore[no-any-return]
-        return exchange_origin.field(self._exchange, name)
+        return of_exchange.field(self._exchange, name)
 
     # the URL
 
@@ -186,7 +183,7 @@ class Request:
 
     @property
     def is_secure(self) -> bool:
-        """Whether it came by TLS."""
+        """Whether the request came over TLS."""
         return self.scheme in {"https", "wss"}
 
     # header fields
@@ -233,11 +230,8 @@ class Request:
 
     @property
     def is_json(self) -> bool:
-        """Whether the body says it is JSON: application/json or application/*+json."""
-        mimetype = self.mimetype
-        return mimetype == "application/json" or (
-            mimetype.startswith("application/") and mimetype.endswith("+json")
-        )
+        """Whether Content-Type is JSON: application/json or application/*+json."""
+        return is_json(self.mimetype)
 
     # the body
 
@@ -248,12 +242,12 @@ class Request:
 
     @lazy
     def data(self) -> bytes:
-        """The body as bytes; empty for a form, which is parsed instead."""
+        """The body as bytes; empty if the body is a form, which is parsed instead."""
         return self.get_data(parse_form_data=True)  # type: ignore[return-value]
 
     @property
     def want_form_data_parsed(self) -> bool:
-        """Whether the body may be a form: it has a Content-Type."""
+        """Whether the body may be a form, because it has a Content-Type."""
         return bool(self._field("Content-Type"))
 
     def make_form_data_parser(self) -> FormDataParser:
@@ -266,8 +260,8 @@ class Request:
             cls=self.parameter_storage_class,
         )
 
-    def _parses_forms_as_ever(self) -> bool:
-        """Whether no part of the parsing is overridden or replaced, on the class or here."""
+    def _parses_forms_normally(self) -> bool:
+        """Whether no step of parsing forms is overridden in the class or the instance."""
         parts = body.form_parsing(self.__class__)
         return parts == _own_form_parsing and body.FORM_PARSING.isdisjoint(self.__dict__)
 
@@ -281,30 +275,33 @@ class Request:
         filename: str | None = None,
         content_length: int | None = None,
     ) -> IO[bytes]:
-        """Where an uploaded file goes; override it to write elsewhere."""
+        """The file that an uploaded file is written to. Subclasses can return another one."""
         return default_stream_factory(total_content_length, content_type, filename, content_length)
 
     def get_data(
         self, cache: bool = True, as_text: bool = False, parse_form_data: bool = False
     ) -> bytes | str:
-        """The whole body, as text with `as_text`; a form is parsed and left out of it with
-        `parse_form_data`. Kept for the next call unless `cache` is off."""
+        """The whole body as bytes, or as text with `as_text`.
+
+        With `parse_form_data`, a form is parsed instead and the result is empty. The body is kept
+        for later calls unless `cache` is False.
+        """
         return body.get_data(self, cache, as_text, parse_form_data)
 
     @property
     def json(self) -> Any:
-        """The body as JSON: 415 if it does not say so, 400 if it is none."""
+        """The body as JSON. 415 if Content-Type is not JSON, 400 if the body is not valid JSON."""
         return self.get_json()
 
     def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
-        """The body as JSON; `force` ignores the media type, `silent` gives None for errors."""
+        """The body as JSON. `force` ignores Content-Type, `silent` returns None for errors."""
         return body.get_json(self, force, silent, cache)
 
     def on_json_loading_failed(self, e: ValueError | None) -> Any:
-        """What get_json gives, or raises, for a body that is not JSON."""
+        """Called by get_json for a body that is not JSON. Its result is returned."""
         return body.json_failed(e)
 
-    # life
+    # closing
 
     def close(self) -> None:
         """Close the uploaded files."""

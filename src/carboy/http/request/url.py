@@ -1,4 +1,4 @@
-"""Which host a request is for, and whether to believe it."""
+"""The host and the URL of a request, and its attributes that are made of them."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 _DEFAULT_PORTS = {"http": "80", "ws": "80", "https": "443", "wss": "443"}
 # A name of letters, digits, dots and dashes (RFC 1123, section 2.1), or an IPv6 address in
-# brackets; then a port. The host ends up in URLs, so nothing that could change their meaning
-# passes. The wire's rule (carboy.grammar) is wider: it has to accept what RFC 9110 accepts.
+# brackets; then a port. The host becomes part of URLs, so characters that could change their
+# meaning are refused. The rule of the HTTP parser (carboy.grammar) accepts all of RFC 9110.
 _HOST = re.compile(
     r"([A-Za-z0-9.-]++|\[[0-9A-Fa-f]*+:[0-9A-Fa-f:.]++\])(?::([1-9][0-9]{0,4}+))?"
 ).fullmatch
 
 
 def _split(host: str) -> tuple[str, str | None] | None:
-    """Name and port of a valid host; None for one that is not."""
+    """Name and port of a host; None if it is not valid."""
     found = _HOST(host)
     if found is None:
         return None
@@ -41,10 +41,10 @@ def get_host(
     server: tuple[str, int | None] | None = None,
     trusted_hosts: Iterable[str] | None = None,
 ) -> str:
-    """The host of a request, without the port that the scheme implies.
+    """The host of a request, without the default port of the scheme.
 
-    Taken from the Host field, otherwise from the server's address; "" when it is no valid
-    host. SecurityError if `trusted_hosts` is given and does not name it.
+    It comes from the Host field, or from the server's address without one. "" if it is not valid;
+    SecurityError if it does not match `trusted_hosts`.
     """
     host = ""
     if host_header is not None:
@@ -65,7 +65,7 @@ def get_host(
 
 
 def _encoded(name: str) -> str | None:
-    """A name as it stands on the wire: international ones in IDNA."""
+    """A name as it is sent: an international name in IDNA."""
     if name.isascii():
         return name
     try:
@@ -75,9 +75,9 @@ def _encoded(name: str) -> str | None:
 
 
 def host_is_trusted(hostname: str | None, trusted_list: Iterable[str] | None = None) -> bool:
-    """Whether a host stands in the list; one that begins with a dot means all below it too.
+    """Whether a host is in the list; an entry with a leading dot includes all subdomains.
 
-    Ports do not count. Any valid host is trusted without a list.
+    Ports are ignored. Without a list, any valid host is trusted.
     """
     parts = _split(hostname) if hostname else None
     if parts is None:
@@ -98,8 +98,8 @@ def _matches(name: str, entry: str) -> bool:
     return name == parts[0] or (below and name.endswith(f".{parts[0]}"))
 
 
-# What stays as it is in a path and in a query (RFC 3986, section 3.3 and 3.4). "%" is among
-# them: a path with a literal one is shown as it was decoded.
+# Characters that are not encoded in a path and in a query (RFC 3986, sections 3.3 and 3.4). "%"
+# is not encoded either: the path was decoded, and is shown that way.
 _PATH = "!$&'()*+,/:;=@%"
 _QUERY = "!$&'()*+,/:;=?@%"
 
@@ -111,7 +111,7 @@ def get_current_url(
     path: str | None = None,
     query_string: bytes | None = None,
 ) -> str:
-    """An IRI: the host's; with `root_path` the application's; with `path` the whole."""
+    """The IRI of the host; with `root_path` of the application; with `path` of the request."""
     url = f"{scheme}://{host}"
     if root_path is None:
         return uri_to_iri(f"{url}/")
@@ -131,25 +131,25 @@ def args(request: Request) -> Any:
 
 
 def host(request: Request) -> str:
-    """The host, with a port that the scheme does not imply; "" if it is none.
+    """The host, without the default port of the scheme; "" if it is not valid.
 
-    SecurityError if `trusted_hosts` is set and does not name it.
+    SecurityError if it does not match `trusted_hosts`.
     """
     return get_host(request.scheme, request.host_header, request.server, request.trusted_hosts)
 
 
 def host_url(request: Request) -> str:
-    """Scheme and host, ended by "/"."""
+    """Scheme and host, with a "/" at the end."""
     return get_current_url(request.scheme, request.host)
 
 
 def root_url(request: Request) -> str:
-    """The URL the application is mounted at, ended by "/"."""
+    """The URL that the application is mounted at, with a "/" at the end."""
     return get_current_url(request.scheme, request.host, request.root_path)
 
 
 def base_url(request: Request) -> str:
-    """The URL without its query."""
+    """The URL without the query."""
     return get_current_url(request.scheme, request.host, request.root_path, request.path)
 
 
@@ -161,12 +161,12 @@ def url(request: Request) -> str:
 
 
 def full_path(request: Request) -> str:
-    """Path and query; the "?" is there without a query too."""
+    """Path, "?" and query."""
     return f"{request.path}?{request.query_string.decode('utf-8', 'replace')}"
 
 
 def access_route(request: Request) -> Any:
-    """The addresses in X-Forwarded-For, otherwise the one of the client, if it is known."""
+    """The addresses in X-Forwarded-For, or the address of the client if it is known."""
     forwarded = request.headers.get("X-Forwarded-For")
     if forwarded is not None:
         return request.list_storage_class(parse_list_header(forwarded))

@@ -8,7 +8,7 @@ from urllib.parse import urljoin
 
 from carboy.http.fields.headers import Headers, remove_entity_headers
 from carboy.http.request.request import Request
-from carboy.http.status import EMPTY, is_empty
+from carboy.http.status import WITHOUT_CONTENT, has_no_content
 from carboy.http.urls import iri_to_uri
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def plain_fields(response: Response) -> list[tuple[str, str]] | None:
         or body.__class__ is not list
         or len(body) != 1
         or body[0].__class__ is not bytes
-        or (code != 200 and (code < 200 or code in EMPTY))
+        or (code != 200 and (code < 200 or code in WITHOUT_CONTENT))
     ):
         return None
     kept = response.__dict__
@@ -75,7 +75,7 @@ def finish_fields(response: Response, headers: Headers, base_url: Callable[[], s
         headers["Content-Location"] = iri_to_uri(content_location)
     if response.status_code == 304:
         remove_entity_headers(headers)
-    elif is_empty(response.status_code):
+    elif has_no_content(response.status_code):
         headers.remove("Content-Length")
     elif (
         response.automatically_set_content_length
@@ -90,7 +90,7 @@ def full_answer(response: Response, origin: Request | Exchange, method: str) -> 
     headers = Headers(response.headers)
     finish_fields(response, headers, lambda: request_of(origin).base_url)
     body: Any
-    if method == "HEAD" or is_empty(response.status_code):
+    if method == "HEAD" or has_no_content(response.status_code):
         body = b""
     elif response.direct_passthrough:
         body = response.response

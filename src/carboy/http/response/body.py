@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any, cast
 
-from carboy.http.request.body import loads_of_a_client
+from carboy.http.request.body import loads_untrusted
 
 if TYPE_CHECKING:
     from carboy.http.response.response import Response
@@ -95,7 +95,7 @@ def get_json(response: Response, force: bool = False, silent: bool = False) -> A
     if not (force or response.is_json):
         return None
     try:
-        return loads_of_a_client(response.json_module, cast("bytes", response.get_data()))
+        return loads_untrusted(response.json_module, cast("bytes", response.get_data()))
     except ValueError:
         if not silent:
             raise

@@ -1,7 +1,6 @@
-"""Header fields of a response as attributes: text as numbers, dates, sets, and back.
+"""Header fields of a response as attributes: text is converted to numbers, dates or sets, and back.
 
-Values that can change in place (a set of names, a cache control) write themselves back into
-the headers they came from.
+Mutable values (a set of names, a cache control) update the headers when they change.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from carboy.http.fields.syntax import (
 
 
 def _write_back(response: Any, name: str) -> Callable[[Any], None]:
-    """The function that a value calls when it changed: an empty one removes the field."""
+    """A function that stores a changed value in the headers. An empty value removes the field."""
 
     def on_update(value: Any) -> None:
         if value:
@@ -39,7 +38,7 @@ def _write_back(response: Any, name: str) -> Callable[[Any], None]:
 
 
 def set_property(name: str, doc: str) -> property:
-    """A list of names as a HeaderSet; text, an iterable or None can be assigned."""
+    """An attribute with names as a HeaderSet. Text, an iterable or None can be assigned."""
 
     def get(response: Any) -> HeaderSet:
         return parse_set_header(response.headers.get(name), _write_back(response, name))
@@ -54,7 +53,7 @@ def set_property(name: str, doc: str) -> property:
 
 
 def policy_property(name: str, doc: str) -> property:
-    """A Content-Security-Policy; text, a mapping or None can be assigned."""
+    """An attribute with a ContentSecurityPolicy. Text, a mapping or None can be assigned."""
 
     def get(response: Any) -> ContentSecurityPolicy:
         return parse_csp_header(response.headers.get(name), _write_back(response, name))
@@ -76,7 +75,7 @@ def _policy_text(value: Any) -> str:
 
 
 def get_cache_control(response: Any) -> ResponseCacheControl:
-    """Cache-Control; changes of it are written to the headers."""
+    """Cache-Control. Changes are written to the headers."""
     return parse_cache_control_header(
         response.headers.get("Cache-Control"),
         _write_back(response, "Cache-Control"),
@@ -85,10 +84,10 @@ def get_cache_control(response: Any) -> ResponseCacheControl:
 
 
 def get_content_range(response: Any) -> ContentRange:
-    """Content-Range, as an object that is false where there is none."""
+    """Content-Range. The object is false if the response does not have the field."""
     on_update = _write_back(response, "Content-Range")
     found = parse_content_range_header(response.headers.get("Content-Range"), on_update)
-    # A response without the field gives an empty value, whose `set` then makes the field.
+    # Calling `set` of the empty object adds the field.
     return found if found is not None else ContentRange(None, None, None, on_update=on_update)
 
 
@@ -101,7 +100,7 @@ def put_content_range(response: Any, value: ContentRange | str | None) -> None:
 
 
 def get_retry_after(response: Any) -> datetime | None:
-    """Retry-After as a moment in UTC; a number or a datetime can be assigned."""
+    """Retry-After as a datetime in UTC. A number or a datetime can be assigned."""
     value = response.headers.get("Retry-After")
     if value is None:
         return None
@@ -111,7 +110,7 @@ def get_retry_after(response: Any) -> datetime | None:
         return parse_date(value)
     try:
         return datetime.now(UTC) + timedelta(seconds=seconds)
-    except OverflowError:  # after the year 9999: never
+    except OverflowError:  # after the year 9999
         return None
 
 
@@ -124,7 +123,7 @@ def put_retry_after(response: Any, value: datetime | int | str | None) -> None:
 
 
 def get_www_authenticate(response: Any) -> WWWAuthenticate:
-    """The first challenge of WWW-Authenticate; changes of it are written to the headers."""
+    """The first challenge of WWW-Authenticate. Changes are written to the headers."""
     value = WWWAuthenticate.from_header(response.headers.get("WWW-Authenticate"))
     if value is None:
         value = WWWAuthenticate("basic")
@@ -157,7 +156,7 @@ def delete_www_authenticate(response: Any) -> None:
 
 
 def get_allow_credentials(response: Any) -> bool:
-    """Whether Access-Control-Allow-Credentials is there."""
+    """Whether the response has Access-Control-Allow-Credentials."""
     return "Access-Control-Allow-Credentials" in response.headers
 
 
@@ -169,7 +168,7 @@ def put_allow_credentials(response: Any, value: bool | None) -> None:
 
 
 def get_mimetype(response: Any) -> str | None:
-    """The media type without parameters; text types get charset=utf-8 when assigned."""
+    """The media type without parameters. Assigning a type of text adds charset=utf-8."""
     value = response.headers.get("Content-Type")
     return value.split(";")[0].strip() if value else None
 
@@ -179,7 +178,7 @@ def put_mimetype(response: Any, value: str) -> None:
 
 
 def get_mimetype_params(response: Any) -> dict[str, str]:
-    """The parameters of Content-Type; changes are written to the headers."""
+    """The parameters of Content-Type. Changes are written to the headers."""
 
     def on_update(params: Any) -> None:
         response.headers["Content-Type"] = dump_options_header(response.mimetype, params)

@@ -1,4 +1,4 @@
-"""Responses that send the client elsewhere."""
+"""Redirect responses."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 def redirect(
     location: str, code: int = 302, Response: type[BaseResponse] | None = None
 ) -> BaseResponse:
-    """A response with a Location and a short page for clients that do not follow it.
+    """A response with a Location, and a page with a link for clients that do not follow it.
 
-    `code` is 301, 302, 303, 307 or 308; `Response` the class to make it of.
+    `code` is 301, 302, 303, 307 or 308. `Response` is the class of the response.
     """
     target = escape(location)
     page = (
@@ -35,8 +35,10 @@ def redirect(
 
 
 def append_slash_redirect(environ: WSGIEnvironment, code: int = 308) -> BaseResponse:
-    """A redirect to the same URL with a slash at its end, relative, so that nothing in the
-    path can become a host."""
+    """A redirect to the URL of the request with a slash at the end.
+
+    The location is relative, so that no part of the path can be read as a host.
+    """
     tail = get_path_info(environ).rpartition("/")[2]
     location: Any = f"{tail}/" if tail else "./"
     query = environ_text(environ.get("QUERY_STRING", ""))

@@ -27,7 +27,7 @@ from carboy.http.request.request import Request
 from carboy.http.response import body, conditional, fields
 from carboy.http.response.answer import finish_fields, full_answer, hooked_answer, plain_fields
 from carboy.http.response.body import ResponseStream
-from carboy.http.status import cleaned, is_empty
+from carboy.http.status import has_no_content, parse_status
 from carboy.http.wsgi import ClosingIterator, get_current_url, run_wsgi_app
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ class Response:
         if status is None:
             status = self.default_status
         if status != 200:
-            self._status, self._status_code = cleaned(status)
+            self._status, self._status_code = parse_status(status)
         if direct_passthrough:
             self.direct_passthrough = True
         kind = response.__class__
@@ -202,7 +202,7 @@ class Response:
 
     @status.setter
     def status(self, value: str | int | HTTPStatus) -> None:
-        self._status, self._status_code = cleaned(value)
+        self._status, self._status_code = parse_status(value)
 
     # the body
 
@@ -294,7 +294,7 @@ class Response:
 
     def get_app_iter(self, environ: WSGIEnvironment) -> Iterable[bytes]:
         """The body as it is sent: empty for HEAD and for a status without content."""
-        if environ["REQUEST_METHOD"] == "HEAD" or is_empty(self._status_code):
+        if environ["REQUEST_METHOD"] == "HEAD" or has_no_content(self._status_code):
             return ClosingIterator((), self.close)
         if self.direct_passthrough:
             return self.response  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""Answers with a file: conditional, in ranges, sent by the kernel where the server can."""
+"""Responses with a file: conditional, with ranges, sent by the kernel if the server supports it."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
 
 MaxAge = int | Callable[[str | None], int | None] | None
-# Octets read at a time where the kernel cannot send the file itself.
+# Bytes read at a time if the kernel cannot send the file.
 BLOCK = 64 * 1024
 # RFC 8187, section 3.2.1: attr-char, besides letters and digits
 _ATTR_CHAR = "!#$&+-.^_`|~"
 
 
 class _Source:
-    """What is sent: a path or an open file, and what is known of it."""
+    """The file to send, given as a path or an open file, and its properties."""
 
     __slots__ = ("encoding", "file", "mimetype", "modified", "name", "path", "size", "stat")
 
@@ -53,7 +53,7 @@ class _Source:
         self.size = self.stat.st_size
         self.modified = self.stat.st_mtime
         if self.name is None:
-            self.name = os.path.basename(self.path)  # noqa: PTH119 — a Path drops a slash
+            self.name = os.path.basename(self.path)  # noqa: PTH119 (a Path drops a slash)
 
     def _open_file(self, file: Any) -> None:
         if isinstance(file, io.TextIOBase):
@@ -66,7 +66,7 @@ class _Source:
             self.size = file.getbuffer().nbytes
 
     def guess(self, mimetype: str | None) -> None:
-        """The media type, and the coding of a compressed file, from its name."""
+        """Find the media type, and the coding of a compressed file, by the name."""
         self.encoding: str | None = None
         if mimetype is None:
             if self.name is None:
@@ -99,11 +99,11 @@ def send_file(
     response_class: type[Any] | None = None,
     _root_path: str | os.PathLike[str] | None = None,
 ) -> Any:
-    """A response with a file, for the request of `environ` (or the Request itself).
+    """A response with a file, for the request with this environ or for a Request.
 
-    The path must be trusted: for one from a client use `send_from_directory`. Media type and
-    name are taken from it where they are not given. `max_age` is in seconds, or a function of
-    the path; without it the client has to ask again each time.
+    The path has to be trusted; use `send_from_directory` for a path from a client. The name and
+    the media type default to those of the path. `max_age` is in seconds, or a function of the
+    path. Without it, the client has to revalidate the file each time.
     """
     source = _Source(path_or_file, _root_path, download_name)
     source.guess(mimetype)
@@ -132,7 +132,7 @@ def _close(source: _Source) -> None:
 
 
 def _wrapped(environ: WSGIEnvironment | Request, file: IO[bytes]) -> Any:
-    """The file as a body: in the server's own wrapper where there is a server to ask."""
+    """The file as a body, in the server's wrapper if there is an environ."""
     if isinstance(environ, Request):
         return FileWrapper(file, BLOCK)
     return wrap_file(environ, file)
@@ -140,7 +140,7 @@ def _wrapped(environ: WSGIEnvironment | Request, file: IO[bytes]) -> Any:
 
 def _first_headers(source: _Source, as_attachment: bool) -> Headers:
     headers = Headers()
-    # The coding is left out of a download: the user wants the compressed file as it is.
+    # A download has no coding, so that the browser saves the compressed file.
     if source.encoding is not None and not as_attachment:
         headers["Content-Encoding"] = source.encoding
     if source.name is not None:
@@ -154,7 +154,7 @@ def _first_headers(source: _Source, as_attachment: bool) -> Headers:
 
 
 def _file_names(name: str) -> dict[str, str]:
-    """`filename` in ASCII, and `filename*` where that is not the whole name (RFC 6266)."""
+    """`filename` in ASCII, and `filename*` for a name that is not ASCII (RFC 6266)."""
     if name.isascii():
         return {"filename": name}
     from unicodedata import normalize
@@ -170,7 +170,7 @@ def _describe(
     max_age: MaxAge,
     etag: bool | str,
 ) -> None:
-    """Length, time, freshness and tag."""
+    """Set Content-Length, Last-Modified, Cache-Control, Expires and ETag."""
     if source.size is not None:
         response.headers["Content-Length"] = str(source.size)
     modified = source.modified if last_modified is None else last_modified
@@ -199,17 +199,17 @@ def send_from_directory(
     environ: WSGIEnvironment | Request,
     **kwargs: Any,
 ) -> Any:
-    """`send_file` for a path from a client, which may only name a file in `directory`.
+    """`send_file` for a path from a client, which has to be a file in `directory`.
 
-    NotFound for one outside it or that is no file.
+    NotFound for other paths.
     """
     found = safe_join(os.fspath(directory), os.fspath(path))
     if found is None:
         raise NotFound
-    # As send_file does: a relative directory is meant from the application's root.
+    # As in send_file, a relative directory is relative to the application's root.
     if "_root_path" in kwargs:
         found = str(Path(kwargs["_root_path"], found))
-    # Not Path.is_file: that raises for a name no file system can have.
+    # Path.is_file would raise an exception for a name that is not possible in a file system.
     if not os.path.isfile(found):  # noqa: PTH113
         raise NotFound
     return send_file(found, environ, **kwargs)

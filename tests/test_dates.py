@@ -33,7 +33,7 @@ FORMS = (
 
 
 @given(MOMENTS | st.dates(date(1, 1, 1)) | st.integers(-(10**9), 10**10) | st.floats(0, 1e10))
-def test_every_kind_of_time_is_written_as_werkzeug_writes_it(moment: Any) -> None:
+def test_every_type_of_time_is_written_as_in_werkzeug(moment: Any) -> None:
     assert ours.http_date(moment) == theirs.http_date(moment)
 
 
@@ -43,7 +43,7 @@ def test_a_struct_time_is_local_time(seconds: int) -> None:
     assert ours.http_date(moment) == theirs.http_date(moment)
 
 
-def test_without_argument_it_is_now() -> None:
+def test_the_default_is_the_current_time() -> None:
     before = int(time.time())
     now = ours.parse_date(ours.http_date())
     assert now is not None
@@ -57,7 +57,7 @@ def test_a_value_that_is_not_a_time_raises(moment: Any) -> None:
 
 
 @given(st.datetimes(datetime(1969, 1, 1), datetime(2068, 12, 31)), st.sampled_from(FORMS))
-def test_every_form_of_a_date_is_read_as_werkzeug_reads_it(moment: datetime, form: str) -> None:
+def test_every_form_of_a_date_is_parsed_as_in_werkzeug(moment: datetime, form: str) -> None:
     text = moment.strftime(form)
     assert ours.parse_date(text) == theirs.parse_date(text) is not None
 
@@ -108,7 +108,7 @@ def test_no_text_makes_the_parser_raise(text: str) -> None:
         None,
     ],
 )
-def test_an_odd_date_is_taken_or_refused_as_by_werkzeug(text: str | None) -> None:
+def test_an_unusual_date_is_accepted_or_refused_as_in_werkzeug(text: str | None) -> None:
     assert repr(ours.parse_date(text)) == repr(theirs.parse_date(text))
 
 
@@ -125,7 +125,7 @@ def test_an_odd_date_is_taken_or_refused_as_by_werkzeug(text: str | None) -> Non
         "Thu, 02 Jan-2020 03:04:05 GMT",
     ],
 )
-def test_a_form_that_no_rfc_has_is_guessed_as_by_werkzeug(text: str) -> None:
+def test_a_form_of_no_rfc_is_parsed_as_in_werkzeug(text: str) -> None:
     assert repr(ours.parse_date(text)) == repr(theirs.parse_date(text))
 
 
@@ -136,12 +136,12 @@ def test_a_date_out_of_range_is_not_a_date(year: str) -> None:
 
 
 @pytest.mark.parametrize("value", [None, "", "5", "-1", "x", " 5 ", "9" * 20, "1.5", "+5", "1_0"])
-def test_an_age_is_read_as_by_werkzeug(value: str | None) -> None:
+def test_an_age_is_parsed_as_in_werkzeug(value: str | None) -> None:
     assert ours.parse_age(value) == theirs.parse_age(value)
 
 
 @pytest.mark.parametrize("age", [None, 5, 5.9, "7", "x", -1, timedelta(-1), timedelta(1, 0, 999)])
-def test_an_age_is_written_as_by_werkzeug(age: Any) -> None:
+def test_an_age_is_written_as_in_werkzeug(age: Any) -> None:
     assert outcome(lambda: ours.dump_age(age)) == outcome(lambda: theirs.dump_age(age))
 
 

@@ -37,7 +37,6 @@ NOT_YET = {
     "src/server",
     "tests/app",
     "tests/dev",
-    "tests/http",
     "tests/protocol",
     "tests/routing",
     "tests/server",

@@ -1,4 +1,4 @@
-"""What others take from `werkzeug._internal`, beside the real one."""
+"""Names of `werkzeug._internal`, compared with Werkzeug."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def result(function: Any, *arguments: Any) -> Any:
 
 
 @pytest.mark.parametrize("text", ["1", " 1 ", "-1", "+1", "1_0", "٣", "", "a", "1.0", "00", "--1"])
-def test_a_plain_number_is_read_as_there(text: str) -> None:
+def test_a_plain_number_is_read_as_in_werkzeug(text: str) -> None:
     theirs = result(werkzeug._internal._plain_int, text)
     assert result(internal._plain_int, text) == theirs
 
@@ -45,21 +45,21 @@ def test_a_plain_number_is_read_as_there(text: str) -> None:
         datetime(2020, 1, 1, tzinfo=timezone(timedelta(hours=2))),
     ],
 )
-def test_a_time_is_made_utc_as_there(moment: datetime | None) -> None:
+def test_a_time_is_converted_to_utc_as_in_werkzeug(moment: datetime | None) -> None:
     ours, theirs = internal._dt_as_utc(moment), werkzeug._internal._dt_as_utc(moment)
     assert (ours, ours and ours.tzinfo) == (theirs, theirs and theirs.tzinfo)
 
 
 @pytest.mark.parametrize("name", ["h", None])
 @pytest.mark.parametrize("port", ["80", "x", "", None])
-def test_the_server_of_an_environ_is_the_one_found_there(name: Any, port: Any) -> None:
+def test_the_server_of_an_environ_is_read_as_in_werkzeug(name: Any, port: Any) -> None:
     environ = {"SERVER_NAME": name, "SERVER_PORT": port}
     environ = {key: value for key, value in environ.items() if value is not None}
     assert internal._get_server(environ) == werkzeug.wsgi._get_server(environ)
 
 
 @given(st.dictionaries(st.text(max_size=3), st.one_of(st.none(), st.text(max_size=5))))
-def test_a_query_is_encoded_as_there(query: dict[str, Any]) -> None:
+def test_a_query_is_encoded_as_in_werkzeug(query: dict[str, Any]) -> None:
     assert internal._urlencode(query) == werkzeug.urls._urlencode(query)
 
 
@@ -76,7 +76,7 @@ def test_text_goes_into_an_environ_and_back(text: str) -> None:
     assert internal._wsgi_decoding_dance(internal._wsgi_encoding_dance(text)) == text
 
 
-def test_no_value_is_one_object() -> None:
+def test_missing_is_a_single_object() -> None:
     missing = internal._missing
     assert repr(missing) == repr(werkzeug._internal._missing)
     assert pickle.loads(pickle.dumps(missing)) is copy.deepcopy(missing) is missing
@@ -84,7 +84,7 @@ def test_no_value_is_one_object() -> None:
 
 @contextmanager
 def untouched() -> Iterator[logging.Logger]:
-    """The logger `werkzeug` as nobody has touched it; pytest adds handlers before a test."""
+    """The logger `werkzeug` in its initial state; pytest adds handlers before a test."""
     logger = logging.getLogger("werkzeug")
     before = logger.level, logger.handlers[:], logger.propagate
     logger.level, logger.handlers[:], logger.propagate = logging.NOTSET, [], False
@@ -96,7 +96,7 @@ def untouched() -> Iterator[logging.Logger]:
         logger.level, logger.handlers[:], logger.propagate = before
 
 
-def test_a_message_is_shown_if_nobody_set_up_logging(
+def test_a_message_is_shown_if_logging_is_not_configured(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     with untouched() as logger:
@@ -107,7 +107,7 @@ def test_a_message_is_shown_if_nobody_set_up_logging(
 
 
 @pytest.mark.parametrize("log", [internal._log, werkzeug._internal._log])
-def test_level_and_handlers_are_the_applications_after_the_first_message(log: Any) -> None:
+def test_the_application_sets_level_and_handlers_after_the_first_message(log: Any) -> None:
     with untouched() as logger:
         log("info", "first")
         assert (logger.level, len(logger.handlers)) == (logging.INFO, 1)
@@ -118,7 +118,7 @@ def test_level_and_handlers_are_the_applications_after_the_first_message(log: An
 
 
 @pytest.mark.parametrize("level", [logging.DEBUG, logging.ERROR])
-def test_a_handler_that_takes_the_level_is_enough(level: int) -> None:
+def test_no_handler_is_added_if_one_handles_the_level(level: int) -> None:
     with untouched() as logger:
         logger.addHandler(logging.NullHandler(level))
         logger.setLevel(logging.INFO)

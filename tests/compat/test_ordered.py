@@ -1,4 +1,4 @@
-"""OrderedMultiDict beside Werkzeug's: the same steps leave the same pairs."""
+"""OrderedMultiDict, compared with Werkzeug: the same changes have the same result."""
 
 from __future__ import annotations
 
@@ -57,14 +57,14 @@ def seen(multi: Any) -> Any:
 
 
 @given(pairs=pairs, steps=st.lists(steps, max_size=8))
-def test_steps_leave_what_they_leave_in_werkzeug(pairs: Any, steps: Any) -> None:
+def test_changes_have_the_same_result_as_in_werkzeug(pairs: Any, steps: Any) -> None:
     ours, theirs = Ours(pairs), Theirs(pairs)
     for step in steps:
         assert outcome(ours, step) == outcome(theirs, step)
 
 
 @given(first=pairs, second=pairs)
-def test_two_are_equal_where_werkzeugs_are(first: Any, second: Any) -> None:
+def test_equality_is_that_of_werkzeug(first: Any, second: Any) -> None:
     assert (Ours(first) == Ours(second)) == (Theirs(first) == Theirs(second))
     assert (Ours(first) == MultiDict(second)) == (MultiDict(first) == Ours(second))
     assert (Frozen(first) == Frozen(second)) == (TheirFrozen(first) == TheirFrozen(second))
@@ -72,7 +72,7 @@ def test_two_are_equal_where_werkzeugs_are(first: Any, second: Any) -> None:
         assert hash(Frozen(first)) == hash(Frozen(second))
 
 
-def test_it_is_no_plain_dict_and_nothing_else() -> None:
+def test_it_does_not_equal_a_plain_dict_or_another_object() -> None:
     assert Ours({"a": 1}) != {"a": [1]}
     assert Ours() != 1
 
@@ -80,7 +80,7 @@ def test_it_is_no_plain_dict_and_nothing_else() -> None:
 PAIRS = [("a", 1), ("b", 2), ("a", 3)]
 
 
-def test_clearing_leaves_no_pair() -> None:
+def test_clear_removes_all_pairs() -> None:
     multi = Ours(PAIRS)
     multi.clear()
     assert list(multi.items(multi=True)) == []
@@ -101,7 +101,7 @@ def test_copies_keep_the_order(kind: Any) -> None:
     assert multi | {"c": 4} == Ours([*PAIRS, ("c", 4)])
 
 
-def test_the_immutable_one_gives_a_changeable_copy_and_is_its_own() -> None:
+def test_the_immutable_dict_has_a_mutable_copy() -> None:
     multi = Frozen(PAIRS)
     assert type(multi.copy()) is Ours
     assert copy.copy(multi) is multi
@@ -109,25 +109,25 @@ def test_the_immutable_one_gives_a_changeable_copy_and_is_its_own() -> None:
         multi.add("a", 4)
 
 
-def test_a_state_is_put_back() -> None:
+def test_the_state_is_restored() -> None:
     multi = Ours()
     multi.__setstate__(Ours(PAIRS).__getstate__())
     assert list(multi.items(multi=True)) == PAIRS
 
 
-def test_its_order_shows() -> None:
+def test_the_repr_shows_the_order() -> None:
     assert repr(Ours(PAIRS)) == repr(Theirs(PAIRS))
 
 
 @pytest.mark.parametrize("kind", [Ours, Frozen])
-def test_making_one_warns_the_one_who_does(kind: Any) -> None:
+def test_creating_one_warns_at_the_callers_line(kind: Any) -> None:
     with pytest.warns(DeprecationWarning, match="MultiDict") as caught:
         kind()
     assert caught[0].filename == __file__
 
 
 @pytest.mark.parametrize("name", ["OrderedMultiDict", "ImmutableOrderedMultiDict"])
-def test_asking_for_one_warns(name: str) -> None:
+def test_importing_one_warns(name: str) -> None:
     with pytest.warns(DeprecationWarning, match=name):
         assert getattr(ordered, name).__name__ == f"_{name}"
     with pytest.raises(AttributeError, match="other"):

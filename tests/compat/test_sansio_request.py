@@ -1,4 +1,4 @@
-"""A request made of its parts, beside Werkzeug's."""
+"""A request made of its parts,, compared with Werkzeug."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ CASES: list[tuple[Any, ...]] = [
 
 @pytest.mark.parametrize("name", SHOWN)
 @pytest.mark.parametrize("case", CASES, ids=repr)
-def test_what_a_request_of_parts_says(case: tuple[Any, ...], name: str) -> None:
+def test_the_attributes_are_those_of_werkzeug(case: tuple[Any, ...], name: str) -> None:
     *parts, fields, address = case
     theirs: Any = werkzeug.sansio.request.Request
     real = theirs(*parts, werkzeug.datastructures.Headers(fields), address)
@@ -64,7 +64,7 @@ def test_what_a_request_of_parts_says(case: tuple[Any, ...], name: str) -> None:
     assert repr(getattr(ours, name)) == repr(getattr(real, name))
 
 
-def test_every_request_is_one_of_parts() -> None:
+def test_every_request_is_a_request_of_parts() -> None:
     assert isinstance(Request(create_environ()), RequestOfParts)
     assert issubclass(Request, RequestOfParts)
     assert not isinstance("a", RequestOfParts)
@@ -76,5 +76,5 @@ def test_the_cookies_of_a_field(field: str) -> None:
     assert list(parse_cookie_field(field).items(multi=True)) == list(real.items(multi=True))
 
 
-def test_no_field_has_no_cookies() -> None:
+def test_a_missing_field_has_no_cookies() -> None:
     assert list(parse_cookie_field()) == []

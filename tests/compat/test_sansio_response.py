@@ -1,4 +1,4 @@
-"""A response made of its parts, beside Werkzeug's."""
+"""A response made of its parts,, compared with Werkzeug."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def test_status_and_headers_are_those_of_werkzeug(arguments: Any, named: Any) ->
     assert (ours.status, list(ours.headers)) == (real.status, list(real.headers))
 
 
-def test_every_response_is_one_of_parts() -> None:
+def test_every_response_is_a_response_of_parts() -> None:
     assert isinstance(Response(), ResponseOfParts)
     assert issubclass(Response, ResponseOfParts)
     assert not isinstance("a", ResponseOfParts)

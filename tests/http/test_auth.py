@@ -1,4 +1,4 @@
-"""Authorization and WWW-Authenticate beside Werkzeug's."""
+"""Authorization and WWW-Authenticate, compared with Werkzeug."""
 
 from __future__ import annotations
 
@@ -71,13 +71,13 @@ def told(credentials: Any) -> Any:
 
 @pytest.mark.parametrize("field", FIELDS)
 @pytest.mark.parametrize("kind", ["Authorization", "WWWAuthenticate"])
-def test_any_field_is_read_as_by_werkzeug(kind: str, field: str | None) -> None:
+def test_fields_are_parsed_as_in_werkzeug(kind: str, field: str | None) -> None:
     mine, other = (getattr(library, kind).from_header(field) for library in (ours, theirs))
     assert told(mine) == told(other)
 
 
 @given(st.text('Basic =,"a:', max_size=16))
-def test_any_text_is_read_as_by_werkzeug(text: str) -> None:
+def test_any_text_is_parsed_as_in_werkzeug(text: str) -> None:
     for kind in ("Authorization", "WWWAuthenticate"):
         answers = [
             outcome(lambda c=getattr(library, kind): told(c.from_header(text)))
@@ -111,7 +111,7 @@ MADE = [
 
 @pytest.mark.parametrize("made", MADE)
 @pytest.mark.parametrize("kind", ["Authorization", "WWWAuthenticate"])
-def test_what_is_made_by_hand_is_written_as_by_werkzeug(kind: str, made: str) -> None:
+def test_objects_are_written_as_in_werkzeug(kind: str, made: str) -> None:
     if kind == "WWWAuthenticate" and "None" in made:
         return  # see below
     mine, other = (
@@ -143,7 +143,7 @@ CHANGES = st.lists(
 
 
 @given(CHANGES)
-def test_a_challenge_tells_of_the_same_changes_as_werkzeugs(changes: list[str]) -> None:
+def test_a_challenge_reports_the_same_changes_as_in_werkzeug(changes: list[str]) -> None:
     logs = []
     for library in (ours, theirs):
         header, log = ["Basic realm=x"], []
@@ -156,10 +156,10 @@ def test_a_challenge_tells_of_the_same_changes_as_werkzeugs(changes: list[str]) 
     assert logs[0] == logs[1]
 
 
-# where we differ on purpose
+# intentional differences
 
 
-def test_type_token_and_parameters_can_be_set_where_werkzeug_makes_parameters_of_them() -> None:
+def test_type_token_and_parameters_can_be_set_while_werkzeug_adds_parameters() -> None:
     log: list[str] = []
     challenge = ours.WWWAuthenticate("basic", {"realm": "x"})
     challenge._on_update = lambda value: log.append(str(value))
@@ -172,20 +172,20 @@ def test_type_token_and_parameters_can_be_set_where_werkzeug_makes_parameters_of
 
 @pytest.mark.parametrize("field", ["Digest a=b, realm=c", "Bearer abc"])
 @pytest.mark.parametrize("kind", [ours.Authorization, ours.WWWAuthenticate])
-def test_both_can_be_copied_and_pickled_where_werkzeugs_recurse(kind: Any, field: str) -> None:
+def test_both_can_be_copied_and_pickled_while_werkzeug_recurses(kind: Any, field: str) -> None:
     made = kind.from_header(field)
     for copied in (copy.copy(made), copy.deepcopy(made), pickle.loads(pickle.dumps(made))):
         assert copied == made
         assert copied is not made
 
 
-def test_credentials_beyond_ascii_are_none_where_werkzeug_raises() -> None:
+def test_credentials_that_are_not_ascii_give_none_while_werkzeug_raises() -> None:
     assert ours.Authorization.from_header("Basic é") is None
     with pytest.raises(ValueError):
         theirs.Authorization.from_header("Basic é")
 
 
-def test_a_digest_parameter_that_is_none_is_left_out_where_werkzeug_writes_none() -> None:
+def test_a_digest_parameter_of_none_is_left_out_while_werkzeug_writes_none() -> None:
     challenge = ours.WWWAuthenticate("digest", {"realm": "r", "stale": None})
     assert str(challenge) == 'Digest realm="r"'
 
@@ -233,7 +233,7 @@ def seen(kind: Any, value: str) -> object:
 
 
 @pytest.mark.parametrize("value", ODD)
-def test_odd_credentials_are_read_as_werkzeug_reads_them(value: str) -> None:
+def test_unusual_credentials_are_parsed_as_in_werkzeug(value: str) -> None:
     assert seen(ours.Authorization, value) == seen(theirs.Authorization, value)
 
 
@@ -241,6 +241,6 @@ def test_odd_credentials_are_read_as_werkzeug_reads_them(value: str) -> None:
     st.sampled_from(["Basic ", "Bearer ", "Digest ", "basic", "Basic  "]),
     st.text("aeDp5=,:\"\\ +/-_;*%'A\t\n", max_size=9),
 )
-def test_any_ascii_credentials_are_read_as_werkzeug_reads_them(scheme: str, rest: str) -> None:
+def test_any_ascii_credentials_are_parsed_as_in_werkzeug(scheme: str, rest: str) -> None:
     value = scheme + rest
     assert seen(ours.Authorization, value) == seen(theirs.Authorization, value)

@@ -1,4 +1,4 @@
-"""Cache-Control and Content-Security-Policy beside Werkzeug's."""
+"""Cache-Control and Content-Security-Policy, compared with Werkzeug."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FIELDS = st.lists(
 
 @pytest.mark.parametrize("kind", ["RequestCacheControl", "ResponseCacheControl"])
 @given(FIELDS)
-def test_any_field_is_read_as_by_werkzeug(kind: str, field: str) -> None:
+def test_fields_are_parsed_as_in_werkzeug(kind: str, field: str) -> None:
     mine = ours.parse_cache_control_header(field, None, getattr(ours, kind))
     other = theirs.parse_cache_control_header(field, None, getattr(their_structures, kind))
     assert repr(mine) == repr(other)
@@ -47,7 +47,7 @@ CHANGES = st.lists(st.tuples(st.sampled_from([*OF_RESPONSES]), st.sampled_from([
 
 
 @given(CHANGES)
-def test_a_response_is_told_of_the_same_changes_as_werkzeugs(changes: list[Any]) -> None:
+def test_a_response_gets_the_same_updates_as_in_werkzeug(changes: list[Any]) -> None:
     logs = []
     for library in (ours, their_structures):
         log: list[str] = []
@@ -77,7 +77,7 @@ def test_a_response_is_told_of_the_same_changes_as_werkzeugs(changes: list[Any])
         "hasattr(r, 'public'), hasattr(r, 'max_stale')",
     ],
 )
-def test_a_requests_directives_answer_as_werkzeugs(expression: str) -> None:
+def test_the_directives_of_a_request_are_those_of_werkzeug(expression: str) -> None:
     answers = []
     for library in (ours, theirs):
         r = library.parse_cache_control_header("max-age=5, no-cache")
@@ -85,7 +85,7 @@ def test_a_requests_directives_answer_as_werkzeugs(expression: str) -> None:
     assert answers[0] == answers[1]
 
 
-def test_a_subclass_can_have_directives_of_its_own() -> None:
+def test_a_subclass_can_add_directives() -> None:
     answers = []
     for library, make in ((ours, ours.cache_control_property), (their_structures, their_property)):
         kind = type(
@@ -103,7 +103,7 @@ def test_a_subclass_can_have_directives_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("source", [None, (), {}, {"a": "b c", "d": True, "e": 5}, [("a", "b")]])
-def test_it_is_made_of_the_same_things_as_werkzeugs(source: Any) -> None:
+def test_it_can_be_made_from_the_same_values_as_in_werkzeug(source: Any) -> None:
     for kind in ("RequestCacheControl", "ResponseCacheControl", "ContentSecurityPolicy"):
         mine, other = (getattr(library, kind)(source) for library in (ours, their_structures))
         assert (repr(mine), str(mine)) == (repr(other), str(other))
@@ -123,7 +123,7 @@ CSP_NAMES += ["report_to", "script_src_attr", "script_src_elem", "style_src_attr
 
 
 @given(POLICIES)
-def test_any_policy_is_read_as_by_werkzeug(policy: str) -> None:
+def test_policies_are_parsed_as_in_werkzeug(policy: str) -> None:
     mine, other = ours.parse_csp_header(policy), theirs.parse_csp_header(policy)
     assert repr(mine) == repr(other)
     assert str(mine) == str(other) == ours.dump_csp_header(mine)
@@ -132,7 +132,7 @@ def test_any_policy_is_read_as_by_werkzeug(policy: str) -> None:
 
 
 @given(st.lists(st.tuples(st.sampled_from(CSP_NAMES), st.sampled_from(["'self'", None, "del"]))))
-def test_a_policy_tells_of_the_same_changes_as_werkzeugs(changes: list[tuple[str, Any]]) -> None:
+def test_a_policy_reports_the_same_changes_as_in_werkzeug(changes: list[tuple[str, Any]]) -> None:
     logs = []
     for library in (ours, theirs):
         log: list[str] = []
@@ -143,7 +143,7 @@ def test_a_policy_tells_of_the_same_changes_as_werkzeugs(changes: list[tuple[str
     assert logs[0] == logs[1]
 
 
-def test_a_policy_can_have_directives_of_its_own() -> None:
+def test_a_subclass_of_a_policy_can_add_directives() -> None:
     for base, make in (
         (ours.ContentSecurityPolicy, ours.csp_property),
         (their_structures.ContentSecurityPolicy, their_csp_property),
@@ -153,7 +153,7 @@ def test_a_policy_can_have_directives_of_its_own() -> None:
         assert (str(policy), policy.own) == ("own-src x", "x")
 
 
-def test_a_directive_without_a_value_is_kept_where_werkzeug_drops_it() -> None:
+def test_a_directive_without_a_value_is_kept_while_werkzeug_drops_it() -> None:
     """Changing one directive must not lose `upgrade-insecure-requests`."""
     text = "default-src 'self'; upgrade-insecure-requests"
     policy = ours.parse_csp_header(text)

@@ -23,7 +23,7 @@ class _Seeking(io.BytesIO):
 
 @pytest.mark.parametrize(("start", "length"), [(0, None), (0, 4), (7, 5), (25, 100), (3, 0)])
 @pytest.mark.parametrize("wrapped", [False, True])
-def test_a_part_of_a_body_that_can_seek_begins_with_a_seek(
+def test_a_range_of_a_seekable_body_begins_with_a_seek(
     start: int, length: int | None, wrapped: bool
 ) -> None:
     def part(range_wrapper: Any, file_wrapper: Any) -> tuple[object, ...]:
@@ -35,12 +35,12 @@ def test_a_part_of_a_body_that_can_seek_begins_with_a_seek(
     assert part(RangeIterator, FileWrapper) == oracle
 
 
-def test_a_part_of_a_body_that_cannot_seek_is_read_up_to() -> None:
+def test_a_body_that_cannot_seek_is_read_up_to_the_range() -> None:
     body = RangeIterator(iter([b"abc", b"def"]), 2, 2)
     assert (body.seekable, list(body)) == (False, [b"c", b"d"])
 
 
-def test_a_range_of_a_response_whose_body_can_seek_is_not_read_up_to() -> None:
+def test_a_response_with_a_seekable_body_is_not_read_up_to_the_range() -> None:
     file = _Seeking(b"0123456789")
     response = Response(file, direct_passthrough=False)
     environ = {"REQUEST_METHOD": "GET", "HTTP_RANGE": "bytes=6-8"}

@@ -1,4 +1,4 @@
-"""Cookies beside Werkzeug's."""
+"""Cookies, compared with Werkzeug."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ FIELDS = st.text('ab=;" \t\\073,é', max_size=20).map(lambda text: text.encode()
 @example('a="\\303\\251"; b="\\400\\8\\q"')
 @example("a = b ; c= d")
 @example("$Version=1; a=b; a=c")
-def test_any_field_is_read_as_by_werkzeug(field: str) -> None:
+def test_fields_are_parsed_as_in_werkzeug(field: str) -> None:
     assert repr(ours.parse_cookie(field)) == repr(theirs.parse_cookie(field))
 
 
 @pytest.mark.parametrize(
     "source", [None, "", {}, {"HTTP_COOKIE": "a=b; c=\xc3\xa9"}, "\na=b", "a=b\n; c=d", "a=b\0c"]
 )
-def test_fields_and_environs_are_read_as_by_werkzeug(source: Any) -> None:
+def test_fields_and_environs_are_parsed_as_in_werkzeug(source: Any) -> None:
     assert repr(ours.parse_cookie(source)) == repr(theirs.parse_cookie(source))
 
 
@@ -49,7 +49,7 @@ PRINTABLE = st.characters(exclude_categories=["Cs"]).filter(lambda char: not "\x
 
 
 @given(st.text(PRINTABLE))
-def test_any_value_is_written_as_by_werkzeug(value: str) -> None:
+def test_any_value_is_written_as_in_werkzeug(value: str) -> None:
     assert ours.dump_cookie("a", value, max_size=0) == theirs.dump_cookie("a", value, max_size=0)
 
 
@@ -88,15 +88,15 @@ ATTRIBUTES = st.fixed_dictionaries(
 
 
 @given(st.sampled_from(["a", "__Host-a", "!#$%&'*+-.^_`|~", "é", "a(b", "a,b", "a/b"]), ATTRIBUTES)
-def test_every_attribute_is_written_as_by_werkzeug(key: str, attributes: dict[str, Any]) -> None:
+def test_every_attribute_is_written_as_in_werkzeug(key: str, attributes: dict[str, Any]) -> None:
     mine = outcome(lambda: ours.dump_cookie(key, "v", sync_expires=False, **attributes))
     other = outcome(lambda: theirs.dump_cookie(key, "v", sync_expires=False, **attributes))
-    # of a bad domain Werkzeug says UnicodeError, which is a ValueError
+    # For an invalid domain Werkzeug raises UnicodeError, which is a ValueError.
     assert mine == other.replace("UnicodeError", "ValueError")
 
 
 @pytest.mark.parametrize("max_age", [0, 5, -1, timedelta(hours=1)])
-def test_a_max_age_also_says_when_it_expires(max_age: Any) -> None:
+def test_a_max_age_also_sets_expires(max_age: Any) -> None:
     before = int(time.time())
     cookie = ours.dump_cookie("a", "b", max_age=max_age)
     after = time.time()
@@ -109,7 +109,7 @@ def test_a_max_age_also_says_when_it_expires(max_age: Any) -> None:
 
 @pytest.mark.parametrize("size", [4083, 4084, 5000])
 @pytest.mark.parametrize("limit", [4093, 0])
-def test_a_cookie_that_is_too_large_is_warned_of_as_by_werkzeug(size: int, limit: int) -> None:
+def test_a_cookie_that_is_too_large_causes_the_warning_of_werkzeug(size: int, limit: int) -> None:
     caught = []
     for library in (ours, theirs):
         with warnings.catch_warnings(record=True) as found:
@@ -120,7 +120,7 @@ def test_a_cookie_that_is_too_large_is_warned_of_as_by_werkzeug(size: int, limit
 
 
 @pytest.mark.parametrize("value", [5, None, b"b"])
-def test_only_text_is_a_value(value: Any) -> None:
+def test_a_value_has_to_be_text(value: Any) -> None:
     with pytest.raises(TypeError):
         ours.dump_cookie("a", value)
 
@@ -135,33 +135,31 @@ def test_parsing_is_linear_in_the_input(evil: str) -> None:
     assert time.process_time() - started < 5
 
 
-# where we differ on purpose
+# intentional differences
 
 
 @pytest.mark.parametrize("key", ["", "a b", "a=b", "a;", "a\nb", "a\0", " a", "a\t", 'a"', "\x7f"])
-def test_a_name_that_could_not_be_read_back_is_refused_where_werkzeug_writes_it(key: str) -> None:
+def test_a_name_that_cannot_be_parsed_is_refused_while_werkzeug_writes_it(key: str) -> None:
     with pytest.raises(ValueError, match="is not a cookie name"):
         ours.dump_cookie(key, "value")
 
 
-@pytest.mark.parametrize("octet", [*range(32), 127, ord(";")])
+@pytest.mark.parametrize("byte", [*range(32), 127, ord(";")])
 @pytest.mark.parametrize("attribute", ["domain", "expires"])
-def test_nothing_breaks_out_of_an_attribute_where_werkzeug_lets_it(
-    attribute: str, octet: int
-) -> None:
+def test_an_attribute_cannot_add_another_one_unlike_in_werkzeug(attribute: str, byte: int) -> None:
     """tornado CVE-2025-67724; a semicolon would begin another attribute."""
     with pytest.raises(ValueError, match="is not a d"):
-        ours.dump_cookie("a", "b", **{attribute: f"x{chr(octet)}y"})  # type: ignore[arg-type]
+        ours.dump_cookie("a", "b", **{attribute: f"x{chr(byte)}y"})  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("octet", range(0x1A, 0x20))
-def test_the_last_control_characters_are_escaped_too_where_werkzeug_forgets_them(
-    octet: int,
+@pytest.mark.parametrize("byte", range(0x1A, 0x20))
+def test_all_control_characters_are_escaped_while_werkzeug_leaves_some(
+    byte: int,
 ) -> None:
-    assert ours.dump_cookie("a", chr(octet), path=None) == f'a="\\{octet:03o}"'
+    assert ours.dump_cookie("a", chr(byte), path=None) == f'a="\\{byte:03o}"'
 
 
-def test_octets_that_are_not_utf8_are_replaced_where_werkzeug_raises() -> None:
+def test_bytes_that_are_not_utf8_are_replaced_while_werkzeug_raises() -> None:
     assert ours.parse_cookie("a=\xff; b=c").to_dict() == {"a": "\ufffd", "b": "c"}
     assert ours.parse_cookie("a=☃").to_dict() == {"a": "☃"}
     with pytest.raises(UnicodeError):
@@ -169,7 +167,7 @@ def test_octets_that_are_not_utf8_are_replaced_where_werkzeug_raises() -> None:
 
 
 @pytest.mark.parametrize(
-    ("octets", "value"),
+    ("raw", "value"),
     [
         (b"a=\xc3\xa4", "ä"),
         (b"a=\xe4", "\ufffd"),
@@ -177,17 +175,17 @@ def test_octets_that_are_not_utf8_are_replaced_where_werkzeug_raises() -> None:
         (b"a=\xc3\xa4\xff", "ä\ufffd"),
     ],
 )
-def test_a_raw_cookie_of_a_request_is_utf8_where_werkzeug_reads_latin_1(
-    octets: bytes, value: str
+def test_an_unquoted_cookie_is_decoded_as_utf8_while_werkzeug_uses_latin_1(
+    raw: bytes, value: str
 ) -> None:
-    environ = {"HTTP_COOKIE": octets.decode("latin-1")}
+    environ = {"HTTP_COOKIE": raw.decode("latin-1")}
     assert ours.Request(environ).cookies["a"] == value
-    latin = octets.decode("latin-1").removeprefix("a=").strip('"')
+    latin = raw.decode("latin-1").removeprefix("a=").strip('"')
     assert werkzeug.wrappers.Request(environ).cookies["a"] == latin
 
 
 @pytest.mark.parametrize("value", ["v", '"v"'])
-def test_the_number_of_cookies_is_bounded_where_werkzeugs_is_not(value: str) -> None:
+def test_the_number_of_cookies_is_limited_unlike_in_werkzeug(value: str) -> None:
     """Go CVE-2025-58186."""
     field = "; ".join(f"c{number}={value}" for number in range(MAX_COOKIES + 10))
     assert len(ours.parse_cookie(field)) == MAX_COOKIES
@@ -199,6 +197,6 @@ def test_a_date_with_a_zone_is_converted() -> None:
     assert ours.dump_cookie("a", expires=moment).startswith("a=; Expires=Wed, 01 Jan 2020 00:00:00")
 
 
-def test_the_warning_of_a_large_cookie_names_its_size_and_the_limit() -> None:
+def test_the_warning_about_a_large_cookie_has_its_size_and_the_limit() -> None:
     with pytest.warns(UserWarning, match="210 bytes.*the limit is 200 bytes"):
         ours.dump_cookie("a", "x" * 200, max_size=200)

@@ -33,9 +33,9 @@ def test_a_form_is_read_as_it_was_written(fields: list[tuple[str, str]], content
         assert (file.filename, file.read()) == ("näme.bin", content)
 
 
-def test_quotes_and_line_ends_in_names_stay_inside_their_quotes() -> None:
-    _, octets = encode_multipart({'a"\r\nX: y': "1"}, boundary="B")
-    assert b'name="a%22%0D%0AX: y"\r\n\r\n1' in octets
+def test_quotes_and_line_ends_in_names_are_escaped() -> None:
+    _, body = encode_multipart({'a"\r\nX: y': "1"}, boundary="B")
+    assert b'name="a%22%0D%0AX: y"\r\n\r\n1' in body
 
 
 def test_large_forms_are_moved_to_a_temporary_file() -> None:
@@ -50,7 +50,7 @@ def test_without_a_temporary_file_a_form_stays_in_memory() -> None:
     assert isinstance(stream, io.BytesIO)
 
 
-def test_an_open_file_is_a_file() -> None:
-    boundary, octets = encode_multipart({"f": io.BytesIO(b"x")})
-    assert b"Content-Type: application/octet-stream\r\n\r\nx" in octets
-    assert boundary.encode() in octets
+def test_an_open_file_is_sent_as_a_file() -> None:
+    boundary, body = encode_multipart({"f": io.BytesIO(b"x")})
+    assert b"Content-Type: application/octet-stream\r\n\r\nx" in body
+    assert boundary.encode() in body

@@ -23,7 +23,7 @@ BOUNDARY = re.compile(rb"(?:-{15}WerkzeugFormPart_[0-9.]+(?:e-[0-9]+)?|carboy-[0
 
 
 def made(builder: Any, *args: Any, **kwargs: Any) -> Any:
-    """What a builder makes, without what differs from call to call; or its error."""
+    """The environ and body of a builder without values that vary, or the error."""
     try:
         made = builder(*args, **kwargs)
         environ = made.get_environ()
@@ -91,7 +91,7 @@ REQUESTS: list[tuple[tuple[Any, ...], dict[str, Any]]] = [
     REQUESTS,
     ids=lambda value: re.sub(r" object at 0x\w+", "", repr(value))[:60],
 )
-def test_an_environ_is_as_werkzeug_makes_it(args: Any, kwargs: Any) -> None:
+def test_the_environ_is_that_of_werkzeug(args: Any, kwargs: Any) -> None:
     results = []
     for builder in (werkzeug.test.EnvironBuilder, EnvironBuilder):
         for value in kwargs.values():
@@ -127,7 +127,7 @@ def test_files_are_sent_as_werkzeug_sends_them(values: Any) -> None:
     assert sorted(ours[1].split(b"\r\n--BOUNDARY")) == sorted(theirs[1].split(b"\r\n--BOUNDARY"))
 
 
-def test_an_empty_file_ends_its_line_which_werkzeug_forgets() -> None:
+def test_an_empty_file_has_a_line_end_which_werkzeug_omits() -> None:
     _, body = made(EnvironBuilder, data={"f": (io.BytesIO(b""), "")}, method="POST")
     assert body.endswith(b"octet-stream\r\n\r\n\r\n--BOUNDARY--\r\n")
 
@@ -142,12 +142,12 @@ def test_control_characters_in_headers_are_refused(bad: str) -> None:
         EnvironBuilder(content_type=f"text/{bad}")
 
 
-def test_cookie_headers_are_joined_by_semicolons_where_werkzeug_uses_commas() -> None:
+def test_cookie_headers_are_joined_by_semicolons_while_werkzeug_uses_commas() -> None:
     builder = EnvironBuilder(headers=[("Cookie", "a=1"), ("Cookie", "b=2")])
     assert builder.get_environ()["HTTP_COOKIE"] == "a=1; b=2"
 
 
-def test_an_ipv6_host_keeps_its_brackets_where_werkzeug_cuts_it() -> None:
+def test_an_ipv6_host_keeps_its_brackets_while_werkzeug_splits_it() -> None:
     environ = create_environ("/", "http://[::1]:8080/")
     assert (environ["SERVER_NAME"], environ["SERVER_PORT"]) == ("[::1]", "8080")
     assert create_environ("/", "http://[::1]/")["SERVER_PORT"] == "80"
@@ -176,7 +176,7 @@ def test_a_stream_and_a_form_exclude_each_other() -> None:
     assert builder.input_stream is None
 
 
-def test_a_query_is_text_or_values() -> None:
+def test_a_query_is_either_text_or_values() -> None:
     builder = EnvironBuilder("/?a=1")
     with pytest.raises(AttributeError, match="query_string"):
         _ = builder.args
@@ -193,7 +193,7 @@ def test_the_media_type_has_parameters() -> None:
     assert EnvironBuilder().mimetype is None
 
 
-def test_a_builder_is_made_again_from_its_environ() -> None:
+def test_a_builder_can_be_made_from_an_environ() -> None:
     first = EnvironBuilder(
         "/é%2Fx?x=%20",
         "https://h:81/s",
@@ -230,7 +230,7 @@ def test_a_builder_makes_requests() -> None:
         assert type(builder.get_request(Own)) is Own
 
 
-def test_a_request_is_made_up_before_anything_of_the_tests_is_imported() -> None:
+def test_from_values_works_before_the_testing_package_is_imported() -> None:
     program = (
         "import sys; from carboy.http.request.request import Request;"
         "print(Request.from_values('/x?a=1').args['a'], 'carboy.testing' in sys.modules)"
@@ -241,11 +241,11 @@ def test_a_request_is_made_up_before_anything_of_the_tests_is_imported() -> None
     assert (done.stdout, done.stderr) == ("1 False\n", "")
 
 
-def test_requests_are_made_up_from_values() -> None:
+def test_a_request_can_be_made_from_values() -> None:
     assert Request.from_values("/x?a=1", method="PUT").args["a"] == "1"
 
 
-def test_closing_closes_the_files_once() -> None:
+def test_close_closes_the_files_once() -> None:
     file = io.BytesIO(b"x")
     builder = EnvironBuilder(data={"f": (file, "n")})
     builder.close()

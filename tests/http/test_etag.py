@@ -1,4 +1,4 @@
-"""Entity tags and conditions beside Werkzeug's."""
+"""Entity tags and conditions, compared with Werkzeug."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ FIELDS = st.text('ab"W/w, *\t', max_size=14)
 
 
 @given(FIELDS)
-def test_any_field_is_read_as_by_werkzeug(field: str) -> None:
+def test_fields_are_parsed_as_in_werkzeug(field: str) -> None:
     mine, other = ours.parse_etags(field), theirs.parse_etags(field)
-    # Werkzeug makes None of the empty tag `""`; it is a tag like any other.
+    # Werkzeug reads the empty tag `""` as None. It is a valid tag.
     expected = {"" if tag is None else tag for tag in other.as_set(True)}
     if field.strip(" \t") == "*":
         assert mine.star_tag
@@ -37,20 +37,20 @@ def test_any_field_is_read_as_by_werkzeug(field: str) -> None:
 
 
 @given(FIELDS)
-def test_a_tag_is_unquoted_as_by_werkzeug(tag: str) -> None:
+def test_a_tag_is_unquoted_as_in_werkzeug(tag: str) -> None:
     assert ours.unquote_etag(tag) == theirs.unquote_etag(tag)
 
 
 @pytest.mark.parametrize("tag", ["a", "", "a b", 'a"b', "é"])
 @pytest.mark.parametrize("weak", [True, False])
-def test_a_tag_is_quoted_as_by_werkzeug(tag: str, weak: bool) -> None:
+def test_a_tag_is_quoted_as_in_werkzeug(tag: str, weak: bool) -> None:
     assert outcome(lambda: ours.quote_etag(tag, weak)) == outcome(
         lambda: theirs.quote_etag(tag, weak)
     )
 
 
 @given(st.binary(max_size=50))
-def test_a_tag_is_made_of_data_as_by_werkzeug(data: bytes) -> None:
+def test_a_tag_is_computed_as_in_werkzeug(data: bytes) -> None:
     assert ours.generate_etag(data) == theirs.generate_etag(data)
 
 
@@ -65,7 +65,7 @@ def test_a_tag_is_made_of_data_as_by_werkzeug(data: bytes) -> None:
         {"strong_etags": ["a"], "weak_etags": ["b"], "star_tag": True},
     ],
 )
-def test_a_set_of_tags_answers_as_werkzeugs(made: dict[str, Any]) -> None:
+def test_the_methods_of_etags_return_what_werkzeug_returns(made: dict[str, Any]) -> None:
     mine, other = ours.ETags(**made), their_structures.ETags(**made)
     questions = [
         repr,
@@ -90,7 +90,7 @@ def test_a_set_of_tags_answers_as_werkzeugs(made: dict[str, Any]) -> None:
         assert outcome(lambda ask=ask: ask(mine)) == outcome(lambda ask=ask: ask(other))
 
 
-def test_tags_keep_the_order_in_which_they_came() -> None:
+def test_tags_keep_their_order() -> None:
     assert ours.parse_etags('"b", W/"z", "a", W/"c"').to_header() == '"b", "a", W/"z", W/"c"'
 
 
@@ -136,7 +136,9 @@ CONDITIONS: list[dict[str, str]] = [
 
 @pytest.mark.parametrize("condition", CONDITIONS, ids=str)
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
-def test_every_condition_is_judged_as_by_werkzeug(condition: dict[str, str], method: str) -> None:
+def test_every_condition_is_evaluated_as_in_werkzeug(
+    condition: dict[str, str], method: str
+) -> None:
     environ = {"REQUEST_METHOD": method, **condition}
     for etag, modified, ignore in itertools.product(TAGS, MODIFIED, (True, False)):
         answers = [
@@ -146,7 +148,7 @@ def test_every_condition_is_judged_as_by_werkzeug(condition: dict[str, str], met
         assert answers[0] == answers[1], (etag, modified, ignore)
 
 
-def test_data_takes_the_place_of_a_tag_but_not_both() -> None:
+def test_either_data_or_a_tag_can_be_given() -> None:
     environ = {"REQUEST_METHOD": "GET", "HTTP_IF_NONE_MATCH": f'"{ours.generate_etag(b"x")}"'}
     assert ours.is_resource_modified(environ, data=b"x") is False
     assert ours.is_resource_modified(environ, data=b"y") is True
@@ -154,8 +156,8 @@ def test_data_takes_the_place_of_a_tag_but_not_both() -> None:
         ours.is_resource_modified(environ, "a", b"x")
 
 
-def test_if_match_with_a_star_is_met_by_any_version_where_werkzeug_answers_412() -> None:
-    """RFC 9110, section 13.1.1: `*` asks only that there is a current representation."""
+def test_if_match_with_a_star_matches_any_version_while_werkzeug_answers_412() -> None:
+    """RFC 9110, section 13.1.1: `*` matches if there is a current representation."""
     environ = {"REQUEST_METHOD": "PUT", "HTTP_IF_MATCH": "*"}
     assert ours.is_resource_modified(environ, '"a"') is True
     assert theirs.is_resource_modified(environ, '"a"') is False

@@ -1,4 +1,4 @@
-"""The error pages and their exceptions, against Werkzeug's."""
+"""Error pages and their exceptions, compared with Werkzeug."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def described(error: Any) -> tuple[Any, ...]:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_an_exception_has_the_page_and_the_parents_of_the_oracles(name: str) -> None:
+def test_an_exception_has_the_page_and_base_classes_of_werkzeug(name: str) -> None:
     ours, theirs = getattr(exceptions, name), getattr(werkzeug.exceptions, name)
     assert described(ours()) == described(theirs())
     assert [c.__name__ for c in ours.__mro__] == [c.__name__ for c in theirs.__mro__]
@@ -73,7 +73,7 @@ CALLS: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("name", "args", "kwargs"), CALLS, ids=str)
-def test_the_arguments_show_on_the_page_as_in_the_oracle(
+def test_the_arguments_change_the_page_as_in_werkzeug(
     name: str, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> None:
     ours = getattr(exceptions, name)(*args, **kwargs)
@@ -81,13 +81,13 @@ def test_the_arguments_show_on_the_page_as_in_the_oracle(
     assert described(ours) == described(theirs)
 
 
-def test_a_moment_to_come_back_is_in_gmt() -> None:
+def test_a_retry_after_date_is_in_gmt() -> None:
     error = exceptions.TooManyRequests(retry_after=datetime(2020, 1, 1, tzinfo=UTC))
     assert ("Retry-After", "Wed, 01 Jan 2020 00:00:00 GMT") in error.get_headers()
 
 
 @pytest.mark.parametrize("several", [False, True])
-def test_challenges_go_into_the_header(several: bool) -> None:
+def test_challenges_are_written_to_the_header(several: bool) -> None:
     challenge = WWWAuthenticate("basic", {"realm": "x"})
     given: Any = [challenge, WWWAuthenticate("digest")] if several else challenge
     headers = exceptions.Unauthorized(www_authenticate=given).get_headers()
@@ -95,7 +95,7 @@ def test_challenges_go_into_the_header(several: bool) -> None:
     assert schemes == (["Basic", "Digest"] if several else ["Basic"])
 
 
-def test_the_name_of_a_missing_key_is_shown_only_if_wished() -> None:
+def test_the_page_has_the_missing_key_only_with_show_exception() -> None:
     for module in (exceptions, werkzeug.exceptions):
         error = module.BadRequestKeyError("secret")
         assert isinstance(error, KeyError)
@@ -106,7 +106,7 @@ def test_the_name_of_a_missing_key_is_shown_only_if_wished() -> None:
         assert error.description == "own\nKeyError: 'secret'"
 
 
-def test_the_default_exceptions_are_those_of_the_oracle() -> None:
+def test_the_default_exceptions_are_those_of_werkzeug() -> None:
     ours = {code: error.__name__ for code, error in exceptions.default_exceptions.items()}
     assert ours == {
         code: error.__name__ for code, error in werkzeug.exceptions.default_exceptions.items()
@@ -124,7 +124,7 @@ def test_an_exception_answers_as_a_wsgi_application(method: str) -> None:
     assert call(exceptions.NotFound()) == call(werkzeug.exceptions.NotFound())
 
 
-def test_an_exception_with_a_response_answers_with_that() -> None:
+def test_an_exception_with_a_response_answers_with_it() -> None:
     response = Response("own", 402)
     with pytest.raises(exceptions.HTTPException) as caught:
         exceptions.abort(response)
@@ -132,7 +132,7 @@ def test_an_exception_with_a_response_answers_with_that() -> None:
     assert exceptions.NotFound(response=response).get_response({}) is response
 
 
-def test_abort_raises_the_exception_of_the_code_with_its_arguments() -> None:
+def test_abort_passes_its_arguments_to_the_exception_of_the_code() -> None:
     with pytest.raises(exceptions.NotFound, match="gone away"):
         exceptions.abort(404, "gone away")
     with pytest.raises(exceptions.MethodNotAllowed) as caught:

@@ -1,4 +1,4 @@
-"""A request made from an exchange and one from its environ say the same."""
+"""Requests made from an exchange and from its environ have equal attributes."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ ATTRIBUTES = [
     "host_header",
 ]
 
-# These have no equality of their own.
+# These types do not define equality.
 BY_TEXT = {"if_match", "if_none_match", "if_range", "range", "cache_control"}
 
 BROWSER = [
@@ -125,7 +125,7 @@ RAW = {
     "form": raw_request("/?z=1", "POST", [FORM], b"a=1&b=%C3%BC&a=2"),
     "form in a get": raw_request("/?z=1", "GET", [FORM], b"a=1"),
     "json": raw_request("/", "PUT", [("content-type", "application/json; x=y")], b'{"a": 1}'),
-    "no type": raw_request("/", "POST", [], b"octets \xff"),
+    "no type": raw_request("/", "POST", [], b"bytes \xff"),
     "latin-1 field": raw_request(fields=[("X-Name", "Bj\xf6rk"), ("User-Agent", "\xe9")]),
     "chunked": raw_request("/", "POST", [FORM, ("Transfer-Encoding", "chunked")])
     + b"3\r\na=1\r\n2\r\n&b\r\n0\r\n\r\n",
@@ -143,7 +143,7 @@ RAW = {
 
 
 def shown(request: Request, name: str) -> object:
-    """A value that can be compared, or what asking for it raised."""
+    """A value that can be compared, or the exception that reading it raised."""
     try:
         value = getattr(request, name)
     except Exception as error:
@@ -161,7 +161,7 @@ def pair(raw: bytes, **options: object) -> tuple[Request, Request]:
 
 
 @pytest.mark.parametrize("raw", RAW.values(), ids=RAW)
-def test_every_attribute_is_the_same_from_both_origins(raw: bytes) -> None:
+def test_every_attribute_is_equal_for_both_origins(raw: bytes) -> None:
     direct, wsgi = pair(raw)
     different = {}
     for name in ATTRIBUTES:
@@ -174,7 +174,7 @@ def test_every_attribute_is_the_same_from_both_origins(raw: bytes) -> None:
 
 
 @pytest.mark.parametrize("raw", RAW.values(), ids=RAW)
-def test_the_attributes_do_not_depend_on_which_is_asked_first(raw: bytes) -> None:
+def test_the_attributes_do_not_depend_on_the_order_of_access(raw: bytes) -> None:
     forwards, backwards = pair(raw)[0], pair(raw)[0]
     names = [name for name in ATTRIBUTES if name not in ("form", "files", "data", "values")]
     first = {name: str(shown(forwards, name)) for name in names}
@@ -193,7 +193,7 @@ def test_the_attributes_do_not_depend_on_which_is_asked_first(raw: bytes) -> Non
     ids=str,
 )
 @pytest.mark.parametrize("host", ["example.com:443", None])
-def test_the_connection_counts_the_same_from_both_origins(
+def test_the_connection_is_described_equally_for_both_origins(
     options: dict[str, object], host: str | None
 ) -> None:
     raw = b"GET /x HTTP/1.0\r\n\r\n" if host is None else raw_request("/x", host=host)
@@ -206,15 +206,15 @@ TEXT = st.text(st.characters(min_codepoint=33, max_codepoint=126, exclude_charac
 
 
 @given(TEXT, TEXT)
-def test_any_path_and_query_read_the_same_from_both_origins(path: str, query: str) -> None:
+def test_any_path_and_query_are_equal_for_both_origins(path: str, query: str) -> None:
     direct, wsgi = pair(raw_request(f"/{path}?{query}"))
     for name in ("path", "query_string", "args", "url", "base_url", "full_path"):
         assert getattr(direct, name) == getattr(wsgi, name), name
 
 
 @given(st.binary())
-def test_any_octets_in_a_path_read_the_same_from_both_origins(octets: bytes) -> None:
-    encoded = "".join(f"%{octet:02x}" for octet in octets)
+def test_any_bytes_in_a_path_are_equal_for_both_origins(raw: bytes) -> None:
+    encoded = "".join(f"%{byte:02x}" for byte in raw)
     direct, wsgi = pair(raw_request(f"/{encoded}?{encoded}"))
     assert direct.path == wsgi.path
     assert direct.args == wsgi.args
@@ -231,7 +231,7 @@ def test_no_environ_is_built_for_an_ordinary_request() -> None:
     assert request.form["b"] == "ü"
 
 
-def test_the_environ_is_the_one_of_the_exchange_and_knows_the_request() -> None:
+def test_the_environ_is_that_of_the_exchange_and_has_the_request() -> None:
     exchange = received(RAW["plain"])
     request = Request.from_exchange(exchange)  # type: ignore[arg-type]
     assert request.environ is exchange.environ()
@@ -243,13 +243,13 @@ def test_the_environ_of_a_request_without_an_exchange_is_its_own() -> None:
     assert Request(environ).environ is environ
 
 
-def test_headers_of_the_wire_cannot_be_changed() -> None:
+def test_the_headers_of_an_exchange_cannot_be_changed() -> None:
     request = pair(RAW["plain"])[0]
     with pytest.raises(TypeError):
         request.headers["X"] = "y"
 
 
-def test_names_made_up_by_clients_are_not_all_remembered() -> None:
+def test_the_number_of_stored_header_names_is_limited() -> None:
     for number in range(origin_exchange.MAX_TITLES + 50):
         exchange = received(raw_request(fields=[(f"X-{number}", "v")]))
         assert f"X-{number}" in Request.from_exchange(exchange).headers  # type: ignore[arg-type]
@@ -257,7 +257,7 @@ def test_names_made_up_by_clients_are_not_all_remembered() -> None:
 
 
 class Unread(io.BytesIO):
-    """A body that is still on its way, from a client that leaves after it."""
+    """A body that is being received, from a client that disconnects after it."""
 
     def seekable(self) -> bool:
         return False
@@ -276,7 +276,7 @@ def with_unread_body(content: bytes, size: int | None) -> Request:
     return Request.from_exchange(exchange)  # type: ignore[arg-type]
 
 
-def test_an_unread_stream_over_the_limit_is_refused() -> None:
+def test_an_unread_body_above_the_limit_is_refused() -> None:
     request = with_unread_body(b"0123456789", None)
     request.max_content_length = 4
     with pytest.raises(RequestEntityTooLarge):
@@ -284,7 +284,9 @@ def test_an_unread_stream_over_the_limit_is_refused() -> None:
 
 
 @pytest.mark.parametrize("size", [None, 20])
-def test_a_client_that_leaves_an_unread_body_is_told_apart_from_an_error(size: int | None) -> None:
+def test_a_client_that_disconnects_during_the_body_is_not_an_application_error(
+    size: int | None,
+) -> None:
     request = with_unread_body(b"0123456789", size)
     assert request.stream.read(10) == b"0123456789"
     with pytest.raises(ClientDisconnected):
@@ -295,7 +297,7 @@ def test_an_unread_body_ends_at_its_declared_length() -> None:
     assert with_unread_body(b"0123456789next", 10).get_data() == b"0123456789"
 
 
-def test_a_received_body_over_the_limit_is_refused_before_it_is_read() -> None:
+def test_a_received_body_above_the_limit_is_refused_before_it_is_read() -> None:
     request = pair(RAW["form"])[0]
     request.max_content_length = 3
     with pytest.raises(RequestEntityTooLarge):
@@ -310,7 +312,7 @@ def form_request(body: bytes) -> bytes:
 
 
 @given(st.binary(max_size=40) | st.text("ab=&%+4é", max_size=40).map(str.encode))
-def test_any_form_reads_the_same_from_both_origins(body: bytes) -> None:
+def test_any_form_is_equal_for_both_origins(body: bytes) -> None:
     raw = form_request(body)
     direct = Request.from_exchange(received(raw))
     wsgi = Request(received(raw).environ())
@@ -318,7 +320,7 @@ def test_any_form_reads_the_same_from_both_origins(body: bytes) -> None:
     assert (direct.files, direct.get_data()) == (wsgi.files, wsgi.get_data())
 
 
-def test_a_form_is_parsed_by_the_parser_of_the_subclass() -> None:
+def test_a_subclass_can_replace_the_form_parser() -> None:
     class Parser(FormDataParser):
         def parse(self, stream: Any, *args: Any) -> Any:
             return stream, {"own": stream.read()}, {}
@@ -344,7 +346,7 @@ REPLACED = {
 
 
 @pytest.mark.parametrize("name", REPLACED)
-def test_what_is_replaced_on_the_class_later_parses_the_form(
+def test_steps_of_parsing_can_be_replaced_on_the_class_later(
     name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Own(Request):
@@ -366,7 +368,7 @@ def test_what_is_replaced_on_the_class_later_parses_the_form(
     assert form(Own.from_exchange(received(raw))) == {"a": "1"}
 
 
-def test_a_subclass_may_say_that_no_form_is_wanted() -> None:
+def test_a_subclass_can_disable_form_parsing() -> None:
     class NoForms(Request):
         want_form_data_parsed = False  # type: ignore[assignment]
 
@@ -374,20 +376,20 @@ def test_a_subclass_may_say_that_no_form_is_wanted() -> None:
     assert (len(request.form), request.get_data()) == (0, b"a=1")
 
 
-def test_a_received_form_over_the_limit_is_refused() -> None:
+def test_a_received_form_above_the_limit_is_refused() -> None:
     request = Request.from_exchange(received(form_request(b"a=1")))
     request.max_content_length = 2
     with pytest.raises(RequestEntityTooLarge):
         request.form  # noqa: B018
 
 
-def test_content_that_was_kept_before_is_parsed_as_a_form_all_the_same() -> None:
+def test_cached_data_can_still_be_parsed_as_a_form() -> None:
     request = Request.from_exchange(received(form_request(b"a=1")))
     assert request.get_data(cache=True) == b"a=1"
     assert request.form["a"] == "1"
 
 
-def test_what_one_request_found_is_found_again_on_its_connection_only() -> None:
+def test_parsed_fields_are_reused_on_the_same_connection_only() -> None:
     raw = raw_request(fields=[("Cookie", "a=1")])
     connection = Machine(Limits())
     first = connection.receive(raw)
@@ -402,7 +404,7 @@ def test_what_one_request_found_is_found_again_on_its_connection_only() -> None:
     assert other.found is None
 
 
-def test_a_request_with_other_fields_finds_its_own() -> None:
+def test_a_request_with_other_fields_has_its_own_values() -> None:
     connection = Machine(Limits())
     for value in "123":
         head = connection.receive(raw_request(fields=[("Cookie", f"a={value}"), ("X-A", value)]))
@@ -412,7 +414,7 @@ def test_a_request_with_other_fields_finds_its_own() -> None:
         connection.whole_response("200 OK", [], b"", b"")
 
 
-def test_changing_what_one_request_found_leaves_the_next_alone() -> None:
+def test_changing_the_fields_of_one_request_does_not_change_the_next() -> None:
     raw = raw_request(fields=[("X-A", "1")])
     Request.from_exchange(received(raw)).headers._list.clear()
     assert Request.from_exchange(received(raw)).headers["X-A"] == "1"

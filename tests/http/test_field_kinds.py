@@ -1,4 +1,4 @@
-"""Entity and hop-by-hop fields beside Werkzeug's, and the names of the room."""
+"""Entity and hop-by-hop fields, compared with Werkzeug, and the names of carboy.http."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_field_is_of_the_kind_that_werkzeug_says(name: str) -> None:
+def test_the_kind_of_a_field_is_that_of_werkzeug(name: str) -> None:
     assert ours.is_entity_header(name) == werkzeug.http.is_entity_header(name)
     assert ours.is_hop_by_hop_header(name) == werkzeug.http.is_hop_by_hop_header(name)
 
 
 @pytest.mark.parametrize("remove", ["remove_entity_headers", "remove_hop_by_hop_headers"])
 @pytest.mark.parametrize("kind", ["Headers", "list"])
-def test_fields_of_a_kind_are_removed_in_place_as_by_werkzeug(remove: str, kind: str) -> None:
+def test_fields_of_a_kind_are_removed_in_place_as_in_werkzeug(remove: str, kind: str) -> None:
     left = []
     for library, structures in ((ours, ours), (werkzeug.http, werkzeug.datastructures)):
         fields: Any = [(name, "v") for name in NAMES]
@@ -58,7 +58,7 @@ def test_fields_of_a_kind_are_removed_in_place_as_by_werkzeug(remove: str, kind:
     assert left[0] == left[1]
 
 
-def test_names_that_are_allowed_stay() -> None:
+def test_allowed_names_are_kept() -> None:
     fields = [("Expires", "x"), ("Content-Type", "a")]
     ours.remove_entity_headers(fields, allowed=["content-type"])
     assert fields == [("Content-Type", "a")]
@@ -73,11 +73,11 @@ def public(module: Any) -> set[str]:
 
 
 @pytest.mark.parametrize("module", [werkzeug.datastructures, werkzeug.http, werkzeug.urls])
-def test_every_public_name_of_werkzeugs_values_is_here(module: Any) -> None:
+def test_every_public_name_of_werkzeug_exists(module: Any) -> None:
     assert public(module) - set(ours.__all__) == set()
 
 
-def test_every_name_that_is_listed_can_be_had() -> None:
+def test_every_listed_name_can_be_imported() -> None:
     for name in ours.__all__:
         assert getattr(ours, name) is not None
     assert set(ours.__all__) <= set(dir(ours))
@@ -86,8 +86,8 @@ def test_every_name_that_is_listed_can_be_had() -> None:
         ours.nonsense  # noqa: B018
 
 
-def test_the_values_need_no_heavy_module() -> None:
-    """`import carboy` stays cheap."""
+def test_the_values_import_no_slow_module() -> None:
+    """`import carboy` has to stay fast."""
     program = (
         "import sys\n"
         "import carboy.http as h\n"

@@ -1,4 +1,4 @@
-"""Uploaded files beside Werkzeug's."""
+"""Uploaded files, compared with Werkzeug."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def made(library: Any) -> Any:
         "FileStorage(named('a/b')).filename, FileStorage(named('a'), filename='z').filename",
     ],
 )
-def test_a_file_answers_as_werkzeugs(expression: str) -> None:
+def test_the_methods_of_a_file_return_what_werkzeug_returns(expression: str) -> None:
     answers = []
     for library in (ours, theirs):
         names = {"FileStorage": library.FileStorage, "Headers": library.Headers, "named": named}
@@ -76,7 +76,7 @@ def test_a_file_is_saved_to_a_path_or_a_stream(tmp_path: Path) -> None:
     assert stream.getvalue() == data
 
 
-def test_saving_begins_where_the_stream_stands() -> None:
+def test_save_begins_at_the_position_of_the_stream() -> None:
     file, stream = ours.FileStorage(io.BytesIO(b"abc")), io.BytesIO()
     file.read(1)
     file.save(stream)
@@ -90,7 +90,7 @@ def test_a_spooled_file_has_the_methods_of_a_file() -> None:
         assert file.filename is None
 
 
-def test_files_are_added_by_path_stream_or_as_they_are(tmp_path: Path) -> None:
+def test_files_are_added_by_path_stream_or_file_storage(tmp_path: Path) -> None:
     path = tmp_path / "x.txt"
     path.write_bytes(b"hello")
     told = []
@@ -113,12 +113,12 @@ def test_files_are_added_by_path_stream_or_as_they_are(tmp_path: Path) -> None:
     assert str(told[0]) == str(told[1])
 
 
-def test_a_path_that_is_not_there_raises() -> None:
+def test_a_missing_path_raises() -> None:
     with pytest.raises(FileNotFoundError):
         ours.FileMultiDict().add_file("a", "/nonexistent/file")
 
 
-def test_a_file_that_has_only_a_descriptor_has_no_name_where_werkzeug_raises() -> None:
+def test_a_file_of_a_descriptor_has_no_name_while_werkzeug_raises() -> None:
     with tempfile.TemporaryFile() as stream:
         assert ours.FileStorage(stream).filename is None
         with pytest.raises(TypeError):
@@ -134,7 +134,7 @@ NAMES = [None, "", "a.txt", b"a.txt", b"\xff", Path("a/b"), "<", "<a>", b"<a>", 
 
 
 @pytest.mark.parametrize("name", NAMES, ids=repr)
-def test_a_name_of_any_kind_becomes_the_text_that_werkzeug_makes_of_it(name: Any) -> None:
+def test_names_of_all_types_become_the_same_text_as_in_werkzeug(name: Any) -> None:
     stream = named(name)
     for arguments in ({"stream": stream}, {"stream": stream, "filename": "q"}, {"filename": name}):
         expected = theirs.FileStorage(**arguments).filename

@@ -1,4 +1,4 @@
-"""Forms against Werkzeug's parser, whole and in any pieces, and their limits."""
+"""Forms in pieces of all sizes, compared with Werkzeug, and their limits."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def disposition(options: bytes) -> bytes:
 
 
 class Pieces(io.RawIOBase):
-    """A stream that gives at most `size` octets at a time."""
+    """A stream that returns at most `size` bytes at a time."""
 
     def __init__(self, content: bytes, size: int) -> None:
         self._stream = io.BytesIO(content)
@@ -47,7 +47,7 @@ class Pieces(io.RawIOBase):
 
 
 def parsed(parser: type[Any], stream: Any, content: bytes, **options: Any) -> Any:
-    """Fields and files as plain values, or the name of what was raised."""
+    """Fields and files as plain values, or the name of the exception."""
     try:
         rest, fields, files = parser(**options).parse(
             stream, "multipart/form-data", len(content), {"boundary": "XX"}
@@ -115,21 +115,21 @@ BODIES = {
 
 
 @pytest.mark.parametrize("content", BODIES.values(), ids=BODIES)
-def test_a_multipart_body_is_read_as_the_oracle_reads_it(content: bytes) -> None:
+def test_a_multipart_body_is_parsed_as_in_werkzeug(content: bytes) -> None:
     theirs = parsed(werkzeug.formparser.FormDataParser, io.BytesIO(content), content)
     assert parsed(FormDataParser, io.BytesIO(content), content) == theirs
 
 
 @pytest.mark.parametrize("content", BODIES.values(), ids=BODIES)
-def test_the_pieces_a_body_comes_in_do_not_count(content: bytes) -> None:
+def test_the_result_does_not_depend_on_the_pieces_of_the_body(content: bytes) -> None:
     whole = parsed(FormDataParser, io.BytesIO(content), content)
     for size in (1, 2, 3, 7, 40):
-        # What is left of the stream after a malformed part is not a part of the outcome.
+        # The rest of the stream after a malformed part is not compared.
         assert parsed(FormDataParser, Pieces(content, size), content)[:2] == whole[:2], size
 
 
 def everywhere(content: bytes) -> set[Any]:
-    """Every outcome that the body has, cut at each position and byte by byte."""
+    """All results of the body: split at each position, and byte by byte."""
     cuts = [[content[:at], content[at:]] for at in range(1, len(content))]
     cuts += [[content], [content[at : at + 1] for at in range(len(content))]]
     found = set()
@@ -137,14 +137,14 @@ def everywhere(content: bytes) -> set[Any]:
         stream = io.BytesIO()
         pieces = iter([piece for piece in cut if piece])
         stream.read = lambda size=-1, pieces=pieces: next(pieces, b"")  # type: ignore[method-assign]
-        # What is left of the stream after a malformed part is not a part of the outcome.
+        # The rest of the stream after a malformed part is not compared.
         seen = parsed(FormDataParser, stream, content, silent=False)
         found.add(repr(seen if isinstance(seen, str) else seen[:2]))
     return found
 
 
 @pytest.mark.parametrize("content", BODIES.values(), ids=BODIES)
-def test_a_body_has_one_outcome_wherever_it_is_cut(content: bytes) -> None:
+def test_a_body_has_one_result_wherever_it_is_split(content: bytes) -> None:
     assert len(everywhere(content)) == 1
 
 
@@ -168,7 +168,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("content", MALFORMED.values(), ids=MALFORMED)
-def test_a_malformed_part_is_refused_wherever_it_is_cut(content: bytes) -> None:
+def test_a_malformed_part_is_refused_wherever_it_is_split(content: bytes) -> None:
     assert everywhere(content) == {"'ValueError'"}
 
 
@@ -200,7 +200,7 @@ FRAGMENTS = [
 
 
 @given(st.lists(st.sampled_from(FRAGMENTS), max_size=14), st.booleans(), st.booleans())
-def test_any_body_has_one_outcome_wherever_it_is_cut(
+def test_any_body_has_one_result_wherever_it_is_split(
     fragments: list[bytes], begun: bool, ended: bool
 ) -> None:
     start = b"--XX\r\n" + FIELD if begun else b""
@@ -209,10 +209,10 @@ def test_any_body_has_one_outcome_wherever_it_is_cut(
 
 
 @given(st.binary(max_size=12), st.integers(0, 200), st.sampled_from(list(BODIES)))
-def test_a_body_with_any_bytes_put_in_has_one_outcome_wherever_it_is_cut(
-    octets: bytes, at: int, name: str
+def test_a_body_with_inserted_bytes_has_one_result_wherever_it_is_split(
+    inserted: bytes, at: int, name: str
 ) -> None:
-    content = BODIES[name][:at] + octets + BODIES[name][at:]
+    content = BODIES[name][:at] + inserted + BODIES[name][at:]
     assert len(everywhere(content)) == 1
 
 
@@ -223,10 +223,10 @@ values = st.binary(max_size=40) | st.sampled_from([b"\r\n--XX", b"\r\n--XX--", b
     st.lists(st.tuples(st.booleans(), values), max_size=5),
     st.integers(1, 60),
 )
-def test_any_parts_come_back_whatever_the_pieces(
+def test_parts_are_parsed_for_all_sizes_of_pieces(
     parts: list[tuple[bool, bytes]], size: int
 ) -> None:
-    # A boundary never stands in the content: who makes the body chooses it so.
+    # The sender chooses a boundary that does not occur in the content.
     parts = [(is_file, value.replace(b"--XX", b"")) for is_file, value in parts]
     content = body(*((FILE if is_file else FIELD, value) for is_file, value in parts))
     fields, files, rest = parsed(FormDataParser, Pieces(content, size), content)
@@ -237,7 +237,7 @@ def test_any_parts_come_back_whatever_the_pieces(
 
 
 @given(st.binary(max_size=200), st.integers(1, 50))
-def test_octets_that_are_no_form_are_no_error(content: bytes, size: int) -> None:
+def test_bytes_that_are_not_a_form_are_not_an_error(content: bytes, size: int) -> None:
     content = content.replace(b"\x00", b"--XX\r\n")
     whole = parsed(FormDataParser, io.BytesIO(content), content)
     assert parsed(FormDataParser, Pieces(content, size), content)[:2] == whole[:2]
@@ -246,10 +246,10 @@ def test_octets_that_are_no_form_are_no_error(content: bytes, size: int) -> None
 @given(
     st.dictionaries(st.text("ab ü\"'%;", min_size=1), st.text(min_size=1, max_size=20), max_size=4)
 )
-def test_what_werkzeugs_test_client_sends_is_read_as_werkzeug_reads_it(
+def test_requests_of_werkzeugs_test_client_are_parsed_as_in_werkzeug(
     data: dict[str, str],
 ) -> None:
-    # No empty values: it leaves out the line end between an empty value and the boundary.
+    # Without empty values: Werkzeug omits the line end between an empty value and the boundary.
     boundary, content = encode_multipart(data)
     found = []
     for parser in (FormDataParser(), werkzeug.formparser.FormDataParser()):
@@ -261,7 +261,7 @@ def test_what_werkzeugs_test_client_sends_is_read_as_werkzeug_reads_it(
 
 
 @pytest.mark.parametrize("name", ["cut", "no end", "no disposition", "nothing"])
-def test_a_malformed_body_raises_if_asked_to(name: str) -> None:
+def test_a_malformed_body_raises_without_silent(name: str) -> None:
     with pytest.raises(ValueError):
         FormDataParser(silent=False).parse(
             io.BytesIO(BODIES[name]), "multipart/form-data", None, {"boundary": "XX"}
@@ -277,34 +277,34 @@ def test_a_form_without_a_boundary_is_malformed(boundary: str) -> None:
         assert (found[0].read(), len(found[1]), len(found[2])) == (content, 0, 0)
 
 
-def test_line_feeds_alone_do_not_make_a_form() -> None:
-    # Werkzeug reads them; a proxy in front may not, and then the two see different forms.
+def test_a_body_with_bare_line_feeds_is_malformed() -> None:
+    # Werkzeug accepts them. A proxy may not, and would then see another form than the server.
     content = BODIES["one"].replace(b"\r\n", b"\n")
     assert parsed(FormDataParser, io.BytesIO(content), content)[0] == []
 
 
-def test_a_part_that_is_no_form_data_is_malformed_where_werkzeug_reads_it() -> None:
-    """RFC 7578, section 4.2: the disposition has to be form-data, and has a name."""
+def test_a_part_that_is_not_form_data_is_malformed_while_werkzeug_reads_it() -> None:
+    """RFC 7578, section 4.2: the disposition has to be form-data, with a name."""
     for field in (b'attachment; name="a"', b'file; name="a"'):
         content = body((b"Content-Disposition: " + field, b"v"))
         assert parsed(FormDataParser, io.BytesIO(content), content)[:2] == ([], [])
 
 
-def test_part_headers_that_are_not_utf8_are_replaced_where_werkzeug_reads_no_form() -> None:
+def test_part_headers_that_are_not_utf8_are_replaced_while_werkzeug_drops_the_form() -> None:
     content = body((disposition(b'name="\xe4"'), b"v"))
     assert parsed(FormDataParser, io.BytesIO(content), content)[0] == [("\ufffd", "v")]
     real = parsed(werkzeug.formparser.FormDataParser, io.BytesIO(content), content)
     assert real[0] == []
 
 
-def test_many_lines_like_a_boundary_cost_linear_time() -> None:
+def test_many_lines_like_a_boundary_take_linear_time() -> None:
     line = b"\r\n--XX" + b" " * 1000 + b"x"
     content = body((FILE, line * 2000))
     fields, files, _ = parsed(FormDataParser, Pieces(content, 64 * 1024), content)
     assert (fields, files[0][3]) == ([], line * 2000)
 
 
-def test_a_part_whose_length_is_wrong_is_malformed() -> None:
+def test_a_part_with_a_wrong_length_is_malformed() -> None:
     for length in (b"3", b"x", b"+4", b"4\r\nContent-Length: 4"):
         content = body((FILE + b"\r\nContent-Length: " + length, b"data"))
         assert parsed(FormDataParser, io.BytesIO(content), content)[:2] == ([], [])
@@ -329,14 +329,14 @@ def test_the_number_of_parts_is_limited(parts: int) -> None:
     assert not too_large(content)
 
 
-def test_all_fields_together_are_limited_and_files_are_not() -> None:
+def test_the_total_size_of_fields_is_limited_but_not_that_of_files() -> None:
     fields = body((FIELD, b"x" * 300), (FIELD, b"x" * 300))
     assert too_large(fields, max_form_memory_size=600)
     assert not too_large(fields, max_form_memory_size=800)
     assert not too_large(body((FILE, b"x" * 5000)), max_form_memory_size=200)
 
 
-def test_the_header_lines_of_files_count_as_memory_too() -> None:
+def test_the_header_lines_of_files_count_as_memory() -> None:
     padding = b"\r\nX-Padding: " + b"y" * 500
     content = body(*[(FILE + padding, b"x")] * 4)
     assert too_large(content, max_form_memory_size=1500)
@@ -350,13 +350,13 @@ def test_the_header_lines_of_a_part_are_limited(header: bytes) -> None:
     assert too_large(body((FIELD + b"\r\n" + header, b"v")))
 
 
-def test_a_preamble_costs_no_memory_and_an_epilogue_is_skipped() -> None:
+def test_a_preamble_uses_no_memory_and_an_epilogue_is_skipped() -> None:
     content = b"p" * 5000 + b"\r\n" + body((FIELD, b"v")) + b"e" * 5000
     assert not too_large(content, max_form_memory_size=100)
 
 
 @pytest.mark.parametrize("mimetype", ["multipart/form-data", "application/x-www-form-urlencoded"])
-def test_a_declared_length_over_the_limit_is_refused_unread(mimetype: str) -> None:
+def test_a_declared_length_above_the_limit_is_refused_before_reading(mimetype: str) -> None:
     stream = io.BytesIO(b"a=1")
     with pytest.raises(RequestEntityTooLarge):
         FormDataParser(max_content_length=2).parse(stream, mimetype, 3, {"boundary": "XX"})
@@ -370,7 +370,7 @@ FORM = "application/x-www-form-urlencoded"
     "content", [b"\x80", b"a=\x80", b"\xe9=1&a=1", b"a=%80", b"%e9", b"a=\xc3\xa9", b"a=%zz&=&b"]
 )
 @pytest.mark.parametrize("silent", [True, False])
-def test_octets_that_are_not_utf_8_make_a_form_empty_and_encoded_ones_stay(
+def test_bytes_that_are_not_utf8_make_a_form_empty_but_encoded_bytes_are_kept(
     content: bytes, silent: bool
 ) -> None:
     def parsed(parser: Any) -> str:
@@ -382,14 +382,14 @@ def test_octets_that_are_not_utf_8_make_a_form_empty_and_encoded_ones_stay(
     )
 
 
-def test_an_urlencoded_body_is_not_limited_by_the_memory_of_a_multipart_one() -> None:
+def test_max_form_memory_size_does_not_limit_an_urlencoded_body() -> None:
     environ = create_environ("/", method="POST", data={"a": "x" * 600})
     for parse in (parse_form_data, werkzeug.formparser.parse_form_data):
         environ["wsgi.input"].seek(0)
         assert len(parse(environ, max_form_memory_size=500)[1]["a"]) == 600
 
 
-def test_the_limits_of_a_request_reach_the_parser() -> None:
+def test_the_parser_gets_the_limits_of_the_request() -> None:
     raw = raw_request(
         "/", "POST", [("Content-Type", "multipart/form-data; boundary=XX")], BODIES["two"]
     )
@@ -409,7 +409,7 @@ def test_the_limits_of_a_request_reach_the_parser() -> None:
 # files
 
 
-def test_a_small_body_stays_in_memory_and_a_large_or_unknown_one_may_not() -> None:
+def test_only_a_small_body_is_always_kept_in_memory() -> None:
     assert isinstance(default_stream_factory(MAX_IN_MEMORY, None, None), io.BytesIO)
     for size in (MAX_IN_MEMORY + 1, None):
         with default_stream_factory(size, None, None) as file:
@@ -439,7 +439,7 @@ def tracked(**_: Any) -> Tracked:
     ],
     ids=["limit", "malformed"],
 )
-def test_files_of_a_form_that_is_refused_are_closed(content: bytes) -> None:
+def test_the_files_of_a_refused_form_are_closed(content: bytes) -> None:
     Tracked.made.clear()
     parser = FormDataParser(stream_factory=tracked, max_form_memory_size=300)
     try:
@@ -449,7 +449,7 @@ def test_files_of_a_form_that_is_refused_are_closed(content: bytes) -> None:
     assert [file.closed for file in Tracked.made] == [True, True]
 
 
-def test_the_stream_factory_is_told_what_is_known() -> None:
+def test_the_stream_factory_gets_the_known_values() -> None:
     told: dict[str, Any] = {}
 
     def factory(**known: Any) -> io.BytesIO:
@@ -478,14 +478,14 @@ def test_closing_a_request_closes_its_files() -> None:
     assert file.stream.closed
 
 
-def test_closing_a_request_whose_form_was_not_asked_for_reads_nothing() -> None:
-    exchange = received(raw_request("/", "POST", [], b"octets"))
+def test_closing_a_request_does_not_parse_its_form() -> None:
+    exchange = received(raw_request("/", "POST", [], b"bytes"))
     Request.from_exchange(exchange).close()  # type: ignore[arg-type]
     assert exchange.body is not None
-    assert exchange.body.read() == b"octets"
+    assert exchange.body.read() == b"bytes"
 
 
-def test_a_client_that_goes_away_in_a_form_is_no_empty_form() -> None:
+def test_a_disconnect_within_a_form_does_not_give_an_empty_form() -> None:
     content = BODIES["one"]
     stream = LimitedStream(io.BytesIO(content[:-5]), len(content))  # type: ignore[arg-type]
     with pytest.raises(ClientDisconnected):

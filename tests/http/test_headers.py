@@ -1,4 +1,4 @@
-"""Headers, EnvironHeaders and HeaderSet beside Werkzeug's."""
+"""Headers, EnvironHeaders and HeaderSet, compared with Werkzeug."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ CALLS = st.one_of(
 
 
 @given(PAIRS, st.lists(CALLS, max_size=12))
-def test_every_sequence_of_changes_ends_as_with_werkzeug(
+def test_sequences_of_changes_have_the_same_result_as_in_werkzeug(
     pairs: list[tuple[str, Any]], calls: list[tuple[str, tuple[Any, ...]]]
 ) -> None:
     mine, other = ours.Headers(pairs), theirs.Headers(pairs)
@@ -141,7 +141,7 @@ E = (
         ],
     ],
 )
-def test_an_expression_gives_what_it_gives_with_werkzeug(expression: str) -> None:
+def test_an_expression_has_the_same_value_as_in_werkzeug(expression: str) -> None:
     assert evaluated(expression, names(ours)) == evaluated(expression, names(theirs))
 
 
@@ -165,7 +165,7 @@ def test_an_expression_gives_what_it_gives_with_werkzeug(expression: str) -> Non
         "h.update(MultiDict([('X-A', '8'), ('X-A', '9')]))",
     ],
 )
-def test_keywords_become_parameters_or_fields_as_with_werkzeug(call: str) -> None:
+def test_keywords_become_parameters_or_fields_as_in_werkzeug(call: str) -> None:
     after = []
     for library in (ours, theirs):
         headers = eval(H, names(library))
@@ -174,7 +174,7 @@ def test_keywords_become_parameters_or_fields_as_with_werkzeug(call: str) -> Non
 
 
 @given(st.dictionaries(st.sampled_from(["HTTP_A", "HTTP_B_C", "CONTENT_TYPE", "x"]), st.text()))
-def test_any_environ_is_seen_as_by_werkzeug(environ: dict[str, str]) -> None:
+def test_any_environ_is_read_as_in_werkzeug(environ: dict[str, str]) -> None:
     assert list(ours.EnvironHeaders(environ)) == list(theirs.EnvironHeaders(environ))
 
 
@@ -204,7 +204,7 @@ SET_CHANGES = [
 
 
 @given(st.lists(st.sampled_from(SET_CHANGES), max_size=8))
-def test_a_header_set_of_small_letters_changes_and_tells_as_werkzeugs(changes: list[str]) -> None:
+def test_a_lower_case_header_set_changes_and_reports_as_in_werkzeug(changes: list[str]) -> None:
     logs: list[list[str]] = []
     for library in (ours, theirs):
         log: list[str] = []
@@ -216,7 +216,7 @@ def test_a_header_set_of_small_letters_changes_and_tells_as_werkzeugs(changes: l
 
 
 @given(st.text('aB, "\\', max_size=12))
-def test_a_header_set_is_parsed_as_by_werkzeug(value: str) -> None:
+def test_a_header_set_is_parsed_as_in_werkzeug(value: str) -> None:
     assert repr(ours.parse_set_header(value)) == repr(werkzeug.http.parse_set_header(value))
 
 
@@ -225,7 +225,7 @@ def test_a_missing_name_is_a_key_error_and_a_bad_request() -> None:
         ours.Headers()["X"]
 
 
-def test_the_list_for_the_wire_holds_plain_tuples_of_text() -> None:
+def test_the_wsgi_list_has_plain_tuples_of_text() -> None:
     headers = ours.Headers({"A": 1})
     headers.add("B", 2.5)
     headers["C"] = None
@@ -234,11 +234,11 @@ def test_the_list_for_the_wire_holds_plain_tuples_of_text() -> None:
     assert all(type(field) is tuple for field in headers._list)
 
 
-# where we differ on purpose
+# intentional differences
 
 
 @pytest.mark.parametrize("method", ["discard", "remove"])
-def test_a_word_is_removed_in_any_case_where_werkzeug_loses_track_of_it(method: str) -> None:
+def test_a_word_is_removed_in_any_case_unlike_in_werkzeug(method: str) -> None:
     words, others = ours.HeaderSet(["a", "B"]), theirs.HeaderSet(["a", "B"])
     getattr(words, method)("B")
     getattr(others, method)("B")
@@ -268,38 +268,38 @@ WAYS_IN = [
 
 
 @pytest.mark.parametrize("way", WAYS_IN)
-@pytest.mark.parametrize("octet", [*range(9), *range(10, 32), 127])
-def test_no_control_character_gets_into_a_value(way: Any, octet: int) -> None:
+@pytest.mark.parametrize("byte", [*range(9), *range(10, 32), 127])
+def test_a_control_character_in_a_value_is_refused(way: Any, byte: int) -> None:
     """Werkzeug refuses CR and LF only (uvicorn CVE-2020-7695, gunicorn CVE-2018-1000164)."""
     headers = ours.Headers([("Here", "before")])
     with pytest.raises(ValueError, match="control character"):
-        way(headers, "X-Name", f"a{chr(octet)}b")
+        way(headers, "X-Name", f"a{chr(byte)}b")
     assert headers == ours.Headers([("Here", "before")])
 
 
 @pytest.mark.parametrize("way", WAYS_IN)
 @pytest.mark.parametrize("name", ["X\r\nY", "X\nY", "X: Y", "X Y", "X\0", "", "é", "X\x7f", "(X)"])
-def test_only_a_token_is_a_name_where_werkzeug_takes_anything(way: Any, name: str) -> None:
+def test_a_name_has_to_be_a_token_while_werkzeug_accepts_anything(way: Any, name: str) -> None:
     headers = ours.Headers([("Here", "before")])
-    for _ in range(2):  # what was refused once is not known the second time
+    for _ in range(2):  # a refused name must not be stored as valid
         with pytest.raises(ValueError, match="is not a header name"):
             way(headers, name, "value")
     assert headers == ours.Headers([("Here", "before")])
 
 
 @pytest.mark.parametrize("name", [3, b"X", None])
-def test_a_name_that_is_no_text_is_a_type_error(name: Any) -> None:
+def test_a_name_that_is_not_text_is_a_type_error(name: Any) -> None:
     with pytest.raises(TypeError, match="text"):
         ours.Headers().add(name, "value")
 
 
-def test_a_tab_and_text_beyond_ascii_are_fine_in_a_value() -> None:
+def test_a_value_may_contain_tabs_and_text_that_is_not_ascii() -> None:
     headers = ours.Headers([("X", "a\tb"), ("Y", "é\xa0☃")])
     assert headers["x"] == "a\tb"
     assert headers["y"] == "é\xa0☃"
 
 
-def test_the_names_that_are_known_to_be_good_are_bounded() -> None:
+def test_the_number_of_stored_valid_names_is_limited() -> None:
     from carboy.http.fields import headers as module
 
     for number in range(module.MAX_KNOWN_NAMES + 50):
@@ -307,15 +307,13 @@ def test_the_names_that_are_known_to_be_good_are_bounded() -> None:
     assert len(module._known_names) <= module.MAX_KNOWN_NAMES
 
 
-def test_a_header_missing_in_an_environ_is_a_bad_request_where_werkzeug_has_a_bare_key_error() -> (
-    None
-):
+def test_a_header_missing_in_an_environ_is_a_bad_request_unlike_in_werkzeug() -> None:
     with pytest.raises(BadRequestKeyError):
         ours.EnvironHeaders({})["X-Missing"]
     with pytest.raises(KeyError):
         theirs.EnvironHeaders({})["X-Missing"]
 
 
-def test_clearing_an_environ_view_is_refused_where_werkzeug_ignores_it() -> None:
+def test_clearing_an_environ_view_is_refused_while_werkzeug_ignores_it() -> None:
     with pytest.raises(TypeError, match="copy"):
         ours.EnvironHeaders({}).clear()

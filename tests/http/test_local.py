@@ -1,4 +1,4 @@
-"""Context-local values and proxies, against Werkzeug's."""
+"""Context-local values and proxies, compared with Werkzeug."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MODULES = [local, werkzeug.local]
 
 
 class Number(int):
-    """Something with a bit of everything."""
+    """An object that supports all kinds of operations."""
 
     def __enter__(self) -> str:
         return "entered"
@@ -80,7 +80,7 @@ def outcome(operation: Callable[[Any], Any], value: Any) -> Any:
 
 
 @pytest.mark.parametrize(("value", "operation"), OPERATIONS.values(), ids=OPERATIONS)
-def test_an_operation_on_a_proxy_is_one_on_the_object(
+def test_an_operation_on_a_proxy_is_forwarded_to_the_object(
     value: Any, operation: Callable[[Any], Any]
 ) -> None:
     found = []
@@ -93,7 +93,7 @@ def test_an_operation_on_a_proxy_is_one_on_the_object(
 
 
 @pytest.mark.parametrize(("value", "operation"), OPERATIONS.values(), ids=OPERATIONS)
-def test_an_operation_on_an_unbound_proxy_fails_as_in_the_oracle(
+def test_an_operation_on_an_unbound_proxy_fails_as_in_werkzeug(
     value: Any, operation: Callable[[Any], Any]
 ) -> None:
     if operation in (OPERATIONS["isinstance"][1], OPERATIONS["doc"][1]):
@@ -113,7 +113,7 @@ def test_the_message_of_an_unbound_proxy_can_be_chosen() -> None:
         proxy._get_current_object()
 
 
-def test_an_unbound_proxy_is_false_and_a_proxy_by_class() -> None:
+def test_an_unbound_proxy_is_false_and_has_its_own_class() -> None:
     proxy = LocalProxy(ContextVar("variable"))
     assert not proxy
     assert isinstance(proxy, LocalProxy)
@@ -124,7 +124,7 @@ IN_PLACE = "add sub mul truediv floordiv mod pow and or xor lshift rshift".split
 
 
 @pytest.mark.parametrize("name", IN_PLACE)
-def test_an_in_place_operation_keeps_the_name_a_proxy(name: str) -> None:
+def test_an_in_place_operation_keeps_the_proxy(name: str) -> None:
     for module in MODULES:
         variable: ContextVar[Any] = ContextVar("variable")
         variable.set(7)
@@ -156,7 +156,7 @@ def test_attributes_are_set_and_deleted_on_the_object() -> None:
     assert thing.__doc__ == "text"
 
 
-def test_a_property_that_fails_runs_once() -> None:
+def test_a_failing_property_runs_once() -> None:
     class Thing:
         runs = 0
 
@@ -171,7 +171,7 @@ def test_a_property_that_fails_runs_once() -> None:
     assert Thing.runs == 1
 
 
-def test_a_proxy_finds_an_attribute_of_what_the_variable_holds() -> None:
+def test_a_proxy_can_forward_to_an_attribute_of_the_value() -> None:
     class Holder:
         def __init__(self, request: str) -> None:
             self.request = request
@@ -187,7 +187,7 @@ def test_a_proxy_finds_an_attribute_of_what_the_variable_holds() -> None:
 
 
 @pytest.mark.parametrize("source", [5, "text", None])
-def test_what_cannot_be_proxied_is_refused(source: Any) -> None:
+def test_an_unsupported_source_is_refused(source: Any) -> None:
     for module in MODULES:
         with pytest.raises(TypeError):
             module.LocalProxy(source)
@@ -195,7 +195,7 @@ def test_what_cannot_be_proxied_is_refused(source: Any) -> None:
             module.LocalProxy(module.Local())
 
 
-def test_a_local_has_values_of_its_own_in_each_thread() -> None:
+def test_a_local_has_separate_values_in_each_thread() -> None:
     namespace = Local()
     namespace.value = "main"
     seen = []
@@ -240,7 +240,7 @@ def test_a_local_is_a_namespace(module: Any) -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_a_stack_gives_its_top(module: Any) -> None:
+def test_a_stack_returns_its_top_item(module: Any) -> None:
     stack = module.LocalStack()
     proxy, real = stack(), stack("real")
     assert (stack.pop(), stack.top) == (None, None)
@@ -252,7 +252,7 @@ def test_a_stack_gives_its_top(module: Any) -> None:
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_a_manager_empties_what_it_was_given(module: Any) -> None:
+def test_a_manager_empties_its_locals(module: Any) -> None:
     namespace, stack = module.Local(), module.LocalStack()
     manager = module.LocalManager([namespace, stack])
     assert repr(manager) == "<LocalManager storages: 2>"
@@ -264,7 +264,7 @@ def test_a_manager_empties_what_it_was_given(module: Any) -> None:
     assert module.LocalManager().locals == []
 
 
-def test_a_manager_empties_its_locals_when_the_answer_is_closed() -> None:
+def test_a_manager_empties_its_locals_when_the_response_is_closed() -> None:
     namespace = Local()
 
     @LocalManager(namespace).middleware

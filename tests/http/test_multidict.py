@@ -1,4 +1,4 @@
-"""MultiDict and its kin beside Werkzeug's."""
+"""MultiDict and related classes, compared with Werkzeug."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from carboy.http.exceptions import BadRequest, BadRequestKeyError
 KEYS = st.sampled_from("abc")
 VALUES = st.sampled_from(["1", "2", "x", None])
 PAIRS = st.lists(st.tuples(KEYS, VALUES), max_size=6)
-# (method, arguments): what is done to both
+# (method, arguments) of the changes
 CALLS = st.one_of(
     st.tuples(st.sampled_from(["add", "__setitem__", "setdefault"]), st.tuples(KEYS, VALUES)),
     st.tuples(st.just("pop"), st.tuples(KEYS) | st.tuples(KEYS, VALUES)),
@@ -32,7 +32,7 @@ CALLS = st.one_of(
 
 
 @given(PAIRS, st.lists(CALLS, max_size=12))
-def test_every_sequence_of_changes_ends_as_with_werkzeug(
+def test_sequences_of_changes_have_the_same_result_as_in_werkzeug(
     pairs: list[tuple[str, Any]], calls: list[tuple[str, tuple[Any, ...]]]
 ) -> None:
     mine, other = ours.MultiDict(pairs), theirs.MultiDict(pairs)
@@ -127,7 +127,7 @@ EXPORTS = [
 
 @pytest.mark.parametrize("source", MADE_OF)
 @pytest.mark.parametrize("kind", ["MultiDict", "ImmutableMultiDict"])
-def test_every_question_is_answered_as_by_werkzeug(kind: str, source: str) -> None:
+def test_every_method_returns_what_werkzeug_returns(kind: str, source: str) -> None:
     for read in READS:
         answers = []
         for library in (ours, theirs):
@@ -192,7 +192,7 @@ def test_every_question_is_answered_as_by_werkzeug(kind: str, source: str) -> No
         "copy.deepcopy(CallbackDict({'a': 1}))",
     ],
 )
-def test_an_expression_gives_what_it_gives_with_werkzeug(expression: str) -> None:
+def test_an_expression_has_the_same_value_as_in_werkzeug(expression: str) -> None:
     assert evaluated(expression, names(ours)) == evaluated(expression, names(theirs))
 
 
@@ -242,7 +242,7 @@ COMBINED = (
         ],
     ],
 )
-def test_combined_dicts_answer_as_werkzeugs_do(expression: str) -> None:
+def test_combined_dicts_return_what_werkzeug_returns(expression: str) -> None:
     answers = []
     for library in (ours, theirs):
         available = names(library)
@@ -268,7 +268,7 @@ CHANGES = [
 
 
 @given(st.lists(st.sampled_from(CHANGES), max_size=6))
-def test_a_callback_dict_tells_of_the_same_changes_as_werkzeugs(changes: list[str]) -> None:
+def test_a_callback_dict_reports_the_same_changes_as_in_werkzeug(changes: list[str]) -> None:
     logs: list[list[str]] = []
     for library in (ours, theirs):
         log: list[str] = []
@@ -288,19 +288,19 @@ def test_a_missing_key_is_a_key_error_and_a_bad_request() -> None:
         assert raised.value.args == ("name",)
 
 
-def test_a_list_from_getlist_is_the_callers_own() -> None:
+def test_getlist_returns_a_copy() -> None:
     multi = ours.MultiDict([("a", 1)])
     multi.getlist("a").append(2)
     assert multi.getlist("a") == [1]
 
 
-def test_a_list_from_setlistdefault_is_the_dicts_own() -> None:
+def test_setlistdefault_returns_the_list_of_the_dict() -> None:
     multi = ours.MultiDict()
     multi.setlistdefault("a").append(2)
     assert multi["a"] == 2
 
 
-def test_a_subclass_stays_what_it_is_when_copied_and_pickled() -> None:
+def test_copying_and_pickling_keep_the_subclass() -> None:
     multi = Sub([("a", 1), ("a", 2)])
     for copied in (multi.copy(), copy.deepcopy(multi), pickle.loads(pickle.dumps(multi))):
         assert type(copied) is Sub
@@ -311,16 +311,16 @@ class Sub(ours.MultiDict):  # type: ignore[type-arg]
     pass
 
 
-# where we differ on purpose
+# intentional differences
 
 
-def test_a_dict_added_to_itself_doubles_where_werkzeug_never_ends() -> None:
+def test_a_dict_can_be_added_to_itself_while_werkzeug_loops() -> None:
     multi = ours.MultiDict([("a", 1), ("b", 2)])
     multi.update(multi)
     assert multi == {"a": [1, 1], "b": [2, 2]}
 
 
-def test_a_key_whose_list_is_empty_is_passed_over_where_werkzeug_raises_index_error() -> None:
+def test_a_key_with_an_empty_list_is_skipped_while_werkzeug_raises_index_error() -> None:
     multi = ours.MultiDict({"a": [1]})
     multi.setlistdefault("b")
     assert list(multi.items()) == [("a", 1)]
@@ -329,14 +329,14 @@ def test_a_key_whose_list_is_empty_is_passed_over_where_werkzeug_raises_index_er
     assert multi.to_dict(flat=False) == {"a": [1], "b": []}
 
 
-def test_clearing_an_immutable_list_is_refused_where_werkzeug_clears_it() -> None:
+def test_clearing_an_immutable_list_is_refused_while_werkzeug_clears_it() -> None:
     fixed = ours.ImmutableList([1])
     with pytest.raises(TypeError, match="copy"):
         fixed.clear()
     assert fixed == [1]
 
 
-def test_combined_dicts_are_equal_by_content_where_werkzeug_finds_all_equal() -> None:
+def test_combined_dicts_compare_their_content_unlike_in_werkzeug() -> None:
     combined = ours.CombinedMultiDict([ours.MultiDict([("a", 1)])])
     assert combined != {}
     assert combined != ours.CombinedMultiDict()

@@ -1,4 +1,4 @@
-"""The decoder and the encoder of multipart events against Werkzeug's, in any pieces."""
+"""The decoder and encoder of multipart events, compared with Werkzeug."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def plain(event: Any) -> tuple[Any, ...]:
 
 
 def decoded(module: Any, pieces: list[bytes], **limits: Any) -> list[Any]:
-    """Every event with the state and the buffer after it, up to the end or an error."""
+    """Each event with the state and the buffer after it, up to the end or an error."""
     parser = module.MultipartDecoder(b"XX", **limits)
     seen: list[Any] = []
     for piece in [*pieces, None]:
@@ -62,7 +62,7 @@ limits = st.sampled_from([{}, {"max_parts": 1}, {"max_form_memory_size": 60}])
 
 
 def torn(pieces: list[bytes]) -> bool:
-    """Whether a piece ends inside the line of a boundary, where Werkzeug gives out its CR."""
+    """Whether a piece ends inside the line of a boundary, where Werkzeug returns the CR."""
     so_far = b""
     for piece in pieces:
         so_far += piece
@@ -73,7 +73,7 @@ def torn(pieces: list[bytes]) -> bool:
 
 
 def strict(seen: list[Any]) -> list[Any]:
-    """Up to a header whose name is no token, which is malformed here."""
+    """The events before a header with an invalid name, which Carboy refuses."""
     for index, step in enumerate(seen):
         if step[0][0] in ("Field", "File"):
             names = [name for name, _ in step[0][-1]]
@@ -96,7 +96,7 @@ def test_the_events_are_those_of_werkzeug(
 
 
 def content(pieces: list[bytes]) -> list[Any]:
-    """Heads and whole contents, without where one piece ends."""
+    """The headers and contents, without the limits of pieces."""
     found: list[Any] = []
     for event, *_ in decoded(events, pieces):
         if event[0] == "Data" and found[-1][0] == "Data":
@@ -110,7 +110,7 @@ def content(pieces: list[bytes]) -> list[Any]:
 
 @given(contents=st.lists(st.binary(max_size=20), min_size=1, max_size=4), places=places)
 @example(contents=[b"a\r", b"\n-"], places=list(range(300)))
-def test_content_does_not_depend_on_where_the_input_is_cut(
+def test_content_does_not_depend_on_where_the_input_is_split(
     contents: list[bytes], places: list[int]
 ) -> None:
     body = b"".join(START + each + b"\r\n" for each in contents) + b"--XX--\r\n"
@@ -120,18 +120,18 @@ def test_content_does_not_depend_on_where_the_input_is_cut(
 
 
 @pytest.mark.parametrize("size", range(1, 12))
-def test_a_boundary_cut_after_its_dash_leaves_no_cr_in_the_content(size: int) -> None:
+def test_a_boundary_split_after_its_dash_leaves_no_cr_in_the_content(size: int) -> None:
     body = START + b"abc\r\n--XX--"
     assert content([body[:-size], body[-size:]])[1:] == [("Data", b"abc")]
 
 
-def test_the_cr_that_werkzeug_gives_out_there() -> None:
-    """The defect that the tests above go around."""
+def test_werkzeug_returns_that_cr() -> None:
+    """The defect of Werkzeug that the tests above leave out."""
     steps = decoded(theirs, [START + b"abc\r\n--XX-", b"-"])
     assert [step[0] for step in steps[2:4]] == [("Data", b"abc\r", True), ("NeedData",)]
 
 
-def test_a_body_that_ends_early_says_where() -> None:
+def test_the_error_of_an_incomplete_body_has_the_state() -> None:
     parser = events.MultipartDecoder(b"XX")
     parser.receive_data(START + b"abc")
     while parser.next_event() is not events.NEED_DATA:
@@ -141,7 +141,7 @@ def test_a_body_that_ends_early_says_where() -> None:
         parser.next_event()
 
 
-def test_a_part_without_disposition_is_malformed() -> None:
+def test_a_part_without_content_disposition_is_malformed() -> None:
     assert decoded(events, [b"--XX\r\nA: b\r\n\r\n"])[-1] == "malformed"
 
 
@@ -168,7 +168,7 @@ def sent(write: Any, chosen: list[Any]) -> list[Any]:
 
 
 @given(st.lists(st.integers(0, 6), max_size=8))
-def test_what_is_written_is_what_werkzeug_writes(order: list[int]) -> None:
+def test_events_are_encoded_as_in_werkzeug(order: list[int]) -> None:
     real = every_event(theirs, werkzeug.datastructures.Headers)
     ours = every_event(events, Headers)
     assert sent(events.MultipartEncoder(b"XX"), [ours[index] for index in order]) == sent(
@@ -176,13 +176,13 @@ def test_what_is_written_is_what_werkzeug_writes(order: list[int]) -> None:
     )
 
 
-def test_a_name_cannot_end_its_quotes() -> None:
+def test_quotes_in_a_name_are_escaped() -> None:
     write = events.MultipartEncoder(b"XX")
     field = events.Field('a"; filename="x\r\n', Headers())
     assert b'name="a%22; filename=%22x%0D%0A"\r\n' in write.send_event(field)
 
 
-def test_an_empty_piece_may_begin_a_content() -> None:
+def test_content_may_begin_with_an_empty_piece() -> None:
     write = events.MultipartEncoder(b"XX")
     steps = [
         events.Field("a", Headers()),

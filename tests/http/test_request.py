@@ -1,4 +1,4 @@
-"""Request against Werkzeug's: the same environ to both, the same values from both."""
+"""Request, compared with Werkzeug: the same environ gives the same values."""
 
 from __future__ import annotations
 
@@ -72,12 +72,12 @@ def assert_same(environ: dict[str, Any], names: str) -> None:
     ],
     ids=str,
 )
-def test_the_parts_of_the_url_are_those_of_the_oracle(change: dict[str, str]) -> None:
+def test_the_parts_of_the_url_are_those_of_werkzeug(change: dict[str, str]) -> None:
     environ = create_environ("/a/b%20c/ü?x=1&y=ü", "http://localhost:8080/root/")
     assert_same({**environ, **change}, URL_PARTS)
 
 
-def test_a_request_without_host_takes_the_server_name() -> None:
+def test_a_request_without_host_uses_the_server_name() -> None:
     environ = create_environ("/x")
     del environ["HTTP_HOST"]
     for name, port in (("web", "80"), ("web", "81"), ("::1", "80"), ("/run/x.sock", "")):
@@ -85,7 +85,7 @@ def test_a_request_without_host_takes_the_server_name() -> None:
 
 
 @given(st.text(max_size=12), st.text(max_size=12), st.text(string.printable, max_size=8))
-def test_any_url_is_the_one_of_the_oracle(path: str, query: str, host: str) -> None:
+def test_any_url_is_that_of_werkzeug(path: str, query: str, host: str) -> None:
     environ = {
         **create_environ("/"),
         "PATH_INFO": "/" + path.encode("utf-8", "surrogatepass").decode("latin-1"),
@@ -93,7 +93,7 @@ def test_any_url_is_the_one_of_the_oracle(path: str, query: str, host: str) -> N
         "HTTP_HOST": host,
     }
     names = "path url base_url root_url query_string args"
-    # A port given twice is no host; Werkzeug takes one away and finds a host.
+    # A host with two ports is invalid. Werkzeug removes one and accepts the host.
     if host.count(":") < 2:
         names += " host"
         assert_same(environ, names)
@@ -136,7 +136,7 @@ FIELD_ATTRIBUTES = (
 
 
 @pytest.mark.parametrize("headers", [HEADERS, {}], ids=["all", "none"])
-def test_the_header_attributes_are_those_of_the_oracle(headers: dict[str, str]) -> None:
+def test_the_header_attributes_are_those_of_werkzeug(headers: dict[str, str]) -> None:
     environ = create_environ("/", headers=headers)
     ours, theirs = Request(environ), werkzeug.wrappers.Request(environ)
     for name in FIELD_ATTRIBUTES.split():
@@ -144,13 +144,13 @@ def test_the_header_attributes_are_those_of_the_oracle(headers: dict[str, str]) 
 
 
 @pytest.mark.parametrize("name", ["content_type", "referrer", "date", "remote_user"])
-def test_what_the_client_said_cannot_be_assigned(name: str) -> None:
+def test_attributes_of_header_fields_are_read_only(name: str) -> None:
     with pytest.raises(AttributeError):
         setattr(Request(create_environ("/")), name, "x")
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "PATCH"])
-def test_values_hold_the_form_where_the_oracle_has_it(method: str) -> None:
+def test_values_include_the_form_as_in_werkzeug(method: str) -> None:
     environ = create_environ("/?a=1", method=method, data=b"a=2&b=3", content_type=FORM)
     theirs = werkzeug.wrappers.Request({**environ, "wsgi.input": io.BytesIO(b"a=2&b=3")})
     ours = Request({**environ, "wsgi.input": io.BytesIO(b"a=2&b=3")})
@@ -164,7 +164,7 @@ QUERIES = [
 
 
 @pytest.mark.parametrize("query", QUERIES)
-def test_a_query_and_a_form_parse_as_the_oracle_does(query: bytes) -> None:
+def test_a_query_and_a_form_are_parsed_as_in_werkzeug(query: bytes) -> None:
     environ = create_environ("/", method="POST", data=query, content_type=FORM)
     environ["QUERY_STRING"] = query.decode("latin-1")
     theirs = werkzeug.wrappers.Request(environ)
@@ -175,7 +175,7 @@ def test_a_query_and_a_form_parse_as_the_oracle_does(query: bytes) -> None:
 
 
 @given(st.lists(st.tuples(st.text(max_size=5), st.text(max_size=5)), max_size=5))
-def test_what_urlencode_writes_comes_back(pairs: list[tuple[str, str]]) -> None:
+def test_the_output_of_urlencode_is_parsed(pairs: list[tuple[str, str]]) -> None:
     from urllib.parse import urlencode
 
     query = urlencode(pairs, errors="surrogatepass").encode()
@@ -183,7 +183,7 @@ def test_what_urlencode_writes_comes_back(pairs: list[tuple[str, str]]) -> None:
     assert_same(environ, "args")
 
 
-def test_octets_that_are_not_utf8_stay_encoded_in_args() -> None:
+def test_bytes_that_are_not_utf8_stay_encoded_in_args() -> None:
     # Werkzeug answers 500 for such a query.
     environ = create_environ("/", method="POST", data=b"a=\xff", content_type=FORM)
     environ["QUERY_STRING"] = "a=\xff"
@@ -233,9 +233,7 @@ def outcome(request: Any, *calls: str) -> list[Any]:
     ],
     ids=str,
 )
-def test_the_body_is_read_as_the_oracle_reads_it(
-    changes: dict[str, Any], calls: tuple[str, ...]
-) -> None:
+def test_the_body_is_read_as_in_werkzeug(changes: dict[str, Any], calls: tuple[str, ...]) -> None:
     theirs = werkzeug.wrappers.Request(body_environ(**changes))
     ours = Request(body_environ(**changes))
     assert outcome(ours, *calls) == outcome(theirs, *calls)
@@ -251,7 +249,7 @@ def test_the_body_is_read_as_the_oracle_reads_it(
         ("stream.read()", "form"),
     ],
 )
-def test_data_and_form_share_the_body_as_in_the_oracle(calls: tuple[str, ...]) -> None:
+def test_data_and_form_share_the_body_as_in_werkzeug(calls: tuple[str, ...]) -> None:
     def environ() -> dict[str, Any]:
         return create_environ("/", method="POST", data=b"a=1&b=2", content_type=FORM)
 
@@ -259,28 +257,28 @@ def test_data_and_form_share_the_body_as_in_the_oracle(calls: tuple[str, ...]) -
     assert outcome(Request(environ()), *calls) == theirs
 
 
-def test_a_declared_length_over_the_limit_is_refused() -> None:
+def test_a_declared_length_above_the_limit_is_refused() -> None:
     request = Request(body_environ(CONTENT_LENGTH="10"))
     request.max_content_length = 9
     with pytest.raises(exceptions.RequestEntityTooLarge):
         request.get_data()
 
 
-def test_an_undeclared_body_over_the_limit_is_refused_and_not_cut() -> None:
-    # Werkzeug gives the first octets as if they were all.
+def test_a_body_without_length_above_the_limit_is_refused_and_not_truncated() -> None:
+    # Werkzeug returns the first bytes as the whole body.
     request = Request(body_environ(**{"wsgi.input_terminated": True}))
     request.max_content_length = 9
     with pytest.raises(exceptions.RequestEntityTooLarge):
         request.get_data()
 
 
-def test_an_undeclared_body_of_exactly_the_limit_is_taken() -> None:
+def test_a_body_without_length_of_exactly_the_limit_is_accepted() -> None:
     request = Request(body_environ(**{"wsgi.input_terminated": True}))
     request.max_content_length = 10
     assert request.get_data() == b"0123456789"
 
 
-def test_a_shallow_request_does_not_touch_the_body_and_leaves_the_environ_alone() -> None:
+def test_a_shallow_request_leaves_the_body_and_the_environ_unchanged() -> None:
     environ = body_environ(CONTENT_LENGTH="5")
     request = Request(environ, shallow=True)
     assert "werkzeug.request" not in environ
@@ -290,7 +288,7 @@ def test_a_shallow_request_does_not_touch_the_body_and_leaves_the_environ_alone(
         request.form  # noqa: B018
 
 
-def test_a_request_stands_in_its_environ_unless_it_shall_not() -> None:
+def test_a_request_is_stored_in_its_environ_unless_disabled() -> None:
     environ = create_environ("/")
     environ.pop("werkzeug.request", None)
     Request(environ, populate_request=False)
@@ -318,7 +316,7 @@ JSON_CALLS = [
 
 @pytest.mark.parametrize("calls", JSON_CALLS)
 @pytest.mark.parametrize(("content_type", "body"), JSON_CASES)
-def test_json_is_read_and_kept_as_in_the_oracle(
+def test_json_is_parsed_and_cached_as_in_werkzeug(
     content_type: str, body: bytes, calls: tuple[str, ...]
 ) -> None:
     def environ() -> dict[str, Any]:
@@ -329,7 +327,7 @@ def test_json_is_read_and_kept_as_in_the_oracle(
 
 
 @pytest.mark.parametrize(("content_type", "body"), [("application/json", b"{"), ("a/b", b"")])
-def test_the_page_of_a_json_error_is_the_one_of_the_oracle(content_type: str, body: bytes) -> None:
+def test_the_page_of_a_json_error_is_that_of_werkzeug(content_type: str, body: bytes) -> None:
     environ = create_environ("/", method="POST", data=body, content_type=content_type)
     with pytest.raises(werkzeug.exceptions.HTTPException) as theirs:
         werkzeug.wrappers.Request(environ).json  # noqa: B018
@@ -340,7 +338,7 @@ def test_the_page_of_a_json_error_is_the_one_of_the_oracle(content_type: str, bo
     assert ours.value.get_body() == theirs.value.get_body()
 
 
-def test_a_trusted_host_passes_and_another_is_refused() -> None:
+def test_only_trusted_hosts_are_accepted() -> None:
     request = Request(create_environ("/", "http://a.example"))
     request.trusted_hosts = [".example"]
     assert request.host == "a.example"
@@ -350,7 +348,7 @@ def test_a_trusted_host_passes_and_another_is_refused() -> None:
         other.host  # noqa: B018
 
 
-def test_the_types_of_what_is_parsed_can_be_chosen() -> None:
+def test_the_types_of_parsed_values_can_be_changed() -> None:
     class Own(Request):
         parameter_storage_class = dict
         dict_storage_class = dict
@@ -362,7 +360,7 @@ def test_the_types_of_what_is_parsed_can_be_chosen() -> None:
     assert request.access_route == ("x",)
 
 
-def test_every_attribute_can_be_assigned_by_a_subclass_or_a_test() -> None:
+def test_every_attribute_can_be_assigned() -> None:
     request = Request.from_exchange(received(raw_request("/a")))  # type: ignore[arg-type]
     request.path = "/b"  # type: ignore[assignment]
     assert request.base_url == "http://example.com/b"
@@ -390,7 +388,7 @@ def test_a_decorated_function_is_a_wsgi_application_and_closes_its_request() -> 
     assert len(closed) == 2
 
 
-def test_a_request_shows_its_url_and_method() -> None:
+def test_the_repr_of_a_request_has_its_url_and_method() -> None:
     request = Request(create_environ("/x?y=1", method="POST"))
     assert repr(request) == "<Request 'http://localhost/x?y=1' [POST]>"
 
@@ -400,12 +398,12 @@ def test_making_a_request_from_an_exchange_computes_nothing() -> None:
     assert list(vars(request)) == ["_exchange"]
 
 
-def test_a_request_kept_after_its_input_was_closed_says_that_the_client_is_gone() -> None:
+def test_a_request_kept_after_its_connection_raises_client_disconnected() -> None:
     environ = create_environ(method="POST", data=b"late")
     environ["wsgi.input"].close()
     with pytest.raises(werkzeug.exceptions.ClientDisconnected):
         _ = werkzeug.wrappers.Request(dict(environ)).data
-    for terminated in (False, True):  # Carboy's server terminates its inputs
+    for terminated in (False, True):  # Carboy's server sets wsgi.input_terminated
         environ["wsgi.input_terminated"] = terminated
         with pytest.raises(exceptions.ClientDisconnected):
             _ = Request(dict(environ)).data
@@ -413,7 +411,7 @@ def test_a_request_kept_after_its_input_was_closed_says_that_the_client_is_gone(
 
 @pytest.mark.parametrize("body", ["[" * 5000 + "]" * 5000, '{"a":' * 5000 + "1" + "}" * 5000])
 @pytest.mark.parametrize("lane", ["wsgi", "direct"])
-def test_json_that_is_nested_too_deeply_is_a_mistake_of_the_client(body: str, lane: str) -> None:
+def test_json_that_is_nested_too_deeply_is_a_client_error(body: str, lane: str) -> None:
     # Werkzeug's RecursionError is a 500.
     app = Carboy("app")
 
@@ -432,7 +430,7 @@ def test_json_that_is_nested_too_deeply_is_a_mistake_of_the_client(body: str, la
         assert (found.status_code, found.json) == (200, None)
 
 
-def test_json_of_a_response_that_is_nested_too_deeply_is_an_error_of_its_value() -> None:
+def test_json_of_a_response_that_is_nested_too_deeply_is_a_value_error() -> None:
     response = Response("[" * 5000 + "]" * 5000, mimetype="application/json")
     with pytest.raises(ValueError):
         response.get_json()
@@ -442,7 +440,7 @@ def test_json_of_a_response_that_is_nested_too_deeply_is_an_error_of_its_value()
 @pytest.mark.parametrize(
     "lines", [["a=1", "b=2"], ["a=1", "a=2"], ["", "b=2"], ["a=1;", "b=2"], ['a="1', 'b=2"']]
 )
-def test_the_cookie_lines_of_headers_made_by_hand_are_all_read(lines: list[str]) -> None:
+def test_all_cookie_fields_of_assigned_headers_are_read(lines: list[str]) -> None:
     def cookies(request_class: Any, headers_class: Any) -> str:
         request = request_class(create_environ("/"))
         request.headers = headers_class([("Cookie", line) for line in lines])
@@ -453,7 +451,7 @@ def test_the_cookie_lines_of_headers_made_by_hand_are_all_read(lines: list[str])
 
 
 @pytest.mark.parametrize("length", ["9" * 20, "9" * 400, "9" * 5000, "-1", "+5", "x", "", " 5 "])
-def test_a_length_of_many_digits_is_as_in_the_oracle(length: str) -> None:
+def test_a_length_of_many_digits_is_read_as_in_werkzeug(length: str) -> None:
     environ = {**create_environ("/"), "CONTENT_LENGTH": length}
     if len(length) < 4300:
         assert_same(environ, "content_length")
@@ -461,7 +459,7 @@ def test_a_length_of_many_digits_is_as_in_the_oracle(length: str) -> None:
         assert Request(environ).content_length == 0
 
 
-def test_a_length_of_many_digits_is_over_every_maximum() -> None:
+def test_a_length_of_many_digits_is_above_every_maximum() -> None:
     environ = {**create_environ("/", method="POST", data=b"a=1"), "CONTENT_LENGTH": "9" * 30}
     request = Request(environ)
     request.max_content_length = 10

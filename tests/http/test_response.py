@@ -1,4 +1,4 @@
-"""Response against Werkzeug's: made and changed the same way, it answers the same."""
+"""Response, compared with Werkzeug: made and changed the same way, it has the same answer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Make = Callable[[type[Any]], Any]
 
 
 def sent(response: Any, method: str = "GET") -> tuple[Any, ...]:
-    """What a response answers over WSGI, closed as a server closes it."""
+    """The answer of a response over WSGI, closed as by a server."""
     environ = create_environ("/p/", "http://host.example/root/", method=method)
     body, status, headers = response.get_wsgi_response(environ)
     content = b"".join(body)
@@ -37,7 +37,7 @@ def sent(response: Any, method: str = "GET") -> tuple[Any, ...]:
 
 
 def called(response: Any, method: str = "GET") -> tuple[Any, ...]:
-    """The same by calling the response."""
+    """The answer of calling the response."""
     environ = create_environ("/p/", "http://host.example/root/", method=method)
     started: list[Any] = []
     body = response(environ, lambda status, headers: started.extend([status, headers]))
@@ -48,7 +48,7 @@ def called(response: Any, method: str = "GET") -> tuple[Any, ...]:
 
 
 def answered(response: Any, method: str = "GET") -> tuple[Any, ...]:
-    """The same on the direct lane."""
+    """The answer on the direct lane."""
     raw = raw_request("/p/", method, host="host.example")
     status, headers, body, close = response.answer(received(raw))
     content = body if isinstance(body, bytes) else b"".join(body)
@@ -59,7 +59,7 @@ def answered(response: Any, method: str = "GET") -> tuple[Any, ...]:
 
 RESPONSES: dict[str, Make] = {
     "text": lambda cls: cls("hällo"),
-    "bytes": lambda cls: cls(b"octets"),
+    "bytes": lambda cls: cls(b"bytes"),
     "bytearray": lambda cls: cls(bytearray(b"x")),
     "nothing": lambda cls: cls(),
     "list": lambda cls: cls(["a", b"b", "ü"]),
@@ -118,13 +118,13 @@ def changed(response: Any, name: str, value: Any) -> Any:
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("make", RESPONSES.values(), ids=RESPONSES)
-def test_a_response_is_sent_as_the_oracle_sends_it(make: Make, method: str) -> None:
+def test_a_response_is_sent_as_in_werkzeug(make: Make, method: str) -> None:
     assert sent(make(Response), method) == sent(make(werkzeug.wrappers.Response), method)
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 @pytest.mark.parametrize("make", RESPONSES.values(), ids=RESPONSES)
-def test_calling_a_response_gives_the_same_as_asking_it(make: Make, method: str) -> None:
+def test_calling_a_response_sends_its_wsgi_response(make: Make, method: str) -> None:
     assert called(make(Response), method) == sent(make(Response), method)
 
 
@@ -135,7 +135,7 @@ def test_a_response_is_the_same_on_the_direct_lane(make: Make, method: str) -> N
 
 
 @pytest.mark.parametrize("make", RESPONSES.values(), ids=RESPONSES)
-def test_asking_for_the_headers_changes_nothing(make: Make) -> None:
+def test_reading_the_headers_does_not_change_the_response(make: Make) -> None:
     response = make(Response)
     theirs = make(werkzeug.wrappers.Response)
     assert plain(response.headers) == plain(theirs.headers)
@@ -143,7 +143,7 @@ def test_asking_for_the_headers_changes_nothing(make: Make) -> None:
 
 
 @pytest.mark.parametrize("make", RESPONSES.values(), ids=RESPONSES)
-def test_a_response_shows_itself_as_the_oracle_does(make: Make) -> None:
+def test_the_repr_is_that_of_werkzeug(make: Make) -> None:
     assert repr(make(Response)) == repr(make(werkzeug.wrappers.Response))
 
 
@@ -169,7 +169,7 @@ class NoTypeTheirs(werkzeug.wrappers.Response):
 
 @pytest.mark.parametrize(("own", "theirs"), [(Own, Theirs), (NoType, NoTypeTheirs)])
 @pytest.mark.parametrize("make", RESPONSES.values(), ids=RESPONSES)
-def test_the_class_attributes_count_as_in_the_oracle(
+def test_the_class_attributes_have_the_same_effect_as_in_werkzeug(
     make: Make, own: type[Response], theirs: type[Any]
 ) -> None:
     assert sent(make(own)) == sent(make(theirs))
@@ -177,7 +177,7 @@ def test_the_class_attributes_count_as_in_the_oracle(
 
 
 @pytest.mark.parametrize("location", ["/x", "é?q", "", "x y", "//other/x", "http://a/ü"])
-def test_a_location_is_made_absolute_only_if_wished(location: str) -> None:
+def test_a_location_is_made_absolute_only_if_enabled(location: str) -> None:
     def make(cls: type[Any], absolute: bool) -> Any:
         response = cls("x", 302, {"Location": location})
         response.autocorrect_location_header = absolute
@@ -202,7 +202,7 @@ WRITTEN: list[Any] = ["a", b"b", "é", bytearray(b"c")]
 
 
 @pytest.mark.parametrize("body", ["x", b"x", ["x"], ("x", b"y"), None], ids=str)
-def test_what_is_written_to_the_stream_stays_as_it_was_given(body: Any) -> None:
+def test_pieces_written_to_the_stream_are_stored_unchanged(body: Any) -> None:
     found = []
     for cls in (Response, werkzeug.wrappers.Response):
         response = cls(copy(body))
@@ -254,7 +254,7 @@ PROPERTIES: list[tuple[str, Any]] = [
 
 
 @pytest.mark.parametrize(("name", "value"), PROPERTIES, ids=str)
-def test_a_property_is_written_and_read_as_in_the_oracle(name: str, value: Any) -> None:
+def test_a_property_is_written_and_read_as_in_werkzeug(name: str, value: Any) -> None:
     ours, theirs = Response("x"), werkzeug.wrappers.Response("x")
     assert str(getattr(ours, name)) == str(getattr(theirs, name))
     setattr(ours, name, value)
@@ -265,8 +265,8 @@ def test_a_property_is_written_and_read_as_in_the_oracle(name: str, value: Any) 
 
 
 @pytest.mark.parametrize("name", sorted({name for name, _ in PROPERTIES} - {"mimetype"}))
-def test_none_takes_a_header_away(name: str) -> None:
-    # Werkzeug sends the word "None", or the present time for a date.
+def test_assigning_none_removes_the_header(name: str) -> None:
+    # Werkzeug sends the word "None", or the current time for a date.
     response = Response("x", headers={name.replace("_", "-"): "1"})
     setattr(response, name, None)
     assert name.replace("_", "-") not in response.headers
@@ -299,7 +299,7 @@ CHANGES: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
-def test_a_change_in_place_reaches_the_headers_as_in_the_oracle(
+def test_a_change_in_place_updates_the_headers_as_in_werkzeug(
     change: Callable[[Any], Any],
 ) -> None:
     ours, theirs = Response("x"), werkzeug.wrappers.Response("x")
@@ -312,7 +312,7 @@ def test_a_change_in_place_reaches_the_headers_as_in_the_oracle(
 
 @pytest.mark.parametrize("value", ["more", "ü", "", b"more", bytearray(b"m"), ["a", b"b", "ü"]])
 @pytest.mark.parametrize("body", [None, "x", [], ["a", "ü"], ("a", b"b")])
-def test_what_was_written_to_the_stream_is_kept_as_it_was(body: Any, value: Any) -> None:
+def test_pieces_written_to_the_stream_are_kept(body: Any, value: Any) -> None:
     def written(response: Any) -> list[object]:
         stream = response.stream
         many = isinstance(value, list)
@@ -323,7 +323,7 @@ def test_what_was_written_to_the_stream_is_kept_as_it_was(body: Any, value: Any)
     assert ours == written(werkzeug.wrappers.Response(copy(body)))
 
 
-def test_an_etag_is_read_back() -> None:
+def test_an_etag_that_was_set_is_read() -> None:
     response = Response("abc")
     assert response.get_etag() == (None, None)
     response.add_etag()
@@ -334,7 +334,7 @@ def test_an_etag_is_read_back() -> None:
     assert response.get_etag() == (tag[0], True)
 
 
-def test_a_passed_through_body_is_not_read_behind_the_servers_back() -> None:
+def test_a_body_in_direct_passthrough_is_not_read() -> None:
     response = Response(iter([b"a"]), direct_passthrough=True)
     with pytest.raises(RuntimeError):
         response.get_data()
@@ -345,7 +345,7 @@ def test_a_passed_through_body_is_not_read_behind_the_servers_back() -> None:
         strict.get_data()
 
 
-def test_an_iterable_becomes_a_sequence_when_its_data_is_asked_for() -> None:
+def test_an_iterable_becomes_a_sequence_when_data_is_read() -> None:
     response = Response(x for x in ["a", "ü"])
     assert response.is_streamed
     assert not response.is_sequence
@@ -355,7 +355,7 @@ def test_an_iterable_becomes_a_sequence_when_its_data_is_asked_for() -> None:
 
 
 class Body:
-    """An iterable that knows how often it was closed."""
+    """An iterable that counts how often it is closed."""
 
     def __init__(self) -> None:
         self.closed = 0
@@ -369,7 +369,7 @@ class Body:
 
 @pytest.mark.parametrize("send", [sent, called, answered])
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_the_body_is_closed_once_and_what_was_registered_is_called(
+def test_the_body_is_closed_once_and_registered_functions_are_called(
     send: Callable[..., Any], method: str
 ) -> None:
     body, calls = Body(), []
@@ -380,7 +380,7 @@ def test_the_body_is_closed_once_and_what_was_registered_is_called(
 
 
 @pytest.mark.parametrize("send", [sent, called, answered])
-def test_what_is_registered_on_a_small_page_is_called(send: Callable[..., Any]) -> None:
+def test_registered_functions_of_a_small_response_are_called(send: Callable[..., Any]) -> None:
     calls: list[int] = []
     response = Response("x")
 
@@ -392,7 +392,7 @@ def test_what_is_registered_on_a_small_page_is_called(send: Callable[..., Any]) 
     assert calls == [1]
 
 
-def test_a_body_made_a_sequence_is_still_closed() -> None:
+def test_a_body_that_became_a_sequence_is_closed() -> None:
     body = Body()
     with Response(body) as response:
         assert response.data == b"ab"
@@ -400,7 +400,7 @@ def test_a_body_made_a_sequence_is_still_closed() -> None:
     assert body.closed == 1
 
 
-def test_an_overridden_method_makes_the_answer_on_every_way() -> None:
+def test_an_overridden_method_is_used_on_both_lanes() -> None:
     class Marked(Response):
         def get_wsgi_headers(self, environ: dict[str, Any]) -> Any:
             headers = super().get_wsgi_headers(environ)
@@ -412,7 +412,7 @@ def test_an_overridden_method_makes_the_answer_on_every_way() -> None:
         assert (dict(headers)["X-Mark"], content) == ("/p/", b"x")
 
 
-def test_an_application_becomes_a_response() -> None:
+def test_a_response_can_be_made_from_an_application() -> None:
     def app(environ: Any, start_response: Any) -> list[bytes]:
         start_response("201 Created", [("X-A", "b")])
         return [b"q"]
@@ -430,7 +430,7 @@ def test_an_application_becomes_a_response() -> None:
         assert Response.from_app(app, environ, buffered).data == b"q"
 
 
-def test_json_is_read_from_a_response() -> None:
+def test_the_json_of_a_response_is_parsed() -> None:
     assert Response('{"a": 1}', mimetype="application/json").json == {"a": 1}
     assert Response('{"a": 1}').json is None
     assert Response("[1]").get_json(force=True) == [1]
@@ -439,12 +439,12 @@ def test_json_is_read_from_a_response() -> None:
         Response("[").get_json(force=True)
 
 
-def test_headers_given_as_headers_are_kept_and_not_copied() -> None:
+def test_a_headers_object_is_used_without_a_copy() -> None:
     headers = Response("x").headers
     assert Response("y", headers=headers).headers is headers
 
 
-def test_a_control_character_in_a_header_is_an_error_of_the_application() -> None:
+def test_a_control_character_in_a_header_is_a_value_error() -> None:
     for name, value in (("X", "a\r\nb"), ("X\n", "a"), ("X", "\0")):
         with pytest.raises(ValueError):
             Response("x").headers[name] = value
@@ -454,7 +454,7 @@ def test_a_control_character_in_a_header_is_an_error_of_the_application() -> Non
         Response("x", content_type="text/html\r\nX: y")
 
 
-def test_the_type_given_by_one_response_does_not_change_that_of_another() -> None:
+def test_the_type_of_one_response_does_not_change_that_of_another() -> None:
     assert Response("x", content_type="text/odd").headers["Content-Type"] == "text/odd"
     assert Response("x", mimetype="text/odd").headers["Content-Type"] == "text/odd; charset=utf-8"
     assert Response("x", content_type="text/odd").headers["Content-Type"] == "text/odd"
@@ -512,7 +512,7 @@ def conditional(cls: type[Any], source: Any, body: Any, **options: Any) -> Any:
 
 @pytest.mark.parametrize("headers", CONDITIONS, ids=str)
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)
-def test_a_conditional_request_is_answered_as_by_the_oracle(
+def test_a_conditional_request_is_answered_as_in_werkzeug(
     headers: dict[str, str], body: Callable[[], Any]
 ) -> None:
     environ = create_environ("/", headers=headers)
@@ -521,7 +521,7 @@ def test_a_conditional_request_is_answered_as_by_the_oracle(
 
 
 @pytest.mark.parametrize("headers", CONDITIONS, ids=str)
-def test_a_conditional_request_of_the_direct_lane_is_answered_the_same(
+def test_a_conditional_request_is_answered_equally_on_the_direct_lane(
     headers: dict[str, str],
 ) -> None:
     environ = create_environ("/", headers=headers)
@@ -533,7 +533,7 @@ def test_a_conditional_request_of_the_direct_lane_is_answered_the_same(
     )
 
 
-def test_a_star_in_if_match_is_met_by_anything_that_exists() -> None:
+def test_a_star_in_if_match_matches_any_response() -> None:
     # RFC 9110, section 13.1.1; Werkzeug answers 412.
     environ = create_environ("/", headers={"If-Match": "*"})
     assert conditional(Response, environ, b"0123456789")[0] == "200 OK"
@@ -542,7 +542,7 @@ def test_a_star_in_if_match_is_met_by_anything_that_exists() -> None:
 @pytest.mark.parametrize("accept_ranges", [False, True, "bytes", "x", ""])
 @pytest.mark.parametrize("complete_length", [None, 0, 10])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
-def test_ranges_are_offered_as_by_the_oracle(
+def test_ranges_are_offered_as_in_werkzeug(
     accept_ranges: Any, complete_length: int | None, method: str
 ) -> None:
     environ = create_environ("/", method=method, headers={"Range": "bytes=1-2"})
@@ -551,7 +551,7 @@ def test_ranges_are_offered_as_by_the_oracle(
     assert conditional(Response, environ, b"0123456789", **options) == theirs
 
 
-def test_a_range_that_cannot_be_had_says_how_long_the_content_is() -> None:
+def test_the_error_of_an_unsatisfiable_range_has_the_length() -> None:
     environ = create_environ("/", headers={"Range": "bytes=20-"})
     with pytest.raises(RequestedRangeNotSatisfiable) as caught:
         Response(b"0123456789").make_conditional(environ, True, 10)
@@ -564,7 +564,7 @@ def test_a_range_that_cannot_be_had_says_how_long_the_content_is() -> None:
     st.integers(0, 40),
     st.booleans(),
 )
-def test_any_range_of_any_body_is_the_slice(
+def test_a_range_of_a_body_equals_its_slice(
     pieces: list[bytes], start: int, length: int, as_file: bool
 ) -> None:
     content = b"".join(pieces)
@@ -582,7 +582,7 @@ def test_any_range_of_any_body_is_the_slice(
     assert dict(headers)["Content-Length"] == str(len(found))
 
 
-def test_a_range_of_a_file_is_still_a_file_for_the_kernel() -> None:
+def test_the_kernel_can_send_a_range_of_a_file() -> None:
     response = Response(FileWrapper(io.BytesIO(b"0123456789")), direct_passthrough=True)
     request = Request.from_exchange(  # type: ignore[arg-type]
         received(raw_request(fields=[("Range", "bytes=2-5")]))
@@ -601,7 +601,7 @@ def test_a_range_of_a_file_is_still_a_file_for_the_kernel() -> None:
     "name",
     ["text", "nothing", "list", "iterator", "location", "cookies", "status set"],
 )
-def test_the_reference_validator_finds_nothing_wrong(name: str, method: str) -> None:
+def test_wsgiref_validates_responses(name: str, method: str) -> None:
     from wsgiref.validate import validator
 
     environ = create_environ("/", method=method)
@@ -612,7 +612,7 @@ def test_the_reference_validator_finds_nothing_wrong(name: str, method: str) -> 
 
 
 @pytest.mark.parametrize("base", [Response, werkzeug.wrappers.Response])
-def test_a_subclass_may_say_how_a_part_is_made(base: Any) -> None:
+def test_a_subclass_can_change_how_a_range_is_made(base: Any) -> None:
     class Watched(base):  # type: ignore[misc]
         def _is_range_request_processable(self, environ: Any) -> bool:
             return "whole" not in environ and super()._is_range_request_processable(environ)
@@ -634,6 +634,6 @@ def test_a_subclass_may_say_how_a_part_is_made(base: Any) -> None:
 
 
 @pytest.mark.parametrize("value", ["9" * 12, "9" * 30, "9" * 5000, f"Thu, 02 Jan {'9' * 30}"])
-def test_a_retry_after_beyond_all_dates_is_none(value: str) -> None:
+def test_a_retry_after_above_the_year_9999_gives_none(value: str) -> None:
     # Werkzeug raises OverflowError for the first two.
     assert Response(headers={"Retry-After": value}).retry_after is None

@@ -1,4 +1,4 @@
-"""Password hashes and safe paths: Werkzeug's forms, checkable both ways."""
+"""Password hashes and safe paths, compared with Werkzeug."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from carboy.http.security import (
     safe_join,
 )
 
-# Cheap parameters: what is tested is the form, not the strength.
+# Fast parameters, because the format is tested and not the strength.
 METHODS = ["scrypt:1024:8:1", "pbkdf2:sha256:10", "pbkdf2:sha1:10", "pbkdf2:sha512:3"]
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_each_checks_the_hashes_of_the_other(method: str) -> None:
+def test_both_packages_accept_each_others_hashes(method: str) -> None:
     ours = generate_password_hash("pässword", method)
     assert werkzeug.security.check_password_hash(ours, "pässword")
     assert not werkzeug.security.check_password_hash(ours, "password")
@@ -34,14 +34,14 @@ def test_each_checks_the_hashes_of_the_other(method: str) -> None:
     assert len(ours) == len(theirs)
 
 
-def test_the_default_method_is_the_one_of_the_oracle() -> None:
+def test_the_default_method_is_that_of_werkzeug() -> None:
     ours = generate_password_hash("x")
     assert ours.startswith("scrypt:32768:8:1$")
     assert len(ours.split("$")[1]) == 16
     assert werkzeug.security.check_password_hash(ours, "x")
 
 
-def test_the_parameters_that_are_left_out_are_those_of_the_oracle() -> None:
+def test_the_default_parameters_are_those_of_werkzeug() -> None:
     assert generate_password_hash("x", "pbkdf2").startswith("pbkdf2:sha256:1000000$")
 
 
@@ -50,7 +50,7 @@ def test_two_hashes_of_one_password_differ() -> None:
 
 
 @pytest.mark.parametrize("stored", ["", "x", "a$b", "pbkdf2:sha256:10$s$zz", "pbkdf2:md5:1$s$ü"])
-def test_what_is_no_hash_matches_no_password(stored: str) -> None:
+def test_text_that_is_not_a_hash_matches_no_password(stored: str) -> None:
     assert not check_password_hash(stored, "p")
 
 
@@ -64,7 +64,7 @@ def test_an_unknown_method_is_refused(method: str) -> None:
 
 
 @pytest.mark.parametrize("length", [1, 16, 100])
-def test_a_salt_has_the_length_asked_for(length: int) -> None:
+def test_a_salt_has_the_requested_length(length: int) -> None:
     salt = gen_salt(length)
     assert len(salt) == length
     assert set(salt) <= set(SALT_CHARS)
@@ -86,12 +86,12 @@ JOINS = [
 
 
 @pytest.mark.parametrize("parts", JOINS, ids=str)
-def test_paths_are_joined_as_by_the_oracle(parts: tuple[str, ...]) -> None:
+def test_paths_are_joined_as_in_werkzeug(parts: tuple[str, ...]) -> None:
     assert safe_join(*parts) == werkzeug.security.safe_join(*parts)
 
 
 @given(st.lists(st.text("ab./\\:~ ", max_size=8), max_size=3))
-def test_a_joined_path_lies_under_its_directory(parts: list[str]) -> None:
+def test_a_joined_path_is_inside_its_directory(parts: list[str]) -> None:
     joined = safe_join("/root", *parts)
     assert joined == werkzeug.security.safe_join("/root", *parts)
     if joined is not None:
@@ -99,7 +99,7 @@ def test_a_joined_path_lies_under_its_directory(parts: list[str]) -> None:
         assert ".." not in joined.split("/")
 
 
-def test_a_nul_is_in_no_path() -> None:
+def test_a_path_with_nul_is_refused() -> None:
     assert safe_join("d", "a\0b") is None
 
 
@@ -117,13 +117,13 @@ def test_devices_drives_streams_and_backslashes_are_refused_on_windows(
     assert safe_join("/d", part) is not None or "\\" in part
     monkeypatch.setattr("os.name", "nt")
     assert safe_join("/d", part) is None
-    # Where the real one lets a part pass, it is a drive or a stream, or the device COM0.
+    # Werkzeug accepts a few more parts: drives, streams and the device COM0.
     passed = werkzeug.security.safe_join("/d", part)
     assert passed is None or ":" in part or "\\" in part or part == "COM0"
 
 
 @pytest.mark.parametrize("part", ["a\\b", "\\x", "a/b\\c", "a:b", "a/b"])
-def test_a_separator_of_the_system_is_in_no_part(
+def test_a_part_with_a_separator_of_the_system_is_refused(
     part: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(paths, "_os_alt_seps", ["\\", ":"])
@@ -132,6 +132,6 @@ def test_a_separator_of_the_system_is_in_no_part(
 
 
 @pytest.mark.parametrize("part", ["a", "console", "com10.txt", "nulls", "my con", "a/b.txt", "com"])
-def test_ordinary_names_pass_on_windows(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ordinary_names_are_accepted_on_windows(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.name", "nt")
     assert safe_join("/d", part) == werkzeug.security.safe_join("/d", part) == f"/d/{part}"

@@ -1,4 +1,4 @@
-"""Sending files against Werkzeug's: the same file and request, the same answer."""
+"""Sending files, compared with Werkzeug: the same file and request give the same response."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def outcome(send: Callable[[], Any], environ: dict[str, Any]) -> Any:
-    """Status, headers and content, or the name of what was raised."""
+    """Status, headers and content, or the name of the exception."""
     try:
         response = send()
     except Exception as error:
@@ -108,7 +108,7 @@ PATHS: list[tuple[str, dict[str, Any], dict[str, str]]] = [
     ids=[f"{name} {' '.join(options)} {headers}" for name, options, headers in PATHS],
 )
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
-def test_a_path_is_sent_as_the_oracle_sends_it(
+def test_a_path_is_sent_as_in_werkzeug(
     root: Path, name: str, options: dict[str, Any], headers: dict[str, str], method: str
 ) -> None:
     environ = environ_of(headers, method)
@@ -132,7 +132,7 @@ def test_a_path_is_sent_as_the_oracle_sends_it(
     ids=" ".join,
 )
 @pytest.mark.parametrize("range_", [None, "bytes=2-4", "bytes=99-"])
-def test_an_open_file_is_sent_as_the_oracle_sends_it(
+def test_an_open_file_is_sent_as_in_werkzeug(
     root: Path, options: dict[str, Any], range_: str | None
 ) -> None:
     environ = environ_of({"Range": range_} if range_ else {})
@@ -173,14 +173,14 @@ NAMES = [
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_directory_gives_out_what_the_oracles_does(root: Path, name: str) -> None:
+def test_the_files_of_a_directory_are_sent_as_in_werkzeug(root: Path, name: str) -> None:
     environ = environ_of({})
     theirs = outcome(lambda: THEIRS.send_from_directory(str(root), name, environ), environ)
     assert outcome(lambda: send_from_directory(root, name, environ), environ) == theirs
 
 
 @given(st.text("ab./\\ü\0 ", max_size=12))
-def test_no_path_leaves_the_directory(name: str) -> None:
+def test_a_path_outside_the_directory_is_not_found(name: str) -> None:
     try:
         response = send_from_directory(Path(__file__).parent, name, environ_of({}))
     except NotFound:
@@ -189,7 +189,7 @@ def test_no_path_leaves_the_directory(name: str) -> None:
         assert Path(response.response.file.name).parent.is_relative_to(Path(__file__).parent)
 
 
-def test_a_relative_directory_is_meant_from_the_root_path(root: Path) -> None:
+def test_a_relative_directory_is_relative_to_the_root_path(root: Path) -> None:
     environ = environ_of({})
     for module in (werkzeug.utils, ours):
         response = module.send_from_directory("sub", "deep.css", environ, _root_path=str(root))
@@ -208,7 +208,7 @@ def request_(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Request]
     return make
 
 
-def test_a_request_of_the_direct_lane_gets_a_file_for_the_kernel(
+def test_the_kernel_can_send_a_file_on_the_direct_lane(
     root: Path, request_: Callable[..., Request]
 ) -> None:
     request = request_()
@@ -222,7 +222,7 @@ def test_a_request_of_the_direct_lane_gets_a_file_for_the_kernel(
     assert body.file.closed
 
 
-def test_a_range_on_the_direct_lane_is_a_part_of_the_file(
+def test_the_kernel_can_send_a_range_on_the_direct_lane(
     root: Path, request_: Callable[..., Request]
 ) -> None:
     request = request_(Range="bytes=3-5")
@@ -234,7 +234,7 @@ def test_a_range_on_the_direct_lane_is_a_part_of_the_file(
     close()
 
 
-def test_a_file_that_has_not_changed_is_closed_unsent(
+def test_an_unchanged_file_is_closed_and_not_sent(
     root: Path, request_: Callable[..., Request]
 ) -> None:
     request = request_(If_None_Match="*")
@@ -245,10 +245,10 @@ def test_a_file_that_has_not_changed_is_closed_unsent(
     assert response.response.file.closed
 
 
-def test_a_file_is_closed_when_its_range_cannot_be_had(
+def test_a_file_is_closed_if_the_range_is_not_satisfiable(
     root: Path, request_: Callable[..., Request]
 ) -> None:
-    # Warnings are errors here, and a file left open gives one.
+    # A file that is not closed causes a warning, which is an error in tests.
     with pytest.raises(RequestedRangeNotSatisfiable):
         send_file(root / "a b.txt", request_(Range="bytes=99-"))
 
@@ -266,7 +266,7 @@ def test_the_servers_own_wrapper_is_used_for_a_whole_file(root: Path) -> None:
         assert isinstance(response.response, Wrapper)
 
 
-def test_a_range_through_the_wire_columns_wrapper_is_a_part_of_the_file(root: Path) -> None:
+def test_a_range_of_a_file_in_the_servers_wrapper_can_be_sent_by_the_kernel(root: Path) -> None:
     from carboy.gateway.wsgi import ServerFile
 
     environ = {**environ_of({"Range": "bytes=3-5"}), "wsgi.file_wrapper": ServerFile}
@@ -276,7 +276,7 @@ def test_a_range_through_the_wire_columns_wrapper_is_a_part_of_the_file(root: Pa
         assert (body.offset, body.count) == (3, 3)
 
 
-def test_the_class_of_the_response_can_be_chosen(root: Path) -> None:
+def test_the_class_of_the_response_can_be_changed(root: Path) -> None:
     class Own(Response):
         pass
 

@@ -1,4 +1,4 @@
-"""Quoting, lists, dicts and parameters beside Werkzeug's."""
+"""Quoting, lists, dicts and parameters, compared with Werkzeug."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import carboy.http as ours
 from black_box import outcome
 
-# Few characters, so that what means something meets often.
+# A small alphabet, so that special characters are frequent.
 LISTS = st.text('ab=*,"\\ \t;', max_size=20)
 PIECES = st.lists(
     st.sampled_from(
@@ -74,24 +74,24 @@ PARAMETERS = st.builds(
 
 
 @given(st.text(max_size=10) | st.integers() | st.none(), st.booleans())
-def test_a_value_is_quoted_as_by_werkzeug(value: Any, allow_token: bool) -> None:
+def test_a_value_is_quoted_as_in_werkzeug(value: Any, allow_token: bool) -> None:
     assert ours.quote_header_value(value, allow_token) == theirs.quote_header_value(
         value, allow_token
     )
 
 
 @given(st.text('ab"\\', max_size=8))
-def test_a_value_is_unquoted_as_by_werkzeug(value: str) -> None:
+def test_a_value_is_unquoted_as_in_werkzeug(value: str) -> None:
     assert ours.unquote_header_value(value) == theirs.unquote_header_value(value)
 
 
 @given(st.text())
-def test_what_was_quoted_is_unquoted(value: str) -> None:
+def test_a_quoted_value_is_unquoted(value: str) -> None:
     assert ours.unquote_header_value(ours.quote_header_value(value)) == value
 
 
 @given(LISTS)
-def test_a_list_is_parsed_as_by_werkzeug(value: str) -> None:
+def test_a_list_is_parsed_as_in_werkzeug(value: str) -> None:
     assert ours.parse_list_header(value) == theirs.parse_list_header(value)
 
 
@@ -99,7 +99,7 @@ def test_a_list_is_parsed_as_by_werkzeug(value: str) -> None:
 @example("a*=UTF-8''%c3%a9, b*=foo, c*=x''y, *=UTF-8''x")
 @example('a="b", a*="utf-8\'\'%41", b*=utf-8\'\'"%41"')
 @example("a*=utf-8''%ff, b*=latin1''%e9, c*=UTF-8''")
-def test_a_dict_is_parsed_as_by_werkzeug(value: str) -> None:
+def test_a_dict_is_parsed_as_in_werkzeug(value: str) -> None:
     assert ours.parse_dict_header(value) == theirs.parse_dict_header(value)
 
 
@@ -114,7 +114,7 @@ def test_a_dict_is_parsed_as_by_werkzeug(value: str) -> None:
 @example('a; b="x"y;z="1"; c=d')
 @example("text/html; charset=utf-8")
 @example(" text/html ;charset=%22")
-def test_parameters_are_parsed_as_by_werkzeug(value: str) -> None:
+def test_parameters_are_parsed_as_in_werkzeug(value: str) -> None:
     head, options = ours.parse_options_header(value)
     assert (head, list(options.items())) == (
         theirs.parse_options_header(value)[0],
@@ -125,7 +125,7 @@ def test_parameters_are_parsed_as_by_werkzeug(value: str) -> None:
 @pytest.mark.parametrize(
     "value", [None, "", "  ", ";a=b", "a", "a;", "a; =d", "a; b=", "a;\nb=c", "\na; b=c", "a; b=é"]
 )
-def test_an_odd_field_is_parsed_as_by_werkzeug(value: str | None) -> None:
+def test_an_unusual_field_is_parsed_as_in_werkzeug(value: str | None) -> None:
     assert ours.parse_options_header(value) == theirs.parse_options_header(value)
 
 
@@ -135,12 +135,12 @@ OPTIONS = st.dictionaries(
 
 
 @given(st.none() | st.sampled_from(["", "text/html"]), OPTIONS)
-def test_parameters_are_written_as_by_werkzeug(header: str | None, options: Any) -> None:
+def test_parameters_are_written_as_in_werkzeug(header: str | None, options: Any) -> None:
     assert ours.dump_options_header(header, options) == theirs.dump_options_header(header, options)
 
 
 @given(OPTIONS | st.lists(st.text(max_size=6) | st.integers()))
-def test_lists_and_dicts_are_written_as_by_werkzeug(value: Any) -> None:
+def test_lists_and_dicts_are_written_as_in_werkzeug(value: Any) -> None:
     assert ours.dump_header(value) == theirs.dump_header(value)
 
 
@@ -151,7 +151,7 @@ def test_parameters_that_were_written_are_read_back(value: str) -> None:
 
 
 @pytest.mark.parametrize("value", [None, 5])
-def test_only_text_is_a_list(value: Any) -> None:
+def test_a_list_has_to_be_text(value: Any) -> None:
     assert outcome(lambda: ours.parse_list_header(value)).startswith("raises")
 
 
@@ -174,7 +174,7 @@ def test_only_text_is_a_list(value: Any) -> None:
     "parse", [ours.parse_options_header, ours.parse_list_header, ours.parse_dict_header]
 )
 def test_parsing_is_linear_in_the_input(parse: Any, evil: str) -> None:
-    """A quadratic parser needs minutes for these (werkzeug CVE-2023-46136 and its kin)."""
+    """A quadratic parser needs minutes for these texts (such as werkzeug CVE-2023-46136)."""
     started = time.process_time()
     parse(evil)
     assert time.process_time() - started < 5

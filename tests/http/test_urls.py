@@ -1,4 +1,4 @@
-"""IRIs and URIs beside Werkzeug's."""
+"""IRIs and URIs, compared with Werkzeug."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ URLS = st.builds(
 
 
 @given(TEXTS.map("/{}".format) | URLS | TEXTS)
-def test_any_iri_becomes_the_uri_it_becomes_with_werkzeug(iri: str) -> None:
+def test_any_iri_is_converted_as_in_werkzeug(iri: str) -> None:
     assert outcome(lambda: ours.iri_to_uri(iri)) == outcome(lambda: theirs.iri_to_uri(iri))
 
 
 @given(TEXTS.map("/{}".format) | URLS | TEXTS)
-def test_any_uri_becomes_the_iri_it_becomes_with_werkzeug(uri: str) -> None:
+def test_any_uri_is_converted_as_in_werkzeug(uri: str) -> None:
     assert outcome(lambda: ours.uri_to_iri(uri)) == outcome(lambda: theirs.uri_to_iri(uri))
 
 
@@ -39,7 +39,7 @@ def test_any_uri_becomes_the_iri_it_becomes_with_werkzeug(uri: str) -> None:
         st.text("aZ0-._~&=+?/", max_size=8).map("?{}".format) | st.just(""),
     )
 )
-def test_a_url_with_nothing_to_encode_is_treated_as_by_werkzeug(url: str) -> None:
+def test_a_url_with_nothing_to_encode_is_converted_as_in_werkzeug(url: str) -> None:
     for convert in ("iri_to_uri", "uri_to_iri"):
         answers = [outcome(lambda lib=lib: getattr(lib, convert)(url)) for lib in (ours, theirs)]
         assert answers[0] == answers[1]
@@ -53,16 +53,16 @@ def test_a_uri_is_ascii_and_does_not_change_again(iri: str) -> None:
 
 
 @pytest.mark.parametrize("part", ["/x{}", "/?x{}", "/#x{}", "http://x{}@h/", "http://u:x{}@h/"])
-@pytest.mark.parametrize("octet", range(128))
-def test_every_octet_of_every_part_is_shown_or_kept_as_by_werkzeug(part: str, octet: int) -> None:
-    for text in (part.format(f"%{octet:02x}"), part.format(f"%{octet:02X}%C3%A9")):
+@pytest.mark.parametrize("byte", range(128))
+def test_every_encoded_byte_of_every_part_is_decoded_as_in_werkzeug(part: str, byte: int) -> None:
+    for text in (part.format(f"%{byte:02x}"), part.format(f"%{byte:02X}%C3%A9")):
         assert ours.uri_to_iri(text) == theirs.uri_to_iri(text)
 
 
 @pytest.mark.parametrize("part", ["/x{}", "/?x{}", "/#x{}", "http://x{}@h/", "http://u:x{}@h/"])
-@pytest.mark.parametrize("octet", range(128))
-def test_every_character_of_every_part_is_quoted_as_by_werkzeug(part: str, octet: int) -> None:
-    text = part.format(chr(octet))
+@pytest.mark.parametrize("byte", range(128))
+def test_every_character_of_every_part_is_encoded_as_in_werkzeug(part: str, byte: int) -> None:
+    text = part.format(chr(byte))
     assert outcome(lambda: ours.iri_to_uri(text)) == outcome(lambda: theirs.iri_to_uri(text))
 
 
@@ -80,13 +80,13 @@ def test_every_character_of_every_part_is_quoted_as_by_werkzeug(part: str, octet
         "http://" + "x" * 70 + "é/",
     ],
 )
-def test_an_odd_url_is_treated_as_by_werkzeug(iri: str) -> None:
+def test_an_unusual_url_is_converted_as_in_werkzeug(iri: str) -> None:
     for convert in ("iri_to_uri", "uri_to_iri"):
         answers = [outcome(lambda lib=lib: getattr(lib, convert)(iri)) for lib in (ours, theirs)]
         assert answers[0] == answers[1]
 
 
-def test_a_host_that_is_no_idna_stays_where_werkzeug_raises() -> None:
+def test_a_host_that_is_not_idna_is_kept_while_werkzeug_raises() -> None:
     uri = "http://xn--zzzzzz99999/%C3%A9"
     assert ours.uri_to_iri(uri) == "http://xn--zzzzzz99999/é"
     with pytest.raises(UnicodeError):

@@ -1,4 +1,4 @@
-"""Small helpers against Werkzeug's: names of files, redirects, imports, properties."""
+"""Helpers compared with Werkzeug: file names, redirects, imports, properties, hosts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from carboy.http.wsgi import run_wsgi_app
 
 
 @given(st.text(max_size=30))
-def test_a_file_name_is_made_safe_as_by_the_oracle(name: str) -> None:
+def test_a_file_name_is_made_safe_as_in_werkzeug(name: str) -> None:
     assert utils.secure_filename(name) == werkzeug.utils.secure_filename(name)
 
 
@@ -32,7 +32,7 @@ def test_a_file_name_is_made_safe_as_by_the_oracle(name: str) -> None:
     ["../../../etc/passwd", "i contain cool ümläuts.txt", "CON.txt", "__init__.py", "ﬁ.txt",
      "a/b\\c", "..", ".hidden", "", "日本.txt", "a\0b", "\ta\n", "-x-", "a..b"],
 )  # fmt: skip
-def test_an_odd_file_name_is_made_safe_as_by_the_oracle(name: str) -> None:
+def test_an_unusual_file_name_is_made_safe_as_in_werkzeug(name: str) -> None:
     assert utils.secure_filename(name) == werkzeug.utils.secure_filename(name)
 
 
@@ -43,7 +43,7 @@ def test_a_device_name_is_changed_on_windows() -> None:
 
 @pytest.mark.parametrize("code", [301, 302, 303, 307, 308])
 @pytest.mark.parametrize("location", ["/x", "http://é/ü?a=b&c=d#\"<'", "x y", "javascript:1"])
-def test_a_redirect_has_the_page_of_the_oracle(location: str, code: int) -> None:
+def test_a_redirect_has_the_page_of_werkzeug(location: str, code: int) -> None:
     ours = utils.redirect(location, code)
     theirs = werkzeug.utils.redirect(location, code)
     assert (ours.status, ours.data, list(ours.headers)) == (
@@ -53,7 +53,7 @@ def test_a_redirect_has_the_page_of_the_oracle(location: str, code: int) -> None
     )
 
 
-def test_a_redirect_may_be_of_another_class() -> None:
+def test_the_class_of_a_redirect_can_be_changed() -> None:
     class Own(Response):
         pass
 
@@ -62,15 +62,15 @@ def test_a_redirect_may_be_of_another_class() -> None:
 
 @pytest.mark.parametrize("path", ["/a", "/a/b", "/a/b/", "", "/", "//evil.example/a", "/a//"])
 @pytest.mark.parametrize("query", ["", "x=1&y=%20"])
-def test_a_slash_is_appended_as_by_the_oracle(path: str, query: str) -> None:
+def test_a_slash_is_appended_as_in_werkzeug(path: str, query: str) -> None:
     environ = {**create_environ("/"), "PATH_INFO": path, "QUERY_STRING": query}
     ours = utils.append_slash_redirect(environ)
     theirs = werkzeug.utils.append_slash_redirect(environ)
     assert (ours.status, ours.location) == (theirs.status, theirs.location)
 
 
-def test_a_redirect_to_a_path_that_is_not_ascii_names_it_right() -> None:
-    # Werkzeug takes each octet for a character.
+def test_a_slash_is_appended_to_a_path_that_is_not_ascii() -> None:
+    # Werkzeug decodes each byte as a character.
     environ = {**create_environ("/"), "PATH_INFO": "/ü".encode().decode("latin-1")}
     response = utils.append_slash_redirect(environ)
     assert response.get_wsgi_headers(environ)["Location"] == "%C3%BC/"
@@ -79,12 +79,12 @@ def test_a_redirect_to_a_path_that_is_not_ascii_names_it_right() -> None:
 @pytest.mark.parametrize(
     "name", ["os.path", "os:path", "os.path:join", "xml.dom.minidom:parse", "json.decoder", "os"]
 )
-def test_a_name_is_imported_as_by_the_oracle(name: str) -> None:
+def test_a_name_is_imported_as_in_werkzeug(name: str) -> None:
     assert utils.import_string(name) is werkzeug.utils.import_string(name)
 
 
 @pytest.mark.parametrize("name", ["nope", "os.nope", "os.path.nope.x", "os:", "os.path:nope"])
-def test_a_name_that_cannot_be_imported_says_how_far_it_went(name: str) -> None:
+def test_the_error_of_a_missing_name_has_the_part_that_was_imported(name: str) -> None:
     with pytest.raises(utils.ImportStringError) as caught:
         utils.import_string(name)
     with pytest.raises(werkzeug.utils.ImportStringError) as theirs:
@@ -104,7 +104,7 @@ BROKEN = {
 
 @pytest.fixture
 def broken_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A package with modules that cannot be imported because of what stands in them."""
+    """A package with modules whose code cannot be imported."""
     folder = tmp_path / "broken_pkg"
     folder.mkdir()
     (folder / "__init__.py").touch()
@@ -117,7 +117,7 @@ def broken_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[
 
 
 @pytest.mark.parametrize("name", [*BROKEN, "lacks_module.X", "lacks_module:X", "nosuch"])
-def test_an_import_that_fails_inside_a_module_is_told_as_by_the_oracle(
+def test_a_failing_import_in_a_module_is_reported_as_in_werkzeug(
     name: str, broken_package: None
 ) -> None:
     with pytest.raises(utils.ImportStringError) as caught:
@@ -130,7 +130,7 @@ def test_an_import_that_fails_inside_a_module_is_told_as_by_the_oracle(
     assert utils.import_string(f"broken_pkg.{name}", silent=True) is None
 
 
-def test_the_spelling_is_blamed_only_where_the_name_is_not_there(broken_package: None) -> None:
+def test_the_error_mentions_the_spelling_only_if_the_name_is_missing(broken_package: None) -> None:
     def told(name: str) -> str:
         with pytest.raises(utils.ImportStringError) as caught:
             utils.import_string(f"broken_pkg.{name}")
@@ -143,7 +143,7 @@ def test_the_spelling_is_blamed_only_where_the_name_is_not_there(broken_package:
 
 
 @pytest.mark.parametrize("options", [{}, {"include_packages": True}, {"recursive": True}], ids=str)
-def test_the_modules_of_a_package_are_those_of_the_oracle(options: dict[str, bool]) -> None:
+def test_the_modules_of_a_package_are_those_of_werkzeug(options: dict[str, bool]) -> None:
     assert list(utils.find_modules("xml", **options)) == list(
         werkzeug.utils.find_modules("xml", **options)
     )
@@ -157,7 +157,7 @@ def test_a_module_has_no_modules() -> None:
 @given(
     st.sampled_from(["text/", "application/", "image/", ""]), st.text("abxml+/;-sql", max_size=9)
 )
-def test_a_content_type_gets_a_charset_as_in_the_oracle(kind: str, name: str) -> None:
+def test_a_content_type_gets_a_charset_as_in_werkzeug(kind: str, name: str) -> None:
     mimetype = kind + name
     assert utils.get_content_type(mimetype, "utf-8") == werkzeug.utils.get_content_type(
         mimetype, "utf-8"
@@ -214,7 +214,7 @@ class Holder:
 
 
 @pytest.mark.parametrize("module", [utils, werkzeug.utils])
-def test_an_environ_property_reads_and_writes_only_if_told_so(module: Any) -> None:
+def test_an_environ_property_is_read_only_by_default(module: Any) -> None:
     class Thing(Holder):
         plain = module.environ_property("key", "default")
         number = module.environ_property("number", 7, int, str, read_only=False, doc="text")
@@ -236,7 +236,7 @@ def test_an_environ_property_reads_and_writes_only_if_told_so(module: Any) -> No
 
 
 @pytest.mark.parametrize("module", [utils, werkzeug.utils])
-def test_a_header_property_can_be_written_unless_told_otherwise(module: Any) -> None:
+def test_a_header_property_can_be_written_by_default(module: Any) -> None:
     class Thing(Holder):
         free = module.header_property("a")
         fixed = module.header_property("b", read_only=True)
@@ -250,7 +250,7 @@ def test_a_header_property_can_be_written_unless_told_otherwise(module: Any) -> 
     assert thing.free is None
 
 
-def test_a_lazy_attribute_is_found_in_the_instance_after_the_first_time() -> None:
+def test_a_lazy_attribute_is_in_the_instance_after_the_first_access() -> None:
     class Thing:
         runs = 0
 
@@ -277,7 +277,7 @@ HOSTS = [
 
 
 @pytest.mark.parametrize("scheme", ["http", "https", "ws", "wss", "x"])
-def test_a_host_is_read_as_by_the_oracle(scheme: str) -> None:
+def test_a_host_is_parsed_as_in_werkzeug(scheme: str) -> None:
     from werkzeug.sansio.utils import get_host as theirs
 
     for host in HOSTS:
@@ -295,14 +295,14 @@ def test_a_host_is_read_as_by_the_oracle(scheme: str) -> None:
         ("b ad", ["b ad"]), ("a:x", ["a"]), ("1.2.3.4:5", ["1.2.3.4"]), ("a", ["b", "a"]),
     ],
 )  # fmt: skip
-def test_a_host_is_trusted_as_by_the_oracle(host: str | None, trusted: Any) -> None:
+def test_a_host_is_trusted_as_in_werkzeug(host: str | None, trusted: Any) -> None:
     from werkzeug.sansio.utils import host_is_trusted as theirs
 
     assert host_is_trusted(host, trusted) == theirs(host, trusted)
 
 
-def test_an_address_of_version_six_can_be_trusted() -> None:
-    # Werkzeug cuts it at its first colon and never finds it in the list.
+def test_an_ipv6_address_can_be_trusted() -> None:
+    # Werkzeug splits the address at its first colon, so it never matches.
     assert host_is_trusted("[::1]:80", ["[::1]"])
     assert not host_is_trusted("[::2]", ["[::1]"])
 
@@ -319,7 +319,7 @@ def test_a_user_agent_is_not_parsed() -> None:
 
 
 @pytest.mark.parametrize("buffered", [False, True])
-def test_an_application_that_writes_and_yields_is_collected_and_closed(buffered: bool) -> None:
+def test_an_application_that_writes_and_yields_is_closed(buffered: bool) -> None:
     closed = []
 
     class Body(list[bytes]):
@@ -338,7 +338,7 @@ def test_an_application_that_writes_and_yields_is_collected_and_closed(buffered:
         assert closed == [1]
 
 
-def test_a_generator_may_start_its_response_when_it_first_yields() -> None:
+def test_a_generator_may_start_its_response_with_its_first_piece() -> None:
     def app(environ: Any, start_response: Any) -> Any:
         start_response("200 OK", [])
         yield b"late"
@@ -347,7 +347,7 @@ def test_a_generator_may_start_its_response_when_it_first_yields() -> None:
     assert (list(body), status) == ([b"late"], "200 OK")
 
 
-def test_an_application_that_never_starts_is_an_error() -> None:
+def test_an_application_without_start_response_is_an_error() -> None:
     for buffered in (False, True):
         with pytest.raises(RuntimeError):
             run_wsgi_app(lambda environ, start_response: [b"x"], {}, buffered)
@@ -371,7 +371,7 @@ def test_an_error_after_the_start_is_raised() -> None:
 # the cost of importing
 
 
-def test_importing_requests_and_responses_loads_nothing_that_is_seldom_needed() -> None:
+def test_importing_requests_and_responses_loads_no_rarely_needed_module() -> None:
     import subprocess
     import sys
 

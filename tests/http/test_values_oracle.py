@@ -1,4 +1,4 @@
-"""Every parser of a header value, fed with mutated values, against Werkzeug's.
+"""Every parser of a header value, fed with mutated values, compared with Werkzeug.
 
 The values are made from a fixed seed: the same in every run. Where the two differ on purpose the
 value is left out, for a reason that `expected` names; docs/framework.md has the line.
@@ -71,7 +71,7 @@ def mutated(rnd: random.Random, seeds: list[str]) -> str:
 
 
 def parser(name: str, library: Any) -> Callable[[str], Any]:
-    """The function of this name in a library, which gives something that can be compared."""
+    """The function of this name in a library, returning a value that can be compared."""
     if name == "Authorization":
         return lambda text: _credentials(library[0].Authorization.from_header(text))
     found = next(getattr(module, name) for module in library if hasattr(module, name))
@@ -93,13 +93,13 @@ def _tags(found: Any) -> Any:
 
 
 def expected(theirs: Callable[[str], Any], name: str, text: str) -> Any:
-    """What Werkzeug finds; NotImplemented where Carboy differs on purpose."""
+    """Werkzeug's result; NotImplemented for an intentional difference."""
     if name == "parse_etags" and ('""' in text or "*" in text):
         return NotImplemented
     try:
         return theirs(text)
     except Exception:
-        # The real one trips over octets beyond ASCII, hosts with empty labels and the like.
+        # Werkzeug raises other errors for some values, such as hosts with empty labels.
         return NotImplemented
 
 
@@ -114,7 +114,7 @@ THEIRS = (
 
 
 @pytest.mark.parametrize("name", SEEDS)
-def test_odd_values_are_read_as_by_werkzeug(name: str) -> None:
+def test_unusual_values_are_parsed_as_in_werkzeug(name: str) -> None:
     rnd = random.Random(name)
     ours, theirs = parser(name, OURS), parser(name, THEIRS)
     for _ in range(800):

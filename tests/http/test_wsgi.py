@@ -1,4 +1,4 @@
-"""LimitedStream and the input of an environ, against Werkzeug's."""
+"""LimitedStream and the input of an environ, compared with Werkzeug."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def outcome(read: Callable[[Any], Any], stream: Any) -> Any:
 
 @pytest.mark.parametrize("read", READS.values(), ids=READS)
 @pytest.mark.parametrize("limit", [0, 1, 5, 8, 10])
-def test_a_stream_of_a_known_length_reads_as_the_oracle_does(
+def test_a_stream_of_known_length_is_read_as_in_werkzeug(
     limit: int, read: Callable[[Any], Any]
 ) -> None:
     theirs = outcome(read, werkzeug.wsgi.LimitedStream(io.BytesIO(CONTENT), limit))
@@ -48,15 +48,15 @@ def test_a_stream_of_a_known_length_reads_as_the_oracle_does(
 
 
 @pytest.mark.parametrize("read", READS.values(), ids=READS)
-def test_below_its_maximum_a_stream_reads_as_the_oracle_does(
+def test_a_stream_below_its_maximum_is_read_as_in_werkzeug(
     read: Callable[[Any], Any],
 ) -> None:
     theirs = outcome(read, werkzeug.wsgi.LimitedStream(io.BytesIO(CONTENT), 9, is_max=True))
     assert outcome(read, LimitedStream(io.BytesIO(CONTENT), 9, is_max=True)) == theirs
 
 
-def test_content_of_exactly_the_maximum_is_taken_and_more_refused() -> None:
-    # Werkzeug cuts the content off in read() and refuses the exact size line by line.
+def test_content_of_exactly_the_maximum_is_accepted_and_more_is_refused() -> None:
+    # Werkzeug truncates the content in read(), and refuses the exact size in readline().
     for read in (lambda s: s.read(), b"".join, lambda s: s.exhaust()):
         assert read(LimitedStream(io.BytesIO(CONTENT), 8, is_max=True)) == CONTENT
         with pytest.raises(RequestEntityTooLarge):
@@ -64,12 +64,12 @@ def test_content_of_exactly_the_maximum_is_taken_and_more_refused() -> None:
 
 
 @pytest.mark.parametrize("is_max", [False, True])
-def test_reading_nothing_asks_nothing_of_the_stream(is_max: bool) -> None:
+def test_reading_zero_bytes_does_not_read_the_stream(is_max: bool) -> None:
     stream = LimitedStream(Failing(), 5, is_max=is_max)  # type: ignore[arg-type]
     assert (stream.read(0), stream.tell()) == (b"", 0)
 
 
-def test_octets_after_the_limit_stay_in_the_stream_behind() -> None:
+def test_bytes_after_the_limit_stay_in_the_stream() -> None:
     behind = io.BytesIO(b"bodyGET / HTTP/1.1")
     assert LimitedStream(behind, 4).read() == b"body"
     assert behind.read() == b"GET / HTTP/1.1"
@@ -81,13 +81,13 @@ class Failing:
 
 
 @pytest.mark.parametrize("is_max", [False, True])
-def test_a_stream_that_fails_is_a_client_that_left(is_max: bool) -> None:
+def test_an_error_of_the_stream_is_a_disconnected_client(is_max: bool) -> None:
     with pytest.raises(ClientDisconnected) as caught:
         LimitedStream(Failing(), 5, is_max=is_max).read()  # type: ignore[arg-type]
     assert isinstance(caught.value.__cause__, OSError)
 
 
-def test_what_happens_at_the_end_can_be_overridden() -> None:
+def test_the_behaviour_at_the_end_can_be_overridden() -> None:
     class Lenient(LimitedStream):
         def on_disconnect(self, error: Exception | None = None) -> bytes | None:
             return b""
@@ -96,7 +96,7 @@ def test_what_happens_at_the_end_can_be_overridden() -> None:
 
 
 class _Telling(BaseException):
-    """Raised by the hooks of the streams below, which no reader swallows."""
+    """Raised by the hooks of the streams below, because readers do not catch it."""
 
 
 def _outcomes(kind: type[Any], limit: int, is_max: bool, reads: tuple[str, ...]) -> list[object]:
@@ -132,17 +132,17 @@ _READS: dict[str, Any] = {
 @pytest.mark.parametrize("reads", [*itertools.product(_READS, repeat=2)])
 @pytest.mark.parametrize(
     ("limit", "is_max"),
-    # A maximum that is reached differs on purpose: there is more, so the read itself fails.
+    # An intentional difference: at the maximum the read itself fails, because there is more.
     [(0, False), (3, False), (4, False), (13, False), (20, False), (0, True), (20, True)],
 )
-def test_the_hooks_of_a_subclass_are_called_when_the_oracle_calls_them(
+def test_the_hooks_of_a_subclass_are_called_as_in_werkzeug(
     limit: int, is_max: bool, reads: tuple[str, ...]
 ) -> None:
     ours = _outcomes(LimitedStream, limit, is_max, reads)
     assert ours == _outcomes(werkzeug.wsgi.LimitedStream, limit, is_max, reads)
 
 
-def test_a_hook_that_gives_bytes_does_not_add_them_to_the_content() -> None:
+def test_bytes_returned_by_a_hook_are_not_added_to_the_content() -> None:
     class Giving(LimitedStream):
         def on_exhausted(self) -> bytes | None:
             return b"more"
@@ -154,7 +154,7 @@ def test_a_hook_that_gives_bytes_does_not_add_them_to_the_content() -> None:
     assert Giving(io.BytesIO(b"ab"), 0).read() == b""
 
 
-def test_a_declared_length_is_not_allocated_before_the_octets_are_there() -> None:
+def test_memory_for_a_declared_length_is_allocated_when_bytes_arrive() -> None:
     class Recording(io.BytesIO):
         asked: list[int] = []
 
@@ -169,7 +169,7 @@ def test_a_declared_length_is_not_allocated_before_the_octets_are_there() -> Non
 
 
 @given(st.binary(max_size=100), st.integers(0, 110), st.lists(st.integers(0, 20), max_size=20))
-def test_any_reads_give_the_beginning_of_the_content(
+def test_any_sequence_of_reads_returns_the_beginning_of_the_content(
     content: bytes, limit: int, sizes: list[int]
 ) -> None:
     stream = LimitedStream(io.BytesIO(content), limit)
@@ -209,7 +209,7 @@ def environ_with(changes: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("changes", ENVIRONS, ids=str)
-def test_the_input_of_an_environ_is_the_one_of_the_oracle(changes: dict[str, Any]) -> None:
+def test_the_input_of_an_environ_is_that_of_werkzeug(changes: dict[str, Any]) -> None:
     for options in ({}, {"safe_fallback": False}, {"max_content_length": 12}):
         found = [
             outcome(lambda e: module.get_input_stream(e, **options).read(), environ_with(changes))
@@ -221,7 +221,7 @@ def test_the_input_of_an_environ_is_the_one_of_the_oracle(changes: dict[str, Any
 
 
 @pytest.mark.parametrize("limit", [4, 5])
-def test_a_declared_length_over_the_limit_is_refused(limit: int) -> None:
+def test_a_declared_length_above_the_limit_is_refused(limit: int) -> None:
     environ = environ_with({"CONTENT_LENGTH": "5"})
     found = [
         outcome(lambda e: module.get_input_stream(e, max_content_length=limit).read(), environ)
@@ -243,7 +243,7 @@ def test_a_declared_length_over_the_limit_is_refused(limit: int) -> None:
     ],
     ids=str,
 )
-def test_the_current_url_is_the_one_of_the_oracle(options: dict[str, Any]) -> None:
+def test_the_current_url_is_that_of_werkzeug(options: dict[str, Any]) -> None:
     environ = create_environ("/a b/c%2525?x=ü&y", "https://example.com:444/r")
     found = [
         outcome(lambda e: module.get_current_url(e, **options), environ)
@@ -255,12 +255,12 @@ def test_the_current_url_is_the_one_of_the_oracle(options: dict[str, Any]) -> No
 
 
 def test_the_current_url_of_a_path_that_is_not_ascii_is_readable() -> None:
-    # Werkzeug's function shows each octet as a character; its Request does not.
+    # Werkzeug's function decodes each byte as a character; its Request does not.
     environ = create_environ("/ü?x=ü", "http://example.com/é")
     assert wsgi.get_current_url(environ) == "http://example.com/é/ü?x=ü"
 
 
-def test_a_file_is_wrapped_by_the_server_if_it_can() -> None:
+def test_a_file_is_wrapped_by_the_server_if_possible() -> None:
     file = io.BytesIO(b"0123456789")
     assert isinstance(wsgi.wrap_file({}, file), wsgi.FileWrapper)
     assert wsgi.wrap_file({"wsgi.file_wrapper": lambda f, size: (f, size)}, file, 3) == (file, 3)
@@ -301,7 +301,7 @@ def test_a_responder_may_be_a_method() -> None:
 
 
 def told(library: Any, content: bytes, reads: tuple[Any, ...], raises: bool) -> list[Any]:
-    """What a subclass that overrides both methods gives, and what it was told."""
+    """The result of a subclass that overrides both methods, and its calls."""
     log: list[str] = []
 
     class Told(library.LimitedStream):  # type: ignore[misc]
@@ -336,6 +336,6 @@ TOLD: list[Callable[[Any], Any]] = [
 
 @pytest.mark.parametrize("content", [b"abcdef", b"abcdefgh", b"abc", b"", b"a\nb\nc\n"])
 @pytest.mark.parametrize("raises", [False, True])
-def test_a_subclass_is_told_of_the_end_as_by_the_oracle(content: bytes, raises: bool) -> None:
+def test_a_subclass_is_called_at_the_end_as_in_werkzeug(content: bytes, raises: bool) -> None:
     for reads in itertools.product(TOLD, repeat=2):
         assert told(wsgi, content, reads, raises) == told(werkzeug.wsgi, content, reads, raises)

@@ -1,4 +1,4 @@
-"""What the server is given of a response: the final header fields, and the direct lane's answer."""
+"""The final header fields of a response for the server, and the answer for the direct lane."""
 
 from __future__ import annotations
 

@@ -13,7 +13,6 @@ from bench.chaos.fault import Fault, Scene
 from bench.chaos.questions import Question, get
 from bench.chaos.servers import Served, Setup
 
-QUICK_ENOUGH = 1.0  # seconds that a quick response may take while handlers wait
 GRACE = 2
 EXTRA = 5.0  # seconds after the graceful time-out within which the server has to end
 LEFT_ALONE = 100

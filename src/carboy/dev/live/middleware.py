@@ -10,10 +10,11 @@ from http import HTTPStatus
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from markupsafe import escape
 
+from carboy.dev.access import ROOT, same_origin
 from carboy.dev.live.broadcaster import Broadcaster, State
 from carboy.dev.live.held_response import SEAL, HeldResponse, is_file
 from carboy.dev.live.script_tag import is_page, nonce_for, policies, with_tag
@@ -23,9 +24,8 @@ from carboy.http.wsgi import ClosingIterator
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-OURS = "/__carboy__/"  # pages of the tools, which are not live themselves
-STREAM = "/__carboy__/live"
-SCRIPT = "/__carboy__/live.js"
+STREAM = f"{ROOT}live"
+SCRIPT = f"{ROOT}live.js"
 SHARED = Path(__file__).parent / "shared"
 # Values of Sec-Fetch-Dest (Fetch Metadata) for what a browser shows as a page.
 SHOWN = ("document", "iframe", "frame")
@@ -64,7 +64,7 @@ class LivePage:
             return self._stream(environ)(environ, start_response)
         if path == SCRIPT:
             return self._file(environ)(environ, start_response)
-        if path.startswith(OURS) or not loads_page(environ):
+        if path.startswith(ROOT) or not loads_page(environ):
             return self.app(environ, start_response)
         return self._page(environ, start_response)
 
@@ -175,15 +175,6 @@ def loads_page(environ: WSGIEnvironment) -> bool:
     if kind is not None:
         return kind in SHOWN
     return not any(name in environ for name in BY_SCRIPT)
-
-
-def same_origin(environ: WSGIEnvironment) -> bool:
-    """Whether the request comes from a page of this server (Fetch Metadata, Origin)."""
-    if environ.get("HTTP_SEC_FETCH_SITE", "same-origin") not in ("same-origin", "none"):
-        return False
-    origin = environ.get("HTTP_ORIGIN")
-    # The scheme is not compared, because a proxy may have terminated TLS.
-    return origin is None or urlsplit(origin).netloc == environ.get("HTTP_HOST")
 
 
 def ours() -> dict[str, str]:

@@ -8,8 +8,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, TypeVar
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qs, quote
 
+from carboy.dev.access import ROOT, same_origin
 from carboy.dev.debugger import DebuggedApplication
 from carboy.dev.explain import page as calls_page
 from carboy.dev.explain.secrets import secrets_of
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 T = TypeVar("T")
-ROOT = "/__carboy__/"
 LOOPBACK = ("127.", "::1", "::ffff:127.")
 # The page uses its own script and style sheet, and connects only to this server.
 POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"  # noqa: E501
@@ -133,7 +133,7 @@ class RequestList:
             return _page("Requests are shown only on this machine.\n", 403, "text/plain")
         if rest in pages.FILES:
             return _page(pages.file(rest), 200, pages.FILES[rest])
-        if request.method == "POST" and not _same_origin(request):
+        if request.method == "POST" and not same_origin(request.environ):
             return _page("Only pages of this server may send this request.\n", 403, "text/plain")
         if rest == "" and request.method == "POST":
             return self._enter(request)
@@ -250,11 +250,6 @@ def _is_text(headers: Iterable[tuple[str, str]]) -> bool:
     kind = found.get("content-type", "")
     texts = kind.startswith("text/") or "json" in kind or "xml" in kind or "javascript" in kind
     return texts and "content-encoding" not in found
-
-
-def _same_origin(request: Request) -> bool:
-    origin = request.headers.get("Origin")
-    return origin is None or urlsplit(origin).netloc == request.host
 
 
 def _peer(environ: WSGIEnvironment) -> tuple[str, int]:

@@ -22,8 +22,8 @@ class DispatcherMiddleware:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         script, rest = environ.get("PATH_INFO", ""), ""
         while "/" in script:
-            if script in self.mounts:
-                app = self.mounts[script]
+            app = self.mounts.get(script)
+            if app is not None:
                 break
             script, _, last = script.rpartition("/")
             rest = f"/{last}{rest}"

@@ -56,11 +56,6 @@ def _escaped(match: re.Match[str]) -> str:
     return "".join(f"\\x{byte:02x}" for byte in encoded)
 
 
-def request_line(head: RequestHead | None, fallback: str) -> str:
-    """The request line of a head, or the received part of one that was refused."""
-    return fallback if head is None else head.request_line()
-
-
 def referrer_and_agent(head: RequestHead | None) -> tuple[str, str]:
     """The first Referer and User-Agent fields of a head; "" without one."""
     found: dict[str, str] = {}
@@ -84,7 +79,7 @@ class Common:
 
     def __call__(self, record: Record) -> str:
         when, peer, head, fallback, status, sent, seconds = record
-        line = escape(request_line(head, fallback)) or "-"
+        line = escape(head.request_line() if head else fallback) or "-"
         extra = ""
         if self.combined:
             extra = "".join(f' "{escape(each) or "-"}"' for each in referrer_and_agent(head))
@@ -113,7 +108,7 @@ def as_json(record: Record) -> str:
     line: dict[str, Any] = {
         "time": f"{_utc(int(when))}.{int(when % 1 * 1e6):06}Z",
         "peer": peer,
-        "request": request_line(head, fallback),
+        "request": head.request_line() if head else fallback,
         "status": status,
         "octets": sent,
         "seconds": round(seconds, 6),

@@ -25,8 +25,11 @@ $(VENV)/.tested: pyproject.toml $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	touch $@
 
+# If port 8000 is in use: make demo PORT=8001
+PORT ?= 8000
+
 demo: $(VENV)/.installed
-	cd examples/notes && ../../$(BIN)/carboy run notes:create_app --port 8000
+	cd examples/notes && ../../$(BIN)/carboy run notes:create_app --port $(PORT)
 
 check: $(VENV)/.tested
 	$(BIN)/python tools/check.py

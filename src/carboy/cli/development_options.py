@@ -14,10 +14,6 @@ from carboy.http.imports import import_string
 __all__ = ["CertParamType", "SeparatedPathType"]
 
 F = TypeVar("F", bound=Callable[..., Any])
-NO_CRYPTOGRAPHY = (
-    "'adhoc' requires the cryptography library. Install it with `pip install cryptography`, or give"
-    " the files of a certificate and its key with --cert and --key."
-)
 
 
 def _context_class() -> Any:
@@ -31,14 +27,6 @@ def _context_class() -> Any:
 def _is_context(value: object) -> bool:
     kind = _context_class()
     return kind is not None and isinstance(value, kind)
-
-
-def _can_make_certificates() -> bool:
-    try:
-        import cryptography  # noqa: F401
-    except ImportError:
-        return False
-    return True
 
 
 class CertParamType(click.ParamType):  # type: ignore[type-arg,unused-ignore]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import code
 import contextlib
 import functools
 import inspect
@@ -32,7 +31,7 @@ from carboy.app.commands import (
 )
 from carboy.app.globals import current_app
 from carboy.app.helpers import get_debug_flag, get_load_dotenv
-from carboy.cli import locate, routes
+from carboy.cli import locate, routes, shell
 from carboy.cli.dev.tools import loaded_or_failing
 from carboy.cli.development_options import (
     CertParamType,
@@ -414,22 +413,7 @@ def shell_command() -> None:
         f"Python {sys.version} on {sys.platform}\n"
         f"App: {current_app.import_name}\nInstance: {current_app.instance_path}"
     )
-    names: dict[str, Any] = {}
-    startup = os.environ.get("PYTHONSTARTUP")
-    if startup and Path(startup).is_file():
-        exec(compile(Path(startup).read_text(), startup, "exec"), names)
-    names.update(current_app.make_shell_context())
-    try:
-        import readline
-        from rlcompleter import Completer
-    except ImportError:  # Windows
-        pass
-    else:
-        readline.set_completer(Completer(names).complete)
-    hook = getattr(sys, "__interactivehook__", None)
-    if hook is not None:
-        hook()
-    code.interact(banner=banner, local=names)
+    shell.interact(banner, current_app.make_shell_context())
 
 
 @click.command("routes", short_help="Show the routes for the app.")

@@ -44,7 +44,9 @@ def command(ctx: click.Context, app: str | None, line: str | None, plain: bool) 
         elif not plain and find_spec("IPython") is not None:
             import_module("IPython").start_ipython(argv=[], user_ns=names)
         else:
-            interact(application, names)
+            title = f"Carboy {__version__}, Python {platform.python_version()}"
+            known = ", ".join(sorted(name for name in names if not name.startswith("_")))
+            interact(f"{title}\n{application!r}\nNames: {known}", names, "")
 
 
 def execute(text: str, origin: str, names: dict[str, Any]) -> None:
@@ -57,11 +59,13 @@ def execute(text: str, origin: str, names: dict[str, Any]) -> None:
         sys.exit(1)
 
 
-def interact(application: Any, names: dict[str, Any]) -> None:
+def interact(banner: str, context: dict[str, Any], goodbye: str | None = None) -> None:
     """Python's own shell, with completion and the user's start-up file."""
+    names: dict[str, Any] = {}
     startup = os.environ.get("PYTHONSTARTUP")
     if startup and Path(startup).is_file():
         exec(compile(Path(startup).read_text(), startup, "exec"), names)
+    names.update(context)
     try:
         import readline
         from rlcompleter import Completer
@@ -71,9 +75,7 @@ def interact(application: Any, names: dict[str, Any]) -> None:
         readline.set_completer(Completer(names).complete)
     if hook := getattr(sys, "__interactivehook__", None):
         hook()
-    title = f"Carboy {__version__}, Python {platform.python_version()}"
-    known = ", ".join(sorted(name for name in names if not name.startswith("_")))
-    code.interact(f"{title}\n{application!r}\nNames: {known}", local=names, exitmsg="")
+    code.interact(banner, local=names, exitmsg=goodbye)
 
 
 def make_command() -> click.Command:

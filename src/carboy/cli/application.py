@@ -29,7 +29,7 @@ def load_or_explain(name: str) -> Any:
     try:
         return locate.load(name)
     except (locate.NoApplication, locate.BrokenApplication) as problem:
-        raise LoadError(f"Error: {problem}") from None
+        raise LoadError(str(problem)) from None
 
 
 def application_commands(ctx: click.Context) -> click.Group | None:

@@ -279,7 +279,7 @@ def command(
     try:
         application = load_or_explain(name)
     except LoadError as problem:
-        raise click.ClickException(str(problem).removeprefix("Error: ")) from None
+        raise click.ClickException(str(problem)) from None
     question = Question(method.upper(), path, fields, body)
     found = record(application, name, question, cold, timeout)
     if only is not None and only not in found.names():

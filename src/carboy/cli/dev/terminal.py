@@ -56,7 +56,7 @@ class Terminal:
         self._tell("↺", "36", f"{files(paths)}  {what}")
 
     def failed(self, text: str) -> None:
-        self._tell("✗", "1;31", text.removeprefix("Error: "))
+        self._tell("✗", "1;31", text)
 
     def ended(self, text: str) -> None:
         self._tell("✗", "1;31", text)

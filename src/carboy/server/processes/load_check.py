@@ -127,7 +127,7 @@ class LoadCheck:
         if failure is None:
             self._succeeded()
             return
-        log.error("%s", failure.rstrip("\n").removeprefix("Error: "))
+        log.error("%s", failure.rstrip("\n"))
         log.error("The new code is not used. The old code goes on serving.")
         systemd.notify("READY=1")  # the reload is over
 

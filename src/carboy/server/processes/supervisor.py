@@ -328,7 +328,7 @@ class Supervisor:
             return
         failure = link.failure()
         if failure is not None:
-            log.error("%s", failure.rstrip("\n").removeprefix("Error: "))
+            log.error("%s", failure.rstrip("\n"))
         elif not member.given_up:
             log.error("Worker %d %s before it was ready.", member.number, how)
             log_stacks_of(member.number, link)

@@ -122,7 +122,7 @@ class Worker:
             try:
                 engine, logs = self._prepare()
             except LoadError as problem:
-                sys.stderr.write(f"{problem}\n")
+                sys.stderr.write(f"Error: {problem}\n")
                 if not self.restarted:
                     return 1
                 self._try_again()
@@ -191,13 +191,13 @@ class Worker:
             self._logs = logs = Logs(self.plan)
         except OSError as problem:
             raise LoadError(
-                f"Error: The access log cannot be written to {self.plan.access_log_file}:"
+                f"The access log cannot be written to {self.plan.access_log_file}:"
                 f" {problem.strerror}. Choose another --access-log-file."
             ) from None
         try:
             application = self.load()
             if package := monkey_patching.replaced_by():
-                raise LoadError(f"Error: {monkey_patching.advice(package)}")
+                raise LoadError(monkey_patching.advice(package))
             return self.plan.gateway(application), logs
         except BaseException:
             logs.close()

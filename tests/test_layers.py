@@ -154,8 +154,8 @@ LATE_LIBRARIES: dict[str, tuple[str, set[str]]] = {
     ),
     "pkgutil": ("Needed by find_modules() only.", {"carboy.http.imports"}),
     "pprint": ("Needed by the repr of a map.", {"carboy.routing.map"}),
-    "readline": ("Changes the terminal when loaded.", {"carboy.cli.flask", "carboy.cli.shell"}),
-    "rlcompleter": ("Belongs to readline.", {"carboy.cli.flask", "carboy.cli.shell"}),
+    "readline": ("Changes the terminal when loaded.", {"carboy.cli.shell"}),
+    "rlcompleter": ("Belongs to readline.", {"carboy.cli.shell"}),
     "secrets": ("Loads hmac and OpenSSL.", {"carboy.http.security"}),
     "ssl": ("Loads OpenSSL.", {"carboy.cli.development_options"}),
     "tempfile": (

@@ -217,8 +217,11 @@ def local_context(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     try:
         _cryptography()
-    except TypeError as problem:
-        raise AuthorityError(str(problem)) from None
+    except TypeError:
+        raise AuthorityError(
+            "A certificate authority requires the cryptography library. Install it with"
+            " `pip install cryptography`, or use --cert and --key with a certificate of your own."
+        ) from None
     try:
         with _locked(folder):
             authority = _open_authority(folder)

@@ -11,6 +11,7 @@ import time
 from urllib.parse import unquote
 
 from carboy.dates import MONTHS
+from carboy.server.logs import error_log
 from carboy.server.logs.access_log import Record
 from carboy.server.logs.handler_queue import LINE
 from carboy.server.logs.writer import Writer
@@ -23,9 +24,8 @@ _log_add_style = sys.platform != "win32"
 STYLES = {
     "bold": 1, "red": 31, "green": 32, "yellow": 33, "magenta": 35, "cyan": 36,
 }  # fmt: skip
-# C0 and C1 controls and DEL as \xNN: a client must not be able to start a new log line.
-CONTROLS = {code: f"\\x{code:02x}" for code in (*range(0x20), *range(0x7F, 0xA0))}
-CONTROLS[ord("\\")] = "\\\\"
+# A request line has no tabs and newlines to keep, and a backslash is escaped as well.
+CONTROLS = error_log.CONTROLS | {9: r"\x09", 10: r"\x0a", ord("\\"): r"\\"}
 
 
 def _ansi_style(value: str, *styles: str) -> str:

@@ -1,4 +1,4 @@
-"""Exchanges made of raw requests, without a socket: the direct lane's side of the tests."""
+"""Exchanges made from raw requests without a socket, for tests of the direct lane."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class RawExchange:
 
 
 def received(raw: bytes, **options: Any) -> RawExchange:
-    """The exchange of a request whose whole body has come."""
+    """The exchange of a request whose body is complete."""
     connection = Machine(Limits())
     head = connection.receive(raw)
     assert isinstance(head, RequestHead), head

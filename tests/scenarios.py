@@ -137,7 +137,11 @@ class Req:
 
 @dataclass
 class Seen:
+<<<<<<< HEAD
     """The result of a request: a response, or the exception that the application raised."""
+=======
+    """The result: a response, or the exception that the application raised."""
+>>>>>>> 5eb5b73 (Tests of the framework and of routing: names and docstrings in plain English)
 
     status: str
     headers: list[tuple[str, str]]
@@ -252,14 +256,14 @@ def call_direct(app: Any, req: Req) -> Seen:
     return Seen(status, list(headers), body)
 
 
-# Each scenario is asked several times in one process: what is learned from the first request
-# must not show in the later ones.
+# Each scenario runs several times in one process, because what the plan keeps from the first
+# request must not change later ones.
 ROUNDS = 3
 LANES: dict[str, Callable[[Any, Req], Seen]] = {"wsgi": call_wsgi, "direct": call_direct}
 
 
 def normal(seen: Seen) -> tuple[Any, ...]:
-    """Without what may differ: the words of error pages, header order, the hour of expiry."""
+    """Leave out what may differ: the texts of error pages, header order, the time of expiry."""
     body = seen.body
     headers = [
         (name.lower(), re.sub(r"Expires=[^;]*GMT", "Expires=", value))
@@ -277,7 +281,7 @@ def normal(seen: Seen) -> tuple[Any, ...]:
 
 
 class Jar:
-    """The cookies of one client, as far as these tests need them."""
+    """The cookies of a client, as far as these tests need them."""
 
     def __init__(self) -> None:
         self.cookies: dict[str, str] = {}
@@ -304,7 +308,7 @@ Build = Callable[[Any, list[Any]], Any]
 
 
 class Pair:
-    """Runs a scenario everywhere and compares."""
+    """Runs a scenario on all lanes and compares the results."""
 
     Req = Req
     FakeExchange = FakeExchange
@@ -331,7 +335,7 @@ class Pair:
         return found, log
 
     def __call__(self, build: Build, *requests: Any, status: int | None = None) -> list[Seen]:
-        """Compare `build(namespace, log)` on all lanes; gives what Flask answered.
+        """Compare `build(namespace, log)` on all lanes; returns the answers of Flask.
 
         `status` is what the last request has to give, so that a scenario that went wrong on
         every side alike does not pass.
@@ -349,7 +353,7 @@ class Pair:
 
 
 def scenario(*requests: Any, status: int | None = None) -> Callable[[Build], Callable[..., None]]:
-    """Makes a test of a function that builds an application: `build(namespace, log)`."""
+    """Make a test of a function that builds an application: `build(namespace, log)`."""
 
     def made(build: Build) -> Callable[..., None]:
         def test(pair: Pair) -> None:
@@ -362,7 +366,7 @@ def scenario(*requests: Any, status: int | None = None) -> Callable[[Build], Cal
 
 
 def alike(question: Callable[[Any], Any]) -> Callable[..., None]:
-    """Makes a test of a question: asked with either namespace, the answers have to be the same.
+    """Make a test of a function: with either namespace, its results have to be the same.
 
     An exception is an answer too, by its type.
     """

@@ -1,4 +1,8 @@
+<<<<<<< HEAD
 """Data from clients are read in time that grows with their length, not with its square.
+=======
+"""Input of clients is read in linear time, not in time proportional to the square of its length.
+>>>>>>> 5eb5b73 (Tests of the framework and of routing: names and docstrings in plain English)
 
 Each pattern of the rooms that clients reach, and each parser of a header field or a form, is given
 long repetitions that nearly match. Processor time of the thread is compared for a text and for one
@@ -24,7 +28,7 @@ from carboy.http.forms.parser import FormDataParser
 ROOMS = ("gateway", "http", "protocol", "server")
 OF_THE_OPERATOR = ("carboy.server.bind", "carboy.server.settings")  # read from its command line
 SIZE = 2000
-QUICK = 0.001  # seconds: nothing quadratic is as quick as that
+QUICK = 0.001  # seconds; quadratic code takes longer
 TOO_MUCH = 9.0
 ATOMS = [
     *(
@@ -52,13 +56,13 @@ ATOMS = [
 STARTS = ["", 'a; b="']
 ENDS = ["", "\x00"]
 
-# Read only text that has been validated: each line of it has a colon.
+# These read only validated text: each line has a colon.
 VALIDATED = {"carboy.protocol.events._field_lines"}
 BUILT_IN = (type(re.compile("").match), type(re.compile("").split))
 
 
 def patterns() -> Iterator[tuple[str, re.Pattern[Any], str]]:
-    """Where it is, the pattern, and how it is used."""
+    """The place of a pattern, the pattern, and how it is used."""
     for room in ROOMS:
         package = importlib.import_module(f"carboy.{room}")
         for module in pkgutil.walk_packages(package.__path__, f"carboy.{room}."):
@@ -91,7 +95,7 @@ def seconds(action: Callable[[Any], Any], text: Any) -> float:
 
 
 def is_linear(action: Callable[[Any], Any], short: Any, long: Any) -> bool:
-    for _ in range(5):  # noise makes the one or the other slower
+    for _ in range(5):  # noise can make either one slower
         before = min(seconds(action, short) for _ in range(3))
         after = min(seconds(action, long) for _ in range(3))
         if before < QUICK or after < TOO_MUCH * before:
@@ -102,7 +106,7 @@ def is_linear(action: Callable[[Any], Any], short: Any, long: Any) -> bool:
 FOUND = {f"{name} {use}": (pattern, use) for name, pattern, use in patterns()}
 
 
-def test_there_are_patterns_to_look_at() -> None:
+def test_patterns_are_found() -> None:
     assert len(FOUND) > 30
 
 

@@ -34,10 +34,7 @@ NOT_YET = {
     "src/dev",
     "src/protocol",
     "src/server",
-    "tests/app",
     "tests/dev",
-    "tests/protocol",
-    "tests/routing",
     "tests/server",
 }
 

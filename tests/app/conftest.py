@@ -1,4 +1,4 @@
-"""What the tests of the framework share: scenarios on Flask and on both lanes of Carboy."""
+"""Fixtures for the tests of the framework: scenarios on Flask and on both lanes of Carboy."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def fl(pair: Pair) -> SimpleNamespace:
 
 @pytest.fixture
 def frozen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Time stands still, so that signed cookies are the same everywhere."""
+    """A fixed time, so that signed cookies are the same in both frameworks."""
     monkeypatch.setattr("time.time", lambda: 1_700_000_000.0)
 
 
 @pytest.fixture(autouse=True)
 def quiet_loggers() -> Any:
-    """The applications of all tests share loggers by their names."""
+    """Reset the loggers, which the applications of all tests share by name."""
     import logging
 
     logger = logging.getLogger("scenario")

@@ -70,7 +70,7 @@ def test_the_constructor_takes_the_same_options(pair, options) -> None:
     assert found[0] == found[1]
 
 
-def test_the_name_of_a_script_is_its_files(pair, monkeypatch) -> None:
+def test_the_name_of_a_script_is_the_name_of_its_file(pair, monkeypatch) -> None:
     main = sys.modules["__main__"]
     for filename in ("/some/where/script.py", None):
         monkeypatch.setattr(main, "__file__", filename, raising=False)
@@ -94,7 +94,7 @@ def test_an_application_is_freed_without_the_garbage_collector() -> None:
         gc.enable()
 
 
-def test_the_logger_is_set_up_only_where_logging_is_not(pair) -> None:
+def test_the_logger_gets_a_handler_only_if_logging_is_not_configured(pair) -> None:
     found = []
     for fl in (pair.flask, pair.carboy):
         rows = []
@@ -124,7 +124,7 @@ def test_an_unhandled_error_is_logged_with_the_request_line(fl, pair, caplog) ->
         assert record.exc_info[0] is ZeroDivisionError
 
 
-def test_errors_go_to_the_servers_stream_in_a_request(fl, pair) -> None:
+def test_errors_in_a_request_go_to_the_error_stream_of_the_server(fl, pair) -> None:
     import io
 
     from carboy.app.logging import wsgi_errors_stream
@@ -137,7 +137,7 @@ def test_errors_go_to_the_servers_stream_in_a_request(fl, pair) -> None:
         assert wsgi_errors_stream._get_current_object() is environ["wsgi.errors"]
 
 
-def test_a_shell_sees_the_application_and_what_processors_add(fl) -> None:
+def test_a_shell_has_the_application_and_the_names_of_processors(fl) -> None:
     app = fl.Flask("scenario")
     app.shell_context_processor(lambda: {"x": 1})
     with app.app_context():
@@ -149,7 +149,7 @@ def test_a_shell_sees_the_application_and_what_processors_add(fl) -> None:
 
 @pytest.fixture
 def runs(monkeypatch):
-    """Calls of run_simple, which does nothing meanwhile."""
+    """The recorded calls of run_simple, which does nothing else."""
     import werkzeug.serving
 
     import carboy.serving.development
@@ -164,7 +164,7 @@ def runs(monkeypatch):
 
 
 @pytest.mark.parametrize("debug", [True, False, None])
-def test_run_tells_what_is_served_and_has_the_tools_in_debug_mode(runs, capsys, debug) -> None:
+def test_run_shows_a_banner_and_turns_on_the_tools_of_debug_mode(runs, capsys, debug) -> None:
     flask.Flask("scenario").run(debug=debug, load_dotenv=False, port=7)
     theirs = capsys.readouterr()
     carboy.Flask("scenario").run(debug=debug, load_dotenv=False, port=7)
@@ -173,12 +173,12 @@ def test_run_tells_what_is_served_and_has_the_tools_in_debug_mode(runs, capsys, 
     assert runs[1][1]["use_debugger"] is bool(debug)
 
 
-def test_tools_of_debug_mode_can_be_left_out(runs) -> None:
+def test_the_tools_of_debug_mode_can_be_turned_off(runs) -> None:
     carboy.Flask("scenario").run(debug=True, use_reloader=False, load_dotenv=False)
     assert runs[0][1] == {"use_reloader": False, "use_debugger": True, "threaded": True}
 
 
-def test_run_serves_with_the_address_of_the_server_name(fl, runs) -> None:
+def test_run_takes_the_address_from_server_name(fl, runs) -> None:
     app = fl.Flask("scenario")
     app.run(load_dotenv=False)
     app.run("0.0.0.0", 0, load_dotenv=False, threaded=False)
@@ -222,7 +222,7 @@ def test_the_test_client_and_made_up_requests(fl) -> None:
     assert isinstance(app.test_client(), Client)
 
 
-def test_two_applications_in_one_process_keep_apart(pair, fl) -> None:
+def test_two_applications_in_one_process_are_independent(pair, fl) -> None:
     first, second = fl.Flask("first"), fl.Flask("second")
     for app in (first, second):
         app.add_url_rule("/", "v", lambda: fl.current_app.name)
@@ -233,14 +233,14 @@ def test_two_applications_in_one_process_keep_apart(pair, fl) -> None:
         assert call(second, pair.Req("/?x=1")).body == b"before"
 
 
-def test_an_unknown_name_of_the_package_is_no_attribute() -> None:
+def test_an_unknown_name_is_not_an_attribute_of_the_package() -> None:
     with pytest.raises(AttributeError):
         carboy.nothing  # noqa: B018
     assert carboy.__version__
 
 
 @pytest.mark.parametrize("name", ["jinja_env", "cli", "logger"])
-def test_threads_that_ask_first_at_the_same_time_get_the_same_object(name) -> None:
+def test_threads_that_load_a_name_at_the_same_time_get_the_same_object(name) -> None:
     before = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)
     try:
@@ -264,7 +264,7 @@ def test_threads_that_ask_first_at_the_same_time_get_the_same_object(name) -> No
         sys.setswitchinterval(before)
 
 
-def test_a_debug_mode_that_is_asked_for_later_counts_as_in_flask(runs) -> None:
+def test_debug_mode_can_be_turned_on_later_as_in_flask(runs) -> None:
     seen = []
     for kind in (flask.Flask, carboy.Flask):
         app = kind("scenario")

@@ -1,4 +1,4 @@
-"""Blueprints: names, prefixes, nesting, and what of them reaches the application."""
+"""Blueprints: names, prefixes, nesting, and their effect on the application."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_one_blueprint_registered_twice_has_two_names(pair) -> None:
     pair(build, "/1/v", "/2/v", "/1/boom", "/2/boom", status=409)
 
 
-def test_what_is_not_allowed_raises_the_same(pair) -> None:
+def test_what_is_not_allowed_raises_the_same_errors(pair) -> None:
     def build(fl, log):
         def raises(function):
             try:
@@ -140,7 +140,7 @@ def test_what_is_not_allowed_raises_the_same(pair) -> None:
     pair(build, "/")
 
 
-def test_nothing_can_be_set_up_after_the_first_request(pair) -> None:
+def test_setup_after_the_first_request_is_an_error(pair) -> None:
     def build(fl, log):
         app = fl.Flask("scenario")
         bp = fl.Blueprint("late", "scenario")
@@ -172,7 +172,7 @@ def test_nothing_can_be_set_up_after_the_first_request(pair) -> None:
     pair(build, "/", status=200)
 
 
-def test_endpoint_and_view_can_be_registered_apart(pair) -> None:
+def test_endpoint_and_view_can_be_registered_separately(pair) -> None:
     def build(fl, log):
         app = fl.Flask("scenario")
         app.add_url_rule("/a", endpoint="apart")

@@ -33,7 +33,7 @@ def test_a_command_runs_in_the_context_of_the_application(app) -> None:
     assert run(app.cli, "name", "hello", app=app) == "hello scenario\n"
 
 
-def test_a_command_may_do_without_the_context(app) -> None:
+def test_a_command_can_run_without_a_context(app) -> None:
     @app.cli.command("bare", with_appcontext=False)
     def bare() -> None:
         click.echo(carboy.has_app_context())
@@ -41,7 +41,7 @@ def test_a_command_may_do_without_the_context(app) -> None:
     assert run(app.cli, "bare", app=app) == "False\n"
 
 
-def test_groups_inside_are_of_the_same_kind(app) -> None:
+def test_nested_groups_have_the_same_class(app) -> None:
     @app.cli.group()
     def users() -> None:
         pass
@@ -98,7 +98,7 @@ def test_an_application_is_loaded_once_and_gets_the_debug_flag(monkeypatch) -> N
     assert ScriptInfo(create_app=create, set_debug_flag=False).load_app().debug is False
 
 
-def test_dotenv_files_never_win_over_the_environment(tmp_path, monkeypatch) -> None:
+def test_dotenv_files_do_not_override_the_environment(tmp_path, monkeypatch) -> None:
     (tmp_path / ".env").write_text("SCENARIO_A=env\nSCENARIO_B=env\nSCENARIO_C=env\n")
     (tmp_path / ".flaskenv").write_text("SCENARIO_A=flaskenv\nSCENARIO_D=flaskenv\n")
     (tmp_path / "own.env").write_text("SCENARIO_B=own\n")
@@ -118,7 +118,7 @@ def test_dotenv_files_never_win_over_the_environment(tmp_path, monkeypatch) -> N
     ]
 
 
-def test_no_file_is_no_error(tmp_path, monkeypatch) -> None:
+def test_a_missing_dotenv_file_is_not_an_error(tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert commands.load_dotenv(tmp_path / "missing.env", load_defaults=False) is False
 

@@ -1,4 +1,4 @@
-"""The configuration's sources."""
+"""The sources of the configuration."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FILES = Path(__file__).parent / "files"
 
 @pytest.fixture
 def both(pair):
-    """Do the same to a configuration of Flask's and one of Carboy's; compare what comes of it."""
+    """Do the same to a configuration of Flask and one of Carboy, and compare the results."""
 
     def check(act):
         found = []
@@ -51,7 +51,7 @@ def test_a_python_file_gives_its_upper_case_names(both) -> None:
 
 @pytest.mark.parametrize("name", ["missing.py", ".", "settings.py.txt/below"])
 @pytest.mark.parametrize("silent", [True, False])
-def test_a_file_that_is_not_there_may_be_passed_over(both, name, silent) -> None:
+def test_a_missing_file_can_be_ignored(both, name, silent) -> None:
     both(lambda config: config.from_pyfile(name, silent=silent))
     both(lambda config: config.from_file(name, load=json.load, silent=silent))
 
@@ -117,7 +117,7 @@ def test_environment_variables_with_a_prefix_are_read_as_json(both, monkeypatch)
 
 @pytest.mark.parametrize("lowercase", [True, False])
 @pytest.mark.parametrize("trim", [True, False])
-def test_a_namespace_is_a_dict_of_its_own(both, lowercase, trim) -> None:
+def test_a_namespace_is_a_new_dict(both, lowercase, trim) -> None:
     def act(config):
         config.from_mapping(IMG_TYPE="fs", IMG_PATH="/x", IMGX=1)
         return config.get_namespace("IMG_", lowercase=lowercase, trim_namespace=trim)
@@ -167,6 +167,6 @@ def test_an_application_uses_its_own_configuration_class(pair) -> None:
 
 
 @pytest.mark.parametrize("app", [flask.Flask(__name__), carboy.Flask(__name__)])
-def test_a_session_without_a_lifetime_has_none(app: Any) -> None:
+def test_a_session_lifetime_can_be_none(app: Any) -> None:
     app.config["PERMANENT_SESSION_LIFETIME"] = None
     assert app.permanent_session_lifetime is None

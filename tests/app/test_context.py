@@ -1,4 +1,4 @@
-"""Contexts: pushed, nested, copied, and gone when they have to be."""
+"""Contexts: pushing, nesting, copying and popping."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_an_exception_reaches_the_teardown_functions(scene) -> None:
     scene(act)
 
 
-def test_a_request_context_brings_its_application_along(scene) -> None:
+def test_a_request_context_pushes_an_application_context(scene) -> None:
     def act(fl, app, log, request):
         with request(app, "/7?a=1"):
             log.append((fl.request.view_args, fl.request.endpoint, fl.request.args["a"]))
@@ -188,7 +188,7 @@ def test_a_copied_context_works_in_a_thread(scene) -> None:
     scene(act)
 
 
-def test_what_needs_a_request_says_so(pair) -> None:
+def test_functions_that_need_a_request_say_so(pair) -> None:
     for fl in (pair.flask, pair.carboy):
         with pytest.raises(RuntimeError):
             fl.after_this_request(lambda response: response)
@@ -294,7 +294,7 @@ def test_a_request_inside_a_view_of_another_application(pair) -> None:
     assert seen.body == b"inner /in in scenario /"
 
 
-def test_the_environ_keeps_no_request_after_it(pair, fl) -> None:
+def test_the_environ_does_not_refer_to_the_request_after_its_end(pair, fl) -> None:
     app = fl.Flask("scenario")
     app.add_url_rule("/", "v", lambda: fl.request.environ["PATH_INFO"])
     environ = pair.environ_of(pair.Req("/"))

@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture
 def returning(pair):
-    """Compare what a view's return value becomes."""
+    """Compare the responses for a return value of a view."""
 
     def check(make, status, **request):
         def build(fl, log):
@@ -102,7 +102,7 @@ def test_options_is_answered_with_the_methods(returning) -> None:
     assert set(seen.get("Allow").split(", ")) == {"GET", "HEAD", "OPTIONS", "POST"}
 
 
-def test_another_method_is_refused(returning) -> None:
+def test_a_method_that_is_not_allowed_is_refused(returning) -> None:
     returning(lambda fl: "a", 405, method="DELETE")
 
 
@@ -220,7 +220,7 @@ def test_a_url_finds_the_same_view(pair, path, method) -> None:
 
 
 def hooked(fl, log, fail=(), answer=()):
-    """An application with two nested blueprints and every hook there is, all of them logging."""
+    """An application with two nested blueprints and hooks of every kind, which log their calls."""
     app = fl.Flask("scenario")
     outer = fl.Blueprint("outer", "scenario", url_prefix="/outer")
     inner = fl.Blueprint("inner", "scenario", url_prefix="/inner")
@@ -283,7 +283,7 @@ def test_hooks_run_in_the_same_order(pair, path) -> None:
 @pytest.mark.parametrize(
     "where", ["before app 2", "before outer 1", "before inner 2", "before all by inner"]
 )
-def test_a_hook_that_answers_ends_the_way_to_the_view(pair, path, where) -> None:
+def test_a_hook_that_returns_a_value_replaces_the_view(pair, path, where) -> None:
     pair(lambda fl, log: hooked(fl, log, answer={where}), path)
 
 
@@ -292,7 +292,7 @@ def test_a_hook_that_answers_ends_the_way_to_the_view(pair, path, where) -> None
     "where",
     ["view", "before app 2", "before inner 1", "after outer 2", "after app 1", "after this"],
 )
-def test_a_hook_that_fails_gives_500_and_the_rest_still_runs(pair, path, where) -> None:
+def test_a_hook_that_fails_causes_a_500_and_later_hooks_run(pair, path, where) -> None:
     def build(fl, log):
         app = hooked(fl, log, fail={where})
         app.logger.propagate = False
@@ -303,7 +303,7 @@ def test_a_hook_that_fails_gives_500_and_the_rest_still_runs(pair, path, where) 
 
 
 @pytest.mark.parametrize("where", ["view", "before app 1", "after app 1"])
-def test_an_error_handler_answers_for_a_hook(pair, where) -> None:
+def test_an_error_handler_handles_the_error_of_a_hook(pair, where) -> None:
     def build(fl, log):
         app = hooked(fl, log, fail={where})
         app.logger.handlers[:] = [__import__("logging").NullHandler()]
@@ -406,7 +406,7 @@ def test_the_same_error_handler_is_found(pair, name, path, kind) -> None:
 )
 @pytest.mark.parametrize("path", ["/", "/abort", "/key", "/bad", "/nothing"])
 @pytest.mark.parametrize("handled", [False, True])
-def test_errors_pass_through_where_the_configuration_says_so(pair, settings, path, handled) -> None:
+def test_errors_are_raised_if_the_configuration_says_so(pair, settings, path, handled) -> None:
     def build(fl, log):
         app = fl.Flask("scenario")
         app.config.update(settings)
@@ -423,7 +423,7 @@ def test_errors_pass_through_where_the_configuration_says_so(pair, settings, pat
     pair(build, path)
 
 
-def test_the_handler_of_500_may_fail_in_a_hook_and_still_answers(pair) -> None:
+def test_the_response_of_the_500_handler_is_sent_even_if_a_hook_fails(pair) -> None:
     def build(fl, log):
         app = fl.Flask("scenario")
         app.logger.handlers[:] = [__import__("logging").NullHandler()]
@@ -439,7 +439,7 @@ def test_the_handler_of_500_may_fail_in_a_hook_and_still_answers(pair) -> None:
     pair(build, "/", status=500)
 
 
-def test_a_redirect_of_the_router_never_reaches_a_handler(pair) -> None:
+def test_a_redirect_of_routing_is_not_passed_to_error_handlers(pair) -> None:
     def build(fl, log):
         app = fl.Flask("scenario")
         app.add_url_rule("/a/", "a", lambda: "a")
@@ -556,7 +556,7 @@ def test_hooks_added_to_the_open_tables_at_any_time_run(pair) -> None:
     pair(build, "/", "/", status=200)
 
 
-def test_own_request_and_response_classes_are_used(pair) -> None:
+def test_custom_request_and_response_classes_are_used(pair) -> None:
     def build(fl, log):
         class Request(fl.Request):
             def __init__(self, *args, **kwargs):
@@ -803,7 +803,7 @@ def test_a_file_sent_without_multipart_is_explained_in_debug_mode(pair) -> None:
 @pytest.mark.parametrize(
     "host", ["localhost", "a..b", ".a", "a" * 64, "a.", "1.2.3.4:80", "[::1]:5", "x:99"]
 )
-def test_a_host_is_judged_the_same(pair, host) -> None:
+def test_hosts_are_accepted_and_refused_alike(pair, host) -> None:
     def build(fl, log):
         app = fl.Flask("scenario")
         app.before_request(lambda: log.append("before"))
@@ -825,8 +825,8 @@ def test_hosts_that_are_not_trusted_get_400_and_the_hooks_still_run(pair, host) 
     pair(build, pair.Req("/", host=host))
 
 
-def test_a_mounted_application_asked_for_without_a_slash_redirects_there(pair):
-    """Relative links of its first page would lead out of it otherwise."""
+def test_a_mounted_application_redirects_its_prefix_without_a_slash(pair):
+    """Otherwise relative links of its first page would leave the application."""
 
     def seen(library):
         app = library.Flask("mounted")
@@ -842,7 +842,7 @@ def test_a_mounted_application_asked_for_without_a_slash_redirects_there(pair):
 
 
 def test_hooks_see_an_error_page_as_a_sequence_where_flask_has_a_stream(pair):
-    """A hook that changes, counts or compresses what is no stream does so for error pages too."""
+    """A hook that changes, counts or compresses responses does so for error pages as well."""
 
     def streamed(library):
         app = library.Flask("scenario")

@@ -106,7 +106,7 @@ def test_urls_outside_a_request_are_built_alike(pair, name, settings) -> None:
     assert found[0] == found[1]
 
 
-def test_url_build_error_handlers_are_asked_in_order(pair) -> None:
+def test_url_build_error_handlers_are_called_in_order(pair) -> None:
     def build(fl, log):
         app = fl.Flask("scenario")
 
@@ -198,7 +198,7 @@ def test_files_are_sent_alike(pair, method, path, headers, max_age) -> None:
         ({"static_folder": "static/"}, "/static/digits.txt"),
     ],
 )
-def test_the_static_folder_is_where_it_was_said(pair, options, path) -> None:
+def test_the_static_folder_is_served_as_configured(pair, options, path) -> None:
     def build(fl, log):
         app = filed(fl, **options)
         log.append((app.static_url_path, app.static_folder, app.has_static_folder))
@@ -208,7 +208,7 @@ def test_the_static_folder_is_where_it_was_said(pair, options, path) -> None:
     pair(build, path)
 
 
-def test_a_blueprint_has_static_files_of_its_own(pair) -> None:
+def test_a_blueprint_has_its_own_static_files(pair) -> None:
     def build(fl, log):
         app = filed(fl)
         bp = fl.Blueprint(
@@ -234,7 +234,7 @@ def test_a_blueprint_has_static_files_of_its_own(pair) -> None:
     pair(build, "/bp/static/b.txt", "/q/b.txt", "/bp/static/none", status=404)
 
 
-def test_own_max_age_of_the_application_is_asked(pair) -> None:
+def test_an_overridden_max_age_of_the_application_is_used(pair) -> None:
     def build(fl, log):
         class Own(fl.Flask):
             def get_send_file_max_age(self, name):
@@ -344,7 +344,7 @@ def test_a_stream_needs_a_request(pair) -> None:
             decorated()
 
 
-def test_abort_and_redirect_use_the_application_that_is_active(pair) -> None:
+def test_abort_and_redirect_use_the_active_application(pair) -> None:
     def build(fl, log):
         class Teapot(fl.exceptions.HTTPException):
             code = 418
@@ -379,7 +379,7 @@ def test_abort_and_redirect_work_without_an_application(pair) -> None:
 
 
 @pytest.mark.parametrize("value", [None, "", "0", "1", "False", "no", "yes", "TRUE", "x"])
-def test_the_environment_decides_about_debug_mode(pair, monkeypatch, value) -> None:
+def test_the_environment_turns_debug_mode_on_or_off(pair, monkeypatch, value) -> None:
     monkeypatch.delenv("CARBOY_DEBUG", raising=False)
     for name in ("FLASK_DEBUG", "FLASK_SKIP_DOTENV"):
         monkeypatch.delenv(name, raising=False)

@@ -125,7 +125,7 @@ JSON = st.recursive(
 
 @settings(deadline=None)
 @given(JSON)
-def test_the_short_way_writes_what_json_dumps_writes(value) -> None:
+def test_the_kept_encoder_writes_the_same_text_as_json_dumps(value) -> None:
     provider = carboy.Carboy("s").json
     assert isinstance(provider, DefaultJSONProvider)
     expected = provider.dumps(value, separators=(",", ":"))
@@ -170,7 +170,7 @@ def test_jsonify_takes_arguments_or_keywords(pair) -> None:
                 fl.jsonify(1, a=2)
 
 
-def test_an_own_provider_is_used_everywhere(pair) -> None:
+def test_a_custom_provider_is_used_everywhere(pair) -> None:
     def build(fl, log):
         class Own(fl.provider.JSONProvider):
             def dumps(self, obj, **kwargs):
@@ -204,7 +204,7 @@ def test_an_own_provider_is_used_everywhere(pair) -> None:
     )
 
 
-def test_an_own_default_function_and_dumps_are_used(pair) -> None:
+def test_a_custom_default_function_and_dumps_are_used(pair) -> None:
     def build(fl, log):
         class Own(fl.provider.DefaultJSONProvider):
             @staticmethod
@@ -247,7 +247,7 @@ TAGGED = [
 
 
 @pytest.mark.parametrize("value", TAGGED, ids=lambda value: str(value)[:20])
-def test_tagged_json_is_the_same_text_and_comes_back(pair, value) -> None:
+def test_tagged_json_is_the_same_text_and_can_be_read(pair, value) -> None:
     found = []
     for fl in (pair.flask, pair.carboy):
         serializer = fl.tag.TaggedJSONSerializer()
@@ -258,12 +258,12 @@ def test_tagged_json_is_the_same_text_and_comes_back(pair, value) -> None:
 
 @settings(deadline=None)
 @given(st.recursive(JSON | st.binary() | st.uuids(), lambda inner: st.lists(inner).map(tuple)))
-def test_tagged_json_gives_back_what_it_got(value) -> None:
+def test_tagged_json_keeps_every_value(value) -> None:
     serializer = carboy.app.sessions.session_json_serializer
     assert serializer.loads(serializer.dumps(value)) == value
 
 
-def test_an_own_tag_is_tried_where_it_was_put(pair) -> None:
+def test_a_custom_tag_is_tried_at_its_index(pair) -> None:
     found = []
     for fl in (pair.flask, pair.carboy):
 

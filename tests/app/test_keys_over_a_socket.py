@@ -1,4 +1,4 @@
-"""One slow view keeps no other view waiting, whatever the URLs of the application are like."""
+"""A slow view does not delay other views, whatever the URLs of the application are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`async def` views and hooks: one event loop a process, on both lanes and under the server."""
+"""`async def` views and hooks: one event loop per process, on both lanes and under the server."""
 
 from __future__ import annotations
 
@@ -43,9 +43,7 @@ def test_every_request_runs_on_the_same_loop(app: carboy.Flask, client: Any) -> 
     assert set(seen) == {the_loop()}
 
 
-def test_what_belongs_to_the_loop_lives_from_request_to_request(
-    app: carboy.Flask, client: Any
-) -> None:
+def test_objects_of_the_loop_are_kept_between_requests(app: carboy.Flask, client: Any) -> None:
     pool: asyncio.Queue[str] = asyncio.Queue()
 
     @app.post("/")
@@ -101,8 +99,8 @@ def test_a_session_opened_in_a_coroutine_is_saved(app: carboy.Flask, client: Any
     assert [client.get("/").text for _ in range(3)] == ["1", "2", "3"]
 
 
-def test_requests_wait_beside_each_other(app: carboy.Flask) -> None:
-    """None of them ends before all are there."""
+def test_requests_wait_at_the_same_time(app: carboy.Flask) -> None:
+    """None of them ends before all have arrived."""
     present: list[int] = []
     all_there: list[asyncio.Event] = []
 
@@ -121,7 +119,7 @@ def test_requests_wait_beside_each_other(app: carboy.Flask) -> None:
     assert answers == [str(n) for n in range(TOGETHER)]
 
 
-def test_a_client_works_inside_a_running_loop(app: carboy.Flask) -> None:
+def test_a_test_client_works_inside_a_running_loop(app: carboy.Flask) -> None:
     @app.get("/")
     async def view() -> str:
         return "there"
@@ -132,7 +130,7 @@ def test_a_client_works_inside_a_running_loop(app: carboy.Flask) -> None:
     assert asyncio.run(test()) == "there"
 
 
-def test_calling_a_coroutine_function_like_a_plain_one_on_the_loop_says_await() -> None:
+def test_calling_a_wrapped_coroutine_function_on_the_loop_is_an_error_that_says_await() -> None:
     async def inner() -> None: ...
 
     async def outer() -> None:
@@ -142,7 +140,7 @@ def test_calling_a_coroutine_function_like_a_plain_one_on_the_loop_says_await() 
         waiting_for(outer)()
 
 
-def test_context_variables_go_in_and_come_back() -> None:
+def test_context_variables_are_passed_in_both_directions() -> None:
     variable = contextvars.ContextVar("variable", default=0)
     variable.set(1)
 
@@ -162,7 +160,7 @@ def test_a_coroutine_that_is_cancelled_says_so_to_its_caller() -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
-def test_a_forked_process_has_a_loop_of_its_own(tmp_path: Any) -> None:
+def test_a_forked_process_has_its_own_loop(tmp_path: Any) -> None:
     import subprocess
 
     code = (

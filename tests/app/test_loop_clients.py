@@ -91,7 +91,7 @@ def test_nothing_is_logged_as_a_failure_when_the_client_leaves(
     assert caplog.text == ""
 
 
-def test_a_client_that_only_ends_its_half_gets_its_answer(lane: str) -> None:
+def test_a_client_that_only_shuts_down_its_sending_side_gets_its_answer(lane: str) -> None:
     app = application(lane)
     entered = threading.Event()
     may_go = threading.Event()
@@ -128,7 +128,7 @@ def test_a_client_that_only_ends_its_half_gets_its_answer(lane: str) -> None:
     assert not any(looks)
 
 
-def test_a_timeout_of_the_coroutine_is_its_own() -> None:
+def test_a_timeout_error_of_the_coroutine_is_raised() -> None:
     async def late() -> None:
         await asyncio.sleep(0.1)
         raise TimeoutError("mine")
@@ -139,7 +139,7 @@ def test_a_timeout_of_the_coroutine_is_its_own() -> None:
 
 
 class Warned(logging.Handler):
-    """Lets a coroutine go on that blocks until it was complained about."""
+    """Releases a coroutine that blocks, once it was reported."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -193,7 +193,7 @@ def test_a_task_of_the_application_that_blocks_is_shown_by_its_stack(warned: War
     assert "# in the background" in text
 
 
-def test_blocking_often_is_not_reported_often(warned: Warned) -> None:
+def test_repeated_blocking_is_reported_once(warned: Warned) -> None:
     async def view() -> None:
         assert warned.once.wait(20)
 
@@ -201,14 +201,14 @@ def test_blocking_often_is_not_reported_often(warned: Warned) -> None:
     again = threading.Event()
 
     async def once_more() -> None:
-        again.wait(0.4)  # four times as long as is reported
+        again.wait(0.4)  # four times the reported limit
 
     waiting_for(once_more)()
     assert len(warned.texts) == 1
 
 
 class Loop:
-    """What a watch asks of a loop."""
+    """The part of a loop that a watch uses."""
 
     def __init__(self) -> None:
         self.steps: list[Any] = []
@@ -220,12 +220,12 @@ class Loop:
 @pytest.fixture
 def watch(monkeypatch: pytest.MonkeyPatch) -> loop.LoopWatch:
     monkeypatch.setattr(loop, "BLOCKED", 0.0)
-    code = test_a_loop_that_makes_its_steps_is_not_reported.__code__
+    code = test_a_running_loop_is_not_reported.__code__
     looped: Any = Loop()
     return loop.LoopWatch(looped, threading.get_ident(), code, lambda frame: "A test")
 
 
-def test_a_loop_that_makes_its_steps_is_not_reported(watch: loop.LoopWatch, warned: Warned) -> None:
+def test_a_running_loop_is_not_reported(watch: loop.LoopWatch, warned: Warned) -> None:
     steps = watch._loop.steps  # type: ignore[attr-defined]
     for _ in range(5):
         watch.look()
@@ -236,7 +236,7 @@ def test_a_loop_that_makes_its_steps_is_not_reported(watch: loop.LoopWatch, warn
     assert warned.texts[0].startswith("A test has kept the event loop from running")
 
 
-def test_time_in_which_the_process_was_suspended_is_not_the_loops(
+def test_time_while_the_process_was_suspended_does_not_count(
     watch: loop.LoopWatch, warned: Warned
 ) -> None:
     watch.look()

@@ -1,4 +1,4 @@
-"""What the cycle leaves out never shows, and what it rests on is looked at again."""
+"""Shortcuts of the request cycle have no visible effect and end when the application changes."""
 
 from __future__ import annotations
 
@@ -222,7 +222,7 @@ PATCHES = {
 
 
 @pytest.mark.parametrize("patch", PATCHES)
-def test_a_patch_is_obeyed_from_the_next_request_on_and_no_longer(pair, patch) -> None:
+def test_a_patch_has_effect_from_the_next_request_until_it_is_undone(pair, patch) -> None:
     paths = ["/", "/json", "/missing", "/boom"]
 
     def run(fl, call):
@@ -249,7 +249,7 @@ def test_a_patch_is_obeyed_from_the_next_request_on_and_no_longer(pair, patch) -
 
 
 @pytest.mark.parametrize("patch", PATCHES)
-def test_a_patch_is_obeyed_over_a_socket_too(pair, patch) -> None:
+def test_a_patch_has_effect_over_a_socket_too(pair, patch) -> None:
     fl = pair.carboy
     app = fl.Flask("scenario")
     app.config["PROPAGATE_EXCEPTIONS"] = False
@@ -276,7 +276,7 @@ def test_a_patch_is_obeyed_over_a_socket_too(pair, patch) -> None:
         assert [by_socket(path) for path in paths] == before
 
 
-def test_a_host_an_application_trusts_no_longer_is_refused_at_once(pair) -> None:
+def test_a_host_removed_from_trusted_hosts_is_refused_at_once(pair) -> None:
     app = carboy.Carboy("scenario")
     app.add_url_rule("/", "v", lambda: carboy.request.host)
     for call in (pair.call_wsgi, pair.call_direct):
@@ -293,7 +293,7 @@ def test_a_host_an_application_trusts_no_longer_is_refused_at_once(pair) -> None
         assert call(app, pair.Req("/")).status == "400 BAD REQUEST"
 
 
-def test_the_application_is_one_a_server_may_call_directly() -> None:
+def test_a_server_may_call_an_application_directly() -> None:
     app = carboy.Carboy("scenario")
     assert isinstance(app, DirectApplication)
     assert app.direct_ready()
@@ -336,7 +336,7 @@ KEYED = {
 
 
 @pytest.mark.parametrize("setting", [*KEYED, "subdomains", "host matching"])
-def test_every_rule_has_a_dispatch_key_of_its_own_in_every_configuration(pair, setting) -> None:
+def test_every_rule_has_its_own_dispatch_key_in_every_configuration(pair, setting) -> None:
     matching = setting == "host matching"
     app = carboy.Carboy(
         "scenario",
@@ -368,7 +368,7 @@ def test_every_rule_has_a_dispatch_key_of_its_own_in_every_configuration(pair, s
             assert key("/slow", host="a..b") == plan.NO_HOST
 
 
-def test_hosts_are_remembered_up_to_a_bound(pair) -> None:
+def test_a_limited_number_of_hosts_is_remembered(pair) -> None:
     app = carboy.Carboy("scenario")
     app.add_url_rule("/", "v", lambda: "a")
     for number in range(plan.MAX_HOSTS + 50):
@@ -376,14 +376,14 @@ def test_hosts_are_remembered_up_to_a_bound(pair) -> None:
     assert len(app._plan.domains) == plan.MAX_HOSTS
 
 
-def test_a_host_that_is_none_is_never_remembered(pair) -> None:
+def test_an_invalid_host_is_not_remembered(pair) -> None:
     app = carboy.Carboy("scenario")
     app.add_url_rule("/", "v", lambda: "a")
     assert pair.call_direct(app, pair.Req("/", host="a..b")).status == "400 BAD REQUEST"
     assert "a..b" not in app._plan.domains
 
 
-def test_a_converter_of_the_application_is_asked_within_the_contexts(pair) -> None:
+def test_a_converter_of_the_application_runs_within_the_contexts(pair) -> None:
     def build(fl, log):
         class Own(fl.routing.BaseConverter):
             def to_python(self, value):
@@ -401,7 +401,7 @@ def test_a_converter_of_the_application_is_asked_within_the_contexts(pair) -> No
     pair(build, "/a", "/no", "/1/b", "/x/b")
 
 
-def test_no_environ_is_built_for_a_view_that_does_not_ask(pair, monkeypatch) -> None:
+def test_no_environ_is_built_for_a_view_that_does_not_use_it(pair, monkeypatch) -> None:
     app = carboy.Carboy("scenario")
     app.secret_key = "k"
     app.add_url_rule("/", "v", lambda: carboy.request.headers["X-A"] + carboy.request.url)
@@ -499,7 +499,7 @@ def test_a_response_that_writes_imperatively_is_answered(pair, monkeypatch) -> N
     "function",
     [len, lambda: 1, str.upper, object().__str__, print, io.BytesIO],
 )
-def test_what_is_no_coroutine_function_is_none(function) -> None:
+def test_functions_that_are_not_coroutine_functions(function) -> None:
     assert not plan.is_coroutine_function(function)
 
 

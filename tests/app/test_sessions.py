@@ -13,7 +13,7 @@ pytestmark = pytest.mark.usefixtures("frozen")
 
 
 def build_with(**settings):
-    """An application with views for everything one does to a session."""
+    """An application with views for every operation on a session."""
 
     def build(fl, log):
         app = fl.Flask("scenario")
@@ -85,7 +85,7 @@ def test_the_same_cookies_are_sent(pair, first, second) -> None:
     "step",
     ["length", "iterate", "bool", "modified", "default", "flash", "flashes", "isnull", "merge"],
 )
-def test_every_touch_is_seen_by_caches(pair, step) -> None:
+def test_every_access_to_the_session_adds_a_vary_field(pair, step) -> None:
     pair(build_with(), f"/{step}", "/set", f"/{step}", "/flashes", "/nothing", status=200)
 
 
@@ -207,7 +207,7 @@ def test_old_keys_verify_and_the_current_one_signs(pair) -> None:
     assert read.body == b"1"
 
 
-def test_an_own_session_interface_is_asked_as_it_expects(pair) -> None:
+def test_a_custom_session_interface_is_called_as_in_flask(pair) -> None:
     def build(fl, log):
         class Session(dict, fl.sessions.SessionMixin):
             pass
@@ -231,7 +231,7 @@ def test_an_own_session_interface_is_asked_as_it_expects(pair) -> None:
     pair(build, "/", "/touch", "/none", "/missing", status=404)
 
 
-def test_an_overridden_method_of_the_stock_interface_is_called(pair) -> None:
+def test_an_overridden_method_of_the_default_interface_is_called(pair) -> None:
     def build(fl, log):
         class Interface(fl.sessions.SecureCookieSessionInterface):
             salt = "other"
@@ -254,7 +254,7 @@ def test_an_overridden_method_of_the_stock_interface_is_called(pair) -> None:
     pair(build, "/set", "/read", "/nothing", "/permanent", "/nothing", status=200)
 
 
-def test_a_session_of_an_own_class_is_kept(pair) -> None:
+def test_a_session_of_a_custom_class_is_kept(pair) -> None:
     def build(fl, log):
         class Session(fl.sessions.SecureCookieSession):
             def double(self):

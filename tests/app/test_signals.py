@@ -73,7 +73,7 @@ def test_a_receiver_that_is_a_coroutine_runs(pair) -> None:
     pair(build, "/", status=200)
 
 
-def test_only_receivers_of_this_application_hear_it(pair) -> None:
+def test_only_receivers_of_this_application_are_called(pair) -> None:
     def build(fl, log):
         app, other = fl.Flask("scenario"), fl.Flask("other")
 
@@ -88,7 +88,7 @@ def test_only_receivers_of_this_application_hear_it(pair) -> None:
     pair(build, "/", status=200)
 
 
-def test_a_receiver_that_has_gone_costs_nothing_more(pair, fl) -> None:
+def test_a_disconnected_receiver_is_not_called(pair, fl) -> None:
     app = fl.Flask("scenario")
     app.add_url_rule("/", "v", lambda: "a")
     heard = []

@@ -1,4 +1,4 @@
-"""The names and signatures that applications and extensions rely on are all there."""
+"""Carboy has all names and signatures that applications and extensions rely on."""
 
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
-"""Views as classes."""
+"""Class-based views."""
 
 from __future__ import annotations
 
 import pytest
 
 
-def test_class_views_answer_alike(pair) -> None:
+def test_class_based_views_answer_alike(pair) -> None:
     def build(fl, log):
         app = fl.Flask("scenario")
 
@@ -92,7 +92,7 @@ def test_class_views_answer_alike(pair) -> None:
     pair(build, *requests)
 
 
-def test_a_view_without_a_body_says_so(pair) -> None:
+def test_a_view_without_dispatch_request_says_so(pair) -> None:
     for fl in (pair.flask, pair.carboy):
         with pytest.raises(NotImplementedError):
             fl.views.View().dispatch_request()
@@ -115,7 +115,7 @@ def test_a_method_view_without_the_method_fails_alike(pair) -> None:
     assert seen[1].error == "AssertionError"
 
 
-def test_what_is_replaced_on_a_class_or_its_view_counts_alike(pair) -> None:
+def test_replaced_attributes_of_a_view_class_or_function_are_used_alike(pair) -> None:
     def changes(fl):
         class First(fl.views.View):
             decorators = [lambda view: lambda **values: f"({view(**values)})"]

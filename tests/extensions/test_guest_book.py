@@ -71,7 +71,7 @@ def sign_in(page: Page, address: str, name: str, password: str) -> None:
     page.get_by_role("button", name="Send").click()
 
 
-def test_a_guest_signs_in_writes_and_leaves(page: Page, address: str) -> None:
+def test_a_guest_logs_in_writes_and_logs_out(page: Page, address: str) -> None:
     page.goto(address)
     expect(page).to_have_url(f"{address}/sign-in?next=%2F")
     expect(page.get_by_role("alert")).to_have_text("Please log in to access this page.")
@@ -93,7 +93,7 @@ def test_a_guest_signs_in_writes_and_leaves(page: Page, address: str) -> None:
     expect(page.get_by_role("listitem")).to_have_text("I was <here> (Ada)")
 
 
-def test_a_form_without_its_token_writes_nothing(page: Page, address: str) -> None:
+def test_a_form_without_a_token_changes_nothing(page: Page, address: str) -> None:
     sign_in(page, address, "Grace", "secret")
     expect(page.get_by_text("Hello, Grace.")).to_be_visible()
     answer = page.request.post(address, form={"text": "forged", "send": "Write"})

@@ -1,4 +1,4 @@
-"""Whole applications built twice, on Flask and on Carboy, and asked the same."""
+"""Fixtures for whole applications that are built on Flask and on Carboy and compared."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def pair() -> Pair:
 
 @pytest.fixture(autouse=True)
 def quiet_loggers() -> Iterator[None]:
-    """The applications of all tests share loggers by their names."""
+    """Reset the loggers, which the applications of all tests share by name."""
     logger = logging.getLogger("scenario")
     logger.propagate = False
     logger.addHandler(logging.NullHandler())
@@ -28,5 +28,5 @@ def quiet_loggers() -> Iterator[None]:
 
 @pytest.fixture
 def frozen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A constant time, so that signed cookies are the same everywhere."""
+    """A fixed time, so that signed cookies are the same in both frameworks."""
     monkeypatch.setattr("time.time", lambda: 1_700_000_000.0)

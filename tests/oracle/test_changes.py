@@ -1,4 +1,8 @@
+<<<<<<< HEAD
 """A change between two requests is used from the next request on, on both lanes as in Flask."""
+=======
+"""A change between two requests has effect from the next request, on both lanes as in Flask."""
+>>>>>>> 5eb5b73 (Tests of the framework and of routing: names and docstrings in plain English)
 
 from __future__ import annotations
 
@@ -426,7 +430,7 @@ def answers(fl: Any, call: Any, *changes: Any) -> tuple[list[Any], list[Any]]:
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
-def test_a_change_holds_from_the_next_request_on(pair: Any, frozen: None, change: Any) -> None:
+def test_a_change_has_effect_from_the_next_request(pair: Any, frozen: None, change: Any) -> None:
     expected = answers(pair.flask, call_wsgi, change)
     for call in LANES.values():
         found = answers(pair.carboy, call, change)
@@ -439,7 +443,7 @@ PAIRS = [
     (first, second)
     for number, first in enumerate(CHANGES)
     for second in CHANGES[number + 1 :: 7]
-    # Which of two receivers of one signal is called first is not said.
+    # The order of two receivers of one signal is not defined.
     if {first, second} != {signals, one_signal}
 ]
 
@@ -447,7 +451,7 @@ PAIRS = [
 @pytest.mark.parametrize(
     "changes", PAIRS, ids=lambda pair: " and ".join(each.__name__ for each in pair)
 )
-def test_two_changes_hold_together(pair: Any, frozen: None, changes: Any) -> None:
+def test_two_changes_have_effect_together(pair: Any, frozen: None, changes: Any) -> None:
     expected = answers(pair.flask, call_wsgi, *changes)
     for call in LANES.values():
         found = answers(pair.carboy, call, *changes)

@@ -1,4 +1,4 @@
-"""Contexts: nested, copied, kept, in threads; and what is asked without one."""
+"""Contexts: nested, copied, kept, in threads; and functions without a context."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_without_a_context_the_same_errors_are_raised(fl):
 
 
 @alike
-def test_in_an_application_context_the_same_things_work(fl):
+def test_the_same_functions_work_in_an_application_context(fl):
     app = fl.Flask("scenario")
     with app.app_context():
         return attempts(
@@ -194,7 +194,7 @@ def test_a_context_of_a_request_knows_its_match(fl):
 
 
 @alike
-def test_preprocessing_by_hand_runs_the_hooks(fl):
+def test_calling_preprocess_request_runs_the_hooks(fl):
     rows = []
     app = fl.Flask("scenario")
 
@@ -219,7 +219,7 @@ def test_preprocessing_by_hand_runs_the_hooks(fl):
 
 @pytest.mark.usefixtures("frozen")
 @scenario("/", "/late", status=200)
-def test_a_copied_context_goes_into_threads(fl, log):
+def test_a_copied_context_works_in_threads(fl, log):
     app = fl.Flask("scenario")
     app.secret_key = "k"
     app.teardown_request(lambda error: log.append("teardown"))
@@ -252,7 +252,7 @@ def test_a_copied_context_goes_into_threads(fl, log):
 
 @pytest.mark.usefixtures("frozen")
 @scenario("/", "/?fail=1", status=500)
-def test_two_applications_answer_inside_each_other(fl, log):
+def test_an_application_can_call_another_one_in_a_view(fl, log):
     inner = fl.Flask("scenario.inner")
     outer = fl.Flask("scenario")
     for app in (inner, outer):
@@ -280,7 +280,7 @@ def test_two_applications_answer_inside_each_other(fl, log):
 
 
 @pytest.mark.parametrize("lane", ["wsgi", "direct"])
-def test_requests_in_two_threads_at_once_keep_apart(pair, lane) -> None:
+def test_requests_in_two_threads_are_independent(pair, lane) -> None:
     fl = pair.carboy
     call = {"wsgi": pair.call_wsgi, "direct": pair.call_direct}[lane]
     apps = [fl.Flask("scenario.one"), fl.Flask("scenario.two")]

@@ -137,7 +137,7 @@ def test_the_same_handler_answers(pair, where, what, handled) -> None:
 @pytest.mark.parametrize("debug", [False, True])
 @pytest.mark.parametrize("propagate", [None, False, True])
 @pytest.mark.parametrize("handler", [None, "500", "Exception"])
-def test_errors_propagate_where_they_do_in_flask(pair, testing, debug, propagate, handler) -> None:
+def test_errors_propagate_as_in_flask(pair, testing, debug, propagate, handler) -> None:
     def build(fl, log):
         app, *blueprints = family(fl, log, TESTING=testing, PROPAGATE_EXCEPTIONS=propagate)
         app.debug = debug
@@ -153,9 +153,7 @@ def test_errors_propagate_where_they_do_in_flask(pair, testing, debug, propagate
 @pytest.mark.parametrize("trap", [None, False, True])
 @pytest.mark.parametrize("trap_http", [False, True])
 @pytest.mark.parametrize("handler", [None, "HTTPException", "BadRequest", "BadRequestKeyError"])
-def test_http_errors_are_trapped_where_they_are_in_flask(
-    pair, debug, trap, trap_http, handler
-) -> None:
+def test_http_errors_are_trapped_as_in_flask(pair, debug, trap, trap_http, handler) -> None:
     def build(fl, log):
         app = fl.Flask("scenario")
         app.config.update(TRAP_BAD_REQUEST_ERRORS=trap, TRAP_HTTP_EXCEPTIONS=trap_http)
@@ -233,7 +231,7 @@ def test_a_handler_may_return_the_error(fl, log):
 
 
 @scenario("/a", "/b", "/c", status=402)
-def test_abort_takes_what_it_takes_in_flask(fl, log):
+def test_abort_accepts_the_same_arguments_as_in_flask(fl, log):
     app = fl.Flask("scenario")
     app.add_url_rule("/a", "a", lambda: fl.abort(fl.Response("mine", 209)))
     app.add_url_rule("/b", "b", lambda: fl.abort(401, description="no", response=None))
@@ -358,7 +356,7 @@ def test_signals_come_in_the_same_order_with_the_same_arguments(pair, path, test
 
 @pytest.mark.parametrize("stage", ["before", "view", "after", "teardown", "appcontext", "handler"])
 @pytest.mark.parametrize("testing", [False, True])
-def test_a_failure_at_any_stage_ends_alike(pair, stage, testing) -> None:
+def test_a_failure_at_any_stage_has_the_same_result(pair, stage, testing) -> None:
     def build(fl, log):
         app = fl.Flask("scenario")
         app.testing = testing
@@ -457,7 +455,7 @@ def test_an_after_hook_that_returns_nothing_is_an_error(fl, log):
 
 
 @scenario("/a/1", "/a/2", "/b", "/de/c", "/nowhere", status=404)
-def test_url_values_are_pulled_out_and_put_in(fl, log):
+def test_url_values_can_be_removed_and_added(fl, log):
     app = fl.Flask("scenario")
     bp = fl.Blueprint("bp", "scenario", url_prefix="/<lang>", url_defaults={"lang": "xx"})
 
@@ -496,7 +494,7 @@ def test_url_values_are_pulled_out_and_put_in(fl, log):
 
 
 @scenario("/made", "/moved", "/refused", "/made", "/moved", "/refused", "/made", status=201)
-def test_a_response_with_a_status_beside_it(fl, log):
+def test_a_response_in_a_tuple_with_a_status(fl, log):
     app = fl.Flask("scenario")
 
     @app.get("/made")

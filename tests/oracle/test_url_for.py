@@ -1,4 +1,4 @@
-"""url_for in every case: contexts, blueprints, hosts, roots, schemes, and what cannot be built."""
+"""url_for in every case: contexts, blueprints, hosts, roots, schemes, and URLs that do not exist."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ def test_urls_of_a_test_request(pair, config, options) -> None:
 
 
 @scenario("/", "/bp/", status=200)
-def test_handlers_of_build_errors_are_asked_in_their_order(fl, log):
+def test_handlers_of_build_errors_are_called_in_order(fl, log):
     app = fl.Flask("scenario")
 
     def first(error, endpoint, values):

@@ -47,7 +47,7 @@ ENVIRON = {
         ({"PATH_INFO": "/\xff"}, {}, {}),
     ],
 )
-def test_an_environ_is_bound_as_by_werkzeug(environ: dict, arguments: dict, options: dict) -> None:
+def test_an_environ_is_bound_as_in_werkzeug(environ: dict, arguments: dict, options: dict) -> None:
     bound = []
     for library in (werkzeug.routing, carboy.routing):
         with warnings.catch_warnings(record=True) as caught:
@@ -66,7 +66,7 @@ def test_a_request_object_can_be_bound() -> None:
     assert Map().bind_to_environ(Request()).default_method == "PUT"
 
 
-def test_a_warning_tells_of_a_host_that_is_not_the_servers() -> None:
+def test_a_host_outside_the_server_name_causes_a_warning() -> None:
     with pytest.warns(UserWarning, match=r"'other\.com'.*'example\.com'"):
         Map().bind_to_environ({**ENVIRON, "HTTP_HOST": "other.com"}, "example.com")
 
@@ -92,7 +92,7 @@ def test_dispatch_returns_errors_when_asked() -> None:
         adapter.dispatch(print, "/y")
 
 
-def test_test_tells_whether_a_path_leads_somewhere() -> None:
+def test_test_says_whether_a_path_matches() -> None:
     adapter = made(Rule("/x/", endpoint="e", methods=["GET"]))
     assert adapter.test("/x/") and adapter.test("/x")
     assert not adapter.test("/y") and not adapter.test("/x/", "POST")
@@ -141,7 +141,7 @@ def test_a_built_path_never_starts_with_two_slashes() -> None:
         [("x", ("a",)), ("y", [1, None])],
     ],
 )
-def test_a_multidict_builds_what_it_builds_in_werkzeug(items: list) -> None:
+def test_a_multidict_builds_the_same_url_as_in_werkzeug(items: list) -> None:
     theirs = werkzeug.routing.Map([werkzeug.routing.Rule("/<x>", endpoint="e")]).bind("h")
     expected = theirs.build("e", werkzeug.datastructures.MultiDict(items))
     assert made(Rule("/<x>", endpoint="e")).build("e", MultiDict(items)) == expected
@@ -158,7 +158,7 @@ ODD_VALUES = [
 
 @pytest.mark.parametrize("converter", CONVERTERS)
 @pytest.mark.parametrize("append_unknown", [True, False])
-def test_odd_values_build_what_they_build_in_werkzeug(converter: str, append_unknown: bool) -> None:
+def test_odd_values_build_the_same_url_as_in_werkzeug(converter: str, append_unknown: bool) -> None:
     def built(library: Any, datastructures: Any, value: Any) -> list[str]:
         adapter = library.Map([library.Rule(f"/<{converter}:x>", endpoint="e")]).bind("h")
         rest = {"q": [1, 2], "n": None, "t": (3,), "e": []}
@@ -177,7 +177,7 @@ def test_odd_values_build_what_they_build_in_werkzeug(converter: str, append_unk
         assert ours == built(werkzeug.routing, werkzeug.datastructures, value), value
 
 
-def test_the_refusal_of_any_names_value_and_choices() -> None:
+def test_the_error_of_an_any_converter_names_the_value_and_the_choices() -> None:
     for library in (carboy.routing, werkzeug.routing):
         adapter = library.Map([library.Rule("/<any(x, y):v>", endpoint="e")]).bind("h")
         with pytest.raises(ValueError, match="'no' is not one of 'x', 'y'"):
@@ -188,7 +188,7 @@ def test_the_refusal_of_any_names_value_and_choices() -> None:
     "value",
     ["%2F%zz|^\"<>`{}\\~:@!$&'()*+,;=", "\n \x7f€", "a b", "é", b"bytes", 1.5, True, "a+b", ""],
 )
-def test_values_are_quoted_as_by_werkzeug(value: object) -> None:
+def test_values_are_quoted_as_in_werkzeug(value: object) -> None:
     built = [
         library.Map([library.Rule("/a%b é/<x>/<path:p>", endpoint="e")])
         .bind("h")
@@ -199,7 +199,7 @@ def test_values_are_quoted_as_by_werkzeug(value: object) -> None:
 
 
 @pytest.mark.parametrize("sort_key", [None, lambda item: -ord(item[0])])
-def test_a_query_is_sorted_when_asked(sort_key: object) -> None:
+def test_a_query_can_be_sorted(sort_key: object) -> None:
     built = [
         library.Map([library.Rule("/", endpoint="e")], sort_parameters=True, sort_key=sort_key)
         .bind("h")
@@ -209,7 +209,7 @@ def test_a_query_is_sorted_when_asked(sort_key: object) -> None:
     assert built[1] == built[0]
 
 
-def test_a_key_that_is_no_text_goes_into_the_query_where_werkzeug_fails() -> None:
+def test_a_key_that_is_not_text_is_in_the_query_where_werkzeug_fails() -> None:
     assert made(Rule("/", endpoint="e")).build("e", {3: 4}) == "/?3=4"  # type: ignore[dict-item]
 
 
@@ -252,7 +252,7 @@ def test_redirect_to_may_be_a_function() -> None:
     assert caught.value.new_url == "http://h/s/new/4"
 
 
-def test_redirect_to_takes_the_values_encoded() -> None:
+def test_redirect_to_gets_the_encoded_values() -> None:
     with pytest.raises(RequestRedirect) as caught:
         made(Rule("/old/<x>", redirect_to="/new/<x>")).match("/old/é b")
     assert caught.value.new_url == "http://h/new/%C3%A9%20b"

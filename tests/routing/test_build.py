@@ -20,7 +20,7 @@ def quick(adapter: MapAdapter, endpoint: str = "e") -> Any:
     return adapter.map._fast_builder(endpoint)
 
 
-def test_ordinary_rules_have_a_function_of_their_own() -> None:
+def test_ordinary_rules_have_a_generated_function() -> None:
     adapter = made(Rule("/<int:x>/<y>", endpoint="e"))
     assert quick(adapter)({"x": 1, "y": "a b"}, True) == "/1/a%20b"
     assert quick(adapter)({"x": 1, "y": "a", "q": 2}, True) == "/1/a?q=2"
@@ -28,7 +28,7 @@ def test_ordinary_rules_have_a_function_of_their_own() -> None:
 
 
 @pytest.mark.parametrize("values", [{"x": "1"}, {"x": True}, {"x": None}, {}, {"y": 1}, [("x", 1)]])
-def test_what_is_not_ordinary_is_left_to_the_general_way(values: Any) -> None:
+def test_unusual_values_are_left_to_the_general_way(values: Any) -> None:
     assert quick(made(Rule("/<int:x>", endpoint="e")))(values, True) is None
 
 
@@ -41,11 +41,11 @@ def test_what_is_not_ordinary_is_left_to_the_general_way(values: Any) -> None:
         [Rule("/a", endpoint="e", methods=["GET"]), Rule("/b", endpoint="e", methods=["PUT"])],
     ],
 )
-def test_rules_that_are_not_ordinary_have_no_function(rules: list[Rule]) -> None:
+def test_unusual_rules_have_no_generated_function(rules: list[Rule]) -> None:
     assert quick(made(*(rule.empty() for rule in rules))) is None
 
 
-def test_a_rule_class_that_builds_its_own_way_is_asked() -> None:
+def test_a_rule_class_with_its_own_build_is_used() -> None:
     class Own(Rule):
         def build(self, values: Any, append_unknown: bool = True) -> tuple[str, str] | None:
             return "", "/own"
@@ -53,7 +53,7 @@ def test_a_rule_class_that_builds_its_own_way_is_asked() -> None:
     assert made(Own("/", endpoint="e")).build("e") == "/own"
 
 
-def test_no_text_of_a_rule_is_taken_for_source() -> None:
+def test_the_text_of_a_rule_is_never_run_as_code() -> None:
     adapter = made(
         Rule("/{x}'\"\\%(a)s/<y>", endpoint="e"),
         Rule("/<braces:x>/<y>", endpoint="d", defaults={"x": 1, "a-b\n": 2}),
@@ -63,7 +63,7 @@ def test_no_text_of_a_rule_is_taken_for_source() -> None:
     assert adapter.build("d", {"y": 1, "a-b\n": 2}) == "/{1/0}'\"/1"
 
 
-def test_the_first_rule_the_values_suit_is_taken() -> None:
+def test_the_first_rule_that_suits_the_values_is_used() -> None:
     adapter = made(
         Rule("/all", endpoint="e", defaults={"page": 1}),
         Rule("/all/<int:page>", endpoint="e"),
@@ -79,7 +79,7 @@ def test_the_first_rule_the_values_suit_is_taken() -> None:
         assert quick(adapter)(values, True) == path == adapter.build("e", values)
 
 
-def test_a_value_behind_the_leading_slash_makes_no_host() -> None:
+def test_a_value_after_the_leading_slash_cannot_be_a_host() -> None:
     adapter = made(Rule("/<path:p>", endpoint="e"))
     assert adapter.build("e", {"p": "//evil.example"}) == "/evil.example"
     assert quick(adapter)({"p": "/evil.example"}, True) is None

@@ -33,7 +33,7 @@ def tried(call, *args):
 @pytest.mark.parametrize(
     "value", ["3", "003", "-2", "x", "", "2.0", "1e3", "é /?", "12345678123456781234567812345678"]
 )
-def test_converters_do_what_werkzeugs_do(name: str, options: dict, value: str) -> None:
+def test_converters_agree_with_werkzeug(name: str, options: dict, value: str) -> None:
     theirs = getattr(werkzeug.routing, name)(werkzeug.routing.Map(), **options)
     ours = getattr(carboy.routing, name)(Map(), **options)
     assert (ours.regex, ours.weight, ours.part_isolating) == (
@@ -45,7 +45,7 @@ def test_converters_do_what_werkzeugs_do(name: str, options: dict, value: str) -
     assert tried(ours.to_url, value) == tried(theirs.to_url, value)
 
 
-def test_any_builds_its_words_only() -> None:
+def test_any_builds_only_its_words() -> None:
     converter = carboy.routing.AnyConverter(Map(), "a", "b.c")
     assert converter.regex == r"(?:a|b\.c)"
     assert converter.to_url("a") == "a"
@@ -53,7 +53,7 @@ def test_any_builds_its_words_only() -> None:
         converter.to_url("d")
 
 
-def test_a_uuid_is_a_uuid() -> None:
+def test_the_uuid_converter_makes_a_uuid() -> None:
     text = "12345678-1234-5678-1234-567812345678"
     assert carboy.routing.UUIDConverter(Map()).to_python(text) == UUID(text)
 

@@ -1,4 +1,4 @@
-"""The parts of a rule as Werkzeug describes them."""
+"""The parts of a rule in the form of Werkzeug's rules."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ def parts(module: Any, text: str, options: dict[str, str]) -> list[Any]:
 
 
 @pytest.mark.parametrize(("text", "options"), RULES)
-def test_a_rule_has_the_parts_it_has_there(text: str, options: dict[str, str]) -> None:
+def test_a_rule_has_the_same_parts_as_in_werkzeug(text: str, options: dict[str, str]) -> None:
     ours: Any = type("ours", (), {"Rule": Rule, "Map": Map})
     assert parts(ours, text, options) == parts(werkzeug.routing, text, options)
 
 
-def test_a_rule_that_is_in_no_map_has_no_parts() -> None:
+def test_an_unbound_rule_has_no_parts() -> None:
     assert Rule("/a")._parts == []
 
 
-def test_a_part_has_the_fields_it_has_there() -> None:
+def test_a_part_has_the_same_fields_as_in_werkzeug() -> None:
     assert RulePart.__match_args__ == Theirs.__match_args__
 
 
-def test_a_state_begins_without_a_way_on() -> None:
+def test_a_new_state_is_empty() -> None:
     assert State() == State([], [], {})
     assert Weighting(0, [], 0, []).static_weights == []
     assert issubclass(SlashRequired, Exception)

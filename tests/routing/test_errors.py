@@ -22,7 +22,7 @@ def test_a_redirect_is_permanent_and_knows_its_url() -> None:
     assert (redirect.code, redirect.new_url, redirect.name) == (308, "/x", "Permanent Redirect")
 
 
-def test_internal_answers_hold_what_the_adapter_needs() -> None:
+def test_internal_exceptions_have_the_data_for_the_adapter() -> None:
     assert RequestPath("/x").path_info == "/x"
     nothing = NoMatch({"GET"}, True)
     assert (nothing.have_match_for, nothing.websocket_mismatch) == ({"GET"}, True)

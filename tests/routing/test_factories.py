@@ -40,14 +40,14 @@ def test_factories_nest() -> None:
     ],
     ids=["Submount", "Subdomain", "EndpointPrefix", "RuleTemplate"],
 )
-def test_factories_keep_websocket_and_merge_slashes_which_werkzeug_drops(factory) -> None:
+def test_factories_keep_websocket_and_merge_slashes_unlike_werkzeug(factory) -> None:
     rule = Rule("/x", endpoint="e", websocket=True, merge_slashes=False)
     (made,) = Map([factory([rule])]).iter_rules()
     assert made.websocket
     assert made.merge_slashes is False
 
 
-def test_a_template_keeps_what_werkzeugs_drops() -> None:
+def test_a_template_keeps_all_arguments_unlike_werkzeug() -> None:
     template = RuleTemplate(
         [Rule("/$a", endpoint="e", redirect_to="/to/$a", alias=True, host="$a.example")]
     )
@@ -67,11 +67,11 @@ def test_a_template_fills_texts_and_defaults() -> None:
     assert (made.rule, made.endpoint, made.defaults) == ("/a/b<int:x>", "a.e", {"y": "b", "z": 1})
 
 
-def test_a_template_misses_a_placeholder() -> None:
+def test_a_template_without_a_value_for_a_placeholder_is_an_error() -> None:
     with pytest.raises(KeyError):
         list(RuleTemplate([Rule("/$p")])().get_rules(Map()))
 
 
-def test_a_factory_says_what_it_has_to_define() -> None:
+def test_a_factory_without_get_rules_says_what_to_define() -> None:
     with pytest.raises(NotImplementedError, match="get_rules"):
         RuleFactory().get_rules(Map())

@@ -1,4 +1,4 @@
-"""Parts with several variables: what `re` finds, in time that grows with the text alone."""
+"""Parts with several variables: the results of `re`, in linear time."""
 
 from __future__ import annotations
 
@@ -110,13 +110,13 @@ TEXTS = st.lists(st.sampled_from(PIECES), max_size=14).map("".join)
 @example("/<path:x>/<path:y>/", "a/b/")
 @example("/<path:x>/a/<path:y>a", "a/a/a/a/a")
 @example("/<x>-<y>.b", "-a--b-.b")
-def test_it_finds_what_re_finds(rule: str, text: str) -> None:
+def test_the_result_is_that_of_re(rule: str, text: str) -> None:
     for part in dynamic(rule):
         check(part, text)
 
 
 def check(part: Dynamic, text: str) -> None:
-    """The same texts of the variables, or none, whatever the order of trying."""
+    """Compare the texts of the variables; whether there is a match must not depend on the order."""
     found = re.fullmatch(part.pattern, text)
     expected = found and tuple(found[group] or "" for group in part.groups)
     reader = linear._Reader(part.pattern)
@@ -131,7 +131,7 @@ def check(part: Dynamic, text: str) -> None:
 
 
 @given(rule_texts(), st.lists(st.sampled_from(VALUES), min_size=4, max_size=4))
-def test_it_finds_what_re_finds_in_a_url_made_for_the_rule(rule: str, values: list[str]) -> None:
+def test_the_result_is_that_of_re_for_a_url_made_for_the_rule(rule: str, values: list[str]) -> None:
     parts = dynamic(rule)
     if len(parts) == 1:
         texts = iter(values)
@@ -147,7 +147,7 @@ def test_it_finds_what_re_finds_in_a_url_made_for_the_rule(rule: str, values: li
         *(r"([a(.*)(.*)", r"((?:a|b)*)(.*)", r"(a{,})(.*)(.*)", r"(a{70000})(.*)(.*)"),
     ],
 )
-def test_what_it_does_not_know_is_left_to_re(pattern: str) -> None:
+def test_an_unknown_pattern_is_left_to_re(pattern: str) -> None:
     assert linear_match(pattern, (1,)) is None
 
 
@@ -158,7 +158,7 @@ def test_one_variable_is_left_to_re() -> None:
 
 
 def calls(action: Callable[[], Any]) -> int:
-    """How many functions, of Python and of C, were called."""
+    """The number of functions of Python and C that were called."""
     seen = 0
 
     def count(frame: object, event: str, argument: object) -> None:
@@ -215,7 +215,7 @@ def test_a_long_path_that_does_not_match_takes_linear_time(rule: str, path: str)
         ("/<int:x>-<path:y>", "/1-" + "a/" * 2000 + "b", {"x": 1}),
     ],
 )
-def test_a_long_path_that_matches_gives_its_values(
+def test_a_long_path_that_matches_has_the_right_values(
     rule: str, path: str, values: dict[str, Any]
 ) -> None:
     both = []
@@ -230,7 +230,7 @@ LINEAR_RULES = st.lists(rule_texts().filter(lambda text: not re.search("|".join(
 
 
 @given(LINEAR_RULES, st.lists(st.sampled_from(PIECES), max_size=8).map(lambda p: "/" + "".join(p)))
-def test_routing_by_it_alone_is_werkzeugs(rules: list[str], path: str) -> None:
+def test_routing_without_re_agrees_with_werkzeug(rules: list[str], path: str) -> None:
     before = linear.AFFORDABLE
     linear.AFFORDABLE = 0
     try:

@@ -62,7 +62,7 @@ def test_a_number_of_too_many_digits_is_not_found() -> None:
         url_map.bind("h").match("/" + "9" * 5000)
 
 
-def test_the_fast_path_goes_back_where_a_fixed_segment_leads_nowhere() -> None:
+def test_a_match_is_found_where_a_fixed_segment_does_not_lead_to_one() -> None:
     url_map = Map([rule("/a/b"), rule("/<x>/c")])
     assert url_map.lookup("GET", "/a/c") is None
     assert url_map.bind("h").match("/a/c") == ("/<x>/c", {"x": "a"})
@@ -84,7 +84,7 @@ def test_a_rule_added_later_takes_part_in_building() -> None:
     assert adapter.build("e", {"x": 1}) == "/one"
 
 
-def test_rules_are_put_in_order_once_by_many_threads() -> None:
+def test_rules_are_sorted_once_by_many_threads() -> None:
     url_map = Map([rule(f"/{n}/<int:x>") for n in range(500)])
     barrier = threading.Barrier(4)
     answers: list[object] = []
@@ -123,7 +123,7 @@ def test_a_rule_belongs_to_one_map() -> None:
         Map([once])
 
 
-def test_iter_rules_knows_all_and_those_of_an_endpoint() -> None:
+def test_iter_rules_has_all_rules_or_those_of_an_endpoint() -> None:
     url_map = Map([rule("/<x>", "e"), rule("/f", "f"), rule("/one", "e", defaults={"x": 1})])
     assert [r.rule for r in url_map.iter_rules("e")] == ["/one", "/<x>"]
     assert len(list(url_map.iter_rules())) == 3
@@ -131,7 +131,7 @@ def test_iter_rules_knows_all_and_those_of_an_endpoint() -> None:
         url_map.iter_rules("unknown")
 
 
-def test_is_endpoint_expecting_tells_the_variables_of_an_endpoint() -> None:
+def test_is_endpoint_expecting_checks_the_variables_of_an_endpoint() -> None:
     url_map = Map([rule("/<x>/<y>", "e")])
     assert url_map.is_endpoint_expecting("e", "x", "y")
     assert not url_map.is_endpoint_expecting("e", "z")
@@ -147,7 +147,7 @@ def test_merge_slashes_can_be_changed() -> None:
         url_map.bind("h").match("/a//b")
 
 
-def test_own_converters_are_added_to_the_default_ones() -> None:
+def test_custom_converters_are_added_to_the_default_ones() -> None:
     class Year(BaseConverter):
         regex = r"\d{4}"
 
@@ -162,7 +162,7 @@ def test_own_converters_are_added_to_the_default_ones() -> None:
     assert url_map.bind("h").build("/<year:y>", {"y": 1999}) == "/1999"
 
 
-def test_what_a_converter_refuses_is_not_found_and_no_other_rule_is_tried() -> None:
+def test_a_value_that_a_converter_refuses_is_not_found_and_no_other_rule_is_tried() -> None:
     url_map = Map([rule("/<int(min=5):x>"), rule("/<x>", "text")])
     with pytest.raises(NotFound):
         url_map.bind("h").match("/3")
@@ -178,7 +178,7 @@ def test_an_error_in_a_converter_is_not_hidden() -> None:
         url_map.bind("h").match("/a")
 
 
-def test_a_converter_that_takes_slashes_takes_them() -> None:
+def test_a_converter_can_accept_slashes() -> None:
     class Words(BaseConverter):
         regex = "[a-z/]+"
 
@@ -187,7 +187,7 @@ def test_a_converter_that_takes_slashes_takes_them() -> None:
     assert url_map.bind("h").match("/a/b/c/3")[1] == {"x": "a/b/c", "y": 3}
 
 
-def test_a_converter_may_have_groups_of_its_own() -> None:
+def test_the_pattern_of_a_converter_may_have_groups() -> None:
     class Grouped(BaseConverter):
         regex = "(a|b)(?P<rest>c)?"
 
@@ -200,7 +200,7 @@ def test_an_unknown_converter_is_named() -> None:
         Map([rule("/<nope:x>")])
 
 
-def test_a_variable_stands_once_in_a_rule() -> None:
+def test_a_variable_can_be_used_once_in_a_rule() -> None:
     with pytest.raises(ValueError, match="'x' used twice"):
         Map([rule("/<x>/<int:x>")])
 
@@ -214,12 +214,12 @@ def test_an_international_host_is_bound_in_ascii() -> None:
     assert Map().bind("Bücher.example:80").server_name == "xn--bcher-kva.example:80"
 
 
-def test_a_host_that_cannot_be_one_is_refused() -> None:
+def test_an_invalid_host_is_refused() -> None:
     with pytest.raises(BadHost):
         Map().bind("a" * 64 + ".example")
 
 
-def test_a_method_not_allowed_names_the_others() -> None:
+def test_method_not_allowed_has_the_allowed_methods() -> None:
     url_map = Map([rule("/a", methods=["GET"]), rule("/<x>", "x", methods=["PUT"])])
     with pytest.raises(MethodNotAllowed) as caught:
         url_map.bind("h").match("/a", "POST")
@@ -232,7 +232,7 @@ def test_the_map_shows_its_rules() -> None:
     )
 
 
-def test_the_default_converters_cannot_be_changed_for_everybody() -> None:
+def test_the_default_converters_cannot_be_changed() -> None:
     with pytest.raises(TypeError):
         Map.default_converters["x"] = UnicodeConverter  # type: ignore[index]
 

@@ -18,13 +18,13 @@ from carboy.routing import Map, Rule
         ({"string": "/x", "methods": ["POST"], "websocket": True}, ValueError),
     ],
 )
-def test_what_cannot_be_a_rule_is_refused(arguments: dict, error: type[Exception]) -> None:
+def test_invalid_arguments_are_refused(arguments: dict, error: type[Exception]) -> None:
     with pytest.raises(error):
         Rule(**arguments)
 
 
 @pytest.mark.parametrize("text", ["/<x", "/<>", "/<3x>", "/<x:>", "/<:x>", "/<a.b:c>", "/< x>"])
-def test_a_malformed_variable_is_refused_when_the_rule_joins_a_map(text: str) -> None:
+def test_a_malformed_variable_is_refused_when_the_rule_is_added_to_a_map(text: str) -> None:
     with pytest.raises(ValueError, match="cannot be read"):
         Map([Rule(text)])
 
@@ -39,7 +39,7 @@ def test_a_rule_ending_with_a_slash_is_a_branch() -> None:
     assert Rule("/x").is_leaf
 
 
-def test_an_empty_copy_has_everything_that_was_given() -> None:
+def test_an_empty_copy_has_all_arguments() -> None:
     given = {
         "defaults": {"x": 1},
         "subdomain": "s",
@@ -71,7 +71,7 @@ def test_a_subclass_adds_to_its_empty_copy() -> None:
     assert isinstance(copy, Named) and copy.name == "n"
 
 
-def test_the_variables_and_defaults_are_its_arguments() -> None:
+def test_the_arguments_are_variables_and_defaults() -> None:
     rule = Rule("/<x>/<int:y>", defaults={"z": 1})
     Map([rule])
     assert rule.arguments == {"x", "y", "z"}
@@ -84,14 +84,14 @@ def test_a_rule_builds_domain_and_path() -> None:
     assert rule.build({"x": 1, "s": "t", "q": 1}, append_unknown=False) == ("t", "/1")
 
 
-def test_building_without_a_value_names_it() -> None:
+def test_a_missing_value_is_named_in_the_error() -> None:
     rule = Rule("/<int:x>")
     Map([rule])
     with pytest.raises(TypeError, match="'x'"):
         rule.build({})
 
 
-def test_refresh_takes_up_a_changed_text() -> None:
+def test_refresh_applies_a_changed_text() -> None:
     rule = Rule("/a", endpoint="e")
     url_map = Map([rule])
     rule.rule = "/b"

@@ -27,12 +27,12 @@ from carboy.routing.syntax import parse_rule
         "a = 'b' , c",
     ],
 )
-def test_arguments_are_read_as_by_werkzeug(text: str) -> None:
+def test_arguments_are_parsed_as_in_werkzeug(text: str) -> None:
     assert parse_converter_args(text) == werkzeug.routing.parse_converter_args(text)
 
 
 @pytest.mark.parametrize("text", ["a b", "a,,b", "=b", '"x', "a:b", "'a' 'b'", "a=b=c", "(", "a="])
-def test_arguments_that_cannot_be_read_are_refused(text: str) -> None:
+def test_arguments_that_cannot_be_parsed_are_refused(text: str) -> None:
     with pytest.raises(ValueError, match="(?i)cannot (be read|parse)"):
         parse_converter_args(text)
 
@@ -43,7 +43,7 @@ def test_numbers_may_have_a_sign_which_werkzeug_refuses() -> None:
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.text(alphabet="ab1,=.'\" -_", max_size=12))
-def test_what_both_read_is_read_alike(text: str) -> None:
+def test_arguments_that_both_accept_have_the_same_values(text: str) -> None:
     try:
         theirs = werkzeug.routing.parse_converter_args(text)
         ours = parse_converter_args(text)
@@ -52,7 +52,7 @@ def test_what_both_read_is_read_alike(text: str) -> None:
     assert ours == theirs
 
 
-def test_brackets_and_slashes_may_stand_in_quoted_arguments() -> None:
+def test_quoted_arguments_may_contain_brackets_and_slashes() -> None:
     (_, variable) = parse_rule('/<any("a)b","c:d>","e/f"):x>')
     assert variable == ("x", "any", ("a)b", "c:d>", "e/f"), {})
 

@@ -30,7 +30,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "server": ("carboy.gateway", "carboy.net", "carboy.protocol", "carboy.dates"),
     "http": ("carboy.grammar", "carboy.dates", "carboy.file_wrapper", "carboy.lazy"),
     "routing": ("carboy.http",),
-    "app": ("carboy.routing", "carboy.http", "carboy.dates"),
+    "app": ("carboy.routing", "carboy.http", "carboy.dates", "carboy.werkzeug_log"),
     "middleware": ("carboy.http", "carboy.file_wrapper"),
     "dev": (
         "carboy.http",

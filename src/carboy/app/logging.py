@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from carboy.app.globals import request
 from carboy.http.local import LocalProxy
+from carboy.werkzeug_log import _has_level_handler
 
 if TYPE_CHECKING:
     from carboy.app.interface import Application
@@ -25,13 +26,7 @@ def wsgi_errors_stream() -> TextIO:
 
 def has_level_handler(logger: logging.Logger) -> bool:
     """Whether a handler of the logger or of its parents takes its messages."""
-    level = logger.getEffectiveLevel()
-    current: logging.Logger | None = logger
-    while current is not None:
-        if any(handler.level <= level for handler in current.handlers):
-            return True
-        current = current.parent if current.propagate else None
-    return False
+    return _has_level_handler(logger)
 
 
 default_handler = logging.StreamHandler(wsgi_errors_stream)

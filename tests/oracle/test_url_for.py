@@ -1,4 +1,4 @@
-"""url_for in every case: contexts, blueprints, hosts, roots, schemes, and URLs that do not exist."""
+"""url_for in all cases: contexts, blueprints, hosts, roots, schemes, and URLs that do not exist."""
 
 from __future__ import annotations
 

@@ -137,11 +137,7 @@ class Req:
 
 @dataclass
 class Seen:
-<<<<<<< HEAD
     """The result of a request: a response, or the exception that the application raised."""
-=======
-    """The result: a response, or the exception that the application raised."""
->>>>>>> 5eb5b73 (Tests of the framework and of routing: names and docstrings in plain English)
 
     status: str
     headers: list[tuple[str, str]]

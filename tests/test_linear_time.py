@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """Data from clients are read in time that grows with their length, not with its square.
-=======
-"""Input of clients is read in linear time, not in time proportional to the square of its length.
->>>>>>> 5eb5b73 (Tests of the framework and of routing: names and docstrings in plain English)
 
 Each pattern of the rooms that clients reach, and each parser of a header field or a form, is given
 long repetitions that nearly match. Processor time of the thread is compared for a text and for one

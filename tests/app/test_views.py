@@ -49,7 +49,7 @@ def test_class_based_views_answer_alike(pair) -> None:
                 return "delete"
 
             def propfind(self):
-                return "no HTTP method of ours"
+                return "not an HTTP method"
 
         class Fixed(Method):
             methods = ["GET"]

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
 """A change between two requests is used from the next request on, on both lanes as in Flask."""
-=======
-"""A change between two requests has effect from the next request, on both lanes as in Flask."""
->>>>>>> 5eb5b73 (Tests of the framework and of routing: names and docstrings in plain English)
 
 from __future__ import annotations
 

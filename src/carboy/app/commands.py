@@ -32,7 +32,7 @@ class NoAppException(click.UsageError):
 
 
 class ScriptInfo:
-    """What a command line knows about the application, and how it loads the application.
+    """The application of a command line, and how it is loaded.
 
     `create_app` makes the application. Without it, `locate` finds the application by
     `app_import_path`; the `cli` room sets `locate` to its search.

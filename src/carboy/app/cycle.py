@@ -264,7 +264,7 @@ def _call(response: Any, exchange: Exchange) -> Answer:
 
 
 def _release(request: Request) -> None:
-    """What popping a context does to its request: files are closed, a reference cycle ends."""
+    """Close the files of a request and end its reference cycle, as popping its context does."""
     kept = request.__dict__
     if kept.get("files"):
         request.close()

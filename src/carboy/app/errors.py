@@ -1,4 +1,4 @@
-"""What happens when a view or hook raises: the error handlers, or the page of the error."""
+"""Error handling: runs the handler of an error that a view or hook raised, or makes its page."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the other modules of this room ask of an application (typing.Protocol only).
+"""The application as the other modules of this room use it (typing.Protocol only).
 
 `app.Carboy` is such an application. It imports most of these modules, so they know it by this
 interface only. `Any` is the type of what is defined above this module.
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class PlanOfContexts(Protocol):
-    """What the contexts ask of the plan of the request cycle (`plan.Plan`)."""
+    """The plan of the request cycle (`plan.Plan`) as the contexts use it."""
 
     plain_urls: bool
     early_session: bool
@@ -39,7 +39,7 @@ class PlanOfContexts(Protocol):
 
 
 class Application(Protocol):
-    """An application, as the modules below it see it."""
+    """An application."""
 
     # --- the classes and objects it consists of ---
     config: Config

@@ -1,4 +1,4 @@
-"""What an application and a blueprint have in common: the tables of what is registered.
+"""The base of applications and blueprints: the tables of everything that is registered.
 
     view functions, hooks, error handlers ── by the name of the blueprint that they belong to,
                                              None for the whole application

@@ -24,7 +24,7 @@ c_make_encoder = getattr(_encoder, "c_make_encoder", None)
 
 
 class Application(Protocol):
-    """What a provider asks of its application."""
+    """An application as a provider uses it."""
 
     debug: bool
 

@@ -173,7 +173,7 @@ def test_without_a_template_process_the_program_says_so_and_ends(tmp_path: Path)
     it.thread.start()
     it.number()
     it.expect("ready", True)
-    os.kill(it.templates._pid, signal.SIGKILL)
+    os.kill(it.templates._first.pid, signal.SIGKILL)
     assert "was killed" in it.expect("failed")[1]
     it.thread.join(PATIENCE)
     assert it.code == 1
@@ -200,7 +200,7 @@ def test_a_worker_that_dies_after_a_while_is_replaced_at_once(tmp_path: Path) ->
     with developing(tmp_path) as it:
         it.number()
         it.expect("ready", True)
-        it.templates.signal(1, signal.SIGKILL)
+        it.templates.signal(it.supervisor._newest, signal.SIGKILL)
         assert "another one takes its place" in it.expect("ended")[1]
         assert it.number() == 2
         it.save("serves", "file")

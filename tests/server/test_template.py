@@ -14,7 +14,7 @@ import pytest
 from carboy.server.processes import preloading
 from carboy.server.processes.link import WorkerLink
 from carboy.server.processes.template import TemplateLost, Templates
-from running import PATIENCE, await_gone, in_a_fresh_process
+from running import PATIENCE, in_a_fresh_process
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks")
 
@@ -30,11 +30,10 @@ def work(told: int, tells: int) -> int:
 class Worker:
     """A worker, as its supervisor sees it."""
 
-    def __init__(self, templates: Templates, number: int) -> None:
+    def __init__(self, templates: Templates) -> None:
         self.link = WorkerLink()
         self.templates = templates
-        assert templates.start(self.link) == number
-        self.number = number
+        self.pid = templates.start(self.link)
         self.link.handed_over()
         self.imported = self.link.read().decode()
 
@@ -44,22 +43,13 @@ class Worker:
         return self.ended()
 
     def ended(self) -> int:
-        return os.waitstatus_to_exitcode(dict(heard(self.templates))[self.number])
+        await_ended(self.pid)
+        return os.waitstatus_to_exitcode(dict(self.templates.ended([self.pid]))[self.pid])
 
 
-def heard(templates: Templates) -> list[tuple[int, int]]:
-    """Wait until a worker has ended."""
-    found: list[tuple[int, int]] = []
-    while not found:
-        found = once(templates)
-    return found
-
-
-def once(templates: Templates) -> list[tuple[int, int]]:
-    """Wait for a message of a template process."""
-    readable, _, _ = select.select(templates.links(), [], [], PATIENCE)
-    assert readable, "no message"
-    return templates.ended()
+def await_ended(pid: int) -> None:
+    """Wait for the end of a child, without reaping it."""
+    os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
 
 
 def preloaded(templates: Templates, folder: Path, text: str = "") -> Path:
@@ -68,8 +58,9 @@ def preloaded(templates: Templates, folder: Path, text: str = "") -> Path:
     file = folder / f"{PACKAGE}.py"
     file.write_text(text)
     templates.preload([PACKAGE], {str(file): file.stat().st_mtime_ns})
-    assert not templates.is_preloaded
-    once(templates)
+    assert templates._preloaded is not None
+    readable, _, _ = select.select([templates._preloaded.sock], [], [], PATIENCE)
+    assert readable, "no answer"
     return file
 
 
@@ -81,7 +72,7 @@ def templates_for(folder: Path) -> Templates:
 @in_a_fresh_process
 def test_a_worker_has_its_descriptors_and_its_end_is_reported() -> None:
     templates = Templates(work)
-    first, second = Worker(templates, 1), Worker(templates, 2)
+    first, second = Worker(templates), Worker(templates)
     assert first.imported == "not imported"
     assert second.end(7) == 7
     assert first.end(0) == 0
@@ -93,11 +84,10 @@ def test_a_worker_has_its_descriptors_and_its_end_is_reported() -> None:
 @in_a_fresh_process
 def test_a_signal_reaches_one_worker_only() -> None:
     templates = Templates(work)
-    first, second = Worker(templates, 1), Worker(templates, 2)
-    templates.signal(3, signal.SIGKILL)
-    templates.signal(1, signal.SIGKILL)
+    first, second = Worker(templates), Worker(templates)
+    templates.signal(first.pid, signal.SIGKILL)
     assert first.ended() == -signal.SIGKILL
-    templates.signal(1, signal.SIGKILL)
+    templates.signal(first.pid, signal.SIGKILL)
     assert second.end() == 0
     templates.end()
 
@@ -105,10 +95,10 @@ def test_a_signal_reaches_one_worker_only() -> None:
 @in_a_fresh_process
 def test_packages_in_use_are_imported_before_the_next_worker_starts(tmp_path: Path) -> None:
     templates = templates_for(tmp_path)
-    before = Worker(templates, 1)
+    before = Worker(templates)
     preloaded(templates, tmp_path)
     assert templates.is_preloaded
-    after = Worker(templates, 2)
+    after = Worker(templates)
     assert (before.imported, after.imported) == ("not imported", "imported")
     assert (before.end(1), after.end(2)) == (1, 2)
     templates.end()
@@ -120,7 +110,7 @@ def test_a_template_whose_packages_start_threads_is_not_used(tmp_path: Path) -> 
     more = "import threading\nthreading.Thread(target=threading.Event().wait, daemon=True).start()"
     preloaded(templates, tmp_path, more)
     assert not templates.is_preloaded
-    worker = Worker(templates, 1)
+    worker = Worker(templates)
     assert (worker.imported, worker.end()) == ("not imported", 0)
     templates.end()
 
@@ -129,10 +119,9 @@ def test_a_template_whose_packages_start_threads_is_not_used(tmp_path: Path) -> 
 def test_a_package_that_ends_its_process_is_not_tried_again(tmp_path: Path) -> None:
     templates = templates_for(tmp_path)
     preloaded(templates, tmp_path, "import os\nos._exit(3)")
-    lines = len(templates.links())
     templates.preload([PACKAGE], {})
-    assert len(templates.links()) == lines
-    worker = Worker(templates, 1)
+    assert not templates.is_preloaded
+    worker = Worker(templates)
     assert (worker.imported, worker.end(4)) == ("not imported", 4)
     templates.end()
 
@@ -145,12 +134,12 @@ def test_packages_that_have_changed_or_are_hidden_are_imported_again(tmp_path: P
     file = preloaded(templates, tmp_path)
     templates.check(project)
     assert templates.is_preloaded
-    old = Worker(templates, 1)
+    old = Worker(templates)
     os.utime(file, (1, 1))
     templates.check(project)
-    new = Worker(templates, 2)
+    new = Worker(templates)
     assert (new.imported, new.end()) == ("not imported", 0)
-    assert old.end(5) == 5  # its template lives until then
+    assert old.end(5) == 5  # its template has ended
     preloaded(templates, tmp_path)
     (project / f"{PACKAGE}.py").touch()
     templates.check(project)
@@ -159,15 +148,17 @@ def test_packages_that_have_changed_or_are_hidden_are_imported_again(tmp_path: P
 
 
 @in_a_fresh_process
-def test_a_template_that_is_killed_takes_its_workers_and_nothing_else(tmp_path: Path) -> None:
+def test_workers_of_a_template_that_is_killed_go_on(tmp_path: Path) -> None:
     templates = templates_for(tmp_path)
-    other = Worker(templates, 1)
+    other = Worker(templates)
     preloaded(templates, tmp_path, f"import os, pathlib\npathlib.Path({str(tmp_path / 'pid')!r})"
            ".write_text(str(os.getpid()))")  # fmt: skip
-    lost = Worker(templates, 2)
+    orphan = Worker(templates)
+    assert orphan.imported == "imported"
     os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
-    assert lost.ended() == -signal.SIGKILL
-    new = Worker(templates, 3)
+    await_ended(int((tmp_path / "pid").read_text()))
+    assert orphan.end(5) == 5
+    new = Worker(templates)
     assert (new.imported, new.end()) == ("not imported", 0)
     assert other.end(6) == 6
     templates.end()
@@ -176,10 +167,12 @@ def test_a_template_that_is_killed_takes_its_workers_and_nothing_else(tmp_path: 
 @in_a_fresh_process
 def test_when_the_first_template_is_killed_an_error_says_so() -> None:
     templates = Templates(work)
-    os.kill(templates._pid, signal.SIGKILL)
-    await_gone(templates._pid)
+    os.kill(templates._first.pid, signal.SIGKILL)
+    await_ended(templates._first.pid)
     with pytest.raises(TemplateLost, match=r"Start .* again"):
-        once(templates)
+        templates.start(WorkerLink())
+    with pytest.raises(TemplateLost):
+        templates.ended()
 
 
 def test_threads_are_counted() -> None:

@@ -205,7 +205,10 @@ def _wrap(certificate: Any) -> Any:
 
 def keep(worker: DevelopmentWorker, options: dict[str, Any], trust: Sequence[str] = ()) -> int:
     """Serve with workers forked from a process that has imported the packages; the exit code."""
-    templates = Templates(worker)  # forks, so it comes before threads are started
+    try:
+        templates = Templates(worker)  # forks, so it comes before threads are started
+    except OSError as problem:
+        raise click.ClickException(f"{problem}. Use --no-warm.") from None
     handler = _handler(worker.name, worker.sockets, worker.environment, options, trust)
     supervisor = DevelopmentSupervisor(templates, handler.terminal, Path.cwd(), GRACEFUL)
     handler.supervisor = supervisor

@@ -19,6 +19,7 @@ from carboy.server.signals import named, noted
 log = logging.getLogger(ERROR_LOGGER)
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+PR_SET_CHILD_SUBREAPER = 36
 PR_GET_CHILD_SUBREAPER = 37
 
 
@@ -103,6 +104,13 @@ def is_subreaper() -> bool:
 
     answer = ctypes.c_int(0)
     return prctl(PR_GET_CHILD_SUBREAPER, ctypes.byref(answer), 0, 0, 0) == 0 and bool(answer.value)
+
+
+def become_subreaper() -> None:
+    """Have orphans below this process become its children; OSError where the system cannot."""
+    prctl = find_prctl()
+    if prctl is None or prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
+        raise OSError("prctl(PR_SET_CHILD_SUBREAPER) is not available")
 
 
 def die_with_parent(prctl: Callable[..., int] | None) -> None:

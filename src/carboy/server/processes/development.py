@@ -59,7 +59,7 @@ class DevelopmentSupervisor(Supervisor):
     `replace` and `tell` may be called from any thread.
     """
 
-    HEARD = (*signals.STOP, *signals.named("SIGQUIT", "SIGHUP", "SIGUSR1", "SIGUSR2"))
+    HEARD = (*signals.STOP, *signals.named("SIGQUIT", "SIGHUP", "SIGCHLD", "SIGUSR1", "SIGUSR2"))
 
     def __init__(
         self, templates: Templates, reporter: Reporter, folder: Path, graceful_timeout: float = 5.0
@@ -73,6 +73,7 @@ class DevelopmentSupervisor(Supervisor):
         self._next = Start()
         self._newest = 0
         self._starts: dict[int, Start] = {}  # by worker
+        self._count = 0  # of starts, by which browsers tell workers apart
         self._first = True
 
     def replace(self, why: Sequence[str], forget: bool = False) -> None:
@@ -139,7 +140,8 @@ class DevelopmentSupervisor(Supervisor):
         start.began = start.began or time.monotonic()
         self._starts[worker] = start
         self._newest = worker
-        link.tell(number=worker, first=self._first, failure=start.failure)
+        self._count += 1
+        link.tell(number=self._count, first=self._first, failure=start.failure)
 
     def _reported(self, worker: int, report: Message) -> None:
         if "broken" in report:

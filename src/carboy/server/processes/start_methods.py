@@ -21,27 +21,23 @@ Work = Callable[[SupervisorLink], int]  # what a worker does; its exit code
 Ended = tuple[int, int]  # a worker, and its status as os.waitpid gives it
 
 
-class HasDescriptor(Protocol):
-    def fileno(self) -> int: ...
-
-
 class StartMethod(Protocol):
-    """A worker is known by a number, which `start` gives."""
+    """A worker is known by its process id, which `start` returns."""
 
     def start(self, link: WorkerLink, leave: Callable[[], object]) -> int:
-        """Start a worker. `leave` closes what is the supervisor's, in a forked process."""
+        """Start a worker; OSError when no process, memory or descriptor is left.
+
+        `leave` closes what is the supervisor's, in a process that is forked from it.
+        """
 
     def signal(self, worker: int, number: int) -> None:
         """Send a signal to a worker, if it still exists."""
 
-    def links(self) -> Iterable[HasDescriptor]:
-        """What is readable when workers may have ended, besides SIGCHLD."""
-
     def ended(self, workers: Iterable[int]) -> list[Ended]:
-        """Those of the workers that have ended; does not wait."""
+        """Those of the workers that have ended; does not wait. May include other processes."""
 
     def end(self, workers: Iterable[int]) -> None:
-        """Kill these workers and wait for their end; no worker is started after that."""
+        """Kill these workers and wait for their end. No worker is started after that."""
 
 
 class CannotFork(RuntimeError):
@@ -54,26 +50,62 @@ class CannotFork(RuntimeError):
         )
 
 
-class Fork:
-    """Workers are children of the supervisor. `heard` are its signals.
+class Children:
+    """Workers that are children of this process.
 
-    `adopts`: processes whose parents have ended are given to this process, and are waited for.
+    `adopts`: processes whose parents have ended become its children, too, and are waited for.
     """
+
+    def __init__(self, adopts: bool) -> None:
+        self._adopts = adopts
+
+    def signal(self, worker: int, number: int) -> None:
+        try:
+            os.kill(worker, number)
+        except ProcessLookupError:
+            pass  # it has just ended
+
+    def ended(self, workers: Iterable[int] = ()) -> list[Ended]:
+        found: list[Ended] = []
+        for worker in workers:
+            try:
+                pid, status = os.waitpid(worker, os.WNOHANG)
+            except ChildProcessError:
+                pid, status = worker, 0  # SIGCHLD is ignored here, so the kernel waited for it
+            if pid:
+                found.append((pid, status))
+        while self._adopts:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                break
+            if not pid:
+                break
+            found.append((pid, status))  # a worker may have ended just now as well
+        return found
+
+    def end(self, workers: Iterable[int] = ()) -> None:
+        for worker in workers:
+            self.signal(worker, signal.SIGKILL)
+            os.waitpid(worker, 0)
+
+
+class Fork(Children):
+    """Forks workers from this process. `heard` are the signals of its supervisor."""
 
     def __init__(
         self, work: Work, heard: Iterable[signal.Signals] = signals.SUPERVISED, adopts: bool = False
     ) -> None:
         if not hasattr(os, "fork"):
             raise CannotFork()
+        super().__init__(adopts)
         self._work = work
         self._heard = tuple(heard)
-        self._adopts = adopts
         # The kernel sends a parent-death signal when the *thread* that forked ends, and only
         # the main thread lives as long as the process.
         self._prctl = child.find_prctl() if signals.in_main_thread() else None
 
     def start(self, link: WorkerLink, leave: Callable[[], object]) -> int:
-        """Fork; OSError when no process, memory or descriptor is left."""
         # A signal between the fork and the worker's own handlers would be noted in a copy
         # of the supervisor's inbox that is never read; blocked, it waits.
         with child.blocked(self._heard):
@@ -95,40 +127,3 @@ class Fork:
             return self._work(end)
 
         child.live(work)
-
-    def signal(self, worker: int, number: int) -> None:
-        try:
-            os.kill(worker, number)
-        except ProcessLookupError:
-            pass  # it was quicker
-
-    def links(self) -> Iterable[HasDescriptor]:
-        return ()
-
-    def ended(self, workers: Iterable[int]) -> list[Ended]:
-        found: list[Ended] = []
-        for worker in workers:
-            try:
-                pid, status = os.waitpid(worker, os.WNOHANG)
-            except ChildProcessError:
-                pid, status = worker, 0  # SIGCHLD is ignored here: the kernel saw to it
-            if pid:
-                found.append((pid, status))
-        return found + self._orphans() if self._adopts else found
-
-    def _orphans(self) -> list[Ended]:
-        """Wait for all that have ended; a worker may end just now as well."""
-        found: list[Ended] = []
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return found
-            if not pid:
-                return found
-            found.append((pid, status))
-
-    def end(self, workers: Iterable[int]) -> None:
-        for worker in workers:
-            self.signal(worker, signal.SIGKILL)
-            os.waitpid(worker, 0)

@@ -151,17 +151,11 @@ class Supervisor:
         timeout = None if wake_at == NEVER else max(0.0, wake_at - now)
         if not signals.in_main_thread():
             timeout = min(LOOK, LOOK if timeout is None else timeout)
-        further = list(self.start_method.links())
-        for each in further:
-            self._selector.register(each, selectors.EVENT_READ)
-        readable = self._selector.select(timeout)
-        for each in further:
-            self._selector.unregister(each)
-        for key, _ in readable:
+        for key, _ in self._selector.select(timeout):
             if key.fileobj is self._inbox:
                 for number in self._inbox.take():
                     self._heard(number)
-            elif key.data is not None:
+            else:
                 self._read(key.data)
         self.health.woke(time.monotonic())
 

@@ -1,11 +1,15 @@
 """Template processes: they have imported what is slow to import, and fork workers.
 
-    Templates ── {"do": "worker", "number": 7} and two descriptors ──▶ template ── fork ──▶ worker 7
-              ◀── {"ended": 7, "status": 0} ──────────────────────────
+    supervisor ── {"do": "worker"} and two descriptors ──▶ template ── fork ──▶ worker
+               ◀── {"pid": 4711} ────────────────────────
 
 A template runs no code of the application and has one thread, so that it can fork at any time.
 The first template knows Carboy only. A second one, forked from it, has imported the packages that
 the application was seen to use. If those packages start threads, only the first one is used.
+
+What a template forks is a child of the supervisor: its parent ends at once, and the supervisor is
+the subreaper of what is below it (prctl(2)). So the supervisor waits for all workers itself, and a
+template can end while its workers run.
 """
 
 from __future__ import annotations
@@ -22,188 +26,187 @@ from typing import Any, NoReturn
 
 from carboy.server.processes import child, preloading
 from carboy.server.processes.link import WorkerLink
-from carboy.server.processes.start_methods import Ended
-from carboy.server.signals import Inbox, named
+from carboy.server.processes.start_methods import Children, Ended
+from carboy.server.signals import named, noted
 
 # Called in a worker with two descriptors: what the supervisor tells it, and what it tells the
 # supervisor. Returns the exit code.
 Work = Callable[[int, int], int]
 LONGEST = 1 << 20  # bytes of a message: names of a few thousand modules
-HEARD = named("SIGINT", "SIGTERM", "SIGCHLD", "SIGHUP", "SIGQUIT")
+HEARD = named("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
 
 
 class TemplateLost(Exception):
     """The first template has ended, so no worker can be forked; the text is for the user."""
 
+    def __init__(self) -> None:
+        super().__init__("The process that starts the workers was killed. Start carboy dev again.")
+
 
 class TemplateProcess:
-    """Carries out commands until `Templates` has closed the socket and the last worker has ended.
+    """Carries out commands until the supervisor closes the socket.
 
-    Of signals only SIGCHLD matters: Ctrl+C goes to every process, and the supervisor decides.
+    Signals have no effect: Ctrl+C goes to every process, and the supervisor decides.
     """
 
     def __init__(self, commands: socket.socket, work: Work) -> None:
         self.commands = commands
         self.work = work
-        self._numbers: dict[int, int] = {}  # pid: number of the worker
-        self._inbox: Inbox
 
     def run(self) -> int:
         """The rest of the process; its exit code."""
-        self._inbox = Inbox(HEARD)
-        with self._inbox:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
-            listening = True
-            while listening or self._numbers:
-                waited: list[Any] = [self._inbox, *([self.commands] if listening else [])]
-                readable, _, _ = select.select(waited, [], [])
-                self._inbox.take()
-                self._reap()
-                if self.commands in readable:
-                    listening = self._obey()
-        return 0
+        for number in HEARD:
+            signal.signal(number, noted)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
+        while True:
+            message, fds, _, _ = socket.recv_fds(self.commands, LONGEST, 2)
+            if not message:
+                return 0
+            command = json.loads(message)
+            self._tell(**getattr(self, f"_do_{command.pop('do')}")(fds, **command))
+            for fd in fds:
+                os.close(fd)
 
-    def _obey(self) -> bool:
-        message, fds, _, _ = socket.recv_fds(self.commands, LONGEST, 2)
-        if not message:
-            return False
-        command = json.loads(message)
-        getattr(self, f"_do_{command.pop('do')}")(fds, **command)
-        return True
-
-    def _do_worker(self, fds: list[int], number: int) -> None:
-        with child.blocked(HEARD):
-            pid = os.fork()
-            if pid == 0:
-                self._become_worker(*fds)
-        for fd in fds:
-            os.close(fd)
-        self._numbers[pid] = number
-
-    def _do_signal(self, fds: list[int], number: int, what: int) -> None:
-        for pid, worker in self._numbers.items():
-            if worker == number:
-                os.kill(pid, what)  # a child that is not reaped yet: the pid is still its own
-
-    def _do_template(self, fds: list[int], modules: list[str]) -> None:
-        commands = socket.socket(fileno=fds[0])
-        with child.blocked(HEARD):
-            pid = os.fork()
-            if pid == 0:
-                self._become_template(commands, modules)
-        commands.close()
-        self._numbers[pid] = -1
-
-    def _do_import(self, fds: list[int], modules: list[str]) -> None:
-        preloading.import_all(modules)
-        self._tell(threads=preloading.thread_count())
-
-    def _become_worker(self, told: int, tells: int) -> NoReturn:
+    def _do_worker(self, fds: list[int]) -> dict[str, int]:
         def work() -> int:
             child.reset_signals(HEARD)
-            self._leave()
+            self.commands.close()
             importlib.invalidate_caches()  # folders were listed before the last save
-            return self.work(told, tells)
+            return self.work(*fds)
 
-        child.live(work)
+        return self._fork(work, "Worker")
 
-    def _become_template(self, commands: socket.socket, modules: list[str]) -> NoReturn:
+    def _do_template(self, fds: list[int]) -> dict[str, int]:
         def work() -> int:
-            self._leave()
-            second = TemplateProcess(commands, self.work)
-            second._do_import([], modules)
-            return second.run()
+            self.commands.close()
+            return TemplateProcess(socket.socket(fileno=fds[0]), self.work).run()
 
-        child.live(work, "Template process")
+        return self._fork(work, "Template process")
 
-    def _leave(self) -> None:
-        """Close what is the template's, in a process that was forked from it."""
-        signal.set_wakeup_fd(-1)
-        self.commands.close()
-        self._inbox.close()
+    def _do_import(self, fds: list[int], modules: list[str]) -> dict[str, int]:
+        preloading.import_all(modules)
+        return {"threads": preloading.thread_count()}
 
-    def _reap(self) -> None:
-        while self._numbers:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if not pid:
-                return
-            self._tell(ended=self._numbers.pop(pid, -1), status=status)
+    def _fork(self, work: Callable[[], int], what: str) -> dict[str, int]:
+        """Fork a process whose parent has ended; its pid, 0 if the system cannot fork."""
+        reader, writer = os.pipe()
+        with child.blocked(HEARD):
+            between = os.fork()
+            if between == 0:
+                self._fork_and_end(reader, writer, work, what)
+        os.close(writer)
+        pid = int(os.read(reader, 20) or b"0")
+        os.close(reader)
+        os.waitpid(between, 0)
+        return {"pid": pid}
 
-    def _tell(self, **message: Any) -> None:
+    def _fork_and_end(
+        self, reader: int, writer: int, work: Callable[[], int], what: str
+    ) -> NoReturn:
+        try:
+            pid = os.fork()
+            if pid == 0:
+                os.close(reader)
+                os.close(writer)
+                child.live(work, what)
+            os.write(writer, b"%d" % pid)
+        finally:
+            os._exit(0)
+
+    def _tell(self, **message: int) -> None:
         try:
             self.commands.send(json.dumps(message).encode())
         except OSError:
-            pass  # `Templates` has gone; the end of the commands says so too
+            pass  # the supervisor has gone; the end of the commands says so too
 
 
 class TemplateLink:
     """The supervisor's end of the socket to a template."""
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, pid: int, fit: bool) -> None:
         self.sock = sock
-        self.fit = False  # whether it can be asked for workers
-
-    def fileno(self) -> int:
-        return self.sock.fileno()
+        self.pid = pid  # 0: it has ended, and was waited for
+        self.fit = fit  # it can fork: it has one thread
 
     def send(self, command: dict[str, Any], fds: Sequence[int] = ()) -> bool:
-        """Send a command. False: the template has gone."""
+        """Send a command. False: the template has ended."""
         try:
             socket.send_fds(self.sock, [json.dumps(command).encode()], fds)
         except OSError:
             return False
         return True
 
-    def receive(self) -> dict[str, Any] | None:
-        """The next message; None when the template has gone."""
+    def receive(self) -> dict[str, int]:
+        """The answer to a command; {} if the template has ended."""
         try:
-            message = self.sock.recv(LONGEST)
+            return json.loads(self.sock.recv(LONGEST) or b"{}")  # type: ignore[no-any-return]
         except OSError:
-            return None
-        return json.loads(message) if message else None
+            return {}
+
+    def ask(self, command: dict[str, Any], fds: Sequence[int] = ()) -> dict[str, int]:
+        """Send a command and wait for the answer."""
+        return self.receive() if self.send(command, fds) else {}
+
+    def close(self) -> None:
+        """End the template, which may be importing."""
+        self.sock.close()
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+            self.pid = 0
 
 
-class Templates:
+class Templates(Children):
     """A start method (start_methods.py): template processes fork the workers.
 
-    Make it before there are threads, which do not survive a fork.
+    Make it before there are threads, which do not survive a fork. OSError where orphans cannot
+    become children of this process.
     """
 
     def __init__(self, work: Work) -> None:
-        self._first, self._pid = _fork_first(work)
+        super().__init__(adopts=True)
+        child.become_subreaper()
+        self._first = _fork_first(work)
         self._preloaded: TemplateLink | None = None
+        self._imports = 0  # answers of the preloaded template that are still to come
         self._known: set[str] = set()  # modules that are preloaded, or were tried
         self._stamps: dict[str, int] = {}
-        self._old: list[TemplateLink] = []  # templates whose last worker is about to end
-        self._link_of: dict[int, TemplateLink] = {}  # whose child a worker is
-        self._started = 0
-
-    def links(self) -> list[TemplateLink]:
-        if not self._pid:
-            return []
-        return [self._first, *([self._preloaded] if self._preloaded else []), *self._old]
 
     @property
     def is_preloaded(self) -> bool:
         """Whether the next worker starts with packages imported."""
-        return self._preloaded is not None and self._preloaded.fit
+        template = self._preloaded
+        while template and self._imports and select.select([template.sock], [], [], 0)[0]:
+            self._imports -= 1
+            template.fit = template.receive().get("threads") == 1
+        return bool(template and template.fit and not self._imports)
 
     def start(self, link: WorkerLink, leave: Callable[[], object] | None = None) -> int:
-        self._started = number = self._started + 1
-        template = self._preloaded if self._preloaded and self._preloaded.fit else self._first
-        command = {"do": "worker", "number": number}
-        if not template.send(command, (link.told, link.tells)):
-            template = self._first
-            template.send(command, (link.told, link.tells))
-        self._link_of[number] = template
-        return number
+        fds = (link.told, link.tells)
+        answer: dict[str, int] = {}
+        if self.is_preloaded and self._preloaded:
+            answer = self._preloaded.ask({"do": "worker"}, fds)
+        if not answer:
+            answer = self._first.ask({"do": "worker"}, fds)
+        if not answer:
+            raise TemplateLost
+        if not answer["pid"]:
+            raise OSError("the template process cannot fork")
+        return answer["pid"]
 
-    def signal(self, worker: int, number: int) -> None:
-        if template := self._link_of.get(worker):
-            template.send({"do": "signal", "number": worker, "what": int(number)})
+    def ended(self, workers: Iterable[int] = ()) -> list[Ended]:
+        found = super().ended(workers)
+        for template in filter(None, (self._first, self._preloaded)):
+            if any(pid == template.pid for pid, _ in found):
+                template.pid = 0
+                if template is self._first:
+                    raise TemplateLost
+        return found
+
+    def end(self, workers: Iterable[int] = ()) -> None:
+        super().end(workers)
+        self.forget()
+        self._first.close()
 
     def preload(self, modules: Sequence[str], stamps: dict[str, int]) -> None:
         """Import these modules in a template, in the background, for the next worker.
@@ -215,81 +218,28 @@ class Templates:
             return
         self._known.update(more)
         self._stamps |= stamps
-        if self._preloaded is not None:
-            self._preloaded.fit = False  # until it has answered
-            self._preloaded.send({"do": "import", "modules": more})
-            return
-        ours, theirs = _pair()
-        self._first.send({"do": "template", "modules": more}, (theirs.fileno(),))
-        theirs.close()
-        self._preloaded = TemplateLink(ours)
+        if self._preloaded is None:
+            ours, theirs = _pair()
+            answer = self._first.ask({"do": "template"}, (theirs.fileno(),))
+            theirs.close()
+            self._preloaded = TemplateLink(ours, answer.get("pid", 0), fit=False)
+            self._imports = 0
+        self._imports += self._preloaded.send({"do": "import", "modules": more})
 
     def forget(self) -> None:
         """Forget what was imported: the next worker imports all packages itself."""
         self._known, self._stamps = set(), {}
         if self._preloaded is not None:
-            self._old.append(self._preloaded)
+            self._preloaded.close()
             self._preloaded = None
-        self._drop_old()
 
     def check(self, folder: Path) -> None:
         """Forget packages that have changed, or that a file of the application's folder hides."""
         if not preloading.is_fresh(self._stamps) or preloading.shadowed(self._known, folder):
             self.forget()
 
-    def ended(self, workers: Iterable[int] = ()) -> list[Ended]:
-        """Workers of the templates that have ended. Raises TemplateLost."""
-        found: list[Ended] = []
-        while readable := select.select(self.links(), [], [], 0)[0]:
-            found += self._read(readable[0])
-        return found
 
-    def _read(self, link: TemplateLink) -> list[Ended]:
-        message = link.receive()
-        if message is None:
-            return self._lost(link)
-        if "threads" in message:
-            link.fit = message["threads"] == 1
-            return []
-        number = message["ended"]
-        if self._link_of.pop(number, None) is None:
-            return []
-        self._drop_old()
-        return [(number, message["status"])]
-
-    def end(self, workers: Iterable[int] = ()) -> None:
-        """Kill these workers, and end the templates."""
-        for worker in workers:
-            self.signal(worker, signal.SIGKILL)
-        if self._pid:
-            for link in self.links():
-                link.sock.close()
-            os.waitpid(self._pid, 0)
-            self._pid = 0
-
-    def _lost(self, link: TemplateLink) -> list[Ended]:
-        """A template has ended by itself. Nothing more is learned of its workers."""
-        if link is self._first:
-            raise TemplateLost(
-                "The process that starts the others was killed. Start carboy dev again."
-            )
-        link.sock.close()
-        self._old = [each for each in self._old if each is not link]
-        if link is self._preloaded:
-            self._preloaded = None  # its modules stay known: it would happen again
-        ended = [number for number, its in self._link_of.items() if its is link]
-        for number in ended:
-            del self._link_of[number]
-        return [(number, int(signal.SIGKILL)) for number in ended]
-
-    def _drop_old(self) -> None:
-        used = set(map(id, self._link_of.values()))
-        for link in [each for each in self._old if id(each) not in used]:
-            self._old.remove(link)
-            link.sock.close()
-
-
-def _fork_first(work: Work) -> tuple[TemplateLink, int]:
+def _fork_first(work: Work) -> TemplateLink:
     ours, theirs = _pair()
     with child.blocked(HEARD):
         pid = os.fork()
@@ -297,9 +247,7 @@ def _fork_first(work: Work) -> tuple[TemplateLink, int]:
             ours.close()
             child.live(TemplateProcess(theirs, work).run, "Template process")
     theirs.close()
-    link = TemplateLink(ours)
-    link.fit = True
-    return link, pid
+    return TemplateLink(ours, pid, fit=True)
 
 
 def _pair() -> tuple[socket.socket, socket.socket]:

@@ -155,7 +155,7 @@ def test_a_user_registers_writes_uploads_searches_and_logs_out(visit, scheme, tm
     expect(page.locator("mark")).to_have_text("folds")
 
     page.get_by_role("button", name="Log out").click()
-    expect(page.get_by_role("link", name="Start a bottle")).to_be_visible()
+    expect(page.get_by_role("link", name="Create an account")).to_be_visible()
     visit.open("/notes/new")
     page.get_by_label("Name").fill(name)
     page.get_by_label("Password").fill(PASSWORD)

@@ -87,7 +87,7 @@ def register() -> Any:
         user_id = _create(name, password)
         if user_id is not None:
             _enter(user_id)
-            flash(f"Welcome, {name}. Your bottle is ready.", "success")
+            flash(f"Welcome, {name}. Your account is ready.", "success")
             return redirect(url_for("notebook.index"))
         errors["name"] = "This name is taken. Choose another one."
     return render_template("register.html", errors=errors), 422

@@ -6,13 +6,13 @@ from carboy import Flask, Response, jsonify, make_response, render_template, req
 from carboy.http.exceptions import HTTPException
 
 TITLES = {
-    400: "That did not work",
-    401: "Who are you?",
-    403: "Not yours to see",
-    404: "Nothing in this bottle",
-    405: "Not that way",
-    413: "Too large for the neck",
-    500: "Something broke",
+    400: "This request did not work",
+    401: "Log in first",
+    403: "You may not see this page",
+    404: "Page not found",
+    405: "This method is not allowed",
+    413: "Too large",
+    500: "Something went wrong",
 }
 ADVICE = {
     404: "This page does not exist. It may have been deleted, or the address may be wrong.",

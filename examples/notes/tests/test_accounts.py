@@ -9,7 +9,7 @@ from notes import create_app
 def test_a_visitor_sees_how_to_register(visitor):
     page = visitor.get("/")
     assert page.status_code == 200
-    assert "Start a bottle" in page.text
+    assert "Create an account" in page.text
     assert "Set-Cookie" not in page.headers
 
 
@@ -64,7 +64,7 @@ def test_logging_in_and_out(ada, app):
     assert visitor.log_in("ada").headers["Location"] == "/"
     assert "All" in visitor.get("/").text
     assert visitor.post("/logout", form="/").status_code == 302
-    assert "Start a bottle" in visitor.get("/").text
+    assert "Create an account" in visitor.get("/").text
 
 
 @pytest.mark.parametrize(("name", "password"), [("ada", "wrong horse"), ("unknown", PASSWORD)])
@@ -102,4 +102,4 @@ def test_a_form_with_the_token_of_another_user_is_refused(ada, grace):
     token = grace.token("/")
     sent = ada.client.post("/logout", data={"csrf_token": token})
     assert sent.status_code == 400
-    assert "Start a bottle" not in ada.get("/").text
+    assert "Create an account" not in ada.get("/").text

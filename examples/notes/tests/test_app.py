@@ -23,14 +23,14 @@ def test_the_secret_key_is_stored_and_only_its_owner_can_read_it(tmp_path):
 def test_a_missing_page_has_the_style_of_the_application(visitor):
     page = visitor.get("/nowhere")
     assert page.status_code == 404
-    assert "Nothing in this bottle" in page.text
+    assert "Page not found" in page.text
 
 
 def test_a_405_keeps_its_allow_header(visitor):
     page = visitor.get("/logout")
     assert page.status_code == 405
     assert "POST" in page.headers["Allow"]
-    assert "Not that way" in page.text
+    assert "This method is not allowed" in page.text
 
 
 def test_an_exception_gives_an_error_page(app, visitor):
@@ -42,7 +42,7 @@ def test_an_exception_gives_an_error_page(app, visitor):
 
     page = visitor.get("/broken")
     assert page.status_code == 500
-    assert "Something broke" in page.text
+    assert "Something went wrong" in page.text
     assert "secret detail" not in page.text
 
 

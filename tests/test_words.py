@@ -242,7 +242,7 @@ def options() -> Iterator[tuple[str, click.Option]]:
     """Every option of every command, with the command's name."""
     group = make_group()
     with click.Context(group, info_name="carboy") as context:
-        commands = [group, *(group.get_command(context, name) for name in LATE), run.make_command()]
+        commands = [group, *(group.get_command(context, name) for name in LATE), run.command]
     commands += [flask.cli, *flask.cli.commands.values()]
     for command in commands:
         assert command is not None

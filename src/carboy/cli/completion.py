@@ -33,11 +33,6 @@ def command(ctx: click.Context, shell: str) -> None:
 command.help = "\n".join([f"{command.help}\n\n\b", *HOW.values()])
 
 
-def make_command() -> click.Command:
-    """The command."""
-    return command
-
-
 KINDS = ("Flask", "Carboy")
 MOST = 100  # files that are read: the user has pressed a key and waits
 

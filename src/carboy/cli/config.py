@@ -91,14 +91,14 @@ def load_env(env_file: str | None, folder: Path, tell: bool = True) -> list[Path
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """`before` are the variables as the user's shell gave them, `ours` those we set."""
+    """`before` are the variables of the user's shell, `ours` those that `carboy dev` sets."""
 
     before: dict[str, str]
     ours: dict[str, str]
     env_file: str | None
 
     def restore(self) -> None:
-        """Set them as if the program had just been started: what a dotenv file lost is gone."""
+        """Set the variables as at the start; those that a dotenv file no longer has are removed."""
         wanted = self.before | {"PWD": os.environ.get("PWD", self.before.get("PWD", ""))}
         for name in os.environ.keys() - wanted.keys():
             del os.environ[name]

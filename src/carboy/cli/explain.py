@@ -308,7 +308,4 @@ def _write(file: str | None, make: Any, found: Explanation) -> None:
     click.echo(f"Wrote {file}.", err=True)
 
 
-def make_command() -> click.Command:
-    """The command with its --flask option."""
-    command.params = [each for each in command.params if each.name != "flask"] + [as_flask()]
-    return command
+command.params.append(as_flask())

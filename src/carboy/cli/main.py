@@ -18,10 +18,10 @@ from carboy.cli.options import names_of
 from carboy.cli.run import FROM_CLI
 from carboy.server.signals import hold
 
-# Commands whose modules import much that a server does not need: name, module.
+# name: module with its `command`, which imports much that a server does not need
 LATE = {
     "completion": "carboy.cli.completion",
-    "dev": "carboy.cli.dev",
+    "dev": "carboy.cli.dev.command",
     "explain": "carboy.cli.explain",
     "new": "carboy.cli.new",
     "routes": "carboy.cli.routes",
@@ -49,7 +49,7 @@ class CarboyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name in LATE and name not in self.commands:
-            self.add_command(import_module(LATE[name]).make_command())
+            self.add_command(import_module(LATE[name]).command)
         own = super().get_command(ctx, name)
         if own is not None:
             return own
@@ -123,7 +123,7 @@ def make_group() -> CarboyGroup:
             ),
         ],
         commands=[
-            run.make_command(),
+            run.command,
         ],
         help="Serve a web application, or run one of its commands.",
         context_settings={"help_option_names": ["--help"]},

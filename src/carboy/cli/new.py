@@ -86,8 +86,3 @@ def command(name: str) -> None:
         ) from None
     click.secho(f"{name} is ready.", fg="green", bold=True)
     click.echo(f"\n    cd {name}\n    pip install -e '.[dev]'\n    carboy dev\n    pytest\n")
-
-
-def make_command() -> click.Command:
-    """The command."""
-    return command

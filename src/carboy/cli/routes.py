@@ -54,47 +54,40 @@ def routes(app: Any, sort: str = "endpoint", all_methods: bool = False) -> list[
     return table(headers, cells)
 
 
-def make_command() -> click.Command:
-    """The command."""
-
-    @click.command("routes", short_help="Show the routes of an application.")
-    @click.argument("app", required=False, shell_complete=complete)
-    @click.option(
-        "--sort", "-s", type=click.Choice(SORTS), default="endpoint", show_default=True,
-        help="Order of the routes; match: the order in which the application tries them.",
-    )  # fmt: skip
-    @click.option("--all-methods", is_flag=True, help="HEAD and OPTIONS among the methods.")
-    @click.option(
-        "--filter", "-f", "part", default="", help="Text that every route shown has to contain."
-    )
-    @click.option("--json", "as_json", is_flag=True, help="Output as JSON, for other programs.")
-    @click.option(
-        "--match",
-        "-m",
-        metavar="[METHOD] URL",
-        help="Request whose route is shown, with the reason, such as 'POST /notes'.",
-    )
-    @click.pass_context
-    def command(
-        ctx: click.Context, app: str | None, sort: str, all_methods: bool, part: str,
-        as_json: bool, match: str | None,
-    ) -> None:  # fmt: skip
-        """Show the routes of APP with their endpoints and methods."""
-        application = load_for_command(ctx, app)
-        if not hasattr(application, "url_map"):
-            raise click.UsageError(
-                f"{application!r} has no url_map. Is it a Flask application?", ctx
-            )
-        if match is not None:
-            click.echo("\n".join(_matched(application, match)))
-        elif as_json:
-            click.echo(json.dumps(as_objects(application, part), indent=2))
-        else:
-            lines = [line.rstrip() for line in routes(application, sort, all_methods)]
-            head, rows = lines[:2], [x for x in lines[2:] if part.lower() in x.lower()]
-            click.echo("\n".join([*head, *rows] if rows or not part else [_none(part)]))
-
-    return command
+@click.command("routes", short_help="Show the routes of an application.")
+@click.argument("app", required=False, shell_complete=complete)
+@click.option(
+    "--sort", "-s", type=click.Choice(SORTS), default="endpoint", show_default=True,
+    help="Order of the routes; match: the order in which the application tries them.",
+)  # fmt: skip
+@click.option("--all-methods", is_flag=True, help="HEAD and OPTIONS among the methods.")
+@click.option(
+    "--filter", "-f", "part", default="", help="Text that every route shown has to contain."
+)
+@click.option("--json", "as_json", is_flag=True, help="Output as JSON, for other programs.")
+@click.option(
+    "--match",
+    "-m",
+    metavar="[METHOD] URL",
+    help="Request whose route is shown, with the reason, such as 'POST /notes'.",
+)
+@click.pass_context
+def command(
+    ctx: click.Context, app: str | None, sort: str, all_methods: bool, part: str,
+    as_json: bool, match: str | None,
+) -> None:  # fmt: skip
+    """Show the routes of APP with their endpoints and methods."""
+    application = load_for_command(ctx, app)
+    if not hasattr(application, "url_map"):
+        raise click.UsageError(f"{application!r} has no url_map. Is it a Flask application?", ctx)
+    if match is not None:
+        click.echo("\n".join(_matched(application, match)))
+    elif as_json:
+        click.echo(json.dumps(as_objects(application, part), indent=2))
+    else:
+        lines = [line.rstrip() for line in routes(application, sort, all_methods)]
+        head, rows = lines[:2], [x for x in lines[2:] if part.lower() in x.lower()]
+        click.echo("\n".join([*head, *rows] if rows or not part else [_none(part)]))
 
 
 def _none(part: str) -> str:

@@ -151,19 +151,17 @@ def install_names(children: bool | None = None) -> None:
     install(children)
 
 
-def make_command() -> click.Command:
-    """The command with its options."""
-    return SectionedCommand(
-        "run",
-        callback=click.pass_context(run),
-        params=[
-            click.Argument(["app"], required=False, shell_complete=complete),
-            as_flask(),
-            as_flask_in_children(),
-            debug(),
-            *listening(),
-            *tuning(),
-        ],
-        help=run.__doc__,
-        short_help="Serve an application.",
-    )
+command = SectionedCommand(
+    "run",
+    callback=click.pass_context(run),
+    params=[
+        click.Argument(["app"], required=False, shell_complete=complete),
+        as_flask(),
+        as_flask_in_children(),
+        debug(),
+        *listening(),
+        *tuning(),
+    ],
+    help=run.__doc__,
+    short_help="Serve an application.",
+)

@@ -76,8 +76,3 @@ def interact(banner: str, context: dict[str, Any], goodbye: str | None = None) -
     if hook := getattr(sys, "__interactivehook__", None):
         hook()
     code.interact(banner, local=names, exitmsg=goodbye)
-
-
-def make_command() -> click.Command:
-    """The command."""
-    return command

@@ -272,8 +272,3 @@ def _what_is_on(options: dict[str, Any], pin: str, way: str) -> str:
 
 
 command.params.extend([as_flask(), as_flask_in_children()])
-
-
-def make_command() -> click.Command:
-    """The command."""
-    return command

@@ -1,4 +1,4 @@
-"""Which files count, how an editor's steps become one change, and that it is told once."""
+"""Files that matter, and the steps of an editor that become one change, reported once."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ KINDS = {
 
 
 @pytest.mark.parametrize(("path", "kind"), KINDS.items(), ids=KINDS)
-def test_a_file_counts_by_its_place_and_name(path: str, kind: Kind | None) -> None:
+def test_place_and_name_decide_whether_a_file_matters(path: str, kind: Kind | None) -> None:
     assert Rules(roots=["/p"]).kind(path) is kind
 
 
-def test_the_gravest_kind_is_the_changes() -> None:
+def test_the_kind_of_a_change_is_the_gravest_of_its_files() -> None:
     rules = Rules(["/p/settings.toml"], ["*/generated/*"], roots=["/p"])
     change = rules.change(["/p/static/a.css", "/p/settings.toml", "/p/x.log"])
     assert change == Change(Kind.CODE, ("/p/settings.toml", "/p/static/a.css"))
@@ -54,7 +54,7 @@ def test_the_gravest_kind_is_the_changes() -> None:
     assert change.environment
 
 
-def test_steps_that_come_close_together_are_one() -> None:
+def test_steps_shortly_after_each_other_are_one_change() -> None:
     burst = Burst()
     assert burst.wake_at() is None
     burst.add(["a"], 1.0)
@@ -64,13 +64,13 @@ def test_steps_that_come_close_together_are_one() -> None:
     assert burst.wake_at() is None
 
 
-def test_after_many_files_more_are_waited_for_a_while_longer() -> None:
+def test_a_change_of_many_files_is_complete_later() -> None:
     burst = Burst()
     burst.add(map(str, range(MANY)), 1.0)
     assert burst.wake_at() == 1.0 + QUIET_WHEN_MANY
 
 
-def test_an_unfinished_file_is_waited_for_and_nothing_for_ever() -> None:
+def test_an_unfinished_file_delays_a_change_but_not_without_limit() -> None:
     burst = Burst(lambda path: path == "empty")
     burst.add(["empty"], 1.0)
     assert burst.take(1.0 + QUIET) == frozenset()
@@ -92,7 +92,7 @@ def heard(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[SimpleQueu
     changes.stop()
 
 
-def test_a_new_file_in_the_place_of_the_old_is_told(
+def test_a_file_that_replaces_another_one_is_reported(
     heard: SimpleQueue[Change], tmp_path: Path
 ) -> None:
     file, fresh = tmp_path / "app.py", tmp_path / "app.py~"
@@ -101,7 +101,9 @@ def test_a_new_file_in_the_place_of_the_old_is_told(
     assert heard.get(timeout=PATIENCE) == Change(Kind.CODE, (str(file),))
 
 
-def test_what_does_not_count_is_not_told(heard: SimpleQueue[Change], tmp_path: Path) -> None:
+def test_files_that_do_not_matter_are_not_reported(
+    heard: SimpleQueue[Change], tmp_path: Path
+) -> None:
     (tmp_path / "notes.sqlite3").write_text("x")
     (tmp_path / "app.py").write_text("x = 1\n")
     assert heard.get(timeout=PATIENCE).paths == (str(tmp_path / "app.py"),)
@@ -134,7 +136,7 @@ def test_places_that_are_added_are_watched_too(tmp_path: Path, native: bool) -> 
 
 
 @pytest.mark.parametrize("native", [True, False], ids=["native", "polling"])
-def test_what_changes_while_places_are_added_is_told(tmp_path: Path, native: bool) -> None:
+def test_changes_while_places_are_added_are_reported(tmp_path: Path, native: bool) -> None:
     found: SimpleQueue[Change] = SimpleQueue()
     changes = Changes([str(tmp_path)], found.put, Rules(), interval=0.05, native=native)
     changes.start()

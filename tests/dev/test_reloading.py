@@ -67,7 +67,7 @@ def started(folder: Path, options: str) -> Running:
     return Running(cwd=folder, command=("-B", "script.py"))
 
 
-def test_a_change_is_told_and_served(tmp_path: Path, kind: str) -> None:
+def test_a_change_is_logged_and_served(tmp_path: Path, kind: str) -> None:
     with started(tmp_path, f"reloader_type={kind!r}") as server:
         running = Reloading(tmp_path, server)
         running.told(" * Restarting with " + ("stat" if kind == "stat" else "watchdog ("))
@@ -84,7 +84,7 @@ def test_a_change_is_told_and_served(tmp_path: Path, kind: str) -> None:
         await_gone(int(fresh))
 
 
-def test_the_pin_is_another_at_each_start_and_stays_over_reloads(tmp_path: Path) -> None:
+def test_each_start_has_a_new_pin_and_reloads_keep_it(tmp_path: Path) -> None:
     pins = []
     for _ in range(2):
         with started(tmp_path, "use_debugger=True") as server:
@@ -96,8 +96,8 @@ def test_the_pin_is_another_at_each_start_and_stays_over_reloads(tmp_path: Path)
     assert pins[0] != pins[1]
 
 
-def test_an_error_on_import_ends_the_program_as_there(tmp_path: Path) -> None:
-    """Only the command line can live on, because it imports the application itself."""
+def test_an_error_on_import_ends_the_program_as_with_werkzeug(tmp_path: Path) -> None:
+    """Only the command line survives it, because it imports the application itself."""
     with started(tmp_path, "") as server:
         running = Reloading(tmp_path, server)
         running.answer()
@@ -150,7 +150,7 @@ FLASK_APP = (
 )
 
 
-def test_flask_run_lives_on_with_an_import_error_and_the_next_save_mends_it(
+def test_flask_run_survives_an_import_error_until_the_next_save_fixes_it(
     tmp_path: Path,
 ) -> None:
     (tmp_path / "app.py").write_text(FLASK_APP.format(text="old"))

@@ -1,4 +1,4 @@
-"""What lies below some places, and what has changed there between two looks."""
+"""The files below some places, and the differences between two snapshots."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def test_folders_that_do_not_matter_are_not_entered(tmp_path: Path) -> None:
     assert set(found) == {str(tmp_path / "in" / "file")}
 
 
-def test_a_file_may_be_a_root_and_one_that_is_gone_is_none(tmp_path: Path) -> None:
+def test_a_root_may_be_a_file_or_missing(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     roots = [str(tmp_path / "file"), str(tmp_path / "gone")]
     assert set(snapshot(roots)) == {str(tmp_path / "file")}
@@ -36,13 +36,13 @@ def test_a_link_is_followed_but_not_in_circles(tmp_path: Path) -> None:
     assert tree.all_files() == {str(tmp_path / "beside" / "file")}
 
 
-def test_a_broken_link_does_not_stop_the_looking(tmp_path: Path) -> None:
+def test_a_broken_link_is_skipped(tmp_path: Path) -> None:
     os.symlink(tmp_path / "nowhere" / "at all", tmp_path / "link")
     assert snapshot([str(tmp_path)]) == {}
     assert Tree([str(tmp_path)]).places == {str(tmp_path)}
 
 
-def test_what_differs_between_two_looks() -> None:
+def test_differences_between_two_snapshots() -> None:
     before = {"same": (1, 1, 1), "changed": (1, 1, 1), "gone": (1, 1, 1)}
     after = {"same": (1, 1, 1), "changed": (2, 1, 1), "made": (1, 1, 1)}
     assert differences(before, after) == {"changed", "gone", "made"}

@@ -1,4 +1,4 @@
-"""Changes of files, as the system tells of them and as looking finds them."""
+"""Changes of files, as the system notifies of them and as polling finds them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ BOTH = pytest.mark.parametrize("native", [True, False], ids=["native", "polling"
 
 
 class Heard:
-    """What was told so far."""
+    """The paths that have been reported."""
 
     def __init__(self) -> None:
         self.paths: set[str] = set()
@@ -52,7 +52,7 @@ def watched(folder: Path, native: bool, **options: Callable[[str], bool]) -> Ite
 
 
 @BOTH
-def test_files_that_are_made_changed_replaced_and_removed_are_told(
+def test_files_that_are_created_changed_replaced_and_removed_are_reported(
     tmp_path: Path, native: bool
 ) -> None:
     (tmp_path / "deep" / "er").mkdir(parents=True)
@@ -69,7 +69,7 @@ def test_files_that_are_made_changed_replaced_and_removed_are_told(
             heard.wait_for(path)
 
 
-def test_without_watchfiles_it_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_watchfiles_it_polls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watching, "find_spec", lambda name: None)
     assert watching.native_name() is None
     thread = Watching([str(tmp_path)], lambda paths: None)
@@ -77,7 +77,7 @@ def test_without_watchfiles_it_looks(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @BOTH
-def test_a_folder_that_is_made_renamed_or_moved_is_told_by_its_files(
+def test_the_files_of_a_folder_that_is_created_renamed_or_moved_are_reported(
     tmp_path: Path, native: bool
 ) -> None:
     old, new, away = tmp_path / "in" / "old", tmp_path / "in" / "new", tmp_path / "away"
@@ -99,8 +99,8 @@ def test_a_folder_that_is_made_renamed_or_moved_is_told_by_its_files(
 
 
 @BOTH
-def test_what_is_behind_a_link_is_heard_of(tmp_path: Path, native: bool) -> None:
-    """A folder's files by their real names, a file by the link's, which tells what it is."""
+def test_changes_behind_a_link_are_reported(tmp_path: Path, native: bool) -> None:
+    """Files of a linked folder by their real names, a linked file by the name of the link."""
     inside, beside = tmp_path / "in", tmp_path / "beside"
     inside.mkdir()
     beside.mkdir()
@@ -176,9 +176,7 @@ print(watching.name_of_way)
 
 @linux
 @pytest.mark.parametrize(("what", "most"), [("watches", 10), ("instances", 0)])
-def test_where_the_system_has_no_more_watches_it_looks(
-    tmp_path: Path, what: str, most: int
-) -> None:
+def test_without_free_watches_it_polls(tmp_path: Path, what: str, most: int) -> None:
     for number in range(20):
         (tmp_path / str(number)).mkdir()
     script = FEW.format(what=what, most=most)
@@ -187,13 +185,13 @@ def test_where_the_system_has_no_more_watches_it_looks(
         cwd=tmp_path, capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     if "unshare" in done.stderr or "Permission denied" in done.stderr:
-        pytest.skip("namespaces of users are not to be had here")
+        pytest.skip("namespaces of users are not available here")
     assert done.stdout == "polling\n", done.stderr
     assert "does not notify" in done.stderr
 
 
 @linux
-def test_it_looks_from_when_the_watches_run_out(
+def test_it_polls_when_the_watches_run_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.WARNING, "carboy.dev")

@@ -1,4 +1,4 @@
-"""What happens to a process that the application forks while it answers."""
+"""A process that the application forks while it answers."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks")
 
 
 def said_by_child(work: Callable[[], str]) -> str:
-    """What `work` gives in a process that has ended since."""
+    """The result of `work` in a process that has ended since."""
     reader, writer = os.pipe()
     if (pid := os.fork()) == 0:
         os.close(reader)

@@ -1,4 +1,4 @@
-"""The supervisor of `carboy dev`: real forks and links; the user is a queue of what was told."""
+"""The supervisor of `carboy dev`: real forks and links; the user is a queue of reports."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Event = tuple[Any, ...]
 
 
 def work(folder: Path, told: int, tells: int) -> int:
-    """What a worker does is read from a file, as the code of an application would be."""
+    """A worker reads what it does from a file, like the code of an application."""
     # A pipe and not an Event: a signal that comes just before Event.wait() would not end it.
     stopped, stop = os.pipe()
     os.set_blocking(stop, False)
@@ -85,7 +85,7 @@ class Developing:
         self.supervisor.replace(why)
 
     def expect(self, *event: Any) -> Event:
-        """The next thing that is told; more of it than was asked for."""
+        """The next report, which begins with `event`."""
         found = self.told.get(timeout=PATIENCE)
         assert found[: len(event)] == event, found
         return found

@@ -37,7 +37,7 @@ def free_port() -> int:
 
 
 def raise_in(thread: threading.Thread) -> None:
-    """What dash.testing and others do to a server that has no other end."""
+    """Raise SystemExit in a thread, as dash.testing and others do to end a server."""
     ident = ctypes.c_long(thread.ident or 0)
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ident, ctypes.py_object(SystemExit))
 

@@ -1,4 +1,4 @@
-"""What happens in a copy of a serving process, made by application code that calls os.fork.
+"""Copies of a serving process, made by application code that calls os.fork: they do not serve.
 
 A copy has the sockets and pollers of the server, but only the thread that forked. It may do what
 the application made it for. It must not serve: no supervisor knows it, and it would take requests

@@ -24,7 +24,7 @@ def replaced_by() -> str | None:
 
 
 def advice(package: str) -> str:
-    """What is wrong and how to fix it, for the user."""
+    """The problem and how to fix it, for the user."""
     return (
         f"The application has replaced Python's threads with coroutines of {package}"
         " (monkey-patching), and this server needs real threads. Remove the call that does this."

@@ -18,7 +18,7 @@ ROWS = 1024  # workers that can exist at once, replacements included; only used 
 
 
 class Figure(IntEnum):
-    """What a row holds. All are floats; times are those of time.monotonic()."""
+    """The figures of a row. All are floats; times are those of time.monotonic()."""
 
     PID = 0  # 0: the row is free
     LEADER = 1  # time at which the leader last made progress

@@ -157,7 +157,7 @@ def supervisor_for(worker: Worker) -> Supervisor:
     # If this process ends after serving, no other code in it waits for children.
     adopts = plan.ends_process and (os.getpid() == 1 or child.is_subreaper())
     return Supervisor(
-        Fork(worker.run_below, adopts=adopts),
+        Fork(worker.run_supervised, adopts=adopts),
         Generations(plan.workers, settings.graceful_timeout, start_timeout=settings.start_timeout),
         Health(settings.worker_timeout, settings.threads),
         sockets=worker.sockets,

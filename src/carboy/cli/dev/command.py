@@ -208,7 +208,7 @@ def keep(worker: DevelopmentWorker, options: dict[str, Any], trust: Sequence[str
     try:
         templates = Templates(worker)  # forks, so it comes before threads are started
     except OSError as problem:
-        raise click.ClickException(f"{problem}. Use --no-warm.") from None
+        raise click.ClickException(f"{problem} Use --no-warm.") from None
     handler = _handler(worker.name, worker.sockets, worker.environment, options, trust)
     supervisor = DevelopmentSupervisor(templates, handler.terminal, Path.cwd(), GRACEFUL)
     handler.supervisor = supervisor

@@ -42,7 +42,7 @@ class DevelopmentWorker:
         if order is None:
             return 1  # the supervisor has ended
         worker = Worker(self.plan, self.sockets, lambda: self._load(order), Silent())
-        return worker.run_below(link)
+        return worker.run_supervised(link)
 
     def _load(self, order: Message) -> Any:
         failure: Failure | None = None

@@ -27,7 +27,7 @@ from carboy.dev.reload.tree import is_below
 
 
 class Kind(Enum):
-    """What follows from a change: a restart, or an update in the browser only."""
+    """The consequence of a change: a restart, or an update in the browser only."""
 
     CODE = "code"
     TEMPLATE = "template"
@@ -140,14 +140,14 @@ class Rules:
 
     @property
     def places(self) -> frozenset[str]:
-        """What has to be watched besides the program's own folders."""
+        """The folders and files to watch besides the program's own folders."""
         patterns = map(_folder_of_pattern, self.extra_patterns)
         return frozenset({
             *self.extra, *patterns, *self.environment_files, *self.templates, *self.statics,
         })  # fmt: skip
 
     def kind(self, path: str) -> Kind | None:
-        """What a change of this file means; None: it does not matter."""
+        """The consequence of a change of this file; None: it does not matter."""
         if self._is_excluded(path):
             return None
         if path in self.extra or path in self.environment_files:

@@ -47,7 +47,7 @@ def live(work: Callable[[], int], what: str = "Worker") -> NoReturn:
 
 
 def _forget_the_parents_end() -> None:
-    """What the parent has registered is done in the parent, once.
+    """Forget exit functions of the parent, which are called there.
 
     Modules of the standard library have registered functions for every process; these stay.
     """
@@ -110,7 +110,7 @@ def become_subreaper() -> None:
     """Have orphans below this process become its children; OSError where the system cannot."""
     prctl = find_prctl()
     if prctl is None or prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
-        raise OSError("prctl(PR_SET_CHILD_SUBREAPER) is not available")
+        raise OSError("This system does not support PR_SET_CHILD_SUBREAPER (prctl).")
 
 
 def die_with_parent(prctl: Callable[..., int] | None) -> None:

@@ -1,4 +1,4 @@
-"""Which worker processes there should be: decisions only, no process, clock or signal.
+"""Decisions about which worker processes there should be; no process, clock or signal.
 
              ready                told to stop
     STARTING ─────▶ SERVING ──────────────────▶ STOPPING ──▶ gone
@@ -149,7 +149,7 @@ class Generations:
         return replacing
 
     def plan(self, now: float) -> list[Action]:
-        """What to do now. All of it is taken as done."""
+        """The actions that are due now. They are taken as done."""
         actions = self._overdue(now)
         if self.stopping:
             return actions + [self._stop(m, now) for m in self._live()]

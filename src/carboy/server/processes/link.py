@@ -164,14 +164,14 @@ class WorkerLink:
             pass
 
     def read(self) -> bytes:
-        """What the worker has written, b"" when it never will again; BlockingIOError."""
+        """Bytes that the worker has written, b"" when it has closed its end; BlockingIOError."""
         received = os.read(self.reader, 65536)
         room = LONGEST - len(self._received)
         self._received += received[: max(0, room)]
         return received
 
     def read_rest(self) -> None:
-        """Read what is left after the worker's death."""
+        """Read the rest, after the worker has ended."""
         os.set_blocking(self.reader, False)
         try:
             while self.read():
@@ -186,7 +186,7 @@ class WorkerLink:
         return self._received[len(FAILED) :].decode("utf-8", "replace")
 
     def take_reports(self) -> list[Message]:
-        """What the worker has reported since the last time."""
+        """The reports of the worker since the last call."""
         found = _reports.findall(self._received)
         if found:
             self._received = bytearray(_reports.sub(b"", self._received))
@@ -199,7 +199,7 @@ class WorkerLink:
         return text.decode("utf-8", "replace").strip()
 
     def close(self) -> None:
-        """Close the supervisor's descriptors and the memory; what was read stays."""
+        """Close the supervisor's descriptors and the memory. What was read stays available."""
         os.close(self.reader)
         os.close(self._writer)
         self.in_flight.close()

@@ -1,11 +1,11 @@
 """SIGHUP without a supervisor: a child process checks that the new code loads.
 
     server ── starts the same program with CARBOY_LOAD_CHECK ──▶ child: loads the application
-           ◀── ready, or why not ── (processes/link.py)
+           ◀── ready, or the error ── (processes/link.py)
 
-The server process itself becomes the new program (`exec`), so its process id stays, but then there
-is no way back to the old code. So the child loads the application first. Meanwhile, and if that
-fails, the old code serves.
+The server process itself becomes the new program (`exec`), so its process id stays, but it cannot
+return to the old code. So the child loads the application first. Meanwhile, and if that fails, the
+old code serves.
 
 function    thread
 ask         main: called by a signal handler, so it takes no lock

@@ -1,4 +1,4 @@
-"""What the threads of a process are doing: written by the process itself, or without its help.
+"""The stacks of the threads of a process: written by the process itself, or without its help.
 
 `log_own` runs in Python: threads have names, and the requests are those of the engine. It is
 for a process that still runs Python code.

@@ -1,4 +1,4 @@
-"""Which workers are stuck, judged by the figures they write: decisions only.
+"""Decisions about which workers are stuck, from the figures that they write.
 
     BEAT old                the interpreter lock is held, or the process is stopped
     BEAT fresh, LEADER old  the thread that reads requests is stuck
@@ -22,7 +22,7 @@ OVERSLEPT = 1.0
 
 
 class Stuck(Enum):
-    """What is wrong with a worker."""
+    """Ways in which a worker can be stuck."""
 
     LOCK = "lock"
     LEADER = "leader"
@@ -74,7 +74,7 @@ class StuckDetector:
             self._floor = now
 
     def judge(self, row: Row, now: float) -> Stuck | None:
-        """What is wrong with the worker of `row`, if anything."""
+        """How the worker of `row` is stuck; None if it is not."""
         if self.timeout:
             for stuck, figure in FIGURES.items():
                 if self._age(row, figure, now) >= self._limit:

@@ -3,7 +3,7 @@
     Supervisor   the loop: waits for signals, workers and the clock, and does what is decided
     Generations  decides which workers are started, told to stop and killed (generations.py)
     StartMethod  starts a worker, signals it, learns of its end (start_methods.py)
-    WorkerLink   what a worker tells and is told (link.py)
+    WorkerLink   messages from and to a worker (link.py)
     Health       workers that are stuck (health.py)
 
 It runs no application code and has no other thread, so that it can fork at any time.
@@ -40,7 +40,7 @@ MOMENT = 0.4  # seconds that a stop may take without a word to the user who pres
 # Beyond two for each worker (a replacement serves while the old one finishes): those that SIGTTIN
 # adds. Each is a descriptor of every worker.
 SPARE_BELLS = 8
-LOOK = 1.0  # seconds between looks at the workers where SIGCHLD cannot be had
+LOOK = 1.0  # seconds between looks at the workers in a thread that gets no SIGCHLD
 
 
 class Supervisor:
@@ -245,7 +245,8 @@ class Supervisor:
             finally:
                 link.handed_over()
         except OSError as problem:  # no process, memory or descriptor is left
-            log.error("No worker can be started: %s.", problem.strerror or problem)
+            reason = str(problem.strerror or problem).rstrip(".")
+            log.error("No worker can be started: %s.", reason)
             self.generations.not_started(time.monotonic())
             self._after_failure(final=False)
             return

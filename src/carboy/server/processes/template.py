@@ -191,7 +191,7 @@ class Templates(Children):
         if not answer:
             raise TemplateLost
         if not answer["pid"]:
-            raise OSError("the template process cannot fork")
+            raise OSError("The template process cannot fork.")
         return answer["pid"]
 
     def ended(self, workers: Iterable[int] = ()) -> list[Ended]:

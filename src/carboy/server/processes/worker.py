@@ -53,7 +53,7 @@ class LoadError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What to serve on, with how many processes, and what to log."""
+    """Addresses to serve on, the number of processes, and what is logged."""
 
     addresses: tuple[Address, ...]
     workers: int = 1
@@ -143,7 +143,7 @@ class Worker:
         self.watcher.stopped()
         return 0
 
-    def run_below(self, link: SupervisorLink) -> int:
+    def run_supervised(self, link: SupervisorLink) -> int:
         """Serve below a supervisor; the exit code."""
         try:
             engine, logs = self._prepare(link)
@@ -156,7 +156,7 @@ class Worker:
             # Later than the supervisor would end it, also if every processor computes for it.
             seconds = (self.plan.settings.worker_timeout + MERCY) * usable_cpus()
             Heartbeat(engine, link.beat, orphan_timer=OrphanTimer(seconds)).start()
-        with Handlers(self._handlers_below(engine, link), stay=True):
+        with Handlers(self._handlers_supervised(engine, link), stay=True):
             link.ready()
             self._serve(engine, logs, ends=True)
         return 0
@@ -223,7 +223,9 @@ class Worker:
         handlers |= dict.fromkeys(named("SIGQUIT"), self._end_at_once)
         return handlers | self._handlers_for_logs()
 
-    def _handlers_below(self, engine: Engine, link: SupervisorLink) -> dict[signal.Signals, Any]:
+    def _handlers_supervised(
+        self, engine: Engine, link: SupervisorLink
+    ) -> dict[signal.Signals, Any]:
         # The terminal also sends its signals to the supervisor, which then tells the workers.
         handlers: dict[signal.Signals, Any] = dict.fromkeys(named("SIGHUP", "SIGQUIT"), noted)
 

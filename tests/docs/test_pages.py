@@ -156,3 +156,12 @@ def test_messages_in_the_pages_are_those_of_the_program(page: str, text: str) ->
     assert text in (ROOT / f"docs/{page}.md").read_text()
     source = "".join(file.read_text() for file in (ROOT / "src/carboy").rglob("*.py"))
     assert text in re.sub(r'"\s*\n\s*(?:\+ )?f?"', "", source)
+
+
+def test_the_design_names_every_module() -> None:
+    text = (ROOT / "docs/design.md").read_text()
+    rooms = text.partition("## 3. Rooms")[2].partition("## 4.")[0]
+    words = set(re.findall(r"\w+", rooms))
+    modules = {file.stem for file in (ROOT / "src/carboy").rglob("*.py")}
+    known = {"__init__", "__main__", "provider", "tag", "pytest", "carboy_names", "sitecustomize"}
+    assert modules - words - known == set()

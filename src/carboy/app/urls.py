@@ -11,6 +11,7 @@ from carboy.app.context import _cv_app, _cv_request
 from carboy.app.wrappers import _split_blueprint_path
 from carboy.http.request import exchange as wire
 from carboy.http.request.url import get_host
+from carboy.http.urls import FRAGMENT_SAFE
 from carboy.routing import BuildError
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from carboy.app.interface import Application
     from carboy.app.wrappers import Request
     from carboy.routing import MapAdapter
-
-FRAGMENT = "%!#$&'()*+,/:;=?@"  # RFC 3986, section 3.5; "%" begins what is already quoted
 
 
 def endpoint_from_view_func(view_func: Callable[..., Any] | None) -> str:
@@ -175,7 +174,7 @@ def build(
         values.update(_anchor=anchor, _method=method, _scheme=scheme, _external=external)
         return app.handle_url_build_error(error, endpoint, values)
     if anchor is not None:
-        url = f"{url}#{quote(anchor, safe=FRAGMENT)}"
+        url = f"{url}#{quote(anchor, safe=FRAGMENT_SAFE)}"
     return url
 
 

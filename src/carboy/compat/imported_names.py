@@ -85,6 +85,7 @@ werkzeug.serving: ForkingMixIn=socketserver: HTTPServer=http.server: dt=datetime
 werkzeug.test: BytesIO=io: TemporaryFile=tempfile: _TAnyMultiDict=* dataclasses
     defaultdict=collections: mimetypes random=random: time=time: unquote=urllib.parse:
 werkzeug.testapp: importlib wrap=textwrap:
+werkzeug.urls: urlencode=urllib.parse:
 werkzeug.utils: _T=* _TAccessorValue=* escape=markupsafe: io mimetypes os pkgutil
     quote=urllib.parse: unicodedata
 werkzeug.wrappers.request: BytesIO=io: cabc=collections.abc functools json

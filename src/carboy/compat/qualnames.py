@@ -52,9 +52,7 @@ carboy.cli.flask flask.cli: routes_command run_command shell_command
 carboy.cli.flask flask.cli: FlaskGroup _set_app _set_debug find_app_by_string find_best_app
     get_version locate_app main prepare_import
 carboy.cli.development_options flask.cli: CertParamType SeparatedPathType
-carboy.compat.internal werkzeug._internal: _dt_as_utc _plain_int _wsgi_decoding_dance
-    _wsgi_encoding_dance
-carboy.compat.internal werkzeug.urls: _urlencode
+carboy.compat.internal werkzeug._internal: _dt_as_utc _plain_int
 carboy.compat.internal werkzeug.wsgi: _get_server
 carboy.compat.ordered werkzeug.datastructures.structures: _ImmutableOrderedMultiDict
     _OrderedMultiDict
@@ -120,6 +118,7 @@ carboy.http.forms.multipart_events werkzeug.sansio.multipart: Data Epilogue Even
     MultipartDecoder MultipartEncoder NeedData Preamble State
 carboy.http.forms.parser werkzeug.formparser: FormDataParser MultiPartParser
     default_stream_factory parse_form_data
+carboy.http.forms.urlencoded werkzeug.urls: _urlencode=encode_pairs
 carboy.http.imports werkzeug.utils: ImportStringError find_modules import_string
 carboy.http.local werkzeug.local: Local LocalManager LocalProxy LocalStack release_local
 carboy.http.properties werkzeug._internal: _DictAccessorProperty=_EntryProperty
@@ -140,7 +139,8 @@ carboy.http.security werkzeug.security: _hash_internal=_hash check_password_hash
 carboy.http.security werkzeug.utils: secure_filename
 carboy.http.urls werkzeug.urls: _codec_error_url_quote=_quote_undecodable
     _decode_idna=_readable_host iri_to_uri uri_to_iri
-carboy.http.wsgi werkzeug._internal: _get_environ
+carboy.http.wsgi werkzeug._internal: _get_environ _wsgi_decoding_dance=environ_text
+    _wsgi_encoding_dance=environ_value
 carboy.http.wsgi werkzeug.sansio.utils: get_content_length=content_length
 carboy.http.wsgi werkzeug.wsgi: ClosingIterator LimitedStream get_content_length get_current_url
     get_host get_input_stream get_path_info responder wrap_file

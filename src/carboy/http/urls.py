@@ -28,6 +28,11 @@ def _quote_undecodable(error: UnicodeError) -> tuple[str, int]:
 
 codecs.register_error("werkzeug.url_quote", _quote_undecodable)
 
+# Characters that are not encoded (RFC 3986, sections 3.3 to 3.5). "%" begins an encoded one.
+PATH_SAFE = "%!$&'()*+,/:;=@"
+QUERY_SAFE = PATH_SAFE + "?"
+FRAGMENT_SAFE = QUERY_SAFE + "#"
+
 # Control characters, space and percent are never shown decoded.
 _ALWAYS = "".join(map(chr, range(0x21))) + "%\x7f"
 
@@ -58,9 +63,9 @@ def iri_to_uri(iri: str) -> str:
     if _plain(iri):
         return iri
     parts = _split(iri)
-    path = quote(parts.path, safe="%!$&'()*+,/:;=@")
-    query = quote(parts.query, safe="%!$&'()*+,/:;=?@")
-    fragment = quote(parts.fragment, safe="%!#$&'()*+,/:;=?@")
+    path = quote(parts.path, safe=PATH_SAFE)
+    query = quote(parts.query, safe=QUERY_SAFE)
+    fragment = quote(parts.fragment, safe=FRAGMENT_SAFE)
     netloc = _netloc(parts, _ascii_host, lambda text: quote(text, safe="%!$&'()*+,;="))
     return urlunsplit((parts.scheme, netloc, path, query, fragment))
 

@@ -24,6 +24,7 @@ __all__ = [
     "LimitedStream",
     "content_length",
     "environ_text",
+    "environ_value",
     "get_content_length",
     "get_current_url",
     "get_host",
@@ -55,6 +56,11 @@ def environ_text(value: str) -> str:
     if value.isascii():
         return value
     return value.encode("latin-1").decode("utf-8", "replace")
+
+
+def environ_value(text: str) -> str:
+    """The reverse of `environ_text`: a text as it is stored in an environ."""
+    return text.encode().decode("latin-1")
 
 
 def _get_environ(obj: Any) -> WSGIEnvironment:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from carboy.http.exceptions import BadHost
 from carboy.http.request.url import get_host as host_of
-from carboy.http.wsgi import _get_environ
+from carboy.http.wsgi import _get_environ, environ_text
 from carboy.routing.adapter import MapAdapter
 from carboy.routing.build import FastBuild, fast_builder
 from carboy.routing.converters import DEFAULT_CONVERTERS, BaseConverter
@@ -203,7 +203,7 @@ class Map:
         environ = _get_environ(environ)
         name, domain = environ_arguments(environ, server_name, subdomain, self.host_matching)
         path_info, script_name, query = (
-            environ[key].encode("latin-1").decode(errors="replace") if key in environ else None
+            environ_text(environ[key]) if key in environ else None
             for key in ("PATH_INFO", "SCRIPT_NAME", "QUERY_STRING")
         )
         upgrade = "upgrade" in _items(environ, "HTTP_CONNECTION")

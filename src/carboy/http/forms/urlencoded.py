@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from urllib.parse import unquote_to_bytes
+from typing import Any
+from urllib.parse import unquote_to_bytes, urlencode
 
 import carboy.http.urls  # noqa: F401 — it registers the error handler
+from carboy.http.containers.multidict import iter_multi_items
 
 # Bytes that are not UTF-8 stay percent-encoded, so that no information is lost.
 _ERRORS = "werkzeug.url_quote"
@@ -66,3 +68,9 @@ def _decoded_as_utf8(text: str) -> str:
         return data.decode()
     except UnicodeDecodeError:
         return data.decode("utf-8", _ERRORS)
+
+
+def encode_pairs(values: Any) -> str:
+    """A mapping or pairs as a query or form body, without values of None, as browsers do."""
+    items = [(name, value) for name, value in iter_multi_items(values) if value is not None]
+    return urlencode(items, safe="!$'()*,/:;?@")

@@ -7,7 +7,7 @@ import json as _json
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import IO, TYPE_CHECKING, Any, Self
-from urllib.parse import quote, unquote_to_bytes, urlencode, urlsplit, urlunsplit
+from urllib.parse import quote, unquote_to_bytes, urlsplit, urlunsplit
 
 from carboy.http.containers.immutable import CallbackDict
 from carboy.http.containers.multidict import MultiDict, iter_multi_items
@@ -17,8 +17,10 @@ from carboy.http.fields.headers import EnvironHeaders, Headers
 from carboy.http.fields.syntax import dump_options_header, parse_options_header
 from carboy.http.forms.encoding import stream_encode_multipart
 from carboy.http.forms.file_storage import FileMultiDict, FileStorage
+from carboy.http.forms.urlencoded import encode_pairs
 from carboy.http.request.request import Request
-from carboy.http.urls import iri_to_uri
+from carboy.http.urls import PATH_SAFE, iri_to_uri
+from carboy.http.wsgi import environ_text, environ_value
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -158,7 +160,7 @@ class EnvironBuilder:
         found: dict[str, Any] = {
             "path": _quoted(environ["PATH_INFO"]),
             "base_url": urlunsplit((scheme, host, script, "", "")),
-            "query_string": _decoded(environ["QUERY_STRING"]),
+            "query_string": environ_text(environ["QUERY_STRING"]),
             "method": environ["REQUEST_METHOD"],
             "input_stream": environ["wsgi.input"],
             "content_length": headers.get("Content-Length", type=int),
@@ -284,7 +286,7 @@ class EnvironBuilder:
     def query_string(self) -> str:
         """The query. Setting it drops `args`."""
         if self._query_string is None:
-            return _encode_form(self._args or MultiDict())
+            return encode_pairs(self._args or MultiDict())
         return self._query_string
 
     @query_string.setter
@@ -350,20 +352,20 @@ class EnvironBuilder:
             stream, length, boundary = stream_encode_multipart(values)
             return stream, length, f'{MULTIPART}; boundary="{boundary}"'
         if self.mimetype == URLENCODED:
-            body = _encode_form(self.form).encode("ascii")
+            body = encode_pairs(self.form).encode("ascii")
             return io.BytesIO(body), len(body), kind
         return io.BytesIO(), self.content_length, kind
 
     def get_environ(self) -> WSGIEnvironment:
         """The environ: the base, then the values of this builder, then the overrides."""
         stream, length, content_type = self._body()
-        uri = _latin1(self.request_uri)
+        uri = environ_value(self.request_uri)
         environ: WSGIEnvironment = {
             **dict(self.environ_base or {}),
             "REQUEST_METHOD": self.method,
             "SCRIPT_NAME": _unquoted(self.script_root),
             "PATH_INFO": _unquoted(self.path),
-            "QUERY_STRING": _latin1(self.query_string),
+            "QUERY_STRING": environ_value(self.query_string),
             "REQUEST_URI": uri,
             "RAW_URI": uri,
             "SERVER_NAME": self.server_name,
@@ -420,28 +422,12 @@ def _set_or_remove(headers: Headers, name: str, value: str | None) -> None:
         headers.set(name, value)
 
 
-def _encode_form(values: Mapping[str, Any]) -> str:
-    items = [(key, value) for key, value in iter_multi_items(values) if value is not None]
-    return urlencode(items, safe="!$'()*,/:;?@")
-
-
-# The texts of an environ are bytes decoded as Latin-1 (PEP 3333).
-
-
-def _latin1(text: str) -> str:
-    return text.encode().decode("latin-1")
-
-
-def _decoded(text: str) -> str:
-    return text.encode("latin-1").decode(errors="replace")
-
-
 def _unquoted(path: str) -> str:
-    return unquote_to_bytes(path).decode(errors="replace").encode().decode("latin-1")
+    return environ_value(unquote_to_bytes(path).decode(errors="replace"))
 
 
 def _quoted(path: str) -> str:
-    return quote(path.encode("latin-1"), safe="!$&'()*+,/:;=@%")
+    return quote(path.encode("latin-1"), safe=PATH_SAFE)
 
 
 def _server(environ: WSGIEnvironment) -> str:

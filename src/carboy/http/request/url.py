@@ -10,7 +10,7 @@ from urllib.parse import quote
 from carboy.http.exceptions import SecurityError
 from carboy.http.fields.syntax import parse_list_header
 from carboy.http.forms.urlencoded import parse_query
-from carboy.http.urls import uri_to_iri
+from carboy.http.urls import PATH_SAFE, QUERY_SAFE, uri_to_iri
 
 if TYPE_CHECKING:
     from carboy.http.request.request import Request
@@ -98,12 +98,6 @@ def _matches(name: str, entry: str) -> bool:
     return name == parts[0] or (below and name.endswith(f".{parts[0]}"))
 
 
-# Characters that are not encoded in a path and in a query (RFC 3986, sections 3.3 and 3.4). "%"
-# is not encoded either: the path was decoded, and is shown that way.
-_PATH = "!$&'()*+,/:;=@%"
-_QUERY = "!$&'()*+,/:;=?@%"
-
-
 def get_current_url(
     scheme: str,
     host: str,
@@ -111,16 +105,19 @@ def get_current_url(
     path: str | None = None,
     query_string: bytes | None = None,
 ) -> str:
-    """The IRI of the host; with `root_path` of the application; with `path` of the request."""
+    """The IRI of the host; with `root_path` of the application; with `path` of the request.
+
+    A "%" in the path or query is not encoded: they were decoded, and are shown that way.
+    """
     url = f"{scheme}://{host}"
     if root_path is None:
         return uri_to_iri(f"{url}/")
-    url += quote(root_path.rstrip("/"), safe=_PATH) + "/"
+    url += quote(root_path.rstrip("/"), safe=PATH_SAFE) + "/"
     if path is None:
         return uri_to_iri(url)
-    url += quote(path.lstrip("/"), safe=_PATH)
+    url += quote(path.lstrip("/"), safe=PATH_SAFE)
     if query_string:
-        url += f"?{quote(query_string, safe=_QUERY)}"
+        url += f"?{quote(query_string, safe=QUERY_SAFE)}"
     return uri_to_iri(url)
 
 

@@ -81,6 +81,9 @@ ALLOWED = {
     r"\b(user|group)\W+nobody\b": "the name of a user of the system",
 }
 
+ANY_TURN = re.compile("|".join(f"(?P<t{n}>{t})" for n, t in enumerate(TURNS)), re.IGNORECASE)
+ANY_ALLOWED = re.compile("|".join(ALLOWED))
+
 # Messages whose form is a fact: why. Those of Flask and Werkzeug are in tests/compat/phrases.
 FOREIGN = {
     r"variable name \{\} used twice": "Werkzeug's message",
@@ -140,17 +143,16 @@ def _doc(node: ast.AST) -> str:
 
 
 def turns_in(name: str) -> Iterator[str]:
-    """A line for each turn of phrase in a file that is not to be there."""
-    told: set[tuple[str, str]] = set()
+    """A line for each turn of phrase in a file that should be written in another way."""
+    shown: set[tuple[str, str]] = set()
     for line, text in passages(name):
-        if any(re.search(allowed, text) for allowed in ALLOWED):
-            continue
-        for turn, instead in TURNS.items():
-            for found in re.finditer(turn, text, re.IGNORECASE):
-                around = text[max(0, found.start() - 30) : found.end() + 30].strip()
-                if (found[0], around[:40]) not in told:
-                    told.add((found[0], around[:40]))
-                    yield f"{name}:{line}: “…{around}…”. Instead of “{found[0]}”: {instead}."
+        for found in ANY_TURN.finditer(text):
+            around = text[max(0, found.start() - 30) : found.end() + 30].strip()
+            if (found[0], around[:40]) in shown or ANY_ALLOWED.search(text):
+                continue
+            shown.add((found[0], around[:40]))
+            instead = list(TURNS.values())[int(str(found.lastgroup)[1:])]
+            yield f"{name}:{line}: “…{around}…”. Instead of “{found[0]}”: {instead}."
 
 
 def literal(node: ast.expr) -> str | None:

@@ -112,7 +112,7 @@ def splits(data: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def outcome(data: bytes, limits: Limits | None = None, eof: bool = False) -> Outcome:
-    """What the machine makes of `data`, which does not depend on how it arrives."""
+    """The result of feeding `data` to the machine, which does not depend on the pieces."""
     limits = limits or Limits()
     whole = play([data], limits, eof)
     single = play([data[i : i + 1] for i in range(len(data))], limits, eof)

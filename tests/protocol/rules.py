@@ -1,4 +1,4 @@
-"""What the wire refuses and accepts: one table, for the machine alone and on real sockets."""
+"""Requests that are refused or accepted: one table, for the machine and for real sockets."""
 
 from __future__ import annotations
 

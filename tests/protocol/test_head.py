@@ -1,4 +1,4 @@
-"""What a head is made into; that its two readers agree; that reading it is linear."""
+"""Reading a head: the result, the agreement of the two readers, and linear time."""
 
 from __future__ import annotations
 

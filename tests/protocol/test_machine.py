@@ -380,7 +380,7 @@ def test_a_refusal_is_a_short_text_that_says_what_was_wrong() -> None:
     assert connection.must_close
 
 
-def test_a_tls_client_on_a_plain_port_is_told_so() -> None:
+def test_a_tls_client_on_a_plain_port_gets_an_explanation() -> None:
     assert b"this port speaks plain HTTP" in refused(b"\x16\x03\x01\x02\x00\x01")[1]
 
 

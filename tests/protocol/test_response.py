@@ -1,4 +1,4 @@
-"""What leaves: framing of every kind of answer, and what an application may not send."""
+"""Responses: the framing of every kind, and headers that an application may not send."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What a developer has at the bench: reloading, the debugger, pages that refresh themselves."""
+"""Tools for development: reloading, the debugger, and pages that refresh themselves."""

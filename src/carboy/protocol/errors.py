@@ -1,4 +1,4 @@
-"""What goes wrong on the wire, with the status of the response to it.
+"""Protocol errors, with the status of the response to each.
 
 ProtocolError
 ├── RemoteProtocolError   the client broke a rule: respond with `.status`, then close

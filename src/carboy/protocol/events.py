@@ -1,4 +1,4 @@
-"""What the HTTP/1.1 machine reports: a request head, pieces of its body, its end.
+"""The events of the HTTP/1.1 machine: a request head, pieces of its body, its end.
 
 Knows no socket, clock or log. A head keeps its field lines as the one validated
 block that arrived, and splits them when they are first read.

@@ -367,7 +367,7 @@ class HeadReader:
         return min(self._limits.field_line, left)
 
     def too_long(self) -> RemoteProtocolError:
-        """What to raise when the next line has more bytes than `room`."""
+        """The error for a line that has more bytes than `room`."""
         if self.request_line is None:
             return _bad("the request line is too long", 414)
         if self.room() < self._limits.field_line:
@@ -436,7 +436,7 @@ class HeadReader:
 
 
 def apply_framing(head: RequestHead, fields: dict[bytes, list[bytes]]) -> None:
-    """What the fields that belong to the wire say about this request."""
+    """Set framing, keep-alive, expectation and upgrade of a request from its fields."""
     if len(fields.get(b"content-type", ())) > 1:
         # Two readers could take the same content for different things.
         raise _bad("there is more than one Content-Type")

@@ -14,7 +14,7 @@ from enum import Enum
 
 
 class Reading(Enum):
-    """What the next byte of the client is."""
+    """The meaning of the next byte that the client sends."""
 
     IDLE = "the first byte of a request"
     HEAD = "a byte of a head"

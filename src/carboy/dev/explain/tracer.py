@@ -45,7 +45,7 @@ class Mark:
 
 @dataclass(slots=True)
 class Unit:
-    """What a thread does in one piece. Its branches begin at this depth of the stack."""
+    """One unit of work of a thread. Its branches begin at this depth of the stack."""
 
     thread: Thread
     depth: int

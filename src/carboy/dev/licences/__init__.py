@@ -29,7 +29,7 @@ class Licence:
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a licence allows, requires and forbids, and how to recognise it."""
+    """The permissions, duties and prohibitions of a licence, and how to recognise it."""
 
     allows: str
     requires: str
@@ -104,7 +104,7 @@ def parts_of(expression: str) -> list[str]:
 
 
 def terms_of(licence: str) -> Terms:
-    """What a licence means; `UNKNOWN_TERMS` for one that is not in the table."""
+    """The terms of a licence; `UNKNOWN_TERMS` if it is not in the table."""
     if licence in TERMS:
         return TERMS[licence]
     family = re.fullmatch(r"(A?GPL|LGPL)-\d\.\d(-only|-or-later)?", licence)

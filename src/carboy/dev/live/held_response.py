@@ -18,7 +18,7 @@ UNTRUE = ("last-modified", "accept-ranges")
 
 
 class HeldResponse:
-    """What the application passed to start_response; `begin` passes it to the server.
+    """The arguments of start_response, held back until `begin` passes them to the server.
 
     `seal` is added to the entity tags of changed pages. `confirming` says that the browser asked
     about a sealed tag, so that a 304 has to carry it too.

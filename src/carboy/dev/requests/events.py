@@ -1,4 +1,4 @@
-"""What happens while a request is handled: signals, templates, log lines and errors.
+"""Events while a request is handled: signals, templates, log lines and errors.
 
 Signals and log records do not name the request they belong to. A context variable holds its
 record, so that requests on other threads are not mixed up.

@@ -79,7 +79,7 @@ class Carboy(Scaffold):
     _got_first_request = False
     _auto_reload: bool | None = None
     _plan_made: plan.Plan | None = None
-    _signer: tuple[Any, Any] | None = None  # of sessions, with all that it was made of
+    _signer: tuple[Any, Any] | None = None  # the serializer of sessions, with its settings
 
     def __init__(
         self,
@@ -164,7 +164,7 @@ class Carboy(Scaffold):
     def debug(self, value: bool) -> None:
         self.config["DEBUG"] = value
         if self.config["TEMPLATES_AUTO_RELOAD"] is None:
-            self._auto_reload = value  # the key may have changed when the environment is made
+            self._auto_reload = value  # the key may change before the environment is made
             if "jinja_env" in self.__dict__:
                 self.jinja_env.auto_reload = value
 

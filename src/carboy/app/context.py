@@ -190,7 +190,7 @@ class RequestContext:
     they are first used. If a streamed response pushes it again, it is like any other context.
     """
 
-    # One is made per request, so attributes that most requests do not set are of the class.
+    # Defaults in the class, because each request makes a context and sets few of these.
     app: Application
     flashes: list[tuple[str, str]] | None = None
     # The origin of the request, and the result of URL matching before the context was made.

@@ -31,7 +31,7 @@ __all__ = ["waiting_for"]
 
 log = logging.getLogger("carboy.error")
 
-LOOK = 0.5  # seconds between two looks of a thread that waits
+LOOK = 0.5  # seconds between two checks of a waiting thread
 BLOCKED = 1.0  # seconds without a step of the loop before that is reported
 EVERY = 10.0  # seconds between two reports, because code that blocks once blocks often
 _OF_THE_LOOP = ("asyncio.", "selectors")  # modules that the loop's thread is in when it is idle
@@ -226,7 +226,7 @@ class LoopWatch:
         """Ask the loop for a step, or report that the last one is late; called by any thread."""
         with self._lock:
             now = time.monotonic()
-            # After a long time without a look, the process was suspended or no thread waited.
+            # After a long time without a check, the process was suspended or no thread waited.
             if now - self._looked > 2 * LOOK + BLOCKED:
                 self._asked = 0.0
             self._looked = now

@@ -86,7 +86,7 @@ NAMED_BY = ("blueprint", "blueprints", "endpoint")
 SESSION_KEPT = ("is_null_session", "make_null_session", "open_session", "save_session")
 NO_HOST = "no host"  # the dispatch key of requests for a host that is not served
 NO_RULE = "no rule"  # the dispatch key of requests that no rule matches
-MAX_HOSTS = 512  # hosts to remember: clients choose them
+MAX_HOSTS = 512  # remembered at most, because clients choose their number
 INVALID = "<invalid>"  # the subdomain of a host outside SERVER_NAME, with a warning each time
 CO_COROUTINE = 0x80
 
@@ -274,7 +274,7 @@ class Plan(Steps):
             except Exception:  # the application answers it, within the contexts
                 return None
             domain = adapter.server_name if app.url_map.host_matching else adapter.subdomain or ""
-            # Not kept without a host (the domain is the server's then) or with a warning.
+            # Not kept for a request without a host, nor where each request causes a warning.
             if host and domain != INVALID and len(domains) < MAX_HOSTS:
                 domains[key] = domain
         return domain

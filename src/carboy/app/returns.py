@@ -36,7 +36,7 @@ def make_response(app: Application, rv: Any) -> Response:
         )
     if not isinstance(rv, app.response_class):
         if isinstance(rv, str | bytes | bytearray | Iterator):
-            # The class takes both; given at once, an own class sees them in its constructor.
+            # Passed to the constructor, where a custom response class may read them.
             rv = app.response_class(rv, status=status, headers=headers)  # type: ignore[arg-type]
             status = headers = None
         else:

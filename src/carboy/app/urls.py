@@ -109,7 +109,7 @@ def make_adapter(app: Application, request: Request | None) -> MapAdapter | None
     trusted = config["TRUSTED_HOSTS"]
     if trusted is not None:
         request.trusted_hosts = trusted
-    # Refuses a host that is not trusted, before anything else can use it.
+    # Raises SecurityError for a host that is not trusted, before other code can use it.
     request.host  # noqa: B018
     subdomain: str | None = None
     if app.url_map.host_matching:
@@ -121,7 +121,8 @@ def make_adapter(app: Application, request: Request | None) -> MapAdapter | None
         return app.url_map.bind_to_environ(
             request.environ, server_name=server_name, subdomain=subdomain
         )
-    # What bind_to_environ would do, from the wire; attributes of the request may be overridden.
+    # The same as bind_to_environ, without an environ. The attributes of the request are not used,
+    # because a subclass may have overridden them.
     return app.url_map.bind(
         get_host(exchange.scheme, wire.host_header(exchange), wire.server(exchange)),
         script_name="",

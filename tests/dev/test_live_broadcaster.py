@@ -67,7 +67,7 @@ def test_close_ends_a_waiting_stream() -> None:
 
 def test_the_oldest_stream_ends_when_there_are_too_many() -> None:
     live = Broadcaster("g1")
-    streams = [live.listen(who=str(n)) for n in range(broadcaster.STREAMS + 1)]
+    streams = [live.listen(browser=str(n)) for n in range(broadcaster.STREAMS + 1)]
     for stream in streams:
         next(stream)
     assert [heard(event)[0] for event in streams[0]] == ["full"]
@@ -78,7 +78,7 @@ def test_the_oldest_stream_ends_when_there_are_too_many() -> None:
 def test_one_browser_does_not_use_up_its_connections() -> None:
     """A browser opens six connections to a host, and pages need some of them."""
     live = Broadcaster("g1")
-    other = live.listen(who="other")
+    other = live.listen(browser="other")
     next(other)
     streams = [listening(live) for _ in range(broadcaster.STREAMS_OF_ONE + 1)]
     assert [heard(event)[0] for event in streams[0]] == ["full"]

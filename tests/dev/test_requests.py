@@ -22,7 +22,7 @@ from carboy.cli.dev.tools import open_session, tracer_of
 from carboy.dev.debugger import DebuggedApplication
 from carboy.dev.explain.tracer import Tracer
 from carboy.dev.requests import Record, RequestList, Store
-from carboy.dev.requests.pages import curl, detailed
+from carboy.dev.requests.pages import curl, request_details
 from carboy.serving import make_server
 from chromium import chromium
 from running import PATIENCE
@@ -310,10 +310,10 @@ def test_calls_are_stored_with_their_record(store: Store) -> None:
 
 def test_a_page_waits_for_calls_that_are_being_written() -> None:
     record = Record(1, time.time(), "GET", "/", [], seconds=0.1, recording=0.05)
-    assert "awaited" in detailed(record, "http://h")
-    assert "awaited" not in detailed(record, "http://h", [CALL])
+    assert "awaited" in request_details(record, "http://h")
+    assert "awaited" not in request_details(record, "http://h", [CALL])
     record.began -= 60  # the calls were lost
-    assert "awaited" not in detailed(record, "http://h")
+    assert "awaited" not in request_details(record, "http://h")
 
 
 def test_the_session_is_recorded_after_the_view(store: Store) -> None:

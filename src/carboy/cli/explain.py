@@ -103,7 +103,7 @@ def record(
     try:
         if not cold:
             question.ask(port, patience)
-        recorder.arm()
+        recorder.start()
         status, size = question.ask(port, patience)
     except NoAnswer as problem:
         raise click.ClickException(f"{problem}{_running()}") from None
@@ -113,7 +113,7 @@ def record(
         # Wait for what follows the last send: teardown functions and close().
         engine.stop()
         thread.join(GRACE)
-        recorder.disarm()
+        recorder.stop()
         recorder.uninstall()
         listener.close()
     sys.setrecursionlimit(max(sys.getrecursionlimit(), DEPTH))

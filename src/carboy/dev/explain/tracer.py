@@ -19,7 +19,7 @@ from types import CodeType, FrameType
 from typing import Any, TypeVar
 
 from carboy.dev.explain.places import SYSTEM_CALLS
-from carboy.dev.explain.recorder import Call, Thread, clock, toll_of_an_event
+from carboy.dev.explain.recorder import Call, Thread, clock, overhead_of_an_event
 
 MOST = 20_000  # calls of a unit; recording them takes at most a tenth of a second
 CONNECTIONS = 200  # with branches that wait for the next request
@@ -85,7 +85,7 @@ class Tracer:
         self._reading = dict(reading or {})
         self._open: dict[int, Unit] = {}
         self._before: dict[Peer, list[Call]] = {}
-        self._toll = 0
+        self._overhead = 0
         self._hook = self._event  # one object, so that it can be compared
 
     def watch(self) -> None:
@@ -93,7 +93,7 @@ class Tracer:
         if sys.getprofile() not in (None, self._hook):
             return
         on = self.on()
-        self._toll = self._toll or (toll_of_an_event() if on else 0)
+        self._overhead = self._overhead or (overhead_of_an_event() if on else 0)
         # The end of a unit with too many calls was not recorded.
         self._open.pop(threading.get_ident(), None)
         sys.setprofile(self._hook if on else None)
@@ -111,7 +111,7 @@ class Tracer:
         if not self.on():
             self._open.pop(ident, None)
             return
-        self._toll = self._toll or toll_of_an_event()
+        self._overhead = self._overhead or overhead_of_an_event()
         unit = self._open.get(ident)
         if unit is None or profiled is None:  # the unit is not recorded from its beginning
             unit = self._open[ident] = Unit(self._new_thread(), 0)
@@ -180,7 +180,7 @@ class Tracer:
                 self._close(ident)  # the response has been sent
         if thread.overflowed:
             sys.setprofile(None)  # switched on again for the next request
-        thread.lost += clock() - now + self._toll
+        thread.lost += clock() - now + self._overhead
 
     def _remember(self, peer: Any, branch: Call) -> None:
         if isinstance(peer, tuple):

@@ -15,7 +15,7 @@ STREAMS = 16
 STREAMS_OF_ONE = 3
 # Seconds between comments that are sent to find out whether the browser is still connected.
 HEARTBEAT = 15.0
-BEAT = b": here\n\n"
+COMMENT = b": here\n\n"
 KINDS = ("page", "style", "error")
 
 
@@ -102,23 +102,23 @@ class Broadcaster:
             for stream in list(self._streams):
                 stream.put(None)
 
-    def listen(self, once: bool = False, who: str = "") -> Iterator[bytes]:
+    def listen(self, once: bool = False, browser: str = "") -> Iterator[bytes]:
         """The events of one stream, beginning with "hello"; with `once` only that one.
 
-        `who` names the browser. A browser with too many streams loses the oldest one.
+        `browser` names the client. A browser with too many streams loses the oldest one.
         """
         stream: SimpleQueue[bytes | None] = SimpleQueue()
         with self._lock:  # so that no event is lost between hello and joining
             first = self._hello(once)
             if not once:
-                self._join(stream, who)
+                self._join(stream, browser)
         try:
             yield first
             while not once:
                 try:
                     message = stream.get(timeout=HEARTBEAT)
                 except Empty:
-                    message = BEAT
+                    message = COMMENT
                 if message is None:
                     return
                 yield message
@@ -130,17 +130,17 @@ class Broadcaster:
         failure = asdict(self.failure) if self.failure else None
         return event("hello", {**asdict(self._state), "failure": failure, "once": once})
 
-    def _join(self, stream: SimpleQueue[bytes | None], who: str) -> None:
-        same = [each for each, whose in self._streams.items() if whose == who]
+    def _join(self, stream: SimpleQueue[bytes | None], browser: str) -> None:
+        same = [each for each, other in self._streams.items() if other == browser]
         if self._closed:
             stream.put(None)
         elif len(same) >= STREAMS_OF_ONE:
-            self._send_away(same[0])
+            self._end(same[0])
         elif len(self._streams) >= STREAMS:
-            self._send_away(next(iter(self._streams)))
-        self._streams[stream] = who
+            self._end(next(iter(self._streams)))
+        self._streams[stream] = browser
 
-    def _send_away(self, stream: SimpleQueue[bytes | None]) -> None:
+    def _end(self, stream: SimpleQueue[bytes | None]) -> None:
         """End a stream; "full" tells the browser to wait before it opens another one."""
         del self._streams[stream]
         stream.put(event("full", {}))

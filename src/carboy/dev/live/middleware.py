@@ -78,14 +78,14 @@ class LivePage:
         # A stream would block a server that handles one request at a time.
         alone = not (environ.get("wsgi.multithread") or environ.get("wsgi.multiprocess"))
         asked = environ.get("QUERY_STRING") == "once"
-        events = self.broadcaster.listen(once=alone or asked, who=_browser(environ))
-        response = Response(events, mimetype="text/event-stream", headers=ours())
+        events = self.broadcaster.listen(once=alone or asked, browser=_browser(environ))
+        response = Response(events, mimetype="text/event-stream", headers=own_headers())
         response.headers["Cache-Control"] = "no-store"
         response.headers["X-Accel-Buffering"] = "no"
         return response
 
     def _file(self, environ: WSGIEnvironment) -> Response:
-        response = Response(self._script, mimetype="text/javascript", headers=ours())
+        response = Response(self._script, mimetype="text/javascript", headers=own_headers())
         response.cache_control.no_cache = True
         response.add_etag()
         return response.make_conditional(environ)
@@ -96,7 +96,7 @@ class LivePage:
         # Read before the application runs, so that a change in between reloads the page.
         state = self.broadcaster.state
         seal = _seal(state)
-        held = HeldResponse(start_response, seal, confirming=ask_without_seal(environ, seal))
+        held = HeldResponse(start_response, seal, confirming=remove_seals(environ, seal))
         result = self.app(environ, held.start_response)
         close = getattr(result, "close", None)
         try:
@@ -177,7 +177,7 @@ def loads_page(environ: WSGIEnvironment) -> bool:
     return not any(name in environ for name in BY_SCRIPT)
 
 
-def ours() -> dict[str, str]:
+def own_headers() -> dict[str, str]:
     """Headers of the middleware's own responses, which are for pages of this server only."""
     return {
         "Cross-Origin-Resource-Policy": "same-origin",
@@ -185,7 +185,7 @@ def ours() -> dict[str, str]:
     }
 
 
-def ask_without_seal(environ: WSGIEnvironment, seal: str) -> bool:
+def remove_seals(environ: WSGIEnvironment, seal: str) -> bool:
     """Restore the application's entity tags in `environ`; whether a current page is among them.
 
     Only tags of pages that are up to date are kept. If an older page in the browser's cache were

@@ -82,14 +82,14 @@ def _permits(policy: ContentSecurityPolicy, host: str, nonce: str) -> bool:
     named = bool(nonce) and nonce in _nonces(policy)
     # With 'strict-dynamic', only nonces and hashes count.
     if not (
-        script is None or named or ("'strict-dynamic'" not in script and _names_us(script, host))
+        script is None or named or ("'strict-dynamic'" not in script and _names_host(script, host))
     ):
         return False
     connect = _sources(policy, CONNECT)
-    return connect is None or _names_us(connect, host)
+    return connect is None or _names_host(connect, host)
 
 
-def _names_us(sources: list[str], host: str) -> bool:
+def _names_host(sources: list[str], host: str) -> bool:
     """Whether one of the sources matches the host of the page."""
     ours = {"'self'", "*", "http:", "https:", host, f"http://{host}", f"https://{host}"}
     return any(source.lower().rstrip("/") in ours for source in sources)

@@ -33,7 +33,7 @@ _cost: Callable[[int], float]
 
 
 @contextmanager
-def noting(record: Record, environ: dict[str, Any]) -> Iterator[None]:
+def recording_in(record: Record, environ: dict[str, Any]) -> Iterator[None]:
     """Within this context, events belong to `record`."""
     tokens = current.set(record), _environ.set(environ)
     try:

@@ -71,19 +71,19 @@ class RequestList:
 
     def _noted(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         record = self._aside(lambda: self._record(environ))
-        keeping = Keeping(record)
+        counter = BodyCounter(record)
 
         def starting(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
             record.status = status
             record.response = [(name, masked_header(name, value)) for name, value in headers]
-            keeping.is_text = _is_text(headers)
+            counter.is_text = _is_text(headers)
             rest = (exc_info,) if exc_info else ()
-            return keeping.counting_write(start_response(status, headers, *rest))
+            return counter.counting_write(start_response(status, headers, *rest))
 
         if self.tracer is not None:
             self.tracer.begin(record.number, _peer(environ), lambda: _secrets(environ))
         try:
-            with events.noting(record, environ):
+            with events.recording_in(record, environ):
                 answer = self.app(environ, starting)
         except BaseException as error:
             events.note(record, "error", f"{type(error).__name__}: {error}")
@@ -95,10 +95,10 @@ class RequestList:
             return answer
         if isinstance(answer, list | tuple):
             for piece in answer:
-                keeping.take(piece)
+                counter.take(piece)
             self._finish(record)
             return answer
-        return ClosingIterator(Passing(answer, keeping, environ), lambda: self._finish(record))
+        return ClosingIterator(RecordedBody(answer, counter, environ), lambda: self._finish(record))
 
     def _record(self, environ: WSGIEnvironment) -> Record:
         with self._lock:
@@ -138,7 +138,7 @@ class RequestList:
         if rest == "" and request.method == "POST":
             return self._enter(request)
         if not self.guard.check_pin_trust(request.environ):
-            return _page(pages.locked(tried=False), 401)
+            return _page(pages.pin_form(tried=False), 401)
         if rest == "requests.json":
             found = [record.summary() for record in self.store.all()]
             return _page(json.dumps(found), 200, "application/json")
@@ -150,22 +150,22 @@ class RequestList:
             return Response(status=303, headers={"Location": _root(request.environ)})
         if rest == "":
             switch = None if self.tracer is None else self.store.records_calls
-            return _page(pages.listed(self.store.all(), switch))
+            return _page(pages.request_list(self.store.all(), switch))
         number, _, more = rest.partition("/")
         record = self.store.get(int(number)) if number.isdecimal() else None
         if record is None or more not in ("", "calls"):
-            return _page(pages.missing(), 404)
+            return _page(pages.not_found(), 404)
         return self._calls(record) if more else self._detailed(record, request)
 
     def _detailed(self, record: Record, request: Request) -> Response:
         origin = f"{request.scheme}://{request.host}"
         calls = self.store.calls(record.number) or {}
-        return _page(pages.detailed(record, origin, calls.get("steps", [])))
+        return _page(pages.request_details(record, origin, calls.get("steps", [])))
 
     def _calls(self, record: Record) -> Response:
         calls = self.store.calls(record.number)
         if calls is None:
-            return _page(pages.missing(), 404)
+            return _page(pages.not_found(), 404)
         nonce = secrets.token_urlsafe(16)
         summary = pages.summary(record, calls["overflowed"])
         title = f"{record.method} {record.target}"
@@ -185,14 +185,14 @@ class RequestList:
         told = self.guard.pin_auth(asked)
         answer = told.get_json(silent=True) or {}
         if not answer.get("auth"):
-            return _page(pages.locked(tried=True, exhausted=bool(answer.get("exhausted"))), 401)
+            return _page(pages.pin_form(tried=True, exhausted=bool(answer.get("exhausted"))), 401)
         response = Response(status=303, headers={"Location": _root(request.environ)})
         for cookie in told.headers.getlist("Set-Cookie"):
             response.headers.add("Set-Cookie", cookie)
         return response
 
 
-class Keeping:
+class BodyCounter:
     """Counts the bytes of a response body, and keeps the beginning of a text."""
 
     def __init__(self, record: Record) -> None:
@@ -213,31 +213,33 @@ class Keeping:
         return counted
 
 
-class Passing:
+class RecordedBody:
     """A response body that is recorded as it is iterated over, with the events during that.
 
     A generator runs only then; the debugger is a generator.
     """
 
-    def __init__(self, answer: Iterable[bytes], keeping: Keeping, environ: WSGIEnvironment) -> None:
+    def __init__(
+        self, answer: Iterable[bytes], counter: BodyCounter, environ: WSGIEnvironment
+    ) -> None:
         self._answer = answer
         self._next = iter(answer).__next__
-        self._keeping = keeping
+        self._counter = counter
         self._environ = environ
 
-    def __iter__(self) -> Passing:
+    def __iter__(self) -> RecordedBody:
         return self
 
     def __next__(self) -> bytes:
-        with events.noting(self._keeping.record, self._environ):
+        with events.recording_in(self._counter.record, self._environ):
             piece = self._next()
-        self._keeping.take(piece)
+        self._counter.take(piece)
         return piece
 
     def close(self) -> None:
         close = getattr(self._answer, "close", None)
         if close is not None:
-            with events.noting(self._keeping.record, self._environ):
+            with events.recording_in(self._counter.record, self._environ):
                 close()
 
 

@@ -37,7 +37,7 @@ def _whole(title: str, body: str) -> str:
     )
 
 
-def locked(tried: bool, exhausted: bool = False) -> str:
+def pin_form(tried: bool, exhausted: bool = False) -> str:
     """The page that asks for the PIN."""
     told = "Wrong PIN. " if tried else ""
     if exhausted:
@@ -50,7 +50,7 @@ def locked(tried: bool, exhausted: bool = False) -> str:
     )
 
 
-def missing() -> str:
+def not_found() -> str:
     """The page for a record that is no longer stored."""
     return _whole(
         "Carboy: not found", "<h1>Not found</h1><p>This request is no longer stored.</p>" + BACK
@@ -60,7 +60,7 @@ def missing() -> str:
 BACK = "<p><a href=/__carboy__/ class=back>← all requests</a></p>"
 
 
-def listed(records: Iterable[Record], records_calls: bool | None = None) -> str:
+def request_list(records: Iterable[Record], records_calls: bool | None = None) -> str:
     """The list, the newest first, with a switch for recording calls unless that is None."""
     rows = "".join(map(_row, records))
     empty = (
@@ -110,7 +110,7 @@ def summary(record: Record, overflowed: bool) -> str:
     return " · ".join(facts)
 
 
-def detailed(record: Record, origin: str, steps: Sequence[dict[str, Any]] = ()) -> str:
+def request_details(record: Record, origin: str, steps: Sequence[dict[str, Any]] = ()) -> str:
     """The page of one request; `steps` are the named steps of its calls."""
     facts = [
         ("Rule", record.rule), ("Endpoint", record.endpoint), ("Duration", duration(record.took)),

@@ -1,4 +1,4 @@
-"""What one request costs in Python calls, from `recv` to `send`; a count, not a time."""
+"""The cost of one request in Python calls, from `recv` to `send`; a count, not a time."""
 
 from __future__ import annotations
 

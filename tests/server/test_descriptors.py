@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -134,9 +135,12 @@ def test_a_connection_whose_request_has_just_come_is_not_closed_to_make_room(
 ) -> None:
     settings = Settings()
     connections = {connection.fd: connection for connection, _ in pairs}
-    accepting = Accepting(settings, connections, make_poller("auto"), private_row())
-    closed = Closed()
-    accepting.use(None, Deadlines(settings), closed)  # type: ignore[arg-type]
+    closed: Any = Closed()
+    listeners: Any = None
+    accepting = Accepting(
+        settings, connections, make_poller("auto"), private_row(), listeners, Deadlines(settings),
+        closed,
+    )  # fmt: skip
     pairs[0][1].sendall(b"GET / HTTP/1.1\r\n")
     pairs[1][0].phase = HEAD  # it has never sent a byte
     assert accepting._make_room(100.0)

@@ -1,4 +1,4 @@
-"""What is learned of the processor time of keys; of their times see test_crew.py."""
+"""Learning the processor time of keys. For their wall times see test_crew.py."""
 
 from __future__ import annotations
 

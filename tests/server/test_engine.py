@@ -368,7 +368,7 @@ def test_the_log_gets_a_request_whose_client_left(
 
 
 @pytest.mark.parametrize("method", ["receive", "next_event"])
-def test_a_bug_of_ours_closes_one_connection(
+def test_a_bug_in_carboy_closes_one_connection(
     method: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def broken(self: Machine, *args: object) -> Any:
@@ -382,7 +382,7 @@ def test_a_bug_of_ours_closes_one_connection(
                 assert client.reply().body == b"hello"
             assert client.closed()
         assert live.get().status == 200
-    assert "fault in Carboy" in caplog.text
+    assert "bug in Carboy" in caplog.text
     assert "re says so" in caplog.text
 
 
@@ -488,7 +488,7 @@ def test_a_request_that_comes_during_a_stop_gets_a_last_response(poller: str) ->
         client.send(GET)
         client.reply()
         live.engine.stop()
-        eventually(lambda: live.engine.answering.stopping)
+        eventually(lambda: live.engine.responder.stopping)
         client.send(GET)
         reply = client.reply()
         assert (reply.status, reply.headers["Connection"]) == (200, "close")
@@ -538,7 +538,7 @@ def test_a_client_not_told_to_close_may_send_one_more_request() -> None:
         client.send(GET)
         assert "Connection" not in client.reply().headers
         live.engine.stop()
-        eventually(lambda: live.engine.answering.stopping)
+        eventually(lambda: live.engine.responder.stopping)
         go.set()
         eventually(lambda: not live.engine.in_flight())
         client.send(GET)

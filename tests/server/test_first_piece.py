@@ -17,7 +17,7 @@ import pytest
 from carboy import Flask, Response, request, send_file
 from carboy.app.wrappers import Response as AppResponse
 from carboy.gateway.interface import FileBody
-from carboy.server.answer import with_first_piece
+from carboy.server.responder import with_first_piece
 from carboy.serving import make_server
 from carboy.serving.wsgi_server import BaseWSGIServer
 from live_engine import eventually, served

@@ -55,7 +55,7 @@ def test_silence_is_limited_without_a_rate_and_within_the_grace() -> None:
 
 
 class Standing:
-    """What deadlines look at of a connection."""
+    """The attributes of a connection that deadlines look at."""
 
     def __init__(self, phase: Phase, since: float) -> None:
         self.phase = phase

@@ -1,4 +1,4 @@
-"""What other threads and signal handlers do to an engine that stops, at any point."""
+"""Other threads and signal handlers that interrupt an engine that stops, at any point."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ from carboy.server.stopping import Stopping
 
 
 def stopping() -> Stopping:
-    made = Stopping(Settings(), {}, Waker())
+    no_part: Any = SimpleNamespace(listeners=None)
+    made = Stopping(Settings(), {}, Waker(), no_part, no_part, no_part, no_part)
     made.wake = lambda: None  # type: ignore[method-assign]
     return made
 
@@ -81,6 +82,6 @@ class Answered:
 
 def test_the_list_of_requests_can_be_made_while_the_leader_answers_them() -> None:
     made = stopping()
-    made._crew = SimpleNamespace(current=SimpleNamespace(slot=[]))  # type: ignore[assignment]
+    made._crew.current = SimpleNamespace(slot=[])  # type: ignore[assignment]
     made._connections = {number: Answered() for number in range(3)}  # type: ignore[misc]
     assert [line for line, _ in made.in_flight()] == 3 * ["GET /"]

@@ -42,7 +42,7 @@ def served(app: Any, **settings: Any) -> Iterator[Live]:
 
 
 class Watched:
-    """What happened inside the generators of an application."""
+    """A record of what happened inside the generators of an application."""
 
     def __init__(self) -> None:
         self.made = 0

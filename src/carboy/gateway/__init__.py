@@ -1,4 +1,4 @@
-"""Applications behind one calling convention, whatever their own is."""
+"""Applications of all kinds behind one calling convention."""
 
 from typing import Any
 

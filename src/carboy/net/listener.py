@@ -18,7 +18,7 @@ import struct
 import sys
 from pathlib import Path
 
-from carboy.net.poller import is_readable
+from carboy.net.poller import is_ready
 
 BACKLOG = 2048
 # TCP keep-alive: a client whose machine or network is gone cannot close its connection. The kernel
@@ -108,7 +108,7 @@ class Listener(socket.socket):
     def is_empty(self) -> bool:
         """Whether no connection is waiting to be accepted."""
         try:
-            return not is_readable(self.fileno())
+            return not is_ready(self.fileno())
         except (OSError, ValueError):
             return True  # closed
 

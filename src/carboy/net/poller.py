@@ -35,13 +35,17 @@ class Poller(Protocol):
     def close(self) -> None: ...
 
 
-def is_readable(fd: int) -> bool:
-    """Whether reading from `fd`, or accepting, would not block. `fd` may exceed FD_SETSIZE."""
+def is_ready(fd: int, flag: int = READ, seconds: float = 0.0) -> bool:
+    """Whether `fd` can be read, accepted from or (WRITE) written, at the latest after `seconds`.
+
+    `fd` may exceed FD_SETSIZE where there is poll(2).
+    """
     if not hasattr(select, "poll"):
-        return bool(select.select([fd], [], [], 0)[0])
+        reading, writing = ([fd], []) if flag == READ else ([], [fd])
+        return any(select.select(reading, writing, [], seconds))
     poll = select.poll()
-    poll.register(fd, select.POLLIN)
-    return bool(poll.poll(0))
+    poll.register(fd, select.POLLIN if flag == READ else select.POLLOUT)
+    return bool(poll.poll(seconds * 1000))
 
 
 class EpollPoller:

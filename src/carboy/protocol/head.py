@@ -67,7 +67,7 @@ def _head_pattern(value: str) -> re.Pattern[bytes]:
 
 
 _short_head = _head_pattern(r"[^\x00-\x08\x0a-\x1f\x7f]").fullmatch
-# Of a folded head. `[^\r]` is the one loop of the engine that costs next to nothing.
+# For a folded head. `[^\r]` is the one loop of the regular expression engine that is nearly free.
 _folded_head = _head_pattern(r"[^\r]").fullmatch
 # The alternatives of the port begin with the longest: of [0-9]{1,4} nothing is given back.
 _quick_host = re.compile(
@@ -221,7 +221,7 @@ _version = re.compile(rb"HTTP/([0-9])\.([0-9])").fullmatch
 _name_of_a_version = re.compile(rb"HTTP/[02-9]").fullmatch  # as in "HTTP/2"
 _control = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]").search
 _absolute = re.compile(rb"([Hh][Tt][Tt][Pp][Ss]?)://([^/?]*+)(.*+)", re.DOTALL).fullmatch
-# Leading zeros are harmless; what int() is given is bounded all the same.
+# Leading zeros are harmless; the text for int() is bounded nevertheless.
 _digits = re.compile(rb"0{0,238}+[0-9]{1,18}|0{1,238}").fullmatch
 
 

@@ -9,11 +9,11 @@ is called for every other reason to close:
 
     the application sends `Connection: close`
     the body of the response has no framing but the end of the connection (HTTP/1.0)
-    the response is shorter than its Content-Length, or given up (server/answer.py)
+    the response is shorter than its Content-Length, or given up (server/responder.py)
     the response leaves before the whole request has come
     the client breaks a rule, or ends its side
     the application takes the socket over (server/raw_socket.py)
-    the server stops, or fails before the application is called (server/answer.py, closing.py)
+    the server stops, or fails before the application is called (server/responder.py, closing.py)
 """
 
 from __future__ import annotations

@@ -37,13 +37,23 @@ class Accepting:
     """Accepts connections and makes room for them."""
 
     def __init__(
-        self, settings: Settings, connections: dict[int, Connection], poller: Poller, row: Row
+        self,
+        settings: Settings,
+        connections: dict[int, Connection],
+        poller: Poller,
+        row: Row,
+        listeners: Listeners,
+        deadlines: Deadlines,
+        closing: Closing,
     ) -> None:
         self._limit = settings.connections
         self._limits = settings.limits
         self._connections = connections
         self._poller = poller
         self._row = row
+        self.listeners = listeners
+        self._deadlines = deadlines
+        self._closing = closing
         self._balancer = Balancer(row, settings.threads)
         self.bell = NONE if row.bell is None else row.bell.fileno()
         self.due: list[int] = []  # listeners to look at when the turn has served what was ready
@@ -56,19 +66,13 @@ class Accepting:
         self._prompt = True  # the last new connection sent its request in time
         self._until = 0.0  # monotonic seconds: up to when the listeners are left to others
 
-    def use(self, listeners: Listeners, deadlines: Deadlines, closing: Closing) -> None:
-        """Set the other parts of the engine that accepting works with."""
-        self._listeners = listeners
-        self._deadlines = deadlines
-        self._closing = closing
-
     def open(self, now: float) -> None:
         """Begin to accept. Before the first turn."""
         if self.bell != NONE:
             self._poller.add(self.bell, READ)
         self._row.cells[HEARD] = now
         self._limit = room_for(self._limit)
-        self._listeners.open()
+        self.listeners.open()
 
     def take(self, now: float) -> None:
         """Accept what waits at the listeners that are due, or leave it to another worker.
@@ -81,7 +85,7 @@ class Accepting:
             if not (self._alone and self._row.cells[BUSY]):
                 share = max(1, share)
             self._asked = False
-        if not self._listeners.can_accept():
+        if not self.listeners.can_accept():
             pass
         elif share:
             for fd in dict.fromkeys(self.due):
@@ -89,7 +93,7 @@ class Accepting:
                 if share <= 0:
                     break
         else:
-            self._listeners.yield_to_others(now)
+            self.listeners.yield_to_others(now)
             self._expecting = not self._balancer.ask_better()
             self._until = now + (FIRST_REQUEST if self._expecting else RESPONSE_TIME)
         self.due.clear()
@@ -110,14 +114,14 @@ class Accepting:
         room = self._limit - len(self._connections)
         if room <= 0:
             if not self._make_room(now):
-                self._listeners.pause(now)
+                self.listeners.pause(now)
                 return 0
             room = 1
         taken = 0
-        if not self._listeners.closed:
-            taken = self._admit(self._listeners.accept(fd, min(room, most), now), now)
-        if self._listeners.paused and self._make_room(now):
-            self._listeners.resume()
+        if not self.listeners.closed:
+            taken = self._admit(self.listeners.accept(fd, min(room, most), now), now)
+        if self.listeners.paused and self._make_room(now):
+            self.listeners.resume()
         return taken
 
     def _admit(self, accepted: Iterable[Accepted], now: float) -> int:
@@ -135,33 +139,33 @@ class Accepting:
 
     def admit_drained(self, now: float) -> None:
         """Serve all connections that were accepted when the listeners were drained."""
-        self._admit(self._listeners.drained(), now)
+        self._admit(self.listeners.drained(), now)
 
     def asked(self, now: float) -> None:
         """Another worker leaves the next connection to this one."""
         if self._row.bell is not None:
             self._row.bell.clear()
-        if self._listeners.can_accept():
+        if self.listeners.can_accept():
             self._row.cells[HEARD] = now
-            self._listeners.take_part()
+            self.listeners.take_part()
             self._look_everywhere()
 
     def tick(self) -> None:
         """Once an interval: look for connections that no worker was woken for."""
-        self._listeners.resume()
+        self.listeners.resume()
         self._prompt = True
         # The kernel wakes one worker for a connection. That worker may have been stuck at the
         # time, or have died since.
-        if self.bell != NONE and not self._listeners.held:
+        if self.bell != NONE and not self.listeners.held:
             self._look_everywhere()
 
     def _look_everywhere(self) -> None:
         self._asked = True
-        self.due[:] = self._listeners.sockets
+        self.due[:] = self.listeners.sockets
 
     def watch_again(self, now: float) -> None:
         """Once a turn while the listeners are not watched: watch them again if it is time."""
-        listeners = self._listeners
+        listeners = self.listeners
         if listeners.paused and now > listeners.paused + RETRY:
             listeners.resume()
         if listeners.yielded and now >= self._until:
@@ -173,7 +177,7 @@ class Accepting:
 
     def patience(self) -> float:
         """Seconds until `watch_again` has something to do."""
-        if self._listeners.paused:
+        if self.listeners.paused:
             return RETRY
         return max(0.0, self._until - time.monotonic())
 

@@ -31,7 +31,7 @@ def forget(engine: Engine) -> None:
 
 def _after_fork() -> None:
     for engine in list(_running):
-        engine.answering.disown(_leave)
+        engine.responder.disown(_leave)
         # The original keeps its own descriptors. If the copy kept these, connections would not end
         # for the clients, and the port would stay in use, for as long as the copy lives.
         for listener in engine.listeners.sockets.values():

@@ -41,7 +41,7 @@ Load = tuple[bool, float, float]  # whether all threads are busy; connections; r
 
 
 class Balancer:
-    """What one worker knows of the others. Only for the leader."""
+    """The view that one worker has of the others. Only for the leader."""
 
     def __init__(self, row: Row, threads: int) -> None:
         self._row = row

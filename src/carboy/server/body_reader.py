@@ -24,7 +24,7 @@ log = logging.getLogger("carboy.error")
 
 
 class AfterHead(Enum):
-    """What follows the head of a request with a body."""
+    """The next step after the head of a request with a body."""
 
     REFUSED = "nothing: the request was refused"
     STREAM = "the application, which reads the body itself"

@@ -8,11 +8,11 @@ import time
 
 from carboy.net.poller import READ, WRITE, Poller
 from carboy.protocol.errors import RemoteProtocolError
-from carboy.server.answer import Answering
 from carboy.server.balancing import CONNECTIONS
 from carboy.server.connection import CLOSED, LINGER, RUNNING, STREAMING, WRITING, Connection
 from carboy.server.exchange import ServerExchange
 from carboy.server.listening import Listeners
+from carboy.server.responder import Responder
 from carboy.server.scoreboard import Row
 from carboy.server.settings import Settings
 
@@ -28,13 +28,13 @@ class Closing:
         connections: dict[int, Connection],
         poller: Poller,
         listeners: Listeners,
-        answering: Answering,
+        responder: Responder,
         row: Row,
     ) -> None:
         self._connections = connections
         self._poller = poller
         self._listeners = listeners
-        self._answering = answering
+        self._responder = responder
         self._cells = row.cells
         self._linger_size = settings.linger_size
         self._read_size = settings.read_size
@@ -58,20 +58,23 @@ class Closing:
         """Answer 500: an error occurred before the application could be called."""
         exchange.began = time.monotonic()
         connection.machine.close_after_response()
-        self._answering.fail(exchange, error)
+        self._responder.fail(exchange, error)
         connection.unread = True
         self.end(connection, exchange.began)
 
     def refuse(self, connection: Connection, error: RemoteProtocolError, now: float) -> None:
         """Answer a request that broke a rule, and close so that the client sees the response."""
-        self._answering.record_refusal(connection, error)
-        connection.push(connection.machine.error_response(error, self._answering.extra.lines))
+        self._responder.record_refusal(connection, error)
+        connection.push(connection.machine.error_response(error, self._responder.extra.lines))
         connection.unread = True
         self.end(connection, now)
 
     def fault(self, connection: Connection, error: Exception) -> None:
         """Close a connection whose input made our own code fail; others are not affected."""
-        log.critical("A connection is closed because of a fault in Carboy.", exc_info=error)
+        log.critical(
+            "A bug in Carboy was triggered by a client's input. Its connection is closed.",
+            exc_info=error,
+        )
         self.close(connection)
 
     def end(self, connection: Connection, now: float) -> None:

@@ -14,14 +14,13 @@ server/crew.py has the whole table of threads. This file knows no gateway and no
 from __future__ import annotations
 
 import os
-import select
 import socket
 import time
 from collections import deque
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from carboy.net.poller import is_readable
+from carboy.net.poller import WRITE, is_ready
 from carboy.net.stream import Stream, send_part
 from carboy.protocol.machine import Machine
 from carboy.server.minimum_rate import MinimumRate
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Phase(Enum):
-    """What a connection waits for; each has its deadline (server/deadlines.py)."""
+    """The things that a connection waits for; each has its deadline (server/deadlines.py)."""
 
     HEAD = "the rest of a head"
     IDLE = "the next request"
@@ -128,7 +127,7 @@ class Connection:
 
     def is_quiet(self) -> bool:
         """Whether everything that has come is read; asked before an idle connection is closed."""
-        return not (self.deferred or is_readable(self.fd))
+        return not (self.deferred or is_ready(self.fd))
 
     # --- sending
 
@@ -219,28 +218,26 @@ class Connection:
         Raises ClientGone when the client has gone or is too slow: `grace`, `rate` and `silence` are
         those of MinimumRate.
         """
-        poll = select.poll() if hasattr(select, "poll") else None
-        if poll is not None:
-            poll.register(self.fd, select.POLLOUT)
-        rate_check = MinimumRate(0.0, grace, rate, silence)
+        minimum_rate = MinimumRate(0.0, grace, rate, silence)
         waited = 0.0
         before = self.moved
         while not self.broken:
             self.flush()
             if self.unsent_bytes <= mark:
                 break
-            if rate_check.is_too_slow(waited, self.moved - before):
+            if minimum_rate.is_too_slow(waited, self.moved - before):
                 self.give_up()
                 break
-            start = time.monotonic()
-            if poll is not None:
-                poll.poll(1000)
-            else:
-                select.select((), (self.fd,), (), 1.0)
-            # At most the time-out: the rest is time in which this process was suspended.
-            waited += min(time.monotonic() - start, 1.0)
+            waited += self.wait(WRITE)
         if self.broken:
             raise ClientGone
+
+    def wait(self, flag: int) -> float:
+        """Block this thread until the socket is ready, a second at most; the seconds it took."""
+        start = time.monotonic()
+        is_ready(self.fd, flag, 1.0)
+        # At most the time-out: the rest is time in which this process was suspended.
+        return min(time.monotonic() - start, 1.0)
 
     def early_hints(self, headers: list[tuple[str, str]]) -> None:
         """Send a 103 with these fields at once (RFC 8297); an HTTP/1.0 client gets nothing.

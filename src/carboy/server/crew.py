@@ -105,7 +105,7 @@ class Crew:
         self.relieve: Callable[[], None] = lambda: None
         # Called with the exchange that turned out to be slow, and its seconds so far. Its key
         # becomes slow now: before the exchange ends, many more requests of the key may have come,
-        # and each of them would cost another leader.
+        # and each of them would hold another leader.
         self.on_deposed: Callable[[ServerExchange, float], object] = _nothing
         self.current = Lead()
         self.away = 0  # exchanges submitted or left with an old leader, not yet given back
@@ -247,8 +247,8 @@ class Crew:
         except IndexError:
             self._idle.append(None)  # the leader was quicker
             return False
-        # No thread leads now, so the leader's tables may be touched; and whatever goes wrong
-        # (there may be no memory), a thread has to lead after it.
+        # No thread leads now, so the leader's tables may be touched. Even if something fails (there
+        # may be no memory), a thread has to lead after it.
         try:
             exchange.deposed = True
             connection = exchange.connection
@@ -260,7 +260,10 @@ class Crew:
             exchange.leader_thread = lead.thread
             self.on_deposed(exchange, time.monotonic() - exchange.began)
         except Exception as error:
-            log.critical("A leader could not be replaced in order.", exc_info=error)
+            log.critical(
+                "An error occurred while the leader was replaced. Another thread leads now.",
+                exc_info=error,
+            )
         finally:
             self.current = successor
             self._work.put(successor)

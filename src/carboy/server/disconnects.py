@@ -35,7 +35,7 @@ def has_left(exchange: ServerExchange) -> bool:
 
 
 def has_disconnected(connection: Connection) -> bool:
-    """Whether a client reads no more of a response that has begun; it is marked broken then."""
+    """Whether the client of a response that has begun has gone; marks the connection as broken."""
     gone = bool(_flags(connection) & _GONE) if _ENDED else _reset(connection)
     connection.broken = connection.broken or gone
     return connection.broken

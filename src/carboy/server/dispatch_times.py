@@ -44,7 +44,7 @@ STALLED = 0.4  # share of the time: a handler that is stuck has computed for les
 
 
 class Work:
-    """What is known of the processor time of a key that is not quick."""
+    """The known processor time of a key that is not quick."""
 
     __slots__ = ("cpu", "patience", "skipped", "unclear", "waits")
 
@@ -65,7 +65,7 @@ class DispatchTimes:
     A time taken on another thread counts only when it is better than what is known: it includes
     waits for the interpreter's lock, and with many requests at once these alone look slow.
     Quick handlers that once ran on other threads would stay there indefinitely. So a slow key
-    gets a trial on the leader's thread now and then, which tells its own time.
+    gets a trial on the leader's thread from time to time, which measures its own time.
     """
 
     __slots__ = (
@@ -252,7 +252,7 @@ def usage() -> Usage:
 
 
 def used_by(thread: int, before: Usage) -> tuple[float, float] | None:
-    """What another thread and the process have used since that thread took `before`."""
+    """Seconds that another thread and the process have used since that thread took `before`."""
     try:
         clock = time.pthread_getcpuclockid(thread)
         return time.clock_gettime(clock) - before[0], time.process_time() - before[1]
@@ -261,7 +261,7 @@ def used_by(thread: int, before: Usage) -> tuple[float, float] | None:
 
 
 def since(before: Usage) -> Usage:
-    """What the calling thread has used since it took `before`."""
+    """Figures of the calling thread since it took `before`."""
     own, all_threads, sleeps = usage()
     if sleeps is not None and before[2] is not None:
         sleeps -= before[2]

@@ -40,7 +40,7 @@ class Dispatcher:
         self.handle = runner.gateway.handle  # a gateway may choose another one before each turn
         self._runner = runner
         self._crew = runner.crew
-        self._answering = runner.answering
+        self._responder = runner.responder
         self._in_flight = runner.in_flight
         self._scheduler = scheduler
         self._queue = scheduler.queue
@@ -50,7 +50,7 @@ class Dispatcher:
         self._worth = scheduler.times.worth
         self._finish = keep_alive.finish
         self._cells = row.cells
-        self._answering.before_waiting = self.before_waiting
+        self._responder.before_waiting = self.before_waiting
         self._crew.on_deposed = self.deposed
 
     def dispatch(self, lead: Lead, exchange: ServerExchange, slow: bool = False) -> None:
@@ -71,19 +71,19 @@ class Dispatcher:
             crew.wake_watcher()
         connection = exchange.connection
         machine = connection.machine
-        answering = self._answering
+        responder = self._responder
         sent = False
         try:
             status, headers, body, close = answer = exchange.context.run(self.handle, exchange)
-            if close is None and body.__class__ is bytes and answering.plain:
-                # What Answering.deliver does for nearly every response, without its calls.
+            if close is None and body.__class__ is bytes and responder.plain:
+                # What Responder.deliver does for nearly every response, without its calls.
                 sent = connection.push(
-                    machine.whole_response(status, headers, body, answering.extra.lines)
+                    machine.whole_response(status, headers, body, responder.extra.lines)
                 )
             else:
-                exchange.context.run(answering.deliver, exchange, answer)
+                exchange.context.run(responder.deliver, exchange, answer)
         except BaseException as error:
-            exchange.context.run(answering.fail, exchange, error)
+            exchange.context.run(responder.fail, exchange, error)
         now = clock()
         try:
             slot.pop()

@@ -23,7 +23,6 @@ from carboy.protocol.events import Data, Event, RequestHead, Signal
 from carboy.protocol.states import Reading
 from carboy.server import after_fork, monkey_patching
 from carboy.server.accepting import NONE, Accepting
-from carboy.server.answer import Access, Answering
 from carboy.server.balancing import BUSY
 from carboy.server.body_reader import AfterHead, BodyReader
 from carboy.server.closing import Closing
@@ -46,6 +45,7 @@ from carboy.server.in_flight import InFlight
 from carboy.server.keep_alive import KeepAlive
 from carboy.server.listening import ListenerPolicy, Listeners, Wrap
 from carboy.server.queueing import HELD
+from carboy.server.responder import Access, Responder
 from carboy.server.runner import Runner
 from carboy.server.scheduling import Scheduler
 from carboy.server.scoreboard import Figure, Row, private_row
@@ -98,36 +98,40 @@ class Engine:
         self._next_tick = 0.0
         self._next_look = 0.0
         # What the engine is made of; each part is described in the file that is named after it.
-        self.answering = Answering(settings, access, processes, secure=wrap is not None)
-        self.answering.like_werkzeug = getattr(gateway, "like_werkzeug", False)
+        self.responder = Responder(settings, access, processes, secure=wrap is not None)
+        self.responder.like_werkzeug = getattr(gateway, "like_werkzeug", False)
         self.listeners = Listeners(listeners, self.poller, settings, wrap)
         self.deadlines = Deadlines(settings)
         self.dispatch_times = DispatchTimes(settings.inline_budget, settings.learned_keys)
         self._closing = Closing(
-            settings, self.connections, self.poller, self.listeners, self.answering, self.row
+            settings, self.connections, self.poller, self.listeners, self.responder, self.row
         )
-        self._keep_alive = KeepAlive(self.answering, self._closing)
-        self.accepting = Accepting(settings, self.connections, self.poller, self.row)
-        self.accepting.use(self.listeners, self.deadlines, self._closing)
+        self._keep_alive = KeepAlive(self.responder, self._closing)
+        self.accepting = Accepting(
+            settings, self.connections, self.poller, self.row, self.listeners, self.deadlines,
+            self._closing,
+        )  # fmt: skip
         self._body_reader = BodyReader(settings, gateway, self._closing)
         self._use_threads(gateway, trace)
-        self.stopping = Stopping(settings, self.connections, self._waker)
-        self.stopping.use(self.crew, self.listeners, self.accepting, self._closing, self.answering)
+        self.stopping = Stopping(
+            settings, self.connections, self._waker, self.crew, self.accepting, self._closing,
+            self.responder,
+        )  # fmt: skip
         self._bind_often_used(gateway)
 
     def _use_threads(self, gateway: Gateway, trace: Callable[[], object] | None) -> None:
-        settings, answering, times = self.settings, self.answering, self.dispatch_times
+        settings, responder, times = self.settings, self.responder, self.dispatch_times
         self.crew = crew = Crew(settings.threads, settings.watch_interval, self._lead)
-        self.runner = runner = Runner(gateway, answering, crew, self.shown, self._waker)
+        self.runner = runner = Runner(gateway, responder, crew, self.shown, self._waker)
         self.streams = Streams(settings, runner, times, self._closing.watch)
-        self.scheduler = Scheduler(settings, crew, self.streams, times, answering)
+        self.scheduler = Scheduler(settings, crew, self.streams, times, responder)
         self.streams.resumed = self.scheduler.finished = self._keep_alive.finish
         self._dispatcher = Dispatcher(settings, runner, self.scheduler, self._keep_alive, self.row)
         crew.run = traced(runner.run, trace)
         self._traced_turn = traced(self._turn, trace)
 
     def _bind_often_used(self, gateway: Gateway) -> None:
-        """What each turn or request uses, in attributes that are quick to read."""
+        """Keep what each turn or request uses in attributes that are quick to read."""
         self._gateway = gateway
         self._prepare = gateway.prepare
         self._gateway_turn: Callable[[], None] | None = getattr(gateway, "turn", None)
@@ -205,7 +209,7 @@ class Engine:
             self._failure = error
             self.stopping.finish()
         except BaseException as error:
-            # A fault of ours, not of an application: it is better to end than to serve partly.
+            # A bug in Carboy, not in an application: ending is better than serving partly.
             log.critical("The engine failed.", exc_info=error)
             self._failure = error
             self.stopping.finish()
@@ -262,7 +266,7 @@ class Engine:
         """Once an interval: the Date line, and everything that ran out of time."""
         stops = self.stopping.asked is not None
         self._next_tick = now + (HURRY if stops else self.deadlines.interval)
-        self.answering.extra.refresh(time.time())
+        self.responder.extra.refresh(time.time())
         for connection, error in self.deadlines.exceeded(self.connections.values(), now):
             if error is None:
                 # Not an idle one whose next request has come in this very turn.
@@ -275,7 +279,7 @@ class Engine:
         self.crew.start_watcher()
         self.scheduler.tick(now, self._running)
         # Not as soon as it was asked for: clients come in until the listeners are closed.
-        if self.answering.stopping:
+        if self.responder.stopping:
             self.stopping.tick(now)
 
     def _running(self) -> list[tuple[str, float]]:
@@ -312,7 +316,7 @@ class Engine:
         elif phase is RUNNING:
             # The client sends more, or has gone: not before its response is finished. Watching for
             # nothing is not enough, as the kernel reports a hang-up regardless.
-            if not (flags & WRITE and self.streams.send(connection, self.answering.sendfile)):
+            if not (flags & WRITE and self.streams.send(connection, self.responder.sendfile)):
                 self._closing.watch(connection, 0)
         elif phase is LINGER:
             self._closing.drain(connection)
@@ -349,7 +353,7 @@ class Engine:
         exchange = _new_exchange(ServerExchange)
         exchange.head = event
         exchange.connection = connection
-        exchange.answering = self.answering
+        exchange.responder = self.responder
         exchange.body = exchange.cached_environ = None  # quicker to read than from the class
         exchange.context = context = Context()
         try:
@@ -420,7 +424,7 @@ class Engine:
         self, lead: Lead, connection: Connection, head: RequestHead, just_read: bool
     ) -> None:
         """Make the exchange of a request; its body is read first, if it has one."""
-        exchange = ServerExchange(head, connection, self.answering)
+        exchange = ServerExchange(head, connection, self.responder)
         if not (just_read or head.has_body):
             self.shown.leader_runs(exchange)
         try:
@@ -441,7 +445,7 @@ class Engine:
     # --- the end
 
     def _close_all(self) -> None:
-        """Cut whatever is left."""
+        """Close everything that is left."""
         self.stopping.over = True
         for exchange in [*self._queue, *self.streams.waiting()]:
             self.runner.abandon(exchange)

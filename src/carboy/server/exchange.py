@@ -18,10 +18,10 @@ from carboy.server.disconnects import has_left
 from carboy.server.raw_socket import RawSocket
 
 if TYPE_CHECKING:
-    from carboy.server.answer import Answering
     from carboy.server.connection import Connection
     from carboy.server.dispatch_times import Usage
     from carboy.server.queueing import WaitsFor
+    from carboy.server.responder import Responder
 
 Headers = list[tuple[str, str]]
 
@@ -46,7 +46,7 @@ class Rest:
 
 
 class ServerExchange:
-    """What gateway.interface.Exchange asks for, over a connection.
+    """An Exchange of gateway.interface, over a connection.
 
     One is made for each request, so the attributes that most requests leave alone are attributes
     of the class, and the engine leaves out `__init__` on its busiest path: that halves the cost
@@ -96,16 +96,16 @@ class ServerExchange:
     socket_taken = False  # the application uses the socket itself
     client_left = False  # while the request ran
 
-    def __init__(self, head: RequestHead, connection: Connection, answering: Answering) -> None:
+    def __init__(self, head: RequestHead, connection: Connection, responder: Responder) -> None:
         self.head = head
         self.connection = connection
-        self.answering = answering
+        self.responder = responder
         self.context = Context()
 
     @property
     def scheme(self) -> str:
         """ "https" under TLS, else "http"."""
-        return self.answering.scheme
+        return self.responder.scheme
 
     @property
     def peer(self) -> tuple[str, int] | None:
@@ -148,15 +148,15 @@ class ServerExchange:
 
     def _template(self, tail: bytes) -> dict[str, Any]:
         connection = self.connection
-        answering = self.answering
+        responder = self.responder
         template = {
-            **answering.environ,
+            **responder.environ,
             **connection_variables(self.scheme, self.server, self.peer),
             "wsgi.early_hints": connection.early_hints,
-            **field_variables(self.head, answering.settings.limits.underscore_fields),
+            **field_variables(self.head, responder.settings.limits.underscore_fields),
             **_OF_ONE_REQUEST,
         }
-        if answering.like_werkzeug and self.peer is not None:
+        if responder.like_werkzeug and self.peer is not None:
             template["REMOTE_PORT"] = self.peer[1]  # a number there
         certificate = getattr(connection.sock, "certificate", None)
         if certificate is not None and (pem := certificate()) is not None:
@@ -167,7 +167,7 @@ class ServerExchange:
 
     def start(self, status: str, headers: Headers) -> Callable[[bytes], object]:
         """Begin a response before its body is known; gives `write` (PEP 3333)."""
-        return self.answering.start(self, status, headers)
+        return self.responder.start(self, status, headers)
 
     def request_line(self) -> str:
         """As the client wrote it, for logs."""

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections import deque
 
 from carboy.net.poller import READ, WRITE
-from carboy.server.answer import Answering
 from carboy.server.closing import Closing
 from carboy.server.connection import BODY, CLOSED, HEAD, IDLE, STREAMING, WRITING, Connection
 from carboy.server.exchange import ServerExchange
+from carboy.server.responder import Responder
 from carboy.server.runner import close_body
 
 RECEIVING = (IDLE, HEAD, BODY)
@@ -21,8 +21,8 @@ RECEIVING = (IDLE, HEAD, BODY)
 class KeepAlive:
     """Finishes responses for an engine, and keeps connections whose input waits for a turn."""
 
-    def __init__(self, answering: Answering, closing: Closing) -> None:
-        self._answering = answering
+    def __init__(self, responder: Responder, closing: Closing) -> None:
+        self._responder = responder
         self._closing = closing
         # Connections from which more was received than one turn handles.
         self.deferred: deque[Connection] = deque()
@@ -40,7 +40,7 @@ class KeepAlive:
         exchange.cached_environ = None  # each would keep the other alive
         connection.exchange = None
         if machine.short or machine.excess:
-            self._answering.log_wrong_length(exchange)
+            self._responder.log_wrong_length(exchange)
         if exchange.body is not None:
             close_body(exchange)
         if connection.phase is CLOSED or connection.broken:
@@ -53,7 +53,7 @@ class KeepAlive:
 
     def flush(self, connection: Connection, now: float) -> None:
         """Send more of a response that the application has finished."""
-        if connection.flush(self._answering.sendfile):
+        if connection.flush(self._responder.sendfile):
             if connection.broken:
                 self._closing.close(connection)
             else:

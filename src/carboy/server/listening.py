@@ -37,7 +37,7 @@ _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 
 
 class ListenerPolicy(IntEnum):
-    """What a process that stops does with its listeners; a greater policy overrides a smaller."""
+    """Use of the listeners when their process stops; a greater policy overrides a smaller."""
 
     KEEP = 0  # another process accepts, or this one will later: leave them as they are
     RESTART = 1  # this program starts again: accept while idle connections are waited for

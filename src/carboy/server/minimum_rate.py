@@ -8,7 +8,7 @@ from __future__ import annotations
 
 
 class MinimumRate:
-    """The minimum rate of one body or response, checked now and then.
+    """The minimum rate of one body or response, checked from time to time.
 
     The average has to reach `rate` bytes a second once `grace` seconds have passed. Bytes that
     come early count for later, but for `silence` seconds at most, so that no client can send a

@@ -33,7 +33,7 @@ HELD = 0.05
 
 
 class WaitsFor(Enum):
-    """What a request waits for, see above."""
+    """The things that a request may wait for, see above."""
 
     THREAD = "a thread"
     CPU_THREAD = "a thread, and few others that compute"
@@ -54,7 +54,7 @@ def reserve_of(threads: int) -> int:
 
 
 class Queue:
-    """What waits, and the accounts of the threads that run what has waited.
+    """The requests that wait, and counts of the threads that run those that have waited.
 
     `away` is the number of exchanges that other threads than the leader's run.
     """

@@ -28,7 +28,7 @@ SWITCHED = "101 Switching Protocols"
 
 
 class RawSocket:
-    """What the application sees: the socket itself, which it takes over by using it.
+    """The socket as the application sees it. The application takes it over by using it.
 
     It blocks, as that of Werkzeug's server does. The server closes it.
     """

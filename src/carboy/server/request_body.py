@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import io
-import select
-import time
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from carboy.net.poller import READ
 from carboy.protocol.errors import RemoteProtocolError
 from carboy.protocol.events import Data, Signal
 from carboy.server.minimum_rate import MinimumRate
@@ -125,21 +124,7 @@ class _Unread(io.RawIOBase):
             except BlockingIOError:
                 if self._minimum_rate.is_too_slow(self._waited, self._received):
                     raise BodyTooSlow("The client sends its body too slowly.") from None
-                self._wait()
+                self._waited += self._connection.wait(READ)
                 continue
             self._received += len(data)
             return data
-
-    def _wait(self) -> None:
-        start = time.monotonic()
-        select.select((self._connection.fd,), (), (), 1.0) if not hasattr(select, "poll") else (
-            _poll_in(self._connection.fd)
-        )
-        # At most the time-out: the rest is time in which this process was suspended.
-        self._waited += min(time.monotonic() - start, 1.0)
-
-
-def _poll_in(fd: int) -> None:
-    poll = select.poll()
-    poll.register(fd, select.POLLIN)
-    poll.poll(1000)

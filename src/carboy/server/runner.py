@@ -14,12 +14,12 @@ from collections.abc import Iterator
 
 from carboy.gateway.interface import Gateway
 from carboy.net.waker import Waker
-from carboy.server.answer import Answering
 from carboy.server.crew import Crew
 from carboy.server.dispatch_times import since, usage
 from carboy.server.exchange import ServerExchange
 from carboy.server.in_flight import InFlight
 from carboy.server.request_body import BodyStream
+from carboy.server.responder import Responder
 
 clock = time.monotonic
 
@@ -28,10 +28,10 @@ class Runner:
     """Runs exchanges for an engine; `waker` wakes its leader."""
 
     def __init__(
-        self, gateway: Gateway, answering: Answering, crew: Crew, in_flight: InFlight, waker: Waker
+        self, gateway: Gateway, responder: Responder, crew: Crew, in_flight: InFlight, waker: Waker
     ) -> None:
         self.gateway = gateway
-        self.answering = answering
+        self.responder = responder
         self.crew = crew
         self.in_flight = in_flight
         self._waker = waker
@@ -45,7 +45,7 @@ class Runner:
         self.in_flight.begin(exchange)
         run = exchange.context.run
         if exchange.rest is not None:
-            run(self.answering.resume, exchange)
+            run(self.responder.resume, exchange)
             self.give_back(exchange, clock() - began)
             return
         exchange.began = began
@@ -54,9 +54,9 @@ class Runner:
         try:
             answer = run(self.gateway.handle, exchange)
         except BaseException as error:
-            run(self.answering.fail, exchange, error)
+            run(self.responder.fail, exchange, error)
         else:
-            run(self.answering.deliver, exchange, answer)
+            run(self.responder.deliver, exchange, answer)
         self.give_back(exchange, clock() - began)
 
     def give_back(self, exchange: ServerExchange, seconds: float) -> None:
@@ -74,7 +74,7 @@ class Runner:
             self.close_late()
 
     def take_back(self) -> Iterator[ServerExchange]:
-        """What other threads have given back. Only for the leader."""
+        """The exchanges that other threads have given back. Only for the leader."""
         given_back = self._given_back
         while given_back:
             yield given_back.popleft()
@@ -95,7 +95,7 @@ class Runner:
         """The engine ends first: close what the application has open for `exchange`."""
         if exchange.rest is not None:
             exchange.connection.cut()
-            exchange.context.run(self.answering.resume, exchange)
+            exchange.context.run(self.responder.resume, exchange)
         close_body(exchange)
 
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Hashable
 
-from carboy.server.answer import CLIENT_LEFT, TEXT, Answering
 from carboy.server.busy_warnings import BusyWarnings, Running
 from carboy.server.connection import IDLE, RUNNING
 from carboy.server.crew import Crew
@@ -32,6 +31,7 @@ from carboy.server.queueing import (
     Queue,
     WaitsFor,
 )
+from carboy.server.responder import CLIENT_LEFT, TEXT, Responder
 from carboy.server.settings import Settings, usable_cpus
 from carboy.server.streams import Streams
 
@@ -57,12 +57,12 @@ class Scheduler:
         crew: Crew,
         streams: Streams,
         times: DispatchTimes,
-        answering: Answering,
+        responder: Responder,
     ) -> None:
         self._crew = crew
         self._streams = streams
         self.times = times
-        self._answering = answering
+        self._responder = responder
         self._budget = settings.inline_budget
         self._short = max(settings.inline_budget, SHORT)
         self._limit = settings.queue_limit or math.inf
@@ -130,7 +130,7 @@ class Scheduler:
     def _what_for(
         self, exchange: ServerExchange, average: float | None, now: float
     ) -> WaitsFor | None:
-        """What the request has to wait for; None: the leader runs it at once."""
+        """The thing that the request has to wait for; None: the leader runs it at once."""
         key = exchange.key
         away = self._crew.away
         if average is None:
@@ -267,7 +267,7 @@ class Scheduler:
         self.queue.ended(exchange)
         exchange.waits_for = None
 
-    # --- now and then
+    # --- once an interval
 
     def tick(self, now: float, running: Running) -> None:
         """About once a second, or when a request may have waited long enough."""
@@ -313,12 +313,12 @@ class Scheduler:
         self._warnings.refused()
         retry = max(1, min(MOST_RETRY, math.ceil(waited)))
         headers = [*TEXT, ("Retry-After", str(retry))]
-        self._answering.send_whole(exchange, UNAVAILABLE, headers, UNAVAILABLE_TEXT)
+        self._responder.send_whole(exchange, UNAVAILABLE, headers, UNAVAILABLE_TEXT)
         self.finished(exchange, now)
 
     def _drop(self, exchange: ServerExchange, now: float) -> None:
         self._warnings.left()
-        self._answering.record(exchange, CLIENT_LEFT, 0)
+        self._responder.record(exchange, CLIENT_LEFT, 0)
         exchange.connection.broken = True
         self.finished(exchange, now)
 

@@ -18,12 +18,12 @@ from collections.abc import Container
 from carboy.net.poller import READ, make_poller
 from carboy.net.waker import Waker
 from carboy.server.accepting import Accepting
-from carboy.server.answer import Answering
 from carboy.server.closing import Closing
 from carboy.server.connection import IDLE, RUNNING, STREAMING, WRITING, Connection
 from carboy.server.crew import Crew
-from carboy.server.listening import ListenerPolicy, Listeners
+from carboy.server.listening import ListenerPolicy
 from carboy.server.raw_socket import has_switched_protocol
+from carboy.server.responder import Responder
 from carboy.server.settings import Settings
 from carboy.server.signals import in_main_thread, waking
 
@@ -45,7 +45,14 @@ class Stopping:
     """The end of one engine, from the first call of `ask` until nothing is left."""
 
     def __init__(
-        self, settings: Settings, connections: dict[int, Connection], waker: Waker
+        self,
+        settings: Settings,
+        connections: dict[int, Connection],
+        waker: Waker,
+        crew: Crew,
+        accepting: Accepting,
+        closing: Closing,
+        responder: Responder,
     ) -> None:
         self._policies: list[ListenerPolicy] = []  # all that were asked for
         self.asked: ListenerPolicy | None = None  # the greatest of them
@@ -57,25 +64,15 @@ class Stopping:
         self._settings = settings
         self._connections = connections
         self._waker = waker  # the leader's
+        self._crew = crew
+        self._accepting = accepting
+        self._listeners = accepting.listeners
+        self._closing = closing
+        self._responder = responder
         self._stalled = StalledClients()
         # Wakes the thread in `Engine.run`. Not a lock: a signal handler may call `ask` on that
         # very thread while it holds the lock.
         self._run_waker = Waker(pipe=True)
-
-    def use(
-        self,
-        crew: Crew,
-        listeners: Listeners,
-        accepting: Accepting,
-        closing: Closing,
-        answering: Answering,
-    ) -> None:
-        """Set the parts of the engine that are brought to an end."""
-        self._crew = crew
-        self._listeners = listeners
-        self._accepting = accepting
-        self._closing = closing
-        self._answering = answering
 
     # --- from any thread
 
@@ -169,8 +166,8 @@ class Stopping:
 
     def begin(self, now: float) -> None:
         """Begin to stop; may be called again."""
-        if not self._answering.stopping:
-            self._answering.stop()
+        if not self._responder.stopping:
+            self._responder.stop()
         self.tick(now)
 
     def tick(self, now: float) -> None:

@@ -5,7 +5,7 @@ its connection has more than `high_water` bytes to send. Then the thread returns
 the response stays with the exchange:
 
     who has it                    phase      what it waits for
-    a thread, in Answering        RUNNING    its own source, inside `next`
+    a thread, in Responder        RUNNING    its own source, inside `next`
     the leader, put aside         STREAMING  the client, to take what was made
     the leader, in `waiting`      RUNNING    a thread
 
@@ -60,7 +60,7 @@ class Streams:
     ) -> None:
         self._runner = runner
         self._crew = crew = runner.crew
-        self._answering = runner.answering
+        self._responder = runner.responder
         self._times = times
         self._watch = watch  # has the poller watch a connection
         self.limit = settings.stream_threads
@@ -85,7 +85,7 @@ class Streams:
     def resume(self, lead: Lead, connection: Connection) -> None:
         """Make more of a response whose client has taken some of it, or has gone."""
         exchange = connection.exchange
-        everything_sent = connection.flush(self._answering.sendfile)
+        everything_sent = connection.flush(self._responder.sendfile)
         if exchange is None or not (everything_sent or connection.unsent_bytes <= self.low_water):
             return
         if self._crew.single_threaded or not self._is_slow(exchange):
@@ -115,7 +115,7 @@ class Streams:
             self._crew.wake_watcher()
         exchange.leave_thread = False
         exchange.resumed = began = clock()
-        exchange.context.run(self._answering.resume, exchange)
+        exchange.context.run(self._responder.resume, exchange)
         now = clock()
         exchange.slow_pieces = now - began > self._budget
         try:

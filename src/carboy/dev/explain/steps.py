@@ -48,7 +48,7 @@ RULES = (
     ("flask", "Flask.handle_http_exception", "The HTTP exception becomes a response"),
     ("carboy.app", "Carboy.handle_exception", "The exception becomes a response"),
     ("flask", "Flask.handle_exception", "The exception becomes a response"),
-    ("carboy.server", "Answering.fail", "The application failed. The server responds"),
+    ("carboy.server", "Responder.fail", "The application failed. The server responds"),
     ("carboy.protocol", "Machine.whole_response", "The response becomes bytes"),
     ("carboy.protocol", "Machine.start_response", "The response head becomes bytes"),
     ("", "socket.send", "The bytes are sent"),

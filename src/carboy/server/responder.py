@@ -42,7 +42,7 @@ NOTHING = nullcontext()
 TEXT: Headers = [("Content-Type", "text/plain; charset=utf-8")]
 
 
-class Answering:
+class Responder:
     """Sends the responses of an engine."""
 
     def __init__(

@@ -72,17 +72,17 @@ MAY_IMPORT_FOR_TYPES: dict[str, tuple[str, ...]] = {
 UPWARD: dict[tuple[str, str], str] = {
     ("app", "serving"): "app.run() is Flask's method.",
     ("app", "testing"): "app.test_client() and app.test_cli_runner() are Flask's methods.",
+    ("app", "cli"): "ScriptInfo is Flask's class; alone, it searches as `flask` does.",
     ("cli", "compat"): "`--flask` installs the names of Flask and Werkzeug.",
 }
 # what a room above sets in a module below: why
 SET_FROM_ABOVE: dict[str, str] = {
-    "carboy.app.commands.ScriptInfo.locate": "to be replaced: two commands fill this in.",
     "carboy.testing.client.Client.default_lane": "The pytest plugin's --carboy-lane option.",
 }
 
 # module: imports of this package inside a function, each with its reason
 LATE_IMPORTS: dict[str, dict[str, str]] = {
-    "carboy.__main__": {"carboy.cli.main": "to be moved"},
+    "carboy.__main__": {"carboy.cli.main": "Signals are blocked before it loads."},
     "carboy.app.app": {
         "carboy.testing": "The test clients are Flask's methods; they load when asked for.",
         "carboy.app.commands": "Loads click.",
@@ -91,7 +91,8 @@ LATE_IMPORTS: dict[str, dict[str, str]] = {
         "carboy.app.templating": "Loads Jinja2.",
     },
     "carboy.app.commands": {
-        "carboy.serving": "app.run() is Flask's method; the server is in the other column."
+        "carboy.cli.flask": "ScriptInfo is Flask's class; alone, it searches as `flask` does.",
+        "carboy.serving": "app.run() is Flask's method; the server is in the other column.",
     },
     "carboy.app.registry": {
         "carboy.app.commands": "Loads click.",
@@ -143,7 +144,7 @@ LATE_LIBRARIES: dict[str, tuple[str, set[str]]] = {
         {"carboy.app.sessions", "carboy.http.fields.etag", "carboy.http.security"},
     ),
     "hmac": ("Loads OpenSSL.", {"carboy.http.security"}),
-    "importlib": ("to be moved", {"carboy.compat.child.carboy_names"}),
+    "importlib": ("Each child process starts with it.", {"carboy.compat.child.carboy_names"}),
     "mimetypes": (
         "Reads the system's files when loaded.",
         {

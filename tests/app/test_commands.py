@@ -78,8 +78,10 @@ def test_the_teardown_functions_run_when_the_command_ends(app) -> None:
 
 
 def test_without_an_application_the_error_says_how_to_name_one(app) -> None:
+    info = ScriptInfo()
+    info.locate = lambda info: None
     with pytest.raises(NoAppException, match="--app"):
-        ScriptInfo().load_app()
+        info.load_app()
 
 
 def test_an_application_is_loaded_once_and_gets_the_debug_flag(monkeypatch) -> None:

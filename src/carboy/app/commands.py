@@ -34,11 +34,9 @@ class NoAppException(click.UsageError):
 class ScriptInfo:
     """The application of a command line, and how it is loaded.
 
-    `create_app` makes the application. Without it, `locate` finds the application by
-    `app_import_path`; the `cli` room sets `locate` to its search.
+    `create_app` makes the application. Without it, `locate` finds the application, by
+    `app_import_path` or in the current folder. A command line may set its own `locate`.
     """
-
-    locate: Callable[[ScriptInfo], Application | None] | None = None
 
     def __init__(
         self,
@@ -52,17 +50,14 @@ class ScriptInfo:
         self.data: dict[Any, Any] = {}
         self.set_debug_flag = set_debug_flag
         self.load_dotenv_defaults = load_dotenv_defaults
+        self.locate: Callable[[ScriptInfo], Application | None] = _locate_like_flask
         self._loaded_app: Application | None = None
 
     def load_app(self) -> Application:
         """The application, loaded by the first call. Raises NoAppException if there is none."""
         if self._loaded_app is not None:
             return self._loaded_app
-        app: Application | None = None
-        if self.create_app is not None:
-            app = self.create_app()
-        elif type(self).locate is not None:
-            app = cast(Any, type(self).locate)(self)
+        app = self.locate(self) if self.create_app is None else self.create_app()
         if app is None:
             raise NoAppException(
                 "Could not locate a Flask application. Use the 'flask --app' option"
@@ -73,6 +68,13 @@ class ScriptInfo:
             app.debug = get_debug_flag()
         self._loaded_app = app
         return app
+
+
+def _locate_like_flask(info: ScriptInfo) -> Application | None:
+    from carboy.cli.flask import load_like_flask
+
+    found: Application | None = load_like_flask(info)
+    return found
 
 
 pass_script_info = click.make_pass_decorator(ScriptInfo, ensure=True)

@@ -50,8 +50,8 @@ def script_info(ctx: click.Context) -> ScriptInfo:
     """
     from carboy.app.commands import ScriptInfo
 
-    ScriptInfo.locate = staticmethod(_find_application)
     info = ctx.ensure_object(ScriptInfo)
+    info.locate = _find_application
     info.app_import_path = info.app_import_path or ctx.find_root().params.get("app")
     return info
 

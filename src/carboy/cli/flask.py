@@ -180,10 +180,6 @@ def load_like_flask(info: ScriptInfo) -> Any:
     return None
 
 
-# For a ScriptInfo that is made without a command; a command line sets its own search.
-ScriptInfo.locate = ScriptInfo.locate or staticmethod(load_like_flask)
-
-
 def get_version(ctx: click.Context, param: click.Parameter, value: Any) -> None:
     """Print the versions and exit: the same lines as Flask, if its name is in use."""
     if value and not ctx.resilient_parsing:
@@ -328,7 +324,6 @@ class FlaskGroup(AppGroup):
         """A context whose object is the ScriptInfo of this command line."""
         os.environ[FROM_CLI] = "true"
         if "obj" not in extra and "obj" not in self.context_settings:
-            ScriptInfo.locate = staticmethod(load_like_flask)
             extra["obj"] = ScriptInfo(
                 create_app=self.create_app,
                 set_debug_flag=self.set_debug_flag,

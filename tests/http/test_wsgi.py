@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from werkzeug.test import create_environ
 
+from carboy.file_wrapper import FileWrapper
 from carboy.http import wsgi
 from carboy.http.exceptions import ClientDisconnected, RequestEntityTooLarge
 from carboy.http.wsgi import LimitedStream
@@ -262,9 +263,9 @@ def test_the_current_url_of_a_path_that_is_not_ascii_is_readable() -> None:
 
 def test_a_file_is_wrapped_by_the_server_if_possible() -> None:
     file = io.BytesIO(b"0123456789")
-    assert isinstance(wsgi.wrap_file({}, file), wsgi.FileWrapper)
+    assert isinstance(wsgi.wrap_file({}, file), FileWrapper)
     assert wsgi.wrap_file({"wsgi.file_wrapper": lambda f, size: (f, size)}, file, 3) == (file, 3)
-    wrapped = wsgi.FileWrapper(file, 4)
+    wrapped = FileWrapper(file, 4)
     assert (list(wrapped), wrapped.seekable()) == ([b"0123", b"4567", b"89"], True)
     wrapped.seek(8)
     assert (wrapped.tell(), wrapped.offset, wrapped.count) == (8, 8, None)

@@ -18,23 +18,6 @@ from carboy.http.request.url import get_host as _host
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
 
-__all__ = [
-    "ClosingIterator",
-    "FileWrapper",
-    "LimitedStream",
-    "content_length",
-    "environ_text",
-    "environ_value",
-    "get_content_length",
-    "get_current_url",
-    "get_host",
-    "get_input_stream",
-    "get_path_info",
-    "get_server",
-    "responder",
-    "wrap_file",
-]
-
 # int() is quadratic in the number of digits and refuses more than 4,300.
 _digits = re.compile("[0-9]{1,1000}").fullmatch
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from carboy.http.fields.headers import Headers
 
+URLENCODED = "application/x-www-form-urlencoded"
+MULTIPART = "multipart/form-data"
+
 # Media types of text outside text/. Without a charset, clients would guess it.
 _TEXT = frozenset(
     {

@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from carboy.http.containers.multidict import MultiDict
 from carboy.http.exceptions import RequestEntityTooLarge
+from carboy.http.fields.content_type import MULTIPART, URLENCODED
 from carboy.http.fields.headers import Headers
 from carboy.http.fields.syntax import CHARSETS, parse_options_header
 from carboy.http.forms.file_storage import FileStorage
@@ -248,9 +249,9 @@ class FormDataParser:
         if limit is not None and content_length is not None and content_length > limit:
             raise RequestEntityTooLarge
         try:
-            if mimetype == "multipart/form-data":
+            if mimetype == MULTIPART:
                 return self._multipart(stream, content_length, options or {})
-            if mimetype == "application/x-www-form-urlencoded":
+            if mimetype == URLENCODED:
                 return self._urlencoded(stream)
         except ValueError:
             if not self.silent:

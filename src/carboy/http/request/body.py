@@ -1,4 +1,4 @@
-"""The body of a request as bytes, form and JSON. Each is read at the first access."""
+"""The body of a request as bytes, form and JSON: methods and attributes of Request."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 from carboy.http.containers.multidict import CombinedMultiDict, MultiDict, iter_multi_items
 from carboy.http.exceptions import BadRequest, ClientDisconnected, UnsupportedMediaType
+from carboy.http.fields.content_type import URLENCODED
 from carboy.http.forms.parser import FormDataParser
 from carboy.http.forms.urlencoded import parse_form
 
@@ -72,7 +73,6 @@ def _is_received_form(request: Request, kept: dict[str, Any]) -> bool:
     )
 
 
-URLENCODED = "application/x-www-form-urlencoded"
 # Subclasses can override these to parse forms differently, and they can be replaced at any time.
 FORM_PARSING = frozenset({"make_form_data_parser", "mimetype", "stream", "want_form_data_parsed"})
 form_parsing: Callable[[Any], tuple[Any, ...]] = attrgetter(*sorted(FORM_PARSING))
@@ -105,8 +105,14 @@ def values(request: Request) -> CombinedMultiDict[str, str]:
     )
 
 
-def get_data(request: Request, cache: bool, as_text: bool, parse_form_data: bool) -> bytes | str:
-    """The body as bytes or as text decoded from UTF-8; kept unless `cache` is False."""
+def get_data(
+    request: Request, cache: bool = True, as_text: bool = False, parse_form_data: bool = False
+) -> bytes | str:
+    """The whole body as bytes, or as text with `as_text`.
+
+    With `parse_form_data`, a form is parsed instead and the result is empty. The body is kept for
+    later calls unless `cache` is False.
+    """
     data: bytes | None = request.__dict__.get("_cached_data")
     if data is None:
         if parse_form_data:
@@ -120,8 +126,11 @@ def get_data(request: Request, cache: bool, as_text: bool, parse_form_data: bool
     return data.decode(errors="replace") if as_text else data
 
 
-def get_json(request: Request, force: bool, silent: bool, cache: bool) -> Any:
-    """The body as JSON. The results with and without `silent` are kept separately."""
+def get_json(
+    request: Request, force: bool = False, silent: bool = False, cache: bool = True
+) -> Any:
+    """The body as JSON. `force` ignores Content-Type, `silent` returns None for errors."""
+    # The results with and without `silent` are kept separately.
     if cache and request._cached_json[silent] is not ...:
         return request._cached_json[silent]
     if not (force or request.is_json):
@@ -148,10 +157,14 @@ def loads_untrusted(module: Any, data: bytes | str) -> Any:
         raise ValueError("The JSON is nested too deeply.") from None
 
 
-def json_failed(error: ValueError | None) -> Any:
-    """400 for invalid JSON, 415 for a Content-Type that is not JSON."""
-    if error is not None:
-        raise BadRequest(f"Failed to decode JSON object: {error}")
+def on_json_loading_failed(request: Request, e: ValueError | None) -> Any:
+    """Called by get_json for a body that is not JSON. Its result is returned.
+
+    Raises BadRequest for invalid JSON, or UnsupportedMediaType if `e` is None because Content-Type
+    is not JSON.
+    """
+    if e is not None:
+        raise BadRequest(f"Failed to decode JSON object: {e}")
     raise UnsupportedMediaType(
         "Did not attempt to load JSON data because the request"
         " Content-Type was not 'application/json'."

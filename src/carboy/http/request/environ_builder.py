@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote_to_bytes, urlsplit, urlunsplit
 from carboy.http.containers.immutable import CallbackDict
 from carboy.http.containers.multidict import MultiDict, iter_multi_items
 from carboy.http.fields.auth import Authorization
-from carboy.http.fields.content_type import get_content_type
+from carboy.http.fields.content_type import MULTIPART, URLENCODED, get_content_type
 from carboy.http.fields.headers import EnvironHeaders, Headers
 from carboy.http.fields.syntax import dump_options_header, parse_options_header
 from carboy.http.forms.encoding import stream_encode_multipart
@@ -24,9 +24,6 @@ from carboy.http.wsgi import environ_text, environ_value
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
-
-MULTIPART = "multipart/form-data"
-URLENCODED = "application/x-www-form-urlencoded"
 
 
 class EnvironBuilder:

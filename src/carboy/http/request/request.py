@@ -265,8 +265,7 @@ class Request:
         parts = body.form_parsing(self.__class__)
         return parts == _own_form_parsing and body.FORM_PARSING.isdisjoint(self.__dict__)
 
-    def _load_form_data(self) -> None:
-        body.load_form_data(self)
+    _load_form_data = body.load_form_data
 
     def _get_file_stream(
         self,
@@ -278,34 +277,18 @@ class Request:
         """The file that an uploaded file is written to. Subclasses can return another one."""
         return default_stream_factory(total_content_length, content_type, filename, content_length)
 
-    def get_data(
-        self, cache: bool = True, as_text: bool = False, parse_form_data: bool = False
-    ) -> bytes | str:
-        """The whole body as bytes, or as text with `as_text`.
-
-        With `parse_form_data`, a form is parsed instead and the result is empty. The body is kept
-        for later calls unless `cache` is False.
-        """
-        return body.get_data(self, cache, as_text, parse_form_data)
+    get_data = body.get_data
+    get_json = body.get_json
+    on_json_loading_failed = body.on_json_loading_failed
 
     @property
     def json(self) -> Any:
         """The body as JSON. 415 if Content-Type is not JSON, 400 if the body is not valid JSON."""
         return self.get_json()
 
-    def get_json(self, force: bool = False, silent: bool = False, cache: bool = True) -> Any:
-        """The body as JSON. `force` ignores Content-Type, `silent` returns None for errors."""
-        return body.get_json(self, force, silent, cache)
-
-    def on_json_loading_failed(self, e: ValueError | None) -> Any:
-        """Called by get_json for a body that is not JSON. Its result is returned."""
-        return body.json_failed(e)
-
     # closing
 
-    def close(self) -> None:
-        """Close the uploaded files."""
-        body.close(self)
+    close = body.close
 
     def __enter__(self) -> Self:
         return self

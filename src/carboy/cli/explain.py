@@ -196,51 +196,38 @@ def _body(fields: Fields, data: str | None, document: str | None) -> bytes | Non
 @click.argument("method")
 @click.argument("path")
 @click.option(
-    "-H",
-    "--header",
-    "headers",
-    multiple=True,
-    metavar="HEADER",
+    "-H", "--header", "headers", multiple=True, metavar="HEADER",
     help="Header to send, such as 'Accept: text/html'. May be given more than once.",
-)
+)  # fmt: skip
 @click.option(
     "-d", "--data", metavar="TEXT", help="Body to send; @FILE sends the content of a file."
-)
+)  # fmt: skip
 @click.option("--json", "document", metavar="TEXT", help="JSON document to send as the body.")
 @click.option(
-    "--cold",
-    is_flag=True,
+    "--cold", is_flag=True,
     help="Explanation of the very first request, without sending one before it.",
-)
+)  # fmt: skip
 @click.option(
-    "--timeout",
-    type=Number(float),
-    default=PATIENCE,
-    metavar="SECONDS",
+    "--timeout", type=Number(float), default=PATIENCE, metavar="SECONDS",
     help="Longest wait for the response; what has arrived by then is shown."
     f"  [default: {PATIENCE:g}]",
-)
+)  # fmt: skip
 @click.option(
-    "--depth",
-    type=Number(int, 1),
-    metavar="LEVELS",
+    "--depth", type=Number(int, 1), metavar="LEVELS",
     help="Number of levels of the call tree to show.  [default: all]",
-)
+)  # fmt: skip
 @click.option(
-    "--only",
-    metavar="NAME",
+    "--only", metavar="NAME",
     help="Room of Carboy or package whose calls are shown, such as http or jinja2.",
-)
+)  # fmt: skip
 @click.option("--full", is_flag=True, help="All calls, including those that are usually folded.")
 @click.option(
     "--html", type=click.Path(dir_okay=False), help="File for an HTML page with the explanation."
-)
+)  # fmt: skip
 @click.option(
-    "--report",
-    "markdown",
-    type=click.Path(dir_okay=False),
+    "--report", "markdown", type=click.Path(dir_okay=False),
     help="File for a Markdown report with the explanation.",
-)
+)  # fmt: skip
 @click.pass_context
 def command(
     ctx: click.Context,

@@ -63,14 +63,12 @@ def routes(app: Any, sort: str = "endpoint", all_methods: bool = False) -> list[
 @click.option("--all-methods", is_flag=True, help="HEAD and OPTIONS among the methods.")
 @click.option(
     "--filter", "-f", "part", default="", help="Text that every route shown has to contain."
-)
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Output as JSON, for other programs.")
 @click.option(
-    "--match",
-    "-m",
-    metavar="[METHOD] URL",
+    "--match", "-m", metavar="[METHOD] URL",
     help="Request whose route is shown, with the reason, such as 'POST /notes'.",
-)
+)  # fmt: skip
 @click.pass_context
 def command(
     ctx: click.Context, app: str | None, sort: str, all_methods: bool, part: str,

@@ -1,4 +1,4 @@
-"""The names of Flask's classes and functions as a program sees them. Run by test_names.py."""
+"""The names of Flask's classes and functions as a program sees them. Run by test_qualnames.py."""
 
 from __future__ import annotations
 

@@ -32,13 +32,13 @@ INTENDED = {
 
 @pytest.fixture(scope="module")
 def real() -> Names:
-    found: Names = told("real", "names_scenarios.py")
+    found: Names = told("real", "qualnames_scenarios.py")
     return found
 
 
 @pytest.mark.parametrize("when", ["first", "late"])
 def test_every_class_and_function_has_its_name_in_flask(real: Names, when: str) -> None:
-    ours = told("carboy", "names_scenarios.py", when)
+    ours = told("carboy", "qualnames_scenarios.py", when)
     of_flask = {
         what: names for what, names in real.items() if str(names[0]).startswith(("flask", "werk"))
     }
@@ -52,7 +52,7 @@ def test_every_class_and_function_has_its_name_in_flask(real: Names, when: str) 
 
 
 def test_the_static_views_have_the_names_that_extensions_exempt(real: Names) -> None:
-    ours = told("carboy", "names_scenarios.py")
+    ours = told("carboy", "qualnames_scenarios.py")
     dotted = {view: ".".join(ours[f"view {view}"][:2]) for view in ("static", "b.static")}
     assert dotted == {
         "static": "flask.app.<lambda>",

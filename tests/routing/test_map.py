@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -269,3 +270,16 @@ def test_a_url_builder_made_while_a_rule_is_added_is_not_kept(
     adapter = url_map.bind("h")
     assert adapter.build("e", {"x": 1, "y": 2}) == "/a/1?y=2"
     assert adapter.build("e", {"x": 1, "y": 2}) == "/b/1/2"
+
+
+def test_an_endpoint_can_be_added_while_another_thread_lists_the_rules() -> None:
+    class Interrupted(list[Rule]):
+        def __iter__(self) -> Iterator[Rule]:
+            url_map.add(rule("/b"))  # what another thread does at this moment
+            return super().__iter__()
+
+    url_map = Map([rule("/a")])
+    url_map.update()
+    url_map._rules_by_endpoint["/a"] = Interrupted(url_map._rules_by_endpoint["/a"])
+    assert [each.rule for each in url_map.iter_rules()] == ["/a"]
+    assert "/b" in {each.rule for each in url_map.iter_rules("/b")}

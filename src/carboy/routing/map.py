@@ -152,7 +152,8 @@ class Map:
         self.update()
         if endpoint is not None:
             return iter(self._rules_by_endpoint[endpoint])
-        return iter([rule for rules in self._rules_by_endpoint.values() for rule in rules])
+        known = list(self._rules_by_endpoint.values())  # copied: another thread may add an endpoint
+        return iter([rule for rules in known for rule in rules])
 
     def is_endpoint_expecting(self, endpoint: Any, *arguments: str) -> bool:
         """Whether some rule of `endpoint` has all these variables."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urljoin
 
 from carboy.http.containers.multidict import MultiDict
@@ -18,11 +18,12 @@ from carboy.routing.errors import (
     RequestRedirect,
     WebsocketMismatch,
 )
+from carboy.routing.interface import MapSettings
 
 if TYPE_CHECKING:
-    from carboy.routing.map import Map
+    from carboy.routing.fast_build import FastBuild
     from carboy.routing.rule import Rule
-    from carboy.routing.trie import Search
+    from carboy.routing.trie import Search, StateMachineMatcher
 
 _TARGET_VARIABLE = re.compile("<([^>]+)>")
 # A method that no rule allows: the error lists the methods that the rules allow.
@@ -47,12 +48,25 @@ def matched_rule(search: Search) -> tuple[Rule, dict[str, Any]]:
         raise NotFound() from None
 
 
+class AdaptedMap(MapSettings, Protocol):
+    """A map, as its adapters see it."""
+
+    _fast_builds: dict[Any, FastBuild | None]
+    _matcher: StateMachineMatcher
+    _pending: list[Rule]
+    _rules_by_endpoint: dict[Any, list[Rule]]
+
+    def update(self) -> None: ...
+    def lookup(self, method: str, path: str) -> tuple[Rule, dict[str, Any]] | None: ...
+    def _fast_builder(self, endpoint: Any) -> FastBuild | None: ...
+
+
 class MapAdapter:
     """Matches paths of one server and builds URLs relative to it. `Map.bind` makes it."""
 
     def __init__(
         self,
-        map: Map,
+        map: AdaptedMap,
         server_name: str,
         script_name: str,
         subdomain: str | None,

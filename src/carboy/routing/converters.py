@@ -16,7 +16,7 @@ from carboy.http.containers.immutable import ImmutableDict
 if TYPE_CHECKING:
     from uuid import UUID
 
-    from carboy.routing.map import Map
+    from carboy.routing.interface import MapSettings
 
 # RFC 3986 section 3.3: the characters of a path that are not quoted (pchar without "%").
 PATH_SAFE = "!$&'()*+,/:;=@"
@@ -51,7 +51,7 @@ class BaseConverter:
         if "regex" in cls.__dict__ and "part_isolating" not in cls.__dict__:
             cls.part_isolating = "/" not in cls.regex
 
-    def __init__(self, map: Map, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, map: MapSettings, *args: Any, **kwargs: Any) -> None:
         self.map = map
 
     def to_python(self, value: str) -> Any:
@@ -67,7 +67,11 @@ class UnicodeConverter(BaseConverter):
     """`string`, the default: text without a slash, with an optional length or range of lengths."""
 
     def __init__(
-        self, map: Map, minlength: int = 1, maxlength: int | None = None, length: int | None = None
+        self,
+        map: MapSettings,
+        minlength: int = 1,
+        maxlength: int | None = None,
+        length: int | None = None,
     ) -> None:
         super().__init__(map)
         if length is not None:
@@ -80,7 +84,7 @@ class UnicodeConverter(BaseConverter):
 class AnyConverter(BaseConverter):
     """`any`: one of the given words."""
 
-    def __init__(self, map: Map, *items: str) -> None:
+    def __init__(self, map: MapSettings, *items: str) -> None:
         super().__init__(map)
         self.items = set(items)
         self.regex = f"(?:{'|'.join(re.escape(item) for item in items)})"
@@ -108,7 +112,7 @@ class NumberConverter(BaseConverter):
 
     def __init__(
         self,
-        map: Map,
+        map: MapSettings,
         fixed_digits: int = 0,
         min: float | None = None,
         max: float | None = None,
@@ -159,7 +163,7 @@ class FloatConverter(NumberConverter):
 
     def __init__(
         self,
-        map: Map,
+        map: MapSettings,
         min: float | None = None,
         max: float | None = None,
         signed: bool = False,

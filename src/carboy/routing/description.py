@@ -7,12 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import Any, NamedTuple
 
 from carboy.routing.parts import Fixed, Part, domain_part, path_parts
-
-if TYPE_CHECKING:
-    from carboy.routing.rule import Rule
 
 
 class Weighting(NamedTuple):
@@ -40,7 +37,7 @@ class State:
     """A node between two segments: the ways to the next segment, and the rules that end here."""
 
     dynamic: list[tuple[RulePart, State]] = field(default_factory=list)
-    rules: list[Rule] = field(default_factory=list)
+    rules: list[Any] = field(default_factory=list)
     static: dict[str, State] = field(default_factory=dict)
 
 
@@ -48,7 +45,7 @@ class SlashRequired(Exception):
     """The path matches if a slash is appended."""
 
 
-def described(rule: Rule) -> list[RulePart]:
+def described(rule: Any) -> list[RulePart]:
     """The parts of a bound rule: its host or subdomain, then its path."""
     domain, path = rule._tokens
     if not path:

@@ -13,14 +13,10 @@ NoMatch                 internal to matching; MapAdapter.match raises a 404, 405
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from carboy.http.exceptions import BadRequest, HTTPException
 from carboy.http.response.redirects import redirect
-
-if TYPE_CHECKING:
-    from carboy.routing.adapter import MapAdapter
-    from carboy.routing.rule import Rule
 
 # Weights for the search of the rule that was meant in a BuildError: the name decides, the values
 # and the method only among equally similar names.
@@ -87,7 +83,7 @@ class BuildError(RoutingException, LookupError):
         endpoint: Any,
         values: Mapping[str, Any],
         method: str | None,
-        adapter: MapAdapter | None = None,
+        adapter: Any = None,
     ) -> None:
         super().__init__(endpoint, values, method)
         self.endpoint = endpoint
@@ -95,27 +91,27 @@ class BuildError(RoutingException, LookupError):
         self.method = method
         self.adapter = adapter
         self._searched = False
-        self._suggested: Rule | None = None
+        self._suggested: Any = None
 
     @property
-    def suggested(self) -> Rule | None:
+    def suggested(self) -> Any:
         """The rule that was probably meant; searched when first used."""
         if not self._searched:
             self._suggested = self.closest_rule(self.adapter)
             self._searched = True
         return self._suggested
 
-    def closest_rule(self, adapter: MapAdapter | None) -> Rule | None:
+    def closest_rule(self, adapter: Any) -> Any:
         """The most similar rule of the map: by name, then by values and method."""
         if adapter is None:
             return None
         from difflib import SequenceMatcher
 
-        def similarity(rule: Rule) -> float:
+        def similarity(rule: Any) -> float:
             name = SequenceMatcher(None, str(rule.endpoint), str(self.endpoint)).ratio()
             fits = set(self.values or ()) <= rule.arguments
             allowed = bool(rule.methods and self.method in rule.methods)
-            return NAME_WEIGHT * name + DETAIL_WEIGHT * (fits + allowed)
+            return NAME_WEIGHT * name + DETAIL_WEIGHT * (int(fits) + int(allowed))
 
         return max(adapter.map.iter_rules(), key=similarity, default=None)
 

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from string import Template
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from carboy.routing.rule import Rule, RuleFactory
-
-if TYPE_CHECKING:
-    from carboy.routing.map import Map
 
 
 class Subdomain(RuleFactory):
@@ -19,7 +16,7 @@ class Subdomain(RuleFactory):
         self.subdomain = subdomain
         self.rules = rules
 
-    def get_rules(self, map: Map) -> Iterator[Rule]:
+    def get_rules(self, map: Any) -> Iterator[Rule]:
         for rule in _copies(self.rules, map):
             rule.subdomain = self.subdomain
             yield rule
@@ -32,7 +29,7 @@ class Submount(RuleFactory):
         self.path = path.rstrip("/")
         self.rules = rules
 
-    def get_rules(self, map: Map) -> Iterator[Rule]:
+    def get_rules(self, map: Any) -> Iterator[Rule]:
         for rule in _copies(self.rules, map):
             rule.rule = self.path + rule.rule
             yield rule
@@ -45,13 +42,13 @@ class EndpointPrefix(RuleFactory):
         self.prefix = prefix
         self.rules = rules
 
-    def get_rules(self, map: Map) -> Iterator[Rule]:
+    def get_rules(self, map: Any) -> Iterator[Rule]:
         for rule in _copies(self.rules, map):
             rule.endpoint = self.prefix + rule.endpoint
             yield rule
 
 
-def _copies(factories: Iterable[RuleFactory], map: Map) -> Iterator[Rule]:
+def _copies(factories: Iterable[RuleFactory], map: Any) -> Iterator[Rule]:
     for factory in factories:
         for rule in factory.get_rules(map):
             yield rule.empty()
@@ -74,7 +71,7 @@ class RuleTemplateFactory(RuleFactory):
         self.rules = rules
         self.context = context
 
-    def get_rules(self, map: Map) -> Iterator[Rule]:
+    def get_rules(self, map: Any) -> Iterator[Rule]:
         for rule in _copies(self.rules, map):
             arguments = rule.get_empty_kwargs()
             for name in ("subdomain", "host", "endpoint", "redirect_to"):

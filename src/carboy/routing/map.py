@@ -11,8 +11,8 @@ from carboy.http.exceptions import BadHost
 from carboy.http.request.url import get_host as host_of
 from carboy.http.wsgi import _get_environ, environ_text
 from carboy.routing.adapter import MapAdapter
-from carboy.routing.build import FastBuild, fast_builder
 from carboy.routing.converters import DEFAULT_CONVERTERS, BaseConverter
+from carboy.routing.fast_build import FastBuild, fast_builder
 from carboy.routing.fast_path import FastPath, step, walk
 from carboy.routing.rule import Rule, RuleFactory
 from carboy.routing.trie import Search, StateMachineMatcher

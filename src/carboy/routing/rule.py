@@ -18,7 +18,7 @@ from carboy.routing.syntax import Token, Variable, parse_rule
 
 if TYPE_CHECKING:
     from carboy.routing.description import RulePart
-    from carboy.routing.map import Map
+    from carboy.routing.interface import MapSettings
 
 _slashes = re.compile("(/)")
 
@@ -56,7 +56,7 @@ def _traced(tokens: Iterable[Token]) -> Iterator[tuple[bool, str]]:
 class RuleFactory:
     """Something that makes rules for a map."""
 
-    def get_rules(self, map: Map) -> Iterable[Rule]:
+    def get_rules(self, map: Any) -> Iterable[Rule]:
         """The rules, not yet bound; subclasses say which."""
         raise NotImplementedError(f"{type(self).__name__} has to define get_rules.")
 
@@ -89,7 +89,7 @@ class Rule(RuleFactory):
         self.rule = string
         self.is_leaf = not string.endswith("/")
         self.is_branch = not self.is_leaf
-        self.map: Map = None  # type: ignore[assignment]  # set by bind
+        self.map: MapSettings = None  # type: ignore[assignment]  # set by bind
         self.strict_slashes = strict_slashes
         self.merge_slashes = merge_slashes
         self.subdomain = subdomain
@@ -144,14 +144,14 @@ class Rule(RuleFactory):
             "websocket": self.websocket,
         }
 
-    def get_rules(self, map: Map) -> Iterator[Rule]:
+    def get_rules(self, map: Any) -> Iterator[Rule]:
         yield self
 
     def refresh(self) -> None:
         """Bind again after an attribute was changed."""
         self.bind(self.map, rebind=True)
 
-    def bind(self, map: Map, rebind: bool = False) -> None:
+    def bind(self, map: MapSettings, rebind: bool = False) -> None:
         """Make the rule part of `map`, with the defaults and converters of the map."""
         if self.map is not None and not rebind:
             raise RuntimeError(
@@ -217,7 +217,8 @@ class Rule(RuleFactory):
                 f"the converter {converter_name!r} does not exist. {self.rule!r} uses it for"
                 f" {variable_name!r}, and the map has {known}."
             )
-        return kind(self.map, *args, **kwargs)
+        made: BaseConverter = kind(self.map, *args, **kwargs)
+        return made
 
     def _prepare(self, providers: list[Rule]) -> None:
         """Compute what a match of this rule needs. `providers` are the earlier rules."""

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from types import CodeType, SimpleNamespace
 
+import pytest
+
 from carboy.dev.explain.places import APPLICATION, C_CODE, KERNEL, PYTHON
-from carboy.dev.explain.steps import Step, key_of, name_steps, roles_of
+from carboy.dev.explain.steps import RULES, Step, key_of, name_steps, roles_of
 from carboy.dev.explain.tree import Node, Track
+from code_map import modules
 from explained import call, explanation, request
+
+ROOT = Path(__file__).parents[2]
 
 
 def titles(*roots: Node, app: object = None) -> list[str]:
@@ -135,3 +141,13 @@ def test_signals_and_their_receivers_are_named() -> None:
     sent = call("Signal.send", "blinker", 0, 3, heard, module="blinker.base")
     sent.args = (("self", "<NamedSignal 'paid'>"),)
     assert titles(sent) == ["Signal paid is sent", "The receiver 'heard' of signal paid runs"]
+
+
+@pytest.mark.parametrize(
+    ("module", "name"),
+    [(module, name) for module, name, _ in RULES if module.startswith("carboy")]
+    + [("carboy.server.engine", f"Engine.{name}") for name in ("_turn", "_tick", "_patience")],
+)
+def test_the_functions_of_carboy_that_are_named_exist(module: str, name: str) -> None:
+    there = [each for each in modules(ROOT) if each.name.startswith(module)]
+    assert any(name == found for each in there for found, _ in each.functions())

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import _thread
 import os
 import random
 import signal
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from carboy.server.processes import stacks
+from carboy.server.processes.forced_exit import ForcedExit
+from carboy.server.processes.load_check import LoadCheck
 from running import PATIENCE, Running, alive, await_gone, children
 
 APP = """
@@ -224,3 +229,22 @@ def test_signals_in_any_order_and_at_any_time_end_as_asked(folder: Path) -> None
     for thread in threads:
         thread.join()
     assert not [each for each in failures if each], "\n".join(failures)
+
+
+# --- what handlers may do
+
+FORCED_EXIT = ForcedExit(PATIENCE, timer=False)
+HANDLERS: dict[str, Callable[[], object]] = {
+    "stacks": lambda: stacks.log_own(None),
+    "stop": FORCED_EXIT.begin,
+    "reload": lambda: LoadCheck(0.0, lambda: None, ["true"]).ask(),
+}
+
+
+@pytest.mark.parametrize("name", HANDLERS)
+def test_a_handler_starts_a_thread_although_the_interrupted_code_is_starting_one(name: str) -> None:
+    done = threading.Event()
+    with threading._active_limbo_lock:  # type: ignore[attr-defined]
+        _thread.start_new_thread(lambda: (HANDLERS[name](), done.set()), ())
+        assert done.wait(PATIENCE / 4)
+    FORCED_EXIT.cancel()

@@ -6,10 +6,11 @@ interpreter writes the number of a signal to a pipe, and the process reads it wh
 
 from __future__ import annotations
 
+import _thread
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType, TracebackType
 from typing import Any
@@ -87,6 +88,14 @@ def waking(fd: int) -> Iterator[None]:
 def noted(number: int, frame: FrameType | None) -> None:
     """A handler that does nothing: the interpreter has written the number of the signal to the
     wake-up descriptor already, if there is one."""
+
+
+def start_thread(run: Callable[..., object], *args: Any) -> None:
+    """Start a thread from a signal handler; RuntimeError when none can be started.
+
+    `threading.Thread.start` takes locks, and the code that the handler interrupts may hold them.
+    """
+    _thread.start_new_thread(run, args)
 
 
 class Inbox:

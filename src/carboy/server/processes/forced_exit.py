@@ -17,6 +17,8 @@ import threading
 import time
 from types import FrameType
 
+from carboy.server.signals import start_thread
+
 LAST = 0.5  # seconds that the thread has before the timer
 
 
@@ -37,7 +39,7 @@ class ForcedExit:
         if self._timer:
             faulthandler.dump_traceback_later(self._seconds + LAST, exit=True, file=2)
         try:
-            threading.Thread(target=self._wait, name="carboy-overdue", daemon=True).start()
+            start_thread(self._wait)
         except RuntimeError:
             pass  # no thread can be started; the timer or the supervisor ends the process
 

@@ -8,8 +8,8 @@ return to the old code. So the child loads the application first. Meanwhile, and
 old code serves.
 
 function    thread
-ask         main: called by a signal handler, so it takes no lock
-cancel      main: may be called by a signal handler
+ask         main, also in a signal handler: it takes no lock, unless no thread can be started
+cancel      main, also in a signal handler: it takes no lock
 _run        one thread for each call of `ask`; a later one ends the child of an earlier one
 """
 
@@ -23,7 +23,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from carboy.server import systemd
@@ -31,7 +31,7 @@ from carboy.server.logs.error_log import ERROR_LOGGER
 from carboy.server.processes import child, stacks
 from carboy.server.processes.generations import LAST_WORDS, MERCY
 from carboy.server.processes.link import READY, SupervisorLink, WorkerLink
-from carboy.server.signals import death, hold, in_main_thread
+from carboy.server.signals import death, hold, in_main_thread, start_thread
 
 log = logging.getLogger(ERROR_LOGGER)
 
@@ -93,9 +93,15 @@ class LoadCheck:
     A check that takes longer than `timeout` seconds has failed (0: it may take any time).
     """
 
-    def __init__(self, timeout: float, succeeded: Callable[[], object]) -> None:
+    def __init__(
+        self,
+        timeout: float,
+        succeeded: Callable[[], object],
+        program: Sequence[str] | None = None,
+    ) -> None:
         self._timeout = timeout
         self._succeeded = succeeded
+        self._program = program or this_program()
         self._number = 0  # of the latest check; written by the main thread
         self._lock = threading.Lock()  # around the start of a child, and _child
         self._child: subprocess.Popen[bytes] | None = None
@@ -104,9 +110,7 @@ class LoadCheck:
         """Check the code as it is now, instead of a check that is still running."""
         self._number = number = self._number + 1
         try:
-            threading.Thread(
-                target=self._run, args=(number,), name="carboy-load-check", daemon=True
-            ).start()
+            start_thread(self._run, number)
         except RuntimeError:
             log.error("The new code is not loaded: no thread can be started. Try again.")
 
@@ -143,7 +147,7 @@ class LoadCheck:
             variables = {**os.environ, VARIABLE: f"{os.getpid()}:{link.tells}:{inode}"}
             try:
                 self._child = process = subprocess.Popen(
-                    this_program(), env=variables, pass_fds=[link.tells]
+                    self._program, env=variables, pass_fds=[link.tells]
                 )
             except OSError as problem:
                 link.handed_over()

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from carboy.server.logs.error_log import ERROR_LOGGER
+from carboy.server.signals import start_thread
 
 if TYPE_CHECKING:
     from carboy.server.engine import Engine
@@ -42,7 +43,7 @@ def log_own(engine: Engine | None, why: str = "Asked by SIGUSR2") -> None:
     may hold one of the locks of logging, and the main thread has to hear the next signal.
     """
     try:
-        threading.Thread(target=_log, args=(engine, why), name="carboy-stacks", daemon=True).start()
+        start_thread(_log, engine, why)
     except RuntimeError:  # no thread can be made
         faulthandler.dump_traceback(all_threads=True)
 

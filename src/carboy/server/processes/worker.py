@@ -37,7 +37,15 @@ from carboy.server.processes.load_check import LoadCheck, this_program
 from carboy.server.processes.orphan_timer import OrphanTimer
 from carboy.server.processes.stuck import beat_interval
 from carboy.server.settings import Settings, usable_cpus
-from carboy.server.signals import Handlers, Interrupts, Terminal, hold, named, noted
+from carboy.server.signals import (
+    Handlers,
+    Interrupts,
+    Terminal,
+    hold,
+    named,
+    noted,
+    start_thread,
+)
 
 log = logging.getLogger(ERROR_LOGGER)
 
@@ -297,14 +305,17 @@ class Worker:
         remove_files(self.sockets)
         if self._logs is not None:
             try:
-                last = threading.Thread(
-                    target=self._logs.close, args=(LAST_LINES, True), daemon=True
-                )
-                last.start()
-                last.join(2 * LAST_LINES)
+                closed = threading.Event()
+                start_thread(self._close_logs, closed)
+                closed.wait(2 * LAST_LINES)
             except RuntimeError:
                 pass  # no thread can be started
         os._exit(code)
+
+    def _close_logs(self, closed: threading.Event) -> None:
+        assert self._logs is not None
+        self._logs.close(LAST_LINES, True)
+        closed.set()
 
     # --- starting again
 

@@ -131,7 +131,7 @@ class BadRequestKeyError(BadRequest, KeyError):
 
 
 class ClientDisconnected(BadRequest):
-    """The connection ended before the whole body came."""
+    """The connection ended before the whole body was received."""
 
 
 class SecurityError(BadRequest):
@@ -139,7 +139,7 @@ class SecurityError(BadRequest):
 
 
 class BadHost(BadRequest):
-    """The Host field does not hold a host."""
+    """The Host field is not a valid host."""
 
 
 class Unauthorized(HTTPException):

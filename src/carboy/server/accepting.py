@@ -59,7 +59,7 @@ class Accepting:
         self.due: list[int] = []  # listeners to look at when the turn has served what was ready
         self._asked = False  # another worker has left the next connection to this one
         self._passed_on = False
-        self._alone = settings.threads == 1
+        self._single_threaded = settings.threads == 1
         # With one thread: the connection accepted last, until its first request has come.
         self._newest: Connection | None = None
         self._expecting = False  # the listeners are left to others only until that request
@@ -82,7 +82,7 @@ class Accepting:
         share = ANY if self.bell == NONE else self._balancer.share(now)
         if self._asked:
             # Unless its one thread is reserved for a connection that it accepted before.
-            if not (self._alone and self._row.cells[BUSY]):
+            if not (self._single_threaded and self._row.cells[BUSY]):
                 share = max(1, share)
             self._asked = False
         if not self.listeners.can_accept():
@@ -131,7 +131,7 @@ class Accepting:
             self._connections[connection.fd] = connection
             self._closing.watch(connection, READ)
             taken += 1
-            if self._alone:
+            if self._single_threaded:
                 self._newest = connection
                 self._row.cells[BUSY] = float(self._prompt)
         self._row.cells[CONNECTIONS] = len(self._connections)

@@ -46,7 +46,7 @@ class Balancer:
     def __init__(self, row: Row, threads: int) -> None:
         self._row = row
         self._threads = threads
-        self._alone = threads == 1
+        self._single_threaded = threads == 1
         self._better: tuple[Row, float] | None = None  # the worker to ask, and its HEARD then
         # Workers that did not react: their HEARD then, and when to ask them again.
         self._unresponsive: dict[Row, tuple[float, float]] = {}
@@ -59,17 +59,17 @@ class Balancer:
             return 1 if self._unresponsive else ANY
         best, least = found
         full, connections, busy = self._load(self._row)
-        slack = 0 if busy or self._alone else least[1] // SLACK
+        slack = 0 if busy or self._single_threaded else least[1] // SLACK
         share = int(least[1] + slack - connections) + 1
         if full != least[0]:
             share = 0 if full else max(1, share)
-        elif full and self._alone:
+        elif full and self._single_threaded:
             return 0  # it could not run yet, so the worker that is free first accepts it
         elif share == 1 and not slack and busy > least[2]:
             share = 0
         if share <= 0:
             self._better = best, best.cells[HEARD]
-        return max(0, min(share, 1 if self._alone else ANY))
+        return max(0, min(share, 1 if self._single_threaded else ANY))
 
     def _best(self, now: float) -> tuple[Row, Load] | None:
         """The other worker that should accept a connection first, and its load."""

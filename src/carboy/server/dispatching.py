@@ -76,7 +76,8 @@ class Dispatcher:
         try:
             status, headers, body, close = answer = exchange.context.run(self.handle, exchange)
             if close is None and body.__class__ is bytes and responder.plain:
-                # What Responder.deliver does for nearly every response, without its calls.
+                # What Responder.deliver does for nearly every response, without its calls
+                # (tests/server/test_inlined_paths.py compares the two).
                 sent = connection.push(
                     machine.whole_response(status, headers, body, responder.extra.lines)
                 )

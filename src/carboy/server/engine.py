@@ -349,7 +349,8 @@ class Engine:
             just_read = event.__class__ is RequestHead and not partial
             self._handle_events(lead, connection, event, just_read)
             return
-        # What _begin does, without its calls: this is nearly every request.
+        # What _begin does, without its calls: this is nearly every request
+        # (tests/server/test_inlined_paths.py compares the two).
         exchange = _new_exchange(ServerExchange)
         exchange.head = event
         exchange.connection = connection

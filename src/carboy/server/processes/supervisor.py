@@ -199,7 +199,7 @@ class Supervisor:
         elif number in signals.named("SIGTTIN", "SIGTTOU"):
             step = 1 if number == signal.SIGTTIN else -1
             self.generations.target = max(1, self.generations.target + step)
-            log.info("There are to be %d workers now.", self.generations.target)
+            log.info("The number of workers is now %d.", self.generations.target)
 
     def _pass_on(self, number: int) -> None:
         for worker in self.generations.members:
@@ -335,7 +335,7 @@ class Supervisor:
             self._code = 1
             self._stop()
         elif self.generations.keep():
-            log.error("The workers are not replaced: those that are there go on serving.")
+            log.error("The workers are not replaced. The old ones continue to serve.")
             systemd.notify("READY=1")  # the reload is over
         else:
             delay = self.generations.delay()

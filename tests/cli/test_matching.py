@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import carboy
-from carboy.cli.matching import matched, of_app, told
+from carboy.cli.matching import lines_for, matched, of_app
 from carboy.http.exceptions import HTTPException
 from carboy.routing import Map, Rule
 
@@ -58,12 +58,15 @@ def test_a_request_without_a_matching_rule_has_an_outcome(url_map: Any) -> None:
     assert "redirect to http://localhost/notes/" in matched(url_map, "GET", "/notes").outcome
     assert "405: the path only allows GET, HEAD" in matched(url_map, "PUT", "/notes/new").outcome
     only = type(url_map)([type(next(url_map.iter_rules()))("/a", endpoint="a")])
-    assert told(matched(only, "GET", "/b"), "GET", "/b") == ["GET /b", "  ✗ 404: no rule matches"]
+    assert lines_for(matched(only, "GET", "/b"), "GET", "/b") == [
+        "GET /b",
+        "  ✗ 404: no rule matches",
+    ]
 
 
 def test_of_two_equal_rules_the_first_wins() -> None:
     twice = Map([Rule("/a", endpoint="one"), Rule("/a", endpoint="two")])
-    lines = told(matched(twice, "GET", "/a"), "GET", "/a")
+    lines = lines_for(matched(twice, "GET", "/a"), "GET", "/a")
     assert lines[2:] == ["  · /a → two", "      was added later"]
 
 

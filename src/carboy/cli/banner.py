@@ -29,7 +29,7 @@ class Banner:
         self.name = name
         self.output = standard(sys.stderr, 2)
         self.colour = colours_wanted(self.output)
-        self._told = False
+        self._announced = False
 
     def ready(self, sockets: Sequence[socket.socket], plan: Plan) -> None:
         self.show(self.lines(sockets, plan))
@@ -42,12 +42,12 @@ class Banner:
 
     def stopping(self, running: int | None) -> None:
         if running != 0:
-            self._told = True
+            self._announced = True
             what = {None: "running requests", 1: "1 request"}.get(running, f"{running} requests")
             self.write(f"\rFinishing {what}. Press Ctrl+C again to stop at once.\n")
 
     def stopped(self) -> None:
-        if not self._told:
+        if not self._announced:
             self.write("\rStopped.\n" if self.output.is_terminal() else "Stopped.\n")
 
     def lines(self, sockets: Sequence[socket.socket], plan: Plan) -> list[str]:

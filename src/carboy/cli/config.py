@@ -58,7 +58,7 @@ def read_project(folder: Path, known: Iterable[str]) -> dict[str, Any]:
     return values
 
 
-def load_env(env_file: str | None, folder: Path, tell: bool = True) -> list[Path]:
+def load_env(env_file: str | None, folder: Path, warn: bool = True) -> list[Path]:
     """Set variables from dotenv files, if python-dotenv is installed; the files that were read.
 
     Variables that are already set stay unchanged. `env_file` has precedence over the files
@@ -77,7 +77,7 @@ def load_env(env_file: str | None, folder: Path, tell: bool = True) -> list[Path
             raise click.ClickException(
                 "--env-file requires python-dotenv. Install it with pip install 'carboy[dotenv]'."
             ) from None
-        if tell:
+        if warn:
             click.echo(
                 f"{found[0].name} is not read, because python-dotenv is not installed. Install it"
                 " with pip install 'carboy[dotenv]'.",
@@ -105,5 +105,5 @@ class Environment:
         for name, value in wanted.items():
             if os.environ.get(name) != value:
                 os.environ[name] = value
-        load_env(self.env_file, Path.cwd(), tell=False)
+        load_env(self.env_file, Path.cwd(), warn=False)
         os.environ.update(self.ours)

@@ -67,7 +67,7 @@ class Question:
             encoding="utf-8", start_new_session=True,
         )  # fmt: skip
         try:
-            said, problem = child.communicate(self._document(port), patience)
+            output, problem = child.communicate(self._document(port), patience)
         except subprocess.TimeoutExpired:
             child.kill()
             status = child.communicate()[0].strip()
@@ -78,7 +78,7 @@ class Question:
             child.kill()
         if child.returncode:
             raise NoAnswer(f"There was no response: {problem.strip()}.")
-        status, size = said.splitlines()
+        status, size = output.splitlines()
         return status, int(size)
 
     def _document(self, port: int) -> str:

@@ -154,7 +154,7 @@ def of_app(app: Any, method: str, address: str) -> list[str]:
     """Lines about the rule of an application that matches; `address` may have a host."""
     url = urlsplit(address)
     server, place = _place(app, url.netloc)
-    return told(matched(app.url_map, method, url.path, server, **place), method, address)
+    return lines_for(matched(app.url_map, method, url.path, server, **place), method, address)
 
 
 def _place(app: Any, host: str) -> tuple[str, dict[str, str]]:
@@ -172,7 +172,7 @@ def _place(app: Any, host: str) -> tuple[str, dict[str, str]]:
     return server, {"subdomain": found if found != asked else "<invalid>"}
 
 
-def told(found: Matched, method: str, path: str) -> list[str]:
+def lines_for(found: Matched, method: str, path: str) -> list[str]:
     """Lines for the terminal."""
     lines = [f"{method} {path}"]
     if found.winner is not None:

@@ -187,14 +187,14 @@ carboy.werkzeug_log werkzeug._internal: _ColorStreamHandler _has_level_handler _
 
 
 def _read(table: str) -> dict[str, dict[str, tuple[str, str]]]:
-    homes: dict[str, dict[str, tuple[str, str]]] = {}
+    found: dict[str, dict[str, tuple[str, str]]] = {}
     for entry in table.strip().replace("\n    ", " ").splitlines():
         where, _, names = entry.partition(": ")
         ours, theirs = where.split()
         for name in names.split():
             there, _, here = name.partition("=")
-            homes.setdefault(ours, {})[here or there] = (theirs, there)
-    return homes
+            found.setdefault(ours, {})[here or there] = (theirs, there)
+    return found
 
 
 # module of Carboy: name in it: module and name in the real package

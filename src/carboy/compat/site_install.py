@@ -44,31 +44,31 @@ def command_file() -> Path:
 def install() -> list[str]:
     """Write both files; a line about each."""
     start_file().write_text(START)
-    told = [
+    lines = [
         f"Wrote {start_file()}. In this environment, flask and werkzeug mean Carboy"
         + (" in processes with CARBOY_COMPAT=1." if _has_real_flask() else "."),
     ]
     command = command_file()
     if os.name == "nt":
-        told.append("On Windows there is no flask command. Use python -m flask.")
+        lines.append("On Windows there is no flask command. Use python -m flask.")
     elif command.exists() and MARK not in command.read_text(errors="replace"):
-        told.append(f"Kept {command} of the real flask. It runs on Carboy with CARBOY_COMPAT=1.")
+        lines.append(f"Kept {command} of the real flask. It runs on Carboy with CARBOY_COMPAT=1.")
     else:
         command.write_text(COMMAND)
         command.chmod(0o755)
-        told.append(f"Wrote {command}, which runs on Carboy.")
-    return told
+        lines.append(f"Wrote {command}, which runs on Carboy.")
+    return lines
 
 
 def uninstall() -> list[str]:
     """Remove the files that `install` has written; a line about each."""
-    told = []
+    lines = []
     for file in (start_file(), command_file()):
         if not file.exists() or (file == command_file() and MARK not in file.read_text()):
             continue
         file.unlink()
-        told.append(f"Removed {file}.")
-    return told or ["There was nothing to remove."]
+        lines.append(f"Removed {file}.")
+    return lines or ["There was nothing to remove."]
 
 
 def _has_real_flask() -> bool:

@@ -146,8 +146,8 @@ def command(ctx: click.Context, /, app: str | None, **options: Any) -> None:
         )
     child = _child(name, sockets, tools, environment, options, trust)
     if options["reload"]:
-        told = {"trust": trust, "requests": str(tools.requests or "")}
-        portable.keep(portable.ChildStarter(environment, sockets, told), child.terminal.stopped)
+        state = {"trust": trust, "requests": str(tools.requests or "")}
+        portable.keep(portable.ChildStarter(environment, sockets, state), child.terminal.stopped)
     else:
         child.serve(host, address.port or 0, sockets[0].fileno())
 

@@ -49,19 +49,19 @@ class ChildStarter(ReloaderLoop):
     """Starts each child with the environment variables of the current dotenv files."""
 
     def __init__(
-        self, environment: Environment, sockets: Sequence[socket.socket], told: dict[str, Any]
+        self, environment: Environment, sockets: Sequence[socket.socket], state: dict[str, Any]
     ) -> None:
         super().__init__()
         self.environment = environment
         self.sockets = sockets
-        self.told = told
+        self.state = state
         self.starts = 0
 
     def log_restart(self) -> None:
         self.environment.restore()
         self.starts += 1
-        told = {"starts": self.starts, "began": time.time(), "parent": os.getpid()}
-        os.environ[PASSED] = json.dumps(self.told | told)
+        state = {"starts": self.starts, "began": time.time(), "parent": os.getpid()}
+        os.environ[PASSED] = json.dumps(self.state | state)
         development.pass_on(self.sockets[0])
 
 

@@ -45,7 +45,7 @@ class InstallingFinder:
         try:
             from carboy.compat import install
         except ImportError:
-            tell(f"{sys.executable} has no Carboy. Install it there, or set {VARIABLE}=0")
+            warn(f"{sys.executable} has no Carboy. Install it there, or set {VARIABLE}=0")
         else:
             install()
             return True
@@ -65,17 +65,17 @@ class FallbackFinder(InstallingFinder):
 class WarningFinder:
     """A finder that finds nothing, and warns once if this process has the real flask."""
 
-    told = False
+    warned = False
 
     def find_spec(self, fullname, path=None, target=None):  # type: ignore[no-untyped-def]
-        if fullname in NAMES and not self.told:
-            self.told = True
+        if fullname in NAMES and not self.warned:
+            self.warned = True
             if _has(FallbackFinder) and not _has_real_flask():
                 return
-            tell(f"Set {VARIABLE}=1 to give it Carboy's, or {VARIABLE}=0")
+            warn(f"Set {VARIABLE}=1 to give it Carboy's, or {VARIABLE}=0")
 
 
-def tell(what_to_do: str) -> None:
+def warn(what_to_do: str) -> None:
     """One line on standard error."""
     what_it_has = "runs the real flask" if _has_real_flask() else "has no flask"
     if sys.stderr is not None:

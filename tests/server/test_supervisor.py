@@ -538,10 +538,10 @@ def test_ttin_and_ttou_change_the_number_of_workers(folder: Path) -> None:
     with started(folder, "-w", "2") as server:
         server.address()
         server.send(signal.SIGTTIN)
-        server.line("3 workers")
+        server.line("workers is now 3")
         pids_of(server, 3)
         server.send(signal.SIGTTOU)
-        server.line("to be 2 workers")
+        server.line("workers is now 2")
         while len(children(server.pid)) != 2:
             server.get("/")
         assert server.stop() == 0

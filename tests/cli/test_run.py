@@ -44,8 +44,8 @@ def planned(monkeypatch: pytest.MonkeyPatch, *args: str) -> tuple[Plan, str]:
     """The plan and the application of `carboy run`; nothing is served."""
     plans: list[tuple[Plan, str]] = []
 
-    def start(plan: Plan, load: object, watcher: object) -> int:
-        plans.append((plan, watcher.name))  # type: ignore[attr-defined]
+    def start(plan: Plan, load: object, announcer: object) -> int:
+        plans.append((plan, announcer.name))  # type: ignore[attr-defined]
         return 0
 
     monkeypatch.setattr(run, "start", start)

@@ -19,7 +19,7 @@ from carboy.server.processes.generations import Generations
 from carboy.server.processes.health import Health
 from carboy.server.processes.start_methods import Fork
 from carboy.server.processes.supervisor import Supervisor
-from carboy.server.processes.worker import Load, Plan, Watcher, Worker
+from carboy.server.processes.worker import Announcer, Load, Plan, Worker
 from carboy.server.settings import Settings, usable_cpus, with_values
 
 HOST = "127.0.0.1"
@@ -95,7 +95,7 @@ def count_workers(workers: int | str) -> int:
     return count
 
 
-class LogWatcher:
+class LogAnnouncer:
     """Logs the start in the error log."""
 
     def ready(self, sockets: Sequence[socket.socket], plan: Plan) -> None:
@@ -109,32 +109,32 @@ class LogWatcher:
         pass
 
 
-class Silent(LogWatcher):
+class Silent(LogAnnouncer):
     """Logs nothing."""
 
     def ready(self, sockets: Sequence[socket.socket], plan: Plan) -> None:
         pass
 
 
-def start(plan: Plan, load: Load, watcher: Watcher | None = None) -> int:
+def start(plan: Plan, load: Load, announcer: Announcer | None = None) -> int:
     """Listen, then serve what `load` returns until stopped; the exit code of the process.
 
     Each worker below a supervisor calls `load` itself, so that new workers run new code.
     """
-    watcher = watcher or LogWatcher()
+    announcer = announcer or LogAnnouncer()
     descriptors.open_standard()
     descriptors.raise_limit(plan.settings.connections)
     if plan.umask is not None:
         os.umask(plan.umask)
     if link := load_check.asked_for():
-        load_check.run(Worker(plan, (), load, watcher).load_failure, link)
+        load_check.run(Worker(plan, (), load, announcer).load_failure, link)
     file = binding.SocketFile(plan.socket_mode, plan.socket_group)
     restarted = binding.KEPT_FDS in os.environ
     sockets = binding.inherited() or binding.open_sockets(
         plan.addresses, plan.settings.backlog, file
     )
     try:
-        worker = Worker(plan, sockets, load, watcher, restarted)
+        worker = Worker(plan, sockets, load, announcer, restarted)
         return supervise(worker) if plan.is_supervised() else worker.run_alone()
     finally:
         binding.remove_files(sockets)
@@ -146,7 +146,7 @@ def supervise(worker: Worker) -> int:
     """Run as many worker processes as the plan says; the exit code."""
     code = supervisor_for(worker).run()
     if code == 0:
-        worker.watcher.stopped()
+        worker.announcer.stopped()
     return code
 
 
@@ -161,7 +161,7 @@ def supervisor_for(worker: Worker) -> Supervisor:
         Generations(plan.workers, settings.graceful_timeout, start_timeout=settings.start_timeout),
         Health(settings.worker_timeout, settings.threads),
         sockets=worker.sockets,
-        announce=lambda: worker.watcher.ready(worker.sockets, plan),
-        patience=worker.watcher.stopping,
+        on_ready=lambda: worker.announcer.ready(worker.sockets, plan),
+        on_slow_stop=worker.announcer.stopping,
         stay=plan.ends_process,
     )

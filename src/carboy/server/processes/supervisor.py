@@ -44,14 +44,14 @@ LOOK = 1.0  # seconds between looks at the workers in a thread that gets no SIGC
 
 
 class Supervisor:
-    """Keeps workers running, as many as `generations` decides.
+    """Keeps as many workers running as `generations` decides.
 
     `run` blocks until stopped and returns the exit code: 0, or 1 when no worker could be
     started. `stop` may be called from any thread. In the main thread signals are obeyed:
     SIGTERM and SIGINT stop, a second SIGINT or SIGQUIT ends at once, SIGHUP replaces the
-    workers, SIGTTIN and SIGTTOU make them one more and one fewer, SIGUSR1 opens their log files
-    again, SIGUSR2 logs what they do. With `stay` signals do nothing after the end, instead of what
-    they did before: for a process that ends then.
+    workers, SIGTTIN adds a worker and SIGTTOU removes one, SIGUSR1 has them open their log files
+    again, SIGUSR2 logs what they do. With `stay`, signals stay without effect after the end, for a
+    process that ends then; otherwise the handlers before are set again.
     """
 
     HEARD: ClassVar[tuple[signal.Signals, ...]] = signals.SUPERVISED
@@ -63,23 +63,23 @@ class Supervisor:
         health: Health,
         *,
         sockets: Sequence[socket.socket] = (),
-        announce: Callable[[], object] = lambda: None,
-        patience: Callable[[int | None], object] = lambda running: None,
+        on_ready: Callable[[], object] = lambda: None,
+        on_slow_stop: Callable[[int | None], object] = lambda running: None,
         stay: bool = False,
     ) -> None:
         self.start_method = start_method
         self.generations = generations
         self.health = health
-        self.announce = announce
-        self.patience = patience  # called when Ctrl+C has not ended everything in a moment
+        self._on_ready = on_ready
+        self._on_slow_stop = on_slow_stop  # called when Ctrl+C has not ended everything in a moment
         self._shutdown = ListenerShutdown(sockets)
         self._inbox = Inbox(self.HEARD, stay)
         self._selector = selectors.DefaultSelector()
         self._links: dict[int, WorkerLink] = {}
         self._scoreboard = Scoreboard()
         self._interrupts = Interrupts()
-        self._announced = False
-        self._explain_at = NEVER
+        self._was_ready = False
+        self._slow_stop_at = NEVER
         self._terminal = Terminal()
         self._errors: ErrorLog
         self._code = 0
@@ -114,10 +114,10 @@ class Supervisor:
             self._replaced()
         if self.generations.stopping and not self.generations.members:
             return False
-        if now >= self._explain_at:
-            self._explain_at = NEVER
+        if now >= self._slow_stop_at:
+            self._slow_stop_at = NEVER
             running = sum(len(c.in_flight.running()) for c in self._links.values())
-            self.patience(running or None)  # None: what the leaders run is not known
+            self._on_slow_stop(running or None)  # None: what the leaders run is not known
         self._wait(now)
         for worker, status in self.start_method.ended(list(self.generations.members)):
             if worker in self.generations.members:
@@ -143,7 +143,7 @@ class Supervisor:
 
     def _wait(self, now: float) -> None:
         wake_at = self.generations.wake_at()
-        wake_at = min(self._explain_at, NEVER if wake_at is None else wake_at)
+        wake_at = min(self._slow_stop_at, NEVER if wake_at is None else wake_at)
         closing = self._shutdown.look(now)
         if closing is not None:
             wake_at = min(wake_at, now + closing)
@@ -181,7 +181,7 @@ class Supervisor:
         if number == signal.SIGINT:
             now = time.monotonic()
             self._interrupts.another(now)
-            self._explain_at = min(self._explain_at, now + MOMENT)
+            self._slow_stop_at = min(self._slow_stop_at, now + MOMENT)
             self._pass_on(number)  # the user waits for the end: idle connections are closed
         if number == signal.SIGQUIT or self._interrupts.count > 1:
             self._code = 128 + number
@@ -300,9 +300,9 @@ class Supervisor:
     def _ready(self, worker: int) -> None:
         if len(self._serving()) >= self.generations.target:
             systemd.notify("READY=1")
-            if not self._announced:
-                self._announced = True
-                self.announce()
+            if not self._was_ready:
+                self._was_ready = True
+                self._on_ready()
 
     def _ended(self, worker: int, status: int) -> None:
         link = self._forget(worker)

@@ -85,7 +85,7 @@ class Plan:
         return self.workers > 1 or (self.supervisor and hasattr(os, "fork"))
 
 
-class Watcher(Protocol):
+class Announcer(Protocol):
     """Tells the user what happens. Must not block: `stopping` is called by a signal handler."""
 
     def ready(self, sockets: Sequence[socket.socket], plan: Plan) -> None: ...
@@ -103,13 +103,13 @@ class Worker:
         plan: Plan,
         sockets: Sequence[socket.socket],
         load: Load,
-        watcher: Watcher,
+        announcer: Announcer,
         restarted: bool = False,
     ) -> None:
         self.plan = plan
         self.sockets = sockets
         self.load = load
-        self.watcher = watcher
+        self.announcer = announcer
         self.restarted = restarted  # by itself, on SIGHUP without a supervisor
         self.restart = False
         self._load_check = LoadCheck(plan.settings.start_timeout, self._code_loads)
@@ -136,7 +136,7 @@ class Worker:
                 self._try_again()
             # Again: the application may have set handlers of its own while it was loaded.
             with Handlers(self._handlers_alone(), stay):
-                self.watcher.ready(self.sockets, self.plan)
+                self.announcer.ready(self.sockets, self.plan)
                 systemd.notify("READY=1")
                 watchdog = systemd.Watchdog()
                 if watchdog.timeout:
@@ -148,7 +148,7 @@ class Worker:
                 self._start_again_if_asked()
         if not stay:
             self._forced_exit.cancel()
-        self.watcher.stopped()
+        self.announcer.stopped()
         return 0
 
     def run_supervised(self, link: SupervisorLink) -> int:
@@ -274,7 +274,7 @@ class Worker:
             self._end_at_once(number, frame)
         if self._engine is not None:
             if not before and not self._engine.stopping.over:
-                self.watcher.stopping(len(self._engine.in_flight()))
+                self.announcer.stopping(len(self._engine.in_flight()))
             self._engine.stopping.hurry()
         self._stop(number, frame)
 

@@ -141,5 +141,6 @@ class Dispatcher:
             self._crew.depose(lead)
 
     def deposed(self, exchange: ServerExchange, seconds: float) -> None:
+        """The exchange has held the leader for `seconds`, and another thread is about to lead."""
         self._in_flight.begin(exchange)
         self._scheduler.deposed(exchange, seconds)

@@ -6,7 +6,9 @@ that is no longer needed fails a test, so that the lists below only hold what is
 
 from __future__ import annotations
 
+import re
 import sys
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pytest
@@ -26,7 +28,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "werkzeug_log": (),
     "protocol": ("carboy.grammar",),
     "net": (),
-    "gateway": ("carboy.protocol.events", "carboy.protocol.errors", "carboy.file_wrapper"),
+    "gateway": ("carboy.protocol.events", "carboy.file_wrapper"),
     "server": ("carboy.gateway", "carboy.net", "carboy.protocol", "carboy.dates"),
     "http": ("carboy.grammar", "carboy.dates", "carboy.file_wrapper", "carboy.lazy"),
     "routing": ("carboy.http",),
@@ -66,7 +68,6 @@ MAY_IMPORT_FOR_TYPES: dict[str, tuple[str, ...]] = {
     "http": ("carboy.gateway.interface",),
     # The return type of app.test_client() is part of its signature.
     "app": ("carboy.gateway.interface", "carboy.testing"),
-    "dev": ("carboy.gateway.interface",),
 }
 # (room, room above it): why this arrow points upwards
 UPWARD: dict[tuple[str, str], str] = {
@@ -172,8 +173,8 @@ LATE_LIBRARIES: dict[str, tuple[str, set[str]]] = {
 }  # fmt: skip
 # top-level packages a room may use besides the standard library
 PACKAGES: dict[str, set[str]] = {
-    "http": {"markupsafe", "multipart"},
-    "app": {"blinker", "click", "itsdangerous", "jinja2", "markupsafe"},
+    "http": {"markupsafe"},
+    "app": {"click", "jinja2", "markupsafe"},
     "testing": {"click"},
     "cli": {"click"},
     "dev": {"markupsafe"},
@@ -279,6 +280,42 @@ def test_every_room_has_its_row() -> None:
     rooms = {module.room for module in MODULES} - {"__init__", "__main__"}
     assert rooms <= set(MAY_IMPORT), "MAY_IMPORT lacks a room"
     assert rooms <= set(ROOMS), "tools/code_map.py: ROOMS lacks a room"
+
+
+def test_the_table_permits_nothing_that_is_not_used() -> None:
+    rows: list[tuple[Mapping[str, Collection[str]], str, str]] = [
+        (MAY_IMPORT, "room", "top"), (MAY_IMPORT_FOR_TYPES, "room", "types"),
+        (MODULE_MAY_IMPORT, "name", "top"), (PACKAGES, "room", "top"),
+    ]  # fmt: skip
+    unneeded = []
+    for table, owner, where in rows:
+        for key, permitted in table.items():
+            targets = [
+                each.target
+                for module in MODULES
+                for each in module.imports()
+                if getattr(module, owner) == key and each.where == where
+            ]
+            unneeded += [
+                f"{key}: {prefix}"
+                for prefix in permitted
+                if not any(allowed(target, (prefix,)) for target in targets)
+            ]
+    assert not unneeded
+
+
+def test_docs_design_md_has_the_same_table() -> None:
+    page = (CHECKOUT / "docs" / "design.md").read_text()
+    rows = dict(re.findall(r"^\| ((?:`\w+` ?)+)\| (.+?) \|$", page, re.MULTILINE))
+    documented = {room: cell for names, cell in rows.items() for room in re.findall(r"\w+", names)}
+    missing = []
+    for room, prefixes in MAY_IMPORT.items():
+        alone = [each for name, each in MODULE_MAY_IMPORT.items() if name.split(".")[1] == room]
+        for prefix in (*prefixes, *MAY_IMPORT_FOR_TYPES.get(room, ()), *sum(alone, ())):
+            text = "everything" if prefix == "carboy" else f"`{prefix.removeprefix('carboy.')}`"
+            if text not in documented.get(room, ""):
+                missing.append(f"{room}: {text}")
+    assert not missing
 
 
 def test_arrows_between_rooms_point_downwards() -> None:

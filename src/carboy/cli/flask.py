@@ -413,7 +413,7 @@ def shell_command() -> None:
 
 @click.command("routes", short_help="Show the routes for the app.")
 @click.option(
-    "--sort", "-s", type=click.Choice(routes.SORTS), default="endpoint",
+    "--sort", "-s", type=click.Choice(routes.SORTS), default="endpoint", show_default=True,
     help="Order of the routes; match: the order in which the application tries them.",
 )  # fmt: skip
 @click.option("--all-methods", is_flag=True, help="HEAD and OPTIONS among the methods.")

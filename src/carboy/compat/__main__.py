@@ -1,16 +1,17 @@
 """`python -m carboy.compat`: run a Flask program on Carboy.
 
-python -m carboy.compat script.py [args…]      run a script, a folder or a zip file
+python -m carboy.compat script.py [args…]      run a script, folder or zip file
 python -m carboy.compat -m module [args…]      run a module, such as flask
-python -m carboy.compat module:app [options…]  serve an application, as `carboy run` does
+python -m carboy.compat module:app [options…]  serve, as `carboy run` does
 
 Options, before the target:
-  --children   Carboy under the names flask and werkzeug, also in child processes.
+  --children   Carboy under the names flask and werkzeug, also in child
+               processes.
 
 Instead of a target:
-  --install    Install the names for every Python process of this environment that has
-               CARBOY_COMPAT=1, or for all if the real flask is not installed. Also
-               installs a flask command.
+  --install    Install the names for every Python process of this environment
+               that has CARBOY_COMPAT=1, or for all processes if the real flask
+               is not installed. Also installs a flask command.
   --uninstall  Remove what --install has installed.
 """
 

@@ -1,4 +1,4 @@
-"""How a process that was forked for one piece of work ends."""
+"""The end of a process that was forked to do one piece of work."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def said_by_child(work: Callable[[], str]) -> str:
 
 @in_a_fresh_process
 def test_process_pools_end_with_the_child() -> None:
-    """Also when the parent had imported what they need."""
+    """Also if the parent has imported multiprocessing."""
     pools = []
 
     def work() -> str:

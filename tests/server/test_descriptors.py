@@ -106,7 +106,7 @@ def test_some_descriptors_are_reserved() -> None:
 
 
 class Closed:
-    """In place of Closing: notes what is closed."""
+    """Used instead of Closing: notes which connections are closed."""
 
     def __init__(self) -> None:
         self.closed: list[Connection] = []
@@ -149,4 +149,4 @@ def test_a_connection_whose_request_has_just_come_is_not_closed_to_make_room(
         connection.phase = CLOSED
         del connections[connection.fd]
     pairs[3][0].phase = HEAD
-    assert not accepting._make_room(100.0)  # one has asked, the other has only just come
+    assert not accepting._make_room(100.0)  # one connection has a request, the other one is new

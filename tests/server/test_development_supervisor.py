@@ -28,7 +28,7 @@ Event = tuple[Any, ...]
 
 def work(folder: Path, told: int, tells: int) -> int:
     """A worker reads what it does from a file, like the code of an application."""
-    # A pipe and not an Event: a signal that comes just before Event.wait() would not end it.
+    # A pipe instead of an Event: a signal just before Event.wait() would not end the wait.
     stopped, stop = os.pipe()
     os.set_blocking(stop, False)
     news = [{"modules": ["json"], "stamps": {}}]
@@ -91,7 +91,7 @@ class Developing:
         return found
 
     def number(self) -> int:
-        """Of the worker that became ready last: its report comes before that."""
+        """The number of the worker that is becoming ready, from its report."""
         return int(self.expect("reported")[1]["order"]["number"])
 
     def stop(self) -> int:
@@ -100,7 +100,7 @@ class Developing:
         assert not self.thread.is_alive()
         return self.code
 
-    # --- as the user's terminal
+    # --- called as the user's terminal
 
     def ready(self, first: bool, why: Sequence[str], seconds: float, broken: str) -> None:
         assert seconds >= 0
@@ -150,7 +150,7 @@ def test_a_worker_that_is_still_loading_is_killed_and_its_reasons_pass_to_the_ne
         it.number()
         it.expect("ready", True)
         it.save("hangs while loading", "b")
-        with (tmp_path / "gate").open("w"):  # it has begun
+        with (tmp_path / "gate").open("w"):  # it is loading
             it.save("serves", "a", "c")
             assert it.number() == 3
             it.expect("ready", False, ("a", "b", "c"))

@@ -43,7 +43,7 @@ def test_a_worker_that_served_is_replaced_at_once_however_often() -> None:
 
 
 def delays(workers: Generations, first: int) -> list[float]:
-    """Seconds before each of the starts that follow the death of `first` and its successors."""
+    """Seconds before each start after the death of `first` and of its successors."""
     now, found = 0.0, []
     for pid in range(first, first + 8):
         workers.died(pid, now)

@@ -1,4 +1,4 @@
-"""The system refuses threads: requests are answered all the same, by the threads there are."""
+"""The system refuses threads: requests are answered by the threads that exist."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def quota(monkeypatch: pytest.MonkeyPatch) -> Iterator[Quota]:
 
 
 def waits(go: threading.Event) -> Callable[..., list[bytes]]:
-    """An application that waits for `go`, at /slow for a moment, else not at all."""
+    """An application that waits for `go`, at /slow for a moment, and elsewhere not at all."""
 
     def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         path = environ["PATH_INFO"]
@@ -127,7 +127,7 @@ def test_a_thread_that_gets_free_replaces_a_stuck_leader(quota: Quota) -> None:
         two.request("GET", "/second")  # and no thread can replace the second leader
         eventually(lambda: len(live.engine.in_flight()) == 2)
         three.request("GET", "/quick")
-        first.set()  # but now
+        first.set()  # now a thread is free
         assert one.reply().body == b"hello"
         assert three.reply().body == b"hello"
         second.set()

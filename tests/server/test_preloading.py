@@ -1,4 +1,4 @@
-"""Installed packages: which there are, and whether they are still what was imported."""
+"""Installed packages: which an application uses, and whether they have changed."""
 
 from __future__ import annotations
 
@@ -44,7 +44,9 @@ def test_a_package_whose_file_changed_is_not_fresh(tmp_path: Path) -> None:
 def test_a_file_of_the_project_that_hides_a_package_is_noticed(tmp_path: Path) -> None:
     assert not preloading.shadowed(["jinja2.nodes"], tmp_path)
     (tmp_path / "jinja2").mkdir()
-    assert not preloading.shadowed(["jinja2.nodes"], tmp_path)  # no package: nothing is hidden
+    assert not preloading.shadowed(
+        ["jinja2.nodes"], tmp_path
+    )  # not a package, so nothing is hidden
     (tmp_path / "jinja2" / "__init__.py").touch()
     assert preloading.shadowed(["jinja2.nodes"], tmp_path)
     (tmp_path / "click.py").touch()

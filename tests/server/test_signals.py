@@ -147,7 +147,7 @@ def test_a_stop_in_the_middle_of_a_replacement_ends_everything(folder: Path) -> 
 
 # --- any signals at any time
 
-STARTED = 20  # runs of the next test
+STARTED = 20  # servers in the next test
 
 
 def hears(pid: int) -> bool:
@@ -178,7 +178,7 @@ def bombard(folder: Path, seed: int) -> str:
             time.sleep(pause)
             log.append(f"{name} after {pause}")
             if name == "SIGTTIN" and not hears_number(server.pid, signal.SIGTTIN):
-                continue  # its default is to stop the process, which is what it is for
+                continue  # its default action stops the process
             server.send(signal.Signals[name])
         code = server.wait()
         allowed = {0, 128 + signal.SIGINT} if names.count("SIGINT") > 1 else {0}

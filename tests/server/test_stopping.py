@@ -1,4 +1,4 @@
-"""Stops and reloads as clients see them: nothing is lost, and the port closes at once."""
+"""Stops and reloads as clients see them: no request is lost, and the port closes at once."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def in_background(work: Callable[[], object]) -> tuple[threading.Thread, list[ob
 
 
 def until_refused(address: tuple[str, int]) -> int:
-    """Connect until that is refused; how many connections were taken before."""
+    """Connect until that is refused; the number of connections that were accepted before."""
     taken = 0
     while True:
         try:
@@ -76,7 +76,7 @@ def until_refused(address: tuple[str, int]) -> int:
         except ConnectionRefusedError:
             return taken
         except TimeoutError:
-            continue  # the moment in which nothing new is let in
+            continue  # for a moment no connection is accepted
         taken += 1
 
 
@@ -188,7 +188,7 @@ def test_a_single_process_that_starts_again_accepts_during_the_idle_grace(folder
 
 
 class Load:
-    """Clients with keep-alive connections that post all the time; each answer is compared."""
+    """Clients that post on keep-alive connections all the time; each answer is checked."""
 
     def __init__(self, address: tuple[str, int], clients: int) -> None:
         self.address = address
@@ -220,7 +220,7 @@ class Load:
         connection.close()
 
     def more(self, count: int) -> None:
-        """Wait until so many more requests were answered."""
+        """Wait until `count` more requests have been answered."""
         with self._progress:
             goal = self.answered + count
             assert self._progress.wait_for(lambda: self.answered >= goal or self.lost, PATIENCE)

@@ -1,4 +1,4 @@
-"""Workers that are stuck, in real processes: noticed, explained, ended and replaced."""
+"""Stuck workers in real processes: they are noticed, logged, ended and replaced."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from running import PATIENCE, Running, alive, children
 
 TIMEOUT = 1.0  # seconds, of the worker
-RECOVERY = 2.0  # seconds beyond the time-out, within which there is service again
+RECOVERY = 2.0  # seconds after the time-out, until a worker serves again
 
 APP = """
 import os, re, threading, time
@@ -57,14 +57,14 @@ def started(folder: Path, *args: str) -> Running:
 
 
 def send(server: Running, path: str) -> socket.socket:
-    """Ask, and do not wait for the answer."""
+    """Send a request, and do not wait for the answer."""
     client = socket.create_connection(server.address(), PATIENCE)
     client.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
     return client
 
 
 def recovered(server: Running, before: set[int]) -> float:
-    """Wait until only new workers are there and answer; when that was."""
+    """Wait until all workers are new ones and answer; the time of that."""
     while (now := children(server.pid)) & before or len(now) < len(before):
         time.sleep(0.02)
     assert int(server.get("/")[1]) not in before
@@ -92,7 +92,7 @@ def test_workers_whose_interpreter_lock_is_held_are_replaced(folder: Path) -> No
 
 
 def test_a_worker_that_holds_the_lock_does_not_outlive_its_supervisor(folder: Path) -> None:
-    # On one processor: what ends it counts processor time, of all there are.
+    # On one processor: the timer counts processor time, multiplied by the number of processors.
     usable = os.sched_getaffinity(0)
     os.sched_setaffinity(0, {min(usable)})
     try:
@@ -103,7 +103,7 @@ def test_a_worker_that_holds_the_lock_does_not_outlive_its_supervisor(folder: Pa
         server.address()
         (worker,) = children(server.pid)
         client = send(server, "/regex")
-        # It runs: its worker does nothing else any more.
+        # The regular expression runs, and the worker does nothing else.
         before = processor_time(worker)
         while processor_time(worker) < before + 10:
             time.sleep(0.02)

@@ -12,7 +12,7 @@ import pytest
 
 from running import PATIENCE, Running, await_gone, children
 
-ALONE, ONE, TWO = ("--no-supervisor",), ("-w1",), ("-w", "2")  # as long as there are workers
+ALONE, ONE, TWO = ("--no-supervisor",), ("-w1",), ("-w", "2")  # the length is the number of workers
 
 APP = """
 import os, signal, sys, threading, time
@@ -25,7 +25,7 @@ def app(environ, start_response):
         os.kill(os.getpid(), signal.SIGKILL)
     elif path == "/exit":
         os._exit(7)
-    elif path == "/stop-here":                 # the kernel may choose any thread for a signal
+    elif path == "/stop-here":                 # the kernel may give a signal to any thread
         main = threading.main_thread().ident
         while sys._current_frames()[main].f_code.co_name != "wait_for_the_end":
             time.sleep(0.01)
@@ -35,7 +35,7 @@ def app(environ, start_response):
         os.write(1, b"waiting\\n")
         with open("gate") as gate:
             body = gate.read().encode()
-    elif path == "/rows":                      # the workers that the scoreboard says serve
+    elif path == "/rows":                      # the workers that serve, by the scoreboard
         from carboy.server import after_fork
         rows = next(iter(after_fork._running)).row.scoreboard.used()
         body = " ".join(str(int(row.cells[0])) for row in rows if row.cells[3]).encode()
@@ -60,7 +60,7 @@ def started(folder: Path, *args: str) -> Running:
 
 
 def pids_of(server: Running, count: int) -> set[int]:
-    """The workers that answer, until `count` different ones have."""
+    """The pids of `count` different workers that have answered."""
     found: set[int] = set()
     while len(found) < count:
         found.add(int(server.get("/pid")[1]))
@@ -226,7 +226,7 @@ def test_a_second_interrupt_ends_at_once(folder: Path, how: tuple[str, ...]) -> 
         thread, _ = get_later(server, "/wait")
         server.line("waiting")
         code = None
-        while code is None:  # one that follows too fast does not count
+        while code is None:  # an interrupt shortly after another one does not count
             server.send(signal.SIGINT)
             try:
                 code = server.process.wait(0.15)

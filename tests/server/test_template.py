@@ -1,4 +1,4 @@
-"""Workers forked from templates: real processes, and what they have imported when they start."""
+"""Workers forked from template processes, and the packages they have imported at the start."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def await_ended(pid: int) -> None:
 
 def preloaded(templates: Templates, folder: Path, text: str = "") -> Path:
     """Have a package of that text imported; wait until it is, or has turned out to be unfit."""
-    sys.path.insert(0, str(folder))  # too late for the templates there are
+    sys.path.insert(0, str(folder))  # too late for templates that exist already
     file = folder / f"{PACKAGE}.py"
     file.write_text(text)
     templates.preload([PACKAGE], {str(file): file.stat().st_mtime_ns})

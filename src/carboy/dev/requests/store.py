@@ -63,10 +63,11 @@ class Record:
         return asdict(self)
 
     def summary(self) -> dict[str, Any]:
-        """The fields that the list shows."""
-        keys = ("number", "began", "method", "target", "status", "size", "seconds", "endpoint")
+        """The fields in requests.json; the size has the name it has in the JSON access log."""
+        keys = ("number", "began", "method", "target", "status", "seconds", "endpoint")
         return {key: getattr(self, key) for key in keys} | {
-            "error": any(kind == "error" for _, kind, _, _ in self.events)
+            "octets": self.size,
+            "error": any(kind == "error" for _, kind, _, _ in self.events),
         }
 
 

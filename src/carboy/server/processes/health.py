@@ -20,6 +20,8 @@ from carboy.server.scoreboard import Figure
 
 log = logging.getLogger(ERROR_LOGGER)
 
+LONGEST_WAIT = 10.0  # seconds for which a worker is asked for its stacks
+
 Links = Mapping[int, WorkerLink]
 
 
@@ -38,7 +40,8 @@ class Health:
         wanted = worker_timeout or self._watchdog.timeout
         self._health = StuckDetector(wanted)
         self.beat = stuck.beat_interval(wanted)
-        self._asked: dict[int, float] = {}  # worker: when the stacks it was asked for are logged
+        # worker: when the stacks it was asked for are logged, and how long they are waited for
+        self._asked: dict[int, tuple[float, float]] = {}
 
     def stuck(self, serving: Links, now: float) -> Iterator[tuple[int, Stuck]]:
         """The workers that are stuck; the log tells why, with their requests."""
@@ -60,7 +63,7 @@ class Health:
     def wake_at(self, serving: Links, now: float) -> float:
         """When to look again."""
         due = self._detector.wake_at([link.row for link in serving.values()], now)
-        return min([due, self._watchdog.wake_at, *self._asked.values()])
+        return min([due, self._watchdog.wake_at, *(at for at, _ in self._asked.values())])
 
     def woke(self, now: float) -> None:
         """To be called after each sleep that `wake_at` has limited."""
@@ -81,18 +84,21 @@ class Health:
 
     def ask_for_stacks(self, worker: int, link: WorkerLink, answers: bool = False) -> None:
         """Have the stacks of a worker logged a moment later. `answers`: it can run Python code."""
-        self._asked[worker] = time.monotonic() + LAST_WORDS
+        self._asked[worker] = (time.monotonic() + LAST_WORDS, LAST_WORDS)
         if answers:
             link.tell(stacks=True)
         else:
             stacks.ask(worker)
 
     def log_stacks(self, links: Links, now: float) -> None:
-        """Log the stacks that were asked for a moment ago."""
-        for worker, due in list(self._asked.items()):
-            if now >= due:
+        """Log the stacks that were asked for a moment ago, or wait longer on a busy machine."""
+        for worker, (due, wait) in list(self._asked.items()):
+            if now < due:
+                continue
+            if log_stacks_of(worker, links[worker]) or wait > LONGEST_WAIT:
                 del self._asked[worker]
-                log_stacks_of(worker, links[worker])
+            else:
+                self._asked[worker] = (now + 2 * wait, 2 * wait)
 
     def ended(self, worker: int, link: WorkerLink) -> None:
         """Log the stacks of a worker that was asked for them and has ended."""
@@ -106,7 +112,8 @@ def runs_python(link: WorkerLink) -> bool:
     return not beat or time.monotonic() - beat < 2 * stuck.LONGEST_BEAT
 
 
-def log_stacks_of(worker: int, link: WorkerLink) -> None:
-    """Log the stacks that a worker has written, if it has."""
+def log_stacks_of(worker: int, link: WorkerLink) -> bool:
+    """Log the stacks that a worker has written; False if it has not."""
     if text := link.take_stacks():
         log.error("What the threads of worker %d did:\n%s", worker, text)
+    return bool(text)

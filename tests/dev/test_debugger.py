@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,6 +20,7 @@ import carboy.dev.debugger
 from carboy.dev.debugger import DebuggedApplication, hash_pin
 from carboy.dev.masking import MASK, masked, masked_url
 from carboy.testing.live import live_server
+from running import PATIENCE
 
 BOTH = pytest.mark.parametrize(
     "module", [carboy.dev.debugger, werkzeug.debug], ids=["ours", "theirs"]
@@ -374,6 +377,119 @@ def test_a_console_runs_in_the_contexts_of_its_request() -> None:
         client, s=wrapped.secret, frm=id(wrapped_frame), cmd="carboy.request.path + carboy.g.mine"
     )
     assert "/adaada" in shown.text
+
+
+def failed_view() -> tuple[Any, Client, int]:
+    """A debugged application whose view has failed: wrapper, client, frame of the view."""
+    app = carboy.Flask("scenario")
+
+    @app.get("/<name>")
+    def view(name: str) -> None:
+        raise LookupError
+
+    app.add_url_rule("/well", view_func=lambda: "well")
+    app.testing = True
+    wrapped = debugged(app=app.wsgi_app, pin_security=False)
+    client = browser(wrapped)
+    client.get("/ada", base_url=HOST)
+    return wrapped, client, next(id(f) for f in wrapped.frames.values() if f.name == "view")
+
+
+def test_completion_runs_in_the_contexts_of_its_request() -> None:
+    wrapped, client, frame = failed_view()
+    asked(client, s=wrapped.secret, frm=frame, cmd="from carboy import request")
+    for text, found in (("requ", "request("), ("request.pa", "request.path")):
+        response = asked(client, s=wrapped.secret, frm=frame, complete=text)
+        assert response.status_code == 200
+        assert found.rstrip("(") in response.text
+
+
+def test_names_of_proxies_outside_of_their_context_are_completed() -> None:
+    app = debugged(pin_security=False, console_init_func=lambda: {"request": carboy.request})
+    client = browser(app)
+    client.get("/console", base_url=HOST)
+    response = asked(client, s=app.secret, frm=0, complete="reque")
+    assert json.loads(response.data) == ["request"]
+    assert json.loads(asked(client, s=app.secret, frm=0, complete="request.pa").data) == []
+
+
+def test_locals_are_shown_in_the_contexts_of_their_request() -> None:
+    app = carboy.Flask("scenario")
+
+    @app.get("/<name>")
+    def view(name: str) -> None:
+        request = carboy.request  # noqa: F841 - shown by the debugger
+        raise LookupError
+
+    app.testing = True
+    wrapped = debugged(app=app.wsgi_app, pin_security=False)
+    client = browser(wrapped)
+    client.get("/ada", base_url=HOST)
+    frame = next(id(f) for f in wrapped.frames.values() if f.name == "view")
+    shown = asked(client, s=wrapped.secret, frm=frame, locals="yes").text
+    assert "/ada" in shown
+    assert "unbound" not in shown
+
+
+@pytest.mark.parametrize(
+    "code", ["while True: pass", "while True:\n  try: 1/0\n  except Exception: pass\n"]
+)
+def test_code_that_loops_can_be_stopped(code: str) -> None:
+    wrapped, client, frame = failed_view()
+    shown: list[str] = []
+
+    def run() -> None:
+        shown.append(asked(Client(wrapped), s=wrapped.secret, frm=frame, cmd=code + "\n").text)
+
+    runs = threading.Thread(target=run, daemon=True)
+    runs.start()
+    deadline = time.monotonic() + PATIENCE
+    stop = {"s": wrapped.secret, "frm": frame, "stop": "yes"}
+    while not json.loads(asked(client, **stop).data)["stopped"]:
+        assert time.monotonic() < deadline
+    runs.join(PATIENCE)
+    assert "KeyboardInterrupt" in shown[0]
+    assert json.loads(asked(client, **stop).data) == {"stopped": False}
+    assert client.get("/well").text == "well"
+    assert "3" in asked(client, s=wrapped.secret, frm=frame, cmd="1 + 2").text
+
+
+def test_code_can_be_stopped_only_with_secret_pin_and_host() -> None:
+    app = debugged()
+    client = browser(app)
+    client.get("/", base_url=HOST)
+    query = {"frm": frame_of(app), "stop": "yes"}
+    assert "stopped" not in asked(client, s=app.secret, **query).text  # no PIN
+    pin = asked(client, cmd="pinauth", pin="123456", s=app.secret)
+    assert "stopped" not in asked(client, s="wrong", **query).text
+    assert json.loads(asked(client, s=app.secret, **query).data) == {"stopped": False}
+    query |= {"s": app.secret, "__debugger__": "yes"}
+    cookie = pin.headers["Set-Cookie"].split(";")[0]
+    foreign = Client(app, use_cookies=False).get(
+        "/", base_url="http://evil.example", query_string=query, headers={"Cookie": cookie}
+    )
+    assert foreign.status_code == 400
+
+
+def test_stops_do_not_reach_what_follows_the_code() -> None:
+    """Code that ends while it is stopped: the exception is taken back."""
+    console = carboy.dev.debugger.Console()
+    ends = threading.Event()
+
+    def stops() -> None:
+        while not ends.is_set():
+            console.stop()
+
+    stopper = threading.Thread(target=stops, daemon=True)
+    stopper.start()
+    try:
+        for _ in range(300):
+            console.eval("sum(range(100))")
+            total = sum(number for number in range(100))
+            assert total == 4950
+    finally:
+        ends.set()
+        stopper.join(PATIENCE)
 
 
 def test_old_frames_are_dropped(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,6 +104,20 @@ def test_a_console_opens_with_the_pin_and_works_in_its_frame(page: Page) -> None
     expect(page.locator(".console textarea")).to_have_value("1/0")
 
 
+def test_code_that_loops_is_stopped_with_a_button_or_ctrl_c(page: Page) -> None:
+    page.keyboard.press("c")
+    unlock(page)
+    stop = page.get_by_role("button", name="Stop")
+    for press in (stop.click, lambda: page.keyboard.press("Control+c")):
+        typed(page, "while True: pass")
+        expect(stop).to_be_visible()
+        press()
+        expect(page.locator(".out").last).to_contain_text("KeyboardInterrupt")
+        expect(stop).to_be_hidden()
+        typed(page, "len(basket)")
+        expect(page.locator(".out").last).to_contain_text("2")
+
+
 def test_local_variables_are_shown_in_their_frame(page: Page) -> None:
     page.keyboard.press("l")
     unlock(page)

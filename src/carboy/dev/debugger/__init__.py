@@ -11,11 +11,11 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from multiprocessing import Value
 from pathlib import Path
-from rlcompleter import Completer
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 from zlib import adler32
 
@@ -67,6 +67,21 @@ FRAMES = 2000
 STARTED_BY_RELOADER = "WERKZEUG_RUN_MAIN"
 
 
+class _Contexts(list[AbstractContextManager[Any]]):
+    """The contexts of a failed request. Two threads cannot enter them at the same time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._entered = Lock()
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        with self._entered, ExitStack() as stack:
+            for context in self:
+                stack.enter_context(context)
+            yield
+
+
 class _ConsoleFrame:
     """Replaces a frame on the page of the console."""
 
@@ -105,7 +120,7 @@ class DebuggedApplication:
         self.app = app
         self.evalex = evalex
         self.frames: dict[int, DebugFrameSummary | _ConsoleFrame] = {}
-        self.frame_contexts: dict[int, list[AbstractContextManager[None]]] = {}
+        self.frame_contexts: dict[int, _Contexts] = {}
         self.request_key = request_key
         self.console_path = console_path
         self.console_init_func = console_init_func
@@ -179,6 +194,8 @@ class DebuggedApplication:
             return None
         if not self.check_pin_trust(request.environ):
             return None
+        if "stop" in args:
+            return self._stop(request, frame)
         if "complete" in args:
             return self._complete(request, args["complete"], frame)
         if "locals" in args:
@@ -189,7 +206,7 @@ class DebuggedApplication:
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterator[bytes]:
         """The response of the application, or the page about its exception."""
-        contexts: list[AbstractContextManager[Any]] = []
+        contexts = _Contexts()
         if self.evalex:
             environ[PRESERVE] = contexts.append
         answer: Any = None
@@ -217,7 +234,7 @@ class DebuggedApplication:
         error: Exception,
         environ: WSGIEnvironment,
         start_response: StartResponse,
-        contexts: list[AbstractContextManager[Any]],
+        contexts: _Contexts,
     ) -> Iterator[bytes]:
         found = DebugTraceback(error, skip=1, hide=not self.show_hidden_frames)
         self._keep(found, contexts)
@@ -242,7 +259,7 @@ class DebuggedApplication:
                 " exception.\n"
             )
 
-    def _keep(self, found: DebugTraceback, contexts: list[AbstractContextManager[Any]]) -> None:
+    def _keep(self, found: DebugTraceback, contexts: _Contexts) -> None:
         for frame in found.all_frames:
             self.frames[id(frame)] = frame
             self.frame_contexts[id(frame)] = contexts
@@ -258,10 +275,18 @@ class DebuggedApplication:
         """Run code in a frame, inside the contexts of its request."""
         if not self.check_host_trust(request.environ):
             return SecurityError()  # type: ignore[return-value]
-        with ExitStack() as stack:
-            for context in self.frame_contexts.get(id(frame), []):
-                stack.enter_context(context)
+        with self._inside(frame):
             return Response(frame.eval(command), mimetype="text/html")
+
+    def _inside(self, frame: DebugFrameSummary | _ConsoleFrame) -> AbstractContextManager[None]:
+        """The contexts of a frame's request."""
+        return self.frame_contexts.get(id(frame), _Contexts()).entered()
+
+    def _stop(self, request: Request, frame: DebugFrameSummary | _ConsoleFrame) -> Response:
+        """Stop the code that runs in a frame."""
+        if not self.check_host_trust(request.environ):
+            return SecurityError()  # type: ignore[return-value]
+        return _as_json({"stopped": frame.console.stop()})
 
     def _complete(
         self, request: Request, text: str, frame: DebugFrameSummary | _ConsoleFrame
@@ -269,16 +294,17 @@ class DebuggedApplication:
         """Completions of a name, as a JSON list."""
         if not self.check_host_trust(request.environ):
             return SecurityError()  # type: ignore[return-value]
-        completer = Completer(frame.console.names)
-        found = (completer.complete(text, state) for state in range(50))
-        return _as_json(sorted({name for name in found if name is not None}))
+        with self._inside(frame):
+            return _as_json(frame.console.completions(text))
 
     def _locals(self, request: Request, frame: DebugFrameSummary | _ConsoleFrame) -> Response:
         """The current local variables of a frame."""
         if not self.check_host_trust(request.environ):
             return SecurityError()  # type: ignore[return-value]
         names = getattr(frame, "local_ns", {})
-        return Response(repr.DebugReprGenerator().dump_locals(names), mimetype="text/html")
+        with self._inside(frame):
+            text = repr.DebugReprGenerator().dump_locals(names)
+        return Response(text, mimetype="text/html")
 
     def display_console(self, request: Request) -> Response:
         """The page of a console without an exception."""

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import code
+import ctypes
 import sys
+import time
 from collections.abc import Callable, Iterable
 from contextvars import ContextVar
-from threading import Lock
+from rlcompleter import Completer
+from threading import Lock, get_ident
 from types import CodeType
 from typing import Any
 
@@ -15,6 +18,8 @@ from markupsafe import escape
 from carboy.dev.debugger.repr import debug_repr, dump, helper
 
 __all__ = ["Console", "HTMLStringO", "ThreadedStream"]
+
+RESEND = 1.0  # seconds until code that has caught its KeyboardInterrupt can be sent another
 
 # For the thread or task that is running code in a console.
 _stream: ContextVar[HTMLStringO | None] = ContextVar("carboy.debugger.stream")
@@ -152,6 +157,56 @@ class _ConsoleLoader:
         return self._sources.get(id(code))
 
 
+def _raise_in(thread: int, error: type[BaseException] | None) -> None:
+    """Raise an exception in a thread when it next runs Python code; None takes it back."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(
+        ctypes.c_ulong(thread), None if error is None else ctypes.py_object(error)
+    )
+
+
+class _Run:
+    """The thread that runs code, if any. Another thread can stop it with KeyboardInterrupt.
+
+    The lock is held while the exception is sent, so that it reaches the code only: `end` takes
+    back an exception that has not been raised yet. It may be raised inside `end`, which is then
+    called again; no second exception is sent within that time.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._thread: int | None = None
+        self._sent = 0.0  # when the exception was sent
+
+    def begin(self) -> None:
+        """This thread runs code from now on."""
+        self._sent = -RESEND
+        self._thread = get_ident()
+
+    def stop(self) -> bool:
+        """Stop the code that runs. Returns whether there was any."""
+        with self._lock:
+            if self._thread is not None and time.monotonic() - self._sent >= RESEND:
+                self._sent = time.monotonic()
+                _raise_in(self._thread, KeyboardInterrupt)
+            return self._thread is not None
+
+    def end(self) -> None:
+        """The code has ended."""
+        with self._lock:
+            self._thread = None
+            _raise_in(get_ident(), None)
+
+
+class _Completer(Completer):
+    """Completes names of values whose attributes may raise any exception."""
+
+    def _callable_postfix(self, val: Any, word: str) -> str:
+        try:
+            return super()._callable_postfix(val, word)  # type: ignore[misc,no-any-return]
+        except Exception:  # a proxy outside of its context, for example
+            return word
+
+
 class _InteractiveConsole(code.InteractiveInterpreter):
     locals: dict[str, Any]
 
@@ -159,6 +214,7 @@ class _InteractiveConsole(code.InteractiveInterpreter):
         self.loader = _ConsoleLoader()
         names = {**globals, **locals, "dump": dump, "help": helper, "__loader__": self.loader}
         super().__init__(names)
+        self.run = _Run()
         self.more = False
         self.buffer: list[str] = []
         compiled = self.compile
@@ -190,8 +246,13 @@ class _InteractiveConsole(code.InteractiveInterpreter):
     def runcode(self, code: CodeType) -> None:
         """Run compiled code. SystemExit and the like are raised to the caller."""
         try:
-            exec(code, self.locals)
-        except Exception:
+            try:
+                self.run.begin()
+                exec(code, self.locals)
+            finally:
+                self.run.end()
+        except (Exception, KeyboardInterrupt):
+            self.run.end()
             self.showtraceback()
 
     # Makes HTML of an exception, without its first frames. Set by `tbtools`, which cannot be
@@ -236,3 +297,16 @@ class Console:
         _ipy.set(self._ipy)
         with self._lock, _outside:
             return self._ipy.runsource(code)
+
+    def stop(self) -> bool:
+        """Stop the code that runs, in another thread. Returns whether there was any."""
+        return self._ipy.run.stop()
+
+    def completions(self, text: str) -> list[str]:
+        """Completions of a name or of an attribute; [] if it cannot be evaluated."""
+        completer = _Completer(self.names)
+        try:
+            found = [completer.complete(text, state) for state in range(50)]
+        except Exception:  # raised by an attribute
+            return []
+        return sorted({name for name in found if name is not None})

@@ -53,6 +53,7 @@ function unfoldable(root) {
 
 // --- a console
 
+const SLOW = 300;  // milliseconds, after which running code can be stopped
 const HISTORY = "carboy-console";
 const remembered = () => JSON.parse(sessionStorage.getItem(HISTORY) || "[]");
 
@@ -61,10 +62,13 @@ function makeConsole(id) {
   box.className = "console";
   box.innerHTML = '<div class=out-all></div><form><span>&gt;&gt;&gt;</span>'
     + '<textarea rows=1 spellcheck=false autocapitalize=off aria-label="Python"></textarea></form>'
-    + '<div class=names></div>';
+    + '<div class=busy hidden>Running … <button type=button>Stop</button></div><div class=names></div>';
   const form = box.querySelector("form");
   const input = form.querySelector("textarea");
   const names = box.querySelector(".names");
+  const busy = box.querySelector(".busy");
+  busy.querySelector("button").onclick = () => stop();
+  let running = false;
   let at = remembered().length;
 
   const grow = () => { input.rows = input.value.split("\n").length; };
@@ -73,8 +77,15 @@ function makeConsole(id) {
   const queued = (query, code) => { last = last.then(() => show(query, code)); return last; };
   const run = (code) => queued({ cmd: code }, code);
   const locals = () => queued({ locals: "yes" }, "");
+  const stop = () => ask({ stop: "yes", frm: id });
   async function show(query, code) {
-    const response = await ask({ ...query, frm: id });
+    running = true;
+    const slow = setTimeout(() => { busy.hidden = false; }, SLOW);
+    const response = await ask({ ...query, frm: id }).finally(() => {
+      clearTimeout(slow);
+      running = false;
+      busy.hidden = true;
+    });
     const out = document.createElement("div");
     out.className = "out";
     const text = await response.text();
@@ -113,7 +124,8 @@ function makeConsole(id) {
   input.onkeydown = (event) => {
     const all = remembered();
     const single = !input.value.includes("\n");
-    if (event.key === "Enter" && !event.shiftKey) { event.preventDefault(); submit(); }
+    if (event.key === "c" && event.ctrlKey && running && input.selectionStart === input.selectionEnd) stop();
+    else if (event.key === "Enter" && !event.shiftKey) { event.preventDefault(); submit(); }
     else if (event.key === "Tab" && !event.shiftKey) { event.preventDefault(); complete(); }
     else if (event.key === "ArrowUp" && single && at > 0) { event.preventDefault(); input.value = all[--at]; grow(); }
     else if (event.key === "ArrowDown" && single && at < all.length) { event.preventDefault(); input.value = all[++at] || ""; grow(); }

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 
+import jinja2
 import pytest
 
 from carboy.cli.tracebacks import FULL, coloured, traceback_text
@@ -47,6 +49,26 @@ def test_frames_of_causes_and_groups_are_left_out_too() -> None:
 def test_a_message_cannot_control_the_terminal() -> None:
     text = traceback_text(ValueError("\x1b[2Jgone\x07\x9b1m ü\n\tnext\r"))
     assert text == "ValueError: \\x1b[2Jgone\\x07\\x9b1m ü\n\tnext\\x0d\n"
+
+
+def test_functions_that_call_each_other_are_folded() -> None:
+    def even(number: int) -> None:
+        odd(number - 1)
+
+    def odd(number: int) -> None:
+        even(number - 1)
+
+    text = traceback_text(caught(lambda: even(1)))
+    assert re.search(r"\n  \[The same 2 frames, \d{3} more times\]\n", text)
+    assert text.count("\n") < 30
+
+
+def test_the_columns_of_compiled_code_are_not_marked_in_a_template(tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text("<p>{{ fails() }}</p>")
+    loader = jinja2.FileSystemLoader(tmp_path)
+    page = jinja2.Environment(loader=loader).get_template("page.html")  # noqa: S701
+    text = traceback_text(caught(lambda: page.render(fails=lambda: json.loads("{bad"))))
+    assert '    <p>{{ fails() }}</p>\n  File "' in text
 
 
 def test_colours_add_nothing_but_colours() -> None:

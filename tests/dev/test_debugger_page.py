@@ -118,6 +118,20 @@ def test_code_that_loops_is_stopped_with_a_button_or_ctrl_c(page: Page) -> None:
         expect(page.locator(".out").last).to_contain_text("2")
 
 
+def test_the_access_log_shows_neither_pin_nor_secret(page: Page, server: Running) -> None:
+    page.keyboard.press("c")
+    unlock(page)
+    typed(page, "basket")
+    expect(page.locator(".out").last).to_contain_text("quince")
+    secret = str(page.evaluate("SECRET"))
+    assert "POST /?__debugger__=yes" in server.text()
+    requests = [line for line in server.err + server.out if '"POST' in line or '"GET' in line]
+    assert requests
+    for line in requests:
+        assert secret not in line
+        assert "123-456" not in line
+
+
 def test_local_variables_are_shown_in_their_frame(page: Page) -> None:
     page.keyboard.press("l")
     unlock(page)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 import traceback
@@ -10,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import jinja2
 import pytest
 import werkzeug.debug.console
 import werkzeug.debug.repr
@@ -415,6 +417,72 @@ def test_repeated_frames_are_counted() -> None:
     shown = page_of(caught(again))
     assert re.search(r"<p class=repeated>The same frame, \d{3} more times</p>", shown)
     assert shown.count("<details class=") < 10
+
+
+def test_functions_that_call_each_other_are_folded() -> None:
+    def even(number: int) -> None:
+        odd(number - 1)
+
+    def odd(number: int) -> None:
+        even(number - 1)
+
+    shown = page_of(caught(lambda: even(1)))
+    assert re.search(r"<p class=repeated>The same 2 frames, \d{3} more times</p>", shown)
+    assert shown.count("<details class=") < 12
+
+
+@pytest.mark.parametrize(
+    ("template", "values", "marked"),
+    [
+        ("<p>{{ one }} and {{ user.nmae.x }}</p>", {"one": 1, "user": {}}, "nmae"),
+        ("<p>{{ one }} and {{ missing.x }}</p>", {"one": 1}, "missing"),
+        ("<b>ü {{ fails(1) }}</b>", {"fails": lambda value: 1 / 0}, "fails(1)"),
+        ("{% if fails(1) %}{{ fails(2) }}{% endif %}", {"fails": lambda value: 1 / 0}, None),
+        ("{%- for x in 1 -%}", {}, "for x in 1"),
+    ],
+)
+def test_a_frame_of_a_template_marks_its_own_columns(
+    tmp_path: Path, template: str, values: dict[str, Any], marked: str | None
+) -> None:
+    (tmp_path / "page.html").write_text(
+        f"<!doctype html>\n{template}\n" + ("{% endfor %}" if "for x" in template else "")
+    )
+    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(tmp_path))  # noqa: S701
+
+    def render() -> None:
+        environment.get_template("page.html").render(values)
+
+    found = OURS.tbtools.DebugTraceback(caught(render))
+    frame = next(each for each in found.all_frames if each.filename.endswith("page.html"))
+    shown = frame.render_html(False)
+    assert re.findall("<mark>(.*?)</mark>", shown) == ([marked] if marked else [])
+    text = found.render_traceback_text().splitlines()
+    place = next(number for number, line in enumerate(text) if 'page.html", line' in line)
+    carets = text[place + 2].count("^")
+    assert carets == len(marked or "")
+
+
+@pytest.mark.parametrize(
+    ("filename", "names", "library"),
+    [
+        ("<frozen importlib._bootstrap>", {}, True),
+        ("<string>", {"__file__": json.__file__}, True),
+        ("<string>", {"__file__": __file__}, False),
+        ("<debugger>", {}, False),
+        (f"{sys.prefix}/src/app/views.py", {}, False),
+        (f"{sys.base_prefix}/src/app/views.py", {}, False),
+        (jinja2.__file__, {}, True),
+        (json.__file__, {}, True),
+        ("templates/index.html", {}, False),
+    ],
+)
+def test_frames_of_the_users_code_are_those_outside_of_installed_packages(
+    filename: str, names: dict[str, Any], library: bool
+) -> None:
+    frame = OURS.tbtools.DebugFrameSummary(
+        filename=filename, lineno=1, name="f", locals={}, globals=names
+    )
+    assert frame.is_library is library
 
 
 def test_a_long_message_has_a_smaller_font() -> None:

@@ -8,6 +8,10 @@ import sys
 import sysconfig
 import traceback
 from pathlib import Path
+from typing import Any
+
+from carboy.dev.highlight import is_python
+from carboy.dev.recursion import folded, repetition
 
 CARBOY = str(Path(__file__).resolve().parents[1])
 LIBRARIES = tuple(
@@ -55,6 +59,18 @@ def _coloured(line: str) -> str:
     return f"\x1b[1;31m{line[:-1]}\x1b[0m\n"
 
 
+class Folded(traceback.StackSummary):
+    """Frames of a traceback whose text shows a cycle of calls once."""
+
+    def format(self, **options: Any) -> list[str]:
+        lines: list[str] = []
+        for frames, length, times in folded(self):
+            lines += traceback.StackSummary.from_list(frames).format(**options)
+            if times:
+                lines.append(f"  [{repetition(length, times)}]\n")
+        return lines
+
+
 def _trim(error: traceback.TracebackException) -> int:
     """Keep only the user's frames in every exception of the chain; the number of the others."""
     left_out = 0
@@ -67,7 +83,10 @@ def _trim(error: traceback.TracebackException) -> int:
         seen.add(id(link))
         own = [frame for frame in link.stack if is_users(frame.filename)]
         left_out += sum(not _is_machinery(f.filename) for f in link.stack) - len(own)
-        link.stack = traceback.StackSummary.from_list(own)
+        for frame in own:
+            if not is_python(frame.filename):  # a template; the columns are those of compiled code
+                frame.colno = frame.end_colno = None
+        link.stack = Folded(own)
         links += (each for each in (link.__cause__, link.__context__) if each is not None)
         links += getattr(link, "exceptions", None) or ()
     return left_out

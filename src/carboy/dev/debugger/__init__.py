@@ -180,7 +180,8 @@ class DebuggedApplication:
         return answer(environ, start_response)
 
     def _asked_for(self, request: Request) -> Response | None:
-        args = request.args
+        # The page posts its secrets, which would otherwise be in the access log.
+        args = request.values if request.method == "POST" else request.args
         command = args.get("cmd")
         known = hmac.compare_digest(args.get("s", "").encode(), self.secret.encode())
         if command == "resource" and args.get("f"):
@@ -357,7 +358,7 @@ class DebuggedApplication:
             return SecurityError()  # type: ignore[return-value]
         trust = self.check_pin_trust(request.environ)
         exhausted = self._failed_pin_auth.value >= TRIES
-        given = request.args.get("pin", "").strip().replace("-", "")
+        given = request.values.get("pin", "").strip().replace("-", "")
         auth = bool(trust)
         stale = trust is None  # delete a cookie for another PIN
         if trust is None:

@@ -138,10 +138,9 @@ def message_html(text: str) -> str:
     return f"<li><blockquote>{escape(text)}</blockquote></li>\n"
 
 
-def repeated_html(count: int) -> str:
-    """The line that replaces repetitions of a frame."""
-    more = "once more" if count == 1 else f"{count:,} more times"
-    return f"<li><p class=repeated>The same frame, {more}</p></li>\n"
+def repeated_html(text: str) -> str:
+    """The line that replaces repetitions of frames."""
+    return f"<li><p class=repeated>{escape(text)}</p></li>\n"
 
 
 def frame_html(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import linecache
 import os
+import re
+import site
 import sysconfig
 import traceback
 from collections.abc import Iterable, Iterator
-from itertools import groupby
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -15,15 +16,27 @@ from typing import Any
 from carboy.dev.debugger import page
 from carboy.dev.debugger.console import Console, _InteractiveConsole
 from carboy.dev.highlight import is_python
+from carboy.dev.recursion import folded, repetition
 from carboy.http.properties import cached_property
 
 __all__ = ["DebugFrameSummary", "DebugTraceback", "render_console_html"]
 
-REPEATED = 3  # how often a repeated frame is shown, as in Python's tracebacks
+# Where Python and packages are installed. The prefix is not among them: /usr/src may be a project.
 SYSTEM_PATHS = tuple(
     os.path.realpath(path) + os.sep
-    for path in {*sysconfig.get_paths().values(), str(Path(__file__).parents[2])}
+    for path in {
+        *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+        *site.getsitepackages(),
+        site.getusersitepackages(),
+        str(Path(__file__).parents[2]),
+    }
 )
+JINJA = "__jinja_exception__"  # a global variable in the frames that Jinja makes for templates
+# Expressions and statements in a line of a template, with Jinja's usual delimiters.
+BLOCK = re.compile(
+    r"\{\{-?\s*(?P<expression>.*?)\s*-?\}\}|\{%[-+]?\s*(?P<statement>.*?)\s*[-+]?%\}"
+)
+UNDEFINED = re.compile(r"'(\w+)' is undefined|has no attribute '(\w+)'")
 # A local variable of this name in a frame hides frames of the traceback.
 HIDE = "__traceback_hide__"
 INFO = "__traceback_info__"
@@ -54,7 +67,12 @@ class DebugFrameSummary(traceback.FrameSummary):
     @cached_property
     def is_library(self) -> bool:
         """Whether the code is in an installed package or in Python."""
-        return os.path.realpath(self.filename).startswith(SYSTEM_PATHS)
+        filename = self.filename
+        if filename.startswith("<frozen "):
+            return True
+        if filename.startswith("<"):  # made by the code of a module, or typed
+            filename = str(self.global_ns.get("__file__") or filename)
+        return os.path.realpath(filename).startswith(SYSTEM_PATHS)
 
     @cached_property
     def console(self) -> Console:
@@ -120,9 +138,15 @@ def _process_traceback(
 
 
 def _summary(frame: FrameType, each: Any) -> DebugFrameSummary:
-    positions = {name: getattr(each, name, None) for name in ("end_lineno", "colno", "end_colno")}
+    positions: dict[str, Any] = {
+        name: getattr(each, name, None) for name in ("end_lineno", "colno", "end_colno")
+    }
+    if JINJA in frame.f_globals:  # its columns are those of the Python code that Jinja made
+        text = linecache.getline(each.filename, each.lineno or 1)
+        start, stop = _template_columns(text, str(frame.f_globals[JINJA])) or (None, None)
+        positions = {"end_lineno": each.lineno, "colno": start, "end_colno": stop}
     loader: Any = frame.f_globals.get("__loader__") or frame.f_locals.get("__loader__")
-    line = None
+    line: str | None = None
     if hasattr(loader, "get_source_by_code"):
         source = (loader.get_source_by_code(frame.f_code) or "").splitlines()
         line = source[each.lineno - 1] if each.lineno and each.lineno <= len(source) else None
@@ -136,6 +160,20 @@ def _summary(frame: FrameType, each: Any) -> DebugFrameSummary:
         globals=frame.f_globals,
         **positions,
     )
+
+
+def _template_columns(line: str, message: str) -> tuple[int, int] | None:
+    """Start and end, in bytes, of the part of a template's line that raised, if it is clear."""
+    blocks = [match.span(match.lastgroup or 0) for match in BLOCK.finditer(line)]
+    spans = blocks if len(blocks) == 1 else []
+    if named := UNDEFINED.search(message):
+        name = re.compile(rf"\b{named[1] or named[2]}\b")
+        names = [match.span() for block in blocks for match in name.finditer(line, *block)]
+        spans = names if len(names) == 1 else spans
+    if not spans:
+        return None
+    start, stop = spans[0]
+    return len(line[:start].encode()), len(line[:stop].encode())
 
 
 def _not_hidden(found: list[tuple[FrameType, DebugFrameSummary]]) -> list[DebugFrameSummary]:
@@ -268,13 +306,12 @@ def _rows(te: traceback.TracebackException, mark_library: bool) -> list[str]:
 
 
 def _frame_rows(te: traceback.TracebackException, mark_library: bool) -> Iterator[str]:
-    for _, same in groupby(te.stack, lambda frame: (frame.filename, frame.lineno, frame.name)):
-        frames = [*same]
-        for frame in frames[:REPEATED]:
+    for frames, length, times in folded(te.stack):
+        for frame in frames:
             assert isinstance(frame, DebugFrameSummary)
             yield page.row_html(frame.render_html(mark_library), frame.info)
-        if len(frames) > REPEATED:
-            yield page.repeated_html(len(frames) - REPEATED)
+        if times:
+            yield page.repeated_html(repetition(length, times))
     if _is_syntax_error(te) and te.filename and te.filename[0] != "<":  # not in a console
         yield page.row_html(_syntax_html(te), None)
 

@@ -130,10 +130,13 @@ LATE_LIBRARIES: dict[str, tuple[str, set[str]]] = {
         "An optional dependency that takes 60 ms to load.",
         {"carboy.cli.development_options", "carboy.net.certificates"},
     ),
+    "gunicorn": ("Imported when it is started.", {"carboy.cli.explain_servers"}),
     "dotenv": ("An optional dependency.", {"carboy.app.commands", "carboy.cli.config"}),
     "itsdangerous": ("Needed by the first signed session.", {"carboy.app.sessions"}),
     "jinja2": ("Needed by the first template.", {"carboy.app.registry"}),
+    "waitress": ("Imported when it is started.", {"carboy.cli.explain_servers"}),
     "watchfiles": ("An optional dependency.", {"carboy.dev.reload.watching"}),
+    "werkzeug": ("Imported when it is started.", {"carboy.cli.explain_servers"}),
     # the standard library
     "ctypes": ("Takes 4 ms to load; only Linux needs it.", {"carboy.server.processes.child"}),
     "dataclasses": ("Loads inspect.", {"carboy.app.json.provider"}),
@@ -165,6 +168,7 @@ LATE_LIBRARIES: dict[str, tuple[str, set[str]]] = {
         {"carboy.http.forms.encoding", "carboy.server.request_body"},
     ),
     "termios": ("Not there on Windows.", {"carboy.dev.reload.loops"}),
+    "wsgiref": ("Imported when it is started.", {"carboy.cli.explain_servers"}),
     "unicodedata": (
         "1 MB for names of files only.",
         {"carboy.http.response.sending", "carboy.http.security"},

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -14,13 +13,16 @@ from typing import Any
 from urllib.parse import unquote
 
 import click
+from click.core import ParameterSource
 
-from carboy.cli import explain_client, locate, matching
+from carboy.cli import explain_start, locate, matching
 from carboy.cli.application import chosen_app, load_or_explain
 from carboy.cli.completion import complete
+from carboy.cli.explain_question import Fields, NoAnswer, Question
+from carboy.cli.explain_servers import SERVERS
 from carboy.cli.option_types import Number
 from carboy.cli.run import as_flask
-from carboy.dev.explain import page, places, terminal
+from carboy.dev.explain import chain_text, page, places, terminal
 from carboy.dev.explain.explanation import Explanation, explain
 from carboy.dev.explain.recorder import Recorder
 from carboy.dev.explain.secrets import Eraser, secrets_of
@@ -40,53 +42,9 @@ DEPTH = 20_000  # of Python's stack: recorded calls are walked by recursion
 SETTINGS = Settings(inline_budget=3600.0, watch_interval=5.0, switch_interval=None)
 
 PATH = re.compile(r"/[!-\"$-~]*")  # the characters of a request target, without a fragment
+# A server is started afresh, so its first request is explained. The chain has no tree of calls.
+NOT_FROM_START = {"cold", "depth", "only", "full", "html", "markdown", "flask"}
 CONTENT = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")  # field values: RFC 9110, 5.5
-
-Fields = dict[str, str]
-
-
-class NoAnswer(Exception):
-    """There was no response; the text says why."""
-
-
-class Question:
-    """The request to send."""
-
-    def __init__(self, method: str, path: str, fields: Fields, body: bytes | None) -> None:
-        self.method = method
-        self.path = path
-        self.fields = fields
-        self.body = body
-
-    def ask(self, port: int, patience: float) -> tuple[str, int]:
-        """Send it; the status and the size of the response, which is cut off after `patience`."""
-        # In its own session, so that Ctrl+C reaches only this process, which ends the other.
-        child = subprocess.Popen(
-            [sys.executable, "-I", explain_client.__file__],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            encoding="utf-8", start_new_session=True,
-        )  # fmt: skip
-        try:
-            output, problem = child.communicate(self._document(port), patience)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            status = child.communicate()[0].strip()
-            if status:
-                return f"{status}, cut off after {patience:g} s", 0
-            raise NoAnswer(f"There was no response within {patience:g} s.") from None
-        finally:
-            child.kill()
-        if child.returncode:
-            raise NoAnswer(f"There was no response: {problem.strip()}.")
-        status, size = output.splitlines()
-        return status, int(size)
-
-    def _document(self, port: int) -> str:
-        body = None if self.body is None else self.body.decode("latin-1")
-        return json.dumps(
-            {"port": port, "method": self.method, "path": self.path, "fields": self.fields,
-             "body": body}
-        )  # fmt: skip
 
 
 def record(
@@ -213,6 +171,14 @@ def _body(fields: Fields, data: str | None, document: str | None) -> bytes | Non
     f"  [default: {PATIENCE:g}]",
 )  # fmt: skip
 @click.option(
+    "--from-start", is_flag=True,
+    help="Explanation of everything from the start of the server to its stop.",
+)  # fmt: skip
+@click.option(
+    "--server", type=click.Choice(list(SERVERS)),
+    help="Server that --from-start starts, with its own start function.  [default: carboy]",
+)  # fmt: skip
+@click.option(
     "--depth", type=Number(int, 1), metavar="LEVELS",
     help="Number of levels of the call tree to show.  [default: all]",
 )  # fmt: skip
@@ -231,6 +197,7 @@ def _body(fields: Fields, data: str | None, document: str | None) -> bytes | Non
 @click.pass_context
 def command(
     ctx: click.Context,
+    /,
     app: str,
     method: str,
     path: str,
@@ -239,11 +206,9 @@ def command(
     document: str | None,
     cold: bool,
     timeout: float,
-    depth: int | None,
-    only: str | None,
-    full: bool,
-    html: str | None,
-    markdown: str | None,
+    from_start: bool,
+    server: str | None,
+    **output: Any,
 ) -> None:
     """Send the request METHOD PATH to APP and show everything that runs for it.
 
@@ -252,6 +217,10 @@ def command(
 
     The same request is sent once before, so that work for the first request only is not shown.
     Use --cold for a request that changes data, or to see that work.
+
+    With --from-start, a server is started in a process of its own, and the output shows its steps
+    from the start of the server through the one request to the stop. The server can be another
+    one than Carboy's.
     """
     if not is_token(method):
         raise click.BadParameter(
@@ -263,12 +232,41 @@ def command(
     fields = _fields(headers)
     body = _body(fields, data, document)
     name = chosen_app(ctx, app)
+    question = Question(method.upper(), path, fields, body)
+    if from_start:
+        _refuse_with_from_start(ctx)
+        recording = explain_start.record(name, server or "carboy", question, timeout)
+        coloured = sys.stdout.isatty()
+        click.echo(chain_text.show(recording, coloured), nl=False, color=coloured)
+        return
+    if server is not None:
+        raise click.UsageError("--server requires --from-start.", ctx)
     try:
         application = load_or_explain(name)
     except LoadError as problem:
         raise click.ClickException(str(problem)) from None
-    question = Question(method.upper(), path, fields, body)
     found = record(application, name, question, cold, timeout)
+    _show(found, **output)
+
+
+def _refuse_with_from_start(ctx: click.Context) -> None:
+    """Raise a usage error for an option that has no meaning for a chain from the start."""
+    for option in ctx.command.params:
+        given = ctx.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
+        if given and option.name in NOT_FROM_START:
+            text = f"{option.opts[0]} cannot be combined with --from-start."
+            raise click.UsageError(text, ctx)
+
+
+def _show(
+    found: Explanation,
+    depth: int | None,
+    only: str | None,
+    full: bool,
+    html: str | None,
+    markdown: str | None,
+) -> None:
+    """Write the files, or the text if no file is given."""
     if only is not None and only not in found.names():
         names = ", ".join(sorted(found.names()))
         raise click.BadParameter(

@@ -1,0 +1,87 @@
+"""The request that `carboy explain` sends, from a client in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+
+from carboy.cli import explain_client
+
+LOOK = 0.1  # seconds between looks at whether the server still runs
+
+Fields = dict[str, str]
+
+
+class NoAnswer(Exception):
+    """There was no response; the text says why."""
+
+
+class Question:
+    """The request to send."""
+
+    def __init__(self, method: str, path: str, fields: Fields, body: bytes | None) -> None:
+        self.method = method
+        self.path = path
+        self.fields = fields
+        self.body = body
+
+    def ask(
+        self, port: int, patience: float, server: subprocess.Popen[bytes] | None = None
+    ) -> tuple[str, int]:
+        """Send it; the status and the size of the response, which is cut off after `patience`.
+
+        If the process of the server is given, the client waits until the server listens, and
+        until the server has closed the connection.
+        """
+        # In its own session, so that Ctrl+C reaches only this process, which ends the other.
+        child = subprocess.Popen(
+            [sys.executable, "-I", explain_client.__file__],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            encoding="utf-8", start_new_session=True,
+        )  # fmt: skip
+        try:
+            document = self._document(port, patience if server else 0)
+            output, problem = _communicate(child, document, patience, server)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            status = child.communicate()[0].strip()
+            if status:
+                return f"{status}, cut off after {patience:g} s", 0
+            raise NoAnswer(f"There was no response within {patience:g} s.") from None
+        finally:
+            child.kill()
+        if child.returncode:
+            raise NoAnswer(f"There was no response: {problem.strip()}.")
+        status, size = output.splitlines()
+        return status, int(size)
+
+    def _document(self, port: int, start: float) -> str:
+        body = None if self.body is None else self.body.decode("latin-1")
+        return json.dumps(
+            {"port": port, "method": self.method, "path": self.path, "fields": self.fields,
+             "body": body, "start": start}
+        )  # fmt: skip
+
+
+def _communicate(
+    child: subprocess.Popen[str],
+    document: str,
+    patience: float,
+    server: subprocess.Popen[bytes] | None,
+) -> tuple[str, str]:
+    """Output and errors of the client, which is killed if the server ends."""
+    if server is None:
+        return child.communicate(document, patience)
+    end = time.monotonic() + patience
+    given: str | None = document
+    while True:
+        try:
+            return child.communicate(given, LOOK)
+        except subprocess.TimeoutExpired:
+            given = None  # communicate() goes on with the first one
+            if time.monotonic() > end:
+                raise
+            if server.poll() is not None:
+                child.kill()

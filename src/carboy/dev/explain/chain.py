@@ -1,0 +1,169 @@
+"""The chain of steps in a recording of a server: start-up, the request, and the stop."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+
+from carboy.dev.explain import chain_rules, places
+from carboy.dev.explain.chain_rules import ACCEPT, CLOSE, LOOPS, RULES, SOCKET, SYSTEM_CALLS
+from carboy.dev.explain.recording import MODULE, Function, Process, RecordedCall, Recording
+from carboy.dev.explain.steps import BUSY_CALLERS
+
+ONCE = {"socket.bind", "socket.listen", ACCEPT}
+# Packages whose functions are not named when code of the application calls them.
+NOT_NAMED = {places.APPLICATION, *BUSY_CALLERS, places.KERNEL}
+
+
+class Phase(Enum):
+    """The part of a server's life that a step belongs to."""
+
+    START = "Start-up"
+    REQUEST = "The request"
+    STOP = "The stop"
+
+
+@dataclass(slots=True)
+class ChainStep:
+    """One step: who called what, from which line, and what it is for."""
+
+    number: int
+    phase: Phase
+    title: str
+    function: Function
+    caller: Function | None
+    line: int  # of the caller
+    process: Process
+    call: RecordedCall
+    times: int = 1  # consecutive calls of the same function
+
+    @property
+    def caller_lines(self) -> str:
+        """File and line of the caller, or "" if there is none."""
+        if self.caller is None:
+            return ""
+        place = self.caller.place
+        return f"{place.short}:{self.line}" if place.short else ""
+
+
+def chain_of(recording: Recording) -> list[ChainStep]:
+    """The steps of a recording, in the order in which they happened."""
+    finder = _Finder(recording)
+    steps: list[ChainStep] = []
+    for process, call in recording.in_order():
+        title = finder.title(process, call)
+        if not title:
+            continue
+        last = steps[-1] if steps else None
+        function = process.function_of(call)
+        if last and last.title == title and last.function == function:
+            last.times += 1
+            continue
+        step = ChainStep(
+            len(steps) + 1, Phase.START, title, function, process.caller_of(call), call.line,
+            process, call,
+        )  # fmt: skip
+        steps.append(step)
+    _set_phases(steps)
+    return steps
+
+
+def _set_phases(steps: list[ChainStep]) -> None:
+    """The request begins after the step that is a loop, and ends when its connection is closed."""
+    names = [step.function.name for step in steps]
+    accept = names.index(ACCEPT) if ACCEPT in names else len(steps)
+    loops = [n for n, name in enumerate(names[:accept]) if name in LOOPS]
+    first = loops[-1] + 1 if loops else accept
+    closes = [n for n, step in enumerate(steps) if step.title == SYSTEM_CALLS[CLOSE]]
+    last = closes[-1] if closes else len(steps) - 1
+    for number, step in enumerate(steps):
+        if number >= first:
+            step.phase = Phase.REQUEST if number <= last else Phase.STOP
+
+
+class _Finder:
+    """Gives calls their titles, one after the other in order."""
+
+    def __init__(self, recording: Recording) -> None:
+        self._address = recording.address
+        self._rules: dict[str, list[tuple[str, str]]] = {}
+        for module, name, title in RULES:
+            self._rules.setdefault(name, []).append((module, title))
+        self._seen: set[object] = set()
+        self._made = set(self._listening(recording))
+
+    def _listening(self, recording: Recording) -> Iterator[int]:
+        """The calls that made the sockets that were bound to the server's address."""
+        for process in recording.processes:
+            latest: dict[int, RecordedCall] = {}
+            for call in process.calls:
+                name = process.function_of(call).name
+                if name == SOCKET:
+                    latest[call.thread] = call
+                elif (
+                    name == "socket.bind" and call.result == self._address and call.thread in latest
+                ):
+                    yield id(latest[call.thread])
+
+    def title(self, process: Process, call: RecordedCall) -> str:
+        """The title of a call, or ""."""
+        function = process.function_of(call)
+        if function.place.room == places.KERNEL or function.name in SYSTEM_CALLS:
+            return self._system_call(function, call)
+        if function.role:
+            return self._once(("role", function.role), f"The {function.role} runs")
+        if function.name == MODULE and function.place.room == places.APPLICATION:
+            return self._once(
+                ("module", function.module), f"Your module {function.module} is imported"
+            )
+        if function.name == SOCKET and function.module == "socket":
+            return chain_rules.SOCKET_MADE if id(call) in self._made else ""
+        caller = process.caller_of(call)
+        if caller is not None and caller.place.room == places.APPLICATION:
+            return self._called_by_the_application(caller, function)
+        return self._rule(function) or self._callback(caller, function)
+
+    def _system_call(self, function: Function, call: RecordedCall) -> str:
+        title = SYSTEM_CALLS.get(function.name, "")
+        if function.name == "fork":
+            return self._once("fork", title)
+        given = dict(call.args)
+        if call.raised or self._address not in (given.get("own"), call.result):
+            return ""  # a socket of the application, or one that the server uses inside
+        if function.name in ONCE:
+            return self._once(function.name, title)
+        if "listens" in given:
+            is_close = function.name == CLOSE
+            return self._once("closed", chain_rules.LISTENER_CLOSED) if is_close else ""
+        return title
+
+    def _rule(self, function: Function) -> str:
+        for module, title in self._rules.get(function.name, ()):
+            if function.module.startswith(module):
+                return self._once((module, function.name), title)
+        return ""
+
+    def _callback(self, caller: Function | None, function: Function) -> str:
+        """A function of the application that a library calls."""
+        name = _short(function)
+        if function.place.room != places.APPLICATION or caller is None or name.startswith("<"):
+            return ""
+        is_known = caller.place.package not in BUSY_CALLERS
+        return self._once(id(function), f"Your {name} runs") if is_known else ""
+
+    def _called_by_the_application(self, caller: Function, function: Function) -> str:
+        if function.place.package in NOT_NAMED:
+            return ""
+        by = f"module {caller.module}" if caller.name == MODULE else _short(caller)
+        return self._once((id(function), id(caller)), f"Your {by} calls {_short(function)}")
+
+    def _once(self, what: object, title: str) -> str:
+        if what in self._seen:
+            return ""
+        self._seen.add(what)
+        return title
+
+
+def _short(function: Function) -> str:
+    return function.name.rpartition("<locals>.")[2]

@@ -1,0 +1,73 @@
+"""The chain of a recording as text for a terminal."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from carboy.dev.explain import places
+from carboy.dev.explain.chain import ChainStep, Phase, chain_of
+from carboy.dev.explain.recording import Function, Recording
+from carboy.dev.explain.terminal import COLOURS, OTHER, Painter
+
+IN_C = "in C, so its inside cannot be seen"
+
+
+def show(recording: Recording, coloured: bool = False) -> str:
+    """The whole text: what was recorded, the steps of each phase, what was left out."""
+    painter = Painter(coloured)
+    steps = chain_of(recording)
+    lines = [_summary(recording, painter)]
+    for phase, group in groupby(steps, key=lambda step: step.phase):
+        lines += ["", painter.colour(phase.value, "1")]
+        for step in group:
+            lines += _step(step, recording, painter)
+    lines += _missing(steps)
+    if left_out := recording.left_out():
+        counts = [f"{count:,} {reason}" for reason, count in left_out.items()]
+        lines += ["", f"Calls that were not recorded: {', '.join(counts)}."]
+    return "\n".join(lines) + "\n"
+
+
+def _summary(recording: Recording, painter: Painter) -> str:
+    calls = sum(not call.copied for each in recording.processes for call in each.calls)
+    count = len(recording.processes)
+    processes = "1 process" if count == 1 else f"{count} processes"
+    return (
+        f"{painter.colour(recording.request, '1')} → {recording.status}, {recording.size:,} bytes;"
+        f" {recording.server} on {recording.address}, {calls:,} calls recorded in {processes}"
+    )
+
+
+def _step(step: ChainStep, recording: Recording, painter: Painter) -> list[str]:
+    times = f" ×{step.times}" if step.times > 1 else ""
+    process = ""
+    if len(recording.processes) > 1:
+        process = painter.colour(f"  [process {step.process.pid}]", "2")
+    code = COLOURS.get(step.function.place.room, OTHER)
+    name = painter.link(painter.colour(step.function.name, code), step.function.place.file)
+    lines = [f"{step.number:4}. {step.title}{times}{process}"]
+    lines.append(f"      {name}{_address(step)}  {_where(step.function)}")
+    if step.caller is not None:
+        by = painter.link(f"{step.caller.name}, {step.caller_lines}", step.caller.place.file)
+        lines.append(painter.colour(f"      called by {by}", "2"))
+    return lines
+
+
+def _where(function: Function) -> str:
+    is_c = function.place.room in (places.KERNEL, places.C_CODE)
+    return IN_C if is_c else function.place.lines
+
+
+def _address(step: ChainStep) -> str:
+    """The addresses of the socket of a system call."""
+    given = dict(step.call.args)
+    if "peer" in given and "own" in given:
+        return f" ({given['own']} and {given['peer']})"
+    own = step.call.result if step.function.name == "socket.bind" else given.get("own", "")
+    return f" ({own})" if own and not step.function.place.first else ""
+
+
+def _missing(steps: list[ChainStep]) -> list[str]:
+    if any(step.phase is Phase.REQUEST for step in steps):
+        return []
+    return ["", "The connection was not accepted by a socket that the recorder can see."]

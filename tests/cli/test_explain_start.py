@@ -1,0 +1,280 @@
+"""`carboy explain --from-start` with each server, as real processes on real sockets."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+THEIRS = """
+from flask import Flask, request
+
+app = Flask(__name__)
+
+@app.get("/hello/<name>")
+def hello(name):
+    return f"Hello {name}, this is {request.headers['User-Agent']}"
+
+@app.get("/fail")
+def fail():
+    return 1 / 0
+
+app.run(port=1)  # does nothing while a command loads the application
+
+def make():
+    return app
+"""
+PLAIN = """
+import sys
+
+def app(environ, start_response):
+    start_response("200 OK", [("Content-Length", "2")])
+    return [b"ok"]
+
+def ends(environ, start_response):
+    import os
+    print("last words", flush=True)
+    os._exit(3)
+"""
+# The calls that must be there, in this order, with the function that makes each of them.
+WERKZEUG = [
+    ("Flask.run", "start_werkzeug"),
+    ("run_simple", "Flask.run"),
+    ("make_server", "run_simple"),
+    ("BaseWSGIServer.__init__", "make_server"),
+    ("TCPServer.__init__", "BaseWSGIServer.__init__"),
+    ("socket.__init__", "TCPServer.__init__"),
+    ("HTTPServer.server_bind", "BaseWSGIServer.__init__"),
+    ("TCPServer.server_bind", "HTTPServer.server_bind"),
+    ("socket.bind", "TCPServer.server_bind"),
+    ("TCPServer.server_activate", "BaseWSGIServer.__init__"),
+    ("socket.listen", "TCPServer.server_activate"),
+    ("BaseWSGIServer.serve_forever", "run_simple"),
+    ("BaseServer.serve_forever", "BaseWSGIServer.serve_forever"),
+    ("socket.accept", "TCPServer.get_request"),
+    ("socket._accept", "socket.accept"),
+    ("WSGIRequestHandler.handle", "BaseRequestHandler.__init__"),
+    ("socket.recv_into", "SocketIO.readinto"),
+    ("BaseHTTPRequestHandler.parse_request", "BaseHTTPRequestHandler.handle_one_request"),
+    ("parse_headers", "BaseHTTPRequestHandler.parse_request"),
+    ("WSGIRequestHandler.make_environ", "WSGIRequestHandler.run_wsgi"),
+    ("Flask.__call__", "WSGIRequestHandler.run_wsgi.<locals>.execute"),
+    ("Flask.wsgi_app", "Flask.__call__"),
+    ("MapAdapter.match", "RequestContext.match_request"),
+    ("Flask.full_dispatch_request", "Flask.wsgi_app"),
+    ("Flask.dispatch_request", "Flask.full_dispatch_request"),
+    ("hello", "Flask.dispatch_request"),
+    ("EnvironHeaders.__getitem__", "hello"),
+    ("Flask.make_response", "Flask.finalize_request"),
+    ("Response.__call__", "Flask.wsgi_app"),
+    ("socket.sendall", "_SocketWriter.write"),
+    ("socket.close", "socket._real_close"),
+    ("TCPServer.server_close", "ThreadingMixIn.server_close"),
+    ("socket.close", "socket._real_close"),
+]
+CHAINS = {
+    "carboy": [
+        "main", "run", "start", "listen_tcp", "socket.bind", "socket.listen", "Engine.run",
+        "socket._accept", "socket.recv", "Machine.receive", "ServerExchange.environ",
+        "Flask.__call__", "hello", "socket.send", "socket.close", "Engine.stop", "socket.close",
+    ],
+    "wsgiref": [
+        "make_server", "TCPServer.__init__", "socket.__init__", "WSGIServer.server_bind",
+        "socket.bind", "socket.listen", "BaseServer.serve_forever", "socket._accept",
+        "WSGIRequestHandler.handle", "socket.recv_into", "parse_headers",
+        "WSGIRequestHandler.get_environ", "BaseHandler.run", "Flask.__call__", "hello",
+        "BaseHandler.finish_response", "socket.sendall", "socket.close",
+        "TCPServer.server_close", "socket.close",
+    ],
+    "gunicorn": [
+        "run", "Arbiter.__init__", "Arbiter.run", "create_sockets", "socket.__init__",
+        "socket.bind", "socket.listen", "fork", "Worker.init_process", "SyncWorker.run",
+        "socket._accept", "socket.recv", "Request.parse_request_line", "Message.parse_headers",
+        "create", "Flask.__call__", "hello", "socket.sendall", "socket.close", "Arbiter.stop",
+        "socket.close",
+    ],
+    "waitress": [
+        "serve", "create_server", "socket.__init__", "socket.bind", "socket.listen", "loop",
+        "socket._accept", "socket.recv", "HTTPRequestParser.parse_header", "WSGITask.execute",
+        "Flask.__call__", "hello", "socket.send", "socket.close",
+        "ThreadedTaskDispatcher.shutdown",
+    ],
+}  # fmt: skip
+TO_HELLO = ("GET", "/hello/bob", "-H", "User-Agent: me")
+STEP = re.compile(
+    r"^ +(\d+)\. (.+)\n      (\S+)(?: \(.*?\))?  (.+)(?:\n      called by (.+), (\S.*):(\d+))?",
+    re.MULTILINE,
+)
+
+
+@dataclass
+class Step:
+    number: int
+    title: str
+    name: str
+    where: str
+    caller: str
+    file: str
+    line: int
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "theirs.py").write_text(THEIRS)
+    (tmp_path / "plain.py").write_text(PLAIN)
+    return tmp_path
+
+
+def explain(folder: Path, *args: str, code: int = 0) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "carboy", "explain", *args, "--from-start"],
+        cwd=folder, env={"PATH": "", "HOME": str(folder)}, capture_output=True, text=True,
+        timeout=100, check=False,
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+def steps_of(text: str) -> list[Step]:
+    found = [
+        Step(int(number), title, name, where, caller, file, int(line or 0))
+        for number, title, name, where, caller, file, line in STEP.findall(text)
+    ]
+    assert [step.number for step in found] == list(range(1, len(found) + 1)), text
+    return found
+
+
+def assert_in_order(steps: list[Step], wanted: list[tuple[str, str]]) -> None:
+    rest = iter(steps)
+    for name, caller in wanted:
+        assert any(step.name == name and (not caller or step.caller == caller) for step in rest), (
+            f"{name} is missing or too early"
+        )
+
+
+def test_the_chain_of_flask_on_its_own_server_is_complete(folder: Path) -> None:
+    text = explain(folder, "theirs", *TO_HELLO, "--server=werkzeug")
+    assert text.startswith("GET /hello/bob → 200 OK, 21 bytes; werkzeug 3.1.")
+    steps = steps_of(text)
+    assert_in_order(steps, WERKZEUG)
+    source = (folder / "theirs.py").read_text().splitlines()
+    (read,) = [step for step in steps if step.name == "EnvironHeaders.__getitem__"]
+    assert read.file == "theirs.py"
+    assert "request.headers['User-Agent']" in source[read.line - 1]
+
+
+def test_each_step_has_its_lines_and_the_line_of_its_caller(folder: Path) -> None:
+    steps = steps_of(explain(folder, "theirs", "GET", "/hello/bob", "--server=werkzeug"))
+    for step in steps:
+        assert re.fullmatch(r"\S+\.py:\d+(-\d+)?|in C, so its inside cannot be seen", step.where)
+        assert step.caller and step.file and step.line, step
+    # The line of the caller is inside of the caller's own lines, where both are shown.
+    shown = {step.name: step.where for step in steps}
+    checked = 0
+    for step in steps:
+        file, _, lines = shown.get(step.caller, "").partition(":")
+        if lines and file == step.file:
+            first, last = lines.split("-")
+            assert int(first) <= step.line <= int(last), step
+            checked += 1
+    assert checked > 20
+
+
+@pytest.mark.parametrize("server", list(CHAINS))
+def test_the_chain_of_each_server_is_complete(folder: Path, server: str) -> None:
+    if importlib.util.find_spec(server) is None:
+        pytest.skip(f"{server} is not installed")
+    text = explain(folder, "theirs:make()", *TO_HELLO, f"--server={server}")
+    assert "→ 200 OK, 21 bytes" in text
+    assert_in_order(steps_of(text), [(name, "") for name in CHAINS[server]])
+    assert "The view 'hello' runs" in text
+    assert "\nStart-up\n" in text and "\nThe request\n" in text and "\nThe stop\n" in text
+    assert re.search(r"Calls that were not recorded: [\d,]+ in imports", text)
+
+
+def test_carboy_is_the_server_unless_another_one_is_named(folder: Path) -> None:
+    text = explain(folder, "plain", "GET", "/")
+    assert "; carboy " in text
+    assert "Your app runs" in text
+
+
+def test_any_wsgi_application_is_served_by_werkzeug(folder: Path) -> None:
+    steps = steps_of(explain(folder, "plain.py:app", "GET", "/", "--server=werkzeug"))
+    assert_in_order(steps, [("run_simple", "start_werkzeug"), ("app", "")])
+
+
+def test_a_view_that_raises_is_explained(folder: Path) -> None:
+    text = explain(folder, "theirs", "GET", "/fail", "--server=wsgiref")
+    assert "→ 500 INTERNAL SERVER ERROR" in text
+    assert_in_order(
+        steps_of(text), [("fail", ""), ("Flask.handle_exception", ""), ("socket.sendall", "")]
+    )
+
+
+def test_a_body_is_sent_and_a_secret_is_not_shown(folder: Path) -> None:
+    text = explain(
+        folder, "plain", "POST", "/?token=hunter2", "-d", "password=hunter2", "--server=wsgiref"
+    )
+    assert text.startswith("POST /?token=… → 200 OK")
+    assert "hunter2" not in text
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("plain", "--server=werkzeug", "--html", "x"), "--html cannot be combined with"),
+        (("plain", "--cold"), "--cold cannot be combined with --from-start."),
+        (("plain", "--server=apache"), "'apache' is not one of 'carboy', 'werkzeug', 'wsgiref'"),
+    ],
+)
+def test_options_that_do_not_fit_are_refused(
+    folder: Path, args: tuple[str, ...], said: str
+) -> None:
+    app, *options = args
+    assert said in " ".join(explain(folder, app, "GET", "/", *options, code=2).split())
+
+
+def test_an_application_that_cannot_be_loaded_is_explained(folder: Path) -> None:
+    text = explain(folder, "missing", "GET", "/", "--server=wsgiref", code=1)
+    assert "The server ended before it responded." in text
+    assert "There is no module 'missing'" in text
+
+
+def test_a_server_that_ends_shows_its_last_lines(folder: Path) -> None:
+    text = explain(folder, "plain:ends", "GET", "/", "--server=wsgiref", code=1)
+    assert "The server ended before it responded.\nlast words" in text
+
+
+def test_a_server_that_is_not_installed_is_named_with_its_package(folder: Path) -> None:
+    script = (
+        "import sys\n"
+        "from importlib import metadata\n"
+        "from carboy.cli import explain_servers\n"
+        "def version(name): raise metadata.PackageNotFoundError(name)\n"
+        "explain_servers.metadata.version = version\n"
+        "sys.argv = 'carboy explain plain GET / --from-start --server=waitress'.split()\n"
+        "from carboy.__main__ import main\n"
+        "main()\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 1
+    assert (
+        done.stderr == "Error: waitress is not installed. Install it with `pip install waitress`.\n"
+    )
+
+
+def test_server_requires_from_start(folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "carboy", "explain", "plain", "GET", "/", "--server=wsgiref"],
+        cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "--server requires --from-start." in done.stderr

@@ -1,0 +1,146 @@
+"""The steps of a server's recording, and their text, from recordings made by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from carboy.dev.explain import chain_text
+from carboy.dev.explain.chain import Phase, chain_of
+from carboy.dev.explain.places import APPLICATION, KERNEL, PYTHON, Place
+from carboy.dev.explain.recording import (
+    Function,
+    Process,
+    RecordedCall,
+    Recording,
+    UnreadableRecording,
+    read,
+    write,
+)  # fmt: skip
+
+HERE = "127.0.0.1:5000"
+OWN = (("own", HERE),)
+TO_CLIENT = (("own", HERE), ("peer", "127.0.0.1:9"))
+LISTENS = (("own", HERE), ("listens", "True"))
+C = Place("", 0, 0, KERNEL, KERNEL, "")
+
+Given = tuple[str, str, tuple[tuple[str, str], ...]]
+
+
+def place(package: str) -> Place:
+    return Place(f"/there/{package}/file.py", 10, 20, package, package, f"{package}/file.py")
+
+
+def recording(*calls: Given, roles: dict[str, str] | None = None) -> Recording:
+    """Calls one after the other, each given by its module, its name, and its arguments."""
+    process = Process(7, "3.11.7", threads=["MainThread"])
+    process.functions.append(Function("main", "launcher", place("launcher")))
+    for number, (module, name, args) in enumerate(calls, 1):
+        package = {"mine": APPLICATION, "socket": PYTHON, "socketserver": PYTHON}.get(
+            module, module
+        )
+        role = (roles or {}).get(name, "")
+        where = place(package) if module else C
+        process.functions.append(Function(name, module, where, role))
+        result = HERE if name == "socket.bind" else ""
+        process.calls.append(
+            RecordedCall(number, 0, 30 + number, -1, 0, number, number, number + 1, args, result)
+        )
+    return Recording("mine", "werkzeug 3.1", HERE, "GET /", "200 OK", 5, [process])
+
+
+SERVED: tuple[Given, ...] = (
+    ("werkzeug.serving", "run_simple", ()),
+    ("socket", "socket.__init__", ()),
+    ("socket", "socket.__init__", ()),
+    ("", "socket.bind", ()),
+    ("", "socket.listen", OWN),
+    ("socketserver", "BaseServer.serve_forever", ()),
+    ("socketserver", "BaseServer._handle_request_noblock", ()),
+    ("", "socket._accept", LISTENS),
+    ("", "socket.recv", TO_CLIENT),
+    ("mine", "hello", ()),
+    ("", "socket.sendall", TO_CLIENT),
+    ("", "socket.sendall", TO_CLIENT),
+    ("", "socket.close", TO_CLIENT),
+    ("", "socket.close", LISTENS),
+)
+
+
+def titles(made: Recording) -> list[str]:
+    return [step.title for step in chain_of(made)]
+
+
+def test_the_steps_are_in_the_phases_of_a_servers_life() -> None:
+    steps = chain_of(recording(*SERVED, roles={"hello": "view 'hello'"}))
+    assert [(step.phase, step.title) for step in steps] == [
+        (Phase.START, "The application is served"),
+        (Phase.START, "The socket is made"),
+        (Phase.START, "The socket is bound to its address"),
+        (Phase.START, "The kernel begins to queue connections"),
+        (Phase.START, "The loop that waits for connections starts"),
+        (Phase.REQUEST, "The loop has a new connection"),
+        (Phase.REQUEST, "The kernel gives the connection"),
+        (Phase.REQUEST, "Bytes are read from the connection"),
+        (Phase.REQUEST, "The view 'hello' runs"),
+        (Phase.REQUEST, "Bytes are sent"),
+        (Phase.REQUEST, "The connection is closed"),
+        (Phase.STOP, "The listening socket is closed"),
+    ]
+    assert [step.number for step in steps] == list(range(1, 13))
+
+
+def test_only_the_socket_that_is_bound_is_a_step() -> None:
+    made = [step for step in chain_of(recording(*SERVED)) if step.title == "The socket is made"]
+    assert [step.line for step in made] == [33]
+
+
+def test_a_system_call_on_another_socket_is_not_a_step() -> None:
+    other = (("own", "127.0.0.1:6000"), ("peer", "127.0.0.1:5432"))
+    assert titles(recording(("", "socket.sendall", other), ("", "socket.recv", ()))) == []
+
+
+def test_a_call_from_the_application_into_a_library_is_a_step_once() -> None:
+    made = recording(("mine", "hello", ()), ("flask", "jsonify", ()), ("flask", "jsonify", ()))
+    process = made.processes[0]
+    process.calls[2].function = process.calls[1].function
+    for call in process.calls[1:]:
+        call.caller = process.calls[0].function
+    assert titles(made) == ["Your hello runs", "Your hello calls jsonify"]
+
+
+def test_the_text_shows_caller_and_callee_with_their_lines() -> None:
+    text = chain_text.show(recording(*SERVED))
+    assert "GET / → 200 OK, 5 bytes; werkzeug 3.1 on 127.0.0.1:5000, 14 calls" in text
+    assert (
+        "   1. The application is served\n"
+        "      run_simple  werkzeug.serving/file.py:10-20\n"
+        "      called by main, launcher/file.py:31\n"
+    ) in text
+    assert "socket.sendall (127.0.0.1:5000 and 127.0.0.1:9)  in C, so its inside" in text
+    assert "Bytes are sent ×2" in text
+    assert "\x1b" not in text
+    assert "\x1b" in chain_text.show(recording(*SERVED), coloured=True)
+
+
+def test_the_text_says_what_was_left_out() -> None:
+    made = recording(*SERVED)
+    made.processes[0].left_out = {"in imports": 58480}
+    assert "Calls that were not recorded: 58,480 in imports." in chain_text.show(made)
+
+
+def test_a_recording_without_a_connection_says_so() -> None:
+    assert "was not accepted by a socket" in chain_text.show(recording(*SERVED[:5]))
+
+
+def test_a_recording_can_be_written_and_read() -> None:
+    process = recording(*SERVED, roles={"hello": "view 'hello'"}).processes[0]
+    again = read(write(process))
+    assert again.functions == process.functions
+    assert [call.args for call in again.calls] == [call.args for call in process.calls]
+    assert write(again) == write(process)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"format": 0}', '{"format": 1}'])
+def test_a_text_that_is_not_a_recording_is_refused(text: str) -> None:
+    with pytest.raises(UnreadableRecording):
+        read(text)

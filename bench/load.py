@@ -34,7 +34,7 @@ class Load:
     p50_ms: float
     p99_ms: float
     refused: int  # responses with a status of 400 or more
-    broken: int  # connections with errors or time-outs
+    broken: int  # connections with errors or timeouts
 
     @property
     def per_second(self) -> float:

@@ -62,6 +62,7 @@ TURNS = {
     r"\b(those|for|that of) who\b": "for the caller, for applications that …",
     r"\b(deaf|heard of)\b": "does not react, is noticed",
     r"\bas it were\b": "leave it out",
+    r"\btime-outs?\b": "timeout",
     r"\b(whence|lest|thereof|wherein|therein|whereof)\b": "a plainer word",
 }
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)

@@ -89,7 +89,7 @@ def dying(app: Any) -> None:
 
     @app.get("/stick")
     def stick() -> str:
-        """Hold the interpreter lock in C, for longer than any time-out."""
+        """Hold the interpreter lock in C, for longer than any timeout."""
         return str(re.match(r"(a+)+$", "a" * 60 + "b"))
 
     @app.get("/hold")

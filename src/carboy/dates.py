@@ -1,7 +1,7 @@
 """HTTP dates and ages: text to datetime and back (RFC 9110, sections 5.6.7 and 10.2.3).
 
-This module knows no headers. Only `http_date()` without an argument reads a clock. The names of
-days and months are English in every locale, as the RFC requires.
+This module does not know any header. Only `http_date()` without an argument reads a clock. The
+names of days and months are English in every locale, as the RFC requires.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _fixdate = re.compile(
 def http_date(
     timestamp: datetime | date | int | float | time.struct_time | None = None,
 ) -> str:
-    """The time as an IMF-fixdate, "Sun, 06 Nov 1994 08:49:37 GMT"; without argument, now.
+    """Format a time as an IMF-fixdate, "Sun, 06 Nov 1994 08:49:37 GMT". Default: now.
 
     A naive datetime is in UTC, a date is its midnight in UTC, a number is seconds since the epoch,
-    and a struct_time is local time. ValueError, OverflowError or OSError if the year is not
+    and a struct_time is local time. Raises ValueError, OverflowError or OSError if the year is not
     between 1 and 9999.
     """
     if isinstance(timestamp, date):
@@ -104,7 +104,7 @@ def parse_age(value: str | None = None) -> timedelta | None:
 
 
 def dump_age(age: timedelta | int | None = None) -> str | None:
-    """Whole seconds as text; None for None. ValueError for a negative age."""
+    """Whole seconds as text; None for None. Raises ValueError for a negative age."""
     if age is None:
         return None
     seconds = int(age.total_seconds()) if isinstance(age, timedelta) else int(age)

@@ -1,4 +1,4 @@
-"""Names of a module that load from other modules when they are first used."""
+"""Names of a module that are loaded from other modules when they are first used."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 def homes(table: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
     """The (name, module, name in that module) of every name in a table.
 
-    The table maps modules to the names they define, separated by spaces. `public=defined` gives
-    a name another one.
+    The table maps modules to the names they define, separated by spaces. `public=defined` exports a
+    name under another one.
     """
     for module, names in table.items():
         for entry in names.split():

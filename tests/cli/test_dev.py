@@ -9,6 +9,8 @@ import re
 import signal
 import socket
 import ssl
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
@@ -203,7 +205,7 @@ def test_a_local_authority_is_created_once(folder: Path, tmp_path: Path) -> None
 def test_a_name_without_an_application_ends_the_command(folder: Path) -> None:
     with Running("dev", "app:application", "-p", "0", cwd=folder) as server:
         assert server.wait() == 1
-        assert "has no 'application'" in server.text()
+        assert "has no attribute 'application'" in server.text()
 
 
 @pytest.mark.parametrize(
@@ -438,7 +440,7 @@ def portable(folder: Path) -> Iterator[Running]:
 
 
 def test_without_warm_imports_the_output_is_the_same(portable: Running, folder: Path) -> None:
-    portable.line("serves app for development")
+    portable.line("is serving app in development")
     portable.line("debugger PIN")
     portable.line("Ready in")
     save(folder / "app.py", APP.replace("debug {", "new {"))
@@ -483,7 +485,7 @@ def test_without_warm_imports_an_error_is_a_page_and_requests_are_kept(
 def test_without_warm_imports_a_name_without_an_application_ends_the_command(folder: Path) -> None:
     with Running("dev", "app:application", "-p", "0", "--no-warm", cwd=folder) as server:
         assert server.wait() == 1
-        assert server.text().count("has no 'application'") == 1
+        assert server.text().count("has no attribute 'application'") == 1
         assert "Stopped" not in server.text()
 
 
@@ -617,3 +619,24 @@ def test_the_last_requests_survive_a_reload_and_require_the_pin(folder: Path) ->
             [found] = json.loads(ask("requests.json"))
         assert (found["method"], found["endpoint"], found["status"]) == ("GET", "env", "200 OK")
         assert "hunter2" not in found["target"]
+
+
+def test_a_file_that_is_not_a_certificate_is_a_usage_error(folder: Path) -> None:
+    (folder / "cert.pem").write_text("not a certificate\n")
+    program = [
+        sys.executable,
+        "-m",
+        "carboy",
+        "dev",
+        "app",
+        "--cert",
+        "cert.pem",
+        "--key",
+        "cert.pem",
+    ]
+    done = subprocess.run(
+        program, cwd=folder, capture_output=True, text=True, timeout=PATIENCE, check=False
+    )
+    assert done.returncode == 2
+    assert "Invalid value for --cert: The certificate or its key cannot be loaded" in done.stderr
+    assert "Traceback" not in done.stderr

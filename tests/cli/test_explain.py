@@ -245,15 +245,15 @@ def test_ctrl_c_ends_it_and_shows_where_the_application_was(folder: Path) -> Non
         (("plain", "POST", "/", "--json", "{"), "The value is not JSON"),
         (("plain", "GET", "/", "-H", "X: a\nb"), "Write it as 'Name: value'"),
         (("plain", "GET", "/", "-H", "a b: c"), "Write it as 'Name: value'"),
-        (("plain", "GET", "nowhere"), "Begin it with /"),
+        (("plain", "GET", "nowhere"), "Start it with /"),
         (("plain", "GET", "/a#b"), "leave out #"),
-        (("plain", "G T", "/"), "is not a method"),
+        (("plain", "G T", "/"), "is not an HTTP method"),
         (("plain", "POST", "/", "--json", "1", "-d", "1"), "exclude each other"),
         (("plain", "POST", "/", "-d", "@missing"), "missing cannot be read"),
         (("plain", "POST", "/", "-d", "@."), ". cannot be read: Is a directory"),
         (("plain", "GET", "/", "--html", "."), "is a directory"),
         (("plain", "GET", "/", "--report", "no/x.md"), "no/x.md cannot be written: No such"),
-        (("plain", "GET", "/", "--only", "httq"), "Use one of these: C, carboy, gateway,"),
+        (("plain", "GET", "/", "--only", "httq"), "Use one of: C, carboy, gateway,"),
     ],
 )
 def test_bad_input_is_explained(folder: Path, args: tuple[str, ...], said: str) -> None:

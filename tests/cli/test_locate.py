@@ -68,7 +68,7 @@ def test_the_argument_has_precedence_over_variables_and_variables_over_files(
 
 
 def test_without_an_application_the_error_shows_how_to_name_one(tmp_path: Path) -> None:
-    with pytest.raises(NoApplication, match="carboy run hello:app"):
+    with pytest.raises(NoApplication, match="for example hello:app"):
         locate.choose(None, {}, tmp_path)
 
 
@@ -132,9 +132,9 @@ def test_an_attribute_of_an_attribute_is_found(write: Write) -> None:
         ("located:ap", "Did you mean 'app'"),
         ("located:number", "is 3, which is not an application"),
         ("located:number()", "Leave the parentheses out"),
-        ("located:build", r'needs.*located:build\("value"\)'),
+        ("located:build", r'cannot be called.*located:build\("value"\)'),
         ("located:build(open)", "have to be literals"),
-        ("located:app or 1", r"neither NAME nor FACTORY"),
+        ("located:app or 1", r"Use NAME or FACTORY"),
         ("located:nothing()", "returned None"),
         ("missing.py", "no file missing.py in"),
     ],

@@ -36,8 +36,8 @@ def test_the_project_passes_its_tests_and_is_served(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "told"),
     [("my-site", "Use for example my_site."), ("class", "Use for example site_class."),
-     ("json", "Use for example json_site."), ("9lives", "Use for example site_9lives."),
-     ("Flask", "Use for example Flask_site."), ("click", "Use for example click_site."),
+     ("json", "for example json_site."), ("9lives", "Use for example site_9lives."),
+     ("Flask", "for example Flask_site."), ("click", "for example click_site."),
      ("über.py", "Use for example uber."), ("..", "Use for example my_site."),
      ("__init__", "Use for example init.")],
 )  # fmt: skip

@@ -170,7 +170,7 @@ def test_a_project_file_that_cannot_be_read_is_an_error(folder: Path) -> None:
         (("-t", "0"), "not a whole number of at least 1."),
         (("-p", "70000"), "65535"),
         (("--limit-body", "much"), "512k or 10MiB"),
-        (("--umask", "9"), "in octal, like 660"),
+        (("--umask", "9"), "octal digits, such as 660"),
     ],
 )
 def test_a_wrong_value_is_an_error_with_the_right_form(
@@ -211,7 +211,7 @@ def test_the_banner_is_plain_text_without_a_terminal(folder: Path) -> None:
         host, port = server.address()
         server.line("Press Ctrl+C to stop")
         assert server.err == [
-            "Carboy 0.1.0 serves app.py\n",
+            "Carboy 0.1.0 is serving app.py\n",
             f"http://{host}:{port}/\n",
             f"2 workers × 3 threads, Python {sys.version.split()[0]}, pid {server.pid}\n",
             "Press Ctrl+C to stop\n",

@@ -146,7 +146,7 @@ def test_imports_in_examples_work() -> None:
         ("serving", " (the last one that was read)"),
         ("serving", "another program, "),
         ("serving", ". Stop it, or use another port, for example --port "),
-        ("serving", " (0 takes a free port)."),
+        ("serving", " (0 chooses a free port)."),
         ("serving", "they were not read in time"),
         ("from-flask", ". In this environment, flask and werkzeug mean Carboy"),
         ("from-flask", ", which runs on Carboy."),

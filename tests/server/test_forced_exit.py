@@ -1,4 +1,4 @@
-"""No process outlives the graceful time-out for long, and the log says what held it."""
+"""No process outlives the graceful timeout for long, and the log says what held it."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def test_process_1_reloads_and_survives_code_that_does_not_load(folder: Path) ->
         (first,) = children(server.pid)
         (folder / "service.py").write_text("import nothing_of_that_name\n")
         os.kill(first, signal.SIGHUP)
-        server.line("The old code goes on serving.")
+        server.line("The old code continues to serve.")
         assert server.get("/") == (200, b"old")
         (folder / "service.py").write_text(APP.replace("old", "fixed"))
         os.kill(first, signal.SIGHUP)

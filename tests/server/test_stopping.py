@@ -260,7 +260,7 @@ def test_reloads_of_a_single_process_under_load_lose_nothing(folder: Path) -> No
             for count in range(1, RELOADS + 1):
                 (folder / "service.py").write_text("import nothing_of_that_name\n")
                 server.send(signal.SIGHUP)
-                server.line("The old code goes on serving.", count)
+                server.line("The old code continues to serve.", count)
                 load.more(50)
                 (folder / "service.py").write_text(APP)
                 server.send(signal.SIGHUP)

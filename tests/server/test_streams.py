@@ -185,7 +185,7 @@ def asking(stack: ExitStack, live: Live, path: str, method: str = "GET") -> Clie
     return client
 
 
-def put_aside(live: Live) -> int:
+def set_aside(live: Live) -> int:
     return sum(c.phase.name == "STREAMING" for c in list(live.engine.connections.values()))
 
 
@@ -197,7 +197,7 @@ def test_clients_that_do_not_read_hold_no_thread(kind: str, threads: int) -> Non
         paths = ["/large", "/counted", "/bytes-io", "/template", "/context"]
         for number in range(33):
             asking(stack, live, paths[number % len(paths)])
-        eventually(lambda: put_aside(live) == 33)
+        eventually(lambda: set_aside(live) == 33)
         for _ in range(3):
             assert live.get("/slow").body == b"slow"
             assert live.get("/quick").body == b"quick"
@@ -218,7 +218,7 @@ def test_a_slow_client_gets_every_byte_and_the_connection_is_kept(
     ):
         client = asking(stack, live, path)
         client.request("GET", "/quick")  # pipelined
-        eventually(lambda: put_aside(live) == 1)
+        eventually(lambda: set_aside(live) == 1)
         reply = client.reply()
         assert hashlib.sha256(reply.body).digest() == hashlib.sha256(PIECE * COUNT).digest()
         assert client.reply().body == b"quick"
@@ -239,7 +239,7 @@ def test_a_generator_is_resumed_in_its_context(kind: str, threads: int) -> None:
     with served(application(kind, watched), threads=threads) as live, ExitStack() as stack:
         client = asking(stack, live, "/context")
         other = asking(stack, live, "/context")
-        eventually(lambda: put_aside(live) == 2)
+        eventually(lambda: set_aside(live) == 2)
         for each in (client, other):
             assert each.reply().body.endswith(b"session g variable /context changed")
         assert live.get("/quick").body == b"quick"
@@ -258,7 +258,7 @@ def test_a_generator_is_closed_when_its_client_leaves(
         ExitStack() as stack,
     ):
         clients = [asking(stack, live, path) for _ in range(5)]
-        eventually(lambda: put_aside(live) == 5)
+        eventually(lambda: set_aside(live) == 5)
         for client in clients:
             client.sock.close()
             client.file.close()
@@ -272,7 +272,7 @@ def test_a_generator_is_closed_when_its_client_leaves(
 
 @KINDS
 @THREADS
-def test_an_error_after_the_generator_was_put_aside_cuts_the_connection(
+def test_an_error_after_the_generator_was_set_aside_cuts_the_connection(
     kind: str, threads: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     watched = Watched()
@@ -281,7 +281,7 @@ def test_an_error_after_the_generator_was_put_aside_cuts_the_connection(
         ExitStack() as stack,
     ):
         client = asking(stack, live, "/fails")
-        eventually(lambda: put_aside(live) == 1)
+        eventually(lambda: set_aside(live) == 1)
         body = client.rest()
         assert not body.endswith(b"0\r\n\r\n")
         eventually(lambda: len(live.records) == 1)
@@ -304,7 +304,7 @@ def test_a_client_that_reads_too_little_is_cut_and_its_generator_closed(threads:
 
 @THREADS
 @pytest.mark.parametrize("graceful", [False, True])
-def test_a_stop_closes_what_was_put_aside(
+def test_a_stop_closes_what_was_set_aside(
     threads: int, graceful: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("carboy.server.stopping.STALLED", 0.1)
@@ -315,7 +315,7 @@ def test_a_stop_closes_what_was_put_aside(
     ):
         for _ in range(3):
             asking(stack, live, "/large")
-        eventually(lambda: put_aside(live) == 3)
+        eventually(lambda: set_aside(live) == 3)
         began = time.monotonic()
         live.engine.stop(graceful)
         live.join()
@@ -428,9 +428,9 @@ def test_a_stream_that_waits_for_a_thread_is_closed_when_its_client_leaves() -> 
         live.engine.dispatch_times.next_trial = float("inf")
         clients = [asking(stack, live, "/large") for _ in range(3)]
         # Put aside, and waiting for a thread already if the socket could take some more.
-        eventually(lambda: put_aside(live) + len(live.engine.streams) == 3)
+        eventually(lambda: set_aside(live) + len(live.engine.streams) == 3)
         clients += [asking(stack, live, "/hold") for _ in range(3)]  # not begun
-        eventually(lambda: put_aside(live) + len(live.engine.streams) == 6)
+        eventually(lambda: set_aside(live) + len(live.engine.streams) == 6)
         for client in clients:
             client.sock.close()
             client.file.close()
@@ -441,7 +441,7 @@ def test_a_stream_that_waits_for_a_thread_is_closed_when_its_client_leaves() -> 
         go.set()
 
 
-def test_a_handler_that_computes_is_counted_once_although_its_pieces_are_put_aside(
+def test_a_handler_that_computes_is_counted_once_although_its_pieces_are_set_aside(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(DispatchTimes, "computes", lambda self, key: 1.0)
@@ -456,7 +456,7 @@ def test_a_handler_that_computes_is_counted_once_although_its_pieces_are_put_asi
         learned.averages["GET /"] = 1.0
         learned.next_trial = float("inf")
         clients = [asking(stack, live, "/") for _ in range(4)]
-        eventually(lambda: put_aside(live) == 4)
+        eventually(lambda: set_aside(live) == 4)
         for client in clients:
             client.sock.close()
             client.file.close()
@@ -527,7 +527,7 @@ def test_no_piece_is_made_for_a_head_request(threads: int) -> None:
 
 @THREADS
 @pytest.mark.parametrize("length", [COUNT * len(PIECE) - 1, COUNT * len(PIECE) + 1])
-def test_a_wrong_length_is_noticed_after_the_pieces_were_put_aside(
+def test_a_wrong_length_is_noticed_after_the_pieces_were_set_aside(
     threads: int, length: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     watched = Watched()
@@ -538,7 +538,7 @@ def test_a_wrong_length_is_noticed_after_the_pieces_were_put_aside(
 
     with served(app, threads=threads, record=True) as live, ExitStack() as stack:
         client = asking(stack, live, "/")
-        eventually(lambda: put_aside(live) == 1)
+        eventually(lambda: set_aside(live) == 1)
         client.until(b"\r\n\r\n")
         expected = min(length, COUNT * len(PIECE))
         assert len(client.file.read(expected)) == expected
@@ -560,11 +560,11 @@ def test_a_client_of_http_1_0_gets_all_pieces(threads: int) -> None:
         stack.callback(sock.close)
         client = Client(sock)
         client.send(b"GET /large HTTP/1.0\r\n\r\n")
-        eventually(lambda: put_aside(live) == 1)
+        eventually(lambda: set_aside(live) == 1)
         assert client.rest().endswith(b"\r\n\r\n" + PIECE * COUNT)
 
 
-def test_pieces_are_put_aside_under_tls() -> None:
+def test_pieces_are_set_aside_under_tls() -> None:
     watched = Watched()
     context = ssl.create_default_context()
     context.check_hostname = False

@@ -13,7 +13,7 @@ import pytest
 from running import PATIENCE, Running, alive, children
 
 TIMEOUT = 1.0  # seconds, of the worker
-RECOVERY = 2.0  # seconds after the time-out, until a worker serves again
+RECOVERY = 2.0  # seconds after the timeout, until a worker serves again
 
 APP = """
 import os, re, threading, time

@@ -328,7 +328,7 @@ def test_a_worker_that_hangs_while_loading_is_given_up_and_the_old_workers_stay(
         old = pids_of(server, len(how))
         (folder / "service.py").write_text('open("gate").read()\n')
         server.send(signal.SIGHUP)
-        server.line("has not become ready within 2 s")
+        server.line("did not become ready within 2 s")
         server.line('service.py", line 1 in <module>')
         server.line("not replaced")
         assert children(server.pid) == old
@@ -347,7 +347,7 @@ def test_an_application_that_always_hangs_while_loading_ends_the_server(
     (folder / "service.py").write_text('open("gate").read()\n')
     with started(folder, *how, "--start-timeout", "0.5") as server:
         assert server.wait() == 1
-        assert "has not become ready" in server.text()
+        assert "did not become ready" in server.text()
 
 
 def test_views_that_kill_their_workers_again_and_again_do_not_stop_the_service_for_a_second(
@@ -383,8 +383,8 @@ def test_the_log_says_when_the_next_worker_is_started_after_one_that_failed(
         (folder / "service.py").write_text("import os\nos._exit(3)\n")
         os.kill(victim, signal.SIGKILL)
         server.line("exited with code 3 before it was ready")
-        server.line("Another worker is started in 0.5 s.")
-        server.line("Another worker is started in 1 s.")
+        server.line("Another worker will be started in 0.5 s.")
+        server.line("Another worker will be started in 1 s.")
         (folder / "service.py").write_text(APP.replace("VERSION", "fixed"))
         pids_of(server, 2)
         assert server.stop() == 0
@@ -420,7 +420,7 @@ def test_sighup_keeps_a_process_without_a_supervisor_when_the_new_code_does_not_
         for count, (code, reason) in enumerate(BROKEN.items(), 1):
             (folder / "service.py").write_text(code)
             server.send(signal.SIGHUP)
-            server.line("The old code goes on serving.", count)
+            server.line("The old code continues to serve.", count)
             assert reason in server.text()
             assert server.get("/") == (200, b"one")
         (folder / "service.py").write_text(APP.replace("VERSION", "fixed"))
@@ -441,7 +441,7 @@ def test_a_process_without_a_supervisor_gives_up_new_code_that_hangs_while_loadi
         server.send(signal.SIGHUP)
         server.line("has not been loaded within 2 s")
         server.line('service.py", line 1 in <module>')
-        server.line("The old code goes on serving.")
+        server.line("The old code continues to serve.")
         assert server.get("/") == (200, b"one")
         assert children(server.pid) == set()
         assert server.stop() == 0
@@ -498,7 +498,7 @@ def test_a_script_that_serves_goes_on_when_its_new_code_does_not_load(folder: Pa
         assert server.get("/") == (200, b"one")
         script.write_text("import nothing_of_that_name\n")
         server.send(signal.SIGHUP)
-        server.line("The old code goes on serving.")
+        server.line("The old code continues to serve.")
         server.line("ModuleNotFoundError")
         assert server.get("/") == (200, b"one")
         script.write_text(SCRIPT.replace("VERSION", "fixed"))

@@ -96,7 +96,7 @@ FAULTS = [
     ),
     Fault(
         "stalled",
-        f"{UPLOADS} uploads stop in the middle; silence time-out {SILENCE} s",
+        f"{UPLOADS} uploads stop in the middle; silence timeout {SILENCE} s",
         stall_uploads,
         setup=Setup(options={"carboy": ("--silence-timeout", str(SILENCE))}),
         seconds=3,

@@ -163,7 +163,7 @@ FAULTS = [
     Fault("kills", "a view kills its worker every 2 s", view_that_kills, kills=True, seconds=6),
     Fault(
         "stuck",
-        f"all workers wait and hold the interpreter lock; time-out {WORKER_TIMEOUT} s",
+        f"all workers wait and hold the interpreter lock; timeout {WORKER_TIMEOUT} s",
         stick_all,
         setup=WATCHED,
         servers=TIMED,
@@ -174,7 +174,7 @@ FAULTS = [
     Fault(
         "stuck-one",
         "a regular expression holds the interpreter lock in one of two workers;"
-        f" time-out {WORKER_TIMEOUT} s",
+        f" timeout {WORKER_TIMEOUT} s",
         stick_one,
         setup=WATCHED,
         servers=TIMED,
@@ -183,7 +183,7 @@ FAULTS = [
     ),
     Fault(
         "suspended",
-        f"one of two workers is stopped (SIGSTOP); time-out {WORKER_TIMEOUT} s",
+        f"one of two workers is stopped (SIGSTOP); timeout {WORKER_TIMEOUT} s",
         suspend_one,
         setup=WATCHED,
         servers=TIMED,
@@ -198,7 +198,7 @@ FAULTS = [
     ),
     Fault(
         "import-hangs",
-        f"a reload (SIGHUP) hangs in an import, start time-out {START_TIMEOUT} s; one succeeds",
+        f"a reload (SIGHUP) hangs in an import, start timeout {START_TIMEOUT} s; one succeeds",
         hang_in_import,
         setup=Setup(options={"carboy": ("--start-timeout", str(START_TIMEOUT))}),
         seconds=6,

@@ -14,7 +14,7 @@ from bench.chaos.questions import Question, get
 from bench.chaos.servers import Served, Setup
 
 GRACE = 2
-EXTRA = 5.0  # seconds after the graceful time-out within which the server has to end
+EXTRA = 5.0  # seconds after the graceful timeout within which the server has to end
 LEFT_ALONE = 100
 RUN_ANYWAY = 10  # requests that may have started before their client disconnected
 UNPRIVILEGED = 65534  # id of a user who has limits
@@ -96,7 +96,7 @@ ONE = Setup(workers=1)
 FAULTS = [
     Fault(
         "stuck-threads",
-        f"two more handlers a second wait without end; then SIGTERM, graceful time-out {GRACE} s",
+        f"two more handlers a second wait without end; then SIGTERM, graceful timeout {GRACE} s",
         wait_without_end,
         after=stop_with_stuck_threads,
         setup=Setup(

@@ -395,7 +395,7 @@ class Carboy(Scaffold):
         cycle.teardown_app(self, sys.exc_info()[1] if exc is UNSET else exc)
 
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
-        """A function that can be called without `await`, also if `func` is a coroutine function."""
+        """A function that can be called without `await`, even if `func` is a coroutine function."""
         return self.async_to_sync(func) if plan.is_coroutine_function(func) else func
 
     def async_to_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:

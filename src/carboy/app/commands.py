@@ -28,7 +28,7 @@ RUN_IGNORED = (
 
 
 class NoAppException(click.UsageError):
-    """No application is named, or it is not where it should be."""
+    """No application was given, or the given name does not lead to one."""
 
 
 class ScriptInfo:
@@ -166,7 +166,7 @@ def _address(server_name: str | None) -> tuple[str, int]:
 
 
 def load_dotenv(path: str | os.PathLike[str] | None = None, load_defaults: bool = True) -> bool:
-    """Set environment variables from files, never over those that are set.
+    """Set environment variables from files; variables that are set stay unchanged.
 
     `path` if given; with `load_defaults` also `.flaskenv` and `.env`, searched upwards from
     the working directory. Needs python-dotenv. True if a file was read.

@@ -93,7 +93,7 @@ def wants_stream(app: Application, exchange: Exchange) -> bool:
 def prepare(app: Application, exchange: Exchange) -> Hashable:
     """Match the URL for `handle`. Returns the dispatch key: the rule, or NO_HOST or NO_RULE.
 
-    Runs no code of the application, and returns None where only such code could tell the rule.
+    Runs no code of the application, and returns None where only such code could find the rule.
     """
     plan = app._plan_made or plan_of(app)
     head = exchange.head

@@ -1,4 +1,4 @@
-"""The proxies: what a view reaches without passing it around."""
+"""The proxies, such as `request`, which views use without passing them around."""
 
 from __future__ import annotations
 

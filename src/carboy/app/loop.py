@@ -1,4 +1,4 @@
-"""The event loop of `async def` views and hooks: one per process, which lives as long as it.
+"""The event loop of `async def` views and hooks: one per process, kept until the process ends.
 
 Objects that belong to a loop (a pool of database connections, the sessions of an HTTP client) can
 therefore serve every request of a worker. The loop runs in its own thread. The thread that calls
@@ -87,7 +87,7 @@ def waiting_for(func: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., 
         try:
             return _result(loop, call)
         except BaseException:
-            # Ctrl+C in the waiting thread: the result is not needed any more.
+            # Ctrl+C in the waiting thread: the result is no longer needed.
             call.future.cancel()
             raise
         finally:

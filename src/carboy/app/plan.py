@@ -5,10 +5,10 @@ classes: which return values need no Response, whether a URL can be matched befo
 Request. The open tables (hooks, views, error handlers, configuration) are not part of the plan,
 because the cycle reads them at each request.
 
-An assignment to the application discards its plan. Classes can be patched as well, and no
-assignment tells. So `plan_of` compares everything that the plan depends on with its current state:
-for each request on the WSGI lane, and once per turn of the leader, before it reads requests, on
-the direct lane.
+An assignment to the application discards its plan. Classes can be patched as well, which no
+assignment reveals. So `plan_of` compares everything that the plan depends on with its current
+state: for each request on the WSGI lane, and once per turn of the leader, before it reads requests,
+on the direct lane.
 """
 
 from __future__ import annotations

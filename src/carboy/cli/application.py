@@ -1,4 +1,4 @@
-"""The application that a command is about, and the commands it adds to the command line."""
+"""The application that a command works on, and the commands that it adds to the command line."""
 
 from __future__ import annotations
 

@@ -57,7 +57,7 @@ class Banner:
         crew = "1 thread" if threads == 1 else f"{threads} threads"
         title = f"Carboy {__version__}"
         return [
-            f"{self.style(title, '1;36')} serves {self.style(self.name, '1')}",
+            f"{self.style(title, '1;36')} is serving {self.style(self.name, '1')}",
             *(self.style(place, "1;4") for place in places(sockets)),
             self.style(f"{processes} × {crew}, Python {platform.python_version()}", "2")
             + self.style(f", pid {os.getpid()}", "2"),

@@ -34,7 +34,7 @@ command.help = "\n".join([f"{command.help}\n\n\b", *HOW.values()])
 
 
 KINDS = ("Flask", "Carboy")
-MOST = 100  # files that are read: the user has pressed a key and waits
+MOST = 100  # files that are read at most, because the user waits for the completion
 
 
 def complete(ctx: Any, param: Any, incomplete: str) -> list[str]:

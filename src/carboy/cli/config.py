@@ -42,7 +42,7 @@ def read_project(folder: Path, known: Iterable[str]) -> dict[str, Any]:
     try:
         table = tomllib.loads(path.read_text("utf-8")).get("tool", {}).get("carboy", {})
     except (OSError, ValueError, AttributeError) as problem:
-        raise click.ClickException(f"{path} cannot be read: {problem}") from None
+        raise click.ClickException(f"{path} cannot be read: {problem}. Correct the file.") from None
     if not isinstance(table, Mapping):
         raise click.ClickException(f"tool.carboy in {path} is not a table. Write [tool.carboy].")
     names = sorted(known)
@@ -59,7 +59,7 @@ def read_project(folder: Path, known: Iterable[str]) -> dict[str, Any]:
 
 
 def load_env(env_file: str | None, folder: Path, warn: bool = True) -> list[Path]:
-    """Set variables from dotenv files, if python-dotenv is installed; the files that were read.
+    """Set variables from dotenv files, if python-dotenv is installed. Returns the files read.
 
     Variables that are already set stay unchanged. `env_file` has precedence over the files
     that are found: the nearest of each name, in `folder` or above it.

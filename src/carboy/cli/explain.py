@@ -224,10 +224,10 @@ def command(
     """
     if not is_token(method):
         raise click.BadParameter(
-            f"{method!r} is not a method. Use GET, POST, or another.", param_hint="METHOD"
+            f"{method!r} is not an HTTP method. Use GET, POST or another.", param_hint="METHOD"
         )
     if not PATH.fullmatch(path):
-        text = f"{path!r} is not a path. Begin it with /, write %20 for a space, leave out #."
+        text = f"{path!r} is not a path. Start it with /, write %20 for a space, and leave out #."
         raise click.BadParameter(text, param_hint="PATH")
     fields = _fields(headers)
     body = _body(fields, data, document)
@@ -270,7 +270,7 @@ def _show(
     if only is not None and only not in found.names():
         names = ", ".join(sorted(found.names()))
         raise click.BadParameter(
-            f"Nothing of {only!r} ran. Use one of these: {names}.", param_hint="--only"
+            f"No calls of {only!r} were recorded. Use one of: {names}.", param_hint="--only"
         )
     _write(html, page.make, found)
     _write(markdown, report.make, found)

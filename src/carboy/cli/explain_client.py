@@ -21,7 +21,7 @@ GRACE = 3.0  # seconds for the server to close the connection
 def ask(
     port: int, method: str, path: str, fields: dict[str, str], body: str | None, start: float
 ) -> int:
-    """Send the request and print the status; the size of the body.
+    """Send the request and print the status; returns the size of the body.
 
     `start` is the number of seconds that the server may take to start; 0 if it runs already.
     """

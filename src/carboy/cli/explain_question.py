@@ -30,7 +30,7 @@ class Question:
     def ask(
         self, port: int, patience: float, server: subprocess.Popen[bytes] | None = None
     ) -> tuple[str, int]:
-        """Send it; the status and the size of the response, which is cut off after `patience`.
+        """Send the request; returns status and size of the response, cut off after `patience`.
 
         If the process of the server is given, the client waits until the server listens, and
         until the server has closed the connection.

@@ -2,7 +2,7 @@
 
 module   module:name   module:factory("text", key=1)   folder/file.py   folder/file.py:name
 
-`load` is what commands of Carboy use. `carboy.cli.flask` uses the same steps for Flask's
+Carboy's commands use `load`. `carboy.cli.flask` uses the same steps for Flask's
 functions, with Flask's messages: `NoApplication.reason` says which message fits.
 """
 
@@ -89,8 +89,8 @@ def choose(given: str | None, environ: Mapping[str, str], folder: Path) -> str:
             return name
     raise NoApplication(
         Reason.NOT_NAMED,
-        "No application is named, and this folder has no wsgi.py or app.py. Name it as"
-        " MODULE:NAME, for example `carboy run hello:app`, or set CARBOY_APP.",
+        "No application was given, and this folder has neither wsgi.py nor app.py. Give one as"
+        " MODULE:NAME, for example hello:app, or set CARBOY_APP.",
     )
 
 
@@ -173,8 +173,8 @@ def _no_module(name: str, missing: str, folder: Path) -> str:
     hint = f" Did you mean {near[0]!r}?" if near else ""
     if not near and here:
         hint = f" This folder has: {', '.join(here[:8])}."
-    wanted = "" if name == missing else f" to import {name!r} from"
-    return f"There is no module {missing!r}{wanted} (in {folder}).{hint}"
+    wanted = "" if name == missing else f", so {name!r} cannot be imported"
+    return f"There is no module {missing!r} in {folder}{wanted}.{hint}"
 
 
 # --- what is an application
@@ -190,7 +190,7 @@ def is_application(thing: Any) -> bool:
 def is_flask_like(thing: Any) -> bool:
     """Whether it is an application object of Carboy or of Flask.
 
-    Its type is asked first, because a proxy such as `request` raises outside of a request.
+    Its type is examined first, because a proxy such as `request` raises outside of a request.
     """
     return hasattr(type(thing), "wsgi_app") and hasattr(thing, "url_map")
 
@@ -204,10 +204,11 @@ def _not_an_application(where: str, thing: Any, verb: str = "is") -> NoApplicati
     elif callable(thing):
         text = (
             f"{thing!r}, which cannot be called with (environ, start_response)."
-            " Name a WSGI application."
+            " Use a WSGI application."
         )
     else:
-        text = f"{thing!r}, which is not an application. Name a WSGI application."
+        advice = "Return" if verb == "returned" else "Name"
+        text = f"{thing!r}, which is not an application. {advice} a WSGI application."
     return NoApplication(Reason.VALUE, f"{where} {verb} {text}")
 
 
@@ -293,7 +294,7 @@ def parse_expression(text: str) -> Expression:
     except ValueError:
         raise NoApplication(
             Reason.LITERALS,
-            f"The arguments in {text!r} have to be literals, such as texts, numbers and lists.",
+            f"The arguments in {text!r} have to be literals, such as strings, numbers and lists.",
         ) from None
     if any(each.arg is None for each in tree.keywords):
         raise _wrong_form(text)
@@ -301,7 +302,11 @@ def parse_expression(text: str) -> Expression:
 
 
 def _wrong_form(text: str) -> NoApplication:
-    return NoApplication(Reason.FORM, f'{text!r} is neither NAME nor FACTORY("argument", key=1).')
+    return NoApplication(
+        Reason.FORM,
+        f"{text!r} cannot be read as the name of an application. Use NAME or"
+        ' FACTORY("argument", key=1).',
+    )
 
 
 def attribute(module: ModuleType, target: ast.expr, text: str) -> Any:
@@ -319,7 +324,7 @@ def attribute(module: ModuleType, target: ast.expr, text: str) -> Any:
         near = get_close_matches(name, dir(owner), n=1)
         hint = f" Did you mean {near[0]!r}?" if near else ""
         raise NoApplication(
-            Reason.NO_ATTRIBUTE, f"{module.__name__} has no {name!r}.{hint}"
+            Reason.NO_ATTRIBUTE, f"The module {module.__name__!r} has no attribute {name!r}.{hint}"
         ) from None
 
 
@@ -338,8 +343,8 @@ def call(
     except TypeError as problem:
         raise NoApplication(
             Reason.ARGUMENTS,
-            f"{where} needs other arguments ({problem}). Write them after the name, like"
-            f' {where}("value").',
+            f"{where} cannot be called with these arguments ({problem}). Write the arguments after"
+            f' the name, for example {where}("value").',
         ) from problem
     except ValueError:
         pass  # a built-in function without a signature

@@ -42,9 +42,9 @@ def _named(text: str, name: str) -> str:
 def check(name: str) -> str | None:
     """The reason why `name` cannot be the name of a package, with a suggestion; or None."""
     if not re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name) or keyword.iskeyword(name):
-        return f"{name!r} is not a name for a Python package. Use for example {_better(name)}."
+        return f"{name!r} is not a valid package name. Use for example {_better(name)}."
     if is_taken(name):
-        return f"The package {name!r} already exists. Use for example {name}_site."
+        return f"The package {name!r} already exists. Use another name, for example {name}_site."
     return None
 
 
@@ -74,7 +74,9 @@ def command(name: str) -> None:
         raise click.BadParameter(problem, param_hint="NAME")
     folder = Path(name)
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        raise click.ClickException(f"{folder} exists and is not empty. Choose another name.")
+        raise click.ClickException(
+            f"{folder} already exists and is not empty. Choose another name."
+        )
     try:
         for path, text in files(name).items():
             file = folder / path

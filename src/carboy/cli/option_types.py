@@ -50,9 +50,11 @@ class Port(ParamType):
         try:
             port = int(value)
         except ValueError:
-            self.fail(f"{value!r} is not a valid integer. Use a port from 0 to 65535.", param, ctx)
+            self.fail(
+                f"{value!r} is not a valid integer. Use a number from 0 to 65535.", param, ctx
+            )
         if not 0 <= port <= 65535:
-            self.fail(f"{value!r} is not a port. Use one from 0 to 65535.", param, ctx)
+            self.fail(f"{value!r} is not a port. Use a number from 0 to 65535.", param, ctx)
         return port
 
 
@@ -97,7 +99,7 @@ class Octal(ParamType):
         except ValueError:
             bits = -1
         if not 0 <= bits <= 0o777:
-            self.fail(f"{value!r} are not permissions. Write them in octal, like 660.", param, ctx)
+            self.fail(f"{value!r} is not a mode. Use octal digits, such as 660.", param, ctx)
         return bits
 
 

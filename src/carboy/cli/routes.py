@@ -114,6 +114,7 @@ def _matched(app: Any, text: str) -> list[str]:
     url = urlsplit(address)
     if not url.path.startswith("/"):
         raise click.BadParameter(
-            f"{text!r} has no path that begins with a slash. Write it like 'POST /notes'."
+            f"{text!r} has no path that starts with a slash. Write it like 'POST /notes'.",
+            param_hint="--match",
         )
     return matching.of_app(app, method, unquote(url._replace(query="", fragment="").geturl()))

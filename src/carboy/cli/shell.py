@@ -50,7 +50,7 @@ def command(ctx: click.Context, app: str | None, line: str | None, plain: bool) 
 
 
 def execute(text: str, origin: str, names: dict[str, Any]) -> None:
-    """Run it; an error ends the program with a traceback of the code's own frames."""
+    """Run the code; an error ends the program with a traceback of the code's own frames."""
     try:
         exec(compile(text, origin, "exec"), names)
     except Exception as error:

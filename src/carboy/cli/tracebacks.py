@@ -19,7 +19,7 @@ LIBRARIES = tuple(
 )
 # The parts of the line with the place of a frame.
 PLACE = re.compile(r"""([ |]*File ")(.*)(", line \d+(?:, in )?)(.*)\n""")
-# Control characters, which a message may have from a client and a terminal would obey.
+# Control characters that a client may have put into a message, and that a terminal would execute.
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 PHRASES = ("Traceback ", "The above exception", "During handling")
 FULL = "CARBOY_FULL_TRACEBACK"
@@ -72,7 +72,7 @@ class Folded(traceback.StackSummary):
 
 
 def _trim(error: traceback.TracebackException) -> int:
-    """Keep only the user's frames in every exception of the chain; the number of the others."""
+    """Keep only the user's frames in every exception of the chain; returns how many others."""
     left_out = 0
     seen: set[int] = set()
     links = [error]

@@ -42,7 +42,7 @@ def command_file() -> Path:
 
 
 def install() -> list[str]:
-    """Write both files; a line about each."""
+    """Write both files; returns a line about each."""
     start_file().write_text(START)
     lines = [
         f"Wrote {start_file()}. In this environment, flask and werkzeug mean Carboy"
@@ -61,7 +61,7 @@ def install() -> list[str]:
 
 
 def uninstall() -> list[str]:
-    """Remove the files that `install` has written; a line about each."""
+    """Remove the files that `install` has written; returns a line about each."""
     lines = []
     for file in (start_file(), command_file()):
         if not file.exists() or (file == command_file() and MARK not in file.read_text()):

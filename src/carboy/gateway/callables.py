@@ -1,7 +1,7 @@
 """Whether an object can be called as a WSGI application, and what it is if it cannot.
 
-An ASGI application is a callable too. Called with an environ it fails at each request, or gives a
-coroutine that is never awaited. This module finds that before the first request.
+An ASGI application is a callable too. Called with an environ, it fails at each request, or returns
+a coroutine that is never awaited. This module detects such an application before the first request.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def check(app: Any) -> None:
 def is_asgi(thing: Any) -> bool:
     """Whether `thing` is an ASGI application: version 3 or 2, an object, function or class.
 
-    Looks at its type and at no attribute of the object, which may be a proxy.
+    Only its type is examined, because the object may be a proxy.
     """
     kind = type(thing)
     if issubclass(kind, type):

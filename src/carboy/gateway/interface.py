@@ -1,4 +1,4 @@
-"""The interface between a server and an application, and the one of a request.
+"""The interfaces between a server and an application: of the application and of a request.
 
 Types only: the framework column imports this room for type checking and for nothing else.
 
@@ -78,7 +78,7 @@ class Exchange(Protocol):
         """Send a head and return `write`, as PEP 3333 asks for.
 
         `write` returns when the connection has taken the chunk; it blocks above the high-water
-        mark. After it, `handle` gives a body of the chunks that are left.
+        mark. After that, `handle` returns a body with the remaining chunks.
         """
         ...
 
@@ -87,8 +87,8 @@ class Gateway(Protocol):
     """An application behind one calling convention.
 
     A gateway may also have a method `turn`, called before the requests of a turn of the leader.
-    It looks for changes in the application that need not be looked for with every request, and
-    may choose another `handle`.
+    It checks for changes in the application that need not be checked at every request, and may
+    choose another `handle`.
     """
 
     def prepare(self, exchange: Exchange) -> Hashable:

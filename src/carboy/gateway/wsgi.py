@@ -200,7 +200,7 @@ class Call:
 
     def write(self, data: bytes) -> object:
         """PEP 3333's `write`: sends the head first."""
-        data = checked(data)  # before the head is sent, so that an error still gives a 500
+        data = checked(data)  # before the head is sent, so that an error still becomes a 500
         if self.writer is None:
             self.answering = True
             self.writer = self.exchange.start(self.started(), self.headers)
@@ -261,7 +261,7 @@ class WsgiGateway:
         return key
 
     def body_limit(self, exchange: Exchange) -> int | None:
-        """None: a WSGI application cannot tell its limit."""
+        """None: a WSGI application cannot declare a limit."""
         return None
 
     def wants_stream(self, exchange: Exchange) -> bool:

@@ -2,8 +2,8 @@
 
 There are two kinds. An ad hoc certificate signs itself and is used by one process. A certificate
 for names of this machine is signed by the user's own authority, which is made once and trusted
-once. Clients accept what the authority signs for this machine and private networks only (name
-constraints, RFC 5280, section 4.2.1.10), so a stolen key cannot be used to impersonate other sites.
+once. Clients accept its certificates for this machine and private networks only (name constraints,
+RFC 5280, section 4.2.1.10), so a stolen key cannot be used to impersonate other sites.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from cryptography.x509 import Certificate
 
 fcntl: Any = None
-with contextlib.suppress(ImportError):  # not there on Windows
+with contextlib.suppress(ImportError):  # not available on Windows
     import fcntl
 
 __all__ = ["generate_adhoc_ssl_context", "generate_adhoc_ssl_pair", "make_ssl_devcert"]
@@ -385,7 +385,7 @@ def _write(file: Path, data: bytes) -> None:
 
 
 def how_to_trust(certificate: Path, platform: str = sys.platform) -> list[str]:
-    """Lines for the user: commands to run once, so that browsers trust what the authority signs."""
+    """Lines for the user: commands to run once, so that browsers trust the authority."""
     if platform == "darwin":
         return [
             "security add-trusted-cert -r trustRoot"

@@ -38,7 +38,7 @@ LINUX = sys.platform.startswith("linux")
 
 
 class AddressInUse(OSError):
-    """Another program listens at `address`; `holder` names it where /proc tells."""
+    """Another program listens at `address`; `holder` names it where /proc shows it."""
 
     def __init__(self, address: str, holder: str | None) -> None:
         by = f" by {holder}" if holder else ""
@@ -113,7 +113,7 @@ class Listener(socket.socket):
             return True  # closed
 
     def end(self) -> None:
-        """Refuse every new connection from now on, also in other processes that have the socket."""
+        """Refuse every new connection from now on, even in other processes that have the socket."""
         try:
             self.shutdown(socket.SHUT_RDWR)
         except OSError:
@@ -121,7 +121,7 @@ class Listener(socket.socket):
 
 
 def listen_tcp(host: str, port: int, backlog: int = BACKLOG) -> Listener:
-    """A listening TCP socket. Port 0 takes a free port, which `getsockname()` tells.
+    """A listening TCP socket. Port 0 chooses a free port, which `getsockname()` returns.
 
     An empty host means every address, of IPv6 and IPv4 where the system has both. Raises
     AddressInUse, or OSError for an address that this machine does not have.
@@ -133,7 +133,7 @@ def listen_tcp(host: str, port: int, backlog: int = BACKLOG) -> Listener:
 
 
 def resolve(host: str, port: int) -> tuple[int, tuple[object, ...]]:
-    """Family and address to bind to; socket.gaierror for an unknown name."""
+    """Family and address to bind to. Raises socket.gaierror for an unknown name."""
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     except ValueError:  # with a NUL, or an empty or overlong label (UnicodeError)
@@ -284,7 +284,7 @@ def systemd_sockets() -> list[socket.socket]:
 
 
 def holder_of_port(port: int) -> str | None:
-    """The process that listens on a TCP port, as "name (pid 123)"; None if /proc does not tell."""
+    """The process that listens on a TCP port, as "name (pid 123)"; None if /proc does not say."""
     inodes = set()
     for table in ("/proc/net/tcp", "/proc/net/tcp6"):
         for columns in _table(table):
@@ -295,7 +295,7 @@ def holder_of_port(port: int) -> str | None:
 
 
 def holder_of_path(path: str) -> str | None:
-    """The process that has the unix socket at `path`; None if /proc does not tell."""
+    """The process that has the unix socket at `path`; None if /proc does not say."""
     # Num RefCount Protocol Flags Type St Inode Path
     return _holder({c[6] for c in _table("/proc/net/unix") if len(c) > 7 and c[7] == path})
 

@@ -36,7 +36,7 @@ class Poller(Protocol):
 
 
 def is_ready(fd: int, flag: int = READ, seconds: float = 0.0) -> bool:
-    """Whether `fd` can be read, accepted from or (WRITE) written, at the latest after `seconds`.
+    """Whether `fd` becomes readable (or, with WRITE, writable) within `seconds`.
 
     `fd` may exceed FD_SETSIZE where there is poll(2).
     """

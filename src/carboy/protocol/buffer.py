@@ -1,10 +1,10 @@
-"""Bytes received and not yet used; each is searched once."""
+"""Bytes that have been received but not used yet; each byte is searched only once."""
 
 from __future__ import annotations
 
 
 class ReceiveBuffer:
-    """A queue of bytes that gives whole lines or counted pieces.
+    """A queue of bytes from which whole lines or counted pieces are taken.
 
     Removing from the front of a bytearray only moves its start, and `line` remembers how far
     it has looked, so the time is linear in the input, whatever pieces it comes in.

@@ -1,4 +1,4 @@
-"""A chunked body to its content (RFC 9112, section 7.1).
+"""Decodes a chunked body into its content (RFC 9112, section 7.1).
 
 Trailers, the field lines after the last chunk, are checked and discarded (RFC 9110, section
 6.5.1, allows that). They never become headers.
@@ -15,7 +15,7 @@ from .errors import RemoteProtocolError, content_too_large
 from .head import chop, split_field_line
 from .limits import Limits
 
-# In trailers these are an attempt to frame or route the request again.
+# In trailers, these fields are an attempt to frame or route the request again.
 _REFUSED_TRAILERS = frozenset((b"host", b"content-length", b"transfer-encoding"))
 # RFC 9112, section 7.1.1: *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )
 _chunk_line = re.compile(
@@ -35,10 +35,10 @@ _AT_A_TIME = 64
 class ChunkReader:
     """Takes chunks off a buffer.
 
-    `next` gives the content of one or more chunks, b"" at the end, and None when it needs more
-    bytes. Complete chunks with a plain size line are taken together, at most `_AT_A_TIME` of
-    them. Everything else, and everything that is refused, is taken one chunk, or a part of it,
-    at a time. The outcome is the same.
+    `next` returns the content of one or more chunks, b"" at the end, and None when it needs more
+    bytes. Complete chunks with a plain size line are taken together, at most `_AT_A_TIME` of them.
+    Everything else, and everything that is refused, is taken one chunk, or a part of it, at a time.
+    The outcome is the same.
     """
 
     __slots__ = (

@@ -2,7 +2,7 @@
 
 ProtocolError
 ├── RemoteProtocolError   the client broke a rule: respond with `.status`, then close
-└── LocalProtocolError    the application did: nothing of its response was written
+└── LocalProtocolError    the application broke one: nothing of its response was written
 """
 
 from __future__ import annotations

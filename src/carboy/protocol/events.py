@@ -22,26 +22,27 @@ VERSIONS = ("HTTP/1.0", "HTTP/1.1")
 class RequestHead:
     """One request line and its field section, validated (RFC 9112, sections 2 to 5).
 
-    Fields whose name has "_" are not there unless `Limits.underscore_fields` lets them.
+    Fields whose name has "_" are left out unless `Limits.underscore_fields` is set.
 
     Text attributes are bytes decoded as latin-1, still percent-encoded. `path` and `query`
     are the two halves of the origin-form target (an absolute-form target has already lost
     its scheme and authority, and the authority replaces Host, here and among the fields);
-    `has_query` tells "/a?" from "/a". `content_length` is None when there was no such line.
+    `has_query` distinguishes "/a?" from "/a". `content_length` is None when there was no such line.
     """
 
     # Not slotted: the quick path of head.py makes a head without calling `__init__`, and leaves
-    # what is rare to these defaults.
+    # rare attributes at these defaults.
     has_query = False
     chunked = False
     expect_continue = False
     upgrade = False
     content_length: int | None = None
-    # What followed the target, as it came, if nothing had to be changed in it. The heads of one
-    # connection share one object when their bytes agree, so comparing two is most often `is`.
+    # The bytes after the target, as they arrived, if nothing had to be changed in them. The heads
+    # of one connection share one object when their bytes agree, so comparing two is most often
+    # `is`.
     tail = b""
-    # What was found in the field lines, for the next reader. Heads that share a tail share this
-    # too. It may hold secrets (Cookie, Authorization), so it ends with the connection.
+    # Values that were found in the field lines, for the next reader. Heads that share a tail share
+    # this too. It may hold secrets (Cookie, Authorization), so it ends with the connection.
     found: dict[str, Any] | None = None
     _block: bytes | None = None
     _fields: Fields | None = None

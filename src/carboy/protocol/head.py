@@ -1,8 +1,8 @@
-"""The bytes of one request head to a `RequestHead`.
+"""Parses the bytes of one request head into a `RequestHead`.
 
-Two readers with one outcome. `quick_head` takes a whole head of the usual shape and gives None
-for everything else, valid or not. `HeadReader` takes any head, line by line, and raises at the
-first line that breaks a rule, whatever pieces the bytes came in.
+There are two readers with the same outcome. `quick_head` takes a whole head of the usual shape and
+returns None for everything else, valid or not. `HeadReader` takes any head, line by line, and
+raises at the first line that breaks a rule, in whatever pieces the bytes arrive.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ def _head_pattern(value: str) -> re.Pattern[bytes]:
 _short_head = _head_pattern(r"[^\x00-\x08\x0a-\x1f\x7f]").fullmatch
 # For a folded head. `[^\r]` is the one loop of the regular expression engine that is nearly free.
 _folded_head = _head_pattern(r"[^\r]").fullmatch
-# The alternatives of the port begin with the longest: of [0-9]{1,4} nothing is given back.
+# The alternatives of the port begin with the longest, because [0-9]{1,4} is possessive.
 _quick_host = re.compile(
     rb"[A-Za-z0-9.\-]++(?::(?:[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|[0-9]{1,4}))?+"
 ).fullmatch
@@ -99,7 +99,7 @@ def _bad(message: str, status: int = 400) -> RemoteProtocolError:
 
 
 def quick_head(data: bytes, limits: Limits) -> RequestHead | None:
-    """The head that `data` is from first to last, or None if a closer look is needed.
+    """The head if `data` is one complete head, or None if a closer look is needed.
 
     The caller has checked that `data` has at most `limits.quick` bytes.
     """
@@ -153,7 +153,7 @@ def quick_head(data: bytes, limits: Limits) -> RequestHead | None:
 
 
 def similar_head(data: bytes, last: RequestHead) -> RequestHead | None:
-    """The head that `data` is, or None. It ends in the tail of `last`, which quick_head gave.
+    """The head in `data` if it ends in the tail of `last`, a result of quick_head; else None.
 
     Clients send the same fields again on a connection, and what was valid before is valid again,
     byte for byte. Method and target are checked in full.
@@ -342,7 +342,7 @@ def parse_host(values: list[bytes], minor: int) -> bytes:
 
 
 class HeadReader:
-    """One head, line by line; `add` gives the head when its empty line has come.
+    """Reads one head line by line; `add` returns the head after its empty line.
 
     The outcome depends on the bytes alone: a rule about one line is applied when the line is
     complete, a rule about the whole head at its end, a limit as soon as it is exceeded.
@@ -375,7 +375,7 @@ class HeadReader:
         return _bad("a header line is too long", 431)
 
     def add(self, line: bytes) -> RequestHead | None:
-        """Take the next line with its CRLF; the head, if this was the empty line."""
+        """Take the next line with its CRLF. Returns the head if this was the empty line."""
         if self.request_line is None:
             self._start(line)
             return None

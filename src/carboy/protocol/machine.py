@@ -1,14 +1,15 @@
 """The server side of one HTTP/1.1 connection, without the connection.
 
-Bytes in, events out; responses in, bytes out. Knows no socket, clock or log. After the client has
-broken a rule nothing it sends is read as a request any more, and one error response may leave.
+Bytes in, events out; responses in, bytes out. The machine has no socket, clock or log. After the
+client has broken a rule, nothing that it sends is read as a request, and one error response may be
+sent.
 
 Whether the connection is kept after a response (RFC 9112, section 9.3) is `must_close`. It begins
 as what the client asked for (`RequestHead.keep_alive`, protocol/head.py); `close_after_response`
 is called for every other reason to close:
 
     the application sends `Connection: close`
-    the body of the response has no framing but the end of the connection (HTTP/1.0)
+    the end of the response's body is marked by closing the connection (HTTP/1.0)
     the response is shorter than its Content-Length, or given up (server/responder.py)
     the response leaves before the whole request has come
     the client breaks a rule, or ends its side
@@ -40,10 +41,10 @@ _SHORTEST_HEAD = len(b"GET / HTTP/1.1\r\n\r\n")
 class Machine:
     """One connection, seen from the server.
 
-    `receive` takes bytes and gives the next event, `next_event` the further ones. A head
-    without a body is complete by itself; a head with one is followed by Data and one
-    END_OF_MESSAGE. RemoteProtocolError is raised for what a client may not send;
-    LocalProtocolError for what an application may not, and nothing was written then.
+    `receive` takes bytes and returns the next event; `next_event` returns further events. A head
+    without a body is complete by itself; a head with a body is followed by Data and one
+    END_OF_MESSAGE. RemoteProtocolError is raised when the client breaks a rule, and
+    LocalProtocolError when the application does; in that case nothing was written.
     """
 
     __slots__ = (
@@ -92,7 +93,7 @@ class Machine:
     # --- the request
 
     def receive(self, data: bytes) -> Event:
-        """Take bytes (b"": the client has ended its side) and give the next event."""
+        """Take bytes (b"": the client has ended its side) and return the next event."""
         if self.reading is IDLE and len(data) <= self._quick:
             last = self.head
             head = None
@@ -108,7 +109,7 @@ class Machine:
                     if head is None:
                         head = quick_head(whole, self._limits)
             if head is not None:
-                # What _accept does, without its call; no such head is chunked.
+                # The same as _accept, without its call; no such head is chunked.
                 self.head = head
                 self.writing = WAITING
                 self.must_close = not head.keep_alive
@@ -285,7 +286,7 @@ class Machine:
         )
 
     def send_continue(self) -> bytes:
-        """The interim response, once; b"" when it is not needed (any more)."""
+        """The interim response, once; b"" when it is not needed or no longer needed."""
         if not self.continue_needed:
             return b""
         self._continued = True
@@ -293,7 +294,7 @@ class Machine:
 
     @property
     def buffered(self) -> int:
-        """How many bytes were received and not used yet."""
+        """Number of bytes that were received but not used yet."""
         return len(self._buffer)
 
     def close_after_response(self) -> None:
@@ -301,9 +302,9 @@ class Machine:
         self.must_close = True
 
     def hand_over(self, for_good: bool) -> bytes:
-        """The bytes after the present request, for the application that takes the socket.
+        """The bytes after the current request, for the application that takes the socket.
 
-        No further request is read. `for_good`: the present one is not answered either.
+        No further request is read. `for_good`: the current request is not answered either.
         """
         rest = self._buffer.peek(len(self._buffer))
         self._buffer.clear()
@@ -315,7 +316,7 @@ class Machine:
 
     @property
     def request_line(self) -> str:
-        """The present request line for a log, also a refused one; it may hold any character."""
+        """The current request line for a log, even if refused; it may contain any character."""
         if self._reader is not None and self._reader.request_line is not None:
             return self._reader.request_line.decode("latin-1")
         if self.head is None or self._reader is not None:
@@ -342,7 +343,7 @@ class Machine:
             whole = ordinary_response(status, headers, body, extra)
             if whole is not None:
                 self.writing = ANSWERED
-                # IDLE says that the buffer is empty: what waits comes before new bytes.
+                # IDLE means that the buffer is empty; bytes in the buffer come before new bytes.
                 self.reading = HEAD if self._buffer.data else IDLE
                 return whole
         head = self._response_head(status, headers, extra, len(body))
@@ -376,7 +377,7 @@ class Machine:
             response.check_coding(headers)
         if traits & response.DEFAULTS:
             extra = response.without_defaults(extra, traits)
-        # Nothing is refused below this line: only now the state may change.
+        # Nothing is refused below this line, so the state may change now.
         self._begin_response(code, length, size, options)
         minor = 1 if self.head is None else self.head.minor
         parts = [status_line]
@@ -409,7 +410,7 @@ class Machine:
             self.close_after_response()
 
     def send_data(self, data: bytes) -> bytes:
-        """Bytes of the body, framed; what exceeds Content-Length is dropped and counted."""
+        """Bytes of the body, framed; bytes beyond Content-Length are dropped and counted."""
         writing = self.writing
         if writing is Writing.LENGTH:
             if len(data) > self._to_write:
@@ -427,7 +428,7 @@ class Machine:
         raise LocalProtocolError("No response has begun. Call start_response() first.")
 
     def account(self, count: int) -> int:
-        """How many of `count` bytes the server may send by itself (sendfile), now counted.
+        """Count `count` bytes that the server sends itself (sendfile); returns the number allowed.
 
         Not for a chunked body.
         """
@@ -462,7 +463,7 @@ class Machine:
             self.reading = CLOSED
             self._buffer.clear()
         else:
-            # IDLE says that the buffer is empty: what waits in it comes before new bytes.
+            # IDLE means that the buffer is empty; bytes in the buffer come before new bytes.
             self.reading = HEAD if self._buffer.data else IDLE
 
     def informational(self, status: str, headers: Fields) -> bytes:
@@ -478,7 +479,7 @@ class Machine:
         return b"".join((line, *(field for field, trait in fields if not trait), b"\r\n"))
 
     def error_response(self, error: RemoteProtocolError, extra: bytes) -> bytes:
-        """A short text that says what was wrong; the connection has to be closed after it.
+        """A response with a short text that says what was wrong; close the connection after it.
 
         b"" when a response has begun or is complete.
         """

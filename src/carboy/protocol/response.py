@@ -1,7 +1,7 @@
-"""The application's status and headers to bytes; refuses what would split a response.
+"""Encodes the application's status and headers; refuses values that would split a response.
 
-Knows no connection: the traits of a line say what a header means for the framing, and
-protocol/machine.py acts on them.
+This module does not know the connection: the traits of a line say what a header means for the
+framing, and protocol/machine.py acts on them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from .errors import REASONS, LocalProtocolError, RemoteProtocolError
 from .events import Fields
 from .states import Writing
 
-# What a response header means to the connection: bits of a line's traits. Most have none.
+# The meaning of a response header for the connection: bits of a line's traits. Most lines have
+# none.
 LENGTH = 1
 DATE = 2
 SERVER = 4
@@ -39,7 +40,7 @@ _TRAITS = {
 Line = tuple[bytes, int]
 
 # Lines that were found valid, by (name, value). Bounded: a full table is emptied, which costs an
-# application whose headers never repeat one `clear` in _MEMO_SIZE lines. Another engine of the
+# application whose headers never repeat one `clear` every _MEMO_SIZE lines. Another engine of the
 # process may empty these tables at any moment, so they are read with one `get`.
 _MEMO_SIZE = 1024
 _MEMO_VALUE = 128
@@ -84,10 +85,11 @@ _KEPT = frozenset(
 lines: dict[tuple[str, str], Line] = {}
 # Status lines by status, each with its code.
 statuses: dict[str, Line] = {}
-# The same without codes, for those whose responses have a body.
+# The same without codes, for statuses whose responses have a body.
 _ordinary: dict[str, bytes] = {}
-# Whole heads of such responses, by all they are made of, so that an application that sends the
-# same headers again costs one look. Each second has another Date and so a new set; bounded too.
+# Whole heads of such responses, by everything they are made of, so that an application that sends
+# the same headers again costs one lookup. Each second has another Date and so a new set; bounded
+# too.
 _HEADS_SIZE = 256
 _heads: dict[tuple[object, ...], bytes] = {}
 
@@ -95,7 +97,7 @@ _status = re.compile(r"[1-9][0-9]{2}(?: [^\x00-\x08\x0a-\x1f\x7f]*+)?").fullmatc
 
 
 def encode_line(pair: tuple[str, str]) -> Line:
-    """`b"Name: value\\r\\n"` and its trait; remembered when it may be (`_KEPT`)."""
+    """`b"Name: value\\r\\n"` and its trait; remembered if the header is in `_KEPT`."""
     try:
         name, value = pair
         if not is_token(name):
@@ -167,12 +169,12 @@ def ordinary_response(status: str, headers: Fields, body: bytes, extra: bytes) -
                 entry = encode_line(pair)
             line, traits = entry
             if traits:
-                # A right Content-Length, once, is the only trait that needs no decision.
+                # One correct Content-Length is the only trait that needs no decision.
                 if traits != LENGTH or sized or pair[1] != str(size):
                     return None
                 sized = True
             head += line
-    except TypeError:  # a pair that cannot be a key: a list, say
+    except TypeError:  # a pair that cannot be a key, for example a list
         return None
     head += extra + (b"\r\n" if sized else b"Content-Length: %d\r\n\r\n" % size)
     if kept:
@@ -186,7 +188,7 @@ def encode_lines(headers: Fields) -> list[Line]:
     """The line and traits of every header."""
     try:
         return [lines.get(pair) or encode_line(pair) for pair in headers]
-    except TypeError:  # a pair that cannot be a key: a list, say
+    except TypeError:  # a pair that cannot be a key, for example a list
         return [encode_line(pair) for pair in headers]
 
 
@@ -207,7 +209,7 @@ def connection_options(headers: Fields) -> list[str]:
 
 
 def declared_length(headers: Fields) -> int:
-    """The application's Content-Length. Raises LocalProtocolError for two, or a wrong one."""
+    """The application's Content-Length. Raises LocalProtocolError for several or an invalid one."""
     values = {value.strip(" \t") for name, value in headers if name.lower() == "content-length"}
     if len(values) != 1:
         raise LocalProtocolError(
@@ -231,7 +233,7 @@ def framing_line(writing: Writing, code: int, length: int | None, size: int | No
     if code == 204 or writing is Writing.UNTIL_CLOSE:
         return b""
     if length is None and code != 304:
-        # An empty body for HEAD does not tell whether GET would have one.
+        # An empty body for HEAD does not show whether GET would have one.
         length = size or None if writing is Writing.BODILESS else size
     return b"" if length is None else b"Content-Length: %d\r\n" % length
 
@@ -262,7 +264,7 @@ def refusal(error: RemoteProtocolError, extra: bytes, with_body: bool) -> bytes:
 
 
 def check_coding(headers: Fields) -> None:
-    """Refuse a Transfer-Encoding but `chunked`: the server frames the body itself (PEP 3333)."""
+    """Refuse a Transfer-Encoding other than `chunked`: the server frames the body (PEP 3333)."""
     for name, value in headers:
         if name.lower() == "transfer-encoding" and value.strip(" \t").lower() not in (
             "chunked",

@@ -109,7 +109,7 @@ class _Reader:
         self._fixed = ""
 
     def read(self) -> bool:
-        """Read the pattern; whether that was possible."""
+        """Read the pattern; returns whether that was possible."""
         while self.at < len(self.pattern):
             if self.pattern.startswith(SUFFIX, self.at):
                 self._end_fixed()

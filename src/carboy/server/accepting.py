@@ -1,4 +1,4 @@
-"""New connections of an engine: which of those that wait it accepts, and when. For the leader.
+"""New connections of an engine: which waiting connections it accepts, and when. For the leader.
 
 a listener is readable ─▶ another worker should accept (server/balancing.py) ─▶ left to others
         └──▶ room? ─▶ accepted, watched by the poller
@@ -56,7 +56,7 @@ class Accepting:
         self._closing = closing
         self._balancer = Balancer(row, settings.threads)
         self.bell = NONE if row.bell is None else row.bell.fileno()
-        self.due: list[int] = []  # listeners to look at when the turn has served what was ready
+        self.due: list[int] = []  # listeners to look at when the turn has served the others
         self._asked = False  # another worker has left the next connection to this one
         self._passed_on = False
         self._single_threaded = settings.threads == 1
@@ -75,9 +75,9 @@ class Accepting:
         self.listeners.open()
 
     def take(self, now: float) -> None:
-        """Accept what waits at the listeners that are due, or leave it to another worker.
+        """Accept connections at the listeners that are due, or leave them to another worker.
 
-        At the end of a turn: with one thread, what was accepted before is served first.
+        Called at the end of a turn: with one thread, connections accepted before are served first.
         """
         share = ANY if self.bell == NONE else self._balancer.share(now)
         if self._asked:
@@ -99,11 +99,11 @@ class Accepting:
         self.due.clear()
 
     def served(self) -> None:
-        """With one thread: what was ready in this turn has been served.
+        """With one thread: note that everything that was ready in this turn has been served.
 
         A connection that was just accepted is about to send a request. Another connection would
-        wait for as long as that request runs, so it is left to the worker that is free first.
-        After a connection that stays silent, the next one is not waited for.
+        wait for as long as that request runs, so it is left to the worker that is free first. After
+        a connection that stays silent, the worker does not wait for the next one.
         """
         if self._newest is not None and not self._newest.is_silent():
             self._newest = None
@@ -182,13 +182,13 @@ class Accepting:
         return max(0.0, self._until - time.monotonic())
 
     def pass_on(self, now: float) -> None:
-        """This worker accepts no more. The kernel may have woken only it for one that waits."""
+        """Accept nothing more. The kernel may have woken only this worker for a connection."""
         if not self._passed_on:
             self._passed_on = True
             self._balancer.pass_on(now)
 
     def _make_room(self, now: float) -> bool:
-        """Close the connection that has been idle longest; whether there was one."""
+        """Close the connection that has been idle longest; returns whether there was one."""
         for _ in range(AT_A_TIME):
             oldest = self._deadlines.longest_idle(self._connections, now)
             if oldest is None:

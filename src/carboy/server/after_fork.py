@@ -20,12 +20,12 @@ _running: WeakSet[Engine] = WeakSet()
 
 
 def watch(engine: Engine) -> None:
-    """From now on, copies of this process do not serve."""
+    """Make copies of this process not serve, from now on."""
     _running.add(engine)
 
 
 def forget(engine: Engine) -> None:
-    """The engine does not run any longer."""
+    """Forget the engine: it no longer runs."""
     _running.discard(engine)
 
 

@@ -2,7 +2,8 @@
 
 All workers listen on the same sockets, and the kernel wakes the same one again and again. So a
 worker that is woken reads the figures of the others (server/scoreboard.py): if another one has
-fewer connections, it leaves the listeners alone for a moment and asks that worker, by its bell.
+fewer connections, it leaves the listeners alone for a moment and asks that worker, through its
+bell.
 
     woken ─▶ no worker is better ─▶ accepts its share
         └──▶ one is better: asks it, does not watch the listeners
@@ -10,7 +11,7 @@ fewer connections, it leaves the listeners alone for a moment and asks that work
                    └─▶ RESPONSE_TIME later     ─▶ watches again; if the better worker has not
                                                   reacted, it is left out until it does
 
-A worker that is woken because it was asked accepts at least one connection. So two workers never
+A worker that is woken because it was asked accepts at least one connection, so two workers never
 wait for each other, and a connection waits RESPONSE_TIME at most for a worker that does not react:
 one that is stuck or stopped, or whose only thread is busy.
 
@@ -41,7 +42,7 @@ Load = tuple[bool, float, float]  # whether all threads are busy; connections; r
 
 
 class Balancer:
-    """The view that one worker has of the others. Only for the leader."""
+    """One worker's view of the others. Only for the leader."""
 
     def __init__(self, row: Row, threads: int) -> None:
         self._row = row
@@ -83,7 +84,7 @@ class Balancer:
         return best
 
     def ask_better(self) -> bool:
-        """Ask the worker that `share` found to accept; False if it found none."""
+        """Ask the worker that `share` found to accept; returns False if it found none."""
         if self._better is None:
             return False
         _wake(self._better[0])
@@ -95,7 +96,7 @@ class Balancer:
             _wake(found[0])
 
     def waited(self, now: float) -> None:
-        """The time to react is over; note a worker that has not."""
+        """The time to react is over: note a worker that has not reacted."""
         if self._better is not None:
             row, heard = self._better
             if row.cells[HEARD] == heard:

@@ -59,7 +59,7 @@ class Address:
 
 
 def parse_bind(text: str) -> Address:
-    """The address that a user has written; ValueError with the accepted forms."""
+    """The address that a user has written. Raises ValueError with the accepted forms."""
     for prefix in ("unix://", "unix:"):
         if text.startswith(prefix) and len(text) > len(prefix):
             return Address(path=str(Path(text[len(prefix) :]).absolute()))
@@ -98,7 +98,7 @@ class SocketFile:
         return 0o660 if self.mode is None and self.group is not None else self.mode
 
     def number(self) -> int | None:
-        """The group's number; ValueError if there is no such group."""
+        """The group's number. Raises ValueError if there is no such group."""
         if self.group is None or self.group.isdecimal():
             return None if self.group is None else int(self.group)
         try:
@@ -154,7 +154,7 @@ def check_host(host: str) -> None:
 
 
 def in_use(address: Address, holder: str | None) -> str:
-    """A line that names the other program and says what to do."""
+    """The message that names the other program and says what to do."""
     by = f" by another program, {holder}" if holder else " by another program"
     if address.path is not None:
         return f"{address.path} is in use{by}. Stop it, or use another path."
@@ -162,16 +162,16 @@ def in_use(address: Address, holder: str | None) -> str:
     other = port + 1 if port < 65535 else port - 1
     return (
         f"Port {port} is in use{by}. Stop it, or use another port,"
-        f" for example --port {other} (0 takes a free port)."
+        f" for example --port {other} (0 chooses a free port)."
     )
 
 
 def trouble(address: Address, problem: OSError, file: SocketFile) -> str:
-    """A line for any other reason why the server cannot listen."""
+    """The message for any other reason why the server cannot listen."""
     if problem.errno == errno.EPERM and address.path is not None and file.group is not None:
         return (
-            f"This user may not give {address.path} to the group {file.group}. Add the user to the"
-            f" group: usermod -aG {file.group} USER."
+            f"This user is not allowed to give {address.path} to the group {file.group}. Add the"
+            f" user to the group: usermod -aG {file.group} USER."
         )
     if isinstance(problem, socket.gaierror):
         return f"The host name {address.host!r} is unknown: {problem.strerror}. Use an IP address."
@@ -181,9 +181,9 @@ def trouble(address: Address, problem: OSError, file: SocketFile) -> str:
             " 0.0.0.0 for all its addresses."
         )
     if problem.errno in (errno.EACCES, errno.EPERM) and address.port is not None:
-        return f"This user may not listen on port {address.port}. Use a port above 1023."
+        return f"This user is not allowed to listen on port {address.port}. Use a port above 1023."
     reason = str(problem.strerror or problem).rstrip(".")
-    return f"Cannot listen on {address}: {reason}."
+    return f"Cannot listen on {address}: {reason}.{' Use another path.' if address.path else ''}"
 
 
 def inherited() -> list[socket.socket]:
@@ -229,7 +229,7 @@ def _kept(text: str) -> socket.socket:
 
 
 def url(sock: socket.socket) -> str:
-    """The URL of a listening socket, to click on."""
+    """The URL of a listening socket, for people."""
     name = sock.getsockname()
     if isinstance(name, str | bytes):
         return f"unix:{os.fsdecode(name)}"

@@ -1,4 +1,4 @@
-"""Warnings in the log while all threads are busy for longer than a moment, and when they end.
+"""Warnings in the log when all threads are busy for longer than a moment, and when that ends.
 
 Decides what to log and when. The caller gives the time and all figures.
 """
@@ -19,12 +19,12 @@ Running = Callable[[], list[tuple[str, float]]]  # request line and seconds, in 
 
 
 class BusyWarnings:
-    """One for each engine; `look` is called about once a second."""
+    """There is one for each engine; `check` is called about once a second."""
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
         self._since: float | None = None  # when all threads became busy
-        self._warned_at: float | None = None  # about the present time
+        self._warned_at: float | None = None  # about the current busy time
         self._last = -PAUSE  # when a first warning was logged
         self._refused = 0
         self._left = 0
@@ -34,7 +34,7 @@ class BusyWarnings:
         self._refused += 1
 
     def left(self) -> None:
-        """The client of a request that waited has gone."""
+        """The client of a waiting request has disconnected."""
         self._left += 1
 
     def check(
@@ -46,7 +46,7 @@ class BusyWarnings:
         waiting: int,
         running: Running,
     ) -> None:
-        """`last_free`: when a thread last got free; `oldest`: since when a request has waited."""
+        """`last_free`: when a thread last became free; `oldest`: when the oldest request came."""
         if not full:
             if self._warned_at is not None:
                 self._log_free(now)

@@ -20,7 +20,7 @@ log = logging.getLogger("carboy.error")
 
 
 class Closing:
-    """Closes the connections of an engine, and tells the poller what they wait for until then."""
+    """Closes the connections of an engine, and sets what the poller watches until then."""
 
     def __init__(
         self,
@@ -40,7 +40,7 @@ class Closing:
         self._read_size = settings.read_size
 
     def watch(self, connection: Connection, flags: int) -> None:
-        """Have the poller watch a connection for `flags`; 0: for nothing."""
+        """Have the poller watch a connection for `flags`; 0 means nothing."""
         before = connection.interest
         if before == flags:
             return
@@ -70,7 +70,7 @@ class Closing:
         self.end(connection, now)
 
     def fault(self, connection: Connection, error: Exception) -> None:
-        """Close a connection whose input made our own code fail; others are not affected."""
+        """Close a connection whose input triggered a bug in Carboy; others are not affected."""
         log.critical(
             "A bug in Carboy was triggered by a client's input. Its connection is closed.",
             exc_info=error,
@@ -78,7 +78,7 @@ class Closing:
         self.close(connection)
 
     def end(self, connection: Connection, now: float) -> None:
-        """Close after the last response; first drain what the client still sends.
+        """Close after the last response, after draining what the client still sends.
 
         Closing with unread input makes the kernel send a reset, which can overtake the response
         (RFC 9112, section 9.6).
@@ -114,9 +114,9 @@ class Closing:
             self.close(connection)
 
     def close(self, connection: Connection) -> None:
-        """Close a connection. One whose request still runs is only cut, and closed later.
+        """Close a connection. If its request still runs, it is only cut now, and closed later.
 
-        So is one with a streamed response that is put aside: the poller reports the cut, and the
+        So is one with a streamed response that is set aside: the poller reports the cut, and the
         engine ends the response.
         """
         phase = connection.phase

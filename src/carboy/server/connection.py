@@ -1,14 +1,14 @@
 """One accepted connection: its socket, its machine, and the bytes that are still to be sent.
 
-One thread owns a connection at a time: the leader, or the thread that runs its request, until
-that gives the exchange back. Only the owner uses a connection, with these exceptions:
+One thread owns a connection at a time: the leader, or the thread that runs its request, until this
+thread gives the exchange back. Only the owner uses a connection, with these exceptions:
 
     cut                     any thread
     reset_on_close          the leader, for a connection that it is about to cut
     flush                   the leader, with the lock `exchange.sending` (server/streams.py)
     moved, body_sent, phase  read by the heartbeat and the leader, for figures
 
-server/crew.py has the whole table of threads. This file knows no gateway and no log.
+server/crew.py has the whole table of threads. This file knows neither gateways nor logs.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ HEAD, IDLE, BODY, RUNNING, STREAMING, WRITING, LINGER, CLOSED = Phase
 
 
 class ClientGone(Exception):
-    """The client closed, broke off, or was too slow: the rest of the response has no reader."""
+    """The client has gone or was too slow: nothing reads the rest of the response."""
 
 
 class Connection:
@@ -93,7 +93,7 @@ class Connection:
         self.peer = peer
         self.server = server
         self.interest = 0  # flags the poller watches for; 0: not registered
-        self.broken = False  # nothing can be sent any more
+        self.broken = False  # nothing can be sent
         # Received bytes wait for the next turn, and nothing more is received until they are used.
         self.deferred = False
         self.environ: dict[str, Any] | None = None  # of the last request, without its own part
@@ -133,11 +133,11 @@ class Connection:
 
     @property
     def has_unsent(self) -> bool:
-        """Whether bytes are kept that the socket has not taken yet."""
+        """Whether bytes are kept that have not been sent yet."""
         return self.unsent is not None or self.file is not None
 
     def push(self, data: bytes) -> bool:
-        """Send `data` and keep what the socket does not take; whether it took everything.
+        """Send `data` and keep what the socket does not take; returns whether it took everything.
 
         Never blocks and never raises.
         """
@@ -164,7 +164,7 @@ class Connection:
             self.unsent_bytes += len(rest)
 
     def flush(self, sendfile: bool = True) -> bool:
-        """Send more of what is kept; whether everything is sent, or never will be."""
+        """Send more of the kept bytes; returns whether nothing is left to send."""
         try:
             while self.unsent:
                 piece = self.unsent[0]
@@ -206,7 +206,7 @@ class Connection:
             self.file = None
 
     def give_up(self) -> None:
-        """Send nothing any more, and forget what is kept."""
+        """Send nothing more, and discard what is kept."""
         self.broken = True
         self.unsent = None
         self.unsent_bytes = 0
@@ -236,7 +236,7 @@ class Connection:
         """Block this thread until the socket is ready, a second at most; the seconds it took."""
         start = time.monotonic()
         is_ready(self.fd, flag, 1.0)
-        # At most the time-out: the rest is time in which this process was suspended.
+        # At most the timeout: the rest is time in which this process was suspended.
         return min(time.monotonic() - start, 1.0)
 
     def early_hints(self, headers: list[tuple[str, str]]) -> None:
@@ -249,7 +249,7 @@ class Connection:
     # --- ending
 
     def cut(self) -> None:
-        """Break the connection off; from any thread. The owner notices, and closes it."""
+        """Shut the connection down; from any thread. The owner notices, and closes it."""
         self.broken = True
         try:
             self.sock.shutdown(socket.SHUT_RDWR)
@@ -257,7 +257,7 @@ class Connection:
             pass
 
     def reset_on_close(self) -> None:
-        """Make the client see an error and not an end, as the response is not complete."""
+        """Make the client see an error and not an end, because the response is incomplete."""
         try:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         except OSError:

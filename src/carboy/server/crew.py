@@ -1,4 +1,4 @@
-"""The threads of a worker: one leads, the others run requests that wait or would hold it up.
+"""The threads of a worker: one leads, the others run requests that wait or would delay it.
 
 This file does not know sockets: the engine tells it what leading and running mean.
 
@@ -18,13 +18,13 @@ Which thread may touch what:
     runs in the crew         a member        the exchange; of the connection and its machine what
                                              sends the response, and what reads an unread body
     runs, leader replaced    the old leader  what a member may touch
-    put aside (STREAMING)    leader          the exchange and its connection
+    set aside (STREAMING)    leader          the exchange and its connection
     written, drained         leader          the connection, its machine, the poller
 
 While a member has a connection, the leader may only `cut` it, set it to be reset on close, and
 send what it keeps, with the lock `exchange.sending` (server/streams.py). The heartbeat, signal
-handlers and `Engine.in_flight` read figures of it and change nothing. Every other table (the
-queue, dispatch times, deadlines, …) belongs to the leader, or to the thread that replaces it.
+handlers and `Engine.in_flight` only read its figures. Every other table (the queue, dispatch times,
+deadlines, …) belongs to the leader, or to the thread that replaces it.
 
 Why each hand-over is safe:
 
@@ -75,7 +75,7 @@ IDLE_LOOKS = 64  # times the watcher finds the leader idle before it sleeps unti
 class Deposed(BaseException):
     """Another thread leads now, and the exchange that this thread ran has been given back.
 
-    Not an Exception, so that no handler on the way takes it for a fault.
+    Not an Exception, so that no handler on the way treats it as an error.
     """
 
 
@@ -123,7 +123,7 @@ class Crew:
     # --- life
 
     def start(self) -> None:
-        """Make the first thread lead. Raises RuntimeError when the system gives none."""
+        """Make the first thread lead. Raises RuntimeError if no thread can be started."""
         if not self._claim():
             raise RuntimeError(
                 "No thread can be started to serve requests."
@@ -136,7 +136,7 @@ class Crew:
         self._work.put(self.current)
 
     def start_watcher(self) -> None:
-        """Start the watcher unless it runs; without a thread for it no leader is deposed."""
+        """Start the watcher unless it runs. If no thread can be started, no leader is deposed."""
         if not self.single_threaded and (self._watcher is None or not self._watcher.is_alive()):
             watcher = threading.Thread(target=self._watch, name="carboy-watcher", daemon=True)
             if self._started(watcher):
@@ -163,14 +163,15 @@ class Crew:
     def leave_token(self) -> None:
         """Called by a member that is about to give its exchange back, and then waits for a task.
 
-        Before it gives the exchange back: the leader that takes it may claim this very thread.
+        It does so before it gives the exchange back, because the leader may then claim this very
+        thread.
         """
         self._idle.append(None)
 
     # --- threads
 
     def _claim(self) -> bool:
-        """Have a thread for one task that the caller will put; False when there is none."""
+        """Claim a thread for one task that the caller will put; returns False if there is none."""
         try:
             self._idle.pop()
         except IndexError:
@@ -208,7 +209,7 @@ class Crew:
     # --- only for the leader
 
     def submit(self, exchange: ServerExchange) -> bool:
-        """Run `exchange` on another thread; False when there is none and none can be started."""
+        """Run `exchange` on another thread; returns False if there is no thread for it."""
         if not self.submit_uncounted(exchange):
             return False
         self.away += 1
@@ -216,29 +217,29 @@ class Crew:
         return True
 
     def submit_uncounted(self, exchange: ServerExchange) -> bool:
-        """Run `exchange` on another thread that is not counted; False when there is none."""
+        """Run `exchange` on another thread that is not counted; returns False if there is none."""
         if not self._claim():
             return False
         self._work.put(exchange)
         return True
 
     def has_only_leader(self) -> bool:
-        """Whether the leader's thread is the only one, so that no other can be waited for."""
+        """Whether the leader's thread is the only one."""
         return len(self._members) < 2
 
     def release(self, exchange: ServerExchange) -> None:
-        """Count `exchange` no more: it was given back, or is counted by the streams."""
+        """Stop counting `exchange`: it was given back, or is counted by the streams."""
         self.away -= 1
         self.running.pop(exchange, None)
 
     # --- leadership
 
     def depose(self, lead: Lead) -> bool:
-        """Make another thread leader if `lead` still runs a handler; whether it did.
+        """Make another thread leader if `lead` still runs a handler; returns whether it did.
 
         Called by the watcher, or by a leader that is about to wait.
         """
-        # First the thread, then the slot: without a new leader no thread would ever lead again.
+        # First the thread, then the slot: without a new leader, no thread would lead.
         if not lead.slot or not self._claim():
             return False
         successor = Lead()
@@ -270,7 +271,7 @@ class Crew:
         return True
 
     def wake_watcher(self) -> None:
-        """Have the watcher look again: a leader has filled its slot while it slept."""
+        """Have the watcher look again: a leader has filled its slot while the watcher slept."""
         self.asleep = False
         self._wake.release()
 

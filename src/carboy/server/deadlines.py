@@ -1,4 +1,4 @@
-"""Connections that have waited too long, checked once an interval: requests pay nothing for it.
+"""Finds connections that have waited too long, once an interval, at no cost to requests.
 
 Decides only; the engine acts. Deadlines count from the start of a phase, not from the last
 byte. Otherwise a client that sends one byte at a time could keep a connection open without end.
@@ -88,7 +88,7 @@ class Deadlines:
     def longest_idle(self, connections: Mapping[int, Connection], now: float) -> Connection | None:
         """The connection that has been idle longest; None if there is no idle one.
 
-        One that has never sent a byte is idle too, once its first request should have come.
+        A connection that has never sent a byte is idle too, once its first request is overdue.
         Sorting is done for many calls at once, so that each of many new connections does not
         cost a scan.
         """

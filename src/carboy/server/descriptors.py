@@ -53,7 +53,7 @@ def raise_limit(connections: int) -> None:
 
 
 def room_for(connections: int) -> int:
-    """How many of the `connections` wanted the limit on open files allows, at least 1."""
+    """The lower of `connections` and the number that the limit on open files allows, at least 1."""
     if not LIMITED:
         return connections
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -1,9 +1,9 @@
 """Whether the client of a request that waits is still there.
 
-A client that gives up closes its socket. The server receives the same from a client that only sends
-no more (`shutdown(SHUT_WR)`) and still reads. What follows differs: bytes sent to a closed socket
-come back as a reset. Every response begins with the same nine bytes, so these are sent ahead, and
-left out when the response itself is sent.
+A client that gives up closes its socket. The server receives the same from a client that has only
+stopped sending (`shutdown(SHUT_WR)`) and still reads. The difference is that a closed socket
+answers sent bytes with a reset. Every response begins with the same nine bytes, so these are sent
+ahead, and left out when the response itself is sent.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _ENDED = getattr(select, "POLLRDHUP", 0)  # the client sends no more
 
 
 def has_left(exchange: ServerExchange) -> bool:
-    """Whether the response has no reader any more. For the thread that owns the connection."""
+    """Whether nothing reads the response any longer. For the thread that owns the connection."""
     connection = exchange.connection
     if connection.broken:
         return True

@@ -1,7 +1,7 @@
 """How long the handlers of each dispatch key take: which keys may run on the leader's thread.
 
-Two things are learned. The time of a key says whether it is quick. For a key that is not, the
-processor time of some of its requests says whether it computes or waits for something else:
+Two things are learned. The time of a key shows whether the key is quick. For a key that is not
+quick, the processor time of some of its requests shows whether it computes or waits:
 
     it computes   more threads would only compete for the interpreter
     it waits      more threads let more of its requests wait at once
@@ -36,9 +36,9 @@ BETWEEN_TRIALS = 0.05
 CREDIT, BRIEF = 3, 0.25
 # Seconds between two trials of a key while the leader of an earlier one is still inside it.
 STUCK_PAUSE = 0.25
-MOSTLY = 0.8  # share of the time: computed nearly all of it
-# One in SAMPLE requests of a key that is known to wait is measured. After UNCLEAR measurements
-# that say nothing, and then after RARER times as many, what is known of the key is dropped.
+MOSTLY = 0.8  # share of the time: the handler computed nearly all of it
+# One in SAMPLE requests of a key that is known to wait is measured. After UNCLEAR inconclusive
+# measurements, and then after RARER times as many, what was learned about the key is dropped.
 SAMPLE, UNCLEAR, RARER = 16, 32, 4
 STALLED = 0.4  # share of the time: a handler that is stuck has computed for less than this
 
@@ -51,7 +51,7 @@ class Work:
     def __init__(self, cpu: float) -> None:
         self.cpu = cpu  # seconds, a moving average
         self.waits: float | None = None  # 0: it computes, 1: it waits; None: not known yet
-        self.unclear = 0  # consecutive measurements that said nothing
+        self.unclear = 0  # consecutive inconclusive measurements
         self.patience = UNCLEAR
         self.skipped = 0  # requests since the last that was measured
 
@@ -59,8 +59,8 @@ class Work:
 class DispatchTimes:
     """A moving average of seconds for each key, in a table of bounded size.
 
-    A key that is not known is expected to be quick: the watcher (server/crew.py) catches the
-    mistake, and that one request corrects it.
+    An unknown key is expected to be quick. If it is not, the watcher (server/crew.py) deposes the
+    leader, and the key is slow after this one request.
 
     A time taken on another thread counts only when it is better than what is known: it includes
     waits for the interpreter's lock, and with many requests at once these alone look slow.
@@ -165,7 +165,7 @@ class DispatchTimes:
 
     def _set(self, key: Hashable, before: float, after: float) -> None:
         if after <= self.worth:
-            after = 0.0  # the leader need not call `note` for it any more
+            after = 0.0  # the leader no longer has to call `note` for it
             self._light[key] = None
         elif not before:
             self._light.pop(key, None)
@@ -202,7 +202,7 @@ class DispatchTimes:
         return work.skipped >= SAMPLE
 
     def note_usage(self, key: Hashable, seconds: float, used: Usage) -> None:
-        """Note what a request has used of the processor in its `seconds`."""
+        """Note the processor time that a request has used in its `seconds`."""
         cpu, process, sleeps = used
         work = self._work.get(key)
         first = False
@@ -234,7 +234,7 @@ class DispatchTimes:
             work.patience *= RARER
 
     def note_stuck(self, key: Hashable, seconds: float, cpu: float, process: float) -> None:
-        """Note what a request has used that has held the leader for `seconds` already."""
+        """Note the processor time of a request that has held the leader for `seconds` already."""
         work = self._work.get(key)
         if work is not None and max(cpu, process / 2) < STALLED * seconds:
             work.waits = 1.0 if work.waits is None else work.waits + WEIGHT * (1.0 - work.waits)
@@ -246,7 +246,7 @@ Usage = tuple[float, float, "int | None"]
 
 
 def usage() -> Usage:
-    """The figures of the calling thread; the difference of two is what a handler has used."""
+    """The figures of the calling thread; the difference between two is what a handler has used."""
     sleeps = None if _THREAD is None else resource.getrusage(_THREAD).ru_nvcsw
     return time.thread_time(), time.process_time(), sleeps
 

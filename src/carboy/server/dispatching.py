@@ -1,7 +1,7 @@
-"""A request on the leader's thread: it runs here at once, or gets another place.
+"""Runs a request on the leader's thread at once, or finds another place for it.
 
-Everything here is for the leader, but for `deposed`, which the thread that replaces a leader
-calls, and `before_waiting`, which a thread that runs a request calls. What the crew does with a
+Only the leader uses this file, with two exceptions: the thread that replaces a leader calls
+`deposed`, and a thread that runs a request calls `before_waiting`. What the crew does with a
 request is in server/runner.py.
 """
 
@@ -114,7 +114,7 @@ class Dispatcher:
         return placed
 
     def run_one_queued(self, lead: Lead, now: float) -> None:
-        """Run one request that has waited for the leader; give threads to others."""
+        """Run one request that has waited for the leader, and give threads to others."""
         # A handler may have returned its generator meanwhile, which is counted apart.
         if now >= min(self._queue.due(), self._queue.relieved + HELD):
             self._scheduler.start_waiting(now)
@@ -135,7 +135,7 @@ class Dispatcher:
         self._cells[BUSY] = self._scheduler.busy()
 
     def before_waiting(self, exchange: ServerExchange) -> None:
-        """The calling thread is going to wait for a slow client: it must not be the leader."""
+        """Called by a thread before it waits for a slow client: it must not lead meanwhile."""
         lead = self._crew.current
         if not self._crew.single_threaded and lead.slot[:1] == [exchange]:
             self._crew.depose(lead)

@@ -1,9 +1,9 @@
-"""The engine of a worker: its leader reads what is ready, and has requests answered.
+"""The engine of a worker: its leader reads requests and has them answered.
 
 From top to bottom: starting and stopping, the leader's turn, reading requests, the end. The
 leader's turn and reading run on the leader's thread; `run`, `_serve` and `_close_all` run on the
 thread that called `run`; any thread may call `stop`, `in_flight` and `nudge`. What each thread may
-touch is in server/crew.py. Requests go on in server/dispatching.py.
+touch is in server/crew.py. Requests continue in server/dispatching.py.
 """
 
 from __future__ import annotations
@@ -61,8 +61,8 @@ _new_exchange = ServerExchange.__new__
 REQUEST_READ = Reading.DONE  # where the machine is after a request without a body
 # Pieces of one body in one turn: 64 KiB of ordinary chunks, half a millisecond of tiny ones.
 PIECES_A_TURN = 8
-# A gateway looks at its application once a turn; with more events than FEW_EVENTS, which come
-# from clients that do not know of each other, only LOOK_INTERVAL seconds after the last time.
+# A gateway checks its application once a turn. With more events than FEW_EVENTS, which come from
+# independent clients, it does so only LOOK_INTERVAL seconds after the last check.
 FEW_EVENTS, LOOK_INTERVAL = 8, 0.005
 
 
@@ -70,9 +70,9 @@ class Engine:
     """Serves `gateway` on `listeners` until stopped.
 
     `access` gets one record for each request that is answered or refused (AccessRecord).
-    `processes` tells applications that other processes serve them too; `wrap` makes TLS streams
-    of accepted sockets; `row` has the figures that other processes read, `shown` the requests
-    that run. `trace` is called on a thread before it begins a unit of work: a turn of the leader
+    `processes` says that other processes serve the application too; `wrap` makes TLS streams
+    of accepted sockets; `row` has the figures that other processes read, `shown` the running
+    requests. `trace` is called on a thread before it begins a unit of work: a turn of the leader
     (`Engine._turn`), or a request in the crew (`Runner.run`).
     """
 
@@ -131,7 +131,7 @@ class Engine:
         self._traced_turn = traced(self._turn, trace)
 
     def _bind_often_used(self, gateway: Gateway) -> None:
-        """Keep what each turn or request uses in attributes that are quick to read."""
+        """Store the values that each turn or request uses in attributes that are quick to read."""
         self._gateway = gateway
         self._prepare = gateway.prepare
         self._gateway_turn: Callable[[], None] | None = getattr(gateway, "turn", None)
@@ -176,8 +176,8 @@ class Engine:
     def stop(self, graceful: bool = True, listeners: ListenerPolicy = ListenerPolicy.KEEP) -> None:
         """Stop serving; from any thread or a signal handler.
 
-        Graceful: nothing new is accepted, what runs may finish within `graceful_timeout`, and
-        idle connections may ask once more within `idle_grace`.
+        Graceful: nothing new is accepted, running requests may finish within `graceful_timeout`,
+        and idle connections may send one more request within `idle_grace`.
         """
         self.row.cells[Figure.SERVING] = 0.0
         if not graceful:
@@ -189,7 +189,7 @@ class Engine:
         return self.stopping.in_flight()
 
     def nudge(self) -> None:
-        """Have the leader write a sign of life, if it can; from any thread."""
+        """Have the leader write a sign of life if it can; from any thread."""
         if not self.stopping.over:
             self._waker.wake()
 
@@ -205,11 +205,13 @@ class Engine:
         except Deposed:
             return
         except (SystemExit, KeyboardInterrupt) as error:
-            # Raised by another thread, which ends all those of a server it cannot stop otherwise.
+            # Raised by another thread that ends all threads of a server, because it cannot stop it
+            # otherwise.
             self._failure = error
             self.stopping.finish()
         except BaseException as error:
-            # A bug in Carboy, not in an application: ending is better than serving partly.
+            # A bug in Carboy, not in the application: ending is better than serving only some
+            # clients.
             log.critical("The engine failed.", exc_info=error)
             self._failure = error
             self.stopping.finish()
@@ -263,13 +265,13 @@ class Engine:
         return -1.0
 
     def _tick(self, now: float) -> None:
-        """Once an interval: the Date line, and everything that ran out of time."""
+        """Once an interval: refresh the Date line, and act on everything that ran out of time."""
         stops = self.stopping.asked is not None
         self._next_tick = now + (HURRY if stops else self.deadlines.interval)
         self.responder.extra.refresh(time.time())
         for connection, error in self.deadlines.exceeded(self.connections.values(), now):
             if error is None:
-                # Not an idle one whose next request has come in this very turn.
+                # Not an idle connection whose next request has arrived in this very turn.
                 if connection.phase is not IDLE or connection.is_quiet():
                     self._closing.close(connection)
             else:
@@ -278,7 +280,7 @@ class Engine:
         self.accepting.tick()
         self.crew.start_watcher()
         self.scheduler.tick(now, self._running)
-        # Not as soon as it was asked for: clients come in until the listeners are closed.
+        # Not immediately: clients connect until the listeners are closed.
         if self.responder.stopping:
             self.stopping.tick(now)
 
@@ -314,8 +316,8 @@ class Engine:
         elif phase is STREAMING:
             self.streams.resume(lead, connection)
         elif phase is RUNNING:
-            # The client sends more, or has gone: not before its response is finished. Watching for
-            # nothing is not enough, as the kernel reports a hang-up regardless.
+            # The client has sent more, or has gone; either waits until its response is finished.
+            # Watching for nothing is not enough, because the kernel reports a hang-up regardless.
             if not (flags & WRITE and self.streams.send(connection, self.responder.sendfile)):
                 self._closing.watch(connection, 0)
         elif phase is LINGER:
@@ -349,7 +351,7 @@ class Engine:
             just_read = event.__class__ is RequestHead and not partial
             self._handle_events(lead, connection, event, just_read)
             return
-        # What _begin does, without its calls: this is nearly every request
+        # The same as _begin, without its calls: this is nearly every request
         # (tests/server/test_inlined_paths.py compares the two).
         exchange = _new_exchange(ServerExchange)
         exchange.head = event

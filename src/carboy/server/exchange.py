@@ -48,9 +48,9 @@ class Rest:
 class ServerExchange:
     """An Exchange of gateway.interface, over a connection.
 
-    One is made for each request, so the attributes that most requests leave alone are attributes
-    of the class, and the engine leaves out `__init__` on its busiest path: that halves the cost
-    on Python 3.11.
+    One exchange is made for each request, so attributes that most requests leave unchanged are
+    attributes of the class, and the engine leaves out `__init__` on its busiest path: that halves
+    the cost on Python 3.11.
     """
 
     # the request
@@ -118,7 +118,7 @@ class ServerExchange:
         return self.connection.server
 
     def has_left(self) -> bool:
-        """Whether the client has gone, so that no one reads the response.
+        """Whether the client has gone, so that nothing reads the response.
 
         Only for the thread that runs the request, or while that thread waits for the caller.
         """
@@ -166,7 +166,7 @@ class ServerExchange:
         return template
 
     def start(self, status: str, headers: Headers) -> Callable[[bytes], object]:
-        """Begin a response before its body is known; gives `write` (PEP 3333)."""
+        """Begin a response before its body is known; returns `write` (PEP 3333)."""
         return self.responder.start(self, status, headers)
 
     def request_line(self) -> str:

@@ -1,9 +1,9 @@
 """The requests that a worker runs, in memory that its supervisor can read.
 
-A worker whose interpreter lock is held cannot be asked for them, nor can one that has been killed.
+A worker whose interpreter lock is held, or that has been killed, cannot be asked for its requests.
 So they are written to shared memory beforehand:
 
-    place 0       the first bytes of what the leader read last, one C call for each read
+    place 0       the first bytes that the leader read last, one C call for each read
     other places  a request that runs on another thread: when it was dispatched, its first line
 
 A place is taken from `_free` and given back by whichever thread runs the request: deque and dict
@@ -30,7 +30,7 @@ TEXT = 240  # bytes of a request line; longer ones are cut
 PLACE = struct.Struct(f"=d{TEXT}s")  # monotonic seconds, 0: free; the line
 LEADER = struct.Struct(f"={TEXT}s")  # what the leader read, at the beginning of the memory
 
-# Only this much is shown: what a leader reads may be a piece of a request body.
+# No more is shown, because a leader may have read a piece of a request body.
 _request_line = re.compile(rb"[A-Z]+ [!-~\x80-\xff]+(?: HTTP/1\.[01])?").match
 
 
@@ -40,17 +40,17 @@ class InFlight:
     def __init__(self, places: int = PLACES) -> None:
         self.memory = mmap.mmap(-1, (places + 1) * PLACE.size)
         self.read = LEADER.pack_into  # read(memory, 0, bytes): for the leader, after each recv
-        self.exchanges: dict[ServerExchange, int] = {}  # the worker's: which place each has
+        self.exchanges: dict[ServerExchange, int] = {}  # the worker's: the place of each exchange
         self._free = deque(range(1, places + 1))
 
     # --- the worker
 
     def leader_runs(self, exchange: ServerExchange) -> None:
-        """Note a request that the leader runs and whose head it did not just read."""
+        """Note a request that the leader runs although it did not just read its head."""
         self.read(self.memory, 0, exchange.request_line().encode("latin-1", "replace"))
 
     def begin(self, exchange: ServerExchange) -> None:
-        """Note a request that another thread than the leader's runs now."""
+        """Note a request that a thread other than the leader's runs now."""
         if exchange in self.exchanges:
             return
         try:
@@ -65,7 +65,7 @@ class InFlight:
             self.end(exchange)
 
     def end(self, exchange: ServerExchange) -> None:
-        """The request has been run; does nothing if it was never noted."""
+        """Note the end of a request; does nothing if the request was never noted."""
         place = self.exchanges.pop(exchange, 0)
         if place:
             PLACE.pack_into(self.memory, place * PLACE.size, 0.0, b"")
@@ -74,7 +74,7 @@ class InFlight:
     # --- the supervisor
 
     def running(self) -> list[tuple[str, float]]:
-        """First line and time of dispatch of requests on other threads than the leader's."""
+        """First line and dispatch time of the requests on threads other than the leader's."""
         found: list[tuple[str, float]] = []
         for offset in range(PLACE.size, len(self.memory), PLACE.size):
             began, line = PLACE.unpack_from(self.memory, offset)

@@ -1,7 +1,7 @@
 """After a response: the connection is kept for the next request, or closed.
 
-The machine decides which (`must_close`, protocol/machine.py, from what protocol/head.py read in
-the Connection field); this file carries it out. Only for the leader.
+The machine decides which (`must_close` in protocol/machine.py, from the Connection field that
+protocol/head.py has read); this file carries it out. Only for the leader.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class KeepAlive:
         self.deferred: deque[Connection] = deque()
 
     def finish(self, exchange: ServerExchange, now: float) -> None:
-        """The application has returned: put aside, send the rest, or go on to the next request."""
+        """The application has returned: set aside, send the rest, or begin the next request."""
         connection = exchange.connection
         machine = connection.machine
         if exchange.rest is not None:
@@ -76,16 +76,16 @@ class KeepAlive:
     # --- input that was received and not used yet
 
     def defer(self, connection: Connection) -> None:
-        """Leave what was received from the connection to the next turn.
+        """Leave the bytes received from the connection to the next turn.
 
         Thousands of requests or chunks fit into one read, and all other connections would wait
-        for them. Nothing more is received meanwhile, as it would have to be kept.
+        for them. Nothing more is received meanwhile, because it would have to be stored.
         """
         connection.deferred = True
         self.deferred.append(connection)
 
     def receive_again(self, connection: Connection) -> None:
-        """Watch a connection that was deferred, unless it is again or has something else to do."""
+        """Watch a deferred connection again, unless it is deferred once more or has other work."""
         if connection.deferred:
             return
         if connection.phase is HEAD and connection.is_silent():

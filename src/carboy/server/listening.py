@@ -25,7 +25,7 @@ MOST_AT_THE_END = 4096
 # Seconds for workers to accept the connections that wait, before the port is closed regardless:
 # they need milliseconds, unless every one of them is stuck.
 DRAIN_TIMEOUT = 2.0
-DRAIN_INTERVAL = 0.005  # seconds between looks whether something still waits
+DRAIN_INTERVAL = 0.005  # seconds between checks whether connections still wait
 
 Wrap = Callable[[socket.socket], Stream]
 Accepted = tuple[Stream, tuple[str, int] | None, tuple[str, int | None]]
@@ -87,7 +87,7 @@ class Listeners:
                 self._poller.remove(fd)
 
     def accept(self, fd: int, room: int, now: float) -> Iterator[Accepted]:
-        """Accept at most `room` connections at the listener `fd`; gives sockets and addresses."""
+        """Accept at most `room` connections at the listener `fd`; yields sockets and addresses."""
         listener = self.sockets[fd]
         for _ in range(min(room, BATCH)):
             try:
@@ -151,7 +151,7 @@ class Listeners:
         return not (self.paused or self.closed)
 
     def close(self) -> None:
-        """Accept nothing any more. The sockets themselves stay open."""
+        """Stop accepting. The sockets themselves stay open."""
         self.paused = 0.0
         self.closed = True
         self._watch()
@@ -159,16 +159,17 @@ class Listeners:
     # --- the end of our own listeners
 
     def drain(self, policy: ListenerPolicy) -> bool:
-        """Accept what waits at our own listeners, for `drained`; whether nothing waits any more.
+        """Accept all waiting connections, for `drained`; returns whether none is left.
 
         From any thread: the leader may be busy inside a handler while the thread in `Engine.run`
-        stops the engine. The lock makes the second of the two see what the first has accepted.
+        stops the engine. The lock lets the second of the two see the connections that the first has
+        accepted.
         """
         done = True
         with self._draining:
             for listener in self.sockets.values():
                 if not isinstance(listener, Listener):
-                    continue  # systemd's: what waits there is for the next process
+                    continue  # systemd's: connections that wait there are for the next process
                 if policy is ListenerPolicy.CLOSE:
                     listener.refuse()
                 if not self._accept_waiting(listener):
@@ -198,7 +199,7 @@ class Listeners:
                 yield accepted
 
     def close_drained(self) -> None:
-        """Close the connections of `drained` that will not be served any more."""
+        """Close the connections of `drained` that will not be served."""
         while self._drained:
             self._drained.popleft()[0].close()
 
@@ -218,7 +219,7 @@ def addresses(
     """Address and port of the client (None on a unix socket), and our own."""
     if sock.family not in (socket.AF_INET, socket.AF_INET6) or not isinstance(address, tuple):
         return None, (str(sock.getsockname() or ""), None)
-    # Inherited from the listener on Linux, not everywhere; without it small answers wait.
+    # Inherited from the listener on Linux, not everywhere; without it, small responses wait.
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     own = sock.getsockname()
     return (plain(address[0]), address[1]), (plain(own[0]), own[1])
@@ -230,7 +231,7 @@ def plain(host: str) -> str:
 
 
 class ListenerShutdown:
-    """A supervisor's part in the end: it closes the port once its workers took what waits."""
+    """A supervisor's part in a stop: it closes the port once its workers have taken what waits."""
 
     def __init__(self, sockets: Sequence[socket.socket] = ()) -> None:
         self._open = [each for each in sockets if isinstance(each, Listener)]
@@ -247,7 +248,7 @@ class ListenerShutdown:
         self.look(now)
 
     def look(self, now: float) -> float | None:
-        """Close listeners where nothing waits. Gives the seconds to the next look, if any."""
+        """Close listeners where nothing waits. Returns the seconds to the next check, if any."""
         if self._until == float("inf"):
             return None
         for listener in self._open[:]:

@@ -1,4 +1,4 @@
-"""Whether a client still moves enough bytes: an average rate, limited credit, limited silence.
+"""Whether a client transfers enough bytes: an average rate, limited credit, limited silence.
 
 One rule for request bodies and responses, for the leader, which looks once an interval
 (server/deadlines.py), and for threads that receive or send themselves. Knows no clock or socket.
@@ -10,10 +10,10 @@ from __future__ import annotations
 class MinimumRate:
     """The minimum rate of one body or response, checked from time to time.
 
-    The average has to reach `rate` bytes a second once `grace` seconds have passed. Bytes that
-    come early count for later, but for `silence` seconds at most, so that no client can send a
-    burst and then hold the connection for hours. Nothing at all for `silence` seconds is too
-    slow, also within the grace. A `rate` of 0 leaves only the limit on silence.
+    The average has to reach `rate` bytes a second once `grace` seconds have passed. Bytes that come
+    early earn extra time, but `silence` seconds at most, so that no client can send a burst and
+    then hold the connection for hours. A pause of `silence` seconds is too slow, even within the
+    grace. A `rate` of 0 leaves only the limit on silence.
     """
 
     __slots__ = ("_good_until", "_grace_until", "_heard", "_moved", "_rate", "_silence")
@@ -22,7 +22,7 @@ class MinimumRate:
         self._grace_until = start + grace
         self._rate = rate
         self._silence = silence
-        self._heard = start  # the last look at which something had moved
+        self._heard = start  # the last check at which bytes had moved
         self._moved = 0
         self._good_until = start  # up to when the bytes so far are enough for the rate
 

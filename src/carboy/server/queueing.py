@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 # Seconds after which another computing handler may begin beside one that runs: that one may wait
 # for something by now, and one that computes for minutes must not keep shorter ones waiting.
 HOLD = 0.1
-# Seconds in which none of `threads` gets free before the reserve is used. While threads get free,
-# no request waits for long, and `threads` is how many the operator wants to run at once.
+# Seconds in which none of `threads` becomes free before the reserve is used. While threads become
+# free, no request waits for long, and `threads` is how many the operator wants to run at once.
 HELD = 0.05
 
 
 class WaitsFor(Enum):
-    """The things that a request may wait for, see above."""
+    """The resources that a request may wait for, see above."""
 
     THREAD = "a thread"
     CPU_THREAD = "a thread, and few others that compute"
@@ -90,7 +90,7 @@ class Queue:
             yield from list(queue)
 
     def put(self, exchange: ServerExchange, waits_for: WaitsFor) -> None:
-        """Have `exchange` wait; its `queued_at` is set."""
+        """Put `exchange` into its queue; its `queued_at` is set."""
         exchange.waits_for = waits_for
         self._queues[waits_for].append(exchange)
         self.count += 1
@@ -154,7 +154,7 @@ class Queue:
                 self.for_leader.append(exchange)
 
     def take_out(self, exchange: ServerExchange) -> bool:
-        """Forget one that waits, as it will not run; whether it did wait."""
+        """Remove a request that will not run; returns whether it was waiting."""
         queue = None if exchange.waits_for is None else self._queues[exchange.waits_for]
         if queue is None or exchange not in queue:
             return False
@@ -163,7 +163,7 @@ class Queue:
         return True
 
     def older_than(self, moment: float) -> list[ServerExchange]:
-        """Take out those that have waited since before `moment`."""
+        """Take out the requests that have waited since before `moment`."""
         found: list[ServerExchange] = []
         for queue in self._queues.values():
             while queue and queue[0].queued_at < moment:
@@ -176,7 +176,7 @@ class Queue:
         return min((queue[0].queued_at for queue in self._queues.values() if queue), default=None)
 
     def due(self) -> float:
-        """When `next_for_thread` may give something although nothing has ended."""
+        """When `next_for_thread` may return an exchange although none has ended."""
         computes = self._last_began + HOLD if self.for_cpu_thread else math.inf
         return min(computes, self.last_free + HELD) if self.for_any_thread else computes
 
@@ -192,7 +192,7 @@ class Queue:
         return exchange
 
     def ended(self, exchange: ServerExchange) -> None:
-        """`exchange` does not have its thread any more."""
+        """`exchange` no longer has its thread."""
         if exchange.waits_for is CPU_THREAD:
             self._computing -= 1
         if exchange.in_reserve:

@@ -1,11 +1,11 @@
 """A connection's socket for the application: `werkzeug.socket` of an environ.
 
-WebSocket libraries for WSGI take it and speak another protocol on it. The engine owns the socket
-until the first use that reads, sends or changes its mode. From then on the application owns it, for
-as long as the request runs:
+WebSocket libraries for WSGI take it over and speak another protocol on it. The engine owns the
+socket until the first use that reads, sends or changes its mode. From then on the application owns
+it, for as long as the request runs:
 
     the engine      does not touch it: it never reads from a connection whose request runs
-    bytes received  by the engine after the head are the first that `recv` gives
+    bytes received  by the engine after the head are the first that `recv` returns
     an upgrade      (the request has an Upgrade field) needs no response from the server: the
                     connection is closed when the application returns or raises
     other requests  are answered as usual afterwards, on a connection that is then closed
@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from carboy.server.exchange import ServerExchange
 
-# What reads, sends, or changes how the descriptor behaves.
+# Methods that read, send, or change the behaviour of the descriptor.
 READING = ("read", "recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into")
 SENDING = ("send", "sendall", "sendfile", "sendmsg", "sendto", "shutdown", "unwrap", "write")
 CHANGING = ("detach", "dup", "makefile", "setblocking", "settimeout")
@@ -33,7 +33,7 @@ class RawSocket:
     It blocks, as that of Werkzeug's server does. The server closes it.
     """
 
-    # One is made for every environ and hardly one is used, so these are attributes of the class.
+    # One is made for every environ and few are used, so these are attributes of the class.
     _rest = b""
     _closed = False
 
@@ -113,7 +113,7 @@ class RawSocket:
         return self.gettimeout()
 
     def close(self) -> None:
-        """Do not use it any more. The server closes it when the request has ended."""
+        """Stop using the socket. The server closes it when the request has ended."""
         self._closed = True
 
 

@@ -1,7 +1,7 @@
 """The application's response, sent on its connection by the thread that ran the request.
 
 The connection keeps what the socket does not take, and the engine sends it later. A response made
-piece by piece is put aside above the high-water mark: the exchange keeps its rest until the engine
+piece by piece is set aside above the high-water mark: the exchange keeps its rest until the engine
 resumes it (server/streams.py). Only `write` of PEP 3333 waits, on its own thread.
 """
 
@@ -34,7 +34,7 @@ log = logging.getLogger("carboy.error")
 
 FAILURE = "500 Internal Server Error"
 FAILURE_TEXT = b"500 Internal Server Error: the application failed; its log says how.\n"
-# Seconds after which a streamed response lets others go first, where one thread does everything.
+# Seconds after which a streamed response lets other requests run first, with a single thread.
 SLICE = 0.01
 NEVER = float("inf")
 CLIENT_LEFT = "499 Client Closed Request"  # only in logs: the client has gone
@@ -53,7 +53,7 @@ class Responder:
         self.extra = DefaultFields(settings.server_header)
         software = settings.server_header or "carboy"
         self.environ = base_environ(settings.threads > 1, processes, software)
-        self.like_werkzeug = False  # environs have what Werkzeug's server puts there
+        self.like_werkzeug = False  # environs have the keys of Werkzeug's server
         self.scheme = "https" if secure else "http"
         # The kernel sends files as they are, not encrypted.
         self.sendfile = settings.sendfile and not secure and can_sendfile()
@@ -72,7 +72,7 @@ class Responder:
         self.plain = False
 
     def disown(self, instead: Callable[..., Any]) -> None:
-        """Call `instead` for everything that would send bytes on a connection."""
+        """Call `instead` instead of everything that would send bytes on a connection."""
         self.plain = False
         for name in ("deliver", "fail", "resume", "start"):
             setattr(self, name, instead)
@@ -82,7 +82,7 @@ class Responder:
     def deliver(self, exchange: ServerExchange, answer: Answer) -> None:
         """Send `answer` as far as possible. Never raises; always calls its `close`, once.
 
-        A streamed response may be put aside: `resume` will send and close `exchange.rest`.
+        A streamed response may be set aside: `resume` will send and close `exchange.rest`.
         """
         status, headers, body, close = answer
         try:
@@ -103,7 +103,7 @@ class Responder:
                 self._close(exchange, close)
 
     def resume(self, exchange: ServerExchange) -> None:
-        """Resume a streamed response that was put aside; close it when its client has gone."""
+        """Resume a streamed response that was set aside; close it if its client has gone."""
         rest = exchange.rest
         if rest is None:
             return
@@ -168,7 +168,7 @@ class Responder:
             self.abandon(connection)
 
     def _end_other_protocol(self, exchange: ServerExchange, error: BaseException | None) -> None:
-        """The application is done with the connection it has taken over.
+        """The application has finished with the connection that it had taken over.
 
         It may say so with ConnectionError (Flask-Sock, Flask-SocketIO), also when the client has
         gone. A response that it tries to send nevertheless is a LocalProtocolError.
@@ -183,7 +183,7 @@ class Responder:
         self.record(exchange, SWITCHED, 0)
 
     def abandon(self, connection: Connection) -> None:
-        """Give up a response that cannot be completed, so that the client notices."""
+        """Give up a response that cannot be completed, in a way that the client notices."""
         machine = connection.machine
         machine.close_after_response()
         if machine.writing is Writing.UNTIL_CLOSE:
@@ -205,7 +205,7 @@ class Responder:
     def start(
         self, exchange: ServerExchange, status: str, headers: Headers
     ) -> Callable[[bytes], object]:
-        """Gives `write`, which sends the head with its first piece."""
+        """Returns `write`, which sends the head with its first piece."""
 
         def write(piece: bytes) -> None:
             piece = checked(piece)
@@ -217,7 +217,7 @@ class Responder:
         return write
 
     def _begin(self, exchange: ServerExchange, status: str, headers: Headers) -> None:
-        """Make the head, and keep it until there is a piece of body to send with it."""
+        """Make the head, and keep it until there is a piece of the body to send with it."""
         connection = exchange.connection
         machine = connection.machine
         if self.stopping:
@@ -364,7 +364,7 @@ def with_first_piece(answer: Answer) -> Answer:
     """The answer with the first piece of its body made; raises what the body raises until then.
 
     A generator runs none of its code before its first piece is asked for. If the head were sent
-    first, an error at the start of the generator could not become an error page any more.
+    first, an error at the start of the generator could no longer become an error page.
     A body that is complete, or a file for the kernel to send, is left as it is. The caller closes
     the answer, whether this raises or not.
     """

@@ -36,7 +36,7 @@ class Runner:
         self.in_flight = in_flight
         self._waker = waker
         self._given_back: deque[ServerExchange] = deque()
-        self.leaderless = threading.Event()  # the engine has ended: no thread takes anything back
+        self.leaderless = threading.Event()  # the engine has ended: nothing takes exchanges back
 
     def run(self, exchange: ServerExchange) -> None:
         """Run the exchange, or resume its streamed response, and give it back."""
@@ -60,7 +60,7 @@ class Runner:
         self.give_back(exchange, clock() - began)
 
     def give_back(self, exchange: ServerExchange, seconds: float) -> None:
-        """Hand the exchange to the leader. Its thread does not touch it any more."""
+        """Hand the exchange to the leader. From now on, this thread does not touch it."""
         exchange.seconds = seconds
         if exchange.usage_before is not None:
             exchange.usage = since(exchange.usage_before)
@@ -82,7 +82,7 @@ class Runner:
     # --- after the end, on any thread
 
     def close_late(self) -> None:
-        """Close what was given back after the last leader has ended."""
+        """Close exchanges that were given back after the last leader has ended."""
         while self._given_back:
             try:
                 exchange = self._given_back.popleft()
@@ -92,7 +92,7 @@ class Runner:
             exchange.connection.sock.close()
 
     def abandon(self, exchange: ServerExchange) -> None:
-        """The engine ends first: close what the application has open for `exchange`."""
+        """The engine ends first: close the objects that the application has open for `exchange`."""
         if exchange.rest is not None:
             exchange.connection.cut()
             exchange.context.run(self.responder.resume, exchange)

@@ -5,9 +5,9 @@
     computes for longer           another thread, a few at a time
     waits for something else      another thread
 
-What has no thread waits in a queue (server/queueing.py). Requests whose clients have gone are
-taken out without being run, and those that wait too long, or are too many, are answered with 503.
-Only the leader calls this file, but for `deposed`: the thread that replaces a leader calls that.
+A request without a thread waits in a queue (server/queueing.py). Requests whose clients have gone
+are removed without being run, and requests that wait too long, or are too many, get 503. Only the
+leader calls this file, except for `deposed`, which the thread that replaces a leader calls.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Scheduler:
     ) -> bool:
         """Find another place for a request that is not known to be quick.
 
-        False when the leader is to run it at once. `away`: the leader must not run it.
+        False when the leader is to run it at once. `away`: the leader must not run the request.
         """
         if self._crew.single_threaded:
             return False
@@ -102,7 +102,7 @@ class Scheduler:
             and self._crew.away < queue.threads
             and not queue.has_waiting_for_thread()
         ):
-            # What the queue would do, without its calls.
+            # The same as the queue does, without its calls.
             exchange.waits_for = waits_for
             exchange.measure_usage = self.times.wants_usage(exchange.key)
             if self._crew.submit(exchange):
@@ -152,8 +152,8 @@ class Scheduler:
         if away < queue.threads:
             return times.on_trial(key, now)
         stuck = queue.in_reserve[key]
-        # Above the reserve one request of each such key, so that a route that is quick again is
-        # found out.
+        # Beyond the reserve, one request of each such key runs, to find out whether its route is
+        # quick again.
         return (
             stuck < (STUCK_IN_ONE_KEY if away < queue.most else 1)
             and times.is_brief(key)
@@ -251,7 +251,7 @@ class Scheduler:
         """The leader is still inside `exchange`, and another thread is about to lead."""
         key = exchange.key
         self.times.note(key, seconds, stuck=True)
-        before = exchange.usage_before  # read once: its thread deletes it when it ends
+        before = exchange.usage_before  # read once: its thread deletes the attribute at the end
         used = None if before is None else used_by(exchange.leader_thread, before)
         if used is not None:
             self.times.note_stuck(key, seconds, *used)
@@ -263,7 +263,7 @@ class Scheduler:
             exchange.made_key_slow = True
 
     def _forget(self, exchange: ServerExchange) -> None:
-        """The streams count its thread from here on."""
+        """Forget `exchange`: the streams count its thread from now on."""
         self.queue.ended(exchange)
         exchange.waits_for = None
 
@@ -295,7 +295,7 @@ class Scheduler:
                 self._refuse(exchange, now, now - exchange.queued_at)
 
     def _refuse_one_of(self, exchange: ServerExchange, now: float) -> None:
-        """The queue is too long: take out those whose clients have gone, or else `exchange`."""
+        """The queue is too long: refuse requests whose clients have gone, or else `exchange`."""
         if now > self._looked_at + BETWEEN_LOOKS:
             self._looked_at = now
             for other in list(self.queue):

@@ -30,7 +30,9 @@ class Figure(IntEnum):
     CREW = 7  # time at which a thread of the crew was free or began a request
 
 
-WIDTH = 8  # figures in a row: 64 bytes, a cache line, so that workers do not slow each other
+WIDTH = (
+    8  # figures in a row: 64 bytes, a cache line, so that workers do not slow each other down down
+)
 
 
 class Row:

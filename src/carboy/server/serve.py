@@ -117,7 +117,7 @@ class Silent(LogAnnouncer):
 
 
 def start(plan: Plan, load: Load, announcer: Announcer | None = None) -> int:
-    """Listen, then serve what `load` returns until stopped; the exit code of the process.
+    """Listen, then serve the result of `load` until stopped; returns the exit code.
 
     Each worker below a supervisor calls `load` itself, so that new workers run new code.
     """
@@ -143,7 +143,7 @@ def start(plan: Plan, load: Load, announcer: Announcer | None = None) -> int:
 
 
 def supervise(worker: Worker) -> int:
-    """Run as many worker processes as the plan says; the exit code."""
+    """Run as many worker processes as the plan says; returns the exit code."""
     code = supervisor_for(worker).run()
     if code == 0:
         worker.announcer.stopped()

@@ -246,15 +246,15 @@ class Settings:
         for each in fields(self):
             value = getattr(self, each.name)
             if isinstance(value, int | float) and value < 0:
-                raise ValueError(f"{each.name} must not be negative. It is {value!r}.")
+                raise ValueError(f"{each.name} must not be negative, but is {value!r}.")
             if isinstance(value, int) and value < each.metadata.get("least", 0):
-                raise ValueError(f"{each.name} must be at least 1. It is {value!r}.")
+                raise ValueError(f"{each.name} must be at least 1, but is {value!r}.")
         if self.poller not in POLLERS:
             raise ValueError(
                 f"There is no poller {self.poller!r}. Use one of {', '.join(POLLERS)}."
             )
         if any(ord(c) < 0x20 or ord(c) > 0x7E for c in self.server_header):
-            raise ValueError("server_header may have printable ASCII characters only.")
+            raise ValueError("server_header may only contain printable ASCII characters.")
 
 
 LIMIT = "limit_"  # before the name of a limit, wherever settings and limits are in one namespace

@@ -30,7 +30,7 @@ def in_main_thread() -> bool:
 
 HELD = (*STOP, *named("SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2", "SIGTTIN", "SIGTTOU"))
 
-# What a supervisor hears.
+# The signals that a supervisor handles.
 SUPERVISED = (
     *STOP,
     *named("SIGQUIT", "SIGHUP", "SIGTTIN", "SIGTTOU", "SIGCHLD", "SIGUSR1", "SIGUSR2"),
@@ -73,7 +73,7 @@ def waking(fd: int) -> Iterator[None]:
     """Have every signal write a byte to `fd` for the time of a `with` block.
 
     Handlers run in the main thread, but the kernel may interrupt another thread, or the main thread
-    in the moment before it waits. Only a descriptor that it waits for wakes it in these cases.
+    just before it waits. In these cases, only a descriptor that it waits for wakes it.
     """
     if not in_main_thread():
         yield
@@ -130,7 +130,7 @@ class Inbox:
         return self.reader
 
     def post(self, number: int) -> None:
-        """As if the signal had arrived; from any thread."""
+        """Act as if the signal had arrived; from any thread."""
         try:
             os.write(self.writer, bytes([number]))
         except (BlockingIOError, OSError):
@@ -150,10 +150,10 @@ class Inbox:
 
 
 def hold(held: bool) -> None:
-    """Let signals wait until their handlers are set (True), or let them come (False).
+    """Hold signals back until their handlers are set (True), or let them through (False).
 
-    A mask stays when the process executes another program, handlers do not; signals that are held
-    are not lost. `carboy.__main__` holds them while the command line is imported.
+    When the process executes another program, a mask stays but handlers do not; signals that are
+    held back are not lost. `carboy.__main__` holds them while the command line is imported.
     """
     if in_main_thread() and hasattr(signal, "pthread_sigmask"):
         how = signal.SIG_BLOCK if held else signal.SIG_UNBLOCK
@@ -185,7 +185,7 @@ class Interrupts:
         self._last = float("-inf")
 
     def another(self, now: float) -> int:
-        """Note an interrupt at `now` (monotonic seconds); how many there were."""
+        """Note an interrupt at `now` (monotonic seconds); returns how many there have been."""
         if now - self._last > self.ECHO:
             self.count += 1
             self._last = now
@@ -193,14 +193,14 @@ class Interrupts:
 
 
 class Terminal:
-    """Tells a SIGHUP of a terminal that was closed from one that was sent to reload.
+    """Distinguishes the SIGHUP of a closed terminal from a SIGHUP that asks for a reload.
 
     The first means that the user has gone, so the server stops.
     """
 
     def __init__(self) -> None:
         hangup = named("SIGHUP")
-        # nohup(1): the user goes and wants the server to stay.
+        # nohup(1): the user leaves and wants the server to stay.
         stays = any(signal.getsignal(number) is signal.SIG_IGN for number in hangup)
         self.there = not stays and self._open()
 

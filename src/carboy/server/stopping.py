@@ -1,4 +1,4 @@
-"""How an engine stops: what was asked for, what is still waited for, and when it has ended.
+"""How an engine stops: the requested policy, what it still waits for, and when it has ended.
 
 phase                    thread                    touches
 asked for (`ask`)        any, or a signal handler  _policies, asked, over; the wakers
@@ -77,7 +77,7 @@ class Stopping:
     # --- from any thread
 
     def ask(self, policy: ListenerPolicy) -> None:
-        """Stop when what runs has finished, at most `graceful_timeout` later."""
+        """Stop when running requests have finished, at most `graceful_timeout` later."""
         if self.asked is None:
             # In this order: a thread that sees `asked` reads the times.
             self._begun = clock()
@@ -90,7 +90,7 @@ class Stopping:
         self.wake()
 
     def wake(self) -> None:
-        """Have all threads that wait look whether the engine has ended."""
+        """Have all waiting threads check whether the engine has ended."""
         for exchange in self._crew.current.slot[:]:
             if has_switched_protocol(exchange):
                 exchange.connection.cut()  # a leader that speaks another protocol does not look
@@ -103,7 +103,7 @@ class Stopping:
         self._waker.wake()
 
     def finish(self) -> None:
-        """Wait for nothing any longer."""
+        """Stop waiting for anything."""
         self.over = True
         self._run_waker.wake()
 
@@ -150,10 +150,11 @@ class Stopping:
     # --- the listeners, by that thread and by the leader
 
     def _drain_listeners(self, policy: ListenerPolicy) -> bool:
-        """Accept what waits at our own listeners, once; whether nothing waits any more.
+        """Accept all waiting connections, once; returns whether none is left.
 
-        The first of the two threads does it: with one thread the leader may be busy for long, and
-        the port is to be closed now. The waker tells the leader what the other thread accepted.
+        The first of the two threads does it: with one thread, the leader may be busy for long, and
+        the port has to be closed now. The waker notifies the leader of connections that the other
+        thread accepted.
         """
         if policy < ListenerPolicy.DRAIN:
             return False
@@ -171,7 +172,7 @@ class Stopping:
         self.tick(now)
 
     def tick(self, now: float) -> None:
-        """Close what is not waited for (any longer); finish when nothing is left."""
+        """Close connections that the stop does not wait for; finish when none is left."""
         awaited = False
         for connection in list(self._connections.values()):
             if connection.exchange is not None and has_switched_protocol(connection.exchange):
@@ -196,7 +197,7 @@ class Stopping:
 
         A client that has just connected is about to send a request, which no other process would
         answer. A client that has sent requests before may send another one, and would lose it if
-        the connection were closed now. Until `idle_grace` is over it is answered, and the response
+        the connection were closed now. Until `idle_grace` is over, it is answered, and the response
         says that the connection is closed.
         """
         least = NEXT_REQUEST if connection.phase is IDLE else FIRST_BYTE
@@ -227,7 +228,7 @@ class StalledClients:
     def has(self, connection: Connection, now: float) -> bool:
         """Whether the client of `connection` has not read for too long.
 
-        For a request that still runs, the bytes count that its thread waits to send.
+        For a request that still runs, the bytes that its thread waits to send count.
         """
         phase = connection.phase
         if not (

@@ -1,4 +1,4 @@
-"""Streamed responses: put aside while their clients are slow, and counted apart from the crew.
+"""Streamed responses: set aside while their clients are slow, and counted apart from the crew.
 
 A streamed response (a generator, any iterable) is made by the thread that ran its request, until
 its connection has more than `high_water` bytes to send. Then the thread returns, and the rest of
@@ -6,15 +6,15 @@ the response stays with the exchange:
 
     who has it                    phase      what it waits for
     a thread, in Responder        RUNNING    its own source, inside `next`
-    the leader, put aside         STREAMING  the client, to take what was made
+    the leader, set aside         STREAMING  the client, to take what was made
     the leader, in `waiting`      RUNNING    a thread
 
-A thread that is in code of the application (in `next`, between two calls of `write`, in `close`)
-may have left bytes with the connection that the socket did not take. The leader finds them once an
+A thread that runs code of the application (in `next`, between two calls of `write`, in `close`) may
+have left bytes with the connection that the socket did not take. The leader finds them once an
 interval and sends them. Both touch what is kept only with the lock `exchange.sending`, which the
 thread makes after it has kept the first bytes. The leader never waits for the lock.
 
-The hand-overs are those of every request (server/crew.py). An exchange that is put aside has no
+The hand-overs are those of every request (server/crew.py). An exchange that is set aside has no
 thread, so the leader may send what its connection keeps; after `submit` it may not.
 
 A thread that waits inside `next` cannot be taken away. So that such responses do not use up the
@@ -74,16 +74,16 @@ class Streams:
         self._waiting: deque[ServerExchange] = deque()  # for a thread
         self._waiting_since = 0.0
         self._warn_at = 0.0
-        # Called with an exchange that the crew does not count any more.
+        # Called with an exchange that the crew no longer counts.
         self.departed: Callable[[ServerExchange], None] = lambda exchange: None
         # Called with an exchange, and the time, when the leader has resumed it.
         self.resumed: Callable[[ServerExchange, float], None] = lambda exchange, now: None
         crew.relieve = self.relieve
 
-    # --- resuming what was put aside
+    # --- resuming what was set aside
 
     def resume(self, lead: Lead, connection: Connection) -> None:
-        """Make more of a response whose client has taken some of it, or has gone."""
+        """Continue a response whose client has read some of it, or has gone."""
         exchange = connection.exchange
         everything_sent = connection.flush(self._responder.sendfile)
         if exchange is None or not (everything_sent or connection.unsent_bytes <= self.low_water):
@@ -126,7 +126,7 @@ class Streams:
         self.resumed(exchange, now)
 
     def send(self, connection: Connection, sendfile: bool) -> bool:
-        """Send what a thread in code of the application has kept; whether some is still kept."""
+        """Send bytes that a thread in the application has kept; returns whether some are left."""
         exchange = connection.exchange
         sending = exchange.sending if exchange is not None else None
         if sending is None or not sending.acquire(blocking=False):
@@ -192,13 +192,13 @@ class Streams:
         return list(self._waiting)
 
     def take_out(self, exchange: ServerExchange) -> None:
-        """Forget one that waits for a thread."""
+        """Remove an exchange that waits for a thread."""
         self._waiting.remove(exchange)
 
     # --- counting
 
     def relieve(self) -> None:
-        """Count apart what may be, since the crew is full."""
+        """Count responses apart if possible, because the crew is full."""
         for exchange in list(self._crew.running):
             if _may_wait(exchange):
                 self._count_apart(exchange)

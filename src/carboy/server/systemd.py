@@ -14,7 +14,7 @@ def notify(state: str) -> bool:
         return False
     address = "\0" + path[1:] if path.startswith("@") else path
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as channel:
-        # A service manager that does not listen must not keep us from serving.
+        # A service manager that does not listen must not keep the server from serving.
         channel.setblocking(False)
         try:
             channel.sendto(state.encode(), address)
@@ -29,7 +29,7 @@ def notify_reloading() -> bool:
 
 
 class Watchdog:
-    """The sign of life that a service with WatchdogSec= has to give (sd_watchdog_enabled(3)).
+    """The sign of life that systemd requires with WatchdogSec= (sd_watchdog_enabled(3)).
 
     Does nothing if the service manager has not asked this process for one.
     """
@@ -43,7 +43,7 @@ class Watchdog:
         notify("WATCHDOG=1")
 
     def next(self, now: float) -> None:
-        """Wait for half of the time-out, as systemd recommends."""
+        """Wait for half of the timeout, as systemd recommends."""
         self.wake_at = now + self.timeout / 2
 
 

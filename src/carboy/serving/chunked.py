@@ -102,13 +102,13 @@ def unframed(answer: Answer) -> Answer:
 
 
 def _contents(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The content of the chunks. Raises OSError, which cuts the answer, for malformed chunks."""
+    """The content of the chunks. Raises OSError, which cuts the response, for malformed chunks."""
     file = io.BufferedReader(_Pieces(pieces))
     while line := file.readline():
         try:
             size = int(line, 16)
         except ValueError:
-            yield line  # this sends the head, so the client sees an answer that is cut
+            yield line  # this sends the head, so the client sees that the response is cut
             raise OSError(f"The application sent {line!r:.40}, not the size of a chunk.") from None
         if size <= 0:
             return

@@ -56,7 +56,7 @@ def run_simple(
     passthrough_errors: bool = False,
     ssl_context: Any = None,
 ) -> None:
-    """Serve until Ctrl+C or SIGTERM. `hostname` may be unix://PATH; port 0 takes a free port.
+    """Serve until Ctrl+C or SIGTERM. `hostname` may be unix://PATH; port 0 means a free port.
 
     `use_reloader` restarts the program when a file that it uses changes. `use_debugger` shows
     errors on an interactive page. `static_files` maps URL prefixes to files, directories or

@@ -28,7 +28,7 @@ connection_dropped_errors = (ConnectionError, TimeoutError, ssl.SSLEOFError)
 
 
 class Arrived:
-    """Passed to a handler instead of a socket: a request, and the place for its answer."""
+    """Passed to a handler instead of a socket: a request, and the place for its response."""
 
     def __init__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> None:
         self.environ = environ
@@ -46,7 +46,7 @@ class WSGIRequestHandler(BaseHTTPRequestHandler):
     """One request of a server from `make_server` or `run_simple(request_handler=…)`.
 
     Override `make_environ`, `address_string`, `log_request`, `log`, `do_METHOD`, `run_wsgi`.
-    A method may also write the answer to `wfile` (send_response, end_headers, …).
+    A method may also write the response to `wfile` (send_response, end_headers, …).
     """
 
     server: Any
@@ -94,7 +94,7 @@ class WSGIRequestHandler(BaseHTTPRequestHandler):
         return self._arrived.environ
 
     def run_wsgi(self) -> None:
-        """Call the application. Its answer is sent when the handler has finished."""
+        """Call the application. Its response is sent when the handler has finished."""
         self.environ = environ = self.make_environ()
         start_response = self._arrived.start_response
 
@@ -106,10 +106,10 @@ class WSGIRequestHandler(BaseHTTPRequestHandler):
         self._arrived.answer = self.server.app(environ, started)
 
     def finish(self) -> None:
-        """Does nothing: the engine sends the answer and owns the connection."""
+        """Does nothing: the engine sends the response and owns the connection."""
 
     def answered(self) -> Iterable[bytes]:
-        """Log the request and return the body of its answer; called by the gateway."""
+        """Log the request and return the body of its response; called by the gateway."""
         body = self._arrived.answer
         if body is None:
             return self._written()
@@ -119,7 +119,7 @@ class WSGIRequestHandler(BaseHTTPRequestHandler):
         return _logged_late(self, body)
 
     def _written(self) -> Iterable[bytes]:
-        """The bytes that a method has written to `wfile`, as a WSGI answer."""
+        """The bytes that a method has written to `wfile`, as a WSGI response."""
         response = HTTPResponse(_Socket(self._output.getvalue()), method=self.command)  # type: ignore[arg-type]
         response.begin()
         body = response.read()

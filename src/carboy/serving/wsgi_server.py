@@ -60,7 +60,7 @@ def make_server(
     ssl_context: Any = None,
     fd: int | None = None,
 ) -> BaseWSGIServer:
-    """A server that listens; call `serve_forever` to serve, also in a thread.
+    """A server that listens. Call `serve_forever` to serve, in this thread or another one.
 
     It answers one request at a time; with `threaded`, many at a time by the crew; with
     `processes`, one at a time in each process. Both together are a ValueError. `ssl_context` is an

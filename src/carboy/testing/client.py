@@ -29,7 +29,7 @@ class Client:
     """
 
     default_lane = "server"
-    _own_run = staticmethod(run_wsgi_app)  # tells whether a test has replaced the function
+    _own_run = staticmethod(run_wsgi_app)  # to find out whether a test has replaced the function
 
     def __init__(
         self,

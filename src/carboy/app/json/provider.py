@@ -138,7 +138,7 @@ class DefaultJSONProvider(JSONProvider):
         try:
             return "".join(known[1](obj, 0))
         except RecursionError:
-            # Too deep, or a value that contains itself: with markers the encoder can tell.
+            # Too deep, or a value that contains itself: with markers, the encoder can detect that.
             return "".join(_compact_encoder(*settings, {})(obj, 0))
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:

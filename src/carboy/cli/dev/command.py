@@ -179,9 +179,9 @@ def _environment(ctx: click.Context) -> Environment:
 
 
 def _add_certificate(options: dict[str, Any]) -> list[str]:
-    """Set `cert` to a context of the local authority; lines that tell how to trust it."""
+    """Set `cert` to a context of the local authority; returns lines about how to trust it."""
     if options["cert"] is not None:
-        raise click.UsageError("--tls makes a certificate. Leave out --cert.")
+        raise click.UsageError("--tls creates a certificate itself. Leave out --cert.")
     everywhere = options["lan"] or options["host"] in ("0.0.0.0", "::")
     names = network_addresses() if everywhere else [options["host"]]
     try:
@@ -195,7 +195,13 @@ def _add_certificate(options: dict[str, Any]) -> list[str]:
 
 
 def _wrap(certificate: Any) -> Any:
-    context = context_of(certificate)
+    try:
+        context = context_of(certificate)
+    except OSError as problem:
+        raise click.BadParameter(
+            f"The certificate or its key cannot be loaded: {problem}. Use files in PEM format.",
+            param_hint="--cert",
+        ) from None
     if context is None:
         return None
     if isinstance(context, ssl.SSLContext):
@@ -204,7 +210,7 @@ def _wrap(certificate: Any) -> Any:
 
 
 def keep(worker: DevelopmentWorker, options: dict[str, Any], trust: Sequence[str] = ()) -> int:
-    """Serve with workers forked from a process that has imported the packages; the exit code."""
+    """Serve with workers forked from a process that has imported the packages."""
     try:
         templates = Templates(worker)  # forks, so it comes before threads are started
     except OSError as problem:

@@ -82,7 +82,7 @@ class Terminal:
         style = self.banner.style
         title = style(f"Carboy {__version__}", "1;36")
         return [
-            f"{title} serves {style(self.banner.name, '1')} for development",
+            f"{title} is serving {style(self.banner.name, '1')} in development",
             *(style(place, "1;4") for place in self._places()),
             *(style(note, "2") for note in self.notes),
             style(

@@ -84,8 +84,9 @@ class DevelopmentWorker:
 def load_or_error_app(name: str, first: bool, again: bool = True) -> tuple[Any, Failure | None]:
     """The application of that name, or one that raises the error that prevented loading it.
 
-    At the `first` start, a name without an application is raised: the user has just typed it, and
-    can correct it in the terminal. Without `again`, all errors are raised: there is no second try.
+    At the `first` start, the error of a name without an application is raised: the user has just
+    typed the name, and can correct it in the terminal. Without `again`, all errors are raised:
+    there is no second try.
     """
     try:
         return locate.load(name), None

@@ -33,17 +33,17 @@ class HTMLStringO:
         self._buffer: list[str] = []
 
     def isatty(self) -> bool:
-        """False."""
+        """Return False."""
         return False
 
     def close(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def flush(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def seek(self, n: int, mode: int = 0) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def readline(self) -> str:
         """Remove and return the first piece that was written, or ""."""

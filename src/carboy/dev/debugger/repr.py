@@ -85,7 +85,7 @@ helper = _Helper()
 
 
 class DebugReprGenerator:
-    """Makes the HTML of one value, also of a value that contains itself."""
+    """Makes the HTML of one value, even of a value that contains itself."""
 
     def __init__(self) -> None:
         self._stack: list[Any] = []

@@ -25,7 +25,7 @@ class Explanation:
     tracks: list[Track]
     steps: list[Step]
     overflowed: bool = False
-    rule: list[str] = field(default_factory=list)  # lines that tell which rule matched and why
+    rule: list[str] = field(default_factory=list)  # lines that say which rule matched and why
     erase: Callable[[str], str] = str  # removes the secrets of the request from a text
 
     @property

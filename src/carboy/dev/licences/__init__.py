@@ -1,7 +1,7 @@
 """Licences of installed packages, as their metadata names them, and what the common ones mean.
 
-What they mean is in `licences.toml`: a help for the reader, not legal advice. The text of each
-licence is what holds.
+`licences.toml` summarises what they mean, to help the reader. It is not legal advice: only the text
+of a licence is binding.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ def make(found: Explanation) -> str:
         "",
         "## Licences",
         "",
-        "In short, and in our own words. The text of each licence is what holds.",
+        "A short summary in our own words. Only the text of each licence is binding.",
         "",
         *_licences(found),
         "",

@@ -168,7 +168,7 @@ class LivePage:
 
 
 def loads_page(environ: WSGIEnvironment) -> bool:
-    """Whether a browser may show the response as a page: it says so, or says nothing else."""
+    """Whether a browser may show the response as a page: it says so, or does not deny it."""
     if environ["REQUEST_METHOD"] == "HEAD" or "HTTP_RANGE" in environ:
         return False
     kind = environ.get("HTTP_SEC_FETCH_DEST")
@@ -186,7 +186,7 @@ def own_headers() -> dict[str, str]:
 
 
 def remove_seals(environ: WSGIEnvironment, seal: str) -> bool:
-    """Restore the application's entity tags in `environ`; whether a current page is among them.
+    """Restore the application's entity tags in `environ`; returns whether one is current.
 
     Only tags of pages that are up to date are kept. If an older page in the browser's cache were
     confirmed as unchanged, it would find itself out of date and reload again and again.
@@ -230,7 +230,7 @@ def _is_html(held: HeldResponse) -> bool:
 
 
 def _reads_ascii(kind: str) -> bool:
-    """Whether the charset encodes ASCII as single bytes. UTF-16 and its like do not."""
+    """Whether the charset encodes ASCII as single bytes. UTF-16, for example, does not."""
     charset = kind.partition("charset=")[2].partition(";")[0].strip(" \"'") or "utf-8"
     try:
         return "<script>".encode(charset) == b"<script>"

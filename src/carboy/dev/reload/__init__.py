@@ -1,7 +1,7 @@
 """Watching files, and starting a program again when they change.
 
-watching   tells which files have changed
-changes    gathers what belongs together (burst) and says what it means (rules)
+watching   reports which files have changed
+changes    groups changes that belong together (burst) and says what they mean (rules)
 loops      the reloader under Werkzeug's names, for run_simple
 """
 

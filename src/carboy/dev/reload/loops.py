@@ -158,7 +158,7 @@ class ReloaderLoop:
         """Look once. Also called when the loop is entered, to know the state before changes."""
 
     def restart_with_reloader(self) -> int:
-        """Start this program again as long as it asks for it; its last exit code."""
+        """Start this program again as long as it asks for it; returns its last exit code."""
         while True:
             self.log_restart()
             code = subprocess.call(

@@ -68,7 +68,7 @@ _is_pattern = re.compile(r"[*?[]").search
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Files that have changed together. `kind` is the gravest of their kinds.
+    """Files that have changed together. `kind` is the most serious of their kinds.
 
     `environment` is true when variables of the process itself may have changed, so that a
     process that keeps them has to read them again.
@@ -80,15 +80,15 @@ class Change:
 
 
 class Rules:
-    """Tells what a file is to the program.
+    """Says what a change of a file means for the program.
 
     `extra_files` always count, and mean a restart; each is a file, a folder (with everything
     in it) or a pattern. `exclude_patterns` (fnmatch, on the whole path) win over everything.
     `environment_files` count beside those of the usual names. `templates` and `statics` are
     the application's folders, beside those called "templates" and "static"; they and `roots`
-    can be set again at any time. Names of folders count only below a root: a program may well
-    stand in a folder called "venv". Places that are links are taken for what they lead to, as
-    they are when they are watched.
+    can be set again at any time. Names of folders count only below a root: a program may well be in
+    a folder called "venv". Places that are links are replaced by their targets, as when they are
+    watched.
     """
 
     def __init__(

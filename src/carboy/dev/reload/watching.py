@@ -48,7 +48,7 @@ def native_name() -> str | None:
 
 
 class Watching(threading.Thread):
-    """Calls `hear` with what has changed below `roots` (folders or files), until stopped.
+    """Calls `hear` with the changed files below `roots` (folders or files), until stopped.
 
     The system notifies it if `native` is true and the system can; otherwise it polls, every
     `interval` seconds. Folders for which `enters` is false are left out. It watches from the moment

@@ -28,7 +28,7 @@ _mime_parts = re.compile(r"/|(?<!\s)\s++;\s*+|;\s*+").split
 class Accept(ImmutableList[tuple[str, float]]):
     """(value, quality) pairs, with the most specific first, then the preferred.
 
-    `accept[text]` is the quality of a value and `text in accept` tells whether it is accepted. `*`
+    `accept[text]` is the quality of a value and `text in accept` says whether it is accepted. `*`
     matches any value.
     """
 

@@ -28,7 +28,7 @@ class Logs:
     """The writer of this process, and the access log, error log and standard streams that use it.
 
     Make it before the application is loaded. Objects that the application makes of sys.stdout and
-    sys.stderr then do not wait for a reader. OSError when the access log cannot be opened.
+    sys.stderr then do not wait for a reader. Raises OSError when the access log cannot be opened.
     """
 
     def __init__(self, plan: Plan) -> None:

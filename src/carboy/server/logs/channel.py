@@ -41,7 +41,7 @@ KIB = 1024
 # because they could only be kept in memory.
 WAITING = 16 * 1024 * KIB
 LINE_COST = 64  # bytes of memory that a line takes besides its text
-# After a batch, the thread sleeps for so many seconds. Otherwise every line would wake it, and it
+# After a batch, the thread sleeps for this many seconds. Otherwise every line would wake it, and it
 # would compete with the leader for the interpreter at every request.
 GATHER = 0.05
 AT_ONCE = 64 * KIB  # with more bytes waiting, only the writer thread writes

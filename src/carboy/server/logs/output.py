@@ -122,7 +122,7 @@ class Output:
         return True
 
     def write_within(self, data: bytes, seconds: float) -> int:
-        """Write for at most so many seconds; returns how many bytes were written."""
+        """Write for at most this many seconds; returns how many bytes were written."""
         end = time.monotonic() + seconds
         done = 0
         try:

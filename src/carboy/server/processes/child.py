@@ -1,4 +1,4 @@
-"""A process that was forked to do one piece of work: its beginning, its end, its signals."""
+"""The start, the end and the signals of a process that was forked to do one piece of work."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PR_GET_CHILD_SUBREAPER = 37
 
 
 def live(work: Callable[[], int], what: str = "Worker") -> NoReturn:
-    """Do `work` and end the process with its result; never returns into the parent's frames."""
+    """Do `work` and end the process with its result; never return into the parent's frames."""
     code = 1
     try:
         _forget_the_parents_end()
@@ -35,8 +35,8 @@ def live(work: Callable[[], int], what: str = "Worker") -> NoReturn:
         log.exception("%s %d ends because of an error.", what, os.getpid())
     finally:
         try:
-            # As at the end of every Python process, except that threads are not waited for.
-            # Pools of processes end first.
+            # As at the end of every Python process, except that it does not wait for threads. Pools
+            # of processes end first.
             for call in reversed(getattr(threading, "_threading_atexits", ())):
                 call()
             atexit._run_exitfuncs()
@@ -47,7 +47,7 @@ def live(work: Callable[[], int], what: str = "Worker") -> NoReturn:
 
 
 def _forget_the_parents_end() -> None:
-    """Forget exit functions of the parent, which are called there.
+    """Forget the parent's exit functions, which the parent itself calls.
 
     Modules of the standard library have registered functions for every process; these stay.
     """
@@ -62,7 +62,7 @@ def _forget_the_parents_end() -> None:
 
 @contextmanager
 def blocked(numbers: Iterable[signal.Signals]) -> Iterator[None]:
-    """Let signals wait: a signal between a fork and the child's own handlers would be lost."""
+    """Hold signals back: a signal between a fork and the child's own handlers would be lost."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
         yield
@@ -71,13 +71,13 @@ def blocked(numbers: Iterable[signal.Signals]) -> Iterator[None]:
 
 
 def reset_signals(numbers: Iterable[signal.Signals]) -> None:
-    """As in a fresh process, except that Ctrl+C is the parent's business."""
+    """Reset signals as in a new process, except that the parent handles Ctrl+C."""
     signal.set_wakeup_fd(-1)  # the thread that forked is the main thread here
     for number in numbers:
         signal.signal(number, signal.SIG_DFL)
     # Not SIG_IGN: programs that the application starts would inherit it.
     signal.signal(signal.SIGINT, noted)
-    # Their default action would end a process that cannot do yet what they ask for.
+    # Their default action would end a process that cannot yet do what they ask for.
     for number in named("SIGUSR1", "SIGUSR2"):
         signal.signal(number, noted)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, numbers)
@@ -107,7 +107,7 @@ def is_subreaper() -> bool:
 
 
 def become_subreaper() -> None:
-    """Have orphans below this process become its children; OSError where the system cannot."""
+    """Make orphans below this process its children; raises OSError where the system cannot."""
     prctl = find_prctl()
     if prctl is None or prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) != 0:
         raise OSError("This system does not support PR_SET_CHILD_SUBREAPER (prctl).")

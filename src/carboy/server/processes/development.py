@@ -23,7 +23,7 @@ from carboy.server.processes.link import Message, WorkerLink
 from carboy.server.processes.supervisor import Supervisor
 from carboy.server.processes.template import TemplateLost, Templates
 
-QUEUED = 0  # in the inbox, where signals have their numbers: a call is in the queue
+QUEUED = 0  # in the inbox, beside the numbers of signals: a call is in the queue
 YOUNG = 1.0  # a worker that ends within that many seconds of serving would end again
 
 
@@ -54,7 +54,7 @@ class Start:
 
 
 class DevelopmentSupervisor(Supervisor):
-    """Keeps one worker of the templates running; `run` blocks until stopped, and gives the code.
+    """Keeps one worker of the templates running; `run` blocks and returns the exit code.
 
     `replace` and `tell` may be called from any thread.
     """
@@ -77,7 +77,7 @@ class DevelopmentSupervisor(Supervisor):
         self._first = True
 
     def replace(self, why: Sequence[str], forget: bool = False) -> None:
-        """Start a worker that has `why` (paths) as they are now. `forget`: nothing preloaded."""
+        """Start a worker with the files `why` as they are now. `forget`: nothing preloaded."""
         began = time.monotonic()
         self._call(lambda: self._renew(why, began, forget))
 
@@ -119,7 +119,7 @@ class DevelopmentSupervisor(Supervisor):
         self.templates.check(self.folder)
         newest = self._starts.get(self._newest)
         if newest is not None and not newest.ready:
-            # It is killed while it loads, and the user was not told of its reasons.
+            # It is killed while it loads, and the user has not seen its reasons.
             why = sorted({*why, *newest.why})
         self._next = Start(why, began)
         self.generations.replace()

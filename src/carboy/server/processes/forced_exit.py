@@ -1,4 +1,4 @@
-"""Ends a process that was told to stop and does not end; the log says what held it.
+"""Ends a process that does not end after a stop; the log says what held it.
 
 After its engine has stopped, a process can be held by a lock of the logs, by a thread of the
 application that is not a daemon, or by a function registered with atexit. All of these run or
@@ -32,7 +32,7 @@ class ForcedExit:
         self._over = threading.Event()
 
     def begin(self) -> None:
-        """Start the time, once. May be called by a signal handler."""
+        """Start the clock; further calls do nothing. May be called by a signal handler."""
         if self._begun:
             return
         self._begun = True
@@ -44,7 +44,7 @@ class ForcedExit:
             pass  # no thread can be started; the timer or the supervisor ends the process
 
     def cancel(self) -> None:
-        """Do not end the process: it goes on with something else."""
+        """Do not end the process, because it continues with something else."""
         if self._begun:
             self._over.set()
             if self._timer:
@@ -57,7 +57,7 @@ class ForcedExit:
 
 
 def held_by() -> str:
-    """The threads that the end of this process waits for, and where each is."""
+    """The threads that the exit of this process waits for, and where each of them is."""
     frames = sys._current_frames()
     main = threading.main_thread()
     found = []

@@ -20,10 +20,10 @@ LONGEST_DELAY = 30.0  # … up to this
 # While no worker serves, the next one is started at once after the first failure and this many
 # seconds after each other one: clients wait, but loading should not take the whole processor.
 DELAY_WITHOUT_SERVICE = 1.0
-# If no worker ever got ready and this many died, more attempts would only fill the log.
+# If no worker has become ready and this many have died, more attempts would only fill the log.
 HOPELESS = 3
-# Seconds beyond the graceful time-out, before a worker that does not end is killed. At the
-# time-out the worker itself closes and logs what still runs, and needs a moment for that.
+# Seconds beyond the graceful timeout, before a worker that does not end is killed. At the
+# timeout the worker itself closes and logs what still runs, and needs a moment for that.
 MERCY = 5.0
 LAST_WORDS = 0.5  # seconds that a stuck worker gets to write its stacks
 
@@ -64,7 +64,7 @@ class Generations:
     target: int
     graceful_timeout: float
     overlap: bool = True  # an old worker serves until a new one can take its place
-    start_timeout: float = 0.0  # 0: a worker may take any time to get ready
+    start_timeout: float = 0.0  # 0: a worker may take any time to become ready
     generation: int = 0
     stopping: bool = False
     ever_ready: bool = False
@@ -84,7 +84,7 @@ class Generations:
             self.failed_starts = 0
 
     def leaves(self, number: int, now: float) -> bool:
-        """A worker stops. True if it was not told to by the supervisor."""
+        """Note that a worker stops. Returns True if the supervisor has not asked for it."""
         member = self.members.get(number)
         if member is None or member.state is not State.SERVING:
             return False
@@ -96,21 +96,21 @@ class Generations:
         return self._stop(self.members[number], now)
 
     def condemn(self, number: int, now: float) -> None:
-        """A worker is stuck: it has a moment to write its stacks, and is then killed."""
+        """Give a stuck worker a moment to write its stacks; after that, it is killed."""
         member = self.members[number]
         member.state = State.STOPPING
         member.given_up = True
         member.kill_at = now + LAST_WORDS
 
     def died(self, number: int, now: float) -> Member:
-        """A worker has ended. If it never became ready, the next start is delayed."""
+        """Note that a worker has ended. If it never became ready, the next start is delayed."""
         member = self.members.pop(number)
         if member.state is State.STARTING:
             self.not_started(now)
         return member
 
     def not_started(self, now: float) -> None:
-        """The system could not start a worker; counts as one that never became ready."""
+        """Note that no worker could be started; this counts as one that never became ready."""
         self.failed_starts += 1
         self.failed_at = now
 
@@ -127,13 +127,13 @@ class Generations:
         return not self.ever_ready and self.failed_starts >= HOPELESS
 
     def replace(self) -> None:
-        """Make all workers old, also those that are still loading the code."""
+        """Make all workers old, including those that are still loading the code."""
         self.generation += 1
         self.replacing = True
         self.failed_starts = 0
 
     def replaced(self) -> bool:
-        """Whether a replacement has just ended: all workers are new ones. True once."""
+        """Whether a replacement has just ended, so that all workers are new. Returns True once."""
         if not self.replacing or self._old():
             return False
         if sum(m.state is State.SERVING for m in self._live()) < self.target:
@@ -142,7 +142,7 @@ class Generations:
         return True
 
     def keep(self) -> bool:
-        """Give up a replacement: the workers that exist stay. False if there was none."""
+        """Give up a replacement: the existing workers stay. Returns False if there was none."""
         replacing, self.replacing = self.replacing, False
         for member in self.members.values():
             member.generation = self.generation
@@ -156,7 +156,7 @@ class Generations:
         actions += self._outdated() + self._slow_starts(now)
         if not self.overlap:
             actions += [self._stop(m, now) for m in self._old() if m.state is State.SERVING]
-        surplus = self._surplus(now)  # first, as an old worker that stops is not to be replaced
+        surplus = self._surplus(now)  # first, because an old worker that stops is not replaced
         return actions + self._missing(now) + surplus
 
     def wake_at(self) -> float | None:

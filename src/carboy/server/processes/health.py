@@ -1,4 +1,4 @@
-"""A supervisor's care for workers that are stuck, and its word to the service manager.
+"""A supervisor's handling of stuck workers, and its watchdog messages to the service manager.
 
 Decisions are in stuck.py. A worker that can still run Python code is asked over its link for the
 stacks of its threads; for one that cannot, faulthandler writes them (stacks.py).
@@ -36,7 +36,7 @@ class Health:
         self._threads = threads
         self._detector = StuckDetector(worker_timeout)
         self._watchdog = systemd.Watchdog()
-        # The service manager wants to know how workers are also where stuck ones are not ended.
+        # The service manager is notified even where stuck workers are not ended.
         wanted = worker_timeout or self._watchdog.timeout
         self._health = StuckDetector(wanted)
         self.beat = stuck.beat_interval(wanted)
@@ -44,16 +44,16 @@ class Health:
         self._asked: dict[int, tuple[float, float]] = {}
 
     def stuck(self, serving: Links, now: float) -> Iterator[tuple[int, Stuck]]:
-        """The workers that are stuck; the log tells why, with their requests."""
+        """The workers that are stuck; the log says why, with their requests."""
         for worker, link in serving.items():
             if found := self._detector.judge(link.row, now):
                 self._log(worker, link, found)
                 self.ask_for_stacks(worker, link, answers=found is not Stuck.LOCK)
-                link.row.cells[Figure.SERVING] = 0.0  # others need not wait for it
+                link.row.cells[Figure.SERVING] = 0.0  # other workers need not wait for this one
                 yield worker, found
 
     def feed_watchdog(self, serving: Links, now: float, stopping: bool) -> None:
-        """Tell the service manager when a worker is not stuck, as often as it wants."""
+        """Tell the service manager, as often as it asks for it, that a worker is not stuck."""
         if now >= self._watchdog.wake_at:
             rows = [link.row for link in serving.values()]
             if stopping or any(not self._health.judge(row, now) for row in rows):
@@ -66,7 +66,7 @@ class Health:
         return min([due, self._watchdog.wake_at, *(at for at, _ in self._asked.values())])
 
     def woke(self, now: float) -> None:
-        """To be called after each sleep that `wake_at` has limited."""
+        """Called after each sleep that `wake_at` has limited."""
         self._detector.woke(now)
 
     def _log(self, worker: int, link: WorkerLink, found: Stuck) -> None:
@@ -115,5 +115,5 @@ def runs_python(link: WorkerLink) -> bool:
 def log_stacks_of(worker: int, link: WorkerLink) -> bool:
     """Log the stacks that a worker has written; False if it has not."""
     if text := link.take_stacks():
-        log.error("What the threads of worker %d did:\n%s", worker, text)
+        log.error("Stacks of the threads of worker %d:\n%s", worker, text)
     return bool(text)

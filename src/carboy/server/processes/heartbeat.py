@@ -1,8 +1,8 @@
-"""How a worker shows its supervisor that it is alive: a thread that does nothing else.
+"""A thread that shows the supervisor that its worker is alive, and does nothing else.
 
     BEAT    written by this thread: old when no Python code can run any more
     LEADER  written by the leader when this thread has woken it, and by this thread when the
-            leader has got to another request, or sends: old when the leader is stuck
+            leader has begun another request, or sends: old when the leader is stuck
     CREW    written by this thread while a thread is free or nothing waits for one; otherwise
             when the youngest request began: old when every thread is stuck
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 class Heartbeat:
     """Beats every `interval` seconds until the process ends.
 
-    Without a supervisor no process reads the figures, and `watchdog` is fed here. Below one,
-    `orphan_timer` is for the case that the supervisor dies.
+    Without a supervisor, no process reads the figures, and `watchdog` is fed here. Below a
+    supervisor, `orphan_timer` is for the case that the supervisor dies.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Heartbeat:
         self._wanted = False  # a request has waited since a thread was free last
 
     def start(self) -> None:
-        """Start the thread. RuntimeError when none can be started."""
+        """Start the thread. Raises RuntimeError if no thread can be started."""
         self._begin()
         threading.Thread(target=self._run, name="carboy-heartbeat", daemon=True).start()
 
@@ -103,6 +103,6 @@ class Heartbeat:
         if len(held) < engine.crew.threads:
             self._wanted = False
             return now
-        # What waits may leave again before the next beat: refused, or given up by its client.
+        # A waiting request may be gone before the next beat: refused, or given up by its client.
         self._wanted |= engine.scheduler.waits_for_thread()
         return max(exchange.began for exchange in held) if self._wanted else now

@@ -40,7 +40,7 @@ Message = dict[str, Any]
 
 
 class SupervisorLink:
-    """A worker's end: how it reports to its supervisor, and hears from it.
+    """A worker's end: reports to its supervisor, and receives its messages.
 
     `listen` is called with messages that are not for the link itself. `report` is called now and
     then, and what it returns is sent (None: nothing new).
@@ -92,11 +92,11 @@ class SupervisorLink:
         try:
             found: Message = json.loads(line)
         except ValueError:
-            return {}  # half of a message that the pipe was too full for
+            return {}  # half of a message, because the pipe was full
         return found
 
     def attend(self, orphaned: Callable[[], object], timeout: float) -> None:
-        """Hear the supervisor and report, in a thread, once this worker is ready.
+        """Receive messages and report, in a thread, once this worker is ready.
 
         When the supervisor has gone, calls `orphaned` and ends the process `timeout` s later.
         """
@@ -130,7 +130,7 @@ class SupervisorLink:
 
 
 class WorkerLink:
-    """A supervisor's end: what a worker has written, its row of the scoreboard, its requests.
+    """A supervisor's end: the worker's reports, its row of the scoreboard, its requests.
 
     It is made before the worker, which takes `told` and `tells`; then `handed_over` closes them.
     """
@@ -152,7 +152,7 @@ class WorkerLink:
         return SupervisorLink(self.told, self.tells, self.row, self.in_flight, self._beat)
 
     def handed_over(self) -> None:
-        """The worker has its end now."""
+        """Close the worker's end, which the worker has now."""
         os.close(self.told)
         os.close(self.tells)
 
@@ -164,7 +164,7 @@ class WorkerLink:
             pass
 
     def read(self) -> bytes:
-        """Bytes that the worker has written, b"" when it has closed its end; BlockingIOError."""
+        """Bytes that the worker has written, b"" at the end; raises BlockingIOError without any."""
         received = os.read(self.reader, 65536)
         room = LONGEST - len(self._received)
         self._received += received[: max(0, room)]
@@ -180,7 +180,7 @@ class WorkerLink:
             pass  # a child of the worker still holds the other end
 
     def failure(self) -> str | None:
-        """Why the worker could not start, if it has said so."""
+        """The reason why the worker could not start, if it has reported one."""
         if not self._received.startswith(FAILED):
             return None
         return self._received[len(FAILED) :].decode("utf-8", "replace")
@@ -193,7 +193,7 @@ class WorkerLink:
         return [json.loads(each) for each in found]
 
     def take_stacks(self) -> str:
-        """The stacks that the worker has written since the last time, "" if it has not."""
+        """The stacks that the worker has written since the last call, or ""."""
         text = self._received.replace(READY, b"").replace(LEAVES, b"")
         self._received.clear()
         return text.decode("utf-8", "replace").strip()

@@ -64,8 +64,8 @@ def asked_for() -> SupervisorLink | None:
 def run(load: Callable[[], str | None], link: SupervisorLink) -> NoReturn:
     """Call `load`, report whether it succeeds (None) or why it fails, and end the process.
 
-    The process ends as a forked worker does: nothing is run that the program does at its own end,
-    such as removing a file, because the program goes on.
+    The process ends as a forked worker does: it runs nothing that the program does at its own end,
+    such as removing a file, because the program continues.
     """
 
     def work() -> int:
@@ -88,7 +88,7 @@ def run(load: Callable[[], str | None], link: SupervisorLink) -> NoReturn:
 
 
 class LoadCheck:
-    """Checks the code whenever it is asked to, and calls `succeeded` when it loads.
+    """Checks the code when `ask` is called, and calls `succeeded` if it loads.
 
     A check that takes longer than `timeout` seconds has failed (0: it may take any time).
     """
@@ -107,12 +107,12 @@ class LoadCheck:
         self._child: subprocess.Popen[bytes] | None = None
 
     def ask(self) -> None:
-        """Check the code as it is now, instead of a check that is still running."""
+        """Check the code as it is now. A check that is still running is ended."""
         self._number = number = self._number + 1
         try:
             start_thread(self._run, number)
         except RuntimeError:
-            log.error("The new code is not loaded: no thread can be started. Try again.")
+            log.error("The new code was not loaded, because no thread can be started. Try again.")
 
     def cancel(self) -> None:
         """End a check that is still running, because this process ends."""
@@ -132,7 +132,7 @@ class LoadCheck:
             self._succeeded()
             return
         log.error("%s", failure.rstrip("\n"))
-        log.error("The new code is not used. The old code goes on serving.")
+        log.error("The new code is not used. The old code continues to serve.")
         systemd.notify("READY=1")  # the reload is over
 
     def _start(self, number: int) -> tuple[subprocess.Popen[bytes], WorkerLink] | None:
@@ -152,7 +152,7 @@ class LoadCheck:
             except OSError as problem:
                 link.handed_over()
                 link.close()
-                log.error("The new code is not loaded: %s. Try again.", problem.strerror)
+                log.error("The new code was not loaded: %s. Try again.", problem.strerror)
                 systemd.notify("READY=1")
                 return None
             link.handed_over()
@@ -161,7 +161,7 @@ class LoadCheck:
         return process, link
 
     def _outcome(self, process: subprocess.Popen[bytes], link: WorkerLink) -> str | None:
-        """Wait for the child's end; why the code cannot be used, or None if it can."""
+        """Wait for the child; returns why the code cannot be used, or None if it can."""
         end = time.monotonic() + self._timeout if self._timeout else None
         if (ready := _read_until(link, end)) is None:
             stacks.ask(process.pid)
@@ -172,10 +172,10 @@ class LoadCheck:
             return (
                 f"The new code has not been loaded within {self._timeout:g} s. If the application"
                 " needs more time, use a longer --start-timeout."
-                + (f"\nWhat the threads of the new process did:\n{did}" if did else "")
+                + (f"\nStacks of the threads of the new process:\n{did}" if did else "")
             )
         if ready:
-            # What the application holds while it is loaded is to be free for this process.
+            # Resources that the application holds while it is loaded must be free for this process.
             _read_until(link, time.monotonic() + MERCY)
             process.kill()
         process.wait()

@@ -1,4 +1,4 @@
-"""Ends a worker that holds the interpreter lock when its supervisor has gone.
+"""Ends a worker whose supervisor has gone while its interpreter lock is held.
 
 An orphaned worker stops because a thread of it notices (link.py) and because the kernel sends it
 SIGTERM (child.py). Both need Python code to run, and none runs while compiled code holds the

@@ -1,4 +1,4 @@
-"""Which installed packages an application uses, and importing them before it is loaded.
+"""Finds the installed packages that an application uses, and imports them before it is loaded.
 
 Installed packages hardly ever change while an application is developed; its own files do.
 """

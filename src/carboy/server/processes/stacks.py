@@ -1,12 +1,12 @@
-"""The stacks of the threads of a process: written by the process itself, or without its help.
+"""The stacks of a process's threads, written by the process itself or without its help.
 
 `log_own` runs in Python: threads have names, and the requests are those of the engine. It is
 for a process that still runs Python code.
 
 `ask` is for a process that does not, because compiled code holds the interpreter lock.
 faulthandler's signal handler is C code and needs no lock. It reads the frames of threads while
-these may run, which can end a healthy process with SIGSEGV, so only a process that is lost anyway
-is asked.
+these may run, which can end a healthy process with SIGSEGV, so only a process that will be killed
+anyway is asked.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def log_own(engine: Engine | None, why: str = "Asked by SIGUSR2") -> None:
     """Log the requests in flight and the stacks of all threads; returns at once.
 
     Called by a signal handler. The logging itself is for another thread: the interrupted code
-    may hold one of the locks of logging, and the main thread has to hear the next signal.
+    may hold one of the locks of logging, and the main thread has to handle the next signal.
     """
     try:
         start_thread(_log, engine, why)
@@ -56,7 +56,7 @@ def _log(engine: Engine | None, why: str) -> None:
 
 
 def own_stacks() -> list[str]:
-    """The stack of every thread but the calling one, innermost call last."""
+    """The stack of every thread except the calling one, innermost call last."""
     names = {each.ident: each.name for each in threading.enumerate()}
     found = []
     for ident, frame in sys._current_frames().items():
@@ -87,7 +87,7 @@ def ask(pid: int) -> None:
 
 
 def is_stopped(pid: int) -> bool:
-    """Whether a process has been stopped by a signal (SIGSTOP), where the system tells."""
+    """Whether a process has been stopped by a signal (SIGSTOP), where the system shows that."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:

@@ -1,4 +1,4 @@
-"""How a supervisor starts a worker, signals it and learns of its end.
+"""The ways in which a supervisor starts a worker, signals it and learns of its end.
 
     Fork        forks the worker from the supervisor, which has imported Carboy only
     Templates   forks it from a template process, which has imported packages (template.py)
@@ -27,14 +27,14 @@ class StartMethod(Protocol):
     def start(self, link: WorkerLink, leave: Callable[[], object]) -> int:
         """Start a worker; OSError when no process, memory or descriptor is left.
 
-        `leave` closes what is the supervisor's, in a process that is forked from it.
+        `leave` closes the supervisor's descriptors in a process that is forked from it.
         """
 
     def signal(self, worker: int, number: int) -> None:
         """Send a signal to a worker, if it still exists."""
 
     def ended(self, workers: Iterable[int]) -> list[Ended]:
-        """Those of the workers that have ended; does not wait. May include other processes."""
+        """The workers that have ended; does not wait. May include other processes."""
 
     def end(self, workers: Iterable[int]) -> None:
         """Kill these workers and wait for their end. No worker is started after that."""
@@ -53,7 +53,7 @@ class CannotFork(RuntimeError):
 class Children:
     """Workers that are children of this process.
 
-    `adopts`: processes whose parents have ended become its children, too, and are waited for.
+    `adopts`: processes whose parents have ended become its children too, and it waits for them.
     """
 
     def __init__(self, adopts: bool) -> None:

@@ -2,10 +2,10 @@
 
     BEAT old                the interpreter lock is held, or the process is stopped
     BEAT fresh, LEADER old  the thread that reads requests is stuck
-    BEAT fresh, CREW old    every thread runs a request, others wait, and none gets on
+    BEAT fresh, CREW old    every thread runs a request, others wait, and none makes progress
 
-The supervisor asks at the time at which a worker would be stuck if its figures stayed as they are,
-so healthy workers cost it a look every `timeout` seconds.
+The supervisor checks at the time at which a worker would be stuck if its figures stayed as they
+are, so healthy workers cost one check every `timeout` seconds.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class StuckDetector:
 
     def __init__(self, timeout: float) -> None:
         self.timeout = timeout
-        # A worker is never ended before the time-out, and at most a beat after it.
+        # A worker is never ended before the timeout, and at most a beat after it.
         self._limit = timeout + beat_interval(timeout)
         self._floor = 0.0  # what happened before does not count
         self._due = float("inf")
@@ -69,7 +69,7 @@ class StuckDetector:
         return self._due
 
     def woke(self, now: float) -> None:
-        """To be called after each sleep that `wake_at` has limited."""
+        """Called after each sleep that `wake_at` has limited."""
         if now > self._due + OVERSLEPT:
             self._floor = now
 

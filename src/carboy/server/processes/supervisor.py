@@ -105,7 +105,7 @@ class Supervisor:
         return self._code
 
     def _step(self) -> bool:
-        """Do what is decided, wait for something to happen; False when all is over."""
+        """Carry out the decisions and wait for an event; returns False at the end."""
         now = time.monotonic()
         self._look_after_stuck_workers(now)
         for do, worker in self.generations.plan(now):
@@ -117,7 +117,7 @@ class Supervisor:
         if now >= self._slow_stop_at:
             self._slow_stop_at = NEVER
             running = sum(len(c.in_flight.running()) for c in self._links.values())
-            self._on_slow_stop(running or None)  # None: what the leaders run is not known
+            self._on_slow_stop(running or None)  # None: the requests of the leaders are not known
         self._wait(now)
         for worker, status in self.start_method.ended(list(self.generations.members)):
             if worker in self.generations.members:
@@ -131,14 +131,14 @@ class Supervisor:
             self.start_method.signal(worker, signal.SIGTERM)
         elif do is Do.GIVE_UP:
             log.error(
-                "Worker %d has not become ready within %g s and is killed. If the application"
+                "Worker %d did not become ready within %g s and is killed. If the application"
                 " needs more time to load, use a longer --start-timeout.",
                 worker, self.generations.start_timeout,
             )  # fmt: skip
             self.health.ask_for_stacks(worker, self._links[worker])
         else:
             if do is Do.KILL:
-                log.error("Worker %d does not end by itself and is killed.", worker)
+                log.error("Worker %d does not stop and is killed.", worker)
             self.start_method.signal(worker, signal.SIGKILL)
 
     def _wait(self, now: float) -> None:
@@ -168,7 +168,9 @@ class Supervisor:
     def _look_after_stuck_workers(self, now: float) -> None:
         if not self.generations.stopping:
             for worker, found in self.health.stuck(self._serving(), now):
-                if found is Stuck.CREW:  # it still obeys, and requests that get on may finish
+                if (
+                    found is Stuck.CREW
+                ):  # it still handles signals, and requests that make progress may finish
                     self._do(*self.generations.retire(worker, now))
                 else:
                     self.generations.condemn(worker, now)
@@ -212,7 +214,7 @@ class Supervisor:
         self.generations.replace()
 
     def _ask_what_it_does(self, worker: int, link: WorkerLink) -> None:
-        """Have a worker log its requests and stacks; do it for one that cannot run Python code."""
+        """Have a worker log its requests and stacks, or log them if it cannot run Python code."""
         if runs_python(link):
             self.start_method.signal(worker, signal.SIGUSR2)
             return
@@ -266,13 +268,13 @@ class Supervisor:
             return private_row()  # the worker serves, although others do not see its figures
 
     def _leave(self) -> None:
-        """Close what is the supervisor's, in a worker that was forked from it."""
+        """Close the supervisor's descriptors in a worker that was forked from it."""
         self._selector.close()
         self._inbox.close()
         for link in self._links.values():
             link.close()
         self._errors.close()
-        gc.freeze()  # what came from the supervisor stays shared memory
+        gc.freeze()  # objects from the supervisor stay in shared memory
 
     def _read(self, worker: int) -> None:
         link = self._links[worker]
@@ -316,7 +318,7 @@ class Supervisor:
             self._failed(member, link, how, requests)
 
     def _failed(self, member: Member, link: WorkerLink, how: str, requests: str) -> None:
-        """A worker has ended that was not told to."""
+        """A worker has ended without being asked to."""
         if member.state is State.SERVING:
             log.error("Worker %d %s; another one takes its place.%s", member.number, how, requests)
             log_stacks_of(member.number, link)
@@ -330,7 +332,7 @@ class Supervisor:
         self._after_failure(final=failure is not None)
 
     def _after_failure(self, final: bool) -> None:
-        """A worker could not start; `final`: the next one could not either."""
+        """A worker could not start; `final`: another one could not start either."""
         if not self.generations.ever_ready and (final or self.generations.hopeless()):
             self._code = 1
             self._stop()
@@ -339,10 +341,12 @@ class Supervisor:
             systemd.notify("READY=1")  # the reload is over
         else:
             delay = self.generations.delay()
-            log.error("Another worker is started %s.", f"in {delay:g} s" if delay else "at once")
+            log.error(
+                "Another worker will be started %s.", f"in {delay:g} s" if delay else "at once"
+            )
 
     def _forget(self, worker: int) -> WorkerLink:
-        """Read what a dead worker has still said, and free its row."""
+        """Read the last messages of a dead worker, and free its row."""
         link = self._links.pop(worker)
         if link.reader in self._selector.get_map():
             link.read_rest()

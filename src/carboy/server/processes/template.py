@@ -1,4 +1,4 @@
-"""Template processes: they have imported what is slow to import, and fork workers.
+"""Template processes: they have imported the slow packages, and fork workers.
 
     supervisor ── {"do": "worker"} and two descriptors ──▶ template ── fork ──▶ worker
                ◀── {"pid": 4711} ────────────────────────
@@ -54,7 +54,7 @@ class TemplateProcess:
         self.work = work
 
     def run(self) -> int:
-        """The rest of the process; its exit code."""
+        """Run the rest of the process; returns its exit code."""
         for number in HEARD:
             signal.signal(number, noted)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
@@ -227,7 +227,7 @@ class Templates(Children):
         self._imports += self._preloaded.send({"do": "import", "modules": more})
 
     def forget(self) -> None:
-        """Forget what was imported: the next worker imports all packages itself."""
+        """Forget the preloaded packages: the next worker imports all packages itself."""
         self._known, self._stamps = set(), {}
         if self._preloaded is not None:
             self._preloaded.close()

@@ -1,7 +1,7 @@
-"""One process that serves: loads the application, runs the engine, obeys signals.
+"""One process that serves: it loads the application, runs the engine and handles signals.
 
-It works the same with and without a supervisor above it. Without one, it obeys all signals itself,
-and SIGHUP makes it start again (load_check.py).
+It works the same with and without a supervisor above it. Without a supervisor, it handles all
+signals itself, and SIGHUP makes it start again (load_check.py).
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from carboy.server.signals import (
 
 log = logging.getLogger(ERROR_LOGGER)
 
-RETRY = 1.0  # seconds between two attempts to load new code, when the old code has gone
+RETRY = 1.0  # seconds between two attempts to load new code, when the old code no longer runs
 LAST_LINES = 0.2  # seconds to write lines of the log when the process is ended at once
 
 Load = Callable[[], Any]
@@ -123,7 +123,7 @@ class Worker:
         self._hung_up_early = False  # SIGHUP came before the application was loaded
 
     def run_alone(self) -> int:
-        """Serve without a supervisor; the exit code."""
+        """Serve without a supervisor; returns the exit code."""
         stay = self.plan.ends_process
         with Handlers(self._handlers_alone(), stay):
             hold(False)
@@ -152,7 +152,7 @@ class Worker:
         return 0
 
     def run_supervised(self, link: SupervisorLink) -> int:
-        """Serve below a supervisor; the exit code."""
+        """Serve below a supervisor; returns the exit code."""
         try:
             engine, logs = self._prepare(link)
         except LoadError as problem:
@@ -186,7 +186,7 @@ class Worker:
         return engine, logs
 
     def load_failure(self) -> str | None:
-        """Load the application, and say why it cannot be served; None if it can."""
+        """Load the application; returns why it cannot be served, or None if it can."""
         try:
             self._load()
         except LoadError as problem:
@@ -293,7 +293,7 @@ class Worker:
         assert self._engine is not None
         self.restart = True
         self._forced_exit.begin()
-        # A stop that was asked for, also just now, wins.
+        # A stop has precedence, even if it was requested just now.
         self._engine.stop(listeners=ListenerPolicy.RESTART)
 
     def _end_at_once(self, number: int, frame: FrameType | None) -> NoReturn:
@@ -322,20 +322,20 @@ class Worker:
     def _start_again_if_asked(self) -> None:
         hold(True)  # signals wait until the new program has handlers
         assert self._engine is not None
-        # Handlers of several signals may interrupt each other at any point, so the greatest wish
-        # that the engine keeps decides, not the handler that wrote `restart` last.
+        # Handlers of several signals may interrupt each other at any point, so the strongest
+        # request that the engine keeps decides, not the handler that wrote `restart` last.
         if self.restart and self._engine.stopping.asked in (None, ListenerPolicy.RESTART):
             self._start_again()
         hold(False)
 
     def _try_again(self) -> NoReturn:
-        """The new code was checked, and yet cannot be loaded. Clients wait for it already."""
-        log.error("The application is loaded again in %g s.", RETRY)
+        """Load the new code again: it was checked but cannot be loaded, and clients are waiting."""
+        log.error("The application will be loaded again in %g s.", RETRY)
         time.sleep(RETRY)  # a stop ends the process meanwhile
         self._start_again()
 
     def _start_again(self) -> NoReturn:
-        """Become a fresh program on the same sockets; clients wait in their queues meanwhile."""
+        """Become a new program on the same sockets; clients wait in their queues meanwhile."""
         keep(self.sockets)
         systemd.notify_reloading()
         sys.stdout.flush()

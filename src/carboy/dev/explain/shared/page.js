@@ -106,7 +106,7 @@ function choose(call, scroll) {
     const pre = make("pre", detail);
     source.text.replace(/\n$/, "").split("\n").forEach((line, n) => {
       const row = make("code", pre, "", source.first + n === call.line ? "last" : "");
-      if (row.className) row.title = call.raised ? "The exception left it here" : "It ended here";
+      if (row.className) row.title = call.raised ? "The exception left the function here" : "The function ended here";
       make("span", row, String(source.first + n), "number");
       let at = 0;
       for (const [start, stop, kind] of source.parts[n] || []) {

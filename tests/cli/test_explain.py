@@ -61,6 +61,14 @@ async def later():
     await asyncio.sleep(0)
     return "later"
 
+@app.get("/mapped")
+def mapped():
+    list(map(work, range(20)))
+    return "mapped"
+
+def work(number):
+    return number
+
 @app.get("/missing")
 def missing():
     abort(404)
@@ -203,6 +211,14 @@ def test_many_sends_are_one_step(folder: Path) -> None:
     steps = steps_of(explain(folder, "ours", "GET", "/stream"))
     assert [step for step in steps if "sent ×" in step]
     assert sum("bytes are sent" in step for step in steps) < 4
+
+
+@pytest.mark.parametrize("app", ["ours", "theirs"])
+def test_calls_through_c_are_in_every_view(folder: Path, app: str) -> None:
+    text = explain(folder, app, "GET", "/mapped")
+    assert re.search(r"your application work ×20 ", text)
+    explain(folder, app, "GET", "/mapped", "--full", "--html", "page.html")
+    assert (folder / "page.html").read_text().count('"name": "work"') == 20
 
 
 def test_deep_recursion_is_shown_in_every_format(folder: Path) -> None:

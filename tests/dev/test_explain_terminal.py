@@ -8,7 +8,8 @@ import pytest
 
 from carboy.dev.explain import terminal
 from carboy.dev.explain.explanation import Explanation
-from carboy.dev.explain.places import APPLICATION
+from carboy.dev.explain.places import APPLICATION, KERNEL
+from carboy.dev.explain.tree import Track
 from explained import call, explanation, request
 
 
@@ -78,6 +79,13 @@ def test_a_single_call_is_not_called_calls() -> None:
 def test_depth_cuts_and_full_shows_everything() -> None:
     assert len(tree_of(terminal.show(explanation(), depth=1))) == 2
     assert len(tree_of(terminal.show(explanation(), full=True))) == 9
+
+
+def test_times_of_other_threads_are_not_in_the_total() -> None:
+    found = explanation()
+    found.tracks.append(Track("worker", [call("socket.recv", KERNEL, 0, 256_000_000)]))
+    assert sum(own for _, _, own in found.shares()) == found.time == 90_000
+    assert "  Other threads, at the same time: kernel 256.00 ms\n" in terminal.show(found)
 
 
 def test_other_threads_have_their_own_tree() -> None:

@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
+from carboy.dev.explain import page
 from carboy.dev.explain import tracer as tracing
+from carboy.dev.explain.explanation import of_traced
 from carboy.dev.explain.recorder import Call
 from carboy.dev.explain.tracer import Traced, Tracer
 
@@ -291,3 +293,17 @@ def test_branches_of_clients_without_a_request_are_dropped() -> None:
         reading={Engine.read_for.__code__: lambda frame: frame.f_locals["peer"]},
     )
     assert found == [tracing.CONNECTIONS]
+
+
+def test_calls_through_c_are_in_the_page_of_a_request() -> None:
+    def work(tracer: Tracer) -> None:
+        tracer.watch()
+        Server(tracer, lambda: list(map(double, range(20)))).turn(1)
+
+    (traced,) = traced_in_a_thread(work, units=TURN)
+    data = page.data_of(of_traced(traced, None))
+    assert str(data["tracks"]).count("'name': 'double'") == 20
+
+
+def double(number: int) -> int:
+    return 2 * number

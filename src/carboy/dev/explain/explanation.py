@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,8 @@ from carboy.dev.explain.secrets import Eraser
 from carboy.dev.explain.steps import Step, name_steps
 from carboy.dev.explain.tracer import Traced
 from carboy.dev.explain.tree import Node, Track
+
+Share = tuple[str, int, int]  # room or package, calls, own nanoseconds; C counts for its caller
 
 
 @dataclass(slots=True)
@@ -42,25 +44,13 @@ class Explanation:
         places = {node.place for node in self.nodes()}
         return {place.room for place in places} | {place.package for place in places}
 
-    def shares(self) -> list[tuple[str, int, int]]:
-        """(room or package, calls, own nanoseconds); C code counts for its caller."""
-        found: dict[str, list[int]] = {}
+    def shares(self) -> list[Share]:
+        """The shares of the thread of the engine, which are `time` together."""
+        return _shares(self.tracks[:1])
 
-        def add(node: Node, caller: str) -> None:
-            room = node.place.room
-            name = caller if room == places.C_CODE else _group(node)
-            entry = found.setdefault(name, [0, 0])
-            entry[0] += room != places.C_CODE
-            entry[1] += node.own
-            for child in node.children:
-                add(child, name)
-
-        for track in self.tracks:
-            for root in track.roots:
-                add(root, places.PYTHON)
-        return sorted(
-            ((name, calls, own) for name, (calls, own) in found.items()), key=lambda each: -each[2]
-        )
+    def shares_of_other_threads(self) -> list[Share]:
+        """The shares of threads that ran or waited at the same time, which are not in `time`."""
+        return _shares(self.tracks[1:])
 
     def failure(self) -> tuple[BaseException, Node] | None:
         """The exception that the application raised, and the call that handled it."""
@@ -77,6 +67,26 @@ def of_traced(traced: Traced, app: Any, name: str = "") -> Explanation:
     tracks = [tree.of_branches(traced.thread, traced.calls)]
     Eraser(traced.secrets).clean(node for track in tracks for node in track.walk())
     return Explanation(name, "", "", 0, tracks, name_steps(tracks, app), traced.overflowed)
+
+
+def _shares(tracks: Iterable[Track]) -> list[Share]:
+    found: dict[str, list[int]] = {}
+
+    def add(node: Node, caller: str) -> None:
+        room = node.place.room
+        name = caller if room == places.C_CODE else _group(node)
+        entry = found.setdefault(name, [0, 0])
+        entry[0] += room != places.C_CODE
+        entry[1] += node.own
+        for child in node.children:
+            add(child, name)
+
+    for track in tracks:
+        for root in track.roots:
+            add(root, places.PYTHON)
+    return sorted(
+        ((name, calls, own) for name, (calls, own) in found.items()), key=lambda each: -each[2]
+    )
 
 
 def _group(node: Node) -> str:

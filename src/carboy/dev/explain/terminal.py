@@ -75,6 +75,7 @@ def show(
         f" {count:,} calls in {duration(found.time)} from accept() to the last send()",
         "",
         *_shares(found, painter),
+        *_other_threads(found, painter),
         *_failure(found, painter),
         "",
         painter.colour("Steps", "1"),
@@ -117,6 +118,13 @@ def _shares(found: Explanation, painter: Painter) -> list[str]:
             f"  {calls:6,} {noun}  {painter.colour(bar, code)}".rstrip()
         )
     return lines
+
+
+def _other_threads(found: Explanation, painter: Painter) -> list[str]:
+    shares = [f"{name} {duration(own)}" for name, _, own in found.shares_of_other_threads() if own]
+    if not shares:
+        return []
+    return [painter.colour(f"  Other threads, at the same time: {', '.join(shares)}", "2")]
 
 
 def _steps(found: Explanation, painter: Painter) -> list[str]:

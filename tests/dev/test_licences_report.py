@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
+from markdown_it import MarkdownIt
 
 from carboy.dev.explain.places import APPLICATION, PYTHON
 from carboy.dev.licences import report
@@ -55,14 +55,13 @@ def test_the_rule_is_at_the_end() -> None:
 
 def test_the_report_is_one_list_of_steps_whatever_is_in_its_texts() -> None:
     """In CommonMark, a list item with a number of two digits needs a deeper indentation."""
-    markdown_it = pytest.importorskip("markdown_it")
     calls = [call(f"view_{n}__", APPLICATION, n, n + 1, result="'`'") for n in range(12)]
     found = explanation(call("run", "server", 0, 20, *calls))
     found.request = "GET /a|b`*c*"
     found.rule = ["GET /", "```", "</b>"]
     for step in found.steps:
         step.title = f"The view '__init__ <b>{step.number}</b>' runs"
-    tokens = markdown_it.MarkdownIt("commonmark").enable("table").parse(report.make(found))
+    tokens = MarkdownIt("commonmark").enable("table").parse(report.make(found))
     kinds = [token.type for token in tokens if token.level == 0]
     inline = [each.type for token in tokens for each in token.children or ()]
     assert kinds.count("ordered_list_open") == 1

@@ -126,7 +126,7 @@ class Client:
         return self.file.read()
 
     def closed(self) -> bool:
-        """Whether the server closes now, without another word."""
+        """Whether the server closes now, without sending more."""
         try:
             return self.file.read(1) == b""
         except ConnectionResetError:

@@ -184,7 +184,7 @@ def alive(pid: int) -> bool:
 
 
 def children(pid: int) -> set[int]:
-    """The processes that `pid` has started, in whichever thread."""
+    """The processes that `pid` has started, from any of its threads."""
     found: set[int] = set()
     for task in Path(f"/proc/{pid}/task").iterdir():
         try:

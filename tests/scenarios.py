@@ -333,8 +333,8 @@ class Pair:
     def __call__(self, build: Build, *requests: Any, status: int | None = None) -> list[Seen]:
         """Compare `build(namespace, log)` on all lanes; returns the answers of Flask.
 
-        `status` is what the last request has to give, so that a scenario that went wrong on
-        every side alike does not pass.
+        `status` is the expected status of the last request, so that a scenario that fails in the
+        same way on every side does not pass.
         """
         asked = requests * ROUNDS
         expected, expected_log = self.run(self.flask, call_wsgi, build, asked)

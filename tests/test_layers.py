@@ -1,7 +1,7 @@
-"""The rules of the house (docs/design.md, section 3): permitted imports, and lengths of code.
+"""The rules for the rooms (docs/design.md, section 3): permitted imports, and lengths of code.
 
 The table of rooms is held literally. Exceptions are listed with their reasons, and an exception
-that is no longer needed fails a test, so that the lists below only hold what is true.
+that is no longer needed fails a test, so that the lists below stay true.
 """
 
 from __future__ import annotations
@@ -323,7 +323,7 @@ def test_docs_design_md_has_the_same_table() -> None:
 
 
 def test_arrows_between_rooms_point_downwards() -> None:
-    """Whatever way they take: under TYPE_CHECKING, in a function, as a string."""
+    """However they are written: under TYPE_CHECKING, in a function, as a string."""
     found = {arrow for arrow in room_arrows(MODULES) if points_upwards(arrow)}
     assert not found - set(UPWARD), f"UPWARD lacks {sorted(found - set(UPWARD))}"
     assert not set(UPWARD) - found, f"UPWARD lists what is gone: {sorted(set(UPWARD) - found)}"

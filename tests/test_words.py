@@ -62,7 +62,10 @@ TURNS = {
     r"\b(those|for|that of) who\b": "for the caller, for applications that …",
     r"\b(deaf|heard of)\b": "does not react, is noticed",
     r"\bas it were\b": "leave it out",
-    r"\btime-outs?\b": "timeout",
+    r"\b(time-out|set-up)s?\b": "timeout, setup",
+    r"\bany (more|longer)\b(?! than)": "no longer",
+    r", also (in|with|under|if|when|while|as|behind|after)\b": "even in, including",
+    r"\btells? (whether|which|what|why)\b": "says, shows",
     r"\b(whence|lest|thereof|wherein|therein|whereof)\b": "a plainer word",
 }
 DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)

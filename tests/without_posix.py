@@ -1,7 +1,7 @@
 """`carboy` on a Python that has only what Windows has: run with the arguments of the command.
 
-What the standard library itself has looked up by now, it keeps. Prints a line when every module
-of Carboy has been imported.
+Modules that the standard library has already imported stay available. Prints a line when every
+module of Carboy has been imported.
 """
 
 from __future__ import annotations

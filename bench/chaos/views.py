@@ -1,6 +1,6 @@
 """The application that is served: ordinary routes, and a route for each kind of misbehaviour.
 
-The same code for Flask and for Carboy. Files in CHAOS_FOLDER tell what to do when it is imported.
+The same code for Flask and for Carboy. Files in CHAOS_FOLDER say what to do when it is imported.
 """
 
 from __future__ import annotations

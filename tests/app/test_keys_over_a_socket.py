@@ -53,8 +53,8 @@ def test_a_quick_view_is_answered_while_a_slow_one_has_every_thread(
 
     app.url_map.update()
     (rule,) = app.url_map.iter_rules("slow")
-    # The slow view is known as slow and gets no trial; whatever a loaded machine takes for another
-    # one makes that neither slow nor its leader deposed.
+    # The slow view is known as slow and gets no trial. However long another view takes on a busy
+    # machine, it does not become slow, and its leader is not deposed.
     times = {"inline_budget": 60.0, "watch_interval": 5.0}
     with served(app, threads=THREADS, **times) as live, ExitStack() as stack:
         live.engine.dispatch_times.averages[rule._key] = 100.0

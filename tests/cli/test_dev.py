@@ -559,7 +559,7 @@ def test_with_lan_the_address_in_the_network_is_shown(folder: Path) -> None:
         port = server.address()[1]
         assert server.get() == (200, b"debug True")
         with socket.create_connection((socket.gethostbyname(socket.gethostname()), port)):
-            pass  # also on an address that is not loopback
+            pass  # even on an address that is not loopback
 
 
 @pytest.mark.parametrize("before", [("--debug",), ()], ids=["before", "behind"])

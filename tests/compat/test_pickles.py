@@ -1,6 +1,6 @@
 """Pickles go both ways between Carboy under the names of Flask and the real Flask.
 
-A cache outlives the way over and the way back: Flask-Caching keeps pickled responses.
+A cache stays valid when an application moves over and back: Flask-Caching keeps pickled responses.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A request made of its parts,, compared with Werkzeug."""
+"""A request made of its parts, compared with Werkzeug."""
 
 from __future__ import annotations
 

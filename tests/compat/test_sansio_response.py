@@ -1,4 +1,4 @@
-"""A response made of its parts,, compared with Werkzeug."""
+"""A response made of its parts, compared with Werkzeug."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The public surface of the real packages, walked and compared: what can be called there can
 be called in the same way here.
 
-Each side is looked at in an interpreter of its own, because only one can bear the names.
+Each side is examined in its own interpreter, because only one of them can have the names.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ def test_classes_are_classes_and_callables_are_callable(sides: tuple[Surface, Su
 
 
 def refused(theirs: Any, mine: Any) -> list[str]:
-    """Their parameters that a call here cannot pass, or that mean something else."""
+    """Parameters of the real function that have no counterpart here, or another meaning."""
     known = {name: (kind, optional, default) for name, kind, optional, default in mine}
     takes_names = any(kind == "VAR_KEYWORD" for _, kind, _, _ in mine)
     takes_more = any(kind == "VAR_POSITIONAL" for _, kind, _, _ in mine)

@@ -472,7 +472,7 @@ def test_code_can_be_stopped_only_with_secret_pin_and_host() -> None:
 
 
 def test_stops_do_not_reach_what_follows_the_code() -> None:
-    """Code that ends while it is stopped: the exception is taken back."""
+    """If code ends while it is being stopped, the exception is withdrawn."""
     console = carboy.dev.debugger.Console()
     ends = threading.Event()
 

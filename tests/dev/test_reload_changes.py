@@ -124,10 +124,10 @@ def test_places_that_are_added_are_watched_too(tmp_path: Path, native: bool) -> 
             changes.also([str(more), str(folders[0] / "below")])
         for folder in reversed(folders):
             (folder / "app.py").write_text("x = 1\n")
-            # A busy machine tells of one file in two pieces, the second of which may come later.
+            # A busy machine may report one file in two pieces, the second one later.
             while str(folder / "app.py") not in found.get(timeout=PATIENCE).paths:
                 pass
-        for thread in threading.enumerate():  # only one of them goes on
+        for thread in threading.enumerate():  # only one of them continues
             if thread.name == "carboy-watch" and thread is not changes._watching:
                 thread.join(PATIENCE)
                 assert not thread.is_alive()

@@ -7,7 +7,7 @@ from live_engine import GET, hello, served
 
 
 class App:
-    """The least that is a direct application."""
+    """A minimal direct application."""
 
     def __init__(self) -> None:
         self.ready = True

@@ -156,7 +156,7 @@ def test_a_charset_that_breaks_the_codec_search_is_compared_as_text() -> None:
 
 
 @pytest.mark.parametrize("text", [None, "", ",", "text/html;q=0.5"])
-def test_provided_tells_whether_the_header_was_sent(text: str | None) -> None:
+def test_provided_says_whether_the_header_was_sent(text: str | None) -> None:
     def provided(library: Any, structures: Any) -> tuple[bool, ...]:
         accept = library.parse_accept_header(text, structures.MIMEAccept)
         return accept.provided, structures.Accept(accept).provided, structures.Accept().provided

@@ -45,7 +45,7 @@ def parts(data: bytes) -> tuple[list[bytes], bytes]:
 def expected(
     method: str, minor: int, status: int, length: str | None, size: int, form: str
 ) -> dict:
-    """The framing RFC 9112, sections 6 and 9, asks for, said without the machine."""
+    """The framing that RFC 9112, sections 6 and 9, requires, computed without the machine."""
     if status == 205:  # its content is empty, whatever the application says
         length, size = "0", 0
     bodiless = method == "HEAD" or status in (204, 205, 304)

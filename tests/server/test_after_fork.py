@@ -80,7 +80,7 @@ def test_a_copy_that_raises_is_ended_with_its_exit_code(
 def test_a_copy_that_stays_holds_neither_clients_nor_the_port(folder: Path, workers: str) -> None:
     with started(folder, "-w", workers) as server:
         address = server.address()
-        pid = int(to_the_end(server, "/stay").rpartition(b"\n")[2])  # the end comes at once
+        pid = int(to_the_end(server, "/stay").rpartition(b"\n")[2])  # the connection ends at once
         server.send(signal.SIGTERM)
         assert server.process.wait(PATIENCE) == 0
         assert alive(pid)

@@ -152,7 +152,7 @@ def test_a_worker_that_holds_the_interpreter_lock_keeps_only_its_own_connections
         assert others
         for client in others:
             assert ask(client) == healthy
-        # The kernel may wake the leader of a stuck worker first, which cannot go on.
+        # The kernel may wake the leader of a stuck worker first, which cannot continue.
         assert {pid for _, pid in keep(server, clients, 12)} == {healthy}
 
 

@@ -151,7 +151,7 @@ def test_asking_wakes_the_better_worker(board: Scoreboard) -> None:
     assert readable(other.bell.fileno())
     assert not readable(me.bell.fileno())
     other.bell.clear()
-    peers.ask_better()  # whether it has been heard since, only the other worker knows
+    peers.ask_better()  # only the other worker knows whether it has been heard since
     assert readable(other.bell.fileno())
 
 

@@ -1,4 +1,4 @@
-"""Answers that end before their end: what was sent stays readable, and the rest is missed."""
+"""Responses that end early: clients can read the sent bytes, and see that more is missing."""
 
 from __future__ import annotations
 

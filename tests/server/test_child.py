@@ -33,7 +33,7 @@ def said_by_child(work: Callable[[], str]) -> str:
 
 @in_a_fresh_process
 def test_process_pools_end_with_the_child() -> None:
-    """Also if the parent has imported multiprocessing."""
+    """Even if the parent has imported multiprocessing."""
     pools = []
 
     def work() -> str:

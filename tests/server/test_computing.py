@@ -78,7 +78,7 @@ def test_a_handler_that_computes_is_recognized() -> None:
 
 def test_short_computing_handlers_run_one_at_a_time_in_order_of_arrival() -> None:
     app = Work()
-    # The leader is patient, as the machine of a test may be slow.
+    # The leader is patient, because the machine of a test may be slow.
     with served(app, watch_interval=5.0) as live, ExitStack() as stack:
         paths = [f"/burn/{letter}" for letter in "abcdefgh"]
         for path in paths:

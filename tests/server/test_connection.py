@@ -102,7 +102,7 @@ def test_a_body_that_is_too_large_is_refused_before_it_is_asked_for(poller: str)
 
 
 class Limited(WsgiGateway):
-    """A gateway whose application allows so many bytes."""
+    """A gateway whose application allows this many bytes."""
 
     def __init__(self, app: Any, limit: int) -> None:
         super().__init__(app)

@@ -14,7 +14,7 @@ from live_engine import GET, Live, eventually, hello, served
 
 
 class Gate:
-    """An application with paths that wait until they are let go."""
+    """An application with paths that wait until they are released."""
 
     def __init__(self) -> None:
         self.go = threading.Event()
@@ -127,7 +127,7 @@ def test_requests_get_threads_in_order() -> None:
             for client in clients:
                 client.reply()
             blocked.reply()
-    # Two threads take them in order; two neighbours may overtake each other by a hair.
+    # Two threads take them in order; two neighbours may be swapped.
     places = [app.order.index(f"/{name}") for name in "abcdef"]
     assert all(abs(place - n - 2) <= 1 for n, place in enumerate(places))
 
@@ -250,7 +250,7 @@ def test_the_table_of_keys_is_bounded() -> None:
 
 @pytest.mark.parametrize("threads", [2, 8])
 def test_quick_and_slow_requests_mixed_are_all_answered(threads: int) -> None:
-    """Leadership changes hands all the time here; nothing may get lost on the way."""
+    """The leader is replaced all the time here, and no request may get lost."""
 
     def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
         if environ["PATH_INFO"] == "/slow":

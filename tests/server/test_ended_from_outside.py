@@ -26,7 +26,7 @@ app.add_url_rule("/", view_func=lambda: "hello")
 
 @pytest.fixture(autouse=True)
 def _not_below_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tests of the commands leave their word in the environment, and app.run() obeys it."""
+    """Tests of the commands leave a variable in the environment, which app.run() reads."""
     for name in ("FLASK_RUN_FROM_CLI", "CARBOY_RUN_FROM_CLI"):
         monkeypatch.delenv(name, raising=False)
 
@@ -80,7 +80,7 @@ def serving(port: int) -> None:
     serve(app, port=port, access_log=False)
 
 
-# Pytest, not Python, complains of a thread that ends with SystemExit.
+# Pytest, not Python, complains about a thread that ends with SystemExit.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 LASTING = [app_run, simple, forever, serving]
 EVERY_WAY = pytest.mark.parametrize("run", [*LASTING, one_request])
@@ -110,7 +110,7 @@ def test_its_threads_may_be_ended_with_it(
     ended = set(threading.enumerate()) - before
     for each in ended:
         raise_in(each)
-    for each in ended:  # pytest complains of one that ends during a later test
+    for each in ended:  # pytest complains about a thread that ends during a later test
         each.join(PATIENCE)
         assert not each.is_alive()
     assert "The engine" not in caplog.text

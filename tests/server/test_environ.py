@@ -47,7 +47,7 @@ REQUESTS = {
     "usual": b"GET / HTTP/1.1\r\n" + HOST + b"User-Agent: x\r\nAccept: */*\r\nReferer: r\r\n"
     b"Authorization: Basic YTpi\r\nConnection: keep-alive\r\nCookie: a=1\r\nProxy: p\r\n\r\n",
 }  # fmt: skip
-# Of the server itself, or of what only one of the two has; docs/framework.md has the differences.
+# Keys of the server itself, or that only one of the two has; docs/framework.md has the differences.
 OWN = {"SERVER_SOFTWARE", "SERVER_PORT", "REMOTE_PORT", "wsgi.errors", "wsgi.input",
        "wsgi.input_terminated", "wsgi.file_wrapper", "wsgi.early_hints", "carboy.exchange",
        "werkzeug.socket"}  # fmt: skip

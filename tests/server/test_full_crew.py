@@ -45,7 +45,7 @@ class Room:
 def full(threads: int = 2, **settings: Any) -> Iterator[tuple[Room, Live, ExitStack]]:
     """Served with all `threads` inside /hold, which gets no trial on the leader.
 
-    The budget is large, as a quick handler may take its time on the machine of a test.
+    The budget is large, because a quick handler may be slow on a busy machine.
     """
     app = Room()
     options = {"inline_budget": 0.05, **settings}

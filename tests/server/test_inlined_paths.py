@@ -2,7 +2,7 @@
 
 A first request on an idle connection is read by `Engine._read`, a pipelined one by `Engine._begin`.
 Without an access log, `Dispatcher.dispatch` sends a complete response itself; with one,
-`Responder.deliver` does, and `KeepAlive.finish` goes on.
+`Responder.deliver` does, and `KeepAlive.finish` continues.
 """
 
 from __future__ import annotations

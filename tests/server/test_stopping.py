@@ -68,7 +68,7 @@ def in_background(work: Callable[[], object]) -> tuple[threading.Thread, list[ob
 
 
 def until_refused(address: tuple[str, int]) -> int:
-    """Connect until that is refused; the number of connections that were accepted before."""
+    """Connect until a connection is refused; returns the number of accepted connections."""
     taken = 0
     while True:
         try:

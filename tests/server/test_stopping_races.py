@@ -26,7 +26,7 @@ def stopping() -> Stopping:
 def interrupted_at(
     line: int, first: ListenerPolicy, second: ListenerPolicy
 ) -> tuple[Stopping, bool]:
-    """`first` is asked for, and after so many lines of it `second`, as by a signal handler."""
+    """Ask for `first`, and after this many lines of it for `second`, as a signal handler would."""
     made = stopping()
     lines = count()
     came = False

@@ -1,4 +1,4 @@
-"""Answers in pieces: slow readers, waiting sources, clients that leave, stops."""
+"""Streamed responses: slow readers, waiting sources, clients that leave, stops."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ seen: ContextVar[str] = ContextVar("seen", default="nothing")
 
 @contextmanager
 def served(app: Any, **settings: Any) -> Iterator[Live]:
-    """With sockets that take little, so that few bytes have to be made."""
+    """Serve with small socket buffers, so that few bytes have to be made."""
     with served_as_it_is(app, **settings) as live:
         live.listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * KIB)
         yield live
@@ -55,7 +55,7 @@ class Watched:
 
     @contextmanager
     def inside(self) -> Iterator[None]:
-        """Around application code: how many threads are in there at once."""
+        """Wraps application code, and notes how many threads run it at once."""
         with self.events:
             self.running += 1
             self.most = max(self.most, self.running)
@@ -174,7 +174,7 @@ THREADS = pytest.mark.parametrize("threads", [1, 4])
 
 
 def asking(stack: ExitStack, live: Live, path: str, method: str = "GET") -> Client:
-    """A client that has asked and does not read, with a receive buffer like that of a net."""
+    """A client that has sent a request and does not read, with a receive buffer as on a network."""
     sock = socket.socket(live.listener.family, socket.SOCK_STREAM)
     stack.callback(sock.close)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 32 * KIB)
@@ -363,7 +363,7 @@ def test_streams_wait_for_a_stream_thread(caplog: pytest.LogCaptureFixture) -> N
 def test_a_piece_is_sent_while_the_application_goes_on(
     how: str, threads: int, tmp_path: Path
 ) -> None:
-    """PEP 3333: the server goes on sending while the application makes the next block."""
+    """PEP 3333: the server continues to send while the application makes the next block."""
     released = threading.Event()
     waiting = threading.Event()
     large = PIECE * 32
@@ -424,7 +424,7 @@ def test_a_stream_that_waits_for_a_thread_is_closed_when_its_client_leaves() -> 
     with served(app, threads=2, stream_threads=1, record=True) as live, ExitStack() as stack:
         asking(stack, live, "/hold").until(b"first\r\n")
         eventually(lambda: live.engine.streams.keys)
-        live.engine.dispatch_times.averages["GET /large"] = 1.0  # goes on with on a stream thread
+        live.engine.dispatch_times.averages["GET /large"] = 1.0  # continued on a stream thread
         live.engine.dispatch_times.next_trial = float("inf")
         clients = [asking(stack, live, "/large") for _ in range(3)]
         # Put aside, and waiting for a thread already if the socket could take some more.
@@ -644,7 +644,7 @@ def test_a_process_with_clients_that_do_not_read_ends_soon(
 
 
 def test_one_thread_takes_turns_between_streams() -> None:
-    """Never two threads in the application, and none that one client keeps for itself."""
+    """Two threads never run the application at once, and no client keeps a thread for itself."""
     watched = Watched()
 
     def app(environ: dict[str, Any], start_response: Any) -> Iterator[bytes]:

@@ -31,7 +31,7 @@ def test_a_worker_that_beats_is_not_stuck() -> None:
         ({"beat": 100.0, "leader": 100.0}, Stuck.CREW),
     ],
 )
-def test_the_old_figure_tells_what_is_stuck(figures: dict[str, float], stuck: Stuck) -> None:
+def test_the_old_figure_shows_what_is_stuck(figures: dict[str, float], stuck: Stuck) -> None:
     assert StuckDetector(TIMEOUT).judge(row(**figures), 100.0) is stuck
 
 

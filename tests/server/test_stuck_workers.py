@@ -64,7 +64,7 @@ def send(server: Running, path: str) -> socket.socket:
 
 
 def recovered(server: Running, before: set[int]) -> float:
-    """Wait until all workers are new ones and answer; the time of that."""
+    """Wait until all workers are new and answer; returns the time."""
     while (now := children(server.pid)) & before or len(now) < len(before):
         time.sleep(0.02)
     assert int(server.get("/")[1]) not in before

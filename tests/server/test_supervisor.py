@@ -160,7 +160,7 @@ def test_a_stop_lets_running_requests_finish(
 
 
 def refused_from(host: str, port: int) -> None:
-    """Return when no process accepts connections any longer, or the socket is closed.
+    """Return when no process accepts connections, or the socket is closed.
 
     Several processes may hold the socket; a connection that no process accepts waits in its queue,
     which is all that is waited for here.
@@ -645,7 +645,7 @@ def test_systemd_is_told_when_all_workers_are_ready(folder: Path, tmp_path: Path
             (folder / "service.py").write_text("import nothing_of_that_name\n")
             server.send(signal.SIGHUP)
             assert channel.recv(100).startswith(b"RELOADING=1")
-            assert channel.recv(100) == b"READY=1"  # the old workers go on
+            assert channel.recv(100) == b"READY=1"  # the old workers continue to serve
             server.send(signal.SIGTERM)
             assert channel.recv(100) == b"STOPPING=1"
             assert server.wait() == 0

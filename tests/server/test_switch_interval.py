@@ -1,4 +1,4 @@
-"""The interpreter's switch interval is given back when the last engine ends."""
+"""The interpreter's switch interval is restored when the last engine ends."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class Worker:
         self.imported = self.link.read().decode()
 
     def end(self, code: int = 0) -> int:
-        """Have it end; the exit code that is reported."""
+        """Have the worker end; returns the reported exit code."""
         self.link.tell(code=code)
         return self.ended()
 
@@ -53,7 +53,7 @@ def await_ended(pid: int) -> None:
 
 
 def preloaded(templates: Templates, folder: Path, text: str = "") -> Path:
-    """Have a package of that text imported; wait until it is, or has turned out to be unfit."""
+    """Have a package with this text imported; wait until it is, or has turned out to be unfit."""
     sys.path.insert(0, str(folder))  # too late for templates that exist already
     file = folder / f"{PACKAGE}.py"
     file.write_text(text)

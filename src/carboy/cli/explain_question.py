@@ -80,7 +80,7 @@ def _communicate(
         try:
             return child.communicate(given, LOOK)
         except subprocess.TimeoutExpired:
-            given = None  # communicate() goes on with the first one
+            given = None  # communicate() continues with the first one
             if time.monotonic() > end:
                 raise
             if server.poll() is not None:

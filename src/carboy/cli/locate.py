@@ -343,8 +343,8 @@ def call(
     except TypeError as problem:
         raise NoApplication(
             Reason.ARGUMENTS,
-            f"{where} cannot be called with these arguments ({problem}). Write the arguments after"
-            f' the name, for example {where}("value").',
+            f"{where} cannot be called with the given arguments ({problem}). Write the arguments"
+            f' after the name, for example {where}("value").',
         ) from problem
     except ValueError:
         pass  # a built-in function without a signature

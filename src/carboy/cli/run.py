@@ -125,7 +125,7 @@ def as_flask_in_children() -> click.Option:
     return option(
         "--flask-children", section=APPLICATION, is_flag=True, is_eager=True, expose_value=False,
         callback=_install_names,
-        help="Carboy under the names flask and werkzeug, also in Python processes that the"
+        help="Carboy under the names flask and werkzeug, including in Python processes that the"
         " application starts.",
     )  # fmt: skip
 

@@ -5,8 +5,8 @@ python -m carboy.compat -m module [args…]      run a module, such as flask
 python -m carboy.compat module:app [options…]  serve, as `carboy run` does
 
 Options, before the target:
-  --children   Carboy under the names flask and werkzeug, also in child
-               processes.
+  --children   Carboy under the names flask and werkzeug, in child
+               processes too.
 
 Instead of a target:
   --install    Install the names for every Python process of this environment

@@ -155,7 +155,7 @@ def _resolver(source: Any, name: str | None, unbound_message: str | None) -> Cal
     if isinstance(source, Local):
         if name is None:
             raise TypeError(
-                "'name' is required when proxying a 'Local': it tells which of its values to use."
+                "'name' is required when proxying a 'Local': it selects one of its values."
             )
         return partial(_from_local, source, name, message)
     if isinstance(source, LocalStack):

@@ -221,7 +221,7 @@ _version = re.compile(rb"HTTP/([0-9])\.([0-9])").fullmatch
 _name_of_a_version = re.compile(rb"HTTP/[02-9]").fullmatch  # as in "HTTP/2"
 _control = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]").search
 _absolute = re.compile(rb"([Hh][Tt][Tt][Pp][Ss]?)://([^/?]*+)(.*+)", re.DOTALL).fullmatch
-# Leading zeros are harmless; the text for int() is bounded nevertheless.
+# Leading zeros are harmless; the text for int() is bounded anyway.
 _digits = re.compile(rb"0{0,238}+[0-9]{1,18}|0{1,238}").fullmatch
 
 

@@ -22,8 +22,8 @@ class Reading(Enum):
     CHUNKS = "a byte of a chunked body"
     ENDING = "nothing of this request, whose end has not been reported yet"
     DONE = "of the next request, which waits for this response"
-    CLOSED = "not read any more"
-    ERROR = "not read any more, because the client broke a rule"
+    CLOSED = "no longer read"
+    ERROR = "no longer read, because the client broke a rule"
 
 
 class Writing(Enum):

@@ -1,6 +1,6 @@
 """The threads of a worker: one leads, the others run requests that wait or would delay it.
 
-This file does not know sockets: the engine tells it what leading and running mean.
+This file does not know sockets: the engine defines what leading and running mean.
 
     leader ──submit──▶ a member runs the exchange ──▶ finished, given back to the leader
     leader inside a handler for too long ──watcher──▶ another member leads,

@@ -22,7 +22,7 @@ _ENDED = getattr(select, "POLLRDHUP", 0)  # the client sends no more
 
 
 def has_left(exchange: ServerExchange) -> bool:
-    """Whether nothing reads the response any longer. For the thread that owns the connection."""
+    """Whether nothing will read the response. For the thread that owns the connection."""
     connection = exchange.connection
     if connection.broken:
         return True

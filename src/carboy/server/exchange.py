@@ -90,7 +90,7 @@ class ServerExchange:
     on_stream_thread = False  # its thread is counted by Streams and not by the crew
     leave_thread = False  # at the next piece: its thread is needed
     resumed = 0.0  # monotonic seconds: when the streamed response was last resumed
-    slow_pieces = False  # its pieces are not made on the leader's thread any more
+    slow_pieces = False  # its pieces are no longer made on the leader's thread
 
     # the client
     socket_taken = False  # the application uses the socket itself

@@ -170,8 +170,8 @@ class Responder:
     def _end_other_protocol(self, exchange: ServerExchange, error: BaseException | None) -> None:
         """The application has finished with the connection that it had taken over.
 
-        It may say so with ConnectionError (Flask-Sock, Flask-SocketIO), also when the client has
-        gone. A response that it tries to send nevertheless is a LocalProtocolError.
+        It may say so with ConnectionError (Flask-Sock, Flask-SocketIO), even when the client has
+        gone. A response that it still tries to send is a LocalProtocolError.
         """
         if error is not None and not isinstance(error, (ConnectionError, LocalProtocolError)):
             log.error(

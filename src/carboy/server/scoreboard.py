@@ -75,8 +75,9 @@ class Scoreboard:
     def open_bells(self, count: int) -> None:
         """Make the bells of `count` rows; all further rows share the last one.
 
-        They are made before the first worker, as a process has only descriptors that were there
-        when it was forked. Where one bell is shared, the first that hears it takes the connection.
+        They are made before the first worker, because a process has only the descriptors that
+        existed when it was forked. Where one bell is shared, the first that hears it takes the
+        connection.
         """
         self._bells = [SharedWaker() for _ in range(count)]
 

@@ -144,7 +144,7 @@ class Streams:
         False when the leader's thread is the only one: it has to do that itself.
         """
         if exchange.connection.broken and exchange.rest is not None:
-            # The response is only closed, which must not wait for streams that go on.
+            # The response is only closed, which must not wait for streams that continue.
             return self._crew.submit(exchange)
         if len(self._with_thread) < self.limit:
             if self._start(exchange):

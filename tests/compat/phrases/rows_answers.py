@@ -229,7 +229,7 @@ rows(
     },
 )
 row(
-    "data passed through tells why",
+    "data passed through says why",
     RuntimeError,
     "Attempted implicit sequence conversion",
     lambda: Response(iter("a"), direct_passthrough=True).data,

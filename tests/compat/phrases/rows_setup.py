@@ -1,4 +1,4 @@
-"""The set-up of applications and blueprints, configuration, JSON, and views by class."""
+"""The setup of applications and blueprints, configuration, JSON, and views by class."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ rows(
     },
 )
 row(
-    "late set-up names the method",
+    "late setup names the method",
     AssertionError,
     "The setup method 'before_request' can no longer be called",
     late(lambda a: a.before_request(str)),
@@ -92,7 +92,7 @@ rows(
     },
 )
 row(
-    "late set-up of a blueprint tells why",
+    "late setup of a blueprint says why",
     AssertionError,
     "has already been registered",
     late_bp(lambda b: b.route("/x")),

@@ -1,6 +1,6 @@
 """Prepares the names `flask` and `werkzeug` when a Python process starts.
 
-This runs in every process that inherits CARBOY_COMPAT, also under a Python without Carboy. So it
+This runs in every process that inherits CARBOY_COMPAT, even under a Python without Carboy. So it
 only imports os and sys, and Carboy when one of the names is first imported.
 
 CARBOY_COMPAT=1     the names mean Carboy

@@ -25,7 +25,8 @@ TEXT_LIMIT = 70  # characters of a text that are shown; the rest is folded
 ITEM_LIMIT = 8  # items of a sequence
 PAIR_LIMIT = 5  # items of a dict
 OBJECT_LIMIT = 1000  # characters of the repr of an object
-# Limits that keep the page small, also with the folded parts; the rest is counted, or a "…".
+# Limits that keep the page small, including its folded parts; the rest is counted, or replaced by
+# "…".
 TEXT_MOST = 10_000  # characters of a text
 ITEMS_MOST = 200  # items of a container
 SPACE = 30_000  # characters of HTML for one value with everything inside it

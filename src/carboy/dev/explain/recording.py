@@ -15,7 +15,7 @@ from typing import Any
 from carboy.dev.explain.places import Place
 
 MODULE = "<module>"  # the name of the code that runs when a module is imported
-FORMAT = 1  # changes when files of other versions cannot be read any more
+FORMAT = 1  # changes when files of other versions can no longer be read
 
 
 class UnreadableRecording(Exception):

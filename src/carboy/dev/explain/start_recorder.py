@@ -5,9 +5,9 @@ hundreds of thousands of calls, nearly all in imports. So a call in `OPAQUE` is 
 the calls inside of it, except those of modules of the application. Of C functions, only system
 calls are recorded. After `MOST` calls, only those are kept that may be steps.
 
-In a child process that is made by fork(), recording goes on: the calls that are running on the
+In a child process that is made by fork(), recording continues: the calls that are running on the
 stack are copied, so that each call has all its callers. A process writes its recording when it
-ends, also if it ends by `os._exit`.
+ends, even if it ends by `os._exit`.
 
 | phase | threads | data they change |
 |---|---|---|
@@ -88,7 +88,7 @@ class _Open:
         self.called = called
         self.call = call  # None if it is left out
         self.nearest = nearest  # the number of this call, or of the nearest one that is kept
-        self.resumes: _Open | None = None  # the opaque call that goes on when it ends
+        self.resumes: _Open | None = None  # the opaque call that continues when it ends
 
 
 class _Thread:
@@ -411,7 +411,7 @@ def _system_call(function: Any) -> str:
 
 
 def _ends(sock: Any, listeners: set[int]) -> tuple[tuple[str, str], ...]:
-    """The addresses of a socket, which tell what a system call is for.
+    """The addresses of a socket, which show what a system call is for.
 
     `own` is that of its own end, `peer` that of the other end. A socket that accepts connections
     has `listens` instead.

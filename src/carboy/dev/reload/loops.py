@@ -227,7 +227,7 @@ class _EventHandler:
 
 
 class _Modified:
-    """The event of every change, also of a file that was created or removed."""
+    """The event of every change, including that of a file that was created or removed."""
 
     event_type = "modified"
 

@@ -47,7 +47,7 @@ class Logs:
         self.errors = ErrorLog(QueuedErrorHandler(self.writer))
 
     def reopen(self) -> None:
-        """Open log files again that were moved away. Returns at once, also in a signal handler."""
+        """Open log files again that were moved away. Returns at once, even in a signal handler."""
         self.writer.reopen()
 
     def close(self, timeout: float = CLOSING, ends: bool = False) -> None:

@@ -140,7 +140,7 @@ class Output:
         """Called before lines are written. A log file checks whether it was moved away."""
 
     def reopen(self) -> None:
-        """Have the next `refresh` check at once; from any thread, also in a signal handler."""
+        """Have the next `refresh` check at once; from any thread, even in a signal handler."""
 
     def close(self) -> None:
         """Close the descriptors that were opened here."""

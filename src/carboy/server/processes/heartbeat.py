@@ -1,6 +1,6 @@
 """A thread that shows the supervisor that its worker is alive, and does nothing else.
 
-    BEAT    written by this thread: old when no Python code can run any more
+    BEAT    written by this thread: old when Python code can no longer run
     LEADER  written by the leader when this thread has woken it, and by this thread when the
             leader has begun another request, or sends: old when the leader is stuck
     CREW    written by this thread while a thread is free or nothing waits for one; otherwise

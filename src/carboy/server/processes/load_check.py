@@ -8,8 +8,8 @@ return to the old code. So the child loads the application first. Meanwhile, and
 old code serves.
 
 function    thread
-ask         main, also in a signal handler: it takes no lock, unless no thread can be started
-cancel      main, also in a signal handler: it takes no lock
+ask         main, even in a signal handler: it takes no lock, unless no thread can be started
+cancel      main, even in a signal handler: it takes no lock
 _run        one thread for each call of `ask`; a later one ends the child of an earlier one
 """
 

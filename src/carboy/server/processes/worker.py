@@ -161,7 +161,7 @@ class Worker:
         timeout = self.plan.settings.graceful_timeout + MERCY
         link.attend(lambda: engine.stop(listeners=ListenerPolicy.DRAIN), timeout)
         if link.beat:
-            # Later than the supervisor would end it, also if every processor computes for it.
+            # Later than the supervisor would end it, even if every processor computes for it.
             seconds = (self.plan.settings.worker_timeout + MERCY) * usable_cpus()
             Heartbeat(engine, link.beat, orphan_timer=OrphanTimer(seconds)).start()
         with Handlers(self._handlers_supervised(engine, link), stay=True):

@@ -191,13 +191,12 @@ class FakeExchange:
         raise AssertionError("nothing here writes imperatively")
 
     def __init__(self, req: Req) -> None:
-        path, has_query, query = req.target.partition("?")
+        path, _, query = req.target.partition("?")
         lines = [f"Host: {req.host}", *(f"{k}: {v}" for k, v in req.headers.items())]
         if req.body:
             lines.append(f"Content-Length: {len(req.body)}")
         block = "".join(f"{line}\r\n" for line in lines).encode("latin-1")
         self.head = RequestHead(req.method, req.target, path, query, 1, req.host, block)
-        self.head.has_query = bool(has_query)
         self.head.content_length = len(req.body) if req.body else None
         self.head.upgrade = "Upgrade" in req.headers
         self.body = io.BytesIO(req.body) if req.body else None

@@ -28,7 +28,6 @@ def describe(head: RequestHead) -> tuple[Any, ...]:
         head.target,
         head.path,
         head.query,
-        head.has_query,
         head.minor,
         head.host,
         tuple(head.fields()),

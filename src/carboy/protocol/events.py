@@ -26,13 +26,12 @@ class RequestHead:
 
     Text attributes are bytes decoded as latin-1, still percent-encoded. `path` and `query`
     are the two halves of the origin-form target (an absolute-form target has already lost
-    its scheme and authority, and the authority replaces Host, here and among the fields);
-    `has_query` distinguishes "/a?" from "/a". `content_length` is None when there was no such line.
+    its scheme and authority, and the authority replaces Host, here and among the fields).
+    `content_length` is None when there was no such line.
     """
 
     # Not slotted: the quick path of head.py makes a head without calling `__init__`, and leaves
     # rare attributes at these defaults.
-    has_query = False
     chunked = False
     expect_continue = False
     upgrade = False

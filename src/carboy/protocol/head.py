@@ -201,7 +201,6 @@ def _set_start(head: RequestHead, method: str, path: bytes, query: bytes | None)
         text = query.decode("latin-1")
         head.target += text
         head.query = text[1:]
-        head.has_query = True
 
 
 def _checked_host(host: bytes) -> str | None:
@@ -425,7 +424,6 @@ class HeadReader:
             host.decode("latin-1"),
             b"".join(self._lines),
         )
-        head.has_query = target.query is not None
         apply_framing(head, self._fields)
         return head
 

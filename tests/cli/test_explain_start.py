@@ -225,10 +225,38 @@ def test_a_body_is_sent_and_a_secret_is_not_shown(folder: Path) -> None:
     assert "hunter2" not in text
 
 
+def test_two_servers_are_compared_by_what_their_steps_do(folder: Path) -> None:
+    text = explain(folder, "theirs", *TO_HELLO, "--server=werkzeug", "--compare=wsgiref")
+    first, second, *_ = text.splitlines()
+    assert "; werkzeug 3.1." in first and "; wsgiref 3." in second
+    events = re.findall(r"^(The .+|Bytes are read), after [\d,]+ and [\d,]+ calls$", text, re.M)
+    assert events == [
+        "The socket is made", "The socket is bound", "The socket listens",
+        "The connection is accepted", "Bytes are read", "The head is parsed",
+        "The environ or the request is made", "The application is called", "The rule is found",
+        "The view is called", "The response is written", "The connection is closed",
+    ]  # fmt: skip
+    assert re.search(
+        r"^ +\d+\. WSGIRequestHandler\.make_environ  werkzeug/serving\.py:\d+-\d+ +│"
+        r" +\d+\. WSGIRequestHandler\.get_environ  wsgiref/simple_server\.py:\d+-\d+$",
+        text, re.MULTILINE,
+    )  # fmt: skip
+
+
+def test_two_versions_of_an_application_are_compared(folder: Path) -> None:
+    other = folder / "other"
+    other.mkdir()
+    (other / "plain.py").write_text(PLAIN.replace("def app(", "def more(): pass\n\ndef app("))
+    text = explain(folder, "plain", "GET", "/", "--server=wsgiref", "--compare", str(other))
+    assert f"; wsgiref in {other.resolve()} on 127.0.0.1:" in text.splitlines()[1]
+    assert re.search(r"app  plain\.py:4-6 +│ +\d+\. app  plain\.py:6-8", text)
+
+
 @pytest.mark.parametrize(
     ("args", "said"),
     [
         (("plain", "--server=werkzeug", "--html", "x"), "--html cannot be combined with"),
+        (("plain", "--server=wsgiref", "--compare=apache"), "'apache' is neither a folder nor"),
         (("plain", "--cold"), "--cold cannot be combined with --from-start."),
         (("plain", "--server=apache"), "'apache' is not one of 'carboy', 'werkzeug', 'wsgiref'"),
     ],
@@ -271,10 +299,11 @@ def test_a_server_that_is_not_installed_is_named_with_its_package(folder: Path) 
     )
 
 
-def test_server_requires_from_start(folder: Path) -> None:
+@pytest.mark.parametrize("option", ["--server", "--compare"])
+def test_an_option_for_servers_requires_from_start(folder: Path, option: str) -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "carboy", "explain", "plain", "GET", "/", "--server=wsgiref"],
+        [sys.executable, "-m", "carboy", "explain", "plain", "GET", "/", f"{option}=wsgiref"],
         cwd=folder, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 2
-    assert "--server requires --from-start." in done.stderr
+    assert f"{option} requires --from-start." in done.stderr

@@ -22,7 +22,7 @@ from carboy.cli.explain_question import Fields, NoAnswer, Question
 from carboy.cli.explain_servers import SERVERS
 from carboy.cli.option_types import Number
 from carboy.cli.run import as_flask
-from carboy.dev.explain import chain_text, page, places, terminal
+from carboy.dev.explain import chain_text, compare_text, page, places, terminal
 from carboy.dev.explain.explanation import Explanation, explain
 from carboy.dev.explain.recorder import Recorder
 from carboy.dev.explain.secrets import Eraser, secrets_of
@@ -41,6 +41,7 @@ DEPTH = 20_000  # of Python's stack: recorded calls are walked by recursion
 # request to its own server, another leader takes over after `watch_interval`.
 SETTINGS = Settings(inline_budget=3600.0, watch_interval=5.0, switch_interval=None)
 
+WIDE = 160  # columns of two chains where there is no terminal
 PATH = re.compile(r"/[!-\"$-~]*")  # the characters of a request target, without a fragment
 # A server is started afresh, so its first request is explained. The chain has no tree of calls.
 NOT_FROM_START = {"cold", "depth", "only", "full", "html", "markdown", "flask"}
@@ -179,6 +180,11 @@ def _body(fields: Fields, data: str | None, document: str | None) -> bytes | Non
     help="Server that --from-start starts, with its own start function.  [default: carboy]",
 )  # fmt: skip
 @click.option(
+    "--compare", metavar="OTHER",
+    help="Server, or folder with another version of the application, whose chain of steps is"
+    " shown next to the first one. Requires --from-start.",
+)  # fmt: skip
+@click.option(
     "--depth", type=Number(int, 1), metavar="LEVELS",
     help="Number of levels of the call tree to show.  [default: all]",
 )  # fmt: skip
@@ -208,6 +214,7 @@ def command(
     timeout: float,
     from_start: bool,
     server: str | None,
+    compare: str | None,
     **output: Any,
 ) -> None:
     """Send the request METHOD PATH to APP and show everything that runs for it.
@@ -235,18 +242,31 @@ def command(
     question = Question(method.upper(), path, fields, body)
     if from_start:
         _refuse_with_from_start(ctx)
-        recording = explain_start.record(name, server or "carboy", question, timeout)
-        coloured = sys.stdout.isatty()
-        click.echo(chain_text.show(recording, coloured), nl=False, color=coloured)
+        _show_from_start(name, server or "carboy", question, timeout, compare)
         return
-    if server is not None:
-        raise click.UsageError("--server requires --from-start.", ctx)
+    for option, value in (("--server", server), ("--compare", compare)):
+        if value is not None:
+            raise click.UsageError(f"{option} requires --from-start.", ctx)
     try:
         application = load_or_explain(name)
     except LoadError as problem:
         raise click.ClickException(str(problem)) from None
     found = record(application, name, question, cold, timeout)
     _show(found, **output)
+
+
+def _show_from_start(
+    app: str, server: str, question: Question, patience: float, other: str | None
+) -> None:
+    coloured = sys.stdout.isatty()
+    found = explain_start.record(app, server, question, patience)
+    if other is None:
+        text = chain_text.show(found, coloured)
+    else:
+        second = explain_start.record_other(app, server, other, question, patience)
+        width = shutil.get_terminal_size((WIDE, 0)).columns if coloured else WIDE
+        text = compare_text.show(found, second, coloured=coloured, width=width)
+    click.echo(text, nl=False, color=coloured)
 
 
 def _refuse_with_from_start(ctx: click.Context) -> None:

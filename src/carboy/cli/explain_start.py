@@ -25,8 +25,13 @@ LAST_LINES = 12  # of the output of a server that failed
 OUTPUT = "output.txt"
 
 
-def record(app: str, name: str, question: Question, patience: float) -> Recording:
-    """Start the server called `name` with the application, send the request, and stop it."""
+def record(
+    app: str, name: str, question: Question, patience: float, checkout: Path | None = None
+) -> Recording:
+    """Start the server called `name` with the application, send the request, and stop it.
+
+    With `checkout`, the application is loaded from this folder, and Carboy as well if it is there.
+    """
     server = SERVERS[name]
     version = version_of(server)
     if version is None:
@@ -35,7 +40,7 @@ def record(app: str, name: str, question: Question, patience: float) -> Recordin
         )
     with TemporaryDirectory(prefix="carboy-explain-") as folder:
         port = _free_port()
-        with _running(Path(folder), name, port, app) as process:
+        with _running(Path(folder), name, port, app, checkout) as process:
             status, size = _ask(question, port, patience, process, Path(folder))
             _stop(process, server)
         processes = _read(Path(folder))
@@ -45,8 +50,21 @@ def record(app: str, name: str, question: Question, patience: float) -> Recordin
         each.clean(eraser.erase)
         each.secrets = []
     line = eraser.erase(f"{question.method} {question.path}")
-    where = f"{HOST}:{port}"
-    return Recording(app, f"{name} {version}", where, line, status, size, processes)
+    server_name = f"{name} {version}" if checkout is None else f"{name} in {checkout}"
+    return Recording(app, server_name, f"{HOST}:{port}", line, status, size, processes)
+
+
+def record_other(app: str, name: str, other: str, question: Question, patience: float) -> Recording:
+    """The recording for --compare: `other` is the name of a server, or the path of a checkout."""
+    if other in SERVERS:
+        return record(app, other, question, patience)
+    checkout = Path(other)
+    if not checkout.is_dir():
+        raise click.BadParameter(
+            f"{other!r} is neither a folder nor one of {', '.join(SERVERS)}.",
+            param_hint="--compare",
+        )
+    return record(app, name, question, patience, checkout.resolve())
 
 
 def _free_port() -> int:
@@ -56,16 +74,20 @@ def _free_port() -> int:
 
 
 @contextmanager
-def _running(folder: Path, name: str, port: int, app: str) -> Iterator[subprocess.Popen[bytes]]:
+def _running(
+    folder: Path, name: str, port: int, app: str, checkout: Path | None
+) -> Iterator[subprocess.Popen[bytes]]:
     """The process of the server, which is killed at the end if it still runs."""
     # Without the variable, because app.run() does nothing where it is set.
     environ = {key: value for key, value in os.environ.items() if key != FROM_CLI}
+    if checkout is not None and (checkout / "src" / "carboy").is_dir():
+        environ["PYTHONPATH"] = str(checkout / "src")
     command = [sys.executable, "-m", "carboy.cli.explain_launcher", str(folder), name]
     with (folder / OUTPUT).open("wb") as output:
         # In its own session, so that Ctrl+C reaches only this process, which ends the others.
         process = subprocess.Popen(
             [*command, str(port), app], stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-            env=environ, start_new_session=True,
+            env=environ, cwd=checkout, start_new_session=True,
         )  # fmt: skip
         try:
             yield process

@@ -11,6 +11,7 @@ from carboy.dev.explain.chain_rules import ACCEPT, CLOSE, LOOPS, RULES, SOCKET, 
 from carboy.dev.explain.recording import MODULE, Function, Process, RecordedCall, Recording
 from carboy.dev.explain.steps import BUSY_CALLERS
 
+WSGIREF = "wsgiref.handlers"  # the one module of Python that calls applications
 ONCE = {"socket.bind", "socket.listen", ACCEPT}
 # Packages whose functions are not named when code of the application calls them.
 NOT_NAMED = {places.APPLICATION, *BUSY_CALLERS, places.KERNEL}
@@ -149,7 +150,7 @@ class _Finder:
         name = _short(function)
         if function.place.room != places.APPLICATION or caller is None or name.startswith("<"):
             return ""
-        is_known = caller.place.package not in BUSY_CALLERS
+        is_known = caller.place.package not in BUSY_CALLERS or caller.module == WSGIREF
         return self._once(id(function), f"Your {name} runs") if is_known else ""
 
     def _called_by_the_application(self, caller: Function, function: Function) -> str:

@@ -16,7 +16,7 @@ def show(recording: Recording, coloured: bool = False) -> str:
     """The whole text: what was recorded, the steps of each phase, what was left out."""
     painter = Painter(coloured)
     steps = chain_of(recording)
-    lines = [_summary(recording, painter)]
+    lines = [summary(recording, painter)]
     for phase, group in groupby(steps, key=lambda step: step.phase):
         lines += ["", painter.colour(phase.value, "1")]
         for step in group:
@@ -28,7 +28,8 @@ def show(recording: Recording, coloured: bool = False) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _summary(recording: Recording, painter: Painter) -> str:
+def summary(recording: Recording, painter: Painter) -> str:
+    """One line: the request, the response, the server, and how much was recorded."""
     calls = sum(not call.copied for each in recording.processes for call in each.calls)
     count = len(recording.processes)
     processes = "1 process" if count == 1 else f"{count} processes"
@@ -46,14 +47,15 @@ def _step(step: ChainStep, recording: Recording, painter: Painter) -> list[str]:
     code = COLOURS.get(step.function.place.room, OTHER)
     name = painter.link(painter.colour(step.function.name, code), step.function.place.file)
     lines = [f"{step.number:4}. {step.title}{times}{process}"]
-    lines.append(f"      {name}{_address(step)}  {_where(step.function)}")
+    lines.append(f"      {name}{_address(step)}  {where(step.function)}")
     if step.caller is not None:
         by = painter.link(f"{step.caller.name}, {step.caller_lines}", step.caller.place.file)
         lines.append(painter.colour(f"      called by {by}", "2"))
     return lines
 
 
-def _where(function: Function) -> str:
+def where(function: Function) -> str:
+    """File and lines of a function, or that it is written in C."""
     is_c = function.place.room in (places.KERNEL, places.C_CODE)
     return IN_C if is_c else function.place.lines
 

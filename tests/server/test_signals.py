@@ -114,7 +114,7 @@ def test_a_reload_while_the_application_is_loaded_loads_it_again(folder: Path) -
         open_gate(folder)
         server.line("loading", 3)
         open_gate(folder)
-        server.line("serves service", 2)
+        server.line("is serving service", 2)
         assert server.get()[0] == 200
         assert server.stop() == 0
 

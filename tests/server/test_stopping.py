@@ -264,7 +264,7 @@ def test_reloads_of_a_single_process_under_load_lose_nothing(folder: Path) -> No
                 load.more(50)
                 (folder / "service.py").write_text(APP)
                 server.send(signal.SIGHUP)
-                server.line("serves service", count + 1)
+                server.line("is serving service", count + 1)
                 load.more(50)
         assert not load.lost and load.answered > 100 * RELOADS
         assert server.stop() == 0

@@ -464,7 +464,7 @@ def test_a_process_without_a_supervisor_loads_code_again_that_failed_after_its_c
         (folder / "service.py").write_text(FAILS_ONCE + APP.replace("VERSION", "fixed"))
         server.send(signal.SIGHUP)
         server.line("not this time")
-        server.line("The application is loaded again")
+        server.line("The application will be loaded again")
         while server.get("/")[1] != b"fixed":
             pass
         assert server.stop() == 0

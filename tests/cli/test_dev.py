@@ -6,6 +6,7 @@ import http.client
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import ssl
@@ -184,6 +185,39 @@ def test_tls_works_with_a_generated_certificate(folder: Path, options: tuple[str
         connection.request("GET", "/")
         assert connection.getresponse().read() == b"debug True"
         connection.close()
+
+
+def test_without_cryptography_a_generated_certificate_is_an_error_of_one_line(
+    folder: Path,
+) -> None:
+    (folder / "broken" / "cryptography").mkdir(parents=True)
+    (folder / "broken" / "cryptography" / "__init__.py").write_text("raise ImportError")
+    with developing(folder, "--cert", "adhoc", env={"PYTHONPATH": "broken"}) as server:
+        assert server.wait() == 2
+    assert len(server.err) == 1
+    assert "Install it with `pip install cryptography`" in server.err[0]
+    assert server.out == []
+
+
+@pytest.mark.parametrize("options", [(), ("--no-warm",)], ids=["warm", "portable"])
+def test_a_project_folder_that_is_deleted_and_made_again_is_served(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    folder = tmp_path / "project"
+    folder.mkdir()
+    (folder / "app.py").write_text(APP)
+    with developing(folder, *options) as server:
+        assert server.get() == (200, b"debug True")
+        shutil.rmtree(folder)
+        server.line("does not exist")
+        if not options:
+            assert f"The folder {folder} does not exist.".encode() in server.get()[1]
+        for version in ("again", "once more"):
+            folder.mkdir(exist_ok=True)
+            save(folder / "app.py", APP.replace("debug {app.debug}", version))
+            until(lambda version=version: server.get()[1] == version.encode())
+        assert "Traceback" not in server.text()
+        assert server.text().count("does not exist") == 1
 
 
 def test_a_local_authority_is_created_once(folder: Path, tmp_path: Path) -> None:

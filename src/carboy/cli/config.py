@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +96,7 @@ class Environment:
     before: dict[str, str]
     ours: dict[str, str]
     env_file: str | None
+    folder: Path = field(default_factory=Path.cwd)
 
     def restore(self) -> None:
         """Set the variables as at the start; those that a dotenv file no longer has are removed."""
@@ -105,5 +106,5 @@ class Environment:
         for name, value in wanted.items():
             if os.environ.get(name) != value:
                 os.environ[name] = value
-        load_env(self.env_file, Path.cwd(), warn=False)
+        load_env(self.env_file, self.folder, warn=False)
         os.environ.update(self.ours)

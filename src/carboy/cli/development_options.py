@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import click
 
@@ -58,13 +58,25 @@ class CertParamType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
             raise
 
 
+class MissingLibrary(click.BadParameter):
+    """The value requires a library that is not installed; shown without the command's usage."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """One line, because the command line is right."""
+        click.ClickException.show(self, file)
+
+    def format_message(self) -> str:
+        """The message without the name of the option."""
+        return self.message
+
+
 def _need_cryptography(ctx: click.Context | None, param: click.Parameter | None) -> None:
     try:
         import cryptography  # noqa: F401
     except ImportError:
-        raise click.BadParameter(
-            "Using ad-hoc certificates requires the cryptography library. Install it, or give"
-            " the files of a certificate and its key.",
+        raise MissingLibrary(
+            "Using ad-hoc certificates requires the cryptography library. Install it with"
+            " `pip install cryptography`, or use --cert and --key with a certificate of your own.",
             ctx,
             param,
         ) from None

@@ -30,7 +30,7 @@ class FileChangeHandler:
     def __init__(
         self, extra_files: Sequence[str], patterns: Sequence[str], env_file: str | None, live: bool
     ) -> None:
-        here = str(Path.cwd())
+        self.folder = here = str(Path.cwd())
         self.rules = Rules(
             extra_files,
             patterns,
@@ -57,7 +57,7 @@ class FileChangeHandler:
         self.rules.templates = report["templates"]
         self.rules.statics = report["statics"]
         roots = [*report["roots"], *report["templates"], *report["statics"]]
-        self.rules.roots = {str(Path.cwd()), *roots}
+        self.rules.roots = {self.folder, *roots}
         self.changes.also(roots)
 
 

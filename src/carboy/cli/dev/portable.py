@@ -58,11 +58,27 @@ class ChildStarter(ReloaderLoop):
         self.starts = 0
 
     def log_restart(self) -> None:
+        self._enter()
         self.environment.restore()
         self.starts += 1
         state = {"starts": self.starts, "began": time.time(), "parent": os.getpid()}
         os.environ[PASSED] = json.dumps(self.state | state)
         development.pass_on(self.sockets[0])
+
+    def _enter(self) -> None:
+        """Change to the project's folder, which may have been deleted; wait until it is there."""
+        folder = self.environment.folder
+        told = False
+        while True:
+            try:
+                os.chdir(folder)
+            except FileNotFoundError:
+                if not told:
+                    click.echo(f"The folder {folder} does not exist. Waiting for it.", err=True)
+                told = True
+                time.sleep(POLL_INTERVAL)
+            else:
+                return
 
 
 def keep(starter: ChildStarter, stopped: Callable[[], object]) -> None:

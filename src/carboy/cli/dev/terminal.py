@@ -35,9 +35,10 @@ class Terminal:
         self.notes = notes
         self.qr_code = qr_code
         self.reported = reported
+        self.folder = Path.cwd()
 
     def ready(self, first: bool, why: Sequence[str], seconds: float, broken: str) -> None:
-        what = files(why) if why else "all files"
+        what = files(why, self.folder) if why else "all files"
         if first:
             self.banner.show(self._lines(seconds), self._code())
         elif not broken:
@@ -48,12 +49,12 @@ class Terminal:
 
     def saved(self, paths: Sequence[str]) -> None:
         """Show that files have changed, before their code is loaded."""
-        self._tell("↻", "36", f"{files(paths)}  has changed")
+        self._tell("↻", "36", f"{files(paths, self.folder)}  has changed")
 
     def changed(self, kind: str, paths: Sequence[str]) -> None:
         """Show a change that only concerns open pages."""
         what = {"style": "style sheet swapped", "page": "page refreshed"}[kind]
-        self._tell("↺", "36", f"{files(paths)}  {what}")
+        self._tell("↺", "36", f"{files(paths, self.folder)}  {what}")
 
     def failed(self, text: str) -> None:
         self._tell("✗", "1;31", text)
@@ -93,9 +94,8 @@ class Terminal:
         ]
 
 
-def files(paths: Sequence[str]) -> str:
-    """The first paths, relative to the current folder, and the number of the others."""
-    here = Path.cwd()
+def files(paths: Sequence[str], here: Path) -> str:
+    """The first paths, relative to the folder `here`, and the number of the others."""
     names = [
         str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
         for path in map(Path, paths[:SHOWN])

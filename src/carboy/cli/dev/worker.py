@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -35,6 +36,7 @@ class DevelopmentWorker:
     _reported: int = 0
 
     def __call__(self, told: int, tells: int) -> int:
+        self._enter()
         self.environment.restore()
         link = SupervisorLink(told, tells)
         link.listen, link.report = self._on_message, self._report
@@ -44,11 +46,21 @@ class DevelopmentWorker:
         worker = Worker(self.plan, self.sockets, lambda: self._load(order), Silent())
         return worker.run_supervised(link)
 
+    def _enter(self) -> None:
+        """Change to the project's folder, which may be another one of that name by now."""
+        folder = self.environment.folder
+        while not folder.is_dir():
+            folder = folder.parent
+        os.chdir(folder)
+
     def _load(self, order: Message) -> Any:
         failure: Failure | None = None
-        if order["failure"]:
-            problem = Ended(order["failure"])
+        folder = self.environment.folder
+        missing = "" if folder.is_dir() else f"The folder {folder} does not exist."
+        if reason := order["failure"] or missing:
+            problem = Ended(reason)
             failure, app = failure_of(problem), failing(problem)
+            self._broken = missing
         else:
             try:
                 app, failure = load_or_error_app(self.name, order["first"])

@@ -162,7 +162,10 @@ def frame_html(
 def _short(filename: str) -> str:
     """The path relative to the current folder, if the file is inside it."""
     path = Path(filename)
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:  # deleted while the program runs
+        return filename
     return str(path.relative_to(here)) if path.is_relative_to(here) else filename
 
 

@@ -74,6 +74,7 @@ class Watching(threading.Thread):
         self._native: _Native | None = None
         self._tree: Tree | None = None  # if each folder is watched by itself
         self._before: Snapshot = {}
+        self._found: dict[str, tuple[int, int] | None] = {}  # identity of each root
 
     def start(self) -> None:
         if self.name_of_way == "polling":
@@ -93,6 +94,7 @@ class Watching(threading.Thread):
             if self._native is not None:
                 # Without a stop event: watchfiles would forget the changes it has gathered.
                 self._tell(_gathered(self._native, STEP if stopped else ROUND))
+                self._look_for_roots()
             else:
                 stopped = self._stop_asked.wait(self.interval)
                 self._look()
@@ -126,6 +128,16 @@ class Watching(threading.Thread):
                 self.hear(frozenset(paths))
             found = meanwhile
 
+    def _look_for_roots(self) -> None:
+        """Watch roots that were deleted and made again: the system's watches went with them."""
+        found = _identities(self.roots)
+        changed = [root for root, identity in found.items() if identity != self._found[root]]
+        if changed:
+            paths = self._tree.below(changed) if self._tree else set()
+            more = self._open_again()
+            self.hear(frozenset({*paths, *Tree(changed, self.enters).all_files()}))
+            self._tell(more)
+
     def _open(self) -> None:
         try:
             self._native = self._opened()
@@ -146,6 +158,7 @@ class Watching(threading.Thread):
         # changes.
         from watchfiles._rust_notify import RustNotify
 
+        self._found = _identities(self.roots)
         if not FOLDER_BY_FOLDER:
             present = [root for root in self.roots if os.path.exists(root)]  # noqa: PTH110
             return RustNotify(present, False, False, 0, True, True)
@@ -173,6 +186,19 @@ class Watching(threading.Thread):
         told = _gathered(before, STEP)
         before.close()
         return told
+
+
+def _identities(roots: Iterable[str]) -> dict[str, tuple[int, int] | None]:
+    """Device and inode of each folder; None if it is missing or is a file."""
+    found: dict[str, tuple[int, int] | None] = {}
+    for root in roots:
+        try:
+            stat = os.stat(os.path.join(root, ""))  # noqa: PTH116, PTH118 - called often
+        except OSError:
+            found[root] = None
+        else:
+            found[root] = stat.st_dev, stat.st_ino
+    return found
 
 
 def _gathered(native: _Native, patience: int) -> set[tuple[int, str]]:

@@ -529,6 +529,34 @@ def test_without_warm_imports_no_process_or_file_is_left_behind(portable: Runnin
     await_gone(pid)
 
 
+# Sends SIGINT to all processes, as Ctrl+C does, when a module is imported.
+INTERRUPTS = """
+import os, signal, sys
+
+class Finder:
+    @staticmethod
+    def find_spec(name, path=None, target=None):
+        if name == os.environ["AT"] and os.environ.get("WERKZEUG_RUN_MAIN", "") == os.environ["IN"]:
+            os.killpg(0, signal.SIGINT)
+
+sys.meta_path.insert(0, Finder)
+"""
+
+
+@pytest.mark.parametrize("process", ["", "true"], ids=["parent", "child"])
+@pytest.mark.parametrize(
+    "module", ["click", "carboy.server.engine", "carboy.cli.dev.command", "carboy.cli.dev.terminal"]
+)
+def test_ctrl_c_during_the_start_is_quiet(folder: Path, module: str, process: str) -> None:
+    (folder / "first").mkdir()
+    (folder / "first" / "sitecustomize.py").write_text(INTERRUPTS)
+    env = {"PYTHONPATH": "first", "AT": module, "IN": process}
+    options = ("--no-warm",) if process else ()
+    with developing(folder, *options, env=env) as server:
+        server.wait()
+    assert "".join(server.out + server.err).strip() in ("", "Stopped.")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_all_processes_end_when_it_stops(folder: Path, number: signal.Signals) -> None:
     with developing(folder) as server:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import platform
+import signal
+import sys
 from difflib import get_close_matches
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -18,6 +21,7 @@ from carboy.cli.options import names_of
 from carboy.cli.run import FROM_CLI
 from carboy.server.signals import hold
 
+COMMAND = "carboy.command"  # in the context's meta: the name of the command as typed
 # name: module with its `command`, which imports much that a server does not need
 LATE = {
     "completion": "carboy.cli.completion",
@@ -47,6 +51,15 @@ class CarboyGroup(click.Group):
         if ctx.params.get("app") is None and not os.environ.get("FLASK_APP"):
             ctx.params["app"] = values.get("app")
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            if ctx.meta.get(COMMAND) != "dev":
+                raise
+            # A server that is stopped before it serves is not a failure to report.
+            sys.exit(128 + signal.SIGINT)
+
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name in LATE and name not in self.commands:
             self.add_command(import_module(LATE[name]).command)
@@ -61,6 +74,7 @@ class CarboyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        ctx.meta[COMMAND] = args[0]
         try:
             name, command, rest = super().resolve_command(ctx, args)
             if name != "run":

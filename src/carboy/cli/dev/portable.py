@@ -13,6 +13,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -30,7 +31,7 @@ from carboy.cli.dev.worker import load_or_error_app, used_by
 from carboy.dev.live import Broadcaster
 from carboy.dev.reload.loops import AGAIN, ReloaderLoop, ensure_echo_on
 from carboy.server.settings import Settings
-from carboy.server.signals import Handlers
+from carboy.server.signals import Handlers, hold
 from carboy.serving import development
 from carboy.serving.wsgi_server import ThreadedWSGIServer
 
@@ -64,6 +65,16 @@ class ChildStarter(ReloaderLoop):
         state = {"starts": self.starts, "began": time.time(), "parent": os.getpid()}
         os.environ[PASSED] = json.dumps(self.state | state)
         development.pass_on(self.sockets[0])
+
+    def run_child(self, command: list[str], env: dict[str, str]) -> int:
+        hold(True)  # the child inherits it: Ctrl+C waits until its interpreter has started
+        with subprocess.Popen(command, env=env, close_fds=False) as child:
+            try:
+                hold(False)
+                return child.wait()
+            except BaseException:
+                child.kill()
+                raise
 
     def _enter(self) -> None:
         """Change to the project's folder, which may have been deleted; wait until it is there."""

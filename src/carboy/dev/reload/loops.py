@@ -161,13 +161,14 @@ class ReloaderLoop:
         """Start this program again as long as it asks for it; returns its last exit code."""
         while True:
             self.log_restart()
-            code = subprocess.call(
-                _get_args_for_reloading(),
-                env={**os.environ, RUN_MAIN: "true"},
-                close_fds=False,  # the listening socket is among them
-            )
+            code = self.run_child(_get_args_for_reloading(), {**os.environ, RUN_MAIN: "true"})
             if code != AGAIN:
                 return code
+
+    def run_child(self, command: list[str], env: dict[str, str]) -> int:
+        """Start the program once, and wait for its end; its exit code."""
+        # The listening socket is among the descriptors.
+        return subprocess.call(command, env=env, close_fds=False)
 
     def log_restart(self) -> None:
         """Log that the program starts."""

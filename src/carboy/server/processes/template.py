@@ -59,7 +59,10 @@ class TemplateProcess:
             signal.signal(number, noted)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
         while True:
-            message, fds, _, _ = socket.recv_fds(self.commands, LONGEST, 2)
+            try:
+                message, fds, _, _ = socket.recv_fds(self.commands, LONGEST, 2)
+            except ConnectionResetError:  # an answer was not read: the supervisor ends
+                return 0
             if not message:
                 return 0
             command = json.loads(message)

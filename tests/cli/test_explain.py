@@ -285,8 +285,9 @@ def test_bad_input_is_explained(folder: Path, args: tuple[str, ...], said: str) 
 def test_the_report_names_packages_licences_and_permanent_links(folder: Path) -> None:
     explain(folder, "theirs", *TO_HELLO, "--report", "chain.md")
     text = (folder / "chain.md").read_text()
-    assert "| flask | 3.1." in text
-    assert "<https://github.com/pallets/flask> | BSD-3-Clause |" in text
+    assert "| version | 3.1." in text
+    assert "| repository | <https://github.com/pallets/flask> |" in text
+    assert "| licence (SPDX) | BSD-3-Clause |" in text
     assert re.search(
         r"https://github\.com/pallets/flask/blob/3\.1\.\d+/src/flask/app\.py#L\d+-L\d+", text
     )

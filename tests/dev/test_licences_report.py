@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from importlib import metadata
+
 from markdown_it import MarkdownIt
 
 from carboy.dev.explain.places import APPLICATION, PYTHON
@@ -13,16 +16,33 @@ def test_packages_are_named_once_carboy_first_and_the_application_not() -> None:
     assert report.packages(explanation()) == ["carboy", "flask", PYTHON]
 
 
-def test_each_package_has_version_repository_and_licence() -> None:
-    lines = report.make(explanation()).splitlines()
-    (row,) = [line for line in lines if line.startswith("| flask ")]
-    assert row.endswith("| <https://github.com/pallets/flask> | BSD-3-Clause |")
+def test_each_package_has_a_table_with_repository_licence_and_terms() -> None:
+    text = report.make(explanation())
+    table = text.partition("\n### flask\n")[2].partition("\n### ")[0]
+    version = metadata.version("flask")
+    assert f"| version | {version} |" in table
+    assert "| repository | <https://github.com/pallets/flask> |" in table
+    assert "| description | A simple framework for building" in table
+    assert "| licence (SPDX) | BSD-3-Clause |" in table
+    assert f"<https://github.com/pallets/flask/blob/{version}/LICENSE.txt>" in table
+    for field in ("allows | Use, change and", "requires | Keep the", "restricts | Advertising"):
+        assert f"| {field}" in table
 
 
 def test_unknown_values_are_marked_as_unknown() -> None:
     text = report.make(explanation(*request(), call("f", "homemade", 200_000, 201_000)))
-    assert "| homemade | unknown | unknown | unknown |" in text
-    assert "| unknown | unknown: read the licence | unknown | unknown |" in text
+    table = text.partition("\n### homemade\n")[2].partition("\n## ")[0]
+    for field in ("repository", "version", "description", "licence (SPDX)", "requires"):
+        assert f"| {field} | unknown |" in table
+    assert "| allows | unknown: read the licence |" in table
+
+
+def test_a_choice_of_licences_is_explained() -> None:
+    text = report.make(explanation(*request(), call("f", "cryptography", 200_000, 201_000)))
+    table = text.partition("\n### cryptography\n")[2].partition("\n### ")[0]
+    assert "| Apache-2.0 OR BSD-3-Clause: you may choose one of these licences |" in table
+    assert "| requires | Apache-2.0: Keep the licence and NOTICE files" in table
+    assert "; BSD-3-Clause: Keep the copyright notice" in table
 
 
 def test_a_step_says_what_came_in_and_what_went_out() -> None:
@@ -31,7 +51,16 @@ def test_a_step_says_what_came_in_and_what_went_out() -> None:
     text = report.make(explanation(call("run", "server", 0, 3, view)))
     assert "1. **Your index runs**: `index`, 0.0 µs.\n" in text
     assert "   - in: `name = 'Bob'`\n   - out: ``'Hi `you`'``\n" in text
-    assert "`your application/file.py:10-20`, the application itself" in text
+    where = "`your application/file.py:10-20`, the application itself"
+    assert f"{where}; no link: it is in no git checkout" in text
+
+
+def test_every_step_has_a_link_or_says_why_not() -> None:
+    text = report.make(explanation()).partition("\n## Steps")[2]
+    lines = [line for line in text.splitlines() if re.match(r" +- (?!in: |out: )", line)]
+    assert len(lines) == len(explanation().steps)
+    for line in lines:
+        assert re.search(r"\]\(https://|; no link: [a-z]", line), line
 
 
 def test_a_step_that_raised_says_so() -> None:
@@ -43,7 +72,8 @@ def test_a_step_that_raised_says_so() -> None:
 def test_a_send_step_has_its_count_and_its_caller() -> None:
     text = report.make(explanation())
     assert "5. **The bytes are sent**, 2 times: `socket.send`, 9.0 µs.\n" in text
-    assert "   - a system call, made by `carboy/server/file.py:10-20`\n" in text
+    where = "`carboy/server/file.py:10-20`, carboy 0.1.0; no link: "
+    assert f"   - a system call, made by {where}" in text
 
 
 def test_the_rule_is_at_the_end() -> None:
@@ -65,7 +95,7 @@ def test_the_report_is_one_list_of_steps_whatever_is_in_its_texts() -> None:
     kinds = [token.type for token in tokens if token.level == 0]
     inline = [each.type for token in tokens for each in token.children or ()]
     assert kinds.count("ordered_list_open") == 1
-    assert kinds.count("table_open") == 2
+    assert kinds.count("table_open") == len(report.packages(found))
     assert kinds.count("fence") == 1
     assert "bullet_list_open" not in kinds
     assert not {"html_inline", "em_open"} & set(inline)

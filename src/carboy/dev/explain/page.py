@@ -14,10 +14,12 @@ from typing import Any
 from carboy.dev.editor import editor_link
 from carboy.dev.explain import places
 from carboy.dev.explain.explanation import Explanation
+from carboy.dev.explain.places import Place
 from carboy.dev.explain.steps import Step
 from carboy.dev.explain.terminal import duration
 from carboy.dev.explain.tree import Node
 from carboy.dev.highlight import is_python, parts_of
+from carboy.dev.links import link_of
 
 MOST_LINES = 120  # of the source code of a function
 
@@ -111,6 +113,12 @@ def _source(node: Node) -> dict[str, Any]:
         "first": place.first,
         "text": text,
         "parts": parts_of(text) if is_python(place.file) else {},
-        "link": places.link(place) or Path(place.file).as_uri(),
+        "link": _address(place),
         "edit": editor_link(place.file, place.first),
     }
+
+
+def _address(place: Place) -> str:
+    """A permanent link, or that of the file itself for code of the application."""
+    link = "" if place.package == places.APPLICATION else link_of(place).url
+    return link or Path(place.file).as_uri()

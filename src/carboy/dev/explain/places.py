@@ -1,8 +1,7 @@
-"""Where code comes from: file and lines, room of Carboy, package, version, permanent link."""
+"""Where code comes from: file and lines, room of Carboy, package, version."""
 
 from __future__ import annotations
 
-import re
 import sys
 import sysconfig
 from dataclasses import dataclass
@@ -21,27 +20,6 @@ LIBRARY = tuple({Path(sysconfig.get_path(name)) for name in ("stdlib", "platstdl
 SITES = {"site-packages", "dist-packages"}
 SYSTEM_CALLS = ("socket.", "epoll.", "poll.", "kqueue.", "select", "sendfile", "SSLSocket.")
 WAITS = {"epoll.poll", "poll.poll", "kqueue.control", "select"}
-REPOSITORY = re.compile(r"https://(?:github\.com|gitlab\.com)/[\w.-]+/[\w.-]+")
-LABELS = ("source", "source code", "repository", "code", "github", "homepage")
-# The tag of a version, and the folder of the package, in the repositories of these packages.
-TAGS = {
-    "flask": ("{}", "src/"),
-    "werkzeug": ("{}", "src/"),
-    "jinja2": ("{}", "src/"),
-    "click": ("{}", "src/"),
-    "itsdangerous": ("{}", "src/"),
-    "markupsafe": ("{}", "src/"),
-    "blinker": ("{}", "src/"),
-    "wtforms": ("{}", "src/"),
-    "flask-sqlalchemy": ("{}", "src/"),
-    "flask-wtf": ("v{}", "src/"),
-    "django": ("{}", ""),
-    "asgiref": ("{}", ""),
-    "falcon": ("{}", ""),
-}
-RELEASE = re.compile(
-    r"\d+(\.\d+)*((a|b|rc|\.post)\d+)?"
-)  # versions with .dev or +local have no tag
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,41 +108,3 @@ def version_of(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return ""
-
-
-@cache
-def repository(package: str) -> str:
-    """The URL of the repository in the metadata of a package, or ""."""
-    if package == PYTHON:
-        return "https://github.com/python/cpython"
-    try:
-        about = metadata.metadata(package)
-    except metadata.PackageNotFoundError:
-        return ""
-    urls = {}
-    for each in about.get_all("Project-URL") or []:
-        label, _, url = each.partition(",")
-        urls[label.strip().lower()] = url.strip()
-    if "Home-page" in about:
-        urls.setdefault("homepage", str(about["Home-page"]))
-    for label in LABELS:
-        if found := REPOSITORY.match(urls.get(label, "")):
-            return found[0].removesuffix(".git").rstrip("/")
-    return ""
-
-
-def link(place: Place) -> str:
-    """A permanent link to the lines at the tag of the version; "" if its form is unknown."""
-    home = repository(place.package)
-    if not home.startswith("https://github.com/") or not place.first:
-        return ""
-    lines = f"#L{place.first}-L{place.last}"
-    if place.package == PYTHON:
-        if sys.version_info.releaselevel != "final":
-            return ""
-        return f"{home}/blob/v{version_of(PYTHON)}/Lib/{place.short}{lines}"
-    version = version_of(place.package)
-    if place.package not in TAGS or not RELEASE.fullmatch(version):
-        return ""
-    tag, folder = TAGS[place.package]
-    return f"{home}/blob/{tag.format(version)}/{folder}{place.short}{lines}"

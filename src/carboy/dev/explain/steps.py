@@ -9,6 +9,7 @@ from types import CodeType
 from typing import Any
 
 from carboy.dev.explain import places
+from carboy.dev.explain.places import Place
 from carboy.dev.explain.tree import Node, Track
 
 # (start of the module, qualified name, title); the first call of each is the step
@@ -78,15 +79,24 @@ def key_of(code: CodeType) -> Key:
 
 @dataclass(slots=True)
 class Step:
-    """A named step and its call. `where` and `file` of a system call are those of its caller."""
+    """A named step and its call. `place` of a system call is that of its caller."""
 
     number: int
     title: str
     node: Node
-    where: str
-    file: str
+    place: Place
     time: int
     times: int = 1  # consecutive sends are one step
+
+    @property
+    def where(self) -> str:
+        """File and lines of the place."""
+        return self.place.lines
+
+    @property
+    def file(self) -> str:
+        """The file of the place."""
+        return self.place.file
 
 
 def name_steps(tracks: Iterable[Track], app: Any) -> list[Step]:
@@ -103,7 +113,7 @@ def name_steps(tracks: Iterable[Track], app: Any) -> list[Step]:
             last.time += node.time
         else:
             place = node.place if node.place.lines or above is None else above.place
-            steps.append(Step(len(steps) + 1, title, node, place.lines, place.file, node.time))
+            steps.append(Step(len(steps) + 1, title, node, place, node.time))
         node.step = steps[-1].number
     return steps
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from importlib import metadata
 from urllib.parse import quote
 
+from carboy.dev import links
 from carboy.dev.explain import places
 from carboy.dev.explain.explanation import Explanation
-from carboy.dev.explain.places import version_of
+from carboy.dev.explain.places import Place, version_of
 from carboy.dev.explain.steps import Step
 from carboy.dev.explain.terminal import duration
-from carboy.dev.licences import licence_of, parts_of, terms_of
+from carboy.dev.licences import in_words, licence_of, parts_of, terms_of
+from carboy.dev.links import Link
 
 NO_PACKAGE = {places.KERNEL, places.C_CODE, places.APPLICATION}
+PYTHON_IN_SHORT = "The Python interpreter and its standard library"
+MOST_MODULES = 12  # of a package, that are named
 # What Markdown may read as markup, which excludes underscores inside a word.
 SPECIAL = re.compile(r"[\\`*\[\]<>|&~]|(?<![^\W_])_+|_+(?![^\W_])")
 
@@ -27,16 +32,12 @@ def make(found: Explanation) -> str:
         f" {_text(found.status)}, {found.size:,} bytes, on Python {version_of(places.PYTHON)}.",
         "All times are of this one request, without the time that recording took.",
         "",
-        "## Packages",
+        "## General information and licensing",
         "",
-        *_packages(found),
+        "What a licence allows, requires and restricts is a short summary in our own words. Only"
+        " the text of each licence is binding.",
         "",
-        "## Licences",
-        "",
-        "A short summary in our own words. Only the text of each licence is binding.",
-        "",
-        *_licences(found),
-        "",
+        *[line for name in packages(found) for line in _package(name, found)],
         "## Steps, from the TCP connection to the response",
         "",
     ]
@@ -55,25 +56,56 @@ def packages(found: Explanation) -> list[str]:
     return sorted(ran, key=lambda name: (name != "carboy", name))
 
 
-def _packages(found: Explanation) -> list[str]:
-    rows = []
-    for name in packages(found):
-        home = places.repository(name)
-        licence = licence_of(name)
-        note = " (recognised by its text)" if licence.by_text else ""
-        link = f"<{home}>" if home else "unknown"
-        version = version_of(name) or "unknown"
-        rows.append((_text(name), _text(version), link, _text(licence.expression) + note))
-    return _table(("package", "version", "repository", "licence (SPDX)"), rows)
+def _package(name: str, found: Explanation) -> list[str]:
+    """The heading and the table of one technology."""
+    version = version_of(name)
+    home = links.repository(name)
+    commit = links.commit_of(name)
+    licence = licence_of(name)
+    by_text = " (recognised by its text)" if licence.by_text else ""
+    choice = in_words(licence.expression)
+    rows = [
+        ("repository", f"<{home}>" if home else "unknown"),
+        ("version", _text(version or "unknown") + (f", commit {_code(commit)}" if commit else "")),
+        ("description", _text(_summary(name))),
+        ("modules that ran", _modules(name, found)),
+        ("licence (SPDX)", _text(licence.expression) + by_text + (f": {choice}" if choice else "")),
+    ]
+    if version:
+        rows.append(("licence text", "; ".join(_linked(each) for each in links.licences_of(name))))
+    parts = parts_of(licence.expression)
+    for field in ("allows", "requires", "restricts"):
+        texts = [(part, getattr(terms_of(part), field)) for part in parts]
+        different = len({text for _, text in texts}) > 1
+        rows.append(
+            (field, "; ".join(_text(f"{part}: {text}") if different else _text(text)
+                              for part, text in (texts if different else texts[:1])))
+        )  # fmt: skip
+    return [f"### {_text(name)}", "", *_table(("", _text(f"{name} {version}".strip())), rows), ""]
 
 
-def _licences(found: Explanation) -> list[str]:
-    expressions = {licence_of(name).expression for name in packages(found)}
-    rows = []
-    for licence in sorted({part for each in expressions for part in parts_of(each)}):
-        terms = terms_of(licence)
-        rows.append((_text(licence), terms.allows, terms.requires, terms.forbids))
-    return _table(("licence", "allows", "requires", "forbids"), rows)
+def _summary(name: str) -> str:
+    if name == places.PYTHON:
+        return PYTHON_IN_SHORT
+    try:
+        about = metadata.metadata(name)
+    except metadata.PackageNotFoundError:
+        return "unknown"
+    return str(about["Summary"]) if "Summary" in about else "unknown"
+
+
+def _modules(name: str, found: Explanation) -> str:
+    ran = (node for node in found.nodes() if node.place.package == name and node.place.first)
+    modules = sorted({node.module for node in ran if node.module})
+    more = len(modules) - MOST_MODULES
+    text = ", ".join(map(_code, modules[:MOST_MODULES])) or "unknown"
+    return f"{text} and {more} more" if more > 0 else text
+
+
+def _linked(found: Link) -> str:
+    return (
+        f"<{found.url}>" + (f" ({found.note})" if found.note else "") if found.url else found.note
+    )
 
 
 def _step(step: Step) -> list[str]:
@@ -94,14 +126,24 @@ def _step(step: Step) -> list[str]:
 
 
 def _where(step: Step) -> str:
-    place = step.node.place
-    if not place.file:
-        return f"a system call, made by {_code(step.where)}"
-    if url := places.link(place):
-        return f"[{_text(place.lines)}]({quote(url, safe=':/#@+')})"
+    """The link to the code of a step, or why there is none."""
+    if not step.node.place.file:
+        kind = "a system call" if step.node.place.room == places.KERNEL else "compiled code"
+        return f"{kind}, made by {_link(step.place)}"
+    return _link(step.place)
+
+
+def _link(place: Place) -> str:
+    found = links.link_of(place)
+    if found.url:
+        url = quote(found.url, safe=":/#@+~%")
+        return f"[{_text(place.lines)}]({url})" + (f" ({found.note})" if found.note else "")
     if place.package == places.APPLICATION:
-        return f"{_code(place.lines)}, the application itself"
-    return f"{_text(place.package)} {version_of(place.package)}, {_code(place.lines)}"
+        owner = "the application itself"
+    else:
+        owner = f"{_text(place.package)} {version_of(place.package)}".strip()
+    text = f"{_code(place.lines)}, {owner}" if place.lines else owner
+    return f"{text}; no link: {_text(found.note)}"
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:

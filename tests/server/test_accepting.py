@@ -19,9 +19,9 @@ from live_engine import Live, eventually, hello
 
 @contextmanager
 def beside(poller: str = "auto", threads: int = 4) -> Iterator[tuple[Live, Row, Row]]:
-    """An engine that runs, its row, and that of a worker that serves and never hears."""
+    """An engine that runs, its row, and that of a worker that serves and never reacts."""
     board = Scoreboard(2)
-    board.open_bells(2)
+    board.open_wakers(2)
     rows = [board.take()]
     rows[0].cells[Figure.PID] = 1
     rows.append(board.take())
@@ -40,12 +40,12 @@ def beside(poller: str = "auto", threads: int = 4) -> Iterator[tuple[Live, Row, 
         engine.stop(graceful=False)
         live.join()
         listener.close()
-        board.close_bells()
+        board.close_wakers()
 
 
 def is_rung(row: Row) -> bool:
-    assert row.bell is not None
-    return bool(select.select([row.bell.fileno()], [], [], 0)[0])
+    assert row.waker is not None
+    return bool(select.select([row.waker.fileno()], [], [], 0)[0])
 
 
 BOTH = pytest.mark.parametrize("poller", ["auto", "selectors"])
@@ -90,10 +90,10 @@ def test_a_worker_that_is_asked_accepts_what_waits(poller: str) -> None:
     with beside(poller) as (live, own, other), live.client() as first:
         first.request("GET", "/")
         assert first.reply().status == 200
-        before = own.cells[Figure.HEARD]
-        assert own.bell is not None
-        own.bell.wake()
-        eventually(lambda: own.cells[Figure.HEARD] > before)
+        before = own.cells[Figure.REACTED]
+        assert own.waker is not None
+        own.waker.wake()
+        eventually(lambda: own.cells[Figure.REACTED] > before)
         other.cells[Figure.SERVING] = 0
         with live.client() as second:
             second.request("GET", "/")

@@ -16,9 +16,9 @@ NOW = 1000.0
 @pytest.fixture
 def board() -> Iterator[Scoreboard]:
     board = Scoreboard(8)
-    board.open_bells(4)
+    board.open_wakers(4)
     yield board
-    board.close_bells()
+    board.close_wakers()
 
 
 def worker(board: Scoreboard, connections: int, busy: int = 0, serving: bool = True) -> Row:
@@ -101,13 +101,13 @@ def test_workers_that_do_not_serve_are_left_out(board: Scoreboard) -> None:
 
 def test_a_worker_that_does_not_react_is_left_out_until_it_does(board: Scoreboard) -> None:
     me = worker(board, 3)
-    deaf = worker(board, 0)
+    silent = worker(board, 0)
     peers = Balancer(me, 16)
     assert peers.share(NOW) == 0
     peers.ask_better()
     peers.waited(NOW)
     assert peers.share(NOW) == 1
-    deaf.cells[Figure.HEARD] = NOW + 0.01
+    silent.cells[Figure.REACTED] = NOW + 0.01
     assert peers.share(NOW) == 0
 
 
@@ -126,7 +126,7 @@ def test_a_worker_that_reacted_in_time_is_not_left_out(board: Scoreboard) -> Non
     other = worker(board, 0)
     peers = Balancer(me, 16)
     peers.share(NOW)
-    other.cells[Figure.HEARD] = NOW + 0.001
+    other.cells[Figure.REACTED] = NOW + 0.001
     peers.waited(NOW)
     assert peers.share(NOW) == 0
 
@@ -146,19 +146,19 @@ def test_asking_wakes_the_better_worker(board: Scoreboard) -> None:
     peers = Balancer(me, 16)
     peers.share(NOW)
     peers.ask_better()
-    assert other.bell is not None
-    assert me.bell is not None
-    assert readable(other.bell.fileno())
-    assert not readable(me.bell.fileno())
-    other.bell.clear()
-    peers.ask_better()  # only the other worker knows whether it has been heard since
-    assert readable(other.bell.fileno())
+    assert other.waker is not None
+    assert me.waker is not None
+    assert readable(other.waker.fileno())
+    assert not readable(me.waker.fileno())
+    other.waker.clear()
+    peers.ask_better()  # only the other worker knows whether it has reacted since
+    assert readable(other.waker.fileno())
 
 
 def test_workers_beyond_the_bells_share_the_last_one(board: Scoreboard) -> None:
     rows = [worker(board, 0) for _ in range(6)]
-    assert rows[3].bell is rows[5].bell
-    assert rows[2].bell is not rows[3].bell
+    assert rows[3].waker is rows[5].waker
+    assert rows[2].waker is not rows[3].waker
 
 
 def readable(fd: int) -> bool:

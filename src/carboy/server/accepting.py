@@ -18,7 +18,7 @@ from collections.abc import Iterable
 
 from carboy.net.poller import READ, Poller
 from carboy.protocol.machine import Machine
-from carboy.server.balancing import ANY, BUSY, CONNECTIONS, HEARD, RESPONSE_TIME, Balancer
+from carboy.server.balancing import ANY, BUSY, CONNECTIONS, REACTED, RESPONSE_TIME, Balancer
 from carboy.server.closing import Closing
 from carboy.server.connection import Connection
 from carboy.server.deadlines import AT_A_TIME, Deadlines
@@ -55,7 +55,7 @@ class Accepting:
         self._deadlines = deadlines
         self._closing = closing
         self._balancer = Balancer(row, settings.threads)
-        self.bell = NONE if row.bell is None else row.bell.fileno()
+        self.waker_fd = NONE if row.waker is None else row.waker.fileno()
         self.due: list[int] = []  # listeners to look at when the turn has served the others
         self._asked = False  # another worker has left the next connection to this one
         self._passed_on = False
@@ -68,9 +68,9 @@ class Accepting:
 
     def open(self, now: float) -> None:
         """Begin to accept. Before the first turn."""
-        if self.bell != NONE:
-            self._poller.add(self.bell, READ)
-        self._row.cells[HEARD] = now
+        if self.waker_fd != NONE:
+            self._poller.add(self.waker_fd, READ)
+        self._row.cells[REACTED] = now
         self._limit = room_for(self._limit)
         self.listeners.open()
 
@@ -79,7 +79,7 @@ class Accepting:
 
         Called at the end of a turn: with one thread, connections accepted before are served first.
         """
-        share = ANY if self.bell == NONE else self._balancer.share(now)
+        share = ANY if self.waker_fd == NONE else self._balancer.share(now)
         if self._asked:
             # Unless its one thread is reserved for a connection that it accepted before.
             if not (self._single_threaded and self._row.cells[BUSY]):
@@ -143,10 +143,10 @@ class Accepting:
 
     def asked(self, now: float) -> None:
         """Another worker leaves the next connection to this one."""
-        if self._row.bell is not None:
-            self._row.bell.clear()
+        if self._row.waker is not None:
+            self._row.waker.clear()
         if self.listeners.can_accept():
-            self._row.cells[HEARD] = now
+            self._row.cells[REACTED] = now
             self.listeners.take_part()
             self._look_everywhere()
 
@@ -156,7 +156,7 @@ class Accepting:
         self._prompt = True
         # The kernel wakes one worker for a connection. That worker may have been stuck at the
         # time, or have died since.
-        if self.bell != NONE and not self.listeners.held:
+        if self.waker_fd != NONE and not self.listeners.held:
             self._look_everywhere()
 
     def _look_everywhere(self) -> None:

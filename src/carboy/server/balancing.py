@@ -2,8 +2,7 @@
 
 All workers listen on the same sockets, and the kernel wakes the same one again and again. So a
 worker that is woken reads the figures of the others (server/scoreboard.py): if another one has
-fewer connections, it leaves the listeners alone for a moment and asks that worker, through its
-bell.
+fewer connections, it leaves the listeners alone for a moment, and asks that worker by waking it.
 
     woken ─▶ no worker is better ─▶ accepts its share
         └──▶ one is better: asks it, does not watch the listeners
@@ -24,8 +23,8 @@ from __future__ import annotations
 from carboy.server.scoreboard import Figure, Row
 
 # Plain integers: an Enum's attribute is looked up slowly on Python 3.11.
-SERVING, CONNECTIONS, BUSY, HEARD = map(
-    int, (Figure.SERVING, Figure.CONNECTIONS, Figure.BUSY, Figure.HEARD)
+SERVING, CONNECTIONS, BUSY, REACTED = map(
+    int, (Figure.SERVING, Figure.CONNECTIONS, Figure.BUSY, Figure.REACTED)
 )
 LEADER, BEAT = int(Figure.LEADER), int(Figure.BEAT)
 RESPONSE_TIME = 0.005  # seconds that a connection waits for the worker that was asked
@@ -48,8 +47,8 @@ class Balancer:
         self._row = row
         self._threads = threads
         self._single_threaded = threads == 1
-        self._better: tuple[Row, float] | None = None  # the worker to ask, and its HEARD then
-        # Workers that did not react: their HEARD then, and when to ask them again.
+        self._better: tuple[Row, float] | None = None  # the worker to ask, and its REACTED then
+        # Workers that did not react: their REACTED then, and when to ask them again.
         self._unresponsive: dict[Row, tuple[float, float]] = {}
 
     def share(self, now: float) -> int:
@@ -69,7 +68,7 @@ class Balancer:
         elif share == 1 and not slack and busy > least[2]:
             share = 0
         if share <= 0:
-            self._better = best, best.cells[HEARD]
+            self._better = best, best.cells[REACTED]
         return max(0, min(share, 1 if self._single_threaded else ANY))
 
     def _best(self, now: float) -> tuple[Row, Load] | None:
@@ -98,17 +97,17 @@ class Balancer:
     def waited(self, now: float) -> None:
         """The time to react is over: note a worker that has not reacted."""
         if self._better is not None:
-            row, heard = self._better
-            if row.cells[HEARD] == heard:
-                self._unresponsive[row] = heard, now + ASK_AGAIN
+            row, reacted = self._better
+            if row.cells[REACTED] == reacted:
+                self._unresponsive[row] = reacted, now + ASK_AGAIN
             self._better = None
 
     def _is_unresponsive(self, row: Row, now: float) -> bool:
         beat, leader = row.cells[BEAT], row.cells[LEADER]
         if beat and leader and now - min(beat, leader) > STALE:
             return True
-        heard, until = self._unresponsive.get(row, (0.0, 0.0))
-        if now < until and row.cells[HEARD] == heard:
+        reacted, until = self._unresponsive.get(row, (0.0, 0.0))
+        if now < until and row.cells[REACTED] == reacted:
             return True
         self._unresponsive.pop(row, None)
         return False
@@ -120,5 +119,5 @@ class Balancer:
 
 
 def _wake(row: Row) -> None:
-    if row.bell is not None:
-        row.bell.wake()
+    if row.waker is not None:
+        row.waker.wake()

@@ -260,7 +260,7 @@ class Engine:
             return min(HURRY, self.deadlines.interval)
         if self._queue.count:
             return HELD
-        if self.connections or self.accepting.bell != NONE:
+        if self.connections or self.accepting.waker_fd != NONE:
             return self.deadlines.interval
         return -1.0
 
@@ -289,7 +289,7 @@ class Engine:
         return self.stopping.in_flight(without=set(map(id, self._queue)))
 
     def _serve_own(self, fd: int, now: float) -> None:
-        """A listener, the waker or the bell; or a connection closed earlier in this turn."""
+        """A listener or a waker; or a connection that was closed earlier in this turn."""
         if fd == self._waker.fileno():
             self._waker.clear()
             self.row.cells[Figure.LEADER] = now
@@ -300,7 +300,7 @@ class Engine:
                 self.accepting.pass_on(now)
         elif fd in self.listeners.sockets:
             self.accepting.due.append(fd)
-        elif fd == self.accepting.bell:
+        elif fd == self.accepting.waker_fd:
             self.accepting.asked(now)
 
     def _serve_by_phase(self, lead: Lead, connection: Connection, flags: int, now: float) -> None:

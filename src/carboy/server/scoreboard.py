@@ -26,7 +26,7 @@ class Figure(IntEnum):
     SERVING = 3  # 1 from when the worker takes connections until it is told to stop
     CONNECTIONS = 4  # open connections
     BUSY = 5  # requests that run or wait for a thread
-    HEARD = 6  # time at which the worker last heard its bell and could take a connection
+    REACTED = 6  # time at which the worker could last take a connection when asked
     CREW = 7  # time at which a thread of the crew was free or began a request
 
 
@@ -38,14 +38,14 @@ WIDTH = (
 class Row:
     """The figures of one worker."""
 
-    __slots__ = ("bell", "cells", "scoreboard")
+    __slots__ = ("cells", "scoreboard", "waker")
 
     def __init__(
-        self, scoreboard: Scoreboard, cells: memoryview[float], bell: SharedWaker | None = None
+        self, scoreboard: Scoreboard, cells: memoryview[float], waker: SharedWaker | None = None
     ) -> None:
         self.scoreboard = scoreboard  # with the rows of the other workers
         self.cells = cells  # indexed by Figure
-        self.bell = bell  # by which another worker asks this one to take a connection
+        self.waker = waker  # by which another worker asks this one to take a connection
 
     def clear(self) -> None:
         """Free the row."""
@@ -63,28 +63,30 @@ class Scoreboard:
         self._cells = memoryview(self._memory).cast("d")
         self._size = rows
         self._rows: list[Row] = []  # made when they are first looked at
-        self._bells: list[SharedWaker] = []
+        self._wakers: list[SharedWaker] = []
 
     def _row(self, index: int) -> Row:
         while len(self._rows) <= index:
             start = (len(self._rows) + 1) * WIDTH
-            bell = self._bells[min(len(self._rows), len(self._bells) - 1)] if self._bells else None
-            self._rows.append(Row(self, self._cells[start : start + WIDTH], bell))
+            waker = (
+                self._wakers[min(len(self._rows), len(self._wakers) - 1)] if self._wakers else None
+            )
+            self._rows.append(Row(self, self._cells[start : start + WIDTH], waker))
         return self._rows[index]
 
-    def open_bells(self, count: int) -> None:
-        """Make the bells of `count` rows; all further rows share the last one.
+    def open_wakers(self, count: int) -> None:
+        """Make the wakers of `count` rows; all further rows share the last one.
 
         They are made before the first worker, because a process has only the descriptors that
-        existed when it was forked. Where one bell is shared, the first that hears it takes the
+        existed when it was forked. Where one waker is shared, the first one that wakes takes the
         connection.
         """
-        self._bells = [SharedWaker() for _ in range(count)]
+        self._wakers = [SharedWaker() for _ in range(count)]
 
-    def close_bells(self) -> None:
-        """Close the bells. Workers that still run keep theirs."""
-        for bell in self._bells:
-            bell.close()
+    def close_wakers(self) -> None:
+        """Close the wakers. Workers that still run keep theirs."""
+        for waker in self._wakers:
+            waker.close()
 
     def take(self) -> Row:
         """A free row, cleared. Raises RuntimeError when all are in use. Only for the supervisor.

@@ -14,7 +14,7 @@ from carboy.dev.reload.watching import Watching, native_name
 
 
 class Changes:
-    """Calls `hear`, in a thread of its own, with each `Change` below `roots`.
+    """Calls `report`, in a thread of its own, with each `Change` below `roots`.
 
     It watches from the moment that `start` returns; places may be added at any time with `also`.
     """
@@ -22,12 +22,12 @@ class Changes:
     def __init__(
         self,
         roots: Iterable[str],
-        hear: Callable[[Change], object],
+        report: Callable[[Change], object],
         rules: Rules,
         interval: float = 1.0,
         native: bool = True,
     ) -> None:
-        self.hear = hear
+        self.report = report
         self.rules = rules
         self.interval = interval
         self.native = native
@@ -94,7 +94,7 @@ class Changes:
                 paths = self._burst.take(time.monotonic())
             change = self.rules.change(paths)
             if change is not None and self._running:
-                self.hear(change)
+                self.report(change)
 
 
 def _is_unfinished(path: str) -> bool:

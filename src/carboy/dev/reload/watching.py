@@ -14,7 +14,7 @@ from carboy.dev.reload.tree import Enters, Snapshot, Tree, differences, everywhe
 
 log = logging.getLogger("carboy.dev")
 
-Hear = Callable[[frozenset[str]], object]
+Report = Callable[[frozenset[str]], object]
 
 # The name of the system's notification, which the package watchfiles uses.
 NATIVE = {"linux": "inotify", "darwin": "fsevents", "win32": "windowsapi"}
@@ -48,7 +48,7 @@ def native_name() -> str | None:
 
 
 class Watching(threading.Thread):
-    """Calls `hear` with the changed files below `roots` (folders or files), until stopped.
+    """Calls `report` with the changed files below `roots` (folders or files), until stopped.
 
     The system notifies it if `native` is true and the system can; otherwise it polls, every
     `interval` seconds. Folders for which `enters` is false are left out. It watches from the moment
@@ -58,7 +58,7 @@ class Watching(threading.Thread):
     def __init__(
         self,
         roots: Iterable[str],
-        hear: Hear,
+        report: Report,
         *,
         enters: Enters = everywhere,
         interval: float = 1.0,
@@ -66,7 +66,7 @@ class Watching(threading.Thread):
     ) -> None:
         super().__init__(name="carboy-watch", daemon=True)
         self.roots = tuple(sorted(roots))
-        self.hear = hear
+        self.report = report
         self.enters = enters
         self.interval = interval
         self.name_of_way = (native_name() if native else None) or "polling"
@@ -106,7 +106,7 @@ class Watching(threading.Thread):
         found = differences(self._before, after)
         self._before = after
         if found:
-            self.hear(found)
+            self.report(found)
 
     # --- events of the system
 
@@ -125,7 +125,7 @@ class Watching(threading.Thread):
                     paths |= tree.below(folders) | Tree(folders, self.enters).all_files()
                     paths -= folders
             if paths:
-                self.hear(frozenset(paths))
+                self.report(frozenset(paths))
             found = meanwhile
 
     def _look_for_roots(self) -> None:
@@ -135,7 +135,7 @@ class Watching(threading.Thread):
         if changed:
             paths = self._tree.below(changed) if self._tree else set()
             more = self._open_again()
-            self.hear(frozenset({*paths, *Tree(changed, self.enters).all_files()}))
+            self.report(frozenset({*paths, *Tree(changed, self.enters).all_files()}))
             self._tell(more)
 
     def _open(self) -> None:

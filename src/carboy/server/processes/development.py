@@ -59,7 +59,7 @@ class DevelopmentSupervisor(Supervisor):
     `replace` and `tell` may be called from any thread.
     """
 
-    HEARD = (*signals.STOP, *signals.named("SIGQUIT", "SIGHUP", "SIGCHLD", "SIGUSR1", "SIGUSR2"))
+    HANDLED = (*signals.STOP, *signals.named("SIGQUIT", "SIGHUP", "SIGCHLD", "SIGUSR1", "SIGUSR2"))
 
     def __init__(
         self, templates: Templates, reporter: Reporter, folder: Path, graceful_timeout: float = 5.0

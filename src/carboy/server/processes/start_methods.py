@@ -91,16 +91,19 @@ class Children:
 
 
 class Fork(Children):
-    """Forks workers from this process. `heard` are the signals of its supervisor."""
+    """Forks workers from this process. `handled` are the signals of its supervisor."""
 
     def __init__(
-        self, work: Work, heard: Iterable[signal.Signals] = signals.SUPERVISED, adopts: bool = False
+        self,
+        work: Work,
+        handled: Iterable[signal.Signals] = signals.SUPERVISED,
+        adopts: bool = False,
     ) -> None:
         if not hasattr(os, "fork"):
             raise CannotFork()
         super().__init__(adopts)
         self._work = work
-        self._heard = tuple(heard)
+        self._handled = tuple(handled)
         # The kernel sends a parent-death signal when the *thread* that forked ends, and only
         # the main thread lives as long as the process.
         self._prctl = child.find_prctl() if signals.in_main_thread() else None
@@ -108,7 +111,7 @@ class Fork(Children):
     def start(self, link: WorkerLink, leave: Callable[[], object]) -> int:
         # A signal between the fork and the worker's own handlers would be noted in a copy
         # of the supervisor's inbox that is never read; blocked, it waits.
-        with child.blocked(self._heard):
+        with child.blocked(self._handled):
             pid = os.fork()
             if pid == 0:
                 self._become_worker(link, leave)
@@ -119,7 +122,7 @@ class Fork(Children):
 
         def work() -> int:
             leave()
-            child.reset_signals(self._heard)
+            child.reset_signals(self._handled)
             # Besides the link, which needs a thread of the worker to run.
             child.die_with_parent(self._prctl)
             end = link.worker_end()

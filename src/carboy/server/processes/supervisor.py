@@ -39,7 +39,7 @@ NEVER = float("inf")
 MOMENT = 0.4  # seconds that a stop may take without a word to the user who pressed Ctrl+C
 # Beyond two for each worker (a replacement serves while the old one finishes): those that SIGTTIN
 # adds. Each is a descriptor of every worker.
-SPARE_BELLS = 8
+SPARE_WAKERS = 8
 LOOK = 1.0  # seconds between looks at the workers in a thread that gets no SIGCHLD
 
 
@@ -54,7 +54,7 @@ class Supervisor:
     process that ends then; otherwise the handlers before are set again.
     """
 
-    HEARD: ClassVar[tuple[signal.Signals, ...]] = signals.SUPERVISED
+    HANDLED: ClassVar[tuple[signal.Signals, ...]] = signals.SUPERVISED
 
     def __init__(
         self,
@@ -73,7 +73,7 @@ class Supervisor:
         self._on_ready = on_ready
         self._on_slow_stop = on_slow_stop  # called when Ctrl+C has not ended everything in a moment
         self._shutdown = ListenerShutdown(sockets)
-        self._inbox = Inbox(self.HEARD, stay)
+        self._inbox = Inbox(self.HANDLED, stay)
         self._selector = selectors.DefaultSelector()
         self._links: dict[int, WorkerLink] = {}
         self._scoreboard = Scoreboard()
@@ -89,7 +89,7 @@ class Supervisor:
         self._inbox.post(signal.SIGTERM if graceful else signal.SIGQUIT)
 
     def run(self) -> int:
-        self._scoreboard.open_bells(2 * self.generations.target + SPARE_BELLS)
+        self._scoreboard.open_wakers(2 * self.generations.target + SPARE_WAKERS)
         self._errors = ErrorLog(DirectErrorHandler())
         with self._inbox:
             signals.hold(False)
@@ -100,7 +100,7 @@ class Supervisor:
             finally:
                 self._end_at_once()
                 self._selector.close()
-                self._scoreboard.close_bells()
+                self._scoreboard.close_wakers()
                 self._errors.close()
         return self._code
 

@@ -33,7 +33,7 @@ from carboy.server.signals import named, noted
 # supervisor. Returns the exit code.
 Work = Callable[[int, int], int]
 LONGEST = 1 << 20  # bytes of a message: names of a few thousand modules
-HEARD = named("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
+HANDLED = named("SIGINT", "SIGTERM", "SIGHUP", "SIGQUIT")
 
 
 class TemplateLost(Exception):
@@ -55,9 +55,9 @@ class TemplateProcess:
 
     def run(self) -> int:
         """Run the rest of the process; returns its exit code."""
-        for number in HEARD:
+        for number in HANDLED:
             signal.signal(number, noted)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, HEARD)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
         while True:
             try:
                 message, fds, _, _ = socket.recv_fds(self.commands, LONGEST, 2)
@@ -72,7 +72,7 @@ class TemplateProcess:
 
     def _do_worker(self, fds: list[int]) -> dict[str, int]:
         def work() -> int:
-            child.reset_signals(HEARD)
+            child.reset_signals(HANDLED)
             self.commands.close()
             importlib.invalidate_caches()  # folders were listed before the last save
             return self.work(*fds)
@@ -93,7 +93,7 @@ class TemplateProcess:
     def _fork(self, work: Callable[[], int], what: str) -> dict[str, int]:
         """Fork a process whose parent has ended; its pid, 0 if the system cannot fork."""
         reader, writer = os.pipe()
-        with child.blocked(HEARD):
+        with child.blocked(HANDLED):
             between = os.fork()
             if between == 0:
                 self._fork_and_end(reader, writer, work, what)
@@ -244,7 +244,7 @@ class Templates(Children):
 
 def _fork_first(work: Work) -> TemplateLink:
     ours, theirs = _pair()
-    with child.blocked(HEARD):
+    with child.blocked(HANDLED):
         pid = os.fork()
         if pid == 0:
             ours.close()

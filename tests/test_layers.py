@@ -180,7 +180,7 @@ PACKAGES: dict[str, set[str]] = {
     "http": {"markupsafe"},
     "app": {"click", "jinja2", "markupsafe"},
     "testing": {"click"},
-    "cli": {"click"},
+    "cli": {"markupsafe", "click"},
     "dev": {"markupsafe"},
     # Its own module, beside it on PYTHONPATH.
     "compat": {"carboy_names"},

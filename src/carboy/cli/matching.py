@@ -79,6 +79,20 @@ def matched(
     return Matched(winner, outcome, others)
 
 
+def is_matched(url_map: Any, environ: dict[str, Any]) -> bool:
+    """Whether a rule matched the request of an environ, so that its view has been called."""
+    request = environ.get("werkzeug.request")
+    if request is not None and hasattr(request, "url_rule"):
+        return request.url_rule is not None
+    framework = Framework(url_map)
+    try:
+        path = environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")
+        url_map.bind("localhost").match(path, environ["REQUEST_METHOD"])
+    except framework.exceptions.HTTPException:
+        return False
+    return True
+
+
 def nearest(path: str, rules: Iterable[str]) -> str | None:
     """The rule that is most similar to a path, with any values for its variables."""
     given = path.split("/")
@@ -120,11 +134,13 @@ def _candidates(
         else:
             why = ""
             if winner is not None:
-                why = difference(*(_ours(framework, url_map, each) for each in (winner.rule, rule)))
+                why = difference(
+                    *(as_ours(framework, url_map, each) for each in (winner.rule, rule))
+                )
             yield Candidate(rule, dict(values), why)
 
 
-def _ours(framework: Framework, url_map: Any, rule: Any) -> Any:
+def as_ours(framework: Framework, url_map: Any, rule: Any) -> Any:
     """The rule as one of Carboy's, which has parts; Werkzeug orders rules in the same way."""
     if framework.is_ours:
         return rule

@@ -11,7 +11,8 @@ from types import FrameType
 from typing import Any
 
 from carboy.app.globals import request_ctx
-from carboy.cli.locate import BrokenApplication, NoApplication
+from carboy.cli.dev.routes_page import RoutesPage
+from carboy.cli.locate import BrokenApplication, NoApplication, is_flask_like
 from carboy.cli.tracebacks import coloured, is_users, traceback_text
 from carboy.dev.debugger import DebuggedApplication
 from carboy.dev.explain.explanation import of_traced
@@ -49,6 +50,8 @@ class Tools:
     def around(self, app: Any, broadcaster: Broadcaster) -> Any:
         """The application with its tools."""
         own = app
+        if is_flask_like(app):
+            app = RoutesPage(app, own)
         guard = DebuggedApplication(app, evalex=self.debugger, pin_logging=False)
         guard.trusted_hosts.append(self.host)
         # The error of an application that does not load has been shown once.

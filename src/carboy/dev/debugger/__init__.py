@@ -240,7 +240,7 @@ class DebuggedApplication:
         found = DebugTraceback(error, skip=1, hide=not self.show_hidden_frames)
         self._keep(found, contexts)
         request = Request(environ)
-        if _wants_page(request):
+        if wants_page(request):
             trusted = bool(self.check_pin_trust(environ))
             # The request of the framework has read the body, which cannot be read twice.
             own = _of_contexts("request", contexts) or request
@@ -413,7 +413,7 @@ def _as_json(value: Any) -> Response:
     return Response(json.dumps(value), mimetype="application/json")
 
 
-def _wants_page(request: Request) -> bool:
+def wants_page(request: Request) -> bool:
     """Whether the client is a browser. Other programs get text."""
     if "text/html" in request.headers.get("Accept", ""):
         return True

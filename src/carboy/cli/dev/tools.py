@@ -18,6 +18,7 @@ from carboy.dev.debugger import DebuggedApplication
 from carboy.dev.explain.explanation import of_traced
 from carboy.dev.explain.page import data_of
 from carboy.dev.explain.tracer import Traced, Tracer
+from carboy.dev.hints import hints
 from carboy.dev.live import Broadcaster, Failure, LivePage
 from carboy.dev.requests import RequestList, Store
 from carboy.server.engine import Engine
@@ -97,8 +98,8 @@ def failure_of(problem: BaseException) -> Failure:
 
 
 def in_terminal(error: BaseException) -> str:
-    """The traceback of an exception for the terminal."""
-    return in_colours(traceback_text(error))
+    """The traceback of an exception for the terminal, with hints."""
+    return in_colours(traceback_text(error)) + "".join(f"{hint}\n" for hint in hints(error))
 
 
 def in_colours(text: str) -> str:

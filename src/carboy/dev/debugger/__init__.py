@@ -30,6 +30,7 @@ from carboy.dev.debugger.pin import (
     settle_pin,
 )
 from carboy.dev.debugger.tbtools import DebugFrameSummary, DebugTraceback, render_console_html
+from carboy.dev.hints import hints
 from carboy.http.exceptions import NotFound, SecurityError
 from carboy.http.fields.cookies import parse_cookie
 from carboy.http.request.request import Request
@@ -240,15 +241,17 @@ class DebuggedApplication:
         found = DebugTraceback(error, skip=1, hide=not self.show_hidden_frames)
         self._keep(found, contexts)
         request = Request(environ)
+        told = hints(error)
         if wants_page(request):
             trusted = bool(self.check_pin_trust(environ))
             # The request of the framework has read the body, which cannot be read twice.
             own = _of_contexts("request", contexts) or request
             shown = request_html(own, _of_contexts("session", contexts))
-            text = found.render_debugger_html(self.evalex, self.secret, trusted, shown)
+            text = found.render_debugger_html(self.evalex, self.secret, trusted, shown, told)
             response = Response(text, status=500, mimetype="text/html")
         else:
-            response = Response(found.render_traceback_text(), status=500, mimetype="text/plain")
+            text = "\n".join([found.render_traceback_text().rstrip("\n"), *told, ""])
+            response = Response(text, status=500, mimetype="text/plain")
         errors = environ["wsgi.errors"]
         # Before the page, because nothing after it runs if the client disconnects.
         errors.write(self.describe(error) if self.describe else found.render_traceback_text())

@@ -55,7 +55,7 @@ BODY = """\
 <header>
 <p class=kind>{kind}</p>
 <h1 class="errormsg{size}">{message}</h1>
-<p class=tools><button type=button data-do=copy>Copy as text</button>
+{hints}<p class=tools><button type=button data-do=copy>Copy as text</button>
 <button type=button data-do=library aria-pressed=false>Library frames</button>
 <span class=keys><kbd>j</kbd> <kbd>k</kbd> move &nbsp;<kbd>Enter</kbd> open
 &nbsp;<kbd>c</kbd> console &nbsp;<kbd>l</kbd> locals</span></p>
@@ -86,13 +86,20 @@ def script(console: bool, evalex: bool, trusted: bool, secret: str) -> str:
 
 
 def debugger_html(
-    kind: str, message: str, summary: str, plain: str, script: str, request: str
+    kind: str,
+    message: str,
+    summary: str,
+    plain: str,
+    script: str,
+    request: str,
+    hints: Iterable[str] = (),
 ) -> str:
     """The page of an exception. A comment at its end has the traceback as text."""
     body = BODY.format(
         kind=escape(kind),
         size=" long" if len(message) > LONG else "",
         message=escape(message),
+        hints="".join(f"<p class=hint>{escape(hint)}</p>\n" for hint in hints),
         summary=summary,
         request=request,
         plain=escape(plain),

@@ -247,7 +247,12 @@ class DebugTraceback:
         return page.traceback_html(rows, self.message, syntax, include_title)
 
     def render_debugger_html(
-        self, evalex: bool, secret: str, evalex_trusted: bool, request: str = ""
+        self,
+        evalex: bool,
+        secret: str,
+        evalex_trusted: bool,
+        request: str = "",
+        hints: Iterable[str] = (),
     ) -> str:
         """The whole page; `request` is HTML about the request."""
         kind, message = _kind_and_text(self._te, self._name)
@@ -258,6 +263,7 @@ class DebugTraceback:
             plain=self.render_traceback_text(),
             script=page.script(False, evalex, evalex_trusted, secret),
             request=request,
+            hints=hints,
         )
 
 

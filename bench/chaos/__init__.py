@@ -1,1 +1,1 @@
-"""Faults under verified load: what a server answers, refuses and loses on the bad day."""
+"""Faults under verified load: what a server answers, refuses and loses when something breaks."""

@@ -21,7 +21,7 @@ class Cut(Exception):
 
 
 class Wrong(Exception):
-    """The response is not the expected one; the text tells the difference."""
+    """The response is not the expected one; the text shows the difference."""
 
 
 @dataclass(frozen=True)

@@ -172,7 +172,7 @@ def test_the_chain_of_flask_on_its_own_server_is_complete(folder: Path) -> None:
 def test_each_step_has_its_lines_and_the_line_of_its_caller(folder: Path) -> None:
     steps = steps_of(explain(folder, "theirs", "GET", "/hello/bob", "--server=werkzeug"))
     for step in steps:
-        assert re.fullmatch(r"\S+\.py:\d+(-\d+)?|in C, so its inside cannot be seen", step.where)
+        assert re.fullmatch(r"\S+\.py:\d+(-\d+)?|in C, so its source cannot be shown", step.where)
         assert step.caller and step.file and step.line, step
     # The line of the caller is inside of the caller's own lines, where both are shown.
     shown = {step.name: step.where for step in steps}

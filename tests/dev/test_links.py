@@ -68,7 +68,7 @@ def test_a_package_without_a_link_says_why(
     ("place", "why"),
     [
         (of_c("socket.send"), "a system call, whose code is in the kernel"),
-        (of_c("dict.get"), "compiled code, whose inside cannot be seen"),
+        (of_c("dict.get"), "compiled code, whose source cannot be shown"),
         (of_code(compile("1", "<frozen importlib._bootstrap>", "exec")), "a module that is frozen"),
         (of_code(compile("1", "<string>", "exec")), "code that was generated and has no file"),
         (of_code(compile("1", "index.html", "exec")), "code that was generated and has no file"),

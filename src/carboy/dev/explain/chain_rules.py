@@ -99,7 +99,7 @@ GUNICORN: tuple[Rule, ...] = (
     ("gunicorn.workers.gthread", "ThreadWorker.handle", "The worker handles the connection"),
     ("gunicorn.http.parser", "Parser.__next__", "The parser is asked for a request"),
     ("gunicorn.http.message", "Request.__init__", "The request is made from the bytes"),
-    ("gunicorn.http.unreader", "SocketUnreader.chunk", "Bytes are asked from the socket"),
+    ("gunicorn.http.unreader", "SocketUnreader.chunk", "Bytes are requested from the socket"),
     ("gunicorn.http.message", "Request.parse_request_line", "The request line is parsed"),
     ("gunicorn.http.message", "Message.parse_headers", "The header is parsed"),
     ("gunicorn.workers.sync", "SyncWorker.handle_request", "The request becomes a WSGI call"),

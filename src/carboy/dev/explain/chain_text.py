@@ -9,7 +9,7 @@ from carboy.dev.explain.chain import ChainStep, Phase, chain_of
 from carboy.dev.explain.recording import Function, Recording
 from carboy.dev.explain.terminal import COLOURS, OTHER, Painter
 
-IN_C = "in C, so its inside cannot be seen"
+IN_C = "in C, so its source cannot be shown"
 
 
 def show(recording: Recording, coloured: bool = False) -> str:

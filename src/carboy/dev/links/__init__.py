@@ -61,7 +61,7 @@ def link_of(place: Place, line: int = 0) -> Link:
     if place.package == places.KERNEL:
         return Link("", "a system call, whose code is in the kernel")
     if place.package == places.C_CODE:
-        return Link("", "compiled code, whose inside cannot be seen")
+        return Link("", "compiled code, whose source cannot be shown")
     if place.room == places.TEMPLATE and not Path(place.file).is_absolute():
         return Link("", GENERATED)
     if place.package == PYTHON:

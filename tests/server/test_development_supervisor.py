@@ -210,7 +210,7 @@ def test_a_worker_that_dies_after_a_while_is_replaced_at_once(tmp_path: Path) ->
 
 @in_a_fresh_process
 def test_a_worker_that_does_not_stop_is_killed(tmp_path: Path) -> None:
-    generations.MERCY = 0.1
+    generations.KILL_DELAY = 0.1
     it = Developing(tmp_path, graceful_timeout=0.1)
     (tmp_path / "mode").write_text("stays")
     it.thread.start()

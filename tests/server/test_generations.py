@@ -7,10 +7,10 @@ from hypothesis import strategies as st
 
 from carboy.server.processes.generations import (
     DELAY_WITHOUT_SERVICE,
-    HOPELESS,
-    LAST_WORDS,
+    KILL_DELAY,
     LONGEST_DELAY,
-    MERCY,
+    MOST_FAILED_STARTS,
+    STACKS_DELAY,
     Do,
     Generations,
     State,
@@ -88,17 +88,17 @@ def test_a_worker_that_takes_too_long_to_start_is_killed() -> None:
     assert workers.plan(59.0) == []
     assert workers.plan(60.0) == [(Do.GIVE_UP, 1)]
     workers.ready(1)  # too late: it is about to be killed
-    assert workers.wake_at() == 60.0 + LAST_WORDS
+    assert workers.wake_at() == 60.0 + STACKS_DELAY
     assert workers.plan(61.0) == [(Do.DROP, 1)]
     assert workers.died(1, 61.0).state is State.STARTING
 
 
 def test_a_stuck_worker_is_replaced_before_it_is_killed() -> None:
     workers = generations(2)
-    workers.condemn(1, 1.0)
+    workers.kill_soon(1, 1.0)
     assert workers.plan(1.0) == [(Do.START, 0)]
     workers.started(3, 1.0)
-    assert workers.plan(1.0 + LAST_WORDS) == [(Do.DROP, 1)]
+    assert workers.plan(1.0 + STACKS_DELAY) == [(Do.DROP, 1)]
 
 
 def test_a_worker_that_another_program_stopped_is_replaced_at_once() -> None:
@@ -136,8 +136,8 @@ def test_a_worker_that_does_not_stop_is_killed_after_the_graceful_timeout() -> N
     workers = generations(1)
     workers.stopping = True
     workers.plan(1.0)
-    assert workers.wake_at() == 1.0 + 30.0 + MERCY
-    assert workers.plan(1.0 + 30.0 + MERCY) == [(Do.KILL, 1)]
+    assert workers.wake_at() == 1.0 + 30.0 + KILL_DELAY
+    assert workers.plan(1.0 + 30.0 + KILL_DELAY) == [(Do.KILL, 1)]
     assert workers.plan(99.0) == []
 
 
@@ -189,16 +189,16 @@ def test_keep_says_whether_workers_were_being_replaced() -> None:
 
 def test_it_is_hopeless_when_several_workers_died_and_none_was_ever_ready() -> None:
     workers = generations(1, ready=False)
-    for pid in range(1, HOPELESS + 1):
-        assert not workers.hopeless()
+    for pid in range(1, MOST_FAILED_STARTS + 1):
+        assert not workers.start_failed()
         workers.died(pid, float(pid))
         workers.started(pid + 1, float(pid))
-    assert workers.hopeless()
+    assert workers.start_failed()
     once_ready = generations(1)
     for pid in range(1, 10):
         once_ready.died(pid, 0.0)
         once_ready.started(pid + 1, 0.0)
-    assert not once_ready.hopeless()
+    assert not once_ready.start_failed()
 
 
 def test_the_youngest_workers_stop_when_fewer_are_wanted() -> None:

@@ -301,7 +301,7 @@ class Crew:
 
     def _sleep(self) -> None:
         self.asleep = True
-        if self.current.slot:  # the leader has filled it without seeing `asleep`
+        if self.current.slot:  # the leader has filled the slot without seeing `asleep`
             self.asleep = False
             return
         self._wake.acquire()

@@ -308,7 +308,7 @@ class Engine:
         phase = connection.phase
         if phase is HEAD or phase is BODY:
             if connection.deferred:
-                self._closing.watch(connection, 0)  # what was received comes first
+                self._closing.watch(connection, 0)  # received bytes come first
             else:
                 self._read(lead, connection, phase is BODY or not connection.is_silent())
         elif phase is WRITING:

@@ -58,34 +58,36 @@ class ServerExchange:
     body_size: int | None = 0
     match: Any = None
     key: Any = None  # the dispatch key
-    cached_environ: dict[str, Any] | None = None  # until the response is finished
+    cached_environ: dict[str, Any] | None = None  # kept until the response is finished
     # All application code of the request runs in this context: a context variable set by one
     # request is not seen by the next one on the same thread. Empty, as that of a new thread.
     context: Context
 
     # where it runs (server/scheduling.py)
-    queued_at: float = 0.0  # monotonic seconds: when it was complete, if it had to wait after that
-    began: float = 0.0  # monotonic seconds: when its handler began
-    waits_for: WaitsFor | None = None  # what it waits for, or has waited for
-    leader_thread = 0  # identifier of the thread that lost the lead because of it
-    made_key_slow = False  # its key was made slow at once because of it
-    in_reserve = False  # it has a thread of the reserve
-    patience: float = 0.0  # seconds that it may hold the leader; 0.0: as usual
-    measure_usage = False  # its use of the processor is wanted
-    usage_before: Usage | None = None  # of its thread when its handler began
-    usage: Usage | None = None  # by its handler
-    seconds = 0.0  # taken by the handler, when it ran on another thread than the leader's
+    queued_at: float = (
+        0.0  # monotonic seconds: when the request began to wait; 0.0: it did not wait
+    )
+    began: float = 0.0  # monotonic seconds: start of the handler
+    waits_for: WaitsFor | None = None  # the resource that the request waits for, or has waited for
+    leader_thread = 0  # identifier of the thread that this request made lose the lead
+    made_key_slow = False  # this request made its key slow at once
+    in_reserve = False  # its thread is one of the reserve
+    patience: float = 0.0  # seconds that it may hold the leader; 0.0: the usual limit
+    measure_usage = False  # the processor time of its handler is to be measured
+    usage_before: Usage | None = None  # figures of its thread at the start of the handler
+    usage: Usage | None = None  # processor time used by its handler
+    seconds = 0.0  # time of the handler, if it ran on a thread other than the leader's
     deposed = False  # its thread lost the lead while running it
-    returned = False  # that thread is done with it
+    returned = False  # that thread has finished with the exchange
 
     # the response
-    head_begun = False  # the machine gave out the head of the response
+    head_begun = False  # the machine has returned the head of the response
     status = ""  # of a streamed response
     unsent_head = b""  # kept back for the first piece
     in_pieces = False  # the application has returned, and its response is iterated
-    rest: Rest | None = None  # of a streamed response, from its first piece to its end
-    # Held by the thread that touches what the connection keeps to send. Made when the application
-    # may run on while there is something: the leader sends it meanwhile (server/streams.py).
+    rest: Rest | None = None  # the rest of a streamed response, from its first piece to its end
+    # Held by the thread that touches the connection's unsent bytes. Made when the application may
+    # continue to run while there are such bytes, which the leader then sends (server/streams.py).
     sending: Lock | None = None
     on_stream_thread = False  # its thread is counted by Streams and not by the crew
     leave_thread = False  # at the next piece: its thread is needed
@@ -157,7 +159,7 @@ class ServerExchange:
             **_OF_ONE_REQUEST,
         }
         if responder.like_werkzeug and self.peer is not None:
-            template["REMOTE_PORT"] = self.peer[1]  # a number there
+            template["REMOTE_PORT"] = self.peer[1]  # a number in Werkzeug's environ
         certificate = getattr(connection.sock, "certificate", None)
         if certificate is not None and (pem := certificate()) is not None:
             template["SSL_CLIENT_CERT"] = pem

@@ -67,7 +67,7 @@ class Queue:
         self._for_thread: deque[ServerExchange] = deque()
         self.for_cpu_thread: deque[ServerExchange] = deque()
         self.for_any_thread: deque[ServerExchange] = deque()
-        self.last_free = 0.0  # when a thread last got free
+        self.last_free = 0.0  # when a thread last became free
         self._queues = {
             THREAD: self._for_thread,
             CPU_THREAD: self.for_cpu_thread,
@@ -77,7 +77,7 @@ class Queue:
         self.count = 0  # exchanges that wait
         self.relieved = 0.0  # when the crew was last asked for threads to be counted apart
         self._computing = 0  # exchanges that waited for a CPU_THREAD and have one
-        self._last_began = 0.0  # when the last of them got it
+        self._last_began = 0.0  # when the last of them got its thread
         # Exchanges that run above `threads`, by key: at most OF_ONE_KEY each.
         self.in_reserve: Counter[Hashable] = Counter()
 

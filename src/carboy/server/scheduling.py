@@ -42,7 +42,7 @@ UNAVAILABLE_TEXT = b"503 Service Unavailable: the server is busy; try again late
 SHORT = 0.005
 # The leader stays inside a short handler that computes for this many times its usual time.
 PATIENCE = 3.0
-BETWEEN_LOOKS = 0.1  # seconds between two looks at all clients that wait
+BETWEEN_LOOKS = 0.1  # seconds between two checks of all waiting clients
 MOST_RETRY = 30  # seconds: the longest Retry-After
 
 Finished = Callable[[ServerExchange, float], None]
@@ -210,7 +210,7 @@ class Scheduler:
         else:
             self._crew.release(exchange)
         self.queue.ended(exchange)
-        exchange.waits_for = None  # a streamed response may get a thread again
+        exchange.waits_for = None  # a streamed response may wait for a thread again
         if exchange.resumed:
             return
         key, seconds, times = exchange.key, exchange.seconds, self.times

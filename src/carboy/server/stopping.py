@@ -33,12 +33,12 @@ NEVER = float("inf")
 FIRST_BYTE = 1.0  # seconds that a stop waits for the first byte of a connection
 # Seconds after a response in which a stop expects another request, however short the idle grace.
 NEXT_REQUEST = 0.25
-HURRY = 0.05  # seconds between looks at the clock during a stop
+HURRY = 0.05  # seconds between checks of the clock during a stop
 # Seconds between looks of a thread that is not the main one for an exception that another thread
 # has raised in it (PyThreadState_SetAsyncExc): the interpreter does that between two bytecodes.
 LOOK = 0.1
-STALLED = 5.0  # seconds without a byte, from the first look on
-STUCK = 0.5  # seconds for the leader to notice the end; inside a handler it never will
+STALLED = 5.0  # seconds without a byte, counted from the first check
+STUCK = 0.5  # seconds for the leader to notice the end; a leader inside a handler never does
 
 
 class Stopping:
@@ -54,12 +54,12 @@ class Stopping:
         closing: Closing,
         responder: Responder,
     ) -> None:
-        self._policies: list[ListenerPolicy] = []  # all that were asked for
+        self._policies: list[ListenerPolicy] = []  # all requested policies
         self.asked: ListenerPolicy | None = None  # the greatest of them
         self.over = False
         self._begun = 0.0  # monotonic seconds
         self._give_up_at = 0.0
-        self._drained = ListenerPolicy.KEEP  # what has been done at the listeners
+        self._drained = ListenerPolicy.KEEP  # the policy that has been applied to the listeners
         self._idle_grace = settings.idle_grace
         self._settings = settings
         self._connections = connections
@@ -93,7 +93,7 @@ class Stopping:
         """Have all waiting threads check whether the engine has ended."""
         for exchange in self._crew.current.slot[:]:
             if has_switched_protocol(exchange):
-                exchange.connection.cut()  # a leader that speaks another protocol does not look
+                exchange.connection.cut()  # a leader that speaks another protocol does not check
         self._run_waker.wake()
         self._waker.wake()
 
@@ -207,7 +207,7 @@ class Stopping:
     def _close_listeners(self, now: float, awaited: bool) -> None:
         policy = self.asked or ListenerPolicy.KEEP
         if policy is ListenerPolicy.RESTART and awaited and now - self._begun <= self._idle_grace:
-            return  # no other process accepts, and there is time
+            return  # no other process accepts, and the grace is not over
         if not self._listeners.closed:
             self._listeners.close()
         if self._drain_listeners(policy):

@@ -107,7 +107,7 @@ class Streams:
 
     def _resume_here(self, lead: Lead, exchange: ServerExchange) -> None:
         """Run the exchange on this thread, as `Engine._dispatch` does."""
-        exchange.connection.exchange = None  # the slot has it
+        exchange.connection.exchange = None  # the slot holds it
         exchange.returned = False
         slot = lead.slot
         slot.append(exchange)
@@ -174,7 +174,7 @@ class Streams:
         exchange.on_stream_thread = False
         self._with_thread.pop(exchange, None)
         if exchange.rest is None and clock() - exchange.began < LONG:
-            self.keys.pop(exchange.key, None)  # not all of its responses wait
+            self.keys.pop(exchange.key, None)  # not all responses of this key wait
         self._start_waiting()
 
     def _start_waiting(self) -> None:

@@ -35,7 +35,7 @@ class Watchdog:
     """
 
     def __init__(self) -> None:
-        self.timeout = _watchdog_timeout()  # seconds; 0: no sign is wanted
+        self.timeout = _watchdog_timeout()  # seconds; 0: no sign of life is required
         self.wake_at = 0.0 if self.timeout else float("inf")  # monotonic seconds
 
     def feed(self) -> None:

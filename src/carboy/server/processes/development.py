@@ -24,7 +24,7 @@ from carboy.server.processes.supervisor import Supervisor
 from carboy.server.processes.template import TemplateLost, Templates
 
 QUEUED = 0  # in the inbox, beside the numbers of signals: a call is in the queue
-YOUNG = 1.0  # a worker that ends within that many seconds of serving would end again
+YOUNG = 1.0  # seconds; a worker that ends this soon after it began to serve would end again
 
 
 class Reporter(Protocol):
@@ -47,10 +47,10 @@ class Start:
 
     why: Sequence[str] = ()
     began: float = 0.0  # monotonic seconds; 0: when the worker is started
-    is_known: bool = False  # the user has been told that it takes another one's place
-    failure: str = ""  # what the worker serves instead of the application
+    is_known: bool = False  # the user has been told that this worker replaces another one
+    failure: str = ""  # error that the worker serves instead of the application
     ready: float = 0.0  # monotonic seconds; 0: not yet
-    broken: str = ""  # why the application could not be loaded
+    broken: str = ""  # the reason why the application could not be loaded
 
 
 class DevelopmentSupervisor(Supervisor):
@@ -73,7 +73,7 @@ class DevelopmentSupervisor(Supervisor):
         self._next = Start()
         self._newest = 0
         self._starts: dict[int, Start] = {}  # by worker
-        self._count = 0  # of starts, by which browsers tell workers apart
+        self._count = 0  # number of starts, by which browsers distinguish workers
         self._first = True
 
     def replace(self, why: Sequence[str], forget: bool = False) -> None:

@@ -19,7 +19,7 @@ from types import FrameType
 
 from carboy.server.signals import start_thread
 
-LAST = 0.5  # seconds that the thread has before the timer
+LAST = 0.5  # seconds between the thread and the timer
 
 
 class ForcedExit:

@@ -21,11 +21,11 @@ LONGEST_DELAY = 30.0  # … up to this
 # seconds after each other one: clients wait, but loading should not take the whole processor.
 DELAY_WITHOUT_SERVICE = 1.0
 # If no worker has become ready and this many have died, more attempts would only fill the log.
-HOPELESS = 3
+MOST_FAILED_STARTS = 3
 # Seconds beyond the graceful timeout, before a worker that does not end is killed. At the
 # timeout the worker itself closes and logs what still runs, and needs a moment for that.
-MERCY = 5.0
-LAST_WORDS = 0.5  # seconds that a stuck worker gets to write its stacks
+KILL_DELAY = 5.0
+STACKS_DELAY = 0.5  # seconds that a stuck worker gets to write its stacks
 
 
 class State(Enum):
@@ -54,7 +54,7 @@ class Member:
     generation: int
     state: State = State.STARTING
     kill_at: float | None = None
-    given_up: bool = False  # it took too long to start, or is stuck
+    given_up: bool = False  # the worker took too long to start, or is stuck
 
 
 @dataclass(slots=True)
@@ -95,12 +95,12 @@ class Generations:
         """Have another worker take the place of this one, which may finish its requests."""
         return self._stop(self.members[number], now)
 
-    def condemn(self, number: int, now: float) -> None:
+    def kill_soon(self, number: int, now: float) -> None:
         """Give a stuck worker a moment to write its stacks; after that, it is killed."""
         member = self.members[number]
         member.state = State.STOPPING
         member.given_up = True
-        member.kill_at = now + LAST_WORDS
+        member.kill_at = now + STACKS_DELAY
 
     def died(self, number: int, now: float) -> Member:
         """Note that a worker has ended. If it never became ready, the next start is delayed."""
@@ -122,9 +122,9 @@ class Generations:
             return 0.0 if self.failed_starts == 1 else DELAY_WITHOUT_SERVICE
         return float(min(FIRST_DELAY * 2 ** min(self.failed_starts - 1, 10), LONGEST_DELAY))
 
-    def hopeless(self) -> bool:
+    def start_failed(self) -> bool:
         """Whether no worker ever became ready, and enough have been started."""
-        return not self.ever_ready and self.failed_starts >= HOPELESS
+        return not self.ever_ready and self.failed_starts >= MOST_FAILED_STARTS
 
     def replace(self) -> None:
         """Make all workers old, including those that are still loading the code."""
@@ -193,7 +193,7 @@ class Generations:
         ]
         for member in late:
             member.given_up = True
-            member.kill_at = now + LAST_WORDS
+            member.kill_at = now + STACKS_DELAY
         return [(Do.GIVE_UP, member.number) for member in late]
 
     def _missing(self, now: float) -> list[Action]:
@@ -214,7 +214,7 @@ class Generations:
 
     def _stop(self, member: Member, now: float) -> Action:
         member.state = State.STOPPING
-        member.kill_at = now + self.graceful_timeout + MERCY
+        member.kill_at = now + self.graceful_timeout + KILL_DELAY
         return (Do.STOP, member.number)
 
     def _overdue(self, now: float) -> list[Action]:

@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from carboy.server import systemd
 from carboy.server.logs.error_log import ERROR_LOGGER
 from carboy.server.processes import stacks, stuck
-from carboy.server.processes.generations import LAST_WORDS
+from carboy.server.processes.generations import STACKS_DELAY
 from carboy.server.processes.link import WorkerLink
 from carboy.server.processes.stuck import Stuck, StuckDetector
 from carboy.server.scoreboard import Figure
@@ -84,7 +84,7 @@ class Health:
 
     def ask_for_stacks(self, worker: int, link: WorkerLink, answers: bool = False) -> None:
         """Have the stacks of a worker logged a moment later. `answers`: it can run Python code."""
-        self._asked[worker] = (time.monotonic() + LAST_WORDS, LAST_WORDS)
+        self._asked[worker] = (time.monotonic() + STACKS_DELAY, STACKS_DELAY)
         if answers:
             link.tell(stacks=True)
         else:

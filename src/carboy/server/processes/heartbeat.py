@@ -46,7 +46,7 @@ class Heartbeat:
         self._watchdog = watchdog
         self._orphan_timer = orphan_timer
         self._interval = interval
-        self._seen: tuple[object, ...] = ()  # what the leader did at the last beat
+        self._seen: tuple[object, ...] = ()  # state of the leader at the last beat
         self._wanted = False  # a request has waited since a thread was free last
 
     def start(self) -> None:
@@ -87,7 +87,7 @@ class Heartbeat:
         exchange = next(iter(self._engine.crew.current.slot[-1:]), None)
         if exchange is None:
             self._seen = ()
-            return False  # it writes its figure itself
+            return False  # the leader writes its figure itself
         connection = exchange.connection
         seen = (exchange.began, connection.body_sent, connection.moved)
         moves = seen != self._seen
@@ -98,7 +98,7 @@ class Heartbeat:
         """When a thread was free last, or began a request."""
         engine = self._engine
         running = list(engine.crew.running)
-        # Long answers and WebSockets are meant to hold their threads.
+        # Long responses and WebSockets are meant to hold their threads.
         held = [e for e in running if not e.head_begun and not has_switched_protocol(e)]
         if len(held) < engine.crew.threads:
             self._wanted = False

@@ -30,8 +30,10 @@ LEAVES = b"\x04"
 FAILED = b"\x15"  # the rest until EOF is the text for the user
 REPORT, REPORT_END = b"\x02", b"\x03"  # around a JSON object
 
-REPORT_INTERVAL = 1.0  # seconds between two questions for a report
-LONGEST = 1 << 20  # bytes that are kept: stacks of some hundred threads, names of all modules
+REPORT_INTERVAL = 1.0  # seconds between two calls of `report`
+LONGEST = (
+    1 << 20
+)  # maximum number of bytes kept: stacks of some hundred threads, names of all modules
 
 _reports = re.compile(b"%b([^\x00-\x08]*)%b" % (REPORT, REPORT_END))
 _controls = re.compile(r"[\x00-\x08\x15]")
@@ -59,7 +61,7 @@ class SupervisorLink:
         # What the supervisor reads: the worker's own figures and the requests it runs.
         self.row = row or private_row()
         self.in_flight = in_flight or InFlight()
-        self.beat = beat  # seconds between two signs of life; 0: none are wanted
+        self.beat = beat  # seconds between two signs of life; 0: no signs of life
         self.listen: Callable[[Message], object] = lambda message: None
         self.report: Callable[[], Message | None] | None = None
         self._received = b""
@@ -126,7 +128,7 @@ class SupervisorLink:
             while message:
                 message = message[os.write(self.tells, message) :]
         except OSError:
-            pass  # the supervisor has gone; `attend` sees to that
+            pass  # the supervisor has gone; `attend` handles that
 
 
 class WorkerLink:

@@ -29,7 +29,7 @@ from typing import NoReturn
 from carboy.server import systemd
 from carboy.server.logs.error_log import ERROR_LOGGER
 from carboy.server.processes import child, stacks
-from carboy.server.processes.generations import LAST_WORDS, MERCY
+from carboy.server.processes.generations import KILL_DELAY, STACKS_DELAY
 from carboy.server.processes.link import READY, SupervisorLink, WorkerLink
 from carboy.server.signals import death, hold, in_main_thread, start_thread
 
@@ -102,8 +102,8 @@ class LoadCheck:
         self._timeout = timeout
         self._succeeded = succeeded
         self._program = program or this_program()
-        self._number = 0  # of the latest check; written by the main thread
-        self._lock = threading.Lock()  # around the start of a child, and _child
+        self._number = 0  # number of the latest check; written by the main thread
+        self._lock = threading.Lock()  # held while a child is started, and for _child
         self._child: subprocess.Popen[bytes] | None = None
 
     def ask(self) -> None:
@@ -165,7 +165,7 @@ class LoadCheck:
         end = time.monotonic() + self._timeout if self._timeout else None
         if (ready := _read_until(link, end)) is None:
             stacks.ask(process.pid)
-            _read_until(link, time.monotonic() + LAST_WORDS)
+            _read_until(link, time.monotonic() + STACKS_DELAY)
             process.kill()
             process.wait()
             did = link.take_stacks()
@@ -176,7 +176,7 @@ class LoadCheck:
             )
         if ready:
             # Resources that the application holds while it is loaded must be free for this process.
-            _read_until(link, time.monotonic() + MERCY)
+            _read_until(link, time.monotonic() + KILL_DELAY)
             process.kill()
         process.wait()
         if ready:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 PLACES = ("stdlib", "platstdlib", "purelib", "platlib")
 PACKAGE_FOLDERS = ("site-packages", "dist-packages")
-CARBOY = str(Path(__file__).parents[1]) + os.sep  # also when it is not among the packages
+CARBOY = str(Path(__file__).parents[1]) + os.sep  # even when it is not among the packages
 
 
 def installed_modules() -> list[str]:

@@ -17,7 +17,7 @@ from carboy.server import signals
 from carboy.server.processes import child, stacks
 from carboy.server.processes.link import SupervisorLink, WorkerLink
 
-Work = Callable[[SupervisorLink], int]  # what a worker does; its exit code
+Work = Callable[[SupervisorLink], int]  # the work of a worker; returns its exit code
 Ended = tuple[int, int]  # a worker, and its status as os.waitpid gives it
 
 

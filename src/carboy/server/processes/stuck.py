@@ -56,7 +56,7 @@ class StuckDetector:
         self.timeout = timeout
         # A worker is never ended before the timeout, and at most a beat after it.
         self._limit = timeout + beat_interval(timeout)
-        self._floor = 0.0  # what happened before does not count
+        self._floor = 0.0  # times before this one do not count
         self._due = float("inf")
 
     def wake_at(self, rows: Iterable[Row], now: float) -> float:

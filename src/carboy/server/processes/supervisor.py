@@ -36,11 +36,11 @@ from carboy.server.signals import Inbox, Interrupts, Terminal
 log = logging.getLogger(ERROR_LOGGER)
 
 NEVER = float("inf")
-MOMENT = 0.4  # seconds that a stop may take without a word to the user who pressed Ctrl+C
+MOMENT = 0.4  # seconds that a stop after Ctrl+C may take before the user gets a message
 # Beyond two for each worker (a replacement serves while the old one finishes): those that SIGTTIN
 # adds. Each is a descriptor of every worker.
 SPARE_WAKERS = 8
-LOOK = 1.0  # seconds between looks at the workers in a thread that gets no SIGCHLD
+LOOK = 1.0  # seconds between checks of the workers in a thread that gets no SIGCHLD
 
 
 class Supervisor:
@@ -168,12 +168,10 @@ class Supervisor:
     def _look_after_stuck_workers(self, now: float) -> None:
         if not self.generations.stopping:
             for worker, found in self.health.stuck(self._serving(), now):
-                if (
-                    found is Stuck.CREW
-                ):  # it still handles signals, and requests that make progress may finish
+                if found is Stuck.CREW:  # it handles signals; its requests may finish
                     self._do(*self.generations.retire(worker, now))
                 else:
-                    self.generations.condemn(worker, now)
+                    self.generations.kill_soon(worker, now)
         self.health.feed_watchdog(self._serving(), now, self.generations.stopping)
         self.health.log_stacks(self._links, now)
 
@@ -184,7 +182,7 @@ class Supervisor:
             now = time.monotonic()
             self._interrupts.another(now)
             self._slow_stop_at = min(self._slow_stop_at, now + MOMENT)
-            self._pass_on(number)  # the user waits for the end: idle connections are closed
+            self._pass_on(number)  # the user waits: idle connections are closed
         if number == signal.SIGQUIT or self._interrupts.count > 1:
             self._code = 128 + number
             self._end_at_once()
@@ -194,7 +192,7 @@ class Supervisor:
             if not self.generations.stopping:
                 self._replace()
         elif number in signals.named("SIGUSR1"):
-            self._pass_on(number)  # the log files are theirs
+            self._pass_on(number)  # the workers have the log files
         elif number in signals.named("SIGUSR2"):
             for worker, link in self._serving().items():
                 self._ask_what_it_does(worker, link)
@@ -333,7 +331,7 @@ class Supervisor:
 
     def _after_failure(self, final: bool) -> None:
         """A worker could not start; `final`: another one could not start either."""
-        if not self.generations.ever_ready and (final or self.generations.hopeless()):
+        if not self.generations.ever_ready and (final or self.generations.start_failed()):
             self._code = 1
             self._stop()
         elif self.generations.keep():

@@ -61,7 +61,7 @@ class TemplateProcess:
         while True:
             try:
                 message, fds, _, _ = socket.recv_fds(self.commands, LONGEST, 2)
-            except ConnectionResetError:  # an answer was not read: the supervisor ends
+            except ConnectionResetError:  # a reply was not read, because the supervisor is ending
                 return 0
             if not message:
                 return 0
@@ -120,7 +120,7 @@ class TemplateProcess:
         try:
             self.commands.send(json.dumps(message).encode())
         except OSError:
-            pass  # the supervisor has gone; the end of the commands says so too
+            pass  # the supervisor has gone; the end of the commands shows this too
 
 
 class TemplateLink:
@@ -128,8 +128,8 @@ class TemplateLink:
 
     def __init__(self, sock: socket.socket, pid: int, fit: bool) -> None:
         self.sock = sock
-        self.pid = pid  # 0: it has ended, and was waited for
-        self.fit = fit  # it can fork: it has one thread
+        self.pid = pid  # 0: the process has ended and was reaped
+        self.fit = fit  # the process can fork, because it has one thread
 
     def send(self, command: dict[str, Any], fds: Sequence[int] = ()) -> bool:
         """Send a command. False: the template has ended."""
@@ -140,14 +140,14 @@ class TemplateLink:
         return True
 
     def receive(self) -> dict[str, int]:
-        """The answer to a command; {} if the template has ended."""
+        """The reply to a command; {} if the template has ended."""
         try:
             return json.loads(self.sock.recv(LONGEST) or b"{}")  # type: ignore[no-any-return]
         except OSError:
             return {}
 
     def ask(self, command: dict[str, Any], fds: Sequence[int] = ()) -> dict[str, int]:
-        """Send a command and wait for the answer."""
+        """Send a command and wait for the reply."""
         return self.receive() if self.send(command, fds) else {}
 
     def close(self) -> None:
@@ -171,7 +171,7 @@ class Templates(Children):
         child.become_subreaper()
         self._first = _fork_first(work)
         self._preloaded: TemplateLink | None = None
-        self._imports = 0  # answers of the preloaded template that are still to come
+        self._imports = 0  # replies of the preloaded template that are still to come
         self._known: set[str] = set()  # modules that are preloaded, or were tried
         self._stamps: dict[str, int] = {}
 

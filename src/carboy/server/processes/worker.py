@@ -30,7 +30,7 @@ from carboy.server.logs.error_log import ERROR_LOGGER
 from carboy.server.logs.writer import Writer
 from carboy.server.processes import stacks
 from carboy.server.processes.forced_exit import ForcedExit
-from carboy.server.processes.generations import MERCY
+from carboy.server.processes.generations import KILL_DELAY
 from carboy.server.processes.heartbeat import Heartbeat
 from carboy.server.processes.link import SupervisorLink
 from carboy.server.processes.load_check import LoadCheck, this_program
@@ -65,13 +65,13 @@ class Plan:
 
     addresses: tuple[Address, ...]
     workers: int = 1
-    supervisor: bool = False  # also above a single worker
+    supervisor: bool = False  # even above a single worker
     settings: Settings = field(default_factory=Settings)
     access_log: bool = True
     access_log_format: str = "auto"
     access_log_file: str = "stdout"
     access_log_skip: str | None = None  # paths with this prefix are not logged
-    make_access_log: Callable[[Writer], RequestLog] | None = None  # instead of those three
+    make_access_log: Callable[[Writer], RequestLog] | None = None  # used instead of those three
     socket_mode: int | None = None
     socket_group: str | None = None
     umask: int | None = None
@@ -90,7 +90,7 @@ class Announcer(Protocol):
 
     def ready(self, sockets: Sequence[socket.socket], plan: Plan) -> None: ...
 
-    def stopping(self, running: int | None) -> None: ...  # None: not known how many
+    def stopping(self, running: int | None) -> None: ...  # None: the number is not known
 
     def stopped(self) -> None: ...
 
@@ -110,17 +110,19 @@ class Worker:
         self.sockets = sockets
         self.load = load
         self.announcer = announcer
-        self.restarted = restarted  # by itself, on SIGHUP without a supervisor
+        self.restarted = (
+            restarted  # the program has restarted itself, on SIGHUP without a supervisor
+        )
         self.restart = False
         self._load_check = LoadCheck(plan.settings.start_timeout, self._code_loads)
         # A second before a supervisor would kill this process, which logs less.
-        patience = plan.settings.graceful_timeout + MERCY - 1.0
+        patience = plan.settings.graceful_timeout + KILL_DELAY - 1.0
         self._forced_exit = ForcedExit(patience, timer=not plan.is_supervised())
         self._interrupts = Interrupts()
         self._terminal = Terminal()
         self._logs: Logs | None = None
         self._engine: Engine | None = None  # None: the application is still being loaded
-        self._hung_up_early = False  # SIGHUP came before the application was loaded
+        self._hung_up_early = False  # SIGHUP arrived before the application was loaded
 
     def run_alone(self) -> int:
         """Serve without a supervisor; returns the exit code."""
@@ -158,11 +160,11 @@ class Worker:
         except LoadError as problem:
             link.failed(str(problem))
             return 1
-        timeout = self.plan.settings.graceful_timeout + MERCY
+        timeout = self.plan.settings.graceful_timeout + KILL_DELAY
         link.attend(lambda: engine.stop(listeners=ListenerPolicy.DRAIN), timeout)
         if link.beat:
             # Later than the supervisor would end it, even if every processor computes for it.
-            seconds = (self.plan.settings.worker_timeout + MERCY) * usable_cpus()
+            seconds = (self.plan.settings.worker_timeout + KILL_DELAY) * usable_cpus()
             Heartbeat(engine, link.beat, orphan_timer=OrphanTimer(seconds)).start()
         with Handlers(self._handlers_supervised(engine, link), stay=True):
             link.ready()
@@ -284,7 +286,7 @@ class Worker:
                 self._engine.stopping.hurry()
             self._stop(number, frame)
         elif self._engine is None:
-            self._hung_up_early = True  # what is loaded now may be old
+            self._hung_up_early = True  # the code that is being loaded may be old
         elif self._engine.stopping.asked is None:
             self._load_check.ask()
 

@@ -15,7 +15,7 @@ import jinja2
 import pytest
 
 from carboy.dev import links
-from carboy.dev.explain.places import C_CODE, KERNEL, PYTHON, Place, of_c, of_code
+from carboy.dev.explain.places import C_CODE, CARBOY, KERNEL, PYTHON, Place, of_c, of_code
 from carboy.dev.links import checkout, link_of
 
 
@@ -83,7 +83,7 @@ def test_code_without_a_file_says_why_it_has_no_link(place: Place, why: str) -> 
 def test_another_python_is_not_linked_to_cpython(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.implementation, "name", "pypy")
     assert link_of(place_of(json.dumps)).note == "pypy is not CPython"
-    assert links.repository(PYTHON) == ""
+    assert links.repository_of(PYTHON) == links.Link("", "pypy is not CPython")
 
 
 def test_licence_files_are_linked_at_the_version() -> None:
@@ -128,6 +128,31 @@ def test_a_package_installed_from_a_folder_is_linked_through_its_checkout(
     (site / "prices/of.py").write_text("x = 2\n")
     assert link_of(place).note == "the folder that it was installed from has been changed since"
     links._source_folder.cache_clear()
+
+
+def test_carboy_in_a_clone_is_linked_at_the_commit_of_its_checkout(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    there = checkout.Checkout(
+        CARBOY.parents[1], "abc", "https://github.com/me/carboy", "",
+        frozenset(["src/carboy/http/__init__.py", "LICENSE"]), frozenset(), True,
+    )  # fmt: skip
+    monkeypatch.setattr(checkout, "of_folder", lambda folder: there)
+    links._source_folder.cache_clear()
+    place = Place(
+        str(CARBOY / "http/__init__.py"), 3, 9, "carboy", "http", "carboy/http/__init__.py"
+    )
+    home = "https://github.com/me/carboy"
+    assert link_of(place).url == f"{home}/blob/abc/src/carboy/http/__init__.py#L3-L9"
+    assert links.repository_of("carboy").url == home
+    assert links.commit_of("carboy") == "abc"
+    assert links.licences_of("carboy") == [links.Link(f"{home}/blob/abc/LICENSE")]
+    links._source_folder.cache_clear()
+
+
+def test_a_repository_that_is_not_known_says_why() -> None:
+    assert links.repository_of("execnet").note == "its metadata names no repository of a known form"
+    assert links.repository_of("homemade") == links.Link("")
 
 
 def test_the_kinds_of_places_are_those_of_c() -> None:

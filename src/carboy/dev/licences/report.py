@@ -59,13 +59,13 @@ def packages(found: Explanation) -> list[str]:
 def _package(name: str, found: Explanation) -> list[str]:
     """The heading and the table of one technology."""
     version = version_of(name)
-    home = links.repository(name)
+    home = links.repository_of(name)
     commit = links.commit_of(name)
     licence = licence_of(name)
     by_text = " (recognised by its text)" if licence.by_text else ""
     choice = in_words(licence.expression)
     rows = [
-        ("repository", f"<{home}>" if home else "unknown"),
+        ("repository", _linked(home)),
         ("version", _text(version or "unknown") + (f", commit {_code(commit)}" if commit else "")),
         ("description", _text(_summary(name))),
         ("modules that ran", _modules(name, found)),
@@ -103,9 +103,9 @@ def _modules(name: str, found: Explanation) -> str:
 
 
 def _linked(found: Link) -> str:
-    return (
-        f"<{found.url}>" + (f" ({found.note})" if found.note else "") if found.url else found.note
-    )
+    if not found.url:
+        return f"unknown: {_text(found.note)}" if found.note else "unknown"
+    return f"<{found.url}>" + (f" ({found.note})" if found.note else "")
 
 
 def _step(step: Step) -> list[str]:

@@ -34,16 +34,20 @@ class Link:
     note: str = ""
 
 
-def repository(package: str) -> str:
-    """The address of the repository of a package, or ""."""
+def repository_of(package: str) -> Link:
+    """The address of the repository of a package, or why it is not known."""
     if package == PYTHON:
-        return CPYTHON if sys.implementation.name == "cpython" else ""
+        name = sys.implementation.name
+        return Link(CPYTHON) if name == "cpython" else Link("", f"{name} is not CPython")
     if commit := repositories.installed_from(package):
-        return commit.home
+        return Link(commit.home)
     if found := repositories.repository(package):
-        return found
-    where = _source_folder(package)
-    return where.home if where else ""
+        return Link(found)
+    if where := _source_folder(package):
+        return Link(where.home, where.problem)
+    return Link(
+        "", "its metadata names no repository of a known form" if version_of(package) else ""
+    )
 
 
 def commit_of(package: str) -> str:
@@ -158,6 +162,10 @@ def _copied_from(where: checkout.Checkout, place: Place) -> Link:
 @cache
 def _source_folder(package: str) -> checkout.Checkout | None:
     """The checkout that a package was installed from, as a copy or as an editable installation."""
+    if package == "carboy" and not places.SITES.intersection(places.CARBOY.parts):
+        # The code that runs, which need not be the installed one.
+        found = checkout.of_folder(str(places.CARBOY))
+        return found if isinstance(found, checkout.Checkout) else None
     document = repositories.direct_url(package)
     address = urlsplit(str(document.get("url", "")))
     if address.scheme != "file" or "dir_info" not in document:

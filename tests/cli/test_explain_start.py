@@ -36,6 +36,11 @@ def app(environ, start_response):
     start_response("200 OK", [("Content-Length", "2")])
     return [b"ok"]
 
+def keeps(environ, start_response):
+    import threading, time
+    threading.Thread(target=time.sleep, args=(600,)).start()
+    return app(environ, start_response)
+
 def ends(environ, start_response):
     import os
     print("last words", flush=True)
@@ -225,6 +230,30 @@ def test_a_body_is_sent_and_a_secret_is_not_shown(folder: Path) -> None:
     assert "hunter2" not in text
 
 
+def test_the_tree_of_calls_is_shown_when_an_option_asks_for_it(folder: Path) -> None:
+    args = (folder, "theirs", *TO_HELLO, "--server=werkzeug")
+    text = explain(*args, "--depth=40")
+    assert re.search(r"^ +[\d.,]+ [µm]s +flask Flask\.run \+\d+ calls flask/app\.py", text, re.M)
+    assert re.search(r"your application hello theirs\.py:\d+-\d+ \[\d+\] view 'hello'", text)
+    assert "\nCalls on thread Thread-1 (process_request_thread)\n" in text
+    calls = explain(*args, "--only=jinja2", code=2)
+    assert "No calls of 'jinja2' were recorded." in calls
+
+
+def test_the_page_has_the_calls_of_all_processes(folder: Path) -> None:
+    pytest.importorskip("gunicorn")
+    explain(folder, "theirs", *TO_HELLO, "--server=gunicorn", "--html=page.html")
+    page = (folder / "page.html").read_text()
+    assert "from the start of the server to its stop" in page
+    assert '"name": "Arbiter.run"' in page and '"name": "SyncWorker.run"' in page
+    assert '"title": "The view \'hello\' runs"' in page
+
+
+def test_threads_that_do_not_end_do_not_keep_the_recording(folder: Path) -> None:
+    text = explain(folder, "plain:keeps", "GET", "/", "--server=werkzeug")
+    assert "The listening socket is closed" in text
+
+
 def test_two_servers_are_compared_by_what_their_steps_do(folder: Path) -> None:
     text = explain(folder, "theirs", *TO_HELLO, "--server=werkzeug", "--compare=wsgiref")
     first, second, *_ = text.splitlines()
@@ -255,7 +284,8 @@ def test_two_versions_of_an_application_are_compared(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (("plain", "--server=werkzeug", "--html", "x"), "--html cannot be combined with"),
+        (("plain", "--report", "x"), "--report cannot be combined with --from-start."),
+        (("plain", "--html", "x", "--compare=wsgiref"), "--html cannot be combined with"),
         (("plain", "--server=wsgiref", "--compare=apache"), "'apache' is neither a folder nor"),
         (("plain", "--cold"), "--cold cannot be combined with --from-start."),
         (("plain", "--server=apache"), "'apache' is not one of 'carboy', 'werkzeug', 'wsgiref'"),

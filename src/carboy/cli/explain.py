@@ -22,9 +22,10 @@ from carboy.cli.explain_question import Fields, NoAnswer, Question
 from carboy.cli.explain_servers import SERVERS
 from carboy.cli.option_types import Number
 from carboy.cli.run import as_flask
-from carboy.dev.explain import chain_text, compare_text, page, places, terminal
+from carboy.dev.explain import chain_text, compare_text, page, places, recorded_tree, terminal
 from carboy.dev.explain.explanation import Explanation, explain
 from carboy.dev.explain.recorder import Recorder
+from carboy.dev.explain.recording import Recording
 from carboy.dev.explain.secrets import Eraser, secrets_of
 from carboy.dev.licences import report
 from carboy.gateway import for_application
@@ -43,8 +44,9 @@ SETTINGS = Settings(inline_budget=3600.0, watch_interval=5.0, switch_interval=No
 
 WIDE = 160  # columns of two chains where there is no terminal
 PATH = re.compile(r"/[!-\"$-~]*")  # the characters of a request target, without a fragment
-# A server is started afresh, so its first request is explained. The chain has no tree of calls.
-NOT_FROM_START = {"cold", "depth", "only", "full", "html", "markdown", "flask"}
+# A server is started afresh, so its first request is explained.
+NOT_FROM_START = {"cold", "markdown", "flask"}
+NOT_COMPARED = {"depth", "only", "full", "html"}
 CONTENT = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")  # field values: RFC 9110, 5.5
 
 
@@ -241,8 +243,14 @@ def command(
     name = chosen_app(ctx, app)
     question = Question(method.upper(), path, fields, body)
     if from_start:
-        _refuse_with_from_start(ctx)
-        _show_from_start(name, server or "carboy", question, timeout, compare)
+        _refuse(ctx, NOT_FROM_START, "--from-start")
+        server = server or "carboy"
+        if compare is not None:
+            _refuse(ctx, NOT_COMPARED, "--compare")
+            _show_both(name, server, question, timeout, compare)
+            return
+        recording = explain_start.record(name, server, question, timeout)
+        _show_from_start(recording, **output)
         return
     for option, value in (("--server", server), ("--compare", compare)):
         if value is not None:
@@ -255,27 +263,54 @@ def command(
     _show(found, **output)
 
 
-def _show_from_start(
-    app: str, server: str, question: Question, patience: float, other: str | None
-) -> None:
-    coloured = sys.stdout.isatty()
+def _refuse(ctx: click.Context, names: set[str], other: str) -> None:
+    """Raise a usage error if one of the options is given, which do not go with `other`."""
+    for option in ctx.command.params:
+        given = ctx.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
+        if given and option.name in names:
+            raise click.UsageError(f"{option.opts[0]} cannot be combined with {other}.", ctx)
+
+
+def _show_both(app: str, server: str, question: Question, patience: float, other: str) -> None:
+    """Record two servers, or two versions of the application, and show the chains."""
     found = explain_start.record(app, server, question, patience)
-    if other is None:
-        text = chain_text.show(found, coloured)
-    else:
-        second = explain_start.record_other(app, server, other, question, patience)
-        width = shutil.get_terminal_size((WIDE, 0)).columns if coloured else WIDE
-        text = compare_text.show(found, second, coloured=coloured, width=width)
+    second = explain_start.record_other(app, server, other, question, patience)
+    coloured = sys.stdout.isatty()
+    width = shutil.get_terminal_size((WIDE, 0)).columns if coloured else WIDE
+    text = compare_text.show(found, second, coloured=coloured, width=width)
     click.echo(text, nl=False, color=coloured)
 
 
-def _refuse_with_from_start(ctx: click.Context) -> None:
-    """Raise a usage error for an option that has no meaning for a chain from the start."""
-    for option in ctx.command.params:
-        given = ctx.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
-        if given and option.name in NOT_FROM_START:
-            text = f"{option.opts[0]} cannot be combined with --from-start."
-            raise click.UsageError(text, ctx)
+def _show_from_start(
+    recording: Recording,
+    depth: int | None,
+    only: str | None,
+    full: bool,
+    html: str | None,
+    markdown: str | None,
+) -> None:
+    """Write the page, or the chain of steps and, if an option asks for it, the tree of calls."""
+    sys.setrecursionlimit(max(sys.getrecursionlimit(), DEPTH))
+    found = recorded_tree.of_recording(recording)
+    _check_only(found, only)
+    _write(html, page.make, found)
+    if html is not None:
+        return
+    coloured = sys.stdout.isatty()
+    text = chain_text.show(recording, coloured)
+    if full or only is not None or depth is not None:
+        width = shutil.get_terminal_size().columns if coloured else 0
+        painter = terminal.Painter(coloured, width)
+        text += "\n".join(terminal.trees(found, painter, depth, only, full)) + "\n"
+    click.echo(text, nl=False, color=coloured)
+
+
+def _check_only(found: Explanation, only: str | None) -> None:
+    if only is not None and only not in found.names():
+        names = ", ".join(sorted(found.names()))
+        raise click.BadParameter(
+            f"No calls of {only!r} were recorded. Use one of: {names}.", param_hint="--only"
+        )
 
 
 def _show(
@@ -287,11 +322,7 @@ def _show(
     markdown: str | None,
 ) -> None:
     """Write the files, or the text if no file is given."""
-    if only is not None and only not in found.names():
-        names = ", ".join(sorted(found.names()))
-        raise click.BadParameter(
-            f"No calls of {only!r} were recorded. Use one of: {names}.", param_hint="--only"
-        )
+    _check_only(found, only)
     _write(html, page.make, found)
     _write(markdown, report.make, found)
     if html is None and markdown is None:

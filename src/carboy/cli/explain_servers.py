@@ -16,6 +16,7 @@ from importlib import metadata
 from typing import Any
 
 from carboy import __main__ as command_line
+from carboy import __version__
 from carboy.cli import locate
 from carboy.cli.run import FROM_CLI
 
@@ -105,7 +106,7 @@ class Server:
 
 
 SERVERS = {
-    "carboy": Server(start_carboy, "carboy"),
+    "carboy": Server(start_carboy, ""),
     "werkzeug": Server(start_werkzeug, "werkzeug"),
     "wsgiref": Server(start_wsgiref, ""),
     "gunicorn": Server(start_gunicorn, "gunicorn", signal.SIGTERM),
@@ -115,6 +116,8 @@ SERVERS = {
 
 def version_of(server: Server) -> str | None:
     """The installed version of a server, or None; Python's for one without a package."""
+    if server is SERVERS["carboy"]:
+        return __version__
     if not server.package:
         return sys.version.split()[0]
     try:

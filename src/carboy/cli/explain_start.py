@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,6 +22,7 @@ from carboy.dev.explain.recording import Process, Recording, UnreadableRecording
 from carboy.dev.explain.secrets import Eraser, secrets_of
 
 GRACE = 20.0  # seconds for the server to stop; gunicorn waits for its workers
+THREADS_END = 1.0  # seconds for threads of the application to end after the server
 LAST_LINES = 12  # of the output of a server that failed
 OUTPUT = "output.txt"
 
@@ -42,7 +44,7 @@ def record(
         port = _free_port()
         with _running(Path(folder), name, port, app, checkout) as process:
             status, size = _ask(question, port, patience, process, Path(folder))
-            _stop(process, server)
+            _stop(process, server, Path(folder))
         processes = _read(Path(folder))
     asked = secrets_of(question.path, question.fields, question.body)
     eraser = Eraser(asked.union(*(process.secrets for process in processes)))
@@ -122,15 +124,22 @@ def _ask(
         raise click.ClickException("Stopped.") from None
 
 
-def _stop(process: subprocess.Popen[bytes], server: Server) -> None:
+def _stop(process: subprocess.Popen[bytes], server: Server, folder: Path) -> None:
+    """Stop the server. A process that has written its recording may be kept by a thread."""
     process.send_signal(server.stop)
-    try:
-        process.wait(GRACE)
-    except subprocess.TimeoutExpired:
-        raise click.ClickException(
-            f"The server did not stop within {GRACE:g} s, so there is no recording. Does the"
-            " application start threads that do not end?"
-        ) from None
+    written = folder / f"{process.pid}.json"
+    end = time.monotonic() + GRACE
+    while time.monotonic() < end:
+        had_written = written.exists()
+        try:
+            process.wait(THREADS_END)
+            return
+        except subprocess.TimeoutExpired:
+            if had_written:
+                return
+    raise click.ClickException(
+        f"The server did not stop within {GRACE:g} s, so there is no recording.{_said(folder)}"
+    )
 
 
 def _said(folder: Path) -> str:

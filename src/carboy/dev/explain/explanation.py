@@ -28,6 +28,7 @@ class Explanation:
     steps: list[Step]
     overflowed: bool = False
     rule: list[str] = field(default_factory=list)  # lines that say which rule matched and why
+    span: str = "from accept() to the last send()"  # what was recorded
     erase: Callable[[str], str] = str  # removes the secrets of the request from a text
 
     @property

@@ -26,10 +26,7 @@ MOST_LINES = 120  # of the source code of a function
 
 def make(found: Explanation) -> str:
     """The page of an explanation as HTML."""
-    summary = (
-        f"{found.status} · {found.size:,} bytes · {duration(found.time)}"
-        " from accept() to the last send()"
-    )
+    summary = f"{found.status} · {found.size:,} bytes · {duration(found.time)} {found.span}"
     return of_data(found.request, summary, data_of(found))
 
 

@@ -268,7 +268,7 @@ class StartRecorder:
             opened = stack.pop()
             call = opened.call
             if call is not None:
-                call.ended = now - self._lost
+                call.ended = max(call.began, now - self._lost)
             if opened.frame is frame:
                 break
         thread.opaque = opened.resumes
@@ -302,7 +302,7 @@ class StartRecorder:
         thread.stack.pop()
         call = opened.call
         if call is not None:
-            call.ended = now - self._lost
+            call.ended = max(call.began, now - self._lost)
             call.raised = event == "c_exception"
             if function.__name__ == "bind" and not call.raised:
                 call.result = dict(_ends(function.__self__, set())).get("own", "")

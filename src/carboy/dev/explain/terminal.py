@@ -72,7 +72,7 @@ def show(
     count = sum(node.place.room != places.C_CODE for node in found.nodes())
     lines = [
         f"{painter.colour(found.request, '1')} → {found.status}, {found.size:,} bytes;"
-        f" {count:,} calls in {duration(found.time)} from accept() to the last send()",
+        f" {count:,} calls in {duration(found.time)} {found.span}",
         "",
         *_shares(found, painter),
         *_other_threads(found, painter),
@@ -88,6 +88,15 @@ def show(
             "",
             "The request made too many calls. Later calls are shown only if they are the server's.",
         ]
+    lines += trees(found, painter, depth, only, full)
+    return "\n".join(lines) + "\n"
+
+
+def trees(
+    found: Explanation, painter: Painter, depth: int | None, only: str | None, full: bool
+) -> list[str]:
+    """The lines of the calls of all threads; the parameters are those of `show`."""
+    lines: list[str] = []
     for track in found.tracks:
         made = tree.unfolded(track.roots) if full else tree.fold(track.roots, found.time)
         if only is not None:
@@ -95,7 +104,7 @@ def show(
         if made:
             title = "Calls" if track is found.tracks[0] else f"Calls on thread {track.name}"
             lines += ["", painter.colour(title, "1"), *_tree(made, painter, depth)]
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def duration(nanoseconds: int) -> str:

@@ -156,4 +156,9 @@ def _read(folder: Path) -> list[Process]:
         raise click.ClickException(str(problem)) from None
     if not found:
         raise click.ClickException(f"The server wrote no recording.{_said(folder)}")
-    return sorted(found, key=lambda each: min((call.at for call in each.calls), default=0))
+    return sorted(found, key=_began)
+
+
+def _began(process: Process) -> int:
+    """When a process made its first call. Copied calls are those of its parent."""
+    return min((call.at for call in process.calls if not call.copied), default=0)

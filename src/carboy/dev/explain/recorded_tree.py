@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from carboy.dev.explain.chain import ChainStep, chain_of
 from carboy.dev.explain.explanation import Explanation
 from carboy.dev.explain.recording import Process, RecordedCall, Recording
@@ -63,6 +65,6 @@ def _node(process: Process, call: RecordedCall, shift: int) -> Node:
 def _step(step: ChainStep, node: Node) -> Step:
     node.step = step.number
     place = step.function.place
-    by = step.caller.place if step.caller else place
-    where, file = (place.lines, place.file) if place.lines else (step.caller_lines, by.file)
-    return Step(step.number, step.title, node, where, file, node.time, step.times)
+    if not place.lines and step.caller is not None:
+        place = replace(step.caller.place, first=step.line, last=step.line)
+    return Step(step.number, step.title, node, place, node.time, step.times)

@@ -44,6 +44,7 @@ class LiveApp:
         (self.css / "print.css").write_text("")
         self.version = "one"
         self.policy = ""
+        self.form = ""
         self.made = 1
         self.broadcaster = Broadcaster("g1")
         self.app = Flask("shop", root_path=str(folder))
@@ -55,7 +56,7 @@ class LiveApp:
     def index(self) -> Any:
         from carboy import make_response, render_template_string
 
-        response = make_response(render_template_string(HTML, version=self.version))
+        response = make_response(render_template_string(HTML + self.form, version=self.version))
         if self.policy:
             response.headers["Content-Security-Policy"] = self.policy
         return response
@@ -130,6 +131,48 @@ def test_a_changed_page_is_reloaded(page: Page, live_app: LiveApp) -> None:
     live_app.version = "two"
     live_app.broadcaster.publish("page", ["templates/index.html"])
     expect(page.locator("body h1")).to_have_text("two")
+
+
+FORM = """\
+<form action=/search><input name=q value=start><input name=q><input type=password name=secret>
+<textarea name=text></textarea><input type=checkbox name=yes><input type=hidden name=token value=t>
+<select name=one><option>a<option>b</select><select name=many multiple><option>c<option>d</select>
+<input type=radio name=way value=1 checked><input type=radio name=way value=2>
+<input name=number autocomplete=cc-number></form>
+"""
+CONTENT = """
+() => [...new FormData(document.forms[1])].map(([name, value]) => `${name}=${value}`).join(" ")
+"""
+
+
+def test_what_was_typed_into_a_form_stays(page: Page, live_app: LiveApp) -> None:
+    live_app.form = FORM
+    loaded(page, live_app.url)
+    page.locator("[name=q]").nth(1).fill("quince")
+    page.locator("[name=secret]").fill("hunter2")
+    page.locator("[name=number]").fill("4111")
+    page.locator("[name=yes]").check()
+    page.locator("[name=one]").select_option("b")
+    page.locator("[name=many]").select_option(["c", "d"])
+    page.locator("[name=way]").nth(1).check()
+    page.locator("[name=text]").fill("two\nlines")
+    page.evaluate("document.querySelector('[name=text]').setSelectionRange(1, 3)")
+    stored = []
+    for version in ("two", "three"):
+        live_app.version = version
+        live_app.replace()
+        expect(page.locator("body h1")).to_have_text(version)
+        page.wait_for_function("document.activeElement.name === 'text'")
+        content = page.evaluate(CONTENT)
+        assert content.replace("\r", "") == (
+            "q=start q=quince secret= text=two\nlines yes=on token=t one=b many=c many=d way=2"
+            " number="
+        )
+        stored += page.evaluate("Object.values(sessionStorage)")
+    assert page.evaluate("document.activeElement.selectionEnd") == 3
+    assert "hunter2" not in "".join(stored)
+    page.reload()
+    assert "quince" not in page.evaluate(CONTENT)
 
 
 def test_a_changed_style_sheet_is_replaced_without_a_reload(page: Page, live_app: LiveApp) -> None:

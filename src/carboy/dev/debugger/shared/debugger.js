@@ -200,7 +200,7 @@ function start() {
   }
   const frames = [...document.querySelectorAll(".debugger .frame")];
   const own = frames.filter((frame) => !frame.classList.contains("library"));
-  const last = own.at(-1) || frames.at(-1);
+  const last = own.filter((frame) => frame.querySelector("pre.line")).at(-1) || own.at(-1) || frames.at(-1);
   if (last) last.open = true;
   // Also open the frame that raised each of the causes.
   for (const divider of document.querySelectorAll(".exc-divider")) {

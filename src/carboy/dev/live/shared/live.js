@@ -85,6 +85,7 @@ function reload(state) {
     note("This page is older than the program.", "Reload", () => location.reload());
   } else {
     store(aim);
+    keepFields();
     location.reload();
   }
 }
@@ -99,6 +100,74 @@ function store(value) {
 
 function settle() {
   try { sessionStorage.removeItem(STORED); } catch { /* as above */ }
+}
+
+/* --- what was typed into forms, which is entered again after a reload */
+
+const FIELDS = "carboy.live.fields", KEPT = 600000;  // milliseconds
+// Secrets are not stored, and the browser does not let a page set files.
+const NOT_TYPED = /^(hidden|submit|button|reset|image|file|password)$/;
+const PRIVATE = /(^|\s)(cc-|one-time-code|current-password|new-password)/;
+
+/* The fields of the page by form, name, type and position. */
+function fields() {
+  const found = new Map(), counts = {};
+  for (const field of document.querySelectorAll("input, textarea, select")) {
+    if (NOT_TYPED.test(field.type) || PRIVATE.test(field.autocomplete || "")) continue;
+    const form = field.form ? field.form.getAttribute("id") || field.form.getAttribute("name") || field.form.getAttribute("action") || "" : "";
+    const name = JSON.stringify([form, field.name || field.id, field.type]);
+    const count = counts[name] = (counts[name] || 0) + 1;
+    found.set(`${name} ${count}`, field);
+  }
+  return found;
+}
+
+const choosable = field => field.type === "checkbox" || field.type === "radio";
+
+function content(field) {
+  if (choosable(field)) return field.checked === field.defaultChecked ? null : field.checked;
+  if (!field.options) return field.value === field.defaultValue ? null : field.value;
+  const options = [...field.options];
+  const first = !field.multiple && !options.some(option => option.defaultSelected) ? options.find(option => !option.disabled) : null;
+  const changed = options.some(option => option.selected !== (option.defaultSelected || option === first));
+  return changed ? options.filter(option => option.selected).map(option => option.value) : null;
+}
+
+function enter(field, value) {
+  if (choosable(field)) field.checked = value;
+  else if (field.options) for (const option of field.options) option.selected = value.includes(option.value);
+  else field.value = value;
+  for (const kind of ["input", "change"]) field.dispatchEvent(new Event(kind, {bubbles: true}));
+}
+
+function keepFields() {
+  const typed = [];
+  let focus = null;
+  for (const [name, field] of fields()) {
+    const value = content(field);
+    if (value !== null) typed.push([name, value]);
+    if (field === document.activeElement) focus = [name, field.selectionStart, field.selectionEnd];
+  }
+  if (!typed.length && !focus) return;
+  const kept = JSON.stringify({href: location.href, at: Date.now(), typed, focus});
+  try { sessionStorage.setItem(FIELDS, kept); } catch { /* storage is forbidden or full */ }
+}
+
+function restoreFields() {
+  try {
+    const kept = JSON.parse(sessionStorage.getItem(FIELDS));
+    if (!kept || kept.href !== location.href) return;
+    const found = fields();
+    const known = [...kept.typed, ...(kept.focus ? [kept.focus] : [])].filter(([name]) => found.has(name));
+    // The page may be an error, after which the form is shown again.
+    if (!known.length && Date.now() - kept.at < KEPT) return;
+    sessionStorage.removeItem(FIELDS);
+    for (const [name, value] of kept.typed) if (found.has(name)) enter(found.get(name), value);
+    const [name, start, end] = kept.focus || [];
+    if (!found.has(name)) return;
+    found.get(name).focus({preventScroll: true});
+    if (start !== null && start !== undefined) found.get(name).setSelectionRange(start, end);
+  } catch { /* storage is forbidden */ }
 }
 
 /* --- style sheets */
@@ -275,6 +344,7 @@ function begin() {
   let outer = false;
   try { outer = window !== top && Boolean(top[MARK]); } catch { /* the outer page is of another site */ }
   if (outer) return;
+  restoreFields();
   connect();
 }
 if (window === top || document.readyState === "complete") begin();

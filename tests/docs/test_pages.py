@@ -138,8 +138,8 @@ def test_imports_in_examples_work() -> None:
     [
         ("serving", " threads are busy, and "),
         ("serving", "Threads are free again after "),
-        ("serving", " requests were answered with 503, and "),
-        ("serving", " were dropped because their clients had gone."),
+        ("serving", " requests were"),
+        ("serving", " were dropped because their clients had gone"),
         ("serving", " has been stuck for "),
         ("serving", "a request holds the interpreter lock in compiled code, such as a regular "),
         ("serving", ". Another one takes its place."),

@@ -41,7 +41,7 @@ def test_the_warning_names_the_longest_requests_first(told: Told) -> None:
     assert told.look(102.0) == []
     told.warnings.refused()
     assert told.look(104.0, full=False) == [
-        "Threads are free again after 4.0 s. Meanwhile 1 requests were answered with 503,"
+        "Threads are free again after 4.0 s. Meanwhile 1 request was answered with 503,"
         " and 0 were dropped because their clients had gone."
     ]
     assert told.look(105.0, full=False) == []

@@ -68,13 +68,13 @@ def test_sigusr1_and_sigusr2_do_not_kill(folder: Path, mode: str) -> None:
         server.line("waiting")
         server.send(signal.SIGUSR1)
         server.send(signal.SIGUSR2)
-        server.line("Asked by SIGUSR2")
+        server.line("requested by SIGUSR2")
         server.line("GET /wait HTTP/1.1")
         server.until(lambda: "in app" in "".join(server.err), "stack of the application")
         for pid in children(server.pid):
             os.kill(pid, signal.SIGUSR1)
             os.kill(pid, signal.SIGUSR2)
-            server.line("Asked by SIGUSR2: ")
+            server.line("requested by SIGUSR2: ")
             break
         open_gate(folder)
         waiting.join(PATIENCE)

@@ -78,11 +78,16 @@ class BusyWarnings:
         )
 
     def _log_free(self, now: float) -> None:
+        refused = "1 request was" if self._refused == 1 else f"{self._refused} requests were"
+        dropped = (
+            "1 was dropped because its client had gone"
+            if self._left == 1
+            else f"{self._left} were dropped because their clients had gone"
+        )
         log.warning(
-            "Threads are free again after %.1f s. Meanwhile %d requests were answered with 503,"
-            " and %d were dropped because their clients had gone.",
+            "Threads are free again after %.1f s. Meanwhile %s answered with 503, and %s.",
             now - (self._since or now),
-            self._refused,
-            self._left,
+            refused,
+            dropped,
         )
         self._refused = self._left = 0

@@ -150,7 +150,7 @@ class Responder:
             return
         log.error(
             "The application failed%s: %s.",
-            " after its response had begun, and the connection is cut"
+            " after its response had begun, and the connection was cut"
             if exchange.head_begun
             else "",
             exchange.request_line(),

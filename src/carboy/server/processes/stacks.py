@@ -36,7 +36,7 @@ ASK: int | None = getattr(signal, "SIGRTMAX", None)
 # --- a process's own stacks
 
 
-def log_own(engine: Engine | None, why: str = "Asked by SIGUSR2") -> None:
+def log_own(engine: Engine | None, why: str = "Report requested by SIGUSR2") -> None:
     """Log the requests in flight and the stacks of all threads; returns at once.
 
     Called by a signal handler. The logging itself is for another thread: the interrupted code
@@ -51,7 +51,8 @@ def log_own(engine: Engine | None, why: str = "Asked by SIGUSR2") -> None:
 def _log(engine: Engine | None, why: str) -> None:
     requests = [] if engine is None else engine.in_flight()
     lines = [f"{line} (for {seconds:.1f} s)" for line, seconds in requests]
-    title = f"{why}: {len(lines)} requests in flight, {threading.active_count()} threads."
+    count = "1 request" if len(lines) == 1 else f"{len(lines)} requests"
+    title = f"{why}: {count} in flight, {threading.active_count()} threads."
     log.warning("%s", "\n".join([title, *lines, *own_stacks()]))
 
 

@@ -216,7 +216,9 @@ class Supervisor:
         if runs_python(link):
             self.start_method.signal(worker, signal.SIGUSR2)
             return
-        log.warning("Asked by SIGUSR2 about worker %d.%s", worker, link.in_flight.describe())
+        log.warning(
+            "Report on worker %d requested by SIGUSR2.%s", worker, link.in_flight.describe()
+        )
         self.health.ask_for_stacks(worker, link)
 
     def _stop(self) -> None:

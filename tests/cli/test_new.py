@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import runpy
+import shlex
 import subprocess
 import sys
 import threading
@@ -12,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from carboy.cli import new
 from running import Running, carboy
 
 
@@ -58,6 +61,48 @@ def test_existing_files_are_not_overwritten(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "bottle").symlink_to("/proc/nowhere")
     assert "cannot be written" in carboy(tmp_path, "new", "bottle", code=1)
+
+
+class Installed:
+    def __init__(self, direct_url: Any) -> None:
+        self.direct_url = direct_url
+
+    def read_text(self, name: str) -> str | None:
+        assert name == "direct_url.json"
+        return self.direct_url and json.dumps(self.direct_url)
+
+
+@pytest.mark.parametrize(
+    ("direct_url", "arguments"),
+    [
+        (None, []),
+        ({"url": "file:///srv/a%20b", "dir_info": {"editable": True}}, ["-e", "/srv/a b"]),
+        ({"url": "file:///srv/clone", "dir_info": {}}, ["/srv/clone"]),
+        ({"url": "https://host/carboy.git", "vcs_info": {"vcs": "git", "commit_id": "abc"}},
+         ["carboy @ git+https://host/carboy.git@abc"]),
+        ({"url": "https://host/carboy.whl", "archive_info": {}}, ["carboy @ https://host/carboy.whl"]),
+    ],
+)  # fmt: skip
+def test_the_project_is_installed_with_carboy_from_where_it_came(
+    direct_url: Any, arguments: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(new, "distribution", lambda name: Installed(direct_url))
+    command = new.install_command()
+    assert command[command.index("install") + 1 :] == [*arguments, "-e", ".[dev]"]
+
+
+def test_the_commands_that_are_shown_work_in_a_clone(tmp_path: Path) -> None:
+    output = carboy(tmp_path, "new", "bottle")
+    clone = Path(__file__).parents[2]
+    lines = [shlex.split(line) for line in output.splitlines() if line.startswith("    ")]
+    assert lines[0] == ["cd", "bottle"]
+    assert lines[1][-5:] == ["install", "-e", str(clone), "-e", ".[dev]"]
+    assert lines[2] == [sys.executable, "-m", "carboy", "dev"]  # PATH is empty
+    done = subprocess.run(
+        [*lines[3], "-q", "-p", "no:cacheprovider"], cwd=tmp_path / "bottle", capture_output=True,
+        text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert "2 passed" in done.stdout
 
 
 @pytest.fixture

@@ -30,6 +30,7 @@ LATE = {
     "new": "carboy.cli.new",
     "routes": "carboy.cli.routes",
     "shell": "carboy.cli.shell",
+    "test": "carboy.cli.test",
 }
 
 
@@ -61,6 +62,8 @@ class CarboyGroup(click.Group):
             sys.exit(128 + signal.SIGINT)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name == "test" and (theirs := _command_of_application(ctx, name)):
+            return theirs  # many applications have a command of this name
         if name in LATE and name not in self.commands:
             self.add_command(import_module(LATE[name]).command)
         own = super().get_command(ctx, name)
@@ -99,6 +102,15 @@ class CarboyGroup(click.Group):
         if commands is not None:
             names.update(commands.list_commands(ctx))
         return sorted(names)
+
+
+def _command_of_application(ctx: click.Context, name: str) -> click.Command | None:
+    """A command of the application; None without it, or if the application does not load."""
+    try:
+        commands = application_commands(ctx)
+    except click.ClickException:
+        return None
+    return commands.get_command(ctx, name) if commands is not None else None
 
 
 def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import keyword
 import re
+import shlex
+import shutil
+import subprocess
 import sys
 import unicodedata
 from importlib.machinery import PathFinder
+from importlib.metadata import PackageNotFoundError, distribution
+from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import click
 
@@ -65,6 +73,46 @@ def _better(name: str) -> str:
     return words if fits else f"site_{words}" if words else "my_site"
 
 
+def install_command() -> list[str]:
+    """The command that installs the project, with Carboy from where this Carboy is from."""
+    if find_spec("pip") is None and shutil.which("uv"):
+        pip = ["uv", "pip"]
+    else:
+        pip = program("pip")
+    return [*pip, "install", *_source(), "-e", ".[dev]"]
+
+
+def _source() -> list[str]:
+    """The arguments for pip that name the clone or repository; [] for the package index."""
+    try:
+        direct = json.loads(distribution("carboy").read_text("direct_url.json") or "{}")
+    except PackageNotFoundError:  # run from a clone that is not installed
+        clone = Path(__file__).resolve().parents[3]
+        return ["-e", str(clone)] if (clone / "pyproject.toml").is_file() else []
+    url = str(direct.get("url", ""))
+    if "vcs_info" in direct:
+        vcs = direct["vcs_info"]
+        return [f"carboy @ {vcs['vcs']}+{url}@{vcs['commit_id']}"]
+    if "dir_info" in direct:
+        folder = url2pathname(urlsplit(url).path)
+        return ["-e", folder] if direct["dir_info"].get("editable") else [folder]
+    return [f"carboy @ {url}"] if url else []
+
+
+def program(name: str, *args: str) -> list[str]:
+    """The command for a program of this environment, whether its folder is on PATH or not."""
+    found = shutil.which(name)
+    here = Path(sys.executable).parent
+    if found is not None and Path(found).parent == here:
+        return [name, *args]
+    return [sys.executable, "-m", name, *args]
+
+
+def joined(command: list[str]) -> str:
+    """The command as typed into the system's shell."""
+    return subprocess.list2cmdline(command) if sys.platform == "win32" else shlex.join(command)
+
+
 @click.command("new", short_help="Create a small project with tests.")
 @click.argument("name")
 def command(name: str) -> None:
@@ -87,4 +135,5 @@ def command(name: str) -> None:
             f"{error.filename} cannot be written: {error.strerror}."
         ) from None
     click.secho(f"{name} is ready.", fg="green", bold=True)
-    click.echo(f"\n    cd {name}\n    pip install -e '.[dev]'\n    carboy dev\n    pytest\n")
+    commands = [["cd", name], install_command(), program("carboy", "dev"), program("pytest")]
+    click.echo("".join(["\n", *(f"    {joined(each)}\n" for each in commands)]))

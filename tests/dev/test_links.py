@@ -43,6 +43,21 @@ def test_a_function_of_the_standard_library_is_linked_at_the_tag_of_python() -> 
     assert link_of(place_of(json.dumps)).url.startswith(f"{start}json/__init__.py#L")
 
 
+@pytest.mark.skipif(sys.version_info.releaselevel != "final", reason="no tag")
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("importlib._bootstrap", "importlib/_bootstrap.py"),
+        ("importlib", "importlib/__init__.py"),
+        ("runpy", "runpy.py"),
+    ],
+)
+def test_a_module_that_is_frozen_into_python_is_linked(name: str, file: str) -> None:
+    place = of_code(compile("1", f"<frozen {name}>", "exec"))
+    assert link_of(place).url.endswith(f"/Lib/{file}")
+    assert link_of(place, 88).url.endswith(f"/Lib/{file}#L88")
+
+
 def of_package(package: str, version: str, monkeypatch: pytest.MonkeyPatch) -> links.Link:
     monkeypatch.setattr(links, "version_of", lambda name: version)
     return link_of(Place("/x/site-packages/x.py", 3, 9, package, package, "x.py"))
@@ -69,7 +84,6 @@ def test_a_package_without_a_link_says_why(
     [
         (of_c("socket.send"), "a system call, whose code is in the kernel"),
         (of_c("dict.get"), "compiled code, whose source cannot be shown"),
-        (of_code(compile("1", "<frozen importlib._bootstrap>", "exec")), "a module that is frozen"),
         (of_code(compile("1", "<string>", "exec")), "code that was generated and has no file"),
         (of_code(compile("1", "index.html", "exec")), "code that was generated and has no file"),
     ],

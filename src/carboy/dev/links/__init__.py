@@ -22,6 +22,7 @@ CPYTHON = "https://github.com/python/cpython"
 LICENCE_FILE = re.compile(
     r"[^/]+\.dist-info/(?:licenses/)?((?:[^/]+/)?(?:licen[cs]e|copying)[^/]*)", re.I
 )
+FROZEN = re.compile(r"<frozen ([\w.]+)>")
 GENERATED = "code that was generated and has no file"
 FOLDERS = ("src/", "", "lib/")  # where modules are in a checkout that a package was installed from
 
@@ -60,7 +61,7 @@ def commit_of(package: str) -> str:
 
 def link_of(place: Place, line: int = 0) -> Link:
     """A permanent link to the lines of a function or to one line in it, or why there is none."""
-    if line and place.first:
+    if line and (place.first or FROZEN.fullmatch(place.short)):
         place = replace(place, first=line, last=line)
     if place.package == places.KERNEL:
         return Link("", "a system call, whose code is in the kernel")
@@ -103,15 +104,22 @@ def _in_python(place: Place) -> Link:
     version = version_of(PYTHON)
     if sys.implementation.name != "cpython":
         return Link("", f"{sys.implementation.name} is not CPython")
-    if not place.file:
-        is_frozen = place.short.startswith("<frozen ")
-        return Link("", "a module that is frozen into Python" if is_frozen else GENERATED)
+    frozen = FROZEN.fullmatch(place.short)
+    if not place.file and not frozen:
+        return Link("", GENERATED)
     if place.short.startswith("_sysconfigdata"):
         return Link("", "a module that is written when Python is built")
     if not repositories.RELEASE.fullmatch(version):
         return Link("", f"Python {version} is not a release, so it has no tag")
-    path = f"Lib/{Path(place.short).as_posix()}"
+    short = _file_of(frozen[1]) if frozen else Path(place.short).as_posix()
+    path = f"Lib/{short}"
     return Link(hosts.link(CPYTHON, f"v{version}", path, place.first, place.last))
+
+
+def _file_of(module: str) -> str:
+    """The file of a module that is frozen into the interpreter."""
+    is_package = hasattr(sys.modules.get(module), "__path__")
+    return module.replace(".", "/") + ("/__init__.py" if is_package else ".py")
 
 
 def _in_package(place: Place) -> Link:

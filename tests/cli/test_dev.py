@@ -683,22 +683,15 @@ def test_the_last_requests_survive_a_reload_and_require_the_pin(folder: Path) ->
         assert "hunter2" not in found["target"]
 
 
-def test_a_file_that_is_not_a_certificate_is_a_usage_error(folder: Path) -> None:
-    (folder / "cert.pem").write_text("not a certificate\n")
-    program = [
-        sys.executable,
-        "-m",
-        "carboy",
-        "dev",
-        "app",
-        "--cert",
-        "cert.pem",
-        "--key",
-        "cert.pem",
-    ]
+@pytest.mark.parametrize("options", [(), ("--no-warm",)], ids=["warm", "portable"])
+def test_a_file_that_is_not_a_certificate_is_a_usage_error(
+    folder: Path, options: tuple[str, ...]
+) -> None:
+    (folder / "c.pem").write_text("not a certificate\n")
     done = subprocess.run(
-        program, cwd=folder, capture_output=True, text=True, timeout=PATIENCE, check=False
-    )
+        [sys.executable, "-m", "carboy", "dev", "app", "--cert=c.pem", "--key=c.pem", *options],
+        cwd=folder, capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
     assert done.returncode == 2
     assert "Invalid value for --cert: The certificate or its key cannot be loaded" in done.stderr
     assert "Traceback" not in done.stderr

@@ -32,7 +32,7 @@ from carboy.cli.run import FROM_CLI, as_flask, as_flask_in_children
 from carboy.dev.debugger import settle_pin
 from carboy.dev.requests import Store
 from carboy.net.certificates import AuthorityError, how_to_trust, local_context
-from carboy.net.tls import TlsStream, context_of
+from carboy.net.tls import TlsStream, context_of, load_ssl_context
 from carboy.server.bind import BindError
 from carboy.server.processes.development import DevelopmentSupervisor
 from carboy.server.processes.template import Templates
@@ -124,6 +124,8 @@ def command(ctx: click.Context, /, app: str | None, **options: Any) -> None:
     insisted = ctx.get_parameter_source("port") is not click.core.ParameterSource.DEFAULT
     port = options["port"]
     trust = _add_certificate(options) if options["tls"] else []
+    if isinstance(options["cert"], tuple):
+        options["cert"] = _load_certificate(*options["cert"])
     if given:
         _child(name, [], tools, environment, options, given["trust"]).serve(host, port, None)
         return
@@ -194,14 +196,18 @@ def _add_certificate(options: dict[str, Any]) -> list[str]:
     return [f"Created {place}. To trust it in browsers, run:", *how_to_trust(authority.certificate)]
 
 
-def _wrap(certificate: Any) -> Any:
+def _load_certificate(certificate: str, key: str) -> ssl.SSLContext:
     try:
-        context = context_of(certificate)
+        return load_ssl_context(certificate, key)
     except OSError as problem:
         raise click.BadParameter(
             f"The certificate or its key cannot be loaded: {problem}. Use files in PEM format.",
             param_hint="--cert",
         ) from None
+
+
+def _wrap(certificate: Any) -> Any:
+    context = context_of(certificate)
     if context is None:
         return None
     if isinstance(context, ssl.SSLContext):

@@ -164,9 +164,12 @@ def test_carboy_in_a_clone_is_linked_at_the_commit_of_its_checkout(
     links._source_folder.cache_clear()
 
 
-def test_a_repository_that_is_not_known_says_why() -> None:
-    assert links.repository_of("execnet").note == "its metadata names no repository of a known form"
+def test_a_repository_that_is_not_known_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     assert links.repository_of("homemade") == links.Link("")
+    monkeypatch.setattr(links, "version_of", lambda name: "1.0")
+    assert (
+        links.repository_of("homemade").note == "its metadata names no repository of a known form"
+    )
 
 
 def test_the_kinds_of_places_are_those_of_c() -> None:

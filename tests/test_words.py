@@ -36,6 +36,7 @@ TURNS = {
     r"\boctets?\b(?!-stream)": "byte(s)",
     r"(?<!there )\b(is|are|was|were) no\b(?! (longer|more|less|better|different)\b)": "is not a",
     r"(?<!there )\b(is|are|was) (?-i:none)\b": "is not a (name the thing)",
+    r"\b(is|are|was|were) (in|on|at|of|below) no\b": "is not in a, is not on any",
     r"\bfor ever\b": "indefinitely, or say what does not end",
     r"\b(nobody|somebody|everybody|anybody)\b": "the client, the user, a thread, nothing",
     r"\bwho(so)?ever\b": "the caller, the thread that …, clients that …",

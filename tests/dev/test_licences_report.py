@@ -52,7 +52,7 @@ def test_a_step_says_what_came_in_and_what_went_out() -> None:
     assert "1. **Your index runs**: `index`, 0.0 µs.\n" in text
     assert "   - in: `name = 'Bob'`\n   - out: ``'Hi `you`'``\n" in text
     where = "`your application/file.py:10-20`, the application itself"
-    assert f"{where}; no link: it is in no git checkout" in text
+    assert f"{where}; no link: it is not in a git checkout" in text
 
 
 def test_every_step_has_a_link_or_says_why_not() -> None:

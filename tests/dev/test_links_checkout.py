@@ -83,7 +83,7 @@ def test_a_commit_that_was_not_pushed_is_linked_with_a_note(shop: Path) -> None:
     (shop / "src/views.py").write_text("x = 2\n")
     at = commit(shop)
     assert link(shop / "src/views.py").note == (
-        f"commit {at[:10]} is on no branch of the remote yet"
+        f"commit {at[:10]} is not on any branch of the remote yet"
     )
 
 
@@ -126,8 +126,8 @@ def test_files_outside_of_git_say_so(shop: Path, tmp_path: Path) -> None:
     commit(shop)
     (shop / "src/new.py").write_text("")
     assert link(shop / "src/new.py") == Link("", "its file is not committed to git")
-    assert link(tmp_path / "views.py") == Link("", "it is in no git checkout")
-    assert link(Path("/there/views.py")) == Link("", "it is in no git checkout")
+    assert link(tmp_path / "views.py") == Link("", "it is not in a git checkout")
+    assert link(Path("/there/views.py")) == Link("", "it is not in a git checkout")
 
 
 def test_without_git_there_is_no_link(shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:

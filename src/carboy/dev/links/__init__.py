@@ -189,7 +189,7 @@ def _in_checkout(file: Path, first: int, last: int) -> Link:
     try:
         path = file.resolve().relative_to(found.top.resolve()).as_posix()
     except (OSError, ValueError):
-        return Link("", "it is in no git checkout")
+        return Link("", "it is not in a git checkout")
     if path not in found.tracked:
         return Link("", "its file is not committed to git")
     if not found.home:

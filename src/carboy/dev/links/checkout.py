@@ -33,7 +33,7 @@ class Checkout:
         if path in self.changed:
             notes.append(f"changed since commit {self.commit[:10]}")
         if not self.is_published:
-            notes.append(f"commit {self.commit[:10]} is on no branch of the remote yet")
+            notes.append(f"commit {self.commit[:10]} is not on any branch of the remote yet")
         return ", ".join(notes)
 
 
@@ -53,7 +53,7 @@ def of_folder(folder: str) -> Checkout | str:
     except FileNotFoundError:
         return "git is not installed" if Path(folder).is_dir() else "its folder does not exist"
     except (OSError, subprocess.SubprocessError):
-        return "it is in no git checkout"
+        return "it is not in a git checkout"
     try:
         return _of_top(top)
     except (OSError, subprocess.SubprocessError):

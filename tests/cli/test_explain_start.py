@@ -254,6 +254,21 @@ def test_threads_that_do_not_end_do_not_keep_the_recording(folder: Path) -> None
     assert "The listening socket is closed" in text
 
 
+def test_the_bytes_of_the_request_and_the_response_are_shown(folder: Path) -> None:
+    text = explain(folder, "theirs", *TO_HELLO, "-H", "Cookie: a=hunter2", "--server=wsgiref")
+    sent, received = text.partition("\nThe bytes of the request\n")[2].split(
+        "\nThe bytes of the response\n"
+    )
+    assert sent.splitlines()[0] == "       0  GET /hello/bob HTTP/1.1\\r\\n"
+    lines = {int(line[:8]): line[10:] for line in sent.splitlines() if line}
+    assert list(lines)[1] == len("GET /hello/bob HTTP/1.1\r\n")
+    assert "User-Agent: me\\r\\n" in lines.values()
+    assert received.startswith("       0  HTTP/1.0 200 OK\\r\\n")
+    assert "  Hello bob, this is me\n" in received
+    assert "Cookie: *********\\r\\n" in lines.values()
+    assert "hunter2" not in text
+
+
 def test_two_servers_are_compared_by_what_their_steps_do(folder: Path) -> None:
     text = explain(folder, "theirs", *TO_HELLO, "--server=werkzeug", "--compare=wsgiref")
     first, second, *_ = text.splitlines()

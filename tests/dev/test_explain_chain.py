@@ -60,7 +60,7 @@ def test_the_text_shows_caller_and_callee_with_their_lines() -> None:
         "      run_simple  werkzeug.serving/file.py:10-20\n"
         "      called by main, launcher/file.py:31\n"
     ) in text
-    assert "socket.sendall (127.0.0.1:5000 and 127.0.0.1:9)  in C, so its inside" in text
+    assert "socket.sendall (127.0.0.1:5000 and 127.0.0.1:9)  in C, so its source" in text
     assert "Bytes are sent ×2" in text
     assert "\x1b" not in text
     assert "\x1b" in chain_text.show(recording(*SERVED), coloured=True)
@@ -70,6 +70,18 @@ def test_the_text_says_what_was_left_out() -> None:
     made = recording(*SERVED)
     made.processes[0].left_out = {"in imports": 58480}
     assert "Calls that were not recorded: 58,480 in imports." in chain_text.show(made)
+
+
+def test_bytes_are_shown_by_line_with_their_places() -> None:
+    made = recording(*SERVED)
+    made.sent = "GET / HTTP/1.1\r\n" + "X: y\r\n" * 100
+    made.received = "\xff" * 200
+    text = chain_text.show(made)
+    assert (
+        "\nThe bytes of the request\n       0  GET / HTTP/1.1\\r\\n\n      16  X: y\\r\\n\n" in text
+    )
+    assert "\n     370  … 246 more\n" in text
+    assert text.endswith("…\n")
 
 
 def test_a_recording_without_a_connection_says_so() -> None:

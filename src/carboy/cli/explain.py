@@ -65,7 +65,7 @@ def record(
         if not cold:
             question.ask(port, patience)
         recorder.start()
-        status, size = question.ask(port, patience)
+        answer = question.ask(port, patience)
     except NoAnswer as problem:
         raise click.ClickException(f"{problem}{_running()}") from None
     except KeyboardInterrupt:
@@ -79,7 +79,7 @@ def record(
         listener.close()
     sys.setrecursionlimit(max(sys.getrecursionlimit(), DEPTH))
     line = f"{question.method} {question.path}"
-    found = explain(recorder, app, name, line, status, size, _rule(app, question))
+    found = explain(recorder, app, name, line, answer.status, answer.size, _rule(app, question))
     asked = secrets_of(question.path, question.fields, question.body)
     eraser = Eraser(asked | recorder.secrets)
     eraser.clean(found.nodes())

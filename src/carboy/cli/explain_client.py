@@ -1,8 +1,9 @@
 """The client of `carboy explain`, a separate process so that it does not slow down the server.
 
 Run as a file; it needs only the standard library. Standard input has a JSON document with the
-request. Standard output gets the status as soon as it is known and then the size of the body in
-bytes, each on a line. An error goes to standard error.
+request. Standard output gets the status as soon as it is known, then the size of the body in
+bytes, and, if the server was started for the request, the first bytes sent and received as JSON,
+each on a line. An error goes to standard error.
 """
 
 from __future__ import annotations
@@ -15,19 +16,21 @@ import time
 from typing import Any
 
 PAUSE = 0.02  # seconds between two tries to connect
+MOST = 1 << 16  # bytes that are kept
 GRACE = 3.0  # seconds for the server to close the connection
 
 
 def ask(
     port: int, method: str, path: str, fields: dict[str, str], body: str | None, start: float
-) -> int:
-    """Send the request and print the status; returns the size of the body.
+) -> None:
+    """Send the request and print the status, the size of the body, and the bytes if `start`.
 
     `start` is the number of seconds that the server may take to start; 0 if it runs already.
     """
     client = http.client.HTTPConnection("127.0.0.1", port)
     connect(client, start)
     connection = client.sock.dup()  # the response closes the other one
+    tapped = client.sock = Tapped(client.sock)
     content = None if body is None else body.encode("latin-1")
     encoded = {name: value.encode("utf-8") for name, value in fields.items()}
     client.request(method, path, content, encoded)
@@ -38,7 +41,29 @@ def ask(
         size += len(part)
     if start:
         await_close(connection)
-    return size
+    print(size)
+    if start:
+        print(json.dumps([str(each, "latin-1") for each in (tapped.sent, tapped.received)]))
+
+
+class Tapped(socket.socket):
+    """A socket that keeps the first bytes that it sends and receives."""
+
+    def __init__(self, connected: socket.socket) -> None:
+        super().__init__(fileno=connected.detach())
+        self.sent = bytearray()
+        self.received = bytearray()
+
+    def sendall(self, data: Any, flags: int = 0) -> None:
+        """Send all bytes."""
+        self.sent += bytes(data)[: MOST - len(self.sent)]
+        super().sendall(data, flags)
+
+    def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
+        """Receive bytes; how many."""
+        count = super().recv_into(buffer, nbytes, flags)
+        self.received += bytes(buffer[:count])[: MOST - len(self.received)]
+        return count
 
 
 def connect(client: http.client.HTTPConnection, start: float) -> None:
@@ -67,7 +92,7 @@ def await_close(connection: socket.socket) -> None:
 def main(given: dict[str, Any]) -> None:
     """Send the request and print the result."""
     try:
-        print(ask(**given))
+        ask(**given)
     except (OSError, http.client.HTTPException) as problem:
         sys.exit(repr(problem))
 

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import dataclass
 
 from carboy.cli import explain_client
 
@@ -16,6 +17,17 @@ Fields = dict[str, str]
 
 class NoAnswer(Exception):
     """There was no response; the text says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The response. `sent` and `received` are the first bytes of the connection, as Latin-1, if the
+    server was started for the request."""
+
+    status: str
+    size: int  # bytes of the body
+    sent: str = ""
+    received: str = ""
 
 
 class Question:
@@ -29,8 +41,8 @@ class Question:
 
     def ask(
         self, port: int, patience: float, server: subprocess.Popen[bytes] | None = None
-    ) -> tuple[str, int]:
-        """Send the request; returns status and size of the response, cut off after `patience`.
+    ) -> Answer:
+        """Send the request; returns the response, cut off after `patience`.
 
         If the process of the server is given, the client waits until the server listens, and
         until the server has closed the connection.
@@ -48,14 +60,14 @@ class Question:
             child.kill()
             status = child.communicate()[0].strip()
             if status:
-                return f"{status}, cut off after {patience:g} s", 0
+                return Answer(f"{status}, cut off after {patience:g} s", 0)
             raise NoAnswer(f"There was no response within {patience:g} s.") from None
         finally:
             child.kill()
         if child.returncode:
             raise NoAnswer(f"There was no response: {problem.strip()}.")
-        status, size = output.splitlines()
-        return status, int(size)
+        status, size, *connection = output.splitlines()
+        return Answer(status, int(size), *json.loads(connection[0] if connection else "[]"))
 
     def _document(self, port: int, start: float) -> str:
         body = None if self.body is None else self.body.decode("latin-1")

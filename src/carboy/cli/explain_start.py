@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from carboy.cli.explain_question import NoAnswer, Question
+from carboy.cli.explain_question import Answer, NoAnswer, Question
 from carboy.cli.explain_servers import HOST, SERVERS, Server, version_of
 from carboy.cli.run import FROM_CLI
 from carboy.dev.explain.recording import Process, Recording, UnreadableRecording, read
@@ -43,7 +43,7 @@ def record(
     with TemporaryDirectory(prefix="carboy-explain-") as folder:
         port = _free_port()
         with _running(Path(folder), name, port, app, checkout) as process:
-            status, size = _ask(question, port, patience, process, Path(folder))
+            answer = _ask(question, port, patience, process, Path(folder))
             _stop(process, server, Path(folder))
         processes = _read(Path(folder))
     asked = secrets_of(question.path, question.fields, question.body)
@@ -53,7 +53,10 @@ def record(
         each.secrets = []
     line = eraser.erase(f"{question.method} {question.path}")
     server_name = f"{name} {version}" if checkout is None else f"{name} in {checkout}"
-    return Recording(app, server_name, f"{HOST}:{port}", line, status, size, processes)
+    return Recording(
+        app, server_name, f"{HOST}:{port}", line, answer.status, answer.size, processes,
+        eraser.blank(answer.sent), eraser.blank(answer.received),
+    )  # fmt: skip
 
 
 def record_other(app: str, name: str, other: str, question: Question, patience: float) -> Recording:
@@ -112,7 +115,7 @@ def _ask(
     patience: float,
     process: subprocess.Popen[bytes],
     folder: Path,
-) -> tuple[str, int]:
+) -> Answer:
     try:
         return question.ask(port, patience, process)
     except NoAnswer as problem:

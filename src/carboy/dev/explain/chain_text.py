@@ -9,6 +9,8 @@ from carboy.dev.explain.chain import ChainStep, Phase, chain_of
 from carboy.dev.explain.recording import Function, Recording
 from carboy.dev.explain.terminal import COLOURS, OTHER, Painter
 
+MOST_LINES = 60  # of a request or a response
+LONGEST = 100  # characters of a line
 IN_C = "in C, so its source cannot be shown"
 
 
@@ -22,6 +24,8 @@ def show(recording: Recording, coloured: bool = False) -> str:
         for step in group:
             lines += _step(step, recording, painter)
     lines += _missing(steps)
+    lines += _bytes("The bytes of the request", recording.sent, painter)
+    lines += _bytes("The bytes of the response", recording.received, painter)
     if left_out := recording.left_out():
         counts = [f"{count:,} {reason}" for reason, count in left_out.items()]
         lines += ["", f"Calls that were not recorded: {', '.join(counts)}."]
@@ -67,6 +71,21 @@ def _address(step: ChainStep) -> str:
         return f" ({given['own']} and {given['peer']})"
     own = step.call.result if step.function.name == "socket.bind" else given.get("own", "")
     return f" ({own})" if own and not step.function.place.first else ""
+
+
+def _bytes(title: str, text: str, painter: Painter) -> list[str]:
+    """The lines of a request or response, each with the place of its first byte."""
+    if not text:
+        return []
+    lines = ["", painter.colour(title, "1")]
+    place = 0
+    for line in text.splitlines(keepends=True)[:MOST_LINES]:
+        shown = repr(line)[1:-1]
+        lines.append(f"{place:8}  {shown[:LONGEST]}{'…' if len(shown) > LONGEST else ''}")
+        place += len(line)
+    if place < len(text):
+        lines.append(f"{place:8}  … {len(text) - place:,} more")
+    return lines
 
 
 def _missing(steps: list[ChainStep]) -> list[str]:

@@ -93,6 +93,8 @@ class Recording:
     status: str
     size: int  # bytes of the response body
     processes: list[Process]
+    sent: str = ""  # the first bytes that the client sent, as Latin-1
+    received: str = ""  # the first bytes that the client received
 
     def in_order(self) -> Iterator[tuple[Process, RecordedCall]]:
         """The calls of all threads of all processes, in the order in which they began."""

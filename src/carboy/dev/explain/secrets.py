@@ -81,6 +81,10 @@ class Eraser:
         """The text without the secrets."""
         return self._pattern.sub(SHOWN, text)
 
+    def blank(self, text: str) -> str:
+        """The text with a star for each character of a secret, so that the rest keeps its place."""
+        return self._pattern.sub(lambda found: "*" * len(found[0]), text)
+
     def clean(self, nodes: Iterable[Node]) -> None:
         """Remove the secrets from the arguments and results of calls."""
         for node in nodes:

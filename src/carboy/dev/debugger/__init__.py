@@ -361,7 +361,10 @@ class DebuggedApplication:
             return SecurityError()  # type: ignore[return-value]
         trust = self.check_pin_trust(request.environ)
         exhausted = self._failed_pin_auth.value >= TRIES
-        given = request.values.get("pin", "").strip().replace("-", "")
+        pin = request.args.get("pin")
+        if pin is None:
+            pin = request.form.get("pin", "")
+        given = pin.strip().replace("-", "")
         auth = bool(trust)
         stale = trust is None  # delete a cookie for another PIN
         if trust is None:

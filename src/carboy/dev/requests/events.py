@@ -18,6 +18,7 @@ from typing import Any
 
 from carboy.app import signals
 from carboy.dev.masking import masked, masked_url
+from carboy.dev.requests import sql
 from carboy.dev.requests.store import TEXT, Record
 
 current: ContextVar[Record | None] = ContextVar("carboy_dev_record", default=None)
@@ -93,6 +94,18 @@ def _noted(line: logging.LogRecord) -> None:
 def note(record: Record, kind: str, title: str, detail: str = "") -> None:
     """Add an event to a request that is being handled."""
     record.note(kind, title, detail, _cost(record.number))
+
+
+def watch_sql() -> None:
+    """Record SQL statements from now on, of the packages that are loaded by now."""
+    sql.watch(_note_sql)
+
+
+def _note_sql(statement: str, values: str, seconds: float) -> None:
+    record = current.get()
+    if record is not None:
+        took = f"{seconds * 1000:.2f} ms"
+        _aside(lambda: note(record, "sql", statement, f"{took} {values}".rstrip()))
 
 
 def _receiver(name: str) -> Any:

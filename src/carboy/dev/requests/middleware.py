@@ -101,6 +101,7 @@ class RequestList:
         return ClosingIterator(RecordedBody(answer, counter, environ), lambda: self._finish(record))
 
     def _record(self, environ: WSGIEnvironment) -> Record:
+        events.watch_sql()
         with self._lock:
             self._last = number = max(self._last + 1, time.time_ns() // 1000)
         headers = [(name, masked_header(name, value)) for name, value in EnvironHeaders(environ)]
@@ -113,7 +114,7 @@ class RequestList:
         )  # fmt: skip
 
     def _finish(self, record: Record) -> None:
-        record.seconds = time.time() - record.began
+        record.seconds = record.elapsed()
         record.recording = self._cost(record.number)
         self._aside(lambda: self.store.add(record))
         if self.tracer is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -135,11 +135,26 @@ def _timeline(record: Record) -> str:
     if not record.events:
         return "<p class=empty>No signals, templates, log lines or errors.</p>"
     whole = max(record.seconds * 1000, record.events[-1][0], 0.001)
-    return f"<ol class=events>{''.join(_event(each, whole) for each in record.events)}</ol>"
+    repeated = record.repeated()
+    told = "".join(
+        f"<li><b>N+1</b> {count} times <code>{escape(statement)}</code>"
+        for statement, count in sorted(repeated.items(), key=lambda each: -each[1])
+    )
+    note = f"<ul class=repeated>{told}</ul>" if told else ""
+    rows = "".join(_event(each, whole, repeated) for each in record.events)
+    return f"{note}<ol class=events>{rows}</ol>"
 
 
-def _event(event: tuple[float, str, str, str], whole: float) -> str:
+def _event(event: tuple[float, str, str, str], whole: float, repeated: Mapping[str, int]) -> str:
     at, kind, title, detail = event
+    if kind == "sql":
+        mark = f" <em>×{repeated[title]}</em>" if title in repeated else ""
+        meter = f"<meter max={whole:.3f} value={at:.3f}></meter>"
+        return (
+            f"<li class=sql><span class=at>{at:.2f} ms</span>{meter}<b>sql{mark}</b>"
+            f"<span><code class=statement>{escape(title)}</code>"
+            f" <code>{escape(detail)}</code></span>"
+        )
     # A meter needs no style attribute, which the Content-Security-Policy of the page forbids.
     meter = f"<meter max={whole:.3f} value={at:.3f}></meter>"
     head = f"<span class=at>{at:.2f} ms</span>{meter}<b>{escape(kind)}</b>"

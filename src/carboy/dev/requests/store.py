@@ -7,11 +7,13 @@ import json
 import os
 import time
 import zlib
+from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 TEXT = 8 * 1024  # characters stored of a body, a log line or a traceback
+REPEATED = 3  # executions of one statement in a request from which it is marked
 EVENTS = 500  # stored of one request, so that a loop with log lines does not fill the memory
 
 Pairs = list[tuple[str, str]]
@@ -41,6 +43,7 @@ class Record:
     seconds: float = 0.0
     recording: float = 0.0  # part of `seconds` that recording the calls took
     events: list[tuple[float, str, str, str]] = field(default_factory=list)
+    started: float = field(default_factory=time.perf_counter)  # on the clock of its process
 
     @property
     def took(self) -> float:
@@ -55,8 +58,19 @@ class Record:
     def note(self, kind: str, title: str, detail: str = "", recording: float = 0.0) -> None:
         """Add an event that happens now. `recording` is the time that recording took so far."""
         if len(self.events) < EVENTS:
-            since = max(0.0, time.time() - self.began - recording) * 1000
+            # The cost of recording is an estimate that grows in steps.
+            last = self.events[-1][0] if self.events else 0.0
+            since = max(last, (self.elapsed() - recording) * 1000)
             self.events.append((round(since, 3), kind, title[:TEXT], detail[:TEXT]))
+
+    def elapsed(self) -> float:
+        """Seconds since the request began; the system's clock may be set meanwhile."""
+        return time.perf_counter() - self.started
+
+    def repeated(self) -> dict[str, int]:
+        """SQL statements that were executed several times, and how often: "N+1 queries"."""
+        counts = Counter(title for _, kind, title, _ in self.events if kind == "sql")
+        return {statement: count for statement, count in counts.items() if count >= REPEATED}
 
     def as_json(self) -> dict[str, Any]:
         """The fields as stored in a file; `Record(**fields)` restores them."""
@@ -67,6 +81,7 @@ class Record:
         keys = ("number", "began", "method", "target", "status", "seconds", "endpoint")
         return {key: getattr(self, key) for key in keys} | {
             "octets": self.size,
+            "sql": sum(kind == "sql" for _, kind, _, _ in self.events),
             "error": any(kind == "error" for _, kind, _, _ in self.events),
         }
 

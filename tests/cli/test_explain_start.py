@@ -269,6 +269,20 @@ def test_the_bytes_of_the_request_and_the_response_are_shown(folder: Path) -> No
     assert "hunter2" not in text
 
 
+def test_a_compiled_function_is_a_step(folder: Path) -> None:
+    pytest.importorskip("markupsafe._speedups")
+    (folder / "compiled.py").write_text(
+        "from markupsafe._speedups import _escape_inner\n"
+        + PLAIN.replace('return [b"ok"]', 'return [b"ok" + _escape_inner("").encode()]')
+    )
+    text = explain(folder, "compiled", "GET", "/", "--server=wsgiref", "--depth=40")
+    (step,) = [step for step in steps_of(text) if "_escape_inner" in step.name]
+    assert step.title == "Your app calls markupsafe._speedups._escape_inner"
+    assert step.where == "in C, so its source cannot be shown"
+    assert (step.caller, step.file) == ("app", "compiled.py")
+    assert f"_escape_inner [{step.number}]" in text
+
+
 def test_two_servers_are_compared_by_what_their_steps_do(folder: Path) -> None:
     text = explain(folder, "theirs", *TO_HELLO, "--server=werkzeug", "--compare=wsgiref")
     first, second, *_ = text.splitlines()

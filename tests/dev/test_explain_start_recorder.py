@@ -6,7 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from carboy.dev.explain.places import APPLICATION
+import pytest
+
+from carboy.dev.explain.places import APPLICATION, C_CODE
 from carboy.dev.explain.recording import MODULE, Process, RecordedCall, read
 
 ARMED = """
@@ -94,6 +96,18 @@ sock.close()
     assert dict(sent.args)["own"] == bind.result
     assert dict(sent.args)["peer"].startswith("127.0.0.1:")
     assert not connected.raised
+
+
+def test_a_compiled_function_that_the_application_calls_is_recorded(tmp_path: Path) -> None:
+    speedups = pytest.importorskip("markupsafe._speedups")
+    assert speedups.__file__.endswith((".so", ".pyd"))
+    script = "from markupsafe._speedups import _escape_inner\n_escape_inner('<')\nlen('<')\n"
+    (process,) = recorded(tmp_path, script)
+    (call,) = named(process, "markupsafe._speedups._escape_inner")
+    place = process.function_of(call).place
+    assert (place.package, place.room, place.first) == ("markupsafe", C_CODE, 0)
+    assert call.ended >= call.began
+    assert named(process, "len") == []
 
 
 def test_a_thread_is_recorded_with_its_name(tmp_path: Path) -> None:

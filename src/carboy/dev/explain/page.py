@@ -96,7 +96,7 @@ def _call(node: Node, sources: dict[str, dict[str, Any]]) -> dict[str, Any]:
 def _shown(calls: Iterable[Node]) -> Iterator[Node]:
     """The calls without calls into C, which are replaced by the calls they made."""
     for call in calls:
-        if call.place.room == places.C_CODE:
+        if call.place.room == places.C_CODE and not call.step:
             yield from _shown(call.children)
         else:
             yield call

@@ -3,7 +3,8 @@
 A `Recorder` records one request; a `StartRecorder` records all that a server does. Start-up makes
 hundreds of thousands of calls, nearly all in imports. So a call in `OPAQUE` is recorded, but not
 the calls inside of it, except those of modules of the application. Of C functions, only system
-calls are recorded. After `MOST` calls, only those are kept that may be steps.
+calls are recorded, and those of compiled modules that the application calls. After `MOST` calls,
+only those are kept that may be steps.
 
 In a child process that is made by fork(), recording continues: the calls that are running on the
 stack are copied, so that each call has all its callers. A process writes its recording when it
@@ -35,6 +36,7 @@ from carboy.dev.explain.recorder import (
     LEAVES,
     VARARGS,
     VARKEYWORDS,
+    _name,
     clock,
     overhead_of_an_event,
 )  # fmt: skip
@@ -181,9 +183,7 @@ class StartRecorder:
     def _function(self, called: _Called, roles: dict[tuple[CodeType, str], str]) -> Function:
         code = called.code
         if code is None:
-            is_import = called.module == "importlib"
-            place = Place("", 0, 0, PYTHON, PYTHON, "") if is_import else places.of_c(called.name)
-            return Function(called.name, called.module, place)
+            return Function(called.name, called.module, _place_without_code(called))
         role = roles.get((code, code.co_filename), "")
         return Function(called.name, called.module, places.of_code(code), role)
 
@@ -294,10 +294,17 @@ class StartRecorder:
                 self._listeners.add(CSocket.fileno(function.__self__))
             elif name == "close" and isinstance(function.__self__, CSocket):
                 self._listeners.discard(CSocket.fileno(function.__self__))
+        elif self._is_own(frame.f_code.co_filename) and (module := _compiled_module(function)):
+            full = f"{module}.{_name(function)}"
+            called = self._by_code.get(full) or self._new_c_function(full, module)
+            self._enter(thread, None, called, frame, now)
 
     def _leave_c(self, thread: _Thread, event: str, function: Any, now: int) -> None:
         opened = thread.stack[-1]
-        if opened.called.name != _system_call(function):
+        module = opened.called.module
+        if opened.called.name != (
+            f"{module}.{_name(function)}" if module else _system_call(function)
+        ):
             return
         thread.stack.pop()
         call = opened.call
@@ -358,8 +365,11 @@ class StartRecorder:
             called.opaque = "in imports"
         return called
 
-    def _new_c_function(self, name: str) -> _Called:
-        return self._add(name, name, "", None)
+    def _new_c_function(self, name: str, module: str = "") -> _Called:
+        """A system call, or a function of a compiled module."""
+        called = self._add(name, name, module, None)
+        called.essential = not module
+        return called
 
     def _imported(self, name: str, reason: str) -> _Called:
         key = f"import {name}"
@@ -408,6 +418,22 @@ def _system_call(function: Any) -> str:
     if isinstance(function.__self__, CSocket):
         return f"socket.{function.__name__}"
     return function.__name__ if function.__name__ in FUNCTIONS else ""
+
+
+def _compiled_module(function: Any) -> str:
+    """The compiled module of a C function, or "" if the module belongs to Python."""
+    module = getattr(function, "__module__", None) or type(function.__self__).__module__
+    is_pythons = type(module) is not str or module.partition(".")[0] in sys.stdlib_module_names
+    return "" if is_pythons else module
+
+
+def _place_without_code(called: _Called) -> Place:
+    if called.module == "importlib":
+        return Place("", 0, 0, PYTHON, PYTHON, "")
+    if called.module:
+        package = places.distribution_of(called.module.partition(".")[0])
+        return Place("", 0, 0, package, places.C_CODE, "")
+    return places.of_c(called.name)
 
 
 def _ends(sock: Any, listeners: set[int]) -> tuple[tuple[str, str], ...]:

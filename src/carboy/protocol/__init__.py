@@ -1,4 +1,4 @@
-"""HTTP/1.1 and 1.0 as a machine: bytes to events, responses to bytes. No sockets, clock, log."""
+"""HTTP/1.1 and 1.0 as a state machine: bytes in, events out. No sockets, clock or log."""
 
 from .errors import LocalProtocolError, ProtocolError, RemoteProtocolError
 from .events import Data, Event, Fields, RequestHead, Signal

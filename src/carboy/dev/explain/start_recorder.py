@@ -421,8 +421,14 @@ def _system_call(function: Any) -> str:
 
 
 def _compiled_module(function: Any) -> str:
-    """The compiled module of a C function, or "" if the module belongs to Python."""
-    module = getattr(function, "__module__", None) or type(function.__self__).__module__
+    """The compiled module of a C function, or "" if the module belongs to Python.
+
+    A method has no module. It is that of the class that defines it, which may be a base class.
+    """
+    module, name = function.__module__, function.__name__
+    if module is None:
+        classes = type(function.__self__).__mro__
+        module = next((each.__module__ for each in classes if name in each.__dict__), None)
     is_pythons = type(module) is not str or module.partition(".")[0] in sys.stdlib_module_names
     return "" if is_pythons else module
 

@@ -222,7 +222,7 @@ def test_sigusr2_logs_the_stacks_of_a_worker_that_cannot_run_python(folder: Path
     with started(folder, "-w", "1", "--supervisor", "--worker-timeout", "60") as server:
         server.address()
         client = send(server, "/regex")
-        while "about worker" not in server.text():  # its last sign of life has to be old enough
+        while "Report on worker" not in server.text():  # its last sign of life has to be old enough
             server.send(signal.SIGUSR2)
             time.sleep(0.1)
         server.line('service.py", line 9 in app')

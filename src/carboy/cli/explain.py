@@ -45,8 +45,8 @@ SETTINGS = Settings(inline_budget=3600.0, watch_interval=5.0, switch_interval=No
 WIDE = 160  # columns of two chains where there is no terminal
 PATH = re.compile(r"/[!-\"$-~]*")  # the characters of a request target, without a fragment
 # A server is started afresh, so its first request is explained.
-NOT_FROM_START = {"cold", "markdown", "flask"}
-NOT_COMPARED = {"depth", "only", "full", "html"}
+NOT_FROM_START = {"cold", "flask"}
+NOT_COMPARED = {"depth", "only", "full", "html", "markdown"}
 CONTENT = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")  # field values: RFC 9110, 5.5
 
 
@@ -289,12 +289,13 @@ def _show_from_start(
     html: str | None,
     markdown: str | None,
 ) -> None:
-    """Write the page, or the chain of steps and, if an option asks for it, the tree of calls."""
+    """Write the files, or the chain of steps and, if an option asks for it, the tree of calls."""
     sys.setrecursionlimit(max(sys.getrecursionlimit(), DEPTH))
     found = recorded_tree.of_recording(recording)
     _check_only(found, only)
     _write(html, page.make, found)
-    if html is not None:
+    _write(markdown, report.make, found)
+    if html is not None or markdown is not None:
         return
     coloured = sys.stdout.isatty()
     text = chain_text.show(recording, coloured)

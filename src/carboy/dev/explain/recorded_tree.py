@@ -64,7 +64,13 @@ def _node(process: Process, call: RecordedCall, shift: int) -> Node:
 
 def _step(step: ChainStep, node: Node) -> Step:
     node.step = step.number
-    place = step.function.place
-    if not place.lines and step.caller is not None:
-        place = replace(step.caller.place, first=step.line, last=step.line)
-    return Step(step.number, step.title, node, place, node.time, step.times)
+    made = Step(
+        step.number, step.title, node, step.function.place, node.time, step.times,
+        step.phase.value,
+    )  # fmt: skip
+    if step.caller is not None:
+        made.caller = step.caller.name
+        made.called_at = replace(step.caller.place, first=step.line, last=step.line)
+        if not made.place.lines:
+            made.place = made.called_at
+    return made

@@ -79,7 +79,11 @@ def key_of(code: CodeType) -> Key:
 
 @dataclass(slots=True)
 class Step:
-    """A named step and its call. `place` of a system call is that of its caller."""
+    """A named step and its call. `place` of a system call is that of its caller.
+
+    If a server was recorded from its start, a step has the phase of the server's life, and the
+    name of the caller with the line that made the call.
+    """
 
     number: int
     title: str
@@ -87,6 +91,9 @@ class Step:
     place: Place
     time: int
     times: int = 1  # consecutive sends are one step
+    phase: str = ""
+    caller: str = ""
+    called_at: Place | None = None
 
     @property
     def where(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from importlib import metadata
+from itertools import groupby
 from urllib.parse import quote
 
 from carboy.dev import links
@@ -18,6 +19,7 @@ from carboy.dev.links import Link
 
 NO_PACKAGE = {places.KERNEL, places.C_CODE, places.APPLICATION}
 PYTHON_IN_SHORT = "The Python interpreter and its standard library"
+FROM_CONNECTION = "Steps, from the TCP connection to the response"
 MOST_MODULES = 12  # of a package, that are named
 # What Markdown may read as markup, which excludes underscores inside a word.
 SPECIAL = re.compile(r"[\\`*\[\]<>|&~]|(?<![^\W_])_+|_+(?![^\W_])")
@@ -38,11 +40,13 @@ def make(found: Explanation) -> str:
         " the text of each licence is binding.",
         "",
         *[line for name in packages(found) for line in _package(name, found)],
-        "## Steps, from the TCP connection to the response",
-        "",
     ]
-    for step in found.steps:
-        lines += _step(step)
+    for phase, steps in groupby(found.steps, key=lambda step: step.phase):
+        lines += [f"## {phase or FROM_CONNECTION}", ""]
+        for step in steps:
+            lines += _step(step)
+        lines.append("")
+    lines.pop()
     if found.rule:
         text = "\n".join(found.rule)
         fence = _fence(text, 3)
@@ -122,6 +126,8 @@ def _step(step: Step) -> list[str]:
     elif node.result not in ("", "None"):
         lines.append(f"{indent}- out: {_code(node.result)}")
     lines.append(f"{indent}- {_where(step)}")
+    if step.called_at is not None:
+        lines.append(f"{indent}- called by {_code(step.caller)}, {_link(step.called_at)}")
     return lines
 
 

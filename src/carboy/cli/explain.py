@@ -18,11 +18,20 @@ from click.core import ParameterSource
 from carboy.cli import explain_start, locate, matching
 from carboy.cli.application import chosen_app, load_or_explain
 from carboy.cli.completion import complete
+from carboy.cli.explain_follow import Following
 from carboy.cli.explain_question import Fields, NoAnswer, Question
 from carboy.cli.explain_servers import SERVERS
 from carboy.cli.option_types import Number
 from carboy.cli.run import as_flask
-from carboy.dev.explain import chain_text, compare_text, page, places, recorded_tree, terminal
+from carboy.dev.explain import (
+    chain_text,
+    compare_text,
+    page,
+    places,
+    recorded_tree,
+    terminal,
+    value_text,
+)
 from carboy.dev.explain.explanation import Explanation, explain
 from carboy.dev.explain.recorder import Recorder
 from carboy.dev.explain.recording import Recording
@@ -47,6 +56,7 @@ PATH = re.compile(r"/[!-\"$-~]*")  # the characters of a request target, without
 # A server is started afresh, so its first request is explained.
 NOT_FROM_START = {"cold", "flask"}
 NOT_COMPARED = {"depth", "only", "full", "html", "markdown"}
+NOT_FOLLOWED = NOT_FROM_START | NOT_COMPARED | {"compare"}
 CONTENT = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")  # field values: RFC 9110, 5.5
 
 
@@ -107,6 +117,16 @@ def _rule(app: Any, question: Question) -> list[str]:
     if not locate.is_flask_like(app):
         return []
     return matching.of_app(app, question.method, unquote(question.path.partition("?")[0]))
+
+
+def _check(method: str, path: str) -> None:
+    if not is_token(method):
+        raise click.BadParameter(
+            f"{method!r} is not an HTTP method. Use GET, POST or another.", param_hint="METHOD"
+        )
+    if not PATH.fullmatch(path):
+        text = f"{path!r} is not a path. Start it with /, write %20 for a space, and leave out #."
+        raise click.BadParameter(text, param_hint="PATH")
 
 
 def _fields(values: tuple[str, ...]) -> Fields:
@@ -182,6 +202,11 @@ def _body(fields: Fields, data: str | None, document: str | None) -> bytes | Non
     help="Server that --from-start starts, with its own start function.  [default: carboy]",
 )  # fmt: skip
 @click.option(
+    "--follow", metavar="VALUE",
+    help="Value of the request whose way from the bytes to the view is shown, such as"
+    " header:User-Agent, query:q, form:name, cookie:theme, path or body.",
+)  # fmt: skip
+@click.option(
     "--compare", metavar="OTHER",
     help="Server, or folder with another version of the application, whose chain of steps is"
     " shown next to the first one. Requires --from-start.",
@@ -216,6 +241,7 @@ def command(
     timeout: float,
     from_start: bool,
     server: str | None,
+    follow: str | None,
     compare: str | None,
     **output: Any,
 ) -> None:
@@ -230,31 +256,26 @@ def command(
     With --from-start, a server is started in a process of its own, and the output shows its steps
     from the start of the server through the one request to the stop. The server can be another
     one than Carboy's.
+
+    With --follow, the output shows the bytes as they were received, where the value is in them,
+    and each line that received, split, decoded, stored or returned it until the view reads it.
     """
-    if not is_token(method):
-        raise click.BadParameter(
-            f"{method!r} is not an HTTP method. Use GET, POST or another.", param_hint="METHOD"
-        )
-    if not PATH.fullmatch(path):
-        text = f"{path!r} is not a path. Start it with /, write %20 for a space, and leave out #."
-        raise click.BadParameter(text, param_hint="PATH")
+    _check(method, path)
     fields = _fields(headers)
     body = _body(fields, data, document)
     name = chosen_app(ctx, app)
     question = Question(method.upper(), path, fields, body)
+    if follow is not None:
+        _refuse(ctx, NOT_FOLLOWED, "--follow")
+        _show_followed(name, server or "carboy", question, timeout, follow, from_start)
+        return
     if from_start:
-        _refuse(ctx, NOT_FROM_START, "--from-start")
-        server = server or "carboy"
-        if compare is not None:
-            _refuse(ctx, NOT_COMPARED, "--compare")
-            _show_both(name, server, question, timeout, compare)
-            return
-        recording = explain_start.record(name, server, question, timeout)
-        _show_from_start(recording, **output)
+        _show_server(ctx, name, server or "carboy", question, timeout, compare, output)
         return
     for option, value in (("--server", server), ("--compare", compare)):
         if value is not None:
-            raise click.UsageError(f"{option} requires --from-start.", ctx)
+            other = " or --follow" if option == "--server" else ""
+            raise click.UsageError(f"{option} requires --from-start{other}.", ctx)
     try:
         application = load_or_explain(name)
     except LoadError as problem:
@@ -271,6 +292,23 @@ def _refuse(ctx: click.Context, names: set[str], other: str) -> None:
             raise click.UsageError(f"{option.opts[0]} cannot be combined with {other}.", ctx)
 
 
+def _show_server(
+    ctx: click.Context,
+    app: str,
+    server: str,
+    question: Question,
+    patience: float,
+    compare: str | None,
+    output: dict[str, Any],
+) -> None:
+    _refuse(ctx, NOT_FROM_START, "--from-start")
+    if compare is not None:
+        _refuse(ctx, NOT_COMPARED, "--compare")
+        _show_both(app, server, question, patience, compare)
+        return
+    _show_from_start(explain_start.record(app, server, question, patience), **output)
+
+
 def _show_both(app: str, server: str, question: Question, patience: float, other: str) -> None:
     """Record two servers, or two versions of the application, and show the chains."""
     found = explain_start.record(app, server, question, patience)
@@ -278,6 +316,17 @@ def _show_both(app: str, server: str, question: Question, patience: float, other
     coloured = sys.stdout.isatty()
     width = shutil.get_terminal_size((WIDE, 0)).columns if coloured else WIDE
     text = compare_text.show(found, second, coloured=coloured, width=width)
+    click.echo(text, nl=False, color=coloured)
+
+
+def _show_followed(
+    app: str, server: str, question: Question, patience: float, what: str, from_start: bool
+) -> None:
+    following = Following(what, question)
+    found = explain_start.record(app, server, question, patience, following=following)
+    coloured = sys.stdout.isatty()
+    text = f"{chain_text.show(found, coloured)}\n" if from_start else ""
+    text += value_text.show(following.path(), f"{found.request} on {found.server}", coloured)
     click.echo(text, nl=False, color=coloured)
 
 

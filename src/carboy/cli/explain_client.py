@@ -33,7 +33,8 @@ def ask(
     tapped = client.sock = Tapped(client.sock)
     content = None if body is None else body.encode("latin-1")
     encoded = {name: value.encode("utf-8") for name, value in fields.items()}
-    client.request(method, path, content, encoded)
+    is_chunked = any(name.lower() == "transfer-encoding" for name in fields)
+    client.request(method, path, content, encoded, encode_chunked=is_chunked)
     response = client.getresponse()
     print(f"{response.status} {response.reason}".strip(), flush=True)
     size = 0

@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from types import CodeType
 
-from carboy.cli import locate
+from carboy.cli import explain_follow, locate
 from carboy.cli.explain_servers import SERVERS, Loading
 from carboy.dev.explain.chain_rules import NAMES
 from carboy.dev.explain.start_recorder import StartRecorder
@@ -24,8 +24,11 @@ def main(folder: str, server: str, port: str, app: str) -> None:
     # It may be ignored in a process that runs in the background.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     Loading.name = app
-    recorder = StartRecorder(Path(folder), NAMES, _roles)
+    following = explain_follow.recorder_of(Path(folder), int(port))
+    recorder = StartRecorder(Path(folder), NAMES, _roles, watcher=following)
     start = SERVERS[server].start
+    if following is not None:
+        following.arm()
     recorder.arm()
     try:
         start(int(port))

@@ -8,8 +8,15 @@ import sys
 import time
 from dataclasses import dataclass
 
+from carboy import __version__
 from carboy.cli import explain_client
 
+# Sent unless the user gives others, so that views that read them work as with a browser.
+ORDINARY = {
+    "User-Agent": f"carboy-explain/{__version__}",
+    "Accept": "*/*",
+    "Accept-Language": "en",
+}
 LOOK = 0.1  # seconds between looks at whether the server still runs
 
 Fields = dict[str, str]
@@ -36,8 +43,20 @@ class Question:
     def __init__(self, method: str, path: str, fields: Fields, body: bytes | None) -> None:
         self.method = method
         self.path = path
-        self.fields = fields
+        given = {name.lower() for name in fields}
+        ordinary = {name: text for name, text in ORDINARY.items() if name.lower() not in given}
+        self.fields = ordinary | fields
         self.body = body
+
+    def sent_fields(self, port: int) -> Fields:
+        """All fields of the request, also those that the client adds itself."""
+        added = {"Host": f"127.0.0.1:{port}", "Accept-Encoding": "identity"}
+        if self.body is not None:
+            added["Content-Length"] = str(len(self.body))
+        given = {name.lower() for name in self.fields}
+        return {name: text for name, text in added.items() if name.lower() not in given} | (
+            self.fields
+        )
 
     def ask(
         self, port: int, patience: float, server: subprocess.Popen[bytes] | None = None

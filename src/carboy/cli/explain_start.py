@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 
 import click
 
+from carboy.cli.explain_follow import Following
 from carboy.cli.explain_question import Answer, NoAnswer, Question
 from carboy.cli.explain_servers import HOST, SERVERS, Server, version_of
 from carboy.cli.run import FROM_CLI
@@ -28,7 +29,12 @@ OUTPUT = "output.txt"
 
 
 def record(
-    app: str, name: str, question: Question, patience: float, checkout: Path | None = None
+    app: str,
+    name: str,
+    question: Question,
+    patience: float,
+    checkout: Path | None = None,
+    following: Following | None = None,
 ) -> Recording:
     """Start the server called `name` with the application, send the request, and stop it.
 
@@ -42,10 +48,14 @@ def record(
         )
     with TemporaryDirectory(prefix="carboy-explain-") as folder:
         port = _free_port()
+        if following is not None:
+            following.prepare(Path(folder), port)
         with _running(Path(folder), name, port, app, checkout) as process:
             answer = _ask(question, port, patience, process, Path(folder))
             _stop(process, server, Path(folder))
         processes = _read(Path(folder))
+        if following is not None:
+            following.collect(Path(folder), processes)
     asked = secrets_of(question.path, question.fields, question.body)
     eraser = Eraser(asked.union(*(process.secrets for process in processes)))
     for each in processes:

@@ -102,4 +102,4 @@ def _forms(secret: str) -> set[str]:
 def _cut_or_whole(form: str) -> str:
     """A pattern that matches the form, or its beginning where a value was cut."""
     cut = "|".join(re.escape(form[:size]) for size in range(min(len(form), 80) - 1, LEAST - 1, -1))
-    return f"{re.escape(form)}|(?:{cut})(?=…)"
+    return f"{re.escape(form)}|(?:{cut})(?=…)" if cut else re.escape(form)

@@ -41,6 +41,7 @@ from carboy.dev.explain.recorder import (
     overhead_of_an_event,
 )  # fmt: skip
 from carboy.dev.explain.recording import MODULE, Function, Process, RecordedCall
+from carboy.dev.explain.value_recorder import ValueRecorder
 from carboy.dev.explain.values import arguments, brief
 
 MOST = 60_000  # calls of a process, of which Flask on its own server needs about 2,000
@@ -117,11 +118,13 @@ class StartRecorder:
         essential: Collection[str] = (),
         roles: Callable[[], dict[tuple[CodeType, str], str]] = dict,
         most: int = MOST,
+        watcher: ValueRecorder | None = None,
     ) -> None:
         self._folder = folder
         self._essential = frozenset(essential)
         self._roles = roles
         self._most = most
+        self._watcher = watcher  # is asked about system calls, too
         self._own: dict[str, bool] = {}  # file: whether it is the application's
         self._listeners: set[int] = set()  # descriptors of sockets that accept connections
         self._hook = self._event  # one object, so that it can be compared
@@ -158,6 +161,8 @@ class StartRecorder:
         if not self._on:
             return
         self._on = False
+        if self._watcher is not None:
+            self._watcher.save()
         file = self._folder / f"{self._pid}.json"
         unfinished = file.with_suffix(".tmp")
         unfinished.write_text(recording.write(self.recorded()), "utf-8", "surrogatepass")
@@ -225,6 +230,8 @@ class StartRecorder:
             self._lost += self._overhead
             return
         now = clock()
+        if self._watcher is not None and event.startswith("c_"):
+            self._watcher.system_call(frame, event, arg)
         if event == "call":
             self._enter_python(thread, frame, now)
         elif event == "return":

@@ -1,0 +1,84 @@
+"""`carboy explain --follow`: what is passed to the server's process, and read from it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from carboy.cli.explain_question import Question
+from carboy.dev.explain import value_path
+from carboy.dev.explain.recording import Process
+from carboy.dev.explain.secrets import Eraser, secrets_of
+from carboy.dev.explain.value_path import ValuePath, path_of
+from carboy.dev.explain.value_recorder import ValueRecorder
+from carboy.dev.explain.values import SECRET_NAME
+from carboy.dev.explain.wanted_value import UnknownValue, Wanted, wanted_value
+
+SECRET_COOKIE = re.compile(f"(?i)session|{SECRET_NAME.pattern.removeprefix('(?i)')}")
+FILE = "wanted"  # in the folder of the recording
+
+
+class Following:
+    """The value to follow, given as `header:User-Agent`, and its path after the recording."""
+
+    def __init__(self, what: str, question: Question) -> None:
+        self._what = what
+        self._question = question
+        self._wanted: Wanted | None = None
+        self._files: list[dict[str, Any]] = []
+        self._secrets: set[str] = set()
+        self._find(0)  # raises a usage error if the request does not have the value
+
+    def prepare(self, folder: Path, port: int) -> None:
+        """Write what the server's process needs."""
+        self._wanted = self._find(port)
+        (folder / FILE).write_text(json.dumps(self._wanted.as_data()), "utf-8")
+
+    def collect(self, folder: Path, processes: list[Process]) -> None:
+        """Read what the server's processes wrote."""
+        self._secrets = set().union(*(each.secrets for each in processes))
+        files = sorted(folder.glob("*.value"))
+        self._files = [json.loads(file.read_text("utf-8")) for file in files]
+
+    def path(self) -> ValuePath:
+        """The path of the value, without the secrets of the request."""
+        assert self._wanted is not None
+        found = path_of(self._wanted, self._files)
+        value_path.erase(found, Eraser(self._hidden(self._wanted)))
+        return found
+
+    def _find(self, port: int) -> Wanted:
+        question = self._question
+        sent = question.sent_fields(port)
+        try:
+            return wanted_value(self._what, question.method, question.path, sent, question.body)
+        except UnknownValue as problem:
+            raise click.BadParameter(str(problem), param_hint="--follow") from None
+
+    def _hidden(self, wanted: Wanted) -> set[str]:
+        """The secrets of the request, without the cookie that is followed.
+
+        A cookie is followed to be seen. It is hidden all the same if its name says that it is a
+        secret.
+        """
+        question = self._question
+        fields = dict(question.fields)
+        if wanted.kind != "cookie" or SECRET_COOKIE.search(wanted.name):
+            return self._secrets | secrets_of(question.path, fields, question.body)
+        cookie = next(name for name in fields if name.lower() == "cookie")
+        pairs = [pair.strip() for pair in fields[cookie].split(";")]
+        fields[cookie] = ";".join(pair for pair in pairs if pair not in wanted.contexts)
+        found = self._secrets | secrets_of(question.path, fields, question.body)
+        return found - {*wanted.forms, *wanted.contexts}
+
+
+def recorder_of(folder: Path, port: int) -> ValueRecorder | None:
+    """The recorder for the server's process, or None if no value is followed."""
+    file = folder / FILE
+    if not file.exists():
+        return None
+    return ValueRecorder(Wanted(**json.loads(file.read_text("utf-8"))), port, folder)

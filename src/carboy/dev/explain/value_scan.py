@@ -1,0 +1,158 @@
+"""Finds the places inside of an object that hold a value, without running code of the object.
+
+Examined are built-in containers, attributes of instances and slots. The number of objects that one
+search examines is limited, and those near to the start come first.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import deque
+from collections.abc import Iterator
+from functools import cache
+from itertools import islice
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FrameType,
+    FunctionType,
+    MemberDescriptorType,
+    MethodType,
+    ModuleType,
+)
+from typing import Any, NamedTuple
+
+from carboy.dev.explain.wanted_value import Matcher
+
+MOST = 300  # objects that one search examines
+ITEMS = 100  # of a container
+DEEP = 5  # levels below a variable
+LARGE = 1 << 22  # bytes; longer ones are not searched
+SHORT = 4  # characters; such a value inside an object counts only next to its name
+TEXTS = (str, bytes, bytearray, memoryview)
+SIMPLE = (int, float, complex, bool, type(None))
+OPAQUE = (type, ModuleType, FunctionType, BuiltinFunctionType, MethodType, CodeType, FrameType)
+
+
+class Found(NamedTuple):
+    """A text that holds the value, and where it is."""
+
+    path: str  # from a variable: `self.environ['HTTP_HOST']`
+    text: str | bytes
+    place: tuple[int, str]  # the container and the key in it; (0, "") for a variable
+    is_value: bool  # else the text contains the value and its name
+    container: Any
+    is_other: bool = False  # it belongs to another name that has the same value
+
+
+def search(names: dict[str, Any], matcher: Matcher, most: int = MOST) -> list[Found]:
+    """The places that hold the value, in and below these variables."""
+    found: list[Found] = []
+    seen: set[int] = set()
+    queue: deque[tuple[str, Any, int]] = deque()
+    for name, value in names.items():
+        if isinstance_of(value, TEXTS):
+            _check(name, value, (0, ""), None, name, matcher, found)
+        elif not isinstance_of(value, SIMPLE):
+            queue.append((name, value, 0))
+    count = 0
+    while queue and count < most:
+        path, value, depth = queue.popleft()
+        if id(value) in seen or isinstance_of(value, OPAQUE):
+            continue
+        seen.add(id(value))
+        count += 1
+        for step, key, inner in _inside(value):
+            kind = type(inner)
+            if kind in SIMPLE:
+                continue
+            if issubclass(kind, TEXTS):
+                _check(path + step, inner, (id(value), step), value, key, matcher, found)
+            elif depth < DEEP:
+                queue.append((path + step, inner, depth + 1))
+    return found
+
+
+def isinstance_of(value: Any, kinds: tuple[type, ...]) -> bool:
+    """As isinstance, which would run the `__class__` property of a proxy."""
+    return issubclass(type(value), kinds)
+
+
+def as_text(value: Any) -> str | bytes:
+    """A copy of a buffer that may change; text and bytes as they are."""
+    if isinstance_of(value, (bytearray, memoryview)):
+        try:
+            return bytes(value[:LARGE])
+        except (ValueError, TypeError):  # a buffer that was released
+            return b""
+    return value  # type: ignore[no-any-return]
+
+
+def _check(
+    path: str, value: Any, place: tuple[int, str], container: Any, key: object, matcher: Matcher,
+    found: list[Found],
+) -> None:  # fmt: skip
+    text = as_text(value)
+    if not text or len(text) > LARGE:
+        return
+    if matcher.is_value(text):
+        if place[0] and len(text) < SHORT and not matcher.is_named(key):
+            return
+        found.append(Found(path, text, place, True, container, matcher.is_other(key)))
+    elif matcher.contains(text):
+        found.append(Found(path, text, place, False, container))
+
+
+def _inside(value: Any) -> Iterator[tuple[str, object, Any]]:
+    """The parts of an object: how a part is written after the object, its key, the part."""
+    kind = type(value)
+    if issubclass(kind, dict):
+        for key, inner in _some(dict.items(value)):
+            yield f"[{key!r}]" if type(key) in (str, bytes, int) else "[…]", key, inner
+    elif issubclass(kind, (list, tuple, deque)):
+        base = next(each for each in (list, tuple, deque) if issubclass(kind, each))
+        items = _some(base.__iter__(value))
+        # In a pair of name and value, the name is the key.
+        name = items[0] if len(items) == 2 and isinstance_of(items[0], (str, bytes)) else None
+        for number, inner in enumerate(items):
+            yield f"[{number}]", name if number else number, inner
+    elif issubclass(kind, io.BytesIO):
+        try:
+            yield ".getvalue()", "data", io.BytesIO.getvalue(value)
+        except ValueError:
+            pass  # it is closed
+    if kind not in (dict, list, tuple):
+        yield from _attributes(value)
+
+
+def _attributes(value: Any) -> Iterator[tuple[str, object, Any]]:
+    try:
+        inside = object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        inside = None
+    if type(inside) is dict:
+        for key, inner in _some(inside.items()):
+            yield f".{key}", key, inner
+    kind: Any = type(value)
+    for name, slot in _slots(kind):
+        try:
+            yield f".{name}", name, slot.__get__(value)
+        except (AttributeError, TypeError):
+            pass  # not set
+
+
+@cache
+def _slots(kind: Any) -> list[tuple[str, Any]]:
+    found = {}
+    for each in type.__dict__["__mro__"].__get__(kind):
+        for name, value in list(type.__dict__["__dict__"].__get__(each).items()):
+            if type(value) is MemberDescriptorType and each.__module__ != "builtins":
+                found[name] = value
+    return list(found.items())
+
+
+def _some(values: Any) -> list[Any]:
+    try:
+        return list(islice(values, ITEMS))
+    except RuntimeError:  # changed by another thread
+        return []

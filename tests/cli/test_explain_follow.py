@@ -1,0 +1,307 @@
+"""`carboy explain --follow` with each server, as real processes on real sockets."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FLASK = """
+from flask import Flask, request
+
+app = Flask(__name__)
+
+@app.get("/hello/<name>")
+def hello(name):
+    return f"Hello {name}, this is {request.headers['User-Agent']}"
+
+@app.route("/all", methods=["GET", "POST"])
+def everything():
+    given = request.args.get("q"), request.cookies.get("theme"), request.form.get("name")
+    return f"{given} {request.path} {request.form.get('password')}"
+
+@app.post("/raw")
+def raw():
+    return request.get_data()
+
+@app.get("/twice")
+def twice():
+    other = request.headers["X-Other"]
+    return other + request.headers["X-Mine"]
+
+@app.get("/tags")
+def tags():
+    return str(request.headers["X-Tag"].split(","))
+
+@app.get("/nothing")
+def nothing():
+    return "nothing"
+"""
+PLAIN = """
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return [f"this is {environ['HTTP_USER_AGENT']}".encode()]
+"""
+MULTIPART = (
+    '--XX\r\nContent-Disposition: form-data; name="other"\r\n\r\nJane\r\n'
+    '--XX\r\nContent-Disposition: form-data; name="name"\r\n\r\nJane\r\n--XX--\r\n'
+)
+ME = ("-H", "User-Agent: me")
+BOTH = pytest.mark.parametrize(
+    ("app", "server"), [("theirs", "werkzeug"), ("theirs", "carboy"), ("ours", "carboy")],
+    ids=["flask on werkzeug", "flask on carboy", "carboy"],
+)  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "theirs.py").write_text(FLASK)
+    (tmp_path / "ours.py").write_text(FLASK.replace("from flask", "from carboy"))
+    (tmp_path / "plain.py").write_text(PLAIN)
+    (tmp_path / "multipart").write_text(MULTIPART, newline="")
+    return tmp_path
+
+
+def explain(folder: Path, *args: str, code: int = 0) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "carboy", "explain", *args],
+        cwd=folder, env={"PATH": "", "HOME": str(folder)}, capture_output=True, text=True,
+        timeout=100, check=False,
+    )  # fmt: skip
+    assert done.returncode == code, done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+def functions_of(text: str) -> list[str]:
+    """The functions of the steps, whose numbers are in order."""
+    found = re.findall(r"^ +(\d+)\. (\S+)", text, re.MULTILINE)
+    assert [int(number) for number, _ in found] == list(range(1, len(found) + 1)), text
+    return [name for _, name in found]
+
+
+def assert_in_order(found: list[str], wanted: list[str]) -> None:
+    rest = iter(found)
+    for name in wanted:
+        assert name in rest, f"{name} is missing or too early: {found}"
+
+
+def bytes_at_the_marks(text: str) -> str:
+    """The characters of the dump above the marks."""
+    rows = text.splitlines()
+    return "".join(
+        "".join(above[n] for n, mark in enumerate(row) if mark == "^")
+        for above, row in zip(rows, rows[1:], strict=False)
+        if re.fullmatch(r" +\^+", row)
+    )
+
+
+def test_a_header_is_followed_through_flask_on_its_own_server(folder: Path) -> None:
+    text = explain(
+        folder, "theirs", "GET", "/hello/bob", *ME, "--follow=header:user-agent",
+        "--server=werkzeug",
+    )  # fmt: skip
+    assert text.startswith("Following the header User-Agent of GET /hello/bob on werkzeug 3.1.")
+    assert re.search(r"^socket.recv_into read \d+ bytes \(numbers 0 to \d+,", text, re.MULTILINE)
+    assert bytes_at_the_marks(text) == "me"
+    steps = [
+        "SocketIO.readinto", "_read_headers", "parse_headers", "FeedParser.feed",
+        "FeedParser._parse_headers", "Compat32.header_source_parse", "Message.set_raw",
+        "WSGIRequestHandler.make_environ", "EnvironHeaders._get_key", "EnvironHeaders.__getitem__",
+    ]  # fmt: skip
+    assert_in_order(functions_of(text), steps)
+    assert "stored in environ['HTTP_USER_AGENT']: 'me'" in text
+    assert "hello reads it with request.headers['User-Agent']\n      theirs.py:8: return f" in text
+
+
+@pytest.mark.parametrize(
+    ("app", "steps"),
+    [
+        ("theirs", ["Engine._read", "Machine.receive", "RequestHead.fields", "field_variables",
+                    "ServerExchange.environ", "EnvironHeaders.__getitem__"]),
+        ("ours", ["Engine._read", "Machine.receive", "RequestHead.fields", "Headers._find",
+                  "Headers.__getitem__"]),
+    ],
+)  # fmt: skip
+def test_a_header_is_followed_on_both_lanes_of_carboy(
+    folder: Path, app: str, steps: list[str]
+) -> None:
+    text = explain(folder, app, "GET", "/hello/bob", *ME, "--follow", "header:User-Agent")
+    assert bytes_at_the_marks(text) == "me"
+    assert_in_order(functions_of(text), steps)
+    assert "data = connection.sock.recv(self._read_size)" in text
+    assert "hello reads it with request.headers['User-Agent']" in text
+
+
+@pytest.mark.parametrize("server", ["carboy", "werkzeug", "wsgiref", "gunicorn", "waitress"])
+def test_each_server_can_be_followed_to_a_plain_application(folder: Path, server: str) -> None:
+    if importlib.util.find_spec(server) is None:
+        pytest.skip(f"{server} is not installed")
+    text = explain(
+        folder, "plain", "GET", "/", *ME, "--follow=header:User-Agent", f"--server={server}"
+    )
+    assert bytes_at_the_marks(text) == "me"
+    assert "['HTTP_USER_AGENT']: 'me'" in text
+    assert "app reads it with environ['HTTP_USER_AGENT']" in text
+
+
+def test_every_quoted_line_is_in_its_file(folder: Path) -> None:
+    text = explain(
+        folder, "theirs", "GET", "/hello/bob", *ME, "--follow=header:User-Agent",
+        "--server=werkzeug",
+    )  # fmt: skip
+    quoted = re.findall(r"^      (\S+\.py):(\d+): (.+)$", text, re.MULTILINE)
+    assert len(quoted) > 20
+    places = [Path(each) for each in sys.path if Path(each).is_dir()]
+    for file, line, source in quoted:
+        found = next(each / file for each in [folder, *places] if (each / file).is_file())
+        assert found.read_text().splitlines()[int(line) - 1].strip() == source
+
+
+@BOTH
+def test_a_percent_encoded_query_is_followed_to_its_decoded_text(
+    folder: Path, app: str, server: str
+) -> None:
+    text = explain(
+        folder, app, "GET", "/all?x=1&q=caf%C3%A9", "--follow=query:q", f"--server={server}"
+    )
+    assert bytes_at_the_marks(text) == "caf%C3%A9"
+    assert "'caf%C3%A9'" in text and "returns 'café'" in text
+    assert 'everything reads it with request.args.get("q")' in text
+
+
+@BOTH
+def test_one_of_several_cookies_is_followed(folder: Path, app: str, server: str) -> None:
+    cookies = "Cookie: first=dark; theme=dark; sid=secret99"
+    text = explain(
+        folder, app, "GET", "/all", "-H", cookies, "--follow=cookie:theme", f"--server={server}"
+    )
+    assert bytes_at_the_marks(text) == "dark"
+    assert 'everything reads it with request.cookies.get("theme")' in text
+    assert "secret99" not in text
+
+
+def test_a_session_cookie_is_followed_without_being_shown(folder: Path) -> None:
+    text = explain(
+        folder, "ours", "GET", "/all", "-H", "Cookie: session=abcd99; theme=dark; a=efgh99",
+        "--follow=cookie:session",
+    )  # fmt: skip
+    assert bytes_at_the_marks(text) == "******"
+    assert "abcd99" not in text and "efgh99" not in text
+
+
+@BOTH
+@pytest.mark.parametrize(
+    ("body", "header", "sent"),
+    [
+        ("x=Jane+D&name=Jane+D", "X-Nothing: 1", "Jane+D"),
+        ("@multipart", "Content-Type: multipart/form-data; boundary=XX", "Jane"),
+        ("x=1&name=Jane%20D", "Transfer-Encoding: chunked", "Jane%20D"),
+    ],
+    ids=["urlencoded", "multipart", "chunked"],
+)
+def test_a_form_field_is_followed(
+    folder: Path, app: str, server: str, body: str, header: str, sent: str
+) -> None:
+    text = explain(
+        folder, app, "POST", "/all", "-d", body, "-H", header, "--follow=form:name",
+        f"--server={server}",
+    )  # fmt: skip
+    assert bytes_at_the_marks(text) == sent
+    assert 'everything reads it with request.form.get("name")' in text
+
+
+@BOTH
+def test_the_path_and_the_body_are_followed(folder: Path, app: str, server: str) -> None:
+    text = explain(folder, app, "GET", "/all?q=1", "--follow=path", f"--server={server}")
+    assert bytes_at_the_marks(text) == "/all"
+    assert "everything reads it with request.path" in text
+    text = explain(
+        folder, app, "POST", "/raw", "-d", "hello there", "-H", "Content-Type: text/plain",
+        "--follow=body", f"--server={server}",
+    )  # fmt: skip
+    assert bytes_at_the_marks(text) == "hello there"
+    assert "raw reads it with request.get_data()" in text
+
+
+@BOTH
+def test_an_equal_value_of_another_header_is_not_followed(
+    folder: Path, app: str, server: str
+) -> None:
+    text = explain(
+        folder, app, "GET", "/twice", "-H", "X-Other: same", "-H", "X-Mine: same",
+        "--follow=header:X-Mine", f"--server={server}",
+    )  # fmt: skip
+    assert 'twice reads it with request.headers["X-Mine"]' in text
+    assert "other = 'same'" not in text and "['HTTP_X_OTHER']: " not in text
+    offset = int(re.findall(r"The value is 4 bytes \(numbers (\d+)", text)[0])
+    received = re.findall(r"(?:b?)'[^']*X-Other: same\\r\\nX-Mine: same", text)
+    assert received and offset > 100
+
+
+@BOTH
+def test_a_repeated_header_is_followed_as_one_list(folder: Path, app: str, server: str) -> None:
+    text = explain(
+        folder, app, "GET", "/tags", "-H", "X-Tag: one", "-H", "X-Tag: two",
+        "--follow=header:X-Tag", f"--server={server}",
+    )  # fmt: skip
+    assert bytes_at_the_marks(text) == "one, two"
+    assert 'tags reads it with request.headers["X-Tag"]' in text
+
+
+@BOTH
+def test_a_value_that_the_view_does_not_read_says_how_far_it_went(
+    folder: Path, app: str, server: str
+) -> None:
+    text = explain(folder, app, "GET", "/nothing", "--follow=header:Accept", f"--server={server}")
+    assert functions_of(text)
+    assert re.search(r"The application never read the header Accept. It got as far as \S+, ", text)
+
+
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [
+        ("header:X-Missing", "header:X-Missing is not in the request. The headers are Host, "),
+        ("query:q", "query:q is not in the request. Add ?NAME=VALUE to the path."),
+        ("cookie:a", "cookie:a is not in the request. Send it with -H 'Cookie: NAME=VALUE'."),
+        ("form:a", "form:a is not in the request. Send it with -d 'NAME=VALUE'."),
+        ("body", "body is not in the request. Send one with -d or --json."),
+        ("colour:red", "'colour:red' is not a value of a request. Use header:NAME, query:NAME,"),
+        ("header", "'header' is not a value of a request."),
+        ("path:x", "'path:x' is not a value of a request."),
+    ],
+)
+def test_a_value_that_cannot_be_followed_is_explained(folder: Path, what: str, said: str) -> None:
+    text = explain(folder, "plain", "GET", "/", "--follow", what, code=2)
+    assert said in " ".join(text.split())
+
+
+def test_options_that_do_not_fit_are_refused(folder: Path) -> None:
+    follow = ("plain", "GET", "/", "--follow=path")
+    assert "--html cannot be combined with --follow." in explain(
+        folder, *follow, "--html", "x", code=2
+    )
+    text = explain(folder, *follow, "--compare", "wsgiref", code=2)
+    assert "--compare cannot be combined with --follow." in text
+
+
+def test_the_chain_comes_first_with_from_start(folder: Path) -> None:
+    text = explain(
+        folder, "plain", "GET", "/", "--follow=header:User-Agent", "--from-start",
+        "--server=wsgiref",
+    )  # fmt: skip
+    assert text.index("\nThe stop\n") < text.index("\nFollowing the header User-Agent of GET /")
+
+
+def test_a_secret_that_is_followed_is_not_shown(folder: Path) -> None:
+    text = explain(
+        folder, "theirs", "POST", "/all", "-d", "name=x&password=hunter2",
+        "--follow=form:password", "--server=werkzeug",
+    )  # fmt: skip
+    assert "everything reads it with request.form.get('password')" in text
+    assert "hunter2" not in text
+    assert bytes_at_the_marks(text) == "*******"

@@ -1,0 +1,60 @@
+"""Values in a request: where they are in the bytes, and how they are recognised."""
+
+from __future__ import annotations
+
+import pytest
+
+from carboy.dev.explain.wanted_value import Matcher, UnknownValue, wanted_value
+
+HEAD = (
+    b"POST /a%20b?q=%C3%A9&x=1 HTTP/1.1\r\nHost: here\r\nX-Agent: me\r\nAgent: me\r\n"
+    b"Cookie: a=1; b=1\r\n\r\n"
+)
+FIELDS = {"Host": "here", "X-Agent": "me", "Agent": "me", "Cookie": "a=1; b=1"}
+
+
+@pytest.mark.parametrize(
+    ("what", "wire", "after"),
+    [
+        ("header:agent", b"me", b"1\r\nAgent: "),
+        ("header:Agent", b"me", b"\r\nAgent: "),
+        ("path", b"/a%20b", b"POST "),
+        ("query:q", b"%C3%A9", b"?q="),
+        ("query:x", b"1", b"&x="),
+        ("cookie:b", b"1", b"; b="),
+        ("form:y", b"1", b"&y="),
+        ("body", b"x=1&y=1", b"\r\n\r\n"),
+    ],
+)
+def test_the_offset_is_that_of_the_value(what: str, wire: bytes, after: bytes) -> None:
+    received = HEAD + b"x=1&y=1"
+    found = wanted_value(what, "POST", "/a%20b?q=%C3%A9&x=1", FIELDS, b"x=1&y=1")
+    offset = found.offset(received)
+    assert received[offset:].startswith(wire)
+    assert received[:offset].endswith(after.removeprefix(b"1"))
+
+
+def test_a_value_that_was_split_has_no_offset() -> None:
+    found = wanted_value("body", "POST", "/", {}, b"hello")
+    assert found.offset(b"POST / HTTP/1.1\r\n\r\n3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n") == -1
+
+
+def test_the_matcher_knows_all_forms_of_a_value() -> None:
+    matcher = Matcher(wanted_value("query:q", "GET", "/?q=caf%C3%A9", {}, None))
+    forms = ("caf%C3%A9", b"caf%C3%A9", "café", "café".encode(), "cafÃ©", " café ")
+    assert all(matcher.is_value(each) for each in forms)
+    assert not matcher.is_value("cafés")
+    assert matcher.contains("q=caf%C3%A9") and matcher.contains(b"?q=caf%C3%A9&x")
+    assert not matcher.contains("q=other")
+
+
+def test_the_matcher_tells_equal_values_apart_by_their_names() -> None:
+    matcher = Matcher(wanted_value("header:Agent", "GET", "/", FIELDS, None))
+    assert matcher.is_other("HTTP_X_AGENT") and not matcher.is_other("HTTP_AGENT")
+    assert matcher.is_about_another(["X-Agent", "me"])
+    assert not matcher.is_about_another(["x-agent", "agent"])
+
+
+def test_an_empty_value_cannot_be_followed() -> None:
+    with pytest.raises(UnknownValue, match="query:q is empty"):
+        wanted_value("query:q", "GET", "/?q=", {}, None)

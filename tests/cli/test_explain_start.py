@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import signal
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+from running import PATIENCE, Running, await_gone
 
 THEIRS = """
 from flask import Flask, request
@@ -35,6 +39,13 @@ import sys
 def app(environ, start_response):
     start_response("200 OK", [("Content-Length", "2")])
     return [b"ok"]
+
+def hangs(environ, start_response):
+    import os, threading
+    with open("pid.tmp", "w") as file:
+        file.write(str(os.getpid()))
+    os.rename("pid.tmp", "pid")
+    threading.Event().wait()
 
 def keeps(environ, start_response):
     import threading, time
@@ -350,6 +361,25 @@ def test_an_application_that_cannot_be_loaded_is_explained(folder: Path) -> None
 def test_a_server_that_ends_shows_its_last_lines(folder: Path) -> None:
     text = explain(folder, "plain:ends", "GET", "/", "--server=wsgiref", code=1)
     assert "The server ended before it responded.\nlast words" in text
+
+
+def test_ctrl_c_ends_the_server_and_its_workers(folder: Path) -> None:
+    pytest.importorskip("gunicorn")
+    args = ("explain", "plain:hangs", "GET", "/", "--from-start", "--server=gunicorn")
+    with Running(*args, cwd=folder) as command:
+        end = time.monotonic() + PATIENCE
+        while not (folder / "pid").exists():
+            assert time.monotonic() < end, command.text()
+            time.sleep(0.02)
+        assert command.stop(signal.SIGINT) == 1
+        assert "".join(command.err) == "Error: Stopped.\n"
+        await_gone(int((folder / "pid").read_text()))
+
+
+def test_a_view_that_hangs_ends_after_the_timeout(folder: Path) -> None:
+    text = explain(folder, "plain:hangs", "GET", "/", "--server=wsgiref", "--timeout=8", code=1)
+    assert "There was no response within 8 s." in text
+    await_gone(int((folder / "pid").read_text()))
 
 
 def test_a_server_that_is_not_installed_is_named_with_its_package(folder: Path) -> None:

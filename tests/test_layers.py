@@ -102,6 +102,9 @@ LATE_IMPORTS: dict[str, dict[str, str]] = {
     "carboy.cli.application": {
         "carboy.app.commands": "`carboy run` serves a WSGI application without the framework."
     },
+    "carboy.cli.locate": {
+        "carboy.cli.tracebacks": "Only an error needs it; it loads parts of the debugger."
+    },
     "carboy.cli.run": {"carboy.compat": "Needed only with --flask."},
     "carboy.compat.__main__": {"carboy.cli.main": "Scripts may not use the command line."},
     "carboy.compat.child.carboy_names": {

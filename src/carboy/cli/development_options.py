@@ -33,6 +33,7 @@ class CertParamType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
     """A certificate: an existing file, the word "adhoc", or the import name of a context."""
 
     name = "path"
+    missing_library: type[click.BadParameter] = click.BadParameter
 
     def __init__(self) -> None:
         self.path_type = click.Path(exists=True, dir_okay=False, resolve_path=True)
@@ -50,12 +51,24 @@ class CertParamType(click.ParamType):  # type: ignore[type-arg,unused-ignore]
             return self.path_type(value, param, ctx)
         except click.BadParameter:
             if click.STRING(value, param, ctx).lower() == "adhoc":
-                _need_cryptography(ctx, param)
+                self._need_cryptography(ctx, param)
                 return "adhoc"
             found: Any = import_string(value, silent=True)
             if _is_context(found):
                 return found
             raise
+
+    def _need_cryptography(self, ctx: click.Context | None, param: click.Parameter | None) -> None:
+        try:
+            import cryptography  # noqa: F401
+        except ImportError:
+            raise self.missing_library(
+                "Using ad-hoc certificates requires the cryptography library. Install it with"
+                " `pip install cryptography`, or use --cert and --key with a certificate of your"
+                " own.",
+                ctx,
+                param,
+            ) from None
 
 
 class MissingLibrary(click.BadParameter):
@@ -70,16 +83,10 @@ class MissingLibrary(click.BadParameter):
         return self.message
 
 
-def _need_cryptography(ctx: click.Context | None, param: click.Parameter | None) -> None:
-    try:
-        import cryptography  # noqa: F401
-    except ImportError:
-        raise MissingLibrary(
-            "Using ad-hoc certificates requires the cryptography library. Install it with"
-            " `pip install cryptography`, or use --cert and --key with a certificate of your own.",
-            ctx,
-            param,
-        ) from None
+class OneLineCert(CertParamType):
+    """The same for `carboy dev`; Flask shows the usage of the command, too."""
+
+    missing_library = MissingLibrary
 
 
 def checked_key(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
@@ -117,7 +124,7 @@ class SeparatedPathType(click.Path):
         return [super(SeparatedPathType, self).convert(item, param, ctx) for item in items]
 
 
-def with_certificate(command: F) -> F:
+def with_certificate(command: F, kind: type[CertParamType] = CertParamType) -> F:
     """The options --cert and --key; the command gets `cert`: a context, "adhoc", a pair, None."""
     key_type = click.Path(exists=True, dir_okay=False, resolve_path=True)
     key = click.option(
@@ -126,7 +133,7 @@ def with_certificate(command: F) -> F:
         help="Private key file of the certificate.",
     )  # fmt: skip
     cert = click.option(
-        "--cert", cls=SectionOption, section=ADDRESS, type=CertParamType(), is_eager=True,
+        "--cert", cls=SectionOption, section=ADDRESS, type=kind(), is_eager=True,
         help="Certificate for HTTPS: a file, 'adhoc' for a generated certificate, or the import"
         " name of an ssl.SSLContext.",
     )  # fmt: skip

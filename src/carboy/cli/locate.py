@@ -22,7 +22,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from carboy.cli.tracebacks import import_report
 from carboy.gateway.callables import WHAT_TO_DO, is_asgi, named
 
 NAMES = ("app", "application")  # Django's wsgi.py has the second
@@ -159,9 +158,15 @@ def import_by_name(name: str, folder: Path) -> ModuleType:
         if problem.name is not None and (name + ".").startswith(problem.name + "."):
             text = _no_module(name, problem.name, folder)
             raise NoApplication(Reason.NO_MODULE, text) from None
-        raise BrokenApplication(import_report(name, problem)) from problem
+        raise _broken(name, problem) from problem
     except (Exception, SystemExit) as problem:
-        raise BrokenApplication(import_report(name, problem)) from problem
+        raise _broken(name, problem) from problem
+
+
+def _broken(name: str, problem: BaseException) -> BrokenApplication:
+    from carboy.cli.tracebacks import import_report
+
+    return BrokenApplication(import_report(name, problem))
 
 
 def _no_module(name: str, missing: str, folder: Path) -> str:
@@ -351,7 +356,7 @@ def call(
     try:
         made = factory(*expression.args, **expression.options)
     except (Exception, SystemExit) as problem:
-        raise BrokenApplication(import_report(where, problem)) from problem
+        raise _broken(where, problem) from problem
     if inspect.iscoroutine(made):
         made.close()
         raise NoApplication(

@@ -25,7 +25,11 @@ from carboy.cli.dev.port import listen
 from carboy.cli.dev.terminal import Terminal
 from carboy.cli.dev.tools import Tools
 from carboy.cli.dev.worker import DevelopmentWorker
-from carboy.cli.development_options import with_certificate, with_watched_files
+from carboy.cli.development_options import (
+    OneLineCert,
+    with_certificate,
+    with_watched_files,
+)
 from carboy.cli.option_types import PORT, Host
 from carboy.cli.options import ADDRESS, RELOAD, TOOLS, SectionedCommand, SectionOption
 from carboy.cli.run import FROM_CLI, as_flask, as_flask_in_children
@@ -69,7 +73,7 @@ OPTIONS = (
         ADDRESS, "--tls", is_flag=True,
         help="HTTPS with a certificate of a local authority, which is created when needed.",
     ),
-    with_certificate,
+    partial(with_certificate, kind=OneLineCert),
     _option(
         RELOAD, "--reload/--no-reload", default=True,
         help="Reload of the application when a file changes.  [default: yes]",

@@ -396,6 +396,61 @@ def test_in_a_browser_the_list_is_updated_and_has_keys(page: Page, address: str)
     assert "note" in page.inner_text("dl")
 
 
+def test_in_a_browser_requests_are_filtered(page: Page, address: str) -> None:
+    page.goto(f"{address}/__carboy__/")
+    page.fill("#pin", "123-456")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#rows", state="attached")
+    page.request.get(f"{address}/notes/1")
+    page.request.post(f"{address}/notes/2")
+    page.request.get(f"{address}/none", fail_on_status_code=False)
+    visible = page.locator("#rows tr:visible .target")
+    expect(visible).to_have_text(["/none", "/notes/2", "/notes/1"])
+    for choice, value, expected in (
+        ("#status", "4", ["/none"]),
+        ("#method", "POST", ["/notes/2"]),
+        ("#took", "1000", []),
+        ("#since", "60", ["/none", "/notes/2", "/notes/1"]),
+    ):
+        page.select_option(choice, value)
+        expect(visible).to_have_text(expected)
+        page.select_option(choice, "")
+
+
+def test_in_a_browser_a_request_is_sent_again_as_it_was_or_changed(
+    page: Page, address: str, store: Store
+) -> None:
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    page.goto(f"{address}/__carboy__/")
+    page.fill("#pin", "123-456")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#rows", state="attached")
+    page.request.post(
+        f"{address}/form", form={"name": "a b", "password": "hunter2"}, headers={"X-Mine": "1"}
+    )
+    page.click('text="/form"')
+    expect(page.locator(".replay .soft")).to_contain_text("enter them again")
+    page.click("#replay button")
+    expect(page.locator(".replay output")).to_contain_text("200 OK · Open this request")
+    page.fill("[name=body]", "name=quince")
+    page.fill("[name=target]", "/form?changed=1")
+    page.click("#replay button")
+    page.wait_for_function("document.querySelector('output a')?.textContent")
+    page.click("text=Open this request")
+    expect(page.locator("h1")).to_contain_text("/form?changed=1")
+    newest, again, first = store.all()
+    assert [record.body for record in (newest, again, first)] == ["quince", "a b", "a b"]
+    assert ("x-mine", "1") in [(name.lower(), value) for name, value in newest.request]
+    page.fill("[name=target]", "http://evil.example/")
+    page.click("#replay button")
+    expect(page.locator(".replay output")).to_have_text(
+        "The request can only be sent to this server."
+    )
+    assert problems == []
+    assert len(store.all()) == 3
+
+
 def test_in_a_browser_the_pin_is_accepted_under_any_path(page: Page, address: str) -> None:
     page.goto(f"{address}/__carboy__/123")
     page.fill("#pin", "123-456")

@@ -7,14 +7,23 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, urlencode
 
 from markupsafe import escape
 
 from carboy.dev.explain.terminal import duration as nanoseconds
+from carboy.dev.masking import MASK
 from carboy.dev.requests.store import Pairs, Record
 
 SHARED = Path(__file__).parent / "shared"
 FILES = {"requests.css": "text/css", "requests.js": "text/javascript"}
+# Fields that a browser sends by itself, and does not let a page set.
+OF_BROWSER = {
+    "accept-encoding", "connection", "content-length", "cookie", "host", "keep-alive", "origin",
+    "referer", "upgrade-insecure-requests", "user-agent", "sec-fetch-dest", "sec-fetch-mode",
+    "sec-fetch-site", "sec-fetch-user", "sec-ch-ua", "sec-ch-ua-mobile", "sec-ch-ua-platform",
+    "if-none-match", "if-modified-since", "cache-control", "pragma", "accept-language", "priority",
+}  # fmt: skip
 # Fields that curl sends by itself.
 OF_CURL = {"host", "content-length", "connection", "accept-encoding"}
 # Seconds after a response within which its calls may still be written to the store.
@@ -70,14 +79,34 @@ def request_list(records: Iterable[Record], records_calls: bool | None = None) -
     )
     return _whole(
         "Carboy: requests",
-        "<header><h1>Requests</h1><input type=search id=filter placeholder='Filter  /'"
-        " aria-label=Filter><form method=post action=/__carboy__/clear><button>Clear</button>"
+        "<header><h1>Requests</h1><input type=search id=filter placeholder='Path or text  /'"
+        f" aria-label=Filter>{FILTERS}"
+        "<form method=post action=/__carboy__/clear><button>Clear</button>"
         f"</form>{_switch(records_calls)}</header><table class=list><thead><tr>"
         "<th>Time<th>Method<th>Target<th>Status"
         f"<th class=n>Duration<th class=n>Size<th>Endpoint<tbody id=rows>{rows}</table>{empty}"
         "<footer><kbd>j</kbd> <kbd>k</kbd> move, <kbd>Enter</kbd> open, <kbd>/</kbd> filter"
         "</footer>",
     )
+
+
+def _select(name: str, label: str, options: Iterable[tuple[str, str]]) -> str:
+    found = "".join(f"<option value='{value}'>{text}" for value, text in options)
+    return f"<select id={name} aria-label='{label}'><option value=''>Any {label}{found}</select>"
+
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+FILTERS = "".join(
+    [
+        _select("status", "status", [(str(n), f"{n}xx") for n in range(2, 6)]),
+        _select("method", "method", [(method, method) for method in METHODS]),
+        _select(
+            "took", "duration",
+            [("10", "over 10 ms"), ("100", "over 100 ms"), ("1000", "over 1 s")],
+        ),
+        _select("since", "time", [("60", "last minute"), ("600", "last 10 minutes")]),
+    ]
+)  # fmt: skip
 
 
 def _switch(on: bool | None) -> str:
@@ -95,7 +124,9 @@ def _row(record: Record) -> str:
     moment = time.strftime("%H:%M:%S", time.localtime(record.began))
     code = record.status[:3]
     return (
-        f"<tr class=s{escape(code[:1])}><td>{moment}<td>{escape(record.method)}"
+        f"<tr class=s{escape(code[:1])} data-method='{escape(record.method)}'"
+        f" data-ms={record.took * 1000:.1f} data-began={record.began:.0f}>"
+        f"<td>{moment}<td>{escape(record.method)}"
         f"<td class=target><a href=/__carboy__/{record.number}>{escape(record.target)}</a>"
         f"<td class=code>{escape(code)}<td class=n>{duration(record.took)}"
         f"<td class=n>{size(record.size)}<td class=soft>{escape(record.endpoint)}"
@@ -127,7 +158,8 @@ def request_details(record: Record, origin: str, steps: Sequence[dict[str, Any]]
         f"{_table('Files', record.files)}{_json(record)}"
         f"{_table('Session', record.session)}"
         f"{_table('Response', record.response)}{_body(record)}"
-        f"<h2>Repeat this request</h2><pre class=curl>{escape(curl(record, origin))}</pre>",
+        f"<h2>Send again</h2>{_replay(record)}"
+        f"<h2>In a terminal</h2><pre class=curl>{escape(curl(record, origin))}</pre>",
     )
 
 
@@ -200,6 +232,40 @@ def _body(record: Record) -> str:
     if not record.body:
         return ""
     return f"<details><summary>Body (beginning)</summary><pre>{escape(record.body)}</pre></details>"
+
+
+def _replay(record: Record) -> str:
+    """A form that sends the request again from this browser, changed or not."""
+    form = urlencode([(name, value) for name, value in record.form])
+    body = form.replace(quote(MASK), MASK) or record.json
+    headers = [
+        (name, value)
+        for name, value in record.request
+        if MASK not in value and name.lower() not in OF_BROWSER
+    ]
+    if record.form:
+        headers = [(name, value) for name, value in headers if name.lower() != "content-type"]
+        headers.append(("Content-Type", "application/x-www-form-urlencoded"))
+    names = METHODS if record.method in METHODS else (record.method, *METHODS)
+    methods = "".join(
+        f"<option{' selected' if name == record.method else ''}>{escape(name)}" for name in names
+    )
+    told = ["The cookies are those of this browser."]
+    if MASK in f"{record.target}{body}":
+        told.append(f"Secrets were replaced by {MASK}: enter them again.")
+    if record.files:
+        told.append("Files are not sent.")
+    lines = "\n".join(f"{name}: {value}" for name, value in headers)
+    return (
+        f"<form id=replay class=replay><p><select name=method aria-label=Method>{methods}</select>"
+        f"<input name=target aria-label=Target value='{escape(record.target)}' spellcheck=false>"
+        "<button>Send</button></p>"
+        f"<label>Headers<textarea name=headers rows={len(headers) + 1} spellcheck=false>"
+        f"\n{escape(lines)}</textarea></label>"
+        f"<label>Body<textarea name=body rows={min(12, body.count(chr(10)) + 3)} spellcheck=false>"
+        f"\n{escape(body)}</textarea></label>"
+        f"<p class=soft>{' '.join(told)}</p><output></output></form>"
+    )
 
 
 def curl(record: Record, origin: str) -> str:

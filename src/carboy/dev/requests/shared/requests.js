@@ -14,10 +14,17 @@ function move(step) {
   next?.scrollIntoView({ block: "nearest" });
 }
 
+const choices = ["status", "method", "took", "since"].map((id) => document.getElementById(id));
+
 function sift() {
   const words = filter.value.toLowerCase().split(/\s+/);
+  const [status, method, took, since] = choices.map((choice) => choice.value);
   for (const row of rows.rows) {
-    row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word));
+    row.hidden = !words.every((word) => row.textContent.toLowerCase().includes(word))
+      || (status && !row.classList.contains(`s${status}`))
+      || (method && row.dataset.method !== method)
+      || (took && Number(row.dataset.ms) < Number(took))
+      || (since && Date.now() / 1000 - Number(row.dataset.began) > Number(since));
   }
 }
 
@@ -38,14 +45,61 @@ async function follow() {
 
 if (document.querySelector(".awaited")) setTimeout(() => location.reload(), 300);
 
+// --- sending a request again
+
+const replay = document.querySelector("#replay");
+
+async function send(event) {
+  event.preventDefault();
+  const told = replay.querySelector("output");
+  const { method, target, headers, body } = replay.elements;
+  told.className = "";
+  told.textContent = "…";
+  const began = Date.now() / 1000 - 1;
+  try {
+    const url = new URL(target.value, location.origin);
+    if (url.origin !== location.origin) throw new Error("The request can only be sent to this server.");
+    const fields = headers.value.split("\n").filter((line) => line.trim()).map((line) => {
+      const at = line.indexOf(":");
+      return [line.slice(0, at).trim(), line.slice(at + 1).trim()];
+    });
+    const bare = method.value === "GET" || method.value === "HEAD";
+    const answer = await fetch(url, {
+      method: method.value, headers: fields, body: bare || !body.value ? undefined : body.value,
+      redirect: "manual", cache: "no-store", credentials: "same-origin",
+    });
+    await answer.blob();
+    told.className = `s${String(answer.status)[0]}`;
+    told.textContent = answer.type === "opaqueredirect" ? "Redirect" : `${answer.status} ${answer.statusText}`;
+    for (let tries = 0; tries < 10; tries++) {
+      const all = await (await fetch("/__carboy__/requests.json")).json();
+      const found = all.find((one) => one.began >= began && one.method === method.value && one.target.split("?")[0] === url.pathname);
+      if (found) {
+        const link = document.createElement("a");
+        link.href = `/__carboy__/${found.number}`;
+        link.textContent = "Open this request";
+        told.append(" · ", link);
+        return;
+      }
+      await new Promise((resolve) => { setTimeout(resolve, 100); });
+    }
+  } catch (problem) {
+    told.className = "s5";
+    told.textContent = problem.message;
+  }
+}
+
+if (replay) replay.addEventListener("submit", send);
+
 if (rows) {
   filter.addEventListener("input", sift);
+  for (const choice of choices) choice.addEventListener("change", sift);
   setInterval(follow, 1500);
 }
 
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  if (event.target.matches("input")) {
+  if (event.target.matches("input, textarea, select")) {
     if (event.key === "Escape") event.target.blur();
     return;
   }

@@ -396,6 +396,78 @@ def test_in_a_browser_the_list_is_updated_and_has_keys(page: Page, address: str)
     assert "note" in page.inner_text("dl")
 
 
+def debugged(store: Store) -> tuple[DebuggedApplication, Client]:
+    app = application()
+    app.debug = True
+    guard = DebuggedApplication(app, evalex=True)
+    return guard, Client(RequestList(guard, store, guard))
+
+
+def test_a_failed_request_has_its_debugger_page(store: Store) -> None:
+    """Also if its client got the exception as text."""
+    guard, client = debugged(store)
+    curl = {"User-Agent": "curl/8"}
+    assert client.get("/fails", headers=curl, buffered=True).mimetype == "text/plain"
+    [record] = store.all()
+    path = f"/__carboy__/{record.number}/error"
+    query = {"__debugger__": "yes", "s": guard.secret, "frm": list(guard.frames)[-1], "cmd": "1+1"}
+    for refused in (client.get(path, **HERE), client.get(path, query_string=query, **HERE)):
+        assert refused.status_code == 401
+        assert "LookupError" not in refused.text
+    assert f"href={path}" in entered(client).get("/__carboy__/", **HERE).text
+    assert f"href={path}" in client.get(f"/__carboy__/{record.number}", **HERE).text
+    page = client.get(path, **HERE)
+    assert "LookupError" in page.text
+    assert "EVALEX_TRUSTED = true" in page.text
+    assert "frame-ancestors 'none'" in page.headers["Content-Security-Policy"]
+    assert "2" in client.post(path + "?__debugger__=yes", data=query, **HERE).text
+    assert (
+        client.post(path + "?__debugger__=yes", data={**query, "s": "x"}, **HERE).status_code == 404
+    )
+    foreign = {"Origin": "http://evil.example"}
+    assert (
+        client.post(path + "?__debugger__=yes", data=query, headers=foreign, **HERE).status_code
+        == 403
+    )
+    client.post("/__carboy__/clear", **HERE)
+    assert client.get(path, **HERE).status_code == 404
+    assert not list(store.folder.glob("*.error"))
+
+
+def test_a_request_without_an_exception_has_no_debugger_page(store: Store) -> None:
+    _, client = debugged(store)
+    client.get("/notes/1", buffered=True)
+    [record] = store.all()
+    assert "/error" not in client_page(client, record)
+    assert client.get(f"/__carboy__/{record.number}/error", **HERE).status_code == 404
+
+
+def test_in_a_browser_the_debugger_page_of_a_request_has_a_console(
+    page: Page, store: Store
+) -> None:
+    guard, _ = debugged(store)
+    server = make_server("127.0.0.1", 0, RequestList(guard, store, guard), threaded=True)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        address = f"http://127.0.0.1:{server.port}"
+        page.goto(f"{address}/__carboy__/")
+        page.fill("#pin", "123-456")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#rows", state="attached")
+        page.request.get(f"{address}/fails", fail_on_status_code=False)
+        page.click("text='500'")
+        expect(page.locator("h1")).to_have_text("on purpose")
+        page.keyboard.press("c")
+        page.locator(".console textarea").fill("carboy.request.path")
+        page.keyboard.press("Enter")
+        expect(page.locator(".out").last).to_contain_text("/fails")
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
 def test_in_a_browser_requests_are_filtered(page: Page, address: str) -> None:
     page.goto(f"{address}/__carboy__/")
     page.fill("#pin", "123-456")
@@ -436,7 +508,6 @@ def test_in_a_browser_a_request_is_sent_again_as_it_was_or_changed(
     page.fill("[name=body]", "name=quince")
     page.fill("[name=target]", "/form?changed=1")
     page.click("#replay button")
-    page.wait_for_function("document.querySelector('output a')?.textContent")
     page.click("text=Open this request")
     expect(page.locator("h1")).to_contain_text("/form?changed=1")
     newest, again, first = store.all()

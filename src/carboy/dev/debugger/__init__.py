@@ -62,6 +62,8 @@ SHARED = Path(__file__).parent / "shared"
 TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 TERMINALS = ("curl/", "httpie/", "wget/", "xh/")
 PRESERVE = "werkzeug.debug.preserve_context"
+# In the environ: called with the HTML of the page, also if the client gets the exception as text.
+KEEP_PAGE = "carboy.keep_error_page"
 TRIES = 10
 # Frames kept for consoles. Each keeps the local variables of its function alive.
 FRAMES = 2000
@@ -171,7 +173,7 @@ class DebuggedApplication:
             environ, populate_request=False
         )  # the environ's request is the application's
         if request.args.get("__debugger__") == "yes":
-            answer = self._asked_for(request)
+            answer = self.page_response(request)
         elif self.evalex and self.console_path and request.path == self.console_path:
             answer = self.display_console(request)
         else:
@@ -180,7 +182,8 @@ class DebuggedApplication:
             return self.debug_application(environ, start_response)
         return answer(environ, start_response)
 
-    def _asked_for(self, request: Request) -> Response | None:
+    def page_response(self, request: Request) -> Response | None:
+        """The response to a request of the page's script; None if it is not allowed."""
         # The page posts its secrets, which would otherwise be in the access log.
         args = request.values if request.method == "POST" else request.args
         command = args.get("cmd")
@@ -242,13 +245,19 @@ class DebuggedApplication:
         self._keep(found, contexts)
         request = Request(environ)
         told = hints(error)
-        if wants_page(request):
+        keep = environ.get(KEEP_PAGE)
+        wanted = wants_page(request)
+        html = ""
+        if wanted or keep is not None:
             trusted = bool(self.check_pin_trust(environ))
             # The request of the framework has read the body, which cannot be read twice.
             own = _of_contexts("request", contexts) or request
             shown = request_html(own, _of_contexts("session", contexts))
-            text = found.render_debugger_html(self.evalex, self.secret, trusted, shown, told)
-            response = Response(text, status=500, mimetype="text/html")
+            html = found.render_debugger_html(self.evalex, self.secret, trusted, shown, told)
+        if keep is not None:
+            keep(html)
+        if wanted:
+            response = Response(html, status=500, mimetype="text/html")
         else:
             text = "\n".join([found.render_traceback_text().rstrip("\n"), *told, ""])
             response = Response(text, status=500, mimetype="text/plain")

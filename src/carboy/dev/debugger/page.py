@@ -21,6 +21,7 @@ CONTEXT = 5  # lines of source shown before and after
 CAUSE = "The above exception was the direct cause of the following exception"
 WHILE = "During handling of the above exception, another exception occurred"
 LONG = 160  # characters; a longer message has a smaller font
+TRUSTED = "EVALEX_TRUSTED"  # a variable of the page's script
 FILES = "?__debugger__=yes&amp;cmd=resource&amp;f="
 
 PAGE = """\
@@ -79,10 +80,15 @@ def script(console: bool, evalex: bool, trusted: bool, secret: str) -> str:
     values = (
         ("CONSOLE_MODE", console),
         ("EVALEX", evalex),
-        ("EVALEX_TRUSTED", trusted),
+        (TRUSTED, trusted),
         ("SECRET", secret),
     )
     return f"var {', '.join(f'{name} = {json.dumps(value)}' for name, value in values)};"
+
+
+def as_trusted(html: str) -> str:
+    """The page of an exception for a browser that has proved the PIN since the page was made."""
+    return html.replace(f"{TRUSTED} = false", f"{TRUSTED} = true", 1)
 
 
 def debugger_html(

@@ -7,11 +7,13 @@ import secrets
 import threading
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qs, quote
 
 from carboy.dev.access import ROOT, same_origin
-from carboy.dev.debugger import DebuggedApplication
+from carboy.dev.debugger import KEEP_PAGE, DebuggedApplication
+from carboy.dev.debugger.page import as_trusted
 from carboy.dev.explain import page as calls_page
 from carboy.dev.explain.secrets import secrets_of
 from carboy.dev.explain.tracer import Tracer
@@ -80,6 +82,7 @@ class RequestList:
             rest = (exc_info,) if exc_info else ()
             return counter.counting_write(start_response(status, headers, *rest))
 
+        environ[KEEP_PAGE] = partial(self._keep_page, record)
         if self.tracer is not None:
             self.tracer.begin(record.number, _peer(environ), lambda: _secrets(environ))
         try:
@@ -112,6 +115,10 @@ class RequestList:
             number, time.time(), environ.get("REQUEST_METHOD", ""), target, headers,
             protocol=environ.get("SERVER_PROTOCOL", ""), client=environ.get("REMOTE_ADDR", ""),
         )  # fmt: skip
+
+    def _keep_page(self, record: Record, html: str) -> None:
+        record.has_page = True
+        self._aside(lambda: self.store.add_page(record.number, html))
 
     def _finish(self, record: Record) -> None:
         record.seconds = record.elapsed()
@@ -154,14 +161,25 @@ class RequestList:
             return _page(pages.request_list(self.store.all(), switch))
         number, _, more = rest.partition("/")
         record = self.store.get(int(number)) if number.isdecimal() else None
-        if record is None or more not in ("", "calls"):
+        if record is None or more not in ("", "calls", "error"):
             return _page(pages.not_found(), 404)
+        if more == "error":
+            return self._error_page(record, request)
         return self._calls(record) if more else self._detailed(record, request)
 
     def _detailed(self, record: Record, request: Request) -> Response:
         origin = f"{request.scheme}://{request.host}"
         calls = self.store.calls(record.number) or {}
         return _page(pages.request_details(record, origin, calls.get("steps", [])))
+
+    def _error_page(self, record: Record, request: Request) -> Response:
+        """The debugger's page about a failed request, or the response to its script."""
+        if request.args.get("__debugger__") == "yes":
+            return self.guard.page_response(request) or _page(pages.not_found(), 404)
+        html = self.store.page(record.number)
+        if html is None:
+            return _page(pages.not_found(), 404)
+        return _page(as_trusted(html), policy=FRAMES)
 
     def _calls(self, record: Record) -> Response:
         calls = self.store.calls(record.number)

@@ -128,9 +128,16 @@ def _row(record: Record) -> str:
         f" data-ms={record.took * 1000:.1f} data-began={record.began:.0f}>"
         f"<td>{moment}<td>{escape(record.method)}"
         f"<td class=target><a href=/__carboy__/{record.number}>{escape(record.target)}</a>"
-        f"<td class=code>{escape(code)}<td class=n>{duration(record.took)}"
+        f"<td class=code>{_code(record)}<td class=n>{duration(record.took)}"
         f"<td class=n>{size(record.size)}<td class=soft>{escape(record.endpoint)}"
     )
+
+
+def _code(record: Record) -> str:
+    code = escape(record.status[:3])
+    if not record.has_page:
+        return str(code)
+    return f"<a href=/__carboy__/{record.number}/error title='Open the debugger'>{code}</a>"
 
 
 def summary(record: Record, overflowed: bool) -> str:
@@ -152,6 +159,7 @@ def request_details(record: Record, origin: str, steps: Sequence[dict[str, Any]]
         f"{record.method} {record.target}",
         f"{BACK}<h1 class=s{escape(record.status[:1])}><code>{escape(record.method)}"
         f" {escape(record.target)}</code> <span class=code>{escape(record.status)}</span></h1>"
+        f"{_debugger_link(record)}"
         f"<dl>{''.join(f'<div><dt>{n}<dd>{escape(v)}</div>' for n, v in facts if v)}</dl>"
         f"<h2>Events</h2>{_timeline(record)}{_calls(record, steps)}"
         f"{_table('Request', record.request)}{_table('Form', record.form)}"
@@ -161,6 +169,12 @@ def request_details(record: Record, origin: str, steps: Sequence[dict[str, Any]]
         f"<h2>Send again</h2>{_replay(record)}"
         f"<h2>In a terminal</h2><pre class=curl>{escape(curl(record, origin))}</pre>",
     )
+
+
+def _debugger_link(record: Record) -> str:
+    if not record.has_page:
+        return ""
+    return f"<p><a href=/__carboy__/{record.number}/error>Open the debugger →</a></p>"
 
 
 def _timeline(record: Record) -> str:

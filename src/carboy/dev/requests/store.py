@@ -43,6 +43,7 @@ class Record:
     seconds: float = 0.0
     recording: float = 0.0  # part of `seconds` that recording the calls took
     events: list[tuple[float, str, str, str]] = field(default_factory=list)
+    has_page: bool = False  # the debugger's page about its exception is stored
     started: float = field(default_factory=time.perf_counter)  # on the clock of its process
 
     @property
@@ -146,6 +147,19 @@ class Store:
         found: dict[str, Any] = json.loads(data)
         return found
 
+    # --- the debugger's pages
+
+    def add_page(self, number: int, html: str) -> None:
+        """Store the debugger's page about the exception of a request."""
+        self._write(self.folder / f"{number}.error", zlib.compress(html.encode(), 1))
+
+    def page(self, number: int) -> str | None:
+        """The debugger's page of a record, if it is still stored."""
+        try:
+            return zlib.decompress((self.folder / f"{number}.error").read_bytes()).decode()
+        except (OSError, zlib.error):
+            return None
+
     # --- files
 
     def _oldest(self) -> int:
@@ -180,6 +194,6 @@ def _as_bytes(value: dict[str, Any]) -> bytes:
 
 
 def _forget(file: Path) -> None:
-    for each in (file, file.with_suffix(".calls")):
+    for each in (file, file.with_suffix(".calls"), file.with_suffix(".error")):
         with contextlib.suppress(OSError):
             each.unlink()

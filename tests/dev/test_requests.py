@@ -404,7 +404,7 @@ def debugged(store: Store) -> tuple[DebuggedApplication, Client]:
 
 
 def test_a_failed_request_has_its_debugger_page(store: Store) -> None:
-    """Also if its client got the exception as text."""
+    """Even if its client got the exception as text."""
     guard, client = debugged(store)
     curl = {"User-Agent": "curl/8"}
     assert client.get("/fails", headers=curl, buffered=True).mimetype == "text/plain"

@@ -62,7 +62,7 @@ SHARED = Path(__file__).parent / "shared"
 TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 TERMINALS = ("curl/", "httpie/", "wget/", "xh/")
 PRESERVE = "werkzeug.debug.preserve_context"
-# In the environ: called with the HTML of the page, also if the client gets the exception as text.
+# In the environ: called with the HTML of the page, even if the client gets the exception as text.
 KEEP_PAGE = "carboy.keep_error_page"
 TRIES = 10
 # Frames kept for consoles. Each keeps the local variables of its function alive.

@@ -128,13 +128,41 @@ def _take(record: Record, name: str, given: dict[str, Any]) -> None:
         lines = (f"{key} = {_shown(value)}" for key, value in sorted(context.items()))
         note(record, "template", str(given["template"].name or "a string"), "\n".join(lines))
     elif name == "got_request_exception":
-        error = given["exception"]
-        text = "".join(traceback.format_exception(error))
-        note(record, "error", "".join(traceback.format_exception_only(error)).strip(), text)
+        _note_error(record, given["exception"])
     elif name == "message_flashed":
         note(record, "flash", str(given.get("category")), str(given.get("message")))
     else:
         note(record, "signal", name)
+
+
+def _note_error(record: Record, error: BaseException) -> None:
+    text = "".join(traceback.format_exception(error))
+    note(record, "error", "".join(traceback.format_exception_only(error)).strip(), text)
+
+
+def watch_django() -> None:
+    """Record the exceptions that Django answers itself, if it is loaded."""
+    found = sys.modules.get("django.core.signals")
+    if found is not None:  # connecting twice has no effect
+        found.got_request_exception.connect(_django_failed, weak=False, dispatch_uid=__name__)
+
+
+def _django_failed(sender: Any, **given: Any) -> None:
+    record, error = current.get(), sys.exception()
+    if record is not None and error is not None:
+        _aside(lambda: _note_error(record, error))
+
+
+def note_django_route(record: Record, path: str) -> None:
+    """Add the route and the view of Django for a path, if Django is loaded and has one."""
+    urls = sys.modules.get("django.urls")
+    if urls is None or record.rule:
+        return
+    try:
+        match = urls.resolve(path.encode("latin-1").decode("utf-8", "replace"))
+    except Exception:
+        return  # no route, or Django is not configured
+    record.rule, record.endpoint = f"/{match.route}", str(match.view_name)
 
 
 def _shown(value: Any) -> str:

@@ -88,6 +88,7 @@ class RequestList:
         try:
             with events.recording_in(record, environ):
                 answer = self.app(environ, starting)
+                events.note_django_route(record, environ.get("PATH_INFO", ""))
         except BaseException as error:
             events.note(record, "error", f"{type(error).__name__}: {error}")
             self._finish(record)
@@ -105,6 +106,7 @@ class RequestList:
 
     def _record(self, environ: WSGIEnvironment) -> Record:
         events.watch_sql()
+        events.watch_django()
         with self._lock:
             self._last = number = max(self._last + 1, time.time_ns() // 1000)
         headers = [(name, masked_header(name, value)) for name, value in EnvironHeaders(environ)]

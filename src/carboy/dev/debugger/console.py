@@ -157,25 +157,23 @@ class _ConsoleLoader:
         return self._sources.get(id(code))
 
 
-def _raise_in(thread: int, error: type[BaseException] | None) -> None:
-    """Raise an exception in a thread when it next runs Python code; None takes it back."""
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(
-        ctypes.c_ulong(thread), None if error is None else ctypes.py_object(error)
-    )
+def _raise_in(thread: int, error: type[BaseException]) -> None:
+    """Raise an exception in a thread when it next runs Python code."""
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error))
 
 
 class _Run:
     """The thread that runs code, if any. Another thread can stop it with KeyboardInterrupt.
 
-    The lock is held while the exception is sent, so that it reaches the code only: `end` takes
-    back an exception that has not been raised yet. It may be raised inside `end`, which is then
-    called again; no second exception is sent within that time.
+    The lock is held while the exception is sent, so that it reaches the code only: an exception
+    that has not been raised yet is raised inside `end`, which is then called again. No second
+    exception is sent within that time.
     """
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._thread: int | None = None
-        self._sent = 0.0  # when the exception was sent
+        self._sent = -RESEND  # when the exception was sent; negative: it was not
 
     def begin(self) -> None:
         """This thread runs code from now on."""
@@ -191,10 +189,14 @@ class _Run:
             return self._thread is not None
 
     def end(self) -> None:
-        """The code has ended."""
+        """The code has ended. Raises KeyboardInterrupt if it was sent and not raised yet."""
         with self._lock:
             self._thread = None
-            _raise_in(get_ident(), None)
+            sent, self._sent = self._sent, -RESEND
+        if sent >= 0:
+            # Not taken back: Python 3.11 would look for it again in every later call, in vain.
+            for _ in range(100):
+                pass
 
 
 class _Completer(Completer):

@@ -62,6 +62,11 @@ MODULE_MAY_IMPORT: dict[str, tuple[str, ...]] = {
     # A test's request takes the same way as a request from the socket: the HTTP parser reads the
     # request and checks the answer, so that both lanes are tested with what clients send.
     "carboy.testing.lanes": ("carboy.protocol",),
+    # They run the HTTP machine again and show its states and its code.
+    "carboy.dev.explain.wire_recording": ("carboy.protocol",),
+    "carboy.dev.explain.machine_trace": ("carboy.protocol",),
+    "carboy.dev.explain.byte_steps": ("carboy.protocol",),
+    "carboy.dev.explain.step_page": ("carboy.protocol",),
 }
 # only under `if TYPE_CHECKING:`
 MAY_IMPORT_FOR_TYPES: dict[str, tuple[str, ...]] = {

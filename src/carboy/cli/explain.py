@@ -15,12 +15,13 @@ from urllib.parse import unquote
 import click
 from click.core import ParameterSource
 
-from carboy.cli import explain_start, locate, matching
+from carboy.cli import explain_start, explain_step, locate, matching
 from carboy.cli.application import chosen_app, load_or_explain
 from carboy.cli.completion import complete
 from carboy.cli.explain_follow import Following
 from carboy.cli.explain_question import Fields, NoAnswer, Question
 from carboy.cli.explain_servers import SERVERS
+from carboy.cli.explain_step import Sent
 from carboy.cli.option_types import Number
 from carboy.cli.run import as_flask
 from carboy.dev.explain import (
@@ -57,6 +58,8 @@ PATH = re.compile(r"/[!-\"$-~]*")  # the characters of a request target, without
 NOT_FROM_START = {"cold", "flask"}
 NOT_COMPARED = {"depth", "only", "full", "html", "markdown"}
 NOT_FOLLOWED = NOT_FROM_START | NOT_COMPARED | {"compare"}
+NOT_WITH_STEP = NOT_COMPARED - {"html"} | {"cold", "from_start", "server", "compare", "follow"}
+NOT_WITH_RAW = {"headers", "data", "document"}
 CONTENT = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")  # field values: RFC 9110, 5.5
 
 
@@ -174,8 +177,8 @@ def _body(fields: Fields, data: str | None, document: str | None) -> bytes | Non
 
 @click.command("explain", short_help="Show everything that runs for one request.")
 @click.argument("app", shell_complete=complete)
-@click.argument("method")
-@click.argument("path")
+@click.argument("method", required=False)
+@click.argument("path", required=False)
 @click.option(
     "-H", "--header", "headers", multiple=True, metavar="HEADER",
     help="Header to send, such as 'Accept: text/html'. May be given more than once.",
@@ -227,13 +230,14 @@ def _body(fields: Fields, data: str | None, document: str | None) -> bytes | Non
     "--report", "markdown", type=click.Path(dir_okay=False),
     help="File for a Markdown report with the explanation.",
 )  # fmt: skip
+@explain_step.options
 @click.pass_context
 def command(
     ctx: click.Context,
     /,
     app: str,
-    method: str,
-    path: str,
+    method: str | None,
+    path: str | None,
     headers: tuple[str, ...],
     data: str | None,
     document: str | None,
@@ -243,6 +247,9 @@ def command(
     server: str | None,
     follow: str | None,
     compare: str | None,
+    step: bool,
+    in_terminal: bool,
+    raw: str | None,
     **output: Any,
 ) -> None:
     """Send the request METHOD PATH to APP and show everything that runs for it.
@@ -259,12 +266,19 @@ def command(
 
     With --follow, the output shows the bytes as they were received, where the value is in them,
     and each line that received, split, decoded, stored or returned it until the view reads it.
+
+    With --step, the output is a page that steps through the bytes of the request and of the
+    response: the state of the HTTP machine, the line of code, and the object they became.
     """
-    _check(method, path)
-    fields = _fields(headers)
-    body = _body(fields, data, document)
+    _check_step(ctx, step, in_terminal, raw)
     name = chosen_app(ctx, app)
-    question = Question(method.upper(), path, fields, body)
+    if raw is not None:
+        _step(name, Sent.of_file(raw), timeout, in_terminal, output["html"])
+        return
+    question = _question(ctx, method, path, headers, data, document)
+    if step:
+        _step(name, Sent(question), timeout, in_terminal, output["html"])
+        return
     if follow is not None:
         _refuse(ctx, NOT_FOLLOWED, "--follow")
         _show_followed(name, server or "carboy", question, timeout, follow, from_start)
@@ -272,16 +286,63 @@ def command(
     if from_start:
         _show_server(ctx, name, server or "carboy", question, timeout, compare, output)
         return
+    _refuse_without_start(ctx, server, compare)
+    found = record(_load(name), name, question, cold, timeout)
+    _show(found, **output)
+
+
+def _refuse_without_start(ctx: click.Context, server: str | None, compare: str | None) -> None:
     for option, value in (("--server", server), ("--compare", compare)):
         if value is not None:
             other = " or --follow" if option == "--server" else ""
             raise click.UsageError(f"{option} requires --from-start{other}.", ctx)
+
+
+def _load(name: str) -> Any:
     try:
-        application = load_or_explain(name)
+        return load_or_explain(name)
     except LoadError as problem:
         raise click.ClickException(str(problem)) from None
-    found = record(application, name, question, cold, timeout)
-    _show(found, **output)
+
+
+def _question(
+    ctx: click.Context,
+    method: str | None,
+    path: str | None,
+    headers: tuple[str, ...],
+    data: str | None,
+    document: str | None,
+) -> Question:
+    """The request, from arguments and options."""
+    if method is None or path is None:
+        missing = "METHOD" if method is None else "PATH"
+        raise click.UsageError(f"Missing argument '{missing}'.", ctx)
+    _check(method, path)
+    fields = _fields(headers)
+    return Question(method.upper(), path, fields, _body(fields, data, document))
+
+
+def _check_step(ctx: click.Context, step: bool, in_terminal: bool, raw: str | None) -> None:
+    """Raise a usage error for options that need --step, or that do not go with it."""
+    if not step:
+        for option, given in (("--terminal", in_terminal), ("--raw", raw is not None)):
+            if given:
+                raise click.UsageError(f"{option} requires --step.", ctx)
+        return
+    _refuse(ctx, NOT_WITH_STEP, "--step")
+    if raw is not None:
+        _refuse(ctx, NOT_WITH_RAW, "--raw")
+        if ctx.params.get("method") is not None:
+            raise click.UsageError("--raw replaces METHOD and PATH. Leave them out.", ctx)
+    if in_terminal:
+        _refuse(ctx, {"html"}, "--terminal")
+
+
+def _step(app: str, sent: Sent, patience: float, in_terminal: bool, html: str | None) -> None:
+    found = explain_step.record(_load(app), sent, patience)
+    if not found.steps:
+        raise click.ClickException("There are no bytes to step through.")
+    explain_step.show(sent.title, found, in_terminal, html)
 
 
 def _refuse(ctx: click.Context, names: set[str], other: str) -> None:

@@ -31,10 +31,7 @@ def ask(
     connect(client, start)
     connection = client.sock.dup()  # the response closes the other one
     tapped = client.sock = Tapped(client.sock)
-    content = None if body is None else body.encode("latin-1")
-    encoded = {name: value.encode("utf-8") for name, value in fields.items()}
-    is_chunked = any(name.lower() == "transfer-encoding" for name in fields)
-    client.request(method, path, content, encoded, encode_chunked=is_chunked)
+    send(client, method, path, fields, None if body is None else body.encode("latin-1"))
     response = client.getresponse()
     print(f"{response.status} {response.reason}".strip(), flush=True)
     size = 0
@@ -45,6 +42,19 @@ def ask(
     print(size)
     if start:
         print(json.dumps([str(each, "latin-1") for each in (tapped.sent, tapped.received)]))
+
+
+def send(
+    client: http.client.HTTPConnection,
+    method: str,
+    path: str,
+    fields: dict[str, str],
+    content: bytes | None,
+) -> None:
+    """Send the request; with Transfer-Encoding, its body in chunks."""
+    encoded = {name: value.encode("utf-8") for name, value in fields.items()}
+    is_chunked = any(name.lower() == "transfer-encoding" for name in fields)
+    client.request(method, path, content, encoded, encode_chunked=is_chunked)
 
 
 class Tapped(socket.socket):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import pty
 import re
+import select
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -129,6 +132,39 @@ def test_a_malformed_request_shows_the_rule_and_the_response(folder: Path) -> No
     )
     assert titles(text)[at + 1 : at + 3] == ["Bytes that are not read", "Status line"]
     assert "split_field_line: raise _bad(" in text
+
+
+def test_keys_step_in_a_terminal(folder: Path) -> None:
+    ours, theirs = pty.openpty()
+    child = subprocess.Popen(
+        [sys.executable, "-m", "carboy", "explain", "shop", "GET", "/", "--step", "--terminal"],
+        cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+    )  # fmt: skip
+    os.close(theirs)
+    shown = ""
+
+    def press(key: str, wanted: str) -> None:
+        nonlocal shown
+        shown = ""
+        end = time.monotonic() + 30
+        while wanted not in shown and time.monotonic() < end:
+            os.write(ours, key.encode())  # a key before the program reads keys is lost
+            while select.select([ours], [], [], 0.5)[0]:
+                shown += os.read(ours, 1 << 16).decode()
+        assert wanted in shown
+
+    try:
+        press("", "Request line")
+        press("n", "Header Host")
+        press("p", "→ Request line")
+        press("h", "Header Host")
+        press("\r", "End of the head")
+        os.write(ours, b"q")
+        assert child.wait(30) == 0
+    finally:
+        child.kill()
+        child.wait()
+        os.close(ours)
 
 
 def test_a_view_that_hangs_is_cut_off(folder: Path) -> None:

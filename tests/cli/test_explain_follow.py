@@ -37,6 +37,11 @@ def twice():
 def tags():
     return str(request.headers["X-Tag"].split(","))
 
+@app.get("/agent")
+def agent():
+    text = request.user_agent.string
+    return text
+
 @app.get("/nothing")
 def nothing():
     return "nothing"
@@ -213,6 +218,14 @@ def test_a_form_field_is_followed(
     )  # fmt: skip
     assert bytes_at_the_marks(text) == sent
     assert 'everything reads it with request.form.get("name")' in text
+
+
+def test_a_variable_that_gets_the_value_in_c_code_is_named(folder: Path) -> None:
+    text = explain(
+        folder, "theirs", "GET", "/agent", "--follow=header:User-Agent", "--server=werkzeug"
+    )
+    assert "agent gets it as text\n" in text
+    assert "text = request.user_agent.string\n" in text
 
 
 @BOTH

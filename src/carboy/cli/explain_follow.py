@@ -31,6 +31,7 @@ class Following:
         self._wanted: Wanted | None = None
         self._files: list[dict[str, Any]] = []
         self._secrets: set[str] = set()
+        self._sent = b""
         self._find(0)  # raises a usage error if the request does not have the value
 
     def prepare(self, folder: Path, port: int) -> None:
@@ -38,16 +39,27 @@ class Following:
         self._wanted = self._find(port)
         (folder / FILE).write_text(json.dumps(self._wanted.as_data()), "utf-8")
 
-    def collect(self, folder: Path, processes: list[Process]) -> None:
+    def collect(self, folder: Path, processes: list[Process], sent: str) -> None:
         """Read what the server's processes wrote."""
+        self._sent = self._whole(sent.encode("latin-1"))
         self._secrets = set().union(*(each.secrets for each in processes))
         files = sorted(folder.glob("*.value"))
         self._files = [json.loads(file.read_text("utf-8")) for file in files]
 
+    def _whole(self, sent: bytes) -> bytes:
+        """All bytes that the client sent, of which it keeps only the first."""
+        body = self._question.body
+        if body is None:
+            return sent
+        head = sent[: sent.find(b"\r\n\r\n") + 4]
+        if any(name.lower() == "transfer-encoding" for name in self._question.fields):
+            return head + b"%X\r\n%b\r\n0\r\n\r\n" % (len(body), body)
+        return head + body
+
     def path(self) -> ValuePath:
         """The path of the value, without the secrets of the request."""
         assert self._wanted is not None
-        found = path_of(self._wanted, self._files)
+        found = path_of(self._wanted, self._files, self._sent)
         value_path.erase(found, Eraser(self._hidden(self._wanted)))
         return found
 

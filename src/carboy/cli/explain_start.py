@@ -55,7 +55,7 @@ def record(
             _stop(process, server, Path(folder))
         processes = _read(Path(folder))
         if following is not None:
-            following.collect(Path(folder), processes)
+            following.collect(Path(folder), processes, answer.sent)
     asked = secrets_of(question.path, question.fields, question.body)
     eraser = Eraser(asked.union(*(process.secrets for process in processes)))
     for each in processes:

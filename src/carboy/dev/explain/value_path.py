@@ -94,20 +94,24 @@ class ValuePath:
         return b"".join(each.data for each in self.received)
 
 
-def path_of(wanted: Wanted, files: Iterable[dict[str, Any]]) -> ValuePath:
-    """The path from the data that the processes wrote."""
-    received: list[Received] = []
+def path_of(wanted: Wanted, files: Iterable[dict[str, Any]], sent: bytes) -> ValuePath:
+    """The path from the data that the processes wrote, and the bytes that the client sent."""
+    reads: list[dict[str, Any]] = []
     events: list[Event] = []
     cut = False
     own_ended = 0
     for pid, data in enumerate(files):
         cut = cut or data["cut"]
         own_ended = max(own_ended, data["own_ended"])
-        for each in data["received"]:
-            data_of = each["bytes"].encode("latin-1")
-            received.append(Received(each["at"], each["call"], data_of, _where(each)))
+        reads += data["received"]
         events += [_event(pid, each) for each in data["events"]]
-    received.sort(key=lambda each: each.at)
+    received: list[Received] = []
+    start = 0
+    for each in sorted(reads, key=lambda read: read["at"]):
+        part = sent[start : start + each["size"]]
+        start += each["size"]
+        if part:  # the end of the connection may be counted as a byte
+            received.append(Received(each["at"], each["call"], part, _where(each)))
     events.sort(key=lambda each: each.at)
     read = _read(events)
     if read is not None:
@@ -120,8 +124,10 @@ def path_of(wanted: Wanted, files: Iterable[dict[str, Any]]) -> ValuePath:
 
 def _read(events: list[Event]) -> Event | None:
     """The last event in which code of the application gets the value itself."""
-    by_result = [each for each in events if each.whole and _is_read(each)]
-    return by_result[-1] if by_result else None
+    whole = [each for each in events if each.whole]
+    found = [each for each in whole if _is_read(each)]
+    found = found or [each for each in whole if each.kind == "variable" and each.where.is_own]
+    return found[-1] if found else None
 
 
 def _is_read(event: Event) -> bool:

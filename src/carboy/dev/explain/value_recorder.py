@@ -1,9 +1,10 @@
 """Records which calls hold a value of the request, and on which lines they get it.
 
-The bytes are seen by looking at the queue of the socket before and after each call of `recv`. From
-then on, `sys.settrace` reports each line. After a line, the variables are searched for the value: a
-variable or a part of an object that did not hold it before got it on that line. Text that is equal
-to a short value counts only in a call that holds the value already, or called one that does.
+How many bytes a call of `recv` took is seen at the queue of the socket, before and after the call.
+From then on, `sys.settrace` reports each line. After a line, the variables are searched for the
+value: a variable or a part of an object that did not hold it before got it on that line. Text that
+is equal to a short value counts only in a call that holds the value already, or called one that
+does.
 
 Tracing each line is slow. Lines are reported until `BUDGET` seconds were spent on searches, and for
 the first `LINES` lines of a call.
@@ -11,13 +12,17 @@ the first `LINES` lines of a call.
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import select
 import socket
+import struct
 import sys
+import termios
 import threading
 from _socket import socket as CSocket  # its methods run no code of subclasses
+from array import array
 from collections import deque
 from pathlib import Path
 from types import FrameType
@@ -31,7 +36,7 @@ from carboy.dev.explain.value_scan import Found, isinstance_of, search
 from carboy.dev.explain.wanted_value import Matcher, Wanted
 
 READS = {"recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into"}
-MOST_BYTES = 1 << 20  # of the queue of a socket that are looked at
+ARRIVED_AT = 128  # the place of tcpi_bytes_received in the struct tcp_info of Linux
 PATIENCE = 2000  # milliseconds to wait for bytes before a call of recv that waits itself
 BUDGET = 30.0  # seconds for searches
 LINES = 2000  # of one call that are examined
@@ -72,7 +77,7 @@ class ValueRecorder:
         self._known: dict[tuple[int, str], Any] = {}  # places that hold the value, kept alive
         self._items: set[tuple[int, int]] = set()  # a container and a text in it
         self._others: dict[int, object] = {}  # equal texts that are another value, kept alive
-        self._queues: dict[int, bytes] = {}  # thread: the bytes in the queue before recv
+        self._queues: dict[int, int] = {}  # thread: bytes taken from the queue before recv
         self._open: dict[int, _Holder] = {}
         self._own_ended = 0  # when a function of the application returned last
         self._count = 0
@@ -113,14 +118,18 @@ class ValueRecorder:
             return
         ident = threading.get_ident()
         sock = function.__self__
-        if event == "c_call":
-            if self._is_served(sock):
-                self._queues[ident] = _queue(sock, wait=True)
-        elif (before := self._queues.pop(ident, None)) is not None:
-            after = _queue(sock, wait=False)
-            read = before[: _consumed(before, after)]
-            if read:
-                self._receive(frame, function.__name__, read)
+        try:
+            if event == "c_call":
+                if self._is_served(sock):
+                    _wait(sock)
+                    self._queues[ident] = _taken(sock)
+                return
+            before = self._queues.pop(ident, None)
+            size = _taken(sock) - before if before is not None else 0
+            if size > 0:
+                self._receive(frame, function.__name__, size)
+        except (OSError, ValueError):
+            pass  # the socket was closed
 
     def _is_served(self, sock: Any) -> bool:
         try:
@@ -129,12 +138,12 @@ class ValueRecorder:
             return False
         return isinstance(own, tuple) and own[1] == self._port
 
-    def _receive(self, frame: FrameType, name: str, read: bytes) -> None:
+    def _receive(self, frame: FrameType, name: str, size: int) -> None:
         self._received.append(
             {
                 "at": clock(),
                 "call": f"socket.{name}",
-                "bytes": read.decode("latin-1"),
+                "size": size,
                 **_where(frame, frame.f_lineno),
             }
         )
@@ -317,26 +326,32 @@ def _where(frame: FrameType, line: int) -> dict[str, Any]:
     }
 
 
-def _queue(sock: Any, wait: bool) -> bytes:
-    """The bytes that the next call of recv can read. They stay in the queue."""
+def _wait(sock: Any) -> None:
+    """Wait for bytes where the next call of recv would wait, so that it finds the same bytes."""
+    timeout = CSocket.gettimeout(sock)
+    if timeout != 0:
+        poll = select.poll()
+        poll.register(CSocket.fileno(sock), select.POLLIN)
+        poll.poll(PATIENCE if timeout is None else min(PATIENCE, timeout * 1000))
+
+
+def _taken(sock: Any) -> int:
+    """How many bytes were taken from the queue of a socket so far.
+
+    Where the system does not count the bytes that arrived, the number is relative: only the
+    difference of two results has a meaning, and bytes that arrive in between are not counted.
+    """
+    while True:
+        arrived = _arrived(sock)
+        unread = array("i", [0])
+        fcntl.ioctl(CSocket.fileno(sock), termios.FIONREAD, unread)
+        if _arrived(sock) == arrived:
+            return arrived - unread[0]
+
+
+def _arrived(sock: Any) -> int:
     try:
-        timeout = CSocket.gettimeout(sock)
-        if wait and timeout != 0:
-            poll = select.poll()
-            poll.register(CSocket.fileno(sock), select.POLLIN)
-            poll.poll(PATIENCE if timeout is None else min(PATIENCE, timeout * 1000))
-        # A socket with a timeout would wait in recv, so the descriptor is asked.
-        with socket.socket(fileno=os.dup(CSocket.fileno(sock))) as other:
-            return CSocket.recv(other, MOST_BYTES, socket.MSG_PEEK | socket.MSG_DONTWAIT)
-    except (OSError, ValueError):
-        return b""
-
-
-def _consumed(before: bytes, after: bytes) -> int:
-    """How many bytes were taken from the front of a queue; more may have arrived meanwhile."""
-    if before.endswith(after):
-        return len(before) - len(after)
-    for size in range(len(before)):
-        if after.startswith(before[size:]):
-            return size
-    return len(before)
+        info = CSocket.getsockopt(sock, socket.IPPROTO_TCP, socket.TCP_INFO, ARRIVED_AT + 8)
+    except (OSError, AttributeError):
+        return 0
+    return struct.unpack_from("Q", info, ARRIVED_AT)[0] if len(info) >= ARRIVED_AT + 8 else 0

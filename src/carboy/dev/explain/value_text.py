@@ -117,6 +117,9 @@ def _end(found: ValuePath, painter: Painter) -> list[str]:
         far = f" It got as far as {last.function}, {last.text}." if last else ""
         return [*cut, f"The application never read {found.wanted.title}.{far}"]
     reader = read.caller if read.kind == "returned" and read.caller else read.where
-    by = read.expression or f"the argument {read.path}"
-    lines = [*cut, f"{reader.function} reads it with {painter.colour(by, '1')}"]
+    if read.kind in ("argument", "variable"):
+        by = f"gets it as {painter.colour(read.path, '1')}"
+    else:
+        by = f"reads it with {painter.colour(read.expression, '1')}"
+    lines = [*cut, f"{reader.function} {by}"]
     return [*lines, *_quoted(reader, painter)]

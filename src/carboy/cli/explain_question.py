@@ -106,12 +106,15 @@ def _communicate(
     if server is None:
         return child.communicate(document, patience)
     end = time.monotonic() + patience
-    given: str | None = document
+    # communicate() would not write the rest of a large document after its first timeout.
+    assert child.stdin is not None
+    with child.stdin:
+        child.stdin.write(document)
+    child.stdin = None
     while True:
         try:
-            return child.communicate(given, LOOK)
+            return child.communicate(None, LOOK)
         except subprocess.TimeoutExpired:
-            given = None  # communicate() continues with the first one
             if time.monotonic() > end:
                 raise
             if server.poll() is not None:

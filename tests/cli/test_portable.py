@@ -48,3 +48,9 @@ def test_carboy_dev_serves_saved_files_and_shows_errors(folder: Path) -> None:
         status, page = server.get("/fails")
         assert status == 500
         assert b"ZeroDivisionError" in page
+
+
+def test_carboy_explain_says_that_values_cannot_be_followed(folder: Path) -> None:
+    with started(folder, "explain", "app:app", "GET", "/", "--follow", "path") as program:
+        assert program.wait() == 2
+        assert "Leave --follow out." in program.text()

@@ -518,5 +518,5 @@ def test_a_valid_request_arrives_as_it_was_sent(
     result = play([data], Limits())
     [head] = heads(result)
     assert head[1:4] == (method, f"/{path}", f"/{path}")
-    assert list(head[8])[1:-1] == [(name, value.strip(" \t")) for name, value in fields]
+    assert list(head[7])[1:-1] == [(name, value.strip(" \t")) for name, value in fields]
     assert body(result) == content

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from carboy.cli.explain_question import Question
-from carboy.dev.explain import value_path
+from carboy.dev.explain import value_path, value_recorder
 from carboy.dev.explain.recording import Process
 from carboy.dev.explain.secrets import Eraser, secrets_of
 from carboy.dev.explain.value_path import ValuePath, path_of
@@ -26,6 +26,11 @@ class Following:
     """The value to follow, given as `header:User-Agent`, and its path after the recording."""
 
     def __init__(self, what: str, question: Question) -> None:
+        if not value_recorder.is_available():
+            raise click.UsageError(
+                "--follow needs Python's fcntl module and select.poll, which this system does not"
+                " have. Leave --follow out."
+            )
         self._what = what
         self._question = question
         self._wanted: Wanted | None = None

@@ -12,14 +12,13 @@ the first `LINES` lines of a call.
 
 from __future__ import annotations
 
-import fcntl
+import contextlib
 import json
 import os
 import select
 import socket
 import struct
 import sys
-import termios
 import threading
 from _socket import socket as CSocket  # its methods run no code of subclasses
 from array import array
@@ -34,6 +33,12 @@ from carboy.dev.explain.places import APPLICATION
 from carboy.dev.explain.recorder import VARARGS, VARKEYWORDS, clock
 from carboy.dev.explain.value_scan import Found, isinstance_of, search
 from carboy.dev.explain.wanted_value import Matcher, Wanted
+
+fcntl: Any = None
+termios: Any = None
+with contextlib.suppress(ImportError):  # not available on Windows
+    import fcntl
+    import termios
 
 READS = {"recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into"}
 ARRIVED_AT = 128  # the place of tcpi_bytes_received in the struct tcp_info of Linux
@@ -61,6 +66,11 @@ class _Holder:
         self.known: dict[str, object] = {}  # variables that hold the value: their text
         self.touched = False  # it holds the value, or called a function that does
         self.count = 0  # of lines
+
+
+def is_available() -> bool:
+    """Whether this system tells how many bytes wait in the queue of a socket."""
+    return fcntl is not None and hasattr(select, "poll")
 
 
 class ValueRecorder:

@@ -151,3 +151,23 @@ def test_changes_while_places_are_added_are_reported(tmp_path: Path, native: boo
         assert told == {str(tmp_path / f"{number}.py") for number in range(10)}
     finally:
         changes.stop()
+
+
+def test_a_change_that_is_reported_twice_counts_once(tmp_path: Path) -> None:
+    """Two threads may report it while places are added, the second one after the reload."""
+    found: SimpleQueue[Change] = SimpleQueue()
+    changes = Changes([], found.put, Rules())
+    changes.start()
+    first, second = tmp_path / "first.py", tmp_path / "second.py"
+    try:
+        for file in (first, second):
+            file.write_text("x = 1\n")
+        changes._heard(frozenset({str(first)}))
+        assert found.get(timeout=PATIENCE).paths == (str(first),)
+        changes._heard(frozenset({str(first), str(second)}))
+        assert found.get(timeout=PATIENCE).paths == (str(second),)
+        first.unlink()
+        changes._heard(frozenset({str(first), str(second)}))
+        assert found.get(timeout=PATIENCE).paths == (str(first),)
+    finally:
+        changes.stop()

@@ -12,6 +12,8 @@ from carboy.dev.reload.rules import Change, Rules
 from carboy.dev.reload.tree import outermost
 from carboy.dev.reload.watching import Watching, native_name
 
+Identity = tuple[int, int, int, int]  # number, size, and times of the content and of the file
+
 
 class Changes:
     """Calls `report`, in a thread of its own, with each `Change` below `roots`.
@@ -35,6 +37,7 @@ class Changes:
         self._waiting = list(roots)
         self._watching: Watching | None = None
         self._burst = Burst(_is_unfinished)
+        self._known: dict[str, Identity | None] = {}  # identities of files when they were reported
         self._changed = threading.Condition()
         self._running = False
         self._thread = threading.Thread(target=self._run, name="carboy-changes", daemon=True)
@@ -64,7 +67,8 @@ class Changes:
         if before is not None and wanted == set(known):
             return
         # One thread watches all places, because each looks many times a second for events. The
-        # thread before it stops after this one has started, and what both report is gathered once.
+        # thread before it stops after this one has started; a change that both report, even at
+        # different times, counts once (`_has_changed`).
         self._watching = Watching(
             wanted,
             self._heard,
@@ -92,9 +96,26 @@ class Changes:
                 now = time.monotonic()
                 self._changed.wait(None if wake_at is None else max(0.0, wake_at - now))
                 paths = self._burst.take(time.monotonic())
+            paths = frozenset(filter(self._has_changed, paths))
             change = self.rules.change(paths)
             if change is not None and self._running:
                 self.report(change)
+
+    def _has_changed(self, path: str) -> bool:
+        """Whether a file is another one than when it was last reported."""
+        identity = _identity(path)
+        if path in self._known and self._known[path] == identity:
+            return False
+        self._known[path] = identity
+        return True
+
+
+def _identity(path: str) -> Identity | None:
+    try:
+        found = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _is_unfinished(path: str) -> bool:

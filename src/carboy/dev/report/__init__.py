@@ -1,0 +1,1 @@
+"""The report of `carboy explain --report`: its content as blocks, and its three forms."""

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from carboy.net.poller import WRITE, is_ready
 from carboy.net.stream import Stream, send_part
-from carboy.protocol.machine import Machine
+from carboy.protocol.interface import ConnectionMachine
 from carboy.server.minimum_rate import MinimumRate
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ class Connection:
     def __init__(
         self,
         sock: Stream,
-        machine: Machine,
+        machine: ConnectionMachine,
         peer: tuple[str, int] | None,
         server: tuple[str, int | None],
         now: float,

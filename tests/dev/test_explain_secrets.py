@@ -20,32 +20,32 @@ MULTIPART = (
 @pytest.mark.parametrize(
     ("path", "fields", "body"),
     [
-        ("/?a=b&token=hunter2", {}, None),
-        ("/", {"Cookie": "a=b; session=hunter2"}, None),
-        ("/", {"authorization": "Bearer hunter2"}, None),
-        ("/", {"Authorization": "Basic " + b64encode(b"bob:hunter2").decode()}, None),
-        ("/", {"X-Api-Key": "hunter2"}, None),
-        ("/", {}, b"user=bob&password=hunter2"),
-        ("/", {}, b"user=bob&pwd=hunter2"),
-        ("/", {}, b'{"user": {"api_key": "hunter2"}}'),
-        ("/", {}, b'{"tokens": ["other", "hunter2"]}'),
-        ("/", {}, b'{"secret": {"a": "hunter2"}}'),
-        ("/", {}, MULTIPART),
+        ("/?a=b&token=hunter2", (), None),
+        ("/", [("Cookie", "a=b; session=hunter2")], None),
+        ("/", [("authorization", "Bearer hunter2")], None),
+        ("/", [("Authorization", "Basic " + b64encode(b"bob:hunter2").decode())], None),
+        ("/", [("Cookie", "a=b"), ("X-Api-Key", "hunter2")], None),
+        ("/", (), b"user=bob&password=hunter2"),
+        ("/", (), b"user=bob&pwd=hunter2"),
+        ("/", (), b'{"user": {"api_key": "hunter2"}}'),
+        ("/", (), b'{"tokens": ["other", "hunter2"]}'),
+        ("/", (), b'{"secret": {"a": "hunter2"}}'),
+        ("/", (), MULTIPART),
     ],
 )
 def test_secrets_are_found_by_their_names(
-    path: str, fields: dict[str, str], body: bytes | None
+    path: str, fields: list[tuple[str, str]], body: bytes | None
 ) -> None:
     assert "hunter2" in secrets_of(path, fields, body)
 
 
 def test_values_that_are_not_secrets_are_kept() -> None:
-    fields = {"Accept": "text/html", "Authorization": "Basic nonsense"}
+    fields = [("Accept", "text/html"), ("Authorization", "Basic nonsense")]
     assert secrets_of("/?q=milk&passage=west", fields, b"\xff\x00") == {
         "nonsense",
         "Basic nonsense",
     }
-    assert "plain text" not in secrets_of("/", {}, MULTIPART)
+    assert "plain text" not in secrets_of("/", (), MULTIPART)
 
 
 @pytest.mark.parametrize(

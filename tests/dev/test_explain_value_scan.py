@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from carboy.dev.explain.value_scan import search
-from carboy.dev.explain.wanted_value import Matcher, wanted_value
+from carboy.dev.explain.wanted_value import Matcher, Sent, wanted_value
 
 VALUE = "needle in a haystack"
-MATCHER = Matcher(wanted_value("header:X-Mine", "GET", "/", {"X-Mine": VALUE}, None))
+MATCHER = Matcher(wanted_value("header:X-Mine", Sent("GET", "/", [("X-Mine", VALUE)])))
 
 
 class Plain:
@@ -65,6 +65,6 @@ def test_a_search_is_limited_and_survives_cycles() -> None:
 
 
 def test_a_short_value_inside_an_object_counts_next_to_its_name() -> None:
-    matcher = Matcher(wanted_value("header:X-Mine", "GET", "/", {"X-Mine": "1"}, None))
+    matcher = Matcher(wanted_value("header:X-Mine", Sent("GET", "/", [("X-Mine", "1")])))
     found = search({"environ": {"HTTP_X_MINE": "1", "HTTP_OTHER": "1"}}, matcher)
     assert [each.path for each in found] == ["environ['HTTP_X_MINE']"]

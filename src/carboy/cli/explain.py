@@ -133,23 +133,19 @@ def _check(method: str, path: str) -> None:
 
 
 def _fields(values: tuple[str, ...]) -> Fields:
-    fields: Fields = {}
+    fields: Fields = []
     for value in values:
         name, colon, content = value.partition(":")
         if not colon or not is_token(name.strip()) or not CONTENT.fullmatch(content):
             raise click.BadParameter(
                 f"{value!r} is not a header. Write it as 'Name: value'.", param_hint="-H"
             )
-        name = next((each for each in fields if each.lower() == name.strip().lower()), name.strip())
-        # Repeated fields mean the same as one with a list (RFC 9110, 5.3).
-        comma = "; " if name.lower() == "cookie" else ", "
-        before = fields[name] + comma if name in fields else ""
-        fields[name] = before + content.strip()
+        fields.append((name.strip(), content.strip()))
     return fields
 
 
 def _body(fields: Fields, data: str | None, document: str | None) -> bytes | None:
-    known = {name.lower() for name in fields}
+    known = {name.lower() for name, _ in fields}
     if data is not None and document is not None:
         raise click.UsageError("-d and --json exclude each other. Give only one of them.")
     if document is not None:
@@ -160,12 +156,12 @@ def _body(fields: Fields, data: str | None, document: str | None) -> bytes | Non
                 f"The value is not JSON: {problem}.", param_hint="--json"
             ) from None
         if "content-type" not in known:
-            fields["Content-Type"] = "application/json"
+            fields.append(("Content-Type", "application/json"))
         return document.encode()
     if data is None:
         return None
     if "content-type" not in known:
-        fields["Content-Type"] = "application/x-www-form-urlencoded"
+        fields.append(("Content-Type", "application/x-www-form-urlencoded"))
     if not data.startswith("@"):
         return data.encode()
     try:

@@ -21,7 +21,12 @@ GRACE = 3.0  # seconds for the server to close the connection
 
 
 def ask(
-    port: int, method: str, path: str, fields: dict[str, str], body: str | None, start: float
+    port: int,
+    method: str,
+    path: str,
+    fields: list[tuple[str, str]],
+    body: str | None,
+    start: float,
 ) -> None:
     """Send the request and print the status, the size of the body, and the bytes if `start`.
 
@@ -48,13 +53,15 @@ def send(
     client: http.client.HTTPConnection,
     method: str,
     path: str,
-    fields: dict[str, str],
+    fields: list[tuple[str, str]],
     content: bytes | None,
 ) -> None:
-    """Send the request; with Transfer-Encoding, its body in chunks."""
-    encoded = {name: value.encode("utf-8") for name, value in fields.items()}
-    is_chunked = any(name.lower() == "transfer-encoding" for name in fields)
-    client.request(method, path, content, encoded, encode_chunked=is_chunked)
+    """Send the request with these fields only; with Transfer-Encoding, its body in chunks."""
+    client.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+    for name, value in fields:
+        client.putheader(name, value.encode("utf-8"))
+    is_chunked = any(name.lower() == "transfer-encoding" for name, _ in fields)
+    client.endheaders(content, encode_chunked=is_chunked)
 
 
 class Tapped(socket.socket):

@@ -16,7 +16,7 @@ from carboy.dev.explain.secrets import Eraser, secrets_of
 from carboy.dev.explain.value_path import ValuePath, path_of
 from carboy.dev.explain.value_recorder import ValueRecorder
 from carboy.dev.explain.values import SECRET_NAME
-from carboy.dev.explain.wanted_value import UnknownValue, Wanted, wanted_value
+from carboy.dev.explain.wanted_value import Sent, UnknownValue, Wanted, wanted_value
 
 SECRET_COOKIE = re.compile(f"(?i)session|{SECRET_NAME.pattern.removeprefix('(?i)')}")
 FILE = "wanted"  # in the folder of the recording
@@ -57,7 +57,7 @@ class Following:
         if body is None:
             return sent
         head = sent[: sent.find(b"\r\n\r\n") + 4]
-        if any(name.lower() == "transfer-encoding" for name in self._question.fields):
+        if any(name.lower() == "transfer-encoding" for name, _ in self._question.fields):
             return head + b"%X\r\n%b\r\n0\r\n\r\n" % (len(body), body)
         return head + body
 
@@ -70,9 +70,9 @@ class Following:
 
     def _find(self, port: int) -> Wanted:
         question = self._question
-        sent = question.sent_fields(port)
+        sent = Sent(question.method, question.path, question.sent_fields(port), question.body)
         try:
-            return wanted_value(self._what, question.method, question.path, sent, question.body)
+            return wanted_value(self._what, sent)
         except UnknownValue as problem:
             raise click.BadParameter(str(problem), param_hint="--follow") from None
 
@@ -83,14 +83,20 @@ class Following:
         secret.
         """
         question = self._question
-        fields = dict(question.fields)
+        fields = question.fields
         if wanted.kind != "cookie" or SECRET_COOKIE.search(wanted.name):
             return self._secrets | secrets_of(question.path, fields, question.body)
-        cookie = next(name for name in fields if name.lower() == "cookie")
-        pairs = [pair.strip() for pair in fields[cookie].split(";")]
-        fields[cookie] = ";".join(pair for pair in pairs if pair not in wanted.contexts)
+        fields = [
+            (name, _without(value, wanted) if name.lower() == "cookie" else value)
+            for name, value in fields
+        ]
         found = self._secrets | secrets_of(question.path, fields, question.body)
         return found - {*wanted.forms, *wanted.contexts}
+
+
+def _without(cookies: str, wanted: Wanted) -> str:
+    pairs = [pair.strip() for pair in cookies.split(";")]
+    return ";".join(pair for pair in pairs if pair not in wanted.contexts)
 
 
 def recorder_of(folder: Path, port: int) -> ValueRecorder | None:
@@ -98,4 +104,4 @@ def recorder_of(folder: Path, port: int) -> ValueRecorder | None:
     file = folder / FILE
     if not file.exists():
         return None
-    return ValueRecorder(Wanted(**json.loads(file.read_text("utf-8"))), port, folder)
+    return ValueRecorder(Wanted.from_data(json.loads(file.read_text("utf-8"))), port, folder)

@@ -6,20 +6,22 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from carboy import __version__
 from carboy.cli import explain_client
 
 # Sent unless the user gives others, so that views that read them work as with a browser.
-ORDINARY = {
-    "User-Agent": f"carboy-explain/{__version__}",
-    "Accept": "*/*",
-    "Accept-Language": "en",
-}
+ORDINARY = (
+    ("User-Agent", f"carboy-explain/{__version__}"),
+    ("Accept", "*/*"),
+    ("Accept-Language", "en"),
+)
+WITH_BODY = {"PATCH", "POST", "PUT"}  # methods whose request has a body, be it empty
 LOOK = 0.1  # seconds between looks at whether the server still runs
 
-Fields = dict[str, str]
+Fields = list[tuple[str, str]]  # each a line of the request
 
 
 class NoAnswer(Exception):
@@ -43,20 +45,16 @@ class Question:
     def __init__(self, method: str, path: str, fields: Fields, body: bytes | None) -> None:
         self.method = method
         self.path = path
-        given = {name.lower() for name in fields}
-        ordinary = {name: text for name, text in ORDINARY.items() if name.lower() not in given}
-        self.fields = ordinary | fields
+        self.fields = [*_missing(ORDINARY, fields), *fields]
         self.body = body
 
     def sent_fields(self, port: int) -> Fields:
-        """All fields of the request, also those that the client adds itself."""
-        added = {"Host": f"127.0.0.1:{port}", "Accept-Encoding": "identity"}
-        if self.body is not None:
-            added["Content-Length"] = str(len(self.body))
-        given = {name.lower() for name in self.fields}
-        return {name: text for name, text in added.items() if name.lower() not in given} | (
-            self.fields
-        )
+        """All fields of the request, in the order in which they are sent."""
+        added = [("Host", f"127.0.0.1:{port}"), ("Accept-Encoding", "identity")]
+        is_chunked = any(name.lower() == "transfer-encoding" for name, _ in self.fields)
+        if not is_chunked and (self.body is not None or self.method in WITH_BODY):
+            added.append(("Content-Length", str(len(self.body or b""))))
+        return [*_missing(added, self.fields), *self.fields]
 
     def ask(
         self, port: int, patience: float, server: subprocess.Popen[bytes] | None = None
@@ -91,9 +89,15 @@ class Question:
     def _document(self, port: int, start: float) -> str:
         body = None if self.body is None else self.body.decode("latin-1")
         return json.dumps(
-            {"port": port, "method": self.method, "path": self.path, "fields": self.fields,
-             "body": body, "start": start}
+            {"port": port, "method": self.method, "path": self.path,
+             "fields": self.sent_fields(port), "body": body, "start": start}
         )  # fmt: skip
+
+
+def _missing(fields: Iterable[tuple[str, str]], given: Fields) -> Iterator[tuple[str, str]]:
+    """The fields that are not among the given ones."""
+    names = {name.lower() for name, _ in given}
+    return (field for field in fields if field[0].lower() not in names)
 
 
 def _communicate(

@@ -107,7 +107,8 @@ def bytes_of(question: Question, port: int) -> bytes:
     client = http.client.HTTPConnection(HOST, port)
     capture: Any = _Capture()
     client.sock = capture
-    explain_client.send(client, question.method, question.path, question.fields, question.body)
+    fields = question.sent_fields(port)
+    explain_client.send(client, question.method, question.path, fields, question.body)
     return bytes(capture.data)
 
 

@@ -10,7 +10,7 @@ import binascii
 import json
 import re
 from base64 import b64decode
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import parse_qsl, quote, quote_plus
 
@@ -22,10 +22,10 @@ SHOWN = "…"
 PART = re.compile(rb"name=\"?([^\";\r\n]+)[^\r\n]*\r\n(?:[^\r\n]+\r\n)*\r\n(.*?)\r\n--", re.DOTALL)
 
 
-def secrets_of(path: str, fields: Mapping[str, str], body: bytes | None) -> set[str]:
+def secrets_of(path: str, fields: Iterable[tuple[str, str]], body: bytes | None) -> set[str]:
     """The values of cookies and authorization in a request, and of names such as "password"."""
     found: set[str] = set()
-    for name, value in fields.items():
+    for name, value in fields:
         if SECRET_NAME.search(name):
             found |= {value, *re.split(r"[ ;,=]+", value), *_basic(value)}
     found.update(_of_pairs(parse_qsl(path.partition("?")[2])))

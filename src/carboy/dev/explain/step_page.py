@@ -78,18 +78,18 @@ def _secrets(found: Stepped, request: str, response: str) -> set[str]:
     for step in found.steps:
         parts = {part.name: part.text for part in step.parts}
         if "target" in parts:
-            secrets |= secrets_of(parts["target"], {}, None)
+            secrets |= secrets_of(parts["target"], (), None)
     # A refused head has no parts, so its lines are searched as they are, and the body too.
     for line in (request + "\n" + response).split("\n"):
         name, colon, value = line.partition(":")
         if colon and SECRET_NAME.search(name.strip()):
-            secrets |= secrets_of("/", {name.strip(): value.strip()}, None)
+            secrets |= secrets_of("/", [(name.strip(), value.strip())], None)
     head, _, body = request.partition("\r\n\r\n")
     target = head.partition("\n")[0].partition(" ")[2].partition(" ")[0]
     bodies = [body.encode("latin-1"), response.partition("\r\n\r\n")[2].encode("latin-1")]
     bodies += [found.bytes_of(step) for step in found.steps if step.kind == BODY]
     for each in bodies:
-        secrets |= secrets_of(target, {}, each)
+        secrets |= secrets_of(target, (), each)
     return secrets
 
 

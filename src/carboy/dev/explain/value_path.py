@@ -83,7 +83,7 @@ class ValuePath:
 
     wanted: Wanted
     received: list[Received]
-    offset: int  # of the value in all bytes; -1 if it is not there in one piece
+    places: list[tuple[int, int]]  # first byte and length of each piece that is there as a whole
     steps: list[Step]
     read: Event | None  # the view read it
     cut: bool  # the search ended before the request did
@@ -118,8 +118,8 @@ def path_of(wanted: Wanted, files: Iterable[dict[str, Any]], sent: bytes) -> Val
         events = events[: events.index(read) + 1]
     elif own_ended:  # what follows writes the response
         events = [each for each in events if each.at < own_ended]
-    offset = wanted.offset(b"".join(each.data for each in received))
-    return ValuePath(wanted, received, offset, _steps(events), read, cut)
+    places = wanted.places(b"".join(each.data for each in received))
+    return ValuePath(wanted, received, places, _steps(events), read, cut)
 
 
 def _read(events: list[Event]) -> Event | None:

@@ -40,11 +40,11 @@ def _bytes(found: ValuePath, painter: Painter) -> list[str]:
         lines.append(f"{each.call} read {_span(start, len(each.data))}")
         lines += _quoted(each.where, painter)
         start = end
-    if found.offset < 0:
+    if not found.places:
         return [*lines, "", "The value is not in these bytes in one piece.", ""]
-    size = len(found.wanted.wire)
-    lines += ["", f"The value is {_span(found.offset, size)}:", ""]
-    return [*lines, *_rows(found.data, found.offset, size, painter), ""]
+    spans = ", and ".join(_span(offset, size) for offset, size in found.places)
+    lines += ["", f"The value is {spans}:", ""]
+    return [*lines, *_rows(found.data, found.places, painter), ""]
 
 
 def _span(offset: int, size: int) -> str:
@@ -53,21 +53,19 @@ def _span(offset: int, size: int) -> str:
     return f"{size:,} bytes (numbers {offset:,} to {offset + size - 1:,}, counted from 0)"
 
 
-def _rows(data: bytes, offset: int, size: int, painter: Painter) -> list[str]:
-    lines = []
-    first, last = offset // ROW, (offset + size - 1) // ROW
-    for row in range(first, min(last + 1, first + MOST_ROWS)):
+def _rows(data: bytes, places: list[tuple[int, int]], painter: Painter) -> list[str]:
+    lines: list[str] = []
+    marked = {number for offset, size in places for number in range(offset, offset + size)}
+    rows = sorted({number // ROW for number in marked})
+    for row in rows[:MOST_ROWS]:
         numbers = range(row * ROW, min((row + 1) * ROW, len(data)))
-        shown, marks = "", ""
-        for number in numbers:
-            byte = data[number]
-            shown += chr(byte) if 0x20 <= byte < 0x7F else "."
-            marks += "^" if offset <= number < offset + size else " "
+        shown = "".join(chr(data[n]) if 0x20 <= data[n] < 0x7F else "." for n in numbers)
+        marks = "".join("^" if number in marked else " " for number in numbers)
         codes = " ".join(f"{data[number]:02x}" for number in numbers)
         lines.append(f"  {row * ROW:08x}  {codes:<{ROW * 3}} {shown}")
         lines.append(painter.colour(f"  {'':8}  {'':<{ROW * 3}} {marks}".rstrip(), "2"))
-    if last - first >= MOST_ROWS:
-        lines.append(f"  … {last - first + 1 - MOST_ROWS:,} more rows")
+    if len(rows) > MOST_ROWS:
+        lines.append(f"  … {len(rows) - MOST_ROWS:,} more rows")
     return lines
 
 

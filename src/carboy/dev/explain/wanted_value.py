@@ -8,9 +8,9 @@ holds the value if it is one of these forms, or contains the value together with
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote_plus, unquote_to_bytes
 
 PLAIN = ("path", "body")
@@ -18,11 +18,27 @@ NAMED = ("header", "query", "form", "cookie")
 KINDS = "header:NAME, query:NAME, form:NAME, cookie:NAME, path or body"
 LONG = 6  # characters; a shorter value may be equal to other text by chance
 FORM = re.compile(r"(?i)multipart/form-data\s*;.*?boundary=\"?([^\";,]+)")
-PART_NAME = re.compile(rb"(?i)[; ]name=\"([^\"]*)\"")
+PART_NAME = re.compile(rb"(?i)[; ]name=(?:\"([^\"]*)\"|([^;\"\s]+))")
 
 
 class UnknownValue(Exception):
     """The value is not of a known kind, or the request does not have it; the text says which."""
+
+
+class Sent(NamedTuple):
+    """The request that the client sends."""
+
+    method: str
+    path: str
+    fields: Sequence[tuple[str, str]]
+    body: bytes | None = None
+
+
+class Piece(NamedTuple):
+    """Bytes of the value, and the bytes in front of them from the start of the line or the body."""
+
+    before: str
+    wire: str
 
 
 @dataclass(slots=True)
@@ -31,11 +47,10 @@ class Wanted:
 
     kind: str
     name: str
-    wire: str  # the bytes of the value as they are sent
-    before: str  # the bytes in front of it, from the start of its line or of the body
-    forms: list[str] = field(default_factory=list)  # the value, encoded and decoded
+    pieces: list[Piece]  # more than one if the request has the name more than once
     contexts: list[str] = field(default_factory=list)  # the value with its name
     others: list[str] = field(default_factory=list)  # names of other fields with this value
+    forms: list[str] = field(default_factory=list)  # the value, encoded and decoded
 
     @property
     def title(self) -> str:
@@ -43,20 +58,38 @@ class Wanted:
         words = {"query": "query parameter", "form": "form field"}
         return " ".join(filter(None, ("the", words.get(self.kind, self.kind), self.name)))
 
-    def offset(self, received: bytes) -> int:
-        """The number of bytes in front of the value, or -1 if it is not in one piece."""
+    def places(self, received: bytes) -> list[tuple[int, int]]:
+        """First byte and length of each piece in the bytes, without those that are divided."""
+        found: list[tuple[int, int]] = []
+        for piece in self.pieces:
+            before, wire = (each.encode("latin-1") for each in (piece.before, piece.wire))
+            for offset in self._offsets(received, before, wire):
+                if (offset, len(wire)) not in found:
+                    found.append((offset, len(wire)))
+                    break
+        return sorted(found)
+
+    def _offsets(self, received: bytes, before: bytes, wire: bytes) -> Iterator[int]:
+        """The places of `wire` after `before`, whose case is ignored."""
         head = received.find(b"\r\n\r\n") + 4
         lines = 0 if self.kind in ("path", "query") else received.find(b"\r\n")
         start, end = (head, len(received)) if self.kind in ("form", "body") else (lines, head)
-        before, wire = (each.encode("latin-1") for each in (self.before, self.wire))
-        found = received.lower().find(before.lower() + wire.lower(), start, end)
-        while found >= 0 and not received.startswith(wire, found + len(before)):
-            found = received.lower().find(before.lower() + wire.lower(), found + 1, end)
-        return found + len(before) if found >= 0 else -1
+        lower, wanted = received.lower(), before.lower() + wire.lower()
+        found = lower.find(wanted, start, end)
+        while found >= 0:
+            if received.startswith(wire, found + len(before)):
+                yield found + len(before)
+            found = lower.find(wanted, found + 1, end)
 
     def as_data(self) -> dict[str, Any]:
         """The value for a file."""
         return asdict(self)
+
+    @classmethod
+    def from_data(cls, data: dict[str, Any]) -> Wanted:
+        """The value from a file."""
+        pieces = [Piece(*each) for each in data["pieces"]]
+        return cls(**{**data, "pieces": pieces})
 
 
 class Matcher:
@@ -124,27 +157,27 @@ def _plain_name(key: object) -> str:
     return key.lower().replace("_", "-").removeprefix("http-")
 
 
-def wanted_value(
-    what: str, method: str, path: str, fields: Mapping[str, str], body: bytes | None
-) -> Wanted:
+def wanted_value(what: str, sent: Sent) -> Wanted:
     """The value `what` of a request. Raises `UnknownValue`."""
     kind, colon, name = what.partition(":")
     kind = kind.strip().lower()
     name = name.strip()
     if kind not in PLAIN + NAMED or (kind in NAMED) != bool(name) or (colon and not name):
         raise UnknownValue(f"{what!r} is not a value of a request. Use {KINDS}.")
-    found = _FINDERS[kind](name, method, path, fields, body or b"")
-    if found is None or not found.wire:
-        empty = "is empty" if found is not None else "is not in the request"
-        shown = f"{kind}:{name}" if name else kind
-        raise UnknownValue(f"{shown} {empty}. {_hint(kind, fields)}")
-    found.forms = _forms(found.wire, kind)
+    found = _FINDERS[kind](name, sent)
+    shown = f"{kind}:{name}" if name else kind
+    if found is None:
+        raise UnknownValue(f"{shown} is not in the request. {_hint(kind, sent)}".rstrip())
+    if not any(piece.wire for piece in found.pieces):
+        raise UnknownValue(f"{shown} is empty, so it cannot be recognised. Send another value.")
+    found.pieces = [piece for piece in found.pieces if piece.wire]
+    found.forms = _forms(found)
     return found
 
 
-def _hint(kind: str, fields: Mapping[str, str]) -> str:
+def _hint(kind: str, sent: Sent) -> str:
     return {
-        "header": f"The headers are {', '.join(fields)}. Add one with -H.",
+        "header": f"The headers are {', '.join(name for name, _ in sent.fields)}. Add one with -H.",
         "cookie": "Send it with -H 'Cookie: NAME=VALUE'.",
         "query": "Add ?NAME=VALUE to the path.",
         "form": "Send it with -d 'NAME=VALUE'.",
@@ -152,14 +185,19 @@ def _hint(kind: str, fields: Mapping[str, str]) -> str:
     }.get(kind, "")
 
 
-def _forms(wire: str, kind: str) -> list[str]:
-    raw = wire.encode("latin-1")
-    found = {wire, _utf8(raw)}
-    if kind in ("query", "path", "form"):
-        decoded = unquote_to_bytes(wire.replace("+", " ") if kind != "path" else wire)
-        found |= {_utf8(decoded), decoded.decode("latin-1")}
-    if kind == "cookie" and wire.startswith('"'):
-        found.add(wire.strip('"'))
+def _forms(wanted: Wanted) -> list[str]:
+    found: set[str] = set()
+    wires = [piece.wire for piece in wanted.pieces]
+    # Servers join the lines of one header (RFC 9110, 5.3).
+    joined = [comma.join(wires) for comma in (", ", ",")] if wanted.kind == "header" else []
+    for wire in [*wires, *joined]:
+        found |= {wire, _utf8(wire.encode("latin-1"))}
+        if wanted.kind in ("query", "path", "form"):
+            plus = wire if wanted.kind == "path" else wire.replace("+", " ")
+            decoded = unquote_to_bytes(plus.encode("latin-1"))
+            found |= {_utf8(decoded), decoded.decode("latin-1")}
+        if wanted.kind == "cookie" and wire.startswith('"'):
+            found.add(wire.strip('"'))
     return sorted(found)
 
 
@@ -167,94 +205,109 @@ def _utf8(raw: bytes) -> str:
     return raw.decode("utf-8", "replace")
 
 
-def _header(
-    name: str, method: str, path: str, fields: Mapping[str, str], body: bytes
-) -> Wanted | None:
-    found = next((each for each in fields if each.lower() == name.lower()), None)
-    if found is None:
+def _latin(text: str) -> str:
+    """The bytes of a text as characters."""
+    return text.encode().decode("latin-1")
+
+
+def _header(name: str, sent: Sent) -> Wanted | None:
+    lines = [field for field in sent.fields if field[0].lower() == name.lower()]
+    if not lines:
         return None
-    wire = fields[found].strip().encode().decode("latin-1")
-    others = [each for each, value in fields.items() if each != found and value == fields[found]]
-    line = f"{found}: {wire}"
-    contexts = [line, f"{found.lower()}: {wire}", f"{found}:{wire}"]
-    return Wanted("header", found, wire, f"\r\n{found}: ", [], contexts, others)
+    wires = {_latin(value.strip()) for _, value in lines}
+    others = [
+        key for key, value in sent.fields
+        if key.lower() != name.lower() and _latin(value.strip()) in wires
+    ]  # fmt: skip
+    pieces, contexts = [], []
+    for key, value in lines:
+        wire = _latin(value.strip())
+        pieces.append(Piece(f"\r\n{key}: ", wire))
+        contexts += [f"{key}: {wire}", f"{key.lower()}: {wire}", f"{key}:{wire}"]
+    return Wanted("header", lines[0][0], pieces, contexts, others)
 
 
-def _path(
-    name: str, method: str, path: str, fields: Mapping[str, str], body: bytes
+def _path(name: str, sent: Sent) -> Wanted | None:
+    alone = sent.path.partition("?")[0]
+    contexts = [f"{sent.method} {sent.path}", *([sent.path] if sent.path != alone else [])]
+    return Wanted("path", "", [Piece(f"{sent.method} ", alone)], contexts)
+
+
+def _query(name: str, sent: Sent) -> Wanted | None:
+    first, mark, query = sent.path.partition("?")
+    return _pairs("query", name, query, f"{sent.method} {first}{mark}", "&", unquote_plus)
+
+
+def _cookie(name: str, sent: Sent) -> Wanted | None:
+    found: Wanted | None = None
+    for key, value in sent.fields:
+        if key.lower() == "cookie":
+            part = _pairs("cookie", name, _latin(value), f"\r\n{key}: ", ";", str.strip)
+            found = _both(found, part)
+    return found
+
+
+def _both(first: Wanted | None, second: Wanted | None) -> Wanted | None:
+    if first is None or second is None:
+        return first or second
+    first.pieces += second.pieces
+    first.contexts += second.contexts
+    first.others += second.others
+    return first
+
+
+def _pairs(
+    kind: str,
+    name: str,
+    text: str,
+    before: str,
+    separator: str,
+    decoded: Callable[[str], str],
 ) -> Wanted | None:
-    alone = path.partition("?")[0]
-    contexts = [f"{method} {path}", *([path] if path != alone else [])]
-    return Wanted("path", "", alone, f"{method} ", [], contexts)
-
-
-def _query(
-    name: str, method: str, path: str, fields: Mapping[str, str], body: bytes
-) -> Wanted | None:
-    first, mark, query = path.partition("?")
-    return _pair("query", name, query, f"{method} {first}{mark}", "&", unquote_plus)
-
-
-def _cookie(
-    name: str, method: str, path: str, fields: Mapping[str, str], body: bytes
-) -> Wanted | None:
-    found = next((each for each in fields if each.lower() == "cookie"), "")
-    cookies = fields.get(found, "").encode().decode("latin-1")
-    return _pair("cookie", name, cookies, f"\r\n{found}: ", ";", str.strip)
-
-
-def _pair(
-    kind: str, name: str, text: str, before: str, separator: str, decoded: Any
-) -> Wanted | None:
-    """The value of `name` in a text such as `a=1&b=2`."""
+    """The values of `name` in a text such as `a=1&b=2`."""
+    found = Wanted(kind, name, [])
     pairs = text.split(separator)
     for number, pair in enumerate(pairs):
         key, equals, value = pair.partition("=")
         if decoded(key) != name:
             continue
-        in_front = separator.join([*pairs[:number], ""]) + key + equals
-        others = [
-            decoded(other.partition("=")[0]) for other in pairs
-            if other is not pair and other.partition("=")[2] == value
-        ]  # fmt: skip
-        return Wanted(
-            kind, name, value.strip(), before + in_front, [], [pair.strip()],
-            [each for each in others if each != name],
-        )  # fmt: skip
-    return None
+        space = value[: len(value) - len(value.lstrip())]
+        in_front = separator.join([*pairs[:number], ""]) + key + equals + space
+        found.pieces.append(Piece(before + in_front, value.strip()))
+        found.contexts.append(pair.strip())
+    wires = {piece.wire for piece in found.pieces}
+    for pair in pairs:
+        key, _, value = pair.partition("=")
+        if decoded(key) != name and value.strip() in wires:
+            found.others.append(decoded(key))
+    return found if found.pieces else None
 
 
-def _form(
-    name: str, method: str, path: str, fields: Mapping[str, str], body: bytes
-) -> Wanted | None:
-    content_type = next(
-        (value for key, value in fields.items() if key.lower() == "content-type"), ""
-    )
+def _form(name: str, sent: Sent) -> Wanted | None:
+    body = sent.body or b""
+    content_type = next((value for key, value in sent.fields if key.lower() == "content-type"), "")
     boundary = FORM.search(content_type)
     if boundary is None:
-        return _pair("form", name, body.decode("latin-1"), "", "&", unquote_plus)
+        return _pairs("form", name, body.decode("latin-1"), "", "&", unquote_plus)
+    found = Wanted("form", name, [])
     end = b"\r\n--" + boundary[1].strip().encode()
-    start = 0
     for part in (b"\r\n" + body).split(end):
         head, blank, content = part.partition(b"\r\n\r\n")
         named = PART_NAME.search(head)
-        if named and blank and named[1].decode("utf-8", "replace") == name:
+        if named and blank and (named[1] or named[2]).decode("utf-8", "replace") == name:
             before = (head + blank).lstrip(b"\r\n").decode("latin-1")
             wire = content.decode("latin-1")
-            contexts = [before + wire, wire + end.decode("latin-1")]
-            return Wanted("form", name, wire, before, [], contexts)
-        start += len(part)
-    return None
+            found.pieces.append(Piece(before, wire))
+            found.contexts += [before + wire, wire + end.decode("latin-1")]
+    return found if found.pieces else None
 
 
-def _body(
-    name: str, method: str, path: str, fields: Mapping[str, str], body: bytes
-) -> Wanted | None:
-    if not body:
+def _body(name: str, sent: Sent) -> Wanted | None:
+    if not sent.body:
         return None
-    wire = body.decode("latin-1")
+    wire = sent.body.decode("latin-1")
     contexts = [wire] if len(wire) >= LONG else [f"\r\n\r\n{wire}"]
-    return Wanted("body", "", wire, "", [], contexts)
+    return Wanted("body", "", [Piece("", wire)], contexts)
 
 
 _FINDERS = {

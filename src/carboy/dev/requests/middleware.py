@@ -282,7 +282,7 @@ def _peer(environ: WSGIEnvironment) -> tuple[str, int]:
 
 def _secrets(environ: WSGIEnvironment) -> set[str]:
     target = f"?{environ.get('QUERY_STRING', '')}"
-    return secrets_of(target, dict(EnvironHeaders(environ)), None)
+    return secrets_of(target, EnvironHeaders(environ), None)
 
 
 def _page(text: str, status: int = 200, kind: str = "text/html", policy: str = POLICY) -> Response:

@@ -2,8 +2,8 @@
 
 Run as a file; it needs only the standard library. Standard input has a JSON document with the
 request. Standard output gets the status as soon as it is known, then the size of the body in
-bytes, and, if the server was started for the request, the first bytes sent and received as JSON,
-each on a line. An error goes to standard error.
+bytes, and, if the server was started for the request, the first bytes sent and received and their
+whole numbers as JSON, each on a line. An error goes to standard error.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ def ask(
         await_close(connection)
     print(size)
     if start:
-        print(json.dumps([str(each, "latin-1") for each in (tapped.sent, tapped.received)]))
+        kept = [str(each, "latin-1") for each in (tapped.sent, tapped.received)]
+        print(json.dumps([*kept, tapped.sent_size, tapped.received_size]))
 
 
 def send(
@@ -71,16 +72,20 @@ class Tapped(socket.socket):
         super().__init__(fileno=connected.detach())
         self.sent = bytearray()
         self.received = bytearray()
+        self.sent_size = 0
+        self.received_size = 0
 
     def sendall(self, data: Any, flags: int = 0) -> None:
         """Send all bytes."""
         self.sent += bytes(data)[: MOST - len(self.sent)]
+        self.sent_size += len(data)
         super().sendall(data, flags)
 
     def recv_into(self, buffer: Any, nbytes: int = 0, flags: int = 0) -> int:
         """Receive bytes; how many."""
         count = super().recv_into(buffer, nbytes, flags)
         self.received += bytes(buffer[:count])[: MOST - len(self.received)]
+        self.received_size += count
         return count
 
 

@@ -37,6 +37,8 @@ class Answer:
     size: int  # bytes of the body
     sent: str = ""
     received: str = ""
+    sent_size: int = 0  # bytes of the connection, also those that are not kept
+    received_size: int = 0
 
 
 class Question:

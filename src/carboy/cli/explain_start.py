@@ -66,6 +66,7 @@ def record(
     return Recording(
         app, server_name, f"{HOST}:{port}", line, answer.status, answer.size, processes,
         eraser.blank(answer.sent), eraser.blank(answer.received),
+        answer.sent_size, answer.received_size,
     )  # fmt: skip
 
 

@@ -95,6 +95,8 @@ class Recording:
     processes: list[Process]
     sent: str = ""  # the first bytes that the client sent, as Latin-1
     received: str = ""  # the first bytes that the client received
+    sent_size: int = 0  # all bytes that the client sent
+    received_size: int = 0
 
     def in_order(self) -> Iterator[tuple[Process, RecordedCall]]:
         """The calls of all threads of all processes, in the order in which they began."""

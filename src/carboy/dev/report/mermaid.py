@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from carboy.dev.report.characters import visible
 from carboy.dev.report.document import SequenceDiagram
 
 LONGEST = 80  # characters of a message
@@ -23,6 +24,6 @@ def render(sequence: SequenceDiagram) -> str:
 
 def _text(text: str) -> str:
     """A text in which every character that has a meaning is an entity."""
-    flat = " ".join(text.split()) or " "
+    flat = visible(" ".join(text.split())) or " "
     cut = flat if len(flat) <= LONGEST else f"{flat[: LONGEST - 1]}…"
-    return re.sub(r"[#;&<>{}%\"`:]", lambda found: f"#{ord(found[0])};", cut)
+    return re.sub(r"[#;&<>{}%\"`:$]", lambda found: f"#{ord(found[0])};", cut)

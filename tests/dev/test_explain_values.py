@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+from collections import OrderedDict
+from http import HTTPStatus
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markupsafe import Markup
 
 from carboy.dev.explain.values import LONGEST, argument, brief, exception
 
@@ -83,7 +87,6 @@ class Hostile:
 def test_no_code_of_the_value_runs() -> None:
     assert brief(Hostile()) == "<Hostile>"
     assert brief([Hostile()]) == "[<Hostile>]"
-    assert exception(KeyError(Hostile())) == "KeyError(<Hostile>)"
 
 
 def test_an_object_is_described_by_its_name() -> None:
@@ -92,3 +95,59 @@ def test_an_object_is_described_by_its_name() -> None:
             self.endpoint = "index"
 
     assert brief(Rule()) == "<Rule 'index'>"
+
+
+@given(PLAIN)
+def test_a_cut_value_ends_with_its_quote_or_bracket(value: Any) -> None:
+    """Without the marks for what was left out, the text is Python."""
+    text = re.sub(r"<int of [\d,]+ bits>", "0", brief(value))
+    text = re.sub(r"(['\"]\)?) \([\d,]+ (?:characters|bytes)\)", r"\1", text)
+    text = re.sub(r"(, )?… [\d,]+ in all|…", "", text)
+    eval(text, {"nan": 0, "inf": 0})
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("\x00" * 60, "'" + "\\x00" * 17 + "…' (60 characters)"),
+        ({"a": ["x" * 99]}, "{'a': ['" + "x" * 68 + "…' (99 characters)]}"),
+        ([{"a": "x" * 99}] * 9, "[{'a': '" + "x" * 68 + "…' (99 characters)}, … 9 in all]"),
+        (b"password='hunter2'&it's", "b\"password='…'&it's\""),
+        ("a***b", "'a***b'"),
+        ([10**5000], "[<int of 16,610 bits>]"),
+        (HTTPStatus.OK, "HTTPStatus(200)"),
+        (OrderedDict(a=1), "OrderedDict({'a': 1})"),
+        (Markup("<b>"), "Markup('<b>')"),
+    ],
+)
+def test_cut_and_derived_values(value: Any, text: str) -> None:
+    assert brief(value) == text
+
+
+class Loud(Exception):
+    def __init__(self, message: str) -> None:
+        self.message = message
+
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (KeyError("name"), "KeyError: 'name'"),
+        (ValueError("first\nsecond"), "ValueError: first …"),
+        (
+            FileNotFoundError(2, "No such file", "a.txt"),
+            "FileNotFoundError: [Errno 2] No such file: 'a.txt'",
+        ),
+        (StopIteration(), "StopIteration"),
+        (Loud("too loud"), "Loud: too loud"),
+        (ValueError("token=hunter2"), "ValueError: token=…"),
+        (KeyError(Hostile()), "KeyError: <Hostile>"),
+        (OSError(2, "No", Hostile()), "FileNotFoundError: 2, 'No'"),
+        (ExceptionGroup("both", [ValueError()]), "ExceptionGroup: both (1 sub-exception)"),
+    ],
+)
+def test_an_exception_has_its_type_and_message(error: BaseException, text: str) -> None:
+    assert exception(error) == text

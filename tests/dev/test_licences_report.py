@@ -65,8 +65,9 @@ def test_every_step_has_a_link_or_says_why_not() -> None:
 
 def test_a_step_that_raised_says_so() -> None:
     view = call("index", APPLICATION, 1, 2)
-    view.raised = True
-    assert "   - out: an exception\n" in report.make(explanation(call("run", "server", 0, 3, view)))
+    view.raised, view.result = True, "KeyError: 'name'"
+    text = report.make(explanation(call("run", "server", 0, 3, view)))
+    assert "   - out: raised `KeyError: 'name'`\n" in text
 
 
 def test_a_send_step_has_its_count_and_its_caller() -> None:

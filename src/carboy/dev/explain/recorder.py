@@ -19,17 +19,23 @@ from types import CodeType, FrameType
 from typing import Any
 
 from carboy.dev.explain.places import SYSTEM_CALLS
+from carboy.dev.explain.raised import Monitor, Raised
 from carboy.dev.explain.values import arguments, brief
 
 clock = time.perf_counter_ns
 MOST = 100_000  # calls of a thread; a browser cannot show a page with more
 LONGEST = 200_000  # nanoseconds counted for recording one event
+# A function leaves with these instructions unless it ends with an exception. In Python 3.13, the
+# one that resumes a generator is reported for the `yield` before it.
 LEAVES = {
     number
     for name, number in opcode.opmap.items()
     if name.startswith(("RETURN_", "YIELD_", "INSTRUMENTED_RETURN", "INSTRUMENTED_YIELD"))
+    or name == "RESUME"
 }
+YIELD = opcode.opmap["YIELD_VALUE"]
 VARARGS, VARKEYWORDS = 0x04, 0x08
+SUSPENDED = 0x20 | 0x80 | 0x200  # flags of generators and coroutines
 SERVER = ("carboy.serving", "carboy.server", "carboy.protocol", "carboy.gateway", "carboy.net")
 
 
@@ -48,6 +54,7 @@ class Call:
         "module",
         "raised",
         "result",
+        "thrown",
     )
 
     def __init__(self, code: CodeType | str, module: str, began: int) -> None:
@@ -57,8 +64,9 @@ class Call:
         self.ended = 0  # 0: has not ended
         self.children: list[Call] = []
         self.args: tuple[tuple[str, str], ...] = ()
-        self.result = ""
+        self.result = ""  # or the exception, if it raised
         self.raised = False
+        self.thrown = -1  # the instruction of a generator at which an exception was thrown into it
         self.line = 0  # that ran last
         self.error: BaseException | None = None  # an exception that was an argument
         self.kept = True  # False after too many calls
@@ -79,6 +87,7 @@ class Thread:
         self.roots: list[Call] = []
         self.stack: list[Call] = []
         self.secrets: set[str] = set()  # found in arguments
+        self.raised = Raised()
         self.lost = 0  # nanoseconds that recording took
         self.last = 0
 
@@ -91,20 +100,21 @@ class Thread:
         """Record an event of `sys.setprofile`; `when` is in nanoseconds of the thread's clock."""
         when = self.last = max(when, self.last)
         if event == "call":
+            self.raised.settle()
             self._enter(_python(frame, when, self.secrets))
         elif event == "return":
             self._leave(frame.f_code, frame, arg, when)
         elif event == "c_call":
+            self.raised.settle()
             name = _name(arg)
             if name.startswith(self.c_code):
                 self._enter(Call(name, "", when))
-        elif self.stack and self.stack[-1].code == _name(arg):
-            call = self.stack.pop()
-            call.ended = when
-            call.raised = event == "c_exception"
+        else:
+            self._leave_c(_name(arg), frame, event == "c_exception", when)
 
     def end(self) -> None:
         """End the calls that are still running at the time of the last event."""
+        self.raised.settle()
         for call in self.stack:
             call.ended = call.ended or self.last
         self.stack = []
@@ -120,6 +130,7 @@ class Thread:
     def _leave(self, code: CodeType, frame: FrameType, value: Any, when: int) -> None:
         stack = self.stack
         if not any(call.code is code for call in reversed(stack)):
+            self.raised.settle()
             return  # called before the recording began
         while True:
             call = stack.pop()
@@ -127,15 +138,31 @@ class Thread:
             if call.code is code:
                 break
         call.line = frame.f_lineno or 0
-        if value is None and code.co_code[frame.f_lasti] not in LEAVES:
-            call.raised = True
+        call.raised = value is None and (
+            frame.f_lasti == call.thrown or code.co_code[frame.f_lasti] not in LEAVES
+        )
+        if call.raised:
+            self.raised.ended(call, code.co_name, frame)
         else:
+            self.raised.returned(call, frame)
             call.result = brief(value)
+
+    def _leave_c(self, name: str, frame: FrameType, raised: bool, when: int) -> None:
+        if not raised:
+            self.raised.settle(name)
+        if self.stack and self.stack[-1].code == name:
+            call = self.stack.pop()
+            call.ended = when
+            call.raised = raised
+            if raised:
+                self.raised.ended(call, name, frame, is_c=True)
 
 
 def _python(frame: FrameType, when: int, secrets: set[str]) -> Call:
     code = frame.f_code
     call = Call(code, frame.f_globals.get("__name__") or "", when)
+    if code.co_flags & SUSPENDED and code.co_code[frame.f_lasti] == YIELD:
+        call.thrown = frame.f_lasti
     count = code.co_argcount + code.co_kwonlyargcount
     count += bool(code.co_flags & VARARGS) + bool(code.co_flags & VARKEYWORDS)
     if count:
@@ -165,6 +192,7 @@ class Recorder:
     def __init__(self) -> None:
         self.threads: dict[int, Thread] = {}
         self.overhead = 0  # nanoseconds that an event costs outside of the hook
+        self._monitor = Monitor(self._raised)
         self._on = False
         self._began = 0
         self._lost = 0  # nanoseconds that recording took
@@ -183,11 +211,13 @@ class Recorder:
         """Profile threads that start from now on, not the calling thread."""
         self.overhead = overhead_of_an_event()
         threading.setprofile(self._event)
+        self._monitor.start()
 
     def uninstall(self) -> None:
         """Stop recording, and do not profile new threads."""
         self._on = False
         threading.setprofile(None)
+        self._monitor.stop()
 
     def start(self) -> None:
         """Discard earlier calls and start recording."""
@@ -207,11 +237,16 @@ class Recorder:
             return
         now = clock()
         thread = self.threads.get(threading.get_ident()) or self._new_thread()
+        self._lost += thread.raised.take()
         lost = self._lost
         thread.note(frame, event, arg, now - self._began - lost)
         spent = clock() - now
         # If another thread ran in between, not all of this time was spent here.
         self._lost += (spent if lost == self._lost else min(spent, LONGEST)) + self.overhead
+
+    def _raised(self, ident: int) -> Raised | None:
+        thread = self.threads.get(ident) if self._on else None
+        return None if thread is None else thread.raised
 
     def _new_thread(self) -> Thread:
         thread = Thread(threading.current_thread().name, MOST)

@@ -201,4 +201,5 @@ def _line(line: Line, painter: Painter, level: int) -> str:
 
 
 def _note(node: Node) -> str:
-    return " ".join(part for part in (f"[{node.step}]" if node.step else "", node.role) if part)
+    raised = f"raised {node.result or 'an exception'}" if node.raised else ""
+    return " ".join(filter(None, (f"[{node.step}]" if node.step else "", node.role, raised)))

@@ -19,6 +19,7 @@ from types import CodeType, FrameType
 from typing import Any, TypeVar
 
 from carboy.dev.explain.places import SYSTEM_CALLS
+from carboy.dev.explain.raised import Monitor, Raised
 from carboy.dev.explain.recorder import Call, Thread, clock, overhead_of_an_event
 
 MOST = 20_000  # calls of a unit; recording them takes at most a tenth of a second
@@ -86,6 +87,7 @@ class Tracer:
         self._open: dict[int, Unit] = {}
         self._before: dict[Peer, list[Call]] = {}
         self._overhead = 0
+        self._monitor = Monitor(self._raised)
         self._hook = self._event  # one object, so that it can be compared
 
     def watch(self) -> None:
@@ -93,7 +95,10 @@ class Tracer:
         if sys.getprofile() not in (None, self._hook):
             return
         on = self.on()
-        self._overhead = self._overhead or (overhead_of_an_event() if on else 0)
+        if on:
+            self._prepare()
+        else:
+            self._monitor.stop()
         # The end of a unit with too many calls was not recorded.
         self._open.pop(threading.get_ident(), None)
         sys.setprofile(self._hook if on else None)
@@ -111,7 +116,7 @@ class Tracer:
         if not self.on():
             self._open.pop(ident, None)
             return
-        self._overhead = self._overhead or overhead_of_an_event()
+        self._prepare()
         unit = self._open.get(ident)
         if unit is None or profiled is None:  # the unit is not recorded from its beginning
             unit = self._open[ident] = Unit(self._new_thread(), 0)
@@ -123,6 +128,10 @@ class Tracer:
         unit.marks.append(Mark(number, before, branch, unit.thread.lost, secrets()))
         unit.thread.lost += clock() - began
         sys.setprofile(self._hook)
+
+    def _prepare(self) -> None:
+        self._overhead = self._overhead or overhead_of_an_event()
+        self._monitor.start()
 
     def cost(self, number: int) -> float:
         """The seconds that recording has added to a request so far."""
@@ -170,6 +179,7 @@ class Tracer:
                 return
             unit = self._open[ident] = Unit(self._new_thread(), self._units[code])
         thread = unit.thread
+        thread.lost += thread.raised.take()
         thread.note(frame, event, arg, now - thread.lost)
         if event == "call" and code in self._reading and len(thread.stack) == unit.depth + 1:
             self._remember(self._reading[code](frame), thread.stack[unit.depth])
@@ -205,6 +215,10 @@ class Tracer:
                 self._keep(traced)
             except Exception:  # an exception in the hook would be raised in the traced code
                 log.exception("The calls of a request could not be stored.")
+
+    def _raised(self, ident: int) -> Raised | None:
+        unit = self._open.get(ident)
+        return None if unit is None else unit.thread.raised
 
     def _new_thread(self) -> Thread:
         return Thread(threading.current_thread().name, MOST, SYSTEM_CALLS)

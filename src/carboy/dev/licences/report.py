@@ -122,7 +122,9 @@ def _step(step: Step) -> list[str]:
     if given:
         lines.append(f"{indent}- in: {_code(', '.join(given))}")
     if node.raised:
-        lines.append(f"{indent}- out: an exception")
+        lines.append(
+            f"{indent}- out: raised {_code(node.result) if node.result else 'an exception'}"
+        )
     elif node.result not in ("", "None"):
         lines.append(f"{indent}- out: {_code(node.result)}")
     lines.append(f"{indent}- {_where(step)}")

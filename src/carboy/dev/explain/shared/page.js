@@ -100,7 +100,7 @@ function choose(call, scroll) {
   const list = make("dl", detail);
   for (const [name, value] of call.args) { make("dt", list, name); make("dd", list, value); }
   if (call.raised || call.result) {
-    make("dt", list, "→"); make("dd", list, call.raised ? "raised an exception" : call.result);
+    make("dt", list, "→"); make("dd", list, call.raised ? "raised " + (call.result || "an exception") : call.result);
   }
   if (source) {
     const pre = make("pre", detail);

@@ -226,9 +226,18 @@ def test_a_cookie_for_another_pin_is_deleted(module: Any) -> None:
     app = debugged(module)
     client = browser(app)
     client.set_cookie(app.pin_cookie_name, "99999999999|wrong", domain="127.0.0.1")
-    answer = asked(client, cmd="pinauth", pin="123-456", s=app.secret)
+    answer = asked(client, cmd="pinauth", pin="999", s=app.secret)
     assert json.loads(answer.data)["auth"] is False
     assert "Max-Age=0" in answer.headers["Set-Cookie"]
+
+
+def test_the_right_pin_replaces_a_cookie_for_another_pin() -> None:
+    """The PIN is another one at each start, so browsers have such cookies. Werkzeug refuses it."""
+    app = debugged()
+    client = browser(app)
+    client.set_cookie(app.pin_cookie_name, "99999999999|wrong", domain="127.0.0.1")
+    assert asked(client, cmd="pinauth", pin="123-456", s=app.secret).json["auth"] is True
+    assert asked(client, cmd="pinauth", pin="999", s=app.secret).json["auth"] is True  # by cookie
 
 
 @pytest.mark.parametrize(
@@ -340,9 +349,10 @@ def test_names_are_completed() -> None:
     app = debugged(pin_security=False)
     client = browser(app)
     client.get("/", base_url=HOST)
-    found = json.loads(asked(client, s=app.secret, frm=frame_of(app), complete="name.upp").data)
-    assert found == ["name.upper()"]
-    assert json.loads(asked(client, s=app.secret, frm=frame_of(app), complete="zzz").data) == []
+    found = asked(client, s=app.secret, frm=frame_of(app), complete="print(name.upp").json
+    assert found == {"typed": "upp", "found": ["upper()"]}
+    found = asked(client, s=app.secret, frm=frame_of(app), complete="zzz").json
+    assert found == {"typed": "zzz", "found": []}
 
 
 def test_the_files_of_the_page_are_served_and_nothing_else() -> None:
@@ -391,17 +401,17 @@ def failed_view() -> tuple[Any, Client, int]:
     app.testing = True
     wrapped = debugged(app=app.wsgi_app, pin_security=False)
     client = browser(wrapped)
-    client.get("/ada", base_url=HOST)
+    client.get("/ada?page=1", base_url=HOST)
     return wrapped, client, next(id(f) for f in wrapped.frames.values() if f.name == "view")
 
 
 def test_completion_runs_in_the_contexts_of_its_request() -> None:
     wrapped, client, frame = failed_view()
     asked(client, s=wrapped.secret, frm=frame, cmd="from carboy import request")
-    for text, found in (("requ", "request("), ("request.pa", "request.path")):
+    for text, found in (("requ", "request"), ("request.pa", "path"), ("request.args[", "'page']")):
         response = asked(client, s=wrapped.secret, frm=frame, complete=text)
         assert response.status_code == 200
-        assert found.rstrip("(") in response.text
+        assert found in response.json["found"]
 
 
 def test_names_of_proxies_outside_of_their_context_are_completed() -> None:
@@ -409,8 +419,8 @@ def test_names_of_proxies_outside_of_their_context_are_completed() -> None:
     client = browser(app)
     client.get("/console", base_url=HOST)
     response = asked(client, s=app.secret, frm=0, complete="reque")
-    assert json.loads(response.data) == ["request"]
-    assert json.loads(asked(client, s=app.secret, frm=0, complete="request.pa").data) == []
+    assert response.json["found"] == ["request"]
+    assert asked(client, s=app.secret, frm=0, complete="request.pa").json["found"] == []
 
 
 def test_locals_are_shown_in_the_contexts_of_their_request() -> None:
@@ -449,9 +459,34 @@ def test_code_that_loops_can_be_stopped(code: str) -> None:
         assert time.monotonic() < deadline
     runs.join(PATIENCE)
     assert "KeyboardInterrupt" in shown[0]
-    assert json.loads(asked(client, **stop).data) == {"stopped": False}
+    assert not asked(client, **stop).json["stopped"]
     assert client.get("/well").text == "well"
     assert "3" in asked(client, s=wrapped.secret, frm=frame, cmd="1 + 2").text
+
+
+def test_the_application_does_not_get_requests_of_an_old_page() -> None:
+    called: list[Any] = []
+
+    def app(environ: Any, start_response: Any) -> list[bytes]:
+        called.append(environ)
+        start_response("200 OK", [])
+        return [b"created"]
+
+    client = browser(debugged(app=app))
+    form = {"s": "that of another start", "frm": "1", "cmd": "1 + 1"}
+    response = client.post("/", base_url=HOST, query_string="__debugger__=yes", data=form)
+    assert (response.status_code, called) == (410, [])
+    assert client.post("/?__debugger__=yes", base_url=HOST, data={"own": "1"}).text == "created"
+
+
+def test_the_console_page_is_inside_of_its_application() -> None:
+    app = carboy.Flask("scenario")
+    app.shell_context_processor(lambda: {"answer": 42})
+    wrapped = debugged(app=app, pin_security=False)
+    client = browser(wrapped)
+    client.get("/console", base_url=HOST)
+    for code in ("answer", "__import__('carboy').current_app and answer"):
+        assert "42" in asked(client, s=wrapped.secret, frm=0, cmd=code).text
 
 
 def test_code_can_be_stopped_only_with_secret_pin_and_host() -> None:
@@ -462,7 +497,7 @@ def test_code_can_be_stopped_only_with_secret_pin_and_host() -> None:
     assert "stopped" not in asked(client, s=app.secret, **query).text  # no PIN
     pin = asked(client, cmd="pinauth", pin="123456", s=app.secret)
     assert "stopped" not in asked(client, s="wrong", **query).text
-    assert json.loads(asked(client, s=app.secret, **query).data) == {"stopped": False}
+    assert not asked(client, s=app.secret, **query).json["stopped"]
     query |= {"s": app.secret, "__debugger__": "yes"}
     cookie = pin.headers["Set-Cookie"].split(";")[0]
     foreign = Client(app, use_cookies=False).get(

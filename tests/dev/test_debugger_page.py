@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from chromium import chromium
 from running import PATIENCE, Running
@@ -48,12 +49,18 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
         assert server.stop() == 0
 
 
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as browser:
+        yield browser
+
+
 @pytest.fixture
-def page(server: Running) -> Iterator[Page]:
+def page(browser: Browser, server: Running) -> Iterator[Page]:
     host, port = server.address()
     faults: list[str] = []
-    with chromium() as browser:
-        page = browser.new_page()
+    with closing(browser.new_context()) as context:
+        page = context.new_page()
         page.set_default_timeout(PATIENCE * 1000)
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.goto(f"http://{host}:{port}/")
@@ -99,7 +106,12 @@ def test_a_console_opens_with_the_pin_and_works_in_its_frame(page: Page) -> None
     page.locator(".console textarea").press_sequentially("basket.cl")
     page.keyboard.press("Tab")
     expect(page.locator(".console textarea")).to_have_value("basket.clear()")
+    typed(page, "prices = {'quince': 3}")
+    page.locator(".console textarea").press_sequentially("print(prices[")
+    page.keyboard.press("Tab")
+    expect(page.locator(".console textarea")).to_have_value("print(prices['quince']")
     page.locator(".console textarea").fill("")
+    page.keyboard.press("ArrowUp")
     page.keyboard.press("ArrowUp")
     expect(page.locator(".console textarea")).to_have_value("1/0")
 
@@ -116,6 +128,50 @@ def test_code_that_loops_is_stopped_with_a_button_or_ctrl_c(page: Page) -> None:
         expect(stop).to_be_hidden()
         typed(page, "len(basket)")
         expect(page.locator(".out").last).to_contain_text("2")
+
+
+def test_code_that_waits_in_c_is_named_until_it_stops(page: Page) -> None:
+    page.keyboard.press("c")
+    unlock(page)
+    typed(page, "import time; time.sleep(2)")
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator(".busy")).to_contain_text("(<module>, line 1 of <debugger>)")
+    expect(page.locator(".busy")).to_contain_text("A function in C cannot be interrupted")
+    expect(page.locator(".out").last).to_contain_text("KeyboardInterrupt")
+
+
+def test_ctrl_c_leaves_incomplete_input(page: Page) -> None:
+    page.keyboard.press("c")
+    unlock(page)
+    typed(page, "print('''begun")
+    expect(page.locator(".console form span")).to_have_text("...")
+    page.keyboard.press("Control+c")
+    expect(page.locator(".console form span")).to_have_text(">>>")
+    typed(page, "len(basket)")
+    expect(page.locator(".out").last).to_contain_text("2")
+
+
+def test_a_console_says_when_its_server_is_gone_or_has_been_started_again(page: Page) -> None:
+    page.keyboard.press("c")
+    unlock(page)
+    page.route("**/*__debugger__=yes", lambda route: route.abort())
+    typed(page, "len(basket)")
+    expect(page.locator(".out").last).to_contain_text("The server does not answer.")
+    page.keyboard.press("Tab")
+    page.unroute("**/*__debugger__=yes")
+    page.route("**/*__debugger__=yes", lambda route: route.fulfill(body="<b>other program</b>"))
+    typed(page, "len(basket)")
+    expect(page.locator(".out").last).to_contain_text("Reload the page.")
+    page.unroute("**/*__debugger__=yes")
+    typed(page, "len(basket)")
+    expect(page.locator(".out").last).to_contain_text("2")
+    page.context.clear_cookies()
+    typed(page, "len(basket) + 1")
+    unlock(page)
+    expect(page.locator(".out").last).to_contain_text("3")
+    page.evaluate("SECRET = 'that of another start'")
+    typed(page, "len(basket)")
+    expect(page.locator(".out").last).to_contain_text("Reload the page.")
 
 
 def test_the_access_log_shows_neither_pin_nor_secret(page: Page, server: Running) -> None:

@@ -422,7 +422,7 @@ def test_a_failed_request_has_its_debugger_page(store: Store) -> None:
     assert "frame-ancestors 'none'" in page.headers["Content-Security-Policy"]
     assert "2" in client.post(path + "?__debugger__=yes", data=query, **HERE).text
     assert (
-        client.post(path + "?__debugger__=yes", data={**query, "s": "x"}, **HERE).status_code == 404
+        client.post(path + "?__debugger__=yes", data={**query, "s": "x"}, **HERE).status_code == 410
     )
     foreign = {"Origin": "http://evil.example"}
     assert (

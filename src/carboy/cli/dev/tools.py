@@ -53,7 +53,9 @@ class Tools:
         own = app
         if is_flask_like(app):
             app = RoutesPage(app, own)
-        guard = DebuggedApplication(app, evalex=self.debugger, pin_logging=False)
+        guard = DebuggedApplication(
+            app, self.debugger, pin_logging=False, console_init_func=lambda: {"app": own}
+        )
         guard.trusted_hosts.append(self.host)
         # The error of an application that does not load has been shown once.
         guard.describe = (lambda error: "") if broadcaster.failure else in_terminal

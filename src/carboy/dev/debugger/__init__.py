@@ -11,16 +11,15 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
 from functools import partial
 from multiprocessing import Value
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any
 from zlib import adler32
 
 from carboy.dev.debugger import console, repr, tbtools  # noqa: A004 - Werkzeug's name
 from carboy.dev.debugger.console import Console
+from carboy.dev.debugger.contexts import ApplicationContext, Contexts
 from carboy.dev.debugger.page import request_html
 from carboy.dev.debugger.pin import (
     PIN_TIME,
@@ -29,9 +28,10 @@ from carboy.dev.debugger.pin import (
     hash_pin,
     settle_pin,
 )
+from carboy.dev.debugger.repr import encodable
 from carboy.dev.debugger.tbtools import DebugFrameSummary, DebugTraceback, render_console_html
 from carboy.dev.hints import hints
-from carboy.http.exceptions import NotFound, SecurityError
+from carboy.http.exceptions import HTTPException, NotFound, SecurityError
 from carboy.http.fields.cookies import parse_cookie
 from carboy.http.request.request import Request
 from carboy.http.request.url import host_is_trusted
@@ -67,22 +67,12 @@ KEEP_PAGE = "carboy.keep_error_page"
 TRIES = 10
 # Frames kept for consoles. Each keeps the local variables of its function alive.
 FRAMES = 2000
+# Fields of the responses to the page's script. Without the first one, another program answered.
+FROM_DEBUGGER = "X-Debugger"
+MORE = "X-Debugger-More"  # whether the input of a console is not complete
+OLD_PAGE = "The page is older than the server's code. Reload the page."
+LOCKED = "The browser is not authorized. Enter the PIN."
 STARTED_BY_RELOADER = "WERKZEUG_RUN_MAIN"
-
-
-class _Contexts(list[AbstractContextManager[Any]]):
-    """The contexts of a failed request. Two threads cannot enter them at the same time."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._entered = Lock()
-
-    @contextmanager
-    def entered(self) -> Iterator[None]:
-        with self._entered, ExitStack() as stack:
-            for context in self:
-                stack.enter_context(context)
-            yield
 
 
 class _ConsoleFrame:
@@ -123,7 +113,7 @@ class DebuggedApplication:
         self.app = app
         self.evalex = evalex
         self.frames: dict[int, DebugFrameSummary | _ConsoleFrame] = {}
-        self.frame_contexts: dict[int, _Contexts] = {}
+        self.frame_contexts: dict[int, Contexts] = {}
         self.request_key = request_key
         self.console_path = console_path
         self.console_init_func = console_init_func
@@ -183,35 +173,50 @@ class DebuggedApplication:
         return answer(environ, start_response)
 
     def page_response(self, request: Request) -> Response | None:
-        """The response to a request of the page's script; None if it is not allowed."""
+        """The response to a request of the page's script; None if it is another one."""
         # The page posts its secrets, which would otherwise be in the access log.
         args = request.values if request.method == "POST" else request.args
         command = args.get("cmd")
-        known = hmac.compare_digest(args.get("s", "").encode(), self.secret.encode())
         if command == "resource" and args.get("f"):
             return self.get_resource(request, args["f"])
-        if command == "pinauth" and known:
+        response = self._answer(request, args)
+        if response is None and request.method == "POST" and "s" in args:
+            # Not for the application, which may have a view that accepts it.
+            response = Response(OLD_PAGE, 410, mimetype="text/plain")
+        if response is not None:
+            response.headers[FROM_DEBUGGER] = "yes"
+        return response
+
+    def _answer(self, request: Request, args: Any) -> Response | None:
+        """The response to a request with the page's secret."""
+        command = args.get("cmd")
+        if not hmac.compare_digest(args.get("s", "").encode(), self.secret.encode()):
+            return None
+        if command == "pinauth":
             return self.pin_auth(request)
-        if command == "printpin" and known:
+        if command == "printpin":
             return self.log_pin_request(request)
         frame = self.frames.get(args.get("frm", default=-1, type=int))
-        if not (self.evalex and frame is not None and known):
+        if not self.evalex or frame is None:
             return None
         if not self.check_pin_trust(request.environ):
-            return None
+            posted = request.method == "POST"
+            return Response(LOCKED, 401, mimetype="text/plain") if posted else None
+        if not self.check_host_trust(request.environ):
+            return _page_of(SecurityError())
         if "stop" in args:
-            return self._stop(request, frame)
+            return self._stop(frame)
         if "complete" in args:
-            return self._complete(request, args["complete"], frame)
+            return self._complete(args["complete"], frame)
         if "locals" in args:
-            return self._locals(request, frame)
+            return self._locals(frame)
         return self.execute_command(request, command, frame) if command is not None else None
 
     def debug_application(
         self, environ: WSGIEnvironment, start_response: StartResponse
     ) -> Iterator[bytes]:
         """The response of the application, or the page about its exception."""
-        contexts = _Contexts()
+        contexts = Contexts()
         if self.evalex:
             environ[PRESERVE] = contexts.append
         answer: Any = None
@@ -239,7 +244,7 @@ class DebuggedApplication:
         error: Exception,
         environ: WSGIEnvironment,
         start_response: StartResponse,
-        contexts: _Contexts,
+        contexts: Contexts,
     ) -> Iterator[bytes]:
         found = DebugTraceback(error, skip=1, hide=not self.show_hidden_frames)
         self._keep(found, contexts)
@@ -257,10 +262,10 @@ class DebuggedApplication:
         if keep is not None:
             keep(html)
         if wanted:
-            response = Response(html, status=500, mimetype="text/html")
+            response = Response(encodable(html), status=500, mimetype="text/html")
         else:
             text = "\n".join([found.render_traceback_text().rstrip("\n"), *told, ""])
-            response = Response(text, status=500, mimetype="text/plain")
+            response = Response(encodable(text), status=500, mimetype="text/plain")
         errors = environ["wsgi.errors"]
         # Before the page, because nothing after it runs if the client disconnects.
         errors.write(self.describe(error) if self.describe else found.render_traceback_text())
@@ -272,7 +277,7 @@ class DebuggedApplication:
                 " exception.\n"
             )
 
-    def _keep(self, found: DebugTraceback, contexts: _Contexts) -> None:
+    def _keep(self, found: DebugTraceback, contexts: Contexts) -> None:
         for frame in found.all_frames:
             self.frames[id(frame)] = frame
             self.frame_contexts[id(frame)] = contexts
@@ -287,54 +292,58 @@ class DebuggedApplication:
     ) -> Response:
         """Run code in a frame, inside the contexts of its request."""
         if not self.check_host_trust(request.environ):
-            return SecurityError()  # type: ignore[return-value]
-        with self._inside(frame):
-            return Response(frame.eval(command), mimetype="text/html")
+            return _page_of(SecurityError())
+        console = self._console(frame)
+        response = _as_html(frame.eval(command))
+        response.headers[MORE] = "yes" if console.is_open else "no"
+        return response
 
-    def _inside(self, frame: DebugFrameSummary | _ConsoleFrame) -> AbstractContextManager[None]:
-        """The contexts of a frame's request."""
-        return self.frame_contexts.get(id(frame), _Contexts()).entered()
+    def _console(self, frame: DebugFrameSummary | _ConsoleFrame) -> Console:
+        """The console of a frame, which runs code in the contexts of the frame's request."""
+        found: Console = frame.console
+        found.contexts = self.frame_contexts.get(id(frame), found.contexts)
+        return found
 
-    def _stop(self, request: Request, frame: DebugFrameSummary | _ConsoleFrame) -> Response:
+    def _stop(self, frame: DebugFrameSummary | _ConsoleFrame) -> Response:
         """Stop the code that runs in a frame."""
-        if not self.check_host_trust(request.environ):
-            return SecurityError()  # type: ignore[return-value]
-        return _as_json({"stopped": frame.console.stop()})
+        place = frame.console.place()
+        return _as_json({"stopped": frame.console.stop(), "place": place})
 
-    def _complete(
-        self, request: Request, text: str, frame: DebugFrameSummary | _ConsoleFrame
-    ) -> Response:
-        """Completions of a name, as a JSON list."""
-        if not self.check_host_trust(request.environ):
-            return SecurityError()  # type: ignore[return-value]
-        with self._inside(frame):
-            return _as_json(frame.console.completions(text))
+    def _complete(self, text: str, frame: DebugFrameSummary | _ConsoleFrame) -> Response:
+        """The completion of the input before the cursor, as JSON."""
+        made = self._console(frame).completion(text)
+        return _as_json({"typed": made.typed, "found": made.found})
 
-    def _locals(self, request: Request, frame: DebugFrameSummary | _ConsoleFrame) -> Response:
+    def _locals(self, frame: DebugFrameSummary | _ConsoleFrame) -> Response:
         """The current local variables of a frame."""
-        if not self.check_host_trust(request.environ):
-            return SecurityError()  # type: ignore[return-value]
-        names = getattr(frame, "local_ns", {})
-        with self._inside(frame):
-            text = repr.DebugReprGenerator().dump_locals(names)
-        return Response(text, mimetype="text/html")
+        return _as_html(self._console(frame).show(getattr(frame, "local_ns", {})))
 
     def display_console(self, request: Request) -> Response:
         """The page of a console without an exception."""
         if not self.check_host_trust(request.environ):
-            return SecurityError()  # type: ignore[return-value]
+            return _page_of(SecurityError())
         if 0 not in self.frames:
-            names = dict((self.console_init_func or dict)() or {})
-            names.setdefault("app", self.app)
-            self.frames[0] = _ConsoleFrame(names)
+            self.frames[0] = self._make_console()
         trusted = bool(self.check_pin_trust(request.environ))
         return Response(render_console_html(self.secret, trusted), mimetype="text/html")
+
+    def _make_console(self) -> _ConsoleFrame:
+        names = dict((self.console_init_func or dict)() or {})
+        app = names.setdefault("app", self.app)
+        contexts = Contexts()
+        if hasattr(app, "app_context"):  # a Flask application
+            contexts.append(ApplicationContext(app))
+            with contexts.entered():
+                names = {**app.make_shell_context(), **names}
+        frame = _ConsoleFrame(names)
+        frame.console.contexts = contexts
+        return frame
 
     def get_resource(self, request: Request, filename: str) -> Response:
         """A style sheet or script of the page."""
         path = SHARED / Path(filename).name
         if path.suffix not in TYPES or not path.is_file():
-            return NotFound()  # type: ignore[return-value]
+            return _page_of(NotFound())
         data = path.read_bytes()
         response = Response(data, mimetype=TYPES[path.suffix])
         response.set_etag(f"wz-{adler32(data) & 0xFFFFFFFF:x}")
@@ -367,7 +376,7 @@ class DebuggedApplication:
     def pin_auth(self, request: Request) -> Response:
         """Check the PIN of a request; if it is right, set the cookie that proves it."""
         if not self.check_host_trust(request.environ):
-            return SecurityError()  # type: ignore[return-value]
+            return _page_of(SecurityError())
         trust = self.check_pin_trust(request.environ)
         exhausted = self._failed_pin_auth.value >= TRIES
         pin = request.args.get("pin")
@@ -375,16 +384,14 @@ class DebuggedApplication:
             pin = request.form.get("pin", "")
         given = pin.strip().replace("-", "")
         auth = bool(trust)
-        stale = trust is None  # delete a cookie for another PIN
-        if trust is None:
-            self._fail_pin_auth()
-        elif not trust and not exhausted:
+        if not trust and not exhausted:
             right = (self.pin or "").replace("-", "")
             auth = hmac.compare_digest(given.encode(), right.encode())
             if auth:
                 self._failed_pin_auth.value = 0
             else:
                 self._fail_pin_auth()
+        stale = trust is None and not auth  # delete a cookie for another PIN
         response = _as_json({"auth": auth, "exhausted": exhausted})
         self._set_trust(response, request, auth, stale)
         return response
@@ -404,7 +411,7 @@ class DebuggedApplication:
     def log_pin_request(self, request: Request) -> Response:
         """Log the PIN in the terminal, because a page needs it."""
         if not self.check_host_trust(request.environ):
-            return SecurityError()  # type: ignore[return-value]
+            return _page_of(SecurityError())
         if self.pin_logging and self.pin is not None:
             _log("info", " * To enable the debugger you need to enter the security pin:")
             _log("info", " * Debugger pin code: %s", self.pin)
@@ -422,6 +429,15 @@ def _start_again(
     """Replace a head that has not been sent (PEP 3333); raises the error if it was sent."""
     raised: Any = (type(error), error, error.__traceback__)
     return start_response(status, headers, raised)
+
+
+def _page_of(error: HTTPException) -> Response:
+    page: Response = error.get_response()
+    return page
+
+
+def _as_html(text: str) -> Response:
+    return Response(encodable(text), mimetype="text/html")
 
 
 def _as_json(value: Any) -> Response:

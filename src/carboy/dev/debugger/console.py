@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import ast
+import asyncio
 import code
-import ctypes
 import sys
-import time
+import traceback
 from collections.abc import Callable, Iterable
+from contextlib import nullcontext, suppress
 from contextvars import ContextVar
-from rlcompleter import Completer
-from threading import Lock, get_ident
+from inspect import CO_COROUTINE
+from threading import Lock, Timer
 from types import CodeType
 from typing import Any
 
 from markupsafe import escape
 
-from carboy.dev.debugger.repr import debug_repr, dump, helper
+from carboy.dev.debugger.completion import Completion, completion
+from carboy.dev.debugger.contexts import Contexts
+from carboy.dev.debugger.repr import DebugReprGenerator, debug_repr, dump, helper
+from carboy.dev.debugger.stopping import Run, Stopped
 
 __all__ = ["Console", "HTMLStringO", "ThreadedStream"]
 
-RESEND = 1.0  # seconds until code that has caught its KeyboardInterrupt can be sent another
+OUTPUT_MOST = 100_000  # characters that are shown of the output of one line of input
+PATIENCE = 2.0  # seconds that a completion may take
+BRIEFLY = 0.2  # seconds that a completion waits for the contexts
+TYPED = "<debugger>"  # the file name of code that was typed
 
 # For the thread or task that is running code in a console.
 _stream: ContextVar[HTMLStringO | None] = ContextVar("carboy.debugger.stream")
@@ -31,6 +39,8 @@ class HTMLStringO:
 
     def __init__(self) -> None:
         self._buffer: list[str] = []
+        self._space = OUTPUT_MOST
+        self._left_out = 0
 
     def isatty(self) -> bool:
         """Return False."""
@@ -51,21 +61,35 @@ class HTMLStringO:
 
     def reset(self) -> str:
         """Remove and return all that was written."""
+        if self._left_out:
+            self.begin_line()
         text = "".join(self._buffer)
         self._buffer.clear()
+        self._space = OUTPUT_MOST
         return text
+
+    def begin_line(self) -> None:
+        """End the last line if something was written to it, and say how much was left out."""
+        if self._left_out:
+            self._write(f'\n<span class="help">… {self._left_out:,} more characters</span>\n')
+            self._left_out = 0
+        if self._buffer and not self._buffer[-1].endswith("\n"):
+            self._write("\n")
 
     def _write(self, x: str) -> None:
         self._buffer.append(x)
 
     def write(self, x: str) -> int:
         """Write text, escaped."""
-        self._write(str(escape(x)))
+        shown = x[: self._space]
+        self._space -= len(shown)
+        self._left_out += len(x) - len(shown)
+        self._write(str(escape(shown)))
         return len(x)
 
     def writelines(self, x: Iterable[str]) -> None:
         """Write several texts, escaped."""
-        self._write(str(escape("".join(x))))
+        self.write("".join(x))
 
 
 class ThreadedStream:
@@ -92,7 +116,9 @@ class ThreadedStream:
         if stream is None:
             _displayhook(obj)
         elif obj is not None:
-            _ipy.get().locals["_"] = obj
+            if not _ipy.get().keeps_underscore:
+                _ipy.get().locals["_"] = obj
+            stream.begin_line()
             stream._write(debug_repr(obj))
 
     def __setattr__(self, name: str, value: Any) -> None:
@@ -157,56 +183,33 @@ class _ConsoleLoader:
         return self._sources.get(id(code))
 
 
-def _raise_in(thread: int, error: type[BaseException]) -> None:
-    """Raise an exception in a thread when it next runs Python code."""
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error))
+class _NotHere:
+    """Replaces a function of Python that would harm the server. Calling it says what to do."""
+
+    def __init__(self, name: str, error: type[Exception], text: str) -> None:
+        self._name = name
+        self._error = error
+        self._text = text
+
+    def __call__(self, *args: Any, **kwargs: Any) -> None:
+        __traceback_hide__ = True
+        raise self._error(self._text)
+
+    def __repr__(self) -> str:
+        return f"<{self._name}: {self._text}>"
 
 
-class _Run:
-    """The thread that runs code, if any. Another thread can stop it with KeyboardInterrupt.
-
-    The lock is held while the exception is sent, so that it reaches the code only: an exception
-    that has not been raised yet is raised inside `end`, which is then called again. No second
-    exception is sent within that time.
-    """
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._thread: int | None = None
-        self._sent = -RESEND  # when the exception was sent; negative: it was not
-
-    def begin(self) -> None:
-        """This thread runs code from now on."""
-        self._sent = -RESEND
-        self._thread = get_ident()
-
-    def stop(self) -> bool:
-        """Stop the code that runs. Returns whether there was any."""
-        with self._lock:
-            if self._thread is not None and time.monotonic() - self._sent >= RESEND:
-                self._sent = time.monotonic()
-                _raise_in(self._thread, KeyboardInterrupt)
-            return self._thread is not None
-
-    def end(self) -> None:
-        """The code has ended. Raises KeyboardInterrupt if it was sent and not raised yet."""
-        with self._lock:
-            self._thread = None
-            sent, self._sent = self._sent, -RESEND
-        if sent >= 0:
-            # Not taken back: Python 3.11 would look for it again in every later call, in vain.
-            for _ in range(100):
-                pass
-
-
-class _Completer(Completer):
-    """Completes names of values whose attributes may raise any exception."""
-
-    def _callable_postfix(self, val: Any, word: str) -> str:
-        try:
-            return super()._callable_postfix(val, word)  # type: ignore[misc,no-any-return]
-        except Exception:  # a proxy outside of its context, for example
-            return word
+LEAVE = "The console cannot end the server. Press Esc to leave the console."
+READ = "The console has no input to read. Assign a value instead."
+# Names of every console, unless its frame has such names itself. Python's `exit` would close
+# standard input, and its `input` would wait for the terminal.
+OWN = {
+    "dump": dump,
+    "help": helper,
+    "exit": _NotHere("exit", RuntimeError, LEAVE),
+    "quit": _NotHere("quit", RuntimeError, LEAVE),
+    "input": _NotHere("input", EOFError, READ),
+}
 
 
 class _InteractiveConsole(code.InteractiveInterpreter):
@@ -214,20 +217,29 @@ class _InteractiveConsole(code.InteractiveInterpreter):
 
     def __init__(self, globals: dict[str, Any], locals: dict[str, Any]) -> None:
         self.loader = _ConsoleLoader()
-        names = {**globals, **locals, "dump": dump, "help": helper, "__loader__": self.loader}
-        super().__init__(names)
-        self.run = _Run()
+        super().__init__({**OWN, **globals, **locals, "__loader__": self.loader})
+        self.run = Run()
+        self.contexts = Contexts()
+        self.keeps_underscore = "_" in self.locals  # gettext, for example
         self.more = False
         self.buffer: list[str] = []
-        compiled = self.compile
+        self.compile.compiler.flags |= ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+        self._compiled = self.compile
+        self.compile = self._compile  # type: ignore[assignment]
 
-        def remembering(source: str, filename: str, symbol: str) -> CodeType | None:
-            made = compiled(source, filename, symbol)
-            if made is not None:
-                self.loader.register(made, source)
-            return made
-
-        self.compile = remembering  # type: ignore[assignment]
+    def _compile(self, source: str, filename: str, symbol: str) -> CodeType | None:
+        """The code of some input; None if it is not complete."""
+        made: CodeType | None = None
+        valid = False
+        with suppress(SyntaxError):
+            made = self._compiled(source, filename, symbol)
+            valid = True
+        # Several statements, input that is not complete, or the same error again.
+        if not valid and self._compiled(source, filename, "exec") is not None:
+            made = _each_shown(source, filename)
+        if made is not None:
+            self.loader.register(made, source)
+        return made
 
     def runsource(self, source: str, **kwargs: Any) -> str:  # type: ignore[override]
         """Run a line and return prompt, input and output as HTML."""
@@ -236,7 +248,11 @@ class _InteractiveConsole(code.InteractiveInterpreter):
         ThreadedStream.push()
         try:
             whole = "".join([*self.buffer, source])
-            self.more = super().runsource(whole, "<debugger>", "single")
+            self.more = False
+            try:
+                self.more = super().runsource(whole, TYPED, "single")
+            except Exception as error:  # the input is nested too deeply to be compiled
+                self._show(error)
             if self.more:
                 self.buffer.append(source)
             else:
@@ -246,16 +262,44 @@ class _InteractiveConsole(code.InteractiveInterpreter):
         return f"{prompt}{escape(source)}{output}"
 
     def runcode(self, code: CodeType) -> None:
-        """Run compiled code. SystemExit and the like are raised to the caller."""
+        """Run compiled code, and show the exception that it raises."""
+        if code.co_flags & CO_COROUTINE:
+            self.guarded(lambda: self._await(code))
+        else:
+            self.guarded(lambda: self._execute(code))
+
+    def guarded(self, work: Callable[[], object]) -> None:
+        """Call a function, and show the exception that it raises."""
         try:
-            try:
-                self.run.begin()
-                exec(code, self.locals)
-            finally:
-                self.run.end()
-        except (Exception, KeyboardInterrupt):
+            work()
+        except Stopped:
+            self._show(KeyboardInterrupt())
+        except BaseException as error:  # SystemExit as well: it would end the server's thread
             self.run.end()
-            self.showtraceback()
+            self._show(error)
+
+    def _execute(self, code: CodeType) -> None:
+        try:
+            self.run.begin()
+            exec(code, self.locals)
+        finally:
+            self.run.end()
+
+    def _await(self, code: CodeType) -> None:
+        """Run code with `await`, on the event loop of the application if it has one."""
+
+        async def line() -> None:
+            await self.run.awaited(eval(code, self.locals))
+
+        ensure_sync = self.contexts.ensure_sync
+        try:
+            call = ensure_sync(line) if ensure_sync is not None else None
+        except RuntimeError:  # Flask without asgiref
+            call = None
+        if call is not None:
+            call()
+        else:
+            asyncio.run(line())
 
     # Makes HTML of an exception, without its first frames. Set by `tbtools`, which cannot be
     # imported here, because the frames of a traceback have consoles.
@@ -263,21 +307,35 @@ class _InteractiveConsole(code.InteractiveInterpreter):
 
     def showtraceback(self, **kwargs: Any) -> None:
         """Show the current exception."""
-        self._show(sys.exception(), 1)
+        self._show(sys.exception() or RuntimeError("There is no exception."))
 
     def showsyntaxerror(self, filename: str | None = None, **kwargs: Any) -> None:
         """Show that the input is not valid Python."""
-        self._show(sys.exception(), sys.maxsize)  # all frames are the compiler's
+        self.showtraceback()
 
-    def _show(self, error: BaseException | None, skip: int) -> None:
+    def _show(self, error: BaseException) -> None:
         render = type(self).render_error
-        assert error is not None
-        shown = str(escape(repr(error))) if render is None else render(error, skip)
-        sys.stdout._write(shown)  # type: ignore[union-attr]
+        made = repr(error) if render is None else render(error, _outer_frames(error))
+        stream: Any = sys.stdout
+        stream.begin_line()
+        stream._write(made)
 
     def write(self, data: str) -> None:
         """Write a message of the interpreter."""
         sys.stdout.write(data)
+
+
+def _each_shown(source: str, filename: str) -> CodeType:
+    """Code of several statements, the values of which are shown as if each was typed alone."""
+    body = ast.Interactive(ast.parse(source).body)
+    made: CodeType = compile(body, filename, "single", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    return made
+
+
+def _outer_frames(error: BaseException) -> int:
+    """The number of frames before that of the code that was typed; all if it is not among them."""
+    names = [frame.f_code.co_filename for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return names.index(TYPED) if TYPED in names else len(names)
 
 
 class Console:
@@ -294,21 +352,94 @@ class Console:
         """The names in the console."""
         return self._ipy.locals
 
+    @property
+    def contexts(self) -> Contexts:
+        """The contexts in which code runs."""
+        return self._ipy.contexts
+
+    @contexts.setter
+    def contexts(self, contexts: Contexts) -> None:
+        self._ipy.contexts = contexts
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the input is not complete, so that another line belongs to it."""
+        return self._ipy.more
+
     def eval(self, code: str) -> str:
         """Run one line of input and return the transcript as HTML."""
         _ipy.set(self._ipy)
-        with self._lock, _outside:
-            return self._ipy.runsource(code)
+        return self._inside(lambda: self._ipy.runsource(code)) or (
+            f"&gt;&gt;&gt; {escape(code)}\n"
+            "The code did not run, because code of another console of this request still runs."
+        )
+
+    def show(self, names: dict[str, Any]) -> str:
+        """Names and their values as HTML."""
+        shown: list[str] = []
+
+        def show() -> None:
+            try:
+                self._ipy.run.begin()
+                shown.append(DebugReprGenerator().dump_locals(names))
+            finally:
+                self._ipy.run.end()
+
+        def output() -> str:
+            ThreadedStream.push()
+            try:
+                self._ipy.guarded(show)
+            finally:
+                text = ThreadedStream.fetch()
+            return shown[0] if shown else text
+
+        return self._inside(output) or "Code of another console of this request still runs."
+
+    def _inside(self, work: Callable[[], str]) -> str:
+        """Call a function in the contexts; "" if it was stopped before it could begin."""
+        run = self._ipy.run
+        try:
+            with (
+                run.held(self._lock), run.held(self.contexts.lock),
+                _outside, self.contexts.entered(),
+            ):  # fmt: skip
+                return work()
+        except Stopped:
+            return ""
 
     def stop(self) -> bool:
-        """Stop the code that runs, in another thread. Returns whether there was any."""
-        return self._ipy.run.stop()
+        """Stop the code that runs, in another thread; else forget incomplete input.
 
-    def completions(self, text: str) -> list[str]:
-        """Completions of a name or of an attribute; [] if it cannot be evaluated."""
-        completer = _Completer(self.names)
+        Returns whether there was code to stop.
+        """
+        if self._ipy.run.stop():
+            return True
+        self._ipy.more = False
+        self._ipy.buffer.clear()
+        return False
+
+    def place(self) -> str:
+        """The function and line in which the code is; "" if it does not run."""
+        return self._ipy.run.place()
+
+    def completion(self, text: str) -> Completion:
+        """What may follow `text`. Empty if that raises or takes long."""
+        run = Run()
+        timer = Timer(PATIENCE, run.stop)
+        timer.start()
+        lock = self.contexts.lock
+        held = lock.acquire(timeout=BRIEFLY)  # not while another console runs code
         try:
-            found = [completer.complete(text, state) for state in range(50)]
-        except Exception:  # raised by an attribute
-            return []
-        return sorted({name for name in found if name is not None})
+            with self.contexts.entered() if held else nullcontext():
+                try:
+                    run.begin()
+                    return completion(text, self.names)
+                finally:
+                    run.end()
+        except (Exception, KeyboardInterrupt):
+            run.end()
+            return Completion()
+        finally:
+            timer.cancel()
+            if held:
+                lock.release()

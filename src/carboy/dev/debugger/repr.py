@@ -34,6 +34,12 @@ DEEP = 20  # levels of nested containers
 REST = '<span class="help">…</span>'
 missing = object()
 
+
+def encodable(text: str) -> str:
+    """Text without surrogates, which cannot be sent: they are replaced by escapes."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
 OBJECT_DUMP_HTML = """\
 <div class=box>
   <h3>%(title)s</h3>
@@ -105,7 +111,9 @@ class DebugReprGenerator:
         before = self._space
         try:
             shown = self.dispatch_repr(obj, recursive)
-        except Exception:
+        except KeyboardInterrupt:
+            raise  # stops the console
+        except BaseException:
             shown = self.fallback_repr()
         finally:
             self._stack.pop()

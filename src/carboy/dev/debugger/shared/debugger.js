@@ -2,9 +2,21 @@
 // The page of the debugger: folding frames, consoles, and the PIN form. Without JavaScript,
 // everything except the consoles works.
 
-// Secret and PIN are in the body, because URLs are in access logs.
-const ask = (query) => fetch("?__debugger__=yes",
-  { method: "POST", credentials: "same-origin", body: new URLSearchParams({ s: SECRET, ...query }) });
+const OLD = "The page is older than the server's code. Reload the page.";
+const GONE = "The server does not answer. It was stopped, or it is starting again.";
+
+// Secret and PIN are in the body, because URLs are in access logs. Raises an Error with a text for
+// the user if the server does not answer or if this page's debugger does not.
+async function ask(query) {
+  let response;
+  try {
+    response = await fetch("?__debugger__=yes",
+      { method: "POST", credentials: "same-origin", body: new URLSearchParams({ s: SECRET, ...query }) });
+  } catch { throw new Error(GONE); }
+  if (response.status === 401) trusted = false;
+  if (!response.headers.has("X-Debugger") || response.status === 410) throw new Error(OLD);
+  return response;
+}
 let trusted = EVALEX_TRUSTED;
 
 // --- the PIN
@@ -14,7 +26,7 @@ function unlocked() {
   const dialog = document.querySelector(".pin-prompt");
   const form = dialog.querySelector("form");
   const answer = dialog.querySelector(".pin-answer");
-  ask({ cmd: "printpin" });
+  ask({ cmd: "printpin" }).catch(() => {});
   dialog.showModal();
   form.pin.value = "";
   form.pin.focus();
@@ -25,7 +37,9 @@ function unlocked() {
     form.onsubmit = async (event) => {
       event.preventDefault();
       answer.textContent = "…";
-      const response = await ask({ cmd: "pinauth", pin: form.pin.value });
+      let response;
+      try { response = await ask({ cmd: "pinauth", pin: form.pin.value }); }
+      catch (error) { answer.textContent = error.message; return; }
       if (!response.ok) {
         answer.textContent = "This host is not trusted. Open the page as localhost or 127.0.0.1.";
         return;
@@ -55,15 +69,23 @@ function unfoldable(root) {
 // --- a console
 
 const SLOW = 300;  // milliseconds, after which running code can be stopped
+const PATIENCE = 1000;  // milliseconds, after which code that was stopped should have ended
 const HISTORY = "carboy-console";
-const remembered = () => JSON.parse(sessionStorage.getItem(HISTORY) || "[]");
+let lines = [];  // used where storage is forbidden
+function remembered() {
+  try { return JSON.parse(sessionStorage.getItem(HISTORY) || "[]"); } catch { return lines; }
+}
+function remember(all) {
+  lines = all.slice(-200);
+  try { sessionStorage.setItem(HISTORY, JSON.stringify(lines)); } catch { /* full or forbidden */ }
+}
 
 function makeConsole(id) {
   const box = document.createElement("div");
   box.className = "console";
   box.innerHTML = '<div class=out-all></div><form><span>&gt;&gt;&gt;</span>'
     + '<textarea rows=1 spellcheck=false autocapitalize=off aria-label="Python"></textarea></form>'
-    + '<div class=busy hidden>Running … <button type=button>Stop</button></div><div class=names></div>';
+    + '<div class=busy hidden><span></span> <button type=button>Stop</button></div><div class=names></div>';
   const form = box.querySelector("form");
   const input = form.querySelector("textarea");
   const names = box.querySelector(".names");
@@ -78,32 +100,49 @@ function makeConsole(id) {
   const queued = (query, code) => { last = last.then(() => show(query, code)); return last; };
   const run = (code) => queued({ cmd: code }, code);
   const locals = () => queued({ locals: "yes" }, "");
-  const stop = () => ask({ stop: "yes", frm: id });
+  const state = busy.querySelector("span");
+  let number = 0;  // of the code that runs
+  async function stop() {
+    const mine = number;
+    try {
+      const { place } = await (await ask({ stop: "yes", frm: id })).json();
+      await new Promise((wait) => setTimeout(wait, PATIENCE));
+      if (!running || mine !== number) return;
+      state.textContent = "The code has not stopped yet"
+        + (place ? ` (${place})` : "") + ". A function in C cannot be interrupted: the code stops when the function returns.";
+    } catch { /* the answer to the code itself says why */ }
+  }
+  const prompt = (open) => { form.querySelector("span").textContent = open ? "..." : ">>>"; };
   async function show(query, code) {
+    const out = document.createElement("div");
+    out.className = "out";
     running = true;
+    number++;
+    state.textContent = "Running …";
     const slow = setTimeout(() => { busy.hidden = false; }, SLOW);
-    const response = await ask({ ...query, frm: id }).finally(() => {
+    try {
+      let response = await ask({ ...query, frm: id });
+      if (response.status === 401 && await unlocked()) response = await ask({ ...query, frm: id });
+      const text = await response.text();
+      if (response.ok) out.innerHTML = text; else out.textContent = text;
+      if (code) prompt(response.headers.get("X-Debugger-More") === "yes");
+    } catch (error) {
+      out.textContent = code ? `>>> ${code}\n${error.message}` : error.message;
+    } finally {
       clearTimeout(slow);
       running = false;
       busy.hidden = true;
-    });
-    const out = document.createElement("div");
-    out.className = "out";
-    const text = await response.text();
-    if (response.ok && !text.startsWith("<!doctype")) out.innerHTML = text;
-    else out.textContent = "This frame no longer exists, because the server was restarted or the page is old. Reload the page.";
+    }
     box.querySelector(".out-all").append(out);
     unfoldable(out);
-    const lines = text.split("\n");
-    const open = /^(>>>|\.\.\.) /.test(text) && lines.length <= 2 && /[:\\(\[{,]\s*$/.test(code);
-    form.querySelector("span").textContent = open ? "..." : ">>>";
+    out.scrollTop = out.scrollHeight;
     out.scrollIntoView({ block: "nearest" });
   }
   form.onsubmit = (event) => { event.preventDefault(); submit(); };
   function submit() {
     const code = input.value;
     const all = remembered();
-    if (code.trim() && all.at(-1) !== code) sessionStorage.setItem(HISTORY, JSON.stringify([...all, code].slice(-200)));
+    if (code.trim() && all.at(-1) !== code) remember([...all, code]);
     at = remembered().length;
     input.value = "";
     names.textContent = "";
@@ -112,20 +151,28 @@ function makeConsole(id) {
   }
   async function complete() {
     const before = input.value.slice(0, input.selectionStart);
-    const word = before.match(/[\w.]*$/)[0];
-    if (!word) { input.setRangeText("    ", input.selectionStart, input.selectionEnd, "end"); return; }
-    const found = await (await ask({ complete: word, frm: id })).json();
-    if (!found.length) return;
+    if (!before.split("\n").at(-1).trim()) { input.setRangeText("    ", input.selectionStart, input.selectionEnd, "end"); return; }
+    let typed, found;
+    try { ({ typed, found } = await (await ask({ complete: before, frm: id })).json()); } catch { return; }
+    names.textContent = "";
+    if (!found?.length || input.value.slice(0, input.selectionStart) !== before) return;
     let common = found[0];
     for (const name of found) while (!name.startsWith(common)) common = common.slice(0, -1);
-    if (common.length > word.length) input.setRangeText(common.slice(word.length), input.selectionStart, input.selectionStart, "end");
-    names.textContent = found.length > 1 ? found.map((name) => name.split(".").at(-1)).join("  ") : "";
+    if (common.length > typed.length) input.setRangeText(common.slice(typed.length), input.selectionStart, input.selectionStart, "end");
+    names.textContent = found.length > 1 ? found.join("  ") : "";
+  }
+  function interrupt() {
+    if (running) { stop(); return; }
+    ask({ stop: "yes", frm: id }).catch(() => {});  // forgets incomplete input
+    prompt(false);
+    input.value = "";
+    grow();
   }
   input.oninput = grow;
   input.onkeydown = (event) => {
     const all = remembered();
     const single = !input.value.includes("\n");
-    if (event.key === "c" && event.ctrlKey && running && input.selectionStart === input.selectionEnd) stop();
+    if (event.key === "c" && event.ctrlKey && input.selectionStart === input.selectionEnd && !String(getSelection())) interrupt();
     else if (event.key === "Enter" && !event.shiftKey) { event.preventDefault(); submit(); }
     else if (event.key === "Tab" && !event.shiftKey) { event.preventDefault(); complete(); }
     else if (event.key === "ArrowUp" && single && at > 0) { event.preventDefault(); input.value = all[--at]; grow(); }

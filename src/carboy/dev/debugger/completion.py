@@ -57,7 +57,7 @@ class Completion:
 
 
 def completion(text: str, names: dict[str, Any]) -> Completion:
-    """What may follow `text`, with the names of a console. Objects may raise any exception."""
+    """Names and keys that complete `text` in a console. Objects may raise any exception."""
     text = text[-LONGEST:].rpartition("\n")[2]
     if wanted := IMPORT.match(text):
         known = {*sys.stdlib_module_names, *(name.partition(".")[0] for name in sys.modules)}

@@ -423,7 +423,7 @@ class Console:
         return self._ipy.run.place()
 
     def completion(self, text: str) -> Completion:
-        """What may follow `text`. Empty if that raises or takes long."""
+        """Names and keys that complete `text`; none if finding them raises or takes long."""
         run = Run()
         timer = Timer(PATIENCE, run.stop)
         timer.start()

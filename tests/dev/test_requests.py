@@ -22,7 +22,8 @@ from carboy.cli.dev.tools import open_session, tracer_of
 from carboy.dev.debugger import DebuggedApplication
 from carboy.dev.explain.tracer import Tracer
 from carboy.dev.requests import Record, RequestList, Store
-from carboy.dev.requests.pages import curl, request_details
+from carboy.dev.requests.pages import request_details
+from carboy.dev.requests.replay import curl
 from carboy.serving import make_server
 from chromium import chromium
 from running import PATIENCE
@@ -99,7 +100,7 @@ def client_page(client: Client, record: Record) -> str:
 
 
 def events(record: Record, kind: str) -> list[tuple[str, str]]:
-    return [(title, detail) for _, found, title, detail in record.events if found == kind]
+    return [(title, detail) for _, found, title, detail, _ in record.events if found == kind]
 
 
 def test_events_are_recorded(
@@ -349,11 +350,11 @@ def view(n):
 folder = Path(sys.argv[1])
 Client(Tools(requests=folder).around(app, Broadcaster("1"))).get("/a/3", buffered=True)
 [record] = Store(folder).all()
-print(record.rule, record.endpoint, *record.session[0], *(kind for _, kind, _, _ in record.events))
+print(record.rule, record.endpoint, *record.session[0], *(event.kind for event in record.events))
 """
     command = [sys.executable, "-c", code, str(store.folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
-    assert done.stdout.startswith("/a/<n> view seen '3' signal signal template")
+    assert done.stdout.startswith("/a/<n> view seen '3' signal signal view template")
 
 
 @pytest.fixture
@@ -551,3 +552,93 @@ def test_in_a_browser_calls_are_recorded_and_shown(page: Page, address: str) -> 
     page.click("header a")
     page.wait_for_selector("text=Events")
     assert problems == []  # the policy allows its style sheet and script
+
+
+def test_in_a_browser_a_request_is_explained_by_one_button(
+    page: Page, address: str, store: Store
+) -> None:
+    """It is sent again, recorded with its calls; recording is switched off afterwards."""
+    page.goto(f"{address}/__carboy__/")
+    page.fill("#pin", "123-456")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#rows", state="attached")
+    page.request.get(f"{address}/notes/1")
+    page.click('text="/notes/1"')
+    page.click("text=Explain this request")
+    page.wait_for_url("**/calls")
+    page.wait_for_selector("#steps button:has-text('View')")
+    assert not store.records_calls
+    again, first = store.all()
+    assert "carboy-replay" not in str(again.request).lower()
+    page.goto(f"{address}/__carboy__/{again.number}")
+    page.click("text=Explain this request")  # its calls are there
+    page.wait_for_selector("#steps button:has-text('View')")
+    assert len(store.all()) == 2
+
+
+def test_in_a_browser_an_unsafe_request_is_explained_after_a_question(
+    page: Page, address: str, store: Store
+) -> None:
+    asked: list[str] = []
+    page.goto(f"{address}/__carboy__/")
+    page.fill("#pin", "123-456")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("#rows", state="attached")
+    page.request.post(f"{address}/json", data={"title": "Milk"})
+    page.click('text="/json"')
+    page.once("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
+    page.click("text=Explain this request")
+    assert asked == ["Send POST /json again?"]
+    assert len(store.all()) == 1
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.click("text=Explain this request")
+    page.wait_for_url("**/calls")
+    again, first = store.all()
+    assert again.json == first.json == '{"title": "Milk"}'
+
+
+def test_what_is_not_stored_of_a_request_is_named(client: Client, store: Store) -> None:
+    """It is not sent again as if it were complete."""
+    client.post("/json", json={"title": "M" * 70_000}, headers={"Authorization": "Bearer x"})
+    text = client_page(client, store.all()[0])
+    assert "The JSON was too long to be stored." in text
+    assert "these headers are missing: Authorization." in text
+    assert "data-whole=false" in text
+    client.post("/notes/1", data=b"\xff\x00", content_type="application/octet-stream")
+    text = client.get(f"/__carboy__/{store.all()[0].number}", **HERE).text
+    assert "The body was not stored" in text
+    assert "data-whole=false" in text
+    client.get("/notes/1")
+    assert "data-whole=true" in client.get(f"/__carboy__/{store.all()[0].number}", **HERE).text
+
+
+def test_a_stream_that_the_client_leaves_is_marked(wrapped: RequestList, store: Store) -> None:
+    environ = {"PATH_INFO": "/stream", "REQUEST_METHOD": "GET", "SERVER_NAME": "h"}
+    environ |= {"SERVER_PORT": "80", "wsgi.url_scheme": "http"}
+    answer = wrapped(environ, lambda status, headers, exc_info=None: lambda data: None)
+    next(iter(answer))
+    answer.close()  # type: ignore[attr-defined]
+    assert events(store.all()[0], "response") == [("1 piece", "The client left before the end.")]
+    Client(wrapped).get("/stream", buffered=True)
+    assert events(store.all()[0], "response") == [("1,000 pieces", "")]
+    Client(wrapped).head("/stream", buffered=True)
+    assert events(store.all()[0], "response") == []
+
+
+def test_an_exception_during_a_stream_is_recorded(store: Store) -> None:
+    app = application()
+
+    @app.get("/breaks")
+    def breaks() -> Any:
+        def pieces() -> Iterator[str]:
+            yield "a"
+            raise LookupError("midway")
+
+        return pieces()
+
+    client = Client(RequestList(app, store, DebuggedApplication(app)))
+    with pytest.raises(LookupError):
+        client.get("/breaks", buffered=True)
+    [(title, text)] = events(store.all()[0], "error")
+    assert title == "LookupError: midway"
+    assert "in pieces" in text

@@ -33,7 +33,7 @@ folder = Path(sys.argv[1])
 app = Tools(requests=folder).around(get_wsgi_application(), Broadcaster("1"))
 response = Client(app).get(sys.argv[2], buffered=True)
 [record] = Store(folder).all()
-errors = [title for _, kind, title, _ in record.events if kind == "error"]
+errors = [event.title for event in record.events if event.kind == "error"]
 print(response.status_code, record.rule, record.endpoint, *errors)
 """
 

@@ -123,6 +123,7 @@ class Child:
         began = given.get("began", time.time())
         first = given.get("starts", 1) == 1
         try:
+            self.tools.watch_packages()
             app, failure = load_or_error_app(self.name, first, self.options["reload"])
         except LOADING as problem:
             raise click.ClickException(str(problem)) from None

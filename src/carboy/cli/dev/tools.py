@@ -20,7 +20,8 @@ from carboy.dev.explain.page import data_of
 from carboy.dev.explain.tracer import Traced, Tracer
 from carboy.dev.hints import hints
 from carboy.dev.live import Broadcaster, Failure, LivePage
-from carboy.dev.requests import RequestList, Store
+from carboy.dev.requests import RequestList, Store, hooks
+from carboy.dev.requests.hooks import views
 from carboy.server.engine import Engine
 from carboy.server.logs.output import colours_wanted, standard
 from carboy.server.runner import Runner
@@ -38,7 +39,7 @@ def peer_of(frame: FrameType) -> Any:
 READING = {Engine._read.__code__: peer_of, Engine._serve_by_phase.__code__: peer_of}
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, weakref_slot=True)
 class Tools:
     """The tools to use. `host` may use the console, besides localhost."""
 
@@ -47,6 +48,11 @@ class Tools:
     host: str = "127.0.0.1"
     requests: Path | None = None  # folder of the last requests; None: no list
     tracer: Tracer | None = field(default=None, init=False)
+
+    def watch_packages(self) -> None:
+        """For a worker to call before it imports the application, which may connect by then."""
+        if self.requests is not None:
+            hooks.watch(self)
 
     def around(self, app: Any, broadcaster: Broadcaster) -> Any:
         """The application with its tools."""
@@ -65,6 +71,8 @@ class Tools:
             store = Store(self.requests)
             self.tracer = tracer_of(own, store)
             app = RequestList(app, store, guard, self.tracer, open_session)
+            if is_flask_like(own):
+                views.watch_flask(own)
         return LivePage(app, broadcaster) if self.live else app
 
     def trace(self) -> None:

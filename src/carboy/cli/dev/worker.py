@@ -62,6 +62,7 @@ class DevelopmentWorker:
             failure, app = failure_of(problem), failing(problem)
             self._broken = missing
         else:
+            self.tools.watch_packages()
             try:
                 app, failure = load_or_error_app(self.name, order["first"])
             except locate.NoApplication as problem:

@@ -1,8 +1,4 @@
-"""Events while a request is handled: signals, templates, log lines and errors.
-
-Signals and log records do not name the request they belong to. A context variable holds its
-record, so that requests on other threads are not mixed up.
-"""
+"""Events while a request is handled: signals, templates, log lines and errors."""
 
 from __future__ import annotations
 
@@ -11,59 +7,34 @@ import logging
 import reprlib
 import sys
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Callable
 from typing import Any
 
 from carboy.app import signals
 from carboy.dev.masking import masked, masked_url
-from carboy.dev.requests import sql
-from carboy.dev.requests.store import TEXT, Record
+from carboy.dev.requests.recording import Recording, current
+from carboy.dev.requests.store import LONGEST_JSON, Record
 
-current: ContextVar[Record | None] = ContextVar("carboy_dev_record", default=None)
-_environ: ContextVar[dict[str, Any]] = ContextVar("carboy_dev_environ")
-
-SILENT = ("before_render_template",)  # reported by template_rendered
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 300
 _installed = False
 _session: Callable[[], Any]
-_aside: Callable[[Callable[[], None]], None]
-_cost: Callable[[int], float]
 
 
-@contextmanager
-def recording_in(record: Record, environ: dict[str, Any]) -> Iterator[None]:
-    """Within this context, events belong to `record`."""
-    tokens = current.set(record), _environ.set(environ)
-    try:
-        yield
-    finally:
-        current.reset(tokens[0])
-        _environ.reset(tokens[1])
+def install(session: Callable[[], Any]) -> None:
+    """Connect to signals and logging in this process. Further calls only replace the argument.
 
-
-def install(
-    session: Callable[[], Any],
-    aside: Callable[[Callable[[], None]], None],
-    cost: Callable[[int], float],
-) -> None:
-    """Connect to signals and logging in this process. Further calls only replace the arguments.
-
-    `session` returns the session of the current request if it was opened. `aside` calls a function
-    without recording it. `cost` gives the seconds that recording has taken for a record number.
+    `session` returns the session of the current request if it was opened.
     """
-    global _installed, _session, _aside, _cost
-    _session, _aside, _cost = session, aside, cost
+    global _installed, _session
+    _session = session
     if _installed:
         return
     _installed = True
     for found in {id(each): each for each in _frameworks()}.values():
         for name in signals.__all__:
-            if name not in SILENT:
-                # Not weak, because there is no other reference to these functions.
-                getattr(found, name).connect(_receiver(name), weak=False)
+            # Not weak, because there is no other reference to these functions.
+            getattr(found, name).connect(_receiver(name), weak=False)
     before = logging.getLogRecordFactory()
 
     # Not a handler: with a handler on the root logger, Flask would not add its own.
@@ -81,63 +52,54 @@ def _frameworks() -> list[Any]:
 
 
 def _noted(line: logging.LogRecord) -> None:
-    record = current.get()
-    if record is None:
+    recording = current.get()
+    if recording is None:
         return
     try:
         text = line.getMessage()
     except Exception:  # The arguments do not fit the message. The logging module reports that.
         text = str(line.msg)
-    note(record, "log", f"{line.levelname} {line.name}", text)
-
-
-def note(record: Record, kind: str, title: str, detail: str = "") -> None:
-    """Add an event to a request that is being handled."""
-    record.note(kind, title, detail, _cost(record.number))
-
-
-def watch_sql() -> None:
-    """Record SQL statements from now on, of the packages that are loaded by now."""
-    sql.watch(_note_sql)
-
-
-def _note_sql(statement: str, values: str, seconds: float) -> None:
-    record = current.get()
-    if record is not None:
-        took = f"{seconds * 1000:.2f} ms"
-        _aside(lambda: note(record, "sql", statement, f"{took} {values}".rstrip()))
+    recording.note("log", f"{line.levelname} {line.name}", text)
 
 
 def _receiver(name: str) -> Any:
     def receive(sender: Any, **given: Any) -> None:
-        record = current.get()
-        if record is not None:
-            _aside(lambda: _take(record, name, given))
+        recording = current.get()
+        if recording is not None:
+            recording.aside(lambda: _take(recording, name, given))
 
     return receive
 
 
-def _take(record: Record, name: str, given: dict[str, Any]) -> None:
+def _take(recording: Recording, name: str, given: dict[str, Any]) -> None:
     if name == "request_started":
-        _note_rule(record)
+        _note_rule(recording)
     elif name in ("request_finished", "got_request_exception"):
-        _note_body(record)
-        _note_session(record)
-    if name == "template_rendered":
+        _note_body(recording)
+        _note_session(recording.record)
+    if name == "before_render_template":
+        recording.open[id(given.get("context"))] = recording.now()
+    elif name == "template_rendered":
+        began = recording.open.pop(id(given.get("context")), None)
         context = masked("", given.get("context") or {})
         lines = (f"{key} = {_shown(value)}" for key, value in sorted(context.items()))
-        note(record, "template", str(given["template"].name or "a string"), "\n".join(lines))
+        title = str(given["template"].name or "a string")
+        recording.note("template", title, "\n".join(lines), began)
     elif name == "got_request_exception":
-        _note_error(record, given["exception"])
+        note_error(recording, given["exception"])
     elif name == "message_flashed":
-        note(record, "flash", str(given.get("category")), str(given.get("message")))
+        recording.note("flash", str(given.get("category")), str(given.get("message")))
     else:
-        note(record, "signal", name)
+        recording.note("signal", name)
 
 
-def _note_error(record: Record, error: BaseException) -> None:
+def note_error(recording: Recording, error: BaseException) -> None:
+    """Add an exception, once even if it is seen again on its way out."""
+    if recording.error is error:
+        return
+    recording.error = error
     text = "".join(traceback.format_exception(error))
-    note(record, "error", "".join(traceback.format_exception_only(error)).strip(), text)
+    recording.note("error", "".join(traceback.format_exception_only(error)).strip(), text)
 
 
 def watch_django() -> None:
@@ -148,9 +110,9 @@ def watch_django() -> None:
 
 
 def _django_failed(sender: Any, **given: Any) -> None:
-    record, error = current.get(), sys.exception()
-    if record is not None and error is not None:
-        _aside(lambda: _note_error(record, error))
+    recording, error = current.get(), sys.exception()
+    if recording is not None and error is not None:
+        recording.aside(lambda: note_error(recording, error))
 
 
 def note_django_route(record: Record, path: str) -> None:
@@ -172,22 +134,24 @@ def _shown(value: Any) -> str:
         return f"<its repr raises {type(problem).__name__}>"
 
 
-def _note_rule(record: Record) -> None:
-    request = _environ.get().get("werkzeug.request")
+def _note_rule(recording: Recording) -> None:
+    record, request = recording.record, recording.environ.get("werkzeug.request")
     record.rule = str(getattr(request, "url_rule", None) or "")
     record.endpoint = str(getattr(request, "endpoint", None) or "")
 
 
-def _note_body(record: Record) -> None:
+def _note_body(recording: Recording) -> None:
     """Form, file names and JSON, if the application has read them. They are not read here."""
-    read = getattr(_environ.get().get("werkzeug.request"), "__dict__", {})
+    record = recording.record
+    read = getattr(recording.environ.get("werkzeug.request"), "__dict__", {})
     if (form := read.get("form")) is not None:
         record.form = [(name, str(masked(name, value))) for name, value in form.items(multi=True)]
     if (files := read.get("files")) is not None:
         record.files = [(name, str(file.filename)) for name, file in files.items(multi=True)]
     found = read.get("_cached_json", (...,))[0]
     if found is not ...:
-        record.json = json.dumps(masked("", found), ensure_ascii=False, default=repr)[:TEXT]
+        text = json.dumps(masked("", found), ensure_ascii=False, default=repr)
+        record.json, record.json_cut = text[:LONGEST_JSON], len(text) > LONGEST_JSON
 
 
 def _note_session(record: Record) -> None:

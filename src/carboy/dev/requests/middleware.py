@@ -18,7 +18,8 @@ from carboy.dev.explain import page as calls_page
 from carboy.dev.explain.secrets import secrets_of
 from carboy.dev.explain.tracer import Tracer
 from carboy.dev.masking import masked_header, masked_url
-from carboy.dev.requests import events, pages
+from carboy.dev.requests import events, hooks, pages
+from carboy.dev.requests.recording import Recording, recording_in
 from carboy.dev.requests.store import TEXT, Record, Store
 from carboy.http.fields.headers import EnvironHeaders
 from carboy.http.request.request import Request
@@ -29,9 +30,12 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 T = TypeVar("T")
+TEXTS = ("json", "xml", "javascript")  # in media types other than text/*
 LOOPBACK = ("127.", "::1", "::ffff:127.")
 # The page uses its own script and style sheet, and connects only to this server.
 POLICY = "default-src 'none'; style-src 'self'; script-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"  # noqa: E501
+# A field that the list's page adds to a request, to find it in the list; the application has none.
+REPLAY = "HTTP_CARBOY_REPLAY"
 FRAMES = "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 _NONCE = "style-src 'nonce-{0}'; script-src 'nonce-{0}'"
 
@@ -57,7 +61,8 @@ class RequestList:
         self.tracer = tracer
         self._last = 0
         self._lock = threading.Lock()
-        events.install(session, self._aside, self._cost)
+        events.install(session)
+        hooks.watch(self)
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Show the list, or call the application and record the request."""
@@ -72,13 +77,14 @@ class RequestList:
     # --- recording requests
 
     def _noted(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        record = self._aside(lambda: self._record(environ))
+        recording = self._aside(lambda: self._recording(environ))
+        record = recording.record
         counter = BodyCounter(record)
 
         def starting(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
             record.status = status
             record.response = [(name, masked_header(name, value)) for name, value in headers]
-            counter.is_text = _is_text(headers)
+            counter.begin(headers)
             rest = (exc_info,) if exc_info else ()
             return counter.counting_write(start_response(status, headers, *rest))
 
@@ -86,48 +92,53 @@ class RequestList:
         if self.tracer is not None:
             self.tracer.begin(record.number, _peer(environ), lambda: _secrets(environ))
         try:
-            with events.recording_in(record, environ):
+            with recording_in(recording):
                 answer = self.app(environ, starting)
                 events.note_django_route(record, environ.get("PATH_INFO", ""))
         except BaseException as error:
-            events.note(record, "error", f"{type(error).__name__}: {error}")
-            self._finish(record)
+            events.note_error(recording, error)
+            self._finish(recording)
             raise
         wrapper = environ.get("wsgi.file_wrapper")
         if isinstance(wrapper, type) and isinstance(answer, wrapper):
-            self._finish(record)  # the server sends files without reading them here
+            self._finish(recording)  # the server sends files without reading them here
             return answer
         if isinstance(answer, list | tuple):
             for piece in answer:
                 counter.take(piece)
-            self._finish(record)
+            self._finish(recording)
             return answer
-        return ClosingIterator(RecordedBody(answer, counter, environ), lambda: self._finish(record))
+        body = RecordedBody(answer, counter, recording)
+        return ClosingIterator(body, lambda: self._finish(recording))
 
-    def _record(self, environ: WSGIEnvironment) -> Record:
-        events.watch_sql()
+    def _recording(self, environ: WSGIEnvironment) -> Recording:
         events.watch_django()
         with self._lock:
             self._last = number = max(self._last + 1, time.time_ns() // 1000)
+        replay = environ.pop(REPLAY, "")[:40]
         headers = [(name, masked_header(name, value)) for name, value in EnvironHeaders(environ)]
         target = quote(environ.get("PATH_INFO", ""), safe="/:@!$&'()*+,;=~", encoding="latin-1")
         if query := environ.get("QUERY_STRING"):
             target = masked_url(f"{target}?{query}")
-        return Record(
+        record = Record(
             number, time.time(), environ.get("REQUEST_METHOD", ""), target, headers,
             protocol=environ.get("SERVER_PROTOCOL", ""), client=environ.get("REMOTE_ADDR", ""),
+            replay=replay,
+        )  # fmt: skip
+        return Recording(
+            record, environ, partial(self._cost, number), self._aside,
+            partial(self.store.add_again, record),
         )  # fmt: skip
 
     def _keep_page(self, record: Record, html: str) -> None:
         record.has_page = True
         self._aside(lambda: self.store.add_page(record.number, html))
 
-    def _finish(self, record: Record) -> None:
-        record.seconds = record.elapsed()
-        record.recording = self._cost(record.number)
-        self._aside(lambda: self.store.add(record))
+    def _finish(self, recording: Recording) -> None:
+        self._aside(recording.end)
+        self._aside(lambda: self.store.add(recording.record))
         if self.tracer is not None:
-            self.tracer.end(record.number)
+            self.tracer.end(recording.record.number)
 
     def _cost(self, number: int) -> float:
         return 0.0 if self.tracer is None else self.tracer.cost(number)
@@ -172,7 +183,8 @@ class RequestList:
     def _detailed(self, record: Record, request: Request) -> Response:
         origin = f"{request.scheme}://{request.host}"
         calls = self.store.calls(record.number) or {}
-        return _page(pages.request_details(record, origin, calls.get("steps", [])))
+        switch = None if self.tracer is None else self.store.records_calls
+        return _page(pages.request_details(record, origin, calls.get("steps", []), switch))
 
     def _error_page(self, record: Record, request: Request) -> Response:
         """The debugger's page about a failed request, or the response to its script."""
@@ -219,6 +231,16 @@ class BodyCounter:
     def __init__(self, record: Record) -> None:
         self.record = record
         self.is_text = False
+        self.length: int | None = None  # as declared
+
+    def begin(self, headers: Iterable[tuple[str, str]]) -> None:
+        """The response has these header fields."""
+        found = {name.lower(): value for name, value in headers}
+        kind = found.get("content-type", "")
+        is_text = kind.startswith("text/") or any(part in kind for part in TEXTS)
+        self.is_text = is_text and "content-encoding" not in found
+        length = found.get("content-length", "")
+        self.length = int(length) if length.isdecimal() else None
 
     def take(self, piece: bytes) -> None:
         room = TEXT - len(self.record.body)
@@ -237,42 +259,59 @@ class BodyCounter:
 class RecordedBody:
     """A response body that is recorded as it is iterated over, with the events during that.
 
-    A generator runs only then; the debugger is a generator.
+    A generator runs only then; the debugger is a generator. A body of several pieces is an event,
+    from the first piece to the last.
     """
 
-    def __init__(
-        self, answer: Iterable[bytes], counter: BodyCounter, environ: WSGIEnvironment
-    ) -> None:
+    def __init__(self, answer: Iterable[bytes], counter: BodyCounter, recording: Recording) -> None:
         self._answer = answer
         self._next = iter(answer).__next__
         self._counter = counter
-        self._environ = environ
+        self._recording = recording
+        self._pieces = 0
+        self._began = 0.0
+        self._complete = False
 
     def __iter__(self) -> RecordedBody:
         return self
 
     def __next__(self) -> bytes:
-        with events.recording_in(self._counter.record, self._environ):
-            piece = self._next()
+        try:
+            with recording_in(self._recording):
+                piece = self._next()
+        except StopIteration:
+            self._complete = True
+            raise
+        except Exception as error:
+            self._complete = True
+            events.note_error(self._recording, error)
+            raise
         self._counter.take(piece)
+        self._pieces += 1
+        if self._pieces == 1:
+            self._began = self._recording.now()
         return piece
 
     def close(self) -> None:
         close = getattr(self._answer, "close", None)
-        if close is not None:
-            with events.recording_in(self._counter.record, self._environ):
-                close()
+        try:
+            if close is not None:
+                with recording_in(self._recording):
+                    close()
+        finally:
+            self._note_pieces()
+
+    def _note_pieces(self) -> None:
+        size, length = self._counter.record.size, self._counter.length
+        cut = self._pieces > 0 and not self._complete and (length is None or size < length)
+        if self._pieces > 1 or cut:
+            text = "The client left before the end." if cut else ""
+            pieces = f"{self._pieces:,} piece{'s' if self._pieces > 1 else ''}"
+            self._recording.note("response", pieces, text, self._began)
 
 
 def _root(environ: WSGIEnvironment) -> str:
     return quote(environ.get("SCRIPT_NAME", ""), encoding="latin-1") + ROOT
-
-
-def _is_text(headers: Iterable[tuple[str, str]]) -> bool:
-    found = {name.lower(): value for name, value in headers}
-    kind = found.get("content-type", "")
-    texts = kind.startswith("text/") or "json" in kind or "xml" in kind or "javascript" in kind
-    return texts and "content-encoding" not in found
 
 
 def _peer(environ: WSGIEnvironment) -> tuple[str, int]:

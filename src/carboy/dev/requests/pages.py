@@ -2,30 +2,21 @@
 
 from __future__ import annotations
 
-import shlex
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
 
 from markupsafe import escape
 
 from carboy.dev.explain.terminal import duration as nanoseconds
-from carboy.dev.masking import MASK
+from carboy.dev.requests import replay, waterfall
+from carboy.dev.requests.replay import METHODS
 from carboy.dev.requests.store import Pairs, Record
+from carboy.dev.requests.waterfall import milliseconds
 
 SHARED = Path(__file__).parent / "shared"
 FILES = {"requests.css": "text/css", "requests.js": "text/javascript"}
-# Fields that a browser sends by itself, and does not let a page set.
-OF_BROWSER = {
-    "accept-encoding", "connection", "content-length", "cookie", "host", "keep-alive", "origin",
-    "referer", "upgrade-insecure-requests", "user-agent", "sec-fetch-dest", "sec-fetch-mode",
-    "sec-fetch-site", "sec-fetch-user", "sec-ch-ua", "sec-ch-ua-mobile", "sec-ch-ua-platform",
-    "if-none-match", "if-modified-since", "cache-control", "pragma", "accept-language", "priority",
-}  # fmt: skip
-# Fields that curl sends by itself.
-OF_CURL = {"host", "content-length", "connection", "accept-encoding"}
 # Seconds after a response within which its calls may still be written to the store.
 STILL_WRITTEN = 5.0
 FROM_SOCKET = "From the socket to the view and back"
@@ -84,7 +75,8 @@ def request_list(records: Iterable[Record], records_calls: bool | None = None) -
         "<form method=post action=/__carboy__/clear><button>Clear</button>"
         f"</form>{_switch(records_calls)}</header><table class=list><thead><tr>"
         "<th>Time<th>Method<th>Target<th>Status"
-        f"<th class=n>Duration<th class=n>Size<th>Endpoint<tbody id=rows>{rows}</table>{empty}"
+        f"<th class=n>Duration<th class=sql>SQL<th class=cache>Cache<th class=http>Outgoing"
+        f"<th class=n>Size<th>Endpoint<tbody id=rows>{rows}</table>{empty}"
         "<footer><kbd>j</kbd> <kbd>k</kbd> move, <kbd>Enter</kbd> open, <kbd>/</kbd> filter"
         "</footer>",
     )
@@ -95,7 +87,6 @@ def _select(name: str, label: str, options: Iterable[tuple[str, str]]) -> str:
     return f"<select id={name} aria-label='{label}'><option value=''>Any {label}{found}</select>"
 
 
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 FILTERS = "".join(
     [
         _select("status", "status", [(str(n), f"{n}xx") for n in range(2, 6)]),
@@ -129,8 +120,22 @@ def _row(record: Record) -> str:
         f"<td>{moment}<td>{escape(record.method)}"
         f"<td class=target><a href=/__carboy__/{record.number}>{escape(record.target)}</a>"
         f"<td class=code>{_code(record)}<td class=n>{duration(record.took)}"
+        f"{_work(record)}"
         f"<td class=n>{size(record.size)}<td class=soft>{escape(record.endpoint)}"
     )
+
+
+def _work(record: Record) -> str:
+    """Cells with the number and the time of SQL statements, cache calls and outgoing requests."""
+    cells = []
+    for kind in ("sql", "cache", "http"):
+        total = record.totals.get(kind)
+        text = f"{total.number:,} <small>{milliseconds(total.ms)}</small>" if total else ""
+        if kind == "sql" and record.repeated:
+            most = f"{max(record.repeated.values()):,} times"
+            text += f" <b title='One statement was executed {most}'>N+1</b>"
+        cells.append(f"<td class={kind}>{text}")
+    return "".join(cells)
 
 
 def _code(record: Record) -> str:
@@ -148,8 +153,16 @@ def summary(record: Record, overflowed: bool) -> str:
     return " · ".join(facts)
 
 
-def request_details(record: Record, origin: str, steps: Sequence[dict[str, Any]] = ()) -> str:
-    """The page of one request; `steps` are the named steps of its calls."""
+def request_details(
+    record: Record,
+    origin: str,
+    steps: Sequence[dict[str, Any]] = (),
+    records_calls: bool | None = None,
+) -> str:
+    """The page of one request; `steps` are the named steps of its calls.
+
+    `records_calls`: whether calls are recorded now; None if they cannot be recorded.
+    """
     facts = [
         ("Rule", record.rule), ("Endpoint", record.endpoint), ("Duration", duration(record.took)),
         ("Recording", duration(record.recording) if record.recording else ""),
@@ -159,58 +172,36 @@ def request_details(record: Record, origin: str, steps: Sequence[dict[str, Any]]
         f"{record.method} {record.target}",
         f"{BACK}<h1 class=s{escape(record.status[:1])}><code>{escape(record.method)}"
         f" {escape(record.target)}</code> <span class=code>{escape(record.status)}</span></h1>"
-        f"{_debugger_link(record)}"
+        f"<p class=actions>{_explain(record, steps, records_calls)}{_debugger_link(record)}</p>"
         f"<dl>{''.join(f'<div><dt>{n}<dd>{escape(v)}</div>' for n, v in facts if v)}</dl>"
-        f"<h2>Events</h2>{_timeline(record)}{_calls(record, steps)}"
+        f"<h2>Events</h2>{waterfall.shown(record)}{_calls(record, steps)}"
         f"{_table('Request', record.request)}{_table('Form', record.form)}"
         f"{_table('Files', record.files)}{_json(record)}"
         f"{_table('Session', record.session)}"
         f"{_table('Response', record.response)}{_body(record)}"
-        f"<h2>Send again</h2>{_replay(record)}"
-        f"<h2>In a terminal</h2><pre class=curl>{escape(curl(record, origin))}</pre>",
+        f"<h2>Send again</h2>{replay.form(record, records_calls is not None)}"
+        f"<h2>In a terminal</h2><pre class=curl>{escape(replay.curl(record, origin))}</pre>",
     )
 
 
 def _debugger_link(record: Record) -> str:
     if not record.has_page:
         return ""
-    return f"<p><a href=/__carboy__/{record.number}/error>Open the debugger →</a></p>"
+    return f"<a class=button href=/__carboy__/{record.number}/error>Open the debugger →</a>"
 
 
-def _timeline(record: Record) -> str:
-    if not record.events:
-        return "<p class=empty>No signals, templates, log lines or errors.</p>"
-    whole = max(record.seconds * 1000, record.events[-1][0], 0.001)
-    repeated = record.repeated()
-    told = "".join(
-        f"<li><b>N+1</b> {count} times <code>{escape(statement)}</code>"
-        for statement, count in sorted(repeated.items(), key=lambda each: -each[1])
-    )
-    note = f"<ul class=repeated>{told}</ul>" if told else ""
-    rows = "".join(_event(each, whole, repeated) for each in record.events)
-    return f"{note}<ol class=events>{rows}</ol>"
-
-
-def _event(event: tuple[float, str, str, str], whole: float, repeated: Mapping[str, int]) -> str:
-    at, kind, title, detail = event
-    if kind == "sql":
-        mark = f" <em>×{repeated[title]}</em>" if title in repeated else ""
-        meter = f"<meter max={whole:.3f} value={at:.3f}></meter>"
-        return (
-            f"<li class=sql><span class=at>{at:.2f} ms</span>{meter}<b>sql{mark}</b>"
-            f"<span><code class=statement>{escape(title)}</code>"
-            f" <code>{escape(detail)}</code></span>"
-        )
-    # A meter needs no style attribute, which the Content-Security-Policy of the page forbids.
-    meter = f"<meter max={whole:.3f} value={at:.3f}></meter>"
-    head = f"<span class=at>{at:.2f} ms</span>{meter}<b>{escape(kind)}</b>"
-    if "\n" not in detail:
-        line = f"<span>{escape(title)} <code>{escape(detail)}</code></span>"
-        return f"<li class={escape(kind)}>{head}{line}"
-    head += f"<span>{escape(title)}</span>"
+def _explain(record: Record, steps: Sequence[Any], records_calls: bool | None) -> str:
+    """The way to the chain of calls; without recorded calls the request is sent again."""
+    if steps:
+        address = f"/__carboy__/{record.number}/calls"
+        return f"<a class=button href={address}>Explain this request →</a>"
+    if records_calls is None:
+        return ""
+    safe = str(record.method in replay.SAFE).lower()
+    title = "Sends the request again and records its calls"
     return (
-        f"<li class={escape(kind)}><details{' open' if kind == 'error' else ''}>"
-        f"<summary>{head}</summary><pre>{escape(detail)}</pre></details>"
+        f"<button id=explain data-safe={safe} data-on={str(records_calls).lower()}"
+        f" title='{title}'>Explain this request →</button>"
     )
 
 
@@ -218,7 +209,7 @@ def _calls(record: Record, steps: Sequence[dict[str, Any]]) -> str:
     if not steps and record.recording and time.time() - record.ended < STILL_WRITTEN:
         return f"<h2>{FROM_SOCKET}</h2><p class='empty awaited'>Loading …</p>"
     if not steps:
-        hint = "Not recorded. The button <i>Calls</i> above the list starts recording."
+        hint = "Not recorded. <i>Explain this request</i> sends it again and records its calls."
         return f"<h2>{FROM_SOCKET}</h2><p class=empty>{hint}</p>"
     rows = "".join(
         f"<tr><td class=n>{step['number']}<td>{escape(step['title'])}"
@@ -246,60 +237,6 @@ def _body(record: Record) -> str:
     if not record.body:
         return ""
     return f"<details><summary>Body (beginning)</summary><pre>{escape(record.body)}</pre></details>"
-
-
-def _replay(record: Record) -> str:
-    """A form that sends the request again from this browser, changed or not."""
-    form = urlencode([(name, value) for name, value in record.form])
-    body = form.replace(quote(MASK), MASK) or record.json
-    headers = [
-        (name, value)
-        for name, value in record.request
-        if MASK not in value and name.lower() not in OF_BROWSER
-    ]
-    if record.form:
-        headers = [(name, value) for name, value in headers if name.lower() != "content-type"]
-        headers.append(("Content-Type", "application/x-www-form-urlencoded"))
-    names = METHODS if record.method in METHODS else (record.method, *METHODS)
-    methods = "".join(
-        f"<option{' selected' if name == record.method else ''}>{escape(name)}" for name in names
-    )
-    told = ["The cookies are those of this browser."]
-    if MASK in f"{record.target}{body}":
-        told.append(f"Secrets were replaced by {MASK}: enter them again.")
-    if record.files:
-        told.append("Files are not sent.")
-    lines = "\n".join(f"{name}: {value}" for name, value in headers)
-    return (
-        f"<form id=replay class=replay><p><select name=method aria-label=Method>{methods}</select>"
-        f"<input name=target aria-label=Target value='{escape(record.target)}' spellcheck=false>"
-        "<button>Send</button></p>"
-        f"<label>Headers<textarea name=headers rows={len(headers) + 1} spellcheck=false>"
-        f"\n{escape(lines)}</textarea></label>"
-        f"<label>Body<textarea name=body rows={min(12, body.count(chr(10)) + 3)} spellcheck=false>"
-        f"\n{escape(body)}</textarea></label>"
-        f"<p class=soft>{' '.join(told)}</p><output></output></form>"
-    )
-
-
-def curl(record: Record, origin: str) -> str:
-    """A curl command that repeats the request. Masked values stay masked."""
-    # With -X HEAD, curl would wait for a body.
-    parts = ["curl", "-I" if record.method == "HEAD" else "-i"]
-    if record.method not in ("GET", "HEAD"):
-        parts += ["-X", record.method]
-    of_curl = OF_CURL | ({"content-type"} if record.form or record.files else set())
-    for name, value in record.request:
-        if name.lower() not in of_curl:
-            parts += ["-H", f"{name}: {value}"]
-    field = "--form-string" if record.files else "--data-urlencode"
-    for name, value in record.form:
-        parts += [field, f"{name}={value}"]
-    for name, value in record.files:
-        parts += ["--form", f"{name}=@{value}"]
-    if record.json:
-        parts += ["--data-raw", record.json]
-    return shlex.join([*parts, origin + record.target])
 
 
 def duration(seconds: float) -> str:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import time
 import zlib
-from collections import Counter
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+LONGEST_JSON = 64 * 1024  # characters stored of JSON that was sent
 TEXT = 8 * 1024  # characters stored of a body, a log line or a traceback
 REPEATED = 3  # executions of one statement in a request from which it is marked
 EVENTS = 500  # stored of one request, so that a loop with log lines does not fill the memory
@@ -19,9 +18,26 @@ EVENTS = 500  # stored of one request, so that a loop with log lines does not fi
 Pairs = list[tuple[str, str]]
 
 
+class Event(NamedTuple):
+    """Something that happened during a request; times are in milliseconds since its beginning."""
+
+    at: float
+    kind: str
+    title: str
+    detail: str = ""
+    took: float = 0.0
+
+
+class Total(NamedTuple):
+    """All events of one kind, also those that were not kept. Overlapping times count once."""
+
+    number: int
+    ms: float
+
+
 @dataclass(slots=True)
 class Record:
-    """A request, its response, and its events: (milliseconds, kind, title, detail)."""
+    """A request, its response, and its events."""
 
     number: int
     began: float  # seconds since the epoch
@@ -35,6 +51,7 @@ class Record:
     form: Pairs = field(default_factory=list)
     files: Pairs = field(default_factory=list)
     json: str = ""
+    json_cut: bool = False  # `json` is only the beginning
     status: str = ""
     response: Pairs = field(default_factory=list)
     size: int = 0  # bytes of the response body
@@ -42,9 +59,13 @@ class Record:
     session: Pairs = field(default_factory=list)
     seconds: float = 0.0
     recording: float = 0.0  # part of `seconds` that recording the calls took
-    events: list[tuple[float, str, str, str]] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    left_out: int = 0  # events that were not kept
+    totals: dict[str, Total] = field(default_factory=dict)  # of each kind of events
+    hits: int = 0  # cache calls that found a value
+    repeated: dict[str, int] = field(default_factory=dict)  # "N+1": SQL statements and how often
+    replay: str = ""  # names the request of the list's page that sent it again
     has_page: bool = False  # the debugger's page about its exception is stored
-    started: float = field(default_factory=time.perf_counter)  # on the clock of its process
 
     @property
     def took(self) -> float:
@@ -56,34 +77,31 @@ class Record:
         """Seconds since the epoch."""
         return self.began + self.seconds
 
-    def note(self, kind: str, title: str, detail: str = "", recording: float = 0.0) -> None:
-        """Add an event that happens now. `recording` is the time that recording took so far."""
-        if len(self.events) < EVENTS:
-            # The cost of recording is an estimate that grows in steps.
-            last = self.events[-1][0] if self.events else 0.0
-            since = max(last, (self.elapsed() - recording) * 1000)
-            self.events.append((round(since, 3), kind, title[:TEXT], detail[:TEXT]))
-
-    def elapsed(self) -> float:
-        """Seconds since the request began; the system's clock may be set meanwhile."""
-        return time.perf_counter() - self.started
-
-    def repeated(self) -> dict[str, int]:
-        """SQL statements that were executed several times, and how often: "N+1 queries"."""
-        counts = Counter(title for _, kind, title, _ in self.events if kind == "sql")
-        return {statement: count for statement, count in counts.items() if count >= REPEATED}
-
     def as_json(self) -> dict[str, Any]:
-        """The fields as stored in a file; `Record(**fields)` restores them."""
+        """The fields as stored in a file; `from_json` restores them."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, fields: dict[str, Any]) -> Record:
+        """A record of stored fields."""
+        fields["events"] = [Event(*event) for event in fields["events"]]
+        fields["totals"] = {kind: Total(*total) for kind, total in fields["totals"].items()}
+        return cls(**fields)
+
+    def count(self, kind: str) -> int:
+        """The number of events of a kind."""
+        return self.totals[kind].number if kind in self.totals else 0
 
     def summary(self) -> dict[str, Any]:
         """The fields in requests.json; the size has the name it has in the JSON access log."""
-        keys = ("number", "began", "method", "target", "status", "seconds", "endpoint")
+        keys = ("number", "began", "method", "target", "status", "seconds", "endpoint", "replay")
         return {key: getattr(self, key) for key in keys} | {
             "octets": self.size,
-            "sql": sum(kind == "sql" for _, kind, _, _ in self.events),
-            "error": any(kind == "error" for _, kind, _, _ in self.events),
+            "sql": self.count("sql"),
+            "cache": self.count("cache"),
+            "http": self.count("http"),
+            "repeated": max(self.repeated.values(), default=0),
+            "error": self.count("error") > 0,
         }
 
 
@@ -102,6 +120,11 @@ class Store:
         self._write(self.folder / f"{record.number}.json", _as_bytes(record.as_json()))
         for old in self._files()[self.limit :]:
             _forget(old)
+
+    def add_again(self, record: Record) -> None:
+        """Store a record that has changed, unless it has been deleted."""
+        if (self.folder / f"{record.number}.json").exists():
+            self.add(record)
 
     def all(self) -> list[Record]:
         """All records, the newest first."""
@@ -183,10 +206,9 @@ class Store:
     @staticmethod
     def _read(file: Path) -> Record | None:
         try:
-            found = json.loads(file.read_text("utf-8"))
+            return Record.from_json(json.loads(file.read_text("utf-8")))
         except (OSError, ValueError):
             return None  # another process has just deleted it
-        return Record(**found)
 
 
 def _as_bytes(value: dict[str, Any]) -> bytes:

@@ -1,4 +1,4 @@
-"""Calls of other packages that are recorded: SQL statements, cache calls, outgoing HTTP, templates, views.
+"""Recorded calls of other packages: SQL, caches, outgoing HTTP, templates and views.
 
 No package is imported for this. A package that the application has imported is patched by `watch`,
 and one that it imports later, when its import ends. Without a request in the current context, a

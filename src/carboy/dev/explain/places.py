@@ -76,6 +76,11 @@ def _of_code(code: CodeType, file: str) -> Place:
     return Place(file, first, last, APPLICATION, APPLICATION, _near(path))
 
 
+def in_library(inside: str) -> str:
+    """The path of a file of the standard library, such as "http/server.py"; "" if it is missing."""
+    return next((str(each / inside) for each in LIBRARY if (each / inside).is_file()), "")
+
+
 def _near(path: Path) -> str:
     try:
         return str(path.relative_to(Path.cwd()))

@@ -88,10 +88,10 @@ def _by_name(text: str) -> str:
         return NAMES[plain]
     # The field was free text before it had a successor for expressions; some hold one.
     parts = parts_of(text)
-    return text.strip() if parts and all(map(_is_known, parts)) else ""
+    return text.strip() if parts and all(map(is_known, parts)) else ""
 
 
-def _is_known(licence: str) -> bool:
+def is_known(licence: str) -> bool:
     return licence in TERMS or FAMILY.fullmatch(licence) is not None
 
 

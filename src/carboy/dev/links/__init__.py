@@ -111,12 +111,12 @@ def _in_python(place: Place) -> Link:
         return Link("", "a module that is written when Python is built")
     if not repositories.RELEASE.fullmatch(version):
         return Link("", f"Python {version} is not a release, so it has no tag")
-    short = _file_of(frozen[1]) if frozen else Path(place.short).as_posix()
+    short = file_of_frozen(frozen[1]) if frozen else Path(place.short).as_posix()
     path = f"Lib/{short}"
     return Link(hosts.link(CPYTHON, f"v{version}", path, place.first, place.last))
 
 
-def _file_of(module: str) -> str:
+def file_of_frozen(module: str) -> str:
     """The file of a module that is frozen into the interpreter."""
     is_package = hasattr(sys.modules.get(module), "__path__")
     return module.replace(".", "/") + ("/__init__.py" if is_package else ".py")

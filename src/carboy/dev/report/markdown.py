@@ -142,6 +142,8 @@ def _span(span: Span, in_table: bool) -> str:
             return _code(span.text, in_table)
         case Linked():
             inner = span.text
+            if inner == span.url == _url(span.url):
+                return f"<{inner}>"
             shown = _text(inner) if isinstance(inner, str) else _code(inner.text, in_table)
             return f"[{shown}]({_url(span.url)})"
 

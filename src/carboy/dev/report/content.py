@@ -1,0 +1,118 @@
+"""The content of the report of one request: its sections, in their order."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from carboy import __version__
+from carboy.dev import links
+from carboy.dev.explain import places
+from carboy.dev.explain.chain import Phase, chain_of
+from carboy.dev.explain.recording import Recording
+from carboy.dev.report import technologies
+from carboy.dev.report.document import (
+    Block,
+    Bullets,
+    Code,
+    Document,
+    Heading,
+    Listing,
+    Paragraph,
+    Table,
+    Text,
+)
+from carboy.dev.report.walkthrough import Walk
+
+LINES = 10  # of a quotation at most
+PHASES = {
+    Phase.START: "Start-up: before the socket is created, and until it listens",
+    Phase.REQUEST: "How it does what it does, from after the socket is created",
+    Phase.STOP: "The stop",
+}
+INTRODUCTIONS = {
+    Phase.START: "The steps from the first line of the start function until the server listens.",
+    Phase.REQUEST: "The steps from the connection of the client until it is closed.",
+    Phase.STOP: "The steps after the server was asked to stop.",
+}
+HOW_TO_READ: tuple[str, ...] = (
+    "A step is a call. Its title says what the call does.",
+    "“function” is what is called, with its file and lines. “called by” is the function that made"
+    " the call, with the line that made it.",
+    "“by way of” names the calls between an earlier step and this one.",
+    "“in” are the arguments, and “out” is the result. Long values are cut, and contents of cookies,"
+    " passwords and other secrets are replaced by an ellipsis.",
+    "Of a longer function, the signature and the lines that made calls are quoted. An arrow marks a"
+    " line from which a later step is reached, and three dots are lines that are left out.",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What the recording does not have: how the report was made."""
+
+    command: str
+    most_lines: int = LINES
+    rule: Sequence[str] = ()
+    application: links.Link = field(default_factory=lambda: links.Link(""))
+
+
+def make(recording: Recording, told: Told) -> Document:
+    """The whole report."""
+    steps = chain_of(recording)
+    walk = Walk(steps, told.most_lines)
+    title: Text = ["How ", Code(recording.request), f" is answered by {recording.server}"]
+    return Document(
+        title,
+        [
+            *_beginning(recording, told),
+            Heading(2, "General information and licensing"),
+            *technologies.blocks(recording, steps),
+            *_phases(walk),
+            *_rule(told.rule),
+        ],
+    )
+
+
+def _beginning(recording: Recording, told: Told) -> list[Block]:
+    rows: list[Sequence[Text]] = [
+        ["command", Code(told.command)],
+        ["application", Code(recording.app)],
+        ["server", recording.server],
+        ["request", Code(recording.request)],
+        ["response", f"{recording.status}, {recording.size:,} bytes in the body"],
+        [
+            "versions",
+            f"Carboy {__version__}, Python {places.version_of(places.PYTHON)}, {_system()}",
+        ],
+    ]
+    made = (
+        "Carboy made this report from one real request. It started the server with its own start"
+        " function, recorded every call, sent the request over a TCP connection, and stopped the"
+        " server."
+    )
+    return [
+        Paragraph(made),
+        Table(["", "this report"], rows),
+        Paragraph("How to read the steps:"),
+        Bullets([[Paragraph(text)] for text in HOW_TO_READ]),
+    ]
+
+
+def _system() -> str:
+    return f"{platform.system()} on {platform.machine()}"
+
+
+def _phases(walk: Walk) -> list[Block]:
+    found: list[Block] = []
+    for phase, title in PHASES.items():
+        if blocks := walk.blocks(phase):
+            found += [Heading(2, title), Paragraph(INTRODUCTIONS[phase]), *blocks]
+    return found
+
+
+def _rule(lines: Sequence[str]) -> list[Block]:
+    if not lines:
+        return []
+    return [Heading(2, "How the rule was found"), Listing("\n".join(lines), "text")]

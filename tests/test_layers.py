@@ -144,6 +144,10 @@ LATE_LIBRARIES: dict[str, tuple[str, set[str]]] = {
     "jinja2": ("Needed by the first template.", {"carboy.app.registry"}),
     "waitress": ("Imported when it is started.", {"carboy.cli.explain_servers"}),
     "watchfiles": ("An optional dependency.", {"carboy.dev.reload.watching"}),
+    "weasyprint": (
+        "An optional dependency that takes a second to load.",
+        {"carboy.dev.report.pdf"},
+    ),
     "werkzeug": ("Imported when it is started.", {"carboy.cli.explain_servers"}),
     # the standard library
     "ctypes": ("Takes 4 ms to load; only Linux needs it.", {"carboy.server.processes.child"}),

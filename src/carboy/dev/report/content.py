@@ -6,7 +6,6 @@ import platform
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from carboy import __version__
 from carboy.dev import links
 from carboy.dev.explain import places
 from carboy.dev.explain.chain import Phase, chain_of
@@ -16,6 +15,7 @@ from carboy.dev.report.document import (
     Block,
     Bullets,
     Code,
+    Diagram,
     Document,
     Heading,
     Listing,
@@ -23,6 +23,7 @@ from carboy.dev.report.document import (
     Table,
     Text,
 )
+from carboy.dev.report.sequence import sequence_of
 from carboy.dev.report.walkthrough import Walk
 
 LINES = 10  # of a quotation at most
@@ -50,7 +51,7 @@ HOW_TO_READ: tuple[str, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What the recording does not have: how the report was made."""
+    """How the report was made, which the recording does not have."""
 
     command: str
     most_lines: int = LINES
@@ -69,7 +70,7 @@ def make(recording: Recording, told: Told) -> Document:
             *_beginning(recording, told),
             Heading(2, "General information and licensing"),
             *technologies.blocks(recording, steps),
-            *_phases(walk),
+            *_phases(recording, walk),
             *_rule(told.rule),
         ],
     )
@@ -82,10 +83,7 @@ def _beginning(recording: Recording, told: Told) -> list[Block]:
         ["server", recording.server],
         ["request", Code(recording.request)],
         ["response", f"{recording.status}, {recording.size:,} bytes in the body"],
-        [
-            "versions",
-            f"Carboy {__version__}, Python {places.version_of(places.PYTHON)}, {_system()}",
-        ],
+        ["versions", _versions()],
     ]
     made = (
         "Carboy made this report from one real request. It started the server with its own start"
@@ -100,15 +98,20 @@ def _beginning(recording: Recording, told: Told) -> list[Block]:
     ]
 
 
-def _system() -> str:
-    return f"{platform.system()} on {platform.machine()}"
+def _versions() -> str:
+    carboy, python = map(places.version_of, ("carboy", places.PYTHON))
+    return f"Carboy {carboy}, Python {python}, {platform.system()} on {platform.machine()}"
 
 
-def _phases(walk: Walk) -> list[Block]:
+def _phases(recording: Recording, walk: Walk) -> list[Block]:
     found: list[Block] = []
     for phase, title in PHASES.items():
-        if blocks := walk.blocks(phase):
-            found += [Heading(2, title), Paragraph(INTRODUCTIONS[phase]), *blocks]
+        if not (blocks := walk.blocks(phase)):
+            continue
+        found += [Heading(2, title), Paragraph(INTRODUCTIONS[phase])]
+        if phase is not Phase.STOP:
+            found.append(Diagram(sequence_of(recording, walk.steps, phase)))
+        found += blocks
     return found
 
 

@@ -223,7 +223,7 @@ def test_calls_through_c_are_in_every_view(folder: Path, app: str) -> None:
 
 def test_deep_recursion_is_shown_in_every_format(folder: Path) -> None:
     assert "The view 'deep' runs" in explain(folder, "ours", "GET", "/deep", "--full")
-    explain(folder, "ours", "GET", "/deep", "--html", "page.html", "--report", "chain.md")
+    explain(folder, "ours", "GET", "/deep", "--html", "page.html")
     assert "deep.<locals>.down" in (folder / "page.html").read_text().replace("\\u003c", "<")
 
 
@@ -268,7 +268,7 @@ def test_ctrl_c_ends_it_and_shows_where_the_application_was(folder: Path) -> Non
         (("plain", "POST", "/", "-d", "@missing"), "missing cannot be read"),
         (("plain", "POST", "/", "-d", "@."), ". cannot be read: Is a directory"),
         (("plain", "GET", "/", "--html", "."), "is a directory"),
-        (("plain", "GET", "/", "--report", "no/x.md"), "no/x.md cannot be written: No such"),
+        (("plain", "GET", "/", "--html", "no/x.html"), "no/x.html cannot be written: No such"),
         (("plain", "GET", "/", "--only", "httq"), "Use one of: C, carboy, gateway,"),
     ],
 )
@@ -280,18 +280,6 @@ def test_bad_input_is_explained(folder: Path, args: tuple[str, ...], said: str) 
     assert done.returncode in (1, 2)
     assert said in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr
-
-
-def test_the_report_names_packages_licences_and_permanent_links(folder: Path) -> None:
-    explain(folder, "theirs", *TO_HELLO, "--report", "chain.md")
-    text = (folder / "chain.md").read_text()
-    assert "| version | 3.1." in text
-    assert "| repository | <https://github.com/pallets/flask> |" in text
-    assert "| licence (SPDX) | BSD-3-Clause |" in text
-    assert re.search(
-        r"https://github\.com/pallets/flask/blob/3\.1\.\d+/src/flask/app\.py#L\d+-L\d+", text
-    )
-    assert "Keep the copyright notice and the conditions" in text
 
 
 SECRETS = [
@@ -310,8 +298,7 @@ def test_secrets_of_the_request_are_not_shown(
     folder: Path, app: str, args: tuple[str, ...]
 ) -> None:
     (folder / "form").write_bytes(FORM)
-    explain(folder, app, *args, "--report", "chain.md", "--html", "page.html")
-    assert "hunter2" not in (folder / "chain.md").read_text()
+    explain(folder, app, *args, "--html", "page.html")
     assert "hunter2" not in (folder / "page.html").read_text()
 
 

@@ -260,20 +260,6 @@ def test_the_page_has_the_calls_of_all_processes(folder: Path) -> None:
     assert '"title": "The view \'hello\' runs"' in page
 
 
-def test_the_report_has_the_steps_of_each_phase_with_their_callers(folder: Path) -> None:
-    explain(folder, "theirs", *TO_HELLO, "--server=werkzeug", "--report=chain.md")
-    text = (folder / "chain.md").read_text()
-    headings = re.findall(r"^## (.+)$", text, re.MULTILINE)
-    assert headings == ["General information and licensing", "Start-up", "The request", "The stop"]
-    steps = re.findall(r"^\d+\. \*\*.+\n(?:  +- .+\n)+", text, re.MULTILINE)
-    assert len(steps) > 60
-    for step in steps:
-        assert len(re.findall(r"^  +- called by `", step, re.MULTILINE)) == 1, step
-        assert "](https://" in step or "no link: " in step
-    github = r"https://github\.com/pallets/flask/blob/3\.1\.\d+/src/flask/app\.py#L\d+"
-    assert re.search(rf"called by `Flask\.run`, \[flask/app\.py:\d+\]\({github}\)", text)
-
-
 def test_threads_that_do_not_end_do_not_keep_the_recording(folder: Path) -> None:
     text = explain(folder, "plain:keeps", "GET", "/", "--server=werkzeug")
     assert "The listening socket is closed" in text

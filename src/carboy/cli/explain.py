@@ -15,7 +15,7 @@ from urllib.parse import unquote
 import click
 from click.core import ParameterSource
 
-from carboy.cli import explain_start, explain_step, locate, matching
+from carboy.cli import explain_report, explain_start, explain_step, locate, matching
 from carboy.cli.application import chosen_app, load_or_explain
 from carboy.cli.completion import complete
 from carboy.cli.explain_follow import Following
@@ -37,7 +37,6 @@ from carboy.dev.explain.explanation import Explanation, explain
 from carboy.dev.explain.recorder import Recorder
 from carboy.dev.explain.recording import Recording
 from carboy.dev.explain.secrets import Eraser, secrets_of
-from carboy.dev.licences import report
 from carboy.gateway import for_application
 from carboy.grammar import is_token
 from carboy.net.listener import listen_tcp
@@ -56,7 +55,8 @@ WIDE = 160  # columns of two chains where there is no terminal
 PATH = re.compile(r"/[!-\"$-~]*")  # the characters of a request target, without a fragment
 # A server is started afresh, so its first request is explained.
 NOT_FROM_START = {"cold", "flask"}
-NOT_COMPARED = {"depth", "only", "full", "html", "markdown"}
+NOT_COMPARED = {"depth", "only", "full", "html", "report", "lines"}
+NOT_IN_REPORT = NOT_FROM_START | {"depth", "only", "full", "html", "compare", "follow"}
 NOT_FOLLOWED = NOT_FROM_START | NOT_COMPARED | {"compare"}
 NOT_WITH_STEP = NOT_COMPARED - {"html"} | {"cold", "from_start", "server", "compare", "follow"}
 NOT_WITH_RAW = {"headers", "data", "document"}
@@ -222,10 +222,7 @@ def _body(fields: Fields, data: str | None, document: str | None) -> bytes | Non
 @click.option(
     "--html", type=click.Path(dir_okay=False), help="File for an HTML page with the explanation."
 )  # fmt: skip
-@click.option(
-    "--report", "markdown", type=click.Path(dir_okay=False),
-    help="File for a Markdown report with the explanation.",
-)  # fmt: skip
+@explain_report.options
 @explain_step.options
 @click.pass_context
 def command(
@@ -246,6 +243,8 @@ def command(
     step: bool,
     in_terminal: bool,
     raw: str | None,
+    report: str | None,
+    lines: int,
     **output: Any,
 ) -> None:
     """Send the request METHOD PATH to APP and show everything that runs for it.
@@ -258,7 +257,7 @@ def command(
 
     With --from-start, a server is started in a process of its own, and the output shows its steps
     from the start of the server through the one request to the stop. The server can be another
-    one than Carboy's.
+    one than Carboy's. --report makes a report of these steps, with licences, code and links.
 
     With --follow, the output shows the bytes as they were received, where the value is in them,
     and each line that received, split, decoded, stored or returned it until the view reads it.
@@ -267,6 +266,7 @@ def command(
     response: the state of the HTTP machine, the line of code, and the object they became.
     """
     _check_step(ctx, step, in_terminal, raw)
+    explain_report.check(ctx)
     name = chosen_app(ctx, app)
     if raw is not None:
         _step(name, Sent.of_file(raw), timeout, in_terminal, output["html"])
@@ -274,17 +274,25 @@ def command(
     question = _question(ctx, method, path, headers, data, document)
     if step:
         _step(name, Sent(question), timeout, in_terminal, output["html"])
-        return
-    if follow is not None:
+    elif report is not None:
+        _write_report(ctx, name, server or "carboy", question, timeout)
+    elif follow is not None:
         _refuse(ctx, NOT_FOLLOWED, "--follow")
         _show_followed(name, server or "carboy", question, timeout, follow, from_start)
-        return
-    if from_start:
+    elif from_start:
         _show_server(ctx, name, server or "carboy", question, timeout, compare, output)
-        return
-    _refuse_without_start(ctx, server, compare)
-    found = record(_load(name), name, question, cold, timeout)
-    _show(found, **output)
+    else:
+        _refuse_without_start(ctx, server, compare)
+        _show(record(_load(name), name, question, cold, timeout), **output)
+
+
+def _write_report(
+    ctx: click.Context, app: str, server: str, question: Question, patience: float
+) -> None:
+    _refuse(ctx, NOT_IN_REPORT, "--report")
+    recording = explain_start.record(app, server, question, patience)
+    told = explain_report.told(ctx, question, ctx.params["lines"])
+    explain_report.write(ctx.params["report"], recording, told)
 
 
 def _refuse_without_start(ctx: click.Context, server: str | None, compare: str | None) -> None:
@@ -393,15 +401,13 @@ def _show_from_start(
     only: str | None,
     full: bool,
     html: str | None,
-    markdown: str | None,
 ) -> None:
     """Write the files, or the chain of steps and, if an option asks for it, the tree of calls."""
     sys.setrecursionlimit(max(sys.getrecursionlimit(), DEPTH))
     found = recorded_tree.of_recording(recording)
     _check_only(found, only)
     _write(html, page.make, found)
-    _write(markdown, report.make, found)
-    if html is not None or markdown is not None:
+    if html is not None:
         return
     coloured = sys.stdout.isatty()
     text = chain_text.show(recording, coloured)
@@ -426,13 +432,11 @@ def _show(
     only: str | None,
     full: bool,
     html: str | None,
-    markdown: str | None,
 ) -> None:
     """Write the files, or the text if no file is given."""
     _check_only(found, only)
     _write(html, page.make, found)
-    _write(markdown, report.make, found)
-    if html is None and markdown is None:
+    if html is None:
         coloured = sys.stdout.isatty()
         width = shutil.get_terminal_size().columns if coloured else 0
         text = terminal.show(

@@ -146,6 +146,11 @@ def _literal(text: str, kind: type) -> str:
     return f"bytearray({whole})" if kind is bytearray else whole
 
 
+def hidden(text: str) -> str:
+    """The text without the values of secrets that are next to their names."""
+    return _masked(text).replace(MASK, "…")
+
+
 def _masked(text: str) -> str:
     return SECRET_VALUE.sub(rf"\1{MASK}", SECRET_FIELD.sub(rf"\1{MASK}", text))
 

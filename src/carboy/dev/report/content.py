@@ -10,6 +10,7 @@ from carboy.dev import links
 from carboy.dev.explain import places
 from carboy.dev.explain.chain import Phase, chain_of
 from carboy.dev.explain.recording import Recording
+from carboy.dev.explain.values import hidden
 from carboy.dev.report import technologies
 from carboy.dev.report.document import (
     Block,
@@ -63,7 +64,7 @@ def make(recording: Recording, told: Told) -> Document:
     """The whole report."""
     steps = chain_of(recording)
     walk = Walk(steps, told.most_lines)
-    title: Text = ["How ", Code(recording.request), f" is answered by {recording.server}"]
+    title: Text = ["How ", Code(hidden(recording.request)), f" is answered by {recording.server}"]
     return Document(
         title,
         [
@@ -81,7 +82,7 @@ def _beginning(recording: Recording, told: Told) -> list[Block]:
         ["command", Code(told.command)],
         ["application", Code(recording.app)],
         ["server", recording.server],
-        ["request", Code(recording.request)],
+        ["request", Code(hidden(recording.request))],
         ["response", f"{recording.status}, {recording.size:,} bytes in the body"],
         ["versions", _versions()],
     ]

@@ -220,11 +220,11 @@ def test_a_form_field_is_followed(
     assert 'everything reads it with request.form.get("name")' in text
 
 
-def test_a_variable_that_gets_the_value_in_c_code_is_named(folder: Path) -> None:
+def test_an_attribute_that_is_read_without_a_call_is_named(folder: Path) -> None:
     text = explain(
         folder, "theirs", "GET", "/agent", "--follow=header:User-Agent", "--server=werkzeug"
     )
-    assert "agent gets it as text\n" in text
+    assert "agent reads it with request.user_agent.string\n" in text
     assert "text = request.user_agent.string\n" in text
 
 

@@ -53,18 +53,18 @@ class Hostile(dict[str, Any]):
     ids=lambda each: type(each).__name__,
 )
 def test_the_value_is_found_with_its_path(value: Any, path: str) -> None:
-    assert [found.path for found in search({"x": value}, MATCHER)] == [path]
+    assert [found.path for _, found in search({"x": value}, [MATCHER])] == [path]
 
 
 def test_a_search_is_limited_and_survives_cycles() -> None:
     ring: list[Any] = []
     ring.append(ring)
-    assert search({"x": ring}, MATCHER) == []
+    assert search({"x": ring}, [MATCHER]) == []
     many = [[number] for number in range(50)] + [[VALUE]]
-    assert search({"x": many}, MATCHER, most=20) == []
+    assert search({"x": many}, [MATCHER], most=20) == []
 
 
 def test_a_short_value_inside_an_object_counts_next_to_its_name() -> None:
     matcher = Matcher(wanted_value("header:X-Mine", Sent("GET", "/", [("X-Mine", "1")])))
-    found = search({"environ": {"HTTP_X_MINE": "1", "HTTP_OTHER": "1"}}, matcher)
-    assert [each.path for each in found] == ["environ['HTTP_X_MINE']"]
+    found = search({"environ": {"HTTP_X_MINE": "1", "HTTP_OTHER": "1"}}, [MATCHER, matcher])
+    assert [(number, each.path) for number, each in found] == [(1, "environ['HTTP_X_MINE']")]

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
-from carboy.cli.explain_question import Question
+from carboy.cli.explain_question import Fields, Question
 from carboy.dev.explain import value_path, value_recorder
 from carboy.dev.explain.recording import Process
 from carboy.dev.explain.secrets import Eraser, secrets_of
@@ -19,13 +20,19 @@ from carboy.dev.explain.values import SECRET_NAME
 from carboy.dev.explain.wanted_value import Sent, UnknownValue, Wanted, wanted_value
 
 SECRET_COOKIE = re.compile(f"(?i)session|{SECRET_NAME.pattern.removeprefix('(?i)')}")
+HOST = "host"
+ABOUT_BODY = {"content-length", "transfer-encoding"}  # headers that a server reads
 FILE = "wanted"  # in the folder of the recording
 
 
 class Following:
-    """The value to follow, given as `header:User-Agent`, and its path after the recording."""
+    """The value to follow, given as `header:User-Agent`, and its path after the recording.
 
-    def __init__(self, what: str, question: Question) -> None:
+    Without a value, all headers are followed at once, and the one that the application reads is
+    shown, so that the request is sent only once.
+    """
+
+    def __init__(self, what: str | None, question: Question) -> None:
         if not value_recorder.is_available():
             raise click.UsageError(
                 "--follow needs Python's fcntl module and select.poll, which this system does not"
@@ -33,21 +40,26 @@ class Following:
             )
         self._what = what
         self._question = question
-        self._wanted: Wanted | None = None
+        self._wanted: list[Wanted] = []
         self._files: list[dict[str, Any]] = []
         self._secrets: set[str] = set()
         self._sent = b""
+        self._views: set[tuple[str, int]] = set()
         self._find(0)  # raises a usage error if the request does not have the value
 
     def prepare(self, folder: Path, port: int) -> None:
         """Write what the server's process needs."""
         self._wanted = self._find(port)
-        (folder / FILE).write_text(json.dumps(self._wanted.as_data()), "utf-8")
+        data = [each.as_data() for each in self._wanted]
+        (folder / FILE).write_text(json.dumps(data), "utf-8")
 
     def collect(self, folder: Path, processes: list[Process], sent: str) -> None:
         """Read what the server's processes wrote."""
         self._sent = self._whole(sent.encode("latin-1"))
         self._secrets = set().union(*(each.secrets for each in processes))
+        for process in processes:
+            roles = (each for each in process.functions if each.role.startswith("view "))
+            self._views |= {(each.place.file, each.place.first) for each in roles}
         files = sorted(folder.glob("*.value"))
         self._files = [json.loads(file.read_text("utf-8")) for file in files]
 
@@ -63,16 +75,23 @@ class Following:
 
     def path(self) -> ValuePath:
         """The path of the value, without the secrets of the request."""
-        assert self._wanted is not None
-        found = path_of(self._wanted, self._files, self._sent)
-        value_path.erase(found, Eraser(self._hidden(self._wanted)))
+        paths = [
+            path_of(each, number, self._files, self._sent, self._views)
+            for number, each in enumerate(self._wanted)
+        ]
+        # All headers are in the order of preference; without a reader, the last one is shown.
+        found = next((each for each in paths if each.read is not None), paths[-1])
+        value_path.erase(found, Eraser(self._hidden(found.wanted)))
         return found
 
-    def _find(self, port: int) -> Wanted:
+    def _find(self, port: int) -> list[Wanted]:
         question = self._question
-        sent = Sent(question.method, question.path, question.sent_fields(port), question.body)
+        fields = question.sent_fields(port)
+        sent = Sent(question.method, question.path, fields, question.body)
+        if self._what is None:
+            return list(_headers(sent, question.given))
         try:
-            return wanted_value(self._what, sent)
+            return [wanted_value(self._what, sent)]
         except UnknownValue as problem:
             raise click.BadParameter(str(problem), param_hint="--follow") from None
 
@@ -99,9 +118,22 @@ def _without(cookies: str, wanted: Wanted) -> str:
     return ";".join(pair for pair in pairs if pair not in wanted.contexts)
 
 
+def _headers(sent: Sent, given: Fields) -> Iterator[Wanted]:
+    """The headers that may be followed: those that the user gave, the others, and Host."""
+    names = [name.lower() for name, _ in (*given, *sent.fields)]
+    for name in dict.fromkeys([*(each for each in names if each != HOST), HOST]):
+        if name in ABOUT_BODY or SECRET_COOKIE.search(name):
+            continue
+        try:
+            yield wanted_value(f"header:{name}", sent)
+        except UnknownValue:  # it is empty
+            pass
+
+
 def recorder_of(folder: Path, port: int) -> ValueRecorder | None:
     """The recorder for the server's process, or None if no value is followed."""
     file = folder / FILE
     if not file.exists():
         return None
-    return ValueRecorder(Wanted.from_data(json.loads(file.read_text("utf-8"))), port, folder)
+    wanted = [Wanted.from_data(each) for each in json.loads(file.read_text("utf-8"))]
+    return ValueRecorder(wanted, port, folder)

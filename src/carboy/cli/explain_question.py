@@ -47,6 +47,7 @@ class Question:
     def __init__(self, method: str, path: str, fields: Fields, body: bytes | None) -> None:
         self.method = method
         self.path = path
+        self.given = fields
         self.fields = [*_missing(ORDINARY, fields), *fields]
         self.body = body
 

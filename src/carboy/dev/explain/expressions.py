@@ -32,18 +32,45 @@ def expression_at(frame: FrameType) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
-def reads_of(frame: FrameType) -> Iterator[tuple[str, Any]]:
-    """Values that the current line reads without a call in Python that could be recorded.
+def reads_of(frame: FrameType, line: int) -> Iterator[tuple[str, Any]]:
+    """Values that a line reads without a call in Python that could be recorded.
 
-    That is `name["key"]` and `name.get("key")` of a dictionary, and `name.attribute` of an object
-    that has the attribute in its `__dict__`.
+    That is `owner["key"]` and `owner.get("key")` of a dictionary, and `owner.attribute` of an
+    object that has the attribute in its `__dict__`. The owner is a name or read in the same way.
     """
-    for text, name, kind, key in _reads(frame.f_code.co_filename).get(frame.f_lineno, ()):
-        owner = frame.f_locals.get(name, frame.f_globals.get(name))
-        if kind == "attribute":
-            owner = _attributes(owner)
-        if type(owner) is dict and key in owner:
-            yield text, owner[key]
+    for node in _reads(frame.f_code.co_filename).get(line, ()):
+        value = _value(node, frame)
+        if value is not _UNKNOWN:
+            yield ast.unparse(node), value
+
+
+_UNKNOWN = object()
+
+
+def _value(node: ast.expr, frame: FrameType) -> Any:
+    """The value of an expression, if it can be found without running code of an object."""
+    if isinstance(node, ast.Name):
+        return frame.f_locals.get(node.id, frame.f_globals.get(node.id, _UNKNOWN))
+    found = _owner_and_key(node)
+    if found is None:
+        return _UNKNOWN
+    owner, key = _value(found[0], frame), found[1]
+    if isinstance(node, ast.Attribute):
+        owner = _attributes(owner)
+    return dict.get(owner, key, _UNKNOWN) if type(owner) is dict else _UNKNOWN
+
+
+def _owner_and_key(node: ast.expr) -> tuple[ast.expr, Any] | None:
+    match node:
+        case ast.Attribute(value=owner, attr=key):
+            return owner, key
+        case ast.Subscript(value=owner, slice=ast.Constant(value=key), ctx=ast.Load()):
+            return owner, key
+        case ast.Call(
+            func=ast.Attribute(value=owner, attr="get"), args=[ast.Constant(value=key), *_]
+        ):
+            return owner, key
+    return None
 
 
 def _attributes(owner: Any) -> Any:
@@ -57,29 +84,15 @@ def _attributes(owner: Any) -> Any:
 
 
 @cache
-def _reads(file: str) -> dict[int, list[tuple[str, str, str, Any]]]:
-    found: dict[int, list[tuple[str, str, str, Any]]] = {}
+def _reads(file: str) -> dict[int, list[ast.expr]]:
+    found: dict[int, list[ast.expr]] = {}
     try:
         tree = ast.parse("".join(linecache.getlines(file)))
     except (SyntaxError, ValueError):
         return found
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-            entry = (ast.unparse(node), node.value.id, "attribute", node.attr)
-            found.setdefault(node.lineno, []).append(entry)
-            continue
-        owner: ast.expr | None = None
-        key: ast.expr | None = None
-        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Load):
-            owner, key = node.value, node.slice
-        elif isinstance(node, ast.Call) and node.args:
-            called = node.func
-            if isinstance(called, ast.Attribute) and called.attr == "get":
-                owner, key = called.value, node.args[0]
-        if isinstance(owner, ast.Name) and isinstance(key, ast.Constant):
-            assert isinstance(node, ast.expr)
-            read = (ast.unparse(node), owner.id, "item", key.value)
-            found.setdefault(node.lineno, []).append(read)
+        if isinstance(node, ast.Attribute | ast.Subscript | ast.Call) and _owner_and_key(node):
+            found.setdefault(node.lineno, []).append(node)
     return found
 
 

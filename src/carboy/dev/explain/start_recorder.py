@@ -125,6 +125,8 @@ class StartRecorder:
         self._roles = roles
         self._most = most
         self._watcher = watcher  # is asked about system calls, too
+        if watcher is not None:
+            watcher.on_spent = self._lose
         self._own: dict[str, bool] = {}  # file: whether it is the application's
         self._listeners: set[int] = set()  # descriptors of sockets that accept connections
         self._hook = self._event  # one object, so that it can be compared
@@ -153,6 +155,9 @@ class StartRecorder:
         atexit.register(self.save)
         threading.setprofile(self._hook)
         sys.setprofile(self._hook)
+
+    def _lose(self, spent: int) -> None:
+        self._lost += spent
 
     def save(self) -> None:
         """Stop recording and write the file of this process. A second call does nothing."""

@@ -2,66 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from carboy.dev.explain.places import APPLICATION, Place
 from carboy.dev.explain.secrets import Eraser
+from carboy.dev.explain.value_events import Event, Reader, Received, Where, event_of, where_of
+from carboy.dev.explain.value_reading import onward, reading_of
 from carboy.dev.explain.wanted_value import Wanted
 
 RETURNS = {"returned", "container"}
 PASSED = {"inside", "container"}  # the value is deep inside an argument or a result
-
-
-@dataclass(frozen=True, slots=True)
-class Where:
-    """A line of a function."""
-
-    function: str
-    module: str
-    place: Place
-    line: int
-
-    @property
-    def text(self) -> str:
-        """Short name of the file, and the line."""
-        return f"{self.place.short}:{self.line}"
-
-    @property
-    def is_own(self) -> bool:
-        """Whether the line is the application's."""
-        return self.place.room == APPLICATION
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """The bytes that one call of `recv` read."""
-
-    at: int
-    call: str  # "socket.recv_into"
-    data: bytes
-    where: Where
-
-
-@dataclass(slots=True)
-class Event:
-    """One line, and what it did with the value.
-
-    The kinds are: `argument` and `inside` (an argument is the value, or holds it), `variable` and
-    `stored` (a variable or a part of an object got it), `returned` and `container` (the result is
-    the value, or holds it), `read` (a line of the application read it from a dictionary).
-    """
-
-    at: int
-    kind: str
-    call: tuple[int, int]  # process and number
-    path: str  # "self.environ['HTTP_HOST']"
-    text: str  # an excerpt
-    whole: bool  # the text is the value; else it contains the value
-    expression: str  # the source of the call that returned it
-    where: Where
-    caller: Where | None
 
 
 @dataclass(slots=True)
@@ -85,7 +36,9 @@ class ValuePath:
     received: list[Received]
     places: list[tuple[int, int]]  # first byte and length of each piece that is there as a whole
     steps: list[Step]
-    read: Event | None  # the view read it
+    read: Event | None  # with which the application gets it
+    reader: Reader | None
+    onward: list[Event]  # with which it gets on to a view
     cut: bool  # the search ended before the request did
 
     @property
@@ -94,48 +47,44 @@ class ValuePath:
         return b"".join(each.data for each in self.received)
 
 
-def path_of(wanted: Wanted, files: Iterable[dict[str, Any]], sent: bytes) -> ValuePath:
-    """The path from the data that the processes wrote, and the bytes that the client sent."""
+def path_of(
+    wanted: Wanted,
+    number: int,
+    files: Iterable[dict[str, Any]],
+    sent: bytes,
+    views: Collection[tuple[str, int]],
+) -> ValuePath:
+    """The path of the value with this number from the data that the processes wrote.
+
+    `sent` are the bytes that the client sent, `views` are files and first lines of functions.
+    """
     reads: list[dict[str, Any]] = []
     events: list[Event] = []
+    outer: set[tuple[int, int]] = set()
     cut = False
     own_ended = 0
     for pid, data in enumerate(files):
         cut = cut or data["cut"]
         own_ended = max(own_ended, data["own_ended"])
         reads += data["received"]
-        events += [_event(pid, each) for each in data["events"]]
+        outer |= {(pid, call) for call in data["outer"]}
+        events += [event_of(pid, each, views) for each in data["events"][number]]
     received: list[Received] = []
     start = 0
     for each in sorted(reads, key=lambda read: read["at"]):
         part = sent[start : start + each["size"]]
         start += each["size"]
         if part:  # the end of the connection may be counted as a byte
-            received.append(Received(each["at"], each["call"], part, _where(each)))
+            received.append(Received(each["at"], each["call"], part, where_of(each)))
     events.sort(key=lambda each: each.at)
-    read = _read(events)
+    read, reader = reading_of(events, outer)
+    passed = onward(events, read)
     if read is not None:
-        events = events[: events.index(read) + 1]
+        events = events[: events.index(read) + 1] + passed
     elif own_ended:  # what follows writes the response
         events = [each for each in events if each.at < own_ended]
     places = wanted.places(b"".join(each.data for each in received))
-    return ValuePath(wanted, received, places, _steps(events), read, cut)
-
-
-def _read(events: list[Event]) -> Event | None:
-    """The last event in which code of the application gets the value itself."""
-    whole = [each for each in events if each.whole]
-    found = [each for each in whole if _is_read(each)]
-    found = found or [each for each in whole if each.kind == "variable" and each.where.is_own]
-    return found[-1] if found else None
-
-
-def _is_read(event: Event) -> bool:
-    if event.kind == "returned":
-        return event.caller is not None and event.caller.is_own and not event.where.is_own
-    if event.kind == "argument":
-        return event.where.is_own and (event.caller is None or not event.caller.is_own)
-    return event.kind == "read"
+    return ValuePath(wanted, received, places, _steps(events), read, reader, passed, cut)
 
 
 def _steps(events: list[Event]) -> list[Step]:
@@ -174,15 +123,3 @@ def erase(found: ValuePath, eraser: Eraser) -> None:
         end = start + len(part.data)
         found.received[number] = Received(part.at, part.call, covered[start:end], part.where)
         start = end
-
-
-def _event(pid: int, data: dict[str, Any]) -> Event:
-    caller = data["caller"]
-    return Event(
-        data["at"], data["kind"], (pid, data["call"]), data["path"], data["text"], data["whole"],
-        data["expression"], _where(data), _where(caller) if caller else None,
-    )  # fmt: skip
-
-
-def _where(data: dict[str, Any]) -> Where:
-    return Where(data["function"], data["module"], Place(*data["place"]), data["line"])

@@ -1,10 +1,8 @@
-"""Records which calls hold a value of the request, and on which lines they get it.
+"""Records which calls hold values of the request, and on which lines they get them.
 
 How many bytes a call of `recv` took is seen at the queue of the socket, before and after the call.
 From then on, `sys.settrace` reports each line. After a line, the variables are searched for the
-value: a variable or a part of an object that did not hold it before got it on that line. Text that
-is equal to a short value counts only in a call that holds the value already, or called one that
-does.
+values: a variable or a part of an object that did not hold one before got it on that line.
 
 Tracing each line is slow. Lines are reported until `BUDGET` seconds were spent on searches, and for
 the first `LINES` lines of a call.
@@ -22,17 +20,17 @@ import sys
 import threading
 from _socket import socket as CSocket  # its methods run no code of subclasses
 from array import array
-from collections import deque
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from carboy.dev.explain import places
-from carboy.dev.explain.expressions import expression_at, reads_of
-from carboy.dev.explain.places import APPLICATION
+from carboy.dev.explain import value_frames
+from carboy.dev.explain.expressions import reads_of
 from carboy.dev.explain.recorder import VARARGS, VARKEYWORDS, clock
-from carboy.dev.explain.value_scan import Found, isinstance_of, search
-from carboy.dev.explain.wanted_value import Matcher, Wanted
+from carboy.dev.explain.value_scan import Found, search
+from carboy.dev.explain.value_track import Holder, Track, texts_before
+from carboy.dev.explain.wanted_value import Wanted
 
 fcntl: Any = None
 termios: Any = None
@@ -46,26 +44,9 @@ PATIENCE = 2000  # milliseconds to wait for bytes before a call of recv that wai
 BUDGET = 30.0  # seconds for searches
 LINES = 2000  # of one call that are examined
 MOST_EVENTS = 20_000
-AROUND = 24  # characters shown on each side of the value
 OURS = globals()  # frames of this module are not recorded
-SKIPPED = (str(Path(__file__).parent), "<frozen ")
 
 Trace = Any  # the type of trace functions, which return themselves
-
-
-class _Holder:
-    """A call that is traced."""
-
-    __slots__ = ("above", "count", "is_own", "known", "line", "number", "touched")
-
-    def __init__(self, number: int, above: _Holder | None, is_own: bool, line: int) -> None:
-        self.number = number
-        self.above = above
-        self.is_own = is_own  # code of the application
-        self.line = line  # the line that is running
-        self.known: dict[str, object] = {}  # variables that hold the value: their text
-        self.touched = False  # it holds the value, or called a function that does
-        self.count = 0  # of lines
 
 
 def is_available() -> bool:
@@ -76,22 +57,21 @@ def is_available() -> bool:
 class ValueRecorder:
     """Records this process. It is asked about system calls by the recorder of calls."""
 
-    def __init__(self, wanted: Wanted, port: int, folder: Path) -> None:
-        self._matcher = Matcher(wanted)
+    def __init__(self, wanted: Sequence[Wanted], port: int, folder: Path) -> None:
+        self.on_spent: Callable[[int], None] = _ignore  # is called with nanoseconds
+        self._tracks = [Track(number, each) for number, each in enumerate(wanted)]
+        self._matchers = [track.matcher for track in self._tracks]
         self._port = port
         self._folder = folder
         self._spent = 0
         self._active = False  # bytes have arrived
         self._received: list[dict[str, Any]] = []
-        self._events: list[dict[str, Any]] = []
-        self._known: dict[tuple[int, str], Any] = {}  # places that hold the value, kept alive
-        self._items: set[tuple[int, int]] = set()  # a container and a text in it
-        self._others: dict[int, object] = {}  # equal texts that are another value, kept alive
         self._queues: dict[int, int] = {}  # thread: bytes taken from the queue before recv
-        self._open: dict[int, _Holder] = {}
+        self._open: dict[int, Holder] = {}
+        self._own: list[Holder] = []  # calls of the application's functions
         self._own_ended = 0  # when a function of the application returned last
         self._count = 0
-        self._reads: set[tuple[int, int, str]] = set()
+        self._reads: set[tuple[int, int, int, str]] = set()
 
     # --- start and end
 
@@ -109,7 +89,8 @@ class ValueRecorder:
             self._active = False
             data = {
                 "received": self._received,
-                "events": self._events,
+                "events": [track.events for track in self._tracks],
+                "outer": [holder.number for holder in self._own if holder.is_outer],
                 "own_ended": self._own_ended,
                 "cut": self._is_over(),
             }
@@ -118,7 +99,9 @@ class ValueRecorder:
 
     def _forget(self) -> None:
         """In a new process: forget what the parent has recorded."""
-        self._received, self._events = [], []
+        self._received = []
+        for track in self._tracks:
+            track.events = []
 
     # --- the bytes
 
@@ -149,33 +132,32 @@ class ValueRecorder:
         return isinstance(own, tuple) and own[1] == self._port
 
     def _receive(self, frame: FrameType, name: str, size: int) -> None:
-        self._received.append(
-            {
-                "at": clock(),
-                "call": f"socket.{name}",
-                "size": size,
-                **_where(frame, frame.f_lineno),
-            }
-        )
+        began = clock()
+        where = value_frames.where(frame, frame.f_lineno)
+        self._received.append({"at": began, "call": f"socket.{name}", "size": size, **where})
+        if not self._active:
+            for track, text in texts_before(self._tracks):
+                track.exclude(text)
         self._active = True
         each: FrameType | None = frame
         frames = []
         while each is not None:
-            if each.f_trace is None and _is_traced(each):
+            if each.f_trace is None and value_frames.is_traced(each):
                 frames.append(each)
             each = each.f_back
         for each in reversed(frames):
             holder = self._new_holder(each)
             each.f_trace = self._local
-            for found in self._search(holder, dict(each.f_locals), each):
+            for track, found in self._search(holder, dict(each.f_locals), each):
                 if each is frame and found.place == (0, ""):  # the buffer of recv_into
-                    self._note("variable", each, holder, each.f_lineno, found)
-                self._remember(holder, found)
+                    self._note(track, "variable", each, holder, each.f_lineno, found)
+                track.remember(holder, found)
+        self._spend(began)
 
     # --- calls and lines
 
     def _trace(self, frame: FrameType, event: str, arg: Any) -> Trace:
-        if not self._active or not _is_traced(frame) or self._is_over():
+        if not self._active or not value_frames.is_traced(frame) or self._is_over():
             return None
         began = clock()
         holder = self._new_holder(frame)
@@ -184,11 +166,11 @@ class ValueRecorder:
         count += bool(code.co_flags & VARARGS) + bool(code.co_flags & VARKEYWORDS)
         values = frame.f_locals
         given = {name: values[name] for name in code.co_varnames[:count] if name in values}
-        for found in self._search(holder, given, frame):
+        for track, found in self._search(holder, given, frame):
             kind = "argument" if found.place == (0, "") else "inside"
-            self._note(kind, frame, holder, frame.f_lineno, found)
-            self._remember(holder, found)
-        self._spent += clock() - began
+            self._note(track, kind, frame, holder, frame.f_lineno, found)
+            track.remember(holder, found)
+        self._spend(began)
         return self._local
 
     def _local(self, frame: FrameType, event: str, arg: Any) -> Trace:
@@ -202,138 +184,119 @@ class ValueRecorder:
         if event == "line":
             holder.line = frame.f_lineno
             if holder.is_own:
-                self._reading(frame, holder)
+                self._reading(frame, holder, frame.f_lineno)
         elif event == "return":
             self._returns(frame, holder, arg)
-        self._spent += clock() - began
+        self._spend(began)
         return self._local
 
-    def _after_line(self, frame: FrameType, holder: _Holder) -> None:
+    def _after_line(self, frame: FrameType, holder: Holder) -> None:
         """Note the variables and parts of objects that the last line gave the value."""
-        for found in self._search(holder, dict(frame.f_locals), frame):
-            if self._remember(holder, found):
+        if holder.is_own:
+            self._reading(frame, holder, holder.line)
+        for track, found in self._search(holder, dict(frame.f_locals), frame):
+            if track.remember(holder, found):
                 kind = "variable" if found.place == (0, "") else "stored"
-                self._note(kind, frame, holder, holder.line, found)
+                self._note(track, kind, frame, holder, holder.line, found)
 
-    def _reading(self, frame: FrameType, holder: _Holder) -> None:
-        """Note what the next line of the application reads from a dictionary."""
-        for expression, value in reads_of(frame):
-            for found in self._search(holder, {expression: value}, frame):
-                key = (holder.number, frame.f_lineno, expression)
+    def _reading(self, frame: FrameType, holder: Holder, line: int) -> None:
+        """Note what a line of the application reads from a dictionary."""
+        for text, value in reads_of(frame, line):
+            for track, found in self._search(holder, {text: value}, frame):
+                key = (id(track), holder.number, line, text)
                 if found.place == (0, "") and key not in self._reads:
                     self._reads.add(key)
-                    self._note("read", frame, holder, frame.f_lineno, found, expression)
+                    self._note(track, "read", frame, holder, line, found, text)
 
-    def _returns(self, frame: FrameType, holder: _Holder, value: Any) -> None:
+    def _returns(self, frame: FrameType, holder: Holder, value: Any) -> None:
+        names = {"result": value} if value is not None else {}
+        for track, found in self._search(holder, names, frame):
+            kind = "returned" if found.place == (0, "") else "container"
+            self._note(track, kind, frame, holder, holder.line, found)
+            track.remember(holder, found)
         above = holder.above
-        for found in self._search(holder, {"result": value}, frame) if value is not None else ():
-            is_whole = found.place == (0, "")
-            self._note("returned" if is_whole else "container", frame, holder, holder.line, found)
-            self._remember(holder, found)
-        if above is not None and holder.touched:
-            above.touched = True
+        if above is not None:
+            for state, outer in zip(holder.states, above.states, strict=True):
+                outer.touched = outer.touched or state.touched
         if holder.is_own:
             self._own_ended = clock()
         self._open.pop(id(frame), None)
 
     # --- what is known
 
-    def _search(self, holder: _Holder, names: dict[str, Any], frame: FrameType) -> list[Found]:
+    def _search(
+        self, holder: Holder, names: dict[str, Any], frame: FrameType
+    ) -> list[tuple[Track, Found]]:
         accepted = []
-        for found in search(names, self._matcher):
-            if found.is_value and self._belongs_to_another(found, frame):
-                continue
-            is_sure = not found.is_value or self._matcher.is_long or found.place in self._known
-            if is_sure or holder.touched or (holder.above and holder.above.touched):
-                accepted.append(found)
-                holder.touched = True
+        for number, found in search(names, self._matchers):
+            track = self._tracks[number]
+            if track.accepts(found, holder, frame):
+                accepted.append((track, found))
         return accepted
 
-    def _belongs_to_another(self, found: Found, frame: FrameType) -> bool:
-        """Whether the text is an equal value of another header, parameter or cookie."""
-        is_other = found.is_other or id(found.text) in self._others
-        if not is_other and found.place == (0, ""):
-            is_other = self._matcher.is_about_another(frame.f_locals.values())
-        if is_other and len(found.text) > 1:  # Python has each single character only once
-            self._others[id(found.text)] = found.text
-        return is_other
-
-    def _remember(self, holder: _Holder, found: Found) -> bool:
-        """Keep that the value is there; whether this is news."""
-        if found.place == (0, ""):
-            is_new = holder.known.get(found.path) != found.text
-            holder.known[found.path] = found.text
-            return is_new
-        kept = self._known.get(found.place)
-        self._known[found.place] = (found.container, found.text)
-        # In a list from which items are taken, an item that moves is not stored again.
-        item = (id(found.container), id(found.text))
-        is_moved = item in self._items and isinstance_of(found.container, (list, deque))
-        self._items.add(item)
-        return (kept is None or kept[1] != found.text) and not is_moved
-
     def _note(
-        self, kind: str, frame: FrameType, holder: _Holder, line: int, found: Found,
+        self, track: Track, kind: str, frame: FrameType, holder: Holder, line: int, found: Found,
         expression: str = "",
     ) -> None:  # fmt: skip
-        if len(self._events) >= MOST_EVENTS:
+        if len(track.events) >= MOST_EVENTS:
             return
         caller = frame.f_back
+        above = holder.above
         event = {
             "at": clock(),
             "kind": kind,
             "call": holder.number,
             "path": found.path,
-            "text": self._excerpt(found),
+            "text": track.excerpt(found),
             "whole": found.is_value,
             "expression": expression,
             "caller": None,
-            **_where(frame, line),
+            # The caller had the value before.
+            "again": above is not None and bool(track.state(above).known),
+            **value_frames.where(frame, line),
         }
-        if caller is not None and _is_traced(caller):
-            event["caller"] = _where(caller, caller.f_lineno)
+        if caller is not None and value_frames.is_traced(caller):
+            event["caller"] = value_frames.where(caller, caller.f_lineno)
+            event["caller_call"] = above.number if above else 0
             if kind in ("returned", "container"):
-                event["expression"] = expression_at(caller)
-        self._events.append(event)
+                event["expression"] = value_frames.expression(caller)
+        self._note_readers(event, frame)
+        track.events.append(event)
 
-    def _excerpt(self, found: Found) -> str:
-        """The text around the value."""
-        text = found.text
-        at, size = 0, min(len(text), 60)
-        for form in self._matcher.forms:
-            if type(form) is type(text) and (place := text.find(form)) >= 0:  # type: ignore[arg-type]
-                at, size = place, len(form)
-        first, last = max(0, at - AROUND), at + min(size, 80) + AROUND
-        start = "…" if first else ""
-        end = "…" if last < len(text) else ""
-        return f"{start}{text[first:last]!r}{end}"
+    def _note_readers(self, event: dict[str, Any], frame: FrameType) -> None:
+        """Note the code of the application for which this happens."""
+        running = list(value_frames.own_frames(frame))
+        event["owns"] = [[each.f_code.co_filename, each.f_code.co_firstlineno] for each in running]
+        if running and running[0] is not frame:
+            nearest = running[0]
+            holder = self._open.get(id(nearest))
+            event["reader"] = {
+                "call": holder.number if holder else 0,
+                "expression": value_frames.expression(nearest),
+                **value_frames.where(nearest, nearest.f_lineno),
+            }
 
-    def _new_holder(self, frame: FrameType) -> _Holder:
+    def _new_holder(self, frame: FrameType) -> Holder:
         self._count += 1
         above = self._open.get(id(frame.f_back)) if frame.f_back else None
-        is_own = places.of_code(frame.f_code).room == APPLICATION
-        holder = _Holder(self._count, above, is_own, frame.f_lineno)
+        own = value_frames.is_own(frame)
+        holder = Holder(self._count, above, own, frame.f_lineno, len(self._tracks))
         self._open[id(frame)] = holder
+        if own:
+            self._own.append(holder)
         return holder
+
+    def _spend(self, began: int) -> None:
+        spent = clock() - began
+        self._spent += spent
+        self.on_spent(spent)
 
     def _is_over(self) -> bool:
         return self._spent > BUDGET * 1e9
 
 
-def _is_traced(frame: FrameType) -> bool:
-    return not frame.f_code.co_filename.startswith(SKIPPED)
-
-
-def _where(frame: FrameType, line: int) -> dict[str, Any]:
-    code = frame.f_code
-    place = places.of_code(code)
-    module = frame.f_globals.get("__name__") or ""
-    return {
-        "function": code.co_qualname,
-        "module": module,
-        "place": [getattr(place, name) for name in place.__slots__],
-        "line": line,
-    }
+def _ignore(spent: int) -> None:
+    pass
 
 
 def _wait(sock: Any) -> None:

@@ -1,4 +1,4 @@
-"""Finds the places inside of an object that hold a value, without running code of the object.
+"""Finds the places inside of an object that hold values, without running code of the object.
 
 Examined are built-in containers, attributes of instances and slots. The number of objects that one
 search examines is limited, and those near to the start come first.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import islice
 from types import (
@@ -45,14 +45,19 @@ class Found(NamedTuple):
     is_other: bool = False  # it belongs to another name that has the same value
 
 
-def search(names: dict[str, Any], matcher: Matcher, most: int = MOST) -> list[Found]:
-    """The places that hold the value, in and below these variables."""
-    found: list[Found] = []
+def search(
+    names: dict[str, Any], matchers: Sequence[Matcher], most: int = MOST
+) -> list[tuple[int, Found]]:
+    """The places that hold one of the values, in and below these variables.
+
+    Each comes with the number of the matcher that recognised it.
+    """
+    found: list[tuple[int, Found]] = []
     seen: set[int] = set()
     queue: deque[tuple[str, Any, int]] = deque()
     for name, value in names.items():
         if isinstance_of(value, TEXTS):
-            _check(name, value, (0, ""), None, name, matcher, found)
+            _check(name, value, (0, ""), None, name, matchers, found)
         elif not isinstance_of(value, SIMPLE):
             queue.append((name, value, 0))
     count = 0
@@ -67,7 +72,7 @@ def search(names: dict[str, Any], matcher: Matcher, most: int = MOST) -> list[Fo
             if kind in SIMPLE:
                 continue
             if issubclass(kind, TEXTS):
-                _check(path + step, inner, (id(value), step), value, key, matcher, found)
+                _check(path + step, inner, (id(value), step), value, key, matchers, found)
             elif depth < DEEP:
                 queue.append((path + step, inner, depth + 1))
     return found
@@ -89,18 +94,20 @@ def as_text(value: Any) -> str | bytes:
 
 
 def _check(
-    path: str, value: Any, place: tuple[int, str], container: Any, key: object, matcher: Matcher,
-    found: list[Found],
+    path: str, value: Any, place: tuple[int, str], container: Any, key: object,
+    matchers: Sequence[Matcher], found: list[tuple[int, Found]],
 ) -> None:  # fmt: skip
     text = as_text(value)
     if not text or len(text) > LARGE:
         return
-    if matcher.is_value(text):
-        if place[0] and len(text) < SHORT and not matcher.is_named(key):
-            return
-        found.append(Found(path, text, place, True, container, matcher.is_other(key)))
-    elif matcher.contains(text):
-        found.append(Found(path, text, place, False, container))
+    for number, matcher in enumerate(matchers):
+        if matcher.is_value(text):
+            if place[0] and len(text) < SHORT and not matcher.is_named(key):
+                continue
+            is_other = matcher.is_other(key)
+            found.append((number, Found(path, text, place, True, container, is_other)))
+        elif matcher.contains(text):
+            found.append((number, Found(path, text, place, False, container)))
 
 
 def _inside(value: Any) -> Iterator[tuple[str, object, Any]]:

@@ -11,11 +11,12 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, NamedTuple
-from urllib.parse import unquote_plus, unquote_to_bytes
+from urllib.parse import unquote, unquote_plus, unquote_to_bytes
 
 PLAIN = ("path", "body")
 NAMED = ("header", "query", "form", "cookie")
 KINDS = "header:NAME, query:NAME, form:NAME, cookie:NAME, path or body"
+LEAST = 4  # bytes of a piece of the body
 LONG = 6  # characters; a shorter value may be equal to other text by chance
 FORM = re.compile(r"(?i)multipart/form-data\s*;.*?boundary=\"?([^\";,]+)")
 PART_NAME = re.compile(rb"(?i)[; ]name=(?:\"([^\"]*)\"|([^;\"\s]+))")
@@ -51,6 +52,7 @@ class Wanted:
     contexts: list[str] = field(default_factory=list)  # the value with its name
     others: list[str] = field(default_factory=list)  # names of other fields with this value
     forms: list[str] = field(default_factory=list)  # the value, encoded and decoded
+    parts: list[str] = field(default_factory=list)  # of a path, which a rule takes apart
 
     @property
     def title(self) -> str:
@@ -96,8 +98,10 @@ class Matcher:
     """Says whether a text or bytes holds the value."""
 
     def __init__(self, wanted: Wanted) -> None:
-        texts = {each for each in wanted.forms if each}
+        texts = {each for each in (*wanted.forms, *wanted.parts) if each}
         self.forms: frozenset[str | bytes] = frozenset(texts | set(_as_bytes(texts)))
+        is_body = wanted.kind == "body"
+        self._whole = wanted.pieces[0].wire.encode("latin-1") if is_body else b""
         self.is_long = min(map(len, texts), default=0) >= LONG
         self.longest = max(map(len, self.forms), default=0)
         contexts = {each for each in wanted.contexts if each}
@@ -110,6 +114,8 @@ class Matcher:
         """Whether the text is the value and nothing else."""
         if text in self.forms:
             return True
+        if self._whole and type(text) is bytes and len(text) >= LEAST:
+            return text in self._whole  # a stream is read piece by piece
         return len(text) <= self.longest + 4 and text.strip() in self.forms
 
     def contains(self, text: str | bytes) -> bool:
@@ -230,7 +236,9 @@ def _header(name: str, sent: Sent) -> Wanted | None:
 def _path(name: str, sent: Sent) -> Wanted | None:
     alone = sent.path.partition("?")[0]
     contexts = [f"{sent.method} {sent.path}", *([sent.path] if sent.path != alone else [])]
-    return Wanted("path", "", [Piece(f"{sent.method} ", alone)], contexts)
+    found = Wanted("path", "", [Piece(f"{sent.method} ", alone)], contexts)
+    found.parts = [form for part in alone.split("/") for form in sorted({part, unquote(part)})]
+    return found
 
 
 def _query(name: str, sent: Sent) -> Wanted | None:

@@ -1,0 +1,80 @@
+"""Finds the expression with which the application reads a value, among all events."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Sequence
+
+from carboy.dev.explain.value_events import Event, Reader
+
+MOST_DEEP = 2  # brackets and dots between a result and the value in it
+Candidate = tuple[int, Event, Reader]  # the smaller the number, the more exact
+
+
+def reading_of(
+    events: Sequence[Event], outer: Collection[tuple[int, int]]
+) -> tuple[Event | None, Reader | None]:
+    """The event with which the application gets the value, and where it does so.
+
+    A read in a view, or in a function that a view calls, goes first; then the most exact one; then
+    the one in the function that was called last. `outer` are calls of functions of the application
+    that wrap others, such as middleware, for which a library works all the time.
+    """
+    found = list(_candidates(events, outer))
+    if not found:
+        return None, None
+    in_view = [each for each in found if each[1].is_for_view]
+    found = in_view or found
+    best = min(rank for rank, _, _ in found)
+    exact = [each for each in found if each[0] == best]
+    last = max(reader.call for _, _, reader in exact)
+    _, event, reader = next(each for each in exact if each[2].call == last)
+    return event, reader
+
+
+def _candidates(events: Sequence[Event], outer: Collection[tuple[int, int]]) -> Iterator[Candidate]:
+    for each in events:
+        by = each.reader
+        if each.kind == "container":
+            if each.whole and _is_returned_to_own(each) and _depth(each.path) <= MOST_DEEP:
+                yield 3, each, _caller_of(each)
+        elif not each.whole:
+            continue
+        elif each.kind == "returned" and _is_returned_to_own(each):
+            if not each.again:
+                yield 0, each, _caller_of(each)
+        elif each.kind == "read":
+            yield 0, each, Reader(each.where, each.expression, each.call)
+        elif each.where.is_own and each.kind in ("argument", "variable"):
+            is_passed = each.caller is not None and each.caller.is_own
+            if each.kind == "variable":
+                yield 1, each, Reader(each.where, "", each.call)
+            elif not is_passed:
+                yield 0, each, Reader(each.where, "", each.call)
+        elif by is not None and each.kind in ("returned", "variable") and by.call not in outer:
+            yield 2, each, by
+
+
+def _is_returned_to_own(event: Event) -> bool:
+    return event.caller is not None and event.caller.is_own and not event.where.is_own
+
+
+def _caller_of(event: Event) -> Reader:
+    assert event.caller is not None
+    return Reader(event.caller, event.expression, (event.call[0], event.caller_call))
+
+
+def _depth(path: str) -> int:
+    return len(re.findall(r"\[|\.\w", path))
+
+
+def onward(events: Sequence[Event], read: Event | None) -> list[Event]:
+    """The events after `read` with which functions of the application return the value."""
+    if read is None:
+        return []
+    found: list[Event] = []
+    for each in events[events.index(read) + 1 :]:
+        is_between_own = each.where.is_own and each.caller is not None and each.caller.is_own
+        if is_between_own and each.kind == "returned" and each.whole:
+            found.append(each)
+    return found

@@ -1,4 +1,4 @@
-"""What is known about a frame that has a value: its line, its owner, and the code above it."""
+"""A frame that has a value: its line, its owner, and the code above it."""
 
 from __future__ import annotations
 

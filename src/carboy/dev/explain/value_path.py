@@ -40,6 +40,7 @@ class ValuePath:
     reader: Reader | None
     onward: list[Event]  # with which it gets on to a view
     cut: bool  # the search ended before the request did
+    environ: dict[str, str] = field(default_factory=dict)  # header fields; {} if there was none
 
     @property
     def data(self) -> bytes:
@@ -63,10 +64,12 @@ def path_of(
     outer: set[tuple[int, int]] = set()
     cut = False
     own_ended = 0
+    environ: dict[str, str] = {}
     for pid, data in enumerate(files):
         cut = cut or data["cut"]
         own_ended = max(own_ended, data["own_ended"])
         reads += data["received"]
+        environ |= data["environ"]
         outer |= {(pid, call) for call in data["outer"]}
         events += [event_of(pid, each, views) for each in data["events"][number]]
     received: list[Received] = []
@@ -84,7 +87,7 @@ def path_of(
     elif own_ended:  # what follows writes the response
         events = [each for each in events if each.at < own_ended]
     places = wanted.places(b"".join(each.data for each in received))
-    return ValuePath(wanted, received, places, _steps(events), read, reader, passed, cut)
+    return ValuePath(wanted, received, places, _steps(events), read, reader, passed, cut, environ)
 
 
 def _steps(events: list[Event]) -> list[Step]:
@@ -117,6 +120,7 @@ def erase(found: ValuePath, eraser: Eraser) -> None:
     for step in found.steps:
         for each in step.events:
             each.text = eraser.erase(each.text)
+    found.environ = {key: eraser.erase(value) for key, value in found.environ.items()}
     covered = eraser.blank(found.data.decode("latin-1")).encode("latin-1")
     start = 0
     for number, part in enumerate(found.received):

@@ -20,7 +20,7 @@ import sys
 import threading
 from _socket import socket as CSocket  # its methods run no code of subclasses
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -44,6 +44,7 @@ PATIENCE = 2000  # milliseconds to wait for bytes before a call of recv that wai
 BUDGET = 30.0  # seconds for searches
 LINES = 2000  # of one call that are examined
 MOST_EVENTS = 20_000
+IN_ENVIRON = ("HTTP_", "CONTENT_")  # the start of the names of header fields
 OURS = globals()  # frames of this module are not recorded
 
 Trace = Any  # the type of trace functions, which return themselves
@@ -69,6 +70,7 @@ class ValueRecorder:
         self._queues: dict[int, int] = {}  # thread: bytes taken from the queue before recv
         self._open: dict[int, Holder] = {}
         self._own: list[Holder] = []  # calls of the application's functions
+        self._environ: dict[str, str] = {}  # header fields in the first WSGI environ
         self._own_ended = 0  # when a function of the application returned last
         self._count = 0
         self._reads: set[tuple[int, int, int, str]] = set()
@@ -93,6 +95,7 @@ class ValueRecorder:
                 "outer": [holder.number for holder in self._own if holder.is_outer],
                 "own_ended": self._own_ended,
                 "cut": self._is_over(),
+                "environ": self._environ,
             }
             text = json.dumps(data)
             (self._folder / f"{os.getpid()}.value").write_text(text, "utf-8")
@@ -166,6 +169,8 @@ class ValueRecorder:
         count += bool(code.co_flags & VARARGS) + bool(code.co_flags & VARKEYWORDS)
         values = frame.f_locals
         given = {name: values[name] for name in code.co_varnames[:count] if name in values}
+        if not self._environ and not holder.is_own:
+            self._environ = _environ_among(given.values())
         for track, found in self._search(holder, given, frame):
             kind = "argument" if found.place == (0, "") else "inside"
             self._note(track, kind, frame, holder, frame.f_lineno, found)
@@ -297,6 +302,18 @@ class ValueRecorder:
 
 def _ignore(spent: int) -> None:
     pass
+
+
+def _environ_among(values: Iterable[Any]) -> dict[str, str]:
+    """The header fields in the WSGI environ of a call, if it gets one."""
+    for each in values:
+        if type(each) is dict and "wsgi.input" in each and "wsgi.errors" in each:
+            return {
+                key: value
+                for key, value in list(each.items())
+                if type(key) is str and type(value) is str and key.startswith(IN_ENVIRON)
+            }
+    return {}
 
 
 def _wait(sock: Any) -> None:

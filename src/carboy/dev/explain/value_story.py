@@ -43,7 +43,7 @@ class Quote:
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """What a line did with the value; the quote is None if the line was quoted just before."""
+    """The effect of a line; the quote is None if the line was quoted just before."""
 
     quote: Quote | None
     said: str
@@ -58,6 +58,7 @@ class StoryStep:
     deeds: list[Deed] = field(default_factory=list)
     passed_by: list[Where] = field(default_factory=list)
     path: str = ""
+    call: Quote | None = None  # the line that made the call
 
     @property
     def more(self) -> int:
@@ -144,7 +145,8 @@ def row_of(data: bytes, offset: int, marked: set[int]) -> Row:
 
 def _step(step: Step) -> StoryStep:
     first = step.events[0]
-    told = StoryStep(step.where, first.caller, [], step.passed_by, first.path)
+    call = _quote(first.caller) if first.caller else None
+    told = StoryStep(step.where, first.caller, [], step.passed_by, first.path, call)
     if step.passed_by:
         return told
     quoted = 0

@@ -1,4 +1,4 @@
-"""What is known about one value: the texts and places that hold it, and the events.
+"""One value that is followed: the texts and places that hold it, and the events.
 
 A text that is equal to the value is not always the value. A text counts if it did not exist before
 the request arrived, does not belong to another name, and, if it is short, is in a call that holds
@@ -22,7 +22,7 @@ MOST_SHOWN = 80  # characters of the value
 
 
 class State:
-    """What one call has to do with one value."""
+    """The relation of one call to one value."""
 
     __slots__ = ("known", "touched")
 
@@ -69,7 +69,7 @@ class Track:
         self._others: dict[int, object] = {}  # equal texts that are another value, kept alive
 
     def state(self, holder: Holder) -> State:
-        """What the call has to do with this value."""
+        """The relation of the call to this value."""
         return holder.states[self._number]
 
     def exclude(self, text: str | bytes) -> None:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from carboy.dev.explain.explanation import Explanation
-from carboy.dev.explain.places import APPLICATION, C_CODE, KERNEL, PYTHON, TEMPLATE, Place
+from carboy.dev.explain.places import APPLICATION, C_CODE, KERNEL, PYTHON, TEMPLATE, WAITING, Place
 from carboy.dev.explain.steps import name_steps
 from carboy.dev.explain.tree import Node, Track
 
-NO_FILE = {KERNEL, C_CODE}
+NO_FILE = {KERNEL, C_CODE, WAITING}
 
 
 def place(room: str) -> Place:

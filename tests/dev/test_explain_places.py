@@ -14,7 +14,7 @@ import jinja2
 import pytest
 
 from carboy.dev.explain import places
-from carboy.dev.explain.places import distribution_of, of_c, of_code, version_of
+from carboy.dev.explain.places import COMPILED, distribution_of, of_c, of_code, version_of
 from carboy.http import Headers
 
 
@@ -70,14 +70,20 @@ def test_equal_code_in_two_files_is_distinguished() -> None:
     assert of_code(code_in("/there/b/views.py")).short == "b/views.py"
 
 
-def test_a_template_has_no_lines_of_python() -> None:
-    place = of_code(code_in("templates/index.html"))
-    assert (place.room, place.lines) == (places.TEMPLATE, "index.html")
-
-
-def test_frozen_and_generated_code_belongs_to_python() -> None:
+def test_frozen_code_belongs_to_python() -> None:
     assert of_code(code_in("<frozen importlib._bootstrap>")).room == places.PYTHON
-    assert of_code(code_in("<string>")).room == places.PYTHON
+
+
+@pytest.mark.parametrize("name", ["<string>", "not/there.cfg"])
+def test_code_from_a_string_belongs_to_the_application(name: str) -> None:
+    place = of_code(code_in(name))
+    assert (place.room, place.lines, place.file) == (places.APPLICATION, name, "")
+
+
+def test_code_of_a_file_that_has_another_ending_has_its_lines(tmp_path: Path) -> None:
+    script = tmp_path / "serve"
+    script.write_text("x = 1\n")
+    assert of_code(code_in(str(script))).lines.endswith("/serve:1")
 
 
 @pytest.mark.parametrize("name", ["socket.send", "epoll.poll", "select", "sendfile"])
@@ -87,6 +93,23 @@ def test_system_calls_belong_to_the_kernel(name: str) -> None:
 
 def test_other_c_functions_are_c_code() -> None:
     assert of_c("dict.get").room == places.C_CODE
+    assert of_c("Connection.execute", "sqlite3").room == places.C_CODE
+
+
+def test_compiled_code_of_a_package_or_of_the_application_has_its_room() -> None:
+    place = of_c("_escape_inner", "markupsafe._speedups")
+    assert (place.package, place.room, place.lines) == ("markupsafe", "markupsafe", COMPILED)
+    assert of_c("run", "shop.fast").room == places.APPLICATION
+
+
+@pytest.mark.parametrize(
+    ("name", "module"),
+    [("sleep", "time"), ("lock.acquire", "_thread"), ("poll.poll", "select"), ("socket.recv", "")],
+)
+def test_functions_that_wait_are_known(name: str, module: str) -> None:
+    assert places.waits(name, module)
+    assert not places.waits("sleep", "shop.beds")
+    assert not places.waits("socket.send", "_socket")
 
 
 def test_a_distribution_may_have_another_name_than_its_module() -> None:

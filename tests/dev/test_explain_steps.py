@@ -7,7 +7,7 @@ from types import CodeType, SimpleNamespace
 
 import pytest
 
-from carboy.dev.explain.places import APPLICATION, C_CODE, KERNEL, PYTHON
+from carboy.dev.explain.places import APPLICATION, C_CODE, COMPILED, KERNEL, PYTHON, Place
 from carboy.dev.explain.steps import RULES, Step, key_of, name_steps, roles_of
 from carboy.dev.explain.tree import Node, Track
 from code_map import modules
@@ -151,3 +151,17 @@ def test_signals_and_their_receivers_are_named() -> None:
 def test_the_functions_of_carboy_that_are_named_exist(module: str, name: str) -> None:
     there = [each for each in modules(ROOT) if each.name.startswith(module)]
     assert any(name == found for each in there for found, _ in each.functions())
+
+
+def test_compiled_code_that_the_application_calls_is_a_step() -> None:
+    def compiled(began: int) -> Node:
+        node = call("orjson.dumps", "orjson", began, began + 1)
+        node.place = Place("", 0, 0, "orjson", "orjson", COMPILED)
+        return node
+
+    view = call("index", APPLICATION, 0, 9, compiled(1), compiled(3))
+    library = call("wsgi_app", "flask", 0, 9, compiled(1))
+    assert [step.title for step in name_steps([Track("t", [view])], None)] == [
+        "Your index calls orjson.dumps"
+    ]
+    assert name_steps([Track("t", [library])], None) == []

@@ -8,7 +8,7 @@ import pytest
 
 from carboy.dev.explain import terminal
 from carboy.dev.explain.explanation import Explanation
-from carboy.dev.explain.places import APPLICATION, KERNEL
+from carboy.dev.explain.places import APPLICATION, WAITING
 from carboy.dev.explain.tree import Track
 from explained import call, explanation, request
 
@@ -83,9 +83,12 @@ def test_depth_cuts_and_full_shows_everything() -> None:
 
 def test_times_of_other_threads_are_not_in_the_total() -> None:
     found = explanation()
-    found.tracks.append(Track("worker", [call("socket.recv", KERNEL, 0, 256_000_000)]))
+    found.tracks.append(
+        Track("worker", [call("sleep", WAITING, 0, 80_000, call("x", "app", 0, 9))])
+    )
     assert sum(own for _, _, own in found.shares()) == found.time == 90_000
-    assert "  Other threads, at the same time: kernel 256.00 ms\n" in terminal.show(found)
+    said = "  At the same time, thread worker: 80.0 µs, of which it waited 80.0 µs\n"
+    assert said in terminal.show(found)
 
 
 def test_other_threads_have_their_own_tree() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from carboy.dev.explain import tree
-from carboy.dev.explain.places import APPLICATION, C_CODE, KERNEL, PYTHON
+from carboy.dev.explain.places import APPLICATION, C_CODE, KERNEL, LEAST_WAIT, PYTHON, WAITING
 from carboy.dev.explain.recorder import Call, Recorder, Thread
 from carboy.dev.explain.tree import Line
 from explained import call, request
@@ -147,3 +147,40 @@ def test_a_loop_that_was_waiting_is_replaced_by_its_calls() -> None:
     loop.code = compile("", "/there/loop.py", "exec")
     _, track = tree.build(recorder_of(engine_that_waits(), [loop]))
     assert [root.began for root in track.roots] == [12]
+
+
+def in_view(*children: Call) -> list[Call]:
+    """A request whose view makes these calls."""
+    accepting, poll, sending = engine_that_waits()
+    view = recorded("view", 122, 125, *children)
+    view.code = compile("", "/there/view.py", "exec")
+    sending.children.insert(0, view)
+    return [accepting, poll, sending]
+
+
+def test_a_wait_of_the_application_takes_its_time() -> None:
+    (track,) = tree.build(recorder_of(in_view(recorded("poll.poll", 123, 124))))
+    assert [root.time for root in track.roots] == [10, 10]
+
+
+def test_what_waited_has_a_room_of_its_own() -> None:
+    sleep = Call("sleep", "time", 0)
+    sleep.ended = LEAST_WAIT
+    free = Call("lock.acquire", "_thread", LEAST_WAIT)
+    free.ended = LEAST_WAIT + 1
+    track = tree.of_branches("t", [sleep, free])
+    assert [root.place.room for root in track.roots] == [WAITING, C_CODE]
+    assert (track.time, track.waited) == (LEAST_WAIT + 1, LEAST_WAIT)
+
+
+def test_a_thread_that_goes_on_after_the_response_is_cut_off_there() -> None:
+    later = recorded("later", 121, 900, recorded("sleep", 123, 900))
+    later.code = compile("", "/there/view.py", "exec")
+    engine, other = tree.build(recorder_of(engine_that_waits(), [later]))
+    assert engine.time == 20
+    assert [(node.began, node.ended) for node in other.walk()] == [(11, 20), (13, 20)]
+
+
+def test_a_long_call_into_c_has_its_own_line() -> None:
+    node = call("a", "http", 0, 9 * LEAST_WAIT, call("compress", C_CODE, 1, LEAST_WAIT + 1))
+    assert names(tree.fold([node], 9 * LEAST_WAIT)) == [("a", ["compress"])]

@@ -34,7 +34,7 @@ class Explanation:
     @property
     def time(self) -> int:
         """Nanoseconds that the thread of the engine was busy."""
-        return sum(root.time for root in self.tracks[0].roots) if self.tracks else 0
+        return self.tracks[0].time if self.tracks else 0
 
     def nodes(self) -> list[Node]:
         """All calls of all threads."""
@@ -48,10 +48,6 @@ class Explanation:
     def shares(self) -> list[Share]:
         """The shares of the thread of the engine, which are `time` together."""
         return _shares(self.tracks[:1])
-
-    def shares_of_other_threads(self) -> list[Share]:
-        """The shares of threads that ran or waited at the same time, which are not in `time`."""
-        return _shares(self.tracks[1:])
 
     def failure(self) -> tuple[BaseException, Node] | None:
         """The exception that the application raised, and the call that handled it."""

@@ -118,4 +118,4 @@ def _source(node: Node) -> dict[str, Any]:
 def _address(place: Place) -> str:
     """A permanent link, or that of the file itself for code of the application."""
     link = "" if place.package == places.APPLICATION else link_of(place).url
-    return link or Path(place.file).as_uri()
+    return link or (Path(place.file).as_uri() if Path(place.file).is_absolute() else "")

@@ -12,7 +12,6 @@ C code may catch the exception of a function that it calls, as `getattr` with a 
 from __future__ import annotations
 
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from types import CodeType, FrameType, TracebackType
@@ -160,9 +159,9 @@ def _frames(traceback: TracebackType | None) -> Iterator[tuple[int, str]]:
 
 
 class Monitor:
-    """Passes exceptions to the `Raised` of the thread, which `find` returns."""
+    """Passes exceptions to the `Raised` of the thread, which `find` gets."""
 
-    def __init__(self, find: Callable[[int], Raised | None]) -> None:
+    def __init__(self, find: Callable[[], Raised | None]) -> None:
         self._find = find
         self._tool: int | None = None
 
@@ -188,9 +187,9 @@ class Monitor:
             self._tool = None
 
     def _raised(self, code: CodeType, offset: int, error: BaseException) -> None:
-        if raised := self._find(threading.get_ident()):
+        if raised := self._find():
             raised.tell(error, error.__traceback__)
 
     def _unwound(self, code: CodeType, offset: int, error: BaseException) -> None:
-        if raised := self._find(threading.get_ident()):
+        if raised := self._find():
             raised.leave(sys._getframe(1), error)

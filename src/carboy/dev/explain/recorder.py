@@ -18,12 +18,16 @@ import time
 from types import CodeType, FrameType
 from typing import Any
 
+from carboy.dev.explain import generated
+from carboy.dev.explain.c_functions import module_of, name_of
 from carboy.dev.explain.places import SYSTEM_CALLS
 from carboy.dev.explain.raised import Monitor, Raised
 from carboy.dev.explain.values import arguments, brief
 
 clock = time.perf_counter_ns
 MOST = 100_000  # calls of a thread; a browser cannot show a page with more
+_name = name_of
+RUNNING = "has not ended"  # the result of a call that was running when the recording ended
 LONGEST = 200_000  # nanoseconds counted for recording one event
 # A function leaves with these instructions unless it ends with an exception. In Python 3.13, the
 # one that resumes a generator is reported for the `yield` before it.
@@ -87,6 +91,7 @@ class Thread:
         self.roots: list[Call] = []
         self.stack: list[Call] = []
         self.secrets: set[str] = set()  # found in arguments
+        self.known: set[int] = set()  # code objects, which calls keep alive
         self.raised = Raised()
         self.lost = 0  # nanoseconds that recording took
         self.last = 0
@@ -101,22 +106,27 @@ class Thread:
         when = self.last = max(when, self.last)
         if event == "call":
             self.raised.settle()
+            code = frame.f_code
+            if id(code) not in self.known:
+                self.known.add(id(code))
+                generated.note(frame)
             self._enter(_python(frame, when, self.secrets))
         elif event == "return":
             self._leave(frame.f_code, frame, arg, when)
         elif event == "c_call":
             self.raised.settle()
-            name = _name(arg)
+            name = name_of(arg)
             if name.startswith(self.c_code):
-                self._enter(Call(name, "", when))
+                self._enter(Call(name, module_of(arg), when))
         else:
-            self._leave_c(_name(arg), frame, event == "c_exception", when)
+            self._leave_c(name_of(arg), frame, event == "c_exception", when)
 
-    def end(self) -> None:
-        """End the calls that are still running at the time of the last event."""
+    def end(self, when: int = 0) -> None:
+        """End the calls that are still running, not before the last event."""
         self.raised.settle()
         for call in self.stack:
-            call.ended = call.ended or self.last
+            call.ended = call.ended or max(when, self.last)
+            call.result = RUNNING
         self.stack = []
 
     def _enter(self, call: Call) -> None:
@@ -181,17 +191,13 @@ def _serves(call: Call) -> bool:
     return call.module.startswith(SERVER)
 
 
-def _name(function: Any) -> str:
-    name = getattr(function, "__qualname__", None)
-    return name if isinstance(name, str) else type(function).__name__
-
-
 class Recorder:
     """Records between `start` and `stop`, on threads that start after `install`."""
 
     def __init__(self) -> None:
         self.threads: dict[int, Thread] = {}
         self.overhead = 0  # nanoseconds that an event costs outside of the hook
+        self._local = threading.local()  # the identifier of a thread is used again after its end
         self._monitor = Monitor(self._raised)
         self._on = False
         self._began = 0
@@ -222,21 +228,25 @@ class Recorder:
     def start(self) -> None:
         """Discard earlier calls and start recording."""
         self.threads = {}
+        self._local = threading.local()
         self._lost = 0
         self._began = clock()
         self._on = True
 
     def stop(self) -> None:
-        """Stop recording. Running calls end at the time of the last event of their thread."""
+        """Stop recording. Running calls end now."""
         self._on = False
+        now = clock() - self._began - self._lost
         for thread in self.threads.values():
-            thread.end()
+            thread.end(now)
 
     def _event(self, frame: FrameType, event: str, arg: Any) -> None:
         if not self._on:
             return
         now = clock()
-        thread = self.threads.get(threading.get_ident()) or self._new_thread()
+        thread: Thread | None = getattr(self._local, "thread", None)
+        if thread is None:
+            thread = self._local.thread = self._new_thread()
         self._lost += thread.raised.take()
         lost = self._lost
         thread.note(frame, event, arg, now - self._began - lost)
@@ -244,13 +254,13 @@ class Recorder:
         # If another thread ran in between, not all of this time was spent here.
         self._lost += (spent if lost == self._lost else min(spent, LONGEST)) + self.overhead
 
-    def _raised(self, ident: int) -> Raised | None:
-        thread = self.threads.get(ident) if self._on else None
+    def _raised(self) -> Raised | None:
+        thread: Thread | None = getattr(self._local, "thread", None) if self._on else None
         return None if thread is None else thread.raised
 
     def _new_thread(self) -> Thread:
         thread = Thread(threading.current_thread().name, MOST)
-        self.threads[threading.get_ident()] = thread
+        self.threads[id(thread)] = thread
         return thread
 
 

@@ -65,7 +65,7 @@ FUNCTIONS = (
 SENDS = ("socket.send", "sendfile")
 SUSPENDED = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 # Callers whose callbacks are not named: sorted(), map(), threads, …
-BUSY_CALLERS = {places.APPLICATION, places.C_CODE, places.PYTHON}
+BUSY_CALLERS = {places.APPLICATION, places.C_CODE, places.PYTHON, places.WAITING}
 NO_RECEIVERS = {"blinker", places.PYTHON, places.C_CODE, places.KERNEL}
 
 
@@ -151,7 +151,12 @@ class Namer:
             # A coroutine is called again each time it is resumed.
             again = node.code is not None and node.code.co_flags & SUSPENDED
             return "" if again and not self._first(id(node.code)) else f"The {node.role} runs"
-        return _signal(node) or self._rule(node, above) or self._own(node, above)
+        return (
+            _signal(node)
+            or self._rule(node, above)
+            or self._own(node, above)
+            or self._compiled(node, above)
+        )
 
     def _role(self, node: Node, above: Node | None) -> str:
         role = self._roles.get(key_of(node.code)) if node.code is not None else None
@@ -172,6 +177,14 @@ class Namer:
         if not is_own or above is None or above.place.package in BUSY_CALLERS:
             return ""
         return f"Your {name} runs" if self._first(id(node.code) if node.code else name) else ""
+
+    def _compiled(self, node: Node, above: Node | None) -> str:
+        """A function of a compiled module that the application calls."""
+        is_own = above is not None and above.place.room in (places.APPLICATION, places.TEMPLATE)
+        if node.place.short != places.COMPILED or above is None or not is_own:
+            return ""
+        caller = above.name.rpartition(".")[2]
+        return f"Your {caller} calls {node.name}" if self._first(node.name) else ""
 
     def _first(self, what: object) -> bool:
         if what in self._seen:

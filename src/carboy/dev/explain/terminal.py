@@ -16,6 +16,7 @@ COLOURS = {
     places.TEMPLATE: "33",
     places.KERNEL: "31",
     places.PYTHON: "2",
+    places.WAITING: "2",
     "protocol": "36",
     "net": "36",
     "server": "34",
@@ -26,6 +27,7 @@ COLOURS = {
 }
 OTHER = "35"
 BAR = 24
+MOST_THREADS = 8  # that are listed
 ESCAPES = re.compile(r"\x1b\[[\d;]*m|\x1b\]8;;.*?\x1b\\")
 
 
@@ -49,7 +51,7 @@ class Painter:
 
     def link(self, text: str, file: str) -> str:
         """The text as a link to a file (OSC 8)."""
-        if not self.coloured or not file:
+        if not self.coloured or not Path(file).is_absolute():
             return text
         return f"\x1b]8;;{Path(file).as_uri()}\x1b\\{text}\x1b]8;;\x1b\\"
 
@@ -130,10 +132,15 @@ def _shares(found: Explanation, painter: Painter) -> list[str]:
 
 
 def _other_threads(found: Explanation, painter: Painter) -> list[str]:
-    shares = [f"{name} {duration(own)}" for name, _, own in found.shares_of_other_threads() if own]
-    if not shares:
-        return []
-    return [painter.colour(f"  Other threads, at the same time: {', '.join(shares)}", "2")]
+    """A line for each thread that ran at the same time, which is not part of the time."""
+    lines = []
+    for track in sorted(found.tracks[1:], key=lambda each: -each.time)[:MOST_THREADS]:
+        waited = f", of which it waited {duration(track.waited)}" if track.waited else ""
+        lines.append(f"  At the same time, thread {track.name}: {duration(track.time)}{waited}")
+    more = len(found.tracks) - 1 - len(lines)
+    if more > 0:
+        lines.append(f"  At the same time, {more} more threads")
+    return [painter.colour(line, "2") for line in lines]
 
 
 def _steps(found: Explanation, painter: Painter) -> list[str]:

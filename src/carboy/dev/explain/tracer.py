@@ -216,8 +216,8 @@ class Tracer:
             except Exception:  # an exception in the hook would be raised in the traced code
                 log.exception("The calls of a request could not be stored.")
 
-    def _raised(self, ident: int) -> Raised | None:
-        unit = self._open.get(ident)
+    def _raised(self) -> Raised | None:
+        unit = self._open.get(threading.get_ident())
         return None if unit is None else unit.thread.raised
 
     def _new_thread(self) -> Thread:

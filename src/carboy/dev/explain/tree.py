@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from types import CodeType
 
-from carboy.dev.explain import places
+from carboy.dev.explain import generated, places
 from carboy.dev.explain.places import Place
 from carboy.dev.explain.recorder import Call, Recorder
 
@@ -63,6 +63,27 @@ class Track:
         for root in self.roots:
             yield from root.walk()
 
+    def pairs(self) -> Iterator[tuple[Node, Node | None]]:
+        """All calls of the thread, each with its caller, in order."""
+        for root in self.roots:
+            yield from _pairs(root, None)
+
+    @property
+    def time(self) -> int:
+        """Nanoseconds of its calls."""
+        return sum(root.time for root in self.roots)
+
+    @property
+    def waited(self) -> int:
+        """Nanoseconds in which it waited."""
+        return sum(node.own for node in self.walk() if node.place.room == places.WAITING)
+
+
+def _pairs(node: Node, above: Node | None) -> Iterator[tuple[Node, Node | None]]:
+    yield node, above
+    for child in node.children:
+        yield from _pairs(child, node)
+
 
 def build(recorder: Recorder) -> list[Track]:
     """A track for each thread, that of the engine first, from accept() to the last send()."""
@@ -77,6 +98,8 @@ def build(recorder: Recorder) -> list[Track]:
     kept = [tracks[0]]
     for track in tracks[1:]:
         track.roots = [node for node in _within(track.roots, zero, end) if not _idle(node)]
+        for node in track.walk():
+            node.ended = min(node.ended, end)  # a thread may go on after the response
         if track.roots:
             kept.append(track)
     for track in kept:
@@ -124,7 +147,11 @@ def _track(name: str, calls: Iterable[Call]) -> Track:
 
 def _without_waits(tracks: list[Track]) -> None:
     """Remove the time in which the first track waited for the client from all tracks."""
-    waits = [node for node in tracks[0].walk() if node.name in places.WAITS] if tracks else []
+    waits = [
+        node
+        for node, above in (tracks[0].pairs() if tracks else ())
+        if _waits_for_client(node, above)
+    ]
     # Copies, because the waits are moved, too.
     begins, ends = [wait.began for wait in waits], [wait.ended for wait in waits]
     waited = [0, *accumulate(wait.time for wait in waits)]
@@ -138,20 +165,40 @@ def _without_waits(tracks: list[Track]) -> None:
         node.began, node.ended = moved(node.began), moved(node.ended)
 
 
-def _node(call: Call) -> Node:
+def _waits_for_client(node: Node, above: Node | None) -> bool:
+    return node.name in places.POLLS and _is_carboys(above)
+
+
+def _is_carboys(node: Node | None) -> bool:
+    return node is None or node.place.package == "carboy"
+
+
+def _node(call: Call, above: Node | None = None) -> Node:
     code = call.code
+    ended = max(call.ended, call.began)
+    line = call.line
     if isinstance(code, str):
-        name, place, code_object = code, places.of_c(code), None
+        name, place, code_object = code, places.of_c(code, call.module), None
+        if place.short == places.COMPILED:
+            name = f"{call.module}.{name}"
+        elif _is_wait(call, ended, above):
+            place = replace(place, room=places.WAITING)
     else:
         name, place, code_object = code.co_qualname, places.of_code(code), code
-    if place.room == places.TEMPLATE:
-        name = f"block {name[6:]}" if name.startswith("block_") else "the template"
+        if origin := generated.origin_of(code):
+            name, line = origin.name_of(name, dict(call.args)), origin.line_of(line)
     node = Node(
-        name, call.module, place, call.began, max(call.ended, call.began),
-        call.args, call.result, call.raised, call.line, call.error, code_object,
+        name, call.module, place, call.began, ended,
+        call.args, call.result, call.raised, line, call.error, code_object,
     )  # fmt: skip
-    node.children = [_node(child) for child in call.children]
+    node.children = [_node(child, node) for child in call.children]
     return node
+
+
+def _is_wait(call: Call, ended: int, above: Node | None) -> bool:
+    """Whether a function in C waited, and not for the client of the request."""
+    waits = places.waits(str(call.code), call.module) and ended - call.began >= places.LEAST_WAIT
+    return waits and (above is None or not _is_carboys(above))
 
 
 def _between(track: Track) -> Track:
@@ -221,10 +268,10 @@ def _fold(node: Node, above: Line | None, into: list[Line], whole: int) -> None:
 
 def _has_own_line(node: Node, above: Node, whole: int) -> bool:
     room = node.place.room
-    if node.step or node.role or room == places.KERNEL:
+    if node.step or node.role or room in (places.KERNEL, places.WAITING):
         return True
     if room == places.C_CODE:
-        return False
+        return node.time >= max(SMALL * whole, places.LEAST_WAIT) and not node.children
     if room == places.PYTHON and node.time < SMALL * whole:
         return _leads_elsewhere(node, above)
     return room != above.place.room or room == places.APPLICATION

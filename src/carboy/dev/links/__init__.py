@@ -67,10 +67,10 @@ def link_of(place: Place, line: int = 0) -> Link:
         return Link("", "a system call, whose code is in the kernel")
     if place.package == places.C_CODE:
         return Link("", "compiled code, whose source cannot be shown")
-    if place.room == places.TEMPLATE and not Path(place.file).is_absolute():
-        return Link("", GENERATED)
     if place.package == PYTHON:
         return _in_python(place)
+    if not Path(place.file).is_absolute():
+        return Link("", GENERATED)
     if places.SITES.intersection(Path(place.file).parts):
         return _in_package(place)
     return _in_checkout(Path(place.file), place.first, place.last)

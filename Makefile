@@ -5,7 +5,7 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test lint types tests bench chaos screenshots clean
+.PHONY: help demo check test lint types tests bench chaos report screenshots clean
 
 help:
 	@echo "make demo   run the example application on http://127.0.0.1:8000"
@@ -13,6 +13,7 @@ help:
 	@echo "make test   lint, types and all tests"
 	@echo "make bench  benchmarks beside other servers and frameworks"
 	@echo "make chaos  faults under load, beside other servers"
+	@echo "make report the example reports in docs/examples"
 
 # The virtual environment is updated when pyproject.toml changes.
 $(VENV)/.installed: pyproject.toml
@@ -58,6 +59,16 @@ CHAOS ?=
 
 chaos: $(VENV)/.tested
 	$(BIN)/python -m bench.chaos $(CHAOS)
+
+# The reports of the real Flask on its own server, and of Carboy. Commit your changes first: the
+# report of Carboy names the commit that is checked out.
+EXPLAIN := ../../$(BIN)/carboy explain
+
+report: $(VENV)/.tested
+	cd docs/examples && $(EXPLAIN) flask_app GET '/hello?name=Ada' -H 'User-Agent: example/1.0' \
+		--server werkzeug --report flask-tcp-connections.md
+	cd docs/examples && $(EXPLAIN) carboy_app GET '/hello?name=Ada' -H 'User-Agent: example/1.0' \
+		--report carboy-tcp-connections.md
 
 # The pictures of README.md, in docs/images. Needs Chromium.
 screenshots: $(VENV)/.tested

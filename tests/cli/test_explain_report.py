@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import subprocess
 import sys
 from importlib import metadata
@@ -12,6 +13,8 @@ import pytest
 from markdown_it import MarkdownIt
 
 from report_reading import steps_of, wrong_lines
+
+pytestmark = pytest.mark.xdist_group("reports")  # they use the same port
 
 APP = """
 from flask import Flask, request
@@ -145,6 +148,27 @@ def test_the_markdown_has_no_other_structure_than_its_steps_and_tables(report: s
     inline = {each.type for token in tokens for each in token.children or ()}
     assert not {"em_open", "html_inline", "image"} & inline
     assert not {"code_block", "blockquote_open", "hr", "html_block"} & set(kinds)
+
+
+def test_numbers_that_differ_in_every_run_have_names(report: str) -> None:
+    assert "('127.0.0.1', CLIENT_PORT)" in report
+    assert "connected to `127.0.0.1:CLIENT_PORT`" in report
+
+
+def test_a_port_that_is_in_use_is_left_alone(folder: Path) -> None:
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            taken.bind(("127.0.0.1", 5000))
+        except OSError:
+            pass  # another program has it, which is as good
+        taken.listen()
+        done = explain(folder, "theirs", "GET", "/hello/bob", "--report", "other.md", "--lines=0")
+    assert done.returncode == 0, done.stderr
+    text = (folder / "other.md").read_text()
+    assert "| response | 200 OK, " in text
+    assert "socket: `127.0.0.1:5000`" not in text
+    assert "```python" not in text
 
 
 def test_secrets_are_not_in_the_report(report: str) -> None:

@@ -19,6 +19,7 @@ from carboy.cli import explain_report, explain_start, explain_step, locate, matc
 from carboy.cli.application import chosen_app, load_or_explain
 from carboy.cli.completion import complete
 from carboy.cli.explain_follow import Following
+from carboy.cli.explain_port import usual_port
 from carboy.cli.explain_question import Fields, NoAnswer, Question
 from carboy.cli.explain_servers import SERVERS
 from carboy.cli.explain_step import Sent
@@ -290,7 +291,8 @@ def _write_report(
     ctx: click.Context, app: str, server: str, question: Question, patience: float
 ) -> None:
     _refuse(ctx, NOT_IN_REPORT, "--report")
-    recording = explain_start.record(app, server, question, patience)
+    with usual_port() as port:
+        recording = explain_start.record(app, server, question, patience, port=port)
     told = explain_report.told(ctx, question, ctx.params["lines"])
     explain_report.write(ctx.params["report"], recording, told)
 

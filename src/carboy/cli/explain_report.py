@@ -15,7 +15,7 @@ from carboy.cli.option_types import Number
 from carboy.dev.explain.recording import Recording
 from carboy.dev.explain.secrets import Eraser, secrets_of
 from carboy.dev.explain.values import hidden
-from carboy.dev.report import content, html, markdown, pdf
+from carboy.dev.report import content, html, markdown, pdf, stable
 from carboy.dev.report.content import LINES, Told
 from carboy.dev.report.document import Document
 
@@ -91,6 +91,7 @@ def _words(ctx: click.Context) -> Iterator[str]:
 
 def write(file: str, recording: Recording, told: Told) -> None:
     """Write the report in the form that the suffix of the file names."""
+    stable.settle(recording)
     made = RENDERERS[Path(file).suffix.lower()](content.make(recording, told))
     try:
         Path(file).write_bytes(made)

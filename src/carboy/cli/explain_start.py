@@ -35,9 +35,11 @@ def record(
     patience: float,
     checkout: Path | None = None,
     following: Following | None = None,
+    port: int = 0,
 ) -> Recording:
     """Start the server called `name` with the application, send the request, and stop it.
 
+    The server listens on `port`, or on a free one if it is 0.
     With `checkout`, the application is loaded from this folder, and Carboy as well if it is there.
     """
     server = SERVERS[name]
@@ -47,7 +49,7 @@ def record(
             f"{server.package} is not installed. Install it with `pip install {server.package}`."
         )
     with TemporaryDirectory(prefix="carboy-explain-") as folder:
-        port = _free_port()
+        port = port or _free_port()
         if following is not None:
             following.prepare(Path(folder), port)
         with _running(Path(folder), name, port, app, checkout) as process:

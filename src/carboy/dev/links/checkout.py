@@ -70,7 +70,6 @@ def _of_top(top: str) -> Checkout | str:
     tracked = frozenset(_git(top, "ls-files", "-z").split("\0"))
     changed = frozenset(_git(top, "diff", "--name-only", "-z", "HEAD", "--").split("\0"))
     home, problem = _remote(top)
-    problem = problem and f"{problem} (commit {commit[:10]})"
     branches = _git(top, "branch", "--remotes", "--format=%(refname)")
     # A checkout by commit alone, as on a build server, has no branches to compare with.
     published = not branches or bool(_git(top, "branch", "--remotes", "--contains", commit))

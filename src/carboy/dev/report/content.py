@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from pathlib import Path
 
-from carboy.dev import links
 from carboy.dev.explain import places
 from carboy.dev.explain.chain import Phase, chain_of
 from carboy.dev.explain.recording import Recording
 from carboy.dev.explain.values import hidden
-from carboy.dev.report import technologies
+from carboy.dev.links import checkout
+from carboy.dev.report import stable, technologies
 from carboy.dev.report.document import (
     Block,
     Bullets,
@@ -19,8 +20,10 @@ from carboy.dev.report.document import (
     Diagram,
     Document,
     Heading,
+    Linked,
     Listing,
     Paragraph,
+    Span,
     Table,
     Text,
 )
@@ -45,6 +48,7 @@ HOW_TO_READ: tuple[str, ...] = (
     "“by way of” names the calls between an earlier step and this one.",
     "“in” are the arguments, and “out” is the result. Long values are cut, and contents of cookies,"
     " passwords and other secrets are replaced by an ellipsis.",
+    f"{stable.NAMES} are numbers that differ in every run.",
     "Of a longer function, the signature and the lines that made calls are quoted. An arrow marks a"
     " line from which a later step is reached, and three dots are lines that are left out.",
 )
@@ -57,7 +61,6 @@ class Told:
     command: str
     most_lines: int = LINES
     rule: Sequence[str] = ()
-    application: links.Link = field(default_factory=lambda: links.Link(""))
 
 
 def make(recording: Recording, told: Told) -> Document:
@@ -80,7 +83,7 @@ def make(recording: Recording, told: Told) -> Document:
 def _beginning(recording: Recording, told: Told) -> list[Block]:
     rows: list[Sequence[Text]] = [
         ["command", Code(told.command)],
-        ["application", Code(recording.app)],
+        ["application", [Code(recording.app), *_checkout(recording)]],
         ["server", recording.server],
         ["request", Code(hidden(recording.request))],
         ["response", f"{recording.status}, {recording.size:,} bytes in the body"],
@@ -97,6 +100,21 @@ def _beginning(recording: Recording, told: Told) -> list[Block]:
         Paragraph("How to read the steps:"),
         Bullets([[Paragraph(text)] for text in HOW_TO_READ]),
     ]
+
+
+def _checkout(recording: Recording) -> list[Span]:
+    """The commit of the application, if it is in a git checkout."""
+    files = (
+        Path(function.place.file)
+        for process in recording.processes
+        for function in process.functions
+        if function.place.room == places.APPLICATION
+    )
+    found = next((each for each in map(checkout.of_file, files) if not isinstance(each, str)), None)
+    if found is None:
+        return []
+    home: Span = Linked(found.home, found.home) if found.home else found.problem
+    return [", commit ", Code(found.commit), ", ", home]
 
 
 def _versions() -> str:

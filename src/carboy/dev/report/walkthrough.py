@@ -53,7 +53,10 @@ class Walk:
 
     def _item(self, step: ChainStep) -> list[Block]:
         more = f" It runs {step.times} times in a row; the first time is shown."
-        title: list[Span] = [Strong(f"{step.title}."), more if step.times > 1 else ""]
+        title: list[Span] = [
+            Strong(f"{step.title.replace('`', '')}."),
+            more if step.times > 1 else "",
+        ]
         facts = Bullets([[Paragraph(text)] for text in self._facts(step)])
         listing = self._listing(step)
         return [Paragraph(title), facts, *([listing] if listing else [])]
@@ -101,16 +104,17 @@ class Walk:
         parent, between = self._above(step)
         if parent is None or not between:
             return []
-        found: list[Span] = []
-        for call in between[:MOST_BETWEEN]:
-            function = step.process.function_of(call)
-            found += [", " if found else f"from step {parent.number}, ", Code(function.name)]
+        found: list[Span] = [f"from step {parent.number}, "]
+        notes: dict[str, None] = {}
+        for number, call in enumerate(between[:MOST_BETWEEN]):
+            found += [", " if number else "", Code(step.process.function_of(call).name)]
             by = step.process.caller_of(call)
             if by is not None and by.place.short:
                 place, note = _line(by.place, call.line)
-                found += [" called in ", place, note]
+                found += [" called in ", place]
+                notes[note] = None
         more = len(between) - MOST_BETWEEN
-        return [*found, f" and {more} more"] if more > 0 else found
+        return [*found, f" and {more} more" if more > 0 else "", *notes]
 
     def _above(self, step: ChainStep) -> tuple[ChainStep | None, list[RecordedCall]]:
         """The nearest step above, and the calls between it and this step, the outermost first."""

@@ -1,0 +1,141 @@
+"""The reports in docs/examples are made by `make report` and agree with the code they quote."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from report_reading import Step, installed, steps_of
+
+pytestmark = pytest.mark.xdist_group("reports")  # they use the same port
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "docs/examples"
+REPORTS = {
+    "flask": EXAMPLES / "flask-tcp-connections.md",
+    "carboy": EXAMPLES / "carboy-tcp-connections.md",
+}
+COMMIT = re.compile(r"\b[0-9a-f]{40}\b")
+# Own code, whose lines change with every commit.
+OWN = re.compile(r"carboy/[\w/]+\.py(:\d+(-\d+)?)?")
+
+
+def versions(report: str) -> dict[str, str]:
+    """The versions of the packages in a report."""
+    return dict(re.findall(r"^### ([\w.-]+) (\d\S*)$", report, re.MULTILINE))
+
+
+def commands() -> dict[str, list[str]]:
+    """The arguments of `carboy explain` in the Makefile, by the file that they write."""
+    rule = (ROOT / "Makefile").read_text().partition("\nreport:")[2].partition("\n\n")[0]
+    lines = rule.replace("\\\n", " ").splitlines()
+    found = [shlex.split(line.partition("$(EXPLAIN)")[2]) for line in lines if "$(EXPLAIN)" in line]
+    return {words[-1]: words for words in found}
+
+
+@pytest.fixture(scope="module")
+def remade(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
+    """The text of a report that is made again, in a folder with the applications only."""
+    folder = tmp_path_factory.mktemp("examples")
+    for app in EXAMPLES.glob("*_app.py"):
+        shutil.copy(app, folder)
+
+    def make(name: str) -> str:
+        file = REPORTS[name].name
+        done = subprocess.run(
+            [sys.executable, "-m", "carboy", "explain", *commands()[file]],
+            cwd=folder, capture_output=True, text=True, timeout=100, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return (folder / file).read_text()
+
+    return make
+
+
+def comparable(report: str) -> str:
+    """The report without what differs with the checkout and with the day."""
+    port = re.search(r"socket: `127\.0\.0\.1:(\d+)`", report)
+    text = re.sub(rf"\b{port[1]}\b", "PORT", report) if port else report
+    text = OWN.sub("carboy/…", text)
+    text = re.sub(r" \(no link: it is not in a git checkout\)| \(no link: its [^)]+\)", "", text)
+    text = re.sub(
+        r"^\| application \| (`\w+`).*$", r"| application | \1 |", text, flags=re.MULTILINE
+    )
+    text = re.sub(r"\n### carboy .+?(?=\n##)", "", text, flags=re.DOTALL)
+    return re.sub(r"\w{3}, \d{2} \w{3} \d{4} \d{2}:\d{2}:\d{2} GMT", "DATE", text)
+
+
+def test_the_report_of_flask_is_what_the_command_writes(remade: Callable[[str], str]) -> None:
+    checked_in, now = REPORTS["flask"].read_text(), remade("flask")
+    if versions(checked_in) != versions(now):
+        pytest.skip("other versions are installed than those in docs/examples")
+    assert comparable(now) == comparable(checked_in), "Run `make report`."
+
+
+def test_the_report_of_carboy_is_what_the_command_writes(remade: Callable[[str], str]) -> None:
+    """Only the headings are compared, because each change of the server would change the rest."""
+    checked_in, now = REPORTS["carboy"].read_text(), remade("carboy")
+    for pattern in (r"^## (.+)$", r"^### ([a-z.]+)$"):
+        assert re.findall(pattern, now, re.MULTILINE) == re.findall(
+            pattern, checked_in, re.MULTILINE
+        )
+
+
+def lines_at(commit: str, path: str) -> list[str] | None:
+    """The lines of a file of this repository at a commit; None where git does not have it."""
+    done = subprocess.run(
+        ["git", "-C", str(ROOT), "show", f"{commit}:{path}"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    return done.stdout.split("\n") if done.returncode == 0 else None
+
+
+def lines_of(step: Step, report: str) -> list[str] | None:
+    """The lines of the file that a step quotes, in the version that the report names."""
+    if step.file.startswith("carboy/"):
+        commit = COMMIT.search(report)
+        assert commit is not None
+        return lines_at(commit[0], f"src/{step.file}")
+    named, top = versions(report), step.file.partition("/")[0]
+    names = {name.lower(): version for name, version in named.items()}
+    if top in names and metadata.version(top) != names[top]:
+        return None
+    if top not in names and named["Python"] != sys.version.split()[0]:
+        return None
+    return installed(step.file, EXAMPLES).read_text("utf-8").split("\n")
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_every_line_is_that_of_the_version_that_the_report_names(name: str) -> None:
+    report = REPORTS[name].read_text()
+    compared = 0
+    for step in steps_of(report):
+        lines = lines_of(step, report)
+        for number, text in step.quoted().items() if lines is not None else ():
+            assert lines is not None
+            assert lines[number - 1].rstrip() == text, f"step {step.number}, line {number}"
+            compared += 1
+    assert compared > 0
+
+
+@pytest.mark.parametrize("name", REPORTS)
+def test_every_link_names_the_version_and_the_lines_of_its_text(name: str) -> None:
+    report = REPORTS[name].read_text()
+    links = re.findall(r"\[`([^`]+?):(\d+)(?:-(\d+))?`\]\((https://\S+?)\)", report)
+    assert links
+    named = {each.lower(): version for each, version in versions(report).items()}
+    for file, first, last, url in links:
+        path, _, fragment = url.partition("#")
+        assert fragment == (f"L{first}-L{last}" if last else f"L{first}")
+        top = file.partition("/")[0]
+        tag = f"/{named[top]}/" if top in named else f"/v{named['python']}/Lib/"
+        assert tag in path.replace(f"/v{named.get(top, '')}/", f"/{named.get(top, '')}/"), url
+        assert path.endswith(file) or file.startswith("<frozen ")

@@ -141,6 +141,7 @@ def served(
     listener: socket.socket | None = None,
     record: bool = False,
     trace: Callable[[], object] | None = None,
+    wrap: Callable[[Any], Any] | None = None,
     **settings: Any,
 ) -> Iterator[Live]:
     """`app` served until the block ends."""
@@ -149,8 +150,9 @@ def served(
     access: Callable[[Any], None] | None = records.append if record else None
     options = {"threads": 4, "switch_interval": None, "idle_grace": 0.0, **settings}
     engine = Engine(
-        gateway or for_application(app), [listener], Settings(**options), access, trace=trace
-    )
+        gateway or for_application(app), [listener], Settings(**options), access, trace=trace,
+        wrap=wrap,
+    )  # fmt: skip
     live = Live(engine, listener)
     live.records = records
     live.thread = threading.Thread(target=engine.run, name="test-engine")

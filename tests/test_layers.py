@@ -62,6 +62,9 @@ MODULE_MAY_IMPORT: dict[str, tuple[str, ...]] = {
     # A test's request takes the same way as a request from the socket: the HTTP parser reads the
     # request and checks the answer, so that both lanes are tested with what clients send.
     "carboy.testing.lanes": ("carboy.protocol",),
+    # The event loop is shared by everything in a worker that awaits.
+    "carboy.gateway.asgi": ("carboy.net.loop",),
+    "carboy.gateway.lifespan": ("carboy.net.loop",),
     # They run the HTTP machine again and show its states and its code.
     "carboy.dev.explain.wire_recording": ("carboy.protocol",),
     "carboy.dev.explain.machine_trace": ("carboy.protocol",),
@@ -115,6 +118,7 @@ LATE_IMPORTS: dict[str, dict[str, str]] = {
     "carboy.compat.child.carboy_names": {
         "carboy.compat.install": "Runs at the start of each child process; most need no names."
     },
+    "carboy.gateway.__init__": {"carboy.gateway.asgi": "Loads asyncio."},
     "carboy.http.exceptions": {
         "carboy.http.response.response": (
             "An exception makes its page when it is answered; responses need BadRequestKeyError."
@@ -142,6 +146,7 @@ LATE_LIBRARIES: dict[str, tuple[str, set[str]]] = {
     "dotenv": ("An optional dependency.", {"carboy.app.commands", "carboy.cli.config"}),
     "itsdangerous": ("Needed by the first signed session.", {"carboy.app.sessions"}),
     "jinja2": ("Needed by the first template.", {"carboy.app.registry"}),
+    "uvloop": ("An optional dependency.", {"carboy.net.loop"}),
     "waitress": ("Imported when it is started.", {"carboy.cli.explain_servers"}),
     "watchfiles": ("An optional dependency.", {"carboy.dev.reload.watching"}),
     "weasyprint": (

@@ -230,8 +230,42 @@ ASGI = {
 @pytest.mark.parametrize("text", ASGI.values(), ids=ASGI)
 def test_an_asgi_application_is_an_error_that_says_so(write: Write, text: str, named: str) -> None:
     write("located.py", text)
-    with pytest.raises(NoApplication, match="is an ASGI application .* does not serve ASGI yet"):
+    match = (
+        "is a class" if text == ASGI["class of the objects"] else "is an ASGI application .*ASGI"
+    )
+    with pytest.raises(NoApplication, match=match):
         locate.load(named)
+
+
+@pytest.mark.parametrize("interface", ["auto", "asgi"])
+@pytest.mark.parametrize("named", ["located", "located:app"])
+@pytest.mark.parametrize("text", ASGI.values(), ids=ASGI)
+def test_a_command_that_serves_asgi_finds_it(
+    write: Write, text: str, named: str, interface: str
+) -> None:
+    write("located.py", text)
+    if text == ASGI["class of the objects"]:
+        with pytest.raises(NoApplication, match="is a class"):
+            locate.load("located:app", interface=interface)
+    else:
+        assert locate.load(named, interface=interface) is sys.modules["located"].app
+
+
+@pytest.mark.parametrize("interface", ["auto", "asgi"])
+@pytest.mark.parametrize("named", ["located", "located:create_app", "located:create_app()"])
+def test_a_command_that_serves_asgi_finds_its_factory(
+    write: Write, named: str, interface: str
+) -> None:
+    write("located.py", f"{ASGI['object']}\ndel app\ndef create_app():\n    return Framework()")
+    assert type(locate.load(named, interface=interface)).__name__ == "Framework"
+
+
+def test_a_forced_interface_overrules_the_parameters(write: Write) -> None:
+    write("located.py", "def app(*args): ...\nasync def other(scope, receive, send=None): ...")
+    assert locate.load("located:app", interface="asgi").__name__ == "app"
+    assert locate.load("located:other", interface="wsgi").__name__ == "other"
+    with pytest.raises(NoApplication, match="ASGI application"):
+        locate.load("located:other")
 
 
 @pytest.mark.parametrize("named", ["located", "located:create_app", "located:create_app()"])

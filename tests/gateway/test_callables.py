@@ -1,15 +1,18 @@
-"""An object that is not a WSGI application is an error before a server starts."""
+"""The kind of an application is found before a server starts; what is not one is an error."""
 
 from __future__ import annotations
 
 import functools
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from carboy import Flask
-from carboy.gateway import check, for_application
+from carboy.gateway import INTERFACES, WsgiGateway, check, for_application
+from carboy.gateway.asgi import AsgiGateway
 from carboy.http.local import LocalProxy
 from carboy.server import serve
 from carboy.serving import make_server, run_simple
@@ -42,23 +45,45 @@ def missing() -> Any:
 @pytest.mark.parametrize(
     "start",
     [
-        for_application,
-        lambda app: serve(app, port=0),
-        lambda app: serve(app, port=0, workers=2),
         lambda app: make_server("127.0.0.1", 0, app),
         lambda app: make_server("127.0.0.1", 0, app, processes=2),
         lambda app: run_simple("127.0.0.1", 0, app),
         lambda app: run_simple("127.0.0.1", 0, app, use_debugger=True, static_files={"/a": "/b"}),
     ],
 )
-def test_an_asgi_application_is_refused_by_every_server(start: Any, app: Any) -> None:
-    with pytest.raises(TypeError, match=r"is an ASGI application\. Carboy does not serve ASGI yet"):
+def test_an_asgi_application_is_refused_by_werkzeugs_servers(start: Any, app: Any) -> None:
+    with pytest.raises(TypeError, match=r"is an ASGI application\. Only `carboy run` and"):
         start(app)
 
 
 def test_what_cannot_be_called_is_refused() -> None:
     with pytest.raises(TypeError, match="3 is not a WSGI application"):
         check(3)
+    for interface in INTERFACES:
+        with pytest.raises(TypeError, match=r"3 is not an? (WSGI )?application"):
+            for_application(3, interface)
+        with pytest.raises(TypeError, match=r"3 is not an? (WSGI )?application"):
+            serve(3, port=0, interface=interface)
+
+
+@pytest.mark.parametrize("app", [asgi, Object(), Object().__call__, functools.partial(asgi)])
+def test_the_gateway_of_an_asgi_application_is_found(app: Any) -> None:
+    assert isinstance(for_application(app), AsgiGateway)
+
+
+def test_an_interface_can_be_forced() -> None:
+    def any_parameters(*args: Any) -> Any: ...
+
+    assert isinstance(for_application(any_parameters), WsgiGateway)
+    assert isinstance(for_application(any_parameters, "asgi"), AsgiGateway)
+    assert isinstance(for_application(asgi, "wsgi"), WsgiGateway)
+
+
+def test_wsgi_applications_do_not_load_asyncio() -> None:
+    code = "import sys, carboy.gateway; carboy.gateway.for_application(lambda e, s: [])"
+    code += "; import carboy.server.engine; print('asyncio' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 @pytest.mark.parametrize(
@@ -84,10 +109,9 @@ def test_the_object_behind_a_proxy_is_not_looked_at() -> None:
 APP = "class App:\n    async def __call__(self, scope, receive, send): ...\napp = App()\n"
 
 
-@pytest.mark.parametrize("command", [("run",), ("run", "--workers", "2"), ("dev",)])
-def test_the_commands_say_so_and_fail(command: tuple[str, ...], tmp_path: Path) -> None:
+def test_the_development_server_says_so_and_fails(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(APP)
-    with Running(*command, "--port", "0", cwd=tmp_path) as server:
+    with Running("dev", "--port", "0", cwd=tmp_path) as server:
         assert server.wait() == 1
         assert "app:app is an ASGI application (app.App)." in server.text()
         assert "Traceback" not in server.text()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from carboy.net import READ, WRITE, Poller, Waker, make_poller
+from carboy.net.poller import HANGUP, RESET
 
 
 @pytest.fixture(params=["epoll", "selectors"])
@@ -141,3 +142,34 @@ def test_a_closed_waker_does_not_write() -> None:
         for sock in (left, right):
             with pytest.raises(BlockingIOError):
                 sock.recv(1)
+
+
+def test_the_end_of_the_peers_side_is_reported_beside_unread_input(pair: Pair) -> None:
+    poller = make_poller("epoll")
+    fd = pair[0].fileno()
+    poller.add(fd, HANGUP)
+    pair[1].send(b"x")
+    assert poller.wait(0) == []
+    pair[1].shutdown(socket.SHUT_WR)
+    assert poller.wait(10) == [(fd, HANGUP)]
+    poller.change(fd, RESET)
+    assert poller.wait(0) == []
+    pair[1].close()
+    ((found, flags),) = poller.wait(10)
+    assert found == fd
+    assert flags & ~(READ | WRITE | HANGUP)
+    poller.close()
+
+
+def test_flags_that_are_not_known_are_ignored(pair: Pair) -> None:
+    poller = make_poller("selectors")
+    fd = pair[0].fileno()
+    poller.add(fd, HANGUP)
+    pair[1].send(b"x")
+    assert poller.wait(0) == []
+    poller.change(fd, READ)
+    assert poller.wait(10) == [(fd, READ)]
+    poller.change(fd, RESET)
+    assert poller.wait(0) == []
+    poller.remove(fd)
+    poller.close()

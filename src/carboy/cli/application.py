@@ -24,10 +24,10 @@ def chosen_app(ctx: click.Context, given: str | None) -> str:
         raise click.UsageError(str(problem), ctx) from None
 
 
-def load_or_explain(name: str) -> Any:
+def load_or_explain(name: str, interface: str = locate.WSGI_FOUND) -> Any:
     """The application, or a LoadError whose text tells the user what to correct."""
     try:
-        return locate.load(name)
+        return locate.load(name, interface=interface)
     except (locate.NoApplication, locate.BrokenApplication) as problem:
         raise LoadError(str(problem)) from None
 

@@ -22,12 +22,13 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from carboy.gateway.callables import WHAT_TO_DO, is_asgi, named
+from carboy.gateway.callables import ASGI, WHAT_TO_DO, WSGI, is_asgi, is_legacy, named
 
 NAMES = ("app", "application")  # Django's wsgi.py has the second
 FACTORIES = ("create_app", "make_app")
 FILES = ("wsgi.py", "app.py")
 VARIABLES = ("CARBOY_APP", "FLASK_APP")
+WSGI_FOUND = "wsgi, as far as its parameters show"
 
 
 class Reason(Enum):
@@ -106,17 +107,21 @@ def parse(text: str) -> Spec:
     return Spec(path, expression)
 
 
-def load(text: str, folder: Path | None = None) -> Any:
+def load(text: str, folder: Path | None = None, interface: str = WSGI_FOUND) -> Any:
     """The application that `text` names; the current folder is put on sys.path first.
 
-    Raises NoApplication or BrokenApplication.
+    `interface` is WSGI_FOUND, or one of carboy.gateway.INTERFACES for a command that serves ASGI
+    too. Raises NoApplication or BrokenApplication.
     """
+    wanted = WANTED[interface]
     spec = parse(text)
     folder = folder or Path.cwd()
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
     module = import_module(spec.module, folder)
-    return evaluate(module, spec.expression) if spec.expression else find(module)
+    if not spec.expression:
+        return find(module, wanted)
+    return evaluate(module, spec.expression, wanted)
 
 
 # --- modules
@@ -192,6 +197,20 @@ def is_application(thing: Any) -> bool:
     return is_flask_like(thing) or _accepts(thing, 2)
 
 
+def is_asgi_application(thing: Any) -> bool:
+    """Whether it is an ASGI application; a class is one in version 2 only."""
+    return is_asgi(thing) and (not inspect.isclass(thing) or is_legacy(thing))
+
+
+# What `carboy run --interface` serves. A forced interface overrules only the detection.
+WANTED: dict[str, Callable[[Any], bool]] = {
+    WSGI_FOUND: is_application,
+    "auto": lambda thing: is_application(thing) or is_asgi_application(thing),
+    WSGI: lambda thing: callable(thing) and not inspect.isclass(thing) and _accepts(thing, 2),
+    ASGI: lambda thing: is_asgi_application(thing) or (callable(thing) and _accepts(thing, 3)),
+}
+
+
 def is_flask_like(thing: Any) -> bool:
     """Whether it is an application object of Carboy or of Flask.
 
@@ -202,10 +221,10 @@ def is_flask_like(thing: Any) -> bool:
 
 def _not_an_application(where: str, thing: Any, verb: str = "is") -> NoApplication:
     """The error that says what something is instead."""
-    if is_asgi(thing):
-        text = f"an ASGI application ({named(thing)}). {WHAT_TO_DO}"
-    elif inspect.isclass(thing):
+    if inspect.isclass(thing) and not is_legacy(thing):
         text = "a class. Name an object of the class, or a function."
+    elif is_asgi(thing):
+        text = f"an ASGI application ({named(thing)}). {WHAT_TO_DO}"
     elif callable(thing):
         text = (
             f"{thing!r}, which cannot be called with (environ, start_response)."
@@ -269,20 +288,18 @@ def find(module: ModuleType, wanted: Callable[[Any], bool] = is_application) -> 
 # --- an application that is named
 
 
-def evaluate(module: ModuleType, text: str) -> Any:
+def evaluate(module: ModuleType, text: str, wanted: Callable[[Any], bool] = is_application) -> Any:
     """The application that `name`, `name.attribute` or `factory("literal", key=1)` is."""
     expression = parse_expression(text)
     thing = attribute(module, expression.target, text)
     name = ast.unparse(expression.target)
     if expression.called or _is_factory(name, thing):
-        return call(module, expression, thing)
-    if is_asgi(thing):
-        raise _not_an_application(f"{module.__name__}:{name}", thing)
-    if _is_plain_callable(thing) and not _accepts(thing, 2):
-        return call(module, expression, thing)
-    if not is_application(thing):
-        raise _not_an_application(f"{module.__name__}:{name}", thing)
-    return thing
+        return call(module, expression, thing, wanted)
+    if wanted(thing):
+        return thing
+    if _is_plain_callable(thing) and not (is_asgi(thing) or _accepts(thing, 2)):
+        return call(module, expression, thing, wanted)
+    raise _not_an_application(f"{module.__name__}:{name}", thing)
 
 
 def parse_expression(text: str) -> Expression:

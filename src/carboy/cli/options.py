@@ -19,9 +19,8 @@ from carboy.cli.config import PREFIX
 from carboy.cli.option_types import PORT, Host, Number, Octal, Size, Workers
 from carboy.protocol.limits import Limits
 from carboy.server.logs.access_log import FORMATS
-from carboy.server.settings import LIMIT, OTHER, SIZES, THREADS, TIMES, Settings
+from carboy.server.settings import APPLICATION, LIMIT, OTHER, SIZES, THREADS, TIMES, Settings
 
-APPLICATION = "Application"
 ADDRESS = "Address"
 LOGS = "Access log"
 LIMITS = "Limits of one request"

@@ -14,12 +14,12 @@ import click
 from carboy.cli.application import chosen_app, load_or_explain
 from carboy.cli.banner import Banner
 from carboy.cli.completion import complete
-from carboy.cli.options import APPLICATION, SectionedCommand, listening, option, tuning
+from carboy.cli.options import SectionedCommand, listening, option, tuning
 from carboy.server.bind import Address, BindError
 from carboy.server.processes.start_methods import CannotFork
 from carboy.server.processes.worker import Plan
 from carboy.server.serve import addresses, count_workers, start
-from carboy.server.settings import Settings, with_values
+from carboy.server.settings import APPLICATION, Settings, with_values
 from carboy.server.signals import ignore
 
 DEBUG = "FLASK_DEBUG"
@@ -55,7 +55,8 @@ def run(ctx: click.Context, /, app: str | None, **values: Any) -> None:
         raise click.UsageError(str(problem), ctx) from None
     try:
         refuse_debug_in_public(plan.addresses)
-        code = start(plan, lambda: load_or_explain(name), Banner(name))
+        interface = plan.settings.interface
+        code = start(plan, lambda: load_or_explain(name, interface), Banner(name))
     except (BindError, CannotFork, ValueError, TypeError) as problem:
         raise click.ClickException(str(problem)) from None
     sys.exit(code)

@@ -1,7 +1,7 @@
-"""Whether an object can be called as a WSGI application, and what it is if it cannot.
+"""Which kind of application an object is: WSGI or ASGI.
 
-An ASGI application is a callable too. Called with an environ, it fails at each request, or returns
-a coroutine that is never awaited. This module detects such an application before the first request.
+Both are callables. An ASGI application that is called with an environ fails at each request, or
+returns a coroutine that is never awaited. So the kind is found before the first request.
 """
 
 from __future__ import annotations
@@ -12,12 +12,29 @@ from functools import partial
 from types import BuiltinFunctionType, FunctionType, MethodType, MethodWrapperType
 from typing import Any
 
-ASGI = ("scope", "receive", "send")
+WSGI, ASGI = "wsgi", "asgi"
+INTERFACES = ("auto", WSGI, ASGI)
+ASGI_PARAMETERS = ("scope", "receive", "send")
 PLAIN = (FunctionType, MethodType, BuiltinFunctionType, MethodWrapperType, partial)
 WHAT_TO_DO = (
-    "Carboy does not serve ASGI yet. Use an ASGI server, for example uvicorn, or give its WSGI"
+    "Only `carboy run` and carboy.server.serve() serve ASGI. Use one of them, or give its WSGI"
     " application if it has one."
 )
+
+
+def interface_of(app: Any, wanted: str = "auto") -> str:
+    """WSGI or ASGI: the kind of `app`, or the kind that is `wanted`.
+
+    Raises TypeError for an object that cannot be called.
+    """
+    if wanted == "auto" and is_asgi(app):
+        return ASGI
+    if wanted == "auto":
+        check(app)
+        return WSGI
+    if not callable(app):
+        raise TypeError(f"{app!r} is not an application. Give a function or object to call.")
+    return wanted
 
 
 def check(app: Any) -> None:
@@ -38,11 +55,11 @@ def is_asgi(thing: Any) -> bool:
     """
     kind = type(thing)
     if issubclass(kind, type):
-        return _is_coroutine_function(_call_of(thing)) or _is_legacy(thing)
+        return _is_coroutine_function(_call_of(thing)) or is_legacy(thing)
     if issubclass(kind, PLAIN):
-        return _is_coroutine_function(thing) or _names(thing) == ASGI or _is_legacy(thing)
+        return _is_coroutine_function(thing) or _names(thing) == ASGI_PARAMETERS or is_legacy(thing)
     call = _call_of(kind)
-    return _is_coroutine_function(call) or _names(call)[1:] == ASGI
+    return _is_coroutine_function(call) or _names(call)[1:] == ASGI_PARAMETERS
 
 
 def named(thing: Any) -> str:
@@ -64,7 +81,7 @@ def _is_coroutine_function(function: Any) -> bool:
     return inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
 
 
-def _is_legacy(thing: Callable[..., Any]) -> bool:
+def is_legacy(thing: Callable[..., Any]) -> bool:
     """Whether `thing` is an ASGI 2 application, which is called with the scope alone."""
     return _names(thing) == ("scope",)
 

@@ -5,6 +5,8 @@ Types only: the framework column imports this room for type checking and for not
     engine ──Exchange──▶ Gateway.prepare   cheap: the dispatch key, the limit of the body
                          Gateway.handle    runs the application
            ◀──Answer───
+           ◀──LATER────  the application answers through a channel:
+           ──Channel──▶ Receiver.begin    any thread may use the channel from then on
 """
 
 from __future__ import annotations
@@ -27,6 +29,60 @@ Answer = tuple[
     Callable[[], object] | None,
 ]
 
+# Instead of an answer: the application will answer through a channel. Compared by identity.
+LATER: Answer = ("", [], (), None)
+
+
+class ChannelClosed(ConnectionError):
+    """The client has gone, or the response is complete: the channel has no further use."""
+
+
+class Channel(Protocol):
+    """The request's body and the response, for an application that answers later.
+
+    No method blocks, and any thread may call them. All raise ChannelClosed once `open` is False.
+    """
+
+    open: bool  # False: the client has gone, or the response is complete
+    gone: bool  # the client has gone, or broke a rule
+    full: bool  # the application should wait for `Receiver.changed` before it sends more
+
+    def read(self) -> tuple[bytes, bool]:
+        """The bytes of the body that have come, and whether more follow; b"" when none have."""
+        ...
+
+    def whole(self, status: str, headers: list[tuple[str, str]], body: bytes) -> None:
+        """Send a complete response."""
+        ...
+
+    def head(self, status: str, headers: list[tuple[str, str]]) -> None:
+        """Begin a response; its head leaves with the first piece."""
+        ...
+
+    def send(self, piece: bytes) -> None:
+        """Send a piece of the body."""
+        ...
+
+    def finish(self) -> None:
+        """End the response."""
+        ...
+
+    def fail(self, error: BaseException) -> None:
+        """Log `error`; answer 500, or cut a response that has begun. Never raises."""
+        ...
+
+
+class Receiver(Protocol):
+    """The object that uses a channel. Called by the leader, so each method returns at once."""
+
+    def begin(self, channel: Channel) -> None:
+        """The channel is open."""
+        ...
+
+    def changed(self) -> None:
+        """Bytes of the body have come, or kept bytes have left, or the channel was closed."""
+        ...
+
 
 @runtime_checkable
 class FileBody(Protocol):
@@ -46,7 +102,8 @@ class Exchange(Protocol):
     """One request on its way through an application.
 
     An exchange may also have a method `has_left`: whether the client has gone. Only the thread
-    that runs the request calls it.
+    that runs the request calls it. A server's exchange has a method `later`, which takes a Receiver
+    and returns LATER, for `handle` to return.
     """
 
     head: RequestHead
@@ -89,6 +146,10 @@ class Gateway(Protocol):
     A gateway may also have a method `turn`, called before the requests of a turn of the leader.
     It checks for changes in the application that need not be checked at every request, and may
     choose another `handle`.
+
+    A gateway whose attribute `later` is true answers every request later, and reads the content
+    through the channel. A gateway may have methods `start`, called before the first request, and
+    `stop`, called with a number of seconds after the last one; `start` may raise StartFailed.
     """
 
     def prepare(self, exchange: Exchange) -> Hashable:
@@ -106,6 +167,10 @@ class Gateway(Protocol):
     def handle(self, exchange: Exchange) -> Answer:
         """Run the application. The engine logs any exception and answers 500."""
         ...
+
+
+class StartFailed(Exception):
+    """The application cannot be served; the text is complete and for the user."""
 
 
 @runtime_checkable

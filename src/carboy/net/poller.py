@@ -1,6 +1,7 @@
 """Which sockets are ready: epoll on Linux, the standard library's selectors elsewhere.
 
-Both report the same two flags.
+Both report READ and WRITE. Only epoll reports that a client has ended its side without reading
+what it sent before (HANGUP), and a reset of a socket that is watched for nothing else (RESET).
 """
 
 from __future__ import annotations
@@ -12,6 +13,8 @@ from typing import Protocol
 
 READ = 1  # EPOLLIN
 WRITE = 4  # EPOLLOUT
+HANGUP = 0x2000  # EPOLLRDHUP: the client sends no more
+RESET = 1 << 31  # EPOLLET: nothing but errors, which epoll always reports; each of them once
 
 Ready = list[tuple[int, int]]
 
@@ -19,10 +22,11 @@ Ready = list[tuple[int, int]]
 class Poller(Protocol):
     """Readiness of file descriptors; `wait` returns pairs (descriptor, flags).
 
-    Flags other than READ and WRITE mean that the peer is gone or the socket is broken.
+    Flags other than READ, WRITE and HANGUP mean that the peer is gone or the socket is broken.
     """
 
     wait: Callable[[float], Ready]  # seconds; -1: until a descriptor is ready
+    reports_hangup: bool  # whether HANGUP and RESET are known; they are ignored if not
 
     def add(self, fd: int, flags: int, shared: bool = False) -> None:
         """Watch `fd`. `shared`: other processes watch it too, and waking one of them is enough."""
@@ -51,6 +55,8 @@ def is_ready(fd: int, flag: int = READ, seconds: float = 0.0) -> bool:
 class EpollPoller:
     """Linux's epoll, level-triggered."""
 
+    reports_hangup = True
+
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self.wait: Callable[[float], Ready] = self._epoll.poll
@@ -74,16 +80,25 @@ class EpollPoller:
 class SelectorPoller:
     """The best of kqueue, poll and select that the platform has."""
 
+    reports_hangup = False
+
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
         self.wait: Callable[[float], Ready] = self._wait
         self.close = self._selector.close
 
     def add(self, fd: int, flags: int, shared: bool = False) -> None:
-        self._selector.register(fd, _selector_flags(flags))
+        if known := _selector_flags(flags):
+            self._selector.register(fd, known)
 
     def change(self, fd: int, flags: int) -> None:
-        self._selector.modify(fd, _selector_flags(flags))
+        known = _selector_flags(flags)
+        if not known:
+            self.remove(fd)
+        elif fd in self._selector.get_map():
+            self._selector.modify(fd, known)
+        else:
+            self._selector.register(fd, known)
 
     def remove(self, fd: int) -> None:
         try:

@@ -29,6 +29,7 @@ class AfterHead(Enum):
     REFUSED = "nothing: the request was refused"
     STREAM = "the application, which reads the body itself"
     RECEIVE = "the bytes of the body"
+    LATER = "the application, which reads the body through a channel"
 
 
 class BodyReader:
@@ -37,6 +38,7 @@ class BodyReader:
     def __init__(self, settings: Settings, gateway: Gateway, closing: Closing) -> None:
         self._settings = settings
         self._gateway = gateway
+        self._later = getattr(gateway, "later", False)
         self._closing = closing
 
     def begin(self, exchange: ServerExchange) -> AfterHead:
@@ -54,6 +56,8 @@ class BodyReader:
         except RemoteProtocolError as error:
             self._closing.refuse(connection, error, time.monotonic())
             return AfterHead.REFUSED
+        if self._later:
+            return AfterHead.LATER
         if stream:
             self._leave_unread(exchange)
             return AfterHead.STREAM

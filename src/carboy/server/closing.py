@@ -9,7 +9,7 @@ import time
 from carboy.net.poller import READ, WRITE, Poller
 from carboy.protocol.errors import RemoteProtocolError
 from carboy.server.balancing import CONNECTIONS
-from carboy.server.connection import CLOSED, LINGER, RUNNING, STREAMING, WRITING, Connection
+from carboy.server.connection import CLOSED, LATER, LINGER, RUNNING, STREAMING, WRITING, Connection
 from carboy.server.exchange import ServerExchange
 from carboy.server.listening import Listeners
 from carboy.server.responder import Responder
@@ -116,13 +116,13 @@ class Closing:
     def close(self, connection: Connection) -> None:
         """Close a connection. If its request still runs, it is only cut now, and closed later.
 
-        So is one with a streamed response that is set aside: the poller reports the cut, and the
-        engine ends the response.
+        So is one with a streamed response that is set aside, or with a channel: the poller reports
+        the cut, and the engine ends the response.
         """
         phase = connection.phase
         if phase is CLOSED:
             return
-        if (phase is RUNNING or phase is STREAMING) and connection.exchange is not None:
+        if phase in (RUNNING, STREAMING, LATER) and connection.exchange is not None:
             connection.cut()
             return
         connection.phase = CLOSED

@@ -8,6 +8,8 @@ thread gives the exchange back. Only the owner uses a connection, with these exc
     flush                   the leader, with the lock `exchange.sending` (server/streams.py)
     moved, body_sent, phase  read by the heartbeat and the leader, for figures
 
+In the phase LATER, the owner is the thread that holds the channel's lock (server/channel.py).
+
 server/crew.py has the whole table of threads. This file knows neither gateways nor logs.
 """
 
@@ -38,13 +40,14 @@ class Phase(Enum):
     BODY = "the rest of a body"
     RUNNING = "the application"
     STREAMING = "the client, to take what was made of a streamed response"
+    LATER = "the application, which answers through a channel"
     WRITING = "the client, to take the response"
     LINGER = "the client, to read the last response and close"
     CLOSED = "nothing"
 
 
 # Members by plain names: an Enum's attribute is looked up slowly on Python 3.11.
-HEAD, IDLE, BODY, RUNNING, STREAMING, WRITING, LINGER, CLOSED = Phase
+HEAD, IDLE, BODY, RUNNING, STREAMING, LATER, WRITING, LINGER, CLOSED = Phase
 
 
 class ClientGone(Exception):

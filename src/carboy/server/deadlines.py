@@ -11,7 +11,16 @@ from collections import deque
 from collections.abc import Collection, Mapping
 
 from carboy.protocol.errors import RemoteProtocolError
-from carboy.server.connection import BODY, HEAD, IDLE, LINGER, STREAMING, WRITING, Connection
+from carboy.server.connection import (
+    BODY,
+    HEAD,
+    IDLE,
+    LATER,
+    LINGER,
+    STREAMING,
+    WRITING,
+    Connection,
+)
 from carboy.server.minimum_rate import MinimumRate
 from carboy.server.settings import Settings
 
@@ -70,12 +79,27 @@ class Deadlines:
                 found.append((connection, None if connection.is_silent() else error))
         elif phase is BODY:
             if self._is_too_slow(connection, now, settings.body_grace, settings.body_rate):
-                found.append((connection, RemoteProtocolError(408, "the body arrives too slowly")))
+                found.append((connection, _too_slow()))
         elif phase is WRITING or phase is STREAMING:
             if self._is_too_slow(connection, now, settings.write_grace, settings.write_rate):
                 connection.reset_on_close()
                 found.append((connection, None))
+        elif phase is LATER:
+            self._judge_channel(connection, now, found)
         elif phase is LINGER and waited > min(settings.linger_timeout, settings.silence_timeout):
+            found.append((connection, None))
+
+    def _judge_channel(self, connection: Connection, now: float, found: list[Verdict]) -> None:
+        """Both directions may be slow; each counts only while the client can do something."""
+        channel = None if connection.exchange is None else connection.exchange.channel
+        if channel is None:
+            return
+        reading, writing = channel.reading_rate, connection.minimum_rate
+        receives = not (channel.body_ended or channel.paused_at)
+        if receives and reading is not None and reading.is_too_slow(now, channel.received):
+            found.append((connection, _too_slow()))
+        elif writing is not None and writing.is_too_slow(now, connection.moved):
+            connection.reset_on_close()
             found.append((connection, None))
 
     def _is_too_slow(self, connection: Connection, now: float, grace: float, rate: int) -> bool:
@@ -119,3 +143,10 @@ def _leave_out(seconds: float, connections: Collection[Connection], now: float) 
         connection.since = min(now, connection.since + seconds)
         if connection.minimum_rate is not None:
             connection.minimum_rate.put_off(seconds)
+        channel = None if connection.exchange is None else connection.exchange.channel
+        if channel is not None and channel.reading_rate is not None:
+            channel.reading_rate.put_off(seconds)
+
+
+def _too_slow() -> RemoteProtocolError:
+    return RemoteProtocolError(408, "the body arrives too slowly")

@@ -25,11 +25,13 @@ from carboy.server import after_fork, monkey_patching
 from carboy.server.accepting import NONE, Accepting
 from carboy.server.balancing import BUSY
 from carboy.server.body_reader import AfterHead, BodyReader
+from carboy.server.channels import Channels
 from carboy.server.closing import Closing
 from carboy.server.connection import (
     BODY,
     HEAD,
     IDLE,
+    LATER,
     LINGER,
     RUNNING,
     STREAMING,
@@ -125,7 +127,12 @@ class Engine:
         self.runner = runner = Runner(gateway, responder, crew, self.shown, self._waker)
         self.streams = Streams(settings, runner, times, self._closing.watch)
         self.scheduler = Scheduler(settings, crew, self.streams, times, responder)
+        self.channels = Channels(
+            settings, responder, self.shown, self._closing, self.poller, self._waker
+        )
+        self._keep_alive.open_channel = self.channels.open
         self.streams.resumed = self.scheduler.finished = self._keep_alive.finish
+        self.channels.finished = self._keep_alive.finish
         self._dispatcher = Dispatcher(settings, runner, self.scheduler, self._keep_alive, self.row)
         crew.run = traced(runner.run, trace)
         self._traced_turn = traced(self._turn, trace)
@@ -143,6 +150,8 @@ class Engine:
         self._queue = self.scheduler.queue
         self._for_leader = self._queue.for_leader
         self._deferred = self._keep_alive.deferred
+        self._due = self.channels.due
+        self._opened = self.channels.opened
         self._dispatch = self._dispatcher.dispatch
 
     # --- starting and stopping
@@ -222,7 +231,9 @@ class Engine:
 
     def _turn(self, lead: Lead) -> None:
         """Wait until something is ready and serve it."""
-        events = self.poller.wait(0.0 if self._deferred or self._for_leader else self._patience())
+        events = self.poller.wait(
+            0.0 if self._deferred or self._for_leader or self._due else self._patience()
+        )
         now = clock()
         if now >= self._next_tick:
             self._tick(now)
@@ -245,6 +256,10 @@ class Engine:
             self._read_deferred(lead)
         if self._queue.count:
             self._dispatcher.run_one_queued(lead, clock())
+        if self._due:
+            self.channels.look(clock())
+        if self._opened:
+            self.channels.begin()
         if self._single_threaded:
             self.accepting.served()
         if self.accepting.due:
@@ -270,13 +285,16 @@ class Engine:
         self._next_tick = now + (HURRY if stops else self.deadlines.interval)
         self.responder.extra.refresh(time.time())
         for connection, error in self.deadlines.exceeded(self.connections.values(), now):
-            if error is None:
+            if error is not None and connection.phase is LATER:
+                self.channels.refuse_slow(connection, error, now)
+            elif error is None:
                 # Not an idle connection whose next request has arrived in this very turn.
                 if connection.phase is not IDLE or connection.is_quiet():
                     self._closing.close(connection)
             else:
                 self._closing.refuse(connection, error, now)
         self.streams.tick(now)
+        self.channels.tick(now)
         self.accepting.tick()
         self.crew.start_watcher()
         self.scheduler.tick(now, self._running)
@@ -315,6 +333,9 @@ class Engine:
             self._keep_alive.flush(connection, now)
         elif phase is STREAMING:
             self.streams.resume(lead, connection)
+        elif phase is LATER:
+            if self.channels.serve(connection, flags, now):
+                self._read(lead, connection)
         elif phase is RUNNING:
             # The client has sent more, or has gone; either waits until its response is finished.
             # Watching for nothing is not enough, because the kernel reports a hang-up regardless.
@@ -439,6 +460,9 @@ class Engine:
             after_head = self._body_reader.begin(exchange)
             if after_head is AfterHead.STREAM:
                 self._dispatch(lead, exchange, slow=True)
+            elif after_head is AfterHead.LATER:
+                connection.phase = IDLE
+                self._dispatch(lead, exchange)
             elif after_head is AfterHead.RECEIVE:
                 self._handle_events(lead, connection, None, just_read)
             return
@@ -450,6 +474,7 @@ class Engine:
     def _close_all(self) -> None:
         """Close everything that is left."""
         self.stopping.over = True
+        self.channels.close_all()
         for exchange in [*self._queue, *self.streams.waiting()]:
             self.runner.abandon(exchange)
             exchange.connection.phase = IDLE  # no thread has it

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextvars import Context
-from threading import Lock
+from threading import Lock, RLock
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from carboy.gateway.interface import LATER, Answer, Receiver
 from carboy.gateway.wsgi import (
     body_variables,
     connection_variables,
@@ -18,6 +19,7 @@ from carboy.server.disconnects import has_left
 from carboy.server.raw_socket import RawSocket
 
 if TYPE_CHECKING:
+    from carboy.server.channel import Channel
     from carboy.server.connection import Connection
     from carboy.server.dispatch_times import Usage
     from carboy.server.queueing import WaitsFor
@@ -88,11 +90,15 @@ class ServerExchange:
     rest: Rest | None = None  # the rest of a streamed response, from its first piece to its end
     # Held by the thread that touches the connection's unsent bytes. Made when the application may
     # continue to run while there are such bytes, which the leader then sends (server/streams.py).
-    sending: Lock | None = None
+    sending: Lock | RLock | None = None
     on_stream_thread = False  # its thread is counted by Streams and not by the crew
     leave_thread = False  # at the next piece: its thread is needed
     resumed = 0.0  # monotonic seconds: when the streamed response was last resumed
     slow_pieces = False  # its pieces are no longer made on the leader's thread
+
+    # the response, if it comes later (server/channel.py)
+    receiver: Receiver | None = None  # what the channel is made for
+    channel: Channel | None = None
 
     # the client
     socket_taken = False  # the application uses the socket itself
@@ -170,6 +176,11 @@ class ServerExchange:
     def start(self, status: str, headers: Headers) -> Callable[[bytes], object]:
         """Begin a response before its body is known; returns `write` (PEP 3333)."""
         return self.responder.start(self, status, headers)
+
+    def later(self, receiver: Receiver) -> Answer:
+        """Have the response come through a channel, which `receiver` will get."""
+        self.receiver = receiver
+        return LATER
 
     def request_line(self) -> str:
         """As the client wrote it, for logs."""

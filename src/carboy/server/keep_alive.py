@@ -7,6 +7,7 @@ protocol/head.py has read); this file carries it out. Only for the leader.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 from carboy.net.poller import READ, WRITE
 from carboy.server.closing import Closing
@@ -26,9 +27,14 @@ class KeepAlive:
         self._closing = closing
         # Connections from which more was received than one turn handles.
         self.deferred: deque[Connection] = deque()
+        # Called with an exchange that will be answered later, and the time.
+        self.open_channel: Callable[[ServerExchange, float], None] = lambda exchange, now: None
 
     def finish(self, exchange: ServerExchange, now: float) -> None:
         """The application has returned: set aside, send the rest, or begin the next request."""
+        if exchange.receiver is not None:
+            self.open_channel(exchange, now)
+            return
         connection = exchange.connection
         machine = connection.machine
         if exchange.rest is not None:

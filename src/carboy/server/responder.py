@@ -15,7 +15,7 @@ from itertools import chain
 from threading import Lock
 from typing import Any
 
-from carboy.gateway.interface import Answer, FileBody
+from carboy.gateway.interface import LATER, Answer, ChannelClosed, FileBody
 from carboy.gateway.wsgi import base_environ, checked
 from carboy.net.stream import bytes_left, can_sendfile, regular_file
 from carboy.protocol.errors import LocalProtocolError, RemoteProtocolError
@@ -74,7 +74,16 @@ class Responder:
     def disown(self, instead: Callable[..., Any]) -> None:
         """Call `instead` instead of everything that would send bytes on a connection."""
         self.plain = False
-        for name in ("deliver", "fail", "resume", "start"):
+        for name in (
+            "deliver",
+            "fail",
+            "resume",
+            "start",
+            "send_whole",
+            "begin",
+            "put",
+            "end_pieces",
+        ):
             setattr(self, name, instead)
 
     # --- complete responses
@@ -84,6 +93,8 @@ class Responder:
 
         A streamed response may be set aside: `resume` will send and close `exchange.rest`.
         """
+        if answer is LATER:
+            return
         status, headers, body, close = answer
         try:
             if has_switched_protocol(exchange):
@@ -167,6 +178,25 @@ class Responder:
         except LocalProtocolError:
             self.abandon(connection)
 
+    def log_late(self, exchange: ServerExchange, error: BaseException, gone: bool) -> None:
+        """Log an error that came when nothing could be sent; `gone`: because the client had gone.
+
+        An error that only says that the client has gone is not logged.
+        """
+        if gone and not any(isinstance(each, ChannelClosed) for each in causes(error)):
+            log.warning(
+                "The application failed after its client had gone: %s: %s: %s.",
+                exchange.request_line(),
+                type(error).__name__,
+                error,
+            )
+        elif not gone:
+            log.error(
+                "The application failed after its response was complete: %s.",
+                exchange.request_line(),
+                exc_info=error,
+            )
+
     def _end_other_protocol(self, exchange: ServerExchange, error: BaseException | None) -> None:
         """The application has finished with the connection that it had taken over.
 
@@ -210,13 +240,13 @@ class Responder:
         def write(piece: bytes) -> None:
             piece = checked(piece)
             if not exchange.head_begun:
-                self._begin(exchange, status, headers)
-            self._put(exchange, piece)
+                self.begin(exchange, status, headers)
+            self.put(exchange, piece)
             self._wait(exchange)
 
         return write
 
-    def _begin(self, exchange: ServerExchange, status: str, headers: Headers) -> None:
+    def begin(self, exchange: ServerExchange, status: str, headers: Headers) -> None:
         """Make the head, and keep it until there is a piece of the body to send with it."""
         connection = exchange.connection
         machine = connection.machine
@@ -229,7 +259,8 @@ class Responder:
         exchange.in_pieces = True
         connection.body_sent = 0
 
-    def _put(self, exchange: ServerExchange, piece: bytes) -> None:
+    def put(self, exchange: ServerExchange, piece: bytes) -> None:
+        """Send a piece of the body. Raises ClientGone."""
         connection = exchange.connection
         data = connection.machine.send_data(piece)
         if exchange.unsent_head:
@@ -279,7 +310,7 @@ class Responder:
                 body = ()  # it would not be sent
             exchange.in_pieces = True
             pieces = iter(begun(body))
-            self._begin(exchange, status, headers)
+            self.begin(exchange, status, headers)
             return pieces
         return iter(begun(body))
 
@@ -290,15 +321,21 @@ class Responder:
         until = time.monotonic() + self._slice
         for piece in rest.pieces:
             if piece:
-                self._put(exchange, checked(piece))
+                self.put(exchange, checked(piece))
                 if connection.unsent_bytes > enough or exchange.leave_thread:
                     return
                 if until != NEVER and time.monotonic() > until:
                     return
         exchange.rest = None
-        self._push(exchange, exchange.unsent_head + connection.machine.end_response())
+        self.end_pieces(exchange, rest.status)
+
+    def end_pieces(self, exchange: ServerExchange, status: str) -> None:
+        """End a response that was sent in pieces."""
+        data = exchange.unsent_head + exchange.connection.machine.end_response()
         exchange.unsent_head = b""
-        self._finish(exchange, rest.status)
+        if data:
+            self._push(exchange, data)
+        self._finish(exchange, status)
 
     def _send_file(
         self, exchange: ServerExchange, status: str, headers: Headers, body: FileBody, fd: int
@@ -308,7 +345,7 @@ class Responder:
         left = bytes_left(fd, body.offset, body.count)
         if not any(name.lower() == "content-length" for name, _ in headers):
             headers = [*headers, ("Content-Length", str(left))]
-        self._begin(exchange, status, headers)
+        self.begin(exchange, status, headers)
         left = machine.account(left)
         connection.push(exchange.unsent_head)
         exchange.unsent_head = b""
@@ -381,3 +418,16 @@ def begun(body: Iterable[bytes]) -> Iterable[bytes]:
     pieces = filter(None, map(checked, body))
     first = next(pieces, None)
     return () if first is None else chain((first,), pieces)
+
+
+def causes(error: BaseException) -> Iterator[BaseException]:
+    """The error, the errors that led to it, and those in its groups."""
+    found: BaseException | None = error
+    for _ in range(32):  # contexts may form a circle
+        if found is None:
+            return
+        yield found
+        if isinstance(found, BaseExceptionGroup):
+            for each in found.exceptions:
+                yield from causes(each)
+        found = found.__cause__ or found.__context__

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from carboy.gateway import check
+from carboy.gateway import interface_of
 from carboy.server import bind as binding
 from carboy.server import descriptors
 from carboy.server.bind import Address, from_host, parse_bind
@@ -46,15 +46,15 @@ def serve(
     settings: Settings | None = None,
     **more: Any,
 ) -> None:
-    """Serve a Carboy application or any WSGI callable, by default on 127.0.0.1:8000.
+    """Serve a Carboy application or any WSGI or ASGI callable, by default on 127.0.0.1:8000.
 
     `bind` is one or more of "host:port", "[::1]:8000", "unix:/path" and "fd://3". `workers` is a
     number of processes, or "auto". `more` are fields of Settings (`keepalive_timeout=5`) and, with
     the prefix "limit_", of Limits. Returns when a signal has stopped the server. Raises BindError
     if it cannot listen on an address. With one worker, SIGHUP starts the program again.
     """
-    check(app)
     chosen = with_values(settings or Settings(), more)
+    interface_of(app, chosen.interface)
     if threads is not None:
         chosen = with_values(chosen, {"threads": threads})
     plan = Plan(

@@ -13,12 +13,15 @@ from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from typing import Any
 
+from carboy.gateway.callables import INTERFACES
 from carboy.protocol.limits import Limits
 
 KIB = 1024
+LOOPS = ("auto", "asyncio", "uvloop")
 POLLERS = ("auto", "epoll", "selectors")
 
 # The headings of the help
+APPLICATION = "Application"
 THREADS = "Processes and threads"
 TIMES = "Time limits"
 SIZES = "Sizes and numbers"
@@ -60,6 +63,22 @@ class Settings:
     Frozen, so that all threads can share it; `dataclasses.replace` makes variants. Raises
     ValueError, naming the field, for a value that cannot work.
     """
+
+    # --- the application
+    interface: str = _setting(
+        "auto",
+        "name",
+        "Interface of the application; auto: wsgi or asgi, as its parameters show.",
+        APPLICATION,
+        choices=INTERFACES,
+    )
+    loop: str = _setting(
+        "auto",
+        "name",
+        "Event loop for ASGI applications; auto: uvloop where it is installed.",
+        APPLICATION,
+        choices=LOOPS,
+    )
 
     # --- threads
     threads: int = _setting(
@@ -249,10 +268,11 @@ class Settings:
                 raise ValueError(f"{each.name} must not be negative, but is {value!r}.")
             if isinstance(value, int) and value < each.metadata.get("least", 0):
                 raise ValueError(f"{each.name} must be at least 1, but is {value!r}.")
-        if self.poller not in POLLERS:
-            raise ValueError(
-                f"There is no poller {self.poller!r}. Use one of {', '.join(POLLERS)}."
-            )
+            choices = each.metadata.get("choices", ())
+            if choices and value not in choices:
+                raise ValueError(
+                    f"There is no {each.name} {value!r}. Use one of {', '.join(choices)}."
+                )
         if any(ord(c) < 0x20 or ord(c) > 0x7E for c in self.server_header):
             raise ValueError("server_header may only contain printable ASCII characters.")
 

@@ -19,7 +19,7 @@ from carboy.net.poller import READ, make_poller
 from carboy.net.waker import Waker
 from carboy.server.accepting import Accepting
 from carboy.server.closing import Closing
-from carboy.server.connection import IDLE, RUNNING, STREAMING, WRITING, Connection
+from carboy.server.connection import IDLE, LATER, RUNNING, STREAMING, WRITING, Connection
 from carboy.server.crew import Crew
 from carboy.server.listening import ListenerPolicy
 from carboy.server.raw_socket import has_switched_protocol
@@ -107,6 +107,10 @@ class Stopping:
         self.over = True
         self._run_waker.wake()
 
+    def seconds_left(self) -> float:
+        """Seconds of the graceful timeout that are left; 0.0 without a graceful stop."""
+        return 0.0 if self.asked is None else max(0.0, self._give_up_at - clock())
+
     def in_flight(self, without: Container[int] = ()) -> list[tuple[str, float]]:
         """Request line and seconds of everything that runs or waits for a thread.
 
@@ -116,7 +120,7 @@ class Stopping:
         exchanges = self._crew.current.slot[:]
         for connection in list(self._connections.values()):
             exchange = connection.exchange  # the leader may delete it at any moment
-            if exchange is not None and connection.phase in (RUNNING, STREAMING):
+            if exchange is not None and connection.phase in (RUNNING, STREAMING, LATER):
                 exchanges.append(exchange)
         return [(e.request_line(), now - e.began) for e in exchanges if id(e) not in without]
 
@@ -232,7 +236,7 @@ class StalledClients:
         """
         phase = connection.phase
         if not (
-            phase is STREAMING or phase is WRITING or (phase is RUNNING and connection.unsent_bytes)
+            phase in (STREAMING, WRITING) or (phase in (RUNNING, LATER) and connection.unsent_bytes)
         ):
             self._seen.pop(connection, None)
             return False

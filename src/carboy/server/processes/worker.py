@@ -19,7 +19,7 @@ from types import FrameType
 from typing import Any, NoReturn, Protocol
 
 from carboy.gateway import for_application
-from carboy.gateway.interface import Gateway
+from carboy.gateway.interface import Gateway, StartFailed
 from carboy.server import monkey_patching, systemd
 from carboy.server.bind import Address, keep, remove_files
 from carboy.server.engine import Engine
@@ -76,7 +76,7 @@ class Plan:
     socket_group: str | None = None
     umask: int | None = None
     wrap: Wrap | None = None  # makes TLS streams of accepted sockets
-    gateway: Callable[[Any], Gateway] = for_application
+    gateway: Callable[[Any], Gateway] | None = None  # None: by the settings
     trace: Callable[[], object] | None = None  # called before each unit of work of the engine
     ends_process: bool = False  # the process ends after serving, and then ignores signals
 
@@ -122,6 +122,7 @@ class Worker:
         self._terminal = Terminal()
         self._logs: Logs | None = None
         self._engine: Engine | None = None  # None: the application is still being loaded
+        self._stop_gateway: Callable[[float], None] | None = None
         self._hung_up_early = False  # SIGHUP arrived before the application was loaded
 
     def run_alone(self) -> int:
@@ -173,6 +174,7 @@ class Worker:
 
     def _prepare(self, link: SupervisorLink | None = None) -> tuple[Engine, Logs]:
         gateway, logs = self._load()
+        self._start_gateway(gateway, logs)
         logs.attach()
         self._engine = engine = Engine(
             gateway,
@@ -208,10 +210,26 @@ class Worker:
             application = self.load()
             if package := monkey_patching.replaced_by():
                 raise LoadError(monkey_patching.advice(package))
-            return self.plan.gateway(application), logs
+            return self._gateway_for(application), logs
         except BaseException:
             logs.close()
             raise
+
+    def _gateway_for(self, application: Any) -> Gateway:
+        if self.plan.gateway is not None:
+            return self.plan.gateway(application)
+        settings = self.plan.settings
+        return for_application(application, settings.interface, settings.loop)
+
+    def _start_gateway(self, gateway: Gateway, logs: Logs) -> None:
+        start = getattr(gateway, "start", None)
+        self._stop_gateway = getattr(gateway, "stop", None)
+        try:
+            if start is not None:
+                start()
+        except StartFailed as problem:
+            logs.close()
+            raise LoadError(str(problem)) from None
 
     def _serve(self, engine: Engine, logs: Logs, ends: bool = False) -> None:
         try:
@@ -220,6 +238,8 @@ class Worker:
             log.exception("The engine has failed.")
             raise
         finally:
+            if self._stop_gateway is not None:
+                self._stop_gateway(engine.stopping.seconds_left())
             logs.close(ends=ends)
 
     # --- signals

@@ -1,0 +1,260 @@
+"""Any ASGI application (version 3, or 2) behind the gateway's calling convention.
+
+The application runs as a task on the worker's event loop and uses the request's channel from
+there. The leader only posts calls to the loop:
+
+    leader            ──begin──▶  the loop makes the task
+    leader            ──changed─▶ the loop wakes what waits in `receive` or `send`
+    the task          ──────────▶ Channel, whose methods any thread may call
+
+Everything else in this file belongs to the thread of the loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Hashable, Iterable
+from http import HTTPStatus
+from typing import Any
+
+from carboy.gateway.asgi_scope import http_scope
+from carboy.gateway.callables import is_legacy
+from carboy.gateway.interface import Answer, Channel, ChannelClosed, Exchange, StartFailed
+from carboy.gateway.lifespan import Lifespan
+from carboy.net.loop import Loop
+
+log = logging.getLogger("carboy.error")
+
+Message = dict[str, Any]
+Application = Callable[..., Awaitable[None]]
+
+DISCONNECT = "http.disconnect"
+STATUSES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+LEAST = 1.0  # seconds for the application's end, however late the stop is
+
+
+class AsgiGateway:
+    """An ASGI application. `start` runs its lifespan up to the first request, `stop` the rest."""
+
+    later = True
+
+    def __init__(self, app: Any, loop: str = "auto") -> None:
+        self.app: Application = _of_version_2(app) if is_legacy(app) else app
+        self.loop = Loop(loop)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._lifespan = Lifespan(self.app, self.loop)
+        self.state = self._lifespan.state
+
+    # --- what the engine calls
+
+    def prepare(self, exchange: Exchange) -> Hashable:
+        """One key: what the leader does for a request is always the same."""
+        return "asgi"
+
+    def body_limit(self, exchange: Exchange) -> int | None:
+        """None: an ASGI application cannot declare a limit."""
+        return None
+
+    def wants_stream(self, exchange: Exchange) -> bool:
+        """False: the content comes through the channel."""
+        return False
+
+    def handle(self, exchange: Any) -> Answer:
+        """LATER: the application is called when its channel is open."""
+        answer: Answer = exchange.later(Request(self, exchange))
+        return answer
+
+    # --- what the worker calls
+
+    def start(self) -> None:
+        """Start the loop and the application's lifespan. Raises StartFailed."""
+        try:
+            self.loop.start()
+        except ValueError as problem:
+            raise StartFailed(str(problem)) from None
+        self._lifespan.start()
+
+    def stop(self, seconds: float) -> None:
+        """Wait for tasks that outlive their response, end the lifespan, and stop the loop."""
+        until = time.monotonic() + max(LEAST, seconds)
+        try:
+            self.loop.submit(self._end_tasks(max(LEAST, seconds))).result(max(LEAST, seconds) + 1)
+            self._lifespan.stop(max(LEAST, until - time.monotonic()))
+        except (TimeoutError, RuntimeError):
+            log.warning("The application did not end in time.")
+        self.loop.stop(LEAST)
+
+    async def _end_tasks(self, seconds: float) -> None:
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=seconds)
+            for task in late:
+                task.cancel()
+
+    def run(self, request: Request) -> None:
+        """On the loop: call the application for a request."""
+        task = asyncio.get_running_loop().create_task(
+            request.run(), context=request.exchange.context
+        )
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+class Request:
+    """One call of the application: a Receiver of gateway.interface, and `receive` and `send`."""
+
+    __slots__ = ("_begun", "_body_read", "_changed", "_channel", "_gateway", "_response",
+                 "_waiting", "exchange")  # fmt: skip
+
+    def __init__(self, gateway: AsgiGateway, exchange: Any) -> None:
+        self.exchange = exchange
+        self._gateway = gateway
+        self._channel: Channel
+        self._waiting: list[asyncio.Future[None]] = []
+        self._changed = False  # a call to wake what waits has been posted
+        self._body_read = False
+        self._response: tuple[str, list[tuple[str, str]]] | None = None  # from its start message
+        self._begun = False  # the head of the response is on its way
+
+    # --- on the leader
+
+    def begin(self, channel: Channel) -> None:
+        """Have the loop call the application."""
+        self._channel = channel
+        self._gateway.loop.call(self._gateway.run, self)
+
+    def changed(self) -> None:
+        """Have the loop wake what waits."""
+        if not self._changed:
+            self._changed = True
+            self._gateway.loop.call(self._wake)
+
+    # --- on the loop
+
+    def _wake(self) -> None:
+        # Reset first: a change after this posts another call, a change before it is seen now.
+        self._changed = False
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            if not future.done():
+                future.set_result(None)
+
+    def _change(self) -> asyncio.Future[None]:
+        """A future that is done at the next change."""
+        future = asyncio.get_running_loop().create_future()
+        if self._waiting:  # without those that were given up, as by asyncio.wait_for()
+            self._waiting = [each for each in self._waiting if not each.done()]
+        self._waiting.append(future)
+        return future
+
+    async def run(self) -> None:
+        """Call the application, and complete what it has left."""
+        channel = self._channel
+        gateway = self._gateway
+        try:
+            await gateway.app(http_scope(self.exchange, gateway.state), self.receive, self.send)
+        except BaseException as error:
+            channel.fail(error)
+            if isinstance(error, (KeyboardInterrupt, SystemExit)):
+                raise
+            return
+        if channel.open:
+            channel.fail(
+                RuntimeError(
+                    "The application returned without completing its response."
+                    if self._begun
+                    else "The application returned without sending a response."
+                )
+            )
+
+    async def receive(self) -> Message:
+        """The next part of the body; after that, http.disconnect once the exchange has ended."""
+        channel = self._channel
+        try:
+            while not self._body_read:
+                data, more = channel.read()
+                if data or not more:
+                    self._body_read = not more
+                    return {"type": "http.request", "body": data, "more_body": more}
+                await self._change()
+        except ChannelClosed:
+            return {"type": DISCONNECT}
+        while channel.open:
+            await self._change()
+        return {"type": DISCONNECT}
+
+    async def send(self, message: Message) -> None:
+        """Send a part of the response; waits while the client is slow.
+
+        Raises ChannelClosed, an OSError, when the client has gone (ASGI, spec version 2.4).
+        """
+        kind = message["type"]
+        if kind == "http.response.start":
+            self._start(message)
+        elif kind == "http.response.body":
+            await self._send_body(message)
+        else:
+            raise RuntimeError(f"There is no message {kind!r} for an HTTP response.")
+
+    def _start(self, message: Message) -> None:
+        if self._response is not None:
+            raise RuntimeError("The response was started a second time. Send its body.")
+        status = int(message["status"])
+        text = STATUSES.get(status) or str(status)
+        self._response = text, decoded(message.get("headers") or ())
+        if self._channel.gone:
+            raise ChannelClosed("The client has gone.")
+
+    async def _send_body(self, message: Message) -> None:
+        channel = self._channel
+        response = self._response
+        if response is None:
+            raise RuntimeError("A body was sent before http.response.start. Send that first.")
+        body = message.get("body", b"")
+        if not isinstance(body, bytes):
+            body = as_bytes(body)
+        more = message.get("more_body", False)
+        if not (self._begun or more):
+            channel.whole(*response, body)
+            self._begun = True
+        else:
+            if not self._begun:
+                channel.head(*response)
+                self._begun = True
+                channel.send(body)  # the head leaves with it, even without a body
+            elif body:
+                channel.send(body)
+            if more:
+                while channel.full and channel.open:
+                    await self._change()
+                if channel.gone:
+                    raise ChannelClosed("The client has gone.")
+                return
+            channel.finish()
+        self._wake()  # what waits in `receive` gets http.disconnect
+
+
+def decoded(headers: Iterable[Any]) -> list[tuple[str, str]]:
+    """Header fields of a message as text."""
+    try:
+        return [(bytes(name).decode("latin-1"), bytes(value).decode("latin-1"))
+                for name, value in headers]  # fmt: skip
+    except TypeError:
+        raise TypeError(
+            f"Header names and values of ASGI are bytes, not {list(headers)!r}."
+        ) from None
+
+
+def as_bytes(body: Any) -> bytes:
+    """A body that is not of the type bytes. Raises TypeError for text."""
+    if isinstance(body, bytearray | memoryview):
+        return bytes(body)
+    raise TypeError(f"The body of a message is bytes, not {type(body).__name__}. Encode it.")
+
+
+def _of_version_2(app: Any) -> Application:
+    async def version_3(scope: Message, receive: Any, send: Any) -> None:
+        await app(scope)(receive, send)
+
+    return version_3

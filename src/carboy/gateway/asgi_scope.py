@@ -1,0 +1,58 @@
+"""The scope of an HTTP request for an ASGI application (ASGI HTTP, spec version 2.5)."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from carboy.protocol.events import RequestHead
+
+VERSION = {"version": "3.0", "spec_version": "2.5"}
+HTTP_VERSIONS = ("1.0", "1.1")
+FIELDS = "asgi.fields"  # in RequestHead.found
+
+
+def http_scope(exchange: Any, state: dict[str, Any] | None) -> dict[str, Any]:
+    """The scope of one request; each may be changed by the application."""
+    head: RequestHead = exchange.head
+    raw = head.path.encode("latin-1")
+    path = head.path if "%" not in head.path and head.path.isascii() else decoded_path(raw)
+    scope = {
+        "type": "http",
+        "asgi": VERSION.copy(),
+        "http_version": HTTP_VERSIONS[head.minor],
+        "server": exchange.server,
+        "client": exchange.peer,
+        "scheme": exchange.scheme,
+        "method": head.method,
+        "root_path": "",
+        "path": path,
+        "raw_path": raw,
+        "query_string": head.query.encode("latin-1"),
+        "headers": fields_of(head).copy(),
+        "extensions": {},
+    }
+    if state is not None:
+        scope["state"] = state.copy()
+    return scope
+
+
+def decoded_path(raw: bytes) -> str:
+    """The path as text: percent-decoded, as UTF-8."""
+    return unquote_to_bytes(raw).decode("utf-8", "replace")
+
+
+def fields_of(head: RequestHead) -> list[tuple[bytes, bytes]]:
+    """The header fields, names in lower case; shared by the heads of a connection that agree."""
+    if head.found is None:
+        return _encoded(head)
+    known: list[tuple[bytes, bytes]] | None = head.found.get(FIELDS)
+    if known is None:
+        known = head.found[FIELDS] = _encoded(head)
+    return known
+
+
+def _encoded(head: RequestHead) -> list[tuple[bytes, bytes]]:
+    return [
+        (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in head.fields()
+    ]

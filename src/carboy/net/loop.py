@@ -1,0 +1,133 @@
+"""The event loop of a worker: asyncio's or uvloop's, in a thread of its own.
+
+It starts when it is first used, and its thread never leads (server/crew.py). Other threads hand
+calls over with `call`:
+
+    other thread   appends to `_calls`, then wakes the loop if `_woken` is False
+    the loop       sets `_woken` to False, then runs what is in `_calls`
+
+So a call is run by the wake-up that its thread has made, or by an earlier one that has not begun
+to look. Each step is one operation on a deque or an attribute.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any
+
+log = logging.getLogger("carboy.error")
+
+JOIN = 1.0  # seconds for the loop's thread to end
+
+
+class Loop:
+    """One event loop. Only its thread runs coroutines and callbacks."""
+
+    def __init__(self, kind: str = "auto") -> None:
+        self._kind = kind
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._calls: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+        self._woken = False
+        self._stopped = False
+
+    def start(self) -> asyncio.AbstractEventLoop:
+        """The running loop, which the first call starts. Raises ValueError without uvloop."""
+        loop = self._loop
+        if loop is not None:
+            return loop
+        with self._lock:
+            if self._loop is None:
+                loop = make_loop(self._kind)
+                # A daemon, because a coroutine that never ends must not keep the process alive.
+                self._thread = threading.Thread(
+                    target=_run, args=(loop,), name="carboy-loop", daemon=True
+                )
+                self._thread.start()
+                self._loop = loop
+            return self._loop
+
+    def call(self, function: Callable[..., object], *args: Any) -> None:
+        """Have the loop call a function soon; from any thread. Calls keep their order.
+
+        Calls after `stop` do not run.
+        """
+        self._calls.append((function, args))
+        if not self._woken:
+            self._woken = True
+            try:
+                self.start().call_soon_threadsafe(self._run_calls)
+            except RuntimeError:
+                if not self._stopped:
+                    raise
+
+    def _run_calls(self) -> None:
+        self._woken = False
+        calls = self._calls
+        for _ in range(len(calls)):
+            function, args = calls.popleft()
+            try:
+                function(*args)
+            except Exception:
+                log.exception("A call on the event loop failed.")
+        if calls and not self._woken:
+            self._woken = True
+            asyncio.get_running_loop().call_soon(self._run_calls)
+
+    def submit(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
+        """Run a coroutine on the loop; the result comes with the future."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.start())
+
+    def stop(self, seconds: float) -> None:
+        """Cancel what still runs, and end the loop and its thread, within `seconds` if it can."""
+        loop, thread = self._loop, self._thread
+        if loop is None or thread is None or self._stopped:
+            return
+        self._stopped = True
+        until = time.monotonic() + seconds
+        try:
+            asyncio.run_coroutine_threadsafe(_wind_up(), loop).result(seconds)
+        except TimeoutError:
+            log.warning("The event loop did not end within %.1f s.", seconds)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(max(0.0, until - time.monotonic()) + JOIN)
+
+
+def make_loop(kind: str) -> asyncio.AbstractEventLoop:
+    """A loop of this kind; "auto" is uvloop if it is installed. Raises ValueError without it."""
+    if kind != "asyncio" and importlib.util.find_spec("uvloop") is not None:
+        import uvloop
+
+        loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+        return loop
+    if kind == "uvloop":
+        raise ValueError("The event loop uvloop is not installed. Use: pip install uvloop.")
+    return asyncio.new_event_loop()
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_forever()
+    finally:
+        loop.close()
+
+
+async def _wind_up() -> None:
+    """Cancel all other tasks, and close what the loop has open."""
+    own = asyncio.current_task()
+    tasks = [task for task in asyncio.all_tasks() if task is not own]
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+    loop = asyncio.get_running_loop()
+    await loop.shutdown_asyncgens()
+    await loop.shutdown_default_executor()

@@ -1,0 +1,221 @@
+"""The request's body and the response of an exchange that is answered later.
+
+`Gateway.handle` has returned LATER, so no thread runs the request. The application uses the
+channel from a thread of its own, such as that of an event loop, while the leader polls the
+connection. Phase of the connection: LATER.
+
+Which thread may touch what, while `open` is True:
+
+    thread          with the lock                               without it
+    the leader      all of the connection, its machine and      `receiver`; `begun`, `taken`, the
+                    the channel                                 rates; what the poller watches
+    any other       what reads kept bytes of the body, and      `open`, `gone` and `full`, to read
+                    what sends the response
+    any thread                                                  Connection.cut
+
+Everything under the lock is a call of the machine or a system call that does not block, so the
+leader may wait for the lock. Only the leader receives. Only the leader uses a TLS object: other
+threads see a stream that takes nothing (`_LeadersStream`), so their bytes are kept.
+
+Why each hand-over is safe:
+
+    leader to application   The leader opens the channel in full and calls `Receiver.begin` last.
+    application to leader   `finish` and `fail` set `open` under the lock and append the channel to
+                            `due`. From then on no method touches the connection, because each
+                            looks at `open` under the lock first. So the leader has it alone.
+    leader closes first     The same in the other direction: the leader sets `open` under the lock.
+    is the leader woken?    `ask` appends to `due`, then wakes it; the leader clears its waker
+                            first and looks at `due` after it. `finish` need not wake a leader
+                            that has nothing to do but to wait for the next request: it watches
+                            the connection for READ, finds under the lock that the channel is
+                            closed, and looks at `due` then. The poller's flags of the connection
+                            change only under the lock, so `finish` sees the right ones.
+"""
+
+from __future__ import annotations
+
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+
+from carboy.gateway.interface import ChannelClosed, Receiver
+from carboy.net.poller import READ
+from carboy.protocol.states import Reading
+from carboy.server.connection import ClientGone
+from carboy.server.exchange import Headers, ServerExchange
+from carboy.server.responder import CLIENT_LEFT
+
+if TYPE_CHECKING:
+    from carboy.server.channels import Channels
+    from carboy.server.minimum_rate import MinimumRate
+
+NEXT_REQUEST = Reading.IDLE
+
+
+class Channel:
+    """A Channel of gateway.interface, over a connection. Made by the leader."""
+
+    __slots__ = (
+        "_channels",
+        "_high_water",
+        "_responder",
+        "begun",
+        "body_ended",
+        "connection",
+        "exchange",
+        "full",
+        "gone",
+        "half_closed",
+        "input_waits",
+        "kept",
+        "lock",
+        "open",
+        "paused_at",
+        "reading_rate",
+        "received",
+        "receiver",
+        "taken",
+    )
+
+    def __init__(self, exchange: ServerExchange, receiver: Receiver, channels: Channels) -> None:
+        self.exchange = exchange
+        self.connection = exchange.connection
+        self.receiver = receiver
+        self._channels = channels
+        self._responder = channels.responder
+        self._high_water = channels.high_water
+        self.lock = RLock()  # the Responder takes it again, as `exchange.sending`
+        self.open = True
+        self.gone = False
+        self.full = False
+        # the body
+        self.kept = bytearray()  # received, and not read by the application yet
+        self.body_ended = True
+        self.received = 0  # bytes of the body
+        # only for the leader
+        self.begun = False  # the receiver has the channel
+        self.taken = False  # the channel is closed, and its connection has another phase
+        self.input_waits = False  # the client has sent more than this request
+        self.half_closed = False  # the client sends no more
+        self.reading_rate: MinimumRate | None = None
+        self.paused_at = 0.0  # monotonic seconds: since when nothing is received; 0.0: it is
+
+    # --- for the application
+
+    def read(self) -> tuple[bytes, bool]:
+        """The bytes of the body that have come, and whether more follow."""
+        with self.lock:
+            self._check()
+            data = bytes(self.kept)
+            if data:
+                self.kept.clear()
+                if not self.body_ended and len(data) >= self._high_water:
+                    self._channels.ask(self)  # it may receive again
+            elif not self.body_ended:
+                machine = self.connection.machine
+                if machine.continue_needed:
+                    self.connection.push(machine.send_continue())
+                    self._after_sending()
+            return data, not self.body_ended
+
+    def whole(self, status: str, headers: Headers, body: bytes) -> None:
+        """Send a complete response."""
+        with self.lock:
+            self._check()
+            self._responder.send_whole(self.exchange, status, headers, body)
+            self._close()
+
+    def head(self, status: str, headers: Headers) -> None:
+        """Begin a response; its head leaves with the first piece."""
+        with self.lock:
+            self._check()
+            self._responder.begin(self.exchange, status, headers)
+
+    def send(self, piece: bytes) -> None:
+        """Send a piece of the body."""
+        with self.lock:
+            self._check()
+            try:
+                self._responder.put(self.exchange, piece)
+            except ClientGone:
+                self.lose()
+                self._channels.ask(self)
+                raise ChannelClosed("The client has gone.") from None
+            self._after_sending()
+
+    def finish(self) -> None:
+        """End the response."""
+        with self.lock:
+            self._check()
+            self._responder.end_pieces(self.exchange, self.exchange.status)
+            self._close()
+
+    def interim(self, status: str, headers: Headers) -> None:
+        """Send an interim response, such as 103."""
+        with self.lock:
+            self._check()
+            self.connection.push(self.connection.machine.informational(status, headers))
+            self._after_sending()
+
+    def fail(self, error: BaseException) -> None:
+        """Log `error`; answer 500, or cut a response that has begun. Never raises."""
+        with self.lock:
+            if self.open:
+                self._responder.fail(self.exchange, error)
+                self._close()
+                return
+        self._responder.log_late(self.exchange, error, self.gone)
+
+    # --- with the lock
+
+    def _check(self) -> None:
+        if not self.open:
+            raise ChannelClosed(
+                "The client has gone." if self.gone else "The response is complete already."
+            )
+
+    def _after_sending(self) -> None:
+        connection = self.connection
+        if connection.unsent is not None:
+            self.full = connection.unsent_bytes > self._high_water
+            self._channels.ask(self)
+        elif connection.broken:
+            self.lose()
+            self._channels.ask(self)
+
+    def lose(self) -> None:
+        """The client has gone: close the channel."""
+        connection, exchange = self.connection, self.exchange
+        self.open = False
+        self.gone = True
+        connection.give_up()
+        size = connection.body_sent - connection.machine.excess if exchange.head_begun else 0
+        self._responder.record(exchange, exchange.status or CLIENT_LEFT, size)
+        if self.begun:
+            self.receiver.changed()
+
+    def _close(self) -> None:
+        """The response is complete: the connection is the leader's."""
+        connection = self.connection
+        self.open = False
+        connection.unread = not self.body_ended
+        self._channels.due.append(self)
+        if (
+            connection.interest != READ
+            or connection.has_unsent
+            or connection.broken
+            or connection.machine.reading is not NEXT_REQUEST
+        ):
+            self._channels.wake()
+
+
+class LeadersStream:
+    """The stream of a connection as threads other than the leader see it: it takes nothing."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+    def send(self, data: Any) -> int:
+        raise BlockingIOError

@@ -1,0 +1,127 @@
+"""The event loop of a worker, which other threads hand calls to."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from carboy.net.loop import Loop, make_loop
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def loop(request: pytest.FixtureRequest) -> Iterator[Loop]:
+    if request.param == "uvloop":
+        pytest.importorskip("uvloop")
+    made = Loop(request.param)
+    yield made
+    made.stop(5)
+
+
+def test_calls_of_many_threads_all_run_and_those_of_a_thread_in_order(loop: Loop) -> None:
+    ran: list[tuple[int, int]] = []
+    done = threading.Event()
+
+    def call(thread: int) -> None:
+        for number in range(2000):
+            loop.call(ran.append, (thread, number))
+
+    threads = [threading.Thread(target=call, args=(thread,)) for thread in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    loop.call(done.set)
+    assert done.wait(20)
+    for thread_number in range(4):
+        assert [n for thread, n in ran if thread == thread_number] == list(range(2000))
+
+
+def test_a_call_that_is_made_while_others_run_runs_too(loop: Loop) -> None:
+    done = threading.Event()
+    loop.call(loop.call, loop.call, done.set)
+    assert done.wait(20)
+
+
+def test_a_call_that_fails_is_logged_and_the_next_one_runs(
+    loop: Loop, caplog: pytest.LogCaptureFixture
+) -> None:
+    done = threading.Event()
+
+    def fail() -> None:
+        raise ValueError("broken")
+
+    loop.call(fail)
+    loop.call(done.set)
+    assert done.wait(20)
+    assert "A call on the event loop failed." in caplog.text
+    assert "broken" in caplog.text
+
+
+def test_the_loop_runs_in_a_thread_of_its_own_that_starts_when_it_is_used(loop: Loop) -> None:
+    before = {thread.name for thread in threading.enumerate()}
+    assert "carboy-loop" not in before
+
+    async def name() -> str:
+        return threading.current_thread().name
+
+    assert loop.submit(name()).result(20) == "carboy-loop"
+    assert loop.start() is loop.start()
+
+
+def test_a_stop_cancels_what_runs_and_ends_the_thread(loop: Loop) -> None:
+    ended: list[str] = []
+    runs = threading.Event()
+
+    async def wait() -> None:
+        runs.set()
+        try:
+            await asyncio.sleep(3600)
+        finally:
+            ended.append("cancelled")
+
+    loop.submit(wait())
+    assert runs.wait(20)
+    loop.stop(5)
+    assert ended == ["cancelled"]
+    assert all(thread.name != "carboy-loop" for thread in threading.enumerate())
+    loop.stop(5)  # a second one has no effect
+
+
+def test_a_loop_that_was_not_used_has_nothing_to_stop() -> None:
+    Loop("asyncio").stop(5)
+
+
+def test_a_coroutine_that_does_not_end_does_not_keep_a_stop_waiting(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    loop = Loop("asyncio")
+    go = threading.Event()
+
+    async def block() -> None:
+        go.wait(20)
+
+    loop.submit(block())
+    loop.stop(0.05)
+    assert "The event loop did not end within 0.1 s." in caplog.text
+    go.set()
+    eventually_gone = next(t for t in threading.enumerate() if t.name == "carboy-loop")
+    eventually_gone.join(20)
+    assert not eventually_gone.is_alive()
+
+
+def test_auto_is_uvloop_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("uvloop")
+    loop = make_loop("auto")
+    loop.close()
+    assert type(loop).__module__ == "uvloop"
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    loop = make_loop("auto")
+    loop.close()
+    assert type(loop).__module__.startswith("asyncio")
+    with pytest.raises(ValueError, match="uvloop is not installed"):
+        make_loop("uvloop")

@@ -70,6 +70,9 @@ MODULE_MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "carboy.dev.explain.machine_trace": ("carboy.protocol",),
     "carboy.dev.explain.byte_steps": ("carboy.protocol",),
     "carboy.dev.explain.step_page": ("carboy.protocol",),
+    # They match a path with each rule, in Carboy's own form of rules.
+    "carboy.dev.routes.matching": ("carboy.routing",),
+    "carboy.dev.routes.refusals": ("carboy.routing",),
 }
 # only under `if TYPE_CHECKING:`
 MAY_IMPORT_FOR_TYPES: dict[str, tuple[str, ...]] = {
@@ -131,7 +134,8 @@ LATE_IMPORTS: dict[str, dict[str, str]] = {
     },
     "carboy.routing.rule": {"carboy.routing.description": "Its dataclasses load inspect."},
     "carboy.serving.development": {
-        "carboy.dev.debugger": "Takes 20 ms to load; only use_debugger needs it."
+        "carboy.dev.debugger": "Takes 20 ms to load; only use_debugger needs it.",
+        "carboy.dev.routes": "Loads the debugger.",
     },
 }
 # library: (reason, modules that import it inside a function)
@@ -197,7 +201,7 @@ PACKAGES: dict[str, set[str]] = {
     "http": {"markupsafe"},
     "app": {"click", "jinja2", "markupsafe"},
     "testing": {"click"},
-    "cli": {"markupsafe", "click"},
+    "cli": {"click"},
     "dev": {"markupsafe"},
     # Its own module, beside it on PYTHONPATH.
     "compat": {"carboy_names"},

@@ -251,6 +251,10 @@ def test_each_run_of_an_application_has_its_own_options(tmp_path: Path) -> None:
                 response = connection.getresponse()
                 assert response.status == 500
                 assert (b"shown or not" in response.read()) is debugged
+            connection.request("GET", "/edn", headers={"Accept": "text/html"})
+            response = connection.getresponse()
+            assert response.status == 404
+            assert (b"The nearest routes are first." in response.read()) is debugged
             connection.request("GET", "/end")
             assert connection.getresponse().read() == b"ended"
             connection.close()

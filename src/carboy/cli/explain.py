@@ -15,7 +15,7 @@ from urllib.parse import unquote
 import click
 from click.core import ParameterSource
 
-from carboy.cli import explain_report, explain_start, explain_step, locate, matching
+from carboy.cli import explain_report, explain_start, explain_step, locate
 from carboy.cli.application import chosen_app, load_or_explain
 from carboy.cli.completion import complete
 from carboy.cli.explain_follow import Following
@@ -38,6 +38,7 @@ from carboy.dev.explain.explanation import Explanation, explain
 from carboy.dev.explain.recorder import Recorder
 from carboy.dev.explain.recording import Recording
 from carboy.dev.explain.secrets import Eraser, secrets_of
+from carboy.dev.routes import matching
 from carboy.gateway import for_application
 from carboy.grammar import is_token
 from carboy.net.listener import listen_tcp

@@ -9,9 +9,9 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
-from carboy.cli import matching
 from carboy.cli.application import load_for_command
 from carboy.cli.completion import complete
+from carboy.dev.routes import matching
 
 AUTOMATIC = {"HEAD", "OPTIONS"}
 

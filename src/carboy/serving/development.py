@@ -91,6 +91,10 @@ def run_simple(
 def _with_tools(
     app: Any, hostname: str, static_files: Any, use_debugger: bool, use_evalex: bool
 ) -> Any:
+    if use_debugger:
+        from carboy.dev.routes import with_routes_page
+
+        app = with_routes_page(app)
     if static_files:
         app = shared_data.SharedDataMiddleware(app, static_files)
     if use_debugger:

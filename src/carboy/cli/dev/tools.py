@@ -11,7 +11,6 @@ from types import FrameType
 from typing import Any
 
 from carboy.app.globals import request_ctx
-from carboy.cli.dev.routes_page import RoutesPage
 from carboy.cli.locate import BrokenApplication, NoApplication, is_flask_like
 from carboy.cli.tracebacks import coloured, is_users, traceback_text
 from carboy.dev.debugger import DebuggedApplication
@@ -22,6 +21,7 @@ from carboy.dev.hints import hints
 from carboy.dev.live import Broadcaster, Failure, LivePage
 from carboy.dev.requests import RequestList, Store, hooks
 from carboy.dev.requests.hooks import views
+from carboy.dev.routes import with_routes_page
 from carboy.server.engine import Engine
 from carboy.server.logs.output import colours_wanted, standard
 from carboy.server.runner import Runner
@@ -57,8 +57,7 @@ class Tools:
     def around(self, app: Any, broadcaster: Broadcaster) -> Any:
         """The application with its tools."""
         own = app
-        if is_flask_like(app):
-            app = RoutesPage(app, own)
+        app = with_routes_page(app)
         guard = DebuggedApplication(
             app, self.debugger, pin_logging=False, console_init_func=lambda: {"app": own}
         )

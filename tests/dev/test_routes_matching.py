@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import carboy
-from carboy.cli.matching import lines_for, matched, of_app
+from carboy.dev.routes.matching import lines_for, matched, of_app
 from carboy.http.exceptions import HTTPException
 from carboy.routing import Map, Rule
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup, escape
 
-from carboy.cli.dev.refusals import Refusal, refusals
-from carboy.cli.matching import Framework, is_matched
 from carboy.dev.debugger import wants_page
 from carboy.dev.live.held_response import HeldResponse
 from carboy.dev.live.middleware import loads_page
+from carboy.dev.routes.matching import Framework, is_matched
+from carboy.dev.routes.refusals import Refusal, refusals
 from carboy.http.request.request import Request
 from carboy.http.response.response import Response
 from carboy.http.wsgi import ClosingIterator
@@ -132,7 +132,11 @@ class RoutesPage:
             )
             kind = "405 Method Not Allowed"
             text = f"The route of this path allows {allowed}."
-        found = refusals(url_map, request.path)
+        found = refusals(url_map, request.path, request.host)
+        if not found:
+            text = "The application has no routes."
+        elif "%2f" in str(environ.get("REQUEST_URI", environ.get("RAW_URI", ""))).lower():
+            text += " %2F in a path means a slash."
         if not wants_page(request):
             return Response(_as_text(kind, request, text, found), mimetype="text/plain")
         return Response(_as_page(kind, request, text, found), mimetype="text/html")
@@ -171,6 +175,13 @@ def _row(each: Refusal, root: str) -> Markup:
         shown = Markup('<a href="{}{}">{}</a>').format(root.rstrip("/"), rule, rule)
     why = Markup("<p>{}</p>").format(each.why) if each.why else Markup("")
     return ROW.format(_methods(each), shown, why, str(each.rule.endpoint))
+
+
+def with_routes_page(app: Any) -> Any:
+    """The application with this page, if it is one of Carboy or Flask."""
+    if hasattr(type(app), "wsgi_app") and hasattr(app, "url_map"):
+        return RoutesPage(app, app)
+    return app
 
 
 class _Late:

@@ -145,7 +145,12 @@ def as_ours(framework: Framework, url_map: Any, rule: Any) -> Any:
     if framework.is_ours:
         return rule
     own = Rule(rule.rule, endpoint=rule.endpoint, host=rule.host, subdomain=rule.subdomain)
-    Map([own], converters=url_map.converters, host_matching=url_map.host_matching)
+    usual = url_map.default_converters
+    # Werkzeug's own converters do not say why they refuse a value; Carboy's accept the same.
+    others = {
+        name: kind for name, kind in url_map.converters.items() if kind is not usual.get(name)
+    }
+    Map([own], converters=others, host_matching=url_map.host_matching)
     return own
 
 

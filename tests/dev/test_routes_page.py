@@ -6,18 +6,35 @@ from typing import Any
 
 import flask
 import pytest
+import werkzeug.routing
 import werkzeug.test
 
 import carboy
-from carboy.cli.dev.refusals import refusals
-from carboy.cli.dev.routes_page import RoutesPage
+import carboy.routing
+from carboy.dev.routes.page import RoutesPage
+from carboy.dev.routes.refusals import refusals
 
 FRAMEWORKS = pytest.mark.parametrize("module", [carboy, flask], ids=["carboy", "flask"])
 BROWSER = {"Accept": "text/html", "Sec-Fetch-Dest": "document"}
 
 
+def even(module: Any) -> Any:
+    routing = carboy.routing if module is carboy else werkzeug.routing
+
+    class Even(routing.BaseConverter):  # type: ignore[name-defined, misc]
+        regex = "[0-9]+"
+
+        def to_python(self, value: str) -> int:
+            if int(value) % 2:
+                raise routing.ValidationError
+            return int(value)
+
+    return Even
+
+
 def shop(module: Any) -> Any:
     app = module.Flask("shop")
+    app.url_map.converters["even"] = even(module)
     for rule, methods in (
         ("/", ["GET"]),
         ("/notes/<int:number>", ["GET"]),
@@ -26,6 +43,11 @@ def shop(module: Any) -> Any:
         ("/price/<float:value>/<any(euro, pound):coin>", ["GET"]),
         ("/key/<uuid:key>", ["GET"]),
         ("/docs/<path:name>", ["GET"]),
+        ("/in/<string(length=2):language>", ["GET"]),
+        ("/size/<int(max=20):size>", ["GET"]),
+        ("/year/<int(fixed_digits=4):year>", ["GET"]),
+        ("/admin/users/<int:number>", ["GET"]),
+        ("/even/<even:number>", ["GET"]),
     ):
         app.add_url_rule(rule, rule, lambda **values: module.abort(404), methods=methods)
     return app
@@ -42,7 +64,17 @@ def asked(app: Any, path: str, method: str = "GET", **headers: str) -> Any:
     [
         ("/notes/abc", "/notes/<int:number>", "number: 'abc' is not an integer"),
         ("/notes/-1/", "/notes/<int:number>", "number: '-1' is not an integer"),
-        ("/notes/9/edit", "/notes/<int(min=10):number>/edit", "number: "),
+        ("/notes/9/edit", "/notes/<int(min=10):number>/edit", "number: 9 is less than 10"),
+        ("/size/21", "/size/<int(max=20):size>", "size: 21 is greater than 20"),
+        ("/year/99", "/year/<int(fixed_digits=4):year>", "year: '99' does not have 4 digits"),
+        ("/in/eng", "/in/<string(length=2):language>", "language: 'eng' has 3 characters, not 2"),
+        (
+            "/even/3",
+            "/even/<even:number>",
+            "number: '3' is not accepted by the converter 'even'",
+        ),
+        ("/orders/", "/orders", "the path ends with a slash, and the route does not"),
+        ("/users/3", "/admin/users/<int:number>", ""),
         (
             "/price/3/yen",
             "/price/<float:value>/<any(euro, pound):coin>",
@@ -113,3 +145,42 @@ def test_an_application_that_starts_its_response_late_is_not_changed() -> None:
     client = werkzeug.test.Client(RoutesPage(late, shop(carboy)))
     response = client.get("/none", headers=BROWSER)
     assert (response.text, response.headers["X-Mine"]) == ("late", "1")
+
+
+@FRAMEWORKS
+def test_an_application_without_routes_says_so(module: Any) -> None:
+    app = module.Flask("empty", static_folder=None)
+    assert "The application has no routes." in asked(app, "/x").text
+
+
+@FRAMEWORKS
+def test_a_route_of_another_subdomain_or_host_is_named(module: Any) -> None:
+    app = module.Flask("shop", subdomain_matching=True)
+    app.config["SERVER_NAME"] = "shop.example"
+    app.add_url_rule("/users", "users", lambda: "", subdomain="api")
+    page = asked(app, "/users", Host="shop.example").text
+    assert "the route is for the subdomain &#39;api&#39;" in page
+    app = module.Flask("shop", host_matching=True, static_folder=None)
+    app.add_url_rule("/users", "users", lambda: "", host="api.example")
+    assert "the route is for the host api.example" in asked(app, "/users", Host="b.example").text
+
+
+@FRAMEWORKS
+def test_an_encoded_slash_is_explained(module: Any) -> None:
+    client = werkzeug.test.Client(RoutesPage(app := shop(module), app))
+    response = client.get("/notes/5%2F6", headers=BROWSER)
+    assert "%2F in a path means a slash." in response.text
+
+
+@FRAMEWORKS
+def test_a_converter_that_only_works_in_its_own_map_does_not_break_the_page(module: Any) -> None:
+    app = shop(module)
+
+    class Strange(app.url_map.converters["even"]):  # type: ignore[misc]
+        def __init__(self, map: Any, *args: Any) -> None:
+            super().__init__(map, *args)
+            assert map is app.url_map
+
+    app.url_map.converters["strange"] = Strange
+    app.add_url_rule("/strange/<strange:number>", "strange", lambda number: "")
+    assert "/strange/&lt;strange:number&gt;" in asked(app, "/strange/x").text

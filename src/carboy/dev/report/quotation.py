@@ -89,7 +89,7 @@ def _by_importance(
         # Nothing is known about the inside, so the lines in front of the last one are quoted.
         least = signature[1] if signature else place.first
         for line in range(max(ran, default=0) - 1, least, -1):
-            if source.lines[line - 1].strip() and line in source.statements:
+            if source.has(line) and source.lines[line - 1].strip() and line in source.statements:
                 yield [line]
 
 

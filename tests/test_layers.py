@@ -146,6 +146,7 @@ LATE_LIBRARIES: dict[str, tuple[str, set[str]]] = {
         "An optional dependency that takes 60 ms to load.",
         {"carboy.cli.development_options", "carboy.net.certificates"},
     ),
+    "flask": ("Imported when it is started.", {"carboy.cli.explain_servers"}),
     "gunicorn": ("Imported when it is started.", {"carboy.cli.explain_servers"}),
     "dotenv": ("An optional dependency.", {"carboy.app.commands", "carboy.cli.config"}),
     "itsdangerous": ("Needed by the first signed session.", {"carboy.app.sessions"}),

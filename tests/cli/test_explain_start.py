@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from running import PATIENCE, Running, await_gone
+from running import PATIENCE, Running, await_gone, free_port
 
 THEIRS = """
 from flask import Flask, request
@@ -94,10 +94,16 @@ WERKZEUG = [
     ("socket.close", "socket._real_close"),
 ]
 CHAINS = {
+    "flask": [
+        "main", "Command.main", "run_command", "ScriptInfo.load_app", "run_simple", "make_server",
+        "BaseWSGIServer.__init__", "socket.bind", "socket.listen", "BaseServer.serve_forever",
+        "socket._accept", "parse_headers", "Flask.__call__", "hello", "socket.sendall",
+    ],
     "carboy": [
-        "main", "run", "start", "listen_tcp", "socket.bind", "socket.listen", "Engine.run",
-        "socket._accept", "socket.recv", "Machine.receive", "ServerExchange.environ",
-        "Flask.__call__", "hello", "socket.send", "socket.close", "Engine.stop", "socket.close",
+        "main", "Command.main", "run", "start", "listen_tcp", "socket.bind", "socket.listen",
+        "Engine.run", "socket._accept", "socket.recv", "Machine.receive",
+        "ServerExchange.environ", "Flask.__call__", "hello", "socket.send", "socket.close",
+        "Engine.stop", "socket.close",
     ],
     "wsgiref": [
         "make_server", "TCPServer.__init__", "socket.__init__", "WSGIServer.server_bind",
@@ -214,6 +220,38 @@ def test_the_chain_of_each_server_is_complete(folder: Path, server: str) -> None
     assert re.search(r"Calls that were not recorded: [\d,]+ in imports", text)
 
 
+def test_a_script_is_recorded_with_its_own_arguments_and_its_reloader(folder: Path) -> None:
+    port = free_port()
+    source = THEIRS.replace("app.run(port=1)", f"app.run(port={port}, debug=True)")
+    (folder / "theirs.py").write_text(source)
+    text = explain(folder, "theirs.py", *TO_HELLO, "--server=script")
+    assert f"; script on 127.0.0.1:{port}, " in text.splitlines()[0]
+    assert text.splitlines()[0].endswith(" recorded in 2 processes")
+    steps = steps_of(text)
+    assert_in_order(
+        steps,
+        [("<module>", ""), ("Flask.run", "<module>"), ("run_simple", "Flask.run"),
+         ("socket.bind", "TCPServer.server_bind"), ("socket.listen", ""), ("Flask.run", "<module>"),
+         ("BaseServer.serve_forever", ""), ("socket._accept", ""), ("hello", ""),
+         ("socket.sendall", "")],
+    )  # fmt: skip
+    (first, *_) = [step for step in steps if step.name == "Flask.run"]
+    assert source.splitlines()[first.line - 1].startswith("app.run(")
+
+
+def test_a_script_that_starts_no_server_is_reported(folder: Path) -> None:
+    text = explain(folder, "plain.py", "GET", "/", "--server=script", code=1)
+    assert "Error: plain.py ended and started no server.\n" in text
+
+
+def test_with_flask_carboy_has_the_names_on_another_server(folder: Path) -> None:
+    text = explain(folder, "theirs", *TO_HELLO, "--flask", "--server=wsgiref", "--cold")
+    assert_in_order(
+        steps_of(text), [("Carboy.__init__", "<module>"), ("hello", ""), ("socket.sendall", "")]
+    )
+    assert "flask/" not in text
+
+
 def test_carboy_is_the_server_unless_another_one_is_named(folder: Path) -> None:
     text = explain(folder, "plain", "GET", "/")
     assert "; carboy " in text
@@ -228,6 +266,12 @@ def test_any_wsgi_application_is_served_by_werkzeug(folder: Path) -> None:
 def test_a_view_that_raises_is_explained(folder: Path) -> None:
     text = explain(folder, "theirs", "GET", "/fail", "--server=wsgiref")
     assert "→ 500 INTERNAL SERVER ERROR" in text
+    assert (
+        "  The view 'fail' runs\n"
+        "      fail  theirs.py:10-12\n"
+        "      called by Flask.dispatch_request, "
+    ) in re.sub(r"\d+\. ", " ", text)
+    assert "      out: an exception, ZeroDivisionError: division by zero\n" in text
     assert_in_order(
         steps_of(text), [("fail", ""), ("Flask.handle_exception", ""), ("socket.sendall", "")]
     )
@@ -274,6 +318,8 @@ def test_the_bytes_of_the_request_and_the_response_are_shown(folder: Path) -> No
     lines = {int(line[:8]): line[10:] for line in sent.splitlines() if line}
     assert list(lines)[1] == len("GET /hello/bob HTTP/1.1\r\n")
     assert "User-Agent: me\\r\\n" in lines.values()
+    assert re.search(r"\n      \d+ bytes, from number 0: GET /hello/bob HTTP/1\.1\n", text)
+    assert re.search(r"\n      \d+ bytes, from number 0: HTTP/1\.0 200 OK\n", text)
     assert received.startswith("       0  HTTP/1.0 200 OK\\r\\n")
     assert "  Hello bob, this is me\n" in received
     assert "Cookie: *********\\r\\n" in lines.values()
@@ -327,8 +373,7 @@ def test_two_versions_of_an_application_are_compared(folder: Path) -> None:
         (("plain", "--report", "x", "--compare=wsgiref"), "--report cannot be combined with"),
         (("plain", "--html", "x", "--compare=wsgiref"), "--html cannot be combined with"),
         (("plain", "--server=wsgiref", "--compare=apache"), "'apache' is neither a folder nor"),
-        (("plain", "--cold"), "--cold cannot be combined with --from-start."),
-        (("plain", "--server=apache"), "'apache' is not one of 'carboy', 'werkzeug', 'wsgiref'"),
+        (("plain", "--server=apache"), "'apache' is not one of 'carboy', 'flask', 'werkzeug'"),
     ],
 )
 def test_options_that_do_not_fit_are_refused(
@@ -346,7 +391,10 @@ def test_an_application_that_cannot_be_loaded_is_explained(folder: Path) -> None
 
 def test_a_server_that_ends_shows_its_last_lines(folder: Path) -> None:
     text = explain(folder, "plain:ends", "GET", "/", "--server=wsgiref", code=1)
-    assert "The server ended before it responded.\nlast words" in text
+    assert text.startswith("GET / → the server closed the connection without a response, 0 bytes;")
+    assert "Your ends runs" in text
+    assert "\nError: There was no response: the server closed the connection" in text
+    assert text.endswith("The server ended with exit code 3.\nlast words\n")
 
 
 def test_ctrl_c_ends_the_server_and_its_workers(folder: Path) -> None:
@@ -358,13 +406,16 @@ def test_ctrl_c_ends_the_server_and_its_workers(folder: Path) -> None:
             assert time.monotonic() < end, command.text()
             time.sleep(0.02)
         assert command.stop(signal.SIGINT) == 1
-        assert "".join(command.err) == "Error: Stopped.\n"
+        (line,) = command.err
+        assert line.startswith("Error: There was no response: stopped by Ctrl+C. The application ")
+        assert re.search(r"was running hangs, \S+plain\.py:\d+\.", line)
+        assert "Your hangs runs" in command.text()
         await_gone(int((folder / "pid").read_text()))
 
 
 def test_a_view_that_hangs_ends_after_the_timeout(folder: Path) -> None:
-    text = explain(folder, "plain:hangs", "GET", "/", "--server=wsgiref", "--timeout=8", code=1)
-    assert "There was no response within 8 s." in text
+    text = explain(folder, "plain:hangs", "GET", "/", "--server=wsgiref", "--timeout=4", code=1)
+    assert "There was no response within 4 s." in text
     await_gone(int((folder / "pid").read_text()))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from carboy.dev.explain import journal, moved_bytes
 from carboy.dev.explain.places import APPLICATION, C_CODE
 from carboy.dev.explain.recording import MODULE, Process, RecordedCall, read
 
@@ -31,7 +32,7 @@ def recorded(tmp_path: Path, script: str, most: int = 1000) -> list[Process]:
     file = tmp_path / "script.py"
     file.write_text(ARMED.format(folder=str(folder), most=most) + script)
     subprocess.run([sys.executable, file], check=True, cwd=tmp_path, timeout=60)
-    found = [read(each.read_text()) for each in folder.glob("*.json")]
+    found = [read(each.read_text("utf-8", "surrogatepass")) for each in folder.glob("*.json")]
     return sorted(found, key=lambda each: min(call.at for call in each.calls if not call.copied))
 
 
@@ -158,3 +159,90 @@ def test_a_secret_argument_is_listed_for_removal(tmp_path: Path) -> None:
     assert "hunter2" in process.secrets
     process.clean(lambda text: text.replace("hunter2", "…"))
     assert "hunter2" not in str(process.calls)
+
+
+def test_a_system_call_has_the_number_of_bytes_it_moved(tmp_path: Path) -> None:
+    if not moved_bytes.is_counted():
+        pytest.skip("this system does not count the bytes")
+    script = """
+import socket
+sock = socket.create_server(("127.0.0.1", 0))
+client = socket.create_connection(sock.getsockname())
+served = sock.accept()[0]
+client.sendall(b"x" * 1000)
+served.recv(10)
+served.recv_into(bytearray(20))
+client.shutdown(socket.SHUT_WR)
+while served.recv(500): pass
+served.send(b"y" * 7)
+served.sendall(b"")
+client.close()
+"""
+    (process,) = recorded(tmp_path, script)
+    found = {name: [call.size for call in named(process, f"socket.{name}")]
+             for name in ("recv", "recv_into", "send", "sendall", "bind")}  # fmt: skip
+    assert found.pop("bind") == [-1]
+    recv = found.pop("recv")
+    assert recv[0] == 10 and recv[-1] == 0 and sum(recv) == 980
+    assert found == {"recv_into": [20], "send": [7], "sendall": [1000, 0]}
+
+
+def test_a_call_that_raised_has_the_exception(tmp_path: Path) -> None:
+    script = """
+import socket
+def inner():
+    raise ValueError("é\\ud800")
+def outer():
+    inner()
+def caught():
+    try:
+        outer()
+    except ValueError:
+        return 1
+caught()
+def connects():
+    try:
+        socket.socket().connect(("127.0.0.1", 1))
+    except OSError:
+        pass
+connects()
+"""
+    (process,) = recorded(tmp_path, script)
+    for name in ("inner", "outer"):
+        (call,) = named(process, name)
+        assert (call.raised, call.result) == (True, "ValueError: é\ud800")
+    (call,) = named(process, "caught")
+    assert (call.raised, call.result) == (False, "1")
+    (call,) = named(process, "socket.connect")
+    assert call.raised and call.result.startswith("ConnectionRefusedError: ")
+
+
+def test_what_a_killed_process_did_is_in_its_journal(tmp_path: Path) -> None:
+    script = """
+def outer(password):
+    work(7)
+    dies()
+def dies():
+    os.kill(os.getpid(), 9)
+outer("hunter2")
+"""
+    folder = tmp_path / "recording"
+    with pytest.raises(subprocess.CalledProcessError):
+        recorded(tmp_path, script)
+    assert not list(folder.glob("*.json"))
+    (file,) = folder.glob("*.journal")
+    process = journal.read(file)
+    (outer,), (work,), (dies,) = (named(process, name) for name in ("outer", "work", "dies"))
+    assert (work.args, work.result, work.is_running) == ((("number", "7"),), "8", False)
+    assert process.above(work) is outer and process.above(dies) is outer
+    assert outer.is_running and dies.is_running
+    assert outer.ended >= dies.ended >= work.ended
+    assert process.secrets == ["hunter2"]
+    assert process.threads == ["MainThread"]
+    assert process.function_of(dies).place.room == APPLICATION
+    # A record that the process had no time to complete is left out.
+    text = file.read_bytes()
+    file.write_bytes(text[: text.index(b"\0") - 5] + bytes(10))
+    assert [call.function for call in journal.read(file).calls] == [
+        call.function for call in process.calls[: len(journal.read(file).calls)]
+    ]

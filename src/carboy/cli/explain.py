@@ -7,6 +7,7 @@ import re
 import shutil
 import sys
 import threading
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -20,6 +21,7 @@ from carboy.cli.application import chosen_app, load_or_explain
 from carboy.cli.completion import complete
 from carboy.cli.explain_follow import Following
 from carboy.cli.explain_port import usual_port
+from carboy.cli.explain_process import Launch
 from carboy.cli.explain_question import Fields, NoAnswer, Question
 from carboy.cli.explain_servers import SERVERS
 from carboy.cli.explain_step import Sent
@@ -55,11 +57,9 @@ SETTINGS = Settings(inline_budget=3600.0, watch_interval=5.0, switch_interval=No
 
 WIDE = 160  # columns of two chains where there is no terminal
 PATH = re.compile(r"/[!-\"$-~]*")  # the characters of a request target, without a fragment
-# A server is started afresh, so its first request is explained.
-NOT_FROM_START = {"cold", "flask"}
 NOT_COMPARED = {"depth", "only", "full", "html", "report", "lines"}
-NOT_IN_REPORT = NOT_FROM_START | {"depth", "only", "full", "html", "compare", "follow"}
-NOT_FOLLOWED = NOT_FROM_START | NOT_COMPARED | {"compare"}
+NOT_IN_REPORT = {"depth", "only", "full", "html", "compare", "follow"}
+NOT_FOLLOWED = NOT_COMPARED | {"compare"}
 NOT_WITH_STEP = NOT_COMPARED - {"html"} | {"cold", "from_start", "server", "compare", "follow"}
 NOT_WITH_RAW = {"headers", "data", "document"}
 CONTENT = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")  # field values: RFC 9110, 5.5
@@ -94,7 +94,7 @@ def record(
         listener.close()
     sys.setrecursionlimit(max(sys.getrecursionlimit(), DEPTH))
     line = f"{question.method} {question.path}"
-    found = explain(recorder, app, name, line, answer.status, answer.size, _rule(app, question))
+    found = explain(recorder, app, name, line, answer.text, answer.size, _rule(app, question))
     asked = secrets_of(question.path, question.fields, question.body)
     eraser = Eraser(asked | recorder.secrets)
     eraser.clean(found.nodes())
@@ -276,26 +276,45 @@ def command(
     question = _question(ctx, method, path, headers, data, document)
     if step:
         _step(name, Sent(question), timeout, in_terminal, output["html"])
-    elif report is not None:
-        _write_report(ctx, name, server or "carboy", question, timeout)
-    elif follow is not None:
-        _refuse(ctx, NOT_FOLLOWED, "--follow")
-        _show_followed(name, server or "carboy", question, timeout, follow, from_start)
-    elif from_start:
-        _show_server(ctx, name, server or "carboy", question, timeout, compare, output)
+        return
+    if report is not None or follow is not None or from_start:
+        launch = Launch(name, server or "carboy", _is_given(ctx, "flask"))
+        _show_recorded(ctx, launch, question, timeout, output)
     else:
         _refuse_without_start(ctx, server, compare)
         _show(record(_load(name), name, question, cold, timeout), **output)
 
 
-def _write_report(
-    ctx: click.Context, app: str, server: str, question: Question, patience: float
+def _show_recorded(
+    ctx: click.Context,
+    launch: Launch,
+    question: Question,
+    patience: float,
+    output: dict[str, Any],
 ) -> None:
+    """Record a server from its start, and show what the options ask for."""
+    follow, compare = ctx.params["follow"], ctx.params["compare"]
+    if ctx.params["report"] is not None:
+        _write_report(ctx, launch, question, patience)
+    elif follow is not None:
+        _refuse(ctx, NOT_FOLLOWED, "--follow")
+        _show_followed(launch, question, patience, follow, ctx.params["from_start"])
+    elif compare is not None:
+        _refuse(ctx, NOT_COMPARED, "--compare")
+        _show_both(launch, question, patience, compare)
+    else:
+        recording = explain_start.record(launch, question, patience)
+        _show_from_start(recording, **output)
+        _fail(recording)
+
+
+def _write_report(ctx: click.Context, launch: Launch, question: Question, patience: float) -> None:
     _refuse(ctx, NOT_IN_REPORT, "--report")
     with usual_port() as port:
-        recording = explain_start.record(app, server, question, patience, port=port)
+        recording = explain_start.record(replace(launch, port=port), question, patience)
     told = explain_report.told(ctx, question, ctx.params["lines"])
     explain_report.write(ctx.params["report"], recording, told)
+    _fail(recording)
 
 
 def _refuse_without_start(ctx: click.Context, server: str | None, compare: str | None) -> None:
@@ -355,47 +374,42 @@ def _step(app: str, sent: Sent, patience: float, in_terminal: bool, html: str | 
 def _refuse(ctx: click.Context, names: set[str], other: str) -> None:
     """Raise a usage error if one of the options is given, which do not go with `other`."""
     for option in ctx.command.params:
-        given = ctx.get_parameter_source(str(option.name)) is ParameterSource.COMMANDLINE
-        if given and option.name in names:
+        if option.name in names and _is_given(ctx, option.name):
             raise click.UsageError(f"{option.opts[0]} cannot be combined with {other}.", ctx)
 
 
-def _show_server(
-    ctx: click.Context,
-    app: str,
-    server: str,
-    question: Question,
-    patience: float,
-    compare: str | None,
-    output: dict[str, Any],
-) -> None:
-    _refuse(ctx, NOT_FROM_START, "--from-start")
-    if compare is not None:
-        _refuse(ctx, NOT_COMPARED, "--compare")
-        _show_both(app, server, question, patience, compare)
-        return
-    _show_from_start(explain_start.record(app, server, question, patience), **output)
+def _is_given(ctx: click.Context, name: str) -> bool:
+    return ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
 
 
-def _show_both(app: str, server: str, question: Question, patience: float, other: str) -> None:
+def _show_both(launch: Launch, question: Question, patience: float, other: str) -> None:
     """Record two servers, or two versions of the application, and show the chains."""
-    found = explain_start.record(app, server, question, patience)
-    second = explain_start.record_other(app, server, other, question, patience)
+    second = explain_start.other_launch(launch, other)
+    recordings = [explain_start.record(each, question, patience) for each in (launch, second)]
     coloured = sys.stdout.isatty()
     width = shutil.get_terminal_size((WIDE, 0)).columns if coloured else WIDE
-    text = compare_text.show(found, second, coloured=coloured, width=width)
+    text = compare_text.show(*recordings, coloured=coloured, width=width)
     click.echo(text, nl=False, color=coloured)
+    for each in recordings:
+        _fail(each)
+
+
+def _fail(recording: Recording) -> None:
+    """Say what was wrong with the server, after what was recorded of it."""
+    if recording.problem:
+        raise click.ClickException(recording.problem)
 
 
 def _show_followed(
-    app: str, server: str, question: Question, patience: float, what: str, from_start: bool
+    launch: Launch, question: Question, patience: float, what: str, from_start: bool
 ) -> None:
     following = Following(what, question)
-    found = explain_start.record(app, server, question, patience, following=following)
+    found = explain_start.record(launch, question, patience, following)
     coloured = sys.stdout.isatty()
     text = f"{chain_text.show(found, coloured)}\n" if from_start else ""
     text += value_text.show(following.path(), f"{found.request} on {found.server}", coloured)
     click.echo(text, nl=False, color=coloured)
+    _fail(found)
 
 
 def _show_from_start(

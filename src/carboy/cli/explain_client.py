@@ -1,17 +1,20 @@
 """The client of `carboy explain`, a separate process so that it does not slow down the server.
 
 Run as a file; it needs only the standard library. Standard input has a JSON document with the
-request. Standard output gets the status as soon as it is known, then the size of the body in
-bytes, and, if the server was started for the request, the first bytes sent and received and their
-whole numbers as JSON, each on a line. An error goes to standard error.
+request. Standard output gets a JSON document with the response as far as it has arrived: when it is
+complete, after `patience` seconds, or when the process is told to end (SIGTERM).
 """
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
+import os
+import signal
 import socket
 import sys
+import threading
 import time
 from typing import Any
 
@@ -20,34 +23,74 @@ MOST = 1 << 16  # bytes that are kept
 GRACE = 3.0  # seconds for the server to close the connection
 
 
-def ask(
-    port: int,
-    method: str,
-    path: str,
-    fields: list[tuple[str, str]],
-    body: str | None,
-    start: float,
-) -> None:
-    """Send the request and print the status, the size of the body, and the bytes if `start`.
+class Exchange:
+    """One request, and what has arrived of its response so far."""
 
-    `start` is the number of seconds that the server may take to start; 0 if it runs already.
-    """
-    client = http.client.HTTPConnection("127.0.0.1", port)
-    connect(client, start)
-    connection = client.sock.dup()  # the response closes the other one
-    tapped = client.sock = Tapped(client.sock)
-    send(client, method, path, fields, None if body is None else body.encode("latin-1"))
-    response = client.getresponse()
-    print(f"{response.status} {response.reason}".strip(), flush=True)
-    size = 0
-    while part := response.read1(1 << 20):
-        size += len(part)
-    if start:
-        await_close(connection)
-    print(size)
-    if start:
-        kept = [str(each, "latin-1") for each in (tapped.sent, tapped.received)]
-        print(json.dumps([*kept, tapped.sent_size, tapped.received_size]))
+    def __init__(self, host: str, port: int) -> None:
+        self.client = http.client.HTTPConnection(host, port)
+        self.tapped: Tapped | None = None
+        self.status = ""
+        self.size = 0  # bytes of the body
+        self.problem = ""  # why the response is not complete
+        self.over = threading.Event()
+
+    def run(
+        self,
+        method: str,
+        path: str,
+        fields: list[tuple[str, str]],
+        body: str | None,
+        start: float,
+    ) -> None:
+        """Send the request and read the response.
+
+        `start` is the number of seconds that the server may take to start; 0 if it runs already.
+        The server is then given time to close the connection, too.
+        """
+        try:
+            connect(self.client, start)
+            connection = self.client.sock.dup()  # the response closes the other one
+            self.tapped = self.client.sock = Tapped(self.client.sock)
+            content = None if body is None else body.encode("latin-1")
+            with contextlib.suppress(OSError):  # the server may have answered without the body
+                send(self.client, method, path, fields, content)
+            self._read()
+            if start:
+                await_close(connection)
+        except (OSError, http.client.HTTPException) as error:
+            self.problem = said(error)
+        self.over.set()
+
+    def _read(self) -> None:
+        response = self.client.getresponse()
+        self.status = f"{response.status} {response.reason}".strip()
+        while part := response.read1(1 << 20):
+            self.size += len(part)
+        if response.length:
+            self.problem = f"{response.length:,} bytes of the body are missing"
+
+    def document(self, cut: str) -> dict[str, Any]:
+        """The parts that have arrived. `cut` says why the response was cut off."""
+        tapped = self.tapped
+        return {
+            "status": self.status,
+            "size": self.size,
+            "sent": str(tapped.sent, "latin-1") if tapped else "",
+            "received": str(tapped.received, "latin-1") if tapped else "",
+            "sent_size": tapped.sent_size if tapped else 0,
+            "received_size": tapped.received_size if tapped else 0,
+            "problem": self.problem or cut,
+            "connected": tapped is not None,
+        }
+
+
+def said(error: Exception) -> str:
+    """The meaning of an error of the connection."""
+    if isinstance(error, http.client.RemoteDisconnected):
+        return "the server closed the connection without a response"
+    if isinstance(error, http.client.IncompleteRead | ConnectionResetError):
+        return "the server closed the connection before the end"
+    return repr(error)
 
 
 def send(
@@ -112,13 +155,17 @@ def await_close(connection: socket.socket) -> None:
         pass  # the server is slow, or has closed it already
 
 
-def main(given: dict[str, Any]) -> None:
-    """Send the request and print the result."""
-    try:
-        ask(**given)
-    except (OSError, http.client.HTTPException) as problem:
-        sys.exit(repr(problem))
+def main(host: str, port: int, patience: float, **request: Any) -> None:
+    """Send the request and print what has arrived when it is over."""
+    exchange = Exchange(host, port)
+    signal.signal(signal.SIGTERM, lambda *_: exchange.over.set())
+    threading.Thread(target=exchange.run, kwargs=request, daemon=True).start()
+    in_time = exchange.over.wait(patience)
+    late = "cut off after" if exchange.status else "no response within"
+    document = exchange.document("" if in_time else f"{late} {patience:g} s")
+    print(json.dumps(document), flush=True)
+    os._exit(0)  # the thread may be waiting
 
 
 if __name__ == "__main__":
-    main(json.load(sys.stdin))
+    main(**json.load(sys.stdin))

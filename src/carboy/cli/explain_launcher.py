@@ -1,36 +1,43 @@
 """The process that `carboy explain --from-start` records: arms the recorder and starts a server.
 
-Run with `python -m`, the folder for the recording, the name of the server, the port, and the name
-of the application.
+Run with `python -m`, the folder for the recording, the name of the server, the port, the name of
+the application, and `--flask` if Carboy has the names flask and werkzeug. For a file that starts
+its server itself, Python runs `arm_script` before the file.
 """
 
 from __future__ import annotations
 
+import faulthandler
 import gc
 import signal
 import sys
+from importlib.machinery import PathFinder
+from importlib.util import module_from_spec
 from pathlib import Path
 from types import CodeType
 
 from carboy.cli import explain_follow, locate
 from carboy.cli.explain_servers import SERVERS, Loading
+from carboy.cli.run import install_names
 from carboy.dev.explain.chain_rules import NAMES
+from carboy.dev.explain.interrupts import interrupt
 from carboy.dev.explain.start_recorder import StartRecorder
 from carboy.dev.explain.steps import roles_of
 
+STACKS = "stacks"  # the file for the lines that run when DUMP is received
+# A signal that programs do not use themselves; Linux has it.
+DUMP: int | None = getattr(signal, "SIGRTMIN", None) and signal.SIGRTMIN + 11
 
-def main(folder: str, server: str, port: str, app: str) -> None:
+
+def main(folder: str, server: str, port: str, app: str, flask: str = "") -> None:
     """Serve until the server is stopped. The recording is written when the process ends."""
-    # It may be ignored in a process that runs in the background.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     Loading.name = app
-    following = explain_follow.recorder_of(Path(folder), int(port))
-    recorder = StartRecorder(Path(folder), NAMES, _roles, watcher=following)
+    Loading.as_flask = bool(flask)
     start = SERVERS[server].start
-    if following is not None:
-        following.arm()
-    recorder.arm()
+    recorder = _arm(Path(folder), int(port))
     try:
+        if Loading.as_flask and server != "carboy":  # whose command does it itself
+            install_names()
         start(int(port))
     except KeyboardInterrupt:
         pass
@@ -38,6 +45,34 @@ def main(folder: str, server: str, port: str, app: str) -> None:
         sys.exit(str(problem))
     finally:
         recorder.save()
+
+
+def arm_script(folder: str) -> None:
+    """Record this process, which runs a file that starts its server itself."""
+    _arm(Path(folder), 0)
+
+
+def run_the_next() -> None:
+    """The sitecustomize module that Python would have run without the recorder."""
+    sys.modules.pop("sitecustomize", None)
+    spec = PathFinder.find_spec("sitecustomize", sys.path)
+    if spec is not None and spec.loader is not None:
+        module = sys.modules["sitecustomize"] = module_from_spec(spec)
+        spec.loader.exec_module(module)
+
+
+def _arm(folder: Path, port: int) -> StartRecorder:
+    # It may be ignored in a process that runs in the background.
+    signal.signal(signal.SIGINT, interrupt)
+    if DUMP is not None:
+        # faulthandler needs the file as long as the process runs.
+        faulthandler.register(DUMP, (folder / STACKS).open("a"))
+    following = explain_follow.recorder_of(folder, port)
+    recorder = StartRecorder(folder, NAMES, _roles, watcher=following)
+    if following is not None:
+        following.arm()
+    recorder.arm()
+    return recorder
 
 
 def _roles() -> dict[tuple[CodeType, str], str]:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from carboy import __version__
 from carboy.cli import explain_client
@@ -19,6 +18,8 @@ ORDINARY = (
     ("Accept-Language", "en"),
 )
 WITH_BODY = {"PATCH", "POST", "PUT"}  # methods whose request has a body, be it empty
+HOST = "127.0.0.1"
+STOPPED = "stopped by Ctrl+C"
 LOOK = 0.1  # seconds between looks at whether the server still runs
 
 Fields = list[tuple[str, str]]  # each a line of the request
@@ -30,15 +31,32 @@ class NoAnswer(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The response. `sent` and `received` are the first bytes of the connection, as Latin-1, if the
-    server was started for the request."""
+    """The response as far as it has arrived.
 
-    status: str
+    `sent` and `received` are the first bytes of the connection, as Latin-1.
+    """
+
+    status: str  # "" if there was none
     size: int  # bytes of the body
     sent: str = ""
     received: str = ""
     sent_size: int = 0  # bytes of the connection, also those that are not kept
     received_size: int = 0
+    problem: str = ""  # why it is not complete
+    connected: bool = False
+
+    @property
+    def text(self) -> str:
+        """The status, and what is wrong with the response."""
+        return ", ".join(each for each in (self.status, self.problem) if each) or "no response"
+
+    @property
+    def failure(self) -> str:
+        """A sentence that says that there was no response, or ""."""
+        if self.status:
+            return ""
+        was = "" if self.problem.startswith("no response") else "no response: "
+        return f"There was {was}{self.problem}."
 
 
 class Question:
@@ -53,47 +71,45 @@ class Question:
 
     def sent_fields(self, port: int) -> Fields:
         """All fields of the request, in the order in which they are sent."""
-        added = [("Host", f"127.0.0.1:{port}"), ("Accept-Encoding", "identity")]
+        added = [("Host", f"{HOST}:{port}"), ("Accept-Encoding", "identity")]
         is_chunked = any(name.lower() == "transfer-encoding" for name, _ in self.fields)
         if not is_chunked and (self.body is not None or self.method in WITH_BODY):
             added.append(("Content-Length", str(len(self.body or b""))))
         return [*_missing(added, self.fields), *self.fields]
 
     def ask(
-        self, port: int, patience: float, server: subprocess.Popen[bytes] | None = None
+        self,
+        port: int,
+        patience: float,
+        server: subprocess.Popen[bytes] | None = None,
+        host: str = HOST,
     ) -> Answer:
         """Send the request; returns the response, cut off after `patience`.
 
-        If the process of the server is given, the client waits until the server listens, and
-        until the server has closed the connection.
+        Raises NoAnswer if nothing has arrived. If the process of the server is given, the client
+        waits until the server listens, and until the server has closed the connection; an answer
+        is then returned in any case, even after Ctrl+C.
         """
         # In its own session, so that Ctrl+C reaches only this process, which ends the other.
         child = subprocess.Popen(
             [sys.executable, "-I", explain_client.__file__],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            encoding="utf-8", start_new_session=True,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, encoding="utf-8",
+            start_new_session=True,
         )  # fmt: skip
         try:
-            document = self._document(port, patience if server else 0)
-            output, problem = _communicate(child, document, patience, server)
-        except subprocess.TimeoutExpired:
-            child.kill()
-            status = child.communicate()[0].strip()
-            if status:
-                return Answer(f"{status}, cut off after {patience:g} s", 0)
-            raise NoAnswer(f"There was no response within {patience:g} s.") from None
+            document = self._document(host, port, patience, patience if server else 0)
+            answer = _communicate(child, document, server)
         finally:
             child.kill()
-        if child.returncode:
-            raise NoAnswer(f"There was no response: {problem.strip()}.")
-        status, size, *connection = output.splitlines()
-        return Answer(status, int(size), *json.loads(connection[0] if connection else "[]"))
+        if server is None and not answer.status:
+            raise NoAnswer(answer.failure)
+        return answer
 
-    def _document(self, port: int, start: float) -> str:
+    def _document(self, host: str, port: int, patience: float, start: float) -> str:
         body = None if self.body is None else self.body.decode("latin-1")
         return json.dumps(
-            {"port": port, "method": self.method, "path": self.path,
-             "fields": self.sent_fields(port), "body": body, "start": start}
+            {"host": host, "port": port, "patience": patience, "method": self.method,
+             "path": self.path, "fields": self.sent_fields(port), "body": body, "start": start}
         )  # fmt: skip
 
 
@@ -104,15 +120,10 @@ def _missing(fields: Iterable[tuple[str, str]], given: Fields) -> Iterator[tuple
 
 
 def _communicate(
-    child: subprocess.Popen[str],
-    document: str,
-    patience: float,
-    server: subprocess.Popen[bytes] | None,
-) -> tuple[str, str]:
-    """Output and errors of the client, which is killed if the server ends."""
-    if server is None:
-        return child.communicate(document, patience)
-    end = time.monotonic() + patience
+    child: subprocess.Popen[str], document: str, server: subprocess.Popen[bytes] | None
+) -> Answer:
+    """The answer that the client prints. It is told to end if the server ends, or after Ctrl+C."""
+    stopped = False
     # communicate() would not write the rest of a large document after its first timeout.
     assert child.stdin is not None
     with child.stdin:
@@ -120,9 +131,15 @@ def _communicate(
     child.stdin = None
     while True:
         try:
-            return child.communicate(None, LOOK)
+            output = child.communicate(None, LOOK)[0]
+            break
         except subprocess.TimeoutExpired:
-            if time.monotonic() > end:
+            if server is not None and server.poll() is not None:
+                child.terminate()
+        except KeyboardInterrupt:
+            if server is None or stopped:
                 raise
-            if server.poll() is not None:
-                child.kill()
+            stopped = True
+            child.terminate()
+    answer = Answer(**json.loads(output)) if output else Answer("", 0)
+    return replace(answer, problem=STOPPED) if stopped else answer

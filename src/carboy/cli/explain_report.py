@@ -80,7 +80,7 @@ def _words(ctx: click.Context) -> Iterator[str]:
         name = str(option.name)
         if name in ARGUMENTS or ctx.get_parameter_source(name) is not ParameterSource.COMMANDLINE:
             continue
-        value = ctx.params[name]
+        value = ctx.params.get(name, True)
         for each in value if isinstance(value, tuple) else (value,):
             yield option.opts[0]
             if name == "report":

@@ -21,6 +21,7 @@ from carboy.cli import locate
 from carboy.cli.run import FROM_CLI
 
 HOST = "127.0.0.1"
+SCRIPT = "script"  # a file that starts its server itself
 TARGET = f"{__name__}:application"  # what gunicorn loads in its worker
 
 
@@ -28,6 +29,7 @@ class Loading:
     """The application that a user has named. It is loaded once, when a server needs it."""
 
     name = ""
+    as_flask = False  # Carboy has the names flask and werkzeug
     loaded: Any = None
 
     @classmethod
@@ -51,8 +53,21 @@ def __getattr__(name: str) -> Any:
 def start_carboy(port: int) -> None:
     """Serve with `carboy run`, without a supervisor, so that one process does everything."""
     sys.argv = ["carboy", "run", Loading.name, f"--host={HOST}", f"--port={port}"]
-    sys.argv += ["--no-supervisor"]
+    sys.argv += ["--no-supervisor", *(["--flask"] if Loading.as_flask else [])]
     command_line.main()
+
+
+def start_flask(port: int) -> None:
+    """Serve with the `flask run` command."""
+    sys.argv = ["flask", "--app", Loading.name, "run", f"--host={HOST}", f"--port={port}"]
+    from flask.cli import main
+
+    main()
+
+
+def start_script(port: int) -> None:
+    """Not called: Python runs the file of the application."""
+    raise AssertionError
 
 
 def start_werkzeug(port: int) -> None:
@@ -107,10 +122,12 @@ class Server:
 
 SERVERS = {
     "carboy": Server(start_carboy, ""),
+    "flask": Server(start_flask, "flask"),
     "werkzeug": Server(start_werkzeug, "werkzeug"),
     "wsgiref": Server(start_wsgiref, ""),
     "gunicorn": Server(start_gunicorn, "gunicorn", signal.SIGTERM),
     "waitress": Server(start_waitress, "waitress"),
+    SCRIPT: Server(start_script, ""),
 }
 
 
@@ -118,6 +135,8 @@ def version_of(server: Server) -> str | None:
     """The installed version of a server, or None; Python's for one without a package."""
     if server is SERVERS["carboy"]:
         return __version__
+    if server is SERVERS[SCRIPT]:
+        return ""
     if not server.package:
         return sys.version.split()[0]
     try:

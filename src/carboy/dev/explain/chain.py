@@ -12,7 +12,10 @@ from carboy.dev.explain.recording import MODULE, Function, Process, RecordedCall
 from carboy.dev.explain.steps import BUSY_CALLERS
 
 WSGIREF = "wsgiref.handlers"  # the one module of Python that calls applications
+READS = {"socket.recv", "socket.recv_into", "socket.recvfrom", "socket.recvmsg"}
 ONCE = {"socket.bind", "socket.listen", ACCEPT}
+# Modules that start-up uses for other things, such as the metadata of packages.
+OF_REQUESTS = ("email.", "http.client")
 # Packages whose functions are not named when code of the application calls them.
 NOT_NAMED = {places.APPLICATION, *BUSY_CALLERS, places.KERNEL}
 
@@ -38,6 +41,30 @@ class ChainStep:
     process: Process
     call: RecordedCall
     times: int = 1  # consecutive calls of the same function
+    offset: int = -1  # of the first byte it moved, in all that was received or sent; -1: unknown
+    size: int = -1  # bytes it moved; with `times`, those of all calls
+    data: str = ""  # these bytes as Latin-1, as far as the client has kept them
+    error: str = ""  # the exception that it raised
+
+    @property
+    def moved(self) -> str:
+        """A noun phrase for the bytes it moved: "127 bytes, from number 0"; or ""."""
+        if self.size < 0:
+            return ""
+        if not self.size:
+            return "nothing: the other side sends no more" if self.is_read else "no bytes"
+        noun = "byte" if self.size == 1 else "bytes"
+        return f"{self.size:,} {noun}, from number {self.offset:,}"
+
+    @property
+    def is_read(self) -> bool:
+        """Whether it is a system call that reads."""
+        return self.function.name in READS
+
+    @property
+    def first_line(self) -> str:
+        """The first line of the bytes it moved, or ""."""
+        return self.data.partition("\n")[0].rstrip("\r")
 
     @property
     def caller_lines(self) -> str:
@@ -51,6 +78,7 @@ class ChainStep:
 def chain_of(recording: Recording) -> list[ChainStep]:
     """The steps of a recording, in the order in which they happened."""
     finder = _Finder(recording)
+    bytes_ = _Bytes(recording)
     steps: list[ChainStep] = []
     for process, call in recording.in_order():
         title = finder.title(process, call)
@@ -58,16 +86,41 @@ def chain_of(recording: Recording) -> list[ChainStep]:
             continue
         last = steps[-1] if steps else None
         function = process.function_of(call)
-        if last and last.title == title and last.function == function:
+        error = call.result if call.raised else ""
+        is_same = last and last.title == title and last.function == function
+        if last and is_same and not (error or last.error):
             last.times += 1
-            continue
-        step = ChainStep(
-            len(steps) + 1, Phase.START, title, function, process.caller_of(call), call.line,
-            process, call,
-        )  # fmt: skip
-        steps.append(step)
+        else:
+            last = ChainStep(
+                len(steps) + 1, Phase.START, title, function, process.caller_of(call), call.line,
+                process, call, error=error,
+            )  # fmt: skip
+            steps.append(last)
+        if call.size >= 0:
+            bytes_.add(last, call.size)
     _set_phases(steps)
     return steps
+
+
+class _Bytes:
+    """Counts the bytes of the connection, so that each step has its own."""
+
+    def __init__(self, recording: Recording) -> None:
+        self._recording = recording
+        self._read = 0
+        self._sent = 0
+
+    def add(self, step: ChainStep, size: int) -> None:
+        """A system call of the step has moved bytes."""
+        if step.size < 0:
+            step.offset, step.size = self._read if step.is_read else self._sent, 0
+        step.size += size
+        if step.is_read:
+            self._read += size
+        else:
+            self._sent += size
+        whole = self._recording.sent if step.is_read else self._recording.received
+        step.data = whole[step.offset : step.offset + step.size]
 
 
 def _set_phases(steps: list[ChainStep]) -> None:
@@ -142,7 +195,8 @@ class _Finder:
     def _rule(self, function: Function) -> str:
         for module, title in self._rules.get(function.name, ()):
             if function.module.startswith(module):
-                return self._once((module, function.name), title)
+                is_early = module.startswith(OF_REQUESTS) and ACCEPT not in self._seen
+                return "" if is_early else self._once((module, function.name), title)
         return ""
 
     def _callback(self, caller: Function | None, function: Function) -> str:

@@ -41,6 +41,9 @@ STANDARD_LIBRARY: tuple[Rule, ...] = (
     ("socketserver", "TCPServer.server_close", "The TCP server closes its socket"),
 )
 WERKZEUG: tuple[Rule, ...] = (
+    ("flask.cli", "main", "The flask command starts"),
+    ("flask.cli", "run_command", "The `run` command of Flask is called"),
+    ("flask.cli", "ScriptInfo.load_app", "The command loads the application"),
     ("flask", "Flask.run", "Flask starts its development server"),
     ("werkzeug.serving", "run_simple", "The application is served"),
     ("werkzeug.serving", "make_server", "The kind of server is chosen"),
@@ -145,7 +148,17 @@ WAITRESS: tuple[Rule, ...] = (
 )  # fmt: skip
 CARBOY: tuple[Rule, ...] = (
     ("carboy.__main__", "main", "The carboy command starts"),
+    ("click.core", "Command.main", "Click parses the command line and calls the command"),
+    ("click.core", "BaseCommand.main", "Click parses the command line and calls the command"),
     ("carboy.cli.run", "run", "The options of `carboy run` are read"),
+    ("carboy.cli.flask", "main", "The flask command starts"),
+    ("carboy.cli.flask", "run_command", "The `run` command of Flask is called"),
+    ("carboy.app.commands", "ScriptInfo.load_app", "The command loads the application"),
+    ("carboy.app.app", "Carboy.run", "Carboy starts its development server"),
+    ("carboy.serving.development", "run_simple", "The application is served"),
+    ("carboy.serving.wsgi_server", "make_server", "The kind of server is chosen"),
+    ("carboy.serving.wsgi_server", "BaseWSGIServer.__init__", "The server object is made"),
+    ("carboy.serving.wsgi_server", "BaseWSGIServer.serve_forever", "The server starts to serve"),
     ("carboy.server.serve", "start", "The server is started"),
     ("carboy.server.bind", "open_sockets", "The listening sockets are made"),
     ("carboy.net.listener", "listen_tcp", "A TCP socket is made to listen"),

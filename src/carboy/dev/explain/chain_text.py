@@ -55,7 +55,16 @@ def _step(step: ChainStep, recording: Recording, painter: Painter) -> list[str]:
     if step.caller is not None:
         by = painter.link(f"{step.caller.name}, {step.caller_lines}", step.caller.place.file)
         lines.append(painter.colour(f"      called by {by}", "2"))
+    if step.moved:
+        line = f": {_cut(repr(step.first_line)[1:-1])}" if step.first_line else ""
+        lines.append(f"      {step.moved}{line}")
+    if step.error:
+        lines.append(painter.colour(f"      out: an exception, {step.error}", "31"))
     return lines
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
 def where(function: Function) -> str:

@@ -124,6 +124,14 @@ def in_library(inside: str) -> str:
     return next((str(each / inside) for each in LIBRARY if (each / inside).is_file()), "")
 
 
+def is_the_applications(file: str) -> bool:
+    """Whether a file of code belongs neither to a package, nor to Python, nor to Carboy."""
+    path = Path(file)
+    if file.startswith("<") or SITES & set(path.parts):
+        return False
+    return not any(path.is_relative_to(each) for each in (*LIBRARY, CARBOY))
+
+
 def _near(path: Path) -> str:
     try:
         return str(path.relative_to(Path.cwd()))

@@ -15,7 +15,7 @@ from typing import Any
 from carboy.dev.explain.places import Place
 
 MODULE = "<module>"  # the name of the code that runs when a module is imported
-FORMAT = 1  # changes when files of other versions can no longer be read
+FORMAT = 2  # changes when files of other versions can no longer be read
 
 
 class UnreadableRecording(Exception):
@@ -45,10 +45,12 @@ class RecordedCall:
     began: int  # nanoseconds on the clock of its process, which stops for the recorder
     ended: int
     args: tuple[tuple[str, str], ...] = ()
-    result: str = ""
+    result: str = ""  # if it raised, the exception
     raised: bool = False
     last: int = 0  # the line that ran last
     copied: bool = False  # made by the parent process, in which it is recorded as well
+    size: int = -1  # bytes that a system call moved, if the system counts them
+    is_running: bool = False  # it had not ended when the process was killed
 
 
 @dataclass(slots=True)
@@ -97,6 +99,7 @@ class Recording:
     received: str = ""  # the first bytes that the client received
     sent_size: int = 0  # all bytes that the client sent
     received_size: int = 0
+    problem: str = ""  # why the server did not end as usual: sentences
 
     def in_order(self) -> Iterator[tuple[Process, RecordedCall]]:
         """The calls of all threads of all processes, in the order in which they began."""

@@ -13,7 +13,7 @@ ends, even if it ends by `os._exit`.
 | phase | threads | data they change |
 |---|---|---|
 | `arm` | main | everything; no other thread records yet |
-| recording | each | its own `_Thread`; `_functions` and `_lost` under the lock of the interpreter |
+| recording | each | its own state; `_functions` and `_lost` under the interpreter's lock |
 | after fork | the one that forked | everything; no other thread exists in the child |
 | `save` | the one that ends the process | nothing; recording is off before it reads |
 """
@@ -31,18 +31,28 @@ from types import CodeType, FrameType
 from typing import Any
 
 from carboy.dev.explain import places, recording
-from carboy.dev.explain.places import PYTHON, SITES, Place
+from carboy.dev.explain.journal import Journal
+from carboy.dev.explain.open_calls import Called, OpenCall, ThreadState, arguments_of
+from carboy.dev.explain.places import PYTHON
 from carboy.dev.explain.recorder import (
     LEAVES,
-    VARARGS,
-    VARKEYWORDS,
     _name,
     clock,
     overhead_of_an_event,
 )  # fmt: skip
 from carboy.dev.explain.recording import MODULE, Function, Process, RecordedCall
+from carboy.dev.explain.system_calls import (
+    C_NAMES,
+    COUNTS,
+    UNKNOWN,
+    compiled_module,
+    ends,
+    moved,
+    place_without_code,
+    system_call,
+)  # fmt: skip
 from carboy.dev.explain.value_recorder import ValueRecorder
-from carboy.dev.explain.values import arguments, brief
+from carboy.dev.explain.values import brief, exception
 
 MOST = 60_000  # calls of a process, of which Flask on its own server needs about 2,000
 IMPORT = ("<frozen importlib._bootstrap>", "_find_and_load")
@@ -54,55 +64,10 @@ OPAQUE = {
     ("werkzeug.routing.rules", "Rule._compile_builder"): "while URL rules were compiled",
     ("importlib.metadata", "version"): "while the metadata of packages was read",
 }
+LISTENING = "listening"  # the file with the address of the first socket that listens
 TOO_MANY = f"after the first {MOST:,} calls"
-# Names of C functions that are recorded: methods of sockets, and the functions in FUNCTIONS.
-C_NAMES = frozenset((
-    "_accept", "bind", "close", "connect", "detach", "fork", "listen", "recv", "recv_into",
-    "recvfrom", "recvmsg", "send", "sendall", "sendfile", "sendmsg", "setsockopt", "shutdown",
-))  # fmt: skip
-FUNCTIONS = {"fork", "sendfile"}
 END = "_exit"  # os._exit, which runs no exit functions
 OURS = globals()  # frames of this module are not recorded
-
-
-class _Called:
-    """A function, and what the recorder does with its calls."""
-
-    __slots__ = ("code", "essential", "module", "name", "number", "opaque")
-
-    def __init__(self, number: int, name: str, module: str, code: CodeType | None) -> None:
-        self.number = number
-        self.name = name
-        self.module = module
-        self.code = code  # None for a C function and for an import
-        self.opaque = ""  # the reason why its inside is not recorded
-        self.essential = code is None  # kept after MOST calls
-
-
-class _Open:
-    """A call that is running."""
-
-    __slots__ = ("call", "called", "frame", "nearest", "resumes")
-
-    def __init__(
-        self, frame: FrameType | None, called: _Called, call: RecordedCall | None, nearest: int
-    ) -> None:
-        self.frame = frame  # None for a C function
-        self.called = called
-        self.call = call  # None if it is left out
-        self.nearest = nearest  # the number of this call, or of the nearest one that is kept
-        self.resumes: _Open | None = None  # the opaque call that continues when it ends
-
-
-class _Thread:
-    """The state of one thread."""
-
-    __slots__ = ("number", "opaque", "stack")
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.stack: list[_Open] = []
-        self.opaque: _Open | None = None  # the call whose inside is not recorded
 
 
 class StartRecorder:
@@ -124,12 +89,14 @@ class StartRecorder:
         self._essential = frozenset(essential)
         self._roles = roles
         self._most = most
-        self._watcher = watcher  # is asked about system calls, too
+        self._watcher = watcher  # is asked about system calls and frames, too
         if watcher is not None:
             watcher.on_spent = self._lose
+            watcher.note_exception = self.note_exception
         self._own: dict[str, bool] = {}  # file: whether it is the application's
         self._listeners: set[int] = set()  # descriptors of sockets that accept connections
         self._hook = self._event  # one object, so that it can be compared
+        self._known_roles: dict[tuple[CodeType, str], str] | None = None
         self._reset()
 
     def _reset(self) -> None:
@@ -138,21 +105,26 @@ class StartRecorder:
         self._overhead = 0
         self._lost = 0  # nanoseconds that recording took
         self._local = threading.local()
-        self._functions: list[_Called] = []
-        self._by_code: dict[object, _Called] = {}
+        self._functions: list[Called] = []
+        self._by_code: dict[object, Called] = {}
         self._threads: list[str] = []
         self._calls: list[RecordedCall] = []
         self._left_out: dict[str, int] = {}
         self._secrets: set[str] = set()
+        self._secret_count = 0  # of those that are in the journal
 
     # --- start and end
 
     def arm(self) -> None:
         """Record from now on: this thread, threads that start later, and child processes."""
         self._overhead = overhead_of_an_event()
+        places.distribution_of("")  # which looks at all packages
+        self._journal = Journal(self._folder, self._pid)
         self._on = True
         os.register_at_fork(after_in_child=self._forked)
         atexit.register(self.save)
+        threading.settrace(self._trace)
+        sys.settrace(self._trace)
         threading.setprofile(self._hook)
         sys.setprofile(self._hook)
 
@@ -163,6 +135,8 @@ class StartRecorder:
         """Stop recording and write the file of this process. A second call does nothing."""
         sys.setprofile(None)
         threading.setprofile(None)
+        sys.settrace(None)
+        threading.settrace(None)
         if not self._on:
             return
         self._on = False
@@ -172,6 +146,7 @@ class StartRecorder:
         unfinished = file.with_suffix(".tmp")
         unfinished.write_text(recording.write(self.recorded()), "utf-8", "surrogatepass")
         unfinished.rename(file)
+        self._journal.remove()
 
     def recorded(self) -> Process:
         """The recording of this process so far."""
@@ -190,10 +165,11 @@ class StartRecorder:
             sorted(self._secrets),
         )
 
-    def _function(self, called: _Called, roles: dict[tuple[CodeType, str], str]) -> Function:
+    def _function(self, called: Called, roles: dict[tuple[CodeType, str], str]) -> Function:
         code = called.code
         if code is None:
-            return Function(called.name, called.module, _place_without_code(called))
+            place = place_without_code(called.module, called.name)
+            return Function(called.name, called.module, place)
         role = roles.get((code, code.co_filename), "")
         return Function(called.name, called.module, places.of_code(code), role)
 
@@ -201,11 +177,14 @@ class StartRecorder:
         """In a new process: forget the calls of the parent, except those that are running."""
         sys.setprofile(None)
         on, overhead, calls, lost = self._on, self._overhead, self._calls, self._lost
-        functions, by_code = self._functions, self._by_code
-        before: _Thread | None = getattr(self._local, "thread", None)
+        functions, by_code, folder = self._functions, self._by_code, self._folder
+        before: ThreadState | None = getattr(self._local, "thread", None)
         self._reset()
         self._on, self._overhead, self._lost = on, overhead, lost
         self._functions, self._by_code = functions, by_code
+        self._journal = Journal(folder, self._pid)
+        for called in functions:
+            self._note_function(called)
         thread = self._new_thread()
         nearest = -1
         for each in before.stack if before else ():
@@ -217,6 +196,7 @@ class StartRecorder:
                 )  # fmt: skip
                 nearest = len(self._calls)
                 self._calls.append(each.call)
+                self._journal.call(nearest, each.call)
             each.nearest = nearest
             thread.stack.append(each)
         thread.opaque = before.opaque if before else None
@@ -234,7 +214,7 @@ class StartRecorder:
         if thread.opaque is not None and self._passes_over(thread, frame, event):
             self._lost += self._overhead
             return
-        now = clock()
+        now, lost = clock(), self._lost
         if self._watcher is not None and event.startswith("c_"):
             self._watcher.system_call(frame, event, arg)
         if event == "call":
@@ -244,10 +224,14 @@ class StartRecorder:
         elif event == "c_call":
             self._enter_c(thread, frame, arg, now)
         elif thread.stack and thread.stack[-1].frame is None:
-            self._leave_c(thread, event, arg, now)
-        self._lost += clock() - now + self._overhead
+            self._leave_c(thread, frame, event, arg, now)
+        self._count_lost(lost, now)
 
-    def _passes_over(self, thread: _Thread, frame: FrameType, event: str) -> bool:
+    def _count_lost(self, before: int, began: int) -> None:
+        """Recording took the time since `began`. Other threads may have recorded in between."""
+        self._lost = max(self._lost, before + clock() - began) + self._overhead
+
+    def _passes_over(self, thread: ThreadState, frame: FrameType, event: str) -> bool:
         """Whether an event inside of an opaque call is ignored."""
         assert thread.opaque is not None
         if event == "return":
@@ -261,18 +245,20 @@ class StartRecorder:
         self._left_out[reason] = self._left_out.get(reason, 0) + 1
         return True
 
-    def _enter_python(self, thread: _Thread, frame: FrameType, now: int) -> None:
+    def _enter_python(self, thread: ThreadState, frame: FrameType, now: int) -> None:
         code = frame.f_code
         called = self._by_code.get(id(code)) or self._new_function(frame, code)
         if called.opaque == "in imports":
             called = self._imported(str(frame.f_locals.get("name")), called.opaque)
         opened = self._enter(thread, frame, called, frame.f_back, now)
-        if opened.call is not None and called.code is not None and code.co_name != MODULE:
-            opened.call.args = _arguments(frame, self._secrets)
+        if opened.call is not None:
+            if called.code is not None and code.co_name != MODULE:
+                opened.call.args = arguments_of(frame, self._secrets)
+            self._note_call(opened)
         opened.resumes = thread.opaque
         thread.opaque = opened if called.opaque else None
 
-    def _leave_python(self, thread: _Thread, frame: FrameType, value: Any, now: int) -> None:
+    def _leave_python(self, thread: ThreadState, frame: FrameType, value: Any, now: int) -> None:
         stack = thread.stack
         if not any(each.frame is frame for each in reversed(stack)):
             return  # called before the recording began
@@ -283,6 +269,8 @@ class StartRecorder:
                 call.ended = max(call.began, now - self._lost)
             if opened.frame is frame:
                 break
+            if call is not None:
+                self._journal.end(opened.nearest, call)
         thread.opaque = opened.resumes
         if call is None:
             return
@@ -290,32 +278,40 @@ class StartRecorder:
         code = frame.f_code
         if value is None and code.co_code[frame.f_lasti] not in LEAVES:
             call.raised = True
+            call.result = thread.error if thread.raised_in is frame else ""
         elif code.co_name != MODULE:
             call.result = brief(value)
+        self._journal.end(opened.nearest, call)
 
-    def _enter_c(self, thread: _Thread, frame: FrameType, function: Any, now: int) -> None:
+    def _enter_c(self, thread: ThreadState, frame: FrameType, function: Any, now: int) -> None:
         name = function.__name__
         if name == END:
             self.save()
-        elif name in C_NAMES and (full := _system_call(function)):
+        elif name in C_NAMES and (full := system_call(function)):
             called = self._by_code.get(full) or self._new_c_function(full)
+            if name in COUNTS and self._known_roles is None:
+                self._find_roles()
             opened = self._enter(thread, None, called, frame, now)
+            opened.moved = moved(function)
             if opened.call is not None:
-                opened.call.args = _ends(function.__self__, self._listeners)
+                opened.call.args = ends(function.__self__, self._listeners)
+                self._note_call(opened)
             if name == "listen":
                 self._listeners.add(CSocket.fileno(function.__self__))
             elif name == "close" and isinstance(function.__self__, CSocket):
                 self._listeners.discard(CSocket.fileno(function.__self__))
-        elif self._is_own(frame.f_code.co_filename) and (module := _compiled_module(function)):
+        elif self._is_own(frame.f_code.co_filename) and (module := compiled_module(function)):
             full = f"{module}.{_name(function)}"
             called = self._by_code.get(full) or self._new_c_function(full, module)
-            self._enter(thread, None, called, frame, now)
+            self._note_call(self._enter(thread, None, called, frame, now))
 
-    def _leave_c(self, thread: _Thread, event: str, function: Any, now: int) -> None:
+    def _leave_c(
+        self, thread: ThreadState, frame: FrameType, event: str, function: Any, now: int
+    ) -> None:
         opened = thread.stack[-1]
         module = opened.called.module
         if opened.called.name != (
-            f"{module}.{_name(function)}" if module else _system_call(function)
+            f"{module}.{_name(function)}" if module else system_call(function)
         ):
             return
         thread.stack.pop()
@@ -323,17 +319,32 @@ class StartRecorder:
         if call is not None:
             call.ended = max(call.began, now - self._lost)
             call.raised = event == "c_exception"
+            if opened.moved != UNKNOWN and (after := moved(function)) != UNKNOWN:
+                call.size = after - opened.moved
+            thread.failed = (call, opened.nearest, frame) if call.raised else None
             if function.__name__ == "bind" and not call.raised:
-                call.result = dict(_ends(function.__self__, set())).get("own", "")
+                call.result = dict(ends(function.__self__, set())).get("own", "")
+            self._journal.end(opened.nearest, call)
+            if function.__name__ == "listen" and not call.raised:
+                self._note_address(function.__self__)
+
+    def _note_address(self, sock: Any) -> None:
+        """Tell the other process where this one listens, if it is a TCP socket."""
+        file = self._folder / LISTENING
+        address = dict(ends(sock, set())).get("own", "")
+        if ":" in address and not file.exists():
+            unfinished = file.with_suffix(f".{self._pid}")
+            unfinished.write_text(address, "utf-8")
+            unfinished.rename(file)
 
     def _enter(
         self,
-        thread: _Thread,
+        thread: ThreadState,
         frame: FrameType | None,
-        called: _Called,
+        called: Called,
         caller: FrameType | None,
         now: int,
-    ) -> _Open:
+    ) -> OpenCall:
         stack = thread.stack
         above = stack[-1].nearest if stack else -1
         call = None
@@ -354,20 +365,84 @@ class StartRecorder:
                 above = self._calls.index(call)
         else:
             self._left_out[TOO_MANY] = self._left_out.get(TOO_MANY, 0) + 1
-        opened = _Open(frame, called, call, above)
+        opened = OpenCall(frame, called, call, above)
         stack.append(opened)
         return opened
 
+    # --- exceptions
+
+    def _trace(self, frame: FrameType, event: str, arg: Any) -> Any:
+        """A function of `sys.settrace`: ask for the exceptions of a frame."""
+        if not self._on or frame.f_globals is OURS:
+            return None
+        followed = self._watcher.trace(frame, event, arg) if self._watcher is not None else None
+        if followed is not None:
+            return followed
+        thread = getattr(self._local, "thread", None)
+        if thread is not None and thread.opaque is not None and frame.f_code.co_name != MODULE:
+            return None
+        self._lost += 2 * self._overhead  # for the call and the return
+        frame.f_trace_lines = False
+        return self._exceptions
+
+    def _exceptions(self, frame: FrameType, event: str, arg: Any) -> Any:
+        if event == "exception":
+            self.note_exception(frame, arg[1])
+        return self._exceptions
+
+    def note_exception(self, frame: FrameType, error: BaseException) -> None:
+        """An exception was raised in a frame, or arrived there."""
+        now, lost = clock(), self._lost
+        thread = getattr(self._local, "thread", None)
+        if thread is None or thread.opaque is not None:
+            return
+        thread.raised_in = frame
+        thread.error = exception(error)
+        if thread.failed is not None and thread.failed[2] is frame:
+            call, number, _ = thread.failed
+            call.result = thread.error
+            self._journal.end(number, call)
+            thread.failed = None
+        self._count_lost(lost, now)
+
+    # --- the journal
+
+    def _note_call(self, opened: OpenCall) -> None:
+        if opened.call is not None:
+            self._journal.call(opened.nearest, opened.call)
+        if len(self._secrets) != self._secret_count:
+            self._secret_count = len(self._secrets)
+            self._journal.write("s", sorted(self._secrets))
+
+    def _note_function(self, called: Called) -> None:
+        found = self._function(called, {})
+        place = [getattr(found.place, name) for name in found.place.__slots__]
+        self._journal.write("f", called.number, found.name, found.module, place)
+        self._note_role(called)
+
+    def _note_role(self, called: Called) -> None:
+        if called.code is None or not self._known_roles:
+            return
+        if role := self._known_roles.get((called.code, called.code.co_filename)):
+            self._journal.write("r", called.number, role)
+
+    def _find_roles(self) -> None:
+        """The application is loaded when a connection has bytes."""
+        self._known_roles = self._roles()
+        for called in self._functions:
+            self._note_role(called)
+
     # --- tables
 
-    def _new_thread(self) -> _Thread:
-        thread = self._local.thread = _Thread(len(self._threads))
+    def _new_thread(self) -> ThreadState:
+        thread = self._local.thread = ThreadState(len(self._threads))
         # current_thread() would register a thread that the threading module does not know yet.
         known = threading._active.get(threading.get_ident())  # type: ignore[attr-defined]
         self._threads.append(known.name if known else "")
+        self._journal.write("t", self._threads[thread.number])
         return thread
 
-    def _new_function(self, frame: FrameType, code: CodeType) -> _Called:
+    def _new_function(self, frame: FrameType, code: CodeType) -> Called:
         module = frame.f_globals.get("__name__") or ""
         name = code.co_qualname
         called = self._add(id(code), name, module, code)
@@ -377,103 +452,30 @@ class StartRecorder:
             called.opaque = "in imports"
         return called
 
-    def _new_c_function(self, name: str, module: str = "") -> _Called:
+    def _new_c_function(self, name: str, module: str = "") -> Called:
         """A system call, or a function of a compiled module."""
         called = self._add(name, name, module, None)
         called.essential = not module
         return called
 
-    def _imported(self, name: str, reason: str) -> _Called:
+    def _imported(self, name: str, reason: str) -> Called:
         key = f"import {name}"
         called = self._by_code.get(key) or self._add(key, key, "importlib", None)
         called.opaque = reason
         called.essential = False
         return called
 
-    def _add(self, key: object, name: str, module: str, code: CodeType | None) -> _Called:
-        called = _Called(len(self._functions), name, module, code)
+    def _add(self, key: object, name: str, module: str, code: CodeType | None) -> Called:
+        called = Called(len(self._functions), name, module, code)
         self._functions.append(called)
         if self._functions[called.number] is not called:  # another thread added one
             called.number = self._functions.index(called)
         self._by_code[key] = called
+        self._note_function(called)
         return called
 
     def _is_own(self, file: str) -> bool:
         found = self._own.get(file)
         if found is None:
-            found = self._own[file] = not file.startswith("<") and _is_the_applications(file)
+            found = self._own[file] = places.is_the_applications(file)
         return found
-
-
-def _is_the_applications(file: str) -> bool:
-    path = Path(file)
-    if SITES & set(path.parts):
-        return False
-    return not any(path.is_relative_to(each) for each in (*places.LIBRARY, places.CARBOY))
-
-
-def _arguments(frame: FrameType, secrets: set[str]) -> tuple[tuple[str, str], ...]:
-    code = frame.f_code
-    count = code.co_argcount + code.co_kwonlyargcount
-    count += bool(code.co_flags & VARARGS) + bool(code.co_flags & VARKEYWORDS)
-    if not count:
-        return ()
-    values = frame.f_locals
-    return arguments({name: values.get(name) for name in code.co_varnames[:count]}, secrets)
-
-
-def _system_call(function: Any) -> str:
-    """The name of a C function that is recorded, or "".
-
-    The qualified name would have the class of the object, which may be a subclass.
-    """
-    if isinstance(function.__self__, CSocket):
-        return f"socket.{function.__name__}"
-    return function.__name__ if function.__name__ in FUNCTIONS else ""
-
-
-def _compiled_module(function: Any) -> str:
-    """The compiled module of a C function, or "" if the module belongs to Python.
-
-    A method has no module. It is that of the class that defines it, which may be a base class.
-    """
-    module, name = function.__module__, function.__name__
-    if module is None:
-        classes = type(function.__self__).__mro__
-        module = next((each.__module__ for each in classes if name in each.__dict__), None)
-    is_pythons = type(module) is not str or module.partition(".")[0] in sys.stdlib_module_names
-    return "" if is_pythons else module
-
-
-def _place_without_code(called: _Called) -> Place:
-    if called.module == "importlib":
-        return Place("", 0, 0, PYTHON, PYTHON, "")
-    if called.module:
-        package = places.distribution_of(called.module.partition(".")[0])
-        return Place("", 0, 0, package, places.C_CODE, "")
-    return places.of_c(called.name)
-
-
-def _ends(sock: Any, listeners: set[int]) -> tuple[tuple[str, str], ...]:
-    """The addresses of a socket, which show what a system call is for.
-
-    `own` is that of its own end, `peer` that of the other end. A socket that accepts connections
-    has `listens` instead.
-    """
-    if not isinstance(sock, CSocket):
-        return ()
-    try:
-        found = [("own", _address(CSocket.getsockname(sock)))]
-    except OSError:
-        return ()
-    if CSocket.fileno(sock) in listeners:
-        return (*found, ("listens", "True"))
-    try:
-        found.append(("peer", _address(CSocket.getpeername(sock))))
-    except OSError:
-        pass  # it is not connected
-    return tuple(found)
-
-
-def _address(name: Any) -> str:
-    return f"{name[0]}:{name[1]}" if isinstance(name, tuple) else brief(name)

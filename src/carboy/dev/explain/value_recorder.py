@@ -16,7 +16,6 @@ import os
 import select
 import socket
 import struct
-import sys
 import threading
 from _socket import socket as CSocket  # its methods run no code of subclasses
 from array import array
@@ -74,19 +73,16 @@ class ValueRecorder:
         self._own_ended = 0  # when a function of the application returned last
         self._count = 0
         self._reads: set[tuple[int, int, int, str]] = set()
+        self.note_exception: Callable[[FrameType, BaseException], None] = lambda *_: None
 
     # --- start and end
 
     def arm(self) -> None:
-        """Trace this thread and threads that start later."""
+        """Record from now on. The recorder of calls gives the trace functions of its frames."""
         os.register_at_fork(after_in_child=self._forget)
-        threading.settrace(self._trace)
-        sys.settrace(self._trace)
 
     def save(self) -> None:
         """Stop, and write the file of this process if bytes have arrived."""
-        sys.settrace(None)
-        threading.settrace(None)
         if self._active:
             self._active = False
             data = {
@@ -145,12 +141,12 @@ class ValueRecorder:
         each: FrameType | None = frame
         frames = []
         while each is not None:
-            if each.f_trace is None and value_frames.is_traced(each):
+            if id(each) not in self._open and value_frames.is_traced(each):
                 frames.append(each)
             each = each.f_back
         for each in reversed(frames):
             holder = self._new_holder(each)
-            each.f_trace = self._local
+            each.f_trace, each.f_trace_lines = self._local, True
             for track, found in self._search(holder, dict(each.f_locals), each):
                 if each is frame and found.place == (0, ""):  # the buffer of recv_into
                     self._note(track, "variable", each, holder, each.f_lineno, found)
@@ -159,7 +155,8 @@ class ValueRecorder:
 
     # --- calls and lines
 
-    def _trace(self, frame: FrameType, event: str, arg: Any) -> Trace:
+    def trace(self, frame: FrameType, event: str, arg: Any) -> Trace:
+        """A function of `sys.settrace`; None for a frame that is not examined."""
         if not self._active or not value_frames.is_traced(frame) or self._is_over():
             return None
         began = clock()
@@ -179,6 +176,8 @@ class ValueRecorder:
         return self._local
 
     def _local(self, frame: FrameType, event: str, arg: Any) -> Trace:
+        if event == "exception":
+            self.note_exception(frame, arg[1])
         holder = self._open.get(id(frame))
         if holder is None or not self._active:
             return None

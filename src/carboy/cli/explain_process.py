@@ -1,0 +1,199 @@
+"""The process of a server that `carboy explain --from-start` records: started, stopped, read."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+from carboy.cli.explain_launcher import DUMP, STACKS
+from carboy.cli.explain_question import HOST
+from carboy.cli.explain_servers import SCRIPT, SERVERS
+from carboy.cli.run import FROM_CLI
+from carboy.dev.explain import journal, places
+from carboy.dev.explain.recording import MODULE, Process, UnreadableRecording, read
+from carboy.dev.explain.start_recorder import LISTENING
+
+GRACE = 20.0  # seconds for the server to stop; gunicorn waits for its workers
+SHORT_GRACE = 3.0  # for one that did not respond
+THREADS_END = 1.0  # seconds for threads of the application to end after the server
+PAUSE = 0.02  # seconds between two looks at a file
+LAST_LINES = 12  # of the output of a server that failed
+OUTPUT = "output.txt"
+COMPAT = "CARBOY_COMPAT"  # says what the names flask and werkzeug mean
+FRAME = re.compile(r'  File "(.+)", line (\d+) in (.+)')  # of faulthandler
+ANY_HOST = {"0.0.0.0", "::"}
+STARTUP = """
+import os, sys
+sys.path.remove(os.path.dirname(os.path.abspath(__file__)))
+from carboy.cli import explain_launcher
+explain_launcher.run_the_next()
+explain_launcher.arm_script({folder!r})
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A server to start: an application, on a server, perhaps from another checkout."""
+
+    app: str
+    server: str  # a name in SERVERS
+    as_flask: bool = False  # Carboy has the names flask and werkzeug
+    checkout: Path | None = None
+    port: int = 0  # to listen on; 0: a free one
+
+    @property
+    def is_script(self) -> bool:
+        """Whether the application is a file that starts its server itself."""
+        return self.server == SCRIPT
+
+    def command(self, folder: Path, port: int) -> list[str]:
+        """The command line of the process."""
+        if self.is_script:
+            return [sys.executable, self.app]
+        command = [sys.executable, "-m", "carboy.cli.explain_launcher", str(folder)]
+        return [*command, self.server, str(port), self.app, "--flask" if self.as_flask else ""]
+
+    def environ(self, folder: Path) -> dict[str, str]:
+        """The environment of the process."""
+        # Without FROM_CLI, because app.run() does nothing where it is set.
+        environ = {key: value for key, value in os.environ.items() if key != FROM_CLI}
+        first = []
+        if self.is_script:
+            startup = folder / "startup"
+            startup.mkdir()
+            text = STARTUP.format(folder=str(folder))
+            (startup / "sitecustomize.py").write_text(text, "utf-8")
+            first.append(str(startup))
+        if self.checkout is not None and (self.checkout / "src" / "carboy").is_dir():
+            first.append(str(self.checkout / "src"))
+        if self.as_flask:
+            environ[COMPAT] = "1"
+        if first:
+            before = environ.get("PYTHONPATH", "")
+            environ["PYTHONPATH"] = os.pathsep.join([*first, *([before] if before else [])])
+        return environ
+
+
+class ServerProcess:
+    """A server that runs, with its children."""
+
+    def __init__(self, launch: Launch, folder: Path, process: subprocess.Popen[bytes]) -> None:
+        self.launch = launch
+        self.folder = folder
+        self.process = process
+        self.host = HOST
+        self.port = 0
+
+    def await_port(self, patience: float) -> bool:
+        """Wait until a script listens; False if it does not."""
+        file = self.folder / LISTENING
+        end = time.monotonic() + patience
+        while not file.exists():
+            if self.process.poll() is not None or time.monotonic() > end:
+                return False
+            time.sleep(PAUSE)
+        host, _, port = file.read_text("utf-8").rpartition(":")
+        self.host, self.port = HOST if host in ANY_HOST else host, int(port)
+        return True
+
+    def stop(self, grace: float) -> bool:
+        """Stop the server as Ctrl+C or its supervisor would; False if it does not stop.
+
+        A process that has written its recording may be kept by a thread.
+        """
+        how = SERVERS[self.launch.server].stop
+        with contextlib.suppress(ProcessLookupError):
+            if self.launch.is_script:
+                os.killpg(self.process.pid, how)  # as a terminal does; a reloader has a child
+            else:
+                self.process.send_signal(how)
+        end = time.monotonic() + grace
+        while time.monotonic() < end:
+            had_written = not list(self.folder.glob(f"*{journal.SUFFIX}"))
+            try:
+                self.process.wait(min(THREADS_END, grace))
+                if had_written or not self.launch.is_script:
+                    return True
+            except subprocess.TimeoutExpired:
+                if had_written:
+                    return True
+        return self.process.poll() is not None
+
+    def busy(self) -> str:
+        """A sentence with the function of the application that runs, or ""."""
+        if DUMP is None:
+            return ""
+        for file in self.folder.glob(f"*{journal.SUFFIX}"):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(file.stem), DUMP)
+        time.sleep(PAUSE)  # the file has no mark that it is complete
+        for file_name, line, name in FRAME.findall((self.folder / STACKS).read_text("utf-8")):
+            if places.is_the_applications(file_name) and name != MODULE:
+                return f"The application was running {name}, {file_name}:{line}."
+        return ""
+
+    def kill(self) -> None:
+        """Kill the server and the processes that it started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def said(self) -> str:
+        """The last lines that the server wrote, on lines of their own."""
+        text = (self.folder / OUTPUT).read_text("utf-8", "replace").rstrip()
+        return "\n" + "\n".join(text.splitlines()[-LAST_LINES:]) if text else ""
+
+    def processes(self) -> list[Process]:
+        """The recording of each process, in the order in which they began."""
+        found = []
+        try:
+            for file in self.folder.glob("*.json"):
+                found.append(read(file.read_text("utf-8", "surrogatepass")))
+        except UnreadableRecording as problem:
+            raise click.ClickException(str(problem)) from None
+        whole = {process.pid for process in found}
+        for file in self.folder.glob(f"*{journal.SUFFIX}"):
+            if int(file.stem) not in whole:
+                found.append(journal.read(file))
+        return sorted((each for each in found if _began(each)), key=_began)
+
+
+def _began(process: Process) -> int:
+    """When a process made its first call, or 0. Copied calls are those of its parent."""
+    return min((call.at for call in process.calls if not call.copied), default=0)
+
+
+@contextmanager
+def running(launch: Launch, folder: Path, port: int) -> Iterator[ServerProcess]:
+    """The server, which is killed at the end if it still runs."""
+    with (folder / OUTPUT).open("wb") as output:
+        # In its own session, so that Ctrl+C reaches only this process, which ends the others.
+        process = subprocess.Popen(
+            launch.command(folder, port), stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            env=launch.environ(folder), cwd=launch.checkout, start_new_session=True,
+        )  # fmt: skip
+        server = ServerProcess(launch, folder, process)
+        server.port = port
+        try:
+            yield server
+        finally:
+            server.kill()
+
+
+def free_port() -> int:
+    """A port that no program uses now."""
+    with socket.socket() as sock:
+        sock.bind((HOST, 0))
+        return int(sock.getsockname()[1])

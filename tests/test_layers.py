@@ -65,6 +65,9 @@ MODULE_MAY_IMPORT: dict[str, tuple[str, ...]] = {
     # The event loop is shared by everything in a worker that awaits.
     "carboy.gateway.asgi": ("carboy.net.loop",),
     "carboy.gateway.lifespan": ("carboy.net.loop",),
+    # Exercises are checked from the recorded calls of the HTTP machine and its heads.
+    "carboy.dev.learn.exchanges": ("carboy.protocol",),
+    "carboy.dev.learn.recording": ("carboy.protocol",),
     # They run the HTTP machine again and show its states and its code.
     "carboy.dev.explain.wire_recording": ("carboy.protocol",),
     "carboy.dev.explain.machine_trace": ("carboy.protocol",),

@@ -59,9 +59,12 @@ def test_every_option_is_explained(command: str) -> None:
 
 def test_every_option_in_the_pages_exists() -> None:
     found = {"--version", "--help"}
-    for command in ("run", "dev", "explain", "routes", "shell", "new", "completion"):
+    for command in ("run", "dev", "explain", "learn", "routes", "shell", "new", "completion"):
         found |= options(command)
-    pages = [ROOT / "README.md", *(ROOT / "docs" / f"{n}.md" for n in ("serving", "develop"))]
+    pages = [
+        ROOT / "README.md",
+        *(ROOT / "docs" / f"{n}.md" for n in ("serving", "develop", "learn")),
+    ]
     wrong = []
     for page in pages:
         # In code only: `--name`, and lines that begin with a command.

@@ -27,6 +27,7 @@ LATE = {
     "completion": "carboy.cli.completion",
     "dev": "carboy.cli.dev.command",
     "explain": "carboy.cli.explain",
+    "learn": "carboy.cli.learn.command",
     "new": "carboy.cli.new",
     "routes": "carboy.cli.routes",
     "shell": "carboy.cli.shell",
@@ -56,7 +57,7 @@ class CarboyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            if ctx.meta.get(COMMAND) != "dev":
+            if ctx.meta.get(COMMAND) not in ("dev", "learn"):
                 raise
             # A server that is stopped before it serves is not a failure to report.
             sys.exit(128 + signal.SIGINT)

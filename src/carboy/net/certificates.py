@@ -199,6 +199,11 @@ def folder_of_user() -> Path:
     """The folder for the user's data, or the value of CARBOY_AUTHORITY."""
     if given := os.environ.get(AUTHORITY_FOLDER):
         return Path(given)
+    return data_folder()
+
+
+def data_folder() -> Path:
+    """The folder of the user's data for Carboy."""
     if sys.platform == "darwin":
         return Path.home() / "Library" / "Application Support" / "carboy"
     if sys.platform == "win32":

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from carboy.dev.explain.machine_trace import Line, Run, Taken, run
-from carboy.dev.explain.wire_recording import MachineCall, forget_responses
+from carboy.dev.explain.wire_recording import RESPONSES, MachineCall, forget_responses
 from carboy.protocol.errors import LocalProtocolError, RemoteProtocolError
 from carboy.protocol.events import RequestHead, Signal
 from carboy.protocol.limits import Limits
@@ -107,7 +107,6 @@ def replay(
 ) -> Stepped:
     """The steps of recorded calls; `wire` is what the client received."""
     recorded = list(calls)
-    forget_responses()
     settings = limits or Limits()
     try:
         found = _Replay(settings, wire, None).all(recorded)
@@ -300,6 +299,8 @@ class _Replay:
         if self.refused:
             self.leave_rest()
         before = self.states()
+        if call.method in RESPONSES:
+            forget_responses()
         done = run(getattr(self.machine, call.method), *call.args)
         if call.method == "hand_over":
             self.handed_over = True

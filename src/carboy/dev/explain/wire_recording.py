@@ -25,6 +25,7 @@ METHODS: dict[CodeType, str] = {
     )
 }  # fmt: skip
 MACHINE_FILE = Machine.receive.__code__.co_filename
+RESPONSES = ("whole_response", "start_response", "informational", "error_response")
 ANSWERED = (Writing.NOTHING, Writing.DONE)
 
 
@@ -41,24 +42,55 @@ class MachineCall:
 def forget_responses() -> None:
     """Empty the tables of response lines that were made before.
 
-    Recording and replay both begin with empty tables, so that they take the same way through the
-    code. The way also decides about the order of the lines.
+    Recording and replay both make each response with empty tables, so that they take the same way
+    through the code. The way also decides about the order of the lines.
     """
     for table in (response.lines, response.statuses, response._ordinary, response._heads):
         table.clear()
+
+
+class MachineCalls:
+    """The calls of one machine, in order."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.calls: list[MachineCall] = []
+        self.received = 0  # bytes
+
+    def add(self, frame: FrameType) -> None:
+        """Add the call that begins with this frame."""
+        code, given = frame.f_code, frame.f_locals
+        if METHODS[code] in RESPONSES:
+            forget_responses()
+        names = code.co_varnames[1 : code.co_argcount]
+        # A list of headers may be changed after the call.
+        args = tuple(
+            list(each) if isinstance(each, list) else each for each in map(given.get, names)
+        )
+        consumed = self.received - self.machine.buffered
+        self.calls.append(MachineCall(METHODS[code], args, consumed, self.machine.reading))
+        if code is Machine.receive.__code__:
+            self.received += len(given["data"])
+
+
+def is_call_from_outside(frame: FrameType) -> bool:
+    """Whether the frame of a method of the machine was not called by the machine itself."""
+    return frame.f_back is not None and frame.f_back.f_code.co_filename != MACHINE_FILE
 
 
 class WireRecorder:
     """The calls of the machine of the first connection that is served after `install`."""
 
     def __init__(self) -> None:
-        self.calls: list[MachineCall] = []
-        self._machine: Machine | None = None
-        self._received = 0
+        self._found: MachineCalls | None = None
+
+    @property
+    def calls(self) -> list[MachineCall]:
+        """The calls so far."""
+        return self._found.calls if self._found is not None else []
 
     def install(self) -> None:
         """Record the threads that start from now on."""
-        forget_responses()
         threading.setprofile(self._see)
 
     def uninstall(self) -> None:
@@ -68,26 +100,13 @@ class WireRecorder:
     @property
     def answering(self) -> bool:
         """Whether a request has been received whose response is not complete."""
-        return self._machine is not None and self._machine.writing not in ANSWERED
+        return self._found is not None and self._found.machine.writing not in ANSWERED
 
     def _see(self, frame: FrameType, event: str, arg: object) -> None:
-        code = frame.f_code
-        if event != "call" or code not in METHODS:
+        if event != "call" or frame.f_code not in METHODS or not is_call_from_outside(frame):
             return
-        if frame.f_back is None or frame.f_back.f_code.co_filename == MACHINE_FILE:
-            return
-        given = frame.f_locals
-        machine: Machine = given["self"]
-        if self._machine is None:
-            self._machine = machine
-        if machine is not self._machine:
-            return
-        names = code.co_varnames[1 : code.co_argcount]
-        # A list of headers may be changed after the call.
-        args = tuple(
-            list(each) if isinstance(each, list) else each for each in map(given.get, names)
-        )
-        consumed = self._received - machine.buffered
-        self.calls.append(MachineCall(METHODS[code], args, consumed, machine.reading))
-        if code is Machine.receive.__code__:
-            self._received += len(given["data"])
+        machine: Machine = frame.f_locals["self"]
+        if self._found is None:
+            self._found = MachineCalls(machine)
+        if machine is self._found.machine:
+            self._found.add(frame)

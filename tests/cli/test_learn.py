@@ -1,0 +1,221 @@
+"""`carboy learn` in a terminal, with pipes, and with other clients."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from carboy.dev.learn.course import EXERCISES
+from running import PATIENCE, die_with_parent
+
+pytestmark = pytest.mark.xdist_group("learn")
+
+GOOD = "GET /hello?name=Ada HTTP/1.1\nHost: x\n\n"
+COLOUR = re.compile("\x1b\\[[0-9]*[mK]")
+COMMAND = [sys.executable, "-m", "carboy", "learn"]
+
+
+def learn(data: Path, *args: str, typed: str = "", code: int = 0) -> str:
+    done = subprocess.run(
+        [*COMMAND, *args], input=typed, capture_output=True, text=True, timeout=PATIENCE,
+        env={"PATH": "/usr/bin:/bin", "XDG_DATA_HOME": str(data)}, cwd=data.parent, check=False,
+    )  # fmt: skip
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return " ".join((done.stdout + done.stderr).split())
+
+
+class Terminal:
+    """The command in a pseudo-terminal."""
+
+    def __init__(self, folder: Path, *args: str) -> None:
+        self.ours, theirs = pty.openpty()
+        self.child = subprocess.Popen(
+            [*COMMAND, "--port", "0", *args],
+            cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+            env={"PATH": "/usr/bin:/bin", "XDG_DATA_HOME": str(folder), "BROWSER": "true"},
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - only a system call
+        )  # fmt: skip
+        os.close(theirs)
+        self.shown = ""
+
+    def wait(self, wanted: str) -> str:
+        """Read until the output since the last call has this text; returns that output."""
+        end = time.monotonic() + PATIENCE
+        while wanted not in (text := " ".join(COLOUR.sub("", self.shown).split())):
+            assert time.monotonic() < end, text
+            if select.select([self.ours], [], [], 1.0)[0]:
+                self.shown += os.read(self.ours, 1 << 16).decode()
+        self.shown = ""
+        return text
+
+    def type(self, text: str) -> None:
+        os.write(self.ours, text.encode())
+
+    def port(self) -> int:
+        found = re.search(r"sent to 127\.0\.0\.1:(\d+)", self.wait("? lists the commands"))
+        assert found is not None
+        return int(found[1])
+
+    def ends(self) -> tuple[int, str]:
+        """The status, and everything that was written until then."""
+        status = self.child.wait(PATIENCE)
+        rest = self.shown
+        while select.select([self.ours], [], [], 0)[0]:
+            try:
+                rest += os.read(self.ours, 1 << 16).decode()
+            except OSError:
+                break
+        return status, rest
+
+
+@pytest.fixture
+def terminal(tmp_path: Path) -> Iterator[Terminal]:
+    found = Terminal(tmp_path, "1")
+    yield found
+    found.child.kill()
+    found.child.wait()
+    os.close(found.ours)
+
+
+def test_an_exercise_is_done_with_typed_requests(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    wrong = "GET /hello?name=Ada\nHost: x\n\n"
+    text = learn(data, "1", "--port", "0", typed=f"{wrong}{GOOD}3\n4\n/hello\n")
+    assert "GET /hello?name=Ada\\r\\n refused: 400" in text
+    assert "Your request line has no version." in text
+    assert "✓ Your request line has the method GET" in text
+    assert "→ That is not what was recorded." in text
+    assert "✓ Right: 4." in text
+    assert "✓ The exercise is done." in text
+    assert "✓ 1 What is in a request line" in learn(data, "--list")
+    assert "Your progress is deleted." in learn(data, "--reset")
+    assert "0 of 10 are done." in learn(data, "--list")
+
+
+def test_an_exercise_that_is_not_done_has_status_1(tmp_path: Path) -> None:
+    text = learn(tmp_path, "1", "--port", "0", typed="GET /hello HTTP/1.1\nHost: x\n", code=1)
+    assert "Connection 1" not in text  # the request was not complete
+    assert "no query" in learn(
+        tmp_path, "1", "--port", "0", typed="GET /hello HTTP/1.1\nHost: x\n\n", code=1
+    )
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("11",), "There is no exercise '11'. Use a number from 1 to 10."),
+        (("boddy",), "Did you mean body?"),
+        ((), "This is not a terminal. Name an exercise"),
+        (("1", "--port", "70000"), "is not a port"),
+    ],
+)
+def test_bad_input_is_explained(tmp_path: Path, args: tuple[str, ...], said: str) -> None:
+    assert said in learn(tmp_path, *args, code=2)
+
+
+def test_a_port_in_use_is_named(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        said = learn(tmp_path, "1", "--port", str(port), code=1)
+    assert f"Port {port} is in use" in said
+
+
+def test_without_a_folder_for_the_progress_there_is_one_note(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    text = learn(tmp_path / "file", "1", "--port", "0", typed=f"{GOOD}4\n/hello\n")
+    assert "The exercise is done." in text
+    assert text.count("Your progress is not kept.") == 1
+
+
+@pytest.mark.parametrize("saved", ["{", "[]", '{"body": {"goals": [true, 99, "x", 0]}}', "\0"])
+def test_the_course_begins_again_if_the_file_of_the_progress_is_damaged(
+    tmp_path: Path, saved: str
+) -> None:
+    folder = tmp_path / "carboy"
+    folder.mkdir()
+    (folder / "learn.json").write_text(saved)
+    assert "0 of 10 are done." in learn(tmp_path, "--list")
+
+
+def test_the_progress_names_exercises_by_their_key(tmp_path: Path) -> None:
+    learn(tmp_path, "request-line", "--port", "0", typed=f"{GOOD}4\n/hello\n")
+    saved = json.loads((tmp_path / "carboy" / "learn.json").read_text())
+    assert saved == {"request-line": {"goals": [0], "questions": [0, 1]}}
+
+
+def test_requests_of_other_clients_count(terminal: Terminal) -> None:
+    port = terminal.port()
+    extra = b"GET /favicon.ico HTTP/1.1\r\nHost: x\r\n\r\n"
+    with (
+        socket.create_connection(("127.0.0.1", port)),  # a browser connects in advance
+        socket.create_connection(("127.0.0.1", port)) as second,
+        socket.create_connection(("127.0.0.1", port)) as third,
+    ):
+        second.sendall(GOOD.replace("\n", "\r\n").encode())
+        third.sendall(extra)
+        text = terminal.wait("? At which byte")
+    assert "✓ Your request line has the method GET" in text
+    assert "favicon" not in text
+
+
+def test_a_session_in_a_terminal(terminal: Terminal) -> None:
+    terminal.port()
+    terminal.type("?\n")
+    terminal.wait("hangs up")
+    terminal.type("h\n")
+    terminal.wait("GET /hello?name=Ada HTTP/1.1")
+    terminal.type("GET /hello\\q HTTP/1.1\n")
+    terminal.wait("is not an escape")
+    terminal.type("GET /hello HTTP/1.1\n.\n")
+    terminal.wait("The connection ended before the empty line that ends a head.")
+    terminal.type(GOOD)
+    terminal.wait("? At which byte")
+    terminal.type("o\n")
+    terminal.wait("byte by byte: http://127.0.0.1:")
+    terminal.type("t\n")
+    terminal.wait("Request line")
+    terminal.type("\n")
+    terminal.wait("Header Host")
+    terminal.type("x\n4\n/hello\n")
+    terminal.wait("The exercise is done.")
+    terminal.type("\n")
+    terminal.wait("2. What a header line is")
+    terminal.type("l\n")
+    terminal.wait("1 of 10 are done.")
+    terminal.type("12\n")
+    terminal.wait("There is no exercise '12'.")
+    terminal.type("q\n")
+    assert terminal.ends()[0] == 0
+
+
+@pytest.mark.parametrize("typed", ["", "GET / HTTP/1.1\n"])
+@pytest.mark.parametrize(("key", "status"), [("\x03", 130), ("\x04", 0)])
+def test_ctrl_c_and_ctrl_d_are_quiet(terminal: Terminal, typed: str, key: str, status: int) -> None:
+    terminal.port()
+    terminal.type(typed)
+    if key == "\x03":
+        terminal.child.send_signal(signal.SIGINT)
+    else:
+        terminal.type(key)
+    ended, text = terminal.ends()
+    assert ended == status
+    assert "Traceback" not in text
+    assert "Abort" not in text
+
+
+def test_all_exercises_are_listed(tmp_path: Path) -> None:
+    text = learn(tmp_path, "--list")
+    assert all(exercise.title in text for exercise in EXERCISES)

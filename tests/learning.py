@@ -1,0 +1,102 @@
+"""The course of `carboy learn` inside this process: its servers, a client, and the lessons."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from carboy.cli.learn import application
+from carboy.cli.learn.client import HOST, Client
+from carboy.cli.learn.lessons import Lessons
+from carboy.cli.learn.progress import ProgressFile
+from carboy.cli.learn.recorder import Recorder
+from carboy.cli.learn.server import SETTINGS, Server
+from carboy.dev.learn.assessment import Finding
+from carboy.dev.learn.exchanges import Response, all_of
+from carboy.dev.learn.typed import of_text
+from carboy.net.listener import listen_tcp
+from running import PATIENCE
+
+
+@dataclass
+class Course:
+    """The parts of a running course."""
+
+    lessons: Lessons
+    recorder: Recorder
+    client: Client
+    port: int
+    changed: threading.Condition
+
+    def wait(self, done: object) -> None:
+        """Wait until `done()` is true; it is asked whenever the recording has changed."""
+        assert callable(done)
+        with self.changed:
+            assert self.changed.wait_for(done, PATIENCE)
+
+    def type(self, text: str) -> None:
+        """Send typed text, as a learner does, and wait until the server has read it."""
+        self.client.send(self.typed(text))
+        self.wait(lambda: not self.client.waits_for_server)
+
+    def typed(self, text: str) -> bytes:
+        """The bytes of typed text."""
+        return of_text(text.replace("{host}", "x"))
+
+    def response(self) -> Response:
+        """The response to the newest request."""
+        return all_of(self.lessons.seen())[-1].response
+
+    def attempt(self, text: str) -> list[tuple[bool, str]]:
+        """Send text on a new connection; the verdicts on the goals that are not reached yet."""
+        self.client.hang_up()
+        self.type(text)
+        return self.verdicts()
+
+    def verdicts(self) -> list[tuple[bool, str]]:
+        found = self.lessons.verdicts()
+        return [(verdict.reached, verdict.text) for _, verdict in found]
+
+    def finding(self) -> Finding:
+        """The next finding."""
+        found: list[Finding] = []
+
+        def look() -> bool:
+            new = self.lessons.look()
+            found.extend([new] if new else [])
+            return bool(found)
+
+        self.wait(look)
+        return found[0]
+
+
+@contextmanager
+def course(folder: Path, **settings: Any) -> Iterator[Course]:
+    """A course whose progress is kept in `folder`."""
+    listener = listen_tcp(HOST, 0)
+    port = int(listener.getsockname()[1])
+    changed = threading.Condition()
+
+    def notify(*_: object) -> None:
+        with changed:
+            changed.notify_all()
+
+    recorder = Recorder(notify)
+    with mock.patch.dict(os.environ, {"XDG_DATA_HOME": str(folder)}):
+        file = ProgressFile()
+    lessons = Lessons(port, recorder, file)
+    client = Client(port, recorder, notify)
+    server = Server(
+        application.make("the page"), [listener], recorder.trace, replace(SETTINGS, **settings)
+    )
+    try:
+        yield Course(lessons, recorder, client, port, changed)
+    finally:
+        client.hang_up()
+        server.stop()

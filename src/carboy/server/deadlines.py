@@ -143,9 +143,10 @@ def _leave_out(seconds: float, connections: Collection[Connection], now: float) 
         connection.since = min(now, connection.since + seconds)
         if connection.minimum_rate is not None:
             connection.minimum_rate.put_off(seconds)
-        channel = None if connection.exchange is None else connection.exchange.channel
-        if channel is not None and channel.reading_rate is not None:
-            channel.reading_rate.put_off(seconds)
+        if connection.phase is LATER and connection.exchange is not None:
+            channel = connection.exchange.channel
+            if channel is not None and channel.reading_rate is not None:
+                channel.reading_rate.put_off(seconds)
 
 
 def _too_slow() -> RemoteProtocolError:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable
-from pathlib import Path
 
-import jinja2
 import pytest
 
 from carboy.cli.tracebacks import FULL, coloured, traceback_text
@@ -61,14 +59,6 @@ def test_functions_that_call_each_other_are_folded() -> None:
     text = traceback_text(caught(lambda: even(1)))
     assert re.search(r"\n  \[The same 2 frames, \d{3} more times\]\n", text)
     assert text.count("\n") < 30
-
-
-def test_the_columns_of_compiled_code_are_not_marked_in_a_template(tmp_path: Path) -> None:
-    (tmp_path / "page.html").write_text("<p>{{ fails() }}</p>")
-    loader = jinja2.FileSystemLoader(tmp_path)
-    page = jinja2.Environment(loader=loader).get_template("page.html")  # noqa: S701
-    text = traceback_text(caught(lambda: page.render(fails=lambda: json.loads("{bad"))))
-    assert '    <p>{{ fails() }}</p>\n  File "' in text
 
 
 def test_colours_add_nothing_but_colours() -> None:

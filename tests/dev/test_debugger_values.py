@@ -432,37 +432,6 @@ def test_functions_that_call_each_other_are_folded() -> None:
 
 
 @pytest.mark.parametrize(
-    ("template", "values", "marked"),
-    [
-        ("<p>{{ one }} and {{ user.nmae.x }}</p>", {"one": 1, "user": {}}, "nmae"),
-        ("<p>{{ one }} and {{ missing.x }}</p>", {"one": 1}, "missing"),
-        ("<b>ü {{ fails(1) }}</b>", {"fails": lambda value: 1 / 0}, "fails(1)"),
-        ("{% if fails(1) %}{{ fails(2) }}{% endif %}", {"fails": lambda value: 1 / 0}, None),
-        ("{%- for x in 1 -%}", {}, "for x in 1"),
-    ],
-)
-def test_a_frame_of_a_template_marks_its_own_columns(
-    tmp_path: Path, template: str, values: dict[str, Any], marked: str | None
-) -> None:
-    (tmp_path / "page.html").write_text(
-        f"<!doctype html>\n{template}\n" + ("{% endfor %}" if "for x" in template else "")
-    )
-    environment = jinja2.Environment(loader=jinja2.FileSystemLoader(tmp_path))  # noqa: S701
-
-    def render() -> None:
-        environment.get_template("page.html").render(values)
-
-    found = OURS.tbtools.DebugTraceback(caught(render))
-    frame = next(each for each in found.all_frames if each.filename.endswith("page.html"))
-    shown = frame.render_html(False)
-    assert re.findall("<mark>(.*?)</mark>", shown) == ([marked] if marked else [])
-    text = found.render_traceback_text().splitlines()
-    place = next(number for number, line in enumerate(text) if 'page.html", line' in line)
-    carets = text[place + 2].count("^")
-    assert carets == len(marked or "")
-
-
-@pytest.mark.parametrize(
     ("filename", "names", "library"),
     [
         ("<frozen importlib._bootstrap>", {}, True),

@@ -5,18 +5,16 @@ from __future__ import annotations
 import os
 import re
 import sys
-import sysconfig
 import traceback
 from pathlib import Path
 from typing import Any
 
-from carboy.dev.highlight import is_python
-from carboy.dev.recursion import folded, repetition
+from carboy.dev.debugger.tbtools import DebugTraceback, shortened
+from carboy.dev.ownership import is_library
+from carboy.dev.recursion import folded
 
 CARBOY = str(Path(__file__).resolve().parents[1])
-LIBRARIES = tuple(
-    {CARBOY, *(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))}
-)
+MOST = 50_000  # characters that are shown, of the begin and of the end
 # The parts of the line with the place of a frame.
 PLACE = re.compile(r"""([ |]*File ")(.*)(", line \d+(?:, in )?)(.*)\n""")
 # Control characters that a client may have put into a message, and that a terminal would execute.
@@ -32,9 +30,9 @@ def import_report(name: str, problem: BaseException) -> str:
 
 def traceback_text(problem: BaseException) -> str:
     """A traceback in Python's form, with the user's frames only."""
-    trimmed = traceback.TracebackException.from_exception(problem)
+    trimmed = DebugTraceback(problem).exception
     left_out = 0 if os.environ.get(FULL) else _trim(trimmed)
-    text = "".join(trimmed.format()).rstrip("\n") + "\n"
+    text = shortened("".join(trimmed.format()).rstrip("\n"), MOST) + "\n"
     if left_out:
         frames = "frame of libraries is" if left_out == 1 else "frames of libraries are"
         text += f"({left_out} {frames} left out; {FULL}=1 shows all.)\n"
@@ -64,10 +62,10 @@ class Folded(traceback.StackSummary):
 
     def format(self, **options: Any) -> list[str]:
         lines: list[str] = []
-        for frames, length, times in folded(self):
+        for frames, left_out in folded(self):
             lines += traceback.StackSummary.from_list(frames).format(**options)
-            if times:
-                lines.append(f"  [{repetition(length, times)}]\n")
+            if left_out:
+                lines.append(f"  [{left_out}]\n")
         return lines
 
 
@@ -81,11 +79,8 @@ def _trim(error: traceback.TracebackException) -> int:
         if id(link) in seen:
             continue
         seen.add(id(link))
-        own = [frame for frame in link.stack if is_users(frame.filename)]
+        own = [frame for frame in link.stack if not frame.is_library]  # type: ignore[attr-defined]
         left_out += sum(not _is_machinery(f.filename) for f in link.stack) - len(own)
-        for frame in own:
-            if not is_python(frame.filename):  # a template; the columns are those of compiled code
-                frame.colno = frame.end_colno = None
         link.stack = Folded(own)
         links += (each for each in (link.__cause__, link.__context__) if each is not None)
         links += getattr(link, "exceptions", None) or ()
@@ -95,13 +90,6 @@ def _trim(error: traceback.TracebackException) -> int:
 def _is_machinery(filename: str) -> bool:
     """Whether it is a frame of the import itself, which is never shown."""
     return filename.startswith(("<frozen importlib", CARBOY)) or "/importlib/" in filename
-
-
-def is_users(filename: str) -> bool:
-    """Whether a file does not belong to Python, Carboy or an installed package."""
-    if filename.startswith("<"):
-        return False
-    return not any(filename.startswith(folder + os.sep) for folder in LIBRARIES)
 
 
 def advice(name: str, problem: BaseException) -> str:
@@ -121,7 +109,7 @@ def advice(name: str, problem: BaseException) -> str:
             f"{name} ended the program while it was imported. Put the code that does this"
             ' under `if __name__ == "__main__":`.'
         )
-    frames = [f for f in traceback.extract_tb(problem.__traceback__) if is_users(f.filename)]
+    frames = [f for f in traceback.extract_tb(problem.__traceback__) if not is_library(f.filename)]
     if frames:
         return f"Correct {frames[-1].filename}, line {frames[-1].lineno}."
     return "Correct the error above."

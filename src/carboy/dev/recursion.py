@@ -10,13 +10,39 @@ Frame = TypeVar("Frame", bound=FrameSummary)
 
 REPEATED = 3  # how often a repeated frame is shown, as in Python's tracebacks
 LONGEST = 20  # frames of a cycle; longer ones are rare and are shown in full
+# Frames that are shown of a recursion without a pattern: from its begin, and from its end.
+FIRST, LAST = 30, 70
 
 
-def folded(frames: Sequence[Frame]) -> Iterator[tuple[list[Frame], int, int]]:
-    """Frames to show, number of frames in a cycle, and how often the cycle is left out after them.
+def folded(frames: Sequence[Frame]) -> Iterator[tuple[list[Frame], str]]:
+    """Frames to show, and a text about those that are left out after them; "" if none are.
 
-    A frame that calls itself is shown three times, a cycle of several frames once.
+    A frame that calls itself is shown three times, a cycle of several frames once. Of many other
+    frames, the first and the last are shown.
     """
+    groups = list(_without_cycles(frames))
+    count = sum(len(shown) for shown, _ in groups)
+    if count <= FIRST + LAST:
+        yield from groups
+        return
+    yield from _part(groups, 0, FIRST)
+    yield [], f"{count - FIRST - LAST:,} frames are left out"
+    yield from _part(groups, count - LAST, count)
+
+
+def _part(
+    groups: list[tuple[list[Frame], str]], start: int, stop: int
+) -> Iterator[tuple[list[Frame], str]]:
+    """The frames with these numbers among all that are shown."""
+    before = 0
+    for shown, text in groups:
+        part = shown[max(0, start - before) : max(0, stop - before)]
+        before += len(shown)
+        if part:
+            yield part, text if before <= stop else ""
+
+
+def _without_cycles(frames: Sequence[Frame]) -> Iterator[tuple[list[Frame], str]]:
     keys = [(frame.filename, frame.lineno, frame.name) for frame in frames]
     at = 0
     shown: list[Frame] = []
@@ -28,11 +54,11 @@ def folded(frames: Sequence[Frame]) -> Iterator[tuple[list[Frame], int, int]]:
             continue
         kept = REPEATED if length == 1 else 1
         shown += frames[at : at + kept * length]
-        yield shown, length, times - kept
+        yield shown, repetition(length, times - kept)
         shown = []
         at += length * times
     if shown:
-        yield shown, 0, 0
+        yield shown, ""
 
 
 def _cycle(keys: Sequence[object], at: int) -> tuple[int, int]:

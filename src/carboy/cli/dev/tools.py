@@ -12,13 +12,14 @@ from typing import Any
 
 from carboy.app.globals import request_ctx
 from carboy.cli.locate import BrokenApplication, NoApplication, is_flask_like
-from carboy.cli.tracebacks import coloured, is_users, traceback_text
+from carboy.cli.tracebacks import coloured, traceback_text
 from carboy.dev.debugger import DebuggedApplication
 from carboy.dev.explain.explanation import of_traced
 from carboy.dev.explain.page import data_of
 from carboy.dev.explain.tracer import Traced, Tracer
 from carboy.dev.hints import hints
 from carboy.dev.live import Broadcaster, Failure, LivePage
+from carboy.dev.ownership import claim, is_library
 from carboy.dev.requests import RequestList, Store, hooks
 from carboy.dev.requests.hooks import views
 from carboy.dev.routes import with_routes_page
@@ -57,6 +58,7 @@ class Tools:
     def around(self, app: Any, broadcaster: Broadcaster) -> Any:
         """The application with its tools."""
         own = app
+        claim(own)
         app = with_routes_page(app)
         guard = DebuggedApplication(
             app, self.debugger, pin_logging=False, console_init_func=lambda: {"app": own}
@@ -120,7 +122,7 @@ def failing(problem: BaseException) -> Callable[[Any, Any], Any]:
     """An application that raises the error that kept the real one from being loaded."""
     error = problem.__cause__ or problem
     trace = error.__traceback__
-    while trace is not None and not is_users(trace.tb_frame.f_code.co_filename):
+    while trace is not None and is_library(trace.tb_frame.f_code.co_filename):
         trace = trace.tb_next  # leave out the frames of the import
 
     def app(environ: Any, start_response: Any) -> Any:

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from multiprocessing import Value
 from pathlib import Path
+from traceback import format_tb
 from typing import TYPE_CHECKING, Any
 from zlib import adler32
 
@@ -31,6 +32,7 @@ from carboy.dev.debugger.pin import (
 from carboy.dev.debugger.repr import encodable
 from carboy.dev.debugger.tbtools import DebugFrameSummary, DebugTraceback, render_console_html
 from carboy.dev.hints import hints
+from carboy.dev.ownership import claim
 from carboy.http.exceptions import HTTPException, NotFound, SecurityError
 from carboy.http.fields.cookies import parse_cookie
 from carboy.http.request.request import Request
@@ -110,6 +112,7 @@ class DebuggedApplication:
         pin_security: bool = True,
         pin_logging: bool = True,
     ) -> None:
+        claim(app)
         self.app = app
         self.evalex = evalex
         self.frames: dict[int, DebugFrameSummary | _ConsoleFrame] = {}
@@ -246,29 +249,31 @@ class DebuggedApplication:
         start_response: StartResponse,
         contexts: Contexts,
     ) -> Iterator[bytes]:
-        found = DebugTraceback(error, skip=1, hide=not self.show_hidden_frames)
-        self._keep(found, contexts)
-        request = Request(environ)
-        told = hints(error)
         keep = environ.get(KEEP_PAGE)
-        wanted = wants_page(request)
-        html = ""
-        if wanted or keep is not None:
-            trusted = bool(self.check_pin_trust(environ))
-            # The request of the framework has read the body, which cannot be read twice.
-            own = _of_contexts("request", contexts) or request
-            shown = request_html(own, _of_contexts("session", contexts))
-            html = found.render_debugger_html(self.evalex, self.secret, trusted, shown, told)
-        if keep is not None:
+        wanted = wants_page(Request(environ))
+        html, told, text = "", [], ""
+        try:
+            found = DebugTraceback(error, skip=1, hide=not self.show_hidden_frames)
+            self._keep(found, contexts)
+            told = hints(error)
+            text = described = found.render_traceback_text()
+            if self.describe:
+                described = self.describe(error)
+            if wanted or keep is not None:
+                html = self._page_of(found, environ, contexts, told)
+        except Exception as problem:  # raised by an object of the application, such as the error
+            text = text or "".join([*format_tb(error.__traceback__), type(error).__name__])
+            described = text = f"{text}\nIts page cannot be shown: {type(problem).__name__}\n"
+        if html and keep is not None:
             keep(html)
-        if wanted:
+        if html and wanted:
             response = Response(encodable(html), status=500, mimetype="text/html")
         else:
-            text = "\n".join([found.render_traceback_text().rstrip("\n"), *told, ""])
-            response = Response(encodable(text), status=500, mimetype="text/plain")
+            whole = encodable("\n".join([text.rstrip("\n"), *told, ""]))
+            response = Response(whole, status=500, mimetype="text/plain")
         errors = environ["wsgi.errors"]
         # Before the page, because nothing after it runs if the client disconnects.
-        errors.write(self.describe(error) if self.describe else found.render_traceback_text())
+        errors.write(encodable(described))
         try:
             yield from response(environ, start_response)
         except Exception:
@@ -276,6 +281,15 @@ class DebuggedApplication:
                 "The response had already been started, so the debugger cannot show a page for this"
                 " exception.\n"
             )
+
+    def _page_of(
+        self, found: DebugTraceback, environ: WSGIEnvironment, contexts: Contexts, told: list[str]
+    ) -> str:
+        trusted = bool(self.check_pin_trust(environ))
+        # The request of the framework has read the body, which cannot be read twice.
+        request = _of_contexts("request", contexts) or Request(environ)
+        shown = request_html(request, _of_contexts("session", contexts))
+        return found.render_debugger_html(self.evalex, self.secret, trusted, shown, told)
 
     def _keep(self, found: DebugTraceback, contexts: Contexts) -> None:
         for frame in found.all_frames:

@@ -157,18 +157,25 @@ def repeated_html(text: str) -> str:
 
 
 def frame_html(
-    filename: str, lineno: int, function: str, source: str, library: bool = False, id: int = 0
+    filename: str,
+    lineno: int,
+    function: str,
+    source: str,
+    library: bool = False,
+    id: int = 0,
+    note: str = "",
 ) -> str:
-    """A frame: its place and the lines around it. A console needs an `id`."""
+    """A frame: its place and the lines around it, below a note. A console needs an `id`."""
     link = editor_link(filename, lineno)
     edit = f' <a class=edit href="{escape(link)}">open in editor</a>' if link else ""
     frame = f' id="frame-{id}"' if id else ""
+    above = f"<p class=note>{escape(note)}</p>" if note else ""
     return (
         f'<details class="frame{" library" if library else ""}"{frame}><summary>'
         f"<code class=function>{escape(function)}</code> "
         f'<cite class="filename" title="{escape(filename)}">"{escape(_short(filename))}"</cite>, '
         f'line <em class="line">{lineno}</em>{edit}</summary>'
-        f'<div class="source">{source}</div></details>'
+        f'{above}<div class="source">{source}</div></details>'
     )
 
 

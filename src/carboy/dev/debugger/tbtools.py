@@ -3,197 +3,36 @@
 from __future__ import annotations
 
 import linecache
-import os
-import re
-import site
-import sysconfig
 import traceback
 from collections.abc import Iterable, Iterator
-from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from carboy.dev.debugger import page
-from carboy.dev.debugger.console import Console, _InteractiveConsole
-from carboy.dev.highlight import is_python
-from carboy.dev.recursion import folded, repetition
+from carboy.dev.debugger.console import _InteractiveConsole
+from carboy.dev.debugger.frames import DebugFrameSummary, summaries
+from carboy.dev.recursion import folded
 from carboy.http.properties import cached_property
 
 __all__ = ["DebugFrameSummary", "DebugTraceback", "render_console_html"]
 
-# Where Python and packages are installed. The prefix is not among them: /usr/src may be a project.
-SYSTEM_PATHS = tuple(
-    os.path.realpath(path) + os.sep
-    for path in {
-        *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
-        *site.getsitepackages(),
-        site.getusersitepackages(),
-        str(Path(__file__).parents[2]),
-    }
-)
-JINJA = "__jinja_exception__"  # a global variable in the frames that Jinja makes for templates
-# Expressions and statements in a line of a template, with Jinja's usual delimiters.
-BLOCK = re.compile(
-    r"\{\{-?\s*(?P<expression>.*?)\s*-?\}\}|\{%[-+]?\s*(?P<statement>.*?)\s*[-+]?%\}"
-)
-UNDEFINED = re.compile(r"'(\w+)' is undefined|has no attribute '(\w+)'")
-# A local variable of this name in a frame hides frames of the traceback.
-HIDE = "__traceback_hide__"
-INFO = "__traceback_info__"
+CHAIN_FIRST, CHAIN_LAST = 10, 30  # exceptions of a chain that are shown
+GROUP = 50  # exceptions of a group that are shown
+DEEPEST = 10  # groups inside of groups that are shown, as in Python's own text
+MOST = 10_000  # characters of a message that are shown
+TEXT_MOST = 200_000  # characters of the traceback as text, of its begin and of its end
 
 
-class DebugFrameSummary(traceback.FrameSummary):
-    """A frame of a traceback with its variables and a console."""
-
-    # FrameSummary has slots, so this class has them, too; cached properties use _cache_*.
-    __slots__ = (
-        "_cache_console",
-        "_cache_info",
-        "_cache_is_library",
-        "global_ns",
-        "local_ns",
-    )
-
-    def __init__(self, *, locals: dict[str, Any], globals: dict[str, Any], **kwargs: Any) -> None:
-        super().__init__(locals=None, **kwargs)
-        self.local_ns = locals
-        self.global_ns = globals
-
-    @cached_property
-    def info(self) -> str | None:
-        """The value of `__traceback_info__` in the frame."""
-        return self.local_ns.get(INFO)
-
-    @cached_property
-    def is_library(self) -> bool:
-        """Whether the code is in an installed package or in Python."""
-        filename = self.filename
-        if filename.startswith("<frozen "):
-            return True
-        if filename.startswith("<"):  # made by the code of a module, or typed
-            filename = str(self.global_ns.get("__file__") or filename)
-        return os.path.realpath(filename).startswith(SYSTEM_PATHS)
-
-    @cached_property
-    def console(self) -> Console:
-        """The console of this frame, which keeps its names from line to line."""
-        return Console(self.global_ns, self.local_ns)
-
-    def eval(self, code: str) -> Any:
-        """Run code in the frame and return the transcript as HTML."""
-        return self.console.eval(code)
-
-    def render_html(self, mark_library: bool) -> str:
-        """The frame with the lines around the current line."""
-        return page.frame_html(
-            filename=self.filename,
-            lineno=self.lineno or 1,
-            function=self.name,
-            source=self._source(),
-            library=mark_library and self.is_library,
-            id=id(self),
-        )
-
-    def _lines(self) -> list[str]:
-        lines = linecache.getlines(self.filename)
-        loader = self.global_ns.get("__loader__")
-        if not lines and hasattr(
-            loader, "get_source_by_code"
-        ):  # code that was typed into a console
-            lines = (self.line or "").splitlines(keepends=True)
-        return [line.rstrip("\r\n") for line in lines]
-
-    def _source(self) -> str:
-        lines = self._lines()
-        current = (self.lineno or 1) - 1
-        mark = self._mark(lines[current]) if current < len(lines) else None
-        return page.source_html(lines, current, mark, is_python(self.filename))
-
-    def _mark(self, line: str) -> tuple[int, int] | None:
-        """Start and end of the expression that raised, in the line."""
-        if self.colno is None or self.end_colno is None:
-            return None
-        encoded = line.encode()
-        start = len(encoded[: self.colno].decode("utf-8", "replace"))
-        if self.end_lineno not in (None, self.lineno):
-            return start, len(line)
-        return start, len(encoded[: self.end_colno].decode("utf-8", "replace"))
-
-
-def _process_traceback(
-    exc: BaseException, te: traceback.TracebackException, skip: int, hide: bool
+def _with_frames(
+    error: BaseException, te: traceback.TracebackException, skip: int, hide: bool
 ) -> None:
-    """Add variables to the frames of `te`, and remove hidden frames."""
-    found = [
-        (frame, _summary(frame, each))
-        for (frame, _), each in zip(traceback.walk_tb(exc.__traceback__), te.stack, strict=False)
-    ][skip:]
-    te.stack[:] = _not_hidden(found) if hide else [summary for _, summary in found]
-    for own, below in ((exc.__cause__, te.__cause__), (exc.__context__, te.__context__)):
-        if own is not None and below is not None:
-            _process_traceback(own, below, 0, hide)
-    inner: Iterable[Any] = getattr(te, "exceptions", None) or ()
-    for own, below in zip(getattr(exc, "exceptions", ()), inner, strict=False):
-        _process_traceback(own, below, 0, hide)
-
-
-def _summary(frame: FrameType, each: Any) -> DebugFrameSummary:
-    positions: dict[str, Any] = {
-        name: getattr(each, name, None) for name in ("end_lineno", "colno", "end_colno")
-    }
-    if JINJA in frame.f_globals:  # its columns are those of the Python code that Jinja made
-        text = linecache.getline(each.filename, each.lineno or 1)
-        start, stop = _template_columns(text, str(frame.f_globals[JINJA])) or (None, None)
-        positions = {"end_lineno": each.lineno, "colno": start, "end_colno": stop}
-    loader: Any = frame.f_globals.get("__loader__") or frame.f_locals.get("__loader__")
-    line: str | None = None
-    if hasattr(loader, "get_source_by_code"):
-        source = (loader.get_source_by_code(frame.f_code) or "").splitlines()
-        line = source[each.lineno - 1] if each.lineno and each.lineno <= len(source) else None
-    return DebugFrameSummary(
-        filename=each.filename,
-        lineno=each.lineno,
-        name=each.name,
-        lookup_line=True,
-        line=line,
-        locals=frame.f_locals,
-        globals=frame.f_globals,
-        **positions,
-    )
-
-
-def _template_columns(line: str, message: str) -> tuple[int, int] | None:
-    """Start and end, in bytes, of the part of a template's line that raised, if it is clear."""
-    blocks = [match.span(match.lastgroup or 0) for match in BLOCK.finditer(line)]
-    spans = blocks if len(blocks) == 1 else []
-    if named := UNDEFINED.search(message):
-        name = re.compile(rf"\b{named[1] or named[2]}\b")
-        names = [match.span() for block in blocks for match in name.finditer(line, *block)]
-        spans = names if len(names) == 1 else spans
-    if not spans:
-        return None
-    start, stop = spans[0]
-    return len(line[:start].encode()), len(line[:stop].encode())
-
-
-def _not_hidden(found: list[tuple[FrameType, DebugFrameSummary]]) -> list[DebugFrameSummary]:
-    shown: list[DebugFrameSummary] = []
-    hidden = False
-    for frame, summary in found:
-        wish = frame.f_locals.get(HIDE, False)
-        match wish:
-            case "before" | "before_and_this":
-                shown.clear()
-                hidden = False
-            case "reset" | "reset_and_this":
-                hidden = False
-            case "after" | "after_and_this":
-                hidden = True
-            case _ if wish or hidden:
-                continue
-        if not (isinstance(wish, str) and wish.endswith("_and_this")):
-            shown.append(summary)
-    return shown
+    """Replace the frames of an exception, of its causes and of the exceptions in groups."""
+    waiting = [(error, te, skip)]
+    while waiting:
+        exc, each, skip = waiting.pop()
+        each.stack[:] = summaries(exc, each, skip, hide)
+        pairs = [(exc.__cause__, each.__cause__), (exc.__context__, each.__context__)]
+        pairs += zip(getattr(exc, "exceptions", ()), _inner(each), strict=False)
+        waiting += ((own, below, 0) for own, below in pairs if own is not None and below)
 
 
 class DebugTraceback:
@@ -209,7 +48,7 @@ class DebugTraceback:
     ) -> None:
         self._name = type(exc).__name__
         self._te = te or traceback.TracebackException.from_exception(exc)
-        _process_traceback(exc, self._te, skip, hide)
+        _with_frames(exc, self._te, skip, hide)
 
     def __str__(self) -> str:
         return f"<{type(self).__name__} {self._te}>"
@@ -233,6 +72,11 @@ class DebugTraceback:
     def message(self) -> str:
         """Class and text of the exception."""
         return _message(self._te)
+
+    @property
+    def exception(self) -> traceback.TracebackException:
+        """The exception in the form of the standard library, with `DebugFrameSummary` frames."""
+        return self._te
 
     def render_traceback_text(self) -> str:
         """The traceback as Python shows it."""
@@ -260,7 +104,7 @@ class DebugTraceback:
             kind=kind,
             message=message,
             summary=self.render_traceback_html(include_title=False),
-            plain=self.render_traceback_text(),
+            plain=shortened(self.render_traceback_text(), TEXT_MOST),
             script=page.script(False, evalex, evalex_trusted, secret),
             request=request,
             hints=hints,
@@ -294,30 +138,46 @@ def _frames(te: traceback.TracebackException) -> Iterator[DebugFrameSummary]:
             yield from _frames(inner)
 
 
-def _rows(te: traceback.TracebackException, mark_library: bool) -> list[str]:
+def _rows(te: traceback.TracebackException, mark_library: bool, depth: int = 0) -> list[str]:
     """The frames of an exception and its causes; exceptions of a group are below it."""
     rows: list[str] = []
-    for text, each in reversed(_chain(te)):
+    chain = list(reversed(_chain(te)))
+    left_out = len(chain) - CHAIN_FIRST - CHAIN_LAST
+    for number, (text, each) in enumerate(chain):
+        if left_out > 0 and CHAIN_FIRST <= number < CHAIN_FIRST + left_out:
+            if number == CHAIN_FIRST:
+                rows.append(page.repeated_html(f"{left_out:,} exceptions are left out"))
+            continue
         if text is not None:
             rows.append(page.divider_html(text))
         rows += _frame_rows(each, mark_library)
         if each is not te:  # its message is shown above or below all frames
             rows.append(page.message_html(_message(each)))
-        for number, inner in enumerate(_inner(each), 1):
-            message = _message(inner)
-            rows.append(page.divider_html(f"Exception {number} of the group"))
-            below = page.traceback_html(_rows(inner, mark_library), message, False, False)
-            rows.append(page.row_html(below, None))
+        rows += _group_rows(each, mark_library, depth)
     return rows
 
 
+def _group_rows(te: traceback.TracebackException, mark_library: bool, depth: int) -> Iterator[str]:
+    inner = _inner(te)
+    if inner and depth == DEEPEST:
+        yield page.repeated_html("Groups inside of this group are left out")
+        return
+    for number, each in enumerate(inner[:GROUP], 1):
+        yield page.divider_html(f"Exception {number} of the group")
+        below = _rows(each, mark_library, depth + 1)
+        yield page.row_html(page.traceback_html(below, _message(each), False, False), None)
+    if len(inner) > GROUP:
+        text = f"{len(inner) - GROUP:,} more exceptions of the group are left out"
+        yield page.repeated_html(text)
+
+
 def _frame_rows(te: traceback.TracebackException, mark_library: bool) -> Iterator[str]:
-    for frames, length, times in folded(te.stack):
+    for frames, left_out in folded(te.stack):
         for frame in frames:
             assert isinstance(frame, DebugFrameSummary)
             yield page.row_html(frame.render_html(mark_library), frame.info)
-        if times:
-            yield page.repeated_html(repetition(length, times))
+        if left_out:
+            yield page.repeated_html(left_out)
     if _is_syntax_error(te) and te.filename and te.filename[0] != "<":  # not in a console
         yield page.row_html(_syntax_html(te), None)
 
@@ -340,19 +200,38 @@ def _syntax_html(te: traceback.TracebackException) -> str:
     return page.frame_html(filename, number, "syntax error", source)
 
 
+def shortened(text: str, most: int) -> str:
+    """The begin and the end of a text, if it is longer than that together."""
+    if len(text) <= 2 * most:
+        return text
+    left_out = f"\n… {len(text) - 2 * most:,} characters are left out …\n"
+    return text[:most] + left_out + text[-most:]
+
+
 def _message(te: traceback.TracebackException) -> str:
-    """Class and text of an exception, without the exceptions of its group."""
-    lines = list(te.format_exception_only())
-    return "".join(lines[:1] if _inner(te) else lines).rstrip("\n")
+    """Class, text and notes of an exception, without the exceptions of its group."""
+    return shortened("".join(te.format_exception_only()).rstrip("\n"), MOST)
 
 
 def _kind_and_text(te: traceback.TracebackException, name: str) -> tuple[str, str]:
-    """Class and text of an exception."""
+    """Class and text of an exception. Without a text, the name of the class is the text."""
     message = _message(te)
     if _is_syntax_error(te):  # its message begins with the place
         message = message[message.rfind("\n", 0, message.rfind(te.msg or "")) + 1 :]
-    kind, _, text = message.partition(": ")
-    return (kind, text) if text else (name, message)
+    kind, separator, text = message.partition(_kind(te))
+    if kind or not separator:  # not at the begin
+        return name, message
+    if text.startswith(": "):
+        return separator, text[2:]
+    return separator, f"{name}{text}"
+
+
+def _kind(te: traceback.TracebackException) -> str:
+    """The class of an exception as it is shown at the begin of its message."""
+    kind: Any = te.exc_type
+    if kind is None or kind.__module__ in ("__main__", "builtins"):
+        return getattr(kind, "__qualname__", "")
+    return f"{kind.__module__}.{kind.__qualname__}"
 
 
 def render_console_html(secret: str, evalex_trusted: bool) -> str:

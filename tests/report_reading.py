@@ -9,7 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-STEP = re.compile(r"^(\d+)\. \*\*(.+?)\.\*\*(.*?)(?=^\d+\. \*\*|^#+ |\Z)", re.MULTILINE | re.DOTALL)
+STEP = re.compile(
+    r"^(\d+)\. \*\*([^\n]+?)\.\*\*(.*?)(?=^\d+\. \*\*|^#+ |\Z)", re.MULTILINE | re.DOTALL
+)
 AT = r"`([^`]+)`, (?:\[`([^`]+)`\]\((\S+)\)|`([^`]+)`)"  # a function and its place
 FUNCTION = re.compile(rf"^ +- function: {AT}?", re.MULTILINE)
 CALLER = re.compile(rf"^ +- called by: {AT}(?:: (`+) ?(.+?) ?\5(?= \(|$))?", re.MULTILINE)

@@ -27,6 +27,17 @@ def hello(name):
     return f"Hello {name}, this is {request.headers['User-Agent']}, {request.args.get('q')}"
 
 
+@app.post("/login")
+def login():
+    check(password="here-it-is")
+    if request.form["password"] == "swordfish":
+        return "yes"
+
+
+def check(password):
+    return str(password)
+
+
 @app.get("/boom")
 def boom():
     return {}["missing"]
@@ -177,6 +188,17 @@ def test_secrets_are_not_in_the_report(report: str) -> None:
     command = re.search(r"^\| command \| `+(.+?)`+ \|$", report, re.MULTILINE)
     assert command is not None
     assert "-H 'Cookie: …' -H 'Authorization: …' -d 'password=…&name=" in command[1]
+
+
+def test_secrets_in_quoted_code_are_not_in_the_report(folder: Path) -> None:
+    secrets = ("-d", "password=swordfish")
+    done = explain(folder, "theirs", "POST", "/login", *secrets, "--report", "login.html")
+    assert done.returncode == 0, done.stderr
+    page = (folder / "login.html").read_text()
+    assert "swordfish" not in page
+    assert "here-it-is" not in page
+    assert re.sub("<.*?>", "", page).count('check(password="…")') == 0
+    assert "check(password=&#34;…&#34;)" in re.sub("<.*?>", "", page)
 
 
 def test_a_view_that_raises_is_reported(folder: Path) -> None:

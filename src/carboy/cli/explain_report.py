@@ -70,7 +70,7 @@ def told(ctx: click.Context, question: Question, lines: int) -> Told:
     secrets = secrets_of(question.path, question.fields, question.body)
     eraser = Eraser(secrets)
     words = (hidden(eraser.erase(word)) for word in _words(ctx))
-    return Told(shlex.join(["carboy", "explain", *words]), lines)
+    return Told(shlex.join(["carboy", "explain", *words]), lines, erase=eraser.erase)
 
 
 def _words(ctx: click.Context) -> Iterator[str]:

@@ -30,7 +30,7 @@ from pathlib import Path
 from types import CodeType, FrameType
 from typing import Any
 
-from carboy.dev.explain import places, recording
+from carboy.dev.explain import generated, places, recording
 from carboy.dev.explain.journal import Journal
 from carboy.dev.explain.open_calls import Called, OpenCall, ThreadState, arguments_of
 from carboy.dev.explain.places import PYTHON
@@ -445,6 +445,7 @@ class StartRecorder:
     def _new_function(self, frame: FrameType, code: CodeType) -> Called:
         module = frame.f_globals.get("__name__") or ""
         name = code.co_qualname
+        generated.note(frame)
         called = self._add(id(code), name, module, code)
         called.essential = name in self._essential
         called.opaque = OPAQUE.get((module, name), "")

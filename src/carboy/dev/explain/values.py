@@ -34,6 +34,11 @@ SECRET_VALUE = re.compile(
     rf"(?i)((?:[\w.-]*(?:{WORDS})[\w.-]*|\b(?:{WHOLE_WORDS}))['\"]?\s*[=:]"
     r"\s*['\"]?)[^&\s'\"\\,;}]+"
 )
+# In code: api_key = "…", config["SECRET_KEY"] = '…', password: str = "…", {"token": "…"}.
+SECRET_LITERAL = re.compile(
+    rf"(?i)((?:\w*(?:{WORDS})\w*|\b(?:{WHOLE_WORDS}))['\"\]]*\s*(?::\s*\w+\s*)?[=:]\s*[bruf]{{0,2}})"
+    r"(['\"])(?:(?!\2)[^\\\n]|\\.)+\2"
+)
 PASSWORD = re.compile(
     r"(?i)passw|secret|credential"
 )  # words that parsers do not use as names of tokens
@@ -144,6 +149,11 @@ def _literal(text: str, kind: type) -> str:
         parts = [re.sub(r"(?<!\\)'", r"\\'", part) for part in parts]
     whole = f"b{quote}{MASK.join(parts)}{quote}"
     return f"bytearray({whole})" if kind is bytearray else whole
+
+
+def without_literals(code: str) -> str:
+    """Code without the texts that are given to names of secrets: `password = "…"`."""
+    return SECRET_LITERAL.sub(r"\1\2…\2", code)
 
 
 def hidden(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -61,12 +61,13 @@ class Told:
     command: str
     most_lines: int = LINES
     rule: Sequence[str] = ()
+    erase: Callable[[str], str] = str  # removes the secrets of the request from a text
 
 
 def make(recording: Recording, told: Told) -> Document:
     """The whole report."""
     steps = chain_of(recording)
-    walk = Walk(steps, told.most_lines)
+    walk = Walk(steps, told.most_lines, told.erase)
     title: Text = ["How ", Code(hidden(recording.request)), f" is answered by {recording.server}"]
     return Document(
         title,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from carboy.dev import links
@@ -10,6 +10,7 @@ from carboy.dev.explain import places
 from carboy.dev.explain.chain import ChainStep, Phase
 from carboy.dev.explain.places import Place
 from carboy.dev.explain.recording import Function, Process, RecordedCall
+from carboy.dev.explain.values import without_literals
 from carboy.dev.report import quotation
 from carboy.dev.report.document import (
     Block,
@@ -25,14 +26,18 @@ from carboy.dev.report.document import (
 )
 
 IN_C = (places.KERNEL, places.C_CODE)
-MOST_BETWEEN = 12  # calls between two steps that are named
+MOST_BETWEEN = 8  # calls between two steps that are named
 
 
 class Walk:
     """The steps of a recording, and how each of them was reached."""
 
-    def __init__(self, steps: Sequence[ChainStep], most_lines: int) -> None:
+    def __init__(
+        self, steps: Sequence[ChainStep], most_lines: int, erase: Callable[[str], str]
+    ) -> None:
+        """`erase` removes the secrets of the request from code of the application."""
         self.steps = steps
+        self._erase = erase
         self._most_lines = most_lines
         self._processes = list(dict.fromkeys(id(step.process) for step in steps))
         self._several = len(self._processes) > 1
@@ -67,7 +72,7 @@ class Walk:
         if step.caller is None:
             yield ["called by: ", f"the start of a thread{_named(step)}"]
         else:
-            yield ["called by: ", *_calling(step, step.caller)]
+            yield ["called by: ", *self._calling(step, step.caller)]
         if between := self._between(step):
             yield ["by way of: ", *between]
         if self._several:
@@ -83,16 +88,28 @@ class Walk:
         elif call.result:
             yield ["out: ", Code(call.result)]
 
+    def _calling(self, step: ChainStep, caller: Function) -> list[Span]:
+        """The caller and the line that made the call."""
+        place, note = _line(caller.place, step.line)
+        text = quotation.line_of(caller.place, step.line) if step.function.place.short else ""
+        quoted: list[Span] = [": ", Code(self._shown(caller.place, text))] if text else []
+        return [Code(caller.name), ", ", place, *quoted, note]
+
     def _listing(self, step: ChainStep) -> Listing | None:
         """The lines of the function, or for code in C those of the line that calls it."""
-        if not step.function.place.short:
+        place, calls = step.function.place, self._calls.get(step.number, [])
+        ran = [step.call.last, *self._ran(step)]
+        if not place.short:
             if step.caller is None:
                 return None
-            place = replace(step.caller.place, first=0, last=0)
-            return quotation.quoted(place, [step.line], [], self._most_lines)
-        calls = self._calls.get(step.number, [])
-        ran = [step.call.last, *self._ran(step)]
-        return quotation.quoted(step.function.place, calls, ran, self._most_lines)
+            place, calls, ran = replace(step.caller.place, first=0, last=0), [step.line], []
+        found = quotation.quoted(place, calls, ran, self._most_lines)
+        return replace(found, text=self._shown(place, found.text)) if found else None
+
+    def _shown(self, place: Place, code: str) -> str:
+        """Code without secrets, which only code of the application may have."""
+        is_own = place.package == places.APPLICATION
+        return self._erase(without_literals(code)) if is_own else code
 
     def _ran(self, step: ChainStep) -> list[int]:
         """The lines of a step that made other calls than those of later steps."""
@@ -148,14 +165,6 @@ def _where(place: Place) -> list[Span]:
         return [f"written in C (no link: {links.link_of(place).note})"]
     text, note = _link(place, links.link_of(place))
     return [text, note]
-
-
-def _calling(step: ChainStep, caller: Function) -> list[Span]:
-    """The caller and the line that made the call."""
-    place, note = _line(caller.place, step.line)
-    text = quotation.line_of(caller.place, step.line) if step.function.place.short else ""
-    quoted: list[Span] = [": ", Code(text)] if text else []
-    return [Code(caller.name), ", ", place, *quoted, note]
 
 
 def _line(place: Place, line: int) -> tuple[Span, str]:

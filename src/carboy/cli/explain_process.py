@@ -29,6 +29,10 @@ GRACE = 20.0  # seconds for the server to stop; gunicorn waits for its workers
 SHORT_GRACE = 3.0  # for one that did not respond
 THREADS_END = 1.0  # seconds for threads of the application to end after the server
 PAUSE = 0.02  # seconds between two looks at a file
+LOOK = 0.01  # seconds between two looks at the threads of a server
+QUIET_LOOKS = 6  # at which no thread runs; Werkzeug's server waits for 10 ms in between
+REST_AT_MOST = 2.0  # seconds, for an application whose threads never rest
+RUNS = "RD"  # states of a thread in /proc: it runs, or waits for a disk
 LAST_LINES = 12  # of the output of a server that failed
 OUTPUT = "output.txt"
 COMPAT = "CARBOY_COMPAT"  # says what the names flask and werkzeug mean
@@ -107,6 +111,24 @@ class ServerProcess:
         host, _, port = file.read_text("utf-8").rpartition(":")
         self.host, self.port = HOST if host in ANY_HOST else host, int(port)
         return True
+
+    def await_rest(self) -> None:
+        """Wait until no thread runs: the client sees the end before the server has closed."""
+        end = time.monotonic() + REST_AT_MOST
+        quiet = 0
+        while quiet < QUIET_LOOKS and time.monotonic() < end:
+            time.sleep(LOOK)
+            quiet = 0 if self._runs() else quiet + 1
+
+    def _runs(self) -> bool:
+        """Whether a thread of the recorded processes runs or waits for a processor."""
+        processes = [file.stem for file in self.folder.glob(f"*{journal.SUFFIX}")]
+        states = [file for pid in processes for file in Path(f"/proc/{pid}/task").glob("*/stat")]
+        for file in states:
+            with contextlib.suppress(OSError, IndexError):
+                if file.read_text("utf-8", "replace").rpartition(")")[2].split()[0] in RUNS:
+                    return True
+        return False
 
     def stop(self, grace: float) -> bool:
         """Stop the server as Ctrl+C or its supervisor would; False if it does not stop.

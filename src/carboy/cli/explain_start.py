@@ -125,6 +125,8 @@ def _end(server: ServerProcess, answer: Answer) -> str:
         said.append(f"The server {_how(server.process.returncode)}.{server.said()}")
     else:
         said.append("" if answer.status else server.busy())
+        if answer.status and not answer.problem:
+            server.await_rest()
         if not server.stop(GRACE if answer.status and not answer.problem else SHORT_GRACE):
             said.append("The server did not stop by itself, and was killed.")
     return " ".join(filter(None, said))

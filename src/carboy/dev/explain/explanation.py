@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,9 +28,27 @@ class Explanation:
     tracks: list[Track]
     steps: list[Step]
     overflowed: bool = False
+    left_out: int = 0  # calls; 0 if it is not known how many
     rule: list[str] = field(default_factory=list)  # lines that say which rule matched and why
     span: str = "from accept() to the last send()"  # what was recorded
     erase: Callable[[str], str] = str  # removes the secrets of the request from a text
+
+    @property
+    def notice(self) -> str:
+        """A sentence about calls that were left out, or ""."""
+        if not self.overflowed:
+            return ""
+        if not self.left_out:
+            return "The request made too many calls. Only the first are shown."
+        return (
+            f"The request made too many calls. {self.left_out:,} of them are left out, and their"
+            " time counts for their callers."
+        )
+
+    @property
+    def count(self) -> int:
+        """The number of calls that are shown, without those into C that count for their caller."""
+        return sum(node.place.room != places.C_CODE for node in self.nodes())
 
     @property
     def time(self) -> int:
@@ -50,13 +69,30 @@ class Explanation:
         return _shares(self.tracks[:1])
 
     def failure(self) -> tuple[BaseException, Node] | None:
-        """The exception that the application raised, and the call that handled it."""
-        for node in self.nodes():
-            if node.error is None or type(node.error).__module__.startswith("carboy.server"):
-                continue  # for example that the client has disconnected
-            if node.step and node.error.__traceback__:
-                return node.error, node
-        return None
+        """The exception that the application raised, and the call that handled it.
+
+        It was the argument of a step, or of any call if the server has reported a failure.
+        """
+        given = [
+            (node.error, node)
+            for node in self.nodes()
+            if node.error is not None
+            and node.error.__traceback__
+            # Not, for example, that the client has disconnected.
+            and not type(node.error).__module__.startswith("carboy.server")
+        ]
+        of_steps = [(error, node) for error, node in given if node.step]
+        others = [pair for pair in given if self.status.startswith("5") and _is_own(pair[0])]
+        return next(iter((*of_steps, *others)), None)
+
+
+def _is_own(error: BaseException) -> bool:
+    """Whether it passed through code of the application."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return any(
+        places.of_code(frame.f_code).room in (places.APPLICATION, places.TEMPLATE)
+        for frame, _ in frames
+    )
 
 
 def of_traced(traced: Traced, app: Any, name: str = "") -> Explanation:
@@ -102,4 +138,6 @@ def explain(
     """The explanation of the request that a recorder has recorded."""
     tracks = tree.build(recorder)
     steps = name_steps(tracks, app)
-    return Explanation(name, request, status, size, tracks, steps, recorder.overflowed, rule)
+    return Explanation(
+        name, request, status, size, tracks, steps, recorder.overflowed, recorder.left_out, rule
+    )

@@ -13,7 +13,7 @@ import re
 import sys
 from bisect import bisect_right
 from dataclasses import dataclass, field
-from pathlib import PurePath
+from pathlib import Path
 from types import CodeType, FrameType, FunctionType
 from typing import Any
 
@@ -62,7 +62,11 @@ _origins: dict[tuple[CodeType, str], Origin] = {}
 def note(frame: FrameType) -> None:
     """Look at a function that is called, if its code is not that of a file."""
     code = frame.f_code
-    if code.co_filename.endswith(FILES) or code.co_filename.startswith(FROZEN):
+    if code.co_filename.endswith(FILES):
+        if not Path(code.co_filename).exists():  # a module in an archive
+            linecache.lazycache(code.co_filename, frame.f_globals)
+        return
+    if code.co_filename.startswith(FROZEN):
         return
     key = (code, code.co_filename)
     if key not in _origins and (found := _origin(frame, code, frame.f_globals)):
@@ -80,7 +84,7 @@ def _origin(frame: FrameType, code: CodeType, names: dict[str, Any]) -> Origin |
     if "__jinja_exception__" in names:
         return Origin("jinja2")  # a line of the template for the traceback
     if "__name__" not in names and names.keys() >= {"environment", "__file__"}:
-        return Origin("", "", PurePath(code.co_filename).name)  # is being loaded
+        return Origin("", "", Path(code.co_filename).name)  # is being loaded
     if not code.co_filename.startswith("<"):
         return None
     file = code.co_filename if code.co_filename in linecache.cache else ""

@@ -13,10 +13,11 @@ from typing import Any
 
 from carboy.dev.editor import editor_link
 from carboy.dev.explain import places
+from carboy.dev.explain.changed import has_changed
 from carboy.dev.explain.explanation import Explanation
 from carboy.dev.explain.places import Place
 from carboy.dev.explain.steps import Step
-from carboy.dev.explain.terminal import duration
+from carboy.dev.explain.terminal import duration, size
 from carboy.dev.explain.tree import Node
 from carboy.dev.highlight import is_python, parts_of
 from carboy.dev.links import link_of
@@ -26,7 +27,8 @@ MOST_LINES = 120  # of the source code of a function
 
 def make(found: Explanation) -> str:
     """The page of an explanation as HTML."""
-    summary = f"{found.status} · {found.size:,} bytes · {duration(found.time)} {found.span}"
+    facts = [found.status, size(found.size), f"{found.count:,} calls"]
+    summary = " · ".join([*facts, f"{duration(found.time)} {found.span}"])
     return of_data(found.request, summary, data_of(found))
 
 
@@ -49,7 +51,7 @@ def of_data(title: str, summary: str, data: dict[str, Any], nonce: str = "", bac
 
 def data_of(found: Explanation) -> dict[str, Any]:
     """Steps, calls and source code, as values for JSON."""
-    sources: dict[str, dict[str, Any]] = {}
+    sources = Sources()
     tracks = [
         {"name": track.name, "calls": [_call(root, sources) for root in track.roots]}
         for track in found.tracks
@@ -61,10 +63,11 @@ def data_of(found: Explanation) -> dict[str, Any]:
     return {
         "tracks": tracks,
         "steps": steps,
-        "sources": sources,
+        "sources": sources.found,
         "time": found.time,
         "shares": [(name.removeprefix("carboy."), own) for name, _, own in found.shares()],
         "overflowed": found.overflowed,
+        "notice": found.notice,
         "rule": found.rule,
     }
 
@@ -73,14 +76,32 @@ def _times(step: Step) -> str:
     return step.title if step.times == 1 else f"{step.title} ×{step.times}"
 
 
-def _call(node: Node, sources: dict[str, dict[str, Any]]) -> dict[str, Any]:
+class Sources:
+    """The source code of functions; a call has the index of its own."""
+
+    def __init__(self) -> None:
+        self.found: list[dict[str, Any]] = []
+        self._indexes: dict[tuple[str, int, int], int] = {}
+
+    def index(self, node: Node) -> int | None:
+        """The index of the source code of a call; None for code without lines."""
+        place = node.place
+        if not place.first:
+            return None
+        key = (place.file, place.first, place.last)
+        if key not in self._indexes:
+            self._indexes[key] = len(self.found)
+            self.found.append(_source(node))
+        return self._indexes[key]
+
+
+def _call(node: Node, sources: Sources) -> dict[str, Any]:
     place = node.place
-    if place.lines not in sources and place.first:
-        sources[place.lines] = _source(node)
     return {
         "name": node.name,
         "room": place.room,
         "where": place.lines,
+        "source": sources.index(node),
         "began": node.began,
         "time": node.time,
         "args": node.args,
@@ -94,9 +115,10 @@ def _call(node: Node, sources: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def _shown(calls: Iterable[Node]) -> Iterator[Node]:
-    """The calls without calls into C, which are replaced by the calls they made."""
+    """The calls without short calls into C, which are replaced by the calls they made."""
     for call in calls:
-        if call.place.room == places.C_CODE and not call.step:
+        is_c = call.place.room == places.C_CODE and not call.step
+        if is_c and call.own < places.LEAST_WAIT:
             yield from _shown(call.children)
         else:
             yield call
@@ -104,15 +126,25 @@ def _shown(calls: Iterable[Node]) -> Iterator[Node]:
 
 def _source(node: Node) -> dict[str, Any]:
     place = node.place
-    lines = linecache.getlines(place.file)[place.first - 1 : place.last][:MOST_LINES]
-    text = "".join(lines)
+    lines = linecache.getlines(place.file)[place.first - 1 : place.last]
+    text = "".join(lines[:MOST_LINES])
     return {
+        "note": _note(node, len(lines)),
         "first": place.first,
         "text": text,
         "parts": parts_of(text) if is_python(place.file) else {},
         "link": _address(place),
         "edit": editor_link(place.file, place.first),
     }
+
+
+def _note(node: Node, count: int) -> str:
+    """A warning about the source code of a call, which has so many lines, or ""."""
+    if not count:
+        return "The source code cannot be read."
+    if node.code is not None and node.place.room != places.TEMPLATE and has_changed(node.code):
+        return "The file has changed since it was loaded. The code that ran may be different."
+    return f"Only the first {MOST_LINES} of {count} lines are shown." if count > MOST_LINES else ""
 
 
 def _address(place: Place) -> str:

@@ -11,6 +11,7 @@ C code may catch the exception of a function that it calls, as `getattr` with a 
 
 from __future__ import annotations
 
+import opcode
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from typing import Any, Protocol
 from carboy.dev.explain.values import exception
 
 CAUGHT = "an exception that C code caught"
+CLOSED = "generator.close"
 # Exceptions that C code catches, by the function that raises or the function in C that calls it.
 EXPECTED = {
     "__next__": "StopIteration",
@@ -29,10 +31,11 @@ EXPECTED = {
     "getattr": "AttributeError",
     "hasattr": "AttributeError",
     "next": "StopIteration",
-    "generator.close": "GeneratorExit",
+    CLOSED: "GeneratorExit",
     "coroutine.close": "GeneratorExit",
 }
 MOST = 100  # calls that are kept in case their exception is raised again
+RAISE = opcode.opmap["RAISE_VARARGS"]
 MONITORING: Any = getattr(sys, "monitoring", None)  # new in Python 3.12
 TOOLS = (4, 3)  # numbers that Python leaves free
 NAME = "carboy explain"
@@ -51,8 +54,8 @@ class Raised:
     __slots__ = ("_calls", "_caught", "_last", "_spent", "_traced")
 
     def __init__(self) -> None:
-        # Calls without a name, with their function and the id of their frame. Not the frame itself,
-        # which would keep the variables of the function alive.
+        # Calls without a name, with their function and the id of their frame, or 0 if the frame is
+        # not in the traceback. The frame itself would keep the variables of the function alive.
         self._calls: list[tuple[Ended, str, int]] = []
         # The same, if C code has caught the exception. It may be raised again, as by a task.
         self._caught: dict[int, tuple[Ended, str]] = {}
@@ -72,7 +75,8 @@ class Raised:
 
     def ended(self, call: Ended, name: str, frame: FrameType, is_c: bool = False) -> None:
         """A call ended with an exception; `frame` is its own, or that of the caller of C code."""
-        self._calls.append((call, name, 0 if is_c else id(frame)))
+        known = is_c or _raises_again(frame)
+        self._calls.append((call, name, 0 if known else id(frame)))
         caller = frame if is_c else frame.f_back
         if MONITORING is None and caller is not None:
             self._trace(caller)
@@ -147,6 +151,12 @@ class Raised:
 
 def _ignore(frame: FrameType, event: str, arg: Any) -> None:
     """A trace function; frames that have none of their own are not traced."""
+
+
+def _raises_again(frame: FrameType) -> bool:
+    """Whether a function ended with `raise` alone, which adds nothing to the traceback."""
+    code = frame.f_code.co_code
+    return code[frame.f_lasti] == RAISE and code[frame.f_lasti + 1] == 0
 
 
 def _frames(traceback: TracebackType | None) -> Iterator[tuple[int, str]]:

@@ -21,11 +21,14 @@ from typing import Any
 from carboy.dev.explain import generated
 from carboy.dev.explain.c_functions import module_of, name_of
 from carboy.dev.explain.places import SYSTEM_CALLS
-from carboy.dev.explain.raised import Monitor, Raised
+from carboy.dev.explain.raised import CLOSED, Monitor, Raised
+from carboy.dev.explain.recursion_limit import RecursionLimit
 from carboy.dev.explain.values import arguments, brief
 
 clock = time.perf_counter_ns
 MOST = 100_000  # calls of a thread; a browser cannot show a page with more
+SHALLOW = 40  # callers of a call that is kept after too many calls, so that the later steps are
+FEW = 200  # calls of one function that are kept after too many calls
 _name = name_of
 RUNNING = "has not ended"  # the result of a call that was running when the recording ended
 LONGEST = 200_000  # nanoseconds counted for recording one event
@@ -79,8 +82,9 @@ class Call:
 class Thread:
     """The recorded calls of one thread; `roots` are those without a recorded caller.
 
-    After `most` calls only calls of the server are kept, which show how the response is sent, so
-    that memory stays bounded. Calls into C are kept if their name starts with one of `c_code`.
+    After `most` calls, calls of the server are kept, which show how the response is sent, and the
+    first `FEW` of a function that has few callers. So memory stays bounded. Calls into C are kept
+    if their name starts with one of `c_code`.
     """
 
     def __init__(self, name: str, most: int, c_code: tuple[str, ...] = ("",)) -> None:
@@ -88,6 +92,7 @@ class Thread:
         self.most = most
         self.c_code = c_code
         self.count = 0
+        self.kept = 0
         self.roots: list[Call] = []
         self.stack: list[Call] = []
         self.secrets: set[str] = set()  # found in arguments
@@ -131,11 +136,17 @@ class Thread:
 
     def _enter(self, call: Call) -> None:
         self.count += 1
-        call.kept = not self.overflowed or _serves(call)
+        above = next((each for each in reversed(self.stack) if each.kept), None)
+        into = above.children if above else self.roots
+        call.kept = not self.overflowed or _serves(call) or self._is_shallow(into)
         if call.kept:
-            above = next((each for each in reversed(self.stack) if each.kept), None)
-            (above.children if above else self.roots).append(call)
+            self.kept += 1
+            into.append(call)
         self.stack.append(call)
+
+    def _is_shallow(self, siblings: list[Call]) -> bool:
+        is_one_of_few = len(self.stack) < SHALLOW and len(siblings) < FEW
+        return is_one_of_few and self.kept < 2 * self.most
 
     def _leave(self, code: CodeType, frame: FrameType, value: Any, when: int) -> None:
         stack = self.stack
@@ -152,7 +163,8 @@ class Thread:
             frame.f_lasti == call.thrown or code.co_code[frame.f_lasti] not in LEAVES
         )
         if call.raised:
-            self.raised.ended(call, code.co_name, frame)
+            is_closed = frame.f_lasti == call.thrown
+            self.raised.ended(call, CLOSED if is_closed else code.co_name, frame)
         else:
             self.raised.returned(call, frame)
             call.result = brief(value)
@@ -199,6 +211,7 @@ class Recorder:
         self.overhead = 0  # nanoseconds that an event costs outside of the hook
         self._local = threading.local()  # the identifier of a thread is used again after its end
         self._monitor = Monitor(self._raised)
+        self._limit = RecursionLimit()
         self._on = False
         self._began = 0
         self._lost = 0  # nanoseconds that recording took
@@ -207,6 +220,11 @@ class Recorder:
     def overflowed(self) -> bool:
         """Whether calls of a thread were left out."""
         return any(thread.overflowed for thread in self.threads.values())
+
+    @property
+    def left_out(self) -> int:
+        """The number of calls that were left out."""
+        return sum(thread.count - thread.kept for thread in self.threads.values())
 
     @property
     def secrets(self) -> set[str]:
@@ -218,12 +236,14 @@ class Recorder:
         self.overhead = overhead_of_an_event()
         threading.setprofile(self._event)
         self._monitor.start()
+        self._limit.lift()
 
     def uninstall(self) -> None:
         """Stop recording, and do not profile new threads."""
         self._on = False
         threading.setprofile(None)
         self._monitor.stop()
+        self._limit.restore()
 
     def start(self) -> None:
         """Discard earlier calls and start recording."""
@@ -242,6 +262,7 @@ class Recorder:
 
     def _event(self, frame: FrameType, event: str, arg: Any) -> None:
         if not self._on:
+            self._count(frame, event)
             return
         now = clock()
         thread: Thread | None = getattr(self._local, "thread", None)
@@ -250,9 +271,18 @@ class Recorder:
         self._lost += thread.raised.take()
         lost = self._lost
         thread.note(frame, event, arg, now - self._began - lost)
+        if event == "call":
+            self._limit.check(frame, len(thread.stack))
         spent = clock() - now
         # If another thread ran in between, not all of this time was spent here.
         self._lost += (spent if lost == self._lost else min(spent, LONGEST)) + self.overhead
+
+    def _count(self, frame: FrameType, event: str) -> None:
+        """Before the recording, only the depth of the calls matters."""
+        if event in ("call", "return"):
+            depth = getattr(self._local, "depth", 0) + (1 if event == "call" else -1)
+            self._local.depth = depth
+            self._limit.check(frame, depth)
 
     def _raised(self) -> Raised | None:
         thread: Thread | None = getattr(self._local, "thread", None) if self._on else None

@@ -71,10 +71,9 @@ def show(
     whose calls are shown, and `full` shows all calls.
     """
     painter = Painter(coloured, width)
-    count = sum(node.place.room != places.C_CODE for node in found.nodes())
     lines = [
-        f"{painter.colour(found.request, '1')} → {found.status}, {found.size:,} bytes;"
-        f" {count:,} calls in {duration(found.time)} {found.span}",
+        f"{painter.colour(found.request, '1')} → {found.status}, {size(found.size)};"
+        f" {found.count:,} calls in {duration(found.time)} {found.span}",
         "",
         *_shares(found, painter),
         *_other_threads(found, painter),
@@ -85,11 +84,8 @@ def show(
     ]
     if found.rule:
         lines += ["", painter.colour("How the rule was found", "1"), *found.rule[1:]]
-    if found.overflowed:
-        lines += [
-            "",
-            "The request made too many calls. Later calls are shown only if they are the server's.",
-        ]
+    if found.notice:
+        lines += ["", found.notice]
     lines += trees(found, painter, depth, only, full)
     return "\n".join(lines) + "\n"
 
@@ -113,6 +109,11 @@ def duration(nanoseconds: int) -> str:
     """Text in microseconds or milliseconds."""
     micros = nanoseconds / 1000
     return f"{micros / 1000:,.2f} ms" if micros >= 1000 else f"{micros:.1f} µs"
+
+
+def size(count: int) -> str:
+    """A number of bytes as text."""
+    return "1 byte" if count == 1 else f"{count:,} bytes"
 
 
 def _shares(found: Explanation, painter: Painter) -> list[str]:

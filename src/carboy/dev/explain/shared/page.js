@@ -3,7 +3,7 @@ const data = JSON.parse(document.getElementById("data").textContent);
 const flame = document.getElementById("flame"), tree = document.getElementById("tree");
 const detail = document.getElementById("detail"), search = document.getElementById("search");
 const calls = [];
-let chosen = null, hits = [];
+let chosen = null, hits = [], found = new Set();
 
 function time(ns) { return ns >= 1e6 ? (ns / 1e6).toFixed(2) + " ms" : (ns / 1e3).toFixed(1) + " µs"; }
 const hues = new Map([["your application", 42], ["template", 28], ["kernel", 0]]);
@@ -29,7 +29,7 @@ for (const track of data.tracks) {
   for (const call of track.calls) collect(call, null, 0);
   for (const call of calls.slice(before)) call.depth = base + call.level;
   if (calls[before]) calls[before].heading = track === data.tracks[0] ? "" : "Thread " + track.name;
-  base = calls.reduce((deepest, call) => Math.max(deepest, call.depth), 0) + 2;
+  for (const call of calls.slice(before)) base = Math.max(base, call.depth + 2);
 }
 function chart(from, to) {
   flame.replaceChildren();
@@ -46,14 +46,13 @@ function chart(from, to) {
     bar.onclick = () => choose(call, true);
     bar.ondblclick = () => zoom(call);
     bar.classList.toggle("chosen", call === chosen);
-    bar.classList.toggle("found", hits.includes(call));
+    bar.classList.toggle("found", found.has(call));
   }
 }
 function zoom(call) { chart(call.began, call.began + Math.max(call.time, 1)); }
 let rows = 0;
-for (const call of calls) {
-  if (call.heading) make("h2", tree, call.heading);
-  const row = call.row = make("div", tree, "", "row");
+function rowOf(call) {  // made when the call is shown for the first time
+  const row = call.row = make("div", null, "", "row");
   row.id = "call-" + rows++;
   row.setAttribute("role", "treeitem");
   row.setAttribute("aria-level", call.level + 1);
@@ -61,38 +60,44 @@ for (const call of calls) {
   call.mark = make("i", row);
   make("span", row, call.room, "room");
   make("span", row, call.name, "name");
-  const note = (call.step ? `[${call.step}] ` : "") + call.role;
+  const note = [call.step ? `[${call.step}]` : "", call.role].filter(Boolean).join(" ");
   if (note) make("em", row, note);
+  if (call.raised) make("em", row, "raised " + (call.result || "an exception"), "raised");
   make("time", row, time(call.time));
+  row.classList.toggle("found", found.has(call));
   row.onclick = () => { if (chosen === call) call.open = !call.open; choose(call); };
+  return row;
 }
 function draw() {
+  const shown = [];
   for (const call of calls) {
     const p = call.parent;
     call.shown = !p || (p.shown && p.open);
-    call.row.hidden = !call.shown;
-    call.row.style.display = call.shown ? "" : "none";
+    if (!call.shown) continue;
+    if (call.heading) shown.push(call.title ??= make("h2", null, call.heading));
+    shown.push(call.row || rowOf(call));
     call.mark.textContent = call.children.length ? (call.open ? "▾" : "▸") : "";
     if (call.children.length) call.row.setAttribute("aria-expanded", call.open);
   }
+  tree.replaceChildren(...shown);
 }
 function choose(call, scroll) {
   for (let p = call.parent; p; p = p.parent) p.open = true;
+  draw();
   if (chosen) {
-    chosen.row.classList.remove("chosen"); chosen.row.removeAttribute("aria-selected");
+    chosen.row?.classList.remove("chosen"); chosen.row?.removeAttribute("aria-selected");
     chosen.bar?.classList.remove("chosen");
   }
   chosen = call; call.row.classList.add("chosen"); call.bar?.classList.add("chosen");
   call.row.setAttribute("aria-selected", true);
   tree.setAttribute("aria-activedescendant", call.row.id);
-  draw();
   call.bar?.scrollIntoView({ block: "nearest" });
   call.row.scrollIntoView({ block: scroll ? "center" : "nearest" });
   detail.replaceChildren();
   make("h3", detail, call.name);
-  const about = make("p", detail, call.room + " · "), source = data.sources[call.where];
+  const about = make("p", detail, call.room + " · "), source = data.sources[call.source];
   // A page from a server may not link to files.
-  if (source && (source.link.startsWith("https:") || location.protocol === "file:")) {
+  if (source?.link && (source.link.startsWith("https:") || location.protocol === "file:")) {
     make("a", about, call.where).href = source.link;
   } else about.append(call.where);
   about.append((call.where ? " · " : "") + [time(call.time), call.role].filter(Boolean).join(" · "));
@@ -102,7 +107,8 @@ function choose(call, scroll) {
   if (call.raised || call.result) {
     make("dt", list, "→"); make("dd", list, call.raised ? "raised " + (call.result || "an exception") : call.result);
   }
-  if (source) {
+  if (source?.note) make("p", detail, source.note, "note");
+  if (source?.text) {
     const pre = make("pre", detail);
     source.text.replace(/\n$/, "").split("\n").forEach((line, n) => {
       const row = make("code", pre, "", source.first + n === call.line ? "last" : "");
@@ -133,11 +139,14 @@ search.oninput = () => {
   const word = search.value.trim().toLowerCase();
   hits = [];
   for (const call of calls) {
-    const text = `${call.room} ${call.name} ${call.where} ${call.role}`.toLowerCase();
-    const hit = !!word && text.includes(word);
-    call.row.classList.toggle("found", hit);
-    call.bar?.classList.toggle("found", hit);
-    if (hit) hits.push(call);
+    const raised = call.raised ? "raised " + call.result : "";
+    const text = `${call.room} ${call.name} ${call.where} ${call.role} ${raised}`.toLowerCase();
+    if (word && text.includes(word)) hits.push(call);
+  }
+  found = new Set(hits);
+  for (const call of calls) {
+    call.row?.classList.toggle("found", found.has(call));
+    call.bar?.classList.toggle("found", found.has(call));
   }
   if (hits.length) choose(hits[0], true);
   count(word);
@@ -160,7 +169,9 @@ for (const [room, own] of data.shares) {
   make("time", chip, time(own));
   chip.onclick = () => { search.value = room; search.oninput(); };
 }
-document.getElementById("overflow").hidden = !data.overflowed;
+const overflow = document.getElementById("overflow");
+overflow.textContent = data.notice || "";
+overflow.hidden = !data.notice;
 tree.onkeydown = event => {
   const shown = calls.filter(c => c.shown), at = shown.indexOf(chosen);
   const go = c => { if (c) choose(c); };
@@ -178,6 +189,6 @@ document.onkeydown = event => {
   if (event.key === "/" && event.target !== search) { search.focus(); event.preventDefault(); }
   if (event.key === "Escape") chart(0, end);
 };
-flame.style.setProperty("--rows", Math.max(0, calls.reduce((deepest, c) => Math.max(deepest, c.depth), 0)) + 1);
+flame.style.setProperty("--rows", calls.reduce((deepest, c) => Math.max(deepest, c.depth), 0) + 1);
 chart(0, end);
 draw();

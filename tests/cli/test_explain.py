@@ -84,6 +84,8 @@ def rest(rest):
     return rest
 """
 PLAIN = """
+import os
+import socket
 import threading
 
 def app(environ, start_response):
@@ -93,6 +95,24 @@ def app(environ, start_response):
 def hanging(environ, start_response):
     print("hanging", file=environ["wsgi.errors"], flush=True)
     threading.Event().wait()
+
+def fails_midway(environ, start_response):
+    start_response("200 OK", [("Content-Type", "text/plain")])
+    yield b"some"
+    yield b"more"
+    raise LookupError("midway")
+
+def too_short(environ, start_response):
+    start_response("200 OK", [("Content-Length", "10")])
+    return [b"some"]
+
+def hangs_up(environ, start_response):
+    with socket.socket(fileno=os.dup(environ["werkzeug.socket"].fileno())) as end:
+        end.shutdown(socket.SHUT_RDWR)
+    return app(environ, start_response)
+
+def ends(environ, start_response):
+    os._exit(3)
 
 def endless(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/plain")])
@@ -160,7 +180,7 @@ def test_a_real_flask_application_shows_calls_of_flask_and_werkzeug(folder: Path
 
 
 def test_any_wsgi_callable_is_explained(folder: Path) -> None:
-    assert re.search(r"your application app plain\.py:4-6", explain(folder, "plain", "GET", "/"))
+    assert re.search(r"your application app plain\.py:6-8", explain(folder, "plain", "GET", "/"))
 
 
 def test_only_shows_one_room_and_depth_cuts_the_tree(folder: Path) -> None:
@@ -230,7 +250,33 @@ def test_deep_recursion_is_shown_in_every_format(folder: Path) -> None:
 def test_an_application_that_does_not_respond_is_an_error(folder: Path) -> None:
     said = explain(folder, "plain:hanging", "GET", "/", "--timeout", "5", "--cold", code=1)
     assert "There was no response within 5 s. The application runs hanging, " in said
-    assert "plain.py:10." in said
+    assert "plain.py:12." in said
+
+
+@pytest.mark.parametrize(
+    ("view", "said"),
+    [
+        ("fails_midway", "200 OK, the server closed the connection before the end, 8 bytes"),
+        ("too_short", "200 OK, 6 bytes of the body are missing, 4 bytes"),
+        ("hangs_up", "the server closed the connection without a response, 0 bytes"),
+    ],
+)
+def test_a_response_that_is_not_complete_is_explained(folder: Path, view: str, said: str) -> None:
+    text = explain(folder, f"plain:{view}", "GET", "/")
+    assert f"GET / → {said};" in text
+    failed = re.search(r"The application raised (.*)\n  at (.*)\n", text)
+    if view == "fails_midway":
+        assert failed is not None and failed[1] == "LookupError: midway"
+        assert failed[2].endswith("plain.py:18")
+    else:
+        assert failed is None
+
+
+def test_an_application_that_ends_the_process_is_named(folder: Path) -> None:
+    said = explain(folder, "plain:ends", "GET", "/", code=3)
+    assert "os._exit(3), in ends, " in said
+    assert "plain.py:30." in said
+    assert "Traceback" not in said
 
 
 def test_an_endless_response_is_cut_off_and_explained(folder: Path) -> None:

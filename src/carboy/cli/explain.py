@@ -19,10 +19,11 @@ from click.core import ParameterSource
 from carboy.cli import explain_report, explain_start, explain_step, locate
 from carboy.cli.application import chosen_app, load_or_explain
 from carboy.cli.completion import complete
+from carboy.cli.explain_exit import exit_told
 from carboy.cli.explain_follow import Following
 from carboy.cli.explain_port import usual_port
 from carboy.cli.explain_process import Launch
-from carboy.cli.explain_question import Fields, NoAnswer, Question
+from carboy.cli.explain_question import Answer, Fields, NoAnswer, Question
 from carboy.cli.explain_servers import SERVERS
 from carboy.cli.explain_step import Sent
 from carboy.cli.option_types import Number
@@ -77,10 +78,11 @@ def record(
     thread = threading.Thread(target=engine.run, name="engine", daemon=True)
     thread.start()
     try:
-        if not cold:
-            question.ask(port, patience)
-        recorder.start()
-        answer = question.ask(port, patience)
+        with exit_told():
+            if not cold:
+                _ask(question, port, patience)
+            recorder.start()
+            answer = _ask(question, port, patience)
     except NoAnswer as problem:
         raise click.ClickException(f"{problem}{_running()}") from None
     except KeyboardInterrupt:
@@ -102,6 +104,16 @@ def record(
     found.erase = eraser.erase
     found.rule = [eraser.erase(each) for each in found.rule]
     return found
+
+
+def _ask(question: Question, port: int, patience: float) -> Answer:
+    """The answer. A connection that the application ends without a response can be explained."""
+    try:
+        return question.ask(port, patience)
+    except NoAnswer as problem:
+        if problem.answer.was_closed:
+            return problem.answer
+        raise
 
 
 def _running() -> str:

@@ -20,6 +20,7 @@ from typing import Any
 
 PAUSE = 0.02  # seconds between two tries to connect
 MOST = 1 << 16  # bytes that are kept
+CLOSED = "the server closed the connection"
 GRACE = 3.0  # seconds for the server to close the connection
 
 
@@ -87,9 +88,9 @@ class Exchange:
 def said(error: Exception) -> str:
     """The meaning of an error of the connection."""
     if isinstance(error, http.client.RemoteDisconnected):
-        return "the server closed the connection without a response"
+        return f"{CLOSED} without a response"
     if isinstance(error, http.client.IncompleteRead | ConnectionResetError):
-        return "the server closed the connection before the end"
+        return f"{CLOSED} before the end"
     return repr(error)
 
 
@@ -163,7 +164,8 @@ def main(host: str, port: int, patience: float, **request: Any) -> None:
     in_time = exchange.over.wait(patience)
     late = "cut off after" if exchange.status else "no response within"
     document = exchange.document("" if in_time else f"{late} {patience:g} s")
-    print(json.dumps(document), flush=True)
+    with contextlib.suppress(BrokenPipeError):  # the application has ended the other process
+        print(json.dumps(document), flush=True)
     os._exit(0)  # the thread may be waiting
 
 

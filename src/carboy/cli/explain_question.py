@@ -26,7 +26,11 @@ Fields = list[tuple[str, str]]  # each a line of the request
 
 
 class NoAnswer(Exception):
-    """There was no response; the text says why."""
+    """There was no response; `answer` says why."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(answer.failure)
+        self.answer = answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,11 @@ class Answer:
     def text(self) -> str:
         """The status, and what is wrong with the response."""
         return ", ".join(each for each in (self.status, self.problem) if each) or "no response"
+
+    @property
+    def was_closed(self) -> bool:
+        """Whether the server has closed the connection, with or without a response."""
+        return self.connected and self.problem.startswith(explain_client.CLOSED)
 
     @property
     def failure(self) -> str:
@@ -102,7 +111,7 @@ class Question:
         finally:
             child.kill()
         if server is None and not answer.status:
-            raise NoAnswer(answer.failure)
+            raise NoAnswer(answer)
         return answer
 
     def _document(self, host: str, port: int, patience: float, start: float) -> str:

@@ -45,6 +45,11 @@ class Explanation:
             " time counts for their callers."
         )
 
+    def _is_failure(self, node: Node) -> bool:
+        """Whether an exception that is an argument of this call is why the request failed."""
+        is_cut = "," in self.status and node.place.package == "carboy"
+        return is_cut or self.status.startswith("5")
+
     @property
     def count(self) -> int:
         """The number of calls that are shown, without those into C that count for their caller."""
@@ -71,7 +76,8 @@ class Explanation:
     def failure(self) -> tuple[BaseException, Node] | None:
         """The exception that the application raised, and the call that handled it.
 
-        It was the argument of a step, or of any call if the server has reported a failure.
+        It was the argument of a step; or of any call if the server has reported a failure, or of a
+        call of the server if the response was cut off.
         """
         given = [
             (node.error, node)
@@ -82,7 +88,7 @@ class Explanation:
             and not type(node.error).__module__.startswith("carboy.server")
         ]
         of_steps = [(error, node) for error, node in given if node.step]
-        others = [pair for pair in given if self.status.startswith("5") and _is_own(pair[0])]
+        others = [pair for pair in given if self._is_failure(pair[1]) and _is_own(pair[0])]
         return next(iter((*of_steps, *others)), None)
 
 

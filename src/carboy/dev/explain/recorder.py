@@ -30,6 +30,7 @@ MOST = 100_000  # calls of a thread; a browser cannot show a page with more
 SHALLOW = 40  # callers of a call that is kept after too many calls, so that the later steps are
 FEW = 200  # calls of one function that are kept after too many calls
 _name = name_of
+BREATH = 0.0002  # seconds between looks at whether a thread still records an event
 RUNNING = "has not ended"  # the result of a call that was running when the recording ended
 LONGEST = 200_000  # nanoseconds counted for recording one event
 # A function leaves with these instructions unless it ends with an exception. In Python 3.13, the
@@ -93,6 +94,7 @@ class Thread:
         self.c_code = c_code
         self.count = 0
         self.kept = 0
+        self.busy = False  # an event is being recorded
         self.roots: list[Call] = []
         self.stack: list[Call] = []
         self.secrets: set[str] = set()  # found in arguments
@@ -215,6 +217,7 @@ class Recorder:
         self._on = False
         self._began = 0
         self._lost = 0  # nanoseconds that recording took
+        self._counted = 0  # the time until which recording is counted in `_lost`
 
     @property
     def overflowed(self) -> bool:
@@ -257,25 +260,42 @@ class Recorder:
         """Stop recording. Running calls end now."""
         self._on = False
         now = clock() - self._began - self._lost
-        for thread in self.threads.values():
+        for thread in list(self.threads.values()):
+            while thread.busy:
+                time.sleep(BREATH)
             thread.end(now)
 
     def _event(self, frame: FrameType, event: str, arg: Any) -> None:
-        if not self._on:
-            self._count(frame, event)
-            return
-        now = clock()
         thread: Thread | None = getattr(self._local, "thread", None)
-        if thread is None:
-            thread = self._local.thread = self._new_thread()
+        if thread is not None:
+            thread.busy = True  # so that `stop` waits
+        if self._on:
+            if thread is None:
+                thread = self._local.thread = self._new_thread()
+            self._note(thread, frame, event, arg)
+        else:
+            self._count(frame, event)
+        if thread is not None:
+            thread.busy = False
+
+    def _note(self, thread: Thread, frame: FrameType, event: str, arg: Any) -> None:
         self._lost += thread.raised.take()
-        lost = self._lost
+        now, lost = self._time()
         thread.note(frame, event, arg, now - self._began - lost)
         if event == "call":
             self._limit.check(frame, len(thread.stack))
-        spent = clock() - now
+        ended = clock()
+        spent = max(0, ended - max(now, self._counted))
         # If another thread ran in between, not all of this time was spent here.
         self._lost += (spent if lost == self._lost else min(spent, LONGEST)) + self.overhead
+        self._counted = ended
+
+    def _time(self) -> tuple[int, int]:
+        """The time, and the time that recording took until then."""
+        while True:
+            lost, now = self._lost, clock()
+            if lost == self._lost:  # no other thread has recorded in between
+                return now, lost
 
     def _count(self, frame: FrameType, event: str) -> None:
         """Before the recording, only the depth of the calls matters."""

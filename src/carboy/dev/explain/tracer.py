@@ -100,7 +100,8 @@ class Tracer:
         else:
             self._monitor.stop()
         # The end of a unit with too many calls was not recorded.
-        self._open.pop(threading.get_ident(), None)
+        if unit := self._open.pop(threading.get_ident(), None):
+            unit.thread.raised.settle()
         sys.setprofile(self._hook if on else None)
 
     # --- start and end of a request, called by the middleware that records it
@@ -189,6 +190,7 @@ class Tracer:
             if not thread.stack and code in self._units:
                 self._close(ident)  # the response has been sent
         if thread.overflowed:
+            thread.raised.settle()
             sys.setprofile(None)  # switched on again for the next request
         thread.lost += clock() - now + self._overhead
 

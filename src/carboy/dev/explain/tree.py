@@ -209,9 +209,9 @@ def _between(track: Track) -> Track:
     # The previous request may still have been running when the recording began.
     came = [n for n, turn in enumerate(turns) if any(map(_accepts, turn.walk()))]
     went = [n for n, turn in enumerate(turns) if any(map(_sends, turn.walk()))]
-    if not came or not went:
+    if not came:
         return Track(track.name, [])
-    kept = turns[came[0] : went[-1] + 1]
+    kept = turns[came[0] : went[-1] + 1 if went else len(turns)]
     return Track(track.name, [turn for turn in kept if not _idle(turn)])
 
 

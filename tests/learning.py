@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import os
+import pty
+import re
+import select
+import subprocess
+import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -21,7 +27,10 @@ from carboy.dev.learn.assessment import Finding
 from carboy.dev.learn.exchanges import Response, all_of
 from carboy.dev.learn.typed import of_text
 from carboy.net.listener import listen_tcp
-from running import PATIENCE
+from running import PATIENCE, die_with_parent
+
+COLOUR = re.compile("\x1b\\[[0-9]*[mK]")
+COMMAND = [sys.executable, "-m", "carboy", "learn"]
 
 
 @dataclass
@@ -100,3 +109,58 @@ def course(folder: Path, **settings: Any) -> Iterator[Course]:
     finally:
         client.hang_up()
         server.stop()
+
+
+class Terminal:
+    """The command in a pseudo-terminal."""
+
+    def __init__(self, folder: Path, *args: str) -> None:
+        self.ours, theirs = pty.openpty()
+        self.child = subprocess.Popen(
+            [*COMMAND, "--port", "0", *args],
+            cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
+            env={"PATH": "/usr/bin:/bin", "XDG_DATA_HOME": str(folder), "BROWSER": "true"},
+            preexec_fn=die_with_parent,  # noqa: PLW1509 - only a system call
+        )  # fmt: skip
+        os.close(theirs)
+        self.shown = ""
+
+    def wait(self, wanted: str) -> str:
+        """Read until the output since the last call has this text; returns that output."""
+        end = time.monotonic() + PATIENCE
+        while wanted not in (text := " ".join(COLOUR.sub("", self.shown).split())):
+            assert time.monotonic() < end, text
+            if select.select([self.ours], [], [], 1.0)[0]:
+                self.shown += os.read(self.ours, 1 << 16).decode()
+        self.shown = ""
+        return text
+
+    def type(self, text: str) -> None:
+        os.write(self.ours, text.encode())
+
+    def port(self) -> int:
+        found = re.search(r"sent to 127\.0\.0\.1:(\d+)", self.wait("? lists the commands"))
+        assert found is not None
+        return int(found[1])
+
+    def course(self) -> str:
+        """The address of the page."""
+        found = re.search(r"In the browser: (\S+)", self.wait("q ends."))
+        assert found is not None
+        return found[1]
+
+    def close(self) -> None:
+        self.child.kill()
+        self.child.wait()
+        os.close(self.ours)
+
+    def ends(self) -> tuple[int, str]:
+        """The status, and everything that was written until then."""
+        status = self.child.wait(PATIENCE)
+        rest = self.shown
+        while select.select([self.ours], [], [], 0)[0]:
+            try:
+                rest += os.read(self.ours, 1 << 16).decode()
+            except OSError:
+                break
+        return status, rest

@@ -3,28 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
-import pty
-import re
-import select
 import signal
 import socket
 import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from carboy.dev.learn.course import EXERCISES
-from running import PATIENCE, die_with_parent
+from learning import COMMAND, Terminal
+from running import PATIENCE
 
 pytestmark = pytest.mark.xdist_group("learn")
 
 GOOD = "GET /hello?name=Ada HTTP/1.1\nHost: x\n\n"
-COLOUR = re.compile("\x1b\\[[0-9]*[mK]")
-COMMAND = [sys.executable, "-m", "carboy", "learn"]
 
 
 def learn(data: Path, *args: str, typed: str = "", code: int = 0) -> str:
@@ -37,57 +30,11 @@ def learn(data: Path, *args: str, typed: str = "", code: int = 0) -> str:
     return " ".join((done.stdout + done.stderr).split())
 
 
-class Terminal:
-    """The command in a pseudo-terminal."""
-
-    def __init__(self, folder: Path, *args: str) -> None:
-        self.ours, theirs = pty.openpty()
-        self.child = subprocess.Popen(
-            [*COMMAND, "--port", "0", *args],
-            cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True,
-            env={"PATH": "/usr/bin:/bin", "XDG_DATA_HOME": str(folder), "BROWSER": "true"},
-            preexec_fn=die_with_parent,  # noqa: PLW1509 - only a system call
-        )  # fmt: skip
-        os.close(theirs)
-        self.shown = ""
-
-    def wait(self, wanted: str) -> str:
-        """Read until the output since the last call has this text; returns that output."""
-        end = time.monotonic() + PATIENCE
-        while wanted not in (text := " ".join(COLOUR.sub("", self.shown).split())):
-            assert time.monotonic() < end, text
-            if select.select([self.ours], [], [], 1.0)[0]:
-                self.shown += os.read(self.ours, 1 << 16).decode()
-        self.shown = ""
-        return text
-
-    def type(self, text: str) -> None:
-        os.write(self.ours, text.encode())
-
-    def port(self) -> int:
-        found = re.search(r"sent to 127\.0\.0\.1:(\d+)", self.wait("? lists the commands"))
-        assert found is not None
-        return int(found[1])
-
-    def ends(self) -> tuple[int, str]:
-        """The status, and everything that was written until then."""
-        status = self.child.wait(PATIENCE)
-        rest = self.shown
-        while select.select([self.ours], [], [], 0)[0]:
-            try:
-                rest += os.read(self.ours, 1 << 16).decode()
-            except OSError:
-                break
-        return status, rest
-
-
 @pytest.fixture
 def terminal(tmp_path: Path) -> Iterator[Terminal]:
     found = Terminal(tmp_path, "1")
     yield found
-    found.child.kill()
-    found.child.wait()
-    os.close(found.ours)
+    found.close()
 
 
 def test_an_exercise_is_done_with_typed_requests(tmp_path: Path) -> None:

@@ -110,6 +110,7 @@ def _run(
     _report(file)
     session = Session(lessons, _text(exercises), course, sys.stdin.isatty(), in_terminal)
     sessions.append(session)
+    lessons.changed = session.changed
     client = Client(exercises, recorder, session.received)
     servers = [
         Server(application.make(course), [listener], recorder.trace),

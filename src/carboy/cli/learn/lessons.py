@@ -6,6 +6,7 @@ The terminal and the page use the same object, on different threads.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from carboy.cli.learn.progress import ProgressFile
 from carboy.cli.learn.recorder import Recorder
@@ -26,6 +27,7 @@ class Lessons:
     def __init__(self, port: int, recorder: Recorder, file: ProgressFile) -> None:
         self.port = port
         self.progress = file.read()
+        self.changed: Callable[[], object] = lambda: None  # called when an exercise is begun
         self.number = 0  # of the current exercise; 0: there is none
         self.findings: list[tuple[int, Finding]] = []  # each with the number of its exercise
         self._file = file
@@ -48,6 +50,7 @@ class Lessons:
             self._assessment = Assessment(exercise, self.progress)
             self._since = self._recorder.last_number
             self._known.clear()
+            self.changed()
             return exercise
 
     def next_number(self) -> int:

@@ -49,6 +49,7 @@ class Session:
         self._request = b""  # typed since the last response
         self._last = b""  # the last typed request
         self._prompted = False
+        self._number = 0  # of the exercise that is shown
         self._steps: list[str] = []  # left to show one by one
 
     # --- reports, from any thread
@@ -99,6 +100,8 @@ class Session:
 
     def _step(self, client: Client) -> bool:
         """One event; returns whether the course goes on."""
+        if self._lessons.number != self._number:
+            self._show_exercise()  # begun on the page
         self._prompt()
         try:
             kind, value = self._events.get(timeout=self._patience())
@@ -179,7 +182,7 @@ class Session:
     def _command(self, client: Client, word: str) -> bool:
         commands = {
             "": self._enter, "?": self._help, "h": self._example, "o": self._open_steps,
-            "t": self._begin_steps, "r": self._again, "l": self._list, "n": self._next,
+            "t": self._begin_steps, "r": self._show_exercise, "l": self._list, "n": self._next,
         }  # fmt: skip
         if word in commands:
             commands[word]()
@@ -257,20 +260,21 @@ class Session:
         self._say(f"Type a number from 1 to {len(EXERCISES)}, or Enter for the next. q ends.")
 
     def _begin(self, number: int) -> None:
-        exercise = self._lessons.begin(number)
+        self._lessons.begin(number)
+        self._show_exercise()
+
+    def _show_exercise(self) -> None:
+        number, exercise = self._lessons.number, self._lessons.exercise
+        self._number = number
+        if exercise is None:
+            self._list()
+            return
         self._say(self._text.exercise(number, exercise, self._lessons.progress.goals_of(exercise)))
         if self._lessons.is_done():
             self._say("This exercise is done. You can do it again, or press Enter for the next.")
         elif question := self._lessons.question():
             self._say(self._text.note("Send a request again, then answer the question:"))
             self._say(self._text.question(question[1]))
-
-    def _again(self) -> None:
-        number, exercise = self._lessons.number, self._lessons.exercise
-        if exercise is None:
-            self._list()
-            return
-        self._say(self._text.exercise(number, exercise, self._lessons.progress.goals_of(exercise)))
 
     def _example(self) -> None:
         example = self._lessons.example()

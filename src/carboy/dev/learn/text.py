@@ -30,6 +30,18 @@ COMMANDS = (
 )
 
 
+def outcome(each: Exchange) -> str:
+    """How the server has answered."""
+    if each.refused:
+        return f"refused: {each.refused}"
+    response = each.response
+    if not response.status:
+        return "The connection was closed without a response."
+    size = f"{len(response.body)} bytes of body"
+    end = "" if response.complete else ", not complete"
+    return f"response: {response.status} {response.reason}, {size}{end}"
+
+
 class Text:
     """Makes the texts, with colours or without."""
 
@@ -110,17 +122,9 @@ class Text:
         shown = [f"    {line}" for line in lines[:MOST_LINES]]
         if len(lines) > MOST_LINES:
             shown.append(f"    … and {len(lines) - MOST_LINES} more lines")
-        return "\n".join([head, *shown, f"  {self._outcome(each)}"])
-
-    def _outcome(self, each: Exchange) -> str:
-        if each.refused:
-            return self._in(RED, f"refused: {each.refused}")
-        response = each.response
-        if not response.status:
-            return "The connection was closed without a response."
-        size = f"{len(response.body)} bytes of body"
-        end = "" if response.complete else ", not complete"
-        return f"response: {response.status} {response.reason}, {size}{end}"
+        return "\n".join(
+            [head, *shown, f"  {self._in(RED, outcome(each)) if each.refused else outcome(each)}"]
+        )
 
     def question(self, text: str) -> str:
         """A question."""

@@ -195,4 +195,5 @@ addEventListener("keydown", event => {
   if (event.key === " ") { event.preventDefault(); play(); }
   else if (acts[event.key]) { event.preventDefault(); pause(); acts[event.key](); }
 });
-go(0);
+// A link may name the first step to show.
+go(Number(location.hash.slice(1)) || 0);

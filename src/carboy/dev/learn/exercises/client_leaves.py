@@ -55,7 +55,7 @@ def _left(seen: Sequence[Seen]) -> Verdict:
         )
     last, problem = attempt(found, "/count")
     if last is not None and last.open and last.response.status == 200:
-        return missing("The view is counting. Now hang up: the command is a dot on its own line.")
+        return missing("The view is counting. Now hang up.")
     return other(last, problem, "")
 
 
@@ -92,8 +92,8 @@ EXERCISE = Exercise(
             "wait",
         ),
         Goal(
-            "Send a request for /count, whose response does not end, and leave: hang up with a dot"
-            " on its own line, or stop curl with Ctrl+C.",
+            "Send a request for /count, whose response does not end, and hang up: in the terminal"
+            " with a dot on its own line, in curl with Ctrl+C.",
             _left,
             "GET /count HTTP/1.1\nHost: {host}\n\n",
             ".",

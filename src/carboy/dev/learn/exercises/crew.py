@@ -51,7 +51,7 @@ def _both(seen: Sequence[Seen]) -> Verdict:
             return missing("The view is still running.")
         return missing(
             "The requests came one after the other. Send the second while the first is running:"
-            " the command 2 sends your last request on two connections at once."
+            " the command 2, or the button of the page, sends it on two connections at once."
         )
     return other(last, problem, "")
 
@@ -84,8 +84,8 @@ EXERCISE = Exercise(
     ),
     goals=(
         Goal(
-            "Send two requests for /slow on two connections at the same time. Type the request"
-            " once; the command 2 then sends it on two connections at once.",
+            "Send two requests for /slow on two connections at the same time. In the terminal, type"
+            " the request once; the command 2 then sends it twice at once.",
             _both,
             "GET /slow HTTP/1.1\nHost: {host}\n\n",
             "2",

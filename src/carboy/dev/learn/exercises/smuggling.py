@@ -42,7 +42,7 @@ def _two_lengths(seen: Sequence[Seen]) -> Verdict:
     if last is not None and BOTH in last.refused:
         return missing(
             "The request is refused, but nothing came after its head. Send a second request with"
-            " it in one piece: write \\r\\n for the line ends, and everything on one line."
+            " it in one piece: in the terminal, write everything on one line with \\r\\n."
         )
     if last is not None and last.head is not None:
         has_length = last.get("Content-Length") is not None
@@ -100,7 +100,7 @@ EXERCISE = Exercise(
     goals=(
         Goal(
             "Send a request with both Content-Length and Transfer-Encoding: chunked, and a second"
-            " request after it, in one piece. At this prompt, write everything on one line with"
+            " request after it, in one piece. In the terminal, write everything on one line with"
             " \\r\\n for the line ends.",
             _two_lengths,
             r"POST /echo HTTP/1.1\r\nHost: {host}\r\nContent-Length: 5\r\n"

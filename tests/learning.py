@@ -23,7 +23,6 @@ from carboy.cli.learn.lessons import Lessons
 from carboy.cli.learn.progress import ProgressFile
 from carboy.cli.learn.recorder import Recorder
 from carboy.cli.learn.server import SETTINGS, Server
-from carboy.dev.learn.assessment import Finding
 from carboy.dev.learn.exchanges import Response, all_of
 from carboy.dev.learn.typed import of_text
 from carboy.net.listener import listen_tcp
@@ -62,27 +61,16 @@ class Course:
         """The response to the newest request."""
         return all_of(self.lessons.seen())[-1].response
 
-    def attempt(self, text: str) -> list[tuple[bool, str]]:
-        """Send text on a new connection; the verdicts on the goals that are not reached yet."""
+    def attempt(self, text: str) -> None:
+        """Send text on a new connection, and wait until the server has answered or needs more."""
         self.client.hang_up()
         self.type(text)
-        return self.verdicts()
 
-    def verdicts(self) -> list[tuple[bool, str]]:
-        found = self.lessons.verdicts()
-        return [(verdict.reached, verdict.text) for _, verdict in found]
-
-    def finding(self) -> Finding:
-        """The next finding."""
-        found: list[Finding] = []
-
-        def look() -> bool:
-            new = self.lessons.look()
-            found.extend([new] if new else [])
-            return bool(found)
-
-        self.wait(look)
-        return found[0]
+    def hint(self, goal: int) -> str:
+        """What is missing for a goal that is not reached."""
+        verdict = dict(self.lessons.verdicts())[goal]
+        assert not verdict.reached, verdict.text
+        return verdict.text
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from carboy.dev.explain.byte_steps import (
 from carboy.dev.explain.step_page import data_of, make
 from carboy.dev.explain.step_text import StepText
 from carboy.dev.explain.wire_recording import MachineCall
+from carboy.protocol.errors import RemoteProtocolError
 from carboy.protocol.states import Reading
 from protocol import rules
 from protocol.feeding import body as body_of
@@ -279,3 +280,27 @@ def test_the_text_of_a_step_has_bytes_parts_states_and_code() -> None:
 
 def test_fields_are_the_headers() -> None:
     assert sum(step.kind == FIELD for step in answered(GET).steps) == 6
+
+
+def test_a_request_that_takes_too_long_is_refused_in_a_step_without_bytes() -> None:
+    error = RemoteProtocolError(408, "the body arrives too slowly")
+    data = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nabc"
+    found = replay(
+        [
+            MachineCall("receive", (data,)),
+            MachineCall("error_response", (error, EXTRA), len(data), Reading.LENGTH),
+        ]
+    )
+    assert titles(found)[-2:] == ["Body", "Refused with 408: the body arrives too slowly"]
+    assert titles(found, RESPONSE)[0] == "Status line"
+
+
+def test_a_response_that_ends_early_is_called_incomplete() -> None:
+    found = replay(
+        [
+            MachineCall("receive", (GET,)),
+            MachineCall("start_response", ("200 OK", [], EXTRA), len(GET), Reading.DONE),
+            MachineCall("send_data", (b"abc",), len(GET), Reading.DONE),
+        ]
+    )
+    assert titles(found, RESPONSE)[-2:] == ["Chunk", "The response is not complete"]

@@ -39,6 +39,7 @@ OF_A_HEAD = {
     "HeadReader._field": (FIELD, "Header"),
 }
 ENDED = "End of the response"
+INCOMPLETE = "The response is not complete"
 HANDED_OVER = "Bytes that the application reads itself"
 CAREFUL = "HeadReader"
 QUICK = ("quick_head", "similar_head")
@@ -161,6 +162,9 @@ class _Replay:
             self.steps.append(
                 Step(RESPONSE, BODY, title, at, len(self.sent), states, states, [], [])
             )
+        if self.machine.writing not in (Writing.NOTHING, Writing.WAITING, Writing.DONE):
+            at, states = len(self.sent), self.states()
+            self.steps.append(Step(RESPONSE, END, INCOMPLETE, at, at, states, states, [], []))
         return Stepped(self.received, bytes(self.sent), _limited(self.steps), self.heads)
 
     def states(self) -> tuple[str, str]:
@@ -281,6 +285,15 @@ class _Replay:
         step.kind, step.stack, step.error = REFUSED, raised, text
         step.title = f"Refused with {text}"
 
+    def give_up(self, error: RemoteProtocolError) -> None:
+        """The server refuses the request for a reason that is not in its bytes: a limit of time."""
+        self.leave_rest()
+        self.refused = True
+        text, at, states = f"{error.status}: {error.message}", self.at, self.states()
+        step = Step(REQUEST, REFUSED, f"Refused with {text}", at, at, states, states, [], [])
+        step.error = text
+        self.steps.append(step)
+
     def leave_rest(self) -> None:
         """Make a step of the bytes that the machine has not read."""
         end = len(self.received)
@@ -298,6 +311,8 @@ class _Replay:
         """Make a recorded call again; its bytes become steps."""
         if self.refused:
             self.leave_rest()
+        elif call.method == "error_response":
+            self.give_up(call.args[0])
         before = self.states()
         if call.method in RESPONSES:
             forget_responses()
@@ -343,6 +358,10 @@ def _limited(steps: list[Step]) -> list[Step]:
     found = steps[:MOST]
     for step in steps[MOST:]:
         last = found[-1]
+        if step.first == step.last:
+            if step is steps[-1]:
+                found.append(step)
+            continue
         if len(found) > MOST and last.direction == step.direction:
             last.last, last.after = step.last, step.after
         else:

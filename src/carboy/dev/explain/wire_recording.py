@@ -26,6 +26,7 @@ METHODS: dict[CodeType, str] = {
 }  # fmt: skip
 MACHINE_FILE = Machine.receive.__code__.co_filename
 RESPONSES = ("whole_response", "start_response", "informational", "error_response")
+BODIES = (Reading.LENGTH, Reading.CHUNKS)  # of requests, of which bytes are missing
 ANSWERED = (Writing.NOTHING, Writing.DONE)
 
 
@@ -100,7 +101,10 @@ class WireRecorder:
     @property
     def answering(self) -> bool:
         """Whether a request has been received whose response is not complete."""
-        return self._found is not None and self._found.machine.writing not in ANSWERED
+        if self._found is None or self._found.machine.writing in ANSWERED:
+            return False
+        machine = self._found.machine
+        return machine.writing is not Writing.WAITING or machine.reading not in BODIES
 
     def _see(self, frame: FrameType, event: str, arg: object) -> None:
         if event != "call" or frame.f_code not in METHODS or not is_call_from_outside(frame):

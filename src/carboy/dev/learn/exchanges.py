@@ -205,9 +205,6 @@ def _add_times(found: list[Exchange], snapshot: Snapshot) -> None:
             read = moment
         if call.method in ANSWERS and begun < len(found):
             found[begun].began, found[begun].answered = read, moment
-            if call.method == "error_response" and not found[begun].refused:
-                error = call.args[0]  # not about a byte: the request took too long
-                found[begun].refused = f"{error.status}: {error.message}"
             begun += 1
         if call.method in FINISHES and finished < begun:
             found[finished].finished = moment

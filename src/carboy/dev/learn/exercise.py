@@ -52,7 +52,7 @@ class Code:
     """A line of Carboy: the first one in a function that contains `line`, and what it does."""
 
     file: str  # below the package: "protocol/head.py"
-    function: str  # "HeadReader._start"
+    function: str  # "HeadReader._start"; "": anywhere in the file
     line: str
     does: str
 

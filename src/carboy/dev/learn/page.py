@@ -11,7 +11,7 @@ from carboy.dev.learn.assessment import Finding, Progress
 from carboy.dev.learn.course import EXERCISES
 from carboy.dev.learn.exchanges import Exchange, Seen
 from carboy.dev.learn.exercise import Exercise, Verdict
-from carboy.dev.learn.sources import find
+from carboy.dev.learn.sources import lines_of as lines_of_code
 from carboy.dev.learn.text import outcome
 from carboy.dev.learn.typed import lines_of
 
@@ -59,7 +59,10 @@ def exercise_of(
         "key": exercise.key,
         "title": exercise.title,
         "text": exercise.text,
-        "code": [_code(exercise, number) for number in range(len(exercise.code))],
+        "code": [
+            {"where": line.where, "text": line.text, "link": line.link, "does": code.does}
+            for code, line in lines_of_code(exercise)
+        ],
         "goals": [
             {"task": goal.task, "done": number in done, "hint": hints.get(number, "")}
             for number, goal in enumerate(exercise.goals)
@@ -72,12 +75,6 @@ def exercise_of(
         "learned": exercise.learned,
         "done": progress.is_done(exercise),
     }
-
-
-def _code(exercise: Exercise, number: int) -> dict[str, str]:
-    code = exercise.code[number]
-    line = find(code)
-    return {"where": line.where, "text": line.text, "link": line.link, "does": code.does}
 
 
 def finding_of(found: Finding, seen: Sequence[Seen]) -> dict[str, Any]:

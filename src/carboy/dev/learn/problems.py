@@ -89,6 +89,9 @@ def _explained(exchange: Exchange) -> str:
         )
     if "request line" in reason and "too long" not in reason:
         return _request_line(line)
+    if reason.startswith("505"):
+        version = line.rpartition(b" ")[2]
+        return f"The version is {shown(version)!r}. This server speaks HTTP/1.1: write that."
     if "method has a character" in reason:
         return f"{shown(line.partition(b' ')[0])!r} is not a method: use letters only, like GET."
     if "needs a Host" in reason:

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from carboy.dev.explain.places import CARBOY, Place
-from carboy.dev.learn.exercise import Code
+from carboy.dev.learn.exercise import Code, Exercise
 from carboy.dev.links import link_of
 
 
@@ -31,32 +31,44 @@ class Line:
         return link_of(self.place, self.number).url
 
 
-def find(code: Code) -> Line:
-    """The line that `code` names. Raises LookupError if it is not there."""
+def find(code: Code) -> Line | None:
+    """The line that `code` names; None if there is no such line."""
     file = CARBOY / code.file
     lines = _text(file).split("\n")
     first, last = _lines_of(file, code.function)
-    for number in range(first, last + 1):
-        text = lines[number - 1].strip()
+    for number in range(first, last):
+        text = lines[number].strip()
         if code.line in text:
             room = Path(code.file).parts[0]
-            place = Place(str(file), first, last, "carboy", room, f"carboy/{code.file}")
-            return Line(place, number, text)
-    raise LookupError(f"{code.function} in {code.file} has no line with {code.line!r}.")
+            place = Place(str(file), first + 1, last, "carboy", room, f"carboy/{code.file}")
+            return Line(place, number + 1, text)
+    return None
+
+
+def lines_of(exercise: Exercise) -> list[tuple[Code, Line]]:
+    """The lines that an exercise names, each with the text about it."""
+    found = ((code, find(code)) for code in exercise.code)
+    return [(code, line) for code, line in found if line is not None]
 
 
 @cache
 def _text(file: Path) -> str:
-    return file.read_text("utf-8")
+    try:
+        return file.read_text("utf-8")
+    except OSError:
+        return ""  # only compiled files are installed
 
 
 @cache
 def _lines_of(file: Path, function: str) -> tuple[int, int]:
+    """The first line of a function, counted from 0, and the line after it."""
+    if not function:
+        return 0, _text(file).count("\n")
     node: ast.AST = ast.parse(_text(file))
     for name in function.split("."):
         inner = (each for each in ast.walk(node) if getattr(each, "name", None) == name)
         found = next(inner, None)
         if found is None:
-            raise LookupError(f"{file.name} has no {function}.")
+            return 0, 0
         node = found
-    return getattr(node, "lineno", 0), getattr(node, "end_lineno", 0) or 0
+    return getattr(node, "lineno", 1) - 1, getattr(node, "end_lineno", None) or 0

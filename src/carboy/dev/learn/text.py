@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from carboy.dev.learn.assessment import Finding, Progress
 from carboy.dev.learn.course import EXERCISES
 from carboy.dev.learn.exchanges import Exchange
-from carboy.dev.learn.exercise import Exercise
-from carboy.dev.learn.sources import find
+from carboy.dev.learn.exercise import Code, Exercise
+from carboy.dev.learn.sources import Line
+from carboy.dev.learn.sources import lines_of as lines_of_code
 from carboy.dev.learn.typed import lines_of
 
 BOLD, DIM, GREEN, YELLOW, RED, RESET = (
@@ -67,7 +68,9 @@ class Text:
         """The explanation, the lines of code, the goals, and how to send a request."""
         parts = [self._in(BOLD, f"{number}. {exercise.title}")]
         parts += [self._filled(paragraph) for paragraph in exercise.text]
-        parts.append("In Carboy:\n" + "\n".join(map(self._code, exercise.code)))
+        parts.append(
+            "\n".join(["In Carboy:", *(self._code(*each) for each in lines_of_code(exercise))])
+        )
         parts.append("\n".join(self._goals(exercise, done)))
         tools = [each.replace("{address}", self.address) for each in exercise.tools]
         how = self._filled(
@@ -78,11 +81,9 @@ class Text:
             how += "\nOr in another terminal:\n" + "\n".join(f"    {each}" for each in tools)
         return "\n\n".join([*parts, how]) + "\n"
 
-    def _code(self, code: object) -> str:
-        line = find(code)  # type: ignore[arg-type]
-        return f"  {line.where} {self._in(DIM, line.text)}\n" + self._filled(
-            getattr(code, "does", ""), "      "
-        )
+    def _code(self, code: Code, line: Line) -> str:
+        does = self._filled(code.does, "      ")
+        return f"  {line.where} {self._in(DIM, line.text)}\n{does}"
 
     def _goals(self, exercise: Exercise, done: set[int]) -> list[str]:
         lines = []

@@ -54,7 +54,7 @@ def _left(seen: Sequence[Seen]) -> Verdict:
             " generator and closed the connection."
         )
     last, problem = attempt(found, "/count")
-    if last is not None and last.open and last.response.status == 200:
+    if last is not None and not problem and last.open and last.response.status == 200:
         return missing("The view is counting. Now hang up.")
     return other(last, problem, "")
 
@@ -104,7 +104,7 @@ EXERCISE = Exercise(
     ),
     code=(
         Code(
-            "server/deadlines.py", "Deadlines._judge", "the body arrives too slowly",
+            "server/deadlines.py", "", "the body arrives too slowly",
             "refuses a body that is too slow.",
         ),
         Code(
@@ -112,7 +112,7 @@ EXERCISE = Exercise(
             "notes that the client has gone.",
         ),
         Code(
-            "server/responder.py", "Responder._put", "raise ClientGone",
+            "server/responder.py", "", "raise ClientGone",
             "ends the response, and with it the generator.",
         ),
     ),

@@ -67,7 +67,7 @@ class Course:
         self.type(text)
 
     def hint(self, goal: int) -> str:
-        """What is missing for a goal that is not reached."""
+        """The hint for a goal, which is not reached."""
         verdict = dict(self.lessons.verdicts())[goal]
         assert not verdict.reached, verdict.text
         return verdict.text

@@ -78,62 +78,86 @@ def make(lessons: Lessons, recorder: Recorder) -> Flask:
     """The application."""
     app = Flask(__name__)
     app.config["MAX_CONTENT_LENGTH"] = 4 * MOST_SENT
-    sender = Sender(lessons.port, recorder)
-    address = f"{HOST}:{lessons.port}"
+    views = CoursePage(lessons, Sender(lessons.port, recorder))
+    app.before_request(_refused)
+    app.after_request(_not_stored)
+    app.register_error_handler(404, views.missing)
+    app.get("/")(views.course)
+    app.get("/favicon.ico")(views.icon)
+    app.get("/state")(views.state)
+    app.get("/steps/<int:number>")(views.steps)
+    app.post("/begin")(views.begin)
+    app.post("/send")(views.send)
+    app.post("/hang-up")(views.hang_up)
+    app.post("/answer")(views.answer)
+    return app
 
-    @app.before_request
-    def check() -> Response | None:
-        # A page of another site may neither read the course nor send to it.
-        name = request.host.rpartition(":")[0] or request.host
-        if name not in HOSTS:
-            return _text("The course answers under the name 127.0.0.1 or localhost only.\n", 403)
-        if request.method == "POST" and not (request.is_json and same_origin(request.environ)):
-            return _text("Only the page of the course may send this.\n", 403)
-        return None
 
-    @app.after_request
-    def protect(response: Response) -> Response:
-        response.headers["Cache-Control"] = "no-store"
-        return response
+def _refused() -> Response | None:
+    """A page of another site may neither read the course nor send to it."""
+    name = request.host.rpartition(":")[0] or request.host
+    if name not in HOSTS:
+        return _text("The course answers under the name 127.0.0.1 or localhost only.\n", 403)
+    if request.method == "POST" and not (request.is_json and same_origin(request.environ)):
+        return _text("Only the page of the course may send this.\n", 403)
+    return None
 
-    @app.errorhandler(404)
-    def missing(error: Exception) -> Response:
-        return _text(f"This server has the page of the course only: {request.host_url}\n"
-                     f"The server of the exercises is {address}\n", 404)  # fmt: skip
 
-    @app.get("/")
-    def course() -> Response:
+def _not_stored(response: Response) -> Response:
+    response.headers["Cache-Control"] = "no-store"
+    return response
+
+
+class CoursePage:
+    """The views of the page."""
+
+    def __init__(self, lessons: Lessons, sender: Sender) -> None:
+        self._lessons = lessons
+        self._sender = sender
+        self._address = f"{HOST}:{lessons.port}"
+
+    def missing(self, error: Exception) -> Response:
+        """Another path: the learner may have mixed up the two servers."""
+        return _text(
+            f"This server has the page of the course only: {request.host_url}\n"
+            f"The server of the exercises is {self._address}\n",
+            404,
+        )
+
+    def course(self) -> Response:
+        """The page; it fetches its state."""
         response = Response(page.html(), mimetype="text/html")
         response.headers["Content-Security-Policy"] = page.POLICY
         return response
 
-    @app.get("/favicon.ico")
-    def icon() -> tuple[str, int]:
+    def icon(self) -> tuple[str, int]:
+        """Browsers ask for it."""
         return "", 204
 
-    @app.get("/state")
-    def state() -> Response:
-        return jsonify(_state(lessons, address) | {"client": sender.state()})
+    def state(self) -> Response:
+        """Everything that the page shows."""
+        return jsonify(_state(self._lessons, self._address) | {"client": self._sender.state()})
 
-    @app.get("/steps/<int:number>")
-    def steps(number: int) -> Response:
-        seen = lessons.connection(number)
+    def steps(self, number: int) -> Response:
+        """The steps of a connection."""
+        seen = self._lessons.connection(number)
         if seen is None:
             abort(404)
-        return Response(step_page.make(f"Connection {number}", seen.stepped), mimetype="text/html")
+        found = step_page.make(f"Connection {number}", seen.stepped)
+        return Response(found, mimetype="text/html")
 
-    @app.post("/begin")
-    def begin() -> Response:
+    def begin(self) -> Response:
+        """Begin an exercise, in the terminal too."""
         number = _given().get("number")
         if type(number) is not int or not 1 <= number <= len(EXERCISES):
             return _problem(f"There is no exercise {number!r}.")
-        if number != lessons.number:
-            sender.forget()
-            lessons.begin(number)
+        if number != self._lessons.number:
+            self._sender.forget()
+            self._lessons.begin(number)
         return jsonify({})
 
-    @app.post("/send")
-    def send() -> Response:
+    def send(self) -> Response:
+        """Send the bytes that the learner has written."""
         given = _given()
         try:
             data = of_text(str(given.get("text", "")).replace("\r\n", "\n"))
@@ -144,26 +168,24 @@ def make(lessons: Lessons, recorder: Recorder) -> Flask:
         if len(data) > MOST_SENT:
             return _problem(f"A request of this page may have {MOST_SENT:,} bytes.")
         try:
-            sender.send(data, str(given.get("where")))
+            self._sender.send(data, str(given.get("where")))
         except OSError as problem:
             return _problem(f"The bytes were not sent: {problem.strerror}.")
         return jsonify({})
 
-    @app.post("/hang-up")
-    def hang_up() -> Response:
-        sender.client.hang_up()
+    def hang_up(self) -> Response:
+        """Close the connection of the page."""
+        self._sender.client.hang_up()
         return jsonify({})
 
-    @app.post("/answer")
-    def answer() -> Response:
+    def answer(self) -> Response:
+        """Check an answer."""
         given = _given()
         number = given.get("number")
         if type(number) is not int:
             return _problem("The answer names no question.")
-        verdict = lessons.answer(number, str(given.get("text", "")))
+        verdict = self._lessons.answer(number, str(given.get("text", "")))
         return jsonify({"right": verdict.reached, "text": verdict.text})
-
-    return app
 
 
 def _given() -> dict[str, Any]:

@@ -61,7 +61,7 @@ class Module:
         return self.name.rpartition(".")[0]
 
     def imports(self) -> list[Import]:
-        return list(_imports(self))
+        return _imports_of(self)
 
     def functions(self) -> list[tuple[str, int]]:
         """(qualified name, lines) of every function."""
@@ -79,6 +79,11 @@ def modules(checkout: Path) -> list[Module]:
     for path in sorted((source / "carboy").rglob("*.py")):
         found.append(Module(".".join(path.relative_to(source).with_suffix("").parts), path))
     return found
+
+
+@functools.cache
+def _imports_of(module: Module) -> list[Import]:
+    return list(_imports(module))
 
 
 def _imports(module: Module) -> Iterator[Import]:

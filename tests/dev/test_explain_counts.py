@@ -270,6 +270,13 @@ def of_nodes(nodes: list[Node]) -> Shape:
     return below(nodes, lambda node: node.name, lambda node: node.children)
 
 
+def of_page(calls: list[dict[str, Any]]) -> Shape:
+    children: dict[int, list[int]] = {}
+    for number, each in enumerate(calls):
+        children.setdefault(each["above"], []).append(number)
+    return below(children[-1], lambda n: str(calls[n]["name"]), lambda n: children.get(n, []))
+
+
 def times(lines: list[Line]) -> int:
     return sum(line.times for top in lines for line in top.walk() if line.node.name == "work")
 
@@ -293,7 +300,7 @@ def test_every_view_has_every_call(program: Program) -> None:
     (track,) = found.tracks
     assert of_nodes(track.roots) == expected
     (on_page,) = page.data_of(found)["tracks"]
-    assert below(on_page["calls"], lambda c: str(c["name"]), lambda c: c["children"]) == expected
+    assert of_page(on_page["calls"]) == expected
     assert times(tree.unfolded(track.roots)) == count(expected)
     assert times(tree.fold(track.roots, found.time)) == count(expected)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import sys
 import zipfile
@@ -40,13 +41,10 @@ def recorded(work: Callable[[], object]) -> Explanation:
 def source_of(found: Explanation, name: str) -> dict[str, Any]:
     """The source code on the page for the first call of a function."""
     data = page.data_of(found)
-    calls = [each for track in data["tracks"] for each in track["calls"]]
-    for each in calls:
-        if each["name"] == name:
-            source: dict[str, Any] = data["sources"][each["source"]]
-            return source
-        calls += each["children"]
-    raise LookupError(name)
+    calls = (each for track in data["tracks"] for each in track["calls"])
+    index = next(each["source"] for each in calls if each["name"] == name)
+    source: dict[str, Any] = data["sources"][index]
+    return source
 
 
 @pytest.fixture
@@ -139,7 +137,24 @@ def test_calls_into_c_are_shown_if_they_are_long_and_their_callees_always() -> N
     (track,) = page.data_of(
         Explanation("", "", "", 0, [Track("t", [call("a", "http", 0, 10**6, short, long)])], [])
     )["tracks"]
-    assert [each["name"] for each in track["calls"][0]["children"]] == ["work", "compress"]
+    assert [(each["name"], each["above"]) for each in track["calls"]] == [
+        ("a", -1),
+        ("work", 0),
+        ("compress", 0),
+    ]
+
+
+def test_calls_that_are_nested_very_deeply_are_on_the_page() -> None:
+    deepest = call("down", APPLICATION, 0, 1)
+    for _ in range(5000):
+        deepest = call("down", APPLICATION, 0, 1, deepest)
+    limit = sys.getrecursionlimit()
+    sys.setrecursionlimit(20_000)
+    try:
+        data = page.data_of(Explanation("", "", "", 0, [Track("t", [deepest])], []))
+    finally:
+        sys.setrecursionlimit(limit)
+    assert len(json.loads(json.dumps(data))["tracks"][0]["calls"]) == 5001
 
 
 def large() -> Explanation:

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+import socket
 import sys
+from _socket import socket as CSocket
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from types import CodeType
+from typing import Any
 
 import click
 import jinja2
 import pytest
+from markupsafe._speedups import _escape_inner
 
 from carboy.dev.explain import places
+from carboy.dev.explain.c_functions import module_of, name_of
 from carboy.dev.explain.places import COMPILED, distribution_of, of_c, of_code, version_of
-from carboy.http import Headers
+from carboy.http import Headers, ImmutableMultiDict
 
 
 def code_in(file: str, text: str = "x = 1\n") -> CodeType:
@@ -100,6 +105,23 @@ def test_compiled_code_of_a_package_or_of_the_application_has_its_room() -> None
     place = of_c("_escape_inner", "markupsafe._speedups")
     assert (place.package, place.room, place.lines) == ("markupsafe", "markupsafe", COMPILED)
     assert of_c("run", "shop.fast").room == places.APPLICATION
+
+
+@pytest.mark.parametrize(
+    ("function", "name", "module"),
+    [
+        (len, "len", "builtins"),
+        ("".join, "str.join", "builtins"),
+        (dict.fromkeys, "dict.fromkeys", "builtins"),
+        (dict.get.__get__(ImmutableMultiDict()), "dict.get", "builtins"),
+        (CSocket.send.__get__(socket.socket()), "socket.send", "_socket"),
+        (_escape_inner, "_escape_inner", "markupsafe._speedups"),
+    ],
+)
+def test_a_function_in_c_has_the_name_and_module_of_the_class_that_defines_it(
+    function: Any, name: str, module: str
+) -> None:
+    assert (name_of(function), module_of(function)) == (name, module)
 
 
 @pytest.mark.parametrize(

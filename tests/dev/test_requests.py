@@ -78,9 +78,12 @@ def own_pin(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def wrapped(store: Store) -> RequestList:
+def wrapped(store: Store) -> Iterator[RequestList]:
     app = application()
-    return RequestList(app, store, DebuggedApplication(app), tracer_of(app, store))
+    tracer = tracer_of(app, store)
+    yield RequestList(app, store, DebuggedApplication(app), tracer)
+    store.records_calls = False
+    tracer.watch()  # stops the recording
 
 
 @pytest.fixture

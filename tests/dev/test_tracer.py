@@ -5,10 +5,13 @@ from __future__ import annotations
 import logging
 import sys
 import threading
+import time
 from collections.abc import Callable
+from contextvars import ContextVar, copy_context
 from typing import Any
 
 import pytest
+from markupsafe._speedups import _escape_inner
 
 from carboy.dev.explain import page
 from carboy.dev.explain import tracer as tracing
@@ -59,11 +62,14 @@ def traced_in_a_thread(
 ) -> list[Traced]:
     """The requests that are recorded while a separate thread does something."""
     kept: list[Traced] = []
-    tracer = Tracer(kept.append, on, **more)
+    over = threading.Event()
+    tracer = Tracer(kept.append, lambda: on() and not over.is_set(), **more)
 
     def run() -> None:
         tracer.watch()
         work(tracer)
+        over.set()
+        tracer.watch()
 
     thread = threading.Thread(target=run)
     thread.start()
@@ -218,12 +224,12 @@ def test_a_full_disk_does_not_affect_the_request(caplog: pytest.LogCaptureFixtur
     done = []
 
     def work() -> None:
-        tracer = Tracer(full, lambda: True, TURN)
+        tracer = Tracer(full, lambda: not done, TURN)
         server = Server(tracer)
         server.turn(1)
         server.turn(2)
-        sys.setprofile(None)
         done.append(True)
+        tracer.watch()
 
     with caplog.at_level(logging.ERROR):
         thread = threading.Thread(target=work)
@@ -307,3 +313,55 @@ def test_calls_through_c_are_in_the_page_of_a_request() -> None:
 
 def double(number: int) -> int:
     return 2 * number
+
+
+request: ContextVar[int | None] = ContextVar("request", default=None)
+
+
+def test_calls_on_other_threads_in_the_context_of_the_request_are_recorded() -> None:
+    def view() -> None:
+        request.set(1)
+        copied = copy_context()
+        threads = [
+            threading.Thread(target=copied.run, args=[double, 2], name="of the request"),
+            threading.Thread(target=double, args=[3], name="of another"),
+        ]
+        for thread in threads:
+            thread.start()
+            thread.join()
+
+    (traced,) = traced_in_a_thread(
+        lambda tracer: Server(tracer, view).turn(1), units=TURN, owner=request.get
+    )
+    assert [(name, names(calls)) for name, calls in traced.others] == [
+        ("of the request", ["double"])
+    ]
+    _, other = of_traced(traced, None).tracks
+    (node,) = other.roots
+    assert (node.name, node.result) == ("double", "4")
+    assert 0 <= node.began <= node.ended <= of_traced(traced, None).time
+
+
+def test_a_view_that_reaches_the_recursion_limit_is_recorded() -> None:
+    limit = sys.getrecursionlimit()
+
+    def down(n: int) -> int:
+        return down(n + 1)
+
+    def view() -> None:
+        with pytest.raises(RecursionError):
+            down(0)
+
+    (traced,) = traced_in_a_thread(lambda tracer: Server(tracer, view).turn(1), units=TURN)
+    assert traced.calls[0].children[-1].code == Server.send.__code__
+    assert sys.getrecursionlimit() == limit
+
+
+def test_waits_and_compiled_code_are_recorded_and_other_calls_into_c_are_not() -> None:
+    def view() -> None:
+        time.sleep(0)
+        len("x")
+        _escape_inner("x")
+
+    (traced,) = traced_in_a_thread(lambda tracer: Server(tracer, view).turn(1), units=TURN)
+    assert names(traced.calls)[-4:] == ["view", "sleep", "_escape_inner", "send"]

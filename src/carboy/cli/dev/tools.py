@@ -22,6 +22,7 @@ from carboy.dev.live import Broadcaster, Failure, LivePage
 from carboy.dev.ownership import claim, is_library
 from carboy.dev.requests import RequestList, Store, hooks
 from carboy.dev.requests.hooks import views
+from carboy.dev.requests.recording import current
 from carboy.dev.routes import with_routes_page
 from carboy.server.engine import Engine
 from carboy.server.logs.output import colours_wanted, standard
@@ -88,7 +89,13 @@ def tracer_of(app: Any, store: Store) -> Tracer:
     def keep(traced: Traced) -> None:
         store.add_calls(traced.number, data_of(of_traced(traced, app)))
 
-    return Tracer(keep, lambda: store.records_calls, UNITS, READING)
+    return Tracer(keep, lambda: store.records_calls, UNITS, READING, _number)
+
+
+def _number() -> int | None:
+    """The number of the request in whose context this is called."""
+    recording = current.get()
+    return None if recording is None else recording.record.number
 
 
 def open_session() -> Any:

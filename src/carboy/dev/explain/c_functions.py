@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 from _socket import socket as CSocket  # its methods run no code of subclasses
-from types import BuiltinFunctionType, ModuleType
+from types import (
+    BuiltinFunctionType,
+    ClassMethodDescriptorType,
+    MethodDescriptorType,
+    ModuleType,
+)
 from typing import Any
+
+IN_C = (MethodDescriptorType, ClassMethodDescriptorType, BuiltinFunctionType, staticmethod)
 
 
 def name_of(function: Any) -> str:
@@ -14,9 +21,9 @@ def name_of(function: Any) -> str:
     owner = function.__self__
     if owner is None or type(owner) is ModuleType:
         return str(function.__name__)
-    if isinstance(owner, type):
-        return f"{_class_name(owner)}.{function.__name__}"
-    kind = CSocket if issubclass(type(owner), CSocket) else type(owner)
+    if issubclass(type(owner), CSocket):
+        return f"{_class_name(CSocket)}.{function.__name__}"
+    kind = _defining(owner if isinstance(owner, type) else type(owner), function.__name__)
     return f"{_class_name(kind)}.{function.__name__}"
 
 
@@ -27,15 +34,18 @@ def module_of(function: Any) -> str:
     owner = function.__self__
     if owner is None or type(owner) is ModuleType:
         return function.__module__ if type(function.__module__) is str else ""
-    return _module(owner if isinstance(owner, type) else type(owner), function.__name__)
+    kind = _defining(owner if isinstance(owner, type) else type(owner), function.__name__)
+    module = type.__dict__["__module__"].__get__(kind)
+    return module if type(module) is str else ""
 
 
-def _module(kind: type, name: str) -> str:
+def _defining(kind: type, name: str) -> type:
+    """The class that has the function; a class in Python may have another one of this name."""
     for each in type.__dict__["__mro__"].__get__(kind):
-        if name in type.__dict__["__dict__"].__get__(each):
-            module = type.__dict__["__module__"].__get__(each)
-            return module if type(module) is str else ""
-    return ""
+        found = type.__dict__["__dict__"].__get__(each).get(name)
+        if found is not None and type(found) in IN_C:
+            return each  # type: ignore[no-any-return]
+    return kind
 
 
 def _class_name(kind: type) -> str:

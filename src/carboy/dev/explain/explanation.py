@@ -103,7 +103,7 @@ def _is_own(error: BaseException) -> bool:
 
 def of_traced(traced: Traced, app: Any, name: str = "") -> Explanation:
     """The explanation of a request that a tracer recorded."""
-    tracks = [tree.of_branches(traced.thread, traced.calls)]
+    tracks = tree.of_threads((traced.thread, traced.calls), *traced.others)
     Eraser(traced.secrets).clean(node for track in tracks for node in track.walk())
     return Explanation(name, "", "", 0, tracks, name_steps(tracks, app), traced.overflowed)
 

@@ -14,7 +14,7 @@ import sys
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import CodeType, FrameType, FunctionType
+from types import CodeType, FrameType
 from typing import Any
 
 FILES = (".py", ".pyw")
@@ -114,7 +114,4 @@ def _generator(frame: FrameType, code: CodeType, names: dict[str, Any]) -> str:
     module = names.get("__name__")
     if type(module) is str:
         return "collections.namedtuple" if module.startswith(NAMED_TUPLE) else module
-    for each in names.values():
-        if type(each) is FunctionType and each.__code__.co_filename != code.co_filename:
-            return str(each.__module__)
     return str(frame.f_back.f_globals.get("__name__", "")) if frame.f_back else ""

@@ -52,10 +52,7 @@ def of_data(title: str, summary: str, data: dict[str, Any], nonce: str = "", bac
 def data_of(found: Explanation) -> dict[str, Any]:
     """Steps, calls and source code, as values for JSON."""
     sources = Sources()
-    tracks = [
-        {"name": track.name, "calls": [_call(root, sources) for root in track.roots]}
-        for track in found.tracks
-    ]
+    tracks = [{"name": track.name, "calls": _calls(track.roots, sources)} for track in found.tracks]
     steps = [
         {"number": step.number, "title": _times(step), "where": step.where, "time": step.time}
         for step in found.steps
@@ -95,6 +92,18 @@ class Sources:
         return self._indexes[key]
 
 
+def _calls(roots: list[Node], sources: Sources) -> list[dict[str, Any]]:
+    """All calls in order, each with the index of its caller: JSON cannot be nested as deep."""
+    found: list[dict[str, Any]] = []
+    waiting = [(node, -1) for node in reversed(list(_shown(roots)))]
+    while waiting:
+        node, above = waiting.pop()
+        number = len(found)
+        found.append({"above": above, **_call(node, sources)})
+        waiting += [(child, number) for child in reversed(list(_shown(node.children)))]
+    return found
+
+
 def _call(node: Node, sources: Sources) -> dict[str, Any]:
     place = node.place
     return {
@@ -110,7 +119,6 @@ def _call(node: Node, sources: Sources) -> dict[str, Any]:
         "line": node.line,
         "role": node.role,
         "step": node.step,
-        "children": [_call(each, sources) for each in _shown(node.children)],
     }
 
 

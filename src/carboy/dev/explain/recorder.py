@@ -20,7 +20,7 @@ from typing import Any
 
 from carboy.dev.explain import generated
 from carboy.dev.explain.c_functions import module_of, name_of
-from carboy.dev.explain.places import SYSTEM_CALLS
+from carboy.dev.explain.places import SYSTEM_CALLS, is_notable
 from carboy.dev.explain.raised import CLOSED, Monitor, Raised
 from carboy.dev.explain.recursion_limit import RecursionLimit
 from carboy.dev.explain.values import arguments, brief
@@ -84,14 +84,14 @@ class Thread:
     """The recorded calls of one thread; `roots` are those without a recorded caller.
 
     After `most` calls, calls of the server are kept, which show how the response is sent, and the
-    first `FEW` of a function that has few callers. So memory stays bounded. Calls into C are kept
-    if their name starts with one of `c_code`.
+    first `FEW` of a function that has few callers. So memory stays bounded. Without
+    `all_of_c`, of calls into C only those are kept that have a place of their own.
     """
 
-    def __init__(self, name: str, most: int, c_code: tuple[str, ...] = ("",)) -> None:
+    def __init__(self, name: str, most: int, all_of_c: bool = True) -> None:
         self.name = name
         self.most = most
-        self.c_code = c_code
+        self.all_of_c = all_of_c
         self.count = 0
         self.kept = 0
         self.busy = False  # an event is being recorded
@@ -122,9 +122,9 @@ class Thread:
             self._leave(frame.f_code, frame, arg, when)
         elif event == "c_call":
             self.raised.settle()
-            name = name_of(arg)
-            if name.startswith(self.c_code):
-                self._enter(Call(name, module_of(arg), when))
+            name, module = name_of(arg), module_of(arg)
+            if self.all_of_c or is_notable(name, module):
+                self._enter(Call(name, module, when))
         else:
             self._leave_c(name_of(arg), frame, event == "c_exception", when)
 

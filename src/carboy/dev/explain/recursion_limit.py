@@ -9,32 +9,37 @@ from __future__ import annotations
 
 import sys
 from types import FrameType
+from typing import ClassVar
 
 SAID = "maximum recursion depth exceeded"  # by Python
 TIMES = 3  # calls that are not recorded count for Python's limit, too
 
 
 class RecursionLimit:
-    """The limit of the application."""
+    """The limit of the application. It belongs to the process, as the limit of Python does."""
 
-    def __init__(self) -> None:
-        self._limit = sys.maxsize
+    limit = sys.maxsize
+    holders: ClassVar[set[int]] = set()  # that have lifted it
 
     def lift(self) -> None:
-        """Raise the limit of Python."""
-        self._limit = sys.getrecursionlimit()
-        sys.setrecursionlimit(self._limit * TIMES)
+        """Raise the limit of Python, unless it is raised already."""
+        if not self.holders:
+            RecursionLimit.limit = sys.getrecursionlimit()
+            sys.setrecursionlimit(self.limit * TIMES)
+        self.holders.add(id(self))
 
     def restore(self) -> None:
         """Set the limit of Python back."""
-        sys.setrecursionlimit(self._limit)
+        if self.holders == {id(self)}:
+            sys.setrecursionlimit(self.limit)
+        self.holders.discard(id(self))
 
     def check(self, frame: FrameType, depth: int) -> None:
         """Make the function fail that is called, if its recorded callers are as deep as the limit.
 
         Where a debugger traces the thread, the limit is that of Python.
         """
-        if depth >= self._limit and sys.gettrace() is None:
+        if depth >= self.limit and sys.gettrace() is None:
             frame.f_trace = _exceeded
             sys.settrace(_exceeded)
 

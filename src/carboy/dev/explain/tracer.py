@@ -5,6 +5,9 @@ server does in one piece, such as a turn of its loop; the server names the funct
 At the end of a unit, `keep` is called for each request that was answered in it, with the branch of
 calls from reading the request to sending the response. Earlier branches of the same connection, in
 which it was accepted and bytes were read, come first; they may have run on other threads.
+
+Code of the application may run on threads that are not the server's, such as that of an event loop.
+What runs there in the context of a request belongs to this request, until its unit ends.
 """
 
 from __future__ import annotations
@@ -18,9 +21,9 @@ from dataclasses import dataclass, field
 from types import CodeType, FrameType
 from typing import Any, TypeVar
 
-from carboy.dev.explain.places import SYSTEM_CALLS
 from carboy.dev.explain.raised import Monitor, Raised
 from carboy.dev.explain.recorder import Call, Thread, clock, overhead_of_an_event
+from carboy.dev.explain.recursion_limit import RecursionLimit
 
 MOST = 20_000  # calls of a unit; recording them takes at most a tenth of a second
 CONNECTIONS = 200  # with branches that wait for the next request
@@ -62,6 +65,7 @@ class Traced:
     calls: list[Call]
     overflowed: bool
     secrets: set[str] = field(default_factory=set)  # texts to remove from the output
+    others: list[tuple[str, list[Call]]] = field(default_factory=list)  # calls on other threads
 
 
 class Tracer:
@@ -70,7 +74,9 @@ class Tracer:
     `units` maps the functions that are units to 1 if the functions they call are the branches, or 0
     if the unit itself is the branch. `reading` maps functions that read from a connection to a
     function that finds the peer in the frame. `keep` is called at the end of the unit, when the
-    client has its response. A thread with another profiler is not recorded.
+    client has its response. A thread with another profiler is not recorded. `owner` returns the
+    number of the request in whose context it is called; without it, only the threads of the server
+    are recorded.
     """
 
     def __init__(
@@ -79,15 +85,19 @@ class Tracer:
         on: Callable[[], bool],
         units: Mapping[CodeType, int] | None = None,
         reading: Mapping[CodeType, Callable[[FrameType], Peer | None]] | None = None,
+        owner: Callable[[], int | None] | None = None,
     ) -> None:
         self.on = on
         self._keep = keep
         self._units = dict(units or {})
         self._reading = dict(reading or {})
+        self._owner = owner
         self._open: dict[int, Unit] = {}
+        self._others: dict[int, dict[int, Thread]] = {}  # of a request, by the number of the thread
         self._before: dict[Peer, list[Call]] = {}
         self._overhead = 0
         self._monitor = Monitor(self._raised)
+        self._limit = RecursionLimit()
         self._hook = self._event  # one object, so that it can be compared
 
     def watch(self) -> None:
@@ -98,7 +108,7 @@ class Tracer:
         if on:
             self._prepare()
         else:
-            self._monitor.stop()
+            self._rest()
         # The end of a unit with too many calls was not recorded.
         if unit := self._open.pop(threading.get_ident(), None):
             unit.thread.raised.settle()
@@ -116,6 +126,7 @@ class Tracer:
         ident = threading.get_ident()
         if not self.on():
             self._open.pop(ident, None)
+            self._rest()
             return
         self._prepare()
         unit = self._open.get(ident)
@@ -127,12 +138,23 @@ class Tracer:
         # Now, because the next request may be read before this response is sent.
         before = self._before.pop(peer, [])
         unit.marks.append(Mark(number, before, branch, unit.thread.lost, secrets()))
+        self._others[number] = {}
         unit.thread.lost += clock() - began
         sys.setprofile(self._hook)
 
     def _prepare(self) -> None:
         self._overhead = self._overhead or overhead_of_an_event()
         self._monitor.start()
+        self._limit.lift()
+        if self._owner is not None:
+            threading.setprofile(self._hook)
+
+    def _rest(self) -> None:
+        """Undo `_prepare`."""
+        self._monitor.stop()
+        self._limit.restore()
+        if threading.getprofile() is self._hook:
+            threading.setprofile(None)
 
     def cost(self, number: int) -> float:
         """The seconds that recording has added to a request so far."""
@@ -177,11 +199,14 @@ class Tracer:
         code = frame.f_code
         if unit is None:
             if event != "call" or code not in self._units:
+                self._elsewhere(frame, event, arg, now)
                 return
             unit = self._open[ident] = Unit(self._new_thread(), self._units[code])
         thread = unit.thread
         thread.lost += thread.raised.take()
         thread.note(frame, event, arg, now - thread.lost)
+        if event == "call":
+            self._limit.check(frame, len(thread.stack))
         if event == "call" and code in self._reading and len(thread.stack) == unit.depth + 1:
             self._remember(self._reading[code](frame), thread.stack[unit.depth])
         elif event == "return":
@@ -192,6 +217,22 @@ class Tracer:
         if thread.overflowed:
             thread.raised.settle()
             sys.setprofile(None)  # switched on again for the next request
+        thread.lost += clock() - now + self._overhead
+
+    def _elsewhere(self, frame: FrameType, event: str, arg: Any, now: int) -> None:
+        """An event of a thread that is not the server's, or between two units."""
+        number = self._owner() if self._owner is not None else None
+        threads = self._others.get(number) if number is not None else None
+        if threads is None:
+            return
+        ident = threading.get_ident()
+        thread = threads.get(ident)
+        if thread is None:
+            thread = threads[ident] = self._new_thread()
+        if thread.overflowed:
+            return
+        thread.lost += thread.raised.take()
+        thread.note(frame, event, arg, now - thread.lost)
         thread.lost += clock() - now + self._overhead
 
     def _remember(self, peer: Any, branch: Call) -> None:
@@ -211,19 +252,31 @@ class Tracer:
             for each in before:
                 _end(each)
             calls = [*before, *calls]
-            known = mark.secrets | unit.thread.secrets
-            traced = Traced(mark.number, unit.thread.name, calls, unit.thread.overflowed, known)
+            others = list(self._others.pop(mark.number, {}).values())
+            for thread in others:
+                thread.end(thread.last)
+            threads = [unit.thread, *others]
+            traced = Traced(
+                mark.number, unit.thread.name, calls,
+                any(thread.overflowed for thread in threads),
+                mark.secrets.union(*(thread.secrets for thread in threads)),
+                [(thread.name, thread.roots) for thread in others],
+            )  # fmt: skip
             try:
                 self._keep(traced)
             except Exception:  # an exception in the hook would be raised in the traced code
                 log.exception("The calls of a request could not be stored.")
 
     def _raised(self) -> Raised | None:
-        unit = self._open.get(threading.get_ident())
-        return None if unit is None else unit.thread.raised
+        ident = threading.get_ident()
+        if unit := self._open.get(ident):
+            return unit.thread.raised
+        number = self._owner() if self._owner is not None else None
+        thread = self._others.get(number, {}).get(ident) if number is not None else None
+        return None if thread is None else thread.raised
 
     def _new_thread(self) -> Thread:
-        return Thread(threading.current_thread().name, MOST, SYSTEM_CALLS)
+        return Thread(threading.current_thread().name, MOST, all_of_c=False)
 
 
 def _end(call: Call) -> int:

@@ -12,6 +12,7 @@ from carboy.dev.explain import generated, places
 from carboy.dev.explain.places import Place
 from carboy.dev.explain.recorder import Call, Recorder
 
+Threaded = tuple[str, Iterable[Call]]  # a thread and its calls
 SMALL = 0.03  # of the whole time; shorter calls of the standard library count for their caller
 
 
@@ -100,7 +101,7 @@ def build(recorder: Recorder) -> list[Track]:
         track.roots = [node for node in _within(track.roots, zero, end) if not _idle(node)]
         for node in track.walk():
             node.ended = min(node.ended, end)  # a thread may go on after the response
-        if track.roots:
+        if not _is_only_the_servers(track):
             kept.append(track)
     for track in kept:
         for node in track.walk():
@@ -121,16 +122,35 @@ def _within(nodes: Iterable[Node], zero: int, end: int) -> Iterator[Node]:
 
 def of_branches(name: str, calls: Iterable[Call]) -> Track:
     """A track of calls, without the time between them."""
-    track = _track(name, calls)
-    _without_waits([track])
+    return of_threads((name, calls))[0]
+
+
+def of_threads(first: Threaded, *others: Threaded) -> list[Track]:
+    """A track for each thread, without the time in which the first thread had no calls."""
+    tracks = [_track(*each) for each in (first, *others)]
+    _without_waits(tracks)
+    begins: list[int] = []  # of the calls of the first thread, and how far they are moved
+    shifts: list[int] = []
     now = 0
-    for root in track.roots:
-        shift = now - root.began
-        for node in root.walk():
-            node.began += shift
-            node.ended += shift
-        now = root.ended
-    return track
+    for root in tracks[0].roots:
+        begins.append(root.began)
+        shifts.append(now - root.began)
+        now += root.time
+    for track in tracks:
+        for root in track.roots:
+            shift = shifts[max(0, bisect_right(begins, root.began) - 1)] if shifts else 0
+            for node in root.walk():
+                node.began = min(node.began + shift, now)
+                node.ended = min(node.ended + shift, now)
+    return [tracks[0], *(track for track in tracks[1:] if track.roots)]
+
+
+def _is_only_the_servers(track: Track) -> bool:
+    """Whether a thread ran nothing but code of the server, such as one that ends it."""
+    if not all(map(_is_carboys, track.roots)):
+        return False
+    usual = {"carboy", places.PYTHON, places.KERNEL, places.C_CODE}
+    return all(node.place.package in usual for node in track.walk())
 
 
 def _accepts(node: Node) -> bool:

@@ -9,10 +9,12 @@ with its bracket, so that the output can be read as Python.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, WrapperDescriptorType
 from typing import Any
 
 LONGEST = 72  # characters of a value
+SHORT = 1000  # characters of a text that is formatted as a whole
 LEAST = 12  # characters of a value inside of another
 ITEMS = 3  # of a container
 DEEP = 2  # levels of nested containers
@@ -76,7 +78,8 @@ def exception(error: BaseException) -> str:
     kind = type(error)
     given = BaseException.__dict__["args"].__get__(error)
     if type(kind.__str__) is not WrapperDescriptorType:
-        said = _message(error) or ", ".join(brief(each, 1) for each in given[:ITEMS])
+        said = _message(_attributes(error)) or ", ".join(brief(each, 1) for each in given[:ITEMS])
+        said = said or _message(*(type.__dict__["__dict__"].__get__(k) for k in kind.__mro__))
     elif len(given) == 1 and type(given[0]) is str and not issubclass(kind, KeyError):
         said = given[0]
     elif _is_plain(error, given):
@@ -230,12 +233,8 @@ def _raised(error: BaseException) -> str:
     return f"{_name(type(error))}({', '.join(brief(each, 1) for each in given[:ITEMS])})"
 
 
-def _message(error: BaseException) -> str:
-    """The message in the attributes of an exception or of its class, or ""."""
-    places = [
-        _attributes(error),
-        *(type.__dict__["__dict__"].__get__(k) for k in type(error).__mro__),
-    ]
+def _message(*places: Mapping[str, Any]) -> str:
+    """The message among the attributes of an exception or of its classes, or ""."""
     for name in MESSAGES:
         found = next((place[name] for place in places if type(place.get(name)) is str), "")
         if found:
@@ -256,7 +255,7 @@ def _is_plain(error: BaseException, given: tuple[Any, ...]) -> bool:
     if issubclass(type(error), OSError):
         given = (*given, OSError.filename.__get__(error), OSError.filename2.__get__(error))
     return all(
-        len(each) <= LONGEST if type(each) in TEXTS else type(each) in (*NUMBERS, type(None))
+        len(each) <= SHORT if type(each) in TEXTS else type(each) in (*NUMBERS, type(None))
         for each in given
     )
 

@@ -18,15 +18,19 @@ function make(kind, parent, text, name) {
   if (parent) parent.append(e);
   return e;
 }
-function collect(call, parent, level) {
-  call.parent = parent; call.level = level; call.open = level < 2; calls.push(call);
-  for (const each of call.children) collect(each, call, level + 1);
+function collect(call, track) {
+  const parent = call.parent = track.calls[call.above] || null;
+  call.children = [];
+  call.level = parent ? parent.level + 1 : 0;
+  call.open = call.level < 2;
+  if (parent) parent.children.push(call);
+  calls.push(call);
 }
-const end = Math.max(1, ...data.tracks.flatMap(t => t.calls).map(c => c.began + c.time));
+const end = data.tracks.flatMap(t => t.calls).reduce((last, c) => Math.max(last, c.began + c.time), 1);
 let base = 0;  // the first row of a thread in the chart
 for (const track of data.tracks) {
   const before = calls.length;
-  for (const call of track.calls) collect(call, null, 0);
+  for (const call of track.calls) collect(call, track);
   for (const call of calls.slice(before)) call.depth = base + call.level;
   if (calls[before]) calls[before].heading = track === data.tracks[0] ? "" : "Thread " + track.name;
   for (const call of calls.slice(before)) base = Math.max(base, call.depth + 2);
@@ -50,6 +54,10 @@ function chart(from, to) {
   }
 }
 function zoom(call) { chart(call.began, call.began + Math.max(call.time, 1)); }
+// Iteration ends with an exception, and so does a look at a socket that has nothing.
+function usual(call) {
+  return /^(StopIteration|StopAsyncIteration|GeneratorExit|BlockingIOError)\b/.test(call.result);
+}
 let rows = 0;
 function rowOf(call) {  // made when the call is shown for the first time
   const row = call.row = make("div", null, "", "row");
@@ -62,24 +70,24 @@ function rowOf(call) {  // made when the call is shown for the first time
   make("span", row, call.name, "name");
   const note = [call.step ? `[${call.step}]` : "", call.role].filter(Boolean).join(" ");
   if (note) make("em", row, note);
-  if (call.raised) make("em", row, "raised " + (call.result || "an exception"), "raised");
+  if (call.raised) make("em", row, "raised " + (call.result || "an exception"), usual(call) ? "" : "raised");
   make("time", row, time(call.time));
   row.classList.toggle("found", found.has(call));
   row.onclick = () => { if (chosen === call) call.open = !call.open; choose(call); };
   return row;
 }
 function draw() {
-  const shown = [];
+  const shown = document.createDocumentFragment();
   for (const call of calls) {
     const p = call.parent;
     call.shown = !p || (p.shown && p.open);
     if (!call.shown) continue;
-    if (call.heading) shown.push(call.title ??= make("h2", null, call.heading));
-    shown.push(call.row || rowOf(call));
+    if (call.heading) shown.append(call.title ??= make("h2", null, call.heading));
+    shown.append(call.row || rowOf(call));
     call.mark.textContent = call.children.length ? (call.open ? "▾" : "▸") : "";
     if (call.children.length) call.row.setAttribute("aria-expanded", call.open);
   }
-  tree.replaceChildren(...shown);
+  tree.replaceChildren(shown);
 }
 function choose(call, scroll) {
   for (let p = call.parent; p; p = p.parent) p.open = true;

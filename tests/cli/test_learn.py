@@ -166,3 +166,16 @@ def test_ctrl_c_and_ctrl_d_are_quiet(terminal: Terminal, typed: str, key: str, s
 def test_all_exercises_are_listed(tmp_path: Path) -> None:
     text = learn(tmp_path, "--list")
     assert all(exercise.title in text for exercise in EXERCISES)
+
+
+def test_an_answer_may_look_like_a_command_of_the_list(tmp_path: Path) -> None:
+    text = learn(tmp_path, "1", "--port", "0", typed=f"{GOOD}2\nGET /hello\n\n", code=1)
+    assert "→ That is not what was recorded." in text
+    assert "refused: 400" in text  # a request line is not taken for an answer
+
+
+def test_the_same_request_is_sent_twice_at_once(tmp_path: Path) -> None:
+    typed = "twice\nGET /slow HTTP/1.1\nHost: x\n\ntwice\n"
+    text = learn(tmp_path, "crew", "--port", "0", typed=typed, code=1)
+    assert "Type a request first." in text
+    assert "✓ The second request arrived" in text

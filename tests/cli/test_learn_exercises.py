@@ -25,7 +25,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Course]:
 def send(running: Course, text: str, then: str) -> None:
     running.client.hang_up()
     running.type(text)
-    if then == "2":
+    if then == "twice":
         running.client.send_at_once(running.typed(text), 2)
     elif then == ".":
         running.wait(lambda: running.response().status == 200)
@@ -110,6 +110,7 @@ WRONG = [
     ("session", 1, ["GET /login HTTP/1.1\nHost: x\n\n", ME + "\n"], "has no cookie. Add"),
     ("session", 1, ["GET /login HTTP/1.1\nHost: x\n\n", ME + "Cookie: a=b\n\n"], "cookie is a=b"),
     ("session", 2, ["GET /login HTTP/1.1\nHost: x\n\n", ME + "\n"], "with one character replaced"),
+    ("session", 2, ["GET /login HTTP/1.1\nHost: x\n\n", ME + "Cookie: session=x\n\n"], "with one"),
     ("smuggling", 0, [ECHO + "Content-Length: 5\n\nhello\\c\n"], "Add Transfer-Encoding: chunked"),
     ("smuggling", 0, [ECHO + "Transfer-Encoding: chunked\n\n0\n\n"], "Add Content-Length as well"),
     ("smuggling", 0, [HELLO], "neither Content-Length nor"),

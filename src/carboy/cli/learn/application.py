@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from carboy import Flask, Response, make_response, request, session
 
 WAIT = 1.5  # seconds of the slow view
+MOST_LINES = 600  # of the counting view
 PAUSE = 0.2  # seconds between two lines of the counting view
 TEXT = "text/plain; charset=utf-8"
 
@@ -61,7 +62,7 @@ def make(course: str) -> Flask:
     @app.get("/count")
     def count() -> Response:
         def lines() -> Iterator[str]:
-            for number in range(1, 1_000_000):
+            for number in range(1, MOST_LINES + 1):
                 yield f"{number}\n"
                 time.sleep(PAUSE)
 

@@ -13,10 +13,11 @@ from carboy.dev.access import same_origin
 from carboy.dev.explain import step_page
 from carboy.dev.learn import page
 from carboy.dev.learn.course import EXERCISES
-from carboy.dev.learn.typed import TypedError, lines_of, of_text
+from carboy.dev.learn.typed import TypedError, excerpt, of_text
 
 HOSTS = ("127.0.0.1", "localhost", "[::1]")
-MOST_RECEIVED = 16 * 1024  # bytes of a response that the page shows
+MOST_RECEIVED = 16 * 1024  # bytes of a response that are kept
+MOST_LINES = 60  # of a response
 MOST_SENT = 1024 * 1024  # bytes of a request of the page
 
 
@@ -56,12 +57,12 @@ class Sender:
         return {
             "open": recording.number if recording is not None else 0,
             "waits": waits,
-            "received": lines_of(data),
+            "received": excerpt(data, MOST_LINES),
         }
 
     def _receive(self, data: bytes) -> None:
         with self._lock:
-            self._data = (self._data + data)[-MOST_RECEIVED:]
+            self._data = (self._data + data)[:MOST_RECEIVED]
 
 
 def _waiting(body: bool, between: bool, view: bool) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import os
 import queue
+import re
 import threading
 import time
 import webbrowser
@@ -26,6 +27,7 @@ STREAMED = 1.0  # seconds of a response without end, after which the next line i
 LONGEST = 30.0  # seconds that the servers have to react after the end of the input
 MOST_SHOWN = 20  # lines of a response
 PROMPT = "> "
+REQUEST = re.compile(r"[A-Z]{3,} |.* HTTP/")  # rather the begin of a request than an answer
 
 
 class Session:
@@ -182,11 +184,12 @@ class Session:
     def _command(self, client: Client, word: str) -> bool:
         commands = {
             "": self._enter, "?": self._help, "h": self._example, "o": self._open_steps,
-            "t": self._begin_steps, "r": self._show_exercise, "l": self._list, "n": self._next,
+            "t": self._begin_steps, "b": self._open_course, "r": self._show_exercise,
+            "l": self._list, "n": self._next,
         }  # fmt: skip
         if word in commands:
             commands[word]()
-        elif word == "2":
+        elif word == "twice":
             self._twice(client)
         elif word.isdecimal() and (not self._lessons.number or not self._lessons.question()):
             try:
@@ -201,7 +204,7 @@ class Session:
 
     def _answer(self, line: str) -> bool:
         question = self._lessons.question()
-        if question is None or " HTTP/" in line:
+        if question is None or REQUEST.match(line):
             return False
         verdict = self._lessons.answer(question[0], line)
         self._say(self._text.verdict(verdict.reached, verdict.text))
@@ -235,7 +238,9 @@ class Session:
 
     def _twice(self, client: Client) -> None:
         if not self._last:
-            self._say("Type a request first. 2 then sends it on two connections at once.")
+            self._say(
+                "Type a request first. This command then sends it on two connections at once."
+            )
             return
         try:
             client.send_at_once(self._last, 2)
@@ -285,6 +290,11 @@ class Session:
         self._say("\n".join(f"    {line}" for line in text.removesuffix("\n").split("\n")))
         if then:
             self._say("    (wait)" if then == "wait" else f"    {then}")
+
+    def _open_course(self) -> None:
+        self._say(f"The page of the course: {self._course}")
+        if not webbrowser.open(self._course):
+            self._say("There is no browser here. Open the address in one.")
 
     def _open_steps(self) -> None:
         seen = self._lessons.newest()

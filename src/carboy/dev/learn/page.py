@@ -13,7 +13,7 @@ from carboy.dev.learn.exchanges import Exchange, Seen
 from carboy.dev.learn.exercise import Exercise, Verdict
 from carboy.dev.learn.sources import lines_of as lines_of_code
 from carboy.dev.learn.text import outcome
-from carboy.dev.learn.typed import lines_of
+from carboy.dev.learn.typed import excerpt
 
 MOST_LINES = 40  # of a message
 MOST_FINDINGS = 8
@@ -88,8 +88,6 @@ def finding_of(found: Finding, seen: Sequence[Seen]) -> dict[str, Any]:
 
 
 def _exchange(each: Exchange, seen: Seen | None) -> dict[str, Any]:
-    lines = lines_of(each.raw)
-    more = len(lines) - MOST_LINES
     # The step page of the connection begins at the first step of this request.
     numbers = [] if seen is None else [number for number, step in enumerate(seen.stepped.steps)
                                        if each.steps and step.first >= each.first
@@ -98,7 +96,7 @@ def _exchange(each: Exchange, seen: Seen | None) -> dict[str, Any]:
         "connection": each.connection,
         "step": numbers[0] if numbers else 0,
         "bytes": f"bytes {each.first} to {each.last - 1}",
-        "lines": lines[:MOST_LINES] + ([f"… and {more} more lines"] if more > 0 else []),
+        "lines": excerpt(each.raw, MOST_LINES),
         "outcome": outcome(each),
         "refused": bool(each.refused),
     }

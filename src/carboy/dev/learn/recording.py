@@ -9,6 +9,8 @@ from carboy.dev.explain.wire_recording import MachineCall, MachineCalls
 from carboy.protocol.machine import Machine
 from carboy.protocol.states import Reading, Writing
 
+MOST_CALLS = 5000  # of one connection; the rest is not recorded
+
 
 @dataclass(frozen=True, slots=True)
 class Moment:
@@ -42,8 +44,11 @@ class Recording:
 
     def add(self, frame: FrameType, moment: Moment) -> None:
         """Add a call of the machine; its frame begins at this moment."""
-        self._moments.append(moment)
-        self._calls.add(frame)
+        if len(self._moments) < MOST_CALLS:
+            self._moments.append(moment)
+            self._calls.add(frame)
+        elif frame.f_code is Machine.receive.__code__:
+            self._calls.received += len(frame.f_locals["data"])
 
     def snapshot(self) -> Snapshot:
         """Everything so far."""

@@ -11,7 +11,7 @@ from carboy.dev.learn.exchanges import Exchange
 from carboy.dev.learn.exercise import Code, Exercise
 from carboy.dev.learn.sources import Line
 from carboy.dev.learn.sources import lines_of as lines_of_code
-from carboy.dev.learn.typed import lines_of
+from carboy.dev.learn.typed import excerpt
 
 BOLD, DIM, GREEN, YELLOW, RED, RESET = (
     "\x1b[1m", "\x1b[2m", "\x1b[32m", "\x1b[33m", "\x1b[31m", "\x1b[0m",
@@ -20,7 +20,8 @@ DONE, BEGUN, OPEN = "✓", "…", " "
 MOST_LINES = 12  # of a message
 COMMANDS = (
     ("h", "shows a request that reaches the next goal"),
-    ("2", "sends your last request on two connections at once"),
+    ("twice", "sends your last request on two connections at once"),
+    ("b", "opens the page of the course in the browser"),
     (".", "hangs up"),
     ("o", "opens the steps of your last connection in the browser"),
     ("t", "shows the steps here"),
@@ -95,7 +96,7 @@ class Text:
 
     def commands(self) -> str:
         """The commands, and how bytes are typed."""
-        lines = [f"  {key}  {does}" for key, does in COMMANDS]
+        lines = [f"  {key:5}  {does}" for key, does in COMMANDS]
         lines.append(
             self._filled(
                 "Everything else is sent. In a line, \\r \\n \\t \\0 \\xHH and \\\\ are single"
@@ -119,10 +120,7 @@ class Text:
         head = self._in(
             DIM, f"Connection {each.connection}, bytes {each.first} to {each.last - 1}:"
         )
-        lines = lines_of(each.raw)
-        shown = [f"    {line}" for line in lines[:MOST_LINES]]
-        if len(lines) > MOST_LINES:
-            shown.append(f"    … and {len(lines) - MOST_LINES} more lines")
+        shown = [f"    {line}" for line in excerpt(each.raw, MOST_LINES)]
         return "\n".join(
             [head, *shown, f"  {self._in(RED, outcome(each)) if each.refused else outcome(each)}"]
         )

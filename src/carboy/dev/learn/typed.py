@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
-ESCAPE = re.compile(r"\\(x[0-9A-Fa-f]{2}|c(?=\n|$)|[rnt0\\]|.?)|\r?\n", re.DOTALL)
+ESCAPE = re.compile(r"\\(x[0-9A-Fa-f]{2}|.?)|\r?\n", re.DOTALL)
 SIMPLE = {"r": "\r", "n": "\n", "t": "\t", "0": "\0", "\\": "\\"}
 VISIBLE = {"\r": "\\r", "\n": "\\n", "\t": "\\t", "\0": "\\0", "\\": "\\\\"}
+MOST_BYTES, WIDE = 8192, 300  # of an excerpt, and characters of a line in it
 HELP = (
     "Use \\r, \\n, \\t, \\0, \\xHH or \\\\, or \\c at the end of a line to send it without CR LF."
 )
@@ -28,7 +29,7 @@ def of_text(text: str) -> bytes:
         if escape is None:
             parts.append(b"" if skip else b"\r\n")
             skip = False
-        elif escape == "c":
+        elif escape == "c" and text[at : at + 1] in ("", "\r", "\n"):
             skip = True
         elif escape in SIMPLE:
             parts.append(SIMPLE[escape].encode())
@@ -58,6 +59,18 @@ def visible(data: bytes) -> str:
         VISIBLE.get(char) or (char if " " <= char <= "~" else f"\\x{ord(char):02x}")
         for char in data.decode("latin-1")
     )
+
+
+def excerpt(data: bytes, most: int) -> list[str]:
+    """The first lines as visible text, and how much is left out."""
+    begin = data[:MOST_BYTES]
+    lines = lines_of(begin)
+    shown = [line if len(line) <= WIDE else f"{line[:WIDE]}…" for line in lines[:most]]
+    if len(lines) > most:
+        shown.append(f"… and {len(lines) - most} more lines")
+    if len(data) > len(begin):
+        shown.append(f"… and {len(data) - len(begin):,} more bytes")
+    return shown
 
 
 def lines_of(data: bytes) -> list[str]:

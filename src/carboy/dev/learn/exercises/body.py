@@ -140,7 +140,7 @@ EXERCISE = Exercise(
     ),
     tools=(
         "curl -d hello http://{address}/echo",
-        "curl -H 'Transfer-Encoding: chunked' -T - http://{address}/echo -X POST",
+        "(echo one; sleep 1; echo two) | curl -X POST -T - http://{address}/echo",
     ),
     learned="Content-Length counts the bytes of a body. Chunks count them piece by piece.",
 )  # fmt: skip

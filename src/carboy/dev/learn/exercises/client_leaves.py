@@ -92,8 +92,8 @@ EXERCISE = Exercise(
             "wait",
         ),
         Goal(
-            "Send a request for /count, whose response does not end, and hang up: in the terminal"
-            " with a dot on its own line, in curl with Ctrl+C.",
+            "Send a request for /count, whose response takes two minutes, and hang up: in the"
+            " terminal with a dot on its own line, in curl with Ctrl+C.",
             _left,
             "GET /count HTTP/1.1\nHost: {host}\n\n",
             ".",

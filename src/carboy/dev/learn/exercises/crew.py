@@ -51,7 +51,7 @@ def _both(seen: Sequence[Seen]) -> Verdict:
             return missing("The view is still running.")
         return missing(
             "The requests came one after the other. Send the second while the first is running:"
-            " the command 2, or the button of the page, sends it on two connections at once."
+            " the command twice, or the button of the page, sends it on two connections at once."
         )
     return other(last, problem, "")
 
@@ -85,10 +85,10 @@ EXERCISE = Exercise(
     goals=(
         Goal(
             "Send two requests for /slow on two connections at the same time. In the terminal, type"
-            " the request once; the command 2 then sends it twice at once.",
+            " the request once; the command twice then sends it on two at once.",
             _both,
             "GET /slow HTTP/1.1\nHost: {host}\n\n",
-            "2",
+            "twice",
         ),
     ),
     questions=(

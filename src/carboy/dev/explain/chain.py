@@ -8,11 +8,14 @@ from enum import Enum
 
 from carboy.dev.explain import chain_rules, places
 from carboy.dev.explain.chain_rules import ACCEPT, CLOSE, LOOPS, RULES, SOCKET, SYSTEM_CALLS
+from carboy.dev.explain.own_calls import OwnCalls, short
 from carboy.dev.explain.recording import MODULE, Function, Process, RecordedCall, Recording
 from carboy.dev.explain.steps import BUSY_CALLERS
 
 WSGIREF = "wsgiref.handlers"  # the one module of Python that calls applications
 READS = {"socket.recv", "socket.recv_into", "socket.recvfrom", "socket.recvmsg"}
+IMPORTS = "importlib"
+MIDDLEWARE = {"environ", "start_response"}  # the arguments of a WSGI application
 ONCE = {"socket.bind", "socket.listen", ACCEPT}
 # Modules that start-up uses for other things, such as the metadata of packages.
 OF_REQUESTS = ("email.", "http.client")
@@ -40,7 +43,7 @@ class ChainStep:
     line: int  # of the caller
     process: Process
     call: RecordedCall
-    times: int = 1  # consecutive calls of the same function
+    times: int = 1  # calls in a row; or all calls of the same kind by a function of the user
     offset: int = -1  # of the first byte it moved, in all that was received or sent; -1: unknown
     size: int = -1  # bytes it moved; with `times`, those of all calls
     data: str = ""  # these bytes as Latin-1, as far as the client has kept them
@@ -78,6 +81,7 @@ class ChainStep:
 def chain_of(recording: Recording) -> list[ChainStep]:
     """The steps of a recording, in the order in which they happened."""
     finder = _Finder(recording)
+    merged: dict[tuple[str, bool], ChainStep] = {}
     bytes_ = _Bytes(recording)
     steps: list[ChainStep] = []
     for process, call in recording.in_order():
@@ -88,18 +92,42 @@ def chain_of(recording: Recording) -> list[ChainStep]:
         function = process.function_of(call)
         error = call.result if call.raised else ""
         is_same = last and last.title == title and last.function == function
+        key = (title, finder.is_accepted)
         if last and is_same and not (error or last.error):
             last.times += 1
+        elif title in finder.repeated and key in merged and not error:
+            merged[key].times += 1
+            continue
         else:
+            if last and _is_for(last, call, function):
+                del merged[steps.pop().title, finder.is_accepted]
+            caller, line = _made_by(process, call)
             last = ChainStep(
-                len(steps) + 1, Phase.START, title, function, process.caller_of(call), call.line,
-                process, call, error=error,
+                len(steps) + 1, Phase.START, title, function, caller, line, process, call,
+                error=error,
             )  # fmt: skip
             steps.append(last)
+            merged[key] = last
         if call.size >= 0:
             bytes_.add(last, call.size)
     _set_phases(steps)
     return steps
+
+
+def _is_for(step: ChainStep, call: RecordedCall, function: Function) -> bool:
+    """Whether a step only reads the method that is called then, as in `g.pop("db")`."""
+    of_step, name = step.call, function.name.rpartition(".")[2]
+    is_there = (of_step.caller, of_step.line, step.times) == (call.caller, call.line, 1)
+    return is_there and of_step.expression.endswith(f".{name}")
+
+
+def _made_by(process: Process, call: RecordedCall) -> tuple[Function | None, int]:
+    """The caller and its line. A module is run by the statement that imports it."""
+    above = process.above(call)
+    is_module = process.function_of(call).name == MODULE
+    if is_module and above is not None and process.function_of(above).module == IMPORTS:
+        call = above
+    return process.caller_of(call), call.line
 
 
 class _Bytes:
@@ -146,6 +174,8 @@ class _Finder:
             self._rules.setdefault(name, []).append((module, title))
         self._seen: set[object] = set()
         self._made = set(self._listening(recording))
+        self._own_calls = OwnCalls()
+        self.repeated: set[str] = set()  # titles of calls that the application makes
 
     def _listening(self, recording: Recording) -> Iterator[int]:
         """The calls that made the sockets that were bound to the server's address."""
@@ -160,6 +190,11 @@ class _Finder:
                 ):
                     yield id(latest[call.thread])
 
+    @property
+    def is_accepted(self) -> bool:
+        """Whether the connection has been accepted."""
+        return ACCEPT in self._seen
+
     def title(self, process: Process, call: RecordedCall) -> str:
         """The title of a call, or ""."""
         function = process.function_of(call)
@@ -167,16 +202,20 @@ class _Finder:
             return self._system_call(function, call)
         if function.role:
             return self._once(("role", function.role), f"The {function.role} runs")
-        if function.name == MODULE and function.place.room == places.APPLICATION:
+        if function.name == MODULE and _is_own(function):
             return self._once(
                 ("module", function.module), f"Your module {function.module} is imported"
             )
         if function.name == SOCKET and function.module == "socket":
             return chain_rules.SOCKET_MADE if id(call) in self._made else ""
         caller = process.caller_of(call)
-        if caller is not None and caller.place.room == places.APPLICATION:
-            return self._called_by_the_application(caller, function)
-        return self._rule(function) or self._callback(caller, function)
+        if caller is not None and _is_own(caller):
+            return self._called_by_the_application(process, call, caller)
+        return (
+            self._rule(function)
+            or self._middleware(call, function)
+            or self._callback(caller, function)
+        )
 
     def _system_call(self, function: Function, call: RecordedCall) -> str:
         title = SYSTEM_CALLS.get(function.name, "")
@@ -199,19 +238,31 @@ class _Finder:
                 return "" if is_early else self._once((module, function.name), title)
         return ""
 
+    def _middleware(self, call: RecordedCall, function: Function) -> str:
+        """An object of a library that takes WSGI calls."""
+        owner, _, method = function.name.rpartition(".")
+        given = {name for name, _ in call.args}
+        if method != "__call__" or not given >= MIDDLEWARE or _is_own(function):
+            return ""
+        return self._once((function.module, owner), f"{owner} gets the WSGI call")
+
     def _callback(self, caller: Function | None, function: Function) -> str:
         """A function of the application that a library calls."""
-        name = _short(function)
-        if function.place.room != places.APPLICATION or caller is None or name.startswith("<"):
+        name = short(function)
+        if not _is_own(function) or caller is None or name.startswith("<"):
             return ""
         is_known = caller.place.package not in BUSY_CALLERS or caller.module == WSGIREF
         return self._once(id(function), f"Your {name} runs") if is_known else ""
 
-    def _called_by_the_application(self, caller: Function, function: Function) -> str:
+    def _called_by_the_application(
+        self, process: Process, call: RecordedCall, caller: Function
+    ) -> str:
+        function = process.function_of(call)
         if function.place.package in NOT_NAMED:
             return ""
-        by = f"module {caller.module}" if caller.name == MODULE else _short(caller)
-        return self._once((id(function), id(caller)), f"Your {by} calls {_short(function)}")
+        title = self._own_calls.title(process, call, caller)
+        self.repeated.add(title)
+        return title
 
     def _once(self, what: object, title: str) -> str:
         if what in self._seen:
@@ -220,5 +271,6 @@ class _Finder:
         return title
 
 
-def _short(function: Function) -> str:
-    return function.name.rpartition("<locals>.")[2]
+def _is_own(function: Function) -> bool:
+    """Whether it is code in a file of the application, and not a template or generated code."""
+    return function.place.room == places.APPLICATION and function.place.first > 0

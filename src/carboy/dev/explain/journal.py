@@ -48,7 +48,7 @@ class Journal:
         """A call has begun."""
         self.write(
             "c", number, call.function, call.caller, call.line, call.above, call.thread, call.at,
-            call.began, call.args, call.copied,
+            call.began, call.args, call.copied, call.expression,
         )  # fmt: skip
 
     def end(self, number: int, call: RecordedCall) -> None:
@@ -104,10 +104,11 @@ def _records(file: Path) -> Iterator[list[Any]]:
 
 
 def _begun(values: list[Any]) -> RecordedCall:
-    function, caller, line, above, thread, at, began, args, copied = values
+    function, caller, line, above, thread, at, began, args, copied, expression = values
     pairs = tuple((name, value) for name, value in args)
     return RecordedCall(
-        function, caller, line, above, thread, at, began, 0, pairs, copied=copied
+        function, caller, line, above, thread, at, began, 0, pairs, copied=copied,
+        expression=expression,
     )  # fmt: skip
 
 

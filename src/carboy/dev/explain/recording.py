@@ -50,6 +50,7 @@ class RecordedCall:
     last: int = 0  # the line that ran last
     copied: bool = False  # made by the parent process, in which it is recorded as well
     size: int = -1  # bytes that a system call moved, if the system counts them
+    expression: str = ""  # of the source, with which the application makes it
     is_running: bool = False  # it had not ended when the process was killed
 
 
@@ -82,6 +83,7 @@ class Process:
         for call in self.calls:
             call.args = tuple((name, erase(value)) for name, value in call.args)
             call.result = erase(call.result)
+            call.expression = erase(call.expression)
 
 
 @dataclass(slots=True)

@@ -31,6 +31,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 from carboy.dev.explain import generated, places, recording
+from carboy.dev.explain.expressions import expression_at
 from carboy.dev.explain.journal import Journal
 from carboy.dev.explain.open_calls import Called, OpenCall, ThreadState, arguments_of
 from carboy.dev.explain.places import PYTHON
@@ -248,9 +249,12 @@ class StartRecorder:
     def _enter_python(self, thread: ThreadState, frame: FrameType, now: int) -> None:
         code = frame.f_code
         called = self._by_code.get(id(code)) or self._new_function(frame, code)
+        caller = frame.f_back
         if called.opaque == "in imports":
             called = self._imported(str(frame.f_locals.get("name")), called.opaque)
-        opened = self._enter(thread, frame, called, frame.f_back, now)
+            while caller is not None and caller.f_code.co_filename == IMPORT[0]:
+                caller = caller.f_back  # to the statement
+        opened = self._enter(thread, frame, called, caller, now)
         if opened.call is not None:
             if called.code is not None and code.co_name != MODULE:
                 opened.call.args = arguments_of(frame, self._secrets)
@@ -358,6 +362,8 @@ class StartRecorder:
             call = RecordedCall(
                 called.number, by, line, above, thread.number, now, now - self._lost, 0
             )
+            if caller is not None and self._is_own(caller.f_code.co_filename):
+                call.expression = expression_at(caller)
             # Another thread may append in between; the list says where this call is.
             self._calls.append(call)
             above = len(self._calls) - 1

@@ -57,7 +57,7 @@ class Walk:
         return [Numbered([self._item(step) for step in steps], steps[0].number)] if steps else []
 
     def _item(self, step: ChainStep) -> list[Block]:
-        more = f" It runs {step.times} times in a row; the first time is shown."
+        more = f" It runs {step.times} times; the first time is shown."
         title: list[Span] = [
             Strong(f"{step.title.replace('`', '')}."),
             more if step.times > 1 else "",

@@ -145,6 +145,44 @@ class Step:
     line: int
 
 
+shared = pytest.mark.xdist_group("recordings")  # tests that share the recordings of a process
+
+
+class Recordings:
+    """Recordings of one request for each server, made when a test needs them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        (folder / "theirs.py").write_text(THEIRS)
+        self._texts: dict[str, str] = {}
+
+    def file(self, server: str) -> str:
+        """The file of a recording."""
+        name = f"{server}.json"
+        if not (self.folder / name).exists():
+            if importlib.util.find_spec(server) is None:
+                pytest.skip(f"{server} is not installed")
+            args = ("theirs:make()", *TO_HELLO, "-H", "Cookie: a=hunter2", f"--server={server}")
+            said = explain(self.folder, *args, "--save", name)
+            assert said == f"Wrote {name}.\n"
+        return name
+
+    def text(self, server: str) -> str:
+        """The text that is shown of it."""
+        if server not in self._texts:
+            self._texts[server] = self.show("--recording", self.file(server))
+        return self._texts[server]
+
+    def show(self, *args: str, code: int = 0) -> str:
+        """The output of `carboy explain`."""
+        return explain(self.folder, *args, code=code, how=())
+
+
+@pytest.fixture(scope="module")
+def recordings(tmp_path_factory: pytest.TempPathFactory) -> Recordings:
+    return Recordings(tmp_path_factory.mktemp("recordings"))
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     (tmp_path / "theirs.py").write_text(THEIRS)
@@ -152,9 +190,11 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def explain(folder: Path, *args: str, code: int = 0) -> str:
+def explain(
+    folder: Path, *args: str, code: int = 0, how: tuple[str, ...] = ("--from-start",)
+) -> str:
     done = subprocess.run(
-        [sys.executable, "-m", "carboy", "explain", *args, "--from-start"],
+        [sys.executable, "-m", "carboy", "explain", *args, *how],
         cwd=folder, env={"PATH": "", "HOME": str(folder)}, capture_output=True, text=True,
         timeout=100, check=False,
     )  # fmt: skip
@@ -180,19 +220,21 @@ def assert_in_order(steps: list[Step], wanted: list[tuple[str, str]]) -> None:
         )
 
 
-def test_the_chain_of_flask_on_its_own_server_is_complete(folder: Path) -> None:
-    text = explain(folder, "theirs", *TO_HELLO, "--server=werkzeug")
+@shared
+def test_the_chain_of_flask_on_its_own_server_is_complete(recordings: Recordings) -> None:
+    text = recordings.text("werkzeug")
     assert text.startswith("GET /hello/bob → 200 OK, 21 bytes; werkzeug 3.1.")
     steps = steps_of(text)
     assert_in_order(steps, WERKZEUG)
-    source = (folder / "theirs.py").read_text().splitlines()
     (read,) = [step for step in steps if step.name == "EnvironHeaders.__getitem__"]
+    assert read.title == "Your hello reads request.headers['User-Agent']"
     assert read.file == "theirs.py"
-    assert "request.headers['User-Agent']" in source[read.line - 1]
+    assert "request.headers['User-Agent']" in THEIRS.splitlines()[read.line - 1]
 
 
-def test_each_step_has_its_lines_and_the_line_of_its_caller(folder: Path) -> None:
-    steps = steps_of(explain(folder, "theirs", "GET", "/hello/bob", "--server=werkzeug"))
+@shared
+def test_each_step_has_its_lines_and_the_line_of_its_caller(recordings: Recordings) -> None:
+    steps = steps_of(recordings.text("werkzeug"))
     for step in steps:
         assert re.fullmatch(r"\S+\.py:\d+(-\d+)?|in C, so its source cannot be shown", step.where)
         assert step.caller and step.file and step.line, step
@@ -208,16 +250,91 @@ def test_each_step_has_its_lines_and_the_line_of_its_caller(folder: Path) -> Non
     assert checked > 20
 
 
+@shared
 @pytest.mark.parametrize("server", list(CHAINS))
-def test_the_chain_of_each_server_is_complete(folder: Path, server: str) -> None:
-    if importlib.util.find_spec(server) is None:
-        pytest.skip(f"{server} is not installed")
-    text = explain(folder, "theirs:make()", *TO_HELLO, f"--server={server}")
+def test_the_chain_of_each_server_is_complete(recordings: Recordings, server: str) -> None:
+    text = recordings.text(server)
     assert "→ 200 OK, 21 bytes" in text
     assert_in_order(steps_of(text), [(name, "") for name in CHAINS[server]])
     assert "The view 'hello' runs" in text
     assert "\nStart-up\n" in text and "\nThe request\n" in text and "\nThe stop\n" in text
     assert re.search(r"Calls that were not recorded: [\d,]+ in imports", text)
+
+
+@shared
+@pytest.mark.parametrize("server", list(CHAINS))
+def test_the_titles_of_the_applications_calls_are_what_its_author_wrote(
+    recordings: Recordings, server: str
+) -> None:
+    text = recordings.text(server)
+    own = re.findall(r"^ +\d+\. (Your .+?)(?:  \[process \d+\])?$", text, re.MULTILINE)
+    wanted = [
+        "Your module theirs is imported",
+        "Your module theirs makes a Flask object",
+        "Your module theirs registers a view with Flask.get ×2",
+        "Your make runs",
+        "Your hello reads request.headers",
+        "Your hello reads request.headers['User-Agent']",
+    ]
+    assert [title for title in own if "Flask.run" not in title] == wanted
+
+
+@shared
+def test_links_are_shown_below_the_places_or_why_there_are_none(recordings: Recordings) -> None:
+    text = recordings.show("--recording", recordings.file("werkzeug"), "--links")
+    flask = r"https://github\.com/pallets/flask/blob/3\.1\.\d+/src/flask/app\.py"
+    assert re.search(
+        rf"\n      Flask\.run  flask/app\.py:(\d+)-(\d+)\n      {flask}#L\1-L\2\n", text
+    )
+    assert re.search(rf"called by Flask\.run, flask/app\.py:(\d+)\n      {flask}#L\1\n", text)
+    assert re.search(r"\n      hello  theirs\.py:\d-\d\n      no link: .+\n", text)
+    assert re.search(r"\n      socket\.bind .+\n      no link: a system call, whose code is", text)
+    steps = steps_of(recordings.text("werkzeug"))
+    assert len(re.findall(r"^      (?:https://|no link: )", text, re.MULTILINE)) == 2 * len(steps)
+
+
+@shared
+def test_a_saved_recording_is_shown_in_all_forms(recordings: Recordings) -> None:
+    file = recordings.file("werkzeug")
+    said = recordings.show("--recording", file, "--html=page.html")
+    assert said == "Wrote page.html.\n"
+    assert '"title": "The view \'hello\' runs"' in (recordings.folder / "page.html").read_text()
+    assert recordings.show("--recording", file, "--report=report.md") == "Wrote report.md.\n"
+    assert "The view 'hello' runs" in (recordings.folder / "report.md").read_text()
+    compared = recordings.show("--recording", file, "--compare", recordings.file("wsgiref"))
+    assert "\nThe view is called, after " in compared
+    assert "hunter2" not in (recordings.folder / file).read_text()
+
+
+@shared
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "x.json: The file is not a complete recording."),
+        ('{"format": 1}', "x.json: The recording was made by another version of Carboy."),
+        ('{"format": 2, "recording": {"processes": []}}', "x.json: The file is not a complete"),
+        ("\udcff", "x.json is not a recording of --save."),
+    ],
+)
+def test_a_file_that_is_not_a_recording_is_refused(folder: Path, text: str, said: str) -> None:
+    (folder / "x.json").write_text(text, errors="surrogateescape")
+    assert f"Error: {said}" in explain(folder, "--recording=x.json", code=1, how=())
+
+
+@pytest.mark.parametrize(
+    ("args", "said"),
+    [
+        (("plain", "--recording=plain.py"), "APP cannot be combined with --recording."),
+        (("--recording=plain.py", "--from-start"), "--from-start cannot be combined with --rec"),
+        (("plain", "GET", "/", "--links"), "--links requires --from-start."),
+        (("plain", "GET", "/", "--save=x"), "--save requires --from-start."),
+        ((), "Missing argument 'APP'."),
+    ],
+)
+def test_options_of_recordings_that_do_not_fit_are_refused(
+    folder: Path, args: tuple[str, ...], said: str
+) -> None:
+    assert said in explain(folder, *args, code=2, how=())
 
 
 def test_a_script_is_recorded_with_its_own_arguments_and_its_reloader(folder: Path) -> None:
@@ -285,20 +402,21 @@ def test_a_body_is_sent_and_a_secret_is_not_shown(folder: Path) -> None:
     assert "hunter2" not in text
 
 
-def test_the_tree_of_calls_is_shown_when_an_option_asks_for_it(folder: Path) -> None:
-    args = (folder, "theirs", *TO_HELLO, "--server=werkzeug")
-    text = explain(*args, "--depth=40")
+@shared
+def test_the_tree_of_calls_is_shown_when_an_option_asks_for_it(recordings: Recordings) -> None:
+    args = ("--recording", recordings.file("werkzeug"))
+    text = recordings.show(*args, "--depth=40")
     assert re.search(r"^ +[\d.,]+ [µm]s +flask Flask\.run \+\d+ calls flask/app\.py", text, re.M)
     assert re.search(r"your application hello theirs\.py:\d+-\d+ \[\d+\] view 'hello'", text)
     assert "\nCalls on thread Thread-1 (process_request_thread)\n" in text
-    calls = explain(*args, "--only=jinja2", code=2)
+    calls = recordings.show(*args, "--only=jinja2", code=2)
     assert "No calls of 'jinja2' were recorded." in calls
 
 
-def test_the_page_has_the_calls_of_all_processes(folder: Path) -> None:
-    pytest.importorskip("gunicorn")
-    explain(folder, "theirs", *TO_HELLO, "--server=gunicorn", "--html=page.html")
-    page = (folder / "page.html").read_text()
+@shared
+def test_the_page_has_the_calls_of_all_processes(recordings: Recordings) -> None:
+    recordings.show("--recording", recordings.file("gunicorn"), "--html=page.html")
+    page = (recordings.folder / "page.html").read_text()
     assert "from the start of the server to its stop" in page
     assert 0 < page.index('"name": "Arbiter.run"') < page.index('"name": "SyncWorker.run"')
     assert '"title": "The view \'hello\' runs"' in page
@@ -309,8 +427,9 @@ def test_threads_that_do_not_end_do_not_keep_the_recording(folder: Path) -> None
     assert "The listening socket is closed" in text
 
 
-def test_the_bytes_of_the_request_and_the_response_are_shown(folder: Path) -> None:
-    text = explain(folder, "theirs", *TO_HELLO, "-H", "Cookie: a=hunter2", "--server=wsgiref")
+@shared
+def test_the_bytes_of_the_request_and_the_response_are_shown(recordings: Recordings) -> None:
+    text = recordings.text("wsgiref")
     sent, received = text.partition("\nThe bytes of the request\n")[2].split(
         "\nThe bytes of the response\n"
     )
@@ -340,8 +459,10 @@ def test_a_compiled_function_is_a_step(folder: Path) -> None:
     assert f"_escape_inner [{step.number}]" in text
 
 
-def test_two_servers_are_compared_by_what_their_steps_do(folder: Path) -> None:
-    text = explain(folder, "theirs", *TO_HELLO, "--server=werkzeug", "--compare=wsgiref")
+@shared
+def test_two_servers_are_compared_by_what_their_steps_do(recordings: Recordings) -> None:
+    files = recordings.file("werkzeug"), recordings.file("wsgiref")
+    text = recordings.show("--recording", files[0], "--compare", files[1])
     first, second, *_ = text.splitlines()
     assert "; werkzeug 3.1." in first and "; wsgiref 3." in second
     events = re.findall(r"^(The .+|Bytes are read), after [\d,]+ and [\d,]+ calls$", text, re.M)
@@ -370,9 +491,9 @@ def test_two_versions_of_an_application_are_compared(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (("plain", "--report", "x", "--compare=wsgiref"), "--report cannot be combined with"),
+        (("plain", "--report", "x.md", "--compare=wsgiref"), "--compare cannot be combined with"),
         (("plain", "--html", "x", "--compare=wsgiref"), "--html cannot be combined with"),
-        (("plain", "--server=wsgiref", "--compare=apache"), "'apache' is neither a folder nor"),
+        (("plain", "--server=wsgiref", "--compare=apache"), "'apache' is not a folder, a file of "),
         (("plain", "--server=apache"), "'apache' is not one of 'carboy', 'flask', 'werkzeug'"),
     ],
 )

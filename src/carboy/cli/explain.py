@@ -7,39 +7,31 @@ import re
 import shutil
 import sys
 import threading
-from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any
 from urllib.parse import unquote
 
 import click
-from click.core import ParameterSource
 
-from carboy.cli import explain_report, explain_start, explain_step, locate
+from carboy.cli import explain_recorded, explain_report, explain_step, locate
 from carboy.cli.application import chosen_app, load_or_explain
 from carboy.cli.completion import complete
 from carboy.cli.explain_exit import exit_told
-from carboy.cli.explain_follow import Following
-from carboy.cli.explain_port import usual_port
 from carboy.cli.explain_process import Launch
 from carboy.cli.explain_question import Answer, Fields, NoAnswer, Question
+from carboy.cli.explain_recorded import check_only, is_given, refuse
 from carboy.cli.explain_servers import SERVERS
 from carboy.cli.explain_step import Sent
 from carboy.cli.option_types import Number
 from carboy.cli.run import as_flask
 from carboy.dev.explain import (
-    chain_text,
-    compare_text,
     page,
     places,
-    recorded_tree,
     terminal,
-    value_text,
 )
 from carboy.dev.explain.explanation import Explanation, explain
 from carboy.dev.explain.recorder import Recorder
-from carboy.dev.explain.recording import Recording
 from carboy.dev.explain.secrets import Eraser, secrets_of
 from carboy.dev.routes import matching
 from carboy.gateway import for_application
@@ -56,12 +48,13 @@ DEPTH = 20_000  # of Python's stack: recorded calls are walked by recursion
 # request to its own server, another leader takes over after `watch_interval`.
 SETTINGS = Settings(inline_budget=3600.0, watch_interval=5.0, switch_interval=None)
 
-WIDE = 160  # columns of two chains where there is no terminal
 PATH = re.compile(r"/[!-\"$-~]*")  # the characters of a request target, without a fragment
-NOT_COMPARED = {"depth", "only", "full", "html", "report", "lines"}
-NOT_IN_REPORT = {"depth", "only", "full", "html", "compare", "follow"}
-NOT_FOLLOWED = NOT_COMPARED | {"compare"}
-NOT_WITH_STEP = NOT_COMPARED - {"html"} | {"cold", "from_start", "server", "compare", "follow"}
+NOT_WITH_STEP = {
+    "depth", "only", "full", "report", "lines", "links", "cold", "from_start", "server", "compare",
+    "follow", "save",
+}  # fmt: skip
+RECORDS = ("report", "follow", "from_start")  # options that start a server
+FROM_START_ONLY = ("server", "compare", "save", "links")
 NOT_WITH_RAW = {"headers", "data", "document"}
 CONTENT = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")  # field values: RFC 9110, 5.5
 
@@ -186,7 +179,7 @@ def _body(fields: Fields, data: str | None, document: str | None) -> bytes | Non
 
 
 @click.command("explain", short_help="Show everything that runs for one request.")
-@click.argument("app", shell_complete=complete)
+@click.argument("app", required=False, shell_complete=complete)
 @click.argument("method", required=False)
 @click.argument("path", required=False)
 @click.option(
@@ -236,13 +229,14 @@ def _body(fields: Fields, data: str | None, document: str | None) -> bytes | Non
 @click.option(
     "--html", type=click.Path(dir_okay=False), help="File for an HTML page with the explanation."
 )  # fmt: skip
+@explain_recorded.options
 @explain_report.options
 @explain_step.options
 @click.pass_context
 def command(
     ctx: click.Context,
     /,
-    app: str,
+    app: str | None,
     method: str | None,
     path: str | None,
     headers: tuple[str, ...],
@@ -250,16 +244,11 @@ def command(
     document: str | None,
     cold: bool,
     timeout: float,
-    from_start: bool,
-    server: str | None,
-    follow: str | None,
-    compare: str | None,
     step: bool,
     in_terminal: bool,
     raw: str | None,
-    report: str | None,
-    lines: int,
-    **output: Any,
+    html: str | None,
+    **others: Any,
 ) -> None:
     """Send the request METHOD PATH to APP and show everything that runs for it.
 
@@ -271,7 +260,8 @@ def command(
 
     With --from-start, a server is started in a process of its own, and the output shows its steps
     from the start of the server through the one request to the stop. The server can be another
-    one than Carboy's. --report makes a report of these steps, with licences, code and links.
+    one than Carboy's. --save keeps the recording for later, and --report makes a report of these
+    steps, with licences, code and links.
 
     With --follow, the output shows the bytes as they were received, where the value is in them,
     and each line that received, split, decoded, stored or returned it until the view reads it.
@@ -281,59 +271,32 @@ def command(
     """
     _check_step(ctx, step, in_terminal, raw)
     explain_report.check(ctx)
+    if others["saved"] is not None:
+        explain_recorded.show_saved(ctx, others["saved"])
+        return
+    if app is None:
+        raise click.UsageError("Missing argument 'APP'.", ctx)
     name = chosen_app(ctx, app)
     if raw is not None:
-        _step(name, Sent.of_file(raw), timeout, in_terminal, output["html"])
+        _step(name, Sent.of_file(raw), timeout, in_terminal, html)
         return
     question = _question(ctx, method, path, headers, data, document)
     if step:
-        _step(name, Sent(question), timeout, in_terminal, output["html"])
-        return
-    if report is not None or follow is not None or from_start:
-        launch = Launch(name, server or "carboy", _is_given(ctx, "flask"))
-        _show_recorded(ctx, launch, question, timeout, output)
+        _step(name, Sent(question), timeout, in_terminal, html)
+    elif any(others[option] for option in RECORDS):
+        launch = Launch(name, others["server"] or "carboy", is_given(ctx, "flask"))
+        explain_recorded.show(ctx, launch, question, timeout)
     else:
-        _refuse_without_start(ctx, server, compare)
-        _show(record(_load(name), name, question, cold, timeout), **output)
+        _refuse_without_start(ctx)
+        found = record(_load(name), name, question, cold, timeout)
+        _show(found, others["depth"], others["only"], others["full"], html)
 
 
-def _show_recorded(
-    ctx: click.Context,
-    launch: Launch,
-    question: Question,
-    patience: float,
-    output: dict[str, Any],
-) -> None:
-    """Record a server from its start, and show what the options ask for."""
-    follow, compare = ctx.params["follow"], ctx.params["compare"]
-    if ctx.params["report"] is not None:
-        _write_report(ctx, launch, question, patience)
-    elif follow is not None:
-        _refuse(ctx, NOT_FOLLOWED, "--follow")
-        _show_followed(launch, question, patience, follow, ctx.params["from_start"])
-    elif compare is not None:
-        _refuse(ctx, NOT_COMPARED, "--compare")
-        _show_both(launch, question, patience, compare)
-    else:
-        recording = explain_start.record(launch, question, patience)
-        _show_from_start(recording, **output)
-        _fail(recording)
-
-
-def _write_report(ctx: click.Context, launch: Launch, question: Question, patience: float) -> None:
-    _refuse(ctx, NOT_IN_REPORT, "--report")
-    with usual_port() as port:
-        recording = explain_start.record(replace(launch, port=port), question, patience)
-    told = explain_report.told(ctx, question, ctx.params["lines"])
-    explain_report.write(ctx.params["report"], recording, told)
-    _fail(recording)
-
-
-def _refuse_without_start(ctx: click.Context, server: str | None, compare: str | None) -> None:
-    for option, value in (("--server", server), ("--compare", compare)):
-        if value is not None:
-            other = " or --follow" if option == "--server" else ""
-            raise click.UsageError(f"{option} requires --from-start{other}.", ctx)
+def _refuse_without_start(ctx: click.Context) -> None:
+    for name in FROM_START_ONLY:
+        if is_given(ctx, name):
+            other = " or --follow" if name == "server" else ""
+            raise click.UsageError(f"--{name} requires --from-start{other}.", ctx)
 
 
 def _load(name: str) -> Any:
@@ -367,13 +330,13 @@ def _check_step(ctx: click.Context, step: bool, in_terminal: bool, raw: str | No
             if given:
                 raise click.UsageError(f"{option} requires --step.", ctx)
         return
-    _refuse(ctx, NOT_WITH_STEP, "--step")
+    refuse(ctx, NOT_WITH_STEP, "--step")
     if raw is not None:
-        _refuse(ctx, NOT_WITH_RAW, "--raw")
+        refuse(ctx, NOT_WITH_RAW, "--raw")
         if ctx.params.get("method") is not None:
             raise click.UsageError("--raw replaces METHOD and PATH. Leave them out.", ctx)
     if in_terminal:
-        _refuse(ctx, {"html"}, "--terminal")
+        refuse(ctx, {"html"}, "--terminal")
 
 
 def _step(app: str, sent: Sent, patience: float, in_terminal: bool, html: str | None) -> None:
@@ -381,78 +344,6 @@ def _step(app: str, sent: Sent, patience: float, in_terminal: bool, html: str | 
     if not found.steps:
         raise click.ClickException("There are no bytes to step through.")
     explain_step.show(sent.title, found, in_terminal, html)
-
-
-def _refuse(ctx: click.Context, names: set[str], other: str) -> None:
-    """Raise a usage error if one of the options is given, which do not go with `other`."""
-    for option in ctx.command.params:
-        if option.name in names and _is_given(ctx, option.name):
-            raise click.UsageError(f"{option.opts[0]} cannot be combined with {other}.", ctx)
-
-
-def _is_given(ctx: click.Context, name: str) -> bool:
-    return ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
-
-
-def _show_both(launch: Launch, question: Question, patience: float, other: str) -> None:
-    """Record two servers, or two versions of the application, and show the chains."""
-    second = explain_start.other_launch(launch, other)
-    recordings = [explain_start.record(each, question, patience) for each in (launch, second)]
-    coloured = sys.stdout.isatty()
-    width = shutil.get_terminal_size((WIDE, 0)).columns if coloured else WIDE
-    text = compare_text.show(*recordings, coloured=coloured, width=width)
-    click.echo(text, nl=False, color=coloured)
-    for each in recordings:
-        _fail(each)
-
-
-def _fail(recording: Recording) -> None:
-    """Say what was wrong with the server, after what was recorded of it."""
-    if recording.problem:
-        raise click.ClickException(recording.problem)
-
-
-def _show_followed(
-    launch: Launch, question: Question, patience: float, what: str, from_start: bool
-) -> None:
-    following = Following(what, question)
-    found = explain_start.record(launch, question, patience, following)
-    coloured = sys.stdout.isatty()
-    text = f"{chain_text.show(found, coloured)}\n" if from_start else ""
-    text += value_text.show(following.path(), f"{found.request} on {found.server}", coloured)
-    click.echo(text, nl=False, color=coloured)
-    _fail(found)
-
-
-def _show_from_start(
-    recording: Recording,
-    depth: int | None,
-    only: str | None,
-    full: bool,
-    html: str | None,
-) -> None:
-    """Write the files, or the chain of steps and, if an option asks for it, the tree of calls."""
-    sys.setrecursionlimit(max(sys.getrecursionlimit(), DEPTH))
-    found = recorded_tree.of_recording(recording)
-    _check_only(found, only)
-    _write(html, page.make, found)
-    if html is not None:
-        return
-    coloured = sys.stdout.isatty()
-    text = chain_text.show(recording, coloured)
-    if full or only is not None or depth is not None:
-        width = shutil.get_terminal_size().columns if coloured else 0
-        painter = terminal.Painter(coloured, width)
-        text += "\n".join(terminal.trees(found, painter, depth, only, full)) + "\n"
-    click.echo(text, nl=False, color=coloured)
-
-
-def _check_only(found: Explanation, only: str | None) -> None:
-    if only is not None and only not in found.names():
-        names = ", ".join(sorted(found.names()))
-        raise click.BadParameter(
-            f"No calls of {only!r} were recorded. Use one of: {names}.", param_hint="--only"
-        )
 
 
 def _show(
@@ -463,7 +354,7 @@ def _show(
     html: str | None,
 ) -> None:
     """Write the files, or the text if no file is given."""
-    _check_only(found, only)
+    check_only(found, only)
     _write(html, page.make, found)
     if html is None:
         coloured = sys.stdout.isatty()

@@ -122,13 +122,17 @@ class ServerProcess:
 
     def _runs(self) -> bool:
         """Whether a thread of the recorded processes runs or waits for a processor."""
-        processes = [file.stem for file in self.folder.glob(f"*{journal.SUFFIX}")]
-        states = [file for pid in processes for file in Path(f"/proc/{pid}/task").glob("*/stat")]
+        states = [
+            file for pid in self._unfinished() for file in Path(f"/proc/{pid}/task").glob("*/stat")
+        ]
         for file in states:
             with contextlib.suppress(OSError, IndexError):
                 if file.read_text("utf-8", "replace").rpartition(")")[2].split()[0] in RUNS:
                     return True
         return False
+
+    def _journals(self) -> list[Path]:
+        return sorted(self.folder.glob(f"*{journal.SUFFIX}"))
 
     def stop(self, grace: float) -> bool:
         """Stop the server as Ctrl+C or its supervisor would; False if it does not stop.
@@ -143,23 +147,33 @@ class ServerProcess:
                 self.process.send_signal(how)
         end = time.monotonic() + grace
         while time.monotonic() < end:
-            had_written = not list(self.folder.glob(f"*{journal.SUFFIX}"))
+            had_written = not self._journals()
             try:
                 self.process.wait(min(THREADS_END, grace))
-                if had_written or not self.launch.is_script:
-                    return True
             except subprocess.TimeoutExpired:
                 if had_written:
                     return True
+            else:
+                if had_written or not self._children():
+                    return True
+                time.sleep(PAUSE)
         return self.process.poll() is not None
+
+    def _children(self) -> list[int]:
+        """The other recorded processes that still run."""
+        return [pid for pid in self._unfinished() if pid != self.process.pid and _runs(pid)]
+
+    def _unfinished(self) -> list[int]:
+        """The processes that have not written their recording."""
+        return [int(file.stem) for file in self._journals()]
 
     def busy(self) -> str:
         """A sentence with the function of the application that runs, or ""."""
         if DUMP is None:
             return ""
-        for file in self.folder.glob(f"*{journal.SUFFIX}"):
+        for pid in self._unfinished():
             with contextlib.suppress(ProcessLookupError):
-                os.kill(int(file.stem), DUMP)
+                os.kill(pid, DUMP)
         time.sleep(PAUSE)  # the file has no mark that it is complete
         for file_name, line, name in FRAME.findall((self.folder / STACKS).read_text("utf-8")):
             if places.is_the_applications(file_name) and name != MODULE:
@@ -186,10 +200,18 @@ class ServerProcess:
         except UnreadableRecording as problem:
             raise click.ClickException(str(problem)) from None
         whole = {process.pid for process in found}
-        for file in self.folder.glob(f"*{journal.SUFFIX}"):
+        for file in self._journals():
             if int(file.stem) not in whole:
                 found.append(journal.read(file))
         return sorted((each for each in found if _began(each)), key=_began)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
 
 
 def _began(process: Process) -> int:

@@ -65,9 +65,9 @@ def check(ctx: click.Context) -> None:
             raise click.ClickException(str(problem)) from None
 
 
-def told(ctx: click.Context, question: Question, lines: int) -> Told:
+def told(ctx: click.Context, question: Question | None, lines: int) -> Told:
     """How the report was made: the command, without the secrets in it."""
-    secrets = secrets_of(question.path, question.fields, question.body)
+    secrets = secrets_of(question.path, question.fields, question.body) if question else set()
     eraser = Eraser(secrets)
     words = (hidden(eraser.erase(word)) for word in _words(ctx))
     return Told(shlex.join(["carboy", "explain", *words]), lines, erase=eraser.erase)
@@ -75,7 +75,7 @@ def told(ctx: click.Context, question: Question, lines: int) -> Told:
 
 def _words(ctx: click.Context) -> Iterator[str]:
     """The arguments, then the options that were given."""
-    yield from (ctx.params[name] for name in ARGUMENTS)
+    yield from (ctx.params[name] for name in ARGUMENTS if ctx.params[name] is not None)
     for option in ctx.command.params:
         name = str(option.name)
         if name in ARGUMENTS or ctx.get_parameter_source(name) is not ParameterSource.COMMANDLINE:

@@ -90,7 +90,7 @@ def other_launch(launch: Launch, other: str) -> Launch:
     checkout = Path(other)
     if not checkout.is_dir():
         raise click.BadParameter(
-            f"{other!r} is neither a folder nor one of {', '.join(SERVERS)}.",
+            f"{other!r} is not a folder, a file of --save, or one of {', '.join(SERVERS)}.",
             param_hint="--compare",
         )
     return replace(launch, checkout=checkout.resolve())
@@ -124,8 +124,9 @@ def _end(server: ServerProcess, answer: Answer) -> str:
     if has_ended:
         said.append(f"The server {_how(server.process.returncode)}.{server.said()}")
     else:
-        said.append("" if answer.status else server.busy())
-        if answer.status and not answer.problem:
+        if not answer.status:
+            said.append(server.busy())
+        elif not answer.problem:
             server.await_rest()
         if not server.stop(GRACE if answer.status and not answer.problem else SHORT_GRACE):
             said.append("The server did not stop by itself, and was killed.")

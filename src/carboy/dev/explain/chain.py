@@ -81,7 +81,7 @@ class ChainStep:
 def chain_of(recording: Recording) -> list[ChainStep]:
     """The steps of a recording, in the order in which they happened."""
     finder = _Finder(recording)
-    merged: dict[tuple[str, bool], ChainStep] = {}
+    merged: dict[tuple[str, bool, int], ChainStep] = {}
     bytes_ = _Bytes(recording)
     steps: list[ChainStep] = []
     for process, call in recording.in_order():
@@ -92,7 +92,7 @@ def chain_of(recording: Recording) -> list[ChainStep]:
         function = process.function_of(call)
         error = call.result if call.raised else ""
         is_same = last and last.title == title and last.function == function
-        key = (title, finder.is_accepted)
+        key = (title, finder.is_accepted, process.pid)
         if last and is_same and not (error or last.error):
             last.times += 1
         elif title in finder.repeated and key in merged and not error:
@@ -100,7 +100,7 @@ def chain_of(recording: Recording) -> list[ChainStep]:
             continue
         else:
             if last and _is_for(last, call, function):
-                del merged[steps.pop().title, finder.is_accepted]
+                del merged[steps.pop().title, finder.is_accepted, process.pid]
             caller, line = _made_by(process, call)
             last = ChainStep(
                 len(steps) + 1, Phase.START, title, function, caller, line, process, call,

@@ -8,21 +8,25 @@ from carboy.dev.explain import places
 from carboy.dev.explain.chain import ChainStep, Phase, chain_of
 from carboy.dev.explain.recording import Function, Recording
 from carboy.dev.explain.terminal import COLOURS, OTHER, Painter
+from carboy.dev.links import Link, link_of
 
 MOST_LINES = 60  # of a request or a response
 LONGEST = 100  # characters of a line
 IN_C = "in C, so its source cannot be shown"
 
 
-def show(recording: Recording, coloured: bool = False) -> str:
-    """The whole text: what was recorded, the steps of each phase, what was left out."""
+def show(recording: Recording, coloured: bool = False, with_links: bool = False) -> str:
+    """The whole text: what was recorded, the steps of each phase, what was left out.
+
+    With `with_links`, each step has the permanent addresses of its code, or why there are none.
+    """
     painter = Painter(coloured)
     steps = chain_of(recording)
     lines = [summary(recording, painter)]
     for phase, group in groupby(steps, key=lambda step: step.phase):
         lines += ["", painter.colour(phase.value, "1")]
         for step in group:
-            lines += _step(step, recording, painter)
+            lines += _step(step, recording, painter, with_links)
     lines += _missing(steps)
     lines += _bytes("The bytes of the request", recording.sent, painter)
     lines += _bytes("The bytes of the response", recording.received, painter)
@@ -43,7 +47,7 @@ def summary(recording: Recording, painter: Painter) -> str:
     )
 
 
-def _step(step: ChainStep, recording: Recording, painter: Painter) -> list[str]:
+def _step(step: ChainStep, recording: Recording, painter: Painter, with_links: bool) -> list[str]:
     times = f" ×{step.times}" if step.times > 1 else ""
     process = ""
     if len(recording.processes) > 1:
@@ -51,16 +55,30 @@ def _step(step: ChainStep, recording: Recording, painter: Painter) -> list[str]:
     code = COLOURS.get(step.function.place.room, OTHER)
     name = painter.link(painter.colour(step.function.name, code), step.function.place.file)
     lines = [f"{step.number:4}. {step.title}{times}{process}"]
-    lines.append(f"      {name}{_address(step)}  {where(step.function)}")
+    place = where(step.function)
+    if painter.coloured:
+        place = painter.address(place, link_of(step.function.place).url)
+    lines.append(f"      {name}{_address(step)}  {place}")
+    if with_links:
+        lines.append(_said(link_of(step.function.place)))
     if step.caller is not None:
         by = painter.link(f"{step.caller.name}, {step.caller_lines}", step.caller.place.file)
         lines.append(painter.colour(f"      called by {by}", "2"))
+        if with_links:
+            lines.append(_said(link_of(step.caller.place, step.line)))
     if step.moved:
         line = f": {_cut(repr(step.first_line)[1:-1])}" if step.first_line else ""
         lines.append(f"      {step.moved}{line}")
     if step.error:
         lines.append(painter.colour(f"      out: an exception, {step.error}", "31"))
     return lines
+
+
+def _said(link: Link) -> str:
+    """The address, or why there is none."""
+    if not link.url:
+        return f"      no link: {link.note}"
+    return f"      {link.url} ({link.note})" if link.note else f"      {link.url}"
 
 
 def _cut(text: str) -> str:

@@ -8,6 +8,7 @@ killed. Writing it does not release the lock of the interpreter, so threads are 
     t  name                          a thread
     c  number, values                a call that began
     e  number, ended, result, raised, last, size   it ended
+    l  counts                        the calls that were left out, when the process ends
     s  texts                         secrets that must not be shown
 """
 
@@ -75,6 +76,8 @@ def read(file: Path) -> Process:
             roles[values[0]] = values[1]
         elif kind == "t":
             process.threads.append(values[0])
+        elif kind == "l":
+            process.left_out = values[0]
         elif kind == "s":
             process.secrets = values[0]
         elif kind == "c":

@@ -1,8 +1,7 @@
 """Titles for the calls that the application makes: `Your hello reads request.headers["Host"]`.
 
-Much of what an application does is a call of a function that its author has never heard of: the
-wrapper of a decorator, the `__getattribute__` of a proxy. A title has the name that the author
-wrote.
+Many of the functions that an application calls are unknown to its author: the wrapper of a
+decorator, the `__getattribute__` of a proxy. A title has the name that the author wrote.
 """
 
 from __future__ import annotations

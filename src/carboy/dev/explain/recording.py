@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from carboy.dev.explain.places import Place
 
 MODULE = "<module>"  # the name of the code that runs when a module is imported
 FORMAT = 2  # changes when files of other versions can no longer be read
+
+
+INCOMPLETE = "The file is not a complete recording."
 
 
 class UnreadableRecording(Exception):
@@ -122,23 +125,67 @@ class Recording:
 
 def write(process: Process) -> str:
     """The text of a file for the recording of one process."""
-    data = asdict(process)
+    return _text({"format": FORMAT, **_data_of(process)})
+
+
+def write_whole(recording: Recording) -> str:
+    """The text of a file for a whole recording."""
+    names = [each.name for each in fields(recording) if each.name != "processes"]
+    data = {name: getattr(recording, name) for name in names}
+    data["processes"] = [_data_of(each) for each in recording.processes]
+    return _text({"format": FORMAT, "recording": data})
+
+
+def _text(data: Any) -> str:
+    return json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+
+
+def _data_of(process: Process) -> dict[str, Any]:
+    data = {each.name: getattr(process, each.name) for each in fields(process)}
     data["functions"] = [_values(each) for each in process.functions]
     data["calls"] = [_values(each) for each in process.calls]
-    return json.dumps({"format": FORMAT, **data}, ensure_ascii=False, separators=(",", ":"))
+    return data
 
 
 def read(text: str) -> Process:
     """The recording of one process from the text of its file."""
     try:
-        data = json.loads(text)
-        if data.pop("format") != FORMAT:
-            raise UnreadableRecording("The recording was made by another version of Carboy.")
-        data["functions"] = [_function(*each) for each in data["functions"]]
-        data["calls"] = [_call(each) for each in data["calls"]]
-        return Process(**data)
+        return _process(_loaded(text))
     except (ValueError, TypeError, KeyError, AttributeError):
-        raise UnreadableRecording("The file is not a complete recording.") from None
+        raise UnreadableRecording(INCOMPLETE) from None
+
+
+def read_whole(text: str) -> Recording:
+    """A whole recording from the text of its file."""
+    try:
+        data = _loaded(text)["recording"]
+        data["processes"] = [_process(each) for each in data["processes"]]
+        found = Recording(**data)
+        _check(found)
+        return found
+    except (ValueError, TypeError, KeyError, AttributeError, IndexError):
+        raise UnreadableRecording(INCOMPLETE) from None
+
+
+def _loaded(text: str) -> Any:
+    data = json.loads(text)
+    if data.pop("format") != FORMAT:
+        raise UnreadableRecording("The recording was made by another version of Carboy.")
+    return data
+
+
+def _process(data: Any) -> Process:
+    data["functions"] = [_function(*each) for each in data["functions"]]
+    data["calls"] = [_call(each) for each in data["calls"]]
+    return Process(**data)
+
+
+def _check(recording: Recording) -> None:
+    """Raise an error if a number in the recording refers to nothing."""
+    for process in recording.processes:
+        for call in process.calls:
+            process.function_of(call), process.caller_of(call), process.above(call)
+            process.threads[call.thread]
 
 
 def _values(each: Any) -> list[Any]:

@@ -141,6 +141,7 @@ class StartRecorder:
         if not self._on:
             return
         self._on = False
+        self._journal.write("l", self._left_out)  # a parent may kill this process now
         if self._watcher is not None:
             self._watcher.save()
         file = self._folder / f"{self._pid}.json"

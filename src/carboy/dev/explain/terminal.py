@@ -51,9 +51,13 @@ class Painter:
 
     def link(self, text: str, file: str) -> str:
         """The text as a link to a file (OSC 8)."""
-        if not self.coloured or not Path(file).is_absolute():
+        return self.address(text, Path(file).as_uri() if Path(file).is_absolute() else "")
+
+    def address(self, text: str, url: str) -> str:
+        """The text as a link to an address (OSC 8)."""
+        if not self.coloured or not url:
             return text
-        return f"\x1b]8;;{Path(file).as_uri()}\x1b\\{text}\x1b]8;;\x1b\\"
+        return f"\x1b]8;;{url}\x1b\\{text}\x1b]8;;\x1b\\"
 
 
 def show(

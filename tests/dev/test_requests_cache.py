@@ -72,10 +72,13 @@ def listed(request):
     cache.get("a")
     return render(request, "list.html", {"n": 1})
 
-urlpatterns = [path("", listed)]
-record = recorded_by(get_wsgi_application())
-for event in record.events:
-    print(event.kind, event.title, event.detail)
+async def slow(request):
+    return HttpResponse("")
+
+urlpatterns = [path("", listed), path("slow", slow)]
+for address in ("/", "/slow"):
+    for event in recorded_by(get_wsgi_application(), address).events:
+        print(event.kind, event.title, event.detail)
 """
 
 
@@ -103,6 +106,7 @@ def test_calls_of_flask_caching_are_recorded(framework: str) -> None:
 
 def test_the_cache_the_view_and_the_templates_of_django_are_recorded() -> None:
     assert output(DJANGO) == [
-        "view __main__.listed ", "cache get a miss", "cache get_or_set a ", "cache get a hit",
-        "template list.html ", "template base.html ",
+        "view __main__.listed ", "cache get a miss", "cache get a miss", "cache add a ",
+        "cache get a ", "cache get a hit", "template list.html ", "template base.html ",
+        "view __main__.slow ",
     ]  # fmt: skip

@@ -6,7 +6,10 @@ import re
 from typing import Any
 from urllib.parse import unquote_plus
 
-SECRET = re.compile("pass|secret|token|key|auth|csrf|session|cookie|credential|signature", re.I)
+SECRET = re.compile(
+    "pass|secret|token|key(?!word|board)|auth(?!or(?!i[sz]))|csrf|session|cookie|credential|signature",
+    re.I,
+)  # but not "author" and "keyword"
 MASK = "••••••"
 URL_FIELDS = ("referer", "origin", "location")
 QUERY = re.compile(r"([?&;#])([^=&;#]*)=([^&;#]*)")

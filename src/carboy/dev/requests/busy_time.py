@@ -13,9 +13,10 @@ class BusyTime:
         self._before = 0.0  # the length of periods that are no longer in the list
 
     def add(self, began: float, ended: float) -> None:
-        """Add a period that ends after all others that were added."""
+        """Add a period. Others that were added have ended before it ends, or just after."""
         while self._periods and self._periods[-1][1] >= began:
-            began = min(began, self._periods.pop()[0])
+            first, last = self._periods.pop()
+            began, ended = min(began, first), max(ended, last)
         self._periods.append((began, ended))
         if len(self._periods) > MOST:
             first, last = self._periods.pop(0)

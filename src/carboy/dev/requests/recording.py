@@ -76,17 +76,31 @@ class Recording:
             return self._latest
 
     def note(
-        self, kind: str, title: str, detail: str = "", began: float | None = None, hit: bool = False
+        self,
+        kind: str,
+        title: str,
+        detail: str = "",
+        began: float | None = None,
+        ended: float | None = None,
+        hit: bool = False,
     ) -> None:
-        """Add an event that ends now. Without `began`, it has no duration.
+        """Add an event, which ends now by default. Without `began`, it has no duration.
 
         `hit` is for a cache that had the value.
         """
-        self.aside(lambda: self._note(kind, title, detail, began, hit))
+        self.aside(lambda: self._note(kind, title, detail, began, ended, hit))
 
-    def _note(self, kind: str, title: str, detail: str, began: float | None, hit: bool) -> None:
+    def _note(
+        self,
+        kind: str,
+        title: str,
+        detail: str,
+        began: float | None,
+        ended: float | None,
+        hit: bool,
+    ) -> None:
         with self._lock:
-            record, now = self.record, self._now()
+            record, now = self.record, self._now() if ended is None else ended
             at = now if began is None else min(began, now)
             self._busy[kind].add(at, now)
             self._counts[kind] += 1
@@ -190,11 +204,16 @@ class Started:
         hit: bool = False,
     ) -> None:
         """The call has returned, or raised `error`."""
+        ended = self._recording.now()
         self._timed.leave()
-        self._recording.aside(lambda: self._note(describe, error, hit))
+        self._recording.aside(lambda: self._note(describe, error, ended, hit))
 
     def _note(
-        self, describe: Callable[[], tuple[str, str]], error: BaseException | None, hit: bool
+        self,
+        describe: Callable[[], tuple[str, str]],
+        error: BaseException | None,
+        ended: float,
+        hit: bool,
     ) -> None:
         try:
             title, detail = describe()
@@ -203,4 +222,4 @@ class Started:
         if error is not None:
             first = masked_url(str(error).strip().partition("\n")[0])
             detail = f"{detail} {type(error).__name__}: {first}".strip(" :")
-        self._recording.note(self._timed.kind, title, detail, self._began, hit)
+        self._recording.note(self._timed.kind, title, detail, self._began, ended, hit)

@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import zlib
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -79,7 +79,7 @@ class Record:
 
     def as_json(self) -> dict[str, Any]:
         """The fields as stored in a file; `from_json` restores them."""
-        return asdict(self)
+        return {each.name: getattr(self, each.name) for each in fields(self)}
 
     @classmethod
     def from_json(cls, fields: dict[str, Any]) -> Record:
@@ -114,6 +114,7 @@ class Store:
     def __init__(self, folder: Path, limit: int = 100) -> None:
         self.folder = folder
         self.limit = limit
+        self._known: dict[str, tuple[int, Record]] = {}  # by name and time of the file
 
     def add(self, record: Record) -> None:
         """Store a record. If the disk is full, the record is lost; the request is not affected."""
@@ -203,12 +204,19 @@ class Store:
         files = [file for file in self.folder.glob("*.json") if file.stem.isdecimal()]
         return sorted(files, key=lambda file: int(file.stem), reverse=True)
 
-    @staticmethod
-    def _read(file: Path) -> Record | None:
+    def _read(self, file: Path) -> Record | None:
+        """A record; the list is read every second, so a file is read again only if it changed."""
         try:
-            return Record.from_json(json.loads(file.read_text("utf-8")))
+            changed = file.stat().st_mtime_ns
+            known = self._known.get(file.name)
+            if known is None or known[0] != changed:
+                known = changed, Record.from_json(json.loads(file.read_text("utf-8")))
+                self._known[file.name] = known
         except (OSError, ValueError):
             return None  # another process has just deleted it
+        for name in list(self._known)[: -self.limit]:
+            self._known.pop(name, None)
+        return known[1]
 
 
 def _as_bytes(value: dict[str, Any]) -> bytes:

@@ -15,7 +15,7 @@ from carboy.dev.requests.recording import Timed
 CACHE = Timed("cache")
 METHODS = (
     "get", "set", "add", "delete", "has", "get_many", "get_dict", "set_many", "delete_many",
-    "inc", "dec", "incr", "decr", "touch", "unlink", "clear", "get_or_set", "has_key",
+    "inc", "dec", "incr", "decr", "touch", "unlink", "clear", "has_key",
 )  # fmt: skip
 MANY = ("get_many", "get_dict", "delete_many", "unlink")  # each argument is a key, or has keys
 LONGEST = 200  # characters of a key that are shown
@@ -100,6 +100,8 @@ def _outcome(
     """The outcome of a call in words, and whether it found a value."""
     if name == "get":
         default = given[1] if len(given) > 1 else options.get("default")
+        if result is default and result is not None and type(default) is not object:
+            return "", False  # the cached value may be the same as the default
         found = result is not None and result is not default
         return ("hit" if found else "miss"), found
     if name in ("has", "has_key"):

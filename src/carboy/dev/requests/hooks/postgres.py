@@ -10,7 +10,8 @@ from importlib import import_module
 from typing import Any
 
 from carboy.dev.requests.hooks.patches import Patches
-from carboy.dev.requests.hooks.sql import SQL, described, reporting
+from carboy.dev.requests.hooks.sql import SQL, reporting
+from carboy.dev.requests.hooks.statement import described
 
 EXECUTES = ("execute", "executemany")
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import reprlib
 import sys
 from collections.abc import Callable
 from contextvars import copy_context
@@ -11,37 +9,14 @@ from functools import cache, partial, wraps
 from importlib import import_module
 from typing import Any
 
-from carboy.dev.masking import MASK, SECRET, masked
 from carboy.dev.requests.hooks.patches import Patches
+from carboy.dev.requests.hooks.statement import described
 from carboy.dev.requests.recording import Started, Timed
 
 SQL = Timed("sql")
-_short = reprlib.Repr()
-_short.maxstring = _short.maxother = 80
-_short.maxlevel = 3
-TEXT_VALUE = re.compile(r"'(?:[^']|'')*'")
+OF_DJANGO = "SELECT QUOTE("  # in debug mode, for the text of a statement that it keeps
 FACTORY = 5  # position of the argument `factory` of sqlite3.connect()
 EXECUTES = ("execute", "executemany", "executescript")
-
-
-def described(cursor: Any, given: tuple[Any, ...], options: dict[str, Any]) -> tuple[str, str]:
-    """The statement on one line, and its values, by the arguments of `execute`."""
-    every = (*given, *options.values())
-    statement, values = (*every, None, None)[:2]
-    if isinstance(statement, bytes):
-        statement = statement.decode("utf-8", "replace")
-    elif (as_string := getattr(statement, "as_string", None)) is not None:  # psycopg.sql
-        statement = as_string(cursor)
-    text = " ".join(str(statement).split())
-    if SECRET.search(text):
-        text = TEXT_VALUE.sub(f"'{MASK}'", text)
-    if not values or not isinstance(values, dict | tuple | list):
-        return text, ""  # showing an iterator would use it up
-    try:
-        # Columns of positional values are not known: all are masked if one sounds like a secret.
-        return text, _short.repr(masked(text, values))
-    except Exception as problem:
-        return text, f"<its repr raises {type(problem).__name__}>"
 
 
 # --- sqlite3: connections and cursors are made of subclasses
@@ -104,6 +79,8 @@ def reporting(execute: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(execute)
     def executing(self: Any, *given: Any, **options: Any) -> Any:
         __traceback_hide__ = True
+        if given and isinstance(given[0], str) and given[0].startswith(OF_DJANGO):
+            return execute(self, *given, **options)
         with SQL.call(lambda: described(self, given, options)):
             return execute(self, *given, **options)
 

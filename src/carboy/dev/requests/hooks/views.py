@@ -35,7 +35,7 @@ def watch_django(patches: Patches) -> None:
         @wraps(make)
         def make_view_atomic(self: Any, view: Any) -> Any:
             made = make(self, view)
-            return made if inspect.iscoroutinefunction(made) else _timed(made)
+            return _async_timed(made) if inspect.iscoroutinefunction(made) else _timed(made)
 
         return make_view_atomic
 
@@ -43,13 +43,25 @@ def watch_django(patches: Patches) -> None:
     patches.wrap(handler, "make_view_atomic", wrapper)
 
 
-def _timed(view: Callable[..., Any]) -> Callable[..., Any]:
-    name = f"{getattr(view, '__module__', '')}.{getattr(view, '__qualname__', repr(view))}"
+def _title(view: Callable[..., Any]) -> tuple[str, str]:
+    return f"{getattr(view, '__module__', '')}.{getattr(view, '__qualname__', view)}".strip("."), ""
 
+
+def _async_timed(view: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(view)
+    async def timed(*given: Any, **options: Any) -> Any:
+        __traceback_hide__ = True
+        with VIEW.call(lambda: _title(view)):
+            return await view(*given, **options)
+
+    return timed
+
+
+def _timed(view: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(view)
     def timed(*given: Any, **options: Any) -> Any:
         __traceback_hide__ = True
-        with VIEW.call(lambda: (name.lstrip("."), "")):
+        with VIEW.call(lambda: _title(view)):
             return view(*given, **options)
 
     return timed

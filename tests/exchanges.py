@@ -30,6 +30,7 @@ class RawExchange:
         self.server = server
         self.match: Any = None
         self.in_pieces = False
+        self.may_answer_later = False
         self._environ: dict[str, Any] | None = None
 
     def environ(self) -> dict[str, Any]:

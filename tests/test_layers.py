@@ -322,8 +322,9 @@ def test_the_table_permits_nothing_that_is_not_used() -> None:
             targets = [
                 each.target
                 for module in MODULES
+                if getattr(module, owner) == key
                 for each in module.imports()
-                if getattr(module, owner) == key and each.where == where
+                if each.where == where
             ]
             unneeded += [
                 f"{key}: {prefix}"

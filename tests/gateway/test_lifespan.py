@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from typing import Any
 
 import pytest
@@ -91,7 +90,7 @@ def test_a_start_that_fails_is_an_error_and_leaves_no_thread(before: Any) -> Non
     gateway = AsgiGateway(App(before), "asyncio")
     with pytest.raises(StartFailed, match=f"(?s){STARTS[before]}"):
         gateway.start()
-    assert all(thread.name != "carboy-loop" for thread in threading.enumerate())
+    assert not gateway.loop.running
 
 
 @pytest.mark.parametrize("how", ["raises", "returns"])
@@ -133,7 +132,7 @@ def test_an_end_that_takes_too_long_is_given_up(caplog: pytest.LogCaptureFixture
     gateway.start()
     gateway.stop(0)
     assert "The application's shutdown did not end within" in caplog.text
-    assert all(thread.name != "carboy-loop" for thread in threading.enumerate())
+    assert not gateway.loop.running
 
 
 def test_tasks_that_outlive_their_response_end_before_the_lifespan_does() -> None:

@@ -51,6 +51,17 @@ class Frame:
         return self.request_ctx.request
 
 
+class Suspended(BaseException):
+    """Ends the cycle for now: the view is a coroutine function, and is awaited without a thread.
+
+    `call` is the call of the view (see `loop`). Not an Exception, so that nothing handles it.
+    """
+
+    def __init__(self, call: Any) -> None:
+        super().__init__("The view is awaited.")
+        self.call = call
+
+
 # A Frame, or a RequestContext that is its own Frame, or None.
 _cv: ContextVar[Any] = ContextVar("carboy.context", default=None)
 

@@ -457,3 +457,12 @@ def _default_template_ctx_processor() -> dict[str, Any]:
     if request_ctx is not None:
         found["request"] = request_ctx.request
     return found
+
+
+def release(request: Request) -> None:
+    """Close the files of a request and end its reference cycle, as popping its context does."""
+    kept = request.__dict__
+    if kept.get("files"):
+        request.close()
+    if "environ" in kept:
+        kept["environ"]["werkzeug.request"] = None

@@ -24,11 +24,12 @@ read at each request, because applications and extensions can change them at any
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from carboy.app import signals
-from carboy.app.active import _cv
-from carboy.app.context import RequestContext, _cv_app, _cv_request
+from carboy.app.active import Suspended, _cv
+from carboy.app.context import RequestContext, _cv_app, _cv_request, release
 from carboy.app.errors import UNHANDLED, handle_error, raise_routing
 from carboy.app.plan import NO_HOST, NO_RULE, Plan, plan_of
 from carboy.app.returns import is_own_page, make_response, page_of
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from wsgiref.types import StartResponse, WSGIEnvironment
 
     from carboy.app.interface import Application
-    from carboy.app.wrappers import Request, Response
+    from carboy.app.wrappers import Response
     from carboy.gateway.interface import Answer, Exchange
 
 # Hooks are kept by the name of their blueprint, those of the application under None.
@@ -64,8 +65,7 @@ _new_context = RequestContext.__new__
 def ready(app: Application) -> bool:
     """Whether the direct lane is open: nothing wraps the application.
 
-    The server asks once per turn, before it reads requests. Everything that the plan depends on
-    is compared, because any of it may have been patched.
+    The server asks once per turn. Everything that the plan depends on may have been patched.
     """
     return plan_of(app).direct
 
@@ -74,7 +74,7 @@ def body_limit(app: Application, exchange: Exchange) -> int | None:
     """None: the server applies its own limit to the content that it receives.
 
     Content of undeclared length may turn out to be larger than MAX_CONTENT_LENGTH. The view, or
-    the application's handler of 413, answers that request, as on the WSGI lane.
+    the handler of 413, answers then.
     """
     return None
 
@@ -82,9 +82,8 @@ def body_limit(app: Application, exchange: Exchange) -> int | None:
 def wants_stream(app: Application, exchange: Exchange) -> bool:
     """Whether the declared content exceeds MAX_CONTENT_LENGTH: the server does not receive it.
 
-    The view runs all the same, because Flask raises the 413 where the view reads the content:
-    the application's error handler answers, or the view has raised the limit, or it does not
-    read the content.
+    The view runs all the same, because Flask raises the 413 where the view reads the content,
+    unless the view has raised the limit.
     """
     limit = app.config["MAX_CONTENT_LENGTH"]
     return limit is not None and (exchange.head.content_length or 0) > limit
@@ -181,19 +180,20 @@ def run(
     origin: Any,
     start_response: StartResponse | None,
     preserve: Callable[[Any], object] | None,
+    resumed: Any = None,  # the token, and a function with the result of a view that was awaited
 ) -> Any:
     """Answer the request of `ctx`. Returns the body for an environ, an Answer for an exchange."""
-    token = None
+    token: Any = None
+    result = None
     error: BaseException | None = None
     try:
         try:
             # One object serves as both contexts and is pushed by one assignment, unless the
             # application or a receiver of signals could see the difference.
-            if (
-                plan.full_push
-                or _cv.get() is not None
-                or (signals.loaded and any(signals.of_contexts))
-            ):
+            seen = plan.full_push or (signals.loaded and any(signals.of_contexts))
+            if resumed is not None:
+                token, result = resumed
+            elif seen or _cv.get() is not None:
                 ctx.push()
             else:
                 token = _cv.set(ctx)
@@ -201,10 +201,10 @@ def run(
                     ctx.open_session_early()
                 if ctx.match is None or ctx._request is not None:
                     ctx.match_request()
-            if plan.full_dispatch_request:
+            if plan.full_dispatch_request and result is None:
                 found: Any = app.full_dispatch_request()
             else:
-                found = answer_of(app, plan, ctx, return_value(app, plan, ctx))
+                found = answer_of(app, plan, ctx, return_value(app, plan, ctx, result))
         except Exception as failure:
             error = failure
             found = app.handle_exception(failure)
@@ -216,24 +216,28 @@ def run(
         return [found[2]]
     except BaseException as raised:
         error = raised
+        if isinstance(raised, Suspended):
+            return raised.call.later(origin, partial(_resume, app, ctx, token))
         raise
     finally:
-        if (
-            token is None
-            or error is not None
-            or preserve is not None
-            or ctx._tokens is not None
-            or app.teardown_request_funcs
-            or app.teardown_appcontext_funcs
-            or plan.own_teardown
-        ):
+        plain = token is not None and error is None and preserve is None and ctx._tokens is None
+        hooks = app.teardown_request_funcs or app.teardown_appcontext_funcs or plan.own_teardown
+        if error.__class__ is Suspended:
+            pass  # the contexts are current again when the view is resumed
+        elif hooks or not plain:
             _finish(app, ctx, error, preserve)
         else:
             if ctx._request is not None:
-                _release(ctx._request)
+                release(ctx._request)
             if ctx._app_ctx is not None:
                 ctx._app_ctx._cv_tokens.clear()
             _cv.reset(token)
+
+
+def _resume(
+    app: Application, ctx: RequestContext, token: Any, result: Callable[[], Any], exchange: Exchange
+) -> Any:
+    return run(app, plan_of(app), ctx, exchange, None, None, (token, result))
 
 
 def _send(response: Any, origin: Any, start_response: StartResponse | None) -> Any:
@@ -263,15 +267,6 @@ def _call(response: Any, exchange: Exchange) -> Answer:
     return status, headers, body, getattr(body, "close", None)
 
 
-def _release(request: Request) -> None:
-    """Close the files of a request and end its reference cycle, as popping its context does."""
-    kept = request.__dict__
-    if kept.get("files"):
-        request.close()
-    if "environ" in kept:
-        kept["environ"]["werkzeug.request"] = None
-
-
 def _finish(
     app: Application,
     ctx: RequestContext,
@@ -295,14 +290,18 @@ def current(app: Application) -> tuple[Plan, RequestContext]:
     return app._plan_made or plan_of(app), _cv_request()
 
 
-def return_value(app: Application, plan: Plan, ctx: RequestContext) -> Any:
-    """The value that a hook, the view or an error handler returns.
+def return_value(
+    app: Application, plan: Plan, ctx: RequestContext, result: Callable[[], Any] | None = None
+) -> Any:
+    """The value that a hook, the view or an error handler returns; `result`: of a resumed view.
 
     Raises an error that has no handler.
     """
     if not app._got_first_request:
         app.__dict__["_got_first_request"] = True
     try:
+        if result is not None:
+            return result()
         if signals.loaded and signals.request_started.receivers:
             signals.send_async("request_started", app)
         rv: Any = None

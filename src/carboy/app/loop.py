@@ -1,12 +1,16 @@
 """The event loop of `async def` views and hooks: one per process, kept until the process ends.
 
 Objects that belong to a loop (a pool of database connections, the sessions of an HTTP client) can
-therefore serve every request of a worker. The loop runs in its own thread. The thread that calls
-a coroutine function waits for it; the coroutines of all requests run concurrently.
+therefore serve every request of a worker. The loop runs in its own thread, and the coroutines of
+all requests run concurrently on it. There are two ways to wait for one:
+
+    a view on Carboy's own server   the request cycle ends before the view (Suspended) and continues
+                                    when the view has been awaited; no thread waits
+    anything else                   the thread that calls the coroutine function waits for it
 
 A coroutine that keeps the loop from running stops all other coroutines of the process. LoopWatch
-reports it. The threads that wait for the loop look at it from time to time, so the watch costs
-nothing while no thread waits.
+reports it. The threads that wait for the loop look at it from time to time, and so does the server
+while views are awaited.
 """
 
 from __future__ import annotations
@@ -21,11 +25,14 @@ import time
 import traceback
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from types import CodeType, FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from carboy.app.active import _cv
+from carboy.app.active import Suspended, _cv
+
+if TYPE_CHECKING:
+    from carboy.gateway.interface import Answer, Channel
 
 __all__ = ["waiting_for"]
 
@@ -60,6 +67,11 @@ class _Call:
         self.exchange: Any = None  # of the request; set when the call takes long
         self.left = False  # the client has gone, and the task was cancelled
 
+    def later(self, exchange: Any, resume: Callable[..., Any]) -> Answer:
+        """Have the server go on with other requests, and call `resume` after this call."""
+        answer: Answer = exchange.later(Awaited(self, exchange, resume))
+        return answer
+
     def name(self) -> str:
         """The name of this call in a log."""
         name = getattr(self.func, "__qualname__", repr(self.func))
@@ -93,7 +105,82 @@ def waiting_for(func: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., 
         finally:
             _adopt(call.context)
 
+    def suspend(*args: Any, **kwargs: Any) -> Any:
+        ctx = getattr(_cv.get(), "request_ctx", None)
+        if ctx is not None and may_suspend(ctx):
+            raise Suspended(_Call(func, args, kwargs))
+        return wait(*args, **kwargs)
+
+    wait.suspending = suspend  # type: ignore[attr-defined]  # for the cycle, see plan.learn_view
     return update_wrapper(wait, func)
+
+
+def may_suspend(ctx: Any) -> bool:
+    """Whether the cycle may end before the view, and continue when the view has been awaited.
+
+    Only on Carboy's own server, on the direct lane, and if no code of the application is between
+    the cycle and the view.
+    """
+    exchange = ctx.exchange
+    return (
+        getattr(exchange, "may_answer_later", False)
+        and not exchange.head.upgrade
+        and not (exchange.body is not None and ctx.app.direct_wants_stream(exchange))
+        and ctx.app._plan_made is not None
+        and ctx.app._plan_made.suspends
+    )
+
+
+class Awaited:
+    """A view that is awaited without a thread: a Receiver of gateway.interface.
+
+    The coroutine runs in the context of its request. The rest of the cycle, `resume`, is called
+    by a thread of the server with what gives the result. If the client disconnects, the coroutine
+    is cancelled, and the cycle ends as for any other error.
+    """
+
+    resumes = True
+
+    def __init__(self, call: _Call, exchange: Any, resume: Callable[..., Any]) -> None:
+        self._call = call
+        self._context = exchange.context
+        self._resume = resume
+        self._channel: Channel
+        call.exchange = exchange
+
+    # --- on the thread that reads requests
+
+    def begin(self, channel: Channel) -> None:
+        """Have the loop await the view."""
+        self._channel = channel
+        the_loop().call_soon_threadsafe(self._start)
+
+    def changed(self) -> None:
+        """Cancel the coroutine if the client has disconnected."""
+        if self._channel.gone and not self._call.left:
+            self._call.left = True
+            the_loop().call_soon_threadsafe(_cancel, self._call)
+
+    def look(self) -> None:
+        """Have a loop that makes no progress reported."""
+        if _watch is not None:
+            _watch.look()
+
+    # --- on the loop
+
+    def _start(self) -> None:
+        call = self._call
+        call.task = the_loop().create_task(_run(call), context=self._context)
+        call.task.add_done_callback(self._done)
+        if call.left:
+            call.task.cancel()
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        try:
+            self._channel.resume(partial(self._resume, task.result))
+        except ConnectionError:  # the server has ended
+            if not task.cancelled():
+                task.exception()  # retrieved, so that the loop does not report it
 
 
 def _result(loop: asyncio.AbstractEventLoop, call: _Call) -> Any:

@@ -208,6 +208,8 @@ class Plan(Steps):
         self.own_contexts = not contexts or self.app_context or self.request_context
         # A replaced `create_url_adapter` has to be called when the contexts are made.
         self.full_push = self.own_contexts or self.create_url_adapter
+        # Whether no code of the application is between the cycle and the view.
+        self.suspends = not (self.full_dispatch_request or self.dispatch_request)
         self.own_responses = self.finalize_request or self.make_response or self.process_response
         ResponseBase._look_for_hooks()
         self.early_session = not (sessions and _session_can_wait(app))
@@ -320,7 +322,10 @@ class Plan(Steps):
         self, app: Application, endpoint: str, view: Any
     ) -> tuple[Any, Callable[..., Any]]:
         """The view and its callable, which is kept unless `ensure_sync` is replaced."""
-        found = (view, app.ensure_sync(view))
+        called = app.ensure_sync(view)
+        if called is not view:
+            called = getattr(called, "suspending", called)  # of a coroutine function, see loop
+        found = (view, called)
         if not self.ensure_sync:
             self.views[endpoint] = found
         return found

@@ -130,6 +130,9 @@ class Request:
             self._changed = True
             self._gateway.loop.call(self._wake)
 
+    def look(self) -> None:
+        """Nothing is checked yet."""
+
     # --- on the loop
 
     def _wake(self) -> None:

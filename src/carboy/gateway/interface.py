@@ -67,6 +67,14 @@ class Channel(Protocol):
         """End the response."""
         ...
 
+    def resume(self, continuation: Callable[[Any], Answer]) -> None:
+        """Have the server call `continuation` with the exchange, as it called `handle`.
+
+        Only if the receiver's attribute `resumes` is true. The channel of such a receiver stays
+        open when the client has gone, because the application has to end the request.
+        """
+        ...
+
     def fail(self, error: BaseException) -> None:
         """Log `error`; answer 500, or cut a response that has begun. Never raises."""
         ...
@@ -80,7 +88,14 @@ class Receiver(Protocol):
         ...
 
     def changed(self) -> None:
-        """Bytes of the body have come, or kept bytes have left, or the channel was closed."""
+        """Bytes of the body have come, or kept bytes have left, or the client has gone."""
+        ...
+
+    def look(self) -> None:
+        """Check that the loop that uses the channels makes progress.
+
+        Called for one of the open channels of an engine, about twice a second.
+        """
         ...
 
 
@@ -102,8 +117,8 @@ class Exchange(Protocol):
     """One request on its way through an application.
 
     An exchange may also have a method `has_left`: whether the client has gone. Only the thread
-    that runs the request calls it. A server's exchange has a method `later`, which takes a Receiver
-    and returns LATER, for `handle` to return.
+    that runs the request calls it. `later` takes a Receiver and returns LATER, for `handle` to
+    return.
     """
 
     head: RequestHead
@@ -111,6 +126,7 @@ class Exchange(Protocol):
     body_size: int | None  # bytes in `body`; None: an unread chunked stream
     match: Any  # what Gateway.prepare found, for Gateway.handle
     in_pieces: bool  # set by the gateway: the application has returned, its response is iterated
+    may_answer_later: bool  # whether there is a method `later`, and it may be used
 
     @property
     def scheme(self) -> str:

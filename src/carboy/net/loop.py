@@ -55,6 +55,11 @@ class Loop:
                 self._loop = loop
             return self._loop
 
+    @property
+    def running(self) -> bool:
+        """Whether the loop's thread runs."""
+        return self._thread is not None and self._thread.is_alive()
+
     def call(self, function: Callable[..., object], *args: Any) -> None:
         """Have the loop call a function soon; from any thread. Calls keep their order.
 

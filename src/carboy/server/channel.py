@@ -23,6 +23,9 @@ Why each hand-over is safe:
     application to leader   `finish` and `fail` set `open` under the lock and append the channel to
                             `due`. From then on no method touches the connection, because each
                             looks at `open` under the lock first. So the leader has it alone.
+    to a continuation       `resume` does the same, and leaves the continuation with the exchange
+                            before it sets `open`. The leader finds it and runs the exchange like
+                            a request (server/dispatching.py).
     leader closes first     The same in the other direction: the leader sets `open` under the lock.
     is the leader woken?    `ask` appends to `due`, then wakes it; the leader clears its waker
                             first and looks at `due` after it. `finish` need not wake a leader
@@ -34,10 +37,11 @@ Why each hand-over is safe:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-from carboy.gateway.interface import ChannelClosed, Receiver
+from carboy.gateway.interface import Answer, ChannelClosed, Receiver
 from carboy.net.poller import READ
 from carboy.protocol.states import Reading
 from carboy.server.connection import ClientGone
@@ -73,6 +77,7 @@ class Channel:
         "reading_rate",
         "received",
         "receiver",
+        "resumes",
         "taken",
     )
 
@@ -87,6 +92,8 @@ class Channel:
         self.open = True
         self.gone = False
         self.full = False
+        # The application answers by a continuation, which runs even if the client has gone.
+        self.resumes = getattr(receiver, "resumes", False)
         # the body
         self.kept = bytearray()  # received, and not read by the application yet
         self.body_ended = True
@@ -155,6 +162,14 @@ class Channel:
             self._check()
             self.connection.push(self.connection.machine.informational(status, headers))
             self._after_sending()
+
+    def resume(self, continuation: Callable[[Any], Answer]) -> None:
+        """Have the engine call `continuation` with the exchange, and send its answer."""
+        with self.lock:
+            self._check()
+            self.open = False
+            self.exchange.continuation = continuation
+            self._channels.ask(self)
 
     def fail(self, error: BaseException) -> None:
         """Log `error`; answer 500, or cut a response that has begun. Never raises."""

@@ -67,6 +67,7 @@ class Channels:
         self.wake = waker.wake
         self.due: deque[Channel] = deque()  # channels that the leader has to look at
         self.opened: list[Channel] = []  # in this turn
+        self.resumed: deque[ServerExchange] = deque()  # with continuations that are due
         self._all: dict[Channel, None] = {}
         # Called with an exchange whose response is complete, and the time.
         self.finished: Callable[[ServerExchange, float], None] = lambda exchange, now: None
@@ -142,7 +143,7 @@ class Channels:
             self._end(channel, now)
 
     def serve(self, connection: Connection, flags: int, now: float) -> bool:
-        """Serve a connection that is ready; returns whether it is idle, and so has a request."""
+        """Serve a connection that is ready; returns whether its next request has come."""
         exchange = connection.exchange
         channel = None if exchange is None else exchange.channel
         if channel is None:
@@ -162,7 +163,7 @@ class Channels:
             self.refuse(channel, error, now)
         elif not channel.open:
             self._end(channel, now)
-        return connection.phase is IDLE
+        return connection.phase is IDLE and channel.exchange.continuation is None
 
     def _readable(self, channel: Channel) -> RemoteProtocolError | None:
         """Receive more of the body; after the body, nothing is received."""
@@ -236,6 +237,13 @@ class Channels:
     def _watch_or_lose(self, channel: Channel, now: float) -> None:
         """Set what the poller watches; close the channel if its client has gone."""
         connection = channel.connection
+        if connection.broken and channel.resumes:
+            self._closing.watch(connection, 0)
+            if not channel.gone:
+                channel.gone = channel.exchange.client_left = True
+                if channel.begun:
+                    channel.receiver.changed()
+            return
         if connection.broken:
             channel.lose()
             return
@@ -311,9 +319,16 @@ class Channels:
 
     def _end(self, channel: Channel, now: float) -> None:
         """The channel is closed: go on with its connection."""
-        if not channel.taken:
-            self._take(channel)
-            self.finished(channel.exchange, now)
+        if channel.taken:
+            return
+        self._take(channel)
+        exchange = channel.exchange
+        if exchange.continuation is None:
+            self.finished(exchange, now)
+        else:
+            exchange.arrived = exchange.arrived or exchange.began
+            channel.connection.phase = IDLE
+            self.resumed.append(exchange)
 
     def _take(self, channel: Channel) -> None:
         exchange, connection = channel.exchange, channel.connection
@@ -329,6 +344,10 @@ class Channels:
 
     def tick(self, now: float) -> None:
         """Once an interval: look for clients that have gone, where the poller does not say so."""
+        for channel in self._all:
+            if channel.begun:
+                channel.receiver.look()
+                break
         if self._poller.reports_hangup:
             return
         for channel in list(self._all):

@@ -19,6 +19,7 @@ Which thread may touch what:
                                              sends the response, and what reads an unread body
     runs, leader replaced    the old leader  what a member may touch
     set aside (STREAMING)    leader          the exchange and its connection
+    answered later (LATER)   any             server/channel.py has a table of its own
     written, drained         leader          the connection, its machine, the poller
 
 While a member has a connection, the leader may only `cut` it, set it to be reset on close, and

@@ -73,8 +73,9 @@ class Dispatcher:
         machine = connection.machine
         responder = self._responder
         sent = False
+        handle = exchange.continuation or self.handle
         try:
-            status, headers, body, close = answer = exchange.context.run(self.handle, exchange)
+            status, headers, body, close = answer = exchange.context.run(handle, exchange)
             if close is None and body.__class__ is bytes and responder.plain:
                 # What Responder.deliver does for nearly every response, without its calls
                 # (tests/server/test_inlined_paths.py compares the two).

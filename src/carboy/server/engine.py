@@ -152,6 +152,7 @@ class Engine:
         self._deferred = self._keep_alive.deferred
         self._due = self.channels.due
         self._opened = self.channels.opened
+        self._resumed = self.channels.resumed
         self._dispatch = self._dispatcher.dispatch
 
     # --- starting and stopping
@@ -232,7 +233,9 @@ class Engine:
     def _turn(self, lead: Lead) -> None:
         """Wait until something is ready and serve it."""
         events = self.poller.wait(
-            0.0 if self._deferred or self._for_leader or self._due else self._patience()
+            0.0
+            if self._deferred or self._for_leader or self._due or self._resumed
+            else self._patience()
         )
         now = clock()
         if now >= self._next_tick:
@@ -258,6 +261,8 @@ class Engine:
             self._dispatcher.run_one_queued(lead, clock())
         if self._due:
             self.channels.look(clock())
+        while self._resumed:
+            self._dispatch(lead, self._resumed.popleft())
         if self._opened:
             self.channels.begin()
         if self._single_threaded:

@@ -99,6 +99,10 @@ class ServerExchange:
     # the response, if it comes later (server/channel.py)
     receiver: Receiver | None = None  # what the channel is made for
     channel: Channel | None = None
+    may_answer_later = True  # a gateway that changes answers does not let them come later
+    # The rest of the request, once what the application awaited is there; run like a request.
+    continuation: Callable[[ServerExchange], Answer] | None = None
+    arrived = 0.0  # monotonic seconds: start of the handler, if there is a continuation
 
     # the client
     socket_taken = False  # the application uses the socket itself

@@ -375,7 +375,8 @@ class Responder:
         """Hand the access log its record."""
         if self.access is not None:
             peer = exchange.peer
-            seconds = time.monotonic() - (exchange.queued_at or exchange.began)
+            since = exchange.arrived or exchange.queued_at or exchange.began
+            seconds = time.monotonic() - since
             code = int(status[:3])
             if exchange.head.method == "HEAD" or code in (204, 205, 304):
                 size = 0  # the content is not sent

@@ -52,7 +52,7 @@ class Runner:
         if exchange.measure_usage:
             exchange.usage_before = usage()
         try:
-            answer = run(self.gateway.handle, exchange)
+            answer = run(exchange.continuation or self.gateway.handle, exchange)
         except BaseException as error:
             run(self.responder.fail, exchange, error)
         else:

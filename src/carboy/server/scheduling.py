@@ -307,6 +307,8 @@ class Scheduler:
             self._refuse(exchange, now, now - oldest if oldest is not None else 0.0)
 
     def _refuse(self, exchange: ServerExchange, now: float, waited: float) -> None:
+        if self._must_run(exchange):
+            return
         if has_left(exchange):
             self._drop(exchange, now)
             return
@@ -316,7 +318,13 @@ class Scheduler:
         self._responder.send_whole(exchange, UNAVAILABLE, headers, UNAVAILABLE_TEXT)
         self.finished(exchange, now)
 
+    def _must_run(self, exchange: ServerExchange) -> bool:
+        """Whether the application has begun the request, and so has to end it: it runs now."""
+        return exchange.continuation is not None and self._crew.submit(exchange)
+
     def _drop(self, exchange: ServerExchange, now: float) -> None:
+        if self._must_run(exchange):
+            return
         self._warnings.left()
         self._responder.record(exchange, CLIENT_LEFT, 0)
         exchange.connection.broken = True

@@ -51,6 +51,7 @@ class WerkzeugGateway:
 
     def handle(self, exchange: Exchange) -> Answer:
         """The inner gateway's answer, or the page for an exception."""
+        exchange.may_answer_later = False  # the answer is changed here
         try:
             answer = self.inner.handle(exchange)
             exchange.in_pieces = True

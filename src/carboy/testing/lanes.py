@@ -123,6 +123,7 @@ class DirectExchange:
         )
         self.match: Any = None
         self.in_pieces = False
+        self.may_answer_later = False
         self.written: list[bytes] = []
         self.started: tuple[str, list[tuple[str, str]]] | None = None
         self._extra = extra

@@ -127,7 +127,7 @@ def test_every_step_has_a_link_or_says_why_not(report: str) -> None:
             assert "](https://" in line or "(no link: " in line, line
     version = metadata.version("flask")
     assert f"](https://github.com/pallets/flask/blob/{version}/src/flask/app.py#L" in report
-    assert re.search(r"python/cpython/blob/v3\.\d+\.\d+\S*/Lib/importlib/_bootstrap\.py#L", report)
+    assert re.search(r"python/cpython/blob/v3\.\d+\.\d+\S*/Lib/socketserver\.py#L", report)
 
 
 def test_each_technology_has_a_table(report: str) -> None:
@@ -159,6 +159,19 @@ def test_the_markdown_has_no_other_structure_than_its_steps_and_tables(report: s
     inline = {each.type for token in tokens for each in token.children or ()}
     assert not {"em_open", "html_inline", "image"} & inline
     assert not {"code_block", "blockquote_open", "hr", "html_block"} & set(kinds)
+
+
+def test_the_rule_that_matches_is_in_the_report(report: str) -> None:
+    section = report.partition("\n## How the rule was found\n")[2]
+    assert "```text\nPOST /hello/bob\n  ✓ /hello/<name> → hello  (name='bob')\n```\n" in section
+
+
+def test_a_system_call_has_the_bytes_that_it_moved(report: str) -> None:
+    reads = [step for step in steps_of(report) if step.function == "socket.recv_into"]
+    assert re.search(
+        r"- bytes: \d+ bytes, from number 0, which begin with `POST /hello/bob\?.+ HTTP/1.1`\n",
+        reads[0].text,
+    )
 
 
 def test_numbers_that_differ_in_every_run_have_names(report: str) -> None:
@@ -206,6 +219,7 @@ def test_a_view_that_raises_is_reported(folder: Path) -> None:
     assert done.returncode == 0, done.stderr
     page = (folder / "boom.html").read_text()
     assert "500 INTERNAL SERVER ERROR" in page
+    assert "out: raised <code>KeyError: &#39;missing&#39;</code>" in page
     assert page.count("<h2 ") >= 4
 
 

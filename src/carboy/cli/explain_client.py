@@ -21,6 +21,7 @@ from typing import Any
 PAUSE = 0.02  # seconds between two tries to connect
 MOST = 1 << 16  # bytes that are kept
 CLOSED = "the server closed the connection"
+CLOSES = 1.0  # seconds for a server that said that it closes the connection
 GRACE = 3.0  # seconds for the server to close the connection
 
 
@@ -55,20 +56,22 @@ class Exchange:
             content = None if body is None else body.encode("latin-1")
             with contextlib.suppress(OSError):  # the server may have answered without the body
                 send(self.client, method, path, fields, content)
-            self._read()
+            is_last = self._read()
             if start:
-                await_close(connection)
+                await_close(connection, is_last)
         except (OSError, http.client.HTTPException) as error:
             self.problem = said(error)
         self.over.set()
 
-    def _read(self) -> None:
+    def _read(self) -> bool:
+        """Read the response; whether the server closes the connection after it."""
         response = self.client.getresponse()
         self.status = f"{response.status} {response.reason}".strip()
         while part := response.read1(1 << 20):
             self.size += len(part)
         if response.length:
             self.problem = f"{response.length:,} bytes of the body are missing"
+        return response.will_close
 
     def document(self, cut: str) -> dict[str, Any]:
         """The parts that have arrived. `cut` says why the response was cut off."""
@@ -145,15 +148,30 @@ def connect(client: http.client.HTTPConnection, start: float) -> None:
             time.sleep(PAUSE)
 
 
-def await_close(connection: socket.socket) -> None:
-    """Tell the server that nothing follows, and wait until the server closes the connection."""
-    connection.settimeout(GRACE)
+def await_close(connection: socket.socket, is_last: bool) -> None:
+    """Wait until the server closes the connection, and tell it that nothing follows.
+
+    A server that said that it closes the connection is first given the time to do so: what it reads
+    before the close must not depend on which of the two is faster.
+    """
     try:
+        if is_last and _has_closed(connection, CLOSES):
+            return
         connection.shutdown(socket.SHUT_WR)
+        _has_closed(connection, GRACE)
+    except OSError:
+        pass  # the server has closed it already
+
+
+def _has_closed(connection: socket.socket, patience: float) -> bool:
+    """Whether the server closes the connection within these seconds."""
+    connection.settimeout(patience)
+    try:
         while connection.recv(1 << 16):
             pass
-    except OSError:
-        pass  # the server is slow, or has closed it already
+    except TimeoutError:
+        return False
+    return True
 
 
 def main(host: str, port: int, patience: float, **request: Any) -> None:

@@ -11,12 +11,15 @@ import faulthandler
 import gc
 import signal
 import sys
+from collections.abc import Iterator
+from functools import partial
 from importlib.machinery import PathFinder
 from importlib.util import module_from_spec
 from pathlib import Path
 from types import CodeType
+from typing import Any
 
-from carboy.cli import explain_follow, locate
+from carboy.cli import explain_follow, explain_rule, locate
 from carboy.cli.explain_servers import SERVERS, Loading
 from carboy.cli.run import install_names
 from carboy.dev.explain.chain_rules import NAMES
@@ -68,26 +71,34 @@ def _arm(folder: Path, port: int) -> StartRecorder:
         # faulthandler needs the file as long as the process runs.
         faulthandler.register(DUMP, (folder / STACKS).open("a"))
     following = explain_follow.recorder_of(folder, port)
-    recorder = StartRecorder(folder, NAMES, _roles, watcher=following)
+    recorder = StartRecorder(folder, NAMES, partial(_at_the_end, folder), watcher=following)
     if following is not None:
         following.arm()
     recorder.arm()
     return recorder
 
 
-def _roles() -> dict[tuple[CodeType, str], str]:
-    """The roles of the functions of all applications in this process.
-
-    A server may load the application itself, so the applications are searched for.
-    """
+def _at_the_end(folder: Path) -> dict[tuple[CodeType, str], str]:
+    """The roles of the functions of all applications. Their rules are written to a file."""
+    apps = list(_applications())
+    explain_rule.answer(folder, apps)
     roles: dict[tuple[CodeType, str], str] = {}
-    for each in gc.get_objects():
+    for app in apps:
         try:
-            found = roles_of(each) if locate.is_flask_like(each) else {}
+            roles.update(roles_of(app))
         except Exception:  # an object whose attributes cannot be asked for
             continue
-        roles.update(found)
     return roles
+
+
+def _applications() -> Iterator[Any]:
+    """All applications in this process. A server may load them itself, so they are searched for."""
+    for each in gc.get_objects():
+        try:
+            if locate.is_flask_like(each):
+                yield each
+        except Exception:
+            continue
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from tempfile import TemporaryDirectory
 
 import click
 
+from carboy.cli import explain_rule
 from carboy.cli.explain_follow import Following
 from carboy.cli.explain_process import (
     GRACE,
@@ -45,6 +46,7 @@ def record(
         port = 0 if launch.is_script else launch.port or free_port()
         if following is not None:
             following.prepare(folder, port)
+        explain_rule.ask(folder, question)
         with running(launch, folder, port) as process:
             answer = _ask(process, question, patience)
             problem = _end(process, answer)
@@ -53,11 +55,12 @@ def record(
             raise click.ClickException(f"The server wrote no recording.{process.said()}")
         if following is not None:
             following.collect(folder, processes, answer.sent)
+        rule = explain_rule.read(folder)
     shown = f"{launch.server} {version}".strip()
     if launch.checkout is not None:
         shown = f"{launch.server} in {launch.checkout}"
     address = f"{process.host}:{process.port}"
-    return _recording(launch.app, shown, address, question, answer, processes, problem)
+    return _recording(launch.app, shown, address, question, answer, processes, rule, problem)
 
 
 def _recording(
@@ -67,6 +70,7 @@ def _recording(
     question: Question,
     answer: Answer,
     processes: list[Process],
+    rule: list[str],
     problem: str,
 ) -> Recording:
     """The recording without the secrets of the request."""
@@ -80,6 +84,7 @@ def _recording(
         app, server, address, line, answer.text, answer.size, processes,
         eraser.blank(answer.sent), eraser.blank(answer.received),
         answer.sent_size, answer.received_size, eraser.erase(problem),
+        [eraser.erase(each) for each in rule],
     )  # fmt: skip
 
 

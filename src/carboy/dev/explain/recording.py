@@ -105,6 +105,7 @@ class Recording:
     sent_size: int = 0  # all bytes that the client sent
     received_size: int = 0
     problem: str = ""  # why the server did not end as usual: sentences
+    rule: list[str] = field(default_factory=list)  # lines about the rule that matches
 
     def in_order(self) -> Iterator[tuple[Process, RecordedCall]]:
         """The calls of all threads of all processes, in the order in which they began."""

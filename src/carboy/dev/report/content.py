@@ -60,7 +60,6 @@ class Told:
 
     command: str
     most_lines: int = LINES
-    rule: Sequence[str] = ()
     erase: Callable[[str], str] = str  # removes the secrets of the request from a text
 
 
@@ -76,7 +75,7 @@ def make(recording: Recording, told: Told) -> Document:
             Heading(2, "General information and licensing"),
             *technologies.blocks(recording, steps),
             *_phases(recording, walk),
-            *_rule(told.rule),
+            *_rule(recording.rule),
         ],
     )
 
@@ -87,7 +86,7 @@ def _beginning(recording: Recording, told: Told) -> list[Block]:
         ["application", [Code(recording.app), *_checkout(recording)]],
         ["server", recording.server],
         ["request", Code(hidden(recording.request))],
-        ["response", f"{recording.status}, {recording.size:,} bytes in the body"],
+        ["response", f"{recording.status}, {_bytes(recording.size)} in the body"],
         ["versions", _versions()],
     ]
     made = (
@@ -101,6 +100,10 @@ def _beginning(recording: Recording, told: Told) -> list[Block]:
         Paragraph("How to read the steps:"),
         Bullets([[Paragraph(text)] for text in HOW_TO_READ]),
     ]
+
+
+def _bytes(size: int) -> str:
+    return "1 byte" if size == 1 else f"{size:,} bytes"
 
 
 def _checkout(recording: Recording) -> list[Span]:
@@ -138,4 +141,9 @@ def _phases(recording: Recording, walk: Walk) -> list[Block]:
 def _rule(lines: Sequence[str]) -> list[Block]:
     if not lines:
         return []
-    return [Heading(2, "How the rule was found"), Listing("\n".join(lines), "text")]
+    text = (
+        "The lines say which rule matches the request, or why none does, and why other rules that"
+        " would match the path did not win."
+    )
+    listing = Listing(hidden("\n".join(lines)), "text")
+    return [Heading(2, "How the rule was found"), Paragraph(text), listing]

@@ -8,6 +8,7 @@ from dataclasses import replace
 from carboy.dev import links
 from carboy.dev.explain import places
 from carboy.dev.explain.chain import ChainStep, Phase
+from carboy.dev.explain.chain_rules import CLOSE
 from carboy.dev.explain.places import Place
 from carboy.dev.explain.recording import Function, Process, RecordedCall
 from carboy.dev.explain.values import without_literals
@@ -26,6 +27,7 @@ from carboy.dev.report.document import (
 )
 
 IN_C = (places.KERNEL, places.C_CODE)
+LONGEST = 80  # characters of the first line of the bytes that were moved
 MOST_BETWEEN = 8  # calls between two steps that are named
 
 
@@ -67,7 +69,6 @@ class Walk:
         return [Paragraph(title), facts, *([listing] if listing else [])]
 
     def _facts(self, step: ChainStep) -> Iterator[Text]:
-        call = step.call
         yield ["function: ", Code(step.function.name), ", ", *_where(step.function.place)]
         if step.caller is None:
             yield ["called by: ", f"the start of a thread{_named(step)}"]
@@ -80,13 +81,12 @@ class Walk:
             yield f"process: {number} of {len(self._processes)}"
         if step.function.place.room == places.KERNEL:
             yield from _socket(step)
+            yield from _bytes(step)
+            yield from _out(step)
             return
-        if given := ", ".join(f"{name} = {value}" for name, value in call.args):
+        if given := ", ".join(f"{name} = {value}" for name, value in step.call.args):
             yield ["in: ", Code(given)]
-        if call.raised:
-            yield ["out: ", "raised ", Code(call.result) if call.result else "an exception"]
-        elif call.result:
-            yield ["out: ", Code(call.result)]
+        yield from _out(step)
 
     def _calling(self, step: ChainStep, caller: Function) -> list[Span]:
         """The caller and the line that made the call."""
@@ -183,10 +183,27 @@ def _socket(step: ChainStep) -> Iterator[Text]:
     """The addresses of the socket of a system call."""
     given = dict(step.call.args)
     own = step.call.result or given.get("own", "")
-    if "peer" in given:
+    # At the close, it depends on the speed of the client whether the other end is still known.
+    if "peer" in given and step.function.name != CLOSE:
         yield ["socket: ", Code(own), ", connected to ", Code(given["peer"])]
     elif own:
         yield ["socket: ", Code(own)]
+
+
+def _bytes(step: ChainStep) -> Iterator[Text]:
+    """The bytes that a system call moved."""
+    if step.moved and step.first_line:
+        yield [f"bytes: {step.moved}, which begin with ", Code(step.first_line[:LONGEST])]
+    elif step.moved:
+        yield f"bytes: {step.moved}"
+
+
+def _out(step: ChainStep) -> Iterator[Text]:
+    call = step.call
+    if call.raised:
+        yield ["out: raised ", Code(call.result) if call.result else "an exception"]
+    elif call.result and step.function.place.room != places.KERNEL:
+        yield ["out: ", Code(call.result)]
 
 
 def _named(step: ChainStep) -> str:

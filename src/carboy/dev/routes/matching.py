@@ -13,6 +13,8 @@ from urllib.parse import urlsplit
 from carboy.routing import Map, Rule
 from carboy.routing.description import RulePart, described
 
+MATCHES = "✓"  # in front of the rule that matches
+
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
@@ -197,7 +199,7 @@ def lines_for(found: Matched, method: str, path: str) -> list[str]:
     """Lines for the terminal."""
     lines = [f"{method} {path}"]
     if found.winner is not None:
-        lines.append(f"  ✓ {_line(found.winner)}")
+        lines.append(f"  {MATCHES} {_line(found.winner)}")
     else:
         lines.append(f"  {'↪' if found.outcome.startswith('3') else '✗'} {found.outcome}")
     for each in found.others:

@@ -51,7 +51,7 @@ class Ended(Protocol):
 class Raised:
     """The exceptions of the calls of one thread."""
 
-    __slots__ = ("_calls", "_caught", "_last", "_spent", "_traced")
+    __slots__ = ("_calls", "_caught", "_last", "_traced", "holds", "spent")
 
     def __init__(self) -> None:
         # Calls without a name, with their function and the id of their frame, or 0 if the frame is
@@ -61,11 +61,12 @@ class Raised:
         self._caught: dict[int, tuple[Ended, str]] = {}
         self._last: tuple[int, Ended | None] = (0, None)  # a frame and its call that has returned
         self._traced: FrameType | None = None
-        self._spent = 0  # nanoseconds, which are part of no event of `sys.setprofile`
+        self.holds = 0  # functions that are traced for another reason
+        self.spent = 0  # nanoseconds, which are part of no event of `sys.setprofile`
 
     def take(self) -> int:
         """Nanoseconds spent here since the last time, outside of events of `sys.setprofile`."""
-        spent, self._spent = self._spent, 0
+        spent, self.spent = self.spent, 0
         return spent
 
     def returned(self, call: Ended, frame: FrameType) -> None:
@@ -112,7 +113,7 @@ class Raised:
             call, name = self._caught.pop(frame)
             if frames[frame] == name:
                 call.result = text
-        self._spent += time.perf_counter_ns() - began
+        self.spent += time.perf_counter_ns() - began
 
     def leave(self, frame: FrameType, error: BaseException) -> None:
         """An exception ends the call of this frame, which has been reported."""
@@ -120,24 +121,24 @@ class Raised:
         last, call = self._last
         if last == id(frame) and call is not None and not self._calls:
             call.raised, call.result = True, exception(error)  # it did not look like an exception
-        self._spent += time.perf_counter_ns() - began
+        self.spent += time.perf_counter_ns() - began
         self.tell(error, error.__traceback__)
 
     # --- Python 3.11
 
     def _trace(self, frame: FrameType) -> None:
-        if self._traced is not None or sys.gettrace() is not None or frame.f_trace is not None:
-            return  # a debugger traces
+        if self._traced is not None or is_traced() or frame.f_trace is not None:
+            return
         self._traced = frame
         frame.f_trace = self._event
         frame.f_trace_lines = False
-        sys.settrace(_ignore)
+        sys.settrace(ignore)
 
     def _untrace(self) -> None:
         frame, self._traced = self._traced, None
         if frame is None:
             return
-        if sys.gettrace() is _ignore:
+        if sys.gettrace() is ignore and not self.holds:
             sys.settrace(None)
         frame.f_trace = None
         frame.f_trace_lines = True
@@ -149,8 +150,13 @@ class Raised:
         return None
 
 
-def _ignore(frame: FrameType, event: str, arg: Any) -> None:
+def ignore(frame: FrameType, event: str, arg: Any) -> None:
     """A trace function; frames that have none of their own are not traced."""
+
+
+def is_traced() -> bool:
+    """Whether another program, such as a debugger, traces this thread."""
+    return sys.gettrace() not in (None, ignore)
 
 
 def _raises_again(frame: FrameType) -> bool:

@@ -20,10 +20,12 @@ from typing import Any
 
 from carboy.dev.explain import generated
 from carboy.dev.explain.c_functions import module_of, name_of
-from carboy.dev.explain.places import SYSTEM_CALLS, is_notable
+from carboy.dev.explain.call_sites import Sites, sites_of
+from carboy.dev.explain.compiled_calls import IS_POSSIBLE, CompiledCalls
+from carboy.dev.explain.places import APPLICATION, SYSTEM_CALLS, is_notable, of_code
 from carboy.dev.explain.raised import CLOSED, Monitor, Raised
 from carboy.dev.explain.recursion_limit import RecursionLimit
-from carboy.dev.explain.values import arguments, brief
+from carboy.dev.explain.values import arguments, brief, exception
 
 clock = time.perf_counter_ns
 MOST = 100_000  # calls of a thread; a browser cannot show a page with more
@@ -100,6 +102,9 @@ class Thread:
         self.secrets: set[str] = set()  # found in arguments
         self.known: set[int] = set()  # code objects, which calls keep alive
         self.raised = Raised()
+        self.compiled = CompiledCalls(self.raised, self._enter_compiled, self._leave_compiled)
+        self._sites: dict[int, Sites] = {}  # of functions that call compiled code
+        self._in_compiled: list[Call] = []  # that are running
         self.lost = 0  # nanoseconds that recording took
         self.last = 0
 
@@ -116,8 +121,10 @@ class Thread:
             code = frame.f_code
             if id(code) not in self.known:
                 self.known.add(id(code))
-                generated.note(frame)
+                self._look_at(frame, code)
             self._enter(_python(frame, when, self.secrets))
+            if sites := self._sites.get(id(code)):
+                self.compiled.watch(frame, sites)
         elif event == "return":
             self._leave(frame.f_code, frame, arg, when)
         elif event == "c_call":
@@ -127,6 +134,28 @@ class Thread:
                 self._enter(Call(name, module, when))
         else:
             self._leave_c(name_of(arg), frame, event == "c_exception", when)
+
+    def _look_at(self, frame: FrameType, code: CodeType) -> None:
+        """Look at a function that is called for the first time."""
+        generated.note(frame)
+        is_own = self.compiled.clock is not None and of_code(code).package == APPLICATION
+        if is_own and IS_POSSIBLE and (sites := sites_of(code, frame.f_globals)):
+            self._sites[id(code)] = sites
+
+    def _enter_compiled(self, name: str, module: str, when: int) -> None:
+        self.last = max(when, self.last)
+        call = Call(name, module, self.last)
+        self._enter(call)
+        self._in_compiled.append(call)
+
+    def _leave_compiled(self, error: BaseException | None, when: int) -> None:
+        self.last = max(when, self.last)
+        call = self._in_compiled.pop()
+        while self.stack and self.stack.pop() is not call:
+            pass
+        call.ended = self.last
+        call.raised = error is not None
+        call.result = exception(error) if error is not None else ""
 
     def end(self, when: int = 0) -> None:
         """End the calls that are still running, not before the last event."""
@@ -310,6 +339,7 @@ class Recorder:
 
     def _new_thread(self) -> Thread:
         thread = Thread(threading.current_thread().name, MOST)
+        thread.compiled.clock = lambda: clock() - self._began - self._lost
         self.threads[id(thread)] = thread
         return thread
 

@@ -11,6 +11,8 @@ import sys
 from types import FrameType
 from typing import ClassVar
 
+from carboy.dev.explain.raised import is_traced
+
 SAID = "maximum recursion depth exceeded"  # by Python
 TIMES = 3  # calls that are not recorded count for Python's limit, too
 
@@ -39,7 +41,7 @@ class RecursionLimit:
 
         Where a debugger traces the thread, the limit is that of Python.
         """
-        if depth >= self.limit and sys.gettrace() is None:
+        if depth >= self.limit and not is_traced():
             frame.f_trace = _exceeded
             sys.settrace(_exceeded)
 

@@ -276,7 +276,9 @@ class Tracer:
         return None if thread is None else thread.raised
 
     def _new_thread(self) -> Thread:
-        return Thread(threading.current_thread().name, MOST, all_of_c=False)
+        thread = Thread(threading.current_thread().name, MOST, all_of_c=False)
+        thread.compiled.clock = lambda: clock() - thread.lost
+        return thread
 
 
 def _end(call: Call) -> int:

@@ -145,8 +145,32 @@ def test_each_technology_has_a_table(report: str) -> None:
     assert {"version", "part of the steps", "allows", "requires", "restricts"} <= set(found)
 
 
+def test_the_headers_and_the_bytes_follow_the_steps(report: str, folder: Path) -> None:
+    parsing = report.partition("\n## How the headers were parsed\n")[2]
+    assert parsing.startswith("\nThe header User-Agent is followed from the bytes to the code ")
+    assert "`hello` reads it with `request.headers['User-Agent']`, `theirs.py:9`" in parsing
+    assert "| `HTTP_COOKIE` | `'…'` |" in parsing
+    appendix = parsing.partition("\n## Appendix: the complete bytes\n")[2]
+    assert "\n       0  POST /hello/bob?q=a%7Cb&token=******* HTTP/1.1\\r\\n\n" in appendix
+    assert "  password=*********&name=`|<b>\n" in appendix
+    assert "\n       0  HTTP/1.1 200 OK\\r\\n\n" in appendix
+    assert len(re.findall(r"^```mermaid$", report, re.MULTILINE)) == 2
+
+
+def test_another_value_can_be_followed_in_the_report(folder: Path) -> None:
+    done = explain(
+        folder, "theirs", "GET", "/hello/bob?q=caf%C3%A9", "--follow=query:q", "--report", "q.md",
+        "--server=werkzeug",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    text = (folder / "q.md").read_text()
+    assert "\nThe query parameter q is followed from the bytes to the code that reads it." in text
+    assert "`hello` reads it with `request.args.get('q')`" in text
+
+
 def test_the_markdown_has_no_other_structure_than_its_steps_and_tables(report: str) -> None:
-    tokens = MarkdownIt("commonmark").enable("table").parse(report)
+    chain = report.partition("\n## How the headers were parsed\n")[0]
+    tokens = MarkdownIt("commonmark").enable("table").parse(chain)
     kinds = [token.type for token in tokens]
     steps = steps_of(report)
     assert kinds.count("ordered_list_open") == 3

@@ -210,7 +210,8 @@ def _body(fields: Fields, data: str | None, document: str | None) -> bytes | Non
 @click.option(
     "--follow", metavar="VALUE",
     help="Value of the request whose way from the bytes to the view is shown, such as"
-    " header:User-Agent, query:q, form:name, cookie:theme, path or body.",
+    " header:User-Agent, query:q, form:name, cookie:theme, path or body."
+    "  [default with --report: a header that the view reads]",
 )  # fmt: skip
 @click.option(
     "--compare", metavar="OTHER",

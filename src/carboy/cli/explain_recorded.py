@@ -25,16 +25,19 @@ from carboy.dev.explain import (
     recorded_tree,
     recording,
     terminal,
+    value_recorder,
     value_text,
 )
 from carboy.dev.explain.explanation import Explanation
 from carboy.dev.explain.recording import Recording, UnreadableRecording
+from carboy.dev.explain.value_path import ValuePath
 
 DEPTH = 20_000  # of Python's stack: recorded calls are walked by recursion
 WIDE = 160  # columns of two chains where there is no terminal
 NOT_COMPARED = {"depth", "only", "full", "html", "report", "lines", "links"}
-NOT_IN_REPORT = {"depth", "only", "full", "html", "compare", "follow", "links"}
+NOT_IN_REPORT = {"depth", "only", "full", "html", "compare", "links"}
 NOT_FOLLOWED = (NOT_COMPARED - {"links"}) | {"compare", "save"}
+NOT_OF_SCRIPT = "--follow cannot be combined with --server script."
 NOT_SAVED_BEFORE = {
     "app", "headers", "data", "document", "cold", "timeout", "from_start", "server", "follow",
     "flask", "save", "step", "in_terminal", "raw",
@@ -81,13 +84,28 @@ def show(ctx: click.Context, launch: Launch, question: Question, patience: float
     if follow is not None and ctx.params["report"] is None:
         _show_followed(ctx, launch, question, patience, follow)
         return
+    following = None
     if ctx.params["report"] is None:
         made = explain_start.record(launch, question, patience)
     else:
+        following = _followed_in_report(ctx, launch, question)
         with usual_port() as port:
-            made = explain_start.record(replace(launch, port=port), question, patience)
+            launched = replace(launch, port=port)
+            made = explain_start.record(launched, question, patience, following)
     _save(ctx.params["save"], made)
-    _show(ctx, made, question, lambda other: _other(launch, question, patience, other))
+    followed = following.path() if following else None
+    _show(ctx, made, question, lambda other: _other(launch, question, patience, other), followed)
+
+
+def _followed_in_report(
+    ctx: click.Context, launch: Launch, question: Question
+) -> Following | None:
+    """What a report follows. Where nothing can be followed, --follow is a usage error."""
+    what = ctx.params["follow"]
+    if launch.is_script and what is not None:
+        raise click.UsageError(NOT_OF_SCRIPT, ctx)
+    can_follow = value_recorder.is_available() and not launch.is_script
+    return Following(what, question) if can_follow or what is not None else None
 
 
 def show_saved(ctx: click.Context, file: str) -> None:
@@ -151,12 +169,13 @@ def _show(
     made: Recording,
     question: Question | None,
     find: Callable[[str], Recording],
+    followed: ValuePath | None = None,
 ) -> None:
     """Show a recording in the form that the options ask for. `find` records the other one."""
     params = ctx.params
     if params["report"] is not None:
         told = explain_report.told(ctx, question, params["lines"])
-        explain_report.write(params["report"], made, told)
+        explain_report.write(params["report"], made, told, followed)
     elif params["compare"] is not None:
         other = find(params["compare"])
         coloured = sys.stdout.isatty()
@@ -179,7 +198,7 @@ def _show_followed(
     ctx: click.Context, launch: Launch, question: Question, patience: float, what: str
 ) -> None:
     if launch.is_script:
-        raise click.UsageError("--follow cannot be combined with --server script.", ctx)
+        raise click.UsageError(NOT_OF_SCRIPT, ctx)
     following = Following(what, question)
     made = explain_start.record(launch, question, patience, following)
     coloured = sys.stdout.isatty()

@@ -14,6 +14,7 @@ from carboy.cli.explain_question import Question
 from carboy.cli.option_types import Number
 from carboy.dev.explain.recording import Recording
 from carboy.dev.explain.secrets import Eraser, secrets_of
+from carboy.dev.explain.value_path import ValuePath
 from carboy.dev.explain.values import hidden
 from carboy.dev.report import content, html, markdown, pdf, stable
 from carboy.dev.report.content import LINES, Told
@@ -89,10 +90,10 @@ def _words(ctx: click.Context) -> Iterator[str]:
                 yield str(each)
 
 
-def write(file: str, recording: Recording, told: Told) -> None:
+def write(file: str, recording: Recording, told: Told, followed: ValuePath | None) -> None:
     """Write the report in the form that the suffix of the file names."""
     stable.settle(recording)
-    made = RENDERERS[Path(file).suffix.lower()](content.make(recording, told))
+    made = RENDERERS[Path(file).suffix.lower()](content.make(recording, told, followed))
     try:
         Path(file).write_bytes(made)
     except OSError as problem:

@@ -10,9 +10,10 @@ from pathlib import Path
 from carboy.dev.explain import places
 from carboy.dev.explain.chain import Phase, chain_of
 from carboy.dev.explain.recording import Recording
+from carboy.dev.explain.value_path import ValuePath
 from carboy.dev.explain.values import hidden
 from carboy.dev.links import checkout
-from carboy.dev.report import stable, technologies
+from carboy.dev.report import parsing, stable, technologies, wire
 from carboy.dev.report.document import (
     Block,
     Bullets,
@@ -63,8 +64,8 @@ class Told:
     erase: Callable[[str], str] = str  # removes the secrets of the request from a text
 
 
-def make(recording: Recording, told: Told) -> Document:
-    """The whole report."""
+def make(recording: Recording, told: Told, followed: ValuePath | None = None) -> Document:
+    """The whole report. `followed` is a value of the request, if one could be followed."""
     steps = chain_of(recording)
     walk = Walk(steps, told.most_lines, told.erase)
     title: Text = ["How ", Code(hidden(recording.request)), f" is answered by {recording.server}"]
@@ -76,6 +77,8 @@ def make(recording: Recording, told: Told) -> Document:
             *technologies.blocks(recording, steps),
             *_phases(recording, walk),
             *_rule(recording.rule),
+            *(parsing.blocks(followed) if followed else []),
+            *wire.blocks(recording),
         ],
     )
 

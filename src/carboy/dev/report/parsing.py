@@ -40,11 +40,15 @@ MOST_ROWS = 64  # of a hex dump
 LONGEST = 200  # characters of a header line
 BUFFER = "The bytes, as the socket gave them"
 OBJECT = "From the bytes to the object"
+NO_BYTES = "The recorder saw no call of recv on a socket of the server, so nothing can be followed."
+BYTE = "“Byte” is the place of the first byte of the line, counted from 0."
 NO_ENVIRON = "No WSGI environ was made for this request."
 
 
 def blocks(found: ValuePath) -> list[Block]:
     """The section about a value."""
+    if not found.received:
+        return [Heading(2, TITLE), Paragraph(NO_BYTES)]
     story = story_of(found)
     what = f"{story.title[:1].upper()}{story.title[1:]}"
     steps: list[Block] = [Numbered([list(_step(each)) for each in story.steps])]
@@ -111,14 +115,10 @@ def _lines(found: ValuePath) -> Iterator[Block]:
     if not rows:
         return
     yield Heading(3, "All header lines")
-    yield Paragraph(
-        "The offset is that of the first byte of the line. The last two columns are what the server"
-        " gave to the application."
-        if found.environ
-        else f"The offset is that of the first byte of the line. {NO_ENVIRON}"
-    )
-    titles = ["offset", "bytes"] + (["key in the environ", "value"] if found.environ else [])
-    yield Table([*titles, *([] if found.environ else ["name", "value"])], rows)
+    given = "The last two columns are what the server gave to the application."
+    yield Paragraph(f"{BYTE} {given if found.environ else NO_ENVIRON}")
+    names = ["key in the environ", "value"] if found.environ else ["name", "value"]
+    yield Table(["byte", "line", *names], rows)
 
 
 def _header(line: bytes, offset: int, environ: dict[str, str]) -> Sequence[Text]:

@@ -11,6 +11,7 @@ from carboy.dev.explain.recording import Recording
 
 NAMES = "CLIENT_PORT, PID, CLOCK and TIME"
 DATE = re.compile(r"\w{3}, \d{2} \w{3} \d{4} \d{2}:\d{2}:\d{2} GMT")
+ANY_DATE = "Day, DD Mon YYYY HH:MM:SS GMT"  # in the bytes, where the length must stay the same
 LEAST = 1000  # a smaller number of a process may be something else
 FLOAT = re.compile(r"(?<![\w.])\d+\.\d+(?![\w.])")
 BEFORE, AFTER = 1.0, 120.0  # seconds around the recording, for deadlines
@@ -18,7 +19,10 @@ OLDEST = 3600.0  # seconds since the start of the recording
 
 
 def settle(recording: Recording) -> None:
-    """Replace, in arguments and results, the client's port, process numbers, and clock times."""
+    """Replace the client's port, process numbers and clock times in arguments and results.
+
+    In the bytes of the response, a date is replaced as well.
+    """
     names = dict(_numbers(recording))
     number = re.compile("|".join(rf"(?<![\w.]){each}(?![\w.])" for each in names) or "(?!)")
     is_clock = _clock(recording)
@@ -42,6 +46,9 @@ def settle(recording: Recording) -> None:
 
     for process in recording.processes:
         process.clean(stable)
+    recording.received = DATE.sub(
+        lambda found: ANY_DATE if dated(found) == "TIME" else found[0], recording.received
+    )
 
 
 def _numbers(recording: Recording) -> Iterator[tuple[str, str]]:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import linecache
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from carboy.dev.explain import places
+from carboy.dev.explain import generated, places
 from carboy.dev.explain.expressions import expression_at
-from carboy.dev.explain.places import APPLICATION, SITES, TEMPLATE
+from carboy.dev.explain.places import APPLICATION, SITES, TEMPLATE, Place
 
+DEF = re.compile(r"\s*(async\s+)?def\b")
+MOST_DECORATORS = 20  # lines
 SKIPPED = (str(Path(__file__).parent), "<frozen ")
-COMPILED = "__jinja_template__"  # a global of the functions that Jinja makes of a template
 
 
 def is_traced(frame: FrameType) -> bool:
@@ -22,37 +25,45 @@ def is_traced(frame: FrameType) -> bool:
 
 def is_own(frame: FrameType) -> bool:
     """Whether it runs code of the application or one of its templates."""
-    place = places.of_code(frame.f_code)
+    place = _place(frame)
     if place.room == TEMPLATE:
-        is_installed = SITES.intersection(Path(place.file).parts)
-        return COMPILED in frame.f_globals and not is_installed
-    return place.room == APPLICATION
+        return not SITES.intersection(Path(place.file).parts)
+    return place.room == APPLICATION and bool(place.file)
 
 
 def where(frame: FrameType, line: int) -> dict[str, Any]:
     """The function and a line of it, as values for a file. A template has its own lines."""
-    code = frame.f_code
-    place = places.of_code(code)
-    template = frame.f_globals.get(COMPILED)
+    place = _place(frame)
+    name = frame.f_code.co_qualname
+    origin = generated.origin_of(frame.f_code)
+    if origin is not None:
+        name, line = origin.name_of(name, {}), origin.line_of(line)
     return {
-        "function": code.co_qualname if template is None else f"template {place.short}",
+        "function": name if place.room != TEMPLATE else f"{name} {place.short}",
         "module": frame.f_globals.get("__name__") or "",
         "place": [getattr(place, name) for name in place.__slots__],
-        "line": line if template is None else _line_of_template(template, line),
+        "line": line,
         "is_own": is_own(frame),
     }
 
 
-def _line_of_template(template: Any, line: int) -> int:
-    try:
-        return int(template.get_corresponding_lineno(line))
-    except Exception:  # another version of Jinja
-        return 0
+def line_of_def(frame: FrameType) -> int:
+    """The line with the name of the function that is called, below its decorators."""
+    file, first = frame.f_code.co_filename, frame.f_lineno
+    if not linecache.getline(file, first).lstrip().startswith("@"):
+        return first
+    lines = range(first, first + MOST_DECORATORS)
+    return next((line for line in lines if DEF.match(linecache.getline(file, line))), first)
+
+
+def _place(frame: FrameType) -> Place:
+    generated.note(frame)
+    return places.of_code(frame.f_code)
 
 
 def expression(frame: FrameType) -> str:
-    """The call that the frame makes; "" for a template, whose columns are not known."""
-    return "" if COMPILED in frame.f_globals else expression_at(frame)
+    """The call that the frame makes; "" for generated code, whose columns are not known."""
+    return "" if generated.origin_of(frame.f_code) else expression_at(frame)
 
 
 def own_frames(frame: FrameType) -> Iterator[FrameType]:

@@ -7,6 +7,14 @@ from collections.abc import Collection, Iterator, Sequence
 
 from carboy.dev.explain.value_events import Event, Reader
 
+# How the application gets a value, from the most exact to the least.
+RETURNED = 0  # as a result, as an argument, or from a dictionary
+KEPT = 1  # in a variable
+INSIDE = 2  # a function that the application called has it
+CONTAINED = 3  # in an object that the application gets
+OF_ENVIRON = re.compile(r"\w+\['[A-Z_]+'\]|\w+\.environ\b")  # which has everything
+EVERYTHING = re.compile(r"\b(environ|headers|META)$")  # an expression for all of a request
+IN_LIST = re.compile(r"result\[\d+\]")
 MOST_DEEP = 2  # brackets and dots between a result and the value in it
 Candidate = tuple[int, Event, Reader]  # the smaller the number, the more exact
 
@@ -28,31 +36,46 @@ def reading_of(
     best = min(rank for rank, _, _ in found)
     exact = [each for each in found if each[0] == best]
     last = max(reader.call for _, _, reader in exact)
-    _, event, reader = next(each for each in exact if each[2].call == last)
+    exact = [each for each in exact if each[2].call == last]
+    _, event, reader = _deepest(exact) if best == INSIDE else exact[0]
     return event, reader
+
+
+def _deepest(found: Sequence[Candidate]) -> Candidate:
+    """The last event of the first call that the application makes; `request.args` is not a call."""
+    calls = [each for each in found if "(" in each[2].expression] or found
+    first = calls[0][2]
+    return [each for each in calls if each[2] == first][-1]
 
 
 def _candidates(events: Sequence[Event], outer: Collection[tuple[int, int]]) -> Iterator[Candidate]:
     for each in events:
         by = each.reader
         if each.kind == "container":
-            if each.whole and _is_returned_to_own(each) and _depth(each.path) <= MOST_DEEP:
-                yield 3, each, _caller_of(each)
+            if each.whole and _is_returned_to_own(each) and IN_LIST.fullmatch(each.path):
+                yield RETURNED, each, _caller_of(each)
+            elif each.whole and _is_returned_to_own(each) and _is_near(each.path):
+                yield CONTAINED, each, _caller_of(each)
         elif not each.whole:
             continue
         elif each.kind == "returned" and _is_returned_to_own(each):
             if not each.again:
-                yield 0, each, _caller_of(each)
+                yield RETURNED, each, _caller_of(each)
         elif each.kind == "read":
-            yield 0, each, Reader(each.where, each.expression, each.call)
+            yield RETURNED, each, Reader(each.where, each.expression, each.call)
         elif each.where.is_own and each.kind in ("argument", "variable"):
             is_passed = each.caller is not None and each.caller.is_own
             if each.kind == "variable":
-                yield 1, each, Reader(each.where, "", each.call)
+                yield KEPT, each, Reader(each.where, "", each.call)
             elif not is_passed:
-                yield 0, each, Reader(each.where, "", each.call)
-        elif by is not None and each.kind in ("returned", "variable") and by.call not in outer:
-            yield 2, each, by
+                yield RETURNED, each, Reader(each.where, "", each.call)
+        elif by is not None and _is_inside(each, by, outer):
+            yield INSIDE, each, by
+
+
+def _is_inside(event: Event, by: Reader, outer: Collection[tuple[int, int]]) -> bool:
+    is_got = event.kind in ("returned", "variable")
+    return is_got and by.call not in outer and not EVERYTHING.search(by.expression)
 
 
 def _is_returned_to_own(event: Event) -> bool:
@@ -64,8 +87,9 @@ def _caller_of(event: Event) -> Reader:
     return Reader(event.caller, event.expression, (event.call[0], event.caller_call))
 
 
-def _depth(path: str) -> int:
-    return len(re.findall(r"\[|\.\w", path))
+def _is_near(path: str) -> bool:
+    """Whether a result is more about the value than about the whole request."""
+    return not OF_ENVIRON.match(path) and len(re.findall(r"\[|\.\w", path)) <= MOST_DEEP
 
 
 def onward(events: Sequence[Event], read: Event | None) -> list[Event]:

@@ -168,9 +168,11 @@ class ValueRecorder:
         given = {name: values[name] for name in code.co_varnames[:count] if name in values}
         if not self._environ and not holder.is_own:
             self._environ = _environ_among(given.values())
+        if holder.is_own:
+            given |= _converted(given)
         for track, found in self._search(holder, given, frame):
             kind = "argument" if found.place == (0, "") else "inside"
-            self._note(track, kind, frame, holder, frame.f_lineno, found)
+            self._note(track, kind, frame, holder, value_frames.line_of_def(frame), found)
             track.remember(holder, found)
         self._spend(began)
         return self._local
@@ -301,6 +303,11 @@ class ValueRecorder:
 
 def _ignore(spent: int) -> None:
     pass
+
+
+def _converted(given: dict[str, Any]) -> dict[str, str]:
+    """Numbers, which a converter of a rule may have made of a part of the path, as text."""
+    return {name: str(each) for name, each in given.items() if type(each) in (int, float)}
 
 
 def _environ_among(values: Iterable[Any]) -> dict[str, str]:

@@ -43,6 +43,7 @@ class Found(NamedTuple):
     is_value: bool  # else the text contains the value and its name
     container: Any
     is_other: bool = False  # it belongs to another name that has the same value
+    is_bare: bool = False  # it is short, and has no name next to it
 
 
 def search(
@@ -102,10 +103,9 @@ def _check(
         return
     for number, matcher in enumerate(matchers):
         if matcher.is_value(text):
-            if place[0] and len(text) < SHORT and not matcher.is_named(key):
-                continue
+            is_bare = bool(place[0]) and len(text) < SHORT and not matcher.is_named(key)
             is_other = matcher.is_other(key)
-            found.append((number, Found(path, text, place, True, container, is_other)))
+            found.append((number, Found(path, text, place, True, container, is_other, is_bare)))
         elif matcher.contains(text):
             found.append((number, Found(path, text, place, False, container)))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import linecache
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from carboy.dev.explain.value_events import Event, Where
 from carboy.dev.explain.value_path import Step, ValuePath
@@ -91,8 +91,19 @@ class Story:
     cut: str  # why the steps may not be complete
 
 
-def story_of(found: ValuePath) -> Story:
-    """The story of a path."""
+def story_of(found: ValuePath, is_quoted: bool = True) -> Story:
+    """The story of a path; without the lines of code if `is_quoted` is false."""
+    story = _story_of(found)
+    if not is_quoted:
+        story.received = [(sentence, None) for sentence, _ in story.received]
+        story.endings = [replace(each, quote=None) for each in story.endings]
+        for step in story.steps:
+            step.call = None
+            step.deeds = [Deed(None, deed.said) for deed in step.deeds]
+    return story
+
+
+def _story_of(found: ValuePath) -> Story:
     received, start = [], 0
     for each in found.received:
         sentence = f"{each.call} read {_span(start, len(each.data))}"

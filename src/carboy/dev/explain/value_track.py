@@ -67,6 +67,7 @@ class Track:
         self._known: dict[tuple[int, str], Any] = {}  # places that hold the value, kept alive
         self._items: set[tuple[int, int]] = set()  # a container and a text in it
         self._others: dict[int, object] = {}  # equal texts that are another value, kept alive
+        self._texts: dict[int, object] = {}  # texts that are the value, kept alive
 
     def state(self, holder: Holder) -> State:
         """The relation of the call to this value."""
@@ -82,11 +83,16 @@ class Track:
         if found.is_value and self._is_another(found, frame):
             return False
         state = self.state(holder)
+        is_same = id(found.text) in self._texts
+        if found.is_bare and not is_same:
+            return False
         is_sure = not found.is_value or self.matcher.is_long or found.place in self._known
         above = holder.above
-        if not (is_sure or state.touched or (above and self.state(above).touched)):
+        if not (is_sure or is_same or state.touched or (above and self.state(above).touched)):
             return False
         state.touched = True
+        if len(found.text) > 1:  # Python has each single character only once
+            self._texts[id(found.text)] = found.text
         return True
 
     def _is_another(self, found: Found, frame: FrameType) -> bool:

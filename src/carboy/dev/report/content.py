@@ -77,7 +77,7 @@ def make(recording: Recording, told: Told, followed: ValuePath | None = None) ->
             *technologies.blocks(recording, steps),
             *_phases(recording, walk),
             *_rule(recording.rule),
-            *(parsing.blocks(followed) if followed else []),
+            *(parsing.blocks(followed, told.most_lines > 0) if followed else []),
             *wire.blocks(recording),
         ],
     )

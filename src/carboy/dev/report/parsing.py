@@ -45,11 +45,11 @@ BYTE = "“Byte” is the place of the first byte of the line, counted from 0."
 NO_ENVIRON = "No WSGI environ was made for this request."
 
 
-def blocks(found: ValuePath) -> list[Block]:
-    """The section about a value."""
+def blocks(found: ValuePath, is_quoted: bool = True) -> list[Block]:
+    """The section about a value, with the lines of code unless `is_quoted` is false."""
     if not found.received:
         return [Heading(2, TITLE), Paragraph(NO_BYTES)]
-    story = story_of(found)
+    story = story_of(found, is_quoted)
     what = f"{story.title[:1].upper()}{story.title[1:]}"
     steps: list[Block] = [Numbered([list(_step(each)) for each in story.steps])]
     how = (

@@ -10,6 +10,7 @@ import pytest
 
 from carboy.cli import explain_start
 from carboy.cli.explain_follow import Following
+from carboy.cli.explain_process import Launch
 from carboy.cli.explain_question import Question
 from carboy.dev.explain.value_path import ValuePath
 from carboy.dev.report import markdown, parsing
@@ -50,7 +51,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> ValuePath:
     following = Following(None, question)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
-        explain_start.record("theirs", "werkzeug", question, 60, following=following)
+        explain_start.record(Launch("theirs", "werkzeug"), question, 60, following)
     return following.path()
 
 

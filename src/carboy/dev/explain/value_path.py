@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -41,6 +41,7 @@ class ValuePath:
     onward: list[Event]  # with which it gets on to a view
     cut: bool  # the search ended before the request did
     environ: dict[str, str] = field(default_factory=dict)  # header fields; {} if there was none
+    erase: Callable[[str], str] = str  # removes the secrets of the request from a text
 
     @property
     def data(self) -> bytes:
@@ -117,9 +118,10 @@ def _steps(events: list[Event]) -> list[Step]:
 
 def erase(found: ValuePath, eraser: Eraser) -> None:
     """Remove the secrets. The bytes keep their length, so that offsets stay true."""
+    found.erase = eraser.erase
     for step in found.steps:
         for each in step.events:
-            each.text = eraser.erase(each.text)
+            each.text, each.path = eraser.erase(each.text), eraser.erase(each.path)
     found.environ = {key: eraser.erase(value) for key, value in found.environ.items()}
     covered = eraser.blank(found.data.decode("latin-1")).encode("latin-1")
     start = 0

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from carboy.dev.explain.value_events import Event, Where
 from carboy.dev.explain.value_path import Step, ValuePath
+from carboy.dev.explain.values import without_literals
 
 WIDTH = 16  # bytes in a row
 MOST_ROWS = 8  # for a long value
@@ -107,7 +108,7 @@ def _story_of(found: ValuePath) -> Story:
     received, start = [], 0
     for each in found.received:
         sentence = f"{each.call} read {_span(start, len(each.data))}"
-        received.append((sentence, _quote(each.where)))
+        received.append((sentence, _quote(found, each.where)))
         start += len(each.data)
     rows = list(_rows(found.data, found.places))
     return Story(
@@ -116,7 +117,7 @@ def _story_of(found: ValuePath) -> Story:
         _place(found.places),
         rows[:MOST_ROWS],
         max(0, len(rows) - MOST_ROWS),
-        [_step(each) for each in found.steps],
+        [_step(found, each) for each in found.steps],
         list(_endings(found)),
         "" if found.reader else _never(found),
         "The search took too long and was ended early." if found.cut else "",
@@ -154,16 +155,16 @@ def row_of(data: bytes, offset: int, marked: set[int]) -> Row:
     )
 
 
-def _step(step: Step) -> StoryStep:
+def _step(found: ValuePath, step: Step) -> StoryStep:
     first = step.events[0]
-    call = _quote(first.caller) if first.caller else None
+    call = _quote(found, first.caller) if first.caller else None
     told = StoryStep(step.where, first.caller, [], step.passed_by, first.path, call)
     if step.passed_by:
         return told
     quoted = 0
     for each in step.events:
         is_new = each.kind != "argument" and each.where.line != quoted
-        told.deeds.append(Deed(_quote(each.where) if is_new else None, _said(each)))
+        told.deeds.append(Deed(_quote(found, each.where) if is_new else None, _said(each)))
         quoted = each.where.line if is_new else quoted
     return told
 
@@ -173,18 +174,25 @@ def _said(event: Event) -> str:
     return before.format(path=event.path) + event.text + after.format(path=event.path)
 
 
-def _quote(where: Where) -> Quote | None:
+def _quote(found: ValuePath, where: Where) -> Quote | None:
     source = linecache.getline(where.place.file, where.line).strip()
-    return Quote(where, source) if source else None
+    return Quote(where, _shown(found, source) if where.is_own else source) if source else None
+
+
+def _shown(found: ValuePath, code: str) -> str:
+    """Code of the application without secrets."""
+    return found.erase(without_literals(code))
 
 
 def _endings(found: ValuePath) -> Iterator[Ending]:
     read, reader = found.read, found.reader
     if read is None or reader is None:
         return
-    quote = _quote(reader.where)
+    quote = _quote(found, reader.where)
     if reader.expression:
-        yield Ending(reader.where.function, "reads it with", reader.expression, quote)
+        yield Ending(
+            reader.where.function, "reads it with", _shown(found, reader.expression), quote
+        )
     elif read.where == reader.where:
         yield Ending(reader.where.function, "gets it as", read.path, quote)
     else:
@@ -192,7 +200,8 @@ def _endings(found: ValuePath) -> Iterator[Ending]:
     for each in found.onward:
         if each.caller is not None:
             verb = "gets it with" if each.expression else "gets it"
-            yield Ending(each.caller.function, verb, each.expression, _quote(each.caller))
+            expression = _shown(found, each.expression)
+            yield Ending(each.caller.function, verb, expression, _quote(found, each.caller))
 
 
 def _never(found: ValuePath) -> str:

@@ -97,10 +97,8 @@ def show(ctx: click.Context, launch: Launch, question: Question, patience: float
     _show(ctx, made, question, lambda other: _other(launch, question, patience, other), followed)
 
 
-def _followed_in_report(
-    ctx: click.Context, launch: Launch, question: Question
-) -> Following | None:
-    """What a report follows. Where nothing can be followed, --follow is a usage error."""
+def _followed_in_report(ctx: click.Context, launch: Launch, question: Question) -> Following | None:
+    """The value that a report follows. Where nothing can be followed, --follow is a usage error."""
     what = ctx.params["follow"]
     if launch.is_script and what is not None:
         raise click.UsageError(NOT_OF_SCRIPT, ctx)

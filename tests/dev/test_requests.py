@@ -645,3 +645,43 @@ def test_an_exception_during_a_stream_is_recorded(store: Store) -> None:
     [(title, text)] = events(store.all()[0], "error")
     assert title == "LookupError: midway"
     assert "in pieces" in text
+
+
+def test_a_stream_that_fails_has_the_status_that_was_sent(store: Store) -> None:
+    """The debugger cannot replace it. Its exception is an event, and so is that of a WSGI view."""
+
+    def app(environ: Any, start_response: Any) -> Iterator[bytes]:
+        if environ["PATH_INFO"] == "/exits":
+            raise SystemExit
+        if environ["PATH_INFO"] == "/early":
+            raise LookupError("early")
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        yield b"a"
+        raise LookupError("midway")
+
+    guard = DebuggedApplication(app)
+    wrapped = RequestList(guard, store, guard)
+    sent: list[str] = []
+
+    def start(status: str, headers: Any, exc_info: Any = None) -> Any:
+        if sent:
+            raise exc_info[1]
+        sent.append(status)
+        return lambda data: None
+
+    for path, status, error in (
+        ("/", "200 OK", "LookupError: midway"),
+        ("/early", "500 INTERNAL SERVER ERROR", "LookupError: early"),
+        ("/exits", "500 Internal Server Error", "SystemExit"),
+    ):
+        sent.clear()
+        environ = {"PATH_INFO": path, "REQUEST_METHOD": "GET", "SERVER_NAME": "h"}
+        environ |= {"SERVER_PORT": "80", "wsgi.url_scheme": "http", "wsgi.errors": io.StringIO()}
+        try:
+            answer = wrapped(environ, start)
+            list(answer)
+        except (LookupError, SystemExit):
+            pass
+        answer.close()  # type: ignore[attr-defined]
+        record = store.all()[0]
+        assert (record.status, [title for title, _ in events(record, "error")]) == (status, [error])

@@ -15,6 +15,7 @@ from carboy.dev.masking import masked, masked_url
 from carboy.dev.requests.recording import Recording, current
 from carboy.dev.requests.store import LONGEST_JSON, Record
 
+UNANSWERED = "500 Internal Server Error"  # of the server, if the application has not answered
 _short = reprlib.Repr()
 _short.maxstring = _short.maxother = 300
 _installed = False
@@ -98,6 +99,8 @@ def note_error(recording: Recording, error: BaseException) -> None:
     if recording.error is error:
         return
     recording.error = error
+    record = recording.record
+    record.status = record.status or UNANSWERED
     text = "".join(traceback.format_exception(error))
     recording.note("error", "".join(traceback.format_exception_only(error)).strip(), text)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -82,13 +83,14 @@ class RequestList:
         counter = BodyCounter(record)
 
         def starting(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
+            rest = (exc_info,) if exc_info else ()
+            write = start_response(status, headers, *rest)  # raises if another head has been sent
             record.status = status
             record.response = [(name, masked_header(name, value)) for name, value in headers]
             counter.begin(headers)
-            rest = (exc_info,) if exc_info else ()
-            return counter.counting_write(start_response(status, headers, *rest))
+            return counter.counting_write(write)
 
-        environ[KEEP_PAGE] = partial(self._keep_page, record)
+        environ[KEEP_PAGE] = partial(self._keep_page, recording)
         if self.tracer is not None:
             self.tracer.begin(record.number, _peer(environ), lambda: _secrets(environ))
         try:
@@ -130,9 +132,12 @@ class RequestList:
             partial(self.store.add_again, record),
         )  # fmt: skip
 
-    def _keep_page(self, record: Record, html: str) -> None:
-        record.has_page = True
-        self._aside(lambda: self.store.add_page(record.number, html))
+    def _keep_page(self, recording: Recording, html: str) -> None:
+        """Keep the debugger's page about the exception that it handles now."""
+        if (error := sys.exception()) is not None:
+            events.note_error(recording, error)
+        recording.record.has_page = True
+        self._aside(lambda: self.store.add_page(recording.record.number, html))
 
     def _finish(self, recording: Recording) -> None:
         self._aside(recording.end)
@@ -282,7 +287,7 @@ class RecordedBody:
         except StopIteration:
             self._complete = True
             raise
-        except Exception as error:
+        except BaseException as error:
             self._complete = True
             events.note_error(self._recording, error)
             raise

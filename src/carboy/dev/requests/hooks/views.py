@@ -22,7 +22,9 @@ def watch_flask(app: Any) -> None:
     def dispatch_request(*given: Any, **options: Any) -> Any:
         __traceback_hide__ = True
         recording = current.get()
-        with VIEW.call(lambda: (recording.record.endpoint if recording else "", "")):
+        if recording is None or not recording.record.endpoint:  # no route matches
+            return dispatch(*given, **options)
+        with VIEW.call(lambda: (recording.record.endpoint, "")):
             return dispatch(*given, **options)
 
     app.dispatch_request = dispatch_request

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 from carboy.cli.learn import application
 from carboy.cli.learn.client import HOST, Client
@@ -85,9 +84,7 @@ def course(folder: Path, **settings: Any) -> Iterator[Course]:
             changed.notify_all()
 
     recorder = Recorder(notify)
-    with mock.patch.dict(os.environ, {"XDG_DATA_HOME": str(folder)}):
-        file = ProgressFile()
-    lessons = Lessons(port, recorder, file)
+    lessons = Lessons(port, recorder, ProgressFile(folder))
     client = Client(port, recorder, notify)
     server = Server(
         application.make("the page"), [listener], recorder.trace, replace(SETTINGS, **settings)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from carboy.cli.learn.progress import ProgressFile
 from carboy.dev.learn.course import EXERCISES
 from learning import COMMAND, Terminal
 from running import PATIENCE
@@ -179,3 +180,33 @@ def test_the_same_request_is_sent_twice_at_once(tmp_path: Path) -> None:
     text = learn(tmp_path, "crew", "--port", "0", typed=typed, code=1)
     assert "Type a request first." in text
     assert "✓ The second request arrived" in text
+
+
+def test_the_rest_of_a_refused_request_is_not_sent(tmp_path: Path) -> None:
+    bad = "GET /a\nHost: x\n\x1b[2J: y\n\n"
+    text = learn(tmp_path, "1", "--port", "0", typed=bad + GOOD, code=1)
+    assert "Not sent, because the server has closed: Host: x" in text
+    assert "\x1b" not in text
+    assert text.count("refused") == 1
+    assert "✓ Your request line has the method GET" in text
+
+
+def test_output_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*COMMAND, "1", "--port", "0"], input=GOOD, text=True, stdout=full,
+            stderr=subprocess.PIPE, env={"PATH": "/usr/bin:/bin", "XDG_DATA_HOME": str(tmp_path)},
+            check=False, timeout=PATIENCE,
+        )  # fmt: skip
+    assert done.stderr == "Error: The output cannot be written: No space left on device.\n"
+    assert done.returncode == 1
+
+
+def test_two_courses_at_once_keep_the_progress_of_both(tmp_path: Path) -> None:
+    first, second = ProgressFile(tmp_path), ProgressFile(tmp_path)
+    one, two = first.read(), second.read()
+    one.goals_of(EXERCISES[0]).add(0)
+    assert first.write(one)
+    two.goals_of(EXERCISES[1]).add(1)
+    assert second.write(two)
+    assert set(first.read().to_save()) == {"request-line", "headers"}

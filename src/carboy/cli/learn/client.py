@@ -25,6 +25,7 @@ class Client:
         self._socket: socket.socket | None = None
         self._own_port = 0
         self._sent = 0
+        self._others: set[socket.socket] = set()  # of send_at_once, without a response yet
 
     @property
     def is_open(self) -> bool:
@@ -35,6 +36,11 @@ class Client:
     def recording(self) -> Recording | None:
         """The server's record of the connection; None until the server has accepted it."""
         return self._recorder.of_port(self._own_port) if self._socket is not None else None
+
+    @property
+    def waits_for_others(self) -> bool:
+        """Whether a connection of `send_at_once` has not got its response."""
+        return bool(self._others)
 
     @property
     def is_between_requests(self) -> bool:
@@ -74,6 +80,7 @@ class Client:
     def send_at_once(self, data: bytes, times: int) -> None:
         """Send the same bytes on several new connections at the same time. Raises OSError."""
         sockets = [socket.create_connection((HOST, self._port)) for _ in range(times)]
+        self._others.update(sockets)
         for each in sockets:
             each.sendall(data)
         for each in sockets:
@@ -86,7 +93,6 @@ class Client:
             _shut(sock)
 
     def _read(self, sock: socket.socket) -> None:
-        own = sock is self._socket
         with sock:
             while True:
                 try:
@@ -96,8 +102,9 @@ class Client:
                 if not data:
                     break
                 self._received(data)
-                if not own and self._is_over(sock):
+                if sock in self._others and self._is_over(sock):
                     break
+        self._others.discard(sock)
         if sock is self._socket:
             self._socket = None
             self._received(b"")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import sys
 from socket import socket
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -73,11 +75,11 @@ def command(
         _reset(file)
     if show_list:
         click.echo(_text(0).listing(file.read()))
-    if reset or show_list:
+    if show_list or (reset and exercise is None):
         _report(file)
-        if exercise is None:
-            return
-    if exercise is None and not sys.stdin.isatty():
+        return
+    interactive = _is_terminal(sys.stdin)
+    if exercise is None and not interactive:
         raise click.UsageError(
             "This is not a terminal. Name an exercise, whose requests are then read from the"
             " standard input, or use --list.",
@@ -90,16 +92,26 @@ def command(
         raise click.ClickException(str(problem)) from None
     port = int(sockets[0].getsockname()[1])
     try:
-        done = _run(file, sockets, port, exercise or 0, in_terminal)
+        done = _run(file, sockets, port, exercise or 0, in_terminal, interactive)
     except KeyboardInterrupt:
         click.echo()
         ctx.exit(INTERRUPTED)
-    if not sys.stdin.isatty() and not done:
+    except OSError as problem:
+        if problem.errno == errno.EPIPE:
+            raise  # click ends without a message
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for the rest, which Python writes at its end
+        raise click.ClickException(f"The output cannot be written: {problem.strerror}.") from None
+    if not interactive and not done:
         ctx.exit(1)
 
 
 def _run(
-    file: ProgressFile, sockets: list[socket], port: int, number: int, in_terminal: bool
+    file: ProgressFile,
+    sockets: list[socket],
+    port: int,
+    number: int,
+    in_terminal: bool,
+    interactive: bool,
 ) -> bool:
     listener = listen_tcp(HOST, 0)
     exercises = int(listener.getsockname()[1])
@@ -108,7 +120,7 @@ def _run(
     recorder = Recorder(lambda: sessions[0].changed() if sessions else None)
     lessons = Lessons(exercises, recorder, file)
     _report(file)
-    session = Session(lessons, _text(exercises), course, sys.stdin.isatty(), in_terminal)
+    session = Session(lessons, _text(exercises), course, interactive, in_terminal)
     sessions.append(session)
     lessons.changed = session.changed
     client = Client(exercises, recorder, session.received)
@@ -126,8 +138,16 @@ def _run(
     return lessons.is_done()
 
 
+def _is_terminal(stream: TextIO | None) -> bool:
+    return stream is not None and stream.isatty()
+
+
 def _text(port: int) -> Text:
-    return Text(sys.stdout.isatty(), shutil.get_terminal_size().columns, port)
+    return Text(
+        _is_terminal(sys.stdout) and not os.environ.get("NO_COLOR"),
+        shutil.get_terminal_size().columns,
+        port,
+    )
 
 
 def _reset(file: ProgressFile) -> None:

@@ -18,7 +18,7 @@ from carboy.cli.learn.lessons import Lessons
 from carboy.dev.explain.step_text import StepText
 from carboy.dev.learn.course import EXERCISES, number_of
 from carboy.dev.learn.exercise import Verdict
-from carboy.dev.learn.text import Text
+from carboy.dev.learn.text import COMMANDS, Text
 from carboy.dev.learn.typed import TypedError, lines_of, of_line
 
 SETTLE = 0.15  # seconds without a change, after which the recording is looked at
@@ -50,6 +50,7 @@ class Session:
         self._shown = 0  # lines of the response that are shown
         self._request = b""  # typed since the last response
         self._last = b""  # the last typed request
+        self._drops = False  # lines are the rest of a request that was refused
         self._prompted = False
         self._number = 0  # of the exercise that is shown
         self._steps: list[str] = []  # left to show one by one
@@ -159,7 +160,9 @@ class Session:
             self._hang_up(client)  # its client is the one that has ended
         if self._look_at or not self._events.empty() or waited < SETTLE:
             return False
-        return waited > LONGEST or not (client.waits_for_server or self._lessons.is_busy())
+        return waited > LONGEST or not (
+            client.waits_for_server or client.waits_for_others or self._lessons.is_busy()
+        )
 
     # --- input
 
@@ -168,6 +171,9 @@ class Session:
         if line == ".":
             self._hang_up(client)
             return True
+        if self._drops and self._is_rest(line):
+            return True
+        self._drops = False
         if client.is_between_requests:
             self._request = b""
             if self._steps:
@@ -179,6 +185,17 @@ class Session:
             if self._command(client, word) or self._answer(line):
                 return True
         self._send(client, line)
+        return True
+
+    def _is_rest(self, line: str) -> bool:
+        """Whether a line belongs to a request that the server has refused before its end."""
+        word = line.strip()
+        if REQUEST.match(line) or word.isdecimal() or word in dict(COMMANDS):
+            return False
+        if word:
+            self._say(self._text.note(f"Not sent, because the server has closed: {line[:60]}"))
+        else:
+            self._drops = False
         return True
 
     def _command(self, client: Client, word: str) -> bool:
@@ -349,10 +366,12 @@ class Session:
         if question := self._lessons.question():
             self._say(self._text.question(question[1]))
         elif self._lessons.is_done() and self._lessons.exercise is not None:
-            self._say(self._text.done(self._lessons.exercise))
+            self._say(self._text.done(self._lessons.exercise, self._lessons.progress))
 
     def _show_response(self, data: bytes) -> None:
         if not data:
+            # The rest of the request may have been pasted.
+            self._drops = bool(self._request) and not self._request.endswith(b"\r\n\r\n")
             self._request = b""
             self._say(self._text.note("The server has closed the connection."))
             return

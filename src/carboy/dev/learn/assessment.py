@@ -22,7 +22,7 @@ class Progress:
 
     @classmethod
     def of(cls, saved: object) -> Progress:
-        """The progress that was saved; parts that do not fit to the course are left out."""
+        """The progress that was saved; parts that the course does not have are left out."""
         found = cls()
         if not isinstance(saved, Mapping):
             return found
@@ -34,6 +34,12 @@ class Progress:
                     entry.get(QUESTIONS), len(exercise.questions)
                 )
         return found
+
+    def add(self, other: Progress) -> None:
+        """Add what is done in another course of the same learner."""
+        for mine, theirs in ((self.goals, other.goals), (self.questions, other.questions)):
+            for key, numbers in theirs.items():
+                mine.setdefault(key, set()).update(numbers)
 
     def to_save(self) -> Saved:
         """Values for JSON."""

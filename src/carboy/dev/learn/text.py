@@ -129,9 +129,11 @@ class Text:
         """A question."""
         return self._in(BOLD, "? ") + self._filled(text, "  ").lstrip()
 
-    def done(self, exercise: Exercise) -> str:
+    def done(self, exercise: Exercise, progress: Progress) -> str:
         """The end of an exercise."""
-        text = f"The exercise is done. {exercise.learned} Enter begins the next one."
+        all_done = all(map(progress.is_done, EXERCISES))
+        then = "You have done all exercises." if all_done else "Enter begins the next one."
+        text = f"The exercise is done. {exercise.learned} {then}"
         return self._in(GREEN, DONE) + " " + self._filled(text, "  ").lstrip()
 
     def verdict(self, right: bool, text: str) -> str:
@@ -148,8 +150,10 @@ class Text:
         return self._in(DIM, self._filled(text))
 
     def _filled(self, text: str, indent: str = "") -> str:
+        # The text may have values of a request, which could control a terminal.
+        printable = "".join(each if each.isprintable() else "·" for each in text)
         return textwrap.fill(
-            text, self._width, initial_indent=indent, subsequent_indent=indent,
+            printable, self._width, initial_indent=indent, subsequent_indent=indent,
             break_long_words=False, break_on_hyphens=False,
         )  # fmt: skip
 

@@ -50,7 +50,7 @@ def _left(seen: Sequence[Seen]) -> Verdict:
     found = all_of(seen)
     if each := first(found, _is_left):
         return reached(
-            f"The server noticed it when it sent the line {_lines(each)}, ended the view's"
+            f"The server noticed it when it sent line {_lines(each)}, ended the view's"
             " generator and closed the connection."
         )
     last, problem = attempt(found, "/count")

@@ -81,7 +81,7 @@ def _changed(seen: Sequence[Seen]) -> Verdict:
 
     if first(found, lambda each: is_changed(each) and not _is_known(each)):
         return reached(
-            "The signature at the end of the cookie does not fit to its changed value, so the"
+            "The signature at the end of the cookie does not match its changed value, so the"
             " server ignores the cookie."
         )
     last, problem = attempt(found, "/me")

@@ -74,7 +74,7 @@ def _unread(seen: Sequence[Seen]) -> Answer | None:
     each = first(all_of(seen), _is_smuggled)
     if each is None:
         return None
-    return str(each.unread), "A reader that follows Content-Length only, or chunks only, would."
+    return str(each.unread), "Another reader could have taken them for a request of its own."
 
 
 def _function(seen: Sequence[Seen]) -> Answer | None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from carboy.dev.explain.value_scan import search
+from carboy.dev.explain.value_track import Track
 from carboy.dev.explain.wanted_value import Matcher, Sent, wanted_value
 
 VALUE = "needle in a haystack"
@@ -70,3 +71,13 @@ def test_a_short_value_inside_an_object_counts_next_to_its_name() -> None:
     assert [(number, each.path) for number, each in found if not each.is_bare] == [
         (1, "environ['HTTP_X_MINE']")
     ]
+
+
+def test_what_is_behind_the_value_in_a_buffer_is_not_shown() -> None:
+    wanted = wanted_value("header:X-Mine", Sent("GET", "/", [("X-Mine", VALUE)]))
+    track = Track(0, wanted)
+    buffer = bytearray(f"\r\nX-Mine: {VALUE}".encode() + b"memory")
+    ((_, found),) = search({"b": buffer}, [track.matcher])
+    assert track.excerpt(found) == f"b'\\r\\nX-Mine: {VALUE}'…"
+    ((_, found),) = search({"b": bytes(buffer)}, [track.matcher])
+    assert track.excerpt(found) == f"b'\\r\\nX-Mine: {VALUE}memory'"

@@ -144,10 +144,13 @@ class ValueRecorder:
             if id(each) not in self._open and value_frames.is_traced(each):
                 frames.append(each)
             each = each.f_back
+        if innermost := self._open.get(id(frame)):
+            innermost.filled = size
         for each in reversed(frames):
             holder = self._new_holder(each)
+            holder.filled = size if each is frame else 0
             each.f_trace, each.f_trace_lines = self._local, True
-            for track, found in self._search(holder, dict(each.f_locals), each):
+            for track, found in self._search(holder, _variables(each, holder), each):
                 if each is frame and found.place == (0, ""):  # the buffer of recv_into
                     self._note(track, "variable", each, holder, each.f_lineno, found)
                 track.remember(holder, found)
@@ -164,7 +167,7 @@ class ValueRecorder:
         code = frame.f_code
         count = code.co_argcount + code.co_kwonlyargcount
         count += bool(code.co_flags & VARARGS) + bool(code.co_flags & VARKEYWORDS)
-        values = frame.f_locals
+        values = _variables(frame, holder)
         given = {name: values[name] for name in code.co_varnames[:count] if name in values}
         if not self._environ and not holder.is_own:
             self._environ = _environ_among(given.values())
@@ -200,7 +203,7 @@ class ValueRecorder:
         """Note the variables and parts of objects that the last line gave the value."""
         if holder.is_own:
             self._reading(frame, holder, holder.line)
-        for track, found in self._search(holder, dict(frame.f_locals), frame):
+        for track, found in self._search(holder, _variables(frame, holder), frame):
             if track.remember(holder, found):
                 kind = "variable" if found.place == (0, "") else "stored"
                 self._note(track, kind, frame, holder, holder.line, found)
@@ -303,6 +306,15 @@ class ValueRecorder:
 
 def _ignore(spent: int) -> None:
     pass
+
+
+def _variables(frame: FrameType, holder: Holder) -> dict[str, Any]:
+    """The variables of a frame. A buffer for the socket has no more than was received into it."""
+    found = dict(frame.f_locals)
+    for name, each in frame.f_locals.items():
+        if type(each) is memoryview and not each.readonly:
+            found[name] = bytes(each[: holder.filled])
+    return found
 
 
 def _converted(given: dict[str, Any]) -> dict[str, str]:

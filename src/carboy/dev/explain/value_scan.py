@@ -44,6 +44,7 @@ class Found(NamedTuple):
     container: Any
     is_other: bool = False  # it belongs to another name that has the same value
     is_bare: bool = False  # it is short, and has no name next to it
+    is_buffer: bool = False  # what is behind the value may be memory that was not written yet
 
 
 def search(
@@ -101,13 +102,15 @@ def _check(
     text = as_text(value)
     if not text or len(text) > LARGE:
         return
+    is_buffer = isinstance_of(value, (bytearray, memoryview))
     for number, matcher in enumerate(matchers):
         if matcher.is_value(text):
             is_bare = bool(place[0]) and len(text) < SHORT and not matcher.is_named(key)
             is_other = matcher.is_other(key)
             found.append((number, Found(path, text, place, True, container, is_other, is_bare)))
         elif matcher.contains(text):
-            found.append((number, Found(path, text, place, False, container)))
+            inside = Found(path, text, place, False, container, is_buffer=is_buffer)
+            found.append((number, inside))
 
 
 def _inside(value: Any) -> Iterator[tuple[str, object, Any]]:

@@ -34,7 +34,7 @@ class State:
 class Holder:
     """A call that is traced."""
 
-    __slots__ = ("above", "count", "is_outer", "is_own", "line", "number", "states")
+    __slots__ = ("above", "count", "filled", "is_outer", "is_own", "line", "number", "states")
 
     def __init__(
         self, number: int, above: Holder | None, is_own: bool, line: int, values: int
@@ -45,6 +45,7 @@ class Holder:
         self.is_outer = False  # a library, which it called, has called the application again
         self.line = line  # the line that is running
         self.count = 0  # of lines
+        self.filled = 0  # bytes that it has received into a buffer
         self.states = [State() for _ in range(values)]
         if is_own:
             self._mark_outer()
@@ -127,7 +128,8 @@ class Track:
             for form in self.matcher.forms:
                 if type(form) is type(text) and (place := text.find(form)) >= 0:  # type: ignore[arg-type]
                     at, size = place, len(form)
-        first, last = max(0, at - AROUND), at + min(size, MOST_SHOWN) + AROUND
+        around = 0 if found.is_buffer else AROUND
+        first, last = max(0, at - AROUND), at + min(size, MOST_SHOWN) + around
         start = "…" if first else ""
         end = "…" if last < len(text) else ""
         return f"{start}{text[first:last]!r}{end}"

@@ -693,5 +693,5 @@ def test_a_file_that_is_not_a_certificate_is_a_usage_error(
         cwd=folder, capture_output=True, text=True, timeout=PATIENCE, check=False,
     )  # fmt: skip
     assert done.returncode == 2
-    assert "Invalid value for --cert: The certificate or its key cannot be loaded" in done.stderr
+    assert f"--cert: {folder}/c.pem does not contain a certificate in PEM format" in done.stderr
     assert "Traceback" not in done.stderr

@@ -168,6 +168,19 @@ def make_ssl_devcert(
     return cert_file, key_file
 
 
+def validity_problem(file: str) -> str:
+    """A sentence about a certificate that browsers refuse today because of its dates, or ""."""
+    with contextlib.suppress(TypeError, ValueError):  # without `cryptography`, nothing is checked
+        found = _cryptography().x509.load_pem_x509_certificate(Path(file).read_bytes())
+        now = datetime.datetime.now(datetime.UTC)
+        begin, end = found.not_valid_before_utc, found.not_valid_after_utc
+        if now > end:
+            return f"The certificate in {file} expired on {end:%Y-%m-%d}. Browsers refuse it."
+        if now < begin:
+            return f"The certificate in {file} is valid from {begin:%Y-%m-%d}. Browsers refuse it."
+    return ""
+
+
 def generate_adhoc_ssl_context() -> ssl.SSLContext:
     """A server's context with a new certificate, whose files are removed at once.
 

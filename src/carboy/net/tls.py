@@ -10,6 +10,9 @@ from __future__ import annotations
 
 import socket
 import ssl
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from carboy.net.certificates import generate_adhoc_ssl_context
@@ -51,6 +54,31 @@ def context_of(given: Any) -> ssl.SSLContext | None:
         "ssl_context must be an ssl.SSLContext, a tuple (certificate file, key file) or 'adhoc',"
         f" not {given!r}."
     )
+
+
+def problem_of(given: Any, error: OSError) -> str:
+    """The reason why the files of a certificate could not be loaded, and what to do."""
+    certificate, key = [*map(str, given[:2]), str(given[0])][:2]
+    for file, part, name in (
+        (certificate, "-----BEGIN CERTIFICATE-----", "certificate"),
+        (key, "PRIVATE KEY-----", "private key"),
+    ):
+        try:
+            text = Path(file).read_text("latin-1")
+        except OSError as problem:
+            return f"{file} cannot be read: {problem.strerror}."
+        if part not in text:
+            return f"{file} does not contain a {name} in PEM format. Use another file."
+        if "ENCRYPTED" in text:
+            return f"The key in {file} is encrypted. Use a key without a passphrase."
+    if getattr(error, "reason", "") == "KEY_VALUES_MISMATCH":
+        return f"The key in {key} does not belong to the certificate in {certificate}."
+    return f"{certificate} and {key} cannot be loaded: {error}. Use files in PEM format."
+
+
+def wrapper(context: ssl.SSLContext | None) -> Callable[[socket.socket], TlsStream] | None:
+    """The function that makes a stream of an accepted socket; None without TLS."""
+    return None if context is None else partial(TlsStream, context=context)
 
 
 def is_ssl_error(error: Exception | None = None) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable
 from socket import socket
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 from carboy.dev import reload
 from carboy.gateway import check
 from carboy.middleware import shared_data
+from carboy.net.tls import context_of, problem_of
 from carboy.serving.handler import WSGIRequestHandler
 from carboy.serving.log import _ansi_style
 from carboy.serving.wsgi_server import BaseWSGIServer, make_server
@@ -68,6 +70,7 @@ def run_simple(
     check(application)  # before the middleware below hides it
     application = _with_tools(application, hostname, static_files, use_debugger, use_evalex)
     again = is_running_from_reloader()
+    ssl_context = _loaded(ssl_context)
     server = make_server(
         hostname,
         port,
@@ -86,6 +89,17 @@ def run_simple(
         _serve_reloaded(server, extra_files, exclude_patterns, reloader_interval, reloader_type)
     else:
         server.serve_forever()
+
+
+def _loaded(ssl_context: Any) -> Any:
+    """The context of a certificate's files. If they cannot be loaded, the process ends."""
+    try:
+        return context_of(ssl_context)
+    except OSError as problem:
+        if not isinstance(ssl_context, tuple):
+            raise
+        sys.stderr.write(f"{problem_of(ssl_context, problem)}\n")
+        raise SystemExit(1) from None
 
 
 def _with_tools(

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 from carboy.dates import MONTHS
 from carboy.server.logs import error_log
 from carboy.server.logs.access_log import Record
+from carboy.server.logs.debugger_secrets import without_secrets
 from carboy.server.logs.handler_queue import LINE
 from carboy.server.logs.writer import Writer
 from carboy.werkzeug_log import _log
@@ -61,7 +62,11 @@ _TEXT = re.compile("(?:%[89a-fA-F][0-9a-fA-F])+")
 
 
 def readable(target: str) -> str:
-    """A request target with its escaped UTF-8 decoded and other escapes as they were sent."""
+    """A request target with its escaped UTF-8 decoded and other escapes as they were sent.
+
+    Secrets of a debugger are masked.
+    """
+    target = without_secrets(target)
     return _TEXT.sub(_decoded, target) if "%" in target else target
 
 
@@ -82,7 +87,7 @@ def line_of(record: Record) -> str:
     """The access line of a request that was answered or refused."""
     when, peer, head, fallback, status, _, _ = record
     if head is None:
-        line = fallback
+        line = without_secrets(fallback)
     else:
         line = f"{head.method} {readable(head.target)} {head.version}"
     line = styled(line.translate(CONTROLS), str(status))

@@ -17,7 +17,7 @@ from typing import Any
 
 from carboy.gateway import check, for_application
 from carboy.gateway.interface import Gateway
-from carboy.net.tls import TlsStream, context_of
+from carboy.net.tls import context_of, wrapper
 from carboy.server import bind as binding
 from carboy.server.bind import Address, BindError, from_host
 from carboy.server.engine import Engine
@@ -254,14 +254,10 @@ class BaseWSGIServer:
             access_log_format=self.access_log_format,
             access_log_skip=self.access_log_skip,
             make_access_log=LoggerAccess if self.access_log_format == LOGGER else None,
-            wrap=self._wrap(),
+            wrap=wrapper(self.ssl_context),
             gateway=self._gateway,
             trace=self.trace,
         )
-
-    def _wrap(self) -> Callable[[socket.socket], TlsStream] | None:
-        context = self.ssl_context
-        return None if context is None else functools.partial(TlsStream, context=context)
 
     def _gateway(self, app: Any) -> Gateway:
         inner: Gateway

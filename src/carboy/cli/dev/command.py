@@ -35,8 +35,8 @@ from carboy.cli.options import ADDRESS, RELOAD, TOOLS, SectionedCommand, Section
 from carboy.cli.run import FROM_CLI, as_flask, as_flask_in_children
 from carboy.dev.debugger import settle_pin
 from carboy.dev.requests import Store
-from carboy.net.certificates import AuthorityError, how_to_trust, local_context
-from carboy.net.tls import TlsStream, context_of, load_ssl_context
+from carboy.net.certificates import AuthorityError, how_to_trust, local_context, validity_problem
+from carboy.net.tls import context_of, load_ssl_context, problem_of, wrapper
 from carboy.server.bind import BindError
 from carboy.server.processes.development import DevelopmentSupervisor
 from carboy.server.processes.template import Templates
@@ -202,21 +202,20 @@ def _add_certificate(options: dict[str, Any]) -> list[str]:
 
 def _load_certificate(certificate: str, key: str) -> ssl.SSLContext:
     try:
-        return load_ssl_context(certificate, key)
+        context = load_ssl_context(certificate, key)
     except OSError as problem:
-        raise click.BadParameter(
-            f"The certificate or its key cannot be loaded: {problem}. Use files in PEM format.",
-            param_hint="--cert",
-        ) from None
+        told = problem_of((certificate, key), problem)
+        raise click.BadParameter(told, param_hint="--cert") from None
+    if ended := validity_problem(certificate):
+        click.secho(ended, err=True, fg="yellow")
+    return context
 
 
 def _wrap(certificate: Any) -> Any:
     context = context_of(certificate)
-    if context is None:
-        return None
     if isinstance(context, ssl.SSLContext):
         context.set_alpn_protocols(["http/1.1"])
-    return partial(TlsStream, context=context)
+    return wrapper(context)
 
 
 def keep(worker: DevelopmentWorker, options: dict[str, Any], trust: Sequence[str] = ()) -> int:

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from carboy.dates import MONTHS
 from carboy.protocol.events import RequestHead
 from carboy.server.logs.channel import could_not_be_written
+from carboy.server.logs.debugger_secrets import without_secrets
 from carboy.server.logs.output import STANDARD, LogFile, Output, colours_wanted, standard
 from carboy.server.logs.writer import Writer
 
@@ -63,7 +64,12 @@ def referrer_and_agent(head: RequestHead | None) -> tuple[str, str]:
         for name, value in head.fields():
             if len(name) in (7, 10):
                 found.setdefault(name.lower(), value)
-    return found.get("referer", ""), found.get("user-agent", "")
+    return without_secrets(found.get("referer", "")), found.get("user-agent", "")
+
+
+def request_line(head: RequestHead | None, fallback: str) -> str:
+    """The request line, or the received part of it, without secrets of a debugger."""
+    return without_secrets(head.request_line() if head else fallback)
 
 
 class Common:
@@ -79,7 +85,7 @@ class Common:
 
     def __call__(self, record: Record) -> str:
         when, peer, head, fallback, status, sent, seconds = record
-        line = escape(head.request_line() if head else fallback) or "-"
+        line = escape(request_line(head, fallback)) or "-"
         extra = ""
         if self.combined:
             extra = "".join(f' "{escape(each) or "-"}"' for each in referrer_and_agent(head))
@@ -108,14 +114,15 @@ def as_json(record: Record) -> str:
     line: dict[str, Any] = {
         "time": f"{_utc(int(when))}.{int(when % 1 * 1e6):06}Z",
         "peer": peer,
-        "request": head.request_line() if head else fallback,
+        "request": request_line(head, fallback),
         "status": status,
         "octets": sent,
         "seconds": round(seconds, 6),
         "pid": os.getpid(),
     }
     if head is not None:
-        line |= {"method": head.method, "path": head.path, "query": head.query, "host": head.host}
+        query = without_secrets(head.query)
+        line |= {"method": head.method, "path": head.path, "query": query, "host": head.host}
         line["referer"], line["user_agent"] = referrer_and_agent(head)
     return _encode(line) + "\n"
 
@@ -136,7 +143,8 @@ class Pretty:
     def __call__(self, record: Record) -> str:
         when, peer, head, fallback, status, sent, seconds = record
         moment = time.strftime("%H:%M:%S", time.localtime(when))
-        line = f"{head.method:<7} {escape(head.target)}" if head else escape(fallback) or "-"
+        target = without_secrets(head.target if head else fallback)
+        line = f"{head.method:<7} {escape(target)}" if head else escape(target) or "-"
         tail = f"{duration(seconds)}  {size(sent)}  {escape(peer)}"
         code = str(status)
         if self.colour:

@@ -157,6 +157,9 @@ class DevelopmentSupervisor(Supervisor):
         if worker == self._newest and (first or not start.is_known):
             self.reporter.ready(first, start.why, start.ready - start.began, start.broken)
 
+    def _left(self, worker: int) -> None:
+        pass  # most likely, the signal to the group of processes is about to reach this one
+
     def _replaced(self) -> None:
         pass  # the user was told when it was ready
 

@@ -287,7 +287,10 @@ class Supervisor:
             self._ready(worker)
         told = LEAVES in received and self.generations.leaves(worker, time.monotonic())
         if told and not self.generations.stopping:
-            log.info("Worker %d was told to stop; another one takes its place.", worker)
+            self._left(worker)
+
+    def _left(self, worker: int) -> None:
+        log.info("Worker %d was told to stop; another one takes its place.", worker)
 
     def _take_reports(self, worker: int, link: WorkerLink) -> None:
         for report in link.take_reports():

@@ -58,6 +58,13 @@ def test_existing_files_are_not_overwritten(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "bottle").iterdir()] == ["mine"]
 
 
+def test_a_file_of_that_name_and_a_name_that_is_too_long_are_errors(tmp_path: Path) -> None:
+    (tmp_path / "shop").write_text("")
+    assert "Error: shop is a file. Choose another name." in carboy(tmp_path, "new", "shop", code=1)
+    told = carboy(tmp_path, "new", "a" * 300, code=1)
+    assert "cannot be written: File name too long." in told
+
+
 def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "bottle").symlink_to("/proc/nowhere")
     assert "cannot be written" in carboy(tmp_path, "new", "bottle", code=1)

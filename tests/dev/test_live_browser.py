@@ -175,6 +175,52 @@ def test_what_was_typed_into_a_form_stays(page: Page, live_app: LiveApp) -> None
     assert "quince" not in page.evaluate(CONTENT)
 
 
+MORE = """\
+<style>#list { height: 50px; overflow: auto } #list p { height: 900px }</style>
+<div id=note contenteditable>first <b>bold</b> text</div>
+<details><summary>more</summary>hidden</details>
+<dialog><form method=dialog><input name=inside></form></dialog>
+<div id=list><p>long</p></div>
+<div id=fragment></div>
+<iframe src="/framed"></iframe>
+<script>
+setTimeout(() => { fragment.innerHTML = "<input name=late>"; }, 300);
+</script>
+"""
+
+
+def test_what_was_edited_opened_and_scrolled_stays(page: Page, live_app: LiveApp) -> None:
+    live_app.form = MORE
+    framed = "<!doctype html><form><textarea name=framed></textarea></form>"
+    live_app.app.add_url_rule("/framed", view_func=lambda: framed)
+    loaded(page, live_app.url)
+    frame = page.frame_locator("iframe")
+    frame.locator("[name=framed]").fill("in a frame")
+    page.locator("[name=late]").fill("in a fragment")
+    page.locator("summary").click()
+    page.evaluate("document.querySelector('dialog').show()")
+    page.locator("[name=inside]").fill("in a dialog")
+    page.evaluate("list.scrollTo(0, 200)")
+    page.locator("#note").focus()
+    page.keyboard.press("Control+End")
+    page.keyboard.type("!!")
+    page.keyboard.press("ArrowLeft")
+    for version in ("two", "three"):
+        live_app.version = version
+        live_app.replace()
+        expect(page.locator("body h1")).to_have_text(version)
+        expect(page.locator("#note")).to_have_text("first bold text!!")
+        expect(page.locator("[name=late]")).to_have_value("in a fragment")
+        expect(frame.locator("[name=framed]")).to_have_value("in a frame")
+        expect(page.locator("[name=inside]")).to_have_value("in a dialog")
+        expect(page.locator("dialog")).to_be_visible()
+        expect(page.locator("details")).to_have_attribute("open", "")
+        page.wait_for_function("list.scrollTop === 200")
+    page.wait_for_function("document.activeElement === note")
+    page.keyboard.type("?")
+    expect(page.locator("#note")).to_have_text("first bold text!?!")
+
+
 def test_a_changed_style_sheet_is_replaced_without_a_reload(page: Page, live_app: LiveApp) -> None:
     loaded(page, live_app.url)
     page.evaluate("window.kept = true")

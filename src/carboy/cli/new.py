@@ -121,11 +121,13 @@ def command(name: str) -> None:
     if problem is not None:
         raise click.BadParameter(problem, param_hint="NAME")
     folder = Path(name)
-    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
-        raise click.ClickException(
-            f"{folder} already exists and is not empty. Choose another name."
-        )
     try:
+        if folder.is_file():
+            raise click.ClickException(f"{folder} is a file. Choose another name.")
+        if folder.is_dir() and any(folder.iterdir()):
+            raise click.ClickException(
+                f"{folder} already exists and is not empty. Choose another name."
+            )
         for path, text in files(name).items():
             file = folder / path
             file.parent.mkdir(parents=True, exist_ok=True)

@@ -6,7 +6,7 @@
 const MARK = Symbol.for("carboy.live");
 const own = document.currentScript;
 if (!own || window[MARK]) return;
-window[MARK] = true;
+window[MARK] = {keep};  // for the outer page, if this one is in a frame
 
 const STYLE = "STYLE";  // replaced by the content of live.css
 const FIRST_PAUSE = 50, LAST_PAUSE = 2000, POLL = 1000;  // milliseconds
@@ -85,7 +85,7 @@ function reload(state) {
     note("This page is older than the program.", "Reload", () => location.reload());
   } else {
     store(aim);
-    keepFields();
+    for (const page of documents(window)) page.defaultView?.[MARK]?.keep();
     location.reload();
   }
 }
@@ -102,12 +102,38 @@ function settle() {
   try { sessionStorage.removeItem(STORED); } catch { /* as above */ }
 }
 
-/* --- what was typed into forms, which is entered again after a reload */
+/* --- what the user typed, opened and scrolled, which is put back after a reload */
 
-const FIELDS = "carboy.live.fields", KEPT = 600000;  // milliseconds
+const KEPT = 600000, LATE = 10000;  // milliseconds: while the page is an error; for late fields
 // Secrets are not stored, and the browser does not let a page set files.
 const NOT_TYPED = /^(hidden|submit|button|reset|image|file|password)$/;
 const PRIVATE = /(^|\s)(cc-|one-time-code|current-password|new-password)/;
+const edited = new Set(), toggled = new Set();  // contenteditable, <details>
+
+addEventListener("input", event => {
+  const host = event.target.isContentEditable && event.target.closest("[contenteditable]");
+  if (host) edited.add(host);
+}, true);
+addEventListener("toggle", event => { if (event.target.localName === "details") toggled.add(event.target); }, true);
+
+/* The key in the storage; pages in frames have keys of their own. */
+function place(view = window) {
+  const outer = view.parent;
+  return view === outer ? "carboy.live.kept" : `${place(outer)}/${Array.from(outer, frame => frame).indexOf(view)}`;
+}
+
+/* Where an element is: below the nearest element with an id, or below the document. */
+function path(element) {
+  if (element.id) return `#${encodeURIComponent(element.id)}`;
+  const outer = element.parentElement;
+  return outer ? `${path(outer)}>${[...outer.children].indexOf(element)}` : "";
+}
+
+function located(path) {
+  const [first, ...steps] = path.split(">");
+  const start = first ? document.getElementById(decodeURIComponent(first.slice(1))) : document.documentElement;
+  return steps.reduce((element, step) => element?.children[step], start);
+}
 
 /* The fields of the page by form, name, type and position. */
 function fields() {
@@ -140,34 +166,110 @@ function enter(field, value) {
   for (const kind of ["input", "change"]) field.dispatchEvent(new Event(kind, {bubbles: true}));
 }
 
-function keepFields() {
-  const typed = [];
-  let focus = null;
-  for (const [name, field] of fields()) {
-    const value = content(field);
-    if (value !== null) typed.push([name, value]);
-    if (field === document.activeElement) focus = [name, field.selectionStart, field.selectionEnd];
-  }
-  if (!typed.length && !focus) return;
-  const kept = JSON.stringify({href: location.href, at: Date.now(), typed, focus});
-  try { sessionStorage.setItem(FIELDS, kept); } catch { /* storage is forbidden or full */ }
+/* The selection in an editable element, as offsets in its text. */
+function caret(host) {
+  const selection = getSelection();
+  if (!selection.rangeCount || !host.contains(selection.anchorNode)) return null;
+  const range = selection.getRangeAt(0), before = document.createRange();
+  before.selectNodeContents(host);
+  before.setEnd(range.startContainer, range.startOffset);
+  const start = String(before).length;
+  return [start, start + String(range).length];
 }
 
-function restoreFields() {
+function select(host, [start, end]) {
+  const texts = document.createTreeWalker(host, NodeFilter.SHOW_TEXT);
+  const range = document.createRange();
+  range.selectNodeContents(host);
+  for (let at = 0, text; (text = texts.nextNode()); at += text.length) {
+    if (at <= start && start <= at + text.length) range.setStart(text, start - at);
+    if (at <= end && end <= at + text.length) { range.setEnd(text, end - at); break; }
+  }
+  getSelection().removeAllRanges();
+  getSelection().addRange(range);
+}
+
+function keep() {
+  const kept = {href: location.href, at: Date.now(), typed: [], focus: null, edited: [], dialogs: [], details: [], scrolled: []};
+  const active = document.activeElement;
+  for (const [name, field] of fields()) {
+    const value = content(field);
+    if (value !== null) kept.typed.push([name, value]);
+    if (field === active) kept.focus = [name, field.selectionStart, field.selectionEnd];
+  }
+  if (!kept.focus && active?.matches("[contenteditable], a, button, summary, [tabindex]")) kept.active = [path(active), active.isContentEditable ? caret(active) : null];
+  for (const host of edited) if (host.isConnected) kept.edited.push([path(host), host.innerHTML]);
+  for (const element of toggled) if (element.isConnected) kept.details.push([path(element), element.open]);
+  for (const dialog of document.querySelectorAll("dialog[open]")) kept.dialogs.push([path(dialog), dialog.matches(":modal")]);
+  for (const element of document.body?.querySelectorAll("*") || []) {
+    if (element.scrollTop || element.scrollLeft) kept.scrolled.push([path(element), element.scrollLeft, element.scrollTop]);
+  }
+  try { sessionStorage.setItem(place(), JSON.stringify(kept)); } catch { /* storage is forbidden or full */ }
+}
+
+function restore() {
   try {
-    const kept = JSON.parse(sessionStorage.getItem(FIELDS));
+    const kept = JSON.parse(sessionStorage.getItem(place()));
     if (!kept || kept.href !== location.href) return;
+    const known = [...kept.typed, ...(kept.focus ? [kept.focus] : [])];
     const found = fields();
-    const known = [...kept.typed, ...(kept.focus ? [kept.focus] : [])].filter(([name]) => found.has(name));
     // The page may be an error, after which the form is shown again.
-    if (!known.length && Date.now() - kept.at < KEPT) return;
-    sessionStorage.removeItem(FIELDS);
-    for (const [name, value] of kept.typed) if (found.has(name)) enter(found.get(name), value);
-    const [name, start, end] = kept.focus || [];
-    if (!found.has(name)) return;
+    if (known.length && !known.some(([name]) => found.has(name)) && Date.now() - kept.at < KEPT) {
+      enterLate(kept);
+      return;
+    }
+    sessionStorage.removeItem(place());
+    for (const [where, html] of kept.edited) edit(located(where), html);
+    for (const [where, modal] of kept.dialogs) {
+      const dialog = located(where);
+      if (dialog?.localName === "dialog" && !dialog.open) { if (modal) dialog.showModal(); else dialog.show(); }
+    }
+    for (const [where, open] of kept.details) {
+      const element = located(where);
+      if (element?.localName === "details") element.open = open;
+    }
+    if (kept.active) {
+      const [where, selected] = kept.active, element = located(where);
+      element?.focus({preventScroll: true});
+      if (selected && element?.isContentEditable) select(element, selected);
+    }
+    const left = enterAll(kept);
+    const scroll = () => { for (const [where, x, y] of kept.scrolled) located(where)?.scrollTo({left: x, top: y, behavior: "instant"}); };
+    scroll();
+    if (document.readyState !== "complete") addEventListener("load", scroll, {once: true});  // with images
+    if (left) enterLate(kept);
+  } catch { /* storage is forbidden */ }
+}
+
+function edit(host, html) {
+  if (!host?.isContentEditable) return;
+  try { host.innerHTML = html; } catch { return; }  // a policy demands trusted types
+  host.dispatchEvent(new InputEvent("input", {bubbles: true}));
+}
+
+/* Enters what was typed into the fields that exist; returns how many are missing. */
+function enterAll(kept) {
+  const found = fields();
+  for (const [name, value] of kept.typed) if (found.has(name)) enter(found.get(name), value);
+  kept.typed = kept.typed.filter(([name]) => !found.has(name));
+  const [name, start, end] = kept.focus || [];
+  if (found.has(name)) {
     found.get(name).focus({preventScroll: true});
     if (start !== null && start !== undefined) found.get(name).setSelectionRange(start, end);
-  } catch { /* storage is forbidden */ }
+    kept.focus = null;
+  }
+  return kept.typed.length + (kept.focus ? 1 : 0);
+}
+
+/* Fields that scripts add to the page, such as fragments that are loaded. */
+function enterLate(kept) {
+  const observer = new MutationObserver(() => {
+    if (enterAll(kept)) return;
+    observer.disconnect();
+    sessionStorage.removeItem(place());
+  });
+  observer.observe(document.documentElement, {childList: true, subtree: true});
+  setTimeout(() => observer.disconnect(), LATE);
 }
 
 /* --- style sheets */
@@ -343,9 +445,8 @@ addEventListener("pageshow", event => { if (event.persisted) connect(); });
 function begin() {
   let outer = false;
   try { outer = window !== top && Boolean(top[MARK]); } catch { /* the outer page is of another site */ }
-  if (outer) return;
-  restoreFields();
-  connect();
+  restore();
+  if (!outer) connect();
 }
 if (window === top || document.readyState === "complete") begin();
 else addEventListener("load", begin, {once: true});

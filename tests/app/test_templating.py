@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+import carboy
 
 FILES = Path(__file__).parent / "files"
 
@@ -199,3 +204,29 @@ def test_signals_of_rendering_are_sent_with_template_and_context(pair) -> None:
         return app
 
     pair(build, "/", "/stream", status=200)
+
+
+def test_two_first_requests_make_one_environment() -> None:
+    made: list[object] = []
+    both = threading.Barrier(2)
+
+    class Slow(carboy.Flask):
+        def create_jinja_environment(self) -> Any:
+            made.append(None)
+            time.sleep(0.02)  # so that the other thread asks for it meanwhile
+            return super().create_jinja_environment()
+
+    app = Slow("scenario")
+    found: list[object] = []
+
+    def ask() -> None:
+        both.wait()
+        found.append(app.jinja_env)
+
+    threads = [threading.Thread(target=ask) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) == 1
+    assert found[0] is found[1]

@@ -13,7 +13,7 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,8 @@ from typing import Any
 import pytest
 
 from carboy.cli.dev import port
+from carboy.cli.dev.file_changes import OFTEN, FileChangeHandler
+from carboy.dev.reload.rules import Change, Kind
 from carboy.server.bind import BindError
 from running import PATIENCE, Running, alive, await_gone
 
@@ -220,6 +222,29 @@ def test_a_project_folder_that_is_deleted_and_made_again_is_served(
         assert server.text().count("does not exist") == 1
 
 
+class Recorded:
+    """The terminal and the supervisor of a FileChangeHandler."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+
+    def replace(self, why: Sequence[str], forget: bool = False) -> None: ...
+
+    def repeated(self, path: str, count: int) -> None:
+        self.told.append(path)
+
+
+def test_a_file_that_causes_reload_after_reload_is_named_once(folder: Path) -> None:
+    """As one that the application writes with each request."""
+    handler: Any = FileChangeHandler((), (), None, live=False)
+    handler.terminal = handler.supervisor = recorded = Recorded()
+    written, saved = str(folder / "data.py"), str(folder / "app.py")
+    for number in range(20):
+        both = (written, saved) if number < OFTEN - 1 else (written,)
+        handler.on_change(Change(Kind.CODE, both))
+    assert recorded.told == [written]
+
+
 def test_a_local_authority_is_created_once(folder: Path, tmp_path: Path) -> None:
     env = {"CARBOY_AUTHORITY": str(tmp_path / "kept")}
     certificate = tmp_path / "kept" / "authority.pem"
@@ -243,7 +268,12 @@ def test_a_name_without_an_application_ends_the_command(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "told"), [("import nothing_like_it", "nothing_like_it"), ("app = (", "SyntaxError")]
+    ("text", "told"),
+    [
+        ("import nothing_like_it", "nothing_like_it"),
+        ("app = (", "SyntaxError"),
+        ("raise SystemExit(3)", "SystemExit"),
+    ],
 )
 def test_an_application_that_does_not_load_is_a_page_until_it_is_fixed(
     folder: Path, text: str, told: str

@@ -36,6 +36,13 @@ def test_a_link_is_followed_but_not_in_circles(tmp_path: Path) -> None:
     assert tree.all_files() == {str(tmp_path / "beside" / "file")}
 
 
+def test_links_that_lead_to_each_other_are_skipped(tmp_path: Path) -> None:
+    os.symlink(tmp_path / "one", tmp_path / "other")
+    os.symlink(tmp_path / "other", tmp_path / "one")
+    (tmp_path / "file").write_text("x")
+    assert str(tmp_path / "file") in Tree([str(tmp_path)]).all_files()
+
+
 def test_a_broken_link_is_skipped(tmp_path: Path) -> None:
     os.symlink(tmp_path / "nowhere" / "at all", tmp_path / "link")
     assert snapshot([str(tmp_path)]) == {}

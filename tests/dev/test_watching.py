@@ -99,6 +99,23 @@ def test_the_files_of_a_folder_that_is_created_renamed_or_moved_are_reported(
 
 
 @BOTH
+def test_a_file_that_is_replaced_by_a_folder_and_back_is_reported(
+    tmp_path: Path, native: bool
+) -> None:
+    file = tmp_path / "app.py"
+    file.write_text("x")
+    for _ in range(2):
+        with watched(tmp_path, native) as heard:
+            file.unlink()
+            file.mkdir()
+            heard.wait_for(file)
+            heard.paths.clear()
+            file.rmdir()
+            file.write_text("xy")
+            heard.wait_for(file)
+
+
+@BOTH
 def test_changes_behind_a_link_are_reported(tmp_path: Path, native: bool) -> None:
     """Files of a linked folder by their real names, a linked file by the name of the link."""
     inside, beside = tmp_path / "in", tmp_path / "beside"

@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from carboy.server.crew import Crew
 from carboy.server.dispatch_times import CAP, DispatchTimes
 from live_engine import GET, Live, eventually, hello, served
+from running import PATIENCE
 
 
 class Gate:
@@ -106,6 +108,16 @@ def test_all_threads_can_wait_in_handlers_at_once() -> None:
         for client in clients:
             assert client.reply().body == b"hello"
     assert app.most <= 4  # three that wait, and a quick one beside them
+
+
+def test_the_watcher_ends_with_the_crew_even_if_it_looks_rarely() -> None:
+    crew = Crew(2, 3600.0, lambda lead: None)
+    crew.start()
+    watcher = crew._watcher
+    assert watcher is not None
+    crew.stop()
+    watcher.join(PATIENCE)
+    assert not watcher.is_alive()
 
 
 def test_requests_get_threads_in_order() -> None:

@@ -26,7 +26,7 @@ from carboy.app.sessions import SecureCookieSessionInterface, SessionInterface
 from carboy.app.wrappers import Request, Response
 from carboy.http.containers.immutable import ImmutableDict
 from carboy.http.exceptions import Aborter, HTTPException
-from carboy.http.properties import cached_property
+from carboy.http.properties import cached_property, once_property
 from carboy.http.response.redirects import redirect as _redirect
 from carboy.routing import BuildError, Map, Rule
 
@@ -211,7 +211,7 @@ class Carboy(Scaffold):
 
     # --- templates; bodies in `templating` -------------------------------------------------
 
-    @cached_property
+    @once_property
     def jinja_env(self) -> Environment:
         """The Jinja environment, made when first asked for."""
         return self.create_jinja_environment()

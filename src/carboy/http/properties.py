@@ -8,6 +8,7 @@ works with slots, `environ_property` and `header_property` access an environ or 
 from __future__ import annotations
 
 from collections.abc import Callable, MutableMapping
+from threading import RLock
 from typing import Any, Generic, Self, TypeVar, overload
 
 T = TypeVar("T")
@@ -82,6 +83,20 @@ class cached_property(property, Generic[T]):
             del obj.__dict__[self.__name__]
         else:
             setattr(obj, self.slot_name, _MISSING)
+
+
+class once_property(cached_property[T]):
+    """A cached property that one thread computes while the others wait."""
+
+    def __init__(self, fget: Callable[[Any], T]) -> None:
+        super().__init__(fget)
+        self._computing = RLock()
+
+    def __get__(self, obj: Any, type: Any = None, /) -> Any:
+        if obj is None or self.__name__ in vars(obj):
+            return super().__get__(obj, type)
+        with self._computing:
+            return super().__get__(obj, type)
 
 
 class _EntryProperty(Generic[T]):

@@ -119,6 +119,8 @@ class Crew:
         self._refused_at = self._warned_at = -WARN_EVERY
         self._watcher: threading.Thread | None = None
         self._wake = threading.Semaphore(0)  # for the watcher
+        self._ended = threading.Lock()  # held until the crew is stopped: the watcher waits for it
+        self._ended.acquire()
         self._stopped = False
 
     # --- life
@@ -149,6 +151,8 @@ class Crew:
         for _ in range(len(self._members) + 1):  # the watcher may be starting one
             self._work.put(None)
         self._wake.release()
+        if self._ended.locked():
+            self._ended.release()
 
     def _member(self) -> None:
         while (task := self._work.get()) is not None:
@@ -279,8 +283,7 @@ class Crew:
     def _watch(self) -> None:
         seen = None
         idle_looks = 0
-        while not self._stopped:
-            time.sleep(self._interval)
+        while not self._stopped and not self._ended.acquire(timeout=self._interval):
             lead = self.current
             now = lead.slot[-1:]
             if not now:

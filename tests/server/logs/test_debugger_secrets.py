@@ -1,4 +1,4 @@
-"""The PIN and the secret of a debugger's page are in no access line, in any format."""
+"""Access lines contain neither the PIN nor the secret of a debugger's page."""
 
 from __future__ import annotations
 

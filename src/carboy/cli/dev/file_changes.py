@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import time
+from collections import deque
 from collections.abc import Sequence
 from importlib.util import cache_from_source
 from pathlib import Path
@@ -11,6 +13,9 @@ from typing import Any, Protocol
 from carboy.cli.dev.terminal import Terminal
 from carboy.dev.reload.changes import Changes
 from carboy.dev.reload.rules import Change, Kind, Rules
+
+# A person does not save a file that often; an application that writes it with each request does.
+OFTEN, SOON = 6, 15.0  # reloads, seconds
 
 
 class Replaces(Protocol):
@@ -39,6 +44,8 @@ class FileChangeHandler:
         )
         self.changes = Changes([here, *self.rules.places], self.on_change, self.rules)
         self.live = live
+        self.reloads: dict[str, deque[float]] = {}  # times of reloads by the file that caused them
+        self.told: set[str] = set()
         self.rereads = False  # whether the application reloads changed templates itself
 
     def on_change(self, change: Change) -> None:
@@ -46,10 +53,21 @@ class FileChangeHandler:
         if change.kind is Kind.CODE or (change.kind is Kind.TEMPLATE and not self.rereads):
             forget_byte_code(change.paths)
             self.supervisor.replace(change.paths, forget=change.environment)
+            self._count(change.paths)
         elif self.live:
             kind = "style" if change.kind is Kind.STYLE else "page"
             self.supervisor.tell({"publish": kind, "paths": change.paths})
             self.terminal.changed(kind, change.paths)
+
+    def _count(self, paths: Sequence[str]) -> None:
+        """Say which file causes one reload after the other: the application may write it."""
+        now = time.monotonic()
+        for path in paths:
+            times = self.reloads.setdefault(path, deque(maxlen=OFTEN))
+            times.append(now)
+            if len(times) == OFTEN and now - times[0] < SOON and path not in self.told:
+                self.told.add(path)
+                self.terminal.repeated(path, OFTEN)
 
     def report(self, report: dict[str, Any]) -> None:
         """Watch the files that the application has turned out to use."""

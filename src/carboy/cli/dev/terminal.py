@@ -56,6 +56,14 @@ class Terminal:
         what = {"style": "style sheet swapped", "page": "page refreshed"}[kind]
         self._tell("↺", "36", f"{files(paths, self.folder)}  {what}")
 
+    def repeated(self, path: str, count: int) -> None:
+        """Show that a file has caused many reloads in a short time."""
+        name = files([path], self.folder)
+        self._tell(
+            "!", "33", f"{name} has caused {count} reloads. If the application writes it, leave it"
+            f" out: --exclude-patterns '*/{Path(path).name}'",
+        )  # fmt: skip
+
     def failed(self, text: str) -> None:
         self._tell("✗", "1;31", text)
 

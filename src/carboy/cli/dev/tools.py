@@ -129,6 +129,8 @@ def failing(problem: BaseException) -> Callable[[Any, Any], Any]:
     """An application that raises the error that kept the real one from being loaded."""
     error = problem.__cause__ or problem
     trace = error.__traceback__
+    if not isinstance(error, Exception):  # it would end the thread of the server
+        error = Ended(f"The program ended while it was imported ({type(error).__name__}).")
     while trace is not None and is_library(trace.tb_frame.f_code.co_filename):
         trace = trace.tb_next  # leave out the frames of the import
 

@@ -114,7 +114,8 @@ def load_or_error_app(name: str, first: bool, again: bool = True) -> tuple[Any, 
 def _show(failure: Failure) -> None:
     """Show in the terminal why the application could not be loaded."""
     traceback, _, advice = failure.text.rpartition("\n")
-    sys.stderr.write(f"\n{in_colours(traceback)}\n{advice}\n\n")
+    above = f"{in_colours(traceback)}\n" if traceback else ""
+    sys.stderr.write(f"\n{above}{advice}\n\n")
 
 
 def used_by(app: Any) -> dict[str, Any]:

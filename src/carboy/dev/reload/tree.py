@@ -70,6 +70,10 @@ class Tree:
             os.path.dirname(path) in self.folders and os.path.isdir(path) and self.enters(path)
         )
 
+    def has_file(self, path: str) -> bool:
+        """Whether this was a file when the tree was read."""
+        return path in self.files or path in self.folders.get(os.path.dirname(path), ())
+
     def below(self, folders: Iterable[str]) -> set[str]:
         """The files in these folders and below."""
         starts = tuple(folder + os.sep for folder in folders)
@@ -91,7 +95,9 @@ class Tree:
                 if entry.is_dir(follow_symlinks=False):
                     if self.enters(entry.path):
                         self._waiting.append(entry.path)
-                elif entry.is_symlink() and entry.is_dir():
+                elif entry.is_symlink() and os.path.isdir(
+                    entry.path
+                ):  # False for a circle of links
                     self._follow(entry.path)
                 else:
                     files.append(entry.path)

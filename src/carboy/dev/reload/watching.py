@@ -123,7 +123,12 @@ class Watching(threading.Thread):
                     meanwhile = self._open_again()
                     # There were no events for the files in them.
                     paths |= tree.below(folders) | Tree(folders, self.enters).all_files()
-                    paths -= folders
+                    # A folder may have replaced a file of its name, or the other way round.
+                    paths -= {
+                        each
+                        for each in folders
+                        if not tree.has_file(each) and not os.path.isfile(each)  # noqa: PTH113
+                    }
             if paths:
                 self.report(frozenset(paths))
             found = meanwhile

@@ -10,6 +10,7 @@ import pytest
 
 from carboy.dev.requests import Record
 from carboy.dev.requests.busy_time import BusyTime
+from carboy.dev.requests.fingerprint import fingerprint
 from carboy.dev.requests.pages import request_details
 from carboy.dev.requests.recording import Recording, Timed, recording_in
 from carboy.dev.requests.store import EVENTS
@@ -116,6 +117,36 @@ def test_events_beyond_the_limit_are_counted() -> None:
     assert record.events[-1].title == "LookupError"
     page = request_details(record, "http://h")
     assert f"{EVENTS + 1} of {EVENTS + 101} events are shown." in page
+
+
+@pytest.mark.parametrize(
+    ("statement", "expected"),
+    [
+        ("SELECT * FROM t1 WHERE n = 5", "SELECT * FROM t1 WHERE n = ?"),
+        (
+            "select a FROM t WHERE s = 'it''s 3' AND x > 1.5",
+            "select a FROM t WHERE s = ? AND x > ?",
+        ),
+        ("SELECT $1, :a1", "SELECT $1, :a1"),
+        ("SELECT a FROM t WHERE n IN (?, ?, ?)", "SELECT a FROM t WHERE n IN (?)"),
+        ("DELETE FROM t WHERE n IN (1,2)", "DELETE FROM t WHERE n IN (?)"),
+        ("SAVEPOINT s1", None),
+        ("PRAGMA foreign_keys = ON", None),
+        ("", None),
+    ],
+)
+def test_statements_that_differ_in_values_are_alike(statement: str, expected: str | None) -> None:
+    assert fingerprint(statement) == expected
+
+
+def test_repeated_statements_are_found_with_different_values() -> None:
+    recording = new()
+    for n in range(4):
+        recording.note("sql", f"SELECT name FROM items WHERE n = {n}")
+        recording.note("sql", "PRAGMA foreign_keys = ON")
+    recording.end()
+    assert recording.record.repeated == {"SELECT name FROM items WHERE n = ?": 4}
+    assert request_details(recording.record, "http://h").count("<em>×4</em>") == 4
 
 
 def test_a_description_that_fails_does_not_affect_the_call() -> None:

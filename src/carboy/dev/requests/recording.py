@@ -20,6 +20,7 @@ from typing import Any
 
 from carboy.dev.masking import masked_url
 from carboy.dev.requests.busy_time import BusyTime
+from carboy.dev.requests.fingerprint import fingerprint
 from carboy.dev.requests.store import EVENTS, REPEATED, TEXT, Event, Record, Total
 
 ERRORS = 20  # kept in addition to EVENTS
@@ -105,8 +106,9 @@ class Recording:
             self._busy[kind].add(at, now)
             self._counts[kind] += 1
             self._hits += hit
-            if kind == "sql" and (title in self._statements or len(self._statements) < STATEMENTS):
-                self._statements[title] += 1
+            common = fingerprint(title[:TEXT]) if kind == "sql" else None
+            if common and (common in self._statements or len(self._statements) < STATEMENTS):
+                self._statements[common] += 1
             if len(record.events) < EVENTS + (ERRORS if kind == "error" else 0):
                 took = round(now - at, 3)
                 record.events.append(Event(at, kind, title[:TEXT], detail[:TEXT], took))
@@ -134,7 +136,7 @@ class Recording:
         }
         record.hits = self._hits
         record.repeated = {
-            title[:TEXT]: count for title, count in self._statements.items() if count >= REPEATED
+            common: count for common, count in self._statements.items() if count >= REPEATED
         }
 
 

@@ -63,7 +63,7 @@ class Record:
     left_out: int = 0  # events that were not kept
     totals: dict[str, Total] = field(default_factory=dict)  # of each kind of events
     hits: int = 0  # cache calls that found a value
-    repeated: dict[str, int] = field(default_factory=dict)  # "N+1": SQL statements and how often
+    repeated: dict[str, int] = field(default_factory=dict)  # "N+1": fingerprints of SQL statements
     replay: str = ""  # names the request of the list's page that sent it again
     has_page: bool = False  # the debugger's page about its exception is stored
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 from markupsafe import escape
 
+from carboy.dev.requests.fingerprint import fingerprint
 from carboy.dev.requests.store import Event, Record
 
 # kind of events: the name of its lane
@@ -92,7 +93,8 @@ def _list(record: Record, whole: float) -> str:
 
 def _event(event: Event, whole: float, repeated: dict[str, int]) -> str:
     kind = str(escape(event.kind))
-    times = repeated.get(event.title) if event.kind == "sql" else None
+    common = fingerprint(event.title) if event.kind == "sql" else None
+    times = repeated.get(common) if common else None
     mark = f" <em>×{times:,}</em>" if times else ""
     took = milliseconds(event.took) if event.took else ""
     head = (

@@ -1,4 +1,4 @@
-"""What statements have in common that differ in their values only."""
+"""The part of an SQL statement that is the same whatever its values are."""
 
 from __future__ import annotations
 

@@ -135,7 +135,9 @@ def _end(server: ServerProcess, answer: Answer) -> str:
             server.await_rest()
         if not server.stop(GRACE if answer.status and not answer.problem else SHORT_GRACE):
             said.append("The server did not stop by itself, and was killed.")
-    return " ".join(filter(None, said))
+        if not answer.status:
+            said.append(server.said())
+    return " ".join(filter(None, said)).replace(" \n", "\n")
 
 
 def _has_ended(server: ServerProcess, answer: Answer) -> bool:

@@ -49,7 +49,8 @@ HOW_TO_READ: tuple[str, ...] = (
     "“by way of” names the calls between an earlier step and this one.",
     "“in” are the arguments, and “out” is the result. Long values are cut, and contents of cookies,"
     " passwords and other secrets are replaced by an ellipsis.",
-    f"{stable.NAMES} are numbers that differ in every run.",
+    f"{stable.NAMES} are numbers that differ in every run. So is the date in the bytes of the"
+    " response.",
     "Of a longer function, the signature and the lines that made calls are quoted. An arrow marks a"
     " line from which a later step is reached, and three dots are lines that are left out.",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -17,6 +18,8 @@ pytestmark = pytest.mark.xdist_group("chromium")
 
 APP = """
 import asyncio
+import time
+from concurrent.futures import ThreadPoolExecutor
 from {package} import (
     Flask, Response, abort, render_template_string, request, request_started, session,
 )
@@ -68,6 +71,17 @@ def mapped():
 
 def work(number):
     return number
+
+@app.get("/busy")
+def busy():
+    with ThreadPoolExecutor(3) as pool:
+        list(pool.map(nap, range(6)))
+    nap(6)
+    return "busy"
+
+def nap(number):
+    time.sleep(0.01)
+    return work(number)
 
 @app.get("/missing")
 def missing():
@@ -239,6 +253,34 @@ def test_calls_through_c_are_in_every_view(folder: Path, app: str) -> None:
     assert re.search(r"your application work ×20 ", text)
     explain(folder, app, "GET", "/mapped", "--full", "--html", "page.html")
     assert (folder / "page.html").read_text().count('"name": "work"') == 20
+
+
+@pytest.mark.parametrize("app", ["ours", "theirs"])
+def test_times_add_up_with_several_threads(folder: Path, app: str) -> None:
+    explain(folder, app, "GET", "/busy", "--html", "page.html")
+    html = (folder / "page.html").read_text()
+    found = re.search(r'<script id="data" type="application/json">(.*)</script>', html)
+    assert found is not None
+    data = json.loads(found[1])
+    assert sum(time for _, time in data["shares"]) == data["time"]
+    for track in data["tracks"]:
+        calls = track["calls"]
+        inside = [0] * len(calls)
+        whole = 0
+        for each in calls:
+            assert each["time"] >= 0
+            if each["above"] < 0:
+                whole += each["time"]
+            else:
+                inside[each["above"]] += each["time"]
+        assert all(sum_of <= each["time"] for sum_of, each in zip(inside, calls, strict=True))
+        assert whole <= data["time"]
+    names = [(each["name"], each["room"]) for track in data["tracks"] for each in track["calls"]]
+    assert names.count(("work", "your application")) == 7
+    assert names.count(("sleep", "waiting")) == 7
+    assert names.count(("sleep", "waiting")) > sum(
+        each["name"] == "sleep" for each in data["tracks"][0]["calls"]
+    )
 
 
 def test_deep_recursion_is_shown_in_every_format(folder: Path) -> None:

@@ -126,7 +126,9 @@ def test_a_template_that_fails_has_the_line_of_the_template(
 ) -> None:
     found = nodes(lambda: environment.get_template("index.html").render(zero=0))
     (block,) = (node for node in found if node.name == "block body" and node.raised)
-    assert (block.line, block.result) == (7, "ZeroDivisionError: division by zero")
+    assert block.line == 7
+    if sys.version_info < (3, 12):  # in which the exception is seen without the recorder
+        assert block.result == "ZeroDivisionError: division by zero"
     assert not any(node.place.room == APPLICATION and node.name == "<module>" for node in found)
 
 

@@ -78,6 +78,21 @@ def origin_of(code: CodeType) -> Origin | None:
     return _origins.get((code, code.co_filename))
 
 
+def line_of(frame: FrameType) -> int:
+    """The line that runs, in the template if it is compiled from one."""
+    line = frame.f_lineno or 0
+    if frame.f_code.co_filename.endswith(FILES):
+        return line
+    origin = origin_of(frame.f_code)
+    return origin.line_of(line) if origin else line
+
+
+def name_of(code: CodeType, name: str, args: dict[str, str] | None = None) -> str:
+    """The name to show for a function with this qualified name."""
+    origin = origin_of(code)
+    return origin.name_of(name, args or {}) if origin else name
+
+
 def _origin(frame: FrameType, code: CodeType, names: dict[str, Any]) -> Origin | None:
     if type(names.get("debug_info")) is str and type(names.get("blocks")) is dict:
         return _template(code, names)

@@ -173,7 +173,8 @@ class StartRecorder:
             place = place_without_code(called.module, called.name)
             return Function(called.name, called.module, place)
         role = roles.get((code, code.co_filename), "")
-        return Function(called.name, called.module, places.of_code(code), role)
+        name = generated.name_of(code, called.name)
+        return Function(name, called.module, places.of_code(code), role)
 
     def _forked(self) -> None:
         """In a new process: forget the calls of the parent, except those that are running."""
@@ -279,7 +280,7 @@ class StartRecorder:
         thread.opaque = opened.resumes
         if call is None:
             return
-        call.last = frame.f_lineno or 0
+        call.last = generated.line_of(frame)
         code = frame.f_code
         if value is None and code.co_code[frame.f_lasti] not in LEAVES:
             call.raised = True
@@ -359,7 +360,7 @@ class StartRecorder:
             if caller is not None and caller.f_globals is not OURS:
                 code = caller.f_code
                 known = self._by_code.get(id(code)) or self._new_function(caller, code)
-                by, line = known.number, caller.f_lineno or 0
+                by, line = known.number, generated.line_of(caller)
             call = RecordedCall(
                 called.number, by, line, above, thread.number, now, now - self._lost, 0
             )

@@ -6,6 +6,7 @@ The terminal and the page use the same object, on different threads.
 from __future__ import annotations
 
 import threading
+from collections import deque
 from collections.abc import Callable
 
 from carboy.cli.learn.progress import ProgressFile
@@ -17,6 +18,7 @@ from carboy.dev.learn.exchanges import Seen, all_of
 from carboy.dev.learn.exercise import Exercise, Verdict
 from carboy.dev.learn.recording import Snapshot
 
+MOST_FINDINGS = 50  # that are kept
 NO_ETAG = '"(the ETag of the page)"'
 NO_COOKIE = "session=(the value from Set-Cookie)"
 
@@ -29,7 +31,8 @@ class Lessons:
         self.progress = file.read()
         self.changed: Callable[[], object] = lambda: None  # called when an exercise is begun
         self.number = 0  # of the current exercise; 0: there is none
-        self.findings: list[tuple[int, Finding]] = []  # each with the number of its exercise
+        self._findings: deque[tuple[int, int, Finding]] = deque(maxlen=MOST_FINDINGS)
+        self._count = 0  # of all findings
         self._file = file
         self._recorder = recorder
         self._assessment: Assessment | None = None
@@ -59,17 +62,21 @@ class Lessons:
         open_ = (n for n in numbers if not self.progress.is_done(EXERCISES[n - 1]))
         return next(open_, min(self.number + 1, len(EXERCISES)))
 
-    def look(self) -> Finding | None:
-        """The finding if there is anything new; goals that are reached are saved."""
+    def look(self) -> None:
+        """Add a finding if there is anything new; goals that are reached are saved."""
         with self._lock:
-            if self._assessment is None:
-                return None
-            found = self._assessment.look(self.seen())
-            if found is not None:
-                self.findings.append((self.number, found))
-                if found.reached:
-                    self._file.write(self.progress)
-            return found
+            found = self._assessment.look(self.seen()) if self._assessment else None
+            if found is None:
+                return
+            self._count += 1
+            self._findings.append((self._count, self.number, found))
+            if found.reached:
+                self._file.write(self.progress)
+
+    def findings(self, after: int = 0) -> list[tuple[int, int, Finding]]:
+        """The last findings, each with its number, and that of its exercise."""
+        with self._lock:
+            return [each for each in self._findings if each[0] > after]
 
     def verdicts(self) -> list[tuple[int, Verdict]]:
         """The goals that have not been reached before, each with its verdict now."""

@@ -207,7 +207,8 @@ def _state(lessons: Lessons, address: str) -> dict[str, Any]:
     if exercise is None:
         return found
     seen = lessons.seen()
-    recent = [each for of, each in lessons.findings if of == number][-page.MOST_FINDINGS :]
+    lessons.look()
+    recent = [each for _, of, each in lessons.findings() if of == number][-page.MOST_FINDINGS :]
     verdicts = lessons.verdicts() if seen else []
     example = lessons.example()
     return found | {

@@ -52,6 +52,7 @@ class Session:
         self._last = b""  # the last typed request
         self._drops = False  # lines are the rest of a request that was refused
         self._prompted = False
+        self._reported = 0  # number of the last finding
         self._number = 0  # of the exercise that is shown
         self._steps: list[str] = []  # left to show one by one
 
@@ -352,12 +353,12 @@ class Session:
     # --- output
 
     def _look(self) -> None:
-        found = self._lessons.look()
-        if found is None:
-            return
-        self._say(self._text.finding(found))
-        if found.reached:
-            self._ask(None)
+        self._lessons.look()
+        for number, _, found in self._lessons.findings(self._reported):
+            self._reported = number
+            self._say(self._text.finding(found))
+            if found.reached:
+                self._ask(None)
 
     def _ask(self, verdict: Verdict | None) -> None:
         """The next question, or that the exercise is done."""

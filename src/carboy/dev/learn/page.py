@@ -12,7 +12,7 @@ from carboy.dev.learn.course import EXERCISES
 from carboy.dev.learn.exchanges import Exchange, Seen
 from carboy.dev.learn.exercise import Exercise, Verdict
 from carboy.dev.learn.sources import lines_of as lines_of_code
-from carboy.dev.learn.text import outcome
+from carboy.dev.learn.text import MOST_EXCHANGES, outcome
 from carboy.dev.learn.typed import excerpt
 
 MOST_LINES = 40  # of a message
@@ -81,7 +81,10 @@ def finding_of(found: Finding, seen: Sequence[Seen]) -> dict[str, Any]:
     """A finding: the exchanges, the goals that they reach, the hint."""
     by_number = {each.number: each for each in seen}
     return {
-        "exchanges": [_exchange(each, by_number.get(each.connection)) for each in found.exchanges],
+        "exchanges": [
+            _exchange(each, by_number.get(each.connection))
+            for each in found.exchanges[-MOST_EXCHANGES:]
+        ],
         "reached": [text for _, text in found.reached],
         "hint": found.hint[1] if found.hint and not found.reached else "",
     }

@@ -18,6 +18,7 @@ BOLD, DIM, GREEN, YELLOW, RED, RESET = (
 )  # fmt: skip
 DONE, BEGUN, OPEN = "✓", "…", " "
 MOST_LINES = 12  # of a message
+MOST_EXCHANGES = 5  # that are shown at a time
 COMMANDS = (
     ("h", "shows a request that reaches the next goal"),
     ("twice", "sends your last request on two connections at once"),
@@ -108,7 +109,9 @@ class Text:
 
     def finding(self, found: Finding) -> str:
         """The new exchanges, the goals that they reach, and a hint."""
-        parts = [self.exchange(each) for each in found.exchanges]
+        parts = [self.exchange(each) for each in found.exchanges[-MOST_EXCHANGES:]]
+        if (earlier := len(found.exchanges) - MOST_EXCHANGES) > 0:
+            parts.insert(0, self.note(f"{earlier:,} earlier requests are not shown."))
         for _, text in found.reached:
             parts.append(self._in(GREEN, DONE) + " " + self._filled(text, "  ").lstrip())
         if found.hint is not None and found.exchanges and not found.reached:

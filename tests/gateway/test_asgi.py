@@ -6,6 +6,8 @@ import asyncio
 import contextvars
 import json
 import logging
+import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -79,7 +81,10 @@ def test_the_scope_describes_the_request(described: Any) -> None:
     assert scope["headers"] == [["host", "example.test:8000"], ["x-a", "1"], ["x-a", "two"]]
     assert scope["server"] == list(described.address)
     assert scope["client"][0] == "127.0.0.1"
-    assert scope["extensions"] == {}
+    assert scope["extensions"] == {
+        "http.response.early_hint": {},
+        "http.response.pathsend": {},
+    }
 
 
 def test_the_scope_of_http_1_0_says_so(described: Any) -> None:
@@ -276,11 +281,73 @@ def test_an_application_of_version_2_is_served() -> None:
         assert client.reply().body == b"two"
 
 
+# --- extensions
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+@pytest.mark.parametrize("size", [0, 10, 5_000_000])
+def test_a_file_is_sent_by_its_path(size: int, method: str, tmp_path: Path) -> None:
+    content = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+    (tmp_path / "file").write_bytes(content)
+
+    @only_http
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        await send(start(200, (b"content-type", b"a/b")))
+        await send({"type": "http.response.pathsend", "path": str(tmp_path / "file")})
+
+    with served_asgi(app, record=True) as live, live.client() as client:
+        for _ in range(2):
+            client.request(method, "/")
+            reply = client.reply(method)
+            assert reply.headers["Content-Length"] == str(size)
+            assert reply.body == (content if method == "GET" else b"")
+        eventually(lambda: len(live.records) == 2)
+        assert live.records[0][5] == (size if method == "GET" else 0)
+
+
+@pytest.mark.parametrize("path", ["missing", "."])
+def test_a_file_that_cannot_be_sent_is_an_error_that_can_be_answered(
+    path: str, tmp_path: Path
+) -> None:
+    @only_http
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        await send(start())
+        with pytest.raises(OSError):
+            await send({"type": "http.response.pathsend", "path": str(tmp_path / path)})
+        await send(body(b"another body"))
+
+    with served_asgi(app) as live, live.client() as client:
+        client.send(GET)
+        assert client.reply().body == b"another body"
+
+
+def test_early_hints_come_before_the_response() -> None:
+    @only_http
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        links = [b"</a.css>; rel=preload", b"</b.js>; rel=preload"]
+        await send({"type": "http.response.early_hint", "links": links})
+        await send(start())
+        await send(body(b"x"))
+
+    with served_asgi(app) as live:
+        data = live.ask(LAST)
+        assert data.startswith(
+            b"HTTP/1.1 103 Early Hints\r\nlink: </a.css>; rel=preload\r\n"
+            b"link: </b.js>; rel=preload\r\n\r\nHTTP/1.1 200 OK\r\n"
+        )
+        assert live.ask(b"GET / HTTP/1.0\r\n\r\n").startswith(b"HTTP/1.1 200 OK\r\n")
+
+
 # --- what an application does wrong
 
 
 FAILURES = {
     "raises": (lambda send: fail(), "ValueError: broken"),
+    "exits": (lambda send: leave(), "SystemExit: 3"),
+    "a file that is missing": (
+        lambda send: both(send, start(), {"type": "http.response.pathsend", "path": "/missing"}),
+        "FileNotFoundError",
+    ),
     "sends nothing": (lambda send: nothing(), "returned without sending a response"),
     "starts only": (lambda send: send(start()), "returned without sending a response"),
     "has no start": (lambda send: send(body(b"x")), "A body was sent before http.response.start"),
@@ -302,6 +369,10 @@ FAILURES = {
 
 async def fail() -> None:
     raise ValueError("broken")
+
+
+async def leave() -> None:
+    sys.exit(3)
 
 
 async def nothing() -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from live_asgi import served_asgi
 from live_engine import Live, eventually
+from running import in_a_fresh_process
 
 fastapi = pytest.importorskip("fastapi")
 from fastapi import BackgroundTasks, Depends, FastAPI, Request, UploadFile  # noqa: E402
@@ -141,6 +142,42 @@ def starlette_application() -> Starlette:
     return Starlette(routes=routes, middleware=middleware)
 
 
+def django_application() -> Any:
+    from django.conf import settings
+    from django.core.asgi import get_asgi_application
+    from django.http import HttpResponse, StreamingHttpResponse
+    from django.urls import path
+
+    async def pieces(request: Any) -> Any:
+        async def make() -> AsyncIterator[str]:
+            for number in range(3):
+                yield f"{number},"
+
+        return StreamingHttpResponse(make())
+
+    async def waits(request: Any) -> Any:
+        events.append("django waits")
+        try:
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            closed.append("django")
+            raise
+
+    def fails(request: Any) -> Any:
+        raise ValueError("broken")
+
+    urls = [
+        path("sync", lambda request: HttpResponse(request.META["HTTP_HOST"])),
+        path("upload", lambda request: HttpResponse(request.FILES["file"].size)),
+        path("pieces", pieces),
+        path("waits", waits),
+        path("fails", fails),
+    ]
+    module = type("urls", (), {"urlpatterns": urls})
+    settings.configure(SECRET_KEY="key", ALLOWED_HOSTS=["*"], ROOT_URLCONF=module)
+    return get_asgi_application()
+
+
 @pytest.fixture(scope="module", params=["asyncio", "uvloop"])
 def fast(request: Any) -> Iterator[Live]:
     if request.param == "uvloop":
@@ -251,3 +288,18 @@ def test_a_websocket_handshake_is_answered_as_a_request(star: Live, client: http
         "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
     }
     assert client.get(url(star, "/socket"), headers=headers).status_code == 404
+
+
+# A process can have one configuration of Django.
+@in_a_fresh_process
+def test_django_views_of_both_kinds_and_a_view_whose_client_has_gone() -> None:
+    with served_asgi(django_application()) as live, httpx.Client(timeout=20) as client:
+        assert client.get(url(live, "/sync")).text == f"127.0.0.1:{live.port}"
+        assert client.get(url(live, "/pieces")).text == "0,1,2,"
+        assert client.get(url(live, "/fails")).status_code == 500
+        files = {"file": ("name", io.BytesIO(b"x" * 3_000_000))}
+        assert client.post(url(live, "/upload"), files=files).text == "3000000"
+        with live.client() as raw:
+            raw.request("GET", "/waits")
+            eventually(lambda: "django waits" in events)
+        eventually(lambda: "django" in closed)

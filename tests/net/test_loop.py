@@ -92,6 +92,19 @@ def test_a_stop_cancels_what_runs_and_ends_the_thread(loop: Loop) -> None:
     loop.stop(5)  # a second one has no effect
 
 
+def test_a_task_that_exits_does_not_end_the_loop(
+    loop: Loop, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def leave() -> None:
+        sys.exit(3)
+
+    done = threading.Event()
+    loop.call(lambda: asyncio.ensure_future(leave()))
+    eventually(lambda: "A task has tried to end the event loop." in caplog.text)
+    loop.call(done.set)
+    assert done.wait(20)
+
+
 def test_a_loop_that_was_not_used_has_nothing_to_stop() -> None:
     Loop("asyncio").stop(5)
 

@@ -17,6 +17,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 from carboy.gateway.asgi_scope import http_scope
@@ -157,10 +158,8 @@ class Request:
         gateway = self._gateway
         try:
             await gateway.app(http_scope(self.exchange, gateway.state), self.receive, self.send)
-        except BaseException as error:
+        except BaseException as error:  # also SystemExit, which would end the loop
             channel.fail(error)
-            if isinstance(error, (KeyboardInterrupt, SystemExit)):
-                raise
             return
         if channel.open:
             channel.fail(
@@ -197,6 +196,11 @@ class Request:
             self._start(message)
         elif kind == "http.response.body":
             await self._send_body(message)
+        elif kind == "http.response.pathsend":
+            self._send_file(message["path"])
+        elif kind == "http.response.early_hint":
+            links = [(b"link", bytes(link)) for link in message["links"]]
+            self._channel.interim("103 Early Hints", decoded(links))
         else:
             raise RuntimeError(f"There is no message {kind!r} for an HTTP response.")
 
@@ -208,6 +212,15 @@ class Request:
         self._response = text, decoded(message.get("headers") or ())
         if self._channel.gone:
             raise ChannelClosed("The client has gone.")
+
+    def _send_file(self, path: Any) -> None:
+        """Send a whole file; it is opened here, so that the response to an error can be sent."""
+        if self._response is None or self._begun:
+            raise RuntimeError("A file is sent after http.response.start and without other parts.")
+        with Path(path).open("rb") as file:
+            self._channel.file(*self._response, file)
+        self._begun = True
+        self._wake()
 
     async def _send_body(self, message: Message) -> None:
         channel = self._channel

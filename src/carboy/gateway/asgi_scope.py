@@ -30,7 +30,7 @@ def http_scope(exchange: Any, state: dict[str, Any] | None) -> dict[str, Any]:
         "raw_path": raw,
         "query_string": head.query.encode("latin-1"),
         "headers": fields_of(head).copy(),
-        "extensions": {},
+        "extensions": {"http.response.early_hint": {}, "http.response.pathsend": {}},
     }
     if state is not None:
         scope["state"] = state.copy()

@@ -55,6 +55,17 @@ class Channel(Protocol):
         """Send a complete response."""
         ...
 
+    def file(self, status: str, headers: list[tuple[str, str]], file: BinaryIO) -> None:
+        """Send a complete response with the bytes of a regular file, from its start.
+
+        The file may be closed after this.
+        """
+        ...
+
+    def interim(self, status: str, headers: list[tuple[str, str]]) -> None:
+        """Send an interim response, such as 103."""
+        ...
+
     def head(self, status: str, headers: list[tuple[str, str]]) -> None:
         """Begin a response; its head leaves with the first piece."""
         ...

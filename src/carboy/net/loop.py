@@ -121,9 +121,21 @@ def make_loop(kind: str) -> asyncio.AbstractEventLoop:
 def _run(loop: asyncio.AbstractEventLoop) -> None:
     asyncio.set_event_loop(loop)
     try:
-        loop.run_forever()
+        while not _run_until_stopped(loop):
+            pass
     finally:
         loop.close()
+
+
+def _run_until_stopped(loop: asyncio.AbstractEventLoop) -> bool:
+    """Run the loop; False if a task has raised an exception that ends the loop."""
+    try:
+        loop.run_forever()
+    except (SystemExit, KeyboardInterrupt) as error:
+        # A task of the application has called sys.exit(): other requests are still served.
+        log.critical("A task has tried to end the event loop.", exc_info=error)
+        return False
+    return True
 
 
 async def _wind_up() -> None:

@@ -39,10 +39,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from threading import RLock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from carboy.gateway.interface import Answer, ChannelClosed, Receiver
 from carboy.net.poller import READ
+from carboy.net.stream import regular_file
 from carboy.protocol.states import Reading
 from carboy.server.connection import ClientGone
 from carboy.server.exchange import Headers, ServerExchange
@@ -129,6 +130,16 @@ class Channel:
         with self.lock:
             self._check()
             self._responder.send_whole(self.exchange, status, headers, body)
+            self._close()
+
+    def file(self, status: str, headers: Headers, file: BinaryIO) -> None:
+        """Send a complete response with the bytes of a regular file, from its start."""
+        fd = regular_file(file)
+        if fd is None:
+            raise OSError(f"{file.name} is not a regular file.")
+        with self.lock:
+            self._check()
+            self._responder.send_file(self.exchange, status, headers, fd)
             self._close()
 
     def head(self, status: str, headers: Headers) -> None:

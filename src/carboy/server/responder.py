@@ -304,7 +304,7 @@ class Responder:
         if not exchange.head_begun:
             fd = regular_file(body.file) if isinstance(body, FileBody) else None
             if fd is not None:
-                self._send_file(exchange, status, headers, body, fd)
+                self.send_file(exchange, status, headers, fd, body.offset, body.count)
                 return None
             if exchange.head.method == "HEAD" or status[:3] in ("204", "205", "304"):
                 body = ()  # it would not be sent
@@ -337,12 +337,19 @@ class Responder:
             self._push(exchange, data)
         self._finish(exchange, status)
 
-    def _send_file(
-        self, exchange: ServerExchange, status: str, headers: Headers, body: FileBody, fd: int
+    def send_file(
+        self,
+        exchange: ServerExchange,
+        status: str,
+        headers: Headers,
+        fd: int,
+        offset: int = 0,
+        count: int | None = None,
     ) -> None:
+        """Send a whole response with `count` bytes of a file, or all from `offset` to its end."""
         connection = exchange.connection
         machine = connection.machine
-        left = bytes_left(fd, body.offset, body.count)
+        left = bytes_left(fd, offset, count)
         if not any(name.lower() == "content-length" for name, _ in headers):
             headers = [*headers, ("Content-Length", str(left))]
         self.begin(exchange, status, headers)
@@ -350,7 +357,7 @@ class Responder:
         connection.push(exchange.unsent_head)
         exchange.unsent_head = b""
         if left and not connection.broken:
-            connection.file = FileRest(fd, body.offset, left)
+            connection.file = FileRest(fd, offset, left)
             connection.body_sent = left
             connection.flush(self.sendfile)
         connection.push(machine.end_response())

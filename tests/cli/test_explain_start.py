@@ -311,7 +311,7 @@ def test_a_saved_recording_is_shown_in_all_forms(recordings: Recordings) -> None
     ("text", "said"),
     [
         ("", "x.json: The file is not a complete recording."),
-        ('{"format": 1}', "x.json: The recording was made by another version of Carboy."),
+        ('{"format": 0}', "x.json: The recording was made by another version of Carboy."),
         ('{"format": 2, "recording": {"processes": []}}', "x.json: The file is not a complete"),
         ("\udcff", "x.json is not a recording of --save."),
     ],
@@ -486,6 +486,12 @@ def test_two_versions_of_an_application_are_compared(folder: Path) -> None:
     text = explain(folder, "plain", "GET", "/", "--server=wsgiref", "--compare", str(other))
     assert f"; wsgiref in {other.resolve()} on 127.0.0.1:" in text.splitlines()[1]
     assert re.search(r"app  plain\.py:4-6 +│ +\d+\. app  plain\.py:6-8", text)
+
+
+def test_a_checkout_of_carboy_that_cannot_record_is_refused(folder: Path) -> None:
+    (folder / "old/src/carboy").mkdir(parents=True)
+    text = explain(folder, "plain", "GET", "/", "--server=wsgiref", "--compare=old", code=2)
+    assert "The Carboy in old cannot record a server. Use a later commit." in text
 
 
 @pytest.mark.parametrize(

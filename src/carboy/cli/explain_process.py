@@ -62,12 +62,30 @@ class Launch:
         """Whether the application is a file that starts its server itself."""
         return self.server == SCRIPT
 
+    @property
+    def has_carboy(self) -> bool:
+        """Whether the checkout is one of Carboy."""
+        return self.checkout is not None and (self.checkout / "src" / "carboy").is_dir()
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder to start in, or None for the current one.
+
+        If the current folder is in a checkout, it is the same folder of the other checkout. An
+        application that is not in a checkout of Carboy is served by it.
+        """
+        if self.checkout is None:
+            return None
+        found = [self.checkout / _place_in_checkout(), self.checkout]
+        has_app = [each for each in found if _has_module(each, self.app)]
+        return next(iter(has_app), None if self.has_carboy else self.checkout)
+
     def command(self, folder: Path, port: int) -> list[str]:
         """The command line of the process."""
         if self.is_script:
             return [sys.executable, self.app]
         command = [sys.executable, "-m", "carboy.cli.explain_launcher", str(folder)]
-        return [*command, self.server, str(port), self.app, "--flask" if self.as_flask else ""]
+        return [*command, self.server, str(port), self.app, *(["--flask"] * self.as_flask)]
 
     def environ(self, folder: Path) -> dict[str, str]:
         """The environment of the process."""
@@ -80,7 +98,7 @@ class Launch:
             text = STARTUP.format(folder=str(folder))
             (startup / "sitecustomize.py").write_text(text, "utf-8")
             first.append(str(startup))
-        if self.checkout is not None and (self.checkout / "src" / "carboy").is_dir():
+        if self.checkout is not None and self.has_carboy:
             first.append(str(self.checkout / "src"))
         if self.as_flask:
             environ[COMPAT] = "1"
@@ -88,6 +106,19 @@ class Launch:
             before = environ.get("PYTHONPATH", "")
             environ["PYTHONPATH"] = os.pathsep.join([*first, *([before] if before else [])])
         return environ
+
+
+def _place_in_checkout() -> Path:
+    """The path of the current folder in its git checkout."""
+    here = Path.cwd()
+    top = next((each for each in (here, *here.parents) if (each / ".git").exists()), here)
+    return here.relative_to(top)
+
+
+def _has_module(folder: Path, app: str) -> bool:
+    name = app.partition(":")[0]
+    first = name if name.endswith(".py") else name.partition(".")[0]
+    return any((folder / each).exists() for each in (first, f"{first}.py", f"src/{first}"))
 
 
 class ServerProcess:
@@ -226,7 +257,7 @@ def running(launch: Launch, folder: Path, port: int) -> Iterator[ServerProcess]:
         # In its own session, so that Ctrl+C reaches only this process, which ends the others.
         process = subprocess.Popen(
             launch.command(folder, port), stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-            env=launch.environ(folder), cwd=launch.checkout, start_new_session=True,
+            env=launch.environ(folder), cwd=launch.folder, start_new_session=True,
         )  # fmt: skip
         server = ServerProcess(launch, folder, process)
         server.port = port

@@ -24,6 +24,7 @@ from carboy.cli.explain_servers import SERVERS, version_of
 from carboy.dev.explain.recording import Process, Recording
 from carboy.dev.explain.secrets import Eraser, secrets_of
 
+LAUNCHER = "src/carboy/cli/explain_launcher.py"
 LOOK = 0.1  # seconds between looks at whether a server ends
 
 
@@ -98,7 +99,13 @@ def other_launch(launch: Launch, other: str) -> Launch:
             f"{other!r} is not a folder, a file of --save, or one of {', '.join(SERVERS)}.",
             param_hint="--compare",
         )
-    return replace(launch, checkout=checkout.resolve())
+    found = replace(launch, checkout=checkout.resolve())
+    if found.has_carboy and not (checkout / LAUNCHER).exists():
+        raise click.BadParameter(
+            f"The Carboy in {other} cannot record a server. Use a later commit.",
+            param_hint="--compare",
+        )
+    return found
 
 
 def _ask(server: ServerProcess, question: Question, patience: float) -> Answer:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
+
 from carboy.dev.explain.chain import ChainStep
 from carboy.dev.explain.chain_compare import Row, compare
 from carboy.dev.explain.chain_text import summary, where
@@ -19,12 +21,13 @@ def show(left: Recording, right: Recording, *, coloured: bool = False, width: in
     lines = [summary(left, painter), summary(right, painter)]
     for row in compare(left, right):
         lines += _row(row, column, painter)
+    lines += _heads(_head(left), _head(right), column, painter)
     return "\n".join(lines) + "\n"
 
 
 def _row(row: Row, column: int, painter: Painter) -> list[str]:
     if row.event is None:
-        return [painter.colour(_line(_cell(row.left), _cell(row.right), column), "2")]
+        return [painter.colour(_line(_title(row.left), _title(row.right), column), "2")]
     one, other = row.calls
     head = f"{row.event.value}, after {one:,} and {other:,} calls"
     return [
@@ -32,7 +35,21 @@ def _row(row: Row, column: int, painter: Painter) -> list[str]:
         painter.colour(head, "1"),
         _line(_cell(row.left), _cell(row.right), column),
         _line(_caller(row.left), _caller(row.right), column),
+        *([_line(_moved(row.left), _moved(row.right), column)] if _moved(row.left) else []),
     ]
+
+
+def _heads(left: list[str], right: list[str], column: int, painter: Painter) -> list[str]:
+    """The lines of the heads of the responses that only one of them has."""
+    here = [line for line in left if line not in right]
+    there = [line for line in right if line not in left]
+    rows = [_line(a, b, column) for a, b in zip_longest(here, there, fillvalue="")]
+    return ["", painter.colour("The heads of the responses differ", "1"), *rows] if rows else []
+
+
+def _head(recording: Recording) -> list[str]:
+    lines = recording.received.partition("\r\n\r\n")[0].splitlines()
+    return [f"      {repr(line)[1:-1]}" for line in lines if not line.lower().startswith("date:")]
 
 
 def _line(left: str, right: str, column: int) -> str:
@@ -41,6 +58,17 @@ def _line(left: str, right: str, column: int) -> str:
 
 def _cut(text: str, column: int) -> str:
     return text if len(text) <= column else f"{text[: column - 1]}…"
+
+
+def _title(step: ChainStep | None) -> str:
+    if step is None:
+        return ""
+    times = f" ×{step.times}" if step.times > 1 else ""
+    return f"{step.number:4}. {step.title}{times}: {step.function.name}"
+
+
+def _moved(step: ChainStep | None) -> str:
+    return f"      {step.moved}" if step is not None and step.moved else ""
 
 
 def _cell(step: ChainStep | None) -> str:

@@ -15,7 +15,8 @@ from typing import Any
 from carboy.dev.explain.places import Place
 
 MODULE = "<module>"  # the name of the code that runs when a module is imported
-FORMAT = 2  # changes when files of other versions can no longer be read
+FORMAT = 2
+READABLE = {1, FORMAT}
 
 
 INCOMPLETE = "The file is not a complete recording."
@@ -170,7 +171,7 @@ def read_whole(text: str) -> Recording:
 
 def _loaded(text: str) -> Any:
     data = json.loads(text)
-    if data.pop("format") != FORMAT:
+    if data.pop("format") not in READABLE:
         raise UnreadableRecording("The recording was made by another version of Carboy.")
     return data
 

@@ -57,7 +57,6 @@ def arm_script(folder: str) -> None:
 
 def run_the_next() -> None:
     """The sitecustomize module that Python would have run without the recorder."""
-    sys.modules.pop("sitecustomize", None)
     spec = PathFinder.find_spec("sitecustomize", sys.path)
     if spec is not None and spec.loader is not None:
         module = sys.modules["sitecustomize"] = module_from_spec(spec)

@@ -18,6 +18,7 @@ from pathlib import Path
 import click
 
 from carboy.cli.explain_launcher import DUMP, STACKS
+from carboy.cli.explain_output import last_lines
 from carboy.cli.explain_question import HOST
 from carboy.cli.explain_servers import SCRIPT, SERVERS
 from carboy.cli.run import FROM_CLI
@@ -33,7 +34,6 @@ LOOK = 0.01  # seconds between two looks at the threads of a server
 QUIET_LOOKS = 6  # at which no thread runs; Werkzeug's server waits for 10 ms in between
 REST_AT_MOST = 2.0  # seconds, for an application whose threads never rest
 RUNS = "RD"  # states of a thread in /proc: it runs, or waits for a disk
-LAST_LINES = 12  # of the output of a server that failed
 OUTPUT = "output.txt"
 COMPAT = "CARBOY_COMPAT"  # says what the names flask and werkzeug mean
 FRAME = re.compile(r'  File "(.+)", line (\d+) in (.+)')  # of faulthandler
@@ -219,8 +219,7 @@ class ServerProcess:
 
     def said(self) -> str:
         """The last lines that the server wrote, on lines of their own."""
-        text = (self.folder / OUTPUT).read_text("utf-8", "replace").rstrip()
-        return "\n" + "\n".join(text.splitlines()[-LAST_LINES:]) if text else ""
+        return last_lines((self.folder / OUTPUT).read_text("utf-8", "replace"))
 
     def processes(self) -> list[Process]:
         """The recording of each process, in the order in which they began."""

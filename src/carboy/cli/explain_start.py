@@ -25,6 +25,7 @@ from carboy.dev.explain.recording import Process, Recording
 from carboy.dev.explain.secrets import Eraser, secrets_of
 
 LAUNCHER = "src/carboy/cli/explain_launcher.py"
+CRASH = 1.0  # seconds for a server to end that has closed the connection without a response
 LOOK = 0.1  # seconds between looks at whether a server ends
 
 
@@ -136,20 +137,20 @@ def _end(server: ServerProcess, answer: Answer) -> str:
     if has_ended:
         said.append(f"The server {_how(server.process.returncode)}.{server.said()}")
     else:
-        if not answer.status:
-            said.append(server.busy())
-        elif not answer.problem:
+        if answer.status and not answer.problem:
             server.await_rest()
+        elif not answer.status and not answer.was_closed:
+            said.append(server.busy())
         if not server.stop(GRACE if answer.status and not answer.problem else SHORT_GRACE):
             said.append("The server did not stop by itself, and was killed.")
-        if not answer.status:
+        if not answer.status and answer.problem != STOPPED:
             said.append(server.said())
     return " ".join(filter(None, said)).replace(" \n", "\n")
 
 
 def _has_ended(server: ServerProcess, answer: Answer) -> bool:
     """Whether the process has ended; one that has closed its connection may be about to."""
-    end = time.monotonic() + (0 if answer.status else LOOK)
+    end = time.monotonic() + (CRASH if answer.was_closed and not answer.status else 0)
     while server.process.poll() is None and time.monotonic() < end:
         time.sleep(LOOK / 10)
     return server.process.poll() is not None

@@ -48,6 +48,7 @@ class ChainStep:
     size: int = -1  # bytes it moved; with `times`, those of all calls
     data: str = ""  # these bytes as Latin-1, as far as the client has kept them
     error: str = ""  # the exception that it raised
+    was_running: bool = False  # the last step of its thread that ran when its process ended
 
     @property
     def moved(self) -> str:
@@ -111,7 +112,15 @@ def chain_of(recording: Recording) -> list[ChainStep]:
         if call.size >= 0:
             bytes_.add(last, call.size)
     _set_phases(steps)
+    running = {(step.process.pid, step.call.thread): step for step in steps if _runs(step)}
+    for step in running.values():
+        step.was_running = True
     return steps
+
+
+def _runs(step: ChainStep) -> bool:
+    """Whether the call of a step did not end, and is not a loop that waits for connections."""
+    return step.call.is_running and step.phase is Phase.REQUEST
 
 
 def _is_for(step: ChainStep, call: RecordedCall, function: Function) -> bool:

@@ -69,8 +69,10 @@ def _step(step: ChainStep, recording: Recording, painter: Painter, with_links: b
     if step.moved:
         line = f": {_cut(repr(step.first_line)[1:-1])}" if step.first_line else ""
         lines.append(f"      {step.moved}{line}")
+    if step.was_running:
+        lines.append(painter.colour("      still running when the process ended", "31"))
     if step.error:
-        lines.append(painter.colour(f"      out: an exception, {step.error}", "31"))
+        lines.append(painter.colour(f"      out: an exception, {_cut(_plain(step.error))}", "31"))
     return lines
 
 
@@ -79,6 +81,11 @@ def _said(link: Link) -> str:
     if not link.url:
         return f"      no link: {link.note}"
     return f"      {link.url} ({link.note})" if link.note else f"      {link.url}"
+
+
+def _plain(text: str) -> str:
+    """The text without characters that control a terminal."""
+    return "".join(each if each.isprintable() else repr(each)[1:-1] for each in text)
 
 
 def _cut(text: str) -> str:

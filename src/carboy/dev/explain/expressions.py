@@ -32,6 +32,18 @@ def expression_at(frame: FrameType) -> str:
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"
 
 
+_known: dict[tuple[CodeType, str, int], str] = {}
+
+
+def known_expression_at(frame: FrameType) -> str:
+    """As `expression_at`, which is asked only once for each instruction."""
+    key = (frame.f_code, frame.f_code.co_filename, frame.f_lasti)
+    found = _known.get(key)
+    if found is None:
+        found = _known[key] = expression_at(frame)
+    return found
+
+
 def reads_of(frame: FrameType, line: int) -> Iterator[tuple[str, Any]]:
     """Values that a line reads without a call in Python that could be recorded.
 

@@ -50,9 +50,9 @@ class ThreadState:
         self.stack: list[OpenCall] = []
         self.opaque: OpenCall | None = None  # the call whose inside is not recorded
         self.error = ""  # the exception that was raised last
-        self.raised_in: FrameType | None = None
-        # A call into C that raised an exception: it, its number, and the frame that made it.
-        self.failed: tuple[RecordedCall, int, FrameType] | None = None
+        self.raised_in = 0  # the id of the frame; the frame would keep its variables alive
+        # A call into C that raised an exception: it, its number, and the id of its caller's frame.
+        self.failed: tuple[RecordedCall, int, int] | None = None
 
 
 def arguments_of(frame: FrameType, secrets: set[str]) -> tuple[tuple[str, str], ...]:

@@ -26,7 +26,8 @@ VERBS = {
 OF_CLASSES = {"__init_subclass__", "__prepare__", "__set_name__"}
 VIEWS = {"add_url_rule", "delete", "get", "patch", "post", "put", "route"}
 FRAMEWORKS = {"carboy", "flask"}
-VOWELS = "AEIOUaeiou"
+AN = (*"AEIOaeio", "HT", "Ht", "Un")  # begin names that are spoken with a vowel
+WRITTEN = re.compile(r"([\w.]+)\(")
 
 
 class OwnCalls:
@@ -75,6 +76,9 @@ class OwnCalls:
             if wrapped is None:
                 return function.name.partition(LOCALS)[0]
             call, function = wrapped, process.function_of(wrapped)
+        written = WRITTEN.match(call.expression)
+        if function.name.startswith("_") and written:
+            return written[1]  # `path` of Django is a partial of `_path`
         _, dot, method = function.name.rpartition(".")
         kind = _kind(call)
         return f"{kind}.{method}" if dot and kind else function.name
@@ -118,4 +122,4 @@ def _cut(text: str) -> str:
 
 
 def _article(name: str) -> str:
-    return "an" if name[:1] in VOWELS else "a"
+    return "an" if name.startswith(AN) else "a"

@@ -55,7 +55,7 @@ class RecordedCall:
     copied: bool = False  # made by the parent process, in which it is recorded as well
     size: int = -1  # bytes that a system call moved, if the system counts them
     expression: str = ""  # of the source, with which the application makes it
-    is_running: bool = False  # it had not ended when the process was killed
+    is_running: bool = False  # it had not ended when the process ended
 
 
 @dataclass(slots=True)

@@ -31,7 +31,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 from carboy.dev.explain import generated, places, recording
-from carboy.dev.explain.expressions import expression_at
+from carboy.dev.explain.expressions import known_expression_at
 from carboy.dev.explain.journal import Journal
 from carboy.dev.explain.open_calls import Called, OpenCall, ThreadState, arguments_of
 from carboy.dev.explain.places import PYTHON
@@ -42,6 +42,7 @@ from carboy.dev.explain.recorder import (
     overhead_of_an_event,
 )  # fmt: skip
 from carboy.dev.explain.recording import MODULE, Function, Process, RecordedCall
+from carboy.dev.explain.recursion_limit import SAID, TIMES
 from carboy.dev.explain.system_calls import (
     C_NAMES,
     COUNTS,
@@ -49,6 +50,7 @@ from carboy.dev.explain.system_calls import (
     compiled_module,
     ends,
     moved,
+    note_address,
     place_without_code,
     system_call,
 )  # fmt: skip
@@ -94,6 +96,7 @@ class StartRecorder:
         if watcher is not None:
             watcher.on_spent = self._lose
             watcher.note_exception = self.note_exception
+        self._recursion_limit = sys.maxsize  # of the application
         self._own: dict[str, bool] = {}  # file: whether it is the application's
         self._listeners: set[int] = set()  # descriptors of sockets that accept connections
         self._hook = self._event  # one object, so that it can be compared
@@ -121,6 +124,9 @@ class StartRecorder:
         self._overhead = overhead_of_an_event()
         places.distribution_of("")  # which looks at all packages
         self._journal = Journal(self._folder, self._pid)
+        # At its limit, Python could not call the hooks either, and would drop them.
+        self._recursion_limit = sys.getrecursionlimit()
+        sys.setrecursionlimit(TIMES * self._recursion_limit)
         self._on = True
         os.register_at_fork(after_in_child=self._forked)
         atexit.register(self.save)
@@ -156,6 +162,7 @@ class StartRecorder:
         now = clock() - self._lost
         calls = list(self._calls)
         for call in calls:
+            call.is_running = not call.ended
             call.ended = call.ended or now
         return Process(
             self._pid,
@@ -218,6 +225,8 @@ class StartRecorder:
             self._lost += self._overhead
             return
         now, lost = clock(), self._lost
+        if sys.gettrace() is None:  # it was dropped, for example after a RecursionError
+            sys.settrace(self._trace)
         if self._watcher is not None and event.startswith("c_"):
             self._watcher.system_call(frame, event, arg)
         if event == "call":
@@ -284,7 +293,7 @@ class StartRecorder:
         code = frame.f_code
         if value is None and code.co_code[frame.f_lasti] not in LEAVES:
             call.raised = True
-            call.result = thread.error if thread.raised_in is frame else ""
+            call.result = thread.error if thread.raised_in == id(frame) else ""
         elif code.co_name != MODULE:
             call.result = brief(value)
         self._journal.end(opened.nearest, call)
@@ -327,21 +336,12 @@ class StartRecorder:
             call.raised = event == "c_exception"
             if opened.moved != UNKNOWN and (after := moved(function)) != UNKNOWN:
                 call.size = after - opened.moved
-            thread.failed = (call, opened.nearest, frame) if call.raised else None
+            thread.failed = (call, opened.nearest, id(frame)) if call.raised else None
             if function.__name__ == "bind" and not call.raised:
                 call.result = dict(ends(function.__self__, set())).get("own", "")
             self._journal.end(opened.nearest, call)
             if function.__name__ == "listen" and not call.raised:
-                self._note_address(function.__self__)
-
-    def _note_address(self, sock: Any) -> None:
-        """Tell the other process where this one listens, if it is a TCP socket."""
-        file = self._folder / LISTENING
-        address = dict(ends(sock, set())).get("own", "")
-        if ":" in address and not file.exists():
-            unfinished = file.with_suffix(f".{self._pid}")
-            unfinished.write_text(address, "utf-8")
-            unfinished.rename(file)
+                note_address(function.__self__, self._folder / LISTENING)
 
     def _enter(
         self,
@@ -365,7 +365,7 @@ class StartRecorder:
                 called.number, by, line, above, thread.number, now, now - self._lost, 0
             )
             if caller is not None and self._is_own(caller.f_code.co_filename):
-                call.expression = expression_at(caller)
+                call.expression = known_expression_at(caller)
             # Another thread may append in between; the list says where this call is.
             self._calls.append(call)
             above = len(self._calls) - 1
@@ -387,8 +387,11 @@ class StartRecorder:
         if followed is not None:
             return followed
         thread = getattr(self._local, "thread", None)
-        if thread is not None and thread.opaque is not None and frame.f_code.co_name != MODULE:
-            return None
+        if thread is not None:
+            if thread.opaque is not None and frame.f_code.co_name != MODULE:
+                return None
+            if len(thread.stack) >= self._recursion_limit:
+                raise RecursionError(SAID)  # in the function that is called
         self._lost += 2 * self._overhead  # for the call and the return
         frame.f_trace_lines = False
         return self._exceptions
@@ -404,9 +407,9 @@ class StartRecorder:
         thread = getattr(self._local, "thread", None)
         if thread is None or thread.opaque is not None:
             return
-        thread.raised_in = frame
+        thread.raised_in = id(frame)
         thread.error = exception(error)
-        if thread.failed is not None and thread.failed[2] is frame:
+        if thread.failed is not None and thread.failed[2] == id(frame):
             call, number, _ = thread.failed
             call.result = thread.error
             self._journal.end(number, call)

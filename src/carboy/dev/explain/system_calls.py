@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from _socket import socket as CSocket  # its methods run no code of subclasses
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from carboy.dev.explain import moved_bytes, places
@@ -80,6 +82,15 @@ def ends(sock: Any, listeners: set[int]) -> tuple[tuple[str, str], ...]:
 
 def _address(name: Any) -> str:
     return f"{name[0]}:{name[1]}" if isinstance(name, tuple) else brief(name)
+
+
+def note_address(sock: Any, file: Path) -> None:
+    """Tell the other process where this one listens, if it is the first TCP socket."""
+    address = dict(ends(sock, set())).get("own", "")
+    if ":" in address and not file.exists():
+        unfinished = file.with_suffix(f".{os.getpid()}")
+        unfinished.write_text(address, "utf-8")
+        unfinished.rename(file)
 
 
 def moved(function: Any) -> int:

@@ -610,6 +610,7 @@ def test_what_is_not_stored_of_a_request_is_named(client: Client, store: Store) 
     client.post("/notes/1", data=b"\xff\x00", content_type="application/octet-stream")
     text = client.get(f"/__carboy__/{store.all()[0].number}", **HERE).text
     assert "The body was not stored" in text
+    assert curl(store.all()[0], "http://h").endswith("--data-binary @body http://h/notes/1")
     assert "data-whole=false" in text
     client.get("/notes/1")
     assert "data-whole=true" in client.get(f"/__carboy__/{store.all()[0].number}", **HERE).text

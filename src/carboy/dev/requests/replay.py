@@ -107,6 +107,8 @@ def curl(record: Record, origin: str) -> str:
         parts += [field, f"{name}={value}"]
     for name, value in record.files:
         parts += ["--form", f"{name}=@{value}"]
-    if record.json:
+    if record.json_cut or _is_lost(record):
+        parts += ["--data-binary", "@body"]  # a file that the user has to write
+    elif record.json:
         parts += ["--data-raw", record.json]
     return shlex.join([*parts, origin + record.target])

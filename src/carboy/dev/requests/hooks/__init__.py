@@ -69,5 +69,6 @@ def _release() -> None:
     with _lock:
         _users -= 1
         if _users == 0:
-            sys.meta_path.remove(_hook)
+            if _hook in sys.meta_path:
+                sys.meta_path.remove(_hook)
             _patches.undo()

@@ -41,9 +41,10 @@ class ImportHook(MetaPathFinder):
             return
 
         def exec_module(module: ModuleType) -> None:
-            del loader.exec_module
             execute(module)
-            self._imported(name)
+            if module.__name__ == name:  # a loader may load several modules
+                vars(loader).pop("exec_module", None)
+                self._imported(name)
 
         try:
             loader.exec_module = exec_module

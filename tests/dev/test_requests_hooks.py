@@ -66,7 +66,7 @@ def test_patches_are_undone_unless_they_have_been_replaced() -> None:
     patches.wrap(Kind, "inherited", lambda function: lambda self: f"patched {function(self)}")
     patches.wrap(Kind, "missing", lambda function: function)
     assert Kind().inherited() == "patched base"
-    module.second = 3  # by somebody else
+    module.second = 3  # by another library
     patches.undo()
     assert (module.first, module.second, Kind().inherited()) == (1, 3, "base")
     assert "inherited" not in vars(Kind)

@@ -125,6 +125,21 @@ def test_requests_of_a_file_are_sent_as_they_are(folder: Path) -> None:
     assert "Content of a chunk" in titles(text)
 
 
+def test_raw_bytes_may_come_from_a_pipe(folder: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "carboy", "explain", "shop", "--step", "--terminal", "--raw", "-"],
+        cwd=folder, input=BAD, capture_output=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert done.stdout.startswith(b"standard input\n")
+    assert b"Refused with 400" in done.stdout
+
+
+def test_half_a_body_is_refused_without_a_long_wait(folder: Path) -> None:
+    (folder / "half.http").write_bytes(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nab")
+    text = step(folder, "shop", "--step", "--terminal", "--raw", "half.http")
+    assert "Refused with 400: the connection ended in the middle of a request" in text
+
+
 def test_a_malformed_request_shows_the_rule_and_the_response(folder: Path) -> None:
     text = step(folder, "shop", "--step", "--terminal", "--raw", "bad.http")
     at = titles(text).index(

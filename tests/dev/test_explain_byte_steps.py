@@ -304,3 +304,32 @@ def test_a_response_that_ends_early_is_called_incomplete() -> None:
         ]
     )
     assert titles(found, RESPONSE)[-2:] == ["Chunk", "The response is not complete"]
+
+
+def test_a_long_connection_takes_time_in_proportion(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(byte_steps, "MOST", 20)
+    many = b"1\r\nx\r\n" * 5000
+    end = b"0\r\n\r\n"
+    head = b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    calls = [
+        MachineCall("receive", (head + many + end,)),
+        MachineCall("start_response", ("200 OK", [], EXTRA), len(head + many + end), Reading.DONE),
+        *[MachineCall("send_data", (b"abc",), len(head + many + end), Reading.DONE)] * 500,
+        MachineCall("end_response", (), len(head + many + end), Reading.DONE),
+    ]
+    found = replay(calls)
+    assert len(found.steps) < 30
+    check_partition(found)
+    assert found.request == head + many + end
+    assert found.response.count(b"3\r\nabc\r\n") == 500
+    assert found.heads[0].chunked
+
+
+@pytest.mark.parametrize("bad", [b"zz\r\n", b"1\r\nab\r\n", GET.replace(b"Host", b"Host ")])
+def test_a_refusal_after_the_last_step_that_is_shown_is_shown(
+    monkeypatch: pytest.MonkeyPatch, bad: bytes
+) -> None:
+    monkeypatch.setattr(byte_steps, "MOST", 3)
+    found = of_request(CHUNKED.replace(b"0\r\nA: b\r\n\r\n", b"") + bad)
+    check_partition(found)
+    assert "400" in "".join(step.error + step.title for step in found.steps)

@@ -54,9 +54,10 @@ def options(command: Callable[..., Any]) -> Callable[..., Any]:
                 help="Steps in the terminal instead of a page. Requires --step.",
             ),
             click.option(
-                "--raw", type=click.Path(exists=True, dir_okay=False), metavar="FILE",
-                help="File whose bytes are sent as they are, instead of METHOD and PATH. Requires"
-                " --step.",
+                "--raw", type=click.Path(exists=True, dir_okay=False, allow_dash=True),
+                metavar="FILE",
+                help="File whose bytes are sent as they are, instead of METHOD and PATH; - is the"
+                " standard input. Requires --step.",
             ),
         )
     ):  # fmt: skip
@@ -74,7 +75,9 @@ class Sent:
 
     @classmethod
     def of_file(cls, file: str) -> Sent:
-        """The bytes of a file as they are."""
+        """The bytes of a file as they are; "-" is the standard input."""
+        if file == "-":
+            return cls(None, sys.stdin.buffer.read(), "standard input")
         try:
             return cls(None, Path(file).read_bytes(), file)
         except OSError as problem:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from carboy.dev.explain.machine_trace import Line, Run, Taken, run
+from carboy.dev.explain.machine_trace import Line, Run, Taken, plain, run
 from carboy.dev.explain.wire_recording import RESPONSES, MachineCall, forget_responses
 from carboy.protocol.errors import LocalProtocolError, RemoteProtocolError
 from carboy.protocol.events import RequestHead, Signal
@@ -39,6 +39,7 @@ OF_A_HEAD = {
     "HeadReader._field": (FIELD, "Header"),
 }
 ENDED = "End of the response"
+LEFT_OUT = "Further bytes, whose steps are left out"
 INCOMPLETE = "The response is not complete"
 HANDED_OVER = "Bytes that the application reads itself"
 CAREFUL = "HeadReader"
@@ -131,7 +132,7 @@ class _Replay:
         self.machine = Machine(limits)
         self.wire = wire
         self.single_from = single_from
-        self.received = b""
+        self.received = bytearray()
         self.fed = 0
         self.fed_before = 0  # the offset at which the last piece began
         self.at = 0  # bytes of the request in steps
@@ -165,7 +166,7 @@ class _Replay:
         if self.machine.writing not in (Writing.NOTHING, Writing.WAITING, Writing.DONE):
             at, states = len(self.sent), self.states()
             self.steps.append(Step(RESPONSE, END, INCOMPLETE, at, at, states, states, [], []))
-        return Stepped(self.received, bytes(self.sent), _limited(self.steps), self.heads)
+        return Stepped(bytes(self.received), bytes(self.sent), _limited(self.steps), self.heads)
 
     def states(self) -> tuple[str, str]:
         return self.machine.reading.name, self.machine.writing.name
@@ -192,17 +193,38 @@ class _Replay:
 
     def piece(self, end: int) -> bytes:
         """The next bytes to feed: counted content, else one line, else one byte."""
-        rest = self.received[self.fed : end]
-        if self.single_from is not None and self.fed >= self.single_from:
-            return rest[:1]
-        if self.machine.reading is Reading.LENGTH:
-            return rest[: self.body_left]
-        return rest[: rest.find(b"\n") + 1] or rest
+        at = self.fed
+        if self.single_from is not None and at >= self.single_from:
+            last = at + 1
+        elif self.machine.reading is Reading.LENGTH:
+            last = at + self.body_left
+        else:
+            last = self.received.find(b"\n", at, end) + 1 or end
+        return bytes(self.received[at : min(last, end)])
+
+    def call(self, method: Any, *args: Any) -> Run:
+        """Call the machine, and trace it as long as the steps are not too many."""
+        return (run if len(self.steps) <= MOST else plain)(method, *args)
+
+    def leave_out(self, direction: str, count: int, before: tuple[str, str]) -> None:
+        """Bytes beyond the last step that is shown; those of a direction are one step."""
+        request = direction == REQUEST
+        first = self.at if request else len(self.sent) - count
+        last, after = first + count, self.states()
+        if request:
+            self.at = last
+            if before[0] == Reading.LENGTH.name:
+                self.body_left -= count
+        previous = self.steps[-1]
+        if previous.title == LEFT_OUT and previous.direction == direction:
+            previous.last, previous.after = last, after
+        else:
+            self.steps.append(Step(direction, BODY, LEFT_OUT, first, last, before, after, [], []))
 
     def ask(self, method: Any, *args: Any) -> Any:
         """Call the machine; its steps are appended. Returns the event, or None if it refused."""
         before = self.states()
-        done = run(method, *args)
+        done = self.call(method, *args)
         if isinstance(done.error, RemoteProtocolError):
             # A piece of several bytes can be refused before its last one.
             if self.single_from is None and self.fed - self.fed_before > 1:
@@ -214,6 +236,8 @@ class _Replay:
         if isinstance(done.result, RequestHead):
             self.heads.append(done.result)
             self.body_left = done.result.content_length or 0
+        if not done.traced and (count := self.fed - self.machine.buffered - self.at):
+            self.leave_out(REQUEST, count, before)
         for number, taken in enumerate(done.taken, 1):
             after = self.states() if number == len(done.taken) else before
             self.take(taken, before, after, done.result)
@@ -316,7 +340,7 @@ class _Replay:
         before = self.states()
         if call.method in RESPONSES:
             forget_responses()
-        done = run(getattr(self.machine, call.method), *call.args)
+        done = self.call(getattr(self.machine, call.method), *call.args)
         if call.method == "hand_over":
             self.handed_over = True
             return
@@ -339,6 +363,10 @@ class _Replay:
             )
         if not data:
             return
+        if not done.traced:
+            self.sent += data
+            self.leave_out(RESPONSE, len(data), before)
+            return
         pieces = _pieces(call.method, data)
         for number, (kind, title, text) in enumerate(pieces, 1):
             first, last = len(self.sent), len(self.sent) + len(text)
@@ -358,15 +386,15 @@ def _limited(steps: list[Step]) -> list[Step]:
     found = steps[:MOST]
     for step in steps[MOST:]:
         last = found[-1]
-        if step.first == step.last:
+        if step.kind in (REFUSED, UNREAD):
+            found.append(step)
+        elif step.first == step.last:
             if step is steps[-1]:
                 found.append(step)
-            continue
-        if len(found) > MOST and last.direction == step.direction:
+        elif last.title == LEFT_OUT and last.direction == step.direction:
             last.last, last.after = step.last, step.after
         else:
-            joined = "Further bytes, whose steps are left out"
-            found.append(replace(step, kind=BODY, title=joined, parts=[], error=""))
+            found.append(replace(step, kind=BODY, title=LEFT_OUT, parts=[], error=""))
     return found
 
 

@@ -38,6 +38,7 @@ class Taken:
 class Run:
     """One call of the machine, traced."""
 
+    traced: bool = True
     result: Any = None
     error: Exception | None = None
     taken: list[Taken] = field(default_factory=list)
@@ -58,6 +59,16 @@ class Run:
                 found.insert(0, (trace.tb_frame.f_code, trace.tb_lineno))
             trace = trace.tb_next
         return found
+
+
+def plain(call: Callable[..., Any], *args: Any) -> Run:
+    """Call a method of the machine without tracing it."""
+    found = Run(traced=False)
+    try:
+        found.result = call(*args)
+    except Exception as error:
+        found.error = error
+    return found
 
 
 def run(call: Callable[..., Any], *args: Any) -> Run:

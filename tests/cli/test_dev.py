@@ -534,6 +534,19 @@ def test_without_warm_imports_changed_variables_and_templates_are_used(
     assert portable.get("/pid") == pid
 
 
+def test_without_warm_imports_threads_and_a_missing_file_do_not_end_it(folder: Path) -> None:
+    thread = "\nimport threading\nthreading.Thread(target=threading.Event().wait).start()\n"
+    save(folder / "app.py", APP.replace("debug {app.debug}", "threaded") + thread)
+    with Running("dev", "-p", "0", "--no-warm", cwd=folder) as server:
+        assert server.get() == (200, b"threaded")
+        (folder / "app.py").unlink()
+        (folder / "app.py").mkdir()
+        server.line("There is no file app.py")
+        (folder / "app.py").rmdir()
+        save(folder / "app.py", APP)
+        until(lambda: server.get() == (200, b"debug True"))
+
+
 def test_without_warm_imports_an_error_is_a_page_and_requests_are_kept(
     portable: Running, folder: Path
 ) -> None:

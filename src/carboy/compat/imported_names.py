@@ -57,10 +57,10 @@ werkzeug.datastructures.mixins: F=* cabc=collections.abc update_wrapper=functool
 werkzeug.datastructures.range: T=* cabc=collections.abc http=werkzeug.http
 werkzeug.datastructures.structures: cabc=collections.abc deepcopy=copy:
     exceptions=werkzeug.exceptions http=werkzeug.http
-werkzeug.debug: BytesIO=io: basename=os.path: chain=itertools: getpass hashlib join=os.path:
-    pkgutil re send_file=werkzeug.utils: sys uuid
+werkzeug.debug: BytesIO=io: ExitStack=contextlib: basename=os.path: chain=itertools: getpass hashlib
+    join=os.path: pkgutil re send_file=werkzeug.utils: sys uuid
 werkzeug.debug.repr: RegexType=re:Pattern
-werkzeug.debug.tbtools: escape=markupsafe: itertools re sys
+werkzeug.debug.tbtools: escape=markupsafe: itertools linecache os re sys sysconfig
 werkzeug.exceptions: Markup=markupsafe: escape=markupsafe:
 werkzeug.formparser: BytesIO=io: F=* SpooledTemporaryFile=tempfile: parse_qsl=urllib.parse:
 werkzeug.http: Enum=enum: _TAnyAccept=* _TAnyCC=* _TAnyCSP=* _sansio_http=werkzeug.sansio.http

@@ -65,8 +65,9 @@ carboy.dev.debugger.console werkzeug.debug.console: Console HTMLStringO Threaded
     _ConsoleLoader _InteractiveConsole
 carboy.dev.debugger.pin werkzeug.debug: get_machine_id get_pin_and_cookie_name hash_pin
 carboy.dev.debugger.repr werkzeug.debug.repr: DebugReprGenerator _Helper debug_repr dump
-carboy.dev.debugger.tbtools werkzeug.debug.tbtools: DebugFrameSummary DebugTraceback
-    _process_traceback render_console_html
+carboy.dev.debugger.frames werkzeug.debug.tbtools: DebugFrameSummary
+carboy.dev.debugger.tbtools werkzeug.debug.tbtools: DebugTraceback _process_traceback
+    render_console_html
 carboy.dev.reload.loops werkzeug._reloader: ReloaderLoop StatReloaderLoop WatchdogReloaderLoop
     _find_common_roots _find_stat_paths _find_watchdog_paths _get_args_for_reloading
     _iter_module_paths _remove_by_pattern ensure_echo_on run_with_reloader

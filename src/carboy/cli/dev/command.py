@@ -119,11 +119,16 @@ def command(ctx: click.Context, /, app: str | None, **options: Any) -> None:
     A file that is saved is served at once, and an error is shown as a page with a debugger. APP
     is named as for `carboy run`. Only this machine has access, unless --lan or --host is given.
     """
-    name = chosen_app(ctx, app)
+    given = portable.passed()
+    try:
+        name = chosen_app(ctx, app)
+    except click.ClickException:
+        if not given:
+            raise
+        name = given["name"]  # its file is gone, and may come again
     environment = _environment(ctx)
     os.environ.update(environment.ours)
     host = EVERYWHERE if options["lan"] else options["host"]
-    given = portable.passed()
     tools = Tools(options["debugger"], options["live"], host, _requests_folder(ctx, options, given))
     insisted = ctx.get_parameter_source("port") is not click.core.ParameterSource.DEFAULT
     port = options["port"]
@@ -152,7 +157,7 @@ def command(ctx: click.Context, /, app: str | None, **options: Any) -> None:
         )
     child = _child(name, sockets, tools, environment, options, trust)
     if options["reload"]:
-        state = {"trust": trust, "requests": str(tools.requests or "")}
+        state = {"name": name, "trust": trust, "requests": str(tools.requests or "")}
         portable.keep(portable.ChildStarter(environment, sockets, state), child.terminal.stopped)
     else:
         child.serve(host, address.port or 0, sockets[0].fileno())

@@ -29,7 +29,7 @@ from carboy.cli.dev.terminal import Terminal
 from carboy.cli.dev.tools import LOADING, Tools
 from carboy.cli.dev.worker import load_or_error_app, used_by
 from carboy.dev.live import Broadcaster
-from carboy.dev.reload.loops import AGAIN, ReloaderLoop, ensure_echo_on
+from carboy.dev.reload.loops import ReloaderLoop, ensure_echo_on, exit_for_another
 from carboy.server.settings import Settings
 from carboy.server.signals import Handlers, hold
 from carboy.serving import development
@@ -170,7 +170,7 @@ class Child:
                 return
         again.broadcaster.close()
         server.shutdown()
-        sys.exit(AGAIN)
+        exit_for_another()
 
 
 class RestartRequest:

@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from carboy.dev.debugger import page
-from carboy.dev.debugger.console import _InteractiveConsole
+from carboy.dev.debugger.console import Console, _InteractiveConsole
 from carboy.dev.debugger.frames import DebugFrameSummary, summaries
 from carboy.dev.recursion import folded
 from carboy.http.properties import cached_property
 
-__all__ = ["DebugFrameSummary", "DebugTraceback", "render_console_html"]
+__all__ = ["Console", "DebugFrameSummary", "DebugTraceback", "render_console_html"]
 
 CHAIN_FIRST, CHAIN_LAST = 10, 30  # exceptions of a chain that are shown
 GROUP = 50  # exceptions of a group that are shown
@@ -22,7 +22,7 @@ MOST = 10_000  # characters of a message that are shown
 TEXT_MOST = 200_000  # characters of the traceback as text, of its begin and of its end
 
 
-def _with_frames(
+def _process_traceback(
     error: BaseException, te: traceback.TracebackException, skip: int, hide: bool
 ) -> None:
     """Replace the frames of an exception, of its causes and of the exceptions in groups."""
@@ -48,7 +48,7 @@ class DebugTraceback:
     ) -> None:
         self._name = type(exc).__name__
         self._te = te or traceback.TracebackException.from_exception(exc)
-        _with_frames(exc, self._te, skip, hide)
+        _process_traceback(exc, self._te, skip, hide)
 
     def __str__(self) -> str:
         return f"<{type(self).__name__} {self._te}>"

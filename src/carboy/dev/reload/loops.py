@@ -36,6 +36,7 @@ __all__ = [
 
 RUN_MAIN = "WERKZEUG_RUN_MAIN"
 AGAIN = 3  # the exit code that asks for another start
+PATIENCE = 2.0  # seconds that threads and atexit functions may keep a process before another starts
 
 # Python's own files do not change while a program runs.
 _ignore_always = tuple({sys.base_prefix, sys.base_exec_prefix})
@@ -177,7 +178,7 @@ class ReloaderLoop:
     def trigger_reload(self, filename: str) -> None:
         """End the process so that its parent starts it again."""
         self.log_reload(filename)
-        sys.exit(AGAIN)
+        exit_for_another()
 
     def log_reload(self, filename: str | bytes) -> None:
         """Log which file was the reason."""
@@ -277,7 +278,7 @@ class WatchdogReloaderLoop(ReloaderLoop):
     def run(self) -> None:
         while not self.should_reload.wait(timeout=self.interval):
             self.run_step()
-        sys.exit(AGAIN)
+        exit_for_another()
 
     def run_step(self) -> None:
         """Watch what has been imported since the last step, too."""
@@ -304,6 +305,17 @@ reloader_loops: dict[str, type[ReloaderLoop]] = {
     "watchdog": WatchdogReloaderLoop,
     "auto": WatchdogReloaderLoop if native_name() else StatReloaderLoop,
 }
+
+
+def exit_for_another() -> NoReturn:
+    """End this process, so that its parent starts another one.
+
+    Threads of the application that are not daemons would keep it, so they have a limited time.
+    """
+    ends = threading.Timer(PATIENCE, os._exit, [AGAIN])
+    ends.daemon = True
+    ends.start()
+    sys.exit(AGAIN)
 
 
 def ensure_echo_on() -> None:

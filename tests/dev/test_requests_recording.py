@@ -50,6 +50,18 @@ def test_overlapping_times_count_once(periods: list[tuple[float, float]], total:
     assert busy.total == total
 
 
+def test_no_event_is_after_the_end_of_its_request() -> None:
+    """The cost of recording is an estimate, which may be larger at the end."""
+    costs = iter([0.0, 0.0])
+    recording = Recording(Record(1, 0.0, "GET", "/", []), cost=lambda: next(costs, 1000.0))
+    recording.note("log", "first")
+    recording.note("log", "last")
+    recording.end()
+    record = recording.record
+    assert record.events[-1].at <= record.took * 1000
+    assert 0 < record.recording <= record.seconds
+
+
 def test_many_periods_are_summed_up() -> None:
     busy = BusyTime()
     for n in range(5000):

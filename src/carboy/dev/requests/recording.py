@@ -121,8 +121,10 @@ class Recording:
     def end(self) -> None:
         """The response is complete."""
         with self._lock:
-            self.record.recording = self._cost()
+            # On the clock of the events, so that none of them is after the end.
+            took = self._now() / 1000
             self.record.seconds = time.perf_counter() - self._started
+            self.record.recording = self.record.seconds - took if self._cost_so_far else 0.0
             self._sum_up()
             self._ended = True
 

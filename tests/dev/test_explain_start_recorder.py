@@ -246,3 +246,16 @@ outer("hunter2")
     assert [call.function for call in journal.read(file).calls] == [
         call.function for call in process.calls[: len(journal.read(file).calls)]
     ]
+
+
+def test_what_follows_after_the_recursion_limit_is_recorded(tmp_path: Path) -> None:
+    (process,) = recorded(
+        tmp_path,
+        "def down(n): return down(n + 1)\ntry: down(0)\nexcept RecursionError: work(7)\n",
+        most=5000,
+    )
+    (call,) = named(process, "work")
+    assert call.args == (("number", "7"),)
+    assert {each.result for each in named(process, "down")} == {
+        "RecursionError: maximum recursion depth exceeded"
+    }

@@ -97,6 +97,18 @@ def test_other_threads_have_their_own_tree() -> None:
     assert "\nCalls on thread worker\n" in terminal.show(found)
 
 
+def test_exceptions_that_end_an_iteration_are_shown_only_with_all_calls() -> None:
+    node = call("__next__", APPLICATION, 1, 2)
+    other = call("load", APPLICATION, 2, 3)
+    for each, text in ((node, "StopIteration"), (other, "KeyError: 'name'")):
+        each.raised, each.result = True, text
+    found = explanation(call("run", "server", 0, 9, node, other))
+    folded, full = terminal.show(found), terminal.show(found, full=True)
+    assert "raised KeyError: 'name'\n" in folded
+    assert "StopIteration" not in folded
+    assert "raised StopIteration\n" in full
+
+
 def test_an_overflow_is_reported() -> None:
     found = explanation()
     found.overflowed = True

@@ -318,6 +318,28 @@ def double(number: int) -> int:
 request: ContextVar[int | None] = ContextVar("request", default=None)
 
 
+def compute() -> int:
+    return sum(range(100_000))
+
+
+def test_times_of_other_threads_are_those_of_the_request() -> None:
+    """Even if recording has taken long before."""
+
+    def view() -> None:
+        for _ in range(3000):
+            double(1)
+        request.set(1)
+        thread = threading.Thread(target=copy_context().run, args=[compute])
+        thread.start()
+        thread.join()
+
+    (traced,) = traced_in_a_thread(
+        lambda tracer: Server(tracer, view).turn(1), units=TURN, owner=request.get
+    )
+    first, other = of_traced(traced, None).tracks
+    assert 0 < other.time < first.time
+
+
 def test_calls_on_other_threads_in_the_context_of_the_request_are_recorded() -> None:
     def view() -> None:
         request.set(1)

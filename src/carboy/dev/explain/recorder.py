@@ -106,6 +106,7 @@ class Thread:
         self._sites: dict[int, Sites] = {}  # of functions that call compiled code
         self._in_compiled: list[Call] = []  # that are running
         self.lost = 0  # nanoseconds that recording took
+        self.is_shared = False  # whether other threads share its clock
         self.last = 0
 
     @property

@@ -28,6 +28,8 @@ COLOURS = {
 OTHER = "35"
 BAR = 24
 MOST_THREADS = 8  # that are listed
+# Iteration ends with an exception, and so does a look at a socket that has nothing.
+USUAL = re.compile(r"(?:StopIteration|StopAsyncIteration|GeneratorExit|BlockingIOError)\b")
 ESCAPES = re.compile(r"\x1b\[[\d;]*m|\x1b\]8;;.*?\x1b\\")
 
 
@@ -37,6 +39,7 @@ class Painter:
     def __init__(self, coloured: bool, width: int = 0) -> None:
         self.coloured = coloured
         self.width = width  # 0: unlimited
+        self.full = False  # show exceptions that end an iteration, too
 
     def fitting(self, place: str, taken: int) -> str:
         """The place, shortened so that it fits into a line with `taken` columns, or ""."""
@@ -99,6 +102,7 @@ def trees(
 ) -> list[str]:
     """The lines of the calls of all threads; the parameters are those of `show`."""
     lines: list[str] = []
+    painter.full = full
     for track in found.tracks:
         made = tree.unfolded(track.roots) if full else tree.fold(track.roots, found.time)
         if only is not None:
@@ -201,7 +205,7 @@ def _line(line: Line, painter: Painter, level: int) -> str:
     elif line.calls > 1:
         more = line.calls - 1
         parts.append(painter.colour(f"+{more:,} {'call' if more == 1 else 'calls'}", "2"))
-    note = _note(node)
+    note = _note(node, painter.full)
     taken = len(ESCAPES.sub("", " ".join(parts))) + len(note) + 2
     if place := painter.fitting(node.place.lines, taken):
         parts.append(painter.colour(painter.link(place, node.place.file), "2"))
@@ -212,6 +216,8 @@ def _line(line: Line, painter: Painter, level: int) -> str:
     return " ".join(parts)
 
 
-def _note(node: Node) -> str:
-    raised = f"raised {node.result or 'an exception'}" if node.raised else ""
+def _note(node: Node, full: bool) -> str:
+    raised = ""
+    if node.raised and (full or not USUAL.match(node.result)):
+        raised = f"raised {node.result or 'an exception'}"
     return " ".join(filter(None, (f"[{node.step}]" if node.step else "", node.role, raised)))

@@ -22,7 +22,7 @@ from types import CodeType, FrameType
 from typing import Any, TypeVar
 
 from carboy.dev.explain.raised import Monitor, Raised
-from carboy.dev.explain.recorder import Call, Thread, clock, overhead_of_an_event
+from carboy.dev.explain.recorder import LONGEST, Call, Thread, clock, overhead_of_an_event
 from carboy.dev.explain.recursion_limit import RecursionLimit
 
 MOST = 20_000  # calls of a unit; recording them takes at most a tenth of a second
@@ -93,7 +93,8 @@ class Tracer:
         self._reading = dict(reading or {})
         self._owner = owner
         self._open: dict[int, Unit] = {}
-        self._others: dict[int, dict[int, Thread]] = {}  # of a request, by the number of the thread
+        # Of a request: the thread of the server, and others by their number.
+        self._others: dict[int, tuple[Thread, dict[int, Thread]]] = {}
         self._before: dict[Peer, list[Call]] = {}
         self._overhead = 0
         self._monitor = Monitor(self._raised)
@@ -138,7 +139,7 @@ class Tracer:
         # Now, because the next request may be read before this response is sent.
         before = self._before.pop(peer, [])
         unit.marks.append(Mark(number, before, branch, unit.thread.lost, secrets()))
-        self._others[number] = {}
+        self._others[number] = (unit.thread, {})
         unit.thread.lost += clock() - began
         sys.setprofile(self._hook)
 
@@ -217,23 +218,33 @@ class Tracer:
         if thread.overflowed:
             thread.raised.settle()
             sys.setprofile(None)  # switched on again for the next request
-        thread.lost += clock() - now + self._overhead
+        self._count(thread, now)
+
+    def _count(self, first: Thread, began: int) -> None:
+        """Recording took the time since `began`."""
+        spent = clock() - began
+        if first.is_shared:
+            spent = min(spent, LONGEST)  # another thread may have run in between
+        first.lost += spent + self._overhead
 
     def _elsewhere(self, frame: FrameType, event: str, arg: Any, now: int) -> None:
         """An event of a thread that is not the server's, or between two units."""
         number = self._owner() if self._owner is not None else None
-        threads = self._others.get(number) if number is not None else None
-        if threads is None:
+        found = self._others.get(number) if number is not None else None
+        if found is None:
             return
+        first, threads = found
         ident = threading.get_ident()
         thread = threads.get(ident)
         if thread is None:
             thread = threads[ident] = self._new_thread()
+            first.is_shared = True
         if thread.overflowed:
             return
-        thread.lost += thread.raised.take()
-        thread.note(frame, event, arg, now - thread.lost)
-        thread.lost += clock() - now + self._overhead
+        # All threads of a request share one clock, which stops while one of them is recorded.
+        first.lost += thread.raised.take()
+        thread.note(frame, event, arg, now - first.lost)
+        self._count(first, now)
 
     def _remember(self, peer: Any, branch: Call) -> None:
         if isinstance(peer, tuple):
@@ -252,7 +263,8 @@ class Tracer:
             for each in before:
                 _end(each)
             calls = [*before, *calls]
-            others = list(self._others.pop(mark.number, {}).values())
+            _, by_ident = self._others.pop(mark.number, (unit.thread, {}))
+            others = list(by_ident.values())
             for thread in others:
                 thread.end(thread.last)
             threads = [unit.thread, *others]
@@ -272,7 +284,8 @@ class Tracer:
         if unit := self._open.get(ident):
             return unit.thread.raised
         number = self._owner() if self._owner is not None else None
-        thread = self._others.get(number, {}).get(ident) if number is not None else None
+        found = self._others.get(number) if number is not None else None
+        thread = found[1].get(ident) if found else None
         return None if thread is None else thread.raised
 
     def _new_thread(self) -> Thread:

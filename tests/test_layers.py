@@ -63,7 +63,8 @@ MODULE_MAY_IMPORT: dict[str, tuple[str, ...]] = {
     # request and checks the answer, so that both lanes are tested with what clients send.
     "carboy.testing.lanes": ("carboy.protocol",),
     # The event loop is shared by everything in a worker that awaits.
-    "carboy.gateway.asgi": ("carboy.net.loop",),
+    "carboy.gateway.asgi": ("carboy.net.loop", "carboy.net.loop_watch"),
+    "carboy.app.loop": ("carboy.net.loop_watch",),
     "carboy.gateway.lifespan": ("carboy.net.loop",),
     # Exercises are checked from the recorded calls of the HTTP machine and its heads.
     "carboy.dev.learn.exchanges": ("carboy.protocol",),

@@ -7,11 +7,13 @@ import contextvars
 import json
 import logging
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from carboy.net import loop_watch
 from live_asgi import (
     Message,
     Receive,
@@ -279,6 +281,31 @@ def test_an_application_of_version_2_is_served() -> None:
     with served_asgi(App) as live, live.client() as client:
         client.request("POST", "/", body=b"two")
         assert client.reply().body == b"two"
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_code_that_blocks_the_loop_is_reported_with_its_request_and_line(
+    loop: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("uvloop")
+    monkeypatch.setattr(loop_watch, "BLOCKED", 0.1)
+
+    @only_http
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        end = time.monotonic() + 20
+        while not caplog.records and time.monotonic() < end:
+            time.sleep(0.01)  # blocks
+        await send(start())
+        await send(body(b"x"))
+
+    # The linger timeout makes the engine's interval short, too.
+    with served_asgi(app, loop=loop, linger_timeout=0.1) as live, live.client() as client:
+        client.send(GET)
+        assert client.reply().body == b"x"
+    (record,) = caplog.records
+    assert record.message.startswith("GET / HTTP/1.1 has kept the event loop from running for 0.")
+    assert "time.sleep(0.01)  # blocks" in record.message
+    assert "in run" not in record.message
 
 
 # --- extensions

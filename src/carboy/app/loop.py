@@ -19,17 +19,16 @@ import asyncio
 import contextvars
 import logging
 import os
-import sys
 import threading
-import time
-import traceback
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from functools import partial, update_wrapper
-from types import CodeType, FrameType
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from carboy.app.active import Suspended, _cv
+from carboy.net import loop_watch
+from carboy.net.loop_watch import LoopWatch
 
 if TYPE_CHECKING:
     from carboy.gateway.interface import Answer, Channel
@@ -37,11 +36,6 @@ if TYPE_CHECKING:
 __all__ = ["waiting_for"]
 
 log = logging.getLogger("carboy.error")
-
-LOOK = 0.5  # seconds between two checks of a waiting thread
-BLOCKED = 1.0  # seconds without a step of the loop before that is reported
-EVERY = 10.0  # seconds between two reports, because code that blocks once blocks often
-_OF_THE_LOOP = ("asyncio.", "selectors")  # modules that the loop's thread is in when it is idle
 
 
 _lock = threading.Lock()
@@ -187,7 +181,7 @@ def _result(loop: asyncio.AbstractEventLoop, call: _Call) -> Any:
     """Wait until the coroutine ends; from time to time, check the loop and the client."""
     while True:
         try:
-            return call.future.result(LOOK)
+            return call.future.result(loop_watch.LOOK)
         except TimeoutError:
             if call.future.done():
                 break  # a TimeoutError of the coroutine, or the coroutine has just ended
@@ -284,73 +278,6 @@ def _forget() -> None:
     global _loop, _lock, _watch
     _loop = _watch = None
     _lock = threading.Lock()
-
-
-class LoopWatch:
-    """Watches a loop, which runs in the thread with the identifier `thread`.
-
-    The frames of the application are inside the frame of the code `outermost`. `named` returns
-    the name of the call from that frame.
-    """
-
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        thread: int,
-        outermost: CodeType,
-        named: Callable[[FrameType], str],
-    ) -> None:
-        self._loop = loop
-        self._thread = thread
-        self._outermost = outermost
-        self._named = named
-        self._lock = threading.Lock()
-        self._asked = 0.0  # monotonic seconds of the last unanswered request for a step of the loop
-        self._looked = 0.0
-        self._report_after = 0.0
-
-    def look(self) -> None:
-        """Ask the loop for a step, or report that the last one is late; called by any thread."""
-        with self._lock:
-            now = time.monotonic()
-            # After a long time without a check, the process was suspended or no thread waited.
-            if now - self._looked > 2 * LOOK + BLOCKED:
-                self._asked = 0.0
-            self._looked = now
-            if not self._asked:
-                self._asked = now
-                self._loop.call_soon_threadsafe(self._step)
-                return
-            if now - self._asked < BLOCKED or now < self._report_after:
-                return
-            self._report_after = now + EVERY
-            seconds = now - self._asked
-        self._report(seconds)
-
-    def _step(self) -> None:
-        self._asked = 0.0
-
-    def _report(self, seconds: float) -> None:
-        frame = sys._current_frames().get(self._thread)
-        if frame is None or frame.f_globals.get("__name__", "").startswith(_OF_THE_LOOP):
-            return  # it is running again
-        name = "A coroutine"
-        inside = []
-        for each, line in traceback.walk_stack(frame):
-            if each.f_code is self._outermost:
-                name = self._named(each)
-                break
-            if each.f_globals.get("__name__") == "asyncio.events":
-                break
-            inside.append((each, line))
-        stack = "".join(traceback.StackSummary.extract(iter(inside[::-1])).format())
-        log.warning(
-            "%s has kept the event loop from running for %.1f s, and all other coroutines wait."
-            " Use an asynchronous library there, or asyncio.to_thread().\n%s",
-            name,
-            seconds,
-            stack.rstrip(),
-        )
 
 
 if hasattr(os, "register_at_fork"):

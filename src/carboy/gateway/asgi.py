@@ -18,6 +18,7 @@ import time
 from collections.abc import Awaitable, Callable, Hashable, Iterable
 from http import HTTPStatus
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from carboy.gateway.asgi_scope import http_scope
@@ -25,6 +26,7 @@ from carboy.gateway.callables import is_legacy
 from carboy.gateway.interface import Answer, Channel, ChannelClosed, Exchange, StartFailed
 from carboy.gateway.lifespan import Lifespan
 from carboy.net.loop import Loop
+from carboy.net.loop_watch import LoopWatch
 
 log = logging.getLogger("carboy.error")
 
@@ -46,6 +48,7 @@ class AsgiGateway:
         self.loop = Loop(loop)
         self._tasks: set[asyncio.Task[None]] = set()
         self._lifespan = Lifespan(self.app, self.loop)
+        self._watch: LoopWatch | None = None
         self.state = self._lifespan.state
 
     # --- what the engine calls
@@ -72,9 +75,10 @@ class AsgiGateway:
     def start(self) -> None:
         """Start the loop and the application's lifespan. Raises StartFailed."""
         try:
-            self.loop.start()
+            loop = self.loop.start()
         except ValueError as problem:
             raise StartFailed(str(problem)) from None
+        self._watch = LoopWatch(loop, self.loop.thread_id, Request.run.__code__, _name_of)
         self._lifespan.start()
 
     def stop(self, seconds: float) -> None:
@@ -86,6 +90,11 @@ class AsgiGateway:
         except (TimeoutError, RuntimeError):
             log.warning("The application did not end in time.")
         self.loop.stop(LEAST)
+
+    def look(self) -> None:
+        """Have a loop that makes no progress reported."""
+        if self._watch is not None:
+            self._watch.look()
 
     async def _end_tasks(self, seconds: float) -> None:
         if self._tasks:
@@ -132,7 +141,8 @@ class Request:
             self._gateway.loop.call(self._wake)
 
     def look(self) -> None:
-        """Nothing is checked yet."""
+        """Have a loop that makes no progress reported."""
+        self._gateway.look()
 
     # --- on the loop
 
@@ -249,6 +259,11 @@ class Request:
                 return
             channel.finish()
         self._wake()  # what waits in `receive` gets http.disconnect
+
+
+def _name_of(frame: FrameType) -> str:
+    """The request line of a call that keeps the loop from running."""
+    return str(frame.f_locals["self"].exchange.request_line())
 
 
 def decoded(headers: Iterable[Any]) -> list[tuple[str, str]]:

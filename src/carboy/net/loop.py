@@ -56,6 +56,11 @@ class Loop:
             return self._loop
 
     @property
+    def thread_id(self) -> int:
+        """The identifier of the loop's thread; 0 before it runs."""
+        return 0 if self._thread is None else self._thread.ident or 0
+
+    @property
     def running(self) -> bool:
         """Whether the loop's thread runs."""
         return self._thread is not None and self._thread.is_alive()

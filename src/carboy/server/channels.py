@@ -327,6 +327,7 @@ class Channels:
             self.finished(exchange, now)
         else:
             exchange.arrived = exchange.arrived or exchange.began
+            self._in_flight.leader_runs(exchange)
             channel.connection.phase = IDLE
             self.resumed.append(exchange)
 

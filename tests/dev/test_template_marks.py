@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import django.template
 import jinja2
 import pytest
 
@@ -141,3 +142,22 @@ def test_a_template_with_the_name_of_a_module_is_a_template(tmp_path: Path) -> N
     made = jinja2.Environment(loader=jinja2.FileSystemLoader(tmp_path))  # noqa: S701
     error = caught(lambda: made.get_template("settings.py").render(VALUES))
     assert "<mark>fails()</mark>" in DebugTraceback(error).render_traceback_html()
+
+
+def test_the_tags_of_django_templates_have_frames(tmp_path: Path) -> None:
+    (tmp_path / "base.html").write_text("<body>\n{% block c %}{% endblock %}</body>")
+    (tmp_path / "page.html").write_text(
+        '{% extends "base.html" %}\n{% block c %}ü {{ one }}{% if one %}{{ thing.prop }}{% endif %}'
+        "{% endblock %}"
+    )
+    page = django.template.Engine(dirs=[str(tmp_path)], debug=True).get_template("page.html")
+    error = caught(lambda: page.render(django.template.Context({"one": "1", "thing": Thing()})))
+    assert marks(error) == ["{% block c %}", "{% if one %}", "{{ thing.prop }}"]
+    frames = [f for f in DebugTraceback(error).all_frames if f.filename.endswith(".html")]
+    assert [(Path(f.filename).stem, f.lineno) for f in frames] == [
+        ("page", 1), ("base", 2), ("page", 2), ("page", 2),
+    ]  # fmt: skip
+    assert "1" in frames[-1].eval("one")
+    assert f'page.html", line 2, in template\n    {page.source.splitlines()[1]}' in (
+        traceback_text(error)
+    )

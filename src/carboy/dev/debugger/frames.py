@@ -132,6 +132,8 @@ def summaries(
             found.append((frame, _of_template(frame, each, error, below, strings)))
         else:
             found.append((frame, _of_python(frame, each)))
+            if (of_django := _of_django(frame)) is not None:
+                found.append((frame, of_django))
     found = found[skip:]
     return _not_hidden(found) if hide else [summary for _, summary in found]
 
@@ -234,6 +236,42 @@ def _of_template(
         colno=start if mark else None,
         end_colno=stop if mark else None,
     )
+
+
+def _of_django(frame: FrameType) -> DebugFrameSummary | None:
+    """A frame for the tag of a template that Django renders in this frame, in debug mode."""
+    names = frame.f_locals
+    if frame.f_code.co_name != "render_annotated" or "context" not in names:
+        return None
+    node: Any = names.get("self")
+    file, token = str(getattr(node.origin, "name", "")), getattr(node, "token", None)
+    lines = linecache.getlines(file)
+    number, span = getattr(token, "lineno", 0), getattr(token, "position", None)
+    if span is None or not 0 < number <= len(lines):
+        return None
+    line, before = lines[number - 1], sum(map(len, lines[: number - 1]))
+    columns = (min(max(0, at - before), len(line.rstrip("\n"))) for at in span)
+    start, stop = (len(line[:at].encode("utf-8", "replace")) for at in columns)
+    return DebugFrameSummary(
+        filename=file,
+        lineno=number,
+        name="template",
+        line=line,
+        lookup_line=False,
+        locals={**_variables(names["context"]), "context": names["context"]},
+        globals={JINJA: None, **frame.f_globals},
+        end_lineno=number,
+        colno=start,
+        end_colno=stop,
+    )
+
+
+def _variables(context: Any) -> dict[str, Any]:
+    """The variables of a context of Django."""
+    try:
+        return dict(context.flatten())
+    except Exception:  # a context of the application's own
+        return {}
 
 
 def _place(function: str) -> str:

@@ -168,6 +168,25 @@ def quickest_explanation(folder: Path) -> Path:
     return min(found)[1]
 
 
+def picture_of_course(browser: Browser, folder: Path) -> None:
+    """The page of `carboy learn` after a request without a version."""
+    os.environ["XDG_DATA_HOME"] = str(folder)
+    terminal = Terminal([str(CARBOY), "learn", "-p", str(PORT)], folder)
+
+    def send(page: Page) -> None:
+        page.locator("#first").click()
+        page.locator("#bytes").fill("GET /hello?name=Ada\nHost: localhost\n\n")
+        page.locator("#new").click()
+        expect(page.locator("#goals .hint")).to_be_visible()
+        expect(page.locator("#received")).to_contain_text("400")
+
+    try:
+        terminal.wait_for("In the browser")
+        picture(browser, "learn", ADDRESS, send, size=(1200, 960))
+    finally:
+        terminal.close()
+
+
 def main() -> None:
     IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary, launched() as browser:
@@ -203,6 +222,7 @@ def main() -> None:
         picture(browser, "dev", page.as_uri(), element="pre")
         explained = quickest_explanation(folder)
         picture(browser, "explain", explained.as_uri(), show_view)
+        picture_of_course(browser, folder)
 
 
 if __name__ == "__main__":

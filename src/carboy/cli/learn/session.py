@@ -95,6 +95,7 @@ class Session:
         """Until the learner ends it."""
         self._client = client
         if number:
+            self._say(f"In the browser: {self._course}\n")
             self._begin(number)
         else:
             self._list()

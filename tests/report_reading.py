@@ -75,7 +75,7 @@ def wrong_lines(steps: list[Step], own: Path) -> list[str]:
     wrong = []
     for step in steps:
         quoted = step.quoted()
-        lines = installed(step.file, own).read_text("utf-8").split("\n") if step.file else []
+        lines = installed(step.file, own).read_text("utf-8").split("\n") if quoted else []
         wrong += [
             f"step {step.number}, {step.file}:{number}: {text!r}"
             for number, text in quoted.items()

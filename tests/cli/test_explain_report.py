@@ -93,6 +93,10 @@ def test_the_headings_are_those_of_such_a_report(report: str) -> None:
     assert [heading for heading in headings if heading in wanted] == wanted
 
 
+def test_the_response_is_complete(report: str) -> None:
+    assert re.search(r"^\| response \| 200 OK, \d+ bytes in the body \|$", report, re.MULTILINE)
+
+
 def test_every_call_is_a_step_in_its_order(report: str) -> None:
     steps = steps_of(report)
     assert [step.number for step in steps] == list(range(1, len(steps) + 1))

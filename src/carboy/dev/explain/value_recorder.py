@@ -312,8 +312,10 @@ def _variables(frame: FrameType, holder: Holder) -> dict[str, Any]:
     """The variables of a frame. A buffer for the socket has no more than was received into it."""
     found = dict(frame.f_locals)
     for name, each in frame.f_locals.items():
-        if type(each) is memoryview and not each.readonly:
-            found[name] = bytes(each[: holder.filled])
+        if type(each) is memoryview:
+            with contextlib.suppress(ValueError):  # a buffer that was released
+                if not each.readonly:
+                    found[name] = bytes(each[: holder.filled])
     return found
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 FLASK = """
-from flask import Flask, request
+from flask import Flask, render_template, request
 
 app = Flask(__name__)
 
@@ -44,7 +44,29 @@ def agent():
 
 @app.get("/nothing")
 def nothing():
+    request.environ.get("HTTP_X_NOTHING")
     return "nothing"
+
+def named():
+    return request.headers["X-Name"]
+
+@app.get("/helper")
+def helper():
+    name = named()
+    return name
+
+@app.get("/page")
+def page():
+    return render_template("page.html")
+
+@app.get("/items/<int:number>")
+def item(number):
+    return str(number)
+
+@app.post("/document")
+def document():
+    given = request.get_json()
+    return given
 """
 PLAIN = """
 def app(environ, start_response):
@@ -55,6 +77,7 @@ MULTIPART = (
     '--XX\r\nContent-Disposition: form-data; name="other"\r\n\r\nJane\r\n'
     '--XX\r\nContent-Disposition: form-data; name="name"\r\n\r\nJane\r\n--XX--\r\n'
 )
+MULTIPART_TYPE = "Content-Type: multipart/form-data; boundary=XX"
 ME = ("-H", "User-Agent: me")
 BOTH = pytest.mark.parametrize(
     ("app", "server"), [("theirs", "werkzeug"), ("theirs", "carboy"), ("ours", "carboy")],
@@ -67,6 +90,8 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "theirs.py").write_text(FLASK)
     (tmp_path / "ours.py").write_text(FLASK.replace("from flask", "from carboy"))
     (tmp_path / "plain.py").write_text(PLAIN)
+    (tmp_path / "templates").mkdir()
+    (tmp_path / "templates/page.html").write_text("<h1>\n{{ request.headers['X-Name'] }}\n</h1>")
     (tmp_path / "multipart").write_text(MULTIPART, newline="")
     return tmp_path
 
@@ -199,15 +224,16 @@ def test_a_session_cookie_is_followed_without_being_shown(folder: Path) -> None:
     assert "abcd99" not in text and "efgh99" not in text
 
 
-@BOTH
 @pytest.mark.parametrize(
-    ("body", "header", "sent"),
+    ("app", "server", "body", "header", "sent"),
     [
-        ("x=Jane+D&name=Jane+D", "X-Nothing: 1", "Jane+D"),
-        ("@multipart", "Content-Type: multipart/form-data; boundary=XX", "Jane"),
-        ("x=1&name=Jane%20D", "Transfer-Encoding: chunked", "Jane%20D"),
+        ("theirs", "werkzeug", "x=Jane+D&name=Jane+D", "X-Nothing: 1", "Jane+D"),
+        ("ours", "carboy", "x=Jane+D&name=Jane+D", "X-Nothing: 1", "Jane+D"),
+        ("theirs", "carboy", "@multipart", MULTIPART_TYPE, "Jane"),
+        ("ours", "carboy", "@multipart", MULTIPART_TYPE, "Jane"),
+        ("theirs", "werkzeug", "x=1&name=Jane%20D", "Transfer-Encoding: chunked", "Jane%20D"),
     ],
-    ids=["urlencoded", "multipart", "chunked"],
+    ids=["urlencoded", "urlencoded on carboy", "multipart", "multipart on carboy", "chunked"],
 )
 def test_a_form_field_is_followed(
     folder: Path, app: str, server: str, body: str, header: str, sent: str
@@ -218,6 +244,44 @@ def test_a_form_field_is_followed(
     )  # fmt: skip
     assert bytes_at_the_marks(text) == sent
     assert 'everything reads it with request.form.get("name")' in text
+
+
+@pytest.mark.parametrize(("app", "server"), [("theirs", "werkzeug"), ("ours", "carboy")])
+def test_a_value_after_a_large_file_is_followed(folder: Path, app: str, server: str) -> None:
+    file = "\r\n".join(f"{number:07}" for number in range(36_000))
+    part = '--XX\r\nContent-Disposition: form-data; name="file"; filename="a.txt"\r\n\r\n'
+    last = '--XX\r\nContent-Disposition: form-data; name="name"\r\n\r\nJane\r\n--XX--\r\n'
+    body = f"{part}{file}\r\n{last}"
+    (folder / "large").write_text(body, newline="")
+    text = explain(
+        folder, app, "POST", "/all", "-d", "@large", "--follow=form:name", f"--server={server}",
+        "-H", MULTIPART_TYPE,
+    )  # fmt: skip
+    assert len(body) > 320_000 and bytes_at_the_marks(text) == "Jane"
+    place = int(re.findall(r"The value is 4 bytes \(numbers ([\d,]+) ", text)[0].replace(",", ""))
+    assert place > 320_000
+    assert 'everything reads it with request.form.get("name")' in text
+
+
+@pytest.mark.parametrize(
+    ("app", "server", "sent", "said"),
+    [
+        ("theirs", "werkzeug", ("GET", "/helper", "-H", "X-Name: Zoë", "--follow=header:x-name"),
+         "named reads it with request.headers[\"X-Name\"]\n      theirs.py:39: return request."
+         "headers[\"X-Name\"]\nhelper gets it with named()\n      theirs.py:43: name = named()\n"),
+        ("ours", "carboy", ("GET", "/page", "-H", "X-Name: 1", "--follow=header:X-Name"),
+         "the template page.html reads it\n      page.html:2: {{ request.headers['X-Name'] }}\n"),
+        ("theirs", "werkzeug", ("GET", "/items/17", "--follow=path"),
+         "item gets it as number\n      theirs.py:51: def item(number):\n"),
+        ("ours", "carboy", ("POST", "/document", "--json", '{"a": 1}', "--follow=body"),
+         "document reads it with request.get_json()\n"),
+    ],
+    ids=["helper", "template", "converter", "document"],
+)  # fmt: skip
+def test_the_code_that_reads_the_value_is_named(
+    folder: Path, app: str, server: str, sent: tuple[str, ...], said: str
+) -> None:
+    assert said in explain(folder, app, *sent, f"--server={server}")
 
 
 def test_an_attribute_that_is_read_without_a_call_is_named(folder: Path) -> None:

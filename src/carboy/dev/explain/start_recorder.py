@@ -383,15 +383,14 @@ class StartRecorder:
         """A function of `sys.settrace`: ask for the exceptions of a frame."""
         if not self._on or frame.f_globals is OURS:
             return None
+        thread = getattr(self._local, "thread", None)
+        if thread is not None and thread.opaque is not None and frame.f_code.co_name != MODULE:
+            return None
         followed = self._watcher.trace(frame, event, arg) if self._watcher is not None else None
         if followed is not None:
             return followed
-        thread = getattr(self._local, "thread", None)
-        if thread is not None:
-            if thread.opaque is not None and frame.f_code.co_name != MODULE:
-                return None
-            if len(thread.stack) >= self._recursion_limit:
-                raise RecursionError(SAID)  # in the function that is called
+        if thread is not None and len(thread.stack) >= self._recursion_limit:
+            raise RecursionError(SAID)  # in the function that is called
         self._lost += 2 * self._overhead  # for the call and the return
         frame.f_trace_lines = False
         return self._exceptions

@@ -41,7 +41,9 @@ READS = {"recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_i
 ARRIVED_AT = 128  # the place of tcpi_bytes_received in the struct tcp_info of Linux
 PATIENCE = 2000  # milliseconds to wait for bytes before a call of recv that waits itself
 BUDGET = 30.0  # seconds for searches
+MOST_AT_ONCE = 10_000_000  # nanoseconds that one search is taken to need
 LINES = 2000  # of one call that are examined
+FILLS = {"readinto", "readinto1", "recv_into"}  # functions that fill a buffer
 MOST_EVENTS = 20_000
 IN_ENVIRON = ("HTTP_", "CONTENT_")  # the start of the names of header fields
 OURS = globals()  # frames of this module are not recorded
@@ -168,6 +170,8 @@ class ValueRecorder:
         count = code.co_argcount + code.co_kwonlyargcount
         count += bool(code.co_flags & VARARGS) + bool(code.co_flags & VARKEYWORDS)
         values = _variables(frame, holder)
+        if code.co_name in FILLS:  # what is in the buffer before is memory that was used before
+            values = {name: each for name, each in values.items() if type(each) is not bytearray}
         given = {name: values[name] for name in code.co_varnames[:count] if name in values}
         if not self._environ and not holder.is_own:
             self._environ = _environ_among(given.values())
@@ -296,8 +300,9 @@ class ValueRecorder:
         return holder
 
     def _spend(self, began: int) -> None:
+        """Count the time of a search. Other programs may have run in between, so it is limited."""
         spent = clock() - began
-        self._spent += spent
+        self._spent += min(spent, MOST_AT_ONCE)
         self.on_spent(spent)
 
     def _is_over(self) -> bool:

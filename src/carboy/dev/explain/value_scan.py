@@ -27,6 +27,7 @@ from carboy.dev.explain.wanted_value import Matcher
 MOST = 300  # objects that one search examines
 ITEMS = 100  # of a container
 DEEP = 5  # levels below a variable
+COPIED = 4096  # bytes of a buffer that is copied before it is known whether it has the value
 LARGE = 1 << 22  # bytes; longer ones are not searched
 SHORT = 4  # characters; such a value inside an object counts only next to its name
 TEXTS = (str, bytes, bytearray, memoryview)
@@ -99,10 +100,13 @@ def _check(
     path: str, value: Any, place: tuple[int, str], container: Any, key: object,
     matchers: Sequence[Matcher], found: list[tuple[int, Found]],
 ) -> None:  # fmt: skip
+    is_buffer = isinstance_of(value, (bytearray, memoryview))
+    is_large = type(value) is bytearray and len(value) > COPIED
+    if is_large and not any(each.contains(value) for each in matchers):
+        return
     text = as_text(value)
     if not text or len(text) > LARGE:
         return
-    is_buffer = isinstance_of(value, (bytearray, memoryview))
     for number, matcher in enumerate(matchers):
         if matcher.is_value(text):
             is_bare = bool(place[0]) and len(text) < SHORT and not matcher.is_named(key)

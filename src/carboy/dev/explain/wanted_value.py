@@ -16,6 +16,8 @@ from urllib.parse import unquote, unquote_plus, unquote_to_bytes
 PLAIN = ("path", "body")
 NAMED = ("header", "query", "form", "cookie")
 KINDS = "header:NAME, query:NAME, form:NAME, cookie:NAME, path or body"
+LARGE = 4096  # characters of a text that is not searched twice
+MOST_KEPT = 64  # large texts
 LEAST = 4  # bytes of a piece of the body
 LONG = 6  # characters; a shorter value may be equal to other text by chance
 FORM = re.compile(r"(?i)multipart/form-data\s*;.*?boundary=\"?([^\";,]+)")
@@ -107,22 +109,30 @@ class Matcher:
         contexts = {each for each in wanted.contexts if each}
         self._texts = sorted(contexts)
         self._bytes = sorted(set(_as_bytes(contexts)))
+        self._without: dict[int, object] = {}  # large texts without the value, kept alive
         self._names = {_plain_name(wanted.name), *_names_of(wanted.kind)} - {""}
         self._others = {_plain_name(each) for each in wanted.others}
 
     def is_value(self, text: str | bytes) -> bool:
         """Whether the text is the value and nothing else."""
-        if text in self.forms:
-            return True
         if self._whole and type(text) is bytes and len(text) >= LEAST:
             return text in self._whole  # a stream is read piece by piece
-        return len(text) <= self.longest + 4 and text.strip() in self.forms
+        # A long text is not compared, because that would compute its hash.
+        return len(text) <= self.longest + 4 and (text in self.forms or text.strip() in self.forms)
 
-    def contains(self, text: str | bytes) -> bool:
+    def contains(self, text: str | bytes | bytearray) -> bool:
         """Whether the text contains the value together with its name."""
+        if self._without.get(id(text)) is text:
+            return False
         if isinstance(text, str):
-            return any(each in text for each in self._texts)
-        return any(each in text for each in self._bytes)
+            found = any(each in text for each in self._texts)
+        else:
+            found = any(each in text for each in self._bytes)
+        if not found and len(text) >= LARGE and not isinstance(text, bytearray):
+            self._without[id(text)] = text
+            if len(self._without) > MOST_KEPT:
+                del self._without[next(iter(self._without))]
+        return found
 
     def is_named(self, key: object) -> bool:
         """Whether the key of a container is the name of the value."""

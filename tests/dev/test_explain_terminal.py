@@ -115,13 +115,19 @@ def test_an_overflow_is_reported() -> None:
     assert "made too many calls" in terminal.show(found)
 
 
-def failed(error: Exception) -> Explanation:
-    try:
-        raise error
-    except Exception as caught:
-        handler = call("Flask.handle_exception", "flask", 60_000, 62_000)
-        handler.error = caught
-    return explanation(*request(), handler)
+def failed(*errors: Exception) -> Explanation:
+    """A request in which these exceptions were handled, one after the other."""
+    names = ("Flask.handle_http_exception", "Flask.handle_exception")[-len(errors) :]
+    handlers = []
+    for number, (name, error) in enumerate(zip(names, errors, strict=True)):
+        began = 60_000 + 5_000 * number
+        handler = call(name, "flask", began, began + 2_000)
+        try:
+            raise error
+        except Exception as caught:
+            handler.error = caught
+        handlers.append(handler)
+    return explanation(*request(), *handlers)
 
 
 def test_an_exception_is_shown_with_its_place_and_without_secrets() -> None:
@@ -130,6 +136,12 @@ def test_an_exception_is_shown_with_its_place_and_without_secrets() -> None:
     text = terminal.show(found)
     assert "The application raised ValueError: … is too short" in text
     assert re.search(r"^  at .*test_explain_terminal\.py:\d+$", text, re.MULTILINE)
+
+
+def test_an_exception_of_an_error_handler_is_shown_and_not_the_one_it_handled() -> None:
+    text = terminal.show(failed(LookupError("first"), ValueError("second")))
+    assert "The application raised ValueError: second" in text
+    assert "LookupError" not in text
 
 
 def test_without_calls_only_the_summary_is_shown() -> None:

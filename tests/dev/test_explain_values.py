@@ -132,6 +132,19 @@ class Loud(Exception):
         raise RuntimeError
 
 
+class Slotted(Exception):
+    __slots__ = ("title",)
+
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+def slotted(title: str) -> Slotted:
+    error = Slotted()
+    error.title = title
+    return error
+
+
 @pytest.mark.parametrize(
     ("error", "text"),
     [
@@ -143,6 +156,8 @@ class Loud(Exception):
         ),
         (StopIteration(), "StopIteration"),
         (Loud("too loud"), "Loud: too loud"),
+        (slotted("in a slot"), "Slotted: in a slot"),
+        (Slotted(), "Slotted"),
         (ValueError("token=hunter2"), "ValueError: token=…"),
         (KeyError(Hostile()), "KeyError: <Hostile>"),
         (OSError(2, "No", Hostile()), "FileNotFoundError: 2, 'No'"),

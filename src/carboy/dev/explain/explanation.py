@@ -87,7 +87,8 @@ class Explanation:
             # Not, for example, that the client has disconnected.
             and not type(node.error).__module__.startswith("carboy.server")
         ]
-        of_steps = [(error, node) for error, node in given if node.step]
+        # The last one: a function that handles an exception may fail itself.
+        of_steps = [(error, node) for error, node in reversed(given) if node.step]
         others = [pair for pair in given if self._is_failure(pair[1]) and _is_own(pair[0])]
         return next(iter((*of_steps, *others)), None)
 

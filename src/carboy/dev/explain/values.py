@@ -8,9 +8,17 @@ with its bracket, so that the output can be read as Python.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
-from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, WrapperDescriptorType
+from types import (
+    BuiltinFunctionType,
+    CodeType,
+    FunctionType,
+    MemberDescriptorType,
+    MethodType,
+    WrapperDescriptorType,
+)
 from typing import Any
 
 LONGEST = 72  # characters of a value
@@ -20,7 +28,7 @@ ITEMS = 3  # of a container
 DEEP = 2  # levels of nested containers
 LARGEST = 1 << 200  # Python refuses to write integers of thousands of digits
 NAMES = ("name", "endpoint", "rule", "key", "path", "status", "type")
-MESSAGES = ("description", "message", "detail", "msg", "reason")
+MESSAGES = ("description", "message", "detail", "msg", "reason", "title")
 MASK = "…"
 TEXTS = (str, bytes, bytearray)
 CONTAINERS = (tuple, list, set, frozenset, dict)
@@ -78,7 +86,9 @@ def exception(error: BaseException) -> str:
     kind = type(error)
     given = BaseException.__dict__["args"].__get__(error)
     if type(kind.__str__) is not WrapperDescriptorType:
-        said = _message(_attributes(error)) or ", ".join(brief(each, 1) for each in given[:ITEMS])
+        said = _message(_attributes(error), _slots(error)) or ", ".join(
+            brief(each, 1) for each in given[:ITEMS]
+        )
         said = said or _message(*(type.__dict__["__dict__"].__get__(k) for k in kind.__mro__))
     elif len(given) == 1 and type(given[0]) is str and not issubclass(kind, KeyError):
         said = given[0]
@@ -240,6 +250,18 @@ def _message(*places: Mapping[str, Any]) -> str:
         if found:
             return found
     return ""
+
+
+def _slots(error: BaseException) -> dict[str, Any]:
+    """The attributes of an exception that are in slots and may be its message."""
+    found: dict[str, Any] = {}
+    for kind in type(error).__mro__:
+        names = type.__dict__["__dict__"].__get__(kind)
+        for name in MESSAGES:
+            if type(slot := names.get(name)) is MemberDescriptorType:
+                with contextlib.suppress(AttributeError):  # it is empty
+                    found.setdefault(name, slot.__get__(error))
+    return found
 
 
 def _line(text: str) -> str:

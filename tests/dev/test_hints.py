@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from werkzeug.test import Client
 
 import carboy
 from carboy.cli.dev.tools import in_terminal
+from carboy.cli.dev.worker import load_or_error_app
 from carboy.dev.debugger import DebuggedApplication
 from carboy.dev.hints import hints
 
@@ -167,6 +169,11 @@ def nested(key: str = "nmae", index: int = 0) -> object:
         (nested, ["Did you mean 'name'?"]),
         (lambda: nested("zzz"), ["It has the key 'name'."]),
         (lambda: PRICES.apple, ["It has the key 'apple': write ['apple']."]),  # type: ignore[attr-defined]
+        (lambda: value, []),  # type: ignore[name-defined]  # noqa: F821 - ValueError is not meant
+        (lambda: db, []),  # type: ignore[name-defined]  # noqa: F821
+        (lambda: name, []),  # type: ignore[name-defined]  # noqa: F821 - nor is __name__
+        (lambda: pritn("x"), ["Did you mean 'print'?"]),  # type: ignore[name-defined]  # noqa: F821
+        (lambda: srt(1), ["Did you mean 'str'?"]),  # type: ignore[name-defined]  # noqa: F821
         (lambda: os.pth, ["Did you mean 'path'?"]),  # type: ignore[attr-defined]
     ],
 )
@@ -269,3 +276,14 @@ def test_what_a_request_has_is_proposed_in_its_debugger(
     headers = {"User-Agent": "curl/8", "X-Mine": "1"}
     text = client.post("/?page=1", data={"title": "x"}, headers=headers, buffered=True).text
     assert text.rstrip().endswith(expected or "Did you mean 'index' instead?")
+
+
+def test_hints_are_in_the_terminal_if_an_application_cannot_be_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mistyped_app.py").write_text("import jijna2\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("sys.path", [str(tmp_path), *sys.path])
+    _, failure = load_or_error_app("mistyped_app:app", first=True)
+    assert failure is not None
+    assert "Did you mean 'jinja2'?\nFolders searched: " in capsys.readouterr().err

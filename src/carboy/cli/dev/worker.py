@@ -13,6 +13,7 @@ from typing import Any
 from carboy.cli import locate
 from carboy.cli.config import Environment
 from carboy.cli.dev.tools import LOADING, Ended, Tools, failing, failure_of, in_colours
+from carboy.dev.hints import hints
 from carboy.dev.live import Broadcaster, Failure
 from carboy.server.processes import preloading
 from carboy.server.processes.link import Message, SupervisorLink
@@ -107,15 +108,16 @@ def load_or_error_app(name: str, first: bool, again: bool = True) -> tuple[Any, 
         if first and (isinstance(problem, locate.NoApplication) or not again):
             raise
         failure = failure_of(problem)
-        _show(failure)
+        _show(failure, hints(problem.__cause__) if problem.__cause__ else [])
         return failing(problem), failure
 
 
-def _show(failure: Failure) -> None:
+def _show(failure: Failure, told: list[str]) -> None:
     """Show in the terminal why the application could not be loaded."""
     traceback, _, advice = failure.text.rpartition("\n")
     above = f"{in_colours(traceback)}\n" if traceback else ""
-    sys.stderr.write(f"\n{above}{advice}\n\n")
+    near = "".join(f"{hint}\n" for hint in told)
+    sys.stderr.write(f"\n{above}{near}{advice}\n\n")
 
 
 def used_by(app: Any) -> dict[str, Any]:

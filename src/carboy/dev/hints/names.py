@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from types import CodeType, FrameType
 from typing import Any
 
-from carboy.dev.hints.near import did_you_mean
+from carboy.dev.hints.near import did_you_mean, near, question
 
+BUILTIN_ALIKE = 0.8  # there are so many that some are always a little similar
 LOCAL = re.compile(r"local variable '(\w+)'")
 
 
@@ -32,12 +33,15 @@ def name(error: Any) -> Iterator[str]:
         return
     if missing is None:
         return
-    names = {**_enclosing(frame), **frame.f_locals, **frame.f_globals, **vars(builtins)}
+    scopes = {**_enclosing(frame), **frame.f_locals, **frame.f_globals}
+    names = [each for each in scopes if missing.startswith("_") or not each.startswith("_")]
     owner = frame.f_locals.get("self")
     if owner is not None and missing in getattr(owner, "__dict__", {}):
         yield f"Did you mean 'self.{missing}'?"
-    yield from did_you_mean(missing, names)
-    if missing in sys.stdlib_module_names and missing not in names:
+    similar = [*near(missing, names), *near(missing, vars(builtins), BUILTIN_ALIKE)]
+    if similar:
+        yield question(list(dict.fromkeys(similar))[:3])
+    if missing in sys.stdlib_module_names:
         yield f"Did you forget to import {missing!r}?"
 
 

@@ -8,6 +8,7 @@ from difflib import SequenceMatcher, get_close_matches
 MOST = 5000  # names that are compared
 LONGEST = 60  # characters of a name that is compared
 ALIKE = 0.65  # a name below this similarity is not proposed,
+SHORT, SHORT_ALIKE = 3, 0.75  # letters of a short name, and the similarity that it needs
 CLOSER = 0.1  # nor is one that is less similar than the best by more than this
 
 
@@ -19,12 +20,17 @@ def near(name: object, names: Iterable[object], alike: float = ALIKE) -> list[st
     lower: dict[str, list[str]] = {}
     for each in known:
         lower.setdefault(each.lower(), []).append(each)
-    found = get_close_matches(name.lower(), lower, n=3, cutoff=alike)
-    best = _ratio(name.lower(), found[0]) if found else 0.0
+    asked = name.lower()
+    found = get_close_matches(asked, lower, n=3, cutoff=alike)
+    if len(name) <= SHORT:  # most names of so few letters are similar
+        found = [
+            each for each in found if _ratio(asked, each) >= SHORT_ALIKE or _swapped(asked, each)
+        ]
+    best = _ratio(asked, found[0]) if found else 0.0
     spelled = [
         max(lower[each], key=lambda each: _ratio(name, each))
         for each in found
-        if _ratio(name.lower(), each) >= best - CLOSER
+        if _ratio(asked, each) >= best - CLOSER
     ]
     return [each for each in spelled if each != name]
 
@@ -32,6 +38,10 @@ def near(name: object, names: Iterable[object], alike: float = ALIKE) -> list[st
 def _ratio(name: str, other: str) -> float:
     # The arguments are in the order of get_close_matches; the result depends on it.
     return SequenceMatcher(None, other, name).ratio()
+
+
+def _swapped(name: str, other: str) -> bool:
+    return sorted(name) == sorted(other)
 
 
 def did_you_mean(name: object, names: Iterable[object]) -> Iterator[str]:

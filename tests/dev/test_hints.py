@@ -173,7 +173,7 @@ def nested(key: str = "nmae", index: int = 0) -> object:
         (lambda: db, []),  # type: ignore[name-defined]  # noqa: F821
         (lambda: name, []),  # type: ignore[name-defined]  # noqa: F821 - nor is __name__
         (lambda: pritn("x"), ["Did you mean 'print'?"]),  # type: ignore[name-defined]  # noqa: F821
-        (lambda: srt(1), ["Did you mean 'str'?"]),  # type: ignore[name-defined]  # noqa: F821
+        (lambda: lenn([]), ["Did you mean 'len'?"]),  # type: ignore[name-defined]  # noqa: F821
         (lambda: os.pth, ["Did you mean 'path'?"]),  # type: ignore[attr-defined]
     ],
 )

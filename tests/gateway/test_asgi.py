@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from carboy.net import loop_watch
+from carboy.net import listen_unix, loop_watch
 from live_asgi import (
     Message,
     Receive,
@@ -91,6 +91,13 @@ def test_the_scope_describes_the_request(described: Any) -> None:
 
 def test_the_scope_of_http_1_0_says_so(described: Any) -> None:
     assert ask(described, b"GET / HTTP/1.0\r\n\r\n")["http_version"] == "1.0"
+
+
+def test_the_scope_of_a_unix_socket_has_its_path_and_no_client(tmp_path: Path) -> None:
+    path = str(tmp_path / "socket")
+    with served_asgi(describe, listener=listen_unix(path)) as live:
+        scope = ask(live, GET)
+    assert (scope["server"], scope["client"]) == ([path, None], None)
 
 
 def test_the_authority_of_an_absolute_target_is_the_host(described: Any) -> None:

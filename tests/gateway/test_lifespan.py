@@ -10,7 +10,7 @@ import pytest
 from carboy.gateway.asgi import AsgiGateway
 from carboy.gateway.interface import StartFailed
 from live_asgi import Message, Receive, Send, body, served_asgi, start
-from live_engine import GET
+from live_engine import GET, served
 
 COMPLETE = {"type": "lifespan.startup.complete"}
 ENDED = {"type": "lifespan.shutdown.complete"}
@@ -133,6 +133,29 @@ def test_an_end_that_takes_too_long_is_given_up(caplog: pytest.LogCaptureFixture
     gateway.stop(0)
     assert "The application's shutdown did not end within" in caplog.text
     assert not gateway.loop.running
+
+
+def test_tasks_that_do_not_end_are_cancelled_at_a_stop(caplog: pytest.LogCaptureFixture) -> None:
+    events: list[str] = []
+
+    class Endless(App):
+        async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+            await super().__call__(scope, receive, send)
+            if scope["type"] == "http":
+                try:
+                    await asyncio.sleep(3600)
+                finally:
+                    events.append("cancelled")
+
+    gateway = AsgiGateway(Endless(), "asyncio")
+    gateway.start()
+    with served(gateway.app, gateway=gateway) as live, live.client() as client:
+        client.send(GET)
+        client.reply()
+    gateway.stop(0)
+    assert events == ["cancelled"]
+    assert not gateway.loop.running
+    assert not caplog.records
 
 
 def test_tasks_that_outlive_their_response_end_before_the_lifespan_does() -> None:

@@ -169,7 +169,9 @@ class Request:
         try:
             await gateway.app(http_scope(self.exchange, gateway.state), self.receive, self.send)
         except BaseException as error:  # also SystemExit, which would end the loop
-            channel.fail(error)
+            # A task that outlives its response or its client is cancelled at a stop.
+            if channel.open or not isinstance(error, asyncio.CancelledError):
+                channel.fail(error)
             return
         if channel.open:
             channel.fail(

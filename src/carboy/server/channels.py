@@ -103,7 +103,8 @@ class Channels:
                 now, settings.body_grace, settings.body_rate, settings.silence_timeout
             )
         self.opened.append(channel)
-        self._look(channel, now)
+        if not channel.body_ended or connection.interest != READ or connection.has_unsent:
+            self._look(channel, now)
 
     def begin(self) -> None:
         """At the end of a turn: give the channels that were opened in it to their receivers.

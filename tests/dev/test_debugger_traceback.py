@@ -19,7 +19,7 @@ from werkzeug.test import Client
 
 from carboy.cli.tracebacks import traceback_text
 from carboy.dev import ownership
-from carboy.dev.debugger import DebuggedApplication
+from carboy.dev.debugger import KEEP_PAGE, DebuggedApplication
 from carboy.dev.debugger.tbtools import DebugTraceback
 
 
@@ -167,6 +167,21 @@ def test_an_installed_application_that_is_served_is_the_users(
     ownership.claim(SimpleNamespace(import_name="installed_app.web"))
     assert not ownership.is_library(str(modules / "installed_app" / "views.py"))
     assert ownership.is_library(str(modules / "other_package" / "views.py"))
+
+
+def test_surrogates_are_replaced_in_the_page_and_where_it_is_kept() -> None:
+    """An undecodable file name in a message, for example."""
+
+    def app(environ: Any, start_response: Any) -> Any:
+        raise ValueError("no file \udcff")
+
+    kept: list[str] = []
+    errors = io.StringIO()
+    client = Client(DebuggedApplication(app, evalex=True))
+    given = {KEEP_PAGE: kept.append}
+    response = client.get("/", errors_stream=errors, environ_overrides=given)
+    for text in (response.text, kept[0], errors.getvalue()):
+        assert "no file \\udcff" in text
 
 
 def test_an_object_that_breaks_the_page_leaves_the_traceback() -> None:

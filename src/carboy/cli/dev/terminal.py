@@ -45,7 +45,8 @@ class Terminal:
             self._tell("↻", "36", f"{what}  reloaded in {seconds * 1000:.0f} ms")
         if broken:
             where = "" if first else f"{what}  "
-            self.failed(f"{where}{broken.rstrip('.')}. Save a file to try again.")
+            end = "" if broken.endswith((".", "?", "!")) else "."
+            self.failed(f"{where}{broken}{end} Save a file to try again.")
 
     def saved(self, paths: Sequence[str]) -> None:
         """Show that files have changed, before their code is loaded."""

@@ -260,14 +260,14 @@ class DebuggedApplication:
             if self.describe:
                 described = self.describe(error)
             if wanted or keep is not None:
-                html = self._page_of(found, environ, contexts, told)
+                html = encodable(self._page_of(found, environ, contexts, told))
         except Exception as problem:  # raised by an object of the application, such as the error
             text = text or "".join([*format_tb(error.__traceback__), type(error).__name__])
             described = text = f"{text}\nIts page cannot be shown: {type(problem).__name__}\n"
         if html and keep is not None:
             keep(html)
         if html and wanted:
-            response = Response(encodable(html), status=500, mimetype="text/html")
+            response = Response(html, status=500, mimetype="text/html")
         else:
             whole = encodable("\n".join([text.rstrip("\n"), *told, ""]))
             response = Response(whole, status=500, mimetype="text/plain")

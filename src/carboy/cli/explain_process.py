@@ -36,6 +36,7 @@ REST_AT_MOST = 2.0  # seconds, for an application whose threads never rest
 RUNS = "RD"  # states of a thread in /proc: it runs, or waits for a disk
 OUTPUT = "output.txt"
 COMPAT = "CARBOY_COMPAT"  # says what the names flask and werkzeug mean
+CURRENT = "Current thread 0x"  # is once in the stacks of a process
 FRAME = re.compile(r'  File "(.+)", line (\d+) in (.+)')  # of faulthandler
 ANY_HOST = {"0.0.0.0", "::"}
 STARTUP = """
@@ -202,14 +203,27 @@ class ServerProcess:
         """A sentence with the function of the application that runs, or ""."""
         if DUMP is None:
             return ""
+        count = 0
         for pid in self._unfinished():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, DUMP)
-        time.sleep(PAUSE)  # the file has no mark that it is complete
-        for file_name, line, name in FRAME.findall((self.folder / STACKS).read_text("utf-8")):
+                count += 1
+        for file_name, line, name in FRAME.findall(self._stacks(count)):
             if places.is_the_applications(file_name) and name != MODULE:
                 return f"The application was running {name}, {file_name}:{line}."
         return ""
+
+    def _stacks(self, count: int) -> str:
+        """The stacks of so many processes. The file has no mark that it is complete."""
+        end = time.monotonic() + SHORT_GRACE
+        text = before = ""
+        while count and time.monotonic() < end:
+            text = (self.folder / STACKS).read_text("utf-8", "replace")
+            if text == before and text.count(CURRENT) >= count:
+                break
+            before = text
+            time.sleep(PAUSE)
+        return text
 
     def kill(self) -> None:
         """Kill the server and the processes that it started."""

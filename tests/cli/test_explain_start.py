@@ -47,6 +47,11 @@ def hangs(environ, start_response):
     os.rename("pid.tmp", "pid")
     threading.Event().wait()
 
+def fails(environ, start_response):
+    start_response("200 OK", [])
+    yield b"one"
+    raise ValueError("midway")
+
 def keeps(environ, start_response):
     import threading, time
     threading.Thread(target=time.sleep, args=(600,)).start()
@@ -359,6 +364,21 @@ def test_a_script_is_recorded_with_its_own_arguments_and_its_reloader(folder: Pa
 def test_a_script_that_starts_no_server_is_reported(folder: Path) -> None:
     text = explain(folder, "plain.py", "GET", "/", "--server=script", code=1)
     assert "Error: plain.py ended and started no server.\n" in text
+
+
+def test_a_script_must_be_a_file(folder: Path) -> None:
+    text = explain(folder, "plain:app", "GET", "/", "--server=script", code=2)
+    assert "plain:app is not a file. --server script requires one, such as app.py." in text
+
+
+def test_a_stream_that_fails_is_explained_with_what_was_sent(folder: Path) -> None:
+    text = explain(folder, "plain:fails", "GET", "/")
+    first = text.splitlines()[0]
+    assert first.startswith(
+        "GET / → 200 OK, the server closed the connection before the end, 3 bytes"
+    )
+    assert "      out: an exception, ValueError: midway\n" in text
+    assert text.partition("\nThe bytes of the response\n")[2].count("one") == 1
 
 
 def test_with_flask_carboy_has_the_names_on_another_server(folder: Path) -> None:

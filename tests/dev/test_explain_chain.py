@@ -7,7 +7,7 @@ import pytest
 from carboy.dev.explain import chain_text
 from carboy.dev.explain.chain import Phase, chain_of
 from carboy.dev.explain.recording import Recording, UnreadableRecording, read, write
-from recordings import SERVED, recording
+from recordings import SERVED, TO_CLIENT, recording
 
 
 def titles(made: Recording) -> list[str]:
@@ -36,6 +36,12 @@ def test_the_steps_are_in_the_phases_of_a_servers_life() -> None:
 def test_only_the_socket_that_is_bound_is_a_step() -> None:
     made = [step for step in chain_of(recording(*SERVED)) if step.title == "The socket is made"]
     assert [step.line for step in made] == [33]
+
+
+def test_a_server_that_listens_on_all_addresses_accepts_on_others() -> None:
+    everywhere = (("own", "0.0.0.0:5000"), ("listens", "True"))
+    made = recording(("", "socket._accept", everywhere), ("", "socket.recv", TO_CLIENT))
+    assert len(titles(made)) == 2
 
 
 def test_a_system_call_on_another_socket_is_not_a_step() -> None:

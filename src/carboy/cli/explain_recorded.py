@@ -81,6 +81,11 @@ def show(ctx: click.Context, launch: Launch, question: Question, patience: float
     """Record a server from its start, and show what the options ask for."""
     follow = ctx.params["follow"]
     _check(ctx)
+    if launch.is_script and not Path(launch.app).exists():
+        raise click.BadParameter(
+            f"{launch.app} is not a file. --server script requires one, such as app.py.",
+            param_hint="APP",
+        )
     if follow is not None and ctx.params["report"] is None:
         _show_followed(ctx, launch, question, patience, follow)
         return

@@ -15,6 +15,8 @@ from carboy.dev.explain.steps import BUSY_CALLERS
 WSGIREF = "wsgiref.handlers"  # the one module of Python that calls applications
 READS = {"socket.recv", "socket.recv_into", "socket.recvfrom", "socket.recvmsg"}
 IMPORTS = "importlib"
+ORDINARY = ("StopIteration", "StopAsyncIteration", "GeneratorExit")  # ends of generators
+WAITS = "BlockingIOError"  # there is nothing to read or no room to write
 MIDDLEWARE = {"environ", "start_response"}  # the arguments of a WSGI application
 ONCE = {"socket.bind", "socket.listen", ACCEPT}
 # Modules that start-up uses for other things, such as the metadata of packages.
@@ -177,7 +179,7 @@ class _Finder:
     """Gives calls their titles, one after the other in order."""
 
     def __init__(self, recording: Recording) -> None:
-        self._address = recording.address
+        self._port = _port_of(recording.address)
         self._rules: dict[str, list[tuple[str, str]]] = {}
         for module, name, title in RULES:
             self._rules.setdefault(name, []).append((module, title))
@@ -194,10 +196,15 @@ class _Finder:
                 name = process.function_of(call).name
                 if name == SOCKET:
                     latest[call.thread] = call
-                elif (
-                    name == "socket.bind" and call.result == self._address and call.thread in latest
-                ):
+                elif name == "socket.bind" and call.thread in latest and self._is_served(call):
                     yield id(latest[call.thread])
+
+    def _is_served(self, call: RecordedCall) -> bool:
+        """Whether the socket of a system call has the port of the server, on any of its addresses.
+
+        A server that listens on all addresses accepts connections on others.
+        """
+        return self._port in (_port_of(dict(call.args).get("own", "")), _port_of(call.result))
 
     @property
     def is_accepted(self) -> bool:
@@ -206,6 +213,18 @@ class _Finder:
 
     def title(self, process: Process, call: RecordedCall) -> str:
         """The title of a call, or ""."""
+        return self._title(process, call) or self._failure(process, call)
+
+    def _failure(self, process: Process, call: RecordedCall) -> str:
+        """A function of the application that fails when it runs again, such as a generator."""
+        function, caller = process.function_of(call), process.caller_of(call)
+        if not call.raised or not _is_own(function) or call.result.startswith(ORDINARY):
+            return ""
+        if caller is None or _is_own(caller):
+            return ""  # the caller fails, too, or handles it
+        return self._once((id(function), call.result), f"Your {short(function)} fails")
+
+    def _title(self, process: Process, call: RecordedCall) -> str:
         function = process.function_of(call)
         if function.place.room == places.KERNEL or function.name in SYSTEM_CALLS:
             return self._system_call(function, call)
@@ -231,7 +250,9 @@ class _Finder:
         if function.name == "fork":
             return self._once("fork", title)
         given = dict(call.args)
-        if call.raised or self._address not in (given.get("own"), call.result):
+        if call.raised and (not call.result or call.result.startswith(WAITS)):
+            return ""
+        if not self._is_served(call):
             return ""  # a socket of the application, or one that the server uses inside
         if function.name in ONCE:
             return self._once(function.name, title)
@@ -278,6 +299,11 @@ class _Finder:
             return ""
         self._seen.add(what)
         return title
+
+
+def _port_of(address: str) -> str:
+    host, colon, port = address.rpartition(":")
+    return port if host and colon else "unknown"
 
 
 def _is_own(function: Function) -> bool:

@@ -7,7 +7,7 @@ from itertools import groupby
 from carboy.dev.explain import places
 from carboy.dev.explain.chain import ChainStep, Phase, chain_of
 from carboy.dev.explain.recording import Function, Recording
-from carboy.dev.explain.terminal import COLOURS, OTHER, Painter
+from carboy.dev.explain.terminal import COLOURS, OTHER, Painter, size
 from carboy.dev.links import Link, link_of
 
 MOST_LINES = 60  # of a request or a response
@@ -42,7 +42,7 @@ def summary(recording: Recording, painter: Painter) -> str:
     count = len(recording.processes)
     processes = "1 process" if count == 1 else f"{count} processes"
     return (
-        f"{painter.colour(recording.request, '1')} → {recording.status}, {recording.size:,} bytes;"
+        f"{painter.colour(recording.request, '1')} → {recording.status}, {size(recording.size)};"
         f" {recording.server} on {recording.address}, {calls:,} calls recorded in {processes}"
     )
 

@@ -125,6 +125,14 @@ def test_events_are_recorded(
     assert "page=2" in record.target
 
 
+def test_a_template_that_fails_is_recorded(store: Store, caplog: pytest.LogCaptureFixture) -> None:
+    app = application()
+    app.add_url_rule("/bad", "bad", lambda: carboy.render_template_string("{{ 1 / 0 }}"))
+    Client(RequestList(app, store, DebuggedApplication(app))).get("/bad")
+    [found] = events(store.all()[0], "template")
+    assert found == ("a string", "The template was not rendered to its end.")
+
+
 def test_a_form_is_recorded_if_the_application_has_read_it(client: Client, store: Store) -> None:
     assert client.post("/form", data={"name": "ada", "password": "hunter2"}).text == "ada"
     [record] = store.all()

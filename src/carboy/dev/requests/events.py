@@ -79,14 +79,16 @@ def _take(recording: Recording, name: str, given: dict[str, Any]) -> None:
         _note_body(recording)
         _note_session(recording.record)
     if name == "before_render_template":
-        recording.open[id(given.get("context"))] = recording.now()
+        name = str(given["template"].name or "a string")
+        recording.templates[id(given.get("context"))] = recording.now(), name
     elif name == "template_rendered":
-        began = recording.open.pop(id(given.get("context")), None)
+        began, _ = recording.templates.pop(id(given.get("context")), (None, ""))
         context = masked("", given.get("context") or {})
         lines = (f"{key} = {_shown(value)}" for key, value in sorted(context.items()))
         title = str(given["template"].name or "a string")
         recording.note("template", title, "\n".join(lines), began)
     elif name == "got_request_exception":
+        recording.cut_templates()
         note_error(recording, given["exception"])
     elif name == "message_flashed":
         recording.note("flash", str(given.get("category")), str(given.get("message")))

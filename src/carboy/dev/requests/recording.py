@@ -50,7 +50,7 @@ class Recording:
         self.environ = environ or {}
         self.aside = aside
         self.error: BaseException | None = None  # the last one that was noted
-        self.open: dict[int, float] = {}  # beginnings of what ends with a signal
+        self.templates: dict[int, tuple[float, str]] = {}  # being rendered: beginning and name
         self._cost = cost
         self._changed = changed
         self._started = time.perf_counter()
@@ -109,17 +109,26 @@ class Recording:
             common = fingerprint(title[:TEXT]) if kind == "sql" else None
             if common and (common in self._statements or len(self._statements) < STATEMENTS):
                 self._statements[common] += 1
-            if len(record.events) < EVENTS + (ERRORS if kind == "error" else 0):
+            kept = len(record.events) < EVENTS + (ERRORS if kind == "error" else 0)
+            if kept:
                 took = round(now - at, 3)
                 record.events.append(Event(at, kind, title[:TEXT], detail[:TEXT], took))
             else:
                 record.left_out += 1
             if self._ended:
                 self._sum_up()
-                self._changed()
+                if kept:
+                    self._changed()
+
+    def cut_templates(self) -> None:
+        """Add the templates whose end was not signalled, because of an exception."""
+        for began, name in self.templates.values():
+            self.note("template", name, "The template was not rendered to its end.", began)
+        self.templates.clear()
 
     def end(self) -> None:
         """The response is complete."""
+        self.cut_templates()
         with self._lock:
             # On the clock of the events, so that none of them is after the end.
             took = self._now() / 1000

@@ -19,7 +19,7 @@ def _timed(render: Callable[..., Any], kind: Timed) -> Callable[..., Any]:
     def rendering(self: Any, *given: Any, **options: Any) -> Any:
         __traceback_hide__ = True
         recording = current.get()
-        if recording is not None and recording.open:  # a signal will report it
+        if recording is not None and recording.templates:  # a signal will report it
             return render(self, *given, **options)
         with kind.call(lambda: (str(getattr(self, "name", None) or "a string"), "")):
             return render(self, *given, **options)

@@ -414,6 +414,30 @@ def test_completion_runs_in_the_contexts_of_its_request() -> None:
         assert found in response.json["found"]
 
 
+def test_request_session_and_g_are_names_of_every_frame_of_a_request() -> None:
+    app = carboy.Flask("scenario")
+    app.secret_key = "key"
+
+    @app.get("/<name>")
+    def view(name: str) -> None:
+        carboy.session["visitor"] = name
+        carboy.g.mine = name
+        hides(name)
+
+    def hides(g: str) -> None:
+        raise LookupError
+
+    app.testing = True
+    wrapped = debugged(app=app.wsgi_app, pin_security=False)
+    client = browser(wrapped)
+    client.get("/ada", base_url=HOST)
+    for function, code in (("view", "g.mine"), ("hides", "g")):
+        frame = next(id(f) for f in wrapped.frames.values() if f.name == function)
+        typed = f"request.path, session['visitor'], {code}"
+        shown = asked(client, s=wrapped.secret, frm=frame, cmd=typed).text
+        assert shown.count("ada") == 3
+
+
 def test_names_of_proxies_outside_of_their_context_are_completed() -> None:
     app = debugged(pin_security=False, console_init_func=lambda: {"request": carboy.request})
     client = browser(app)

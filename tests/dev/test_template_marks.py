@@ -58,6 +58,7 @@ CASES = {
     "{% raw %}{{ fails(1) }}{% endraw %}{{ fails(2) }}": ["fails(2)"],
     "{% autoescape false %}{{ one }}{{ fails() }}{% endautoescape %}": ["fails()"],
     "{% filter upper %}{{ fails() }}{% endfilter %}": ["fails()"],
+    "{{ '\u2028\x0c' }}\x85{{ one }}{{ fails() }}": ["fails()"],
     "{{ one }}{% include 'included.html' %}": ["include 'included.html'", "fails()"],
     "{{ one }}{% include 'missing.html' %}": ["include 'missing.html'"],
     "{{ one }}{% include 'invalid.html' %}": ["include 'invalid.html'", "one +"],

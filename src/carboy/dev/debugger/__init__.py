@@ -315,7 +315,13 @@ class DebuggedApplication:
     def _console(self, frame: DebugFrameSummary | _ConsoleFrame) -> Console:
         """The console of a frame, which runs code in the contexts of the frame's request."""
         found: Console = frame.console
-        found.contexts = self.frame_contexts.get(id(frame), found.contexts)
+        contexts = self.frame_contexts.get(id(frame), found.contexts)
+        if contexts is not found.contexts:
+            found.contexts = contexts
+            for name in ("request", "session", "g"):  # unless the frame has such a name
+                value = _of_contexts(name, contexts)
+                if value is not None:
+                    found.names.setdefault(name, value)
         return found
 
     def _stop(self, frame: DebugFrameSummary | _ConsoleFrame) -> Response:

@@ -14,7 +14,7 @@ from typing import Any
 
 from carboy.dev.debugger import page
 from carboy.dev.debugger.console import Console
-from carboy.dev.debugger.template_marks import TOP_LEVEL, Delimiters, Raised, marked
+from carboy.dev.debugger.template_marks import TOP_LEVEL, Delimiters, Raised, lines_of, marked
 from carboy.dev.highlight import is_python
 from carboy.dev.ownership import is_library
 from carboy.http.properties import cached_property
@@ -38,8 +38,8 @@ class DebugFrameSummary(traceback.FrameSummary):
         "_cache_console",
         "_cache_info",
         "_cache_is_library",
-        "_code",
-        "_text",
+        "_own_code",
+        "_own_text",
         "global_ns",
         "local_ns",
     )
@@ -56,8 +56,8 @@ class DebugFrameSummary(traceback.FrameSummary):
         super().__init__(locals=None, **kwargs)
         self.local_ns = locals
         self.global_ns = globals
-        self._code = code
-        self._text = text  # source code that is not in a file
+        self._own_code = code
+        self._own_text = text  # source code that is not in a file
 
     @cached_property
     def info(self) -> str | None:
@@ -88,11 +88,11 @@ class DebugFrameSummary(traceback.FrameSummary):
             source=self._source(),
             library=mark_library and not own,
             id=id(self),
-            note=CHANGED if own and _is_stale(self.filename, self._code) else "",
+            note=CHANGED if own and _is_stale(self.filename, self._own_code) else "",
         )
 
     def _lines(self) -> list[str]:
-        lines = self._text.splitlines() or linecache.getlines(self.filename)
+        lines = lines_of(self._own_text) or linecache.getlines(self.filename)
         loader = self.global_ns.get("__loader__")
         if not lines and hasattr(
             loader, "get_source_by_code"
@@ -220,8 +220,8 @@ def _of_template(
     text = "" if in_file else getattr(error, "source", None) or strings.text
     source = text or "".join(linecache.getlines(each.filename))
     mark = marked(source, number, _raised(frame, error, below, strings), strings.delimiters())
-    lines = source.splitlines()
-    line = lines[number - 1] if number <= len(lines) else ""
+    lines = lines_of(source)
+    line = lines[number - 1].rstrip("\r\n") if number <= len(lines) else ""
     start, stop = (len(line[:at].encode("utf-8", "replace")) for at in mark or (0, 0))
     return DebugFrameSummary(
         filename=each.filename,

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from io import StringIO
 
 Span = tuple[int, int]
 
@@ -48,11 +49,16 @@ class Raised:
     inner: str = ""  # the function that was called, if it is a template's
 
 
+def lines_of(source: str) -> list[str]:
+    """The lines of a source text, as Python and Jinja count them: str.splitlines finds more."""
+    return list(StringIO(source))
+
+
 def marked(
     source: str, number: int, raised: Raised, delimiters: Delimiters = Delimiters()
 ) -> Span | None:
     """Start and end of the part of line `number` that raised; None if it is not clear."""
-    lines = source.splitlines(keepends=True)
+    lines = lines_of(source)
     if not 0 < number <= len(lines):
         return None
     start = sum(map(len, lines[: number - 1]))

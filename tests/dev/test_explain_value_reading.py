@@ -29,8 +29,8 @@ def event(kind: str, function: str, caller: str, call: tuple[int, int], **more: 
     return made
 
 
-def read_by(*events: Event, outer: tuple[tuple[int, int], ...] = ()) -> str:
-    _, reader = reading_of(events, outer)
+def read_by(*events: Event, outer: tuple[tuple[int, int], ...] = (), name: str = "n") -> str:
+    _, reader = reading_of(events, outer, name)
     return f"{reader.where.function}: {reader.expression}" if reader else ""
 
 
@@ -70,9 +70,22 @@ def test_a_call_inside_of_which_the_value_is_used_up_is_a_read() -> None:
     assert read_by(*inside, outer=(VIEW,)) == ""  # middleware, inside of which all happens
 
 
+def test_a_call_that_takes_all_values_apart_reads_only_the_one_that_it_names() -> None:
+    for code, has_name, is_read in (
+        ("request.args.get('other')", False, False),
+        ("request.args.get('X_Page')", False, True),
+        ("request.META['HTTP_X_PAGE']", False, True),
+        ("request.args.get(name)", True, True),
+    ):
+        reader = Reader(where("view", True), code, VIEW, has_name)
+        inside = event("variable", "parse", "library", VIEW, reader=reader)
+        inside.where = where("parse")
+        assert bool(read_by(inside, name="x-page")) is is_read, code
+
+
 def test_a_value_is_followed_from_a_helper_to_the_function_that_called_it() -> None:
     read = returned("helper", HELPER, "request.headers['X']")
     passed = event("returned", "helper", "view", HELPER, own=True, expression="helper()")
-    _, reader = reading_of([read, passed], ())
+    _, reader = reading_of([read, passed], (), "X")
     assert reader is not None and reader.where.function == "helper"
     assert onward([read, passed], read) == [passed]

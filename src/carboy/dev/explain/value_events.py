@@ -42,6 +42,7 @@ class Reader:
     where: Where
     expression: str
     call: tuple[int, int]
+    has_name: bool = False  # one of its variables is the name of the value
 
 
 @dataclass(slots=True)
@@ -77,7 +78,9 @@ def event_of(pid: int, data: dict[str, Any], views: Collection[tuple[str, int]])
         data.get("caller_call", 0), data["again"],
     )  # fmt: skip
     if reader:
-        found.reader = Reader(where_of(reader), reader["expression"], (pid, reader["call"]))
+        found.reader = Reader(
+            where_of(reader), reader["expression"], (pid, reader["call"]), reader["has_name"]
+        )
     found.is_for_view = any((file, line) in views for file, line in data["owns"])
     return found
 

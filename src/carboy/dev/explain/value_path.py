@@ -81,7 +81,7 @@ def path_of(
         if part:  # the end of the connection may be counted as a byte
             received.append(Received(each["at"], each["call"], part, where_of(each)))
     events.sort(key=lambda each: each.at)
-    read, reader = reading_of(events, outer)
+    read, reader = reading_of(events, outer, wanted.name)
     passed = onward(events, read)
     if read is not None:
         events = events[: events.index(read) + 1] + passed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import re
 from collections.abc import Collection, Iterator, Sequence
 
@@ -20,15 +21,21 @@ Candidate = tuple[int, Event, Reader]  # the smaller the number, the more exact
 
 
 def reading_of(
-    events: Sequence[Event], outer: Collection[tuple[int, int]]
+    events: Sequence[Event], outer: Collection[tuple[int, int]], name: str
 ) -> tuple[Event | None, Reader | None]:
     """The event with which the application gets the value, and where it does so.
 
     A read in a view, or in a function that a view calls, goes first; then the most exact one; then
     the one in the function that was called last. `outer` are calls of functions of the application
-    that wrap others, such as middleware, for which a library works all the time.
+    that wrap others, such as middleware, for which a library works all the time. A library takes
+    all parameters apart to give one of them to the application, so the `name` of the value must be
+    in the code that reads it, if it is not read directly.
     """
-    found = list(_candidates(events, outer))
+    found = [
+        each
+        for each in _candidates(events, outer)
+        if each[0] in (RETURNED, KEPT) or not name or _mentions(each[2], name)
+    ]
     if not found:
         return None, None
     in_view = [each for each in found if each[1].is_for_view]
@@ -73,6 +80,14 @@ def _candidates(events: Sequence[Event], outer: Collection[tuple[int, int]]) -> 
             yield INSIDE, each, by
 
 
+def _mentions(reader: Reader, name: str) -> bool:
+    """Whether the code has the name, as text, as an attribute, as a key, or in a variable."""
+    line = linecache.getline(reader.where.place.file, reader.where.line)
+    code = f"{reader.expression} {line}".lower().replace("_", "-")
+    plain = re.escape(name.lower().replace("_", "-"))
+    return reader.has_name or bool(re.search(rf"(?<![\w-])(http-)?{plain}s?(?![\w-])", code))
+
+
 def _is_inside(event: Event, by: Reader, outer: Collection[tuple[int, int]]) -> bool:
     is_got = event.kind in ("returned", "variable")
     return is_got and by.call not in outer and not EVERYTHING.search(by.expression)
@@ -84,7 +99,9 @@ def _is_returned_to_own(event: Event) -> bool:
 
 def _caller_of(event: Event) -> Reader:
     assert event.caller is not None
-    return Reader(event.caller, event.expression, (event.call[0], event.caller_call))
+    has_name = event.reader is not None and event.reader.has_name
+    call = (event.call[0], event.caller_call)
+    return Reader(event.caller, event.expression, call, has_name)
 
 
 def _is_near(path: str) -> bool:

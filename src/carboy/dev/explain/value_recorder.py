@@ -273,10 +273,10 @@ class ValueRecorder:
             event["caller_call"] = above.number if above else 0
             if kind in ("returned", "container"):
                 event["expression"] = value_frames.expression(caller)
-        self._note_readers(event, frame)
+        self._note_readers(track, event, frame)
         track.events.append(event)
 
-    def _note_readers(self, event: dict[str, Any], frame: FrameType) -> None:
+    def _note_readers(self, track: Track, event: dict[str, Any], frame: FrameType) -> None:
         """Note the code of the application for which this happens."""
         running = list(value_frames.own_frames(frame))
         event["owns"] = [[each.f_code.co_filename, each.f_code.co_firstlineno] for each in running]
@@ -286,6 +286,7 @@ class ValueRecorder:
             event["reader"] = {
                 "call": holder.number if holder else 0,
                 "expression": value_frames.expression(nearest),
+                "has_name": track.matcher.is_among(nearest.f_locals.values()),
                 **value_frames.where(nearest, nearest.f_lineno),
             }
 

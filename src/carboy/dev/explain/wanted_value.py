@@ -139,6 +139,10 @@ class Matcher:
         name = _plain_name(key)
         return any(each in name for each in self._names)
 
+    def is_among(self, values: Iterable[object]) -> bool:
+        """Whether one of the values is the name."""
+        return any(_plain_name(each) in self._names for each in values if type(each) is str)
+
     def is_other(self, key: object) -> bool:
         """Whether the key is the name of another field that has the same value."""
         return bool(self._others) and _plain_name(key) in self._others

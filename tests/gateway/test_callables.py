@@ -52,7 +52,7 @@ def missing() -> Any:
     ],
 )
 def test_an_asgi_application_is_refused_by_werkzeugs_servers(start: Any, app: Any) -> None:
-    with pytest.raises(TypeError, match=r"is an ASGI application\. Only `carboy run` and"):
+    with pytest.raises(TypeError, match=r"is an ASGI application\. Only `carboy run`, "):
         start(app)
 
 
@@ -109,9 +109,9 @@ def test_the_object_behind_a_proxy_is_not_looked_at() -> None:
 APP = "class App:\n    async def __call__(self, scope, receive, send): ...\napp = App()\n"
 
 
-def test_the_development_server_says_so_and_fails(tmp_path: Path) -> None:
+def test_a_development_server_without_fork_says_so_and_fails(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(APP)
-    with Running("dev", "--port", "0", cwd=tmp_path) as server:
+    with Running("dev", "--no-warm", "--no-reload", "--port", "0", cwd=tmp_path) as server:
         assert server.wait() == 1
         assert "app:app is an ASGI application (app.App)." in server.text()
         assert "Traceback" not in server.text()

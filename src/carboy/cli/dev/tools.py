@@ -24,6 +24,7 @@ from carboy.dev.requests import RequestList, Store, hooks
 from carboy.dev.requests.hooks import views
 from carboy.dev.requests.recording import current
 from carboy.dev.routes import with_routes_page
+from carboy.gateway.callables import is_asgi
 from carboy.server.engine import Engine
 from carboy.server.logs.output import colours_wanted, standard
 from carboy.server.runner import Runner
@@ -57,7 +58,9 @@ class Tools:
             hooks.watch(self)
 
     def around(self, app: Any, broadcaster: Broadcaster) -> Any:
-        """The application with its tools."""
+        """The application with its tools, which are for WSGI."""
+        if is_asgi(app):
+            return app
         own = app
         claim(own)
         app = with_routes_page(app)

@@ -65,7 +65,7 @@ class DevelopmentWorker:
         else:
             self.tools.watch_packages()
             try:
-                app, failure = load_or_error_app(self.name, order["first"])
+                app, failure = load_or_error_app(self.name, order["first"], interface="auto")
             except locate.NoApplication as problem:
                 raise LoadError(str(problem)) from None
             if failure:
@@ -95,7 +95,9 @@ class DevelopmentWorker:
         }
 
 
-def load_or_error_app(name: str, first: bool, again: bool = True) -> tuple[Any, Failure | None]:
+def load_or_error_app(
+    name: str, first: bool, again: bool = True, interface: str = locate.WSGI_FOUND
+) -> tuple[Any, Failure | None]:
     """The application of that name, or one that raises the error that prevented loading it.
 
     At the `first` start, the error of a name without an application is raised: the user has just
@@ -103,7 +105,7 @@ def load_or_error_app(name: str, first: bool, again: bool = True) -> tuple[Any, 
     there is no second try.
     """
     try:
-        return locate.load(name), None
+        return locate.load(name, interface=interface), None
     except LOADING as problem:
         if first and (isinstance(problem, locate.NoApplication) or not again):
             raise

@@ -168,7 +168,8 @@ class DevelopmentSupervisor(Supervisor):
         del self._starts[worker]
 
     def _failed(self, member: Member, link: WorkerLink, how: str, requests: str) -> None:
-        if failure := link.failure():
+        failure = link.failure()
+        if failure and self._first:
             self.reporter.failed(failure)
             self._code = 1
             self._stop()
@@ -176,7 +177,10 @@ class DevelopmentSupervisor(Supervisor):
         now, start = time.monotonic(), self._starts[member.number]
         text = f"The application's process {how}"
         self._next = Start(began=now, is_known=True)
-        if start.ready and now - start.ready > YOUNG:
+        if failure:  # of its lifespan, or of something else that no error page was made for
+            self._next.failure = failure
+            self.reporter.ended(f"{failure.rstrip()}\nSave a file to start it again.")
+        elif start.ready and now - start.ready > YOUNG:
             self.reporter.ended(f"{text}; another one takes its place.")
         else:
             self._next.failure = text + "."

@@ -10,7 +10,7 @@ from typing import Any
 
 from carboy.dev.masking import MASK
 from carboy.dev.requests.hooks.patches import Patches
-from carboy.dev.requests.recording import Timed
+from carboy.dev.requests.recording import Timed, current
 
 CACHE = Timed("cache")
 METHODS = (
@@ -67,31 +67,31 @@ def _timed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(function)
     def timed(self: Any, *given: Any, **options: Any) -> Any:
         __traceback_hide__ = True
+        decorated = _decorated() if current.get() else ""
         started = CACHE.begin()
         if started is None:
             return function(self, *given, **options)
-        result = None
-        title = f"{name} {_keys(name, given, options)}".rstrip()
-        decorated = _decorated()
         try:
             result = function(self, *given, **options)
         except BaseException as error:
-            started.end(lambda: (title, decorated), error)
+            started.end(lambda: (_title(name, given, options), decorated), error)
             raise
         outcome, hit = _outcome(name, given, options, result)
-        started.end(lambda: (title, f"{outcome} {decorated}".strip()), hit=hit)
+        told = f"{outcome} {decorated}".strip()
+        started.end(lambda: (_title(name, given, options), told), hit=hit)
         return result
 
     return timed
 
 
-def _keys(name: str, given: tuple[Any, ...], options: Mapping[str, Any]) -> str:
-    """The key or the keys of a call, without its values."""
+def _title(name: str, given: tuple[Any, ...], options: Mapping[str, Any]) -> str:
+    """The name and the keys of a call, without its values."""
     keys: list[Any] = list(given) if name in MANY else [*given, *options.values()][:1]
     names: list[str] = []
     for each in keys:
         names += map(str, each) if isinstance(each, dict | list | tuple | set) else [str(each)]
-    return SECRET_KEY.sub(rf"\1{MASK}", ", ".join(names))[:LONGEST]
+    shown = SECRET_KEY.sub(rf"\1{MASK}", ", ".join(names))[:LONGEST]
+    return f"{name} {shown}".rstrip()
 
 
 def _outcome(

@@ -6,7 +6,7 @@ from base64 import b64encode
 
 import pytest
 
-from carboy.dev.explain.secrets import Eraser, secrets_of
+from carboy.dev.explain.secrets import Eraser, blank_cookies, secrets_of
 from carboy.dev.explain.values import arguments
 from explained import call
 
@@ -86,3 +86,11 @@ def test_a_value_under_the_key_of_a_secret_is_a_secret() -> None:
     assert shown == (("key", "'password'"), ("value", "'…'"))
     assert found == {"hunter2"}
     assert arguments({"key": "title", "value": "hunter2"}, set())[1] == ("value", "'hunter2'")
+
+
+def test_cookies_that_a_response_sets_are_stars_of_the_same_length() -> None:
+    head = "HTTP/1.1 200 OK\r\nSet-Cookie: sid=abc; Path=/\r\nset-cookie: a=\r\nX: a=b\r\n\r\n"
+    body = "Set-Cookie: sid=abc"
+    shown = blank_cookies(head + body)
+    assert shown == head.replace("sid=abc", "sid=***") + body
+    assert blank_cookies("") == ""

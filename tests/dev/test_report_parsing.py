@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -115,3 +116,11 @@ def test_the_section_has_headings_and_becomes_markdown(found: ValuePath) -> None
     assert titles == [parsing.TITLE, parsing.BUFFER, "All header lines", parsing.OBJECT]
     text = markdown.render(Document("x", blocks))
     assert "abcdef99" not in text
+
+
+def test_many_calls_that_read_are_one_sentence(found: ValuePath) -> None:
+    many = replace(found, received=found.received * 400)
+    text = markdown.render(Document("Title", parsing.blocks(many)))
+    size = len(found.received[0].data)
+    assert text.count("socket.recv_into read ") == 4
+    assert f"In 397 more calls, socket.recv_into read {397 * size:,} bytes (numbers" in text

@@ -22,7 +22,7 @@ from carboy.cli.explain_process import (
 from carboy.cli.explain_question import STOPPED, Answer, Question
 from carboy.cli.explain_servers import SERVERS, version_of
 from carboy.dev.explain.recording import Process, Recording
-from carboy.dev.explain.secrets import Eraser, secrets_of
+from carboy.dev.explain.secrets import Eraser, blank_cookies, secrets_of
 
 LAUNCHER = "src/carboy/cli/explain_launcher.py"
 CRASH = 1.0  # seconds for a server to end that has closed the connection without a response
@@ -84,7 +84,7 @@ def _recording(
     line = eraser.erase(f"{question.method} {question.path}")
     return Recording(
         app, server, address, line, answer.text, answer.size, processes,
-        eraser.blank(answer.sent), eraser.blank(answer.received),
+        eraser.blank(answer.sent), blank_cookies(eraser.blank(answer.received)),
         answer.sent_size, answer.received_size, eraser.erase(problem),
         [eraser.erase(each) for each in rule],
     )  # fmt: skip

@@ -19,6 +19,7 @@ from carboy.dev.explain.values import SECRET_NAME
 
 LEAST = 4  # characters; a shorter text would be found in any text
 SHOWN = "…"
+SET_COOKIE = re.compile(r"(?im)^(set-cookie:[^=;\r\n]*=)([^;\r\n]*)")
 PART = re.compile(rb"name=\"?([^\";\r\n]+)[^\r\n]*\r\n(?:[^\r\n]+\r\n)*\r\n(.*?)\r\n--", re.DOTALL)
 
 
@@ -67,6 +68,12 @@ def _of_document(value: Any, name: str) -> Iterator[str]:
             yield from _of_document(each, name)
     elif value is not None and SECRET_NAME.search(name):
         yield str(value)
+
+
+def blank_cookies(message: str) -> str:
+    """A response, with a star for each character of the cookies that it sets."""
+    head, end, body = message.partition("\r\n\r\n")
+    return SET_COOKIE.sub(lambda found: found[1] + "*" * len(found[2]), head) + end + body
 
 
 class Eraser:

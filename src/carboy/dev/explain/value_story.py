@@ -11,6 +11,7 @@ from carboy.dev.explain.value_path import Step, ValuePath
 from carboy.dev.explain.values import without_literals
 
 WIDTH = 16  # bytes in a row
+MOST_READS = 3  # calls of recv, each of which has a sentence
 MOST_ROWS = 8  # for a long value
 MOST_PASSED = 6  # functions that are named in a step
 SAID = {
@@ -106,10 +107,14 @@ def story_of(found: ValuePath, is_quoted: bool = True) -> Story:
 
 def _story_of(found: ValuePath) -> Story:
     received, start = [], 0
-    for each in found.received:
+    for each in found.received[:MOST_READS]:
         sentence = f"{each.call} read {_span(start, len(each.data))}"
         received.append((sentence, _quote(found, each.where)))
         start += len(each.data)
+    if rest := found.received[MOST_READS:]:
+        size = sum(len(each.data) for each in rest)
+        calls = "one more call" if len(rest) == 1 else f"{len(rest):,} more calls"
+        received.append((f"In {calls}, {rest[0].call} read {_span(start, size)}", None))
     rows = list(_rows(found.data, found.places))
     return Story(
         found.wanted.title,

@@ -70,7 +70,7 @@ def blocks(found: ValuePath, is_quoted: bool = True) -> list[Block]:
 def _bytes(found: ValuePath, story: Story) -> Iterator[Block]:
     yield Heading(3, BUFFER)
     for sentence, quote in story.received:
-        yield Paragraph(f"{sentence}:")
+        yield Paragraph(f"{sentence}{':' if quote else '.'}")
         if quote is not None:
             yield Paragraph(_place(quote.where))
             yield _listing([quote])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import linecache
 
 import pytest
@@ -23,8 +24,9 @@ from carboy.dev.explain.byte_steps import (
 )
 from carboy.dev.explain.step_page import data_of, make
 from carboy.dev.explain.step_text import StepText
-from carboy.dev.explain.wire_recording import MachineCall
+from carboy.dev.explain.wire_recording import METHODS, MachineCall
 from carboy.protocol.errors import RemoteProtocolError
+from carboy.protocol.interface import ConnectionMachine
 from carboy.protocol.states import Reading
 from protocol import rules
 from protocol.feeding import body as body_of
@@ -333,3 +335,9 @@ def test_a_refusal_after_the_last_step_that_is_shown_is_shown(
     found = of_request(CHUNKED.replace(b"0\r\nA: b\r\n\r\n", b"") + bad)
     check_partition(found)
     assert "400" in "".join(step.error + step.title for step in found.steps)
+
+
+def test_every_method_that_a_server_calls_is_recorded() -> None:
+    asked = {name for name, of in vars(ConnectionMachine).items() if inspect.isfunction(of)}
+    # next_event is not recorded: the replay calls it as often as it needs.
+    assert {name for name in asked if name[0] != "_"} - set(METHODS.values()) == {"next_event"}

@@ -337,13 +337,13 @@ class Session:
         self._say(text.heading())
         self._steps = list(map(text.step, range(len(seen.stepped.steps))))
         if self._interactive:
-            self._say(self._text.note("Enter: next step, a: all steps, x: back to the exercise"))
+            self._say(self._text.note("Enter: next step, a: all steps, q: back to the exercise"))
             self._next_step("")
         else:
             self._next_step("a")
 
     def _next_step(self, line: str) -> None:
-        if line.strip() == "x":
+        if line.strip() in ("q", "x"):
             self._steps = []
         elif line.strip() == "a":
             self._say("\n".join(self._steps))

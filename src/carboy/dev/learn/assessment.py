@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from carboy.dev.learn.course import EXERCISES
 from carboy.dev.learn.exchanges import Exchange, Seen, all_of
 from carboy.dev.learn.exercise import Exercise, Question, Verdict, is_right
+from carboy.dev.learn.problems import problem_of
 
 Saved = dict[str, dict[str, list[int]]]
 GOALS, QUESTIONS = "goals", "questions"
@@ -114,6 +115,8 @@ class Assessment:
                 hint = number, verdict.text
         if not new and not reached:
             return None
+        if new and hint is None and (problem := problem_of(new[-1])):
+            hint = len(self.exercise.goals) - 1, problem
         return Finding(new, tuple(reached), hint)
 
     def verdicts(self, seen: Sequence[Seen]) -> list[tuple[int, Verdict]]:

@@ -177,6 +177,7 @@ assert sys.meta_path == finders
             [("y", "x"), ("z", "x")],
             "[('y', '••••••'), ('z', '••••••')]",
         ),
+        ("SELECT * FROM auth, b WHERE ? = b.a AND ? = auth.token", (7, "x"), "(7, '••••••')"),
         ("SELECT check_password(?)", ("x",), "'••••••'"),
         ("SELECT session_key, %s", ("x",), "'••••••'"),
         ("SELECT * FROM books WHERE author = ?", ("ada",), "('ada',)"),

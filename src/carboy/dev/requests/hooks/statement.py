@@ -19,6 +19,7 @@ PLACE = re.compile(r"\?|%s")
 COLUMN = re.compile(
     r"""["`\[]?(\w+)["`\]]?\s*(?:=|<>|!=|[<>]=?|\bI?LIKE\b|\bIN\s*\(|\bBETWEEN\b)\s*$""", re.I
 )
+AFTER = re.compile(r"""\s*(?:=|<>|!=|[<>]=?)\s*(?:["`\[]?\w+["`\]]?\.)*["`\[]?([a-z_]\w*)""", re.I)
 NUMBER = re.compile(r"\b(LIMIT|OFFSET)\s*$", re.I)
 NEXT = re.compile(r"^\s*,\s*$")
 INSERT = re.compile(r"INSERT\b[^(]*\(([^()]*)\)\s*VALUES\s*\([\s?%s,]*\)", re.I)
@@ -65,7 +66,7 @@ def _columns(text: str) -> Iterator[str | None]:
     end = 0
     for place in PLACE.finditer(text):
         before = text[max(end, place.start() - NEAR) : place.start()]
-        found = COLUMN.search(before) or NUMBER.search(before)
+        found = COLUMN.search(before) or NUMBER.search(before) or AFTER.match(text, place.end())
         if found:
             last = found[1]
         elif not NEXT.fullmatch(before):

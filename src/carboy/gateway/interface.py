@@ -92,14 +92,17 @@ class Channel(Protocol):
 
 
 class Receiver(Protocol):
-    """The object that uses a channel. Called by the leader, so each method returns at once."""
+    """The object that uses a channel. Called by the server, so each method returns at once."""
 
     def begin(self, channel: Channel) -> None:
         """The channel is open."""
         ...
 
     def changed(self) -> None:
-        """Bytes of the body have come, or kept bytes have left, or the client has gone."""
+        """Bytes of the body have come, or kept bytes have left, or the client has gone.
+
+        Called by the thread that has noticed it, even in a call of the channel.
+        """
         ...
 
     def look(self) -> None:

@@ -63,6 +63,7 @@ _new_exchange = ServerExchange.__new__
 REQUEST_READ = Reading.DONE  # where the machine is after a request without a body
 # Pieces of one body in one turn: 64 KiB of ordinary chunks, half a millisecond of tiny ones.
 PIECES_A_TURN = 8
+CONTINUATIONS_A_TURN = 32  # of requests that were awaited; then others have their turn
 # A gateway checks its application once a turn. With more events than FEW_EVENTS, which come from
 # independent clients, it does so only LOOK_INTERVAL seconds after the last check.
 FEW_EVENTS, LOOK_INTERVAL = 8, 0.005
@@ -232,11 +233,9 @@ class Engine:
 
     def _turn(self, lead: Lead) -> None:
         """Wait until something is ready and serve it."""
-        events = self.poller.wait(
-            0.0
-            if self._deferred or self._for_leader or self._due or self._resumed
-            else self._patience()
-        )
+        # What the last turn has left: it may have ended early, if its leader was deposed.
+        left = self._deferred or self._for_leader or self._due or self._resumed or self._opened
+        events = self.poller.wait(0.0 if left else self._patience())
         now = clock()
         if now >= self._next_tick:
             self._tick(now)
@@ -261,7 +260,7 @@ class Engine:
             self._dispatcher.run_one_queued(lead, clock())
         if self._due:
             self.channels.look(clock())
-        while self._resumed:
+        for _ in range(min(len(self._resumed), CONTINUATIONS_A_TURN)):
             self._dispatch(lead, self._resumed.popleft())
         if self._opened:
             self.channels.begin()

@@ -256,7 +256,7 @@ def test_a_view_that_raises_is_reported(folder: Path) -> None:
     [
         (("--report", "x.txt"), "x.txt does not end with .md, .html or .pdf."),
         (("--report", "x"), "x does not end with .md, .html or .pdf."),
-        (("--report", "no/x.md", "--server=wsgiref"), "no/x.md cannot be written: No such file"),
+        (("--report", "no/x.md"), "no/x.md cannot be written: its folder does not exist."),
         (("--report", "x.md", "--full"), "--full cannot be combined with --report."),
         (("--report", "x.md", "--lines=-1"), "'-1' is not a whole number of at least 0."),
         (("--lines", "3"), "--lines requires --report."),

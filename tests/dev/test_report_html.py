@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections import Counter
 from html.parser import HTMLParser
 
@@ -103,6 +104,16 @@ def test_a_pdf_has_the_title_and_its_pages():
 
 
 def test_a_missing_library_is_named_with_the_command_that_installs_it(monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "weasyprint", None)
+    monkeypatch.setitem(sys.modules, "weasyprint", None)
     with pytest.raises(pdf.NotAvailable, match=r"pip install 'carboy\[pdf\]'"):
+        pdf.check()
+
+
+def test_missing_libraries_of_pango_are_named_with_the_command_that_installs_them(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "weasyprint.py").write_text("raise OSError('cannot load library libpango')")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "weasyprint", raising=False)
+    with pytest.raises(pdf.NotAvailable, match="apt install libpango-1.0-0 libpangoft2-1.0-0"):
         pdf.check()

@@ -59,6 +59,8 @@ def check(ctx: click.Context) -> None:
         raise click.BadParameter(
             f"{file} does not end with {', '.join(most)} or {last}.", param_hint="--report"
         )
+    if not Path(file).parent.is_dir():
+        raise click.ClickException(f"{file} cannot be written: its folder does not exist.")
     if suffix == ".pdf":
         try:
             pdf.check()

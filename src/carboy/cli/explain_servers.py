@@ -54,6 +54,8 @@ def start_carboy(port: int) -> None:
     """Serve with `carboy run`, without a supervisor, so that one process does everything."""
     sys.argv = ["carboy", "run", Loading.name, f"--host={HOST}", f"--port={port}"]
     sys.argv += ["--no-supervisor", *(["--flask"] if Loading.as_flask else [])]
+    # A recorded view takes longer than the 2 ms after which another thread would take over.
+    sys.argv.append("--watch-interval=5")
     command_line.main()
 
 

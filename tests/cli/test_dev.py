@@ -574,16 +574,30 @@ def test_without_warm_imports_no_process_or_file_is_left_behind(portable: Runnin
 
 # Sends SIGINT to all processes, as Ctrl+C does, when a module is imported.
 INTERRUPTS = """
-import os, signal, sys
+import os, signal, sys, weakref
 
 class Finder:
     @staticmethod
     def find_spec(name, path=None, target=None):
         if name == os.environ["AT"] and os.environ.get("WERKZEUG_RUN_MAIN", "") == os.environ["IN"]:
-            os.killpg(0, signal.SIGINT)
+            if "CALLBACK" not in os.environ:
+                os.killpg(0, signal.SIGINT)
+            thing = Finder()
+            kept = weakref.ref(thing, lambda ref: os.killpg(0, signal.SIGINT))
+            del thing
 
 sys.meta_path.insert(0, Finder)
 """
+
+
+def test_ctrl_c_is_not_lost_in_a_callback_of_the_import_system(folder: Path) -> None:
+    """Python prints a KeyboardInterrupt that is raised there, and continues."""
+    (folder / "first").mkdir()
+    (folder / "first" / "sitecustomize.py").write_text(INTERRUPTS)
+    env = {"PYTHONPATH": "first", "AT": "carboy.cli.dev.terminal", "IN": "", "CALLBACK": "yes"}
+    with developing(folder, env=env) as server:
+        server.wait()
+    assert "".join(server.out + server.err) == ""
 
 
 @pytest.mark.parametrize("process", ["", "true"], ids=["parent", "child"])

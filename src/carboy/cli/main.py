@@ -19,7 +19,7 @@ from carboy.cli.application import application_commands
 from carboy.cli.completion import complete
 from carboy.cli.options import names_of
 from carboy.cli.run import FROM_CLI
-from carboy.server.signals import hold
+from carboy.server.signals import Handlers, hold
 
 COMMAND = "carboy.command"  # in the context's meta: the name of the command as typed
 # name: module with its `command`, which imports much that a server does not need
@@ -66,7 +66,11 @@ class CarboyGroup(click.Group):
         if name == "test" and (theirs := _command_of_application(ctx, name)):
             return theirs  # many applications have a command of this name
         if name in LATE and name not in self.commands:
-            self.add_command(import_module(LATE[name]).command)
+            # As in `carboy.__main__`. A KeyboardInterrupt that is raised in a callback of the
+            # import system is printed and lost, and the command would run.
+            raises = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+            with Handlers({signal.SIGINT: signal.SIG_DFL} if raises else {}):
+                self.add_command(import_module(LATE[name]).command)
         own = super().get_command(ctx, name)
         if own is not None:
             return own

@@ -73,6 +73,15 @@ def app(environ, start_response):
     start_response("200 OK", [])
     return [f"this is {environ['HTTP_USER_AGENT']}".encode()]
 """
+SHORT = """
+from urllib.parse import parse_qs
+
+def app(environ, start_response):
+    given = parse_qs(environ["QUERY_STRING"]).get("q")
+    name = environ.get("HTTP_X_NAME")
+    start_response("200 OK", [])
+    return [f"{given} {name}".encode()]
+"""
 MULTIPART = (
     '--XX\r\nContent-Disposition: form-data; name="other"\r\n\r\nJane\r\n'
     '--XX\r\nContent-Disposition: form-data; name="name"\r\n\r\nJane\r\n--XX--\r\n'
@@ -318,6 +327,17 @@ def test_an_equal_value_of_another_header_is_not_followed(
     offset = int(re.findall(r"The value is 4 bytes \(numbers (\d+)", text)[0])
     received = re.findall(r"(?:b?)'[^']*X-Other: same\\r\\nX-Mine: same", text)
     assert received and offset > 100
+
+
+def test_a_single_character_is_told_apart_from_equal_ones(folder: Path) -> None:
+    (folder / "short.py").write_text(SHORT)
+    text = explain(
+        folder, "short", "GET", "/1?q=1", "-H", "X-Name: 1", "-H", "X-More: 1", "--follow=query:q",
+        "--server=wsgiref",
+    )  # fmt: skip
+    assert bytes_at_the_marks(text) == "1"
+    assert 'app reads it with parse_qs(environ["QUERY_STRING"])' in text
+    assert "component = '1'" not in text and "name = '1'" not in text and "v = '1'" not in text
 
 
 @BOTH

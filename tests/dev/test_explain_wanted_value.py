@@ -75,3 +75,29 @@ def test_the_matcher_tells_equal_values_apart_by_their_names() -> None:
 def test_an_empty_value_cannot_be_followed() -> None:
     with pytest.raises(UnknownValue, match="query:q is empty"):
         wanted_value("query:q", Sent("GET", "/?q=", []))
+
+
+def test_the_place_of_a_short_value_is_next_to_its_name() -> None:
+    matcher = Matcher(wanted_value("query:q", Sent("GET", "/1?q=1", [])))
+    text = "GET /1?q=1 HTTP/1.1"
+    start, size = matcher.place_in(text)
+    assert (text[:start], text[start : start + size]) == ("GET /1?q=", "1")
+    assert matcher.place_in(text.encode()) == (start, size)
+
+
+@pytest.mark.parametrize(
+    ("code", "is_another"),
+    [
+        ('environ.get("HTTP_X_NAME")', True),
+        ('request.form["other"]', True),
+        ('request.args["q"]', False),
+        ('request.args["q"] + request.form["other"]', False),
+        ("value", False),
+    ],
+)
+def test_code_that_reads_an_equal_value_of_another_kind_is_told_apart(
+    code: str, is_another: bool
+) -> None:
+    fields = [("X-Name", "1"), ("X-More", "2")]
+    matcher = Matcher(wanted_value("query:q", Sent("GET", "/?q=1", fields, b"other=1")))
+    assert matcher.is_read_of_another(code) is is_another

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import linecache
 import os
 import select
 import socket
@@ -207,8 +208,10 @@ class ValueRecorder:
         """Note the variables and parts of objects that the last line gave the value."""
         if holder.is_own:
             self._reading(frame, holder, holder.line)
+        code = linecache.getline(frame.f_code.co_filename, holder.line) if holder.is_own else ""
         for track, found in self._search(holder, _variables(frame, holder), frame):
-            if track.remember(holder, found):
+            is_new = track.remember(holder, found)
+            if is_new and not (found.is_value and track.matcher.is_read_of_another(code)):
                 kind = "variable" if found.place == (0, "") else "stored"
                 self._note(track, kind, frame, holder, holder.line, found)
 
@@ -225,12 +228,14 @@ class ValueRecorder:
         names = {"result": value} if value is not None else {}
         for track, found in self._search(holder, names, frame):
             kind = "returned" if found.place == (0, "") else "container"
+            track.state(holder).returned = found.is_value
             self._note(track, kind, frame, holder, holder.line, found)
             track.remember(holder, found)
         above = holder.above
         if above is not None:
             for state, outer in zip(holder.states, above.states, strict=True):
                 outer.touched = outer.touched or state.touched
+                outer.whole = outer.whole or state.returned
         if holder.is_own:
             self._own_ended = clock()
         self._open.pop(id(frame), None)

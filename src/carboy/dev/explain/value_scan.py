@@ -45,6 +45,7 @@ class Found(NamedTuple):
     container: Any
     is_other: bool = False  # it belongs to another name that has the same value
     is_bare: bool = False  # it is short, and has no name next to it
+    is_named: bool = False  # its name is next to it
     is_buffer: bool = False  # what is behind the value may be memory that was not written yet
 
 
@@ -109,9 +110,13 @@ def _check(
         return
     for number, matcher in enumerate(matchers):
         if matcher.is_value(text):
-            is_bare = bool(place[0]) and len(text) < SHORT and not matcher.is_named(key)
-            is_other = matcher.is_other(key)
-            found.append((number, Found(path, text, place, True, container, is_other, is_bare)))
+            is_named = bool(place[0]) and matcher.is_named(key)
+            is_bare = bool(place[0]) and len(text) < SHORT and not is_named
+            whole = Found(
+                path, text, place, True, container, matcher.is_other(key), is_bare,
+                is_named=is_named,
+            )  # fmt: skip
+            found.append((number, whole))
         elif matcher.contains(text):
             inside = Found(path, text, place, False, container, is_buffer=is_buffer)
             found.append((number, inside))

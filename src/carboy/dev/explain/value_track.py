@@ -24,9 +24,12 @@ MOST_SHOWN = 80  # characters of the value
 class State:
     """The relation of one call to one value."""
 
-    __slots__ = ("known", "touched")
+    __slots__ = ("context", "known", "returned", "touched", "whole")
 
     def __init__(self) -> None:
+        self.context = False  # it holds the value with its name
+        self.whole = False  # it holds the value alone, or has got it from a function
+        self.returned = False  # it returns the value alone
         self.known: dict[str, object] = {}  # variables that hold the value: their text
         self.touched = False  # it holds the value, or called a function that does
 
@@ -89,9 +92,17 @@ class Track:
             return False
         is_sure = not found.is_value or self.matcher.is_long or found.place in self._known
         above = holder.above
-        if not (is_sure or is_same or state.touched or (above and self.state(above).touched)):
+        if found.is_value and len(found.text) == 1 and not found.is_named:
+            # Python has each single character only once, so the text itself says nothing.
+            is_sure = found.place in self._known or state.context or state.whole
+            is_sure = is_sure or bool(above and self.state(above).whole)
+            if not is_sure and not self.matcher.is_among(frame.f_locals.values()):
+                return False
+        elif not (is_sure or is_same or state.touched or (above and self.state(above).touched)):
             return False
         state.touched = True
+        state.whole = state.whole or found.is_value
+        state.context = state.context or not found.is_value
         if len(found.text) > 1:  # Python has each single character only once
             self._texts[id(found.text)] = found.text
         return True
@@ -101,6 +112,7 @@ class Track:
         is_other = found.is_other or id(found.text) in self._others or is_constant(found.text)
         if not is_other and found.place == (0, ""):
             is_other = self.matcher.is_about_another(frame.f_locals.values())
+            is_other = is_other or self.matcher.is_read_of_another(found.path)
         if is_other:
             self.exclude(found.text)
         return is_other
@@ -123,11 +135,7 @@ class Track:
     def excerpt(self, found: Found) -> str:
         """The text around the value."""
         text = found.text
-        at, size = 0, min(len(text), 60)
-        if not found.is_value:
-            for form in self.matcher.forms:
-                if type(form) is type(text) and (place := text.find(form)) >= 0:  # type: ignore[arg-type]
-                    at, size = place, len(form)
+        at, size = (0, min(len(text), 60)) if found.is_value else self.matcher.place_in(text)
         around = 0 if found.is_buffer else AROUND
         first, last = max(0, at - AROUND), at + min(size, MOST_SHOWN) + around
         start = "…" if first else ""

@@ -10,8 +10,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
-from urllib.parse import unquote, unquote_plus, unquote_to_bytes
+from typing import Any, NamedTuple, cast
+from urllib.parse import parse_qsl, unquote, unquote_plus, unquote_to_bytes
 
 PLAIN = ("path", "body")
 NAMED = ("header", "query", "form", "cookie")
@@ -107,6 +107,7 @@ class Matcher:
         self.is_long = min(map(len, texts), default=0) >= LONG
         self.longest = max(map(len, self.forms), default=0)
         contexts = {each for each in wanted.contexts if each}
+        self._by_length: list[Any] = sorted(self.forms, key=len, reverse=True)
         self._texts = sorted(contexts)
         self._bytes = sorted(set(_as_bytes(contexts)))
         self._without: dict[int, object] = {}  # large texts without the value, kept alive
@@ -138,6 +139,24 @@ class Matcher:
         """Whether the key of a container is the name of the value."""
         name = _plain_name(key)
         return any(each in name for each in self._names)
+
+    def is_read_of_another(self, code: str) -> bool:
+        """Whether an expression such as `environ["HTTP_X"]` reads another field."""
+        if not self._others or code.isidentifier():
+            return False
+        words = set(re.findall(r"[\w-]+", code))
+        names = {_plain_name(each) for each in words}
+        return bool(names & self._others) and not names & self._names
+
+    def place_in(self, text: str | bytes) -> tuple[int, int]:
+        """First character and length of the value in a text that contains it with its name."""
+        contexts: Any = self._texts if isinstance(text, str) else self._bytes
+        for context in contexts:
+            start = cast("Any", text).find(context)
+            for form in self._by_length if start >= 0 else ():
+                if type(form) is type(text) and (at := context.rfind(form)) >= 0:
+                    return start + at, len(form)
+        return 0, min(len(text), 60)
 
     def is_among(self, values: Iterable[object]) -> bool:
         """Whether one of the values is the name."""
@@ -191,6 +210,7 @@ def wanted_value(what: str, sent: Sent) -> Wanted:
     if not any(piece.wire for piece in found.pieces):
         raise UnknownValue(f"{shown} is empty, so it cannot be recognised. Send another value.")
     found.pieces = [piece for piece in found.pieces if piece.wire]
+    found.others += _elsewhere(found, sent)
     found.forms = _forms(found)
     return found
 
@@ -203,6 +223,19 @@ def _hint(kind: str, sent: Sent) -> str:
         "form": "Send it with -d 'NAME=VALUE'.",
         "body": "Send one with -d or --json.",
     }.get(kind, "")
+
+
+def _elsewhere(found: Wanted, sent: Sent) -> Iterator[str]:
+    """Names of values of other kinds that are equal to this one."""
+    wires = {piece.wire for piece in found.pieces}
+    pairs: list[tuple[str, str]] = []
+    if found.kind != "header":
+        pairs += sent.fields
+    if found.kind != "query":
+        pairs += parse_qsl(sent.path.partition("?")[2])
+    if found.kind not in ("form", "body") and sent.body and len(sent.body) < LARGE:
+        pairs += parse_qsl(sent.body.decode("latin-1"))
+    yield from (name for name, value in pairs if value in wires and name != found.name)
 
 
 def _forms(wanted: Wanted) -> list[str]:

@@ -17,6 +17,7 @@ from __future__ import annotations
 import contextlib
 import json
 import mmap
+import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,9 @@ from carboy.dev.explain.places import Place
 from carboy.dev.explain.recording import Function, Process, RecordedCall
 
 SUFFIX = ".journal"
-SIZE = 1 << 26  # bytes; the file takes up only what is written
+SIZE = 1 << 26  # bytes; the file takes up only what is needed
+PIECE = 1 << 18  # bytes that are reserved at a time
+MARGIN = 1 << 16  # for records of other threads
 CUT_OFF = "because the process did not end by itself"
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
@@ -36,14 +39,33 @@ class Journal:
 
     def __init__(self, folder: Path, pid: int) -> None:
         self._path = folder / f"{pid}{SUFFIX}"
-        with self._path.open("w+b") as file:
-            file.truncate(SIZE)
-            self._memory = mmap.mmap(file.fileno(), SIZE)
+        self._file = self._path.open("w+b", buffering=0)
+        self._file.truncate(SIZE)
+        self._memory = mmap.mmap(self._file.fileno(), SIZE)
+        self._reserving = threading.Lock()
+        self._reserved = 0  # bytes for which the disk has room
 
     def write(self, *record: object) -> None:
-        """Add a record. A file that is full takes no more."""
+        """Add a record. A file or a disk that is full takes no more."""
+        data = f"{_encode(record)}\n".encode("ascii")
+        if self._memory.tell() + len(data) + MARGIN > self._reserved and not self._reserve(data):
+            return
         with contextlib.suppress(ValueError):
-            self._memory.write(f"{_encode(record)}\n".encode("ascii"))
+            self._memory.write(data)
+
+    def _reserve(self, data: bytes) -> bool:
+        """Make room on the disk. The system kills a process that writes to memory without room."""
+        with self._reserving:
+            wanted = self._memory.tell() + len(data) + MARGIN
+            while self._reserved < min(wanted, SIZE):
+                try:
+                    self._file.seek(self._reserved)
+                    if self._file.write(bytes(PIECE)) != PIECE:
+                        return False
+                except (OSError, ValueError):  # ValueError: it is closed
+                    return False
+                self._reserved += PIECE
+        return True
 
     def call(self, number: int, call: RecordedCall) -> None:
         """A call has begun."""
@@ -56,8 +78,13 @@ class Journal:
         """A call has ended."""
         self.write("e", number, call.ended, call.result, call.raised, call.last, call.size)
 
+    def close(self) -> None:
+        """Close the file, which then takes no more than it has room for."""
+        self._file.close()
+
     def remove(self) -> None:
         """Delete the file, because the whole recording has been written."""
+        self.close()
         self._path.unlink(missing_ok=True)
 
 

@@ -192,6 +192,7 @@ class StartRecorder:
         self._reset()
         self._on, self._overhead, self._lost = on, overhead, lost
         self._functions, self._by_code = functions, by_code
+        self._journal.close()  # that of the parent
         self._journal = Journal(folder, self._pid)
         for called in functions:
             self._note_function(called)

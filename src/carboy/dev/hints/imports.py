@@ -12,7 +12,7 @@ from typing import Any
 from carboy.dev.hints.near import did_you_mean, near, question
 
 ALIKE = 0.75  # there are so many modules that some are always a little similar
-FOLDERS = 6  # that are listed
+FOLDERS = 10  # that are listed
 NAME = re.compile(r"cannot import name '([^']+)'")
 # module: its package, where the names differ
 PACKAGES = {

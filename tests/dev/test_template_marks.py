@@ -14,6 +14,7 @@ import pytest
 import carboy
 from carboy.cli.tracebacks import traceback_text
 from carboy.dev.debugger.tbtools import DebugTraceback
+from carboy.dev.debugger.template_marks import Raised, marked
 
 
 def fails(*args: Any) -> None:
@@ -102,6 +103,13 @@ def test_what_raised_is_marked_in_a_template(tmp_path: Path, text: str) -> None:
     page = environment(tmp_path, f"<!doctype html>\n{text}")
     error = caught(lambda: page.get_template("page.html").render(VALUES))
     assert marks(error) == CASES[text]
+
+
+@pytest.mark.parametrize("part", ["{{ fails() }}", "{{ fails(", "'", "\\'", "{% raw %}", "{", "("])
+def test_a_line_of_any_length_takes_linear_time(part: str) -> None:
+    raised = Raised("ValueError", "", (frozenset({"fails"}),))
+    marked("{{ '" + part * 100_000, 1, raised)
+    marked(part * 100_000, 1, raised)
 
 
 def test_the_text_has_the_same_marks(tmp_path: Path) -> None:

@@ -11,11 +11,14 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from io import StringIO
+from itertools import islice
 
 Span = tuple[int, int]
 
-TEXT = r"'(?:[^'\\]|\\.)*+'|\"(?:[^\"\\]|\\.)*+\""
-STRINGS = re.compile(TEXT, re.DOTALL)
+# An unclosed text ends with the source, so that any template takes linear time.
+TEXT = r"'(?:[^'\\]|\\.)*+(?:'|\Z)|\"(?:[^\"\\]|\\.)*+(?:\"|\Z)"
+MANY = 50  # places of a name in one line, among which none is chosen
+CALL = 1000  # characters of a call that is marked as a whole
 UNDEFINED = re.compile(r"'(\w+)' is undefined|has no (?:attribute|element) '?(\w+)")
 # Statements that evaluate nothing by themselves.
 EMPTY = re.compile(r"(?:end\w*|else|block|macro|raw|autoescape)\b")
@@ -129,7 +132,8 @@ def _narrowed(source: str, parts: list[Span], raised: Raised) -> list[Span]:
         used = [span for span in found if re.match(r"\s*[.(\[|]", source[span[1] :][:20])]
         return _best(found, used, parts)
     for names in raised.names:
-        if found := [span for name in names for span in _named(source, parts, name)]:
+        every = (span for name in names for span in _named(source, parts, name))
+        if found := list(islice(every, MANY + 1)):
             calls = [(start, _end_of_call(source, stop)) for start, stop in found]
             return _best(calls, [], parts)
     if raised.inner:
@@ -149,6 +153,8 @@ def _best(found: Sequence[Span], better: Sequence[Span], parts: list[Span]) -> l
     for spans in (better, found):
         if len(spans) == 1:
             return list(spans)
+        if len(spans) > MANY:
+            continue
         around = {part for part in parts if any(part[0] <= s[0] < part[1] for s in spans)}
         if spans and len(around) <= 1:
             return list(around)
@@ -169,7 +175,7 @@ def _end_of_call(source: str, at: int) -> int:
     if not source.startswith("(", at):
         return at
     depth = 0
-    for token in re.compile(rf"{TEXT}|[()\n]", re.DOTALL).finditer(source, at):
+    for token in re.compile(rf"{TEXT}|[()\n]", re.DOTALL).finditer(source, at, at + CALL):
         if token[0] == "\n":
             break
         depth += {"(": 1, ")": -1}.get(token[0], 0)

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
+from datetime import date, datetime, timedelta, tzinfo
+from decimal import Decimal
 from http import HTTPStatus
+from pathlib import PurePosixPath
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given
@@ -106,6 +110,14 @@ def test_a_cut_value_ends_with_its_quote_or_bracket(value: Any) -> None:
     eval(text, {"nan": 0, "inf": 0})
 
 
+class Zone(tzinfo):
+    def __repr__(self) -> str:
+        raise RuntimeError
+
+    def utcoffset(self, when: datetime | None) -> timedelta:
+        return timedelta(0)
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [
@@ -118,6 +130,11 @@ def test_a_cut_value_ends_with_its_quote_or_bracket(value: Any) -> None:
         (HTTPStatus.OK, "HTTPStatus(200)"),
         (OrderedDict(a=1), "OrderedDict({'a': 1})"),
         (Markup("<b>"), "Markup('<b>')"),
+        (Decimal("1.10"), "Decimal('1.10')"),
+        (date(2026, 1, 2), "datetime.date(2026, 1, 2)"),
+        (datetime(2026, 1, 2, tzinfo=Zone()), "<datetime>"),
+        (PurePosixPath("/a"), "PurePosixPath('/a')"),
+        (UUID(int=1), "UUID('00000000-0000-0000-0000-000000000001')"),
     ],
 )
 def test_cut_and_derived_values(value: Any, text: str) -> None:
@@ -166,3 +183,8 @@ def slotted(title: str) -> Slotted:
 )
 def test_an_exception_has_its_type_and_message(error: BaseException, text: str) -> None:
     assert exception(error) == text
+
+
+@pytest.mark.parametrize("kind", [UUID, PurePosixPath, Hostile, Slotted, OrderedDict, Markup])
+def test_an_object_that_is_being_made_is_described(kind: type) -> None:
+    assert brief(kind.__new__(kind)).startswith((f"<{kind.__name__}", f"{kind.__name__}("))

@@ -52,7 +52,15 @@ def of_data(title: str, summary: str, data: dict[str, Any], nonce: str = "", bac
 def data_of(found: Explanation) -> dict[str, Any]:
     """Steps, calls and source code, as values for JSON."""
     sources = Sources()
-    tracks = [{"name": track.name, "calls": _calls(track.roots, sources)} for track in found.tracks]
+    tracks = [
+        {
+            "name": track.name,
+            "time": track.time,
+            "waited": track.waited,
+            "calls": _calls(track.roots, sources),
+        }
+        for track in found.tracks
+    ]
     steps = [
         {"number": step.number, "title": _times(step), "where": step.where, "time": step.time}
         for step in found.steps

@@ -155,6 +155,8 @@ def package_of(module: str) -> str:
     top = module.partition(".")[0]
     if top in sys.stdlib_module_names:
         return PYTHON
+    if top == CARBOY.name:
+        return top  # its metadata may not name its modules, if it was installed from a folder
     return distribution_of(top) if top in _distributions() else APPLICATION
 
 

@@ -11,6 +11,9 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import PosixPath, PurePosixPath, PureWindowsPath, WindowsPath
 from types import (
     BuiltinFunctionType,
     CodeType,
@@ -20,6 +23,7 @@ from types import (
     WrapperDescriptorType,
 )
 from typing import Any
+from uuid import UUID
 
 LONGEST = 72  # characters of a value
 SHORT = 1000  # characters of a text that is formatted as a whole
@@ -32,6 +36,9 @@ MESSAGES = ("description", "message", "detail", "msg", "reason", "title")
 MASK = "…"
 TEXTS = (str, bytes, bytearray)
 CONTAINERS = (tuple, list, set, frozenset, dict)
+# Types of Python whose `repr()` runs no other code.
+PATHS = (PosixPath, WindowsPath, PurePosixPath, PureWindowsPath)
+WRITTEN = (Decimal, date, datetime, time, timedelta, UUID, *PATHS)
 NUMBERS = (bool, int, float, complex)
 FUNCTIONS = (FunctionType, MethodType, BuiltinFunctionType)
 ESCAPE = re.compile(r"\\(?:x..|u.{4}|U.{8}|.)|.", re.DOTALL)  # one character of a literal
@@ -75,6 +82,8 @@ def brief(value: Any, deep: int = DEEP, room: int = LONGEST) -> str:
         return _raised(value)
     if kind is CodeType:
         return "<code>"
+    if kind in WRITTEN:
+        return _written(value, room)
     return _derived(value, kind, deep, room) or _object(value)
 
 
@@ -121,6 +130,20 @@ def argument(name: str, value: Any, deep: int = DEEP, room: int = LONGEST) -> st
     if SECRET_NAME.search(name) and type(value) in (str, bytes, list, tuple):
         return f"'{MASK}'"
     return brief(value, deep, room)
+
+
+def _written(value: Any, room: int) -> str:
+    """A value of one of the types in `WRITTEN`, as Python writes it if it can be read."""
+    try:
+        if type(value) in PATHS:
+            path = str(value)
+            return f"{_name(type(value))}({_text(path, room, len(path))})"
+        zone = getattr(value, "tzinfo", None)
+        if zone is None or zone is UTC:  # another one may be of any class
+            return repr(value)
+    except Exception:
+        pass  # it is being made, and does not have its attributes yet
+    return _object(value)
 
 
 def _number(value: Any) -> str:

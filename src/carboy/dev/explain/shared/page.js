@@ -27,12 +27,16 @@ function collect(call, track) {
   calls.push(call);
 }
 const end = data.tracks.flatMap(t => t.calls).reduce((last, c) => Math.max(last, c.began + c.time), 1);
+function threadOf(track) {
+  const waited = track.waited ? `, of which it waited ${time(track.waited)}` : "";
+  return `Thread ${track.name} · ${time(track.time)}${waited}`;
+}
 let base = 0;  // the first row of a thread in the chart
 for (const track of data.tracks) {
   const before = calls.length;
   for (const call of track.calls) collect(call, track);
   for (const call of calls.slice(before)) call.depth = base + call.level;
-  if (calls[before]) calls[before].heading = track === data.tracks[0] ? "" : "Thread " + track.name;
+  if (calls[before]) calls[before].heading = track === data.tracks[0] ? "" : threadOf(track);
   for (const call of calls.slice(before)) base = Math.max(base, call.depth + 2);
 }
 function chart(from, to) {

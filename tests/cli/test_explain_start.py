@@ -37,7 +37,9 @@ def test_a_script_is_recorded_with_its_own_arguments_and_its_reloader(folder: Pa
          ("BaseServer.serve_forever", ""), ("socket._accept", ""), ("hello", ""),
          ("socket.sendall", "")],
     )  # fmt: skip
-    (first, *_) = [step for step in steps if step.name == "Flask.run"]
+    (first, again) = [step for step in steps if step.name == "Flask.run"]
+    assert first.title.startswith("Your program theirs.py calls Flask.run  [process ")
+    assert first.title != again.title  # another process
     assert source.splitlines()[first.line - 1].startswith("app.run(")
 
 

@@ -8,7 +8,7 @@ from enum import Enum
 
 from carboy.dev.explain import chain_rules, places
 from carboy.dev.explain.chain_rules import ACCEPT, CLOSE, LOOPS, RULES, SOCKET, SYSTEM_CALLS
-from carboy.dev.explain.own_calls import OwnCalls, short
+from carboy.dev.explain.own_calls import PROGRAM, OwnCalls, module_name, short
 from carboy.dev.explain.recording import MODULE, Function, Process, RecordedCall, Recording
 from carboy.dev.explain.steps import BUSY_CALLERS
 
@@ -231,9 +231,9 @@ class _Finder:
         if function.role:
             return self._once(("role", function.role), f"The {function.role} runs")
         if function.name == MODULE and _is_own(function):
-            return self._once(
-                ("module", function.module), f"Your module {function.module} is imported"
-            )
+            verb = "runs" if function.module == PROGRAM else "is imported"
+            key = ("module", function.module, process.pid)
+            return self._once(key, f"Your {module_name(function)} {verb}")
         if function.name == SOCKET and function.module == "socket":
             return chain_rules.SOCKET_MADE if id(call) in self._made else ""
         caller = process.caller_of(call)

@@ -10,6 +10,7 @@ import re
 
 from carboy.dev.explain.recording import MODULE, Function, Process, RecordedCall
 
+PROGRAM = "__main__"
 LOCALS = ".<locals>."
 SELF = re.compile(r"<(?:class )?(\w+)")
 LONGEST = 60  # characters of an expression
@@ -40,7 +41,7 @@ class OwnCalls:
     def title(self, process: Process, call: RecordedCall, caller: Function) -> str:
         """The title of a call that `caller` makes, or "" for one that shows nothing new."""
         function = process.function_of(call)
-        by = f"module {caller.module}" if caller.name == MODULE else short(caller)
+        by = module_name(caller) if caller.name == MODULE else short(caller)
         is_same_line = self._lines.get(id(caller)) == call.line
         self._lines[id(caller)] = call.line
         if LOCALS in function.name and is_same_line:
@@ -103,6 +104,12 @@ class OwnCalls:
                 if each.above >= 0:
                     known.setdefault(id(process.calls[each.above]), []).append(each)
         return known.get(id(call), [])
+
+
+def module_name(function: Function) -> str:
+    """The name of the module whose code runs; a file that is run is a program."""
+    is_program = function.module == PROGRAM
+    return f"program {function.place.short}" if is_program else f"module {function.module}"
 
 
 def short(function: Function) -> str:

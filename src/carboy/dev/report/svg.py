@@ -13,8 +13,8 @@ from carboy.dev.report.characters import visible
 from carboy.dev.report.document import Message, SequenceDiagram
 
 CHARACTER = 6.3  # width of a character of the font, in pixels
-ROW = 30  # height of a message
-SELF_ROW = 42  # height of a message of an actor to itself
+ROW = 25  # height of a message
+SELF_ROW = 36  # height of a message of an actor to itself
 BOX = 28  # height of the box of an actor
 SPACE = 14  # between two boxes
 MARGIN = 12
@@ -26,11 +26,17 @@ INK, LINE, PAPER, FILL = "#1f2328", "#9aa3ad", "#ffffff", "#eef1f5"
 STYLE = """
 .sequence-diagram { max-width: 100%; height: auto }
 .sequence-diagram text { font: 10.5px ui-monospace, "DejaVu Sans Mono", monospace }
+@media print {
+  .sequence-diagram { max-height: 225mm }
+}
+@media screen {
+  .sequence-diagram .paper { fill: var(--paper, #ffffff) }
+}
 @media screen and (prefers-color-scheme: dark) {
   .sequence-diagram .ink { fill: #e6edf3 }
   .sequence-diagram .arrow, .sequence-diagram .life { stroke: #7d8590 }
   .sequence-diagram .head { fill: #7d8590 }
-  .sequence-diagram .paper { fill: #0d1117 }
+  .sequence-diagram .paper { fill: var(--paper, #0d1117) }
   .sequence-diagram .box { fill: #21262d; stroke: #7d8590 }
 }
 """.strip()

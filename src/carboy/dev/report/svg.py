@@ -24,11 +24,7 @@ LONGEST_NAME = 24  # characters
 LONGEST_TEXT = 84
 INK, LINE, PAPER, FILL = "#1f2328", "#9aa3ad", "#ffffff", "#eef1f5"
 STYLE = """
-.sequence-diagram { max-width: 100%; height: auto }
 .sequence-diagram text { font: 10.5px ui-monospace, "DejaVu Sans Mono", monospace }
-@media print {
-  .sequence-diagram { max-height: 225mm }
-}
 @media screen {
   .sequence-diagram .paper { fill: var(--paper, #ffffff) }
 }

@@ -249,6 +249,24 @@ def test_the_headers_of_an_exchange_cannot_be_changed() -> None:
         request.headers["X"] = "y"
 
 
+@pytest.mark.parametrize("key", ["X-Missing", "content-type", 0])
+def test_a_missing_header_raises_the_same_error_for_both_origins(key: Any) -> None:
+    raised = []
+    for request in pair(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"):
+        with pytest.raises(KeyError) as caught:
+            request.headers[key]
+        raised.append((type(caught.value), caught.value.args))
+    assert raised[0] == raised[1]
+
+
+def test_the_headers_of_a_request_cannot_be_copied() -> None:
+    for request in pair(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"):
+        with pytest.raises(TypeError, match="copies"):
+            request.headers.copy()
+        with pytest.raises(TypeError, match="copies"):
+            request.headers | {"X": "y"}
+
+
 def test_the_number_of_stored_header_names_is_limited() -> None:
     for number in range(origin_exchange.MAX_TITLES + 50):
         exchange = received(raw_request(fields=[(f"X-{number}", "v")]))

@@ -368,12 +368,39 @@ _UNPREFIXED = ("CONTENT_TYPE", "CONTENT_LENGTH")
 _SHADOWED = ("HTTP_CONTENT_TYPE", "HTTP_CONTENT_LENGTH")
 
 
-class EnvironHeaders(ImmutableHeadersMixin, Headers):
-    """A read-only view of the `HTTP_` keys of a WSGI environ.
+class RequestHeaders(ImmutableHeadersMixin, Headers):
+    """The read-only header fields of a request.
 
-    It cannot be copied, because the environ belongs to the server; use `Headers(view)`. A missing
-    name raises BadRequestKeyError.
+    They cannot be copied, because they belong to the server; use `Headers(these)`. A missing name
+    raises a plain KeyError with the name's key in an environ.
     """
+
+    def __getitem__(self, key: Any) -> str:
+        value = self._find(key) if isinstance(key, str) else None
+        if value is not None:
+            return value
+        if not isinstance(key, str):
+            raise BadRequestKeyError(key)
+        raise KeyError(_environ_key(key))
+
+    def copy(self) -> NoReturn:
+        raise TypeError(
+            f"cannot create {type(self).__name__!r} copies: use Headers(these) instead."
+        )
+
+    def __or__(self, other: Any) -> NoReturn:
+        raise TypeError(
+            f"cannot create {type(self).__name__!r} copies: merge into Headers(these) instead."
+        )
+
+
+def _environ_key(name: str) -> str:
+    key = name.upper().replace("-", "_")
+    return key if key in _UNPREFIXED else f"HTTP_{key}"
+
+
+class EnvironHeaders(RequestHeaders):
+    """A read-only view of the `HTTP_` keys of a WSGI environ."""
 
     def __init__(self, environ: dict[str, Any]) -> None:
         self.environ = environ
@@ -383,15 +410,7 @@ class EnvironHeaders(ImmutableHeadersMixin, Headers):
         return list(self)
 
     def _find(self, key: Any) -> str | None:
-        if not isinstance(key, str):
-            return None
-        name = key.upper().replace("-", "_")
-        if name in _UNPREFIXED:
-            return self.environ.get(name)
-        return self.environ.get("HTTP_" + name)
-
-    def __getitem__(self, key: Any) -> str:
-        return self._get_key(key)
+        return self.environ.get(_environ_key(key)) if isinstance(key, str) else None
 
     def __iter__(self) -> Iterator[Field]:
         for name, value in self.environ.items():
@@ -409,17 +428,7 @@ class EnvironHeaders(ImmutableHeadersMixin, Headers):
             return NotImplemented
         return self.environ is other.environ
 
-    __hash__ = None
-
-    def copy(self) -> NoReturn:
-        raise TypeError(
-            f"cannot create {type(self).__name__!r} copies: use Headers(these) instead."
-        )
-
-    def __or__(self, other: Any) -> NoReturn:
-        raise TypeError(
-            f"cannot create {type(self).__name__!r} copies: merge into Headers(these) instead."
-        )
+    __hash__ = None  # type: ignore[assignment]
 
 
 # RFC 2616, section 7.1. A 304 response does not have them.

@@ -9,9 +9,8 @@ import io
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
-from carboy.http.containers.immutable import ImmutableHeadersMixin
 from carboy.http.exceptions import RequestEntityTooLarge
-from carboy.http.fields.headers import Headers
+from carboy.http.fields.headers import Headers, RequestHeaders
 from carboy.http.wsgi import LimitedStream
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 NO_LIMIT = 1 << 62
 
 
-class WireHeaders(ImmutableHeadersMixin, Headers):
+class WireHeaders(RequestHeaders):
     """The read-only header fields of a request from an exchange."""
 
 

@@ -163,7 +163,7 @@ def test_a_header_is_followed_through_flask_on_its_own_server(folder: Path) -> N
         ("theirs", ["Engine._read", "Machine.receive", "RequestHead.fields", "field_variables",
                     "ServerExchange.environ", "EnvironHeaders.__getitem__"]),
         ("ours", ["Engine._read", "Machine.receive", "RequestHead.fields", "Headers._find",
-                  "Headers.__getitem__"]),
+                  "RequestHeaders.__getitem__"]),
     ],
 )  # fmt: skip
 def test_a_header_is_followed_on_both_lanes_of_carboy(

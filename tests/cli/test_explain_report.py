@@ -6,12 +6,17 @@ import re
 import socket
 import subprocess
 import sys
+import threading
+from contextlib import nullcontext
 from importlib import metadata
 from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
 
+from carboy.cli import explain_recorded
+from carboy.cli.explain_process import Launch
+from carboy.cli.explain_question import Question
 from report_reading import steps_of, wrong_lines
 
 pytestmark = pytest.mark.xdist_group("reports")  # they use the same port
@@ -205,6 +210,27 @@ def test_a_system_call_has_the_bytes_that_it_moved(report: str) -> None:
 def test_numbers_that_differ_in_every_run_have_names(report: str) -> None:
     assert "('127.0.0.1', CLIENT_PORT)" in report
     assert "connected to `127.0.0.1:CLIENT_PORT`" in report
+
+
+def test_a_port_that_is_taken_after_it_was_chosen_is_left_alone(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        monkeypatch.setattr(explain_recorded, "usual_port", lambda: nullcontext(port))
+
+        def hang_up() -> None:
+            taken.accept()[0].close()
+
+        thread = threading.Thread(target=hang_up)
+        thread.start()
+        made = explain_recorded.recorded_on_usual_port(
+            Launch("theirs", "wsgiref"), Question("GET", "/hello/bob", [], None), 60, None
+        )
+        thread.join()
+    assert made.status == "200 OK"
+    assert made.address != f"127.0.0.1:{port}"
 
 
 def test_a_port_that_is_in_use_is_left_alone(folder: Path) -> None:

@@ -84,10 +84,17 @@ def port(report: str) -> str:
     return found[1]
 
 
+def headings(report: str) -> list[str]:
+    """The headings, without versions."""
+    found = re.findall(r"^#{2,3} (.+)$", report, re.MULTILINE)
+    return [re.sub(r" \d\S*$", "", heading) for heading in found]
+
+
 def test_the_report_of_flask_is_what_the_command_writes(remade: Callable[[str], str]) -> None:
     checked_in, now = REPORTS["flask"].read_text(), remade("flask")
-    if versions(checked_in) != versions(now):
-        pytest.skip("other versions are installed than those in docs/examples")
+    assert headings(now) == headings(checked_in)
+    if versions(now) != versions(checked_in):  # their steps may be others
+        return
     assert walk(now) == walk(checked_in), "Run `make report`."
     if port(now) == port(checked_in):
         assert comparable(now) == comparable(checked_in), "Run `make report`."
@@ -95,11 +102,7 @@ def test_the_report_of_flask_is_what_the_command_writes(remade: Callable[[str], 
 
 def test_the_report_of_carboy_is_what_the_command_writes(remade: Callable[[str], str]) -> None:
     """Only the headings are compared, because each change of the server would change the rest."""
-    checked_in, now = REPORTS["carboy"].read_text(), remade("carboy")
-    for pattern in (r"^## (.+)$", r"^### ([a-z.]+)$"):
-        assert re.findall(pattern, now, re.MULTILINE) == re.findall(
-            pattern, checked_in, re.MULTILINE
-        )
+    assert headings(remade("carboy")) == headings(REPORTS["carboy"].read_text())
 
 
 def lines_at(commit: str, path: str) -> list[str] | None:

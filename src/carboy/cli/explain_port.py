@@ -19,15 +19,22 @@ def usual_port() -> Iterator[int]:
     Two commands could find the port free before one of their servers listens. So a command holds
     the UDP port of the same number, which no server needs.
     """
-    with socket.socket(type=socket.SOCK_DGRAM) as held, socket.socket() as tried:
+    with socket.socket(type=socket.SOCK_DGRAM) as held:
+        try:
+            held.bind((HOST, USUAL))
+        except OSError:
+            yield 0
+        else:
+            yield 0 if is_in_use(USUAL) else USUAL
+
+
+def is_in_use(port: int) -> bool:
+    """Whether another program listens on the port."""
+    with socket.socket() as tried:
         if os.name == "posix":  # as servers do, because of connections that ended before
             tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            held.bind((HOST, USUAL))
-            tried.bind((HOST, USUAL))
+            tried.bind((HOST, port))
         except OSError:
-            port = 0
-        else:
-            port = USUAL
-        tried.close()
-        yield port
+            return True
+    return False

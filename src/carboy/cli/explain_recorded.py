@@ -14,7 +14,7 @@ from click.core import ParameterSource
 
 from carboy.cli import explain_report, explain_start
 from carboy.cli.explain_follow import Following
-from carboy.cli.explain_port import usual_port
+from carboy.cli.explain_port import is_in_use, usual_port
 from carboy.cli.explain_process import Launch
 from carboy.cli.explain_question import Question
 from carboy.cli.explain_servers import SERVERS
@@ -94,12 +94,26 @@ def show(ctx: click.Context, launch: Launch, question: Question, patience: float
         made = explain_start.record(launch, question, patience)
     else:
         following = _followed_in_report(ctx, launch, question)
-        with usual_port() as port:
-            launched = replace(launch, port=port)
-            made = explain_start.record(launched, question, patience, following)
+        made = recorded_on_usual_port(launch, question, patience, following)
     _save(ctx.params["save"], made)
     followed = following.path() if following else None
     _show(ctx, made, question, lambda other: _other(launch, question, patience, other), followed)
+
+
+def recorded_on_usual_port(
+    launch: Launch, question: Question, patience: float, following: Following | None
+) -> Recording:
+    """The recording for a report. On another port if a program took the usual one meanwhile."""
+    with usual_port() as port:
+        try:
+            made = explain_start.record(replace(launch, port=port), question, patience, following)
+        except click.ClickException:
+            if not port or not is_in_use(port):
+                raise
+        else:
+            if made.received or not port or not is_in_use(port):
+                return made
+    return explain_start.record(launch, question, patience, following)
 
 
 def _followed_in_report(ctx: click.Context, launch: Launch, question: Question) -> Following | None:

@@ -10,6 +10,7 @@ from types import FrameType
 from typing import Any
 
 from carboy.dev.hints.near import LONGEST, near, question
+from carboy.http.fields.headers import Headers
 
 SHOWN = 8  # keys of a dictionary
 # Attributes of a request that have been parsed, or can be without the application's code.
@@ -22,9 +23,12 @@ def key(error: Any) -> Iterator[str]:
     if mapping is None:
         return
     missing, keys = error.args[0], list(mapping.keys())
-    if "wsgi.version" in mapping and str(missing).startswith("HTTP_"):
-        # Flask's headers are looked up in the environ.
-        missing, keys = _field(missing), [_field(each) for each in keys if "HTTP_" in each]
+    if str(missing).startswith("HTTP_"):
+        # A header. Flask's are looked up in the environ.
+        if "wsgi.version" in mapping:
+            missing, keys = _field(missing), [_field(each) for each in keys if "HTTP_" in each]
+        elif isinstance(mapping, Headers):
+            missing = _field(missing)
     if found := near(missing, keys):
         yield question(found)
         return

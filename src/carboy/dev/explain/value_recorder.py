@@ -68,6 +68,7 @@ class ValueRecorder:
         self._folder = folder
         self._spent = 0
         self._active = False  # bytes have arrived
+        self._failed = False  # an exception of the recorder's own ended the recording
         self._received: list[dict[str, Any]] = []
         self._queues: dict[int, int] = {}  # thread: bytes taken from the queue before recv
         self._open: dict[int, Holder] = {}
@@ -163,6 +164,22 @@ class ValueRecorder:
 
     def trace(self, frame: FrameType, event: str, arg: Any) -> Trace:
         """A function of `sys.settrace`; None for a frame that is not examined."""
+        return self._guarded(self._enter, frame, event, arg)
+
+    def _local(self, frame: FrameType, event: str, arg: Any) -> Trace:
+        return self._guarded(self._go_on, frame, event, arg)
+
+    def _guarded(self, step: Trace, frame: FrameType, event: str, arg: Any) -> Trace:
+        """The result of `step`. An exception of its own would be raised in the application."""
+        try:
+            return step(frame, event, arg)
+        except RecursionError:  # the application is near the limit
+            return None
+        except Exception:
+            self._failed = True
+            return None
+
+    def _enter(self, frame: FrameType, event: str, arg: Any) -> Trace:
         if not self._active or not value_frames.is_traced(frame) or self._is_over():
             return None
         began = clock()
@@ -185,7 +202,7 @@ class ValueRecorder:
         self._spend(began)
         return self._local
 
-    def _local(self, frame: FrameType, event: str, arg: Any) -> Trace:
+    def _go_on(self, frame: FrameType, event: str, arg: Any) -> Trace:
         if event == "exception":
             self.note_exception(frame, arg[1])
         holder = self._open.get(id(frame))
@@ -312,7 +329,7 @@ class ValueRecorder:
         self.on_spent(spent)
 
     def _is_over(self) -> bool:
-        return self._spent > BUDGET * 1e9
+        return self._failed or self._spent > BUDGET * 1e9
 
 
 def _ignore(spent: int) -> None:

@@ -53,6 +53,8 @@ class Work:
             self.most = max(self.most, self.inside)
             self.order.append(path)
         if path.startswith("/burn"):
+            if environ["QUERY_STRING"] == "held":
+                self.go.wait(30)
             burn(BURN)
         elif path == "/mixed":
             burn(BURN)
@@ -95,9 +97,12 @@ def test_quick_requests_run_between_computing_ones() -> None:
         live.get("/quick")
         app.order.clear()
         known_to_compute(live.engine.dispatch_times, "GET /burn")
-        slow = at_once(live, stack, *["/burn"] * 20)
+        slow = at_once(live, stack, "/burn?held")
         eventually(lambda: app.order)
-        assert live.get("/quick").body == b"hello"
+        slow += at_once(live, stack, *["/burn"] * 20)
+        (quick,) = at_once(live, stack, "/quick")
+        app.go.set()
+        assert quick.reply().body == b"hello"
         for client in slow:
             assert client.reply().status == 200
     assert app.order.index("/quick") < 20

@@ -21,7 +21,7 @@ from carboy.dev.learn.exercise import Verdict
 from carboy.dev.learn.text import COMMANDS, Text
 from carboy.dev.learn.typed import TypedError, lines_of, of_line
 
-SETTLE = 0.15  # seconds without a change, after which the recording is looked at
+SETTLE = 0.15  # seconds without a change, after which the recording is checked
 HOLD = 10.0  # seconds that a line waits for the response to the line before
 STREAMED = 1.0  # seconds of a response without end, after which the next line is taken
 LONGEST = 30.0  # seconds that the servers have to react after the end of the input

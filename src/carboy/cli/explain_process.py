@@ -29,6 +29,7 @@ from carboy.dev.explain.start_recorder import LISTENING
 GRACE = 20.0  # seconds for the server to stop; gunicorn waits for its workers
 SHORT_GRACE = 3.0  # for one that did not respond
 THREADS_END = 1.0  # seconds for threads of the application to end after the server
+DUMP_AT_MOST = 10.0  # seconds for the stacks of one process
 PAUSE = 0.02  # seconds between two looks at a file
 LOOK = 0.01  # seconds between two looks at the threads of a server
 QUIET_LOOKS = 6  # at which no thread runs; Werkzeug's server waits for 10 ms in between
@@ -203,26 +204,31 @@ class ServerProcess:
         """A sentence with the function of the application that runs, or ""."""
         if DUMP is None:
             return ""
-        count = 0
         for pid in self._unfinished():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, DUMP)
-                count += 1
-        for file_name, line, name in FRAME.findall(self._stacks(count)):
-            if places.is_the_applications(file_name) and name != MODULE:
-                return f"The application was running {name}, {file_name}:{line}."
+            for file_name, line, name in FRAME.findall(self._stacks(pid, DUMP)):
+                if places.is_the_applications(file_name) and name != MODULE:
+                    return f"The application was running {name}, {file_name}:{line}."
         return ""
 
-    def _stacks(self, count: int) -> str:
-        """The stacks of so many processes. The file has no mark that it is complete."""
-        end = time.monotonic() + SHORT_GRACE
-        text = before = ""
-        while count and time.monotonic() < end:
-            text = (self.folder / STACKS).read_text("utf-8", "replace")
-            if text == before and text.count(CURRENT) >= count:
+    def _stacks(self, pid: int, dump: int) -> str:
+        """The stacks of a process, written twice.
+
+        They have no mark at their end, but a process writes them one after the other: the first
+        are complete when the second have begun. One process after the other, because they write
+        to the same file.
+        """
+        file = self.folder / STACKS
+        before = file.stat().st_size
+        text = ""
+        end = time.monotonic() + DUMP_AT_MOST
+        for count in (1, 2):
+            try:
+                os.kill(pid, dump)
+            except ProcessLookupError:
                 break
-            before = text
-            time.sleep(PAUSE)
+            while text.count(CURRENT) < count and time.monotonic() < end:
+                time.sleep(PAUSE)
+                text = file.read_bytes()[before:].decode("utf-8", "replace")
         return text
 
     def kill(self) -> None:

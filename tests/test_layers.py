@@ -33,6 +33,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "http": ("carboy.grammar", "carboy.dates", "carboy.file_wrapper", "carboy.lazy"),
     "routing": ("carboy.http",),
     "app": ("carboy.routing", "carboy.http", "carboy.dates", "carboy.werkzeug_log"),
+    "realtime": ("carboy.app",),
     "middleware": ("carboy.http", "carboy.file_wrapper"),
     "dev": (
         "carboy.http",
@@ -225,6 +226,7 @@ ORDER: dict[str, tuple[str, ...]] = {
         "views", "templating", "urls", "plan", "errors", "returns", "cycle", "commands", "registry",
         "blueprint", "app",
     ),
+    "realtime": ("event", "sse"),
 }  # fmt: skip
 
 MOST_LINES = 500  # of a file

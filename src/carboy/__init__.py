@@ -41,6 +41,8 @@ NAMES = {
         render_template render_template_string stream_template stream_template_string
     """,
     "carboy.app.wrappers": "Request Response",
+    "carboy.realtime.event": "Event",
+    "carboy.realtime.sse": "last_event_id sse",
 }
 
 __all__, __getattr__, __dir__ = lazy_names(__name__, NAMES)

@@ -38,6 +38,9 @@ from carboy.app.templating import stream_template
 from carboy.app.templating import stream_template_string
 from carboy.app.wrappers import Request
 from carboy.app.wrappers import Response
+from carboy.realtime.event import Event
+from carboy.realtime.sse import last_event_id
+from carboy.realtime.sse import sse
 
 current_app: Carboy
 def jsonify(*args: object, **kwargs: object) -> Response: ...
@@ -48,6 +51,7 @@ __all__ = [
     "Blueprint",
     "Carboy",
     "Config",
+    "Event",
     "Flask",
     "Request",
     "Response",
@@ -68,6 +72,7 @@ __all__ = [
     "has_request_context",
     "json",
     "jsonify",
+    "last_event_id",
     "make_response",
     "message_flashed",
     "redirect",
@@ -80,6 +85,7 @@ __all__ = [
     "send_file",
     "send_from_directory",
     "session",
+    "sse",
     "stream_template",
     "stream_template_string",
     "stream_with_context",

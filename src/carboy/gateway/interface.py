@@ -78,6 +78,19 @@ class Channel(Protocol):
         """End the response."""
         ...
 
+    def upgrade(self, status: str, headers: list[tuple[str, str]]) -> None:
+        """Send the response 101 and switch the connection to another protocol (RFC 9110, 7.8).
+
+        From then on, `read` returns the bytes that the client sends (no more follow once the
+        client has ended its side) and `send` sends bytes as they are. `finish` sends what is kept
+        and closes the connection. Time limits no longer apply, except for that of a stop.
+        """
+        ...
+
+    def cut(self) -> None:
+        """Close the connection at once; bytes that are kept are lost. Never raises."""
+        ...
+
     def resume(self, continuation: Callable[[Any], Answer]) -> None:
         """Have the server call `continuation` with the exchange, as it called `handle`.
 
@@ -105,10 +118,19 @@ class Receiver(Protocol):
         """
         ...
 
+    def stopping(self) -> None:
+        """The server stops: end a response or a connection that has no end of its own.
+
+        Called once at most, by the leader, when a graceful stop begins, or after `begin` if it has
+        begun before. A receiver may lack this method.
+        """
+        ...
+
     def look(self) -> None:
         """Check that the loop that uses the channels makes progress.
 
-        Called for one of the open channels of an engine, about twice a second.
+        Called for one of the open channels of each class of receivers, about twice a second. A
+        receiver may lack this method.
         """
         ...
 

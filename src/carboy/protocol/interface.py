@@ -98,6 +98,10 @@ class ConnectionMachine(Protocol):
 
     # --- another protocol
 
+    def upgrade(self, status: str, headers: Fields) -> bytes:
+        """The response 101; from then on, bytes are received and sent as they are."""
+        ...
+
     def hand_over(self, for_good: bool) -> bytes:
         """The bytes after the current request, for the application that takes the socket."""
         ...

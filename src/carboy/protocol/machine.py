@@ -13,7 +13,7 @@ is called for every other reason to close:
     the response is shorter than its Content-Length, or given up (server/responder.py)
     the response leaves before the whole request has come
     the client breaks a rule, or ends its side
-    the application takes the socket over (server/raw_socket.py)
+    the application takes the socket over (server/raw_socket.py), or switches protocols
     the server stops, or fails before the application is called (server/responder.py, closing.py)
 """
 
@@ -26,11 +26,11 @@ from .errors import LocalProtocolError, RemoteProtocolError, content_too_large
 from .events import Data, Event, Fields, RequestHead, Signal
 from .head import HeadReader, quick_head, similar_head
 from .limits import Limits
-from .response import encode_lines, encode_status, ordinary_response
+from .response import encode_status, ordinary_response
 from .states import Reading, Writing
 
-IDLE, HEAD, LENGTH, CHUNKS = Reading.IDLE, Reading.HEAD, Reading.LENGTH, Reading.CHUNKS
-ENDING, DONE, CLOSED, ERROR = Reading.ENDING, Reading.DONE, Reading.CLOSED, Reading.ERROR
+# Members by plain names: an Enum's attribute is looked up slowly on Python 3.11.
+IDLE, HEAD, LENGTH, CHUNKS, ENDING, DONE, OTHER, CLOSED, ERROR = Reading
 WAITING, ANSWERED = Writing.WAITING, Writing.DONE
 NEED_DATA = Signal.NEED_DATA
 
@@ -141,6 +141,8 @@ class Machine:
                 event = self._next_head()
             elif reading is CHUNKS:
                 event = self._next_chunked()
+            elif reading is OTHER:
+                return self._next_of_other_protocol()
             else:
                 return Signal.PAUSED if reading is DONE else Signal.CLOSED
             if event is NEED_DATA and self._eof:
@@ -255,6 +257,14 @@ class Machine:
         self.reading = DONE
         return Signal.END_OF_MESSAGE
 
+    def _next_of_other_protocol(self) -> Event:
+        if self._buffer.data:
+            return Data(self._buffer.take(len(self._buffer)))
+        if not self._eof:
+            return NEED_DATA
+        self.reading = CLOSED
+        return Signal.END_OF_MESSAGE
+
     def _check_limit(self) -> None:
         head = self.head
         if head is not None and (head.content_length or 0) > self._body_limit:
@@ -367,26 +377,13 @@ class Machine:
             raise LocalProtocolError(
                 f"{status} is not a final response. Use a status of 200 or more."
             )
-        encoded = encode_lines(headers)
-        traits = 0
-        for _, trait in encoded:
-            traits |= trait
-        length = response.declared_length(headers) if traits & response.LENGTH else None
-        options = response.connection_options(headers) if traits & response.CONNECTION else []
-        if traits & response.CODING:
-            response.check_coding(headers)
-        if traits & response.DEFAULTS:
-            extra = response.without_defaults(extra, traits)
+        lines, length, options, extra = response.examined(headers, extra)
         # Nothing is refused below this line, so the state may change now.
         self._begin_response(code, length, size, options)
         minor = 1 if self.head is None else self.head.minor
-        parts = [status_line]
-        parts += [line for line, trait in encoded if not trait & response.WIRE]
-        parts.append(extra)
-        parts.append(response.framing_line(self.writing, code, length, size))
-        parts.append(response.connection_line(options, self.must_close, minor))
-        parts.append(b"\r\n")
-        return b"".join(parts)
+        framing = response.framing_line(self.writing, code, length, size)
+        connection = response.connection_line(options, self.must_close, minor)
+        return b"".join((status_line, *lines, extra, framing, connection, b"\r\n"))
 
     def _begin_response(
         self, code: int, length: int | None, size: int | None, options: list[str]
@@ -421,7 +418,7 @@ class Machine:
         if writing is Writing.CHUNKED:
             # An empty chunk would be the last one.
             return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
-        if writing is Writing.UNTIL_CLOSE:
+        if writing is Writing.UNTIL_CLOSE or writing is Writing.OTHER:
             return data
         if writing is Writing.BODILESS:
             return b""
@@ -468,15 +465,26 @@ class Machine:
 
     def informational(self, status: str, headers: Fields) -> bytes:
         """An interim response such as 103; b"" for an HTTP/1.0 client, which knows none."""
-        line, code = encode_status(status)
-        if code >= 200 or code == 101:
-            raise LocalProtocolError(f"{status} is not an interim response. Send 100, 102 or 103.")
-        if self.writing is not WAITING:
+        if self.writing is not WAITING or self.head is None:
             raise LocalProtocolError("An interim response has to come before the final one.")
-        fields = encode_lines(headers)
-        if self.head is None or not self.head.minor:
-            return b""
-        return b"".join((line, *(field for field, trait in fields if not trait), b"\r\n"))
+        return response.interim(status, headers, self.head.minor)
+
+    def upgrade(self, status: str, headers: Fields) -> bytes:
+        """The response 101; the connection speaks another protocol from then on (RFC 9110, 7.8).
+
+        `receive` returns what the client sends as Data, and END_OF_MESSAGE once it has ended its
+        side; `send_data` changes nothing; `end_response` says that nothing more is sent.
+        """
+        head = self.head
+        if self.writing is not WAITING or head is None or not head.upgrade:
+            raise LocalProtocolError("There is no request that asks for another protocol.")
+        if self.reading not in (DONE, ENDING):
+            raise LocalProtocolError("Read the content of the request before you switch protocols.")
+        data = response.switching(status, headers, head.fields())
+        self.close_after_response()
+        self.short, self.excess = False, 0
+        self.reading, self.writing = OTHER, Writing.OTHER
+        return data
 
     def error_response(self, error: RemoteProtocolError, extra: bytes) -> bytes:
         """A response with a short text that says what was wrong; close the connection after it.

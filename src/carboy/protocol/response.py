@@ -192,6 +192,25 @@ def encode_lines(headers: Fields) -> list[Line]:
         return [encode_line(pair) for pair in headers]
 
 
+def examined(headers: Fields, extra: bytes) -> tuple[list[bytes], int | None, list[str], bytes]:
+    """The lines of `headers` to send, and what they say.
+
+    That is their Content-Length, the options of their Connection fields, and `extra` (encoded
+    default lines) without what they have themselves. Raises LocalProtocolError.
+    """
+    encoded = encode_lines(headers)
+    traits = 0
+    for _, trait in encoded:
+        traits |= trait
+    length = declared_length(headers) if traits & LENGTH else None
+    options = connection_options(headers) if traits & CONNECTION else []
+    if traits & CODING:
+        check_coding(headers)
+    if traits & DEFAULTS:
+        extra = without_defaults(extra, traits)
+    return [line for line, trait in encoded if not trait & WIRE], length, options, extra
+
+
 def without_defaults(extra: bytes, traits: int) -> bytes:
     """`extra` without the lines (Server, Date) the application has sent itself."""
     kept = []
@@ -246,6 +265,44 @@ def connection_line(options: list[str], close: bool, minor: int) -> bytes:
     elif not minor:
         kept.append("keep-alive")
     return f"Connection: {', '.join(kept)}\r\n".encode("latin-1") if kept else b""
+
+
+def interim(status: str, headers: Fields, minor: int) -> bytes:
+    """An interim response such as 103; b"" for an HTTP/1.0 client, which knows none."""
+    line, code = encode_status(status)
+    if code >= 200 or code == 101:
+        raise LocalProtocolError(f"{status} is not an interim response. Send 100, 102 or 103.")
+    fields = encode_lines(headers)
+    return b"".join((line, *(field for field, trait in fields if not trait), b"\r\n")) * minor
+
+
+def switching(status: str, headers: Fields, asked: Fields) -> bytes:
+    """The response 101 with `headers` to a request with the fields `asked`.
+
+    It has an Upgrade field with protocols that the client has named (RFC 9110, section 7.8), and
+    nothing that would frame content (RFC 9110, section 8.6; RFC 9112, section 6.1).
+    """
+    line, code = encode_status(status)
+    if code != 101:
+        raise LocalProtocolError(f"{status} does not switch protocols. Send 101.")
+    encoded = encode_lines(headers)
+    if any(trait & (LENGTH | CODING) for _, trait in encoded):
+        raise LocalProtocolError("A response 101 has no content. Send no header that frames it.")
+    named = _protocols(asked)
+    chosen = _protocols(headers)
+    if not chosen or not named.issuperset(chosen):
+        raise LocalProtocolError(
+            f"The client asked for {', '.join(sorted(named)) or 'no other protocol'}."
+            " Send one of these protocols in an Upgrade header."
+        )
+    kept = [field for field, trait in encoded if not trait & WIRE]
+    return b"".join((line, *kept, b"Connection: Upgrade\r\n\r\n"))
+
+
+def _protocols(fields: Fields) -> set[str]:
+    """The protocols that Upgrade fields name, in lower case."""
+    values = ",".join(value for name, value in fields if name.lower() == "upgrade").split(",")
+    return {value.strip(" \t").lower() for value in values} - {""}
 
 
 def refusal(error: RemoteProtocolError, extra: bytes, with_body: bool) -> bytes:

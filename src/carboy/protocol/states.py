@@ -4,8 +4,8 @@ The request and the response have states of their own: a body may still be arriv
 response is being written.
 
     Reading:  IDLE ─▶ HEAD ─▶ LENGTH ─▶ ENDING ─▶ DONE ─▶ IDLE or CLOSED
-                        └───▶ CHUNKS ─────────────┘
-    Writing:  NOTHING ─▶ WAITING ─▶ LENGTH | CHUNKED | UNTIL_CLOSE | BODILESS ─▶ DONE
+                        └───▶ CHUNKS ─────────────┘ └───▶ OTHER ─▶ CLOSED
+    Writing:  NOTHING ─▶ WAITING ─▶ LENGTH | CHUNKED | UNTIL_CLOSE | BODILESS | OTHER ─▶ DONE
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ class Reading(Enum):
     CHUNKS = "a byte of a chunked body"
     ENDING = "nothing of this request, whose end has not been reported yet"
     DONE = "of the next request, which waits for this response"
+    OTHER = "of another protocol"
     CLOSED = "no longer read"
     ERROR = "no longer read, because the client broke a rule"
 
@@ -35,4 +36,5 @@ class Writing(Enum):
     CHUNKED = "in chunks"
     UNTIL_CLOSE = "ended by closing the connection"
     BODILESS = "a head only: HEAD, 204, 205, 304"
+    OTHER = "not at all: another protocol"
     DONE = "complete"

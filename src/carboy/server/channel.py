@@ -15,17 +15,24 @@ Which thread may touch what, while `open` is True:
 
 Everything under the lock is a call of the machine or a system call that does not block, so the
 leader may wait for the lock. Only the leader receives. Only the leader uses a TLS object: other
-threads see a stream that takes nothing (`_LeadersStream`), so their bytes are kept.
+threads see a stream that takes nothing (`LeadersStream`), so their bytes are kept.
+
+After `upgrade`, the machine passes bytes on as they are, so what another protocol sends and
+receives is a body in both directions. No rule of the table changes.
 
 Why each hand-over is safe:
 
     leader to application   The leader opens the channel in full and calls `Receiver.begin` last.
-    application to leader   `finish` and `fail` set `open` under the lock and append the channel to
-                            `due`. From then on no method touches the connection, because each
-                            looks at `open` under the lock first. So the leader has it alone.
+    application to leader   `finish`, `fail` and `cut` set `open` under the lock and append the
+                            channel to `due`. From then on no method touches the connection,
+                            because each looks at `open` under the lock first. So the leader has
+                            it alone.
     to a continuation       `resume` does the same, and leaves the continuation with the exchange
                             before it sets `open`. The leader finds it and runs the exchange like
                             a request (server/dispatching.py).
+    to another protocol     `upgrade` changes the machine and what is wanted of the connection under
+                            the lock, and appends the channel to `due`. The leader, which alone
+                            sets what the poller watches, then begins to receive.
     leader closes first     The same in the other direction: the leader sets `open` under the lock.
     is the leader woken?    `ask` appends to `due`, then wakes it; the leader clears its waker
                             first and looks at `due` after it. `finish` need not wake a leader
@@ -80,6 +87,7 @@ class Channel:
         "receiver",
         "resumes",
         "taken",
+        "upgraded",
     )
 
     def __init__(self, exchange: ServerExchange, receiver: Receiver, channels: Channels) -> None:
@@ -99,6 +107,7 @@ class Channel:
         self.kept = bytearray()  # received, and not read by the application yet
         self.body_ended = True
         self.received = 0  # bytes of the body
+        self.upgraded = False  # the connection speaks another protocol; bytes of it are the body
         # only for the leader
         self.begun = False  # the receiver has the channel
         self.taken = False  # the channel is closed, and its connection has another phase
@@ -174,6 +183,27 @@ class Channel:
             self.connection.push(self.connection.machine.informational(status, headers))
             self._after_sending()
 
+    def upgrade(self, status: str, headers: Headers) -> None:
+        """Send the response 101 and switch the connection to another protocol."""
+        with self.lock:
+            self._check()
+            self._responder.upgrade(self.exchange, status, headers)
+            self.upgraded = True
+            self.body_ended = False
+            self.input_waits = False  # what the client has sent after its request is received now
+            self._after_sending()
+            if self.open:
+                self._channels.ask(self)
+
+    def cut(self) -> None:
+        """Close the connection at once; bytes that are kept are lost. Never raises."""
+        with self.lock:
+            if self.open:
+                self._responder.abandon(self.connection)
+                if not self.resumes:
+                    self.lose()
+                self._channels.ask(self)
+
     def resume(self, continuation: Callable[[Any], Answer]) -> None:
         """Have the engine call `continuation` with the exchange, and send its answer."""
         with self.lock:
@@ -210,14 +240,18 @@ class Channel:
 
     def lose(self) -> None:
         """The client has gone: close the channel."""
-        connection, exchange = self.connection, self.exchange
         self.open = False
         self.gone = True
-        connection.give_up()
-        size = connection.body_sent - connection.machine.excess if exchange.head_begun else 0
-        self._responder.record(exchange, exchange.status or CLIENT_LEFT, size)
+        self.connection.give_up()
+        self.record()
         if self.begun:
             self.receiver.changed()
+
+    def record(self) -> None:
+        """The response ends incomplete: hand the access log its record."""
+        connection, exchange = self.connection, self.exchange
+        size = connection.body_sent - connection.machine.excess if exchange.head_begun else 0
+        self._responder.record(exchange, exchange.status or CLIENT_LEFT, size)
 
     def _close(self) -> None:
         """The response is complete: the connection is the leader's."""

@@ -69,6 +69,7 @@ class Channels:
         self.opened: list[Channel] = []  # in this turn
         self.resumed: deque[ServerExchange] = deque()  # with continuations that are due
         self._all: dict[Channel, None] = {}
+        self._stopping = False  # a graceful stop has begun
         # Called with an exchange whose response is complete, and the time.
         self.finished: Callable[[ServerExchange, float], None] = lambda exchange, now: None
 
@@ -118,7 +119,17 @@ class Channels:
                     channel.receiver.begin(channel)
                 except Exception as error:
                     channel.fail(error)
+                if self._stopping:
+                    _say_stopping(channel)
         self.opened.clear()
+
+    def stop(self) -> None:
+        """A graceful stop begins: say so to the receivers, now or when they begin."""
+        if not self._stopping:
+            self._stopping = True
+            for channel in list(self._all):
+                if channel.begun:
+                    _say_stopping(channel)
 
     # --- while it is open
 
@@ -204,6 +215,7 @@ class Channels:
             event = machine.next_event()
         if event is Signal.END_OF_MESSAGE:
             channel.body_ended = True
+            channel.half_closed = channel.half_closed or channel.upgraded
         if channel.begun and (channel.body_ended or channel.received > before):
             channel.receiver.changed()
 
@@ -258,7 +270,7 @@ class Channels:
             flags = RESET if channel.half_closed else HANGUP
         if connection.has_unsent:
             flags = (flags | WRITE) & ~RESET
-            if connection.minimum_rate is None:
+            if connection.minimum_rate is None and not channel.upgraded:
                 connection.moved = 0
                 settings = self._settings
                 connection.minimum_rate = MinimumRate(
@@ -346,10 +358,13 @@ class Channels:
 
     def tick(self, now: float) -> None:
         """Once an interval: look for clients that have gone, where the poller does not say so."""
+        looked: set[type] = set()
         for channel in self._all:
-            if channel.begun:
-                channel.receiver.look()
-                break
+            kind = channel.receiver.__class__
+            if channel.begun and kind not in looked:
+                looked.add(kind)
+                if hasattr(channel.receiver, "look"):
+                    channel.receiver.look()
         if self._poller.reports_hangup:
             return
         for channel in list(self._all):
@@ -367,8 +382,19 @@ class Channels:
         for channel in list(self._all):
             with channel.lock:
                 if channel.open:
+                    if channel.exchange.head_begun:
+                        channel.record()
                     channel.open = False
                     channel.gone = True
                     if channel.begun:
                         channel.receiver.changed()
             self._take(channel)
+
+
+def _say_stopping(channel: Channel) -> None:
+    stopping = getattr(channel.receiver, "stopping", None) if channel.open else None
+    if stopping is not None:
+        try:
+            stopping()
+        except Exception as error:
+            channel.fail(error)

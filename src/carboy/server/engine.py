@@ -319,6 +319,7 @@ class Engine:
             if self.stopping.asked is not None:
                 self._next_tick = now + HURRY
                 self.stopping.begin(now)
+                self.channels.stop()
                 self.accepting.pass_on(now)
         elif fd in self.listeners.sockets:
             self.accepting.due.append(fd)

@@ -83,6 +83,7 @@ class Responder:
             "begin",
             "put",
             "end_pieces",
+            "upgrade",
         ):
             setattr(self, name, instead)
 
@@ -258,6 +259,15 @@ class Responder:
         exchange.unsent_head = head
         exchange.in_pieces = True
         connection.body_sent = 0
+
+    def upgrade(self, exchange: ServerExchange, status: str, headers: Headers) -> None:
+        """Send the response 101; what is put from then on is sent as it is."""
+        connection = exchange.connection
+        data = connection.machine.upgrade(status, headers)
+        exchange.head_begun = True
+        exchange.status = status
+        connection.body_sent = 0
+        connection.push(data)
 
     def put(self, exchange: ServerExchange, piece: bytes) -> None:
         """Send a piece of the body. Raises ClientGone."""

@@ -21,11 +21,11 @@ METHODS: dict[CodeType, str] = {
         Machine.receive, Machine.set_body_limit, Machine.send_continue,
         Machine.close_after_response, Machine.hand_over, Machine.whole_response,
         Machine.start_response, Machine.send_data, Machine.account, Machine.end_response,
-        Machine.informational, Machine.error_response,
+        Machine.informational, Machine.error_response, Machine.upgrade,
     )
 }  # fmt: skip
 MACHINE_FILE = Machine.receive.__code__.co_filename
-RESPONSES = ("whole_response", "start_response", "informational", "error_response")
+RESPONSES = ("whole_response", "start_response", "informational", "error_response", "upgrade")
 BODIES = (Reading.LENGTH, Reading.CHUNKS)  # of requests, of which bytes are missing
 ANSWERED = (Writing.NOTHING, Writing.DONE)
 

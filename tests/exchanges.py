@@ -29,6 +29,7 @@ class RawExchange:
         self.peer = peer
         self.server = server
         self.match: Any = None
+        self.root_path = ""
         self.in_pieces = False
         self.may_answer_later = False
         self._environ: dict[str, Any] | None = None

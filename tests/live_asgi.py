@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from carboy.gateway import for_application
 from carboy.gateway.asgi import AsgiGateway
 from live_engine import Live, served
 
@@ -23,6 +24,18 @@ def served_asgi(app: Any, loop: str = "asyncio", **settings: Any) -> Iterator[Li
     gateway.start()
     try:
         with served(app, gateway=gateway, **settings) as live:
+            yield live
+    finally:
+        gateway.stop(5)
+
+
+@contextmanager
+def served_mounts(mounts: Any, **settings: Any) -> Iterator[Live]:
+    """Mounted applications served until the block ends, with their lifespans."""
+    gateway: Any = for_application(mounts, "auto", "asyncio")
+    gateway.start()
+    try:
+        with served(mounts, gateway=gateway, **settings) as live:
             yield live
     finally:
         gateway.stop(5)

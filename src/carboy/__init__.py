@@ -43,6 +43,7 @@ NAMES = {
     "carboy.app.wrappers": "Request Response",
     "carboy.realtime.event": "Event",
     "carboy.realtime.sse": "last_event_id sse",
+    "carboy.gateway.mounts": "mount",
 }
 
 __all__, __getattr__, __dir__ = lazy_names(__name__, NAMES)

@@ -38,6 +38,7 @@ from carboy.app.templating import stream_template
 from carboy.app.templating import stream_template_string
 from carboy.app.wrappers import Request
 from carboy.app.wrappers import Response
+from carboy.gateway.mounts import mount
 from carboy.realtime.event import Event
 from carboy.realtime.sse import last_event_id
 from carboy.realtime.sse import sse
@@ -75,6 +76,7 @@ __all__ = [
     "last_event_id",
     "make_response",
     "message_flashed",
+    "mount",
     "redirect",
     "render_template",
     "render_template_string",

@@ -38,3 +38,12 @@ def test_the_framework_is_served(tmp_path: Path) -> None:
     options = ("--port", "0", "--workers", "2")
     with Running("run", "api:app", *options, cwd=tmp_path) as server:
         assert server.get("/hello/Ann") == (200, b'{"text":"Hello, Ann!"}')
+
+
+def test_the_mounted_applications_are_served(tmp_path: Path) -> None:
+    pytest.importorskip("fastapi")
+    write(tmp_path)
+    options = ("--port", "0", "--no-supervisor")
+    with Running("run", "whole:app", *options, cwd=tmp_path) as server:
+        assert server.get("/") == (200, b"Hello, World!")
+        assert server.get("/api/hello/Ann") == (200, b'{"text":"Hello, Ann!"}')

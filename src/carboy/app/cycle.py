@@ -96,8 +96,8 @@ def prepare(app: Application, exchange: Exchange) -> Hashable:
     """
     plan = app._plan_made or plan_of(app)
     head = exchange.head
-    if not plan.matches_early or head.upgrade:
-        return None
+    if not (plan.matches_early and head.path) or head.upgrade:
+        return None  # an empty path, the prefix of a mounted application, is redirected
     if plan.config["TRUSTED_HOSTS"] != plan.trusted:
         plan.forget_hosts()
     domain = plan.domains.get(head.host) if plan.plain_urls else None

@@ -117,7 +117,13 @@ def make_adapter(app: Application, request: Request | None) -> MapAdapter | None
     elif not app.subdomain_matching:
         subdomain = app.url_map.default_subdomain or ""
     exchange = request._exchange
-    if exchange is None or exchange.head.upgrade or server_name is not None or subdomain is None:
+    if (
+        exchange is None
+        or exchange.head.upgrade
+        or not exchange.head.path  # the prefix of a mounted application, without a slash
+        or server_name is not None
+        or subdomain is None
+    ):
         return app.url_map.bind_to_environ(
             request.environ, server_name=server_name, subdomain=subdomain
         )
@@ -125,7 +131,7 @@ def make_adapter(app: Application, request: Request | None) -> MapAdapter | None
     # because a subclass may have overridden them.
     return app.url_map.bind(
         get_host(exchange.scheme, wire.host_header(exchange), wire.server(exchange)),
-        script_name="",
+        script_name=wire.root_path(exchange),
         subdomain=subdomain,
         url_scheme=exchange.scheme,
         default_method=wire.method(exchange),

@@ -8,26 +8,33 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from carboy.cli import locate
+from carboy.cli import locate, mounts
 from carboy.server.processes.worker import LoadError
 
 if TYPE_CHECKING:
     from carboy.app.commands import ScriptInfo
 
 
-def chosen_app(ctx: click.Context, given: str | None) -> str:
-    """The application's name: the command's argument, --app, a variable or the usual file."""
+def chosen_app(ctx: click.Context, given: str | None, optional: bool = False) -> str:
+    """The application's name: the command's argument, --app, a variable or the usual file.
+
+    Without any of them, a usage error; "" if the application is `optional`.
+    """
     before = ctx.find_root().params.get("app")
     try:
         return locate.choose(given or before, os.environ, Path.cwd())
     except locate.NoApplication as problem:
+        if optional:
+            return ""
         raise click.UsageError(str(problem), ctx) from None
 
 
-def load_or_explain(name: str, interface: str = locate.WSGI_FOUND) -> Any:
+def load_or_explain(
+    name: str, interface: str = locate.WSGI_FOUND, mounted: mounts.Mounted = ()
+) -> Any:
     """The application, or a LoadError whose text tells the user what to correct."""
     try:
-        return locate.load(name, interface=interface)
+        return mounts.load(name, interface, mounted)
     except (locate.NoApplication, locate.BrokenApplication) as problem:
         raise LoadError(str(problem)) from None
 

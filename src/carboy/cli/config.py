@@ -54,8 +54,15 @@ def read_project(folder: Path, known: Iterable[str]) -> dict[str, Any]:
                 f"There is no option for the key {key!r} of [tool.carboy] in {path}."
                 + suggestion(name, names)
             )
-        values[name] = list(map(str, value)) if isinstance(value, list) else value
+        values[name] = _option_value(value)
     return values
+
+
+def _option_value(value: Any) -> Any:
+    """A value as click takes it; a table is a list of KEY=VALUE."""
+    if isinstance(value, Mapping):
+        return [f"{key}={each}" for key, each in value.items()]
+    return list(map(str, value)) if isinstance(value, list) else value
 
 
 def load_env(env_file: str | None, folder: Path, warn: bool = True) -> list[Path]:

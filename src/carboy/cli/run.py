@@ -11,6 +11,7 @@ from typing import Any
 
 import click
 
+from carboy.cli import mounts
 from carboy.cli.application import chosen_app, load_or_explain
 from carboy.cli.banner import Banner
 from carboy.cli.completion import complete
@@ -33,7 +34,7 @@ PLAN = (
 PLACE = ("host", "port", "bind", "fd")
 
 
-def run(ctx: click.Context, /, app: str | None, **values: Any) -> None:
+def run(ctx: click.Context, /, app: str | None, mount: mounts.Mounted, **values: Any) -> None:
     """Serve the application APP.
 
     APP is MODULE, MODULE:NAME, MODULE:FACTORY("argument", key=1) or the path of a file. Without
@@ -46,7 +47,7 @@ def run(ctx: click.Context, /, app: str | None, **values: Any) -> None:
     SIGHUP loads the application again without losing a connection. SIGTERM and Ctrl+C stop
     the server gracefully, with exit code 0. A second Ctrl+C stops it at once.
     """
-    name = chosen_app(ctx, app)
+    name = chosen_app(ctx, app, optional=bool(mount))
     os.environ[FROM_CLI] = "true"
     atexit.register(ignore)
     try:
@@ -56,7 +57,8 @@ def run(ctx: click.Context, /, app: str | None, **values: Any) -> None:
     try:
         refuse_debug_in_public(plan.addresses)
         interface = plan.settings.interface
-        code = start(plan, lambda: load_or_explain(name, interface), Banner(name))
+        banner = Banner(mounts.shown(name, mount))
+        code = start(plan, lambda: load_or_explain(name, interface, mount), banner)
     except (BindError, CannotFork, ValueError, TypeError) as problem:
         raise click.ClickException(str(problem)) from None
     sys.exit(code)
@@ -160,6 +162,7 @@ command = SectionedCommand(
         as_flask(),
         as_flask_in_children(),
         debug(),
+        mounts.mounting(),
         *listening(),
         *tuning(),
     ],

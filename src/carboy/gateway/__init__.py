@@ -11,6 +11,8 @@ from carboy.gateway.interface import (
     FileBody,
     Gateway,
 )
+from carboy.gateway.mounted import MountsGateway
+from carboy.gateway.mounts import Mount, Mounts, mount
 from carboy.gateway.wsgi import WsgiGateway, environ_of
 
 __all__ = [
@@ -21,11 +23,13 @@ __all__ = [
     "Exchange",
     "FileBody",
     "Gateway",
+    "Mounts",
     "WsgiGateway",
     "check",
     "environ_of",
     "for_application",
     "interface_of",
+    "mount",
 ]
 
 
@@ -33,8 +37,11 @@ def for_application(app: Any, interface: str = "auto", loop: str = "auto") -> Ga
     """The gateway for `app`: direct for a Carboy app, asgi or wsgi for other callables.
 
     `interface` is one of INTERFACES; with "auto", the parameters of the callable decide. `loop` is
-    the kind of event loop for ASGI. Raises TypeError for something that cannot be served.
+    the kind of event loop for ASGI. Of mounted applications, `interface` is for the root. Raises
+    TypeError for something that cannot be served.
     """
+    if isinstance(app, Mounts):
+        return _for_mounts(app, interface, loop)
     kind = interface_of(app, interface)
     if kind == ASGI:
         from carboy.gateway.asgi import AsgiGateway
@@ -43,3 +50,23 @@ def for_application(app: Any, interface: str = "auto", loop: str = "auto") -> Ga
     if isinstance(app, DirectApplication):
         return DirectGateway(app)
     return WsgiGateway(app)
+
+
+def _for_mounts(mounts: Mounts, interface: str, loop: str) -> Gateway:
+    """The gateway for mounted applications, of which those for ASGI share one event loop."""
+    if interface != "auto":
+        mounts = Mounts(Mount("", mounts.root.app, interface), mounts.mounts)
+    first: Any = None  # it owns the loop, and is the last to be stopped
+
+    def make(each: Mount) -> Gateway:
+        nonlocal first
+        if each.interface != ASGI:
+            return for_application(each.app, each.interface)
+        from carboy.gateway.asgi import AsgiGateway
+
+        where = f" mounted at {each.shown()}" if each.prefix else ""
+        made = AsgiGateway(each.app, first.loop if first else loop, f"The application{where}")
+        first = first or made
+        return made
+
+    return MountsGateway(mounts, make)

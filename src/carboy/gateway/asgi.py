@@ -39,15 +39,19 @@ LEAST = 1.0  # seconds for the application's end, however late the stop is
 
 
 class AsgiGateway:
-    """An ASGI application. `start` runs its lifespan up to the first request, `stop` the rest."""
+    """An ASGI application. `start` runs its lifespan up to the first request, `stop` the rest.
 
-    later = True
+    `loop` is the kind of the loop to make, or a loop that others use too and that its owner stops.
+    `name` is the name of the application in errors.
+    """
 
-    def __init__(self, app: Any, loop: str = "auto") -> None:
+    def __init__(self, app: Any, loop: str | Loop = "auto", name: str = "The application") -> None:
         self.app: Application = _of_version_2(app) if is_legacy(app) else app
-        self.loop = Loop(loop)
+        self.name = name
+        self.loop = Loop(loop) if isinstance(loop, str) else loop
+        self._owns_loop = isinstance(loop, str)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._lifespan = Lifespan(self.app, self.loop)
+        self._lifespan = Lifespan(self.app, self.loop, name)
         self._watch: LoopWatch | None = None
         self.state = self._lifespan.state
 
@@ -65,6 +69,10 @@ class AsgiGateway:
         """False: the content comes through the channel."""
         return False
 
+    def answers_later(self, exchange: Exchange) -> bool:
+        """True: the content is read through the channel."""
+        return True
+
     def handle(self, exchange: Any) -> Answer:
         """LATER: the application is called when its channel is open."""
         answer: Answer = exchange.later(Request(self, exchange))
@@ -79,7 +87,11 @@ class AsgiGateway:
         except ValueError as problem:
             raise StartFailed(str(problem)) from None
         self._watch = LoopWatch(loop, self.loop.thread_id, Request.run.__code__, _name_of)
-        self._lifespan.start()
+        try:
+            self._lifespan.start()
+        except StartFailed:
+            self._stop_loop()
+            raise
 
     def stop(self, seconds: float) -> None:
         """Wait for tasks that outlive their response, end the lifespan, and stop the loop."""
@@ -88,8 +100,12 @@ class AsgiGateway:
             self.loop.submit(self._end_tasks(max(LEAST, seconds))).result(max(LEAST, seconds) + 1)
             self._lifespan.stop(max(LEAST, until - time.monotonic()))
         except (TimeoutError, RuntimeError):
-            log.warning("The application did not end in time.")
-        self.loop.stop(LEAST)
+            log.warning("%s did not end in time.", self.name)
+        self._stop_loop()
+
+    def _stop_loop(self) -> None:
+        if self._owns_loop:
+            self.loop.stop(LEAST)
 
     def look(self) -> None:
         """Have a loop that makes no progress reported."""

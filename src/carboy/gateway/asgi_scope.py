@@ -25,7 +25,7 @@ def http_scope(exchange: Any, state: dict[str, Any] | None) -> dict[str, Any]:
         "client": exchange.peer,
         "scheme": exchange.scheme,
         "method": head.method,
-        "root_path": "",
+        "root_path": exchange.root_path,
         "path": path,
         "raw_path": raw,
         "query_string": head.query.encode("latin-1"),

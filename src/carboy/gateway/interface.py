@@ -157,7 +157,8 @@ class Exchange(Protocol):
     return.
     """
 
-    head: RequestHead
+    head: RequestHead  # its path is the one below `root_path`, for WSGI and for a Carboy app
+    root_path: str  # the prefix that the application is mounted at, decoded; "" without one
     body: BinaryIO | None  # the whole content at its start, or the unread stream; None: empty
     body_size: int | None  # bytes in `body`; None: an unread chunked stream
     match: Any  # what Gateway.prepare found, for Gateway.handle
@@ -199,9 +200,9 @@ class Gateway(Protocol):
     It checks for changes in the application that need not be checked at every request, and may
     choose another `handle`.
 
-    A gateway whose attribute `later` is true answers every request later, and reads the content
-    through the channel. A gateway may have methods `start`, called before the first request, and
-    `stop`, called with a number of seconds after the last one; `start` may raise StartFailed.
+    A gateway may have a method `answers_later`: whether it answers this request later, and reads
+    the content through the channel. It may have methods `start`, called before the first request,
+    and `stop`, called with a number of seconds after the last one; `start` may raise StartFailed.
     """
 
     def prepare(self, exchange: Exchange) -> Hashable:

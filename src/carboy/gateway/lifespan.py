@@ -26,11 +26,14 @@ STARTUP, SHUTDOWN = "lifespan.startup", "lifespan.shutdown"
 
 
 class Lifespan:
-    """Runs the lifespan of `app` on `loop`."""
+    """Runs the lifespan of `app` on `loop`. `name` is its name in errors."""
 
-    def __init__(self, app: Callable[..., Awaitable[None]], loop: Loop) -> None:
+    def __init__(
+        self, app: Callable[..., Awaitable[None]], loop: Loop, name: str = "The application"
+    ) -> None:
         self._app = app
         self._loop = loop
+        self._name = name
         self.state: dict[str, Any] = {}
         self._asked = False  # the application knows the protocol
         self._started: Future[str] = Future()  # "", or why the application cannot start
@@ -43,8 +46,7 @@ class Lifespan:
         self._loop.call(self._begin)
         problem = self._started.result()
         if problem:
-            self._loop.stop(1.0)
-            raise StartFailed(f"The application failed to start: {problem.strip()}")
+            raise StartFailed(f"{self._name} failed to start: {problem.strip()}")
 
     def stop(self, seconds: float) -> None:
         """Run the rest, for at most `seconds`."""
@@ -53,10 +55,10 @@ class Lifespan:
         try:
             problem = self._stopped.result(seconds)
         except TimeoutError:
-            log.warning("The application's shutdown did not end within %.1f s.", seconds)
+            log.warning("%s: the shutdown did not end within %.1f s.", self._name, seconds)
             return
         if problem:
-            log.error("The application's shutdown failed: %s", problem.strip())
+            log.error("%s: the shutdown failed: %s", self._name, problem.strip())
 
     # --- on the loop
 

@@ -126,6 +126,12 @@ def request_variables(environ: dict[str, Any], head: RequestHead) -> None:
     environ["QUERY_STRING"] = head.query
 
 
+def mount_variables(environ: dict[str, Any], root_path: str) -> None:
+    """Put the prefix of a mounted application into `environ` (PEP 3333, SCRIPT_NAME)."""
+    if root_path:
+        environ["SCRIPT_NAME"] = root_path.encode().decode("latin-1")
+
+
 def body_variables(
     environ: dict[str, Any], head: RequestHead, body: BinaryIO, size: int | None
 ) -> None:
@@ -159,6 +165,7 @@ def environ_of(
     environ.update(connection_variables(exchange.scheme, exchange.server, exchange.peer))
     environ.update(field_variables(exchange.head, underscores))
     request_variables(environ, exchange.head)
+    mount_variables(environ, exchange.root_path)
     if exchange.body is not None:
         body_variables(environ, exchange.head, exchange.body, exchange.body_size)
     environ["carboy.exchange"] = exchange

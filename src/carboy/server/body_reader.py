@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from enum import Enum
 
 from carboy.gateway.interface import Gateway
@@ -38,7 +39,9 @@ class BodyReader:
     def __init__(self, settings: Settings, gateway: Gateway, closing: Closing) -> None:
         self._settings = settings
         self._gateway = gateway
-        self._later = getattr(gateway, "later", False)
+        self._answers_later: Callable[[ServerExchange], bool] = getattr(
+            gateway, "answers_later", lambda exchange: False
+        )
         self._closing = closing
 
     def begin(self, exchange: ServerExchange) -> AfterHead:
@@ -48,6 +51,7 @@ class BodyReader:
         try:
             limit = self._gateway.body_limit(exchange)
             stream = self._gateway.wants_stream(exchange)
+            later = self._answers_later(exchange)
         except Exception as error:
             self._closing.fail_early(connection, exchange, error)
             return AfterHead.REFUSED
@@ -56,7 +60,7 @@ class BodyReader:
         except RemoteProtocolError as error:
             self._closing.refuse(connection, error, time.monotonic())
             return AfterHead.REFUSED
-        if self._later:
+        if later:
             return AfterHead.LATER
         if stream:
             self._leave_unread(exchange)

@@ -12,6 +12,7 @@ from carboy.gateway.wsgi import (
     body_variables,
     connection_variables,
     field_variables,
+    mount_variables,
     request_variables,
 )
 from carboy.protocol.events import RequestHead
@@ -59,6 +60,8 @@ class ServerExchange:
     body: BinaryIO | None = None
     body_size: int | None = 0
     match: Any = None
+    root_path = ""  # the prefix of a mounted application (gateway/mounts.py)
+    served_by: Any = None  # its gateway
     key: Any = None  # the dispatch key
     cached_environ: dict[str, Any] | None = None  # kept until the response is finished
     # All application code of the request runs in this context: a context variable set by one
@@ -152,6 +155,8 @@ class ServerExchange:
                 template = self._template(tail)
             environ = self.cached_environ = template.copy()
             request_variables(environ, head)
+            if self.root_path:
+                mount_variables(environ, self.root_path)
             if self.body is not None:
                 body_variables(environ, head, self.body, self.body_size)
             environ["carboy.exchange"] = self

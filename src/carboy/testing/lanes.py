@@ -103,6 +103,8 @@ def _take(
 class DirectExchange:
     """The exchange of a request that is passed to an application without a server."""
 
+    root_path = ""
+
     def __init__(
         self,
         head: RequestHead,

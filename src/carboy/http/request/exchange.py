@@ -38,7 +38,7 @@ def server(exchange: Exchange) -> tuple[str, int | None] | None:
 
 
 def root_path(exchange: Exchange) -> str:
-    return ""
+    return exchange.root_path
 
 
 def path(exchange: Exchange) -> str:

@@ -120,7 +120,7 @@ async def reports(send: Send) -> None:
 def test_an_end_that_fails_is_logged(after: Any, caplog: pytest.LogCaptureFixture) -> None:
     with served_asgi(App(after=after)):
         pass
-    assert "The application's shutdown failed: " in caplog.text
+    assert "The application: the shutdown failed: " in caplog.text
     assert "cannot be closed" in caplog.text
 
 
@@ -131,7 +131,7 @@ def test_an_end_that_takes_too_long_is_given_up(caplog: pytest.LogCaptureFixture
     gateway = AsgiGateway(App(after=wait), "asyncio")
     gateway.start()
     gateway.stop(0)
-    assert "The application's shutdown did not end within" in caplog.text
+    assert "The application: the shutdown did not end within" in caplog.text
     assert not gateway.loop.running
 
 

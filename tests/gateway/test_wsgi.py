@@ -33,6 +33,7 @@ class FakeExchange:
         self.peer: tuple[str, int] | None = ("192.0.2.1", 5000)
         self.server: tuple[str, int | None] = ("192.0.2.2", 80)
         self.match: Any = None
+        self.root_path = ""
         self.written: list[bytes] = []
         self.begun: tuple[str, Any] | None = None
 

@@ -24,34 +24,59 @@ def program(name: str) -> str:
     return found
 
 
-@contextmanager
-def postgres() -> Iterator[str]:
-    """The connection string of a server that only this process's user can reach."""
-    # Not in pytest's folder, which another user may not enter. Paths of sockets are short.
-    folder = Path(tempfile.mkdtemp(prefix="carboy-pg-"))
-    user = "postgres" if os.getuid() == 0 else None  # the server refuses to run as root
-    if user:
-        os.chown(folder, pwd.getpwnam(user).pw_uid, -1)
+class Postgres:
+    """A server in a folder of its own. `start` and `stop` may be called again and again."""
 
-    def run(*command: str) -> None:
-        done = subprocess.run(
-            command, user=user, cwd=folder, capture_output=True, text=True, timeout=PATIENCE * 3,
-            check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stdout + done.stderr
-
-    data = str(folder / "data")
-    control = (program("pg_ctl"), "-D", data, "-w")
-    try:
-        run(
+    def __init__(self) -> None:
+        # Not in pytest's folder, which another user may not enter. Paths of sockets are short.
+        self.folder = Path(tempfile.mkdtemp(prefix="carboy-pg-"))
+        # The server refuses to run as root.
+        self.user = "postgres" if os.getuid() == 0 else None
+        if self.user:
+            os.chown(self.folder, pwd.getpwnam(self.user).pw_uid, -1)
+        data = str(self.folder / "data")
+        self._control = (program("pg_ctl"), "-D", data, "-w")
+        self._run(
             program("initdb"), "-D", data, "-U", "tests", "-A", "trust", "--no-sync", "-E", "UTF8",
             "--no-instructions",
         )  # fmt: skip
-        options = f"-k {folder} -c listen_addresses='' -c fsync=off -c max_connections=20"
-        run(*control, "-o", options, "-l", str(folder / "log"), "start")
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://tests@/postgres?host={self.folder}"
+
+    def start(self) -> None:
+        options = f"-k {self.folder} -c listen_addresses='' -c fsync=off -c max_connections=40"
+        self._run(*self._control, "-o", options, "-l", str(self.folder / "log"), "start")
+
+    def stop(self) -> None:
+        self._run(*self._control, "-m", "immediate", "stop")
+
+    def _run(self, *command: str) -> None:
+        done = subprocess.run(
+            command, user=self.user, cwd=self.folder, capture_output=True, text=True,
+            timeout=PATIENCE * 3, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+@contextmanager
+def postgres_server() -> Iterator[Postgres]:
+    """A server that only this process's user can reach, which runs."""
+    server = Postgres()
+    try:
+        server.start()
         try:
-            yield f"host={folder} user=tests dbname=postgres"
+            yield server
         finally:
-            run(*control, "-m", "immediate", "stop")
+            if (server.folder / "data" / "postmaster.pid").exists():
+                server.stop()
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(server.folder, ignore_errors=True)
+
+
+@contextmanager
+def postgres() -> Iterator[str]:
+    """The connection string of such a server."""
+    with postgres_server() as server:
+        yield f"host={server.folder} user=tests dbname=postgres"

@@ -33,6 +33,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "http": ("carboy.grammar", "carboy.dates", "carboy.file_wrapper", "carboy.lazy"),
     "routing": ("carboy.http",),
     "app": ("carboy.routing", "carboy.http", "carboy.dates", "carboy.werkzeug_log"),
+    "shared": ("carboy.app", "carboy.http", "carboy.lazy"),
     "realtime": ("carboy.app",),
     "middleware": ("carboy.http", "carboy.file_wrapper"),
     "dev": (
@@ -138,6 +139,13 @@ LATE_IMPORTS: dict[str, dict[str, str]] = {
         )
     },
     "carboy.routing.rule": {"carboy.routing.description": "Its dataclasses load inspect."},
+    "carboy.shared.sessions": {
+        "carboy.shared.redis_store": "Loads redis-py; only SESSION_REDIS needs it."
+    },
+    "carboy.shared.stores": {
+        "carboy.shared.postgres_store": "Loads psycopg.",
+        "carboy.shared.redis_store": "Loads redis-py.",
+    },
     "carboy.serving.development": {
         "carboy.dev.debugger": "Takes 20 ms to load; only use_debugger needs it.",
         "carboy.dev.routes": "Loads the debugger.",
@@ -211,6 +219,8 @@ PACKAGES: dict[str, set[str]] = {
     "dev": {"markupsafe"},
     # Its own module, beside it on PYTHONPATH.
     "compat": {"carboy_names"},
+    # Each is optional, in the module that uses it.
+    "shared": {"itsdangerous", "psycopg", "redis"},
 }
 
 # The modules of a room, from the ground up: none imports a module that is further down the list,

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from carboy.lazy import homes
 
-PACKAGES = ("carboy", "carboy.http", "carboy.serving", "carboy.testing")
+PACKAGES = ("carboy", "carboy.http", "carboy.serving", "carboy.shared", "carboy.testing")
 # Names whose own modules are below the class in their type, so that they say less there.
 TYPES = {
     "current_app": "current_app: Carboy",

@@ -44,6 +44,7 @@ NAMES = {
     "carboy.realtime.event": "Event",
     "carboy.realtime.sse": "last_event_id sse",
     "carboy.gateway.mounts": "mount",
+    "carboy.shared.limits": "limit",
 }
 
 __all__, __getattr__, __dir__ = lazy_names(__name__, NAMES)

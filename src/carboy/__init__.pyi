@@ -42,6 +42,7 @@ from carboy.gateway.mounts import mount
 from carboy.realtime.event import Event
 from carboy.realtime.sse import last_event_id
 from carboy.realtime.sse import sse
+from carboy.shared.limits import limit
 
 current_app: Carboy
 def jsonify(*args: object, **kwargs: object) -> Response: ...
@@ -74,6 +75,7 @@ __all__ = [
     "json",
     "jsonify",
     "last_event_id",
+    "limit",
     "make_response",
     "message_flashed",
     "mount",

@@ -390,7 +390,10 @@ def answer_of(app: Application, plan: Plan, ctx: RequestContext, rv: Any) -> Any
         or ctx._after is not None
         or ctx._opened is not None
         or (signals.loaded and signals.request_finished.receivers)
-        or (config["SECRET_KEY"] is not None and session_to_refresh(app, ctx))
+        or (
+            (config["SECRET_KEY"] is not None or plan.keyless_sessions)
+            and session_to_refresh(app, ctx)
+        )
     ):
         if plan.finalize_request:
             return app.finalize_request(rv)
@@ -459,7 +462,8 @@ def process(app: Application, plan: Plan, ctx: RequestContext, response: Respons
                 for hook in reversed(known[1]):
                     response = hook(response)
     if ctx._opened is not None or (
-        plan.config["SECRET_KEY"] is not None and session_to_refresh(app, ctx)
+        (plan.config["SECRET_KEY"] is not None or plan.keyless_sessions)
+        and session_to_refresh(app, ctx)
     ):
         session: Any = ctx._session if ctx._opened is None else ctx._opened
         if not app.session_interface.is_null_session(session):

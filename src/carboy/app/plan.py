@@ -212,7 +212,9 @@ class Plan(Steps):
         self.suspends = not (self.full_dispatch_request or self.dispatch_request)
         self.own_responses = self.finalize_request or self.make_response or self.process_response
         ResponseBase._look_for_hooks()
-        self.early_session = not (sessions and _session_can_wait(app))
+        when_used = getattr(app.session_interface, "opened_when_used", False)
+        self.early_session = not (when_used or (sessions and _session_can_wait(app)))
+        self.keyless_sessions = when_used
         self.own_teardown = self.do_teardown_request or self.do_teardown_appcontext
         self._examine_requests(app, requests, match)
         self._examine_responses(app, responses, errors, json)

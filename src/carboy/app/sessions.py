@@ -88,6 +88,9 @@ class SessionInterface:
 
     null_session_class = NullSession
     pickle_based = False
+    # Whether a session may be opened when it is first used, instead of before each request. The
+    # methods of such an interface do not depend on what happens in between, and need no SECRET_KEY.
+    opened_when_used = False
 
     def make_null_session(self, app: Any) -> NullSession:
         """The session for requests where `open_session` returns None."""
@@ -217,22 +220,15 @@ class SecureCookieSessionInterface(SessionInterface):
         """Set or delete the cookie if necessary, and add Cookie to the Vary field."""
         # A cache must not send the response of one client to another client.
         if session.accessed:
-            _depends_on_cookie(response)
+            depends_on_cookie(response)
         if not session and not session.modified:
             return
         if session and not self.should_set_cookie(app, session):
             return
         name = self.get_cookie_name(app)
-        place: dict[str, Any] = {
-            "domain": self.get_cookie_domain(app),
-            "path": self.get_cookie_path(app),
-            "secure": self.get_cookie_secure(app),
-            "partitioned": self.get_cookie_partitioned(app),
-            "samesite": self.get_cookie_samesite(app),
-            "httponly": self.get_cookie_httponly(app),
-        }
+        place = cookie_place(self, app)
         if not session.accessed:
-            _depends_on_cookie(response)
+            depends_on_cookie(response)
         if not session:
             response.delete_cookie(name, **place)
             return
@@ -257,7 +253,20 @@ def session_to_refresh(app: Any, ctx: Any) -> bool:
     return name in cookies
 
 
-def _depends_on_cookie(response: Response) -> None:
+def cookie_place(interface: SessionInterface, app: Any) -> dict[str, Any]:
+    """The attributes of the session cookie, except for its lifetime."""
+    return {
+        "domain": interface.get_cookie_domain(app),
+        "path": interface.get_cookie_path(app),
+        "secure": interface.get_cookie_secure(app),
+        "partitioned": interface.get_cookie_partitioned(app),
+        "samesite": interface.get_cookie_samesite(app),
+        "httponly": interface.get_cookie_httponly(app),
+    }
+
+
+def depends_on_cookie(response: Response) -> None:
+    """Add Cookie to the Vary field, so that caches keep the responses of clients apart."""
     vary = response.headers.get("Vary")
     if vary is None:
         response.headers.add("Vary", "Cookie")

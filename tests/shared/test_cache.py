@@ -63,7 +63,7 @@ def test_flask_caching_keeps_pages_functions_and_values_in_the_engine(url: str, 
         assert cache.get("b") is None
 
 
-def test_times_are_seconds_and_zero_is_for_ever() -> None:
+def test_times_are_seconds_and_zero_is_without_an_end() -> None:
     cache = SharedCache(store_at("memory:"), default_timeout=7)
     assert cache._seconds(None) == 7
     assert cache._seconds(timedelta(minutes=1)) == 60
@@ -71,7 +71,7 @@ def test_times_are_seconds_and_zero_is_for_ever() -> None:
     assert cache._seconds(2.5) == 2.5
 
 
-def test_a_value_that_somebody_else_has_written_is_not_unpickled(
+def test_a_value_with_a_wrong_signature_is_not_unpickled(
     fresh: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     store = store_at("memory:")

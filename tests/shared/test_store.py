@@ -1,4 +1,4 @@
-"""What sessions, limits and the cache need of an engine, on each of them."""
+"""The operations that sessions, limits and the cache need, on each engine."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What several workers and machines share, on Redis or PostgreSQL: sessions, limits, cache.
+"""Sessions, limits and a cache that several workers and machines share, on Redis or PostgreSQL.
 
     Session(app)           sessions whose content stays on the server (sessions.py)
     @limit("10/minute")    a limit for each client (limits.py)

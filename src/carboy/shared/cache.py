@@ -97,7 +97,7 @@ class SharedCache:
     # --- writing
 
     def set(self, key: str, value: Any, timeout: Timeout = None) -> bool:
-        """Set a value. The timeout is in seconds: None is the default one, 0 is for ever."""
+        """Set a value. The timeout is in seconds: None is the default one, 0 is without an end."""
         try:
             self._store.set(self._prefix + key, self._bytes(key, value), self._seconds(timeout))
         except EngineUnavailable as error:

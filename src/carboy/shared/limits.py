@@ -51,7 +51,7 @@ FALLBACKS = ("memory", "allow", "error")
 
 
 def client_address(request: Request) -> str:
-    """What distinguishes clients: the address, and of an IPv6 address the first 64 bits.
+    """The key of a client: its address, and of an IPv6 address the first 64 bits.
 
     Behind a proxy, this is the address of the proxy unless ProxyFix or `--forwarded-allow-ips`
     is set.

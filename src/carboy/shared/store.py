@@ -40,7 +40,7 @@ class Store(Protocol):
         """The values of those of the keys that have one."""
 
     def set(self, key: str, value: bytes, seconds: float | None) -> None:
-        """Set a value for so many seconds; None: for ever."""
+        """Set a value for so many seconds; None: without an end."""
 
     def add(self, key: str, value: bytes, seconds: float | None) -> bool:
         """Set a value unless the key has one. Returns whether it was set."""

@@ -9,9 +9,9 @@ site can change over while its users stay logged in:
     Session(app)
 
 A session is read when the request first uses it, and written only if it has changed, also inside
-its values. A session id that the store does not know is never used, so that no attacker can choose the
-id of another user's session (session fixation, OWASP). `session.regenerate()` gives a session a new
-id; call it when the user logs in.
+its values. A session id that the store does not know is never used, so that no attacker can choose
+the id of another user's session (session fixation, OWASP). `session.regenerate()` gives a session a
+new id; call it when the user logs in.
 """
 
 from __future__ import annotations

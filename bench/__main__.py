@@ -24,7 +24,7 @@ DOCUMENT = rivals.ROOT / "docs" / "benchmarks.md"
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("work", nargs="*", help="letters of the works (default: all)")
+    parser.add_argument("work", nargs="*", help="letters or names of the works (default: all)")
     parser.add_argument(
         "--servers", help="names of the servers, separated by commas (default: all)"
     )
@@ -114,8 +114,12 @@ def beside(works: list[Work], checkout: Path) -> list[Work]:
     return found
 
 
-def chosen_works(letters: list[str]) -> list[Work]:
-    wanted = set("".join(letters).replace(",", ""))
+def chosen_works(names: list[str]) -> list[Work]:
+    """The works with these names, or of these groups; letters may be written together."""
+    wanted: set[str] = set()
+    for name in " ".join(names).replace(",", " ").split():
+        found = {work.key for work in WORKS if name in (work.key, work.group)}
+        wanted |= found or set(name)
     unknown = wanted - {work.key for work in WORKS}
     if unknown:
         sys.exit(f"Unknown work: {', '.join(sorted(unknown))}. --list shows the works.")

@@ -100,6 +100,9 @@ PROMISES = (
         "m", "rss_mib", "flask-run", 0.7, "memory of a hello application, compared with Flask"
     ),
     _faster("q", "carboy-flask", 3.0, "WSGI lane, compared with Flask on Carboy", "carboy-lane"),
+    _faster("asgi", "uvicorn", 1.3, "compared with uvicorn", "carboy-asgi"),
+    _faster("asgi", "granian-asgi", 1.0, "compared with granian", "carboy-asgi"),
+    _faster("fastapi", "fastapi-uvicorn", 1.1, "compared with uvicorn", "carboy-fastapi"),
 )
 
 

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from bench import rivals
 from bench.apps import payload
-from bench.servers import HOST, ServerFailed, pinned
+from bench.commands import HOST
+from bench.servers import ServerFailed, pinned
 from bench.work import Exchange
 
 CONNECTIONS = 64

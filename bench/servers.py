@@ -7,21 +7,19 @@ import os
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
-from bench import rivals
+from bench import commands, rivals
+from bench.commands import HOST, Arguments, carboy_command
 from bench.work import Kind, Work
 
-HOST = "127.0.0.1"
 START_SECONDS = 20.0
 STOP_SECONDS = 5.0
-GUNICORN_THREADS = 4
 
 
 class ServerFailed(Exception):
@@ -35,7 +33,7 @@ class Server:
     name: str
     label: str
     application: str  # in bench.apps; "plain" takes the callable of the work
-    arguments: Callable[[str, int, int | None], list[str]]
+    arguments: Arguments
     needs: tuple[str, ...] = ()  # modules in bench/.env
 
     @property
@@ -49,7 +47,7 @@ class Server:
         if self.application == "plain":
             return f"bench.apps.plain:{work.plain}"
         if self.application == "asgi":
-            return "bench.apps.asgi:hello"
+            return f"bench.apps.asgi:{work.asgi}"
         return f"bench.apps.on_{self.application}:app"
 
     def command(self, work: Work, port: int) -> list[str]:
@@ -66,110 +64,97 @@ class Server:
         return None
 
 
-def carboy_command() -> Path:
-    return Path(sys.executable).parent / "carboy"
+ON_PLAIN = (
+    Server("carboy-wsgi", "Carboy, plain WSGI", "plain", commands.carboy),
+    Server("fastwsgi", "fastwsgi", "plain", commands.called("fastwsgi"), ("fastwsgi",)),
+    Server("bjoern", "bjoern", "plain", commands.called("bjoern"), ("bjoern",)),
+    Server("granian", "granian", "plain", commands.granian, ("granian",)),
+    Server("gunicorn", "gunicorn gthread", "plain", commands.gunicorn, ("gunicorn",)),
+    Server("gunicorn-sync", "gunicorn sync", "plain", commands.gunicorn_sync, ("gunicorn",)),
+    Server("waitress", "waitress", "plain", commands.waitress, ("waitress",)),
+    Server("cheroot", "cheroot", "plain", commands.cheroot, ("cheroot",)),
+)
+
+ON_FRAMEWORKS = (
+    Server("carboy", "Carboy", "carboy", commands.carboy),
+    Server("carboy-lane", "Carboy, WSGI lane", "carboy_wsgi", commands.carboy),
+    Server("carboy-page", "Carboy", "page", commands.carboy),
+    Server("carboy-flask-page", "Flask on Carboy", "page_flask", commands.carboy),
+    Server("flask-page-gunicorn", "Flask on gunicorn", "page_flask", commands.gunicorn,
+           ("flask", "gunicorn")),
+    Server("carboy-flask", "Flask on Carboy", "flask", commands.carboy),
+    Server("flask-run", "flask run", "flask", commands.flask_run, ("flask",)),
+    Server("flask-gunicorn", "Flask on gunicorn", "flask", commands.gunicorn,
+           ("flask", "gunicorn")),
+    Server("flask-granian", "Flask on granian", "flask", commands.granian, ("flask", "granian")),
+    Server("flask-bjoern", "Flask on bjoern", "flask", commands.called("bjoern"),
+           ("flask", "bjoern")),
+    Server("falcon-bjoern", "Falcon on bjoern", "falcon", commands.called("bjoern"),
+           ("falcon", "bjoern")),
+    Server("blacksheep-uvicorn", "BlackSheep on uvicorn", "blacksheep", commands.uvicorn,
+           ("blacksheep", "uvicorn", "uvloop")),
+)  # fmt: skip
 
 
-def _carboy(target: str, port: int, threads: int | None) -> list[str]:
-    chosen = ["--threads", str(threads)] if threads else []
-    return [str(carboy_command()), "run", target, "--port", str(port), "--no-access-log", *chosen]
+@dataclass(frozen=True)
+class AsgiServer:
+    """A server of ASGI applications, which is measured with several of them."""
+
+    name: str
+    label: str
+    arguments: Arguments
+    needs: tuple[str, ...]
+
+    def with_callable(self) -> Server:
+        """The server with the callables of apps/asgi.py."""
+        return Server(
+            self.name + ("-asgi" if self.name in ASGI_AND_WSGI else ""),
+            self.label + (" (ASGI)" if self.name in LABELLED else ""),
+            "asgi",
+            self.arguments,
+            self.needs,
+        )
+
+    def with_framework(self, label: str, application: str, *needs: str) -> Server:
+        """The server with a framework, such as "FastAPI on uvicorn"."""
+        ours = self.name == "carboy"
+        return Server(
+            f"carboy-{application}" if ours else f"{application}-{self.name}",
+            f"{label} on {self.label}",
+            application,
+            self.arguments,
+            (*self.needs, *needs),
+        )
 
 
-def _tool(name: str) -> str:
-    return str(rivals.ENVIRONMENT / "bin" / name)
+ASGI_AND_WSGI = ("carboy", "granian")
+"""The names that stand for the WSGI servers alone."""
+LABELLED = ("carboy", "uvicorn", "granian")
 
-
-def _called(module: str) -> Callable[[str, int, int | None], list[str]]:
-    """Arguments for a server without a command, with `module.run(app, host, port)`."""
-
-    def arguments(target: str, port: int, threads: int | None) -> list[str]:
-        where, name = target.split(":")
-        code = f"import {module}; from {where} import {name} as app; "
-        return [str(rivals.PYTHON), "-c", f"{code}{module}.run(app, {HOST!r}, {port})"]
-
-    return arguments
-
-
-def _granian(target: str, port: int, threads: int | None) -> list[str]:
-    chosen = ["--blocking-threads", str(threads)] if threads else []
-    address = ["--host", HOST, "--port", str(port)]
-    return [_tool("granian"), "--interface", "wsgi", *address, "--no-log", *chosen, target]
-
-
-def _gunicorn(target: str, port: int, threads: int | None) -> list[str]:
-    many = str(threads or GUNICORN_THREADS)
-    kind = ["-k", "gthread", "--threads", many]
-    return [_tool("gunicorn"), "-b", f"{HOST}:{port}", *kind, "--no-control-socket", target]
-
-
-def _gunicorn_sync(target: str, port: int, threads: int | None) -> list[str]:
-    return [_tool("gunicorn"), "-b", f"{HOST}:{port}", "-k", "sync", "--no-control-socket", target]
-
-
-def _uvicorn(target: str, port: int, threads: int | None) -> list[str]:
-    quiet = ["--no-access-log", "--log-level", "warning"]
-    return [_tool("uvicorn"), "--host", HOST, "--port", str(port), *quiet, target]
-
-
-def _waitress(target: str, port: int, threads: int | None) -> list[str]:
-    return [_tool("waitress-serve"), f"--listen={HOST}:{port}", target]
-
-
-def _cheroot(target: str, port: int, threads: int | None) -> list[str]:
-    return [_tool("cheroot"), "--bind", f"{HOST}:{port}", target]
-
-
-def _flask_run(target: str, port: int, threads: int | None) -> list[str]:
-    return [_tool("flask"), "--app", target, "run", "--host", HOST, "--port", str(port)]
-
-
-SERVERS = {
+UVICORN = ("uvicorn", "uvloop", "httptools")
+ASGI = {
     server.name: server
     for server in (
-        Server("carboy", "Carboy", "carboy", _carboy),
-        Server("carboy-wsgi", "Carboy, plain WSGI", "plain", _carboy),
-        Server("carboy-lane", "Carboy, WSGI lane", "carboy_wsgi", _carboy),
-        Server("carboy-page", "Carboy", "page", _carboy),
-        Server("carboy-flask-page", "Flask on Carboy", "page_flask", _carboy),
-        Server(
-            "flask-page-gunicorn",
-            "Flask on gunicorn",
-            "page_flask",
-            _gunicorn,
-            ("flask", "gunicorn"),
-        ),
-        Server("carboy-flask", "Flask on Carboy", "flask", _carboy),
-        Server("fastwsgi", "fastwsgi", "plain", _called("fastwsgi"), ("fastwsgi",)),
-        Server("bjoern", "bjoern", "plain", _called("bjoern"), ("bjoern",)),
-        Server("granian", "granian", "plain", _granian, ("granian",)),
-        Server("gunicorn", "gunicorn gthread", "plain", _gunicorn, ("gunicorn",)),
-        Server("gunicorn-sync", "gunicorn sync", "plain", _gunicorn_sync, ("gunicorn",)),
-        Server("waitress", "waitress", "plain", _waitress, ("waitress",)),
-        Server("cheroot", "cheroot", "plain", _cheroot, ("cheroot",)),
-        Server("uvicorn", "uvicorn (ASGI)", "asgi", _uvicorn, ("uvicorn", "uvloop", "httptools")),
-        Server("flask-run", "flask run", "flask", _flask_run, ("flask",)),
-        Server("flask-gunicorn", "Flask on gunicorn", "flask", _gunicorn, ("flask", "gunicorn")),
-        Server("flask-granian", "Flask on granian", "flask", _granian, ("flask", "granian")),
-        Server("flask-bjoern", "Flask on bjoern", "flask", _called("bjoern"), ("flask", "bjoern")),
-        Server(
-            "falcon-bjoern", "Falcon on bjoern", "falcon", _called("bjoern"), ("falcon", "bjoern")
-        ),
-        Server(
-            "fastapi-uvicorn",
-            "FastAPI on uvicorn",
-            "fastapi",
-            _uvicorn,
-            ("fastapi", "uvicorn", "uvloop", "python_multipart"),
-        ),
-        Server(
-            "blacksheep-uvicorn",
-            "BlackSheep on uvicorn",
-            "blacksheep",
-            _uvicorn,
-            ("blacksheep", "uvicorn", "uvloop"),
-        ),
+        AsgiServer("carboy", "Carboy", commands.carboy, ()),
+        AsgiServer("uvicorn", "uvicorn", commands.uvicorn, UVICORN),
+        AsgiServer("granian", "granian", commands.granian_asgi, ("granian",)),
+        AsgiServer("hypercorn", "hypercorn", commands.hypercorn, ("hypercorn", "uvloop")),
+        AsgiServer("daphne", "Daphne", commands.daphne, ("daphne",)),
+        AsgiServer("fastpysgi", "fastpysgi", commands.called("fastpysgi"), ("fastpysgi",)),
+        AsgiServer("freastal", "freastal", commands.called("freastal", "serve_asgi"),
+                   ("freastal",)),
     )
-}
+}  # fmt: skip
+ON_ASGI = (
+    *(server.with_callable() for server in ASGI.values()),
+    *(
+        server.with_framework("FastAPI", "fastapi", "fastapi", "python_multipart")
+        for server in ASGI.values()
+        if not server.name.startswith("uvicorn-")
+    ),
+)
+
+SERVERS = {server.name: server for server in (*ON_PLAIN, *ON_FRAMEWORKS, *ON_ASGI)}
 
 
 def before(server: Server, checkout: Path) -> Server:

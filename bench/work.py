@@ -54,6 +54,16 @@ FRAMEWORKS = (
     "flask-gunicorn",
     "flask-run",
 )
+ASGI = ("carboy-asgi", "uvicorn", "granian-asgi", "hypercorn", "daphne", "fastpysgi", "freastal")
+FASTAPI = (
+    "carboy-fastapi",
+    "fastapi-uvicorn",
+    "fastapi-granian",
+    "fastapi-hypercorn",
+    "fastapi-daphne",
+    "fastapi-fastpysgi",
+    "fastapi-freastal",
+)
 SOMETIMES = ("carboy", "carboy-wsgi", "granian", "gunicorn", "bjoern", "flask-granian")
 
 
@@ -88,9 +98,15 @@ class Work:
     exchange: Exchange = Exchange()
     kind: Kind = Kind.LOAD
     plain: str = "hello"  # the callable of apps/plain.py
+    asgi: str = "hello"  # the callable of apps/asgi.py
     threads: int | None = None  # None for the default of each server; four for gunicorn
     routes: int = 0
     ours: str = "carboy"  # the server that the others are compared with
+
+    @property
+    def group(self) -> str:
+        """The part of the name that works of a kind have in common: "echo" of "echo-64-16KiB"."""
+        return self.key.partition("-")[0]
 
 
 def _multipart(content: bytes) -> tuple[str, bytes]:
@@ -219,6 +235,8 @@ WORKS = (
         Exchange(path="/page", accepts=lambda answer: answer.count(b"/item/") == 40),
         ours="carboy-page",
     ),
+    Work("asgi", "plain ASGI hello", ASGI, ours="carboy-asgi"),
+    Work("fastapi", "hello from a view of FastAPI", FASTAPI, ours="carboy-fastapi"),
 )
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 from bench.chaos.client import Address
 from bench.chaos.waits import until
-from bench.servers import HOST, ServerFailed
+from bench.commands import HOST
+from bench.servers import ServerFailed
 
 CONFIGURATION = """
 daemon off;

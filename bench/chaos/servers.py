@@ -17,7 +17,8 @@ from bench.chaos.client import Address, Client
 from bench.chaos.ledger import Ledger, Outcome
 from bench.chaos.questions import HELLO
 from bench.chaos.waits import until
-from bench.servers import HOST, STOP_SECONDS, ServerFailed, carboy_command
+from bench.commands import HOST, carboy_command
+from bench.servers import STOP_SECONDS, ServerFailed
 
 THREADS = 32
 START_SECONDS = 30.0

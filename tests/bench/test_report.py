@@ -57,6 +57,19 @@ def test_every_server_of_a_work_is_known():
     assert {name for work in WORKS for name in work.servers} == set(SERVERS)
 
 
+def test_works_are_chosen_by_letters_and_by_names():
+    from bench import __main__ as command
+
+    def keys(*names: str) -> list[str]:
+        return [work.key for work in command.chosen_works(list(names))]
+
+    assert keys("bc", "k") == keys("b,c,k") == ["b", "c", "k"]
+    assert keys("asgi", "b") == ["b", "asgi"]
+    assert keys() == [work.key for work in WORKS]
+    with pytest.raises(SystemExit, match="Unknown work: A"):
+        keys("A")
+
+
 def test_a_promise_is_compared_with_its_bound(record):
     figures = record.outcomes["a"].figures
     figures["carboy-wsgi"]["requests_per_second"] = 109.0

@@ -1,0 +1,98 @@
+"""The command that starts each server, as its documentation says."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from bench import rivals
+
+HOST = "127.0.0.1"
+GUNICORN_THREADS = 4
+MANY_CONNECTIONS = 20_000
+
+Arguments = Callable[[str, int, int | None], list[str]]
+"""From the application (`module:name`), the port and the number of threads to the command."""
+
+
+def carboy_command() -> Path:
+    return Path(sys.executable).parent / "carboy"
+
+
+def carboy(target: str, port: int, threads: int | None) -> list[str]:
+    chosen = ["--threads", str(threads)] if threads else []
+    return [str(carboy_command()), "run", target, "--port", str(port), "--no-access-log", *chosen]
+
+
+def _tool(name: str) -> str:
+    return str(rivals.ENVIRONMENT / "bin" / name)
+
+
+def called(module: str, function: str = "run") -> Arguments:
+    """Arguments for a server without a command, with `module.function(app, host, port)`."""
+
+    def arguments(target: str, port: int, threads: int | None) -> list[str]:
+        where, name = target.split(":")
+        code = f"import {module}; from {where} import {name} as app; "
+        return [str(rivals.PYTHON), "-c", f"{code}{module}.{function}(app, {HOST!r}, {port})"]
+
+    return arguments
+
+
+def granian(target: str, port: int, threads: int | None) -> list[str]:
+    chosen = ["--blocking-threads", str(threads)] if threads else []
+    address = ["--host", HOST, "--port", str(port)]
+    return [_tool("granian"), "--interface", "wsgi", *address, "--no-log", *chosen, target]
+
+
+def gunicorn(target: str, port: int, threads: int | None) -> list[str]:
+    many = str(threads or GUNICORN_THREADS)
+    kind = ["-k", "gthread", "--threads", many]
+    return [_tool("gunicorn"), "-b", f"{HOST}:{port}", *kind, "--no-control-socket", target]
+
+
+def gunicorn_sync(target: str, port: int, threads: int | None) -> list[str]:
+    return [_tool("gunicorn"), "-b", f"{HOST}:{port}", "-k", "sync", "--no-control-socket", target]
+
+
+def granian_asgi(target: str, port: int, threads: int | None) -> list[str]:
+    """granian keeps further connections waiting above `--backpressure`, so the limit is raised."""
+    address = ["--host", HOST, "--port", str(port)]
+    many = ["--backlog", str(MANY_CONNECTIONS), "--backpressure", str(MANY_CONNECTIONS)]
+    return [_tool("granian"), "--interface", "asgi", *address, "--no-log", *many, target]
+
+
+def uvicorn(target: str, port: int, threads: int | None) -> list[str]:
+    quiet = ["--no-access-log", "--log-level", "warning"]
+    return [_tool("uvicorn"), "--host", HOST, "--port", str(port), *quiet, target]
+
+
+def uvicorn_with(websocket: str) -> Arguments:
+    """Arguments for uvicorn with one of its implementations of WebSocket."""
+
+    def arguments(target: str, port: int, threads: int | None) -> list[str]:
+        return [*uvicorn(target, port, threads), "--ws", websocket]
+
+    return arguments
+
+
+def hypercorn(target: str, port: int, threads: int | None) -> list[str]:
+    loop = ["--worker-class", "uvloop"]
+    return [_tool("hypercorn"), "--bind", f"{HOST}:{port}", *loop, "--log-level", "WARNING", target]
+
+
+def daphne(target: str, port: int, threads: int | None) -> list[str]:
+    return [_tool("daphne"), "-b", HOST, "-p", str(port), "-v", "0", target]
+
+
+def waitress(target: str, port: int, threads: int | None) -> list[str]:
+    return [_tool("waitress-serve"), f"--listen={HOST}:{port}", target]
+
+
+def cheroot(target: str, port: int, threads: int | None) -> list[str]:
+    return [_tool("cheroot"), "--bind", f"{HOST}:{port}", target]
+
+
+def flask_run(target: str, port: int, threads: int | None) -> list[str]:
+    return [_tool("flask"), "--app", target, "run", "--host", HOST, "--port", str(port)]

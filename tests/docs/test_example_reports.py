@@ -88,9 +88,15 @@ def port(report: str) -> str:
 
 
 def headings(report: str) -> list[str]:
-    """The headings, without versions."""
+    """The headings, without versions. The size of the request is without the digits of the port."""
     found = re.findall(r"^#{2,3} (.+)$", report, re.MULTILINE)
-    return [re.sub(r" \d\S*$", "", heading) for heading in found]
+    digits = len(port(report))
+
+    def without_port(size: re.Match[str]) -> str:
+        return f"The request: {int(size[1]) - digits} bytes and the port"
+
+    sizes = [re.sub(r"^The request: (\d+) bytes", without_port, heading) for heading in found]
+    return [re.sub(r" \d\S*$", "", heading) for heading in sizes]
 
 
 def test_the_report_of_flask_is_what_the_command_writes(remade: Callable[[str], str]) -> None:

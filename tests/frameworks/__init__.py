@@ -1,0 +1,1 @@
+"""The same small application on each ASGI framework, as its documentation says."""

@@ -1,0 +1,58 @@
+"""The application on Quart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from quart import Quart, request
+
+from frameworks.witness import Witness
+
+
+def application(witness: Witness) -> Quart:
+    app = Quart(__name__)
+
+    @app.before_serving
+    async def before() -> None:
+        witness.startup()
+        app.config["POOL"] = "ready"
+
+    @app.after_serving
+    async def after() -> None:
+        witness.shutdown()
+
+    @app.get("/state")
+    async def state() -> str:
+        return str(app.config["POOL"])
+
+    @app.get("/stream")
+    async def stream() -> Any:
+        return witness.pieces()
+
+    @app.get("/endless")
+    async def endless() -> Any:
+        return witness.endless(), {"Content-Type": "text/event-stream"}
+
+    @app.post("/upload")
+    async def upload() -> dict[str, Any]:
+        file = (await request.files)["file"]
+        content = file.read()
+        return {"name": file.filename, "size": len(content), "sum": sum(content)}
+
+    @app.post("/body")
+    async def body() -> dict[str, int]:
+        size = 0
+        async for piece in request.body:
+            size += len(piece)
+        return {"size": size}
+
+    @app.get("/fails")
+    async def fails() -> None:
+        raise ValueError("broken")
+
+    @app.get("/later")
+    async def later() -> str:
+        app.add_background_task(witness.background)
+        return "answered"
+
+    return app

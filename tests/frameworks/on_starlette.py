@@ -1,0 +1,65 @@
+"""The application on Starlette."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.background import BackgroundTask
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from frameworks.witness import Witness
+
+
+async def upload(request: Request) -> Response:
+    async with request.form() as form:
+        file: Any = form["file"]
+        content = await file.read()
+        return JSONResponse({"name": file.filename, "size": len(content), "sum": sum(content)})
+
+
+async def body(request: Request) -> Response:
+    size = 0
+    async for piece in request.stream():
+        size += len(piece)
+    return JSONResponse({"size": size})
+
+
+async def fails(request: Request) -> Response:
+    raise ValueError("broken")
+
+
+async def state(request: Request) -> Response:
+    return PlainTextResponse(request.state.pool)
+
+
+def application(witness: Witness) -> Starlette:
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[dict[str, str]]:
+        witness.startup()
+        yield {"pool": "ready"}
+        witness.shutdown()
+
+    async def stream(request: Request) -> Response:
+        return StreamingResponse(witness.pieces())
+
+    async def endless(request: Request) -> Response:
+        return StreamingResponse(witness.endless(), media_type="text/event-stream")
+
+    async def later(request: Request) -> Response:
+        return PlainTextResponse("answered", background=BackgroundTask(witness.background))
+
+    routes = [
+        Route("/state", state),
+        Route("/stream", stream),
+        Route("/endless", endless),
+        Route("/upload", upload, methods=["POST"]),
+        Route("/body", body, methods=["POST"]),
+        Route("/fails", fails),
+        Route("/later", later),
+    ]
+    return Starlette(routes=routes, lifespan=lifespan)

@@ -1,4 +1,4 @@
-"""What an application under test tells its test, and waits for."""
+"""The events of an application under test, and what it waits for."""
 
 from __future__ import annotations
 

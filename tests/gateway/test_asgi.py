@@ -86,6 +86,8 @@ def test_the_scope_describes_the_request(described: Any) -> None:
     assert scope["extensions"] == {
         "http.response.early_hint": {},
         "http.response.pathsend": {},
+        "http.response.trailers": {},
+        "http.response.zerocopysend": {},
     }
 
 

@@ -184,11 +184,22 @@ def test_bytes_the_server_did_not_send_are_missed() -> None:
     assert connection.must_close
 
 
-def test_the_server_may_not_send_a_chunked_body_by_itself() -> None:
+def test_bytes_of_a_chunked_body_that_the_server_sends_itself_are_a_chunk() -> None:
     connection = connected()
     connection.start_response("200 OK", [], b"")
     assert connection.writing is Writing.CHUNKED
-    assert connection.account(4) == 0
+    assert connection.account(10) == 10
+    assert connection.chunk_around(10) == (b"a\r\n", b"\r\n")
+    connection = connected()
+    connection.start_response("200 OK", [("Content-Length", "10")], b"")
+    assert connection.chunk_around(10) == (b"", b"")
+
+
+def test_trailers_are_lines_after_the_last_chunk() -> None:
+    connection = Machine(Limits())
+    connection.receive(get(b"TE: trailers"))
+    connection.start_response("200 OK", [], b"")
+    assert connection.end_response([("X-A", "b"), ("X-C", "")]) == b"0\r\nX-A: b\r\nX-C: \r\n\r\n"
 
 
 def test_short_and_excess_are_about_one_response() -> None:

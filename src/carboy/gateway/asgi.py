@@ -21,6 +21,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from carboy.gateway.asgi_parts import FilePart, Trailers
 from carboy.gateway.asgi_scope import http_scope
 from carboy.gateway.callables import is_legacy
 from carboy.gateway.interface import Answer, Channel, ChannelClosed, Exchange, StartFailed
@@ -131,7 +132,7 @@ class Request:
     """One call of the application: a Receiver of gateway.interface, and `receive` and `send`."""
 
     __slots__ = ("_begun", "_body_read", "_changed", "_channel", "_gateway", "_response",
-                 "_waiting", "exchange")  # fmt: skip
+                 "_trailers", "_waiting", "exchange")  # fmt: skip
 
     def __init__(self, gateway: AsgiGateway, exchange: Any) -> None:
         self.exchange = exchange
@@ -142,6 +143,8 @@ class Request:
         self._body_read = False
         self._response: tuple[str, list[tuple[str, str]]] | None = None  # from its start message
         self._begun = False  # the head of the response is on its way
+        # Fields after the body, if the application sends some; complete: the body is.
+        self._trailers: Trailers | None = None
 
     # --- on the leader
 
@@ -226,6 +229,10 @@ class Request:
             await self._send_body(message)
         elif kind == "http.response.pathsend":
             self._send_file(message["path"])
+        elif kind == "http.response.zerocopysend":
+            await self._send_part(message)
+        elif kind == "http.response.trailers":
+            self._send_trailers(message)
         elif kind == "http.response.early_hint":
             links = [(b"link", bytes(link)) for link in message["links"]]
             self._channel.interim("103 Early Hints", decoded(links))
@@ -238,12 +245,13 @@ class Request:
         status = int(message["status"])
         text = STATUSES.get(status) or str(status)
         self._response = text, decoded(message.get("headers") or ())
+        self._trailers = Trailers() if message.get("trailers", False) else None
         if self._channel.gone:
             raise ChannelClosed("The client has gone.")
 
     def _send_file(self, path: Any) -> None:
         """Send a whole file; it is opened here, so that the response to an error can be sent."""
-        if self._response is None or self._begun:
+        if self._response is None or self._begun or self._trailers is not None:
             raise RuntimeError("A file is sent after http.response.start and without other parts.")
         with Path(path).open("rb") as file:
             self._channel.file(*self._response, file)
@@ -259,24 +267,54 @@ class Request:
         if not isinstance(body, bytes):
             body = as_bytes(body)
         more = message.get("more_body", False)
-        if not (self._begun or more):
+        if self._trailers is not None:
+            self._trailers.body(more)
+        if not (self._begun or more) and self._trailers is None:
             channel.whole(*response, body)
             self._begun = True
-        else:
+            self._wake()  # what waits in `receive` gets http.disconnect
+            return
+        if not self._begun:
+            channel.head(*response)
+            self._begun = True
+            channel.send(body)  # the head leaves with it, even without a body
+        elif body:
+            channel.send(body)
+        await self._after_part(more)
+
+    async def _send_part(self, message: Message) -> None:
+        """Send a part of a file."""
+        if self._response is None:
+            raise RuntimeError("A file was sent before http.response.start. Send that first.")
+        more = message.get("more_body", False)
+        with FilePart(message) as part:
+            if self._trailers is not None:
+                self._trailers.body(more)
             if not self._begun:
-                channel.head(*response)
+                self._channel.head(*self._response)
                 self._begun = True
-                channel.send(body)  # the head leaves with it, even without a body
-            elif body:
-                channel.send(body)
-            if more:
-                while channel.full and channel.open:
-                    await self._change()
-                if channel.gone:
-                    raise ChannelClosed("The client has gone.")
-                return
+            self._channel.send_file(part.fd, part.offset, part.count)
+        await self._after_part(more)
+
+    async def _after_part(self, more: bool) -> None:
+        """Wait while the client is slow; end the response after its last part."""
+        channel = self._channel
+        if more:
+            while channel.full and channel.open:
+                await self._change()
+            if channel.gone:
+                raise ChannelClosed("The client has gone.")
+        elif self._trailers is None:
             channel.finish()
-        self._wake()  # what waits in `receive` gets http.disconnect
+            self._wake()
+
+    def _send_trailers(self, message: Message) -> None:
+        if self._trailers is None:
+            raise RuntimeError("Set `trailers` in http.response.start before trailers are sent.")
+        self._trailers.add(decoded(message.get("headers") or ()))
+        if not message.get("more_trailers", False):
+            self._channel.finish(self._trailers.fields)
+            self._wake()
 
 
 def _name_of(frame: FrameType) -> str:

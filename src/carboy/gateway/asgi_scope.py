@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -9,6 +10,12 @@ from carboy.protocol.events import RequestHead
 
 VERSION = {"version": "3.0", "spec_version": "2.5"}
 HTTP_VERSIONS = ("1.0", "1.1")
+EXTENSIONS = (
+    "http.response.early_hint",
+    "http.response.pathsend",
+    "http.response.trailers",
+    *(["http.response.zerocopysend"] if hasattr(os, "sendfile") else []),
+)
 FIELDS = "asgi.fields"  # in RequestHead.found
 
 
@@ -30,11 +37,27 @@ def http_scope(exchange: Any, state: dict[str, Any] | None) -> dict[str, Any]:
         "raw_path": raw,
         "query_string": head.query.encode("latin-1"),
         "headers": fields_of(head).copy(),
-        "extensions": {"http.response.early_hint": {}, "http.response.pathsend": {}},
+        "extensions": extensions_of(exchange, EXTENSIONS),
     }
     if state is not None:
         scope["state"] = state.copy()
     return scope
+
+
+def extensions_of(exchange: Any, names: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+    """The extensions of a scope: `names`, and `tls` for a connection under TLS."""
+    found: dict[str, dict[str, Any]] = {name: {} for name in names}
+    facts = exchange.tls() if exchange.scheme == "https" else None
+    if facts is not None:
+        found["tls"] = {
+            "server_cert": facts.server_certificate,
+            "client_cert_chain": list(facts.client_certificates),
+            "client_cert_name": facts.client_name,
+            "client_cert_error": None,
+            "tls_version": facts.version,
+            "cipher_suite": facts.cipher_suite,
+        }
+    return found
 
 
 def decoded_path(raw: bytes) -> str:

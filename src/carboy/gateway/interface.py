@@ -74,8 +74,15 @@ class Channel(Protocol):
         """Send a piece of the body."""
         ...
 
-    def finish(self) -> None:
-        """End the response."""
+    def send_file(self, fd: int, offset: int, count: int) -> None:
+        """Send `count` bytes of a regular file from `offset` as a piece of the body.
+
+        The file may be closed after this.
+        """
+        ...
+
+    def finish(self, trailers: list[tuple[str, str]] | None = None) -> None:
+        """End the response, with fields after a chunked body if the client accepts them."""
         ...
 
     def upgrade(self, status: str, headers: list[tuple[str, str]]) -> None:
@@ -153,7 +160,8 @@ class Exchange(Protocol):
     """One request on its way through an application.
 
     An exchange may also have a method `has_left`: whether the client has gone. Only the thread
-    that runs the request calls it. `later` takes a Receiver and returns LATER, for `handle` to
+    that runs the request calls it. `tls` gives the TlsFacts of the connection, None without TLS.
+    `later` takes a Receiver and returns LATER, for `handle` to
     return.
     """
 

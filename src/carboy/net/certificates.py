@@ -22,6 +22,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from carboy.net.tls_facts import note_certificate
+
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import (
         RSAPrivateKeyWithSerialization as RSAPrivateKey,
@@ -188,7 +190,9 @@ def generate_adhoc_ssl_context() -> ssl.SSLContext:
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with tempfile.TemporaryDirectory(prefix="carboy-tls-", ignore_cleanup_errors=True) as folder:
-        context.load_cert_chain(*make_ssl_devcert(str(Path(folder, "adhoc"))))
+        certificate, key = make_ssl_devcert(str(Path(folder, "adhoc")))
+        context.load_cert_chain(certificate, key)
+        note_certificate(context, certificate)
     return context
 
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from carboy.net.certificates import generate_adhoc_ssl_context
 from carboy.net.stream import WantsWrite
+from carboy.net.tls_facts import TlsFacts, facts_of, note_certificate
 
 __all__ = ["is_ssl_error", "load_ssl_context"]
 
@@ -34,6 +35,7 @@ def load_ssl_context(
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if protocol is None else protocol)
     context.load_cert_chain(cert_file, pkey_file)
+    note_certificate(context, cert_file)
     return context
 
 
@@ -95,7 +97,7 @@ class TlsStream:
     def __init__(self, sock: socket.socket, context: ssl.SSLContext) -> None:
         self.sock = context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
         self._handshake_done = False
-        self._certificate: bytes | None = None
+        self.facts: TlsFacts | None = None  # once the handshake is done
         self._ended = False  # our side has ended: what the client still sends is only counted
 
     def fileno(self) -> int:
@@ -114,7 +116,7 @@ class TlsStream:
                 self.sock.do_handshake()
                 self._handshake_done = True
                 # Read by the only thread that uses the TLS state. Others may ask for it later.
-                self._certificate = self.sock.getpeercert(binary_form=True)
+                self.facts = facts_of(self.sock)
             data = self.sock.recv(size)
             while left := self.sock.pending():
                 data += self.sock.recv(left)
@@ -171,8 +173,8 @@ class TlsStream:
 
     def certificate(self) -> str | None:
         """The client's certificate in PEM; None if the client was not asked or has none."""
-        encoded = self._certificate
-        return None if encoded is None else ssl.DER_cert_to_PEM_cert(encoded)
+        known = self.facts.client_certificates if self.facts is not None else ()
+        return known[0] if known else None
 
 
 def _shutdown(sock: ssl.SSLSocket, how: int) -> None:

@@ -84,8 +84,12 @@ class ConnectionMachine(Protocol):
         """Count bytes of the body that the server sends itself; returns the number allowed."""
         ...
 
-    def end_response(self) -> bytes:
-        """The bytes that end the body."""
+    def chunk_around(self, count: int) -> tuple[bytes, bytes]:
+        """The bytes before and after those `count` bytes."""
+        ...
+
+    def end_response(self, trailers: Fields | None = None) -> bytes:
+        """The bytes that end the body, with fields after it if the client accepts them."""
         ...
 
     def informational(self, status: str, headers: Fields) -> bytes:

@@ -410,11 +410,7 @@ class Machine:
         """Bytes of the body, framed; bytes beyond Content-Length are dropped and counted."""
         writing = self.writing
         if writing is Writing.LENGTH:
-            if len(data) > self._to_write:
-                self.excess += len(data) - self._to_write
-                data = data[: self._to_write]
-            self._to_write -= len(data)
-            return data
+            return data[: self.account(len(data))]
         if writing is Writing.CHUNKED:
             # An empty chunk would be the last one.
             return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
@@ -427,7 +423,7 @@ class Machine:
     def account(self, count: int) -> int:
         """Count `count` bytes that the server sends itself (sendfile); returns the number allowed.
 
-        Not for a chunked body.
+        In a chunked body they are sent between the two parts of `chunk_around`.
         """
         if self.writing is Writing.LENGTH:
             if count > self._to_write:
@@ -435,18 +431,23 @@ class Machine:
                 count = self._to_write
             self._to_write -= count
             return count
-        return count if self.writing is Writing.UNTIL_CLOSE else 0
+        return count if self.writing in (Writing.UNTIL_CLOSE, Writing.CHUNKED) else 0
 
-    def end_response(self) -> bytes:
-        """The bytes that end the body: the last chunk, or none."""
+    def chunk_around(self, count: int) -> tuple[bytes, bytes]:
+        """The bytes before and after `count` bytes (1 or more) that the server sends itself."""
+        return (b"%x\r\n" % count, b"\r\n") if self.writing is Writing.CHUNKED else (b"", b"")
+
+    def end_response(self, trailers: Fields | None = None) -> bytes:
+        """The bytes that end the body: the last chunk, with trailers if the client accepts them."""
         writing = self.writing
         if writing is WAITING or writing is ANSWERED or writing is Writing.NOTHING:
             raise LocalProtocolError("No response has begun. Call start_response() first.")
+        after = response.trailer_lines(trailers, self.head)
         if writing is Writing.LENGTH and self._to_write:
             self.short = True
             self.close_after_response()
         self._finish()
-        return b"0\r\n\r\n" if writing is Writing.CHUNKED else b""
+        return b"0\r\n%b\r\n" % after if writing is Writing.CHUNKED else b""
 
     def _finish(self) -> None:
         self.writing = ANSWERED

@@ -11,7 +11,7 @@ import re
 from carboy.grammar import has_control, is_token
 
 from .errors import REASONS, LocalProtocolError, RemoteProtocolError
-from .events import Fields
+from .events import Fields, RequestHead
 from .states import Writing
 
 # The meaning of a response header for the connection: bits of a line's traits. Most lines have
@@ -297,6 +297,60 @@ def switching(status: str, headers: Fields, asked: Fields) -> bytes:
         )
     kept = [field for field, trait in encoded if not trait & WIRE]
     return b"".join((line, *kept, b"Connection: Upgrade\r\n\r\n"))
+
+
+# Fields that a recipient needs before the content, so they may not come after it (RFC 9110, section
+# 6.5.1): framing, routing, request modifiers, authentication, control data, format of the content.
+_BEFORE_CONTENT = frozenset(
+    (
+        "age",
+        "authorization",
+        "cache-control",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-range",
+        "content-type",
+        "cookie",
+        "date",
+        "expect",
+        "expires",
+        "host",
+        "keep-alive",
+        "location",
+        "max-forwards",
+        "pragma",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "range",
+        "retry-after",
+        "set-cookie",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "vary",
+        "www-authenticate",
+    )
+)
+
+
+def trailer_lines(trailers: Fields | None, request: RequestHead | None) -> bytes:
+    """The field lines after the last chunk; b"" if the client does not accept any.
+
+    A client that does sends `TE: trailers` (RFC 9110, section 10.1.4). Raises LocalProtocolError
+    for a field that may not come after the content.
+    """
+    if not trailers or request is None:
+        return b""
+    for name, _ in trailers:
+        if name.lower() in _BEFORE_CONTENT:
+            raise LocalProtocolError(f"{name} cannot be a trailer. Send it as a header.")
+    encoded = [line for line, _ in encode_lines(trailers)]
+    values = ",".join(value for name, value in request.fields() if name.lower() == "te").split(",")
+    accepted = any(value.strip(" \t").lower() == "trailers" for value in values)
+    return b"".join(encoded) if accepted else b""
 
 
 def _protocols(fields: Fields) -> set[str]:

@@ -169,11 +169,23 @@ class Channel:
                 raise ChannelClosed("The client has gone.") from None
             self._after_sending()
 
-    def finish(self) -> None:
-        """End the response."""
+    def send_file(self, fd: int, offset: int, count: int) -> None:
+        """Send `count` bytes of a regular file from `offset` as a piece of the body."""
         with self.lock:
             self._check()
-            self._responder.end_pieces(self.exchange, self.exchange.status)
+            try:
+                self._responder.put_file(self.exchange, fd, offset, count)
+            except ClientGone:
+                self.lose()
+                self._channels.ask(self)
+                raise ChannelClosed("The client has gone.") from None
+            self._after_sending()
+
+    def finish(self, trailers: Headers | None = None) -> None:
+        """End the response, with fields after a chunked body if the client accepts them."""
+        with self.lock:
+            self._check()
+            self._responder.end_pieces(self.exchange, self.exchange.status, trailers)
             self._close()
 
     def interim(self, status: str, headers: Headers) -> None:

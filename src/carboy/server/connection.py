@@ -111,8 +111,8 @@ class Connection:
         # for the request
         self.exchange: ServerExchange | None = None
         self.received: ReceivedBody | None = None
-        self.unsent: deque[memoryview] | None = None
-        self.unsent_bytes = 0  # bytes in `unsent`
+        self.unsent: deque[memoryview | FileRest] | None = None
+        self.unsent_bytes = 0  # bytes in `unsent`, including those of files
         self.file: FileRest | None = None
         self.body_sent = 0  # bytes of body handed over for sending
         self.unread = False  # the client may be sending still: drain before closing
@@ -161,6 +161,14 @@ class Connection:
             self._keep(memoryview(data))
         return False
 
+    def push_file(self, file: FileRest, sendfile: bool) -> None:
+        """Send a part of a file after everything that is kept; never blocks or raises."""
+        if self.unsent is None:
+            self.unsent = deque()
+        self.unsent.append(file)
+        self.unsent_bytes += file.left
+        self.flush(sendfile)
+
     def _keep(self, rest: memoryview) -> None:
         if self.unsent is not None and rest:
             self.unsent.append(rest)
@@ -171,6 +179,10 @@ class Connection:
         try:
             while self.unsent:
                 piece = self.unsent[0]
+                if isinstance(piece, FileRest):
+                    if not self._flush_part(piece, sendfile):
+                        return self.broken
+                    continue
                 sent = self.sock.send(piece)
                 self.unsent_bytes -= sent
                 self.moved += sent
@@ -202,18 +214,38 @@ class Connection:
         self.forget_file()
         return True
 
+    def _flush_part(self, file: FileRest, sendfile: bool) -> bool:
+        """Send more of the file that is first in `unsent`; returns whether it is complete."""
+        sent = send_part(self.sock, file.fd, file.offset, file.left, sendfile)
+        if not sent:  # the file became shorter than announced
+            self.reset_on_close()
+            self.give_up()
+            return False
+        file.offset += sent
+        file.left -= sent
+        self.moved += sent
+        self.unsent_bytes -= sent
+        if file.left or self.unsent is None:
+            return False  # one step a turn, as below
+        self.unsent.popleft()
+        file.close()
+        return True
+
     def forget_file(self) -> None:
-        """Let go of the file that was being sent."""
+        """Let go of the files that were being sent."""
         if self.file is not None:
             self.file.close()
             self.file = None
+        for piece in self.unsent or ():
+            if isinstance(piece, FileRest):
+                piece.close()
 
     def give_up(self) -> None:
         """Send nothing more, and discard what is kept."""
         self.broken = True
+        self.forget_file()
         self.unsent = None
         self.unsent_bytes = 0
-        self.forget_file()
 
     def wait_below(self, mark: int, grace: float, rate: int, silence: float) -> None:
         """Block this thread until at most `mark` bytes are kept.

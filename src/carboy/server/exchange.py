@@ -132,6 +132,10 @@ class ServerExchange:
         """Own name and port; path and None on a unix socket."""
         return self.connection.server
 
+    def tls(self) -> Any:
+        """The TlsFacts of the connection; None without TLS."""
+        return getattr(self.connection.sock, "facts", None)
+
     def has_left(self) -> bool:
         """Whether the client has gone, so that nothing reads the response.
 

@@ -82,6 +82,7 @@ class Responder:
             "send_whole",
             "begin",
             "put",
+            "put_file",
             "end_pieces",
             "upgrade",
         ):
@@ -282,6 +283,23 @@ class Responder:
         if connection.broken:
             raise ClientGone
 
+    def put_file(self, exchange: ServerExchange, fd: int, offset: int, count: int) -> None:
+        """Send a part of a file as a piece of the body. Raises ClientGone."""
+        connection = exchange.connection
+        machine = connection.machine
+        count = machine.account(count)
+        before, after = machine.chunk_around(count) if count else (b"", b"")
+        if exchange.unsent_head or before:
+            connection.push(exchange.unsent_head + before)
+            exchange.unsent_head = b""
+        if count and not connection.broken:
+            connection.body_sent += count
+            connection.push_file(FileRest(fd, offset, count), self.sendfile)
+            if after:
+                connection.push(after)
+        if connection.broken:
+            raise ClientGone
+
     def _push(self, exchange: ServerExchange, data: bytes) -> None:
         connection = exchange.connection
         if exchange.sending is not None:
@@ -339,9 +357,11 @@ class Responder:
         exchange.rest = None
         self.end_pieces(exchange, rest.status)
 
-    def end_pieces(self, exchange: ServerExchange, status: str) -> None:
+    def end_pieces(
+        self, exchange: ServerExchange, status: str, trailers: Headers | None = None
+    ) -> None:
         """End a response that was sent in pieces."""
-        data = exchange.unsent_head + exchange.connection.machine.end_response()
+        data = exchange.unsent_head + exchange.connection.machine.end_response(trailers)
         exchange.unsent_head = b""
         if data:
             self._push(exchange, data)

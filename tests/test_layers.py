@@ -68,6 +68,8 @@ MODULE_MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "carboy.gateway.asgi": ("carboy.net.loop", "carboy.net.loop_watch"),
     "carboy.app.loop": ("carboy.net.loop_watch",),
     "carboy.gateway.lifespan": ("carboy.net.loop",),
+    # A WebSocket runs over a channel; its frames are those of the protocol room.
+    "carboy.gateway.websocket": ("carboy.protocol.websocket",),
     # Exercises are checked from the recorded calls of the HTTP machine and its heads.
     "carboy.dev.learn.exchanges": ("carboy.protocol",),
     "carboy.dev.learn.recording": ("carboy.protocol",),
@@ -137,6 +139,9 @@ LATE_IMPORTS: dict[str, dict[str, str]] = {
         "carboy.http.request.environ_builder": (
             "Only Request.from_values() needs the builder, which imports the request class."
         )
+    },
+    "carboy.server.exchange": {
+        "carboy.gateway.websocket": "Loads websockets, an optional dependency."
     },
     "carboy.routing.rule": {"carboy.routing.description": "Its dataclasses load inspect."},
     "carboy.shared.sessions": {
@@ -212,6 +217,8 @@ LATE_LIBRARIES: dict[str, tuple[str, set[str]]] = {
 }  # fmt: skip
 # top-level packages a room may use besides the standard library
 PACKAGES: dict[str, set[str]] = {
+    # In protocol/websocket only, which loads with the first handshake.
+    "protocol": {"websockets"},
     "http": {"markupsafe"},
     "app": {"click", "jinja2", "markupsafe"},
     "testing": {"click"},

@@ -228,7 +228,7 @@ def watch(monkeypatch: pytest.MonkeyPatch) -> loop_watch.LoopWatch:
     monkeypatch.setattr(loop_watch, "LOOK", 10.0)  # the machine may be busy
     code = test_a_running_loop_is_not_reported.__code__
     looped: Any = Loop()
-    return loop_watch.LoopWatch(looped, threading.get_ident(), code, lambda frame: "A test")
+    return loop_watch.LoopWatch(looped, threading.get_ident(), (code,), lambda frame: "A test")
 
 
 def test_a_running_loop_is_not_reported(watch: loop_watch.LoopWatch, warned: Warned) -> None:

@@ -219,7 +219,7 @@ def the_loop() -> asyncio.AbstractEventLoop:
             thread = threading.Thread(target=_loop.run_forever, name="carboy-loop", daemon=True)
             thread.start()
             started.wait()
-            _watch = LoopWatch(_loop, thread.ident or 0, _run.__code__, _name_of)
+            _watch = LoopWatch(_loop, thread.ident or 0, (_run.__code__,), _name_of)
         return _loop
 
 

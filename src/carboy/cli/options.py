@@ -19,14 +19,35 @@ from carboy.cli.config import PREFIX
 from carboy.cli.option_types import PORT, Host, Number, Octal, Size, Workers
 from carboy.protocol.limits import Limits
 from carboy.server.logs.access_log import FORMATS
-from carboy.server.settings import APPLICATION, LIMIT, OTHER, SIZES, THREADS, TIMES, Settings
+from carboy.server.settings import (
+    APPLICATION,
+    LIMIT,
+    OTHER,
+    SIZES,
+    THREADS,
+    TIMES,
+    WEBSOCKET,
+    Settings,
+)
 
 ADDRESS = "Address"
 LOGS = "Access log"
 LIMITS = "Limits of one request"
 RELOAD = "Reload"  # of `carboy dev`, as the next
 TOOLS = "Tools"
-SECTIONS = (APPLICATION, ADDRESS, RELOAD, TOOLS, THREADS, LOGS, TIMES, SIZES, LIMITS, OTHER)
+SECTIONS = (
+    APPLICATION,
+    ADDRESS,
+    RELOAD,
+    TOOLS,
+    THREADS,
+    LOGS,
+    TIMES,
+    SIZES,
+    WEBSOCKET,
+    LIMITS,
+    OTHER,
+)
 
 
 class SectionOption(click.Option):

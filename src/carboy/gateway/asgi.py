@@ -15,14 +15,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Hashable, Iterable
-from http import HTTPStatus
+from collections.abc import Awaitable, Callable, Hashable
 from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from carboy.gateway.asgi_messages import STATUSES, as_bytes, decoded
 from carboy.gateway.asgi_parts import FilePart, Trailers
 from carboy.gateway.asgi_scope import http_scope
+from carboy.gateway.asgi_websocket import WebSocketCall
 from carboy.gateway.callables import is_legacy
 from carboy.gateway.interface import Answer, Channel, ChannelClosed, Exchange, StartFailed
 from carboy.gateway.lifespan import Lifespan
@@ -35,7 +36,6 @@ Message = dict[str, Any]
 Application = Callable[..., Awaitable[None]]
 
 DISCONNECT = "http.disconnect"
-STATUSES = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 LEAST = 1.0  # seconds for the application's end, however late the stop is
 
 
@@ -75,8 +75,21 @@ class AsgiGateway:
         return True
 
     def handle(self, exchange: Any) -> Answer:
-        """LATER: the application is called when its channel is open."""
-        answer: Answer = exchange.later(Request(self, exchange))
+        """LATER: the application is called when its channel is open.
+
+        A handshake for a WebSocket that breaks a rule is answered at once.
+        """
+        answer: Answer
+        if exchange.head.upgrade:
+            call = WebSocketCall(self, exchange)
+            websocket = exchange.websocket(call.changed, self.look)
+            if isinstance(websocket, tuple):
+                return websocket
+            if websocket is not None:
+                call.websocket = websocket
+                answer = exchange.later(websocket)
+                return answer
+        answer = exchange.later(Request(self, exchange))
         return answer
 
     # --- what the worker calls
@@ -87,7 +100,7 @@ class AsgiGateway:
             loop = self.loop.start()
         except ValueError as problem:
             raise StartFailed(str(problem)) from None
-        self._watch = LoopWatch(loop, self.loop.thread_id, Request.run.__code__, _name_of)
+        self._watch = LoopWatch(loop, self.loop.thread_id, OUTERMOST, _name_of)
         try:
             self._lifespan.start()
         except StartFailed:
@@ -119,7 +132,7 @@ class AsgiGateway:
             for task in late:
                 task.cancel()
 
-    def run(self, request: Request) -> None:
+    def run(self, request: Request | WebSocketCall) -> None:
         """On the loop: call the application for a request."""
         task = asyncio.get_running_loop().create_task(
             request.run(), context=request.exchange.context
@@ -317,27 +330,13 @@ class Request:
             self._wake()
 
 
+# The calls of the application are inside the frames of these.
+OUTERMOST = (Request.run.__code__, WebSocketCall.run.__code__)
+
+
 def _name_of(frame: FrameType) -> str:
     """The request line of a call that keeps the loop from running."""
     return str(frame.f_locals["self"].exchange.request_line())
-
-
-def decoded(headers: Iterable[Any]) -> list[tuple[str, str]]:
-    """Header fields of a message as text."""
-    try:
-        return [(bytes(name).decode("latin-1"), bytes(value).decode("latin-1"))
-                for name, value in headers]  # fmt: skip
-    except TypeError:
-        raise TypeError(
-            f"Header names and values of ASGI are bytes, not {list(headers)!r}."
-        ) from None
-
-
-def as_bytes(body: Any) -> bytes:
-    """A body that is not of the type bytes. Raises TypeError for text."""
-    if isinstance(body, bytearray | memoryview):
-        return bytes(body)
-    raise TypeError(f"The body of a message is bytes, not {type(body).__name__}. Encode it.")
 
 
 def _of_version_2(app: Any) -> Application:

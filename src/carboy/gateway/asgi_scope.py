@@ -60,6 +60,19 @@ def extensions_of(exchange: Any, names: tuple[str, ...]) -> dict[str, dict[str, 
     return found
 
 
+def websocket_scope(
+    exchange: Any, subprotocols: tuple[str, ...], state: dict[str, Any] | None
+) -> dict[str, Any]:
+    """The scope of one WebSocket: that of its handshake, with these differences."""
+    scope = http_scope(exchange, state)
+    del scope["method"]
+    scope["type"] = "websocket"
+    scope["scheme"] = "wss" if exchange.scheme == "https" else "ws"
+    scope["subprotocols"] = list(subprotocols)
+    scope["extensions"] = extensions_of(exchange, ("websocket.http.response",))
+    return scope
+
+
 def decoded_path(raw: bytes) -> str:
     """The path as text: percent-decoded, as UTF-8."""
     return unquote_to_bytes(raw).decode("utf-8", "replace")

@@ -12,6 +12,7 @@ Types only: the framework column imports this room for type checking and for not
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable
+from contextlib import AbstractContextManager
 from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 from carboy.protocol.events import RequestHead
@@ -46,6 +47,11 @@ class Channel(Protocol):
     open: bool  # False: the client has gone, or the response is complete
     gone: bool  # the client has gone, or broke a rule
     full: bool  # the application should wait for `Receiver.changed` before it sends more
+
+    @property
+    def lock(self) -> AbstractContextManager[Any]:
+        """Taken by every method. A receiver may hold it around calls that belong together."""
+        ...
 
     def read(self) -> tuple[bytes, bool]:
         """The bytes of the body that have come, and whether more follow; b"" when none have."""
@@ -111,6 +117,98 @@ class Channel(Protocol):
         ...
 
 
+class Closing(Protocol):
+    """How a WebSocket has ended (RFC 6455, section 7.1)."""
+
+    code: int  # of the client's close frame, or of the server's; 1006: there was none
+    reason: str
+    clean: bool  # the client has sent a close frame
+
+
+class WebSocket(Protocol):
+    """A WebSocket, and the Receiver of the channel on which it runs.
+
+    No method blocks, and any thread may call them, also before the channel is open. `changed`, the
+    callback with which it was made, is called when the channel is open, when messages have come,
+    when `full` or `closed` changes. It returns at once: other threads that use the WebSocket may
+    wait for it, so it takes no lock under which they use it.
+    """
+
+    look: Callable[[], object]  # of a Receiver, for the loop of its user
+
+    @property
+    def channel(self) -> Channel | None:
+        """None: not open yet."""
+        ...
+
+    @property
+    def closed(self) -> Closing | None:
+        """How the WebSocket has ended: nothing can be sent. None: it has not."""
+        ...
+
+    @property
+    def subprotocols(self) -> tuple[str, ...]:
+        """The subprotocols that the client offers, the best first."""
+        ...
+
+    @property
+    def origin(self) -> str | None:
+        """The Origin of the handshake: the site whose page opens the WebSocket."""
+        ...
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the handshake was accepted."""
+        ...
+
+    @property
+    def full(self) -> bool:
+        """Whether the application should wait for `changed` before it sends more."""
+        ...
+
+    def accept(
+        self, subprotocol: str | None = None, headers: Iterable[tuple[str, str]] = ()
+    ) -> None:
+        """Accept the handshake.
+
+        Raises ValueError for a subprotocol that the client has not offered, and for headers that
+        the handshake sets itself.
+        """
+        ...
+
+    def refuse(self, status: str, headers: list[tuple[str, str]], body: bytes) -> None:
+        """Answer the handshake with an ordinary response."""
+        ...
+
+    def take(self) -> str | bytes | None:
+        """The next message; None: no message is there. After `closed` is set, the last ones."""
+        ...
+
+    def send(self, message: str | bytes) -> None:
+        """Send a message. Raises ChannelClosed if the WebSocket is not open."""
+        ...
+
+    def close(self, code: int | None = 1000, reason: str = "") -> None:
+        """Close the WebSocket, or refuse it with 403 if it was not accepted.
+
+        Messages that were not taken are lost. Without effect if it is closed. Raises ValueError
+        for a code that may not be sent, and for a reason of more than 123 bytes.
+        """
+        ...
+
+    def fail(self, error: BaseException) -> None:
+        """Log an error of the application; answer 500, or close with 1011. Never raises."""
+        ...
+
+    # --- a Receiver
+
+    def begin(self, channel: Channel) -> None: ...
+
+    def changed(self) -> None: ...
+
+    def stopping(self) -> None: ...
+
+
 class Receiver(Protocol):
     """The object that uses a channel. Called by the server, so each method returns at once."""
 
@@ -161,8 +259,9 @@ class Exchange(Protocol):
 
     An exchange may also have a method `has_left`: whether the client has gone. Only the thread
     that runs the request calls it. `tls` gives the TlsFacts of the connection, None without TLS.
-    `later` takes a Receiver and returns LATER, for `handle` to
-    return.
+    `later` takes a Receiver and returns LATER, for `handle` to return. `websocket` takes a
+    callback and returns a WebSocket, for `later`; or None if the request asks for no WebSocket; or
+    the answer to a handshake that breaks a rule.
     """
 
     head: RequestHead  # its path is the one below `root_path`, for WSGI and for a Carboy app

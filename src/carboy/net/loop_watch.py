@@ -29,15 +29,15 @@ OUTSIDE = ("asyncio.events", "carboy.net.loop")  # modules that call what the lo
 class LoopWatch:
     """Watches a loop, which runs in the thread with the identifier `thread`.
 
-    The frames of the application are inside the frame of the code `outermost`. `named` returns
-    the name of the call from that frame.
+    The frames of the application are inside a frame of one of the codes `outermost`. `named`
+    returns the name of the call from that frame.
     """
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
         thread: int,
-        outermost: CodeType,
+        outermost: tuple[CodeType, ...],
         named: Callable[[FrameType], str],
     ) -> None:
         self._loop = loop
@@ -78,7 +78,7 @@ class LoopWatch:
         name = "A coroutine"
         inside = []
         for each, line in traceback.walk_stack(frame):
-            if each.f_code is self._outermost:
+            if each.f_code in self._outermost:
                 name = self._named(each)
                 break
             if each.f_globals.get("__name__") in OUTSIDE:

@@ -357,7 +357,11 @@ class Channels:
         self._in_flight.end(exchange)
 
     def tick(self, now: float) -> None:
-        """Once an interval: look for clients that have gone, where the poller does not say so."""
+        """Once an interval: call what is due; look for clients that have gone, if need be.
+
+        Where the poller says which clients have gone, there is no need.
+        """
+        self.responder.websockets.tick(now)
         looked: set[type] = set()
         for channel in self._all:
             kind = channel.receiver.__class__

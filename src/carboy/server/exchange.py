@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from contextvars import Context
 from threading import Lock, RLock
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from carboy.gateway.interface import LATER, Answer, Receiver
+from carboy.gateway.interface import LATER, Answer, Receiver, WebSocket
 from carboy.gateway.wsgi import (
     body_variables,
     connection_variables,
@@ -16,6 +17,7 @@ from carboy.gateway.wsgi import (
     request_variables,
 )
 from carboy.protocol.events import RequestHead
+from carboy.protocol.websocket.handshake import Handshake, HandshakeError, read_handshake
 from carboy.server.disconnects import has_left
 from carboy.server.raw_socket import RawSocket
 
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 
 Headers = list[tuple[str, str]]
 
+log = logging.getLogger("carboy.error")
 
 # Set for each request. Their keys are in the template already, so that no copy of it has to grow.
 _OF_ONE_REQUEST = dict.fromkeys(
@@ -195,6 +198,44 @@ class ServerExchange:
         self.receiver = receiver
         return LATER
 
+    def websocket(
+        self, changed: Callable[[], object], look: Callable[[], object] | None = None
+    ) -> WebSocket | Answer | None:
+        """The WebSocket that the request asks for, None if it asks for none, or a refusal.
+
+        A refusal is the answer to a handshake that breaks a rule. A WebSocket is a receiver for
+        `later`; the server calls `changed`, and `look` as it calls Receiver.look.
+        """
+        if not self.head.upgrade:
+            return None
+        try:
+            handshake = read_handshake(self.head)
+            if handshake is None:
+                return None
+            return websocket_of(self, handshake, changed, look)
+        except HandshakeError as error:
+            return error.status, error.headers, error.body, None
+
     def request_line(self) -> str:
         """As the client wrote it, for logs."""
         return self.head.request_line()
+
+
+def websocket_of(
+    exchange: ServerExchange,
+    handshake: Handshake,
+    changed: Callable[[], object],
+    look: Callable[[], object] | None,
+) -> WebSocket:
+    """The WebSocket of a valid handshake. Raises HandshakeError if the package is missing."""
+    try:
+        from carboy.gateway.websocket import WebSocketTransport
+    except ModuleNotFoundError as error:
+        if error.name != "websockets":
+            raise
+        log.error(
+            "A WebSocket was refused because the package websockets is not installed. Use: pip"
+            " install carboy[websocket]."
+        )
+        raise HandshakeError(501, "This server has no WebSocket.") from None
+    return WebSocketTransport(exchange, handshake, exchange.responder.websockets, changed, look)

@@ -16,6 +16,7 @@ from threading import Lock
 from typing import Any
 
 from carboy.gateway.interface import LATER, Answer, ChannelClosed, FileBody
+from carboy.gateway.websocket_deadlines import WebSocketDeadlines, WebSocketLimits
 from carboy.gateway.wsgi import base_environ, checked
 from carboy.net.stream import bytes_left, can_sendfile, regular_file
 from carboy.protocol.errors import LocalProtocolError, RemoteProtocolError
@@ -64,6 +65,16 @@ class Responder:
         self._slice = SLICE if alone else NEVER
         self._enough = 0 if alone else settings.high_water
         self.stopping = False
+        self.websockets = WebSocketDeadlines(
+            WebSocketLimits(
+                settings.websocket_max_message,
+                settings.websocket_max_queue,
+                settings.websocket_ping_interval,
+                settings.websocket_ping_timeout,
+                settings.websocket_close_timeout,
+                settings.websocket_compression,
+            )
+        )
         self.plain = access is None  # a complete response only has to be sent
 
     def stop(self) -> None:

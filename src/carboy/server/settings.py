@@ -25,6 +25,7 @@ APPLICATION = "Application"
 THREADS = "Processes and threads"
 TIMES = "Time limits"
 SIZES = "Sizes and numbers"
+WEBSOCKET = "WebSocket"
 OTHER = "Other"
 
 
@@ -239,6 +240,42 @@ class Settings:
         "Maximum number of connections the kernel queues before they are accepted.",
         SIZES,
         least=1,
+    )
+
+    # --- WebSocket
+    websocket_max_message: int = _setting(
+        16 * 1024 * KIB,
+        "bytes",
+        "Largest message of a WebSocket, after decompression; a larger one closes the WebSocket"
+        " with the code 1009.",
+        WEBSOCKET,
+        least=1,
+    )
+    websocket_max_queue: int = _setting(
+        32,
+        "messages",
+        "Maximum number of messages of a WebSocket that the application has not taken; the server"
+        " stops receiving until it takes some.",
+        WEBSOCKET,
+        least=1,
+    )
+    websocket_ping_interval: float = _setting(
+        20.0, "seconds", "Time between two pings to a WebSocket. 0: no pings.", WEBSOCKET
+    )
+    websocket_ping_timeout: float = _setting(
+        20.0,
+        "seconds",
+        "Time in which a client has to answer a ping before its WebSocket is cut. 0: no limit.",
+        WEBSOCKET,
+    )
+    websocket_close_timeout: float = _setting(
+        10.0,
+        "seconds",
+        "Time in which a client has to answer the close of its WebSocket before it is cut.",
+        WEBSOCKET,
+    )
+    websocket_compression: bool = _setting(
+        True, "yes or no", "Compression of WebSocket messages (permessage-deflate).", WEBSOCKET
     )
 
     # --- identity and system calls

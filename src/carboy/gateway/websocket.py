@@ -1,0 +1,397 @@
+"""A WebSocket over a channel: the handshake, messages, pings, and both ends of it.
+
+Any thread may use a WebSocketTransport. Its state belongs to the channel's lock, under which the
+leader calls `changed`:
+
+    leader       begin, changed, stopping, and what is due (websocket_deadlines.py)
+    any thread   accept, refuse, take, send, close, fail
+    both         read the channel and the machine only with the lock (`_pump`)
+
+So the user's callback `changed` is called with the lock held: it returns at once, and does not wait
+for a lock under which another thread uses the transport. What is called before the channel is open
+is kept in `_early` and done by `begin`; the lock of these calls, `_OPENING`, is never taken by a
+thread that holds a channel's lock.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable
+from enum import Enum
+from threading import Lock
+from typing import Any
+
+from carboy.gateway.interface import Channel, ChannelClosed
+from carboy.gateway.websocket_deadlines import WebSocketDeadlines
+from carboy.protocol.websocket import connection
+from carboy.protocol.websocket.connection import Closed, Pong, WebSocketMachine
+from carboy.protocol.websocket.deflate import negotiate
+from carboy.protocol.websocket.handshake import Handshake
+
+log = logging.getLogger("carboy.error")
+
+SWITCHING = "101 Switching Protocols"
+FORBIDDEN = "403 Forbidden"
+TEXT = [("Content-Type", "text/plain; charset=utf-8")]
+GOING_AWAY = 1001
+ABNORMAL = 1006  # never sent (RFC 6455, section 7.4.1)
+INTERNAL_ERROR = 1011
+# Messages of this size together are enough for the application to have work.
+MOST_QUEUED = 1 << 20
+
+_OPENING = Lock()
+
+
+class Phase(Enum):
+    """How far a WebSocket is."""
+
+    CONNECTING = "the handshake is not answered"
+    OPEN = "messages go both ways"
+    CLOSING = "the server has sent its close frame, and waits for the client's"
+    DONE = "the channel is finished"
+
+
+CONNECTING, OPEN, CLOSING, DONE = Phase
+
+
+class WebSocketTransport:
+    """One WebSocket on the server's side: a WebSocket and a Receiver of gateway.interface."""
+
+    __slots__ = ("_deadlines", "_deflate", "_early", "_extensions", "_heard", "_machine", "_paused",
+                 "_queue", "_queued", "_stopped", "_user_changed", "channel", "closed", "exchange",
+                 "handshake", "look", "phase")  # fmt: skip
+
+    def __init__(
+        self,
+        exchange: Any,
+        handshake: Handshake,
+        deadlines: WebSocketDeadlines,
+        changed: Callable[[], object],
+        look: Callable[[], object] | None = None,
+    ) -> None:
+        """Raises HandshakeError for malformed extensions."""
+        limits = deadlines.limits
+        self.exchange = exchange
+        self.handshake = handshake
+        self.phase = CONNECTING
+        self.closed: Closed | None = None  # set when no message can be sent
+        self.channel: Channel | None = None
+        self._user_changed = changed
+        self.look = look or _nothing
+        self._deadlines = deadlines
+        self._extensions, self._deflate = negotiate(handshake.extensions, limits.compression)
+        self._machine: WebSocketMachine | None = None
+        self._queue: deque[str | bytes] = deque()  # messages that were not taken yet
+        self._queued = 0  # their size
+        self._paused = False  # the client's bytes are not read until some are taken
+        self._heard = True  # since the last ping
+        self._stopped = False  # the server stops
+        self._early: list[tuple[Callable[..., object], tuple[Any, ...]]] | None = []
+
+    # --- for the application
+
+    def accept(
+        self, subprotocol: str | None = None, headers: Iterable[tuple[str, str]] = ()
+    ) -> None:
+        """Accept the handshake. Raises ValueError for a subprotocol or a header that cannot be."""
+        fields = self.handshake.acceptance(subprotocol, self._extensions, headers)
+        self._do(self._accept, fields)
+
+    def refuse(self, status: str, headers: list[tuple[str, str]], body: bytes) -> None:
+        """Answer the handshake with an ordinary response."""
+        self._do(self._refuse, status, headers, body)
+
+    def take(self) -> str | bytes | None:
+        """The next message; None if there is none. `closed` says whether one can come."""
+        try:
+            message = self._queue.popleft()
+        except IndexError:
+            return None
+        channel = self.channel
+        if channel is not None:
+            with channel.lock:
+                self._queued -= len(message)
+                if self._paused and self._has_room(half=True):
+                    self._pump(channel)
+        return message
+
+    def send(self, message: str | bytes) -> None:
+        """Send a message; never waits. Above the high-water mark, `full` is true.
+
+        Raises ChannelClosed when the WebSocket is not open.
+        """
+        machine = self._machine
+        if machine is None:
+            if self.phase is CONNECTING:
+                raise RuntimeError("The WebSocket is not accepted yet. Accept it first.")
+            raise ChannelClosed("The WebSocket is closed.")
+        frame = machine.text(message) if isinstance(message, str) else machine.binary(message)
+        if self._early is None:
+            self._send(frame)
+        else:
+            self._do(self._send, frame)
+
+    def close(self, code: int | None = 1000, reason: str = "") -> None:
+        """Close the WebSocket, or answer 403 if it was not accepted. Later calls do nothing.
+
+        Raises ValueError for a code that may not be sent, and for a reason of more than 123 bytes.
+        """
+        connection.check_close(code, reason)
+        self._do(self._close, code, reason)
+
+    def fail(self, error: BaseException) -> None:
+        """Log an error of the application; answer 500, or close with 1011. Never raises."""
+        self._do(self._fail, error)
+
+    @property
+    def subprotocols(self) -> tuple[str, ...]:
+        """The subprotocols that the client offers, the best first."""
+        return self.handshake.subprotocols
+
+    @property
+    def origin(self) -> str | None:
+        """The Origin of the handshake."""
+        return self.handshake.origin
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the handshake was accepted."""
+        return self._machine is not None
+
+    @property
+    def full(self) -> bool:
+        """Whether the application should wait for `changed` before it sends more."""
+        return self.channel is not None and self.channel.full
+
+    # --- what the server calls
+
+    def begin(self, channel: Channel) -> None:
+        """Do what was called before the channel was open."""
+        with _OPENING, channel.lock:
+            early, self._early = self._early, None
+            self.channel = channel
+            for function, arguments in early or ():
+                function(*arguments)
+        self._user_changed()
+
+    def changed(self) -> None:
+        """Read what has come."""
+        channel = self.channel
+        if channel is None:
+            return
+        with channel.lock:
+            if not channel.open:
+                self._end(ABNORMAL, "The client has gone.")
+            elif self._machine is not None:
+                self._pump(channel)
+        self._user_changed()
+
+    def stopping(self) -> None:
+        """The server stops: say so to the client."""
+        channel = self.channel
+        if channel is not None:
+            with channel.lock:
+                self._stopped = True
+                if self.phase is OPEN:
+                    self._close(GOING_AWAY, "")
+            self._user_changed()
+
+    # --- what the deadlines call
+
+    def ping_due(self) -> None:
+        """Send a ping."""
+        channel, machine = self.channel, self._machine
+        if channel is None or machine is None:
+            return
+        with channel.lock:
+            if self.phase is OPEN:
+                self._heard = False
+                self._deadlines.expect_pong(self)
+                self._put(machine.ping(b""))
+
+    def pong_due(self) -> None:
+        """End the connection if nothing has come from the client since the ping."""
+        channel = self.channel
+        if channel is None:
+            return
+        with channel.lock:
+            if self.phase is not OPEN:
+                return
+            if self._heard or self._paused:
+                self._deadlines.ping_later(self)
+                return
+            self._end(ABNORMAL, "The client has not answered a ping.")
+            channel.cut()
+        self._user_changed()
+
+    def close_due(self) -> None:
+        """End a connection whose client does not close it."""
+        channel = self.channel
+        if channel is not None:
+            with channel.lock:
+                if self.phase is CLOSING:
+                    self._end(ABNORMAL, "")
+                    channel.cut()
+            self._user_changed()
+
+    # --- with the lock of the channel, once it is open
+
+    def _do(self, function: Callable[..., object], *arguments: Any) -> None:
+        """Call a function with the lock, now or when the channel is open."""
+        if self._early is not None:
+            with _OPENING:
+                if self._early is not None:
+                    if function == self._accept:
+                        self._open()
+                    self._early.append((function, arguments))
+                    return
+        channel = self.channel
+        assert channel is not None
+        with channel.lock:
+            function(*arguments)
+
+    def _open(self) -> None:
+        self._machine = WebSocketMachine(self._deadlines.limits.max_message, self._deflate)
+
+    def _accept(self, fields: list[tuple[str, str]]) -> None:
+        channel = self._opened()
+        if self.phase is not CONNECTING:
+            raise RuntimeError("The handshake is answered already.")
+        channel.upgrade(SWITCHING, fields)
+        if self._machine is None:
+            self._open()
+        self.phase = OPEN
+        self._deadlines.ping_later(self)
+        if self._stopped:
+            self._close(GOING_AWAY, "")
+        else:
+            self._pump(channel)
+
+    def _refuse(self, status: str, headers: list[tuple[str, str]], body: bytes) -> None:
+        channel = self._opened()
+        if self.phase is not CONNECTING:
+            raise RuntimeError("The handshake is answered already.")
+        self.phase = DONE
+        self.closed = Closed(ABNORMAL, "", False)
+        channel.whole(status, headers, body)
+
+    def _send(self, frame: bytes) -> None:
+        channel = self._opened()
+        with channel.lock:
+            if self.phase is not OPEN:
+                raise ChannelClosed("The WebSocket is closed.")
+            channel.send(frame)
+
+    def _close(self, code: int | None, reason: str) -> None:
+        machine = self._machine
+        if self.phase is CONNECTING:
+            self._refuse(FORBIDDEN, TEXT, b"403 Forbidden\n")
+        elif self.phase is OPEN and machine is not None:
+            frame = machine.close(code, reason)
+            self.phase = CLOSING
+            self.closed = Closed(1005 if code is None else code, reason, False)
+            self._forget_messages()
+            self._deadlines.expect_close(self)
+            self._put(frame)
+            if self.phase is CLOSING:
+                self._pump(self._opened())
+
+    def _fail(self, error: BaseException) -> None:
+        channel = self._opened()
+        if self.phase is CONNECTING:
+            self.phase = DONE
+            self.closed = Closed(ABNORMAL, "", False)
+            channel.fail(error)
+        elif self.phase is OPEN:
+            log.error(
+                "The application failed, and its WebSocket was closed with code %d: %s.",
+                INTERNAL_ERROR,
+                self.exchange.request_line(),
+                exc_info=error,
+            )
+            self._close(INTERNAL_ERROR, "")
+        else:
+            log.warning(
+                "The application failed after its WebSocket was closed: %s: %s: %s.",
+                self.exchange.request_line(),
+                type(error).__name__,
+                error,
+            )
+
+    def _pump(self, channel: Channel) -> None:
+        """Read what the client has sent, as far as there is room for its messages."""
+        machine = self._machine
+        if machine is None:
+            return
+        try:
+            while self.phase is OPEN or self.phase is CLOSING:
+                if self.phase is OPEN and (channel.full or not self._has_room()):
+                    self._paused = True
+                    return
+                self._paused = False
+                if machine.held:
+                    data = b""
+                else:
+                    data, more = channel.read()
+                    if not data:
+                        if not more:
+                            self._end(ABNORMAL, "The client has gone.")
+                            channel.finish()
+                        return
+                    self._heard = True
+                room = self._deadlines.limits.max_queue - len(self._queue)
+                for event in machine.receive(data, room):
+                    self._take_event(event)
+                responses = machine.to_send()
+                if responses and not (channel.full and self.phase is CLOSING):
+                    channel.send(responses)
+                if machine.state is connection.CLOSED:
+                    self.phase = DONE
+                    self._deadlines.forget(self)
+                    channel.finish()
+        except ChannelClosed:
+            self._end(ABNORMAL, "The client has gone.")
+
+    def _take_event(self, event: connection.Event) -> None:
+        if isinstance(event, Closed):
+            if self.closed is None:
+                self.closed = event
+            else:
+                self.closed.clean = event.clean
+        elif not isinstance(event, Pong) and self.phase is OPEN:
+            self._queue.append(event)
+            self._queued += len(event)
+
+    def _has_room(self, half: bool = False) -> bool:
+        most = self._deadlines.limits.max_queue
+        return len(self._queue) < (most // 2 or 1 if half else most) and self._queued < MOST_QUEUED
+
+    def _end(self, code: int, reason: str) -> None:
+        """The connection is over, without its closing handshake."""
+        if self.phase is not DONE:
+            self.phase = DONE
+            self._deadlines.forget(self)
+            if self.closed is None:
+                self.closed = Closed(code, reason, False)
+
+    def _put(self, frame: bytes) -> None:
+        """Send a control frame."""
+        try:
+            self._opened().send(frame)
+        except ChannelClosed:
+            self._end(ABNORMAL, "The client has gone.")
+
+    def _forget_messages(self) -> None:
+        self._queue.clear()
+        self._queued = 0
+
+    def _opened(self) -> Channel:
+        channel = self.channel
+        if channel is None:
+            raise RuntimeError("The channel of the WebSocket is not open.")
+        return channel
+
+
+def _nothing() -> None:
+    """Look at nothing: the user has no loop."""

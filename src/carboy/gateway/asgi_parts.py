@@ -27,7 +27,9 @@ class FilePart:
         count = message.get("count")
         self.count = there if count is None else min(there, int(count))
         if self.offset < 0 or self.count < 0:
-            raise ValueError("The offset and the count of a zerocopysend are not negative.")
+            raise ValueError(
+                "The offset and the count of http.response.zerocopysend are 0 or more."
+            )
 
     def _position(self) -> int:
         if isinstance(self._file, int):

@@ -130,8 +130,7 @@ class WebSocket(Protocol):
 
     No method blocks, and any thread may call them, also before the channel is open. `changed`, the
     callback with which it was made, is called when the channel is open, when messages have come,
-    when `full` or `closed` changes. It returns at once: other threads that use the WebSocket may
-    wait for it, so it takes no lock under which they use it.
+    when `full` or `closed` changes. The caller holds no lock, and `changed` returns at once.
     """
 
     look: Callable[[], object]  # of a Receiver, for the loop of its user
@@ -219,7 +218,7 @@ class Receiver(Protocol):
     def changed(self) -> None:
         """Bytes of the body have come, or kept bytes have left, or the client has gone.
 
-        Called by the thread that has noticed it, even in a call of the channel.
+        Called by the leader, which holds no lock then.
         """
         ...
 

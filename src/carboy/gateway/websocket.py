@@ -1,14 +1,12 @@
 """A WebSocket over a channel: the handshake, messages, pings, and both ends of it.
 
-Any thread may use a WebSocketTransport. Its state belongs to the channel's lock, under which the
-leader calls `changed`:
+Any thread may use a WebSocketTransport. Its state belongs to the lock of the channel:
 
     leader       begin, changed, stopping, and what is due (websocket_deadlines.py)
     any thread   accept, refuse, take, send, close, fail
     both         read the channel and the machine only with the lock (`_pump`)
 
-So the user's callback `changed` is called with the lock held: it returns at once, and does not wait
-for a lock under which another thread uses the transport. What is called before the channel is open
+The user's callback `changed` is called without the lock. What is called before the channel is open
 is kept in `_early` and done by `begin`; the lock of these calls, `_OPENING`, is never taken by a
 thread that holds a channel's lock.
 """
@@ -110,10 +108,13 @@ class WebSocketTransport:
             return None
         channel = self.channel
         if channel is not None:
+            before = self.closed
             with channel.lock:
                 self._queued -= len(message)
                 if self._paused and self._has_room(half=True):
                     self._pump(channel)
+            if self.closed is not before:
+                self._user_changed()
         return message
 
     def send(self, message: str | bytes) -> None:

@@ -80,6 +80,7 @@ class Channel:
         "input_waits",
         "kept",
         "lock",
+        "news",
         "open",
         "paused_at",
         "reading_rate",
@@ -101,6 +102,7 @@ class Channel:
         self.open = True
         self.gone = False
         self.full = False
+        self.news = False  # something has changed that the receiver was not told of
         # The application answers by a continuation, which runs even if the client has gone.
         self.resumes = getattr(receiver, "resumes", False)
         # the body
@@ -256,7 +258,12 @@ class Channel:
         self.gone = True
         self.connection.give_up()
         self.record()
-        if self.begun:
+        self.news = True  # the leader, which has to look at the channel now, tells the receiver
+
+    def tell(self) -> None:
+        """Tell the receiver what has changed. For the leader, without the lock."""
+        if self.news and self.begun and not self.taken:
+            self.news = False
             self.receiver.changed()
 
     def record(self) -> None:

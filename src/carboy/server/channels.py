@@ -149,6 +149,7 @@ class Channels:
                     error = found
                 self._send_kept(channel)
                 self._watch_or_lose(channel, now)
+        channel.tell()
         if error is not None:
             self.refuse(channel, error, now)
         elif not channel.open:
@@ -171,6 +172,7 @@ class Channels:
                     self._test_client(channel)
                 self._send_kept(channel)
                 self._watch_or_lose(channel, now)
+        channel.tell()
         if error is not None:
             self.refuse(channel, error, now)
         elif not channel.open:
@@ -216,8 +218,8 @@ class Channels:
         if event is Signal.END_OF_MESSAGE:
             channel.body_ended = True
             channel.half_closed = channel.half_closed or channel.upgraded
-        if channel.begun and (channel.body_ended or channel.received > before):
-            channel.receiver.changed()
+        if channel.body_ended or channel.received > before:
+            channel.news = True
 
     def _wants_body(self, channel: Channel) -> bool:
         return len(channel.kept) < self.high_water
@@ -229,7 +231,7 @@ class Channels:
                 connection.flush(self.responder.sendfile)
             if channel.full and connection.unsent_bytes <= self.high_water // 2:
                 channel.full = False
-                channel.receiver.changed()
+                channel.news = True
 
     def _test_client(self, channel: Channel) -> None:
         """The client has ended its side: find out whether it has gone."""
@@ -254,8 +256,7 @@ class Channels:
             self._closing.watch(connection, 0)
             if not channel.gone:
                 channel.gone = channel.exchange.client_left = True
-                if channel.begun:
-                    channel.receiver.changed()
+                channel.news = True
             return
         if connection.broken:
             channel.lose()
@@ -314,8 +315,8 @@ class Channels:
                 return
             channel.open = False
             channel.gone = True
-            if channel.begun:
-                channel.receiver.changed()
+            channel.news = True
+        channel.tell()
         self._take(channel)
         if exchange.head_begun:
             self.responder.abandon(connection)
@@ -390,8 +391,8 @@ class Channels:
                         channel.record()
                     channel.open = False
                     channel.gone = True
-                    if channel.begun:
-                        channel.receiver.changed()
+                    channel.news = True
+            channel.tell()
             self._take(channel)
 
 

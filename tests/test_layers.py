@@ -26,15 +26,16 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "file_wrapper": (),
     "lazy": (),
     "werkzeug_log": (),
+    "relay": (),
     "protocol": ("carboy.grammar",),
     "net": (),
     "gateway": ("carboy.protocol.events", "carboy.file_wrapper"),
-    "server": ("carboy.gateway", "carboy.net", "carboy.protocol", "carboy.dates"),
+    "server": ("carboy.gateway", "carboy.net", "carboy.protocol", "carboy.dates", "carboy.relay"),
     "http": ("carboy.grammar", "carboy.dates", "carboy.file_wrapper", "carboy.lazy"),
     "routing": ("carboy.http",),
     "app": ("carboy.routing", "carboy.http", "carboy.dates", "carboy.werkzeug_log"),
     "shared": ("carboy.app", "carboy.http", "carboy.lazy"),
-    "realtime": ("carboy.app",),
+    "realtime": ("carboy.app", "carboy.relay"),
     "middleware": ("carboy.http", "carboy.file_wrapper"),
     "dev": (
         "carboy.http",
@@ -87,6 +88,7 @@ MAY_IMPORT_FOR_TYPES: dict[str, tuple[str, ...]] = {
     "http": ("carboy.gateway.interface",),
     # The return type of app.test_client() is part of its signature.
     "app": ("carboy.gateway.interface", "carboy.testing"),
+    "realtime": ("carboy.gateway.interface",),
 }
 # (room, room above it): why this arrow points upwards
 UPWARD: dict[tuple[str, str], str] = {
@@ -243,7 +245,10 @@ ORDER: dict[str, tuple[str, ...]] = {
         "views", "templating", "urls", "plan", "errors", "returns", "cycle", "commands", "registry",
         "blueprint", "app",
     ),
-    "realtime": ("event", "sse"),
+    "realtime": (
+        "event", "sse", "engine", "channel_rules", "data", "options", "encoded", "held",
+        "housekeeping", "hub", "local_engine", "channels", "outlets", "hold", "publish",
+    ),
 }  # fmt: skip
 
 MOST_LINES = 500  # of a file

@@ -41,6 +41,8 @@ NAMES = {
         render_template render_template_string stream_template stream_template_string
     """,
     "carboy.app.wrappers": "Request Response",
+    "carboy.realtime.hold": "hold",
+    "carboy.realtime.publish": "channel channel_history publish subscribers",
     "carboy.realtime.event": "Event",
     "carboy.realtime.sse": "last_event_id sse",
     "carboy.gateway.mounts": "mount",

@@ -40,6 +40,11 @@ from carboy.app.wrappers import Request
 from carboy.app.wrappers import Response
 from carboy.gateway.mounts import mount
 from carboy.realtime.event import Event
+from carboy.realtime.hold import hold
+from carboy.realtime.publish import channel
+from carboy.realtime.publish import channel_history
+from carboy.realtime.publish import publish
+from carboy.realtime.publish import subscribers
 from carboy.realtime.sse import last_event_id
 from carboy.realtime.sse import sse
 from carboy.shared.limits import limit
@@ -63,6 +68,8 @@ __all__ = [
     "appcontext_pushed",
     "appcontext_tearing_down",
     "before_render_template",
+    "channel",
+    "channel_history",
     "copy_current_request_context",
     "current_app",
     "flash",
@@ -72,6 +79,7 @@ __all__ = [
     "got_request_exception",
     "has_app_context",
     "has_request_context",
+    "hold",
     "json",
     "jsonify",
     "last_event_id",
@@ -79,6 +87,7 @@ __all__ = [
     "make_response",
     "message_flashed",
     "mount",
+    "publish",
     "redirect",
     "render_template",
     "render_template_string",
@@ -93,6 +102,7 @@ __all__ = [
     "stream_template",
     "stream_template_string",
     "stream_with_context",
+    "subscribers",
     "template_rendered",
     "url_for",
 ]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import re
 import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from functools import cache
 from importlib import metadata
@@ -52,10 +54,13 @@ def remade(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
     @cache
     def make(name: str) -> str:
         file = REPORTS[name].name
-        done = subprocess.run(
-            [sys.executable, "-m", "carboy", "explain", *commands()[file]],
-            cwd=folder, capture_output=True, text=True, timeout=100, check=False,
-        )  # fmt: skip
+        # The reports have a port in them. Runs of other checkouts on this machine need it too.
+        with open(Path(tempfile.gettempdir()) / "carboy-example-reports.lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            done = subprocess.run(
+                [sys.executable, "-m", "carboy", "explain", *commands()[file]],
+                cwd=folder, capture_output=True, text=True, timeout=100, check=False,
+            )  # fmt: skip
         assert done.returncode == 0, done.stderr
         return (folder / file).read_text()
 

@@ -21,6 +21,7 @@ from carboy.protocol.limits import Limits
 from carboy.server.logs.access_log import FORMATS
 from carboy.server.settings import (
     APPLICATION,
+    CHANNELS,
     LIMIT,
     OTHER,
     SIZES,
@@ -46,6 +47,7 @@ SECTIONS = (
     SIZES,
     WEBSOCKET,
     LIMITS,
+    CHANNELS,
     OTHER,
 )
 

@@ -253,6 +253,20 @@ class FileBody(Protocol):
     def __iter__(self) -> Any: ...
 
 
+@runtime_checkable
+class LaterBody(Protocol):
+    """The body of a response that is sent through a channel, by an application of any interface.
+
+    A server that cannot do this iterates it.
+    """
+
+    def answer_later(self, exchange: Any, status: str, headers: list[tuple[str, str]]) -> Answer:
+        """Call `exchange.later` and return LATER. Called instead of `__iter__` and `close`."""
+        ...
+
+    def __iter__(self) -> Any: ...
+
+
 class Exchange(Protocol):
     """One request on its way through an application.
 

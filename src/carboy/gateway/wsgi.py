@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 from urllib.parse import unquote_to_bytes
 
 from carboy.file_wrapper import FileWrapper
-from carboy.gateway.interface import Answer, Exchange
+from carboy.gateway.interface import Answer, Exchange, LaterBody
 from carboy.protocol.events import VERSIONS, RequestHead
 
 Headers = list[tuple[str, str]]
@@ -284,6 +284,9 @@ class WsgiGateway:
         call.status = call.writer = None
         result = self.app(exchange.environ(), call.start_response)
         kind = result.__class__
+        if kind is not list and isinstance(result, LaterBody) and exchange.may_answer_later:
+            call.answering = True
+            return result.answer_later(exchange, call.started(), call.headers)
         if (kind is list or kind is tuple) and call.writer is None:
             call.answering = True
             status = call.status or call.started()

@@ -17,6 +17,7 @@ from carboy.server.logs.error_log import ERROR_LOGGER
 from carboy.server.processes import child, load_check
 from carboy.server.processes.generations import Generations
 from carboy.server.processes.health import Health
+from carboy.server.processes.relay import SupervisorRelay, export
 from carboy.server.processes.start_methods import Fork
 from carboy.server.processes.supervisor import Supervisor
 from carboy.server.processes.worker import Announcer, Load, Plan, Worker
@@ -135,6 +136,7 @@ def start(plan: Plan, load: Load, announcer: Announcer | None = None) -> int:
     )
     try:
         worker = Worker(plan, sockets, load, announcer, restarted)
+        export(plan.settings)
         return supervise(worker) if plan.is_supervised() else worker.run_alone()
     finally:
         binding.remove_files(sockets)
@@ -164,4 +166,5 @@ def supervisor_for(worker: Worker) -> Supervisor:
         on_ready=lambda: worker.announcer.ready(worker.sockets, plan),
         on_slow_stop=worker.announcer.stopping,
         stay=plan.ends_process,
+        relay=SupervisorRelay(settings),
     )

@@ -18,6 +18,7 @@ from carboy.protocol.limits import Limits
 
 KIB = 1024
 LOOPS = ("auto", "asyncio", "uvloop")
+SLOW = ("disconnect", "skip")
 POLLERS = ("auto", "epoll", "selectors")
 
 # The headings of the help
@@ -26,6 +27,7 @@ THREADS = "Processes and threads"
 TIMES = "Time limits"
 SIZES = "Sizes and numbers"
 WEBSOCKET = "WebSocket"
+CHANNELS = "Channels"
 OTHER = "Other"
 
 
@@ -276,6 +278,53 @@ class Settings:
     )
     websocket_compression: bool = _setting(
         True, "yes or no", "Compression of WebSocket messages (permessage-deflate).", WEBSOCKET
+    )
+
+    # --- channels (docs/realtime.md)
+    channels: str = _setting(
+        "local",
+        "URL",
+        "System that carries messages of channels; local: between the processes of this server.",
+        CHANNELS,
+    )
+    channels_socket: str = _setting(
+        "",
+        "path",
+        "Unix socket at which scripts reach the channels of this server.",
+        CHANNELS,
+        shown="in a folder of the user",
+    )
+    channel_history: int = _setting(
+        100,
+        "messages",
+        "Messages kept of each channel, for clients that connect again. 0: none.",
+        CHANNELS,
+    )
+    channel_seconds: float = _setting(
+        300.0, "seconds", "Largest age of a message that is kept. 0: any.", CHANNELS
+    )
+    channel_memory: int = _setting(
+        64 * 1024 * KIB,
+        "bytes",
+        "Maximum memory for the messages kept of all channels; the oldest are discarded first.",
+        CHANNELS,
+    )
+    channel_max_message: int = _setting(
+        1024 * KIB, "bytes", "Largest data of a message of a channel.", CHANNELS, least=1
+    )
+    hold_buffer: int = _setting(
+        256 * KIB,
+        "bytes",
+        "Messages kept for a client that holds channels and reads slowly, beyond --high-water.",
+        CHANNELS,
+    )
+    hold_slow: str = _setting(
+        "disconnect",
+        "rule",
+        "Rule for a client beyond --hold-buffer; disconnect: it connects again and continues from"
+        " the history, skip: its oldest messages are skipped.",
+        CHANNELS,
+        choices=SLOW,
     )
 
     # --- identity and system calls

@@ -90,8 +90,12 @@ def full_answer(response: Response, origin: Request | Exchange, method: str) -> 
     headers = Headers(response.headers)
     finish_fields(response, headers, lambda: request_of(origin).base_url)
     body: Any
+    later = getattr(response.response, "answer_later", None)
     if method == "HEAD" or has_no_content(response.status_code):
         body = b""
+    elif later is not None and getattr(origin, "may_answer_later", False):
+        found: Answer = later(origin, response.status, headers.to_wsgi_list())
+        return found
     elif response.direct_passthrough:
         body = response.response
     elif response.is_sequence:

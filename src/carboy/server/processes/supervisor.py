@@ -22,12 +22,14 @@ import time
 from collections.abc import Callable, Sequence
 from typing import ClassVar
 
+from carboy.relay.server import RelayServer
 from carboy.server import signals, systemd
 from carboy.server.listening import ListenerShutdown
 from carboy.server.logs.error_log import ERROR_LOGGER, DirectErrorHandler, ErrorLog
 from carboy.server.processes.generations import Do, Generations, Member, State
 from carboy.server.processes.health import Health, log_stacks_of, runs_python
 from carboy.server.processes.link import LEAVES, READY, Message, WorkerLink
+from carboy.server.processes.relay import SupervisorRelay
 from carboy.server.processes.start_methods import StartMethod
 from carboy.server.processes.stuck import Stuck
 from carboy.server.scoreboard import Figure, Row, Scoreboard, private_row
@@ -66,6 +68,7 @@ class Supervisor:
         on_ready: Callable[[], object] = lambda: None,
         on_slow_stop: Callable[[int | None], object] = lambda running: None,
         stay: bool = False,
+        relay: SupervisorRelay | None = None,
     ) -> None:
         self.start_method = start_method
         self.generations = generations
@@ -82,6 +85,7 @@ class Supervisor:
         self._slow_stop_at = NEVER
         self._terminal = Terminal()
         self._errors: ErrorLog
+        self._relay = relay
         self._code = 0
 
     def stop(self, graceful: bool = True) -> None:
@@ -94,15 +98,25 @@ class Supervisor:
         with self._inbox:
             signals.hold(False)
             self._selector.register(self._inbox, selectors.EVENT_READ)
+            self._start_relay()
             try:
                 while self._step():
                     pass
             finally:
                 self._end_at_once()
+                if self._relay is not None:
+                    self._relay.stop()
                 self._selector.close()
                 self._scoreboard.close_wakers()
                 self._errors.close()
         return self._code
+
+    def _start_relay(self) -> None:
+        """Open the relay of channels, which workers find when they start."""
+        if self._relay is not None:
+            self._relay.start()
+            if self._relay.server is not None:
+                self._selector.register(self._relay.server, selectors.EVENT_READ)
 
     def _step(self) -> bool:
         """Carry out the decisions and wait for an event; returns False at the end."""
@@ -155,6 +169,8 @@ class Supervisor:
             if key.fileobj is self._inbox:
                 for number in self._inbox.take():
                     self._heard(number)
+            elif isinstance(key.fileobj, RelayServer):
+                key.fileobj.turn()
             else:
                 self._read(key.data)
         self.health.woke(time.monotonic())
@@ -271,6 +287,8 @@ class Supervisor:
         """Close the supervisor's descriptors in a worker that was forked from it."""
         self._selector.close()
         self._inbox.close()
+        if self._relay is not None:
+            self._relay.leave()
         for link in self._links.values():
             link.close()
         self._errors.close()

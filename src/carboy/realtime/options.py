@@ -1,0 +1,42 @@
+"""The settings of the server that the realtime room uses, as the server passes them on.
+
+They are in the environment of the workers and of the processes that they start, because the
+framework does not know the server's settings.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict, dataclass, fields
+
+CHANNELS = "CARBOY_CHANNELS_SETTINGS"
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Settings of channels. The defaults are those of a process without Carboy's server."""
+
+    url: str = "local"
+    history: int = 100
+    seconds: float = 300.0
+    memory: int = 64 * 1024 * 1024
+    max_message: int = 1024 * 1024
+    hold_buffer: int = 256 * 1024
+    slow: str = "disconnect"
+    relay_buffer: int = 16 * 1024 * 1024
+
+
+def options() -> Options:
+    """The options of this process."""
+    text = os.environ.get(CHANNELS)
+    if not text:
+        return Options(url=os.environ.get("CARBOY_CHANNELS") or "local")
+    known = {each.name for each in fields(Options)}
+    values = json.loads(text)
+    return Options(**{name: value for name, value in values.items() if name in known})
+
+
+def as_text(chosen: Options) -> str:
+    """The value of the variable for these options."""
+    return json.dumps(asdict(chosen))

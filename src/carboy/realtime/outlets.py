@@ -1,0 +1,155 @@
+"""The connections of holds: a stream of events on Carboy's own server, or a queue elsewhere."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+from carboy.realtime.encoded import Encoded
+from carboy.realtime.event import KEEP_ALIVE, Event, encode
+from carboy.realtime.held import Hold
+
+if TYPE_CHECKING:
+    from carboy.gateway.interface import Channel
+
+# At a stop, this many clients a second are told to connect again, from FIRST_RETRY seconds on.
+RETRIES = 1000
+FIRST_RETRY = 0.2
+QUEUED = 64  # messages in the queue of a server that iterates the response
+
+
+def retry_at_stop(count: int) -> int:
+    """Milliseconds after which a client connects again when its server stops.
+
+    Random, so that `count` clients do not connect at one moment.
+    """
+    return int(1000 * (FIRST_RETRY + random.random() * count / RETRIES))
+
+
+class StreamOutlet:
+    """A text/event-stream without a thread: an Outlet and a Receiver of gateway.interface."""
+
+    __slots__ = ("_channel", "_first", "_headers", "_hold", "_status")
+
+    def __init__(
+        self, hold: Hold, status: str, headers: list[tuple[str, str]], first: bytes
+    ) -> None:
+        self._hold = hold
+        self._status = status
+        self._headers = headers
+        self._first = first
+        self._channel: Channel
+        hold.outlet = self
+
+    # --- for the server
+
+    def begin(self, channel: Channel) -> None:
+        """Attach the channels."""
+        self._channel = channel
+        channel.head(self._status, self._headers)
+        del self._status, self._headers
+        self._hold.hub.open(self._hold)
+
+    def changed(self) -> None:
+        """The client has read, or has gone."""
+        self._hold.hub.note(self._hold)
+
+    def look(self) -> None:
+        """There is no loop to look at."""
+
+    def stopping(self) -> None:
+        """The server stops: tell the client when to connect again, and end the stream."""
+        retry = retry_at_stop(self._hold.hub.count)
+        self._send(self._first + encode(Event(retry=retry), str))
+        self.finish()
+
+    # --- for the hub
+
+    @property
+    def open(self) -> bool:
+        return self._channel.open
+
+    @property
+    def full(self) -> bool:
+        return self._channel.full
+
+    def start(self) -> None:
+        first, self._first = self._first, b""
+        if first:
+            self._send(first)
+
+    def send(self, encoded: Encoded) -> None:
+        try:
+            self._channel.send(encoded.event)
+        except ConnectionError:
+            self.changed()
+
+    def keep_alive(self) -> None:
+        if not self._channel.full:
+            self._send(self._first or KEEP_ALIVE)
+            self._first = b""
+
+    def _send(self, piece: bytes) -> None:
+        try:
+            self._channel.send(piece)
+        except ConnectionError:
+            self.changed()
+
+    def finish(self) -> None:
+        try:
+            self._channel.finish()
+        except ConnectionError:
+            pass
+        self.changed()
+
+    def cut(self) -> None:
+        self._channel.cut()
+
+
+class QueueOutlet:
+    """The pieces of a stream for a server that iterates the response, which keeps a thread."""
+
+    def __init__(self, hold: Hold, first: bytes) -> None:
+        self._hold = hold
+        self._queue: SimpleQueue[bytes | None] = SimpleQueue()
+        self.open = True
+        self._first = first
+        hold.outlet = self
+        hold.hub.open(hold)
+
+    @property
+    def full(self) -> bool:
+        return self._queue.qsize() >= QUEUED
+
+    def __iter__(self) -> Iterator[bytes]:
+        try:
+            while self.open or not self._queue.empty():
+                piece = self._queue.get()
+                if piece is None:
+                    return
+                yield piece
+                if self._hold.kept is not None:
+                    self._hold.hub.note(self._hold)
+        finally:
+            self.finish()
+
+    def start(self) -> None:
+        self._queue.put(self._first)
+
+    def send(self, encoded: Encoded) -> None:
+        self._queue.put(encoded.event)
+
+    def keep_alive(self) -> None:
+        if self._queue.empty():
+            self._queue.put(KEEP_ALIVE)
+
+    def finish(self) -> None:
+        if self.open:
+            self.open = False
+            self._queue.put(None)
+            self._hold.hub.note(self._hold)
+
+    def cut(self) -> None:
+        self.finish()

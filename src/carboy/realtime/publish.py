@@ -1,0 +1,68 @@
+"""`publish`, `subscribers` and `channel_history`: channels from any thread, process or script."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from carboy.app.context import has_app_context, has_request_context
+from carboy.app.globals import current_app
+from carboy.realtime.channel_rules import check_channel, make_rule
+from carboy.realtime.channels import rules, the_engine
+from carboy.realtime.data import as_data, check_line
+from carboy.realtime.engine import Engine, Message, Replay, Subscribers
+from carboy.realtime.local_engine import LocalEngine
+
+
+def publish(
+    channel: str,
+    data: Any = "",
+    event: str | None = None,
+    id: str | None = None,
+    timeout: float = 5.0,
+) -> Message:
+    """Send a message to all connections that hold the channel, in all processes.
+
+    `data` is text, bytes, or a value for JSON. Returns the message with its id. Works in views,
+    threads and coroutines of a server, and in scripts, which find the server of their project.
+    Waits at most `timeout` seconds.
+
+    Raises ValueError for names and ids that cannot be, TypeError for data that cannot be written as
+    JSON, and EngineError (a ConnectionError) if no server or engine can be reached.
+    """
+    dumps = current_app.json.dumps if has_app_context() else None
+    message = Message(
+        check_channel(channel),
+        as_data(data, dumps),
+        check_line(event, "event"),
+        check_line(id, "id") or "",
+    )
+    return _engine().publish(message, timeout)
+
+
+def subscribers(channel: str, timeout: float = 5.0) -> Subscribers:
+    """The connections that hold the channel in all processes: `count`, and `names`."""
+    return _engine().subscribers(check_channel(channel), timeout)
+
+
+def channel_history(channel: str, after: str | None = None, timeout: float = 5.0) -> Replay:
+    """The messages of the channel that are kept, oldest first, or those after an id."""
+    return _engine().history(check_channel(channel), after, timeout)
+
+
+def channel(
+    pattern: str, *, history: int = 100, seconds: float = 0.0, presence: bool = False
+) -> None:
+    """Set how much is kept of the channels that match a pattern, such as "room:*".
+
+    `history` is a number of messages for each channel, `seconds` their largest age (0: any). With
+    `presence`, names that join and leave are published as the events "join" and "leave". The
+    first pattern that matches a channel counts. Call it where the application is made.
+    """
+    rules.add(make_rule(pattern, history, seconds, presence))
+    engine = the_engine()
+    if isinstance(engine, LocalEngine):
+        engine.rules_changed()
+
+
+def _engine() -> Engine:
+    return the_engine(serves=has_request_context())

@@ -1,0 +1,50 @@
+"""A relay on a thread of this process, for servers without a supervisor."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import threading
+from pathlib import Path
+
+from carboy.relay import place
+from carboy.relay.board import Board, Rule
+from carboy.relay.server import RelayServer
+
+log = logging.getLogger("carboy.error")
+
+
+def open_relay(
+    chosen: str | None, history: int, seconds: float, memory: int, buffer: int, largest: int
+) -> tuple[RelayServer, str]:
+    """A relay that listens, and its path. Raises OSError or RelayError."""
+    listener = place.listen(chosen)
+    path: str = listener.getsockname()
+    return RelayServer(listener, Board(Rule("*", history, seconds), memory), buffer, largest), path
+
+
+def serve_in_thread(
+    chosen: str | None, history: int, seconds: float, memory: int, buffer: int, largest: int
+) -> str:
+    """Serve a relay until the process ends; returns the path of its socket."""
+    relay, path = open_relay(chosen, history, seconds, memory, buffer, largest)
+    process = os.getpid()
+
+    def run() -> None:
+        while True:
+            try:
+                relay.turn(None)
+            except Exception:
+                log.exception("The relay of channels has failed.")
+
+    def remove() -> None:
+        if os.getpid() == process:
+            try:
+                Path(path).unlink()
+            except FileNotFoundError:
+                pass
+
+    atexit.register(remove)
+    threading.Thread(target=run, name="carboy-relay", daemon=True).start()
+    return path

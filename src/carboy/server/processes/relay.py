@@ -1,0 +1,86 @@
+"""The relay of channels below a supervisor, and the settings of channels for the workers.
+
+The relay is in the supervisor, so it stays when workers are replaced: what is published meanwhile
+is kept, and workers that connect again continue where they were. Its descriptor is one of those
+that the supervisor's loop waits for. No call of it blocks.
+
+The workers, and the processes that they start, learn the path of its socket and the settings from
+the environment, because the framework does not know the server's settings.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from pathlib import Path
+
+from carboy.relay import place
+from carboy.relay.client import RelayError
+from carboy.relay.own import open_relay
+from carboy.relay.server import RelayServer
+from carboy.server.settings import Settings
+
+log = logging.getLogger("carboy.error")
+
+LOCAL = "local"
+VARIABLE = "CARBOY_CHANNELS_SETTINGS"
+
+
+def export(settings: Settings) -> None:
+    """Put the settings of channels into the environment."""
+    os.environ.pop(place.RELAY, None)  # of a server that has started this one
+    os.environ[VARIABLE] = json.dumps(
+        {
+            "url": settings.channels,
+            "history": settings.channel_history,
+            "seconds": settings.channel_seconds,
+            "memory": settings.channel_memory,
+            "max_message": settings.channel_max_message,
+            "hold_buffer": settings.hold_buffer,
+            "slow": settings.hold_slow,
+        }
+    )
+
+
+class SupervisorRelay:
+    """A relay from `start` to `stop`; none if it cannot listen, or is not wanted."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._path = ""
+        self.server: RelayServer | None = None
+
+    def start(self) -> None:
+        """Listen, and put the path into the environment."""
+        settings = self._settings
+        export(settings)
+        if settings.channels != LOCAL:
+            return
+        try:
+            self.server, self._path = open_relay(
+                settings.channels_socket or None, settings.channel_history,
+                settings.channel_seconds, settings.channel_memory, BUFFER,
+                settings.channel_max_message,
+            )  # fmt: skip
+        except (OSError, RelayError) as problem:
+            log.error("There are no channels, because their socket cannot be made: %s", problem)
+            return
+        os.environ[place.RELAY] = self._path
+
+    def leave(self) -> None:
+        """Close the descriptors in a worker that was forked from the supervisor."""
+        if self.server is not None:
+            self.server.close()
+            self.server = None
+
+    def stop(self) -> None:
+        """Close the sockets and remove the file."""
+        if self.server is not None:
+            self.server.close()
+            self.server = None
+            os.environ.pop(place.RELAY, None)
+            Path(self._path).unlink(missing_ok=True)
+
+
+BUFFER = 16 * 1024 * 1024  # bytes kept for a worker that does not read

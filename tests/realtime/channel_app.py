@@ -1,0 +1,108 @@
+"""An application with held streams, for tests that start servers."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+from carboy import (
+    Carboy,
+    channel,
+    channel_history,
+    hold,
+    make_response,
+    publish,
+    request,
+    session,
+    subscribers,
+)
+
+app = Carboy(__name__)
+app.secret_key = "test"
+channel("short:*", history=2)
+channel("seen:*", history=50, presence=True)
+
+
+@app.after_request
+def mark(response: Any) -> Any:
+    response.headers["X-Worker"] = str(os.getpid())
+    return response
+
+
+@app.get("/events")
+def events() -> Any:
+    if request.args.get("token") == "wrong":
+        return "You may not read this.", 403
+    return hold(*request.args.getlist("channel"), name=request.args.get("name"))
+
+
+@app.get("/events-async")
+async def events_async() -> Any:
+    return hold(*request.args.getlist("channel"))
+
+
+@app.get("/events-with-more")
+def events_with_more() -> Any:
+    session["seen"] = True
+
+    def opened(hold: Any) -> None:
+        hold.send({"welcome": hold.name}, event="opened")
+
+    def closed(hold: Any) -> None:
+        publish("log", f"{hold.name} closed")
+
+    response = make_response(
+        hold(
+            "more",
+            name="ann",
+            keep_alive=1.0,
+            retry=1.5,
+            initial=["state"],
+            on_open=opened,
+            on_close=closed,
+        )
+    )
+    response.set_cookie("colour", "blue")
+    response.call_on_close(lambda: publish("log", "response closed"))
+    return response
+
+
+@app.post("/publish/<path:name>")
+def send(name: str) -> Any:
+    message = publish(
+        name,
+        request.get_data(as_text=True),
+        event=request.args.get("event"),
+        id=request.args.get("id"),
+    )
+    return {"id": message.id}
+
+
+@app.post("/publish-thread/<path:name>")
+def send_from_thread(name: str) -> Any:
+    thread = threading.Thread(target=publish, args=(name, "from a thread"))
+    thread.start()
+    thread.join()
+    return ""
+
+
+@app.post("/publish-async/<path:name>")
+async def send_async(name: str) -> Any:
+    return {"id": publish(name, "from a coroutine").id}
+
+
+@app.get("/subscribers/<path:name>")
+def present(name: str) -> Any:
+    found = subscribers(name)
+    return {"count": found.count, "names": dict(found.names)}
+
+
+@app.get("/history/<path:name>")
+def history(name: str) -> Any:
+    return [each.data for each in channel_history(name).messages]
+
+
+@app.get("/quick")
+def quick() -> str:
+    return "quick"

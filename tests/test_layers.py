@@ -131,7 +131,10 @@ LATE_IMPORTS: dict[str, dict[str, str]] = {
     "carboy.compat.child.carboy_names": {
         "carboy.compat.install": "Runs at the start of each child process; most need no names."
     },
-    "carboy.gateway.__init__": {"carboy.gateway.asgi": "Loads asyncio."},
+    "carboy.gateway.__init__": {
+        "carboy.gateway.asgi": "Loads asyncio.",
+        "carboy.gateway.bridge": "Loads asyncio.",
+    },
     "carboy.http.exceptions": {
         "carboy.http.response.response": (
             "An exception makes its page when it is answered; responses need BadRequestKeyError."

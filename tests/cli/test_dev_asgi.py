@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from running import Running
 
 APP = """\
@@ -56,3 +58,26 @@ def test_a_lifespan_that_fails_at_the_first_start_ends_the_command(tmp_path: Pat
     with Running("dev", "app:app", "--port", "0", cwd=tmp_path) as server:
         assert server.wait() == 1
         assert "The application failed to start: Traceback" in server.text()
+
+
+WSGI = """\
+def app(environ, start_response):
+    start_response("200 OK", [])
+    return [environ["SCRIPT_NAME"].encode()]
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("--no-warm",)], ids=str)
+def test_mounted_applications_are_reloaded(options: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "api.py").write_text(APP)
+    (tmp_path / "shop.py").write_text(WSGI)
+    mounts = ("--mount", "/api=api:app", *options)
+    with Running("dev", "shop:app", *mounts, "--port", "0", cwd=tmp_path) as server:
+        server.line("Ready in")
+        server.line("is serving shop:app, api:app at /api in development")
+        assert server.get("/") == (200, b"")
+        assert server.get("/api") == (200, b"old")
+        (tmp_path / "api.py").write_text(APP.replace("old", "new"))
+        server.line("started", 2)
+        server.line("reloaded in" if not options else "has changed")
+        assert server.get("/api") == (200, b"new")

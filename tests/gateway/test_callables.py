@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,8 +14,6 @@ from carboy.gateway import INTERFACES, WsgiGateway, check, for_application
 from carboy.gateway.asgi import AsgiGateway
 from carboy.http.local import LocalProxy
 from carboy.server import serve
-from carboy.serving import make_server, run_simple
-from running import Running
 
 
 async def asgi(scope: Any, receive: Any, send: Any) -> None: ...
@@ -39,21 +36,6 @@ class Wsgi:
 
 def missing() -> Any:
     raise RuntimeError("nothing there")
-
-
-@pytest.mark.parametrize("app", [asgi, Object(), Object().__call__, functools.partial(asgi)])
-@pytest.mark.parametrize(
-    "start",
-    [
-        lambda app: make_server("127.0.0.1", 0, app),
-        lambda app: make_server("127.0.0.1", 0, app, processes=2),
-        lambda app: run_simple("127.0.0.1", 0, app),
-        lambda app: run_simple("127.0.0.1", 0, app, use_debugger=True, static_files={"/a": "/b"}),
-    ],
-)
-def test_an_asgi_application_is_refused_by_werkzeugs_servers(start: Any, app: Any) -> None:
-    with pytest.raises(TypeError, match=r"is an ASGI application\. Only `carboy run`, "):
-        start(app)
 
 
 def test_what_cannot_be_called_is_refused() -> None:
@@ -104,14 +86,3 @@ def test_a_wsgi_application_is_accepted(app: Any) -> None:
 
 def test_the_object_behind_a_proxy_is_not_looked_at() -> None:
     check(LocalProxy(missing))
-
-
-APP = "class App:\n    async def __call__(self, scope, receive, send): ...\napp = App()\n"
-
-
-def test_a_development_server_without_fork_says_so_and_fails(tmp_path: Path) -> None:
-    (tmp_path / "app.py").write_text(APP)
-    with Running("dev", "--no-warm", "--no-reload", "--port", "0", cwd=tmp_path) as server:
-        assert server.wait() == 1
-        assert "app:app is an ASGI application (app.App)." in server.text()
-        assert "Traceback" not in server.text()

@@ -405,7 +405,7 @@ def test_the_test_client_reaches_mounted_applications() -> None:
 
 def test_under_another_wsgi_server_an_asgi_application_is_an_error() -> None:
     environ = {"PATH_INFO": "/s", "REQUEST_METHOD": "GET"}
-    with pytest.raises(RuntimeError, match="is an ASGI application. Only `carboy run`"):
+    with pytest.raises(RuntimeError, match="is an ASGI application. Serve it with `carboy run`"):
         mount(None, {"/s": asgi("s")})(environ, None)
 
 

@@ -13,11 +13,13 @@ from carboy.gateway.interface import (
 )
 from carboy.gateway.mounted import MountsGateway
 from carboy.gateway.mounts import Mount, Mounts, mount
+from carboy.gateway.wrapping import Bridged, with_middleware
 from carboy.gateway.wsgi import WsgiGateway, environ_of
 
 __all__ = [
     "INTERFACES",
     "Answer",
+    "Bridged",
     "DirectApplication",
     "DirectGateway",
     "Exchange",
@@ -30,6 +32,7 @@ __all__ = [
     "for_application",
     "interface_of",
     "mount",
+    "with_middleware",
 ]
 
 
@@ -42,14 +45,22 @@ def for_application(app: Any, interface: str = "auto", loop: str = "auto") -> Ga
     """
     if isinstance(app, Mounts):
         return _for_mounts(app, interface, loop)
-    kind = interface_of(app, interface)
-    if kind == ASGI:
-        from carboy.gateway.asgi import AsgiGateway
-
-        return AsgiGateway(app, loop)
+    if isinstance(app, Bridged) or interface_of(app, interface) == ASGI:
+        made: Gateway = _for_asgi(app, loop, "The application")
+        return made
     if isinstance(app, DirectApplication):
         return DirectGateway(app)
     return WsgiGateway(app)
+
+
+def _for_asgi(app: Any, loop: Any, name: str) -> Any:
+    from carboy.gateway.asgi import AsgiGateway
+
+    if not isinstance(app, Bridged):
+        return AsgiGateway(app, loop, name)
+    from carboy.gateway.bridge import BridgedGateway
+
+    return BridgedGateway(AsgiGateway(app.app, loop, name), app)
 
 
 def _for_mounts(mounts: Mounts, interface: str, loop: str) -> Gateway:
@@ -62,11 +73,9 @@ def _for_mounts(mounts: Mounts, interface: str, loop: str) -> Gateway:
         nonlocal first
         if each.interface != ASGI:
             return for_application(each.app, each.interface)
-        from carboy.gateway.asgi import AsgiGateway
-
         where = f" mounted at {each.shown()}" if each.prefix else ""
-        made = AsgiGateway(each.app, first.loop if first else loop, f"The application{where}")
+        made = _for_asgi(each.app, first.loop if first else loop, f"The application{where}")
         first = first or made
-        return made
+        return made  # type: ignore[no-any-return]
 
     return MountsGateway(mounts, make)

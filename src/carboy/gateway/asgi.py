@@ -46,6 +46,8 @@ class AsgiGateway:
     `name` is the name of the application in errors.
     """
 
+    path_has_prefix = True  # of a mounted application: root_path is a part of the path
+
     def __init__(self, app: Any, loop: str | Loop = "auto", name: str = "The application") -> None:
         self.app: Application = _of_version_2(app) if is_legacy(app) else app
         self.name = name

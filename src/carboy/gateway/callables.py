@@ -17,8 +17,8 @@ INTERFACES = ("auto", WSGI, ASGI)
 ASGI_PARAMETERS = ("scope", "receive", "send")
 PLAIN = (FunctionType, MethodType, BuiltinFunctionType, MethodWrapperType, partial)
 WHAT_TO_DO = (
-    "Only `carboy run`, `carboy dev` and carboy.server.serve() serve ASGI. Use one of them, or give"
-    " its WSGI application if it has one."
+    "Serve it with `carboy run`, `carboy dev`, carboy.server.serve() or run_simple(), or give its"
+    " WSGI application if it has one."
 )
 
 

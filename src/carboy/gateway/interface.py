@@ -323,6 +323,7 @@ class Gateway(Protocol):
     A gateway may have a method `answers_later`: whether it answers this request later, and reads
     the content through the channel. It may have methods `start`, called before the first request,
     and `stop`, called with a number of seconds after the last one; `start` may raise StartFailed.
+    If its attribute `path_has_prefix` is true, the heads of a mounted application have whole paths.
     """
 
     def prepare(self, exchange: Exchange) -> Hashable:

@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Hashable
 from typing import Any
 
-from carboy.gateway.callables import ASGI
 from carboy.gateway.interface import Answer, Gateway, StartFailed
 from carboy.gateway.mounts import Mount, Mounts
 from carboy.protocol.events import RequestHead
@@ -46,7 +45,8 @@ class MountsGateway:
         exchange.served_by = gateway = self._of_mount[mount]
         if size:
             exchange.root_path = mount.prefix
-            if mount.interface != ASGI:  # the path of ASGI has the prefix
+            exchange.prefix_size = size
+            if not getattr(gateway, "path_has_prefix", False):
                 exchange.head = below(head, size)
         return mount.prefix, gateway.prepare(exchange)
 

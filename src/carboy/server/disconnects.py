@@ -34,6 +34,11 @@ def has_left(exchange: ServerExchange) -> bool:
     return bool(flags & _GONE) or connection.broken
 
 
+def has_ended(connection: Connection) -> bool:
+    """Whether the client has gone, or has ended its side of the connection."""
+    return bool(_flags(connection) & (_GONE | _ENDED)) if _ENDED else _reset(connection)
+
+
 def has_disconnected(connection: Connection) -> bool:
     """Whether the client of a response that has begun has gone; marks the connection as broken."""
     gone = bool(_flags(connection) & _GONE) if _ENDED else _reset(connection)

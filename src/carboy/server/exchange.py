@@ -18,7 +18,7 @@ from carboy.gateway.wsgi import (
 )
 from carboy.protocol.events import RequestHead
 from carboy.protocol.websocket.handshake import Handshake, HandshakeError, read_handshake
-from carboy.server.disconnects import has_left
+from carboy.server.disconnects import has_ended, has_left
 from carboy.server.raw_socket import RawSocket
 
 if TYPE_CHECKING:
@@ -64,6 +64,7 @@ class ServerExchange:
     body_size: int | None = 0
     match: Any = None
     root_path = ""  # the prefix of a mounted application (gateway/mounts.py)
+    prefix_size = 0  # characters of that prefix in the path of the request
     served_by: Any = None  # its gateway
     key: Any = None  # the dispatch key
     cached_environ: dict[str, Any] | None = None  # kept until the response is finished
@@ -147,6 +148,10 @@ class ServerExchange:
         if not self.client_left and not self.socket_taken and has_left(self):
             self.client_left = self.connection.broken = True
         return self.client_left
+
+    def has_ended(self) -> bool:
+        """Whether the client has gone or has ended its side; for the same threads."""
+        return self.has_left() or (not self.socket_taken and has_ended(self.connection))
 
     def environ(self) -> dict[str, Any]:
         """The request as a PEP 3333 environ; made by the first call, the same one after that."""

@@ -5,16 +5,17 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterable
+from functools import partial
 from socket import socket
 from typing import Any
 
 from carboy.dev import reload
-from carboy.gateway import check
+from carboy.gateway import with_middleware
 from carboy.middleware import shared_data
 from carboy.net.tls import context_of, problem_of
 from carboy.serving.handler import WSGIRequestHandler
 from carboy.serving.log import _ansi_style
-from carboy.serving.wsgi_server import BaseWSGIServer, make_server
+from carboy.serving.wsgi_server import BaseWSGIServer, make_server, servable
 from carboy.werkzeug_log import _log
 
 __all__ = ["is_running_from_reloader", "run_simple"]
@@ -67,8 +68,10 @@ def run_simple(
     """
     if not isinstance(port, int):
         raise TypeError(f"port must be an integer, not {port!r}.")
-    check(application)  # before the middleware below hides it
-    application = _with_tools(application, hostname, static_files, use_debugger, use_evalex)
+    if request_handler is not None:
+        servable(application, request_handler)  # an error, before middleware hides the application
+    around = partial(_with_tools, hostname, static_files, use_debugger, use_evalex)
+    application = with_middleware(application, around)
     again = is_running_from_reloader()
     ssl_context = _loaded(ssl_context)
     server = make_server(
@@ -103,12 +106,13 @@ def _loaded(ssl_context: Any) -> Any:
 
 
 def _with_tools(
-    app: Any, hostname: str, static_files: Any, use_debugger: bool, use_evalex: bool
+    hostname: str, static_files: Any, use_debugger: bool, use_evalex: bool, app: Any, own: Any
 ) -> Any:
     if use_debugger:
+        from carboy.dev.debugger.logged import LoggedErrors
         from carboy.dev.routes import with_routes_page
 
-        app = with_routes_page(app)
+        app = with_routes_page(app) if app is own else LoggedErrors(app)
     if static_files:
         app = shared_data.SharedDataMiddleware(app, static_files)
     if use_debugger:

@@ -42,6 +42,9 @@ class WerkzeugGateway:
         self.body_limit = inner.body_limit
         self.wants_stream = inner.wants_stream
         self.turn = getattr(inner, "turn", None)
+        # of an ASGI application
+        self.start: Callable[[], None] = getattr(inner, "start", lambda: None)
+        self.stop: Callable[[float], None] = getattr(inner, "stop", lambda seconds: None)
 
     def prepare(self, exchange: Exchange) -> Hashable:
         """As the inner gateway. Several slashes at the start of a target become one."""

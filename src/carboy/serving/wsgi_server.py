@@ -15,8 +15,9 @@ from dataclasses import replace
 from types import FrameType, TracebackType
 from typing import Any
 
-from carboy.gateway import check, for_application
-from carboy.gateway.interface import Gateway
+from carboy.gateway import for_application, with_middleware
+from carboy.gateway.callables import is_asgi
+from carboy.gateway.interface import Gateway, StartFailed
 from carboy.net.tls import context_of, wrapper
 from carboy.server import bind as binding
 from carboy.server.bind import Address, BindError, from_host
@@ -103,9 +104,8 @@ class BaseWSGIServer:
         ssl_context: Any = None,
         fd: int | None = None,
     ) -> None:
-        check(app)
         # set by the caller
-        self.app = app
+        self.app = servable(app, handler)
         self.host = host
         self.passthrough_errors = passthrough_errors
         self.ssl_context = context_of(ssl_context)
@@ -268,6 +268,16 @@ class BaseWSGIServer:
         alone = not self.multithread and self.processes == 1
         return WerkzeugGateway(inner, self._escape if self.passthrough_errors and alone else None)
 
+    def _start(self, gateway: Any) -> Callable[[float], object]:
+        """Start an ASGI application; returns the function that ends it."""
+        try:
+            getattr(gateway, "start", lambda: None)()
+        except StartFailed as problem:
+            sys.stderr.write(f"Error: {problem}\n")
+            raise SystemExit(1) from None
+        stop: Callable[[float], object] = getattr(gateway, "stop", lambda seconds: None)
+        return stop
+
     def _escape(self, error: BaseException) -> None:
         self._escaped = error
         self._end()
@@ -284,14 +294,18 @@ class BaseWSGIServer:
         try:
             access = _and_then(logs.access, after_answer)
             gateway = self._gateway(self.app)
+            end = self._start(gateway)
             engine = Engine(
                 gateway, [self.socket], self.settings, access, wrap=plan.wrap, trace=plan.trace
             )
             # Between two calls of handle_request, clients wait in the listener's queue.
             policy = ListenerPolicy.CLOSE if after_answer is None else ListenerPolicy.KEEP
             stop = functools.partial(engine.stop, listeners=policy)
-            with self._running(stop), Handlers(self._handlers(stop)):
-                engine.run()
+            try:
+                with self._running(stop), Handlers(self._handlers(stop)):
+                    engine.run()
+            finally:
+                end(engine.stopping.seconds_left())
         finally:
             logs.close()
 
@@ -326,6 +340,16 @@ class BaseWSGIServer:
             with self._lock:
                 self._stop, self._stop_asked = None, False
             self._done.set()
+
+
+def servable(app: Any, handler: Any = None) -> Any:
+    """The application as these servers take it. Raises TypeError for something else.
+
+    They answer a request as WSGI does, so an ASGI application gets a thread for each request.
+    """
+    if handler is not None and is_asgi(app):
+        raise TypeError("A request_handler is for WSGI applications. Leave it out for ASGI.")
+    return with_middleware(app, lambda wsgi, own: wsgi)
 
 
 class ThreadedWSGIServer(BaseWSGIServer):

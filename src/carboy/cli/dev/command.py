@@ -30,6 +30,7 @@ from carboy.cli.development_options import (
     with_certificate,
     with_watched_files,
 )
+from carboy.cli.mounts import mounting, shown
 from carboy.cli.option_types import PORT, Host
 from carboy.cli.options import ADDRESS, RELOAD, TOOLS, SectionedCommand, SectionOption
 from carboy.cli.run import FROM_CLI, as_flask, as_flask_in_children
@@ -45,6 +46,7 @@ from carboy.server.settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 DEBUG = "FLASK_DEBUG"
+OTHER_DEBUG = ("LITESTAR_DEBUG",)  # Litestar neither raises nor logs exceptions without it
 PIN = "WERKZEUG_DEBUG_PIN"
 ENVIRON = "carboy.environ"  # in the context's meta: variables before dotenv files were read
 # It is not safe to fork a process that has used frameworks of macOS, and Windows has no fork.
@@ -121,7 +123,7 @@ def command(ctx: click.Context, /, app: str | None, **options: Any) -> None:
     """
     given = portable.passed()
     try:
-        name = chosen_app(ctx, app)
+        name = chosen_app(ctx, app, optional=bool(options["mount"]))
     except click.ClickException:
         if not given:
             raise
@@ -153,7 +155,11 @@ def command(ctx: click.Context, /, app: str | None, **options: Any) -> None:
             trace=tools.trace if tools.requests else None,
         )
         sys.exit(
-            keep(DevelopmentWorker(name, run, plan, sockets, tools, environment), options, trust)
+            keep(
+                DevelopmentWorker(name, run, plan, sockets, tools, environment, options["mount"]),
+                options,
+                trust,
+            )
         )
     child = _child(name, sockets, tools, environment, options, trust)
     if options["reload"]:
@@ -183,7 +189,8 @@ def _requests_folder(
 
 def _environment(ctx: click.Context) -> Environment:
     ours = {FROM_CLI: "true"}
-    ours[DEBUG] = os.environ.get(DEBUG, "1")
+    for name in (DEBUG, *OTHER_DEBUG):
+        ours[name] = os.environ.get(name, "1")
     ours[PIN] = settle_pin()
     before = ctx.meta.get(ENVIRON, dict(os.environ))
     return Environment(before, ours, ctx.find_root().params.get("env_file"))
@@ -268,7 +275,7 @@ def _handler(
         options["live"],
     )
     handler.terminal = Terminal(
-        name,
+        shown(name, options["mount"]),
         sockets,
         options["cert"] is not None,
         [_what_is_on(options, environment.ours[PIN], handler.changes.name_of_way), *trust],
@@ -291,4 +298,4 @@ def _what_is_on(options: dict[str, Any], pin: str, way: str) -> str:
     return " · ".join(parts)
 
 
-command.params.extend([as_flask(), as_flask_in_children()])
+command.params.extend([as_flask(), as_flask_in_children(), mounting()])

@@ -124,7 +124,8 @@ class Child:
         first = given.get("starts", 1) == 1
         try:
             self.tools.watch_packages()
-            app, failure = load_or_error_app(self.name, first, self.options["reload"])
+            mounted = self.options["mount"]
+            app, failure = load_or_error_app(self.name, first, mounted, self.options["reload"])
         except LOADING as problem:
             raise click.ClickException(str(problem)) from None
         again.broadcaster = broadcaster = Broadcaster(f"{os.getpid()}-{time.time_ns()}", failure)

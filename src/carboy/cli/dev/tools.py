@@ -6,6 +6,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -14,6 +15,7 @@ from carboy.app.globals import request_ctx
 from carboy.cli.locate import BrokenApplication, NoApplication, is_flask_like
 from carboy.cli.tracebacks import coloured, traceback_text
 from carboy.dev.debugger import DebuggedApplication
+from carboy.dev.debugger.logged import LoggedErrors
 from carboy.dev.explain.explanation import of_traced
 from carboy.dev.explain.page import data_of
 from carboy.dev.explain.tracer import Traced, Tracer
@@ -24,7 +26,7 @@ from carboy.dev.requests import RequestList, Store, hooks
 from carboy.dev.requests.hooks import views
 from carboy.dev.requests.recording import current
 from carboy.dev.routes import with_routes_page
-from carboy.gateway.callables import is_asgi
+from carboy.gateway import with_middleware
 from carboy.server.engine import Engine
 from carboy.server.logs.output import colours_wanted, standard
 from carboy.server.runner import Runner
@@ -51,6 +53,7 @@ class Tools:
     host: str = "127.0.0.1"
     requests: Path | None = None  # folder of the last requests; None: no list
     tracer: Tracer | None = field(default=None, init=False)
+    _guard: DebuggedApplication | None = field(default=None, init=False)  # the first one
 
     def watch_packages(self) -> None:
         """For a worker to call before it imports the application, which may connect by then."""
@@ -58,23 +61,28 @@ class Tools:
             hooks.watch(self)
 
     def around(self, app: Any, broadcaster: Broadcaster) -> Any:
-        """The application with its tools, which are for WSGI."""
-        if is_asgi(app):
-            return app
-        own = app
+        """The application with its tools; each application, if several are mounted."""
+        store = Store(self.requests) if self.requests is not None else None
+        return with_middleware(app, partial(self._around_one, broadcaster, store))
+
+    def _around_one(self, broadcaster: Broadcaster, store: Store | None, app: Any, own: Any) -> Any:
+        """A WSGI application with its tools; `own` is the application of the user."""
         claim(own)
-        app = with_routes_page(app)
+        app = with_routes_page(app) if app is own else LoggedErrors(app)
         guard = DebuggedApplication(
             app, self.debugger, pin_logging=False, console_init_func=lambda: {"app": own}
         )
         guard.trusted_hosts.append(self.host)
         # The error of an application that does not load has been shown once.
         guard.describe = (lambda error: "") if broadcaster.failure else in_terminal
+        if self._guard is None:
+            self._guard = guard
+        else:
+            guard.join(self._guard)
         if self.debugger:
             app = guard
-        if self.requests is not None:
-            store = Store(self.requests)
-            self.tracer = tracer_of(own, store)
+        if store is not None:
+            self.tracer = self.tracer or tracer_of(own, store)
             app = RequestList(app, store, guard, self.tracer, open_session)
             if is_flask_like(own):
                 views.watch_flask(own)

@@ -13,8 +13,10 @@ from typing import Any
 from carboy.cli import locate
 from carboy.cli.config import Environment
 from carboy.cli.dev.tools import LOADING, Ended, Tools, failing, failure_of, in_colours
+from carboy.cli.mounts import Mounted, load
 from carboy.dev.hints import hints
 from carboy.dev.live import Broadcaster, Failure
+from carboy.gateway import Mounts
 from carboy.server.processes import preloading
 from carboy.server.processes.link import Message, SupervisorLink
 from carboy.server.processes.worker import LoadError, Plan, Worker
@@ -31,6 +33,7 @@ class DevelopmentWorker:
     sockets: Sequence[socket]
     tools: Tools
     environment: Environment
+    mounted: Mounted = ()
     _app: Any = None
     _broadcaster: Broadcaster = field(default_factory=lambda: Broadcaster(""))
     _broken: str = ""  # why an error is served instead of the application
@@ -65,7 +68,7 @@ class DevelopmentWorker:
         else:
             self.tools.watch_packages()
             try:
-                app, failure = load_or_error_app(self.name, order["first"], interface="auto")
+                app, failure = load_or_error_app(self.name, order["first"], self.mounted)
             except locate.NoApplication as problem:
                 raise LoadError(str(problem)) from None
             if failure:
@@ -96,16 +99,18 @@ class DevelopmentWorker:
 
 
 def load_or_error_app(
-    name: str, first: bool, again: bool = True, interface: str = locate.WSGI_FOUND
+    name: str, first: bool, mounted: Mounted, again: bool = True
 ) -> tuple[Any, Failure | None]:
-    """The application of that name, or one that raises the error that prevented loading it.
+    """The application of that name with what is mounted on it.
+
+    If it cannot be loaded, an application that raises the error.
 
     At the `first` start, the error of a name without an application is raised: the user has just
     typed the name, and can correct it in the terminal. Without `again`, all errors are raised:
     there is no second try.
     """
     try:
-        return locate.load(name, interface=interface), None
+        return load(name, "auto", mounted), None
     except LOADING as problem:
         if first and (isinstance(problem, locate.NoApplication) or not again):
             raise
@@ -132,13 +137,17 @@ def folders_of(app: Any) -> dict[str, Any]:
     """Folders of templates and static files; whether the application reloads templates itself."""
     templates: set[str] = set()
     statics: set[str] = set()
-    if locate.is_flask_like(app):
-        for part in (app, *getattr(app, "blueprints", {}).values()):
-            templates.update(getattr(getattr(part, "jinja_loader", None), "searchpath", ()))
-            if static := getattr(part, "static_folder", None):
-                statics.add(static)
-        again = app.config.get("TEMPLATES_AUTO_RELOAD")
-        rereads = bool(app.debug if again is None else again)
-    else:
-        rereads = False
-    return {"templates": sorted(templates), "statics": sorted(statics), "rereads": rereads}
+    rereads: list[bool] = []
+    for each in [each.app for each in app.all()] if isinstance(app, Mounts) else [app]:
+        if locate.is_flask_like(each):
+            for part in (each, *getattr(each, "blueprints", {}).values()):
+                templates.update(getattr(getattr(part, "jinja_loader", None), "searchpath", ()))
+                if static := getattr(part, "static_folder", None):
+                    statics.add(static)
+            again = each.config.get("TEMPLATES_AUTO_RELOAD")
+            rereads.append(bool(each.debug if again is None else again))
+    return {
+        "templates": sorted(templates),
+        "statics": sorted(statics),
+        "rereads": bool(rereads) and all(rereads),
+    }

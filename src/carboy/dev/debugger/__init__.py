@@ -140,6 +140,17 @@ class DebuggedApplication:
         else:
             _log("info", " * Debugger PIN: %s", self.pin)
 
+    def join(self, other: DebuggedApplication) -> None:
+        """Share the frames, the secret and the PIN of `other`, which guards another application.
+
+        So one PIN unlocks the consoles of all applications of a server.
+        """
+        self.secret, self.frames, self.frame_contexts = (
+            other.secret, other.frames, other.frame_contexts,
+        )  # fmt: skip
+        self._pin, self._pin_cookie = other.pin, other.pin_cookie_name
+        self._failed_pin_auth = other._failed_pin_auth
+
     @property
     def pin(self) -> str | None:
         """The PIN; None if no PIN is needed."""

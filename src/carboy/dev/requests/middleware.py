@@ -119,7 +119,8 @@ class RequestList:
             self._last = number = max(self._last + 1, time.time_ns() // 1000)
         replay = environ.pop(REPLAY, "")[:40]
         headers = [(name, masked_header(name, value)) for name, value in EnvironHeaders(environ)]
-        target = quote(environ.get("PATH_INFO", ""), safe="/:@!$&'()*+,;=~", encoding="latin-1")
+        path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+        target = quote(path, safe="/:@!$&'()*+,;=~", encoding="latin-1")
         if query := environ.get("QUERY_STRING"):
             target = masked_url(f"{target}?{query}")
         record = Record(

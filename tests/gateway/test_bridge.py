@@ -256,6 +256,22 @@ def test_a_file_is_sent(tmp_path: Path) -> None:
         assert (reply.headers["Content-Length"], len(reply.body)) == ("100000", 100_000)
 
 
+def test_parts_of_a_file_are_sent_and_trailers_left_out(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"0123456789")
+
+    @only_http
+    async def app(scope: Message, receive: Receive, send: Send) -> None:
+        await send({**start(), "trailers": True})
+        with (tmp_path / "file").open("rb") as file:
+            part = {"type": "http.response.zerocopysend", "file": file, "offset": 2, "count": 3}
+            await send({**part, "more_body": True})
+        await send(body(b"end"))
+        await send({"type": "http.response.trailers", "headers": [(b"x-sum", b"1")]})
+
+    with bridged(app) as live:
+        assert live.get("/").body == b"234end"
+
+
 def test_the_lifespan_and_its_state_are_those_of_the_application() -> None:
     events: list[str] = []
 

@@ -117,10 +117,14 @@ class BridgedExchange:
         self.head = _head_of(environ)
         self.scheme = str(environ["wsgi.url_scheme"])
         client, server = environ.get("REMOTE_ADDR"), environ.get("SERVER_NAME", "")
-        inner = environ.get("carboy.exchange")
+        self._inner = inner = environ.get("carboy.exchange")
         self.peer = (client, int(environ.get("REMOTE_PORT") or 0)) if client else None
         self.server = inner.server if inner else (server, int(environ.get("SERVER_PORT") or 80))
         self.context = copy_context()
+
+    def tls(self) -> Any:
+        """The facts about the TLS connection, from the server; None if there are none."""
+        return self._inner.tls() if hasattr(self._inner, "tls") else None
 
     def request_line(self) -> str:
         """The request line, for logs."""
@@ -223,8 +227,14 @@ class BridgeChannel:
         self._kept += len(piece)
         self._queue.put(piece)
 
-    def finish(self) -> None:
-        """End the response."""
+    def send_file(self, fd: int, offset: int, count: int) -> None:
+        """Send `count` bytes of a file from `offset` as pieces of the body."""
+        while count > 0 and (piece := os.pread(fd, min(CHUNK, count), offset)):
+            self.send(piece)
+            offset, count = offset + len(piece), count - len(piece)
+
+    def finish(self, trailers: Headers | None = None) -> None:
+        """End the response, without the trailers, which WSGI has no way to send."""
         self._check()
         self.open = False
         self._queue.put(END)

@@ -18,6 +18,7 @@ from carboy.gateway.asgi import AsgiGateway
 from carboy.gateway.bridge import HIGH, BridgeChannel
 from live_asgi import Message, Receive, Send, Signal, body, only_http, start, whole_body
 from live_engine import Live, eventually, served
+from websocket_client import connected
 
 noted: ContextVar[str] = ContextVar("noted", default="")
 
@@ -67,6 +68,23 @@ async def shows(scope: Message, receive: Receive, send: Send) -> None:
     }
     await send(start(200, (b"content-type", b"application/json")))
     await send(body(json.dumps(seen).encode()))
+
+
+async def speaks(scope: Message, receive: Receive, send: Send) -> None:
+    """Sends what it sees of the path over a WebSocket."""
+    assert scope["type"] == "websocket"
+    await receive()
+    await send({"type": "websocket.accept"})
+    await send({"type": "websocket.send", "text": f"{scope['root_path']} {scope['path']}"})
+    await send({"type": "websocket.close"})
+
+
+def test_a_websocket_passes_by_the_middleware() -> None:
+    with (
+        bridged(mount(None, {"/api": speaks}), Catching()) as live,
+        connected(live, "/api/chat") as websocket,
+    ):
+        assert websocket.message() == "/api /api/chat"
 
 
 def test_the_scope_is_that_of_the_request() -> None:

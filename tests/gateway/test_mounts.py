@@ -18,6 +18,7 @@ from carboy.gateway.interface import StartFailed
 from carboy.gateway.mounts import Mounts, not_found, read_prefix
 from carboy.testing import Client
 from live_asgi import Message, Receive, Send, body, only_http, served_mounts, start, whole_body
+from websocket_client import connected
 
 
 def wsgi(name: str) -> Any:
@@ -289,6 +290,21 @@ def test_a_mounted_carboy_application_stays_on_the_direct_lane() -> None:
     with served_mounts(mount(wsgi("root"), {"/f": app})) as live:
         assert live.get("/f/lane").body == b"/f"
     assert lanes == [True]
+
+
+async def speaks(scope: Message, receive: Receive, send: Send) -> None:
+    """Sends what it sees of the path over a WebSocket."""
+    assert scope["type"] == "websocket"
+    await receive()
+    await send({"type": "websocket.accept"})
+    await send({"type": "websocket.send", "text": f"{scope['root_path']} {scope['path']}"})
+    await send({"type": "websocket.close"})
+
+
+def test_a_websocket_of_a_mounted_application_gets_the_prefix() -> None:
+    mounts = mount(wsgi("root"), {"/api": speaks})
+    with served_mounts(mounts) as live, connected(live, "/api/chat") as websocket:
+        assert websocket.message() == "/api /api/chat"
 
 
 # --- limits, dispatch keys, lifespans

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from websockets.sync.client import connect
 
 from carboy.gateway import mount
 from carboy.serving import make_server, run_simple
@@ -82,6 +83,22 @@ def test_a_lifespan_that_fails_ends_the_start(capsys: pytest.CaptureFixture[str]
     with pytest.raises(SystemExit):
         server.serve_forever()
     assert "Error: The application failed to start: Traceback" in capsys.readouterr().err
+
+
+def test_its_websockets_are_served_too() -> None:
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        assert scope["type"] == "websocket"
+        await receive()
+        await send({"type": "websocket.accept"})
+        await send({"type": "websocket.send", **await receive()} | {"type": "websocket.send"})
+        await receive()
+
+    with (
+        serving(app, threaded=True) as server,
+        connect(f"ws://127.0.0.1:{server.port}/") as websocket,
+    ):
+        websocket.send("hello")
+        assert websocket.recv(timeout=30) == "hello"
 
 
 @pytest.mark.parametrize("start", [make_server, run_simple])

@@ -63,13 +63,29 @@ class BridgedGateway:
         self.stop = asgi.stop
         self.body_limit = self.wsgi.body_limit
         self.wants_stream = self.wsgi.wants_stream
-        self.handle: Callable[[Any], Answer] = self.wsgi.handle
+        self._asgi = asgi
 
     def prepare(self, exchange: Any) -> Hashable:
-        """The dispatch key of a WSGI application."""
+        """The dispatch key: of the ASGI application for a WebSocket, else of a WSGI application."""
+        exchange.match = self.wsgi
+        if is_websocket(exchange.head):
+            exchange.match = self._asgi
+            return self._asgi.prepare(exchange)
         if exchange.root_path:
             exchange.head = below(exchange.head, exchange.prefix_size)
         return self.wsgi.prepare(exchange)
+
+    def handle(self, exchange: Any) -> Answer:
+        """Run the middleware, or the ASGI application alone for a WebSocket."""
+        answer: Answer = exchange.match.handle(exchange)
+        return answer
+
+
+def is_websocket(head: RequestHead) -> bool:
+    """Whether a request asks for a WebSocket."""
+    return head.upgrade and any(
+        name.lower() == "upgrade" and value.lower() == "websocket" for name, value in head.fields()
+    )
 
 
 # --- from the thread of the request to the loop
@@ -124,7 +140,8 @@ class BridgedExchange:
 
     def tls(self) -> Any:
         """The facts about the TLS connection, from the server; None if there are none."""
-        return self._inner.tls() if hasattr(self._inner, "tls") else None
+        found: Any = getattr(self._inner, "tls", lambda: None)()
+        return found
 
     def request_line(self) -> str:
         """The request line, for logs."""

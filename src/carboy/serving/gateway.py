@@ -10,7 +10,7 @@ import traceback
 from collections.abc import Callable, Hashable
 from copy import copy
 
-from carboy.gateway.interface import Answer, Exchange, Gateway
+from carboy.gateway.interface import LATER, Answer, Exchange, Gateway
 from carboy.protocol.events import RequestHead
 from carboy.server.raw_socket import has_switched_protocol
 from carboy.server.responder import with_first_piece
@@ -57,6 +57,8 @@ class WerkzeugGateway:
         exchange.may_answer_later = False  # the answer is changed here
         try:
             answer = self.inner.handle(exchange)
+            if answer is LATER:  # a WebSocket of an ASGI application
+                return answer
             exchange.in_pieces = True
             return begun_or_closed(unframed(answer))
         except Exception as error:

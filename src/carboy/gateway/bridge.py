@@ -339,7 +339,7 @@ class BridgeChannel:
         return bytes(item)
 
     def _log_late(self) -> None:
-        """From now on, log an exception of the application: nothing waits for it any more."""
+        """From now on, log an exception of the application: nothing waits for it now."""
         with self._lock:
             self._late = True
             while not self._queue.empty():

@@ -53,7 +53,7 @@ class AsgiGateway:
         self.name = name
         self.loop = Loop(loop) if isinstance(loop, str) else loop
         self._owns_loop = isinstance(loop, str)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.tasks: set[asyncio.Task[None]] = set()  # the loop refers to them only weakly
         self._lifespan = Lifespan(self.app, self.loop, name)
         self._watch: LoopWatch | None = None
         self.state = self._lifespan.state
@@ -129,28 +129,34 @@ class AsgiGateway:
             self._watch.look()
 
     async def _end_tasks(self, seconds: float) -> None:
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=seconds)
+        if self.tasks:
+            _, late = await asyncio.wait(self.tasks, timeout=seconds)
             for task in late:
                 task.cancel()
 
-    def run(self, request: Request | WebSocketCall) -> None:
-        """On the loop: call the application for a request."""
-        task = asyncio.get_running_loop().create_task(
+    def run(self, call: WebSocketCall) -> None:
+        """On the loop: call the application for a WebSocket."""
+        task = asyncio.get_running_loop().create_task(call.run(), context=call.exchange.context)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+
+    def run_request(self, request: Request) -> None:
+        """On the loop: call the application for a request, which takes its task out itself."""
+        request.task = task = asyncio.get_running_loop().create_task(
             request.run(), context=request.exchange.context
         )
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self.tasks.add(task)
 
 
 class Request:
     """One call of the application: a Receiver of gateway.interface, and `receive` and `send`."""
 
     __slots__ = ("_begun", "_body_read", "_changed", "_channel", "_gateway", "_response",
-                 "_trailers", "_waiting", "exchange")  # fmt: skip
+                 "_trailers", "_waiting", "exchange", "task")  # fmt: skip
 
     def __init__(self, gateway: AsgiGateway, exchange: Any) -> None:
         self.exchange = exchange
+        self.task: asyncio.Task[None]
         self._gateway = gateway
         self._channel: Channel
         self._waiting: list[asyncio.Future[None]] = []
@@ -166,7 +172,7 @@ class Request:
     def begin(self, channel: Channel) -> None:
         """Have the loop call the application."""
         self._channel = channel
-        self._gateway.loop.call(self._gateway.run, self)
+        self._gateway.loop.call(self._gateway.run_request, self)
 
     def changed(self) -> None:
         """Have the loop wake what waits."""
@@ -207,6 +213,8 @@ class Request:
             if channel.open or not isinstance(error, asyncio.CancelledError):
                 channel.fail(error)
             return
+        finally:
+            gateway.tasks.discard(self.task)
         if channel.open:
             channel.fail(
                 RuntimeError(
@@ -287,7 +295,8 @@ class Request:
         if not (self._begun or more) and self._trailers is None:
             channel.whole(*response, body)
             self._begun = True
-            self._wake()  # what waits in `receive` gets http.disconnect
+            if self._waiting:
+                self._wake()  # what waits in `receive` gets http.disconnect
             return
         if not self._begun:
             channel.head(*response)

@@ -11,13 +11,16 @@ STATUSES = {status.value: f"{status.value} {status.phrase}" for status in HTTPSt
 
 def decoded(headers: Iterable[Any]) -> list[tuple[str, str]]:
     """Header fields of a message as text."""
+    fields = list(headers)
+    try:
+        return [(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields]
+    except AttributeError:
+        pass  # not of the type bytes
     try:
         return [(bytes(name).decode("latin-1"), bytes(value).decode("latin-1"))
-                for name, value in headers]  # fmt: skip
+                for name, value in fields]  # fmt: skip
     except TypeError:
-        raise TypeError(
-            f"Header names and values of ASGI are bytes, not {list(headers)!r}."
-        ) from None
+        raise TypeError(f"Header names and values of ASGI are bytes, not {fields!r}.") from None
 
 
 def as_bytes(body: Any) -> bytes:

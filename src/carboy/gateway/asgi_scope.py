@@ -10,18 +10,23 @@ from carboy.protocol.events import RequestHead
 
 VERSION = {"version": "3.0", "spec_version": "2.5"}
 HTTP_VERSIONS = ("1.0", "1.1")
-EXTENSIONS = (
-    "http.response.early_hint",
-    "http.response.pathsend",
-    "http.response.trailers",
-    *(["http.response.zerocopysend"] if hasattr(os, "sendfile") else []),
-)
+HAS_SENDFILE = hasattr(os, "sendfile")
 FIELDS = "asgi.fields"  # in RequestHead.found
 
 
 def http_scope(exchange: Any, state: dict[str, Any] | None) -> dict[str, Any]:
     """The scope of one request; each may be changed by the application."""
     head: RequestHead = exchange.head
+    scheme = exchange.scheme
+    extensions: dict[str, dict[str, Any]] = {
+        "http.response.early_hint": {},
+        "http.response.pathsend": {},
+        "http.response.trailers": {},
+    }
+    if HAS_SENDFILE:
+        extensions["http.response.zerocopysend"] = {}
+    if scheme == "https":
+        add_tls(extensions, exchange)
     raw = head.path.encode("latin-1")
     path = head.path if "%" not in head.path and head.path.isascii() else decoded_path(raw)
     scope = {
@@ -30,26 +35,25 @@ def http_scope(exchange: Any, state: dict[str, Any] | None) -> dict[str, Any]:
         "http_version": HTTP_VERSIONS[head.minor],
         "server": exchange.server,
         "client": exchange.peer,
-        "scheme": exchange.scheme,
+        "scheme": scheme,
         "method": head.method,
         "root_path": exchange.root_path,
         "path": path,
         "raw_path": raw,
         "query_string": head.query.encode("latin-1"),
         "headers": fields_of(head).copy(),
-        "extensions": extensions_of(exchange, EXTENSIONS),
+        "extensions": extensions,
     }
     if state is not None:
         scope["state"] = state.copy()
     return scope
 
 
-def extensions_of(exchange: Any, names: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-    """The extensions of a scope: `names`, and `tls` for a connection under TLS."""
-    found: dict[str, dict[str, Any]] = {name: {} for name in names}
-    facts = exchange.tls() if exchange.scheme == "https" else None
+def add_tls(extensions: dict[str, dict[str, Any]], exchange: Any) -> None:
+    """Add the extension `tls` to those of a scope, if the connection is under TLS."""
+    facts = exchange.tls()
     if facts is not None:
-        found["tls"] = {
+        extensions["tls"] = {
             "server_cert": facts.server_certificate,
             "client_cert_chain": list(facts.client_certificates),
             "client_cert_name": facts.client_name,
@@ -57,7 +61,6 @@ def extensions_of(exchange: Any, names: tuple[str, ...]) -> dict[str, dict[str, 
             "tls_version": facts.version,
             "cipher_suite": facts.cipher_suite,
         }
-    return found
 
 
 def websocket_scope(
@@ -69,7 +72,10 @@ def websocket_scope(
     scope["type"] = "websocket"
     scope["scheme"] = "wss" if exchange.scheme == "https" else "ws"
     scope["subprotocols"] = list(subprotocols)
-    scope["extensions"] = extensions_of(exchange, ("websocket.http.response",))
+    extensions: dict[str, dict[str, Any]] = {"websocket.http.response": {}}
+    scope["extensions"] = extensions
+    if exchange.scheme == "https":
+        add_tls(extensions, exchange)
     return scope
 
 
@@ -81,7 +87,9 @@ def decoded_path(raw: bytes) -> str:
 def fields_of(head: RequestHead) -> list[tuple[bytes, bytes]]:
     """The header fields, names in lower case; shared by the heads of a connection that agree."""
     if head.found is None:
-        return _encoded(head)
+        if not head.tail:  # no other head shares what is found
+            return _encoded(head)
+        head.found = {}
     known: list[tuple[bytes, bytes]] | None = head.found.get(FIELDS)
     if known is None:
         known = head.found[FIELDS] = _encoded(head)

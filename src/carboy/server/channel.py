@@ -17,6 +17,9 @@ Everything under the lock is a call of the machine or a system call that does no
 leader may wait for the lock. Only the leader receives. Only the leader uses a TLS object: other
 threads see a stream that takes nothing (`LeadersStream`), so their bytes are kept.
 
+While several channels have work (`Channels.together`), other threads only append to the bytes that
+the connection keeps, and the leader sends them in its next turn.
+
 After `upgrade`, the machine passes bytes on as they are, so what another protocol sends and
 receives is a body in both directions. No rule of the table changes.
 
@@ -44,8 +47,9 @@ Why each hand-over is safe:
 
 from __future__ import annotations
 
+from _thread import RLock
+from collections import deque
 from collections.abc import Callable
-from threading import RLock
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from carboy.gateway.interface import Answer, ChannelClosed, Receiver
@@ -140,6 +144,8 @@ class Channel:
         """Send a complete response."""
         with self.lock:
             self._check()
+            if self._channels.together:
+                self._gather()
             self._responder.send_whole(self.exchange, status, headers, body)
             self._close()
 
@@ -163,6 +169,8 @@ class Channel:
         """Send a piece of the body."""
         with self.lock:
             self._check()
+            if self._channels.together:
+                self._gather()
             try:
                 self._responder.put(self.exchange, piece)
             except ClientGone:
@@ -187,6 +195,8 @@ class Channel:
         """End the response, with fields after a chunked body if the client accepts them."""
         with self.lock:
             self._check()
+            if self._channels.together:
+                self._gather()
             self._responder.end_pieces(self.exchange, self.exchange.status, trailers)
             self._close()
 
@@ -242,6 +252,16 @@ class Channel:
             raise ChannelClosed(
                 "The client has gone." if self.gone else "The response is complete already."
             )
+
+    def _gather(self) -> None:
+        """Have the next bytes kept, and sent by the leader with those of other channels.
+
+        Each system call lets another thread run. When several channels send at once, two threads
+        with system calls would wake each other for each response.
+        """
+        connection = self.connection
+        if connection.unsent is None and not connection.broken:
+            connection.unsent = deque()
 
     def _after_sending(self) -> None:
         connection = self.connection

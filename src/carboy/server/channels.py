@@ -40,6 +40,7 @@ clock = time.monotonic
 
 # Pieces of one body in one turn: 64 KiB of ordinary chunks, half a millisecond of tiny ones.
 PIECES_A_TURN = 8
+CHANNELS_A_TURN = 256  # that are looked at; then other connections have their turn
 # The first byte of the next chunk: a chunk's size may have leading zeros (RFC 9112, section 7.1).
 ZERO = b"0"
 KNOWN = READ | WRITE | HANGUP
@@ -70,6 +71,10 @@ class Channels:
         self.resumed: deque[ServerExchange] = deque()  # with continuations that are due
         self._all: dict[Channel, None] = {}
         self._stopping = False  # a graceful stop has begun
+        # Whether the last turn has given work to more than one channel: then their bytes are
+        # gathered (Channel._gather).
+        self.together = False
+        self._served_at = 0.0  # monotonic seconds: the turn that served a channel last
         # Called with an exchange whose response is complete, and the time.
         self.finished: Callable[[ServerExchange, float], None] = lambda exchange, now: None
 
@@ -112,6 +117,7 @@ class Channels:
 
         All at once, so that the threads that use them are woken once.
         """
+        self.together = len(self.opened) > 1
         for channel in self.opened:
             if channel.open:
                 channel.begun = True
@@ -134,9 +140,14 @@ class Channels:
     # --- while it is open
 
     def look(self, now: float) -> None:
-        """Look at the channels that are due."""
-        for _ in range(len(self.due)):
-            self._look(self.due.popleft(), now)
+        """Look at the channels that are due, not all of thousands in one turn."""
+        for _ in range(min(len(self.due), CHANNELS_A_TURN)):
+            channel = self.due.popleft()
+            if channel.open:
+                self._look(channel, now)
+            elif not channel.taken:
+                channel.tell()
+                self._end(channel, now)
 
     def _look(self, channel: Channel, now: float) -> None:
         error = None
@@ -161,6 +172,8 @@ class Channels:
         channel = None if exchange is None else exchange.channel
         if channel is None:
             return False
+        self.together = now == self._served_at
+        self._served_at = now
         error = None
         with channel.lock:
             if channel.open:
@@ -337,12 +350,15 @@ class Channels:
             return
         self._take(channel)
         exchange = channel.exchange
+        connection = channel.connection
+        if connection.unsent is not None:
+            connection.flush(self.responder.sendfile)  # what was gathered, or another part of it
         if exchange.continuation is None:
             self.finished(exchange, now)
         else:
             exchange.arrived = exchange.arrived or exchange.began
             self._in_flight.leader_runs(exchange)
-            channel.connection.phase = IDLE
+            connection.phase = IDLE
             self.resumed.append(exchange)
 
     def _take(self, channel: Channel) -> None:

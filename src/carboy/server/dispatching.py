@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import time
 
+from carboy.gateway.interface import LATER
 from carboy.net.poller import READ
 from carboy.protocol.states import Reading
 from carboy.server.balancing import BUSY
@@ -82,7 +83,7 @@ class Dispatcher:
                 sent = connection.push(
                     machine.whole_response(status, headers, body, responder.extra.lines)
                 )
-            else:
+            elif answer is not LATER:
                 exchange.context.run(responder.deliver, exchange, answer)
         except BaseException as error:
             exchange.context.run(responder.fail, exchange, error)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 PLACES = 128  # more requests than this at a time are not all listed
 TEXT = 240  # bytes of a request line; longer ones are cut
 PLACE = struct.Struct(f"=d{TEXT}s")  # monotonic seconds, 0: free; the line
+TIMES = PLACE.size // 8  # places of eight bytes in one of these
 LEADER = struct.Struct(f"={TEXT}s")  # what the leader read, at the beginning of the memory
 
 # No more is shown, because a leader may have read a piece of a request body.
@@ -39,6 +40,8 @@ class InFlight:
 
     def __init__(self, places: int = PLACES) -> None:
         self.memory = mmap.mmap(-1, (places + 1) * PLACE.size)
+        # Seconds at the start of each place; a place is a whole number of them.
+        self._times = memoryview(self.memory).cast("d")
         self.read = LEADER.pack_into  # read(memory, 0, bytes): for the leader, after each recv
         self.exchanges: dict[ServerExchange, int] = {}  # the worker's: the place of each exchange
         self._free = deque(range(1, places + 1))
@@ -58,8 +61,10 @@ class InFlight:
         except IndexError:
             place = 0  # counted, but not shown
         else:
-            line = exchange.request_line().encode("latin-1", "replace")
-            PLACE.pack_into(self.memory, place * PLACE.size, exchange.began, line)
+            text = exchange.request_line()[: TEXT - 1].encode("latin-1", "replace") + b"\0"
+            start = place * PLACE.size + 8
+            self.memory[start : start + len(text)] = text
+            self._times[place * TIMES] = exchange.began
         self.exchanges[exchange] = place
         if exchange.returned:
             self.end(exchange)
@@ -68,7 +73,7 @@ class InFlight:
         """Note the end of a request; does nothing if the request was never noted."""
         place = self.exchanges.pop(exchange, 0)
         if place:
-            PLACE.pack_into(self.memory, place * PLACE.size, 0.0, b"")
+            self._times[place * TIMES] = 0.0
             self._free.append(place)
 
     # --- the supervisor
@@ -98,6 +103,7 @@ class InFlight:
 
     def close(self) -> None:
         """Free the memory."""
+        self._times.release()
         self.memory.close()
 
 

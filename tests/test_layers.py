@@ -66,8 +66,10 @@ MODULE_MAY_IMPORT: dict[str, tuple[str, ...]] = {
     # request and checks the answer, so that both lanes are tested with what clients send.
     "carboy.testing.lanes": ("carboy.protocol",),
     # The event loop is shared by everything in a worker that awaits.
-    "carboy.gateway.asgi": ("carboy.net.loop", "carboy.net.loop_watch"),
-    "carboy.app.loop": ("carboy.net.loop_watch",),
+    "carboy.gateway.asgi": ("carboy.net.loop", "carboy.net.worker_loop"),
+    "carboy.gateway.worker_hooks": ("carboy.net.worker_loop",),
+    "carboy.app.loop": ("carboy.net.loop_watch", "carboy.net.worker_loop"),
+    "carboy.app.pump": ("carboy.net.loop_watch", "carboy.net.worker_loop"),
     "carboy.gateway.lifespan": ("carboy.net.loop",),
     # A WebSocket runs over a channel; its frames are those of the protocol room.
     "carboy.gateway.websocket": ("carboy.protocol.websocket",),
@@ -112,9 +114,13 @@ LATE_IMPORTS: dict[str, dict[str, str]] = {
         "carboy.app.loop": "Loads asyncio.",
         "carboy.app.templating": "Loads Jinja2.",
     },
+    "carboy.app.async_body": {"carboy.app.pump": "Loads asyncio."},
     "carboy.app.commands": {
         "carboy.cli.flask": "ScriptInfo is Flask's class; alone, it searches as `flask` does.",
         "carboy.serving": "app.run() is Flask's method; the server is in the other column.",
+    },
+    "carboy.app.serving_hooks": {
+        "carboy.testing": "test_app() is a method of the application, as in Quart."
     },
     "carboy.app.registry": {
         "carboy.app.commands": "Loads click.",
@@ -135,6 +141,7 @@ LATE_IMPORTS: dict[str, dict[str, str]] = {
         "carboy.gateway.asgi": "Loads asyncio.",
         "carboy.gateway.bridge": "Loads asyncio.",
     },
+    "carboy.gateway.worker_hooks": {"carboy.gateway.lifespan": "Loads asyncio."},
     "carboy.http.exceptions": {
         "carboy.http.response.response": (
             "An exception makes its page when it is answered; responses need BadRequestKeyError."
@@ -148,6 +155,8 @@ LATE_IMPORTS: dict[str, dict[str, str]] = {
     "carboy.server.exchange": {
         "carboy.gateway.websocket": "Loads websockets, an optional dependency."
     },
+    "carboy.net.worker_loop": {"carboy.net.loop": "Loads asyncio."},
+    "carboy.realtime.stream": {"carboy.realtime.thread_source": "Loads asyncio."},
     "carboy.routing.rule": {"carboy.routing.description": "Its dataclasses load inspect."},
     "carboy.shared.sessions": {
         "carboy.shared.redis_store": "Loads redis-py; only SESSION_REDIS needs it."
@@ -183,7 +192,11 @@ LATE_LIBRARIES: dict[str, tuple[str, set[str]]] = {
     ),
     "werkzeug": ("Imported when it is started.", {"carboy.cli.explain_servers"}),
     # the standard library
-    "ctypes": ("Takes 4 ms to load; only Linux needs it.", {"carboy.server.processes.child"}),
+    "asyncio": ("Loads 60 modules.", {"carboy.app.serving_hooks", "carboy.testing.test_app"}),
+    "ctypes": (
+        "Takes 4 ms to load; few need it.",
+        {"carboy.realtime.thread_source", "carboy.server.processes.child"},
+    ),
     "dataclasses": ("Loads inspect.", {"carboy.app.json.provider"}),
     "difflib": ("Needed for a suggestion in an error.", {"carboy.routing.errors"}),
     "email": ("Loads 10 modules.", {"carboy.dates"}),
@@ -243,14 +256,15 @@ ORDER: dict[str, tuple[str, ...]] = {
         "rule", "factories", "fast_build", "trie", "fast_path", "adapter", "map",
     ),
     "app": (
-        "typing", "packages", "config", "signals", "active", "json.provider", "json", "json.tag",
-        "wrappers", "sessions", "interface", "context", "globals", "helpers", "loop", "logging",
-        "views", "templating", "urls", "plan", "errors", "returns", "cycle", "commands", "registry",
-        "blueprint", "app",
+        "typing", "packages", "config", "signals", "active", "loop", "pump", "async_body",
+        "json.provider", "json", "json.tag", "wrappers", "sessions", "interface", "context",
+        "globals", "helpers", "logging", "views", "templating", "urls", "plan", "errors",
+        "returns", "sending", "cycle", "commands", "registry", "serving_hooks", "blueprint", "app",
     ),
     "realtime": (
-        "event", "sse", "engine", "channel_rules", "data", "options", "encoded", "held",
-        "housekeeping", "hub", "local_engine", "channels", "outlets", "hold", "publish",
+        "event", "thread_source", "stream", "sse", "engine", "channel_rules", "data", "options",
+        "encoded", "held", "housekeeping", "hub", "local_engine", "channels", "outlets", "hold",
+        "publish",
     ),
 }  # fmt: skip
 

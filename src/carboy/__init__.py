@@ -45,6 +45,7 @@ NAMES = {
     "carboy.realtime.publish": "channel channel_history publish subscribers",
     "carboy.realtime.event": "Event",
     "carboy.realtime.sse": "last_event_id sse",
+    "carboy.realtime.stream": "stream",
     "carboy.gateway.mounts": "mount",
     "carboy.shared.limits": "limit",
 }

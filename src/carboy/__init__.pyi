@@ -47,6 +47,7 @@ from carboy.realtime.publish import publish
 from carboy.realtime.publish import subscribers
 from carboy.realtime.sse import last_event_id
 from carboy.realtime.sse import sse
+from carboy.realtime.stream import stream
 from carboy.shared.limits import limit
 
 current_app: Carboy
@@ -99,6 +100,7 @@ __all__ = [
     "send_from_directory",
     "session",
     "sse",
+    "stream",
     "stream_template",
     "stream_template_string",
     "stream_with_context",

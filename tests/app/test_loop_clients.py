@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 import carboy
-from carboy.app import loop
 from carboy.app.loop import waiting_for
 from carboy.net import loop_watch
+from carboy.net.worker_loop import worker_loop
 from live_engine import GET, eventually, served
 
 log = logging.getLogger("carboy.error")
@@ -160,8 +160,7 @@ class Warned(logging.Handler):
 def warned(monkeypatch: pytest.MonkeyPatch) -> Any:
     handler = Warned()
     monkeypatch.setattr(log, "propagate", False)
-    if loop._watch is not None:
-        monkeypatch.setattr(loop._watch, "_report_after", 0.0)
+    monkeypatch.setattr(worker_loop().watch, "_report_after", 0.0)
     log.addHandler(handler)
     yield handler
     log.removeHandler(handler)
@@ -218,7 +217,9 @@ class Loop:
     def __init__(self) -> None:
         self.steps: list[Any] = []
 
-    def call_soon_threadsafe(self, step: Any) -> None:
+    thread_id = threading.get_ident()
+
+    def wake(self, step: Any) -> None:
         self.steps.append(step)
 
 
@@ -226,9 +227,9 @@ class Loop:
 def watch(monkeypatch: pytest.MonkeyPatch) -> loop_watch.LoopWatch:
     monkeypatch.setattr(loop_watch, "BLOCKED", 0.0)
     monkeypatch.setattr(loop_watch, "LOOK", 10.0)  # the machine may be busy
-    code = test_a_running_loop_is_not_reported.__code__
-    looped: Any = Loop()
-    return loop_watch.LoopWatch(looped, threading.get_ident(), (code,), lambda frame: "A test")
+    watch = loop_watch.LoopWatch(Loop())
+    watch.learn(test_a_running_loop_is_not_reported.__code__, lambda frame: "A test")
+    return watch
 
 
 def test_a_running_loop_is_not_reported(watch: loop_watch.LoopWatch, warned: Warned) -> None:

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+import pytest
+
+import carboy
 from carboy.gateway import DirectGateway, WsgiGateway, for_application
 from live_engine import GET, hello, served
 
@@ -82,3 +86,22 @@ def test_an_application_that_fails_to_prepare_gets_a_500() -> None:
 
     with served(Broken()) as live:
         assert live.get().status == 500
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "uvloop"])
+def test_coroutines_of_an_application_run_on_the_kind_of_loop_of_the_server(kind: str) -> None:
+    if kind == "uvloop":
+        pytest.importorskip("uvloop")
+    app = carboy.Flask("loops")
+
+    @app.get("/")
+    async def view() -> str:
+        return type(asyncio.get_running_loop()).__module__.partition(".")[0]
+
+    gateway: Any = for_application(app, loop=kind)
+    gateway.start()
+    try:
+        with served(app, gateway=gateway) as live:
+            assert live.get().body.decode() == kind
+    finally:
+        gateway.stop(5)

@@ -151,3 +151,12 @@ def find_request() -> Any:
         return _cv.get().request
     except AttributeError:
         raise RuntimeError(NO_REQUEST) from None
+
+
+def exchange_of(request: Any) -> Any:
+    """The exchange of a request; None under other servers."""
+    exchange = getattr(request, "_exchange", None)
+    if exchange is not None:
+        return exchange
+    environ = getattr(request, "__dict__", {}).get("environ")
+    return environ.get("carboy.exchange") if environ else None

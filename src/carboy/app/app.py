@@ -6,6 +6,7 @@ the methods of Flask. Bodies of more than a few lines are in the modules that th
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable, ValuesView
@@ -22,6 +23,7 @@ from carboy.app.helpers import folder_max_age, get_debug_flag, open_in_folder, s
 from carboy.app.json.provider import DefaultJSONProvider, JSONProvider
 from carboy.app.packages import instance_path_of, name_of
 from carboy.app.registry import LateJinjaEnvironment, Scaffold, decorator_of, setupmethod
+from carboy.app.serving_hooks import ServingHooks
 from carboy.app.sessions import SecureCookieSessionInterface, SessionInterface
 from carboy.app.wrappers import Request, Response
 from carboy.http.containers.immutable import ImmutableDict
@@ -48,7 +50,7 @@ MARKUP = (".html", ".htm", ".xml", ".xhtml", ".svg")
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-class Carboy(Scaffold):
+class Carboy(ServingHooks, Scaffold):
     """A web application: register views on it, then run or serve it.
 
     `import_name` is usually `__name__`; folders are looked for next to that module. ValueError
@@ -199,8 +201,8 @@ class Carboy(Scaffold):
         self, resource: str, mode: str = "rb", encoding: str | None = "utf-8"
     ) -> IO[Any]:
         """Open a file of the instance folder, for reading or writing."""
-        encoding = None if "b" in mode else encoding
-        return Path(self.instance_path, resource).open(mode, encoding=encoding)
+        path = Path(self.instance_path, resource)
+        return path.open(mode, encoding=None if "b" in mode else encoding)
 
     def make_shell_context(self) -> dict[str, Any]:
         """The names of an interactive shell."""
@@ -445,11 +447,8 @@ class Carboy(Scaffold):
         """A context of a made-up request; the arguments are those of `testing.EnvironBuilder`."""
         from carboy.testing import EnvironBuilder
 
-        builder = EnvironBuilder(self, *args, **kwargs)
-        try:
+        with contextlib.closing(EnvironBuilder(self, *args, **kwargs)) as builder:
             return self.request_context(builder.get_environ())
-        finally:
-            builder.close()
 
     # --- the direct lane: the functions themselves, because a call of a method costs more ------
 

@@ -263,6 +263,24 @@ class Blueprint(Scaffold):
         return self._in_app("teardown_request_funcs", f)
 
     @setupmethod
+    def before_app_serving(self, f: F) -> F:
+        """`before_serving` of the application."""
+        self.record_once(lambda state: state.app.before_serving(f))
+        return f
+
+    @setupmethod
+    def while_app_serving(self, f: F) -> F:
+        """`while_serving` of the application."""
+        self.record_once(lambda state: state.app.while_serving(f))
+        return f
+
+    @setupmethod
+    def after_app_serving(self, f: F) -> F:
+        """`after_serving` of the application."""
+        self.record_once(lambda state: state.app.after_serving(f))
+        return f
+
+    @setupmethod
     def app_context_processor(self, f: F) -> F:
         """`context_processor` of the whole application."""
         return self._in_app("template_context_processors", f)

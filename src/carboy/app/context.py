@@ -199,6 +199,7 @@ class RequestContext:
     match: tuple[Rule, dict[str, Any]] | None = None
     search: Search | None = None
     method: str | None = None
+    copied = False  # for another thread or task
     # Made when first used.
     _request: Request | None = None  # set if it has to be closed at the end
     _app_ctx: AppContext | None = None
@@ -311,7 +312,9 @@ class RequestContext:
 
     def copy(self) -> RequestContext:
         """A context of the same request and session, for another thread or task."""
-        return type(self)(self.app, environ=None, request=self.request, session=self._session)
+        made = type(self)(self.app, environ=None, request=self.request, session=self._session)
+        made.copied = True
+        return made
 
     def match_request(self) -> None:
         """Find the rule of the request, or keep the error for `dispatch_request` to raise."""

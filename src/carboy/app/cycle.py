@@ -33,10 +33,10 @@ from carboy.app.context import RequestContext, _cv_app, _cv_request, release
 from carboy.app.errors import UNHANDLED, handle_error, raise_routing
 from carboy.app.plan import NO_HOST, NO_RULE, Plan, plan_of
 from carboy.app.returns import is_own_page, make_response, page_of
+from carboy.app.sending import send
 from carboy.app.sessions import session_to_refresh
 from carboy.http.request.environ import path as environ_path
 from carboy.http.request.exchange import path as wire_path
-from carboy.http.response.response import Response as BaseResponse
 from carboy.http.status import has_no_content, status_text
 
 if TYPE_CHECKING:
@@ -53,8 +53,6 @@ HTML = ("Content-Type", "text/html; charset=utf-8")
 # Made once, because the server remembers the header fields that it has checked.
 COUNTED = 1024
 LENGTHS = [("Content-Length", str(size)) for size in range(COUNTED)]
-
-ORIGINAL_CALL = BaseResponse.__call__  # a patch replaces the attribute, not this
 
 _new_context = RequestContext.__new__
 
@@ -209,7 +207,7 @@ def run(
             error = failure
             found = app.handle_exception(failure)
         if found.__class__ is not tuple:
-            return _send(found, origin, start_response)
+            return send(found, origin, start_response)
         if start_response is None:
             return found
         start_response(found[0], found[1])
@@ -238,33 +236,6 @@ def _resume(
     app: Application, ctx: RequestContext, token: Any, result: Callable[[], Any], exchange: Exchange
 ) -> Any:
     return run(app, plan_of(app), ctx, exchange, None, None, (token, result))
-
-
-def _send(response: Any, origin: Any, start_response: StartResponse | None) -> Any:
-    """Send a Response: returns the body for an environ, an Answer for an exchange."""
-    if start_response is not None:
-        return response(origin, start_response)
-    if type(response).__call__ is ORIGINAL_CALL:
-        return response.answer(origin)
-    return _call(response, origin)
-
-
-def _call(response: Any, exchange: Exchange) -> Answer:
-    """The answer of a response with its own `__call__`, or of any WSGI application."""
-    started: list[Any] = []
-
-    def start_response(status: str, headers: Any, exc_info: Any = None) -> Any:
-        started[:] = [status, headers]
-        return write
-
-    def write(chunk: bytes) -> object:
-        if len(started) == 2:  # the first chunk sends the head
-            started.append(exchange.start(*started))
-        return started[2](chunk)
-
-    body = response(exchange.environ(), start_response)
-    status, headers = started[:2]
-    return status, headers, body, getattr(body, "close", None)
 
 
 def _finish(

@@ -58,10 +58,13 @@ def stream_with_context(generator_or_function: Any) -> Any:
     """Keep the current contexts for a generator that runs after the view has returned.
 
     Pass an iterator, or decorate a generator function. Raises RuntimeError if no request is
-    active; for a generator function, when that is called.
+    active; for a generator function, when that is called. An async iterator has the contexts
+    anyway, and is returned as it is.
     """
+    source: Any = generator_or_function
+    later = hasattr(source, "__aiter__")
     try:
-        source: Iterator[Any] = iter(generator_or_function)
+        source = source if later else iter(source)
     except TypeError:
 
         def decorated(*args: Any, **kwargs: Any) -> Any:
@@ -74,6 +77,8 @@ def stream_with_context(generator_or_function: Any) -> Any:
             "'stream_with_context' can only be used when a request context is active. Call"
             " it in a view, before the generator runs."
         )
+    if later:
+        return source
     return _in_context(source, _cv_app.get(), request_ctx)
 
 

@@ -1,4 +1,4 @@
-"""The event loop of `async def` views and hooks: one per process, kept until the process ends.
+"""Coroutines of an application, on the event loop of the process (net/worker_loop.py).
 
 Objects that belong to a loop (a pool of database connections, the sessions of an HTTP client) can
 therefore serve every request of a worker. The loop runs in its own thread, and the coroutines of
@@ -18,17 +18,15 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
-import os
-import threading
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from functools import partial, update_wrapper
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
-from carboy.app.active import Suspended, _cv
+from carboy.app.active import Suspended, _cv, exchange_of
 from carboy.net import loop_watch
-from carboy.net.loop_watch import LoopWatch
+from carboy.net.worker_loop import worker_loop
 
 if TYPE_CHECKING:
     from carboy.gateway.interface import Answer, Channel
@@ -38,9 +36,6 @@ __all__ = ["waiting_for"]
 log = logging.getLogger("carboy.error")
 
 
-_lock = threading.Lock()
-_loop: asyncio.AbstractEventLoop | None = None
-_watch: LoopWatch | None = None
 _MISSING = object()
 
 
@@ -83,7 +78,7 @@ def waiting_for(func: Callable[..., Coroutine[Any, Any, Any]]) -> Callable[..., 
 
     def wait(*args: Any, **kwargs: Any) -> Any:
         loop = the_loop()
-        if _running_here() is loop:
+        if running_here() is loop:
             raise RuntimeError(
                 f"{getattr(func, '__name__', func)!r} is a coroutine function and was called"
                 " like a plain one inside the event loop. Call it with await there."
@@ -157,14 +152,13 @@ class Awaited:
 
     def look(self) -> None:
         """Have a loop that makes no progress reported."""
-        if _watch is not None:
-            _watch.look()
+        worker_loop().watch.look()
 
     # --- on the loop
 
     def _start(self) -> None:
         call = self._call
-        call.task = the_loop().create_task(_run(call), context=self._context)
+        call.task = worker_loop().run_request(_run(call), self._context)
         call.task.add_done_callback(self._done)
         if call.left:
             call.task.cancel()
@@ -186,9 +180,8 @@ def _result(loop: asyncio.AbstractEventLoop, call: _Call) -> Any:
             if call.future.done():
                 break  # a TimeoutError of the coroutine, or the coroutine has just ended
         if call.exchange is None:
-            call.exchange = _exchange_of_caller()
-        if _watch is not None:
-            _watch.look()
+            call.exchange = exchange_of_caller(_cv.get())
+        worker_loop().watch.look()
         # This thread owns the connection while its request runs, so it may check it. It still
         # waits after that, because the coroutine may have to clean up.
         has_left = getattr(call.exchange, "has_left", None)
@@ -198,29 +191,19 @@ def _result(loop: asyncio.AbstractEventLoop, call: _Call) -> Any:
     return call.future.result()
 
 
-def _exchange_of_caller() -> Any:
-    """The exchange of the request that this thread handles; None under other servers."""
-    ctx = getattr(_cv.get(), "request_ctx", None)
+def exchange_of_caller(frame: Any) -> Any:
+    """The exchange of the request in a Frame; None under other servers."""
+    ctx = getattr(frame, "request_ctx", None)
     if ctx is None or ctx.exchange is not None:
         return ctx and ctx.exchange
-    environ = ctx.environ if ctx.environ is not None else getattr(ctx.request, "environ", None)
-    return environ.get("carboy.exchange") if environ else None
+    return ctx.environ.get("carboy.exchange") if ctx.environ else exchange_of(ctx.request)
 
 
 def the_loop() -> asyncio.AbstractEventLoop:
     """The loop of this process, which starts when it is first used."""
-    global _loop, _watch
-    with _lock:
-        if _loop is None:
-            _loop = asyncio.new_event_loop()
-            started = threading.Event()
-            _loop.call_soon(started.set)
-            # A daemon, because a coroutine that never ends must not keep the process alive.
-            thread = threading.Thread(target=_loop.run_forever, name="carboy-loop", daemon=True)
-            thread.start()
-            started.wait()
-            _watch = LoopWatch(_loop, thread.ident or 0, (_run.__code__,), _name_of)
-        return _loop
+    loop = worker_loop()
+    loop.watch.learn(_run.__code__, _name_of)
+    return loop.start()
 
 
 async def _run(call: _Call) -> Any:
@@ -248,7 +231,8 @@ def _cancel(call: _Call) -> None:
         call.task.cancel()
 
 
-def _running_here() -> asyncio.AbstractEventLoop | None:
+def running_here() -> asyncio.AbstractEventLoop | None:
+    """The event loop of this thread, while it runs."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
@@ -271,14 +255,3 @@ def _adopt(context: contextvars.Context) -> None:
     for variable, value in context.items():
         if variable.get(_MISSING) is not value:
             variable.set(value)
-
-
-def _forget() -> None:
-    """In a forked child: the thread of the loop exists only in the parent."""
-    global _loop, _lock, _watch
-    _loop = _watch = None
-    _lock = threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)

@@ -89,6 +89,7 @@ NO_RULE = "no rule"  # the dispatch key of requests that no rule matches
 MAX_HOSTS = 512  # remembered at most, because clients choose their number
 INVALID = "<invalid>"  # the subdomain of a host outside SERVER_NAME, with a warning each time
 CO_COROUTINE = 0x80
+CO_GENERATORS = 0x20 | 0x200  # plain and async
 
 _steps_of = attrgetter(*ENTRY, *STEPS)
 _context_of = attrgetter("__init__", "pop", "push")
@@ -352,8 +353,19 @@ Callables = tuple[list[Any], list[Callable[..., Any]]]
 
 def is_coroutine_function(func: Any) -> bool:
     """Whether calling `func` returns a coroutine: inspect.iscoroutinefunction, not imported."""
-    while isinstance(func, MethodType | partial):
-        func = func.__func__ if isinstance(func, MethodType) else func.func
+    func = _innermost(func)
     if isinstance(func, FunctionType):
         return bool(func.__code__.co_flags & CO_COROUTINE) or hasattr(func, "_is_coroutine_mark")
     return hasattr(func, "_is_coroutine_mark")
+
+
+def is_generator_function(func: Any) -> bool:
+    """Whether calling `func` returns a generator or an async generator."""
+    func = _innermost(func)
+    return isinstance(func, FunctionType) and bool(func.__code__.co_flags & CO_GENERATORS)
+
+
+def _innermost(func: Any) -> Any:
+    while isinstance(func, MethodType | partial):
+        func = func.__func__ if isinstance(func, MethodType) else func.func
+    return func

@@ -35,9 +35,9 @@ def make_response(app: Application, rv: Any) -> Response:
             " returned None. End every path through it with a return statement."
         )
     if not isinstance(rv, app.response_class):
-        if isinstance(rv, str | bytes | bytearray | Iterator):
+        if isinstance(rv, str | bytes | bytearray | Iterator) or hasattr(rv, "__aiter__"):
             # Passed to the constructor, where a custom response class may read them.
-            rv = app.response_class(rv, status=status, headers=headers)  # type: ignore[arg-type]
+            rv = app.response_class(rv, status=status, headers=headers)
             status = headers = None
         else:
             rv = _convert(app, rv)
@@ -106,8 +106,8 @@ def is_own_page(rv: Any) -> bool:
 def _not_a_response(rv: Any) -> str:
     return (
         "The view function did not return a valid response. The return type must be text, bytes,"
-        " a dict or list for JSON, an iterator, a Response, a WSGI callable, or a tuple of one of"
-        f" these with status and headers, but it was a {type(rv).__name__}."
+        " a dict or list for JSON, an iterator, an async iterator, a Response, a WSGI callable, or"
+        f" a tuple of one of these with status and headers, but it was a {type(rv).__name__}."
     )
 
 

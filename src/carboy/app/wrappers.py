@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from carboy.app import json
-from carboy.app.active import active_app
+from carboy.app.active import _cv, active_app, exchange_of
+from carboy.app.async_body import body_of
 from carboy.http.exceptions import BadRequest, HTTPException
 from carboy.http.request.request import Request as RequestBase
 from carboy.http.response.response import Response as ResponseBase
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Iterable
+
     from carboy.routing import Rule
 
 __all__ = ["DebugFilesKeyError", "Request", "Response", "attach_enctype_error_multidict"]
@@ -88,6 +92,28 @@ class Request(RequestBase):
         name = self.blueprint
         return [] if name is None else _split_blueprint_path(name)
 
+    @property
+    def client_gone(self) -> bool:
+        """Whether the client has gone, so that nothing reads the response.
+
+        On Carboy's server only; other servers do not say it, and this is False.
+        """
+        exchange = exchange_of(self)
+        if exchange is None or not hasattr(exchange, "client_gone"):
+            return False
+        if exchange.client_gone():
+            return True
+        # Only the thread that runs the request may ask the socket.
+        return self._runs_here() and exchange.channel is None and exchange.has_left()
+
+    def _runs_here(self) -> bool:
+        """Whether this thread runs the request: in its own context, and not on an event loop."""
+        ctx = getattr(_cv.get(), "request_ctx", None)
+        if ctx is None or ctx._request is not self or ctx.copied:
+            return False
+        asyncio = sys.modules.get("asyncio")
+        return asyncio is None or asyncio._get_running_loop() is None
+
     def _load_form_data(self) -> None:
         RequestBase._load_form_data(self)
         app = active_app()
@@ -124,6 +150,9 @@ class Response(ResponseBase):
         if app is not None:
             return app.config["MAX_COOKIE_SIZE"]  # type: ignore[no-any-return]
         return ResponseBase.max_cookie_size
+
+    def _async_pieces(self, pieces: AsyncIterable[Any]) -> Iterable[Any]:
+        return body_of(pieces)
 
 
 class DebugFilesKeyError(KeyError, AssertionError):

@@ -35,25 +35,28 @@ __all__ = [
     "with_middleware",
 ]
 
+THE_APPLICATION = "The application"
 
-def for_application(app: Any, interface: str = "auto", loop: str = "auto") -> Gateway:
+
+def for_application(
+    app: Any, interface: str = "auto", loop: str = "auto", name: str = THE_APPLICATION
+) -> Gateway:
     """The gateway for `app`: direct for a Carboy app, asgi or wsgi for other callables.
 
     `interface` is one of INTERFACES; with "auto", the parameters of the callable decide. `loop` is
-    the kind of event loop for ASGI. Of mounted applications, `interface` is for the root. Raises
-    TypeError for something that cannot be served.
+    the kind of event loop, `name` the name of the application in errors. Of mounted applications,
+    `interface` is for the root. Raises TypeError for something that cannot be served.
     """
     if isinstance(app, Mounts):
         return _for_mounts(app, interface, loop)
     if isinstance(app, Bridged) or interface_of(app, interface) == ASGI:
-        made: Gateway = _for_asgi(app, loop, "The application")
-        return made
+        return _for_asgi(app, loop, name)
     if isinstance(app, DirectApplication):
-        return DirectGateway(app)
-    return WsgiGateway(app)
+        return DirectGateway(app, loop, name)
+    return WsgiGateway(app, loop, name)
 
 
-def _for_asgi(app: Any, loop: Any, name: str) -> Any:
+def _for_asgi(app: Any, loop: str, name: str) -> Gateway:
     from carboy.gateway.asgi import AsgiGateway
 
     if not isinstance(app, Bridged):
@@ -64,18 +67,12 @@ def _for_asgi(app: Any, loop: Any, name: str) -> Any:
 
 
 def _for_mounts(mounts: Mounts, interface: str, loop: str) -> Gateway:
-    """The gateway for mounted applications, of which those for ASGI share one event loop."""
+    """The gateway for mounted applications."""
     if interface != "auto":
         mounts = Mounts(Mount("", mounts.root.app, interface), mounts.mounts)
-    first: Any = None  # it owns the loop, and is the last to be stopped
 
     def make(each: Mount) -> Gateway:
-        nonlocal first
-        if each.interface != ASGI:
-            return for_application(each.app, each.interface)
-        where = f" mounted at {each.shown()}" if each.prefix else ""
-        made = _for_asgi(each.app, first.loop if first else loop, f"The application{where}")
-        first = first or made
-        return made  # type: ignore[no-any-return]
+        name = f"The application mounted at {each.shown()}" if each.prefix else THE_APPLICATION
+        return for_application(each.app, each.interface, loop, name)
 
     return MountsGateway(mounts, make)

@@ -27,8 +27,8 @@ from carboy.gateway.asgi_websocket import WebSocketCall
 from carboy.gateway.callables import is_legacy
 from carboy.gateway.interface import Answer, Channel, ChannelClosed, Exchange, StartFailed
 from carboy.gateway.lifespan import Lifespan
+from carboy.net import worker_loop
 from carboy.net.loop import Loop
-from carboy.net.loop_watch import LoopWatch
 
 log = logging.getLogger("carboy.error")
 
@@ -42,21 +42,20 @@ LEAST = 1.0  # seconds for the application's end, however late the stop is
 class AsgiGateway:
     """An ASGI application. `start` runs its lifespan up to the first request, `stop` the rest.
 
-    `loop` is the kind of the loop to make, or a loop that others use too and that its owner stops.
-    `name` is the name of the application in errors.
+    `loop` is the kind of event loop. `name` is the name of the application in errors.
     """
 
     path_has_prefix = True  # of a mounted application: root_path is a part of the path
 
-    def __init__(self, app: Any, loop: str | Loop = "auto", name: str = "The application") -> None:
+    def __init__(self, app: Any, loop: str = "auto", name: str = "The application") -> None:
         self.app: Application = _of_version_2(app) if is_legacy(app) else app
         self.name = name
-        self.loop = Loop(loop) if isinstance(loop, str) else loop
-        self._owns_loop = isinstance(loop, str)
+        self._kind = loop
         self.tasks: set[asyncio.Task[None]] = set()  # the loop refers to them only weakly
-        self._lifespan = Lifespan(self.app, self.loop, name)
-        self._watch: LoopWatch | None = None
-        self.state = self._lifespan.state
+        # from `start` on
+        self.loop: Loop
+        self.state: dict[str, Any]
+        self._lifespan: Lifespan
 
     # --- what the engine calls
 
@@ -99,14 +98,18 @@ class AsgiGateway:
     def start(self) -> None:
         """Start the loop and the application's lifespan. Raises StartFailed."""
         try:
-            loop = self.loop.start()
+            self._kind = worker_loop.hold(self._kind)
         except ValueError as problem:
             raise StartFailed(str(problem)) from None
-        self._watch = LoopWatch(loop, self.loop.thread_id, OUTERMOST, _name_of)
+        self.loop = worker_loop.worker_loop(self._kind)
+        for code in OUTERMOST:
+            self.loop.watch.learn(code, _name_of)
+        self._lifespan = Lifespan(self.app, self.loop, self.name)
+        self.state = self._lifespan.state
         try:
             self._lifespan.start()
         except StartFailed:
-            self._stop_loop()
+            worker_loop.release(self._kind, LEAST)
             raise
 
     def stop(self, seconds: float) -> None:
@@ -117,16 +120,11 @@ class AsgiGateway:
             self._lifespan.stop(max(LEAST, until - time.monotonic()))
         except (TimeoutError, RuntimeError):
             log.warning("%s did not end in time.", self.name)
-        self._stop_loop()
-
-    def _stop_loop(self) -> None:
-        if self._owns_loop:
-            self.loop.stop(LEAST)
+        worker_loop.release(self._kind, LEAST)
 
     def look(self) -> None:
         """Have a loop that makes no progress reported."""
-        if self._watch is not None:
-            self._watch.look()
+        self.loop.watch.look()
 
     async def _end_tasks(self, seconds: float) -> None:
         if self.tasks:

@@ -57,7 +57,6 @@ class BridgedGateway:
     path_has_prefix = True
 
     def __init__(self, asgi: AsgiGateway, bridged: Bridged) -> None:
-        self.loop = asgi.loop
         self.wsgi = WsgiGateway(bridged.wrap(AsWsgi(asgi), bridged.app))
         self.start = asgi.start
         self.stop = asgi.stop

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 
 from carboy.gateway.interface import Answer, DirectApplication, Exchange
+from carboy.gateway.worker_hooks import WorkerHooks
 from carboy.gateway.wsgi import WsgiGateway
 
 
@@ -13,11 +14,16 @@ class DirectGateway:
 
     The app is asked once a turn of the leader whether it may be called directly, because its
     classes may be patched and its WSGI entry point wrapped at any time. `handle` is an attribute,
-    which saves each request a call.
+    which saves each request a call. The coroutines of the app run on a loop of the kind `loop`.
     """
 
-    def __init__(self, app: DirectApplication) -> None:
+    def __init__(
+        self, app: DirectApplication, loop: str = "auto", name: str = "The application"
+    ) -> None:
         self.app = app
+        hooks = WorkerHooks(app, loop, name)
+        self.start = hooks.start
+        self.stop = hooks.stop
         self._wsgi = WsgiGateway(app)  # type: ignore[arg-type]  # a Carboy app is callable too
         self._prepare = app.direct_prepare
         self.body_limit = app.direct_body_limit

@@ -13,6 +13,7 @@ from urllib.parse import unquote_to_bytes
 
 from carboy.file_wrapper import FileWrapper
 from carboy.gateway.interface import Answer, Exchange, LaterBody
+from carboy.gateway.worker_hooks import WorkerHooks
 from carboy.protocol.events import VERSIONS, RequestHead
 
 Headers = list[tuple[str, str]]
@@ -249,9 +250,12 @@ def checked(chunk: object) -> bytes:
 class WsgiGateway:
     """A WSGI application; its dispatch keys are the methods and shapes of paths seen."""
 
-    def __init__(self, app: Application) -> None:
+    def __init__(self, app: Application, loop: str = "auto", name: str = "The application") -> None:
         self.app = app
         self._keys: dict[str, str] = {}
+        hooks = WorkerHooks(app, loop, name)  # of a Carboy application inside middleware
+        self.start = hooks.start
+        self.stop = hooks.stop
 
     def prepare(self, exchange: Exchange) -> Hashable:
         """Method and path with the parts that look like values taken out."""

@@ -13,14 +13,17 @@ to look. Each step is one operation on a deque or an attribute.
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from contextvars import Context
 from typing import Any
+
+from carboy.net.loop_watch import LoopWatch
+from carboy.net.worker_loop import resolved
 
 log = logging.getLogger("carboy.error")
 
@@ -38,6 +41,8 @@ class Loop:
         self._calls: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._woken = False
         self._stopped = False
+        self.watch = LoopWatch(self)
+        self._requests: set[asyncio.Task[Any]] = set()
 
     def start(self) -> asyncio.AbstractEventLoop:
         """The running loop, which the first call starts. Raises ValueError without uvloop."""
@@ -73,11 +78,15 @@ class Loop:
         self._calls.append((function, args))
         if not self._woken:
             self._woken = True
-            try:
-                self.start().call_soon_threadsafe(self._run_calls)
-            except RuntimeError:
-                if not self._stopped:
-                    raise
+            self.wake(self._run_calls)
+
+    def wake(self, function: Callable[[], object]) -> None:
+        """Have the loop call a function soon, without an order among other calls."""
+        try:
+            self.start().call_soon_threadsafe(function)
+        except RuntimeError:
+            if not self._stopped:
+                raise
 
     def _run_calls(self) -> None:
         self._woken = False
@@ -96,6 +105,22 @@ class Loop:
         """Run a coroutine on the loop; the result comes with the future."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.start())
 
+    def run_request(
+        self, coroutine: Coroutine[Any, Any, Any], context: Context
+    ) -> asyncio.Task[Any]:
+        """Run a coroutine of a request as a task, which `end_requests` waits for; on the loop."""
+        task = asyncio.get_running_loop().create_task(coroutine, context=context)
+        self._requests.add(task)
+        task.add_done_callback(self._requests.discard)
+        return task
+
+    def end_requests(self, seconds: float) -> None:
+        """Wait for the tasks of requests, and cancel those that take longer than `seconds`."""
+        try:
+            self.submit(_end(self._requests, seconds)).result(seconds + JOIN)
+        except (TimeoutError, RuntimeError):
+            log.warning("Coroutines of requests did not end within %.1f s.", seconds)
+
     def stop(self, seconds: float) -> None:
         """Cancel what still runs, and end the loop and its thread, within `seconds` if it can."""
         loop, thread = self._loop, self._thread
@@ -113,14 +138,12 @@ class Loop:
 
 def make_loop(kind: str) -> asyncio.AbstractEventLoop:
     """A loop of this kind; "auto" is uvloop if it is installed. Raises ValueError without it."""
-    if kind != "asyncio" and importlib.util.find_spec("uvloop") is not None:
-        import uvloop
+    if resolved(kind) == "asyncio":
+        return asyncio.new_event_loop()
+    import uvloop
 
-        loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
-        return loop
-    if kind == "uvloop":
-        raise ValueError("The event loop uvloop is not installed. Use: pip install uvloop.")
-    return asyncio.new_event_loop()
+    loop: asyncio.AbstractEventLoop = uvloop.new_event_loop()
+    return loop
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:
@@ -141,6 +164,13 @@ def _run_until_stopped(loop: asyncio.AbstractEventLoop) -> bool:
         log.critical("A task has tried to end the event loop.", exc_info=error)
         return False
     return True
+
+
+async def _end(tasks: set[asyncio.Task[Any]], seconds: float) -> None:
+    if tasks:
+        _, late = await asyncio.wait(tasks, timeout=seconds)
+        for task in late:
+            task.cancel()
 
 
 async def _wind_up() -> None:

@@ -6,7 +6,6 @@ look by setting `_asked` to 0.0, which no other thread does unless it was suspen
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sys
 import threading
@@ -14,6 +13,7 @@ import time
 import traceback
 from collections.abc import Callable
 from types import CodeType, FrameType
+from typing import Protocol
 
 log = logging.getLogger("carboy.error")
 
@@ -26,28 +26,30 @@ OF_THE_LOOP = ("asyncio.", "selectors")
 OUTSIDE = ("asyncio.events", "carboy.net.loop")  # modules that call what the loop runs
 
 
+class Watched(Protocol):
+    """The loop that a watch looks at."""
+
+    @property
+    def thread_id(self) -> int: ...
+
+    def wake(self, function: Callable[[], object]) -> None: ...
+
+
 class LoopWatch:
-    """Watches a loop, which runs in the thread with the identifier `thread`.
+    """Watches a loop."""
 
-    The frames of the application are inside a frame of one of the codes `outermost`. `named`
-    returns the name of the call from that frame.
-    """
-
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        thread: int,
-        outermost: tuple[CodeType, ...],
-        named: Callable[[FrameType], str],
-    ) -> None:
+    def __init__(self, loop: Watched) -> None:
         self._loop = loop
-        self._thread = thread
-        self._outermost = outermost
-        self._named = named
+        # The code of the outermost frame of a call, and what returns the call's name from it.
+        self._names: dict[CodeType, Callable[[FrameType], str]] = {}
         self._lock = threading.Lock()
         self._asked = 0.0  # monotonic seconds of the last unanswered request for a step of the loop
         self._looked = 0.0
         self._report_after = 0.0
+
+    def learn(self, outermost: CodeType, named: Callable[[FrameType], str]) -> None:
+        """Have calls inside the frames of a code called by the name that `named` returns."""
+        self._names[outermost] = named
 
     def look(self) -> None:
         """Ask the loop for a step, or report that the last one is late; called by any thread."""
@@ -59,7 +61,7 @@ class LoopWatch:
             self._looked = now
             if not self._asked:
                 self._asked = now
-                self._loop.call_soon_threadsafe(self._step)
+                self._loop.wake(self._step)
                 return
             if now - self._asked < BLOCKED or now < self._report_after:
                 return
@@ -71,15 +73,16 @@ class LoopWatch:
         self._asked = 0.0
 
     def _report(self, seconds: float) -> None:
-        frame = sys._current_frames().get(self._thread)
+        frame = sys._current_frames().get(self._loop.thread_id)
         module = "" if frame is None else frame.f_globals.get("__name__", "")
         if frame is None or module.startswith(OF_THE_LOOP) or module in OUTSIDE:
             return  # it is running again
         name = "A coroutine"
         inside = []
         for each, line in traceback.walk_stack(frame):
-            if each.f_code in self._outermost:
-                name = self._named(each)
+            named = self._names.get(each.f_code)
+            if named is not None:
+                name = named(each)
                 break
             if each.f_globals.get("__name__") in OUTSIDE:
                 break

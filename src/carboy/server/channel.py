@@ -174,8 +174,7 @@ class Channel:
             try:
                 self._responder.put(self.exchange, piece)
             except ClientGone:
-                self.lose()
-                self._channels.ask(self)
+                self._noticed_gone()
                 raise ChannelClosed("The client has gone.") from None
             self._after_sending()
 
@@ -269,8 +268,14 @@ class Channel:
             self.full = connection.unsent_bytes > self._high_water
             self._channels.ask(self)
         elif connection.broken:
+            self._noticed_gone()
+
+    def _noticed_gone(self) -> None:
+        if self.resumes:
+            self.gone = self.exchange.client_left = True
+        else:
             self.lose()
-            self._channels.ask(self)
+        self._channels.ask(self)
 
     def lose(self) -> None:
         """The client has gone: close the channel."""

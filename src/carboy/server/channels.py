@@ -28,7 +28,7 @@ from carboy.protocol.states import Reading, Writing
 from carboy.server.channel import Channel, LeadersStream
 from carboy.server.closing import Closing
 from carboy.server.connection import IDLE, LATER, Connection
-from carboy.server.disconnects import has_disconnected, has_left
+from carboy.server.disconnects import ZERO, has_disconnected, has_left
 from carboy.server.exchange import ServerExchange
 from carboy.server.in_flight import InFlight
 from carboy.server.minimum_rate import MinimumRate
@@ -41,8 +41,6 @@ clock = time.monotonic
 # Pieces of one body in one turn: 64 KiB of ordinary chunks, half a millisecond of tiny ones.
 PIECES_A_TURN = 8
 CHANNELS_A_TURN = 256  # that are looked at; then other connections have their turn
-# The first byte of the next chunk: a chunk's size may have leading zeros (RFC 9112, section 7.1).
-ZERO = b"0"
 KNOWN = READ | WRITE | HANGUP
 
 
@@ -94,6 +92,7 @@ class Channels:
             raise RuntimeError("An exchange without a receiver cannot be answered later.")
         connection = exchange.connection
         exchange.channel = channel = Channel(exchange, receiver, self)
+        exchange.continuation = None  # it may have been what answers later now
         exchange.sending = channel.lock
         connection.exchange = exchange
         connection.enter(LATER, now)

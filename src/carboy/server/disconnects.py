@@ -3,7 +3,8 @@
 A client that gives up closes its socket. The server receives the same from a client that has only
 stopped sending (`shutdown(SHUT_WR)`) and still reads. The difference is that a closed socket
 answers sent bytes with a reset. Every response begins with the same nine bytes, so these are sent
-ahead, and left out when the response itself is sent.
+ahead, and left out when the response itself is sent. Within a chunked response, a zero is sent,
+with which the size of the next chunk may begin (RFC 9112, section 7.1).
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ from __future__ import annotations
 import select
 from typing import TYPE_CHECKING, Any
 
+from carboy.protocol.states import Writing
 from carboy.server.connection import Connection
 
 if TYPE_CHECKING:
     from carboy.server.exchange import ServerExchange
 
 AHEAD = b"HTTP/1.1 "
+ZERO = b"0"
 _GONE = select.POLLHUP | select.POLLERR | select.POLLNVAL if hasattr(select, "poll") else 0
 _ENDED = getattr(select, "POLLRDHUP", 0)  # the client sends no more
 
@@ -29,7 +32,7 @@ def has_left(exchange: ServerExchange) -> bool:
     if not _ENDED:
         return _reset(connection)
     flags = _flags(connection)
-    if flags & _ENDED and not flags & _GONE and _send_ahead(exchange):
+    if flags & _ENDED and not flags & _GONE and (_send_ahead(exchange) or _send_zero(exchange)):
         flags = _flags(connection)  # from the same computer the reset is here already
     return bool(flags & _GONE) or connection.broken
 
@@ -79,6 +82,22 @@ def _send_ahead(exchange: ServerExchange) -> bool:
         connection.broken = True
         return False
     connection.sock = _Shortened(connection, stream, sent)
+    return True
+
+
+def _send_zero(exchange: ServerExchange) -> bool:
+    """Test the client of a chunked response that has begun; once, because it may only read."""
+    connection = exchange.connection
+    if (
+        not exchange.head_begun
+        or exchange.client_tested
+        or exchange.unsent_head
+        or connection.has_unsent
+        or connection.machine.writing is not Writing.CHUNKED
+    ):
+        return False
+    exchange.client_tested = True
+    connection.push(ZERO)
     return True
 
 

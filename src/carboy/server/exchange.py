@@ -114,6 +114,7 @@ class ServerExchange:
     # the client
     socket_taken = False  # the application uses the socket itself
     client_left = False  # while the request ran
+    client_tested = False  # whether it reads, after it has ended its side within the response
 
     def __init__(self, head: RequestHead, connection: Connection, responder: Responder) -> None:
         self.head = head
@@ -152,6 +153,11 @@ class ServerExchange:
     def has_ended(self) -> bool:
         """Whether the client has gone or has ended its side; for the same threads."""
         return self.has_left() or (not self.socket_taken and has_ended(self.connection))
+
+    def client_gone(self) -> bool:
+        """Whether it is known that the client has gone; from any thread."""
+        channel = self.channel
+        return self.client_left or self.connection.broken or (channel is not None and channel.gone)
 
     def environ(self) -> dict[str, Any]:
         """The request as a PEP 3333 environ; made by the first call, the same one after that."""

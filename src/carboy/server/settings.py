@@ -78,7 +78,7 @@ class Settings:
     loop: str = _setting(
         "auto",
         "name",
-        "Event loop for ASGI applications; auto: uvloop where it is installed.",
+        "Event loop for ASGI and for coroutines; auto: uvloop where it is installed.",
         APPLICATION,
         choices=LOOPS,
     )

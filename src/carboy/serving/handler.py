@@ -18,6 +18,7 @@ from typing import Any
 
 from carboy.gateway import WsgiGateway
 from carboy.gateway.interface import Answer, Exchange
+from carboy.gateway.worker_hooks import WorkerHooks
 from carboy.protocol.events import RequestHead
 from carboy.serving.log import CONTROLS, moment, readable, styled
 from carboy.werkzeug_log import _log
@@ -215,6 +216,9 @@ class HandlerGateway:
         self._wsgi = WsgiGateway(self._call)
         self.body_limit = self._wsgi.body_limit
         self.wants_stream = self._wsgi.wants_stream
+        hooks = WorkerHooks(server.app, "auto", "The application")
+        self.start = hooks.start
+        self.stop = hooks.stop
 
     def prepare(self, exchange: Exchange) -> Hashable:
         """The dispatch key, as for any WSGI application."""

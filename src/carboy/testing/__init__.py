@@ -19,6 +19,7 @@ NAMES = {
     "carboy.testing.live": "live_server",
     "carboy.testing.response": "ClientRedirectError TestResponse",
     "carboy.testing.lanes": "run_wsgi_app",
+    "carboy.testing.test_app": "TestApp",
 }
 
 __all__, __getattr__, __dir__ = lazy_names(__name__, NAMES)

@@ -12,6 +12,7 @@ from carboy.testing.lanes import run_wsgi_app
 from carboy.testing.live import live_server
 from carboy.testing.response import ClientRedirectError
 from carboy.testing.response import TestResponse
+from carboy.testing.test_app import TestApp
 
 __all__ = [
     "Client",
@@ -20,6 +21,7 @@ __all__ = [
     "EnvironBuilder",
     "FlaskCliRunner",
     "FlaskClient",
+    "TestApp",
     "TestResponse",
     "create_environ",
     "encode_multipart",

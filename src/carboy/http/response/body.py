@@ -72,7 +72,8 @@ def iter_encoded(response: Response) -> Iterator[bytes]:
     """The pieces of the body, text encoded as UTF-8."""
     # An inner generator takes the current body: the response may get another one before the
     # first piece is read.
-    return _encoded(response.response)
+    pieces = response.response
+    return _encoded(response._async_pieces(pieces) if hasattr(pieces, "__aiter__") else pieces)
 
 
 def _encoded(pieces: Iterable[bytes | str]) -> Iterator[bytes]:

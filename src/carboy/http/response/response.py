@@ -11,7 +11,7 @@ no Headers object until its headers are read.
 from __future__ import annotations
 
 import json as _json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from carboy.gateway.interface import Answer, Exchange
 
-Body = Iterable[bytes] | bytes | Iterable[str] | str | None
+Body = Iterable[bytes] | bytes | Iterable[str] | str | AsyncIterable[bytes | str] | None
 # If a subclass overrides one of these, its answer has to be made by calling it.
 _HOOKS = (
     "close",
@@ -215,6 +215,13 @@ class Response:
     iter_encoded = body.iter_encoded
     freeze = body.freeze
     get_json = body.get_json
+
+    def _async_pieces(self, pieces: AsyncIterable[Any]) -> Iterable[Any]:
+        """The pieces of an async iterable, for a thread that waits for them."""
+        raise TypeError(
+            "The body of this response is an async iterator. Use the Response of an application,"
+            " which has an event loop for it."
+        )
 
     @property
     def is_streamed(self) -> bool:

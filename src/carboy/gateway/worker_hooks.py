@@ -1,0 +1,72 @@
+"""Functions of an application that run once a worker, around the time in which it is served.
+
+A Carboy application says so with `direct_lifespan`: it returns an ASGI lifespan, or None if there
+is nothing to run. The application may be inside WSGI middleware. Its coroutines run on a loop of
+the kind that the server has chosen.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from carboy.gateway.interface import StartFailed
+from carboy.net import worker_loop
+
+if TYPE_CHECKING:
+    from carboy.gateway.lifespan import Lifespan
+
+LEAST = 1.0  # seconds for what runs at the end, however late the stop is
+INNER = ("app", "wsgi_app", "application", "_app")  # names of what a middleware wraps
+DEPTH = 32
+
+
+class WorkerHooks:
+    """The start and the end of `app`; `name` is its name in errors."""
+
+    def __init__(self, app: Any, loop: str, name: str) -> None:
+        self._app = app
+        self._loop = loop
+        self._name = name
+        self._lifespan: Lifespan | None = None
+
+    def start(self) -> None:
+        """Run what comes before serving. Raises StartFailed."""
+        try:
+            self._loop = worker_loop.hold(self._loop)
+        except ValueError as problem:
+            raise StartFailed(str(problem)) from None
+        lifespan = lifespan_of(self._app)
+        if lifespan is None:
+            return
+        from carboy.gateway.lifespan import Lifespan
+
+        self._lifespan = Lifespan(lifespan, worker_loop.worker_loop(self._loop), self._name)
+        try:
+            self._lifespan.start()
+        except StartFailed:
+            self._lifespan = None
+            worker_loop.release(self._loop, LEAST)
+            raise
+
+    def stop(self, seconds: float) -> None:
+        """Wait for coroutines of requests, run what comes after serving, and end the loop."""
+        until = time.monotonic() + max(LEAST, seconds)
+        lifespan, self._lifespan = self._lifespan, None
+        if lifespan is not None:
+            worker_loop.worker_loop(self._loop).end_requests(max(LEAST, seconds))
+            lifespan.stop(max(LEAST, until - time.monotonic()))
+        worker_loop.release(self._loop, max(LEAST, until - time.monotonic()))
+
+
+def lifespan_of(app: Any) -> Any:
+    """The ASGI lifespan of a Carboy application, which may be inside middleware; or None."""
+    for _ in range(DEPTH):
+        if hasattr(app, "direct_lifespan"):
+            return app.direct_lifespan()
+        inner = (getattr(app, name, None) for name in INNER)
+        app = next((each for each in inner if callable(each)), None)
+        app = getattr(app, "__self__", app)  # app.wsgi_app is a method
+        if app is None:
+            return None
+    return None

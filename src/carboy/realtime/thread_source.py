@@ -1,0 +1,214 @@
+"""A plain iterator as an async iterator: a thread of its own makes its values.
+
+    the loop      ──next──▶  `_asked`   the thread makes a value
+    the loop      ◀─call───  `_settle`  with the value, the end or an error
+
+To close the iterator while it makes a value, GeneratorExit is raised in its thread, as close()
+raises it at a `yield`. The interpreter does that when the thread runs Python code: a call that
+waits inside C (time.sleep, a lock, a socket) returns first. The exception must not reach other code
+of the thread, so both sides take a token out of `_inside`, and exactly one of them gets it:
+
+    the loop takes it     the thread is inside the iterator. Only then is the exception raised, and
+                          `_raised` says that it has been. The thread does not leave `_value`
+                          before that, and clears the exception if it has not come by then.
+    the thread takes it   the value is complete, and no exception is raised
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Iterator
+from queue import SimpleQueue
+from typing import Any
+
+log = logging.getLogger("carboy.error")
+
+MOST = 1000  # threads of a process: each takes memory, and a system allows some thousands
+WARN_EVERY = 60.0  # seconds between two lines in the log
+END = 1.0  # seconds to wait for an iterator that is being closed
+
+_threads = 0  # that run; only the loop changes it
+_waiting: deque[asyncio.Future[None]] = deque()  # sources without a thread
+_warn_at = 0.0
+
+
+class ThreadSource:
+    """An async iterator over the values of `iterator`. To be used on one event loop."""
+
+    def __init__(self, iterator: Iterator[Any]) -> None:
+        self._iterator = iterator
+        self._asked: SimpleQueue[bool] = SimpleQueue()  # False: close the iterator
+        self._inside: list[None] = []
+        self._raised = threading.Event()
+        self._closing = False
+        self._thread = 0  # its identifier
+        # only for the loop
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._value_of: asyncio.Future[tuple[Any]] | None = None
+        self._ended: asyncio.Future[None] | None = None
+
+    def __aiter__(self) -> ThreadSource:
+        return self
+
+    async def __anext__(self) -> Any:
+        """The next value; raises the iterator's error, or StopAsyncIteration at its end."""
+        if self._loop is None:
+            await self._start()
+        assert self._loop is not None
+        if self._ended is None or self._ended.done():
+            raise StopAsyncIteration
+        self._value_of = self._loop.create_future()
+        self._asked.put(True)
+        found = await self._value_of
+        if not found:
+            raise StopAsyncIteration
+        return found[0]
+
+    async def aclose(self) -> None:
+        """Close the iterator. Returns after a second at most; the thread ends when it can."""
+        if self._ended is None:
+            if self._loop is None:
+                _close(self._iterator)  # it has never run
+            return
+        # In this order: the thread goes inside before it looks, so it sees this or is interrupted.
+        self._closing = True
+        self._asked.put(False)
+        self._interrupt()
+        await asyncio.wait([self._ended], timeout=END)
+
+    async def _start(self) -> None:
+        global _threads
+        loop = asyncio.get_running_loop()
+        while _threads >= MOST:
+            _warn()
+            turn = loop.create_future()
+            _waiting.append(turn)
+            try:
+                await turn
+            finally:
+                if turn in _waiting:
+                    _waiting.remove(turn)
+        _threads += 1
+        self._loop = loop
+        context = contextvars.copy_context()
+        thread = threading.Thread(
+            target=context.run, args=(self._run,), name="carboy-stream", daemon=True
+        )
+        try:
+            thread.start()
+        except RuntimeError:
+            self._leave()
+            raise
+        self._ended = loop.create_future()
+
+    def _interrupt(self) -> None:
+        try:
+            self._inside.pop()
+        except IndexError:
+            return
+        raise_in(self._thread, GeneratorExit)
+        self._raised.set()
+
+    def _settle(self, found: tuple[Any] | tuple[()], error: BaseException | None) -> None:
+        if self._value_of is None or self._value_of.done():
+            return
+        if error is None:
+            self._value_of.set_result(found)  # type: ignore[arg-type]
+        else:
+            self._value_of.set_exception(error)
+
+    def _end(self) -> None:
+        self._leave()
+        if self._ended is not None and not self._ended.done():
+            self._ended.set_result(None)
+
+    def _leave(self) -> None:
+        global _threads
+        _threads -= 1
+        while _waiting:
+            turn = _waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                return
+
+    # --- on the thread
+
+    def _run(self) -> None:
+        self._thread = threading.get_ident()
+        try:
+            while self._asked.get():
+                found, error = self._value()
+                self._post(self._settle, found, error)
+                if not found:
+                    break
+        finally:
+            try:
+                _close(self._iterator)
+            finally:
+                self._post(self._end)
+
+    def _value(self) -> tuple[Any, BaseException | None]:
+        """The next value in a tuple, () at the end; and an error."""
+        found: tuple[Any] | tuple[()] = ()
+        error: BaseException | None = None
+        try:
+            try:
+                self._inside.append(None)
+                if not self._closing:
+                    found = (next(self._iterator),)
+            except StopIteration:
+                pass
+            except GeneratorExit:
+                raise
+            except BaseException as raised:
+                error = raised
+            try:
+                self._inside.pop()
+            except IndexError:  # the exception is on its way, unless the iterator has caught it
+                self._raised.wait()
+                raise_in(self._thread, None)
+        except GeneratorExit:
+            found = ()
+        return found, error
+
+    def _post(self, function: Any, *args: Any) -> None:
+        assert self._loop is not None
+        try:
+            self._loop.call_soon_threadsafe(function, *args)
+        except RuntimeError:
+            pass  # the loop has ended
+
+
+def raise_in(thread: int, kind: type[BaseException] | None) -> None:
+    """Raise an exception in another thread; None: take back one that has not been raised yet."""
+    import ctypes
+
+    value = None if kind is None else ctypes.py_object(kind)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), value)
+
+
+def _close(iterator: Iterator[Any]) -> None:
+    close = getattr(iterator, "close", None)
+    if close is None:
+        return
+    try:
+        close()
+    except Exception:
+        log.exception("Closing the iterator of a streamed response failed.")
+
+
+def _warn() -> None:
+    global _warn_at
+    now = time.monotonic()
+    if now >= _warn_at:
+        _warn_at = now + WARN_EVERY
+        log.warning(
+            "%d plain iterators of streamed responses have a thread, and further ones wait."
+            " Use async iterators, which need no thread.",
+            _threads,
+        )

@@ -205,6 +205,7 @@ class FakeExchange:
         self.peer = ("127.0.0.1", 50000)
         self.server = ("localhost", 80 if req.scheme == "http" else 443)
         self.match: Any = None
+        self.root_path = ""
         self._req = req
         self._environ: dict[str, Any] | None = None
 

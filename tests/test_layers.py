@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "routing": ("carboy.http",),
     "app": ("carboy.routing", "carboy.http", "carboy.dates", "carboy.werkzeug_log"),
     "shared": ("carboy.app", "carboy.http", "carboy.lazy"),
-    "realtime": ("carboy.app", "carboy.relay"),
+    "realtime": ("carboy.app", "carboy.http", "carboy.relay"),
     "middleware": ("carboy.http", "carboy.file_wrapper"),
     "dev": (
         "carboy.http",
@@ -65,6 +65,8 @@ MODULE_MAY_IMPORT: dict[str, tuple[str, ...]] = {
     # A test's request takes the same way as a request from the socket: the HTTP parser reads the
     # request and checks the answer, so that both lanes are tested with what clients send.
     "carboy.testing.lanes": ("carboy.protocol",),
+    # The other end of a WebSocket; the handshake is read like other requests.
+    "carboy.testing.websocket": ("carboy.realtime.websocket_link", "carboy.protocol.machine"),
     # The event loop is shared by everything in a worker that awaits.
     "carboy.gateway.asgi": ("carboy.net.loop", "carboy.net.worker_loop"),
     "carboy.gateway.worker_hooks": ("carboy.net.worker_loop",),
@@ -96,6 +98,7 @@ MAY_IMPORT_FOR_TYPES: dict[str, tuple[str, ...]] = {
 UPWARD: dict[tuple[str, str], str] = {
     ("app", "serving"): "app.run() is Flask's method.",
     ("app", "testing"): "app.test_client() and app.test_cli_runner() are Flask's methods.",
+    ("app", "realtime"): "@app.websocket() is a method of the application, as @app.route() is.",
     ("app", "cli"): "ScriptInfo is Flask's class; alone, it searches as `flask` does.",
     ("cli", "compat"): "`--flask` installs the names of Flask and Werkzeug.",
 }
@@ -125,6 +128,7 @@ LATE_IMPORTS: dict[str, dict[str, str]] = {
     "carboy.app.registry": {
         "carboy.app.commands": "Loads click.",
         "carboy.app.templating": "Loads Jinja2.",
+        "carboy.realtime.websocket_view": "Loads asyncio; most applications have no WebSocket.",
     },
     "carboy.cli.application": {
         "carboy.app.commands": "`carboy run` serves a WSGI application without the framework."
@@ -265,6 +269,9 @@ ORDER: dict[str, tuple[str, ...]] = {
         "event", "thread_source", "stream", "sse", "engine", "channel_rules", "data", "options",
         "encoded", "held", "housekeeping", "hub", "local_engine", "channels", "outlets", "hold",
         "publish",
+        "websocket_threads", "websocket_link", "websocket_waiter", "websocket",
+        "websocket_events", "websocket_origin", "websocket_cycle", "websocket_call",
+        "websocket_view",
     ),
 }  # fmt: skip
 

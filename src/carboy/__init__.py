@@ -48,6 +48,7 @@ NAMES = {
     "carboy.realtime.stream": "stream",
     "carboy.gateway.mounts": "mount",
     "carboy.shared.limits": "limit",
+    "carboy.realtime.websocket": "AsyncWebSocket ConnectionClosed WebSocket",
 }
 
 __all__, __getattr__, __dir__ = lazy_names(__name__, NAMES)

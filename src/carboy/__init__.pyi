@@ -48,6 +48,9 @@ from carboy.realtime.publish import subscribers
 from carboy.realtime.sse import last_event_id
 from carboy.realtime.sse import sse
 from carboy.realtime.stream import stream
+from carboy.realtime.websocket import AsyncWebSocket
+from carboy.realtime.websocket import ConnectionClosed
+from carboy.realtime.websocket import WebSocket
 from carboy.shared.limits import limit
 
 current_app: Carboy
@@ -56,13 +59,16 @@ def jsonify(*args: object, **kwargs: object) -> Response: ...
 __version__: str
 
 __all__ = [
+    "AsyncWebSocket",
     "Blueprint",
     "Carboy",
     "Config",
+    "ConnectionClosed",
     "Event",
     "Flask",
     "Request",
     "Response",
+    "WebSocket",
     "abort",
     "after_this_request",
     "appcontext_popped",

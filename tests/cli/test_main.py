@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from carboy.cli.routes import table
+from carboy import Carboy
+from carboy.cli.routes import as_objects, routes, table
 from running import carboy
 
 APP = """
@@ -93,6 +94,13 @@ def test_help_of_run_has_a_heading_for_each_kind_of_option(folder: Path) -> None
 
 def test_columns_are_as_wide_as_their_widest_cell() -> None:
     assert table(["a", "bb"], [["ccc", "d"]]) == ["a    bb", "---  --", "ccc  d "]
+
+
+def test_routes_show_websocket_rules_as_such() -> None:
+    app = Carboy(__name__, static_folder=None)
+    app.add_websocket("/chat/<room>", "chat", print)
+    assert routes(app)[2:] == ["chat      WEBSOCKET  /chat/<room>"]
+    assert as_objects(app)[0]["websocket"] is True
 
 
 def test_routes_can_be_filtered_and_are_json_for_programs(folder: Path) -> None:

@@ -64,6 +64,18 @@ def test_a_request_without_a_matching_rule_has_an_outcome(url_map: Any) -> None:
     ]
 
 
+@pytest.mark.parametrize("kind", [MAP, THEIRS], ids=["carboy", "werkzeug"])
+def test_websocket_rules_match_handshakes_only(kind: Any) -> None:
+    rule = type(next(kind.iter_rules()))
+    rules = [rule("/a", endpoint="a"), rule("/ws/<x>", endpoint="ws", websocket=True)]
+    url_map = type(kind)(rules)
+    found = matched(url_map, "WEBSOCKET", "/ws/1")
+    assert found.winner is not None
+    assert (found.winner.rule.endpoint, found.winner.values) == ("ws", {"x": "1"})
+    assert matched(url_map, "GET", "/ws/1").outcome == "400: the path is only for WebSocket"
+    assert matched(url_map, "WEBSOCKET", "/a").outcome == "400: the path is not for WebSocket"
+
+
 def test_of_two_equal_rules_the_first_wins() -> None:
     twice = Map([Rule("/a", endpoint="one"), Rule("/a", endpoint="two")])
     lines = lines_for(matched(twice, "GET", "/a"), "GET", "/a")

@@ -8,7 +8,8 @@ import socket
 import ssl
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from running import PATIENCE, Running
 # A protocol of our own: what comes is sent back.
 UPGRADE = b"GET /%b HTTP/1.1\r\nHost: a\r\nUpgrade: echo\r\nConnection: Upgrade\r\n\r\n"
 Environ = dict[str, Any]
+MEETING = threading.Barrier(2)
 
 
 def app(environ: Environ, start_response: Any) -> list[bytes]:
@@ -34,6 +36,10 @@ def app(environ: Environ, start_response: Any) -> list[bytes]:
         told += (sock.getpeername()[1] == int(environ["REMOTE_PORT"]), sock.fileno() > 2)
         start_response("200 OK", [])
         return [repr(told).encode()]
+    if path == "/meet":
+        MEETING.wait(PATIENCE)
+        start_response("200 OK", [])
+        return [b"met"]
     sock.sendall(b"HTTP/1.1 101 Switching Protocols\r\n\r\n")
     sock.sendall(sock.recv(100))
     if path == "/connection-error":
@@ -250,3 +256,33 @@ def connected(url: str) -> Iterator[Any]:
         yield client
     finally:
         client.shutdown()
+
+
+def test_open_sockets_leave_the_crew_its_threads() -> None:
+    with served(app, threads=2, websocket_threads=6) as live, ExitStack() as stack:
+        for _ in range(6):
+            client = stack.enter_context(live.client())
+            client.send(UPGRADE % b"rest" + b"a")
+            client.until(b"\r\n\r\na")
+        assert live.get("/look").status == 200
+        with ThreadPoolExecutor() as pool:  # both threads of the crew are free
+            met = [pool.submit(live.get, "/meet") for _ in range(2)]
+            assert [each.result().body for each in met] == [b"met", b"met"]
+
+
+def test_a_handshake_gets_503_while_all_websocket_threads_are_in_use(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with served(app, record=True, threads=2, websocket_threads=1) as live:
+        with live.client() as first:
+            first.send(UPGRADE % b"rest" + b"a")
+            first.until(b"\r\n\r\na")
+            for path in (b"rest", b"answer", b"error"):
+                with live.client() as second:
+                    second.send(UPGRADE % path)
+                    assert second.rest().startswith(b"HTTP/1.1 503 ")
+            assert "Use --websocket-threads" in caplog.text
+        eventually(lambda: [record[4] for record in live.records] == [503, 503, 503, 101])
+        with live.client() as third:
+            third.send(UPGRADE % b"rest" + b"b")
+            third.until(b"\r\n\r\nb")

@@ -8,10 +8,12 @@ An ActiveContext gives access to one of the two, with the methods of a ContextVa
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
+SWITCHING = "101 Switching Protocols"  # what middleware sees of a WebSocket
 
 NO_APP = """\
 Working outside of application context. No application is active here.
@@ -54,12 +56,25 @@ class Frame:
 class Suspended(BaseException):
     """Ends the cycle for now: the view is a coroutine function, and is awaited without a thread.
 
-    `call` is the call of the view (see `loop`). Not an Exception, so that nothing handles it.
+    `call` is the call of the view (see `loop`), or of the handler of a WebSocket. Not an Exception,
+    so that nothing handles it.
     """
 
     def __init__(self, call: Any) -> None:
         super().__init__("The view is awaited.")
         self.call = call
+
+    def later(self, origin: Any, resume: Callable[..., Any], start_response: Any) -> Any:
+        """Have the server go on with other requests, and call `resume` to end the cycle.
+
+        Returns what the cycle returns for now. On the WSGI lane, that is not sent: the gateway
+        knows from the exchange that the answer comes later.
+        """
+        answer = self.call.later(origin, resume)
+        if start_response is None:
+            return answer
+        start_response(SWITCHING, [])
+        return []
 
 
 # A Frame, or a RequestContext that is its own Frame, or None.

@@ -215,7 +215,7 @@ def run(
     except BaseException as raised:
         error = raised
         if isinstance(raised, Suspended):
-            return raised.call.later(origin, partial(_resume, app, ctx, token))
+            return raised.later(origin, partial(_resume, app, ctx, token), start_response)
         raise
     finally:
         plain = token is not None and error is None and preserve is None and ctx._tokens is None

@@ -227,6 +227,40 @@ class Scaffold:
 
         return decorator
 
+    @setupmethod
+    def websocket(self, rule: str, **options: Any) -> Callable[[F], F]:
+        """Decorate the handler of a WebSocket rule (see `add_websocket`)."""
+
+        def decorator(f: F) -> F:
+            endpoint = options.pop("endpoint", None)
+            self.add_websocket(rule, endpoint, f, **options)
+            return f
+
+        return decorator
+
+    @setupmethod
+    def add_websocket(
+        self,
+        rule: str,
+        endpoint: str | None,
+        handler: ft.WebSocketHandler,
+        *,
+        subprotocols: Iterable[str] = (),
+        **options: Any,
+    ) -> None:
+        """Register a rule for WebSocket connections.
+
+        `handler(ws, **values)` is a function, a generator function or a coroutine function. Of
+        `subprotocols`, the first that a client offers is chosen. The other options are those of
+        `add_url_rule`, without `methods`.
+        """
+        from carboy.realtime.websocket_view import WebSocketView
+
+        if "methods" in options:
+            raise TypeError("A WebSocket rule has no methods. Leave out 'methods'.")
+        view: Any = WebSocketView(handler, subprotocols)
+        self.add_url_rule(rule, endpoint, view, websocket=True, **options)
+
     # --- hooks -----------------------------------------------------------------------
 
     @setupmethod

@@ -57,6 +57,7 @@ URLValuePreprocessorCallable = Callable[[str | None, dict[str, Any] | None], Non
 ErrorHandlerCallable = (
     Callable[[Any], ResponseReturnValue] | Callable[[Any], Awaitable[ResponseReturnValue]]
 )
+WebSocketHandler = Callable[..., Any]
 RouteCallable = Callable[..., ResponseReturnValue] | Callable[..., Awaitable[ResponseReturnValue]]
 
 __all__ = [

@@ -12,6 +12,7 @@ import click
 from carboy.cli.application import load_for_command
 from carboy.cli.completion import complete
 from carboy.dev.routes import matching
+from carboy.dev.routes.matching import WEBSOCKET
 
 AUTOMATIC = {"HEAD", "OPTIONS"}
 
@@ -38,7 +39,7 @@ def table(headers: list[str], rows: Iterable[list[str]]) -> list[str]:
 def routes(app: Any, sort: str = "endpoint", all_methods: bool = False) -> list[str]:
     """The lines of the table, or one line if there are no routes."""
     hidden = set() if all_methods else AUTOMATIC
-    rows = [(rule, sorted((rule.methods or set()) - hidden)) for rule in app.url_map.iter_rules()]
+    rows = [(rule, _methods(rule, hidden)) for rule in app.url_map.iter_rules()]
     if not rows:
         return ["No routes were registered."]
     if sort in KEYS:
@@ -54,6 +55,12 @@ def routes(app: Any, sort: str = "endpoint", all_methods: bool = False) -> list[
     return table(headers, cells)
 
 
+def _methods(rule: Any, hidden: set[str]) -> list[str]:
+    if getattr(rule, "websocket", False):
+        return [WEBSOCKET]
+    return sorted((rule.methods or set()) - hidden)
+
+
 @click.command("routes", short_help="Show the routes of an application.")
 @click.argument("app", required=False, shell_complete=complete)
 @click.option(
@@ -67,7 +74,8 @@ def routes(app: Any, sort: str = "endpoint", all_methods: bool = False) -> list[
 @click.option("--json", "as_json", is_flag=True, help="Output as JSON, for other programs.")
 @click.option(
     "--match", "-m", metavar="[METHOD] URL",
-    help="Request whose route is shown, with the reason, such as 'POST /notes'.",
+    help="Request whose route is shown, with the reason, such as 'POST /notes' or"
+    " 'WEBSOCKET /chat'.",
 )  # fmt: skip
 @click.pass_context
 def command(
@@ -99,6 +107,7 @@ def as_objects(app: Any, part: str = "") -> list[dict[str, Any]]:
             "rule": rule.rule,
             "endpoint": rule.endpoint,
             "methods": sorted(rule.methods or ()),
+            "websocket": bool(getattr(rule, "websocket", False)),
             "subdomain": rule.subdomain,
             "host": rule.host,
             "arguments": sorted(rule.arguments),

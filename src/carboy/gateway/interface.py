@@ -270,6 +270,10 @@ class LaterBody(Protocol):
 class Exchange(Protocol):
     """One request on its way through an application.
 
+    An exchange with a method `websocket` may also have `websocket_limits` (threads for the code of
+    handlers, and threads that may wait for their client), and the methods `websocket_began` and
+    `websocket_ended`, between which a stop waits for a handler.
+
     An exchange may also have a method `has_left`: whether the client has gone. Only the thread
     that runs the request calls it. `tls` gives the TlsFacts of the connection, None without TLS.
     `later` takes a Receiver and returns LATER, for `handle` to return. `websocket` takes a

@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 from urllib.parse import unquote_to_bytes
 
 from carboy.file_wrapper import FileWrapper
-from carboy.gateway.interface import Answer, Exchange, LaterBody
+from carboy.gateway.interface import LATER, Answer, Exchange, LaterBody
 from carboy.gateway.worker_hooks import WorkerHooks
 from carboy.protocol.events import VERSIONS, RequestHead
 
@@ -287,6 +287,9 @@ class WsgiGateway:
         call.exchange = exchange
         call.status = call.writer = None
         result = self.app(exchange.environ(), call.start_response)
+        if exchange.head.upgrade and _answers_later(exchange):
+            close_result(result)
+            return LATER
         kind = result.__class__
         if kind is not list and isinstance(result, LaterBody) and exchange.may_answer_later:
             call.answering = True
@@ -298,6 +301,21 @@ class WsgiGateway:
                 return status, call.headers, result[0], None  # type: ignore[index]
             return status, call.headers, b"".join(map(checked, result)), None
         return _iterated(call, result)
+
+
+def _answers_later(exchange: Exchange) -> bool:
+    """Whether the application has called `later`: a WebSocket of a Carboy application.
+
+    Not seen from the result, because middleware may have wrapped it.
+    """
+    return getattr(exchange, "receiver", None) is not None
+
+
+def close_result(result: Iterable[bytes]) -> None:
+    """Close the iterable of an application, which is not used."""
+    close = getattr(result, "close", None)
+    if close is not None:
+        close()
 
 
 def path_shape(path: str) -> str:
@@ -326,6 +344,9 @@ def _iterated(call: Call, result: Iterable[bytes]) -> Answer:
                 break
             if call.status is None:
                 call.started()
+        if call.exchange.head.upgrade and _answers_later(call.exchange):
+            close_result(result)  # a generator of middleware has called the application only now
+            return LATER
         status = call.started()
         call.answering = True
         if not first:

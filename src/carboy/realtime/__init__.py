@@ -1,1 +1,1 @@
-"""Streams of events to clients: server-sent events, and what an ordinary view needs for them."""
+"""WebSocket and streams of events for ordinary views: what lasts longer than one response."""

@@ -182,6 +182,7 @@ class Engine:
             self.runner.leaderless.wait(STUCK)
             self.crew.stop()
             self._close_all()
+            self.responder.handlers.wait(self.stopping.seconds_left())
             after_fork.forget(self)
 
     def stop(self, graceful: bool = True, listeners: ListenerPolicy = ListenerPolicy.KEEP) -> None:

@@ -113,6 +113,7 @@ class ServerExchange:
 
     # the client
     socket_taken = False  # the application uses the socket itself
+    socket_refused = False  # or it may not, and the client got 503
     client_left = False  # while the request ran
     client_tested = False  # whether it reads, after it has ended its side within the response
 
@@ -209,6 +210,8 @@ class ServerExchange:
         self.receiver = receiver
         return LATER
 
+    # --- WebSocket
+
     def websocket(
         self, changed: Callable[[], object], look: Callable[[], object] | None = None
     ) -> WebSocket | Answer | None:
@@ -226,6 +229,20 @@ class ServerExchange:
             return websocket_of(self, handshake, changed, look)
         except HandshakeError as error:
             return error.status, error.headers, error.body, None
+
+    @property
+    def websocket_limits(self) -> tuple[int, int]:
+        """How many threads run code of handlers, and how many may wait for their client."""
+        settings = self.responder.settings
+        return settings.threads, settings.websocket_threads
+
+    def websocket_began(self) -> None:
+        """A handler has begun; it may go on after its connection has ended."""
+        self.responder.handlers.begin()
+
+    def websocket_ended(self) -> None:
+        """The handler and its teardown functions have ended."""
+        self.responder.handlers.end()
 
     def request_line(self) -> str:
         """As the client wrote it, for logs."""

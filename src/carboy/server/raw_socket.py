@@ -7,7 +7,9 @@ it, for as long as the request runs:
     the engine      does not touch it: it never reads from a connection whose request runs
     bytes received  by the engine after the head are the first that `recv` returns
     an upgrade      (the request has an Upgrade field) needs no response from the server: the
-                    connection is closed when the application returns or raises
+                    connection is closed when the application returns or raises. Its thread is not
+                    one of the crew's (server/streams.py): at most `websocket_threads` are, and
+                    further handshakes get 503
     other requests  are answered as usual afterwards, on a connection that is then closed
 """
 
@@ -25,6 +27,9 @@ SENDING = ("send", "sendall", "sendfile", "sendmsg", "sendto", "shutdown", "unwr
 CHANGING = ("detach", "dup", "makefile", "setblocking", "settimeout")
 TAKING = frozenset((*READING, *SENDING, *CHANGING))
 SWITCHED = "101 Switching Protocols"
+UNAVAILABLE = "503 Service Unavailable"
+UNAVAILABLE_TEXT = b"503 Service Unavailable: too many WebSockets are open; try again later.\n"
+TRY_LATER = [("Content-Type", "text/plain; charset=utf-8"), ("Retry-After", "5")]
 
 
 class RawSocket:
@@ -70,6 +75,13 @@ class RawSocket:
             )
         if exchange.socket_taken:
             return
+        if exchange.head.upgrade and not exchange.responder.sockets.take():
+            refuse(exchange)
+            raise ConnectionAbortedError(
+                errno.ECONNABORTED,
+                "All WebSocket threads are in use, and the client got 503. Use --websocket-threads"
+                " for more.",
+            )
         exchange.socket_taken = True
         machine = exchange.connection.machine
         self._rest = machine.hand_over(for_good=exchange.head.upgrade)
@@ -120,6 +132,13 @@ class RawSocket:
 def has_switched_protocol(exchange: Any) -> bool:
     """Whether the application speaks another protocol on the connection: no response is sent."""
     return bool(getattr(exchange, "socket_taken", False) and exchange.head.upgrade)
+
+
+def refuse(exchange: ServerExchange) -> None:
+    """Answer a handshake with 503: the application may not have the socket."""
+    exchange.connection.machine.close_after_response()
+    exchange.responder.send_whole(exchange, UNAVAILABLE, TRY_LATER, UNAVAILABLE_TEXT)
+    exchange.socket_taken = exchange.socket_refused = True
 
 
 def close_after_use(exchange: ServerExchange) -> None:

@@ -25,9 +25,11 @@ from carboy.server.connection import ClientGone, Connection, FileRest
 from carboy.server.default_fields import DefaultFields
 from carboy.server.exchange import Headers, Rest, ServerExchange
 from carboy.server.logs.access_log import Record
+from carboy.server.open_handlers import OpenHandlers
 from carboy.server.raw_socket import SWITCHED, close_after_use, has_switched_protocol
 from carboy.server.request_body import BodyStream
 from carboy.server.settings import Settings
+from carboy.server.taken_sockets import TakenSockets
 
 Access = Callable[[Record], None]
 
@@ -64,6 +66,8 @@ class Responder:
         alone = settings.threads == 1
         self._slice = SLICE if alone else NEVER
         self._enough = 0 if alone else settings.high_water
+        self.sockets = TakenSockets(settings.websocket_threads)
+        self.handlers = OpenHandlers()
         self.stopping = False
         self.websockets = WebSocketDeadlines(
             WebSocketLimits(
@@ -222,7 +226,11 @@ class Responder:
                 exchange.request_line(),
                 exc_info=error,
             )
+        if exchange.socket_refused:
+            exchange.connection.unread = True
+            return
         close_after_use(exchange)
+        self.sockets.give_back()
         self.record(exchange, SWITCHED, 0)
 
     def abandon(self, connection: Connection) -> None:

@@ -245,6 +245,14 @@ class Settings:
     )
 
     # --- WebSocket
+    websocket_threads: int = _setting(
+        256,
+        "threads",
+        "Maximum number of further threads, per worker, for WebSocket handlers that wait for their"
+        " client. Handshakes above it get 503.",
+        WEBSOCKET,
+        least=1,
+    )
     websocket_max_message: int = _setting(
         16 * 1024 * KIB,
         "bytes",

@@ -17,6 +17,9 @@ thread makes after it has kept the first bytes. The leader never waits for the l
 The hand-overs are those of every request (server/crew.py). An exchange that is set aside has no
 thread, so the leader may send what its connection keeps; after `submit` it may not.
 
+A thread that has taken over the socket of its connection (server/raw_socket.py) is counted apart as
+well, once the leader notices it; server/taken_sockets.py limits how many there are.
+
 A thread that waits inside `next` cannot be taken away. So that such responses do not use up the
 crew, they are counted apart, at most `stream_threads` of them: when the crew is full, or when one
 has run for more than a second. Its dispatch key is remembered then, and further requests of the
@@ -71,6 +74,8 @@ class Streams:
         self._keys_size = settings.learned_keys
         self._budget = settings.inline_budget
         self._with_thread: dict[ServerExchange, None] = {}
+        # Their applications have taken over the socket; TakenSockets limits their number.
+        self._with_socket: dict[ServerExchange, None] = {}
         self._waiting: deque[ServerExchange] = deque()  # for a thread
         self._waiting_since = 0.0
         self._warn_at = 0.0
@@ -172,6 +177,9 @@ class Streams:
     def taken_back(self, exchange: ServerExchange) -> None:
         """The thread of an exchange that was counted apart is free."""
         exchange.on_stream_thread = False
+        if exchange in self._with_socket:
+            del self._with_socket[exchange]
+            return
         self._with_thread.pop(exchange, None)
         if exchange.rest is None and clock() - exchange.began < LONG:
             self.keys.pop(exchange.key, None)  # not all responses of this key wait
@@ -206,7 +214,9 @@ class Streams:
     def tick(self, now: float) -> None:
         """Once an interval: remember what has held a thread for long, send what threads keep."""
         for exchange in list(self._crew.running):
-            if now - exchange.began > LONG and _may_wait(exchange):
+            if has_switched_protocol(exchange):
+                self._count_apart(exchange)
+            elif now - exchange.began > LONG and _may_wait(exchange):
                 self._remember(exchange.key)
                 self._count_apart(exchange)
         for exchange in self._with_thread:
@@ -231,13 +241,17 @@ class Streams:
             )
 
     def _count_apart(self, exchange: ServerExchange) -> None:
-        if len(self._with_thread) < self.limit:
-            exchange.on_stream_thread = True
-            self._with_thread[exchange] = None
-            self._crew.release(exchange)
-            self.departed(exchange)
+        if has_switched_protocol(exchange):
+            apart = self._with_socket
+        elif len(self._with_thread) < self.limit:
+            apart = self._with_thread
         else:
             exchange.leave_thread = True
+            return
+        exchange.on_stream_thread = True
+        apart[exchange] = None
+        self._crew.release(exchange)
+        self.departed(exchange)
 
     def _remember(self, key: Hashable) -> None:
         if key is not None and key not in self.keys:

@@ -57,7 +57,7 @@ class WerkzeugGateway:
         exchange.may_answer_later = False  # the answer is changed here
         try:
             answer = self.inner.handle(exchange)
-            if answer is LATER:  # a WebSocket of an ASGI application
+            if answer is LATER:  # a WebSocket
                 return answer
             exchange.in_pieces = True
             return begun_or_closed(unframed(answer))

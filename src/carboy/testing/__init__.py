@@ -20,6 +20,7 @@ NAMES = {
     "carboy.testing.response": "ClientRedirectError TestResponse",
     "carboy.testing.lanes": "run_wsgi_app",
     "carboy.testing.test_app": "TestApp",
+    "carboy.testing.websocket": "TestWebSocket WebSocketRefused",
 }
 
 __all__, __getattr__, __dir__ = lazy_names(__name__, NAMES)

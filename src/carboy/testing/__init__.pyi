@@ -13,6 +13,8 @@ from carboy.testing.live import live_server
 from carboy.testing.response import ClientRedirectError
 from carboy.testing.response import TestResponse
 from carboy.testing.test_app import TestApp
+from carboy.testing.websocket import TestWebSocket
+from carboy.testing.websocket import WebSocketRefused
 
 __all__ = [
     "Client",
@@ -23,6 +25,8 @@ __all__ = [
     "FlaskClient",
     "TestApp",
     "TestResponse",
+    "TestWebSocket",
+    "WebSocketRefused",
     "create_environ",
     "encode_multipart",
     "live_server",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from copy import copy
 from types import TracebackType
@@ -13,6 +13,12 @@ from carboy.http.request.environ_builder import EnvironBuilder as BaseBuilder
 from carboy.http.request.request import Request
 from carboy.testing.client import Client
 from carboy.testing.response import TestResponse
+from carboy.testing.websocket import (
+    TestWebSocket,
+    WebSocketRefused,
+    handshake_headers,
+    open_websocket,
+)
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -162,6 +168,24 @@ class FlaskClient(Client):
             self._context_stack.enter_context(context)
         self._new_contexts.clear()
         return response
+
+    def websocket(
+        self, *args: Any, subprotocols: Iterable[str] = (), **kwargs: Any
+    ) -> TestWebSocket:
+        """Open a WebSocket; the other arguments are those of `get`.
+
+        Raises WebSocketRefused, which has the response, if the handshake is not accepted.
+        """
+        environ = self._request_from(args, kwargs).environ
+        environ.update(handshake_headers(subprotocols))
+        self._add_cookies_to_wsgi(environ)
+        transport, result = open_websocket(self.application, environ, self.lane)
+        self._keep_cookies(environ, result)
+        response = self.response_wrapper(*result, request=Request(environ))
+        response.json_module = self.application.json
+        if transport is None:
+            raise WebSocketRefused(response)
+        return TestWebSocket(transport, response, self.application.json)
 
     def __enter__(self) -> FlaskClient:
         if self.preserve_context:

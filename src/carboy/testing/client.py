@@ -103,8 +103,11 @@ class Client:
         if self.lane == "server" and run_wsgi_app is self._own_run:
             run = run_as_served
         result = run(self.application, environ, buffered)
-        self._update_cookies_from_response(*_address(environ), result[2].getlist("Set-Cookie"))
+        self._keep_cookies(environ, result)
         return result
+
+    def _keep_cookies(self, environ: WSGIEnvironment, result: Result) -> None:
+        self._update_cookies_from_response(*_address(environ), result[2].getlist("Set-Cookie"))
 
     def resolve_redirect(self, response: TestResponse, buffered: bool = False) -> TestResponse:
         """Follow the redirect `response`; returns the next response."""

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from carboy.routing import Map, Rule
 from carboy.routing.description import RulePart, described
 
+WEBSOCKET = "WEBSOCKET"  # in the place of a method: the request is a handshake
 MATCHES = "✓"  # in front of the rule that matches
 
 
@@ -50,8 +51,10 @@ def matched(
 ) -> Matched:
     """Match a request as the application does, then match each rule alone.
 
-    `place` may have a `subdomain`, as for Map.bind.
+    `place` may have a `subdomain`, as for Map.bind. The method WEBSOCKET means a handshake.
     """
+    if method == WEBSOCKET:
+        method, place = "GET", {**place, "url_scheme": "ws"}
     framework = Framework(url_map)
     routing, exceptions = framework.routing, framework.exceptions
     winner: Candidate | None = None
@@ -64,6 +67,9 @@ def matched(
     except exceptions.MethodNotAllowed as error:
         allowed = ", ".join(sorted(error.valid_methods or ()))
         outcome = f"405: the path only allows {allowed}"
+    except routing.WebsocketMismatch:
+        other = "not for" if "url_scheme" in place else "only for"
+        outcome = f"400: the path is {other} WebSocket"
     except exceptions.NotFound:
         subdomain = place.get("subdomain", url_map.default_subdomain)
         here = server_name if url_map.host_matching else subdomain

@@ -10,7 +10,7 @@ from markupsafe import Markup, escape
 from carboy.dev.debugger import wants_page
 from carboy.dev.live.held_response import HeldResponse
 from carboy.dev.live.middleware import loads_page
-from carboy.dev.routes.matching import Framework, is_matched
+from carboy.dev.routes.matching import WEBSOCKET, Framework, is_matched
 from carboy.dev.routes.refusals import Refusal, refusals
 from carboy.http.request.request import Request
 from carboy.http.response.response import Response
@@ -143,6 +143,8 @@ class RoutesPage:
 
 
 def _methods(each: Refusal) -> str:
+    if getattr(each.rule, "websocket", False):
+        return WEBSOCKET
     methods = set(each.rule.methods or ())
     return ", ".join(sorted(methods - AUTOMATIC or methods))
 
@@ -171,7 +173,7 @@ def _as_page(kind: str, request: Request, text: str, found: list[Refusal]) -> st
 def _row(each: Refusal, root: str) -> Markup:
     rule = each.rule.rule
     shown = escape(rule)
-    if "GET" in (each.rule.methods or ()) and not each.rule.arguments:
+    if "GET" in _methods(each).split(", ") and not each.rule.arguments:
         shown = Markup('<a href="{}{}">{}</a>').format(root.rstrip("/"), rule, rule)
     why = Markup("<p>{}</p>").format(each.why) if each.why else Markup("")
     return ROW.format(_methods(each), shown, why, str(each.rule.endpoint))

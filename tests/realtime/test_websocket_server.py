@@ -17,7 +17,7 @@ from websockets.sync.client import ClientConnection, connect
 from carboy import Carboy, ConnectionClosed, abort, request, session
 from carboy.middleware.proxy_fix import ProxyFix
 from carboy.serving import make_server
-from live_engine import served
+from live_engine import eventually, served
 
 PATIENCE = 60
 
@@ -198,7 +198,7 @@ def test_a_handshake_gets_503_while_all_websocket_threads_are_in_use(
                 client(live.port, "/plain/c")
             assert refused.value.response.status_code == 503
             assert refused.value.response.headers["Retry-After"] == "5"
-            assert "All 2 WebSocket threads are in use" in caplog.text
+            eventually(lambda: "All 2 WebSocket threads are in use" in caplog.text)
             with client(live.port, "/generator/a") as ws:  # needs none
                 ws.send("b")
                 assert ws.recv(PATIENCE) == "a: b"

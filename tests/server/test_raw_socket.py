@@ -281,7 +281,7 @@ def test_a_handshake_gets_503_while_all_websocket_threads_are_in_use(
                 with live.client() as second:
                     second.send(UPGRADE % path)
                     assert second.rest().startswith(b"HTTP/1.1 503 ")
-            assert "Use --websocket-threads" in caplog.text
+            eventually(lambda: "Use --websocket-threads" in caplog.text)
         eventually(lambda: [record[4] for record in live.records] == [503, 503, 503, 101])
         with live.client() as third:
             third.send(UPGRADE % b"rest" + b"b")

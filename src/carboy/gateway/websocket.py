@@ -23,7 +23,7 @@ from typing import Any
 from carboy.gateway.interface import Channel, ChannelClosed
 from carboy.gateway.websocket_deadlines import WebSocketDeadlines
 from carboy.protocol.websocket import connection
-from carboy.protocol.websocket.connection import Closed, Pong, WebSocketMachine
+from carboy.protocol.websocket.connection import Closed, WebSocketMachine
 from carboy.protocol.websocket.deflate import negotiate
 from carboy.protocol.websocket.handshake import Handshake
 
@@ -102,16 +102,18 @@ class WebSocketTransport:
 
     def take(self) -> str | bytes | None:
         """The next message; None if there is none. `closed` says whether one can come."""
+        if not self._queue:
+            return None
         try:
             message = self._queue.popleft()
-        except IndexError:
+        except IndexError:  # another thread has taken it
             return None
         channel = self.channel
         if channel is not None:
             before = self.closed
             with channel.lock:
                 self._queued -= len(message)
-                if self._paused and self._has_room(half=True):
+                if self._paused and self._has_room():
                     self._pump(channel)
             if self.closed is not before:
                 self._user_changed()
@@ -128,10 +130,14 @@ class WebSocketTransport:
                 raise RuntimeError("The WebSocket is not accepted yet. Accept it first.")
             raise ChannelClosed("The WebSocket is closed.")
         frame = machine.text(message) if isinstance(message, str) else machine.binary(message)
-        if self._early is None:
-            self._send(frame)
-        else:
+        channel = self.channel
+        if self._early is not None or channel is None:
             self._do(self._send, frame)
+            return
+        with channel.lock:
+            if self.phase is not OPEN:
+                raise ChannelClosed("The WebSocket is closed.")
+            channel.send(frame)
 
     def close(self, code: int | None = 1000, reason: str = "") -> None:
         """Close the WebSocket, or answer 403 if it was not accepted. Later calls do nothing.
@@ -278,11 +284,9 @@ class WebSocketTransport:
         channel.whole(status, headers, body)
 
     def _send(self, frame: bytes) -> None:
-        channel = self._opened()
-        with channel.lock:
-            if self.phase is not OPEN:
-                raise ChannelClosed("The WebSocket is closed.")
-            channel.send(frame)
+        if self.phase is not OPEN:
+            raise ChannelClosed("The WebSocket is closed.")
+        self._opened().send(frame)
 
     def _close(self, code: int | None, reason: str) -> None:
         machine = self._machine
@@ -312,9 +316,9 @@ class WebSocketTransport:
                 exc_info=error,
             )
             self._close(INTERNAL_ERROR, "")
-        else:
+        elif not isinstance(error, ChannelClosed):
             log.warning(
-                "The application failed after its WebSocket was closed: %s: %s: %s.",
+                "The application failed after its WebSocket was closed: %s: %s: %s",
                 self.exchange.request_line(),
                 type(error).__name__,
                 error,
@@ -325,15 +329,19 @@ class WebSocketTransport:
         machine = self._machine
         if machine is None:
             return
+        limits = self._deadlines.limits
         try:
-            while self.phase is OPEN or self.phase is CLOSING:
-                if self.phase is OPEN and (channel.full or not self._has_room()):
+            more = True
+            while more and (self.phase is OPEN or self.phase is CLOSING):
+                room = limits.max_queue - len(self._queue)
+                if self.phase is OPEN and (
+                    room <= 0 or channel.full or self._queued >= MOST_QUEUED
+                ):
                     self._paused = True
                     return
                 self._paused = False
-                if machine.held:
-                    data = b""
-                else:
+                data = b""
+                if not machine.held:
                     data, more = channel.read()
                     if not data:
                         if not more:
@@ -341,9 +349,10 @@ class WebSocketTransport:
                             channel.finish()
                         return
                     self._heard = True
-                room = self._deadlines.limits.max_queue - len(self._queue)
-                for event in machine.receive(data, room):
-                    self._take_event(event)
+                events = machine.receive(data, room)
+                # After bytes of the channel, `changed` announces the next ones.
+                more = machine.held or not data
+                self._take_events(events)
                 responses = machine.to_send()
                 if responses and not (channel.full and self.phase is CLOSING):
                     channel.send(responses)
@@ -354,19 +363,22 @@ class WebSocketTransport:
         except ChannelClosed:
             self._end(ABNORMAL, "The client has gone.")
 
-    def _take_event(self, event: connection.Event) -> None:
-        if isinstance(event, Closed):
-            if self.closed is None:
-                self.closed = event
-            else:
-                self.closed.clean = event.clean
-        elif not isinstance(event, Pong) and self.phase is OPEN:
-            self._queue.append(event)
-            self._queued += len(event)
+    def _take_events(self, events: list[connection.Event]) -> None:
+        for event in events:
+            if isinstance(event, str | bytes):
+                if self.phase is OPEN:
+                    self._queue.append(event)
+                    self._queued += len(event)
+            elif isinstance(event, Closed):
+                if self.closed is None:
+                    self.closed = event
+                else:
+                    self.closed.clean = event.clean
 
-    def _has_room(self, half: bool = False) -> bool:
-        most = self._deadlines.limits.max_queue
-        return len(self._queue) < (most // 2 or 1 if half else most) and self._queued < MOST_QUEUED
+    def _has_room(self) -> bool:
+        """Whether enough messages were taken for the next ones to be read."""
+        half = self._deadlines.limits.max_queue // 2 or 1
+        return len(self._queue) < half and self._queued < MOST_QUEUED
 
     def _end(self, code: int, reason: str) -> None:
         """The connection is over, without its closing handshake."""

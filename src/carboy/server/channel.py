@@ -168,9 +168,17 @@ class Channel:
     def send(self, piece: bytes) -> None:
         """Send a piece of the body."""
         with self.lock:
-            self._check()
+            if not self.open:
+                self._check()
             if self._channels.together:
                 self._gather()
+            if self.upgraded:  # what `put` does then
+                connection = self.connection
+                connection.body_sent += len(piece)
+                if not connection.push(piece):
+                    self._after_sending()
+                    self._check()
+                return
             try:
                 self._responder.put(self.exchange, piece)
             except ClientGone:

@@ -11,6 +11,7 @@ from carboy.protocol.events import RequestHead
 VERSION = {"version": "3.0", "spec_version": "2.5"}
 HTTP_VERSIONS = ("1.0", "1.1")
 HAS_SENDFILE = hasattr(os, "sendfile")
+MOST_NAMES = 512  # that are remembered, because clients choose them
 FIELDS = "asgi.fields"  # in RequestHead.found
 
 
@@ -98,5 +99,16 @@ def fields_of(head: RequestHead) -> list[tuple[bytes, bytes]]:
 
 def _encoded(head: RequestHead) -> list[tuple[bytes, bytes]]:
     return [
-        (name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in head.fields()
+        (_names.get(name) or _name(name), value.encode("latin-1")) for name, value in head.fields()
     ]
+
+
+# Names of fields as ASGI has them. Clients use the same ones again and again.
+_names: dict[str, bytes] = {}
+
+
+def _name(name: str) -> bytes:
+    encoded = name.lower().encode("latin-1")
+    if len(_names) < MOST_NAMES:
+        _names[name] = encoded
+    return encoded

@@ -14,7 +14,6 @@ thread that holds a channel's lock.
 from __future__ import annotations
 
 import logging
-from collections import deque
 from collections.abc import Callable, Iterable
 from enum import Enum
 from threading import Lock
@@ -80,7 +79,8 @@ class WebSocketTransport:
         self._deadlines = deadlines
         self._extensions, self._deflate = negotiate(handshake.extensions, limits.compression)
         self._machine: WebSocketMachine | None = None
-        self._queue: deque[str | bytes] = deque()  # messages that were not taken yet
+        # Messages that were not taken yet. There are few, and an empty deque takes 600 bytes.
+        self._queue: list[str | bytes] = []
         self._queued = 0  # their size
         self._paused = False  # the client's bytes are not read until some are taken
         self._heard = True  # since the last ping
@@ -105,7 +105,7 @@ class WebSocketTransport:
         if not self._queue:
             return None
         try:
-            message = self._queue.popleft()
+            message = self._queue.pop(0)
         except IndexError:  # another thread has taken it
             return None
         channel = self.channel
@@ -269,6 +269,8 @@ class WebSocketTransport:
         if self._machine is None:
             self._open()
         self.phase = OPEN
+        self._extensions = None
+        self.exchange.head.forget_fields()
         self._deadlines.ping_later(self)
         if self._stopped:
             self._close(GOING_AWAY, "")

@@ -95,6 +95,10 @@ class RequestHead:
             self._fields = pairs
         return self._fields
 
+    def forget_fields(self) -> None:
+        """Free the memory of the fields; `fields` splits the lines again."""
+        self._fields = None
+
 
 class Data:
     """A piece of the request body, decoded from its framing."""

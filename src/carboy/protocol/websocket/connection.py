@@ -86,6 +86,7 @@ class Closed:
 
 
 Event = str | bytes | Pong | Closed  # str and bytes: a message
+NONE: list[Event] = []  # between two calls of `receive`; nothing is added to it
 
 
 def check_close(code: int | None, reason: str) -> None:
@@ -129,7 +130,7 @@ class WebSocketMachine:
         self._rest = b""  # received, and not used yet
         self.held = False  # it may have whole messages, for which `receive` had no room
         self._owed = 0  # bytes of a frame that the Protocol is still to be given
-        self._events: list[Event] = []
+        self._events = NONE
         self._out: list[bytes] = []
         # of a message in fragments
         self._parts: bytearray | list[str] | None = None
@@ -148,7 +149,8 @@ class WebSocketMachine:
             self._rest = b""
         self.held = False
         position, end = 0, len(data)
-        events = self._events
+        events: list[Event] = []
+        self._events = events
         while position < end and self.state is not CLOSED:
             if self._owed:
                 position = self._give(data, position)
@@ -162,8 +164,7 @@ class WebSocketMachine:
                     self._rest = data[position:]
                     break
                 position = after
-        if events:
-            self._events = []
+        self._events = NONE
         return events
 
     def to_send(self) -> bytes:

@@ -155,6 +155,14 @@ def test_without_the_package_a_handshake_is_a_501_that_is_logged(
     assert "pip install carboy[websocket]" in caplog.text
 
 
+def test_a_page_of_another_origin_is_refused_if_the_setting_says_so() -> None:
+    with run(Endpoint(), websocket_origins="same, https://friend.test") as live:
+        for origin in ("http://example.test", "https://friend.test", None):
+            with connected(live, Origin=origin):
+                pass
+        assert refused(live, handshake(Origin="http://evil.test")).status == 403
+
+
 def test_compression_is_negotiated_unless_it_is_switched_off() -> None:
     offer = {"Sec_WebSocket_Extensions": "permessage-deflate; client_max_window_bits"}
     with run(Endpoint()) as live, connected(live, **offer) as websocket:

@@ -226,6 +226,8 @@ class ServerExchange:
             handshake = read_handshake(self.head)
             if handshake is None:
                 return None
+            if not self.responder.websocket_origins.allows(handshake.origin, self.head.host):
+                raise HandshakeError(403, "Pages of this origin may not open a WebSocket here.")
             return websocket_of(self, handshake, changed, look)
         except HandshakeError as error:
             return error.status, error.headers, error.body, None

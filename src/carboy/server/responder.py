@@ -21,6 +21,7 @@ from carboy.gateway.wsgi import base_environ, checked
 from carboy.net.stream import bytes_left, can_sendfile, regular_file
 from carboy.protocol.errors import LocalProtocolError, RemoteProtocolError
 from carboy.protocol.states import Writing
+from carboy.protocol.websocket.origins import Origins
 from carboy.server.connection import ClientGone, Connection, FileRest
 from carboy.server.default_fields import DefaultFields
 from carboy.server.exchange import Headers, Rest, ServerExchange
@@ -69,6 +70,7 @@ class Responder:
         self.sockets = TakenSockets(settings.websocket_threads)
         self.handlers = OpenHandlers()
         self.stopping = False
+        self.websocket_origins = Origins(settings.websocket_origins)
         self.websockets = WebSocketDeadlines(
             WebSocketLimits(
                 settings.websocket_max_message,

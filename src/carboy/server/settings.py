@@ -15,6 +15,7 @@ from typing import Any
 
 from carboy.gateway.callables import INTERFACES
 from carboy.protocol.limits import Limits
+from carboy.protocol.websocket.origins import Origins
 
 KIB = 1024
 LOOPS = ("auto", "asyncio", "uvloop")
@@ -284,6 +285,14 @@ class Settings:
         "Time in which a client has to answer the close of its WebSocket before it is cut.",
         WEBSOCKET,
     )
+    websocket_origins: str = _setting(
+        "",
+        "origins",
+        "Sites whose pages may open a WebSocket, separated by commas; same: the host of the"
+        " request. Empty: all, and the application decides.",
+        WEBSOCKET,
+        shown="all",
+    )
     websocket_compression: bool = _setting(
         True, "yes or no", "Compression of WebSocket messages (permessage-deflate).", WEBSOCKET
     )
@@ -367,6 +376,7 @@ class Settings:
                 raise ValueError(
                     f"There is no {each.name} {value!r}. Use one of {', '.join(choices)}."
                 )
+        Origins(self.websocket_origins)
         if any(ord(c) < 0x20 or ord(c) > 0x7E for c in self.server_header):
             raise ValueError("server_header may only contain printable ASCII characters.")
 

@@ -1,6 +1,7 @@
 """WebSocket (RFC 6455) with permessage-deflate (RFC 7692): bytes in, messages out.
 
 handshake     the request that asks for a WebSocket, and the response that accepts it
+origins       the sites whose pages may ask for one
 deflate       negotiation of the compression, and its contexts
 connection    frames and messages of an open connection
 

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import signal
 from pathlib import Path
 
 import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
 from running import Running
 
@@ -47,3 +50,34 @@ def test_the_mounted_applications_are_served(tmp_path: Path) -> None:
     with Running("run", "whole:app", *options, cwd=tmp_path) as server:
         assert server.get("/") == (200, b"Hello, World!")
         assert server.get("/api/hello/Ann") == (200, b'{"text":"Hello, Ann!"}')
+
+
+def test_the_websocket_is_served(tmp_path: Path) -> None:
+    write(tmp_path)
+    with Running("run", "echo:app", "--port", "0", "--workers", "2", cwd=tmp_path) as server:
+        host, port = server.address()
+        for _ in range(4):
+            with connect(f"ws://{host}:{port}/", open_timeout=60) as websocket:
+                websocket.send("Hello")
+                assert websocket.recv(60) == "Hello"
+
+
+def test_a_reload_closes_a_websocket_with_1001_and_the_new_worker_serves_it(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path)
+    with Running("run", "echo:app", "--port", "0", "--workers", "1", cwd=tmp_path) as server:
+        host, port = server.address()
+        with connect(f"ws://{host}:{port}/", open_timeout=60) as websocket:
+            websocket.send("before")
+            assert websocket.recv(60) == "before"
+            server.send(signal.SIGHUP)
+            with pytest.raises(ConnectionClosed) as caught:
+                websocket.recv(60)
+            assert caught.value.rcvd is not None
+            assert caught.value.rcvd.code == 1001
+        with connect(f"ws://{host}:{port}/", open_timeout=60) as websocket:
+            websocket.send("after")
+            assert websocket.recv(60) == "after"
+        server.send(signal.SIGTERM)
+        assert server.process.wait(60) == 0

@@ -35,6 +35,7 @@ from carboy.dev.explain.recorder import Recorder
 from carboy.dev.explain.secrets import Eraser, secrets_of
 from carboy.dev.routes import matching
 from carboy.gateway import for_application
+from carboy.gateway.interface import StartFailed
 from carboy.grammar import is_token
 from carboy.net.listener import listen_tcp
 from carboy.server.engine import Engine
@@ -67,8 +68,13 @@ def record(
     recorder.install()
     listener = listen_tcp("127.0.0.1", 0)
     port = int(listener.getsockname()[1])
-    engine = Engine(for_application(app), [listener], SETTINGS)
+    gateway: Any = for_application(app, loop="asyncio")  # uvloop is not written in Python
+    engine = Engine(gateway, [listener], SETTINGS)
     thread = threading.Thread(target=engine.run, name="engine", daemon=True)
+    try:
+        getattr(gateway, "start", lambda: None)()
+    except StartFailed as problem:
+        raise click.ClickException(str(problem)) from None
     thread.start()
     try:
         with exit_told():
@@ -86,6 +92,7 @@ def record(
         thread.join(GRACE)
         recorder.stop()
         recorder.uninstall()
+        getattr(gateway, "stop", lambda seconds: None)(GRACE)
         listener.close()
     sys.setrecursionlimit(max(sys.getrecursionlimit(), DEPTH))
     line = f"{question.method} {question.path}"
@@ -302,7 +309,7 @@ def _refuse_without_start(ctx: click.Context) -> None:
 
 def _load(name: str) -> Any:
     try:
-        return load_or_explain(name)
+        return load_or_explain(name, "auto")
     except LoadError as problem:
         raise click.ClickException(str(problem)) from None
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from types import CodeType
 
-from carboy.dev.explain import generated, places
+from carboy.dev.explain import awaits, generated, places
 from carboy.dev.explain.places import Place
 from carboy.dev.explain.recorder import Call, Recorder
 
@@ -91,16 +91,19 @@ def build(recorder: Recorder) -> list[Track]:
     tracks = [_track(each.name, each.roots) for each in recorder.threads.values() if each.roots]
     tracks.sort(key=lambda track: not any(map(_accepts, track.walk())))
     _without_waits(tracks)
-    tracks[:1] = [_between(track) for track in tracks[:1]]
+    last = _last_send(tracks[1:])
+    tracks[:1] = [_between(track, last) for track in tracks[:1]]
     if not tracks or not tracks[0].roots:
         return []
     zero = tracks[0].roots[0].began
-    end = tracks[0].roots[-1].ended
+    end = max(tracks[0].roots[-1].ended, last)
     kept = [tracks[0]]
     for track in tracks[1:]:
         track.roots = [node for node in _within(track.roots, zero, end) if not _idle(node)]
         for node in track.walk():
             node.ended = min(node.ended, end)  # a thread may go on after the response
+        if any(map(awaits.is_outermost, track.walk())):
+            awaits.with_awaits(track)
         if not _is_only_the_servers(track):
             kept.append(track)
     for track in kept:
@@ -161,6 +164,17 @@ def _sends(node: Node) -> bool:
     return node.name in ("socket.send", "sendfile")
 
 
+def _last_send(tracks: Iterable[Track]) -> int:
+    """The end of the last call by which another thread than the engine's sends to the client."""
+    sends = [
+        node.ended
+        for track in tracks
+        for node, above in track.pairs()
+        if _sends(node) and above is not None and _is_carboys(above)
+    ]
+    return max(sends, default=0)
+
+
 def _track(name: str, calls: Iterable[Call]) -> Track:
     return Track(name, [_node(call) for call in calls])
 
@@ -168,13 +182,13 @@ def _track(name: str, calls: Iterable[Call]) -> Track:
 def _without_waits(tracks: list[Track]) -> None:
     """Remove the time in which the first track waited for the client from all tracks."""
     waits = [
-        node
+        part
         for node, above in (tracks[0].pairs() if tracks else ())
         if _waits_for_client(node, above)
+        for part in _outside(node, awaits.period(tracks[1:]))
     ]
-    # Copies, because the waits are moved, too.
-    begins, ends = [wait.began for wait in waits], [wait.ended for wait in waits]
-    waited = [0, *accumulate(wait.time for wait in waits)]
+    begins, ends = [began for began, _ in waits], [ended for _, ended in waits]
+    waited = [0, *accumulate(ended - began for began, ended in waits)]
 
     def moved(when: int) -> int:
         found = bisect_right(ends, when)
@@ -183,6 +197,14 @@ def _without_waits(tracks: list[Track]) -> None:
 
     for node in [node for track in tracks for node in track.walk()]:
         node.began, node.ended = moved(node.began), moved(node.ended)
+
+
+def _outside(node: Node, period: tuple[int, int] | None) -> list[tuple[int, int]]:
+    """The parts of a wait that are not in a period in which coroutines answer the request."""
+    if period is None:
+        return [(node.began, node.ended)]
+    parts = (node.began, min(node.ended, period[0])), (max(node.began, period[1]), node.ended)
+    return [(began, ended) for began, ended in parts if began < ended]
 
 
 def _waits_for_client(node: Node, above: Node | None) -> bool:
@@ -221,14 +243,17 @@ def _is_wait(call: Call, ended: int, above: Node | None) -> bool:
     return waits and (above is None or not _is_carboys(above))
 
 
-def _between(track: Track) -> Track:
-    """From the turn that accepted to the turn that sent last, without waiting and the clock."""
+def _between(track: Track, last: int) -> Track:
+    """From the turn that accepted to the turn that sent last, without waiting and the clock.
+
+    `last` is the time at which another thread sent last, or 0.
+    """
     turns: list[Node] = []
     for root in track.roots:
         turns += root.children if root.name == "Engine._turn" else [root]
     # The previous request may still have been running when the recording began.
     came = [n for n, turn in enumerate(turns) if any(map(_accepts, turn.walk()))]
-    went = [n for n, turn in enumerate(turns) if any(map(_sends, turn.walk()))]
+    went = [n for n, turn in enumerate(turns) if turn.began < last or any(map(_sends, turn.walk()))]
     if not came:
         return Track(track.name, [])
     kept = turns[came[0] : went[-1] + 1 if went else len(turns)]

@@ -35,8 +35,17 @@ def client_of(folder: Path, name: str) -> Any:
     return runpy.run_path(str(folder / name))["app"].test_client()
 
 
-def test_the_first_program_is_served(folder: Path) -> None:
-    with Running("run", "chat:app", "--port", "0", "--no-supervisor", cwd=folder) as server:
+WAYS = {
+    "carboy run": (("-m", "carboy"), ("run", "chat:app", "--port", "0", "--no-supervisor")),
+    "carboy dev": (("-m", "carboy"), ("dev", "chat:app", "--port", "0")),
+    "app.run()": (("-c", "from chat import app; app.run(port=0, debug=True)"), ()),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_the_first_program_is_served(folder: Path, way: str) -> None:
+    command, args = WAYS[way]
+    with Running(*args, cwd=folder, command=command) as server:
         with connect("ws://{}:{}/echo/tea".format(*server.address())) as ws:
             assert ws.recv(PATIENCE) == "127.0.0.1 has entered tea."
             ws.send("hello")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,10 +18,10 @@ from websockets.sync.client import ClientConnection, connect
 
 from carboy import Carboy, ConnectionClosed, abort, request, session
 from carboy.middleware.proxy_fix import ProxyFix
+from carboy.net import loop_watch
 from carboy.serving import make_server
 from live_engine import eventually, served
-
-PATIENCE = 60
+from running import PATIENCE, Running
 
 
 def made_app() -> Carboy:
@@ -344,3 +346,41 @@ def test_a_client_that_does_not_read_makes_the_handler_wait(kind: str) -> None:
         for _ in range(300):
             assert ws.recv(PATIENCE) == piece
     assert len(sent) == 300
+
+
+def test_a_coroutine_that_blocks_the_loop_is_reported_with_its_name(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop_watch, "BLOCKED", 0.05)
+    app = made_app()
+    release = threading.Event()
+
+    @app.websocket("/block")
+    async def block(ws: Any) -> None:
+        await ws.send("begun")
+        release.wait(PATIENCE)
+
+    with served(app) as live, client(live.port, "/block") as ws:
+        assert ws.recv(PATIENCE) == "begun"
+        try:
+            eventually(lambda: "GET /block HTTP/1.1: block()" in caplog.text)
+        finally:
+            release.set()
+
+
+def test_a_reload_closes_with_1001_and_new_connections_get_the_new_worker(tmp_path: Path) -> None:
+    text = "import os\nfrom carboy import Carboy\napp = Carboy(__name__)\n"
+    text += (
+        "@app.websocket('/pid')\ndef pid(ws):\n    ws.send(str(os.getpid()))\n    ws.receive()\n"
+    )
+    (tmp_path / "app.py").write_text(text)
+    with Running("run", "app:app", "-p", "0", cwd=tmp_path) as server:
+        port = server.address()[1]
+        with client(port, "/pid") as ws:
+            old = ws.recv(PATIENCE)
+            server.process.send_signal(signal.SIGHUP)
+            with pytest.raises(ClientClosed):
+                ws.recv(PATIENCE)
+            assert ws.close_code == 1001
+        with client(port, "/pid") as ws:
+            assert ws.recv(PATIENCE) != old

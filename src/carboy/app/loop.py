@@ -21,7 +21,7 @@ import logging
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from functools import partial, update_wrapper
-from types import FrameType
+from types import CodeType, FrameType
 from typing import TYPE_CHECKING, Any
 
 from carboy.app.active import Suspended, _cv, exchange_of
@@ -197,6 +197,16 @@ def exchange_of_caller(frame: Any) -> Any:
     if ctx is None or ctx.exchange is not None:
         return ctx and ctx.exchange
     return ctx.environ.get("carboy.exchange") if ctx.environ else exchange_of(ctx.request)
+
+
+def name_calls(outermost: CodeType, named: Callable[[FrameType], str]) -> None:
+    """Have reports about the loop name the calls inside the frames of a code."""
+    worker_loop().watch.learn(outermost, named)
+
+
+def look_at_loop() -> None:
+    """Have a loop that makes no progress reported. Any thread may call this."""
+    worker_loop().watch.look()
 
 
 def the_loop() -> asyncio.AbstractEventLoop:

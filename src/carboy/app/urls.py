@@ -119,7 +119,6 @@ def make_adapter(app: Application, request: Request | None) -> MapAdapter | None
     exchange = request._exchange
     if (
         exchange is None
-        or exchange.head.upgrade
         or not exchange.head.path  # the prefix of a mounted application, without a slash
         or server_name is not None
         or subdomain is None
@@ -129,11 +128,14 @@ def make_adapter(app: Application, request: Request | None) -> MapAdapter | None
         )
     # The same as bind_to_environ, without an environ. The attributes of the request are not used,
     # because a subclass may have overridden them.
+    scheme = exchange.scheme
+    if exchange.head.upgrade and wire.asks_for_websocket(exchange):
+        scheme = "wss" if scheme == "https" else "ws"
     return app.url_map.bind(
         get_host(exchange.scheme, wire.host_header(exchange), wire.server(exchange)),
         script_name=wire.root_path(exchange),
         subdomain=subdomain,
-        url_scheme=exchange.scheme,
+        url_scheme=scheme,
         default_method=wire.method(exchange),
         path_info=wire.path(exchange),
         query_args=wire.query_string(exchange).decode(errors="replace"),

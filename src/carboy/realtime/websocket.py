@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from carboy.realtime.websocket_link import NORMAL, TRY_AGAIN, ConnectionClosed, Link
 
 if TYPE_CHECKING:
+    from carboy.app.context import RequestContext
     from carboy.app.interface import Application
     from carboy.app.wrappers import Request
     from carboy.realtime.websocket_waiter import Waiter
@@ -29,10 +30,20 @@ F = TypeVar("F", bound=Callable[..., Any])
 class _Facts:
     """Facts about a WebSocket, for both classes."""
 
-    def __init__(self, link: Link, app: Application, request: Request) -> None:
+    __slots__ = ("_ctx", "_link")
+
+    def __init__(self, link: Link, ctx: RequestContext) -> None:
         self._link = link
-        self._app = app
-        self.request = request
+        self._ctx = ctx
+
+    @property
+    def request(self) -> Request:
+        """The request of the handshake."""
+        return self._ctx.request
+
+    @property
+    def _app(self) -> Application:
+        return self._ctx.app
 
     @property
     def accepted(self) -> bool:
@@ -77,10 +88,12 @@ class _Facts:
 class WebSocket(_Facts):
     """A WebSocket for plain functions. Any thread may use it."""
 
-    def __init__(self, link: Link, app: Application, request: Request) -> None:
-        super().__init__(link, app, request)
+    __slots__ = ("__weakref__", "_on_close", "_on_message")
+
+    def __init__(self, link: Link, ctx: RequestContext) -> None:
+        super().__init__(link, ctx)
         self._on_message: Callable[[str | bytes], Any] | None = None
-        self._on_close: list[Callable[[], Any]] = []
+        self._on_close: tuple[Callable[[], Any], ...] = ()
 
     def accept(self, subprotocol: str | None = None, headers: Any = ()) -> None:
         """Accept the handshake, with a subprotocol that the client offers and header fields.
@@ -147,7 +160,7 @@ class WebSocket(_Facts):
 
     def on_close(self, f: F) -> F:
         """Have `f()` called when the connection has ended."""
-        self._on_close.append(f)
+        self._on_close = (*self._on_close, f)
         return f
 
     def __iter__(self) -> Iterator[str | bytes]:
@@ -167,8 +180,10 @@ class AsyncWebSocket(_Facts):
     Only for the event loop of the handler.
     """
 
-    def __init__(self, link: Link, app: Application, request: Request, waiter: Waiter) -> None:
-        super().__init__(link, app, request)
+    __slots__ = ("__weakref__", "_waiter")
+
+    def __init__(self, link: Link, ctx: RequestContext, waiter: Waiter) -> None:
+        super().__init__(link, ctx)
         self._waiter = waiter
 
     async def accept(self, subprotocol: str | None = None, headers: Any = ()) -> None:

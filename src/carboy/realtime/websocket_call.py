@@ -19,10 +19,11 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextvars import Context
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 from carboy.app import signals
-from carboy.app.loop import the_loop
+from carboy.app.loop import name_calls, the_loop
 from carboy.http.exceptions import HTTPException, ServiceUnavailable
 from carboy.realtime.websocket import AsyncWebSocket, WebSocket
 from carboy.realtime.websocket_cycle import end_without_response, handshake_fields
@@ -44,6 +45,9 @@ PAGE_500 = ("500 Internal Server Error", [("Content-Type", "text/plain")], b"Ser
 class HandlerCall:
     """A handler that the server will call, see above: the `call` of active.Suspended."""
 
+    __slots__ = ("_app", "_context", "_ctx", "_exchange", "_resume", "_threads", "_values", "_view",
+                 "link")  # fmt: skip
+
     def __init__(
         self,
         view: Any,
@@ -59,7 +63,7 @@ class HandlerCall:
         self._values = values
         self._context: Context = exchange.context
         self._threads = the_threads(*exchange.websocket_limits)
-        self._resume: Callable[..., Any]
+        self._resume: Callable[..., Any] = _nothing
         self.link = link
         link.handshake_fields = lambda: handshake_fields(self._app, self._ctx)
         link.too_many = _too_many
@@ -76,6 +80,7 @@ class HandlerCall:
         """The server has opened the connection: have the handler called."""
         if self._view.is_async:
             loop = the_loop()
+            name_calls(HandlerCall._await.__code__, _name_of)
             waiter = Waiter(self.link, loop, self._threads)
             self.link.listener = waiter.changed
             loop.call_soon_threadsafe(self._start_on_loop, loop, waiter)
@@ -96,7 +101,7 @@ class HandlerCall:
 
     def _call(self) -> Events | None:
         """Call the handler; returns its events if it goes on."""
-        ws = WebSocket(self.link, self._app, self._ctx.request)
+        ws = WebSocket(self.link, self._ctx)
         try:
             value = self._view.handler(ws, **self._values)
         except BaseException as error:
@@ -112,7 +117,7 @@ class HandlerCall:
     # --- a coroutine function, on the loop
 
     def _start_on_loop(self, loop: asyncio.AbstractEventLoop, waiter: Waiter) -> None:
-        ws = AsyncWebSocket(self.link, self._app, self._ctx.request, waiter)
+        ws = AsyncWebSocket(self.link, self._ctx, waiter)
         task = loop.create_task(self._await(ws), context=self._context)
         tasks.add(task)
         task.add_done_callback(self._awaited)
@@ -226,6 +231,13 @@ def _propagates(exchange: Any, app: Any) -> bool:
     return bool(app.testing or app.debug) if propagate is None else bool(propagate)
 
 
+def _name_of(frame: FrameType) -> str:
+    """The request line and the handler of a call, for reports about the loop."""
+    call: HandlerCall = frame.f_locals["self"]
+    line = getattr(call._exchange, "request_line", str)()
+    return f"{line}: {call._view.__name__}()"
+
+
 def _too_many() -> ServiceUnavailable:
     return ServiceUnavailable(NO_THREAD, retry_after=RETRY_AFTER)
 
@@ -241,5 +253,5 @@ def _complete(answer: Answer) -> tuple[str, list[tuple[str, str]], bytes]:
     return status, headers, whole
 
 
-def _nothing() -> None:
+def _nothing(*args: object) -> None:
     pass

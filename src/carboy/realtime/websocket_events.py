@@ -51,6 +51,8 @@ class Events:
     connection is closed.
     """
 
+    __slots__ = ("_consumer", "_context", "_end", "_link", "_lock", "_state", "_threads")
+
     def __init__(
         self,
         consumer: Callbacks | Generated,
@@ -163,11 +165,12 @@ class Events:
 class Callbacks:
     """`ws.on_message` and `ws.on_close`."""
 
+    __slots__ = ("_ws",)
+
     ended = False  # only the connection ends them
 
     def __init__(self, ws: WebSocket) -> None:
         self._ws = ws
-        self._sync = ws._app.ensure_sync
 
     def begin(self) -> None:
         """Nothing: the handler has returned."""
@@ -175,16 +178,18 @@ class Callbacks:
     def message(self, message: str | bytes) -> None:
         """Call the function for messages; without one, they are dropped."""
         if self._ws._on_message is not None:
-            self._sync(self._ws._on_message)(message)
+            self._ws._app.ensure_sync(self._ws._on_message)(message)
 
     def close(self) -> None:
         """The connection has ended."""
         for function in self._ws._on_close:
-            self._sync(function)()
+            self._ws._app.ensure_sync(function)()
 
 
 class Generated:
     """A generator: it gets each message from `yield`, and sends what it yields."""
+
+    __slots__ = ("_generator", "_ws", "ended")
 
     def __init__(self, ws: WebSocket, generator: Generator[Any, Any, Any]) -> None:
         self.ended = False

@@ -66,6 +66,9 @@ class Link:
     application. `hold` is called before a thread waits, and returns False if no thread may.
     """
 
+    __slots__ = ("_changes", "_condition", "_known", "accepted", "handshake_fields", "hold",
+                 "listener", "subprotocol", "too_many", "transport")  # fmt: skip
+
     transport: Transport
 
     def __init__(self, offered_by_rule: Iterable[str] = ()) -> None:

@@ -14,6 +14,8 @@ from carboy.realtime.websocket_threads import WebSocketThreads
 class Waiter:
     """Waits on `loop` for the messages of one link; hooks run on `threads`."""
 
+    __slots__ = ("_asked", "_futures", "_link", "_loop", "_threads")
+
     def __init__(
         self, link: Link, loop: asyncio.AbstractEventLoop, threads: WebSocketThreads
     ) -> None:

@@ -84,6 +84,11 @@ def headers(exchange: Exchange) -> Headers:
     return WireHeaders._from_checked(pairs.copy())
 
 
+def asks_for_websocket(exchange: Exchange) -> bool:
+    """Whether an upgrade is one to WebSocket (RFC 6455, section 4.2.1)."""
+    return bool(headers(exchange).get("Upgrade", "").lower() == "websocket")
+
+
 def _all_fields(exchange: Exchange) -> list[tuple[str, str]]:
     fields: dict[str, str] = {}
     for name, value in exchange.head.fields():

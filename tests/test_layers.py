@@ -263,7 +263,8 @@ ORDER: dict[str, tuple[str, ...]] = {
         "typing", "packages", "config", "signals", "active", "loop", "pump", "async_body",
         "json.provider", "json", "json.tag", "wrappers", "sessions", "interface", "context",
         "globals", "helpers", "logging", "views", "templating", "urls", "plan", "errors",
-        "returns", "sending", "cycle", "commands", "registry", "serving_hooks", "blueprint", "app",
+        "returns", "sending", "cycle", "stepwise", "commands", "registry", "serving_hooks",
+        "blueprint", "app",
     ),
     "realtime": (
         "event", "thread_source", "stream", "sse", "engine", "channel_rules", "data", "options",

@@ -117,7 +117,7 @@ def test_more_requests_await_than_there_are_threads(told: Told) -> None:
         for client in clients:
             client.send(GET.replace(b" / ", b" /waits "))
         eventually(lambda: told.running == count)
-        assert threading.active_count() <= before + 3
+        assert threading.active_count() < before + 20  # far fewer than requests
         assert len(live.engine.in_flight()) == count
         told.go.set()
         for client in clients:

@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, ClassVar, TypeVar
 
-from carboy.app import cycle, errors, plan, returns, urls
+from carboy.app import cycle, errors, plan, returns, stepwise, urls
 from carboy.app.blueprint import Blueprint
 from carboy.app.config import DEFAULT_CONFIG, Config, ConfigAttribute, _timedelta
 from carboy.app.context import UNSET, AppContext, RequestContext, _AppCtxGlobals, _cv_request
@@ -457,6 +457,7 @@ class Carboy(ServingHooks, Scaffold):
     direct_body_limit = cycle.body_limit
     direct_wants_stream = cycle.wants_stream
     direct_handle = cycle.handle
+    _run_stepwise = stepwise.run
 
     # --- running and testing ---------------------------------------------------------------
 

@@ -141,11 +141,16 @@ class AppContext:
                     exc = sys.exc_info()[1]
                 self.app.do_teardown_appcontext(exc)
         finally:
-            active = _cv_app.get()
-            _cv_app.reset(self._cv_tokens.pop())
+            active = self._leave()
         if active is not self:
             raise _wrong_order(active, self)
         signals.send_async("appcontext_popped", self.app)
+
+    def _leave(self) -> AppContext:
+        """Make the previous context active again; returns the one that was active."""
+        active = _cv_app.get()
+        _cv_app.reset(self._cv_tokens.pop())
+        return active
 
     def __enter__(self) -> AppContext:
         self.push()
@@ -369,18 +374,26 @@ class RequestContext:
                 if self._request is not None:
                     self._request.close()
         finally:
-            active = _cv_request.get()
-            token, own = self._cv_tokens.pop()
-            _cv_request.reset(token)
-            if last and self._request is not None:
-                # The environ and the request refer to each other: end the reference cycle.
-                environ = self._request.__dict__.get("environ")
-                if environ is not None:
-                    environ["werkzeug.request"] = None
+            active, own = self._leave(last)
             if own is not None:
                 own.pop(exc)
         if active is not self:
             raise _wrong_order(active, self)
+
+    def _leave(self, last: bool) -> tuple[RequestContext, AppContext | None]:
+        """Make the previous request active again.
+
+        Returns the one that was active, and the application context that was pushed with it.
+        """
+        active = _cv_request.get()
+        token, own = self._cv_tokens.pop()
+        _cv_request.reset(token)
+        if last and self._request is not None:
+            # The environ and the request refer to each other: end the reference cycle.
+            environ = self._request.__dict__.get("environ")
+            if environ is not None:
+                environ["werkzeug.request"] = None
+        return active, own
 
     def __enter__(self) -> RequestContext:
         self.push()

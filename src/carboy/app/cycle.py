@@ -29,8 +29,9 @@ from typing import TYPE_CHECKING, Any
 
 from carboy.app import signals
 from carboy.app.active import Suspended, _cv
+from carboy.app.async_body import may_answer_later
 from carboy.app.context import RequestContext, _cv_app, _cv_request, release
-from carboy.app.errors import UNHANDLED, handle_error, raise_routing
+from carboy.app.errors import UNHANDLED, called, handle_error, raise_routing
 from carboy.app.plan import NO_HOST, NO_RULE, Plan, plan_of
 from carboy.app.returns import is_own_page, make_response, page_of
 from carboy.app.sending import send
@@ -53,7 +54,9 @@ HTML = ("Content-Type", "text/html; charset=utf-8")
 # Made once, because the server remembers the header fields that it has checked.
 COUNTED = 1024
 LENGTHS = [("Content-Length", str(size)) for size in range(COUNTED)]
-
+FINALIZING_FAILED = (
+    "Request finalizing failed with an error: a hook raised on the response of an error handler"
+)
 _new_context = RequestContext.__new__
 
 
@@ -142,6 +145,8 @@ def handle(
             ctx.request = ctx._request = app.request_class(exchange.environ())
         if match is None:
             ctx.make_adapter()
+        if plan.awaits and plan.may_step and preserve is None and may_answer_later(exchange):
+            return app._run_stepwise(plan, ctx, exchange)  # type: ignore[no-any-return]
     return run(app, plan, ctx, exchange, None, preserve)  # type: ignore[no-any-return]
 
 
@@ -410,10 +415,7 @@ def finalize(
     except Exception:
         if not from_error_handler:
             raise
-        app.logger.exception(
-            "Request finalizing failed with an error: a hook raised on the response of an"
-            " error handler"
-        )
+        app.logger.exception(FINALIZING_FAILED)
     return response
 
 
@@ -423,7 +425,7 @@ def process(app: Application, plan: Plan, ctx: RequestContext, response: Respons
     First the hooks of this request, then the blueprints' from inside out, then the application's.
     """
     for hook in ctx._after or ():
-        response = app.ensure_sync(hook)(response)
+        response = called(app, plan, hook)(response)
     if hooks := app.after_request_funcs:
         for name in APP_NAMES if hooks.keys() <= ONLY_APP else plan.hook_names(ctx):
             if found := hooks.get(name):
@@ -432,14 +434,17 @@ def process(app: Application, plan: Plan, ctx: RequestContext, response: Respons
                     known = plan.learn_hooks(app, plan.after, name, found)
                 for hook in reversed(known[1]):
                     response = hook(response)
-    if ctx._opened is not None or (
-        (plan.config["SECRET_KEY"] is not None or plan.keyless_sessions)
-        and session_to_refresh(app, ctx)
-    ):
+    if ctx._opened is not None or plan.config["SECRET_KEY"] is not None or plan.keyless_sessions:
+        save_session(app, ctx, response)
+    return response
+
+
+def save_session(app: Application, ctx: RequestContext, response: Response) -> None:
+    """Save the session if it was opened or has to be refreshed; called if there may be one."""
+    if ctx._opened is not None or session_to_refresh(app, ctx):
         session: Any = ctx._session if ctx._opened is None else ctx._opened
         if not app.session_interface.is_null_session(session):
             app.session_interface.save_session(app, session, response)
-    return response
 
 
 def teardown(app: Application, plan: Plan, ctx: RequestContext, exc: BaseException | None) -> None:
@@ -447,12 +452,12 @@ def teardown(app: Application, plan: Plan, ctx: RequestContext, exc: BaseExcepti
     if hooks := app.teardown_request_funcs:
         for name in APP_NAMES if hooks.keys() <= ONLY_APP else plan.hook_names(ctx):
             for hook in reversed(hooks.get(name, ())):
-                app.ensure_sync(hook)(exc)
+                called(app, plan, hook)(exc)
     signals.send_async("request_tearing_down", app, exc=exc)
 
 
 def teardown_app(app: Application, exc: BaseException | None) -> None:
     """Run the teardown functions of an application context, the last registered first."""
     for function in reversed(app.teardown_appcontext_funcs):
-        app.ensure_sync(function)(exc)
+        called(app, app._plan, function)(exc)
     signals.send_async("appcontext_tearing_down", app, exc=exc)

@@ -65,6 +65,14 @@ def raise_routing(app: Application, request: Request) -> Any:
 
 def handle_error(app: Application, plan: Plan, ctx: RequestContext, error: Exception) -> Any:
     """The return value of the handler of an error, or UNHANDLED."""
+    handler, otherwise = handler_of(app, plan, ctx, error)
+    return otherwise if handler is None else called(app, plan, handler)(error)
+
+
+def handler_of(
+    app: Application, plan: Plan, ctx: RequestContext, error: Exception
+) -> tuple[Any, Any]:
+    """The handler of an error, or None; the return value without a handler, or UNHANDLED."""
     if isinstance(error, HTTPException):
         if isinstance(error, BadRequestKeyError) and (
             app.config["DEBUG"] or app.config["TRAP_BAD_REQUEST_ERRORS"]
@@ -76,10 +84,17 @@ def handle_error(app: Application, plan: Plan, ctx: RequestContext, error: Excep
             trap = is_trapped(app, error)
         if not trap:
             if plan.handle_http_exception:
-                return app.handle_http_exception(error)
-            return handle_http(app, plan, ctx, error)
-    handler = _handler_of(app, plan, ctx, error)
-    return UNHANDLED if handler is None else app.ensure_sync(handler)(error)
+                return app.handle_http_exception, None
+            return _http_handler(app, plan, ctx, error), error
+    return _handler_of(app, plan, ctx, error), UNHANDLED
+
+
+def called(app: Application, plan: Any, function: Any) -> Any:
+    """The function, or a plain function that waits for a coroutine function."""
+    found = app.ensure_sync(function)
+    if found is not function:
+        plan.awaits = True
+    return found
 
 
 def handle_user(app: Application, plan: Plan, ctx: RequestContext, error: Exception) -> Any:
@@ -92,15 +107,27 @@ def handle_user(app: Application, plan: Plan, ctx: RequestContext, error: Except
 
 def handle_http(app: Application, plan: Plan, ctx: RequestContext, error: HTTPException) -> Any:
     """The return value of the handler, or the HTTP error itself, which is a response as well."""
+    handler = _http_handler(app, plan, ctx, error)
+    return error if handler is None else called(app, plan, handler)(error)
+
+
+def _http_handler(app: Application, plan: Plan, ctx: RequestContext, error: HTTPException) -> Any:
     # An error without a code only carries a response, and a redirect is not an error.
     if error.code is None or isinstance(error, RoutingException):
-        return error
-    handler = _handler_of(app, plan, ctx, error)
-    return error if handler is None else app.ensure_sync(handler)(error)
+        return None
+    return _handler_of(app, plan, ctx, error)
 
 
 def handle_unhandled(app: Application, error: Exception) -> Response:
     """Log an error without a handler and make the 500, or raise it (PROPAGATE_EXCEPTIONS)."""
+    handler, answer = unhandled(app, error)
+    if handler is not None:
+        answer = called(app, app._plan, handler)(answer)
+    return app.finalize_request(answer, from_error_handler=True)
+
+
+def unhandled(app: Application, error: Exception) -> tuple[Any, Any]:
+    """Log an error without a handler, or raise it; returns the handler of the 500 and the 500."""
     exc_info = sys.exc_info()
     signals.send_async("got_request_exception", app, exception=error)
     propagate = app.config["PROPAGATE_EXCEPTIONS"]
@@ -109,11 +136,8 @@ def handle_unhandled(app: Application, error: Exception) -> Response:
     if propagate:
         raise error
     app.log_exception(exc_info)
-    answer: Any = InternalServerError(original_exception=error)
-    handler = app._find_error_handler(answer, _cv_request().request.blueprints)
-    if handler is not None:
-        answer = app.ensure_sync(handler)(answer)
-    return app.finalize_request(answer, from_error_handler=True)
+    answer = InternalServerError(original_exception=error)
+    return app._find_error_handler(answer, _cv_request().request.blueprints), answer
 
 
 def is_trapped(app: Application, error: Exception) -> bool:

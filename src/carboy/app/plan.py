@@ -54,6 +54,7 @@ class Steps:
     ensure_sync: bool
     finalize_request: bool
     full_dispatch_request: bool
+    handle_exception: bool
     handle_http_exception: bool
     handle_user_exception: bool
     make_response: bool
@@ -211,6 +212,17 @@ class Plan(Steps):
         self.full_push = self.own_contexts or self.create_url_adapter
         # Whether no code of the application is between the cycle and the view.
         self.suspends = not (self.full_dispatch_request or self.dispatch_request)
+        # Whether hooks, handlers and teardown functions may be awaited without a thread, too, and
+        # whether there are any that are coroutine functions (see stepwise).
+        self.may_step = self.suspends and not (
+            self.ensure_sync
+            or self.preprocess_request
+            or self.handle_exception
+            or self.handle_user_exception
+            or self.do_teardown_request
+            or self.do_teardown_appcontext
+        )
+        self.awaits = False
         self.own_responses = self.finalize_request or self.make_response or self.process_response
         ResponseBase._look_for_hooks()
         when_used = getattr(app.session_interface, "opened_when_used", False)
@@ -325,9 +337,13 @@ class Plan(Steps):
         self, app: Application, endpoint: str, view: Any
     ) -> tuple[Any, Callable[..., Any]]:
         """The view and its callable, which is kept unless `ensure_sync` is replaced."""
-        called = app.ensure_sync(view)
+        called: Any = app.ensure_sync(view)
         if called is not view:
             called = getattr(called, "suspending", called)  # of a coroutine function, see loop
+        else:
+            own, suspending = getattr(view, "suspending_view", (None, None))
+            if own is view:  # a class-based view that no decorator wraps, see views
+                called = suspending
         found = (view, called)
         if not self.ensure_sync:
             self.views[endpoint] = found
@@ -343,6 +359,7 @@ class Plan(Steps):
         """The hooks of one name in a table and their callables, kept like those of views."""
         kept = list(hooks)
         found = (kept, [app.ensure_sync(hook) for hook in kept])
+        self.awaits = self.awaits or found[0] != found[1]
         if not self.ensure_sync:
             known[name] = found
         return found

@@ -34,7 +34,9 @@ class View:
     @classmethod
     def as_view(cls, name: str, *class_args: Any, **class_kwargs: Any) -> RouteCallable:
         """A view function for `add_url_rule`; the other arguments go to `__init__`."""
-        if cls.init_every_request:
+        each_time = cls.init_every_request
+        only: Any = None
+        if each_time:
 
             def view(**kwargs: Any) -> ResponseReturnValue:
                 # Read from the function, where it may have been replaced.
@@ -47,11 +49,19 @@ class View:
             def view(**kwargs: Any) -> ResponseReturnValue:
                 return _call(only.dispatch_request, kwargs)  # type: ignore[no-any-return]
 
+        alone = view
         for decorator in cls.decorators:
             _name(view, cls, name)
             view = decorator(view)
         _name(view, cls, name)
         found = cast(Any, view)
+        if view is alone:
+
+            def suspending(**kwargs: Any) -> Any:
+                made = found.view_class(*class_args, **class_kwargs) if each_time else only
+                return _call_without_thread(made, kwargs)
+
+            found.suspending_view = (view, suspending)  # for the cycle, see plan.learn_view
         found.view_class = cls
         found.methods = cls.methods
         found.provide_automatic_options = cls.provide_automatic_options
@@ -60,6 +70,15 @@ class View:
 
 def _call(function: Callable[..., Any], kwargs: dict[str, Any]) -> Any:
     return current_app.ensure_sync(function)(**kwargs)
+
+
+def _call_without_thread(self: View, kwargs: dict[str, Any]) -> Any:
+    """Call `dispatch_request`, which may end the cycle for now if it is a coroutine function."""
+    method = self.dispatch_request
+    if isinstance(self, MethodView) and type(self).dispatch_request is MethodView.dispatch_request:
+        method = self._method()
+    called = current_app.ensure_sync(method)
+    return getattr(called, "suspending", called)(**kwargs)
 
 
 def _name(view: Any, cls: type[View], name: str) -> None:
@@ -86,6 +105,10 @@ class MethodView(View):
             cls.methods = methods
 
     def dispatch_request(self, **kwargs: Any) -> ResponseReturnValue:
+        return _call(self._method(), kwargs)  # type: ignore[no-any-return]
+
+    def _method(self) -> Callable[..., Any]:
+        """The method for the method of the request."""
         handler = getattr(self, request.method.lower(), None)
         if handler is None and request.method == "HEAD":
             handler = getattr(self, "get", None)
@@ -94,4 +117,4 @@ class MethodView(View):
                 f"Unimplemented method {request.method!r}: give {type(self).__name__} a method"
                 " of that name in lower case."
             )
-        return _call(handler, kwargs)  # type: ignore[no-any-return]
+        return handler  # type: ignore[no-any-return]

@@ -244,10 +244,10 @@ class Request:
         Raises ChannelClosed, an OSError, when the client has gone (ASGI, spec version 2.4).
         """
         kind = message["type"]
-        if kind == "http.response.start":
-            self._start(message)
-        elif kind == "http.response.body":
+        if kind == "http.response.body":
             await self._send_body(message)
+        elif kind == "http.response.start":
+            self._start(message)
         elif kind == "http.response.pathsend":
             self._send_file(message["path"])
         elif kind == "http.response.zerocopysend":

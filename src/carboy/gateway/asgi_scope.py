@@ -87,13 +87,14 @@ def decoded_path(raw: bytes) -> str:
 
 def fields_of(head: RequestHead) -> list[tuple[bytes, bytes]]:
     """The header fields, names in lower case; shared by the heads of a connection that agree."""
-    if head.found is None:
+    found = head.found  # read once: another thread may delete it
+    if found is None:
         if not head.tail:  # no other head shares what is found
             return _encoded(head)
-        head.found = {}
-    known: list[tuple[bytes, bytes]] | None = head.found.get(FIELDS)
+        found = head.found = {}
+    known: list[tuple[bytes, bytes]] | None = found.get(FIELDS)
     if known is None:
-        known = head.found[FIELDS] = _encoded(head)
+        known = found[FIELDS] = _encoded(head)
     return known
 
 

@@ -482,9 +482,9 @@ class Machine:
         if self.reading not in (DONE, ENDING):
             raise LocalProtocolError("Read the content of the request before you switch protocols.")
         data = response.switching(status, headers, head.fields())
+        head._fields = None  # the connection may be kept for long, and the block gives them again
         self.close_after_response()
-        self.short, self.excess = False, 0
-        self.reading, self.writing = OTHER, Writing.OTHER
+        self.short, self.excess, self.reading, self.writing = False, 0, OTHER, Writing.OTHER
         return data
 
     def error_response(self, error: RemoteProtocolError, extra: bytes) -> bytes:

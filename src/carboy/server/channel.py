@@ -38,10 +38,13 @@ Why each hand-over is safe:
                             sets what the poller watches, then begins to receive.
     leader closes first     The same in the other direction: the leader sets `open` under the lock.
     is the leader woken?    `ask` appends to `due`, then wakes it; the leader clears its waker
-                            first and looks at `due` after it. `finish` need not wake a leader
-                            that has nothing to do but to wait for the next request: it watches
-                            the connection for READ, finds under the lock that the channel is
-                            closed, and looks at `due` then. The poller's flags of the connection
+                            first and looks at `due` after it. A channel that is in `due` already
+                            (`asked`) is not appended again: the leader resets `asked` before it
+                            takes the lock, so it sees what was done under the lock before.
+                            `finish` need not wake a leader that has nothing to do but to wait for
+                            the next request: it watches the connection for READ, finds under the
+                            lock that the channel is closed, and looks at `due` then. While bytes
+                            are gathered, `finish` wakes it. The poller's flags of the connection
                             change only under the lock, so `finish` sees the right ones.
 """
 
@@ -74,6 +77,7 @@ class Channel:
         "_channels",
         "_high_water",
         "_responder",
+        "asked",
         "begun",
         "body_ended",
         "connection",
@@ -106,6 +110,7 @@ class Channel:
         self.open = True
         self.gone = False
         self.full = False
+        self.asked = False  # the leader has been asked to look at the channel, and has not begun to
         self.news = False  # something has changed that the receiver was not told of
         # The application answers by a continuation, which runs even if the client has gone.
         self.resumes = getattr(receiver, "resumes", False)
@@ -133,7 +138,7 @@ class Channel:
                 self.kept.clear()
                 if not self.body_ended and len(data) >= self._high_water:
                     self._channels.ask(self)  # it may receive again
-            elif not self.body_ended:
+            elif not (self.body_ended or self.upgraded):
                 machine = self.connection.machine
                 if machine.continue_needed:
                     self.connection.push(machine.send_continue())
@@ -143,7 +148,8 @@ class Channel:
     def whole(self, status: str, headers: Headers, body: bytes) -> None:
         """Send a complete response."""
         with self.lock:
-            self._check()
+            if not self.open:
+                self._check()
             if self._channels.together:
                 self._gather()
             self._responder.send_whole(self.exchange, status, headers, body)
@@ -220,6 +226,7 @@ class Channel:
             self._check()
             self._responder.upgrade(self.exchange, status, headers)
             self.upgraded = True
+            self._channels.release(self)
             self.body_ended = False
             self.input_waits = False  # what the client has sent after its request is received now
             self._after_sending()
@@ -313,7 +320,8 @@ class Channel:
         self._channels.due.append(self)
         if (
             connection.interest != READ
-            or connection.has_unsent
+            or connection.unsent is not None
+            or connection.file is not None
             or connection.broken
             or connection.machine.reading is not NEXT_REQUEST
         ):

@@ -59,6 +59,7 @@ class Channels:
         self.responder = responder
         self.high_water = settings.high_water
         self._settings = settings
+        self._read_size = settings.read_size
         self._in_flight = in_flight
         self._closing = closing
         self._poller = poller
@@ -79,9 +80,11 @@ class Channels:
     # --- from any thread
 
     def ask(self, channel: Channel) -> None:
-        """Have the leader look at a channel."""
-        self.due.append(channel)
-        self.wake()
+        """Have the leader look at a channel. With its lock."""
+        if not channel.asked:
+            channel.asked = True
+            self.due.append(channel)
+            self.wake()
 
     # --- open
 
@@ -108,7 +111,7 @@ class Channels:
                 now, settings.body_grace, settings.body_rate, settings.silence_timeout
             )
         self.opened.append(channel)
-        if not channel.body_ended or connection.interest != READ or connection.has_unsent:
+        if not channel.body_ended or connection.interest != READ or connection.unsent is not None:
             self._look(channel, now)
 
     def begin(self) -> None:
@@ -142,18 +145,25 @@ class Channels:
         """Look at the channels that are due, not all of thousands in one turn."""
         for _ in range(min(len(self.due), CHANNELS_A_TURN)):
             channel = self.due.popleft()
+            channel.asked = False  # before the lock: what is done under it after this asks again
             if channel.open:
                 self._look(channel, now)
             elif not channel.taken:
-                channel.tell()
+                if channel.news:
+                    channel.tell()
                 self._end(channel, now)
 
     def _look(self, channel: Channel, now: float) -> None:
         error = None
+        connection = channel.connection
         with channel.lock:
             if channel.open:
                 try:
-                    if not channel.body_ended and self._wants_body(channel):
+                    if (
+                        not channel.body_ended
+                        and (connection.machine.buffered or not channel.upgraded)
+                        and self._wants_body(channel)
+                    ):
                         self._take_events(channel)
                 except RemoteProtocolError as found:
                     error = found
@@ -186,7 +196,8 @@ class Channels:
                     self._test_client(channel)
                 self._send_kept(channel)
                 self._watch_or_lose(channel, now)
-        channel.tell()
+        if channel.news:
+            channel.tell()
         if error is not None:
             self.refuse(channel, error, now)
         elif not channel.open:
@@ -234,14 +245,23 @@ class Channels:
         if not self._wants_body(channel):
             return None
         connection = channel.connection
-        with self._stream_of(channel):
-            try:
-                data = connection.sock.recv(self._settings.read_size)
-            except BlockingIOError:
-                return None
-            except OSError:
-                connection.broken = True
-                return None
+        try:
+            if self._secure:
+                with self._stream_of(channel):
+                    data = connection.sock.recv(self._read_size)
+            else:
+                data = connection.sock.recv(self._read_size)
+        except BlockingIOError:
+            return None
+        except OSError:
+            connection.broken = True
+            return None
+        if channel.upgraded and data and not connection.machine.buffered:
+            # What _take_events does with bytes that the machine does not change.
+            channel.kept += data
+            channel.received += len(data)
+            channel.news = True
+            return None
         try:
             self._take_events(channel, data)
         except RemoteProtocolError as error:
@@ -273,8 +293,11 @@ class Channels:
 
     def _send_kept(self, channel: Channel) -> None:
         connection = channel.connection
-        if connection.has_unsent and not connection.broken:
-            with self._stream_of(channel):
+        if (connection.unsent is not None or connection.file is not None) and not connection.broken:
+            if self._secure:
+                with self._stream_of(channel):
+                    connection.flush(self.responder.sendfile)
+            else:
                 connection.flush(self.responder.sendfile)
             if channel.full and connection.unsent_bytes <= self.high_water // 2:
                 channel.full = False
@@ -309,14 +332,14 @@ class Channels:
             channel.lose()
             return
         body = not channel.body_ended
-        receives = body and self._wants_body(channel)
-        if body:
+        receives = body and len(channel.kept) < self.high_water
+        if body and not channel.upgraded:
             self._count_pause(channel, receives, now)
         if receives or (channel.body_ended and not (channel.input_waits or channel.half_closed)):
             flags = READ
         else:
             flags = RESET if channel.half_closed else HANGUP
-        if connection.has_unsent:
+        if connection.unsent is not None or connection.file is not None:
             flags = (flags | WRITE) & ~RESET
             if connection.minimum_rate is None and not channel.upgraded:
                 connection.moved = 0
@@ -326,7 +349,8 @@ class Channels:
                 )
         else:
             connection.minimum_rate = None
-        self._closing.watch(connection, flags)
+        if flags != connection.interest:
+            self._closing.watch(connection, flags)
 
     def _count_pause(self, channel: Channel, receives: bool, now: float) -> None:
         """Leave out of the body's time the seconds in which the application did not read."""
@@ -394,6 +418,17 @@ class Channels:
             self._in_flight.leader_runs(exchange)
             connection.phase = IDLE
             self.resumed.append(exchange)
+
+    def release(self, channel: Channel) -> None:
+        """The response of a channel has begun to last: let go of what it needed before.
+
+        With the lock of the channel.
+        """
+        exchange, connection = channel.exchange, channel.connection
+        self._in_flight.end(exchange)  # there are few places
+        exchange.cached_environ = connection.environ = None
+        connection.environ_tail = b""
+        exchange.head.found = None
 
     def _take(self, channel: Channel) -> None:
         exchange, connection = channel.exchange, channel.connection

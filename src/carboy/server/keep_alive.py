@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 
 from carboy.net.poller import READ, WRITE
+from carboy.protocol.states import Reading
 from carboy.server.closing import Closing
 from carboy.server.connection import BODY, CLOSED, HEAD, IDLE, STREAMING, WRITING, Connection
 from carboy.server.exchange import ServerExchange
@@ -17,6 +18,7 @@ from carboy.server.responder import Responder
 from carboy.server.runner import close_body
 
 RECEIVING = (IDLE, HEAD, BODY)
+NOTHING_KEPT = Reading.IDLE  # the machine has no bytes of the next request
 
 
 class KeepAlive:
@@ -73,7 +75,7 @@ class KeepAlive:
             return
         connection.phase = IDLE
         connection.since = now
-        if machine.buffered:
+        if machine.reading is not NOTHING_KEPT and machine.buffered:
             connection.phase = HEAD
             self.defer(connection)
         elif connection.interest != READ:

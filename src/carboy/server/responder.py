@@ -300,7 +300,10 @@ class Responder:
             exchange.unsent_head = b""
         connection.body_sent += len(piece)
         if data:
-            self._push(exchange, data)
+            if exchange.channel is None:
+                self._push(exchange, data)
+            else:
+                connection.push(data)  # with the lock of the channel
         if connection.broken:
             raise ClientGone
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from carboy.realtime import websocket_threads
-from carboy.realtime.websocket_threads import WebSocketThreads
+from carboy.realtime.websocket_threads import WebSocketThreads, the_threads
 
 PATIENCE = 60
 
@@ -101,6 +101,13 @@ def test_work_that_has_waited_for_long_is_given_up(monkeypatch: pytest.MonkeyPat
     third.release.set()
     assert third.ended.wait(PATIENCE)
     assert not second.begun.is_set()
+
+
+def test_servers_with_other_limits_have_other_threads() -> None:
+    threads = the_threads(3, 5)
+    assert the_threads(3, 5) is threads
+    assert the_threads(3, 6) is not threads
+    assert (threads.brief, threads.holding) == (3, 5)
 
 
 def test_threads_are_used_again() -> None:

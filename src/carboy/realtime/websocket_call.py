@@ -147,6 +147,14 @@ class HandlerCall:
 
         `at_close` is called when the connection is closed, before the teardown functions.
         """
+        try:
+            self._end(value, error, at_close)
+        finally:
+            self._exchange.websocket_ended()
+
+    def _end(
+        self, value: Any, error: BaseException | None, at_close: Callable[[], object] | None
+    ) -> None:
         link = self.link
         if isinstance(error, ConnectionClosed) and error.link is link:
             error = None
@@ -159,7 +167,6 @@ class HandlerCall:
             self._finish(error, at_close)
         else:
             self._refuse(value, error)
-        self._exchange.websocket_ended()
 
     def _refuse(self, value: Any, error: BaseException | None) -> None:
         """Refuse the handshake with the response that a view would have given."""

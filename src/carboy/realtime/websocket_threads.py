@@ -73,13 +73,11 @@ class WebSocketThreads:
                 self._relieve()
             if self._brief_now >= self.brief:
                 self._queue.append(work)
-                if not self._looking:
-                    self._looking = True
-                    self._start(self._look)
+                self._looking = self._looking or self._start(self._look)
                 return
             started = self._begin(work)
-        if not started and given_up is not None:
-            given_up()
+        if not started:
+            _give_up(work)
 
     def hold(self) -> bool:
         """Count the calling thread apart, because it is about to wait for its client.
@@ -163,8 +161,8 @@ class WebSocketThreads:
         with self._lock:
             self._brief_now -= 1
             started = self._begin(work)
-        if not started and work.given_up is not None:
-            work.given_up()
+        if not started:
+            _give_up(work)
 
     def _member(self, first: Work) -> None:
         work: Work | None = first
@@ -220,32 +218,39 @@ class WebSocketThreads:
             for work in due:
                 self._hand_over(work)
             for work in late:
-                if work.given_up is not None:
-                    work.given_up()
+                _give_up(work)
             if ended:
                 return
 
 
+def _give_up(work: Work) -> None:
+    if work.given_up is not None:
+        try:
+            work.given_up()
+        except BaseException:
+            log.exception("A WebSocket could not be refused.")
+
+
 _lock = threading.Lock()
-_threads: WebSocketThreads | None = None
+_threads: dict[tuple[int, int], WebSocketThreads] = {}
 
 
 def the_threads(brief: int, holding: int) -> WebSocketThreads:
     """The threads of this process, made when first used.
 
-    Other limits make other threads: a program may run several servers.
+    Other limits have other threads, because a program may run several servers.
     """
-    global _threads
+    limits = (brief, holding)
     with _lock:
-        if _threads is None or (_threads.brief, _threads.holding) != (brief, holding):
-            _threads = WebSocketThreads(brief, holding)
-        return _threads
+        if limits not in _threads:
+            _threads[limits] = WebSocketThreads(brief, holding)
+        return _threads[limits]
 
 
 def _forget() -> None:
     """In a forked child: the threads exist only in the parent."""
-    global _threads, _lock
-    _threads = None
+    global _lock
+    _threads.clear()
     _lock = threading.Lock()
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from carboy.gateway.interface import Answer, Channel
 
 OPEN = 0.05  # seconds after which the response begins although there is no piece yet
-TURN = 256 * 1024  # bytes after which other coroutines have their turn
+TURN = 0.005  # seconds after which other coroutines have their turn
 CLOSING = 10.0  # seconds that a thread waits for the end of an iterator that it has closed
 
 
@@ -61,7 +61,7 @@ class Pump:
         self._timer: asyncio.TimerHandle | None = None
         self._begun = False
         self._sent_at = 0.0
-        self._turn = 0  # bytes since other coroutines had their turn
+        self._turn = 0.0  # loop's time: when other coroutines had their turn
 
     # --- on the thread that reads requests
 
@@ -144,15 +144,14 @@ class Pump:
             self._channel.head(self._status, self._headers)
             self._begun = True
         self._first = b""
-        self._turn += len(piece)
         self._sent_at = asyncio.get_running_loop().time()
         self._channel.send(piece)
 
     async def _let_others_run(self) -> None:
         channel = self._channel
-        if self._turn > TURN:
-            self._turn = 0
+        if self._sent_at - self._turn > TURN:
             await asyncio.sleep(0)
+            self._turn = asyncio.get_running_loop().time()
         while channel.full and not channel.gone:
             self._room = asyncio.get_running_loop().create_future()
             # Looked at again: it may have changed before the future was there.

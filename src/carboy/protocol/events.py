@@ -88,12 +88,13 @@ class RequestHead:
 
     def fields(self) -> Fields:
         """Every field line in the order received, names as sent, values trimmed of SP and HTAB."""
-        if self._fields is None:
-            pairs: Fields = _field_lines(self.block.decode("latin-1"))
+        found = self._fields  # another thread may forget them
+        if found is None:
+            found = _field_lines(self.block.decode("latin-1"))
             if _trailing_space(self.block):
-                pairs = [(name, value.rstrip(" \t")) for name, value in pairs]
-            self._fields = pairs
-        return self._fields
+                found = [(name, value.rstrip(" \t")) for name, value in found]
+            self._fields = found
+        return found
 
     def forget_fields(self) -> None:
         """Free the memory of the fields; `fields` splits the lines again."""

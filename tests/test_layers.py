@@ -146,6 +146,10 @@ LATE_IMPORTS: dict[str, dict[str, str]] = {
         "carboy.gateway.bridge": "Loads asyncio.",
     },
     "carboy.gateway.worker_hooks": {"carboy.gateway.lifespan": "Loads asyncio."},
+    "carboy.gateway.mounts": {
+        "carboy.gateway.asgi": "Loads asyncio; only WSGI servers and test clients need it.",
+        "carboy.gateway.bridge": "Loads asyncio; only WSGI servers and test clients need it.",
+    },
     "carboy.http.exceptions": {
         "carboy.http.response.response": (
             "An exception makes its page when it is answered; responses need BadRequestKeyError."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import sys
@@ -171,3 +172,20 @@ def test_serve_takes_mounted_applications(folder: Path) -> None:
         check(server)
     with Running("run", "site_:app", "--port", "0", "--no-supervisor", cwd=folder) as server:
         check(server)
+
+
+def test_the_routes_of_all_applications_are_shown(folder: Path) -> None:
+    (folder / "shop2.py").write_text(SHOP.replace("def shop", "def other"))
+    mounts = ("--mount", "/api=api:app", "--mount", "/two=shop2:app")
+    said = carboy(folder, "routes", "shop:app", *mounts)
+    one, two, three = said.split("\n\n")
+    assert one.startswith("/  carboy.app.app.")
+    assert re.search(r"^shop +GET +/$", one, re.MULTILINE)
+    assert two == "/api  api.app\nThe routes of this application are not known."
+    assert three.startswith("/two  carboy.app.app.")
+    assert re.search(r"^other +GET +/<path:rest>$", three, re.MULTILINE)
+    found = json.loads(carboy(folder, "routes", "shop:app", *mounts, "--json"))
+    assert {"/two", "/"} == {each["mount"] for each in found}
+    matched = carboy(folder, "routes", "shop:app", *mounts, "--match", "/two/x")
+    assert matched.startswith("/two  carboy.app.app.")
+    assert "/<path:rest>" in matched

@@ -419,10 +419,22 @@ def test_the_test_client_reaches_mounted_applications() -> None:
     assert client.get("/f/go", follow_redirects=True).json[2] == "/there"
 
 
-def test_under_another_wsgi_server_an_asgi_application_is_an_error() -> None:
-    environ = {"PATH_INFO": "/s", "REQUEST_METHOD": "GET"}
-    with pytest.raises(RuntimeError, match="is an ASGI application. Serve it with `carboy run`"):
-        mount(None, {"/s": asgi("s")})(environ, None)
+def test_the_test_client_reaches_asgi_applications_and_their_state() -> None:
+    noted: list[str] = []
+    app = Lifespan("a", noted)
+    client = Client(carboy.mount(flask("root"), {"/s": asgi("s"), "/a": app, "/b": app}))
+    assert client.get("/s/x?q=1").get_json(force=True) == ["s", "/s", "/s/x", "/s/x"]
+    assert [client.get(path).text for path in ("/a", "/b/x")] == ["a", "a"]
+    assert noted == ["start a"]
+
+
+def test_the_test_client_raises_the_exception_of_an_asgi_application() -> None:
+    @only_http
+    async def fails(scope: Message, receive: Receive, send: Send) -> None:
+        raise LookupError("on purpose")
+
+    with pytest.raises(LookupError, match="on purpose"):
+        Client(mount(None, {"/s": fails})).get("/s")
 
 
 def test_the_repr_names_the_applications() -> None:

@@ -9,10 +9,14 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
-from carboy.cli.application import load_for_command
+from carboy.cli import mounts
+from carboy.cli.application import chosen_app, load_for_command, load_or_explain
 from carboy.cli.completion import complete
 from carboy.dev.routes import matching
 from carboy.dev.routes.matching import WEBSOCKET
+from carboy.gateway.callables import named
+from carboy.gateway.mounts import Mounts, not_found
+from carboy.server.processes.worker import LoadError
 
 AUTOMATIC = {"HEAD", "OPTIONS"}
 
@@ -80,20 +84,46 @@ def _methods(rule: Any, hidden: set[str]) -> list[str]:
 @click.pass_context
 def command(
     ctx: click.Context, app: str | None, sort: str, all_methods: bool, part: str,
-    as_json: bool, match: str | None,
+    as_json: bool, match: str | None, mount: mounts.Mounted,
 ) -> None:  # fmt: skip
     """Show the routes of APP with their endpoints and methods."""
-    application = load_for_command(ctx, app)
-    if not hasattr(application, "url_map"):
+    application = _load(ctx, app, mount)
+    if not (isinstance(application, Mounts) or hasattr(application, "url_map")):
         raise click.UsageError(f"{application!r} has no url_map. Is it a Flask application?", ctx)
     if match is not None:
         click.echo("\n".join(_matched(application, match)))
     elif as_json:
         click.echo(json.dumps(as_objects(application, part), indent=2))
     else:
-        lines = [line.rstrip() for line in routes(application, sort, all_methods)]
-        head, rows = lines[:2], [x for x in lines[2:] if part.lower() in x.lower()]
-        click.echo("\n".join([*head, *rows] if rows or not part else [_none(part)]))
+        click.echo("\n".join(_shown(application, sort, all_methods, part)))
+
+
+command.params.append(mounts.mounting())
+
+
+def _load(ctx: click.Context, app: str | None, mounted: mounts.Mounted) -> Any:
+    if not mounted:
+        return load_for_command(ctx, app)
+    try:
+        return load_or_explain(chosen_app(ctx, app, optional=True), "auto", mounted)
+    except LoadError as problem:
+        raise click.ClickException(str(problem)) from None
+
+
+def _shown(app: Any, sort: str, all_methods: bool, part: str) -> list[str]:
+    """The table, or a table for each of several applications, below its prefix."""
+    if isinstance(app, Mounts):
+        found: list[str] = []
+        for each in app.all():
+            if each.app is not not_found:
+                found += ["", f"{each.shown()}  {named(each.app)}"]
+                found += _shown(each.app, sort, all_methods, part)
+        return found[1:]
+    if not hasattr(app, "url_map"):
+        return ["The routes of this application are not known."]
+    lines = [line.rstrip() for line in routes(app, sort, all_methods)]
+    head, rows = lines[:2], [x for x in lines[2:] if part.lower() in x.lower()]
+    return [*head, *rows] if rows or not part else [_none(part)]
 
 
 def _none(part: str) -> str:
@@ -101,7 +131,17 @@ def _none(part: str) -> str:
 
 
 def as_objects(app: Any, part: str = "") -> list[dict[str, Any]]:
-    """The rules as JSON objects; only those with `part` in their rule or endpoint."""
+    """The rules as JSON objects; only those with `part` in their rule or endpoint.
+
+    Of mounted applications, each has the prefix as well.
+    """
+    if isinstance(app, Mounts):
+        return [
+            {"mount": each.shown(), **rule}
+            for each in app.all()
+            if hasattr(each.app, "url_map")
+            for rule in as_objects(each.app, part)
+        ]
     return [
         {
             "rule": rule.rule,
@@ -126,4 +166,11 @@ def _matched(app: Any, text: str) -> list[str]:
             f"{text!r} has no path that starts with a slash. Write it like 'POST /notes'.",
             param_hint="--match",
         )
-    return matching.of_app(app, method, unquote(url._replace(query="", fragment="").geturl()))
+    path = url._replace(query="", fragment="").geturl()
+    if not isinstance(app, Mounts):
+        return matching.of_app(app, method, unquote(path))
+    mount, size = app.find(url.path)
+    found = [f"{mount.shown()}  {named(mount.app)}"]
+    if hasattr(mount.app, "url_map"):
+        found += matching.of_app(mount.app, method, unquote(url.path[size:]) or "/")
+    return found

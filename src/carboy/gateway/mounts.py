@@ -13,13 +13,15 @@ if it is not encoded.
 
 from __future__ import annotations
 
+import atexit
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 from urllib.parse import quote, unquote
 
-from carboy.gateway.callables import ASGI, INTERFACES, WHAT_TO_DO, interface_of, named
+from carboy.gateway.callables import ASGI, INTERFACES, interface_of, named
 from carboy.gateway.wsgi import decode_path
 
 ENCODED = re.compile("%(?![0-9A-Fa-f]{2})")
@@ -63,8 +65,8 @@ class Mount:
 class Mounts:
     """Applications of any kind under prefixes, for Carboy's servers and its test client.
 
-    Under another WSGI server, an object of this class is a WSGI application that can serve the
-    WSGI applications only.
+    An object of this class is a WSGI application, too. Called as one, as the test client does, it
+    starts the lifespan of an ASGI application at its first request.
     """
 
     def __init__(self, root: Mount, mounts: Iterable[Mount]) -> None:
@@ -74,6 +76,8 @@ class Mounts:
         search = sorted(self.mounts, key=lambda each: -each.prefix.count("/"))
         self._plain = [(each.on_wire, each) for each in search]
         self._segments = [(each.on_wire.split("/"), each) for each in search]
+        self._lock = Lock()
+        self._bridges: dict[int, Any] = {}  # ASGI applications that were called as WSGI
 
     def __repr__(self) -> str:
         mounts = ", ".join(f"{each.shown()}: {named(each.app)}" for each in self.mounts)
@@ -105,12 +109,25 @@ class Mounts:
         """Call the application for a request, as any WSGI server does."""
         path = environ.get("PATH_INFO", "")
         mount, size = self._find_decoded(path)
-        if mount.interface == ASGI:
-            raise RuntimeError(f"{named(mount.app)} is an ASGI application. {WHAT_TO_DO}")
+        app = self._bridge(mount.app) if mount.interface == ASGI else mount.app
         if size:
             environ["SCRIPT_NAME"] = environ.get("SCRIPT_NAME", "") + path[:size]
             environ["PATH_INFO"] = path[size:]
-        return mount.app(environ, start_response)
+        return app(environ, start_response)
+
+    def _bridge(self, app: Any) -> Any:
+        """A WSGI application that calls an ASGI application, which is started if it is not yet."""
+        from carboy.gateway.asgi import LEAST, AsgiGateway
+        from carboy.gateway.bridge import AsWsgi
+
+        with self._lock:
+            found = self._bridges.get(id(app))
+            if found is None:
+                gateway = AsgiGateway(app)
+                gateway.start()
+                atexit.register(gateway.stop, LEAST)
+                found = self._bridges[id(app)] = AsWsgi(gateway)
+            return found
 
 
 def mount(

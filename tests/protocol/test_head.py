@@ -409,3 +409,22 @@ def test_a_host_with_any_usual_port_is_read_quickly(port: int) -> None:
     head = quick_head(b"GET / HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n\r\n" % port, Limits())
     assert head is not None
     assert head.host == f"127.0.0.1:{port}"
+
+
+@pytest.mark.parametrize("kept", [False, True])
+@pytest.mark.parametrize(
+    "lines",
+    [
+        [],
+        [b"X-A: 1", b"x-a:2", b"Cookie:  a=b \t", b"X-Empty:", b"X-L: \xe9"],
+    ],
+    ids=["none", "several"],
+)
+def test_fields_in_bytes_are_the_same_as_in_text(lines: list[bytes], kept: bool) -> None:
+    machine = Machine(Limits())
+    head = machine.receive(get(*lines))
+    assert isinstance(head, RequestHead)
+    if kept:
+        head.fields()
+    raw = head.raw_fields()
+    assert [(name.decode(), value.decode("latin-1")) for name, value in raw] == head.fields()

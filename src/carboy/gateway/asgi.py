@@ -36,6 +36,7 @@ Message = dict[str, Any]
 Application = Callable[..., Awaitable[None]]
 
 DISCONNECT = "http.disconnect"
+SENT: tuple[str, list[tuple[str, str]]] = ("", [])  # a head that is no longer needed
 LEAST = 1.0  # seconds for the application's end, however late the stop is
 
 
@@ -299,6 +300,7 @@ class Request:
         if not self._begun:
             channel.head(*response)
             self._begun = True
+            self._response = SENT
             channel.send(body)  # the head leaves with it, even without a body
         elif body:
             channel.send(body)

@@ -12,6 +12,8 @@ VERSION = {"version": "3.0", "spec_version": "2.5"}
 HTTP_VERSIONS = ("1.0", "1.1")
 HAS_SENDFILE = hasattr(os, "sendfile")
 MOST_NAMES = 512  # that are remembered, because clients choose them
+# Names of fields in lower case, by the name as sent. Connections share them.
+_names: dict[bytes, bytes] = {}
 FIELDS = "asgi.fields"  # in RequestHead.found
 
 
@@ -19,13 +21,14 @@ def http_scope(exchange: Any, state: dict[str, Any] | None) -> dict[str, Any]:
     """The scope of one request; each may be changed by the application."""
     head: RequestHead = exchange.head
     scheme = exchange.scheme
+    none: dict[str, Any] = {}  # they have no properties
     extensions: dict[str, dict[str, Any]] = {
-        "http.response.early_hint": {},
-        "http.response.pathsend": {},
-        "http.response.trailers": {},
+        "http.response.early_hint": none,
+        "http.response.pathsend": none,
+        "http.response.trailers": none,
     }
     if HAS_SENDFILE:
-        extensions["http.response.zerocopysend"] = {}
+        extensions["http.response.zerocopysend"] = none
     if scheme == "https":
         add_tls(extensions, exchange)
     raw = head.path.encode("latin-1")
@@ -99,17 +102,12 @@ def fields_of(head: RequestHead) -> list[tuple[bytes, bytes]]:
 
 
 def _encoded(head: RequestHead) -> list[tuple[bytes, bytes]]:
-    return [
-        (_names.get(name) or _name(name), value.encode("latin-1")) for name, value in head.fields()
-    ]
-
-
-# Names of fields as ASGI has them. Clients use the same ones again and again.
-_names: dict[str, bytes] = {}
-
-
-def _name(name: str) -> bytes:
-    encoded = name.lower().encode("latin-1")
-    if len(_names) < MOST_NAMES:
-        _names[name] = encoded
-    return encoded
+    fields = []
+    for name, value in head.raw_fields():
+        known = _names.get(name)
+        if known is None:
+            known = name.lower()
+            if len(_names) < MOST_NAMES:
+                _names[name] = known
+        fields.append((known, value))
+    return fields

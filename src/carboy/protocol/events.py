@@ -14,6 +14,8 @@ from typing import Any
 _trailing_space = re.compile(rb"\r(?<=[ \t]\r)").search
 _field_lines = re.compile(r"([^:]++):[ \t]*+([^\r]*+)\r\n").findall
 
+_raw_lines = re.compile(rb"([^:]++):[ \t]*+([^\r]*+)\r\n").findall
+
 Fields = list[tuple[str, str]]
 # By the minor version of a head.
 VERSIONS = ("HTTP/1.0", "HTTP/1.1")
@@ -95,6 +97,19 @@ class RequestHead:
                 found = [(name, value.rstrip(" \t")) for name, value in found]
             self._fields = found
         return found
+
+    def raw_fields(self) -> list[tuple[bytes, bytes]]:
+        """As `fields`, in bytes; nothing is kept for the next call."""
+        if self._fields is not None:
+            return [(name.encode("latin-1"), value.encode("latin-1"))
+                    for name, value in self._fields]  # fmt: skip
+        block = self._block
+        if block is None:
+            block = self.tail[self.tail.index(b"\n") + 1 : -2]
+        pairs: list[tuple[bytes, bytes]] = _raw_lines(block)
+        if _trailing_space(block):
+            pairs = [(name, value.rstrip(b" \t")) for name, value in pairs]
+        return pairs
 
     def forget_fields(self) -> None:
         """Free the memory of the fields; `fields` splits the lines again."""

@@ -9,6 +9,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
+from functools import lru_cache
 
 from carboy.net.listener import Listener
 from carboy.net.poller import READ, Poller
@@ -221,8 +222,13 @@ def addresses(
         return None, (str(sock.getsockname() or ""), None)
     # Inherited from the listener on Linux, not everywhere; without it, small responses wait.
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    own = sock.getsockname()
-    return (plain(address[0]), address[1]), (plain(own[0]), own[1])
+    return (plain(address[0]), address[1]), _own_address(*sock.getsockname()[:2])
+
+
+@lru_cache(64)
+def _own_address(host: str, port: int) -> tuple[str, int | None]:
+    """The same tuple for all connections to one address."""
+    return plain(host), port
 
 
 def plain(host: str) -> str:

@@ -272,10 +272,10 @@ ORDER: dict[str, tuple[str, ...]] = {
     ),
     "realtime": (
         "event", "thread_source", "stream", "sse", "engine", "channel_rules", "data", "options",
-        "encoded", "held", "housekeeping", "hub", "local_engine", "channels", "outlets", "hold",
-        "publish",
+        "encoded", "held", "housekeeping", "hub", "local_engine", "channels", "outlets",
+        "websocket_origin", "hold", "publish",
         "websocket_threads", "websocket_link", "websocket_waiter", "websocket",
-        "websocket_events", "websocket_origin", "websocket_cycle", "websocket_call",
+        "websocket_events", "websocket_cycle", "websocket_call",
         "websocket_view",
     ),
 }  # fmt: skip

@@ -8,6 +8,7 @@ from typing import Any
 
 from carboy import (
     Carboy,
+    Event,
     channel,
     channel_history,
     hold,
@@ -17,6 +18,7 @@ from carboy import (
     session,
     subscribers,
 )
+from carboy.middleware.proxy_fix import ProxyFix
 
 app = Carboy(__name__)
 app.secret_key = "test"
@@ -103,6 +105,28 @@ def history(name: str) -> Any:
     return [each.data for each in channel_history(name).messages]
 
 
+@app.route("/socket", websocket=True)
+def socket() -> Any:
+    def said(hold: Any, message: str) -> None:
+        publish(hold.channels[0], f"{hold.name}: {message}")
+
+    return hold(
+        *request.args.getlist("channel"), name=request.args.get("name"), on_message=said,
+        initial=[Event("", "hello")],
+    )  # fmt: skip
+
+
+@app.post("/publish-bytes/<path:name>")
+def send_bytes(name: str) -> str:
+    publish(name, b"\0\xff")
+    return ""
+
+
 @app.get("/quick")
 def quick() -> str:
     return "quick"
+
+
+wrapped = Carboy("wrapped")
+wrapped.add_url_rule("/events", view_func=events)
+wrapped.wsgi_app = ProxyFix(wrapped.wsgi_app)  # type: ignore[method-assign]

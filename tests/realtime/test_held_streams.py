@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,9 @@ from urllib.parse import quote
 import pytest
 
 from event_client import EventClient
+from event_stream import Reader
+from realtime_server import clean_environ, start, until
 from running import PATIENCE, Running
-
-HERE = Path(__file__).parent
 
 
 class Server:
@@ -69,29 +70,6 @@ class Server:
             [sys.executable, "-c", code], cwd=self.folder, env=self.environ,
             capture_output=True, text=True, timeout=PATIENCE, check=False,
         )  # fmt: skip
-
-
-def clean_environ(folder: Path) -> dict[str, str]:
-    found = {k: v for k, v in os.environ.items() if not k.startswith(("CARBOY_", "FLASK_"))}
-    return found | {"XDG_RUNTIME_DIR": str(folder), "PYTHONPATH": str(HERE)}
-
-
-def start(folder: Path, *options: str) -> Running:
-    (folder / "pyproject.toml").touch()
-    return Running(
-        "run", "channel_app:app", "--port", "0", "--workers", "2", *options,
-        cwd=folder, env=clean_environ(folder),
-    )  # fmt: skip
-
-
-def until(found: Callable[[], Any], what: str) -> Any:
-    """Ask again until it is true."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        if result := found():
-            return result
-        time.sleep(0.02)
-    raise AssertionError(f"waited in vain: {what}")
 
 
 @pytest.fixture(scope="module")
@@ -347,3 +325,139 @@ def test_a_stop_ends_streams_and_says_when_to_connect_again(own_server: Server) 
         assert client.reader.retry != before
     assert own_server.running.wait() == 0
     assert not list(own_server.folder.rglob("*.sock"))
+
+
+def test_a_client_that_does_not_read_is_disconnected(tmp_path: Path) -> None:
+    options = ("--hold-buffer", "64k", "--high-water", "64k")
+    with start(tmp_path, *options, workers=1) as running, Silent(running.address()):
+        server = Server(running, tmp_path, clean_environ(tmp_path))
+        with server.hold("room") as client:
+            assert server.subscribers("room")["count"] == 2
+            count = 0
+            while server.subscribers("room")["count"] == 2:
+                count += 1
+                server.publish("room", f"{count} ".ljust(100_000, "x"))
+                assert client.data(count)[-1].startswith(f"{count} ")
+            running.line("connections that hold channels were closed because")
+
+
+def test_a_client_that_does_not_read_may_skip_messages(tmp_path: Path) -> None:
+    options = ("--hold-buffer", "64k", "--high-water", "64k", "--hold-slow", "skip")
+    with start(tmp_path, *options, workers=1) as running, Silent(running.address()) as silent:
+        server = Server(running, tmp_path, clean_environ(tmp_path))
+        count = 0
+        while not any("messages were skipped" in line for line in running.err):
+            count += 1
+            server.publish("room", f"{count} ".ljust(100_000, "x"))
+        last = server.publish("room", "last")
+        reader = silent.read_until(last)
+        assert [each.data for each in reader.events if each.type == "reset"] == [
+            '{"channels": ["room"], "reason": "slow"}'
+        ]
+        numbers = [int(each.data.split()[0]) for each in reader.events if each.data[0].isdigit()]
+        assert numbers == sorted(numbers)
+        assert len(numbers) < count
+
+
+class Silent:
+    """A client that holds the channel "room" and does not read."""
+
+    def __init__(self, address: tuple[str, int]) -> None:
+        self.sock = socket.create_connection(address, PATIENCE)
+        self.sock.sendall(b"GET /events?channel=room HTTP/1.1\r\nHost: a\r\n\r\n")
+        self.sock.recv(1)  # the channels are attached
+
+    def read_until(self, wanted: str) -> Reader:
+        """The events up to an id. The chunks of the body are recognised by their sizes alone."""
+        response = http.client.HTTPResponse(self.sock)
+        response.fp = _AfterFirstByte(self.sock)  # type: ignore[assignment]
+        response.begin()
+        reader = Reader()
+        while reader.last_event_id != wanted:
+            reader.feed(response.read1(65536))
+        return reader
+
+    def __enter__(self) -> Silent:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.sock.close()
+
+
+class _AfterFirstByte(io.BufferedReader):
+    """The bytes of a socket of which "H" has been read."""
+
+    def __init__(self, sock: socket.socket) -> None:
+        super().__init__(sock.makefile("rb", buffering=0), 65536)  # type: ignore[arg-type]
+        self._first = b"H"
+
+    def readline(self, size: int | None = -1) -> bytes:
+        first, self._first = self._first, b""
+        return first + super().readline(size)
+
+
+def test_other_servers_keep_a_thread(tmp_path: Path) -> None:
+    code = """
+import carboy
+from channel_app import app
+
+with app.test_client() as client:
+    response = client.get("/events?channel=room", buffered=False)
+    pieces = response.iter_encoded()
+    print(next(pieces))
+    carboy.publish("room", "Hello")
+    print(next(pieces).decode().split("data: ")[1].strip())
+    response.close()
+"""
+    (tmp_path / "pyproject.toml").touch()
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=clean_environ(tmp_path),
+        capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    assert done.stdout == "b'retry: 3000\\n\\n'\nHello\n", done.stderr
+    assert not list(tmp_path.rglob("*.sock"))
+
+
+def test_a_server_without_a_supervisor_has_channels(tmp_path: Path) -> None:
+    with start(tmp_path, "--no-supervisor", workers=1) as running:
+        server = Server(running, tmp_path, clean_environ(tmp_path))
+        with server.hold("room") as client:
+            assert server.script("import carboy; carboy.publish('room', 'Hello')").returncode == 0
+            assert client.data(1) == ["Hello"]
+        assert running.stop() == 0
+
+
+def test_a_wrapped_application_holds_without_a_thread(tmp_path: Path) -> None:
+    with start(tmp_path, "--threads", "1", workers=1, app="channel_app:wrapped") as running:
+        server = Server(running, tmp_path, clean_environ(tmp_path))
+        path = "/events?channel=room"
+        with EventClient(server.address, path) as one, EventClient(server.address, path) as other:
+            assert server.script("import carboy; carboy.publish('room', 'Hello')").returncode == 0
+            assert one.data(1) == other.data(1) == ["Hello"]
+
+
+@pytest.mark.parametrize("kind", ["symlink", "open"])
+def test_a_folder_of_sockets_that_others_could_change_is_refused(tmp_path: Path, kind: str) -> None:
+    folder = tmp_path / "carboy"
+    if kind == "symlink":
+        folder.symlink_to(tmp_path)
+    else:
+        folder.mkdir()
+        folder.chmod(0o777)
+    with start(tmp_path, workers=1) as running:
+        running.line("There are no channels")
+        assert running.get("/quick")[0] == 200
+
+
+def test_the_socket_can_be_chosen(tmp_path: Path) -> None:
+    path = tmp_path / "own.sock"
+    with start(tmp_path, "--channels-socket", str(path), workers=1) as running:
+        server = Server(running, tmp_path, clean_environ(tmp_path))
+        assert path.stat().st_mode & 0o777 == 0o600
+        with server.hold("room") as client:
+            done = subprocess.run(
+                [sys.executable, "-m", "carboy", "publish", "room", "--channels-socket", str(path)],
+                cwd="/", env=server.environ, input=b"Hello", timeout=PATIENCE, check=False,
+            )  # fmt: skip
+            assert done.returncode == 0
+            assert client.data(1) == ["Hello"]

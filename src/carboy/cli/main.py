@@ -30,6 +30,7 @@ LATE = {
     "explain": "carboy.cli.explain",
     "learn": "carboy.cli.learn.command",
     "new": "carboy.cli.new",
+    "publish": "carboy.cli.publish",
     "routes": "carboy.cli.routes",
     "shell": "carboy.cli.shell",
     "test": "carboy.cli.test",

@@ -166,9 +166,12 @@ class WebSocket(Protocol):
         ...
 
     def accept(
-        self, subprotocol: str | None = None, headers: Iterable[tuple[str, str]] = ()
+        self,
+        subprotocol: str | None = None,
+        headers: Iterable[tuple[str, str]] = (),
+        compression: bool = True,
     ) -> None:
-        """Accept the handshake.
+        """Accept the handshake; without `compression`, decline the client's permessage-deflate.
 
         Raises ValueError for a subprotocol that the client has not offered, and for headers that
         the handshake sets itself.
@@ -181,6 +184,10 @@ class WebSocket(Protocol):
 
     def take(self) -> str | bytes | None:
         """The next message; None: no message is there. After `closed` is set, the last ones."""
+        ...
+
+    def send_frame(self, frame: bytes) -> None:
+        """Send a frame that is encoded already. Raises ChannelClosed if it is not open."""
         ...
 
     def send(self, message: str | bytes) -> None:

@@ -90,9 +90,17 @@ class WebSocketTransport:
     # --- for the application
 
     def accept(
-        self, subprotocol: str | None = None, headers: Iterable[tuple[str, str]] = ()
+        self,
+        subprotocol: str | None = None,
+        headers: Iterable[tuple[str, str]] = (),
+        compression: bool = True,
     ) -> None:
-        """Accept the handshake. Raises ValueError for a subprotocol or a header that cannot be."""
+        """Accept the handshake; without `compression`, decline the client's permessage-deflate.
+
+        Raises ValueError for a subprotocol or a header that cannot be.
+        """
+        if not compression:
+            self._extensions, self._deflate = None, None
         fields = self.handshake.acceptance(subprotocol, self._extensions, headers)
         self._do(self._accept, fields)
 
@@ -138,6 +146,12 @@ class WebSocketTransport:
             if self.phase is not OPEN:
                 raise ChannelClosed("The WebSocket is closed.")
             channel.send(frame)
+
+    def send_frame(self, frame: bytes) -> None:
+        """Send a frame that is encoded, without compression; otherwise as `send`."""
+        if self.phase is not OPEN:
+            raise ChannelClosed("The WebSocket is not open.")
+        self._send(frame)
 
     def close(self, code: int | None = 1000, reason: str = "") -> None:
         """Close the WebSocket, or answer 403 if it was not accepted. Later calls do nothing.

@@ -73,6 +73,7 @@ def the_hub(app: Any) -> Hub:
             _add_configured(app)
             _hub = Hub(engine, options())
             engine.start(_hub, rules)
+            _hub.housekeeper.start()
         return _hub
 
 

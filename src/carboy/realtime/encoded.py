@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from carboy.realtime.engine import Message
 from carboy.realtime.event import Event, encode
 
+FINAL, TEXT, BINARY = 0x80, 1, 2
 RESET = "reset"  # the event that says that messages may be missing
 
 
@@ -24,7 +25,7 @@ class Encoded:
         self.message = message
         self.size = len(message.data)  # about the bytes of memory that it needs
         self._event: bytes | None = None
-        self._frame: str | bytes | None = None
+        self._frame: bytes | None = None
 
     @property
     def event(self) -> bytes:
@@ -38,24 +39,32 @@ class Encoded:
         return self._event
 
     @property
-    def frame(self) -> str | bytes:
-        """The message of a WebSocket: bytes as they are, and text in a JSON object."""
+    def frame(self) -> bytes:
+        """The frame of a WebSocket: bytes as they are, and text in a JSON object."""
         if self._frame is None:
             message = self.message
             if isinstance(message.data, bytes):
-                self._frame = message.data
+                self._frame = _frame(BINARY, message.data)
             else:
-                self._frame = json.dumps(
-                    {
-                        "channel": message.channel,
-                        "event": message.event or "message",
-                        "data": message.data,
-                        "id": message.id,
-                    },
-                    ensure_ascii=False,
-                    separators=(",", ":"),
-                )
+                fields = {
+                    "channel": message.channel,
+                    "event": message.event or "message",
+                    "data": message.data,
+                    "id": message.id,
+                }
+                text = json.dumps(fields, ensure_ascii=False, separators=(",", ":"))
+                self._frame = _frame(TEXT, text.encode())
         return self._frame
+
+
+def _frame(kind: int, payload: bytes) -> bytes:
+    """A whole message in one frame, as a server sends it (RFC 6455, section 5.2)."""
+    size = len(payload)
+    if size < 126:
+        return b"%c%c%b" % (FINAL | kind, size, payload)
+    if size < 1 << 16:
+        return b"%c\x7e%b%b" % (FINAL | kind, size.to_bytes(2, "big"), payload)
+    return b"%c\x7f%b%b" % (FINAL | kind, size.to_bytes(8, "big"), payload)
 
 
 def reset(channels: Sequence[str], reason: str) -> Encoded:

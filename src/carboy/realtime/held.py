@@ -18,10 +18,6 @@ Hook = Callable[["Hold"], object]
 class Hub(Protocol):
     """The hub, as a hold sees it (hub.py)."""
 
-    def open(self, hold: Hold) -> None:
-        """The hold's outlet is ready: attach its channels."""
-        ...
-
     def keep(self, hold: Hold, encoded: Encoded) -> None:
         """Keep a message until the client has read some of those before it."""
         ...
@@ -39,12 +35,13 @@ class Hub(Protocol):
 class State(Enum):
     """How far a hold is."""
 
+    NEW = "the connection is not ready"
     ATTACHING = "the replay has not come"
     LIVE = "messages are sent as they come"
     ENDED = "the connection has ended"
 
 
-ATTACHING, LIVE, ENDED = State
+NEW, ATTACHING, LIVE, ENDED = State
 
 
 class Outlet(Protocol):
@@ -74,6 +71,10 @@ class Outlet(Protocol):
 
     def finish(self) -> None:
         """End the connection in order."""
+        ...
+
+    def take(self) -> str | bytes | None:
+        """The next message of the client; None if there is none."""
         ...
 
     def cut(self) -> None:
@@ -131,7 +132,7 @@ class Hold:
         self.name = name
         self.after = after
         self.hooks = hooks
-        self.state = ATTACHING
+        self.state = NEW
         self.is_live = False
         # while it attaches
         self.replays: dict[str, Replay] = {}
@@ -194,6 +195,9 @@ class _Nowhere:
 
     def finish(self) -> None:
         pass
+
+    def take(self) -> str | bytes | None:
+        return None
 
     def cut(self) -> None:
         pass

@@ -9,9 +9,13 @@ from carboy.app.globals import current_app, request
 from carboy.app.wrappers import Response
 from carboy.realtime.channel_rules import check_channel
 from carboy.realtime.channels import the_hub
+from carboy.realtime.data import as_data
+from carboy.realtime.encoded import Encoded
+from carboy.realtime.engine import Message
 from carboy.realtime.event import Event, encode
 from carboy.realtime.held import Hold, Hook, Hooks
-from carboy.realtime.outlets import QueueOutlet, StreamOutlet
+from carboy.realtime.outlets import QueueOutlet, StreamOutlet, WebSocketOutlet
+from carboy.realtime.websocket_origin import check_origin
 
 if TYPE_CHECKING:
     from carboy.gateway.interface import Answer, Exchange
@@ -21,6 +25,8 @@ HEADERS = [
     ("Cache-Control", "no-cache, no-store, no-transform"),
     ("X-Accel-Buffering", "no"),
 ]
+# Header fields of the response that a WebSocket does not have.
+OF_STREAMS = frozenset({"content-type", "content-length", "cache-control", "x-accel-buffering"})
 MOST_CHANNELS = 100  # of one connection
 PARAMETERS = ("last_event_id", "lastEventId")  # in the URL, for clients that cannot send the field
 
@@ -56,10 +62,13 @@ def hold(
         )
     wanted = tuple(dict.fromkeys(map(check_channel, channels)))
     app: Any = current_app._get_current_object()  # type: ignore[attr-defined]
+    if request.headers.get("Upgrade", "").lower() == "websocket":
+        check_origin(app, request)
     hooks = Hooks(app, keep_alive, on_open, on_close, on_message)
     after = last_event_id if last_event_id is not None else given_id()
     held = Hold(the_hub(app), wanted, name, after, hooks)
-    body = HeldBody(held, _first(retry, initial, app))
+    events = [each if isinstance(each, Event) else Event(each) for each in initial]
+    body = HeldBody(held, retry, events, app.json.dumps)
     response: Response = app.response_class(body, headers=HEADERS, direct_passthrough=True)
     body.response = response
     return response
@@ -75,11 +84,6 @@ def given_id() -> str | None:
     return value or None
 
 
-def _first(retry: float, initial: Iterable[Any], app: Any) -> bytes:
-    events = [Event(retry=int(1000 * retry)), *initial]
-    return b"".join(encode(event, app.json.dumps) for event in events)
-
-
 class HeldBody:
     """The body of a response that holds channels.
 
@@ -87,9 +91,11 @@ class HeldBody:
     keeps a thread.
     """
 
-    def __init__(self, hold: Hold, first: bytes) -> None:
+    def __init__(self, hold: Hold, retry: float, initial: list[Event], dumps: Any) -> None:
         self._hold = hold
-        self._first = first
+        self._retry = retry
+        self._initial = initial
+        self._dumps = dumps
         self._outlet: QueueOutlet | None = None
         self.response: Response | None = None
 
@@ -98,19 +104,44 @@ class HeldBody:
     ) -> Answer:
         """Keep the connection of this exchange; returns LATER."""
         self._take_close()
-        outlet = StreamOutlet(self._hold, status, headers, self._first)
-        later: Any = exchange
-        return later.later(outlet)  # type: ignore[no-any-return]
+        server: Any = exchange
+        if exchange.head.upgrade and (answer := self._websocket(server, headers)) is not None:
+            return answer
+        outlet = StreamOutlet(self._hold, status, headers, self._stream())
+        return server.later(outlet)  # type: ignore[no-any-return]
+
+    def _websocket(self, exchange: Any, headers: list[tuple[str, str]]) -> Answer | None:
+        """The answer to a handshake; None if the request is not one."""
+        outlet = WebSocketOutlet(self._hold, self._frames())
+        socket = exchange.websocket(outlet.changed)
+        if socket is None or isinstance(socket, tuple):
+            return socket
+        kept = [each for each in headers if each[0].lower() not in OF_STREAMS]
+        outlet.accept(socket, kept)
+        return exchange.later(socket)  # type: ignore[no-any-return]
 
     def __iter__(self) -> Iterator[bytes]:
         self._take_close()
-        self._outlet = QueueOutlet(self._hold, self._first)
+        self._outlet = QueueOutlet(self._hold, self._stream())
         return iter(self._outlet)
 
     def close(self) -> None:
         """The server has finished with the response."""
         if self._outlet is not None:
             self._outlet.finish()
+
+    def _stream(self) -> bytes:
+        events = [Event(retry=int(1000 * self._retry)), *self._initial]
+        return b"".join(encode(event, self._dumps) for event in events)
+
+    def _frames(self) -> list[bytes]:
+        """The first frames of a WebSocket."""
+        frames = []
+        for each in self._initial:
+            data = as_data(each.data, self._dumps)
+            message = Message(self._hold.channels[0], data, each.event, each.id or "")
+            frames.append(Encoded(message).frame)
+        return frames
 
     def _take_close(self) -> None:
         """Have the functions of `call_on_close` called when the hold has ended."""

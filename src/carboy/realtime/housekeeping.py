@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from queue import Empty, SimpleQueue
 from threading import RLock
 from typing import Any, Protocol
@@ -23,12 +24,17 @@ log = logging.getLogger("carboy.error")
 
 TURN = 1.0  # seconds between two looks at the clock, while holds are open
 HOOK_THREADS = 8
+MOST_CALLS = 32  # of hooks that wait, before messages of the client are left with its connection
 
 
 class Hub(Protocol):
     """The hub, as the housekeeper sees it (hub.py)."""
 
     lock: RLock
+
+    def open(self, hold: Hold) -> None:
+        """The hold's connection is ready: attach its channels."""
+        ...
 
     def flush(self, hold: Hold) -> None:
         """Send the messages that were kept for a slow client."""
@@ -56,8 +62,8 @@ class Housekeeper:
 
     # --- from any thread
 
-    def opened(self, hold: Hold) -> None:
-        """A hold has begun."""
+    def start(self) -> None:
+        """Start the thread."""
         if self._thread is None:
             with self._hub.lock:
                 if self._thread is None:
@@ -65,7 +71,6 @@ class Housekeeper:
                         target=self._run, name="carboy-holds", daemon=True
                     )
                     self._thread.start()
-        self._queue.put(lambda: self._begin(hold))
 
     def live(self, hold: Hold) -> None:
         """A hold gets messages now."""
@@ -73,7 +78,7 @@ class Housekeeper:
             self._queue.put(lambda: self._call(hold, hold.hooks.on_open))
 
     def note(self, hold: Hold) -> None:
-        """The connection of a hold has changed: it takes more, or has ended."""
+        """The connection of a hold is ready, takes more, has a message, or has ended."""
         self._queue.put(lambda: self._look(hold))
 
     def stop(self, timeout: float) -> None:
@@ -106,6 +111,7 @@ class Housekeeper:
                 log.exception("A connection that holds channels cannot be looked after.")
 
     def _begin(self, hold: Hold) -> None:
+        self._hub.open(hold)
         if interval := hold.hooks.keep_alive:
             due = self._due.setdefault(interval, deque())
             due.append((time.monotonic() + interval, hold))
@@ -120,11 +126,27 @@ class Housekeeper:
 
     def _look(self, hold: Hold) -> None:
         if hold.outlet.open and hold.state is not State.ENDED:
+            if hold.state is State.NEW:
+                self._begin(hold)
             self._hub.flush(hold)
+            self._take_messages(hold)
+        elif hold.state is State.NEW:
+            hold.end()
+            if hold.hooks.close is not None:
+                self._submit(hold.hooks, hold.hooks.close)
         elif self._hub.remove(hold):
+            self._take_messages(hold)
             self._call(hold, hold.hooks.on_close)
             if hold.hooks.close is not None:
                 self._submit(hold.hooks, hold.hooks.close)
+
+    def _take_messages(self, hold: Hold) -> None:
+        """Have the hook called with the messages of the client, a few at a time."""
+        hooks = hold.hooks
+        while len(hooks.calls) < MOST_CALLS and (message := hold.outlet.take()) is not None:
+            if hooks.on_message is not None:
+                self._submit(hooks, hooks.on_message, hold, message)
+                self._submit(hooks, partial(self.note, hold))
 
     # --- hooks
 
@@ -150,7 +172,10 @@ class Housekeeper:
                     hooks.busy = False
                     return
                 function, arguments = hooks.calls.popleft()
-            _run_hook(hooks.app, function, *arguments)
+            if isinstance(function, partial):
+                function()
+            else:
+                _run_hook(hooks.app, function, *arguments)
 
 
 def _run_hook(app: Any, function: Callable[..., Any], *arguments: Any) -> None:

@@ -69,15 +69,15 @@ class Hub:
     # --- the life of a hold
 
     def open(self, hold: Hold) -> None:
-        """The hold's outlet is ready: attach its channels."""
+        """The hold's connection is ready: attach its channels."""
         with self.lock:
+            hold.state = State.ATTACHING
             self._holds[hold] = None
             for channel in hold.channels:
                 self._topics.setdefault(channel, {})[hold] = None
             for channel in hold.channels:
                 self.engine.attach(channel, hold.after, partial(self._replayed, hold, channel))
                 self.engine.join(channel, hold.name)
-        self.housekeeper.opened(hold)
 
     def _replayed(self, hold: Hold, channel: str, replay: Replay) -> None:
         with self.lock:

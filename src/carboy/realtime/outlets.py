@@ -1,9 +1,9 @@
-"""The connections of holds: a stream of events on Carboy's own server, or a queue elsewhere."""
+"""The connections of holds: a stream or a WebSocket on Carboy's own server, or a queue."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ from carboy.realtime.event import KEEP_ALIVE, Event, encode
 from carboy.realtime.held import Hold
 
 if TYPE_CHECKING:
-    from carboy.gateway.interface import Channel
+    from carboy.gateway.interface import Channel, WebSocket
 
 # At a stop, this many clients a second are told to connect again, from FIRST_RETRY seconds on.
 RETRIES = 1000
@@ -50,7 +50,7 @@ class StreamOutlet:
         self._channel = channel
         channel.head(self._status, self._headers)
         del self._status, self._headers
-        self._hold.hub.open(self._hold)
+        self._hold.hub.note(self._hold)
 
     def changed(self) -> None:
         """The client has read, or has gone."""
@@ -107,6 +107,66 @@ class StreamOutlet:
     def cut(self) -> None:
         self._channel.cut()
 
+    def take(self) -> str | bytes | None:
+        return None
+
+
+class WebSocketOutlet:
+    """A WebSocket without a thread. Nothing is compressed, so all clients get the same frames."""
+
+    __slots__ = ("_first", "_hold", "_socket")
+
+    def __init__(self, hold: Hold, first: Sequence[bytes]) -> None:
+        self._hold = hold
+        self._first = first
+        self._socket: WebSocket
+        hold.outlet = self
+
+    def accept(self, socket: WebSocket, headers: list[tuple[str, str]]) -> None:
+        """Accept the handshake, with the header fields of the view's response."""
+        self._socket = socket
+        socket.accept(None, headers, compression=False)
+
+    def changed(self) -> None:
+        """The connection is ready, has a message, takes more, or has ended."""
+        self._hold.hub.note(self._hold)
+
+    @property
+    def open(self) -> bool:
+        return self._socket.closed is None
+
+    @property
+    def full(self) -> bool:
+        return self._socket.full
+
+    def start(self) -> None:
+        first, self._first = self._first, ()
+        for frame in first:
+            self._send(frame)
+
+    def send(self, encoded: Encoded) -> None:
+        self._send(encoded.frame)
+
+    def _send(self, frame: bytes) -> None:
+        try:
+            self._socket.send_frame(frame)
+        except ConnectionError:
+            self.changed()
+
+    def keep_alive(self) -> None:
+        """The server sends pings."""
+
+    def finish(self) -> None:
+        self._socket.close()
+
+    def cut(self) -> None:
+        channel = self._socket.channel
+        if channel is not None:
+            channel.cut()
+
+    def take(self) -> str | bytes | None:
+        return self._socket.take()
+
 
 class QueueOutlet:
     """The pieces of a stream for a server that iterates the response, which keeps a thread."""
@@ -117,7 +177,7 @@ class QueueOutlet:
         self.open = True
         self._first = first
         hold.outlet = self
-        hold.hub.open(hold)
+        hold.hub.note(hold)
 
     @property
     def full(self) -> bool:
@@ -153,3 +213,6 @@ class QueueOutlet:
 
     def cut(self) -> None:
         self.finish()
+
+    def take(self) -> str | bytes | None:
+        return None

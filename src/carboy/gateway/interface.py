@@ -80,6 +80,13 @@ class Channel(Protocol):
         """Send a piece of the body."""
         ...
 
+    def send_chunk(self, piece: bytes, chunk: bytes) -> None:
+        """Send a piece of the body; `chunk` is the same piece as a chunk (RFC 9112, section 7.1).
+
+        For a piece that many channels get, so that it is framed once for all of them.
+        """
+        ...
+
     def send_file(self, fd: int, offset: int, count: int) -> None:
         """Send `count` bytes of a regular file from `offset` as a piece of the body.
 

@@ -19,11 +19,12 @@ RESET = "reset"  # the event that says that messages may be missing
 class Encoded:
     """One message in all forms."""
 
-    __slots__ = ("_event", "_frame", "message", "size")
+    __slots__ = ("_chunk", "_event", "_frame", "message", "size")
 
     def __init__(self, message: Message) -> None:
         self.message = message
         self.size = len(message.data)  # about the bytes of memory that it needs
+        self._chunk: bytes | None = None
         self._event: bytes | None = None
         self._frame: bytes | None = None
 
@@ -37,6 +38,14 @@ class Encoded:
                 data = base64.b64encode(data).decode()
             self._event = encode(Event(data, message.event, message.id or None), json.dumps)
         return self._event
+
+    @property
+    def chunk(self) -> bytes:
+        """The event as a chunk of a body (RFC 9112, section 7.1)."""
+        if self._chunk is None:
+            event = self.event
+            self._chunk = b"%x\r\n%b\r\n" % (len(event), event)
+        return self._chunk
 
     @property
     def frame(self) -> bytes:

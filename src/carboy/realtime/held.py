@@ -61,8 +61,8 @@ class Outlet(Protocol):
         """Send the head and the first events: the channels are attached."""
         ...
 
-    def send(self, encoded: Encoded) -> None:
-        """Send a message."""
+    def send(self, encoded: Encoded) -> bool:
+        """Send a message; False: it was not sent, because the client reads slowly."""
         ...
 
     def keep_alive(self) -> None:
@@ -104,7 +104,7 @@ class Hooks:
         self.on_message = on_message
         self.close: Callable[[], object] | None = None  # of the response
         # calls of hooks that are due, in order, and whether a thread makes them (housekeeping.py)
-        self.calls: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
+        self.calls: deque[tuple[Callable[..., object], tuple[Any, ...]]] | None = None
         self.busy = False
 
 
@@ -158,9 +158,7 @@ class Hold:
 
     def put(self, encoded: Encoded) -> None:
         """Send a message, or keep it while the client is slow."""
-        if self.kept is None and not self.outlet.full:
-            self.outlet.send(encoded)
-        else:
+        if self.kept is not None or not self.outlet.send(encoded):
             self.hub.keep(self, encoded)
 
     def go_live(self) -> None:
@@ -187,8 +185,8 @@ class _Nowhere:
     def start(self) -> None:
         pass
 
-    def send(self, encoded: Encoded) -> None:
-        pass
+    def send(self, encoded: Encoded) -> bool:
+        return True
 
     def keep_alive(self) -> None:
         pass

@@ -143,7 +143,7 @@ class Housekeeper:
     def _take_messages(self, hold: Hold) -> None:
         """Have the hook called with the messages of the client, a few at a time."""
         hooks = hold.hooks
-        while len(hooks.calls) < MOST_CALLS and (message := hold.outlet.take()) is not None:
+        while len(hooks.calls or ()) < MOST_CALLS and (message := hold.outlet.take()) is not None:
             if hooks.on_message is not None:
                 self._submit(hooks, hooks.on_message, hold, message)
                 self._submit(hooks, partial(self.note, hold))
@@ -159,6 +159,8 @@ class Housekeeper:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(HOOK_THREADS, "carboy-hold-hooks")
         with self._hub.lock:
+            if hooks.calls is None:  # most holds have no hooks, and a deque has 600 bytes
+                hooks.calls = deque()
             hooks.calls.append((function, arguments))
             if hooks.busy:
                 return

@@ -127,6 +127,8 @@ class Hub:
         with self.lock:
             holds = list(topic)
         for hold in holds:
+            if hold.is_live and hold.kept is None and hold.outlet.send(encoded):
+                continue
             if hold.is_live:
                 hold.put(encoded)
             else:
@@ -156,8 +158,7 @@ class Hub:
             if hold.state is State.ENDED:
                 return
             if hold.kept is None:
-                if not hold.outlet.full:
-                    hold.outlet.send(encoded)
+                if hold.outlet.send(encoded):
                     return
                 hold.kept = deque()
                 hold.kept_size = 0

@@ -80,11 +80,15 @@ class StreamOutlet:
         if first:
             self._send(first)
 
-    def send(self, encoded: Encoded) -> None:
+    def send(self, encoded: Encoded) -> bool:
+        channel = self._channel
+        if channel.full:
+            return False
         try:
-            self._channel.send(encoded.event)
+            channel.send_chunk(encoded.event, encoded.chunk)
         except ConnectionError:
             self.changed()
+        return True
 
     def keep_alive(self) -> None:
         if not self._channel.full:
@@ -144,8 +148,11 @@ class WebSocketOutlet:
         for frame in first:
             self._send(frame)
 
-    def send(self, encoded: Encoded) -> None:
+    def send(self, encoded: Encoded) -> bool:
+        if self._socket.full:
+            return False
         self._send(encoded.frame)
+        return True
 
     def _send(self, frame: bytes) -> None:
         try:
@@ -198,8 +205,11 @@ class QueueOutlet:
     def start(self) -> None:
         self._queue.put(self._first)
 
-    def send(self, encoded: Encoded) -> None:
+    def send(self, encoded: Encoded) -> bool:
+        if self.full:
+            return False
         self._queue.put(encoded.event)
+        return True
 
     def keep_alive(self) -> None:
         if self._queue.empty():

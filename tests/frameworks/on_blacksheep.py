@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from blacksheep import Application, Request, Response, StreamedContent, json, text
+from blacksheep import Application, Request, Response, StreamedContent, WebSocket, json, text
+from blacksheep.server.websocket import WebSocketDisconnectError
 
 from frameworks.witness import Witness
 
@@ -32,6 +33,36 @@ def application(witness: Witness) -> Application:
     @app.router.get("/endless")
     async def endless() -> Response:
         return Response(200, content=StreamedContent(b"text/event-stream", witness.endless))
+
+    @app.router.get("/waiting")
+    async def waiting() -> Response:
+        return Response(200, content=StreamedContent(b"text/event-stream", witness.waiting))
+
+    @app.router.ws("/echo")
+    async def echo(socket: WebSocket) -> None:
+        witness.events.append("connected")
+        offered = socket.scope["subprotocols"]
+        await socket.accept(subprotocol="b" if "b" in offered else None)
+        try:
+            while True:
+                message: Any = await socket.receive()
+                if message.get("text") == "close":
+                    await socket.close(4001, "asked")
+                elif message.get("text") is not None:
+                    await socket.send_text(message["text"])
+                else:
+                    await socket.send_bytes(message["bytes"])
+        except WebSocketDisconnectError as ended:
+            witness.events.append(f"closed {ended.code}")
+
+    @app.router.ws("/refuses")
+    async def refuses(socket: WebSocket) -> None:
+        await socket.close()
+
+    @app.router.ws("/breaks")
+    async def breaks(socket: WebSocket) -> None:
+        await socket.accept()
+        raise ValueError("broken socket")
 
     @app.router.post("/upload")
     async def upload(request: Request) -> Response:

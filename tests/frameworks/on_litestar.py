@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
 
-from litestar import Litestar, Request, get, post
+from litestar import Litestar, Request, WebSocket, get, post, websocket
 from litestar.background_tasks import BackgroundTask
 from litestar.datastructures import State, UploadFile
 from litestar.enums import RequestEncodingType
@@ -37,6 +37,36 @@ def application(witness: Witness) -> Litestar:
     async def endless() -> Stream:
         return Stream(witness.endless(), media_type="text/event-stream")
 
+    @get("/waiting")
+    async def waiting() -> Stream:
+        return Stream(witness.waiting(), media_type="text/event-stream")
+
+    @websocket("/echo")
+    async def echo(socket: WebSocket[Any, Any, Any]) -> None:
+        witness.events.append("connected")
+        offered = socket.scope["subprotocols"]
+        await socket.accept(subprotocols="b" if "b" in offered else None)
+        while True:
+            message: Any = await socket.receive()
+            if message["type"] == "websocket.disconnect":
+                witness.events.append(f"closed {message['code']}")
+                return
+            if message.get("text") == "close":
+                await socket.close(4001, "asked")
+            elif message.get("text") is not None:
+                await socket.send_text(message["text"])
+            else:
+                await socket.send_bytes(message["bytes"])
+
+    @websocket("/refuses")
+    async def refuses(socket: WebSocket[Any, Any, Any]) -> None:
+        await socket.close()
+
+    @websocket("/breaks")
+    async def breaks(socket: WebSocket[Any, Any, Any]) -> None:
+        await socket.accept()
+        raise ValueError("broken socket")
+
     @post("/upload")
     async def upload(
         data: Annotated[UploadFile, Body(media_type=RequestEncodingType.MULTI_PART)],
@@ -59,7 +89,8 @@ def application(witness: Witness) -> Litestar:
     async def later() -> Response[str]:
         return Response("answered", background=BackgroundTask(witness.background))
 
-    handlers = [state, stream, endless, upload, body, fails, later]
+    handlers = [state, stream, endless, waiting, upload, body, fails, later,
+                echo, refuses, breaks]  # fmt: skip
     return Litestar(
         handlers,
         lifespan=[lifespan],

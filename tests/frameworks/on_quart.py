@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
-from quart import Quart, request
+from quart import Quart, abort, request, websocket
 
 from frameworks.witness import Witness
 
@@ -32,6 +33,35 @@ def application(witness: Witness) -> Quart:
     @app.get("/endless")
     async def endless() -> Any:
         return witness.endless(), {"Content-Type": "text/event-stream"}
+
+    @app.get("/waiting")
+    async def waiting() -> Any:
+        return witness.waiting(), {"Content-Type": "text/event-stream"}
+
+    @app.websocket("/echo")
+    async def echo() -> None:
+        witness.events.append("connected")
+        offered = websocket.requested_subprotocols
+        await websocket.accept(subprotocol="b" if "b" in offered else None)
+        try:
+            while True:
+                message = await websocket.receive()
+                if message == "close":
+                    await websocket.close(4001, "asked")
+                else:
+                    await websocket.send(message)
+        except asyncio.CancelledError:  # as Quart tells that the client has closed
+            witness.events.append("closed")
+            raise
+
+    @app.websocket("/refuses")
+    async def refuses() -> Any:
+        abort(403)
+
+    @app.websocket("/breaks")
+    async def breaks() -> None:
+        await websocket.accept()
+        raise ValueError("broken socket")
 
     @app.post("/upload")
     async def upload() -> dict[str, Any]:

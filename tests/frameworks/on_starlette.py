@@ -10,7 +10,8 @@ from starlette.applications import Starlette
 from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response, StreamingResponse
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
+from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from frameworks.witness import Witness
 
@@ -50,6 +51,33 @@ def application(witness: Witness) -> Starlette:
     async def endless(request: Request) -> Response:
         return StreamingResponse(witness.endless(), media_type="text/event-stream")
 
+    async def waiting(request: Request) -> Response:
+        return StreamingResponse(witness.waiting(), media_type="text/event-stream")
+
+    async def echo(websocket: WebSocket) -> None:
+        witness.events.append("connected")
+        await websocket.accept(subprotocol="b" if "b" in websocket.scope["subprotocols"] else None)
+        try:
+            while True:
+                message = await websocket.receive()
+                if message["type"] == "websocket.disconnect":
+                    raise WebSocketDisconnect(message["code"])
+                if message.get("text") == "close":
+                    await websocket.close(4001, "asked")
+                elif message.get("text") is not None:
+                    await websocket.send_text(message["text"])
+                else:
+                    await websocket.send_bytes(message["bytes"])
+        except WebSocketDisconnect as ended:
+            witness.events.append(f"closed {ended.code}")
+
+    async def refuses(websocket: WebSocket) -> None:
+        await websocket.close()
+
+    async def breaks(websocket: WebSocket) -> None:
+        await websocket.accept()
+        raise ValueError("broken socket")
+
     async def later(request: Request) -> Response:
         return PlainTextResponse("answered", background=BackgroundTask(witness.background))
 
@@ -57,9 +85,13 @@ def application(witness: Witness) -> Starlette:
         Route("/state", state),
         Route("/stream", stream),
         Route("/endless", endless),
+        Route("/waiting", waiting),
         Route("/upload", upload, methods=["POST"]),
         Route("/body", body, methods=["POST"]),
         Route("/fails", fails),
         Route("/later", later),
+        WebSocketRoute("/echo", echo),
+        WebSocketRoute("/refuses", refuses),
+        WebSocketRoute("/breaks", breaks),
     ]
     return Starlette(routes=routes, lifespan=lifespan)

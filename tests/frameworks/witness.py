@@ -49,3 +49,11 @@ class Witness:
                 await asyncio.sleep(0.01)
         finally:
             self.events.append("left")
+
+    async def waiting(self) -> AsyncIterator[bytes]:
+        """A stream whose second event never comes, and that ends when its client leaves."""
+        try:
+            yield b"data: x\n\n"
+            await asyncio.Event().wait()
+        finally:
+            self.events.append("left")

@@ -28,7 +28,7 @@ from starlette.responses import (  # noqa: E402
     JSONResponse,
     StreamingResponse,
 )
-from starlette.routing import Mount, Route, WebSocketRoute  # noqa: E402
+from starlette.routing import Mount, Route  # noqa: E402
 from starlette.staticfiles import StaticFiles  # noqa: E402
 
 events: list[str] = []
@@ -120,10 +120,6 @@ async def sends_file(request: Any) -> Any:
     return FileResponse(__file__)
 
 
-async def socket(websocket: Any) -> None:
-    raise AssertionError("WebSocket is not served yet")
-
-
 def starlette_application() -> Starlette:
     async def marked(request: Any, call_next: Any) -> Any:
         response = await call_next(request)
@@ -135,7 +131,6 @@ def starlette_application() -> Starlette:
         Route("/stream", stream),
         Route("/endless", endless),
         Route("/file", sends_file),
-        WebSocketRoute("/socket", socket),
         Mount("/static", StaticFiles(directory=Path(__file__).parent)),
     ]
     middleware = [Middleware(BaseHTTPMiddleware, dispatch=marked), Middleware(GZipMiddleware)]
@@ -278,16 +273,6 @@ def test_fastapi_asks_whether_the_client_is_there(fast: Live) -> None:
         eventually(fast.engine.in_flight)
     eventually(lambda: "disconnected" in events)
     events.remove("disconnected")
-
-
-def test_a_websocket_handshake_is_answered_as_a_request(star: Live, client: httpx.Client) -> None:
-    headers = {
-        "Connection": "Upgrade",
-        "Upgrade": "websocket",
-        "Sec-WebSocket-Version": "13",
-        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
-    }
-    assert client.get(url(star, "/socket"), headers=headers).status_code == 404
 
 
 # A process can have one configuration of Django.

@@ -97,9 +97,10 @@ def test_a_background_task_delays_neither_its_response_nor_the_next_request(app:
     eventually(lambda: "background" in app.witness.events)
 
 
-def test_a_stream_ends_when_its_client_leaves(app: Served) -> None:
+@pytest.mark.parametrize("path", ["/endless", "/waiting"])
+def test_a_stream_ends_when_its_client_leaves(app: Served, path: str) -> None:
     ended = app.witness.events.count("left")
-    with app.client.stream("GET", "/endless") as reply:
+    with app.client.stream("GET", path) as reply:
         assert next(reply.iter_bytes())
     eventually(lambda: app.witness.events.count("left") == ended + 1)
     eventually(lambda: not app.live.engine.in_flight())

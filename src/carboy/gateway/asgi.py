@@ -151,7 +151,7 @@ class Request:
     """One call of the application: a Receiver of gateway.interface, and `receive` and `send`."""
 
     __slots__ = ("_begun", "_body_read", "_changed", "_channel", "_gateway", "_response",
-                 "_trailers", "_waiting", "exchange", "task")  # fmt: skip
+                 "_streams", "_trailers", "_waiting", "exchange", "task")  # fmt: skip
 
     def __init__(self, gateway: AsgiGateway, exchange: Any) -> None:
         self.exchange = exchange
@@ -163,6 +163,8 @@ class Request:
         self._body_read = False
         self._response: tuple[str, list[tuple[str, str]]] | None = None  # from its start message
         self._begun = False  # the head of the response is on its way
+        # Parts are on their way, and the application does not know that the client has gone.
+        self._streams = False
         # Fields after the body, if the application sends some; complete: the body is.
         self._trailers: Trailers | None = None
 
@@ -189,9 +191,15 @@ class Request:
         # Reset first: a change after this posts another call, a change before it is seen now.
         self._changed = False
         waiting, self._waiting = self._waiting, []
+        waits = False
         for future in waiting:
             if not future.done():
                 future.set_result(None)
+                waits = True
+        if self._streams and self._channel.gone:
+            self._streams = False
+            if not waits:  # it waits for something else, and would notice at its next part only
+                self.task.cancel()
 
     def _change(self) -> asyncio.Future[None]:
         """A future that is done at the next change."""
@@ -234,9 +242,10 @@ class Request:
                     return {"type": "http.request", "body": data, "more_body": more}
                 await self._change()
         except ChannelClosed:
-            return {"type": DISCONNECT}
+            pass
         while channel.open:
             await self._change()
+        self._streams = False
         return {"type": DISCONNECT}
 
     async def send(self, message: Message) -> None:
@@ -244,22 +253,26 @@ class Request:
 
         Raises ChannelClosed, an OSError, when the client has gone (ASGI, spec version 2.4).
         """
-        kind = message["type"]
-        if kind == "http.response.body":
-            await self._send_body(message)
-        elif kind == "http.response.start":
-            self._start(message)
-        elif kind == "http.response.pathsend":
-            self._send_file(message["path"])
-        elif kind == "http.response.zerocopysend":
-            await self._send_part(message)
-        elif kind == "http.response.trailers":
-            self._send_trailers(message)
-        elif kind == "http.response.early_hint":
-            links = [(b"link", bytes(link)) for link in message["links"]]
-            self._channel.interim("103 Early Hints", decoded(links))
-        else:
-            raise RuntimeError(f"There is no message {kind!r} for an HTTP response.")
+        try:
+            kind = message["type"]
+            if kind == "http.response.body":
+                await self._send_body(message)
+            elif kind == "http.response.start":
+                self._start(message)
+            elif kind == "http.response.pathsend":
+                self._send_file(message["path"])
+            elif kind == "http.response.zerocopysend":
+                await self._send_part(message)
+            elif kind == "http.response.trailers":
+                self._send_trailers(message)
+            elif kind == "http.response.early_hint":
+                links = [(b"link", bytes(link)) for link in message["links"]]
+                self._channel.interim("103 Early Hints", decoded(links))
+            else:
+                raise RuntimeError(f"There is no message {kind!r} for an HTTP response.")
+        except ChannelClosed:
+            self._streams = False
+            raise
 
     def _start(self, message: Message) -> None:
         if self._response is not None:
@@ -299,7 +312,7 @@ class Request:
             return
         if not self._begun:
             channel.head(*response)
-            self._begun = True
+            self._begun = self._streams = True
             self._response = SENT
             channel.send(body)  # the head leaves with it, even without a body
         elif body:
@@ -316,7 +329,7 @@ class Request:
                 self._trailers.body(more)
             if not self._begun:
                 self._channel.head(*self._response)
-                self._begun = True
+                self._begun = self._streams = True
             self._channel.send_file(part.fd, part.offset, part.count)
         await self._after_part(more)
 
@@ -329,6 +342,7 @@ class Request:
             if channel.gone:
                 raise ChannelClosed("The client has gone.")
         elif self._trailers is None:
+            self._streams = False
             channel.finish()
             self._wake()
 
@@ -337,6 +351,7 @@ class Request:
             raise RuntimeError("Set `trailers` in http.response.start before trailers are sent.")
         self._trailers.add(decoded(message.get("headers") or ()))
         if not message.get("more_trailers", False):
+            self._streams = False
             self._channel.finish(self._trailers.fields)
             self._wake()
 

@@ -12,9 +12,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from bench import chart, expect, machine, measure, report, rivals
-from bench.measure import Bench
 from bench.run import Plan, Record, Runner, read_record
 from bench.servers import SERVERS, before
+from bench.under_load import IMPORTS, Bench
 from bench.work import WORKS, Work
 
 RESULTS = rivals.ROOT / "docs" / "benchmarks" / "results.json"
@@ -89,7 +89,7 @@ def make_plan(options: argparse.Namespace, folder: Path) -> Plan:
         seconds=seconds,
         warm_up=1,
         folder=folder,
-        imports=5 if options.quick else measure.IMPORTS,
+        imports=5 if options.quick else IMPORTS,
     )
     rounds = options.rounds or (1 if options.quick else 3)
     works = chosen_works(options.work)

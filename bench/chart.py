@@ -5,10 +5,10 @@ from __future__ import annotations
 from html import escape
 from pathlib import Path
 
-from bench.report import ordered
+from bench.report import COLUMNS, ordered
 from bench.run import Outcome, Record
 from bench.servers import SERVERS
-from bench.work import Kind, Work
+from bench.work import Work
 
 PANEL_WIDTH = 440
 GAP = 40
@@ -19,6 +19,8 @@ BAR = 14
 ROW = 24
 LABEL = 150
 FIGURE = 74
+RATE = "requests_per_second"
+TITLE = "Requests or messages per second"
 
 STYLE = """
 svg { font: 12px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
@@ -74,7 +76,8 @@ def write_chart(record: Record, file: Path) -> None:
 
 
 def _drawable(work: Work, outcome: Outcome) -> bool:
-    return work.kind is not Kind.PROCESS and bool(outcome.figures)
+    """Whether the first figure of the work is a rate."""
+    return COLUMNS[work.kind][0].figure == RATE and bool(outcome.figures)
 
 
 def _height(outcome: Outcome) -> int:
@@ -91,9 +94,9 @@ def _document(width: int, height: int, panels: list[str]) -> str:
             head,
             f"<style>{STYLE}</style>",
             f'<rect class="ground" width="{width}" height="{height}" rx="12"/>',
-            f'<text id="title" class="title" x="{MARGIN}" y="42">Requests per second</text>',
+            f'<text id="title" class="title" x="{MARGIN}" y="42">{TITLE}</text>',
             f'<text id="note" class="note" x="{MARGIN}" y="62">One core for the server, one for '
-            "the load, 64 connections. Longer is better. Each panel has its own scale.</text>",
+            "the load. Longer is better. Each panel has its own scale.</text>",
             *panels,
             "</svg>\n",
         ]
@@ -101,14 +104,14 @@ def _document(width: int, height: int, panels: list[str]) -> str:
 
 
 def _panel(work: Work, outcome: Outcome, left: int, top: int) -> str:
-    best = max(figures["requests_per_second"] for figures in outcome.figures.values())
+    best = max(figures[RATE] for figures in outcome.figures.values())
     parts = [
         f'<g transform="translate({left} {top})">',
         f'<line class="rule" x1="0" x2="{PANEL_WIDTH}" y1="4.5" y2="4.5"/>',
         f'<text class="panel" x="0" y="24">({work.key}) {escape(work.title)}</text>',
     ]
     for row, name in enumerate(ordered(work, outcome)):
-        rate = outcome.figures[name]["requests_per_second"]
+        rate = outcome.figures[name][RATE]
         parts.append(_bar(name, rate, best, PANEL_TITLE + row * ROW))
     return "\n".join([*parts, "</g>"])
 

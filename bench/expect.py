@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench.measure import Figures
+from bench.under_load import Figures
 
 Results = dict[str, dict[str, Figures]]
 """Figures by work and server, without servers that are missing or failed."""
@@ -48,7 +48,8 @@ def _faster(work: str, than: str, bound: float, text: str, ours: str = "carboy")
         figures = results[work]
         return figures[ours]["requests_per_second"] / figures[than]["requests_per_second"]
 
-    return Promise(work, f"requests per second, {text}", ratio, bound)
+    unit = "messages" if work.startswith(("echo", "broadcast")) else "requests"
+    return Promise(work, f"{unit} per second, {text}", ratio, bound)
 
 
 def _fraction(work: str, figure: str, of: str, bound: float, text: str) -> Promise:
@@ -56,6 +57,13 @@ def _fraction(work: str, figure: str, of: str, bound: float, text: str) -> Promi
         return results[work]["carboy"][figure] / results[work][of][figure]
 
     return Promise(work, text, ratio, bound, at_most=True)
+
+
+def _memory(work: str, ours: str, bound: float, text: str) -> Promise:
+    def kib(results: Results) -> float:
+        return results[work][ours]["connection_kib"]
+
+    return Promise(work, text, kib, bound, at_most=True, unit=" KiB")
 
 
 PROMISES = (
@@ -87,14 +95,7 @@ PROMISES = (
         ),
         0.9,
     ),
-    Promise(
-        "l",
-        "memory of an idle connection",
-        lambda results: results["l"]["carboy"]["connection_kib"],
-        8,
-        at_most=True,
-        unit=" KiB",
-    ),
+    _memory("l", "carboy", 8, "memory of an idle connection"),
     _fraction("m", "import_ms", "flask-run", 0.5, "import time, compared with Flask"),
     _fraction(
         "m", "rss_mib", "flask-run", 0.7, "memory of a hello application, compared with Flask"
@@ -103,6 +104,26 @@ PROMISES = (
     _faster("asgi", "uvicorn", 1.3, "compared with uvicorn", "carboy-asgi"),
     _faster("asgi", "granian-asgi", 1.0, "compared with granian", "carboy-asgi"),
     _faster("fastapi", "fastapi-uvicorn", 1.1, "compared with uvicorn", "carboy-fastapi"),
+    _faster("echo-64-64B", "uvicorn-websockets", 1.2, "compared with uvicorn", "carboy-asgi"),
+    _faster(
+        "broadcast",
+        "starlette-uvicorn-websockets",
+        3.0,
+        "compared with Starlette on uvicorn",
+        "carboy-realtime",
+    ),
+    _memory("sockets", "carboy-asgi", 6, "memory of an idle WebSocket"),
+    _memory("held", "carboy-realtime", 6, "memory of a held stream"),
+    Promise(
+        "held",
+        "p99, compared with no held streams",
+        lambda results: (
+            results["held"]["carboy-realtime"]["p99_ms"]
+            / results["held"]["carboy-realtime"]["alone_p99_ms"]
+        ),
+        1.3,
+        at_most=True,
+    ),
 )
 
 

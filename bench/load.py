@@ -61,6 +61,25 @@ def probe(port: int, exchange: Exchange) -> None:
         )
 
 
+def until_subscribed(port: int, many: int) -> None:
+    """Wait until GET /subscribers says `many`. Raises ServerFailed."""
+    end = time.monotonic() + PROBE_SECONDS
+    said = b""
+    while time.monotonic() < end:
+        connection = http.client.HTTPConnection(HOST, port, timeout=PROBE_SECONDS)
+        try:
+            connection.request("GET", "/subscribers")
+            said = connection.getresponse().read()
+        except (OSError, http.client.HTTPException) as error:
+            raise ServerFailed(f"There was no response to /subscribers: {error!r}") from error
+        finally:
+            connection.close()
+        if said == str(many).encode():
+            return
+        time.sleep(0.05)
+    raise ServerFailed(f"{said.decode(errors='replace')} of {many} clients are subscribed.")
+
+
 def write_request(exchange: Exchange, file: Path) -> None:
     """Write the request in the format of request.lua."""
     rarely = f" {payload.ONE_IN} {exchange.rarely}" if exchange.rarely else ""

@@ -8,34 +8,15 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-from bench import load, process, rivals
+from bench import load, process, realtime, rivals
 from bench.servers import Running, Server, ServerFailed, pinned, running
+from bench.under_load import IDLE_CONNECTIONS, Bench, Figures, loaded
 from bench.work import STATIC_NAME, Exchange, Kind, Work, static_file
 
-IDLE_CONNECTIONS = 10_000
-IMPORTS = 15
 PROCESS_REQUESTS = 100
-MOST_REFUSED = 0.001
 MODULES = {"carboy": "carboy", "flask-run": "flask"}
-
-Figures = dict[str, float]
-"""Figures by name. The unit is at the end of the name."""
-
-
-@dataclass(frozen=True)
-class Bench:
-    """On which cores and how long to measure."""
-
-    server_core: int
-    load_core: int
-    seconds: float
-    warm_up: float
-    folder: Path
-    idle: int = IDLE_CONNECTIONS
-    imports: int = IMPORTS
 
 
 def prepare(folder: Path) -> None:
@@ -51,7 +32,7 @@ def once(bench: Bench, server: Server, work: Work) -> Figures:
         load.write_request(work.exchange, request)
         with running(server, work, bench.server_core, bench.folder) as started:
             load.probe(started.port, work.exchange)
-            figures = MEASURES[work.kind](bench, started, request)
+            figures = MEASURES[work.kind](bench, started, work, request)
     if work.kind is Kind.PROCESS:
         figures |= _import_time(bench, server)
     return figures
@@ -62,43 +43,26 @@ def medians(rounds: list[Figures]) -> Figures:
     return {name: statistics.median(one[name] for one in rounds) for name in rounds[0]}
 
 
-def _loaded(bench: Bench, started: Running, request: Path, *, warm: bool = True) -> Figures:
-    if warm:
-        load.wrk(started.port, request, bench.load_core, bench.warm_up)
-    before = process.cost(started.pid)
-    seen = load.wrk(started.port, request, bench.load_core, bench.seconds)
-    after = process.cost(started.pid)
-    if seen.requests == 0:
-        raise ServerFailed("No request was answered.")
-    if seen.refused > seen.requests * MOST_REFUSED:
-        raise ServerFailed(f"{seen.refused} of {seen.requests} responses were errors.")
-    return {
-        "requests_per_second": seen.per_second,
-        "p50_ms": seen.p50_ms,
-        "p99_ms": seen.p99_ms,
-        "cpu_us": (after.cpu_seconds - before.cpu_seconds) / seen.requests * 1e6,
-        "rss_mib": after.rss_mib,
-        "refused": seen.refused,
-        "broken": seen.broken,
-    }
+def _load(bench: Bench, started: Running, work: Work, request: Path) -> Figures:
+    return loaded(bench, started, request)
 
 
-def _beside(bench: Bench, started: Running, request: Path) -> Figures:
+def _beside(bench: Bench, started: Running, work: Work, request: Path) -> Figures:
     load.wrk(started.port, request, bench.load_core, bench.warm_up)
     with load.one_a_second(started.port, "/cpu") as beside:
-        figures = _loaded(bench, started, request, warm=False)
+        figures = loaded(bench, started, request, warm=False)
     if not beside.milliseconds:
         raise ServerFailed("No CPU-bound request was answered under load.")
     figures["beside_ms"] = statistics.median(beside.milliseconds)
     return figures
 
 
-def _idle(bench: Bench, started: Running, request: Path) -> Figures:
-    alone = _loaded(bench, started, request)
+def _idle(bench: Bench, started: Running, work: Work, request: Path) -> Figures:
+    alone = loaded(bench, started, request)
     before = process.cost(started.pid).rss_mib
     with load.idle_connections(started.port, bench.idle) as connections:
         grown = process.cost(started.pid).rss_mib - before
-        figures = _loaded(bench, started, request, warm=False)
+        figures = loaded(bench, started, request, warm=False)
         kept = load.still_open(connections)
     return {
         **figures,
@@ -108,7 +72,7 @@ def _idle(bench: Bench, started: Running, request: Path) -> Figures:
     }
 
 
-def _resting(bench: Bench, started: Running, request: Path) -> Figures:
+def _resting(bench: Bench, started: Running, work: Work, request: Path) -> Figures:
     """Memory of an idle process that has answered some requests."""
     for _ in range(PROCESS_REQUESTS):
         load.probe(started.port, Exchange())
@@ -148,9 +112,13 @@ def _fresh(bench: Bench, python: str, code: str) -> tuple[float, float]:
     return float(milliseconds), int(resident[1]) / 1024 if resident else 0.0
 
 
-MEASURES: dict[Kind, Callable[[Bench, Running, Path], Figures]] = {
-    Kind.LOAD: _loaded,
+MEASURES: dict[Kind, Callable[[Bench, Running, Work, Path], Figures]] = {
+    Kind.LOAD: _load,
     Kind.BESIDE: _beside,
     Kind.IDLE: _idle,
     Kind.PROCESS: _resting,
+    Kind.ECHO: realtime.echo,
+    Kind.FAN_OUT: realtime.fan_out,
+    Kind.SOCKETS: realtime.sockets,
+    Kind.HELD: realtime.held,
 }

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.expect import Verdict, judge
-from bench.measure import Figures
 from bench.run import Outcome, Record
 from bench.servers import SERVERS
-from bench.work import Kind, Work
+from bench.under_load import Figures
+from bench.work import BEST_IS_LOW, Kind, Work
 
 BEGIN = "<!-- results: begin (written by python -m bench --write; do not edit) -->"
 END = "<!-- results: end -->"
@@ -42,6 +42,9 @@ P99 = Column("p99 ms", "p99_ms", _short)
 CPU = Column("CPU µs", "cpu_us", _short)
 RSS = Column("RSS MiB", "rss_mib", _short)
 LOADED = (RATE, P50, P99, CPU, RSS)
+MESSAGES = (Column("messages/s", "requests_per_second", _whole), P50, P99, CPU, RSS)
+KIB = Column("KiB per connection", "connection_kib", _short)
+OPEN = Column("still open", "kept", _whole)
 
 COLUMNS: dict[Kind, tuple[Column, ...]] = {
     Kind.LOAD: LOADED,
@@ -50,8 +53,8 @@ COLUMNS: dict[Kind, tuple[Column, ...]] = {
         RATE,
         Column("without idle", "alone_per_second", _whole),
         P99,
-        Column("KiB per connection", "connection_kib", _short),
-        Column("still open", "kept", _whole),
+        KIB,
+        OPEN,
         RSS,
     ),
     Kind.PROCESS: (
@@ -59,17 +62,28 @@ COLUMNS: dict[Kind, tuple[Column, ...]] = {
         Column("app MiB", "interpreter_mib", _short),
         Column("served MiB", "rss_mib", _short),
     ),
+    Kind.ECHO: MESSAGES,
+    Kind.FAN_OUT: (*MESSAGES, OPEN),
+    Kind.SOCKETS: (KIB, Column("CPU µs to open", "open_us", _short), OPEN, RSS),
+    Kind.HELD: (
+        RATE,
+        Column("without streams", "alone_per_second", _whole),
+        P99,
+        Column("without streams", "alone_p99_ms", _short),
+        KIB,
+        OPEN,
+        RSS,
+    ),
 }
 
 
 def ordered(work: Work, outcome: Outcome) -> list[str]:
     """The names of the servers, the best first."""
     first = COLUMNS[work.kind][0].figure
-    best_is_low = work.kind is Kind.PROCESS
     return sorted(
         outcome.figures,
         key=lambda name: outcome.figures[name][first],
-        reverse=not best_is_low,
+        reverse=work.kind not in BEST_IS_LOW,
     )
 
 
@@ -79,7 +93,7 @@ def ratio(work: Work, figures: Figures, ours: Figures | None) -> str:
         return ""
     first = COLUMNS[work.kind][0].figure
     mine, other = ours[first], figures[first]
-    if work.kind is Kind.PROCESS:
+    if work.kind in BEST_IS_LOW:
         mine, other = other, mine
     return f"{_short(mine / other)} ×" if other else ""
 

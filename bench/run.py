@@ -13,8 +13,8 @@ from typing import Any
 
 from bench import measure
 from bench.expect import Results
-from bench.measure import Bench, Figures
 from bench.servers import SERVERS, Server, ServerFailed
+from bench.under_load import Bench, Figures
 from bench.work import WORKS, Work
 
 

@@ -137,6 +137,10 @@ ASGI = {
     for server in (
         AsgiServer("carboy", "Carboy", commands.carboy, ()),
         AsgiServer("uvicorn", "uvicorn", commands.uvicorn, UVICORN),
+        AsgiServer("uvicorn-websockets", "uvicorn, websockets", commands.uvicorn_with("websockets"),
+                   (*UVICORN, "websockets")),
+        AsgiServer("uvicorn-wsproto", "uvicorn, wsproto", commands.uvicorn_with("wsproto"),
+                   (*UVICORN, "wsproto")),
         AsgiServer("granian", "granian", commands.granian_asgi, ("granian",)),
         AsgiServer("hypercorn", "hypercorn", commands.hypercorn, ("hypercorn", "uvloop")),
         AsgiServer("daphne", "Daphne", commands.daphne, ("daphne",)),
@@ -145,6 +149,8 @@ ASGI = {
                    ("freastal",)),
     )
 }  # fmt: skip
+WITHOUT_WEBSOCKET = ("fastpysgi", "freastal")
+
 ON_ASGI = (
     *(server.with_callable() for server in ASGI.values()),
     *(
@@ -154,7 +160,16 @@ ON_ASGI = (
     ),
 )
 
-SERVERS = {server.name: server for server in (*ON_PLAIN, *ON_FRAMEWORKS, *ON_ASGI)}
+REALTIME = (
+    Server("carboy-realtime", "Carboy", "realtime", commands.carboy),
+    *(
+        server.with_framework("Starlette", "starlette", "starlette")
+        for server in ASGI.values()
+        if server.name not in WITHOUT_WEBSOCKET
+    ),
+)
+
+SERVERS = {server.name: server for server in (*ON_PLAIN, *ON_FRAMEWORKS, *ON_ASGI, *REALTIME)}
 
 
 def before(server: Server, checkout: Path) -> Server:

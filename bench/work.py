@@ -13,6 +13,10 @@ STATIC_NAME = "pattern.txt"
 STATIC_BYTES = 100 * 1024
 UPLOAD_BYTES = 1024 * 1024
 MANY_THREADS = 64
+SMALL = 64
+LARGE = 16 * 1024
+SUBSCRIBERS = 5_000
+IDLE_SOCKETS = 10_000
 
 BROWSER_HEADERS = {
     "User-Agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) "
@@ -64,6 +68,31 @@ FASTAPI = (
     "fastapi-fastpysgi",
     "fastapi-freastal",
 )
+ECHO = (
+    "carboy-asgi",
+    "uvicorn-websockets",
+    "uvicorn-wsproto",
+    "granian-asgi",
+    "hypercorn",
+    "daphne",
+)
+BROADCAST = (
+    "carboy-realtime",
+    "carboy-starlette",
+    "starlette-uvicorn-websockets",
+    "starlette-uvicorn-wsproto",
+    "starlette-granian",
+    "starlette-hypercorn",
+    "starlette-daphne",
+)
+BROADCAST_SSE = (
+    "carboy-realtime",
+    "carboy-starlette",
+    "starlette-uvicorn",
+    "starlette-granian",
+    "starlette-hypercorn",
+    "starlette-daphne",
+)
 SOMETIMES = ("carboy", "carboy-wsgi", "granian", "gunicorn", "bjoern", "flask-granian")
 
 
@@ -74,6 +103,14 @@ class Kind(Enum):
     BESIDE = auto()  # LOAD, with one CPU-bound request a second
     IDLE = auto()  # LOAD, without and with 10,000 idle connections
     PROCESS = auto()  # no load: import time and memory
+    ECHO = auto()  # messages by WebSocket, each of which comes back
+    FAN_OUT = auto()  # messages that are published, each of which reaches all subscribers
+    SOCKETS = auto()  # WebSockets that are open and idle
+    HELD = auto()  # LOAD, without and with streams that are held open
+
+
+BEST_IS_LOW = (Kind.PROCESS, Kind.SOCKETS)
+"""Kinds whose first figure is better if it is lower."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +136,9 @@ class Work:
     kind: Kind = Kind.LOAD
     plain: str = "hello"  # the callable of apps/plain.py
     asgi: str = "hello"  # the callable of apps/asgi.py
+    connections: int = 0  # WebSockets or streams
+    size: int = SMALL  # bytes of a message
+    transport: str = "websocket"  # or "sse"
     threads: int | None = None  # None for the default of each server; four for gunicorn
     routes: int = 0
     ours: str = "carboy"  # the server that the others are compared with
@@ -237,6 +277,55 @@ WORKS = (
     ),
     Work("asgi", "plain ASGI hello", ASGI, ours="carboy-asgi"),
     Work("fastapi", "hello from a view of FastAPI", FASTAPI, ours="carboy-fastapi"),
+    *(
+        Work(
+            f"echo-{connections}-{short}",
+            f"WebSocket echo, {connections} {noun}, messages of {long}",
+            ECHO,
+            kind=Kind.ECHO,
+            asgi="echo",
+            connections=connections,
+            size=size,
+            ours="carboy-asgi",
+        )
+        for connections, noun in ((1, "connection"), (64, "connections"))
+        for size, short, long in ((SMALL, "64B", "64 bytes"), (LARGE, "16KiB", "16 KiB"))
+    ),
+    Work(
+        "broadcast",
+        f"a message of 64 bytes to {SUBSCRIBERS:,} WebSockets",
+        BROADCAST,
+        kind=Kind.FAN_OUT,
+        connections=SUBSCRIBERS,
+        ours="carboy-realtime",
+    ),
+    Work(
+        "sse",
+        f"an event of 64 bytes to {SUBSCRIBERS:,} streams (SSE)",
+        BROADCAST_SSE,
+        kind=Kind.FAN_OUT,
+        connections=SUBSCRIBERS,
+        transport="sse",
+        ours="carboy-realtime",
+    ),
+    Work(
+        "sockets",
+        f"{IDLE_SOCKETS:,} idle WebSockets",
+        (*ECHO, "carboy-realtime"),
+        kind=Kind.SOCKETS,
+        asgi="echo",
+        connections=IDLE_SOCKETS,
+        ours="carboy-asgi",
+    ),
+    Work(
+        "held",
+        f"hello from a view, beside {SUBSCRIBERS:,} held streams (SSE)",
+        ("carboy-realtime", "starlette-uvicorn", "starlette-granian", "starlette-hypercorn"),
+        kind=Kind.HELD,
+        connections=SUBSCRIBERS,
+        transport="sse",
+        ours="carboy-realtime",
+    ),
 )
 
 

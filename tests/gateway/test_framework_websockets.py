@@ -86,12 +86,16 @@ def test_the_application_learns_that_the_client_has_closed(app: Served) -> None:
 
 
 def test_the_application_learns_that_the_client_has_gone(app: Served) -> None:
-    ended = sum(each.startswith("closed") for each in app.witness.events)
     with app.connect("/echo") as client:
         client.send("x")
         client.recv(PATIENCE)
         client.socket.shutdown(socket.SHUT_RDWR)
-    eventually(lambda: sum(each.startswith("closed") for each in app.witness.events) == ended + 1)
+    eventually(lambda: count(app, "closed") == count(app, "connected"))
+
+
+def count(app: Served, event: str) -> int:
+    """How many connections of the application, also of earlier tests, have begun or ended."""
+    return sum(each.startswith(event) for each in app.witness.events)
 
 
 def test_a_refused_handshake_is_answered_with_a_403(app: Served) -> None:

@@ -70,10 +70,13 @@ class Pool(Generic[C]):
                 raise EngineUnavailable(
                     f"All {self._size} connections were in use for {self._patience:g} s."
                 )
-            if self._idle:
-                return self._idle.pop()
-            self._made += 1
+            found = self._idle.pop() if self._idle else None
+            self._made += found is None
         try:
+            if found is not None:
+                if self._usable(found):
+                    return found
+                self._close(found)
             return self._connect()
         except BaseException:
             self._gone()

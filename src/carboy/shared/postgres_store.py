@@ -9,6 +9,7 @@ are the server's, so the clocks of the machines do not matter.
 
 from __future__ import annotations
 
+import select
 import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -24,7 +25,7 @@ try:
 except ImportError:  # the extra [postgres] is not installed
     psycopg = None  # type: ignore[assignment]
 
-__all__ = ["PostgresStore", "connect"]
+__all__ = ["PostgresStore", "close", "connect", "usable"]
 
 T = TypeVar("T")
 
@@ -102,7 +103,7 @@ class PostgresStore:
         if psycopg is None:
             raise missing_package("psycopg", "postgres", address.shown)
         self._address = address
-        self._pool: Pool[Any] = Pool(self._connect, _close, _usable, MAX_CONNECTIONS, POOL_TIMEOUT)
+        self._pool: Pool[Any] = Pool(self._connect, close, usable, MAX_CONNECTIONS, POOL_TIMEOUT)
         self._swept = time.monotonic()
 
     def _connect(self) -> Any:
@@ -218,10 +219,14 @@ def _hit(connection: Any, windows: Sequence[Window], cost: int) -> tuple[bool, l
     return counted, [counts.get(each.key, Count(0, each.seconds)) for each in windows]
 
 
-def _close(connection: Any) -> None:
+def close(connection: Any) -> None:
+    """Close a connection."""
     connection.close()
 
 
-def _usable(connection: Any) -> bool:
+def usable(connection: Any) -> bool:
+    """Whether a connection is open and idle: a server that has ended it makes it readable."""
     idle = psycopg.pq.TransactionStatus.IDLE
-    return not connection.closed and connection.info.transaction_status == idle
+    if connection.closed or connection.info.transaction_status != idle:
+        return False
+    return not select.select([connection.fileno()], [], [], 0)[0]

@@ -57,8 +57,11 @@ return result
 """
 
 
-def client_of(address: Address) -> Any:
-    """A client with a pool of its own. Raises EngineError without redis-py."""
+def client_of(address: Address, again: int = 1) -> Any:
+    """A client with a pool of its own. Raises EngineError without redis-py.
+
+    `again`: how often a command is repeated on a new connection after its connection has ended.
+    """
     if redis is None:
         raise missing_package("redis", "redis", address.shown)
     try:
@@ -68,8 +71,9 @@ def client_of(address: Address) -> Any:
             timeout=POOL_TIMEOUT,
             socket_connect_timeout=CONNECT_TIMEOUT,
             socket_timeout=ANSWER_TIMEOUT,
-            # Once more on a new connection, because the server may have been restarted.
-            retry=Retry(NoBackoff(), 1),
+            # With RESP3, messages of channels are not answers that a connection returns.
+            protocol=2,
+            retry=Retry(NoBackoff(), again),
             retry_on_error=[redis.ConnectionError],
         )
     except ValueError as error:

@@ -35,7 +35,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "routing": ("carboy.http",),
     "app": ("carboy.routing", "carboy.http", "carboy.dates", "carboy.werkzeug_log"),
     "shared": ("carboy.app", "carboy.http", "carboy.lazy"),
-    "realtime": ("carboy.app", "carboy.http", "carboy.relay"),
+    "realtime": ("carboy.app", "carboy.http", "carboy.relay", "carboy.shared"),
     "middleware": ("carboy.http", "carboy.file_wrapper"),
     "dev": (
         "carboy.http",
@@ -173,6 +173,13 @@ LATE_IMPORTS: dict[str, dict[str, str]] = {
         "carboy.shared.postgres_store": "Loads psycopg.",
         "carboy.shared.redis_store": "Loads redis-py.",
     },
+    "carboy.realtime.channels": {
+        "carboy.realtime.engines.choice": "Needed only with a URL in --channels."
+    },
+    "carboy.realtime.engines.choice": {
+        "carboy.realtime.engines.postgres_link": "Loads psycopg.",
+        "carboy.realtime.engines.redis_link": "Loads redis-py.",
+    },
     "carboy.serving.development": {
         "carboy.dev.debugger": "Takes 20 ms to load; only use_debugger needs it.",
         "carboy.dev.routes": "Loads the debugger.",
@@ -253,6 +260,7 @@ PACKAGES: dict[str, set[str]] = {
     # Its own module, beside it on PYTHONPATH.
     "compat": {"carboy_names"},
     # Each is optional, in the module that uses it.
+    "realtime": {"psycopg", "redis"},
     "shared": {"itsdangerous", "psycopg", "redis"},
 }
 
@@ -272,8 +280,11 @@ ORDER: dict[str, tuple[str, ...]] = {
     ),
     "realtime": (
         "event", "thread_source", "stream", "sse", "engine", "channel_rules", "data", "options",
-        "encoded", "held", "housekeeping", "hub", "local_engine", "channels", "outlets",
-        "websocket_origin", "hold", "publish",
+        "encoded", "held", "housekeeping", "hub", "local_engine", "engines", "engines.pauses",
+        "engines.payload", "engines.link", "engines.buffer", "engines.remote",
+        "engines.redis_scripts", "engines.redis_link", "engines.postgres_tables",
+        "engines.postgres_link", "engines.choice", "channels", "outlets", "websocket_origin",
+        "hold", "publish",
         "websocket_threads", "websocket_link", "websocket_waiter", "websocket",
         "websocket_events", "websocket_cycle", "websocket_call",
         "websocket_view",

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from carboy.realtime.engine import EngineError, Message, Subscribers
 from carboy.realtime.engines.choice import engine_at
 from realtime.engine_hub import Recorder, rules_of
-from running import PATIENCE
+from running import PATIENCE, Running
 
 
 def test_a_message_reaches_all_processes_that_have_attached_its_channel(url: str) -> None:
@@ -172,7 +175,7 @@ def test_connections_are_counted_over_all_processes(url: str) -> None:
             each.attach("x")  # after that, in the order of the calls
             each.attach("x")
         assert one.engine.subscribers("room") == Subscribers(5, {"ada": 3, "grace": 1})
-        assert two.engine.subscribers("nobody") == Subscribers(0, {})
+        assert two.engine.subscribers("empty") == Subscribers(0, {})
         one.engine.leave("room", "ada")
         one.engine.leave("room", "grace")
         one.attach("x")
@@ -181,7 +184,7 @@ def test_connections_are_counted_over_all_processes(url: str) -> None:
         assert one.engine.subscribers("room") == Subscribers(1, {"ada": 1})
 
 
-def test_the_first_and_the_last_connection_of_a_name_are_told(url: str) -> None:
+def test_the_first_and_the_last_connection_of_a_name_are_published(url: str) -> None:
     rules = rules_of(presence=True)
     with Recorder(url, rules) as one, Recorder(url, rules) as two:
         one.attach("room")
@@ -294,3 +297,50 @@ def test_hubs_are_told_when_messages_may_be_missing(url: str, server: Any) -> No
 def test_a_wrong_url_is_an_error(url: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         engine_at(url, rules_of())
+
+
+# --- the whole way -----------------------------------------------------------------------
+
+APPLICATION = """
+from carboy import Carboy, hold, publish, request
+
+app = Carboy(__name__)
+
+@app.get("/hold")
+def stream():
+    return hold("room")
+
+@app.post("/publish")
+def send():
+    return publish("room", request.get_data(as_text=True)).id
+"""
+
+
+def test_two_servers_with_one_engine_share_their_channels(url: str, tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_text(APPLICATION)
+    command = ("run", "app", "--port", "0", "--channels", url)
+    with Running(*command, cwd=tmp_path) as one, Running(*command, cwd=tmp_path) as two:
+        with httpx.Client(timeout=PATIENCE) as client:
+            addresses = ["http://{}:{}".format(*each.address()) for each in (one, two)]
+            first = client.post(f"{addresses[0]}/publish", content="before").text
+            with client.stream(
+                "GET", f"{addresses[1]}/hold", headers={"Last-Event-ID": first}
+            ) as response:
+                lines = response.iter_lines()
+                second = client.post(f"{addresses[0]}/publish", content="hello").text
+                assert list(lines_of(lines)) == [f"id: {second}", "data: hello"]
+        assert one.stop() == 0
+        assert two.stop() == 0
+
+
+def lines_of(lines: Iterator[str]) -> Iterator[str]:
+    """The lines of the first event with an id, in the order of their names."""
+    found = []
+    for line in lines:
+        if line.startswith(("id:", "data:")):
+            found.append(line)
+        elif not line and any(each.startswith("id:") for each in found):
+            break
+        elif not line:
+            found.clear()
+    yield from sorted(found, reverse=True)

@@ -4,6 +4,8 @@ below `carboy run`     the relay of the supervisor, by the environment
 another server         a relay on a thread of this process, from the first hold() or publish()
                        in a request
 a script               the relay of the project's server
+
+With a URL in `--channels`, all of them use the engine at that URL (engines/).
 """
 
 from __future__ import annotations
@@ -41,10 +43,13 @@ def the_engine(serves: bool = False) -> Engine:
 
 
 def _make_engine() -> Engine:
-    url = options().url
-    if url == LOCAL:
+    chosen = options()
+    if chosen.url == LOCAL:
         return LocalEngine(_path)
-    raise EngineError(f"There is no engine for --channels {url}. Use local.")
+    from carboy.realtime.engines.choice import engine_at
+
+    rules.default = ChannelRule("*", chosen.history, chosen.seconds)
+    return engine_at(chosen.url, rules)
 
 
 def _path() -> str:

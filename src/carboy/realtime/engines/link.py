@@ -15,7 +15,7 @@ Presence = Mapping[tuple[str, str | None], int]  # connections by channel and na
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """What `mark` has sent has come back."""
+    """The return of a token that `mark` has sent."""
 
     token: int
 
@@ -32,13 +32,13 @@ class Link(Protocol):
         """Connect, without channels."""
 
     def close(self) -> None:
-        """Close the connection that receives; from any thread if it does not run any more."""
+        """Close the connection that receives; from any thread after that one has ended."""
 
     def listen(self, channels: Sequence[str]) -> None:
         """Receive the messages of these channels, from the next mark at the latest."""
 
     def unlisten(self, channel: str) -> None:
-        """Do not receive the messages of a channel any more."""
+        """Stop receiving the messages of a channel."""
 
     def mark(self, token: int) -> None:
         """Have `receive` return a Mark after all messages that were published before this."""
@@ -61,7 +61,7 @@ class Link(Protocol):
         """Publish a message, and keep it by the rule."""
 
     def replay(self, channel: str, after: str | None, rule: ChannelRule) -> Replay:
-        """What is kept of a channel after an id or a position; None: all of it."""
+        """The kept messages of a channel after an id or a position; None: all of them."""
 
     def present(self, process: str, connections: Presence) -> Sequence[tuple[str, str, str]]:
         """Note the connections of a process; 0 removes them.

@@ -31,7 +31,7 @@ __all__ = ["RedisLink"]
 
 T = TypeVar("T")
 
-REMEMBERED = 7 * 86400  # seconds: so long, an engine knows that a channel had no messages
+REMEMBERED = 7 * 86400  # seconds for which it is known that a channel had no messages
 NOTE = 30_000  # milliseconds that the note of a connection lives
 POSITION = re.compile(r"([0-9a-f]{8})-(\d{1,20})")
 WAKE = b"wake"
@@ -105,7 +105,7 @@ class RedisLink:
                 return found
 
     def _item(self, answer: Any) -> Message | Mark | None:
-        """What an answer means; None for those of SUBSCRIBE and for a wake."""
+        """The message or mark of an answer; None for those of SUBSCRIBE and for a wake."""
         if not isinstance(answer, list):  # of a PING without subscriptions
             return Mark(int(answer)) if answer != WAKE else None
         kind = _text(answer[0])
@@ -177,7 +177,8 @@ class RedisLink:
     def subscribers(self, channel: str) -> Subscribers:
         seconds, micro = self._do(self._client.time)
         now = seconds * 1000 + micro // 1000
-        total, names = 0, {}
+        total = 0
+        names: dict[str, int] = {}
         for field, value in self._do(self._client.hgetall, self._key("p", channel)).items():
             count, end = map(int, _text(value).split(":"))
             if end <= now:

@@ -44,7 +44,7 @@ PRESENCE = 30.0  # seconds that a note lives: two may be late
 
 
 class Step(Enum):
-    """What the mark of an attachment means when it comes back."""
+    """The work to do when the mark of an attachment comes back."""
 
     READ = auto()
     DONE = auto()

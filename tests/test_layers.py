@@ -177,6 +177,7 @@ LATE_IMPORTS: dict[str, dict[str, str]] = {
         "carboy.realtime.engines.choice": "Needed only with a URL in --channels."
     },
     "carboy.realtime.engines.choice": {
+        "carboy.realtime.engines.nats_link": "Loads nats-py.",
         "carboy.realtime.engines.postgres_link": "Loads psycopg.",
         "carboy.realtime.engines.redis_link": "Loads redis-py.",
     },
@@ -260,7 +261,7 @@ PACKAGES: dict[str, set[str]] = {
     # Its own module, beside it on PYTHONPATH.
     "compat": {"carboy_names"},
     # Each is optional, in the module that uses it.
-    "realtime": {"psycopg", "redis"},
+    "realtime": {"nats", "psycopg", "redis"},
     "shared": {"itsdangerous", "psycopg", "redis"},
 }
 
@@ -283,8 +284,8 @@ ORDER: dict[str, tuple[str, ...]] = {
         "encoded", "held", "housekeeping", "hub", "local_engine", "engines", "engines.pauses",
         "engines.payload", "engines.link", "engines.buffer", "engines.remote",
         "engines.redis_scripts", "engines.redis_link", "engines.postgres_tables",
-        "engines.postgres_link", "engines.choice", "channels", "outlets", "websocket_origin",
-        "hold", "publish",
+        "engines.postgres_link", "engines.nats_client", "engines.nats_link", "engines.choice",
+        "channels", "outlets", "websocket_origin", "hold", "publish",
         "websocket_threads", "websocket_link", "websocket_waiter", "websocket",
         "websocket_events", "websocket_cycle", "websocket_call",
         "websocket_view",

@@ -11,7 +11,7 @@ import pytest
 from engine_servers import nats_server, redis_server
 from postgres_server import postgres_server
 
-ENGINES = ("redis", "postgresql")
+ENGINES = ("redis", "postgresql", "nats")
 numbers = itertools.count()
 
 

@@ -216,6 +216,16 @@ def test_behind_a_proxy_clients_are_told_apart_with_proxy_fix(app: Carboy) -> No
     assert statuses(client, "/", 1, headers={"X-Forwarded-For": "1.1.1.1, 192.0.2.1"}) == [429]
 
 
+def test_the_field_of_a_proxy_can_tell_clients_apart(app: Carboy) -> None:
+    app.config["LIMIT_CLIENT_HEADER"] = "X-Real-IP"
+    app.add_url_rule("/", "view", limit("1/minute")(lambda: ""))
+    client = app.test_client()
+    for address in ("192.0.2.1", "2001:db8:1:2::5", "2001:db8:1:3::5"):
+        assert statuses(client, "/", 2, headers={"X-Real-IP": address}) == [200, 429]
+    assert statuses(client, "/", 1, headers={"X-Real-IP": "2001:db8:1:2::6"}) == [429]
+    assert statuses(client, "/", 2) == [200, 429]
+
+
 @pytest.mark.parametrize(
     ("address", "client"),
     [

@@ -48,19 +48,29 @@ LIMITED = "__carboy_limited__"  # on a view: it has a limit of its own
 EXEMPT = "__carboy_limit_exempt__"
 IPV6_PREFIX = 64  # one customer usually gets all addresses with the same 64 bits (RFC 6177)
 FALLBACKS = ("memory", "allow", "error")
+SETTINGS: dict[str, Any] = {
+    "LIMIT_URL": None,  # as SHARED_URL, or else the memory of the worker
+    "LIMIT_CLIENT_HEADER": None,
+    "LIMIT_HEADERS": True,
+    "LIMIT_KEY_PREFIX": "limit:",
+    "LIMIT_ON_ERROR": "memory",
+}
 
 
 def client_address(request: Request) -> str:
     """The key of a client: its address, and of an IPv6 address the first 64 bits.
 
-    Behind a proxy, this is the address of the proxy unless ProxyFix or `--forwarded-allow-ips`
-    is set.
+    Behind a proxy, this is the address of the proxy without ProxyFix or LIMIT_CLIENT_HEADER.
     """
-    text = request.remote_addr or ""
+    return _network(request.remote_addr or "")
+
+
+def _network(text: str) -> str:
+    """An IPv4 address, the network of an IPv6 address, or the text if it is neither."""
     try:
         address = ip_address(text.partition("%")[0])
     except ValueError:
-        return text  # of a unix socket
+        return text
     if not isinstance(address, IPv6Address):
         return str(address)
     if address.ipv4_mapped is not None:
@@ -147,13 +157,13 @@ class Limit:
         if self._methods is not None and request.method not in self._methods:
             return
         text = self._rates if isinstance(self._rates, str) else self._rates()
-        client = client_address(request) if self._key is None else self._key()
+        limiter = limiter_of(ctx.app)
+        client = limiter.client(request) if self._key is None else self._key()
         if text is None or client is None:
             return
         rates = parse_rates(text)
         cost = self._cost if isinstance(self._cost, int) else self._cost()
         place = f"{self._scope or scope}\n{client}"
-        limiter = limiter_of(ctx.app)
         counted, counts = limiter.hit(ctx.app, place, rates, cost)
         if not counts:
             return
@@ -198,17 +208,24 @@ class Limiter:
     """The store of one application's limits, and what happens while it is down."""
 
     def __init__(self, config: Any) -> None:
-        self.url: str = config.get("LIMIT_URL") or config.get("SHARED_URL") or "memory:"
-        self.store: Store = store_at(self.url) if self.url != "memory:" else MemoryStore()
-        self.headers: bool = config.get("LIMIT_HEADERS", True)
-        self.prefix: str = config.get("LIMIT_KEY_PREFIX", "limit:")
-        self.on_error: str = config.get("LIMIT_ON_ERROR", "memory")
+        chosen = {name: config.get(name, value) for name, value in SETTINGS.items()}
+        url: str | None = chosen["LIMIT_URL"] or config.get("SHARED_URL")
+        self.store: Store = MemoryStore() if not url or url == "memory:" else store_at(url)
+        self.header: str | None = chosen["LIMIT_CLIENT_HEADER"]
+        self.headers: bool = chosen["LIMIT_HEADERS"]
+        self.prefix: str = chosen["LIMIT_KEY_PREFIX"]
+        self.on_error: str = chosen["LIMIT_ON_ERROR"]
         if self.on_error not in FALLBACKS:
             raise ValueError(
                 f'LIMIT_ON_ERROR is {self.on_error!r}. Use "memory", "allow" or "error".'
             )
         self._memory = MemoryStore()  # while the engine is down
         self._down = False
+
+    def client(self, request: Request) -> str:
+        """The address of a client, from the field of the proxy if one is set."""
+        given = request.headers.get(self.header) if self.header else None
+        return _network(given.strip()) if given else client_address(request)
 
     def hit(
         self, app: Any, place: str, rates: tuple[Rate, ...], cost: int

@@ -67,4 +67,10 @@ def _link(address: Address, prefix: str) -> Link:
         from carboy.realtime.engines.postgres_link import PostgresLink
 
         return PostgresLink(address, prefix)
-    raise ValueError(f"{address.shown} cannot carry channels. Use a URL of Redis or PostgreSQL.")
+    if address.kind is Kind.NATS:
+        from carboy.realtime.engines.nats_link import NatsLink
+
+        return NatsLink(address, prefix)
+    raise ValueError(
+        f"{address.shown} cannot carry channels. Use a URL of Redis, NATS or PostgreSQL."
+    )

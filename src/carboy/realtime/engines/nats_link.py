@@ -277,7 +277,7 @@ class NatsLink:
                 await bucket.delete(key)
             after = self._seen[channel] = _names(notes)
             mine = set(counts)
-            # One process tells what has ended by itself: the one whose text comes first.
+            # Of a process that has died, the one whose text comes first publishes the end.
             first = process == min(notes)
             changes += [(channel, "join", name[1:]) for name in sorted((after - before) & mine)]
             changes += [

@@ -15,6 +15,7 @@ import pytest
 from carboy.net.certificates import generate_adhoc_ssl_context
 from carboy.net.tls import TlsStream
 from carboy.protocol import LocalProtocolError
+from carboy.server.channels import Channels
 from live_channels import HANDSHAKE, SWITCHED, Calls, Echo, served_channels, switch
 from live_engine import GET, Live, eventually
 from server.test_channels import leave, leave_with_reset, over_tls
@@ -26,9 +27,12 @@ def at_once(call: Callable[[], None]) -> None:
     call()
 
 
-@pytest.fixture(params=["the leader", "another thread"])
-def post(request: pytest.FixtureRequest) -> Iterator[Any]:
-    """Where the application uses its channel."""
+@pytest.fixture(params=["the leader", "another thread", "another thread, the long way"])
+def post(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Where the application uses its channel, with and without what copies a longer way."""
+    if request.param.endswith("the long way"):
+        monkeypatch.setattr(Channels, "_pass_on", lambda *args: False)
+        monkeypatch.setattr(Channels, "_sends_all", lambda *args: False)
     if request.param == "the leader":
         yield at_once
     else:

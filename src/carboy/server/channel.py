@@ -69,6 +69,8 @@ if TYPE_CHECKING:
 
 NEXT_REQUEST = Reading.IDLE
 CHUNKED = Writing.CHUNKED
+# Bytes of a piece. The system call for a larger one takes longer than waking a thread.
+MOST_GATHERED = 4096
 
 
 class Channel:
@@ -177,7 +179,7 @@ class Channel:
         with self.lock:
             if not self.open:
                 self._check()
-            if self._channels.together:
+            if self._channels.together and len(piece) < MOST_GATHERED:
                 self._gather()
             if self.upgraded:  # what `put` does then
                 connection = self.connection

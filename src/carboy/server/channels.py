@@ -154,6 +154,8 @@ class Channels:
                 self._end(channel, now)
 
     def _look(self, channel: Channel, now: float) -> None:
+        if channel.upgraded and self._sends_all(channel):
+            return
         error = None
         connection = channel.connection
         with channel.lock:
@@ -236,6 +238,24 @@ class Channels:
         channel.news = True
         channel.tell()
         return True
+
+    def _sends_all(self, channel: Channel) -> bool:
+        """Send what was gathered of another protocol; False if this is not all there is to do.
+
+        What `_look` does for nearly every message of a WebSocket, without its 15 calls
+        (tests/server/test_upgrades.py compares them).
+        """
+        connection = channel.connection
+        with channel.lock:
+            return (
+                channel.open
+                and connection.interest == READ
+                and not (channel.full or channel.news or self._secure or connection.broken)
+                and connection.file is None
+                and not connection.machine.buffered
+                and connection.flush()
+                and not connection.broken
+            )
 
     def _readable(self, channel: Channel) -> RemoteProtocolError | None:
         """Receive more of the body; after the body, nothing is received."""

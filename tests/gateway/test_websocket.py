@@ -6,6 +6,8 @@ import builtins
 import contextlib
 import logging
 import queue
+import socket
+import ssl
 import sys
 import threading
 import zlib
@@ -14,8 +16,10 @@ from typing import Any
 import pytest
 
 from carboy.gateway.interface import ChannelClosed
+from carboy.net.certificates import generate_adhoc_ssl_context
+from carboy.net.tls import TlsStream
 from carboy.protocol.websocket.connection import MOST_EMPTY
-from live_engine import GET, eventually, served
+from live_engine import GET, Client, eventually, served
 from websocket_client import (
     BINARY,
     CLOSE,
@@ -23,6 +27,7 @@ from websocket_client import (
     PING,
     PONG,
     TEXT,
+    RawWebSocket,
     close,
     connected,
     frame,
@@ -418,6 +423,69 @@ def test_a_client_that_is_silent_after_a_ping_is_cut() -> None:
             assert websocket.client.file.read(1) == b"\x00"
         assert found == b""
         assert opened(endpoint).closed() == (1006, "The client has not answered a ping.", False)
+
+
+def test_a_slow_client_is_kept_while_it_takes_bytes_and_is_cut_when_it_takes_none() -> None:
+    endpoint = Endpoint()
+    with run(endpoint) as live, connected(live) as websocket:
+        transport = opened(endpoint).websocket
+        for _ in range(100):
+            transport.send(b"x" * 200_000)
+        assert transport.full
+        transport.ping_due()
+        kept = transport.channel.unsent
+        for _ in range(50):
+            assert len(websocket.message()) == 200_000
+        eventually(lambda: transport.channel.unsent < kept)
+        transport.pong_due()
+        assert transport.closed is None
+        eventually(lambda: is_cut_now(transport))
+
+
+def is_cut_now(transport: Any) -> bool:
+    """Whether a client that takes nothing is cut; the kernel may still take some for it."""
+    transport.pong_due()
+    return transport.closed is not None and transport.closed.code == 1006
+
+
+def test_a_client_whose_messages_are_not_taken_is_not_cut() -> None:
+    endpoint = Endpoint()
+    with run(endpoint, websocket_max_queue=1) as live, connected(live) as websocket:
+        websocket.send(frame(TEXT, "one") + frame(TEXT, "two"))
+        served_side = opened(endpoint)
+        transport = served_side.websocket
+        served_side.until(lambda: transport._paused)
+        transport.ping_due()
+        transport.pong_due()
+        assert transport.closed is None
+        assert served_side.take() == "one"
+        assert served_side.take() == "two"
+
+
+def test_a_websocket_under_tls() -> None:
+    context = generate_adhoc_ssl_context()
+    trusting = ssl.create_default_context()
+    trusting.check_hostname = False
+    trusting.verify_mode = ssl.CERT_NONE
+    endpoint = Endpoint()
+    with (
+        run(endpoint, wrap=lambda sock: TlsStream(sock, context)) as live,
+        socket.create_connection(live.address, PATIENCE) as plain,
+        trusting.wrap_socket(plain) as sock,
+    ):
+        client = Client(sock)
+        client.send(handshake() + frame(TEXT, "early"))
+        assert client.reply().status == 101
+        websocket = RawWebSocket(client)
+        served_side = opened(endpoint)
+        assert served_side.take() == "early"
+        for size in (1, 1000, 500_000):
+            websocket.send(frame(BINARY, b"x" * size))
+            served_side.websocket.send(served_side.take())
+            assert websocket.message() == b"x" * size
+        served_side.websocket.close()
+        assert websocket.read().code == 1000
+        client.file.close()
 
 
 def test_no_pings_are_sent_if_the_interval_is_0() -> None:

@@ -53,6 +53,11 @@ class Channel(Protocol):
         """Taken by every method. A receiver may hold it around calls that belong together."""
         ...
 
+    @property
+    def unsent(self) -> int:
+        """Number of bytes that the client has not taken yet."""
+        ...
+
     def read(self) -> tuple[bytes, bool]:
         """The bytes of the body that have come, and whether more follow; b"" when none have."""
         ...

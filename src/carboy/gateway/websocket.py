@@ -56,8 +56,8 @@ class WebSocketTransport:
     """One WebSocket on the server's side: a WebSocket and a Receiver of gateway.interface."""
 
     __slots__ = ("_deadlines", "_deflate", "_early", "_extensions", "_heard", "_machine", "_paused",
-                 "_queue", "_queued", "_stopped", "_user_changed", "channel", "closed", "exchange",
-                 "handshake", "look", "phase")  # fmt: skip
+                 "_queue", "_queued", "_stopped", "_unsent", "_user_changed", "channel", "closed",
+                 "exchange", "handshake", "look", "phase")  # fmt: skip
 
     def __init__(
         self,
@@ -84,6 +84,7 @@ class WebSocketTransport:
         self._queued = 0  # their size
         self._paused = False  # the client's bytes are not read until some are taken
         self._heard = True  # since the last ping
+        self._unsent = 0  # bytes that the client had not taken when it was last looked at
         self._stopped = False  # the server stops
         self._early: list[tuple[Callable[..., object], tuple[Any, ...]]] | None = []
 
@@ -230,17 +231,27 @@ class WebSocketTransport:
                 self._heard = False
                 self._deadlines.expect_pong(self)
                 self._put(machine.ping(b""))
+                self._unsent = channel.unsent
 
     def pong_due(self) -> None:
-        """End the connection if nothing has come from the client since the ping."""
+        """End the connection if nothing has come from the client since the ping.
+
+        A client that still takes what was sent before may get the ping late. One whose messages are
+        not read, because the application takes none, cannot be heard.
+        """
         channel = self.channel
         if channel is None:
             return
         with channel.lock:
             if self.phase is not OPEN:
                 return
-            if self._heard or self._paused:
+            unsent = channel.unsent
+            if self._heard or (self._paused and not channel.full):
                 self._deadlines.ping_later(self)
+                return
+            if unsent < self._unsent:
+                self._unsent = unsent
+                self._deadlines.expect_pong(self)
                 return
             self._end(ABNORMAL, "The client has not answered a ping.")
             channel.cut()

@@ -132,6 +132,11 @@ class Channel:
 
     # --- for the application
 
+    @property
+    def unsent(self) -> int:
+        """Number of bytes that the client has not taken yet."""
+        return self.connection.unsent_bytes
+
     def read(self) -> tuple[bytes, bool]:
         """The bytes of the body that have come, and whether more follow."""
         with self.lock:

@@ -286,6 +286,35 @@ def test_an_error_in_a_fragment_is_found_before_the_message_is_complete() -> Non
     assert code_sent(machine.to_send()) == 1007
 
 
+@pytest.mark.parametrize("before", ["", "κόσ"])
+def test_an_error_is_found_before_the_frame_is_complete(before: str) -> None:
+    """Section 6.4.3 of the suite: the frame comes in pieces, the second one is wrong."""
+    machine = WebSocketMachine(LIMIT)
+    if before:
+        machine.receive(frame(TEXT, before.encode()[:-1], fin=False))
+        text = before.encode()[-1:] + "με".encode()
+    else:
+        text = "κόσμε".encode()
+    whole = frame(CONTINUATION if before else TEXT, text + b"\xf4\x90\x80\x80" + b"x" * 500)
+    header = 8
+    for piece in split(whole[: header + len(text)], 3):
+        machine.receive(piece)
+    assert machine.state is State.OPEN
+    machine.receive(whole[header + len(text) :][:2])
+    assert machine.state is State.CLOSED
+    assert code_sent(machine.to_send()) == 1007
+
+
+def test_text_in_pieces_is_put_together_from_all_of_them() -> None:
+    text = "κόσμε \U0001f600 " * 3000
+    for size in (1, 2, 3, 5, 7, 64, 1000):
+        machine = WebSocketMachine(LIMIT)
+        events: list[Any] = []
+        for piece in split(frame(TEXT, text), size):
+            events += machine.receive(piece)
+        assert events == [text]
+
+
 # --- 7: the close
 
 

@@ -46,6 +46,7 @@ CONTROL = 0x08  # in an opcode
 MASKED = 0x80
 LONGEST_CONTROL = 125  # bytes of payload (section 5.5)
 LONGEST_REASON = LONGEST_CONTROL - 2
+NOT_UTF_8 = "The text is not UTF-8."
 MOST_EMPTY = 1024  # empty fragments of one message
 
 _utf8 = getincrementaldecoder("utf-8")
@@ -89,6 +90,32 @@ Event = str | bytes | Pong | Closed  # str and bytes: a message
 NONE: list[Event] = []  # between two calls of `receive`; nothing is added to it
 
 
+class TextCheck:
+    """Checks the text of a frame that comes in pieces, so that an error is found at once."""
+
+    __slots__ = ("_decoder", "_head", "_mask", "_size")
+
+    def __init__(self, size: int, before: IncrementalDecoder | None) -> None:
+        self._size = size  # bytes of the header, with the mask
+        self._head = b""
+        self._mask = b""
+        self._decoder = _utf8()
+        if before is not None:  # a character may have begun in the fragment before
+            self._decoder.setstate(before.getstate())
+
+    def feed(self, piece: bytes) -> None:
+        """Check more bytes of the frame. Raises UnicodeDecodeError."""
+        missing = self._size - len(self._head)
+        if missing:
+            self._head += piece[:missing]
+            self._mask = self._head[-4:]
+            piece = piece[missing:]
+        if piece:
+            self._decoder.decode(apply_mask(piece, self._mask))
+            turn = len(piece) % 4
+            self._mask = self._mask[turn:] + self._mask[:turn]
+
+
 def check_close(code: int | None, reason: str) -> None:
     """Raise ValueError for a code that may not be sent (section 7.4), or a reason that is long."""
     if len(reason.encode()) > LONGEST_REASON:
@@ -118,6 +145,7 @@ class WebSocketMachine:
         "_parts",
         "_protocol",
         "_rest",
+        "_text_check",
         "held",
         "state",
     )
@@ -130,6 +158,7 @@ class WebSocketMachine:
         self._rest = b""  # received, and not used yet
         self.held = False  # it may have whole messages, for which `receive` had no room
         self._owed = 0  # bytes of a frame that the Protocol is still to be given
+        self._text_check: TextCheck | None = None  # of that frame
         self._events = NONE
         self._out: list[bytes] = []
         # of a message in fragments
@@ -206,7 +235,7 @@ class WebSocketMachine:
             try:
                 self._events.append(payload.decode())
             except UnicodeDecodeError:
-                self._fail(CloseCode.INVALID_DATA, "The text is not UTF-8.")
+                self._fail(CloseCode.INVALID_DATA, NOT_UTF_8)
         elif first == FIN_BINARY:
             self._events.append(payload)
         elif first == FIN_PING:
@@ -236,7 +265,17 @@ class WebSocketMachine:
             # Protocol, this would be an error of the client.
             protocol.current_size = None
         self._owed = size + (4 if second & MASKED else 0) + length
+        if self._owed > end - position and second & MASKED and self._is_text(first):
+            before = self._decoder if first & 0x0F == CONT else None
+            self._text_check = TextCheck(size + 4, before)
         return self._give(data, position)
+
+    def _is_text(self, first: int) -> bool:
+        """Whether a frame that begins with this byte has text that is not compressed."""
+        opcode = first & 0x0F
+        if opcode == CONT and self._decoder is not None:
+            return self._deflate is None or not self._deflate.inflating
+        return opcode == TEXT and not first & RSV1
 
     def _problem(self, first: int, length: int, size: int) -> str:
         """An error that the header of a frame shows, before its payload has come."""
@@ -252,6 +291,14 @@ class WebSocketMachine:
         """Give the Protocol more of its frame; returns where this ends."""
         piece = data[position : position + self._owed]
         self._owed -= len(piece)
+        if self._text_check is not None:
+            try:
+                self._text_check.feed(piece)
+            except UnicodeDecodeError:
+                self._fail(CloseCode.INVALID_DATA, NOT_UTF_8)
+                return len(data)
+            if not self._owed:
+                self._text_check = None
         protocol = self._made()
         protocol.receive_data(piece)
         for frame in protocol.events_received():
@@ -277,7 +324,7 @@ class WebSocketMachine:
             try:
                 self._fragment(frame)
             except UnicodeDecodeError:
-                self._fail(CloseCode.INVALID_DATA, "The text is not UTF-8.")
+                self._fail(CloseCode.INVALID_DATA, NOT_UTF_8)
 
     def _fragment(self, frame: Frame) -> None:
         """Add a fragment to its message; what it has is checked at once (section 8.1)."""

@@ -86,6 +86,11 @@ class Deflate(Extension):
         self._inflater: zlib._Decompress | None = None  # of a compressed message that has begun
         self._ends = 0
 
+    @property
+    def inflating(self) -> bool:
+        """Whether a compressed message has begun and not ended."""
+        return self._inflater is not None
+
     def compress(self, payload: bytes) -> bytes:
         """The payload of one whole message, compressed (section 7.2.1)."""
         bits = min(WINDOW_BITS, self.server_bits)

@@ -15,7 +15,7 @@ import pytest
 from carboy.net.certificates import generate_adhoc_ssl_context
 from carboy.net.tls import TlsStream
 from carboy.protocol import LocalProtocolError
-from carboy.server.channels import Channels
+from carboy.server import channels
 from live_channels import HANDSHAKE, SWITCHED, Calls, Echo, served_channels, switch
 from live_engine import GET, Live, eventually
 from server.test_channels import leave, leave_with_reset, over_tls
@@ -31,8 +31,8 @@ def at_once(call: Callable[[], None]) -> None:
 def post(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Where the application uses its channel, with and without what copies a longer way."""
     if request.param.endswith("the long way"):
-        monkeypatch.setattr(Channels, "_pass_on", lambda *args: False)
-        monkeypatch.setattr(Channels, "_sends_all", lambda *args: False)
+        monkeypatch.setattr(channels, "pass_on", lambda *args: False)
+        monkeypatch.setattr(channels, "send_gathered", lambda *args: False)
     if request.param == "the leader":
         yield at_once
     else:
@@ -479,6 +479,7 @@ def test_everything_works_under_tls(context: ssl.SSLContext, post: Any) -> None:
             client.file.close()
             client.sock.close()
             eventually(lambda: not live.engine.connections)
+        eventually(lambda: made[0].got)
         assert made[0].got[0] in ("ended", "gone", "The client has gone.")
         assert [record[4] for record in live.records] == [101]
 

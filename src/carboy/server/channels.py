@@ -34,6 +34,7 @@ from carboy.server.in_flight import InFlight
 from carboy.server.minimum_rate import MinimumRate
 from carboy.server.responder import Responder
 from carboy.server.settings import Settings
+from carboy.server.switched import pass_on, send_gathered
 
 log = logging.getLogger("carboy.error")
 clock = time.monotonic
@@ -58,12 +59,12 @@ class Channels:
     ) -> None:
         self.responder = responder
         self.high_water = settings.high_water
-        self._settings = settings
+        self.settings = settings
         self._read_size = settings.read_size
         self._in_flight = in_flight
         self._closing = closing
         self._poller = poller
-        self._secure = responder.scheme == "https"
+        self.secure = responder.scheme == "https"
         self.wake = waker.wake
         self.due: deque[Channel] = deque()  # channels that the leader has to look at
         self.opened: list[Channel] = []  # in this turn
@@ -99,14 +100,14 @@ class Channels:
         exchange.sending = channel.lock
         connection.exchange = exchange
         connection.enter(LATER, now)
-        if self._secure:
+        if self.secure:
             connection.sock = LeadersStream(connection.sock)
         self._all[channel] = None
         exchange.returned = False  # a thread that has run `handle` has given it back
         self._in_flight.begin(exchange)
         if exchange.body is None and connection.machine.reading is not Reading.DONE:
             channel.body_ended = False
-            settings = self._settings
+            settings = self.settings
             channel.reading_rate = MinimumRate(
                 now, settings.body_grace, settings.body_rate, settings.silence_timeout
             )
@@ -154,7 +155,7 @@ class Channels:
                 self._end(channel, now)
 
     def _look(self, channel: Channel, now: float) -> None:
-        if channel.upgraded and self._sends_all(channel):
+        if channel.upgraded and send_gathered(self, channel):
             return
         error = None
         connection = channel.connection
@@ -166,11 +167,11 @@ class Channels:
                         and (connection.machine.buffered or not channel.upgraded)
                         and self._wants_body(channel)
                     ):
-                        self._take_events(channel)
+                        self.take_events(channel)
                 except RemoteProtocolError as found:
                     error = found
                 self._send_kept(channel)
-                self._watch_or_lose(channel, now)
+                self.watch_or_lose(channel, now)
         channel.tell()
         if error is not None:
             self.refuse(channel, error, now)
@@ -185,7 +186,7 @@ class Channels:
             return False
         self.together = now == self._served_at
         self._served_at = now
-        if channel.upgraded and flags == READ and self._pass_on(channel):
+        if channel.upgraded and flags == READ and pass_on(self, channel):
             return False
         error = None
         with channel.lock:
@@ -197,7 +198,7 @@ class Channels:
                 if flags & HANGUP and not channel.half_closed:
                     self._test_client(channel)
                 self._send_kept(channel)
-                self._watch_or_lose(channel, now)
+                self.watch_or_lose(channel, now)
         if channel.news:
             channel.tell()
         if error is not None:
@@ -205,57 +206,6 @@ class Channels:
         elif not channel.open:
             self._end(channel, now)
         return connection.phase is IDLE and channel.exchange.continuation is None
-
-    def _pass_on(self, channel: Channel) -> bool:
-        """Receive bytes of another protocol; False if this is not all there is to do.
-
-        What `serve` does for nearly every message of a WebSocket, without the machine, which would
-        pass the bytes on, and without its 20 calls (tests/server/test_upgrades.py compares them).
-        """
-        connection = channel.connection
-        with channel.lock:
-            if (
-                connection.unsent is not None
-                or self._secure
-                or len(channel.kept) >= self.high_water
-                or connection.machine.buffered
-                or not channel.open
-            ):
-                return False
-            try:
-                data = connection.sock.recv(self._settings.read_size)
-            except BlockingIOError:
-                return True
-            except OSError:
-                connection.broken = True
-                return False
-            if data:
-                channel.kept += data
-                channel.received += len(data)
-            else:
-                self._take_events(channel, data)
-                self._watch_or_lose(channel, clock())
-        channel.news = True
-        channel.tell()
-        return True
-
-    def _sends_all(self, channel: Channel) -> bool:
-        """Send what was gathered of another protocol; False if this is not all there is to do.
-
-        What `_look` does for nearly every message of a WebSocket, without its 15 calls
-        (tests/server/test_upgrades.py compares them).
-        """
-        connection = channel.connection
-        with channel.lock:
-            return (
-                channel.open
-                and connection.interest == READ
-                and not (channel.full or channel.news or self._secure or connection.broken)
-                and connection.file is None
-                and not connection.machine.buffered
-                and connection.flush()
-                and not connection.broken
-            )
 
     def _readable(self, channel: Channel) -> RemoteProtocolError | None:
         """Receive more of the body; after the body, nothing is received."""
@@ -266,7 +216,7 @@ class Channels:
             return None
         connection = channel.connection
         try:
-            if self._secure:
+            if self.secure:
                 with self._stream_of(channel):
                     data = connection.sock.recv(self._read_size)
             else:
@@ -277,18 +227,18 @@ class Channels:
             connection.broken = True
             return None
         if channel.upgraded and data and not connection.machine.buffered:
-            # What _take_events does with bytes that the machine does not change.
+            # What take_events does with bytes that the machine does not change.
             channel.kept += data
             channel.received += len(data)
             channel.news = True
             return None
         try:
-            self._take_events(channel, data)
+            self.take_events(channel, data)
         except RemoteProtocolError as error:
             return error
         return None
 
-    def _take_events(self, channel: Channel, data: bytes | None = None) -> None:
+    def take_events(self, channel: Channel, data: bytes | None = None) -> None:
         """Keep the pieces of the body that the machine has, and those in `data`."""
         machine = channel.connection.machine
         before = channel.received
@@ -314,7 +264,7 @@ class Channels:
     def _send_kept(self, channel: Channel) -> None:
         connection = channel.connection
         if (connection.unsent is not None or connection.file is not None) and not connection.broken:
-            if self._secure:
+            if self.secure:
                 with self._stream_of(channel):
                     connection.flush(self.responder.sendfile)
             else:
@@ -339,7 +289,7 @@ class Channels:
             with self._stream_of(channel):
                 connection.push(ZERO)
 
-    def _watch_or_lose(self, channel: Channel, now: float) -> None:
+    def watch_or_lose(self, channel: Channel, now: float) -> None:
         """Set what the poller watches; close the channel if its client has gone."""
         connection = channel.connection
         if connection.broken and channel.resumes:
@@ -363,7 +313,7 @@ class Channels:
             flags = (flags | WRITE) & ~RESET
             if connection.minimum_rate is None and not channel.upgraded:
                 connection.moved = 0
-                settings = self._settings
+                settings = self.settings
                 connection.minimum_rate = MinimumRate(
                     now, settings.write_grace, settings.write_rate, settings.silence_timeout
                 )

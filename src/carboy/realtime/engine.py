@@ -24,7 +24,7 @@ and `subscribers` wait for the engine, at most `timeout` seconds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -65,11 +65,20 @@ class Subscribers:
     """The connections that hold a channel, in all processes.
 
     `count` is the number of connections. `names` has each name with its number of connections; a
-    connection without a name is only counted.
+    connection without a name is only counted. `len()` is the count, iteration gives the names.
     """
 
     count: int = 0
     names: Mapping[str, int] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.names)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.names
 
 
 @dataclass(frozen=True, slots=True)

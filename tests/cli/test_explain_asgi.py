@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from carboy import Carboy
 from carboy.cli.explain import record
@@ -34,6 +38,14 @@ async def fails(scope: Any, receive: Any, send: Any) -> None:
     assert scope["type"] == "http"
     await asyncio.sleep(0)
     raise ValueError("broken")
+
+
+@pytest.fixture(autouse=True)
+def recursion_limit() -> Iterator[None]:
+    """The command raises the limit for the rest of its process."""
+    limit = sys.getrecursionlimit()
+    yield
+    sys.setrecursionlimit(limit)
 
 
 def explained(application: Any, path: str = "/") -> Explanation:

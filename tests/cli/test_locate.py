@@ -231,7 +231,9 @@ ASGI = {
 def test_an_asgi_application_is_an_error_that_says_so(write: Write, text: str, named: str) -> None:
     write("located.py", text)
     match = (
-        "is a class" if text == ASGI["class of the objects"] else "is an ASGI application .*ASGI"
+        "is a class"
+        if text == ASGI["class of the objects"]
+        else r"is an ASGI application \(.+\)\. Serve it with"
     )
     with pytest.raises(NoApplication, match=match):
         locate.load(named)

@@ -117,7 +117,13 @@ def test_every_option_of_run_has_a_variable_and_a_key() -> None:
 def test_every_option_of_run_reaches_the_settings(
     folder: Path, monkeypatch: pytest.MonkeyPatch, parameter: click.Option
 ) -> None:
-    chosen = {"poller": "selectors", "interface": "asgi", "loop": "asyncio"}
+    chosen = {
+        "poller": "selectors",
+        "interface": "asgi",
+        "loop": "asyncio",
+        "hold_slow": "skip",
+        "websocket_origins": "https://example.com",
+    }
     value = chosen.get(str(parameter.name), "2")
     given = (parameter.opts[0],) if parameter.secondary_opts else (parameter.opts[0], value)
     settings = planned(monkeypatch, "run", *given)[0].settings

@@ -284,6 +284,6 @@ def test_hints_are_in_the_terminal_if_an_application_cannot_be_loaded(
     (tmp_path / "mistyped_app.py").write_text("import jijna2\n")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("sys.path", [str(tmp_path), *sys.path])
-    _, failure = load_or_error_app("mistyped_app:app", first=True)
+    _, failure = load_or_error_app("mistyped_app:app", first=True, mounted=())
     assert failure is not None
     assert "Did you mean 'jinja2'?\nFolders searched: " in capsys.readouterr().err

@@ -5,14 +5,23 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
-from blacksheep import Application, Request, Response, StreamedContent, WebSocket, json, text
+from blacksheep import (
+    Application,
+    Request,
+    Response,
+    Router,
+    StreamedContent,
+    WebSocket,
+    json,
+    text,
+)
 from blacksheep.server.websocket import WebSocketDisconnectError
 
 from frameworks.witness import Witness
 
 
 def application(witness: Witness) -> Application:
-    app = Application()
+    app = Application(router=Router())  # the default one serves one application a process
     tasks: set[asyncio.Task[None]] = set()
 
     @app.lifespan

@@ -1,4 +1,4 @@
-"""What the engines of channels pass on (realtime/engine.py)."""
+"""The values that engines of channels return (realtime/engine.py)."""
 
 from __future__ import annotations
 

@@ -50,8 +50,8 @@ def test_bytes_of_several_channels_are_sent_by_the_leader(
             await send(body(b"%d" % number))
             return
         await send(start())
-        for _ in range(50):
-            await send(body(b"2" * 10_000, more=True))
+        for _ in range(500):  # small pieces; larger ones are sent at once
+            await send(body(b"2" * 1_000, more=True))
         await send(body(b"end"))
 
     with served_asgi(app, high_water=20_000) as live, ExitStack() as stack:

@@ -56,9 +56,9 @@ def test_flask_caching_keeps_pages_functions_and_values_in_the_engine(url: str, 
         assert cache.delete_many("c", "d", "e") == ["c", "d"]
         assert cache.delete("a")
         assert not cache.delete("a")
-        assert cache.inc("n") == 1
-        assert cache.inc("n", 5) == 6
-        assert cache.dec("n", 2) == 4
+        assert cache.cache.inc("n") == 1
+        assert cache.cache.inc("n", 5) == 6
+        assert cache.cache.dec("n", 2) == 4
         assert cache.clear()
         assert cache.get("b") is None
 

@@ -248,13 +248,12 @@ def test_a_client_is_an_address_or_the_network_of_an_ipv6_address(
 
 def test_two_applications_on_one_engine_count_together(app: Carboy, url: str, fresh: str) -> None:
     both = app, application(LIMIT_URL=url, LIMIT_KEY_PREFIX=fresh)
-    if url == "memory:":
-        pytest.skip("Each process counts alone in its memory.")
     for each in both:
         each.add_url_rule("/", "view", limit("3/minute")(lambda: ""))
     clients = [each.test_client() for each in both]
     found = [client.get("/").status_code for _ in range(2) for client in clients]
-    assert found == [200, 200, 200, 429]
+    alone = url == "memory:"  # each application counts in its own memory
+    assert found == [200, 200, 200, 200 if alone else 429]
 
 
 @pytest.mark.parametrize("rates", ["ten/minute", ""])

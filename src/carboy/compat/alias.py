@@ -11,9 +11,18 @@ from opcode import opmap
 from types import ModuleType
 from typing import Any
 
+import carboy
 from carboy.compat import imported_names
 from carboy.compat.module_map import DEPRECATED, MODULE_MAP, VERSIONS
 from carboy.compat.qualnames import QUALNAMES
+
+# Names of the package `carboy` that `from flask import *` must not put in place of a user's own.
+CARBOYS_OWN = {
+    name
+    for module, names in vars(carboy)["NAMES"].items()
+    if not module.startswith(("carboy.app", "carboy.http"))
+    for name in names.split()
+}
 
 # The value of a name that dir() lists and that cannot be read.
 MISSING: Any = object()
@@ -166,6 +175,7 @@ class Alias(ModuleType):
             exported = (import_module(module).__all__ for module in entry.modules)
             found = set(children(self.__name__)) - NOT_LOADED
             found.update(*exported, entry.renamed)
+            found -= CARBOYS_OWN
         return sorted(name for name in found if not name.startswith("_"))
 
     def _owner(self, name: str) -> tuple[ModuleType, str] | None:

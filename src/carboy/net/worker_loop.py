@@ -8,9 +8,9 @@ calls.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import threading
+from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def resolved(kind: str) -> str:
     """The kind of loop that "auto" means here. Raises ValueError if uvloop is not installed."""
     if kind == "asyncio":
         return kind
-    if importlib.util.find_spec("uvloop") is not None:
+    if PathFinder.find_spec("uvloop") is not None:
         return "uvloop"
     if kind == "uvloop":
         raise ValueError("The event loop uvloop is not installed. Use: pip install uvloop.")

@@ -61,7 +61,9 @@ class Client:
         return (
             recording.closed is None
             and not recording.is_refused
-            and (recording.received < self._sent or recording.waits_for_view)
+            and (
+                recording.received < self._sent or recording.is_reading or recording.waits_for_view
+            )
         )
 
     def send(self, data: bytes, on_new: bool = False) -> None:

@@ -21,7 +21,7 @@ METHODS: dict[CodeType, str] = {
         Machine.receive, Machine.set_body_limit, Machine.send_continue,
         Machine.close_after_response, Machine.hand_over, Machine.whole_response,
         Machine.start_response, Machine.send_data, Machine.account, Machine.end_response,
-        Machine.informational, Machine.error_response, Machine.upgrade,
+        Machine.informational, Machine.error_response, Machine.upgrade, Machine.chunk_around,
     )
 }  # fmt: skip
 MACHINE_FILE = Machine.receive.__code__.co_filename

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from types import FrameType
 
 from carboy.dev.explain.wire_recording import MachineCall, MachineCalls
+from carboy.protocol.events import Data, RequestHead
 from carboy.protocol.machine import Machine
 from carboy.protocol.states import Reading, Writing
 
+RECEIVE = Machine.receive.__code__
+EVENTS = (RECEIVE, Machine.next_event.__code__)  # the methods that return an event
 MOST_CALLS = 5000  # of one connection; the rest is not recorded
 
 
@@ -39,16 +42,25 @@ class Recording:
         self.peer_port = peer_port
         self.opened = at
         self.closed: float | None = None
+        self.is_reading = False  # the server will ask the machine for another event
         self._calls = MachineCalls(machine)
         self._moments: list[Moment] = []
 
     def add(self, frame: FrameType, moment: Moment) -> None:
         """Add a call of the machine; its frame begins at this moment."""
+        if frame.f_code is RECEIVE:
+            self.is_reading = True
         if len(self._moments) < MOST_CALLS:
             self._moments.append(moment)
             self._calls.add(frame)
-        elif frame.f_code is Machine.receive.__code__:
+        elif frame.f_code is RECEIVE:
             self._calls.received += len(frame.f_locals["data"])
+
+    def add_event(self, event: object) -> None:
+        """The machine has returned an event (None: it has raised an error)."""
+        self.is_reading = isinstance(event, Data) or (
+            isinstance(event, RequestHead) and event.has_body
+        )
 
     def snapshot(self) -> Snapshot:
         """Everything so far."""

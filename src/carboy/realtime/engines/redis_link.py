@@ -58,6 +58,8 @@ class RedisLink:
     def open(self) -> None:
         connection = self._client.connection_pool.make_connection()
         self._do(connection.connect)
+        self._do(lambda: connection.send_command("PING"))
+        self._do(connection.read_response)  # an error while Redis loads what it has kept
         with self._sending:
             self._connection = connection
 

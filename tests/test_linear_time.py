@@ -53,7 +53,7 @@ STARTS = ["", 'a; b="']
 ENDS = ["", "\x00"]
 
 # These read only validated text: each line has a colon.
-VALIDATED = {"carboy.protocol.events._field_lines"}
+VALIDATED = {"carboy.protocol.events._field_lines", "carboy.protocol.events._raw_lines"}
 BUILT_IN = (type(re.compile("").match), type(re.compile("").split))
 
 

@@ -110,7 +110,7 @@ def test_the_kind_of_loop_can_be_chosen(tmp_path: Path) -> None:
 
 def test_uvloop_that_is_not_installed_is_an_error(tmp_path: Path) -> None:
     write(tmp_path)
-    hidden = "import importlib.util as u; found = u.find_spec\n"
+    hidden = "from importlib.machinery import PathFinder as u; found = u.find_spec\n"
     hidden += "u.find_spec = lambda name, *more: name != 'uvloop' and found(name, *more) or None\n"
     write(tmp_path, hidden + APP)
     options = ("--port", "0", "--loop", "uvloop", *ONE_PROCESS)

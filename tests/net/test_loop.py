@@ -131,7 +131,7 @@ def test_auto_is_uvloop_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -
     loop.close()
     assert type(loop).__module__ == "uvloop"
     monkeypatch.setitem(sys.modules, "uvloop", None)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("importlib.machinery.PathFinder.find_spec", lambda name: None)
     loop = make_loop("auto")
     loop.close()
     assert type(loop).__module__.startswith("asyncio")

@@ -31,7 +31,7 @@ from carboy.net.worker_loop import worker_loop
 if TYPE_CHECKING:
     from carboy.gateway.interface import Answer, Channel
 
-OPEN = 0.05  # seconds after which the response begins although there is no piece yet
+OPEN = 0.05  # seconds after which the response begins even without a first piece
 TURN = 0.005  # seconds after which other coroutines have their turn
 CLOSING = 10.0  # seconds that a thread waits for the end of an iterator that it has closed
 

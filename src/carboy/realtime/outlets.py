@@ -57,7 +57,7 @@ class StreamOutlet:
         self._hold.hub.note(self._hold)
 
     def look(self) -> None:
-        """There is no loop to look at."""
+        """Nothing: an outlet does not use an event loop."""
 
     def stopping(self) -> None:
         """The server stops: tell the client when to connect again, and end the stream."""

@@ -416,7 +416,7 @@ class Channels:
     def tick(self, now: float) -> None:
         """Once an interval: call what is due; look for clients that have gone, if need be.
 
-        Where the poller says which clients have gone, there is no need.
+        Clients are not looked for where the poller reports those that have gone.
         """
         self.responder.websockets.tick(now)
         looked: set[type] = set()

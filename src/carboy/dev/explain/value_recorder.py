@@ -64,6 +64,7 @@ class ValueRecorder:
         self.on_spent: Callable[[int], None] = _ignore  # is called with nanoseconds
         self._tracks = [Track(number, each) for number, each in enumerate(wanted)]
         self._matchers = [track.matcher for track in self._tracks]
+        self._clean: dict[int, str | bytes] = {}  # texts that hold none of the values
         self._port = port
         self._folder = folder
         self._spent = 0
@@ -263,7 +264,7 @@ class ValueRecorder:
         self, holder: Holder, names: dict[str, Any], frame: FrameType
     ) -> list[tuple[Track, Found]]:
         accepted = []
-        for number, found in search(names, self._matchers):
+        for number, found in search(names, self._matchers, clean=self._clean):
             track = self._tracks[number]
             if track.accepts(found, holder, frame):
                 accepted.append((track, found))

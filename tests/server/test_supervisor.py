@@ -15,7 +15,8 @@ from running import PATIENCE, Running, await_gone, children
 ALONE, ONE, TWO = ("--no-supervisor",), ("-w1",), ("-w", "2")  # the length is the number of workers
 
 APP = """
-import os, signal, sys, threading, time
+import os, signal, threading, time
+from carboy.thread_frames import thread_frames
 
 def app(environ, start_response):
     path = environ["PATH_INFO"]
@@ -27,7 +28,7 @@ def app(environ, start_response):
         os._exit(7)
     elif path == "/stop-here":                 # the kernel may give a signal to any thread
         main = threading.main_thread().ident
-        while sys._current_frames()[main].f_code.co_name != "wait_for_the_end":
+        while thread_frames()[main].f_code.co_name != "wait_for_the_end":
             time.sleep(0.01)
         signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
         body = b"asked"

@@ -41,6 +41,7 @@ from carboy.net.listener import listen_tcp
 from carboy.server.engine import Engine
 from carboy.server.processes.worker import LoadError
 from carboy.server.settings import Settings
+from carboy.thread_frames import thread_frames
 
 PATIENCE = 300.0  # seconds for the whole response: the application may be in a debugger
 GRACE = 2.0  # seconds for the engine to end; it does not if a view hangs
@@ -119,7 +120,7 @@ def _ask(question: Question, port: int, patience: float) -> Answer:
 def _running() -> str:
     """Which function of the application a thread of the server runs."""
     here = threading.get_ident()
-    for ident, innermost in sys._current_frames().items():
+    for ident, innermost in thread_frames().items():
         frame: FrameType | None = innermost if ident != here else None
         while frame is not None:
             code = frame.f_code

@@ -7,13 +7,14 @@ look by setting `_asked` to 0.0, which no other thread does unless it was suspen
 from __future__ import annotations
 
 import logging
-import sys
 import threading
 import time
 import traceback
 from collections.abc import Callable
 from types import CodeType, FrameType
 from typing import Protocol
+
+from carboy.thread_frames import thread_frames
 
 log = logging.getLogger("carboy.error")
 
@@ -73,7 +74,7 @@ class LoopWatch:
         self._asked = 0.0
 
     def _report(self, seconds: float) -> None:
-        frame = sys._current_frames().get(self._loop.thread_id)
+        frame = thread_frames().get(self._loop.thread_id)
         module = "" if frame is None else frame.f_globals.get("__name__", "")
         if frame is None or module.startswith(OF_THE_LOOP) or module in OUTSIDE:
             return  # it is running again

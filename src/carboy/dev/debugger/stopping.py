@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import sys
 import time
 from collections.abc import Coroutine, Generator, Iterator
 from contextlib import contextmanager
 from functools import partial
 from threading import Lock, get_ident
 from typing import Any
+
+from carboy.thread_frames import thread_frames
 
 RESEND = 1.0  # seconds until code that has caught its KeyboardInterrupt can be sent another
 LOOK = 0.1  # seconds between two looks of code that waits
@@ -62,7 +63,7 @@ class Run:
 
     def place(self) -> str:
         """The function and line in which the code is; "" if it does not run."""
-        frame = sys._current_frames().get(self._thread or 0)
+        frame = thread_frames().get(self._thread or 0)
         if frame is None:
             return ""
         return f"{frame.f_code.co_name}, line {frame.f_lineno} of {frame.f_code.co_filename}"

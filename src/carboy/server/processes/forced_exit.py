@@ -12,12 +12,12 @@ from __future__ import annotations
 import faulthandler
 import os
 import select
-import sys
 import threading
 import time
 from types import FrameType
 
 from carboy.server.signals import start_thread
+from carboy.thread_frames import thread_frames
 
 LAST = 0.5  # seconds between the thread and the timer
 
@@ -58,7 +58,7 @@ class ForcedExit:
 
 def held_by() -> str:
     """The threads that the exit of this process waits for, and where each of them is."""
-    frames = sys._current_frames()
+    frames = thread_frames()
     main = threading.main_thread()
     found = []
     for thread in threading.enumerate():

@@ -15,7 +15,6 @@ import faulthandler
 import logging
 import os
 import signal
-import sys
 import threading
 import traceback
 from pathlib import Path
@@ -23,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from carboy.server.logs.error_log import ERROR_LOGGER
 from carboy.server.signals import start_thread
+from carboy.thread_frames import thread_frames
 
 if TYPE_CHECKING:
     from carboy.server.engine import Engine
@@ -60,7 +60,7 @@ def own_stacks() -> list[str]:
     """The stack of every thread except the calling one, innermost call last."""
     names = {each.ident: each.name for each in threading.enumerate()}
     found = []
-    for ident, frame in sys._current_frames().items():
+    for ident, frame in thread_frames().items():
         if ident != threading.get_ident():
             found.append(f"Thread {names.get(ident, 'without a name')} ({ident}):")
             found += [text.rstrip("\n") for text in traceback.format_stack(frame)]

@@ -1,9 +1,10 @@
-"""Settings for all tests: how Hypothesis chooses examples, and how tests that hang end."""
+"""Settings for all tests: Hypothesis, tests that hang, and who leads ASGI applications."""
 
 from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 from timeouts import pytest_timeout_set_timer  # noqa: F401 - a hook of pytest-timeout
@@ -22,3 +23,14 @@ settings.register_profile(
     "explore", deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+
+@pytest.fixture(params=["loop", "thread"])
+def led_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The leader of an ASGI application has the loop's thread, or a thread of its own.
+
+    It has one of its own for mounted applications and in portable engines.
+    """
+    if request.param == "thread":
+        monkeypatch.setattr("live_asgi.trace", lambda: None)
+    return str(request.param)

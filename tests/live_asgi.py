@@ -13,6 +13,7 @@ from carboy.gateway.asgi import AsgiGateway
 from live_engine import Live, served
 
 Message = dict[str, Any]
+trace: Callable[[], object] | None = None  # of the engines; see led_by in conftest.py
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
@@ -23,7 +24,7 @@ def served_asgi(app: Any, loop: str = "asyncio", **settings: Any) -> Iterator[Li
     gateway = AsgiGateway(app, loop)
     gateway.start()
     try:
-        with served(app, gateway=gateway, **settings) as live:
+        with served(app, gateway=gateway, trace=trace, **settings) as live:
             yield live
     finally:
         gateway.stop(5)

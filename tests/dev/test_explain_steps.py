@@ -146,7 +146,7 @@ def test_signals_and_their_receivers_are_named() -> None:
 @pytest.mark.parametrize(
     ("module", "name"),
     [(module, name) for module, name, _ in RULES if module.startswith("carboy")]
-    + [("carboy.server.engine", f"Engine.{name}") for name in ("_turn", "_tick", "_patience")],
+    + [("carboy.server.engine", f"Engine.{name}") for name in ("_turn", "_tick", "patience")],
 )
 def test_the_functions_of_carboy_that_are_named_exist(module: str, name: str) -> None:
     there = [each for each in modules(ROOT) if each.name.startswith(module)]

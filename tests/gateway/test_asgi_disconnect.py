@@ -10,6 +10,8 @@ import pytest
 from live_asgi import Message, Receive, Send, body, only_http, served_asgi, start
 from live_engine import GET, eventually
 
+pytestmark = pytest.mark.usefixtures("led_by")
+
 
 def ends_after(does: Any) -> list[str]:
     """How an application ends that does `does` in its response while its client leaves."""

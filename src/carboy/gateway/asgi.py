@@ -94,6 +94,11 @@ class AsgiGateway:
         answer = exchange.later(Request(self, exchange))
         return answer
 
+    @property
+    def only_loop(self) -> Loop | None:
+        """The loop that runs everything of this gateway, from `start` on."""
+        return getattr(self, "loop", None)
+
     # --- what the worker calls
 
     def start(self) -> None:
@@ -173,13 +178,13 @@ class Request:
     def begin(self, channel: Channel) -> None:
         """Have the loop call the application."""
         self._channel = channel
-        self._gateway.loop.call(self._gateway.run_request, self)
+        self._gateway.loop.hand_over(self._gateway.run_request, self)
 
     def changed(self) -> None:
         """Have the loop wake what waits."""
         if not self._changed:
             self._changed = True
-            self._gateway.loop.call(self._wake)
+            self._gateway.loop.hand_over(self._wake)
 
     def look(self) -> None:
         """Have a loop that makes no progress reported."""

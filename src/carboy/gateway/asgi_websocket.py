@@ -64,7 +64,7 @@ class WebSocketCall:
         """Have the loop call the application, or wake what waits."""
         if not self._posted:
             self._posted = True
-            self._gateway.loop.call(self._wake)
+            self._gateway.loop.hand_over(self._wake)
 
     # --- on the loop
 

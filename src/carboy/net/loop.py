@@ -1,7 +1,6 @@
 """The event loop of a worker: asyncio's or uvloop's, in a thread of its own.
 
-It starts when it is first used, and its thread never leads (server/crew.py). Other threads hand
-calls over with `call`:
+It starts when it is first used. Other threads hand calls over with `call`:
 
     other thread   appends to `_calls`, then wakes the loop if `_woken` is False
     the loop       sets `_woken` to False, then runs what is in `_calls`
@@ -20,6 +19,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextvars import Context
+from threading import get_ident
 from typing import Any
 
 from carboy.net.loop_watch import LoopWatch
@@ -40,6 +40,7 @@ class Loop:
         self._thread: threading.Thread | None = None
         self._calls: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
         self._woken = False
+        self._ident = 0  # of the thread
         self._stopped = False
         self.watch = LoopWatch(self)
         self._requests: set[asyncio.Task[Any]] = set()
@@ -57,6 +58,7 @@ class Loop:
                     target=_run, args=(loop,), name="carboy-loop", daemon=True
                 )
                 self._thread.start()
+                self._ident = self._thread.ident or 0
                 self._loop = loop
             return self._loop
 
@@ -79,6 +81,16 @@ class Loop:
         if not self._woken:
             self._woken = True
             self.wake(self._run_calls)
+
+    def hand_over(self, function: Callable[..., object], *args: Any) -> None:
+        """Have the loop call a function: at once on its thread, and else soon."""
+        if get_ident() == self._ident and not self._calls:
+            try:
+                function(*args)
+            except Exception:
+                log.exception("A call on the event loop failed.")
+        else:
+            self.call(function, *args)
 
     def wake(self, function: Callable[[], object]) -> None:
         """Have the loop call a function soon, without an order among other calls."""

@@ -71,6 +71,7 @@ class Channels:
         self.resumed: deque[ServerExchange] = deque()  # with continuations that are due
         self._all: dict[Channel, None] = {}
         self._stopping = False  # a graceful stop has begun
+        self.led_by_loop = False  # the thread that sends is the one that leads
         # Whether the last turn has given work to more than one channel: then their bytes are
         # gathered (Channel._gather).
         self.together = False
@@ -120,7 +121,7 @@ class Channels:
 
         All at once, so that the threads that use them are woken once.
         """
-        self.together = len(self.opened) > 1
+        self.together = len(self.opened) > 1 and not self.led_by_loop
         for channel in self.opened:
             if channel.open:
                 channel.begun = True
@@ -184,7 +185,7 @@ class Channels:
         channel = None if exchange is None else exchange.channel
         if channel is None:
             return False
-        self.together = now == self._served_at
+        self.together = now == self._served_at and not self.led_by_loop
         self._served_at = now
         if channel.upgraded and flags == READ and pass_on(self, channel):
             return False

@@ -22,6 +22,8 @@ Which thread may touch what:
     answered later (LATER)   any             server/channel.py has a table of its own
     written, drained         leader          the connection, its machine, the poller
 
+For an ASGI application, the thread of the event loop leads instead (server/loop_lead.py).
+
 While a member has a connection, the leader may only `cut` it, set it to be reset on close, and
 send what it keeps, with the lock `exchange.sending` (server/streams.py). The heartbeat, signal
 handlers and `Engine.in_flight` only read its figures. Every other table (the queue, dispatch times,
@@ -83,11 +85,12 @@ class Deposed(BaseException):
 class Lead:
     """One leadership: `slot` holds the exchange that its thread runs itself."""
 
-    __slots__ = ("slot", "thread")
+    __slots__ = ("one_turn", "slot", "thread")
 
     def __init__(self) -> None:
         self.slot: list[ServerExchange] = []
         self.thread = 0  # identifier of the thread that leads
+        self.one_turn = False  # its thread makes one turn, in which it waits for nothing
 
 
 class Crew:
@@ -100,6 +103,7 @@ class Crew:
     def __init__(self, threads: int, interval: float, lead: Callable[[Lead], None]) -> None:
         self.threads = threads
         self.single_threaded = threads == 1
+        self.led_by_loop = False  # no thread of the crew leads (server/loop_lead.py)
         self.lead = lead
         self.run: Callable[[ServerExchange], None] = _nothing
         # Called when the crew is full: streamed responses may leave it (server/streams.py).
@@ -140,7 +144,9 @@ class Crew:
 
     def start_watcher(self) -> None:
         """Start the watcher unless it runs. If no thread can be started, no leader is deposed."""
-        if not self.single_threaded and (self._watcher is None or not self._watcher.is_alive()):
+        if self.single_threaded or self.led_by_loop:
+            return
+        if self._watcher is None or not self._watcher.is_alive():
             watcher = threading.Thread(target=self._watch, name="carboy-watcher", daemon=True)
             if self._started(watcher):
                 self._watcher = watcher
@@ -245,7 +251,7 @@ class Crew:
         Called by the watcher, or by a leader that is about to wait.
         """
         # First the thread, then the slot: without a new leader, no thread would lead.
-        if not lead.slot or not self._claim():
+        if not lead.slot or self.led_by_loop or not self._claim():
             return False
         successor = Lead()
         try:

@@ -1,9 +1,8 @@
 """The engine of a worker: its leader reads requests and has them answered.
 
-From top to bottom: starting and stopping, the leader's turn, reading requests, the end. The
-leader's turn and reading run on the leader's thread; `run`, `_serve` and `_close_all` run on the
-thread that called `run`; any thread may call `stop`, `in_flight` and `nudge`. What each thread may
-touch is in server/crew.py. Requests continue in server/dispatching.py.
+The leader's turn and reading run on the leader's thread; `run` and `_serve` run on the thread that
+called `run`; any thread may call `stop`, `in_flight` and `nudge`. What each thread may touch is in
+server/crew.py. Requests continue in server/dispatching.py.
 """
 
 from __future__ import annotations
@@ -46,6 +45,7 @@ from carboy.server.exchange import ServerExchange
 from carboy.server.in_flight import InFlight
 from carboy.server.keep_alive import KeepAlive
 from carboy.server.listening import ListenerPolicy, Listeners, Wrap
+from carboy.server.loop_lead import LoopLead
 from carboy.server.queueing import HELD
 from carboy.server.responder import Access, Responder
 from carboy.server.runner import Runner
@@ -120,6 +120,9 @@ class Engine:
             settings, self.connections, self._waker, self.crew, self.accepting, self._closing,
             self.responder,
         )  # fmt: skip
+        # A trace follows a request from thread to thread.
+        self._loop_lead = None if trace else LoopLead.of(gateway, self, self.crew, self._waker)
+        self.channels.led_by_loop = self.crew.led_by_loop
         self._bind_often_used(gateway)
 
     def _use_threads(self, gateway: Gateway, trace: Callable[[], object] | None) -> None:
@@ -173,15 +176,22 @@ class Engine:
         self.row.cells[Figure.SERVING] = 1.0
         after_fork.watch(self)
         try:
-            self.crew.start()
+            (self._loop_lead or self.crew).start()
             self.stopping.wait_for_the_end()
         except BaseException:
             self.stop(graceful=False)  # raised by another thread or a signal handler
             raise
         finally:
+            if self._loop_lead is not None:
+                self._loop_lead.stop()
             self.runner.leaderless.wait(STUCK)
             self.crew.stop()
-            self._close_all()
+            self.stopping.over = True
+            self.channels.close_all()
+            self.runner.abandon_all([*self._queue, *self.streams.waiting()], self.connections)
+            self.listeners.close_drained()
+            self._waker.close()
+            self.stopping.close()
             self.responder.handlers.wait(self.stopping.seconds_left())
             after_fork.forget(self)
 
@@ -208,14 +218,22 @@ class Engine:
     # --- the leader's turns
 
     def _lead(self, lead: Lead) -> None:
+        """Lead on a thread of the crew, until deposed or stopped."""
+        if not self.turns(lead):
+            self.end()
+
+    def turns(self, lead: Lead) -> bool:
+        """Make turns, one or as many as `lead` says; returns whether the engine goes on."""
         try:
             stopping = self.stopping
             turn = self._traced_turn
             self._cells[BUSY] = self.scheduler.busy()  # one more, if another leader was deposed
             while not stopping.over:
                 turn(lead)
+                if lead.one_turn:
+                    return not stopping.over
         except Deposed:
-            return
+            return True
         except (SystemExit, KeyboardInterrupt) as error:
             # Raised by another thread that ends all threads of a server, because it cannot stop it
             # otherwise.
@@ -227,16 +245,17 @@ class Engine:
             log.critical("The engine failed.", exc_info=error)
             self._failure = error
             self.stopping.finish()
-        # Closed by the last leader, since only a leader uses it; run() waits for that.
+        return False
+
+    def end(self) -> None:
+        """After the last turn of any leader. `run` waits for this, since only a leader polls."""
         self.poller.close()
         self.runner.leaderless.set()
         self.runner.close_late()
 
     def _turn(self, lead: Lead) -> None:
         """Wait until something is ready and serve it."""
-        # What the last turn has left: it may have ended early, if its leader was deposed.
-        left = self._deferred or self._for_leader or self._due or self._resumed or self._opened
-        events = self.poller.wait(0.0 if left else self._patience())
+        events = self.poller.wait(0.0 if lead.one_turn else self.patience())
         now = clock()
         if now >= self._next_tick:
             self._tick(now)
@@ -272,8 +291,11 @@ class Engine:
         if self.listeners.held:
             self.accepting.watch_again(clock())
 
-    def _patience(self) -> float:
+    def patience(self) -> float:
         """Seconds to the next look at the clock; negative: until something is ready."""
+        # What the last turn has left: it may have ended early, if its leader was deposed.
+        if self._deferred or self._for_leader or self._due or self._resumed or self._opened:
+            return 0.0
         if self.listeners.held:
             return self.accepting.patience()
         if self.stopping.asked is not None:
@@ -474,26 +496,3 @@ class Engine:
             return
         connection.phase = IDLE
         self._dispatch(lead, exchange)
-
-    # --- the end
-
-    def _close_all(self) -> None:
-        """Close everything that is left."""
-        self.stopping.over = True
-        self.channels.close_all()
-        for exchange in [*self._queue, *self.streams.waiting()]:
-            self.runner.abandon(exchange)
-            exchange.connection.phase = IDLE  # no thread has it
-        for connection in list(self.connections.values()):
-            connection.cut()
-            if connection.phase is STREAMING and connection.exchange is not None:
-                self.runner.abandon(connection.exchange)
-            if connection.phase is not RUNNING:
-                connection.forget_file()
-                connection.sock.close()
-            if connection.received is not None:
-                connection.received.close()
-        self.connections.clear()
-        self.listeners.close_drained()
-        self._waker.close()
-        self.stopping.close()

@@ -10,10 +10,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from carboy.gateway.interface import Gateway
 from carboy.net.waker import Waker
+from carboy.server.connection import IDLE, RUNNING, STREAMING, Connection
 from carboy.server.crew import Crew
 from carboy.server.dispatch_times import since, usage
 from carboy.server.exchange import ServerExchange
@@ -90,6 +91,24 @@ class Runner:
                 return  # another thread was quicker
             self.abandon(exchange)
             exchange.connection.sock.close()
+
+    def abandon_all(
+        self, waiting: Iterable[ServerExchange], connections: dict[int, Connection]
+    ) -> None:
+        """Abandon exchanges that no thread runs, and close all connections."""
+        for exchange in waiting:
+            self.abandon(exchange)
+            exchange.connection.phase = IDLE  # no thread has it
+        for connection in list(connections.values()):
+            connection.cut()
+            if connection.phase is STREAMING and connection.exchange is not None:
+                self.abandon(connection.exchange)
+            if connection.phase is not RUNNING:
+                connection.forget_file()
+                connection.sock.close()
+            if connection.received is not None:
+                connection.received.close()
+        connections.clear()
 
     def abandon(self, exchange: ServerExchange) -> None:
         """The engine ends first: close the objects that the application has open for `exchange`."""

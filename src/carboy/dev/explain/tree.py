@@ -261,7 +261,7 @@ def _between(track: Track, last: int) -> Track:
 
 
 def _idle(turn: Node) -> bool:
-    return turn.name.endswith((".wait", "._tick", "._patience")) or turn.code is None
+    return turn.name.endswith((".wait", "._tick", ".patience")) or turn.code is None
 
 
 # --- folded

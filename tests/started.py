@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import re
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
+import ready_commands
 
 THEIRS = """
 from flask import Flask, request
@@ -110,11 +110,8 @@ class Recordings:
 def explain(
     folder: Path, *args: str, code: int = 0, how: tuple[str, ...] = ("--from-start",)
 ) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "carboy", "explain", *args, *how],
-        cwd=folder, env={"PATH": "", "HOME": str(folder)}, capture_output=True, text=True,
-        timeout=100, check=False,
-    )  # fmt: skip
+    env = {"PATH": "", "HOME": str(folder)}
+    done = ready_commands.run(["explain", *args, *how], folder, env)
     assert done.returncode == code, done.stderr + done.stdout
     assert "Traceback" not in done.stderr
     return done.stdout + done.stderr

@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
+import ready_commands
+
 pytestmark = pytest.mark.xdist_group("chromium")
 
 APP = """
@@ -144,11 +146,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def explain(folder: Path, *args: str, code: int = 0, **env: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "carboy", "explain", *args],
-        cwd=folder, env={"PATH": "", **env}, capture_output=True, text=True, timeout=60,
-        check=False,
-    )  # fmt: skip
+    done = ready_commands.run(["explain", *args], folder, {"PATH": "", **env})
     assert done.returncode == code, done.stderr + done.stdout
     return done.stdout + done.stderr
 
@@ -361,10 +359,7 @@ def test_ctrl_c_ends_it_and_shows_where_the_application_was(folder: Path) -> Non
     ],
 )
 def test_bad_input_is_explained(folder: Path, args: tuple[str, ...], said: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "carboy", "explain", *args],
-        cwd=folder, capture_output=True, text=True, timeout=60, check=False,
-    )  # fmt: skip
+    done = ready_commands.run(["explain", *args], folder, {"PATH": ""})
     assert done.returncode in (1, 2)
     assert said in " ".join(done.stderr.split())
     assert "Traceback" not in done.stderr

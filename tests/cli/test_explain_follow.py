@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import importlib.util
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+import ready_commands
 
 FLASK = """
 from flask import Flask, render_template, request
@@ -106,11 +107,8 @@ def folder(tmp_path: Path) -> Path:
 
 
 def explain(folder: Path, *args: str, code: int = 0) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "carboy", "explain", *args],
-        cwd=folder, env={"PATH": "", "HOME": str(folder)}, capture_output=True, text=True,
-        timeout=100, check=False,
-    )  # fmt: skip
+    env = {"PATH": "", "HOME": str(folder)}
+    done = ready_commands.run(["explain", *args], folder, env)
     assert done.returncode == code, done.stderr + done.stdout
     assert "Traceback" not in done.stderr
     return done.stdout + done.stderr

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import subprocess
-import sys
 import threading
 from contextlib import nullcontext
 from importlib import metadata
@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from markdown_it import MarkdownIt
 
+import ready_commands
 from carboy.cli import explain_recorded
 from carboy.cli.explain_process import Launch
 from carboy.cli.explain_question import Question
@@ -61,10 +62,7 @@ CHAIN = [
 
 
 def explain(folder: Path, *args: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "carboy", "explain", *args],
-        cwd=folder, capture_output=True, text=True, timeout=100, check=False,
-    )  # fmt: skip
+    return ready_commands.run(["explain", *args], folder, dict(os.environ))
 
 
 @pytest.fixture(scope="module")

@@ -214,9 +214,5 @@ def test_a_server_that_is_not_installed_is_named_with_its_package(folder: Path) 
     ("option", "needed"), [("--server", "--from-start or --follow"), ("--compare", "--from-start")]
 )
 def test_an_option_for_servers_requires_from_start(folder: Path, option: str, needed: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "carboy", "explain", "plain", "GET", "/", f"{option}=wsgiref"],
-        cwd=folder, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 2
-    assert f"{option} requires {needed}." in done.stderr
+    said = explain(folder, "plain", "GET", "/", f"{option}=wsgiref", code=2, how=())
+    assert f"{option} requires {needed}." in said

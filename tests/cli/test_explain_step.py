@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
+import ready_commands
 from carboy.cli import explain_step
 from carboy.cli.explain_question import Question
 from carboy.cli.explain_step import Sent
@@ -67,11 +68,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def step(folder: Path, *args: str, code: int = 0, **env: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "carboy", "explain", *args],
-        cwd=folder, env={"PATH": "/usr/bin:/bin", **env}, capture_output=True, text=True,
-        timeout=60, check=False, stdin=subprocess.DEVNULL,
-    )  # fmt: skip
+    done = ready_commands.run(["explain", *args], folder, {"PATH": "/usr/bin:/bin", **env})
     assert done.returncode == code, done.stderr + done.stdout
     assert "Traceback" not in done.stderr
     return done.stdout + " ".join(done.stderr.split())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import re
 import shlex
 import shutil
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+import ready_commands
 from report_reading import Step, installed, steps_of, wrong_lines
 
 pytestmark = pytest.mark.xdist_group("reports")  # they use the same port
@@ -57,10 +59,7 @@ def remade(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], str]:
         # The reports have a port in them. Runs of other checkouts on this machine need it too.
         with open(Path(tempfile.gettempdir()) / "carboy-example-reports.lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            done = subprocess.run(
-                [sys.executable, "-m", "carboy", "explain", *commands()[file]],
-                cwd=folder, capture_output=True, text=True, timeout=100, check=False,
-            )  # fmt: skip
+            done = ready_commands.run(["explain", *commands()[file]], folder, dict(os.environ))
         assert done.returncode == 0, done.stderr
         return (folder / file).read_text()
 

@@ -1,14 +1,47 @@
-"""The Python calls of one request, counted inside a real server from `recv` to `send`."""
+"""Counts calls: of an action, and of one request inside a real server from `recv` to `send`.
+
+Meanwhile no garbage is collected, because the finalizers of other tests' objects are calls too.
+"""
 
 from __future__ import annotations
 
+import gc
+import sys
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
 from live_engine import served
 
 WARM_UP = 3
+
+
+@contextmanager
+def without_collections() -> Iterator[None]:
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def number_of_calls(action: Callable[[], object]) -> int:
+    """The number of functions of Python and C that are called, and that return."""
+    seen = 0
+
+    def count(frame: object, event: str, argument: object) -> None:
+        nonlocal seen
+        seen += 1
+
+    with without_collections():
+        sys.setprofile(count)
+        try:
+            action()
+        finally:
+            sys.setprofile(None)
+    return seen
 
 
 class Recorder:
@@ -38,7 +71,10 @@ def calls_of(app: Any, *requests: bytes, record: bool = False, **settings: Any) 
     recorder = Recorder()
     threading.setprofile(recorder)
     try:
-        with served(app, record=record, threads=1, **settings) as live:
+        with (
+            without_collections(),
+            served(app, record=record, threads=1, **settings) as live,
+        ):
             with live.client() as client:
                 for data in requests * (WARM_UP + 1):
                     client.send(data)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from calls import number_of_calls
 from carboy.protocol import Data, Limits, Machine
 from protocol.feeding import body, outcome, play, refusal
 from protocol.rules import chunked, get, trailer
@@ -117,21 +116,14 @@ def test_the_work_for_chunks_is_linear(line: bytes) -> None:
     def steps(count: int) -> int:
         connection = Machine(Limits())
         connection.receive(chunked(b""))
-        seen = 0
-
-        def count_calls(frame: object, event: str, argument: object) -> None:
-            nonlocal seen
-            seen += 1
-
         data = (line + b"\r\nx\r\n") * count
-        sys.setprofile(count_calls)
-        try:
+
+        def read() -> None:
             event = connection.receive(data)
             while isinstance(event, Data):
                 event = connection.next_event()
-        finally:
-            sys.setprofile(None)
-        return seen
+
+        return number_of_calls(read)
 
     assert steps(2000) < 2.1 * steps(1000)
 

@@ -10,8 +10,15 @@ of the thread, so both sides take a token out of `_inside`, and exactly one of t
 
     the loop takes it     the thread is inside the iterator. Only then is the exception raised, and
                           `_raised` says that it has been. The thread does not leave `_value`
-                          before that, and clears the exception if it has not come by then.
+                          before that, and lets the exception come there if it has not come by then.
     the thread takes it   the value is complete, and no exception is raised
+
+The thread takes the token after every end of `next`, even one by a GeneratorExit of the iterator
+itself. Where the exception may come, `_value` uses C code only (a list, a SimpleQueue): a lock of
+Python code that is interrupted after it was acquired is never released.
+
+The count of threads and the sources that wait for one are touched with `_lock`, because a process
+may have several loops. A place is free when its thread ends, even if its loop has ended before.
 """
 
 from __future__ import annotations
@@ -19,6 +26,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import logging
+import os
 import threading
 import time
 from collections import deque
@@ -32,7 +40,8 @@ MOST = 1000  # threads of a process: each takes memory, and a system allows some
 WARN_EVERY = 60.0  # seconds between two lines in the log
 END = 1.0  # seconds to wait for an iterator that is being closed
 
-_threads = 0  # that run; only the loop changes it
+_lock = threading.Lock()
+_threads = 0  # that run
 _waiting: deque[asyncio.Future[None]] = deque()  # sources without a thread
 _warn_at = 0.0
 
@@ -44,7 +53,7 @@ class ThreadSource:
         self._iterator = iterator
         self._asked: SimpleQueue[bool] = SimpleQueue()  # False: close the iterator
         self._inside: list[None] = []
-        self._raised = threading.Event()
+        self._raised: SimpleQueue[None] = SimpleQueue()
         self._closing = False
         self._thread = 0  # its identifier
         # only for the loop
@@ -82,18 +91,8 @@ class ThreadSource:
         await asyncio.wait([self._ended], timeout=END)
 
     async def _start(self) -> None:
-        global _threads
         loop = asyncio.get_running_loop()
-        while _threads >= MOST:
-            _warn()
-            turn = loop.create_future()
-            _waiting.append(turn)
-            try:
-                await turn
-            finally:
-                if turn in _waiting:
-                    _waiting.remove(turn)
-        _threads += 1
+        await _take_place(loop)
         self._loop = loop
         context = contextvars.copy_context()
         thread = threading.Thread(
@@ -102,7 +101,8 @@ class ThreadSource:
         try:
             thread.start()
         except RuntimeError:
-            self._leave()
+            self._loop = None  # `aclose` closes the iterator
+            _free_place()
             raise
         self._ended = loop.create_future()
 
@@ -112,7 +112,7 @@ class ThreadSource:
         except IndexError:
             return
         raise_in(self._thread, GeneratorExit)
-        self._raised.set()
+        self._raised.put(None)
 
     def _settle(self, found: tuple[Any] | tuple[()], error: BaseException | None) -> None:
         if self._value_of is None or self._value_of.done():
@@ -123,18 +123,8 @@ class ThreadSource:
             self._value_of.set_exception(error)
 
     def _end(self) -> None:
-        self._leave()
         if self._ended is not None and not self._ended.done():
             self._ended.set_result(None)
-
-    def _leave(self) -> None:
-        global _threads
-        _threads -= 1
-        while _waiting:
-            turn = _waiting.popleft()
-            if not turn.done():
-                turn.set_result(None)
-                return
 
     # --- on the thread
 
@@ -150,6 +140,7 @@ class ThreadSource:
             try:
                 _close(self._iterator)
             finally:
+                _free_place()
                 self._post(self._end)
 
     def _value(self) -> tuple[Any, BaseException | None]:
@@ -161,17 +152,17 @@ class ThreadSource:
                 self._inside.append(None)
                 if not self._closing:
                     found = (next(self._iterator),)
-            except StopIteration:
+            except (StopIteration, GeneratorExit):
                 pass
-            except GeneratorExit:
-                raise
             except BaseException as raised:
                 error = raised
             try:
                 self._inside.pop()
-            except IndexError:  # the exception is on its way, unless the iterator has caught it
-                self._raised.wait()
-                raise_in(self._thread, None)
+            except IndexError:
+                self._raised.get()
+                # The exception comes in the first of these steps, unless it has come before.
+                for _ in range(100):
+                    pass
         except GeneratorExit:
             found = ()
         return found, error
@@ -184,12 +175,60 @@ class ThreadSource:
             pass  # the loop has ended
 
 
-def raise_in(thread: int, kind: type[BaseException] | None) -> None:
-    """Raise an exception in another thread; None: take back one that has not been raised yet."""
+def raise_in(thread: int, kind: type[BaseException]) -> None:
+    """Raise an exception in another thread when it next runs Python code."""
     import ctypes
 
-    value = None if kind is None else ctypes.py_object(kind)
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), value)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(kind))
+
+
+async def _take_place(loop: asyncio.AbstractEventLoop) -> None:
+    """Wait until a further thread may run, and count it."""
+    global _threads
+    while True:
+        with _lock:
+            if _threads < MOST:
+                _threads += 1
+                return
+            turn = loop.create_future()
+            _waiting.append(turn)
+        _warn()
+        try:
+            await turn
+        except BaseException:
+            with _lock:
+                passed_on = turn not in _waiting
+                if not passed_on:
+                    _waiting.remove(turn)
+            if passed_on:
+                _next_turn()  # it was this one's turn, which it does not take
+            raise
+
+
+def _free_place() -> None:
+    """A thread ends: another one may run. Called by any thread."""
+    global _threads
+    with _lock:
+        _threads -= 1
+    _next_turn()
+
+
+def _next_turn() -> None:
+    while True:
+        with _lock:
+            if not _waiting:
+                return
+            turn = _waiting.popleft()
+        try:
+            turn.get_loop().call_soon_threadsafe(_grant, turn)
+            return
+        except RuntimeError:
+            pass  # the loop of that source has ended
+
+
+def _grant(turn: asyncio.Future[None]) -> None:
+    if not turn.done():
+        turn.set_result(None)
 
 
 def _close(iterator: Iterator[Any]) -> None:
@@ -212,3 +251,15 @@ def _warn() -> None:
             " Use async iterators, which need no thread.",
             _threads,
         )
+
+
+def _forget() -> None:
+    """In a forked child: the threads exist only in the parent."""
+    global _lock, _threads
+    _lock = threading.Lock()
+    _threads = 0
+    _waiting.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)

@@ -56,6 +56,35 @@ def test_a_handler_kept_from_computing_by_other_processes_computes() -> None:
     assert learned.computes("page")
 
 
+def test_a_handler_that_computes_little_and_never_sleeps_is_only_delayed() -> None:
+    learned = learned_of("page")
+    assert not learned.is_only_delayed("page")
+    learned.note_usage("page", 0.006, (0.0003, 0.0004, 0))
+    assert learned.is_only_delayed("page")
+
+
+def test_a_handler_is_only_delayed_while_other_threads_compute() -> None:
+    learned = learned_of("page")
+    learned.note_usage("page", 0.006, (0.0003, 0.0003, 0))
+    for _ in range(UNCLEAR):
+        learned.note_usage("page", 0.040, (0.0003, 0.039, 80))
+    assert learned.is_only_delayed("page")
+
+
+def test_a_handler_that_computes_little_and_sleeps_waits() -> None:
+    learned = learned_of("sleeps")
+    learned.note_usage("sleeps", 0.010, (0.0003, 0.0004, 1))
+    assert not learned.is_only_delayed("sleeps")
+
+
+def test_a_handler_that_was_only_delayed_and_begins_to_wait_is_noticed_on_the_leader() -> None:
+    learned = learned_of("page")
+    learned.note_usage("page", 0.006, (0.0003, 0.0004, 0))
+    for _ in range(6):
+        learned.note_stuck("page", 0.003, 0.0002, 0.0002)
+    assert not learned.is_only_delayed("page")
+
+
 def test_a_key_known_to_wait_does_so_although_the_processor_is_taken() -> None:
     """With enough threads it is always taken."""
     learned = learned_of("mixed")

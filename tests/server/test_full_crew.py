@@ -8,10 +8,12 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from carboy import Carboy, hold
 from carboy.net import listen_unix
 from carboy.server import busy_warnings
 from carboy.server.queueing import HELD
@@ -266,3 +268,45 @@ def test_the_log_says_when_all_threads_are_busy_and_when_they_are_free_again(
         app.go.set()
         assert late.reply().status == 200
         eventually(lambda: "Threads are free again" in caplog.text)
+
+
+def test_the_log_does_not_name_held_connections_as_running(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They have no thread."""
+    monkeypatch.setattr(busy_warnings, "MOMENT", 0.01)
+    go = threading.Event()
+    app = Carboy("held")
+    app.add_url_rule("/held", "held", view_func=lambda: hold("news"))
+    app.add_url_rule("/wait", "wait", view_func=lambda: str(go.wait(60)))
+    with served(app, headers_timeout=0.1, threads=2) as live, ExitStack() as stack:
+        ask(live, stack, "/held").until(b"retry: 3000\n\n")
+        waits = [ask(live, stack, "/wait") for _ in range(3)]
+        try:
+            eventually(lambda: "All 2 threads are busy" in caplog.text)
+        finally:
+            go.set()
+        assert "/wait" in caplog.text
+        assert "/held" not in caplog.text
+        assert [client.reply().status for client in waits] == [200] * 3
+
+
+# --- a burst
+
+
+def test_a_burst_for_a_key_that_others_delay_takes_no_threads() -> None:
+    """On threads, its requests would take the interpreter from each other, and stay slow."""
+    with served(hello, threads=16) as live:
+        scheduler = live.engine.scheduler
+        times = live.engine.dispatch_times
+        times.note("page", 0.008)
+        times.note_usage("page", 0.008, (0.0004, 0.0005, 0))
+        for _ in range(5000):
+            request: Any = SimpleNamespace(key="page")
+            average = times.averages["page"]
+            assert not scheduler.place(request, average, time.monotonic(), away=False)
+            assert request.usage_before is not None
+            request.usage_before = None
+            scheduler.ran_here(request, 0.008)
+            assert not times.is_quick("page")
+        assert not scheduler.busy()

@@ -5,6 +5,7 @@ quick, the processor time of some of its requests shows whether it computes or w
 
     it computes   more threads would only compete for the interpreter
     it waits      more threads let more of its requests wait at once
+    neither       others have delayed it: it runs on the leader as if it were quick
 
 A handler that was kept from computing, by other threads of the process or by other processes, has
 not waited: its thread did not go to sleep by itself, or the process computed all the time.
@@ -41,6 +42,8 @@ MOSTLY = 0.8  # share of the time: the handler computed nearly all of it
 # measurements, and then after RARER times as many, what was learned about the key is dropped.
 SAMPLE, UNCLEAR, RARER = 16, 32, 4
 STALLED = 0.4  # share of the time: a handler that is stuck has computed for less than this
+# Whether the system counts how often threads go to sleep by themselves.
+COUNTS_SLEEPS = _THREAD is not None and resource.getrusage(resource.RUSAGE_SELF).ru_nvcsw > 0
 
 
 class Work:
@@ -193,6 +196,20 @@ class DispatchTimes:
             return 0.0
         return work.cpu
 
+    def is_only_delayed(self, key: Hashable) -> bool:
+        """Whether a slow key computes within the budget and waits for nothing.
+
+        Other threads and processes have made it slow. On threads of the crew, its requests would
+        only take the interpreter from each other.
+        """
+        work = self._work.get(key)
+        return (
+            work is not None
+            and work.waits is not None
+            and work.waits < 0.5
+            and work.cpu <= self._budget
+        )
+
     def wants_usage(self, key: Hashable) -> bool:
         """Whether the next request of this slow key should be measured."""
         work = self._work.get(key)
@@ -213,7 +230,7 @@ class DispatchTimes:
             first = True
         work.skipped = 0
         work.cpu += WEIGHT * (cpu - work.cpu)
-        if cpu >= MOSTLY * seconds or (sleeps == 0 and cpu > self._budget):
+        if cpu >= MOSTLY * seconds or (sleeps == 0 and (COUNTS_SLEEPS or cpu > self._budget)):
             sign = 0.0
         elif process >= MOSTLY * seconds:
             self._unclear(work)

@@ -331,7 +331,7 @@ class Engine:
 
     def _running(self) -> list[tuple[str, float]]:
         """Request line and seconds of everything that has a thread."""
-        return self.stopping.in_flight(without=set(map(id, self._queue)))
+        return self.stopping.with_thread({*map(id, self._queue), *map(id, self.streams.waiting())})
 
     def _serve_own(self, fd: int, now: float) -> None:
         """A listener or a waker; or a connection that was closed earlier in this turn."""

@@ -1,6 +1,7 @@
 """Where a request runs: on the leader, on another thread, or not yet.
 
     quick, or not seen before     the leader, at once
+    slow only because of others   the leader, at once
     computes, not for long        the leader, one between two turns, in order of arrival
     computes for longer           another thread, a few at a time
     waits for something else      another thread
@@ -142,9 +143,19 @@ class Scheduler:
                 return CPU_THREAD
             exchange.patience = PATIENCE * cpu
             return LEADER
-        if self._on_trial(key, now):
+        if self._is_only_delayed(key) or self._on_trial(key, now):
             return None
         return ANY_THREAD if times.is_brief(key) else THREAD
+
+    def _is_only_delayed(self, key: Hashable) -> bool:
+        """Whether the leader may run all requests of a slow key, because they wait for nothing.
+
+        When no thread is left for leaders that get stuck after all, the key gets trials only.
+        """
+        queue = self.queue
+        return self.times.is_only_delayed(key) and (
+            self._crew.away < queue.threads or queue.in_reserve[key] < OF_ONE_KEY
+        )
 
     def _on_trial(self, key: Hashable, now: float) -> bool:
         queue, times = self.queue, self.times
@@ -237,7 +248,11 @@ class Scheduler:
 
     def _is_for_leader(self, key: Hashable) -> bool:
         times = self.times
-        return times.is_quick(key) or 0.0 < times.computes(key) <= self._short
+        return (
+            times.is_quick(key)
+            or times.is_only_delayed(key)
+            or 0.0 < times.computes(key) <= self._short
+        )
 
     def busy(self) -> int:
         """Number of requests that run on other threads or wait."""

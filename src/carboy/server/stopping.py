@@ -19,7 +19,7 @@ from carboy.net.poller import READ, make_poller
 from carboy.net.waker import Waker
 from carboy.server.accepting import Accepting
 from carboy.server.closing import Closing
-from carboy.server.connection import IDLE, LATER, RUNNING, STREAMING, WRITING, Connection
+from carboy.server.connection import IDLE, LATER, RUNNING, STREAMING, WRITING, Connection, Phase
 from carboy.server.crew import Crew
 from carboy.server.listening import ListenerPolicy
 from carboy.server.raw_socket import has_switched_protocol
@@ -111,16 +111,22 @@ class Stopping:
         """Seconds of the graceful timeout that are left; 0.0 without a graceful stop."""
         return 0.0 if self.asked is None else max(0.0, self._give_up_at - clock())
 
-    def in_flight(self, without: Container[int] = ()) -> list[tuple[str, float]]:
-        """Request line and seconds of everything that runs or waits for a thread.
+    def in_flight(self) -> list[tuple[str, float]]:
+        """Request line and seconds of everything that runs or waits for a thread."""
+        return self._described((RUNNING, STREAMING, LATER), ())
 
-        `without`: ids of exchanges that are left out.
-        """
+    def with_thread(self, waiting: Container[int]) -> list[tuple[str, float]]:
+        """The same of everything that has a thread; `waiting`: ids of exchanges that wait."""
+        return self._described((RUNNING,), waiting)
+
+    def _described(
+        self, phases: Container[Phase], without: Container[int]
+    ) -> list[tuple[str, float]]:
         now = clock()
         exchanges = self._crew.current.slot[:]
         for connection in list(self._connections.values()):
             exchange = connection.exchange  # the leader may delete it at any moment
-            if exchange is not None and connection.phase in (RUNNING, STREAMING, LATER):
+            if exchange is not None and connection.phase in phases:
                 exchanges.append(exchange)
         return [(e.request_line(), now - e.began) for e in exchanges if id(e) not in without]
 

@@ -20,7 +20,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
-PATIENCE = 100.0  # seconds for a command
+PATIENCE = 200.0  # seconds for a command, far more than any takes
 
 
 def run(args: list[str], cwd: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:

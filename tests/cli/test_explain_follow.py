@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import re
 import sys
+from functools import cached_property
 from pathlib import Path
 
 import pytest
@@ -29,24 +30,13 @@ def everything():
 def raw():
     return request.get_data()
 
-@app.get("/twice")
-def twice():
+@app.post("/many")
+def many():
     other = request.headers["X-Other"]
-    return other + request.headers["X-Mine"]
-
-@app.get("/tags")
-def tags():
-    return str(request.headers["X-Tag"].split(","))
-
-@app.get("/agent")
-def agent():
+    mine, tags = request.headers["X-Mine"], request.headers["X-Tag"].split(",")
     text = request.user_agent.string
-    return text
-
-@app.get("/nothing")
-def nothing():
-    request.environ.get("HTTP_X_NOTHING")
-    return "nothing"
+    given = request.args.get("q"), request.cookies.get("theme"), request.form.get("name")
+    return f"{other} {mine} {tags} {text} {given} {request.path} {request.form.get('password')}"
 
 def named():
     return request.headers["X-Name"]
@@ -89,6 +79,18 @@ MULTIPART = (
 )
 MULTIPART_TYPE = "Content-Type: multipart/form-data; boundary=XX"
 ME = ("-H", "User-Agent: me")
+# A request with many values, which one recording follows.
+MANY = (
+    "POST", "/many?x=1&q=caf%C3%A9", "-d", "x=Jane+D&name=Jane+D&password=hunter2",
+    "-H", "Cookie: first=dark; theme=dark; sid=secret99; session=abcd99", *ME,
+    "-H", "X-Other: same", "-H", "X-Mine: same", "-H", "X-Tag: one", "-H", "X-Tag: two",
+)  # fmt: skip
+FOLLOWED = (
+    "query:q", "cookie:theme", "cookie:session", "form:name", "form:password", "path",
+    "header:User-Agent", "header:X-Mine", "header:X-Tag", "header:Accept",
+)  # fmt: skip
+pytestmark = pytest.mark.timeout(240)  # following many values at once is much work
+followed = pytest.mark.xdist_group("followed")  # tests that share the recordings of a process
 BOTH = pytest.mark.parametrize(
     ("app", "server"), [("theirs", "werkzeug"), ("theirs", "carboy"), ("ours", "carboy")],
     ids=["flask on werkzeug", "flask on carboy", "carboy"],
@@ -97,13 +99,50 @@ BOTH = pytest.mark.parametrize(
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    (tmp_path / "theirs.py").write_text(FLASK)
-    (tmp_path / "ours.py").write_text(FLASK.replace("from flask", "from carboy"))
-    (tmp_path / "plain.py").write_text(PLAIN)
-    (tmp_path / "templates").mkdir()
-    (tmp_path / "templates/page.html").write_text("<h1>\n{{ request.headers['X-Name'] }}\n</h1>")
-    (tmp_path / "multipart").write_text(MULTIPART, newline="")
-    return tmp_path
+    return filled(tmp_path)
+
+
+def filled(folder: Path) -> Path:
+    (folder / "theirs.py").write_text(FLASK)
+    (folder / "ours.py").write_text(FLASK.replace("from flask", "from carboy"))
+    (folder / "plain.py").write_text(PLAIN)
+    (folder / "templates").mkdir()
+    (folder / "templates/page.html").write_text("<h1>\n{{ request.headers['X-Name'] }}\n</h1>")
+    (folder / "multipart").write_text(MULTIPART, newline="")
+    return folder
+
+
+class Recorded:
+    """Requests whose values several tests look at, each recorded once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._many: dict[tuple[str, str], str] = {}
+
+    @cached_property
+    def hello(self) -> str:
+        return explain(
+            self.folder, "theirs", "GET", "/hello/bob", *ME, "--follow=header:user-agent",
+            "--server=werkzeug",
+        )  # fmt: skip
+
+    def many(self, app: str, server: str) -> str:
+        key = (app, server)
+        if key not in self._many:
+            follow = [f"--follow={each}" for each in FOLLOWED]
+            self._many[key] = explain(self.folder, app, *MANY, *follow, f"--server={server}")
+        return self._many[key]
+
+    def one(self, app: str, server: str, value: str) -> str:
+        """The part of `many` about one value."""
+        parts = re.split(r"^(?=Following the )", self.many(app, server), flags=re.MULTILINE)[1:]
+        assert len(parts) == len(FOLLOWED)
+        return parts[FOLLOWED.index(value)]
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Recorded:
+    return Recorded(filled(tmp_path_factory.mktemp("followed")))
 
 
 def explain(folder: Path, *args: str, code: int = 0) -> str:
@@ -137,11 +176,9 @@ def bytes_at_the_marks(text: str) -> str:
     )
 
 
-def test_a_header_is_followed_through_flask_on_its_own_server(folder: Path) -> None:
-    text = explain(
-        folder, "theirs", "GET", "/hello/bob", *ME, "--follow=header:user-agent",
-        "--server=werkzeug",
-    )  # fmt: skip
+@followed
+def test_a_header_is_followed_through_flask_on_its_own_server(recorded: Recorded) -> None:
+    text = recorded.hello
     assert text.startswith("Following the header User-Agent of GET /hello/bob on werkzeug 3.1.")
     assert re.search(r"^socket.recv_into read \d+ bytes \(numbers 0 to \d+,", text, re.MULTILINE)
     assert bytes_at_the_marks(text) == "me"
@@ -186,61 +223,75 @@ def test_each_server_can_be_followed_to_a_plain_application(folder: Path, server
     assert "app reads it with environ['HTTP_USER_AGENT']" in text
 
 
-def test_every_quoted_line_is_in_its_file(folder: Path) -> None:
-    text = explain(
-        folder, "theirs", "GET", "/hello/bob", *ME, "--follow=header:User-Agent",
-        "--server=werkzeug",
-    )  # fmt: skip
+@followed
+def test_every_quoted_line_is_in_its_file(recorded: Recorded) -> None:
+    text = recorded.hello
     quoted = re.findall(r"^      (\S+\.py):(\d+): (.+)$", text, re.MULTILINE)
     assert len(quoted) > 20
     places = [Path(each) for each in sys.path if Path(each).is_dir()]
     for file, line, source in quoted:
-        found = next(each / file for each in [folder, *places] if (each / file).is_file())
+        found = next(each / file for each in [recorded.folder, *places] if (each / file).is_file())
         assert found.read_text().splitlines()[int(line) - 1].strip() == source
 
 
+@followed
 @BOTH
 def test_a_percent_encoded_query_is_followed_to_its_decoded_text(
-    folder: Path, app: str, server: str
+    recorded: Recorded, app: str, server: str
 ) -> None:
-    text = explain(
-        folder, app, "GET", "/all?x=1&q=caf%C3%A9", "--follow=query:q", f"--server={server}"
-    )
+    text = recorded.one(app, server, "query:q")
+    assert text.startswith("Following the query parameter q of POST /many?x=1&q=caf%C3%A9 on ")
     assert bytes_at_the_marks(text) == "caf%C3%A9"
     assert "'caf%C3%A9'" in text and "returns 'café'" in text
-    assert 'everything reads it with request.args.get("q")' in text
+    assert 'many reads it with request.args.get("q")' in text
 
 
+@followed
 @BOTH
-def test_one_of_several_cookies_is_followed(folder: Path, app: str, server: str) -> None:
-    cookies = "Cookie: first=dark; theme=dark; sid=secret99"
-    text = explain(
-        folder, app, "GET", "/all", "-H", cookies, "--follow=cookie:theme", f"--server={server}"
-    )
+def test_one_of_several_cookies_is_followed(recorded: Recorded, app: str, server: str) -> None:
+    text = recorded.one(app, server, "cookie:theme")
     assert bytes_at_the_marks(text) == "dark"
-    assert 'everything reads it with request.cookies.get("theme")' in text
-    assert "secret99" not in text
+    assert 'many reads it with request.cookies.get("theme")' in text
+    assert "secret99" not in recorded.many(app, server)
 
 
-def test_a_session_cookie_is_followed_without_being_shown(folder: Path) -> None:
-    text = explain(
-        folder, "ours", "GET", "/all", "-H", "Cookie: session=abcd99; theme=dark; a=efgh99",
-        "--follow=cookie:session",
-    )  # fmt: skip
+@followed
+@BOTH
+def test_a_session_cookie_is_followed_without_being_shown(
+    recorded: Recorded, app: str, server: str
+) -> None:
+    text = recorded.one(app, server, "cookie:session")
     assert bytes_at_the_marks(text) == "******"
-    assert "abcd99" not in text and "efgh99" not in text
+    assert "abcd99" not in recorded.many(app, server)
+
+
+@followed
+@BOTH
+def test_a_secret_that_is_followed_is_not_shown(recorded: Recorded, app: str, server: str) -> None:
+    text = recorded.one(app, server, "form:password")
+    assert "many reads it with request.form.get('password')" in text
+    assert bytes_at_the_marks(text) == "*******"
+    assert "hunter2" not in recorded.many(app, server)
+
+
+@followed
+@BOTH
+def test_a_field_of_an_urlencoded_form_is_followed(
+    recorded: Recorded, app: str, server: str
+) -> None:
+    text = recorded.one(app, server, "form:name")
+    assert bytes_at_the_marks(text) == "Jane+D"
+    assert 'many reads it with request.form.get("name")' in text
 
 
 @pytest.mark.parametrize(
     ("app", "server", "body", "header", "sent"),
     [
-        ("theirs", "werkzeug", "x=Jane+D&name=Jane+D", "X-Nothing: 1", "Jane+D"),
-        ("ours", "carboy", "x=Jane+D&name=Jane+D", "X-Nothing: 1", "Jane+D"),
         ("theirs", "carboy", "@multipart", MULTIPART_TYPE, "Jane"),
         ("ours", "carboy", "@multipart", MULTIPART_TYPE, "Jane"),
         ("theirs", "werkzeug", "x=1&name=Jane%20D", "Transfer-Encoding: chunked", "Jane%20D"),
     ],
-    ids=["urlencoded", "urlencoded on carboy", "multipart", "multipart on carboy", "chunked"],
+    ids=["multipart", "multipart on carboy", "chunked"],
 )
 def test_a_form_field_is_followed(
     folder: Path, app: str, server: str, body: str, header: str, sent: str
@@ -274,12 +325,12 @@ def test_a_value_after_a_large_file_is_followed(folder: Path, app: str, server: 
     ("app", "server", "sent", "said"),
     [
         ("theirs", "werkzeug", ("GET", "/helper", "-H", "X-Name: Zoë", "--follow=header:x-name"),
-         "named reads it with request.headers[\"X-Name\"]\n      theirs.py:39: return request."
-         "headers[\"X-Name\"]\nhelper gets it with named()\n      theirs.py:43: name = named()\n"),
+         "named reads it with request.headers[\"X-Name\"]\n      theirs.py:28: return request."
+         "headers[\"X-Name\"]\nhelper gets it with named()\n      theirs.py:32: name = named()\n"),
         ("ours", "carboy", ("GET", "/page", "-H", "X-Name: 1", "--follow=header:X-Name"),
          "the template page.html reads it\n      page.html:2: {{ request.headers['X-Name'] }}\n"),
         ("theirs", "werkzeug", ("GET", "/items/17", "--follow=path"),
-         "item gets it as number\n      theirs.py:51: def item(number):\n"),
+         "item gets it as number\n      theirs.py:40: def item(number):\n"),
         ("ours", "carboy", ("POST", "/document", "--json", '{"a": 1}', "--follow=body"),
          "document reads it with request.get_json()\n"),
     ],
@@ -291,19 +342,26 @@ def test_the_code_that_reads_the_value_is_named(
     assert said in explain(folder, app, *sent, f"--server={server}")
 
 
-def test_an_attribute_that_is_read_without_a_call_is_named(folder: Path) -> None:
-    text = explain(
-        folder, "theirs", "GET", "/agent", "--follow=header:User-Agent", "--server=werkzeug"
-    )
-    assert "agent reads it with request.user_agent.string\n" in text
+@followed
+@BOTH
+def test_an_attribute_that_is_read_without_a_call_is_named(
+    recorded: Recorded, app: str, server: str
+) -> None:
+    text = recorded.one(app, server, "header:User-Agent")
+    assert "many reads it with request.user_agent.string\n" in text
     assert "text = request.user_agent.string\n" in text
 
 
+@followed
 @BOTH
-def test_the_path_and_the_body_are_followed(folder: Path, app: str, server: str) -> None:
-    text = explain(folder, app, "GET", "/all?q=1", "--follow=path", f"--server={server}")
-    assert bytes_at_the_marks(text) == "/all"
-    assert "everything reads it with request.path" in text
+def test_the_path_is_followed(recorded: Recorded, app: str, server: str) -> None:
+    text = recorded.one(app, server, "path")
+    assert bytes_at_the_marks(text) == "/many"
+    assert "many reads it with request.path" in text
+
+
+@BOTH
+def test_the_body_is_followed(folder: Path, app: str, server: str) -> None:
     text = explain(
         folder, app, "POST", "/raw", "-d", "hello there", "-H", "Content-Type: text/plain",
         "--follow=body", f"--server={server}",
@@ -312,15 +370,13 @@ def test_the_path_and_the_body_are_followed(folder: Path, app: str, server: str)
     assert "raw reads it with request.get_data()" in text
 
 
+@followed
 @BOTH
 def test_an_equal_value_of_another_header_is_not_followed(
-    folder: Path, app: str, server: str
+    recorded: Recorded, app: str, server: str
 ) -> None:
-    text = explain(
-        folder, app, "GET", "/twice", "-H", "X-Other: same", "-H", "X-Mine: same",
-        "--follow=header:X-Mine", f"--server={server}",
-    )  # fmt: skip
-    assert 'twice reads it with request.headers["X-Mine"]' in text
+    text = recorded.one(app, server, "header:X-Mine")
+    assert 'many reads it with request.headers["X-Mine"]' in text
     assert "other = 'same'" not in text and "['HTTP_X_OTHER']: " not in text
     offset = int(re.findall(r"The value is 4 bytes \(numbers (\d+)", text)[0])
     received = re.findall(r"(?:b?)'[^']*X-Other: same\\r\\nX-Mine: same", text)
@@ -338,24 +394,23 @@ def test_a_single_character_is_told_apart_from_equal_ones(folder: Path) -> None:
     assert "component = '1'" not in text and "name = '1'" not in text and "v = '1'" not in text
 
 
+@followed
 @BOTH
 def test_a_repeated_header_is_sent_and_followed_line_by_line(
-    folder: Path, app: str, server: str
+    recorded: Recorded, app: str, server: str
 ) -> None:
-    text = explain(
-        folder, app, "GET", "/tags", "-H", "X-Tag: one", "-H", "X-Tag: two",
-        "--follow=header:X-Tag", f"--server={server}",
-    )  # fmt: skip
+    text = recorded.one(app, server, "header:X-Tag")
     assert bytes_at_the_marks(text) == "onetwo"
     assert re.search(r"The value is 3 bytes \(.*\), and 3 bytes \(", text)
-    assert 'tags reads it with request.headers["X-Tag"]' in text
+    assert 'many reads it with request.headers["X-Tag"]' in text
 
 
+@followed
 @BOTH
 def test_a_value_that_the_view_does_not_read_says_how_far_it_went(
-    folder: Path, app: str, server: str
+    recorded: Recorded, app: str, server: str
 ) -> None:
-    text = explain(folder, app, "GET", "/nothing", "--follow=header:Accept", f"--server={server}")
+    text = recorded.one(app, server, "header:Accept")
     assert functions_of(text)
     assert re.search(r"The application never read the header Accept. It got as far as \S+, ", text)
 
@@ -385,6 +440,8 @@ def test_options_that_do_not_fit_are_refused(folder: Path) -> None:
     )
     text = explain(folder, *follow, "--compare", "wsgiref", code=2)
     assert "--compare cannot be combined with --follow." in text
+    text = explain(folder, *follow, "--follow=header:Host", "--report=x.md", code=2)
+    assert "--report follows one value. Give --follow once." in text
 
 
 def test_the_chain_comes_first_with_from_start(folder: Path) -> None:
@@ -393,13 +450,3 @@ def test_the_chain_comes_first_with_from_start(folder: Path) -> None:
         "--server=wsgiref",
     )  # fmt: skip
     assert text.index("\nThe stop\n") < text.index("\nFollowing the header User-Agent of GET /")
-
-
-def test_a_secret_that_is_followed_is_not_shown(folder: Path) -> None:
-    text = explain(
-        folder, "theirs", "POST", "/all", "-d", "name=x&password=hunter2",
-        "--follow=form:password", "--server=werkzeug",
-    )  # fmt: skip
-    assert "everything reads it with request.form.get('password')" in text
-    assert "hunter2" not in text
-    assert bytes_at_the_marks(text) == "*******"

@@ -49,11 +49,11 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> ValuePath:
     folder = tmp_path_factory.mktemp("parsing")
     (folder / "theirs.py").write_text(APP)
     question = Question("GET", "/", GIVEN, None)
-    following = Following(None, question)
+    following = Following((), question)
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(folder)
         explain_start.record(Launch("theirs", "werkzeug"), question, 60, following)
-    return following.path()
+    return following.paths()[0]
 
 
 def listings(blocks: list[Block]) -> list[Listing]:

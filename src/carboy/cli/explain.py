@@ -216,9 +216,10 @@ def _body(fields: Fields, data: str | None, document: str | None) -> bytes | Non
     help="Server that --from-start starts, with its own start function.  [default: carboy]",
 )  # fmt: skip
 @click.option(
-    "--follow", metavar="VALUE",
+    "--follow", multiple=True, metavar="VALUE",
     help="Value of the request whose way from the bytes to the view is shown, such as"
-    " header:User-Agent, query:q, form:name, cookie:theme, path or body."
+    " header:User-Agent, query:q, form:name, cookie:theme, path or body. May be given more than"
+    " once."
     "  [default with --report: a header that the view reads]",
 )  # fmt: skip
 @click.option(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +26,13 @@ FILE = "wanted"  # in the folder of the recording
 
 
 class Following:
-    """The value to follow, given as `header:User-Agent`, and its path after the recording.
+    """The values to follow, such as `header:User-Agent`, and their paths after the recording.
 
     Without a value, all headers are followed at once, and the one that the application reads is
     shown, so that the request is sent only once.
     """
 
-    def __init__(self, what: str | None, question: Question) -> None:
+    def __init__(self, what: Sequence[str], question: Question) -> None:
         if not value_recorder.is_available():
             raise click.UsageError(
                 "--follow needs Python's fcntl module and select.poll, which this system does not"
@@ -73,25 +73,27 @@ class Following:
             return head + b"%X\r\n%b\r\n0\r\n\r\n" % (len(body), body)
         return head + body
 
-    def path(self) -> ValuePath:
-        """The path of the value, without the secrets of the request."""
-        paths = [
+    def paths(self) -> list[ValuePath]:
+        """The path of each value that was asked for, without the secrets of the request."""
+        found = [
             path_of(each, number, self._files, self._sent, self._views)
             for number, each in enumerate(self._wanted)
         ]
-        # All headers are in the order of preference; without a reader, the last one is shown.
-        found = next((each for each in paths if each.read is not None), paths[-1])
-        value_path.erase(found, Eraser(self._hidden(found.wanted)))
+        if not self._what:
+            # All headers are in the order of preference; without a reader, the last one is shown.
+            found = [next((each for each in found if each.read is not None), found[-1])]
+        for each in found:
+            value_path.erase(each, Eraser(self._hidden(each.wanted)))
         return found
 
     def _find(self, port: int) -> list[Wanted]:
         question = self._question
         fields = question.sent_fields(port)
         sent = Sent(question.method, question.path, fields, question.body)
-        if self._what is None:
+        if not self._what:
             return list(_headers(sent, question.given))
         try:
-            return [wanted_value(self._what, sent)]
+            return [wanted_value(each, sent) for each in dict.fromkeys(self._what)]
         except UnknownValue as problem:
             raise click.BadParameter(str(problem), param_hint="--follow") from None
 

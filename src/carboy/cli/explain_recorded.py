@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -86,7 +86,7 @@ def show(ctx: click.Context, launch: Launch, question: Question, patience: float
             f"{launch.app} is not a file. --server script requires one, such as app.py.",
             param_hint="APP",
         )
-    if follow is not None and ctx.params["report"] is None:
+    if follow and ctx.params["report"] is None:
         _show_followed(ctx, launch, question, patience, follow)
         return
     following = None
@@ -96,7 +96,7 @@ def show(ctx: click.Context, launch: Launch, question: Question, patience: float
         following = _followed_in_report(ctx, launch, question)
         made = recorded_on_usual_port(launch, question, patience, following)
     _save(ctx.params["save"], made)
-    followed = following.path() if following else None
+    followed = following.paths()[0] if following else None
     _show(ctx, made, question, lambda other: _other(launch, question, patience, other), followed)
 
 
@@ -119,10 +119,12 @@ def recorded_on_usual_port(
 def _followed_in_report(ctx: click.Context, launch: Launch, question: Question) -> Following | None:
     """The value that a report follows. Where nothing can be followed, --follow is a usage error."""
     what = ctx.params["follow"]
-    if launch.is_script and what is not None:
+    if launch.is_script and what:
         raise click.UsageError(NOT_OF_SCRIPT, ctx)
+    if len(what) > 1:
+        raise click.UsageError("--report follows one value. Give --follow once.", ctx)
     can_follow = value_recorder.is_available() and not launch.is_script
-    return Following(what, question) if can_follow or what is not None else None
+    return Following(what, question) if can_follow or what else None
 
 
 def show_saved(ctx: click.Context, file: str) -> None:
@@ -148,7 +150,7 @@ def _check(ctx: click.Context) -> None:
     """Raise a usage error for options that do not go together."""
     if ctx.params["report"] is not None:
         refuse(ctx, NOT_IN_REPORT, "--report")
-    elif ctx.params["follow"] is not None:
+    elif ctx.params["follow"]:
         refuse(ctx, NOT_FOLLOWED, "--follow")
     elif ctx.params["compare"] is not None:
         refuse(ctx, NOT_COMPARED, "--compare")
@@ -212,18 +214,18 @@ def _fail(made: Recording) -> None:
 
 
 def _show_followed(
-    ctx: click.Context, launch: Launch, question: Question, patience: float, what: str
+    ctx: click.Context, launch: Launch, question: Question, patience: float, what: Sequence[str]
 ) -> None:
     if launch.is_script:
         raise click.UsageError(NOT_OF_SCRIPT, ctx)
     following = Following(what, question)
     made = explain_start.record(launch, question, patience, following)
     coloured = sys.stdout.isatty()
-    text = ""
+    request = f"{made.request} on {made.server}"
+    texts = [value_text.show(path, request, coloured) for path in following.paths()]
     if ctx.params["from_start"]:
-        text = f"{chain_text.show(made, coloured, with_links=ctx.params['links'])}\n"
-    text += value_text.show(following.path(), f"{made.request} on {made.server}", coloured)
-    click.echo(text, nl=False, color=coloured)
+        texts.insert(0, chain_text.show(made, coloured, with_links=ctx.params["links"]))
+    click.echo("\n".join(texts), nl=False, color=coloured)
     _fail(made)
 
 

@@ -57,14 +57,20 @@ class Origin:
 
 
 _origins: dict[tuple[CodeType, str], Origin] = {}
+_files: set[str] = set()  # that exist
 
 
 def note(frame: FrameType) -> None:
     """Look at a function that is called, if its code is not that of a file."""
     code = frame.f_code
-    if code.co_filename.endswith(FILES):
-        if not Path(code.co_filename).exists():  # a module in an archive
-            linecache.lazycache(code.co_filename, frame.f_globals)
+    file = code.co_filename
+    if file in _files:
+        return
+    if file.endswith(FILES):
+        if Path(file).exists():
+            _files.add(file)
+        else:  # a module in an archive
+            linecache.lazycache(file, frame.f_globals)
         return
     if code.co_filename.startswith(FROZEN):
         return

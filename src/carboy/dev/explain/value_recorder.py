@@ -4,7 +4,7 @@ How many bytes a call of `recv` took is seen at the queue of the socket, before 
 From then on, `sys.settrace` reports each line. After a line, the variables are searched for the
 values: a variable or a part of an object that did not hold one before got it on that line.
 
-Tracing each line is slow. Lines are reported until `BUDGET` seconds were spent on searches, and for
+Tracing each line is slow. Lines are reported until searches took `BUDGET` seconds, and for
 the first `LINES` lines of a call.
 """
 
@@ -22,6 +22,7 @@ from _socket import socket as CSocket  # its methods run no code of subclasses
 from array import array
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from time import thread_time_ns
 from types import FrameType
 from typing import Any
 
@@ -41,8 +42,7 @@ with contextlib.suppress(ImportError):  # not available on Windows
 READS = {"recv", "recv_into", "recvfrom", "recvfrom_into", "recvmsg", "recvmsg_into"}
 ARRIVED_AT = 128  # the place of tcpi_bytes_received in the struct tcp_info of Linux
 PATIENCE = 2000  # milliseconds to wait for bytes before a call of recv that waits itself
-BUDGET = 30.0  # seconds for searches
-MOST_AT_ONCE = 10_000_000  # nanoseconds that one search is taken to need
+BUDGET = 30.0  # seconds of processor time for searches
 LINES = 2000  # of one call that are examined
 FILLS = {"readinto", "readinto1", "recv_into"}  # functions that fill a buffer
 MOST_EVENTS = 20_000
@@ -136,7 +136,7 @@ class ValueRecorder:
         return isinstance(own, tuple) and own[1] == self._port
 
     def _receive(self, frame: FrameType, name: str, size: int) -> None:
-        began = clock()
+        began, used = clock(), thread_time_ns()
         where = value_frames.where(frame, frame.f_lineno)
         self._received.append({"at": began, "call": f"socket.{name}", "size": size, **where})
         if not self._active:
@@ -159,7 +159,7 @@ class ValueRecorder:
                 if each is frame and found.place == (0, ""):  # the buffer of recv_into
                     self._note(track, "variable", each, holder, each.f_lineno, found)
                 track.remember(holder, found)
-        self._spend(began)
+        self._spend(began, used)
 
     # --- calls and lines
 
@@ -183,7 +183,7 @@ class ValueRecorder:
     def _enter(self, frame: FrameType, event: str, arg: Any) -> Trace:
         if not self._active or not value_frames.is_traced(frame) or self._is_over():
             return None
-        began = clock()
+        began, used = clock(), thread_time_ns()
         holder = self._new_holder(frame)
         code = frame.f_code
         count = code.co_argcount + code.co_kwonlyargcount
@@ -200,7 +200,7 @@ class ValueRecorder:
             kind = "argument" if found.place == (0, "") else "inside"
             self._note(track, kind, frame, holder, value_frames.line_of_def(frame), found)
             track.remember(holder, found)
-        self._spend(began)
+        self._spend(began, used)
         return self._local
 
     def _go_on(self, frame: FrameType, event: str, arg: Any) -> Trace:
@@ -209,7 +209,7 @@ class ValueRecorder:
         holder = self._open.get(id(frame))
         if holder is None or not self._active:
             return None
-        began = clock()
+        began, used = clock(), thread_time_ns()
         holder.count += 1
         if holder.count <= LINES and not self._is_over():
             self._after_line(frame, holder)
@@ -219,7 +219,7 @@ class ValueRecorder:
                 self._reading(frame, holder, frame.f_lineno)
         elif event == "return":
             self._returns(frame, holder, arg)
-        self._spend(began)
+        self._spend(began, used)
         return self._local
 
     def _after_line(self, frame: FrameType, holder: Holder) -> None:
@@ -323,11 +323,13 @@ class ValueRecorder:
             self._own.append(holder)
         return holder
 
-    def _spend(self, began: int) -> None:
-        """Count the time of a search. Other programs may have run in between, so it is limited."""
-        spent = clock() - began
-        self._spent += min(spent, MOST_AT_ONCE)
-        self.on_spent(spent)
+    def _spend(self, began: int, used: int) -> None:
+        """Count the time of a search.
+
+        The budget is in processor time, so that a busy machine does not end the search earlier.
+        """
+        self._spent += thread_time_ns() - used
+        self.on_spent(clock() - began)
 
     def _is_over(self) -> bool:
         return self._failed or self._spent > BUDGET * 1e9

@@ -125,10 +125,10 @@ class Matcher:
         """Whether the text contains the value together with its name."""
         if self._without.get(id(text)) is text:
             return False
-        if isinstance(text, str):
-            found = any(each in text for each in self._texts)
-        else:
-            found = any(each in text for each in self._bytes)
+        contexts: Any = self._texts if isinstance(text, str) else self._bytes
+        found = False
+        for each in contexts:  # a generator would take most of the time
+            found = found or each in text
         if not found and len(text) >= LARGE and not isinstance(text, bytearray):
             self._without[id(text)] = text
             if len(self._without) > MOST_KEPT:

@@ -78,6 +78,7 @@ MODULE_MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "carboy.testing.websocket": ("carboy.realtime.websocket_link", "carboy.protocol.machine"),
     # The event loop is shared by everything in a worker that awaits.
     "carboy.gateway.asgi": ("carboy.net.loop", "carboy.net.worker_loop"),
+    "carboy.gateway.bridge": ("carboy.net.worker_loop",),
     "carboy.gateway.worker_hooks": ("carboy.net.worker_loop",),
     "carboy.app.loop": ("carboy.net.loop_watch", "carboy.net.worker_loop"),
     "carboy.app.pump": ("carboy.net.loop_watch", "carboy.net.worker_loop"),

@@ -150,10 +150,6 @@ class Awaited:
             self._call.left = True
             the_loop().call_soon_threadsafe(_cancel, self._call)
 
-    def look(self) -> None:
-        """Have a loop that makes no progress reported."""
-        worker_loop().watch.look()
-
     # --- on the loop
 
     def _start(self) -> None:
@@ -202,11 +198,6 @@ def exchange_of_caller(frame: Any) -> Any:
 def name_calls(outermost: CodeType, named: Callable[[FrameType], str]) -> None:
     """Have reports about the loop name the calls inside the frames of a code."""
     worker_loop().watch.learn(outermost, named)
-
-
-def look_at_loop() -> None:
-    """Have a loop that makes no progress reported. Any thread may call this."""
-    worker_loop().watch.look()
 
 
 def the_loop() -> asyncio.AbstractEventLoop:

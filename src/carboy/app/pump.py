@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 from carboy.app.active import _cv
 from carboy.app.loop import exchange_of_caller, running_here
 from carboy.net import loop_watch
-from carboy.net.worker_loop import worker_loop
+from carboy.net.worker_loop import look, worker_loop
 
 if TYPE_CHECKING:
     from carboy.gateway.interface import Answer, Channel
@@ -81,10 +81,6 @@ class Pump:
         """A graceful stop begins."""
         if self._body.ends_at_stop:
             self._end_early(Early.STOPPING)
-
-    def look(self) -> None:
-        """Have a loop that makes no progress reported."""
-        worker_loop().watch.look()
 
     def _end_early(self, why: Early) -> None:
         if self._early is None:
@@ -298,7 +294,7 @@ def _next(relay: Relay, pump: Pump, exchange: Any) -> bytes | None:
         try:
             return relay.pieces.get(timeout=loop_watch.LOOK)
         except Empty:
-            pump.look()
+            look()
             # This thread owns the connection while it makes the response, so it may check it.
             has_left = getattr(exchange, "has_left", None)
             if has_left is not None and not relay.gone and has_left():

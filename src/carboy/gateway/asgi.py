@@ -84,7 +84,7 @@ class AsgiGateway:
         answer: Answer
         if exchange.head.upgrade:
             call = WebSocketCall(self, exchange)
-            websocket = exchange.websocket(call.changed, self.look)
+            websocket = exchange.websocket(call.changed)
             if isinstance(websocket, tuple):
                 return websocket
             if websocket is not None:
@@ -127,10 +127,6 @@ class AsgiGateway:
         except (TimeoutError, RuntimeError):
             log.warning("%s did not end in time.", self.name)
         worker_loop.release(self._kind, LEAST)
-
-    def look(self) -> None:
-        """Have a loop that makes no progress reported."""
-        self.loop.watch.look()
 
     async def _end_tasks(self, seconds: float) -> None:
         if self.tasks:
@@ -185,10 +181,6 @@ class Request:
         if not self._changed:
             self._changed = True
             self._gateway.loop.hand_over(self._wake)
-
-    def look(self) -> None:
-        """Have a loop that makes no progress reported."""
-        self._gateway.look()
 
     # --- on the loop
 

@@ -35,6 +35,7 @@ from carboy.gateway.interface import Answer, ChannelClosed
 from carboy.gateway.mounted import below
 from carboy.gateway.wrapping import Bridged
 from carboy.gateway.wsgi import WsgiGateway
+from carboy.net import worker_loop
 from carboy.protocol.events import RequestHead
 
 log = logging.getLogger("carboy.error")
@@ -294,7 +295,7 @@ class BridgeChannel:
             try:
                 item = self._queue.get(timeout=LOOK)
             except Empty:
-                self._gateway.look()
+                worker_loop.look()
                 if not self.gone and self._has_left():
                     self.leave()
                 continue

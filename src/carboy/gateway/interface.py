@@ -145,8 +145,6 @@ class WebSocket(Protocol):
     when `full` or `closed` changes. The caller holds no lock, and `changed` returns at once.
     """
 
-    look: Callable[[], object]  # of a Receiver, for the loop of its user
-
     @property
     def channel(self) -> Channel | None:
         """None: not open yet."""
@@ -246,14 +244,6 @@ class Receiver(Protocol):
 
         Called once at most, by the leader, when a graceful stop begins, or after `begin` if it has
         begun before. A receiver may lack this method.
-        """
-        ...
-
-    def look(self) -> None:
-        """Check that the loop that uses the channels makes progress.
-
-        Called for one of the open channels of each class of receivers, about twice a second. A
-        receiver may lack this method.
         """
         ...
 

@@ -57,7 +57,7 @@ class WebSocketTransport:
 
     __slots__ = ("_deadlines", "_deflate", "_early", "_extensions", "_heard", "_machine", "_paused",
                  "_queue", "_queued", "_stopped", "_unsent", "_user_changed", "channel", "closed",
-                 "exchange", "handshake", "look", "phase")  # fmt: skip
+                 "exchange", "handshake", "phase")  # fmt: skip
 
     def __init__(
         self,
@@ -65,7 +65,6 @@ class WebSocketTransport:
         handshake: Handshake,
         deadlines: WebSocketDeadlines,
         changed: Callable[[], object],
-        look: Callable[[], object] | None = None,
     ) -> None:
         """Raises HandshakeError for malformed extensions."""
         limits = deadlines.limits
@@ -75,7 +74,6 @@ class WebSocketTransport:
         self.closed: Closed | None = None  # set when no message can be sent
         self.channel: Channel | None = None
         self._user_changed = changed
-        self.look = look or _nothing
         self._deadlines = deadlines
         self._extensions, self._deflate = negotiate(handshake.extensions, limits.compression)
         self._machine: WebSocketMachine | None = None
@@ -431,7 +429,3 @@ class WebSocketTransport:
         if channel is None:
             raise RuntimeError("The channel of the WebSocket is not open.")
         return channel
-
-
-def _nothing() -> None:
-    """Look at nothing: the user has no loop."""

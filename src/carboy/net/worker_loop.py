@@ -61,6 +61,13 @@ def worker_loop(kind: str = "") -> Loop:
     return loop
 
 
+def look() -> None:
+    """Have loops that make no progress reported. To be called twice a second, by any thread."""
+    for loop in list(_loops.values()):
+        if loop.running:
+            loop.watch.look()
+
+
 def resolved(kind: str) -> str:
     """The kind of loop that "auto" means here. Raises ValueError if uvloop is not installed."""
     if kind == "asyncio":

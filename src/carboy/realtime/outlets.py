@@ -56,9 +56,6 @@ class StreamOutlet:
         """The client has read, or has gone."""
         self._hold.hub.note(self._hold)
 
-    def look(self) -> None:
-        """Nothing: an outlet does not use an event loop."""
-
     def stopping(self) -> None:
         """The server stops: tell the client when to connect again, and end the stream."""
         retry = retry_at_stop(self._hold.hub.count)

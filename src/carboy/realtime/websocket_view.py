@@ -14,7 +14,6 @@ from typing import Any, NoReturn
 
 from carboy.app.active import Suspended
 from carboy.app.context import RequestContext, _cv_request
-from carboy.app.loop import look_at_loop
 from carboy.app.plan import is_coroutine_function
 from carboy.http.exceptions import BadRequest, HTTPException
 from carboy.http.exceptions import NotImplemented as NotImplementedHere
@@ -63,7 +62,7 @@ class WebSocketView:
         check_origin(ctx.app, ctx.request)
         link = Link(self.subprotocols)
         exchange = exchange_of(ctx)
-        link.transport = _transport(exchange, link, look_at_loop if self.is_async else None)
+        link.transport = _transport(exchange, link)
         raise Suspended(HandlerCall(self, ctx, exchange, link, values))
 
 
@@ -75,7 +74,7 @@ def exchange_of(ctx: RequestContext) -> Any:
     return environ.get("carboy.exchange")
 
 
-def _transport(exchange: Any, link: Link, look: Callable[[], object] | None) -> Any:
+def _transport(exchange: Any, link: Link) -> Any:
     """The transport of the server, which calls `look` from time to time.
 
     Raises an HTTPException if there is none.
@@ -83,7 +82,7 @@ def _transport(exchange: Any, link: Link, look: Callable[[], object] | None) -> 
     make = getattr(exchange, "websocket", None)
     if make is None:
         raise NotImplementedHere(NO_TRANSPORT)
-    transport = make(link.changed, look)
+    transport = make(link.changed)
     if transport is None:
         raise BadRequest("This URL is for WebSocket connections, and the request asks for none.")
     if isinstance(transport, tuple):  # the handshake breaks a rule of RFC 6455

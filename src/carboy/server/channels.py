@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from carboy.net import worker_loop
 from carboy.net.poller import HANGUP, READ, RESET, WRITE, Poller
 from carboy.net.waker import Waker
 from carboy.protocol.errors import RemoteProtocolError
@@ -420,13 +421,8 @@ class Channels:
         Clients are not looked for where the poller reports those that have gone.
         """
         self.responder.websockets.tick(now)
-        looked: set[type] = set()
-        for channel in self._all:
-            kind = channel.receiver.__class__
-            if channel.begun and kind not in looked:
-                looked.add(kind)
-                if hasattr(channel.receiver, "look"):
-                    channel.receiver.look()
+        if self._all:
+            worker_loop.look()
         if self._poller.reports_hangup:
             return
         for channel in list(self._all):

@@ -299,19 +299,20 @@ class Engine:
         if self.listeners.held:
             return self.accepting.patience()
         if self.stopping.asked is not None:
-            return min(HURRY, self.deadlines.interval)
+            return min(HURRY, self.deadlines.pause)
         if self._queue.count:
             return HELD
         if self.connections or self.accepting.waker_fd != NONE:
-            return self.deadlines.interval
+            return self.deadlines.pause
         return -1.0
 
     def _tick(self, now: float) -> None:
         """Once an interval: refresh the Date line, and act on everything that ran out of time."""
         stops = self.stopping.asked is not None
-        self._next_tick = now + (HURRY if stops else self.deadlines.interval)
         self.responder.extra.refresh(time.time())
-        for connection, error in self.deadlines.exceeded(self.connections.values(), now):
+        exceeded = self.deadlines.exceeded(self.connections.values(), now)
+        self._next_tick = now + (HURRY if stops else self.deadlines.pause)
+        for connection, error in exceeded:
             if error is not None and connection.phase is LATER:
                 self.channels.refuse_slow(connection, error, now)
             elif error is None:

@@ -212,13 +212,11 @@ class ServerExchange:
 
     # --- WebSocket
 
-    def websocket(
-        self, changed: Callable[[], object], look: Callable[[], object] | None = None
-    ) -> WebSocket | Answer | None:
+    def websocket(self, changed: Callable[[], object]) -> WebSocket | Answer | None:
         """The WebSocket that the request asks for, None if it asks for none, or a refusal.
 
         A refusal is the answer to a handshake that breaks a rule. A WebSocket is a receiver for
-        `later`; the server calls `changed`, and `look` as it calls Receiver.look.
+        `later`; the server calls `changed`.
         """
         if not self.head.upgrade:
             return None
@@ -228,7 +226,7 @@ class ServerExchange:
                 return None
             if not self.responder.websocket_origins.allows(handshake.origin, self.head.host):
                 raise HandshakeError(403, "Pages of this origin may not open a WebSocket here.")
-            return websocket_of(self, handshake, changed, look)
+            return websocket_of(self, handshake, changed)
         except HandshakeError as error:
             return error.status, error.headers, error.body, None
 
@@ -255,7 +253,6 @@ def websocket_of(
     exchange: ServerExchange,
     handshake: Handshake,
     changed: Callable[[], object],
-    look: Callable[[], object] | None,
 ) -> WebSocket:
     """The WebSocket of a valid handshake. Raises HandshakeError if the package is missing."""
     try:
@@ -268,4 +265,4 @@ def websocket_of(
             " install carboy[websocket]."
         )
         raise HandshakeError(501, "This server has no WebSocket.") from None
-    return WebSocketTransport(exchange, handshake, exchange.responder.websockets, changed, look)
+    return WebSocketTransport(exchange, handshake, exchange.responder.websockets, changed)

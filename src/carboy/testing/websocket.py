@@ -143,9 +143,7 @@ class WebSocketExchange(DirectExchange):
         if self._environ is not None:
             self._environ["carboy.exchange"] = self
 
-    def websocket(
-        self, changed: Callable[[], object], look: Callable[[], object] | None = None
-    ) -> _Transport:
+    def websocket(self, changed: Callable[[], object]) -> _Transport:
         """The transport of this handshake."""
         offered = dict(self.head.fields()).get("Sec-Websocket-Protocol", "")
         names = tuple(name.strip() for name in offered.split(",") if name.strip())

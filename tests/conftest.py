@@ -7,7 +7,13 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-from timeouts import pytest_timeout_set_timer  # noqa: F401 - a hook of pytest-timeout
+from timeouts import (  # noqa: F401 - hooks of pytest
+    pytest_configure,
+    pytest_runtest_makereport,
+    pytest_runtest_protocol,
+    pytest_sessionfinish,
+    pytest_timeout_set_timer,
+)
 
 # The same examples in every run, so that results depend on the code only, and no deadlines, so that
 # they do not depend on the load of the machine. HYPOTHESIS_PROFILE=explore tries new examples; add

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +13,44 @@ from typing import Any
 
 from chromium import program
 from running import PATIENCE, die_with_parent
+
+
+class Lines:
+    """The output of a process. It is read all the time: a full pipe would stop the process."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._seen: list[str] = []
+        self._ended = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self) -> None:
+        for line in self._stream:
+            with self._changed:
+                self._seen.append(line)
+                self._changed.notify_all()
+        with self._changed:
+            self._ended = True
+            self._changed.notify_all()
+
+    def until(self, part: str) -> str:
+        """The first line that contains `part`, as soon as it has come."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended or self._first(part), PATIENCE)
+            found = self._first(part)
+            assert found, f"the server did not start, no {part!r}:\n{''.join(self._seen)}"
+            return found
+
+    def _first(self, part: str) -> str:
+        return next((line for line in self._seen if part in line), "")
+
+    def close(self) -> None:
+        """The process has ended."""
+        self._thread.join(PATIENCE)
+        assert not self._thread.is_alive(), "another process has the output of the server open"
+        self._stream.close()
 
 
 class RedisServer:
@@ -22,6 +61,7 @@ class RedisServer:
         self.path = folder / "redis"
         self.options = options
         self.process: subprocess.Popen[str] | None = None
+        self.lines: Lines | None = None
 
     @property
     def url(self) -> str:
@@ -36,17 +76,12 @@ class RedisServer:
             stdout=subprocess.PIPE, text=True,
             preexec_fn=die_with_parent,  # noqa: PLW1509 - one call into the kernel
         )  # fmt: skip
-        assert process.stdout is not None
-        seen = []
-        for line in process.stdout:
-            seen.append(line)
-            if "accept connections" in line and str(self.path) in line:
-                return
-        raise AssertionError("redis-server did not start:\n" + "".join(seen))
+        self.lines = Lines(process.stdout)
+        self.lines.until(f"accept connections at {self.path}")
 
     def stop(self) -> None:
         """End the server at once, as a crash does; what its file has stays."""
-        _stop(self.process)
+        _stop(self.process, self.lines)
         self.process = None
 
 
@@ -58,6 +93,7 @@ class NatsServer:
         self.jetstream = jetstream
         self.port = -1
         self.process: subprocess.Popen[str] | None = None
+        self.lines: Lines | None = None
 
     @property
     def url(self) -> str:
@@ -72,28 +108,22 @@ class NatsServer:
             stderr=subprocess.PIPE, text=True,
             preexec_fn=die_with_parent,  # noqa: PLW1509 - one call into the kernel
         )  # fmt: skip
-        assert process.stderr is not None
-        seen = []
-        for line in process.stderr:
-            seen.append(line)
-            if "Listening for client connections on" in line:
-                self.port = int(line.strip().rpartition(":")[2])
-            if "Server is ready" in line:
-                return
-        raise AssertionError("nats-server did not start:\n" + "".join(seen))
+        self.lines = Lines(process.stderr)
+        line = self.lines.until("Listening for client connections on")
+        self.port = int(line.strip().rpartition(":")[2])
+        self.lines.until("Server is ready")
 
     def stop(self) -> None:
-        _stop(self.process)
+        _stop(self.process, self.lines)
         self.process = None
 
 
-def _stop(process: Any) -> None:
+def _stop(process: Any, lines: Lines | None) -> None:
     if process is not None:
         process.kill()
         process.wait(PATIENCE)
-        for stream in (process.stdout, process.stderr):
-            if stream is not None:
-                stream.close()
+        if lines is not None:
+            lines.close()
 
 
 @contextmanager

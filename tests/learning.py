@@ -136,7 +136,7 @@ class Terminal:
 
     def close(self) -> None:
         self.child.kill()
-        self.child.wait()
+        self.child.wait(PATIENCE)
         os.close(self.ours)
 
     def ends(self) -> tuple[int, str]:

@@ -141,9 +141,11 @@ class Running:
             os.killpg(self.pid, signal.SIGKILL)
         except ProcessLookupError:
             pass
-        self.process.wait()
+        self.process.wait(PATIENCE)
         for reader in self._readers:
             reader.join(PATIENCE)
+            # While a thread reads from a stream, `close` waits for it, and no signal ends that.
+            assert not reader.is_alive(), f"a process still has the output open:\n{self.text()}"
         for stream in (self.process.stdout, self.process.stderr):
             assert stream is not None
             stream.close()
@@ -164,7 +166,7 @@ def in_a_fresh_process(test: Callable[..., None]) -> Callable[..., None]:
         process.join(PATIENCE)
         if process.is_alive():
             process.kill()
-            process.join()
+            process.join(PATIENCE)
         assert process.exitcode == 0, "The test failed in its process; see standard error."
 
     return run

@@ -85,7 +85,8 @@ def send(name: str) -> Any:
 def send_from_thread(name: str) -> Any:
     thread = threading.Thread(target=publish, args=(name, "from a thread"))
     thread.start()
-    thread.join()
+    thread.join(60)
+    assert not thread.is_alive()
     return ""
 
 

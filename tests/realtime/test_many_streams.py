@@ -43,7 +43,7 @@ def application(told: Told) -> Carboy:
         def pieces() -> Iterator[str]:
             told.running += 1
             yield "first"
-            told.go.wait()
+            told.go.wait(60)
             yield "last"
 
         return carboy.stream(pieces())

@@ -69,6 +69,13 @@ def answers(path: str) -> bool:
         return True
 
 
+def read_up_to(file: Any, wanted: bytes) -> None:
+    lines = [b""]
+    while lines[-1] != wanted:
+        lines.append(file.readline())
+        assert lines[-1], f"the stream ended after {lines}"
+
+
 @pytest.mark.skipif(NGINX is None, reason="needs nginx")
 def test_each_event_passes_a_proxy_that_buffers(tmp_path: Path) -> None:
     go, closed = threading.Event(), threading.Event()
@@ -94,10 +101,8 @@ def test_each_event_passes_a_proxy_that_buffers(tmp_path: Path) -> None:
             sock.connect(path)
             sock.sendall(b"GET /events HTTP/1.1\r\nHost: example.test\r\n\r\n")
             file = sock.makefile("rb")
-            while file.readline() != b"data: first\n":
-                pass
+            read_up_to(file, b"data: first\n")
             go.set()
-            while file.readline() != b"data: second\n":
-                pass
+            read_up_to(file, b"data: second\n")
             file.close()
         assert closed.wait(60)  # nginx closes its connection when the client has left

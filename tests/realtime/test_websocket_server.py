@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import socket
+import struct
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -82,9 +83,11 @@ def werkzeug_server(app: Any) -> Iterator[int]:
     try:
         yield server.port
     finally:
-        server.shutdown()
-        server.server_close()
+        stopping = threading.Thread(target=server.shutdown, daemon=True)
+        stopping.start()
         thread.join(PATIENCE)
+        server.server_close()
+        assert not thread.is_alive()
 
 
 @contextmanager
@@ -114,7 +117,12 @@ def port(request: pytest.FixtureRequest) -> Iterator[int]:
 
 
 def client(port: int, path: str, **options: Any) -> ClientConnection:
-    return connect(f"ws://127.0.0.1:{port}{path}", open_timeout=PATIENCE, **options)
+    """A connection that gives up sending after PATIENCE; websockets itself has no deadline."""
+    sock = socket.create_connection(("127.0.0.1", port), PATIENCE)
+    limit = struct.pack("@ll", int(PATIENCE), 0)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
+    url = f"ws://127.0.0.1:{port}{path}"
+    return connect(url, sock=sock, open_timeout=PATIENCE, **options)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -224,7 +232,7 @@ def test_handlers_that_wait_leave_the_crew_its_threads() -> None:
             assert ws.recv(PATIENCE) == "a: b"
         with ThreadPoolExecutor() as pool:  # both threads of the crew are free
             met = [pool.submit(live.get, "/meet") for _ in range(2)]
-            assert [each.result().body for each in met] == [b"met", b"met"]
+            assert [each.result(PATIENCE).body for each in met] == [b"met", b"met"]
 
 
 # --- the end of a connection

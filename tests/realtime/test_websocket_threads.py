@@ -10,6 +10,7 @@ import pytest
 
 from carboy.realtime import websocket_threads
 from carboy.realtime.websocket_threads import WebSocketThreads, the_threads
+from live_engine import eventually
 
 PATIENCE = 60
 
@@ -119,8 +120,7 @@ def test_threads_are_used_again() -> None:
         work.release.set()
         assert work.ended.wait(PATIENCE)
         seen.add(work.found)
-        while not threads._idle:  # its thread is about to wait for work
-            pass
+        eventually(lambda: threads._idle)  # its thread is about to wait for work
     assert len(seen) == 1
 
 

@@ -263,7 +263,7 @@ def carboy(folder: Path, **options: object) -> Iterator[socket.socket]:
             assert process.wait(PATIENCE) == 0
         finally:
             process.kill()
-            process.wait()
+            process.wait(PATIENCE)
 
 
 def ask(client: socket.socket, path: bytes) -> bytes:

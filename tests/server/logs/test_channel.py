@@ -16,6 +16,7 @@ import pytest
 from carboy.server.logs.channel import Channel
 from carboy.server.logs.output import LogFile, Output
 from carboy.server.logs.writer import LostLines, Writer
+from live_engine import eventually
 from running import PATIENCE, in_a_fresh_process
 
 
@@ -65,7 +66,9 @@ def drain(channel: Channel, fd: int) -> bytes:
     """Read until the writer thread has ended."""
     found = b""
     thread = channel._thread
+    end = time.monotonic() + PATIENCE
     while thread is not None and thread.is_alive():
+        assert time.monotonic() < end, "the writer thread does not end"
         select.select([fd], [], [], 0.01)
         found += read_all(fd)
     return found + read_all(fd)
@@ -94,7 +97,7 @@ def test_lines_of_many_threads_are_whole_and_in_the_order_of_each(pipe) -> None:
         mine = [line.split()[1] for line in lines if line.split()[0] == b"%d" % name]
         assert mine == [b"%d" % n for n in range(200)]
     for thread in threads:
-        thread.join()
+        thread.join(PATIENCE)
     closed(channel)
 
 
@@ -364,14 +367,10 @@ def test_a_file_moved_away_is_opened_again_at_once_when_asked(tmp_path: Path) ->
     writer = Writer()
     channel = writer.channel(LogFile(str(path)), "log")
     channel.put(b"before\n")
-    while not path.read_bytes():
-        time.sleep(0.001)
+    eventually(path.read_bytes)
     path.rename(tmp_path / "log.1")
     writer.reopen()  # works without a line, too
-    end = time.monotonic() + PATIENCE
-    while not path.exists():
-        assert time.monotonic() < end
-        time.sleep(0.001)
+    eventually(path.exists)
     channel.put(b"after\n")
     writer.close(PATIENCE)
     assert (tmp_path / "log.1").read_bytes() == b"before\n"

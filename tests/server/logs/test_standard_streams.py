@@ -84,7 +84,7 @@ def unread(
             yield process, listener.getsockname()[1]
         finally:
             process.kill()
-            process.wait()
+            process.wait(PATIENCE)
             for pipe in (process.stdout, process.stderr):
                 if pipe is not None:
                     pipe.close()
@@ -150,8 +150,8 @@ def test_an_access_log_that_is_not_read_takes_bounded_memory_and_lost_lines_are_
             def ask(times: int) -> None:
                 client.sendall(head * times)
                 for _ in range(times):
-                    while answers.readline() != b"\r\n":
-                        pass
+                    while (line := answers.readline()) != b"\r\n":
+                        assert line, "the connection has ended"
                     answers.read(5)
 
             ask(50)

@@ -25,6 +25,9 @@ T = TypeVar("T")
 
 CONNECT_TIMEOUT = 3.0  # seconds
 ANSWER_TIMEOUT = 5.0
+# Seconds that a thread waits for the loop: longer than anything on it takes, so it only ends the
+# wait for a loop that another thread has stopped, or for a connection that does not close.
+LIMIT = 2 * (CONNECT_TIMEOUT + ANSWER_TIMEOUT) + 2.0
 
 
 class NatsClient:
@@ -83,13 +86,15 @@ class NatsClient:
                 )
                 self._thread.start()
             loop = self._loop
+        future = asyncio.run_coroutine_threadsafe(coroutine, loop)
         try:
-            return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
+            return future.result(LIMIT)
         except nats.errors.MaxPayloadError as error:
             raise ValueError(
                 "The message is larger than the NATS server accepts. Set max_payload there."
             ) from error
         except (TimeoutError, nats.errors.Error, OSError) as error:
+            future.cancel()  # if it is still running
             reason = str(error) or type(error).__name__
             raise EngineError(f"NATS at {self._address.shown} cannot be used: {reason}") from error
 
@@ -110,7 +115,10 @@ class NatsClient:
         """Close the connection and the loop."""
         self.disconnect()
         if self._loop is not None:
-            self._run(_wind_up())
+            try:
+                self._run(_wind_up())
+            except EngineError:
+                pass  # the loop no longer runs
         with self._lock:
             loop, self._loop = self._loop, None
             thread, self._thread = self._thread, None

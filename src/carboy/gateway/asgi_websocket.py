@@ -98,6 +98,10 @@ class WebSocketCall:
             if not isinstance(error, asyncio.CancelledError) or websocket.closed is None:
                 websocket.fail(error)
             return
+        finally:
+            task = asyncio.current_task()
+            assert task is not None
+            self._gateway.tasks.discard(task)
         if self._stage is RESPONDING:
             websocket.fail(RuntimeError("The application returned without ending its response."))
         elif self._stage is ACCEPTED:

@@ -1,8 +1,7 @@
-"""Broadcasts with views of Carboy: the server holds the connections."""
+"""WebSocket and broadcasts with views of Carboy: the server holds the connections."""
 
 from bench.apps import payload
-from carboy import Flask, hold, publish, request, subscribers
-from carboy.realtime.held import Hold
+from carboy import Flask, WebSocket, hold, publish, request, subscribers
 
 app = Flask(__name__)
 CHANNEL = "all"
@@ -13,16 +12,15 @@ def hello() -> str:
     return payload.HELLO
 
 
-def echo(held: Hold, message: str | bytes) -> None:
-    """Send a message of a WebSocket client back."""
-    held.send(message)
+@app.websocket("/echo")
+def echo(ws: WebSocket) -> None:
+    ws.on_message(ws.send)
 
 
 @app.get("/events")
 @app.route("/subscribe", websocket=True)
-@app.route("/echo", websocket=True)
 def subscribe():  # type: ignore[no-untyped-def]
-    return hold(CHANNEL, on_message=echo)
+    return hold(CHANNEL)
 
 
 @app.post("/publish")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -117,6 +118,54 @@ def test_a_mounted_application_is_explained() -> None:
     assert found.status.startswith("200")
     assert "The mounted application is found" in titles(found)
     assert "Your app runs" in titles(found)
+
+
+def wsgi(environ: Any, start_response: Any) -> list[bytes]:
+    start_response("200 OK", [])
+    return [environ["SCRIPT_NAME"].encode()]
+
+
+def test_the_rule_and_the_hooks_of_a_mounted_application_are_named() -> None:
+    inner = Carboy("inner")
+
+    @inner.before_request
+    def before() -> None:
+        pass
+
+    @inner.get("/notes/<int:number>")
+    def note(number: int) -> str:
+        return str(number)
+
+    found = explained(mount(Carboy("root"), {"/in": inner, "/wsgi": wsgi}), "/in/notes/3")
+    assert "The before_request hook 'before' runs" in titles(found)
+    assert "The view 'note' runs" in titles(found)
+    assert found.rule[:1] == ["GET /in/notes/3"]
+    assert found.rule[1].startswith("/in  ")
+    assert found.rule[2:] == ["GET /notes/3", "  ✓ /notes/<int:number> → note  (number=3)"]
+
+
+MOUNT = ("--mount", "/w=theirs:wsgi")
+THEIRS = """
+def wsgi(environ, start_response):
+    start_response("200 OK", [])
+    return [environ["SCRIPT_NAME"].encode()]
+"""
+
+
+@pytest.mark.parametrize("more", [(), ("--from-start",), ("--from-start", "--server=wsgiref")])
+def test_mount_takes_what_it_takes_for_carboy_run(tmp_path: Path, more: tuple[str, ...]) -> None:
+    (tmp_path / "theirs.py").write_text(THEIRS)
+    said = carboy(tmp_path, "explain", "GET", "/w/x", *MOUNT, *more)
+    assert said.startswith("GET /w/x → 200 OK, 2 bytes")
+    assert "The mounted application is found" in said
+    assert re.search("Your (wsgi|application) runs", said)
+
+
+def test_mount_is_refused_for_servers_that_load_the_application_themselves(tmp_path: Path) -> None:
+    (tmp_path / "theirs.py").write_text(THEIRS)
+    options = ("--from-start", "--server", "flask")
+    said = carboy(tmp_path, "explain", "theirs:wsgi", "GET", "/", *MOUNT, *options, code=2)
+    assert "--mount cannot be combined with --server flask." in said
 
 
 def test_a_lifespan_that_fails_ends_the_command(tmp_path: Path) -> None:

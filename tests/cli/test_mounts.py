@@ -29,10 +29,10 @@ API = """\
 async def app(scope, receive, send):
     if scope["type"] == "lifespan":
         await receive()
-        print("started", flush=True)
+        print("started\\n", end="", flush=True)  # in one piece: workers share the pipe
         await send({"type": "lifespan.startup.complete"})
         await receive()
-        print("ended", flush=True)
+        print("ended\\n", end="", flush=True)
         await send({"type": "lifespan.shutdown.complete"})
         return
     await send({"type": "http.response.start", "status": 200, "headers": []})
@@ -154,7 +154,7 @@ def test_the_errors_end_the_command(folder: Path) -> None:
 def test_a_lifespan_that_fails_ends_the_start_with_the_name_of_its_application(
     folder: Path,
 ) -> None:
-    (folder / "api.py").write_text(API.replace('print("started", flush=True)', "raise OSError"))
+    (folder / "api.py").write_text(API.replace("print(", "raise OSError  # ", 1))
     with Running("run", "shop:app", *MOUNTS, "--port", "0", cwd=folder) as server:
         assert server.wait() == 1
         assert "The application mounted at /api failed to start: Traceback" in server.text()

@@ -10,11 +10,10 @@ import threading
 from pathlib import Path
 from types import FrameType
 from typing import Any
-from urllib.parse import unquote
 
 import click
 
-from carboy.cli import explain_recorded, explain_report, explain_step, locate
+from carboy.cli import explain_recorded, explain_report, explain_step, matched, mounts
 from carboy.cli.application import chosen_app, load_or_explain
 from carboy.cli.completion import complete
 from carboy.cli.explain_exit import exit_told
@@ -33,7 +32,6 @@ from carboy.dev.explain import (
 from carboy.dev.explain.explanation import Explanation, explain
 from carboy.dev.explain.recorder import Recorder
 from carboy.dev.explain.secrets import Eraser, secrets_of
-from carboy.dev.routes import matching
 from carboy.gateway import for_application
 from carboy.gateway.interface import StartFailed
 from carboy.grammar import is_token
@@ -57,6 +55,7 @@ NOT_WITH_STEP = {
 }  # fmt: skip
 RECORDS = ("report", "follow", "from_start")  # options that start a server
 FROM_START_ONLY = ("server", "compare", "save", "links")
+NOT_MOUNTED = ("flask", "script")  # servers that load the application themselves
 NOT_WITH_RAW = {"headers", "data", "document"}
 CONTENT = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")  # field values: RFC 9110, 5.5
 
@@ -97,7 +96,8 @@ def record(
         listener.close()
     sys.setrecursionlimit(max(sys.getrecursionlimit(), DEPTH))
     line = f"{question.method} {question.path}"
-    found = explain(recorder, app, name, line, answer.text, answer.size, _rule(app, question))
+    apps = matched.applications(app)
+    found = explain(recorder, apps, name, line, answer.text, answer.size, _rule(app, question))
     asked = secrets_of(question.path, question.fields, question.body)
     eraser = Eraser(asked | recorder.secrets)
     eraser.clean(found.nodes())
@@ -132,9 +132,7 @@ def _running() -> str:
 
 def _rule(app: Any, question: Question) -> list[str]:
     """Lines about the rule that matches; [] for an application without rules."""
-    if not locate.is_flask_like(app):
-        return []
-    return matching.of_app(app, question.method, unquote(question.path.partition("?")[0]))
+    return matched.of_request(app, question.method, question.path.partition("?")[0])
 
 
 def _check(method: str, path: str) -> None:
@@ -258,6 +256,7 @@ def command(
     in_terminal: bool,
     raw: str | None,
     html: str | None,
+    mount: mounts.Mounted,
     **others: Any,
 ) -> None:
     """Send the request METHOD PATH to APP and show everything that runs for it.
@@ -284,21 +283,28 @@ def command(
     if others["saved"] is not None:
         explain_recorded.show_saved(ctx, others["saved"])
         return
-    if app is None:
+    if mount and path is None and method is not None and method.startswith("/"):
+        app, method, path = None, app, method  # without APP, as for `carboy run`
+    if app is None and not mount:
         raise click.UsageError("Missing argument 'APP'.", ctx)
-    name = chosen_app(ctx, app)
+    name = chosen_app(ctx, app, optional=bool(mount))
     if raw is not None:
-        _step(name, Sent.of_file(raw), timeout, in_terminal, html)
+        _step(name, mount, Sent.of_file(raw), timeout, in_terminal, html)
         return
     question = _question(ctx, method, path, headers, data, document)
     if step:
-        _step(name, Sent(question), timeout, in_terminal, html)
+        _step(name, mount, Sent(question), timeout, in_terminal, html)
     elif any(others[option] for option in RECORDS):
-        launch = Launch(name, others["server"] or "carboy", is_given(ctx, "flask"))
+        server = others["server"] or "carboy"
+        if mount and server in NOT_MOUNTED:
+            refuse(ctx, {"mount"}, f"--server {server}")
+            mount = ()  # of a variable, for `carboy run`
+        launch = Launch(name, server, is_given(ctx, "flask"), mount=mount)
         explain_recorded.show(ctx, launch, question, timeout)
     else:
         _refuse_without_start(ctx)
-        found = record(_load(name), name, question, cold, timeout)
+        shown = mounts.shown(name, mount)
+        found = record(_load(name, mount), shown, question, cold, timeout)
         _show(found, others["depth"], others["only"], others["full"], html)
 
 
@@ -309,9 +315,9 @@ def _refuse_without_start(ctx: click.Context) -> None:
             raise click.UsageError(f"--{name} requires --from-start{other}.", ctx)
 
 
-def _load(name: str) -> Any:
+def _load(name: str, mount: mounts.Mounted) -> Any:
     try:
-        return load_or_explain(name, "auto")
+        return load_or_explain(name, "auto", mount)
     except LoadError as problem:
         raise click.ClickException(str(problem)) from None
 
@@ -349,8 +355,15 @@ def _check_step(ctx: click.Context, step: bool, in_terminal: bool, raw: str | No
         refuse(ctx, {"html"}, "--terminal")
 
 
-def _step(app: str, sent: Sent, patience: float, in_terminal: bool, html: str | None) -> None:
-    found = explain_step.record(_load(app), sent, patience)
+def _step(
+    app: str,
+    mount: mounts.Mounted,
+    sent: Sent,
+    patience: float,
+    in_terminal: bool,
+    html: str | None,
+) -> None:
+    found = explain_step.record(_load(app, mount), sent, patience)
     if not found.steps:
         raise click.ClickException("There are no bytes to step through.")
     explain_step.show(sent.title, found, in_terminal, html)
@@ -385,4 +398,4 @@ def _write(file: str | None, make: Any, found: Explanation) -> None:
     click.echo(f"Wrote {file}.", err=True)
 
 
-command.params.append(as_flask())
+command.params += [as_flask(), mounts.mounting()]

@@ -1,8 +1,8 @@
 """The process that `carboy explain --from-start` records: arms the recorder and starts a server.
 
 Run with `python -m`, the folder for the recording, the name of the server, the port, the name of
-the application, and `--flask` if Carboy has the names flask and werkzeug. For a file that starts
-its server itself, Python runs `arm_script` before the file.
+the application, `--flask` if Carboy has the names flask and werkzeug, and values of --mount. For a
+file that starts its server itself, Python runs `arm_script` before the file.
 """
 
 from __future__ import annotations
@@ -26,16 +26,19 @@ from carboy.dev.explain.chain_rules import NAMES
 from carboy.dev.explain.interrupts import interrupt
 from carboy.dev.explain.start_recorder import StartRecorder
 from carboy.dev.explain.steps import roles_of
+from carboy.gateway.mounts import Mounts
 
+FLASK = "--flask"
 STACKS = "stacks"  # the file for the lines that run when DUMP is received
 # A signal that programs do not use themselves; Linux has it.
 DUMP: int | None = getattr(signal, "SIGRTMIN", None) and signal.SIGRTMIN + 11
 
 
-def main(folder: str, server: str, port: str, app: str, flask: str = "") -> None:
+def main(folder: str, server: str, port: str, app: str, *others: str) -> None:
     """Serve until the server is stopped. The recording is written when the process ends."""
     Loading.name = app
-    Loading.as_flask = bool(flask)
+    Loading.as_flask = FLASK in others
+    Loading.mounts = [each for each in others if each != FLASK]
     start = SERVERS[server].start
     recorder = _arm(Path(folder), int(port))
     try:
@@ -79,8 +82,10 @@ def _arm(folder: Path, port: int) -> StartRecorder:
 
 def _at_the_end(folder: Path) -> dict[tuple[CodeType, str], str]:
     """The roles of the functions of all applications. Their rules are written to a file."""
-    apps = list(_applications())
-    explain_rule.answer(folder, apps)
+    found = list(_applications())
+    mounted = [each for each in found if isinstance(each, Mounts)]
+    apps = [each for each in found if not isinstance(each, Mounts)]
+    explain_rule.answer(folder, mounted or apps)
     roles: dict[tuple[CodeType, str], str] = {}
     for app in apps:
         try:
@@ -91,10 +96,13 @@ def _at_the_end(folder: Path) -> dict[tuple[CodeType, str], str]:
 
 
 def _applications() -> Iterator[Any]:
-    """All applications in this process. A server may load them itself, so they are searched for."""
+    """All applications in this process, and all mounts.
+
+    A server may load them itself, so they are searched for.
+    """
     for each in gc.get_objects():
         try:
-            if locate.is_flask_like(each):
+            if type(each) is Mounts or locate.is_flask_like(each):
                 yield each
         except Exception:
             continue

@@ -17,10 +17,12 @@ from pathlib import Path
 
 import click
 
+from carboy.cli import mounts
 from carboy.cli.explain_launcher import DUMP, STACKS
 from carboy.cli.explain_output import last_lines
 from carboy.cli.explain_question import HOST
 from carboy.cli.explain_servers import SCRIPT, SERVERS
+from carboy.cli.mounts import Mounted
 from carboy.cli.run import FROM_CLI
 from carboy.dev.explain import journal, places
 from carboy.dev.explain.recording import MODULE, Process, UnreadableRecording, read
@@ -58,6 +60,12 @@ class Launch:
     as_flask: bool = False  # Carboy has the names flask and werkzeug
     checkout: Path | None = None
     port: int = 0  # to listen on; 0: a free one
+    mount: Mounted = ()  # other applications, under prefixes
+
+    @property
+    def shown(self) -> str:
+        """The names of the applications."""
+        return mounts.shown(self.app, self.mount)
 
     @property
     def is_script(self) -> bool:
@@ -79,7 +87,8 @@ class Launch:
         if self.checkout is None:
             return None
         found = [self.checkout / _place_in_checkout(), self.checkout]
-        has_app = [each for each in found if _has_module(each, self.app)]
+        name = self.app or next((each for _, each, _ in self.mount), "")
+        has_app = [each for each in found if _has_module(each, name)]
         return next(iter(has_app), None if self.has_carboy else self.checkout)
 
     def command(self, folder: Path, port: int) -> list[str]:
@@ -87,7 +96,8 @@ class Launch:
         if self.is_script:
             return [sys.executable, self.app]
         command = [sys.executable, "-m", "carboy.cli.explain_launcher", str(folder)]
-        return [*command, self.server, str(port), self.app, *(["--flask"] * self.as_flask)]
+        command += [self.server, str(port), self.app, *(["--flask"] * self.as_flask)]
+        return [*command, *map(mounts.written, self.mount)]
 
     def environ(self, folder: Path) -> dict[str, str]:
         """The environment of the process."""

@@ -40,7 +40,7 @@ NOT_FOLLOWED = (NOT_COMPARED - {"links"}) | {"compare", "save"}
 NOT_OF_SCRIPT = "--follow cannot be combined with --server script."
 NOT_SAVED_BEFORE = {
     "app", "headers", "data", "document", "cold", "timeout", "from_start", "server", "follow",
-    "flask", "save", "step", "in_terminal", "raw",
+    "flask", "mount", "save", "step", "in_terminal", "raw",
 }  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
+from carboy.cli import mounts
 from carboy.cli.explain_question import Question
 from carboy.cli.option_types import Number
 from carboy.dev.explain.recording import Recording
@@ -88,6 +89,8 @@ def _words(ctx: click.Context) -> Iterator[str]:
             yield option.opts[0]
             if name == "report":
                 yield Path(each).name
+            elif name == "mount":
+                yield mounts.written(each)
             elif each is not True:
                 yield str(each)
 

@@ -10,8 +10,8 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
+from carboy.cli import matched
 from carboy.cli.explain_question import Question
 from carboy.dev.routes import matching
 
@@ -20,7 +20,7 @@ REQUEST, RULE = "request", "rule"
 
 def ask(folder: Path, question: Question) -> None:
     """Write the request for the process of the server."""
-    path = unquote(question.path.partition("?")[0])
+    path = question.path.partition("?")[0]
     (folder / REQUEST).write_text(json.dumps([question.method, path]), "utf-8")
 
 
@@ -33,7 +33,7 @@ def answer(folder: Path, apps: Iterable[Any]) -> None:
     found: list[str] = []
     for app in apps:
         try:
-            lines = matching.of_app(app, method, path)
+            lines = matched.of_request(app, method, path)
         except Exception:  # a map that cannot be asked outside of a request
             continue
         if not found or any(matching.MATCHES in line for line in lines):

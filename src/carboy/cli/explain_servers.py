@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
@@ -30,6 +30,7 @@ class Loading:
 
     name = ""
     as_flask = False  # Carboy has the names flask and werkzeug
+    mounts: Sequence[str] = ()  # values of --mount
     loaded: Any = None
 
     @classmethod
@@ -38,10 +39,19 @@ class Loading:
         if cls.loaded is None:
             os.environ[FROM_CLI] = "true"  # so that app.run() in the module does nothing
             try:
-                cls.loaded = locate.load(cls.name)
+                cls.loaded = cls._load()
             finally:
                 del os.environ[FROM_CLI]
         return cls.loaded
+
+    @classmethod
+    def _load(cls) -> Any:
+        if not cls.mounts:
+            return locate.load(cls.name)
+        from carboy.cli import mounts  # a recording without mounts does not load it
+
+        wanted = [mounts.MountType().convert(each, None, None) for each in cls.mounts]
+        return mounts.load(cls.name, "auto", wanted)
 
 
 def __getattr__(name: str) -> Any:
@@ -52,7 +62,9 @@ def __getattr__(name: str) -> Any:
 
 def start_carboy(port: int) -> None:
     """Serve with `carboy run`, without a supervisor, so that one process does everything."""
-    sys.argv = ["carboy", "run", Loading.name, f"--host={HOST}", f"--port={port}"]
+    sys.argv = ["carboy", "run", *filter(None, [Loading.name])]
+    sys.argv += [f"--host={HOST}", f"--port={port}"]
+    sys.argv += [f"--mount={each}" for each in Loading.mounts]
     sys.argv += ["--no-supervisor", *(["--flask"] if Loading.as_flask else [])]
     # A recorded view takes longer than the 2 ms after which another thread would take over.
     sys.argv.append("--watch-interval=5")

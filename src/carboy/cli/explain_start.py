@@ -62,7 +62,7 @@ def record(
     if launch.checkout is not None:
         shown = f"{launch.server} in {launch.checkout}"
     address = f"{process.host}:{process.port}"
-    return _recording(launch.app, shown, address, question, answer, processes, rule, problem)
+    return _recording(launch.shown, shown, address, question, answer, processes, rule, problem)
 
 
 def _recording(

@@ -24,6 +24,7 @@ from carboy.dev.explain.byte_steps import Stepped
 from carboy.dev.explain.step_text import StepText
 from carboy.dev.explain.wire_recording import WireRecorder
 from carboy.gateway import for_application
+from carboy.gateway.interface import StartFailed
 from carboy.net.listener import listen_tcp
 from carboy.server.engine import Engine
 from carboy.server.settings import Settings
@@ -121,8 +122,13 @@ def record(app: Any, sent: Sent, patience: float) -> Stepped:
     recorder.install()
     listener = listen_tcp(HOST, 0)
     port = int(listener.getsockname()[1])
-    engine = Engine(for_application(app), [listener], SETTINGS)
+    gateway: Any = for_application(app)
+    engine = Engine(gateway, [listener], SETTINGS)
     thread = threading.Thread(target=engine.run, name="engine", daemon=True)
+    try:
+        getattr(gateway, "start", lambda: None)()
+    except StartFailed as problem:
+        raise click.ClickException(str(problem)) from None
     thread.start()
     try:
         wire = _exchange(sent.data(port), port, recorder, patience)
@@ -132,6 +138,7 @@ def record(app: Any, sent: Sent, patience: float) -> Stepped:
         engine.stop()
         thread.join(GRACE)
         recorder.uninstall()
+        getattr(gateway, "stop", lambda seconds: None)(GRACE)
         listener.close()
     return byte_steps.replay(recorder.calls, wire, SETTINGS.limits)
 

@@ -100,6 +100,12 @@ def _refused(text: str) -> locate.NoApplication:
     return locate.NoApplication(locate.Reason.VALUE, text)
 
 
+def written(mounted: tuple[str, str, str]) -> str:
+    """The value of the option that means this mount."""
+    prefix, name, kind = mounted
+    return f"{prefix}={name if kind == 'auto' else f'{kind}+{name}'}"
+
+
 def shown(name: str, wanted: Mounted) -> str:
     """The applications for the banner."""
     parts = [f"{other} at {prefix}" for prefix, other, _ in wanted]

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import click
 
-from carboy.cli import mounts
+from carboy.cli import matched, mounts
 from carboy.cli.application import chosen_app, load_for_command, load_or_explain
 from carboy.cli.completion import complete
-from carboy.dev.routes import matching
 from carboy.dev.routes.matching import WEBSOCKET
 from carboy.gateway.callables import named
 from carboy.gateway.mounts import Mounts, not_found
@@ -167,10 +166,4 @@ def _matched(app: Any, text: str) -> list[str]:
             param_hint="--match",
         )
     path = url._replace(query="", fragment="").geturl()
-    if not isinstance(app, Mounts):
-        return matching.of_app(app, method, unquote(path))
-    mount, size = app.find(url.path)
-    found = [f"{mount.shown()}  {named(mount.app)}"]
-    if hasattr(mount.app, "url_map"):
-        found += matching.of_app(mount.app, method, unquote(url.path[size:]) or "/")
-    return found
+    return matched.lines(app, method, url.path if isinstance(app, Mounts) else path)

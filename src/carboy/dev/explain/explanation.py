@@ -135,7 +135,7 @@ def _group(node: Node) -> str:
 
 def explain(
     recorder: Recorder,
-    app: Any,
+    apps: Iterable[Any],
     name: str,
     request: str,
     status: str,
@@ -144,7 +144,7 @@ def explain(
 ) -> Explanation:
     """The explanation of the request that a recorder has recorded."""
     tracks = tree.build(recorder)
-    steps = name_steps(tracks, app)
+    steps = name_steps(tracks, *apps)
     return Explanation(
         name, request, status, size, tracks, steps, recorder.overflowed, recorder.left_out, rule
     )

@@ -22,6 +22,7 @@ RULES = (
     ("carboy.gateway", "WsgiGateway.prepare", "The dispatch key is determined"),
     ("carboy.gateway", "AsgiGateway.prepare", "The dispatch key is determined"),
     ("carboy.gateway", "MountsGateway.prepare", "The mounted application is found"),
+    ("carboy.gateway", "Mounts.__call__", "The mounted application is found"),
     ("carboy.gateway", "AsgiGateway.handle", "The request gets a channel, for the event loop"),
     ("carboy.gateway", "Request.run", "The event loop calls the application"),
     ("carboy.gateway", "http_scope", "The ASGI scope is built"),
@@ -119,9 +120,12 @@ class Step:
         return self.place.file
 
 
-def name_steps(tracks: Iterable[Track], app: Any) -> list[Step]:
-    """Find the steps. Sets `step` and `role` of the nodes."""
-    namer = Namer(roles_of(app))
+def name_steps(tracks: Iterable[Track], *apps: Any) -> list[Step]:
+    """Find the steps. Sets `step` and `role` of the nodes. `apps` have the named functions."""
+    roles: dict[Key, str] = {}
+    for app in apps:
+        roles.update(roles_of(app))
+    namer = Namer(roles)
     steps: list[Step] = []
     for node, above in _in_order(tracks):
         title = namer.title(node, above)

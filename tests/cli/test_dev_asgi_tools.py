@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import unescape
@@ -24,6 +25,7 @@ from carboy.cli.dev.tools import Tools  # noqa: E402
 from carboy.dev.live import Broadcaster  # noqa: E402
 from carboy.gateway import for_application, mount  # noqa: E402
 from live_engine import Client, Live, Reply, served  # noqa: E402
+from running import PATIENCE  # noqa: E402
 
 PAGE = "<!doctype html><html><body><h1>page</h1></body></html>"
 BROWSER = {"Host": "localhost", "Accept": "text/html"}
@@ -206,6 +208,33 @@ def test_requests_are_listed_with_what_happened_during_them(site: Site) -> None:
     assert "select 1 + 1" in details
     assert "a warning" in details
     assert "from a thread" in site.details("/in-thread")
+
+
+def calls_of(site: Site, target: str) -> Any:
+    """What the page of the calls shows, which is there soon after the response."""
+    number = next(each["number"] for each in site.requests() if each["target"] == target)
+    end = time.monotonic() + PATIENCE
+    while (reply := site.get(f"/__carboy__/{number}/calls")).status != 200:
+        assert time.monotonic() < end, reply.body
+    data = re.search('type="application/json">(.*?)</script>', reply.body.decode())
+    assert data is not None
+    return json.loads(data[1])
+
+
+def test_calls_on_the_thread_of_the_event_loop_are_recorded(site: Site) -> None:
+    """Its thread has been started before the recording, with the lifespan."""
+    site.get("/")
+    site.unlock()
+    for record, known in (("yes", True), ("no", False), ("yes", True)):
+        assert site.post("/__carboy__/calls", {"record": record}).status == 303
+        target = f"/?{record}={known}"
+        assert site.get(target).status == 200
+        if known:
+            found = calls_of(site, target)
+            titles = [step["title"] for step in found["steps"]]
+            assert "Your page runs" in titles
+            assert "The event loop calls the application" in titles
+            assert "carboy-loop" in json.dumps(found)
 
 
 def test_the_page_of_an_exception_is_kept_in_the_list(site: Site) -> None:

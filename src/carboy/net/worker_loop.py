@@ -63,9 +63,13 @@ def worker_loop(kind: str = "") -> Loop:
 
 def look() -> None:
     """Have loops that make no progress reported. To be called twice a second, by any thread."""
-    for loop in list(_loops.values()):
-        if loop.running:
-            loop.watch.look()
+    for loop in running_loops():
+        loop.watch.look()
+
+
+def running_loops() -> list[Loop]:
+    """The loops of this process whose thread runs."""
+    return [loop for loop in list(_loops.values()) if loop.running]
 
 
 def resolved(kind: str) -> str:

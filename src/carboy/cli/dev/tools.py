@@ -27,6 +27,7 @@ from carboy.dev.requests.hooks import views
 from carboy.dev.requests.recording import current
 from carboy.dev.routes import with_routes_page
 from carboy.gateway import with_middleware
+from carboy.net.worker_loop import running_loops
 from carboy.server.engine import Engine
 from carboy.server.logs.output import colours_wanted, standard
 from carboy.server.runner import Runner
@@ -100,7 +101,13 @@ def tracer_of(app: Any, store: Store) -> Tracer:
     def keep(traced: Traced) -> None:
         store.add_calls(traced.number, data_of(of_traced(traced, app)))
 
-    return Tracer(keep, lambda: store.records_calls, UNITS, READING, _number)
+    return Tracer(keep, lambda: store.records_calls, UNITS, READING, _number, _on_loops)
+
+
+def _on_loops(function: Callable[[], None]) -> None:
+    """Have each running event loop call a function, before what is given to it later."""
+    for loop in running_loops():
+        loop.call(function)
 
 
 def _number() -> int | None:

@@ -76,7 +76,9 @@ class Tracer:
     function that finds the peer in the frame. `keep` is called at the end of the unit, when the
     client has its response. A thread with another profiler is not recorded. `owner` returns the
     number of the request in whose context it is called; without it, only the threads of the server
-    are recorded.
+    are recorded. `reach` calls a function on the threads of event loops, which run before the
+    recording begins, so that they are recorded too; it calls the function before what the request
+    has them run.
     """
 
     def __init__(
@@ -86,8 +88,11 @@ class Tracer:
         units: Mapping[CodeType, int] | None = None,
         reading: Mapping[CodeType, Callable[[FrameType], Peer | None]] | None = None,
         owner: Callable[[], int | None] | None = None,
+        reach: Callable[[Callable[[], None]], None] = lambda function: None,
     ) -> None:
         self.on = on
+        self._reach = reach
+        self._reached = False  # threads of event loops are profiled
         self._keep = keep
         self._units = dict(units or {})
         self._reading = dict(reading or {})
@@ -130,6 +135,9 @@ class Tracer:
             self._rest()
             return
         self._prepare()
+        if self._owner is not None:
+            self._reached = True
+            self._reach(self._join)
         unit = self._open.get(ident)
         if unit is None or profiled is None:  # the unit is not recorded from its beginning
             unit = self._open[ident] = Unit(self._new_thread(), 0)
@@ -156,6 +164,19 @@ class Tracer:
         self._limit.restore()
         if threading.getprofile() is self._hook:
             threading.setprofile(None)
+        if self._reached:
+            self._reached = False
+            self._reach(self._leave)
+
+    def _join(self) -> None:
+        """On the thread of an event loop: record it, unless it has another profiler."""
+        if sys.getprofile() is None and self.on():
+            sys.setprofile(self._hook)
+
+    def _leave(self) -> None:
+        """On the thread of an event loop: do not record it any longer."""
+        if sys.getprofile() is self._hook:
+            sys.setprofile(None)
 
     def cost(self, number: int) -> float:
         """The seconds that recording has added to a request so far."""

@@ -18,7 +18,13 @@ from carboy.cli.application import chosen_app, load_or_explain
 from carboy.cli.completion import complete
 from carboy.cli.explain_exit import exit_told
 from carboy.cli.explain_process import Launch
-from carboy.cli.explain_question import Answer, Fields, NoAnswer, Question
+from carboy.cli.explain_question import (
+    Answer,
+    Fields,
+    NoAnswer,
+    Question,
+    asks_for_websocket,
+)  # fmt: skip
 from carboy.cli.explain_recorded import check_only, is_given, refuse
 from carboy.cli.explain_servers import SERVERS
 from carboy.cli.explain_step import Sent
@@ -132,7 +138,7 @@ def _running() -> str:
 
 def _rule(app: Any, question: Question) -> list[str]:
     """Lines about the rule that matches; [] for an application without rules."""
-    return matched.of_request(app, question.method, question.path.partition("?")[0])
+    return matched.of_request(app, question.routed_as, question.path.partition("?")[0])
 
 
 def _check(method: str, path: str) -> None:
@@ -197,6 +203,11 @@ def _body(fields: Fields, data: str | None, document: str | None) -> bytes | Non
 )  # fmt: skip
 @click.option("--json", "document", metavar="TEXT", help="JSON document to send as the body.")
 @click.option(
+    "--websocket", is_flag=True,
+    help="Handshake for a WebSocket, which is closed after the first answer. --data is the message"
+    " that is sent.",
+)  # fmt: skip
+@click.option(
     "--cold", is_flag=True,
     help="Explanation of the very first request, without sending one before it.",
 )  # fmt: skip
@@ -250,6 +261,7 @@ def command(
     headers: tuple[str, ...],
     data: str | None,
     document: str | None,
+    websocket: bool,
     cold: bool,
     timeout: float,
     step: bool,
@@ -275,6 +287,9 @@ def command(
     With --follow, the output shows the bytes as they were received, where the value is in them,
     and each line that received, split, decoded, stored or returned it until the view reads it.
 
+    With --websocket, the request is a handshake for a WebSocket, and the output shows its steps
+    and those of the message that --data sends.
+
     With --step, the output is a page that steps through the bytes of the request and of the
     response: the state of the HTTP machine, the line of code, and the object they became.
     """
@@ -291,8 +306,9 @@ def command(
     if raw is not None:
         _step(name, mount, Sent.of_file(raw), timeout, in_terminal, html)
         return
-    question = _question(ctx, method, path, headers, data, document)
+    question = _question(ctx, method, path, headers, data, document, websocket)
     if step:
+        _refuse_websocket(question)
         _step(name, mount, Sent(question), timeout, in_terminal, html)
     elif any(others[option] for option in RECORDS):
         server = others["server"] or "carboy"
@@ -329,6 +345,7 @@ def _question(
     headers: tuple[str, ...],
     data: str | None,
     document: str | None,
+    websocket: bool,
 ) -> Question:
     """The request, from arguments and options."""
     if method is None or path is None:
@@ -336,7 +353,24 @@ def _question(
         raise click.UsageError(f"Missing argument '{missing}'.", ctx)
     _check(method, path)
     fields = _fields(headers)
-    return Question(method.upper(), path, fields, _body(fields, data, document))
+    websocket = websocket or asks_for_websocket(fields)
+    if websocket and method.upper() != "GET":
+        raise click.UsageError(
+            f"A WebSocket is opened with GET (RFC 6455). Write GET instead of {method}.", ctx
+        )
+    body = _body([] if websocket else fields, data, document)
+    try:
+        return Question(method.upper(), path, fields, body, websocket)
+    except UnicodeDecodeError:
+        text = "The message of a WebSocket is text here, and the file is not UTF-8."
+        raise click.BadParameter(f"{text} Send another file.", param_hint="-d") from None
+
+
+def _refuse_websocket(question: Question) -> None:
+    if question.is_websocket:
+        raise click.UsageError(
+            "--step shows the bytes of HTTP, not those of a WebSocket. Leave out --step."
+        )
 
 
 def _check_step(ctx: click.Context, step: bool, in_terminal: bool, raw: str | None) -> None:

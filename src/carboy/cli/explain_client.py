@@ -23,6 +23,10 @@ MOST = 1 << 16  # bytes that are kept
 CLOSED = "the server closed the connection"
 CLOSES = 1.0  # seconds for a server that said that it closes the connection
 GRACE = 3.0  # seconds for the server to close the connection
+ANSWERS = 5.0  # seconds for a server to answer the message of a WebSocket
+CONTINUATION, TEXT, BINARY, CLOSE = 0, 1, 2, 8  # opcodes of WebSocket
+NORMAL = (1000).to_bytes(2)  # the code of a close frame
+NO_CODE = (1005).to_bytes(2)
 
 
 class Exchange:
@@ -34,6 +38,7 @@ class Exchange:
         self.status = ""
         self.size = 0  # bytes of the body
         self.problem = ""  # why the response is not complete
+        self.note = ""  # how a WebSocket was closed
         self.over = threading.Event()
 
     def run(
@@ -43,9 +48,12 @@ class Exchange:
         fields: list[tuple[str, str]],
         body: str | None,
         start: float,
+        message: str | None = None,
     ) -> None:
         """Send the request and read the response.
 
+        After the response 101, the client sends `message` if there is one, waits for the first
+        message of the server, and closes the WebSocket.
         `start` is the number of seconds that the server may take to start; 0 if it runs already.
         The server is then given time to close the connection, too.
         """
@@ -57,6 +65,8 @@ class Exchange:
             with contextlib.suppress(OSError):  # the server may have answered without the body
                 send(self.client, method, path, fields, content)
             is_last = self._read()
+            if self.status.startswith("101"):
+                self._converse(message)
             if start:
                 await_close(connection, is_last)
         except (OSError, http.client.HTTPException) as error:
@@ -73,11 +83,45 @@ class Exchange:
             self.problem = f"{response.length:,} bytes of the body are missing"
         return response.will_close
 
+    def _converse(self, message: str | None) -> None:
+        """Exchange a message, and close the WebSocket; raises OSError if the server is gone."""
+        assert self.tapped is not None
+        # What came with the response is in its buffer, and among the bytes that were kept.
+        frames = Frames(self.tapped, bytes(self.tapped.received).partition(b"\r\n\r\n")[2])
+        code = b""
+        if message is not None:
+            self.tapped.sendall(frame(TEXT, message.encode()))
+            code = self._await_message(frames)
+        with contextlib.suppress(OSError):  # the server may have closed the connection
+            self.tapped.sendall(frame(CLOSE, code or NORMAL))
+        while not code and (found := frames.next()) is not None:
+            code = self._heard(*found)
+        number = int.from_bytes(code[:2]) if len(code) > 1 else 0
+        self.note = f"closed with {number}" if number else "closed without a code"
+
+    def _await_message(self, frames: Frames) -> bytes:
+        """Wait for the first message of the server; the content of its close frame, or b""."""
+        frames.patience = ANSWERS
+        with contextlib.suppress(TimeoutError):
+            while (found := frames.next()) is not None:
+                if code := self._heard(*found):
+                    return code
+                if found[0] in (TEXT, BINARY):
+                    break
+        frames.patience = None
+        return b""
+
+    def _heard(self, kind: int, content: bytes) -> bytes:
+        """Count a frame; the content of a close frame, with 1005 if it has no code."""
+        if kind in (TEXT, BINARY, CONTINUATION):
+            self.size += len(content)
+        return (content or NO_CODE) if kind == CLOSE else b""
+
     def document(self, cut: str) -> dict[str, Any]:
         """The parts that have arrived. `cut` says why the response was cut off."""
         tapped = self.tapped
         return {
-            "status": self.status,
+            "status": "; ".join(filter(None, [self.status, self.note])),
             "size": self.size,
             "sent": str(tapped.sent, "latin-1") if tapped else "",
             "received": str(tapped.received, "latin-1") if tapped else "",
@@ -86,6 +130,59 @@ class Exchange:
             "problem": self.problem or cut,
             "connected": tapped is not None,
         }
+
+
+class Frames:
+    """The frames that a server sends (RFC 6455, section 5.2). It masks none of them."""
+
+    def __init__(self, connection: Tapped, data: bytes) -> None:
+        self._connection = connection
+        self._data = bytearray(data)
+        self.patience: float | None = None  # seconds for the next bytes
+
+    def next(self) -> tuple[int, bytes] | None:
+        """Opcode and content of the next frame; None at the end of the connection.
+
+        Raises TimeoutError if nothing comes within `patience`.
+        """
+        size, start = 0, 2
+        while len(self._data) < 2 or len(self._data) < start + size:
+            if len(self._data) >= 2:
+                size, start = self._size()
+                if len(self._data) >= start + size:
+                    break
+            piece = bytearray(1 << 16)
+            self._connection.settimeout(self.patience)
+            count = self._connection.recv_into(piece)
+            if not count:
+                return None
+            self._data += piece[:count]
+        size, start = self._size()
+        kind, content = self._data[0] & 0x0F, bytes(self._data[start : start + size])
+        del self._data[: start + size]
+        return kind, content
+
+    def _size(self) -> tuple[int, int]:
+        """The size of the content, and where it begins, as far as the bytes say it."""
+        short = self._data[1] & 0x7F
+        if short < 126:
+            return short, 2
+        end = 4 if short == 126 else 10
+        return int.from_bytes(self._data[2:end]), end
+
+
+def frame(kind: int, content: bytes) -> bytes:
+    """A frame of a client, masked (RFC 6455, section 5.3)."""
+    size = len(content)
+    if size < 126:
+        head = bytes([0x80 | kind, 0x80 | size])
+    elif size < 1 << 16:
+        head = bytes([0x80 | kind, 0x80 | 126]) + size.to_bytes(2)
+    else:
+        head = bytes([0x80 | kind, 0x80 | 127]) + size.to_bytes(8)
+    mask = os.urandom(4)
+    masked = bytes(byte ^ mask[at % 4] for at, byte in enumerate(content))
+    return head + mask + masked
 
 
 def said(error: Exception) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from carboy import __version__
 from carboy.cli import explain_client
+from carboy.dev.routes.matching import WEBSOCKET
 
 # Sent unless the user gives others, so that views that read them work as with a browser.
 ORDINARY = (
@@ -21,6 +22,16 @@ WITH_BODY = {"PATCH", "POST", "PUT"}  # methods whose request has a body, be it 
 HOST = "127.0.0.1"
 STOPPED = "stopped by Ctrl+C"
 LOOK = 0.1  # seconds between looks at whether the server still runs
+
+# Of a handshake for a WebSocket (RFC 6455, section 4.1). The key is the one of the RFC, so that
+# two reports differ only in what is different.
+HANDSHAKE = (
+    ("Connection", "Upgrade"),
+    ("Upgrade", "websocket"),
+    ("Sec-WebSocket-Version", "13"),
+    ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+)
+UPGRADE = ("upgrade", "websocket")
 
 Fields = list[tuple[str, str]]  # each a line of the request
 
@@ -69,14 +80,24 @@ class Answer:
 
 
 class Question:
-    """The request to send."""
+    """The request to send. Of a handshake for a WebSocket, `body` is the first message."""
 
-    def __init__(self, method: str, path: str, fields: Fields, body: bytes | None) -> None:
+    def __init__(
+        self, method: str, path: str, fields: Fields, body: bytes | None, websocket: bool = False
+    ) -> None:
         self.method = method
         self.path = path
         self.given = fields
-        self.fields = [*_missing(ORDINARY, fields), *fields]
-        self.body = body
+        self.is_websocket = websocket or asks_for_websocket(fields)
+        ordinary = (*ORDINARY, *HANDSHAKE) if self.is_websocket else ORDINARY
+        self.fields = [*_missing(ordinary, fields), *fields]
+        self.message = body.decode() if self.is_websocket and body is not None else None
+        self.body = None if self.is_websocket else body
+
+    @property
+    def routed_as(self) -> str:
+        """The method with which a rule is looked up."""
+        return WEBSOCKET if self.is_websocket else self.method
 
     def sent_fields(self, port: int) -> Fields:
         """All fields of the request, in the order in which they are sent."""
@@ -118,8 +139,14 @@ class Question:
         body = None if self.body is None else self.body.decode("latin-1")
         return json.dumps(
             {"host": host, "port": port, "patience": patience, "method": self.method,
-             "path": self.path, "fields": self.sent_fields(port), "body": body, "start": start}
+             "path": self.path, "fields": self.sent_fields(port), "body": body, "start": start,
+             "message": self.message}
         )  # fmt: skip
+
+
+def asks_for_websocket(fields: Fields) -> bool:
+    """Whether the fields of a request have `Upgrade: websocket`."""
+    return UPGRADE in [(name.lower(), value.lower()) for name, value in fields]
 
 
 def _missing(fields: Iterable[tuple[str, str]], given: Fields) -> Iterator[tuple[str, str]]:

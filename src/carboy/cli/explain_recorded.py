@@ -39,8 +39,8 @@ NOT_IN_REPORT = {"depth", "only", "full", "html", "compare", "links"}
 NOT_FOLLOWED = (NOT_COMPARED - {"links"}) | {"compare", "save"}
 NOT_OF_SCRIPT = "--follow cannot be combined with --server script."
 NOT_SAVED_BEFORE = {
-    "app", "headers", "data", "document", "cold", "timeout", "from_start", "server", "follow",
-    "flask", "mount", "save", "step", "in_terminal", "raw",
+    "app", "headers", "data", "document", "websocket", "cold", "timeout", "from_start", "server",
+    "follow", "flask", "mount", "save", "step", "in_terminal", "raw",
 }  # fmt: skip
 
 

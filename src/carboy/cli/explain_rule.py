@@ -21,7 +21,7 @@ REQUEST, RULE = "request", "rule"
 def ask(folder: Path, question: Question) -> None:
     """Write the request for the process of the server."""
     path = question.path.partition("?")[0]
-    (folder / REQUEST).write_text(json.dumps([question.method, path]), "utf-8")
+    (folder / REQUEST).write_text(json.dumps([question.routed_as, path]), "utf-8")
 
 
 def answer(folder: Path, apps: Iterable[Any]) -> None:

@@ -17,17 +17,30 @@ if TYPE_CHECKING:
     from carboy.dev.explain.tree import Node, Track
 
 # The coroutines that an event loop of Carboy runs for a request: (module, name).
-OUTERMOST = {("carboy.gateway.asgi", "Request.run"), ("carboy.app.loop", "_run")}
+OUTERMOST = {
+    ("carboy.gateway.asgi", "Request.run"),
+    ("carboy.gateway.asgi_websocket", "WebSocketCall.run"),
+    ("carboy.app.loop", "_run"),
+    ("carboy.realtime.websocket_call", "HandlerCall._await"),
+}
 # What the loop runs before them.
 STARTS = {("carboy.net.loop", "Loop._run_calls"), ("carboy.app.loop", "Awaited._start")}
+# What threads run while the thread that leads waits for the client of a WebSocket.
+ON_THREADS = {
+    ("carboy.realtime.websocket_call", "HandlerCall._run"),
+    ("carboy.realtime.websocket_waiter", "Waiter.on_thread.<locals>.run"),
+}
 LOOP = ("asyncio", "selectors")  # modules of the event loop
 LOOPS_OWN = (places.PYTHON, places.C_CODE, places.KERNEL)  # packages of what it calls itself
 
 
 def period(tracks: Iterable[Track]) -> tuple[int, int] | None:
-    """From the start of the coroutines of a request to the end of the last; None without."""
+    """From the start of the coroutines of a request to the end of the last; None without.
+
+    Handlers of WebSockets, which threads run, count as coroutines.
+    """
     calls = [node for track in tracks for node in track.walk()]
-    runs = [node for node in calls if is_outermost(node)]
+    runs = [node for node in calls if is_outermost(node) or is_on_thread(node)]
     if not runs:
         return None
     runs += [node for node in calls if (node.module, node.name) in STARTS]
@@ -37,6 +50,11 @@ def period(tracks: Iterable[Track]) -> tuple[int, int] | None:
 def is_outermost(node: Node) -> bool:
     """Whether it is a call of a coroutine that the event loop runs for a request."""
     return (node.module, node.name) in OUTERMOST
+
+
+def is_on_thread(node: Node) -> bool:
+    """Whether it is a call that a thread makes for a WebSocket."""
+    return (node.module, node.name) in ON_THREADS
 
 
 def with_awaits(track: Track) -> None:

@@ -153,7 +153,9 @@ def _is_only_the_servers(track: Track) -> bool:
     if not all(map(_is_carboys, track.roots)):
         return False
     usual = {"carboy", places.PYTHON, places.KERNEL, places.C_CODE}
-    return all(node.place.package in usual for node in track.walk())
+    return all(
+        node.place.package in usual and not awaits.is_on_thread(node) for node in track.walk()
+    )
 
 
 def _accepts(node: Node) -> bool:

@@ -127,6 +127,9 @@ LATE_IMPORTS: dict[str, dict[str, str]] = {
         "carboy.app.loop": "Loads asyncio.",
         "carboy.app.templating": "Loads Jinja2.",
     },
+    "carboy.cli.explain_servers": {
+        "carboy.cli.mounts": "Recordings without mounts do not load it."
+    },
     "carboy.app.async_body": {"carboy.app.pump": "Loads asyncio."},
     "carboy.app.commands": {
         "carboy.cli.flask": "ScriptInfo is Flask's class; alone, it searches as `flask` does.",

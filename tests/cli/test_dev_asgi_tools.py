@@ -211,7 +211,7 @@ def test_requests_are_listed_with_what_happened_during_them(site: Site) -> None:
 
 
 def calls_of(site: Site, target: str) -> Any:
-    """What the page of the calls shows, which is there soon after the response."""
+    """The data of the page of the calls, which is there soon after the response."""
     number = next(each["number"] for each in site.requests() if each["target"] == target)
     end = time.monotonic() + PATIENCE
     while (reply := site.get(f"/__carboy__/{number}/calls")).status != 200:

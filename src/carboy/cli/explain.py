@@ -258,10 +258,6 @@ def command(
     app: str | None,
     method: str | None,
     path: str | None,
-    headers: tuple[str, ...],
-    data: str | None,
-    document: str | None,
-    websocket: bool,
     cold: bool,
     timeout: float,
     step: bool,
@@ -300,28 +296,37 @@ def command(
         return
     if mount and path is None and method is not None and method.startswith("/"):
         app, method, path = None, app, method  # without APP, as for `carboy run`
-    if app is None and not mount:
-        raise click.UsageError("Missing argument 'APP'.", ctx)
-    name = chosen_app(ctx, app, optional=bool(mount))
+    name = _chosen(ctx, app, mount)
     if raw is not None:
         _step(name, mount, Sent.of_file(raw), timeout, in_terminal, html)
         return
-    question = _question(ctx, method, path, headers, data, document, websocket)
+    question = _question(ctx, method, path)
     if step:
         _refuse_websocket(question)
         _step(name, mount, Sent(question), timeout, in_terminal, html)
     elif any(others[option] for option in RECORDS):
-        server = others["server"] or "carboy"
-        if mount and server in NOT_MOUNTED:
-            refuse(ctx, {"mount"}, f"--server {server}")
-            mount = ()  # of a variable, for `carboy run`
-        launch = Launch(name, server, is_given(ctx, "flask"), mount=mount)
+        launch = _launch(ctx, name, others["server"] or "carboy", mount)
         explain_recorded.show(ctx, launch, question, timeout)
     else:
         _refuse_without_start(ctx)
         shown = mounts.shown(name, mount)
         found = record(_load(name, mount), shown, question, cold, timeout)
         _show(found, others["depth"], others["only"], others["full"], html)
+
+
+def _chosen(ctx: click.Context, app: str | None, mount: mounts.Mounted) -> str:
+    """The name of the application; "" if there are only mounted ones."""
+    if app is None and not mount:
+        raise click.UsageError("Missing argument 'APP'.", ctx)
+    return chosen_app(ctx, app, optional=bool(mount))
+
+
+def _launch(ctx: click.Context, name: str, server: str, mount: mounts.Mounted) -> Launch:
+    """The server to start."""
+    if mount and server in NOT_MOUNTED:
+        refuse(ctx, {"mount"}, f"--server {server}")
+        mount = ()  # of a variable, for `carboy run`
+    return Launch(name, server, is_given(ctx, "flask"), mount=mount)
 
 
 def _refuse_without_start(ctx: click.Context) -> None:
@@ -338,27 +343,20 @@ def _load(name: str, mount: mounts.Mounted) -> Any:
         raise click.ClickException(str(problem)) from None
 
 
-def _question(
-    ctx: click.Context,
-    method: str | None,
-    path: str | None,
-    headers: tuple[str, ...],
-    data: str | None,
-    document: str | None,
-    websocket: bool,
-) -> Question:
+def _question(ctx: click.Context, method: str | None, path: str | None) -> Question:
     """The request, from arguments and options."""
     if method is None or path is None:
         missing = "METHOD" if method is None else "PATH"
         raise click.UsageError(f"Missing argument '{missing}'.", ctx)
     _check(method, path)
-    fields = _fields(headers)
-    websocket = websocket or asks_for_websocket(fields)
+    fields = _fields(ctx.params["headers"])
+    websocket = ctx.params["websocket"] or asks_for_websocket(fields)
     if websocket and method.upper() != "GET":
         raise click.UsageError(
             f"A WebSocket is opened with GET (RFC 6455). Write GET instead of {method}.", ctx
         )
-    body = _body([] if websocket else fields, data, document)
+    # A message of a WebSocket has no type.
+    body = _body([] if websocket else fields, ctx.params["data"], ctx.params["document"])
     try:
         return Question(method.upper(), path, fields, body, websocket)
     except UnicodeDecodeError:

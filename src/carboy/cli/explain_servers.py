@@ -48,7 +48,7 @@ class Loading:
     def _load(cls) -> Any:
         if not cls.mounts:
             return locate.load(cls.name)
-        from carboy.cli import mounts  # a recording without mounts does not load it
+        from carboy.cli import mounts
 
         wanted = [mounts.MountType().convert(each, None, None) for each in cls.mounts]
         return mounts.load(cls.name, "auto", wanted)

@@ -174,7 +174,7 @@ class Tracer:
             sys.setprofile(self._hook)
 
     def _leave(self) -> None:
-        """On the thread of an event loop: do not record it any longer."""
+        """On the thread of an event loop: end its recording."""
         if sys.getprofile() is self._hook:
             sys.setprofile(None)
 

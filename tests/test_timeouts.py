@@ -16,9 +16,6 @@ def test_that_waits_twice():
         threading.Event().wait()
     finally:
         threading.Event().wait()
-
-def test_next():
-    pass
 """
 
 
@@ -51,7 +48,7 @@ def run(folder: Path, tests: str, *options: str) -> subprocess.CompletedProcess[
 def test_a_test_that_waits_again_after_its_timeout_fails(tmp_path: Path) -> None:
     done = run(tmp_path, HANGS, "--timeout=2")
     assert done.returncode == 1, done.stdout + done.stderr
-    assert "1 failed, 1 passed" in done.stdout
+    assert "1 failed" in done.stdout
 
 
 def test_a_worker_that_gets_no_further_test_ends_with_its_stacks(tmp_path: Path) -> None:

@@ -44,8 +44,10 @@ lint: $(VENV)/.tested
 types: $(VENV)/.tested
 	$(BIN)/mypy
 
+# The variable is emptied because pytest compiles the tests again in each run if it is set, which takes
+# 20 seconds of each worker.
 tests: $(VENV)/.tested
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 # `make bench` measures everything and writes docs/benchmarks.md. For a part of it:
 # make bench BENCH="b k --quick". It uses the test environment, because Carboy serves Flask too.

@@ -48,7 +48,7 @@ def windows(browser: Browser, address: str) -> Iterator[tuple[Page, Page]]:
     with ExitStack() as stack:
         pages = []
         for name in ("Ada", "Ben"):
-            context = browser.new_context()
+            context = browser.new_context(reduced_motion="reduce")  # animations take much time
             stack.callback(context.close)
             page = context.new_page()
             page.set_default_timeout(PATIENCE * 1000)

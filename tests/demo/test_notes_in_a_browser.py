@@ -102,7 +102,9 @@ class Visit:
 
 @pytest.fixture
 def visit(chromium: Browser, address: str, tmp_path: Path) -> Iterator[Visit]:
-    with chromium.new_context(viewport={"width": 1280, "height": 860}) as context:
+    size = {"width": 1280, "height": 860}
+    # The bottle of the pages is animated without an end, which takes most of a processor.
+    with chromium.new_context(viewport=size, reduced_motion="reduce") as context:
         yield Visit(context, address, tmp_path)
 
 
@@ -217,7 +219,7 @@ def test_every_page_fits_a_phone(visit, tmp_path):
 
 
 def test_everything_works_without_scripts(chromium, address, tmp_path):
-    with chromium.new_context(java_script_enabled=False) as context:
+    with chromium.new_context(java_script_enabled=False, reduced_motion="reduce") as context:
         visit = Visit(context, address, tmp_path)
         visit.register("plain")
         visit.write("Plain", "No script ran.", "sea", photo(tmp_path))

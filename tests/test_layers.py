@@ -149,7 +149,10 @@ LATE_IMPORTS: dict[str, dict[str, str]] = {
     "carboy.cli.locate": {
         "carboy.cli.tracebacks": "Only an error needs it; it loads parts of the debugger."
     },
-    "carboy.cli.run": {"carboy.compat": "Needed only with --flask."},
+    "carboy.cli.run": {
+        "carboy.compat": "Needed only with --flask.",
+        "carboy.realtime.engines.choice": "Needed only with --channels; it loads the framework.",
+    },
     "carboy.compat.__main__": {"carboy.cli.main": "Scripts may not use the command line."},
     "carboy.compat.child.carboy_names": {
         "carboy.compat.install": "Runs at the start of each child process; most need no names."
@@ -295,7 +298,7 @@ ORDER: dict[str, tuple[str, ...]] = {
     "realtime": (
         "event", "thread_source", "stream", "sse", "engine", "channel_rules", "data", "options",
         "encoded", "held", "housekeeping", "hub", "local_engine", "engines", "engines.pauses",
-        "engines.payload", "engines.link", "engines.buffer", "engines.remote",
+        "engines.timed", "engines.payload", "engines.link", "engines.buffer", "engines.remote",
         "engines.redis_scripts", "engines.redis_link", "engines.postgres_tables",
         "engines.postgres_link", "engines.nats_client", "engines.nats_link", "engines.choice",
         "channels", "outlets", "websocket_origin", "hold", "publish",

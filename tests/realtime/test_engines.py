@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,8 +14,10 @@ import pytest
 
 from carboy.realtime.engine import EngineError, Message, Subscribers
 from carboy.realtime.engines.choice import engine_at
+from event_client import EventClient
 from realtime.engine_hub import Recorder, rules_of
-from running import PATIENCE, Running
+from realtime_server import until
+from running import PATIENCE, Running, carboy
 
 
 def test_a_message_reaches_all_processes_that_have_attached_its_channel(url: str) -> None:
@@ -299,6 +302,26 @@ def test_a_wrong_url_is_an_error(url: str, message: str) -> None:
         engine_at(url, rules_of())
 
 
+@pytest.mark.parametrize("scheme", ["redis", "postgresql", "nats"])
+def test_a_publisher_does_not_wait_longer_than_it_says(scheme: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        engine = engine_at(f"{scheme}://127.0.0.1:{port}", rules_of())
+        for ask in (
+            lambda: engine.publish(Message("room", "x"), timeout=0.1),
+            lambda: engine.history("room", timeout=0.1),
+            lambda: engine.subscribers("room", timeout=0.1),
+        ):
+            with pytest.raises(EngineError, match=r"has not answered within 0\.1 s"):
+                ask()
+    engine.stop(1)
+
+
+def test_a_wrong_url_is_an_error_when_the_server_starts(tmp_path: Path) -> None:
+    text = carboy(tmp_path, "run", "app", "--channels", "redis://x?when_down=wait", code=2)
+    assert "--channels: when_down=wait is not an option of channels. Use raise or buffer." in text
+
+
 # --- the whole way -----------------------------------------------------------------------
 
 APPLICATION = """
@@ -331,6 +354,21 @@ def test_two_servers_with_one_engine_share_their_channels(url: str, tmp_path: Pa
                 assert list(lines_of(lines)) == [f"id: {second}", "data: hello"]
         assert one.stop() == 0
         assert two.stop() == 0
+
+
+def test_the_clients_of_a_server_that_stops_leave_at_once(redis: Any, tmp_path: Path) -> None:
+    """Not when the note of its process expires."""
+    url = f"{redis.url}?prefix=leaving"
+    (tmp_path / "app.py").write_text(APPLICATION)
+    other = engine_at(url, rules_of())
+    with (
+        Running("run", "app", "--port", "0", "--channels", url, cwd=tmp_path) as server,
+        EventClient(server.address(), "/hold"),
+    ):
+        until(lambda: other.subscribers("room").count == 1, "the client has come")
+        assert server.stop() == 0
+        assert other.subscribers("room").count == 0
+    other.stop(1)
 
 
 def lines_of(lines: Iterator[str]) -> Iterator[str]:

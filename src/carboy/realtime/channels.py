@@ -10,6 +10,7 @@ With a URL in `--channels`, all of them use the engine at that URL (engines/).
 
 from __future__ import annotations
 
+import atexit
 import os
 import threading
 from typing import Any
@@ -24,6 +25,7 @@ from carboy.relay.client import RelayError
 from carboy.relay.own import serve_in_thread
 
 LOCAL = "local"
+AT_EXIT = 2.0  # seconds for each part of the hub to end with its process
 
 rules = ChannelRules()
 _lock = threading.RLock()
@@ -58,6 +60,8 @@ def _path() -> str:
 
 def _have_relay() -> None:
     """Start a relay in this process unless its server has one."""
+    if os.environ.get(place.RELAY) == place.NONE:
+        place.find()  # raises
     if not os.environ.get(place.RELAY):
         chosen = options()
         os.environ[place.RELAY] = serve_in_thread(
@@ -79,6 +83,7 @@ def the_hub(app: Any) -> Hub:
             _hub = Hub(engine, options())
             engine.start(_hub, rules)
             _hub.housekeeper.start()
+            atexit.register(_stop, _hub)
         return _hub
 
 
@@ -86,6 +91,12 @@ def _add_configured(app: Any) -> None:
     history = app.config.get("CHANNEL_HISTORY")
     if history is not None:
         rules.add(ChannelRule("*", int(history), options().seconds))
+
+
+def _stop(hub: Hub) -> None:
+    """The process ends: leave all channels, so that other machines need not wait for it."""
+    if hub is _hub:
+        hub.stop(AT_EXIT)
 
 
 def _forget() -> None:

@@ -24,7 +24,7 @@ class Options:
     max_message: int = 1024 * 1024
     hold_buffer: int = 256 * 1024
     slow: str = "disconnect"
-    relay_buffer: int = 16 * 1024 * 1024
+    relay_buffer: int = 33 * 1024 * 1024
 
 
 def options() -> Options:

@@ -11,6 +11,7 @@ from carboy.realtime.channels import rules, the_engine
 from carboy.realtime.data import as_data, check_line
 from carboy.realtime.engine import Engine, Message, Replay, Subscribers
 from carboy.realtime.local_engine import LocalEngine
+from carboy.relay.frames import LARGEST_DATA
 
 
 def publish(
@@ -24,7 +25,7 @@ def publish(
 
     `data` is text, bytes, or a value for JSON. Returns the message with its id. Works in views,
     threads and coroutines of a server, and in scripts, which find the server of their project.
-    Waits at most `timeout` seconds.
+    Waits at most `timeout` seconds; from 5 s on, an engine between machines has limits of its own.
 
     Raises ValueError for names and ids that cannot be, TypeError for data that cannot be written as
     JSON, and EngineError (a ConnectionError) if no server or engine can be reached.
@@ -36,7 +37,23 @@ def publish(
         check_line(event, "event"),
         check_line(id, "id") or "",
     )
+    _check_size(message)
     return _engine().publish(message, timeout)
+
+
+def _check_size(message: Message) -> None:
+    """Raise ValueError for data that no server accepts, before any of it is sent.
+
+    The relay of a server knows its --channel-max-message and refuses smaller data by itself.
+    """
+    size = len(message.data)
+    if isinstance(message.data, str) and size > LARGEST_DATA // 4:
+        size = len(message.data.encode())
+    if size > LARGEST_DATA:
+        raise ValueError(
+            f"The message of {size} bytes for the channel {message.channel!r} is longer than a"
+            f" channel carries ({LARGEST_DATA} bytes). Publish where the data is, such as a URL."
+        )
 
 
 def subscribers(channel: str, timeout: float = 5.0) -> Subscribers:

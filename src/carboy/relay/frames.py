@@ -19,6 +19,9 @@ Frame = tuple[Fields, bytes]
 
 _LENGTH = struct.Struct(">I")
 LARGEST = 64 * 1024 * 1024  # bytes; a larger frame is a fault of the sender
+# Bytes of the data of one message. A process that publishes checks it before it sends anything;
+# the server may allow less (--channel-max-message).
+LARGEST_DATA = 16 * 1024 * 1024
 _dumps = json.JSONEncoder(separators=(",", ":")).encode
 
 

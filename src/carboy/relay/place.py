@@ -21,6 +21,7 @@ from pathlib import Path
 from carboy.relay.client import RelayError, connect
 
 RELAY = "CARBOY_RELAY"
+NONE = "none"  # instead of a path: the server has no relay, because it could not make the socket
 CHOSEN = "CARBOY_CHANNELS_SOCKET"
 ASK = 2.0  # seconds for a server to accept a connection
 
@@ -91,6 +92,11 @@ def find() -> str:
     Raises RelayError if no server runs, or several do.
     """
     given = os.environ.get(RELAY) or os.environ.get(CHOSEN)
+    if given == NONE:
+        raise RelayError(
+            "This server has no channels, because their socket could not be made when it started."
+            " Look at its log, and start it again."
+        )
     if given:
         return given
     paths = map(str, sorted(folder().glob(f"{_digest()}-*.sock")))

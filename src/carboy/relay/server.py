@@ -42,6 +42,7 @@ class _Peer:
         self.reader = FrameReader()
         self.unsent: deque[memoryview] = deque()
         self.unsent_bytes = 0
+        self.replayed = 0  # bytes of replays among those that it did not take at once
         self.attached: set[str] = set()
         self.open = True
         self.watched = selectors.EVENT_READ
@@ -170,6 +171,7 @@ class RelayServer:
                     peer.unsent[0] = peer.unsent[0][sent:]
                     return
                 peer.unsent.popleft()
+            peer.replayed = 0
         except BlockingIOError:
             return
         except OSError:
@@ -184,7 +186,9 @@ class RelayServer:
 
     def _deliver(self, message: Kept) -> None:
         for peer in list(self._attached.get(message.channel, ())):
-            if peer.unsent_bytes > self._buffer:
+            # A replay may be longer than the buffer. The worker would never get it whole if the
+            # next message ended its connection.
+            if peer.unsent_bytes - peer.replayed > self._buffer:
                 self.slow += 1
                 self._drop(peer)
             elif peer.open:
@@ -251,7 +255,10 @@ class RelayServer:
             "epoch": self.board.epoch,
             "incomplete": [name for name, replayed in found.items() if not replayed.complete],
         }  # fmt: skip
-        self._send(peer, b"".join((frame(answer), *(each.frame for each in messages))))
+        data = b"".join((frame(answer), *(each.frame for each in messages)))
+        self._send(peer, data)
+        if peer.unsent:
+            peer.replayed += len(data)
 
     def _do_rules(self, peer: _Peer, fields: Fields, data: bytes) -> None:
         self.board.set_rules(Rule(*each) for each in fields["rules"])

@@ -16,6 +16,7 @@ from typing import Any
 from carboy.gateway.callables import INTERFACES
 from carboy.protocol.limits import Limits
 from carboy.protocol.websocket.origins import Origins
+from carboy.relay.frames import LARGEST_DATA
 
 KIB = 1024
 LOOPS = ("auto", "asyncio", "uvloop")
@@ -51,8 +52,8 @@ def default_threads() -> int:
 def _setting(default: Any, unit: str, help: str, section: str, **more: Any) -> Any:
     """A field with what the command line needs.
 
-    `more` may have: `least`, the smallest value; `flags`, other spellings of the option;
-    `choices`, the only values; `shown`, the default as the help shows it.
+    `more` may have: `least` and `most`, the smallest and the largest value; `flags`, other
+    spellings of the option; `choices`, the only values; `shown`, the default as the help shows it.
     """
     known = {"unit": unit, "help": help, "section": section, **more}
     if callable(default):
@@ -327,7 +328,12 @@ class Settings:
         CHANNELS,
     )
     channel_max_message: int = _setting(
-        1024 * KIB, "bytes", "Largest data of a message of a channel.", CHANNELS, least=1
+        1024 * KIB,
+        "bytes",
+        "Largest data of a message of a channel; 16 MiB at most.",
+        CHANNELS,
+        least=1,
+        most=LARGEST_DATA,
     )
     hold_buffer: int = _setting(
         256 * KIB,
@@ -371,6 +377,9 @@ class Settings:
                 raise ValueError(f"{each.name} must not be negative, but is {value!r}.")
             if isinstance(value, int) and value < each.metadata.get("least", 0):
                 raise ValueError(f"{each.name} must be at least 1, but is {value!r}.")
+            most = each.metadata.get("most", value)
+            if isinstance(value, int) and value > most:
+                raise ValueError(f"{each.name} must be at most {most}, but is {value!r}.")
             choices = each.metadata.get("choices", ())
             if choices and value not in choices:
                 raise ValueError(

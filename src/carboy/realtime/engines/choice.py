@@ -12,14 +12,17 @@ from __future__ import annotations
 import re
 from urllib.parse import parse_qsl, urlencode
 
+from carboy.realtime.channel_rules import ChannelRules
 from carboy.realtime.engine import Rules
 from carboy.realtime.engines.link import Link
 from carboy.realtime.engines.remote import RemoteEngine
 from carboy.shared.address import Address, Kind, parse
+from carboy.shared.errors import EngineError
 
-__all__ = ["engine_at"]
+__all__ = ["check_url", "engine_at"]
 
 BUFFER = 10_000  # messages
+LOCAL = "local"  # instead of a URL: the relay of the server
 PREFIX = re.compile(r"[A-Za-z0-9_-]{1,30}")
 
 
@@ -35,6 +38,16 @@ def engine_at(url: str, rules: Rules) -> RemoteEngine:
     if not PREFIX.fullmatch(prefix):
         raise ValueError(f"prefix={prefix} is not a prefix of channels. Use letters and digits.")
     return RemoteEngine(_link(address, prefix), rules, address.shown, _buffer(options))
+
+
+def check_url(url: str) -> None:
+    """Raise ValueError if no engine can be made of the value of `--channels`. Does not connect."""
+    if url == LOCAL:
+        return
+    try:
+        engine_at(url, ChannelRules())
+    except EngineError as problem:
+        raise ValueError(str(problem)) from None
 
 
 def _buffer(options: dict[str, str]) -> int:

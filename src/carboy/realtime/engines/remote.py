@@ -32,6 +32,7 @@ from carboy.realtime.engine import Deliver, EngineError, Message, Replay, Rules,
 from carboy.realtime.engines.buffer import Buffer
 from carboy.realtime.engines.link import Link, Mark
 from carboy.realtime.engines.pauses import Pauses
+from carboy.realtime.engines.timed import within
 
 __all__ = ["HEARTBEAT", "PRESENCE", "RemoteEngine"]
 
@@ -103,18 +104,19 @@ class RemoteEngine:
 
     def publish(self, message: Message, timeout: float = 5.0) -> Message:
         """Publish, and return the message with id and order; without them if it was buffered."""
-        return self._buffer.publish(message)
+        return within(timeout, lambda: self._buffer.publish(message), self._shown)
 
     def _publish(self, message: Message) -> Message:
         return self._link.publish(message, self._rules.rule(message.channel))
 
     def history(self, channel: str, after: str | None = None, timeout: float = 5.0) -> Replay:
         """The messages that are kept, from the first one or after an id."""
-        return self._link.replay(channel, after, self._rules.rule(channel))
+        rule = self._rules.rule(channel)
+        return within(timeout, lambda: self._link.replay(channel, after, rule), self._shown)
 
     def subscribers(self, channel: str, timeout: float = 5.0) -> Subscribers:
         """The connections that hold the channel, in all processes."""
-        return self._link.subscribers(channel)
+        return within(timeout, lambda: self._link.subscribers(channel), self._shown)
 
     def attach(self, channel: str, after: str | None, done: Done) -> None:
         """Deliver a channel's messages from now on; then call `done` with those before that."""

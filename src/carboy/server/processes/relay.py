@@ -17,6 +17,7 @@ from pathlib import Path
 
 from carboy.relay import place
 from carboy.relay.client import RelayError
+from carboy.relay.frames import LARGEST_DATA
 from carboy.relay.own import open_relay
 from carboy.relay.server import RelayServer
 from carboy.server.settings import Settings
@@ -65,6 +66,8 @@ class SupervisorRelay:
             )  # fmt: skip
         except (OSError, RelayError) as problem:
             log.error("There are no channels, because their socket cannot be made: %s", problem)
+            # A relay in each worker would carry messages to the clients of this worker only.
+            os.environ[place.RELAY] = place.NONE
             return
         os.environ[place.RELAY] = self._path
 
@@ -83,4 +86,5 @@ class SupervisorRelay:
             Path(self._path).unlink(missing_ok=True)
 
 
-BUFFER = 16 * 1024 * 1024  # bytes kept for a worker that does not read
+# Bytes kept for a worker that does not read: more than two of the largest messages.
+BUFFER = 2 * LARGEST_DATA + 1024 * 1024

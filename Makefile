@@ -5,10 +5,11 @@ VENV   ?= .venv
 BIN    := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test lint types tests bench chaos report screenshots clean
+.PHONY: help demo chat check test lint types tests bench chaos report screenshots clean
 
 help:
 	@echo "make demo   run the example application on http://127.0.0.1:8000"
+	@echo "make chat   run the chat, with two workers, on http://127.0.0.1:8000"
 	@echo "make check  lint, types and the tests of the files you have changed (under a minute)"
 	@echo "make test   lint, types and all tests"
 	@echo "make bench  benchmarks beside other servers and frameworks"
@@ -26,11 +27,14 @@ $(VENV)/.tested: pyproject.toml $(VENV)/.installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
 	touch $@
 
-# If port 8000 is in use: make demo PORT=8001
+# If port 8000 is in use: make demo PORT=8001, make chat PORT=8001
 PORT ?= 8000
 
 demo: $(VENV)/.installed
 	cd examples/notes && ../../$(BIN)/carboy run notes:create_app --port $(PORT)
+
+chat: $(VENV)/.installed
+	cd examples/chat && ../../$(BIN)/carboy run chat --workers 2 --port $(PORT)
 
 check: $(VENV)/.tested
 	$(BIN)/python tools/check.py

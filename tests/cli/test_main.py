@@ -62,7 +62,7 @@ def test_routes_can_be_sorted_and_show_all_methods(folder: Path) -> None:
 
 def test_routes_of_an_application_without_a_map_are_an_error(folder: Path) -> None:
     (folder / "plain.py").write_text("def app(environ, start_response): 1\n")
-    assert "no url_map" in carboy(folder, "routes", "plain", code=2)
+    assert "routes of this application are not known" in carboy(folder, "routes", "plain", code=2)
 
 
 @pytest.mark.parametrize(

@@ -181,7 +181,7 @@ def test_the_routes_of_all_applications_are_shown(folder: Path) -> None:
     one, two, three = said.split("\n\n")
     assert one.startswith("/  carboy.app.app.")
     assert re.search(r"^shop +GET +/$", one, re.MULTILINE)
-    assert two == "/api  api.app\nThe routes of this application are not known."
+    assert two.startswith("/api  api.app\nThe routes of this application are not known.")
     assert three.startswith("/two  carboy.app.app.")
     assert re.search(r"^other +GET +/<path:rest>$", three, re.MULTILINE)
     found = json.loads(carboy(folder, "routes", "shop:app", *mounts, "--json"))

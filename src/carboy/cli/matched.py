@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import unquote
 
+from carboy.cli import locate
 from carboy.dev.routes import matching
 from carboy.gateway.callables import named
 from carboy.gateway.mounts import Mounts
@@ -22,7 +23,8 @@ def lines(app: Any, method: str, path: str) -> list[str]:
     the first line names the one that gets the request, and its prefix.
     """
     if not isinstance(app, Mounts):
-        return matching.of_app(app, method, unquote(path)) if hasattr(app, "url_map") else []
+        # Quart's rules cannot be matched alone.
+        return matching.of_app(app, method, unquote(path)) if locate.is_flask_like(app) else []
     mount, size = app.find(path)
     return [f"{mount.shown()}  {named(mount.app)}", *lines(mount.app, method, path[size:] or "/")]
 

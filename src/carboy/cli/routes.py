@@ -9,15 +9,26 @@ from urllib.parse import urlsplit
 
 import click
 
-from carboy.cli import matched, mounts
-from carboy.cli.application import chosen_app, load_for_command, load_or_explain
+from carboy.cli import locate, matched, mounts
+from carboy.cli.application import (
+    chosen_app,
+    load_for_command,
+    load_or_explain,
+    script_info,
+)  # fmt: skip
 from carboy.cli.completion import complete
+from carboy.cli.foreign_routes import ForeignRoute, routes_of
 from carboy.dev.routes.matching import WEBSOCKET
 from carboy.gateway.callables import named
 from carboy.gateway.mounts import Mounts, not_found
 from carboy.server.processes.worker import LoadError
 
 AUTOMATIC = {"HEAD", "OPTIONS"}
+ANY = "any"  # in the place of methods: the application of the route decides
+NOT_KNOWN = (
+    "The routes of this application are not known. `carboy routes` knows those of Carboy, Flask,"
+    " Quart, Starlette, FastAPI, Litestar and BlackSheep."
+)
 
 KEYS: dict[str, Callable[[tuple[Any, list[str]]], Any]] = {
     "endpoint": lambda row: row[0].endpoint,
@@ -42,14 +53,14 @@ def table(headers: list[str], rows: Iterable[list[str]]) -> list[str]:
 def routes(app: Any, sort: str = "endpoint", all_methods: bool = False) -> list[str]:
     """The lines of the table, or one line if there are no routes."""
     hidden = set() if all_methods else AUTOMATIC
-    rows = [(rule, _methods(rule, hidden)) for rule in app.url_map.iter_rules()]
+    rows = [(rule, _methods(rule, hidden)) for rule in routes_of(app) or ()]
     if not rows:
         return ["No routes were registered."]
     if sort in KEYS:
         rows.sort(key=KEYS[sort])
     headers = ["Endpoint", "Methods", "Rule"]
     cells = [[rule.endpoint, ", ".join(methods), rule.rule] for rule, methods in rows]
-    hosts = getattr(app.url_map, "host_matching", False)
+    hosts = not hasattr(app, "url_map") or getattr(app.url_map, "host_matching", False)
     domains = [str((rule.host if hosts else rule.subdomain) or "") for rule, _ in rows]
     if any(domains):
         headers.insert(2, "Host" if hosts else "Subdomain")
@@ -61,6 +72,8 @@ def routes(app: Any, sort: str = "endpoint", all_methods: bool = False) -> list[
 def _methods(rule: Any, hidden: set[str]) -> list[str]:
     if getattr(rule, "websocket", False):
         return [WEBSOCKET]
+    if rule.methods is None and isinstance(rule, ForeignRoute):
+        return [ANY]
     return sorted((rule.methods or set()) - hidden)
 
 
@@ -87,9 +100,15 @@ def command(
 ) -> None:  # fmt: skip
     """Show the routes of APP with their endpoints and methods."""
     application = _load(ctx, app, mount)
-    if not (isinstance(application, Mounts) or hasattr(application, "url_map")):
-        raise click.UsageError(f"{application!r} has no url_map. Is it a Flask application?", ctx)
+    if not isinstance(application, Mounts) and routes_of(application) is None:
+        raise click.UsageError(NOT_KNOWN, ctx)
     if match is not None:
+        if not (isinstance(application, Mounts) or locate.is_flask_like(application)):
+            raise click.UsageError(
+                "--match is for Carboy and Flask: other frameworks match with code of their own."
+                " Leave it out to see the routes.",
+                ctx,
+            )
         click.echo("\n".join(_matched(application, match)))
     elif as_json:
         click.echo(json.dumps(as_objects(application, part), indent=2))
@@ -101,10 +120,10 @@ command.params.append(mounts.mounting())
 
 
 def _load(ctx: click.Context, app: str | None, mounted: mounts.Mounted) -> Any:
-    if not mounted:
+    if not mounted and script_info(ctx).create_app is not None:
         return load_for_command(ctx, app)
     try:
-        return load_or_explain(chosen_app(ctx, app, optional=True), "auto", mounted)
+        return load_or_explain(chosen_app(ctx, app, bool(mounted)), "auto", mounted)
     except LoadError as problem:
         raise click.ClickException(str(problem)) from None
 
@@ -118,8 +137,8 @@ def _shown(app: Any, sort: str, all_methods: bool, part: str) -> list[str]:
                 found += ["", f"{each.shown()}  {named(each.app)}"]
                 found += _shown(each.app, sort, all_methods, part)
         return found[1:]
-    if not hasattr(app, "url_map"):
-        return ["The routes of this application are not known."]
+    if routes_of(app) is None:
+        return [NOT_KNOWN]
     lines = [line.rstrip() for line in routes(app, sort, all_methods)]
     head, rows = lines[:2], [x for x in lines[2:] if part.lower() in x.lower()]
     return [*head, *rows] if rows or not part else [_none(part)]
@@ -138,7 +157,6 @@ def as_objects(app: Any, part: str = "") -> list[dict[str, Any]]:
         return [
             {"mount": each.shown(), **rule}
             for each in app.all()
-            if hasattr(each.app, "url_map")
             for rule in as_objects(each.app, part)
         ]
     return [
@@ -151,7 +169,7 @@ def as_objects(app: Any, part: str = "") -> list[dict[str, Any]]:
             "host": rule.host,
             "arguments": sorted(rule.arguments),
         }
-        for rule in app.url_map.iter_rules()
+        for rule in routes_of(app) or ()
         if part.lower() in f"{rule.rule} {rule.endpoint}".lower()
     ]
 

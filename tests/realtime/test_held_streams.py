@@ -316,6 +316,19 @@ def test_the_clients_of_a_killed_worker_have_left(own_server: Server) -> None:
         until(lambda: own_server.subscribers("room") == gone, "the client has left")
 
 
+def test_a_killed_worker_publishes_that_its_names_have_left(own_server: Server) -> None:
+    with ExitStack() as stack:
+        one, other = own_server.on_both_workers(stack, "seen:room")
+        mine = stack.enter_context(own_server.hold("seen:room", name="ann"))
+        killed = str(mine.response.headers["X-Worker"])
+        stays = other if one.response.headers["X-Worker"] == killed else one
+        assert [each.type for each in stays.events(1)] == ["join"]
+        os.kill(int(killed), signal.SIGKILL)
+        assert [(each.type, json.loads(each.data)) for each in stays.events(2)] == [
+            ("join", {"name": "ann"}), ("leave", {"name": "ann"}),
+        ]  # fmt: skip
+
+
 def test_a_stop_ends_streams_and_says_when_to_connect_again(own_server: Server) -> None:
     with own_server.hold("room") as client:
         before = client.reader.retry

@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from carboy.cli import matched
 from carboy.cli.foreign_routes import ForeignRoute, routes_of
 from carboy.cli.routes import as_objects, routes
+from carboy.gateway import mount
 
 
 async def view(*args: Any, **kwargs: Any) -> Any: ...
@@ -83,6 +85,15 @@ def test_quart_has_a_url_map() -> None:
     app.add_url_rule("/notes/<int:number>", "note", view)
     app.add_websocket("/ws", "ws", view)
     assert rows(app) == {"note GET /notes/<int:number>", "ws WEBSOCKET /ws"}
+
+
+def test_a_rule_of_quart_is_not_matched_because_it_cannot_be_copied() -> None:
+    quart = pytest.importorskip("quart")
+    app = quart.Quart("app", static_folder=None)
+    app.add_url_rule("/notes/<int:number>", "note", view)
+    assert matched.lines(app, "GET", "/notes/3") == []
+    found = matched.of_request(mount(None, {"/q": app}), "GET", "/q/notes/3")
+    assert [line.partition("  ")[0] for line in found] == ["GET /q/notes/3", "/q"]
 
 
 def test_the_objects_for_programs_have_the_parameters() -> None:

@@ -51,6 +51,7 @@ types: $(VENV)/.tested
 # The variable is emptied because pytest compiles the tests again in each run if it is set, which takes
 # 20 seconds of each worker.
 tests: $(VENV)/.tested
+	$(BIN)/python -m compileall -q src
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 # `make bench` measures everything and writes docs/benchmarks.md. For a part of it:

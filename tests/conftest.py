@@ -15,6 +15,11 @@ from timeouts import (  # noqa: F401 - hooks of pytest
     pytest_timeout_set_timer,
 )
 
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # For the programs that tests start: Python takes a file that was changed within a second, and
+    # has the same size, for the one that was compiled. What this process imports is still kept.
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
+
 # The same examples in every run, so that results depend on the code only, and no deadlines, so that
 # they do not depend on the load of the machine. HYPOTHESIS_PROFILE=explore tries new examples; add
 # what it finds as an @example or as a test.

@@ -78,10 +78,10 @@ def test_three_kinds_of_applications_are_served_and_stopped(
 def test_a_reload_serves_the_new_code_of_a_mount(folder: Path) -> None:
     with Running("run", "shop:app", *MOUNTS, "--port", "0", cwd=folder) as server:
         check(server)
-        (folder / "api.py").write_text(API.replace('f"api', 'f"new'))
+        (folder / "api.py").write_text(API.replace('f"api', 'f"newer'))
         server.send(signal.SIGHUP)
         server.line("ended")
-        assert server.get("/api/x") == (200, b"new /api /api/x")
+        assert server.get("/api/x") == (200, b"newer /api /api/x")
 
 
 def test_the_variable_and_the_project_file_mount_too(folder: Path) -> None:

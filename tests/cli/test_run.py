@@ -123,6 +123,7 @@ def test_every_option_of_run_reaches_the_settings(
         "loop": "asyncio",
         "hold_slow": "skip",
         "websocket_origins": "https://example.com",
+        "channels": "nats://localhost",
     }
     value = chosen.get(str(parameter.name), "2")
     given = (parameter.opts[0],) if parameter.secondary_opts else (parameter.opts[0], value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 import signal
 import socket
 from collections.abc import Iterator
@@ -91,7 +92,8 @@ def test_a_client_that_ends_its_side_gets_the_whole_stream(
         client.until(b"last")
         client.to_end()
         if request_text != OLD:
-            assert client.data.endswith(b"\r\n0\r\n\r\n")
+            # The test for a client that has gone may have been the first digit of the last size.
+            assert re.search(rb"\r\n0+\r\n\r\n$", client.data)
 
 
 def test_a_websocket_whose_client_ends_its_side_is_closed(server: Running) -> None:

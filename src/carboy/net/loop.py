@@ -140,8 +140,15 @@ class Loop:
             return
         self._stopped = True
         until = time.monotonic() + seconds
+        ended: Future[None] = Future()
+
+        def begin() -> None:  # the coroutine is made here, so that none is left if this never runs
+            task = loop.create_task(_wind_up())
+            task.add_done_callback(lambda _: ended.set_result(None))
+
+        loop.call_soon_threadsafe(begin)
         try:
-            asyncio.run_coroutine_threadsafe(_wind_up(), loop).result(seconds)
+            ended.result(seconds)
         except TimeoutError:
             log.warning("The event loop did not end within %.1f s.", seconds)
         loop.call_soon_threadsafe(loop.stop)
@@ -163,6 +170,7 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
     try:
         while not _run_until_stopped(loop):
             pass
+        _cancel_rest(loop)
     finally:
         loop.close()
 
@@ -176,6 +184,14 @@ def _run_until_stopped(loop: asyncio.AbstractEventLoop) -> bool:
         log.critical("A task has tried to end the event loop.", exc_info=error)
         return False
     return True
+
+
+def _cancel_rest(loop: asyncio.AbstractEventLoop) -> None:
+    """Cancel the tasks of a loop that was stopped while a coroutine kept it from running."""
+    if tasks := asyncio.all_tasks(loop):
+        for task in tasks:
+            task.cancel()
+        loop.run_until_complete(asyncio.wait(tasks, timeout=JOIN))
 
 
 async def _end(tasks: set[asyncio.Task[Any]], seconds: float) -> None:

@@ -252,17 +252,17 @@ class Recorder:
     @property
     def overflowed(self) -> bool:
         """Whether calls of a thread were left out."""
-        return any(thread.overflowed for thread in self.threads.values())
+        return any(thread.overflowed for thread in list(self.threads.values()))
 
     @property
     def left_out(self) -> int:
         """The number of calls that were left out."""
-        return sum(thread.count - thread.kept for thread in self.threads.values())
+        return sum(thread.count - thread.kept for thread in list(self.threads.values()))
 
     @property
     def secrets(self) -> set[str]:
         """Arguments whose names are those of passwords or other secrets."""
-        return set().union(*(thread.secrets for thread in self.threads.values()))
+        return set().union(*(thread.secrets for thread in list(self.threads.values())))
 
     def install(self) -> None:
         """Profile threads that start from now on, not the calling thread."""

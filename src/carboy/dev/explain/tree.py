@@ -88,7 +88,9 @@ def _pairs(node: Node, above: Node | None) -> Iterator[tuple[Node, Node | None]]
 
 def build(recorder: Recorder) -> list[Track]:
     """A track for each thread, that of the engine first, from accept() to the last send()."""
-    tracks = [_track(each.name, each.roots) for each in recorder.threads.values() if each.roots]
+    tracks = [
+        _track(each.name, each.roots) for each in list(recorder.threads.values()) if each.roots
+    ]
     tracks.sort(key=lambda track: not any(map(_accepts, track.walk())))
     _without_waits(tracks)
     last = _last_send(tracks[1:])

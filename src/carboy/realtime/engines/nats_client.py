@@ -95,6 +95,8 @@ class NatsClient:
             ) from error
         except (TimeoutError, nats.errors.Error, OSError) as error:
             future.cancel()  # if it is still running
+            if not loop.is_running():
+                coroutine.close()
             reason = str(error) or type(error).__name__
             raise EngineError(f"NATS at {self._address.shown} cannot be used: {reason}") from error
 

@@ -195,6 +195,7 @@ def test_what_was_edited_opened_and_scrolled_stays(page: Page, live_app: LiveApp
     live_app.app.add_url_rule("/framed", view_func=lambda: framed)
     loaded(page, live_app.url)
     frame = page.frame_locator("iframe")
+    page.wait_for_function("frames[0][Symbol.for('carboy.live')]")  # its script has run
     frame.locator("[name=framed]").fill("in a frame")
     page.locator("[name=late]").fill("in a fragment")
     page.locator("summary").click()

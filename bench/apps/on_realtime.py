@@ -2,6 +2,7 @@
 
 from bench.apps import payload
 from carboy import Flask, WebSocket, hold, publish, request, subscribers
+from carboy.realtime.held import Hold
 
 app = Flask(__name__)
 CHANNEL = "all"
@@ -17,10 +18,15 @@ def echo(ws: WebSocket) -> None:
     ws.on_message(ws.send)
 
 
+def answer(held: Hold, message: str | bytes) -> None:
+    """Show that the connection of a WebSocket client is open."""
+    held.send(message)
+
+
 @app.get("/events")
 @app.route("/subscribe", websocket=True)
 def subscribe():  # type: ignore[no-untyped-def]
-    return hold(CHANNEL)
+    return hold(CHANNEL, on_message=answer)
 
 
 @app.post("/publish")

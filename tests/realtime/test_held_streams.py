@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 import pytest
 
+from carboy import Carboy, hold
 from event_client import EventClient
 from event_stream import Reader
 from realtime_server import clean_environ, start, until
@@ -188,6 +189,33 @@ def test_a_client_learns_that_messages_are_missing(server: Server, after: str) -
         assert json.loads(event.data) == {"channels": ["short:1"], "reason": "history"}
         server.publish("short:1", "next")
         assert client.data(2)[1] == "next"
+
+
+def test_the_other_channels_of_a_client_miss_nothing(server: Server) -> None:
+    after = server.publish("short:2", "0")
+    for number in range(3):
+        server.publish("short:2", f"short {number}")
+        server.publish("long", f"long {number}")
+    with server.hold("short:2", "long", after=after) as client:
+        reset, *others = client.events(4)
+        assert json.loads(reset.data) == {"channels": ["short:2"], "reason": "history"}
+        assert [each.data for each in others] == ["long 0", "long 1", "long 2"]
+
+
+@pytest.mark.parametrize("argument", ["keep_alive", "retry"])
+@pytest.mark.parametrize("value", [-1, float("inf"), float("nan")])
+def test_a_time_of_hold_is_a_number_of_seconds(argument: str, value: float) -> None:
+    times: Any = {argument: value}
+    with Carboy("held").test_request_context(), pytest.raises(ValueError, match=argument):
+        hold("room", **times)
+
+
+def test_a_connection_holds_from_1_to_100_channels() -> None:
+    with Carboy("held").test_request_context():
+        with pytest.raises(TypeError, match="requires a channel"):
+            hold()
+        with pytest.raises(ValueError, match="up to 100 channels"):
+            hold(*(f"room:{number}" for number in range(101)))
 
 
 def test_the_response_is_like_any_other(server: Server) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -52,7 +53,8 @@ def hold(
     events to begin with: an Event, or data. The hooks are called with the Hold, `on_message` also
     with each message of a WebSocket client.
 
-    Raises ValueError for a name that a channel cannot have.
+    Raises ValueError for a name that a channel cannot have, and for a time that is not a number of
+    seconds.
     """
     if not channels:
         raise TypeError('hold() requires a channel, such as hold("room:7").')
@@ -61,6 +63,9 @@ def hold(
             f"One connection holds up to {MOST_CHANNELS} channels, not {len(channels)}."
         )
     wanted = tuple(dict.fromkeys(map(check_channel, channels)))
+    for value, argument in ((keep_alive, "keep_alive"), (retry, "retry")):
+        if not 0 <= value < math.inf:
+            raise ValueError(f"The value of {argument} is a number of seconds, not {value!r}.")
     app: Any = current_app._get_current_object()  # type: ignore[attr-defined]
     if request.headers.get("Upgrade", "").lower() == "websocket":
         check_origin(app, request)

@@ -93,7 +93,8 @@ class Hub:
         lost = [channel for channel, replay in replays.items() if not replay.complete]
         if lost:
             hold.put(reset(lost, "history"))
-        found = {} if lost else {m.order: m for r in replays.values() for m in r.messages}
+        complete = [replay for replay in replays.values() if replay.complete]
+        found = {m.order: m for replay in complete for m in replay.messages}
         late = [m for m in hold.pending if m.order > replays[m.channel].order]
         for message in (*sorted(found.values(), key=_order), *late):
             hold.put(Encoded(message))

@@ -23,8 +23,10 @@ EVERYTHING = ("carboy",)
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "grammar": (),
     "dates": (),
+    "engine_url": (),
     "file_wrapper": (),
     "lazy": (),
+    "sizes": (),
     "thread_frames": (),
     "werkzeug_log": (),
     "relay": (),
@@ -36,14 +38,22 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "carboy.net",
         "carboy.protocol",
         "carboy.dates",
+        "carboy.engine_url",
         "carboy.relay",
         "carboy.thread_frames",
     ),
     "http": ("carboy.grammar", "carboy.dates", "carboy.file_wrapper", "carboy.lazy"),
     "routing": ("carboy.http",),
     "app": ("carboy.routing", "carboy.http", "carboy.dates", "carboy.werkzeug_log"),
-    "shared": ("carboy.app", "carboy.http", "carboy.lazy"),
-    "realtime": ("carboy.app", "carboy.http", "carboy.relay", "carboy.shared"),
+    "shared": ("carboy.app", "carboy.http", "carboy.engine_url", "carboy.lazy"),
+    "realtime": (
+        "carboy.app",
+        "carboy.http",
+        "carboy.engine_url",
+        "carboy.relay",
+        "carboy.shared",
+        "carboy.sizes",
+    ),
     "middleware": ("carboy.http", "carboy.file_wrapper"),
     "dev": (
         "carboy.http",
@@ -58,6 +68,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "carboy.gateway",
         "carboy.protocol",
         "carboy.dates",
+        "carboy.engine_url",
         "carboy.lazy",
         "carboy.werkzeug_log",
         "carboy.dev",
@@ -149,10 +160,7 @@ LATE_IMPORTS: dict[str, dict[str, str]] = {
     "carboy.cli.locate": {
         "carboy.cli.tracebacks": "Only an error needs it; it loads parts of the debugger."
     },
-    "carboy.cli.run": {
-        "carboy.compat": "Needed only with --flask.",
-        "carboy.realtime.engines.choice": "Needed only with --channels; it loads the framework.",
-    },
+    "carboy.cli.run": {"carboy.compat": "Needed only with --flask."},
     "carboy.compat.__main__": {"carboy.cli.main": "Scripts may not use the command line."},
     "carboy.compat.child.carboy_names": {
         "carboy.compat.install": "Runs at the start of each child process; most need no names."

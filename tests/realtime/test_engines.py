@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -11,13 +12,20 @@ from typing import Any
 
 import httpx
 import pytest
+from click.testing import CliRunner
 
+from carboy import engine_url
+from carboy.cli.main import make_group
 from carboy.realtime.engine import EngineError, Message, Subscribers
 from carboy.realtime.engines.choice import engine_at
+from carboy.realtime.options import options
+from carboy.server.serve import serve
+from carboy.server.settings import Settings
+from carboy.serving import run_simple
 from event_client import EventClient
 from realtime.engine_hub import Recorder, rules_of
 from realtime_server import until
-from running import PATIENCE, Running, carboy
+from running import PATIENCE, Running
 
 
 def test_a_message_reaches_all_processes_that_have_attached_its_channel(url: str) -> None:
@@ -47,6 +55,17 @@ def test_a_large_message_is_carried(url: str) -> None:
         recorder.engine.publish(Message("room", text))
         recorder.engine.publish(Message("room", data))
         recorder.got(text, data)
+
+
+def test_a_message_above_the_limit_is_refused_before_it_is_sent(url: str) -> None:
+    engine = engine_at(url, rules_of(), largest=10)
+    try:
+        for data in ("x" * 11, b"x" * 11, "é" * 6):
+            with pytest.raises(ValueError, match=r"longer than --channel-max-message \(10 bytes\)"):
+                engine.publish(Message("room", data))
+        assert engine.publish(Message("room", "é" * 5)).order
+    finally:
+        engine.stop(PATIENCE)
 
 
 def test_messages_of_all_channels_come_in_one_order_from_one_thread(url: str) -> None:
@@ -294,6 +313,10 @@ def test_hubs_are_told_when_messages_may_be_missing(url: str, server: Any) -> No
         ("redis://x?when_down=wait", "Use raise or buffer"),
         ("redis://x?buffer=0", "is not a number of messages"),
         ("redis://x?prefix=a b", "Use letters and digits"),
+        ("redis://x?when_dwon=buffer", "Did you mean 'when_down'"),
+        ("redis://x:port", "has no port that can be used"),
+        ("nats://x:70000", "has no port that can be used"),
+        ("redis://x/first", "Redis has numbers"),
         ("memory:", "cannot carry channels"),
     ],
 )
@@ -317,9 +340,51 @@ def test_a_publisher_does_not_wait_longer_than_it_says(scheme: str) -> None:
     engine.stop(1)
 
 
-def test_a_wrong_url_is_an_error_when_the_server_starts(tmp_path: Path) -> None:
-    text = carboy(tmp_path, "run", "app", "--channels", "redis://x?when_down=wait", code=2)
-    assert "--channels: when_down=wait is not an option of channels. Use raise or buffer." in text
+WRONG = "redis://x?when_down=wait"
+TOLD = "when_down=wait is not an option of channels. Use raise or buffer."
+
+
+@pytest.mark.parametrize("command", ["run", "dev"])
+def test_a_wrong_url_is_an_error_when_the_server_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(make_group(), [command, "app", "--channels", WRONG])
+    assert result.exit_code == 2
+    assert f"--channels: {TOLD}" in result.output
+
+
+def test_a_wrong_url_is_an_error_of_serve() -> None:
+    with pytest.raises(ValueError, match=f"--channels: {re.escape(TOLD)}"):
+        serve(lambda environ, start: [], channels=WRONG)
+
+
+def test_a_wrong_url_ends_run_simple_with_its_reason(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CARBOY_CHANNELS", WRONG)
+    with pytest.raises(SystemExit) as ended:
+        run_simple("127.0.0.1", 0, lambda environ, start: [])
+    assert ended.value.code == 1
+    assert f"CARBOY_CHANNELS: {TOLD}" in capsys.readouterr().err
+
+
+def test_a_missing_package_is_an_error_when_the_server_starts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(engine_url, "find_spec", lambda module: None)
+    with pytest.raises(ValueError, match=r"needs the package nats-py.*carboy\[nats\]"):
+        Settings(channels="nats://localhost")
+
+
+def test_a_script_has_the_limit_of_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CARBOY_CHANNELS_SETTINGS", raising=False)
+    monkeypatch.setenv("CARBOY_CHANNELS", "redis://localhost")
+    monkeypatch.setenv("CARBOY_CHANNEL_MAX_MESSAGE", "2k")
+    assert (options().url, options().max_message) == ("redis://localhost", 2048)
+    monkeypatch.setenv("CARBOY_CHANNEL_MAX_MESSAGE", "much")
+    with pytest.raises(ValueError, match="CARBOY_CHANNEL_MAX_MESSAGE: 'much' is not a size"):
+        options()
 
 
 # --- the whole way -----------------------------------------------------------------------

@@ -7,10 +7,10 @@ import threading
 
 import pytest
 
+from carboy.engine_url import parse
 from carboy.realtime.engine import EngineError
 from carboy.realtime.engines import nats_client
 from carboy.realtime.engines.nats_client import NatsClient
-from carboy.shared.address import parse
 from running import PATIENCE
 
 

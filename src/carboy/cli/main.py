@@ -22,7 +22,8 @@ from carboy.cli.run import FROM_CLI
 from carboy.server.signals import Handlers, hold
 
 COMMAND = "carboy.command"  # in the context's meta: the name of the command as typed
-MOUNTING = ("dev", "routes")  # other commands that have the option --mount
+# Options of `carboy run` that other commands have as well.
+SHARED = {"dev": ("mount", "channels"), "routes": ("mount",), "publish": ("channels",)}
 # name: module with its `command`, which imports much that a server does not need
 LATE = {
     "completion": "carboy.cli.completion",
@@ -52,8 +53,8 @@ class CarboyGroup(click.Group):
         known = [*names_of(self.commands["run"].params), "app"]
         values = config.read_project(Path.cwd(), known)
         ctx.default_map = {"run": values}
-        if "mount" in values:
-            ctx.default_map |= {name: {"mount": values["mount"]} for name in MOUNTING}
+        for command, names in SHARED.items():
+            ctx.default_map[command] = {name: values[name] for name in names if name in values}
         if ctx.params.get("app") is None and not os.environ.get("FLASK_APP"):
             ctx.params["app"] = values.get("app")
 

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from carboy.server.bind import BindError, check_host
+from carboy.sizes import size_of_text
 
 if TYPE_CHECKING:
     ParamType = click.ParamType[Any]
 else:  # generic since click 8.4
     ParamType = click.ParamType
-
-UNITS = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
-SIZE = re.compile(r"([0-9]+)\s*([kmg]?)(?:i?b)?", re.IGNORECASE)
 
 
 class Number(ParamType):
@@ -67,10 +64,10 @@ class Size(ParamType):
     name = "size"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        found = SIZE.fullmatch(str(value).strip())
-        if found is None:
-            self.fail(f"{value!r} is not a size. Write it like 4096, 512k or 10MiB.", param, ctx)
-        return int(found[1]) * UNITS[found[2].lower()]
+        try:
+            return size_of_text(str(value))
+        except ValueError as problem:
+            self.fail(str(problem), param, ctx)
 
 
 class Host(ParamType):

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from carboy.engine_url import VARIABLE
 from carboy.realtime.publish import publish as send
 from carboy.relay.place import CHOSEN
 
@@ -23,7 +24,10 @@ from carboy.relay.place import CHOSEN
 )
 @click.option("--binary", is_flag=True, help="Bytes instead of text; only from standard input.")
 @click.option(
-    "--channels", metavar="URL", help="System that carries the messages, as for `carboy run`."
+    "--channels",
+    metavar="URL",
+    envvar=VARIABLE,
+    help="System that carries the messages, as for `carboy run`.",
 )
 @click.option("--channels-socket", metavar="PATH", help="Unix socket of the server.")
 @click.option(
@@ -36,7 +40,7 @@ def command(channel: str, data: str | None, message_id: str | None, **options: A
     for the project in the current folder, unless --channels or --channels-socket is given.
     """
     if options["channels"]:
-        os.environ["CARBOY_CHANNELS"] = options["channels"]
+        os.environ[VARIABLE] = options["channels"]
     if options["channels_socket"]:
         os.environ[CHOSEN] = options["channels_socket"]
     value: str | bytes

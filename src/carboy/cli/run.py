@@ -24,7 +24,6 @@ from carboy.server.settings import APPLICATION, Settings, with_values
 from carboy.server.signals import ignore
 
 DEBUG = "FLASK_DEBUG"
-LOCAL = "local"  # the value of --channels without an engine
 # While it is set, app.run() in the application's module does nothing. The variable is Flask's,
 # because tests that run commands in their own process remove it by that name.
 FROM_CLI = "FLASK_RUN_FROM_CLI"
@@ -75,20 +74,7 @@ def make_plan(values: dict[str, Any]) -> Plan:
     place = {name: given.pop(name, None) for name in PLACE}
     where = addresses(place["host"], place["port"], place["bind"] or (), place["fd"])
     settings = with_values(Settings(), given)
-    check_channels(settings)
     return Plan(addresses=where, workers=workers, settings=settings, ends_process=True, **plan)
-
-
-def check_channels(settings: Settings) -> None:
-    """Raise a usage error if --channels is not the URL of an engine that can be used."""
-    if settings.channels == LOCAL:
-        return
-    from carboy.realtime.engines.choice import check_url
-
-    try:
-        check_url(settings.channels)
-    except ValueError as problem:
-        raise click.UsageError(f"--channels: {problem}") from None
 
 
 def refuse_debug_in_public(addresses: Iterable[Address]) -> None:

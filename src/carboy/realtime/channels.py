@@ -15,6 +15,7 @@ import os
 import threading
 from typing import Any
 
+from carboy.engine_url import LOCAL
 from carboy.realtime.channel_rules import ChannelRules
 from carboy.realtime.engine import ChannelRule, Engine, EngineError
 from carboy.realtime.hub import Hub
@@ -24,7 +25,6 @@ from carboy.relay import place
 from carboy.relay.client import RelayError
 from carboy.relay.own import serve_in_thread
 
-LOCAL = "local"
 AT_EXIT = 2.0  # seconds for each part of the hub to end with its process
 
 rules = ChannelRules()
@@ -51,7 +51,7 @@ def _make_engine() -> Engine:
     from carboy.realtime.engines.choice import engine_at
 
     rules.default = ChannelRule("*", chosen.history, chosen.seconds)
-    return engine_at(chosen.url, rules)
+    return engine_at(chosen.url, rules, chosen.max_message)
 
 
 def _path() -> str:

@@ -11,7 +11,7 @@ from carboy.realtime.channels import rules, the_engine
 from carboy.realtime.data import as_data, check_line
 from carboy.realtime.engine import Engine, Message, Replay, Subscribers
 from carboy.realtime.local_engine import LocalEngine
-from carboy.relay.frames import LARGEST_DATA
+from carboy.relay.frames import LARGEST_DATA, size_of
 
 
 def publish(
@@ -44,11 +44,9 @@ def publish(
 def _check_size(message: Message) -> None:
     """Raise ValueError for data that no server accepts, before any of it is sent.
 
-    The relay of a server knows its --channel-max-message and refuses smaller data by itself.
+    The engine knows the --channel-max-message of its server and refuses smaller data by itself.
     """
-    size = len(message.data)
-    if isinstance(message.data, str) and size > LARGEST_DATA // 4:
-        size = len(message.data.encode())
+    size = size_of(message.data)
     if size > LARGEST_DATA:
         raise ValueError(
             f"The message of {size} bytes for the channel {message.channel!r} is longer than a"

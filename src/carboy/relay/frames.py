@@ -25,6 +25,21 @@ LARGEST_DATA = 16 * 1024 * 1024
 _dumps = json.JSONEncoder(separators=(",", ":")).encode
 
 
+def size_of(data: str | bytes) -> int:
+    """Bytes of the data of a message."""
+    if isinstance(data, bytes) or data.isascii():
+        return len(data)
+    return len(data.encode())
+
+
+def too_long(size: int, channel: str, largest: int) -> str:
+    """The error of a message that is longer than a server allows."""
+    return (
+        f"The message of {size} bytes for the channel {channel!r} is longer than"
+        f" --channel-max-message ({largest} bytes)."
+    )
+
+
 class FrameError(ValueError):
     """The other side does not speak this protocol."""
 

@@ -25,7 +25,7 @@ from collections import deque
 from typing import Any
 
 from carboy.relay.board import Board, Kept, Rule
-from carboy.relay.frames import Fields, FrameError, FrameReader, frame
+from carboy.relay.frames import Fields, FrameError, FrameReader, frame, too_long
 
 log = logging.getLogger("carboy.error")
 
@@ -202,11 +202,7 @@ class RelayServer:
     def _do_publish(self, peer: _Peer, fields: Fields, data: bytes) -> None:
         channel = fields["channel"]
         if len(data) > self._largest:
-            text = (
-                f"The message of {len(data)} bytes for the channel {channel!r} is longer than"
-                f" --channel-max-message ({self._largest} bytes)."
-            )
-            self._send(peer, frame({"error": text}))
+            self._send(peer, frame({"error": too_long(len(data), channel, self._largest)}))
             return
         message = self._publish(
             channel, data, fields.get("event"), fields.get("id", ""), bool(fields.get("binary"))

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, fields, replace
 from difflib import get_close_matches
 from typing import Any
 
+from carboy.engine_url import LOCAL, check_channels
 from carboy.gateway.callables import INTERFACES
 from carboy.protocol.limits import Limits
 from carboy.protocol.websocket.origins import Origins
@@ -300,7 +301,7 @@ class Settings:
 
     # --- channels (docs/realtime.md)
     channels: str = _setting(
-        "local",
+        LOCAL,
         "URL",
         "System that carries messages of channels; local: between the processes of this server.",
         CHANNELS,
@@ -386,6 +387,10 @@ class Settings:
                     f"There is no {each.name} {value!r}. Use one of {', '.join(choices)}."
                 )
         Origins(self.websocket_origins)
+        try:
+            check_channels(self.channels)
+        except ValueError as problem:
+            raise ValueError(f"--channels: {problem}") from None
         if any(ord(c) < 0x20 or ord(c) > 0x7E for c in self.server_header):
             raise ValueError("server_header may only contain printable ASCII characters.")
 

@@ -10,6 +10,7 @@ from socket import socket
 from typing import Any
 
 from carboy.dev import reload
+from carboy.engine_url import LOCAL, VARIABLE, check_channels
 from carboy.gateway import with_middleware
 from carboy.middleware import shared_data
 from carboy.net.tls import context_of, problem_of
@@ -63,8 +64,9 @@ def run_simple(
 
     `use_reloader` restarts the program when a file that it uses changes. `use_debugger` shows
     errors on an interactive page. `static_files` maps URL prefixes to files, directories or
-    (package, path). The other parameters are those of `make_server`. When the address cannot be
-    used, the reason is printed to standard error and the process exits with 1.
+    (package, path). The other parameters are those of `make_server`. When the address or
+    the variable CARBOY_CHANNELS cannot be used, the reason is printed to standard error and the
+    process exits with 1.
     """
     if not isinstance(port, int):
         raise TypeError(f"port must be an integer, not {port!r}.")
@@ -74,6 +76,7 @@ def run_simple(
     application = with_middleware(application, around)
     again = is_running_from_reloader()
     ssl_context = _loaded(ssl_context)
+    _check_channels()
     server = make_server(
         hostname,
         port,
@@ -102,6 +105,15 @@ def _loaded(ssl_context: Any) -> Any:
         if not isinstance(ssl_context, tuple):
             raise
         sys.stderr.write(f"{problem_of(ssl_context, problem)}\n")
+        raise SystemExit(1) from None
+
+
+def _check_channels() -> None:
+    """If the variable of `--channels` is wrong, the process ends, as with other wrong options."""
+    try:
+        check_channels(os.environ.get(VARIABLE) or LOCAL)
+    except ValueError as problem:
+        sys.stderr.write(f"{VARIABLE}: {problem}\n")
         raise SystemExit(1) from None
 
 

@@ -6,6 +6,8 @@ EngineError            an engine refused an operation or is not usable as config
 
 from __future__ import annotations
 
+from carboy.engine_url import missing
+
 __all__ = ["EngineError", "EngineUnavailable", "missing_package"]
 
 
@@ -19,7 +21,4 @@ class EngineUnavailable(EngineError):
 
 def missing_package(package: str, extra: str, url: str) -> EngineError:
     """The error of a URL whose client library is not installed."""
-    return EngineError(
-        f"{url} needs the package {package}, which is not installed. Use: pip install"
-        f" 'carboy[{extra}]'."
-    )
+    return EngineError(missing(package, extra, url))

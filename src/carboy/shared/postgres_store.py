@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from carboy.shared.address import Address
+from carboy.engine_url import Address
 from carboy.shared.errors import EngineError, EngineUnavailable, missing_package
 from carboy.shared.pool import Pool
 from carboy.shared.store import Count, Window

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from carboy.shared.address import Address
+from carboy.engine_url import Address
 from carboy.shared.errors import EngineError, EngineUnavailable, missing_package
 from carboy.shared.store import Count, Window
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from carboy.shared.address import Kind, parse
+from carboy.engine_url import Kind, parse
 from carboy.shared.memory_store import MemoryStore
 from carboy.shared.store import Store
 

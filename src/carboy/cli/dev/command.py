@@ -36,13 +36,14 @@ from carboy.cli.options import ADDRESS, RELOAD, TOOLS, SectionedCommand, Section
 from carboy.cli.run import FROM_CLI, as_flask, as_flask_in_children
 from carboy.dev.debugger import settle_pin
 from carboy.dev.requests import Store
+from carboy.engine_url import VARIABLE, check_channels
 from carboy.net.certificates import AuthorityError, how_to_trust, local_context, validity_problem
 from carboy.net.tls import context_of, load_ssl_context, problem_of, wrapper
 from carboy.server.bind import BindError
 from carboy.server.processes.development import DevelopmentSupervisor
 from carboy.server.processes.template import Templates
 from carboy.server.processes.worker import Plan
-from carboy.server.settings import Settings
+from carboy.server.settings import CHANNELS, Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 DEBUG = "FLASK_DEBUG"
@@ -102,6 +103,10 @@ OPTIONS = (
         help="Interactive debugger on error pages.  [default: yes]",
     ),
     with_watched_files,
+    _option(
+        CHANNELS, "--channels", metavar="URL", envvar=VARIABLE,
+        help="System that carries messages of channels.  [default: this process]",
+    ),
 )  # fmt: skip
 
 
@@ -128,7 +133,7 @@ def command(ctx: click.Context, /, app: str | None, **options: Any) -> None:
         if not given:
             raise
         name = given["name"]  # its file is gone, and may come again
-    environment = _environment(ctx)
+    environment = _environment(ctx, options["channels"])
     os.environ.update(environment.ours)
     host = EVERYWHERE if options["lan"] else options["host"]
     tools = Tools(options["debugger"], options["live"], host, _requests_folder(ctx, options, given))
@@ -187,8 +192,14 @@ def _requests_folder(
     return Path(folder.name)
 
 
-def _environment(ctx: click.Context) -> Environment:
+def _environment(ctx: click.Context, channels: str | None) -> Environment:
     ours = {FROM_CLI: "true"}
+    if channels:
+        try:
+            check_channels(channels)
+        except ValueError as problem:
+            raise click.UsageError(f"--channels: {problem}", ctx) from None
+        ours[VARIABLE] = channels
     for name in (DEBUG, *OTHER_DEBUG):
         ours[name] = os.environ.get(name, "1")
     ours[PIN] = settle_pin()

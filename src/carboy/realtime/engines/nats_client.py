@@ -10,8 +10,8 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
+from carboy.engine_url import Address
 from carboy.realtime.engine import EngineError
-from carboy.shared.address import Address
 from carboy.shared.errors import missing_package
 
 try:

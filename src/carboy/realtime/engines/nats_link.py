@@ -19,11 +19,11 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
+from carboy.engine_url import Address
 from carboy.realtime.engine import ChannelRule, EngineError, Message, Replay, Subscribers
 from carboy.realtime.engines.link import Mark, Presence
 from carboy.realtime.engines.nats_client import NatsClient
 from carboy.realtime.engines.payload import decode, encode
-from carboy.shared.address import Address
 
 try:
     from nats.js import api

@@ -20,12 +20,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from carboy.engine_url import Address
 from carboy.realtime.engine import ChannelRule, EngineError, Message, Replay, Subscribers
 from carboy.realtime.engines import postgres_tables as sql
 from carboy.realtime.engines.link import Mark, Presence
 from carboy.realtime.engines.payload import decode, encode
 from carboy.shared import errors
-from carboy.shared.address import Address
 from carboy.shared.pool import Pool
 from carboy.shared.postgres_store import close, connect, usable
 

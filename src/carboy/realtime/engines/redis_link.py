@@ -15,11 +15,11 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
+from carboy.engine_url import Address
 from carboy.realtime.engine import ChannelRule, EngineError, Message, Replay, Subscribers
 from carboy.realtime.engines.link import Mark, Presence
 from carboy.realtime.engines.payload import decode, encode
 from carboy.realtime.engines.redis_scripts import PRESENT, PUBLISH, READ
-from carboy.shared.address import Address
 from carboy.shared.redis_store import client_of
 
 try:

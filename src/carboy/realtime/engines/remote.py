@@ -33,6 +33,7 @@ from carboy.realtime.engines.buffer import Buffer
 from carboy.realtime.engines.link import Link, Mark
 from carboy.realtime.engines.pauses import Pauses
 from carboy.realtime.engines.timed import within
+from carboy.relay.frames import LARGEST_DATA, size_of, too_long
 
 __all__ = ["HEARTBEAT", "PRESENCE", "RemoteEngine"]
 
@@ -65,8 +66,11 @@ class Attachment:
 class RemoteEngine:
     """An Engine over the connections of a Link."""
 
-    def __init__(self, link: Link, rules: Rules, shown: str, buffer: int = 0) -> None:
+    def __init__(
+        self, link: Link, rules: Rules, shown: str, buffer: int = 0, largest: int = LARGEST_DATA
+    ) -> None:
         self._link = link
+        self._largest = largest
         self._rules = rules
         self._shown = shown
         self._buffer = Buffer(self._publish, buffer, shown)
@@ -103,7 +107,13 @@ class RemoteEngine:
         self._link.end()
 
     def publish(self, message: Message, timeout: float = 5.0) -> Message:
-        """Publish, and return the message with id and order; without them if it was buffered."""
+        """Publish, and return the message with id and order; without them if it was buffered.
+
+        Raises ValueError for a message that is too long, as the relay of one machine does.
+        """
+        size = size_of(message.data)
+        if size > self._largest:
+            raise ValueError(too_long(size, message.channel, self._largest))
         return within(timeout, lambda: self._buffer.publish(message), self._shown)
 
     def _publish(self, message: Message) -> Message:

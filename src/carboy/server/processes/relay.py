@@ -15,6 +15,7 @@ import logging
 import os
 from pathlib import Path
 
+from carboy.engine_url import LOCAL
 from carboy.relay import place
 from carboy.relay.client import RelayError
 from carboy.relay.frames import LARGEST_DATA
@@ -24,7 +25,6 @@ from carboy.server.settings import Settings
 
 log = logging.getLogger("carboy.error")
 
-LOCAL = "local"
 VARIABLE = "CARBOY_CHANNELS_SETTINGS"
 
 

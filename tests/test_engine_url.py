@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from carboy.shared.address import Kind, parse
+from carboy.engine_url import Kind, parse
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 PATIENCE = 60.0  # seconds, far more than anything takes, so that only a hang fails
-URL = re.compile(r"http://(\[[^\]]+\]|[^:/\s]+):(\d+)\b")
+URL = re.compile(r"https?://(\[[^\]]+\]|[^:/\s]+):(\d+)\b")
 
 
 _prctl = ctypes.CDLL(None).prctl if sys.platform.startswith("linux") else None

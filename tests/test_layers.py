@@ -188,6 +188,10 @@ LATE_IMPORTS: dict[str, dict[str, str]] = {
         "carboy.gateway.websocket": "Loads websockets, an optional dependency."
     },
     "carboy.net.worker_loop": {"carboy.net.loop": "Loads asyncio."},
+    "carboy.server.tls_setup": {
+        "carboy.net.tls_files": "Loads OpenSSL; needed only with a certificate.",
+        "carboy.net.tls_server": "Loads OpenSSL; needed only with a certificate.",
+    },
     "carboy.realtime.stream": {"carboy.realtime.thread_source": "Loads asyncio."},
     "carboy.routing.rule": {"carboy.routing.description": "Its dataclasses load inspect."},
     "carboy.shared.sessions": {
@@ -216,7 +220,11 @@ LATE_LIBRARIES: dict[str, tuple[str, set[str]]] = {
     "blinker": ("Needed by the first signal.", {"carboy.app.signals"}),
     "cryptography": (
         "An optional dependency that takes 60 ms to load.",
-        {"carboy.cli.development_options", "carboy.net.certificates"},
+        {
+            "carboy.cli.development_options",
+            "carboy.net.certificates",
+            "carboy.net.tls_files",
+        },
     ),
     "flask": ("Imported when it is started.", {"carboy.cli.explain_servers"}),
     "gunicorn": ("Imported when it is started.", {"carboy.cli.explain_servers"}),

@@ -124,7 +124,10 @@ def test_every_option_of_run_reaches_the_settings(
         "hold_slow": "skip",
         "websocket_origins": "https://example.com",
         "channels": "nats://localhost",
+        "tls_min": "1.3",
+        "client_cert": "optional",
     }
+    monkeypatch.setattr(run, "tls_server", lambda *given: None)
     value = chosen.get(str(parameter.name), "2")
     given = (parameter.opts[0],) if parameter.secondary_opts else (parameter.opts[0], value)
     settings = planned(monkeypatch, "run", *given)[0].settings

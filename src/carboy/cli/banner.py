@@ -58,7 +58,8 @@ class Banner:
         title = f"Carboy {__version__}"
         return [
             f"{self.style(title, '1;36')} is serving {self.style(self.name, '1')}",
-            *(self.style(place, "1;4") for place in places(sockets)),
+            *(self.style(place, "1;4") for place in places(sockets, plan.scheme())),
+            *(self.style(line, "2") for line in certificate_lines(plan)),
             self.style(f"{processes} × {crew}, Python {platform.python_version()}", "2")
             + self.style(f", pid {os.getpid()}", "2"),
             self.style("Press Ctrl+C to stop", "2"),
@@ -84,14 +85,19 @@ class Banner:
         self.output.write_within(text.encode(encoding, "replace"), 0)
 
 
-def places(sockets: Sequence[socket.socket]) -> list[str]:
+def certificate_lines(plan: Plan) -> list[str]:
+    """The names of the certificates and the days left; nothing without TLS."""
+    return [] if plan.tls is None else [f"Certificate: {plan.tls.summary()}"]
+
+
+def places(sockets: Sequence[socket.socket], scheme: str = "http") -> list[str]:
     """The URLs of the server, which terminals show as links."""
     found: list[str] = []
     for sock in sockets:
-        found.append(url(sock))
+        found.append(url(sock, scheme))
         name = sock.getsockname()
         if isinstance(name, tuple) and name[0] in ("0.0.0.0", "::"):
-            found += (f"http://{address}:{name[1]}/" for address in network_addresses())
+            found += (f"{scheme}://{address}:{name[1]}/" for address in network_addresses())
     return found
 
 

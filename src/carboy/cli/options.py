@@ -27,6 +27,7 @@ from carboy.server.settings import (
     SIZES,
     THREADS,
     TIMES,
+    TLS,
     WEBSOCKET,
     Settings,
 )
@@ -39,6 +40,7 @@ TOOLS = "Tools"
 SECTIONS = (
     APPLICATION,
     ADDRESS,
+    TLS,
     RELOAD,
     TOOLS,
     THREADS,
@@ -120,6 +122,7 @@ def listening() -> list[click.Parameter]:
             help="Permissions that files made by the application do not get, such as 027."
             "  [default: unchanged]",
         ),
+        *certificates(),
         option(
             "--workers", "-w", section=THREADS, type=Workers(), default=1, metavar="N|auto",
             show_default=True, help="Number of worker processes; auto: one for each processor.",
@@ -142,6 +145,27 @@ def listening() -> list[click.Parameter]:
         option(
             "--access-log-file", section=LOGS, default="stdout", metavar="FILE",
             show_default=True, help="Destination of the access log: a file, stdout or stderr.",
+        ),
+    ]  # fmt: skip
+
+
+def certificates() -> list[click.Parameter]:
+    """The options for the files of certificates."""
+    return [
+        option(
+            "--cert", section=TLS, multiple=True, metavar="FILE",
+            help="Certificate for HTTPS, with its chain, in PEM format or with its key in PKCS#12."
+            " May be given more than once; the first one is the default.",
+        ),
+        option(
+            "--key", section=TLS, multiple=True, metavar="FILE",
+            help="Private key of the certificate, if it is not in the same file. Several are given"
+            " in the order of the certificates.",
+        ),
+        option(
+            "--key-password-file", section=TLS, metavar="FILE",
+            help="File whose first line is the password of encrypted keys. The variable"
+            " CARBOY_KEY_PASSWORD is used without it.",
         ),
     ]  # fmt: skip
 

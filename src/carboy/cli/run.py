@@ -5,9 +5,9 @@ from __future__ import annotations
 import atexit
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from ipaddress import ip_address
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,12 +16,17 @@ from carboy.cli.application import chosen_app, load_or_explain
 from carboy.cli.banner import Banner
 from carboy.cli.completion import complete
 from carboy.cli.options import SectionedCommand, listening, option, tuning
+from carboy.net.certificate_error import CertificateError
 from carboy.server.bind import Address, BindError
 from carboy.server.processes.start_methods import CannotFork
 from carboy.server.processes.worker import Plan
 from carboy.server.serve import addresses, count_workers, start
 from carboy.server.settings import APPLICATION, Settings, with_values
 from carboy.server.signals import ignore
+from carboy.server.tls_setup import tls_server
+
+if TYPE_CHECKING:
+    from carboy.net.tls_server import TlsServer
 
 DEBUG = "FLASK_DEBUG"
 # While it is set, app.run() in the application's module does nothing. The variable is Flask's,
@@ -73,8 +78,26 @@ def make_plan(values: dict[str, Any]) -> Plan:
     plan = {name: given.pop(name) for name in PLAN if name in given}
     place = {name: given.pop(name, None) for name in PLACE}
     where = addresses(place["host"], place["port"], place["bind"] or (), place["fd"])
+    cert, key = given.pop("cert"), given.pop("key")
+    password_file = given.pop("key_password_file", None)
     settings = with_values(Settings(), given)
-    return Plan(addresses=where, workers=workers, settings=settings, ends_process=True, **plan)
+    tls = load_certificates(cert, key, password_file, settings)
+    return Plan(
+        addresses=where, workers=workers, settings=settings, ends_process=True, tls=tls, **plan
+    )
+
+
+def load_certificates(
+    cert: Sequence[str], key: Sequence[str], password_file: str | None, settings: Settings
+) -> TlsServer | None:
+    """The TLS of the server; None without --cert. Shows warnings about certificates."""
+    try:
+        tls = tls_server(cert, key, settings, password_file)
+    except CertificateError as problem:
+        raise click.ClickException(str(problem)) from None
+    for warning in () if tls is None else tls.warnings():
+        click.secho(warning, err=True, fg="yellow")
+    return tls
 
 
 def refuse_debug_in_public(addresses: Iterable[Address]) -> None:

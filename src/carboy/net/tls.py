@@ -11,13 +11,16 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Callable
+from enum import Enum
 from functools import partial
-from pathlib import Path
 from typing import Any
 
+from carboy.net.certificate_error import CertificateError
 from carboy.net.certificates import generate_adhoc_ssl_context
 from carboy.net.stream import WantsWrite
 from carboy.net.tls_facts import TlsFacts, facts_of, note_certificate
+from carboy.net.tls_files import Pair, read
+from carboy.net.tls_plain import PEEKED, advice
 
 __all__ = ["is_ssl_error", "load_ssl_context"]
 
@@ -60,22 +63,11 @@ def context_of(given: Any) -> ssl.SSLContext | None:
 
 def problem_of(given: Any, error: OSError) -> str:
     """The reason why the files of a certificate could not be loaded, and what to do."""
-    certificate, key = [*map(str, given[:2]), str(given[0])][:2]
-    for file, part, name in (
-        (certificate, "-----BEGIN CERTIFICATE-----", "certificate"),
-        (key, "PRIVATE KEY-----", "private key"),
-    ):
-        try:
-            text = Path(file).read_text("latin-1")
-        except OSError as problem:
-            return f"{file} cannot be read: {problem.strerror}."
-        if part not in text:
-            return f"{file} does not contain a {name} in PEM format. Use another file."
-        if "ENCRYPTED" in text:
-            return f"The key in {file} is encrypted. Use a key without a passphrase."
-    if getattr(error, "reason", "") == "KEY_VALUES_MISMATCH":
-        return f"The key in {key} does not belong to the certificate in {certificate}."
-    return f"{certificate} and {key} cannot be loaded: {error}. Use files in PEM format."
+    try:
+        read(Pair(*map(str, given[:2])))
+    except CertificateError as problem:
+        return str(problem)
+    return f"The certificate cannot be loaded: {error}. Use files in PEM format."
 
 
 def wrapper(context: ssl.SSLContext | None) -> Callable[[socket.socket], TlsStream] | None:
@@ -88,6 +80,27 @@ def is_ssl_error(error: Exception | None = None) -> bool:
     return isinstance(error, ssl.SSLError)
 
 
+class Phase(Enum):
+    """The state of a TLS connection."""
+
+    NEW = "nothing has been received"
+    HANDSHAKE = "the handshake is not complete"
+    OPEN = "bytes can be sent and received"
+    ENDED = "our side has ended: what the client still sends is only counted"
+    PLAIN = "the client does not speak TLS, and gets one response without it"
+
+
+NEW, HANDSHAKE, OPEN, ENDED, PLAIN = Phase
+
+
+class PlainHttp(OSError):
+    """A client sends plain HTTP to a port with TLS. `message` is for it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
 class TlsStream:
     """One connection under TLS: a `net.stream.Stream` over an accepted socket.
 
@@ -96,9 +109,8 @@ class TlsStream:
 
     def __init__(self, sock: socket.socket, context: ssl.SSLContext) -> None:
         self.sock = context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
-        self._handshake_done = False
+        self._phase = NEW
         self.facts: TlsFacts | None = None  # once the handshake is done
-        self._ended = False  # our side has ended: what the client still sends is only counted
 
     def fileno(self) -> int:
         """The descriptor; -1 once closed."""
@@ -107,16 +119,13 @@ class TlsStream:
     def recv(self, size: int) -> bytes:
         """Decrypted bytes; b"" at the end.
 
-        No bytes are left in OpenSSL, where a poller cannot see them.
+        No bytes are left in OpenSSL, where a poller cannot see them. Raises PlainHttp.
         """
-        if self._ended:
-            return socket.socket.recv(_plain_socket(self.sock), size)
+        if self._phase is not OPEN:
+            if self._phase is ENDED or self._phase is PLAIN:
+                return socket.socket.recv(_plain_socket(self.sock), size)
+            self._shake_hands()
         try:
-            if not self._handshake_done:
-                self.sock.do_handshake()
-                self._handshake_done = True
-                # Read by the only thread that uses the TLS state. Others may ask for it later.
-                self.facts = facts_of(self.sock)
             data = self.sock.recv(size)
             while left := self.sock.pending():
                 data += self.sock.recv(left)
@@ -126,9 +135,35 @@ class TlsStream:
         except ssl.SSLWantWriteError:
             raise WantsWrite from None
 
+    def _shake_hands(self) -> None:
+        if self._phase is NEW:
+            self._look_at_first_bytes()
+        try:
+            self.sock.do_handshake()
+        except ssl.SSLWantReadError:
+            raise BlockingIOError from None
+        except ssl.SSLWantWriteError:
+            raise WantsWrite from None
+        # Read by the only thread that uses the TLS state. Others may ask for it later.
+        self.facts = facts_of(self.sock)
+        self._phase = OPEN
+
+    def _look_at_first_bytes(self) -> None:
+        """Raise PlainHttp if they are not TLS, which begins with a byte below 32."""
+        plain = _plain_socket(self.sock)
+        first = socket.socket.recv(plain, 1, socket.MSG_PEEK)
+        if not first.isalpha():
+            self._phase = HANDSHAKE
+            return
+        self._phase = PLAIN
+        seen = socket.socket.recv(plain, PEEKED, socket.MSG_PEEK)
+        raise PlainHttp(advice(seen, self.sock.getsockname()))
+
     def send(self, data: Any) -> int:
         """Encrypt and send; returns how many bytes of `data` the kernel has taken."""
-        if not self._handshake_done:
+        if self._phase is PLAIN:
+            return socket.socket.send(_plain_socket(self.sock), data)
+        if self._phase is NEW or self._phase is HANDSHAKE:
             raise ConnectionError("A response cannot be sent before the handshake.")
         view = memoryview(data)
         sent = 0
@@ -148,15 +183,16 @@ class TlsStream:
         """
         if how != socket.SHUT_RDWR:
             self._send_close_notify()
-        self._ended = True
+        self.leave()
         _shutdown(self.sock, how)
 
     def leave(self) -> None:
         """Stop using the TLS state: a thread of the application may still be using it."""
-        self._ended = True
+        if self._phase is not PLAIN:
+            self._phase = ENDED
 
     def _send_close_notify(self) -> None:
-        if self._handshake_done and not self._ended:
+        if self._phase is OPEN:
             try:
                 self.sock.unwrap()
             except (OSError, ValueError):

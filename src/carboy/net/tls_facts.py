@@ -49,7 +49,12 @@ def note_certificate(context: ssl.SSLContext, file: str) -> None:
     """Note the certificate file of a context, which does not tell its certificate itself."""
     found = _first_certificate(Path(file).read_text("latin-1"))
     if found is not None:
-        _certificates[context] = found[0]
+        note_pem(context, found[0])
+
+
+def note_pem(context: ssl.SSLContext, certificate: str) -> None:
+    """Note the certificate of a context, in PEM format."""
+    _certificates[context] = certificate
 
 
 def facts_of(sock: Any) -> TlsFacts:

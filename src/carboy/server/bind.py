@@ -228,7 +228,7 @@ def _kept(text: str) -> socket.socket:
     return listener
 
 
-def url(sock: socket.socket) -> str:
+def url(sock: socket.socket, scheme: str = "http") -> str:
     """The URL of a listening socket, for people."""
     name = sock.getsockname()
     if isinstance(name, str | bytes):
@@ -238,7 +238,8 @@ def url(sock: socket.socket) -> str:
         host = "127.0.0.1" if host == "0.0.0.0" else "[::1]"
     elif ":" in host:
         host = f"[{host}]"
-    return f"http://{host}:{port}/" if port != 80 else f"http://{host}/"
+    usual = 443 if scheme == "https" else 80
+    return f"{scheme}://{host}:{port}/" if port != usual else f"{scheme}://{host}/"
 
 
 def remove_files(sockets: Iterable[socket.socket]) -> None:

@@ -69,6 +69,14 @@ class Closing:
         connection.unread = True
         self.end(connection, now)
 
+    def cannot_receive(self, connection: Connection, error: OSError) -> None:
+        """Close a connection that cannot be read; answer plain HTTP where TLS is spoken."""
+        advice = getattr(error, "message", None)  # of net.tls.PlainHttp
+        if advice is None:
+            self.close(connection)
+        else:
+            self.refuse(connection, RemoteProtocolError(400, advice), time.monotonic())
+
     def fault(self, connection: Connection, error: Exception) -> None:
         """Close a connection whose input triggered a bug in Carboy; others are not affected."""
         log.critical(

@@ -386,8 +386,8 @@ class Engine:
         except BlockingIOError as blocked:
             self._closing.watch(connection, WRITE if isinstance(blocked, WantsWrite) else READ)
             return
-        except OSError:
-            self._closing.close(connection)
+        except OSError as error:
+            self._closing.cannot_receive(connection, error)
             return
         try:
             event = connection.machine.receive(data)

@@ -22,6 +22,7 @@ from carboy.server.processes.start_methods import Fork
 from carboy.server.processes.supervisor import Supervisor
 from carboy.server.processes.worker import Announcer, Load, Plan, Worker
 from carboy.server.settings import Settings, usable_cpus, with_values
+from carboy.server.tls_setup import tls_server
 
 HOST = "127.0.0.1"
 PORT = 8000
@@ -44,15 +45,20 @@ def serve(
     socket_mode: int | None = None,
     socket_group: str | None = None,
     umask: int | None = None,
+    cert: str | Iterable[str] = (),
+    key: str | Iterable[str] = (),
+    key_password_file: str | None = None,
     settings: Settings | None = None,
     **more: Any,
 ) -> None:
     """Serve a Carboy application or any WSGI or ASGI callable, by default on 127.0.0.1:8000.
 
     `bind` is one or more of "host:port", "[::1]:8000", "unix:/path" and "fd://3". `workers` is a
-    number of processes, or "auto". `more` are fields of Settings (`keepalive_timeout=5`) and, with
-    the prefix "limit_", of Limits. Returns when a signal has stopped the server. Raises BindError
-    if it cannot listen on an address. With one worker, SIGHUP starts the program again.
+    number of processes, or "auto". With `cert`, the file of a certificate or several, it serves
+    HTTPS; `key` has their keys (docs/https.md). `more` are fields of Settings
+    (`keepalive_timeout=5`) and, with the prefix "limit_", of Limits. Returns when a signal has
+    stopped the server. Raises BindError if it cannot listen on an address, and ValueError for
+    files that cannot be used. With one worker, SIGHUP starts the program again.
     """
     chosen = with_values(settings or Settings(), more)
     interface_of(app, chosen.interface)
@@ -68,6 +74,7 @@ def serve(
         socket_mode=socket_mode,
         socket_group=socket_group,
         umask=umask,
+        tls=tls_server(cert, key, chosen, key_password_file),
     )
     code = start(plan, lambda: app)
     if code:
@@ -100,7 +107,7 @@ class LogAnnouncer:
     """Logs the start in the error log."""
 
     def ready(self, sockets: Sequence[socket.socket], plan: Plan) -> None:
-        places = " and ".join(map(binding.url, sockets))
+        places = " and ".join(binding.url(sock, plan.scheme()) for sock in sockets)
         log.info("Serving on %s (Ctrl+C stops it).", places)
 
     def stopping(self, running: int | None) -> None:

@@ -23,6 +23,8 @@ KIB = 1024
 LOOPS = ("auto", "asyncio", "uvloop")
 SLOW = ("disconnect", "skip")
 POLLERS = ("auto", "epoll", "selectors")
+TLS_VERSIONS = ("1.2", "1.3")
+CLIENT_CERT = ("required", "optional")
 
 # The headings of the help
 APPLICATION = "Application"
@@ -31,6 +33,7 @@ TIMES = "Time limits"
 SIZES = "Sizes and numbers"
 WEBSOCKET = "WebSocket"
 CHANNELS = "Channels"
+TLS = "TLS"
 OTHER = "Other"
 
 
@@ -349,6 +352,42 @@ class Settings:
         " the history, skip: its oldest messages are skipped.",
         CHANNELS,
         choices=SLOW,
+    )
+
+    # --- TLS (docs/https.md)
+    tls_min: str = _setting(
+        "1.2", "version", "Oldest version of TLS that clients may use.", TLS, choices=TLS_VERSIONS
+    )
+    tls_ciphers: str = _setting(
+        "",
+        "names",
+        "Ciphers of TLS 1.2, in the notation of OpenSSL.",
+        TLS,
+        shown="those of Mozilla's intermediate configuration",
+    )
+    tls_curve: str = _setting(
+        "", "name", "The only curve for the key exchange.", TLS, shown="those of OpenSSL"
+    )
+    client_ca: str = _setting(
+        "",
+        "file",
+        "Certificates of the authorities that sign the certificates of clients; clients are then"
+        " asked for one.",
+        TLS,
+        shown="clients are not asked",
+    )
+    client_cert: str = _setting(
+        "required",
+        "rule",
+        "Rule for a client without a certificate; required: its handshake fails.",
+        TLS,
+        choices=CLIENT_CERT,
+    )
+    hsts: int = _setting(
+        0,
+        "seconds",
+        "Time for which browsers use HTTPS only (Strict-Transport-Security). 0: not sent.",
+        TLS,
     )
 
     # --- identity and system calls

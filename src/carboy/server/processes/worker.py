@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from types import FrameType
-from typing import Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from carboy.gateway import for_application
 from carboy.gateway.interface import Gateway, StartFailed
@@ -47,6 +47,9 @@ from carboy.server.signals import (
     start_thread,
 )
 
+if TYPE_CHECKING:
+    from carboy.net.tls_server import TlsServer
+
 log = logging.getLogger(ERROR_LOGGER)
 
 RETRY = 1.0  # seconds between two attempts to load new code, when the old code no longer runs
@@ -76,9 +79,14 @@ class Plan:
     socket_group: str | None = None
     umask: int | None = None
     wrap: Wrap | None = None  # makes TLS streams of accepted sockets
+    tls: TlsServer | None = None  # does so with certificates that are loaded again; before `wrap`
     gateway: Callable[[Any], Gateway] | None = None  # None: by the settings
     trace: Callable[[], object] | None = None  # called before each unit of work of the engine
     ends_process: bool = False  # the process ends after serving, and then ignores signals
+
+    def scheme(self) -> str:
+        """ "https" under TLS, else "http"."""
+        return "http" if self.tls is None and self.wrap is None else "https"
 
     def is_supervised(self) -> bool:
         """Whether other processes than this one serve."""
@@ -182,7 +190,7 @@ class Worker:
             self.plan.settings,
             logs.access,
             processes=self.plan.workers > 1,
-            wrap=self.plan.wrap,
+            wrap=self.plan.tls or self.plan.wrap,
             row=link.row if link else None,
             shown=link.in_flight if link else None,
             trace=self.plan.trace,
@@ -232,12 +240,17 @@ class Worker:
             raise LoadError(str(problem)) from None
 
     def _serve(self, engine: Engine, logs: Logs, ends: bool = False) -> None:
+        tls = self.plan.tls
         try:
+            if tls is not None:
+                tls.watch()
             engine.run()
         except Exception:
             log.exception("The engine has failed.")
             raise
         finally:
+            if tls is not None:
+                tls.stop()
             if self._stop_gateway is not None:
                 self._stop_gateway(engine.stopping.seconds_left())
             logs.close(ends=ends)

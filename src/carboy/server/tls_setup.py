@@ -1,0 +1,78 @@
+"""The TLS of a server, from the files that its user names and from the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from carboy.server.settings import Settings
+
+if TYPE_CHECKING:
+    from carboy.net.tls_server import TlsServer
+
+
+def tls_server(
+    cert: str | Iterable[str],
+    key: str | Iterable[str],
+    settings: Settings,
+    password_file: str | None = None,
+) -> TlsServer | None:
+    """The TLS with these certificates, the first of which is the default; None without any.
+
+    Keys belong, in their order, to the certificates whose files have no key. Raises
+    CertificateError with every problem of the files, and ValueError for settings without a
+    certificate.
+    """
+    certs, keys = _files(cert), _files(key)
+    if not certs:
+        _refuse_without_certificate(keys, settings)
+        return None
+    from carboy.net.tls_files import Pair, has_key
+    from carboy.net.tls_server import TlsOptions, TlsServer
+
+    alone = [file for file in certs if not has_key(file)]
+    if len(keys) != len(alone):
+        raise ValueError(_wrong_number(alone, keys))
+    rest = iter(keys)
+    pairs = tuple(Pair(file, next(rest) if file in alone else None) for file in certs)
+    return TlsServer(
+        TlsOptions(
+            pairs=pairs,
+            password_file=None if password_file is None else str(Path(password_file).absolute()),
+            minimum=settings.tls_min,
+            ciphers=settings.tls_ciphers,
+            curve=settings.tls_curve,
+            client_ca=str(Path(settings.client_ca).absolute()) if settings.client_ca else "",
+            client_cert=settings.client_cert,
+        )
+    )
+
+
+def _files(given: str | Iterable[str]) -> list[str]:
+    """Absolute names, because an application may change the working folder."""
+    names = [given] if isinstance(given, str) else list(given)
+    return [str(Path(name).absolute()) for name in names]
+
+
+def _wrong_number(alone: list[str], keys: list[str]) -> str:
+    if len(keys) > len(alone):
+        return (
+            f"There are {len(keys)} --key, but only {len(alone)} --cert without a key in the same"
+            " file. Leave out the others."
+        )
+    missing = alone[len(keys)]
+    return (
+        f"{missing} has no private key in it. Give its key with --key, in the order of the"
+        " certificates."
+    )
+
+
+def _refuse_without_certificate(keys: list[str], settings: Settings) -> None:
+    for name, given in (
+        ("--key", keys),
+        ("--client-ca", settings.client_ca),
+        ("--hsts", settings.hsts),
+    ):
+        if given:
+            raise ValueError(f"{name} requires --cert.")

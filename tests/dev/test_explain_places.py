@@ -139,6 +139,33 @@ def test_a_distribution_may_have_another_name_than_its_module() -> None:
     assert distribution_of("nobody_has_this") == "nobody_has_this"
 
 
+def test_the_distributions_of_packages_are_those_that_python_finds() -> None:
+    found = {top: set(names) for top, names in metadata.packages_distributions().items()}
+    ours = {top: set(names) for top, names in places._distributions().items()}
+    assert len(found) > 50
+    assert found.items() <= ours.items()  # which has compiled modules as well, as Python 3.12
+
+
+def test_a_distribution_without_a_list_of_its_files_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    declared, listed = tmp_path / "one_shop-1.dist-info", tmp_path / "two_shop-1.dist-info"
+    for folder, name in ((declared, "One-Shop"), (listed, "Two-Shop")):
+        folder.mkdir()
+        (folder / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\n\nName: other\n")
+    (declared / "top_level.txt").write_text("oneshop\n_oneshop\n")
+    (listed / "RECORD").write_text('"twoshop/a,b.txt",,\ntwoshop/__init__.py,,\ntwo.py,,\n')
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    places._distributions.cache_clear()
+    try:
+        assert places._distributions() == {
+            "oneshop": ["One-Shop"], "_oneshop": ["One-Shop"],
+            "twoshop": ["Two-Shop"], "two": ["Two-Shop"],
+        }  # fmt: skip
+    finally:
+        places._distributions.cache_clear()
+
+
 def test_versions_are_those_of_installed_packages() -> None:
     assert version_of("click") == metadata.version("click")
     assert version_of(places.PYTHON) == sys.version.split()[0]

@@ -100,9 +100,13 @@ def _applications() -> Iterator[Any]:
 
     A server may load them itself, so they are searched for.
     """
+    kinds: dict[type, bool] = {}  # whether the objects of a type may be applications
     for each in gc.get_objects():
+        kind = type(each)
         try:
-            if type(each) is Mounts or locate.is_flask_like(each):
+            if (may_be := kinds.get(kind)) is None:
+                may_be = kinds[kind] = kind is Mounts or locate.may_be_flask_like(kind)
+            if may_be and (kind is Mounts or locate.is_flask_like(each)):
                 yield each
         except Exception:
             continue

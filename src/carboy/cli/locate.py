@@ -216,7 +216,12 @@ def is_flask_like(thing: Any) -> bool:
 
     Its type is examined first, because a proxy such as `request` raises outside of a request.
     """
-    return hasattr(type(thing), "wsgi_app") and hasattr(thing, "url_map")
+    return may_be_flask_like(type(thing)) and hasattr(thing, "url_map")
+
+
+def may_be_flask_like(kind: type) -> bool:
+    """Whether objects of a type may be application objects of Carboy or of Flask."""
+    return hasattr(kind, "wsgi_app")
 
 
 def _not_an_application(where: str, thing: Any, verb: str = "is") -> NoApplication:

@@ -122,7 +122,7 @@ def _with_tools(
 ) -> Any:
     if use_debugger:
         from carboy.dev.debugger.logged import LoggedErrors
-        from carboy.dev.routes import with_routes_page
+        from carboy.dev.routes.page import with_routes_page
 
         app = with_routes_page(app) if app is own else LoggedErrors(app)
     if static_files:

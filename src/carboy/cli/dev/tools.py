@@ -25,7 +25,7 @@ from carboy.dev.ownership import claim, is_library
 from carboy.dev.requests import RequestList, Store, hooks
 from carboy.dev.requests.hooks import views
 from carboy.dev.requests.recording import current
-from carboy.dev.routes import with_routes_page
+from carboy.dev.routes.page import with_routes_page
 from carboy.gateway import with_middleware
 from carboy.net.worker_loop import running_loops
 from carboy.server.engine import Engine

@@ -70,6 +70,7 @@ OPAQUE = {
 LISTENING = "listening"  # the file with the address of the first socket that listens
 TOO_MANY = f"after the first {MOST:,} calls"
 END = "_exit"  # os._exit, which runs no exit functions
+ENDS_OR_BEGINS = frozenset({"call", "return"})  # of a Python function
 OURS = globals()  # frames of this module are not recorded
 
 
@@ -222,7 +223,10 @@ class StartRecorder:
             thread = self._local.thread
         except AttributeError:
             thread = self._new_thread()
-        if thread.opaque is not None and self._passes_over(thread, frame, event):
+        opaque = thread.opaque
+        if opaque is not None and (
+            event not in ENDS_OR_BEGINS or self._passes_over(opaque, frame, event)
+        ):
             self._lost += self._overhead
             return
         now, lost = clock(), self._lost
@@ -244,17 +248,14 @@ class StartRecorder:
         """Recording took the time since `began`. Other threads may have recorded in between."""
         self._lost = max(self._lost, before + clock() - began) + self._overhead
 
-    def _passes_over(self, thread: ThreadState, frame: FrameType, event: str) -> bool:
-        """Whether an event inside of an opaque call is ignored."""
-        assert thread.opaque is not None
+    def _passes_over(self, opaque: OpenCall, frame: FrameType, event: str) -> bool:
+        """Whether the begin or the end of a call inside of an opaque call is ignored."""
         if event == "return":
-            return frame is not thread.opaque.frame
-        if event != "call":
-            return True
+            return frame is not opaque.frame
         code = frame.f_code
         if code.co_name == MODULE and self._is_own(code.co_filename):
             return False
-        reason = thread.opaque.called.opaque
+        reason = opaque.called.opaque
         self._left_out[reason] = self._left_out.get(reason, 0) + 1
         return True
 

@@ -13,6 +13,7 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
+from functools import lru_cache
 from pathlib import PosixPath, PurePosixPath, PureWindowsPath, WindowsPath
 from types import (
     BuiltinFunctionType,
@@ -30,6 +31,7 @@ SHORT = 1000  # characters of a text that is formatted as a whole
 LEAST = 12  # characters of a value inside of another
 ITEMS = 3  # of a container
 DEEP = 2  # levels of nested containers
+NAMES_KEPT = 2048  # names of parameters and keys, for which is known whether they are of secrets
 LARGEST = 1 << 200  # Python refuses to write integers of thousands of digits
 NAMES = ("name", "endpoint", "rule", "key", "path", "status", "type")
 MESSAGES = ("description", "message", "detail", "msg", "reason", "title")
@@ -44,6 +46,7 @@ FUNCTIONS = (FunctionType, MethodType, BuiltinFunctionType)
 ESCAPE = re.compile(r"\\(?:x..|u.{4}|U.{8}|.)|.", re.DOTALL)  # one character of a literal
 WORDS = "passw|secret|token|credential|api[_-]?key|private[_-]?key"
 WHOLE_WORDS = "pw|pwd|pass|pin"
+SIGN = re.compile(r"[:=,]")  # is in every text that one of the next two patterns matches
 # A header field in any text, up to the end of the line.
 SECRET_FIELD = re.compile(r"(?i)((?:authorization|cookie)['\"]?\s*[:,=]\s*)[^\r\n]+")
 # In a query, a form or JSON: token=…, "password": "…".
@@ -127,9 +130,19 @@ def arguments(given: dict[str, Any], secrets: set[str]) -> tuple[tuple[str, str]
 
 def argument(name: str, value: Any, deep: int = DEEP, room: int = LONGEST) -> str:
     """As `brief`, but values with the name of a secret are not shown."""
-    if SECRET_NAME.search(name) and type(value) in (str, bytes, list, tuple):
+    if _is_secret(name) and type(value) in (str, bytes, list, tuple):
         return f"'{MASK}'"
     return brief(value, deep, room)
+
+
+def _is_secret(name: str) -> bool:
+    """Whether a variable, key or field with this name may have a secret as its value."""
+    return _is_known_secret(name) if len(name) <= LONGEST else bool(SECRET_NAME.search(name))
+
+
+@lru_cache(NAMES_KEPT)
+def _is_known_secret(name: str) -> bool:
+    return SECRET_NAME.search(name) is not None
 
 
 def _written(value: Any, room: int) -> str:
@@ -198,6 +211,8 @@ def hidden(text: str) -> str:
 
 
 def _masked(text: str) -> str:
+    if not SIGN.search(text):
+        return text  # most texts are names, which the patterns would read slowly
     return SECRET_VALUE.sub(rf"\1{MASK}", SECRET_FIELD.sub(rf"\1{MASK}", text))
 
 

@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from carboy import publish
+from carboy.realtime.engine import Message
+from carboy.realtime.local_engine import LocalEngine
 from carboy.relay.frames import LARGEST_DATA
 from carboy.server.settings import Settings
 from realtime_server import post, start, until
@@ -26,9 +28,13 @@ POST = "POST {} HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello"
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
-    folder = tmp_path_factory.mktemp("project")
-    with start(folder, "--threads", "2", workers=1, app="fault_app:app") as running:
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("project")
+
+
+@pytest.fixture(scope="module")
+def server(project: Path) -> Iterator[Running]:
+    with start(project, "--threads", "2", workers=1, app="fault_app:app") as running:
         running.address()
         yield running
         assert running.stop() == 0, running.text()
@@ -153,6 +159,23 @@ def test_clients_that_leave_before_their_channels_are_attached_are_forgotten(
         until(lambda: subscribers(server, channel) == 1, "the others have left")
         post(server.address(), f"/publish/{channel}", "after")
         stays.until(b"data: after\n\n")
+
+
+def test_a_socket_that_something_removes_is_made_again(server: Running, project: Path) -> None:
+    channel = next(names)
+    (path,) = (project / "carboy").glob("*.sock")
+    with Client(server, GET.format(f"/hold/{channel}").encode()) as client:
+        client.until(b"retry: 3000\n\n")
+        path.unlink()
+        post(server.address(), f"/publish/{channel}", "meanwhile")
+        client.until(b"data: meanwhile\n\n")
+        server.line(f"The socket of channels {path} was removed and has been made again.")
+        other = LocalEngine(lambda: str(path))
+        try:
+            other.publish(Message(channel, "from a script"), PATIENCE)
+        finally:
+            other.stop(PATIENCE)
+        client.until(b"data: from a script\n\n")
 
 
 def test_a_server_that_cannot_make_its_socket_has_no_channels_and_says_so(tmp_path: Path) -> None:

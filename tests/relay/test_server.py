@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import socket
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from carboy.relay import place
 from carboy.relay.board import Board, Rule
 from carboy.relay.frames import Fields, Frame, FrameReader, frame
 from carboy.relay.server import RelayServer
+from carboy.relay.socket_file import INTERVAL
 
 COUNT, SIZE, BUFFER = 40, 100_000, 10_000
 
@@ -83,3 +88,58 @@ def test_a_worker_that_does_not_read_is_disconnected(tmp_path: Path) -> None:
         for peer in (publisher, worker):
             peer.sock.close()
         relay.close()
+
+
+def test_a_peer_that_sends_nonsense_is_disconnected_and_the_relay_goes_on(tmp_path: Path) -> None:
+    path = str(tmp_path / "relay")
+    deep = b"[" * 100_000
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        relay = RelayServer(listener, Board(Rule("*", 0, 0.0), 1 << 30), BUFFER, SIZE)
+        for nonsense in (
+            b"GET / HTTP/1.1\r\n\r\n", struct.pack(">I", len(deep)) + deep, frame({"do": "fly"}),
+            frame({"do": "attach"}), frame({"do": "rules", "rules": 3}),
+            frame({"do": "join", "channel": ["room"], "count": 1}),
+        ):  # fmt: skip
+            with socket.socket(socket.AF_UNIX) as peer:
+                peer.connect(path)
+                peer.sendall(nonsense)
+                peer.setblocking(False)
+                while True:
+                    relay.turn()
+                    try:
+                        assert peer.recv(1) == b""
+                        break
+                    except BlockingIOError:
+                        pass
+        publisher = Peer(relay, path)
+        publisher.send(b"x", do="publish", channel="room")
+        publisher.until(lambda fields: fields.get("order") == 1)
+        publisher.sock.close()
+        relay.close()
+
+
+def test_a_socket_file_is_made_again_unless_another_server_has_its_place(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "relay"
+    relay = RelayServer(place.listen(str(path)), Board(Rule(), 1 << 30), BUFFER, SIZE)
+    relay.file.look(0.0)
+    assert caplog.records == []
+    path.unlink()
+    with place.listen(str(path)):
+        for step in (1, 2):
+            relay.file.look(step * INTERVAL)
+        assert "cannot be made again: Another server uses the socket" in caplog.text
+        assert len(caplog.records) == 1
+        relay.file.remove()
+        assert path.exists()
+    path.unlink()
+    relay.file.look(3 * INTERVAL)
+    assert "was removed and has been made again" in caplog.text
+    with socket.socket(socket.AF_UNIX) as peer:
+        peer.connect(str(path))
+    relay.file.remove()
+    assert not path.exists()
+    relay.close()

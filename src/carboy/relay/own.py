@@ -6,11 +6,12 @@ import atexit
 import logging
 import os
 import threading
-from pathlib import Path
+import time
 
 from carboy.relay import place
 from carboy.relay.board import Board, Rule
 from carboy.relay.server import RelayServer
+from carboy.relay.socket_file import INTERVAL
 
 log = logging.getLogger("carboy.error")
 
@@ -34,16 +35,15 @@ def serve_in_thread(
     def run() -> None:
         while True:
             try:
-                relay.turn(None)
+                relay.turn(INTERVAL)
+                relay.file.look(time.monotonic())
             except Exception:
                 log.exception("The relay of channels has failed.")
+                time.sleep(INTERVAL)  # the next turn may fail in the same way
 
     def remove() -> None:
         if os.getpid() == process:
-            try:
-                Path(path).unlink()
-            except FileNotFoundError:
-                pass
+            relay.file.remove()
 
     atexit.register(remove)
     threading.Thread(target=run, name="carboy-relay", daemon=True).start()

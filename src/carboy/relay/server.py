@@ -25,7 +25,8 @@ from collections import deque
 from typing import Any
 
 from carboy.relay.board import Board, Kept, Rule
-from carboy.relay.frames import Fields, FrameError, FrameReader, frame, too_long
+from carboy.relay.frames import Fields, FrameReader, frame, too_long
+from carboy.relay.socket_file import SocketFile
 
 log = logging.getLogger("carboy.error")
 
@@ -61,13 +62,22 @@ class RelayServer:
         self._attached: dict[str, dict[_Peer, None]] = {}
         self._last_warning = float("-inf")
         self._slow_before = 0
-        listener.setblocking(False)
+        self.file = SocketFile(listener, self._listen)
         self._selector = selectors.DefaultSelector()
         self._selector.register(listener, selectors.EVENT_READ)
+        listener.setblocking(False)
 
     def fileno(self) -> int:
         """A descriptor that is readable when `turn` has something to do."""
         return self._selector.fileno()
+
+    def _listen(self, listener: socket.socket) -> None:
+        """Accept peers at another socket from now on."""
+        self._selector.unregister(self._listener)
+        self._listener.close()
+        listener.setblocking(False)
+        self._listener = listener
+        self._selector.register(listener, selectors.EVENT_READ)
 
     def turn(self, timeout: float | None = 0.0) -> None:
         """Serve what is ready. Never raises because of a peer."""
@@ -122,7 +132,7 @@ class RelayServer:
             for fields, data in peer.reader.feed(received):
                 if peer.open:
                     self._take(peer, fields, data)
-        except (FrameError, KeyError, TypeError, ValueError, AttributeError) as problem:
+        except Exception as problem:  # the supervisor must not end because of a peer
             self._log("A connection to the relay of channels sent nonsense: %s.", problem)
             self._drop(peer)
 

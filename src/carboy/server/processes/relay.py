@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import logging
 import os
-from pathlib import Path
 
 from carboy.engine_url import LOCAL
 from carboy.relay import place
@@ -49,7 +48,6 @@ class SupervisorRelay:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._path = ""
         self.server: RelayServer | None = None
 
     def start(self) -> None:
@@ -59,7 +57,7 @@ class SupervisorRelay:
         if settings.channels != LOCAL:
             return
         try:
-            self.server, self._path = open_relay(
+            self.server, path = open_relay(
                 settings.channels_socket or None, settings.channel_history,
                 settings.channel_seconds, settings.channel_memory, BUFFER,
                 settings.channel_max_message,
@@ -69,7 +67,14 @@ class SupervisorRelay:
             # A relay in each worker would carry messages to the clients of this worker only.
             os.environ[place.RELAY] = place.NONE
             return
-        os.environ[place.RELAY] = self._path
+        os.environ[place.RELAY] = path
+
+    def look(self, now: float) -> float:
+        """Make the socket again if its file was removed; returns when to look next."""
+        if self.server is None:
+            return float("inf")
+        self.server.file.look(now)
+        return self.server.file.look_at
 
     def leave(self) -> None:
         """Close the descriptors in a worker that was forked from the supervisor."""
@@ -80,10 +85,10 @@ class SupervisorRelay:
     def stop(self) -> None:
         """Close the sockets and remove the file."""
         if self.server is not None:
+            self.server.file.remove()
             self.server.close()
             self.server = None
             os.environ.pop(place.RELAY, None)
-            Path(self._path).unlink(missing_ok=True)
 
 
 # Bytes kept for a worker that does not read: more than two of the largest messages.

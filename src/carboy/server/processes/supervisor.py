@@ -161,6 +161,8 @@ class Supervisor:
         closing = self._shutdown.look(now)
         if closing is not None:
             wake_at = min(wake_at, now + closing)
+        if self._relay is not None:
+            wake_at = min(wake_at, self._relay.look(now))
         wake_at = min(wake_at, self.health.wake_at(self._serving(), now))
         timeout = None if wake_at == NEVER else max(0.0, wake_at - now)
         if not signals.in_main_thread():

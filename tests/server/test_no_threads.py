@@ -217,3 +217,44 @@ def processes(pid: int) -> list[int]:
         for child in (thread / "children").read_text().split():
             found += processes(int(child))
     return found
+
+
+ASGI = """
+import threading
+
+start = threading.Thread.start
+
+def refuse(self):
+    if self.name == {refused!r}:
+        raise RuntimeError("can't start new thread")
+    start(self)
+
+threading.Thread.start = refuse
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        raise RuntimeError("no lifespan")
+    await send({{"type": "http.response.start", "status": 200, "headers": []}})
+    await send({{"type": "http.response.body", "body": b"hello"}})
+"""
+
+
+@pytest.mark.parametrize(
+    ("refused", "options"),
+    [
+        ("carboy-loop", ()),
+        ("carboy-stand-in", ()),
+        ("carboy-stand-in", ("--no-supervisor",)),
+        ("carboy-heartbeat", ()),
+    ],
+)
+def test_a_server_whose_own_threads_are_refused_says_so_and_ends(
+    tmp_path: Path, refused: str, options: tuple[str, ...]
+) -> None:
+    """The stand-in's thread of an ASGI server included: nobody would notice a loop that is held."""
+    (tmp_path / "service.py").write_text(ASGI.format(refused=refused))
+    with Running("run", "service", "-p", "0", *options, cwd=tmp_path) as server:
+        server.line("No thread can be started to serve requests. Raise the limit of processes")
+        assert "Traceback" not in server.text()
+        if options:
+            assert server.wait() == 1

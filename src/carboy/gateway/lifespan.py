@@ -20,6 +20,7 @@ from typing import Any
 from carboy.gateway.interface import StartFailed
 from carboy.net.loop import Loop
 
+LOOK = 1.0  # seconds between two looks whether the loop runs
 log = logging.getLogger("carboy.error")
 
 STARTUP, SHUTDOWN = "lifespan.startup", "lifespan.shutdown"
@@ -42,9 +43,19 @@ class Lifespan:
         self._task: asyncio.Task[None] | None = None  # kept, because the loop keeps no reference
 
     def start(self) -> None:
-        """Run the lifespan up to the end of its start. Raises StartFailed."""
+        """Run the lifespan up to the end of its start. Raises StartFailed.
+
+        The application may take as long as it needs: a supervisor has --start-timeout, and signals
+        end a server without one. Only a loop that has ended would never tell.
+        """
         self._loop.call(self._begin)
-        problem = self._started.result()
+        problem = None
+        while problem is None:
+            try:
+                problem = self._started.result(LOOK)
+            except TimeoutError:
+                if not self._loop.running:
+                    problem = "It has stopped the event loop. Leave the loop to the server."
         if problem:
             raise StartFailed(f"{self._name} failed to start: {problem.strip()}")
 

@@ -23,6 +23,7 @@ from threading import get_ident
 from typing import Any
 
 from carboy.net.loop_watch import LoopWatch
+from carboy.net.threads import NoThread, start_thread
 from carboy.net.worker_loop import resolved
 
 log = logging.getLogger("carboy.error")
@@ -46,7 +47,10 @@ class Loop:
         self._requests: set[asyncio.Task[Any]] = set()
 
     def start(self) -> asyncio.AbstractEventLoop:
-        """The running loop, which the first call starts. Raises ValueError without uvloop."""
+        """The running loop, which the first call starts.
+
+        Raises ValueError without uvloop, and NoThread.
+        """
         loop = self._loop
         if loop is not None:
             return loop
@@ -57,7 +61,12 @@ class Loop:
                 self._thread = threading.Thread(
                     target=_run, args=(loop,), name="carboy-loop", daemon=True
                 )
-                self._thread.start()
+                try:
+                    start_thread(self._thread)
+                except NoThread:
+                    self._thread = None
+                    loop.close()
+                    raise
                 self._ident = self._thread.ident or 0
                 self._loop = loop
             return self._loop

@@ -63,6 +63,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import TypeVar
 
+from carboy.net.threads import NoThread
 from carboy.server.connection import RUNNING
 from carboy.server.exchange import ServerExchange
 
@@ -130,12 +131,9 @@ class Crew:
     # --- life
 
     def start(self) -> None:
-        """Make the first thread lead. Raises RuntimeError if no thread can be started."""
+        """Make the first thread lead. Raises NoThread."""
         if not self._claim():
-            raise RuntimeError(
-                "No thread can be started to serve requests."
-                " Raise the limit of processes or memory."
-            )
+            raise NoThread
         # The watcher first, so that no thread is being started once requests are answered. An
         # exception that another thread raises in this one (PyThreadState_SetAsyncExc) while it
         # starts a thread may end that thread instead, and this one would wait for it endlessly.

@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from carboy.gateway.interface import Gateway
 from carboy.net.poller import Poller, is_ready
+from carboy.net.threads import start_thread
 from carboy.net.waker import Waker
 from carboy.server.crew import Crew, Lead
 
@@ -92,10 +93,10 @@ class LoopLead:
         self._over = False
 
     def start(self) -> None:
-        """Begin to lead; any thread may call this, once."""
-        self._free.append(self._lead)
+        """Begin to lead; any thread may call this, once. Raises NoThread, and does not lead."""
         # A daemon: a stand-in that leads must not keep the process from ending.
-        threading.Thread(target=self._stand_by, name="carboy-stand-in", daemon=True).start()
+        start_thread(threading.Thread(target=self._stand_by, name="carboy-stand-in", daemon=True))
+        self._free.append(self._lead)
         self._loop.wake(self._begin)
 
     def stop(self) -> None:

@@ -19,6 +19,7 @@ import threading
 from time import monotonic, sleep
 from typing import TYPE_CHECKING
 
+from carboy.net.threads import start_thread
 from carboy.server.raw_socket import has_switched_protocol
 from carboy.server.scoreboard import Figure
 from carboy.server.systemd import Watchdog
@@ -50,9 +51,9 @@ class Heartbeat:
         self._wanted = False  # a request has waited since a thread was free last
 
     def start(self) -> None:
-        """Start the thread. Raises RuntimeError if no thread can be started."""
+        """Start the thread. Raises NoThread."""
         self._begin()
-        threading.Thread(target=self._run, name="carboy-heartbeat", daemon=True).start()
+        start_thread(threading.Thread(target=self._run, name="carboy-heartbeat", daemon=True))
 
     def _begin(self) -> None:
         now = monotonic()

@@ -21,6 +21,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from carboy.net.threads import start_thread
 from carboy.server.in_flight import InFlight
 from carboy.server.processes.stacks import own_stacks
 from carboy.server.scoreboard import Row, private_row
@@ -101,6 +102,7 @@ class SupervisorLink:
         """Receive messages and report, in a thread, once this worker is ready.
 
         When the supervisor has gone, calls `orphaned` and ends the process `timeout` s later.
+        Raises NoThread.
         """
 
         def run() -> None:
@@ -117,7 +119,7 @@ class SupervisorLink:
             time.sleep(timeout)
             os._exit(1)
 
-        threading.Thread(target=run, name="carboy-link", daemon=True).start()
+        start_thread(threading.Thread(target=run, name="carboy-link", daemon=True))
 
     def _report(self) -> None:
         if self.report is not None and (found := self.report()):

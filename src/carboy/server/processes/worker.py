@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from carboy.gateway import for_application
 from carboy.gateway.interface import Gateway, StartFailed
+from carboy.net.threads import NoThread
 from carboy.server import monkey_patching, systemd
 from carboy.server.bind import Address, keep, remove_files
 from carboy.server.engine import Engine
@@ -140,7 +141,7 @@ class Worker:
             hold(False)
             try:
                 engine, logs = self._prepare()
-            except LoadError as problem:
+            except (LoadError, NoThread) as problem:
                 sys.stderr.write(f"Error: {problem}\n")
                 if not self.restarted:
                     return 1
@@ -166,19 +167,26 @@ class Worker:
         """Serve below a supervisor; returns the exit code."""
         try:
             engine, logs = self._prepare(link)
+            self._attend(engine, link)
         except LoadError as problem:
             link.failed(str(problem))
             return 1
+        except NoThread as problem:  # another worker, later, may get its threads
+            log.error("%s", problem)
+            return 1
+        with Handlers(self._handlers_supervised(engine, link), stay=True):
+            link.ready()
+            self._serve(engine, logs, ends=True)
+        return 0
+
+    def _attend(self, engine: Engine, link: SupervisorLink) -> None:
+        """Start the threads that hear the supervisor and show it that this worker is alive."""
         timeout = self.plan.settings.graceful_timeout + KILL_DELAY
         link.attend(lambda: engine.stop(listeners=ListenerPolicy.DRAIN), timeout)
         if link.beat:
             # Later than the supervisor would end it, even if every processor computes for it.
             seconds = (self.plan.settings.worker_timeout + KILL_DELAY) * usable_cpus()
             Heartbeat(engine, link.beat, orphan_timer=OrphanTimer(seconds)).start()
-        with Handlers(self._handlers_supervised(engine, link), stay=True):
-            link.ready()
-            self._serve(engine, logs, ends=True)
-        return 0
 
     def _prepare(self, link: SupervisorLink | None = None) -> tuple[Engine, Logs]:
         gateway, logs = self._load()
@@ -245,6 +253,9 @@ class Worker:
             if tls is not None:
                 tls.watch()
             engine.run()
+        except NoThread as problem:
+            log.error("%s", problem)
+            raise SystemExit(1) from None
         except Exception:
             log.exception("The engine has failed.")
             raise

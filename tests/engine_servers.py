@@ -88,9 +88,10 @@ class RedisServer:
 class NatsServer:
     """A nats-server on a port that it has chosen itself, and keeps after a restart."""
 
-    def __init__(self, folder: Path, *, jetstream: bool = True) -> None:
+    def __init__(self, folder: Path, *, jetstream: bool = True, options: str = "") -> None:
         self.folder = folder
         self.jetstream = jetstream
+        self.options = options
         self.port = -1
         self.process: subprocess.Popen[str] | None = None
         self.lines: Lines | None = None
@@ -102,7 +103,8 @@ class NatsServer:
     def start(self) -> None:
         config = self.folder / "nats.conf"
         store = json.dumps(str(self.folder / "jetstream"))
-        config.write_text(f"jetstream {{ store_dir: {store} }}\n" if self.jetstream else "")
+        jetstream = f"jetstream {{ store_dir: {store} }}\n" if self.jetstream else ""
+        config.write_text(jetstream + self.options)
         self.process = process = subprocess.Popen(
             [program("nats-server"), "-a", "127.0.0.1", "-p", str(self.port), "-c", str(config)],
             stderr=subprocess.PIPE, text=True,
@@ -138,9 +140,9 @@ def redis_server(*options: str) -> Iterator[RedisServer]:
 
 
 @contextmanager
-def nats_server(*, jetstream: bool = True) -> Iterator[NatsServer]:
+def nats_server(*, jetstream: bool = True, options: str = "") -> Iterator[NatsServer]:
     with tempfile.TemporaryDirectory(prefix="carboy-nats-") as folder:
-        server = NatsServer(Path(folder), jetstream=jetstream)
+        server = NatsServer(Path(folder), jetstream=jetstream, options=options)
         server.start()
         try:
             yield server

@@ -76,8 +76,13 @@ def client_of(address: Address, again: int = 1) -> Any:
             retry=Retry(NoBackoff(), again),
             retry_on_error=[redis.ConnectionError],
         )
-    except ValueError as error:
-        raise EngineError(f"{address.shown} is not the URL of a Redis server: {error}.") from error
+        # Made once now, without connecting, because a wrong option is noticed here only.
+        pool.connection_class(**pool.connection_kwargs)
+    except (ValueError, TypeError) as error:
+        reason = str(error).rpartition("__init__() ")[2].rstrip(".")
+        raise EngineError(
+            f"{address.shown} is not the URL of a Redis server: {reason}. Correct the options."
+        ) from error
     return redis.Redis(connection_pool=pool)
 
 

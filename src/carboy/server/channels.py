@@ -72,6 +72,7 @@ class Channels:
         self.resumed: deque[ServerExchange] = deque()  # with continuations that are due
         self._all: dict[Channel, None] = {}
         self._stopping = False  # a graceful stop has begun
+        self._untold: list[Channel] = []  # to whose receivers that has to be said
         self.led_by_loop = False  # the thread that sends is the one that leads
         # Whether the last turn has given work to more than one channel: then their bytes are
         # gathered (Channel._gather).
@@ -135,12 +136,18 @@ class Channels:
         self.opened.clear()
 
     def stop(self) -> None:
-        """A graceful stop begins: say so to the receivers, now or when they begin."""
+        """A graceful stop begins: say so to the receivers, soon or when they begin."""
         if not self._stopping:
             self._stopping = True
-            for channel in list(self._all):
-                if channel.begun:
-                    _say_stopping(channel)
+            self._untold = [channel for channel in self._all if channel.begun]
+            self._say_stopping()
+
+    def _say_stopping(self) -> None:
+        """Say so to some of thousands, and to the others in the next ticks."""
+        told = self._untold[-CHANNELS_A_TURN:]
+        del self._untold[-CHANNELS_A_TURN:]
+        for channel in told:
+            _say_stopping(channel)
 
     # --- while it is open
 
@@ -421,6 +428,8 @@ class Channels:
         Clients are not looked for where the poller reports those that have gone.
         """
         self.responder.websockets.tick(now)
+        if self._untold:
+            self._say_stopping()
         if self._all:
             worker_loop.look()
         if self._poller.reports_hangup:

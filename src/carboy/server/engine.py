@@ -52,7 +52,7 @@ from carboy.server.runner import Runner
 from carboy.server.scheduling import Scheduler
 from carboy.server.scoreboard import Figure, Row, private_row
 from carboy.server.settings import Settings
-from carboy.server.stopping import HURRY, STUCK, Stopping
+from carboy.server.stopping import STUCK, Stopping
 from carboy.server.streams import Streams
 from carboy.server.switch_interval import switch_interval
 
@@ -299,7 +299,7 @@ class Engine:
         if self.listeners.held:
             return self.accepting.patience()
         if self.stopping.asked is not None:
-            return min(HURRY, self.deadlines.pause)
+            return min(self.stopping.pause, self.deadlines.pause)
         if self._queue.count:
             return HELD
         if self.connections or self.accepting.waker_fd != NONE:
@@ -311,7 +311,7 @@ class Engine:
         stops = self.stopping.asked is not None
         self.responder.extra.refresh(time.time())
         exceeded = self.deadlines.exceeded(self.connections.values(), now)
-        self._next_tick = now + (HURRY if stops else self.deadlines.pause)
+        self._next_tick = now + (self.stopping.pause if stops else self.deadlines.pause)
         for connection, error in exceeded:
             if error is not None and connection.phase is LATER:
                 self.channels.refuse_slow(connection, error, now)
@@ -341,7 +341,7 @@ class Engine:
             self.row.cells[Figure.LEADER] = now
             self._dispatcher.take_back()
             if self.stopping.asked is not None:
-                self._next_tick = now + HURRY
+                self._next_tick = min(self._next_tick, now + self.stopping.pause)
                 self.stopping.begin(now)
                 self.channels.stop()
                 self.accepting.pass_on(now)

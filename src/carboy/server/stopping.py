@@ -12,14 +12,24 @@ once.
 from __future__ import annotations
 
 import logging
+import math
 import time
-from collections.abc import Container
+from collections.abc import Container, Iterable
 
 from carboy.net.poller import READ, make_poller
 from carboy.net.waker import Waker
 from carboy.server.accepting import Accepting
 from carboy.server.closing import Closing
-from carboy.server.connection import IDLE, LATER, RUNNING, STREAMING, WRITING, Connection, Phase
+from carboy.server.connection import (
+    CLOSED,
+    IDLE,
+    LATER,
+    RUNNING,
+    STREAMING,
+    WRITING,
+    Connection,
+    Phase,
+)
 from carboy.server.crew import Crew
 from carboy.server.listening import ListenerPolicy
 from carboy.server.raw_socket import has_switched_protocol
@@ -33,7 +43,8 @@ NEVER = float("inf")
 FIRST_BYTE = 1.0  # seconds that a stop waits for the first byte of a connection
 # Seconds after a response in which a stop expects another request, however short the idle grace.
 NEXT_REQUEST = 0.25
-HURRY = 0.05  # seconds between checks of the clock during a stop
+HURRY = 0.05  # seconds between checks of the clock, and of each connection, during a stop
+SLICE = 512  # connections that are looked at in one turn; then requests have theirs
 # Seconds between looks of a thread that is not the main one for an exception that another thread
 # has raised in it (PyThreadState_SetAsyncExc): the interpreter does that between two bytecodes.
 LOOK = 0.1
@@ -70,6 +81,11 @@ class Stopping:
         self._closing = closing
         self._responder = responder
         self._stalled = StalledClients()
+        # Only for the leader, which looks at thousands of connections slice by slice.
+        self.pause = HURRY  # seconds to the next slice
+        self._rest: list[Connection] = []  # of the slices of this round
+        self._awaited = False  # a request is awaited on a connection of this round
+        self._was_awaited = True  # the same of the round before
         # Wakes the thread in `Engine.run`. Not a lock: a signal handler may call `ask` on that
         # very thread while it holds the lock.
         self._run_waker = Waker(pipe=True)
@@ -182,25 +198,40 @@ class Stopping:
         self.tick(now)
 
     def tick(self, now: float) -> None:
-        """Close connections that the stop does not wait for; finish when none is left."""
-        awaited = False
-        for connection in list(self._connections.values()):
-            if connection.exchange is not None and has_switched_protocol(connection.exchange):
-                connection.cut()  # a WebSocket does not end by itself
-            elif connection.phase is IDLE or connection.is_silent():
-                if self._is_awaited(connection, now):
-                    awaited = True
-                elif connection.is_quiet():
-                    self._closing.close(connection)
-            elif self._stalled.has(connection, now):
-                connection.reset_on_close()
-                self._closing.close(connection)
-        self._close_listeners(now, awaited)
+        """Close connections that the stop does not wait for; finish when none is left.
+
+        Looks at one slice of the connections, and sets `pause`.
+        """
+        if not self._rest:
+            self._rest = list(self._connections.values())
+            self.pause = HURRY / max(1, math.ceil(len(self._rest) / SLICE))
+            self._awaited = False
+        looked_at = self._rest[-SLICE:]
+        del self._rest[-SLICE:]
+        self._look_at(looked_at, now)
+        if not self._rest:
+            self._was_awaited = self._awaited
+        self._close_listeners(now, self._awaited or self._was_awaited)
         if not self._connections and self._listeners.closed:
             self.finish()
         elif now >= self._give_up_at:
             self._log_running()
             self.finish()
+
+    def _look_at(self, connections: Iterable[Connection], now: float) -> None:
+        for connection in connections:
+            if connection.phase is CLOSED:
+                continue
+            if connection.exchange is not None and has_switched_protocol(connection.exchange):
+                connection.cut()  # a WebSocket does not end by itself
+            elif connection.phase is IDLE or connection.is_silent():
+                if self._is_awaited(connection, now):
+                    self._awaited = True
+                elif connection.is_quiet():
+                    self._closing.close(connection)
+            elif self._stalled.has(connection, now):
+                connection.reset_on_close()
+                self._closing.close(connection)
 
     def _is_awaited(self, connection: Connection, now: float) -> bool:
         """Whether the next request of an idle connection may be on its way.

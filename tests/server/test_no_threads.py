@@ -251,7 +251,7 @@ async def app(scope, receive, send):
 def test_a_server_whose_own_threads_are_refused_says_so_and_ends(
     tmp_path: Path, refused: str, options: tuple[str, ...]
 ) -> None:
-    """The stand-in's thread of an ASGI server included: nobody would notice a loop that is held."""
+    """The stand-in's thread of an ASGI server included, which a held loop needs."""
     (tmp_path / "service.py").write_text(ASGI.format(refused=refused))
     with Running("run", "service", "-p", "0", *options, cwd=tmp_path) as server:
         server.line("No thread can be started to serve requests. Raise the limit of processes")

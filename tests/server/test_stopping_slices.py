@@ -17,7 +17,7 @@ SLICE = 2
 
 
 def test_a_stop_reaches_all_connections_in_slices(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Those that are open are told once each, and those that are idle are closed."""
+    """The receiver of each open one is called once, and those that are idle are closed."""
     monkeypatch.setattr(stopping, "SLICE", SLICE)
     monkeypatch.setattr(channels, "CHANNELS_A_TURN", SLICE)
     made: list[Stops] = []

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import http.client
+import re
+import signal
+import socket
+import ssl
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from certificates import Authority
+from live_engine import eventually
 from running import PATIENCE, Running, carboy
 
 APP = """
+import os, time
+from pathlib import Path
 from carboy import Carboy, request
 
 app = Carboy(__name__)
@@ -18,8 +28,20 @@ app = Carboy(__name__)
 @app.route("/", methods=["GET", "POST"])
 def hello():
     return f"{request.scheme} {request.is_secure} {len(request.data)}"
+
+@app.get("/pid")
+def pid():
+    return str(os.getpid())
+
+@app.get("/wait")
+def wait():
+    print("waiting", flush=True)
+    while not Path("go").exists():
+        time.sleep(0.01)
+    return "done"
 """
 AUTHORITY = Authority()
+CONTEXT = AUTHORITY.client()
 PAIR = ("--cert", "server.pem", "--key", "server-key.pem")
 
 
@@ -78,3 +100,125 @@ def test_options_that_do_not_fit_together_are_shown(
     folder: Path, given: list[str], told: str
 ) -> None:
     assert told in " ".join(carboy(folder, "run", "app", *given, code=2).split())
+
+
+def test_clients_of_the_plain_port_are_sent_to_https(folder: Path) -> None:
+    for workers in ("1", "2"):
+        with Running(
+            "run", "app", *PAIR, "-p", "0", "-w", workers, "--redirect-http", "0", "--hsts", "60",
+            cwd=folder,
+        ) as server:  # fmt: skip
+            for hangups in range(2):
+                if hangups:
+                    server.send(signal.SIGHUP)
+                    server.line("Replacing the workers" if workers == "2" else "days left", 2 - (
+                        workers == "2"))  # fmt: skip
+                plain = plain_port(server)
+                for path in ("/?a=b", "//x"):
+                    port = server.address()[1]
+                    seen = client(f"http://localhost:{plain}{path}", "-i", "-d", "a=b")
+                    assert "HTTP/1.1 308 Permanent Redirect" in seen
+                    assert f"location: https://localhost:{port}{path}\n" in seen.lower()
+                    assert "strict-transport" not in seen.lower()
+                followed = client(f"http://localhost:{plain}/", "-iL", "--cacert",
+                                  str(folder / "ca.pem"))  # fmt: skip
+                assert followed.endswith("https True 0")
+                assert "Strict-Transport-Security: max-age=60" in followed
+                assert "421" in client(f"http://localhost:{plain}/", "-i", "-H", "Host: evil.test")
+            assert server.stop() == 0
+
+
+def plain_port(server: Running) -> int:
+    found = re.search(r"http://127.0.0.1:(\d+)/", server.line("http://"))
+    assert found is not None
+    return int(found[1])
+
+
+def client(url: str, *options: str) -> str:
+    """The output of curl."""
+    done = subprocess.run(
+        ["curl", "-sS", "--retry", "5", "--retry-connrefused", *options, url],
+        capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    return (done.stdout + done.stderr).replace("\r\n", "\n")
+
+
+@contextmanager
+def connected(server: Running, session: ssl.SSLSession | None = None) -> Iterator[ssl.SSLSocket]:
+    with (
+        socket.create_connection(server.address(), PATIENCE) as sock,
+        CONTEXT.wrap_socket(sock, server_hostname="localhost", session=session) as wrapped,
+    ):
+        yield wrapped
+
+
+def ask(sock: ssl.SSLSocket, path: str = "/") -> str:
+    sock.send(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+    response = http.client.HTTPResponse(sock)
+    response.begin()
+    return response.read().decode()
+
+
+def serial(sock: ssl.SSLSocket) -> object:
+    found = sock.getpeercert()
+    assert found is not None
+    return found["serialNumber"]
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_renewed_certificate_is_used_without_a_signal_and_a_broken_one_is_not(
+    folder: Path, workers: str
+) -> None:
+    with Running("run", "app", *PAIR, "-p", "0", "-w", workers, cwd=folder) as server:
+        with connected(server) as before:
+            assert ask(before).startswith("https")
+            old = serial(before)
+            (folder / "server.pem").write_text("broken")
+            server.line("The certificates were not loaded again, the old ones stay.", int(workers))
+            AUTHORITY.sign("localhost").write(folder)
+            server.line("The certificates were loaded again: localhost", int(workers))
+            assert ask(before).startswith("https")
+            with connected(server) as after:
+                assert serial(after) != old
+                assert ask(after).startswith("https")
+        assert server.stop() == 0
+
+
+def test_a_hangup_loads_certificates_and_lets_requests_end(folder: Path) -> None:
+    with Running("run", "app", *PAIR, "-p", "0", "-w", "2", cwd=folder) as server:
+        with connected(server) as before:
+            before.send(b"GET /wait HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            server.line("waiting")
+            old = serial(before)
+            AUTHORITY.sign("localhost", "renewed.test").write(folder)
+            server.send(signal.SIGHUP)
+            server.line("The certificates were loaded again: localhost, renewed.test")
+            (folder / "go").touch()
+            response = http.client.HTTPResponse(before)
+            response.begin()
+            assert response.read() == b"done"
+        eventually(lambda: _differs(server, old))
+        assert server.stop() == 0
+
+
+def _differs(server: Running, old: object) -> bool:
+    with connected(server) as sock:
+        return serial(sock) != old
+
+
+def test_workers_accept_the_session_tickets_of_each_other(folder: Path) -> None:
+    with Running("run", "app", *PAIR, "-p", "0", "-w", "2", cwd=folder) as server:
+        with connected(server) as first:
+            pids = {ask(first, "/pid")}
+            session = first.session
+        for _ in range(200):
+            with connected(server, session) as sock:
+                assert sock.session_reused
+                # Kept open in turns, so that the other worker is the one with fewer connections.
+                with connected(server, session) as other:
+                    assert other.session_reused
+                    pids |= {ask(sock, "/pid"), ask(other, "/pid")}
+            if len(pids) == 2:
+                break
+        assert len(pids) == 2
+        assert server.stop() == 0

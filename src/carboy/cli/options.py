@@ -167,6 +167,10 @@ def certificates() -> list[click.Parameter]:
             help="File whose first line is the password of encrypted keys. The variable"
             " CARBOY_KEY_PASSWORD is used without it.",
         ),
+        option(
+            "--redirect-http", section=TLS, type=PORT, metavar="PORT",
+            help="Plain port, usually 80, whose clients are sent to HTTPS.",
+        ),
     ]  # fmt: skip
 
 

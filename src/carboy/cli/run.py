@@ -34,7 +34,7 @@ DEBUG = "FLASK_DEBUG"
 FROM_CLI = "FLASK_RUN_FROM_CLI"
 PLAN = (
     *("workers", "supervisor", "access_log", "access_log_format", "access_log_file"),
-    *("socket_mode", "socket_group", "umask"),
+    *("socket_mode", "socket_group", "umask", "redirect_http"),
 )
 PLACE = ("host", "port", "bind", "fd")
 
@@ -82,6 +82,8 @@ def make_plan(values: dict[str, Any]) -> Plan:
     password_file = given.pop("key_password_file", None)
     settings = with_values(Settings(), given)
     tls = load_certificates(cert, key, password_file, settings)
+    if tls is None and "redirect_http" in plan:
+        raise ValueError("--redirect-http requires --cert.")
     return Plan(
         addresses=where, workers=workers, settings=settings, ends_process=True, tls=tls, **plan
     )

@@ -25,6 +25,8 @@ Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 _VALUE = re.compile("[0-9]|[^/]{20}").search
 _LONG = re.compile("[^/]{20}").search
 
+_USUAL_PORTS = {"http": 80, "https": 443}
+
 SHAPES = 1024  # paths remembered with their dispatch keys; clients choose paths
 
 
@@ -152,7 +154,7 @@ def connection_variables(
         "wsgi.url_scheme": scheme,
         # On a unix socket there is neither name nor port; PEP 3333 wants both, non-empty.
         "SERVER_NAME": name if port is not None else "localhost",
-        "SERVER_PORT": str(port) if port is not None else "80",
+        "SERVER_PORT": str(port if port is not None else _USUAL_PORTS[scheme]),
         "REMOTE_ADDR": peer[0] if peer else "",
         "REMOTE_PORT": str(peer[1]) if peer else "",
     }

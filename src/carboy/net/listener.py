@@ -58,6 +58,7 @@ class Listener(socket.socket):
 
     path: str | None = None  # of the file of a unix socket
     file: tuple[int, int] | None = None  # device and inode of that file
+    redirects = False  # it speaks plain HTTP, and its clients are sent to HTTPS
 
     def note_file(self, path: str) -> None:
         """Remember the file of the socket; call this right after binding to `path`."""

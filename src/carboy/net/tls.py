@@ -18,7 +18,7 @@ from typing import Any
 from carboy.net.certificate_error import CertificateError
 from carboy.net.certificates import generate_adhoc_ssl_context
 from carboy.net.stream import WantsWrite
-from carboy.net.tls_facts import TlsFacts, facts_of, note_certificate
+from carboy.net.tls_facts import TlsFacts, client_variables, facts_of, note_certificate
 from carboy.net.tls_files import Pair, read
 from carboy.net.tls_plain import PEEKED, advice
 
@@ -207,10 +207,9 @@ class TlsStream:
         self._send_close_notify()
         self.sock.close()
 
-    def certificate(self) -> str | None:
-        """The client's certificate in PEM; None if the client was not asked or has none."""
-        known = self.facts.client_certificates if self.facts is not None else ()
-        return known[0] if known else None
+    def client_variables(self) -> dict[str, str]:
+        """The client's certificate, for an environ."""
+        return {} if self.facts is None else client_variables(self.facts)
 
 
 def _shutdown(sock: ssl.SSLSocket, how: int) -> None:

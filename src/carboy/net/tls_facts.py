@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from carboy.net.x509 import parse_pem
+
 VERSIONS = {"TLSv1": 0x0301, "TLSv1.1": 0x0302, "TLSv1.2": 0x0303, "TLSv1.3": 0x0304}
 # Short names of attribute types (RFC 4514, section 3).
 SHORT = {
@@ -43,6 +45,7 @@ class TlsFacts:
     server_certificate: str | None  # PEM
     client_certificates: tuple[str, ...] = ()  # PEM, the client's own first
     client_name: str | None = None  # its subject (RFC 4514)
+    client_asked: bool = False  # for a certificate
 
 
 def note_certificate(context: ssl.SSLContext, file: str) -> None:
@@ -71,6 +74,7 @@ def facts_of(sock: Any) -> TlsFacts:
         shared.server_certificate,
         tuple(map(ssl.DER_cert_to_PEM_cert, chain)),
         distinguished_name((sock.getpeercert() or {}).get("subject", ())),
+        True,
     )
 
 
@@ -79,7 +83,31 @@ def _without_client(context: Any, version: str | None, cipher: str) -> TlsFacts:
     """Facts that connections share."""
     numbers = {each["name"]: each["id"] & 0xFFFF for each in context.get_ciphers()}
     known = _certificates.get(context) if isinstance(context, ssl.SSLContext) else None
-    return TlsFacts(VERSIONS.get(version or ""), numbers.get(cipher), known)
+    asked = getattr(context, "verify_mode", ssl.CERT_NONE) != ssl.CERT_NONE
+    return TlsFacts(VERSIONS.get(version or ""), numbers.get(cipher), known, client_asked=asked)
+
+
+def client_variables(facts: TlsFacts) -> dict[str, str]:
+    """The certificate of the client for an environ, under the names of Apache's mod_ssl.
+
+    Nothing if the client was not asked for one.
+    """
+    if not facts.client_certificates:
+        return {"SSL_CLIENT_VERIFY": "NONE"} if facts.client_asked else {}
+    pem = facts.client_certificates[0]
+    found = parse_pem(pem)
+    common = [value for part in found.subject for kind, value in part if kind == "commonName"]
+    return {
+        "SSL_CLIENT_VERIFY": "SUCCESS",
+        "SSL_CLIENT_CERT": pem,
+        "SSL_CLIENT_S_DN": distinguished_name(found.subject),
+        "SSL_CLIENT_S_DN_CN": common[-1] if common else "",
+        "SSL_CLIENT_I_DN": distinguished_name(found.issuer),
+        "SSL_CLIENT_M_SERIAL": f"{found.serial:X}",
+        "SSL_CLIENT_V_START": f"{found.begins:%b %d %H:%M:%S %Y} GMT",
+        "SSL_CLIENT_V_END": f"{found.ends:%b %d %H:%M:%S %Y} GMT",
+        "SSL_CLIENT_FINGERPRINT": found.fingerprint,
+    }
 
 
 def distinguished_name(subject: Any) -> str:

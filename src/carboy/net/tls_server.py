@@ -97,6 +97,10 @@ class TlsServer:
         """The stream of an accepted socket."""
         return TlsStream(sock, self.contexts.default)
 
+    def covers(self, name: str) -> bool:
+        """Whether a certificate is for this name or address."""
+        return self.contexts.find(name) is not None
+
     def names(self) -> list[str]:
         """The names of all certificates, each once."""
         found = (name for each in self.contexts.identities for name in each.certificate.names)
@@ -139,7 +143,17 @@ class TlsServer:
         before, self._seen = self._seen, now
         if now == self._stamps or (now != before and not settled):
             return False
-        self._stamps = now
+        return self._load(now)
+
+    def reload(self) -> bool:
+        """Load the files again, changed or not; returns whether they were loaded.
+
+        The keys of session tickets are new then. For a supervisor, before it forks new workers.
+        """
+        return self._load(stamps(self.options.files()))
+
+    def _load(self, now: list[tuple[int, ...] | None]) -> bool:
+        self._stamps = self._seen = now
         try:
             self.contexts = make_contexts(self.options)
         except CertificateError as problem:

@@ -21,8 +21,9 @@ DATE = 2
 SERVER = 4
 CONNECTION = 8
 CODING = 16
+HSTS = 64  # Strict-Transport-Security (RFC 6797)
 HOP = 32  # belongs to the connection, so applications may not send it (PEP 3333)
-DEFAULTS = DATE | SERVER
+DEFAULTS = DATE | SERVER | HSTS
 # Without content; a client still reads the length of a 205 (RFC 9110, section 15.3.6).
 BODILESS = frozenset((*range(100, 200), 204, 205, 304))
 WIRE = LENGTH | CONNECTION | CODING | HOP  # the connection writes these itself
@@ -31,6 +32,7 @@ _TRAITS = {
     "content-length": LENGTH,
     "date": DATE,
     "server": SERVER,
+    "strict-transport-security": HSTS,
     "connection": CONNECTION,
     "transfer-encoding": CODING,
     "keep-alive": HOP,
@@ -212,7 +214,7 @@ def examined(headers: Fields, extra: bytes) -> tuple[list[bytes], int | None, li
 
 
 def without_defaults(extra: bytes, traits: int) -> bytes:
-    """`extra` without the lines (Server, Date) the application has sent itself."""
+    """`extra` without the lines (Server, Date, …) the application has sent itself."""
     kept = []
     for line in extra.split(b"\r\n")[:-1]:
         trait = _TRAITS.get(line.partition(b":")[0].decode("latin-1").lower(), 0)

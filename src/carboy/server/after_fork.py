@@ -37,6 +37,9 @@ def _after_fork() -> None:
         for listener in engine.listeners.sockets.values():
             listener.close()
         for connection in list(engine.connections.values()):
+            leave = getattr(connection.sock, "leave", None)
+            if leave is not None:
+                leave()  # or TLS would write its end into the connection of the original
             connection.sock.close()
     _running.clear()
 

@@ -27,8 +27,9 @@ ADDRESS = re.compile(r"(?:\[(?P<six>[^\[\]]+)\]|(?P<host>[^:\[\]/]*)):(?P<port>[
 
 # Environment variable: the sockets that a process keeps when it replaces itself by exec (SIGHUP
 # without a supervisor). For each, the descriptor, then "=" if this program has bound the socket,
-# then device:inode of the file of a unix socket.
+# then device:inode of the file of a unix socket, or "redirects" (--redirect-http).
 KEPT_FDS = "CARBOY_KEPT_FDS"
+REDIRECTS = "redirects"
 
 
 class BindError(OSError):
@@ -201,6 +202,25 @@ def inherited() -> list[socket.socket]:
                 os.environ.pop(name, None)  # child processes must not use them
 
 
+def open_redirects(port: int, sockets: Iterable[socket.socket], backlog: int) -> list[Listener]:
+    """Listen on a plain port of the addresses that `sockets` have. Raises BindError."""
+    hosts: dict[str, None] = {}
+    for sock in sockets:
+        name = sock.getsockname()
+        if isinstance(name, tuple):
+            both = name[0] == "::" and not sock.getsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY)
+            hosts["" if both else str(name[0])] = None
+    if not hosts:
+        raise BindError(
+            errno.EINVAL, "--redirect-http requires an address with a port. Add --bind HOST:PORT."
+        )
+    opened = open_sockets([Address(host, port) for host in hosts], backlog)
+    found = [sock for sock in opened if isinstance(sock, Listener)]
+    for listener in found:
+        listener.redirects = True
+    return found
+
+
 def keep(sockets: Iterable[socket.socket]) -> None:
     """Pass the sockets to the program that replaces this process."""
     for sock in sockets:
@@ -211,6 +231,8 @@ def keep(sockets: Iterable[socket.socket]) -> None:
 def _keeping(sock: socket.socket) -> str:
     if not isinstance(sock, Listener):
         return str(sock.fileno())
+    if sock.redirects:
+        return f"{sock.fileno()}={REDIRECTS}"
     return f"{sock.fileno()}=" + ("" if sock.file is None else "{}:{}".format(*sock.file))
 
 
@@ -221,7 +243,8 @@ def _kept(text: str) -> socket.socket:
         return sock
     listener = Listener(fileno=sock.detach())
     listener.setblocking(False)
-    if file:
+    listener.redirects = file == REDIRECTS
+    if file and not listener.redirects:
         device, _, inode = file.partition(":")
         listener.path = os.fsdecode(listener.getsockname())
         listener.file = (int(device), int(inode))
@@ -230,6 +253,8 @@ def _kept(text: str) -> socket.socket:
 
 def url(sock: socket.socket, scheme: str = "http") -> str:
     """The URL of a listening socket, for people."""
+    if isinstance(sock, Listener) and sock.redirects:
+        scheme = "http"
     name = sock.getsockname()
     if isinstance(name, str | bytes):
         return f"unix:{os.fsdecode(name)}"

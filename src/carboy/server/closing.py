@@ -64,18 +64,24 @@ class Closing:
 
     def refuse(self, connection: Connection, error: RemoteProtocolError, now: float) -> None:
         """Answer a request that broke a rule, and close so that the client sees the response."""
+        self._refuse(connection, error, now, self._responder.extra.lines)
+
+    def _refuse(
+        self, connection: Connection, error: RemoteProtocolError, now: float, extra: bytes
+    ) -> None:
         self._responder.record_refusal(connection, error)
-        connection.push(connection.machine.error_response(error, self._responder.extra.lines))
+        connection.push(connection.machine.error_response(error, extra))
         connection.unread = True
         self.end(connection, now)
 
-    def cannot_receive(self, connection: Connection, error: OSError) -> None:
+    def cannot_receive(self, connection: Connection, problem: OSError) -> None:
         """Close a connection that cannot be read; answer plain HTTP where TLS is spoken."""
-        advice = getattr(error, "message", None)  # of net.tls.PlainHttp
+        advice = getattr(problem, "message", None)  # of net.tls.PlainHttp
         if advice is None:
             self.close(connection)
         else:
-            self.refuse(connection, RemoteProtocolError(400, advice), time.monotonic())
+            error = RemoteProtocolError(400, advice)
+            self._refuse(connection, error, time.monotonic(), self._responder.extra.plain)
 
     def fault(self, connection: Connection, error: Exception) -> None:
         """Close a connection whose input triggered a bug in Carboy; others are not affected."""

@@ -1,4 +1,4 @@
-"""The Server and Date fields of every response, formatted once a second."""
+"""The Server and Date fields of every response, formatted once a second, and HSTS under TLS."""
 
 from __future__ import annotations
 
@@ -10,15 +10,19 @@ from carboy.dates import http_date
 class DefaultFields:
     """The encoded lines of Server and Date (RFC 9110, sections 10.2.4 and 6.6.1).
 
-    `lines` is copied into each response head. `refresh` formats it for another second.
+    `lines` is copied into each response head. `refresh` formats it for another second. `plain` is
+    without Strict-Transport-Security, which a client gets over TLS only (RFC 6797, section 7.2);
+    `hsts` is its max-age in seconds, 0 for none.
     """
 
-    def __init__(self, server: str) -> None:
+    def __init__(self, server: str, hsts: int = 0) -> None:
         self._server = f"Server: {server}\r\n" if server else ""
-        self.lines = b""
+        self._hsts = f"Strict-Transport-Security: max-age={hsts}\r\n".encode() if hsts else b""
+        self.plain = self.lines = b""
         self.refresh(time.time())
 
     def refresh(self, timestamp: float) -> bytes:
         """Format the lines for `timestamp` (seconds since the epoch) and return them."""
-        self.lines = f"{self._server}Date: {http_date(timestamp)}\r\n".encode("latin-1")
+        self.plain = f"{self._server}Date: {http_date(timestamp)}\r\n".encode("latin-1")
+        self.lines = self.plain + self._hsts
         return self.lines

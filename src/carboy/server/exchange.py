@@ -194,9 +194,9 @@ class ServerExchange:
         }
         if responder.like_werkzeug and self.peer is not None:
             template["REMOTE_PORT"] = self.peer[1]  # a number in Werkzeug's environ
-        certificate = getattr(connection.sock, "certificate", None)
-        if certificate is not None and (pem := certificate()) is not None:
-            template["SSL_CLIENT_CERT"] = pem
+        variables = getattr(connection.sock, "client_variables", None)
+        if variables is not None:
+            template.update(variables())
         connection.environ_tail = tail
         connection.environ = template
         return template

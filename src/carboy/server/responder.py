@@ -54,7 +54,7 @@ class Responder:
     ) -> None:
         self.settings = settings
         self.access = access
-        self.extra = DefaultFields(settings.server_header)
+        self.extra = DefaultFields(settings.server_header, settings.hsts if secure else 0)
         software = settings.server_header or "carboy"
         self.environ = base_environ(settings.threads > 1, processes, software)
         self.like_werkzeug = False  # environs have the keys of Werkzeug's server

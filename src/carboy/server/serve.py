@@ -10,8 +10,10 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from carboy.gateway import interface_of
+from carboy.net.listener import Listener
 from carboy.server import bind as binding
 from carboy.server import descriptors
+from carboy.server.beside_tls import redirects
 from carboy.server.bind import Address, from_host, parse_bind
 from carboy.server.logs.error_log import ERROR_LOGGER
 from carboy.server.processes import child, load_check
@@ -48,6 +50,7 @@ def serve(
     cert: str | Iterable[str] = (),
     key: str | Iterable[str] = (),
     key_password_file: str | None = None,
+    redirect_http: int | None = None,
     settings: Settings | None = None,
     **more: Any,
 ) -> None:
@@ -55,7 +58,8 @@ def serve(
 
     `bind` is one or more of "host:port", "[::1]:8000", "unix:/path" and "fd://3". `workers` is a
     number of processes, or "auto". With `cert`, the file of a certificate or several, it serves
-    HTTPS; `key` has their keys (docs/https.md). `more` are fields of Settings
+    HTTPS; `key` has their keys, and clients of the port `redirect_http` are
+    sent there (docs/https.md). `more` are fields of Settings
     (`keepalive_timeout=5`) and, with the prefix "limit_", of Limits. Returns when a signal has
     stopped the server. Raises BindError if it cannot listen on an address, and ValueError for
     files that cannot be used. With one worker, SIGHUP starts the program again.
@@ -75,6 +79,7 @@ def serve(
         socket_group=socket_group,
         umask=umask,
         tls=tls_server(cert, key, chosen, key_password_file),
+        redirect_http=redirect_http,
     )
     code = start(plan, lambda: app)
     if code:
@@ -141,6 +146,8 @@ def start(plan: Plan, load: Load, announcer: Announcer | None = None) -> int:
     sockets = binding.inherited() or binding.open_sockets(
         plan.addresses, plan.settings.backlog, file
     )
+    if plan.redirect_http is not None and not any(map(redirects, sockets)):
+        sockets += redirects_or_close(plan.redirect_http, sockets, plan.settings.backlog)
     try:
         worker = Worker(plan, sockets, load, announcer, restarted)
         export(plan.settings)
@@ -149,6 +156,17 @@ def start(plan: Plan, load: Load, announcer: Announcer | None = None) -> int:
         binding.remove_files(sockets)
         for sock in sockets:
             sock.close()
+
+
+def redirects_or_close(port: int, sockets: Sequence[socket.socket], backlog: int) -> list[Listener]:
+    """The listeners of --redirect-http. If there can be none, the others are closed."""
+    try:
+        return binding.open_redirects(port, sockets, backlog)
+    except OSError:
+        binding.remove_files(sockets)
+        for sock in sockets:
+            sock.close()
+        raise
 
 
 def supervise(worker: Worker) -> int:
@@ -174,4 +192,5 @@ def supervisor_for(worker: Worker) -> Supervisor:
         on_slow_stop=worker.announcer.stopping,
         stay=plan.ends_process,
         relay=SupervisorRelay(settings),
+        on_replace=lambda: plan.tls and plan.tls.reload(),
     )

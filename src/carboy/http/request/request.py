@@ -26,6 +26,7 @@ from carboy.http.request import body, fields
 from carboy.http.request import environ as of_environ
 from carboy.http.request import exchange as of_exchange
 from carboy.http.request import url as url_parts
+from carboy.http.request.client_certificate import client_certificate
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication, WSGIEnvironment
@@ -180,6 +181,8 @@ class Request:
     def script_root(self) -> str:
         """`root_path` without a slash at its end."""
         return self.root_path.rstrip("/")
+
+    client_certificate = lazy(client_certificate)
 
     @property
     def is_secure(self) -> bool:

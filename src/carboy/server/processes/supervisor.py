@@ -67,6 +67,7 @@ class Supervisor:
         sockets: Sequence[socket.socket] = (),
         on_ready: Callable[[], object] = lambda: None,
         on_slow_stop: Callable[[int | None], object] = lambda running: None,
+        on_replace: Callable[[], object] = lambda: None,
         stay: bool = False,
         relay: SupervisorRelay | None = None,
     ) -> None:
@@ -74,6 +75,7 @@ class Supervisor:
         self.generations = generations
         self.health = health
         self._on_ready = on_ready
+        self._on_replace = on_replace  # called before the workers are replaced
         self._on_slow_stop = on_slow_stop  # called when Ctrl+C has not ended everything in a moment
         self._shutdown = ListenerShutdown(sockets)
         self._inbox = Inbox(self.HANDLED, stay)
@@ -227,6 +229,7 @@ class Supervisor:
         again = "Starting over to replace" if self.generations.replacing else "Replacing"
         log.info("%s the workers one by one.", again)
         systemd.notify_reloading()
+        self._on_replace()
         self.generations.replace()
 
     def _ask_what_it_does(self, worker: int, link: WorkerLink) -> None:

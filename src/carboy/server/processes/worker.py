@@ -22,6 +22,7 @@ from carboy.gateway import for_application
 from carboy.gateway.interface import Gateway, StartFailed
 from carboy.net.threads import NoThread
 from carboy.server import monkey_patching, systemd
+from carboy.server.beside_tls import BesideTls, redirects
 from carboy.server.bind import Address, keep, remove_files
 from carboy.server.engine import Engine
 from carboy.server.listening import ListenerPolicy, Wrap
@@ -81,6 +82,7 @@ class Plan:
     umask: int | None = None
     wrap: Wrap | None = None  # makes TLS streams of accepted sockets
     tls: TlsServer | None = None  # does so with certificates that are loaded again; before `wrap`
+    redirect_http: int | None = None  # plain port whose clients are sent to HTTPS
     gateway: Callable[[Any], Gateway] | None = None  # None: by the settings
     trace: Callable[[], object] | None = None  # called before each unit of work of the engine
     ends_process: bool = False  # the process ends after serving, and then ignores signals
@@ -194,7 +196,7 @@ class Worker:
         logs.attach()
         self._engine = engine = Engine(
             gateway,
-            self.sockets,
+            [each for each in self.sockets if not redirects(each)],
             self.plan.settings,
             logs.access,
             processes=self.plan.workers > 1,
@@ -248,10 +250,13 @@ class Worker:
             raise LoadError(str(problem)) from None
 
     def _serve(self, engine: Engine, logs: Logs, ends: bool = False) -> None:
-        tls = self.plan.tls
+        plan = self.plan
+        beside = None
+        if plan.tls is not None:
+            beside = BesideTls(plan.tls, self.sockets, plan.settings, logs.access)
         try:
-            if tls is not None:
-                tls.watch()
+            if beside is not None:
+                beside.start()
             engine.run()
         except NoThread as problem:
             log.error("%s", problem)
@@ -260,8 +265,8 @@ class Worker:
             log.exception("The engine has failed.")
             raise
         finally:
-            if tls is not None:
-                tls.stop()
+            if beside is not None:
+                beside.stop(engine.stopping.asked)
             if self._stop_gateway is not None:
                 self._stop_gateway(engine.stopping.seconds_left())
             logs.close(ends=ends)

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from bench import rivals
+from bench import certificate, rivals
 
 HOST = "127.0.0.1"
 GUNICORN_THREADS = 4
@@ -23,6 +23,17 @@ def carboy_command() -> Path:
 def carboy(target: str, port: int, threads: int | None) -> list[str]:
     chosen = ["--threads", str(threads)] if threads else []
     return [str(carboy_command()), "run", target, "--port", str(port), "--no-access-log", *chosen]
+
+
+def carboy_tls(target: str, port: int, threads: int | None) -> list[str]:
+    file, key = certificate.files()
+    return [*carboy(target, port, threads), "--cert", file, "--key", key]
+
+
+def gunicorn_tls(target: str, port: int, threads: int | None) -> list[str]:
+    file, key = certificate.files()
+    *command, name = gunicorn(target, port, threads)
+    return [*command, "--certfile", file, "--keyfile", key, name]
 
 
 def _tool(name: str) -> str:

@@ -8,6 +8,7 @@ import json
 import os
 import resource
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -15,7 +16,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench import rivals
+from bench import certificate, rivals
 from bench.apps import payload
 from bench.commands import HOST
 from bench.servers import ServerFailed, pinned
@@ -42,9 +43,16 @@ class Load:
         return self.requests / self.seconds
 
 
-def probe(port: int, exchange: Exchange) -> None:
+def _connect(port: int, scheme: str) -> http.client.HTTPConnection:
+    if scheme == "http":
+        return http.client.HTTPConnection(HOST, port, timeout=PROBE_SECONDS)
+    context = ssl.create_default_context(cafile=certificate.files()[0])
+    return http.client.HTTPSConnection(HOST, port, timeout=PROBE_SECONDS, context=context)
+
+
+def probe(port: int, exchange: Exchange, scheme: str = "http") -> None:
     """Send one request. Raises ServerFailed unless status and body are right."""
-    connection = http.client.HTTPConnection(HOST, port, timeout=PROBE_SECONDS)
+    connection = _connect(port, scheme)
     try:
         connection.request(exchange.method, exchange.path, exchange.body, exchange.headers)
         response = connection.getresponse()
@@ -88,12 +96,12 @@ def write_request(exchange: Exchange, file: Path) -> None:
     file.write_bytes("\n".join(lines).encode() + b"\n\n" + exchange.body)
 
 
-def wrk(port: int, request: Path, core: int, seconds: float) -> Load:
+def wrk(port: int, request: Path, core: int, seconds: float, scheme: str = "http") -> Load:
     """Run wrk on `core` for `seconds` (rounded, as wrk takes whole seconds)."""
     whole = max(1, round(seconds))
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{whole}s", "-s", str(SCRIPT)]
     done = subprocess.run(
-        pinned(core, [*command, f"http://{HOST}:{port}/"]),
+        pinned(core, [*command, f"{scheme}://{HOST}:{port}/"]),
         env={**os.environ, "BENCH_REQUEST": str(request)},
         cwd=rivals.ROOT,
         capture_output=True,

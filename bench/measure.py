@@ -31,7 +31,7 @@ def once(bench: Bench, server: Server, work: Work) -> Figures:
         request = Path(scratch) / "request"
         load.write_request(work.exchange, request)
         with running(server, work, bench.server_core, bench.folder) as started:
-            load.probe(started.port, work.exchange)
+            load.probe(started.port, work.exchange, started.scheme)
             figures = MEASURES[work.kind](bench, started, work, request)
     if work.kind is Kind.PROCESS:
         figures |= _import_time(bench, server)

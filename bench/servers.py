@@ -35,6 +35,7 @@ class Server:
     application: str  # in bench.apps; "plain" takes the callable of the work
     arguments: Arguments
     needs: tuple[str, ...] = ()  # modules in bench/.env
+    scheme: str = "http"
 
     @property
     def ours(self) -> bool:
@@ -71,6 +72,15 @@ ON_PLAIN = (
     Server("granian", "granian", "plain", commands.granian, ("granian",)),
     Server("gunicorn", "gunicorn gthread", "plain", commands.gunicorn, ("gunicorn",)),
     Server("gunicorn-sync", "gunicorn sync", "plain", commands.gunicorn_sync, ("gunicorn",)),
+    Server("carboy-tls", "Carboy, HTTPS", "plain", commands.carboy_tls, scheme="https"),
+    Server(
+        "gunicorn-tls",
+        "gunicorn gthread, HTTPS",
+        "plain",
+        commands.gunicorn_tls,
+        ("gunicorn",),
+        "https",
+    ),
     Server("waitress", "waitress", "plain", commands.waitress, ("waitress",)),
     Server("cheroot", "cheroot", "plain", commands.cheroot, ("cheroot",)),
 )
@@ -190,6 +200,7 @@ class Running:
 
     port: int
     pid: int
+    scheme: str = "http"
 
 
 @contextlib.contextmanager
@@ -210,7 +221,7 @@ def running(server: Server, work: Work, core: int, folder: Path) -> Iterator[Run
         try:
             if not _listens(process, port):
                 raise ServerFailed(f"{server.label} does not listen.")
-            yield Running(port, process.pid)
+            yield Running(port, process.pid, server.scheme)
         except ServerFailed as error:
             output.seek(0)
             said = output.read().decode(errors="replace").strip()[-600:]

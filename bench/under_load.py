@@ -32,9 +32,9 @@ class Bench:
 def loaded(bench: Bench, started: Running, request: Path, *, warm: bool = True) -> Figures:
     """The figures of a run of wrk. Raises ServerFailed."""
     if warm:
-        load.wrk(started.port, request, bench.load_core, bench.warm_up)
+        load.wrk(started.port, request, bench.load_core, bench.warm_up, started.scheme)
     before = process.cost(started.pid)
-    seen = load.wrk(started.port, request, bench.load_core, bench.seconds)
+    seen = load.wrk(started.port, request, bench.load_core, bench.seconds, started.scheme)
     after = process.cost(started.pid)
     if seen.requests == 0:
         raise ServerFailed("No request was answered.")

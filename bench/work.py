@@ -93,6 +93,7 @@ BROADCAST_SSE = (
     "starlette-hypercorn",
     "starlette-daphne",
 )
+TLS = ("carboy-wsgi", "carboy-tls", "gunicorn", "gunicorn-tls")
 SOMETIMES = ("carboy", "carboy-wsgi", "granian", "gunicorn", "bjoern", "flask-granian")
 
 
@@ -182,6 +183,14 @@ FORM = Exchange(
 
 WORKS = (
     Work("a", "plain WSGI hello", PLAIN, ours="carboy-wsgi"),
+    Work("tls", "plain WSGI hello over HTTPS", TLS, ours="carboy-tls"),
+    Work(
+        "handshakes",
+        "plain WSGI hello over HTTPS, a new connection each time",
+        TLS,
+        Exchange(headers={"Connection": "close"}),
+        ours="carboy-tls",
+    ),
     Work("b", "framework hello", FRAMEWORKS),
     Work(
         "c",

@@ -255,6 +255,7 @@ LATE_LIBRARIES: dict[str, tuple[str, set[str]]] = {
     ),
     "hmac": ("Loads OpenSSL.", {"carboy.http.security"}),
     "importlib": ("Each child process starts with it.", {"carboy.compat.child.carboy_names"}),
+    "logging": ("Needed for one line of a log.", {"carboy.app.secure_cookies"}),
     "mimetypes": (
         "Reads the system's files when loaded.",
         {
@@ -306,7 +307,8 @@ ORDER: dict[str, tuple[str, ...]] = {
     ),
     "app": (
         "typing", "packages", "config", "signals", "active", "loop", "pump", "async_body",
-        "json.provider", "json", "json.tag", "wrappers", "sessions", "interface", "context",
+        "json.provider", "json", "json.tag", "wrappers", "secure_cookies", "sessions", "interface",
+        "context",
         "globals", "helpers", "logging", "views", "templating", "urls", "plan", "errors",
         "returns", "sending", "cycle", "stepwise", "commands", "registry", "serving_hooks",
         "blueprint", "app",

@@ -309,3 +309,25 @@ def test_flashed_messages_are_shown_once_and_by_category(pair) -> None:
         return app
 
     pair(build, "/flash", "/show", "/show", status=200)
+
+
+@pytest.mark.parametrize("secure", [True, False])
+def test_a_session_cookie_over_tls_without_secure_is_advised_against_once(secure, caplog):
+    import carboy
+
+    app = carboy.Carboy("shop")
+    app.secret_key = "k"
+    app.config["SESSION_COOKIE_SECURE"] = secure
+
+    @app.get("/")
+    def index():
+        carboy.session["a"] = 1
+        return ""
+
+    client = app.test_client()
+    client.get("/")
+    assert not caplog.records
+    for _ in range(2):
+        client.get("/", base_url="https://localhost")
+    told = [r.getMessage() for r in caplog.records if "SESSION_COOKIE_SECURE" in r.getMessage()]
+    assert len(told) == (0 if secure else 1)

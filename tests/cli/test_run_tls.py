@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import os
 import re
 import signal
 import socket
@@ -222,3 +223,45 @@ def test_workers_accept_the_session_tickets_of_each_other(folder: Path) -> None:
                 break
         assert len(pids) == 2
         assert server.stop() == 0
+
+
+def test_unix_sockets_and_inherited_sockets_speak_tls(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        fd = listener.fileno()
+        with Running("run", "app", *PAIR, "--fd", str(fd), "-b", "unix:web.sock", cwd=folder,
+                     pass_fds=[fd]) as server:  # fmt: skip
+            server.line("Press Ctrl+C to stop")
+            assert curl(server, folder) == "https True 0"
+            with socket.socket(socket.AF_UNIX) as sock:
+                sock.settimeout(PATIENCE)
+                sock.connect(str(folder / "web.sock"))
+                with CONTEXT.wrap_socket(sock, server_hostname="localhost") as wrapped:
+                    assert ask(wrapped) == "https True 0"
+            assert server.stop() == 0
+
+
+def test_sockets_of_systemd_speak_tls_and_have_a_plain_port_beside_them(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        os.set_inheritable(listener.fileno(), True)
+        start = (
+            "import os, runpy, sys; os.dup2(int(sys.argv.pop(1)), 3);"
+            "os.environ |= {'LISTEN_PID': str(os.getpid()), 'LISTEN_FDS': '1'};"
+            "runpy.run_module('carboy', run_name='__main__')"
+        )
+        with Running(str(listener.fileno()), "run", "app", *PAIR, "--redirect-http", "0",
+                     cwd=folder, command=("-c", start), close_fds=False) as server:  # fmt: skip
+            assert curl(server, folder) == "https True 0"
+            seen = client(f"http://localhost:{plain_port(server)}/", "-i")
+            assert f"https://localhost:{listener.getsockname()[1]}/" in seen
+            assert server.stop() == 0
+
+
+def test_a_plain_port_needs_an_address_and_a_port_that_is_free(folder: Path) -> None:
+    shown = carboy(folder, "run", "app", *PAIR, "-b", "unix:x.sock", "--redirect-http", "0", code=1)
+    assert "--redirect-http requires an address with a port." in shown
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        shown = carboy(folder, "run", "app", *PAIR, "-p", "0", "--redirect-http", port, code=1)
+    assert f"Port {port} is in use by another program" in shown
+    shown = carboy(folder, "run", "app", "-p", "0", "--redirect-http", "0", code=2)
+    assert "--redirect-http requires --cert." in shown

@@ -68,6 +68,13 @@ def test_an_encrypted_key_is_named(files: Path) -> None:
     assert "is encrypted" in problem_of(pair, OSError(22, "Invalid argument"))
 
 
+def test_the_password_of_an_encrypted_key_may_be_in_a_variable(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CARBOY_KEY_PASSWORD", "x")
+    assert context_of((str(files / "good.pem"), str(files / "locked.pem"))) is not None
+
+
 def test_a_certificate_that_browsers_refuse_is_told_apart(files: Path) -> None:
     assert validity_problem(str(files / "good.pem")) == ""
     assert "expired on 20" in validity_problem(str(files / "expired.pem"))

@@ -12,6 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from carboy.app.json.tag import TaggedJSONSerializer
+from carboy.app.secure_cookies import advise_secure_cookies
 from carboy.http.containers.immutable import CallbackDict
 
 if TYPE_CHECKING:
@@ -255,10 +256,13 @@ def session_to_refresh(app: Any, ctx: Any) -> bool:
 
 def cookie_place(interface: SessionInterface, app: Any) -> dict[str, Any]:
     """The attributes of the session cookie, except for its lifetime."""
+    secure = interface.get_cookie_secure(app)
+    if not secure:
+        advise_secure_cookies(app)
     return {
         "domain": interface.get_cookie_domain(app),
         "path": interface.get_cookie_path(app),
-        "secure": interface.get_cookie_secure(app),
+        "secure": secure,
         "partitioned": interface.get_cookie_partitioned(app),
         "samesite": interface.get_cookie_samesite(app),
         "httponly": interface.get_cookie_httponly(app),

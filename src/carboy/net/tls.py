@@ -19,7 +19,7 @@ from carboy.net.certificate_error import CertificateError
 from carboy.net.certificates import generate_adhoc_ssl_context
 from carboy.net.stream import WantsWrite
 from carboy.net.tls_facts import TlsFacts, client_variables, facts_of, note_certificate
-from carboy.net.tls_files import Pair, read
+from carboy.net.tls_files import Pair, read, read_password
 from carboy.net.tls_plain import PEEKED, advice
 
 __all__ = ["is_ssl_error", "load_ssl_context"]
@@ -34,10 +34,12 @@ def load_ssl_context(
 ) -> ssl.SSLContext:
     """A server's context with a certificate chain and its key, from PEM files.
 
-    Without `pkey_file` the key is in `cert_file`. Raises FileNotFoundError and ssl.SSLError.
+    Without `pkey_file` the key is in `cert_file`. The variable CARBOY_KEY_PASSWORD has the password
+    of an encrypted key; without it, OpenSSL asks on the terminal. Raises FileNotFoundError and
+    ssl.SSLError.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER if protocol is None else protocol)
-    context.load_cert_chain(cert_file, pkey_file)
+    context.load_cert_chain(cert_file, pkey_file, read_password(None) or None)
     note_certificate(context, cert_file)
     return context
 
@@ -64,7 +66,7 @@ def context_of(given: Any) -> ssl.SSLContext | None:
 def problem_of(given: Any, error: OSError) -> str:
     """The reason why the files of a certificate could not be loaded, and what to do."""
     try:
-        read(Pair(*map(str, given[:2])))
+        read(Pair(*map(str, given[:2])), read_password(None))
     except CertificateError as problem:
         return str(problem)
     return f"The certificate cannot be loaded: {error}. Use files in PEM format."

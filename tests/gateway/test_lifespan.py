@@ -76,7 +76,13 @@ async def cancelled(send: Send) -> None:
     raise asyncio.CancelledError
 
 
+async def stops_the_loop(send: Send) -> None:
+    asyncio.get_running_loop().stop()
+    await asyncio.Event().wait()
+
+
 STARTS = {
+    stops_the_loop: "The application failed to start: It (has stopped|ended)",
     raises: "The application failed to start: Traceback .*ValueError: no database",
     says: "The application failed to start: no database",
     says_nothing: "The application failed to start: It sent no message",

@@ -194,3 +194,23 @@ def test_redis_may_lose_its_data_while_clients_are_connected(redis: Any) -> None
         assert not recorder.engine.history("room", old.id).complete
         assert not recorder.attach("room", old.id).complete
         assert [each.data for each in recorder.engine.history("room").messages] == ["after"]
+
+
+def test_redis_may_refuse_writes_for_a_time(redis: Any) -> None:
+    """Its memory or its disk is full: publishers get an error, and then everything goes on."""
+    with (
+        Recorder(f"{redis.url}?prefix=full") as recorder,
+        redis_client.Redis(unix_socket_path=str(redis.path)) as client,
+    ):
+        recorder.attach("room")
+        recorder.engine.publish(Message("room", "before"))
+        recorder.got("before")
+        client.config_set("maxmemory", 1)
+        try:
+            with pytest.raises(EngineError, match=r"cannot be used: .*maxmemory"):
+                recorder.engine.publish(Message("room", "refused"))
+        finally:
+            client.config_set("maxmemory", 0)
+        recorder.engine.publish(Message("room", "after"))
+        recorder.got("before", "after")
+        assert recorder.attach("late").complete

@@ -22,6 +22,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Callable, Coroutine, Hashable, Iterator
+from concurrent.futures import Future, wait
 from contextvars import copy_context
 from queue import Empty, SimpleQueue
 from threading import Lock
@@ -46,6 +47,7 @@ LOOK = 0.5  # seconds between two looks whether the client has gone
 # Seconds that a response with a status of an error is kept for the exception that may follow it.
 HOLD = 5.0
 CHUNK = 64 * 1024  # bytes of the body in one message
+LOOK = 1.0  # seconds between two looks whether the loop runs
 HIGH = 1024 * 1024  # bytes in the queue above which the application waits
 # In the environ: called with the contexts in which the debugger's consoles run code.
 PRESERVE = "werkzeug.debug.preserve_context"
@@ -118,7 +120,15 @@ class LoopContext:
 
     def ensure_sync(self, function: Callable[[], Coroutine[Any, Any, Any]]) -> Callable[[], Any]:
         """A plain function that runs a coroutine function on the loop."""
-        return lambda: self._loop.submit(function()).result()
+        return lambda: self._result(self._loop.submit(function()))
+
+    def _result(self, future: Future[Any]) -> Any:
+        """Wait as long as the user's code runs; a loop that has ended would never finish it."""
+        while not future.done():
+            if not self._loop.running:
+                raise RuntimeError("The event loop has ended. Load the page again.")
+            wait([future], LOOK)
+        return future.result()
 
     def __enter__(self) -> None: ...
 

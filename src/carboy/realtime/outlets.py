@@ -190,6 +190,7 @@ class QueueOutlet:
     def __iter__(self) -> Iterator[bytes]:
         try:
             while self.open or not self._queue.empty():
+                # The housekeeper puts a keep-alive here, or None at the end, so this returns.
                 piece = self._queue.get()
                 if piece is None:
                     return

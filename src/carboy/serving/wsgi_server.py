@@ -185,7 +185,11 @@ class BaseWSGIServer:
         self._raise_escaped()
 
     def shutdown(self) -> None:
-        """End serve_forever. Returns when running requests have finished."""
+        """End serve_forever. Returns when running requests have finished.
+
+        That is after the graceful timeout at the latest. As in the standard library, a thread that
+        runs serve_forever itself must not call this: it would wait for its own end.
+        """
         with self._lock:
             self._stop_asked = True
         self._end()

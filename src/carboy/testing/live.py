@@ -24,6 +24,6 @@ def live_server(app: Any, host: str = "127.0.0.1", **options: Any) -> Iterator[s
         # The socket listens already, so early connections wait for the thread.
         yield f"http://{f'[{host}]' if ':' in host else host}:{server.port}"
     finally:
-        server.shutdown()
+        server.shutdown()  # returns after the graceful timeout at the latest; then the thread ends
         thread.join()
         server.server_close()

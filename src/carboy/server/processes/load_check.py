@@ -169,20 +169,27 @@ class LoadCheck:
             process.kill()
             process.wait()
             did = link.take_stacks()
-            return (
-                f"The new code has not been loaded within {self._timeout:g} s. If the application"
-                " needs more time, use a longer --start-timeout."
-                + (f"\nStacks of the threads of the new process:\n{did}" if did else "")
-            )
+            stacks_text = f"\nStacks of the threads of the new process:\n{did}" if did else ""
+            return self._too_late() + stacks_text
         if ready:
             # Resources that the application holds while it is loaded must be free for this process.
             _read_until(link, time.monotonic() + KILL_DELAY)
             process.kill()
+        elif not _ends_until(process, end):  # the application has closed the pipe and goes on
+            process.kill()
+            process.wait()
+            return self._too_late()
         process.wait()
         if ready:
             return None
         how = death(process.returncode)
         return link.failure() or f"The process that loaded the new code {how} before it was ready."
+
+    def _too_late(self) -> str:
+        return (
+            f"The new code has not been loaded within {self._timeout:g} s. If the application needs"
+            " more time, use a longer --start-timeout."
+        )
 
     def _end_child(self) -> bool:
         """Kill the child, if there is one, and wait until it has ended. Takes no lock."""
@@ -196,6 +203,15 @@ class LoadCheck:
             except ChildProcessError:
                 pass  # the thread that waits for it was quicker
         return True
+
+
+def _ends_until(process: subprocess.Popen[bytes], end: float | None) -> bool:
+    """Whether the child ends until `end`."""
+    try:
+        process.wait(None if end is None else max(0.0, end - time.monotonic()))
+    except subprocess.TimeoutExpired:
+        return False
+    return True
 
 
 def _read_until(link: WorkerLink, end: float | None) -> bool | None:

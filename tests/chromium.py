@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 
 import pytest
@@ -34,13 +35,54 @@ def program(*names: str) -> str:
     return found
 
 
+class _Started:
+    """A browser that runs, and the driver of it."""
+
+    def __init__(self) -> None:
+        path = program("chromium", "chromium-browser")
+        self.driver = sync_playwright().start()
+        self.browser = self.driver.chromium.launch(executable_path=path, args=QUIET)
+        self.loop = asyncio.get_running_loop()  # the driver leaves it set between its calls
+
+    def close(self) -> None:
+        asyncio._set_running_loop(self.loop)
+        try:
+            self.browser.close()
+            self.driver.stop()
+        finally:
+            asyncio._set_running_loop(None)
+
+
+_started: list[_Started] = []
+
+
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Debian's Chromium, which is closed at the end."""
-    path = program("chromium", "chromium-browser")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=QUIET)
-        try:
-            yield browser
-        finally:
-            browser.close()
+    """Debian's Chromium, without windows. Those that are opened are closed at the end.
+
+    To start it takes two seconds of the processor, so it runs on until the end of the module.
+    Tests in between may run event loops of their own.
+    """
+    if _started and not _started[0].browser.is_connected():
+        _started.pop().close()
+    if not _started:
+        _started.append(_Started())
+    browser = _started[0].browser
+    asyncio._set_running_loop(_started[0].loop)
+    assert not browser.contexts
+    try:
+        yield browser
+    finally:
+        for context in browser.contexts:
+            context.close()
+        asyncio._set_running_loop(None)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(
+    item: pytest.Item, nextitem: pytest.Item | None
+) -> Generator[None, None, None]:
+    """Close the browser after the last test of a module."""
+    yield
+    if _started and (nextitem is None or nextitem.path != item.path):
+        _started.pop().close()

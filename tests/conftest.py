@@ -1,4 +1,4 @@
-"""Settings for all tests: Hypothesis, tests that hang, and who leads ASGI applications."""
+"""Settings for all tests: Hypothesis, tests that hang, Chromium, who leads ASGI applications."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
+from chromium import pytest_runtest_teardown  # noqa: F401 - a hook of pytest
 from timeouts import (  # noqa: F401 - hooks of pytest
     pytest_configure,
     pytest_runtest_makereport,

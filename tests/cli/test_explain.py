@@ -5,18 +5,16 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 import ready_commands
-
-pytestmark = pytest.mark.xdist_group("chromium")
+from chromium import chromium
 
 APP = """
 import asyncio
@@ -391,15 +389,10 @@ def test_a_password_put_into_the_session_is_not_shown(folder: Path) -> None:
     assert page.count("made-here") == page.count('= \\"made-here\\"') == 1  # in the source
 
 
+@pytest.mark.xdist_group("chromium")
 def test_the_page_can_be_navigated_and_searched_in_a_browser(folder: Path) -> None:
-    path = shutil.which("chromium") or shutil.which("chromium-browser")
-    if path is None:
-        if os.environ.get("CI"):
-            pytest.fail("Chromium is not installed")
-        pytest.skip("Chromium is not installed")
     explain(folder, "ours", *TO_HELLO, "--html", "page.html", CARBOY_EDITOR="vscode")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+    with chromium() as browser:
         page = browser.new_page(viewport={"width": 1300, "height": 850})
         complaints: list[str] = []
         page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -437,5 +430,4 @@ def test_the_page_can_be_navigated_and_searched_in_a_browser(folder: Path) -> No
             page.screenshot(path=f"{shots}/explain-light.png")
             page.emulate_media(color_scheme="dark")
             page.screenshot(path=f"{shots}/explain-dark.png")
-        browser.close()
     assert complaints == []

@@ -22,8 +22,6 @@ from carboy.dev.explain import byte_steps
 from carboy.dev.explain.wire_recording import MachineCall
 from chromium import chromium
 
-pytestmark = pytest.mark.xdist_group("chromium")
-
 APP = """
 from carboy import Flask, request, send_file
 
@@ -219,6 +217,7 @@ def shot(page: Page, name: str) -> None:
         page.screenshot(path=f"{shots}/{name}.png")
 
 
+@pytest.mark.xdist_group("chromium")
 def test_the_page_steps_plays_and_stops_at_breakpoints(folder: Path) -> None:
     step(folder, "shop", "POST", "/", "--step", "--html", "page.html", "-d", "name=<b>Milk")
     with chromium() as browser:

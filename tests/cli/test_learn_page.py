@@ -15,14 +15,13 @@ from carboy.testing import Client
 from chromium import chromium
 from learning import Course, Terminal, course
 
-pytestmark = pytest.mark.xdist_group("chromium")
-
 
 def shot(page: Page, name: str) -> None:
     if shots := os.environ.get("CARBOY_SHOTS"):
         page.screenshot(path=f"{shots}/{name}.png", full_page=True)
 
 
+@pytest.mark.xdist_group("chromium")
 def test_an_exercise_is_done_on_the_page(tmp_path: Path) -> None:
     terminal = Terminal(tmp_path)
     try:

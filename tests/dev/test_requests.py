@@ -30,6 +30,7 @@ from running import PATIENCE
 
 CALL = {"number": 1, "title": "The rule is looked up", "where": "map.py", "time": 1}
 HERE = {"environ_base": {"REMOTE_ADDR": "127.0.0.1"}, "base_url": "http://127.0.0.1"}
+in_chromium = pytest.mark.xdist_group("chromium")  # tests that share the browser of a process
 
 
 def application() -> Any:
@@ -389,6 +390,7 @@ def address(wrapped: RequestList) -> Iterator[str]:
     server.server_close()
 
 
+@in_chromium
 def test_in_a_browser_the_list_is_updated_and_has_keys(page: Page, address: str) -> None:
     page.goto(f"{address}/__carboy__/")
     page.fill("#pin", "123-456")
@@ -454,6 +456,7 @@ def test_a_request_without_an_exception_has_no_debugger_page(store: Store) -> No
     assert client.get(f"/__carboy__/{record.number}/error", **HERE).status_code == 404
 
 
+@in_chromium
 def test_in_a_browser_the_debugger_page_of_a_request_has_a_console(
     page: Page, store: Store
 ) -> None:
@@ -480,6 +483,7 @@ def test_in_a_browser_the_debugger_page_of_a_request_has_a_console(
         server.server_close()
 
 
+@in_chromium
 def test_in_a_browser_requests_are_filtered(page: Page, address: str) -> None:
     page.goto(f"{address}/__carboy__/")
     page.fill("#pin", "123-456")
@@ -501,6 +505,7 @@ def test_in_a_browser_requests_are_filtered(page: Page, address: str) -> None:
         page.select_option(choice, "")
 
 
+@in_chromium
 def test_in_a_browser_a_request_is_sent_again_as_it_was_or_changed(
     page: Page, address: str, store: Store
 ) -> None:
@@ -534,6 +539,7 @@ def test_in_a_browser_a_request_is_sent_again_as_it_was_or_changed(
     assert len(store.all()) == 3
 
 
+@in_chromium
 def test_in_a_browser_the_pin_is_accepted_under_any_path(page: Page, address: str) -> None:
     page.goto(f"{address}/__carboy__/123")
     page.fill("#pin", "123-456")
@@ -543,6 +549,7 @@ def test_in_a_browser_the_pin_is_accepted_under_any_path(page: Page, address: st
     page.wait_for_selector("#pin")
 
 
+@in_chromium
 def test_in_a_browser_calls_are_recorded_and_shown(page: Page, address: str) -> None:
     problems: list[str] = []
     page.on("console", lambda message: problems.append(message.text))
@@ -565,6 +572,7 @@ def test_in_a_browser_calls_are_recorded_and_shown(page: Page, address: str) -> 
     assert problems == []  # the policy allows its style sheet and script
 
 
+@in_chromium
 def test_in_a_browser_a_request_is_explained_by_one_button(
     page: Page, address: str, store: Store
 ) -> None:
@@ -587,6 +595,7 @@ def test_in_a_browser_a_request_is_explained_by_one_button(
     assert len(store.all()) == 2
 
 
+@in_chromium
 def test_in_a_browser_an_unsafe_request_is_explained_after_a_question(
     page: Page, address: str, store: Store
 ) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
+import pytest
+
 from chromium import chromium
 from realtime_server import post, start
 from running import PATIENCE
@@ -21,6 +23,7 @@ LISTEN = """
 """
 
 
+@pytest.mark.xdist_group("chromium")
 def test_a_page_gets_each_message_once_while_workers_are_replaced(tmp_path: Path) -> None:
     with start(tmp_path) as server, chromium() as browser:
         host, port = server.address()

@@ -155,6 +155,13 @@ def test_the_tables_of_the_documentation_have_every_option_with_its_default() ->
         assert documented[name].startswith(default), (name, default, documented[name])
 
 
+def test_a_single_address_in_the_project_needs_no_list(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "pyproject.toml").write_text('[tool.carboy]\nbind = "unix:/a"\n')
+    assert [str(each) for each in planned(monkeypatch, "run")[0].addresses] == ["unix:/a"]
+
+
 def test_bind_may_be_a_list_in_the_project(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "pyproject.toml").write_text('[tool.carboy]\nbind = ["unix:/a", "127.0.0.1:1"]\n')
     plan, _ = planned(monkeypatch, "run")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from websockets.sync.client import connect
 
 from carboy import Carboy, request
 from carboy.middleware.proxy_fix import ProxyFix
@@ -202,6 +203,37 @@ def test_uploads_files_and_streams_pass_through_tls(folder: Path) -> None:
         client.send(GET.replace(b"/ ", b"/stream ") * 3)  # three requests in one record
         for _ in range(3):
             assert len(client.reply().body) == 2_000_000
+
+
+def test_a_client_that_does_not_read_holds_no_thread(folder: Path) -> None:
+    size = 8_000_000
+
+    def app(environ: dict[str, Any], start_response: Any) -> list[bytes]:
+        start_response("200 OK", [])
+        return [b"x" * (size if environ["PATH_INFO"] == "/large" else 2)]
+
+    with served(app, wrap=tls_of(folder), threads=1) as live, connected(live) as slow:
+        slow.request("GET", "/large")
+        eventually(lambda: any(each.has_unsent for each in live.engine.connections.values()))
+        assert get(live).body == b"xx"
+        assert len(slow.reply().body) == size
+
+
+def test_websockets_of_a_view_pass_through_tls(folder: Path) -> None:
+    app = Carboy(__name__)
+
+    @app.websocket("/echo")
+    def echo(ws: Any) -> None:
+        for message in ws:
+            ws.send(message)
+
+    with served(app, wrap=tls_of(folder)) as live:
+        where = f"wss://localhost:{live.port}/echo"
+        sock = socket.create_connection(live.address, 60)
+        with connect(where, sock=sock, ssl=AUTHORITY.client(), max_size=None) as client:
+            for message in ("hello", b"x" * 1_000_000, "é" * 100_000):
+                client.send(message)
+                assert client.recv(60) == message
 
 
 def test_the_application_sees_https(folder: Path) -> None:

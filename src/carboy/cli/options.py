@@ -61,6 +61,12 @@ class SectionOption(click.Option):
         super().__init__(*args, **options)
         self.section = section
 
+    def type_cast_value(self, ctx: click.Context, value: Any) -> Any:
+        """The value; a single text in [tool.carboy] is a list of one."""
+        if self.multiple and isinstance(value, str):
+            value = [value]
+        return super().type_cast_value(ctx, value)
+
 
 class SectionedCommand(click.Command):
     """A command whose help shows its options under headings."""

@@ -256,5 +256,4 @@ def test_a_server_whose_own_threads_are_refused_says_so_and_ends(
     with Running("run", "service", "-p", "0", *options, cwd=tmp_path) as server:
         server.line("No thread can be started to serve requests. Raise the limit of processes")
         assert "Traceback" not in server.text()
-        if options:
-            assert server.wait() == 1
+        assert server.wait() == 1

@@ -161,22 +161,23 @@ class Engine:
 
     # --- starting and stopping
 
-    def run(self) -> None:
-        """Serve; returns when stopped. The calling thread only waits, so signals reach it."""
+    def run(self, started: Callable[[], object] = lambda: None) -> None:
+        """Serve until stopped; call `started` first. The calling thread only waits for signals."""
         if package := monkey_patching.replaced_by():
             raise RuntimeError(monkey_patching.advice(package))
         with switch_interval(self.settings.switch_interval):
-            self._serve()
+            self._serve(started)
         if self._failure is not None:
             raise self._failure
 
-    def _serve(self) -> None:
+    def _serve(self, started: Callable[[], object]) -> None:
         self.poller.add(self._waker.fileno(), READ)
         self.accepting.open(clock())
         self.row.cells[Figure.SERVING] = 1.0
         after_fork.watch(self)
         try:
             (self._loop_lead or self.crew).start()
+            started()
             self.stopping.wait_for_the_end()
         except BaseException:
             self.stop(graceful=False)  # raised by another thread or a signal handler
@@ -308,10 +309,10 @@ class Engine:
 
     def _tick(self, now: float) -> None:
         """Once an interval: refresh the Date line, and act on everything that ran out of time."""
-        stops = self.stopping.asked is not None
         self.responder.extra.refresh(time.time())
         exceeded = self.deadlines.exceeded(self.connections.values(), now)
-        self._next_tick = now + (self.stopping.pause if stops else self.deadlines.pause)
+        pace = self.deadlines if self.stopping.asked is None else self.stopping
+        self._next_tick = now + pace.pause
         for connection, error in exceeded:
             if error is not None and connection.phase is LATER:
                 self.channels.refuse_slow(connection, error, now)
@@ -326,8 +327,7 @@ class Engine:
         self.accepting.tick()
         self.crew.start_watcher()
         self.scheduler.tick(now, self._running)
-        # Not immediately: clients connect until the listeners are closed.
-        if self.responder.stopping:
+        if self.responder.stopping:  # later: clients connect until the listeners are closed
             self.stopping.tick(now)
 
     def _running(self) -> list[tuple[str, float]]:

@@ -106,7 +106,7 @@ class SupervisorLink:
         """
 
         def run() -> None:
-            self._is_ready.wait()  # `ready` follows at once, or the process ends with this thread
+            self._is_ready.wait()  # `ready` follows soon, or the process ends with this thread
             interval = REPORT_INTERVAL if self.report else None
             while (message := self.receive(interval)) is not None:
                 if "stacks" in message:

@@ -177,8 +177,7 @@ class Worker:
             log.error("%s", problem)
             return 1
         with Handlers(self._handlers_supervised(engine, link), stay=True):
-            link.ready()
-            self._serve(engine, logs, ends=True)
+            self._serve(engine, logs, link.ready, ends=True)
         return 0
 
     def _attend(self, engine: Engine, link: SupervisorLink) -> None:
@@ -249,7 +248,13 @@ class Worker:
             logs.close()
             raise LoadError(str(problem)) from None
 
-    def _serve(self, engine: Engine, logs: Logs, ends: bool = False) -> None:
+    def _serve(
+        self,
+        engine: Engine,
+        logs: Logs,
+        started: Callable[[], object] = lambda: None,
+        ends: bool = False,
+    ) -> None:
         plan = self.plan
         beside = None
         if plan.tls is not None:
@@ -257,7 +262,7 @@ class Worker:
         try:
             if beside is not None:
                 beside.start()
-            engine.run()
+            engine.run(started)
         except NoThread as problem:
             log.error("%s", problem)
             raise SystemExit(1) from None

@@ -22,6 +22,7 @@ EVERYTHING = ("carboy",)
 # room: prefixes of what it may import besides itself and the standard library
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "grammar": (),
+    "origins": (),
     "dates": (),
     "engine_url": (),
     "file_wrapper": (),
@@ -30,7 +31,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "thread_frames": (),
     "werkzeug_log": (),
     "relay": (),
-    "protocol": ("carboy.grammar",),
+    "protocol": ("carboy.grammar", "carboy.origins"),
     "net": ("carboy.thread_frames",),
     "gateway": ("carboy.protocol.events", "carboy.file_wrapper"),
     "server": (
@@ -50,6 +51,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "carboy.app",
         "carboy.http",
         "carboy.engine_url",
+        "carboy.origins",
         "carboy.relay",
         "carboy.shared",
         "carboy.sizes",
@@ -238,6 +240,7 @@ LATE_LIBRARIES: dict[str, tuple[str, set[str]]] = {
         "An optional dependency that takes a second to load.",
         {"carboy.dev.report.pdf"},
     ),
+    "websockets": ("Needed for the messages of a WebSocket.", {"carboy.cli.explain_client"}),
     "werkzeug": ("Imported when it is started.", {"carboy.cli.explain_servers"}),
     # the standard library
     "asyncio": ("Loads 60 modules.", {"carboy.app.serving_hooks", "carboy.testing.test_app"}),

@@ -121,6 +121,13 @@ def test_without_a_message_the_websocket_is_closed_at_once() -> None:
     assert found.size == 0
 
 
+def test_compressed_messages_are_read() -> None:
+    fields = (("Upgrade", "websocket"), ("Sec-WebSocket-Extensions", "permessage-deflate"))
+    found = explained(asgi, "/", MESSAGE * 2, *fields)
+    assert found.status == "101 Switching Protocols; closed with 1000"
+    assert found.size == 2 * len(MESSAGE)
+
+
 def test_a_header_that_asks_for_a_websocket_is_enough() -> None:
     found = explained(asgi, "/", None, ("upgrade", "WebSocket"))
     assert found.status == "101 Switching Protocols; closed with 1000"
@@ -158,8 +165,8 @@ def test_a_server_that_is_recorded_from_its_start_has_the_steps(tmp_path: Path) 
         "    else:\n"
         "        raise RuntimeError\n"
     )
-    options = ("--websocket", "-d", "a message", "--from-start")
-    said = carboy(tmp_path, "explain", "app:app", "GET", "/", *options)
+    options = ("-d", "a message", "--from-start")
+    said = carboy(tmp_path, "explain", "app:app", "WEBSOCKET", "/", *options)
     assert said.startswith("GET / → 101 Switching Protocols; closed with 1000, 5 bytes; carboy")
     assert "The WebSocket handshake is checked" in said
     assert "The response 101 becomes bytes" in said

@@ -1,13 +1,15 @@
 """`carboy routes` of applications of other frameworks."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from carboy.cli import matched
-from carboy.cli.foreign_routes import ForeignRoute, routes_of
+from carboy.cli.foreign_routes import ForeignRoute, routes_of, without_groups
 from carboy.cli.routes import as_objects, routes
 from carboy.gateway import mount
+from running import carboy
 
 
 async def view(*args: Any, **kwargs: Any) -> Any: ...
@@ -94,6 +96,75 @@ def test_a_rule_of_quart_is_not_matched_because_it_cannot_be_copied() -> None:
     assert matched.lines(app, "GET", "/notes/3") == []
     found = matched.of_request(mount(None, {"/q": app}), "GET", "/q/notes/3")
     assert [line.partition("  ")[0] for line in found] == ["GET /q/notes/3", "/q"]
+
+
+DJANGO = """
+import django
+from channels.auth import AuthMiddlewareStack
+from channels.generic.websocket import WebsocketConsumer
+from channels.routing import ProtocolTypeRouter, URLRouter
+from django.conf import settings
+from django.http import HttpResponse
+from django.urls import include, path, re_path
+from django.views import View
+
+def start(request):
+    return HttpResponse("hello")
+
+class Note(View):
+    def get(self, request, year): ...
+    def post(self, request, year): ...
+
+users = ([path("<int:pk>/", start, name="detail")], "users")
+urlpatterns = [
+    path("", start, name="home"),
+    path("users/", include(users)),
+    re_path(r"^old/(?P<year>(19|20)[0-9]{2})/$", Note.as_view()),
+]
+settings.configure(ROOT_URLCONF=__name__, SECRET_KEY="test", ALLOWED_HOSTS=["*"])
+django.setup()
+
+from django.core.asgi import get_asgi_application
+
+http = get_asgi_application()
+rooms = [path("ws/<str:room>", WebsocketConsumer.as_asgi(), name="room")]
+app = ProtocolTypeRouter({"http": http, "websocket": AuthMiddlewareStack(URLRouter(rooms))})
+"""
+
+
+@pytest.mark.parametrize("name", ["site_:http", "site_:app"])
+def test_django_and_channels_have_the_patterns_of_the_settings(tmp_path: Path, name: str) -> None:
+    pytest.importorskip("channels")
+    (tmp_path / "site_.py").write_text(DJANGO)
+    lines = carboy(tmp_path, "routes", name).splitlines()[2:]
+    assert [" ".join(line.split()) for line in lines] == [
+        "home any /", *(["room WEBSOCKET /ws/<str:room>"] if name == "site_:app" else []),
+        "site_.Note GET, POST /old/<year>/", "users:detail any /users/<int:pk>/",
+    ]  # fmt: skip
+
+
+def test_a_urlconf_that_cannot_be_imported_is_shown_with_its_line(tmp_path: Path) -> None:
+    pytest.importorskip("channels")
+    (tmp_path / "site_.py").write_text(DJANGO.replace("ROOT_URLCONF=__name__", "ROOT_URLCONF='x'"))
+    (tmp_path / "x.py").write_text("urlpatterns = [pathh()]\n")
+    said = carboy(tmp_path, "routes", "site_:http", code=1)
+    assert "ROOT_URLCONF could not be loaded." in said
+    assert 'x.py", line 1' in said
+    assert "NameError: name 'pathh' is not defined" in said
+    assert "importlib" not in said
+
+
+@pytest.mark.parametrize(
+    ("pattern", "path"),
+    [
+        ("notes/<int:year>/", "notes/<int:year>/"),
+        (r"^notes/(?P<year>\d{4})/$", "notes/<year>/"),
+        (r"^(?P<a>\(x)-(?P<b>((x)))$", "<a>-<b>"),
+        (r"^notes/(\d+)$", r"notes/(\d+)"),
+    ],
+)
+def test_a_regular_expression_of_django_is_shown_with_its_names(pattern: str, path: str) -> None:
+    assert without_groups(pattern) == path
 
 
 def test_the_objects_for_programs_have_the_parameters() -> None:

@@ -270,6 +270,18 @@ def test_a_forced_interface_overrules_the_parameters(write: Write) -> None:
         locate.load("located:other")
 
 
+@pytest.mark.parametrize(
+    ("text", "interface"),
+    [("async def app(scope, receive, send): ...", "wsgi"), (APP.format(name="app"), "asgi")],
+)
+def test_a_wrong_interface_is_an_error_that_names_it(
+    write: Write, text: str, interface: str
+) -> None:
+    write("located.py", text)
+    with pytest.raises(NoApplication, match=f"Do not choose {interface} as its interface"):
+        locate.load("located:app", interface=interface)
+
+
 @pytest.mark.parametrize("named", ["located", "located:create_app", "located:create_app()"])
 def test_a_factory_of_an_asgi_application_is_an_error_that_says_so(
     write: Write, named: str

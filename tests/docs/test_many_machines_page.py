@@ -17,6 +17,9 @@ import pytest
 from websockets.sync.client import unix_connect
 
 from carboy import Carboy
+from carboy.engine_url import BUFFER
+from carboy.realtime.engines.nats_link import LONGEST, MOST
+from carboy.realtime.engines.remote import PRESENCE
 from carboy.shared.limits import SETTINGS as LIMIT_SETTINGS
 from carboy.shared.sessions import DEFAULTS as SESSION_SETTINGS
 from chromium import program
@@ -216,3 +219,10 @@ def test_the_tables_have_the_settings() -> None:
         *SESSION_SETTINGS, "SESSION_REDIS",
     }  # fmt: skip
     assert {name for name in documented if name.startswith("LIMIT_")} == set(LIMIT_SETTINGS)
+
+
+def test_the_numbers_of_the_page_are_those_of_the_code() -> None:
+    assert f"for up to {PRESENCE:.0f} s" in PAGE
+    assert f"| `buffer=N` | {BUFFER} |" in PAGE
+    assert f"at most {MOST:,} messages of each channel, for at most a day" in PAGE
+    assert LONGEST == 24 * 3600

@@ -10,6 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from carboy.realtime.channel_rules import LONGEST_NAME
+from carboy.realtime.hold import MOST_CHANNELS
+from carboy.realtime.housekeeping import HOOK_THREADS
+from carboy.realtime.options import Options
 from event_client import EventClient
 from realtime_server import clean_environ, post
 from running import PATIENCE, Running
@@ -24,6 +28,22 @@ def project(tmp_path: Path) -> Path:
         (tmp_path / name).write_text(text)
     (tmp_path / "pyproject.toml").touch()
     return tmp_path
+
+
+def test_the_news_reach_a_client(project: Path) -> None:
+    environ = clean_environ(project)
+    with Running("run", "news:app", "--port", "0", cwd=project, env=environ) as server:
+        with EventClient(server.address(), "/news") as client:
+            assert post(server.address(), "/news", "text=Hello") == b"sent"
+            assert client.data(1) == ["Hello"]
+
+
+def test_the_numbers_of_the_page_are_those_of_the_code() -> None:
+    assert f"up to {MOST_CHANNELS} channels" in PAGE
+    assert HOOK_THREADS == 8 and "at\nmost eight at a time" in PAGE
+    assert LONGEST_NAME == 200 and "up to 200 bytes" in PAGE
+    kept = Options()
+    assert f"last {kept.history} messages of each channel for {kept.seconds:.0f} seconds" in PAGE
 
 
 def test_the_rooms_work(project: Path) -> None:

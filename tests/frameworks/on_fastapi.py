@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from fastapi import BackgroundTasks, FastAPI, Request, UploadFile, WebSocket, WebSocketDisconnect
+from fastapi import BackgroundTasks, FastAPI, Request, UploadFile
 from fastapi.responses import PlainTextResponse, StreamingResponse
 
+from frameworks.on_starlette import websockets
 from frameworks.witness import Witness
 
 
@@ -37,32 +38,8 @@ def application(witness: Witness) -> FastAPI:
     async def waiting() -> StreamingResponse:
         return StreamingResponse(witness.waiting(), media_type="text/event-stream")
 
-    @app.websocket("/echo")
-    async def echo(websocket: WebSocket) -> None:
-        witness.events.append("connected")
-        await websocket.accept(subprotocol="b" if "b" in websocket.scope["subprotocols"] else None)
-        try:
-            while True:
-                message = await websocket.receive()
-                if message["type"] == "websocket.disconnect":
-                    raise WebSocketDisconnect(message["code"])
-                if message.get("text") == "close":
-                    await websocket.close(4001, "asked")
-                elif message.get("text") is not None:
-                    await websocket.send_text(message["text"])
-                else:
-                    await websocket.send_bytes(message["bytes"])
-        except WebSocketDisconnect as ended:
-            witness.events.append(f"closed {ended.code}")
-
-    @app.websocket("/refuses")
-    async def refuses(websocket: WebSocket) -> None:
-        await websocket.close()
-
-    @app.websocket("/breaks")
-    async def breaks(websocket: WebSocket) -> None:
-        await websocket.accept()
-        raise ValueError("broken socket")
+    for route in websockets(witness):
+        app.websocket(route.path)(route.endpoint)
 
     @app.post("/upload")
     async def upload(file: UploadFile) -> dict[str, Any]:

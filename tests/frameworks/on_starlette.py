@@ -38,21 +38,8 @@ async def state(request: Request) -> Response:
     return PlainTextResponse(request.state.pool)
 
 
-def application(witness: Witness) -> Starlette:
-    @asynccontextmanager
-    async def lifespan(app: Starlette) -> AsyncIterator[dict[str, str]]:
-        witness.startup()
-        yield {"pool": "ready"}
-        witness.shutdown()
-
-    async def stream(request: Request) -> Response:
-        return StreamingResponse(witness.pieces())
-
-    async def endless(request: Request) -> Response:
-        return StreamingResponse(witness.endless(), media_type="text/event-stream")
-
-    async def waiting(request: Request) -> Response:
-        return StreamingResponse(witness.waiting(), media_type="text/event-stream")
+def websockets(witness: Witness) -> list[WebSocketRoute]:
+    """The endpoints of WebSockets, which FastAPI uses as well."""
 
     async def echo(websocket: WebSocket) -> None:
         witness.events.append("connected")
@@ -78,6 +65,29 @@ def application(witness: Witness) -> Starlette:
         await websocket.accept()
         raise ValueError("broken socket")
 
+    return [
+        WebSocketRoute("/echo", echo),
+        WebSocketRoute("/refuses", refuses),
+        WebSocketRoute("/breaks", breaks),
+    ]
+
+
+def application(witness: Witness) -> Starlette:
+    @asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[dict[str, str]]:
+        witness.startup()
+        yield {"pool": "ready"}
+        witness.shutdown()
+
+    async def stream(request: Request) -> Response:
+        return StreamingResponse(witness.pieces())
+
+    async def endless(request: Request) -> Response:
+        return StreamingResponse(witness.endless(), media_type="text/event-stream")
+
+    async def waiting(request: Request) -> Response:
+        return StreamingResponse(witness.waiting(), media_type="text/event-stream")
+
     async def later(request: Request) -> Response:
         return PlainTextResponse("answered", background=BackgroundTask(witness.background))
 
@@ -90,8 +100,6 @@ def application(witness: Witness) -> Starlette:
         Route("/body", body, methods=["POST"]),
         Route("/fails", fails),
         Route("/later", later),
-        WebSocketRoute("/echo", echo),
-        WebSocketRoute("/refuses", refuses),
-        WebSocketRoute("/breaks", breaks),
+        *websockets(witness),
     ]
     return Starlette(routes=routes, lifespan=lifespan)

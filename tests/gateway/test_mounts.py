@@ -440,4 +440,4 @@ def test_the_test_client_raises_the_exception_of_an_asgi_application() -> None:
 def test_the_repr_names_the_applications() -> None:
     text = repr(mount(None, {"/s": asgi("s"), "/w": flask("w")}))
     assert text.startswith("<Mounts on nothing, /s: ")
-    assert text.endswith("/w: carboy.app.app.Flask>")
+    assert text.endswith("/w: w>")

@@ -11,6 +11,7 @@ from carboy import (
     Event,
     channel,
     channel_history,
+    current_app,
     hold,
     make_response,
     publish,
@@ -22,6 +23,7 @@ from carboy.middleware.proxy_fix import ProxyFix
 
 app = Carboy(__name__)
 app.secret_key = "test"
+app.config["CHANNEL_HISTORY"] = 10
 channel("short:*", history=2)
 channel("seen:*", history=50, presence=True)
 
@@ -49,7 +51,7 @@ def events_with_more() -> Any:
     session["seen"] = True
 
     def opened(hold: Any) -> None:
-        hold.send({"welcome": hold.name}, event="opened")
+        hold.send({"welcome": hold.name, "app": current_app.name}, event="opened")
 
     def closed(hold: Any) -> None:
         publish("log", f"{hold.name} closed")
@@ -115,6 +117,21 @@ def socket() -> Any:
         *request.args.getlist("channel"), name=request.args.get("name"), on_message=said,
         initial=[Event("", "hello")],
     )  # fmt: skip
+
+
+@app.route("/socket-for-reading", websocket=True)
+def socket_for_reading() -> Any:
+    return hold(request.args["channel"], initial=[{"first": True}])
+
+
+@app.get("/events-of-the-view")
+def events_of_the_view() -> Any:
+    return hold(request.args["channel"], last_event_id=request.args["after"], keep_alive=0)
+
+
+@app.get("/events-that-end")
+def events_that_end() -> Any:
+    return hold("ends", on_open=lambda hold: hold.close())
 
 
 @app.post("/publish-bytes/<path:name>")

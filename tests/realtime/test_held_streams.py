@@ -159,6 +159,18 @@ def test_the_id_may_be_a_parameter_of_the_url(server: Server) -> None:
         assert client.data(1) == ["2"]
 
 
+def test_the_view_may_say_what_a_client_has(server: Server) -> None:
+    sent = [server.publish("room:8", str(number)) for number in range(3)]
+    path = f"/events-of-the-view?channel=room:8&after={sent[1]}"
+    with EventClient(server.address, path, {"Last-Event-ID": sent[0]}) as client:
+        assert client.data(1) == ["2"]
+
+
+def test_a_function_of_the_view_ends_the_connection(server: Server) -> None:
+    with EventClient(server.address, "/events-that-end") as client:
+        assert client.to_end() == []
+
+
 def test_one_id_counts_for_several_channels(server: Server) -> None:
     names = ("several:a", "several:b")
     with server.hold(*names) as client:
@@ -230,7 +242,9 @@ def test_the_response_is_like_any_other(server: Server) -> None:
             assert client.reader.retry == 1500
             assert client.events(2)[0].data == "state"
             assert client.reader.events[1].type == "opened"
-            assert json.loads(client.reader.events[1].data) == {"welcome": "ann"}
+            assert json.loads(client.reader.events[1].data) == {
+                "welcome": "ann", "app": "channel_app",
+            }  # fmt: skip
             client.until(lambda reader: reader.comments)
         assert log.data(2) == ["ann closed", "response closed"]
 
@@ -463,6 +477,10 @@ with app.test_client() as client:
 def test_a_server_without_a_supervisor_has_channels(tmp_path: Path) -> None:
     with start(tmp_path, "--no-supervisor", workers=1) as running:
         server = Server(running, tmp_path, clean_environ(tmp_path))
+        for name, kept in (("short:1", 2), ("room", 10)):  # before the first connection
+            for number in range(12):
+                server.publish(name, str(number))
+            assert server.ask("GET", f"/history/{name}") == list(map(str, range(12)))[-kept:]
         with server.hold("room") as client:
             assert server.script("import carboy; carboy.publish('room', 'Hello')").returncode == 0
             assert client.data(1) == ["Hello"]

@@ -58,6 +58,17 @@ def test_the_view_gets_the_messages_of_the_client(server: Running) -> None:
             ]
 
 
+def test_messages_that_no_function_takes_are_ignored(server: Running) -> None:
+    host, port = server.address()
+    url = f"ws://{host}:{port}/socket-for-reading?channel=ws:9"
+    with connect(url, open_timeout=PATIENCE) as socket:
+        assert received(socket)["data"] == '{"first": true}'
+        for _ in range(100):
+            socket.send("ignored")
+        post(server.address(), "/publish/ws:9", "1")
+        assert received(socket)["data"] == "1"
+
+
 def test_messages_of_any_size_arrive(server: Running) -> None:
     with opened(server, "channel=ws:3") as socket:
         for size in (0, 1, 60, 125, 126, 65_400, 65_536, 400_000):

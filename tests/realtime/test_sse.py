@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack
@@ -219,7 +220,9 @@ def test_a_stop_ends_the_stream_and_has_the_client_connect_again(
         rest = client.rest()
         live.join()
     assert told.events == ["closed"]
-    assert b"retry: " in rest
+    found = re.search(rb"retry: (\d+)\n", rest)
+    assert found is not None
+    assert 1000 <= int(found[1]) <= 3000
     assert rest.endswith(b"\r\n0\r\n\r\n")
 
 

@@ -38,6 +38,7 @@ from carboy.dev.explain import (
 from carboy.dev.explain.explanation import Explanation, explain
 from carboy.dev.explain.recorder import Recorder
 from carboy.dev.explain.secrets import Eraser, secrets_of
+from carboy.dev.routes.matching import WEBSOCKET
 from carboy.gateway import for_application
 from carboy.gateway.interface import StartFailed
 from carboy.grammar import is_token
@@ -351,6 +352,8 @@ def _question(ctx: click.Context, method: str | None, path: str | None) -> Quest
     _check(method, path)
     fields = _fields(ctx.params["headers"])
     websocket = ctx.params["websocket"] or asks_for_websocket(fields)
+    if method.upper() == WEBSOCKET:  # as in `carboy routes --match`
+        method, websocket = "GET", True
     if websocket and method.upper() != "GET":
         raise click.UsageError(
             f"A WebSocket is opened with GET (RFC 6455). Write GET instead of {method}.", ctx

@@ -1,6 +1,7 @@
 """The client of `carboy explain`, a separate process so that it does not slow down the server.
 
-Run as a file; it needs only the standard library. Standard input has a JSON document with the
+Run as a file; it needs only the standard library, and the package websockets for the messages of a
+WebSocket. Standard input has a JSON document with the
 request. Standard output gets a JSON document with the response as far as it has arrived: when it is
 complete, after `patience` seconds, or when the process is told to end (SIGTERM).
 """
@@ -24,9 +25,8 @@ CLOSED = "the server closed the connection"
 CLOSES = 1.0  # seconds for a server that said that it closes the connection
 GRACE = 3.0  # seconds for the server to close the connection
 ANSWERS = 10.0  # seconds for a server to answer the message of a WebSocket
-CONTINUATION, TEXT, BINARY, CLOSE = 0, 1, 2, 8  # opcodes of WebSocket
-NORMAL = (1000).to_bytes(2)  # the code of a close frame
-NO_CODE = (1005).to_bytes(2)
+MESSAGES = (0, 1, 2)  # the opcodes of messages and their fragments (RFC 6455, section 5.2)
+NORMAL = 1000  # the code of a close frame
 
 
 class Exchange:
@@ -38,6 +38,7 @@ class Exchange:
         self.status = ""
         self.size = 0  # bytes of the body
         self.problem = ""  # why the response is not complete
+        self.extensions: list[str] = []  # that the server has chosen for a WebSocket
         self.note = ""  # how a WebSocket was closed
         self.over = threading.Event()
 
@@ -77,6 +78,7 @@ class Exchange:
         """Read the response; whether the server closes the connection after it."""
         response = self.client.getresponse()
         self.status = f"{response.status} {response.reason}".strip()
+        self.extensions = response.headers.get_all("Sec-WebSocket-Extensions", [])
         while part := response.read1(1 << 20):
             self.size += len(part)
         if response.length:
@@ -86,36 +88,21 @@ class Exchange:
     def _converse(self, message: str | None) -> None:
         """Exchange a message, and close the WebSocket; raises OSError if the server is gone."""
         assert self.tapped is not None
-        # What came with the response is in its buffer, and among the bytes that were kept.
-        frames = Frames(self.tapped, bytes(self.tapped.received).partition(b"\r\n\r\n")[2])
-        code = b""
+        try:
+            conversation = Conversation(self.tapped, self.extensions)
+        except ImportError:
+            self.problem = "messages require the package websockets"
+            return
         if message is not None:
-            self.tapped.sendall(frame(TEXT, message.encode()))
-            code = self._await_message(frames)
-        with contextlib.suppress(OSError):  # the server may have closed the connection
-            self.tapped.sendall(frame(CLOSE, code or NORMAL))
-        while not code and (found := frames.next()) is not None:
-            code = self._heard(*found)
-        number = int.from_bytes(code[:2]) if len(code) > 1 else 0
-        self.note = f"closed with {number}" if number else "closed without a code"
-
-    def _await_message(self, frames: Frames) -> bytes:
-        """Wait for the first message of the server; the content of its close frame, or b""."""
-        frames.patience = ANSWERS
-        with contextlib.suppress(TimeoutError):
-            while (found := frames.next()) is not None:
-                if code := self._heard(*found):
-                    return code
-                if found[0] in (TEXT, BINARY):
-                    break
-        frames.patience = None
-        return b""
-
-    def _heard(self, kind: int, content: bytes) -> bytes:
-        """Count a frame; the content of a close frame, with 1005 if it has no code."""
-        if kind in (TEXT, BINARY, CONTINUATION):
-            self.size += len(content)
-        return (content or NO_CODE) if kind == CLOSE else b""
+            conversation.send_text(message)
+            with contextlib.suppress(TimeoutError):
+                conversation.receive(ANSWERS, one=True)
+        conversation.close()
+        conversation.receive(None)
+        self.size += conversation.size
+        code = conversation.code
+        self.note = f"closed with {code}" if code else "closed without a code"
+        self.problem = conversation.problem
 
     def document(self, cut: str) -> dict[str, Any]:
         """The parts that have arrived. `cut` says why the response was cut off."""
@@ -132,57 +119,73 @@ class Exchange:
         }
 
 
-class Frames:
-    """The frames that a server sends (RFC 6455, section 5.2). It masks none of them."""
+class Conversation:
+    """A WebSocket after its handshake. Pings are answered by the package websockets."""
 
-    def __init__(self, connection: Tapped, data: bytes) -> None:
+    def __init__(self, connection: Tapped, extensions: list[str]) -> None:
+        from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
+        from websockets.headers import parse_extension
+        from websockets.protocol import CLIENT, State
+        from websockets.protocol import Protocol as Machine
+
         self._connection = connection
-        self._data = bytearray(data)
-        self.patience: float | None = None  # seconds for the next bytes
+        self._machine = Machine(CLIENT, state=State.OPEN, max_size=None)
+        for name, parameters in [each for value in extensions for each in parse_extension(value)]:
+            if name == ClientPerMessageDeflateFactory.name:
+                factory = ClientPerMessageDeflateFactory(client_max_window_bits=True)
+                self._machine.extensions = [factory.process_response_params(parameters, [])]
+        self.size = 0  # bytes of the content of messages
+        # What came with the response is in its buffer, and among the bytes that were kept.
+        self._machine.receive_data(bytes(connection.received).partition(b"\r\n\r\n")[2])
 
-    def next(self) -> tuple[int, bytes] | None:
-        """Opcode and content of the next frame; None at the end of the connection.
+    @property
+    def code(self) -> int | None:
+        """The code of the close frame of the server, 1005 without a code; None: no close frame."""
+        closed = self._machine.close_rcvd
+        return None if closed is None else int(closed.code)
 
-        Raises TimeoutError if nothing comes within `patience`.
+    @property
+    def problem(self) -> str:
+        """The rule that the server has broken, or an empty text."""
+        error = self._machine.parser_exc
+        return "" if error is None or isinstance(error, EOFError) else str(error)
+
+    def send_text(self, text: str) -> None:
+        """Send a message."""
+        self._machine.send_text(text.encode())
+        self._flush()
+
+    def close(self) -> None:
+        """Send a close frame, unless one has been sent as an answer."""
+        if self._machine.close_sent is None:
+            self._machine.send_close(NORMAL)
+        with contextlib.suppress(OSError):  # the server may have closed the connection
+            self._flush()
+
+    def receive(self, patience: float | None, one: bool = False) -> None:
+        """Receive up to the first message, or up to the close frame or the end of the connection.
+
+        Raises TimeoutError if nothing comes within `patience` seconds.
         """
-        size, start = 0, 2
-        while len(self._data) < 2 or len(self._data) < start + size:
-            if len(self._data) >= 2:
-                size, start = self._size()
-                if len(self._data) >= start + size:
-                    break
+        self._connection.settimeout(patience)
+        while True:
+            frames: list[Any] = self._machine.events_received()
+            messages = [frame for frame in frames if frame.opcode in MESSAGES]
+            self.size += sum(len(frame.data) for frame in messages)
+            if (one and messages) or self._machine.close_rcvd or self._machine.parser_exc:
+                return
             piece = bytearray(1 << 16)
-            self._connection.settimeout(self.patience)
             count = self._connection.recv_into(piece)
             if not count:
-                return None
-            self._data += piece[:count]
-        size, start = self._size()
-        kind, content = self._data[0] & 0x0F, bytes(self._data[start : start + size])
-        del self._data[: start + size]
-        return kind, content
+                return
+            self._machine.receive_data(bytes(piece[:count]))
+            with contextlib.suppress(OSError):
+                self._flush()  # answers to pings and to a close
 
-    def _size(self) -> tuple[int, int]:
-        """The size of the content, and where it begins, as far as the bytes say it."""
-        short = self._data[1] & 0x7F
-        if short < 126:
-            return short, 2
-        end = 4 if short == 126 else 10
-        return int.from_bytes(self._data[2:end]), end
-
-
-def frame(kind: int, content: bytes) -> bytes:
-    """A frame of a client, masked (RFC 6455, section 5.3)."""
-    size = len(content)
-    if size < 126:
-        head = bytes([0x80 | kind, 0x80 | size])
-    elif size < 1 << 16:
-        head = bytes([0x80 | kind, 0x80 | 126]) + size.to_bytes(2)
-    else:
-        head = bytes([0x80 | kind, 0x80 | 127]) + size.to_bytes(8)
-    mask = os.urandom(4)
-    masked = bytes(byte ^ mask[at % 4] for at, byte in enumerate(content))
-    return head + mask + masked
+    def _flush(self) -> None:
+        for data in self._machine.data_to_send():
+            if data:
+                self._connection.sendall(data)
 
 
 def said(error: Exception) -> str:

@@ -224,9 +224,15 @@ def may_be_flask_like(kind: type) -> bool:
     return hasattr(kind, "wsgi_app")
 
 
-def _not_an_application(where: str, thing: Any, verb: str = "is") -> NoApplication:
+def _not_an_application(
+    where: str, thing: Any, wanted: Callable[[Any], bool], verb: str = "is"
+) -> NoApplication:
     """The error that says what something is instead."""
-    if inspect.isclass(thing) and not is_legacy(thing):
+    if wanted is WANTED[ASGI] and is_application(thing):
+        text = "a WSGI application. Do not choose asgi as its interface."
+    elif wanted is WANTED[WSGI] and is_asgi_application(thing):
+        text = f"an ASGI application ({named(thing)}). Do not choose wsgi as its interface."
+    elif inspect.isclass(thing) and not is_legacy(thing):
         text = "a class. Name an object of the class, or a function."
     elif is_asgi(thing):
         text = f"an ASGI application ({named(thing)}). {WHAT_TO_DO}"
@@ -282,7 +288,7 @@ def find(module: ModuleType, wanted: Callable[[Any], bool] = is_application) -> 
             return call(module, Expression(name, ast.Name(name)), factory, wanted)
     for name in NAMES:
         if is_asgi(candidate := getattr(module, name, None)):
-            raise _not_an_application(f"{module.__name__}:{name}", candidate)
+            raise _not_an_application(f"{module.__name__}:{name}", candidate, wanted)
     raise NoApplication(
         Reason.NOTHING,
         f"{module.__name__} has no application named {' or '.join(NAMES)} and no factory named"
@@ -304,7 +310,7 @@ def evaluate(module: ModuleType, text: str, wanted: Callable[[Any], bool] = is_a
         return thing
     if _is_plain_callable(thing) and not (is_asgi(thing) or _accepts(thing, 2)):
         return call(module, expression, thing, wanted)
-    raise _not_an_application(f"{module.__name__}:{name}", thing)
+    raise _not_an_application(f"{module.__name__}:{name}", thing, wanted)
 
 
 def parse_expression(text: str) -> Expression:
@@ -385,5 +391,5 @@ def call(
             Reason.VALUE, f"{where} is a coroutine function. Write the factory without async."
         )
     if not wanted(made):
-        raise _not_an_application(where, made, "returned")
+        raise _not_an_application(where, made, wanted, "returned")
     return made

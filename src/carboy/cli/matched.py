@@ -7,7 +7,6 @@ from urllib.parse import unquote
 
 from carboy.cli import locate
 from carboy.dev.routes import matching
-from carboy.gateway.callables import named
 from carboy.gateway.mounts import Mounts
 
 
@@ -26,7 +25,7 @@ def lines(app: Any, method: str, path: str) -> list[str]:
         # Quart's rules cannot be matched alone.
         return matching.of_app(app, method, unquote(path)) if locate.is_flask_like(app) else []
     mount, size = app.find(path)
-    return [f"{mount.shown()}  {named(mount.app)}", *lines(mount.app, method, path[size:] or "/")]
+    return [f"{mount.shown()}  {mount.named()}", *lines(mount.app, method, path[size:] or "/")]
 
 
 def of_request(app: Any, method: str, path: str) -> list[str]:

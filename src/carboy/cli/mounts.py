@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ import click
 from carboy.cli import locate
 from carboy.cli.completion import applications
 from carboy.cli.options import option
-from carboy.gateway.mounts import mount, read_prefix
+from carboy.gateway.mounts import Mounts, mount, read_prefix
 from carboy.server.settings import APPLICATION
 
 if TYPE_CHECKING:
@@ -83,9 +84,16 @@ def load(name: str, interface: str, wanted: Mounted) -> Any:
             raise _refused(f"Two applications are mounted at {prefix}. Choose another prefix.")
         apps[prefix] = _load(prefix, other, kind)
     try:
-        return mount(root, apps, interfaces={prefix: kind for prefix, _, kind in wanted})
+        found = mount(root, apps, interfaces={prefix: kind for prefix, _, kind in wanted})
     except (ValueError, TypeError) as problem:
         raise _refused(str(problem)) from None
+    return _with_names(found, {"": name} | {read_prefix(at): other for at, other, _ in wanted})
+
+
+def _with_names(mounts: Mounts, names: dict[str, str]) -> Mounts:
+    """The same mounts, which show the names that the user has given."""
+    root, *others = (replace(each, name=names.get(each.prefix, each.name)) for each in mounts.all())
+    return Mounts(root, others)
 
 
 def _load(prefix: str, name: str, kind: str) -> Any:

@@ -17,9 +17,8 @@ from carboy.cli.application import (
     script_info,
 )  # fmt: skip
 from carboy.cli.completion import complete
-from carboy.cli.foreign_routes import ForeignRoute, routes_of
+from carboy.cli.foreign_routes import BrokenRoutes, ForeignRoute, routes_of
 from carboy.dev.routes.matching import WEBSOCKET
-from carboy.gateway.callables import named
 from carboy.gateway.mounts import Mounts, not_found
 from carboy.server.processes.worker import LoadError
 
@@ -27,7 +26,7 @@ AUTOMATIC = {"HEAD", "OPTIONS"}
 ANY = "any"  # in the place of methods: the application of the route decides
 NOT_KNOWN = (
     "The routes of this application are not known. `carboy routes` knows those of Carboy, Flask,"
-    " Quart, Starlette, FastAPI, Litestar and BlackSheep."
+    " Quart, Django, Channels, Starlette, FastAPI, Litestar and BlackSheep."
 )
 
 KEYS: dict[str, Callable[[tuple[Any, list[str]]], Any]] = {
@@ -100,6 +99,16 @@ def command(
 ) -> None:  # fmt: skip
     """Show the routes of APP with their endpoints and methods."""
     application = _load(ctx, app, mount)
+    try:
+        _show(ctx, application, sort, all_methods, part, as_json, match)
+    except BrokenRoutes as problem:
+        raise click.ClickException(str(problem)) from None
+
+
+def _show(
+    ctx: click.Context, application: Any, sort: str, all_methods: bool, part: str,
+    as_json: bool, match: str | None,
+) -> None:  # fmt: skip
     if not isinstance(application, Mounts) and routes_of(application) is None:
         raise click.UsageError(NOT_KNOWN, ctx)
     if match is not None:
@@ -134,7 +143,7 @@ def _shown(app: Any, sort: str, all_methods: bool, part: str) -> list[str]:
         found: list[str] = []
         for each in app.all():
             if each.app is not not_found:
-                found += ["", f"{each.shown()}  {named(each.app)}"]
+                found += ["", f"{each.shown()}  {each.named()}"]
                 found += _shown(each.app, sort, all_methods, part)
         return found[1:]
     if routes_of(app) is None:

@@ -45,12 +45,13 @@ def not_found(environ: Any, start_response: Callable[..., Any]) -> Iterable[byte
 class Mount:
     """An application, WSGI or ASGI, and its prefix: decoded, without a slash at its end.
 
-    The prefix "" is the root.
+    The prefix "" is the root. `name` is what the user calls the application, such as "shop:app".
     """
 
     prefix: str
     app: Any
     interface: str
+    name: str = ""
 
     @property
     def on_wire(self) -> str:
@@ -60,6 +61,11 @@ class Mount:
     def shown(self) -> str:
         """The prefix as it is in a URL."""
         return quote(self.prefix) or "/"
+
+    def named(self) -> str:
+        """The name that the user gives the application, or that of its module or class."""
+        module = getattr(self.app, "import_name", None)  # of Carboy, Flask and Quart
+        return self.name or (module if isinstance(module, str) else named(self.app))
 
 
 class Mounts:
@@ -80,8 +86,8 @@ class Mounts:
         self._bridges: dict[int, Any] = {}  # ASGI applications that were called as WSGI
 
     def __repr__(self) -> str:
-        mounts = ", ".join(f"{each.shown()}: {named(each.app)}" for each in self.mounts)
-        root = "nothing" if self.root.app is not_found else named(self.root.app)
+        mounts = ", ".join(f"{each.shown()}: {each.named()}" for each in self.mounts)
+        root = "nothing" if self.root.app is not_found else self.root.named()
         return f"<Mounts on {root}, {mounts}>"
 
     def all(self) -> list[Mount]:

@@ -7,7 +7,7 @@ from typing import Any
 from carboy.app.context import has_app_context, has_request_context
 from carboy.app.globals import current_app
 from carboy.realtime.channel_rules import check_channel, make_rule
-from carboy.realtime.channels import rules, the_engine
+from carboy.realtime.channels import rules, the_engine, the_hub
 from carboy.realtime.data import as_data, check_line
 from carboy.realtime.engine import Engine, Message, Replay, Subscribers
 from carboy.realtime.local_engine import LocalEngine
@@ -80,4 +80,7 @@ def channel(
 
 
 def _engine() -> Engine:
-    return the_engine(serves=has_request_context())
+    if has_request_context():
+        app: Any = current_app._get_current_object()  # type: ignore[attr-defined]
+        return the_hub(app).engine  # which knows the rules of the application
+    return the_engine()

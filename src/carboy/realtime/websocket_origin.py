@@ -16,16 +16,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from carboy.http.exceptions import Forbidden
+from carboy.origins import read_origin
 
 if TYPE_CHECKING:
     from carboy.app.interface import Application
     from carboy.app.wrappers import Request
 
 SETTING = "WEBSOCKET_ORIGINS"
-PORTS = {"http": 80, "ws": 80, "https": 443, "wss": 443}
+ANY = "*"
 
 
 def check_origin(app: Application, request: Request) -> None:
@@ -49,8 +49,7 @@ def origins_of(value: str | Iterable[str] | None) -> tuple[str, ...]:
     """The origins of the setting. Raises ValueError for one that cannot match."""
     found = (value,) if isinstance(value, str) else tuple(value or ())
     for origin in found:
-        parts = urlsplit(origin)
-        if origin != "*" and (not parts.scheme or not parts.netloc or parts.path.strip("/")):
+        if origin != ANY and read_origin(origin) is None:
             raise ValueError(
                 f"{SETTING} has {origin!r}, which is not an origin. Write a scheme and a host,"
                 " such as 'https://example.com', or '*' for all pages."
@@ -60,34 +59,11 @@ def origins_of(value: str | Iterable[str] | None) -> tuple[str, ...]:
 
 def is_allowed(origin: str, host: str, secure: bool, others: Iterable[str] = ()) -> bool:
     """Whether a page of `origin` may open a WebSocket of `host`; `secure`: over TLS."""
-    asked = _split(origin)
-    if "*" in others:
+    if ANY in others:
         return True
-    if asked is None:
+    page = read_origin(origin)
+    if page is None or page.subdomains:
         return False
-    scheme, name, port = asked
-    own = _split(f"{scheme}://{host}")
-    if own is not None and own[1:] == (name, port) and not (secure and scheme == "http"):
+    if page.is_of(host) and not (secure and page.scheme == "http"):
         return True
-    return any(_matches(asked, _split(other)) for other in others)
-
-
-def _matches(asked: tuple[str, str, int | None], other: tuple[str, str, int | None] | None) -> bool:
-    if other is None or (asked[0], asked[2]) != (other[0], other[2]):
-        return False
-    name = other[1]
-    if name.startswith("*."):
-        return asked[1].endswith(name[1:])
-    return asked[1] == name
-
-
-def _split(origin: str) -> tuple[str, str, int | None] | None:
-    """Scheme, host and port of an origin, in lower case; None if it has none."""
-    try:
-        parts = urlsplit(origin)
-        port = parts.port
-    except ValueError:
-        return None
-    if not parts.scheme or not parts.hostname or parts.username is not None:
-        return None
-    return parts.scheme, parts.hostname.rstrip("."), port or PORTS.get(parts.scheme)
+    return any(each.allows(page) for each in map(read_origin, others) if each is not None)

@@ -14,7 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from carboy.cli.main import make_group
 from certificates import Authority
 from live_engine import eventually
 from running import PATIENCE, Running, carboy
@@ -65,9 +67,8 @@ def curl(server: Running, folder: Path, *options: str, path: str = "/") -> str:
     return done.stdout + done.stderr
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_curl_gets_a_page_over_both_versions_of_tls(folder: Path, workers: str) -> None:
-    with Running("run", "app", *PAIR, "-p", "0", "-w", workers, cwd=folder) as server:
+def test_curl_gets_a_page_over_both_versions_of_tls(folder: Path) -> None:
+    with Running("run", "app", *PAIR, "-p", "0", cwd=folder) as server:
         server.line("https://127.0.0.1:")
         assert "Certificate: localhost, 127.0.0.1 (" in server.line("days left)")
         for version in ("1.2", "1.3"):
@@ -98,35 +99,41 @@ def test_every_problem_of_the_files_is_shown_at_the_start(folder: Path) -> None:
     ],
 )
 def test_options_that_do_not_fit_together_are_shown(
-    folder: Path, given: list[str], told: str
+    folder: Path, given: list[str], told: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert told in " ".join(carboy(folder, "run", "app", *given, code=2).split())
+    monkeypatch.chdir(folder)
+    done = CliRunner().invoke(make_group(), ["run", "app", *given])
+    assert done.exit_code == 2
+    assert told in " ".join(done.output.split())
 
 
-def test_clients_of_the_plain_port_are_sent_to_https(folder: Path) -> None:
-    for workers in ("1", "2"):
-        with Running(
-            "run", "app", *PAIR, "-p", "0", "-w", workers, "--redirect-http", "0", "--hsts", "60",
-            cwd=folder,
-        ) as server:  # fmt: skip
-            for hangups in range(2):
-                if hangups:
-                    server.send(signal.SIGHUP)
-                    server.line("Replacing the workers" if workers == "2" else "days left", 2 - (
-                        workers == "2"))  # fmt: skip
-                plain = plain_port(server)
-                for path in ("/?a=b", "//x"):
-                    port = server.address()[1]
-                    seen = client(f"http://localhost:{plain}{path}", "-i", "-d", "a=b")
-                    assert "HTTP/1.1 308 Permanent Redirect" in seen
-                    assert f"location: https://localhost:{port}{path}\n" in seen.lower()
-                    assert "strict-transport" not in seen.lower()
-                followed = client(f"http://localhost:{plain}/", "-iL", "--cacert",
-                                  str(folder / "ca.pem"))  # fmt: skip
-                assert followed.endswith("https True 0")
-                assert "Strict-Transport-Security: max-age=60" in followed
-                assert "421" in client(f"http://localhost:{plain}/", "-i", "-H", "Host: evil.test")
-            assert server.stop() == 0
+# How SIGHUP gets the sockets to new code: workers inherit them, a program alone keeps them by exec.
+ALONE, WORKERS = ("--no-supervisor",), ("-w", "2")
+
+
+@pytest.mark.parametrize(("how", "again"), [(ALONE, "Press Ctrl+C"), (WORKERS, "loaded again")])
+def test_clients_of_the_plain_port_are_sent_to_https(
+    folder: Path, how: tuple[str, ...], again: str
+) -> None:
+    place = ("-p", "0", "--redirect-http", "0", "--hsts", "60")
+    with Running("run", "app", *PAIR, *place, *how, cwd=folder) as server:
+        server.line("Press Ctrl+C")
+        for hangups in range(2):
+            if hangups:
+                server.send(signal.SIGHUP)
+                server.line(again, 2 if how is ALONE else 1)
+            plain, port = plain_port(server), server.address()[1]
+            for path in ("/?a=b", "//x"):
+                seen = client(f"http://localhost:{plain}{path}", "-i", "-d", "a=b")
+                assert "HTTP/1.1 308 Permanent Redirect" in seen
+                assert f"location: https://localhost:{port}{path}\n" in seen.lower()
+                assert "strict-transport" not in seen.lower()
+            trust = ("--cacert", str(folder / "ca.pem"))
+            followed = client(f"http://localhost:{plain}/", "-iL", *trust)
+            assert followed.endswith("https True 0")
+            assert "Strict-Transport-Security: max-age=60" in followed
+            assert "421" in client(f"http://localhost:{plain}/", "-i", "-H", "Host: evil.test")
+        assert server.stop() == 0
 
 
 def plain_port(server: Running) -> int:
@@ -166,18 +173,17 @@ def serial(sock: ssl.SSLSocket) -> object:
     return found["serialNumber"]
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_renewed_certificate_is_used_without_a_signal_and_a_broken_one_is_not(
-    folder: Path, workers: str
+    folder: Path,
 ) -> None:
-    with Running("run", "app", *PAIR, "-p", "0", "-w", workers, cwd=folder) as server:
+    with Running("run", "app", *PAIR, "-p", "0", "-w", "2", cwd=folder) as server:
         with connected(server) as before:
             assert ask(before).startswith("https")
             old = serial(before)
             (folder / "server.pem").write_text("broken")
-            server.line("The certificates were not loaded again, the old ones stay.", int(workers))
+            server.line("The certificates were not loaded again, the old ones stay.", 2)
             AUTHORITY.sign("localhost").write(folder)
-            server.line("The certificates were loaded again: localhost", int(workers))
+            server.line("The certificates were loaded again: localhost", 2)
             assert ask(before).startswith("https")
             with connected(server) as after:
                 assert serial(after) != old

@@ -324,6 +324,14 @@ def test_a_session_is_resumed(pair: Pair, version: ssl.TLSVersion) -> None:
     assert second.session_reused
 
 
+def test_a_hangup_makes_new_keys_for_tickets(pair: Pair) -> None:
+    tls = server(pair)
+    context = AUTHORITY.client()
+    session = hands(tls, context).session
+    assert tls.reload()
+    assert not hands(tls, context, session=session).session_reused
+
+
 def test_options_tell_every_file(pair: Pair) -> None:
     options = TlsOptions(pairs=(pair,), client_ca="ca", password_file="p")
     assert options.files() == [pair.certificate, pair.key, "ca", "p"]

@@ -1,7 +1,9 @@
 """Any ASGI application (version 3, or 2) behind the gateway's calling convention.
 
-The application runs as a task on the worker's event loop and uses the request's channel from
-there. The leader only posts calls to the loop:
+The application runs as a task on the worker's event loop. If the leader runs on the thread of that
+loop (server/loop_lead.py), the task makes its first step in `handle`, and most applications answer
+in it. A task that waits goes on with the request's channel, like all tasks under other leaders,
+which only post calls to the loop:
 
     leader            ──begin──▶  the loop makes the task
     leader            ──changed─▶ the loop wakes what waits in `receive` or `send`
@@ -25,7 +27,14 @@ from carboy.gateway.asgi_parts import FilePart, Trailers
 from carboy.gateway.asgi_scope import http_scope
 from carboy.gateway.asgi_websocket import WebSocketCall
 from carboy.gateway.callables import is_legacy
-from carboy.gateway.interface import Answer, Channel, ChannelClosed, Exchange, StartFailed
+from carboy.gateway.interface import (
+    ANSWERED,
+    Answer,
+    Channel,
+    ChannelClosed,
+    Exchange,
+    StartFailed,
+)
 from carboy.gateway.lifespan import Lifespan
 from carboy.net import worker_loop
 from carboy.net.loop import Loop
@@ -77,7 +86,7 @@ class AsgiGateway:
         return True
 
     def handle(self, exchange: Any) -> Answer:
-        """LATER: the application is called when its channel is open.
+        """Call the application here, or have it called when its channel is open.
 
         A handshake for a WebSocket that breaks a rule is answered at once.
         """
@@ -91,7 +100,11 @@ class AsgiGateway:
                 call.websocket = websocket
                 answer = exchange.later(websocket)
                 return answer
-        answer = exchange.later(Request(self, exchange))
+        request = Request(self, exchange)
+        # The content comes through the channel.
+        if self.loop.is_current() and not exchange.head.has_body:
+            return request.run_here()
+        answer = exchange.later(request)
         return answer
 
     @property
@@ -152,14 +165,20 @@ class AsgiGateway:
 class Request:
     """One call of the application: a Receiver of gateway.interface, and `receive` and `send`."""
 
-    __slots__ = ("_begun", "_body_read", "_changed", "_channel", "_gateway", "_response",
-                 "_streams", "_trailers", "_waiting", "exchange", "task")  # fmt: skip
+    __slots__ = ("_answered", "_begun", "_body_read", "_changed", "_channel", "_error", "_gateway",
+                 "_here", "_response", "_streams", "_trailers", "_waiting", "exchange",
+                 "task")  # fmt: skip
 
     def __init__(self, gateway: AsgiGateway, exchange: Any) -> None:
         self.exchange = exchange
-        self.task: asyncio.Task[None]
+        self.task: asyncio.Task[None] | None = None
         self._gateway = gateway
-        self._channel: Channel
+        self._channel: Channel | None = None  # None: not open yet, or not needed
+        # The first step is made in `handle`: a whole response is sent without a channel, and an
+        # error is raised there.
+        self._here = False
+        self._answered = False
+        self._error: BaseException | None = None
         self._waiting: list[asyncio.Future[None]] = []
         self._changed = False  # a call to wake what waits has been posted
         self._body_read = False
@@ -172,10 +191,27 @@ class Request:
 
     # --- on the leader
 
+    def run_here(self) -> Answer:
+        """Call the application at once; the leader runs on the thread of the loop."""
+        self._here = True
+        task = self._gateway.loop.run_now(self.run(), self.exchange.context)
+        self._here = False
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+        if not task.done():
+            self.task = task
+            self._gateway.tasks.add(task)
+        answer: Answer = ANSWERED if self._answered else self.exchange.later(self)
+        return answer
+
     def begin(self, channel: Channel) -> None:
-        """Have the loop call the application."""
+        """Have the loop call the application, or let it go on."""
         self._channel = channel
-        self._gateway.loop.hand_over(self._gateway.run_request, self)
+        if self.task is None:
+            self._gateway.loop.hand_over(self._gateway.run_request, self)
+        else:
+            self._gateway.loop.hand_over(self._wake)
 
     def changed(self) -> None:
         """Have the loop wake what waits."""
@@ -194,9 +230,10 @@ class Request:
             if not future.done():
                 future.set_result(None)
                 waits = True
-        if self._streams and self._channel.gone:
+        if self._streams and self._channel is not None and self._channel.gone:
             self._streams = False
-            if not waits:  # it waits for something else, and would notice at its next part only
+            # Otherwise it waits for something else, and would notice at its next part only.
+            if not waits and self.task is not None:
                 self.task.cancel()
 
     def _change(self) -> asyncio.Future[None]:
@@ -207,21 +244,27 @@ class Request:
         self._waiting.append(future)
         return future
 
+    async def _opened(self) -> Channel:
+        """The channel, once it is open. Raises ChannelClosed if the response needs none."""
+        while self._channel is None:
+            if self._answered:
+                raise ChannelClosed("The response is complete already.")
+            await self._change()
+        return self._channel
+
     async def run(self) -> None:
         """Call the application, and complete what it has left."""
-        channel = self._channel
         gateway = self._gateway
         try:
             await gateway.app(http_scope(self.exchange, gateway.state), self.receive, self.send)
         except BaseException as error:  # also SystemExit, which would end the loop
-            # A task that outlives its response or its client is cancelled at a stop.
-            if channel.open or not isinstance(error, asyncio.CancelledError):
-                channel.fail(error)
+            await self._failed(error)
             return
         finally:
-            gateway.tasks.discard(self.task)
-        if channel.open:
-            channel.fail(
+            if self.task is not None:
+                gateway.tasks.discard(self.task)
+        if not self._answered and (self._channel is None or self._channel.open):
+            await self._failed(
                 RuntimeError(
                     "The application returned without completing its response."
                     if self._begun
@@ -229,20 +272,39 @@ class Request:
                 )
             )
 
+    async def _failed(self, error: BaseException) -> None:
+        """Have the error logged, and 500 sent if nothing was."""
+        if self._here and not self._answered:
+            self._error = error
+            return
+        channel = None if self._answered else await self._opened()
+        # A task that outlives its response or its client is cancelled at a stop.
+        if isinstance(error, asyncio.CancelledError) and not (channel and channel.open):
+            return
+        if channel is None:
+            self.exchange.failed_late(error)
+        else:
+            channel.fail(error)
+
     async def receive(self) -> Message:
         """The next part of the body; after that, http.disconnect once the exchange has ended."""
-        channel = self._channel
         try:
+            channel = self._channel
+            if channel is None:
+                if not (self._body_read or self._answered):
+                    self._body_read = True  # the first step is made here only without a body
+                    return {"type": "http.request", "body": b"", "more_body": False}
+                channel = await self._opened()
             while not self._body_read:
                 data, more = channel.read()
                 if data or not more:
                     self._body_read = not more
                     return {"type": "http.request", "body": data, "more_body": more}
                 await self._change()
+            while channel.open:
+                await self._change()
         except ChannelClosed:
             pass
-        while channel.open:
-            await self._change()
         self._streams = False
         return {"type": DISCONNECT}
 
@@ -258,14 +320,14 @@ class Request:
             elif kind == "http.response.start":
                 self._start(message)
             elif kind == "http.response.pathsend":
-                self._send_file(message["path"])
+                self._send_file(message["path"], await self._opened())
             elif kind == "http.response.zerocopysend":
                 await self._send_part(message)
             elif kind == "http.response.trailers":
-                self._send_trailers(message)
+                self._send_trailers(message, await self._opened())
             elif kind == "http.response.early_hint":
                 links = [(b"link", bytes(link)) for link in message["links"]]
-                self._channel.interim("103 Early Hints", decoded(links))
+                (await self._opened()).interim("103 Early Hints", decoded(links))
             else:
                 raise RuntimeError(f"There is no message {kind!r} for an HTTP response.")
         except ChannelClosed:
@@ -279,20 +341,19 @@ class Request:
         text = STATUSES.get(status) or str(status)
         self._response = text, decoded(message.get("headers") or ())
         self._trailers = Trailers() if message.get("trailers", False) else None
-        if self._channel.gone:
+        if self._channel is not None and self._channel.gone:
             raise ChannelClosed("The client has gone.")
 
-    def _send_file(self, path: Any) -> None:
+    def _send_file(self, path: Any, channel: Channel) -> None:
         """Send a whole file; it is opened here, so that the response to an error can be sent."""
         if self._response is None or self._begun or self._trailers is not None:
             raise RuntimeError("A file is sent after http.response.start and without other parts.")
         with Path(path).open("rb") as file:
-            self._channel.file(*self._response, file)
+            channel.file(*self._response, file)
         self._begun = True
         self._wake()
 
     async def _send_body(self, message: Message) -> None:
-        channel = self._channel
         response = self._response
         if response is None:
             raise RuntimeError("A body was sent before http.response.start. Send that first.")
@@ -303,11 +364,16 @@ class Request:
         if self._trailers is not None:
             self._trailers.body(more)
         if not (self._begun or more) and self._trailers is None:
-            channel.whole(*response, body)
+            if self._here:
+                self.exchange.answer(*response, body)
+                self._answered = True
+            else:
+                (self._channel or await self._opened()).whole(*response, body)
             self._begun = True
             if self._waiting:
                 self._wake()  # what waits in `receive` gets http.disconnect
             return
+        channel = self._channel or await self._opened()
         if not self._begun:
             channel.head(*response)
             self._begun = self._streams = True
@@ -315,25 +381,25 @@ class Request:
             channel.send(body)  # the head leaves with it, even without a body
         elif body:
             channel.send(body)
-        await self._after_part(more)
+        await self._after_part(more, channel)
 
     async def _send_part(self, message: Message) -> None:
         """Send a part of a file."""
         if self._response is None:
             raise RuntimeError("A file was sent before http.response.start. Send that first.")
         more = message.get("more_body", False)
+        channel = self._channel or await self._opened()
         with FilePart(message) as part:
             if self._trailers is not None:
                 self._trailers.body(more)
             if not self._begun:
-                self._channel.head(*self._response)
+                channel.head(*self._response)
                 self._begun = self._streams = True
-            self._channel.send_file(part.fd, part.offset, part.count)
-        await self._after_part(more)
+            channel.send_file(part.fd, part.offset, part.count)
+        await self._after_part(more, channel)
 
-    async def _after_part(self, more: bool) -> None:
+    async def _after_part(self, more: bool, channel: Channel) -> None:
         """Wait while the client is slow; end the response after its last part."""
-        channel = self._channel
         if more:
             while channel.full and channel.open:
                 await self._change()
@@ -344,13 +410,13 @@ class Request:
             channel.finish()
             self._wake()
 
-    def _send_trailers(self, message: Message) -> None:
+    def _send_trailers(self, message: Message, channel: Channel) -> None:
         if self._trailers is None:
             raise RuntimeError("Set `trailers` in http.response.start before trailers are sent.")
         self._trailers.add(decoded(message.get("headers") or ()))
         if not message.get("more_trailers", False):
             self._streams = False
-            self._channel.finish(self._trailers.fields)
+            channel.finish(self._trailers.fields)
             self._wake()
 
 

@@ -32,6 +32,8 @@ Answer = tuple[
 
 # Instead of an answer: the application will answer through a channel. Compared by identity.
 LATER: Answer = ("", [], (), None)
+# Instead of an answer: `Exchange.answer` has sent it. Compared by identity.
+ANSWERED: Answer = ("", [], (), None)
 
 
 class ChannelClosed(ConnectionError):

@@ -43,6 +43,7 @@ class Loop:
         self._woken = False
         self._ident = 0  # of the thread
         self._stopped = False
+        self._first_step: Callable[[], object] = list  # of the task that is being made
         self.watch = LoopWatch(self)
         self._requests: set[asyncio.Task[Any]] = set()
 
@@ -80,6 +81,10 @@ class Loop:
     def running(self) -> bool:
         """Whether the loop's thread runs."""
         return self._thread is not None and self._thread.is_alive()
+
+    def is_current(self) -> bool:
+        """Whether the calling thread is the loop's."""
+        return get_ident() == self._ident
 
     def call(self, function: Callable[..., object], *args: Any) -> None:
         """Have the loop call a function soon; from any thread. Calls keep their order.
@@ -125,6 +130,27 @@ class Loop:
     def submit(self, coroutine: Coroutine[Any, Any, Any]) -> Future[Any]:
         """Run a coroutine on the loop; the result comes with the future."""
         return asyncio.run_coroutine_threadsafe(coroutine, self.start())
+
+    def run_now(self, coroutine: Coroutine[Any, Any, Any], context: Context) -> asyncio.Task[Any]:
+        """Run a coroutine as a task, which makes its first step before this returns.
+
+        Called on the loop's thread, in `context`, and by no task. A new task asks its loop to call
+        its first step soon. Here this request is caught and the step is called instead, which is
+        what `eager_start` of Python 3.12 does; that one cannot run in a context that is entered.
+        """
+        loop: Any = self._loop
+        if loop.get_task_factory() is not None:
+            return loop.create_task(coroutine, context=context)  # type: ignore[no-any-return]
+        loop.call_soon = self._catch_step
+        try:
+            task = asyncio.Task(coroutine, loop=loop, context=context)
+        finally:
+            del loop.call_soon
+        self._first_step()
+        return task
+
+    def _catch_step(self, step: Callable[[], object], context: Context) -> None:
+        self._first_step = step
 
     def run_request(
         self, coroutine: Coroutine[Any, Any, Any], context: Context

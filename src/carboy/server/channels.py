@@ -430,7 +430,7 @@ class Channels:
         self.responder.websockets.tick(now)
         if self._untold:
             self._say_stopping()
-        if self._all:
+        if self._all or self.led_by_loop:
             worker_loop.look()
         if self._poller.reports_hangup:
             return

@@ -86,12 +86,13 @@ class Deposed(BaseException):
 class Lead:
     """One leadership: `slot` holds the exchange that its thread runs itself."""
 
-    __slots__ = ("one_turn", "slot", "thread")
+    __slots__ = ("lost", "one_turn", "slot", "thread")
 
     def __init__(self) -> None:
         self.slot: list[ServerExchange] = []
         self.thread = 0  # identifier of the thread that leads
         self.one_turn = False  # its thread makes one turn, in which it waits for nothing
+        self.lost = False  # another thread has it; set by the thread that had it
 
 
 class Crew:
@@ -104,7 +105,8 @@ class Crew:
     def __init__(self, threads: int, interval: float, lead: Callable[[Lead], None]) -> None:
         self.threads = threads
         self.single_threaded = threads == 1
-        self.led_by_loop = False  # no thread of the crew leads (server/loop_lead.py)
+        # The crew has no threads, since everything runs on a loop (server/loop_lead.py).
+        self.led_by_loop = False
         self.lead = lead
         self.run: Callable[[ServerExchange], None] = _nothing
         # Called when the crew is full: streamed responses may leave it (server/streams.py).
@@ -175,7 +177,8 @@ class Crew:
         It does so before it gives the exchange back, because the leader may then claim this very
         thread.
         """
-        self._idle.append(None)
+        if not self.led_by_loop:
+            self._idle.append(None)
 
     # --- threads
 
@@ -251,11 +254,20 @@ class Crew:
         # First the thread, then the slot: without a new leader, no thread would lead.
         if not lead.slot or self.led_by_loop or not self._claim():
             return False
+        if not self.take_over(lead, self._work.put):
+            self._idle.append(None)  # the leader was quicker
+            return False
+        return True
+
+    def take_over(self, lead: Lead, have_led: Callable[[Lead], object]) -> bool:
+        """Take `lead` from its thread, which runs a handler, and call `have_led` with another Lead.
+
+        False if the handler has ended: its thread leads on.
+        """
         successor = Lead()
         try:
             exchange = lead.slot.pop()
         except IndexError:
-            self._idle.append(None)  # the leader was quicker
             return False
         # No thread leads now, so the leader's tables may be touched. Even if something fails (there
         # may be no memory), a thread has to lead after it.
@@ -276,7 +288,7 @@ class Crew:
             )
         finally:
             self.current = successor
-            self._work.put(successor)
+            have_led(successor)
         return True
 
     def wake_watcher(self) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import time
 
-from carboy.gateway.interface import LATER
+from carboy.gateway.interface import ANSWERED, LATER
 from carboy.net.poller import READ
 from carboy.protocol.states import Reading
 from carboy.server.balancing import BUSY
@@ -46,13 +46,18 @@ class Dispatcher:
         self._scheduler = scheduler
         self._queue = scheduler.queue
         self._averages = scheduler.times.averages
-        # With one thread no request is ever placed elsewhere.
-        self._budget = math.inf if self._crew.single_threaded else settings.inline_budget
+        self._budget = settings.inline_budget
+        if self._crew.single_threaded:
+            self.keep_all()
         self._worth = scheduler.times.worth
         self._finish = keep_alive.finish
         self._cells = row.cells
         self._responder.before_waiting = self.before_waiting
         self._crew.on_deposed = self.deposed
+
+    def keep_all(self) -> None:
+        """No request is ever placed elsewhere."""
+        self._budget = math.inf
 
     def dispatch(self, lead: Lead, exchange: ServerExchange, slow: bool = False) -> None:
         """Run the exchange here, unless the scheduler has another place for it."""
@@ -83,6 +88,8 @@ class Dispatcher:
                 sent = connection.push(
                     machine.whole_response(status, headers, body, responder.extra.lines)
                 )
+            elif answer is ANSWERED:
+                sent = connection.unsent is None and not connection.broken
             elif answer is not LATER:
                 exchange.context.run(responder.deliver, exchange, answer)
         except BaseException as error:

@@ -122,7 +122,9 @@ class Engine:
         )  # fmt: skip
         # A trace follows a request from thread to thread.
         self._loop_lead = None if trace else LoopLead.of(gateway, self, self.crew, self._waker)
-        self.channels.led_by_loop = self.crew.led_by_loop
+        if self._loop_lead is not None:
+            self.channels.led_by_loop = True
+            self._dispatcher.keep_all()
         self._bind_often_used(gateway)
 
     def _use_threads(self, gateway: Gateway, trace: Callable[[], object] | None) -> None:
@@ -234,6 +236,7 @@ class Engine:
                 if lead.one_turn:
                     return not stopping.over
         except Deposed:
+            lead.lost = True
             return True
         except (SystemExit, KeyboardInterrupt) as error:
             # Raised by another thread that ends all threads of a server, because it cannot stop it

@@ -210,6 +210,14 @@ class ServerExchange:
         self.receiver = receiver
         return LATER
 
+    def answer(self, status: str, headers: Headers, body: bytes) -> None:
+        """Send a complete response now, from within `handle`, which then returns ANSWERED."""
+        self.responder.send_whole(self, status, headers, body)
+
+    def failed_late(self, error: BaseException) -> None:
+        """Log an error that came after `answer`; on any thread."""
+        self.responder.log_late(self, error, gone=False)
+
     # --- WebSocket
 
     def websocket(self, changed: Callable[[], object]) -> WebSocket | Answer | None:

@@ -8,10 +8,15 @@ and both threads would compete for the interpreter lock.
 
 There is one Lead. `_free` holds it while no thread uses it, and taking it out of the list is
 atomic, so exactly one thread has it. The loop takes it for each turn, and puts it back before any
-task runs. If the loop finds the list empty, the stand-in leads: the loop sets `one_turn` and wakes
-it, and the stand-in puts the Lead back after its turn and wakes the loop. If the loop sets
-`one_turn` when the Lead has just been put back, the next stand-in makes a single turn, and comes
-again.
+task runs, except for first steps, which are made in the turn (gateway/asgi.py). If the loop finds
+the list empty, the stand-in leads: the loop sets `one_turn` and wakes it, and the stand-in puts the
+Lead back after its turn and wakes the loop. If the loop sets `one_turn` when the Lead has just been
+put back, the next stand-in makes a single turn, and comes again.
+
+If a first step keeps the loop from running, the stand-in takes the lead as a thread of the crew
+would (Crew.take_over), and leads with another Lead, `_lead` from then on. The loop finds after that
+step that its Lead is lost, and asks for the other one. It may read `_lead` before the stand-in has
+set it: then its request has no effect, and it asks again when the poller is ready the next time.
 
 The stand-in looks whether something waits for a turn, and leads if the loop has made none since the
 look before. Until then, at most two intervals pass.
@@ -75,13 +80,14 @@ class LoopLead:
         if loop is None or fileno is None:
             return None
         crew.led_by_loop = True
-        return cls(engine, loop, fileno(), crew.current, waker)
+        return cls(engine, loop, fileno(), crew, waker)
 
-    def __init__(self, engine: Led, loop: Loop, poller: int, lead: Lead, waker: Waker) -> None:
+    def __init__(self, engine: Led, loop: Loop, poller: int, crew: Crew, waker: Waker) -> None:
         self._engine = engine
         self._loop = loop
         self._poller = poller
-        self._lead = lead
+        self._crew = crew
+        self._lead = crew.current
         self._waker = waker
         self._free: list[Lead] = []
         self._turns = 0  # that the loop has made
@@ -121,6 +127,9 @@ class LoopLead:
         self._turns += 1
         lead.one_turn = True
         if self._engine.turns(lead):
+            if lead.lost:
+                self._loop.wake(self._turn)
+                return
             lead.one_turn = False
             patience = self._engine.patience()
             self._free.append(lead)
@@ -168,7 +177,10 @@ class LoopLead:
         try:
             lead = self._free.pop()
         except IndexError:
-            return  # the loop has just begun a turn
+            taken: list[Lead] = []
+            if not self._crew.take_over(self._lead, taken.append):
+                return  # the loop goes on
+            self._lead = lead = taken.pop()
         self._engine.turns(lead)
         lead.one_turn = False
         self._free.append(lead)

@@ -15,7 +15,7 @@ from itertools import chain
 from threading import Lock
 from typing import Any
 
-from carboy.gateway.interface import LATER, Answer, ChannelClosed, FileBody
+from carboy.gateway.interface import ANSWERED, LATER, Answer, ChannelClosed, FileBody
 from carboy.gateway.websocket_deadlines import WebSocketDeadlines, WebSocketLimits
 from carboy.gateway.wsgi import base_environ, checked
 from carboy.net.stream import bytes_left, can_sendfile, regular_file
@@ -112,7 +112,7 @@ class Responder:
 
         A streamed response may be set aside: `resume` will send and close `exchange.rest`.
         """
-        if answer is LATER:
+        if answer is LATER or answer is ANSWERED:
             return
         status, headers, body, close = answer
         try:

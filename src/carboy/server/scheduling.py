@@ -86,7 +86,7 @@ class Scheduler:
 
         False when the leader is to run it at once. `away`: the leader must not run the request.
         """
-        if self._crew.single_threaded:
+        if self._crew.single_threaded or self._crew.led_by_loop:
             return False
         if exchange.key in self._streams.keys:
             return self._place_apart(exchange, now)

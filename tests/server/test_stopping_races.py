@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 from itertools import count
 from types import FrameType, SimpleNamespace
 from typing import Any
@@ -14,6 +15,7 @@ from carboy.server.connection import RUNNING
 from carboy.server.listening import ListenerPolicy
 from carboy.server.settings import Settings
 from carboy.server.stopping import Stopping
+from live_engine import GET, hello, served
 
 
 def stopping() -> Stopping:
@@ -85,3 +87,37 @@ def test_the_list_of_requests_can_be_made_while_the_leader_answers_them() -> Non
     made._crew.current = SimpleNamespace(slot=[])  # type: ignore[assignment]
     made._connections = {number: Answered() for number in range(3)}  # type: ignore[misc]
     assert [line for line, _ in made.in_flight()] == 3 * ["GET /"]
+
+
+def test_a_request_read_in_the_turn_in_which_a_stop_begins_is_answered() -> None:
+    """A turn reads the requests of all connections before it runs the first."""
+    with served(hello) as live, live.client() as client:
+        client.send(GET)
+        assert client.reply().body == b"hello"
+        engine = live.engine
+        connection, waker = next(iter(engine.connections)), engine._waker.fileno()
+        wait = engine.poller.wait
+        together: list[set[int]] = []
+        entered = threading.Event()
+
+        def wait_for_both(timeout: float) -> list[tuple[int, int]]:
+            entered.set()
+            events = wait(timeout)
+            while events and not together:
+                found = dict([*events, *wait(1.0)])
+                if {connection, waker} <= found.keys():
+                    together.append(set(found))
+                    return sorted(found.items(), key=lambda event: event[0] != connection)
+                if connection not in found:
+                    break
+            return events
+
+        engine.poller.wait = wait_for_both  # type: ignore[method-assign]
+        engine.nudge()  # the turn that waits ends
+        assert entered.wait(60)
+        engine.connections[connection].since -= 60  # a client that has been idle is not awaited
+        client.send(GET)
+        engine.stop()
+        assert client.reply().body == b"hello"
+        live.join()
+    assert together

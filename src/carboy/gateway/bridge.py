@@ -168,7 +168,7 @@ class BridgedRequest(Request):
         try:
             await super().run()
         finally:
-            self._channel.ended()  # type: ignore[attr-defined]
+            self._channel.ended()  # type: ignore[union-attr]
 
 
 # --- from the loop to the thread of the request

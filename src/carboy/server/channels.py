@@ -394,7 +394,6 @@ class Channels:
             self.finished(exchange, now)
         else:
             exchange.arrived = exchange.arrived or exchange.began
-            self._in_flight.leader_runs(exchange)
             connection.phase = IDLE
             self.resumed.append(exchange)
 

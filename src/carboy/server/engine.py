@@ -151,8 +151,6 @@ class Engine:
         self._single_threaded = self.crew.single_threaded
         self._read_size = self.settings.read_size
         self._cells = self.row.cells
-        self._show = self.shown.read
-        self._memory = self.shown.memory
         self._queue = self.scheduler.queue
         self._for_leader = self._queue.for_leader
         self._deferred = self._keep_alive.deferred
@@ -160,6 +158,10 @@ class Engine:
         self._opened = self.channels.opened
         self._resumed = self.channels.resumed
         self._dispatch = self._dispatcher.dispatch
+        self._ready = self._dispatcher.ready
+        self._left = (
+            self._ready, self._deferred, self._for_leader, self._due, self._resumed, self._opened
+        )  # fmt: skip
 
     # --- starting and stopping
 
@@ -259,6 +261,9 @@ class Engine:
 
     def _turn(self, lead: Lead) -> None:
         """Wait until something is ready and serve it."""
+        ready = self._ready
+        while ready:  # left by a leader that was deposed
+            self._dispatch(lead, *ready.popleft())
         events = self.poller.wait(0.0 if lead.one_turn else self.patience())
         now = clock()
         if now >= self._next_tick:
@@ -270,14 +275,20 @@ class Engine:
         connections = self.connections
         if self._single_threaded:
             self._cells[BUSY] = 1.0  # for other workers: nothing else is run or accepted meanwhile
+        own = []
         for fd, flags in events:
             connection = connections.get(fd)
             if connection is None:
-                self._serve_own(fd, now)
+                own.append(fd)
             elif connection.phase is IDLE:
                 self._read(lead, connection)
             else:
                 self._serve_by_phase(lead, connection, flags, now)
+        while ready:
+            self._dispatch(lead, *ready.popleft())
+        # Then, because a stop closes idle connections, and those with requests to run seem idle.
+        for fd in own:
+            self._serve_own(fd, now)
         if self._deferred:
             self._read_deferred(lead)
         if self._queue.count:
@@ -298,7 +309,7 @@ class Engine:
     def patience(self) -> float:
         """Seconds to the next look at the clock; negative: until something is ready."""
         # What the last turn has left: it may have ended early, if its leader was deposed.
-        if self._deferred or self._for_leader or self._due or self._resumed or self._opened:
+        if any(self._left):
             return 0.0
         if self.listeners.held:
             return self.accepting.patience()
@@ -385,7 +396,6 @@ class Engine:
         """
         try:
             data = connection.sock.recv(self._read_size)
-            self._show(self._memory, 0, data)
         except BlockingIOError as blocked:
             self._closing.watch(connection, WRITE if isinstance(blocked, WantsWrite) else READ)
             return
@@ -401,8 +411,8 @@ class Engine:
             self._closing.fault(connection, error)
             return
         if connection.machine.reading is not REQUEST_READ or event.__class__ is not RequestHead:
-            just_read = event.__class__ is RequestHead and not partial
-            self._handle_events(lead, connection, event, just_read)
+            self.shown.read(self.shown.memory, 0, data)  # perhaps the beginning of a head
+            self._handle_events(lead, connection, event)
             return
         # The same as _begin, without its calls: this is nearly every request
         # (tests/server/test_inlined_paths.py compares the two).
@@ -417,10 +427,8 @@ class Engine:
         except BaseException as error:
             self._closing.fail_early(connection, exchange, error)
             return
-        if partial:
-            self.shown.leader_runs(exchange)
         connection.phase = IDLE
-        self._dispatch(lead, exchange)
+        self._ready.append((exchange, None if partial else data))
 
     def _read_deferred(self, lead: Lead) -> None:
         """One more request of every connection that was deferred, or a part of its body."""
@@ -429,19 +437,14 @@ class Engine:
             connection.deferred = False
             if connection.phase is HEAD or connection.phase is BODY:
                 self._handle_events(lead, connection)
+                while self._ready:  # before more of the connection is read
+                    self._dispatch(lead, *self._ready.popleft())
                 self._keep_alive.receive_again(connection)
 
     def _handle_events(
-        self,
-        lead: Lead,
-        connection: Connection,
-        event: Event | None = None,
-        just_read: bool = False,
+        self, lead: Lead, connection: Connection, event: Event | None = None
     ) -> None:
-        """Handle events up to the next that needs bytes, or a complete request.
-
-        `just_read`: the head of this request is what the leader read last.
-        """
+        """Handle events up to the next that needs bytes, or a complete request."""
         machine = connection.machine
         pieces = 0
         try:
@@ -449,7 +452,7 @@ class Engine:
                 event = machine.next_event()
             while event is not NEED_DATA:
                 if isinstance(event, RequestHead):
-                    self._begin(lead, connection, event, just_read)
+                    self._begin(lead, connection, event)
                     return
                 if isinstance(event, Data):
                     self._body_reader.take(connection, event.data)
@@ -458,10 +461,7 @@ class Engine:
                         self._keep_alive.defer(connection)
                         return
                 elif event is Signal.END_OF_MESSAGE:
-                    exchange = self._body_reader.end(connection)
-                    if not just_read:
-                        self.shown.leader_runs(exchange)
-                    self._dispatch(lead, exchange)
+                    self._ready.append((self._body_reader.end(connection), None))
                     return
                 else:
                     self._closing.close(connection)
@@ -476,13 +476,9 @@ class Engine:
         if connection.phase is IDLE and machine.buffered:
             connection.enter(HEAD, clock())
 
-    def _begin(
-        self, lead: Lead, connection: Connection, head: RequestHead, just_read: bool
-    ) -> None:
+    def _begin(self, lead: Lead, connection: Connection, head: RequestHead) -> None:
         """Make the exchange of a request; its body is read first, if it has one."""
         exchange = ServerExchange(head, connection, self.responder)
-        if not (just_read or head.has_body):
-            self.shown.leader_runs(exchange)
         try:
             exchange.key = exchange.context.run(self._prepare, exchange)
         except BaseException as error:
@@ -494,9 +490,9 @@ class Engine:
                 self._dispatch(lead, exchange, slow=True)
             elif after_head is AfterHead.LATER:
                 connection.phase = IDLE
-                self._dispatch(lead, exchange)
+                self._ready.append((exchange, None))
             elif after_head is AfterHead.RECEIVE:
-                self._handle_events(lead, connection, None, just_read)
+                self._handle_events(lead, connection)
             return
         connection.phase = IDLE
-        self._dispatch(lead, exchange)
+        self._ready.append((exchange, None))

@@ -1,8 +1,9 @@
 """`carboy …` in processes that are forked from one that has already imported the command line.
 
-Each command has its own process, folder, environment and output, as if a user had started it, and
-the modules that `carboy explain` has imported when it begins. To import them takes longer than most
-of what the tests look at. Run as a file, this module is the process that forks.
+Each command has its own process, folder, environment and output, as if a user had started it. The
+modules of the commands are imported, and those that nearly every application needs. To import them
+takes longer than most of what the tests look at. Flask and Werkzeug are not among them, because
+`--flask` gives Carboy their names. Run as a file, this module is the process that forks.
 """
 
 from __future__ import annotations
@@ -20,14 +21,22 @@ from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
+IMPORTED = (
+    "carboy.cli.main", "carboy.cli.explain", "carboy.cli.learn.command", "carboy.app.app",
+    "asyncio", "concurrent.futures.thread", "itsdangerous", "jinja2.loaders",
+)  # fmt: skip
 PATIENCE = 200.0  # seconds for a command, far more than any takes
 
 
-def run(args: list[str], cwd: Path, env: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    """The exit code and the output of `python -m carboy` with these arguments."""
+def run(
+    args: list[str], cwd: Path, env: dict[str, str], typed: str = ""
+) -> subprocess.CompletedProcess[str]:
+    """The exit code and the output of `python -m carboy` with these arguments and this input."""
     with tempfile.TemporaryDirectory() as name:
-        out, err = Path(name, "out"), Path(name, "err")
-        asked = {"args": args, "cwd": str(cwd), "env": env, "out": str(out), "err": str(err)}
+        given, out, err = Path(name, "in"), Path(name, "out"), Path(name, "err")
+        given.write_text(typed)
+        asked = {"args": args, "cwd": str(cwd), "env": env}
+        asked |= {"given": str(given), "out": str(out), "err": str(err)}
         code = _ready().run(asked)
         return subprocess.CompletedProcess(args, code, out.read_text(), err.read_text())
 
@@ -89,7 +98,7 @@ def _become(asked: dict[str, Any]) -> None:
     """Make this process the one that `python -m carboy` starts."""
     import carboy.__main__
 
-    for number, file in ((0, os.devnull), (1, asked["out"]), (2, asked["err"])):
+    for number, file in ((0, asked["given"]), (1, asked["out"]), (2, asked["err"])):
         flags = os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT
         opened = os.open(file, flags, 0o600)
         os.dup2(opened, number)
@@ -102,7 +111,7 @@ def _become(asked: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    for module in ("carboy.cli.main", "carboy.cli.explain"):
+    for module in IMPORTED:
         import_module(module)
     from carboy.__main__ import main
 

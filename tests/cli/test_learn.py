@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import ready_commands
 from carboy.cli.learn.progress import ProgressFile
 from carboy.dev.learn.course import EXERCISES
 from learning import COMMAND, Terminal
@@ -22,10 +23,8 @@ GOOD = "GET /hello?name=Ada HTTP/1.1\nHost: x\n\n"
 
 
 def learn(data: Path, *args: str, typed: str = "", code: int = 0) -> str:
-    done = subprocess.run(
-        [*COMMAND, *args], input=typed, capture_output=True, text=True, timeout=PATIENCE,
-        env={"PATH": "/usr/bin:/bin", "XDG_DATA_HOME": str(data)}, cwd=data.parent, check=False,
-    )  # fmt: skip
+    env = {"PATH": "/usr/bin:/bin", "XDG_DATA_HOME": str(data)}
+    done = ready_commands.run(["learn", *args], data.parent, env, typed)
     assert done.returncode == code, done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     return " ".join((done.stdout + done.stderr).split())

@@ -1,4 +1,4 @@
-"""Settings for all tests: Hypothesis, tests that hang, Chromium, who leads ASGI applications."""
+"""Settings for all tests: Hypothesis, workers, tests that hang, Chromium, who leads ASGI."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from chromium import pytest_runtest_teardown  # noqa: F401 - a hook of pytest
+from scheduling import (  # noqa: F401 - hooks of pytest
+    pytest_collection,
+    pytest_runtestloop,
+    pytest_xdist_make_scheduler,
+)
 from timeouts import (  # noqa: F401 - hooks of pytest
     pytest_configure,
     pytest_runtest_makereport,

@@ -63,16 +63,19 @@ def pytest_xdist_make_scheduler(config: Any, log: Any) -> Any:
     from xdist.scheduler import LoadGroupScheduling  # type: ignore[import-untyped]
 
     class Batches(LoadGroupScheduling):  # type: ignore[misc]
+        collection: list[str] | None
+
         def schedule(self) -> None:
             """Give each worker a batch when all have collected their tests."""
             if self.collection is None:
                 if not self._check_nodes_have_same_collection():
                     return
-                self.collection = list(next(iter(self.registered_collections.values())))
-                self.places = {test: place for place, test in enumerate(self.collection)}
-                largest = max(1, len(self.collection) // (PARTS * self.numnodes))
-                self.scopes = {}
-                for scope, tests in batches(self.collection, largest).items():
+                collected: list[str] = next(iter(self.registered_collections.values()))
+                self.collection = collected
+                self.places = {test: place for place, test in enumerate(collected)}
+                largest = max(1, len(collected) // (PARTS * self.numnodes))
+                self.scopes: dict[str, str] = {}
+                for scope, tests in batches(collected, largest).items():
                     self.workqueue[scope] = dict.fromkeys(tests, False)
                     self.scopes.update(dict.fromkeys(tests, scope))
             for node in self.nodes:
@@ -89,7 +92,7 @@ def pytest_xdist_make_scheduler(config: Any, log: Any) -> Any:
 
         def mark_test_complete(self, node: Any, item_index: int, duration: float = 0) -> None:
             """Remove a test that has ended."""
-            test = self.collection[item_index]
+            test = self.registered_collections[node][item_index]
             scope = self.scopes[test]
             tests = self.assigned_work[node][scope]
             del tests[test]

@@ -20,6 +20,7 @@ ROOMS = (
     "shared", "realtime", "middleware", "dev", "serving", "testing", "cli", "compat",
 )  # fmt: skip
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+ASSIGNING = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Call)
 LOADERS = {"import_module", "__import__", "lazy_names"}
 
 
@@ -93,8 +94,10 @@ def _imports(module: Module) -> Iterator[Import]:
 
     def visit(node: ast.AST, where: str) -> Iterator[Import]:
         for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.expr):  # it has no import statement
+                continue
             inner = where
-            if isinstance(child, (*FUNCTIONS, ast.Lambda)):
+            if isinstance(child, FUNCTIONS):
                 inner = "function"
             elif isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
                 inner = "types"
@@ -105,8 +108,11 @@ def _imports(module: Module) -> Iterator[Import]:
             yield from visit(child, inner)
 
     yield from visit(tree, "top")
-    yield from _loaded_by_name(module, tree)
-    for node in ast.walk(tree):
+    nodes = list(ast.walk(tree))
+    yield from _loaded_by_name(nodes)
+    for node in nodes:
+        if not isinstance(node, ASSIGNING):
+            continue
         for holder, attribute in _assigned(node):
             if ours.get(holder, "").startswith("carboy."):
                 yield Import(f"{ours[holder]}.{attribute}", "assigned", getattr(node, "lineno", 0))
@@ -127,16 +133,14 @@ def _targets(module: Module, node: ast.Import | ast.ImportFrom) -> Iterator[tupl
         yield f"{base}.{alias.name}", alias.asname or alias.name
 
 
-def _loaded_by_name(module: Module, tree: ast.Module) -> Iterator[Import]:
+def _loaded_by_name(nodes: list[ast.AST]) -> Iterator[Import]:
     """Modules of this package whose names are strings, in a file that loads modules by name."""
     calls = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] in LOADERS
+        node for node in nodes if isinstance(node, ast.Call) and _last_name(node.func) in LOADERS
     ]
     if not calls:
         return
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             name = node.value.rstrip(".")
             if name.startswith("carboy.") and all(map(str.isidentifier, name.split("."))):
@@ -150,10 +154,17 @@ def _assigned(node: ast.AST) -> Iterator[tuple[str, str]]:
         for target in targets:
             if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name):
                 yield target.value.id, target.attr
-    elif isinstance(node, ast.Call) and ast.unparse(node.func) == "setattr" and node.args:
+    elif isinstance(node, ast.Call) and _last_name(node.func) == "setattr" and node.args:
         first = node.args[0]
         if isinstance(first, ast.Name):
             yield first.id, ast.unparse(node.args[1]).strip("\"'")
+
+
+def _last_name(function: ast.expr) -> str:
+    """`c` of `c(…)` and `a.b.c(…)`."""
+    if isinstance(function, ast.Attribute):
+        return function.attr
+    return function.id if isinstance(function, ast.Name) else ""
 
 
 def _functions(node: ast.AST, prefix: str) -> Iterator[tuple[str, int]]:

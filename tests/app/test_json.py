@@ -120,6 +120,7 @@ def test_json_outside_an_application_is_written_alike(pair, value) -> None:
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+    max_leaves=20,
 )
 
 
@@ -257,7 +258,11 @@ def test_tagged_json_is_the_same_text_and_can_be_read(pair, value) -> None:
 
 
 @settings(deadline=None)
-@given(st.recursive(JSON | st.binary() | st.uuids(), lambda inner: st.lists(inner).map(tuple)))
+@given(
+    st.recursive(
+        JSON | st.binary() | st.uuids(), lambda inner: st.lists(inner).map(tuple), max_leaves=5
+    )
+)
 def test_tagged_json_keeps_every_value(value) -> None:
     serializer = carboy.app.sessions.session_json_serializer
     assert serializer.loads(serializer.dumps(value)) == value

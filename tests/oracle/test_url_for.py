@@ -66,6 +66,7 @@ CALLS = [
     "current_app.url_for('.view')",
     "current_app.url_for('index', _external=True)",
 ]
+CODE = {call: compile(call, "<call>", "eval") for call in CALLS}
 CONFIGS = [
     {},
     {"SERVER_NAME": "example.com"},
@@ -85,7 +86,9 @@ def made(fl, config, **options):
             "redirect": fl.redirect,
             "current_app": fl.current_app,
         }
-        return "\n".join(f"{call} {outcome(lambda call=call: eval(call, names))}" for call in CALLS)
+        return "\n".join(
+            f"{call} {outcome(lambda code=code: eval(code, names))}" for call, code in CODE.items()
+        )
 
     app.add_url_rule("/", "index", view)
     app.add_url_rule("/item/<int:n>", "item", view, methods=["GET", "PUT"])

@@ -18,6 +18,7 @@ LINE = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\r\n
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | TEXT,
     lambda inner: st.lists(inner) | st.dictionaries(TEXT, inner),
+    max_leaves=20,
 )
 
 

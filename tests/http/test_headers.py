@@ -268,23 +268,28 @@ WAYS_IN = [
 
 
 @pytest.mark.parametrize("way", WAYS_IN)
-@pytest.mark.parametrize("byte", [*range(9), *range(10, 32), 127])
-def test_a_control_character_in_a_value_is_refused(way: Any, byte: int) -> None:
+def test_a_control_character_in_a_value_is_refused(way: Any) -> None:
     """Werkzeug refuses CR and LF only (uvicorn CVE-2020-7695, gunicorn CVE-2018-1000164)."""
-    headers = ours.Headers([("Here", "before")])
-    with pytest.raises(ValueError, match="control character"):
-        way(headers, "X-Name", f"a{chr(byte)}b")
-    assert headers == ours.Headers([("Here", "before")])
+    for byte in [*range(9), *range(10, 32), 127]:
+        headers = ours.Headers([("Here", "before")])
+        value = f"a{chr(byte)}b"
+        try:
+            way(headers, "X-Name", value)
+        except ValueError as error:
+            assert "control character" in str(error), value
+        else:
+            pytest.fail(f"{value!r} is accepted")
+        assert headers == ours.Headers([("Here", "before")]), value
 
 
 @pytest.mark.parametrize("way", WAYS_IN)
-@pytest.mark.parametrize("name", ["X\r\nY", "X\nY", "X: Y", "X Y", "X\0", "", "é", "X\x7f", "(X)"])
-def test_a_name_has_to_be_a_token_while_werkzeug_accepts_anything(way: Any, name: str) -> None:
-    headers = ours.Headers([("Here", "before")])
-    for _ in range(2):  # a refused name must not be stored as valid
-        with pytest.raises(ValueError, match="is not a header name"):
-            way(headers, name, "value")
-    assert headers == ours.Headers([("Here", "before")])
+def test_a_name_has_to_be_a_token_while_werkzeug_accepts_anything(way: Any) -> None:
+    for name in ["X\r\nY", "X\nY", "X: Y", "X Y", "X\0", "", "é", "X\x7f", "(X)"]:
+        headers = ours.Headers([("Here", "before")])
+        for _ in range(2):  # a refused name must not be stored as valid
+            with pytest.raises(ValueError, match="is not a header name"):
+                way(headers, name, "value")
+        assert headers == ours.Headers([("Here", "before")]), name
 
 
 @pytest.mark.parametrize("name", [3, b"X", None])

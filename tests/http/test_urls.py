@@ -53,17 +53,18 @@ def test_a_uri_is_ascii_and_does_not_change_again(iri: str) -> None:
 
 
 @pytest.mark.parametrize("part", ["/x{}", "/?x{}", "/#x{}", "http://x{}@h/", "http://u:x{}@h/"])
-@pytest.mark.parametrize("byte", range(128))
-def test_every_encoded_byte_of_every_part_is_decoded_as_in_werkzeug(part: str, byte: int) -> None:
-    for text in (part.format(f"%{byte:02x}"), part.format(f"%{byte:02X}%C3%A9")):
-        assert ours.uri_to_iri(text) == theirs.uri_to_iri(text)
+def test_every_encoded_byte_of_every_part_is_decoded_as_in_werkzeug(part: str) -> None:
+    for byte in range(128):
+        for text in (part.format(f"%{byte:02x}"), part.format(f"%{byte:02X}%C3%A9")):
+            assert ours.uri_to_iri(text) == theirs.uri_to_iri(text), text
 
 
 @pytest.mark.parametrize("part", ["/x{}", "/?x{}", "/#x{}", "http://x{}@h/", "http://u:x{}@h/"])
-@pytest.mark.parametrize("byte", range(128))
-def test_every_character_of_every_part_is_encoded_as_in_werkzeug(part: str, byte: int) -> None:
-    text = part.format(chr(byte))
-    assert outcome(lambda: ours.iri_to_uri(text)) == outcome(lambda: theirs.iri_to_uri(text))
+def test_every_character_of_every_part_is_encoded_as_in_werkzeug(part: str) -> None:
+    for byte in range(128):
+        text = part.format(chr(byte))
+        mine = outcome(lambda: ours.iri_to_uri(text))
+        assert mine == outcome(lambda: theirs.iri_to_uri(text)), text
 
 
 @pytest.mark.parametrize(

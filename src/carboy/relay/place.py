@@ -53,6 +53,28 @@ def folder() -> Path:
     return found
 
 
+def _tidied(folder: Path) -> Path:
+    """The folder, without the files of servers that were killed.
+
+    A process of another container may seem to be dead, so its socket has to refuse connections too.
+    """
+    for path in folder.glob("*-*.sock"):
+        number = path.stem.rpartition("-")[2]
+        if number.isdecimal() and not _runs(int(number)) and not _answers(str(path)):
+            path.unlink(missing_ok=True)
+    return folder
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass  # another user's
+    return True
+
+
 def _digest() -> str:
     return hashlib.sha256(os.fsencode(project())).hexdigest()[:16]
 
@@ -62,7 +84,7 @@ def listen(chosen: str | None) -> socket.socket:
 
     A socket file that a server has left behind is replaced; one that is in use is not.
     """
-    path = chosen or str(folder() / f"{_digest()}-{os.getpid()}.sock")
+    path = chosen or str(_tidied(folder()) / f"{_digest()}-{os.getpid()}.sock")
     if _answers(path):
         raise RelayError(
             f"Another server uses the socket {path}. Choose another --channels-socket."

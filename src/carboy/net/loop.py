@@ -146,7 +146,8 @@ class Loop:
             task = asyncio.Task(coroutine, loop=loop, context=context)
         finally:
             del loop.call_soon
-        self._first_step()
+        step, self._first_step = self._first_step, list  # the task must not be kept alive
+        step()
         return task
 
     def _catch_step(self, step: Callable[[], object], context: Context) -> None:

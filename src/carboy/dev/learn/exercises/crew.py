@@ -97,7 +97,7 @@ EXERCISE = Exercise(
     ),
     code=(
         Code(
-            "server/crew.py", "Crew.depose", "successor = Lead()",
+            "server/crew.py", "Crew.take_over", "successor = Lead()",
             "makes another thread the leader while a view is running.",
         ),
         Code(

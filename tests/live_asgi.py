@@ -10,7 +10,7 @@ from typing import Any
 
 from carboy.gateway import for_application
 from carboy.gateway.asgi import AsgiGateway
-from live_engine import Live, served
+from live_engine import Live, eventually, served
 
 Message = dict[str, Any]
 trace: Callable[[], object] | None = None  # of the engines; see led_by in conftest.py
@@ -50,6 +50,12 @@ def only_http(function: Any) -> Any:
         await function(scope, receive, send)
 
     return app
+
+
+def channel_of(connection: Any) -> Any:
+    """The channel of a connection, once its application has begun to wait."""
+    eventually(lambda: connection.exchange is not None and connection.exchange.channel is not None)
+    return connection.exchange.channel
 
 
 def start(status: int = 200, *headers: tuple[bytes, bytes]) -> Message:

@@ -26,6 +26,7 @@ app.secret_key = "test"
 app.config["CHANNEL_HISTORY"] = 10
 channel("short:*", history=2)
 channel("seen:*", history=50, presence=True)
+channel("long:*", history=10_000)
 
 
 @app.after_request

@@ -33,7 +33,7 @@ class Follower:
     def connect(self) -> None:
         self.sock = socket.create_connection(self.followers.address, timeout=PATIENCE)
         last = f"Last-Event-ID: {self.last}\r\n" if self.last else ""
-        self.sock.sendall(f"GET /events?channel=room HTTP/1.0\r\n{last}\r\n".encode())
+        self.sock.sendall(f"GET /events?channel=long:room HTTP/1.0\r\n{last}\r\n".encode())
         self.head = b""
         self.reader: Reader | None = None
         self.followers.selector.register(self.sock, selectors.EVENT_READ, self)
@@ -104,7 +104,7 @@ def test_a_reload_and_a_killed_worker_lose_no_message_of_clients_that_read(
     tmp_path: Path,
 ) -> None:
     # Clients that read may be slow on a busy machine. Then they continue from the history.
-    options = ("--hold-buffer", "64k", "--high-water", "64k", "--channel-history", "10000")
+    options = ("--hold-buffer", "64k", "--high-water", "64k")
     with start(tmp_path, *options) as running, Followers(running.address(), CLIENTS) as followers:
         until(lambda: followers.failure or all(e.is_open for e in followers.all), "clients")
         sent: list[str] = []
@@ -135,7 +135,7 @@ def does_not_read(running: Running) -> socket.socket:
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     sock.connect(running.address())
-    sock.sendall(b"GET /events?channel=room HTTP/1.0\r\n\r\n")
+    sock.sendall(b"GET /events?channel=long:room HTTP/1.0\r\n\r\n")
     return sock
 
 
@@ -145,7 +145,7 @@ def publish(running: Running, sent: list[str], size: int = 100) -> None:
     end = time.monotonic() + PATIENCE
     while time.monotonic() < end:
         try:
-            post(running.address(), "/publish/room", number.ljust(size))
+            post(running.address(), "/publish/long:room", number.ljust(size))
             break
         except ConnectionError:
             pass

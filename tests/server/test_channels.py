@@ -23,6 +23,7 @@ from live_asgi import (
     Send,
     Signal,
     body,
+    channel_of,
     only_http,
     served_asgi,
     start,
@@ -134,8 +135,8 @@ def test_a_client_that_only_ends_its_side_gets_its_response(poller: str, streams
         runs.wait()
         connection = next(iter(live.engine.connections.values()))
         if poller == "epoll":
-            channel = connection.exchange.channel  # type: ignore[union-attr]
-            eventually(lambda: channel is not None and channel.half_closed)
+            channel = channel_of(connection)
+            eventually(lambda: channel.half_closed)
         go.set()
         reply = client.reply()
         assert reply.status == 200
@@ -183,8 +184,7 @@ def test_an_application_that_does_not_read_its_body_stops_the_client() -> None:
             sender.start()
             runs.wait()
             (connection,) = live.engine.connections.values()
-            channel = connection.exchange.channel  # type: ignore[union-attr]
-            assert channel is not None
+            channel = channel_of(connection)
             eventually(lambda: channel.paused_at)
             kept = len(channel.kept)
             assert 100_000 <= kept <= 100_000 + 2 * live.engine.settings.read_size
@@ -369,7 +369,8 @@ def test_input_after_the_request_does_not_keep_the_leader_busy() -> None:
         runs.wait()
         client.send(GET.replace(b" / ", b" /next "))
         (connection,) = live.engine.connections.values()
-        eventually(lambda: connection.exchange.channel.input_waits)  # type: ignore[union-attr]
+        channel = channel_of(connection)
+        eventually(lambda: channel.input_waits)
         before = turns
         time.sleep(0.2)
         assert turns - before < 5

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import threading
 from contextlib import ExitStack
-from typing import Any
 
 import pytest
 
 from carboy.server.channels import Channels
 from carboy.server.connection import Connection
-from live_asgi import Message, Receive, Send, Signal, body, only_http, served_asgi, start
+from live_asgi import (
+    Message,
+    Receive,
+    Send,
+    Signal,
+    body,
+    channel_of,
+    only_http,
+    served_asgi,
+    start,
+)
 from live_engine import GET, eventually
 from server.test_channels import Waiting
 
@@ -72,7 +81,7 @@ def test_thousands_of_channels_that_are_due_are_looked_at_in_several_turns() -> 
         client.send(GET)
         app.runs.wait()
         (connection,) = live.engine.connections.values()
-        channel: Any = connection.exchange.channel  # type: ignore[union-attr]
+        channel = channel_of(connection)
         channels = live.engine.channels
         looks: list[int] = []
         look = channels.look

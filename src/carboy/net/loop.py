@@ -18,6 +18,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
+from contextlib import suppress
 from contextvars import Context
 from threading import get_ident
 from typing import Any
@@ -182,12 +183,15 @@ class Loop:
             task = loop.create_task(_wind_up())
             task.add_done_callback(lambda _: ended.set_result(None))
 
-        loop.call_soon_threadsafe(begin)
         try:
+            loop.call_soon_threadsafe(begin)
             ended.result(seconds)
         except TimeoutError:
             log.warning("The event loop did not end within %.1f s.", seconds)
-        loop.call_soon_threadsafe(loop.stop)
+        except RuntimeError:
+            pass  # a coroutine has stopped the loop, and its thread has closed it
+        with suppress(RuntimeError):  # the same
+            loop.call_soon_threadsafe(loop.stop)
         thread.join(max(0.0, until - time.monotonic()) + JOIN)
 
 

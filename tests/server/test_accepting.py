@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import select
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -14,7 +15,7 @@ from carboy.net import listen_tcp
 from carboy.server.engine import Engine
 from carboy.server.scoreboard import Figure, Row, Scoreboard
 from carboy.server.settings import Settings
-from live_engine import Live, eventually, hello
+from live_engine import LAST, Live, eventually, hello
 
 
 @contextmanager
@@ -130,3 +131,28 @@ def test_a_listener_that_is_due_twice_is_accepted_from_once() -> None:
         for client in asked:
             assert client.reply().status == 200
         assert most == 1
+
+
+def test_nothing_is_accepted_before_the_supervisor_knows_that_the_worker_is_ready() -> None:
+    """It kills a worker that is not ready, at once."""
+    listener = listen_tcp("127.0.0.1", 0)
+    engine = Engine(for_application(hello), [listener], Settings(threads=4, switch_interval=None))
+    accepted: list[int] = []
+
+    def started() -> None:
+        for _ in range(3):  # turns of the leader
+            before = engine.row.cells[Figure.LEADER]
+            engine.nudge()
+            eventually(lambda before=before: engine.row.cells[Figure.LEADER] != before)
+        accepted.append(len(engine.connections))
+
+    with listener, socket.create_connection(listener.getsockname()) as client:
+        client.sendall(LAST)
+        thread = threading.Thread(target=engine.run, args=(started,))
+        thread.start()
+        try:
+            assert client.makefile("rb").read().endswith(b"hello")
+        finally:
+            engine.stop(graceful=False)
+            thread.join(60)
+    assert accepted == [0]

@@ -56,6 +56,9 @@ class Accepting:
         self._closing = closing
         self._balancer = Balancer(row, settings.threads)
         self.waker_fd = NONE if row.waker is None else row.waker.fileno()
+        # Set by the thread that starts the engine, before it wakes the leader. By then, the
+        # supervisor has been told. It kills a worker that is not ready, and requests would be lost.
+        self.may_open = False
         self.due: list[int] = []  # listeners to look at when the turn has served the others
         self._asked = False  # another worker has left the next connection to this one
         self._passed_on = False
@@ -66,8 +69,11 @@ class Accepting:
         self._prompt = True  # the last new connection sent its request in time
         self._until = 0.0  # monotonic seconds: up to when the listeners are left to others
 
-    def open(self, now: float) -> None:
-        """Begin to accept. Before the first turn."""
+    def open_once(self, now: float) -> None:
+        """Begin to accept, if it is time to."""
+        if not self.may_open:
+            return
+        self.may_open = False
         if self.waker_fd != NONE:
             self._poller.add(self.waker_fd, READ)
         self._row.cells[REACTED] = now

@@ -176,12 +176,13 @@ class Engine:
 
     def _serve(self, started: Callable[[], object]) -> None:
         self.poller.add(self._waker.fileno(), READ)
-        self.accepting.open(clock())
         self.row.cells[Figure.SERVING] = 1.0
         after_fork.watch(self)
         try:
             (self._loop_lead or self.crew).start()
             started()
+            self.accepting.may_open = True
+            self._waker.wake()
             self.stopping.wait_for_the_end()
         except BaseException:
             self.stop(graceful=False)  # raised by another thread or a signal handler
@@ -352,6 +353,7 @@ class Engine:
         """A listener or a waker; or a connection that was closed earlier in this turn."""
         if fd == self._waker.fileno():
             self._waker.clear()
+            self.accepting.open_once(now)
             self.row.cells[Figure.LEADER] = now
             self._dispatcher.take_back()
             if self.stopping.asked is not None:

@@ -122,6 +122,7 @@ class Supervisor:
 
     def _step(self) -> bool:
         """Carry out the decisions and wait for an event; returns False at the end."""
+        self._hear_workers()
         now = time.monotonic()
         self._look_after_stuck_workers(now)
         for do, worker in self.generations.plan(now):
@@ -139,6 +140,12 @@ class Supervisor:
             if worker in self.generations.members:
                 self._ended(worker, status)
         return True
+
+    def _hear_workers(self) -> None:
+        """Read what workers have said: one that has become ready is not dropped as outdated."""
+        for key, _ in self._selector.select(0):
+            if isinstance(key.data, int) and key.data in self._links:
+                self._read(key.data)
 
     def _do(self, do: Do, worker: int) -> None:
         if do is Do.START:

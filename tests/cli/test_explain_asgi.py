@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,14 +37,6 @@ async def fails(scope: Any, receive: Any, send: Any) -> None:
     assert scope["type"] == "http"
     await asyncio.sleep(0)
     raise ValueError("broken")
-
-
-@pytest.fixture(autouse=True)
-def recursion_limit() -> Iterator[None]:
-    """The command raises the limit for the rest of its process."""
-    limit = sys.getrecursionlimit()
-    yield
-    sys.setrecursionlimit(limit)
 
 
 def explained(application: Any, path: str = "/") -> Explanation:

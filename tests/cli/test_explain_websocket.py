@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,14 +23,6 @@ MESSAGE = "a message " * 20  # long enough for a size of two bytes
 def new_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     """Threads of the test before are not recorded, because they ran before this recording."""
     monkeypatch.setattr(websocket_threads, "_threads", {})
-
-
-@pytest.fixture(autouse=True)
-def recursion_limit() -> Iterator[None]:
-    """The command raises the limit for the rest of its process."""
-    limit = sys.getrecursionlimit()
-    yield
-    sys.setrecursionlimit(limit)
 
 
 def views() -> Carboy:

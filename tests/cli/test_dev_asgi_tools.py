@@ -91,8 +91,17 @@ class Site:
         found: list[Any] = json.loads(self.get("/__carboy__/requests.json").body)
         return found
 
+    def number(self, target: str) -> int:
+        """The number of a request, which is in the list soon after the response."""
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            for each in self.requests():
+                if each["target"] == target:
+                    return int(each["number"])
+        raise AssertionError(f"{target} is not in the list")
+
     def details(self, target: str) -> str:
-        number = next(each["number"] for each in self.requests() if each["target"] == target)
+        number = self.number(target)
         return unescape(self.get(f"/__carboy__/{number}").body.decode())
 
 
@@ -212,7 +221,7 @@ def test_requests_are_listed_with_what_happened_during_them(site: Site) -> None:
 
 def calls_of(site: Site, target: str) -> Any:
     """The data of the page of the calls, which is there soon after the response."""
-    number = next(each["number"] for each in site.requests() if each["target"] == target)
+    number = site.number(target)
     end = time.monotonic() + PATIENCE
     while (reply := site.get(f"/__carboy__/{number}/calls")).status != 200:
         assert time.monotonic() < end, reply.body

@@ -1,4 +1,4 @@
-"""What the commands leave behind in their process."""
+"""Tests of commands leave the process as it was."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 A worker whose interpreter lock is held, or that has been killed, cannot be asked for its requests.
 So they are written to shared memory beforehand:
 
-    place 0       the first bytes that the leader read last, one C call for each read
+    place 0       the first bytes of the request that the leader ran last, or has read a part of
     other places  a request that runs on another thread: when it was dispatched, its first line
 
 A place is taken from `_free` and given back by whichever thread runs the request: deque and dict
@@ -42,14 +42,14 @@ class InFlight:
         self.memory = mmap.mmap(-1, (places + 1) * PLACE.size)
         # Seconds at the start of each place; a place is a whole number of them.
         self._times = memoryview(self.memory).cast("d")
-        self.read = LEADER.pack_into  # read(memory, 0, bytes): for the leader, after each recv
+        self.read = LEADER.pack_into  # read(memory, 0, bytes): only for the leader
         self.exchanges: dict[ServerExchange, int] = {}  # the worker's: the place of each exchange
         self._free = deque(range(1, places + 1))
 
     # --- the worker
 
     def leader_runs(self, exchange: ServerExchange) -> None:
-        """Note a request that the leader runs although it did not just read its head."""
+        """Note a request that the leader runs, if the bytes of its head are no longer at hand."""
         self.read(self.memory, 0, exchange.request_line().encode("latin-1", "replace"))
 
     def begin(self, exchange: ServerExchange) -> None:

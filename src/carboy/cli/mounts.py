@@ -17,7 +17,7 @@ from carboy.cli import locate
 from carboy.cli.completion import applications
 from carboy.cli.options import option
 from carboy.gateway.mounts import Mounts, mount, read_prefix
-from carboy.server.settings import APPLICATION
+from carboy.server.setting import APPLICATION
 
 if TYPE_CHECKING:
     ParamType = click.ParamType[Any]

@@ -10,27 +10,25 @@ Every option has an environment variable, CARBOY_ and its name, and a key in [to
 
 from __future__ import annotations
 
-from dataclasses import Field, fields
+from dataclasses import Field
 from typing import Any
 
 import click
 
 from carboy.cli.config import PREFIX
 from carboy.cli.option_types import PORT, Host, Number, Octal, Size, Workers
-from carboy.protocol.limits import Limits
 from carboy.server.logs.access_log import FORMATS
-from carboy.server.settings import (
+from carboy.server.setting import (
     APPLICATION,
     CHANNELS,
-    LIMIT,
     OTHER,
     SIZES,
     THREADS,
     TIMES,
     TLS,
     WEBSOCKET,
-    Settings,
 )
+from carboy.server.settings import Settings, names_of_settings
 
 ADDRESS = "Address"
 LOGS = "Access log"
@@ -181,19 +179,12 @@ def certificates() -> list[click.Parameter]:
 
 
 def tuning() -> list[click.Parameter]:
-    """An option for every field of Settings and of Limits."""
-    defaults = Settings()
-    options: list[click.Parameter] = [
-        _of_field(each, each.name, getattr(defaults, each.name))
-        for each in fields(Settings)
-        if each.name != "limits"
+    """An option for every setting of a worker."""
+    settings = Settings()
+    return [
+        _of_field(each, name, getattr(getattr(settings, group) if group else settings, each.name))
+        for group, name, each in names_of_settings()
     ]
-    options += (
-        _of_field(each, f"{LIMIT}{each.name}", getattr(defaults.limits, each.name))
-        for each in fields(Limits)
-        if each.init
-    )
-    return options
 
 
 def _of_field(each: Field[Any], name: str, default: Any) -> SectionOption:

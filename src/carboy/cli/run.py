@@ -21,7 +21,8 @@ from carboy.server.bind import Address, BindError
 from carboy.server.processes.start_methods import CannotFork
 from carboy.server.processes.worker import Plan
 from carboy.server.serve import addresses, count_workers, start
-from carboy.server.settings import APPLICATION, Settings, with_values
+from carboy.server.setting import APPLICATION
+from carboy.server.settings import Settings, with_values
 from carboy.server.signals import ignore
 from carboy.server.tls_setup import tls_server
 

@@ -1,15 +1,16 @@
 """The settings of a server: default, unit and help text of each.
 
-To add an option to `carboy run`, add a field here (a limit of one request: in
-`carboy.protocol.limits`). The command line makes the option, its CARBOY_… variable, its key in
-[tool.carboy] and its line of `carboy run --help` from the field, under the heading above it.
+To add an option to `carboy run`, add a field here, or in a group of settings (GROUPS), such as
+the limits of one request in `carboy.protocol.limits`. The command line makes the option, its
+CARBOY_… variable, its key in [tool.carboy] and its line of `carboy run --help` from the field,
+under the heading above it.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import Field, dataclass, field, fields, replace
 from difflib import get_close_matches
 from typing import Any
 
@@ -18,23 +19,25 @@ from carboy.gateway.callables import INTERFACES
 from carboy.protocol.limits import Limits
 from carboy.protocol.websocket.origins import Origins
 from carboy.relay.frames import LARGEST_DATA
+from carboy.server.setting import (
+    APPLICATION,
+    CHANNELS,
+    KIB,
+    OTHER,
+    SIZES,
+    THREADS,
+    TIMES,
+    TLS,
+    WEBSOCKET,
+    check_values,
+    setting,
+)
 
-KIB = 1024
 LOOPS = ("auto", "asyncio", "uvloop")
 SLOW = ("disconnect", "skip")
 POLLERS = ("auto", "epoll", "selectors")
 TLS_VERSIONS = ("1.2", "1.3")
 CLIENT_CERT = ("required", "optional")
-
-# The headings of the help
-APPLICATION = "Application"
-THREADS = "Processes and threads"
-TIMES = "Time limits"
-SIZES = "Sizes and numbers"
-WEBSOCKET = "WebSocket"
-CHANNELS = "Channels"
-TLS = "TLS"
-OTHER = "Other"
 
 
 def usable_cpus() -> int:
@@ -53,18 +56,6 @@ def default_threads() -> int:
     return max(16, min(64, 16 * usable_cpus()))
 
 
-def _setting(default: Any, unit: str, help: str, section: str, **more: Any) -> Any:
-    """A field with what the command line needs.
-
-    `more` may have: `least` and `most`, the smallest and the largest value; `flags`, other
-    spellings of the option; `choices`, the only values; `shown`, the default as the help shows it.
-    """
-    known = {"unit": unit, "help": help, "section": section, **more}
-    if callable(default):
-        return field(default_factory=default, metadata=known)
-    return field(default=default, metadata=known)
-
-
 @dataclass(frozen=True, slots=True)
 class Settings:
     """How one worker serves (docs/design.md, sections 4 and 7).
@@ -74,14 +65,14 @@ class Settings:
     """
 
     # --- the application
-    interface: str = _setting(
+    interface: str = setting(
         "auto",
         "name",
         "Interface of the application; auto: wsgi or asgi, as its parameters show.",
         APPLICATION,
         choices=INTERFACES,
     )
-    loop: str = _setting(
+    loop: str = setting(
         "auto",
         "name",
         "Event loop for ASGI and for coroutines; auto: uvloop where it is installed.",
@@ -90,7 +81,7 @@ class Settings:
     )
 
     # --- threads
-    threads: int = _setting(
+    threads: int = setting(
         default_threads,
         "threads",
         "Maximum number of threads that handle requests, per worker. 1 handles strictly one"
@@ -100,7 +91,7 @@ class Settings:
         flags=("-t",),
         shown="16 for each processor, 16 to 64",
     )
-    stream_threads: int = _setting(
+    stream_threads: int = setting(
         128,
         "threads",
         "Maximum number of further threads, per worker, for streamed responses that wait for"
@@ -108,41 +99,41 @@ class Settings:
         THREADS,
         least=1,
     )
-    inline_budget: float = _setting(
+    inline_budget: float = setting(
         0.001,
         "seconds",
         "Average handler time above which a route no longer runs on the thread that reads"
         " requests.",
         THREADS,
     )
-    watch_interval: float = _setting(
+    watch_interval: float = setting(
         0.002,
         "seconds",
         "Time a handler may run on the thread that reads requests before another thread takes"
         " over the reading.",
         THREADS,
     )
-    queue_limit: int = _setting(
+    queue_limit: int = setting(
         0,
         "requests",
         "Maximum number of requests that wait for a thread, per worker; further requests get"
         " 503. 0: no limit but the number of connections.",
         THREADS,
     )
-    queue_timeout: float = _setting(
+    queue_timeout: float = setting(
         30.0,
         "seconds",
         "Longest time a request waits for a thread before it gets 503. 0: no limit.",
         THREADS,
     )
     # Bounded, because clients choose the paths.
-    learned_keys: int = _setting(
+    learned_keys: int = setting(
         4096,
         "routes",
         "Maximum number of routes whose average handler time is remembered, per worker.",
         THREADS,
     )
-    switch_interval: float | None = _setting(
+    switch_interval: float | None = setting(
         0.0005,
         "seconds",
         "Python's thread switch interval while serving: how long a CPU-bound handler can delay"
@@ -151,59 +142,59 @@ class Settings:
     )
 
     # --- time limits, counted from the start of what they limit, never from the last read
-    headers_timeout: float = _setting(
+    headers_timeout: float = setting(
         10.0,
         "seconds",
         "Time limit for a complete request head, from the accept or from its first byte.",
         TIMES,
     )
-    keepalive_timeout: float = _setting(  # about what browsers use
+    keepalive_timeout: float = setting(  # about what browsers use
         75.0,
         "seconds",
         "Time an idle connection is kept open between two requests.",
         TIMES,
         flags=("--keepalive",),
     )
-    body_grace: float = _setting(
+    body_grace: float = setting(
         10.0, "seconds", "Time before --body-rate applies to a request body.", TIMES
     )
-    body_rate: int = _setting(
+    body_rate: int = setting(
         500, "bytes/s", "Slowest average rate at which a client may send a request body.", TIMES
     )
-    write_grace: float = _setting(
+    write_grace: float = setting(
         30.0, "seconds", "Time before --write-rate applies to a response.", TIMES
     )
-    write_rate: int = _setting(
+    write_rate: int = setting(
         500, "bytes/s", "Slowest average rate at which a client may read a response.", TIMES
     )
-    silence_timeout: float = _setting(
+    silence_timeout: float = setting(
         60.0,
         "seconds",
         "Longest pause within a request body or a response. It also limits the time that a fast"
         " start gains under --body-rate and --write-rate.",
         TIMES,
     )
-    graceful_timeout: float = _setting(
+    graceful_timeout: float = setting(
         30.0, "seconds", "Time that running requests may take to finish after a stop.", TIMES
     )
     # A client may have begun to send a request when the stop comes.
-    idle_grace: float = _setting(
+    idle_grace: float = setting(
         2.0,
         "seconds",
         "Time after a stop during which an idle connection may send one more request.",
         TIMES,
     )
-    worker_timeout: float = _setting(
+    worker_timeout: float = setting(
         30.0,
         "seconds",
         "Time without a sign of life after which a worker is replaced. 0: never.",
         TIMES,
     )
-    start_timeout: float = _setting(
+    start_timeout: float = setting(
         120.0, "seconds", "Time limit for a worker to load the application. 0: no limit.", TIMES
     )
     # Closing with unread input sends a reset, and the client loses the response.
-    linger_timeout: float = _setting(
+    linger_timeout: float = setting(
         2.0,
         "seconds",
         "Longest time that unread input is drained before a connection is closed.",
@@ -212,29 +203,29 @@ class Settings:
 
     # --- sizes
     # Many clients read the response only after they have sent their whole body.
-    linger_size: int = _setting(
+    linger_size: int = setting(
         64 * 1024 * KIB,
         "bytes",
         "Maximum amount of unread input drained before a connection is closed.",
         SIZES,
     )
-    spool_limit: int = _setting(
+    spool_limit: int = setting(
         512 * KIB,
         "bytes",
         "Largest request body kept in memory; larger bodies are written to a temporary file.",
         SIZES,
     )
-    high_water: int = _setting(
+    high_water: int = setting(
         256 * KIB,
         "bytes",
         "Amount of unsent response data at which the generator of a streamed response is paused.",
         SIZES,
         least=1,
     )
-    read_size: int = _setting(
+    read_size: int = setting(
         64 * KIB, "bytes", "Maximum number of bytes read from a socket at a time.", SIZES, least=1
     )
-    connections: int = _setting(
+    connections: int = setting(
         10_000,
         "connections",
         "Maximum number of open connections, per worker; beyond it, the connection that has been"
@@ -242,7 +233,7 @@ class Settings:
         SIZES,
         least=1,
     )
-    backlog: int = _setting(
+    backlog: int = setting(
         2048,
         "connections",
         "Maximum number of connections the kernel queues before they are accepted.",
@@ -251,7 +242,7 @@ class Settings:
     )
 
     # --- WebSocket
-    websocket_threads: int = _setting(
+    websocket_threads: int = setting(
         256,
         "threads",
         "Maximum number of further threads, per worker, for WebSocket handlers that wait for their"
@@ -259,7 +250,7 @@ class Settings:
         WEBSOCKET,
         least=1,
     )
-    websocket_max_message: int = _setting(
+    websocket_max_message: int = setting(
         16 * 1024 * KIB,
         "bytes",
         "Largest message of a WebSocket, after decompression; a larger one closes the WebSocket"
@@ -267,7 +258,7 @@ class Settings:
         WEBSOCKET,
         least=1,
     )
-    websocket_max_queue: int = _setting(
+    websocket_max_queue: int = setting(
         32,
         "messages",
         "Maximum number of messages of a WebSocket that the application has not taken; the server"
@@ -275,22 +266,22 @@ class Settings:
         WEBSOCKET,
         least=1,
     )
-    websocket_ping_interval: float = _setting(
+    websocket_ping_interval: float = setting(
         20.0, "seconds", "Time between two pings to a WebSocket. 0: no pings.", WEBSOCKET
     )
-    websocket_ping_timeout: float = _setting(
+    websocket_ping_timeout: float = setting(
         20.0,
         "seconds",
         "Time in which a client has to answer a ping before its WebSocket is cut. 0: no limit.",
         WEBSOCKET,
     )
-    websocket_close_timeout: float = _setting(
+    websocket_close_timeout: float = setting(
         10.0,
         "seconds",
         "Time in which a client has to answer the close of its WebSocket before it is cut.",
         WEBSOCKET,
     )
-    websocket_origins: str = _setting(
+    websocket_origins: str = setting(
         "",
         "origins",
         "Sites whose pages may open a WebSocket, separated by commas; same: the host of the"
@@ -298,40 +289,40 @@ class Settings:
         WEBSOCKET,
         shown="all",
     )
-    websocket_compression: bool = _setting(
+    websocket_compression: bool = setting(
         True, "yes or no", "Compression of WebSocket messages (permessage-deflate).", WEBSOCKET
     )
 
     # --- channels (docs/realtime.md)
-    channels: str = _setting(
+    channels: str = setting(
         LOCAL,
         "URL",
         "System that carries messages of channels; local: between the processes of this server.",
         CHANNELS,
     )
-    channels_socket: str = _setting(
+    channels_socket: str = setting(
         "",
         "path",
         "Unix socket at which scripts reach the channels of this server.",
         CHANNELS,
         shown="in a folder of the user",
     )
-    channel_history: int = _setting(
+    channel_history: int = setting(
         100,
         "messages",
         "Messages kept of each channel, for clients that connect again. 0: none.",
         CHANNELS,
     )
-    channel_seconds: float = _setting(
+    channel_seconds: float = setting(
         300.0, "seconds", "Largest age of a message that is kept. 0: any.", CHANNELS
     )
-    channel_memory: int = _setting(
+    channel_memory: int = setting(
         64 * 1024 * KIB,
         "bytes",
         "Maximum memory for the messages kept of all channels; the oldest are discarded first.",
         CHANNELS,
     )
-    channel_max_message: int = _setting(
+    channel_max_message: int = setting(
         1024 * KIB,
         "bytes",
         "Largest data of a message of a channel; 16 MiB at most.",
@@ -339,13 +330,13 @@ class Settings:
         least=1,
         most=LARGEST_DATA,
     )
-    hold_buffer: int = _setting(
+    hold_buffer: int = setting(
         256 * KIB,
         "bytes",
         "Messages kept for a client that holds channels and reads slowly, beyond --high-water.",
         CHANNELS,
     )
-    hold_slow: str = _setting(
+    hold_slow: str = setting(
         "disconnect",
         "rule",
         "Rule for a client beyond --hold-buffer; disconnect: it connects again and continues from"
@@ -355,20 +346,20 @@ class Settings:
     )
 
     # --- TLS (docs/https.md)
-    tls_min: str = _setting(
+    tls_min: str = setting(
         "1.2", "version", "Oldest version of TLS that clients may use.", TLS, choices=TLS_VERSIONS
     )
-    tls_ciphers: str = _setting(
+    tls_ciphers: str = setting(
         "",
         "names",
         "Ciphers of TLS 1.2, in the notation of OpenSSL.",
         TLS,
         shown="those of Mozilla's intermediate configuration",
     )
-    tls_curve: str = _setting(
+    tls_curve: str = setting(
         "", "name", "The only curve for the key exchange.", TLS, shown="those of OpenSSL"
     )
-    client_ca: str = _setting(
+    client_ca: str = setting(
         "",
         "file",
         "Certificates of the authorities that sign the certificates of clients; clients are then"
@@ -376,14 +367,14 @@ class Settings:
         TLS,
         shown="clients are not asked",
     )
-    client_cert: str = _setting(
+    client_cert: str = setting(
         "required",
         "rule",
         "Rule for a client without a certificate; required: its handshake fails.",
         TLS,
         choices=CLIENT_CERT,
     )
-    hsts: int = _setting(
+    hsts: int = setting(
         0,
         "seconds",
         "Time for which browsers use HTTPS only (Strict-Transport-Security). 0: not sent.",
@@ -391,40 +382,27 @@ class Settings:
     )
 
     # --- identity and system calls
-    server_header: str = _setting(
+    server_header: str = setting(
         "carboy",
         "text",
         "Value of the Server header of responses; an empty value sends no such header.",
         OTHER,
     )
-    poller: str = _setting(
+    poller: str = setting(
         "auto",
         "name",
         "Mechanism that waits for sockets; auto: epoll where it is available.",
         OTHER,
         choices=POLLERS,
     )
-    sendfile: bool = _setting(
+    sendfile: bool = setting(
         True, "yes or no", "Files sent by the kernel, without copying them into the process.", OTHER
     )
 
     limits: Limits = field(default_factory=Limits)
 
     def __post_init__(self) -> None:
-        for each in fields(self):
-            value = getattr(self, each.name)
-            if isinstance(value, int | float) and value < 0:
-                raise ValueError(f"{each.name} must not be negative, but is {value!r}.")
-            if isinstance(value, int) and value < each.metadata.get("least", 0):
-                raise ValueError(f"{each.name} must be at least 1, but is {value!r}.")
-            most = each.metadata.get("most", value)
-            if isinstance(value, int) and value > most:
-                raise ValueError(f"{each.name} must be at most {most}, but is {value!r}.")
-            choices = each.metadata.get("choices", ())
-            if choices and value not in choices:
-                raise ValueError(
-                    f"There is no {each.name} {value!r}. Use one of {', '.join(choices)}."
-                )
+        check_values(self)
         Origins(self.websocket_origins)
         try:
             check_channels(self.channels)
@@ -434,7 +412,20 @@ class Settings:
             raise ValueError("server_header may only contain printable ASCII characters.")
 
 
-LIMIT = "limit_"  # before the name of a limit, wherever settings and limits are in one namespace
+# The fields of Settings that are groups of settings, each with its class and what stands before the
+# names of its settings where all settings are in one namespace
+GROUPS: dict[str, tuple[type[Limits], str]] = {"limits": (Limits, "limit_")}
+
+
+def names_of_settings() -> Iterator[tuple[str | None, str, Field[Any]]]:
+    """Group (None: of Settings itself), full name and field of every setting."""
+    for each in fields(Settings):
+        if each.name not in GROUPS:
+            yield None, each.name, each
+    for group, (kind, prefix) in GROUPS.items():
+        for each in fields(kind):
+            if each.init:
+                yield group, f"{prefix}{each.name}", each
 
 
 def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
@@ -442,17 +433,19 @@ def with_values(settings: Settings, values: Mapping[str, Any]) -> Settings:
 
     Raises TypeError for a name that does not exist; the message suggests the nearest one.
     """
-    limits = {f"{LIMIT}{each.name}": each.name for each in fields(Limits) if each.init}
-    own = {each.name for each in fields(Settings)} - {"limits"}
-    for name in values:
-        if name not in own and name not in limits:
-            raise TypeError(f"There is no setting {name!r}.{suggestion(name, [*own, *limits])}")
-    chosen = {limits[name]: value for name, value in values.items() if name in limits}
-    return replace(
-        settings,
-        **{name: value for name, value in values.items() if name in own},
-        limits=replace(settings.limits, **chosen),
-    )
+    known = {name: (group, each.name) for group, name, each in names_of_settings()}
+    chosen: dict[str | None, dict[str, Any]] = {None: {}}
+    for name, value in values.items():
+        if name not in known:
+            raise TypeError(f"There is no setting {name!r}.{suggestion(name, list(known))}")
+        group, own = known[name]
+        chosen.setdefault(group, {})[own] = value
+    groups = {
+        group: replace(getattr(settings, group), **of_group)
+        for group, of_group in chosen.items()
+        if group is not None
+    }
+    return replace(settings, **chosen[None], **groups)
 
 
 def suggestion(name: str, known: list[str]) -> str:

@@ -43,7 +43,8 @@ from carboy.server.bind import BindError
 from carboy.server.processes.development import DevelopmentSupervisor
 from carboy.server.processes.template import Templates
 from carboy.server.processes.worker import Plan
-from carboy.server.settings import CHANNELS, Settings
+from carboy.server.setting import CHANNELS
+from carboy.server.settings import Settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 DEBUG = "FLASK_DEBUG"

@@ -33,7 +33,8 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "relay": (),
     "protocol": ("carboy.grammar", "carboy.origins"),
     "net": ("carboy.thread_frames",),
-    "gateway": ("carboy.protocol.events", "carboy.file_wrapper"),
+    # Last-Modified of static files is a date.
+    "gateway": ("carboy.protocol.events", "carboy.file_wrapper", "carboy.dates"),
     "server": (
         "carboy.gateway",
         "carboy.net",
@@ -265,6 +266,7 @@ LATE_LIBRARIES: dict[str, tuple[str, set[str]]] = {
             "carboy.http.forms.encoding",
             "carboy.http.forms.file_storage",
             "carboy.http.response.sending",
+            "carboy.gateway.static.media_types",
         },
     ),
     "pkgutil": ("Needed by find_modules() only.", {"carboy.http.imports"}),

@@ -51,7 +51,7 @@ def options(command: str) -> set[str]:
 
 @pytest.mark.parametrize("command", ["run", "dev"])
 def test_every_option_is_explained(command: str) -> None:
-    pages = ("serving", "https", "develop", "from-flask")
+    pages = ("serving", "https", "static-files", "develop", "from-flask")
     text = "".join((ROOT / "docs" / f"{name}.md").read_text() for name in pages)
     explained = set(re.findall(r"--[a-z][\w-]+", text.replace("--no-", "--")))
     assert options(command) - explained - {"--help"} == set()
@@ -63,7 +63,10 @@ def test_every_option_in_the_pages_exists() -> None:
         found |= options(command)
     pages = [
         ROOT / "README.md",
-        *(ROOT / "docs" / f"{n}.md" for n in ("serving", "https", "develop", "learn")),
+        *(
+            ROOT / "docs" / f"{n}.md"
+            for n in ("serving", "https", "static-files", "develop", "learn")
+        ),
     ]
     wrong = []
     for page in pages:

@@ -5,15 +5,15 @@ import dataclasses
 import pytest
 
 from carboy.protocol.limits import Limits
-from carboy.server.settings import Settings, default_threads, with_values
+from carboy.server.settings import Settings, default_threads, names_of_settings, with_values
 
 
 def test_every_setting_has_a_unit_a_help_text_and_a_section() -> None:
-    for field in dataclasses.fields(Settings):
-        if field.name != "limits":
-            assert field.metadata["unit"], field.name
-            assert field.metadata["help"], field.name
-            assert field.metadata["section"], field.name
+    for group, name, field in names_of_settings():
+        if group != "limits":
+            assert field.metadata["unit"], name
+            assert field.metadata["help"], name
+            assert field.metadata["section"], name
 
 
 def test_settings_cannot_be_changed() -> None:

@@ -16,7 +16,7 @@ import click
 from carboy.cli import locate
 from carboy.cli.completion import applications
 from carboy.cli.options import option
-from carboy.gateway.mounts import Mounts, mount, read_prefix
+from carboy.gateway.mounts import Mounts, mount, not_found, read_prefix
 from carboy.server.setting import APPLICATION
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ def load(name: str, interface: str, wanted: Mounted) -> Any:
     """
     root = locate.load(name, interface=interface) if name else None
     if not wanted:
-        return root
+        return not_found if root is None else root
     apps: dict[str, Any] = {}
     for prefix, other, kind in wanted:
         if prefix in apps:

@@ -23,6 +23,7 @@ from carboy.server.setting import (
     CHANNELS,
     OTHER,
     SIZES,
+    STATIC,
     THREADS,
     TIMES,
     TLS,
@@ -39,6 +40,7 @@ SECTIONS = (
     APPLICATION,
     ADDRESS,
     TLS,
+    STATIC,
     RELOAD,
     TOOLS,
     THREADS,
@@ -197,6 +199,14 @@ def _of_field(each: Field[Any], name: str, default: Any) -> SectionOption:
     elif "choices" in known:
         metavar = None
     shown = known.get("shown") or _shown(default, unit)
+    if isinstance(default, tuple):
+        return option(
+            long,
+            section=known["section"],
+            multiple=True,
+            metavar=unit,
+            help=f"{known['help']}  [default: {shown}]",
+        )
     return option(
         long, *known.get("flags", ()), section=known.get("section", LIMITS), default=None,
         type=_type(default, unit, known), metavar=metavar,

@@ -53,7 +53,7 @@ def run(ctx: click.Context, /, app: str | None, mount: mounts.Mounted, **values:
     SIGHUP loads the application again without losing a connection. SIGTERM and Ctrl+C stop
     the server gracefully, with exit code 0. A second Ctrl+C stops it at once.
     """
-    name = chosen_app(ctx, app, optional=bool(mount))
+    name = chosen_app(ctx, app, optional=bool(mount or values["static"]))
     os.environ[FROM_CLI] = "true"
     atexit.register(ignore)
     try:
@@ -63,7 +63,7 @@ def run(ctx: click.Context, /, app: str | None, mount: mounts.Mounted, **values:
     try:
         refuse_debug_in_public(plan.addresses)
         interface = plan.settings.interface
-        banner = Banner(mounts.shown(name, mount))
+        banner = Banner(mounts.shown(name, mount) or ", ".join(values["static"]))
         code = start(plan, lambda: load_or_explain(name, interface, mount), banner)
     except (BindError, CannotFork, ValueError, TypeError) as problem:
         raise click.ClickException(str(problem)) from None

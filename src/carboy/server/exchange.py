@@ -66,6 +66,7 @@ class ServerExchange:
     root_path = ""  # the prefix of a mounted application (gateway/mounts.py)
     prefix_size = 0  # characters of that prefix in the path of the request
     served_by: Any = None  # its gateway
+    static_file: Any = None  # the folder for its path (gateway/static/gateway.py)
     key: Any = None  # the dispatch key
     cached_environ: dict[str, Any] | None = None  # kept until the response is finished
     # All application code of the request runs in this context: a context variable set by one

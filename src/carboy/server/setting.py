@@ -15,6 +15,7 @@ SIZES = "Sizes and numbers"
 WEBSOCKET = "WebSocket"
 CHANNELS = "Channels"
 TLS = "TLS"
+STATIC = "Static files"
 OTHER = "Other"
 
 

@@ -32,6 +32,7 @@ from carboy.server.setting import (
     check_values,
     setting,
 )
+from carboy.server.static_files import StaticFiles
 
 LOOPS = ("auto", "asyncio", "uvloop")
 SLOW = ("disconnect", "skip")
@@ -400,6 +401,7 @@ class Settings:
     )
 
     limits: Limits = field(default_factory=Limits)
+    static_files: StaticFiles = field(default_factory=StaticFiles)
 
     def __post_init__(self) -> None:
         check_values(self)
@@ -412,9 +414,12 @@ class Settings:
             raise ValueError("server_header may only contain printable ASCII characters.")
 
 
-# The fields of Settings that are groups of settings, each with its class and what stands before the
+# The fields of Settings that are groups of settings, each with its class and the prefix of the
 # names of its settings where all settings are in one namespace
-GROUPS: dict[str, tuple[type[Limits], str]] = {"limits": (Limits, "limit_")}
+GROUPS: dict[str, tuple[type[Any], str]] = {
+    "limits": (Limits, "limit_"),
+    "static_files": (StaticFiles, ""),
+}
 
 
 def names_of_settings() -> Iterator[tuple[str | None, str, Field[Any]]]:

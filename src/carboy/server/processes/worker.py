@@ -48,6 +48,7 @@ from carboy.server.signals import (
     noted,
     start_thread,
 )
+from carboy.server.static_files import with_static_files
 
 if TYPE_CHECKING:
     from carboy.net.tls_server import TlsServer
@@ -233,10 +234,12 @@ class Worker:
             raise
 
     def _gateway_for(self, application: Any) -> Gateway:
-        if self.plan.gateway is not None:
-            return self.plan.gateway(application)
         settings = self.plan.settings
-        return for_application(application, settings.interface, settings.loop)
+        if self.plan.gateway is not None:
+            gateway = self.plan.gateway(application)
+        else:
+            gateway = for_application(application, settings.interface, settings.loop)
+        return with_static_files(gateway, settings.static_files)
 
     def _start_gateway(self, gateway: Gateway, logs: Logs) -> None:
         start = getattr(gateway, "start", None)

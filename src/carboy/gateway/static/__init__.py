@@ -1,0 +1,1 @@
+"""Files of folders, answered before the application is called (docs/static-files.md)."""

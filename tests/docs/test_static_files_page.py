@@ -1,0 +1,76 @@
+"""The commands and programs of docs/static-files.md, run as they are."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import runpy
+import shlex
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from carboy.cli import run
+from carboy.cli.main import make_group
+from carboy.server.processes.worker import Plan
+from running import Running
+
+PAGE = (Path(__file__).parents[2] / "docs" / "static-files.md").read_text()
+PROGRAMS = dict(re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL))
+COMMANDS = re.findall(r"^\$ (carboy run .*)$", PAGE, re.MULTILINE)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with all files that the page names."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("dist/assets", "media", "public"):
+        (tmp_path / name).mkdir(parents=True)
+    (tmp_path / "dist/assets/app.js").write_text("1")
+    (tmp_path / "public/index.html").write_text("home")
+    (tmp_path / "shop.py").write_text("def app(environ, start_response): ...\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, "carboy run shop:app"])
+def test_the_commands_and_the_table_are_accepted(
+    folder: Path, command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from click.testing import CliRunner
+
+    plans: list[Plan] = []
+    monkeypatch.setattr(run, "start", lambda plan, load, banner: plans.append(plan) or 0)
+    if command == "carboy run shop:app":
+        table = re.search(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+        assert table is not None
+        assert tomllib.loads(table[1])
+        (folder / "pyproject.toml").write_text(table[1])
+    done = CliRunner().invoke(make_group(), shlex.split(command)[1:], catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    assert plans[0].settings.static_files.static
+
+
+def test_the_program_serves_with_these_settings(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans: list[Any] = []
+    module = importlib.import_module("carboy.server.serve")
+    monkeypatch.setattr(module, "start", lambda plan, load: plans.append(plan) or 0)
+    monkeypatch.syspath_prepend(str(folder))
+    (folder / "serve.py").write_text(PROGRAMS["serve.py"])
+    runpy.run_path("serve.py")
+    files = plans[0].settings.static_files
+    assert files.static == ("/assets=dist/assets",)
+    assert files.static_max_age == 3600
+
+
+def test_a_folder_is_served_without_an_application(folder: Path) -> None:
+    with Running("run", "--static", "/=public", "--static-index", "-p", "0", cwd=folder) as server:
+        assert server.get("/") == (200, b"home")
+        assert server.get("/missing")[0] == 404
+        (folder / "public" / "new.txt").write_text("new")
+        assert server.get("/new.txt") == (200, b"new")
+        assert server.stop() == 0
+    assert "is serving /=public" in server.text()

@@ -49,7 +49,8 @@ def test_the_commands_and_the_table_are_accepted(
         (folder / "pyproject.toml").write_text(table[1])
     done = CliRunner().invoke(make_group(), shlex.split(command)[1:], catch_exceptions=False)
     assert done.exit_code == 0, done.output
-    assert plans[0].settings.static_files.static
+    settings = plans[0].settings
+    assert settings.static_files.static or settings.compression.compress
 
 
 def test_the_program_serves_with_these_settings(

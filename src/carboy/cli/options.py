@@ -21,6 +21,7 @@ from carboy.server.logs.access_log import FORMATS
 from carboy.server.setting import (
     APPLICATION,
     CHANNELS,
+    COMPRESSION,
     OTHER,
     SIZES,
     STATIC,
@@ -41,6 +42,7 @@ SECTIONS = (
     ADDRESS,
     TLS,
     STATIC,
+    COMPRESSION,
     RELOAD,
     TOOLS,
     THREADS,

@@ -208,6 +208,7 @@ class Channel:
                 self.open
                 and connection.machine.writing is CHUNKED
                 and not self.exchange.unsent_head
+                and self.exchange.encoder is None
             ):
                 connection.body_sent += len(piece)
                 if not connection.push(chunk):

@@ -26,6 +26,7 @@ from carboy.server.balancing import BUSY
 from carboy.server.body_reader import AfterHead, BodyReader
 from carboy.server.channels import Channels
 from carboy.server.closing import Closing
+from carboy.server.compressing import Access, responder_for
 from carboy.server.connection import (
     BODY,
     HEAD,
@@ -47,7 +48,6 @@ from carboy.server.keep_alive import KeepAlive
 from carboy.server.listening import ListenerPolicy, Listeners, Wrap
 from carboy.server.loop_lead import LoopLead
 from carboy.server.queueing import HELD
-from carboy.server.responder import Access, Responder
 from carboy.server.runner import Runner
 from carboy.server.scheduling import Scheduler
 from carboy.server.scoreboard import Figure, Row, private_row
@@ -101,7 +101,7 @@ class Engine:
         self._next_tick = 0.0
         self._next_look = 0.0
         # What the engine is made of; each part is described in the file that is named after it.
-        self.responder = Responder(settings, access, processes, secure=wrap is not None)
+        self.responder = responder_for(settings, access, processes, wrap is not None)
         self.responder.like_werkzeug = getattr(gateway, "like_werkzeug", False)
         self.listeners = Listeners(listeners, self.poller, settings, wrap)
         self.deadlines = Deadlines(settings)

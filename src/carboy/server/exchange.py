@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from carboy.server.channel import Channel
     from carboy.server.connection import Connection
     from carboy.server.dispatch_times import Usage
+    from carboy.server.encoders import Encoder
     from carboy.server.queueing import WaitsFor
     from carboy.server.responder import Responder
 
@@ -95,6 +96,9 @@ class ServerExchange:
     status = ""  # of a streamed response
     unsent_head = b""  # kept back for the first piece
     in_pieces = False  # the application has returned, and its response is iterated
+    encoder: Encoder | None = None  # of the pieces (server/compressing.py)
+    announced: int | None = None  # bytes still to come before they are encoded; None: not known
+    as_it_is = False  # the response is not compressed
     rest: Rest | None = None  # the rest of a streamed response, from its first piece to its end
     # Held by the thread that touches the connection's unsent bytes. Made when the application may
     # continue to run while there are such bytes, which the leader then sends (server/streams.py).

@@ -16,6 +16,7 @@ WEBSOCKET = "WebSocket"
 CHANNELS = "Channels"
 TLS = "TLS"
 STATIC = "Static files"
+COMPRESSION = "Compression"
 OTHER = "Other"
 
 

@@ -19,6 +19,7 @@ from carboy.gateway.callables import INTERFACES
 from carboy.protocol.limits import Limits
 from carboy.protocol.websocket.origins import Origins
 from carboy.relay.frames import LARGEST_DATA
+from carboy.server.compression import Compression
 from carboy.server.setting import (
     APPLICATION,
     CHANNELS,
@@ -402,6 +403,7 @@ class Settings:
 
     limits: Limits = field(default_factory=Limits)
     static_files: StaticFiles = field(default_factory=StaticFiles)
+    compression: Compression = field(default_factory=Compression)
 
     def __post_init__(self) -> None:
         check_values(self)
@@ -419,6 +421,7 @@ class Settings:
 GROUPS: dict[str, tuple[type[Any], str]] = {
     "limits": (Limits, "limit_"),
     "static_files": (StaticFiles, ""),
+    "compression": (Compression, ""),
 }
 
 

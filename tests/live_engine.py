@@ -13,7 +13,7 @@ from typing import Any
 from carboy.gateway import for_application
 from carboy.net import listen_tcp
 from carboy.server.engine import Engine
-from carboy.server.settings import Settings
+from carboy.server.settings import Settings, with_values
 
 GET = b"GET / HTTP/1.1\r\nHost: example.test\r\n\r\n"
 LAST = b"GET / HTTP/1.1\r\nHost: example.test\r\nConnection: close\r\n\r\n"
@@ -150,7 +150,8 @@ def served(
     access: Callable[[Any], None] | None = records.append if record else None
     options = {"threads": 4, "switch_interval": None, "idle_grace": 0.0, **settings}
     engine = Engine(
-        gateway or for_application(app), [listener], Settings(**options), access, trace=trace,
+        gateway or for_application(app), [listener], with_values(Settings(), options), access,
+        trace=trace,
         wrap=wrap,
     )  # fmt: skip
     live = Live(engine, listener)

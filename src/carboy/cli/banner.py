@@ -12,6 +12,7 @@ from carboy import __version__
 from carboy.server.bind import url
 from carboy.server.logs.output import Output, colours_wanted, standard
 from carboy.server.processes.worker import Plan
+from carboy.server.trusted_proxies import TrustedProxies
 
 # A carboy: a bottle with a narrow neck and round shoulders.
 BOTTLE = ("   ┌┬┐   ", "  ╭╯ ╰╮  ", " ╭╯   ╰╮ ", " │∼∼∼∼∼│ ", " │     │ ", " ╰─────╯ ")
@@ -59,7 +60,7 @@ class Banner:
         return [
             f"{self.style(title, '1;36')} is serving {self.style(self.name, '1')}",
             *(self.style(place, "1;4") for place in places(sockets, plan.scheme())),
-            *(self.style(line, "2") for line in certificate_lines(plan)),
+            *(self.style(line, "2") for line in [*certificate_lines(plan), trust_line(plan)]),
             self.style(f"{processes} × {crew}, Python {platform.python_version()}", "2")
             + self.style(f", pid {os.getpid()}", "2"),
             self.style("Press Ctrl+C to stop", "2"),
@@ -88,6 +89,11 @@ class Banner:
 def certificate_lines(plan: Plan) -> list[str]:
     """The names of the certificates and the days left; nothing without TLS."""
     return [] if plan.tls is None else [f"Certificate: {plan.tls.summary()}"]
+
+
+def trust_line(plan: Plan) -> str:
+    """The proxies whose headers are taken."""
+    return f"Trusted proxies: {TrustedProxies(plan.settings.trust.trusted_proxies).shown()}"
 
 
 def places(sockets: Sequence[socket.socket], scheme: str = "http") -> list[str]:

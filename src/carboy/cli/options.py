@@ -23,6 +23,7 @@ from carboy.server.setting import (
     CHANNELS,
     COMPRESSION,
     OTHER,
+    PROXIES,
     SIZES,
     STATIC,
     THREADS,
@@ -43,6 +44,7 @@ SECTIONS = (
     TLS,
     STATIC,
     COMPRESSION,
+    PROXIES,
     RELOAD,
     TOOLS,
     THREADS,
@@ -203,17 +205,19 @@ def _of_field(each: Field[Any], name: str, default: Any) -> SectionOption:
     shown = known.get("shown") or _shown(default, unit)
     if isinstance(default, tuple):
         return option(
-            long,
-            section=known["section"],
-            multiple=True,
-            metavar=unit,
+            long, section=known["section"], multiple=True, metavar=unit, callback=_or_default,
             help=f"{known['help']}  [default: {shown}]",
-        )
+        )  # fmt: skip
     return option(
         long, *known.get("flags", ()), section=known.get("section", LIMITS), default=None,
         type=_type(default, unit, known), metavar=metavar,
         help=f"{known['help']}  [default: {shown}]",
     )  # fmt: skip
+
+
+def _or_default(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+    """None for an option that is not given, so that the default of the setting counts."""
+    return value or None
 
 
 def _type(default: Any, unit: str, known: Any) -> Any:

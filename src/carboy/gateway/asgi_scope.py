@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from typing import Any
-from urllib.parse import unquote_to_bytes
+from urllib.parse import quote, unquote_to_bytes
 
 from carboy.protocol.events import RequestHead
 
@@ -33,6 +33,9 @@ def http_scope(exchange: Any, state: dict[str, Any] | None) -> dict[str, Any]:
         add_tls(extensions, exchange)
     raw = head.path.encode("latin-1")
     path = head.path if "%" not in head.path and head.path.isascii() else decoded_path(raw)
+    if exchange.outer_path:  # the path has it (ASGI), but a proxy has removed it
+        raw = quote(exchange.outer_path).encode() + raw
+        path = exchange.outer_path + path
     scope = {
         "type": "http",
         "asgi": VERSION.copy(),

@@ -35,7 +35,7 @@ from carboy.gateway.asgi import AsgiGateway, Request
 from carboy.gateway.interface import Answer, ChannelClosed
 from carboy.gateway.mounted import below
 from carboy.gateway.wrapping import Bridged
-from carboy.gateway.wsgi import WsgiGateway
+from carboy.gateway.wsgi import WsgiGateway, decode_path
 from carboy.net import worker_loop
 from carboy.protocol.events import RequestHead
 
@@ -140,6 +140,7 @@ class BridgedExchange:
 
     def __init__(self, environ: dict[str, Any]) -> None:
         self.root_path: str = _text(environ.get("SCRIPT_NAME", ""))
+        self.outer_path = ""  # the path of the head is whole
         self.head = _head_of(environ)
         self.scheme = str(environ["wsgi.url_scheme"])
         client, server = environ.get("REMOTE_ADDR"), environ.get("SERVER_NAME", "")
@@ -434,8 +435,9 @@ def _text(value: str) -> str:
 def _head_of(environ: dict[str, Any]) -> RequestHead:
     """The head of the request that an environ describes, with the whole path."""
     target = environ.get("RAW_URI") or environ.get("REQUEST_URI") or ""
-    if not target.startswith("/"):
-        path = environ.get("SCRIPT_NAME", "") + environ.get("PATH_INFO", "")
+    script_name = environ.get("SCRIPT_NAME", "")  # a proxy may have removed it from the target
+    if not (target[:1] == "/" and decode_path(target).startswith(script_name)):
+        path = script_name + environ.get("PATH_INFO", "")
         target = quote(path.encode("latin-1"), safe="/!$&'()*+,:;=@~")
     query = str(environ.get("QUERY_STRING", ""))
     minor = 0 if environ.get("SERVER_PROTOCOL") == "HTTP/1.0" else 1

@@ -44,7 +44,7 @@ class MountsGateway:
         mount, size = self._find(head.path)
         exchange.served_by = gateway = self._of_mount[mount]
         if size:
-            exchange.root_path = mount.prefix
+            exchange.root_path += mount.prefix
             exchange.prefix_size = size
             if not getattr(gateway, "path_has_prefix", False):
                 exchange.head = below(head, size)

@@ -116,6 +116,19 @@ class RequestHead:
         self._fields = None
 
 
+class ForwardedHead(RequestHead):
+    """A head whose fields include Forwarded or X-Forwarded-…, or have such a word in them.
+
+    The server decides whether it takes them (server/forwarding.py). It is a class of its own so
+    that other requests pay nothing for the decision.
+    """
+
+
+def kind_of_head(block: bytes) -> type[RequestHead]:
+    """The class for a head with these field lines."""
+    return ForwardedHead if b"forwarded" in block.lower() else RequestHead
+
+
 class Data:
     """A piece of the request body, decoded from its framing."""
 

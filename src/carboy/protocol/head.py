@@ -12,7 +12,7 @@ import re
 from carboy.grammar import HOST, TCHAR
 
 from .errors import RemoteProtocolError
-from .events import RequestHead
+from .events import ForwardedHead, RequestHead, kind_of_head
 from .limits import Limits
 
 # Methods of the quick path, which have no rule of their own (CONNECT has).
@@ -132,7 +132,8 @@ def quick_head(data: bytes, limits: Limits) -> RequestHead | None:
     host_text = _hosts.get(host) or _checked_host(host)
     if name is None or host_text is None:
         return None
-    head = _new(RequestHead)
+    # The same as kind_of_head, without its call.
+    head = _new(ForwardedHead if b"forwarded" in data.lower() else RequestHead)
     _set_start(head, name, path, query)
     head.host = host_text
     head.tail = data[match.end(2 if query is None else 3) :]
@@ -159,7 +160,7 @@ def similar_head(data: bytes, last: RequestHead) -> RequestHead | None:
     byte for byte. Method and target are checked in full.
     """
     start = data[: -len(last.tail)]
-    head = _new(RequestHead)
+    head = _new(last.__class__)
     known = _starts.get(start)
     if known is not None:
         head.method, path = known
@@ -415,14 +416,15 @@ class HeadReader:
         if target.authority is not None:
             host = target.authority
             self._replace_host(host)
-        head = RequestHead(
+        block = b"".join(self._lines)
+        head = kind_of_head(block)(
             method.decode("latin-1"),
             raw.decode("latin-1"),
             target.path.decode("latin-1"),
             (target.query or b"").decode("latin-1"),
             self._minor,
             host.decode("latin-1"),
-            b"".join(self._lines),
+            block,
         )
         apply_framing(head, self._fields)
         return head

@@ -16,7 +16,7 @@ from carboy.gateway.wsgi import (
     mount_variables,
     request_variables,
 )
-from carboy.protocol.events import RequestHead
+from carboy.protocol.events import ForwardedHead, RequestHead
 from carboy.protocol.websocket.handshake import Handshake, HandshakeError, read_handshake
 from carboy.server.disconnects import has_ended, has_left
 from carboy.server.raw_socket import RawSocket
@@ -65,7 +65,8 @@ class ServerExchange:
     body_size: int | None = 0
     match: Any = None
     root_path = ""  # the prefix of a mounted application (gateway/mounts.py)
-    prefix_size = 0  # characters of that prefix in the path of the request
+    outer_path = ""  # the first part of `root_path`, if the path of the request is without it
+    prefix_size = 0  # characters of the prefix of a mount in the path of the request
     served_by: Any = None  # its gateway
     static_file: Any = None  # the folder for its path (gateway/static/gateway.py)
     key: Any = None  # the dispatch key
@@ -117,6 +118,8 @@ class ServerExchange:
     arrived = 0.0  # monotonic seconds: start of the handler, if there is a continuation
 
     # the client
+    forwarded_client: tuple[str, int] | None = None  # as a trusted proxy says, as the next
+    forwarded_scheme: str | None = None
     socket_taken = False  # the application uses the socket itself
     socket_refused = False  # or it may not, and the client got 503
     client_left = False  # while the request ran
@@ -127,16 +130,18 @@ class ServerExchange:
         self.connection = connection
         self.responder = responder
         self.context = Context()
+        if head.__class__ is ForwardedHead:
+            responder.forwarding.apply(self, head)
 
     @property
     def scheme(self) -> str:
-        """ "https" under TLS, else "http"."""
-        return self.responder.scheme
+        """ "https" under TLS, or if a trusted proxy says so; else "http"."""
+        return self.forwarded_scheme or self.responder.scheme
 
     @property
     def peer(self) -> tuple[str, int] | None:
-        """Address and port of the client; None on a unix socket."""
-        return self.connection.peer
+        """Address and port of the client, the port 0 if it is not known; None on a unix socket."""
+        return self.forwarded_client or self.connection.peer
 
     @property
     def server(self) -> tuple[str, int | None]:

@@ -25,6 +25,7 @@ from carboy.protocol.websocket.origins import Origins
 from carboy.server.connection import ClientGone, Connection, FileRest
 from carboy.server.default_fields import DefaultFields
 from carboy.server.exchange import Headers, Rest, ServerExchange
+from carboy.server.forwarding import Forwarding
 from carboy.server.logs.access_log import Record
 from carboy.server.open_handlers import OpenHandlers
 from carboy.server.raw_socket import SWITCHED, close_after_use, has_switched_protocol
@@ -58,7 +59,8 @@ class Responder:
         software = settings.server_header or "carboy"
         self.environ = base_environ(settings.threads > 1, processes, software)
         self.like_werkzeug = False  # environs have the keys of Werkzeug's server
-        self.scheme = "https" if secure else "http"
+        self.scheme = "https" if secure else "http"  # of the connections
+        self.forwarding = Forwarding(settings.trust)
         # The kernel sends files as they are, not encrypted.
         self.sendfile = settings.sendfile and not secure and can_sendfile()
         self.before_waiting: Callable[[ServerExchange], None] = _nothing

@@ -17,6 +17,7 @@ CHANNELS = "Channels"
 TLS = "TLS"
 STATIC = "Static files"
 COMPRESSION = "Compression"
+PROXIES = "Proxies and names"
 OTHER = "Other"
 
 

@@ -34,6 +34,7 @@ from carboy.server.setting import (
     setting,
 )
 from carboy.server.static_files import StaticFiles
+from carboy.server.trust import Trust
 
 LOOPS = ("auto", "asyncio", "uvloop")
 SLOW = ("disconnect", "skip")
@@ -404,6 +405,7 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     static_files: StaticFiles = field(default_factory=StaticFiles)
     compression: Compression = field(default_factory=Compression)
+    trust: Trust = field(default_factory=Trust)
 
     def __post_init__(self) -> None:
         check_values(self)
@@ -422,6 +424,7 @@ GROUPS: dict[str, tuple[type[Any], str]] = {
     "limits": (Limits, "limit_"),
     "static_files": (StaticFiles, ""),
     "compression": (Compression, ""),
+    "trust": (Trust, ""),
 }
 
 

@@ -29,6 +29,7 @@ from carboy.server.processes.worker import Plan, Worker
 from carboy.server.serve import Silent, supervisor_for
 from carboy.server.settings import Settings
 from carboy.server.signals import STOP, Handlers, in_main_thread
+from carboy.server.trust import UNTOUCHED
 from carboy.serving.addresses import UNIX, get_interface_ip
 from carboy.serving.gateway import WerkzeugGateway
 from carboy.serving.handler import HandlerGateway, WSGIRequestHandler
@@ -110,7 +111,9 @@ class BaseWSGIServer:
         self.passthrough_errors = passthrough_errors
         self.ssl_context = context_of(ssl_context)
         self.RequestHandlerClass = handler
-        self.settings = Settings(idle_grace=0.0)  # a thread that calls shutdown() waits for the end
+        # A thread that calls shutdown() waits for the end. As in Werkzeug, the application decides
+        # which proxies it trusts.
+        self.settings = Settings(idle_grace=0.0, trust=UNTOUCHED)
         if not self.multithread:
             self.settings = replace(self.settings, threads=1)
         self.access_log = True

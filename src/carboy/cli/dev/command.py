@@ -45,6 +45,7 @@ from carboy.server.processes.template import Templates
 from carboy.server.processes.worker import Plan
 from carboy.server.setting import CHANNELS
 from carboy.server.settings import Settings
+from carboy.server.trust import UNTOUCHED
 
 F = TypeVar("F", bound=Callable[..., Any])
 DEBUG = "FLASK_DEBUG"
@@ -154,7 +155,7 @@ def command(ctx: click.Context, /, app: str | None, **options: Any) -> None:
         run = f"{os.getpid()}-{time.time_ns()}"
         plan = Plan(
             addresses=(address,),
-            settings=Settings(graceful_timeout=GRACEFUL, idle_grace=0.0),
+            settings=Settings(graceful_timeout=GRACEFUL, idle_grace=0.0, trust=UNTOUCHED),
             access_log_format="pretty",
             access_log_skip="/__carboy__/",  # requests of the tools, not of the application
             wrap=_wrap(options["cert"]),

@@ -1,0 +1,292 @@
+"""Takes the client from Forwarded and X-Forwarded-*, once, before the application is called.
+
+From a peer that is not trusted, all these fields are removed. From a trusted one, the client is
+found by counting from the right: each proxy adds the address of its peer at the right end, so the
+search goes on while the address is that of another trusted proxy, and stops at the first other one.
+Values on its left were not written by a trusted proxy.
+
+    client             the value at which the search stops; an unknown or malformed one leaves the
+                       address of the proxy that has sent it
+    scheme, host,      the value of the outermost trusted proxy: as many values from the right as
+    port, prefix       proxies were found, or the first one if there are fewer
+    both               X-Forwarded-* is taken, and Forwarded is removed
+
+The fields that were taken are replaced by the facts, so that a middleware which counts one proxy or
+more finds the same. Used by the leader; nothing here raises for what a client sends.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from carboy.gateway.mounts import read_prefix, script_name
+from carboy.protocol.events import RequestHead
+from carboy.protocol.forwarded import (
+    Node,
+    format_forwarded,
+    is_host,
+    parse_forwarded,
+    parse_list,
+    read_node,
+)
+from carboy.server.forwarding_log import ForwardingLog
+from carboy.server.trust import Trust
+from carboy.server.trusted_proxies import TrustedProxies
+
+if TYPE_CHECKING:
+    from carboy.server.exchange import ServerExchange
+
+FORWARDED = b"forwarded"
+TAKEN = {
+    b"x-forwarded-for": "for",
+    b"x-forwarded-proto": "proto",
+    b"x-forwarded-host": "host",
+    b"x-forwarded-port": "port",
+    b"x-forwarded-prefix": "prefix",
+    FORWARDED: "forwarded",
+}
+NAMES = {each: name.decode().title() for name, each in TAKEN.items()}
+SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
+PORTS = {"http": 80, "https": 443}
+_prefix = re.compile(r"(?:/[A-Za-z0-9\-._~!$&'()*+;=:@%]++)*+/?").fullmatch
+_port = re.compile("[0-9]{1,5}").fullmatch
+
+
+@dataclass(slots=True)
+class Taken:
+    """The facts about one request; None: as on the connection."""
+
+    client: Node | None = None
+    scheme: str | None = None
+    host: str | None = None
+    port: int | None = None
+    prefix: str | None = None
+    hops: int = 1  # trusted proxies on the way, the peer included
+
+
+class Forwarding:
+    """Applies the setting to requests that have such fields."""
+
+    def __init__(self, trust: Trust) -> None:
+        self.proxies = TrustedProxies(trust.trusted_proxies)
+        self._wanted = frozenset(trust.forwarded_fields)
+        self.log = ForwardingLog(trust.forwarded_log)
+
+    def apply(self, exchange: ServerExchange, head: RequestHead) -> None:
+        """Give `exchange` the facts and a head without, or with other, fields of proxies."""
+        if self.proxies.untouched:
+            return
+        peer = exchange.connection.peer
+        if not self.proxies.peer(peer):
+            removed, rest = taken_apart(head, keep_others=False)
+            exchange.head = with_fields(head, rest)
+            self.log.removed(peer, removed)
+            return
+        fields, rest = taken_apart(head)
+        found = {name: value for name, value in fields.items() if name in self._wanted}
+        if len(found) > 1:
+            found.pop("forwarded", None)  # the client may have sent it through a proxy of the other
+        ignored: list[tuple[str, str]] = []
+        taken = self._read(found, ignored)
+        scheme = taken.scheme or exchange.scheme
+        host = effective_host(taken, head.host, scheme)
+        if host != head.host:
+            rest = [line for line in rest if line[:5].lower() != b"host:"]
+            rest.insert(0, b"Host: %b\r\n" % host.encode("latin-1"))
+        exchange.head = rewritten = with_fields(head, [*rest, *lines(taken, found)])
+        rewritten.host = host
+        exchange.forwarded_scheme = taken.scheme
+        if taken.client is not None and taken.client.address is not None:
+            exchange.forwarded_client = taken.client.address, taken.client.port
+        if taken.prefix:
+            exchange.root_path = exchange.outer_path = taken.prefix
+        if ignored:
+            self.log.ignored(peer, ignored)
+        if self.log.explains:
+            self.log.explain(peer, found, taken, host)
+
+    def _read(self, fields: dict[str, str], ignored: list[tuple[str, str]]) -> Taken:
+        taken = Taken()
+        if "forwarded" in fields:
+            elements = parse_forwarded(fields["forwarded"])
+            if elements is None:
+                ignored.append((NAMES["forwarded"], fields["forwarded"]))
+                return taken
+            # An element without `for` is that of a client that is not told.
+            clients = [each.get("for", "unknown") for each in elements]
+            self._search(taken, clients, fields, ignored)
+            trusted = elements[-taken.hops :]
+            for name in ("proto", "host"):
+                found = [each[name] for each in trusted if name in each]
+                _note(taken, name, found[:1], fields, ignored)
+            return taken
+        lists = {name: parse_list(value) for name, value in fields.items()}
+        self._search(taken, lists.get("for", []), fields, ignored)
+        for name in READERS:
+            _note(taken, name, lists.get(name, [])[-taken.hops :], fields, ignored)
+        return taken
+
+    def _search(
+        self,
+        taken: Taken,
+        values: list[str],
+        fields: dict[str, str],
+        ignored: list[tuple[str, str]],
+    ) -> None:
+        """Find the client in `values`, and count the trusted proxies."""
+        for count, text in enumerate(reversed(values), 1):
+            taken.hops = count
+            node = read_node(text)
+            if node is None:
+                ignored.append((field_name("for", fields), text))
+                return
+            if node.address is None:
+                return
+            taken.client = node
+            if not self.proxies.hop(node.address):
+                return
+
+
+def field_name(name: str, fields: dict[str, str]) -> str:
+    """The header field from which a value comes."""
+    return NAMES["forwarded" if "forwarded" in fields else name]
+
+
+# --- values
+
+
+def _note(
+    taken: Taken,
+    name: str,
+    values: list[str],
+    fields: dict[str, str],
+    ignored: list[tuple[str, str]],
+) -> None:
+    """Note the first of `values`, if there is one and it is valid."""
+    for text in values[:1]:
+        try:
+            READERS[name](taken, text)
+        except ValueError:
+            ignored.append((field_name(name, fields), text))
+
+
+# Each raises ValueError for a value that is not valid.
+
+
+def _read_scheme(taken: Taken, text: str) -> None:
+    scheme = SCHEMES.get(text.lower())
+    if scheme is None:
+        raise ValueError(text)
+    taken.scheme = scheme
+
+
+def _read_host(taken: Taken, text: str) -> None:
+    if not is_host(text):
+        raise ValueError(text)
+    taken.host = text
+
+
+def _read_port(taken: Taken, text: str) -> None:
+    port = int(text) if _port(text) else 0
+    if not 0 < port < 65536:
+        raise ValueError(text)
+    taken.port = port
+
+
+def _read_prefix(taken: Taken, text: str) -> None:
+    if not _prefix(text):
+        raise ValueError(text)
+    taken.prefix = read_prefix(text) if text.strip("/") else ""
+
+
+READERS: dict[str, Callable[[Taken, str], None]] = {
+    "proto": _read_scheme,
+    "host": _read_host,
+    "port": _read_port,
+    "prefix": _read_prefix,
+}
+
+
+def effective_host(taken: Taken, host: str, scheme: str) -> str:
+    """The host of the request. X-Forwarded-Port is used for a host that has no port.
+
+    The usual port of the other scheme is that of a proxy in between. A port that is not used is
+    taken out of `taken`.
+    """
+    host = host if taken.host is None else taken.host
+    port = taken.port
+    if port is None or not host:
+        return host
+    _, colon, own = host.rpartition(":")
+    if colon and not own.endswith("]"):
+        if own != str(port):
+            taken.port = None
+        return host
+    if port in PORTS.values():
+        if port != PORTS[scheme]:
+            taken.port = None
+        return host
+    return f"{host}:{port}"
+
+
+# --- the head of the request
+
+
+def taken_apart(head: RequestHead, keep_others: bool = True) -> tuple[dict[str, str], list[bytes]]:
+    """The fields of TAKEN by their short names, and the lines of all other fields.
+
+    Names with "_" for "-" are among neither. Nor are other X-Forwarded-… without `keep_others`.
+    """
+    fields: dict[str, str] = {}
+    rest: list[bytes] = []
+    for line in head.block.split(b"\r\n"):
+        name, _, value = line.partition(b":")
+        lowered = name.lower()
+        if FORWARDED not in lowered:
+            if line:
+                rest.append(line + b"\r\n")
+            continue
+        short = TAKEN.get(lowered)
+        if short is not None:
+            text = value.strip(b" \t").decode("latin-1")
+            fields[short] = f"{fields[short]},{text}" if short in fields else text
+        elif not is_of_proxies(lowered) or (keep_others and b"_" not in lowered):
+            rest.append(line + b"\r\n")
+    return fields, rest
+
+
+def is_of_proxies(name: bytes) -> bool:
+    """Whether a lower-case name is Forwarded or X-Forwarded-…, even with underscores."""
+    plain = name.replace(b"_", b"-")
+    return plain == FORWARDED or plain.startswith(b"x-forwarded")
+
+
+def with_fields(head: RequestHead, block: Iterable[bytes]) -> RequestHead:
+    """A copy of a head with other field lines."""
+    copied = RequestHead.__new__(RequestHead)
+    copied.__dict__.update(head.__dict__)
+    copied._block = b"".join(block)
+    copied._fields = copied.found = None
+    copied.tail = b""  # nothing is shared with other heads
+    return copied
+
+
+def lines(taken: Taken, fields: dict[str, str]) -> list[bytes]:
+    """The lines that replace the fields that were taken."""
+    client = None if taken.client is None else taken.client.address
+    values = {
+        "for": client,
+        "proto": taken.scheme,
+        "host": taken.host,
+        "port": None if taken.port is None else str(taken.port),
+        "prefix": script_name(taken.prefix) if taken.prefix else None,
+        "forwarded": format_forwarded(client, taken.scheme, taken.host) or None,
+    }
+    return [
+        f"{NAMES[name]}: {values[name]}\r\n".encode("latin-1")
+        for name in fields
+        if values[name] is not None
+    ]

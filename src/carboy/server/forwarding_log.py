@@ -1,0 +1,107 @@
+"""Lines of the error log about Forwarded and X-Forwarded-*: few, and with values escaped."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from carboy.server.trusted_proxies import is_private
+
+if TYPE_CHECKING:
+    from carboy.server.forwarding import Taken
+
+log = logging.getLogger("carboy.error")
+
+MOST_PEERS = 64  # that are named, each once
+SHOWN = 100  # characters of a value
+
+Peer = tuple[str, int] | None
+
+
+def shown(text: str) -> str:
+    """A value that came over the network, in quotes, escaped and shortened."""
+    return ascii(text if len(text) <= SHOWN else text[:SHOWN] + "…")
+
+
+def named(peer: Peer) -> str:
+    """The other end of a connection, for people."""
+    return "a unix socket" if peer is None else peer[0]
+
+
+class ForwardingLog:
+    """Remembers what was said. Used by the leader only.
+
+    explains   say once for each proxy what was taken (--forwarded-log)
+    count      values that were not valid and ignored
+    """
+
+    def __init__(self, explains: bool) -> None:
+        self.explains = explains
+        self.count = 0
+        self._removed: set[str] = set()
+        self._explained: set[str] = set()
+
+    def removed(self, peer: Peer, fields: dict[str, str]) -> None:
+        """The fields of a peer were removed, because it is not trusted.
+
+        Said once for a peer that may be a proxy of this site: one with a private address.
+        """
+        where = named(peer)
+        if not fields or where in self._removed or len(self._removed) >= MOST_PEERS:
+            return
+        if peer is not None and not is_private(peer[0]):
+            return
+        self._removed.add(where)
+        word = "unix" if peer is None else where
+        log.warning(
+            "Headers of %s that name the client (%s) were removed, because it is not a trusted"
+            " proxy. If it is your proxy, use --trusted-proxies %s.",
+            where,
+            ", ".join("Forwarded" if name == "forwarded" else f"X-Forwarded-{name.title()}"
+                      for name in fields),
+            word,
+        )  # fmt: skip
+
+    def ignored(self, peer: Peer, values: list[tuple[str, str]]) -> None:
+        """Values of a trusted proxy were not valid. Said for the 1st, the 10th, the 100th, …"""
+        for name, value in values:
+            self.count += 1
+            if str(self.count).strip("0") == "1":
+                log.warning(
+                    "%s of the proxy %s has the value %s, which is not valid and was ignored"
+                    " (%d so far).",
+                    name,
+                    named(peer),
+                    shown(value),
+                    self.count,
+                )
+
+    def explain(self, peer: Peer, fields: dict[str, str], taken: Taken, host: str) -> None:
+        """Say what was taken from a proxy, at its first request that has such fields."""
+        where = named(peer)
+        if where in self._explained or len(self._explained) >= MOST_PEERS:
+            return
+        self._explained.add(where)
+        log.info(
+            "From the proxy %s (trusted): %s. Headers: %s.",
+            where,
+            "; ".join(_facts(taken, host)),
+            ", ".join(f"{name} {shown(value)}" for name, value in fields.items()) or "none",
+        )
+
+
+def _facts(taken: Taken, host: str) -> list[str]:
+    found = []
+    client = taken.client
+    if client is None:
+        found.append("the client is not known, so the address of the proxy is used")
+    else:
+        found.append(
+            f"client {client.address}, value {taken.hops} from the right, because"
+            " the proxies on its right are trusted"
+        )
+    found.append(f"scheme {taken.scheme}" if taken.scheme else "scheme of the connection")
+    found.append(f"host {shown(host)}")
+    if taken.prefix:
+        found.append(f"prefix {shown(taken.prefix)}")
+    return found

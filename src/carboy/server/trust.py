@@ -1,0 +1,65 @@
+"""The settings that say which proxies the server trusts, and under which names it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from carboy.server.setting import PROXIES, check_values, setting
+from carboy.server.trusted_proxies import APPLICATION, UNIX, TrustedProxies, split_words
+
+FIELDS = ("for", "proto", "host", "port", "prefix", "forwarded")
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Rules for proxies (docs/behind-a-proxy.md). Raises ValueError, naming the option."""
+
+    trusted_proxies: tuple[str, ...] = setting(
+        (UNIX,),
+        "ADDRESS",
+        "Proxies whose X-Forwarded-* headers are taken: addresses, networks, unix, private, *, none"
+        " or application. Those of other peers are removed. May be repeated.",
+        PROXIES,
+        shown=UNIX,
+    )
+    forwarded_fields: tuple[str, ...] = setting(
+        FIELDS,
+        "NAME",
+        "Headers that are taken from trusted proxies: for, proto, host, port, prefix, forwarded."
+        " May be repeated.",
+        PROXIES,
+        shown="all",
+    )
+    forwarded_log: bool = setting(
+        False,
+        "yes or no",
+        "Log line, once for each proxy, that says what was taken from its headers and why.",
+        PROXIES,
+    )
+
+    def __post_init__(self) -> None:
+        check_values(self)
+        for name, check in CHECKS.items():
+            words = split_words(getattr(self, name))
+            object.__setattr__(self, name, words)
+            try:
+                check(words)
+            except ValueError as problem:
+                raise ValueError(f"--{name.replace('_', '-')}: {problem}") from None
+
+
+def _check_fields(names: tuple[str, ...]) -> None:
+    for name in names:
+        if name not in FIELDS:
+            raise ValueError(f"There is no {name!r}. Use {', '.join(FIELDS)}.")
+
+
+CHECKS: dict[str, Callable[[Any], object]] = {
+    "trusted_proxies": TrustedProxies,
+    "forwarded_fields": _check_fields,
+}
+
+# For servers under Werkzeug's names and for development
+UNTOUCHED = Trust(trusted_proxies=(APPLICATION,))

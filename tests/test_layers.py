@@ -33,9 +33,12 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "relay": (),
     "protocol": ("carboy.grammar", "carboy.origins"),
     "net": ("carboy.thread_frames",),
+    # It orders the certificates of a server, reads their fields and knows nothing of requests.
+    "acme": ("carboy.net",),
     # Last-Modified of static files is a date.
     "gateway": ("carboy.protocol.events", "carboy.file_wrapper", "carboy.dates"),
     "server": (
+        "carboy.acme",
         "carboy.gateway",
         "carboy.net",
         "carboy.protocol",
@@ -134,6 +137,12 @@ SET_FROM_ABOVE: dict[str, str] = {
 # module: imports of this package inside a function, each with its reason
 LATE_IMPORTS: dict[str, dict[str, str]] = {
     "carboy.__main__": {"carboy.cli.main": "Signals are blocked before it loads."},
+    "carboy.acme.keeper": {
+        "carboy.acme.attempt": "Loads cryptography; needed only when a certificate is ordered."
+    },
+    "carboy.acme.prepare": {
+        "carboy.acme.challenges": "Loads cryptography; needed only for the first certificate."
+    },
     "carboy.app.app": {
         "carboy.testing": "The test clients are Flask's methods; they load when asked for.",
         "carboy.app.commands": "Loads click.",
@@ -191,7 +200,14 @@ LATE_IMPORTS: dict[str, dict[str, str]] = {
         "carboy.gateway.websocket": "Loads websockets, an optional dependency."
     },
     "carboy.net.worker_loop": {"carboy.net.loop": "Loads asyncio."},
+    "carboy.cli.banner": {"carboy.cli.certificates": "Loads OpenSSL; needed only with --domain."},
+    "carboy.server.beside_tls": {
+        "carboy.acme.keeper": "Loads OpenSSL; needed only with --domain.",
+        "carboy.acme.temporary": "Loads OpenSSL; needed only with --domain.",
+    },
     "carboy.server.tls_setup": {
+        "carboy.acme.prepare": "Loads OpenSSL; needed only with --domain.",
+        "carboy.acme.store": "Loads OpenSSL; needed only with --domain.",
         "carboy.net.tls_files": "Loads OpenSSL; needed only with a certificate.",
         "carboy.net.tls_server": "Loads OpenSSL; needed only with a certificate.",
     },
@@ -301,6 +317,7 @@ PACKAGES: dict[str, set[str]] = {
     # Each is optional, in the module that uses it.
     "realtime": {"nats", "psycopg", "redis"},
     "shared": {"itsdangerous", "psycopg", "redis"},
+    "acme": {"cryptography"},
 }
 
 # The modules of a room, from the ground up: none imports a module that is further down the list,

@@ -92,8 +92,8 @@ def test_every_problem_of_the_files_is_shown_at_the_start(folder: Path) -> None:
     ("given", "told"),
     [
         (["--key", "server-key.pem"], "--key requires --cert."),
-        (["--client-ca", "ca.pem"], "--client-ca requires --cert."),
-        (["--hsts", "60"], "--hsts requires --cert."),
+        (["--client-ca", "ca.pem"], "--client-ca requires --cert or --domain."),
+        (["--hsts", "60"], "--hsts requires --cert or --domain."),
         (["--cert", "server.pem"], "server.pem has no private key in it. Give its key with --key"),
         ([*PAIR, "--key", "x.pem"], "There are 2 --key, but only 1 --cert without a key"),
     ],
@@ -270,4 +270,4 @@ def test_a_plain_port_needs_an_address_and_a_port_that_is_free(folder: Path) -> 
         shown = carboy(folder, "run", "app", *PAIR, "-p", "0", "--redirect-http", port, code=1)
     assert f"Port {port} is in use by another program" in shown
     shown = carboy(folder, "run", "app", "-p", "0", "--redirect-http", "0", code=2)
-    assert "--redirect-http requires --cert." in shown
+    assert "--redirect-http requires --cert or --domain." in shown

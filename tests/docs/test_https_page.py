@@ -38,6 +38,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         certificate.write_bytes(signed.certificate)
         key.write_bytes(signed.key)
     Path("members-ca.pem").write_text(CLIENTS.pem)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    Path("root.pem").write_text(AUTHORITY.pem)
     Path("shop.py").write_text("def app(environ, start_response): ...\n")
     for name, text in PROGRAMS.items():
         Path(name).write_text(text)
@@ -62,6 +64,9 @@ def test_the_commands_and_the_table_are_accepted(
     assert isinstance(plans[0].tls, TlsServer)
     assert plans[0].redirect_http == (80 if "redirect-http" in command or command == "carboy run"
                                       else None)  # fmt: skip
+    assert (plans[0].acme is not None) == ("--domain" in command)
+    public = "443" in command or plans[0].acme is not None or command == "carboy run"
+    assert [each.port for each in plans[0].addresses] == [443 if public else 8000]
     if "blog.pem" in command:
         assert {"shop.example", "blog.example"} < set(plans[0].tls.names())
 

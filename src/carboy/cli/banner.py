@@ -88,7 +88,14 @@ class Banner:
 
 def certificate_lines(plan: Plan) -> list[str]:
     """The names of the certificates and the days left; nothing without TLS."""
-    return [] if plan.tls is None else [f"Certificate: {plan.tls.summary()}"]
+    if plan.tls is None:
+        return []
+    of_files = [f"Certificate: {plan.tls.summary()}"]
+    if plan.acme is None:
+        return of_files
+    from carboy.cli.certificates import lines
+
+    return (of_files if len(plan.tls.options.pairs) > 1 else []) + lines(plan.acme)
 
 
 def trust_line(plan: Plan) -> str:

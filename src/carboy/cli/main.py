@@ -23,9 +23,15 @@ from carboy.server.signals import Handlers, hold
 
 COMMAND = "carboy.command"  # in the context's meta: the name of the command as typed
 # Options of `carboy run` that other commands have as well.
-SHARED = {"dev": ("mount", "channels"), "routes": ("mount",), "publish": ("channels",)}
+SHARED = {
+    "certs": ("state",),
+    "dev": ("mount", "channels"),
+    "publish": ("channels",),
+    "routes": ("mount",),
+}
 # name: module with its `command`, which imports much that a server does not need
 LATE = {
+    "certs": "carboy.cli.certs",
     "completion": "carboy.cli.completion",
     "dev": "carboy.cli.dev.command",
     "explain": "carboy.cli.explain",

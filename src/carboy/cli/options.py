@@ -181,7 +181,47 @@ def certificates() -> list[click.Parameter]:
             "--redirect-http", section=TLS, type=PORT, metavar="PORT",
             help="Plain port, usually 80, whose clients are sent to HTTPS.",
         ),
+        *ordered_certificates(),
     ]  # fmt: skip
+
+
+def ordered_certificates() -> list[click.Parameter]:
+    """The options for certificates that the server orders itself."""
+    return [
+        option(
+            "--domain", section=TLS, multiple=True, metavar="NAME",
+            help="Host name for which the server gets and renews a certificate itself. The default"
+            " ports are then 443 and 80. May be given more than once.",
+        ),
+        option(
+            "--acme-email", section=TLS, metavar="ADDRESS",
+            help="E-mail address of the account at the certificate authority.",
+        ),
+        option(
+            "--acme-directory", section=TLS, metavar="URL",
+            help="Directory of the certificate authority (RFC 8555).  [default: that of Let's"
+            " Encrypt]",
+        ),
+        option(
+            "--acme-staging", section=TLS, is_flag=True, default=None,
+            help="Test authority of Let's Encrypt, whose certificates clients do not trust.",
+        ),
+        option(
+            "--acme-ca", section=TLS, metavar="FILE",
+            help="Certificates of the authorities that sign the certificate of --acme-directory,"
+            " if the system does not trust it.",
+        ),
+        state_folder_option(TLS),
+    ]  # fmt: skip
+
+
+def state_folder_option(section: str) -> click.Option:
+    """The folder of accounts and certificates, which several commands have."""
+    return option(
+        "--state", section=section, metavar="DIR",
+        help="Folder for the account and the certificates of --domain."
+        "  [default: ~/.local/state/carboy]",
+    )  # fmt: skip
 
 
 def tuning() -> list[click.Parameter]:

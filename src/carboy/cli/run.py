@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from carboy.acme.settings import AcmeSettings, acme_settings
 from carboy.cli import mounts
 from carboy.cli.application import chosen_app, load_or_explain
 from carboy.cli.banner import Banner
@@ -38,6 +39,7 @@ PLAN = (
     *("socket_mode", "socket_group", "umask", "redirect_http"),
 )
 PLACE = ("host", "port", "bind", "fd")
+ACME = ("domain", "acme_email", "acme_directory", "acme_staging", "acme_ca", "state")
 
 
 def run(ctx: click.Context, /, app: str | None, mount: mounts.Mounted, **values: Any) -> None:
@@ -78,24 +80,32 @@ def make_plan(values: dict[str, Any]) -> Plan:
         raise click.UsageError("--no-supervisor requires --workers 1.")
     plan = {name: given.pop(name) for name in PLAN if name in given}
     place = {name: given.pop(name, None) for name in PLACE}
-    where = addresses(place["host"], place["port"], place["bind"] or (), place["fd"])
+    asked = {name: given.pop(name) for name in ACME if name in given}
+    acme = acme_settings(**asked)
+    public = acme is not None
+    where = addresses(place["host"], place["port"], place["bind"] or (), place["fd"], public)
     cert, key = given.pop("cert"), given.pop("key")
     password_file = given.pop("key_password_file", None)
     settings = with_values(Settings(), given)
-    tls = load_certificates(cert, key, password_file, settings)
+    tls = load_certificates(cert, key, password_file, settings, acme)
     if tls is None and "redirect_http" in plan:
-        raise ValueError("--redirect-http requires --cert.")
+        raise ValueError("--redirect-http requires --cert or --domain.")
     return Plan(
-        addresses=where, workers=workers, settings=settings, ends_process=True, tls=tls, **plan
-    )
+        addresses=where, workers=workers, settings=settings, ends_process=True, tls=tls, acme=acme,
+        **plan,
+    )  # fmt: skip
 
 
 def load_certificates(
-    cert: Sequence[str], key: Sequence[str], password_file: str | None, settings: Settings
+    cert: Sequence[str],
+    key: Sequence[str],
+    password_file: str | None,
+    settings: Settings,
+    acme: AcmeSettings | None = None,
 ) -> TlsServer | None:
-    """The TLS of the server; None without --cert. Shows warnings about certificates."""
+    """The TLS of the server; None without certificates. Shows warnings about certificates."""
     try:
-        tls = tls_server(cert, key, settings, password_file)
+        tls = tls_server(cert, key, settings, password_file, acme)
     except CertificateError as problem:
         raise click.ClickException(str(problem)) from None
     for warning in () if tls is None else tls.warnings():

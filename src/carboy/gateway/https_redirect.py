@@ -1,4 +1,4 @@
-"""Answers every request on a plain port with the https URL of the same page.
+"""Answers requests on a plain port with the https URL of the same page.
 
 The host of the request goes into the URL only if the server has a certificate for it, so that a
 forged Host field leads nowhere, and nothing that a cache could keep names a foreign host.
@@ -12,6 +12,7 @@ from collections.abc import Callable, Hashable
 
 from carboy.gateway.interface import Answer, Exchange
 
+CHALLENGES = "/.well-known/acme-challenge/"
 Headers = list[tuple[str, str]]
 _host = re.compile(r"(?:\[([^\]]*)\]|([^:]*))(?::[0-9]*)?").fullmatch
 # A cache keeps neither the redirect nor the refusal: HTTPS may be switched off again, and browsers
@@ -21,16 +22,31 @@ TEXT: Headers = [
     ("Cache-Control", "no-store"),
     ("Connection", "close"),
 ]
+CHALLENGE: Headers = [("Content-Type", "application/octet-stream"), *TEXT[1:]]
+ORDERING = (
+    b"503 Service Unavailable: the certificate for this host has been ordered. Try again in a"
+    b" minute.\n"
+)
 
 
 class HttpsRedirect:
     """A gateway without an application.
 
     `covers` says whether there is a certificate for a host, `port` is the port of HTTPS.
+    `challenge` finds the response for the token of a challenge. `ordering` says whether the
+    certificate for a host is a temporary one, until an authority has issued another.
     """
 
-    def __init__(self, covers: Callable[[str], bool], port: int) -> None:
+    def __init__(
+        self,
+        covers: Callable[[str], bool],
+        port: int,
+        challenge: Callable[[str], bytes | None] = lambda token: None,
+        ordering: Callable[[str], bool] = lambda host: False,
+    ) -> None:
         self._covers = covers
+        self._challenge = challenge
+        self._ordering = ordering
         self._port = "" if port == 443 else f":{port}"
 
     def prepare(self, exchange: Exchange) -> Hashable:
@@ -47,6 +63,10 @@ class HttpsRedirect:
 
     def handle(self, exchange: Exchange) -> Answer:
         """308 with the https URL, or 421 for a host without a certificate (RFC 9110, 15.5.20)."""
+        if exchange.head.path.startswith(CHALLENGES):
+            found = self._challenge(exchange.head.path.removeprefix(CHALLENGES))
+            if found is not None:
+                return "200 OK", CHALLENGE, found, None
         name = host_name(exchange.head.host)
         if not name or not self._covers(name):
             return (
@@ -55,6 +75,8 @@ class HttpsRedirect:
                 b"421 Misdirected Request: this server has no certificate for this host.\n",
                 None,
             )
+        if self._ordering(name):
+            return "503 Service Unavailable", [("Retry-After", "30"), *TEXT], ORDERING, None
         head = exchange.head
         path = head.path if head.path.startswith("/") else "/"
         query = f"?{head.query}" if head.query else ""

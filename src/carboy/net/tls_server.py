@@ -23,6 +23,7 @@ from typing import Any
 
 from carboy.net.certificate_error import CertificateError
 from carboy.net.tls import TlsStream
+from carboy.net.tls_challenge import ChallengeStream, FindChallenge
 from carboy.net.tls_facts import note_pem
 from carboy.net.tls_files import Identity, Pair, read, read_password
 
@@ -52,6 +53,8 @@ class TlsOptions:
     curve: str = ""  # empty: those of OpenSSL
     client_ca: str = ""  # file of authorities; empty: clients are not asked for a certificate
     client_cert: str = "required"
+    kept: str = ""  # file of a certificate that this program renews
+    challenges: FindChallenge | None = None  # answers of tls-alpn-01
 
     def files(self) -> list[str]:
         """Every file that is read."""
@@ -95,6 +98,8 @@ class TlsServer:
 
     def __call__(self, sock: socket.socket) -> TlsStream:
         """The stream of an accepted socket."""
+        if self.options.challenges is not None:
+            return ChallengeStream(sock, self.contexts.default, self.options.challenges)
         return TlsStream(sock, self.contexts.default)
 
     def covers(self, name: str) -> bool:
@@ -114,7 +119,10 @@ class TlsServer:
     def warnings(self) -> list[str]:
         """A sentence for each certificate that clients refuse today, or soon will."""
         now = datetime.now(UTC)
-        found = (_warning(each, now) for each in self.contexts.identities)
+        own = (
+            each for each in self.contexts.identities if each.pair.certificate != self.options.kept
+        )
+        found = (_warning(each, now) for each in own)
         return [each for each in found if each]
 
     # --- loading again

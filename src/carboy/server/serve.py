@@ -9,11 +9,12 @@ import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from carboy.acme.settings import acme_settings
 from carboy.gateway import interface_of
 from carboy.net.listener import Listener
 from carboy.server import bind as binding
 from carboy.server import descriptors
-from carboy.server.beside_tls import redirects
+from carboy.server.beside_tls import HTTPS, redirects
 from carboy.server.bind import Address, from_host, parse_bind
 from carboy.server.logs.error_log import ERROR_LOGGER
 from carboy.server.processes import child, load_check
@@ -28,6 +29,7 @@ from carboy.server.tls_setup import tls_server
 
 HOST = "127.0.0.1"
 PORT = 8000
+HTTP = 80
 
 log = logging.getLogger(ERROR_LOGGER)
 
@@ -50,6 +52,12 @@ def serve(
     cert: str | Iterable[str] = (),
     key: str | Iterable[str] = (),
     key_password_file: str | None = None,
+    domain: str | Iterable[str] = (),
+    acme_email: str | None = None,
+    acme_directory: str | None = None,
+    acme_staging: bool = False,
+    acme_ca: str | None = None,
+    state: str | None = None,
     redirect_http: int | None = None,
     settings: Settings | None = None,
     **more: Any,
@@ -59,7 +67,8 @@ def serve(
     `bind` is one or more of "host:port", "[::1]:8000", "unix:/path" and "fd://3". `workers` is a
     number of processes, or "auto". With `cert`, the file of a certificate or several, it serves
     HTTPS; `key` has their keys, and clients of the port `redirect_http` are
-    sent there (docs/https.md). `more` are fields of Settings
+    sent there. With `domain`, a name or several, it orders the certificate itself and listens on
+    the ports 443 and 80, unless others are given (docs/https.md). `more` are fields of Settings
     (`keepalive_timeout=5`) and, with the prefix "limit_", of Limits. Returns when a signal has
     stopped the server. Raises BindError if it cannot listen on an address, and ValueError for
     files that cannot be used. With one worker, SIGHUP starts the program again.
@@ -68,8 +77,9 @@ def serve(
     interface_of(app, chosen.interface)
     if threads is not None:
         chosen = with_values(chosen, {"threads": threads})
+    acme = acme_settings(domain, acme_email, acme_directory, acme_staging, acme_ca, state)
     plan = Plan(
-        addresses=addresses(host, port, bind, fd),
+        addresses=addresses(host, port, bind, fd, acme is not None),
         workers=count_workers(workers),
         settings=chosen,
         access_log=access_log,
@@ -78,23 +88,29 @@ def serve(
         socket_mode=socket_mode,
         socket_group=socket_group,
         umask=umask,
-        tls=tls_server(cert, key, chosen, key_password_file),
+        tls=tls_server(cert, key, chosen, key_password_file, acme),
+        acme=acme,
         redirect_http=redirect_http,
     )
-    code = start(plan, lambda: app)
-    if code:
+    if code := start(plan, lambda: app):
         sys.exit(code)
 
 
 def addresses(
-    host: str | None, port: int | None, bind: str | Iterable[str] = (), fd: int | None = None
+    host: str | None,
+    port: int | None,
+    bind: str | Iterable[str] = (),
+    fd: int | None = None,
+    public: bool = False,
 ) -> tuple[Address, ...]:
-    """All addresses that were asked for, or the default address."""
+    """All addresses that were asked for, or the default address; `public`: every one, port 443."""
     wanted = [parse_bind(text) for text in ([bind] if isinstance(bind, str) else bind)]
     if fd is not None:
         wanted.append(Address(fd=fd))
     if host is not None or port is not None or not wanted:
-        wanted.insert(0, from_host(HOST if host is None else host, PORT if port is None else port))
+        usual = ("", HTTPS) if public else (HOST, PORT)
+        chosen = usual[0] if host is None else host, usual[1] if port is None else port
+        wanted.insert(0, from_host(*chosen))
     return tuple(wanted)
 
 
@@ -146,8 +162,8 @@ def start(plan: Plan, load: Load, announcer: Announcer | None = None) -> int:
     sockets = binding.inherited() or binding.open_sockets(
         plan.addresses, plan.settings.backlog, file
     )
-    if plan.redirect_http is not None and not any(map(redirects, sockets)):
-        sockets += redirects_or_close(plan.redirect_http, sockets, plan.settings.backlog)
+    if not any(map(redirects, sockets)):
+        sockets += plain_listeners(plan, sockets)
     try:
         worker = Worker(plan, sockets, load, announcer, restarted)
         export(plan.settings)
@@ -156,6 +172,22 @@ def start(plan: Plan, load: Load, announcer: Announcer | None = None) -> int:
         binding.remove_files(sockets)
         for sock in sockets:
             sock.close()
+
+
+def plain_listeners(plan: Plan, sockets: Sequence[socket.socket]) -> list[Listener]:
+    """The listeners of --redirect-http. With --domain, port 80 is used if that is possible."""
+    if plan.redirect_http is not None:
+        return redirects_or_close(plan.redirect_http, sockets, plan.settings.backlog)
+    if plan.acme is None:
+        return []
+    try:
+        return binding.open_redirects(HTTP, sockets, plan.settings.backlog)
+    except binding.BindError as problem:
+        log.warning(
+            "%s The plain port is not served, and the challenge http-01 cannot be answered, only"
+            " tls-alpn-01 on port 443. --redirect-http names another plain port.", problem,
+        )  # fmt: skip
+        return []
 
 
 def redirects_or_close(port: int, sockets: Sequence[socket.socket], backlog: int) -> list[Listener]:

@@ -6,9 +6,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from carboy.acme.settings import AcmeSettings
+from carboy.net.certificate_error import CertificateError
 from carboy.server.settings import Settings
 
 if TYPE_CHECKING:
+    from carboy.acme.store import Store
     from carboy.net.tls_server import TlsServer
 
 
@@ -17,15 +20,16 @@ def tls_server(
     key: str | Iterable[str],
     settings: Settings,
     password_file: str | None = None,
+    acme: AcmeSettings | None = None,
 ) -> TlsServer | None:
     """The TLS with these certificates, the first of which is the default; None without any.
 
-    Keys belong, in their order, to the certificates whose files have no key. Raises
-    CertificateError with every problem of the files, and ValueError for settings without a
-    certificate.
+    Keys belong, in their order, to the certificates whose files have no key. The certificate that
+    `acme` orders comes last. Raises CertificateError with every problem of the files, and
+    ValueError for settings without a certificate.
     """
     certs, keys = _files(cert), _files(key)
-    if not certs:
+    if not certs and acme is None:
         _refuse_without_certificate(keys, settings)
         return None
     from carboy.net.tls_files import Pair, has_key
@@ -36,17 +40,32 @@ def tls_server(
         raise ValueError(_wrong_number(alone, keys))
     rest = iter(keys)
     pairs = tuple(Pair(file, next(rest) if file in alone else None) for file in certs)
+    store = None if acme is None else _prepared(acme)
+    kept = "" if acme is None or store is None else str(store.certificate(acme.names[0]))
     return TlsServer(
         TlsOptions(
-            pairs=pairs,
+            pairs=(*pairs, Pair(kept)) if kept else pairs,
             password_file=None if password_file is None else str(Path(password_file).absolute()),
             minimum=settings.tls_min,
             ciphers=settings.tls_ciphers,
             curve=settings.tls_curve,
             client_ca=str(Path(settings.client_ca).absolute()) if settings.client_ca else "",
             client_cert=settings.client_cert,
+            kept=kept,
+            challenges=None if store is None else store.challenge_certificate,
         )
     )
+
+
+def _prepared(acme: AcmeSettings) -> Store:
+    """The state folder with a certificate to begin with."""
+    from carboy.acme.prepare import prepare
+    from carboy.acme.store import StateError
+
+    try:
+        return prepare(acme)
+    except StateError as problem:
+        raise CertificateError(str(problem)) from None
 
 
 def _files(given: str | Iterable[str]) -> list[str]:
@@ -75,4 +94,4 @@ def _refuse_without_certificate(keys: list[str], settings: Settings) -> None:
         ("--hsts", settings.hsts),
     ):
         if given:
-            raise ValueError(f"{name} requires --cert.")
+            raise ValueError(f"{name} requires --cert{'' if given is keys else ' or --domain'}.")

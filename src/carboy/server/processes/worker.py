@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
+from carboy.acme.settings import AcmeSettings
 from carboy.gateway import for_application
 from carboy.gateway.interface import Gateway, StartFailed
 from carboy.net.threads import NoThread
@@ -83,6 +84,7 @@ class Plan:
     umask: int | None = None
     wrap: Wrap | None = None  # makes TLS streams of accepted sockets
     tls: TlsServer | None = None  # does so with certificates that are loaded again; before `wrap`
+    acme: AcmeSettings | None = None  # the certificate that is ordered and renewed (--domain)
     redirect_http: int | None = None  # plain port whose clients are sent to HTTPS
     gateway: Callable[[Any], Gateway] | None = None  # None: by the settings
     trace: Callable[[], object] | None = None  # called before each unit of work of the engine
@@ -261,7 +263,7 @@ class Worker:
         plan = self.plan
         beside = None
         if plan.tls is not None:
-            beside = BesideTls(plan.tls, self.sockets, plan.settings, logs.access)
+            beside = BesideTls(plan.tls, self.sockets, plan.settings, logs.access, plan.acme)
         try:
             if beside is not None:
                 beside.start()

@@ -1,0 +1,40 @@
+"""The state folder when a program starts."""
+
+from __future__ import annotations
+
+import time
+
+from carboy.acme.renewal import after_start
+from carboy.acme.settings import AcmeSettings
+from carboy.acme.store import StateError, Store
+from carboy.acme.temporary import COMMON_NAME, first
+
+
+def prepare(settings: AcmeSettings) -> Store:
+    """Make the folders, and a temporary certificate if there is none.
+
+    An attempt that is due later is made soon, because the user may have corrected what was wrong,
+    unless another server uses this folder. Raises StateError.
+    """
+    name = settings.names[0]
+    store = Store(settings.state)
+    store.prepare(name)
+    if first(store.certificate(name)) is None:
+        from carboy.acme.challenges import self_signed
+
+        store.save_certificate(name, self_signed(list(settings.names), COMMON_NAME))
+    lock = store.lock(name)
+    try:
+        if lock.take():
+            before = store.status(name)
+            after = after_start(before, time.time())
+            if after != before:
+                store.save_status(name, after)
+    except OSError as problem:
+        raise StateError(
+            f"{store.folder(name)} cannot be used: {problem.strerror}. Correct its permissions, or"
+            " use another folder with --state."
+        ) from None
+    finally:
+        lock.release()
+    return store

@@ -10,7 +10,7 @@ import pytest
 
 from carboy.file_wrapper import FileWrapper
 from carboy.gateway import WsgiGateway, environ_of, for_application
-from carboy.gateway.wsgi import decode_path, field_variables, path_shape
+from carboy.gateway.wsgi import decode_path, field_variables
 from carboy.protocol.events import RequestHead
 from live_engine import GET, eventually, hello, served
 
@@ -122,27 +122,6 @@ def test_errors_go_to_the_present_stderr(monkeypatch: pytest.MonkeyPatch) -> Non
     errors.writelines(["a", "b"])
     errors.flush()
     assert other.getvalue() == "textab"
-
-
-@pytest.mark.parametrize(
-    ("path", "shape"),
-    [
-        ("/", "/"),
-        ("/user/name", "/user/name"),
-        ("/user/1234/edit", "/user/*/edit"),
-        ("/f/" + "x" * 40, "/f/*"),
-        ("/v2/x", "/*/x"),
-    ],
-)
-def test_paths_of_one_shape_share_a_dispatch_key(path: str, shape: str) -> None:
-    assert path_shape(path) == shape
-
-
-def test_the_table_of_shapes_is_bounded() -> None:
-    gateway = WsgiGateway(hello)
-    for number in range(5000):
-        assert gateway.prepare(FakeExchange(head(f"/item/{number}"))) == "GET /item/*"
-    assert len(gateway._keys) <= 1024
 
 
 # --- answers

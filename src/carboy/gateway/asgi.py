@@ -17,7 +17,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Hashable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -36,6 +36,7 @@ from carboy.gateway.interface import (
     StartFailed,
 )
 from carboy.gateway.lifespan import Lifespan
+from carboy.gateway.path_shapes import PathShapes
 from carboy.net import worker_loop
 from carboy.net.loop import Loop
 
@@ -61,6 +62,7 @@ class AsgiGateway:
         self.app: Application = _of_version_2(app) if is_legacy(app) else app
         self.name = name
         self._kind = loop
+        self.prepare = PathShapes().prepare
         self.tasks: set[asyncio.Task[None]] = set()  # the loop refers to them only weakly
         # from `start` on
         self.loop: Loop
@@ -68,10 +70,6 @@ class AsgiGateway:
         self._lifespan: Lifespan
 
     # --- what the engine calls
-
-    def prepare(self, exchange: Exchange) -> Hashable:
-        """One key: what the leader does for a request is always the same."""
-        return "asgi"
 
     def body_limit(self, exchange: Exchange) -> int | None:
         """None: an ASGI application cannot declare a limit."""

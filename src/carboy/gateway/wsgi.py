@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import io
-import re
 import sys
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Iterable
 from itertools import chain
 from types import TracebackType
 from typing import Any, BinaryIO
@@ -13,6 +12,7 @@ from urllib.parse import unquote_to_bytes
 
 from carboy.file_wrapper import FileWrapper
 from carboy.gateway.interface import LATER, Answer, Exchange, LaterBody
+from carboy.gateway.path_shapes import PathShapes
 from carboy.gateway.worker_hooks import WorkerHooks
 from carboy.protocol.events import VERSIONS, RequestHead
 
@@ -20,14 +20,7 @@ Headers = list[tuple[str, str]]
 ExcInfo = tuple[type[BaseException], BaseException, TracebackType | None]
 Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
 
-# A segment with a digit and a long segment look like values. A long one may also be a secret, such
-# as the token of a link to reset a password.
-_VALUE = re.compile("[0-9]|[^/]{20}").search
-_LONG = re.compile("[^/]{20}").search
-
 _USUAL_PORTS = {"http": 80, "https": 443}
-
-SHAPES = 1024  # paths remembered with their dispatch keys; clients choose paths
 
 
 class ServerFile(FileWrapper):
@@ -254,24 +247,10 @@ class WsgiGateway:
 
     def __init__(self, app: Application, loop: str = "auto", name: str = "The application") -> None:
         self.app = app
-        self._keys: dict[str, str] = {}
+        self.prepare = PathShapes().prepare
         hooks = WorkerHooks(app, loop, name)  # of a Carboy application inside middleware
         self.start = hooks.start
         self.stop = hooks.stop
-
-    def prepare(self, exchange: Exchange) -> Hashable:
-        """Method and path with the parts that look like values taken out."""
-        head = exchange.head
-        seen = head.method + head.path
-        return self._keys.get(seen) or self._learn(head, seen)
-
-    def _learn(self, head: RequestHead, seen: str) -> str:
-        key = f"{head.method} {path_shape(head.path)}"
-        if not _LONG(head.path):
-            if len(self._keys) >= SHAPES:
-                self._keys.clear()  # cheaper than keeping an order, and rare
-            self._keys[seen] = key
-        return key
 
     def body_limit(self, exchange: Exchange) -> int | None:
         """None: a WSGI application cannot declare a limit."""
@@ -318,13 +297,6 @@ def close_result(result: Iterable[bytes]) -> None:
     close = getattr(result, "close", None)
     if close is not None:
         close()
-
-
-def path_shape(path: str) -> str:
-    """The path with "*" for every segment that has a digit or is long."""
-    if not _VALUE(path):
-        return path
-    return "/".join("*" if _VALUE(part) else part for part in path.split("/"))
 
 
 def _iterated(call: Call, result: Iterable[bytes]) -> Answer:

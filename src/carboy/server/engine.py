@@ -98,8 +98,7 @@ class Engine:
         self.poller = make_poller(settings.poller)
         self._waker = Waker()
         self._failure: BaseException | None = None
-        self._next_tick = 0.0
-        self._next_look = 0.0
+        self._next_tick = self._next_look = 0.0
         # What the engine is made of; each part is described in the file that is named after it.
         self.responder = responder_for(settings, access, processes, wrap is not None)
         self.responder.like_werkzeug = getattr(gateway, "like_werkzeug", False)
@@ -158,7 +157,7 @@ class Engine:
         self._opened = self.channels.opened
         self._resumed = self.channels.resumed
         self._dispatch = self._dispatcher.dispatch
-        self._ready = self._dispatcher.ready
+        self._ready, self._made = self._dispatcher.ready, self._dispatcher.made
         self._left = (
             self._ready, self._deferred, self._for_leader, self._due, self._resumed, self._opened
         )  # fmt: skip
@@ -256,6 +255,7 @@ class Engine:
 
     def end(self) -> None:
         """After the last turn of any leader. `run` waits for this, since only a leader polls."""
+        self._dispatcher.send_left()
         self.poller.close()
         self.runner.leaderless.set()
         self.runner.close_late()
@@ -263,8 +263,8 @@ class Engine:
     def _turn(self, lead: Lead) -> None:
         """Wait until something is ready and serve it."""
         ready = self._ready
-        while ready:  # left by a leader that was deposed
-            self._dispatch(lead, *ready.popleft())
+        if ready or self._made:
+            self._dispatcher.go_on(lead)
         events = self.poller.wait(0.0 if lead.one_turn else self.patience())
         now = clock()
         if now >= self._next_tick:

@@ -95,6 +95,7 @@ class ServerExchange:
     # the response
     head_begun = False  # the machine has returned the head of the response
     status = ""  # of a streamed response
+    made = b""  # a complete response, by `answer`
     unsent_head = b""  # kept back for the first piece
     in_pieces = False  # the application has returned, and its response is iterated
     encoder: Encoder | None = None  # of the pieces (server/compressing.py)
@@ -221,8 +222,14 @@ class ServerExchange:
         return LATER
 
     def answer(self, status: str, headers: Headers, body: bytes) -> None:
-        """Send a complete response now, from within `handle`, which then returns ANSWERED."""
-        self.responder.send_whole(self, status, headers, body)
+        """Send a complete response, from within `handle`, which then returns ANSWERED.
+
+        It leaves when `handle` returns, if its route is known to be quick, and else now.
+        """
+        if self.responder.averages.get(self.key) == 0.0:
+            self.made = self.responder.whole(self, status, headers, body)
+        else:
+            self.responder.send_whole(self, status, headers, body)
 
     def failed_late(self, error: BaseException) -> None:
         """Log an error that came after `answer`; on any thread."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from contextlib import nullcontext
 from itertools import chain
 from threading import Lock
@@ -44,6 +44,10 @@ SLICE = 0.01
 NEVER = float("inf")
 CLIENT_LEFT = "499 Client Closed Request"  # only in logs: the client has gone
 NOTHING = nullcontext()
+SENDING = (
+    "deliver", "fail", "resume", "start", "send_whole", "whole", "begin", "put", "put_file",
+    "end_pieces", "upgrade",
+)  # fmt: skip
 TEXT: Headers = [("Content-Type", "text/plain; charset=utf-8")]
 
 
@@ -83,6 +87,7 @@ class Responder:
                 settings.websocket_compression,
             )
         )
+        self.averages: Mapping[Hashable, float] = {}  # of DispatchTimes
         self.plain = access is None  # a complete response only has to be sent
 
     def stop(self) -> None:
@@ -93,18 +98,7 @@ class Responder:
     def disown(self, instead: Callable[..., Any]) -> None:
         """Call `instead` instead of everything that would send bytes on a connection."""
         self.plain = False
-        for name in (
-            "deliver",
-            "fail",
-            "resume",
-            "start",
-            "send_whole",
-            "begin",
-            "put",
-            "put_file",
-            "end_pieces",
-            "upgrade",
-        ):
+        for name in SENDING:
             setattr(self, name, instead)
 
     # --- complete responses
@@ -154,16 +148,19 @@ class Responder:
         self, exchange: ServerExchange, status: str, headers: Headers, body: bytes
     ) -> None:
         """Head and body in one send. Raises LocalProtocolError before anything is sent."""
-        connection = exchange.connection
-        machine = connection.machine
+        exchange.connection.push(self.whole(exchange, status, headers, body))
+
+    def whole(self, exchange: ServerExchange, status: str, headers: Headers, body: bytes) -> bytes:
+        """The bytes of a complete response, which the caller sends. Raises LocalProtocolError."""
+        machine = exchange.connection.machine
         if self.stopping:
             machine.close_after_response()
         data = machine.whole_response(status, headers, body, self.extra.lines)
         exchange.head_begun = True
         exchange.status = status
-        connection.push(data)
         if self.access is not None:
             self.record(exchange, status, len(body) - machine.excess)
+        return data
 
     def fail(self, exchange: ServerExchange, error: BaseException | None = None) -> None:
         """Answer 500 when nothing was sent yet, otherwise cut the connection; log both.

@@ -129,6 +129,8 @@ def test_every_option_of_run_reaches_the_settings(
         "client_cert": "optional",
         "trusted_proxies": "10.0.0.7",
         "forwarded_fields": "proto",
+        "root_path": "/shop",
+        "host_allow": "shop.example",
     }
     monkeypatch.setattr(run, "tls_server", lambda *given: None)
     value = chosen.get(str(parameter.name), "2")

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from carboy.gateway.entrance import AllowedHosts
+from carboy.gateway.mounts import read_prefix
 from carboy.server.setting import PROXIES, check_values, setting
 from carboy.server.trusted_proxies import APPLICATION, UNIX, TrustedProxies, split_words
 
@@ -39,8 +41,26 @@ class Trust:
         PROXIES,
     )
 
+    root_path: str = setting(
+        "",
+        "path",
+        "Prefix at which a proxy publishes this server, such as /shop. It is taken from the path of"
+        " a request if it is there.",
+        PROXIES,
+        shown="none",
+    )
+    host_allow: tuple[str, ...] = setting(
+        (),
+        "NAME",
+        "Host that this server answers to, without a port; *.example for all subdomains. Others get"
+        " 421. May be repeated.",
+        PROXIES,
+        shown="all",
+    )
+
     def __post_init__(self) -> None:
         check_values(self)
+        object.__setattr__(self, "root_path", _read_root_path(self.root_path))
         for name, check in CHECKS.items():
             words = split_words(getattr(self, name))
             object.__setattr__(self, name, words)
@@ -56,9 +76,19 @@ def _check_fields(names: tuple[str, ...]) -> None:
             raise ValueError(f"There is no {name!r}. Use {', '.join(FIELDS)}.")
 
 
+def _read_root_path(text: str) -> str:
+    if not text.strip("/"):
+        return ""
+    try:
+        return read_prefix(text)
+    except ValueError as problem:
+        raise ValueError(f"--root-path: {problem}") from None
+
+
 CHECKS: dict[str, Callable[[Any], object]] = {
     "trusted_proxies": TrustedProxies,
     "forwarded_fields": _check_fields,
+    "host_allow": AllowedHosts,
 }
 
 # For servers under Werkzeug's names and for development

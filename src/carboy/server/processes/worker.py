@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from carboy.acme.settings import AcmeSettings
 from carboy.gateway import for_application
+from carboy.gateway.entrance import entered
 from carboy.gateway.interface import Gateway, StartFailed
 from carboy.net.threads import NoThread
 from carboy.server import monkey_patching, systemd
@@ -241,7 +242,8 @@ class Worker:
             gateway = self.plan.gateway(application)
         else:
             gateway = for_application(application, settings.interface, settings.loop)
-        return with_static_files(gateway, settings.static_files)
+        gateway = with_static_files(gateway, settings.static_files)
+        return entered(gateway, settings.trust.root_path, settings.trust.host_allow)
 
     def _start_gateway(self, gateway: Gateway, logs: Logs) -> None:
         start = getattr(gateway, "start", None)

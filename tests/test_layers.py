@@ -49,7 +49,14 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "http": ("carboy.grammar", "carboy.dates", "carboy.file_wrapper", "carboy.lazy"),
     "routing": ("carboy.http",),
-    "app": ("carboy.routing", "carboy.http", "carboy.dates", "carboy.werkzeug_log"),
+    # The lane of static files makes answers with files.
+    "app": (
+        "carboy.routing",
+        "carboy.http",
+        "carboy.dates",
+        "carboy.file_wrapper",
+        "carboy.werkzeug_log",
+    ),
     "shared": ("carboy.app", "carboy.http", "carboy.engine_url", "carboy.lazy"),
     "realtime": (
         "carboy.app",
@@ -332,8 +339,8 @@ ORDER: dict[str, tuple[str, ...]] = {
         "json.provider", "json", "json.tag", "wrappers", "secure_cookies", "sessions", "interface",
         "context",
         "globals", "helpers", "logging", "views", "templating", "urls", "plan", "errors",
-        "returns", "sending", "cycle", "stepwise", "commands", "registry", "serving_hooks",
-        "blueprint", "app",
+        "returns", "sending", "static_lane", "cycle", "stepwise", "commands", "registry",
+        "serving_hooks", "blueprint", "app",
     ),
     "realtime": (
         "event", "thread_source", "stream", "sse", "engine", "channel_rules", "data", "options",

@@ -8,6 +8,7 @@ from functools import update_wrapper
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from carboy.app.helpers import folder_max_age, open_in_folder, serve_static
+from carboy.app.plan import stock_methods
 from carboy.app.registry import Scaffold, decorator_of, extend_by_name, setupmethod
 from carboy.app.urls import endpoint_from_view_func
 
@@ -373,3 +374,6 @@ def _nested_options(
         options["url_prefix"] = _first(prefix, state.url_prefix)
     options["name_prefix"] = name
     return options
+
+
+stock_methods.update((Blueprint.get_send_file_max_age, Blueprint.send_static_file))

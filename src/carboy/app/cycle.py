@@ -27,7 +27,7 @@ from collections.abc import Callable, Hashable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from carboy.app import signals
+from carboy.app import signals, static_lane
 from carboy.app.active import Suspended, _cv
 from carboy.app.async_body import may_answer_later
 from carboy.app.context import RequestContext, _cv_app, _cv_request, release
@@ -127,10 +127,16 @@ def handle(
     `preserve` is called with both contexts before they are popped.
     """
     plan = app._plan_made or plan_of(app)
+    static: Any = None  # the rule, if it may be that of a static folder
     if plan.own_contexts:
         ctx = app.request_context(exchange.environ())
     else:
         match = exchange.match
+        if match.__class__ is tuple and "filename" in match[1] and preserve is None:
+            static = match[0]
+            made = static_lane.answer(app, plan, exchange, static)
+            if made is not None:
+                return made
         ctx = _new_context(RequestContext)
         ctx.app = app
         # Set here, because Python finds a default of the class much more slowly.
@@ -147,7 +153,10 @@ def handle(
             ctx.make_adapter()
         if plan.awaits and plan.may_step and preserve is None and may_answer_later(exchange):
             return app._run_stepwise(plan, ctx, exchange)  # type: ignore[no-any-return]
-    return run(app, plan, ctx, exchange, None, preserve)  # type: ignore[no-any-return]
+    answer: Answer = run(app, plan, ctx, exchange, None, preserve)
+    if static is not None:
+        static_lane.learn(app, plan, exchange, static, answer)
+    return answer
 
 
 def wsgi(

@@ -119,10 +119,13 @@ _json_of = attrgetter("dumps", "response")
 _map_of = attrgetter("bind", "bind_to_environ", "lookup", "search")
 
 _originals: dict[str, Any] = {}
+# Methods of applications and blueprints for static files, which a subclass may override.
+stock_methods: set[Any] = set()
 
 
 def keep_originals(kind: type[Any]) -> None:
     """Keep the attributes of the classes before anything can patch them."""
+    stock_methods.update((kind.get_send_file_max_age, kind.send_static_file))
     _originals["steps"] = dict(zip((*ENTRY, *STEPS), _steps_of(kind), strict=True))
     _originals["classes"] = _classes()
     _originals["map"] = _map_of(Map)
@@ -231,6 +234,18 @@ class Plan(Steps):
         self.own_teardown = self.do_teardown_request or self.do_teardown_appcontext
         self._examine_requests(app, requests, match)
         self._examine_responses(app, responses, errors, json)
+        # Whether nothing but hooks and receivers can take part in a request (see static_lane).
+        self.stock_cycle = not (
+            self.own_responses
+            or self.full_push
+            or self.full_dispatch_request
+            or self.dispatch_request
+            or self.preprocess_request
+            or self.own_teardown
+            or self.early_session
+            or self.keyless_sessions
+        ) and (self.from_wire and self.matches_early and bool(self.plain_types))
+        self.static: dict[Any, Any] = {}  # answers with static files
         # Filled by requests: how views and hooks are called, by endpoint and by name.
         self.views: dict[str, tuple[Any, Callable[..., Any]]] = {}
         self.before: dict[str | None, Callables] = {}

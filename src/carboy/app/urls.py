@@ -15,6 +15,8 @@ from carboy.http.urls import FRAGMENT_SAFE
 from carboy.routing import BuildError
 
 if TYPE_CHECKING:
+    from types import CodeType
+
     from carboy.app import typing as ft
     from carboy.app.context import AppContext, RequestContext
     from carboy.app.interface import Application
@@ -73,6 +75,9 @@ def add_rule(
     app.view_functions[endpoint] = view_func
 
 
+static_view_code: CodeType | None = None  # of the view of every static folder
+
+
 def add_static_rule(
     app: Application, static_host: str | None, host_matching: bool, module: str
 ) -> None:
@@ -83,6 +88,8 @@ def add_static_rule(
     this = weakref.ref(app)
 
     view = lambda **kwargs: cast("Application", this()).send_static_file(**kwargs)  # noqa: E731
+    global static_view_code
+    static_view_code = view.__code__
     # Extensions exempt this view by its dotted name, flask.app.<lambda>.
     view.__module__ = module
     view.__qualname__ = "Flask.__init__.<locals>.<lambda>"

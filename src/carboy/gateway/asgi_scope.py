@@ -31,6 +31,8 @@ def http_scope(exchange: Any, state: dict[str, Any] | None) -> dict[str, Any]:
         extensions["http.response.zerocopysend"] = none
     if scheme == "https":
         add_tls(extensions, exchange)
+    if exchange.proxied is not None:
+        extensions["carboy.proxy_protocol"] = exchange.proxied.as_dict()
     raw = head.path.encode("latin-1")
     path = head.path if "%" not in head.path and head.path.isascii() else decoded_path(raw)
     if exchange.outer_path:  # the path has it (ASGI), but a proxy has removed it
@@ -83,6 +85,8 @@ def websocket_scope(
     scope["extensions"] = extensions
     if exchange.scheme == "https":
         add_tls(extensions, exchange)
+    if exchange.proxied is not None:
+        extensions["carboy.proxy_protocol"] = exchange.proxied.as_dict()
     return scope
 
 

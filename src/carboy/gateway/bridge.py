@@ -140,6 +140,7 @@ class BridgedExchange:
 
     def __init__(self, environ: dict[str, Any]) -> None:
         self.root_path: str = _text(environ.get("SCRIPT_NAME", ""))
+        self.proxied = environ.get("carboy.proxy_protocol")
         self.outer_path = ""  # the path of the head is whole
         self.head = _head_of(environ)
         self.scheme = str(environ["wsgi.url_scheme"])

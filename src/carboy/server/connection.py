@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from carboy.net.poller import WRITE, is_ready
 from carboy.net.stream import Stream, send_part
 from carboy.protocol.interface import ConnectionMachine
+from carboy.protocol.proxy_protocol import ProxyHeader
 from carboy.server.minimum_rate import MinimumRate
 
 if TYPE_CHECKING:
@@ -72,7 +73,9 @@ class Connection:
         "moved",
         "peer",
         "phase",
+        "proxied",
         "received",
+        "scheme",
         "server",
         "since",
         "sock",
@@ -95,6 +98,8 @@ class Connection:
         self.machine = machine
         self.peer = peer
         self.server = server
+        self.proxied: ProxyHeader | None = None  # of the PROXY protocol, when it has come
+        self.scheme = ""  # of the client, if that header says it
         self.interest = 0  # flags the poller watches for; 0: not registered
         self.broken = False  # nothing can be sent
         # Received bytes wait for the next turn, and nothing more is received until they are used.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextvars import Context
+from operator import attrgetter
 from threading import Lock, RLock
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -135,10 +136,13 @@ class ServerExchange:
         if head.__class__ is ForwardedHead:
             responder.forwarding.apply(self, head)
 
+    # The header of the PROXY protocol, None without one. No frame of Python for each ASGI request.
+    proxied = property(attrgetter("connection.proxied"))
+
     @property
     def scheme(self) -> str:
         """ "https" under TLS, or if a trusted proxy says so; else "http"."""
-        return self.forwarded_scheme or self.responder.scheme
+        return self.forwarded_scheme or self.connection.scheme or self.responder.scheme
 
     @property
     def peer(self) -> tuple[str, int] | None:
@@ -206,6 +210,8 @@ class ServerExchange:
         }
         if responder.like_werkzeug and self.peer is not None:
             template["REMOTE_PORT"] = self.peer[1]  # a number in Werkzeug's environ
+        if connection.proxied is not None:
+            template["carboy.proxy_protocol"] = connection.proxied
         variables = getattr(connection.sock, "client_variables", None)
         if variables is not None:
             template.update(variables())

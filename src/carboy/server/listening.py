@@ -14,6 +14,7 @@ from functools import lru_cache
 from carboy.net.listener import Listener
 from carboy.net.poller import READ, Poller
 from carboy.net.stream import Stream
+from carboy.server.proxy_stream import ProxyProtocol, ProxyStream
 from carboy.server.settings import Settings
 
 log = logging.getLogger("carboy.error")
@@ -66,6 +67,7 @@ class Listeners:
         self._drained: deque[tuple[socket.socket, object]] = deque()  # accepted, not set up yet
         self._warn_at = 0.0
         self._poller = poller
+        self._proxied = ProxyProtocol(settings.trust) if settings.trust.proxy_protocol else None
         self._wrap = wrap  # makes TLS streams of sockets; None: they are used as they are
 
     def open(self) -> None:
@@ -106,11 +108,13 @@ class Listeners:
 
     def _set_up(self, sock: socket.socket, address: object) -> Accepted | None:
         sock.setblocking(False)
-        if self._wrap is None:
+        if self._wrap is None and self._proxied is None:
             return sock, *addresses(sock, address)
         try:
             found = addresses(sock, address)
-            return self._wrap(sock), *found
+            if self._proxied is not None and self._proxied.expects_header(found[0]):
+                return ProxyStream(sock, self._proxied, self._wrap), *found
+            return (sock if self._wrap is None else self._wrap(sock)), *found
         except OSError:
             sock.close()  # the client has gone already
             return None

@@ -41,6 +41,13 @@ class Trust:
         PROXIES,
     )
 
+    proxy_protocol: bool = setting(
+        False,
+        "yes or no",
+        "PROXY protocol (versions 1 and 2) on the connections of trusted proxies. Other connections"
+        " are served without it.",
+        PROXIES,
+    )
     root_path: str = setting(
         "",
         "path",
@@ -68,6 +75,8 @@ class Trust:
                 check(words)
             except ValueError as problem:
                 raise ValueError(f"--{name.replace('_', '-')}: {problem}") from None
+        if self.proxy_protocol and TrustedProxies(self.trusted_proxies).takes_nothing():
+            raise ValueError("--proxy-protocol requires --trusted-proxies with the proxy.")
 
 
 def _check_fields(names: tuple[str, ...]) -> None:

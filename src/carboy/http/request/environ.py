@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any
 
 from carboy.http.fields.headers import EnvironHeaders, Headers
 from carboy.http.wsgi import (
@@ -44,6 +44,11 @@ def query_string(environ: WSGIEnvironment) -> bytes:
 
 def remote_addr(environ: WSGIEnvironment) -> str | None:
     return environ.get("REMOTE_ADDR")
+
+
+def proxy_protocol(environ: WSGIEnvironment) -> Any:
+    """The header of the PROXY protocol with which the connection has begun; None without one."""
+    return environ.get("carboy.proxy_protocol")
 
 
 def headers(environ: WSGIEnvironment) -> Headers:

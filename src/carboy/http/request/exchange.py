@@ -58,6 +58,10 @@ def remote_addr(exchange: Exchange) -> str | None:
     return exchange.peer[0] if exchange.peer else ""
 
 
+def proxy_protocol(exchange: Exchange) -> Any:
+    return getattr(exchange, "proxied", None)
+
+
 # Names as the application sees them, by the name in the request; "" for a hidden name. Clients
 # choose the names, so their number is limited.
 _TITLES: dict[str, str] = {}

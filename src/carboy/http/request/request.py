@@ -183,6 +183,7 @@ class Request:
         return self.root_path.rstrip("/")
 
     client_certificate = lazy(client_certificate)
+    proxy_protocol = _fact(of_environ.proxy_protocol, of_exchange.proxy_protocol)
 
     @property
     def is_secure(self) -> bool:

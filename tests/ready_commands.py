@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+from contextlib import chdir
 from functools import cache
 from importlib import import_module
 from pathlib import Path
@@ -39,6 +40,18 @@ def run(
         asked |= {"given": str(given), "out": str(out), "err": str(err)}
         code = _ready().run(asked)
         return subprocess.CompletedProcess(args, code, out.read_text(), err.read_text())
+
+
+def run_here(args: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
+    """The same for a command that is refused before it loads an application: in this process."""
+    from click.testing import CliRunner
+
+    from carboy.cli.main import make_group
+
+    with chdir(cwd):
+        done = CliRunner().invoke(make_group(), args)
+    assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
+    return subprocess.CompletedProcess(args, done.exit_code, done.stdout, done.stderr)
 
 
 class Ready:

@@ -38,10 +38,12 @@ def test_a_handler_that_computes_and_then_waits_for_longer_waits() -> None:
     assert not learned.computes("mixed")
 
 
-def test_a_handler_that_sleeps_only_waits() -> None:
-    learned = learned_of("sleeps")
-    learned.note_usage("sleeps", 0.010, (0.00005, 0.0001, 1))
-    assert not learned.computes("sleeps")
+def test_a_handler_that_computes_little_and_sleeps_waits() -> None:
+    for seconds in (0.00005, 0.0003):
+        learned = learned_of("sleeps")
+        learned.note_usage("sleeps", 0.010, (seconds, seconds + 0.0001, 1))
+        assert not learned.computes("sleeps"), seconds
+        assert not learned.is_only_delayed("sleeps"), seconds
 
 
 def test_a_handler_kept_from_computing_by_other_threads_counts_as_computing() -> None:
@@ -69,12 +71,6 @@ def test_a_handler_is_only_delayed_while_other_threads_compute() -> None:
     for _ in range(UNCLEAR):
         learned.note_usage("page", 0.040, (0.0003, 0.039, 80))
     assert learned.is_only_delayed("page")
-
-
-def test_a_handler_that_computes_little_and_sleeps_waits() -> None:
-    learned = learned_of("sleeps")
-    learned.note_usage("sleeps", 0.010, (0.0003, 0.0004, 1))
-    assert not learned.is_only_delayed("sleeps")
 
 
 def test_a_handler_that_was_only_delayed_and_begins_to_wait_is_noticed_on_the_leader() -> None:

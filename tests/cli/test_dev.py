@@ -12,15 +12,18 @@ import socket
 import ssl
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from carboy.cli.dev import port
+from carboy.cli.dev import portable as portable_dev
 from carboy.cli.dev.file_changes import OFTEN, FileChangeHandler
 from carboy.dev.reload.rules import Change, Kind
 from carboy.server.bind import BindError
@@ -532,6 +535,27 @@ def test_without_warm_imports_changed_variables_and_templates_are_used(
         assert following("page")["paths"] == [str(folder / "templates" / "page.html")]
         assert portable.get("/page")[1] == b"second"
     assert portable.get("/pid") == pid
+
+
+def test_without_warm_imports_the_files_in_use_are_known_before_a_page_is_served(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A template that was saved before that would load the application again."""
+    order: list[str] = []
+    monkeypatch.setattr(portable_dev, "exit_for_another", lambda: None)
+    served = threading.Event()
+
+    def serve_forever() -> None:
+        order.append("serves")
+        served.set()
+
+    server: Any = SimpleNamespace(serve_forever=serve_forever, shutdown=lambda: None)
+    again: Any = SimpleNamespace(
+        wait=lambda report: served.wait(PATIENCE), broadcaster=SimpleNamespace(close=lambda: None)
+    )
+    child = portable_dev.Child("app", *([None] * 4))  # type: ignore[arg-type]
+    child._follow(server, again, lambda: order.append("report"), lambda: None)
+    assert order == ["report", "serves"]
 
 
 def test_without_warm_imports_threads_and_a_missing_file_do_not_end_it(folder: Path) -> None:

@@ -161,6 +161,7 @@ class Child:
         ready: Callable[[], object],
     ) -> None:
         ensure_echo_on()
+        report()  # before a page is served, because the files that it uses may change at once
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         with Handlers({signal.SIGTERM: signal.default_int_handler}):
             try:

@@ -37,10 +37,14 @@ def helper(number):
     name = named()
     return request.get_data() + f"{name} {number}".encode()
 
-@app.post("/page")
+@app.get("/page")
 def page():
-    given = request.get_json()
     return render_template("page.html")
+
+@app.post("/document")
+def document():
+    given = request.get_json()
+    return given
 """
 PLAIN = """
 def app(environ, start_response):
@@ -317,17 +321,22 @@ def test_helpers_converters_and_reads_of_the_body_are_named(folder: Path, server
     assert "helper reads it with request.get_data()" in body
 
 
-def test_templates_and_reads_of_json_are_named(folder: Path) -> None:
-    name, document = parts_of(
-        explain(
-            folder, "ours", "POST", "/page", "-H", "X-Name: 1", "--json", '{"a": 1}',
-            "--follow=header:X-Name", "--follow=body", "--server=carboy",
-        )
-    )  # fmt: skip
-    said = "the template page.html reads it\n      page.html:2: {{ request.headers['X-Name'] }}\n"
-    assert said in name
-    assert bytes_at_the_marks(document) == '{"a": 1}'
-    assert "page reads it with request.get_json()\n" in document
+@pytest.mark.parametrize(
+    ("sent", "mark", "said"),
+    [
+        (("GET", "/page", "-H", "X-Name: Ada", "--follow=header:X-Name"), "Ada",
+         "the template page.html reads it\n      page.html:2: {{ request.headers['X-Name'] }}\n"),
+        (("POST", "/document", "--json", '{"a": 1}', "--follow=body"), '{"a": 1}',
+         "document reads it with request.get_json()\n"),
+    ],
+    ids=["template", "document"],
+)  # fmt: skip
+def test_templates_and_reads_of_json_are_named(
+    folder: Path, sent: tuple[str, ...], mark: str, said: str
+) -> None:
+    text = explain(folder, "ours", *sent, "--server=carboy")
+    assert bytes_at_the_marks(text) == mark
+    assert said in text
 
 
 def without_lines(text: str) -> str:

@@ -4,41 +4,64 @@ Each command has its own process, folder, environment and output, as if a user h
 modules of the commands are imported, and those that nearly every application needs. To import them
 takes longer than most of what the tests look at. Flask and Werkzeug are not among them, because
 `--flask` gives Carboy their names. Run as a file, this module is the process that forks.
+
+A process of Python reads its environment when it starts: encodings, and whether output is buffered.
+So there is a process that forks for each such environment.
 """
 
 from __future__ import annotations
 
+import array
 import atexit
+import contextlib
+import gc
 import json
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
-from contextlib import chdir
+import threading
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import IO, Any
 
-IMPORTED = (
-    "carboy.cli.main", "carboy.cli.explain", "carboy.cli.learn.command", "carboy.app.app",
-    "asyncio", "concurrent.futures.thread", "itsdangerous", "jinja2.loaders",
-)  # fmt: skip
+IMPORTED = {
+    "commands": (
+        "carboy.cli.main", "carboy.cli.explain", "carboy.cli.learn.command", "carboy.app.app",
+        "asyncio", "concurrent.futures.thread", "itsdangerous", "jinja2.loaders",
+    ),
+    "servers": (
+        "carboy.cli.main", "carboy.cli.run", "carboy.cli.dev.command", "carboy.server.serve",
+        "carboy.server.processes.worker", "carboy.server.processes.supervisor", "carboy.app.app",
+        "asyncio", "concurrent.futures.thread", "itsdangerous", "jinja2.loaders",
+    ),
+}  # fmt: skip
 PATIENCE = 200.0  # seconds for a command, far more than any takes
+MOST = 1 << 18  # bytes of a question
 
 
 def run(
-    args: list[str], cwd: Path, env: dict[str, str], typed: str = ""
+    args: Sequence[str], cwd: Path, env: Mapping[str, str], typed: str = ""
 ) -> subprocess.CompletedProcess[str]:
     """The exit code and the output of `python -m carboy` with these arguments and this input."""
     with tempfile.TemporaryDirectory() as name:
-        given, out, err = Path(name, "in"), Path(name, "out"), Path(name, "err")
+        given, out, err = (Path(name, file) for file in ("in", "out", "err"))
         given.write_text(typed)
-        asked = {"args": args, "cwd": str(cwd), "env": env}
-        asked |= {"given": str(given), "out": str(out), "err": str(err)}
-        code = _ready().run(asked)
+        with given.open() as first, out.open("w") as second, err.open("w") as third:
+            asked = {"args": list(args), "cwd": str(cwd), "env": dict(env), "session": False}
+            process = ready("commands").start(asked, first, second, third)
+        try:
+            code = process.wait(PATIENCE)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(PATIENCE)
+            said = out.read_text() + err.read_text()
+            raise AssertionError(f"{args} took longer than {PATIENCE:g} s:\n{said}") from None
         return subprocess.CompletedProcess(args, code, out.read_text(), err.read_text())
 
 
@@ -48,85 +71,183 @@ def run_here(args: list[str], cwd: Path) -> subprocess.CompletedProcess[str]:
 
     from carboy.cli.main import make_group
 
-    with chdir(cwd):
+    with contextlib.chdir(cwd):
         done = CliRunner().invoke(make_group(), args)
     assert done.exception is None or isinstance(done.exception, SystemExit), done.exception
     return subprocess.CompletedProcess(args, done.exit_code, done.stdout, done.stderr)
 
 
+class Process:
+    """A process that another one has forked, with the methods of Popen."""
+
+    def __init__(self, args: list[str], pid: int, ended: int) -> None:
+        self.args = args
+        self.pid = pid
+        self.returncode: int | None = None
+        self.stdout: IO[str] | None = None
+        self.stderr: IO[str] | None = None
+        self._ended = ended  # a pipe that has the exit code
+
+    def poll(self) -> int | None:
+        """The exit code, or None while it runs."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.wait(0)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """The exit code; raises TimeoutExpired."""
+        if self.returncode is None:
+            found, _, _ = select.select([self._ended], [], [], timeout)
+            if not found:
+                raise subprocess.TimeoutExpired(self.args, timeout or 0)
+            self.returncode = int(os.read(self._ended, 100))
+            os.close(self._ended)
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal, unless it has ended."""
+        if self.poll() is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+
 class Ready:
     """The process that forks."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: str, env: Mapping[str, str]) -> None:
         from running import die_with_parent
 
-        # The environment decides the encodings of Python, so it is like that of the commands.
-        self._process = subprocess.Popen(
-            [sys.executable, __file__], env={"PATH": ""}, text=True, cwd="/",
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            preexec_fn=die_with_parent,  # noqa: PLW1509 - only a system call
-        )  # fmt: skip
+        self._lock = threading.Lock()
+        self._asks, other = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with other:
+            self._process = subprocess.Popen(
+                [sys.executable, __file__, kind], env=dict(env), cwd="/", stdin=other.fileno(),
+                preexec_fn=die_with_parent,  # noqa: PLW1509 - only a system call
+            )  # fmt: skip
         atexit.register(self.close)
 
-    def run(self, asked: dict[str, Any]) -> int:
-        """The exit code of a command."""
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps(asked) + "\n")
-        self._process.stdin.flush()
-        pid = int(self._process.stdout.readline())
-        ready, _, _ = select.select([self._process.stdout], [], [], PATIENCE)
-        if not ready:
-            os.kill(pid, signal.SIGKILL)
-        code = int(self._process.stdout.readline())
-        if not ready:
-            said = Path(asked["out"]).read_text() + Path(asked["err"]).read_text()
-            raise AssertionError(f"{asked['args']} took longer than {PATIENCE:g} s:\n{said}")
-        return code
+    def start(self, asked: dict[str, Any], *files: IO[Any]) -> Process:
+        """Fork a process, whose standard input, output and error are the files."""
+        ended, ends = os.pipe()
+        fds = array.array("i", [*(file.fileno() for file in files), ends])
+        try:
+            with self._lock:
+                message = json.dumps(asked).encode()
+                self._asks.sendmsg([message], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+                pid = int(self._asks.recv(100))
+        finally:
+            os.close(ends)
+        return Process(asked["args"], pid, ended)
 
     def close(self) -> None:
         """End the process."""
-        self._process.communicate()
+        self._asks.close()
+        self._process.wait()
 
 
 @cache
-def _ready() -> Ready:
-    return Ready()
+def ready(kind: str) -> Ready:
+    """The process that forks commands or servers."""
+    if kind == "commands":  # the environment of such a test has nothing else
+        return Ready(kind, {"PATH": ""})
+    return Ready(kind, os.environ | {"PYTHONUNBUFFERED": "1", "PYTHONPATH": ""})
 
 
-def _serve(questions: IO[str], answers: IO[str]) -> None:
-    """Fork for each question. This function returns in the child, and at the last question."""
-    for line in questions:
-        asked = json.loads(line)
-        pid = os.fork()
-        if pid == 0:
-            _become(asked)
+class _Forks:
+    """Forks for each question, and writes how each process has ended."""
+
+    def __init__(self, asked: socket.socket) -> None:
+        self._asked = asked
+        self._ends: dict[int, int] = {}  # the pipe of each process that runs
+        self._woken, self._wakes = os.pipe()
+        for fd in (self._woken, self._wakes):
+            os.set_blocking(fd, False)
+        signal.set_wakeup_fd(self._wakes)
+        signal.signal(signal.SIGCHLD, lambda *signalled: None)
+
+    def serve(self) -> None:
+        """Answer questions. This method returns in the processes that it forks."""
+        asked = self._asked.fileno()
+        while True:
+            found, _, _ = select.select([asked, self._woken], [], [])
+            if self._woken in found:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(self._woken, 100)
+                self._reap()
+            if asked in found:
+                message, fds, _, _ = socket.recv_fds(self._asked, MOST, 4)
+                if not message:
+                    os._exit(0)
+                pid = os.fork()
+                if pid == 0:
+                    self._leave(fds.pop())
+                    _become(json.loads(message), fds)
+                    return
+                self._ends[pid] = fds.pop()
+                for fd in fds:
+                    os.close(fd)
+                self._asked.send(str(pid).encode())
+
+    def _reap(self) -> None:
+        for pid, status in _ended():
+            fd = self._ends.pop(pid)
+            with contextlib.suppress(BrokenPipeError):  # the test has ended
+                os.write(fd, str(os.waitstatus_to_exitcode(status)).encode())
+            os.close(fd)
+
+    def _leave(self, end: int) -> None:
+        """In a new process: forget what belongs to the one that forks."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        for fd in (end, self._woken, self._wakes, *self._ends.values()):
+            os.close(fd)
+        self._asked.close()
+
+
+def _ended() -> Iterator[tuple[int, int]]:
+    while True:
+        try:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+        except ChildProcessError:
             return
-        print(pid, file=answers, flush=True)
-        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), file=answers, flush=True)
-    os._exit(0)
+        if pid == 0:
+            return
+        yield pid, status
 
 
-def _become(asked: dict[str, Any]) -> None:
+def _become(asked: dict[str, Any], fds: list[int]) -> None:
     """Make this process the one that `python -m carboy` starts."""
     import carboy.__main__
+    from running import die_with_parent
 
-    for number, file in ((0, asked["given"]), (1, asked["out"]), (2, asked["err"])):
-        flags = os.O_RDONLY if number == 0 else os.O_WRONLY | os.O_CREAT
-        opened = os.open(file, flags, 0o600)
-        os.dup2(opened, number)
-        os.close(opened)
+    for number, fd in enumerate(fds):
+        os.dup2(fd, number)
+        os.close(fd)
+    if asked["session"]:
+        os.setsid()
+    die_with_parent()
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     os.chdir(asked["cwd"])
     os.environ.clear()
     os.environ.update(asked["env"])
     sys.argv = [carboy.__main__.__file__, *asked["args"]]
-    sys.path[0] = asked["cwd"]
+    sys.orig_argv = [sys.executable, "-m", "carboy", *asked["args"]]
+    places = filter(None, asked["env"].get("PYTHONPATH", "").split(os.pathsep))
+    sys.path[:1] = [asked["cwd"], *map(os.path.abspath, places)]
+    sys.modules["__main__"] = carboy.__main__
 
 
 if __name__ == "__main__":
-    for module in IMPORTED:
+    for module in IMPORTED[sys.argv[1]]:
         import_module(module)
     from carboy.__main__ import main
 
-    _serve(os.fdopen(os.dup(0)), os.fdopen(os.dup(1), "w"))
+    gc.freeze()  # garbage collections of the new processes leave out what is imported
+    _Forks(socket.socket(fileno=os.dup(0))).serve()
     main()

@@ -357,7 +357,7 @@ def test_another_wsgi_application_is_served_without_importing_the_framework(fold
         "def app(environ, start):\n start('200 OK', [])\n"
         " return [repr([name for name in WANT if name in sys.modules]).encode()]\n"
     )
-    with Running("run", "look", "-p", "0", cwd=folder) as server:
+    with Running("run", "look", "-p", "0", cwd=folder, fresh=True) as server:
         assert server.get() == (200, b"[]")
 
 

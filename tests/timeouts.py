@@ -21,9 +21,11 @@ from __future__ import annotations
 import faulthandler
 import gc
 import signal
+import time
 from collections.abc import Generator
 from typing import Any
 
+import _pytest.faulthandler
 import pytest
 import pytest_timeout  # type: ignore[import-untyped]
 from _pytest.faulthandler import fault_handler_stderr_fd_key
@@ -33,6 +35,7 @@ def pytest_configure(config: Any) -> None:
     """Have pytest-xdist replace no worker, unless the command line says how many."""
     if getattr(config.option, "maxworkerrestart", "") is None:
         config.option.maxworkerrestart = "0"
+    _pytest.faulthandler.get_timeout_config_value = lambda config: 0.0  # see _limit_time
 
 
 @pytest.hookimpl(wrapper=True)
@@ -58,18 +61,35 @@ def pytest_runtest_makereport() -> Generator[None, Any, Any]:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: Any) -> Generator[None, Any, Any]:
-    """Limit the time until a worker of pytest-xdist begins its next test."""
+    """Limit the time of a test, and that until a worker of pytest-xdist begins its next test."""
+    _limit_time(item.config)
     result = yield
-    config = item.config
+    _limit_time(item.config)
+    return result
+
+
+_limited = float("-inf")  # when the time was limited
+
+
+def _limit_time(config: Any) -> None:
+    """End the process after `faulthandler_timeout`, unless this is called again.
+
+    A thread waits for that. To start and end one for each test takes a millisecond or more, so one
+    that has just been started is kept.
+    """
+    global _limited
     seconds = float(config.getini("faulthandler_timeout") or 0)
-    if hasattr(config, "workerinput") and seconds:
+    now = time.monotonic()
+    if seconds and now - _limited > seconds / 100:
+        _limited = now
         file = config.stash[fault_handler_stderr_fd_key]
         faulthandler.dump_traceback_later(seconds, file=file, exit=True)
-    return result
 
 
 def pytest_sessionfinish() -> None:
     """No further test is expected."""
+    global _limited
+    _limited = float("-inf")
     faulthandler.cancel_dump_traceback_later()
 
 

@@ -93,24 +93,22 @@ def test_an_application_runs_unchanged() -> None:
     )
 
 
-@pytest.mark.parametrize("name", ABSENT)
-def test_names_that_flask_has_removed_do_not_exist(name: str) -> None:
+IS_THERE = """
+import importlib
+for name in {names}:
     module, _, attribute = name.rpartition(".")
-    assert (
-        out(
-            f"import importlib\n"
-            f"try: module = importlib.import_module({module!r})\n"
-            f"except ModuleNotFoundError: print(False)\n"
-            f"else: print(hasattr(module, {attribute!r}))"
-        ).strip()
-        == "False"
-    )
+    try: module = importlib.import_module(module)
+    except ModuleNotFoundError: continue
+    if hasattr(module, attribute): print(name)
+"""
 
 
-@pytest.mark.parametrize("name", PRIVATE)
-def test_names_with_an_underscore_that_libraries_import_exist(name: str) -> None:
-    module, _, attribute = name.rpartition(".")
-    assert out(f"from {module} import {attribute}; print('there')").strip() == "there"
+def test_names_that_flask_has_removed_do_not_exist() -> None:
+    assert out(IS_THERE.format(names=ABSENT)) == ""
+
+
+def test_names_with_an_underscore_that_libraries_import_exist() -> None:
+    assert out(IS_THERE.format(names=PRIVATE)).split() == PRIVATE
 
 
 def test_a_module_that_carboy_does_not_have_is_not_taken_from_the_real_package() -> None:

@@ -34,8 +34,7 @@ HTML = ("Content-Type", "text/html; charset=utf-8")
 
 
 def compressing(app: Any, **settings: Any) -> Any:
-    own = Compression(compress=True, **settings)
-    return served(app, compression=own, record=True)
+    return served(app, compress=True, record=True, **settings)
 
 
 def answering(status: str, *headers: tuple[str, str], content: bytes = PAGE) -> Any:
@@ -88,12 +87,11 @@ async def asgi(scope: Any, receive: Any, send: Any) -> None:
 
 @contextmanager
 def live_of(kind: str) -> Iterator[Live]:
-    own = Compression(compress=True)
     if kind == "asgi":
-        with served_asgi(asgi, compression=own, record=True) as live:
+        with served_asgi(asgi, compress=True, record=True) as live:
             yield live
     else:
-        with served(wsgi if kind == "wsgi" else framework(), compression=own, record=True) as live:
+        with served(wsgi if kind == "wsgi" else framework(), compress=True, record=True) as live:
             yield live
 
 
@@ -322,11 +320,10 @@ def test_a_file_is_compressed_if_its_type_is(kind: str, tmp_path: Path) -> None:
         await send(start(200, (b"content-type", b"text/html")))
         await send({"type": "http.response.pathsend", "path": str(path)})
 
-    own = Compression(compress=True)
     serving = (
-        served(with_wrapper, compression=own)
+        served(with_wrapper, compress=True)
         if kind == "wsgi"
-        else served_asgi(by_path, compression=own)
+        else served_asgi(by_path, compress=True)
     )
     with serving as live, live.client() as client:
         for accepted in ("br", "identity", "br"):
@@ -346,7 +343,7 @@ def test_static_files_are_compressed_and_ranges_are_not(tmp_path: Path) -> None:
     (tmp_path / "a.css").write_bytes(PAGE)
     os.utime(tmp_path / "a.css", (time.time() - 9, time.time() - 9))
     gateway = with_static_files(for_application(wsgi), StaticFiles(static=(f"/={tmp_path}",)))
-    with served(wsgi, gateway=gateway, compression=Compression(compress=True)) as live:
+    with served(wsgi, gateway=gateway, compress=True) as live:
         whole = ask(live, "/a.css", Accept_Encoding="gzip")
         assert gzip.decompress(whole.body) == PAGE
         again = ask(live, "/a.css", Accept_Encoding="gzip", If_None_Match=whole.headers["ETag"])

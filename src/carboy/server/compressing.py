@@ -46,20 +46,17 @@ class CompressingResponder(Responder):
         self.plain = False
         self._policy = Policy(settings.compression, available())
 
-    def send_whole(
-        self, exchange: ServerExchange, status: str, headers: Headers, body: bytes
-    ) -> None:
-        """Head and body in one send."""
+    def whole(self, exchange: ServerExchange, status: str, headers: Headers, body: bytes) -> bytes:
+        """The bytes of a complete response, which the caller sends."""
         head = exchange.head
         size = None if head.method == "HEAD" else len(body)
         declared = _declared(headers)
         if size is not None and declared not in (None, size):
-            super().send_whole(exchange, status, headers, body)  # the wrong length is logged
-            return
+            return super().whole(exchange, status, headers, body)  # the wrong length is logged
         decision = self._decide(exchange, status, headers, size)
         if decision.encoder is not None:
             body = b"" if head.method == "HEAD" else decision.encoder.whole(body)
-        super().send_whole(exchange, status, decision.headers, body)
+        return super().whole(exchange, status, decision.headers, body)
 
     def _decide(
         self, exchange: ServerExchange, status: str, headers: Headers, size: int | None

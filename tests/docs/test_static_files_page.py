@@ -50,7 +50,12 @@ def test_the_commands_and_the_table_are_accepted(
     done = CliRunner().invoke(make_group(), shlex.split(command)[1:], catch_exceptions=False)
     assert done.exit_code == 0, done.output
     settings = plans[0].settings
-    assert settings.static_files.static or settings.compression.compress
+    wanted = (
+        settings.static_files.static,
+        settings.compression.compress,
+        settings.response_cache.cache,
+    )
+    assert any(wanted)
 
 
 def test_the_program_serves_with_these_settings(
@@ -65,6 +70,21 @@ def test_the_program_serves_with_these_settings(
     files = plans[0].settings.static_files
     assert files.static == ("/assets=dist/assets",)
     assert files.static_max_age == 3600
+
+
+def test_the_news_are_kept(folder: Path) -> None:
+    (folder / "news.py").write_text(PROGRAMS["news.py"])
+    with Running("run", "news:app", "--cache", "64m", "-p", "0", cwd=folder) as server:
+        statuses = []
+        for _ in range(2):
+            connection = server.connect()
+            connection.request("GET", "/news")
+            reply = connection.getresponse()
+            assert reply.read() == b"<h1>News</h1>"
+            statuses.append(str(reply.headers["Cache-Status"]))
+            connection.close()
+    assert statuses[0] == "carboy; fwd=miss"
+    assert statuses[1].startswith("carboy; hit; ttl=")
 
 
 def test_a_folder_is_served_without_an_application(folder: Path) -> None:

@@ -20,6 +20,7 @@ from carboy.cli.option_types import PORT, Host, Number, Octal, Size, Workers
 from carboy.server.logs.access_log import FORMATS
 from carboy.server.setting import (
     APPLICATION,
+    CACHE,
     CHANNELS,
     COMPRESSION,
     OTHER,
@@ -44,6 +45,7 @@ SECTIONS = (
     TLS,
     STATIC,
     COMPRESSION,
+    CACHE,
     PROXIES,
     RELOAD,
     TOOLS,

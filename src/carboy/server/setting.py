@@ -17,6 +17,7 @@ CHANNELS = "Channels"
 TLS = "TLS"
 STATIC = "Static files"
 COMPRESSION = "Compression"
+CACHE = "Cache"
 PROXIES = "Proxies and names"
 OTHER = "Other"
 

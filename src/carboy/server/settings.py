@@ -20,6 +20,7 @@ from carboy.protocol.limits import Limits
 from carboy.protocol.websocket.origins import Origins
 from carboy.relay.frames import LARGEST_DATA
 from carboy.server.compression import Compression
+from carboy.server.response_cache.setup import ResponseCache
 from carboy.server.setting import (
     APPLICATION,
     CHANNELS,
@@ -405,6 +406,7 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     static_files: StaticFiles = field(default_factory=StaticFiles)
     compression: Compression = field(default_factory=Compression)
+    response_cache: ResponseCache = field(default_factory=ResponseCache)
     trust: Trust = field(default_factory=Trust)
 
     def __post_init__(self) -> None:
@@ -424,6 +426,7 @@ GROUPS: dict[str, tuple[type[Any], str]] = {
     "limits": (Limits, "limit_"),
     "static_files": (StaticFiles, ""),
     "compression": (Compression, ""),
+    "response_cache": (ResponseCache, ""),
     "trust": (Trust, ""),
 }
 

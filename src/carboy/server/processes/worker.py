@@ -40,6 +40,7 @@ from carboy.server.processes.link import SupervisorLink
 from carboy.server.processes.load_check import LoadCheck, this_program
 from carboy.server.processes.orphan_timer import OrphanTimer
 from carboy.server.processes.stuck import beat_interval
+from carboy.server.response_cache.setup import with_cache
 from carboy.server.settings import Settings, usable_cpus
 from carboy.server.signals import (
     Handlers,
@@ -242,6 +243,7 @@ class Worker:
             gateway = self.plan.gateway(application)
         else:
             gateway = for_application(application, settings.interface, settings.loop)
+        gateway = with_cache(gateway, settings.response_cache)
         gateway = with_static_files(gateway, settings.static_files)
         return entered(gateway, settings.trust.root_path, settings.trust.host_allow)
 

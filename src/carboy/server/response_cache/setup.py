@@ -1,0 +1,31 @@
+"""The setting of the cache, and the gateway with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from carboy.gateway.interface import Gateway
+from carboy.server.response_cache.gateway import CachingGateway
+from carboy.server.response_cache.store import Store
+from carboy.server.setting import CACHE, check_values, setting
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseCache:
+    """The cache of a worker."""
+
+    cache: int = setting(
+        0,
+        "bytes",
+        "Maximum memory for responses that are used again as their Cache-Control allows, per"
+        " worker. 0: none is kept.",
+        CACHE,
+    )
+
+    def __post_init__(self) -> None:
+        check_values(self)
+
+
+def with_cache(gateway: Gateway, settings: ResponseCache) -> Gateway:
+    """`gateway` behind a cache, if the settings want one."""
+    return CachingGateway(gateway, Store(settings.cache)) if settings.cache else gateway

@@ -78,6 +78,7 @@ class ChallengeStream(TlsStream):
             return
         # A new object: the old one may ask clients for a certificate (--client-ca).
         plain = socket.socket(fileno=self.sock.detach())
+        plain.setblocking(False)
         self.sock = context.wrap_socket(plain, server_side=True, do_handshake_on_connect=False)
         self._challenged = True
 
